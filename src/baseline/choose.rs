@@ -1,0 +1,118 @@
+//! Which commit's record an image is compared with.
+
+use super::git::is_sha;
+use crate::image::snapshot::Commit;
+
+/// What made this run happen, as far as the choice of a baseline goes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Trigger {
+    /// A pull request: its own head, and the tip of the branch that it goes to, as the event says.
+    PullRequest {
+        /// The head of the pull request.
+        head: String,
+        /// The tip of the target branch when the event was sent.
+        base: String,
+    },
+    /// A merge queue: the commit that the group is put on.
+    MergeGroup {
+        /// `base_sha` of the event.
+        base: String,
+    },
+    /// A push: the tip of the branch before it.
+    Push {
+        /// `before` of the event; all zeros for a new branch.
+        before: String,
+    },
+    /// Anything else, and runs outside CI.
+    #[default]
+    Other,
+}
+
+/// The commit whose record is looked for first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Start {
+    /// The commit.
+    pub sha: String,
+    /// Why this one, in words.
+    pub why: &'static str,
+}
+
+/// Chooses the commit to compare with, from what is checked out and what made the run happen.
+/// `merge_base` finds the common ancestor of two commits where the checkout knows it.
+pub fn choose_start(
+    trigger: &Trigger,
+    head: Option<&Commit>,
+    merge_base: impl Fn(&str, &str) -> Option<String>,
+) -> Option<Start> {
+    let start = |sha: &str, why| is_sha(sha).then(|| Start { sha: sha.to_owned(), why });
+    match trigger {
+        Trigger::PullRequest { head: own, base } => match head {
+            // GitHub checks out a merge of the pull request into its target. Its first parent is
+            // the exact code that the change is put on.
+            Some(commit) if commit.sha != *own && commit.parents.len() == 2 => {
+                start(&commit.parents[0], "the target branch that this merge was made on")
+            }
+            Some(commit) => match merge_base(&commit.sha, base) {
+                Some(sha) => start(&sha, "where the pull request left the target branch"),
+                None => start(base, "the target branch, as the event says"),
+            },
+            None => start(base, "the target branch, as the event says"),
+        },
+        Trigger::MergeGroup { base } => start(base, "the commit that the merge group is put on"),
+        Trigger::Push { before } => match head.and_then(|commit| commit.parents.first()) {
+            Some(parent) => start(parent, "the parent of the pushed commit"),
+            None if before.bytes().all(|byte| byte == b'0') => None,
+            None => start(before, "the branch before the push"),
+        },
+        Trigger::Other => start(&head?.sha, "the commit that is checked out"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sha(digit: char) -> String {
+        digit.to_string().repeat(40)
+    }
+
+    fn commit(own: char, parents: &[char]) -> Commit {
+        Commit {
+            sha: sha(own),
+            parents: parents.iter().map(|p| sha(*p)).collect(),
+            reference: None,
+            time: None,
+        }
+    }
+
+    #[test]
+    fn each_event_has_its_own_right_commit() {
+        let pull = Trigger::PullRequest { head: sha('a'), base: sha('b') };
+        let push = |before: &str| Trigger::Push { before: before.to_owned() };
+        let found = |_: &str, _: &str| Some(sha('f'));
+        let unknown = |_: &str, _: &str| None;
+        let cases: [(&str, &Trigger, Option<Commit>, Option<char>); 9] = [
+            ("test merge: its first parent", &pull, Some(commit('c', &['d', 'a'])), Some('d')),
+            ("head checked out: the merge base", &pull, Some(commit('a', &['e'])), Some('f')),
+            ("a merge as the head itself", &pull, Some(commit('a', &['d', 'e'])), Some('f')),
+            ("no checkout: the event", &pull, None, Some('b')),
+            ("push: the parent", &push(&sha('9')), Some(commit('c', &['d'])), Some('d')),
+            ("push without a checkout: before", &push(&sha('9')), None, Some('9')),
+            ("a new branch without a checkout", &push(&sha('0')), None, None),
+            (
+                "a merge group: its base",
+                &Trigger::MergeGroup { base: sha('7') },
+                Some(commit('c', &['d'])),
+                Some('7'),
+            ),
+            ("elsewhere: what is checked out", &Trigger::Other, Some(commit('c', &['d'])), Some('c')),
+        ];
+        for (name, trigger, head, expected) in cases {
+            let start = choose_start(trigger, head.as_ref(), found);
+            assert_eq!(start.map(|start| start.sha), expected.map(sha), "{name}");
+        }
+        let shallow = choose_start(&pull, Some(&commit('a', &['e'])), unknown).unwrap();
+        assert_eq!(shallow.sha, sha('b'), "a checkout that does not reach the merge base");
+        assert_eq!(choose_start(&Trigger::MergeGroup { base: "--evil".into() }, None, unknown), None);
+    }
+}

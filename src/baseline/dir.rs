@@ -1,0 +1,213 @@
+//! The embedded store: a directory.
+//!
+//! ```text
+//! DIR/records/COMMIT/IMAGE/PLATFORM.json    a snapshot without censuses
+//! DIR/censuses/AB/ABCD....json.zst          the files of one layer, by the hex of its diff ID
+//! ```
+//!
+//! A census is stored once for each diff ID, so an unchanged layer costs nothing. Every file is
+//! written beside its place and renamed into it: a reader sees the old file or the new one.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::image::snapshot::SnapshotError;
+use crate::image::{Census, DiffId, Platform, Snapshot};
+
+/// The directory of records that belong to no commit.
+const NO_COMMIT: &str = "no-commit";
+/// zstd's level: 3 is its own default, and a census shrinks to a tenth.
+const ZSTD_LEVEL: i32 = 3;
+/// The largest record that is read; it has no censuses in it.
+const MAX_RECORD: u64 = 64 << 20;
+
+/// A store that cannot be used, or one thing in it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A store that layergate does not have.
+    #[error("--store {0}: unknown kind of store; write dir:PATH")]
+    UnknownKind(String),
+    /// A file of the store cannot be used.
+    #[error("baseline store: cannot {operation} {}: {error}", path.display())]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A record that is not a snapshot that this version can use.
+    #[error("baseline store: {}: {error}; record the baseline again", path.display())]
+    Record {
+        /// The record's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: SnapshotError,
+    },
+    /// A snapshot that cannot be written down.
+    #[error("baseline store: cannot write a document: {0}")]
+    Encode(#[from] serde_json::Error),
+}
+
+/// A directory of recorded snapshots.
+#[derive(Debug, Clone)]
+pub struct DirStore {
+    root: PathBuf,
+}
+
+impl DirStore {
+    /// Reads `dir:PATH`.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownKind`].
+    pub fn parse(text: &str) -> Result<DirStore, StoreError> {
+        match text.split_once(':') {
+            Some(("dir", path)) if !path.is_empty() => Ok(DirStore { root: path.into() }),
+            _ => Err(StoreError::UnknownKind(text.to_owned())),
+        }
+    }
+
+    /// Stores a snapshot for its commit, censuses first, so that a record never lacks one.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the record is then as it was before.
+    pub fn put(&self, snapshot: &Snapshot) -> Result<PathBuf, StoreError> {
+        for layer in &snapshot.layers {
+            if let Some(census) = &layer.census {
+                self.put_census(&layer.diff_id, census)?;
+            }
+        }
+        let mut record = snapshot.clone();
+        record.layers.iter_mut().for_each(|layer| layer.census = None);
+        let commit = snapshot.commit.as_ref().map(|commit| commit.sha.as_str());
+        let path = self.record_path(commit, &snapshot.image.name, snapshot.image.platform.as_ref());
+        let mut json = serde_json::to_vec_pretty(&record)?;
+        json.push(b'\n');
+        write_atomically(&path, &json)?;
+        Ok(path)
+    }
+
+    /// The record of an image for a commit, without censuses; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] where there is one that cannot be used.
+    pub fn get(
+        &self,
+        commit: Option<&str>,
+        image: &str,
+        platform: Option<&Platform>,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        let path = self.record_path(commit, image, platform);
+        let Some(json) = read(&path, MAX_RECORD)? else { return Ok(None) };
+        Snapshot::from_json(&json).map(Some).map_err(|error| StoreError::Record { path, error })
+    }
+
+    /// The stored files of a layer; `None` where they are not there or cannot be used.
+    pub fn census(&self, diff_id: &DiffId) -> Option<Census> {
+        let packed = fs::read(self.census_path(diff_id)).ok()?;
+        serde_json::from_reader(zstd::Decoder::new(packed.as_slice()).ok()?).ok()
+    }
+
+    fn put_census(&self, diff_id: &DiffId, census: &Census) -> Result<(), StoreError> {
+        let path = self.census_path(diff_id);
+        if path.exists() {
+            return Ok(());
+        }
+        let packed = zstd::encode_all(serde_json::to_vec(census)?.as_slice(), ZSTD_LEVEL)
+            .map_err(|error| StoreError::Io { operation: "pack", path: path.clone(), error })?;
+        write_atomically(&path, &packed)
+    }
+
+    fn record_path(&self, commit: Option<&str>, image: &str, platform: Option<&Platform>) -> PathBuf {
+        let platform = platform.map_or_else(|| "unknown".into(), Platform::to_string);
+        let commit = commit.map_or_else(|| NO_COMMIT.into(), file_name);
+        let file = format!("{}.json", file_name(&platform));
+        self.root.join("records").join(commit).join(file_name(image)).join(file)
+    }
+
+    fn census_path(&self, diff_id: &DiffId) -> PathBuf {
+        let hex = diff_id.hex();
+        self.root.join("censuses").join(&hex[..2]).join(format!("{hex}.json.zst"))
+    }
+}
+
+/// A name as one part of a path, on every system and reversibly: what is not a letter, a digit or
+/// one of `._-` is written as its bytes in hex.
+fn file_name(name: &str) -> String {
+    let safe = |byte: u8, first: bool| {
+        byte.is_ascii_alphanumeric() || b"_-".contains(&byte) || (byte == b'.' && !first)
+    };
+    let encode = |(index, byte): (usize, u8)| {
+        if safe(byte, index == 0) { char::from(byte).to_string() } else { format!("%{byte:02x}") }
+    };
+    name.bytes().enumerate().map(encode).collect()
+}
+
+fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
+    let failed = |error| StoreError::Io { operation: "read", path: path.into(), error };
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut content = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(file, most + 1), &mut content).map_err(failed)?;
+    if content.len() as u64 > most {
+        return Err(failed(io::Error::other(format!("it has over {most} bytes"))));
+    }
+    Ok(Some(content))
+}
+
+/// Writes a file so that it is there whole or not at all.
+fn write_atomically(path: &Path, content: &[u8]) -> Result<(), StoreError> {
+    let failed = |error| StoreError::Io { operation: "write", path: path.into(), error };
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory).map_err(failed)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    file.write_all(content).map_err(failed)?;
+    file.as_file().sync_all().map_err(failed)?;
+    share_readably(file.as_file()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// A temporary file is its owner's alone; a store may be read by others.
+#[cfg(unix)]
+fn share_readably(file: &fs::File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn share_readably(_: &fs::File) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_their_directory() {
+        for (name, safe) in [
+            ("api", "api"),
+            ("linux/amd64", "linux%2famd64"),
+            ("..", "%2e."),
+            ("../../etc", "%2e.%2f..%2fetc"),
+            ("a b\n%", "a%20b%0a%25"),
+            ("é", "%c3%a9"),
+        ] {
+            assert_eq!(file_name(name), safe);
+        }
+    }
+
+    #[test]
+    fn only_known_stores_are_opened() {
+        assert!(DirStore::parse("dir:x").is_ok());
+        for text in ["dir:", "x", "s3:bucket", ""] {
+            assert!(DirStore::parse(text).is_err(), "{text}");
+        }
+    }
+}

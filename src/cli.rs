@@ -1,0 +1,256 @@
+//! The command line: types for clap, and nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::image::Platform;
+use crate::policy::{Setting, Settings};
+
+const IMAGE_HELP: &str = "\
+How images are named:
+  NAME[:TAG], docker-daemon:NAME[:TAG]   an image of the local engine
+  docker-archive:FILE[:REF]              `docker save` output, of any Docker version
+  oci-archive:FILE[:REF], oci:DIR[:REF]  an OCI layout, packed or not
+  inspect:FILE                           a saved `docker inspect` document (totals only)
+  snapshot:FILE                          what `layergate inspect -o FILE` wrote
+  PATH                                   any of these files; the kind is found by looking inside";
+
+const EXIT_HELP: &str = "\
+Exit codes:
+  0  pass, warn or accepted      3  an image, file or engine could not be read
+  1  a limit is broken           4  a baseline was required and none was found
+  2  usage or configuration
+
+Every option can also be set by an environment variable: --max-size is LAYERGATE_MAX_SIZE.
+An empty variable counts as not set.";
+
+/// The load gate for container images: measures an image, compares its layers with a stored
+/// baseline, reports what changed and by how much, and fails when a limit is broken.
+#[derive(Debug, Parser)]
+#[command(name = "layergate", version, after_help = EXIT_HELP, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure an image and print its accounting, layers and largest files
+    #[command(after_help = IMAGE_HELP)]
+    Inspect(Inspect),
+    /// Compare two images, layer by layer; never fails for a size
+    #[command(after_help = IMAGE_HELP)]
+    Diff(Diff),
+    /// The gate: measure images, compare them with their baselines, judge, report, comment
+    #[command(after_help = format!("{IMAGE_HELP}\n\n{EXIT_HELP}"))]
+    Check(Box<Check>),
+    /// Measure images and store them as the baseline of the checked-out commit
+    #[command(after_help = IMAGE_HELP)]
+    Record(Record),
+}
+
+/// `layergate inspect`.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// The image
+    #[arg(value_name = "[NAME=]IMAGE")]
+    pub image: String,
+    /// How to read it.
+    #[command(flatten)]
+    pub reading: Reading,
+    /// How to print; json is the snapshot without the lists of files
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// Write the snapshot with the lists of files to FILE (packed if it ends in .gz or .zst)
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `layergate diff`.
+#[derive(Debug, Args)]
+pub struct Diff {
+    /// The image to compare with
+    #[arg(value_name = "BASE")]
+    pub base: String,
+    /// The image as it is now
+    #[arg(value_name = "HEAD")]
+    pub head: String,
+    /// How to read them.
+    #[command(flatten)]
+    pub reading: Reading,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+}
+
+/// `layergate check`.
+#[derive(Debug, Args)]
+pub struct Check {
+    /// The images to check; without NAME= an image is called by its repository's or file's name
+    #[arg(value_name = "[NAME=]IMAGE", required = true)]
+    pub images: Vec<String>,
+    /// How to read them.
+    #[command(flatten)]
+    pub reading: Reading,
+    /// Where baselines are kept.
+    #[command(flatten)]
+    pub store: Store,
+    /// Compare with this commit's record instead of the one that fits the event and checkout
+    #[arg(long, value_name = "COMMIT", help_heading = "Baseline")]
+    pub base_commit: Option<String>,
+    /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
+    #[arg(long, value_name = "FILE", help_heading = "Limits")]
+    pub config: Option<PathBuf>,
+    /// The limits.
+    #[command(flatten)]
+    pub limits: LimitFlags,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Format,
+    /// Write the report to FILE as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Option<PathBuf>,
+    /// How to comment.
+    #[command(flatten)]
+    pub comment: CommentFlags,
+}
+
+/// `layergate record`.
+#[derive(Debug, Args)]
+pub struct Record {
+    /// The images to record; without NAME= an image is called by its repository's or file's name
+    #[arg(value_name = "[NAME=]IMAGE", required = true)]
+    pub images: Vec<String>,
+    /// How to read them.
+    #[command(flatten)]
+    pub reading: Reading,
+    /// Where baselines are kept.
+    #[command(flatten)]
+    pub store: Store,
+    /// The commit that the images were built from [default: the checked-out one]
+    #[arg(long, value_name = "COMMIT", help_heading = "Baseline")]
+    pub commit: Option<String>,
+}
+
+/// How images are read.
+#[derive(Debug, Args)]
+pub struct Reading {
+    /// Measure the image for this platform [default: this machine's, or the only one there is]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]", help_heading = "Reading")]
+    pub platform: Option<Platform>,
+    /// Hash also layers that can be measured without reading all of their bytes
+    #[arg(long, help_heading = "Reading")]
+    pub verify: bool,
+}
+
+/// Where baselines are kept.
+#[derive(Debug, Args)]
+pub struct Store {
+    /// The baseline store: dir:PATH
+    #[arg(long, value_name = "STORE", default_value = "dir:.layergate", help_heading = "Baseline")]
+    pub store: String,
+}
+
+/// The limits, as flags. Each replaces what the configuration file says.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitFlags {
+    /// Which size is judged: unpacked, visible or compressed [default: unpacked]
+    #[arg(long, value_name = "METRIC")]
+    pub metric: Option<String>,
+    /// The most that an image may have, such as "500 MB"
+    #[arg(long, value_name = "SIZE")]
+    pub max_size: Option<String>,
+    /// The most that it may grow: "5%", "10 MB", "5% and 1 MiB" (both), "5% or 20 MB" (either)
+    #[arg(long, value_name = "INCREASE")]
+    pub max_increase: Option<String>,
+    /// Growth that is worth a warning, written alike
+    #[arg(long, value_name = "INCREASE")]
+    pub warn_increase: Option<String>,
+    /// The most layers
+    #[arg(long, value_name = "COUNT")]
+    pub max_layers: Option<String>,
+    /// The most that one layer may have unpacked, such as "200 MB"
+    #[arg(long, value_name = "SIZE")]
+    pub max_layer_size: Option<String>,
+    /// The most that may be shipped and not be reachable: "5%" of the image, or "10 MB"
+    #[arg(long, value_name = "AMOUNT")]
+    pub max_wasted: Option<String>,
+    /// What a missing baseline means: pass, warn or fail [default: warn if a limit needs one]
+    #[arg(long, value_name = "OUTCOME")]
+    pub on_missing_baseline: Option<String>,
+}
+
+/// How to comment on a pull request.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Comment on the pull request")]
+pub struct CommentFlags {
+    /// When to comment; a comment that is there is always brought up to date, except with never
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub comment: CommentWhen,
+    /// Tells several gates on one pull request apart
+    #[arg(long, value_name = "KEY", default_value = "default")]
+    pub comment_key: String,
+    /// The login that the token comments under [default: the token's own]
+    #[arg(long, value_name = "LOGIN")]
+    pub comment_author: Option<String>,
+    /// Exit with 3 if the comment cannot be posted
+    #[arg(long)]
+    pub require_comment: bool,
+    /// The token to comment with [default: $GITHUB_TOKEN]
+    #[arg(long, value_name = "TOKEN", hide_env_values = true)]
+    pub github_token: Option<String>,
+    /// The address of GitHub's API [default: $GITHUB_API_URL]
+    #[arg(long, value_name = "URL")]
+    pub github_api_url: Option<String>,
+}
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people, in a terminal or a log
+    #[default]
+    Text,
+    /// For people, on GitHub
+    Markdown,
+    /// For programs: one document
+    Json,
+}
+
+/// When to comment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum CommentWhen {
+    /// On every run
+    Always,
+    /// If something changed, or a limit has something to say
+    #[default]
+    Changes,
+    /// If a limit is broken
+    Failures,
+    /// Never
+    Never,
+}
+
+impl LimitFlags {
+    /// The flags that are given, by the keys of the configuration file.
+    pub fn settings(&self) -> Settings {
+        let flags = [
+            ("metric", &self.metric),
+            ("max-size", &self.max_size),
+            ("max-increase", &self.max_increase),
+            ("warn-increase", &self.warn_increase),
+            ("max-layers", &self.max_layers),
+            ("max-layer-size", &self.max_layer_size),
+            ("max-wasted", &self.max_wasted),
+            ("on-missing-baseline", &self.on_missing_baseline),
+        ];
+        let given = |(key, value): (&str, &Option<String>)| {
+            let setting = Setting { text: value.clone()?, origin: format!("--{key}") };
+            Some((key.to_owned(), setting))
+        };
+        flags.into_iter().filter_map(given).collect()
+    }
+}

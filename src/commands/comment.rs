@@ -1,0 +1,91 @@
+//! Whether and how a check comments. A comment is a courtesy: its failure is a warning.
+
+use super::{UsageError, console, set_variable};
+use crate::cli::{CommentFlags, CommentWhen};
+use crate::github::comments::{self, Origin, Outcome, Place};
+use crate::github::{Client, Context, GithubError, PullRequest};
+use crate::policy::Verdict;
+use crate::report::Report;
+use crate::report::actions::is_worth_a_comment;
+use crate::report::markdown::{COMMENT_BUDGET, render};
+
+/// The API's address where nobody says otherwise.
+const PUBLIC_API: &str = "https://api.github.com";
+
+/// What became of the comment.
+pub enum Posted {
+    /// It is there; its address.
+    At(String),
+    /// None was wanted or possible, and nothing is wrong.
+    None,
+    /// It should be there and is not. The reason has been said.
+    Failed,
+}
+
+/// Checks the flags before anything is measured.
+///
+/// # Errors
+/// [`UsageError`] for a key that cannot stand in a comment's marker.
+pub fn check_flags(flags: &CommentFlags) -> Result<(), UsageError> {
+    if comments::is_key(&flags.comment_key) {
+        return Ok(());
+    }
+    let key = &flags.comment_key;
+    Err(UsageError(format!("--comment-key {key}: use up to 64 letters, digits, `.`, `_` and single `-`")))
+}
+
+/// Comments on the pull request of this run, where there is one.
+pub async fn post(report: &Report, flags: &CommentFlags, context: &Context) -> Posted {
+    let (Some(pull), Some((owner, repository))) = (&context.pull_request, &context.repository) else {
+        return Posted::None;
+    };
+    if flags.comment == CommentWhen::Never {
+        return Posted::None;
+    }
+    let Some(token) = flags.github_token.clone().or_else(|| set_variable("GITHUB_TOKEN")) else {
+        console::warn("not commented: no token; pass `github-token`, or set GITHUB_TOKEN");
+        return Posted::Failed;
+    };
+    let api = flags.github_api_url.clone().or_else(|| set_variable("GITHUB_API_URL"));
+    let api = api.unwrap_or_else(|| PUBLIC_API.into());
+    match try_post(report, flags, context, pull, (owner, repository), &api, &token).await {
+        Ok(Outcome::Created(url) | Outcome::Updated(url)) => Posted::At(url),
+        Ok(Outcome::NewerExists(url)) => {
+            console::note("the comment is of a newer run already, and is left as it is");
+            Posted::At(url)
+        }
+        Ok(Outcome::NotNeeded) => Posted::None,
+        Err(error) => {
+            let fork = if pull.from_fork { " (this pull request is from a fork)" } else { "" };
+            console::warn(&format!("not commented{fork}: {error}"));
+            Posted::Failed
+        }
+    }
+}
+
+async fn try_post(
+    report: &Report,
+    flags: &CommentFlags,
+    context: &Context,
+    pull: &PullRequest,
+    (owner, repository): (&str, &str),
+    api: &str,
+    token: &str,
+) -> Result<Outcome, GithubError> {
+    let client = Client::new(api, token)?;
+    let author = match &flags.comment_author {
+        Some(author) => author.clone(),
+        None => comments::author(&client, token).await?,
+    };
+    let place = Place { owner, repository, number: pull.number, key: &flags.comment_key, author: &author };
+    let origin = Origin { sha: &pull.head_sha, run: context.run };
+    let marker = comments::marker(&flags.comment_key, origin);
+    let body = render(report, COMMENT_BUDGET - marker.len());
+    let create = match flags.comment {
+        CommentWhen::Always => true,
+        CommentWhen::Changes => is_worth_a_comment(report),
+        CommentWhen::Failures => matches!(report.verdict, Verdict::Fail | Verdict::Accepted),
+        CommentWhen::Never => false,
+    };
+    comments::upsert(&client, &place, origin, &body, create).await
+}

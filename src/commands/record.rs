@@ -1,0 +1,57 @@
+//! `layergate record`.
+
+use super::{Exit, UsageError, console, local_git, measure, parse_images, refuse_twins, set_variable};
+use crate::baseline::DirStore;
+use crate::baseline::git::is_sha;
+use crate::cli::Record;
+use crate::github::Context;
+use crate::image::snapshot::Commit;
+
+/// Runs the command: everything is measured before anything is stored.
+///
+/// # Errors
+/// Where an image cannot be measured, the commit is not known or the store cannot be written.
+pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
+    let images = parse_images(&arguments.images)?;
+    let store = DirStore::parse(&arguments.store.store)?;
+    let commit = commit(arguments.commit.as_deref())?;
+    let mut snapshots = Vec::new();
+    for image in &images {
+        let mut snapshot = measure(image, &arguments.reading).await?;
+        snapshot.commit.clone_from(&commit);
+        snapshots.push(snapshot);
+    }
+    refuse_twins(&snapshots)?;
+    for snapshot in &snapshots {
+        store.put(snapshot)?;
+        let commit = commit.as_ref().map_or("no commit", |commit| &commit.sha[..12]);
+        let (name, platform, size) =
+            (&snapshot.image.name, snapshot.platform_text(), snapshot.totals.unpacked);
+        let name = crate::report::escape::log(name);
+        console::result(&format!("recorded {name} ({platform}), {size}, for {commit}\n"))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// The commit to record for: the one that is named, the one that is checked out, the run's, or none.
+fn commit(named: Option<&str>) -> anyhow::Result<Option<Commit>> {
+    let git = local_git();
+    let context = Context::read(set_variable);
+    let bare = |sha: &str| Commit { sha: sha.to_owned(), parents: Vec::new(), reference: None, time: None };
+    if let Some(name) = named {
+        let known = git.commit(name).or_else(|| is_sha(name).then(|| bare(name)));
+        let message = || {
+            format!(
+                "--commit {name}: no such commit here; write its full hash, or run in a checkout that has it"
+            )
+        };
+        return known.map(Some).ok_or_else(|| UsageError(message()).into());
+    }
+    let of_run =
+        context.as_ref().and_then(|context| context.sha.as_deref()).filter(|sha| is_sha(sha)).map(bare);
+    let mut commit = git.head().or(of_run);
+    if let Some(commit) = &mut commit {
+        commit.reference = context.and_then(|context| context.reference).or_else(|| git.branch());
+    }
+    Ok(commit)
+}

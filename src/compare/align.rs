@@ -1,0 +1,220 @@
+//! Aligning the layers of two images: which stayed, which were built anew, which came and went.
+//!
+//! Layers are matched by what they are, not by their place, so one new step in the middle of a
+//! Dockerfile shows as one added layer and not as a change of all that follow.
+
+use std::collections::HashMap;
+
+use crate::image::{DiffId, Instruction, Layer};
+
+/// What became of a layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// The same layer, byte for byte, in the same order.
+    Kept,
+    /// The same layer, byte for byte, at another place in the order.
+    Moved,
+    /// The same instruction, run again.
+    Rebuilt,
+    /// A similar instruction of the same kind in the same place.
+    Changed,
+    /// Only in the head image.
+    Added,
+    /// Only in the base image.
+    Removed,
+}
+
+/// One row of an alignment: a base layer, a head layer, or both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pair {
+    /// What became of the layer.
+    pub status: Status,
+    /// The base layer's index, lowest layer first.
+    pub base: Option<usize>,
+    /// The head layer's index, lowest layer first.
+    pub head: Option<usize>,
+}
+
+/// From this share of common words on, two instructions of one kind are one that was edited.
+const SIMILAR: f64 = 0.5;
+/// Instructions are compared by their first words only: the cost is squared.
+const MAX_WORDS: usize = 64;
+
+/// Aligns two lists of layers. Every layer is in exactly one pair; pairs are in head order, and
+/// what was removed stands where it was. Swapping base and head gives the same pairs, mirrored.
+pub fn align(base: &[Layer], head: &[Layer]) -> Vec<Pair> {
+    // Of several equally good alignments one is chosen by order. Both directions have to choose the
+    // same one, so the computation always runs in the same direction.
+    let mut pairs = if sort_key(base) <= sort_key(head) {
+        align_one_way(base, head)
+    } else {
+        let mirrored = align_one_way(head, base);
+        mirrored.into_iter().map(|(status, base, head)| (status, head, base)).collect()
+    };
+    let removed = unpaired(base.len(), pairs.iter().filter_map(|pair| pair.1));
+    let added = unpaired(head.len(), pairs.iter().filter_map(|pair| pair.2));
+    pairs.extend(removed.into_iter().map(|index| (Status::Removed, Some(index), None)));
+    pairs.extend(added.into_iter().map(|index| (Status::Added, None, Some(index))));
+    order(pairs)
+}
+
+type Found = (Status, Option<usize>, Option<usize>);
+
+fn sort_key(layers: &[Layer]) -> (usize, Vec<(&DiffId, Option<&Instruction>)>) {
+    (layers.len(), layers.iter().map(|layer| (&layer.diff_id, layer.created_by.as_ref())).collect())
+}
+
+/// All pairs that have both sides.
+fn align_one_way(base: &[Layer], head: &[Layer]) -> Vec<Found> {
+    let found = |status| move |(b, h): (usize, usize)| (status, Some(b), Some(h));
+    let base_order: Vec<usize> = (0..base.len()).collect();
+    let head_order: Vec<usize> = (0..head.len()).collect();
+    let same_content = |b: usize, h: usize| f64::from(base[b].diff_id == head[h].diff_id);
+    let kept = best_pairs(&base_order, &head_order, same_content);
+
+    // A layer that is the same and out of order is taken out of the gaps: what it is is certain.
+    let mut by_content: HashMap<&DiffId, Vec<usize>> = HashMap::new();
+    for index in unpaired(head.len(), kept.iter().map(|pair| pair.1)) {
+        by_content.entry(&head[index].diff_id).or_default().push(index);
+    }
+    by_content.values_mut().for_each(|indexes| indexes.reverse());
+    let moved: Vec<(usize, usize)> = unpaired(base.len(), kept.iter().map(|pair| pair.0))
+        .into_iter()
+        .filter_map(|b| Some((b, by_content.get_mut(&base[b].diff_id)?.pop()?)))
+        .collect();
+
+    let mut pairs: Vec<Found> = kept.iter().copied().map(found(Status::Kept)).collect();
+    pairs.extend(moved.iter().copied().map(found(Status::Moved)));
+
+    let same_step = |b: usize, h: usize| {
+        f64::from(base[b].created_by.is_some() && base[b].created_by == head[h].created_by)
+    };
+    let words: [Vec<Vec<&str>>; 2] = [base, head].map(|layers| layers.iter().map(words_of).collect());
+    let similar_step = |b: usize, h: usize| similarity(&base[b], &head[h], &words[0][b], &words[1][h]);
+    for (base_gap, head_gap) in gaps(&base_order, &head_order, &kept, &moved) {
+        let rebuilt = best_pairs(&base_gap, &head_gap, same_step);
+        for (base_rest, head_rest) in gaps(&base_gap, &head_gap, &rebuilt, &[]) {
+            let changed = best_pairs(&base_rest, &head_rest, similar_step);
+            pairs.extend(changed.into_iter().map(found(Status::Changed)));
+        }
+        pairs.extend(rebuilt.into_iter().map(found(Status::Rebuilt)));
+    }
+    pairs
+}
+
+/// The pairs, none crossing another, whose scores sum to the most. With scores of 0 and 1 this is
+/// the longest common subsequence.
+fn best_pairs(base: &[usize], head: &[usize], score: impl Fn(usize, usize) -> f64) -> Vec<(usize, usize)> {
+    let mut prefix = 0;
+    while prefix < base.len().min(head.len()) && score(base[prefix], head[prefix]) >= 1.0 {
+        prefix += 1;
+    }
+    let mut pairs: Vec<(usize, usize)> =
+        base[..prefix].iter().copied().zip(head[..prefix].iter().copied()).collect();
+    let (base, head) = (&base[prefix..], &head[prefix..]);
+    let width = head.len() + 1;
+    let scores: Vec<Vec<f64>> = base.iter().map(|b| head.iter().map(|h| score(*b, *h)).collect()).collect();
+    let mut best = vec![0.0f64; (base.len() + 1) * width];
+    for b in (0..base.len()).rev() {
+        for h in (0..head.len()).rev() {
+            let skip = best[(b + 1) * width + h].max(best[b * width + h + 1]);
+            let take = if scores[b][h] > 0.0 { scores[b][h] + best[(b + 1) * width + h + 1] } else { 0.0 };
+            best[b * width + h] = skip.max(take);
+        }
+    }
+    let (mut b, mut h) = (0, 0);
+    while b < base.len() && h < head.len() {
+        let here = best[b * width + h];
+        if scores[b][h] > 0.0 && here == scores[b][h] + best[(b + 1) * width + h + 1] {
+            pairs.push((base[b], head[h]));
+            (b, h) = (b + 1, h + 1);
+        } else if here == best[(b + 1) * width + h] {
+            b += 1;
+        } else {
+            h += 1;
+        }
+    }
+    pairs
+}
+
+/// What lies between anchors on both sides, without what is `taken` already.
+fn gaps(
+    base: &[usize],
+    head: &[usize],
+    anchors: &[(usize, usize)],
+    taken: &[(usize, usize)],
+) -> Vec<(Vec<usize>, Vec<usize>)> {
+    let between =
+        |all: &[usize], after: Option<usize>, before: Option<usize>, taken: &dyn Fn(usize) -> bool| {
+            let inside =
+                |i: &usize| after.is_none_or(|a| *i > a) && before.is_none_or(|b| *i < b) && !taken(*i);
+            all.iter().copied().filter(inside).collect::<Vec<_>>()
+        };
+    let base_taken = |i: usize| taken.iter().any(|pair| pair.0 == i);
+    let head_taken = |i: usize| taken.iter().any(|pair| pair.1 == i);
+    let starts = std::iter::once(None).chain(anchors.iter().copied().map(Some));
+    let ends = anchors.iter().copied().map(Some).chain(std::iter::once(None));
+    starts
+        .zip(ends)
+        .map(|(start, end)| {
+            let base_gap = between(base, start.map(|p| p.0), end.map(|p| p.0), &base_taken);
+            (base_gap, between(head, start.map(|p| p.1), end.map(|p| p.1), &head_taken))
+        })
+        .filter(|(base_gap, head_gap)| !base_gap.is_empty() && !head_gap.is_empty())
+        .collect()
+}
+
+fn words_of(layer: &Layer) -> Vec<&str> {
+    layer.created_by.as_ref().map_or_else(Vec::new, |step| step.as_str().split(' ').take(MAX_WORDS).collect())
+}
+
+/// How alike two steps of one kind are, from 0 to below 1; what is not alike enough counts 0.
+fn similarity(base: &Layer, head: &Layer, base_words: &[&str], head_words: &[&str]) -> f64 {
+    let (Some(base_step), Some(head_step)) = (&base.created_by, &head.created_by) else { return 0.0 };
+    if base_step.kind() != head_step.kind() {
+        return 0.0;
+    }
+    // A copy to the same place is the same copy, whatever the source is called.
+    let copies = matches!(base_step.kind(), "COPY" | "ADD");
+    if copies && base_words.last() == head_words.last() {
+        return 0.99;
+    }
+    let skip = usize::from(!base_step.kind().is_empty());
+    let (base_words, head_words) = (&base_words[skip..], &head_words[skip..]);
+    let mut left: HashMap<&str, usize> = HashMap::new();
+    base_words.iter().for_each(|word| *left.entry(word).or_default() += 1);
+    let common = head_words
+        .iter()
+        .filter(|word| left.get_mut(**word).filter(|count| **count > 0).map(|count| *count -= 1).is_some())
+        .count();
+    let total = base_words.len() + head_words.len();
+    let dice = if total == 0 { 0.0 } else { 2.0 * common as f64 / total as f64 };
+    if dice >= SIMILAR { dice.min(0.99) } else { 0.0 }
+}
+
+fn unpaired(count: usize, paired: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut free = vec![true; count];
+    paired.for_each(|index| free[index] = false);
+    (0..count).filter(|index| free[*index]).collect()
+}
+
+/// Head order; a removed layer follows the layer that it lay on.
+fn order(pairs: Vec<Found>) -> Vec<Pair> {
+    let head_of: HashMap<usize, usize> = pairs
+        .iter()
+        .filter(|pair| pair.0 != Status::Moved)
+        .filter_map(|(_, b, h)| Some(((*b)?, (*h)?)))
+        .collect();
+    let position = |(_, base, head): &Found| match (head, base) {
+        (Some(head), _) => (*head as i64, -1),
+        (None, Some(base)) => {
+            let below = (0..*base).rev().find_map(|lower| head_of.get(&lower));
+            (below.map_or(-1, |head| *head as i64), *base as i64)
+        }
+        (None, None) => (i64::MAX, 0),
+    };
+    let mut pairs = pairs;
+    pairs.sort_by_key(position);
+    pairs.into_iter().map(|(status, base, head)| Pair { status, base, head }).collect()
+}

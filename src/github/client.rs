@@ -1,0 +1,200 @@
+//! Talking to GitHub: one request at a time, with its answer's headers, and errors that say what to
+//! do. Only reads are retried here; whoever writes decides about a second try.
+
+use std::time::Duration;
+
+use http::{HeaderMap, Method, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use octocrab::Octocrab;
+use serde_json::Value;
+
+/// The largest answer that is read: a hundred comments of the largest size.
+const MAX_ANSWER: usize = 16 << 20;
+/// How often a read is tried, and how long to wait before the next try.
+const READ_TRIES: u32 = 3;
+const READ_PAUSE: Duration = Duration::from_secs(1);
+/// GitHub's version of its own API (GitHub REST API, "API versions").
+const API_VERSION: &str = "2022-11-28";
+
+/// A request that did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub enum GithubError {
+    /// The token must not do this.
+    #[error(
+        "GitHub refuses to {operation} (HTTP {status}): {message}. The token needs the permission `{permission}`; on pull requests from forks the token of a `pull_request` run can only read"
+    )]
+    Permission {
+        /// What was tried.
+        operation: String,
+        /// The status code.
+        status: u16,
+        /// GitHub's own words.
+        message: String,
+        /// What the workflow has to grant.
+        permission: &'static str,
+    },
+    /// Too many requests.
+    #[error("GitHub does not let us {operation} for now: the rate limit is used up{}", retry_after.map_or_else(String::new, |s| format!("; it asks to wait {s} s")))]
+    RateLimited {
+        /// What was tried.
+        operation: String,
+        /// Seconds to wait, where GitHub says.
+        retry_after: Option<u64>,
+    },
+    /// The token is not accepted at all.
+    #[error("GitHub does not accept the token (HTTP 401) to {operation}; pass a valid one as `github-token`")]
+    Unauthorized {
+        /// What was tried.
+        operation: String,
+    },
+    /// Any other answer that is no success.
+    #[error("GitHub could not {operation} (HTTP {status}): {message}")]
+    Status {
+        /// What was tried.
+        operation: String,
+        /// The status code.
+        status: u16,
+        /// GitHub's own words.
+        message: String,
+    },
+    /// No answer, or one that cannot be read.
+    #[error("cannot {operation}: no usable answer from {api}: {message}")]
+    Network {
+        /// What was tried.
+        operation: String,
+        /// The API's address.
+        api: String,
+        /// Why not.
+        message: String,
+    },
+}
+
+impl GithubError {
+    /// Whether the same request may well succeed in a moment, or may even have taken effect.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, GithubError::Status { status: 500.., .. } | GithubError::Network { .. })
+    }
+
+    /// Whether the thing that was asked for is not there.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, GithubError::Status { status: 404 | 410, .. })
+    }
+}
+
+/// GitHub's REST API, with a token.
+pub struct Client {
+    octocrab: Octocrab,
+    api: String,
+}
+
+/// What to do, and how to speak of it.
+pub struct Request<'a> {
+    /// The HTTP method.
+    pub method: Method,
+    /// The path and query below the API's address.
+    pub path: String,
+    /// The JSON body.
+    pub body: Option<Value>,
+    /// What it does, to follow "cannot": `list the comments`.
+    pub operation: &'a str,
+    /// The permission that it needs.
+    pub permission: &'static str,
+}
+
+impl Client {
+    /// A client for the API at `api`. Proxies come from the environment.
+    ///
+    /// # Errors
+    /// [`GithubError::Network`] where the address cannot be used.
+    pub fn new(api: &str, token: &str) -> Result<Client, GithubError> {
+        let failed = |message: String| GithubError::Network {
+            operation: "set up the connection to GitHub".into(),
+            api: api.to_owned(),
+            message,
+        };
+        // A second call finds the provider of the first in place, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(Duration::from_secs(30))
+            .timeout(Duration::from_secs(60))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| failed(error.to_string()))?;
+        let builder = Octocrab::builder().base_uri(api).map_err(|error| failed(error.to_string()))?;
+        let version = http::HeaderName::from_static("x-github-api-version");
+        let octocrab = builder
+            .personal_token(token.to_owned())
+            .add_header(version, API_VERSION.to_owned())
+            .build_with_reqwest(http)
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(Client { octocrab, api: api.to_owned() })
+    }
+
+    /// Sends a request; a read is tried again where the failure may pass.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn send(&self, request: &Request<'_>) -> Result<Value, GithubError> {
+        let tries = if request.method == Method::GET { READ_TRIES } else { 1 };
+        let mut tried = 1;
+        loop {
+            match self.send_once(request).await {
+                Err(error) if error.is_passing() && tried < tries => {
+                    tokio::time::sleep(READ_PAUSE * tried).await;
+                    tried += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn send_once(&self, request: &Request<'_>) -> Result<Value, GithubError> {
+        let network = |message: String| GithubError::Network {
+            operation: request.operation.to_owned(),
+            api: self.api.clone(),
+            message,
+        };
+        let path = request.path.as_str();
+        let sent = match request.method {
+            Method::POST => self.octocrab._post(path, request.body.as_ref()).await,
+            Method::PATCH => self.octocrab._patch(path, request.body.as_ref()).await,
+            _ => self.octocrab._get(path).await,
+        };
+        let (head, body) = sent.map_err(|error| network(innermost(&error)))?.into_parts();
+        let body =
+            Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| network(error.to_string()))?;
+        let body = body.to_bytes();
+        if !head.status.is_success() {
+            return Err(refusal(request, head.status, &head.headers, &body));
+        }
+        serde_json::from_slice(&body).map_err(|error| network(format!("the answer is not JSON ({error})")))
+    }
+}
+
+/// What an answer that is no success means. A 403 is either a rate limit or a missing permission,
+/// and only the headers tell (GitHub REST API, "Rate limits").
+fn refusal(request: &Request<'_>, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> GithubError {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let message = serde_json::from_slice::<Value>(body).ok();
+    let message = message.as_ref().and_then(|value| value.get("message")).and_then(Value::as_str);
+    let message: String =
+        message.unwrap_or("no reason given").chars().filter(|c| !c.is_control()).take(300).collect();
+    let operation = request.operation.to_owned();
+    let retry_after = header("retry-after").and_then(|value| value.parse().ok());
+    let limited = header("x-ratelimit-remaining") == Some("0") || retry_after.is_some();
+    match status.as_u16() {
+        401 => GithubError::Unauthorized { operation },
+        403 | 429 if limited || status.as_u16() == 429 => GithubError::RateLimited { operation, retry_after },
+        403 => GithubError::Permission { operation, status: 403, message, permission: request.permission },
+        status => GithubError::Status { operation, status, message },
+    }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

@@ -1,0 +1,223 @@
+//! One comment for each pull request and key: created once, edited after.
+//!
+//! Ours is told by a hidden marker at its start **and** by its author: anyone can write the marker.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::client::{Client, GithubError, Request};
+use super::context::RunId;
+
+/// Comments on one page (GitHub REST API, "List issue comments": at most 100).
+const PAGE: usize = 100;
+/// The most pages that are looked through.
+const MAX_PAGES: usize = 100;
+/// Whose comments the token of a workflow run writes.
+pub const ACTIONS_BOT: &str = "github-actions[bot]";
+
+/// Where a comment belongs, and whose it is.
+pub struct Place<'a> {
+    /// The repository's owner.
+    pub owner: &'a str,
+    /// The repository's name.
+    pub repository: &'a str,
+    /// The pull request.
+    pub number: u64,
+    /// Which of several gates on one pull request this is.
+    pub key: &'a str,
+    /// The login that the token writes under.
+    pub author: &'a str,
+}
+
+/// What a comment says of the run that wrote it.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The head commit.
+    pub sha: &'a str,
+    /// The run, where there is one.
+    pub run: Option<RunId>,
+}
+
+/// What became of a comment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// There was none, and now there is; its address.
+    Created(String),
+    /// It was edited; its address.
+    Updated(String),
+    /// There was none, and none was wanted.
+    NotNeeded,
+    /// A newer run has written it already; its address.
+    NewerExists(String),
+}
+
+/// The hidden first line of a comment.
+pub fn marker(key: &str, origin: Origin<'_>) -> String {
+    let run = origin.run.map(|run| format!(" run={}.{}", run.id, run.attempt)).unwrap_or_default();
+    format!("{}sha={}{run} -->\n", marker_start(key), origin.sha)
+}
+
+fn marker_start(key: &str) -> String {
+    format!("<!-- layergate key={key} ")
+}
+
+/// Whether a key can stand in a marker.
+pub fn is_key(key: &str) -> bool {
+    (1..=64).contains(&key.len())
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+        && !key.contains("--")
+}
+
+/// Creates the comment, or edits the one that is there. Without `create`, one that is not there is
+/// not made.
+///
+/// # Errors
+/// [`GithubError`]; there are never two comments because of a retry.
+pub async fn upsert(
+    client: &Client,
+    place: &Place<'_>,
+    origin: Origin<'_>,
+    body: &str,
+    create: bool,
+) -> Result<Outcome, GithubError> {
+    let body = format!("{}{body}", marker(place.key, origin));
+    let mut found = place.find(client).await?;
+    // A comment that is deleted between our look and our edit, or a creation whose answer was lost,
+    // is looked for once more; then it is over.
+    for last_try in [false, true] {
+        let result = match &found {
+            Some(existing) if existing.run > origin.run => {
+                return Ok(Outcome::NewerExists(existing.url.clone()));
+            }
+            Some(existing) => place.edit(client, existing.id, &body).await.map(Outcome::Updated),
+            None if create => place.create(client, &body).await.map(Outcome::Created),
+            None => return Ok(Outcome::NotNeeded),
+        };
+        match result {
+            Err(error) if !last_try && (error.is_passing() || error.is_not_found()) => {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                found = place.find(client).await?;
+            }
+            result => return result,
+        }
+    }
+    Ok(Outcome::NotNeeded)
+}
+
+/// The login that a token writes under. The token of a workflow run may not ask (`GET /user`), and
+/// its comments are always the bot's.
+pub async fn author(client: &Client, token: &str) -> Result<String, GithubError> {
+    if token.starts_with("ghs_") {
+        return Ok(ACTIONS_BOT.into());
+    }
+    let request = Request {
+        method: Method::GET,
+        path: "/user".into(),
+        body: None,
+        operation: "ask whose token this is",
+        permission: "metadata: read",
+    };
+    match client.send(&request).await {
+        Ok(user) => Ok(user.get("login").and_then(Value::as_str).unwrap_or(ACTIONS_BOT).to_owned()),
+        Err(GithubError::Permission { .. }) => Ok(ACTIONS_BOT.into()),
+        Err(error) if error.is_not_found() => Ok(ACTIONS_BOT.into()),
+        Err(error) => Err(error),
+    }
+}
+
+struct Existing {
+    id: u64,
+    url: String,
+    run: Option<RunId>,
+}
+
+impl Place<'_> {
+    async fn find(&self, client: &Client) -> Result<Option<Existing>, GithubError> {
+        let start = marker_start(self.key);
+        for page in 1..=MAX_PAGES {
+            let request = Request {
+                method: Method::GET,
+                path: format!("{}?per_page={PAGE}&page={page}", self.comments_path()),
+                body: None,
+                operation: "list the pull request's comments",
+                permission: "pull-requests: read",
+            };
+            let answer = client.send(&request).await?;
+            let comments = answer.as_array().map(Vec::as_slice).unwrap_or_default();
+            if let Some(found) = comments.iter().find_map(|comment| self.read(comment, &start)) {
+                return Ok(Some(found));
+            }
+            if comments.len() < PAGE {
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    fn read(&self, comment: &Value, start: &str) -> Option<Existing> {
+        let author = comment.pointer("/user/login")?.as_str()?;
+        let marker = comment.get("body")?.as_str()?.strip_prefix(start)?;
+        let marker = marker.lines().next()?;
+        let run = marker.split(' ').find_map(|word| word.strip_prefix("run=")?.split_once('.'));
+        let run = run
+            .and_then(|(id, attempt)| Some(RunId { id: id.parse().ok()?, attempt: attempt.parse().ok()? }));
+        (author == self.author).then_some(())?;
+        Some(Existing { id: comment.get("id")?.as_u64()?, url: url_of(comment), run })
+    }
+
+    async fn create(&self, client: &Client, body: &str) -> Result<String, GithubError> {
+        let request = Request {
+            method: Method::POST,
+            path: self.comments_path(),
+            body: Some(json!({ "body": body })),
+            operation: "comment on the pull request",
+            permission: "pull-requests: write",
+        };
+        client.send(&request).await.map(|comment| url_of(&comment))
+    }
+
+    async fn edit(&self, client: &Client, id: u64, body: &str) -> Result<String, GithubError> {
+        let request = Request {
+            method: Method::PATCH,
+            path: format!("/repos/{}/{}/issues/comments/{id}", self.owner, self.repository),
+            body: Some(json!({ "body": body })),
+            operation: "edit the comment on the pull request",
+            permission: "pull-requests: write",
+        };
+        client.send(&request).await.map(|comment| url_of(&comment))
+    }
+
+    fn comments_path(&self) -> String {
+        format!("/repos/{}/{}/issues/{}/comments", self.owner, self.repository, self.number)
+    }
+}
+
+fn url_of(comment: &Value) -> String {
+    comment.get("html_url").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_marker_by_our_own_author_is_ours() {
+        let place = Place { owner: "o", repository: "r", number: 1, key: "default", author: "bot" };
+        let own = marker("default", Origin { sha: "abc", run: Some(RunId { id: 7, attempt: 2 }) });
+        let comment = |login: &str, body: &str| json!({"id": 5, "html_url": "u", "user": {"login": login}, "body": body});
+        let read = |value: &Value| place.read(value, &marker_start("default")).map(|found| found.run);
+        assert_eq!(read(&comment("bot", &own)), Some(Some(RunId { id: 7, attempt: 2 })));
+        assert_eq!(read(&comment("someone", &own)), None);
+        assert_eq!(read(&comment("bot", &format!("> {own}"))), None);
+        assert_eq!(read(&comment("bot", &own.replace("default", "default2"))), None);
+        assert_eq!(read(&json!({"id": 5, "user": null, "body": own})), None);
+    }
+
+    #[test]
+    fn a_key_cannot_end_the_marker() {
+        assert!(is_key("default") && is_key("api.v2_x-y"));
+        for bad in ["", "a b", "-->", "a--b", "a>b", &"x".repeat(65)] {
+            assert!(!is_key(bad), "{bad}");
+        }
+    }
+}

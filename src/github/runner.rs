@@ -1,0 +1,35 @@
+//! The files by which a step talks to the runner (GitHub Actions, "Workflow commands":
+//! "Environment files").
+
+use std::fs::OpenOptions;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::path::Path;
+
+/// Adds outputs. Each value is put between a delimiter that nobody can foresee, so that no value
+/// can end itself and begin another output.
+///
+/// # Errors
+/// Whatever writing fails with.
+pub fn add_outputs(file: &Path, outputs: &[(&str, String)]) -> io::Result<()> {
+    let mut text = String::new();
+    for (name, value) in outputs {
+        // The hasher of the standard library is seeded from the system's random numbers.
+        let random = || RandomState::new().hash_one(name);
+        let delimiter = format!("layergate_{:016x}{:016x}", random(), random());
+        text.push_str(&format!("{name}<<{delimiter}\n{value}\n{delimiter}\n"));
+    }
+    append(file, text.as_bytes())
+}
+
+/// Adds markdown to the step's summary.
+///
+/// # Errors
+/// Whatever writing fails with.
+pub fn add_summary(file: &Path, markdown: &str) -> io::Result<()> {
+    append(file, format!("{markdown}\n").as_bytes())
+}
+
+fn append(file: &Path, content: &[u8]) -> io::Result<()> {
+    OpenOptions::new().create(true).append(true).open(file)?.write_all(content)
+}

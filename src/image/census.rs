@@ -1,0 +1,266 @@
+//! The files of one layer: what its tar lists, in the tar's own order, without content.
+//!
+//! A census is enough to replay the layer rules (see [`crate::layer::apply`]), so an image can be
+//! compared with one that is no longer at hand.
+
+use std::fmt;
+
+use serde::de::{self, SeqAccess, Visitor};
+use serde::ser::SerializeTuple;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::bytes::Bytes;
+
+/// A path inside a layer: bytes, for no rule makes file names UTF-8. Relative to the image's root,
+/// without a leading `/` and with no `.` or `..` part; the root itself is the empty path.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LayerPath(Box<[u8]>);
+
+impl LayerPath {
+    /// Cleans a name from a tar: `./a//b/` and `/a/b` are `a/b`, and `..` never leaves the root.
+    pub fn clean(raw: &[u8]) -> LayerPath {
+        let mut parts: Vec<&[u8]> = Vec::new();
+        for part in raw.split(|byte| *byte == b'/') {
+            match part {
+                b"" | b"." => {}
+                b".." => drop(parts.pop()),
+                part => parts.push(part),
+            }
+        }
+        LayerPath(parts.join(&b'/').into())
+    }
+
+    /// The path's bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The directory that holds this path, and its last part. The root has neither.
+    pub fn split(&self) -> Option<(&[u8], &[u8])> {
+        if self.0.is_empty() {
+            return None;
+        }
+        Some(match self.0.iter().rposition(|byte| *byte == b'/') {
+            Some(at) => (&self.0[..at], &self.0[at + 1..]),
+            None => (&[], &self.0[..]),
+        })
+    }
+}
+
+impl fmt::Display for LayerPath {
+    /// The path with its bytes that are not UTF-8 as `\xNN`, and a backslash doubled: reversible.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for (index, part) in chunk.valid().split('\\').enumerate() {
+                if index > 0 {
+                    f.write_str("\\\\")?;
+                }
+                f.write_str(part)?;
+            }
+            chunk.invalid().iter().try_for_each(|byte| write!(f, "\\x{byte:02x}"))?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for LayerPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.to_string())
+    }
+}
+
+impl From<&str> for LayerPath {
+    /// Reverses [`LayerPath`]'s `Display`; what is no escape stands for itself.
+    fn from(text: &str) -> LayerPath {
+        let bytes = text.as_bytes();
+        let mut raw = Vec::with_capacity(bytes.len());
+        let mut at = 0;
+        while at < bytes.len() {
+            let hex = bytes.get(at + 2..at + 4).and_then(|pair| std::str::from_utf8(pair).ok());
+            match (bytes[at], bytes.get(at + 1), hex.and_then(|pair| u8::from_str_radix(pair, 16).ok())) {
+                (b'\\', Some(b'\\'), _) => {
+                    raw.push(b'\\');
+                    at += 2;
+                }
+                (b'\\', Some(b'x'), Some(byte)) => {
+                    raw.push(byte);
+                    at += 4;
+                }
+                (byte, ..) => {
+                    raw.push(byte);
+                    at += 1;
+                }
+            }
+        }
+        LayerPath::clean(&raw)
+    }
+}
+
+/// One thing that a layer's tar lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// A regular file and the bytes of its content, as they are once unpacked.
+    File(LayerPath, Bytes),
+    /// A further name of a regular file: the name, then the name that it repeats. Costs no bytes.
+    HardLink(LayerPath, LayerPath),
+    /// A directory.
+    Dir(LayerPath),
+    /// A symbolic link.
+    Symlink(LayerPath),
+    /// A device, a pipe or a socket.
+    Special(LayerPath),
+    /// A whiteout: this path of the layers below is gone (OCI image layer specification, "whiteouts").
+    Whiteout(LayerPath),
+    /// An opaque whiteout: all that the layers below have inside this directory is gone.
+    Opaque(LayerPath),
+}
+
+impl Entry {
+    fn letter(&self) -> &'static str {
+        match self {
+            Entry::File(..) => "f",
+            Entry::HardLink(..) => "h",
+            Entry::Dir(_) => "d",
+            Entry::Symlink(_) => "l",
+            Entry::Special(_) => "s",
+            Entry::Whiteout(_) => "w",
+            Entry::Opaque(_) => "o",
+        }
+    }
+
+    /// The path that the entry is about.
+    pub fn path(&self) -> &LayerPath {
+        match self {
+            Entry::File(path, _) | Entry::HardLink(path, _) => path,
+            Entry::Dir(path) | Entry::Symlink(path) | Entry::Special(path) => path,
+            Entry::Whiteout(path) | Entry::Opaque(path) => path,
+        }
+    }
+}
+
+/// In documents an entry is a short array: `["f","usr/bin/env",43]`, `["h","NAME","REPEATED"]`,
+/// `["d","usr"]`. A census has tens of thousands of them.
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let long = matches!(self, Entry::File(..) | Entry::HardLink(..));
+        let mut tuple = serializer.serialize_tuple(if long { 3 } else { 2 })?;
+        tuple.serialize_element(self.letter())?;
+        tuple.serialize_element(&self.path().to_string())?;
+        match self {
+            Entry::File(_, size) => tuple.serialize_element(size)?,
+            Entry::HardLink(_, target) => tuple.serialize_element(&target.to_string())?,
+            _ => {}
+        }
+        tuple.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entry, D::Error> {
+        struct EntryVisitor;
+
+        impl<'de> Visitor<'de> for EntryVisitor {
+            type Value = Entry;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a census entry such as [\"f\", \"path\", 12]")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry, A::Error> {
+                let missing = |what| de::Error::custom(format!("a census entry without {what}"));
+                let letter: String = seq.next_element()?.ok_or_else(|| missing("its kind"))?;
+                let path: String = seq.next_element()?.ok_or_else(|| missing("its path"))?;
+                let path = LayerPath::from(path.as_str());
+                Ok(match letter.as_str() {
+                    "f" => Entry::File(path, seq.next_element()?.ok_or_else(|| missing("its bytes"))?),
+                    "h" => {
+                        let target: String = seq.next_element()?.ok_or_else(|| missing("its target"))?;
+                        Entry::HardLink(path, LayerPath::from(target.as_str()))
+                    }
+                    "d" => Entry::Dir(path),
+                    "l" => Entry::Symlink(path),
+                    "s" => Entry::Special(path),
+                    "w" => Entry::Whiteout(path),
+                    "o" => Entry::Opaque(path),
+                    other => {
+                        return Err(de::Error::custom(format!("a census entry of unknown kind `{other}`")));
+                    }
+                })
+            }
+        }
+
+        deserializer.deserialize_seq(EntryVisitor)
+    }
+}
+
+/// The files of one layer, in the order of its tar.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Census {
+    /// What the layer's tar lists.
+    pub entries: Vec<Entry>,
+}
+
+impl Census {
+    /// `layer.size`: the bytes of the regular-file entries, or `None` where they claim more than
+    /// [`Bytes::MAX`].
+    pub fn size(&self) -> Option<Bytes> {
+        self.entries.iter().try_fold(Bytes(0), |sum, entry| match entry {
+            Entry::File(_, size) => sum.checked_add(*size),
+            _ => Some(sum),
+        })
+    }
+
+    /// How many regular-file entries the layer has.
+    pub fn files(&self) -> u64 {
+        self.entries.iter().filter(|entry| matches!(entry, Entry::File(..))).count() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_from_a_tar_are_cleaned_and_never_leave_the_root() {
+        let cases: [(&[u8], &str); 7] = [
+            (b"./a//b/", "a/b"),
+            (b"/a/b", "a/b"),
+            (b"../../etc/passwd", "etc/passwd"),
+            (b"a/../b", "b"),
+            (b"./", ""),
+            (b"a\xff\\b", "a\\xff\\\\b"),
+            ("nümbers | `x`".as_bytes(), "nümbers | `x`"),
+        ];
+        for (raw, shown) in cases {
+            let path = LayerPath::clean(raw);
+            assert_eq!(path.to_string(), shown);
+            assert_eq!(LayerPath::from(shown), path);
+        }
+    }
+
+    #[test]
+    fn a_census_survives_its_document() {
+        let path = |text: &[u8]| LayerPath::clean(text);
+        let census = Census {
+            entries: vec![
+                Entry::Dir(path(b"usr")),
+                Entry::File(path(b"usr/a\xfe"), Bytes(43)),
+                Entry::HardLink(path(b"usr/b"), path(b"usr/a\xfe")),
+                Entry::Symlink(path(b"bin")),
+                Entry::Special(path(b"dev/null")),
+                Entry::Whiteout(path(b"old")),
+                Entry::Opaque(path(b"var")),
+            ],
+        };
+        let text = serde_json::to_string(&census).unwrap();
+        assert_eq!(
+            text,
+            r#"[["d","usr"],["f","usr/a\\xfe",43],["h","usr/b","usr/a\\xfe"],["l","bin"],["s","dev/null"],["w","old"],["o","var"]]"#
+        );
+        assert_eq!(serde_json::from_str::<Census>(&text).unwrap(), census);
+        for bad in [r#"[["f","a"]]"#, r#"[["q","a"]]"#, r#"[[]]"#, r#"[["f","a",-1]]"#] {
+            assert!(serde_json::from_str::<Census>(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The Dockerfile step that made a layer, read from what builders write into an image's history.
+//!
+//! The field is free text and no specification fixes it; the shapes below are those of Docker's
+//! classic builder (`/bin/sh -c #(nop) COPY file:HASH in /x`), BuildKit (`COPY a /x # buildkit`),
+//! Buildah and Kaniko.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The words that a Dockerfile instruction starts with (Dockerfile reference).
+const KEYWORDS: [&str; 18] = [
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
+/// Longer texts are cut: a history entry is hostile input, and no table shows more.
+const MAX_CHARS: usize = 4096;
+
+/// One Dockerfile step, normalised for people: no shell, no builder marks, single spaces. Build
+/// arguments that BuildKit and the classic builder put before a command are dropped, and with them
+/// whatever secret was passed that way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Instruction(String);
+
+impl Instruction {
+    /// Reads one `created_by` of an image's history; `None` where it says nothing.
+    pub fn from_history(created_by: &str) -> Option<Instruction> {
+        let text: String = created_by.chars().take(MAX_CHARS).collect();
+        let text = collapse(text.trim().strip_suffix("# buildkit").unwrap_or(&text));
+        let (keyword, rest) = split_keyword(&text);
+        let rest = drop_build_arguments(rest);
+        let normal = match (keyword, strip_shell(rest)) {
+            // The classic builder writes config changes and copies as a shell comment.
+            (None | Some("RUN"), Some(command)) => match command.trim_start().strip_prefix("#(nop)") {
+                Some(step) => normalise_classic_copy(step.trim_start()),
+                None => format!("RUN {}", command.trim_start()),
+            },
+            (Some(keyword), _) => format!("{keyword} {rest}"),
+            (None, None) => rest.to_owned(),
+        };
+        let normal = normal.trim();
+        (!normal.is_empty()).then(|| Instruction(normal.to_owned()))
+    }
+
+    /// The whole text on one line.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The instruction's keyword (`RUN`, `COPY`), or an empty text where the builder is not a
+    /// Dockerfile's.
+    pub fn kind(&self) -> &str {
+        split_keyword(&self.0).0.unwrap_or("")
+    }
+}
+
+impl fmt::Display for Instruction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+fn collapse(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn split_keyword(text: &str) -> (Option<&'static str>, &str) {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    match KEYWORDS.iter().find(|keyword| **keyword == word) {
+        Some(keyword) => (Some(keyword), rest),
+        None => (None, text),
+    }
+}
+
+/// `|2 TOKEN=x MODE=y /bin/sh -c make` -> `/bin/sh -c make`. A value may hold spaces, so the shell
+/// that follows is the surer end than the count.
+fn drop_build_arguments(text: &str) -> &str {
+    let Some((count, rest)) = text.strip_prefix('|').and_then(|text| text.split_once(' ')) else {
+        return text;
+    };
+    let Ok(count) = count.parse::<usize>() else { return text };
+    let starts = std::iter::once(0).chain(rest.match_indices(' ').map(|(at, _)| at + 1));
+    if let Some(start) = starts.clone().find(|start| strip_shell(&rest[*start..]).is_some()) {
+        return &rest[start..];
+    }
+    starts.clone().nth(count).map_or("", |start| &rest[start..])
+}
+
+/// The command after a shell and its options: `/bin/bash -o pipefail -c CMD`, `cmd /S /C CMD`.
+fn strip_shell(text: &str) -> Option<&str> {
+    let (program, mut rest) = text.split_once(' ')?;
+    let base = program.rsplit(['/', '\\']).next().unwrap_or(program).to_ascii_lowercase();
+    match base.trim_end_matches(".exe") {
+        "sh" | "bash" | "ash" | "dash" | "ksh" | "zsh" => {}
+        "busybox" => return strip_shell(rest),
+        "cmd" => return rest.strip_prefix("/S /C ").or_else(|| rest.strip_prefix("/C ")),
+        "powershell" | "pwsh" => return rest.split_once("-Command ").map(|(_, command)| command),
+        _ => return None,
+    }
+    while let Some((option, after)) = rest.split_once(' ') {
+        let letters = option.strip_prefix('-')?;
+        if letters.ends_with('c') && !letters.starts_with('-') {
+            return Some(after);
+        }
+        // `-o pipefail`: the option's value is a word of its own.
+        rest = if letters.ends_with('o') { after.split_once(' ')?.1 } else { after };
+    }
+    None
+}
+
+/// `COPY file:1f2e... in /app ` -> `COPY ... /app`: the hash changes with every content, and the
+/// step does not.
+fn normalise_classic_copy(step: &str) -> String {
+    let (Some(keyword @ ("COPY" | "ADD")), rest) = split_keyword(step) else { return step.to_owned() };
+    let Some((sources, destination)) = rest.split_once(" in ") else { return step.to_owned() };
+    let hashed = |source: &str| ["file:", "dir:", "multi:"].iter().any(|mark| source.starts_with(mark));
+    if !sources.split(' ').any(hashed) {
+        return step.to_owned();
+    }
+    format!("{keyword} \u{2026} {destination}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Option<String> {
+        Instruction::from_history(text).map(|instruction| instruction.0)
+    }
+
+    #[test]
+    fn one_step_reads_the_same_from_every_builder() {
+        let cases = [
+            (
+                "RUN /bin/sh -c apt-get update  &&\tapt-get install -y git # buildkit",
+                "RUN apt-get update && apt-get install -y git",
+            ),
+            (
+                "/bin/sh -c apt-get update && apt-get install -y git",
+                "RUN apt-get update && apt-get install -y git",
+            ),
+            ("RUN apt-get update", "RUN apt-get update"),
+            ("/bin/sh -c #(nop) COPY file:0123abc in /app/ ", "COPY \u{2026} /app/"),
+            ("/bin/sh -c #(nop) COPY dir:0123abc in /app", "COPY \u{2026} /app"),
+            ("/bin/sh -c #(nop) ADD file:55 in / ", "ADD \u{2026} /"),
+            ("/bin/sh -c #(nop)  CMD [\"bash\"]", "CMD [\"bash\"]"),
+            ("COPY /pybase /pybase # buildkit", "COPY /pybase /pybase"),
+            ("RUN |1 TOKEN=hunter2 /bin/sh -c make # buildkit", "RUN make"),
+            ("|2 TOKEN=hunter2 NOTE=two words /bin/sh -c make all", "RUN make all"),
+            ("|1 TOKEN=hunter2 /app/tool --x", "/app/tool --x"),
+            ("RUN /bin/bash -o pipefail -c curl x | tar x # buildkit", "RUN curl x | tar x"),
+            ("RUN /bin/bash -eux -o pipefail -c make # buildkit", "RUN make"),
+            ("RUN /bin/busybox sh -c mkdir /x # buildkit", "RUN mkdir /x"),
+            ("RUN cmd /S /C dir # buildkit", "RUN dir"),
+            ("# debian.sh --arch 'amd64' out/ 'bookworm'", "# debian.sh --arch 'amd64' out/ 'bookworm'"),
+            ("bazel build ...", "bazel build ..."),
+            ("WORKDIR /app", "WORKDIR /app"),
+        ];
+        for (history, expected) in cases {
+            assert_eq!(read(history).as_deref(), Some(expected), "{history}");
+        }
+        assert_eq!(read(""), None);
+        assert_eq!(read("  # buildkit"), None);
+    }
+
+    #[test]
+    fn the_keyword_is_the_kind() {
+        assert_eq!(Instruction::from_history("COPY a b").unwrap().kind(), "COPY");
+        assert_eq!(Instruction::from_history("bazel build").unwrap().kind(), "");
+    }
+
+    #[test]
+    fn a_hostile_history_is_cut_and_survives() {
+        let long = format!("RUN {}", "é".repeat(100_000));
+        assert!(read(&long).unwrap().chars().count() <= MAX_CHARS);
+        for odd in ["|", "|9", "|9 ", "|1 A=b", "/bin/sh -c", "/bin/sh -", "RUN", "#(nop)", "\u{0}"] {
+            let _ = read(odd);
+        }
+    }
+}

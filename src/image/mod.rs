@@ -1,0 +1,18 @@
+//! What an image is: amounts, identifiers, platforms, layers, snapshots. Pure: no file, no
+//! network, no clock.
+
+pub mod bytes;
+pub mod census;
+pub mod digest;
+pub mod instruction;
+pub mod oci;
+pub mod platform;
+pub mod schema;
+pub mod snapshot;
+
+pub use bytes::{Bytes, Delta};
+pub use census::{Census, Entry, LayerPath};
+pub use digest::{DiffId, Digest};
+pub use instruction::Instruction;
+pub use platform::Platform;
+pub use snapshot::{Layer, Measured, Snapshot, Totals};

@@ -1,0 +1,158 @@
+//! The JSON documents that describe an image: OCI image specification ("config", "manifest",
+//! "image index") and the `manifest.json` of `docker save`. Only what layergate reads of them.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::digest::{DiffId, Digest};
+use super::instruction::Instruction;
+use super::platform::Platform;
+
+/// The annotation that holds the tag of an image in an OCI layout.
+pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation in which containerd keeps an image's whole name.
+pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
+
+/// An image's config: its platform, its layers' diff IDs and how they were made.
+#[derive(Debug, Clone, Deserialize)]
+pub struct ImageConfig {
+    /// Go's `GOARCH` name of the processor architecture.
+    #[serde(default)]
+    pub architecture: String,
+    /// Go's `GOOS` name of the operating system.
+    #[serde(default)]
+    pub os: String,
+    /// The architecture's variant.
+    #[serde(default)]
+    pub variant: Option<String>,
+    /// The layers, lowest first.
+    pub rootfs: RootFs,
+    /// One entry for each Dockerfile step, those without a layer included.
+    #[serde(default)]
+    pub history: Vec<HistoryEntry>,
+}
+
+/// The layers of an image config.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RootFs {
+    /// The hashes of the uncompressed layers, lowest first. Absent in an image without layers.
+    #[serde(default)]
+    pub diff_ids: Vec<DiffId>,
+}
+
+/// One step of an image's history.
+#[derive(Debug, Clone, Deserialize)]
+pub struct HistoryEntry {
+    /// The builder's own text of the step.
+    #[serde(default)]
+    pub created_by: Option<String>,
+    /// Whether the step only changed the config.
+    #[serde(default)]
+    pub empty_layer: bool,
+}
+
+impl ImageConfig {
+    /// The config's platform, where it names one.
+    pub fn platform(&self) -> Option<Platform> {
+        Platform::from_fields(&self.os, &self.architecture, self.variant.as_deref())
+    }
+
+    /// The instruction of each layer, lowest first, redacted. History and layers belong together
+    /// only where they are equally many; otherwise nothing is claimed.
+    pub fn instructions(&self) -> Vec<Option<Instruction>> {
+        let steps: Vec<_> = self.history.iter().filter(|entry| !entry.empty_layer).collect();
+        if steps.len() != self.rootfs.diff_ids.len() {
+            return vec![None; self.rootfs.diff_ids.len()];
+        }
+        steps.iter().map(|entry| entry.created_by.as_deref().and_then(Instruction::from_history)).collect()
+    }
+}
+
+/// Points at a blob (OCI image specification, "descriptor").
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Descriptor {
+    /// What the blob is.
+    #[serde(default)]
+    pub media_type: String,
+    /// The blob's hash, which is also its name.
+    pub digest: Digest,
+    /// The blob's bytes, as the descriptor claims.
+    #[serde(default)]
+    pub size: u64,
+    /// In an index: what the image runs on.
+    #[serde(default)]
+    pub platform: Option<RawPlatform>,
+    /// Free-form properties; names of images are kept here.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+}
+
+impl Descriptor {
+    /// Whether the blob is itself an index. The media type is optional in old documents, so the
+    /// reader of the blob has the last word.
+    pub fn is_index(&self) -> bool {
+        self.media_type == "application/vnd.oci.image.index.v1+json"
+            || self.media_type == "application/vnd.docker.distribution.manifest.list.v2+json"
+    }
+
+    /// Whether this is an attestation or another thing that is no image to run.
+    pub fn is_attestation(&self) -> bool {
+        self.annotations.contains_key("vnd.docker.reference.type")
+            || self.platform.as_ref().is_some_and(|p| p.os == "unknown" || p.architecture == "unknown")
+    }
+}
+
+/// A platform as an index spells it: fields that may be missing.
+#[derive(Debug, Clone, Deserialize)]
+pub struct RawPlatform {
+    /// Go's `GOARCH` name.
+    #[serde(default)]
+    pub architecture: String,
+    /// Go's `GOOS` name.
+    #[serde(default)]
+    pub os: String,
+    /// The architecture's variant.
+    #[serde(default)]
+    pub variant: Option<String>,
+}
+
+impl RawPlatform {
+    /// The platform, where both halves are there and well formed.
+    pub fn to_platform(&self) -> Option<Platform> {
+        Platform::from_fields(&self.os, &self.architecture, self.variant.as_deref())
+    }
+}
+
+/// An image index, and the `index.json` of an OCI layout.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Index {
+    /// What the index points at.
+    #[serde(default)]
+    pub manifests: Vec<Descriptor>,
+}
+
+/// An image manifest: one config and the packed layers.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Manifest {
+    /// Points at the config.
+    pub config: Descriptor,
+    /// Points at the layers as distributed, lowest first.
+    #[serde(default)]
+    pub layers: Vec<Descriptor>,
+}
+
+/// One image of the `manifest.json` that `docker save` writes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SavedImage {
+    /// The path of the config inside the archive.
+    pub config: String,
+    /// The names that the image was saved by.
+    #[serde(default)]
+    pub repo_tags: Option<Vec<String>>,
+    /// The paths of the layers inside the archive, lowest first.
+    #[serde(default)]
+    pub layers: Vec<String>,
+}

@@ -1,0 +1,56 @@
+//! The versions of layergate's own documents: `schema` is `KIND/vMAJOR`, and fields that a reader
+//! does not know are ignored within a major version.
+
+use serde::Deserialize;
+
+/// A document that this version must not read as what it was asked to be.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// No `schema` field, or not JSON at all.
+    #[error("not a {kind} document: it has no `schema` field")]
+    Missing {
+        /// The kind that was asked for.
+        kind: &'static str,
+    },
+    /// Another kind of document.
+    #[error("this is a `{found}` document, and a `{kind}` is needed")]
+    Other {
+        /// The kind that was asked for.
+        kind: &'static str,
+        /// What the document says that it is.
+        found: String,
+    },
+    /// The same kind, from the future.
+    #[error(
+        "`{found}` was written by a newer layergate, and this one reads up to {kind}/v{supported}; upgrade layergate"
+    )]
+    Newer {
+        /// The kind that was asked for.
+        kind: &'static str,
+        /// What the document says that it is.
+        found: String,
+        /// The newest major version that this program reads.
+        supported: u32,
+    },
+}
+
+/// Checks a document's `schema` before anything else of it is believed.
+///
+/// # Errors
+/// [`SchemaError`] where the document is not `kind` in a version up to `supported`.
+pub fn check(json: &[u8], kind: &'static str, supported: u32) -> Result<(), SchemaError> {
+    #[derive(Deserialize)]
+    struct Head {
+        schema: String,
+    }
+    let head: Head = serde_json::from_slice(json).map_err(|_| SchemaError::Missing { kind })?;
+    let found: String = head.schema.chars().take(100).collect();
+    match found.split_once("/v") {
+        Some((name, version)) if name == kind => match version.parse::<u32>() {
+            Ok(version) if (1..=supported).contains(&version) => Ok(()),
+            Ok(version) if version > supported => Err(SchemaError::Newer { kind, found, supported }),
+            _ => Err(SchemaError::Other { kind, found }),
+        },
+        _ => Err(SchemaError::Other { kind, found }),
+    }
+}

@@ -1,0 +1,198 @@
+//! The document of one measured image: `layergate.snapshot/v1`.
+
+use serde::{Deserialize, Serialize};
+
+use super::bytes::{Bytes, group_digits};
+use super::census::Census;
+use super::digest::{DiffId, Digest};
+use super::instruction::Instruction;
+use super::platform::Platform;
+use super::schema::{self, SchemaError};
+
+/// The `schema` of a snapshot that this version writes.
+pub const SCHEMA: &str = "layergate.snapshot/v1";
+
+/// How the bytes of a snapshot were come by. Two snapshots are compared only where this is equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measured {
+    /// Counted from the layers' tars: the same on every engine, to the byte.
+    Content,
+    /// Copied from an engine's own report.
+    Engine,
+}
+
+impl Measured {
+    /// The word in documents and messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Measured::Content => "content",
+            Measured::Engine => "engine",
+        }
+    }
+}
+
+/// One measured image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// `layergate.snapshot/v1`.
+    pub schema: String,
+    /// Which image this is.
+    pub image: ImageIdentity,
+    /// Where it was read from.
+    pub source: SourceInfo,
+    /// How its bytes were come by.
+    pub measured: Measured,
+    /// The commit that the image was built from, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<Commit>,
+    /// The accounting.
+    pub totals: Totals,
+    /// The layers, lowest first.
+    pub layers: Vec<Layer>,
+}
+
+/// Which image a snapshot is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageIdentity {
+    /// The name that reports, limits and baselines know the image by.
+    pub name: String,
+    /// The image as it was asked for.
+    pub reference: String,
+    /// What the image runs on, where its config says so.
+    pub platform: Option<Platform>,
+    /// The digest of the image's config; of a `docker inspect` document, the `Id` that it states.
+    pub id: Option<Digest>,
+}
+
+/// Where a snapshot's image was read from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceInfo {
+    /// The transport's name, as in containers-transports(5).
+    pub transport: String,
+    /// The engine and its version, or the kind of store, where one was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+}
+
+/// The commit that an image was built from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commit {
+    /// The full hash.
+    pub sha: String,
+    /// The full hashes of its parents, first parent first.
+    #[serde(default)]
+    pub parents: Vec<String>,
+    /// The branch or tag, as `refs/heads/main`.
+    #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// When it was committed, as seconds since 1970-01-01T00:00Z.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<i64>,
+}
+
+/// The accounting of one image (README, "What is counted"). What is not known is null, never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Totals {
+    /// How many layers the image has.
+    pub layers: u64,
+    /// How many regular files are visible.
+    pub files: Option<u64>,
+    /// Bytes of the regular files in all layers.
+    pub unpacked: Bytes,
+    /// Bytes of the regular files that exist once all layers are applied.
+    pub visible: Option<Bytes>,
+    /// `unpacked - visible`: bytes that are shipped and cannot be reached.
+    pub wasted: Option<Bytes>,
+    /// Bytes of the layer blobs as distributed: what a pull downloads.
+    pub compressed: Option<Bytes>,
+}
+
+/// One layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// The hash of the uncompressed tar.
+    pub diff_id: DiffId,
+    /// The hash of the blob as distributed, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// The blob's media type, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// The Dockerfile step that made the layer, normalised, where the image's history says.
+    pub created_by: Option<Instruction>,
+    /// Bytes of the regular-file entries of the layer's tar.
+    pub size: Option<Bytes>,
+    /// Bytes of the blob as distributed.
+    pub compressed: Option<Bytes>,
+    /// How many regular-file entries the layer's tar has.
+    pub files: Option<u64>,
+    /// The layer's files. A store keeps them apart, once for each diff ID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub census: Option<Census>,
+}
+
+/// A document that is not a snapshot that this version can use.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The document is of another kind or of a newer version.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The text is not JSON, or a field is missing or of another type.
+    #[error("not a layergate snapshot: {0}")]
+    Json(#[from] serde_json::Error),
+    /// The figures contradict each other.
+    #[error("the snapshot contradicts itself: {0}; measure the image again")]
+    Inconsistent(String),
+}
+
+impl Snapshot {
+    /// Reads a snapshot and checks that its figures agree: a stored document is hostile input.
+    ///
+    /// # Errors
+    /// [`SnapshotError`], also for a document that a newer major version wrote.
+    pub fn from_json(json: &[u8]) -> Result<Snapshot, SnapshotError> {
+        schema::check(json, "layergate.snapshot", 1)?;
+        let snapshot: Snapshot = serde_json::from_slice(json)?;
+        snapshot.check_consistency().map_err(SnapshotError::Inconsistent)?;
+        Ok(snapshot)
+    }
+
+    fn check_consistency(&self) -> Result<(), String> {
+        let totals = &self.totals;
+        let amounts = [Some(totals.unpacked), totals.visible, totals.wasted, totals.compressed];
+        let layer_amounts = self.layers.iter().flat_map(|layer| [layer.size, layer.compressed]);
+        if amounts.into_iter().chain(layer_amounts).flatten().any(|amount| amount > Bytes::MAX) {
+            return Err(format!("an amount is over {} bytes", group_digits(Bytes::MAX.0)));
+        }
+        if totals.layers != self.layers.len() as u64 {
+            return Err(format!("{} layers are counted and {} are listed", totals.layers, self.layers.len()));
+        }
+        if let Some(sum) = sum_known(self.layers.iter().map(|layer| layer.size))
+            && !self.layers.is_empty()
+            && sum != totals.unpacked
+        {
+            return Err(format!(
+                "the layers sum to {} bytes and `unpacked` says {}",
+                sum.grouped(),
+                totals.unpacked.grouped()
+            ));
+        }
+        if let (Some(visible), Some(wasted)) = (totals.visible, totals.wasted)
+            && visible.checked_add(wasted) != Some(totals.unpacked)
+        {
+            return Err("`visible` and `wasted` do not sum to `unpacked`".into());
+        }
+        Ok(())
+    }
+
+    /// The platform for people and for records: `linux/amd64`, or `unknown`.
+    pub fn platform_text(&self) -> String {
+        self.image.platform.as_ref().map_or_else(|| "unknown".into(), Platform::to_string)
+    }
+}
+
+/// The sum of amounts, or `None` as soon as one is unknown or the sum is no longer an amount.
+pub fn sum_known(amounts: impl IntoIterator<Item = Option<Bytes>>) -> Option<Bytes> {
+    amounts.into_iter().try_fold(Bytes(0), |sum, amount| sum.checked_add(amount?))
+}

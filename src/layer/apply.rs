@@ -1,0 +1,297 @@
+//! Applying layers: what exists once all of them lie on each other, and what is shipped and cannot
+//! be reached (OCI image layer specification, "Applying Changesets").
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+use crate::image::{Bytes, Census, Entry, LayerPath};
+
+/// The file system that an image's layers make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// Bytes of the files that exist, each file once however many names it has.
+    pub visible: Bytes,
+    /// Bytes of the files that were shipped and do not exist any more.
+    pub wasted: Bytes,
+    /// How many regular files exist.
+    pub files: u64,
+    /// The files that exist, each under its first name, in the order of their paths.
+    pub existing: Vec<ExistingFile>,
+    /// The files that do not exist any more, in the order in which they went.
+    pub waste: Vec<WastedFile>,
+}
+
+/// A file that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExistingFile {
+    /// Its first name, in the order of paths.
+    pub path: LayerPath,
+    /// Its content.
+    pub size: Bytes,
+    /// The layer that stored it, counted from 0.
+    pub layer: usize,
+}
+
+/// A file whose bytes are shipped for nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WastedFile {
+    /// The name under which it was last seen.
+    pub path: LayerPath,
+    /// Its content.
+    pub size: Bytes,
+    /// The layer that stored it, counted from 0.
+    pub stored_by: usize,
+    /// The layer that hid or replaced it, counted from 0.
+    pub hidden_by: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Node {
+    File(usize),
+    Dir,
+    Other,
+}
+
+struct Inode<'a> {
+    size: Bytes,
+    layer: usize,
+    names: u64,
+    first_path: &'a LayerPath,
+}
+
+/// The tree while layers are put on it. Paths are borrowed: an image may have a million.
+#[derive(Default)]
+struct Tree<'a> {
+    nodes: BTreeMap<&'a [u8], Node>,
+    inodes: Vec<Inode<'a>>,
+    waste: Vec<WastedFile>,
+    layer: usize,
+    /// The directory that was last made sure of: entries come in directory order.
+    known_dir: Option<&'a [u8]>,
+}
+
+/// Puts the layers on each other, lowest first. The amounts of each census have to be countable
+/// ([`Census::size`]); what would overflow in their sum is the caller's to refuse.
+pub fn apply<'a>(layers: impl IntoIterator<Item = &'a Census>) -> Applied {
+    let mut tree = Tree::default();
+    for (index, census) in layers.into_iter().enumerate() {
+        tree.layer = index;
+        tree.known_dir = None;
+        // A whiteout hides what lower layers hold, never what its own layer adds, wherever in the
+        // tar it stands.
+        for entry in &census.entries {
+            match entry {
+                Entry::Whiteout(path) => tree.remove(path.as_bytes()),
+                Entry::Opaque(path) => tree.remove_below(path.as_bytes()),
+                _ => {}
+            }
+        }
+        census.entries.iter().for_each(|entry| tree.add(entry));
+    }
+    tree.finish()
+}
+
+impl<'a> Tree<'a> {
+    fn add(&mut self, entry: &'a Entry) {
+        match entry {
+            Entry::File(path, size) => {
+                self.inodes.push(Inode { size: *size, layer: self.layer, names: 0, first_path: path });
+                self.put(path, Node::File(self.inodes.len() - 1));
+            }
+            Entry::HardLink(path, target) => match self.nodes.get(target.as_bytes()) {
+                _ if path == target => {}
+                Some(Node::File(inode)) => self.put(path, Node::File(*inode)),
+                // A link to nothing, or to what has no bytes, has none either.
+                _ => self.put(path, Node::Other),
+            },
+            Entry::Dir(path) => self.put(path, Node::Dir),
+            Entry::Symlink(path) | Entry::Special(path) => self.put(path, Node::Other),
+            Entry::Whiteout(_) | Entry::Opaque(_) => {}
+        }
+    }
+
+    fn put(&mut self, path: &'a LayerPath, node: Node) {
+        let key = path.as_bytes();
+        let Some((parent, _)) = path.split() else {
+            // The root is a directory, whatever a tar says.
+            if let Node::File(inode) = node {
+                self.waste_if_nameless(inode, key);
+            }
+            return;
+        };
+        self.ensure_dir(parent);
+        if let Node::File(inode) = node {
+            self.inodes[inode].names += 1;
+        }
+        match self.nodes.insert(key, node) {
+            Some(Node::Dir) if node != Node::Dir => {
+                self.remove_below(key);
+                self.known_dir = None;
+            }
+            Some(Node::File(replaced)) => self.drop_name(replaced, key),
+            _ => {}
+        }
+    }
+
+    /// Makes sure that `dir` and all above it are directories: a tar may leave them out, and a file
+    /// that stood in the way is replaced.
+    fn ensure_dir(&mut self, dir: &'a [u8]) {
+        if dir.is_empty() || self.known_dir == Some(dir) {
+            return;
+        }
+        let ends = dir.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        for end in ends.chain([dir.len()]) {
+            let ancestor = &dir[..end];
+            match self.nodes.get(ancestor) {
+                Some(Node::Dir) => {}
+                _ => {
+                    if let Some(Node::File(inode)) = self.nodes.insert(ancestor, Node::Dir) {
+                        self.drop_name(inode, ancestor);
+                    }
+                }
+            }
+        }
+        self.known_dir = Some(dir);
+    }
+
+    fn remove(&mut self, path: &[u8]) {
+        if path.is_empty() {
+            return;
+        }
+        match self.nodes.remove(path) {
+            Some(Node::File(inode)) => self.drop_name(inode, path),
+            Some(Node::Dir) => self.remove_below(path),
+            _ => {}
+        }
+    }
+
+    fn remove_below(&mut self, dir: &[u8]) {
+        // All paths below DIR sort from `DIR/` up to, and without, `DIR0`: `0` follows `/`.
+        let (low, high) = ([dir, b"/"].concat(), [dir, b"0"].concat());
+        let range = match dir {
+            [] => (Bound::Unbounded, Bound::Unbounded),
+            _ => (Bound::Included(low.as_slice()), Bound::Excluded(high.as_slice())),
+        };
+        let below: Vec<&'a [u8]> = self.nodes.range::<[u8], _>(range).map(|(path, _)| *path).collect();
+        for path in below {
+            if let Some(Node::File(inode)) = self.nodes.remove(path) {
+                self.drop_name(inode, path);
+            }
+        }
+    }
+
+    fn drop_name(&mut self, inode: usize, path: &[u8]) {
+        self.inodes[inode].names -= 1;
+        self.waste_if_nameless(inode, path);
+    }
+
+    fn waste_if_nameless(&mut self, inode: usize, path: &[u8]) {
+        let Inode { size, layer, names, .. } = self.inodes[inode];
+        if names == 0 && size > Bytes(0) {
+            let path = LayerPath::clean(path);
+            self.waste.push(WastedFile { path, size, stored_by: layer, hidden_by: self.layer });
+        }
+    }
+
+    fn finish(self) -> Applied {
+        let mut first_names: Vec<Option<&[u8]>> = vec![None; self.inodes.len()];
+        let mut existing = Vec::new();
+        for (path, node) in &self.nodes {
+            if let Node::File(inode) = node
+                && first_names[*inode].replace(path).is_none()
+            {
+                let Inode { size, layer, first_path, .. } = &self.inodes[*inode];
+                let path = if first_path.as_bytes() == *path {
+                    (*first_path).clone()
+                } else {
+                    LayerPath::clean(path)
+                };
+                existing.push(ExistingFile { path, size: *size, layer: *layer });
+            }
+        }
+        Applied {
+            visible: Bytes(existing.iter().map(|file| file.size.0).sum()),
+            wasted: Bytes(self.waste.iter().map(|file| file.size.0).sum()),
+            files: existing.len() as u64,
+            existing,
+            waste: self.waste,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `f a/b 3`, `h new old`, `d dir`, `l link`, `w gone`, `o dir`: one entry a line.
+    fn layer(lines: &str) -> Census {
+        let entry = |line: &str| {
+            let mut words = line.split(' ');
+            let kind = words.next().unwrap();
+            let path = LayerPath::from(words.next().unwrap());
+            match kind {
+                "f" => Entry::File(path, Bytes(words.next().unwrap().parse().unwrap())),
+                "h" => Entry::HardLink(path, LayerPath::from(words.next().unwrap())),
+                "d" => Entry::Dir(path),
+                "l" => Entry::Symlink(path),
+                "w" => Entry::Whiteout(path),
+                "o" => Entry::Opaque(path),
+                other => panic!("{other}"),
+            }
+        };
+        Census { entries: lines.split("; ").filter(|line| !line.is_empty()).map(entry).collect() }
+    }
+
+    fn figures(layers: &[&str]) -> (u64, u64, u64) {
+        let layers: Vec<Census> = layers.iter().map(|lines| layer(lines)).collect();
+        let unpacked: u64 = layers.iter().map(|census| census.size().unwrap().0).sum();
+        let applied = apply(&layers);
+        assert_eq!(applied.visible.0 + applied.wasted.0, unpacked, "every byte is visible or wasted");
+        (applied.visible.0, applied.wasted.0, applied.files)
+    }
+
+    #[test]
+    fn each_rule_of_layers_counts_as_an_engine_would_unpack_it() {
+        type Case<'a> = (&'a str, &'a [&'a str], (u64, u64, u64));
+        let cases: &[Case<'_>] = &[
+            ("one layer", &["d a; f a/x 3; f a/y 4"], (7, 0, 2)),
+            ("replaced file", &["f x 3", "f x 5"], (5, 3, 1)),
+            ("whiteout", &["f a/x 3; f a/y 4", "w a/x"], (4, 3, 1)),
+            ("whiteout of a directory", &["f a/x 3; f a/b/y 4; f ab 1", "w a"], (1, 7, 1)),
+            ("whiteout of nothing", &["f x 3", "w y"], (3, 0, 1)),
+            ("a whiteout spares its own layer", &["f a/x 3", "f a/x 9; w a"], (9, 3, 1)),
+            ("opaque directory", &["f a/x 3; f b 1", "f a/y 4; o a"], (5, 3, 2)),
+            ("opaque root", &["f a/x 3; f b 1", "o ; f c 2"], (2, 4, 1)),
+            ("hard links cost once", &["f x 3; h y x"], (3, 0, 1)),
+            ("hard link survives its first name", &["f x 3; h y x", "w x"], (3, 0, 1)),
+            ("hard link gone with its last name", &["f x 3; h y x", "w x", "w y"], (0, 3, 0)),
+            ("hard link to a lower layer", &["f x 3", "h y x", "w x"], (3, 0, 1)),
+            ("hard link to nothing", &["h y x"], (0, 0, 0)),
+            ("hard link to itself", &["f x 3; h x x"], (3, 0, 1)),
+            ("hard link replaced", &["f x 3; h y x; f z 4", "h y z"], (7, 0, 2)),
+            ("file replaces directory", &["f a/x 3; f a/b/y 4", "f a 5"], (5, 7, 1)),
+            ("link replaces directory", &["f a/x 3", "l a"], (0, 3, 0)),
+            ("directory replaces file", &["f a 5", "d a; f a/x 3"], (3, 5, 1)),
+            ("implied directory replaces file", &["f a 5", "f a/b/x 3"], (3, 5, 1)),
+            ("directory over directory merges", &["f a/x 3", "d a; f a/y 4"], (7, 0, 2)),
+            ("the same name twice in one layer", &["f x 3; f x 4"], (4, 3, 1)),
+            ("names that only begin alike", &["f a/x 1; f a.b 2; f a0 4; f a-b 8", "w a"], (14, 1, 3)),
+            ("empty files exist and waste nothing", &["f x 0; f y 0", "w x"], (0, 0, 1)),
+            ("a file as the root", &["f  7; f x 1"], (1, 7, 1)),
+            ("no layers", &[], (0, 0, 0)),
+        ];
+        for (name, layers, expected) in cases {
+            assert_eq!(figures(layers), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn waste_names_both_layers() {
+        let layers = [layer("f cache/x 30"), layer("f y 1"), layer("w cache")];
+        let waste = apply(&layers).waste;
+        assert_eq!(
+            waste,
+            [WastedFile { path: "cache/x".into(), size: Bytes(30), stored_by: 0, hidden_by: 2 }]
+        );
+    }
+}

@@ -1,0 +1,271 @@
+//! `layergate.toml`: read, checked and turned into typed limits, so that no rule ever sees text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::limits::{KEYS, Limits};
+use crate::image::Platform;
+
+/// A setting that cannot be used: which, where it stands, and what to write.
+#[derive(Debug, thiserror::Error)]
+#[error("{origin}: {message}")]
+pub struct ConfigError {
+    /// A file and line, or a flag.
+    pub origin: String,
+    /// What is wrong, and what to write.
+    pub message: String,
+}
+
+/// One value as it was written, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// The value's text.
+    pub text: String,
+    /// Where it stands: `layergate.toml:4`, `--max-size`.
+    pub origin: String,
+}
+
+/// Values by their keys. A later layer of settings replaces what an earlier one says.
+pub type Settings = BTreeMap<String, Setting>;
+
+/// A configuration file, checked.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    limits: Settings,
+    images: BTreeMap<String, ImageSettings>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct ImageSettings {
+    limits: Settings,
+    platforms: BTreeMap<Platform, Settings>,
+}
+
+impl Config {
+    /// Reads the text of a configuration file. All of it is checked, also what is about images
+    /// that this run does not measure.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the file's name and the line.
+    pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+        let reader = FileReader { file, text };
+        let document = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            reader.error(at, format!("not valid TOML: {}", error.message()))
+        })?;
+        let mut config = Config::default();
+        for (key, value) in document.get_ref() {
+            match key.get_ref().as_ref() {
+                "limits" => config.limits = reader.settings(reader.table(key, value)?, "[limits]", &[])?.0,
+                "images" => {
+                    for (name, section) in reader.table(key, value)? {
+                        let settings = reader.image(name.get_ref(), reader.table(name, section)?)?;
+                        config.images.insert(name.get_ref().to_string(), settings);
+                    }
+                }
+                other => return Err(reader.unknown_key(key, other, "the file", &["limits", "images"])),
+            }
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The limits of one image: those of all images, its own, its platform's, then the flags. Comes
+    /// with the settings that they were made from.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where a flag cannot be used; the file was checked when it was read.
+    pub fn limits_for(
+        &self,
+        image: &str,
+        platform: Option<&Platform>,
+        flags: &Settings,
+    ) -> Result<(Limits, Settings), ConfigError> {
+        let mut settings = self.limits.clone();
+        if let Some(own) = self.images.get(image) {
+            settings.extend(own.limits.clone());
+            let fits = |wanted: &&Platform| platform.is_some_and(|platform| platform.satisfies(wanted));
+            for wanted in own.platforms.keys().filter(fits) {
+                settings.extend(own.platforms[wanted].clone());
+            }
+        }
+        settings.extend(flags.clone());
+        Ok((Limits::from_settings(&settings)?, settings))
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        Limits::from_settings(&self.limits)?;
+        for image in self.images.values() {
+            Limits::from_settings(&image.limits)?;
+            image.platforms.values().try_for_each(|platform| Limits::from_settings(platform).map(drop))?;
+        }
+        Ok(())
+    }
+}
+
+type Item<'i> = (Spanned<std::borrow::Cow<'i, str>>, Spanned<DeValue<'i>>);
+
+/// Turns positions into lines.
+struct FileReader<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl FileReader<'_> {
+    fn image(&self, name: &str, table: &DeTable<'_>) -> Result<ImageSettings, ConfigError> {
+        let section = format!("[images.{name}]");
+        let (limits, inner) = self.settings(table, &section, &["platforms"])?;
+        let mut platforms = BTreeMap::new();
+        for (key, value) in inner {
+            for (platform, section) in self.table(&key, &value)? {
+                let parsed: Platform = platform
+                    .get_ref()
+                    .parse()
+                    .map_err(|error| self.error(platform.span().start, format!("{error}")))?;
+                let name = format!("[images.{name}.platforms.\"{parsed}\"]");
+                platforms.insert(parsed, self.settings(self.table(platform, section)?, &name, &[])?.0);
+            }
+        }
+        Ok(ImageSettings { limits, platforms })
+    }
+
+    /// The limits of a section, and the sections inside it that may be there.
+    fn settings<'i>(
+        &self,
+        table: &DeTable<'i>,
+        section: &str,
+        inner: &[&'static str],
+    ) -> Result<(Settings, Vec<Item<'i>>), ConfigError> {
+        let mut settings = Settings::new();
+        let mut sections = Vec::new();
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if inner.contains(&name) {
+                sections.push((key.clone(), value.clone()));
+                continue;
+            }
+            if !KEYS.contains(&name) {
+                let known: Vec<&str> = KEYS.iter().chain(inner).copied().collect();
+                return Err(self.unknown_key(key, name, section, &known));
+            }
+            let text = match value.get_ref() {
+                DeValue::String(text) => text.to_string(),
+                DeValue::Integer(number) => number.to_string(),
+                DeValue::Float(number) => number.to_string(),
+                other => {
+                    let message =
+                        format!("`{name}` has to be a text or a number, and is a {}", other.type_str());
+                    return Err(self.error(value.span().start, message));
+                }
+            };
+            let origin = format!("{} ({section} {name})", self.place(key.span().start));
+            settings.insert(name.to_owned(), Setting { text, origin });
+        }
+        Ok((settings, sections))
+    }
+
+    fn table<'t, 'i>(
+        &self,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &'t Spanned<DeValue<'i>>,
+    ) -> Result<&'t DeTable<'i>, ConfigError> {
+        value.get_ref().as_table().ok_or_else(|| {
+            let message =
+                format!("`{}` has to be a section, and is a {}", key.get_ref(), value.get_ref().type_str());
+            self.error(key.span().start, message)
+        })
+    }
+
+    fn unknown_key(
+        &self,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        name: &str,
+        section: &str,
+        known: &[&str],
+    ) -> ConfigError {
+        let closest = known
+            .iter()
+            .map(|known| (strsim::jaro_winkler(name, known), known))
+            .max_by(|a, b| a.0.total_cmp(&b.0));
+        let hint = match closest {
+            Some((likeness, known)) if likeness > 0.75 => format!("did you mean `{known}`?"),
+            _ => format!("known are {}", known.join(", ")),
+        };
+        self.error(key.span().start, format!("unknown key `{name}` in {section}; {hint}"))
+    }
+
+    fn error(&self, at: usize, message: impl fmt::Display) -> ConfigError {
+        ConfigError { origin: self.place(at), message: message.to_string() }
+    }
+
+    fn place(&self, at: usize) -> String {
+        let before = self.text.get(..at).unwrap_or_default();
+        format!("{}:{}", self.file, before.matches('\n').count() + 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Bytes;
+
+    #[test]
+    fn the_closest_word_wins_image_over_all_platform_over_image_flag_over_file() {
+        let text = r#"
+            [limits]
+            max-size = "500 MB"
+            max-layers = 20
+            [images.api]
+            max-size = "300 MB"
+            [images.api.platforms."linux/arm64"]
+            max-size = "200 MB"
+        "#;
+        let config = Config::parse("layergate.toml", text).unwrap();
+        let arm: Platform = "linux/arm64/v8".parse().unwrap();
+        let amd: Platform = "linux/amd64".parse().unwrap();
+        let flags = Settings::from([(
+            "max-size".to_owned(),
+            Setting { text: "1 GB".into(), origin: "--max-size".into() },
+        )]);
+        let size = |image, platform, flags: &Settings| {
+            config.limits_for(image, Some(platform), flags).unwrap().0.max_size.unwrap().bytes
+        };
+        let none = Settings::new();
+        assert_eq!(size("web", &amd, &none), Bytes(500_000_000));
+        assert_eq!(size("api", &amd, &none), Bytes(300_000_000));
+        assert_eq!(size("api", &arm, &none), Bytes(200_000_000));
+        assert_eq!(size("api", &arm, &flags), Bytes(1_000_000_000));
+        assert_eq!(config.limits_for("api", Some(&arm), &none).unwrap().0.max_layers, Some(20));
+    }
+
+    #[test]
+    fn mistakes_name_the_line_and_the_way_out() {
+        for (text, expected) in [
+            (
+                "[limits]\nmax-sise = \"5 MB\"",
+                "f.toml:2: unknown key `max-sise` in [limits]; did you mean `max-size`?",
+            ),
+            ("[limit]\n", "f.toml:1: unknown key `limit` in the file; did you mean `limits`?"),
+            ("\n[images.api]\ncolour = 1", "f.toml:3: unknown key `colour` in [images.api]; known are"),
+            ("[limits]\nmax-size = 500", "f.toml:2 ([limits] max-size): `500` has no unit"),
+            (
+                "[limits]\nmax-size = true",
+                "f.toml:2: `max-size` has to be a text or a number, and is a boolean",
+            ),
+            ("[limits]\nmetric = \"packed\"", "f.toml:2 ([limits] metric): `packed` is not one of"),
+            ("[images.a.platforms.arm]\n", "f.toml:1: `arm` is not a platform"),
+            ("limits = 3", "f.toml:1: `limits` has to be a section"),
+            ("[limits\n", "f.toml:1: not valid TOML"),
+            (
+                "[images.b]\nmax-layers = \"many\"",
+                "f.toml:2 ([images.b] max-layers): `many` is not a whole number",
+            ),
+        ] {
+            let error = Config::parse("f.toml", text).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! The limits of one image, typed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::amount::{SizeLimit, Threshold};
+use super::config::{ConfigError, Setting, Settings};
+use crate::image::{Bytes, Totals};
+
+/// The keys of `[limits]`; each is also a flag and an input of the action.
+pub const KEYS: [&str; 8] = [
+    "metric",
+    "max-size",
+    "max-increase",
+    "warn-increase",
+    "max-layers",
+    "max-layer-size",
+    "max-wasted",
+    "on-missing-baseline",
+];
+
+/// Which of an image's amounts the size limits judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Bytes of the files in all layers.
+    #[default]
+    Unpacked,
+    /// Bytes of the files that exist.
+    Visible,
+    /// Bytes that a pull downloads.
+    Compressed,
+}
+
+impl Metric {
+    /// The word in settings and documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Metric::Unpacked => "unpacked",
+            Metric::Visible => "visible",
+            Metric::Compressed => "compressed",
+        }
+    }
+
+    /// This metric of an image, where known.
+    pub fn of(self, totals: &Totals) -> Option<Bytes> {
+        match self {
+            Metric::Unpacked => Some(totals.unpacked),
+            Metric::Visible => totals.visible,
+            Metric::Compressed => totals.compressed,
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What it means that no baseline was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMissingBaseline {
+    /// Nothing.
+    Pass,
+    /// A warning.
+    Warn,
+    /// A failure, with its own exit code.
+    Fail,
+}
+
+/// The limits of one image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// What `max_size`, `max_increase` and `warn_increase` judge.
+    pub metric: Metric,
+    /// The most that the image may have.
+    pub max_size: Option<SizeLimit>,
+    /// The most that it may grow, as a share of the baseline or in bytes.
+    pub max_increase: Option<Threshold>,
+    /// The growth from which on it is worth a warning.
+    pub warn_increase: Option<Threshold>,
+    /// The most layers.
+    pub max_layers: Option<u64>,
+    /// The most that one layer may have unpacked.
+    pub max_layer_size: Option<SizeLimit>,
+    /// The most that may be wasted, as a share of unpacked or in bytes.
+    pub max_wasted: Option<Threshold>,
+    /// What it means that no baseline was found. Not set: a warning where a limit needs one.
+    pub on_missing_baseline: Option<OnMissingBaseline>,
+}
+
+impl Limits {
+    /// Turns written settings into limits.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first setting that cannot be used.
+    pub fn from_settings(settings: &Settings) -> Result<Limits, ConfigError> {
+        Ok(Limits {
+            metric: choice(settings, "metric", &METRICS)?.unwrap_or_default(),
+            max_size: parsed(settings, "max-size")?,
+            max_increase: parsed(settings, "max-increase")?,
+            warn_increase: parsed(settings, "warn-increase")?,
+            max_layers: count(settings, "max-layers")?,
+            max_layer_size: parsed(settings, "max-layer-size")?,
+            max_wasted: parsed(settings, "max-wasted")?,
+            on_missing_baseline: choice(settings, "on-missing-baseline", &MISSING)?,
+        })
+    }
+
+    /// Whether a limit can only be judged against a baseline.
+    pub fn need_baseline(&self) -> bool {
+        self.max_increase.is_some() || self.warn_increase.is_some()
+    }
+
+    /// Whether nothing is limited at all, so that no image could ever fail.
+    pub fn is_empty(&self) -> bool {
+        let Limits { max_size, max_increase, warn_increase, max_layers, max_layer_size, max_wasted, .. } =
+            self;
+        max_size.is_none()
+            && max_increase.is_none()
+            && warn_increase.is_none()
+            && max_layers.is_none()
+            && max_layer_size.is_none()
+            && max_wasted.is_none()
+    }
+}
+
+const METRICS: [(&str, Metric); 3] =
+    [("unpacked", Metric::Unpacked), ("compressed", Metric::Compressed), ("visible", Metric::Visible)];
+const MISSING: [(&str, OnMissingBaseline); 3] =
+    [("pass", OnMissingBaseline::Pass), ("warn", OnMissingBaseline::Warn), ("fail", OnMissingBaseline::Fail)];
+
+fn parsed<T: FromStr<Err: fmt::Display>>(settings: &Settings, key: &str) -> Result<Option<T>, ConfigError> {
+    settings.get(key).map(|setting| setting.text.parse().map_err(|error| fault(setting, error))).transpose()
+}
+
+fn count(settings: &Settings, key: &str) -> Result<Option<u64>, ConfigError> {
+    let invalid =
+        |setting: &Setting| fault(setting, format!("`{}` is not a whole number such as 20", setting.text));
+    settings.get(key).map(|setting| setting.text.trim().parse().map_err(|_| invalid(setting))).transpose()
+}
+
+fn choice<T: Copy>(settings: &Settings, key: &str, choices: &[(&str, T)]) -> Result<Option<T>, ConfigError> {
+    let Some(setting) = settings.get(key) else { return Ok(None) };
+    let known: Vec<&str> = choices.iter().map(|choice| choice.0).collect();
+    let message = || format!("`{}` is not one of {}", setting.text, known.join(", "));
+    let found = choices.iter().find(|choice| choice.0 == setting.text.trim());
+    found.map(|choice| Some(choice.1)).ok_or_else(|| fault(setting, message()))
+}
+
+fn fault(setting: &Setting, message: impl fmt::Display) -> ConfigError {
+    ConfigError { origin: setting.origin.clone(), message: message.to_string() }
+}

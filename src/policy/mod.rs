@@ -1,0 +1,10 @@
+//! Limits, rules and verdicts. Pure: rules return findings and print nothing.
+
+pub mod amount;
+pub mod config;
+pub mod limits;
+pub mod rules;
+
+pub use config::{Config, ConfigError, Setting, Settings};
+pub use limits::{Limits, Metric};
+pub use rules::{BASELINE_RULE, Case, Finding, Severity, Unjudgeable, Verdict, judge};

@@ -1,0 +1,309 @@
+//! The rules: each looks at measurements and returns findings. None prints, none decides alone.
+
+use serde::{Deserialize, Serialize};
+
+use super::amount::Threshold;
+use super::limits::{Limits, OnMissingBaseline};
+use crate::compare::{Comparison, LayerRow, Status};
+use crate::image::{Bytes, Delta, Snapshot, Totals};
+
+/// How serious a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth a look; the check passes.
+    Warn,
+    /// A limit is broken; the check fails.
+    Fail,
+}
+
+/// The outcome of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Nothing to say.
+    Pass,
+    /// Something to look at; the check passes.
+    Warn,
+    /// A limit is broken and somebody with the right to do so accepted it.
+    Accepted,
+    /// A limit is broken.
+    Fail,
+}
+
+impl Verdict {
+    /// The word in outputs and documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Pass => "pass",
+            Verdict::Warn => "warn",
+            Verdict::Accepted => "accepted",
+            Verdict::Fail => "fail",
+        }
+    }
+
+    /// The verdict that findings add up to.
+    pub fn of(findings: &[Finding]) -> Verdict {
+        match findings.iter().map(|finding| finding.severity).max() {
+            None => Verdict::Pass,
+            Some(Severity::Warn) => Verdict::Warn,
+            Some(Severity::Fail) => Verdict::Fail,
+        }
+    }
+}
+
+/// One judged fact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// The rule's name: the key of its limit, or `baseline`.
+    pub rule: String,
+    /// How serious it is.
+    pub severity: Severity,
+    /// What was measured, the limit, and by how much it is exceeded, in one sentence.
+    pub message: String,
+    /// What was measured: bytes, or a number of layers.
+    pub measured: Option<i64>,
+    /// The limit as it is written in the settings.
+    pub limit: Option<String>,
+    /// What it is about: the image, or one of its layers.
+    pub subject: String,
+    /// What to do next.
+    pub help: String,
+}
+
+/// The name of the finding that no baseline was found; it has an exit code of its own.
+pub const BASELINE_RULE: &str = "baseline";
+
+/// A limit that cannot be judged, because what it judges was not measured.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`{image}`: {rule} cannot be judged, for {what} is not known of {side}; measure {side} from its layers (by name, or with `docker save`){hint}"
+)]
+pub struct Unjudgeable {
+    image: String,
+    rule: &'static str,
+    what: String,
+    side: &'static str,
+    hint: &'static str,
+}
+
+/// What an image is judged by.
+pub struct Case<'a> {
+    /// The image as it is now.
+    pub head: &'a Snapshot,
+    /// The baseline, and what has changed since.
+    pub base: Option<(&'a Snapshot, &'a Comparison)>,
+    /// Where the baseline is not that of the commit to compare with: what it is instead.
+    pub inexact: Option<&'a str>,
+    /// Whether this is about a pull request, where what was wrong before is not its fault.
+    pub pull_request: bool,
+}
+
+/// Judges an image by its limits.
+///
+/// # Errors
+/// [`Unjudgeable`] where a limit is set and what it judges is not known: a gate that cannot see
+/// must not pass.
+pub fn judge(case: &Case<'_>, limits: &Limits) -> Result<Vec<Finding>, Unjudgeable> {
+    let mut findings = Vec::new();
+    findings.extend(missing_baseline(case, limits));
+    findings.extend(max_increase(case, limits)?);
+    findings.extend(max_size(case, limits)?);
+    findings.extend(max_layers(case, limits));
+    findings.extend(max_layer_size(case, limits)?);
+    findings.extend(max_wasted(case, limits)?);
+    Ok(findings)
+}
+
+fn missing_baseline(case: &Case<'_>, limits: &Limits) -> Option<Finding> {
+    if case.base.is_some() {
+        return None;
+    }
+    let default = if limits.need_baseline() { OnMissingBaseline::Warn } else { OnMissingBaseline::Pass };
+    let severity = match limits.on_missing_baseline.unwrap_or(default) {
+        OnMissingBaseline::Pass => return None,
+        OnMissingBaseline::Warn => Severity::Warn,
+        OnMissingBaseline::Fail => Severity::Fail,
+    };
+    Some(Finding {
+        rule: BASELINE_RULE.into(),
+        severity,
+        message: "no baseline was found, so growth is not judged".into(),
+        measured: None,
+        limit: None,
+        subject: case.head.image.name.clone(),
+        help: "run `layergate record` on the branch that pull requests are made against".into(),
+    })
+}
+
+fn max_size(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjudgeable> {
+    let Some(limit) = &limits.max_size else { return Ok(None) };
+    let size = metric(case, limits, &case.head.totals, "max-size", "this image")?;
+    if size <= limit.bytes {
+        return Ok(None);
+    }
+    let before = case.base.and_then(|(base, _)| limits.metric.of(&base.totals));
+    let (severity, note) =
+        absolute(case, size.0, before.map(|size| size.0), before.is_some_and(|size| size > limit.bytes));
+    Ok(Some(Finding {
+        rule: "max-size".into(),
+        severity,
+        message: format!(
+            "{} {}, {} over the limit of {limit}{note}",
+            size,
+            limits.metric,
+            (size - limit.bytes).magnitude()
+        ),
+        measured: Some(size.0 as i64),
+        limit: Some(limit.to_string()),
+        subject: case.head.image.name.clone(),
+        help: "make the largest layers smaller (see the layer table), or raise max-size".into(),
+    }))
+}
+
+/// `max-increase`, and `warn-increase` where that is not broken.
+fn max_increase(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjudgeable> {
+    let Some((base, _)) = case.base else { return Ok(None) };
+    let rules = [
+        ("max-increase", &limits.max_increase, Severity::Fail),
+        ("warn-increase", &limits.warn_increase, Severity::Warn),
+    ];
+    for (rule, limit, severity) in rules {
+        let Some(limit) = limit else { continue };
+        let before = metric(case, limits, &base.totals, rule, "the baseline")?;
+        let growth = metric(case, limits, &case.head.totals, rule, "this image")? - before;
+        let bound = limit.bytes_of(before);
+        if growth.0 <= bound.0 as i64 {
+            continue;
+        }
+        let note =
+            case.inexact.map(|why| format!("; only a warning, for the baseline {why}")).unwrap_or_default();
+        let severity = if case.inexact.is_some() { Severity::Warn } else { severity };
+        return Ok(Some(Finding {
+            rule: rule.into(),
+            severity,
+            message: grown(growth, before, bound, limit, &note),
+            measured: Some(growth.0),
+            limit: Some(limit.to_string()),
+            subject: case.head.image.name.clone(),
+            help: format!(
+                "take out of the instruction under \"Cause\" what the image does not need, or raise {rule}"
+            ),
+        }));
+    }
+    Ok(None)
+}
+
+fn grown(growth: Delta, before: Bytes, bound: Bytes, limit: &Threshold, note: &str) -> String {
+    let share = growth.percent_of(before).map(|share| format!(" ({share})")).unwrap_or_default();
+    let over = (growth.magnitude() - bound).magnitude();
+    format!("{growth}{share}, {over} over the limit of +{limit}{note}")
+}
+
+fn max_layers(case: &Case<'_>, limits: &Limits) -> Option<Finding> {
+    let limit = limits.max_layers?;
+    let layers = case.head.totals.layers;
+    if layers <= limit {
+        return None;
+    }
+    let before = case.base.map(|(base, _)| base.totals.layers);
+    let (severity, note) = absolute(case, layers, before, before.is_some_and(|layers| layers > limit));
+    Some(Finding {
+        rule: "max-layers".into(),
+        severity,
+        message: format!("{layers} layers, {} over the limit of {limit}{note}", layers - limit),
+        measured: i64::try_from(layers).ok(),
+        limit: Some(limit.to_string()),
+        subject: case.head.image.name.clone(),
+        help: "join RUN steps that belong together, or raise max-layers".into(),
+    })
+}
+
+fn max_layer_size(case: &Case<'_>, limits: &Limits) -> Result<Vec<Finding>, Unjudgeable> {
+    let Some(limit) = &limits.max_layer_size else { return Ok(Vec::new()) };
+    let mut findings = Vec::new();
+    for (index, layer) in case.head.layers.iter().enumerate() {
+        let size = layer
+            .size
+            .ok_or_else(|| unknown(case, "max-layer-size", "the size of each layer", "this image"))?;
+        if size <= limit.bytes {
+            continue;
+        }
+        let before = case.base.and_then(|(_, comparison)| base_size(&comparison.rows, index));
+        let (severity, note) =
+            absolute(case, size.0, before.map(|size| size.0), before.is_some_and(|size| size > limit.bytes));
+        let number = index + 1;
+        let step = layer.created_by.as_ref().map(|step| format!(" ({step})")).unwrap_or_default();
+        findings.push(Finding {
+            rule: "max-layer-size".into(),
+            severity,
+            message: format!(
+                "layer {number} has {size}, {} over the limit of {limit}{note}",
+                (size - limit.bytes).magnitude()
+            ),
+            measured: Some(size.0 as i64),
+            limit: Some(limit.to_string()),
+            subject: format!("layer {number}{step}"),
+            help: "put less into this step, or split what changes often from what does not".into(),
+        });
+    }
+    Ok(findings)
+}
+
+fn max_wasted(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjudgeable> {
+    let Some(limit) = &limits.max_wasted else { return Ok(None) };
+    let totals = &case.head.totals;
+    let wasted = totals.wasted.ok_or_else(|| unknown(case, "max-wasted", "what is wasted", "this image"))?;
+    let bound = limit.bytes_of(totals.unpacked);
+    if wasted <= bound {
+        return Ok(None);
+    }
+    let before =
+        case.base.and_then(|(base, _)| base.totals.wasted.map(|wasted| (wasted, base.totals.unpacked)));
+    let already = before.is_some_and(|(wasted, unpacked)| wasted > limit.bytes_of(unpacked));
+    let (severity, note) = absolute(case, wasted.0, before.map(|before| before.0.0), already);
+    Ok(Some(Finding {
+        rule: "max-wasted".into(),
+        severity,
+        message: format!("{wasted} wasted, {} over the limit of {limit}{note}", (wasted - bound).magnitude()),
+        measured: Some(wasted.0 as i64),
+        limit: Some(limit.to_string()),
+        subject: case.head.image.name.clone(),
+        help: "delete files in the step that makes them, or build in another stage and copy the result"
+            .into(),
+    }))
+}
+
+/// On a pull request, what the baseline already broke fails only if the change makes it worse.
+fn absolute(case: &Case<'_>, now: u64, before: Option<u64>, already: bool) -> (Severity, &'static str) {
+    if case.pull_request && already && before.is_some_and(|before| now <= before) {
+        return (Severity::Warn, "; only a warning, for the baseline is already over it");
+    }
+    (Severity::Fail, "")
+}
+
+/// What the layer at `head_index` had before.
+fn base_size(rows: &[LayerRow], head_index: usize) -> Option<Bytes> {
+    let row = rows.iter().find(|row| row.head_index == Some(head_index as u64))?;
+    if row.status == Status::Added { None } else { row.base_size }
+}
+
+fn metric(
+    case: &Case<'_>,
+    limits: &Limits,
+    totals: &Totals,
+    rule: &'static str,
+    side: &'static str,
+) -> Result<Bytes, Unjudgeable> {
+    limits.metric.of(totals).ok_or_else(|| {
+        let mut error = unknown(case, rule, &format!("the {} size", limits.metric), side);
+        if limits.metric == super::Metric::Compressed {
+            error.hint = "; compressed sizes are in an OCI layout or an export of the containerd image store";
+        }
+        error
+    })
+}
+
+fn unknown(case: &Case<'_>, rule: &'static str, what: &str, side: &'static str) -> Unjudgeable {
+    Unjudgeable { image: case.head.image.name.clone(), rule, what: what.to_owned(), side, hint: "" }
+}

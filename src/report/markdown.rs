@@ -1,0 +1,245 @@
+//! The comment and the step summary: GitHub-flavoured markdown within a budget of bytes.
+//!
+//! It answers in order: pass or fail, by how much, which instruction, what to do. Detail is dropped
+//! in whole blocks, so a table is never cut.
+
+use std::io::{self, Write};
+
+use super::escape::{code, plain};
+use super::model::{ImageReport, Report};
+use super::table::{Align, markdown as table};
+use super::words;
+use crate::compare::{LayerRow, Status};
+use crate::image::Delta;
+use crate::policy::Verdict;
+
+/// The most bytes of a comment: GitHub takes 65,536 characters, and ours may be outside ASCII.
+pub const COMMENT_BUDGET: usize = 60_000;
+/// The most bytes of a step summary: GitHub refuses a whole one over 1 MiB.
+pub const SUMMARY_BUDGET: usize = 1_000_000;
+/// The most causes that are named in the line.
+const MAX_CAUSES: usize = 3;
+
+/// A part of the text that is kept or dropped as a whole.
+struct Block {
+    /// 0 is never dropped; the highest goes first.
+    rank: usize,
+    text: String,
+}
+
+/// Writes the report as markdown of at most `budget` bytes.
+///
+/// # Errors
+/// Whatever writing fails with.
+pub fn write(report: &Report, budget: usize, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(render(report, budget).as_bytes())
+}
+
+/// Writes what differs between two images, without a verdict.
+///
+/// # Errors
+/// Whatever writing fails with.
+pub fn write_difference(image: &ImageReport, out: &mut impl Write) -> io::Result<()> {
+    let columns =
+        [("", Align::Left), ("Base", Align::Right), ("Head", Align::Right), ("Delta", Align::Right)];
+    let base = image.base.as_ref().map_or("", |base| base.name.as_str());
+    writeln!(out, "### {} \u{2192} {}\n", code(base), code(&image.name))?;
+    let rows = words::figures(image).into_iter().map(|figure| {
+        let delta = [figure.delta, figure.share].concat();
+        [figure.name.to_owned(), figure.base, figure.head, plain(&delta)]
+    });
+    writeln!(out, "{}", table(columns, rows.collect()))?;
+    for part in [cause_line(image, false), layer_table(image, false)].into_iter().flatten() {
+        writeln!(out, "\n{part}")?;
+    }
+    writeln!(out, "\n{}", footer(&[image]))
+}
+
+/// The report as markdown of at most `budget` bytes.
+pub fn render(report: &Report, budget: usize) -> String {
+    let images = words::by_difference(report);
+    let mut rows = images.len();
+    loop {
+        let text = fit(blocks(report, &images, rows), budget);
+        // Only a table of very many images can be too long by itself; then its last rows go.
+        if text.len() <= budget || rows <= 1 {
+            return text;
+        }
+        rows = rows * 3 / 4;
+    }
+}
+
+fn fit(mut blocks: Vec<Block>, budget: usize) -> String {
+    const NOTE: &str =
+        "<sub>Some details are left out to keep this short; the JSON report has all of them.</sub>";
+    let mut dropped = false;
+    loop {
+        let mut parts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
+        parts.extend(dropped.then_some(NOTE));
+        let length = parts.iter().map(|part| part.len() + 2).sum::<usize>();
+        let last =
+            blocks.iter().enumerate().filter(|(_, block)| block.rank > 0).max_by_key(|(_, block)| block.rank);
+        match last {
+            Some((index, _)) if length > budget => {
+                blocks.remove(index);
+                dropped = true;
+            }
+            _ => return format!("{}\n", parts.join("\n\n")),
+        }
+    }
+}
+
+fn blocks(report: &Report, images: &[&ImageReport], rows: usize) -> Vec<Block> {
+    let mut blocks = vec![
+        Block { rank: 0, text: heading(report, images) },
+        Block { rank: 0, text: image_table(images, rows) },
+    ];
+    let many = images.len() > 1;
+    for (index, image) in images.iter().enumerate() {
+        // The further down the list, the sooner dropped; layers go before causes and findings.
+        let optional = |rank: usize, text: String| Block { rank: rank * images.len() + index + 1, text };
+        blocks.extend(findings(image, many).map(|text| optional(0, text)));
+        blocks.extend(cause_line(image, many).map(|text| optional(1, text)));
+        blocks.extend(layer_table(image, many).map(|text| optional(2, text)));
+    }
+    blocks.push(Block { rank: 0, text: footer(images) });
+    blocks
+}
+
+fn heading(report: &Report, images: &[&ImageReport]) -> String {
+    let icon = words::icon(report.verdict);
+    match images {
+        [image] => format!("### {icon} {} {}", code(&image.name), plain(&words::headline(image))),
+        _ => format!("### {icon} {}", words::headline_of_many(report)),
+    }
+}
+
+fn image_table(images: &[&ImageReport], rows: usize) -> String {
+    let columns = [
+        ("Image", Align::Left),
+        ("Platform", Align::Left),
+        ("Base", Align::Right),
+        ("This change", Align::Right),
+        ("Delta", Align::Right),
+        ("Limit", Align::Right),
+        ("", Align::Left),
+    ];
+    let cells = |image: &&ImageReport| {
+        let delta = image.size_delta().zip(image.base_size()).map(|(delta, base)| words::change(delta, base));
+        [
+            code(&image.name),
+            image.platform.as_deref().map_or_else(|| "unknown".into(), code),
+            if image.base.is_none() { "none".into() } else { words::amount(image.base_size()) },
+            words::amount(image.head_size()),
+            delta.map_or_else(|| "unknown".into(), |delta| plain(&delta)),
+            plain(&words::size_limits(image)),
+            format!("{} {}", words::icon(image.verdict), image.verdict.as_str()),
+        ]
+    };
+    let text = table(columns, images.iter().take(rows).map(cells).collect());
+    match images.len().saturating_sub(rows) {
+        0 => text,
+        left => format!("{text}\n\n\u{2026} and {left} more images, with smaller differences."),
+    }
+}
+
+fn findings(image: &ImageReport, many: bool) -> Option<String> {
+    let line = |finding: &crate::policy::Finding| {
+        let icon = words::icon(Verdict::of(std::slice::from_ref(finding)));
+        let subject = if many || finding.subject != image.name {
+            format!("{}: ", code(&finding.subject))
+        } else {
+            String::new()
+        };
+        let name = if many && finding.subject != image.name {
+            format!("{} ", code(&image.name))
+        } else {
+            String::new()
+        };
+        format!(
+            "- {icon} **{}** ({}): {name}{subject}{}. {}",
+            plain(&finding.rule),
+            words::severity(finding),
+            plain(&finding.message),
+            plain(&capitalised(&finding.help))
+        )
+    };
+    let lines: Vec<String> = image.findings.iter().take(20).map(line).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    characters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), characters.as_str()))
+}
+
+/// The instructions that explain the difference, in its direction.
+fn cause_line(image: &ImageReport, many: bool) -> Option<String> {
+    let delta = image.delta.as_ref()?.unpacked;
+    let same_direction = |cause: &&crate::compare::Cause| cause.delta.0.signum() == delta.0.signum();
+    let causes: Vec<String> = image
+        .causes
+        .iter()
+        .filter(same_direction)
+        .take(MAX_CAUSES)
+        .map(|cause| {
+            format!("{} {}", instruction(cause.instruction.as_ref().map(|i| i.as_str())), cause.delta)
+        })
+        .collect();
+    let name = if many { format!(" of {}", code(&image.name)) } else { String::new() };
+    (delta != Delta(0) && !causes.is_empty()).then(|| format!("**Cause{name}:** {}", causes.join("; ")))
+}
+
+fn layer_table(image: &ImageReport, many: bool) -> Option<String> {
+    let columns = [
+        ("Layer", Align::Left),
+        ("Instruction", Align::Left),
+        ("Base", Align::Right),
+        ("This change", Align::Right),
+        ("Delta", Align::Right),
+    ];
+    let rows: Vec<[String; 5]> =
+        image.layers.iter().filter(|row| row.status != Status::Kept).map(layer_cells).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let name = if many { format!(" of {}", summary_name(&image.name)) } else { String::new() };
+    let counts = words::layer_counts(image);
+    Some(format!(
+        "<details><summary>Layers{name}: {counts}</summary>\n\n{}\n\n</details>",
+        table(columns, rows)
+    ))
+}
+
+/// Inside an HTML line there is no markdown, so no back ticks either.
+fn summary_name(name: &str) -> String {
+    format!("<code>{}</code>", plain(&super::escape::short(name, 80)))
+}
+
+fn layer_cells(row: &LayerRow) -> [String; 5] {
+    let side = |index: Option<u64>, size| if index.is_none() { String::new() } else { words::amount(size) };
+    [
+        words::status(row.status).into(),
+        instruction(row.instruction.as_ref().map(|step| step.as_str())),
+        side(row.base_index, row.base_size),
+        side(row.head_index, row.head_size),
+        row.delta.map_or_else(|| "unknown".into(), |delta| delta.to_string()),
+    ]
+}
+
+fn instruction(step: Option<&str>) -> String {
+    step.map_or_else(|| "(no history)".into(), code)
+}
+
+fn footer(images: &[&ImageReport]) -> String {
+    let mut lines: Vec<String> = images.iter().map(|image| plain(&words::basis(image))).collect();
+    lines.dedup();
+    let text = match lines.as_slice() {
+        [] => return String::new(),
+        [line] => line.clone(),
+        [line, ..] => format!("{line}, and others"),
+    };
+    format!("<sub>{text}</sub>")
+}

@@ -1,0 +1,12 @@
+//! Reports: one evaluation, and one file for each way of writing it down. Pure.
+
+pub mod actions;
+pub mod escape;
+pub mod inspect;
+pub mod markdown;
+pub mod model;
+pub mod table;
+pub mod text;
+mod words;
+
+pub use model::{Base, Baseline, EvaluateError, ImageReport, Report};

@@ -1,0 +1,220 @@
+//! The document of one evaluation: `layergate.report/v1`. Every output is rendered from it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::compare::{Cause, Comparison, Deltas, LayerRow, causes, compare};
+use crate::image::snapshot::Commit;
+use crate::image::{Bytes, Delta, Measured, Snapshot, Totals};
+use crate::policy::{Case, Finding, Limits, Metric, Settings, Unjudgeable, Verdict, judge};
+
+/// The `schema` of a report that this version writes.
+pub const SCHEMA: &str = "layergate.report/v1";
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// `layergate.report/v1`.
+    pub schema: String,
+    /// The version of layergate that wrote it.
+    pub layergate: String,
+    /// The most serious verdict of all images.
+    pub verdict: Verdict,
+    /// The commit that the images were built from, where known.
+    pub head_sha: Option<String>,
+    /// One entry for each image.
+    pub images: Vec<ImageReport>,
+}
+
+/// What a check found of one image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageReport {
+    /// The image's name.
+    pub name: String,
+    /// The image as it was asked for.
+    pub reference: String,
+    /// What it runs on, as `os/arch[/variant]`.
+    pub platform: Option<String>,
+    /// The image's own verdict.
+    pub verdict: Verdict,
+    /// Which amount the size limits judge.
+    pub metric: Metric,
+    /// How the bytes were come by.
+    pub measured: Measured,
+    /// The limits that are set, as they are written.
+    pub limits: BTreeMap<String, String>,
+    /// The baseline. Null where none was found: not 0, and no growth of 100%.
+    pub base: Option<Base>,
+    /// The image as it is now.
+    pub head: Head,
+    /// The differences, head minus base.
+    pub delta: Option<Deltas>,
+    /// The aligned layers, in head order. Without a baseline, empty.
+    pub layers: Vec<LayerRow>,
+    /// The instructions that made the difference, largest first.
+    pub causes: Vec<Cause>,
+    /// What the rules found.
+    pub findings: Vec<Finding>,
+}
+
+/// The baseline that an image was compared with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Base {
+    /// The baseline image's name; differs from the head's only in `diff`.
+    pub name: String,
+    /// Its accounting.
+    pub totals: Totals,
+    /// The commit that it was recorded for.
+    pub commit: Option<Commit>,
+    /// How many commits it is older than the commit to compare with; null where that is not known.
+    pub distance: Option<u64>,
+    /// Whether it is the baseline of exactly the commit to compare with.
+    pub exact: bool,
+    /// Why this baseline, in words.
+    pub how: String,
+}
+
+/// The image as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Its accounting.
+    pub totals: Totals,
+}
+
+/// A baseline that was found, and why this one.
+#[derive(Debug, Clone)]
+pub struct Baseline {
+    /// The recorded image.
+    pub snapshot: Snapshot,
+    /// How many commits it is older than the commit to compare with, where known.
+    pub distance: Option<u64>,
+    /// Whether it is the baseline of exactly the commit to compare with.
+    pub exact: bool,
+    /// Why this one, in words.
+    pub how: String,
+}
+
+/// An image that cannot be evaluated.
+#[derive(Debug, thiserror::Error)]
+pub enum EvaluateError {
+    /// Baseline and image must not be compared.
+    #[error(transparent)]
+    Compare(#[from] crate::compare::CompareError),
+    /// A limit cannot be judged.
+    #[error(transparent)]
+    Unjudgeable(#[from] Unjudgeable),
+}
+
+impl Report {
+    /// Puts images together; the most serious verdict is the report's.
+    pub fn new(head_sha: Option<String>, images: Vec<ImageReport>) -> Report {
+        Report {
+            schema: SCHEMA.into(),
+            layergate: env!("CARGO_PKG_VERSION").into(),
+            verdict: images.iter().map(|image| image.verdict).max().unwrap_or(Verdict::Pass),
+            head_sha,
+            images,
+        }
+    }
+}
+
+impl ImageReport {
+    /// Compares an image with its baseline and judges it.
+    ///
+    /// # Errors
+    /// [`EvaluateError`].
+    pub fn evaluate(
+        head: &Snapshot,
+        baseline: Option<&Baseline>,
+        limits: &Limits,
+        settings: &Settings,
+        pull_request: bool,
+    ) -> Result<ImageReport, EvaluateError> {
+        let comparison = baseline.map(|baseline| compare(&baseline.snapshot, head)).transpose()?;
+        let inexact = baseline.filter(|baseline| !baseline.exact).map(Baseline::age);
+        let case = Case {
+            head,
+            base: baseline.map(|baseline| &baseline.snapshot).zip(comparison.as_ref()),
+            inexact: inexact.as_deref(),
+            pull_request,
+        };
+        let findings = judge(&case, limits)?;
+        let mut report = ImageReport::describe(head, baseline, comparison, findings);
+        report.metric = limits.metric;
+        report.limits = settings.iter().map(|(key, setting)| (key.clone(), setting.text.clone())).collect();
+        Ok(report)
+    }
+
+    /// Compares without judging.
+    ///
+    /// # Errors
+    /// [`EvaluateError`] where the two must not be compared.
+    pub fn difference(base: &Baseline, head: &Snapshot) -> Result<ImageReport, EvaluateError> {
+        let comparison = compare(&base.snapshot, head)?;
+        Ok(ImageReport::describe(head, Some(base), Some(comparison), Vec::new()))
+    }
+
+    fn describe(
+        head: &Snapshot,
+        baseline: Option<&Baseline>,
+        comparison: Option<Comparison>,
+        findings: Vec<Finding>,
+    ) -> ImageReport {
+        let (delta, layers) = comparison.map_or((None, Vec::new()), |c| (Some(c.deltas), c.rows));
+        ImageReport {
+            name: head.image.name.clone(),
+            reference: head.image.reference.clone(),
+            platform: head.image.platform.as_ref().map(ToString::to_string),
+            verdict: Verdict::of(&findings),
+            metric: Metric::default(),
+            measured: head.measured,
+            limits: BTreeMap::new(),
+            base: baseline.map(|baseline| Base {
+                name: baseline.snapshot.image.name.clone(),
+                totals: baseline.snapshot.totals,
+                commit: baseline.snapshot.commit.clone(),
+                distance: baseline.distance,
+                exact: baseline.exact,
+                how: baseline.how.clone(),
+            }),
+            head: Head { totals: head.totals },
+            delta,
+            causes: causes(&layers),
+            layers,
+            findings,
+        }
+    }
+
+    /// The amount that the size limits judge, now.
+    pub fn head_size(&self) -> Option<Bytes> {
+        self.metric.of(&self.head.totals)
+    }
+
+    /// The amount that the size limits judge, in the baseline.
+    pub fn base_size(&self) -> Option<Bytes> {
+        self.metric.of(&self.base.as_ref()?.totals)
+    }
+
+    /// How much that amount differs.
+    pub fn size_delta(&self) -> Option<Delta> {
+        Some(self.head_size()? - self.base_size()?)
+    }
+
+    /// Whether nothing at all differs from the baseline.
+    pub fn is_unchanged(&self) -> bool {
+        let kept = |row: &LayerRow| row.status == crate::compare::Status::Kept;
+        self.base.is_some() && self.layers.iter().all(kept) && self.size_delta() == Some(Delta(0))
+    }
+}
+
+impl Baseline {
+    /// What an inexact baseline is: "is 3 commits behind".
+    fn age(&self) -> String {
+        match self.distance {
+            Some(1) => "is 1 commit behind".into(),
+            Some(behind) => format!("is {behind} commits behind"),
+            None => "is not tied to the commit to compare with".into(),
+        }
+    }
+}

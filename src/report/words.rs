@@ -1,0 +1,222 @@
+//! The sentences that all outputs share.
+
+use super::model::{ImageReport, Report};
+use crate::compare::Status;
+use crate::image::bytes::group_digits;
+use crate::image::{Bytes, Delta, Totals};
+use crate::policy::{Finding, Metric, Severity, Verdict};
+
+/// The icon of a verdict. Never alone: words say the same.
+pub fn icon(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Pass => "\u{2705}",
+        Verdict::Warn => "\u{26a0}\u{fe0f}",
+        Verdict::Accepted => "\u{2611}\u{fe0f}",
+        Verdict::Fail => "\u{274c}",
+    }
+}
+
+/// An amount, or the word for what is not known.
+pub fn amount(bytes: Option<Bytes>) -> String {
+    bytes.map_or_else(|| "unknown".into(), |bytes| bytes.to_string())
+}
+
+/// A difference and its share: `+18.4 MiB (+7.9%)`.
+pub fn change(delta: Delta, base: Bytes) -> String {
+    match delta.percent_of(base).filter(|_| delta != Delta(0)) {
+        Some(share) => format!("{delta} ({share})"),
+        None => delta.to_string(),
+    }
+}
+
+/// What happened, in one sentence after the image's name: the answer to "pass or fail, by how much".
+pub fn headline(image: &ImageReport) -> String {
+    let moved = movement(image);
+    let worst = image.findings.iter().max_by_key(|finding| finding.severity);
+    match worst {
+        None if image.base.is_none() => format!("{moved}; no baseline to compare with"),
+        None if image.limits.keys().any(|key| key != "metric" && key != "on-missing-baseline") => {
+            format!("{moved}, within the limits")
+        }
+        None => moved,
+        Some(finding) => match finding.rule.as_str() {
+            "max-increase" | "warn-increase" => {
+                format!("{moved}, over the +{} limit", finding.limit.as_deref().unwrap_or("?"))
+            }
+            "max-size" => {
+                format!(
+                    "is {}, over the limit of {}",
+                    amount(image.head_size()),
+                    finding.limit.as_deref().unwrap_or("?")
+                )
+            }
+            _ => format!("{moved}: {}", finding.message),
+        },
+    }
+}
+
+fn movement(image: &ImageReport) -> String {
+    let Some((delta, base)) = image.size_delta().zip(image.base_size()) else {
+        return format!("is {}", amount(image.head_size()));
+    };
+    let share = delta.percent_of(base).map(|share| format!(" ({share})")).unwrap_or_default();
+    match delta.0 {
+        0 => "did not change in size".into(),
+        1.. => format!("grew {}{share}", delta.magnitude()),
+        _ => format!("shrank {}{share}", delta.magnitude()),
+    }
+}
+
+/// The sentence over a report of several images.
+pub fn headline_of_many(report: &Report) -> String {
+    let count = |verdict| report.images.iter().filter(|image| image.verdict == verdict).count();
+    let all = report.images.len();
+    match report.verdict {
+        Verdict::Fail => format!("{} of {all} images over a limit", count(Verdict::Fail)),
+        Verdict::Warn => format!("{all} images pass, {} with a warning", count(Verdict::Warn)),
+        Verdict::Accepted => format!("{} of {all} images over a limit, accepted", count(Verdict::Accepted)),
+        Verdict::Pass => format!("{all} images within their limits"),
+    }
+}
+
+/// The limits that a table shows beside a size.
+pub fn size_limits(image: &ImageReport) -> String {
+    let limit = |key: &str, prefix: &str| image.limits.get(key).map(|limit| format!("{prefix}{limit}"));
+    let limits = [limit("max-increase", "+"), limit("max-size", "max ")];
+    let limits: Vec<String> = limits.into_iter().flatten().collect();
+    if limits.is_empty() { "none".into() } else { limits.join(", ") }
+}
+
+/// What the sizes of an image mean and what they were compared with, for the small print.
+pub fn basis(image: &ImageReport) -> String {
+    let metric = match image.metric {
+        Metric::Unpacked => "unpacked size",
+        Metric::Visible => "visible size",
+        Metric::Compressed => "compressed size",
+    };
+    let measured = match image.measured {
+        crate::image::Measured::Content => "counted from the layers",
+        crate::image::Measured::Engine => "as the engine reported it",
+    };
+    let base = match &image.base {
+        None => "no baseline".to_owned(),
+        Some(base) => format!("baseline {}", base.how),
+    };
+    format!("{metric}, {measured} \u{b7} {base}")
+}
+
+/// `2 changed, 1 added, 9 unchanged (171 MiB)`.
+pub fn layer_counts(image: &ImageReport) -> String {
+    let of = |status: Status| image.layers.iter().filter(move |row| row.status == status);
+    let words = [
+        (Status::Rebuilt, "rebuilt"),
+        (Status::Changed, "changed"),
+        (Status::Added, "added"),
+        (Status::Removed, "removed"),
+        (Status::Moved, "moved"),
+    ];
+    let mut parts: Vec<String> = words
+        .iter()
+        .map(|(status, word)| (of(*status).count(), word))
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} {word}"))
+        .collect();
+    let kept = of(Status::Kept).count();
+    if kept > 0 {
+        let bytes = crate::image::snapshot::sum_known(of(Status::Kept).map(|row| row.head_size));
+        parts.push(format!(
+            "{kept} unchanged ({})",
+            bytes.map_or_else(|| "size unknown".into(), |b| b.to_string())
+        ));
+    }
+    if parts.is_empty() { "none".into() } else { parts.join(", ") }
+}
+
+/// The word for a row's status.
+pub fn status(status: Status) -> &'static str {
+    match status {
+        Status::Kept => "unchanged",
+        Status::Moved => "moved",
+        Status::Rebuilt => "rebuilt",
+        Status::Changed => "changed",
+        Status::Added => "added",
+        Status::Removed => "removed",
+    }
+}
+
+/// A signed count: `+2`, `-3`, `0`.
+pub fn signed_count(value: i64) -> String {
+    let sign = match value {
+        0 => "",
+        1.. => "+",
+        _ => "-",
+    };
+    format!("{sign}{}", group_digits(value.unsigned_abs()))
+}
+
+/// The word for a finding's severity.
+pub fn severity(finding: &Finding) -> &'static str {
+    match finding.severity {
+        Severity::Fail => "fail",
+        Severity::Warn => "warn",
+    }
+}
+
+/// The images of a report, largest difference first; equal ones by name and platform.
+pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
+    let mut images: Vec<&ImageReport> = report.images.iter().collect();
+    let size = |image: &ImageReport| image.size_delta().map_or(0, |delta| delta.magnitude().0);
+    images.sort_by(|a, b| {
+        (b.verdict, size(b))
+            .cmp(&(a.verdict, size(a)))
+            .then_with(|| (&a.name, &a.platform).cmp(&(&b.name, &b.platform)))
+    });
+    images
+}
+
+/// One figure of the accounting on both sides, to the byte.
+pub struct Figure {
+    /// What is counted.
+    pub name: &'static str,
+    /// The baseline's, or empty without one.
+    pub base: String,
+    /// The image's own.
+    pub head: String,
+    /// Head minus base, or empty where a side is unknown.
+    pub delta: String,
+    /// The difference as a share of the base, as ` (+7.9%)`, or empty.
+    pub share: String,
+}
+
+/// The accounting of both sides.
+pub fn figures(image: &ImageReport) -> Vec<Figure> {
+    let (base, head) = (image.base.as_ref().map(|base| &base.totals), &image.head.totals);
+    let unknown = || "unknown".to_owned();
+    let bytes = |name, of: fn(&Totals) -> Option<Bytes>| {
+        let exact = |totals: &Totals| of(totals).map_or_else(unknown, Bytes::grouped);
+        let delta = base.and_then(of).zip(of(head)).map(|(base, head)| (head - base, base));
+        let share = delta.and_then(|(delta, base)| delta.percent_of(base).filter(|_| delta != Delta(0)));
+        Figure {
+            name,
+            base: base.map_or_else(String::new, exact),
+            head: exact(head),
+            delta: delta.map_or_else(String::new, |(delta, _)| delta.grouped()),
+            share: share.map_or_else(String::new, |share| format!(" ({share})")),
+        }
+    };
+    let count = |name, of: fn(&Totals) -> Option<u64>| {
+        let shown = |totals: &Totals| of(totals).map_or_else(unknown, group_digits);
+        let delta = base.and_then(of).zip(of(head)).map(|(base, head)| head as i64 - base as i64);
+        let (base, delta) =
+            (base.map_or_else(String::new, shown), delta.map_or_else(String::new, signed_count));
+        Figure { name, base, head: shown(head), delta, share: String::new() }
+    };
+    vec![
+        bytes("unpacked bytes", |totals| Some(totals.unpacked)),
+        bytes("visible bytes", |totals| totals.visible),
+        bytes("wasted bytes", |totals| totals.wasted),
+        bytes("compressed bytes", |totals| totals.compressed),
+        count("layers", |totals| Some(totals.layers)),
+        count("files", |totals| totals.files),
+    ]
+}

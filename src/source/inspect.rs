@@ -1,0 +1,112 @@
+//! Saved `docker inspect` documents: totals and diff IDs, as the engine reported them.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::{NamedImage, SourceError, excerpt};
+use crate::image::snapshot::{self, ImageIdentity, Layer, Measured, Snapshot, SourceInfo, Totals};
+use crate::image::{Bytes, DiffId, Digest, Platform};
+
+/// What layergate reads of an engine's image document (Docker Engine API, "ImageInspect").
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Document {
+    id: String,
+    size: u64,
+    #[serde(default)]
+    architecture: String,
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    variant: Option<String>,
+    #[serde(rename = "RootFS")]
+    root_fs: RootFs,
+    /// Only the containerd image store fills this.
+    #[serde(default)]
+    descriptor: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct RootFs {
+    #[serde(default)]
+    layers: Vec<DiffId>,
+}
+
+/// Engines print a list of documents; the API gives the document alone.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Documents {
+    Many(Vec<serde_json::Value>),
+    One(serde_json::Value),
+}
+
+/// Reads a saved `docker inspect` document of one image.
+///
+/// # Errors
+/// [`SourceError`] where it is no such document, or one of several images.
+pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot, SourceError> {
+    let malformed = |error: String| SourceError::Malformed {
+        image: path.display().to_string(),
+        name: "docker inspect".into(),
+        error: excerpt(&error),
+    };
+    let documents: Documents = serde_json::from_slice(json).map_err(|error| malformed(error.to_string()))?;
+    let document = match documents {
+        Documents::One(document) => document,
+        Documents::Many(mut documents) if documents.len() == 1 => documents.remove(0),
+        Documents::Many(documents) => {
+            let count = documents.len();
+            return Err(malformed(format!(
+                "it describes {count} images, and one is needed; save them one by one"
+            )));
+        }
+    };
+    let document: Document = serde_json::from_value(document)
+        .map_err(|error| malformed(format!("{error}; is it of an image, not of a container?")))?;
+    if document.size > Bytes::MAX.0 {
+        return Err(SourceError::TooLarge(path.display().to_string()));
+    }
+    let store = if document.descriptor.is_some() { "containerd image store" } else { "classic image store" };
+    let layers: Vec<Layer> = document.root_fs.layers.into_iter().map(unknown_layer).collect();
+    Ok(Snapshot {
+        schema: snapshot::SCHEMA.into(),
+        image: ImageIdentity {
+            name: named.display_name(),
+            reference: named.text.clone(),
+            platform: Platform::from_fields(
+                &document.os,
+                &document.architecture,
+                document.variant.as_deref(),
+            ),
+            id: Digest::parse(&document.id).ok(),
+        },
+        source: SourceInfo { transport: "inspect".into(), engine: Some(store.into()) },
+        measured: Measured::Engine,
+        commit: None,
+        totals: Totals {
+            layers: layers.len() as u64,
+            files: None,
+            unpacked: Bytes(document.size),
+            visible: None,
+            wasted: None,
+            compressed: None,
+        },
+        layers,
+    })
+}
+
+/// A layer of which only the diff ID is known.
+fn unknown_layer(diff_id: DiffId) -> Layer {
+    Layer {
+        diff_id,
+        digest: None,
+        media_type: None,
+        created_by: None,
+        size: None,
+        compressed: None,
+        files: None,
+        census: None,
+    }
+}

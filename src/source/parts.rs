@@ -1,0 +1,270 @@
+//! The pieces of a packed image: small JSON documents and large layer blobs, whatever holds them.
+//!
+//! In a file or a directory every piece can be looked up, so layers are walked only when they are
+//! asked for. In a stream the documents that explain the layers come last, so each piece is told
+//! by its first bytes while it passes, and nothing is kept but documents and censuses.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use super::SourceError;
+use crate::image::LayerPath;
+use crate::layer::tar::{Kind, TarEntry, TarWalker};
+use crate::layer::{Budget, Compression, LayerError, Stream, WalkedLayer, Window, walk_stream, walk_window};
+
+/// The largest JSON document of an image that is read.
+pub const MAX_DOCUMENT: u64 = 8 << 20;
+/// How many bytes of documents are kept of one stream.
+const MAX_STREAM_DOCUMENTS: u64 = 64 << 20;
+/// The most entries of an archive: an image has some hundreds.
+const MAX_PARTS: usize = 100_000;
+
+/// The pieces of a packed image, by their names inside it.
+pub enum Parts {
+    /// A tar in a file: where in it each piece is.
+    Indexed(PathBuf, HashMap<String, Piece>),
+    /// A directory.
+    Directory(PathBuf),
+    /// What a stream left behind.
+    Streamed(HashMap<String, Streamed>),
+}
+
+/// A layer that was there: what is in it, or why it could not be walked.
+pub type Walked = Result<WalkedLayer, String>;
+
+/// Where a piece of an archive is.
+pub enum Piece {
+    /// Content, from an offset on, of a length.
+    Span(u64, u64),
+    /// Another name of the piece that is meant.
+    Link(String),
+}
+
+/// What is kept of a piece that has passed by.
+pub enum Streamed {
+    /// A JSON document.
+    Document(Vec<u8>),
+    /// A layer, or why it could not be read as one.
+    Layer(Result<Box<WalkedLayer>, LayerError>),
+    /// Another name of the piece that is meant.
+    Link(String),
+}
+
+impl Parts {
+    /// Looks through a tar file, without reading content.
+    ///
+    /// # Errors
+    /// Where the file cannot be read or is no complete tar.
+    pub fn index(path: &Path) -> Result<Parts, SourceError> {
+        let file = open(path)?;
+        let length = file.metadata().map_err(|error| SourceError::io("read", path, error))?.len();
+        let window = Window::new(file, 0, length).map_err(|error| SourceError::io("read", path, error))?;
+        let mut walker = TarWalker::new(window);
+        let mut pieces = HashMap::new();
+        let broken = |error| SourceError::BrokenArchive { path: path.into(), error };
+        while let Some(entry) = walker.next_entry().map_err(broken)? {
+            if pieces.len() >= MAX_PARTS {
+                return Err(SourceError::TooManyParts { path: path.into(), most: MAX_PARTS });
+            }
+            let piece = match link_target(&entry) {
+                Some(target) => Piece::Link(target),
+                None if entry.kind == Kind::File => Piece::Span(entry.offset, entry.stored),
+                None => continue,
+            };
+            pieces.insert(clean(&entry.path), piece);
+        }
+        Ok(Parts::Indexed(path.into(), pieces))
+    }
+
+    /// Reads a tar stream once, to its end.
+    ///
+    /// # Errors
+    /// Where the stream cannot be read or is no complete tar. A layer that cannot be read is an
+    /// error only if the image turns out to need it.
+    pub fn stream(input: impl Read + Send, origin: &Path, budget: &Budget) -> Result<Parts, SourceError> {
+        let broken = |error| SourceError::BrokenArchive { path: origin.into(), error };
+        let mut walker = TarWalker::new(Stream(BufReader::with_capacity(64 * 1024, input)));
+        let mut pieces = HashMap::new();
+        let mut documents_left = MAX_STREAM_DOCUMENTS;
+        while let Some(entry) = walker.next_entry().map_err(broken)? {
+            if pieces.len() >= MAX_PARTS {
+                return Err(SourceError::TooManyParts { path: origin.into(), most: MAX_PARTS });
+            }
+            let piece = match link_target(&entry) {
+                Some(target) => Some(Streamed::Link(target)),
+                None if entry.kind == Kind::File => {
+                    let content = walker.content();
+                    take_piece(&entry, content, budget, &mut documents_left)
+                        .map_err(|error| SourceError::io("read", origin, error))?
+                }
+                None => None,
+            };
+            pieces.extend(piece.map(|piece| (clean(&entry.path), piece)));
+        }
+        Ok(Parts::Streamed(pieces))
+    }
+
+    /// Whether there is a piece of this name.
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Parts::Indexed(_, pieces) => pieces.contains_key(name),
+            Parts::Directory(root) => root.join(name).is_file(),
+            Parts::Streamed(pieces) => pieces.contains_key(name),
+        }
+    }
+
+    /// A JSON document, or `None` where there is none of this name.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or is larger than [`MAX_DOCUMENT`].
+    pub fn document(&self, name: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        let mut content = Vec::new();
+        match self {
+            Parts::Streamed(pieces) => {
+                return Ok(follow(pieces, name, |piece| match piece {
+                    Streamed::Link(target) => Err(target),
+                    Streamed::Document(document) => Ok(Some(document.clone())),
+                    Streamed::Layer(_) => Ok(None),
+                })
+                .flatten());
+            }
+            _ => {
+                let Some((window, length)) = self.open_piece(name)? else { return Ok(None) };
+                if length > MAX_DOCUMENT {
+                    return Err(SourceError::DocumentTooLarge {
+                        name: name.into(),
+                        length,
+                        most: MAX_DOCUMENT,
+                    });
+                }
+                window
+                    .take(MAX_DOCUMENT)
+                    .read_to_end(&mut content)
+                    .map_err(|error| SourceError::io("read", name.as_ref(), error))?;
+            }
+        }
+        Ok(Some(content))
+    }
+
+    /// The stored bytes of a layer blob, or `None` where there is none of this name or its length
+    /// is known only to the walk.
+    ///
+    /// # Errors
+    /// Where it cannot be looked up.
+    pub fn stored_length(&self, name: &str) -> Result<Option<u64>, SourceError> {
+        Ok(self.open_piece(name)?.map(|(_, length)| length))
+    }
+
+    /// Walks a layer blob; `None` where there is none of this name.
+    ///
+    /// # Errors
+    /// Where it cannot be opened; the inner result says whether it could be walked.
+    pub fn walk_layer(
+        &self,
+        name: &str,
+        budget: &Budget,
+        verify: bool,
+    ) -> Result<Option<Walked>, SourceError> {
+        if let Parts::Streamed(pieces) = self {
+            return Ok(follow(pieces, name, |piece| match piece {
+                Streamed::Link(target) => Err(target),
+                Streamed::Layer(Ok(layer)) => Ok(Ok((**layer).clone())),
+                Streamed::Layer(Err(error)) => Ok(Err(error.to_string())),
+                Streamed::Document(_) => Ok(Err(LayerError::UnknownFormat.to_string())),
+            }));
+        }
+        let Some((window, length)) = self.open_piece(name)? else { return Ok(None) };
+        Ok(Some(walk_window(window, length, budget, verify).map_err(|error| error.to_string())))
+    }
+
+    fn open_piece(&self, name: &str) -> Result<Option<(Window, u64)>, SourceError> {
+        let (path, offset, length) = match self {
+            Parts::Indexed(path, pieces) => {
+                let span = follow(pieces, name, |piece| match piece {
+                    Piece::Link(target) => Err(target),
+                    Piece::Span(offset, length) => Ok((*offset, *length)),
+                });
+                let Some((offset, length)) = span else { return Ok(None) };
+                (path.clone(), offset, length)
+            }
+            Parts::Directory(root) => {
+                let path = root.join(name);
+                match path.metadata() {
+                    Ok(metadata) if metadata.is_file() => (path, 0, metadata.len()),
+                    Ok(_) => return Ok(None),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                    Err(error) => return Err(SourceError::io("read", &path, error)),
+                }
+            }
+            Parts::Streamed(_) => return Ok(None),
+        };
+        let file = open(&path)?;
+        let window =
+            Window::new(file, offset, length).map_err(|error| SourceError::io("read", &path, error))?;
+        Ok(Some((window, length)))
+    }
+}
+
+/// Looks a name up, through the links that `docker save` writes for layers that are alike.
+fn follow<'a, P, T>(
+    pieces: &'a HashMap<String, P>,
+    name: &str,
+    look: impl Fn(&'a P) -> Result<T, &'a String>,
+) -> Option<T> {
+    let mut name = name;
+    for _ in 0..8 {
+        match look(pieces.get(name)?) {
+            Ok(found) => return Some(found),
+            Err(target) => name = target,
+        }
+    }
+    None
+}
+
+fn take_piece(
+    entry: &TarEntry,
+    mut content: impl Read + Send,
+    budget: &Budget,
+    documents_left: &mut u64,
+) -> io::Result<Option<Streamed>> {
+    let mut head = Vec::new();
+    content.by_ref().take(512).read_to_end(&mut head)?;
+    let document = head.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
+    if document {
+        if entry.stored > MAX_DOCUMENT.min(*documents_left) {
+            return Ok(None);
+        }
+        *documents_left -= entry.stored;
+        content.read_to_end(&mut head)?;
+        return Ok(Some(Streamed::Document(head)));
+    }
+    if Compression::sniff(&head).is_none() {
+        return Ok(None);
+    }
+    let layer = walk_stream(head.chain(content), budget);
+    Ok(Some(Streamed::Layer(layer.map(Box::new))))
+}
+
+/// The piece that a link stands for, by its name in the archive.
+fn link_target(entry: &TarEntry) -> Option<String> {
+    match entry.kind {
+        Kind::HardLink => Some(clean(&entry.link)),
+        Kind::Symlink => {
+            let path = LayerPath::clean(&entry.path);
+            let parent = path.split().map_or(&b""[..], |(parent, _)| parent);
+            Some(clean(&[parent, b"/", entry.link.as_slice()].concat()))
+        }
+        _ => None,
+    }
+}
+
+fn clean(name: &[u8]) -> String {
+    LayerPath::clean(name).to_string()
+}
+
+/// Opens a file, or says which and why not.
+pub fn open(path: &Path) -> Result<File, SourceError> {
+    File::open(path).map_err(|error| SourceError::io("open", path, error))
+}

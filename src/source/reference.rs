@@ -1,0 +1,224 @@
+//! How images are named on the command line: `[NAME=]IMAGE`, where IMAGE is a transport and what
+//! it needs (the names of containers-transports(5)), a path, or a name that the local engine knows.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// An image argument that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum ReferenceError {
+    /// Nothing was named.
+    #[error("an empty image name; write NAME[:TAG], a path, or TRANSPORT:WHAT (see `layergate help check`)")]
+    Empty,
+    /// A transport that layergate does not read.
+    #[error(
+        "`{image}`: unknown transport `{transport}:`; use docker-daemon:, docker-archive:, oci-archive:, oci:, inspect:, snapshot:, a path, or a plain image name"
+    )]
+    UnknownTransport {
+        /// The whole argument.
+        image: String,
+        /// The part before the colon.
+        transport: String,
+    },
+    /// A transport without what it should read.
+    #[error("`{0}` names no {1}")]
+    Incomplete(String, &'static str),
+}
+
+/// Where an image is read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageReference {
+    /// An image of the local engine.
+    Daemon(String),
+    /// A file that `docker save` wrote, and the name of the image in it.
+    DockerArchive(PathBuf, Option<String>),
+    /// An OCI layout in a tar, and the name of the image in it.
+    OciArchive(PathBuf, Option<String>),
+    /// An OCI layout in a directory, and the name of the image in it.
+    OciLayout(PathBuf, Option<String>),
+    /// A saved `docker inspect` document.
+    Inspect(PathBuf),
+    /// A layergate snapshot.
+    Snapshot(PathBuf),
+    /// A path whose kind is found by looking inside.
+    Path(PathBuf),
+}
+
+/// One image argument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedImage {
+    /// The name given with `NAME=`.
+    pub name: Option<String>,
+    /// Where to read the image.
+    pub image: ImageReference,
+    /// The argument without its `NAME=`, for messages and documents.
+    pub text: String,
+}
+
+impl NamedImage {
+    /// Reads `[NAME=]IMAGE`. Looks whether paths exist: a plain word may be either.
+    ///
+    /// # Errors
+    /// [`ReferenceError`].
+    pub fn parse(text: &str) -> Result<NamedImage, ReferenceError> {
+        let (name, image) = match text.split_once('=') {
+            Some((name, image)) if is_plain_name(name) => (Some(name.to_owned()), image),
+            _ => (None, text),
+        };
+        Ok(NamedImage { name, image: ImageReference::parse(image)?, text: image.to_owned() })
+    }
+
+    /// The name that reports, limits and baselines know the image by: the one that was given, or
+    /// the last part of the repository, or the file's stem.
+    pub fn display_name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.image.default_name())
+    }
+}
+
+fn is_plain_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+impl ImageReference {
+    fn parse(text: &str) -> Result<ImageReference, ReferenceError> {
+        if text.trim().is_empty() {
+            return Err(ReferenceError::Empty);
+        }
+        let Some((transport, rest)) = text.split_once(':') else { return Ok(Self::plain(text)) };
+        let file = |what| match rest {
+            "" => Err(ReferenceError::Incomplete(text.into(), what)),
+            rest => Ok(split_path(rest)),
+        };
+        match transport {
+            "docker-daemon" => match rest {
+                "" => Err(ReferenceError::Incomplete(text.into(), "image")),
+                name => Ok(Self::Daemon(name.to_owned())),
+            },
+            "docker-archive" => file("file").map(|(path, name)| Self::DockerArchive(path, name)),
+            "oci-archive" => file("file").map(|(path, name)| Self::OciArchive(path, name)),
+            "oci" => file("directory").map(|(path, name)| Self::OciLayout(path, name)),
+            "inspect" => file("file").map(|_| Self::Inspect(rest.into())),
+            "snapshot" => file("file").map(|_| Self::Snapshot(rest.into())),
+            transport if rest.starts_with("//") && !Path::new(text).exists() => {
+                Err(ReferenceError::UnknownTransport { image: text.into(), transport: transport.into() })
+            }
+            "containers-storage" | "dir" | "sif" | "ostree" | "tarball" if !Path::new(text).exists() => {
+                Err(ReferenceError::UnknownTransport { image: text.into(), transport: transport.into() })
+            }
+            _ => Ok(Self::plain(text)),
+        }
+    }
+
+    fn plain(text: &str) -> ImageReference {
+        let looks_like_path =
+            text.starts_with(['.', '/', '~']) || text.ends_with(".tar") || text.ends_with(".json");
+        if looks_like_path || Path::new(text).exists() {
+            return Self::Path(text.into());
+        }
+        Self::Daemon(text.to_owned())
+    }
+
+    fn default_name(&self) -> String {
+        match self {
+            Self::Daemon(name) => repository_name(name),
+            Self::DockerArchive(_, Some(name))
+            | Self::OciArchive(_, Some(name))
+            | Self::OciLayout(_, Some(name))
+                if name.contains([':', '/']) =>
+            {
+                repository_name(name)
+            }
+            Self::DockerArchive(path, _) | Self::OciArchive(path, _) | Self::OciLayout(path, _) => {
+                file_name(path)
+            }
+            Self::Inspect(path) | Self::Snapshot(path) | Self::Path(path) => file_name(path),
+        }
+    }
+}
+
+impl fmt::Display for ImageReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let named = |f: &mut fmt::Formatter<'_>, transport: &str, path: &Path, name: &Option<String>| {
+            write!(f, "{transport}:{}", path.display())?;
+            name.iter().try_for_each(|name| write!(f, ":{name}"))
+        };
+        match self {
+            Self::Daemon(name) => write!(f, "docker-daemon:{name}"),
+            Self::DockerArchive(path, name) => named(f, "docker-archive", path, name),
+            Self::OciArchive(path, name) => named(f, "oci-archive", path, name),
+            Self::OciLayout(path, name) => named(f, "oci", path, name),
+            Self::Inspect(path) => write!(f, "inspect:{}", path.display()),
+            Self::Snapshot(path) => write!(f, "snapshot:{}", path.display()),
+            Self::Path(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// `FILE[:REF]`. A file name may hold colons itself, so the longest one that exists wins.
+fn split_path(text: &str) -> (PathBuf, Option<String>) {
+    if Path::new(text).exists() {
+        return (text.into(), None);
+    }
+    let colons: Vec<usize> = text.match_indices(':').map(|(at, _)| at).collect();
+    let existing = colons.iter().rev().find(|at| Path::new(&text[..**at]).exists());
+    match existing.or(colons.first()) {
+        Some(at) => (text[..*at].into(), Some(text[at + 1..].to_owned()).filter(|name| !name.is_empty())),
+        None => (text.into(), None),
+    }
+}
+
+/// `registry:5000/team/api:1.2@sha256:...` -> `api`.
+fn repository_name(reference: &str) -> String {
+    let without_digest = reference.split('@').next().unwrap_or(reference);
+    let last = without_digest.rsplit('/').next().unwrap_or(without_digest);
+    last.split(':').next().unwrap_or(last).to_owned()
+}
+
+/// The file's name without the endings that say its kind.
+fn file_name(path: &Path) -> String {
+    let name = path.file_name().map_or_else(|| "image".into(), |name| name.to_string_lossy().into_owned());
+    let mut stem = name.as_str();
+    for ending in [".gz", ".tgz", ".zst", ".tar", ".json"] {
+        stem = stem.strip_suffix(ending).unwrap_or(stem);
+    }
+    if stem.is_empty() { name } else { stem.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_from_the_argument_the_repository_or_the_file() {
+        let cases = [
+            ("api=registry:5000/team/service:1.2", "api"),
+            ("registry:5000/team/service:1.2", "service"),
+            ("service@sha256:0123", "service"),
+            ("docker-daemon:service", "service"),
+            ("docker-archive:out/web-v2.tar", "web-v2"),
+            ("docker-archive:out/all.tar:team/web:2", "web"),
+            ("oci-archive:out/web.tar.gz:latest", "web"),
+            ("./a=b.tar", "a=b"),
+            ("inspect:app.json", "app"),
+        ];
+        for (text, name) in cases {
+            assert_eq!(NamedImage::parse(text).unwrap().display_name(), name, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        for (text, part) in [
+            ("", "empty image name"),
+            ("api=", "empty image name"),
+            ("docker-archive:", "names no file"),
+            ("docker-daemon:", "names no image"),
+            ("ostree:/x", "unknown transport `ostree:`"),
+            ("ftp://host/x", "unknown transport `ftp:`"),
+        ] {
+            let error = NamedImage::parse(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+}
