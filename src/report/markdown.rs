@@ -10,15 +10,17 @@ use super::model::{ImageReport, Report};
 use super::table::{Align, markdown as table};
 use super::words;
 use crate::compare::{LayerRow, Status};
-use crate::image::Delta;
+use crate::image::{Delta, Instruction};
 use crate::policy::Verdict;
 
 /// The most bytes of a comment: GitHub takes 65,536 characters, and ours may be outside ASCII.
 pub const COMMENT_BUDGET: usize = 60_000;
 /// The most bytes of a step summary: GitHub refuses a whole one over 1 MiB.
 pub const SUMMARY_BUDGET: usize = 1_000_000;
-/// The most causes that are named in the line.
+/// The most causes that are named in the line, and the share of the difference, in percent, that is
+/// explained well enough.
 const MAX_CAUSES: usize = 3;
+const ENOUGH: u128 = 95;
 
 /// A part of the text that is kept or dropped as a whole.
 struct Block {
@@ -175,21 +177,24 @@ fn capitalised(sentence: &str) -> String {
         .map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), characters.as_str()))
 }
 
-/// The instructions that explain the difference, in its direction.
+/// The instructions that explain the difference, in its direction; they and the rest sum to it.
 fn cause_line(image: &ImageReport, many: bool) -> Option<String> {
     let delta = image.delta.as_ref()?.unpacked;
-    let same_direction = |cause: &&crate::compare::Cause| cause.delta.0.signum() == delta.0.signum();
-    let causes: Vec<String> = image
-        .causes
-        .iter()
-        .filter(same_direction)
-        .take(MAX_CAUSES)
-        .map(|cause| {
-            format!("{} {}", instruction(cause.instruction.as_ref().map(|i| i.as_str())), cause.delta)
-        })
-        .collect();
+    let (mut named, mut shown) = (Delta(0), Vec::new());
+    for cause in image.causes.iter().filter(|cause| cause.delta.0.signum() == delta.0.signum()) {
+        let explained = u128::from(named.magnitude().0) * 100 >= u128::from(delta.magnitude().0) * ENOUGH;
+        if shown.len() == MAX_CAUSES || explained {
+            break;
+        }
+        named = [named, cause.delta].into_iter().sum();
+        shown.push(format!("{} {}", instruction(cause.instruction.as_ref()), cause.delta));
+    }
+    let rest = Delta(delta.0 - named.0);
+    if rest != Delta(0) {
+        shown.push(format!("all others {rest}"));
+    }
     let name = if many { format!(" of {}", code(&image.name)) } else { String::new() };
-    (delta != Delta(0) && !causes.is_empty()).then(|| format!("**Cause{name}:** {}", causes.join("; ")))
+    (named != Delta(0)).then(|| format!("**Cause{name}:** {}", shown.join("; ")))
 }
 
 fn layer_table(image: &ImageReport, many: bool) -> Option<String> {
@@ -222,15 +227,15 @@ fn layer_cells(row: &LayerRow) -> [String; 5] {
     let side = |index: Option<u64>, size| if index.is_none() { String::new() } else { words::amount(size) };
     [
         words::status(row.status).into(),
-        instruction(row.instruction.as_ref().map(|step| step.as_str())),
+        instruction(row.instruction.as_ref()),
         side(row.base_index, row.base_size),
         side(row.head_index, row.head_size),
         row.delta.map_or_else(|| "unknown".into(), |delta| delta.to_string()),
     ]
 }
 
-fn instruction(step: Option<&str>) -> String {
-    step.map_or_else(|| "(no history)".into(), code)
+fn instruction(step: Option<&Instruction>) -> String {
+    step.map_or_else(|| "(no history)".into(), |step| code(step.as_str()))
 }
 
 fn footer(images: &[&ImageReport]) -> String {

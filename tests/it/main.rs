@@ -1,1 +1,14 @@
 //! Tests of the whole program, against real parts.
+#![allow(missing_docs)]
+
+mod act;
+mod bad_input;
+mod comment;
+mod engine;
+mod engines;
+mod fake_github;
+mod gate;
+mod golden;
+mod hostile;
+mod images;
+mod support;

@@ -1,0 +1,314 @@
+//! The comment on a pull request, against a stateful stand-in for GitHub, and what a run of GitHub
+//! Actions gets beside it.
+
+use std::fs;
+use std::process::Command;
+
+use axum::http::Method;
+use serde_json::json;
+
+use crate::fake_github::{BOT, FakeGithub, Fault};
+use crate::support::{Run, fixture, layergate};
+
+/// A pull request run on a machine of its own.
+struct Job {
+    github: FakeGithub,
+    directory: tempfile::TempDir,
+}
+
+impl Job {
+    fn new() -> Job {
+        let directory = tempfile::tempdir().unwrap();
+        let event = json!({
+            "pull_request": {
+                "number": 7,
+                "head": { "sha": "a".repeat(40), "repo": { "full_name": "acme/shop" } },
+                "base": { "sha": "b".repeat(40), "repo": { "full_name": "acme/shop" } },
+            }
+        });
+        fs::write(directory.path().join("event.json"), event.to_string()).unwrap();
+        let job = Job { github: FakeGithub::start(), directory };
+        let mut record = layergate();
+        record.current_dir(job.directory.path());
+        record.args(["record", &format!("web={}", fixture("demo/web-v1.tar")), "--commit", &"b".repeat(40)]);
+        Run::of(&mut record).expect(0);
+        job
+    }
+
+    fn command(&self, version: &str, limit: &str) -> Command {
+        let file = |name: &str| self.directory.path().join(name);
+        let mut command = layergate();
+        command
+            .current_dir(self.directory.path())
+            .args([
+                "check",
+                &format!("web={}", fixture(&format!("demo/web-{version}.tar"))),
+                "--max-increase",
+                limit,
+            ])
+            .env("GITHUB_ACTIONS", "true")
+            .env("GITHUB_EVENT_NAME", "pull_request")
+            .env("GITHUB_EVENT_PATH", file("event.json"))
+            .env("GITHUB_REPOSITORY", "acme/shop")
+            .env("GITHUB_SHA", "c".repeat(40))
+            .env("GITHUB_RUN_ID", "100")
+            .env("GITHUB_RUN_ATTEMPT", "1")
+            .env("GITHUB_OUTPUT", file("output"))
+            .env("GITHUB_STEP_SUMMARY", file("summary"))
+            .env("RUNNER_TEMP", self.directory.path())
+            .env("GITHUB_API_URL", &self.github.url)
+            .env("GITHUB_TOKEN", "ghs_secret-token");
+        command
+    }
+
+    fn check(&self, version: &str, limit: &str) -> Run {
+        Run::of(&mut self.command(version, limit))
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.directory.path().join(name)).unwrap()
+    }
+
+    fn output(&self, name: &str) -> Option<String> {
+        let text = self.read("output");
+        let mut lines = text.lines();
+        let mut found = None;
+        while let Some(line) = lines.next() {
+            let (key, delimiter) = line.split_once("<<").unwrap();
+            let value: Vec<&str> = lines.by_ref().take_while(|line| *line != delimiter).collect();
+            if key == name {
+                found = Some(value.join("\n"));
+            }
+        }
+        found
+    }
+
+    fn requests(&self, method: &str) -> usize {
+        self.github.world().requests.iter().filter(|request| request.starts_with(method)).count()
+    }
+}
+
+fn fault(method: Method, status: u16) -> Fault {
+    Fault { method, status, headers: Vec::new(), times: usize::MAX, after_effect: false }
+}
+
+#[test]
+fn the_first_run_creates_and_the_second_edits() {
+    let job = Job::new();
+    job.check("v2", "5%").expect(1);
+    let [first] = job.github.bodies_of(BOT).try_into().unwrap();
+    assert!(first.starts_with("<!-- layergate key=default sha=aaaa"), "{first}");
+    assert!(first.contains("### \u{274c} `web` grew 339.5 KiB (+22.2%), over the +5% limit"), "{first}");
+    assert!(first.contains("**Cause:** `RUN /build/install -r /app/requirements.txt` +339.1 KiB"), "{first}");
+
+    job.check("v2", "30%").expect(0);
+    let [second] = job.github.bodies_of(BOT).try_into().unwrap();
+    assert!(second.contains("### \u{2705} `web` grew 339.5 KiB (+22.2%), within the limits"), "{second}");
+    assert_eq!((job.requests("POST"), job.requests("PATCH")), (1, 1));
+}
+
+#[test]
+fn a_comment_with_our_marker_by_someone_else_is_left_alone() {
+    let job = Job::new();
+    let forged = format!("<!-- layergate key=default sha={} run=999.1 -->\nall is well", "a".repeat(40));
+    job.github.add_comment("mallory", &forged);
+    job.github.add_comment(BOT, &format!("> {forged}"));
+    job.check("v2", "5%").expect(1);
+    assert_eq!(job.github.bodies_of("mallory"), [forged]);
+    assert_eq!(job.github.bodies_of(BOT).len(), 2, "the quote is not ours either, so there is a new one");
+}
+
+#[test]
+fn the_third_page_is_searched() {
+    let job = Job::new();
+    for number in 0..250 {
+        job.github.add_comment("somebody", &format!("comment {number}"));
+    }
+    let own = job.github.add_comment(BOT, "<!-- layergate key=default sha=old run=1.1 -->\nold");
+    job.check("v2", "5%").expect(1);
+    let world = job.github.world();
+    let comment = world.comments.iter().find(|comment| comment.id == own).unwrap();
+    assert!(comment.body.contains("over the +5% limit"));
+    assert_eq!(world.comments.len(), 251);
+    assert!(world.requests.iter().any(|request| request.contains("page=3")));
+}
+
+#[test]
+fn another_key_is_another_comment() {
+    let job = Job::new();
+    job.check("v2", "5%").expect(1);
+    Run::of(job.command("v2", "5%").args(["--comment-key", "nightly"])).expect(1);
+    assert_eq!(job.github.bodies_of(BOT).len(), 2);
+}
+
+#[test]
+fn an_older_run_never_overwrites_a_newer_one() {
+    let job = Job::new();
+    let newer = "<!-- layergate key=default sha=new run=101.1 -->\nnewer";
+    job.github.add_comment(BOT, newer);
+    job.check("v2", "5%").expect(1);
+    assert_eq!(job.github.bodies_of(BOT), [newer]);
+}
+
+#[test]
+fn nothing_changed_makes_no_comment_and_updates_one_that_is_there() {
+    let job = Job::new();
+    job.check("v1", "5%").expect(0);
+    assert_eq!(job.github.bodies_of(BOT).len(), 0);
+    job.check("v2", "5%").expect(1);
+    job.check("v1", "5%").expect(0);
+    let [body] = job.github.bodies_of(BOT).try_into().unwrap();
+    assert!(body.contains("`web` did not change in size, within the limits"), "{body}");
+}
+
+#[test]
+fn when_to_comment_is_the_users_choice() {
+    for (when, version, limit, code, comments) in [
+        ("always", "v1", "5%", 0, 1),
+        ("changes", "v2", "30%", 0, 1),
+        ("failures", "v2", "30%", 0, 0),
+        ("failures", "v2", "5%", 1, 1),
+        ("never", "v2", "5%", 1, 0),
+    ] {
+        let job = Job::new();
+        Run::of(job.command(version, limit).args(["--comment", when])).expect(code);
+        assert_eq!(job.github.bodies_of(BOT).len(), comments, "{when} {version} {limit}");
+    }
+}
+
+#[test]
+fn a_refused_comment_changes_neither_verdict_nor_exit_code() {
+    let unlimited: &[(&'static str, &'static str)] = &[];
+    for (status, headers, part) in [
+        (403, unlimited, "permission `pull-requests: write`"),
+        (403, &[("x-ratelimit-remaining", "0")], "rate limit"),
+        (429, &[("retry-after", "60")], "wait 60 s"),
+        (404, unlimited, "HTTP 404"),
+        (422, unlimited, "HTTP 422"),
+        (500, unlimited, "HTTP 500"),
+        (503, unlimited, "HTTP 503"),
+    ] {
+        for (limit, code) in [("5%", 1), ("30%", 0)] {
+            let job = Job::new();
+            job.github.fail(Fault { headers: headers.to_vec(), ..fault(Method::POST, status) });
+            let run = job.check("v2", limit).expect(code);
+            assert!(run.stderr.contains("::warning"), "{}", run.stderr);
+            assert!(
+                run.stderr.contains("not commented") && run.stderr.contains(part),
+                "{part}: {}",
+                run.stderr
+            );
+            let verdict = if code == 1 { "fail" } else { "pass" };
+            assert_eq!(job.output("verdict").as_deref(), Some(verdict));
+            assert_eq!(job.output("comment-url").as_deref(), Some(""));
+        }
+    }
+}
+
+#[test]
+fn only_on_demand_does_a_missing_comment_fail_the_step() {
+    let job = Job::new();
+    job.github.fail(fault(Method::POST, 403));
+    Run::of(job.command("v2", "30%").arg("--require-comment")).expect(3);
+    Run::of(job.command("v2", "5%").arg("--require-comment")).expect(1);
+    let mut without_token = job.command("v2", "30%");
+    without_token.env_remove("GITHUB_TOKEN");
+    let run = Run::of(&mut without_token).expect(0);
+    assert!(run.stderr.contains("no token"), "{}", run.stderr);
+}
+
+#[test]
+fn a_creation_whose_answer_is_lost_is_not_repeated() {
+    let job = Job::new();
+    job.github.fail(Fault { times: 1, after_effect: true, ..fault(Method::POST, 502) });
+    job.check("v2", "5%").expect(1);
+    assert_eq!(job.github.bodies_of(BOT).len(), 1);
+    assert_eq!((job.requests("POST"), job.requests("PATCH")), (1, 1));
+}
+
+#[test]
+fn reads_are_tried_again() {
+    let job = Job::new();
+    job.github.fail(Fault { times: 2, ..fault(Method::GET, 502) });
+    job.check("v2", "5%").expect(1);
+    assert_eq!(job.github.bodies_of(BOT).len(), 1);
+}
+
+#[test]
+fn a_comment_that_is_deleted_meanwhile_comes_back_once() {
+    let job = Job::new();
+    job.check("v2", "5%").expect(1);
+    job.github.fail(Fault { times: 1, ..fault(Method::PATCH, 404) });
+    job.github.world().comments.clear();
+    job.check("v2", "5%").expect(1);
+    assert_eq!(job.github.bodies_of(BOT).len(), 1);
+}
+
+#[test]
+fn a_token_of_a_person_comments_as_that_person() {
+    let job = Job::new();
+    job.github.world().login = Some("release-manager".into());
+    let check = || {
+        let mut command = job.command("v2", "5%");
+        Run::of(command.env("GITHUB_TOKEN", "ghp_personal")).expect(1)
+    };
+    check();
+    check();
+    assert_eq!(job.github.bodies_of("release-manager").len(), 1);
+}
+
+#[test]
+fn the_token_is_nowhere_to_be_read() {
+    let job = Job::new();
+    let run = job.check("v2", "5%").expect(1);
+    let report = fs::read_to_string(job.output("report").unwrap()).unwrap();
+    let everything = [
+        run.stdout,
+        run.stderr,
+        job.read("output"),
+        job.read("summary"),
+        report,
+        job.github.bodies_of(BOT).concat(),
+    ];
+    assert!(everything.iter().all(|text| !text.contains("ghs_secret")));
+}
+
+#[test]
+fn a_run_gets_its_summary_outputs_and_annotations() {
+    let job = Job::new();
+    let run = job.check("v2", "5%").expect(1);
+    assert!(run.stdout.starts_with("\u{274c} fail: web grew 339.5 KiB (+22.2%)"), "{}", run.stdout);
+    assert!(
+        run.stderr.contains("::error title=layergate%3A web max-increase::+339.5 KiB (+22.2%25)"),
+        "{}",
+        run.stderr
+    );
+    assert!(job.read("summary").contains("| `web` | `linux/amd64` | 1.5 MiB | 1.8 MiB |"));
+    let expected = [
+        ("verdict", "fail"),
+        ("size", "1911729"),
+        ("base-size", "1564093"),
+        ("delta", "347636"),
+        ("delta-percent", "22.23"),
+        ("comment-url", "https://github.example/acme/shop/pull/7#issuecomment-1001"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(job.output(name).as_deref(), Some(value), "{name}");
+    }
+    let report: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(job.output("report").unwrap()).unwrap()).unwrap();
+    assert_eq!(report["schema"], "layergate.report/v1");
+    assert_eq!(report["images"][0]["base"]["commit"]["sha"], "b".repeat(40));
+}
+
+#[test]
+fn a_run_without_a_pull_request_does_not_comment() {
+    let job = Job::new();
+    fs::write(job.directory.path().join("event.json"), json!({ "before": "b".repeat(40) }).to_string())
+        .unwrap();
+    let mut command = job.command("v2", "5%");
+    command.env("GITHUB_EVENT_NAME", "push");
+    Run::of(&mut command).expect(1);
+    assert_eq!(job.github.world().requests.len(), 0);
+    assert_eq!(job.output("comment-url").as_deref(), Some(""));
+}

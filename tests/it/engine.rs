@@ -1,0 +1,162 @@
+//! A real Docker engine, started by `tests/run`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Run, fixture, layergate, skip};
+
+/// An engine to build with and to measure from.
+pub struct Engine {
+    pub host: String,
+    pub client: OsString,
+    busybox: OsString,
+}
+
+impl Engine {
+    /// The engine that `tests/run` has started.
+    pub fn of_this_run(test: &str) -> Option<Engine> {
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let engine = || {
+            Some(Engine {
+                host: variable("LAYERGATE_TEST_DOCKER_HOST")?.into_string().ok()?,
+                client: variable("LAYERGATE_TEST_DOCKER")?,
+                busybox: variable("LAYERGATE_TEST_BUSYBOX")?,
+            })
+        };
+        let engine = engine();
+        if engine.is_none() {
+            skip(test, "no container engine was started for it");
+        }
+        engine
+    }
+
+    pub fn docker(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(&self.client);
+        command.env("DOCKER_HOST", &self.host).env("DOCKER_BUILDKIT", "1").args(arguments);
+        Run::of(&mut command).expect(0).stdout
+    }
+
+    /// Builds `tag` from `context`, with BuildKit.
+    pub fn build(&self, context: &Path, dockerfile: &str, tag: &str) {
+        let context = context.display().to_string();
+        self.docker(&["build", "--quiet", "--network", "host", "--file", dockerfile, "--tag", tag, &context]);
+    }
+
+    fn layergate(&self, arguments: &[&str]) -> Run {
+        Run::of(layergate().env("DOCKER_HOST", &self.host).args(arguments))
+    }
+
+    fn inspect(&self, image: &str) -> Value {
+        self.layergate(&["inspect", "--format", "json", image]).expect(0).json()
+    }
+
+    /// The engine's own figure.
+    fn size(&self, image: &str) -> u64 {
+        self.docker(&["image", "inspect", "--format", "{{.Size}}", image]).trim().parse().unwrap()
+    }
+
+    /// An image that stands in for `python:3`: a shell, and a `pip` and a `pipenv` that leave behind
+    /// what the real ones do.
+    fn build_python(&self) {
+        let context = tempfile::tempdir().unwrap();
+        let file = |name: &str, content: &str| fs::write(context.path().join(name), content).unwrap();
+        fs::copy(&self.busybox, context.path().join("busybox")).unwrap();
+        file(
+            "pip",
+            "#!/bin/sh\nmkdir -p /root/.cache/pip /usr/local/lib/pipenv\nyes cache | head -c 3000000 > /root/.cache/pip/wheel\nyes pipenv | head -c 2000000 > /usr/local/lib/pipenv/code\n",
+        );
+        file(
+            "pipenv",
+            "#!/bin/sh\ncase $1 in\nlock) echo lock > Pipfile.lock ;;\ninstall) mkdir -p $PYBASE/lib; yes flask | head -c 1000000 > $PYBASE/lib/flask ;;\nesac\n",
+        );
+        file(
+            "Dockerfile",
+            "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\nCOPY --chmod=755 pip pipenv /usr/local/bin/\nENV PATH=/usr/local/bin:/bin\n",
+        );
+        self.build(context.path(), &context.path().join("Dockerfile").display().to_string(), "python:3");
+    }
+}
+
+#[test]
+fn the_tutorials_application_passes_in_two_stages_and_fails_in_one() {
+    let Some(engine) = Engine::of_this_run("the tutorial's application") else { return };
+    engine.build_python();
+    let context = tempfile::tempdir().unwrap();
+    fs::write(context.path().join("Pipfile"), "[packages]\nflask = \"*\"\n").unwrap();
+    fs::write(context.path().join("notes.py"), "print('notes')\n").unwrap();
+    let single = context.path().join("Dockerfile.single");
+    fs::write(
+        &single,
+        "FROM python:3\nENV PYBASE /pybase\nRUN pip install pipenv\nWORKDIR /tmp\nCOPY Pipfile .\nRUN pipenv lock\n\
+         RUN PIP_USER=1 PIP_IGNORE_INSTALLED=1 pipenv install -d --system --ignore-pipfile\n\
+         COPY . /app/notes\nWORKDIR /app/notes\nCMD [ \"flask\", \"run\" ]\n",
+    )
+    .unwrap();
+    engine.build(context.path(), &single.display().to_string(), "notesapp:default");
+    engine.build(context.path(), &fixture("seed/Dockerfile.multistage"), "notesapp:multistage");
+
+    for image in ["notesapp:default", "notesapp:multistage"] {
+        let measured = engine.inspect(image);
+        assert_eq!(measured["totals"]["unpacked"], engine.size(image), "{image}: the engine's own size");
+        assert_eq!(measured["measured"], "content");
+        assert!(measured["source"]["engine"].as_str().unwrap().starts_with("docker "));
+        assert_eq!(measured["image"]["name"], "notesapp");
+    }
+    let store = tempfile::tempdir().unwrap();
+    let store = format!("dir:{}", store.path().display());
+    let check = |image: &str| engine.layergate(&["check", image, "--store", &store, "--max-size", "4 MB"]);
+    let failed = check("notesapp:default").expect(1);
+    assert!(failed.stdout.contains("over the limit of 4 MB"), "{}", failed.stdout);
+    check("docker-daemon:notesapp:multistage").expect(0);
+
+    let difference = engine.layergate(&["diff", "notesapp:default", "notesapp:multistage"]).expect(0).stdout;
+    assert!(difference.contains("-5,0"), "pip's cache and pipenv are gone: {difference}");
+}
+
+#[test]
+fn an_image_measures_the_same_by_name_and_from_its_save() {
+    let Some(engine) = Engine::of_this_run("by name and from a save") else { return };
+    let context = tempfile::tempdir().unwrap();
+    fs::copy(&engine.busybox, context.path().join("busybox")).unwrap();
+    fs::write(
+        context.path().join("Dockerfile"),
+        "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n\
+         RUN mkdir -p /data/cache && seq 1 5000 > /data/cache/a && ln /data/cache/a /data/b\n\
+         RUN rm -rf /data/cache && mkdir /data/cache && seq 1 10 > /data/cache/new\nRUN chmod 600 /data/b\n",
+    )
+    .unwrap();
+    engine.build(context.path(), &context.path().join("Dockerfile").display().to_string(), "layers:1");
+    let save = context.path().join("layers.tar").display().to_string();
+    engine.docker(&["save", "--output", &save, "layers:1"]);
+    let parts = |mut snapshot: Value| {
+        [snapshot["totals"].take(), snapshot["layers"].take(), snapshot["image"]["id"].take()]
+    };
+    let by_name = parts(engine.inspect("layers:1"));
+    let from_save = parts(engine.inspect(&save));
+    assert_eq!(by_name, from_save);
+    assert!(by_name[0]["wasted"].as_u64().unwrap() > 20_000, "{}", by_name[0]);
+
+    // What a container of the image sees is what is called visible.
+    let seen = engine.docker(&[
+        "run", "--rm", "--network", "none", "layers:1", "/bin/busybox", "sh", "-c",
+        "find / -xdev -type f -links 1 ! -path '/etc/host*' ! -path /etc/resolv.conf ! -path /.dockerenv -exec stat -c %s {} + ; stat -c %s /data/b",
+    ]);
+    let sizes: Vec<u64> = seen.lines().map(|line| line.parse().unwrap()).collect();
+    let visible = by_name[0]["visible"].as_u64().unwrap();
+    // After `chmod` the file under /data/b has that name alone, so it is in both lists.
+    let twice = *sizes.last().unwrap();
+    assert_eq!(sizes.iter().sum::<u64>() - twice, visible, "{seen}");
+}
+
+#[test]
+fn an_image_that_the_engine_does_not_have() {
+    let Some(engine) = Engine::of_this_run("an unknown image") else { return };
+    let run = engine.layergate(&["inspect", "no-such-image:v1"]).expect(3);
+    for part in ["no-such-image:v1", "build or pull it first", &engine.host] {
+        assert!(run.stderr.contains(part), "{}", run.stderr);
+    }
+}

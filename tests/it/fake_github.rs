@@ -1,0 +1,211 @@
+//! A stateful stand-in for the parts of GitHub's REST API that a check uses. It keeps comments, pages
+//! them as GitHub does, remembers every request, and fails when told to.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use axum::Json;
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Who a workflow's own token writes as.
+pub const BOT: &str = "github-actions[bot]";
+
+#[derive(Debug, Clone)]
+pub struct Comment {
+    pub id: u64,
+    pub author: String,
+    pub body: String,
+}
+
+/// Answers to give instead of the real one.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    pub method: Method,
+    pub status: u16,
+    pub headers: Vec<(&'static str, &'static str)>,
+    pub times: usize,
+    /// Whether the request takes effect before its answer is replaced.
+    pub after_effect: bool,
+}
+
+#[derive(Default)]
+pub struct World {
+    pub comments: Vec<Comment>,
+    pub requests: Vec<String>,
+    pub faults: Vec<Fault>,
+    /// What `GET /user` answers; a workflow's own token may not ask.
+    pub login: Option<String>,
+    next_id: u64,
+}
+
+pub struct FakeGithub {
+    pub url: String,
+    world: Arc<Mutex<World>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+type Shared = State<Arc<Mutex<World>>>;
+
+impl FakeGithub {
+    /// Listens on a port of its own, under a base path as GitHub Enterprise Server has one.
+    pub fn start() -> FakeGithub {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let world = Arc::new(Mutex::new(World { next_id: 1000, ..World::default() }));
+        let api = Router::new()
+            .route("/user", get(user))
+            .route("/repos/{owner}/{repo}/issues/{number}/comments", get(list).post(create))
+            .route("/repos/{owner}/{repo}/issues/comments/{id}", patch(edit))
+            .layer(from_fn_with_state(world.clone(), watch))
+            .with_state(world.clone());
+        let app = Router::new().nest("/api/v3", api);
+        let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}/api/v3", listener.local_addr().unwrap());
+        runtime.spawn(async move { axum::serve(listener, app).await.unwrap() });
+        FakeGithub { url, world, _runtime: runtime }
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    pub fn add_comment(&self, author: &str, body: &str) -> u64 {
+        self.world().add(author, body).id
+    }
+
+    pub fn fail(&self, fault: Fault) {
+        self.world().faults.push(fault);
+    }
+
+    pub fn bodies_of(&self, author: &str) -> Vec<String> {
+        self.world().comments.iter().filter(|c| c.author == author).map(|c| c.body.clone()).collect()
+    }
+}
+
+impl World {
+    fn add(&mut self, author: &str, body: &str) -> Comment {
+        self.next_id += 1;
+        let comment = Comment { id: self.next_id, author: author.into(), body: body.into() };
+        self.comments.push(comment.clone());
+        comment
+    }
+
+    fn token_login(&self) -> String {
+        self.login.clone().unwrap_or_else(|| BOT.into())
+    }
+}
+
+async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let authorized =
+        request.headers().get("authorization").is_some_and(|value| value == "Bearer ghs_secret-token")
+            || world.lock().unwrap().login.is_some();
+    world.lock().unwrap().requests.push(format!("{method} {}", request.uri()));
+    let fault = {
+        let mut world = world.lock().unwrap();
+        let fault = world.faults.iter_mut().find(|fault| fault.method == method && fault.times > 0);
+        fault.map(|fault| {
+            fault.times -= 1;
+            fault.clone()
+        })
+    };
+    if !authorized {
+        return answer(StatusCode::UNAUTHORIZED, json!({ "message": "Bad credentials" }));
+    }
+    match fault {
+        None => next.run(request).await,
+        Some(fault) => {
+            if fault.after_effect {
+                next.run(request).await;
+            }
+            let mut headers = HeaderMap::new();
+            for (name, value) in fault.headers {
+                headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            }
+            let body = json!({ "message": "Resource not accessible by integration" });
+            (StatusCode::from_u16(fault.status).unwrap(), headers, Json(body)).into_response()
+        }
+    }
+}
+
+async fn user(State(world): Shared) -> Response {
+    match &world.lock().unwrap().login {
+        Some(login) => answer(StatusCode::OK, json!({ "login": login, "id": 7, "type": "User" })),
+        None => answer(StatusCode::FORBIDDEN, json!({ "message": "Resource not accessible by integration" })),
+    }
+}
+
+#[derive(Deserialize)]
+struct Paging {
+    #[serde(default = "thirty")]
+    per_page: usize,
+    #[serde(default = "one")]
+    page: usize,
+}
+
+fn thirty() -> usize {
+    30
+}
+
+fn one() -> usize {
+    1
+}
+
+async fn list(State(world): Shared, Query(paging): Query<Paging>) -> Response {
+    let size = paging.per_page.min(100);
+    let world = world.lock().unwrap();
+    let page: Vec<Value> =
+        world.comments.iter().skip((paging.page - 1) * size).take(size).map(document).collect();
+    answer(StatusCode::OK, Value::Array(page))
+}
+
+async fn create(State(world): Shared, body: Bytes) -> Response {
+    let Ok(body) = body_of(&body) else { return unprocessable() };
+    let mut world = world.lock().unwrap();
+    let login = world.token_login();
+    let comment = world.add(&login, &body);
+    answer(StatusCode::CREATED, document(&comment))
+}
+
+async fn edit(State(world): Shared, Path((_, _, id)): Path<(String, String, u64)>, body: Bytes) -> Response {
+    let Ok(body) = body_of(&body) else { return unprocessable() };
+    let mut world = world.lock().unwrap();
+    match world.comments.iter_mut().find(|comment| comment.id == id) {
+        None => answer(StatusCode::NOT_FOUND, json!({ "message": "Not Found" })),
+        Some(comment) => {
+            comment.body = body;
+            answer(StatusCode::OK, document(comment))
+        }
+    }
+}
+
+/// GitHub takes 65,536 characters.
+fn body_of(request: &[u8]) -> Result<String, ()> {
+    let request: Value = serde_json::from_slice(request).map_err(drop)?;
+    let body = request["body"].as_str().ok_or(())?;
+    if body.is_empty() || body.chars().count() > 65_536 { Err(()) } else { Ok(body.to_owned()) }
+}
+
+fn unprocessable() -> Response {
+    answer(StatusCode::UNPROCESSABLE_ENTITY, json!({ "message": "Validation Failed" }))
+}
+
+fn document(comment: &Comment) -> Value {
+    json!({
+        "id": comment.id,
+        "html_url": format!("https://github.example/acme/shop/pull/7#issuecomment-{}", comment.id),
+        "user": { "login": comment.author, "type": "Bot" },
+        "body": comment.body,
+    })
+}
+
+fn answer(status: StatusCode, body: Value) -> Response {
+    (status, Json(body)).into_response()
+}

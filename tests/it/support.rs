@@ -1,0 +1,187 @@
+//! Running the program, and making images to run it on.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+/// A file of `tests/fixtures`.
+pub fn fixture(path: &str) -> String {
+    format!("{}/tests/fixtures/{path}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The program, in an empty environment: nothing of the machine that runs the tests counts.
+pub fn layergate() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_layergate"));
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command
+}
+
+/// What a run of the program did.
+pub struct Run {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Run {
+    pub fn of(command: &mut Command) -> Run {
+        Run::from(command.output().unwrap())
+    }
+
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Run {
+        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
+        self
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap()
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Run {
+        Run {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// Runs the program in this package's directory.
+pub fn run(arguments: &[&str]) -> Run {
+    Run::of(layergate().args(arguments))
+}
+
+/// A run whose environment lacks what the test needs. CI sets `LAYERGATE_TEST_ALL` and so skips none.
+pub fn skip(what: &str, why: &str) {
+    assert!(std::env::var_os("LAYERGATE_TEST_ALL").is_none(), "{what} must not be skipped here: {why}");
+    let mut terminal = std::io::stderr().lock();
+    let _ = writeln!(terminal, "SKIPPED {what}: {why} (tests/run sets everything up)");
+}
+
+pub fn hex_sha256(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub enum Item<'a> {
+    File(&'a str, u64),
+    Dir(&'a str),
+    Link(&'a str, &'a str),
+}
+
+/// A tar of made-up files.
+pub fn tar_of(items: &[Item<'_>]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for item in items {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o644);
+        match item {
+            Item::File(path, size) => {
+                header.set_size(*size);
+                tar.append_data(&mut header, path, std::io::repeat(b'x').take_exactly(*size)).unwrap();
+            }
+            Item::Dir(path) => {
+                header.set_entry_type(tar::EntryType::Directory);
+                header.set_size(0);
+                tar.append_data(&mut header, path, std::io::empty()).unwrap();
+            }
+            Item::Link(path, target) => {
+                header.set_entry_type(tar::EntryType::Link);
+                header.set_size(0);
+                tar.append_link(&mut header, path, target).unwrap();
+            }
+        }
+    }
+    tar.into_inner().unwrap()
+}
+
+trait TakeExactly: Sized {
+    fn take_exactly(self, size: u64) -> std::io::Take<Self>;
+}
+
+impl<R: std::io::Read> TakeExactly for R {
+    fn take_exactly(self, size: u64) -> std::io::Take<R> {
+        self.take(size)
+    }
+}
+
+pub fn gzip(content: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A layer of a made-up image: its blob, its media type and the history that explains it.
+#[derive(Clone)]
+pub struct FakeLayer {
+    pub diff_id: String,
+    pub blob: Vec<u8>,
+    pub media_type: String,
+    pub created_by: String,
+}
+
+impl FakeLayer {
+    pub fn gzip(tar: &[u8], created_by: &str) -> FakeLayer {
+        FakeLayer {
+            diff_id: format!("sha256:{}", hex_sha256(tar)),
+            blob: gzip(tar),
+            media_type: "application/vnd.oci.image.layer.v1.tar+gzip".into(),
+            created_by: created_by.into(),
+        }
+    }
+
+    pub fn plain(tar: &[u8], created_by: &str) -> FakeLayer {
+        let media_type = "application/vnd.oci.image.layer.v1.tar".into();
+        FakeLayer { blob: tar.to_vec(), media_type, ..FakeLayer::gzip(tar, created_by) }
+    }
+
+    pub fn zstd(tar: &[u8], created_by: &str) -> FakeLayer {
+        let media_type = "application/vnd.oci.image.layer.v1.tar+zstd".into();
+        FakeLayer { blob: zstd::encode_all(tar, 3).unwrap(), media_type, ..FakeLayer::gzip(tar, created_by) }
+    }
+}
+
+/// Writes an OCI layout.
+pub fn oci_layout(directory: &Path, layers: &[FakeLayer]) -> PathBuf {
+    let blobs = directory.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs).unwrap();
+    let put = |content: &[u8]| {
+        let hex = hex_sha256(content);
+        std::fs::write(blobs.join(&hex), content).unwrap();
+        json!({ "digest": format!("sha256:{hex}"), "size": content.len() })
+    };
+    let typed = |mut descriptor: Value, media_type: &str| {
+        descriptor["mediaType"] = media_type.into();
+        descriptor
+    };
+    let config = json!({
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {},
+        "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|l| &l.diff_id).collect::<Vec<_>>() },
+        "history": layers.iter().map(|l| json!({ "created_by": l.created_by })).collect::<Vec<_>>(),
+    });
+    let config = typed(put(config.to_string().as_bytes()), "application/vnd.oci.image.config.v1+json");
+    let descriptors: Vec<Value> =
+        layers.iter().map(|layer| typed(put(&layer.blob), &layer.media_type)).collect();
+    let manifest = json!({ "schemaVersion": 2, "config": config, "layers": descriptors });
+    let manifest = typed(put(manifest.to_string().as_bytes()), "application/vnd.oci.image.manifest.v1+json");
+    let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
+    std::fs::write(directory.join("index.json"), index.to_string()).unwrap();
+    std::fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+    directory.to_path_buf()
+}
+
+/// The blob files of a layout, largest first.
+pub fn blobs_by_size(layout: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(layout.join("blobs/sha256")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort_by_key(|path| std::cmp::Reverse(path.metadata().unwrap().len()));
+    files
+}
