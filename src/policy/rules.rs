@@ -132,7 +132,7 @@ fn missing_baseline(case: &Case<'_>, limits: &Limits) -> Option<Finding> {
         measured: None,
         limit: None,
         subject: case.head.image.name.clone(),
-        help: "run `layergate record` on the branch that pull requests are made against".into(),
+        help: "run layergate record on the branch that pull requests are made against".into(),
     })
 }
 
@@ -187,7 +187,7 @@ fn max_increase(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unj
             limit: Some(limit.to_string()),
             subject: case.head.image.name.clone(),
             help: format!(
-                "take out of the instruction under \"Cause\" what the image does not need, or raise {rule}"
+                "take out of the step that grew most what the image does not need, or raise {rule}"
             ),
         }));
     }
@@ -237,10 +237,7 @@ fn max_layer_size(case: &Case<'_>, limits: &Limits) -> Result<Vec<Finding>, Unju
         findings.push(Finding {
             rule: "max-layer-size".into(),
             severity,
-            message: format!(
-                "layer {number} has {size}, {} over the limit of {limit}{note}",
-                (size - limit.bytes).magnitude()
-            ),
+            message: format!("{size}, {} over the limit of {limit}{note}", (size - limit.bytes).magnitude()),
             measured: Some(size.0 as i64),
             limit: Some(limit.to_string()),
             subject: format!("layer {number}{step}"),

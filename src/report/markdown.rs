@@ -133,7 +133,7 @@ fn image_table(images: &[&ImageReport], rows: usize) -> String {
             image.platform.as_deref().map_or_else(|| "unknown".into(), code),
             if image.base.is_none() { "none".into() } else { words::amount(image.base_size()) },
             words::amount(image.head_size()),
-            delta.map_or_else(|| "unknown".into(), |delta| plain(&delta)),
+            delta.map_or_else(|| "\u{2013}".into(), |delta| plain(&delta)),
             plain(&words::size_limits(image)),
             format!("{} {}", words::icon(image.verdict), image.verdict.as_str()),
         ]

@@ -31,27 +31,36 @@ pub fn change(delta: Delta, base: Bytes) -> String {
 
 /// What happened, in one sentence after the image's name: the answer to "pass or fail, by how much".
 pub fn headline(image: &ImageReport) -> String {
+    let worst = image.findings.iter().map(|finding| finding.severity).max();
+    let mut worst = image.findings.iter().filter(|finding| Some(finding.severity) == worst);
+    let Some(first) = worst.next() else { return calm_headline(image) };
+    let sentence = finding_headline(image, first);
+    match worst.count() {
+        0 => sentence,
+        1 => format!("{sentence}, and 1 more finding"),
+        more => format!("{sentence}, and {more} more findings"),
+    }
+}
+
+fn calm_headline(image: &ImageReport) -> String {
     let moved = movement(image);
-    let worst = image.findings.iter().max_by_key(|finding| finding.severity);
-    match worst {
-        None if image.base.is_none() => format!("{moved}; no baseline to compare with"),
-        None if image.limits.keys().any(|key| key != "metric" && key != "on-missing-baseline") => {
-            format!("{moved}, within the limits")
-        }
-        None => moved,
-        Some(finding) => match finding.rule.as_str() {
-            "max-increase" | "warn-increase" => {
-                format!("{moved}, over the +{} limit", finding.limit.as_deref().unwrap_or("?"))
-            }
-            "max-size" => {
-                format!(
-                    "is {}, over the limit of {}",
-                    amount(image.head_size()),
-                    finding.limit.as_deref().unwrap_or("?")
-                )
-            }
-            _ => format!("{moved}: {}", finding.message),
-        },
+    if image.base.is_none() {
+        return format!("{moved}; no baseline to compare with");
+    }
+    let limited = image.limits.keys().any(|key| key != "metric" && key != "on-missing-baseline");
+    if limited { format!("{moved}, within the limits") } else { moved }
+}
+
+fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
+    let limit = finding.limit.as_deref().unwrap_or("unknown");
+    match finding.rule.as_str() {
+        "max-increase" | "warn-increase" => format!("{}, over the +{limit} limit", movement(image)),
+        "max-size" => format!("is {}, over the limit of {limit}", amount(image.head_size())),
+        "max-layers" => format!("has {} layers, over the limit of {limit}", image.head.totals.layers),
+        "max-layer-size" => format!("has a layer over the limit of {limit}"),
+        "max-wasted" => format!("wastes {}, over the limit of {limit}", amount(image.head.totals.wasted)),
+        "baseline" => format!("is {}; no baseline was found", amount(image.head_size())),
+        _ => format!("{}: {}", movement(image), finding.message),
     }
 }
 
@@ -82,7 +91,7 @@ pub fn headline_of_many(report: &Report) -> String {
 /// The limits that a table shows beside a size.
 pub fn size_limits(image: &ImageReport) -> String {
     let limit = |key: &str, prefix: &str| image.limits.get(key).map(|limit| format!("{prefix}{limit}"));
-    let limits = [limit("max-increase", "+"), limit("max-size", "max ")];
+    let limits = [limit("max-increase", "+"), limit("warn-increase", "warn +"), limit("max-size", "max ")];
     let limits: Vec<String> = limits.into_iter().flatten().collect();
     if limits.is_empty() { "none".into() } else { limits.join(", ") }
 }

@@ -1,5 +1,5 @@
 //! Tests of the whole program, against real parts.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod act;
 mod bad_input;
@@ -11,4 +11,5 @@ mod gate;
 mod golden;
 mod hostile;
 mod images;
+mod readme;
 mod support;
