@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::amount::{SizeLimit, Threshold};
-use super::config::{ConfigError, Setting, Settings};
+use super::setting::{ConfigError, Setting, Settings};
 use crate::image::{Bytes, Totals};
 
 /// The keys of `[limits]`; each is also a flag and an input of the action.

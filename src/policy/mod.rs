@@ -4,7 +4,9 @@ pub mod amount;
 pub mod config;
 pub mod limits;
 pub mod rules;
+pub mod setting;
 
-pub use config::{Config, ConfigError, Setting, Settings};
+pub use config::Config;
 pub use limits::{Limits, Metric};
 pub use rules::{BASELINE_RULE, Case, Finding, Severity, Unjudgeable, Verdict, judge};
+pub use setting::{ConfigError, Setting, Settings};

@@ -131,9 +131,9 @@ fn image_table(images: &[&ImageReport], rows: usize) -> String {
         [
             code(&image.name),
             image.platform.as_deref().map_or_else(|| "unknown".into(), code),
-            if image.base.is_none() { "none".into() } else { words::amount(image.base_size()) },
-            words::amount(image.head_size()),
-            delta.map_or_else(|| "\u{2013}".into(), |delta| plain(&delta)),
+            if image.base.is_none() { "none".into() } else { unbroken(&words::amount(image.base_size())) },
+            unbroken(&words::amount(image.head_size())),
+            delta.map_or_else(|| "\u{2013}".into(), |delta| unbroken(&delta)),
             plain(&words::size_limits(image)),
             format!("{} {}", words::icon(image.verdict), image.verdict.as_str()),
         ]
@@ -224,14 +224,21 @@ fn summary_name(name: &str) -> String {
 }
 
 fn layer_cells(row: &LayerRow) -> [String; 5] {
-    let side = |index: Option<u64>, size| if index.is_none() { String::new() } else { words::amount(size) };
+    let side = |index: Option<u64>, size| {
+        if index.is_none() { String::new() } else { unbroken(&words::amount(size)) }
+    };
     [
         words::status(row.status).into(),
         instruction(row.instruction.as_ref()),
         side(row.base_index, row.base_size),
         side(row.head_index, row.head_size),
-        row.delta.map_or_else(|| "unknown".into(), |delta| delta.to_string()),
+        row.delta.map_or_else(|| "unknown".into(), |delta| unbroken(&delta.to_string())),
     ]
+}
+
+/// Keeps a number and its unit on one line, however narrow the column; a share may go below.
+fn unbroken(amount: &str) -> String {
+    plain(amount).replace(' ', "\u{a0}").replace("\u{a0}(", " (")
 }
 
 fn instruction(step: Option<&Instruction>) -> String {

@@ -283,7 +283,7 @@ fn a_run_gets_its_summary_outputs_and_annotations() {
         "{}",
         run.stderr
     );
-    assert!(job.read("summary").contains("| `web` | `linux/amd64` | 1.5 MiB | 1.8 MiB |"));
+    assert!(job.read("summary").contains("| `web` | `linux/amd64` | 1.5\u{a0}MiB | 1.8\u{a0}MiB |"));
     let expected = [
         ("verdict", "fail"),
         ("size", "1911729"),
