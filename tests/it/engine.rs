@@ -46,11 +46,16 @@ impl Engine {
         self.docker(&["build", "--quiet", "--network", "host", "--file", dockerfile, "--tag", tag, &context]);
     }
 
+    /// Puts the static busybox into a build context.
+    pub fn copy_busybox(&self, context: &Path) {
+        fs::copy(&self.busybox, context.join("busybox")).unwrap();
+    }
+
     fn layergate(&self, arguments: &[&str]) -> Run {
         Run::of(layergate().env("DOCKER_HOST", &self.host).args(arguments))
     }
 
-    fn inspect(&self, image: &str) -> Value {
+    pub fn inspect(&self, image: &str) -> Value {
         self.layergate(&["inspect", "--format", "json", image]).expect(0).json()
     }
 
@@ -64,7 +69,7 @@ impl Engine {
     fn build_python(&self) {
         let context = tempfile::tempdir().unwrap();
         let file = |name: &str, content: &str| fs::write(context.path().join(name), content).unwrap();
-        fs::copy(&self.busybox, context.path().join("busybox")).unwrap();
+        self.copy_busybox(context.path());
         file(
             "pip",
             "#!/bin/sh\nmkdir -p /root/.cache/pip /usr/local/lib/pipenv\nyes cache | head -c 3000000 > /root/.cache/pip/wheel\nyes pipenv | head -c 2000000 > /usr/local/lib/pipenv/code\n",
@@ -121,7 +126,7 @@ fn the_tutorials_application_passes_in_two_stages_and_fails_in_one() {
 fn an_image_measures_the_same_by_name_and_from_its_save() {
     let Some(engine) = Engine::of_this_run("by name and from a save") else { return };
     let context = tempfile::tempdir().unwrap();
-    fs::copy(&engine.busybox, context.path().join("busybox")).unwrap();
+    engine.copy_busybox(context.path());
     fs::write(
         context.path().join("Dockerfile"),
         "FROM scratch\nCOPY busybox /bin/busybox\nRUN [\"/bin/busybox\", \"--install\", \"-s\", \"/bin\"]\n\

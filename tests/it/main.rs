@@ -6,6 +6,7 @@ mod bad_input;
 mod comment;
 mod engine;
 mod engines;
+mod everywhere;
 mod fake_github;
 mod gate;
 mod golden;
