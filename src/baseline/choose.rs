@@ -49,7 +49,7 @@ pub fn choose_start(
         Trigger::PullRequest { head: own, base } => match head {
             // GitHub checks out a merge of the pull request into its target. Its first parent is
             // the exact code that the change is put on.
-            Some(commit) if commit.sha != *own && commit.parents.len() == 2 => {
+            Some(commit) if commit.parents.len() == 2 && commit.parents[1] == *own => {
                 start(&commit.parents[0], "the target branch that this merge was made on")
             }
             Some(commit) => match merge_base(&commit.sha, base) {
@@ -91,10 +91,11 @@ mod tests {
         let push = |before: &str| Trigger::Push { before: before.to_owned() };
         let found = |_: &str, _: &str| Some(sha('f'));
         let unknown = |_: &str, _: &str| None;
-        let cases: [(&str, &Trigger, Option<Commit>, Option<char>); 9] = [
+        let cases: [(&str, &Trigger, Option<Commit>, Option<char>); 10] = [
             ("test merge: its first parent", &pull, Some(commit('c', &['d', 'a'])), Some('d')),
             ("head checked out: the merge base", &pull, Some(commit('a', &['e'])), Some('f')),
             ("a merge as the head itself", &pull, Some(commit('a', &['d', 'e'])), Some('f')),
+            ("the branch was updated since the event", &pull, Some(commit('c', &['a', 'b'])), Some('f')),
             ("no checkout: the event", &pull, None, Some('b')),
             ("push: the parent", &push(&sha('9')), Some(commit('c', &['d'])), Some('d')),
             ("push without a checkout: before", &push(&sha('9')), None, Some('9')),

@@ -133,11 +133,14 @@ impl DirStore {
     }
 }
 
-/// A name as one part of a path, on every system and reversibly: what is not a letter, a digit or
-/// one of `._-` is written as its bytes in hex.
+/// A name as one part of a path, on every system and reversibly: what is not a lower-case letter, a digit
+/// or one of `._-` is written as its bytes in hex, for some disks do not tell `App` from `app`.
 fn file_name(name: &str) -> String {
     let safe = |byte: u8, first: bool| {
-        byte.is_ascii_alphanumeric() || b"_-".contains(&byte) || (byte == b'.' && !first)
+        byte.is_ascii_lowercase()
+            || byte.is_ascii_digit()
+            || b"_-".contains(&byte)
+            || (byte == b'.' && !first)
     };
     let encode = |(index, byte): (usize, u8)| {
         if safe(byte, index == 0) { char::from(byte).to_string() } else { format!("%{byte:02x}") }
@@ -195,6 +198,7 @@ mod tests {
             ("api", "api"),
             ("linux/amd64", "linux%2famd64"),
             ("..", "%2e."),
+            ("App", "%41pp"),
             ("../../etc", "%2e.%2f..%2fetc"),
             ("a b\n%", "a%20b%0a%25"),
             ("é", "%c3%a9"),

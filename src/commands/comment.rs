@@ -6,7 +6,6 @@ use crate::github::comments::{self, Origin, Outcome, Place};
 use crate::github::{Client, Context, GithubError, PullRequest};
 use crate::policy::Verdict;
 use crate::report::Report;
-use crate::report::actions::is_worth_a_comment;
 use crate::report::markdown::{COMMENT_BUDGET, render};
 
 /// The API's address where nobody says otherwise.
@@ -49,7 +48,7 @@ pub async fn post(report: &Report, flags: &CommentFlags, context: &Context) -> P
     let api = flags.github_api_url.clone().or_else(|| set_variable("GITHUB_API_URL"));
     let api = api.unwrap_or_else(|| PUBLIC_API.into());
     match try_post(report, flags, context, pull, (owner, repository), &api, &token).await {
-        Ok(Outcome::Created(url) | Outcome::Updated(url)) => Posted::At(url),
+        Ok(Outcome::Created(url, _) | Outcome::Updated(url)) => Posted::At(url),
         Ok(Outcome::NewerExists(url)) => {
             console::note("the comment is of a newer run already, and is left as it is");
             Posted::At(url)
@@ -83,9 +82,17 @@ async fn try_post(
     let body = render(report, COMMENT_BUDGET - marker.len());
     let create = match flags.comment {
         CommentWhen::Always => true,
-        CommentWhen::Changes => is_worth_a_comment(report),
+        CommentWhen::Changes => report.is_worth_a_comment(),
         CommentWhen::Failures => matches!(report.verdict, Verdict::Fail | Verdict::Accepted),
         CommentWhen::Never => false,
     };
-    comments::upsert(&client, &place, origin, &body, create).await
+    let outcome = comments::upsert(&client, &place, origin, &body, create).await?;
+    if let Outcome::Created(_, own) = &outcome
+        && !own.eq_ignore_ascii_case(&author)
+    {
+        console::warn(&format!(
+            "the token comments as {own} and not as {author}, so the next run would not find this comment; set comment-author to {own}"
+        ));
+    }
+    Ok(outcome)
 }

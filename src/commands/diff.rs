@@ -1,8 +1,9 @@
 //! `layergate diff`.
 
 use super::{Exit, console, measure, parse_images};
+use crate::baseline::Baseline;
 use crate::cli::{Diff, Format};
-use crate::report::{Baseline, ImageReport, Report, markdown, text};
+use crate::report::{ImageReport, Report, escape, markdown, text};
 
 /// Runs the command.
 ///
@@ -12,7 +13,7 @@ pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
     let images = parse_images(&[arguments.base.clone(), arguments.head.clone()])?;
     let snapshot = measure(&images[0], &arguments.reading).await?;
     let head = measure(&images[1], &arguments.reading).await?;
-    let how = format!("is {}", snapshot.image.name);
+    let how = "as given".to_owned();
     let base = Baseline { snapshot, distance: None, exact: true, how };
     let difference = ImageReport::difference(&base, &head)?;
     let mut out = Vec::new();
@@ -20,7 +21,8 @@ pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
         Format::Text => text::write_difference(&difference, console::instruction_width(), &mut out)?,
         Format::Markdown => markdown::write_difference(&difference, &mut out)?,
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &Report::new(None, vec![difference]))?;
+            let json = serde_json::to_string_pretty(&Report::new(None, vec![difference]))?;
+            out.extend_from_slice(escape::json(&json).as_bytes());
             out.push(b'\n');
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Exit, console, measure, parse_images, write_file};
 use crate::cli::{Format, Inspect};
 use crate::image::Snapshot;
-use crate::report::inspect as report;
+use crate::report::{escape, inspect as report};
 
 /// zstd's level for snapshots that are kept.
 const ZSTD_LEVEL: i32 = 9;
@@ -28,7 +28,7 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
         Format::Json => {
             let mut short = snapshot.clone();
             short.layers.iter_mut().for_each(|layer| layer.census = None);
-            serde_json::to_writer_pretty(&mut out, &short)?;
+            out.extend_from_slice(escape::json(&serde_json::to_string_pretty(&short)?).as_bytes());
             out.push(b'\n');
         }
     }

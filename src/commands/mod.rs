@@ -71,7 +71,8 @@ fn parse_images(arguments: &[String]) -> anyhow::Result<Vec<NamedImage>> {
 }
 
 async fn measure(image: &NamedImage, reading: &Reading) -> anyhow::Result<Snapshot> {
-    let choice = Choice { platform: reading.platform.clone(), verify: reading.verify };
+    let choice =
+        Choice { platform: reading.platform.clone(), verify: reading.verify, default_platform: None };
     Ok(source::measure(image, &choice).await?)
 }
 

@@ -3,7 +3,7 @@
 use super::{Exit, UsageError, console, local_git, measure, parse_images, refuse_twins, set_variable};
 use crate::baseline::DirStore;
 use crate::baseline::git::is_sha;
-use crate::cli::Record;
+use crate::cli::{Reading, Record};
 use crate::github::Context;
 use crate::image::snapshot::Commit;
 
@@ -15,9 +15,11 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
     let store = DirStore::parse(&arguments.store.store)?;
     let commit = commit(arguments.commit.as_deref())?;
+    // What is kept for later runs is not taken on trust.
+    let reading = Reading { platform: arguments.reading.platform.clone(), verify: true };
     let mut snapshots = Vec::new();
     for image in &images {
-        let mut snapshot = measure(image, &arguments.reading).await?;
+        let mut snapshot = measure(image, &reading).await?;
         snapshot.commit.clone_from(&commit);
         snapshots.push(snapshot);
     }

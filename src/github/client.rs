@@ -112,6 +112,18 @@ impl Client {
             api: api.to_owned(),
             message,
         };
+        let address: Option<http::Uri> = api.parse().ok();
+        let usable =
+            |uri: &http::Uri| uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https"));
+        if !address.as_ref().is_some_and(usable) {
+            return Err(failed(
+                "the API's address has to be an http or https one; see github-api-url".into(),
+            ));
+        }
+        let token = token.trim();
+        if token.is_empty() || http::HeaderValue::from_str(token).is_err() {
+            return Err(failed("the token has characters that no token has; see github-token".into()));
+        }
         // A second call finds the provider of the first in place, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()

@@ -41,8 +41,8 @@ pub struct Origin<'a> {
 /// What became of a comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// There was none, and now there is; its address.
-    Created(String),
+    /// There was none, and now there is; its address, and the login that it was written under.
+    Created(String, String),
     /// It was edited; its address.
     Updated(String),
     /// There was none, and none was wanted.
@@ -72,7 +72,7 @@ pub fn is_key(key: &str) -> bool {
 /// not made.
 ///
 /// # Errors
-/// [`GithubError`]; there are never two comments because of a retry.
+/// [`GithubError`]. A creation that seems to have failed is looked for before it is tried again.
 pub async fn upsert(
     client: &Client,
     place: &Place<'_>,
@@ -90,7 +90,9 @@ pub async fn upsert(
                 return Ok(Outcome::NewerExists(existing.url.clone()));
             }
             Some(existing) => place.edit(client, existing.id, &body).await.map(Outcome::Updated),
-            None if create => place.create(client, &body).await.map(Outcome::Created),
+            None if create => {
+                place.create(client, &body).await.map(|(url, author)| Outcome::Created(url, author))
+            }
             None => return Ok(Outcome::NotNeeded),
         };
         match result {
@@ -161,11 +163,11 @@ impl Place<'_> {
         let run = marker.split(' ').find_map(|word| word.strip_prefix("run=")?.split_once('.'));
         let run = run
             .and_then(|(id, attempt)| Some(RunId { id: id.parse().ok()?, attempt: attempt.parse().ok()? }));
-        (author == self.author).then_some(())?;
+        author.eq_ignore_ascii_case(self.author).then_some(())?;
         Some(Existing { id: comment.get("id")?.as_u64()?, url: url_of(comment), run })
     }
 
-    async fn create(&self, client: &Client, body: &str) -> Result<String, GithubError> {
+    async fn create(&self, client: &Client, body: &str) -> Result<(String, String), GithubError> {
         let request = Request {
             method: Method::POST,
             path: self.comments_path(),
@@ -173,7 +175,9 @@ impl Place<'_> {
             operation: "comment on the pull request",
             permission: "pull-requests: write",
         };
-        client.send(&request).await.map(|comment| url_of(&comment))
+        let comment = client.send(&request).await?;
+        let author = comment.pointer("/user/login").and_then(Value::as_str).unwrap_or(self.author);
+        Ok((url_of(&comment), author.to_owned()))
     }
 
     async fn edit(&self, client: &Client, id: u64, body: &str) -> Result<String, GithubError> {

@@ -30,7 +30,9 @@ const KEYWORDS: [&str; 18] = [
     "WORKDIR",
 ];
 
-/// Longer texts are cut: a history entry is hostile input, and no table shows more.
+/// Longer entries are cut before they are read: history is hostile input.
+const MAX_READ: usize = 64 * 1024;
+/// Longer instructions are cut: no table shows more.
 const MAX_CHARS: usize = 4096;
 
 /// One Dockerfile step, normalised for people: no shell, no builder marks, single spaces. Build
@@ -43,10 +45,11 @@ pub struct Instruction(String);
 impl Instruction {
     /// Reads one `created_by` of an image's history; `None` where it says nothing.
     pub fn from_history(created_by: &str) -> Option<Instruction> {
-        let text: String = created_by.chars().take(MAX_CHARS).collect();
-        let text = collapse(text.trim().strip_suffix("# buildkit").unwrap_or(&text));
+        let text: String = created_by.trim().chars().take(MAX_READ).collect();
+        let text = collapse(text.strip_suffix("# buildkit").unwrap_or(&text));
         let (keyword, rest) = split_keyword(&text);
-        let rest = drop_build_arguments(rest);
+        let arguments_dropped = drop_build_arguments(rest);
+        let rest = arguments_dropped.unwrap_or(rest);
         let normal = match (keyword, strip_shell(rest)) {
             // The classic builder writes config changes and copies as a shell comment.
             (None | Some("RUN"), Some(command)) => match command.trim_start().strip_prefix("#(nop)") {
@@ -54,10 +57,12 @@ impl Instruction {
                 None => format!("RUN {}", command.trim_start()),
             },
             (Some(keyword), _) => format!("{keyword} {rest}"),
+            // Only commands have build arguments before them.
+            (None, None) if arguments_dropped.is_some() => format!("RUN {rest}"),
             (None, None) => rest.to_owned(),
         };
-        let normal = normal.trim();
-        (!normal.is_empty()).then(|| Instruction(normal.to_owned()))
+        let normal: String = normal.trim().chars().take(MAX_CHARS).collect();
+        (!normal.is_empty()).then_some(Instruction(normal))
     }
 
     /// The whole text on one line.
@@ -90,18 +95,15 @@ fn split_keyword(text: &str) -> (Option<&'static str>, &str) {
     }
 }
 
-/// `|2 TOKEN=x MODE=y /bin/sh -c make` -> `/bin/sh -c make`. A value may hold spaces, so the shell
-/// that follows is the surer end than the count.
-fn drop_build_arguments(text: &str) -> &str {
-    let Some((count, rest)) = text.strip_prefix('|').and_then(|text| text.split_once(' ')) else {
-        return text;
-    };
-    let Ok(count) = count.parse::<usize>() else { return text };
-    let starts = std::iter::once(0).chain(rest.match_indices(' ').map(|(at, _)| at + 1));
-    if let Some(start) = starts.clone().find(|start| strip_shell(&rest[*start..]).is_some()) {
-        return &rest[start..];
-    }
-    starts.clone().nth(count).map_or("", |start| &rest[start..])
+/// `|2 TOKEN=x MODE=y /bin/sh -c make` -> `/bin/sh -c make`; `None` where there are no build
+/// arguments. A value may be a secret, and it may hold spaces and even a shell: the command begins
+/// for certain only at the last shell, and without one nothing of the text is shown.
+fn drop_build_arguments(text: &str) -> Option<&str> {
+    let (count, rest) = text.strip_prefix('|')?.split_once(' ')?;
+    let count: usize = count.parse().ok()?;
+    let starts = std::iter::once(0).chain(rest.match_indices(' ').map(|(at, _)| at + 1)).skip(count);
+    let shells = starts.filter(|start| strip_shell(&rest[*start..]).is_some());
+    Some(shells.last().map_or("\u{2026}", |start| &rest[start..]))
 }
 
 /// The command after a shell and its options: `/bin/bash -o pipefail -c CMD`, `cmd /S /C CMD`.
@@ -110,7 +112,10 @@ fn strip_shell(text: &str) -> Option<&str> {
     let base = program.rsplit(['/', '\\']).next().unwrap_or(program).to_ascii_lowercase();
     match base.trim_end_matches(".exe") {
         "sh" | "bash" | "ash" | "dash" | "ksh" | "zsh" => {}
-        "busybox" => return strip_shell(rest),
+        "busybox" => {
+            let (applet, after) = rest.split_once(' ')?;
+            rest = matches!(applet, "sh" | "ash").then_some(after)?;
+        }
         "cmd" => return rest.strip_prefix("/S /C ").or_else(|| rest.strip_prefix("/C ")),
         "powershell" | "pwsh" => return rest.split_once("-Command ").map(|(_, command)| command),
         _ => return None,
@@ -165,7 +170,9 @@ mod tests {
             ("COPY /pybase /pybase # buildkit", "COPY /pybase /pybase"),
             ("RUN |1 TOKEN=hunter2 /bin/sh -c make # buildkit", "RUN make"),
             ("|2 TOKEN=hunter2 NOTE=two words /bin/sh -c make all", "RUN make all"),
-            ("|1 TOKEN=hunter2 /app/tool --x", "/app/tool --x"),
+            ("|1 TOKEN=hunter2 /app/tool --x", "RUN \u{2026}"),
+            ("RUN |1 TOKEN=correct horse battery /app/tool --x # buildkit", "RUN \u{2026}"),
+            ("RUN |2 CMD=/bin/sh -c npm TOKEN=hunter2 /bin/sh -c make # buildkit", "RUN make"),
             ("RUN /bin/bash -o pipefail -c curl x | tar x # buildkit", "RUN curl x | tar x"),
             ("RUN /bin/bash -eux -o pipefail -c make # buildkit", "RUN make"),
             ("RUN /bin/busybox sh -c mkdir /x # buildkit", "RUN mkdir /x"),
@@ -191,6 +198,12 @@ mod tests {
     fn a_hostile_history_is_cut_and_survives() {
         let long = format!("RUN {}", "é".repeat(100_000));
         assert!(read(&long).unwrap().chars().count() <= MAX_CHARS);
+        let key = format!("RUN |2 KEY={} MODE=x /bin/sh -c make # buildkit", "A".repeat(9000));
+        assert_eq!(
+            read(&key).as_deref(),
+            Some("RUN make"),
+            "what is secret is dropped before the text is cut"
+        );
         for odd in ["|", "|9", "|9 ", "|1 A=b", "/bin/sh -c", "/bin/sh -", "RUN", "#(nop)", "\u{0}"] {
             let _ = read(odd);
         }

@@ -56,11 +56,6 @@ impl Platform {
             && self.architecture == wanted.architecture
             && (usual(wanted).is_none() || usual(wanted) == usual(self))
     }
-
-    /// Whether this names no real platform: attestations are listed as `unknown/unknown`.
-    pub fn is_unknown(&self) -> bool {
-        self.os == "unknown" || self.architecture == "unknown"
-    }
 }
 
 impl fmt::Display for Platform {

@@ -34,15 +34,21 @@ pub enum SchemaError {
     },
 }
 
+#[derive(Deserialize)]
+struct Head {
+    schema: String,
+}
+
+/// Whether a JSON document says of itself that it is one of layergate's.
+pub fn is_ours(json: &[u8]) -> bool {
+    serde_json::from_slice(json).is_ok_and(|head: Head| head.schema.starts_with("layergate."))
+}
+
 /// Checks a document's `schema` before anything else of it is believed.
 ///
 /// # Errors
 /// [`SchemaError`] where the document is not `kind` in a version up to `supported`.
 pub fn check(json: &[u8], kind: &'static str, supported: u32) -> Result<(), SchemaError> {
-    #[derive(Deserialize)]
-    struct Head {
-        schema: String,
-    }
     let head: Head = serde_json::from_slice(json).map_err(|_| SchemaError::Missing { kind })?;
     let found: String = head.schema.chars().take(100).collect();
     match found.split_once("/v") {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::bytes::{Bytes, group_digits};
+use super::bytes::Bytes;
 use super::census::Census;
 use super::digest::{DiffId, Digest};
 use super::instruction::Instruction;
@@ -11,6 +11,9 @@ use super::schema::{self, SchemaError};
 
 /// The `schema` of a snapshot that this version writes.
 pub const SCHEMA: &str = "layergate.snapshot/v1";
+
+/// The most layers of an image that is read; engines stop at about 127.
+pub const MAX_LAYERS: usize = 2048;
 
 /// How the bytes of a snapshot were come by. Two snapshots are compared only where this is equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,30 +163,41 @@ impl Snapshot {
 
     fn check_consistency(&self) -> Result<(), String> {
         let totals = &self.totals;
-        let amounts = [Some(totals.unpacked), totals.visible, totals.wasted, totals.compressed];
-        let layer_amounts = self.layers.iter().flat_map(|layer| [layer.size, layer.compressed]);
-        if amounts.into_iter().chain(layer_amounts).flatten().any(|amount| amount > Bytes::MAX) {
-            return Err(format!("an amount is over {} bytes", group_digits(Bytes::MAX.0)));
+        if self.layers.len() > MAX_LAYERS {
+            return Err(format!("it has {} layers, and at most {MAX_LAYERS} are read", self.layers.len()));
         }
         if totals.layers != self.layers.len() as u64 {
             return Err(format!("{} layers are counted and {} are listed", totals.layers, self.layers.len()));
         }
-        if let Some(sum) = sum_known(self.layers.iter().map(|layer| layer.size))
-            && !self.layers.is_empty()
-            && sum != totals.unpacked
-        {
-            return Err(format!(
-                "the layers sum to {} bytes and `unpacked` says {}",
-                sum.grouped(),
-                totals.unpacked.grouped()
-            ));
+        let amounts = [Some(totals.unpacked), totals.visible, totals.wasted, totals.compressed];
+        let counts = [totals.files.map(Bytes)];
+        let of_layers =
+            self.layers.iter().flat_map(|layer| [layer.size, layer.compressed, layer.files.map(Bytes)]);
+        if amounts.into_iter().chain(counts).chain(of_layers).flatten().any(|amount| amount > Bytes::MAX) {
+            return Err(format!("an amount is over {}", Bytes::MAX.grouped()));
         }
-        if let (Some(visible), Some(wasted)) = (totals.visible, totals.wasted)
-            && visible.checked_add(wasted) != Some(totals.unpacked)
-        {
-            return Err("`visible` and `wasted` do not sum to `unpacked`".into());
+        self.check_sums()?;
+        let unfit = |layer: &&Layer| layer.census.as_ref().is_some_and(|census| census.size() != layer.size);
+        match self.layers.iter().find(unfit) {
+            Some(layer) => Err(format!("the files of the layer {} do not sum to its size", layer.diff_id)),
+            None => Ok(()),
         }
-        Ok(())
+    }
+
+    fn check_sums(&self) -> Result<(), String> {
+        let totals = &self.totals;
+        let all_known = !self.layers.is_empty() && self.layers.iter().all(|layer| layer.size.is_some());
+        let sum = sum_known(self.layers.iter().map(|layer| layer.size));
+        if all_known && sum != Some(totals.unpacked) {
+            let sum = sum.map_or_else(|| "more than can be counted".to_owned(), Bytes::grouped);
+            return Err(format!("the layers sum to {sum} and `unpacked` says {}", totals.unpacked.grouped()));
+        }
+        match totals.visible.zip(totals.wasted) {
+            Some((visible, wasted)) if visible.checked_add(wasted) != Some(totals.unpacked) => {
+                Err("`visible` and `wasted` do not sum to `unpacked`".into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The platform for people and for records: `linux/amd64`, or `unknown`.

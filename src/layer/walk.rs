@@ -36,6 +36,9 @@ pub enum LayerError {
     Read(#[from] io::Error),
 }
 
+/// The most files and directories of an image.
+const MAX_ENTRIES: u64 = 5_000_000;
+
 /// What one image may cost in memory. Shared by all layers of the image, over all threads.
 #[derive(Debug)]
 pub struct Budget {
@@ -46,11 +49,22 @@ pub struct Budget {
 impl Default for Budget {
     /// Five million entries, 512 MiB of paths: many times the largest images known, and a bound.
     fn default() -> Budget {
-        Budget { entries: AtomicU64::new(5_000_000), path_bytes: AtomicU64::new(512 << 20) }
+        Budget { entries: AtomicU64::new(MAX_ENTRIES), path_bytes: AtomicU64::new(512 << 20) }
     }
 }
 
 impl Budget {
+    /// Whether layers of these files may be put together: a layer that is used twice counts twice.
+    ///
+    /// # Errors
+    /// [`LayerError::OverBudget`].
+    pub fn allow<'a>(&self, layers: impl Iterator<Item = &'a Census>) -> Result<(), LayerError> {
+        match layers.map(|census| census.entries.len() as u64).sum::<u64>() > MAX_ENTRIES {
+            true => Err(LayerError::OverBudget("over 5,000,000 files and directories")),
+            false => Ok(()),
+        }
+    }
+
     fn spend(&self, entry: &TarEntry) -> Result<(), LayerError> {
         let take = |pot: &AtomicU64, amount| {
             pot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount)).is_ok()
@@ -164,7 +178,9 @@ fn census_entry(entry: &TarEntry) -> Option<Entry> {
         return match hidden {
             b".wh..opq" => Some(Entry::Opaque(LayerPath::clean(parent))),
             // `.wh..wh.plnk` and its like: bookkeeping of the AUFS driver, never part of an image.
-            hidden if hidden.is_empty() || hidden.starts_with(b".wh.") => None,
+            // And a name that would reach for the directory itself or the one above hides nothing.
+            b"" | b"." | b".." => None,
+            hidden if hidden.starts_with(b".wh.") => None,
             hidden => Some(Entry::Whiteout(LayerPath::clean(&[parent, b"/", hidden].concat()))),
         };
     }

@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use super::escape::{command_message, command_property};
 use super::model::{ImageReport, Report};
-use super::words;
 use crate::image::snapshot::sum_known;
 use crate::image::{Bytes, Delta};
 use crate::policy::Severity;
@@ -57,12 +56,4 @@ pub fn annotations(report: &Report) -> String {
         );
     }
     out
-}
-
-/// Whether a report says something that a quiet run should still show.
-pub fn is_worth_a_comment(report: &Report) -> bool {
-    let changed = |image: &ImageReport| {
-        !image.is_unchanged() || words::icon(image.verdict) != words::icon(crate::policy::Verdict::Pass)
-    };
-    report.images.iter().any(changed)
 }

@@ -46,6 +46,11 @@ pub fn log(text: &str) -> String {
     visible(text).replace("##[", "## [")
 }
 
+/// A JSON document for standard output: in a log, the runner would take `##[` even inside of it.
+pub fn json(document: &str) -> String {
+    document.replace("##[", "##\\u005b")
+}
+
 /// Hostile text as inline code in GitHub-flavoured markdown, in or outside a table. Inside code
 /// GitHub makes no mention, no reference and no link.
 pub fn code(text: &str) -> String {
@@ -55,7 +60,7 @@ pub fn code(text: &str) -> String {
     }
     // Back ticks read best in a plain-text notification. Where the text itself holds what ends
     // them, or what ends a table cell, parsers disagree, and entities are certain.
-    if !text.contains(['`', '|', '\\']) {
+    if !text.contains(['`', '|', '\\']) && !text.contains("##[") {
         return format!("`{text}`");
     }
     format!("<code>{}</code>", entities(&text))
@@ -68,21 +73,35 @@ pub fn plain(text: &str) -> String {
 
 /// Every ASCII punctuation mark that markdown or HTML gives a meaning, as an entity. Entities stop
 /// markup; a zero-width space stops what is looked for in text once it is rendered: mentions,
-/// references, addresses.
+/// references, commits, addresses, emoji.
 fn entities(text: &str) -> String {
+    const BREAK: char = '\u{200b}';
     let mut out = String::with_capacity(text.len() * 2);
-    for c in text.replace("://", ":\u{200b}//").replace("www.", "www\u{200b}.").chars() {
+    let mut text = text.to_owned();
+    for mark in ["www.", "GH-", "Gh-", "gH-", "gh-"] {
+        text = text.replace(mark, &format!("{}{BREAK}{}", &mark[..mark.len() - 1], &mark[mark.len() - 1..]));
+    }
+    let mut characters = text.chars().peekable();
+    let mut hex_run = 0;
+    while let Some(c) = characters.next() {
+        hex_run = if c.is_ascii_hexdigit() { hex_run + 1 } else { 0 };
         match c {
-            '/' | ' ' | ',' | '.' | ':' | ';' | '(' | ')' | '%' | '+' | '-' | '=' | '\'' | '"' | '?' => {
-                out.push(c)
+            '/' | ' ' | ',' | '.' | ';' | '(' | ')' | '%' | '+' | '-' | '=' | '\'' | '"' | '?' => out.push(c),
+            ':' => {
+                out.push(c);
+                out.extend(characters.peek().filter(|next| **next != ' ').map(|_| BREAK));
             }
             '@' | '#' => {
-                let _ = write!(out, "&#{};\u{200b}", c as u32);
+                let _ = write!(out, "&#{};{BREAK}", c as u32);
             }
             c if c.is_ascii_punctuation() => {
                 let _ = write!(out, "&#{};", c as u32);
             }
             c => out.push(c),
+        }
+        if hex_run == 6 {
+            out.extend(characters.peek().filter(|next| next.is_ascii_hexdigit()).map(|_| BREAK));
+            hex_run = 0;
         }
     }
     out

@@ -11,7 +11,7 @@ use super::table::{Align, markdown as table};
 use super::words;
 use crate::compare::{LayerRow, Status};
 use crate::image::{Delta, Instruction};
-use crate::policy::Verdict;
+use crate::policy::{Metric, Verdict};
 
 /// The most bytes of a comment: GitHub takes 65,536 characters, and ours may be outside ASCII.
 pub const COMMENT_BUDGET: usize = 60_000;
@@ -124,7 +124,7 @@ fn image_table(images: &[&ImageReport], rows: usize) -> String {
         ("This change", Align::Right),
         ("Delta", Align::Right),
         ("Limit", Align::Right),
-        ("", Align::Left),
+        ("", Align::Center),
     ];
     let cells = |image: &&ImageReport| {
         let delta = image.size_delta().zip(image.base_size()).map(|(delta, base)| words::change(delta, base));
@@ -194,6 +194,7 @@ fn cause_line(image: &ImageReport, many: bool) -> Option<String> {
         shown.push(format!("all others {rest}"));
     }
     let name = if many { format!(" of {}", code(&image.name)) } else { String::new() };
+    let name = [name.as_str(), unpacked_note(image)].concat();
     (named != Delta(0)).then(|| format!("**Cause{name}:** {}", shown.join("; ")))
 }
 
@@ -211,11 +212,17 @@ fn layer_table(image: &ImageReport, many: bool) -> Option<String> {
         return None;
     }
     let name = if many { format!(" of {}", summary_name(&image.name)) } else { String::new() };
+    let name = [name.as_str(), unpacked_note(image)].concat();
     let counts = words::layer_counts(image);
     Some(format!(
         "<details><summary>Layers{name}: {counts}</summary>\n\n{}\n\n</details>",
         table(columns, rows)
     ))
+}
+
+/// Layers are compared by their unpacked bytes, also where another size is judged.
+fn unpacked_note(image: &ImageReport) -> &'static str {
+    if image.metric == Metric::Unpacked { "" } else { " (unpacked)" }
 }
 
 /// Inside an HTML line there is no markdown, so no back ticks either.
@@ -246,12 +253,20 @@ fn instruction(step: Option<&Instruction>) -> String {
 }
 
 fn footer(images: &[&ImageReport]) -> String {
-    let mut lines: Vec<String> = images.iter().map(|image| plain(&words::basis(image))).collect();
-    lines.dedup();
-    let text = match lines.as_slice() {
-        [] => return String::new(),
-        [line] => line.clone(),
-        [line, ..] => format!("{line}, and others"),
+    let line = |image: &&ImageReport| {
+        let (label, how) = words::baseline(image);
+        let label = label.map(|label| format!("{}, ", code(&label))).unwrap_or_default();
+        format!(
+            "{} \u{b7} baseline {label}{}",
+            plain(&words::basis(image)),
+            plain(&super::escape::short(how, 120))
+        )
     };
-    format!("<sub>{text}</sub>")
+    let mut lines: Vec<String> = images.iter().map(line).collect();
+    lines.dedup();
+    match lines.as_slice() {
+        [] => String::new(),
+        [line] => format!("<sub>{line}</sub>"),
+        [line, ..] => format!("<sub>{line}, and others</sub>"),
+    }
 }

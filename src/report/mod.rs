@@ -9,4 +9,4 @@ pub mod table;
 pub mod text;
 mod words;
 
-pub use model::{Base, Baseline, EvaluateError, ImageReport, Report};
+pub use model::{Base, EvaluateError, ImageReport, Report};

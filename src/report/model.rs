@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Baseline;
 use crate::compare::{Cause, Comparison, Deltas, LayerRow, causes, compare};
 use crate::image::snapshot::Commit;
 use crate::image::{Bytes, Delta, Measured, Snapshot, Totals};
@@ -82,19 +83,6 @@ pub struct Head {
     pub totals: Totals,
 }
 
-/// A baseline that was found, and why this one.
-#[derive(Debug, Clone)]
-pub struct Baseline {
-    /// The recorded image.
-    pub snapshot: Snapshot,
-    /// How many commits it is older than the commit to compare with, where known.
-    pub distance: Option<u64>,
-    /// Whether it is the baseline of exactly the commit to compare with.
-    pub exact: bool,
-    /// Why this one, in words.
-    pub how: String,
-}
-
 /// An image that cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
@@ -107,6 +95,11 @@ pub enum EvaluateError {
 }
 
 impl Report {
+    /// Whether there is something to say that a pull request without a comment should be told.
+    pub fn is_worth_a_comment(&self) -> bool {
+        self.verdict != Verdict::Pass || self.images.iter().any(|image| !image.is_unchanged())
+    }
+
     /// Puts images together; the most serious verdict is the report's.
     pub fn new(head_sha: Option<String>, images: Vec<ImageReport>) -> Report {
         Report {
@@ -205,16 +198,5 @@ impl ImageReport {
     pub fn is_unchanged(&self) -> bool {
         let kept = |row: &LayerRow| row.status == crate::compare::Status::Kept;
         self.base.is_some() && self.layers.iter().all(kept) && self.size_delta() == Some(Delta(0))
-    }
-}
-
-impl Baseline {
-    /// What an inexact baseline is: "is 3 commits behind".
-    fn age(&self) -> String {
-        match self.distance {
-            Some(1) => "is 1 commit behind".into(),
-            Some(behind) => format!("is {behind} commits behind"),
-            None => "is not tied to the commit to compare with".into(),
-        }
     }
 }

@@ -95,7 +95,9 @@ fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::R
     if !image.findings.is_empty() {
         writeln!(out)?;
     }
-    writeln!(out, "  ({})\n", log(&words::basis(image)))
+    let (label, how) = words::baseline(image);
+    let label = label.map(|label| format!("{label}, ")).unwrap_or_default();
+    writeln!(out, "  ({}; baseline {}{})\n", words::basis(image), log(&label), log(how))
 }
 
 /// The accounting, both sides, to the byte.

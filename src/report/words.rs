@@ -3,8 +3,8 @@
 use super::model::{ImageReport, Report};
 use crate::compare::Status;
 use crate::image::bytes::group_digits;
-use crate::image::{Bytes, Delta, Totals};
-use crate::policy::{Finding, Metric, Severity, Verdict};
+use crate::image::{Bytes, Delta, Measured, Totals};
+use crate::policy::{Finding, Severity, Verdict};
 
 /// The icon of a verdict. Never alone: words say the same.
 pub fn icon(verdict: Verdict) -> &'static str {
@@ -81,9 +81,11 @@ pub fn headline_of_many(report: &Report) -> String {
     let count = |verdict| report.images.iter().filter(|image| image.verdict == verdict).count();
     let all = report.images.len();
     match report.verdict {
-        Verdict::Fail => format!("{} of {all} images over a limit", count(Verdict::Fail)),
+        Verdict::Fail => format!("{} of {all} images fail", count(Verdict::Fail)),
         Verdict::Warn => format!("{all} images pass, {} with a warning", count(Verdict::Warn)),
-        Verdict::Accepted => format!("{} of {all} images over a limit, accepted", count(Verdict::Accepted)),
+        Verdict::Accepted => {
+            format!("{} of {all} images over a limit and accepted", count(Verdict::Accepted))
+        }
         Verdict::Pass => format!("{all} images within their limits"),
     }
 }
@@ -96,22 +98,25 @@ pub fn size_limits(image: &ImageReport) -> String {
     if limits.is_empty() { "none".into() } else { limits.join(", ") }
 }
 
-/// What the sizes of an image mean and what they were compared with, for the small print.
+/// What the sizes of an image mean, for the small print.
 pub fn basis(image: &ImageReport) -> String {
-    let metric = match image.metric {
-        Metric::Unpacked => "unpacked size",
-        Metric::Visible => "visible size",
-        Metric::Compressed => "compressed size",
-    };
     let measured = match image.measured {
-        crate::image::Measured::Content => "counted from the layers",
-        crate::image::Measured::Engine => "as the engine reported it",
+        Measured::Content => "counted from the layers",
+        Measured::Engine => "as the engine reported it",
     };
-    let base = match &image.base {
-        None => "no baseline".to_owned(),
-        Some(base) => format!("baseline {}", base.how),
-    };
-    format!("{metric}, {measured} \u{b7} {base}")
+    format!("{} size, {measured}", image.metric)
+}
+
+/// The commit of a baseline, as `main@a1b2c3d`, and why this one. The first is text from a document
+/// that anyone may have written.
+pub fn baseline(image: &ImageReport) -> (Option<String>, &str) {
+    let Some(base) = &image.base else { return (None, "none") };
+    let label = base.commit.as_ref().map(|commit| {
+        let sha: String = commit.sha.chars().take(7).collect();
+        let branch = commit.reference.as_deref().and_then(|reference| reference.strip_prefix("refs/heads/"));
+        branch.map_or_else(|| sha.clone(), |branch| format!("{}@{sha}", super::escape::short(branch, 60)))
+    });
+    (label, &base.how)
 }
 
 /// `2 changed, 1 added, 9 unchanged (171 MiB)`.
@@ -176,9 +181,7 @@ pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
     let mut images: Vec<&ImageReport> = report.images.iter().collect();
     let size = |image: &ImageReport| image.size_delta().map_or(0, |delta| delta.magnitude().0);
     images.sort_by(|a, b| {
-        (b.verdict, size(b))
-            .cmp(&(a.verdict, size(a)))
-            .then_with(|| (&a.name, &a.platform).cmp(&(&b.name, &b.platform)))
+        size(b).cmp(&size(a)).then_with(|| (&a.name, &a.platform).cmp(&(&b.name, &b.platform)))
     });
     images
 }

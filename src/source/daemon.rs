@@ -13,8 +13,8 @@ use tokio::sync::mpsc;
 use super::layout::{self, Choice};
 use super::parts::Parts;
 use super::{NamedImage, SourceError, excerpt};
-use crate::image::Snapshot;
 use crate::image::snapshot::SourceInfo;
+use crate::image::{Platform, Snapshot};
 use crate::layer::Budget;
 
 /// Seconds that the engine may take to begin or go on with an answer. Exporting a large image can
@@ -26,7 +26,7 @@ const TIMEOUT_SECONDS: u64 = 300;
 /// # Errors
 /// [`SourceError`] where no engine answers, the image is not there or cannot be read.
 pub async fn measure(named: &NamedImage, name: &str, choice: &Choice) -> Result<Snapshot, SourceError> {
-    let address = engine_address();
+    let address = engine_address()?;
     let docker = connect(&address).await?;
     let version = docker.version().await.map_err(|error| unreachable(&address, &error))?;
     let inspected = docker.inspect_image(name).await.map_err(|error| match error {
@@ -40,8 +40,10 @@ pub async fn measure(named: &NamedImage, name: &str, choice: &Choice) -> Result<
     let parts = export(&docker, &address, &id).await?;
     let engine = format!("docker {}", version.version.as_deref().map_or_else(|| "unknown".into(), excerpt));
     let source = SourceInfo { transport: "docker-daemon".into(), engine: Some(engine) };
-    let budget = Budget::default();
-    layout::measure(&parts, named, None, source, choice, &budget)
+    let field = |field: &Option<String>| field.clone().unwrap_or_default();
+    let own = Platform::from_fields(&field(&version.os), &field(&version.arch), None);
+    let choice = Choice { default_platform: own, ..choice.clone() };
+    layout::measure(&parts, named, None, source, &choice, &Budget::default())
 }
 
 /// Reads the engine's export as it arrives: one task fetches, one thread walks.
@@ -113,16 +115,16 @@ async fn connect(address: &str) -> Result<Docker, SourceError> {
 }
 
 /// Where the engine is: `DOCKER_HOST`, the current docker context, then the usual sockets.
-fn engine_address() -> String {
+fn engine_address() -> Result<String, SourceError> {
     let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     if let Some(host) = set("DOCKER_HOST") {
-        return host;
+        return Ok(host);
     }
-    if let Some(host) = context_host(set("DOCKER_CONTEXT")) {
-        return host;
+    if let Some(host) = context_host(set("DOCKER_CONTEXT"))? {
+        return Ok(host);
     }
     if cfg!(windows) {
-        return "npipe:////./pipe/docker_engine".into();
+        return Ok("npipe:////./pipe/docker_engine".into());
     }
     let docker = PathBuf::from("/var/run/docker.sock");
     let podman = [
@@ -131,12 +133,12 @@ fn engine_address() -> String {
     ];
     let candidates = std::iter::once(docker.clone()).chain(podman.into_iter().flatten());
     let found = candidates.into_iter().find(|path| path.exists()).unwrap_or(docker);
-    format!("unix://{}", found.display())
+    Ok(format!("unix://{}", found.display()))
 }
 
 /// The endpoint of docker's current context, from the files that `docker context` writes
 /// (`config.json`, `contexts/meta/SHA256-OF-NAME/meta.json`).
-fn context_host(chosen: Option<String>) -> Option<String> {
+fn context_host(chosen: Option<String>) -> Result<Option<String>, SourceError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Config {
@@ -155,16 +157,24 @@ fn context_host(chosen: Option<String>) -> Option<String> {
     let home = std::env::home_dir().unwrap_or_default();
     let root = std::env::var_os("DOCKER_CONFIG").map_or_else(|| home.join(".docker"), PathBuf::from);
     let read = |path: &Path| std::fs::read(path).ok();
-    let name = chosen.or_else(|| {
-        serde_json::from_slice::<Config>(&read(&root.join("config.json"))?).ok()?.current_context
-    })?;
-    if name == "default" {
-        return None;
-    }
+    let current =
+        || serde_json::from_slice::<Config>(&read(&root.join("config.json"))?).ok()?.current_context;
+    let name = match chosen.or_else(current) {
+        None => return Ok(None),
+        Some(name) if name.is_empty() || name == "default" => return Ok(None),
+        Some(name) => name,
+    };
     let hashed = crate::image::Digest::of(name.as_bytes());
-    let meta = read(&root.join("contexts/meta").join(hashed.hex()).join("meta.json"))?;
-    let meta: Meta = serde_json::from_slice(&meta).ok()?;
-    meta.endpoints.get("docker")?.host.clone().filter(|host| !host.is_empty())
+    let meta = read(&root.join("contexts/meta").join(hashed.hex()).join("meta.json"));
+    let meta: Option<Meta> = meta.and_then(|meta| serde_json::from_slice(&meta).ok());
+    let host =
+        meta.and_then(|meta| meta.endpoints.get("docker")?.host.clone()).filter(|host| !host.is_empty());
+    // Another engine may well hold another image of the same name.
+    host.map(Some).ok_or_else(|| SourceError::EngineUnreachable {
+        address: format!("the docker context `{}`", excerpt(&name)),
+        error: format!("{} knows no such context", root.display()),
+        hint: "Choose one that `docker context ls` lists, or set DOCKER_HOST",
+    })
 }
 
 fn unreachable(address: &str, error: &EngineError) -> SourceError {

@@ -4,8 +4,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::parts::MAX_DOCUMENT;
 use super::{NamedImage, SourceError, excerpt};
-use crate::image::snapshot::{self, ImageIdentity, Layer, Measured, Snapshot, SourceInfo, Totals};
+use crate::image::snapshot::{
+    self, ImageIdentity, Layer, MAX_LAYERS, Measured, Snapshot, SourceInfo, Totals,
+};
 use crate::image::{Bytes, DiffId, Digest, Platform};
 
 /// What layergate reads of an engine's image document (Docker Engine API, "ImageInspect").
@@ -34,14 +37,6 @@ struct RootFs {
     layers: Vec<DiffId>,
 }
 
-/// Engines print a list of documents; the API gives the document alone.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Documents {
-    Many(Vec<serde_json::Value>),
-    One(serde_json::Value),
-}
-
 /// Reads a saved `docker inspect` document of one image.
 ///
 /// # Errors
@@ -52,21 +47,29 @@ pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot,
         name: "docker inspect".into(),
         error: excerpt(&error),
     };
-    let documents: Documents = serde_json::from_slice(json).map_err(|error| malformed(error.to_string()))?;
-    let document = match documents {
-        Documents::One(document) => document,
-        Documents::Many(mut documents) if documents.len() == 1 => documents.remove(0),
-        Documents::Many(documents) => {
-            let count = documents.len();
+    if json.len() as u64 > MAX_DOCUMENT {
+        return Err(malformed(format!("it has over {MAX_DOCUMENT} bytes")));
+    }
+    let unfit =
+        |error: serde_json::Error| malformed(format!("{error}; is it of an image, not of a container?"));
+    // Engines print a list of documents; their API gives the document alone.
+    let listed = json.trim_ascii_start().starts_with(b"[");
+    let mut documents: Vec<Document> =
+        if listed { serde_json::from_slice(json) } else { serde_json::from_slice(json).map(|one| vec![one]) }
+            .map_err(unfit)?;
+    let document = match documents.len() {
+        1 => documents.remove(0),
+        count => {
             return Err(malformed(format!(
                 "it describes {count} images, and one is needed; save them one by one"
             )));
         }
     };
-    let document: Document = serde_json::from_value(document)
-        .map_err(|error| malformed(format!("{error}; is it of an image, not of a container?")))?;
     if document.size > Bytes::MAX.0 {
         return Err(SourceError::TooLarge(path.display().to_string()));
+    }
+    if document.root_fs.layers.len() > MAX_LAYERS {
+        return Err(malformed(format!("it has over {MAX_LAYERS} layers")));
     }
     let store = if document.descriptor.is_some() { "containerd image store" } else { "classic image store" };
     let layers: Vec<Layer> = document.root_fs.layers.into_iter().map(unknown_layer).collect();

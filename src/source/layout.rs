@@ -9,23 +9,25 @@ use std::thread;
 use serde::de::DeserializeOwned;
 
 use super::parts::Parts;
-use super::{NamedImage, SourceError, check_digest, default_platform, excerpt};
+use super::{NamedImage, SourceError, check_digest, excerpt};
 use crate::image::oci::{CONTAINERD_NAME, Descriptor, ImageConfig, Index, Manifest, REF_NAME, SavedImage};
-use crate::image::snapshot::{self, ImageIdentity, Layer, Measured, Snapshot, SourceInfo, Totals, sum_known};
-use crate::image::{DiffId, Digest, LayerPath, Platform};
+use crate::image::snapshot::{
+    self, ImageIdentity, Layer, MAX_LAYERS, Measured, Snapshot, SourceInfo, Totals, sum_known,
+};
+use crate::image::{DiffId, Digest, Instruction, LayerPath, Platform};
 use crate::layer::{Applied, Budget, Compression, WalkedLayer, apply};
 
 /// How deep indexes may point at indexes, and how many images one may list.
 const MAX_DEPTH: usize = 3;
 const MAX_IMAGES: usize = 1000;
-/// The most layers of one image; engines stop at about 127.
-const MAX_LAYERS: usize = 2048;
 
 /// Which of several images is meant, and how closely to look.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
-    /// The platform to measure; by default this machine's, or the only one that there is.
+    /// The platform to measure; by default the usual one, or the only one that there is.
     pub platform: Option<Platform>,
+    /// The usual platform, where an engine says which is its own; otherwise this machine's.
+    pub default_platform: Option<Platform>,
     /// Read and hash also what could be skipped over.
     pub verify: bool,
 }
@@ -161,7 +163,7 @@ impl Reader<'_> {
         }
         let groups: BTreeSet<&str> = left.iter().map(|candidate| candidate.group.as_str()).collect();
         if groups.len() > 1 {
-            return Err(SourceError::Ambiguous { image, names });
+            return Err(SourceError::Ambiguous { image, count: groups.len(), names });
         }
         // An image that was saved under two names is listed twice.
         let mut seen = BTreeSet::new();
@@ -180,7 +182,8 @@ impl Reader<'_> {
                 candidate.platform = self.plan_config(candidate)?.0.platform();
             }
         }
-        let wanted = self.choice.platform.clone().unwrap_or_else(default_platform);
+        let usual = || self.choice.default_platform.clone().unwrap_or_else(Platform::of_this_machine);
+        let wanted = self.choice.platform.clone().unwrap_or_else(usual);
         let only = candidates.len() == 1 && self.choice.platform.is_none();
         let platforms =
             candidates.iter().map(|c| c.platform.as_ref().map_or("unknown".into(), Platform::to_string));
@@ -307,7 +310,9 @@ impl Reader<'_> {
         let (blob, diff_id) = (&plan.blobs[index], &plan.config.rootfs.diff_ids[index]);
         let number = index + 1;
         let what = || format!("layer {number} of {}", plan.blobs.len());
-        let walked = self.parts.walk_layer(&blob.name, self.budget, self.choice.verify)?;
+        // A blob that is named by its digest is vouched for by that name; any other is hashed.
+        let verify = self.choice.verify || blob.digest.is_none();
+        let walked = self.parts.walk_layer(&blob.name, self.budget, verify)?;
         let walked = walked.ok_or_else(|| SourceError::Missing {
             image: self.image.clone(),
             what: what(),
@@ -348,34 +353,22 @@ impl Reader<'_> {
         plan: Plan,
         walked: HashMap<DiffId, WalkedLayer>,
     ) -> Result<Snapshot, SourceError> {
-        let too_large = || SourceError::TooLarge(self.image.clone());
+        let diff_ids = &plan.config.rootfs.diff_ids;
+        let in_order = || diff_ids.iter().map(|diff_id| &walked[diff_id]);
+        // Before anything is added up: what files claim may be more than can be counted, and a
+        // small layer that is used a thousand times is a large image.
+        let unpacked = sum_known(in_order().map(|layer| Some(layer.size)));
+        let unpacked = unpacked.ok_or_else(|| SourceError::TooLarge(self.image.clone()))?;
+        self.budget.allow(in_order().map(|layer| &layer.census)).map_err(|error| {
+            let (image, error) = (self.image.clone(), error.to_string());
+            SourceError::Refused { image, error }
+        })?;
+        let Applied { visible, wasted, files, .. } = apply(in_order().map(|layer| &layer.census));
         let platform = plan.config.platform();
         let instructions = plan.config.instructions();
-        let diff_ids = plan.config.rootfs.diff_ids;
-        let censuses = diff_ids.iter().map(|diff_id| &walked[diff_id].census);
-        let Applied { visible, wasted, files, .. } = apply(censuses);
-        let layers: Vec<Layer> = diff_ids
-            .into_iter()
-            .zip(plan.blobs)
-            .zip(instructions)
-            .map(|((diff_id, blob), created_by)| {
-                let walked = &walked[&diff_id];
-                // A `docker save` of the classic store holds plain tars, and nothing was ever
-                // distributed that way.
-                let distributed = blob.distributed || walked.compression != Compression::None;
-                Layer {
-                    diff_id,
-                    digest: blob.digest.filter(|_| distributed),
-                    media_type: blob.media_type.filter(|_| distributed),
-                    created_by,
-                    size: Some(walked.size),
-                    compressed: distributed.then_some(walked.stored),
-                    files: Some(walked.census.files()),
-                    census: Some(walked.census.clone()),
-                }
-            })
-            .collect();
-        let unpacked = sum_known(layers.iter().map(|layer| layer.size)).ok_or_else(too_large)?;
+        let blobs = diff_ids.iter().zip(plan.blobs).zip(instructions);
+        let layers: Vec<Layer> =
+            blobs.map(|((diff_id, blob), step)| layer(diff_id, blob, step, &walked[diff_id])).collect();
         let totals = Totals {
             layers: layers.len() as u64,
             files: Some(files),
@@ -384,14 +377,10 @@ impl Reader<'_> {
             wasted: Some(wasted),
             compressed: sum_known(layers.iter().map(|layer| layer.compressed)),
         };
+        let (name, reference) = (named.display_name(), named.text.clone());
         Ok(Snapshot {
             schema: snapshot::SCHEMA.into(),
-            image: ImageIdentity {
-                name: named.display_name(),
-                reference: named.text.clone(),
-                platform,
-                id: Some(plan.id),
-            },
+            image: ImageIdentity { name, reference, platform, id: Some(plan.id) },
             source,
             measured: Measured::Content,
             commit: None,
@@ -437,6 +426,22 @@ impl Candidate {
             Packed::Manifest(descriptor) => descriptor.digest.to_string(),
             Packed::Saved(saved) => saved.config.clone(),
         }
+    }
+}
+
+/// A layer of a snapshot. A `docker save` of the classic store holds plain tars, and nothing was ever
+/// distributed that way.
+fn layer(diff_id: &DiffId, blob: Blob, created_by: Option<Instruction>, walked: &WalkedLayer) -> Layer {
+    let distributed = blob.distributed || walked.compression != Compression::None;
+    Layer {
+        diff_id: diff_id.clone(),
+        digest: blob.digest.filter(|_| distributed),
+        media_type: blob.media_type.filter(|_| distributed),
+        created_by,
+        size: Some(walked.size),
+        compressed: distributed.then_some(walked.stored),
+        files: Some(walked.census.files()),
+        census: Some(walked.census.clone()),
     }
 }
 

@@ -9,15 +9,16 @@ pub mod reference;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::image::schema;
 use crate::image::snapshot::{SnapshotError, SourceInfo};
-use crate::image::{Digest, Platform, Snapshot};
+use crate::image::{Digest, Snapshot};
 use crate::layer::tar::TarError;
 use crate::layer::{Budget, Compression};
 
 pub use layout::Choice;
 pub use reference::{ImageReference, NamedImage, ReferenceError};
 
-use parts::Parts;
+use parts::{MAX_DOCUMENT, Parts};
 
 /// An image that could not be read or measured: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -134,11 +135,21 @@ pub enum SourceError {
     /// Layers that claim more bytes than can be counted.
     #[error("{0}: refused: its layers claim more bytes than can be counted")]
     TooLarge(String),
+    /// An image that would cost too much memory.
+    #[error("{image}: {error}")]
+    Refused {
+        /// The image.
+        image: String,
+        /// Which bound it is over.
+        error: String,
+    },
     /// More than one image, and nothing that says which is meant.
-    #[error("{image}: it holds {} images; name one of them, as in {image}:{}", names.len(), names.first().map_or("NAME", String::as_str))]
+    #[error("{image}: it holds {count} images; {}", which(image, names))]
     Ambiguous {
         /// The archive.
         image: String,
+        /// How many images there are.
+        count: usize,
         /// The names of the images in it.
         names: Vec<String>,
     },
@@ -215,6 +226,13 @@ fn listed(names: &[String]) -> String {
     }
 }
 
+fn which(image: &str, names: &[String]) -> String {
+    match names.first() {
+        Some(first) => format!("name one of them ({}), as in {image}:{first}", listed(names)),
+        None => "they have no names to choose by, so save the one that is meant alone".into(),
+    }
+}
+
 /// Measures one image.
 ///
 /// # Errors
@@ -229,8 +247,8 @@ pub async fn measure(image: &NamedImage, choice: &Choice) -> Result<Snapshot, So
             measure_archive(image, path, name.as_deref(), "oci-archive", choice)
         }
         ImageReference::OciLayout(path, name) => measure_directory(image, path, name.as_deref(), choice),
-        ImageReference::Inspect(path) => inspect::measure(image, path, &read_file(path)?),
-        ImageReference::Snapshot(path) => read_snapshot(image, path, &read_file(path)?),
+        ImageReference::Inspect(path) => inspect::measure(image, path, &read_file(path, MAX_DOCUMENT)?),
+        ImageReference::Snapshot(path) => read_snapshot(image, path, &read_file(path, MAX_SNAPSHOT)?),
         ImageReference::Path(path) => measure_path(image, path, choice),
     }
 }
@@ -243,12 +261,10 @@ fn measure_path(image: &NamedImage, path: &Path, choice: &Choice) -> Result<Snap
     }
     let (compression, head) = peek(path)?;
     if looks_like_json(&head) {
-        let json = read_file(path)?;
-        let is_ours = json.windows(19).take(4096).any(|window| window == b"layergate.snapshot/");
-        return if is_ours {
-            read_snapshot(image, path, &json)
-        } else {
-            inspect::measure(image, path, &json)
+        let json = read_file(path, MAX_SNAPSHOT)?;
+        return match schema::is_ours(&json) {
+            true => read_snapshot(image, path, &json),
+            false => inspect::measure(image, path, &json),
         };
     }
     if compression.is_none() || Compression::sniff(&head) != Some(Compression::None) {
@@ -344,20 +360,20 @@ fn peek(path: &Path) -> Result<(Option<Compression>, Vec<u8>), SourceError> {
     Ok((compression, head))
 }
 
-/// The largest document file that is read: a snapshot of five million files fits.
-const MAX_FILE: u64 = 1 << 30;
+/// The largest snapshot that is read, unpacked: one of five million files fits.
+const MAX_SNAPSHOT: u64 = 512 << 20;
 
 /// A whole document, unpacked where it is packed.
-fn read_file(path: &Path) -> Result<Vec<u8>, SourceError> {
+fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, SourceError> {
     let failed = |error| SourceError::io("read", path, error);
     let (compression, _) = peek(path)?;
     let file = io::BufReader::new(parts::open(path)?);
     let mut content = Vec::new();
     let reader = compression.unwrap_or(Compression::None).reader(file).map_err(failed)?;
-    reader.take(MAX_FILE + 1).read_to_end(&mut content).map_err(failed)?;
-    if content.len() as u64 > MAX_FILE {
+    reader.take(most + 1).read_to_end(&mut content).map_err(failed)?;
+    if content.len() as u64 > most {
         let name = path.display().to_string();
-        return Err(SourceError::DocumentTooLarge { name, length: content.len() as u64, most: MAX_FILE });
+        return Err(SourceError::DocumentTooLarge { name, length: content.len() as u64, most });
     }
     Ok(content)
 }
@@ -380,9 +396,4 @@ fn check_digest(image: &str, what: String, expected: &Digest, content: &[u8]) ->
     }
     let (expected, found) = (expected.to_string(), found.to_string());
     Err(SourceError::Mismatch { image: image.into(), what, expected, found })
-}
-
-/// The platform to look for where none is asked for.
-fn default_platform() -> Platform {
-    Platform::of_this_machine()
 }

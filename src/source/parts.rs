@@ -231,17 +231,17 @@ fn take_piece(
 ) -> io::Result<Option<Streamed>> {
     let mut head = Vec::new();
     content.by_ref().take(512).read_to_end(&mut head)?;
-    let document = head.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
-    if document {
+    let document = || head.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
+    if Compression::sniff(&head).is_none() {
+        if !document() {
+            return Ok(None);
+        }
         if entry.stored > MAX_DOCUMENT.min(*documents_left) {
             return Ok(None);
         }
         *documents_left -= entry.stored;
         content.read_to_end(&mut head)?;
         return Ok(Some(Streamed::Document(head)));
-    }
-    if Compression::sniff(&head).is_none() {
-        return Ok(None);
     }
     let layer = walk_stream(head.chain(content), budget);
     Ok(Some(Streamed::Layer(layer.map(Box::new))))

@@ -40,6 +40,13 @@ fn an_engine_that_is_not_there() {
 }
 
 #[test]
+fn a_docker_context_that_is_not_there() {
+    let mut command = layergate();
+    command.args(["inspect", "app"]).env("DOCKER_CONTEXT", "no-such-context").env("HOME", "/nowhere");
+    refused(Run::of(&mut command), 3, &["no-such-context", "docker context ls"]);
+}
+
+#[test]
 fn a_file_that_is_not_there_or_no_image() {
     refused(run(&["inspect", "./nothing.tar"]), 3, &["cannot open ./nothing.tar"]);
     let directory = tempfile::tempdir().unwrap();
@@ -119,6 +126,65 @@ fn a_plain_layer_whose_bytes_are_others_is_found_when_asked() {
     refused(run(&["inspect", "--verify", &text(&layout)]), 3, &["layer 1 of 1", "expected sha256:"]);
 }
 
+/// `docker save` before Docker 25: names say nothing of content, so all of it is hashed.
+#[test]
+fn a_layer_of_an_old_save_that_is_another_one() {
+    let old = fs::read(fixture("engines/docker-20.10/edge-v1.save.tar")).unwrap();
+    let mut archive = tar::Archive::new(old.as_slice());
+    let mut swapped = tar::Builder::new(Vec::new());
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let (mut header, path) = (entry.header().clone(), entry.path().unwrap().into_owned());
+        let mut content = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut content).unwrap();
+        if path.starts_with("510ce48918d7a8ac179b648676709a3ab7623278d4de76b1905f3dd6380cda56")
+            && path.ends_with("layer.tar")
+        {
+            content = tar_of(&[Item::File("etc/passwd", 15)]);
+            header.set_size(content.len() as u64);
+        }
+        swapped.append_data(&mut header, path, content.as_slice()).unwrap();
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("swapped.tar");
+    fs::write(&path, swapped.into_inner().unwrap()).unwrap();
+    refused(
+        run(&["inspect", &text(&path)]),
+        3,
+        &["layer 2 of 6", "expected sha256:676dcd2b", "found sha256:"],
+    );
+}
+
+#[test]
+fn claims_that_cannot_be_counted() {
+    let huge = |name: &str| {
+        let mut header = tar::Header::new_gnu();
+        header.set_path(name).unwrap();
+        header.set_entry_type(tar::EntryType::GNUSparse);
+        header.set_size(0);
+        header.as_gnu_mut().unwrap().set_real_size(i64::MAX as u64);
+        header.set_cksum();
+        [header.as_bytes().as_slice(), &[0; 1024]].concat()
+    };
+    let layers: Vec<FakeLayer> =
+        ["a", "b", "c"].map(|name| FakeLayer::plain(&huge(name), "COPY . /")).to_vec();
+    let directory = tempfile::tempdir().unwrap();
+    let layout = oci_layout(directory.path(), &layers);
+    refused(run(&["inspect", &text(&layout)]), 3, &["more bytes than can be counted"]);
+    run(&["inspect", &text(&oci_layout(&directory.path().join("one"), &layers[..1]))]).expect(0);
+}
+
+/// A small layer that an image uses a thousand times is a large image.
+#[test]
+fn a_layer_that_is_used_too_often() {
+    let items: Vec<String> = (0..4000).map(|index| index.to_string()).collect();
+    let items: Vec<Item<'_>> = items.iter().map(|name| Item::File(name, 0)).collect();
+    let layer = FakeLayer::gzip(&tar_of(&items), "COPY . /");
+    let directory = tempfile::tempdir().unwrap();
+    let layout = oci_layout(directory.path(), &vec![layer; 1300]);
+    refused(run(&["inspect", &text(&layout)]), 3, &["refused", "5,000,000 files and directories"]);
+}
+
 #[test]
 fn a_manifest_or_config_that_is_another_one() {
     let directory = tempfile::tempdir().unwrap();
@@ -143,7 +209,10 @@ fn packed_data_that_is_corrupt() {
         let middle = layer.blob.len() / 2;
         layer.blob[middle..middle + 64].fill(0x55);
         let layout = oci_layout(&directory.path().join("corrupt"), &[layer.clone()]);
-        refused(run(&["inspect", &text(&layout)]), 3, &["layer 1 of 1"]);
+        let corrupt = run(&["inspect", &text(&layout)]).expect(3).stderr;
+        // What unpacks to nonsense shows as a damaged tar.
+        assert!(corrupt.contains("layer 1 of 1"), "{corrupt}");
+        assert!(corrupt.contains("corrupt or cut off") || corrupt.contains("a damaged one"), "{corrupt}");
         layer.blob.truncate(middle);
         let layout = oci_layout(&directory.path().join("cut"), &[layer]);
         refused(run(&["inspect", &text(&layout)]), 3, &["layer 1 of 1", name, "corrupt or cut off"]);
@@ -189,6 +258,20 @@ fn documents_that_do_not_fit() {
     refused(run(&["inspect", &format!("snapshot:{snapshot}")]), 3, &["layergate.report/v1", "is needed"]);
     write(&|d| d["totals"]["unpacked"] = 1.into());
     refused(run(&["inspect", &snapshot]), 3, &["contradicts itself", "measure the image again"]);
+    for (pointer, value) in [
+        ("/totals/files", u64::MAX),
+        ("/totals/visible", u64::MAX),
+        ("/layers/0/size", i64::MAX as u64),
+        ("/layers/0/compressed", u64::MAX),
+        ("/layers/0/files", u64::MAX),
+    ] {
+        write(&|d| *d.pointer_mut(pointer).unwrap() = value.into());
+        refused(run(&["inspect", &snapshot]), 3, &["contradicts itself"]);
+    }
+    write(&|d| d["layers"][0]["census"] = serde_json::json!([["f", "a", u64::MAX]]));
+    refused(run(&["inspect", &snapshot]), 3, &["contradicts itself", "do not sum to its size"]);
+    write(&|d| d["layers"] = vec![d["layers"][0].clone(); 3000].into());
+    refused(run(&["inspect", &snapshot]), 3, &["3000 layers", "at most 2048"]);
     write(&|d| d["layers"][0]["diff_id"] = "sha256:short".into());
     refused(run(&["inspect", &snapshot]), 3, &["is not a digest"]);
     write(&|d| d["added_by_a_later_minor_version"] = 1.into());

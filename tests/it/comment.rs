@@ -89,7 +89,7 @@ impl Job {
 }
 
 fn fault(method: Method, status: u16) -> Fault {
-    Fault { method, status, headers: Vec::new(), times: usize::MAX, after_effect: false }
+    Fault { method, status, headers: Vec::new(), times: usize::MAX, after_effect: false, deletes: false }
 }
 
 #[test]
@@ -151,6 +151,61 @@ fn an_older_run_never_overwrites_a_newer_one() {
 }
 
 #[test]
+fn a_newer_attempt_of_the_same_run_does_overwrite() {
+    let job = Job::new();
+    job.github.add_comment(BOT, "<!-- layergate key=default sha=old run=100.1 -->\nfirst attempt");
+    Run::of(job.command("v2", "5%").env("GITHUB_RUN_ATTEMPT", "2")).expect(1);
+    let [body] = job.github.bodies_of(BOT).try_into().unwrap();
+    assert!(body.contains("run=100.2"), "{body}");
+}
+
+#[test]
+fn a_token_or_address_that_cannot_be_one_is_a_warning() {
+    let job = Job::new();
+    Run::of(job.command("v2", "5%").env("GITHUB_TOKEN", "ghs_secret-token\n")).expect(1);
+    assert_eq!(job.github.bodies_of(BOT).len(), 1, "a line break at the end of a secret is no part of it");
+    for (name, value, part) in [
+        ("GITHUB_TOKEN", "two\nlines", "see github-token"),
+        ("GITHUB_API_URL", "github.example", "see github-api-url"),
+        ("GITHUB_API_URL", "ftp://github.example", "see github-api-url"),
+        ("GITHUB_API_URL", "http://127.0.0.1:1", "not commented"),
+    ] {
+        let run = Run::of(job.command("v2", "30%").env(name, value)).expect(0);
+        assert!(run.stderr.contains(part) && !run.stderr.contains("two"), "{name}={value}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_token_that_comments_under_another_name_is_told_how_to_be_found_again() {
+    let job = Job::new();
+    job.github.world().login = Some("size-bot[bot]".into());
+    let run = job.check("v2", "5%").expect(1);
+    assert!(run.stderr.contains("set comment-author to size-bot[bot]"), "{}", run.stderr);
+    Run::of(job.command("v2", "5%").args(["--comment-author", "Size-Bot[bot]"])).expect(1);
+    assert_eq!(job.github.bodies_of("size-bot[bot]").len(), 1);
+}
+
+#[test]
+fn what_cannot_be_written_keeps_nothing_else_from_being_said() {
+    let job = Job::new();
+    let run = Run::of(job.command("v2", "5%").env("GITHUB_STEP_SUMMARY", "/nowhere/summary")).expect(1);
+    assert!(run.stderr.contains("cannot write the step summary to /nowhere/summary"), "{}", run.stderr);
+    assert_eq!(job.output("verdict").as_deref(), Some("fail"));
+    assert_eq!(job.github.bodies_of(BOT).len(), 1);
+    Run::of(job.command("v2", "5%").args(["--report", "/dev/null/x.json"])).expect(1);
+    let run = Run::of(job.command("v2", "30%").args(["--report", "/dev/null/x.json"])).expect(3);
+    assert!(run.stderr.contains("/dev/null"), "{}", run.stderr);
+}
+
+#[test]
+fn a_pull_request_whose_event_cannot_be_read_is_said() {
+    let job = Job::new();
+    fs::write(job.directory.path().join("event.json"), "{").unwrap();
+    let run = job.check("v2", "30%").expect(0);
+    assert!(run.stderr.contains("says nothing of a pull request"), "{}", run.stderr);
+}
+
+#[test]
 fn nothing_changed_makes_no_comment_and_updates_one_that_is_there() {
     let job = Job::new();
     job.check("v1", "5%").expect(0);
@@ -198,6 +253,7 @@ fn a_refused_comment_changes_neither_verdict_nor_exit_code() {
                 "{part}: {}",
                 run.stderr
             );
+            assert_eq!(job.github.bodies_of(BOT).len(), 0, "nothing was posted");
             let verdict = if code == 1 { "fail" } else { "pass" };
             assert_eq!(job.output("verdict").as_deref(), Some(verdict));
             assert_eq!(job.output("comment-url").as_deref(), Some(""));
@@ -238,10 +294,10 @@ fn reads_are_tried_again() {
 fn a_comment_that_is_deleted_meanwhile_comes_back_once() {
     let job = Job::new();
     job.check("v2", "5%").expect(1);
-    job.github.fail(Fault { times: 1, ..fault(Method::PATCH, 404) });
-    job.github.world().comments.clear();
+    job.github.fail(Fault { times: 1, deletes: true, ..fault(Method::PATCH, 404) });
     job.check("v2", "5%").expect(1);
     assert_eq!(job.github.bodies_of(BOT).len(), 1);
+    assert_eq!((job.requests("POST"), job.requests("PATCH")), (2, 1));
 }
 
 #[test]

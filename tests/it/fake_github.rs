@@ -33,6 +33,8 @@ pub struct Fault {
     pub times: usize,
     /// Whether the request takes effect before its answer is replaced.
     pub after_effect: bool,
+    /// Whether all comments are deleted just before the request arrives.
+    pub deletes: bool,
 }
 
 #[derive(Default)]
@@ -122,6 +124,9 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
     match fault {
         None => next.run(request).await,
         Some(fault) => {
+            if fault.deletes {
+                world.lock().unwrap().comments.clear();
+            }
             if fault.after_effect {
                 next.run(request).await;
             }

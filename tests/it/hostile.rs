@@ -9,7 +9,8 @@ use comrak::{Options, markdown_to_html};
 use crate::support::{FakeLayer, Item, Run, fixture, layergate, oci_layout, run, tar_of};
 
 /// What a Dockerfile, a path or a label may hold to become more than text.
-const STRINGS: [&str; 40] = [
+const STRINGS: [&str; 41] = [
+    ":tada:",
     "a | b",
     "a || b |",
     "| --- | --- |",
@@ -103,6 +104,9 @@ fn assert_only_ours(markdown: &str) {
     for tag in &tags {
         assert!(ours.contains(&tag.trim_start_matches('/')), "<{tag}> in\n{html}");
     }
+    for reference in ["#1", "GH-1", "acme/shop#", "0123456789abcdef", ":tada:"] {
+        assert!(!prose.contains(reference), "{reference} outside of code in\n{prose}");
+    }
     let mention = prose
         .match_indices('@')
         .any(|(at, _)| prose[at + 1..].starts_with(|c: char| c.is_ascii_alphanumeric()));
@@ -155,22 +159,36 @@ fn rendered_as_github_would_hostile_text_is_text() {
 }
 
 #[test]
-fn the_comment_and_the_summary_are_as_safe() {
+fn the_summary_the_log_and_the_outputs_are_as_safe() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name);
     let base = hostile_image(&file("base"), 1000);
     let head = hostile_image(&file("head"), 3000);
     let store = format!("dir:{}", file("store").display());
     run(&["record", &format!("app={base}"), "--store", &store]).expect(0);
-    let mut check = layergate();
-    check.args(["check", &format!("app={head}"), "--store", &store]);
-    check.args(["--max-increase", "5%", "--max-layer-size", "100 B", "--max-layers", "3"]);
-    check.env("GITHUB_ACTIONS", "true").env("GITHUB_OUTPUT", file("output"));
-    check.env("GITHUB_STEP_SUMMARY", file("summary")).env("RUNNER_TEMP", directory.path());
-    let run = Run::of(&mut check).expect(1);
-    assert_only_ours(&fs::read_to_string(file("summary")).unwrap());
+    for format in ["text", "markdown", "json"] {
+        let mut check = layergate();
+        check.args(["check", &format!("app={head}"), "--store", &store, "--format", format]);
+        check.args(["--max-increase", "5%", "--max-layer-size", "100 B", "--max-layers", "3"]);
+        check.env("GITHUB_ACTIONS", "true").env("GITHUB_OUTPUT", file("output"));
+        check.env("GITHUB_STEP_SUMMARY", file("summary")).env("RUNNER_TEMP", directory.path());
+        let _ = fs::remove_file(file("output"));
+        let run = Run::of(&mut check).expect(1);
+        assert_only_ours(&fs::read_to_string(file("summary")).unwrap());
+        assert_no_foreign_command(&run);
+        if format == "json" {
+            let text = run.json().to_string();
+            assert!(text.contains("##[error]broken"), "what the document says is what it said");
+        }
+    }
+    let output = fs::read_to_string(file("output")).unwrap();
+    let keys: Vec<&str> =
+        output.lines().filter_map(|line| line.split_once("<<").map(|(key, _)| key)).collect();
+    assert_eq!(keys, ["verdict", "size", "base-size", "delta", "delta-percent", "report", "comment-url"]);
+}
 
-    // The runner takes a command at the start of a line, and the old form anywhere in one.
+/// The runner takes a command at the start of a line, and the old form anywhere in one.
+fn assert_no_foreign_command(run: &Run) {
     let ours = ["::error title=layergate", "::warning title=layergate"];
     for line in run.stdout.lines().chain(run.stderr.lines()) {
         let line = line.trim_start();
@@ -178,10 +196,26 @@ fn the_comment_and_the_summary_are_as_safe() {
         assert!(!line.contains("##["), "{line}");
         assert!(!line.contains('\u{1b}'), "{line:?}");
     }
-    let output = fs::read_to_string(file("output")).unwrap();
-    let keys: Vec<&str> =
-        output.lines().filter_map(|line| line.split_once("<<").map(|(key, _)| key)).collect();
-    assert_eq!(keys, ["verdict", "size", "base-size", "delta", "delta-percent", "report", "comment-url"]);
+}
+
+#[test]
+fn a_record_cannot_say_more_than_a_label() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    let (flag, sha) = (format!("dir:{}", store.display()), "f".repeat(40));
+    run(&["record", &format!("web={}", fixture("demo/web-v1.tar")), "--store", &flag, "--commit", &sha])
+        .expect(0);
+    let record = store.join("records").join(&sha).join("web/linux%2famd64.json");
+    let mut document: serde_json::Value = serde_json::from_slice(&fs::read(&record).unwrap()).unwrap();
+    for text in STRINGS.iter().map(|text| (*text).to_owned()).chain(["x".repeat(70_000)]) {
+        document["commit"]["ref"] = format!("refs/heads/{text}").into();
+        fs::write(&record, document.to_string()).unwrap();
+        let image = format!("web={}", fixture("demo/web-v2.tar"));
+        let check = ["check", &image, "--store", &flag, "--base-commit", &sha, "--format", "markdown"];
+        let markdown = run(&check).expect(0).stdout;
+        assert_only_ours(&markdown);
+        assert!(markdown.len() < 3000, "{} bytes", markdown.len());
+    }
 }
 
 #[test]
@@ -214,9 +248,7 @@ fn a_report_of_many_images_fits_the_comment() {
     assert!(markdown.len() <= 60_000, "{} bytes", markdown.len());
     assert!(markdown.len() > 40_000, "the budget is used: {} bytes", markdown.len());
     assert_only_ours(&markdown);
-    assert!(
-        markdown.contains("60 of 60 images over a limit") && markdown.contains("Some details are left out")
-    );
+    assert!(markdown.contains("60 of 60 images fail") && markdown.contains("Some details are left out"));
     let html = render(&markdown);
     assert_eq!(
         html.matches("<details>").count(),

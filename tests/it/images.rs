@@ -70,3 +70,25 @@ fn a_snapshot_stands_for_its_image() {
         assert!(same.contains("Layers: 3 unchanged"), "{same}");
     }
 }
+
+#[test]
+fn names_that_look_like_something_else_are_names() {
+    let odd = [
+        FakeLayer::plain(&tar_of(&[Item::File("[slug].js", 300), Item::File("d/e/x", 20)]), "COPY . /"),
+        FakeLayer::plain(
+            &tar_of(&[Item::File("{a}", 7), Item::File("d/e/.wh..", 0), Item::File("d/e/.wh...", 0)]),
+            "RUN x",
+        ),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    let layout = oci_layout(&directory.path().join("layout"), &odd);
+    let mut tar = tar::Builder::new(Vec::new());
+    tar.append_dir_all(".", &layout).unwrap();
+    let packed = directory.path().join("image.tar.gz");
+    fs::write(&packed, gzip(&tar.into_inner().unwrap())).unwrap();
+    for path in [layout, packed] {
+        let snapshot = run(&["inspect", "--format", "json", &path.display().to_string()]).expect(0).json();
+        assert_eq!(snapshot["totals"]["unpacked"], 327);
+        assert_eq!(snapshot["totals"]["visible"], 327, "a whiteout of `.` or `..` hides nothing");
+    }
+}

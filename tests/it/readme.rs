@@ -33,6 +33,7 @@ fn every_console_block_prints_what_it_shows() {
 #[test]
 fn the_demo_prints_the_comment_that_the_readme_opens_with() {
     let mut demo = Command::new(format!("{}/tests/demo", env!("CARGO_MANIFEST_DIR")));
+    demo.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     let run = Run::of(demo.env("LAYERGATE", env!("CARGO_BIN_EXE_layergate"))).expect(0);
     let text = readme();
     let comment: Vec<&str> =
