@@ -1,57 +1,25 @@
 //! What `layergate inspect` prints of one image.
 
+use std::cmp::Reverse;
 use std::io::{self, Write};
 
 use super::escape::{code, log, short};
-use super::table::{Align, markdown, text};
+use super::table::{self, Align, Column};
 use crate::image::bytes::group_digits;
-use crate::image::{Bytes, Snapshot};
+use crate::image::{Bytes, Layer, LayerPath, Snapshot};
 use crate::layer::{Applied, apply};
 
 /// How many paths are listed.
 const MAX_PATHS: usize = 10;
 
-/// Writes an image's accounting, layers and largest paths for a terminal or a log.
+/// Writes an image's accounting, layers, largest and wasted files for a terminal or a log.
 ///
 /// # Errors
 /// Whatever writing fails with.
 pub fn write_text(snapshot: &Snapshot, width: usize, out: &mut impl Write) -> io::Result<()> {
     let image = &snapshot.image;
-    writeln!(out, "Image {} ({}, {})\n", log(&image.name), log(&image.reference), snapshot.platform_text())?;
-    let rows = accounting(snapshot)
-        .into_iter()
-        .map(|(name, exact, human)| [name.to_owned(), exact, human])
-        .collect();
-    writeln!(out, "{}\n", text([("", Align::Left), ("", Align::Right), ("", Align::Right)], rows))?;
-    let columns = [
-        ("Layer", Align::Right),
-        ("Bytes", Align::Right),
-        ("Compressed", Align::Right),
-        ("Files", Align::Right),
-        ("Instruction", Align::Left),
-    ];
-    let step =
-        |step: Option<&str>| step.map_or_else(|| "(no history)".into(), |step| short(&log(step), width));
-    writeln!(out, "{}", text(columns, layer_rows(snapshot, step)))?;
-    let Some(applied) = applied(snapshot) else { return Ok(()) };
-    let paths = largest(&applied)
-        .into_iter()
-        .map(|(path, size, layer)| [size.grouped(), layer, short(&log(&path), width)]);
-    let columns = [("Bytes", Align::Right), ("Layer", Align::Right), ("Largest files", Align::Left)];
-    writeln!(out, "\n{}", text(columns, paths.collect()))?;
-    let wasted: Vec<_> = wasted(&applied)
-        .into_iter()
-        .map(|(path, size, how)| [size.grouped(), how, short(&log(&path), width)])
-        .collect();
-    if !wasted.is_empty() {
-        let columns = [
-            ("Bytes", Align::Right),
-            ("Stored, hidden by", Align::Left),
-            ("Wasted: shipped, cannot be reached", Align::Left),
-        ];
-        writeln!(out, "\n{}", text(columns, wasted))?;
-    }
-    Ok(())
+    writeln!(out, "Image {} ({}, {})", log(&image.name), log(&image.reference), snapshot.platform_text())?;
+    write_tables(snapshot, &Style::Text { width }, out)
 }
 
 /// Writes the same as markdown.
@@ -59,12 +27,39 @@ pub fn write_text(snapshot: &Snapshot, width: usize, out: &mut impl Write) -> io
 /// # Errors
 /// Whatever writing fails with.
 pub fn write_markdown(snapshot: &Snapshot, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "### {} {}\n", code(&snapshot.image.name), code(&snapshot.platform_text()))?;
-    let rows = accounting(snapshot)
-        .into_iter()
-        .map(|(name, exact, human)| [name.to_owned(), exact, human])
-        .collect();
-    writeln!(out, "{}\n", markdown([("", Align::Left), ("Exact", Align::Right), ("", Align::Right)], rows))?;
+    writeln!(out, "### {} {}", code(&snapshot.image.name), code(&snapshot.platform_text()))?;
+    write_tables(snapshot, &Style::Markdown, out)
+}
+
+/// How tables and the hostile text in them are written.
+enum Style {
+    Text { width: usize },
+    Markdown,
+}
+
+impl Style {
+    fn table<const N: usize>(&self, columns: [Column; N], rows: Vec<[String; N]>) -> String {
+        match self {
+            Style::Text { .. } => table::text(columns, rows),
+            Style::Markdown => table::markdown(columns, rows),
+        }
+    }
+
+    fn hostile(&self, text: &str) -> String {
+        match self {
+            Style::Text { width } => short(&log(text), *width),
+            Style::Markdown => code(text),
+        }
+    }
+
+    fn path(&self, path: &LayerPath) -> String {
+        self.hostile(&format!("/{path}"))
+    }
+}
+
+fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io::Result<()> {
+    let columns = [("", Align::Left), ("", Align::Right), ("", Align::Right)];
+    writeln!(out, "\n{}", style.table(columns, accounting(snapshot)))?;
     let columns = [
         ("Layer", Align::Right),
         ("Bytes", Align::Right),
@@ -72,23 +67,34 @@ pub fn write_markdown(snapshot: &Snapshot, out: &mut impl Write) -> io::Result<(
         ("Files", Align::Right),
         ("Instruction", Align::Left),
     ];
-    let step = |step: Option<&str>| step.map_or_else(|| "(no history)".into(), code);
-    writeln!(out, "{}", markdown(columns, layer_rows(snapshot, step)))?;
+    let rows = snapshot.layers.iter().enumerate().map(|(index, layer)| layer_row(index, layer, style));
+    writeln!(out, "\n{}", style.table(columns, rows.collect()))?;
     let Some(applied) = applied(snapshot) else { return Ok(()) };
     let columns = [("Bytes", Align::Right), ("Layer", Align::Right), ("Largest files", Align::Left)];
-    let paths = largest(&applied).into_iter().map(|(path, size, layer)| [size.grouped(), layer, code(&path)]);
-    writeln!(out, "\n{}", markdown(columns, paths.collect()))
+    let rows = largest(&applied.existing, |file| file.size)
+        .map(|file| [file.size.grouped(), (file.layer + 1).to_string(), style.path(&file.path)]);
+    writeln!(out, "\n{}", style.table(columns, rows.collect()))?;
+    if applied.wasted == Bytes(0) {
+        return Ok(());
+    }
+    let columns = [
+        ("Bytes", Align::Right),
+        ("Layers", Align::Left),
+        ("Wasted: shipped, cannot be reached", Align::Left),
+    ];
+    let rows = largest(&applied.waste, |file| file.size).map(|file| {
+        let layers = format!("stored by {}, hidden by {}", file.stored_by + 1, file.hidden_by + 1);
+        [file.size.grouped(), layers, style.path(&file.path)]
+    });
+    writeln!(out, "\n{}", style.table(columns, rows.collect()))
 }
 
-fn accounting(snapshot: &Snapshot) -> Vec<(&'static str, String, String)> {
+fn accounting(snapshot: &Snapshot) -> Vec<[String; 3]> {
     let totals = &snapshot.totals;
-    let bytes = |name, bytes: Option<Bytes>| {
-        let exact = bytes.map_or_else(|| "unknown".into(), Bytes::grouped);
-        (name, exact, bytes.map_or_else(String::new, |bytes| bytes.to_string()))
+    let bytes = |name: &str, bytes: Option<Bytes>| {
+        [name.to_owned(), exact(bytes), bytes.map_or_else(String::new, |bytes| bytes.to_string())]
     };
-    let count = |name, count: Option<u64>| {
-        (name, count.map_or_else(|| "unknown".into(), group_digits), String::new())
-    };
+    let count = |name: &str, of: Option<u64>| [name.to_owned(), counted(of), String::new()];
     vec![
         bytes("unpacked bytes", Some(totals.unpacked)),
         bytes("visible bytes", totals.visible),
@@ -99,18 +105,23 @@ fn accounting(snapshot: &Snapshot) -> Vec<(&'static str, String, String)> {
     ]
 }
 
-fn layer_rows(snapshot: &Snapshot, step: impl Fn(Option<&str>) -> String) -> Vec<[String; 5]> {
-    let exact = |bytes: Option<Bytes>| bytes.map_or_else(|| "unknown".into(), Bytes::grouped);
-    let row = |(index, layer): (usize, &crate::image::Layer)| {
-        [
-            (index + 1).to_string(),
-            exact(layer.size),
-            exact(layer.compressed),
-            layer.files.map_or_else(|| "unknown".into(), group_digits),
-            step(layer.created_by.as_ref().map(|step| step.as_str())),
-        ]
-    };
-    snapshot.layers.iter().enumerate().map(row).collect()
+fn layer_row(index: usize, layer: &Layer, style: &Style) -> [String; 5] {
+    let step = layer.created_by.as_ref();
+    [
+        (index + 1).to_string(),
+        exact(layer.size),
+        exact(layer.compressed),
+        counted(layer.files),
+        step.map_or_else(|| "(no history)".into(), |step| style.hostile(step.as_str())),
+    ]
+}
+
+fn exact(bytes: Option<Bytes>) -> String {
+    bytes.map_or_else(|| "unknown".into(), Bytes::grouped)
+}
+
+fn counted(count: Option<u64>) -> String {
+    count.map_or_else(|| "unknown".into(), group_digits)
 }
 
 /// The image's file system, where all censuses are at hand.
@@ -120,17 +131,8 @@ fn applied(snapshot: &Snapshot) -> Option<Applied> {
     (!censuses.is_empty()).then(|| apply(censuses))
 }
 
-fn largest(applied: &Applied) -> Vec<(String, Bytes, String)> {
-    let mut files: Vec<_> = applied.existing.iter().collect();
-    files.sort_by_key(|file| std::cmp::Reverse(file.size));
-    let shown = files.into_iter().take(MAX_PATHS);
-    shown.map(|file| (format!("/{}", file.path), file.size, (file.layer + 1).to_string())).collect()
-}
-
-fn wasted(applied: &Applied) -> Vec<(String, Bytes, String)> {
-    let mut files: Vec<_> = applied.waste.iter().collect();
-    files.sort_by_key(|file| std::cmp::Reverse(file.size));
-    let how = |stored: usize, hidden: usize| format!("layer {}, layer {}", stored + 1, hidden + 1);
-    let shown = files.into_iter().take(MAX_PATHS);
-    shown.map(|file| (format!("/{}", file.path), file.size, how(file.stored_by, file.hidden_by))).collect()
+fn largest<T>(files: &[T], size: impl Fn(&T) -> Bytes) -> impl Iterator<Item = &T> {
+    let mut files: Vec<&T> = files.iter().collect();
+    files.sort_by_key(|file| Reverse(size(file)));
+    files.into_iter().take(MAX_PATHS)
 }
