@@ -11,6 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bytes::Bytes;
 
+/// The longest path of an image: Linux takes no longer one (`PATH_MAX`).
+pub const MAX_PATH: usize = 4096;
+/// The deepest path: many times deeper than any known, and a bound on what one name can cost.
+pub const MAX_DEPTH: usize = 256;
+/// The most files and directories of an image, directories that are only implied included.
+pub const MAX_NODES: u64 = 5_000_000;
+
 /// A path inside a layer: bytes, for no rule makes file names UTF-8. Relative to the image's root,
 /// without a leading `/` and with no `.` or `..` part; the root itself is the empty path.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +40,15 @@ impl LayerPath {
     /// The path's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+
+    /// How many parts the path has; the root has none.
+    pub fn depth(&self) -> usize {
+        self.parts().count()
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|byte| *byte == b'/').filter(|part| !part.is_empty())
     }
 
     /// The directory that holds this path, and its last part. The root has neither.
@@ -171,6 +187,9 @@ impl<'de> Deserialize<'de> for Entry {
                 let letter: String = seq.next_element()?.ok_or_else(|| missing("its kind"))?;
                 let path: String = seq.next_element()?.ok_or_else(|| missing("its path"))?;
                 let path = LayerPath::from(path.as_str());
+                if path.as_bytes().len() > MAX_PATH || path.depth() > MAX_DEPTH {
+                    return Err(de::Error::custom("a census entry whose path is too long or too deep"));
+                }
                 Ok(match letter.as_str() {
                     "f" => Entry::File(path, seq.next_element()?.ok_or_else(|| missing("its bytes"))?),
                     "h" => {
@@ -211,6 +230,19 @@ impl Census {
         })
     }
 
+    /// At most how many files and directories the entries stand for: a path stands for all the
+    /// directories above it that the entry before it does not have in common.
+    pub fn nodes(&self) -> u64 {
+        let root = LayerPath(Box::default());
+        let before = std::iter::once(&root).chain(self.entries.iter().map(Entry::path));
+        let new = |(before, entry): (&LayerPath, &Entry)| {
+            let path = entry.path();
+            let common = path.parts().zip(before.parts()).take_while(|(one, other)| one == other).count();
+            (path.depth() - common).max(1) as u64
+        };
+        before.zip(&self.entries).map(new).sum()
+    }
+
     /// How many regular-file entries the layer has.
     pub fn files(&self) -> u64 {
         self.entries.iter().filter(|entry| matches!(entry, Entry::File(..))).count() as u64
@@ -237,6 +269,17 @@ mod tests {
             assert_eq!(path.to_string(), shown);
             assert_eq!(LayerPath::from(shown), path);
         }
+    }
+
+    #[test]
+    fn implied_directories_count() {
+        let file = |path: &str| Entry::File(path.into(), Bytes(1));
+        let nodes =
+            |paths: &[&str]| Census { entries: paths.iter().map(|path| file(path)).collect() }.nodes();
+        assert_eq!(nodes(&[]), 0);
+        assert_eq!(nodes(&["a", "a/b", "a/b/c"]), 3);
+        assert_eq!(nodes(&["a/b/c", "a/b/d", "e/f"]), 6);
+        assert_eq!(nodes(&["a", "a"]), 2);
     }
 
     #[test]

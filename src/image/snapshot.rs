@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bytes::Bytes;
-use super::census::Census;
+use super::census::{Census, MAX_NODES};
 use super::digest::{DiffId, Digest};
 use super::instruction::Instruction;
 use super::platform::Platform;
@@ -175,6 +175,11 @@ impl Snapshot {
             self.layers.iter().flat_map(|layer| [layer.size, layer.compressed, layer.files.map(Bytes)]);
         if amounts.into_iter().chain(counts).chain(of_layers).flatten().any(|amount| amount > Bytes::MAX) {
             return Err(format!("an amount is over {}", Bytes::MAX.grouped()));
+        }
+        if self.layers.iter().filter_map(|layer| layer.census.as_ref()).map(Census::nodes).sum::<u64>()
+            > MAX_NODES
+        {
+            return Err(format!("it lists over {MAX_NODES} files and directories"));
         }
         self.check_sums()?;
         let unfit = |layer: &&Layer| layer.census.as_ref().is_some_and(|census| census.size() != layer.size);

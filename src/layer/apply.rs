@@ -139,16 +139,16 @@ impl<'a> Tree<'a> {
         if dir.is_empty() || self.known_dir == Some(dir) {
             return;
         }
-        let ends = dir.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        for end in ends.chain([dir.len()]) {
-            let ancestor = &dir[..end];
-            match self.nodes.get(ancestor) {
-                Some(Node::Dir) => {}
-                _ => {
-                    if let Some(Node::File(inode)) = self.nodes.insert(ancestor, Node::Dir) {
-                        self.drop_name(inode, ancestor);
-                    }
-                }
+        // Above a directory there are only directories, so the search ends at the first one.
+        let mut missing = Vec::new();
+        let mut ancestor = dir;
+        while !ancestor.is_empty() && self.nodes.get(ancestor) != Some(&Node::Dir) {
+            missing.push(ancestor);
+            ancestor = &ancestor[..ancestor.iter().rposition(|byte| *byte == b'/').unwrap_or(0)];
+        }
+        for ancestor in missing.into_iter().rev() {
+            if let Some(Node::File(inode)) = self.nodes.insert(ancestor, Node::Dir) {
+                self.drop_name(inode, ancestor);
             }
         }
         self.known_dir = Some(dir);

@@ -11,12 +11,11 @@ use std::io::{self, ErrorKind, Read};
 use tar::{EntryType, GnuExtSparseHeader, Header};
 
 use super::input::Forward;
+use crate::image::census::{MAX_DEPTH, MAX_PATH};
 
 const BLOCK: u64 = 512;
 /// The longest PAX header or GNU long name that is read; Go's reader has the same bound.
 const MAX_METADATA: u64 = 1024 * 1024;
-/// The longest path: Linux takes no longer one (`PATH_MAX`).
-const MAX_PATH: usize = 4096;
 /// The most blocks of a GNU sparse map that are read for one file.
 const MAX_SPARSE_BLOCKS: usize = 16 * 1024;
 
@@ -160,6 +159,10 @@ impl<R: Forward> TarWalker<R> {
             extensions.link.or_else(|| header.link_name_bytes().map(|b| b.into_owned())).unwrap_or_default();
         if path.len() > MAX_PATH || link.len() > MAX_PATH {
             return Err(over_limit(start, format!("a path of over {MAX_PATH} bytes")));
+        }
+        let depth = |name: &[u8]| name.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).count();
+        if depth(&path) > MAX_DEPTH {
+            return Err(over_limit(start, format!("a path of over {MAX_DEPTH} directories")));
         }
         let kind = match header.entry_type() {
             // Before POSIX, a directory was a file whose name ends in a slash.

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::compression::Compression;
 use super::input::{Forward, Meter, Stream, Window};
 use super::tar::{Kind, TarEntry, TarError, TarWalker};
+use crate::image::census::MAX_NODES;
 use crate::image::{Bytes, Census, DiffId, Digest, Entry, LayerPath};
 
 /// A layer that could not be read. Whoever knows which layer of which image it was says so.
@@ -36,9 +37,6 @@ pub enum LayerError {
     Read(#[from] io::Error),
 }
 
-/// The most files and directories of an image.
-const MAX_ENTRIES: u64 = 5_000_000;
-
 /// What one image may cost in memory. Shared by all layers of the image, over all threads.
 #[derive(Debug)]
 pub struct Budget {
@@ -49,7 +47,7 @@ pub struct Budget {
 impl Default for Budget {
     /// Five million entries, 512 MiB of paths: many times the largest images known, and a bound.
     fn default() -> Budget {
-        Budget { entries: AtomicU64::new(MAX_ENTRIES), path_bytes: AtomicU64::new(512 << 20) }
+        Budget { entries: AtomicU64::new(MAX_NODES), path_bytes: AtomicU64::new(512 << 20) }
     }
 }
 
@@ -59,7 +57,7 @@ impl Budget {
     /// # Errors
     /// [`LayerError::OverBudget`].
     pub fn allow<'a>(&self, layers: impl Iterator<Item = &'a Census>) -> Result<(), LayerError> {
-        match layers.map(|census| census.entries.len() as u64).sum::<u64>() > MAX_ENTRIES {
+        match layers.map(Census::nodes).sum::<u64>() > MAX_NODES {
             true => Err(LayerError::OverBudget("over 5,000,000 files and directories")),
             false => Ok(()),
         }

@@ -174,6 +174,15 @@ fn claims_that_cannot_be_counted() {
     run(&["inspect", &text(&oci_layout(&directory.path().join("one"), &layers[..1]))]).expect(0);
 }
 
+#[test]
+fn paths_that_are_too_deep() {
+    let deep = "d/".repeat(257) + "f";
+    let layer = FakeLayer::gzip(&tar_of(&[Item::File(&deep, 1)]), "COPY . /");
+    let directory = tempfile::tempdir().unwrap();
+    let layout = oci_layout(directory.path(), &[layer]);
+    refused(run(&["inspect", &text(&layout)]), 3, &["layer 1 of 1", "over 256 directories"]);
+}
+
 /// A small layer that an image uses a thousand times is a large image.
 #[test]
 fn a_layer_that_is_used_too_often() {
