@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::image::Platform;
@@ -142,7 +143,7 @@ pub struct Reading {
     #[arg(long, value_name = "OS/ARCH[/VARIANT]", help_heading = "Reading")]
     pub platform: Option<Platform>,
     /// Hash also layers that can be measured without reading all of their bytes
-    #[arg(long, help_heading = "Reading")]
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
     pub verify: bool,
 }
 
@@ -198,7 +199,7 @@ pub struct CommentFlags {
     #[arg(long, value_name = "LOGIN")]
     pub comment_author: Option<String>,
     /// Exit with 3 if the comment cannot be posted
-    #[arg(long)]
+    #[arg(long, value_parser = BoolishValueParser::new())]
     pub require_comment: bool,
     /// The token to comment with [default: $GITHUB_TOKEN]
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]

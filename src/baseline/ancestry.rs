@@ -14,6 +14,8 @@ pub struct Ancestry {
     pub head: Option<Commit>,
     start: Option<Start>,
     commits: Vec<String>,
+    /// What a push says was there before it: in a shallow checkout, the only other commit known.
+    before: Option<String>,
 }
 
 /// A baseline that was found, and why this one.
@@ -39,15 +41,19 @@ impl Ancestry {
         if let (true, Some(start)) = (commits.is_empty(), &start) {
             commits.push(start.sha.clone());
         }
-        Ancestry { head, start, commits }
+        let before = match trigger {
+            Trigger::Push { before } if is_sha(before) => Some(before.clone()),
+            _ => None,
+        };
+        Ancestry { head, start, commits, before }
     }
 
     /// One commit that is meant itself, and not its ancestors; `None` where there is none of that name.
     pub fn named(name: &str, git: &Git) -> Option<Ancestry> {
         let known = git.commit(name).map(|commit| commit.sha);
         let sha = known.or_else(|| is_sha(name).then(|| name.to_owned()))?;
-        let start = Start { sha: sha.clone(), why: "the commit that was asked for" };
-        Some(Ancestry { head: git.head(), start: Some(start), commits: vec![sha] })
+        let start = Start { sha: sha.clone(), why: "the commit that was asked for", certain: true };
+        Some(Ancestry { head: git.head(), start: Some(start), commits: vec![sha], before: None })
     }
 
     /// The nearest record of an image of this name and platform.
@@ -58,9 +64,14 @@ impl Ancestry {
         let (name, platform) = (&image.image.name, image.image.platform.as_ref());
         for (distance, commit) in self.commits.iter().enumerate() {
             if let Some(snapshot) = store.get(Some(commit), name, platform)? {
-                let (how, exact) = (self.how(distance), distance == 0);
-                return Ok(Some(Baseline { snapshot, distance: Some(distance as u64), exact, how }));
+                return Ok(Some(self.baseline(snapshot, distance)));
             }
+        }
+        if let Some(before) = &self.before
+            && let Some(snapshot) = store.get(Some(before), name, platform)?
+        {
+            let how = "the branch before the push; fetch more history to know how far behind".to_owned();
+            return Ok(Some(Baseline { snapshot, distance: None, exact: false, how }));
         }
         // Without a checkout there are no commits to tell records apart by, and then the one
         // record is what it was recorded to be.
@@ -70,12 +81,19 @@ impl Ancestry {
         Ok(unversioned.map(|snapshot| Baseline { snapshot, distance: None, exact, how }))
     }
 
-    fn how(&self, distance: usize) -> String {
-        let why = self.start.as_ref().map_or("", |start| start.why);
-        match distance {
-            0 => format!("exact: {why}"),
+    fn baseline(&self, snapshot: Snapshot, distance: usize) -> Baseline {
+        let (why, certain) = self.start.as_ref().map_or(("", false), |start| (start.why, start.certain));
+        let how = match distance {
+            0 if certain => format!("exact: {why}"),
+            0 => why.to_owned(),
             1 => format!("1 commit behind {why}"),
             behind => format!("{behind} commits behind {why}"),
+        };
+        Baseline {
+            snapshot,
+            distance: certain.then_some(distance as u64),
+            exact: certain && distance == 0,
+            how,
         }
     }
 }

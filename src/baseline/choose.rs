@@ -35,6 +35,8 @@ pub struct Start {
     pub sha: String,
     /// Why this one, in words.
     pub why: &'static str,
+    /// Whether this is the commit to compare with, and not only the nearest thing that is known.
+    pub certain: bool,
 }
 
 /// Chooses the commit to compare with, from what is checked out and what made the run happen.
@@ -44,7 +46,9 @@ pub fn choose_start(
     head: Option<&Commit>,
     merge_base: impl Fn(&str, &str) -> Option<String>,
 ) -> Option<Start> {
-    let start = |sha: &str, why| is_sha(sha).then(|| Start { sha: sha.to_owned(), why });
+    let start = |sha: &str, why| is_sha(sha).then(|| Start { sha: sha.to_owned(), why, certain: true });
+    // The target branch may have moved on since the pull request left it.
+    let nearest = |sha: &str, why| start(sha, why).map(|start| Start { certain: false, ..start });
     match trigger {
         Trigger::PullRequest { head: own, base } => match head {
             // GitHub checks out a merge of the pull request into its target. Its first parent is
@@ -54,8 +58,11 @@ pub fn choose_start(
             }
             Some(commit) => match merge_base(&commit.sha, base) {
                 Some(sha) => start(&sha, "where the pull request left the target branch"),
-                None => start(base, "the target branch, as the event says"),
+                None => {
+                    nearest(base, "the target branch, as the event says; fetch more history to know better")
+                }
             },
+            // Without a checkout the event is all there is, and GitHub merges onto what it names.
             None => start(base, "the target branch, as the event says"),
         },
         Trigger::MergeGroup { base } => start(base, "the commit that the merge group is put on"),
@@ -113,7 +120,11 @@ mod tests {
             assert_eq!(start.map(|start| start.sha), expected.map(sha), "{name}");
         }
         let shallow = choose_start(&pull, Some(&commit('a', &['e'])), unknown).unwrap();
-        assert_eq!(shallow.sha, sha('b'), "a checkout that does not reach the merge base");
+        assert_eq!(
+            (shallow.sha, shallow.certain),
+            (sha('b'), false),
+            "a checkout that does not reach the merge base"
+        );
         assert_eq!(choose_start(&Trigger::MergeGroup { base: "--evil".into() }, None, unknown), None);
     }
 }

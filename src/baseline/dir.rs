@@ -12,6 +12,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::image::schema::SchemaError;
 use crate::image::snapshot::SnapshotError;
 use crate::image::{Census, DiffId, Platform, Snapshot};
 
@@ -39,7 +40,7 @@ pub enum StoreError {
         error: io::Error,
     },
     /// A record that is not a snapshot that this version can use.
-    #[error("baseline store: {}: {error}; record the baseline again", path.display())]
+    #[error("baseline store: {}: {error}{}", path.display(), if matches!(error, SnapshotError::Schema(SchemaError::Newer { .. })) { "" } else { "; record the baseline again" })]
     Record {
         /// The record's file.
         path: PathBuf,
@@ -121,7 +122,7 @@ impl DirStore {
     }
 
     fn record_path(&self, commit: Option<&str>, image: &str, platform: Option<&Platform>) -> PathBuf {
-        let platform = platform.map_or_else(|| "unknown".into(), Platform::to_string);
+        let platform = platform.map_or_else(|| "unknown".into(), |platform| platform.canonical().to_string());
         let commit = commit.map_or_else(|| NO_COMMIT.into(), file_name);
         let file = format!("{}.json", file_name(&platform));
         self.root.join("records").join(commit).join(file_name(image)).join(file)

@@ -131,7 +131,8 @@ fn exit(report: &Report, comment_missing: bool) -> Exit {
 }
 
 fn load_config(named: Option<&Path>) -> anyhow::Result<Config> {
-    let existing = || CONFIG_FILES.into_iter().map(PathBuf::from).find(|path| path.is_file());
+    let existing =
+        || CONFIG_FILES.into_iter().map(PathBuf::from).find(|path| path.symlink_metadata().is_ok());
     let Some(path) = named.map(Path::to_path_buf).or_else(existing) else { return Ok(Config::default()) };
     let text = std::fs::read_to_string(&path)
         .map_err(|error| UsageError(format!("cannot read the configuration {}: {error}", path.display())))?;

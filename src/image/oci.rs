@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::digest::{DiffId, Digest};
 use super::instruction::Instruction;
@@ -14,22 +14,29 @@ pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The annotation in which containerd keeps an image's whole name.
 pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
+/// Go writes an empty list as null, and engines read it back.
+pub(crate) fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<T, D::Error> {
+    Option::<T>::deserialize(from).map(Option::unwrap_or_default)
+}
+
 /// An image's config: its platform, its layers' diff IDs and how they were made.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ImageConfig {
     /// Go's `GOARCH` name of the processor architecture.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub architecture: String,
     /// Go's `GOOS` name of the operating system.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub os: String,
     /// The architecture's variant.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub variant: Option<String>,
     /// The layers, lowest first.
     pub rootfs: RootFs,
     /// One entry for each Dockerfile step, those without a layer included.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub history: Vec<HistoryEntry>,
 }
 
@@ -37,7 +44,7 @@ pub struct ImageConfig {
 #[derive(Debug, Clone, Deserialize)]
 pub struct RootFs {
     /// The hashes of the uncompressed layers, lowest first. Absent in an image without layers.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub diff_ids: Vec<DiffId>,
 }
 
@@ -45,10 +52,10 @@ pub struct RootFs {
 #[derive(Debug, Clone, Deserialize)]
 pub struct HistoryEntry {
     /// The builder's own text of the step.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub created_by: Option<String>,
     /// Whether the step only changed the config.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub empty_layer: bool,
 }
 
@@ -74,18 +81,18 @@ impl ImageConfig {
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
     /// What the blob is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub media_type: String,
     /// The blob's hash, which is also its name.
     pub digest: Digest,
     /// The blob's bytes, as the descriptor claims.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub size: u64,
     /// In an index: what the image runs on.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub platform: Option<RawPlatform>,
     /// Free-form properties; names of images are kept here.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub annotations: BTreeMap<String, String>,
 }
 
@@ -108,13 +115,13 @@ impl Descriptor {
 #[derive(Debug, Clone, Deserialize)]
 pub struct RawPlatform {
     /// Go's `GOARCH` name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub architecture: String,
     /// Go's `GOOS` name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub os: String,
     /// The architecture's variant.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub variant: Option<String>,
 }
 
@@ -129,7 +136,7 @@ impl RawPlatform {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Index {
     /// What the index points at.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub manifests: Vec<Descriptor>,
 }
 
@@ -139,7 +146,7 @@ pub struct Manifest {
     /// Points at the config.
     pub config: Descriptor,
     /// Points at the layers as distributed, lowest first.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub layers: Vec<Descriptor>,
 }
 
@@ -150,9 +157,9 @@ pub struct SavedImage {
     /// The path of the config inside the archive.
     pub config: String,
     /// The names that the image was saved by.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub repo_tags: Option<Vec<String>>,
     /// The paths of the layers inside the archive, lowest first.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub layers: Vec<String>,
 }

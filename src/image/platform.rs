@@ -44,17 +44,23 @@ impl Platform {
         Platform { os: "linux".into(), architecture: architecture.into(), variant: None }
     }
 
+    /// The platform without a variant that its architecture has anyway (`arm64/v8`, `amd64/v1`):
+    /// the name under which it is recorded.
+    pub fn canonical(&self) -> Platform {
+        let usual = matches!(
+            (self.architecture.as_str(), self.variant.as_deref()),
+            ("arm64", Some("v8")) | ("amd64", Some("v1"))
+        );
+        Platform { variant: self.variant.clone().filter(|_| !usual), ..self.clone() }
+    }
+
     /// Whether an image for `self` is what somebody means who asks for `wanted`. A variant that is
     /// not asked for, or that is the architecture's only usual one (`arm64/v8`), does not matter.
     pub fn satisfies(&self, wanted: &Platform) -> bool {
-        let usual = |platform: &Platform| match (platform.architecture.as_str(), platform.variant.as_deref())
-        {
-            ("arm64", Some("v8")) | ("amd64", Some("v1")) => None,
-            (_, variant) => variant.map(str::to_owned),
-        };
-        self.os == wanted.os
-            && self.architecture == wanted.architecture
-            && (usual(wanted).is_none() || usual(wanted) == usual(self))
+        let (own, other) = (self.canonical(), wanted.canonical());
+        own.os == other.os
+            && own.architecture == other.architecture
+            && (other.variant.is_none() || own.variant == other.variant)
     }
 }
 

@@ -21,6 +21,8 @@ impl Compression {
         let skippable =
             |head: &[u8]| head.len() >= 4 && head[0] & 0xf0 == 0x50 && head[1..4] == [0x2a, 0x4d, 0x18];
         match head {
+            // A tar begins with a file's name, and that may look like anything.
+            head if has_tar_checksum(head) => Some(Compression::None),
             [0x1f, 0x8b, ..] => Some(Compression::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Compression::Zstd),
             head if skippable(head) => Some(Compression::Zstd),
@@ -44,18 +46,12 @@ impl Compression {
 
 /// A tar starts with a header, or, where it is empty, with zeros.
 fn looks_like_tar(head: &[u8]) -> bool {
-    let ustar = head.get(257..262) == Some(b"ustar");
-    let old = || {
-        head.len() >= 512 && {
-            let header = tar::Header::from_byte_slice(&head[..512]);
-            let sum: u32 = head[..512]
-                .iter()
-                .enumerate()
-                .map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) })
-                .sum();
-            header.cksum().ok() == Some(sum)
-        }
-    };
-    let empty = || head.len() >= 512 && head[..512].iter().all(|byte| *byte == 0);
-    ustar || empty() || old()
+    head.get(257..262) == Some(b"ustar") || (head.len() >= 512 && head[..512].iter().all(|byte| *byte == 0))
+}
+
+fn has_tar_checksum(head: &[u8]) -> bool {
+    let Some(block) = head.get(..512) else { return false };
+    let counted = |(at, byte): (usize, &u8)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) };
+    let sum: u32 = block.iter().enumerate().map(counted).sum();
+    tar::Header::from_byte_slice(block).cksum().ok() == Some(sum)
 }

@@ -86,6 +86,8 @@ struct Extensions {
     size: Option<u64>,
     sparse_name: Option<Vec<u8>>,
     sparse_size: Option<u64>,
+    sparse_version: [Option<Vec<u8>>; 2],
+    sparse_map: bool,
 }
 
 /// Walks a tar, one entry at a time.
@@ -153,7 +155,8 @@ impl<R: Forward> TarWalker<R> {
         extensions: Extensions,
     ) -> Result<TarEntry, TarError> {
         // A sparse file's `path` is a made-up one for readers that do not know the format.
-        let named = extensions.sparse_name.or(extensions.path);
+        let sparse = extensions.is_sparse();
+        let named = extensions.sparse_name.filter(|_| sparse).or(extensions.path);
         let path = named.unwrap_or_else(|| header.path_bytes().into_owned());
         let link =
             extensions.link.or_else(|| header.link_name_bytes().map(|b| b.into_owned())).unwrap_or_default();
@@ -166,7 +169,7 @@ impl<R: Forward> TarWalker<R> {
         }
         let kind = match header.entry_type() {
             // Before POSIX, a directory was a file whose name ends in a slash.
-            EntryType::Regular if path.ends_with(b"/") => Kind::Dir,
+            EntryType::Regular if header.as_bytes()[156] == 0 && path.ends_with(b"/") => Kind::Dir,
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File,
             EntryType::Link => Kind::HardLink,
             EntryType::Symlink => Kind::Symlink,
@@ -181,7 +184,7 @@ impl<R: Forward> TarWalker<R> {
         let holds_content =
             matches!(header.entry_type(), EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse);
         let stored = if holds_content { extensions.size.unwrap_or(claimed) } else { 0 };
-        let mut size = extensions.sparse_size.unwrap_or(stored);
+        let mut size = extensions.sparse_size.filter(|_| sparse).unwrap_or(stored);
         if header.entry_type() == EntryType::GNUSparse {
             size = self.read_gnu_sparse(start, header)?;
         }
@@ -296,6 +299,13 @@ impl<R: Forward> Read for Content<'_, R> {
 }
 
 impl Extensions {
+    /// Whether the file is a sparse one: by a map, or by a version of the format that there is. A
+    /// size alone makes none, and believing it would hide bytes.
+    fn is_sparse(&self) -> bool {
+        let version = self.sparse_version.each_ref().map(|part| part.as_deref());
+        self.sparse_map || matches!(version, [Some(b"0"), Some(b"0" | b"1")] | [Some(b"1"), Some(b"0")])
+    }
+
     /// Reads PAX records, `LENGTH KEY=VALUE\n`; `None` where one is malformed.
     fn read_pax(&mut self, mut records: &[u8]) -> Option<()> {
         while !records.is_empty() {
@@ -310,7 +320,11 @@ impl Extensions {
                 b"path" => self.path = Some(value.to_vec()),
                 b"GNU.sparse.name" => self.sparse_name = Some(value.to_vec()),
                 b"linkpath" => self.link = Some(value.to_vec()),
+                b"size" if value.is_empty() => self.size = None,
                 b"size" => self.size = Some(number()?),
+                b"GNU.sparse.major" => self.sparse_version[0] = Some(value.to_vec()),
+                b"GNU.sparse.minor" => self.sparse_version[1] = Some(value.to_vec()),
+                b"GNU.sparse.map" | b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => self.sparse_map = true,
                 b"GNU.sparse.realsize" | b"GNU.sparse.size" => self.sparse_size = Some(number()?),
                 _ => {}
             }

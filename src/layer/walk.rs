@@ -52,15 +52,16 @@ impl Default for Budget {
 }
 
 impl Budget {
-    /// Whether layers of these files may be put together: a layer that is used twice counts twice.
+    /// Whether layers of so many [`Census::nodes`] may be put together: one that is used twice counts
+    /// twice.
     ///
     /// # Errors
     /// [`LayerError::OverBudget`].
-    pub fn allow<'a>(&self, layers: impl Iterator<Item = &'a Census>) -> Result<(), LayerError> {
-        match layers.map(Census::nodes).sum::<u64>() > MAX_NODES {
-            true => Err(LayerError::OverBudget("over 5,000,000 files and directories")),
-            false => Ok(()),
+    pub fn allow(&self, nodes: u64) -> Result<(), LayerError> {
+        if nodes > MAX_NODES {
+            return Err(LayerError::OverBudget("over 5,000,000 files and directories"));
         }
+        Ok(())
     }
 
     fn spend(&self, entry: &TarEntry) -> Result<(), LayerError> {
@@ -128,7 +129,9 @@ pub fn walk_window(
 pub fn walk_stream(mut input: impl Read + Send, budget: &Budget) -> Result<WalkedLayer, LayerError> {
     let mut head = Vec::new();
     input.by_ref().take(512).read_to_end(&mut head)?;
-    let compression = Compression::sniff(&head).ok_or(LayerError::UnknownFormat)?;
+    // Engines take no bytes at all for a layer without files.
+    let plain = head.is_empty().then_some(Compression::None);
+    let compression = plain.or_else(|| Compression::sniff(&head)).ok_or(LayerError::UnknownFormat)?;
     let mut blob = BufReader::with_capacity(64 * 1024, Meter::new(head.as_slice().chain(input), true));
     let packed = compression != Compression::None;
 

@@ -157,7 +157,7 @@ fn max_size(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjudge
         measured: Some(size.0 as i64),
         limit: Some(limit.to_string()),
         subject: case.head.image.name.clone(),
-        help: "make the largest layers smaller (see the layer table), or raise max-size".into(),
+        help: "make the largest layers smaller (layergate inspect lists them and their largest files), or raise max-size".into(),
     }))
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::parts::MAX_DOCUMENT;
 use super::{NamedImage, SourceError, excerpt};
+use crate::image::oci::or_default;
 use crate::image::snapshot::{
     self, ImageIdentity, Layer, MAX_LAYERS, Measured, Snapshot, SourceInfo, Totals,
 };
@@ -33,7 +34,7 @@ struct Document {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct RootFs {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     layers: Vec<DiffId>,
 }
 

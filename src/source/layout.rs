@@ -56,6 +56,15 @@ struct Plan {
     blobs: Vec<Blob>,
 }
 
+/// A layer's diff ID and its blob's name: the same tar may be there twice, packed in two ways.
+type LayerKey = (DiffId, String);
+
+impl Plan {
+    fn key(&self, index: usize) -> LayerKey {
+        (self.config.rootfs.diff_ids[index].clone(), self.blobs[index].name.clone())
+    }
+}
+
 /// A layer's blob and what the image claims of it.
 struct Blob {
     name: String,
@@ -78,7 +87,10 @@ pub fn measure(
     choice: &Choice,
     budget: &Budget,
 ) -> Result<Snapshot, SourceError> {
-    let reader = Reader { parts, image: named.image.to_string(), budget, choice };
+    let image = named.image.to_string();
+    let prefix = format!("{}:", source.transport);
+    let prefixed = if image.starts_with(&prefix) { image.clone() } else { prefix + &image };
+    let reader = Reader { parts, image, prefixed, budget, choice };
     let candidate = reader.choose(reader.candidates()?, wanted)?;
     let plan = reader.plan(&candidate)?;
     let walked = reader.walk(&plan)?;
@@ -87,7 +99,9 @@ pub fn measure(
 
 struct Reader<'a> {
     parts: &'a Parts,
+    /// The image as it was asked for, and with its transport.
     image: String,
+    prefixed: String,
     budget: &'a Budget,
     choice: &'a Choice,
 }
@@ -96,11 +110,12 @@ impl Reader<'_> {
     /// All images that there are. `index.json` says more than `manifest.json`, where both exist.
     fn candidates(&self) -> Result<Vec<Candidate>, SourceError> {
         let mut candidates = Vec::new();
+        let mut seen = BTreeSet::new();
         if let Some(index) = self.json::<Index>("index.json")? {
             for descriptor in index.manifests {
                 let group = descriptor.digest.to_string();
                 let names = descriptor_names(&descriptor);
-                self.expand(descriptor, &group, &names, 0, &mut candidates)?;
+                self.expand(descriptor, &group, &names, 0, &mut seen, &mut candidates)?;
             }
         } else if let Some(saved) = self.json::<Vec<SavedImage>>("manifest.json")? {
             for image in saved.into_iter().take(MAX_IMAGES) {
@@ -120,9 +135,14 @@ impl Reader<'_> {
         group: &str,
         names: &[String],
         depth: usize,
+        seen: &mut BTreeSet<(String, Digest)>,
         found: &mut Vec<Candidate>,
     ) -> Result<(), SourceError> {
         if descriptor.is_attestation() || found.len() >= MAX_IMAGES {
+            return Ok(());
+        }
+        // An index that is listed a thousand times is read once for each image.
+        if descriptor.is_index() && !seen.insert((group.to_owned(), descriptor.digest.clone())) {
             return Ok(());
         }
         let name = blob_name(&descriptor.digest);
@@ -133,7 +153,7 @@ impl Reader<'_> {
             }
             let Some(index) = self.json::<Index>(&name)? else { return Ok(()) };
             for inner in index.manifests {
-                self.expand(inner, group, names, depth + 1, found)?;
+                self.expand(inner, group, names, depth + 1, seen, found)?;
             }
             return Ok(());
         }
@@ -163,7 +183,7 @@ impl Reader<'_> {
         }
         let groups: BTreeSet<&str> = left.iter().map(|candidate| candidate.group.as_str()).collect();
         if groups.len() > 1 {
-            return Err(SourceError::Ambiguous { image, count: groups.len(), names });
+            return Err(SourceError::Ambiguous { image: self.prefixed.clone(), count: groups.len(), names });
         }
         // An image that was saved under two names is listed twice.
         let mut seen = BTreeSet::new();
@@ -189,7 +209,10 @@ impl Reader<'_> {
             candidates.iter().map(|c| c.platform.as_ref().map_or("unknown".into(), Platform::to_string));
         let platforms: Vec<String> = platforms.collect();
         let fits = |candidate: &Candidate| candidate.platform.as_ref().is_some_and(|p| p.satisfies(&wanted));
-        match candidates.iter().position(fits) {
+        let same = |candidate: &Candidate| candidate.platform.as_ref() == Some(&wanted);
+        let one_fits = candidates.iter().filter(|candidate| fits(candidate)).count() == 1;
+        let position = candidates.iter().position(same);
+        match position.or_else(|| candidates.iter().position(fits).filter(|_| one_fits)) {
             Some(at) => Ok(candidates.swap_remove(at)),
             None if only => Ok(candidates.swap_remove(0)),
             None => Err(SourceError::NoSuchPlatform { image, wanted: wanted.to_string(), platforms }),
@@ -281,18 +304,18 @@ impl Reader<'_> {
     }
 
     /// Walks every distinct layer once, on all cores.
-    fn walk(&self, plan: &Plan) -> Result<HashMap<DiffId, WalkedLayer>, SourceError> {
+    fn walk(&self, plan: &Plan) -> Result<HashMap<LayerKey, WalkedLayer>, SourceError> {
         let diff_ids = &plan.config.rootfs.diff_ids;
         let mut seen = BTreeSet::new();
         let queue: Vec<usize> =
-            (0..diff_ids.len()).rev().filter(|index| seen.insert(&diff_ids[*index])).collect();
+            (0..diff_ids.len()).rev().filter(|index| seen.insert(plan.key(*index))).collect();
         let workers = thread::available_parallelism().map_or(1, usize::from).min(queue.len());
         let queue = Mutex::new(queue);
         let next = || queue.lock().ok()?.pop();
         let walk_all = || {
             let mut walked = Vec::new();
             while let Some(index) = next() {
-                walked.push((diff_ids[index].clone(), self.walk_layer(plan, index)?));
+                walked.push((plan.key(index), self.walk_layer(plan, index)?));
             }
             Ok::<_, SourceError>(walked)
         };
@@ -351,24 +374,29 @@ impl Reader<'_> {
         named: &NamedImage,
         source: SourceInfo,
         plan: Plan,
-        walked: HashMap<DiffId, WalkedLayer>,
+        walked: HashMap<LayerKey, WalkedLayer>,
     ) -> Result<Snapshot, SourceError> {
         let diff_ids = &plan.config.rootfs.diff_ids;
-        let in_order = || diff_ids.iter().map(|diff_id| &walked[diff_id]);
+        let keys: Vec<LayerKey> = (0..diff_ids.len()).map(|index| plan.key(index)).collect();
+        let in_order = || keys.iter().map(|key| &walked[key]);
         // Before anything is added up: what files claim may be more than can be counted, and a
         // small layer that is used a thousand times is a large image.
         let unpacked = sum_known(in_order().map(|layer| Some(layer.size)));
         let unpacked = unpacked.ok_or_else(|| SourceError::TooLarge(self.image.clone()))?;
-        self.budget.allow(in_order().map(|layer| &layer.census)).map_err(|error| {
+        let nodes: HashMap<_, _> = walked.iter().map(|(key, layer)| (key, layer.census.nodes())).collect();
+        self.budget.allow(keys.iter().map(|key| nodes[key]).sum()).map_err(|error| {
             let (image, error) = (self.image.clone(), error.to_string());
             SourceError::Refused { image, error }
         })?;
         let Applied { visible, wasted, files, .. } = apply(in_order().map(|layer| &layer.census));
         let platform = plan.config.platform();
         let instructions = plan.config.instructions();
-        let blobs = diff_ids.iter().zip(plan.blobs).zip(instructions);
-        let layers: Vec<Layer> =
-            blobs.map(|((diff_id, blob), step)| layer(diff_id, blob, step, &walked[diff_id])).collect();
+        let blobs = plan.blobs.into_iter().zip(instructions).zip(in_order());
+        let layers: Vec<Layer> = diff_ids
+            .iter()
+            .zip(blobs)
+            .map(|(id, ((blob, step), walked))| layer(id, blob, step, walked))
+            .collect();
         let totals = Totals {
             layers: layers.len() as u64,
             files: Some(files),

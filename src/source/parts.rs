@@ -19,7 +19,7 @@ pub const MAX_DOCUMENT: u64 = 8 << 20;
 /// How many bytes of documents are kept of one stream.
 const MAX_STREAM_DOCUMENTS: u64 = 64 << 20;
 /// The most entries of an archive: an image has some hundreds.
-const MAX_PARTS: usize = 100_000;
+const MAX_PARTS: usize = 10_000;
 
 /// The pieces of a packed image, by their names inside it.
 pub enum Parts {

@@ -20,6 +20,11 @@ pub enum ReferenceError {
         /// The part before the colon.
         transport: String,
     },
+    /// Neither a file nor a name that an image can have.
+    #[error(
+        "`{0}`: there is no such file, and no image can be called that; write NAME[:TAG], a path, or TRANSPORT:WHAT"
+    )]
+    InvalidName(String),
     /// A transport without what it should read.
     #[error("`{0}` names no {1}")]
     Incomplete(String, &'static str),
@@ -85,7 +90,7 @@ impl ImageReference {
         if text.trim().is_empty() {
             return Err(ReferenceError::Empty);
         }
-        let Some((transport, rest)) = text.split_once(':') else { return Ok(Self::plain(text)) };
+        let Some((transport, rest)) = text.split_once(':') else { return Self::plain(text) };
         let file = |what| match rest {
             "" => Err(ReferenceError::Incomplete(text.into(), what)),
             rest => Ok(split_path(rest)),
@@ -93,7 +98,7 @@ impl ImageReference {
         match transport {
             "docker-daemon" => match rest {
                 "" => Err(ReferenceError::Incomplete(text.into(), "image")),
-                name => Ok(Self::Daemon(name.to_owned())),
+                name => Self::daemon(name),
             },
             "docker-archive" => file("file").map(|(path, name)| Self::DockerArchive(path, name)),
             "oci-archive" => file("file").map(|(path, name)| Self::OciArchive(path, name)),
@@ -106,17 +111,28 @@ impl ImageReference {
             "containers-storage" | "dir" | "sif" | "ostree" | "tarball" if !Path::new(text).exists() => {
                 Err(ReferenceError::UnknownTransport { image: text.into(), transport: transport.into() })
             }
-            _ => Ok(Self::plain(text)),
+            _ => Self::plain(text),
         }
     }
 
-    fn plain(text: &str) -> ImageReference {
+    fn plain(text: &str) -> Result<ImageReference, ReferenceError> {
         let looks_like_path =
             text.starts_with(['.', '/', '~']) || text.ends_with(".tar") || text.ends_with(".json");
         if looks_like_path || Path::new(text).exists() {
-            return Self::Path(text.into());
+            return Ok(Self::Path(text.into()));
         }
-        Self::Daemon(text.to_owned())
+        Self::daemon(text)
+    }
+
+    /// A name becomes part of an address at the engine, so it has to be one (OCI distribution
+    /// specification, "Pulling manifests").
+    fn daemon(name: &str) -> Result<ImageReference, ReferenceError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
+        let reaches_out = name.split('/').any(|part| part.is_empty() || part == "." || part == "..");
+        if reaches_out || !name.chars().all(allowed) {
+            return Err(ReferenceError::InvalidName(name.to_owned()));
+        }
+        Ok(Self::Daemon(name.to_owned()))
     }
 
     fn default_name(&self) -> String {
@@ -214,6 +230,8 @@ mod tests {
             ("api=", "empty image name"),
             ("docker-archive:", "names no file"),
             ("docker-daemon:", "names no image"),
+            ("a/../../containers/json", "no image can be called that"),
+            ("x?y", "no such file"),
             ("ostree:/x", "unknown transport `ostree:`"),
             ("ftp://host/x", "unknown transport `ftp:`"),
         ] {

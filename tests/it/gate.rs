@@ -264,3 +264,34 @@ fn several_images_are_one_report() {
     let edge = run.stdout.find("| `edge` |").unwrap();
     assert!(web < edge, "the larger difference comes first\n{}", run.stdout);
 }
+
+#[test]
+fn a_shallow_checkout_only_warns_of_what_it_cannot_know() {
+    let checkout = Checkout::new();
+    let (small, large) =
+        (image(checkout.0.path(), "small", 100_000), image(checkout.0.path(), "large", 120_000));
+    let base = checkout.commit("base");
+    checkout.run(&["record", &small, "--commit", &base]).expect(0);
+    checkout.git(&["checkout", "--quiet", "--orphan", "shallow"]);
+    let own = checkout.commit("what a shallow checkout of the head looks like");
+    let check = |event: &str, name: &str| {
+        let file = checkout.0.path().join("event.json");
+        fs::write(&file, event).unwrap();
+        let mut command = layergate();
+        command.current_dir(checkout.0.path()).args([
+            "check",
+            &large,
+            "--max-increase",
+            "5%",
+            "--comment",
+            "never",
+        ]);
+        command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_PATH", &file).env("GITHUB_EVENT_NAME", name);
+        Run::of(command.env("RUNNER_TEMP", checkout.0.path())).expect(0).stdout
+    };
+    let pull =
+        format!(r#"{{"pull_request":{{"number":1,"head":{{"sha":"{own}"}},"base":{{"sha":"{base}"}}}}}}"#);
+    assert!(check(&pull, "pull_request").contains("fetch more history to know better"));
+    checkout.commit("a second commit of the same push");
+    assert!(check(&format!(r#"{{"before":"{base}"}}"#), "push").contains("the branch before the push"));
+}
