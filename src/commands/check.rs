@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use super::comment::{self, Posted};
 use super::{
-    Exit, UsageError, console, local_git, measure, parse_images, refuse_twins, set_variable, write_file,
+    Exit, UsageError, console, local_git, measure, parse_images, printed_json, refuse_twins, set_variable,
+    write_file,
 };
 use crate::baseline::{Ancestry, DirStore, Trigger};
 use crate::cli::{Check, Format};
 use crate::github::{Context, runner};
 use crate::policy::{BASELINE_RULE, Config, Severity, Verdict};
 use crate::report::markdown::{COMMENT_BUDGET, SUMMARY_BUDGET};
-use crate::report::{ImageReport, Report, actions, escape, markdown, text};
+use crate::report::{ImageReport, Report, actions, markdown, text};
 
 /// Where a configuration is looked for.
 const CONFIG_FILES: [&str; 2] = ["layergate.toml", ".github/layergate.toml"];
@@ -102,7 +103,7 @@ fn rendered(report: &Report, format: Format) -> anyhow::Result<String> {
     match format {
         Format::Text => text::write_check(report, console::instruction_width(), &mut out)?,
         Format::Markdown => markdown::write(report, COMMENT_BUDGET, &mut out)?,
-        Format::Json => return Ok(escape::json(&json(report)?)),
+        Format::Json => return Ok(printed_json(report)?),
     }
     Ok(String::from_utf8_lossy(&out).into_owned())
 }

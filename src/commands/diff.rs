@@ -1,9 +1,9 @@
 //! `layergate diff`.
 
-use super::{Exit, console, measure, parse_images};
+use super::{Exit, console, measure, parse_images, printed_json};
 use crate::baseline::Baseline;
 use crate::cli::{Diff, Format};
-use crate::report::{ImageReport, Report, escape, markdown, text};
+use crate::report::{ImageReport, Report, markdown, text};
 
 /// Runs the command.
 ///
@@ -21,9 +21,7 @@ pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
         Format::Text => text::write_difference(&difference, console::instruction_width(), &mut out)?,
         Format::Markdown => markdown::write_difference(&difference, &mut out)?,
         Format::Json => {
-            let json = serde_json::to_string_pretty(&Report::new(None, vec![difference]))?;
-            out.extend_from_slice(escape::json(&json).as_bytes());
-            out.push(b'\n');
+            out = printed_json(&Report::new(None, vec![difference]))?.into_bytes();
         }
     }
     console::result(&String::from_utf8_lossy(&out))?;

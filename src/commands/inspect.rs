@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::{Exit, console, measure, parse_images, write_file};
+use super::{Exit, console, measure, parse_images, printed_json, write_file};
 use crate::cli::{Format, Inspect};
 use crate::image::Snapshot;
-use crate::report::{escape, inspect as report};
+use crate::report::inspect as report;
 
 /// zstd's level for snapshots that are kept.
 const ZSTD_LEVEL: i32 = 9;
@@ -28,8 +28,7 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
         Format::Json => {
             let mut short = snapshot.clone();
             short.layers.iter_mut().for_each(|layer| layer.census = None);
-            out.extend_from_slice(escape::json(&serde_json::to_string_pretty(&short)?).as_bytes());
-            out.push(b'\n');
+            out = printed_json(&short)?.into_bytes();
         }
     }
     console::result(&String::from_utf8_lossy(&out))?;

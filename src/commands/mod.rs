@@ -15,6 +15,7 @@ use crate::baseline::{Git, StoreError};
 use crate::cli::{Cli, Command, Reading};
 use crate::image::Snapshot;
 use crate::policy::ConfigError;
+use crate::report::escape;
 use crate::source::{self, Choice, NamedImage, ReferenceError};
 
 /// How a command ended. The numbers are documented and stay.
@@ -91,6 +92,11 @@ fn refuse_twins(snapshots: &[Snapshot]) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A document for standard output.
+fn printed_json(document: &impl serde::Serialize) -> serde_json::Result<String> {
+    serde_json::to_string_pretty(document).map(|json| escape::json(&json) + "\n")
 }
 
 fn local_git() -> Git {

@@ -31,7 +31,7 @@ pub struct ImageConfig {
     #[serde(default, deserialize_with = "or_default")]
     pub os: String,
     /// The architecture's variant.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default)]
     pub variant: Option<String>,
     /// The layers, lowest first.
     pub rootfs: RootFs,
@@ -52,7 +52,7 @@ pub struct RootFs {
 #[derive(Debug, Clone, Deserialize)]
 pub struct HistoryEntry {
     /// The builder's own text of the step.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default)]
     pub created_by: Option<String>,
     /// Whether the step only changed the config.
     #[serde(default, deserialize_with = "or_default")]
@@ -89,7 +89,7 @@ pub struct Descriptor {
     #[serde(default, deserialize_with = "or_default")]
     pub size: u64,
     /// In an index: what the image runs on.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default)]
     pub platform: Option<RawPlatform>,
     /// Free-form properties; names of images are kept here.
     #[serde(default, deserialize_with = "or_default")]
@@ -121,7 +121,7 @@ pub struct RawPlatform {
     #[serde(default, deserialize_with = "or_default")]
     pub os: String,
     /// The architecture's variant.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default)]
     pub variant: Option<String>,
 }
 
@@ -157,7 +157,7 @@ pub struct SavedImage {
     /// The path of the config inside the archive.
     pub config: String,
     /// The names that the image was saved by.
-    #[serde(default, deserialize_with = "or_default")]
+    #[serde(default)]
     pub repo_tags: Option<Vec<String>>,
     /// The paths of the layers inside the archive, lowest first.
     #[serde(default, deserialize_with = "or_default")]

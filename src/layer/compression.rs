@@ -44,9 +44,12 @@ impl Compression {
     }
 }
 
-/// A tar starts with a header, or, where it is empty, with zeros.
+/// A tar starts with a header, or, where it is empty, with zeros; engines take no bytes at all for an
+/// empty one too.
 fn looks_like_tar(head: &[u8]) -> bool {
-    head.get(257..262) == Some(b"ustar") || (head.len() >= 512 && head[..512].iter().all(|byte| *byte == 0))
+    head.is_empty()
+        || head.get(257..262) == Some(b"ustar")
+        || (head.len() >= 512 && head[..512].iter().all(|byte| *byte == 0))
 }
 
 fn has_tar_checksum(head: &[u8]) -> bool {

@@ -129,9 +129,7 @@ pub fn walk_window(
 pub fn walk_stream(mut input: impl Read + Send, budget: &Budget) -> Result<WalkedLayer, LayerError> {
     let mut head = Vec::new();
     input.by_ref().take(512).read_to_end(&mut head)?;
-    // Engines take no bytes at all for a layer without files.
-    let plain = head.is_empty().then_some(Compression::None);
-    let compression = plain.or_else(|| Compression::sniff(&head)).ok_or(LayerError::UnknownFormat)?;
+    let compression = Compression::sniff(&head).ok_or(LayerError::UnknownFormat)?;
     let mut blob = BufReader::with_capacity(64 * 1024, Meter::new(head.as_slice().chain(input), true));
     let packed = compression != Compression::None;
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::escape::{code, log, short};
 use super::table::{self, Align, Column};
-use crate::image::bytes::group_digits;
+use super::words::{counted, exact};
 use crate::image::{Bytes, Layer, LayerPath, Snapshot};
 use crate::layer::{Applied, apply};
 
@@ -114,14 +114,6 @@ fn layer_row(index: usize, layer: &Layer, style: &Style) -> [String; 5] {
         counted(layer.files),
         step.map_or_else(|| "(no history)".into(), |step| style.hostile(step.as_str())),
     ]
-}
-
-fn exact(bytes: Option<Bytes>) -> String {
-    bytes.map_or_else(|| "unknown".into(), Bytes::grouped)
-}
-
-fn counted(count: Option<u64>) -> String {
-    count.map_or_else(|| "unknown".into(), group_digits)
 }
 
 /// The image's file system, where all censuses are at hand.

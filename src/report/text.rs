@@ -123,7 +123,7 @@ fn figures(image: &ImageReport) -> String {
 fn layer_cells(row: &LayerRow, width: usize) -> [String; 5] {
     let side = |index: Option<u64>, size: Option<Bytes>| match index {
         None => "-".to_owned(),
-        Some(_) => size.map_or_else(|| "unknown".into(), Bytes::grouped),
+        Some(_) => words::exact(size),
     };
     [
         words::status(row.status).to_owned(),

@@ -21,6 +21,16 @@ pub fn amount(bytes: Option<Bytes>) -> String {
     bytes.map_or_else(|| "unknown".into(), |bytes| bytes.to_string())
 }
 
+/// An amount to the byte, or the word for what is not known.
+pub fn exact(bytes: Option<Bytes>) -> String {
+    bytes.map_or_else(|| "unknown".into(), Bytes::grouped)
+}
+
+/// A count, or the word for what is not known.
+pub fn counted(count: Option<u64>) -> String {
+    count.map_or_else(|| "unknown".into(), group_digits)
+}
+
 /// A difference and its share: `+18.4 MiB (+7.9%)`.
 pub fn change(delta: Delta, base: Bytes) -> String {
     match delta.percent_of(base).filter(|_| delta != Delta(0)) {
@@ -203,9 +213,8 @@ pub struct Figure {
 /// The accounting of both sides.
 pub fn figures(image: &ImageReport) -> Vec<Figure> {
     let (base, head) = (image.base.as_ref().map(|base| &base.totals), &image.head.totals);
-    let unknown = || "unknown".to_owned();
     let bytes = |name, of: fn(&Totals) -> Option<Bytes>| {
-        let exact = |totals: &Totals| of(totals).map_or_else(unknown, Bytes::grouped);
+        let exact = |totals: &Totals| exact(of(totals));
         let delta = base.and_then(of).zip(of(head)).map(|(base, head)| (head - base, base));
         let share = delta.and_then(|(delta, base)| delta.percent_of(base).filter(|_| delta != Delta(0)));
         Figure {
@@ -217,7 +226,7 @@ pub fn figures(image: &ImageReport) -> Vec<Figure> {
         }
     };
     let count = |name, of: fn(&Totals) -> Option<u64>| {
-        let shown = |totals: &Totals| of(totals).map_or_else(unknown, group_digits);
+        let shown = |totals: &Totals| counted(of(totals));
         let delta = base.and_then(of).zip(of(head)).map(|(base, head)| head as i64 - base as i64);
         let (base, delta) =
             (base.map_or_else(String::new, shown), delta.map_or_else(String::new, signed_count));

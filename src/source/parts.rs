@@ -231,20 +231,18 @@ fn take_piece(
 ) -> io::Result<Option<Streamed>> {
     let mut head = Vec::new();
     content.by_ref().take(512).read_to_end(&mut head)?;
-    let document = || head.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
-    if Compression::sniff(&head).is_none() {
-        if !document() {
-            return Ok(None);
-        }
-        if entry.stored > MAX_DOCUMENT.min(*documents_left) {
-            return Ok(None);
-        }
-        *documents_left -= entry.stored;
-        content.read_to_end(&mut head)?;
-        return Ok(Some(Streamed::Document(head)));
+    // A tar begins with a file's name, which may begin like a document.
+    if Compression::sniff(&head).is_some() {
+        let layer = walk_stream(head.chain(content), budget);
+        return Ok(Some(Streamed::Layer(layer.map(Box::new))));
     }
-    let layer = walk_stream(head.chain(content), budget);
-    Ok(Some(Streamed::Layer(layer.map(Box::new))))
+    let document = head.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
+    if !document || entry.stored > MAX_DOCUMENT.min(*documents_left) {
+        return Ok(None);
+    }
+    *documents_left -= entry.stored;
+    content.read_to_end(&mut head)?;
+    Ok(Some(Streamed::Document(head)))
 }
 
 /// The piece that a link stands for, by its name in the archive.
