@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::image::Platform;
 use crate::policy::{Setting, Settings};
+use crate::source::Platforms;
 
 const IMAGE_HELP: &str = "\
 How images are named:
   NAME[:TAG], docker-daemon:NAME[:TAG]   an image of the local engine
   docker-archive:FILE[:REF]              `docker save` output, of any Docker version
   oci-archive:FILE[:REF], oci:DIR[:REF]  an OCI layout, packed or not
+  docker://HOST/NAME[:TAG][@DIGEST]      an image of a registry, by docker's or podman's login
   inspect:FILE                           a saved `docker inspect` document (totals only)
   snapshot:FILE                          what `layergate inspect -o FILE` wrote
   PATH                                   any of these files; the kind is found by looking inside";
@@ -139,12 +140,30 @@ pub struct Record {
 /// How images are read.
 #[derive(Debug, Args)]
 pub struct Reading {
-    /// Measure the image for this platform [default: this machine's, or the only one there is]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]", help_heading = "Reading")]
-    pub platform: Option<Platform>,
-    /// Hash also layers that can be measured without reading all of their bytes
+    /// Measure the image for this platform, or for all [default: this machine's, or the only one]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]|all", help_heading = "Reading")]
+    pub platform: Option<Platforms>,
+    /// Read all layers and hash them, also those that are known or can be measured by seeking
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
     pub verify: bool,
+    /// The engine to ask: docker, podman, a docker context, or an address such as ssh://me@host
+    #[arg(long, value_name = "ENGINE", help_heading = "Reading")]
+    pub engine: Option<String>,
+    /// Speak plain HTTP to registries; without it, only to those of this machine
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
+    pub plain_http: bool,
+    /// Where to remember measured layers [default: layergate in the user's cache directory]
+    #[arg(long, value_name = "DIR", help_heading = "Reading")]
+    pub cache_dir: Option<PathBuf>,
+    /// Neither use nor keep what other runs have measured
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
+    pub no_cache: bool,
+    /// Raise a bound that protects from hostile images, such as entries=20000000 (see README)
+    #[arg(long, value_name = "NAME=NUMBER", help_heading = "Reading")]
+    pub read_limit: Vec<String>,
+    /// Show no progress
+    #[arg(short, long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
+    pub quiet: bool,
 }
 
 /// Where baselines are kept.

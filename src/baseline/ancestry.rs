@@ -81,6 +81,20 @@ impl Ancestry {
         Ok(unversioned.map(|snapshot| Baseline { snapshot, distance: None, exact, how }))
     }
 
+    /// The records of an image for all its platforms, of the nearest commit that has any.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a record cannot be used.
+    pub fn nearest_records(&self, name: &str, store: &DirStore) -> Result<Vec<Baseline>, StoreError> {
+        for (distance, commit) in self.commits.iter().enumerate() {
+            let records = store.all(commit, name)?;
+            if !records.is_empty() {
+                return Ok(records.into_iter().map(|record| self.baseline(record, distance)).collect());
+            }
+        }
+        Ok(Vec::new())
+    }
+
     fn baseline(&self, snapshot: Snapshot, distance: usize) -> Baseline {
         let (why, certain) = self.start.as_ref().map_or(("", false), |start| (start.why, start.certain));
         let how = match distance {

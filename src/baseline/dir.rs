@@ -12,14 +12,14 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::image::census::MAX_NODES;
 use crate::image::schema::SchemaError;
 use crate::image::snapshot::SnapshotError;
 use crate::image::{Census, DiffId, Platform, Snapshot};
+use crate::layer::packed;
 
 /// The directory of records that belong to no commit.
 const NO_COMMIT: &str = "no-commit";
-/// zstd's level: 3 is its own default, and a census shrinks to a tenth.
-const ZSTD_LEVEL: i32 = 3;
 /// The largest record that is read; it has no censuses in it.
 const MAX_RECORD: u64 = 64 << 20;
 
@@ -100,15 +100,29 @@ impl DirStore {
         image: &str,
         platform: Option<&Platform>,
     ) -> Result<Option<Snapshot>, StoreError> {
-        let path = self.record_path(commit, image, platform);
-        let Some(json) = read(&path, MAX_RECORD)? else { return Ok(None) };
-        Snapshot::from_json(&json).map(Some).map_err(|error| StoreError::Record { path, error })
+        record(&self.record_path(commit, image, platform))
+    }
+
+    /// The records of an image for a commit, one for each platform, in the order of their files' names.
+    ///
+    /// # Errors
+    /// [`StoreError`] where there is one that cannot be used.
+    pub fn all(&self, commit: &str, image: &str) -> Result<Vec<Snapshot>, StoreError> {
+        let directory = self.record_directory(Some(commit), image);
+        let mut paths: Vec<PathBuf> = match fs::read_dir(&directory) {
+            Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(StoreError::Io { operation: "read", path: directory, error }),
+        };
+        // What another process is just writing has no such name yet.
+        paths.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
+        paths.sort();
+        paths.iter().filter_map(|path| record(path).transpose()).collect()
     }
 
     /// The stored files of a layer; `None` where they are not there or cannot be used.
     pub fn census(&self, diff_id: &DiffId) -> Option<Census> {
-        let packed = fs::read(self.census_path(diff_id)).ok()?;
-        serde_json::from_reader(zstd::Decoder::new(packed.as_slice()).ok()?).ok()
+        packed::unpack(io::BufReader::new(fs::File::open(self.census_path(diff_id)).ok()?), diff_id)
     }
 
     fn put_census(&self, diff_id: &DiffId, census: &Census) -> Result<(), StoreError> {
@@ -116,16 +130,22 @@ impl DirStore {
         if path.exists() {
             return Ok(());
         }
-        let packed = zstd::encode_all(serde_json::to_vec(census)?.as_slice(), ZSTD_LEVEL)
-            .map_err(|error| StoreError::Io { operation: "pack", path: path.clone(), error })?;
+        let packed = packed::pack(diff_id, census).map_err(|error| StoreError::Io {
+            operation: "pack",
+            path: path.clone(),
+            error,
+        })?;
         write_atomically(&path, &packed)
     }
 
     fn record_path(&self, commit: Option<&str>, image: &str, platform: Option<&Platform>) -> PathBuf {
         let platform = platform.map_or_else(|| "unknown".into(), |platform| platform.canonical().to_string());
+        self.record_directory(commit, image).join(format!("{}.json", file_name(&platform)))
+    }
+
+    fn record_directory(&self, commit: Option<&str>, image: &str) -> PathBuf {
         let commit = commit.map_or_else(|| NO_COMMIT.into(), file_name);
-        let file = format!("{}.json", file_name(&platform));
-        self.root.join("records").join(commit).join(file_name(image)).join(file)
+        self.root.join("records").join(commit).join(file_name(image))
     }
 
     fn census_path(&self, diff_id: &DiffId) -> PathBuf {
@@ -147,6 +167,12 @@ fn file_name(name: &str) -> String {
         if safe(byte, index == 0) { char::from(byte).to_string() } else { format!("%{byte:02x}") }
     };
     name.bytes().enumerate().map(encode).collect()
+}
+
+fn record(path: &Path) -> Result<Option<Snapshot>, StoreError> {
+    let Some(json) = read(path, MAX_RECORD)? else { return Ok(None) };
+    let unusable = |error| StoreError::Record { path: path.into(), error };
+    Snapshot::from_json(&json, MAX_NODES).map(Some).map_err(unusable)
 }
 
 fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {

@@ -1,18 +1,21 @@
 //! `layergate check`: the gate.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::comment::{self, Posted};
 use super::{
-    Exit, UsageError, console, local_git, measure, parse_images, printed_json, refuse_twins, set_variable,
-    write_file,
+    Exit, UsageError, console, local_git, measure, parse_images, printed_json, reading_options, refuse_twins,
+    set_variable, write_file,
 };
 use crate::baseline::{Ancestry, DirStore, Trigger};
 use crate::cli::{Check, Format};
 use crate::github::{Context, runner};
+use crate::image::{Platform, Snapshot};
 use crate::policy::{BASELINE_RULE, Config, Severity, Verdict};
 use crate::report::markdown::{COMMENT_BUDGET, SUMMARY_BUDGET};
 use crate::report::{ImageReport, Report, actions, markdown, text};
+use crate::source::Platforms;
 
 /// Where a configuration is looked for.
 const CONFIG_FILES: [&str; 2] = ["layergate.toml", ".github/layergate.toml"];
@@ -33,9 +36,10 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     }
     let context = Context::read(set_variable);
 
+    let options = reading_options(&arguments.reading, Some(store.clone()))?;
     let mut snapshots = Vec::new();
     for image in &images {
-        snapshots.push(measure(image, &arguments.reading).await?);
+        snapshots.extend(measure(image, &options, &arguments.reading).await?);
     }
     refuse_twins(&snapshots)?;
 
@@ -53,6 +57,9 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
             ));
         }
     }
+    if options.platform == Platforms::All {
+        reports.extend(gone(&snapshots, &ancestry, &store)?);
+    }
     let report = Report::new(head_sha(&ancestry, context.as_ref()), reports);
     let published = publish(&report, arguments, context.as_ref()).await;
     let comment_missing = matches!(published, Ok(Posted::Failed)) && arguments.comment.require_comment;
@@ -64,6 +71,20 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
         }
         (exit, published) => published.map(|_| exit),
     }
+}
+
+/// The platforms that the baselines of the images have and the images have not.
+fn gone(heads: &[Snapshot], ancestry: &Ancestry, store: &DirStore) -> anyhow::Result<Vec<ImageReport>> {
+    let names: BTreeSet<&str> = heads.iter().map(|head| head.image.name.as_str()).collect();
+    let platform = |snapshot: &Snapshot| snapshot.image.platform.as_ref().map(Platform::canonical);
+    let mut gone = Vec::new();
+    for name in names {
+        let here: Vec<_> = heads.iter().filter(|head| head.image.name == name).map(platform).collect();
+        let recorded = ancestry.nearest_records(name, store)?;
+        let missing = recorded.iter().filter(|base| !here.contains(&platform(&base.snapshot)));
+        gone.extend(missing.map(ImageReport::removed));
+    }
+    Ok(gone)
 }
 
 /// Everything that is said, in the order of how much it can be relied on. What cannot be written is

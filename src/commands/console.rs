@@ -1,8 +1,14 @@
 //! The one room that prints. Results go to standard output, everything else to standard error.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::report::text::DEFAULT_INSTRUCTION_WIDTH;
+use crate::source::Progress;
 
 /// What the other columns of a table take.
 const OTHER_COLUMNS: usize = 62;
@@ -63,4 +69,80 @@ fn line(prefix: &str, text: &str) {
 
 fn in_actions() -> bool {
     std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true")
+}
+
+/// Work that takes no longer is not spoken of.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often the bar moves.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How far the reading of an image is, for whoever waits: a bar on a terminal; elsewhere one line
+/// once it is done, and none in CI.
+pub struct Shown {
+    label: String,
+    progress: Progress,
+    started: Instant,
+    before: u64,
+    line: bool,
+    bar: Option<(Sender<()>, JoinHandle<()>)>,
+}
+
+impl Shown {
+    /// Starts to watch. `quiet` shows nothing.
+    pub fn start(label: &str, progress: Progress, quiet: bool) -> Shown {
+        let label = crate::report::escape::short(&crate::report::escape::log(label), 40);
+        let terminal = io::stderr().is_terminal();
+        let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty()) || in_actions();
+        let (sender, receiver) = mpsc::channel();
+        let (shown, name) = (progress.clone(), label.clone());
+        let bar = || thread::spawn(move || draw(&name, &shown, &receiver));
+        Shown {
+            label,
+            before: progress.read(),
+            progress,
+            started: Instant::now(),
+            line: !terminal && !quiet && !in_ci,
+            bar: (terminal && !quiet).then(|| (sender, bar())),
+        }
+    }
+
+    /// Ends it; says what was read if that took a while.
+    pub fn finish(self, done: bool) {
+        if let Some((sender, thread)) = self.bar {
+            drop(sender);
+            let _ = thread.join();
+        }
+        let (taken, read) = (self.started.elapsed(), self.progress.read() - self.before);
+        if done && self.line && taken > PATIENCE {
+            let taken = taken.as_secs_f64();
+            note(&format!("read {} of {} in {taken:.1} s", DecimalBytes(read), self.label));
+        }
+    }
+}
+
+/// Draws until the sender is gone.
+fn draw(label: &str, progress: &Progress, done: &mpsc::Receiver<()>) {
+    let before = progress.read();
+    if done.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
+        return;
+    }
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    let style =
+        |template| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    while done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+        match progress.expected() {
+            Some(expected) if bar.length().is_none() => {
+                bar.set_length(expected.saturating_sub(before));
+                bar.set_style(style(
+                    "{msg} {bar:24} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left",
+                ));
+            }
+            None => bar.set_style(style("{msg} {spinner} {decimal_bytes}, {decimal_bytes_per_sec}")),
+            Some(_) => {}
+        }
+        bar.set_message(format!("reading {label}"));
+        bar.set_position(progress.read() - before);
+        bar.tick();
+    }
+    bar.finish_and_clear();
 }

@@ -1,8 +1,9 @@
 //! `layergate diff`.
 
-use super::{Exit, console, measure, parse_images, printed_json};
+use super::{Exit, console, measure, parse_images, printed_json, reading_options};
 use crate::baseline::Baseline;
 use crate::cli::{Diff, Format};
+use crate::image::{Platform, Snapshot};
 use crate::report::{ImageReport, Report, markdown, text};
 
 /// Runs the command.
@@ -11,19 +12,43 @@ use crate::report::{ImageReport, Report, markdown, text};
 /// Where an image cannot be measured, or the two must not be compared.
 pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
     let images = parse_images(&[arguments.base.clone(), arguments.head.clone()])?;
-    let snapshot = measure(&images[0], &arguments.reading).await?;
-    let head = measure(&images[1], &arguments.reading).await?;
-    let how = "as given".to_owned();
-    let base = Baseline { snapshot, distance: None, exact: true, how };
-    let difference = ImageReport::difference(&base, &head)?;
+    let options = reading_options(&arguments.reading, None)?;
+    let bases = measure(&images[0], &options, &arguments.reading).await?;
+    let heads = measure(&images[1], &options, &arguments.reading).await?;
+    let differences = differences(bases, heads)?;
+    let many = differences.len() > 1;
     let mut out = Vec::new();
-    match arguments.format {
-        Format::Text => text::write_difference(&difference, console::instruction_width(), &mut out)?,
-        Format::Markdown => markdown::write_difference(&difference, &mut out)?,
-        Format::Json => {
-            out = printed_json(&Report::new(None, vec![difference]))?.into_bytes();
+    for difference in &differences {
+        match arguments.format {
+            Format::Text => {
+                text::write_difference(difference, many, console::instruction_width(), &mut out)?;
+            }
+            Format::Markdown => markdown::write_difference(difference, many, &mut out)?,
+            Format::Json => {}
         }
+    }
+    if arguments.format == Format::Json {
+        out = printed_json(&Report::new(None, differences))?.into_bytes();
     }
     console::result(&String::from_utf8_lossy(&out))?;
     Ok(Exit::Success)
+}
+
+/// Platform by platform, in the order of the head; what is on one side only is kept. Two single
+/// images are compared whatever they run on.
+fn differences(bases: Vec<Snapshot>, heads: Vec<Snapshot>) -> anyhow::Result<Vec<ImageReport>> {
+    let single = bases.len() == 1 && heads.len() == 1;
+    let platform = |snapshot: &Snapshot| snapshot.image.platform.as_ref().map(Platform::canonical);
+    let given = |snapshot| Baseline { snapshot, distance: None, exact: true, how: "as given".to_owned() };
+    let mut bases: Vec<Baseline> = bases.into_iter().map(given).collect();
+    let mut differences = Vec::new();
+    for head in &heads {
+        let fits = |base: &Baseline| single || platform(&base.snapshot) == platform(head);
+        differences.push(match bases.iter().position(fits) {
+            Some(at) => ImageReport::difference(&bases.remove(at), head)?,
+            None => ImageReport::added(head),
+        });
+    }
+    differences.extend(bases.iter().map(ImageReport::removed));
+    Ok(differences)
 }

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use super::{Exit, console, measure, parse_images, printed_json, write_file};
+use super::{Exit, UsageError, console, measure, parse_images, printed_json, reading_options, write_file};
 use crate::cli::{Format, Inspect};
 use crate::image::Snapshot;
 use crate::report::inspect as report;
+use crate::source::Platforms;
 
 /// zstd's level for snapshots that are kept.
 const ZSTD_LEVEL: i32 = 9;
@@ -16,23 +17,37 @@ const ZSTD_LEVEL: i32 = 9;
 /// Where the image cannot be measured or the snapshot cannot be written.
 pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
     let images = parse_images(std::slice::from_ref(&arguments.image))?;
-    let snapshot = measure(&images[0], &arguments.reading).await?;
-    if let Some(path) = &arguments.output {
-        write_file(path, &packed(&snapshot, path)?)?;
+    let all = arguments.reading.platform == Some(Platforms::All);
+    if all && arguments.output.is_some() {
+        let message = "--output holds one image; choose one with --platform os/arch";
+        return Err(UsageError(message.into()).into());
+    }
+    let options = reading_options(&arguments.reading, None)?;
+    let snapshots = measure(&images[0], &options, &arguments.reading).await?;
+    if let (Some(path), [snapshot]) = (&arguments.output, snapshots.as_slice()) {
+        write_file(path, &packed(snapshot, path)?)?;
         console::note(&format!("wrote {}", path.display()));
     }
     let mut out = Vec::new();
-    match arguments.format {
-        Format::Text => report::write_text(&snapshot, console::instruction_width(), &mut out)?,
-        Format::Markdown => report::write_markdown(&snapshot, &mut out)?,
-        Format::Json => {
-            let mut short = snapshot.clone();
-            short.layers.iter_mut().for_each(|layer| layer.census = None);
-            out = printed_json(&short)?.into_bytes();
+    for snapshot in &snapshots {
+        match arguments.format {
+            Format::Text => report::write_text(snapshot, console::instruction_width(), &mut out)?,
+            Format::Markdown => report::write_markdown(snapshot, &mut out)?,
+            Format::Json => {}
         }
+    }
+    if arguments.format == Format::Json {
+        let short: Vec<Snapshot> = snapshots.into_iter().map(without_files).collect();
+        let json = if all { printed_json(&short)? } else { printed_json(&short[0])? };
+        out = json.into_bytes();
     }
     console::result(&String::from_utf8_lossy(&out))?;
     Ok(Exit::Success)
+}
+
+fn without_files(mut snapshot: Snapshot) -> Snapshot {
+    snapshot.layers.iter_mut().for_each(|layer| layer.census = None);
+    snapshot
 }
 
 fn packed(snapshot: &Snapshot, path: &Path) -> anyhow::Result<Vec<u8>> {

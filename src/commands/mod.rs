@@ -7,16 +7,18 @@ pub mod diff;
 pub mod inspect;
 pub mod record;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use crate::baseline::{Git, StoreError};
+use crate::baseline::{DirStore, Git, StoreError};
 use crate::cli::{Cli, Command, Reading};
-use crate::image::Snapshot;
+use crate::image::{DiffId, Snapshot};
+use crate::layer::Bounds;
 use crate::policy::ConfigError;
 use crate::report::escape;
-use crate::source::{self, Choice, NamedImage, ReferenceError};
+use crate::source::{self, Cache, Known, NamedImage, Options, Progress, ReferenceError};
 
 /// How a command ended. The numbers are documented and stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +73,54 @@ fn parse_images(arguments: &[String]) -> anyhow::Result<Vec<NamedImage>> {
     Ok(images)
 }
 
-async fn measure(image: &NamedImage, reading: &Reading) -> anyhow::Result<Snapshot> {
-    let choice =
-        Choice { platform: reading.platform.clone(), verify: reading.verify, default_platform: None };
-    Ok(source::measure(image, &choice).await?)
+/// How images are read, by the flags; `store` holds what earlier records know of layers.
+fn reading_options(reading: &Reading, store: Option<DirStore>) -> anyhow::Result<Arc<Options>> {
+    let mut bounds = Bounds::default();
+    let separators = |c: char| c == ',' || c.is_whitespace();
+    let limits = reading.read_limit.iter().flat_map(|text| text.split(separators));
+    for limit in limits.filter(|limit| !limit.is_empty()) {
+        bounds.set(limit).map_err(|error| UsageError(format!("--read-limit {error}")))?;
+    }
+    let directory = if reading.no_cache { None } else { reading.cache_dir.clone().or_else(cache_directory) };
+    let cache = directory.map(|directory| Cache::at(directory, bounds.entries));
+    cache.iter().for_each(Cache::prune);
+    let recorded = store.map(|store| Box::new(move |id: &DiffId| store.census(id)) as _);
+    let known = Known::new(cache, recorded);
+    Ok(Arc::new(Options {
+        platform: reading.platform.clone().unwrap_or_default(),
+        verify: reading.verify,
+        known: if reading.verify { known.forgetting() } else { known },
+        bounds,
+        engine: reading.engine.clone(),
+        plain_http: reading.plain_http,
+        progress: Progress::default(),
+    }))
+}
+
+/// The user's cache directory (XDG Base Directory Specification; elsewhere what is usual there).
+fn cache_directory() -> Option<PathBuf> {
+    let absolute = |name: &str| set_variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || absolute("HOME");
+    let usual = if cfg!(windows) {
+        absolute("LOCALAPPDATA")
+    } else if cfg!(target_os = "macos") {
+        home().map(|home| home.join("Library/Caches"))
+    } else {
+        home().map(|home| home.join(".cache"))
+    };
+    absolute("XDG_CACHE_HOME").or(usual).map(|directory| directory.join("layergate"))
+}
+
+/// Measures one image, or one image for each platform, and shows how far it is.
+async fn measure(
+    image: &NamedImage,
+    options: &Arc<Options>,
+    reading: &Reading,
+) -> anyhow::Result<Vec<Snapshot>> {
+    let shown = console::Shown::start(&image.text, options.progress.clone(), reading.quiet);
+    let measured = source::measure(image, options).await;
+    shown.finish(measured.is_ok());
+    Ok(measured?)
 }
 
 /// Two images of one name and platform would overwrite each other.

@@ -1,10 +1,15 @@
 //! `layergate record`.
 
-use super::{Exit, UsageError, console, local_git, measure, parse_images, refuse_twins, set_variable};
+use std::sync::Arc;
+
+use super::{
+    Exit, UsageError, console, local_git, measure, parse_images, reading_options, refuse_twins, set_variable,
+};
 use crate::baseline::DirStore;
 use crate::baseline::git::is_sha;
-use crate::cli::{Reading, Record};
+use crate::cli::Record;
 use crate::github::Context;
+use crate::image::Snapshot;
 use crate::image::snapshot::Commit;
 
 /// Runs the command: everything is measured before anything is stored.
@@ -15,13 +20,16 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
     let store = DirStore::parse(&arguments.store.store)?;
     let commit = commit(arguments.commit.as_deref())?;
-    // What is kept for later runs is not taken on trust.
-    let reading = Reading { platform: arguments.reading.platform.clone(), verify: true };
+    let mut options = reading_options(&arguments.reading, None)?;
+    // What is kept for later runs is hashed; what is known already was.
+    if let Some(options) = Arc::get_mut(&mut options) {
+        options.verify = true;
+    }
     let mut snapshots = Vec::new();
     for image in &images {
-        let mut snapshot = measure(image, &reading).await?;
-        snapshot.commit.clone_from(&commit);
-        snapshots.push(snapshot);
+        let measured = measure(image, &options, &arguments.reading).await?;
+        snapshots
+            .extend(measured.into_iter().map(|snapshot| Snapshot { commit: commit.clone(), ..snapshot }));
     }
     refuse_twins(&snapshots)?;
     for snapshot in &snapshots {

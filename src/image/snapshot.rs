@@ -1,9 +1,11 @@
 //! The document of one measured image: `layergate.snapshot/v1`.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::bytes::Bytes;
-use super::census::{Census, MAX_NODES};
+use super::census::Census;
 use super::digest::{DiffId, Digest};
 use super::instruction::Instruction;
 use super::platform::Platform;
@@ -132,7 +134,7 @@ pub struct Layer {
     pub files: Option<u64>,
     /// The layer's files. A store keeps them apart, once for each diff ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub census: Option<Census>,
+    pub census: Option<Arc<Census>>,
 }
 
 /// A document that is not a snapshot that this version can use.
@@ -151,17 +153,18 @@ pub enum SnapshotError {
 
 impl Snapshot {
     /// Reads a snapshot and checks that its figures agree: a stored document is hostile input.
+    /// `most_nodes` bounds the files and directories that it may list.
     ///
     /// # Errors
     /// [`SnapshotError`], also for a document that a newer major version wrote.
-    pub fn from_json(json: &[u8]) -> Result<Snapshot, SnapshotError> {
+    pub fn from_json(json: &[u8], most_nodes: u64) -> Result<Snapshot, SnapshotError> {
         schema::check(json, "layergate.snapshot", 1)?;
         let snapshot: Snapshot = serde_json::from_slice(json)?;
-        snapshot.check_consistency().map_err(SnapshotError::Inconsistent)?;
+        snapshot.check_consistency(most_nodes).map_err(SnapshotError::Inconsistent)?;
         Ok(snapshot)
     }
 
-    fn check_consistency(&self) -> Result<(), String> {
+    fn check_consistency(&self, most_nodes: u64) -> Result<(), String> {
         let totals = &self.totals;
         if self.layers.len() > MAX_LAYERS {
             return Err(format!("it has {} layers, and at most {MAX_LAYERS} are read", self.layers.len()));
@@ -176,10 +179,9 @@ impl Snapshot {
         if amounts.into_iter().chain(counts).chain(of_layers).flatten().any(|amount| amount > Bytes::MAX) {
             return Err(format!("an amount is over {}", Bytes::MAX.grouped()));
         }
-        if self.layers.iter().filter_map(|layer| layer.census.as_ref()).map(Census::nodes).sum::<u64>()
-            > MAX_NODES
-        {
-            return Err(format!("it lists over {MAX_NODES} files and directories"));
+        let censuses = self.layers.iter().filter_map(|layer| layer.census.as_deref());
+        if censuses.map(Census::nodes).sum::<u64>() > most_nodes {
+            return Err(format!("it lists over {most_nodes} files and directories"));
         }
         self.check_sums()?;
         let unfit = |layer: &&Layer| layer.census.as_ref().is_some_and(|census| census.size() != layer.size);

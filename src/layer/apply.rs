@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use crate::image::census::PathRef;
 use crate::image::{Bytes, Census, Entry, LayerPath};
 
 /// The file system that an image's layers make.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
+pub struct Applied<'a> {
     /// Bytes of the files that exist, each file once however many names it has.
     pub visible: Bytes,
     /// Bytes of the files that were shipped and do not exist any more.
@@ -16,66 +17,65 @@ pub struct Applied {
     /// How many regular files exist.
     pub files: u64,
     /// The files that exist, each under its first name, in the order of their paths.
-    pub existing: Vec<ExistingFile>,
+    pub existing: Vec<ExistingFile<'a>>,
     /// The files that do not exist any more, in the order in which they went.
-    pub waste: Vec<WastedFile>,
+    pub waste: Vec<WastedFile<'a>>,
 }
 
 /// A file that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExistingFile {
+pub struct ExistingFile<'a> {
     /// Its first name, in the order of paths.
-    pub path: LayerPath,
+    pub path: PathRef<'a>,
     /// Its content.
     pub size: Bytes,
     /// The layer that stored it, counted from 0.
-    pub layer: usize,
+    pub layer: u32,
 }
 
 /// A file whose bytes are shipped for nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WastedFile {
+pub struct WastedFile<'a> {
     /// The name under which it was last seen.
-    pub path: LayerPath,
+    pub path: PathRef<'a>,
     /// Its content.
     pub size: Bytes,
     /// The layer that stored it, counted from 0.
-    pub stored_by: usize,
+    pub stored_by: u32,
     /// The layer that hid or replaced it, counted from 0.
-    pub hidden_by: usize,
+    pub hidden_by: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Node {
-    File(usize),
+    File(u32),
     Dir,
     Other,
 }
 
-struct Inode<'a> {
+struct Inode {
     size: Bytes,
-    layer: usize,
-    names: u64,
-    first_path: &'a LayerPath,
+    layer: u32,
+    names: u32,
 }
 
 /// The tree while layers are put on it. Paths are borrowed: an image may have a million.
 #[derive(Default)]
 struct Tree<'a> {
     nodes: BTreeMap<&'a [u8], Node>,
-    inodes: Vec<Inode<'a>>,
-    waste: Vec<WastedFile>,
-    layer: usize,
+    inodes: Vec<Inode>,
+    waste: Vec<WastedFile<'a>>,
+    layer: u32,
     /// The directory that was last made sure of: entries come in directory order.
     known_dir: Option<&'a [u8]>,
 }
 
 /// Puts the layers on each other, lowest first. The amounts of each census have to be countable
 /// ([`Census::size`]); what would overflow in their sum is the caller's to refuse.
-pub fn apply<'a>(layers: impl IntoIterator<Item = &'a Census>) -> Applied {
+pub fn apply<'a>(layers: impl IntoIterator<Item = &'a Census>) -> Applied<'a> {
     let mut tree = Tree::default();
     for (index, census) in layers.into_iter().enumerate() {
-        tree.layer = index;
+        tree.layer = index as u32;
         tree.known_dir = None;
         // A whiteout hides what lower layers hold, never what its own layer adds, wherever in the
         // tar it stands.
@@ -95,8 +95,9 @@ impl<'a> Tree<'a> {
     fn add(&mut self, entry: &'a Entry) {
         match entry {
             Entry::File(path, size) => {
-                self.inodes.push(Inode { size: *size, layer: self.layer, names: 0, first_path: path });
-                self.put(path, Node::File(self.inodes.len() - 1));
+                let inode = self.inodes.len() as u32;
+                self.inodes.push(Inode { size: *size, layer: self.layer, names: 0 });
+                self.put(path, Node::File(inode));
             }
             Entry::HardLink(path, target) => match self.nodes.get(target.as_bytes()) {
                 _ if path == target => {}
@@ -121,7 +122,7 @@ impl<'a> Tree<'a> {
         };
         self.ensure_dir(parent);
         if let Node::File(inode) = node {
-            self.inodes[inode].names += 1;
+            self.inodes[inode as usize].names += 1;
         }
         match self.nodes.insert(key, node) {
             Some(Node::Dir) if node != Node::Dir => {
@@ -154,7 +155,7 @@ impl<'a> Tree<'a> {
         self.known_dir = Some(dir);
     }
 
-    fn remove(&mut self, path: &[u8]) {
+    fn remove(&mut self, path: &'a [u8]) {
         if path.is_empty() {
             return;
         }
@@ -180,33 +181,32 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn drop_name(&mut self, inode: usize, path: &[u8]) {
-        self.inodes[inode].names -= 1;
+    fn drop_name(&mut self, inode: u32, path: &'a [u8]) {
+        self.inodes[inode as usize].names -= 1;
         self.waste_if_nameless(inode, path);
     }
 
-    fn waste_if_nameless(&mut self, inode: usize, path: &[u8]) {
-        let Inode { size, layer, names, .. } = self.inodes[inode];
+    fn waste_if_nameless(&mut self, inode: u32, path: &'a [u8]) {
+        let Inode { size, layer, names } = self.inodes[inode as usize];
         if names == 0 && size > Bytes(0) {
-            let path = LayerPath::clean(path);
-            self.waste.push(WastedFile { path, size, stored_by: layer, hidden_by: self.layer });
+            self.waste.push(WastedFile {
+                path: PathRef(path),
+                size,
+                stored_by: layer,
+                hidden_by: self.layer,
+            });
         }
     }
 
-    fn finish(self) -> Applied {
-        let mut first_names: Vec<Option<&[u8]>> = vec![None; self.inodes.len()];
+    fn finish(self) -> Applied<'a> {
+        let mut named = vec![false; self.inodes.len()];
         let mut existing = Vec::new();
         for (path, node) in &self.nodes {
-            if let Node::File(inode) = node
-                && first_names[*inode].replace(path).is_none()
+            if let Node::File(inode) = *node
+                && !std::mem::replace(&mut named[inode as usize], true)
             {
-                let Inode { size, layer, first_path, .. } = &self.inodes[*inode];
-                let path = if first_path.as_bytes() == *path {
-                    (*first_path).clone()
-                } else {
-                    LayerPath::clean(path)
-                };
-                existing.push(ExistingFile { path, size: *size, layer: *layer });
+                let Inode { size, layer, .. } = self.inodes[inode as usize];
+                existing.push(ExistingFile { path: PathRef(path), size, layer });
             }
         }
         Applied {
@@ -291,7 +291,7 @@ mod tests {
         let waste = apply(&layers).waste;
         assert_eq!(
             waste,
-            [WastedFile { path: "cache/x".into(), size: Bytes(30), stored_by: 0, hidden_by: 2 }]
+            [WastedFile { path: PathRef(b"cache/x"), size: Bytes(30), stored_by: 0, hidden_by: 2 }]
         );
     }
 }

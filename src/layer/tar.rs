@@ -10,12 +10,10 @@ use std::io::{self, ErrorKind, Read};
 
 use tar::{EntryType, GnuExtSparseHeader, Header};
 
+use super::bounds::{Bounds, Refusal};
 use super::input::Forward;
-use crate::image::census::{MAX_DEPTH, MAX_PATH};
 
 const BLOCK: u64 = 512;
-/// The longest PAX header or GNU long name that is read; Go's reader has the same bound.
-const MAX_METADATA: u64 = 1024 * 1024;
 /// The most blocks of a GNU sparse map that are read for one file.
 const MAX_SPARSE_BLOCKS: usize = 16 * 1024;
 
@@ -34,13 +32,16 @@ pub enum TarError {
         what: String,
     },
     /// A bound that keeps hostile input from using up memory.
-    #[error("refused: at byte {offset} of the tar, {what}")]
+    #[error("refused: at byte {offset} of the tar, {refusal}")]
     OverLimit {
         /// Where in the tar the entry starts.
         offset: u64,
         /// Which bound, and by what.
-        what: String,
+        refusal: Refusal,
     },
+    /// A sparse file whose map does not end.
+    #[error("refused: at byte {0} of the tar, a sparse file with an endless map")]
+    EndlessMap(u64),
     /// Reading failed.
     #[error("{0}")]
     Read(#[source] io::Error),
@@ -98,12 +99,13 @@ pub struct TarWalker<R> {
     /// Content of the current entry that nobody has read yet, and its padding.
     unread: u64,
     padding: u64,
+    bounds: Bounds,
 }
 
 impl<R: Forward> TarWalker<R> {
     /// Starts at the first header.
-    pub fn new(input: R) -> TarWalker<R> {
-        TarWalker { input, position: 0, unread: 0, padding: 0 }
+    pub fn new(input: R, bounds: &Bounds) -> TarWalker<R> {
+        TarWalker { input, position: 0, unread: 0, padding: 0, bounds: bounds.clone() }
     }
 
     /// The next entry, or `None` at the tar's end. Content of the entry before is skipped.
@@ -160,13 +162,7 @@ impl<R: Forward> TarWalker<R> {
         let path = named.unwrap_or_else(|| header.path_bytes().into_owned());
         let link =
             extensions.link.or_else(|| header.link_name_bytes().map(|b| b.into_owned())).unwrap_or_default();
-        if path.len() > MAX_PATH || link.len() > MAX_PATH {
-            return Err(over_limit(start, format!("a path of over {MAX_PATH} bytes")));
-        }
-        let depth = |name: &[u8]| name.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).count();
-        if depth(&path) > MAX_DEPTH {
-            return Err(over_limit(start, format!("a path of over {MAX_DEPTH} directories")));
-        }
+        self.check_names(start, &path, &link)?;
         let kind = match header.entry_type() {
             // Before POSIX, a directory was a file whose name ends in a slash.
             EntryType::Regular if header.as_bytes()[156] == 0 && path.ends_with(b"/") => Kind::Dir,
@@ -195,6 +191,18 @@ impl<R: Forward> TarWalker<R> {
         }
         let size = if kind == Kind::File { size } else { 0 };
         Ok(TarEntry { path, kind, size, link, offset: self.position, stored })
+    }
+
+    fn check_names(&self, start: u64, path: &[u8], link: &[u8]) -> Result<(), TarError> {
+        let (longest, deepest) = (self.bounds.path, self.bounds.depth);
+        if path.len().max(link.len()) as u64 > longest {
+            return Err(over_limit(start, "path", format!("a path of over {longest} bytes")));
+        }
+        let depth = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).count();
+        if depth as u64 > deepest {
+            return Err(over_limit(start, "depth", format!("a path of over {deepest} directories")));
+        }
+        Ok(())
     }
 
     fn finish_entry(&mut self) -> Result<(), TarError> {
@@ -240,15 +248,13 @@ impl<R: Forward> TarWalker<R> {
     }
 
     fn read_metadata(&mut self, start: u64, claimed: u64) -> Result<Vec<u8>, TarError> {
-        if claimed > MAX_METADATA {
-            return Err(over_limit(
-                start,
-                format!("an extension header of {claimed} bytes (at most {MAX_METADATA})"),
-            ));
+        if claimed > self.bounds.header {
+            let what = format!("an extension header of {claimed} bytes (at most {})", self.bounds.header);
+            return Err(over_limit(start, "header", what));
         }
         self.unread = claimed;
         self.padding = claimed.wrapping_neg() % BLOCK;
-        let mut content = Vec::with_capacity(claimed as usize);
+        let mut content = Vec::new();
         self.content().read_to_end(&mut content).map_err(|error| self.read_error(error))?;
         Ok(content)
     }
@@ -267,7 +273,7 @@ impl<R: Forward> TarWalker<R> {
             map.as_mut_bytes().copy_from_slice(block.as_bytes());
             extended = map.is_extended();
         }
-        Err(over_limit(start, "a sparse file with an endless map".into()))
+        Err(TarError::EndlessMap(start))
     }
 
     fn read_error(&self, error: io::Error) -> TarError {
@@ -360,6 +366,6 @@ fn malformed(offset: u64, what: impl Into<String>) -> TarError {
     TarError::Malformed { offset, what: what.into() }
 }
 
-fn over_limit(offset: u64, what: String) -> TarError {
-    TarError::OverLimit { offset, what }
+fn over_limit(offset: u64, bound: &'static str, what: String) -> TarError {
+    TarError::OverLimit { offset, refusal: Refusal::new(bound, what) }
 }

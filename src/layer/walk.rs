@@ -1,13 +1,17 @@
 //! From a layer blob to its census, in one pass and in bounded memory.
 
 use std::io::{self, BufReader, Read};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
+use super::bounds::{Budget, Packed, Refusal, Unpacked};
 use super::compression::Compression;
 use super::input::{Forward, Meter, Stream, Window};
 use super::tar::{Kind, TarEntry, TarError, TarWalker};
-use crate::image::census::MAX_NODES;
 use crate::image::{Bytes, Census, DiffId, Digest, Entry, LayerPath};
+
+/// How much of a blob is read at once.
+const CHUNK: usize = 128 * 1024;
 
 /// A layer that could not be read. Whoever knows which layer of which image it was says so.
 #[derive(Debug, thiserror::Error)]
@@ -29,52 +33,20 @@ pub enum LayerError {
     /// The files claim more bytes than can be counted.
     #[error("refused: its files claim over {} bytes", Bytes::MAX.grouped())]
     TooLarge,
-    /// The image as a whole is over a bound that keeps memory small.
-    #[error("refused: the image has {0}")]
-    OverBudget(&'static str),
+    /// The layer, or the image as a whole, is over a bound.
+    #[error("refused: {0}")]
+    Refused(#[from] Refusal),
     /// Reading failed.
     #[error("{0}")]
-    Read(#[from] io::Error),
+    Read(#[source] io::Error),
 }
 
-/// What one image may cost in memory. Shared by all layers of the image, over all threads.
-#[derive(Debug)]
-pub struct Budget {
-    entries: AtomicU64,
-    path_bytes: AtomicU64,
-}
-
-impl Default for Budget {
-    /// Five million entries, 512 MiB of paths: many times the largest images known, and a bound.
-    fn default() -> Budget {
-        Budget { entries: AtomicU64::new(MAX_NODES), path_bytes: AtomicU64::new(512 << 20) }
-    }
-}
-
-impl Budget {
-    /// Whether layers of so many [`Census::nodes`] may be put together: one that is used twice counts
-    /// twice.
-    ///
-    /// # Errors
-    /// [`LayerError::OverBudget`].
-    pub fn allow(&self, nodes: u64) -> Result<(), LayerError> {
-        if nodes > MAX_NODES {
-            return Err(LayerError::OverBudget("over 5,000,000 files and directories"));
+impl From<io::Error> for LayerError {
+    fn from(error: io::Error) -> LayerError {
+        match Refusal::of(&error) {
+            Some(refusal) => LayerError::Refused(refusal.clone()),
+            None => LayerError::Read(error),
         }
-        Ok(())
-    }
-
-    fn spend(&self, entry: &TarEntry) -> Result<(), LayerError> {
-        let take = |pot: &AtomicU64, amount| {
-            pot.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount)).is_ok()
-        };
-        if !take(&self.entries, 1) {
-            return Err(LayerError::OverBudget("over 5,000,000 files and directories"));
-        }
-        if !take(&self.path_bytes, (entry.path.len() + entry.link.len()) as u64) {
-            return Err(LayerError::OverBudget("over 512 MiB of path names"));
-        }
-        Ok(())
     }
 }
 
@@ -82,7 +54,7 @@ impl Budget {
 #[derive(Debug, Clone)]
 pub struct WalkedLayer {
     /// The layer's files.
-    pub census: Census,
+    pub census: Arc<Census>,
     /// `layer.size` of the accounting.
     pub size: Bytes,
     /// How the blob is packed.
@@ -95,8 +67,8 @@ pub struct WalkedLayer {
     pub digest: Option<Digest>,
 }
 
-/// Walks a layer blob in a file. A plain tar's content is seeked over, and so neither read nor
-/// hashed, unless `verify` asks for it.
+/// Walks a layer blob in a file. A plain tar's content is seeked over. Nothing is hashed, unless
+/// `verify` asks for it.
 ///
 /// # Errors
 /// [`LayerError`].
@@ -108,12 +80,12 @@ pub fn walk_window(
 ) -> Result<WalkedLayer, LayerError> {
     let plain = Compression::sniff(window.peek()?) == Some(Compression::None);
     if !plain || verify {
-        return walk_stream(window, budget);
+        return walk(window, budget, verify);
     }
     let (census, _) = take_census(window, budget)?;
     let size = census.size().ok_or(LayerError::TooLarge)?;
     Ok(WalkedLayer {
-        census,
+        census: census.into(),
         size,
         compression: Compression::None,
         stored: Bytes(length),
@@ -126,20 +98,26 @@ pub fn walk_window(
 ///
 /// # Errors
 /// [`LayerError`].
-pub fn walk_stream(mut input: impl Read + Send, budget: &Budget) -> Result<WalkedLayer, LayerError> {
+pub fn walk_stream(input: impl Read + Send, budget: &Budget) -> Result<WalkedLayer, LayerError> {
+    walk(input, budget, true)
+}
+
+fn walk(mut input: impl Read + Send, budget: &Budget, hashed: bool) -> Result<WalkedLayer, LayerError> {
     let mut head = Vec::new();
     input.by_ref().take(512).read_to_end(&mut head)?;
     let compression = Compression::sniff(&head).ok_or(LayerError::UnknownFormat)?;
-    let mut blob = BufReader::with_capacity(64 * 1024, Meter::new(head.as_slice().chain(input), true));
+    let count = AtomicU64::new(0);
+    let blob = Packed::new(head.as_slice().chain(input), budget, &count);
+    let mut blob = BufReader::with_capacity(CHUNK, Meter::new(blob, hashed));
     let packed = compression != Compression::None;
 
     let (census, tar_hash) = {
         let unpacked = compression.reader(&mut blob).map_err(|error| blame(compression, error))?;
         // A plain tar is hashed once: its digest is its diff ID.
-        let tar = Stream(Meter::new(unpacked, packed));
+        let tar = Stream(Meter::new(Unpacked::new(unpacked, budget, &count), hashed && packed));
         let (census, mut rest) =
             take_census(tar, budget).map_err(|error| blame_decoder(compression, error))?;
-        // What follows the tar's end belongs to the hash.
+        // What follows the tar's end belongs to the hash, and to the decoder's own check.
         io::copy(&mut rest, &mut io::sink()).map_err(|error| blame(compression, error))?;
         (census, rest.0.finish().1)
     };
@@ -148,7 +126,7 @@ pub fn walk_stream(mut input: impl Read + Send, budget: &Budget) -> Result<Walke
 
     let size = census.size().ok_or(LayerError::TooLarge)?;
     Ok(WalkedLayer {
-        census,
+        census: census.into(),
         size,
         compression,
         stored: Bytes(stored),
@@ -158,7 +136,7 @@ pub fn walk_stream(mut input: impl Read + Send, budget: &Budget) -> Result<Walke
 }
 
 fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, R), LayerError> {
-    let mut walker = TarWalker::new(input);
+    let mut walker = TarWalker::new(input, &budget.bounds);
     let mut entries = Vec::new();
     while let Some(entry) = walker.next_entry()? {
         budget.spend(&entry)?;
@@ -197,6 +175,7 @@ fn census_entry(entry: &TarEntry) -> Option<Entry> {
 
 fn blame(compression: Compression, source: io::Error) -> LayerError {
     match compression {
+        _ if Refusal::of(&source).is_some() => source.into(),
         Compression::None => LayerError::Read(source),
         Compression::Gzip => LayerError::Corrupt { format: "gzip", source },
         Compression::Zstd => LayerError::Corrupt { format: "zstd", source },

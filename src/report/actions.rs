@@ -14,8 +14,10 @@ const MAX_ANNOTATIONS: usize = 10;
 /// The action's outputs, but for `comment-url`, which is known last. Sizes are in bytes and sum over
 /// all images; what is not known is empty.
 pub fn outputs(report: &Report, report_path: &str) -> Vec<(&'static str, String)> {
-    let head = sum_known(report.images.iter().map(ImageReport::head_size));
-    let base = sum_known(report.images.iter().map(ImageReport::base_size));
+    // A platform that is no longer there is said in words; both sums are of the same images.
+    let images = || report.images.iter().filter(|image| image.head.is_some());
+    let head = sum_known(images().map(ImageReport::head_size));
+    let base = sum_known(images().map(ImageReport::base_size));
     let delta = head.zip(base).map(|(head, base)| (head - base, base));
     let bytes = |bytes: Option<Bytes>| bytes.map_or_else(String::new, |bytes| bytes.0.to_string());
     vec![

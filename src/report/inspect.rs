@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use super::escape::{code, log, short};
 use super::table::{self, Align, Column};
 use super::words::{counted, exact};
-use crate::image::{Bytes, Layer, LayerPath, Snapshot};
+use crate::image::census::PathRef;
+use crate::image::{Bytes, Layer, Snapshot};
 use crate::layer::{Applied, apply};
 
 /// How many paths are listed.
@@ -52,7 +53,7 @@ impl Style {
         }
     }
 
-    fn path(&self, path: &LayerPath) -> String {
+    fn path(&self, path: PathRef<'_>) -> String {
         self.hostile(&format!("/{path}"))
     }
 }
@@ -72,7 +73,7 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
     let Some(applied) = applied(snapshot) else { return Ok(()) };
     let columns = [("Bytes", Align::Right), ("Layer", Align::Right), ("Largest files", Align::Left)];
     let rows = largest(&applied.existing, |file| file.size)
-        .map(|file| [file.size.grouped(), (file.layer + 1).to_string(), style.path(&file.path)]);
+        .map(|file| [file.size.grouped(), (file.layer + 1).to_string(), style.path(file.path)]);
     writeln!(out, "\n{}", style.table(columns, rows.collect()))?;
     if applied.wasted == Bytes(0) {
         return Ok(());
@@ -84,7 +85,7 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
     ];
     let rows = largest(&applied.waste, |file| file.size).map(|file| {
         let layers = format!("stored by {}, hidden by {}", file.stored_by + 1, file.hidden_by + 1);
-        [file.size.grouped(), layers, style.path(&file.path)]
+        [file.size.grouped(), layers, style.path(file.path)]
     });
     writeln!(out, "\n{}", style.table(columns, rows.collect()))
 }
@@ -117,9 +118,9 @@ fn layer_row(index: usize, layer: &Layer, style: &Style) -> [String; 5] {
 }
 
 /// The image's file system, where all censuses are at hand.
-fn applied(snapshot: &Snapshot) -> Option<Applied> {
+fn applied(snapshot: &Snapshot) -> Option<Applied<'_>> {
     let censuses: Vec<_> =
-        snapshot.layers.iter().map(|layer| layer.census.as_ref()).collect::<Option<_>>()?;
+        snapshot.layers.iter().map(|layer| layer.census.as_deref()).collect::<Option<_>>()?;
     (!censuses.is_empty()).then(|| apply(censuses))
 }
 

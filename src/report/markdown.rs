@@ -37,15 +37,21 @@ pub fn write(report: &Report, budget: usize, out: &mut impl Write) -> io::Result
     out.write_all(render(report, budget).as_bytes())
 }
 
-/// Writes what differs between two images, without a verdict.
+/// Writes what differs between two images, without a verdict; `named` by its platform where there are
+/// several.
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_difference(image: &ImageReport, out: &mut impl Write) -> io::Result<()> {
+pub fn write_difference(image: &ImageReport, named: bool, out: &mut impl Write) -> io::Result<()> {
     let columns =
         [("", Align::Left), ("Base", Align::Right), ("Head", Align::Right), ("Delta", Align::Right)];
     let base = image.base.as_ref().map_or("", |base| base.name.as_str());
-    writeln!(out, "### {} \u{2192} {}\n", code(base), code(&image.name))?;
+    let platform = image
+        .platform
+        .as_deref()
+        .filter(|_| named)
+        .map_or_else(String::new, |platform| format!(" {}", code(platform)));
+    writeln!(out, "### {} \u{2192} {}{platform}\n", code(base), code(&image.name))?;
     let rows = words::figures(image).into_iter().map(|figure| {
         let delta = [figure.delta, figure.share].concat();
         [figure.name.to_owned(), figure.base, figure.head, plain(&delta)]
@@ -132,7 +138,10 @@ fn image_table(images: &[&ImageReport], rows: usize) -> String {
             code(&image.name),
             image.platform.as_deref().map_or_else(|| "unknown".into(), code),
             if image.base.is_none() { "none".into() } else { unbroken(&words::amount(image.base_size())) },
-            unbroken(&words::amount(image.head_size())),
+            match &image.head {
+                Some(_) => unbroken(&words::amount(image.head_size())),
+                None => words::GONE.into(),
+            },
             delta.map_or_else(|| "\u{2013}".into(), |delta| unbroken(&delta)),
             plain(&words::size_limits(image)),
             format!("{} {}", words::icon(image.verdict), image.verdict.as_str()),

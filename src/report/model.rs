@@ -47,8 +47,8 @@ pub struct ImageReport {
     pub limits: BTreeMap<String, String>,
     /// The baseline. Null where none was found: not 0, and no growth of 100%.
     pub base: Option<Base>,
-    /// The image as it is now.
-    pub head: Head,
+    /// The image as it is now. Null where the baseline has a platform that is not there any more.
+    pub head: Option<Head>,
     /// The differences, head minus base.
     pub delta: Option<Deltas>,
     /// The aligned layers, in head order. Without a baseline, empty.
@@ -74,6 +74,19 @@ pub struct Base {
     pub exact: bool,
     /// Why this baseline, in words.
     pub how: String,
+}
+
+impl Base {
+    fn of(baseline: &Baseline) -> Base {
+        Base {
+            name: baseline.snapshot.image.name.clone(),
+            totals: baseline.snapshot.totals,
+            commit: baseline.snapshot.commit.clone(),
+            distance: baseline.distance,
+            exact: baseline.exact,
+            how: baseline.how.clone(),
+        }
+    }
 }
 
 /// The image as it is now.
@@ -163,15 +176,8 @@ impl ImageReport {
             metric: Metric::default(),
             measured: head.measured,
             limits: BTreeMap::new(),
-            base: baseline.map(|baseline| Base {
-                name: baseline.snapshot.image.name.clone(),
-                totals: baseline.snapshot.totals,
-                commit: baseline.snapshot.commit.clone(),
-                distance: baseline.distance,
-                exact: baseline.exact,
-                how: baseline.how.clone(),
-            }),
-            head: Head { totals: head.totals },
+            base: baseline.map(Base::of),
+            head: Some(Head { totals: head.totals }),
             delta,
             causes: causes(&layers),
             layers,
@@ -179,9 +185,25 @@ impl ImageReport {
         }
     }
 
+    /// Describes an image that there is nothing to compare with.
+    pub fn added(head: &Snapshot) -> ImageReport {
+        ImageReport::describe(head, None, None, Vec::new())
+    }
+
+    /// Describes what a baseline has and this change has not: an image of another platform.
+    pub fn removed(base: &Baseline) -> ImageReport {
+        let described = ImageReport::describe(&base.snapshot, Some(base), None, Vec::new());
+        ImageReport { head: None, ..described }
+    }
+
+    /// The image's accounting, where it is still there.
+    pub fn head_totals(&self) -> Option<&Totals> {
+        self.head.as_ref().map(|head| &head.totals)
+    }
+
     /// The amount that the size limits judge, now.
     pub fn head_size(&self) -> Option<Bytes> {
-        self.metric.of(&self.head.totals)
+        self.metric.of(self.head_totals()?)
     }
 
     /// The amount that the size limits judge, in the baseline.

@@ -33,15 +33,22 @@ pub fn write_check(report: &Report, width: usize, out: &mut impl Write) -> io::R
     Ok(())
 }
 
-/// Writes what differs between two images.
+/// Writes what differs between two images; `named` by its platform where there are several.
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_difference(image: &ImageReport, width: usize, out: &mut impl Write) -> io::Result<()> {
+pub fn write_difference(
+    image: &ImageReport,
+    named: bool,
+    width: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let platform = image.platform.as_deref().filter(|_| named);
+    let platform = platform.map_or_else(String::new, |platform| format!(" ({})", log(platform)));
     let base = image.base.as_ref().map_or("nothing", |base| base.name.as_str());
     writeln!(
         out,
-        "{} {} \u{2192} {}",
+        "{} {} \u{2192} {}{platform}",
         paint(Style::new().bold(), "Difference"),
         log(base),
         log(&image.name)
@@ -65,7 +72,7 @@ fn paint(style: Style, text: &str) -> String {
 
 fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{}\n", figures(image))?;
-    if image.base.is_some() {
+    if image.delta.is_some() {
         writeln!(out, "  Layers: {}", words::layer_counts(image))?;
         let rows: Vec<[String; 5]> = image
             .layers

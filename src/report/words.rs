@@ -53,6 +53,10 @@ pub fn headline(image: &ImageReport) -> String {
 }
 
 fn calm_headline(image: &ImageReport) -> String {
+    if image.head.is_none() {
+        let platform = image.platform.as_deref().unwrap_or("its platform");
+        return format!("is no longer there for {platform}");
+    }
     let moved = movement(image);
     if image.base.is_none() {
         return format!("{moved}; no baseline to compare with");
@@ -66,9 +70,15 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
     match finding.rule.as_str() {
         "max-increase" | "warn-increase" => format!("{}, over the +{limit} limit", movement(image)),
         "max-size" => format!("is {}, over the limit of {limit}", amount(image.head_size())),
-        "max-layers" => format!("has {} layers, over the limit of {limit}", image.head.totals.layers),
+        "max-layers" => {
+            let layers = image.head_totals().map(|totals| totals.layers);
+            format!("has {} layers, over the limit of {limit}", counted(layers))
+        }
         "max-layer-size" => format!("has a layer over the limit of {limit}"),
-        "max-wasted" => format!("wastes {}, over the limit of {limit}", amount(image.head.totals.wasted)),
+        "max-wasted" => {
+            let wasted = image.head_totals().and_then(|totals| totals.wasted);
+            format!("wastes {}, over the limit of {limit}", amount(wasted))
+        }
         "baseline" => format!("is {}; no baseline was found", amount(image.head_size())),
         _ => format!("{}: {}", movement(image), finding.message),
     }
@@ -89,14 +99,18 @@ fn movement(image: &ImageReport) -> String {
 /// The sentence over a report of several images.
 pub fn headline_of_many(report: &Report) -> String {
     let count = |verdict| report.images.iter().filter(|image| image.verdict == verdict).count();
-    let all = report.images.len();
-    match report.verdict {
+    let all = report.images.iter().filter(|image| image.head.is_some()).count();
+    let sentence = match report.verdict {
         Verdict::Fail => format!("{} of {all} images fail", count(Verdict::Fail)),
         Verdict::Warn => format!("{all} images pass, {} with a warning", count(Verdict::Warn)),
         Verdict::Accepted => {
             format!("{} of {all} images over a limit and accepted", count(Verdict::Accepted))
         }
         Verdict::Pass => format!("{all} images within their limits"),
+    };
+    match report.images.len() - all {
+        0 => sentence,
+        gone => format!("{sentence}, {gone} no longer there"),
     }
 }
 
@@ -196,6 +210,9 @@ pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
     images
 }
 
+/// What stands for the size of an image that is no longer there.
+pub const GONE: &str = "gone";
+
 /// One figure of the accounting on both sides, to the byte.
 pub struct Figure {
     /// What is counted.
@@ -212,25 +229,25 @@ pub struct Figure {
 
 /// The accounting of both sides.
 pub fn figures(image: &ImageReport) -> Vec<Figure> {
-    let (base, head) = (image.base.as_ref().map(|base| &base.totals), &image.head.totals);
+    let (base, head) = (image.base.as_ref().map(|base| &base.totals), image.head_totals());
     let bytes = |name, of: fn(&Totals) -> Option<Bytes>| {
         let exact = |totals: &Totals| exact(of(totals));
-        let delta = base.and_then(of).zip(of(head)).map(|(base, head)| (head - base, base));
+        let delta = base.and_then(of).zip(head.and_then(of)).map(|(base, head)| (head - base, base));
         let share = delta.and_then(|(delta, base)| delta.percent_of(base).filter(|_| delta != Delta(0)));
         Figure {
             name,
             base: base.map_or_else(String::new, exact),
-            head: exact(head),
+            head: head.map_or_else(|| GONE.into(), exact),
             delta: delta.map_or_else(String::new, |(delta, _)| delta.grouped()),
             share: share.map_or_else(String::new, |share| format!(" ({share})")),
         }
     };
     let count = |name, of: fn(&Totals) -> Option<u64>| {
         let shown = |totals: &Totals| counted(of(totals));
-        let delta = base.and_then(of).zip(of(head)).map(|(base, head)| head as i64 - base as i64);
+        let delta = base.and_then(of).zip(head.and_then(of)).map(|(base, head)| head as i64 - base as i64);
         let (base, delta) =
             (base.map_or_else(String::new, shown), delta.map_or_else(String::new, signed_count));
-        Figure { name, base, head: shown(head), delta, share: String::new() }
+        Figure { name, base, head: head.map_or_else(|| GONE.into(), shown), delta, share: String::new() }
     };
     vec![
         bytes("unpacked bytes", |totals| Some(totals.unpacked)),

@@ -1,198 +1,364 @@
-//! Images of a local container engine, read over its API (Docker Engine API: `GET /images/NAME/json`,
-//! `GET /images/NAME/get`). The engine's own sizes are not used.
+//! Images of a container engine, read over its API (Docker Engine API: `GET /images/NAME/json`,
+//! `/history`, `/get`). The engine's own sizes are not used.
+//!
+//! An export costs an engine far more than reading it costs layergate, so none is asked for where
+//! all layers are known; and it is read no further than to the last layer that is not.
 
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use bollard::Docker;
 use bollard::errors::Error as EngineError;
+use bollard::models::{ImageHistoryResponseItem as Step, ImageInspect};
 use futures_util::StreamExt;
-use serde::Deserialize;
 use tokio::sync::mpsc;
 
-use super::layout::{self, Choice};
-use super::parts::Parts;
-use super::{NamedImage, SourceError, excerpt};
+use super::engine::Endpoint;
+use super::layout;
+use super::parts::{Awaited, Everything, Parts, Streamed};
+use super::{NamedImage, Options, Platforms, SourceError, excerpt};
+use crate::image::oci::{HistoryEntry, ImageConfig, Manifest, RootFs};
 use crate::image::snapshot::SourceInfo;
-use crate::image::{Platform, Snapshot};
-use crate::layer::Budget;
+use crate::image::{DiffId, Digest, Platform, Snapshot};
 
-/// Seconds that the engine may take to begin or go on with an answer. Exporting a large image can
-/// keep an engine silent for a while.
-const TIMEOUT_SECONDS: u64 = 300;
+/// An engine that answers.
+struct Engine {
+    docker: Docker,
+    endpoint: Endpoint,
+    source: SourceInfo,
+    platform: Option<Platform>,
+}
+
+/// What an engine says of an image before it is exported.
+struct Described {
+    /// What the engine calls the image: a hash, and so of one content for ever.
+    id: Digest,
+    platform: Option<Platform>,
+    diff_ids: Vec<DiffId>,
+    /// Whether `id` is that of a manifest or an index, and not that of a config: the engine keeps
+    /// images as distributed (Docker's containerd image store).
+    distributed: bool,
+}
 
 /// Measures an image that an engine holds.
 ///
 /// # Errors
 /// [`SourceError`] where no engine answers, the image is not there or cannot be read.
-pub async fn measure(named: &NamedImage, name: &str, choice: &Choice) -> Result<Snapshot, SourceError> {
-    let address = engine_address()?;
-    let docker = connect(&address).await?;
-    let version = docker.version().await.map_err(|error| unreachable(&address, &error))?;
-    let inspected = docker.inspect_image(name).await.map_err(|error| match error {
-        EngineError::DockerResponseServerError { status_code: 404, .. } => {
-            SourceError::NoSuchLocalImage { address: address.clone(), name: excerpt(name) }
-        }
-        other => engine_error(&address, format!("describe the image `{}`", excerpt(name)), &other),
-    })?;
+pub async fn measure(
+    named: &NamedImage,
+    name: &str,
+    options: &Arc<Options>,
+) -> Result<Vec<Snapshot>, SourceError> {
+    let engine = Engine::connect(options.engine.as_deref()).await?;
+    let inspected = engine.inspect(name).await?;
     // By ID, so that an image that is tagged anew meanwhile cannot be mixed with the old one.
-    let id = inspected.id.unwrap_or_else(|| name.to_owned());
-    let parts = export(&docker, &address, &id).await?;
-    let engine = format!("docker {}", version.version.as_deref().map_or_else(|| "unknown".into(), excerpt));
-    let source = SourceInfo { transport: "docker-daemon".into(), engine: Some(engine) };
-    let field = |field: &Option<String>| field.clone().unwrap_or_default();
-    let own = Platform::from_fields(&field(&version.os), &field(&version.arch), None);
-    let choice = Choice { default_platform: own, ..choice.clone() };
-    layout::measure(&parts, named, None, source, &choice, &Budget::default())
+    let id = inspected.id.clone().unwrap_or_else(|| name.to_owned());
+    let described = Described::of(inspected);
+    if let Some(described) = &described
+        && let Some(snapshot) = engine.without_export(named, &id, described, options).await?
+    {
+        return Ok(vec![snapshot]);
+    }
+    let asked = described.as_ref().and_then(|described| engine.asked(described, options));
+    let awaited = described.filter(|_| asked.is_some()).and_then(|described| Unknown::of(described, options));
+    let snapshots = engine.export(named, &id, awaited, options).await?;
+    if let (Some(asked), [snapshot]) = (asked, snapshots.as_slice()) {
+        options.known.keep_image(&asked, snapshot);
+    }
+    Ok(snapshots)
 }
 
-/// Reads the engine's export as it arrives: one task fetches, one thread walks.
-async fn export(docker: &Docker, address: &str, id: &str) -> Result<Parts, SourceError> {
-    let (sender, receiver) = mpsc::channel(16);
-    let origin = PathBuf::from(format!("the export of {}", excerpt(id)));
-    let walking = tokio::task::spawn_blocking(move || {
-        let input = ChannelReader { receiver, chunk: Vec::new(), at: 0 };
-        Parts::stream(input, &origin, &Budget::default())
-    });
-    let mut stream = Box::pin(docker.export_image(id));
-    let mut failure = None;
-    while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| {
-            let message = error.to_string();
-            failure = Some(engine_error(address, format!("export the image {}", excerpt(id)), &error));
-            io::Error::other(message)
+impl Engine {
+    async fn connect(named: Option<&str>) -> Result<Engine, SourceError> {
+        let endpoint = Endpoint::find(named)?;
+        let docker = endpoint.connect().await?;
+        let version = docker.version().await.map_err(|error| endpoint.unreachable(&error))?;
+        let component =
+            |part: &str| version.components.iter().flatten().any(|component| component.name.contains(part));
+        let kind = if component("Podman") { "podman" } else { "docker" };
+        let number = version.version.as_deref().map_or_else(|| "unknown".into(), excerpt);
+        let source =
+            SourceInfo { transport: "docker-daemon".into(), engine: Some(format!("{kind} {number}")) };
+        let field = |field: &Option<String>| field.clone().unwrap_or_default();
+        let platform = Platform::from_fields(&field(&version.os), &field(&version.arch), None);
+        Ok(Engine { docker, endpoint, source, platform })
+    }
+
+    async fn inspect(&self, name: &str) -> Result<ImageInspect, SourceError> {
+        self.docker.inspect_image(name).await.map_err(|error| match error {
+            EngineError::DockerResponseServerError { status_code: 404, .. } => {
+                SourceError::NoSuchLocalImage { address: self.endpoint.address.clone(), name: excerpt(name) }
+            }
+            other => self.error(format!("describe the image `{}`", excerpt(name)), &other),
+        })
+    }
+
+    /// The image, where all of it is known: from an earlier run, or layer by layer.
+    async fn without_export(
+        &self,
+        named: &NamedImage,
+        id: &str,
+        described: &Described,
+        options: &Arc<Options>,
+    ) -> Result<Option<Snapshot>, SourceError> {
+        let Some(asked) = self.asked(described, options) else { return Ok(None) };
+        if let Some(mut snapshot) = options.known.image(&asked) {
+            snapshot.image.name = named.display_name();
+            snapshot.image.reference.clone_from(&named.text);
+            snapshot.source = self.source.clone();
+            return Ok(Some(snapshot));
+        }
+        // Which blobs an image is distributed as, only an export says.
+        let known = |id: &DiffId| options.known.layer(id).is_some();
+        if described.distributed || !described.diff_ids.iter().all(known) {
+            return Ok(None);
+        }
+        let history = self.docker.image_history(id).await;
+        let history =
+            history.map_err(|error| self.error(format!("tell the history of {}", excerpt(id)), &error))?;
+        let Some(history) = with_layers(&history, described.diff_ids.len()) else { return Ok(None) };
+        let config = ImageConfig {
+            architecture: described.platform.as_ref().map(|p| p.architecture.clone()).unwrap_or_default(),
+            os: described.platform.as_ref().map(|p| p.os.clone()).unwrap_or_default(),
+            variant: described.platform.as_ref().and_then(|p| p.variant.clone()),
+            rootfs: RootFs { diff_ids: described.diff_ids.clone() },
+            history,
+        };
+        let budget = options.budget();
+        let snapshot = layout::of_known(named, &self.source, described.id.clone(), config, options, &budget)?;
+        options.known.keep_image(&asked, &snapshot);
+        Ok(Some(snapshot))
+    }
+
+    /// What one image of the engine is remembered by, where the options ask for that one.
+    fn asked(&self, described: &Described, options: &Options) -> Option<String> {
+        let usual = || self.platform.clone().unwrap_or_else(Platform::of_this_machine);
+        let wanted = match &options.platform {
+            Platforms::All => return None,
+            Platforms::One(platform) => platform.clone(),
+            Platforms::Usual if !described.distributed => described.platform.clone()?,
+            Platforms::Usual => usual(),
+        };
+        // An image of the classic store has one platform; that it is another is told after the export.
+        let fits = described.platform.as_ref().is_some_and(|own| own.satisfies(&wanted));
+        let kind = if described.distributed { "manifest" } else { "config" };
+        let version = env!("CARGO_PKG_VERSION");
+        (fits || described.distributed).then(|| format!("{version} {kind} {} {wanted}", described.id))
+    }
+
+    /// Reads the engine's export as it arrives: one task fetches, one thread walks.
+    async fn export(
+        &self,
+        named: &NamedImage,
+        id: &str,
+        awaited: Option<Unknown>,
+        options: &Arc<Options>,
+    ) -> Result<Vec<Snapshot>, SourceError> {
+        let (sender, receiver) = mpsc::channel(16);
+        let origin = PathBuf::from(format!("the export of {}", excerpt(id)));
+        let (named, options, source) = (named.clone(), options.clone(), self.source.clone());
+        let usual = self.platform.clone();
+        let walking = tokio::task::spawn_blocking(move || {
+            let input = ChannelReader { receiver, chunk: bytes::Bytes::new() };
+            let budget = options.budget();
+            let parts = match awaited {
+                Some(mut awaited) => Parts::stream(input, &origin, &budget, &mut awaited)?,
+                None => Parts::stream(input, &origin, &budget, &mut Everything)?,
+            };
+            layout::measure(&parts, &named, None, &source, usual, &options, &budget)
         });
-        let last = chunk.is_err();
-        if sender.send(chunk.map(|bytes| bytes.to_vec())).await.is_err() || last {
-            break;
+        let mut stream = Box::pin(self.docker.export_image(id));
+        let mut failure = None;
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|error| {
+                let message = error.to_string();
+                failure = Some(self.error(format!("export the image {}", excerpt(id)), &error));
+                io::Error::other(message)
+            });
+            let last = chunk.is_err();
+            // Whoever reads has seen enough, or can read no more of it, and will say so.
+            if sender.send(chunk).await.is_err() || last {
+                break;
+            }
+        }
+        drop((sender, stream));
+        let walked = walking.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+        match failure {
+            Some(failure) => Err(failure),
+            None => walked,
         }
     }
-    drop(sender);
-    let walked = walking.await.map_err(|error| SourceError::Engine {
-        address: address.into(),
-        operation: "be read".into(),
-        error: error.to_string(),
-    })?;
-    match failure {
-        Some(failure) => Err(failure),
-        None => walked,
+
+    fn error(&self, operation: String, error: &EngineError) -> SourceError {
+        let address = self.endpoint.address.clone();
+        SourceError::Engine { address, operation, error: excerpt(&error.to_string()) }
+    }
+}
+
+impl Described {
+    /// `None` where the engine leaves out what has to be relied on.
+    fn of(inspected: ImageInspect) -> Option<Described> {
+        let field = |field: &Option<String>| field.clone().unwrap_or_default();
+        let id = inspected.id?;
+        // Podman writes IDs without the algorithm in places.
+        let id = if id.contains(':') { id } else { format!("sha256:{id}") };
+        let diff_ids = inspected.root_fs?.layers?;
+        Some(Described {
+            id: Digest::parse(&id).ok()?,
+            platform: Platform::from_fields(
+                &field(&inspected.os),
+                &field(&inspected.architecture),
+                inspected.variant.as_deref(),
+            ),
+            diff_ids: diff_ids.iter().map(|id| DiffId::parse(id)).collect::<Result<_, _>>().ok()?,
+            distributed: inspected.descriptor.is_some(),
+        })
+    }
+}
+
+/// The steps of an engine's history, oldest first, with which of them made a layer. The engine does
+/// not say that; where size and instruction do not tell it beyond doubt, `None`.
+fn with_layers(history: &[Step], layers: usize) -> Option<Vec<HistoryEntry>> {
+    #[derive(PartialEq)]
+    enum Made {
+        Layer,
+        Nothing,
+        Unclear,
+    }
+    let made = |step: &Step| match step.created_by.split_once(' ') {
+        _ if step.size > 0 => Made::Layer,
+        // BuildKit makes a layer of each of these, even if it is empty.
+        Some(("RUN" | "COPY" | "ADD", rest)) if rest.ends_with("# buildkit") => Made::Layer,
+        Some((
+            "ENV" | "CMD" | "LABEL" | "ENTRYPOINT" | "EXPOSE" | "USER" | "ARG" | "STOPSIGNAL" | "HEALTHCHECK"
+            | "VOLUME" | "SHELL" | "ONBUILD" | "MAINTAINER",
+            _,
+        )) => Made::Nothing,
+        _ => Made::Unclear,
+    };
+    let made: Vec<Made> = history.iter().map(made).collect();
+    let count = |what: &Made| made.iter().filter(|made| *made == what).count();
+    let (sure, unclear) = (count(&Made::Layer), count(&Made::Unclear));
+    let unclear_are_layers = match layers.checked_sub(sure) {
+        Some(0) => false,
+        Some(left) if left == unclear => true,
+        _ => return None,
+    };
+    let entry = |(step, made): (&Step, &Made)| HistoryEntry {
+        created_by: Some(step.created_by.clone()),
+        empty_layer: *made == Made::Nothing || (*made == Made::Unclear && !unclear_are_layers),
+    };
+    Some(history.iter().zip(&made).rev().map(entry).collect())
+}
+
+/// The layers of an image that have to be waited for in its export.
+struct Unknown {
+    image: Described,
+    known: BTreeSet<DiffId>,
+    left: BTreeSet<DiffId>,
+    /// Where layers and documents were found.
+    layers: HashMap<DiffId, String>,
+    documents: HashMap<Digest, String>,
+    /// The config that the manifest names.
+    config: Option<Digest>,
+    enough: bool,
+}
+
+impl Unknown {
+    /// `None` where the whole export is needed: what `--platform` asks for may not be what the engine
+    /// has described.
+    fn of(image: Described, options: &Options) -> Option<Unknown> {
+        if image.distributed && options.platform != Platforms::Usual {
+            return None;
+        }
+        let (known, left) =
+            image.diff_ids.iter().cloned().partition(|diff_id| options.known.layer(diff_id).is_some());
+        let config = (!image.distributed).then(|| image.id.clone());
+        let (layers, documents) = (HashMap::new(), HashMap::new());
+        Some(Unknown { image, known, left, layers, documents, config, enough: false })
+    }
+
+    fn note_document(&mut self, name: &str, content: &[u8]) {
+        let digest = Digest::of(content);
+        if self.image.distributed && digest == self.image.id {
+            // An index has several images in it, and which is meant is told when all have been seen.
+            self.config =
+                serde_json::from_slice(content).ok().map(|manifest: Manifest| manifest.config.digest);
+        }
+        self.documents.insert(digest, name.to_owned());
+    }
+}
+
+impl Awaited for Unknown {
+    fn is_known(&self, name: &str) -> bool {
+        // Plain blobs are named by what is their diff ID too.
+        let hex = name.strip_prefix("blobs/sha256/");
+        let diff_id = hex.and_then(|hex| DiffId::parse(&format!("sha256:{hex}")).ok());
+        diff_id.is_some_and(|diff_id| self.known.contains(&diff_id))
+    }
+
+    fn is_enough(&mut self, name: &str, piece: &Streamed) -> bool {
+        match piece {
+            Streamed::Document(content) => self.note_document(name, content),
+            Streamed::Layer(layer) => {
+                if let Ok(layer) = layer.as_ref()
+                    && let Some(diff_id) = &layer.diff_id
+                {
+                    self.left.remove(diff_id);
+                    self.layers.insert(diff_id.clone(), name.to_owned());
+                }
+            }
+            Streamed::Link(_) => {}
+        }
+        let config = self.config.as_ref();
+        self.enough = self.left.is_empty() && config.is_some_and(|id| self.documents.contains_key(id));
+        self.enough
+    }
+
+    /// Writes the list of contents that comes last in an export.
+    fn complete(&self, pieces: &mut HashMap<String, Streamed>) {
+        if !self.enough {
+            return;
+        }
+        let document = |value: serde_json::Value| Streamed::Document(value.to_string().into_bytes());
+        pieces.retain(|name, _| name != "index.json" && name != "manifest.json");
+        if self.image.distributed {
+            let manifest = serde_json::json!({ "digest": self.image.id });
+            pieces.insert("index.json".into(), document(serde_json::json!({ "manifests": [manifest] })));
+            pieces.insert("manifest.json".into(), document(serde_json::json!([])));
+            return;
+        }
+        let name = |diff_id: &DiffId| format!("blobs/sha256/{}", diff_id.hex());
+        for (diff_id, place) in &self.layers {
+            if *place != name(diff_id) {
+                pieces.insert(name(diff_id), Streamed::Link(place.clone()));
+            }
+        }
+        let layers: Vec<String> = self.image.diff_ids.iter().map(name).collect();
+        let config = self.documents.get(&self.image.id);
+        let saved = serde_json::json!([{ "Config": config, "Layers": layers }]);
+        pieces.insert("manifest.json".into(), document(saved));
     }
 }
 
 /// The reading end of a channel of chunks.
 struct ChannelReader {
-    receiver: mpsc::Receiver<io::Result<Vec<u8>>>,
-    chunk: Vec<u8>,
-    at: usize,
+    receiver: mpsc::Receiver<io::Result<bytes::Bytes>>,
+    chunk: bytes::Bytes,
 }
 
 impl Read for ChannelReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.at == self.chunk.len() {
+        while self.chunk.is_empty() {
             match self.receiver.blocking_recv() {
-                Some(chunk) => (self.chunk, self.at) = (chunk?, 0),
+                Some(chunk) => self.chunk = chunk?,
                 None => return Ok(0),
             }
         }
-        let count = buffer.len().min(self.chunk.len() - self.at);
-        buffer[..count].copy_from_slice(&self.chunk[self.at..self.at + count]);
-        self.at += count;
+        let count = buffer.len().min(self.chunk.len());
+        buffer[..count].copy_from_slice(&self.chunk.split_to(count));
         Ok(count)
     }
-}
-
-async fn connect(address: &str) -> Result<Docker, SourceError> {
-    let version = bollard::API_DEFAULT_VERSION;
-    let docker = match address.split_once("://") {
-        Some(("unix" | "npipe", path)) => Docker::connect_with_local(path, TIMEOUT_SECONDS, version),
-        Some(("tcp" | "http", _)) if std::env::var_os("DOCKER_TLS_VERIFY").is_none_or(|v| v.is_empty()) => {
-            Docker::connect_with_http(address, TIMEOUT_SECONDS, version)
-        }
-        _ => Docker::connect_with_host(address),
-    };
-    let docker = docker.map_err(|error| unreachable(address, &error))?;
-    docker.negotiate_version().await.map_err(|error| unreachable(address, &error))
-}
-
-/// Where the engine is: `DOCKER_HOST`, the current docker context, then the usual sockets.
-fn engine_address() -> Result<String, SourceError> {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    if let Some(host) = set("DOCKER_HOST") {
-        return Ok(host);
-    }
-    if let Some(host) = context_host(set("DOCKER_CONTEXT"))? {
-        return Ok(host);
-    }
-    if cfg!(windows) {
-        return Ok("npipe:////./pipe/docker_engine".into());
-    }
-    let docker = PathBuf::from("/var/run/docker.sock");
-    let podman = [
-        set("XDG_RUNTIME_DIR").map(|dir| PathBuf::from(dir).join("podman/podman.sock")),
-        Some(PathBuf::from("/run/podman/podman.sock")),
-    ];
-    let candidates = std::iter::once(docker.clone()).chain(podman.into_iter().flatten());
-    let found = candidates.into_iter().find(|path| path.exists()).unwrap_or(docker);
-    Ok(format!("unix://{}", found.display()))
-}
-
-/// The endpoint of docker's current context, from the files that `docker context` writes
-/// (`config.json`, `contexts/meta/SHA256-OF-NAME/meta.json`).
-fn context_host(chosen: Option<String>) -> Result<Option<String>, SourceError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Config {
-        current_context: Option<String>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Meta {
-        endpoints: std::collections::HashMap<String, Endpoint>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Endpoint {
-        host: Option<String>,
-    }
-    let home = std::env::home_dir().unwrap_or_default();
-    let root = std::env::var_os("DOCKER_CONFIG").map_or_else(|| home.join(".docker"), PathBuf::from);
-    let read = |path: &Path| std::fs::read(path).ok();
-    let current =
-        || serde_json::from_slice::<Config>(&read(&root.join("config.json"))?).ok()?.current_context;
-    let name = match chosen.or_else(current) {
-        None => return Ok(None),
-        Some(name) if name.is_empty() || name == "default" => return Ok(None),
-        Some(name) => name,
-    };
-    let hashed = crate::image::Digest::of(name.as_bytes());
-    let meta = read(&root.join("contexts/meta").join(hashed.hex()).join("meta.json"));
-    let meta: Option<Meta> = meta.and_then(|meta| serde_json::from_slice(&meta).ok());
-    let host =
-        meta.and_then(|meta| meta.endpoints.get("docker")?.host.clone()).filter(|host| !host.is_empty());
-    // Another engine may well hold another image of the same name.
-    host.map(Some).ok_or_else(|| SourceError::EngineUnreachable {
-        address: format!("the docker context `{}`", excerpt(&name)),
-        error: format!("{} knows no such context", root.display()),
-        hint: "Choose one that `docker context ls` lists, or set DOCKER_HOST",
-    })
-}
-
-fn unreachable(address: &str, error: &EngineError) -> SourceError {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        text = inner.to_string();
-        source = inner.source();
-    }
-    let denied = text.to_lowercase().contains("permission denied");
-    let hint = if denied {
-        "Run as a user that may use the engine, such as a member of the group `docker`"
-    } else {
-        "Start it, set DOCKER_HOST, or measure a saved image: docker save -o image.tar NAME"
-    };
-    SourceError::EngineUnreachable { address: address.into(), error: excerpt(&text), hint }
-}
-
-fn engine_error(address: &str, operation: String, error: &EngineError) -> SourceError {
-    SourceError::Engine { address: address.into(), operation, error: excerpt(&error.to_string()) }
 }

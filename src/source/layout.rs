@@ -1,48 +1,36 @@
-//! From the pieces of a packed image to its snapshot: OCI layouts (OCI image layout specification)
-//! and what `docker save` writes, in its form before Docker 25 and since.
+//! From the pieces of a packed image to its snapshot: OCI layouts (OCI image layout specification),
+//! what `docker save` writes, in its form before Docker 25 and since, and what a registry holds.
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::resume_unwind;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde::de::DeserializeOwned;
 
 use super::parts::Parts;
-use super::{NamedImage, SourceError, check_digest, excerpt};
-use crate::image::oci::{CONTAINERD_NAME, Descriptor, ImageConfig, Index, Manifest, REF_NAME, SavedImage};
+use super::{NamedImage, Options, SourceError, check_digest, excerpt};
+use crate::image::oci::{Descriptor, ImageConfig, Manifest, SavedImage};
 use crate::image::snapshot::{
     self, ImageIdentity, Layer, MAX_LAYERS, Measured, Snapshot, SourceInfo, Totals, sum_known,
 };
-use crate::image::{DiffId, Digest, Instruction, LayerPath, Platform};
-use crate::layer::{Applied, Budget, Compression, WalkedLayer, apply};
+use crate::image::{Bytes, Census, DiffId, Digest, Instruction, LayerPath, Platform};
+use crate::layer::{Applied, Budget, Compression, Refusal, WalkedLayer, apply};
 
-/// How deep indexes may point at indexes, and how many images one may list.
-const MAX_DEPTH: usize = 3;
-const MAX_IMAGES: usize = 1000;
-
-/// Which of several images is meant, and how closely to look.
-#[derive(Debug, Clone, Default)]
-pub struct Choice {
-    /// The platform to measure; by default the usual one, or the only one that there is.
-    pub platform: Option<Platform>,
-    /// The usual platform, where an engine says which is its own; otherwise this machine's.
-    pub default_platform: Option<Platform>,
-    /// Read and hash also what could be skipped over.
-    pub verify: bool,
-}
+/// How many layers of a registry are fetched at once, whatever the number of cores.
+const DOWNLOADS: usize = 4;
 
 /// One image of an archive or a layout.
-struct Candidate {
-    names: Vec<String>,
+pub(super) struct Candidate {
+    pub names: Vec<String>,
     /// Which image of the archive: the platforms of one index share it.
-    group: String,
-    platform: Option<Platform>,
-    image: Packed,
+    pub group: String,
+    pub platform: Option<Platform>,
+    pub image: Packed,
 }
 
 /// The pieces that an image says it consists of.
-enum Packed {
+pub(super) enum Packed {
     /// By an OCI manifest.
     Manifest(Descriptor),
     /// By `manifest.json`.
@@ -75,7 +63,16 @@ struct Blob {
     distributed: bool,
 }
 
-/// Chooses an image, walks its layers and accounts for them.
+/// What a layer holds, found by a walk or known before.
+struct Counted {
+    census: Arc<Census>,
+    size: Bytes,
+    packed: bool,
+    stored: Option<Bytes>,
+}
+
+/// Chooses the image that is meant, or one for each platform; walks its layers; accounts for them.
+/// `usual` is the platform that is meant where none is asked for; otherwise it is this machine's.
 ///
 /// # Errors
 /// [`SourceError`].
@@ -83,142 +80,57 @@ pub fn measure(
     parts: &Parts,
     named: &NamedImage,
     wanted: Option<&str>,
-    source: SourceInfo,
-    choice: &Choice,
+    source: &SourceInfo,
+    usual: Option<Platform>,
+    options: &Options,
     budget: &Budget,
-) -> Result<Snapshot, SourceError> {
+) -> Result<Vec<Snapshot>, SourceError> {
     let image = named.image.to_string();
     let prefix = format!("{}:", source.transport);
     let prefixed = if image.starts_with(&prefix) { image.clone() } else { prefix + &image };
-    let reader = Reader { parts, image, prefixed, budget, choice };
-    let candidate = reader.choose(reader.candidates()?, wanted)?;
-    let plan = reader.plan(&candidate)?;
-    let walked = reader.walk(&plan)?;
-    reader.account(named, source, plan, walked)
+    let reader = Reader { parts, image, prefixed, usual_platform: usual, options, budget };
+    let chosen = reader.choose(reader.candidates()?, wanted)?;
+    let plans = chosen.iter().map(|candidate| reader.plan(candidate)).collect::<Result<Vec<_>, _>>()?;
+    let counted = reader.count(&plans)?;
+    plans.into_iter().map(|plan| reader.account(named, source.clone(), plan, &counted)).collect()
 }
 
-struct Reader<'a> {
-    parts: &'a Parts,
+/// Accounts for an image of which nothing but plain layers that are all known is to be counted.
+///
+/// # Errors
+/// [`SourceError`] for an image over a bound, or a layer that is not known after all.
+pub fn of_known(
+    named: &NamedImage,
+    source: &SourceInfo,
+    id: Digest,
+    config: ImageConfig,
+    options: &Options,
+    budget: &Budget,
+) -> Result<Snapshot, SourceError> {
+    let parts = Parts::Streamed(HashMap::new());
+    let image = named.image.to_string();
+    let prefixed = image.clone();
+    let reader = Reader { parts: &parts, image, prefixed, usual_platform: None, options, budget };
+    let name = |diff_id: &DiffId| saved_blob(&format!("blobs/sha256/{}", diff_id.hex()));
+    let blobs = config.rootfs.diff_ids.iter().map(name).collect();
+    let plan = Plan { config, id, blobs };
+    let plans = [plan];
+    let counted = reader.count(&plans)?;
+    let [plan] = plans;
+    reader.account(named, source.clone(), plan, &counted)
+}
+
+pub(super) struct Reader<'a> {
+    pub parts: &'a Parts,
     /// The image as it was asked for, and with its transport.
-    image: String,
-    prefixed: String,
-    budget: &'a Budget,
-    choice: &'a Choice,
+    pub image: String,
+    pub prefixed: String,
+    pub usual_platform: Option<Platform>,
+    pub options: &'a Options,
+    pub budget: &'a Budget,
 }
 
 impl Reader<'_> {
-    /// All images that there are. `index.json` says more than `manifest.json`, where both exist.
-    fn candidates(&self) -> Result<Vec<Candidate>, SourceError> {
-        let mut candidates = Vec::new();
-        let mut seen = BTreeSet::new();
-        if let Some(index) = self.json::<Index>("index.json")? {
-            for descriptor in index.manifests {
-                let group = descriptor.digest.to_string();
-                let names = descriptor_names(&descriptor);
-                self.expand(descriptor, &group, &names, 0, &mut seen, &mut candidates)?;
-            }
-        } else if let Some(saved) = self.json::<Vec<SavedImage>>("manifest.json")? {
-            for image in saved.into_iter().take(MAX_IMAGES) {
-                let names = image.repo_tags.clone().unwrap_or_default();
-                let group = image.config.clone();
-                candidates.push(Candidate { names, group, platform: None, image: Packed::Saved(image) });
-            }
-        }
-        Ok(candidates)
-    }
-
-    /// Follows indexes down to manifests. What an index lists and the layout does not hold (the
-    /// other platforms of an image that was pulled for one) is passed over.
-    fn expand(
-        &self,
-        descriptor: Descriptor,
-        group: &str,
-        names: &[String],
-        depth: usize,
-        seen: &mut BTreeSet<(String, Digest)>,
-        found: &mut Vec<Candidate>,
-    ) -> Result<(), SourceError> {
-        if descriptor.is_attestation() || found.len() >= MAX_IMAGES {
-            return Ok(());
-        }
-        // An index that is listed a thousand times is read once for each image.
-        if descriptor.is_index() && !seen.insert((group.to_owned(), descriptor.digest.clone())) {
-            return Ok(());
-        }
-        let name = blob_name(&descriptor.digest);
-        if descriptor.is_index() {
-            if depth >= MAX_DEPTH {
-                let error = format!("indexes point at indexes over {MAX_DEPTH} deep");
-                return Err(SourceError::Malformed { image: self.image.clone(), name, error });
-            }
-            let Some(index) = self.json::<Index>(&name)? else { return Ok(()) };
-            for inner in index.manifests {
-                self.expand(inner, group, names, depth + 1, seen, found)?;
-            }
-            return Ok(());
-        }
-        if depth > 0 && !self.parts.has(&name) {
-            return Ok(());
-        }
-        found.push(Candidate {
-            names: names.to_vec(),
-            group: group.to_owned(),
-            platform: descriptor.platform.as_ref().and_then(|platform| platform.to_platform()),
-            image: Packed::Manifest(descriptor),
-        });
-        Ok(())
-    }
-
-    fn choose(&self, candidates: Vec<Candidate>, wanted: Option<&str>) -> Result<Candidate, SourceError> {
-        let names: BTreeSet<String> =
-            candidates.iter().flat_map(|c| c.names.iter().map(|n| excerpt(n))).collect();
-        let names: Vec<String> = names.into_iter().collect();
-        let image = self.image.clone();
-        let mut left = candidates;
-        if let Some(wanted) = wanted {
-            left.retain(|candidate| candidate.names.iter().any(|name| same_name(name, wanted)));
-            if left.is_empty() {
-                return Err(SourceError::NoSuchImage { image, wanted: wanted.into(), names });
-            }
-        }
-        let groups: BTreeSet<&str> = left.iter().map(|candidate| candidate.group.as_str()).collect();
-        if groups.len() > 1 {
-            return Err(SourceError::Ambiguous { image: self.prefixed.clone(), count: groups.len(), names });
-        }
-        // An image that was saved under two names is listed twice.
-        let mut seen = BTreeSet::new();
-        left.retain(|candidate| seen.insert(candidate.key()));
-        self.choose_platform(left)
-    }
-
-    fn choose_platform(&self, mut candidates: Vec<Candidate>) -> Result<Candidate, SourceError> {
-        let image = self.image.clone();
-        if candidates.is_empty() {
-            let (what, name) = ("every image".into(), "index.json lists none that is here".into());
-            return Err(SourceError::Missing { image, what, name });
-        }
-        for candidate in &mut candidates {
-            if candidate.platform.is_none() {
-                candidate.platform = self.plan_config(candidate)?.0.platform();
-            }
-        }
-        let usual = || self.choice.default_platform.clone().unwrap_or_else(Platform::of_this_machine);
-        let wanted = self.choice.platform.clone().unwrap_or_else(usual);
-        let only = candidates.len() == 1 && self.choice.platform.is_none();
-        let platforms =
-            candidates.iter().map(|c| c.platform.as_ref().map_or("unknown".into(), Platform::to_string));
-        let platforms: Vec<String> = platforms.collect();
-        let fits = |candidate: &Candidate| candidate.platform.as_ref().is_some_and(|p| p.satisfies(&wanted));
-        let same = |candidate: &Candidate| candidate.platform.as_ref() == Some(&wanted);
-        let one_fits = candidates.iter().filter(|candidate| fits(candidate)).count() == 1;
-        let position = candidates.iter().position(same);
-        match position.or_else(|| candidates.iter().position(fits).filter(|_| one_fits)) {
-            Some(at) => Ok(candidates.swap_remove(at)),
-            None if only => Ok(candidates.swap_remove(0)),
-            None => Err(SourceError::NoSuchPlatform { image, wanted: wanted.to_string(), platforms }),
-        }
-    }
-
     /// Reads the config and lists the layer blobs.
     fn plan(&self, candidate: &Candidate) -> Result<Plan, SourceError> {
         let (config, id, manifest) = self.plan_config(candidate)?;
@@ -246,7 +158,7 @@ impl Reader<'_> {
         Ok(plan)
     }
 
-    fn plan_config(
+    pub(super) fn plan_config(
         &self,
         candidate: &Candidate,
     ) -> Result<(ImageConfig, Digest, Option<Manifest>), SourceError> {
@@ -254,7 +166,7 @@ impl Reader<'_> {
             Packed::Saved(saved) => (clean(&saved.config), None, None),
             Packed::Manifest(descriptor) => {
                 let name = blob_name(&descriptor.digest);
-                let content = self.required("the manifest", &name)?;
+                let content = self.found("the manifest", &name, self.parts.manifest(&descriptor.digest)?)?;
                 check_digest(&self.image, "the manifest".into(), &descriptor.digest, &content)?;
                 let manifest: Manifest = self.parse(&name, &content)?;
                 let media_type = manifest.config.media_type.as_str();
@@ -287,7 +199,7 @@ impl Reader<'_> {
             let (image, media_type) = (self.image.clone(), excerpt(media_type));
             return Err(SourceError::MediaType { image, what, media_type, hint });
         }
-        if !self.parts.has(&blob.name) {
+        if self.parts.lacks(&blob.name) {
             return Err(SourceError::Missing { image: self.image.clone(), what, name: excerpt(&blob.name) });
         }
         if let (Some(claimed), Some(length)) = (blob.claimed, self.parts.stored_length(&blob.name)?)
@@ -303,24 +215,33 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Walks every distinct layer once, on all cores.
-    fn walk(&self, plan: &Plan) -> Result<HashMap<LayerKey, WalkedLayer>, SourceError> {
-        let diff_ids = &plan.config.rootfs.diff_ids;
+    /// Counts what is in every distinct layer, on all cores.
+    fn count(&self, plans: &[Plan]) -> Result<HashMap<LayerKey, Counted>, SourceError> {
+        let layers = |plan: usize| (0..plans[plan].blobs.len()).map(move |index| (plan, index));
         let mut seen = BTreeSet::new();
-        let queue: Vec<usize> =
-            (0..diff_ids.len()).rev().filter(|index| seen.insert(plan.key(*index))).collect();
-        let workers = thread::available_parallelism().map_or(1, usize::from).min(queue.len());
-        let queue = Mutex::new(queue);
+        let distinct: Vec<_> = (0..plans.len())
+            .flat_map(layers)
+            .filter(|(plan, index)| seen.insert(plans[*plan].key(*index)))
+            .collect();
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let at_once = if matches!(self.parts, Parts::Remote(_)) { cores.max(DOWNLOADS) } else { cores };
+        let workers = at_once.min(distinct.len());
+        let queue = Mutex::new(self.known_first(plans, distinct)?);
         let next = || queue.lock().ok()?.pop();
-        let walk_all = || {
-            let mut walked = Vec::new();
-            while let Some(index) = next() {
-                walked.push((plan.key(index), self.walk_layer(plan, index)?));
+        let count_all = || {
+            let mut counted = Vec::new();
+            while let Some((plan, index, known)) = next() {
+                let plan = &plans[plan];
+                let layer = match known {
+                    Some(census) => self.known(&plan.blobs[index], census)?,
+                    None => self.walk(plan, index)?,
+                };
+                counted.push((plan.key(index), layer));
             }
-            Ok::<_, SourceError>(walked)
+            Ok::<_, SourceError>(counted)
         };
         thread::scope(|scope| {
-            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(walk_all)).collect();
+            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(count_all)).collect();
             let mut all = HashMap::new();
             for handle in handles {
                 all.extend(handle.join().unwrap_or_else(|panic| resume_unwind(panic))?);
@@ -329,13 +250,51 @@ impl Reader<'_> {
         })
     }
 
-    fn walk_layer(&self, plan: &Plan, index: usize) -> Result<WalkedLayer, SourceError> {
+    /// What has to be read goes last into the queue, largest last, so that it is taken first and no
+    /// core is left alone with it.
+    #[allow(clippy::type_complexity)]
+    fn known_first(
+        &self,
+        plans: &[Plan],
+        layers: Vec<(usize, usize)>,
+    ) -> Result<Vec<(usize, usize, Option<Arc<Census>>)>, SourceError> {
+        let mut queue = Vec::new();
+        for (plan, index) in layers {
+            let (blob, diff_id) = (&plans[plan].blobs[index], &plans[plan].config.rootfs.diff_ids[index]);
+            let costly = self.parts.is_costly(&blob.name)?;
+            let known = if costly { self.options.known.layer(diff_id) } else { None };
+            let length = match blob.claimed {
+                _ if known.is_some() || !costly => 0,
+                Some(claimed) => claimed,
+                None => self.parts.stored_length(&blob.name)?.unwrap_or(0),
+            };
+            queue.push((length, (plan, index, known)));
+        }
+        queue.sort_by_key(|(length, _)| *length);
+        self.options.progress.expect(queue.iter().map(|(length, _)| *length).sum());
+        Ok(queue.into_iter().map(|(_, layer)| layer).collect())
+    }
+
+    /// A layer that need not be read. Its blob's bytes are what the image or the file says.
+    fn known(&self, blob: &Blob, census: Arc<Census>) -> Result<Counted, SourceError> {
+        let size = census.size().ok_or_else(|| SourceError::TooLarge(self.image.clone()))?;
+        let stored = match blob.claimed {
+            Some(claimed) => Some(claimed),
+            None => self.parts.stored_length(&blob.name)?,
+        };
+        let packed = match (&blob.media_type, self.parts) {
+            (Some(media_type), _) => media_type.ends_with("gzip") || media_type.ends_with("zstd"),
+            // In files only packed layers are costly, and so looked up.
+            (None, parts) => !matches!(parts, Parts::Streamed(_)),
+        };
+        Ok(Counted { census, size, packed, stored: stored.map(Bytes) })
+    }
+
+    fn walk(&self, plan: &Plan, index: usize) -> Result<Counted, SourceError> {
         let (blob, diff_id) = (&plan.blobs[index], &plan.config.rootfs.diff_ids[index]);
         let number = index + 1;
         let what = || format!("layer {number} of {}", plan.blobs.len());
-        // A blob that is named by its digest is vouched for by that name; any other is hashed.
-        let verify = self.choice.verify || blob.digest.is_none();
-        let walked = self.parts.walk_layer(&blob.name, self.budget, verify)?;
+        let walked = self.parts.walk_layer(&blob.name, self.budget, self.options.verify)?;
         let walked = walked.ok_or_else(|| SourceError::Missing {
             image: self.image.clone(),
             what: what(),
@@ -362,11 +321,14 @@ impl Reader<'_> {
         let named = blob.digest.as_ref().filter(|_| walked.compression == Compression::None);
         match (&walked.diff_id, named) {
             (Some(found), _) if diff_id.algorithm() == "sha256" && found != diff_id => {
-                mismatch(diff_id, found)
+                return mismatch(diff_id, found);
             }
-            (None, Some(named)) if named.as_str() != diff_id.as_str() => mismatch(diff_id, named),
-            _ => Ok(walked),
+            (None, Some(named)) if named.as_str() != diff_id.as_str() => return mismatch(diff_id, named),
+            _ => {}
         }
+        self.options.known.keep_layer(&walked);
+        let WalkedLayer { census, size, compression, stored, .. } = walked;
+        Ok(Counted { census, size, packed: compression != Compression::None, stored: Some(stored) })
     }
 
     fn account(
@@ -374,28 +336,29 @@ impl Reader<'_> {
         named: &NamedImage,
         source: SourceInfo,
         plan: Plan,
-        walked: HashMap<LayerKey, WalkedLayer>,
+        counted: &HashMap<LayerKey, Counted>,
     ) -> Result<Snapshot, SourceError> {
         let diff_ids = &plan.config.rootfs.diff_ids;
         let keys: Vec<LayerKey> = (0..diff_ids.len()).map(|index| plan.key(index)).collect();
-        let in_order = || keys.iter().map(|key| &walked[key]);
+        let in_order = || keys.iter().map(|key| &counted[key]);
         // Before anything is added up: what files claim may be more than can be counted, and a
         // small layer that is used a thousand times is a large image.
         let unpacked = sum_known(in_order().map(|layer| Some(layer.size)));
         let unpacked = unpacked.ok_or_else(|| SourceError::TooLarge(self.image.clone()))?;
-        let nodes: HashMap<_, _> = walked.iter().map(|(key, layer)| (key, layer.census.nodes())).collect();
-        self.budget.allow(keys.iter().map(|key| nodes[key]).sum()).map_err(|error| {
-            let (image, error) = (self.image.clone(), error.to_string());
-            SourceError::Refused { image, error }
-        })?;
-        let Applied { visible, wasted, files, .. } = apply(in_order().map(|layer| &layer.census));
+        let distinct: BTreeSet<&LayerKey> = keys.iter().collect();
+        let nodes: HashMap<_, _> =
+            distinct.into_iter().map(|key| (key, counted[key].census.nodes())).collect();
+        self.budget
+            .allow(keys.iter().map(|key| nodes[key]).sum())
+            .map_err(|refusal| self.refused(&refusal))?;
+        let Applied { visible, wasted, files, .. } = apply(in_order().map(|layer| &*layer.census));
         let platform = plan.config.platform();
         let instructions = plan.config.instructions();
         let blobs = plan.blobs.into_iter().zip(instructions).zip(in_order());
         let layers: Vec<Layer> = diff_ids
             .iter()
             .zip(blobs)
-            .map(|(id, ((blob, step), walked))| layer(id, blob, step, walked))
+            .map(|(id, ((blob, step), counted))| layer(id, blob, step, counted))
             .collect();
         let totals = Totals {
             layers: layers.len() as u64,
@@ -428,18 +391,24 @@ impl Reader<'_> {
     }
 
     fn required(&self, what: &str, name: &str) -> Result<Vec<u8>, SourceError> {
-        self.parts.document(name)?.ok_or_else(|| SourceError::Missing {
-            image: self.image.clone(),
-            what: what.into(),
-            name: excerpt(name),
-        })
+        self.found(what, name, self.parts.document(name)?)
     }
 
-    fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SourceError> {
+    fn found(&self, what: &str, name: &str, content: Option<Vec<u8>>) -> Result<Vec<u8>, SourceError> {
+        let missing =
+            || SourceError::Missing { image: self.image.clone(), what: what.into(), name: excerpt(name) };
+        content.ok_or_else(missing)
+    }
+
+    pub(super) fn refused(&self, refusal: &Refusal) -> SourceError {
+        SourceError::Refused { image: self.image.clone(), refusal: refusal.clone() }
+    }
+
+    pub(super) fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SourceError> {
         self.parts.document(name)?.map(|content| self.parse(name, &content)).transpose()
     }
 
-    fn parse<T: DeserializeOwned>(&self, name: &str, content: &[u8]) -> Result<T, SourceError> {
+    pub(super) fn parse<T: DeserializeOwned>(&self, name: &str, content: &[u8]) -> Result<T, SourceError> {
         serde_json::from_slice(content).map_err(|error| SourceError::Malformed {
             image: self.image.clone(),
             name: excerpt(name),
@@ -448,28 +417,19 @@ impl Reader<'_> {
     }
 }
 
-impl Candidate {
-    fn key(&self) -> String {
-        match &self.image {
-            Packed::Manifest(descriptor) => descriptor.digest.to_string(),
-            Packed::Saved(saved) => saved.config.clone(),
-        }
-    }
-}
-
 /// A layer of a snapshot. A `docker save` of the classic store holds plain tars, and nothing was ever
 /// distributed that way.
-fn layer(diff_id: &DiffId, blob: Blob, created_by: Option<Instruction>, walked: &WalkedLayer) -> Layer {
-    let distributed = blob.distributed || walked.compression != Compression::None;
+fn layer(diff_id: &DiffId, blob: Blob, created_by: Option<Instruction>, counted: &Counted) -> Layer {
+    let distributed = blob.distributed || counted.packed;
     Layer {
         diff_id: diff_id.clone(),
         digest: blob.digest.filter(|_| distributed),
         media_type: blob.media_type.filter(|_| distributed),
         created_by,
-        size: Some(walked.size),
-        compressed: distributed.then_some(walked.stored),
-        files: Some(walked.census.files()),
-        census: Some(walked.census.clone()),
+        size: Some(counted.size),
+        compressed: counted.stored.filter(|_| distributed),
+        files: Some(counted.census.files()),
+        census: Some(counted.census.clone()),
     }
 }
 
@@ -489,7 +449,8 @@ fn is_layer_type(media_type: &str) -> bool {
     media_type.is_empty() || matches!(suffix, Some("" | "+gzip" | "+zstd" | ".gzip" | ".zstd"))
 }
 
-fn blob_name(digest: &Digest) -> String {
+/// Where a layout keeps a blob.
+pub(super) fn blob_name(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.hex())
 }
 
@@ -504,21 +465,4 @@ fn saved_blob(path: &str) -> Blob {
     let digest =
         name.strip_prefix("blobs/sha256/").and_then(|hex| Digest::parse(&format!("sha256:{hex}")).ok());
     Blob { name, digest, media_type: None, claimed: None, distributed: false }
-}
-
-fn descriptor_names(descriptor: &Descriptor) -> Vec<String> {
-    let annotation = |key| descriptor.annotations.get(key).cloned();
-    [annotation(CONTAINERD_NAME), annotation(REF_NAME)].into_iter().flatten().collect()
-}
-
-/// Whether two names are of one image, as people write them: `app`, `app:latest` and
-/// `docker.io/library/app:latest` are, and so is a tag that stands alone in a layout.
-fn same_name(name: &str, wanted: &str) -> bool {
-    let familiar = |text: &str| {
-        let text = text.strip_prefix("docker.io/").unwrap_or(text);
-        let text = text.strip_prefix("library/").unwrap_or(text).to_owned();
-        let tagged = text.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
-        if tagged { text } else { format!("{text}:latest") }
-    };
-    name == wanted || familiar(name) == familiar(wanted)
 }

@@ -1,24 +1,82 @@
 //! Where images are read from. Every transport ends in one [`Snapshot`].
 
+pub mod cache;
+mod choose;
+mod credentials;
 pub mod daemon;
+pub mod engine;
 pub mod inspect;
+pub mod known;
 pub mod layout;
 pub mod parts;
+pub mod progress;
 pub mod reference;
+pub mod registry;
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
 
+use crate::image::platform::InvalidPlatform;
 use crate::image::schema;
 use crate::image::snapshot::{SnapshotError, SourceInfo};
-use crate::image::{Digest, Snapshot};
+use crate::image::{Digest, Platform, Snapshot};
 use crate::layer::tar::TarError;
-use crate::layer::{Budget, Compression};
+use crate::layer::{Bounds, Budget, Compression, Refusal};
 
-pub use layout::Choice;
+pub use cache::Cache;
+pub use known::Known;
+pub use progress::Progress;
 pub use reference::{ImageReference, NamedImage, ReferenceError};
 
-use parts::{MAX_DOCUMENT, Parts};
+use parts::{Everything, MAX_DOCUMENT, Parts};
+use registry::Remote;
+
+/// How images are read.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// Which platform of an image of several.
+    pub platform: Platforms,
+    /// Read and hash also what could be skipped over.
+    pub verify: bool,
+    /// What need not be read.
+    pub known: Known,
+    /// What reading may cost.
+    pub bounds: Bounds,
+    /// Which engine to ask; by default, the one that docker would.
+    pub engine: Option<String>,
+    /// Speak plain HTTP also to registries elsewhere than on this machine.
+    pub plain_http: bool,
+    /// Told how far the work is.
+    pub progress: Progress,
+}
+
+/// Which platform of an image of several is meant.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Platforms {
+    /// The engine's or this machine's, or the only one that there is.
+    #[default]
+    Usual,
+    /// This one.
+    One(Platform),
+    /// Each.
+    All,
+}
+
+impl FromStr for Platforms {
+    type Err = InvalidPlatform;
+
+    fn from_str(text: &str) -> Result<Platforms, InvalidPlatform> {
+        if text == "all" { Ok(Platforms::All) } else { text.parse().map(Platforms::One) }
+    }
+}
+
+impl Options {
+    fn budget(&self) -> Budget {
+        Budget::new(self.bounds.clone(), self.progress.counter())
+    }
+}
 
 /// An image that could not be read or measured: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -53,14 +111,6 @@ pub enum SourceError {
         path: PathBuf,
         /// What is wrong with it.
         error: TarError,
-    },
-    /// An archive of more pieces than any image has.
-    #[error("{}: refused: the archive has over {most} entries", path.display())]
-    TooManyParts {
-        /// The archive.
-        path: PathBuf,
-        /// The bound.
-        most: usize,
     },
     /// A JSON document of an absurd size.
     #[error("refused: `{name}` has {length} bytes, and a document of an image has at most {most}")]
@@ -136,12 +186,12 @@ pub enum SourceError {
     #[error("{0}: refused: its layers claim more bytes than can be counted")]
     TooLarge(String),
     /// An image that would cost too much memory.
-    #[error("{image}: {error}")]
+    #[error("{image}: refused: {refusal}")]
     Refused {
         /// The image.
         image: String,
         /// Which bound it is over.
-        error: String,
+        refusal: Refusal,
     },
     /// More than one image, and nothing that says which is meant.
     #[error("{image}: it holds {count} images; {}", which(image, names))]
@@ -191,6 +241,23 @@ pub enum SourceError {
         /// What to do.
         hint: &'static str,
     },
+    /// A registry cannot be reached, refuses, or answers with an error.
+    #[error("{image}: the registry could not {operation}: {error}; {hint}")]
+    Registry {
+        /// The image.
+        image: String,
+        /// What was asked of it.
+        operation: &'static str,
+        /// Its answer, or why there is none.
+        error: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The registry has no such image, or shows it to nobody that it does not know.
+    #[error(
+        "{0}: the registry has no such image; check its name and tag, and whether it is private and needs `docker login`"
+    )]
+    NoSuchRemoteImage(String),
     /// The engine has no such image.
     #[error(
         "the engine at {address} has no image `{name}`; build or pull it first, or check the spelling with `docker images`"
@@ -233,44 +300,64 @@ fn which(image: &str, names: &[String]) -> String {
     }
 }
 
-/// Measures one image.
+/// Measures one image, or one image for each platform.
 ///
 /// # Errors
 /// [`SourceError`].
-pub async fn measure(image: &NamedImage, choice: &Choice) -> Result<Snapshot, SourceError> {
+pub async fn measure(image: &NamedImage, options: &Arc<Options>) -> Result<Vec<Snapshot>, SourceError> {
+    let one = |snapshot: Result<Snapshot, SourceError>| snapshot.map(|snapshot| vec![snapshot]);
     match &image.image {
-        ImageReference::Daemon(name) => daemon::measure(image, name, choice).await,
+        ImageReference::Daemon(name) => daemon::measure(image, name, options).await,
+        ImageReference::Registry(text) => measure_remote(image, text, options).await,
         ImageReference::DockerArchive(path, name) => {
-            measure_archive(image, path, name.as_deref(), "docker-archive", choice)
+            measure_archive(image, path, name.as_deref(), "docker-archive", options)
         }
         ImageReference::OciArchive(path, name) => {
-            measure_archive(image, path, name.as_deref(), "oci-archive", choice)
+            measure_archive(image, path, name.as_deref(), "oci-archive", options)
         }
-        ImageReference::OciLayout(path, name) => measure_directory(image, path, name.as_deref(), choice),
-        ImageReference::Inspect(path) => inspect::measure(image, path, &read_file(path, MAX_DOCUMENT)?),
-        ImageReference::Snapshot(path) => read_snapshot(image, path, &read_file(path, MAX_SNAPSHOT)?),
-        ImageReference::Path(path) => measure_path(image, path, choice),
+        ImageReference::OciLayout(path, name) => measure_directory(image, path, name.as_deref(), options),
+        ImageReference::Inspect(path) => one(inspect::measure(image, path, &read_file(path, MAX_DOCUMENT)?)),
+        ImageReference::Snapshot(path) => {
+            one(read_snapshot(image, path, &read_file(path, MAX_SNAPSHOT)?, options))
+        }
+        ImageReference::Path(path) => measure_path(image, path, options),
     }
 }
 
+async fn measure_remote(
+    image: &NamedImage,
+    text: &str,
+    options: &Arc<Options>,
+) -> Result<Vec<Snapshot>, SourceError> {
+    let parts = Parts::Remote(Box::new(Remote::open(text, options.plain_http).await?));
+    let (image, options) = (image.clone(), options.clone());
+    // Threads walk what this one fetches for them.
+    let measuring = tokio::task::spawn_blocking(move || {
+        let source = SourceInfo { transport: "docker".into(), engine: None };
+        layout::measure(&parts, &image, None, &source, None, &options, &options.budget())
+    });
+    measuring.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
 /// Looks inside a path and measures what it finds.
-fn measure_path(image: &NamedImage, path: &Path, choice: &Choice) -> Result<Snapshot, SourceError> {
+fn measure_path(image: &NamedImage, path: &Path, options: &Options) -> Result<Vec<Snapshot>, SourceError> {
     let metadata = path.metadata().map_err(|error| SourceError::io("open", path, error))?;
     if metadata.is_dir() {
-        return measure_directory(image, path, None, choice);
+        return measure_directory(image, path, None, options);
     }
     let (compression, head) = peek(path)?;
     if looks_like_json(&head) {
         let json = read_file(path, MAX_SNAPSHOT)?;
         return match schema::is_ours(&json) {
-            true => read_snapshot(image, path, &json),
+            true => read_snapshot(image, path, &json, options),
             false => inspect::measure(image, path, &json),
-        };
+        }
+        .map(|snapshot| vec![snapshot]);
     }
     if compression.is_none() || Compression::sniff(&head) != Some(Compression::None) {
         return Err(SourceError::NotAnImage(path.into()));
     }
-    measure_archive(image, path, None, "archive", choice)
+    measure_archive(image, path, None, "archive", options)
 }
 
 fn measure_archive(
@@ -278,22 +365,22 @@ fn measure_archive(
     path: &Path,
     name: Option<&str>,
     transport: &'static str,
-    choice: &Choice,
-) -> Result<Snapshot, SourceError> {
-    let budget = Budget::default();
+    options: &Options,
+) -> Result<Vec<Snapshot>, SourceError> {
+    let budget = options.budget();
     let parts = if path == Path::new("-") {
-        Parts::stream(io::stdin(), Path::new("standard input"), &budget)?
+        Parts::stream(io::stdin(), Path::new("standard input"), &budget, &mut Everything)?
     } else {
         let (compression, head) = peek(path)?;
         match compression {
             Some(_) if Compression::sniff(&head) != Some(Compression::None) => {
                 return Err(SourceError::NotAnImage(path.into()));
             }
-            Some(Compression::None) => Parts::index(path)?,
+            Some(Compression::None) => Parts::index(path, &options.bounds)?,
             Some(packed) => {
                 let file = io::BufReader::with_capacity(64 * 1024, parts::open(path)?);
                 let unpacked = packed.reader(file).map_err(|error| SourceError::io("unpack", path, error))?;
-                Parts::stream(unpacked, path, &budget)?
+                Parts::stream(unpacked, path, &budget, &mut Everything)?
             }
             None => return Err(SourceError::NotAnImage(path.into())),
         }
@@ -318,28 +405,33 @@ fn measure_archive(
         (transport, ..) => transport,
     };
     let source = SourceInfo { transport: transport.into(), engine: None };
-    layout::measure(&parts, image, name, source, choice, &budget)
+    layout::measure(&parts, image, name, &source, None, options, &budget)
 }
 
 fn measure_directory(
     image: &NamedImage,
     path: &Path,
     name: Option<&str>,
-    choice: &Choice,
-) -> Result<Snapshot, SourceError> {
+    options: &Options,
+) -> Result<Vec<Snapshot>, SourceError> {
     let metadata = path.metadata().map_err(|error| SourceError::io("open", path, error))?;
     let parts = Parts::Directory(path.into());
     if !metadata.is_dir() || !(parts.has("index.json") || parts.has("manifest.json")) {
         return Err(SourceError::NotAnImage(path.into()));
     }
     let source = SourceInfo { transport: "oci".into(), engine: None };
-    layout::measure(&parts, image, name, source, choice, &Budget::default())
+    layout::measure(&parts, image, name, &source, None, options, &options.budget())
 }
 
 /// A snapshot keeps the name it was measured by, unless another one is given.
-fn read_snapshot(image: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot, SourceError> {
-    let mut snapshot =
-        Snapshot::from_json(json).map_err(|error| SourceError::Snapshot { path: path.into(), error })?;
+fn read_snapshot(
+    image: &NamedImage,
+    path: &Path,
+    json: &[u8],
+    options: &Options,
+) -> Result<Snapshot, SourceError> {
+    let mut snapshot = Snapshot::from_json(json, options.bounds.entries)
+        .map_err(|error| SourceError::Snapshot { path: path.into(), error })?;
     if let Some(name) = &image.name {
         snapshot.image.name.clone_from(name);
     }

@@ -10,16 +10,18 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::SourceError;
-use crate::image::LayerPath;
+use super::layout::blob_name;
+use super::registry::Remote;
+use crate::image::{Digest, LayerPath};
 use crate::layer::tar::{Kind, TarEntry, TarWalker};
-use crate::layer::{Budget, Compression, LayerError, Stream, WalkedLayer, Window, walk_stream, walk_window};
+use crate::layer::{
+    Bounds, Budget, Compression, LayerError, Refusal, Stream, WalkedLayer, Window, walk_stream, walk_window,
+};
 
 /// The largest JSON document of an image that is read.
 pub const MAX_DOCUMENT: u64 = 8 << 20;
 /// How many bytes of documents are kept of one stream.
 const MAX_STREAM_DOCUMENTS: u64 = 64 << 20;
-/// The most entries of an archive: an image has some hundreds.
-const MAX_PARTS: usize = 10_000;
 
 /// The pieces of a packed image, by their names inside it.
 pub enum Parts {
@@ -29,6 +31,8 @@ pub enum Parts {
     Directory(PathBuf),
     /// What a stream left behind.
     Streamed(HashMap<String, Streamed>),
+    /// An image of a registry.
+    Remote(Box<Remote>),
 }
 
 /// A layer that was there: what is in it, or why it could not be walked.
@@ -47,7 +51,7 @@ pub enum Streamed {
     /// A JSON document.
     Document(Vec<u8>),
     /// A layer, or why it could not be read as one.
-    Layer(Result<Box<WalkedLayer>, LayerError>),
+    Layer(Box<Result<WalkedLayer, LayerError>>),
     /// Another name of the piece that is meant.
     Link(String),
 }
@@ -57,17 +61,15 @@ impl Parts {
     ///
     /// # Errors
     /// Where the file cannot be read or is no complete tar.
-    pub fn index(path: &Path) -> Result<Parts, SourceError> {
+    pub fn index(path: &Path, bounds: &Bounds) -> Result<Parts, SourceError> {
         let file = open(path)?;
         let length = file.metadata().map_err(|error| SourceError::io("read", path, error))?.len();
         let window = Window::new(file, 0, length).map_err(|error| SourceError::io("read", path, error))?;
-        let mut walker = TarWalker::new(window);
+        let mut walker = TarWalker::new(window, bounds);
         let mut pieces = HashMap::new();
         let broken = |error| SourceError::BrokenArchive { path: path.into(), error };
         while let Some(entry) = walker.next_entry().map_err(broken)? {
-            if pieces.len() >= MAX_PARTS {
-                return Err(SourceError::TooManyParts { path: path.into(), most: MAX_PARTS });
-            }
+            check_count(pieces.len(), path, bounds)?;
             let piece = match link_target(&entry) {
                 Some(target) => Piece::Link(target),
                 None if entry.kind == Kind::File => Piece::Span(entry.offset, entry.stored),
@@ -78,32 +80,75 @@ impl Parts {
         Ok(Parts::Indexed(path.into(), pieces))
     }
 
-    /// Reads a tar stream once, to its end.
+    /// Reads a tar stream once: to its end, or until `awaited` has seen enough.
     ///
     /// # Errors
     /// Where the stream cannot be read or is no complete tar. A layer that cannot be read is an
     /// error only if the image turns out to need it.
-    pub fn stream(input: impl Read + Send, origin: &Path, budget: &Budget) -> Result<Parts, SourceError> {
+    pub fn stream(
+        input: impl Read + Send,
+        origin: &Path,
+        budget: &Budget,
+        awaited: &mut impl Awaited,
+    ) -> Result<Parts, SourceError> {
         let broken = |error| SourceError::BrokenArchive { path: origin.into(), error };
-        let mut walker = TarWalker::new(Stream(BufReader::with_capacity(64 * 1024, input)));
+        let mut walker = TarWalker::new(Stream(BufReader::with_capacity(128 * 1024, input)), &budget.bounds);
         let mut pieces = HashMap::new();
         let mut documents_left = MAX_STREAM_DOCUMENTS;
         while let Some(entry) = walker.next_entry().map_err(broken)? {
-            if pieces.len() >= MAX_PARTS {
-                return Err(SourceError::TooManyParts { path: origin.into(), most: MAX_PARTS });
-            }
+            check_count(pieces.len(), origin, &budget.bounds)?;
+            let name = clean(&entry.path);
             let piece = match link_target(&entry) {
                 Some(target) => Some(Streamed::Link(target)),
-                None if entry.kind == Kind::File => {
+                None if entry.kind == Kind::File && !awaited.is_known(&name) => {
                     let content = walker.content();
                     take_piece(&entry, content, budget, &mut documents_left)
                         .map_err(|error| SourceError::io("read", origin, error))?
                 }
                 None => None,
             };
-            pieces.extend(piece.map(|piece| (clean(&entry.path), piece)));
+            if let Some(piece) = piece {
+                let enough = awaited.is_enough(&name, &piece);
+                pieces.insert(name, piece);
+                if enough {
+                    break;
+                }
+            }
         }
+        awaited.complete(&mut pieces);
         Ok(Parts::Streamed(pieces))
+    }
+
+    /// Whether a piece of this name is not there. Of a stream and of a registry only its use tells.
+    pub fn lacks(&self, name: &str) -> bool {
+        matches!(self, Parts::Indexed(..) | Parts::Directory(_)) && !self.has(name)
+    }
+
+    /// Whether a layer has to be inflated or fetched before it can be walked.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn is_costly(&self, name: &str) -> Result<bool, SourceError> {
+        match self {
+            Parts::Streamed(pieces) => Ok(!pieces.contains_key(name)),
+            Parts::Remote(_) => Ok(true),
+            Parts::Indexed(..) | Parts::Directory(_) => {
+                let Some((mut window, _)) = self.open_piece(name)? else { return Ok(false) };
+                let head = window.peek().map_err(|error| SourceError::io("read", name.as_ref(), error))?;
+                Ok(Compression::sniff(head) != Some(Compression::None))
+            }
+        }
+    }
+
+    /// A manifest or an inner index, by its digest; `None` where there is none.
+    ///
+    /// # Errors
+    /// As of [`Parts::document`].
+    pub fn manifest(&self, digest: &Digest) -> Result<Option<Vec<u8>>, SourceError> {
+        match self {
+            Parts::Remote(remote) => remote.manifest(digest),
+            _ => self.document(&blob_name(digest)),
+        }
     }
 
     /// Whether there is a piece of this name.
@@ -112,6 +157,7 @@ impl Parts {
             Parts::Indexed(_, pieces) => pieces.contains_key(name),
             Parts::Directory(root) => root.join(name).is_file(),
             Parts::Streamed(pieces) => pieces.contains_key(name),
+            Parts::Remote(_) => name != "manifest.json",
         }
     }
 
@@ -122,6 +168,7 @@ impl Parts {
     pub fn document(&self, name: &str) -> Result<Option<Vec<u8>>, SourceError> {
         let mut content = Vec::new();
         match self {
+            Parts::Remote(remote) => return remote.document(name, MAX_DOCUMENT),
             Parts::Streamed(pieces) => {
                 return Ok(follow(pieces, name, |piece| match piece {
                     Streamed::Link(target) => Err(target),
@@ -170,10 +217,12 @@ impl Parts {
         if let Parts::Streamed(pieces) = self {
             return Ok(follow(pieces, name, |piece| match piece {
                 Streamed::Link(target) => Err(target),
-                Streamed::Layer(Ok(layer)) => Ok(Ok((**layer).clone())),
-                Streamed::Layer(Err(error)) => Ok(Err(error.to_string())),
+                Streamed::Layer(layer) => Ok(layer.as_ref().as_ref().map_err(ToString::to_string).cloned()),
                 Streamed::Document(_) => Ok(Err(LayerError::UnknownFormat.to_string())),
             }));
+        }
+        if let Parts::Remote(remote) = self {
+            return remote.walk_layer(name, budget);
         }
         let Some((window, length)) = self.open_piece(name)? else { return Ok(None) };
         Ok(Some(walk_window(window, length, budget, verify).map_err(|error| error.to_string())))
@@ -198,13 +247,47 @@ impl Parts {
                     Err(error) => return Err(SourceError::io("read", &path, error)),
                 }
             }
-            Parts::Streamed(_) => return Ok(None),
+            Parts::Streamed(_) | Parts::Remote(_) => return Ok(None),
         };
         let file = open(&path)?;
         let window =
             Window::new(file, offset, length).map_err(|error| SourceError::io("read", &path, error))?;
         Ok(Some((window, length)))
     }
+}
+
+/// What whoever reads a stream waits for.
+pub trait Awaited {
+    /// Whether the piece of this name need not be read.
+    fn is_known(&self, name: &str) -> bool;
+    /// Whether with this piece all is there that is needed.
+    fn is_enough(&mut self, name: &str, piece: &Streamed) -> bool;
+    /// Adds what is known of the image without having been in the stream.
+    fn complete(&self, pieces: &mut HashMap<String, Streamed>);
+}
+
+/// Waits for all that there is.
+pub struct Everything;
+
+impl Awaited for Everything {
+    fn is_known(&self, _: &str) -> bool {
+        false
+    }
+
+    fn is_enough(&mut self, _: &str, _: &Streamed) -> bool {
+        false
+    }
+
+    fn complete(&self, _: &mut HashMap<String, Streamed>) {}
+}
+
+fn check_count(count: usize, path: &Path, bounds: &Bounds) -> Result<(), SourceError> {
+    let most = bounds.parts;
+    if count as u64 >= most {
+        let refusal = Refusal::new("parts", format!("the archive has over {most} entries"));
+        return Err(SourceError::Refused { image: path.display().to_string(), refusal });
+    }
+    Ok(())
 }
 
 /// Looks a name up, through the links that `docker save` writes for layers that are alike.
@@ -234,7 +317,7 @@ fn take_piece(
     // A tar begins with a file's name, which may begin like a document.
     if Compression::sniff(&head).is_some() {
         let layer = walk_stream(head.chain(content), budget);
-        return Ok(Some(Streamed::Layer(layer.map(Box::new))));
+        return Ok(Some(Streamed::Layer(Box::new(layer))));
     }
     let document = head.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
     if !document || entry.stored > MAX_DOCUMENT.min(*documents_left) {

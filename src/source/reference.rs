@@ -4,6 +4,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::registry;
+
 /// An image argument that cannot be understood.
 #[derive(Debug, thiserror::Error)]
 pub enum ReferenceError {
@@ -12,7 +14,7 @@ pub enum ReferenceError {
     Empty,
     /// A transport that layergate does not read.
     #[error(
-        "`{image}`: unknown transport `{transport}:`; use docker-daemon:, docker-archive:, oci-archive:, oci:, inspect:, snapshot:, a path, or a plain image name"
+        "`{image}`: unknown transport `{transport}:`; use docker-daemon:, docker://, docker-archive:, oci-archive:, oci:, inspect:, snapshot:, a path, or a plain image name"
     )]
     UnknownTransport {
         /// The whole argument.
@@ -25,6 +27,14 @@ pub enum ReferenceError {
         "`{0}`: there is no such file, and no image can be called that; write NAME[:TAG], a path, or TRANSPORT:WHAT"
     )]
     InvalidName(String),
+    /// Not a name that an image of a registry can have.
+    #[error("`{image}`: {error}; write docker://HOST/NAME[:TAG][@DIGEST]")]
+    InvalidRemoteName {
+        /// The whole argument.
+        image: String,
+        /// What is wrong with it.
+        error: String,
+    },
     /// A transport without what it should read.
     #[error("`{0}` names no {1}")]
     Incomplete(String, &'static str),
@@ -35,6 +45,8 @@ pub enum ReferenceError {
 pub enum ImageReference {
     /// An image of the local engine.
     Daemon(String),
+    /// An image of a registry.
+    Registry(String),
     /// A file that `docker save` wrote, and the name of the image in it.
     DockerArchive(PathBuf, Option<String>),
     /// An OCI layout in a tar, and the name of the image in it.
@@ -100,6 +112,11 @@ impl ImageReference {
                 "" => Err(ReferenceError::Incomplete(text.into(), "image")),
                 name => Self::daemon(name),
             },
+            "docker" if rest.starts_with("//") => {
+                let name = &rest[2..];
+                let invalid = |error| ReferenceError::InvalidRemoteName { image: text.into(), error };
+                registry::parse(name).map_err(invalid).map(|_| Self::Registry(name.to_owned()))
+            }
             "docker-archive" => file("file").map(|(path, name)| Self::DockerArchive(path, name)),
             "oci-archive" => file("file").map(|(path, name)| Self::OciArchive(path, name)),
             "oci" => file("directory").map(|(path, name)| Self::OciLayout(path, name)),
@@ -137,7 +154,7 @@ impl ImageReference {
 
     fn default_name(&self) -> String {
         match self {
-            Self::Daemon(name) => repository_name(name),
+            Self::Daemon(name) | Self::Registry(name) => repository_name(name),
             Self::DockerArchive(_, Some(name))
             | Self::OciArchive(_, Some(name))
             | Self::OciLayout(_, Some(name))
@@ -161,6 +178,7 @@ impl fmt::Display for ImageReference {
         };
         match self {
             Self::Daemon(name) => write!(f, "docker-daemon:{name}"),
+            Self::Registry(name) => write!(f, "docker://{name}"),
             Self::DockerArchive(path, name) => named(f, "docker-archive", path, name),
             Self::OciArchive(path, name) => named(f, "oci-archive", path, name),
             Self::OciLayout(path, name) => named(f, "oci", path, name),
@@ -212,6 +230,10 @@ mod tests {
             ("registry:5000/team/service:1.2", "service"),
             ("service@sha256:0123", "service"),
             ("docker-daemon:service", "service"),
+            (
+                "docker://localhost:5000/team/service:1.2@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+                "service",
+            ),
             ("docker-archive:out/web-v2.tar", "web-v2"),
             ("docker-archive:out/all.tar:team/web:2", "web"),
             ("oci-archive:out/web.tar.gz:latest", "web"),
@@ -233,6 +255,8 @@ mod tests {
             ("a/../../containers/json", "no image can be called that"),
             ("x?y", "no such file"),
             ("ostree:/x", "unknown transport `ostree:`"),
+            ("docker://", "write docker://HOST"),
+            ("docker://host/UPPER case", "write docker://HOST"),
             ("ftp://host/x", "unknown transport `ftp:`"),
         ] {
             let error = NamedImage::parse(text).unwrap_err().to_string();

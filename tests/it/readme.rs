@@ -58,7 +58,8 @@ fn every_option_of_check_is_an_input_of_the_action_and_is_passed_on() {
     let help = Run::of(layergate().args(["check", "--help"])).expect(0).stdout;
     let options: Vec<&str> = help
         .lines()
-        .filter_map(|line| line.trim().strip_prefix("--"))
+        .map(|line| line.trim().trim_start_matches("-q, "))
+        .filter_map(|line| line.strip_prefix("--"))
         .map(|rest| rest.split(' ').next().unwrap())
         .collect();
     assert!(options.len() > 15, "{options:?}");

@@ -1,0 +1,92 @@
+//! How the files of one layer are kept in a file: a JSON document, packed with zstd, whose frame
+//! holds a checksum, so that damage is found.
+
+use std::io::{self, BufRead, Read, Write};
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::{Census, DiffId};
+
+/// The `schema` of a stored census that this version writes and reads.
+const SCHEMA: &str = "layergate.census/v1";
+/// zstd's level: 3 is its own default, and a census shrinks to a tenth.
+const ZSTD_LEVEL: i32 = 3;
+/// The largest document that is read, unpacked: a census of five million files fits.
+const MAX_DOCUMENT: u64 = 1 << 30;
+
+#[derive(Serialize)]
+struct Out<'a> {
+    schema: &'a str,
+    diff_id: &'a DiffId,
+    entries: &'a Census,
+}
+
+#[derive(Deserialize)]
+struct In {
+    schema: String,
+    diff_id: DiffId,
+    entries: Census,
+}
+
+/// Packs the files of a layer.
+///
+/// # Errors
+/// Where the encoder fails.
+pub fn pack(diff_id: &DiffId, census: &Census) -> io::Result<Vec<u8>> {
+    let mut encoder = encoder()?;
+    serde_json::to_writer(&mut encoder, &Out { schema: SCHEMA, diff_id, entries: census })?;
+    encoder.finish()
+}
+
+/// Unpacks the files of a layer; `None` where they are damaged, of another layer or of another version.
+pub fn unpack(packed: impl BufRead, diff_id: &DiffId) -> Option<Census> {
+    let document: In = serde_json::from_slice(&decode(packed)?).ok()?;
+    (document.schema == SCHEMA && document.diff_id == *diff_id).then_some(document.entries)
+}
+
+/// Packs a document.
+///
+/// # Errors
+/// Where the encoder fails.
+pub fn encode(document: &[u8]) -> io::Result<Vec<u8>> {
+    let mut encoder = encoder()?;
+    encoder.write_all(document)?;
+    encoder.finish()
+}
+
+/// Unpacks a document to its end, where the checksum is; `None` where it is damaged or too large.
+pub fn decode(packed: impl BufRead) -> Option<Vec<u8>> {
+    let mut document = Vec::new();
+    let decoder = zstd::Decoder::with_buffer(packed).ok()?;
+    decoder.take(MAX_DOCUMENT + 1).read_to_end(&mut document).ok()?;
+    (document.len() as u64 <= MAX_DOCUMENT).then_some(document)
+}
+
+fn encoder() -> io::Result<zstd::Encoder<'static, Vec<u8>>> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), ZSTD_LEVEL)?;
+    encoder.include_checksum(true)?;
+    Ok(encoder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Bytes, Entry};
+
+    #[test]
+    fn a_flipped_bit_is_never_a_wrong_answer() {
+        let (id, other) = (DiffId::of(b"one"), DiffId::of(b"other"));
+        let census = Census { entries: vec![Entry::File("a/b".into(), Bytes(7)), Entry::Dir("c".into())] };
+        let packed = pack(&id, &census).unwrap();
+        assert_eq!(unpack(packed.as_slice(), &id).as_ref(), Some(&census));
+        assert_eq!(unpack(packed.as_slice(), &other), None);
+        for at in 0..packed.len() {
+            let mut damaged = packed.clone();
+            damaged[at] ^= 4;
+            // Some bits mean nothing, such as how much memory a decoder should set aside.
+            let found = unpack(damaged.as_slice(), &id);
+            assert!(found.is_none_or(|found| found == census), "byte {at}");
+            assert_eq!(unpack(&packed[..at], &id), None, "cut off at {at}");
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What earlier runs have learnt of layers and images, in files:
+//!
+//! ```text
+//! CACHE/layers/AB/ABCD....json.zst    the files of one layer, by the hex of its diff ID
+//! CACHE/images/AB/ABCD....json.zst    an image of an engine without its files, by what it was asked by
+//! ```
+//!
+//! A diff ID is the hash of all that its entry says, so an entry never becomes wrong; and only
+//! layers that were hashed get one. An entry that is damaged, of another version or not there is a
+//! miss. Entries are renamed into their place, so processes do not disturb each other.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use crate::image::{Census, DiffId, Digest, Snapshot};
+use crate::layer::packed;
+
+/// Entries that nobody has used for so long are removed.
+const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
+/// What all entries may have in bytes; those that were not used for longest go first.
+const MAX_SIZE: u64 = 1 << 30;
+/// How often is looked whether something has to go.
+const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
+/// How exactly the use of an entry is remembered: not every reading is a writing.
+const TOUCH_EVERY: Duration = Duration::from_secs(3600);
+/// The file whose age tells when the cache was pruned.
+const STAMP: &str = "pruned";
+
+/// A directory of what earlier runs have learnt.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    root: PathBuf,
+    most_nodes: u64,
+}
+
+impl Cache {
+    /// The cache in a directory, which need not exist. `most_nodes` bounds what an entry may list.
+    pub fn at(root: PathBuf, most_nodes: u64) -> Cache {
+        Cache { root, most_nodes }
+    }
+
+    /// The files of a layer, where they are known.
+    pub fn layer(&self, diff_id: &DiffId) -> Option<Census> {
+        let census = packed::unpack(self.read(&self.path("layers", diff_id.hex()))?.as_slice(), diff_id)?;
+        (census.nodes() <= self.most_nodes && census.size().is_some()).then_some(census)
+    }
+
+    /// Remembers a layer. That a cache cannot be written is no error: nothing depends on it.
+    pub fn keep_layer(&self, diff_id: &DiffId, census: &Census) {
+        let path = self.path("layers", diff_id.hex());
+        if !path.exists()
+            && let Ok(content) = packed::pack(diff_id, census)
+        {
+            let _ = self.write(&path, &content);
+        }
+    }
+
+    /// An image that an engine has under an ID, without the files of its layers.
+    pub fn image(&self, asked: &str) -> Option<Snapshot> {
+        let content = self.read(&self.image_path(asked))?;
+        let json = packed::decode(content.as_slice())?;
+        Snapshot::from_json(&json, 0).ok()
+    }
+
+    /// Remembers an image by what it was asked by: an ID, which is a hash, and a platform.
+    pub fn keep_image(&self, asked: &str, snapshot: &Snapshot) {
+        let path = self.image_path(asked);
+        let mut bare = snapshot.clone();
+        bare.layers.iter_mut().for_each(|layer| layer.census = None);
+        if let Ok(content) =
+            serde_json::to_vec(&bare).map_err(io::Error::from).and_then(|json| packed::encode(&json))
+        {
+            let _ = self.write(&path, &content);
+        }
+    }
+
+    fn image_path(&self, asked: &str) -> PathBuf {
+        self.path("images", Digest::of(asked.as_bytes()).hex())
+    }
+
+    fn path(&self, kind: &str, hex: &str) -> PathBuf {
+        self.root.join(kind).join(&hex[..2]).join(format!("{hex}.json.zst"))
+    }
+
+    /// An entry's bytes. Its time of change is when it was last used.
+    fn read(&self, path: &Path) -> Option<Vec<u8>> {
+        let mut file = File::open(path).ok()?;
+        let mut content = Vec::new();
+        io::Read::by_ref(&mut file).take(MAX_SIZE).read_to_end(&mut content).ok()?;
+        let used = file.metadata().and_then(|metadata| metadata.modified()).ok()?;
+        if age(used) > TOUCH_EVERY {
+            let _ =
+                File::options().write(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
+        }
+        Some(content)
+    }
+
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
+        let directory = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(directory)?;
+        // A half-written entry has another name, and one that a crash cut off fails its checksum.
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(directory)?;
+        file.write_all(content)?;
+        file.persist(path)?;
+        Ok(())
+    }
+
+    /// Removes what is old or too much, at most once a day.
+    pub fn prune(&self) {
+        let stamp = self.root.join(STAMP);
+        let pruned = stamp.metadata().and_then(|metadata| metadata.modified());
+        if !self.root.is_dir() || pruned.is_ok_and(|pruned| age(pruned) < PRUNE_EVERY) {
+            return;
+        }
+        // Written first: of several processes one prunes.
+        let _ = File::create(&stamp).and_then(|file| file.set_modified(SystemTime::now()));
+        let mut entries = Vec::new();
+        for kind in ["layers", "images"] {
+            collect(&self.root.join(kind), 2, &mut entries);
+        }
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.used));
+        let mut total = 0;
+        for entry in entries {
+            total += entry.size;
+            // What a killed process left behind is never used, and ages.
+            if total > MAX_SIZE || age(entry.used) > MAX_AGE {
+                let _ = fs::remove_file(&entry.path);
+            }
+        }
+    }
+}
+
+struct CacheFile {
+    path: PathBuf,
+    size: u64,
+    used: SystemTime,
+}
+
+/// The files below a directory of the cache, and never anything that a link leads to.
+fn collect(directory: &Path, depth: usize, found: &mut Vec<CacheFile>) {
+    for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_dir() && depth > 1 {
+            collect(&entry.path(), depth - 1, found);
+        } else if metadata.is_file() {
+            let used = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
+            found.push(CacheFile { path: entry.path(), size: metadata.len(), used });
+        }
+    }
+}
+
+fn age(time: SystemTime) -> Duration {
+    time.elapsed().unwrap_or_default()
+}

@@ -1,0 +1,79 @@
+//! Who one is at a registry: what `docker login` and `podman login` have left, credential helpers
+//! included.
+
+use docker_credential::{CredentialRetrievalError, DockerCredential};
+use oci_client::secrets::RegistryAuth;
+
+/// The name under which `docker login` keeps the credentials of Docker Hub.
+const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
+/// Docker Hub's host.
+const DOCKER_HUB: &str = "index.docker.io";
+
+/// What to log in with. Its `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    /// In the words of the registry's client; nobody's where none are stored.
+    pub auth: RegistryAuth,
+    /// Why stored ones are not used: of interest only if the registry wants some.
+    pub problem: Option<String>,
+}
+
+/// Credentials that are there and cannot be used.
+#[derive(Debug, thiserror::Error)]
+enum CredentialsError {
+    /// A token of a kind that can only be exchanged, not sent.
+    #[error(
+        "the stored credentials of {0} are an identity token, which layergate cannot exchange; log in with a user name and an access token instead"
+    )]
+    IdentityToken(String),
+    /// A helper that failed.
+    #[error("the credential helper `{helper}` failed for {host}")]
+    Helper {
+        /// The registry.
+        host: String,
+        /// The helper's program.
+        helper: String,
+    },
+    /// A file or an answer that is not what it should be.
+    #[error("the stored credentials of {host} cannot be read: {error}")]
+    Unreadable {
+        /// The registry.
+        host: String,
+        /// Why not.
+        error: CredentialRetrievalError,
+    },
+}
+
+/// The credentials for a registry's host.
+pub fn of(host: &str) -> Credentials {
+    let (docker, podman) = if host == DOCKER_HUB { (DOCKER_HUB_KEY, "docker.io") } else { (host, host) };
+    let found = match docker_credential::get_credential(docker) {
+        Err(error) if is_absent(&error) => docker_credential::get_podman_credential(podman),
+        other => other,
+    };
+    let problem = match found {
+        Ok(DockerCredential::UsernamePassword(user, password)) => {
+            return Credentials { auth: RegistryAuth::Basic(user, password), problem: None };
+        }
+        Ok(DockerCredential::IdentityToken(_)) => Some(CredentialsError::IdentityToken(host.into())),
+        Err(error) if is_absent(&error) => None,
+        // What a helper printed may hold a secret, and is not repeated.
+        Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
+            Some(CredentialsError::Helper { host: host.into(), helper })
+        }
+        Err(error) => Some(CredentialsError::Unreadable { host: host.into(), error }),
+    };
+    Credentials { auth: RegistryAuth::Anonymous, problem: problem.map(|problem| problem.to_string()) }
+}
+
+/// No file, or nothing in it. A helper that knows nobody says so on its standard output (the
+/// credential helper protocol of docker-credential-helpers).
+fn is_absent(error: &CredentialRetrievalError) -> bool {
+    match error {
+        CredentialRetrievalError::NoCredentialConfigured
+        | CredentialRetrievalError::ConfigNotFound
+        | CredentialRetrievalError::ConfigReadError => true,
+        CredentialRetrievalError::HelperFailure { stdout, .. } => stdout.contains("credentials not found"),
+        _ => false,
+    }
+}

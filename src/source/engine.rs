@@ -1,0 +1,193 @@
+//! Which container engine is asked, and how it is reached.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error as EngineError;
+use serde::Deserialize;
+
+use super::{SourceError, excerpt};
+use crate::image::Digest;
+
+/// Seconds that the engine may take to begin or go on with an answer. Exporting a large image can
+/// keep an engine silent for a while.
+const TIMEOUT_SECONDS: u64 = 300;
+/// How long it may take to be reached at all.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where an engine is, and what proves who asks and who answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `unix://`, `npipe://`, `tcp://` or `ssh://` and the rest.
+    pub address: String,
+    /// The directory of `ca.pem`, `cert.pem` and `key.pem`, where TLS is spoken.
+    tls: Option<PathBuf>,
+}
+
+impl Endpoint {
+    fn plain(address: impl Into<String>) -> Endpoint {
+        Endpoint { address: address.into(), tls: None }
+    }
+
+    /// The engine that `--engine` names: `docker`, `podman`, an address or a docker context. Without
+    /// a name: `DOCKER_HOST`, docker's current context, then the usual sockets of both.
+    ///
+    /// # Errors
+    /// [`SourceError::EngineUnreachable`] for a context that there is not.
+    pub fn find(named: Option<&str>) -> Result<Endpoint, SourceError> {
+        let (docker, podman) = (docker_sockets(), podman_sockets());
+        match named {
+            Some("podman") => Ok(variable("CONTAINER_HOST").map_or_else(|| socket(&podman), Endpoint::plain)),
+            Some("docker") => Ok(configured()?.unwrap_or_else(|| socket(&docker))),
+            Some(address) if address.contains("://") => Ok(with_environment_tls(address.to_owned())),
+            Some(context) => in_context(context),
+            None => Ok(configured()?.unwrap_or_else(|| socket(&[docker, podman].concat()))),
+        }
+    }
+
+    /// Connects, and agrees on a version of the API.
+    ///
+    /// # Errors
+    /// [`SourceError::EngineUnreachable`].
+    pub async fn connect(&self) -> Result<Docker, SourceError> {
+        let unreachable = |error: EngineError| self.unreachable(&error);
+        let connecting = self.client().map_err(unreachable)?.negotiate_version();
+        let late = |_| self.unreachable(&EngineError::RequestTimeoutError);
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(late)?.map_err(unreachable)
+    }
+
+    fn client(&self) -> Result<Docker, EngineError> {
+        let version = bollard::API_DEFAULT_VERSION;
+        match (self.address.split_once("://"), &self.tls) {
+            (Some(("unix" | "npipe", path)), _) => Docker::connect_with_local(path, TIMEOUT_SECONDS, version),
+            (Some(("tcp" | "https", _)), Some(files)) => {
+                // The TLS library wants to be told which implementation to use.
+                let _ = rustls::crypto::ring::default_provider().install_default();
+                let file = |name| files.join(name);
+                let (key, certificate, authority) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
+                Docker::connect_with_ssl(
+                    &self.address,
+                    &key,
+                    &certificate,
+                    &authority,
+                    TIMEOUT_SECONDS,
+                    version,
+                )
+            }
+            (Some(("tcp" | "http", _)), None) => {
+                Docker::connect_with_http(&self.address, TIMEOUT_SECONDS, version)
+            }
+            #[cfg(unix)]
+            (Some(("ssh", _)), _) => Docker::connect_with_ssh(&self.address, TIMEOUT_SECONDS, version, None),
+            _ => Err(EngineError::UnsupportedURISchemeError { uri: self.address.clone() }),
+        }
+    }
+
+    /// That the engine cannot be reached, why, and what to do.
+    pub fn unreachable(&self, error: &EngineError) -> SourceError {
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(error);
+        while let Some(inner) = source {
+            text = inner.to_string();
+            source = inner.source();
+        }
+        let hint = match text.to_lowercase() {
+            text if text.contains("permission denied") => {
+                "Run as a user that may use the engine, such as a member of the group `docker`"
+            }
+            text if text.contains("certificate") || text.contains("pem") => {
+                "Check the certificates in DOCKER_CERT_PATH or of the docker context"
+            }
+            _ => {
+                "Start it, set DOCKER_HOST or --engine, or measure a saved image: docker save -o image.tar NAME"
+            }
+        };
+        SourceError::EngineUnreachable { address: self.address.clone(), error: excerpt(&text), hint }
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What `DOCKER_HOST` or a docker context says.
+fn configured() -> Result<Option<Endpoint>, SourceError> {
+    if let Some(host) = variable("DOCKER_HOST") {
+        return Ok(Some(with_environment_tls(host)));
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Config {
+        current_context: Option<String>,
+    }
+    let current = || {
+        let config = std::fs::read(docker_config().join("config.json")).ok()?;
+        serde_json::from_slice::<Config>(&config).ok()?.current_context
+    };
+    match variable("DOCKER_CONTEXT").or_else(current) {
+        Some(name) if !name.is_empty() && name != "default" => in_context(&name).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// An address of the environment or the command line; `DOCKER_TLS_VERIFY` asks for TLS, as it does of
+/// docker.
+fn with_environment_tls(address: String) -> Endpoint {
+    let remote = address.starts_with("tcp://") || address.starts_with("https://");
+    let asked = variable("DOCKER_TLS_VERIFY").is_some() || address.starts_with("https://");
+    let files = || variable("DOCKER_CERT_PATH").map_or_else(docker_config, PathBuf::from);
+    Endpoint { tls: (remote && asked).then(files), address }
+}
+
+fn docker_config() -> PathBuf {
+    let home = std::env::home_dir().unwrap_or_default();
+    variable("DOCKER_CONFIG").map_or_else(|| home.join(".docker"), PathBuf::from)
+}
+
+/// The endpoint of a docker context, from the files that `docker context` writes:
+/// `contexts/meta/SHA256-OF-NAME/meta.json` and `contexts/tls/SHA256-OF-NAME/docker/`.
+fn in_context(name: &str) -> Result<Endpoint, SourceError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Meta {
+        endpoints: std::collections::HashMap<String, Named>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Named {
+        host: Option<String>,
+    }
+    let contexts = docker_config().join("contexts");
+    let hashed = Digest::of(name.as_bytes());
+    let meta = std::fs::read(contexts.join("meta").join(hashed.hex()).join("meta.json")).ok();
+    let meta: Option<Meta> = meta.and_then(|meta| serde_json::from_slice(&meta).ok());
+    let host =
+        meta.and_then(|meta| meta.endpoints.get("docker")?.host.clone()).filter(|host| !host.is_empty());
+    let tls = Some(contexts.join("tls").join(hashed.hex()).join("docker")).filter(|files| files.is_dir());
+    // Another engine may well hold another image of the same name.
+    host.map(|address| Endpoint { address, tls }).ok_or_else(|| SourceError::EngineUnreachable {
+        address: format!("the docker context `{}`", excerpt(name)),
+        error: format!("{} has no such context", contexts.display()),
+        hint: "Choose one that `docker context ls` lists, or write --engine docker, podman or an address",
+    })
+}
+
+fn docker_sockets() -> Vec<PathBuf> {
+    let rootless = variable("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("docker.sock"));
+    [PathBuf::from("/var/run/docker.sock")].into_iter().chain(rootless).collect()
+}
+
+fn podman_sockets() -> Vec<PathBuf> {
+    let rootless = variable("XDG_RUNTIME_DIR").map(|dir| Path::new(&dir).join("podman/podman.sock"));
+    rootless.into_iter().chain([PathBuf::from("/run/podman/podman.sock")]).collect()
+}
+
+/// The first socket that is there, or the first, to be missed by name.
+fn socket(usual: &[PathBuf]) -> Endpoint {
+    if cfg!(windows) {
+        return Endpoint::plain("npipe:////./pipe/docker_engine");
+    }
+    let found = usual.iter().find(|path| path.exists()).or(usual.first());
+    Endpoint::plain(format!("unix://{}", found.map_or(Path::new(""), PathBuf::as_path).display()))
+}
