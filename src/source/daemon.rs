@@ -171,14 +171,19 @@ impl Engine {
         });
         let mut stream = Box::pin(self.docker.export_image(id));
         let mut failure = None;
-        while let Some(chunk) = stream.next().await {
+        loop {
+            // Whoever reads may have seen enough, or be able to read no more of it.
+            let next = tokio::select! {
+                chunk = stream.next() => chunk,
+                () = sender.closed() => None,
+            };
+            let Some(chunk) = next else { break };
             let chunk = chunk.map_err(|error| {
                 let message = error.to_string();
                 failure = Some(self.error(format!("export the image {}", excerpt(id)), &error));
                 io::Error::other(message)
             });
             let last = chunk.is_err();
-            // Whoever reads has seen enough, or can read no more of it, and will say so.
             if sender.send(chunk).await.is_err() || last {
                 break;
             }

@@ -147,35 +147,64 @@ impl FakeLayer {
     }
 }
 
-/// Writes an OCI layout.
+/// Writes an OCI layout of one image, for linux/amd64.
 pub fn oci_layout(directory: &Path, layers: &[FakeLayer]) -> PathBuf {
-    let blobs = directory.join("blobs/sha256");
-    std::fs::create_dir_all(&blobs).unwrap();
-    let put = |content: &[u8]| {
+    let blobs = Blobs::at(directory);
+    let manifest = blobs.put_image(layers, "linux/amd64");
+    blobs.finish(&json!([manifest]))
+}
+
+/// Writes an OCI layout of one image for several platforms, behind an index of its own.
+pub fn platforms_layout(directory: &Path, images: &[(&str, Vec<FakeLayer>)]) -> PathBuf {
+    let blobs = Blobs::at(directory);
+    let manifest = |(platform, layers): &(&str, Vec<FakeLayer>)| {
+        let mut manifest = blobs.put_image(layers, platform);
+        let (os, architecture) = platform.split_once('/').unwrap();
+        manifest["platform"] = json!({ "os": os, "architecture": architecture });
+        manifest
+    };
+    let manifests: Vec<Value> = images.iter().map(manifest).collect();
+    let index = json!({ "schemaVersion": 2, "manifests": manifests });
+    let index = blobs.put(index.to_string().as_bytes(), "application/vnd.oci.image.index.v1+json");
+    blobs.finish(&json!([index]))
+}
+
+struct Blobs(PathBuf);
+
+impl Blobs {
+    fn at(directory: &Path) -> Blobs {
+        std::fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
+        Blobs(directory.to_path_buf())
+    }
+
+    fn put(&self, content: &[u8], media_type: &str) -> Value {
         let hex = hex_sha256(content);
-        std::fs::write(blobs.join(&hex), content).unwrap();
-        json!({ "digest": format!("sha256:{hex}"), "size": content.len() })
-    };
-    let typed = |mut descriptor: Value, media_type: &str| {
-        descriptor["mediaType"] = media_type.into();
-        descriptor
-    };
-    let config = json!({
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {},
-        "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|l| &l.diff_id).collect::<Vec<_>>() },
-        "history": layers.iter().map(|l| json!({ "created_by": l.created_by })).collect::<Vec<_>>(),
-    });
-    let config = typed(put(config.to_string().as_bytes()), "application/vnd.oci.image.config.v1+json");
-    let descriptors: Vec<Value> =
-        layers.iter().map(|layer| typed(put(&layer.blob), &layer.media_type)).collect();
-    let manifest = json!({ "schemaVersion": 2, "config": config, "layers": descriptors });
-    let manifest = typed(put(manifest.to_string().as_bytes()), "application/vnd.oci.image.manifest.v1+json");
-    let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
-    std::fs::write(directory.join("index.json"), index.to_string()).unwrap();
-    std::fs::write(directory.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    directory.to_path_buf()
+        std::fs::write(self.0.join("blobs/sha256").join(&hex), content).unwrap();
+        json!({ "mediaType": media_type, "digest": format!("sha256:{hex}"), "size": content.len() })
+    }
+
+    fn put_image(&self, layers: &[FakeLayer], platform: &str) -> Value {
+        let (os, architecture) = platform.split_once('/').unwrap();
+        let config = json!({
+            "architecture": architecture,
+            "os": os,
+            "config": {},
+            "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|l| &l.diff_id).collect::<Vec<_>>() },
+            "history": layers.iter().map(|l| json!({ "created_by": l.created_by })).collect::<Vec<_>>(),
+        });
+        let config = self.put(config.to_string().as_bytes(), "application/vnd.oci.image.config.v1+json");
+        let layers: Vec<Value> =
+            layers.iter().map(|layer| self.put(&layer.blob, &layer.media_type)).collect();
+        let manifest = json!({ "schemaVersion": 2, "config": config, "layers": layers });
+        self.put(manifest.to_string().as_bytes(), "application/vnd.oci.image.manifest.v1+json")
+    }
+
+    fn finish(self, manifests: &Value) -> PathBuf {
+        let index = json!({ "schemaVersion": 2, "manifests": manifests });
+        std::fs::write(self.0.join("index.json"), index.to_string()).unwrap();
+        std::fs::write(self.0.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+        self.0
+    }
 }
 
 /// The blob files of a layout, largest first.
