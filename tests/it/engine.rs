@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +11,7 @@ use serde_json::Value;
 use crate::support::{Run, fixture, layergate, skip};
 
 /// An engine to build with and to measure from.
+#[derive(Clone)]
 pub struct Engine {
     pub host: String,
     pub client: OsString,
@@ -32,6 +34,11 @@ impl Engine {
             skip(test, "no container engine was started for it");
         }
         engine
+    }
+
+    /// The same client and another engine.
+    pub fn at(&self, host: &str) -> Engine {
+        Engine { host: host.to_owned(), ..self.clone() }
     }
 
     pub fn docker(&self, arguments: &[&str]) -> String {
@@ -62,6 +69,15 @@ impl Engine {
     /// The engine's own figure.
     fn size(&self, image: &str) -> u64 {
         self.docker(&["image", "inspect", "--format", "{{.Size}}", image]).trim().parse().unwrap()
+    }
+
+    /// Builds an image of one file, and measures it directly.
+    fn build_small(&self, context: &Path, tag: &str) -> Value {
+        self.copy_busybox(context);
+        let dockerfile = context.join("Dockerfile");
+        fs::write(&dockerfile, "FROM scratch\nCOPY busybox /bin/busybox\n").unwrap();
+        self.build(context, &dockerfile.display().to_string(), tag);
+        self.inspect(tag)["totals"].clone()
     }
 
     /// An image that stands in for `python:3`: a shell, and a `pip` and a `pipenv` that leave behind
@@ -145,6 +161,7 @@ fn an_image_measures_the_same_by_name_and_from_its_save() {
     assert_eq!(by_name, from_save);
     assert!(by_name[0]["wasted"].as_u64().unwrap() > 20_000, "{}", by_name[0]);
 
+    assert_eq!(exported(&engine, "layers:1"), by_name[0]["visible"], "what `docker export` writes");
     // What a container of the image sees is what is called visible.
     let seen = engine.docker(&[
         "run", "--rm", "--network", "none", "layers:1", "/bin/busybox", "sh", "-c",
@@ -155,6 +172,85 @@ fn an_image_measures_the_same_by_name_and_from_its_save() {
     // After `chmod` the file under /data/b has that name alone, so it is in both lists.
     let twice = *sizes.last().unwrap();
     assert_eq!(sizes.iter().sum::<u64>() - twice, visible, "{seen}");
+}
+
+/// The bytes of the regular files in `docker export` of a container that never ran. What the engine
+/// puts into it (`.dockerenv`, `etc/hosts` and the like) is empty then.
+fn exported(engine: &Engine, image: &str) -> u64 {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let container = engine.docker(&["create", image, "/bin/sh"]);
+    engine.docker(&["export", "--output", &file.path().display().to_string(), container.trim()]);
+    engine.docker(&["rm", container.trim()]);
+    let mut archive = tar::Archive::new(fs::File::open(file.path()).unwrap());
+    let entries = archive.entries().unwrap().map(Result::unwrap);
+    entries.filter(|entry| entry.header().entry_type().is_file()).map(|entry| entry.size()).sum()
+}
+
+#[test]
+fn an_engine_over_tls_by_environment_and_by_context() {
+    let Some(engine) = Engine::of_this_run("an engine over TLS") else { return };
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let (Some(host), Some(certificates)) =
+        (variable("LAYERGATE_TEST_DOCKER_TLS"), variable("LAYERGATE_TEST_DOCKER_CERTS"))
+    else {
+        return skip("an engine over TLS", "no engine that speaks TLS was started for it");
+    };
+    let context = tempfile::tempdir().unwrap();
+    let expected = engine.build_small(context.path(), "tls:1");
+
+    let inspect = ["inspect", "--format", "json", "tls:1"];
+    let by_environment = |verify: &str, directory: &str| {
+        let mut command = layergate();
+        command.env("DOCKER_HOST", &host).env("DOCKER_TLS_VERIFY", verify).env("DOCKER_CERT_PATH", directory);
+        Run::of(command.args(inspect))
+    };
+    assert_eq!(by_environment("1", &certificates).expect(0).json()["totals"], expected);
+    let refused = by_environment("1", "/nowhere").expect(3);
+    assert!(refused.stderr.contains("DOCKER_CERT_PATH"), "{}", refused.stderr);
+    by_environment("", "").expect(3);
+
+    let config = context.path().join("docker");
+    let file = |name: &str| format!("{name}={certificates}/{name}.pem");
+    let endpoint = format!("host={host},{},{},{}", file("ca"), file("cert"), file("key"));
+    let mut create = Command::new(&engine.client);
+    create.env("DOCKER_CONFIG", &config).args(["context", "create", "remote", "--docker", &endpoint]);
+    Run::of(&mut create).expect(0);
+    for (arguments, environment) in [(&["--engine", "remote"][..], ""), (&[], "remote")] {
+        let mut command = layergate();
+        command.env("DOCKER_CONFIG", &config).env("DOCKER_CONTEXT", environment);
+        assert_eq!(Run::of(command.args(inspect).args(arguments)).expect(0).json()["totals"], expected);
+    }
+    let mut unknown = layergate();
+    unknown.env("DOCKER_CONFIG", &config).args(inspect).args(["--engine", "elsewhere"]);
+    let unknown = Run::of(&mut unknown).expect(3);
+    assert!(unknown.stderr.contains("docker context ls"), "{}", unknown.stderr);
+}
+
+/// The program that stands in for ssh runs the command here: that one is asked for the engine's
+/// stream, by docker's own client, is what counts.
+#[test]
+fn an_engine_over_ssh() {
+    let Some(engine) = Engine::of_this_run("an engine over ssh") else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let log = directory.path().join("log");
+    let script = format!(
+        "#!/bin/sh\necho \"$*\" >> {log}\ncase \" $* \" in\n*' -M '*|*' -O '*) exit 0 ;;\nesac\n\
+         while [ $# -gt 0 ] && [ \"$1\" != docker ]; do shift; done\n\
+         DOCKER_HOST={host} exec {client} system dial-stdio\n",
+        log = log.display(),
+        host = engine.host,
+        client = Path::new(&engine.client).display(),
+    );
+    fs::write(directory.path().join("ssh"), script).unwrap();
+    fs::set_permissions(directory.path().join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
+    let expected = engine.build_small(directory.path(), "ssh:1");
+    let mut command = layergate();
+    command.env("PATH", path).args(["inspect", "--format", "json", "ssh:1"]);
+    command.args(["--engine", "ssh://me@build-host:2222"]);
+    assert_eq!(Run::of(&mut command).expect(0).json()["totals"], expected);
+    let log = fs::read_to_string(log).unwrap();
+    assert!(log.contains("build-host") && log.contains("2222"), "{log}");
 }
 
 #[test]

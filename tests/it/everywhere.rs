@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::engine::Engine;
-use crate::support::{Run, skip};
+use crate::support::{Run, layergate, skip};
 
 /// Whiteouts, opaque directories, hard links, replaced files, a file for a directory and the reverse.
 const DOCKERFILE: &str = r#"FROM scratch
@@ -29,12 +29,20 @@ struct Row {
     layers: Vec<Value>,
 }
 
+/// What `tests/run` has started or installed, by the name of its variable.
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+    if value.is_none() {
+        skip("one image from every place", &format!("{name} is not set"));
+    }
+    value
+}
+
 #[test]
 fn one_image_has_the_same_numbers_from_every_place() {
     let Some(engine) = Engine::of_this_run("one image from every place") else { return };
-    let Some(skopeo) = std::env::var_os("LAYERGATE_TEST_SKOPEO").filter(|path| !path.is_empty()) else {
-        return skip("one image from every place", "no skopeo was installed for it");
-    };
+    let names = ["LAYERGATE_TEST_SKOPEO", "LAYERGATE_TEST_REGISTRY", "LAYERGATE_TEST_PODMAN"];
+    let [Some(skopeo), Some(registry), Some(podman)] = names.map(variable) else { return };
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();
     build(&engine, &directory.path().join("context"));
@@ -44,21 +52,35 @@ fn one_image_has_the_same_numbers_from_every_place() {
         command.args(["--insecure-policy", "copy", "--quiet"]).args(options);
         Run::of(command.arg(format!("docker-archive:{}", path("save.tar"))).arg(to)).expect(0);
     };
+    let remote = format!("docker://{registry}/team/everywhere:1");
     copy(&format!("docker-archive:{}:everywhere:1", path("skopeo.tar")), &[]);
-    copy(&format!("oci:{}:1", path("gzip")), &["--dest-oci-accept-uncompressed-layers=false"]);
+    copy(&format!("oci:{}:1", path("plain")), &["--dest-oci-accept-uncompressed-layers"]);
+    copy(&format!("oci:{}:1", path("gzip")), &[]);
     copy(&format!("oci:{}:1", path("zstd")), &["--dest-compress-format", "zstd"]);
+    copy(&format!("oci:{}:1", path("chunked")), &["--dest-compress-format", "zstd:chunked"]);
     copy(&format!("oci-archive:{}:1", path("gzip.tar")), &[]);
+    copy(&format!("oci-archive:{}:1", path("zstd.tar")), &["--dest-compress-format", "zstd"]);
+    copy(&remote, &["--dest-tls-verify=false", "--dest-compress-format", "gzip"]);
+    new_save(&directory.path().join("plain"), &directory.path().join("new-save.tar"));
+    engine.at(&podman).docker(&["load", "--input", &path("save.tar")]);
 
     let places = [
-        ("the engine, by name", "everywhere:1".to_owned()),
-        ("docker save", path("save.tar")),
-        ("docker-archive of skopeo", path("skopeo.tar")),
-        ("OCI layout, gzip", path("gzip")),
-        ("OCI layout, zstd", path("zstd")),
-        ("OCI archive, gzip", path("gzip.tar")),
+        ("Docker, by name", "everywhere:1".to_owned(), engine.host.as_str()),
+        ("Podman, by name", "everywhere:1".to_owned(), &podman),
+        ("docker save, before 25", path("save.tar"), ""),
+        ("docker save, since 25", path("new-save.tar"), ""),
+        ("docker-archive of skopeo", path("skopeo.tar"), ""),
+        ("OCI layout, plain", path("plain"), ""),
+        ("OCI layout, gzip", path("gzip"), ""),
+        ("OCI layout, zstd", path("zstd"), ""),
+        ("OCI layout, zstd:chunked", path("chunked"), ""),
+        ("OCI archive, gzip", path("gzip.tar"), ""),
+        ("OCI archive, zstd", path("zstd.tar"), ""),
+        ("registry", remote.clone(), ""),
     ];
-    let rows: Vec<Row> = places.into_iter().map(|(place, image)| measure(&engine, place, &image)).collect();
+    let rows = places.map(|(place, image, host)| measure(host, place, &image));
     let table = table(&rows);
+    println!("{table}");
     let first = &rows[0];
     assert!(first.layers.len() >= 8, "{table}");
     assert!(first.totals["wasted"].as_u64().unwrap() > 40_000, "{table}");
@@ -72,9 +94,67 @@ fn one_image_has_the_same_numbers_from_every_place() {
             }
         }
     }
-    assert_eq!(rows[1].totals["compressed"], Value::Null, "{table}");
-    assert_eq!(rows[3].totals["compressed"], rows[5].totals["compressed"], "the same blobs\n{table}");
-    assert_ne!(rows[3].totals["compressed"], rows[4].totals["compressed"], "other blobs\n{table}");
+    let compressed = |place: &str| &rows.iter().find(|row| row.place == place).unwrap().totals["compressed"];
+    for place in ["Docker, by name", "Podman, by name", "docker save, before 25", "docker save, since 25"] {
+        assert_eq!(compressed(place), &Value::Null, "{place}: nothing that was ever distributed\n{table}");
+    }
+    assert_eq!(compressed("OCI layout, gzip"), compressed("OCI archive, gzip"), "the same blobs\n{table}");
+    assert_eq!(compressed("OCI layout, gzip"), compressed("registry"), "the same blobs\n{table}");
+    assert_eq!(compressed("OCI layout, zstd"), compressed("OCI archive, zstd"), "the same blobs\n{table}");
+    assert_ne!(compressed("OCI layout, gzip"), compressed("OCI layout, zstd"), "other blobs\n{table}");
+    only_the_config_is_fetched(&remote, first);
+}
+
+/// What is known from one place is known from all: of a registry only the manifest and the config
+/// are asked for then, by the registry's own log.
+fn only_the_config_is_fetched(remote: &str, expected: &Row) {
+    let Some(log) = variable("LAYERGATE_TEST_REGISTRY_LOG") else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let inspect = || {
+        let mut command = layergate();
+        command.args(["inspect", "--format", "json", "--cache-dir"]).arg(cache.path()).arg(remote);
+        Run::of(&mut command).expect(0).json()
+    };
+    let logged = || String::from_utf8_lossy(&fs::read(&log).unwrap()).into_owned();
+    // The registry logs a request after it has answered it.
+    let settled = || {
+        let mut before = String::new();
+        while before != logged() {
+            before = logged();
+            std::thread::sleep(std::time::Duration::from_millis(300));
+        }
+        before
+    };
+    let blobs_of = |work: &dyn Fn() -> Value| {
+        let before = settled().len();
+        let snapshot = work();
+        assert_eq!(snapshot["totals"]["unpacked"], expected.totals["unpacked"]);
+        let asked = settled().split_off(before);
+        let of_this_image = "/v2/team/everywhere/blobs/";
+        asked.lines().filter(|line| line.contains("\"GET ") && line.contains(of_this_image)).count()
+    };
+    assert_eq!(blobs_of(&inspect), expected.layers.len() + 1, "all layers and the config");
+    assert_eq!(blobs_of(&inspect), 1, "the config");
+}
+
+/// An archive as Docker writes it since version 25, where its classic store keeps plain layers: an
+/// OCI layout with the `manifest.json` of older versions.
+fn new_save(layout: &Path, archive: &Path) {
+    let read = |name: &str| fs::read(layout.join(name)).unwrap();
+    let blob =
+        |descriptor: &Value| format!("blobs/{}", descriptor["digest"].as_str().unwrap().replace(':', "/"));
+    let index: Value = serde_json::from_slice(&read("index.json")).unwrap();
+    let manifest: Value = serde_json::from_slice(&read(&blob(&index["manifests"][0]))).unwrap();
+    let layers: Vec<String> = manifest["layers"].as_array().unwrap().iter().map(blob).collect();
+    let saved =
+        json!([{ "Config": blob(&manifest["config"]), "RepoTags": ["everywhere:1"], "Layers": layers }]);
+    let saved = saved.to_string();
+    let mut tar = tar::Builder::new(fs::File::create(archive).unwrap());
+    tar.append_dir_all("", layout).unwrap();
+    let mut header = tar::Header::new_gnu();
+    header.set_size(saved.len() as u64);
+    tar.append_data(&mut header, "manifest.json", saved.as_bytes()).unwrap();
+    tar.finish().unwrap();
 }
 
 fn build(engine: &Engine, context: &Path) {
@@ -84,8 +164,10 @@ fn build(engine: &Engine, context: &Path) {
     engine.build(context, &context.join("Dockerfile").display().to_string(), "everywhere:1");
 }
 
-fn measure(engine: &Engine, place: &'static str, image: &str) -> Row {
-    let mut snapshot = engine.inspect(image);
+fn measure(host: &str, place: &'static str, image: &str) -> Row {
+    let mut command = layergate();
+    command.env("DOCKER_HOST", host).args(["inspect", "--format", "json", image]);
+    let mut snapshot = Run::of(&mut command).expect(0).json();
     let layers = snapshot["layers"].as_array_mut().map(std::mem::take).unwrap();
     Row { place, totals: snapshot["totals"].take(), layers }
 }
