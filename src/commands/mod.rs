@@ -82,7 +82,7 @@ fn reading_options(reading: &Reading, store: Option<DirStore>) -> anyhow::Result
         bounds.set(limit).map_err(|error| UsageError(format!("--read-limit {error}")))?;
     }
     let directory = if reading.no_cache { None } else { reading.cache_dir.clone().or_else(cache_directory) };
-    let cache = directory.map(|directory| Cache::at(directory, bounds.entries));
+    let cache = directory.map(|directory| Cache::at(&directory, bounds.entries));
     cache.iter().for_each(Cache::prune);
     let recorded = store.map(|store| Box::new(move |id: &DiffId| store.census(id)) as _);
     let known = Known::new(cache, recorded);

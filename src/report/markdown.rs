@@ -144,7 +144,10 @@ fn image_table(images: &[&ImageReport], rows: usize) -> String {
             },
             delta.map_or_else(|| "\u{2013}".into(), |delta| unbroken(&delta)),
             plain(&words::size_limits(image)),
-            format!("{} {}", words::icon(image.verdict), image.verdict.as_str()),
+            match &image.head {
+                Some(_) => format!("{} {}", words::icon(image.verdict), image.verdict.as_str()),
+                None => "not judged".into(),
+            },
         ]
     };
     let text = table(columns, images.iter().take(rows).map(cells).collect());

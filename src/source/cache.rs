@@ -1,13 +1,12 @@
 //! What earlier runs have learnt of layers and images, in files:
 //!
 //! ```text
-//! CACHE/layers/AB/ABCD....json.zst    the files of one layer, by the hex of its diff ID
-//! CACHE/images/AB/ABCD....json.zst    an image of an engine without its files, by what it was asked by
+//! CACHE/v1/layers/AB/ABCD....json.zst    the files of one layer, by the hex of its diff ID
+//! CACHE/v1/images/AB/ABCD....json.zst    an image of an engine without its files, by what it was asked by
 //! ```
 //!
 //! A diff ID is the hash of all that its entry says, so an entry never becomes wrong; and only
-//! layers that were hashed get one. An entry that is damaged, of another version or not there is a
-//! miss. Entries are renamed into their place, so processes do not disturb each other.
+//! layers that were hashed get one. An entry that is damaged or not there is a miss. Entries are renamed into their place, so processes do not disturb each other.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -25,6 +24,8 @@ const MAX_SIZE: u64 = 1 << 30;
 const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How exactly the use of an entry is remembered: not every reading is a writing.
 const TOUCH_EVERY: Duration = Duration::from_secs(3600);
+/// The directory of entries as this version writes them; other versions have others.
+const VERSION: &str = "v1";
 /// The file whose age tells when the cache was pruned.
 const STAMP: &str = "pruned";
 
@@ -37,13 +38,18 @@ pub struct Cache {
 
 impl Cache {
     /// The cache in a directory, which need not exist. `most_nodes` bounds what an entry may list.
-    pub fn at(root: PathBuf, most_nodes: u64) -> Cache {
-        Cache { root, most_nodes }
+    pub fn at(directory: &Path, most_nodes: u64) -> Cache {
+        Cache { root: directory.join(VERSION), most_nodes }
     }
 
     /// The files of a layer, where they are known.
     pub fn layer(&self, diff_id: &DiffId) -> Option<Census> {
-        let census = packed::unpack(self.read(&self.path("layers", diff_id.hex()))?.as_slice(), diff_id)?;
+        let path = self.path("layers", diff_id.hex());
+        let Some(census) = packed::unpack(self.read(&path)?.as_slice(), diff_id) else {
+            // So that the next one who reads the layer writes it anew.
+            let _ = fs::remove_file(path);
+            return None;
+        };
         (census.nodes() <= self.most_nodes && census.size().is_some()).then_some(census)
     }
 

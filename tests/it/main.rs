@@ -3,6 +3,8 @@
 
 mod act;
 mod bad_input;
+mod bounds;
+mod cache;
 mod comment;
 mod engine;
 mod engines;
@@ -14,6 +16,7 @@ mod gate;
 mod golden;
 mod hostile;
 mod images;
+mod platforms;
 mod quick;
 mod readme;
 mod registry;
