@@ -3,6 +3,7 @@
 pub mod apply;
 pub mod compression;
 pub mod input;
+mod sparse;
 pub mod tar;
 pub mod walk;
 
