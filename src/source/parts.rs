@@ -50,6 +50,8 @@ pub enum Streamed {
     Layer(Result<Box<WalkedLayer>, LayerError>),
     /// Another name of the piece that is meant.
     Link(String),
+    /// Neither, or too large a document; of so many bytes.
+    Other(u64),
 }
 
 impl Parts {
@@ -96,8 +98,8 @@ impl Parts {
                 Some(target) => Some(Streamed::Link(target)),
                 None if entry.kind == Kind::File => {
                     let content = walker.content();
-                    take_piece(&entry, content, budget, &mut documents_left)
-                        .map_err(|error| SourceError::io("read", origin, error))?
+                    let piece = take_piece(&entry, content, budget, &mut documents_left);
+                    Some(piece.map_err(|error| SourceError::io("read", origin, error))?)
                 }
                 None => None,
             };
@@ -123,21 +125,18 @@ impl Parts {
         let mut content = Vec::new();
         match self {
             Parts::Streamed(pieces) => {
-                return Ok(follow(pieces, name, |piece| match piece {
+                let found = follow(pieces, name, |piece| match piece {
                     Streamed::Link(target) => Err(target),
-                    Streamed::Document(document) => Ok(Some(document.clone())),
-                    Streamed::Layer(_) => Ok(None),
-                })
-                .flatten());
+                    Streamed::Document(document) => Ok(Ok(Some(document.clone()))),
+                    Streamed::Other(length) if *length > MAX_DOCUMENT => Ok(Err(*length)),
+                    Streamed::Layer(_) | Streamed::Other(_) => Ok(Ok(None)),
+                });
+                return found.unwrap_or(Ok(None)).map_err(|length| too_large(name, length));
             }
             _ => {
                 let Some((window, length)) = self.open_piece(name)? else { return Ok(None) };
                 if length > MAX_DOCUMENT {
-                    return Err(SourceError::DocumentTooLarge {
-                        name: name.into(),
-                        length,
-                        most: MAX_DOCUMENT,
-                    });
+                    return Err(too_large(name, length));
                 }
                 window
                     .take(MAX_DOCUMENT)
@@ -172,7 +171,7 @@ impl Parts {
                 Streamed::Link(target) => Err(target),
                 Streamed::Layer(Ok(layer)) => Ok(Ok((**layer).clone())),
                 Streamed::Layer(Err(error)) => Ok(Err(error.to_string())),
-                Streamed::Document(_) => Ok(Err(LayerError::UnknownFormat.to_string())),
+                Streamed::Document(_) | Streamed::Other(_) => Ok(Err(LayerError::UnknownFormat.to_string())),
             }));
         }
         let Some((window, length)) = self.open_piece(name)? else { return Ok(None) };
@@ -207,6 +206,10 @@ impl Parts {
     }
 }
 
+fn too_large(name: &str, length: u64) -> SourceError {
+    SourceError::DocumentTooLarge { name: name.into(), length, most: MAX_DOCUMENT }
+}
+
 /// Looks a name up, through the links that `docker save` writes for layers that are alike.
 fn follow<'a, P, T>(
     pieces: &'a HashMap<String, P>,
@@ -228,21 +231,22 @@ fn take_piece(
     mut content: impl Read + Send,
     budget: &Budget,
     documents_left: &mut u64,
-) -> io::Result<Option<Streamed>> {
+) -> io::Result<Streamed> {
     let mut head = Vec::new();
     content.by_ref().take(512).read_to_end(&mut head)?;
     // A tar begins with a file's name, which may begin like a document.
     if Compression::sniff(&head).is_some() {
         let layer = walk_stream(head.chain(content), budget);
-        return Ok(Some(Streamed::Layer(layer.map(Box::new))));
+        return Ok(Streamed::Layer(layer.map(Box::new)));
     }
-    let document = head.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
+    // As in a file, a document may begin with any amount of white space.
+    let document = head.trim_ascii_start().first().is_none_or(|first| b"{[".contains(first));
     if !document || entry.stored > MAX_DOCUMENT.min(*documents_left) {
-        return Ok(None);
+        return Ok(Streamed::Other(entry.stored));
     }
     *documents_left -= entry.stored;
     content.read_to_end(&mut head)?;
-    Ok(Some(Streamed::Document(head)))
+    Ok(Streamed::Document(head))
 }
 
 /// The piece that a link stands for, by its name in the archive.
