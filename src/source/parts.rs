@@ -129,7 +129,8 @@ impl Parts {
                     Streamed::Link(target) => Err(target),
                     Streamed::Document(document) => Ok(Ok(Some(document.clone()))),
                     Streamed::Other(length) if *length > MAX_DOCUMENT => Ok(Err(*length)),
-                    Streamed::Layer(_) | Streamed::Other(_) => Ok(Ok(None)),
+                    // What is there and is no document is a malformed one, as it is in a file.
+                    Streamed::Layer(_) | Streamed::Other(_) => Ok(Ok(Some(Vec::new()))),
                 });
                 return found.unwrap_or(Ok(None)).map_err(|length| too_large(name, length));
             }
@@ -147,12 +148,20 @@ impl Parts {
         Ok(Some(content))
     }
 
-    /// The stored bytes of a layer blob, or `None` where there is none of this name or its length
-    /// is known only to the walk.
+    /// The stored bytes of a layer blob, or `None` where there is none of this name or a stream's
+    /// could not be walked.
     ///
     /// # Errors
     /// Where it cannot be looked up.
     pub fn stored_length(&self, name: &str) -> Result<Option<u64>, SourceError> {
+        if let Parts::Streamed(pieces) = self {
+            return Ok(follow(pieces, name, |piece| match piece {
+                Streamed::Link(target) => Err(target),
+                Streamed::Layer(Ok(layer)) => Ok(Some(layer.stored.0)),
+                _ => Ok(None),
+            })
+            .flatten());
+        }
         Ok(self.open_piece(name)?.map(|(_, length)| length))
     }
 
