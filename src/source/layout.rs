@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::panic::resume_unwind;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use serde::de::DeserializeOwned;
@@ -14,12 +15,15 @@ use crate::image::oci::{CONTAINERD_NAME, Descriptor, ImageConfig, Index, Manifes
 use crate::image::snapshot::{
     self, ImageIdentity, Layer, MAX_LAYERS, Measured, Snapshot, SourceInfo, Totals, sum_known,
 };
-use crate::image::{DiffId, Digest, Instruction, LayerPath, Platform};
+use crate::image::{Bytes, DiffId, Digest, Instruction, LayerPath, Platform};
 use crate::layer::{Applied, Budget, Compression, WalkedLayer, apply};
 
 /// How deep indexes may point at indexes, and how many images one may list.
 const MAX_DEPTH: usize = 3;
 const MAX_IMAGES: usize = 1000;
+/// How many bytes of documents are read to find an image, each as often as it is named: a large one
+/// may be named from everywhere.
+const MAX_DOCUMENTS: u64 = 64 << 20;
 
 /// Which of several images is meant, and how closely to look.
 #[derive(Debug, Clone, Default)]
@@ -90,7 +94,8 @@ pub fn measure(
     let image = named.image.to_string();
     let prefix = format!("{}:", source.transport);
     let prefixed = if image.starts_with(&prefix) { image.clone() } else { prefix + &image };
-    let reader = Reader { parts, image, prefixed, budget, choice };
+    let documents_left = AtomicU64::new(MAX_DOCUMENTS);
+    let reader = Reader { parts, image, prefixed, budget, choice, documents_left };
     let candidate = reader.choose(reader.candidates()?, wanted)?;
     let plan = reader.plan(&candidate)?;
     let walked = reader.walk(&plan)?;
@@ -104,6 +109,7 @@ struct Reader<'a> {
     prefixed: String,
     budget: &'a Budget,
     choice: &'a Choice,
+    documents_left: AtomicU64,
 }
 
 impl Reader<'_> {
@@ -428,7 +434,7 @@ impl Reader<'_> {
     }
 
     fn required(&self, what: &str, name: &str) -> Result<Vec<u8>, SourceError> {
-        self.parts.document(name)?.ok_or_else(|| SourceError::Missing {
+        self.document(name)?.ok_or_else(|| SourceError::Missing {
             image: self.image.clone(),
             what: what.into(),
             name: excerpt(name),
@@ -436,7 +442,20 @@ impl Reader<'_> {
     }
 
     fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SourceError> {
-        self.parts.document(name)?.map(|content| self.parse(name, &content)).transpose()
+        self.document(name)?.map(|content| self.parse(name, &content)).transpose()
+    }
+
+    fn document(&self, name: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        let content = self.parts.document(name)?;
+        let length = content.as_ref().map_or(0, Vec::len) as u64;
+        let spend = |left: u64| left.checked_sub(length);
+        match self.documents_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, spend) {
+            Ok(_) => Ok(content),
+            Err(_) => Err(SourceError::Refused {
+                image: self.image.clone(),
+                error: format!("refused: over {} bytes of documents", Bytes(MAX_DOCUMENTS).grouped()),
+            }),
+        }
     }
 
     fn parse<T: DeserializeOwned>(&self, name: &str, content: &[u8]) -> Result<T, SourceError> {

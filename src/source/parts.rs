@@ -20,6 +20,9 @@ pub const MAX_DOCUMENT: u64 = 8 << 20;
 const MAX_STREAM_DOCUMENTS: u64 = 64 << 20;
 /// The most entries of an archive: an image has some hundreds.
 const MAX_PARTS: usize = 10_000;
+/// The longest name of a piece, or of what one links to, that is kept: digests and their directories
+/// have some two hundred bytes, and names of bytes that are not UTF-8 grow when they are spelled out.
+const MAX_NAME: usize = 1024;
 
 /// The pieces of a packed image, by their names inside it.
 pub enum Parts {
@@ -75,7 +78,7 @@ impl Parts {
                 None if entry.kind == Kind::File => Piece::Span(entry.offset, entry.stored),
                 None => continue,
             };
-            pieces.insert(clean(&entry.path), piece);
+            pieces.extend(short(clean(&entry.path)).map(|name| (name, piece)));
         }
         Ok(Parts::Indexed(path.into(), pieces))
     }
@@ -103,7 +106,7 @@ impl Parts {
                 }
                 None => None,
             };
-            pieces.extend(piece.map(|piece| (clean(&entry.path), piece)));
+            pieces.extend(short(clean(&entry.path)).zip(piece));
         }
         Ok(Parts::Streamed(pieces))
     }
@@ -261,14 +264,18 @@ fn take_piece(
 /// The piece that a link stands for, by its name in the archive.
 fn link_target(entry: &TarEntry) -> Option<String> {
     match entry.kind {
-        Kind::HardLink => Some(clean(&entry.link)),
+        Kind::HardLink => short(clean(&entry.link)),
         Kind::Symlink => {
             let path = LayerPath::clean(&entry.path);
             let parent = path.split().map_or(&b""[..], |(parent, _)| parent);
-            Some(clean(&[parent, b"/", entry.link.as_slice()].concat()))
+            short(clean(&[parent, b"/", entry.link.as_slice()].concat()))
         }
         _ => None,
     }
+}
+
+fn short(name: String) -> Option<String> {
+    Some(name).filter(|name| name.len() <= MAX_NAME)
 }
 
 fn clean(name: &[u8]) -> String {
