@@ -4,6 +4,7 @@
 mod act;
 mod bad_input;
 mod comment;
+mod corpus;
 mod engine;
 mod engines;
 mod everywhere;
@@ -14,3 +15,4 @@ mod hostile;
 mod images;
 mod readme;
 mod support;
+mod tarball;
