@@ -192,8 +192,9 @@ impl Snapshot {
     fn check_sums(&self) -> Result<(), String> {
         let totals = &self.totals;
         let all_known = !self.layers.is_empty() && self.layers.iter().all(|layer| layer.size.is_some());
-        let sum = sum_known(self.layers.iter().map(|layer| layer.size));
-        if all_known && sum != Some(totals.unpacked) {
+        // What is known of only some layers has a bound as well: their files are added up.
+        let sum = sum_known(self.layers.iter().map(|layer| layer.size).filter(Option::is_some));
+        if sum.is_none_or(|sum| sum > totals.unpacked || all_known && sum != totals.unpacked) {
             let sum = sum.map_or_else(|| "more than can be counted".to_owned(), Bytes::grouped);
             return Err(format!("the layers sum to {sum} and `unpacked` says {}", totals.unpacked.grouped()));
         }

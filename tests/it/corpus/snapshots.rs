@@ -102,3 +102,19 @@ fn text_that_is_no_snapshot_is_refused() {
     not_utf8[good.find("image.tar").unwrap()] = 0xff;
     check_snapshot("a snapshot that is not UTF-8", &not_utf8, "not a layergate snapshot");
 }
+
+/// Where a layer's size is not known, those of the others still have to be countable.
+#[test]
+fn layers_of_unknown_size_do_not_hide_what_the_others_claim() {
+    let mut document = good_snapshot();
+    let mut layer = document["layers"][0].clone();
+    layer["size"] = i64::MAX.into();
+    layer["census"] = json!([["f", "a", i64::MAX]]);
+    let unknown = json!({ "diff_id": layer["diff_id"] });
+    document["layers"] = json!([layer, layer, layer, unknown]);
+    document["totals"]["layers"] = 4.into();
+    check_snapshot("claims of some layers", document.to_string().as_bytes(), "more than can be counted");
+    document["layers"] = json!([layer, unknown]);
+    document["totals"]["layers"] = 2.into();
+    check_snapshot("one claim over the total", document.to_string().as_bytes(), "the layers sum to");
+}
