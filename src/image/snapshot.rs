@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::bytes::Bytes;
+use super::bytes::{Bytes, group_digits};
 use super::census::Census;
 use super::digest::{DiffId, Digest};
 use super::instruction::Instruction;
@@ -181,7 +181,7 @@ impl Snapshot {
         }
         let censuses = self.layers.iter().filter_map(|layer| layer.census.as_deref());
         if censuses.map(Census::nodes).sum::<u64>() > most_nodes {
-            return Err(format!("it lists over {most_nodes} files and directories"));
+            return Err(format!("it lists over {} files and directories", group_digits(most_nodes)));
         }
         self.check_sums()?;
         let unfit = |layer: &&Layer| layer.census.as_ref().is_some_and(|census| census.size() != layer.size);
@@ -194,8 +194,9 @@ impl Snapshot {
     fn check_sums(&self) -> Result<(), String> {
         let totals = &self.totals;
         let all_known = !self.layers.is_empty() && self.layers.iter().all(|layer| layer.size.is_some());
-        let sum = sum_known(self.layers.iter().map(|layer| layer.size));
-        if all_known && sum != Some(totals.unpacked) {
+        // What is known of only some layers has a bound as well: their files are added up.
+        let sum = sum_known(self.layers.iter().map(|layer| layer.size).filter(Option::is_some));
+        if sum.is_none_or(|sum| sum > totals.unpacked || all_known && sum != totals.unpacked) {
             let sum = sum.map_or_else(|| "more than can be counted".to_owned(), Bytes::grouped);
             return Err(format!("the layers sum to {sum} and `unpacked` says {}", totals.unpacked.grouped()));
         }

@@ -120,10 +120,11 @@ impl<'a> Tree<'a> {
             }
             return;
         };
-        self.ensure_dir(parent);
+        // Before anything is replaced: a link may stand below the very file that it links to.
         if let Node::File(inode) = node {
             self.inodes[inode as usize].names += 1;
         }
+        self.ensure_dir(parent);
         match self.nodes.insert(key, node) {
             Some(Node::Dir) if node != Node::Dir => {
                 self.remove_below(key);
@@ -268,6 +269,7 @@ mod tests {
             ("hard link to a lower layer", &["f x 3", "h y x", "w x"], (3, 0, 1)),
             ("hard link to nothing", &["h y x"], (0, 0, 0)),
             ("hard link to itself", &["f x 3; h x x"], (3, 0, 1)),
+            ("hard link below its own target", &["f x 3; h x/y x"], (3, 0, 1)),
             ("hard link replaced", &["f x 3; h y x; f z 4", "h y z"], (7, 0, 2)),
             ("file replaces directory", &["f a/x 3; f a/b/y 4", "f a 5"], (5, 7, 1)),
             ("link replaces directory", &["f a/x 3", "l a"], (0, 3, 0)),

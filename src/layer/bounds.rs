@@ -34,6 +34,8 @@ pub struct Bounds {
     pub parts: u64,
     /// Indexes inside of indexes.
     pub nesting: u64,
+    /// Bytes of indexes, manifests and configs that are read of an image.
+    pub documents: u64,
 }
 
 impl Default for Bounds {
@@ -49,6 +51,7 @@ impl Default for Bounds {
             unpacked: 1 << 40,
             parts: 10_000,
             nesting: 3,
+            documents: 64 << 20,
         }
     }
 }
@@ -71,7 +74,7 @@ impl Bounds {
         let default = Bounds::default();
         let lowest = default.clone().named(name.trim()).map(|bound| *bound);
         let lowest = lowest.ok_or_else(|| {
-            invalid("no such bound; there are entries, names, path, depth, header, ratio, unpacked, parts and nesting".into())
+            invalid("no such bound; there are entries, names, path, depth, header, ratio, unpacked, parts, nesting and documents".into())
         })?;
         let number: u64 = number
             .trim()
@@ -98,6 +101,7 @@ impl Bounds {
             "unpacked" => &mut self.unpacked,
             "parts" => &mut self.parts,
             "nesting" => &mut self.nesting,
+            "documents" => &mut self.documents,
             _ => return None,
         })
     }

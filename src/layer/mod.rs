@@ -5,6 +5,7 @@ pub mod bounds;
 pub mod compression;
 pub mod input;
 pub mod packed;
+mod sparse;
 pub mod tar;
 pub mod walk;
 

@@ -6,16 +6,20 @@
 //! layers. Field parsing is the `tar` crate's; the loop is ours, because that crate reads a long
 //! name of any claimed length into memory.
 
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read};
 
-use tar::{EntryType, GnuExtSparseHeader, Header};
+use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
 
 use super::bounds::{Bounds, Refusal};
 use super::input::Forward;
+use super::sparse::{MapLines, SparseMap};
 
 const BLOCK: u64 = 512;
 /// The most blocks of a GNU sparse map that are read for one file.
 const MAX_SPARSE_BLOCKS: usize = 16 * 1024;
+const UNREADABLE_SIZE: &str = "the size is unreadable or impossible";
+const UNFIT_MAP: &str = "the map of a sparse file does not fit the file";
 
 /// A tar that cannot be walked to its end.
 #[derive(Debug, thiserror::Error)]
@@ -82,14 +86,29 @@ pub struct TarEntry {
 /// What extension headers say of the entry that follows them.
 #[derive(Default)]
 struct Extensions {
+    /// GNU's long name and long link, which go before what PAX says.
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
-    size: Option<u64>,
-    sparse_name: Option<Vec<u8>>,
-    sparse_size: Option<u64>,
-    sparse_version: [Option<Vec<u8>>; 2],
-    sparse_map: bool,
+    /// Of the last PAX header: a second one replaces the first.
+    pax: Pax,
 }
+
+/// The records of a PAX header that count, by their keys. An empty value is none.
+#[derive(Default)]
+struct Pax(BTreeMap<&'static str, Vec<u8>>);
+
+/// The records that say where an entry's bytes go; all others are passed over.
+const PAX_KEYS: [&str; 9] = [
+    "path",
+    "linkpath",
+    "size",
+    "GNU.sparse.major",
+    "GNU.sparse.minor",
+    "GNU.sparse.name",
+    "GNU.sparse.size",
+    "GNU.sparse.realsize",
+    "GNU.sparse.map",
+];
 
 /// Walks a tar, one entry at a time.
 pub struct TarWalker<R> {
@@ -118,22 +137,16 @@ impl<R: Forward> TarWalker<R> {
             self.finish_entry()?;
             let start = self.position;
             let Some(header) = self.read_header()? else { return Ok(None) };
-            let claimed =
-                header.entry_size().map_err(|e| malformed(start, format!("the size is unreadable ({e})")))?;
+            let claimed = number(&header.as_old().size).ok_or_else(|| malformed(start, UNREADABLE_SIZE))?;
             match header.entry_type() {
-                EntryType::GNULongName => {
-                    extensions.path = Some(trim_nul(self.read_metadata(start, claimed)?))
+                EntryType::GNULongName => extensions.path = trim_nul(self.read_metadata(start, claimed)?),
+                EntryType::GNULongLink => extensions.link = trim_nul(self.read_metadata(start, claimed)?),
+                EntryType::XHeader => extensions.pax = self.read_pax(start, claimed)?,
+                // Engines pass over a global header, and with it all that stands before it.
+                EntryType::XGlobalHeader => {
+                    self.read_pax(start, claimed)?;
+                    extensions = Extensions::default();
                 }
-                EntryType::GNULongLink => {
-                    extensions.link = Some(trim_nul(self.read_metadata(start, claimed)?))
-                }
-                EntryType::XHeader => {
-                    let records = self.read_metadata(start, claimed)?;
-                    extensions
-                        .read_pax(&records)
-                        .ok_or_else(|| malformed(start, "a PAX header is malformed"))?;
-                }
-                EntryType::XGlobalHeader => drop(self.read_metadata(start, claimed)?),
                 _ => return self.entry(start, &header, claimed, extensions).map(Some),
             }
         }
@@ -156,41 +169,40 @@ impl<R: Forward> TarWalker<R> {
         claimed: u64,
         extensions: Extensions,
     ) -> Result<TarEntry, TarError> {
+        let Extensions { path, link, mut pax } = extensions;
         // A sparse file's `path` is a made-up one for readers that do not know the format.
-        let sparse = extensions.is_sparse();
-        let named = extensions.sparse_name.filter(|_| sparse).or(extensions.path);
-        let path = named.unwrap_or_else(|| header.path_bytes().into_owned());
+        let sparse = pax.is_sparse();
+        let real_name = pax.take("GNU.sparse.name").filter(|_| sparse);
+        let path = real_name.or(path).or_else(|| pax.take("path"));
+        let path = path.unwrap_or_else(|| header.path_bytes().into_owned());
+        let link = link.or_else(|| pax.take("linkpath"));
         let link =
-            extensions.link.or_else(|| header.link_name_bytes().map(|b| b.into_owned())).unwrap_or_default();
+            link.or_else(|| header.link_name_bytes().map(|name| name.into_owned())).unwrap_or_default();
         self.check_names(start, &path, &link)?;
-        let kind = match header.entry_type() {
-            // Before POSIX, a directory was a file whose name ends in a slash.
-            EntryType::Regular if header.as_bytes()[156] == 0 && path.ends_with(b"/") => Kind::Dir,
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File,
-            EntryType::Link => Kind::HardLink,
-            EntryType::Symlink => Kind::Symlink,
-            EntryType::Directory => Kind::Dir,
-            EntryType::Char | EntryType::Block | EntryType::Fifo => Kind::Special,
-            other => {
-                let flag = char::from(other.as_byte()).escape_default();
-                return Err(malformed(start, format!("an entry of unknown type `{flag}`")));
-            }
-        };
+        let kind = kind_of(header, &path).ok_or_else(|| {
+            let flag = char::from(header.entry_type().as_byte()).escape_default();
+            malformed(start, format!("an entry of unknown type `{flag}`"))
+        })?;
+        let claimed = pax.number("size").ok_or_else(|| malformed(start, UNREADABLE_SIZE))?.unwrap_or(claimed);
         // Only regular files have content; what other headers say of a size is to be ignored.
-        let holds_content =
-            matches!(header.entry_type(), EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse);
-        let stored = if holds_content { extensions.size.unwrap_or(claimed) } else { 0 };
-        let mut size = extensions.sparse_size.filter(|_| sparse).unwrap_or(stored);
-        if header.entry_type() == EntryType::GNUSparse {
-            size = self.read_gnu_sparse(start, header)?;
-        }
+        let stored = if kind == Kind::File { claimed } else { 0 };
+        let old_map = match header.entry_type() {
+            EntryType::GNUSparse => Some(self.read_gnu_sparse(start, header)?),
+            _ => None,
+        };
+        let offset = self.position;
         self.unread = stored;
         self.padding = stored.wrapping_neg() % BLOCK;
-        if self.position.checked_add(stored).and_then(|end| end.checked_add(self.padding)).is_none() {
-            return Err(malformed(start, "the size is impossible"));
+        if offset.checked_add(stored).and_then(|end| end.checked_add(self.padding)).is_none() {
+            return Err(malformed(start, UNREADABLE_SIZE));
         }
-        let size = if kind == Kind::File { size } else { 0 };
-        Ok(TarEntry { path, kind, size, link, offset: self.position, stored })
+        let size = match old_map {
+            Some((size, map)) if map.fits(size, stored) => size,
+            Some(_) => return Err(malformed(start, UNFIT_MAP)),
+            None if sparse && kind == Kind::File => self.pax_sparse_size(start, &pax)?,
+            None => stored,
+        };
+        Ok(TarEntry { path, kind, size, link, offset, stored })
     }
 
     fn check_names(&self, start: u64, path: &[u8], link: &[u8]) -> Result<(), TarError> {
@@ -259,19 +271,64 @@ impl<R: Forward> TarWalker<R> {
         Ok(content)
     }
 
-    /// The real size of a file in GNU's old sparse format; its map may go on in further blocks.
-    fn read_gnu_sparse(&mut self, start: u64, header: &Header) -> Result<u64, TarError> {
+    fn read_pax(&mut self, start: u64, claimed: u64) -> Result<Pax, TarError> {
+        let records = self.read_metadata(start, claimed)?;
+        Pax::parse(&records).ok_or_else(|| malformed(start, "a PAX header is malformed"))
+    }
+
+    /// The real size of a file in GNU's old sparse format and its map, which may go on in further
+    /// blocks.
+    fn read_gnu_sparse(&mut self, start: u64, header: &Header) -> Result<(u64, SparseMap), TarError> {
         let gnu = header.as_gnu().ok_or_else(|| malformed(start, "a sparse file without a GNU header"))?;
-        let size = gnu.real_size().map_err(|_| malformed(start, "a sparse file without its size"))?;
+        let size = number(&gnu.realsize);
+        let size = size.ok_or_else(|| malformed(start, "a sparse file without its size"))?;
+        let mut map = SparseMap::default();
+        add_fragments(&mut map, &gnu.sparse).ok_or_else(|| malformed(start, UNFIT_MAP))?;
         let mut extended = gnu.is_extended();
         for _ in 0..MAX_SPARSE_BLOCKS {
             if !extended {
-                return Ok(size);
+                return Ok((size, map));
             }
             let block = self.read_block()?.ok_or(TarError::Truncated(self.position))?;
-            let mut map = GnuExtSparseHeader::new();
-            map.as_mut_bytes().copy_from_slice(block.as_bytes());
-            extended = map.is_extended();
+            let mut more = GnuExtSparseHeader::new();
+            more.as_mut_bytes().copy_from_slice(block.as_bytes());
+            add_fragments(&mut map, &more.sparse).ok_or_else(|| malformed(start, UNFIT_MAP))?;
+            extended = more.is_extended();
+        }
+        Err(TarError::EndlessMap(start))
+    }
+
+    /// The real size of a file in a sparse format of PAX. The map of version 1.0 stands before the
+    /// content.
+    fn pax_sparse_size(&mut self, start: u64, pax: &Pax) -> Result<u64, TarError> {
+        let unreadable = || malformed(start, UNREADABLE_SIZE);
+        let real_size = pax.number("GNU.sparse.size").ok_or_else(unreadable)?;
+        let real_size = real_size.or(pax.number("GNU.sparse.realsize").ok_or_else(unreadable)?);
+        let size = real_size.unwrap_or(self.unread);
+        let map = if pax.get("GNU.sparse.major") == Some(b"1") {
+            Some(self.read_map_lines(start)?)
+        } else {
+            SparseMap::from_list(pax.get("GNU.sparse.map").unwrap_or_default())
+        };
+        match map {
+            Some(map) if map.fits(size, self.unread) => Ok(size),
+            _ => Err(malformed(start, UNFIT_MAP)),
+        }
+    }
+
+    fn read_map_lines(&mut self, start: u64) -> Result<SparseMap, TarError> {
+        let mut lines = MapLines::default();
+        for _ in 0..MAX_SPARSE_BLOCKS {
+            if self.unread < BLOCK {
+                return Err(malformed(start, UNFIT_MAP));
+            }
+            let mut block = [0; BLOCK as usize];
+            self.content().read_exact(&mut block).map_err(|error| self.read_error(error))?;
+            match lines.take(&block) {
+                Some(true) => {}
+                Some(false) => return Ok(lines.finish()),
+                None => return Err(malformed(start, UNFIT_MAP)),
+            }
         }
         Err(TarError::EndlessMap(start))
     }
@@ -304,38 +361,99 @@ impl<R: Forward> Read for Content<'_, R> {
     }
 }
 
-impl Extensions {
-    /// Whether the file is a sparse one: by a map, or by a version of the format that there is. A
-    /// size alone makes none, and believing it would hide bytes.
-    fn is_sparse(&self) -> bool {
-        let version = self.sparse_version.each_ref().map(|part| part.as_deref());
-        self.sparse_map || matches!(version, [Some(b"0"), Some(b"0" | b"1")] | [Some(b"1"), Some(b"0")])
-    }
-
-    /// Reads PAX records, `LENGTH KEY=VALUE\n`; `None` where one is malformed.
-    fn read_pax(&mut self, mut records: &[u8]) -> Option<()> {
+impl Pax {
+    /// Reads records, `LENGTH KEY=VALUE\n`; `None` where one is malformed.
+    fn parse(mut records: &[u8]) -> Option<Pax> {
+        let mut pax = Pax::default();
+        let mut map = Vec::new();
         while !records.is_empty() {
             let space = records.iter().take(20).position(|byte| *byte == b' ')?;
             let length: usize = std::str::from_utf8(&records[..space]).ok()?.parse().ok()?;
             let record = records.get(space + 1..length)?.strip_suffix(b"\n")?;
             records = &records[length..];
-            let equals = record.iter().position(|byte| *byte == b'=')?;
+            let equals = record.iter().position(|byte| *byte == b'=').filter(|at| *at > 0)?;
             let (key, value) = (&record[..equals], &record[equals + 1..]);
-            let number = || std::str::from_utf8(value).ok()?.parse::<u64>().ok();
-            match key {
-                b"path" => self.path = Some(value.to_vec()),
-                b"GNU.sparse.name" => self.sparse_name = Some(value.to_vec()),
-                b"linkpath" => self.link = Some(value.to_vec()),
-                b"size" if value.is_empty() => self.size = None,
-                b"size" => self.size = Some(number()?),
-                b"GNU.sparse.major" => self.sparse_version[0] = Some(value.to_vec()),
-                b"GNU.sparse.minor" => self.sparse_version[1] = Some(value.to_vec()),
-                b"GNU.sparse.map" | b"GNU.sparse.offset" | b"GNU.sparse.numbytes" => self.sparse_map = true,
-                b"GNU.sparse.realsize" | b"GNU.sparse.size" => self.sparse_size = Some(number()?),
-                _ => {}
+            let no_nul = if matches!(key, b"path" | b"linkpath") { value } else { key };
+            if no_nul.contains(&0) {
+                return None;
+            }
+            if matches!(key, b"GNU.sparse.offset" | b"GNU.sparse.numbytes") {
+                // Version 0.0 tells the map in records of their own, offset and length in turns.
+                let turn: &[u8] = [b"GNU.sparse.offset".as_slice(), b"GNU.sparse.numbytes"][map.len() % 2];
+                map.push(Some(value).filter(|value| key == turn && !value.contains(&b','))?);
+            }
+            if let Some(key) = PAX_KEYS.into_iter().find(|known| known.as_bytes() == key) {
+                pax.0.insert(key, value.to_vec());
             }
         }
-        Some(())
+        if !map.is_empty() {
+            pax.0.insert("GNU.sparse.map", map.join(&b','));
+        }
+        Some(pax)
+    }
+
+    fn get(&self, key: &str) -> Option<&[u8]> {
+        self.0.get(key).map(Vec::as_slice).filter(|value| !value.is_empty())
+    }
+
+    fn take(&mut self, key: &str) -> Option<Vec<u8>> {
+        self.0.remove(key).filter(|value| !value.is_empty())
+    }
+
+    /// An amount, if the key is there; `None` where it is none that a file can have.
+    fn number(&self, key: &str) -> Option<Option<u64>> {
+        let parse = |value| u64::try_from(std::str::from_utf8(value).ok()?.parse::<i64>().ok()?).ok();
+        self.get(key).map_or(Some(None), |value| parse(value).map(Some))
+    }
+
+    /// Whether the file is a sparse one: by a version of the format that there is, or by a map
+    /// without a version. A size alone makes none, and believing it would hide bytes.
+    fn is_sparse(&self) -> bool {
+        match ["GNU.sparse.major", "GNU.sparse.minor"].map(|key| self.get(key)) {
+            [None, None] => self.get("GNU.sparse.map").is_some(),
+            [Some(b"0"), Some(b"0" | b"1")] | [Some(b"1"), Some(b"0")] => true,
+            _ => false,
+        }
+    }
+}
+
+/// What an entry of this header and name is; `None` for what no engine unpacks.
+fn kind_of(header: &Header, path: &[u8]) -> Option<Kind> {
+    Some(match header.entry_type() {
+        // Before POSIX, a directory was a file whose name ends in a slash.
+        EntryType::Regular if header.as_bytes()[156] == 0 && path.ends_with(b"/") => Kind::Dir,
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File,
+        EntryType::Link => Kind::HardLink,
+        EntryType::Symlink => Kind::Symlink,
+        EntryType::Directory => Kind::Dir,
+        EntryType::Char | EntryType::Block | EntryType::Fifo => Kind::Special,
+        _ => return None,
+    })
+}
+
+/// Adds the fragments of one block of GNU's old map, which end at the first empty one.
+fn add_fragments(map: &mut SparseMap, fragments: &[GnuSparseHeader]) -> Option<()> {
+    let mut used = fragments.iter().take_while(|fragment| fragment.offset[0] != 0);
+    used.try_for_each(|fragment| map.add(number(&fragment.offset)?, number(&fragment.numbytes)?))
+}
+
+/// A number field of a header: octal, or base 256 where its first bit is set. `None` for one that is
+/// negative or over what any size can be; an empty one is 0.
+fn number(field: &[u8]) -> Option<u64> {
+    if let Some((first, rest)) = field.split_first()
+        && first & 0x80 != 0
+    {
+        let start = Some(u64::from(first & 0x7f)).filter(|start| *start < 0x40)?;
+        let number =
+            rest.iter().try_fold(start, |sum, byte| Some(sum.checked_mul(256)? + u64::from(*byte)))?;
+        return i64::try_from(number).is_ok().then_some(number);
+    }
+    let text = std::str::from_utf8(field).ok()?.trim_matches(['\0', ' ']);
+    let digits = text.split('\0').next().unwrap_or_default();
+    match digits {
+        "" => Some(0),
+        digits if digits.starts_with('+') => None,
+        digits => u64::from_str_radix(digits, 8).ok(),
     }
 }
 
@@ -356,10 +474,11 @@ fn verify_checksum(offset: u64, header: &Header) -> Result<(), TarError> {
     Err(malformed(offset, "the header's checksum does not fit"))
 }
 
-fn trim_nul(mut name: Vec<u8>) -> Vec<u8> {
+/// The name in a GNU extension header; an empty one is none.
+fn trim_nul(mut name: Vec<u8>) -> Option<Vec<u8>> {
     let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
     name.truncate(end);
-    name
+    Some(name).filter(|name| !name.is_empty())
 }
 
 fn malformed(offset: u64, what: impl Into<String>) -> TarError {

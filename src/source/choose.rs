@@ -57,7 +57,7 @@ impl Reader<'_> {
                 let refusal = Refusal::new("nesting", format!("indexes point at indexes over {most} deep"));
                 return Err(self.refused(&refusal));
             }
-            let Some(content) = self.parts.manifest(&descriptor.digest)? else { return Ok(()) };
+            let Some(content) = self.manifest(&descriptor.digest)? else { return Ok(()) };
             check_digest(&self.image, "the index".into(), &descriptor.digest, &content)?;
             let index: Index = self.parse(&name, &content)?;
             for inner in index.manifests {

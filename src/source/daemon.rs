@@ -315,7 +315,7 @@ impl Awaited for Unknown {
                     self.layers.insert(diff_id.clone(), name.to_owned());
                 }
             }
-            Streamed::Link(_) => {}
+            Streamed::Link(_) | Streamed::Other(_) => {}
         }
         let config = self.config.as_ref();
         self.enough = self.left.is_empty() && config.is_some_and(|id| self.documents.contains_key(id));

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -10,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::parts::Parts;
 use super::{NamedImage, Options, SourceError, check_digest, excerpt};
+use crate::image::bytes::group_digits;
 use crate::image::oci::{Descriptor, ImageConfig, Manifest, SavedImage};
 use crate::image::snapshot::{
     self, ImageIdentity, Layer, MAX_LAYERS, Measured, Snapshot, SourceInfo, Totals, sum_known,
@@ -88,7 +90,15 @@ pub fn measure(
     let image = named.image.to_string();
     let prefix = format!("{}:", source.transport);
     let prefixed = if image.starts_with(&prefix) { image.clone() } else { prefix + &image };
-    let reader = Reader { parts, image, prefixed, usual_platform: usual, options, budget };
+    let reader = Reader {
+        parts,
+        image,
+        prefixed,
+        usual_platform: usual,
+        options,
+        budget,
+        documents: AtomicU64::new(0),
+    };
     let chosen = reader.choose(reader.candidates()?, wanted)?;
     let plans = chosen.iter().map(|candidate| reader.plan(candidate)).collect::<Result<Vec<_>, _>>()?;
     let counted = reader.count(&plans)?;
@@ -110,7 +120,15 @@ pub fn of_known(
     let parts = Parts::Streamed(HashMap::new());
     let image = named.image.to_string();
     let prefixed = image.clone();
-    let reader = Reader { parts: &parts, image, prefixed, usual_platform: None, options, budget };
+    let reader = Reader {
+        parts: &parts,
+        image,
+        prefixed,
+        usual_platform: None,
+        options,
+        budget,
+        documents: AtomicU64::new(0),
+    };
     let name = |diff_id: &DiffId| saved_blob(&format!("blobs/sha256/{}", diff_id.hex()));
     let blobs = config.rootfs.diff_ids.iter().map(name).collect();
     let plan = Plan { config, id, blobs };
@@ -128,6 +146,8 @@ pub(super) struct Reader<'a> {
     pub usual_platform: Option<Platform>,
     pub options: &'a Options,
     pub budget: &'a Budget,
+    /// Bytes of documents read, each as often as it is named: a large one may be named from everywhere.
+    pub documents: AtomicU64,
 }
 
 impl Reader<'_> {
@@ -166,7 +186,7 @@ impl Reader<'_> {
             Packed::Saved(saved) => (clean(&saved.config), None, None),
             Packed::Manifest(descriptor) => {
                 let name = blob_name(&descriptor.digest);
-                let content = self.found("the manifest", &name, self.parts.manifest(&descriptor.digest)?)?;
+                let content = self.found("the manifest", &name, self.manifest(&descriptor.digest)?)?;
                 check_digest(&self.image, "the manifest".into(), &descriptor.digest, &content)?;
                 let manifest: Manifest = self.parse(&name, &content)?;
                 let media_type = manifest.config.media_type.as_str();
@@ -391,7 +411,25 @@ impl Reader<'_> {
     }
 
     fn required(&self, what: &str, name: &str) -> Result<Vec<u8>, SourceError> {
-        self.found(what, name, self.parts.document(name)?)
+        self.found(what, name, self.document(name)?)
+    }
+
+    pub(super) fn manifest(&self, digest: &Digest) -> Result<Option<Vec<u8>>, SourceError> {
+        self.spend(self.parts.manifest(digest)?)
+    }
+
+    fn document(&self, name: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        self.spend(self.parts.document(name)?)
+    }
+
+    fn spend(&self, content: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, SourceError> {
+        let length = content.as_ref().map_or(0, Vec::len) as u64;
+        let most = self.budget.bounds.documents;
+        if self.documents.fetch_add(length, Ordering::Relaxed) + length > most {
+            let what = format!("over {} bytes of documents", group_digits(most));
+            return Err(self.refused(&Refusal::new("documents", what)));
+        }
+        Ok(content)
     }
 
     fn found(&self, what: &str, name: &str, content: Option<Vec<u8>>) -> Result<Vec<u8>, SourceError> {
@@ -405,7 +443,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, SourceError> {
-        self.parts.document(name)?.map(|content| self.parse(name, &content)).transpose()
+        self.document(name)?.map(|content| self.parse(name, &content)).transpose()
     }
 
     pub(super) fn parse<T: DeserializeOwned>(&self, name: &str, content: &[u8]) -> Result<T, SourceError> {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use super::SourceError;
 use super::layout::blob_name;
 use super::registry::Remote;
+use crate::image::bytes::group_digits;
 use crate::image::{Digest, LayerPath};
 use crate::layer::tar::{Kind, TarEntry, TarWalker};
 use crate::layer::{
@@ -22,6 +23,9 @@ use crate::layer::{
 pub const MAX_DOCUMENT: u64 = 8 << 20;
 /// How many bytes of documents are kept of one stream.
 const MAX_STREAM_DOCUMENTS: u64 = 64 << 20;
+/// The longest name of a piece, or of what one links to, that is kept: digests and their directories
+/// have some two hundred bytes, and names of bytes that are not UTF-8 grow when they are spelled out.
+const MAX_NAME: usize = 1024;
 
 /// The pieces of a packed image, by their names inside it.
 pub enum Parts {
@@ -54,6 +58,8 @@ pub enum Streamed {
     Layer(Box<Result<WalkedLayer, LayerError>>),
     /// Another name of the piece that is meant.
     Link(String),
+    /// Neither, or too large a document; of so many bytes.
+    Other(u64),
 }
 
 impl Parts {
@@ -75,7 +81,7 @@ impl Parts {
                 None if entry.kind == Kind::File => Piece::Span(entry.offset, entry.stored),
                 None => continue,
             };
-            pieces.insert(clean(&entry.path), piece);
+            pieces.extend(short(clean(&entry.path)).map(|name| (name, piece)));
         }
         Ok(Parts::Indexed(path.into(), pieces))
     }
@@ -102,12 +108,12 @@ impl Parts {
                 Some(target) => Some(Streamed::Link(target)),
                 None if entry.kind == Kind::File && !awaited.is_known(&name) => {
                     let content = walker.content();
-                    take_piece(&entry, content, budget, &mut documents_left)
-                        .map_err(|error| SourceError::io("read", origin, error))?
+                    let piece = take_piece(&entry, content, budget, &mut documents_left);
+                    Some(piece.map_err(|error| SourceError::io("read", origin, error))?)
                 }
                 None => None,
             };
-            if let Some(piece) = piece {
+            if let (Some(name), Some(piece)) = (short(name), piece) {
                 let enough = awaited.is_enough(&name, &piece);
                 pieces.insert(name, piece);
                 if enough {
@@ -170,21 +176,19 @@ impl Parts {
         match self {
             Parts::Remote(remote) => return remote.document(name, MAX_DOCUMENT),
             Parts::Streamed(pieces) => {
-                return Ok(follow(pieces, name, |piece| match piece {
+                let found = follow(pieces, name, |piece| match piece {
                     Streamed::Link(target) => Err(target),
-                    Streamed::Document(document) => Ok(Some(document.clone())),
-                    Streamed::Layer(_) => Ok(None),
-                })
-                .flatten());
+                    Streamed::Document(document) => Ok(Ok(Some(document.clone()))),
+                    Streamed::Other(length) if *length > MAX_DOCUMENT => Ok(Err(*length)),
+                    // What is there and is no document is a malformed one, as it is in a file.
+                    Streamed::Layer(_) | Streamed::Other(_) => Ok(Ok(Some(Vec::new()))),
+                });
+                return found.unwrap_or(Ok(None)).map_err(|length| too_large(name, length));
             }
             _ => {
                 let Some((window, length)) = self.open_piece(name)? else { return Ok(None) };
                 if length > MAX_DOCUMENT {
-                    return Err(SourceError::DocumentTooLarge {
-                        name: name.into(),
-                        length,
-                        most: MAX_DOCUMENT,
-                    });
+                    return Err(too_large(name, length));
                 }
                 window
                     .take(MAX_DOCUMENT)
@@ -195,12 +199,20 @@ impl Parts {
         Ok(Some(content))
     }
 
-    /// The stored bytes of a layer blob, or `None` where there is none of this name or its length
-    /// is known only to the walk.
+    /// The stored bytes of a layer blob, or `None` where there is none of this name or a stream's
+    /// could not be walked.
     ///
     /// # Errors
     /// Where it cannot be looked up.
     pub fn stored_length(&self, name: &str) -> Result<Option<u64>, SourceError> {
+        if let Parts::Streamed(pieces) = self {
+            return Ok(follow(pieces, name, |piece| match piece {
+                Streamed::Link(target) => Err(target),
+                Streamed::Layer(layer) => Ok(layer.as_ref().as_ref().ok().map(|layer| layer.stored.0)),
+                _ => Ok(None),
+            })
+            .flatten());
+        }
         Ok(self.open_piece(name)?.map(|(_, length)| length))
     }
 
@@ -218,7 +230,7 @@ impl Parts {
             return Ok(follow(pieces, name, |piece| match piece {
                 Streamed::Link(target) => Err(target),
                 Streamed::Layer(layer) => Ok(layer.as_ref().as_ref().map_err(ToString::to_string).cloned()),
-                Streamed::Document(_) => Ok(Err(LayerError::UnknownFormat.to_string())),
+                Streamed::Document(_) | Streamed::Other(_) => Ok(Err(LayerError::UnknownFormat.to_string())),
             }));
         }
         if let Parts::Remote(remote) = self {
@@ -284,10 +296,14 @@ impl Awaited for Everything {
 fn check_count(count: usize, path: &Path, bounds: &Bounds) -> Result<(), SourceError> {
     let most = bounds.parts;
     if count as u64 >= most {
-        let refusal = Refusal::new("parts", format!("the archive has over {most} entries"));
+        let refusal = Refusal::new("parts", format!("the archive has over {} entries", group_digits(most)));
         return Err(SourceError::Refused { image: path.display().to_string(), refusal });
     }
     Ok(())
+}
+
+fn too_large(name: &str, length: u64) -> SourceError {
+    SourceError::DocumentTooLarge { name: name.into(), length, most: MAX_DOCUMENT }
 }
 
 /// Looks a name up, through the links that `docker save` writes for layers that are alike.
@@ -311,34 +327,39 @@ fn take_piece(
     mut content: impl Read + Send,
     budget: &Budget,
     documents_left: &mut u64,
-) -> io::Result<Option<Streamed>> {
+) -> io::Result<Streamed> {
     let mut head = Vec::new();
     content.by_ref().take(512).read_to_end(&mut head)?;
     // A tar begins with a file's name, which may begin like a document.
     if Compression::sniff(&head).is_some() {
         let layer = walk_stream(head.chain(content), budget);
-        return Ok(Some(Streamed::Layer(Box::new(layer))));
+        return Ok(Streamed::Layer(Box::new(layer)));
     }
-    let document = head.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first));
+    // As in a file, a document may begin with any amount of white space.
+    let document = head.trim_ascii_start().first().is_none_or(|first| b"{[".contains(first));
     if !document || entry.stored > MAX_DOCUMENT.min(*documents_left) {
-        return Ok(None);
+        return Ok(Streamed::Other(entry.stored));
     }
     *documents_left -= entry.stored;
     content.read_to_end(&mut head)?;
-    Ok(Some(Streamed::Document(head)))
+    Ok(Streamed::Document(head))
 }
 
 /// The piece that a link stands for, by its name in the archive.
 fn link_target(entry: &TarEntry) -> Option<String> {
     match entry.kind {
-        Kind::HardLink => Some(clean(&entry.link)),
+        Kind::HardLink => short(clean(&entry.link)),
         Kind::Symlink => {
             let path = LayerPath::clean(&entry.path);
             let parent = path.split().map_or(&b""[..], |(parent, _)| parent);
-            Some(clean(&[parent, b"/", entry.link.as_slice()].concat()))
+            short(clean(&[parent, b"/", entry.link.as_slice()].concat()))
         }
         _ => None,
     }
+}
+
+fn short(name: String) -> Option<String> {
+    Some(name).filter(|name| name.len() <= MAX_NAME)
 }
 
 fn clean(name: &[u8]) -> String {

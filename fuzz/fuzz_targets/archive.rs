@@ -1,0 +1,38 @@
+//! A packed image: read as a stream and looked up in a file, then measured.
+#![no_main]
+
+use std::io::Write as _;
+use std::path::Path;
+
+use layergate::image::Snapshot;
+use layergate::image::snapshot::SourceInfo;
+use layergate::layer::Budget;
+use layergate::source::parts::Parts;
+use layergate::source::{Choice, ImageReference, NamedImage, SourceError, layout};
+use libfuzzer_sys::fuzz_target;
+
+fn measure(parts: Result<Parts, SourceError>, budget: &Budget) -> Option<Snapshot> {
+    let image = ImageReference::DockerArchive("fuzz.tar".into(), None);
+    let named = NamedImage { name: None, image, text: "fuzz.tar".into() };
+    let source = SourceInfo { transport: "docker-archive".into(), engine: None };
+    layout::measure(&parts.ok()?, &named, None, source, &Choice::default(), budget).ok()
+}
+
+fuzz_target!(|archive: &[u8]| {
+    let budget = Budget::default();
+    let streamed = measure(Parts::stream(archive, Path::new("fuzz.tar"), &budget), &budget);
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(archive).expect("room for it");
+    let budget = Budget::default();
+    let indexed = measure(Parts::index(file.path()), &budget);
+
+    for snapshot in [&streamed, &indexed].into_iter().flatten() {
+        let totals = &snapshot.totals;
+        let sum = totals.visible.zip(totals.wasted).and_then(|(visible, wasted)| visible.checked_add(wasted));
+        assert_eq!(sum, Some(totals.unpacked));
+    }
+    if let (Some(streamed), Some(indexed)) = (streamed, indexed) {
+        assert_eq!(streamed.totals, indexed.totals, "a stream and a file are the same image");
+        assert_eq!(streamed.layers, indexed.layers);
+    }
+});
