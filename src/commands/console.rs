@@ -120,6 +120,11 @@ impl Shown {
     }
 }
 
+/// What a bar shows where it is known how much there is to read, and where it is not.
+const KNOWN: &str =
+    "{msg} {bar:24} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
+const UNKNOWN: &str = "{msg} {spinner} {decimal_bytes}, {decimal_bytes_per_sec}";
+
 /// Draws until the sender is gone.
 fn draw(label: &str, progress: &Progress, done: &mpsc::Receiver<()>) {
     let before = progress.read();
@@ -131,14 +136,13 @@ fn draw(label: &str, progress: &Progress, done: &mpsc::Receiver<()>) {
         |template| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
     while done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
         match progress.expected() {
-            Some(expected) if bar.length().is_none() => {
+            Some(expected) => {
+                if bar.length().is_none() {
+                    bar.set_style(style(KNOWN));
+                }
                 bar.set_length(expected.saturating_sub(before));
-                bar.set_style(style(
-                    "{msg} {bar:24} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left",
-                ));
             }
-            None => bar.set_style(style("{msg} {spinner} {decimal_bytes}, {decimal_bytes_per_sec}")),
-            Some(_) => {}
+            None => bar.set_style(style(UNKNOWN)),
         }
         bar.set_message(format!("reading {label}"));
         bar.set_position(progress.read() - before);

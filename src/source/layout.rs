@@ -1,11 +1,8 @@
 //! From the pieces of a packed image to its snapshot: OCI layouts (OCI image layout specification),
 //! what `docker save` writes, in its form before Docker 25 and since, and what a registry holds.
 
-use std::collections::{BTreeSet, HashMap};
-use std::panic::resume_unwind;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread;
 
 use serde::de::DeserializeOwned;
 
@@ -13,14 +10,9 @@ use super::parts::Parts;
 use super::{NamedImage, Options, SourceError, check_digest, excerpt};
 use crate::image::bytes::group_digits;
 use crate::image::oci::{Descriptor, ImageConfig, Manifest, SavedImage};
-use crate::image::snapshot::{
-    self, ImageIdentity, Layer, MAX_LAYERS, Measured, Snapshot, SourceInfo, Totals, sum_known,
-};
-use crate::image::{Bytes, Census, DiffId, Digest, Instruction, LayerPath, Platform};
-use crate::layer::{Applied, Budget, Compression, Refusal, WalkedLayer, apply};
-
-/// How many layers of a registry are fetched at once, whatever the number of cores.
-const DOWNLOADS: usize = 4;
+use crate::image::snapshot::{MAX_LAYERS, Snapshot, SourceInfo};
+use crate::image::{DiffId, Digest, LayerPath, Platform};
+use crate::layer::{Budget, Refusal};
 
 /// One image of an archive or a layout.
 pub(super) struct Candidate {
@@ -40,37 +32,29 @@ pub(super) enum Packed {
 }
 
 /// An image's config and where its layers are.
-struct Plan {
-    config: ImageConfig,
-    id: Digest,
-    blobs: Vec<Blob>,
+pub(super) struct Plan {
+    pub config: ImageConfig,
+    pub id: Digest,
+    pub blobs: Vec<Blob>,
 }
 
 /// A layer's diff ID and its blob's name: the same tar may be there twice, packed in two ways.
-type LayerKey = (DiffId, String);
+pub(super) type LayerKey = (DiffId, String);
 
 impl Plan {
-    fn key(&self, index: usize) -> LayerKey {
+    pub fn key(&self, index: usize) -> LayerKey {
         (self.config.rootfs.diff_ids[index].clone(), self.blobs[index].name.clone())
     }
 }
 
 /// A layer's blob and what the image claims of it.
-struct Blob {
-    name: String,
-    digest: Option<Digest>,
-    media_type: Option<String>,
-    claimed: Option<u64>,
+pub(super) struct Blob {
+    pub name: String,
+    pub digest: Option<Digest>,
+    pub media_type: Option<String>,
+    pub claimed: Option<u64>,
     /// Whether the blob is as it is distributed, so that its length is the layer's compressed size.
-    distributed: bool,
-}
-
-/// What a layer holds, found by a walk or known before.
-struct Counted {
-    census: Arc<Census>,
-    size: Bytes,
-    packed: bool,
-    stored: Option<Bytes>,
+    pub distributed: bool,
 }
 
 /// Chooses the image that is meant, or one for each platform; walks its layers; accounts for them.
@@ -235,171 +219,6 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Counts what is in every distinct layer, on all cores.
-    fn count(&self, plans: &[Plan]) -> Result<HashMap<LayerKey, Counted>, SourceError> {
-        let layers = |plan: usize| (0..plans[plan].blobs.len()).map(move |index| (plan, index));
-        let mut seen = BTreeSet::new();
-        let distinct: Vec<_> = (0..plans.len())
-            .flat_map(layers)
-            .filter(|(plan, index)| seen.insert(plans[*plan].key(*index)))
-            .collect();
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let at_once = if matches!(self.parts, Parts::Remote(_)) { cores.max(DOWNLOADS) } else { cores };
-        let workers = at_once.min(distinct.len());
-        let queue = Mutex::new(self.known_first(plans, distinct)?);
-        let next = || queue.lock().ok()?.pop();
-        let count_all = || {
-            let mut counted = Vec::new();
-            while let Some((plan, index, known)) = next() {
-                let plan = &plans[plan];
-                let layer = match known {
-                    Some(census) => self.known(&plan.blobs[index], census)?,
-                    None => self.walk(plan, index)?,
-                };
-                counted.push((plan.key(index), layer));
-            }
-            Ok::<_, SourceError>(counted)
-        };
-        thread::scope(|scope| {
-            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(count_all)).collect();
-            let mut all = HashMap::new();
-            for handle in handles {
-                all.extend(handle.join().unwrap_or_else(|panic| resume_unwind(panic))?);
-            }
-            Ok(all)
-        })
-    }
-
-    /// What has to be read goes last into the queue, largest last, so that it is taken first and no
-    /// core is left alone with it.
-    #[allow(clippy::type_complexity)]
-    fn known_first(
-        &self,
-        plans: &[Plan],
-        layers: Vec<(usize, usize)>,
-    ) -> Result<Vec<(usize, usize, Option<Arc<Census>>)>, SourceError> {
-        let mut queue = Vec::new();
-        for (plan, index) in layers {
-            let (blob, diff_id) = (&plans[plan].blobs[index], &plans[plan].config.rootfs.diff_ids[index]);
-            let costly = self.parts.is_costly(&blob.name)?;
-            let known = if costly { self.options.known.layer(diff_id) } else { None };
-            let length = match blob.claimed {
-                _ if known.is_some() || !costly => 0,
-                Some(claimed) => claimed,
-                None => self.parts.stored_length(&blob.name)?.unwrap_or(0),
-            };
-            queue.push((length, (plan, index, known)));
-        }
-        queue.sort_by_key(|(length, _)| *length);
-        self.options.progress.expect(queue.iter().map(|(length, _)| *length).sum());
-        Ok(queue.into_iter().map(|(_, layer)| layer).collect())
-    }
-
-    /// A layer that need not be read. Its blob's bytes are what the image or the file says.
-    fn known(&self, blob: &Blob, census: Arc<Census>) -> Result<Counted, SourceError> {
-        let size = census.size().ok_or_else(|| SourceError::TooLarge(self.image.clone()))?;
-        let stored = match blob.claimed {
-            Some(claimed) => Some(claimed),
-            None => self.parts.stored_length(&blob.name)?,
-        };
-        let packed = match (&blob.media_type, self.parts) {
-            (Some(media_type), _) => media_type.ends_with("gzip") || media_type.ends_with("zstd"),
-            // In files only packed layers are costly, and so looked up.
-            (None, parts) => !matches!(parts, Parts::Streamed(_)),
-        };
-        Ok(Counted { census, size, packed, stored: stored.map(Bytes) })
-    }
-
-    fn walk(&self, plan: &Plan, index: usize) -> Result<Counted, SourceError> {
-        let (blob, diff_id) = (&plan.blobs[index], &plan.config.rootfs.diff_ids[index]);
-        let number = index + 1;
-        let what = || format!("layer {number} of {}", plan.blobs.len());
-        let walked = self.parts.walk_layer(&blob.name, self.budget, self.options.verify)?;
-        let walked = walked.ok_or_else(|| SourceError::Missing {
-            image: self.image.clone(),
-            what: what(),
-            name: excerpt(&blob.name),
-        })?;
-        let walked = walked.map_err(|error| SourceError::Layer {
-            image: self.image.clone(),
-            number,
-            total: plan.blobs.len(),
-            diff_id: diff_id.to_string(),
-            error,
-        })?;
-        let mismatch = |expected: &dyn ToString, found: &dyn ToString| {
-            let (expected, found) = (expected.to_string(), found.to_string());
-            Err(SourceError::Mismatch { image: self.image.clone(), what: what(), expected, found })
-        };
-        if let (Some(expected), Some(found)) = (&blob.digest, &walked.digest)
-            && expected.algorithm() == "sha256"
-            && expected != found
-        {
-            return mismatch(expected, found);
-        }
-        // A plain tar's digest is its diff ID: where the blob was not hashed, its name tells.
-        let named = blob.digest.as_ref().filter(|_| walked.compression == Compression::None);
-        match (&walked.diff_id, named) {
-            (Some(found), _) if diff_id.algorithm() == "sha256" && found != diff_id => {
-                return mismatch(diff_id, found);
-            }
-            (None, Some(named)) if named.as_str() != diff_id.as_str() => return mismatch(diff_id, named),
-            _ => {}
-        }
-        self.options.known.keep_layer(&walked);
-        let WalkedLayer { census, size, compression, stored, .. } = walked;
-        Ok(Counted { census, size, packed: compression != Compression::None, stored: Some(stored) })
-    }
-
-    fn account(
-        &self,
-        named: &NamedImage,
-        source: SourceInfo,
-        plan: Plan,
-        counted: &HashMap<LayerKey, Counted>,
-    ) -> Result<Snapshot, SourceError> {
-        let diff_ids = &plan.config.rootfs.diff_ids;
-        let keys: Vec<LayerKey> = (0..diff_ids.len()).map(|index| plan.key(index)).collect();
-        let in_order = || keys.iter().map(|key| &counted[key]);
-        // Before anything is added up: what files claim may be more than can be counted, and a
-        // small layer that is used a thousand times is a large image.
-        let unpacked = sum_known(in_order().map(|layer| Some(layer.size)));
-        let unpacked = unpacked.ok_or_else(|| SourceError::TooLarge(self.image.clone()))?;
-        let distinct: BTreeSet<&LayerKey> = keys.iter().collect();
-        let nodes: HashMap<_, _> =
-            distinct.into_iter().map(|key| (key, counted[key].census.nodes())).collect();
-        self.budget
-            .allow(keys.iter().map(|key| nodes[key]).sum())
-            .map_err(|refusal| self.refused(&refusal))?;
-        let Applied { visible, wasted, files, .. } = apply(in_order().map(|layer| &*layer.census));
-        let platform = plan.config.platform();
-        let instructions = plan.config.instructions();
-        let blobs = plan.blobs.into_iter().zip(instructions).zip(in_order());
-        let layers: Vec<Layer> = diff_ids
-            .iter()
-            .zip(blobs)
-            .map(|(id, ((blob, step), counted))| layer(id, blob, step, counted))
-            .collect();
-        let totals = Totals {
-            layers: layers.len() as u64,
-            files: Some(files),
-            unpacked,
-            visible: Some(visible),
-            wasted: Some(wasted),
-            compressed: sum_known(layers.iter().map(|layer| layer.compressed)),
-        };
-        let (name, reference) = (named.display_name(), named.text.clone());
-        Ok(Snapshot {
-            schema: snapshot::SCHEMA.into(),
-            image: ImageIdentity { name, reference, platform, id: Some(plan.id) },
-            source,
-            measured: Measured::Content,
-            commit: None,
-            totals,
-            layers,
-        })
-    }
-
     fn manifest_blob(&self, layer: Descriptor) -> Blob {
         Blob {
             name: blob_name(&layer.digest),
@@ -452,22 +271,6 @@ impl Reader<'_> {
             name: excerpt(name),
             error: excerpt(&error.to_string()),
         })
-    }
-}
-
-/// A layer of a snapshot. A `docker save` of the classic store holds plain tars, and nothing was ever
-/// distributed that way.
-fn layer(diff_id: &DiffId, blob: Blob, created_by: Option<Instruction>, counted: &Counted) -> Layer {
-    let distributed = blob.distributed || counted.packed;
-    Layer {
-        diff_id: diff_id.clone(),
-        digest: blob.digest.filter(|_| distributed),
-        media_type: blob.media_type.filter(|_| distributed),
-        created_by,
-        size: Some(counted.size),
-        compressed: counted.stored.filter(|_| distributed),
-        files: Some(counted.census.files()),
-        census: Some(counted.census.clone()),
     }
 }
 

@@ -26,6 +26,11 @@ impl Progress {
         self.expected.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Says that so many of the expected bytes need not be read after all.
+    pub fn expect_less(&self, bytes: u64) {
+        self.expected.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// What the reading side counts with.
     pub fn counter(&self) -> Arc<AtomicU64> {
         self.read.clone()
