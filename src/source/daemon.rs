@@ -9,13 +9,12 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bollard::Docker;
 use bollard::errors::Error as EngineError;
 use bollard::models::{ImageHistoryResponseItem as Step, ImageInspect};
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use super::engine::Endpoint;
+use super::engine::{Connection, Endpoint};
 use super::layout;
 use super::parts::{Awaited, Everything, Parts, Streamed};
 use super::{NamedImage, Options, Platforms, SourceError, excerpt};
@@ -25,7 +24,7 @@ use crate::image::{DiffId, Digest, Platform, Snapshot};
 
 /// An engine that answers.
 struct Engine {
-    docker: Docker,
+    connection: Connection,
     endpoint: Endpoint,
     source: SourceInfo,
     platform: Option<Platform>,
@@ -73,8 +72,8 @@ pub async fn measure(
 impl Engine {
     async fn connect(named: Option<&str>) -> Result<Engine, SourceError> {
         let endpoint = Endpoint::find(named)?;
-        let docker = endpoint.connect().await?;
-        let version = docker.version().await.map_err(|error| endpoint.unreachable(&error))?;
+        let connection = endpoint.connect().await?;
+        let version = connection.docker.version().await.map_err(|error| endpoint.unreachable(&error))?;
         let component =
             |part: &str| version.components.iter().flatten().any(|component| component.name.contains(part));
         let kind = if component("Podman") { "podman" } else { "docker" };
@@ -83,11 +82,11 @@ impl Engine {
             SourceInfo { transport: "docker-daemon".into(), engine: Some(format!("{kind} {number}")) };
         let field = |field: &Option<String>| field.clone().unwrap_or_default();
         let platform = Platform::from_fields(&field(&version.os), &field(&version.arch), None);
-        Ok(Engine { docker, endpoint, source, platform })
+        Ok(Engine { connection, endpoint, source, platform })
     }
 
     async fn inspect(&self, name: &str) -> Result<ImageInspect, SourceError> {
-        self.docker.inspect_image(name).await.map_err(|error| match error {
+        self.connection.docker.inspect_image(name).await.map_err(|error| match error {
             EngineError::DockerResponseServerError { status_code: 404, .. } => {
                 SourceError::NoSuchLocalImage { address: self.endpoint.address.clone(), name: excerpt(name) }
             }
@@ -115,7 +114,7 @@ impl Engine {
         if described.distributed || !described.diff_ids.iter().all(known) {
             return Ok(None);
         }
-        let history = self.docker.image_history(id).await;
+        let history = self.connection.docker.image_history(id).await;
         let history =
             history.map_err(|error| self.error(format!("tell the history of {}", excerpt(id)), &error))?;
         let Some(history) = with_layers(&history, described.diff_ids.len()) else { return Ok(None) };
@@ -169,7 +168,7 @@ impl Engine {
             };
             layout::measure(&parts, &named, None, &source, usual, &options, &budget)
         });
-        let mut stream = Box::pin(self.docker.export_image(id));
+        let mut stream = Box::pin(self.connection.docker.export_image(id));
         let mut failure = None;
         loop {
             // Whoever reads may have seen enough, or be able to read no more of it.

@@ -7,8 +7,25 @@ use bollard::Docker;
 use bollard::errors::Error as EngineError;
 use serde::Deserialize;
 
+#[cfg(unix)]
+use super::tunnel::Tunnel;
 use super::{SourceError, excerpt};
 use crate::image::Digest;
+
+/// Elsewhere there is none.
+#[cfg(not(unix))]
+enum Tunnel {}
+
+#[cfg(not(unix))]
+impl Tunnel {
+    fn address(&self) -> String {
+        match *self {}
+    }
+
+    fn messages(&self) -> Option<String> {
+        match *self {}
+    }
+}
 
 /// Seconds that the engine may take to begin or go on with an answer. Exporting a large image can
 /// keep an engine silent for a while.
@@ -23,6 +40,13 @@ pub struct Endpoint {
     pub address: String,
     /// The directory of `ca.pem`, `cert.pem` and `key.pem`, where TLS is spoken.
     tls: Option<PathBuf>,
+}
+
+/// An engine that answers.
+pub struct Connection {
+    /// The client of its API.
+    pub docker: Docker,
+    _tunnel: Option<Tunnel>,
 }
 
 impl Endpoint {
@@ -50,16 +74,36 @@ impl Endpoint {
     ///
     /// # Errors
     /// [`SourceError::EngineUnreachable`].
-    pub async fn connect(&self) -> Result<Docker, SourceError> {
-        let unreachable = |error: EngineError| self.unreachable(&error);
-        let connecting = self.client().map_err(unreachable)?.negotiate_version();
-        let late = |_| self.unreachable(&EngineError::RequestTimeoutError);
-        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.map_err(late)?.map_err(unreachable)
+    pub async fn connect(&self) -> Result<Connection, SourceError> {
+        let tunnel = self.tunnel()?;
+        let near = tunnel.as_ref().map_or_else(|| self.address.clone(), Tunnel::address);
+        let connecting = async { self.client(&near)?.negotiate_version().await };
+        let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
+        let docker =
+            connected.unwrap_or(Err(EngineError::RequestTimeoutError)).map_err(|error| {
+                match tunnel.as_ref().and_then(Tunnel::messages) {
+                    Some(messages) => self.unreachable_because(&messages),
+                    None => self.unreachable(&error),
+                }
+            })?;
+        Ok(Connection { docker, _tunnel: tunnel })
     }
 
-    fn client(&self) -> Result<Docker, EngineError> {
+    #[cfg(unix)]
+    fn tunnel(&self) -> Result<Option<Tunnel>, SourceError> {
+        let open =
+            || Tunnel::open(&self.address).map_err(|error| self.unreachable_because(&error.to_string()));
+        self.address.starts_with("ssh://").then(open).transpose()
+    }
+
+    #[cfg(not(unix))]
+    fn tunnel(&self) -> Result<Option<Tunnel>, SourceError> {
+        Ok(None)
+    }
+
+    fn client(&self, address: &str) -> Result<Docker, EngineError> {
         let version = bollard::API_DEFAULT_VERSION;
-        match (self.address.split_once("://"), &self.tls) {
+        match (address.split_once("://"), &self.tls) {
             (Some(("unix" | "npipe", path)), _) => Docker::connect_with_local(path, TIMEOUT_SECONDS, version),
             (Some(("tcp" | "https", _)), Some(files)) => {
                 // The TLS library wants to be told which implementation to use.
@@ -78,8 +122,6 @@ impl Endpoint {
             (Some(("tcp" | "http", _)), None) => {
                 Docker::connect_with_http(&self.address, TIMEOUT_SECONDS, version)
             }
-            #[cfg(unix)]
-            (Some(("ssh", _)), _) => Docker::connect_with_ssh(&self.address, TIMEOUT_SECONDS, version, None),
             _ => Err(EngineError::UnsupportedURISchemeError { uri: self.address.clone() }),
         }
     }
@@ -92,7 +134,14 @@ impl Endpoint {
             text = inner.to_string();
             source = inner.source();
         }
+        self.unreachable_because(&text)
+    }
+
+    fn unreachable_because(&self, text: &str) -> SourceError {
         let hint = match text.to_lowercase() {
+            _ if self.address.starts_with("ssh://") => {
+                "Check that `ssh HOST docker version` works without a question being asked"
+            }
             text if text.contains("permission denied") => {
                 "Run as a user that may use the engine, such as a member of the group `docker`"
             }
@@ -103,7 +152,7 @@ impl Endpoint {
                 "Start it, set DOCKER_HOST or --engine, or measure a saved image: docker save -o image.tar NAME"
             }
         };
-        SourceError::EngineUnreachable { address: self.address.clone(), error: excerpt(&text), hint }
+        SourceError::EngineUnreachable { address: self.address.clone(), error: excerpt(text), hint }
     }
 }
 

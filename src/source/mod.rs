@@ -15,6 +15,8 @@ pub mod parts;
 pub mod progress;
 pub mod reference;
 pub mod registry;
+#[cfg(unix)]
+mod tunnel;
 
 use std::io::{self, Read};
 use std::path::Path;

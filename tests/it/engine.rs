@@ -234,7 +234,7 @@ fn an_engine_over_ssh() {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let script = format!(
-        "#!/bin/sh\necho \"$*\" >> {log}\ncase \" $* \" in\n*' -M '*|*' -O '*) exit 0 ;;\nesac\n\
+        "#!/bin/sh\necho \"$*\" >> {log}\n\
          while [ $# -gt 0 ] && [ \"$1\" != docker ]; do shift; done\n\
          DOCKER_HOST={host} exec {client} system dial-stdio\n",
         log = log.display(),
@@ -250,7 +250,14 @@ fn an_engine_over_ssh() {
     command.args(["--engine", "ssh://me@build-host:2222"]);
     assert_eq!(Run::of(&mut command).expect(0).json()["totals"], expected);
     let log = fs::read_to_string(log).unwrap();
-    assert!(log.contains("build-host") && log.contains("2222"), "{log}");
+    assert!(log.contains("-l me -p 2222 -- build-host docker system dial-stdio"), "{log}");
+
+    fs::write(directory.path().join("ssh"), "#!/bin/sh\necho Host key verification failed. >&2\nexit 255\n")
+        .unwrap();
+    let failed = Run::of(&mut command).expect(3);
+    for part in ["Host key verification failed", "ssh://me@build-host:2222", "docker version"] {
+        assert!(failed.stderr.contains(part), "{}", failed.stderr);
+    }
 }
 
 #[test]
