@@ -22,7 +22,7 @@ impl Tunnel {
         match *self {}
     }
 
-    fn messages(&self) -> Option<String> {
+    async fn messages(&self) -> Option<String> {
         match *self {}
     }
 }
@@ -79,14 +79,14 @@ impl Endpoint {
         let near = tunnel.as_ref().map_or_else(|| self.address.clone(), Tunnel::address);
         let connecting = async { self.client(&near)?.negotiate_version().await };
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
-        let docker =
-            connected.unwrap_or(Err(EngineError::RequestTimeoutError)).map_err(|error| {
-                match tunnel.as_ref().and_then(Tunnel::messages) {
-                    Some(messages) => self.unreachable_because(&messages),
-                    None => self.unreachable(&error),
-                }
-            })?;
-        Ok(Connection { docker, _tunnel: tunnel })
+        match (connected.unwrap_or(Err(EngineError::RequestTimeoutError)), tunnel) {
+            (Ok(docker), tunnel) => Ok(Connection { docker, _tunnel: tunnel }),
+            (Err(error), None) => Err(self.unreachable(&error)),
+            (Err(error), Some(tunnel)) => Err(match tunnel.messages().await {
+                Some(messages) => self.unreachable_because(&messages),
+                None => self.unreachable(&error),
+            }),
+        }
     }
 
     #[cfg(unix)]

@@ -3,19 +3,23 @@
 
 use std::io;
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, copy_bidirectional, join};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::Command;
+use tokio::sync::watch;
 
 /// The most of ssh's own messages that is kept.
 const MAX_MESSAGES: u64 = 4096;
+/// How long is waited for them: the connection's end and ssh's words come by two ways.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Stands for a remote engine as long as it lives.
 pub struct Tunnel {
     directory: tempfile::TempDir,
-    messages: Arc<Mutex<String>>,
+    /// What ssh said on the connection that ended last, once one has.
+    ended: watch::Receiver<Option<String>>,
 }
 
 /// What `ssh://[USER@]HOST[:PORT]` means.
@@ -72,14 +76,17 @@ impl Tunnel {
         let target = Target::parse(address).ok_or_else(invalid)?;
         let directory = tempfile::tempdir()?;
         let listener = UnixListener::bind(directory.path().join("engine.sock"))?;
-        let messages = Arc::new(Mutex::new(String::new()));
-        let heard = messages.clone();
+        let (end, ended) = watch::channel(None);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(carry(near, target.command(), heard.clone()));
+                let (command, end) = (target.command(), end.clone());
+                tokio::spawn(async move {
+                    let said = carry(near, command).await;
+                    end.send_replace(Some(said));
+                });
             }
         });
-        Ok(Tunnel { directory, messages })
+        Ok(Tunnel { directory, ended })
     }
 
     /// The near end's address.
@@ -87,37 +94,34 @@ impl Tunnel {
         format!("unix://{}", self.directory.path().join("engine.sock").display())
     }
 
-    /// What ssh had to say, where something went wrong.
-    pub fn messages(&self) -> Option<String> {
-        let messages = self.messages.lock().ok()?.trim().to_owned();
-        Some(messages).filter(|messages| !messages.is_empty())
+    /// What ssh had to say, after a connection that failed.
+    pub async fn messages(&self) -> Option<String> {
+        let mut ended = self.ended.clone();
+        let said = tokio::time::timeout(PATIENCE, ended.wait_for(Option::is_some)).await.ok()?.ok()?;
+        said.as_deref().map(str::trim).filter(|said| !said.is_empty()).map(str::to_owned)
     }
 }
 
-/// Carries one connection to its end.
-async fn carry(mut near: UnixStream, mut command: Command, heard: Arc<Mutex<String>>) {
-    let note = |text: String| {
-        if let Ok(mut heard) = heard.lock() {
-            *heard = text;
-        }
-    };
+/// Carries one connection to its end, and returns what ssh said meanwhile.
+async fn carry(mut near: UnixStream, mut command: Command) -> String {
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return note(format!("cannot run ssh: {error}")),
+        Err(error) => return format!("cannot run ssh: {error}"),
     };
-    let (Some(stdin), Some(stdout), Some(stderr)) =
+    let (Some(stdin), Some(stdout), Some(mut stderr)) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take())
     else {
-        return;
+        return String::new();
     };
     let mut far = join(stdout, stdin);
-    let mut text = Vec::new();
+    let mut said = Vec::new();
     let listen = async {
-        let _ = stderr.take(MAX_MESSAGES).read_to_end(&mut text).await;
+        let _ = (&mut stderr).take(MAX_MESSAGES).read_to_end(&mut said).await;
+        // Nobody reads what follows, and ssh must not stop at a full pipe.
+        let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
     };
-    // Its end is the connection's: who asked then reads why from what it said.
-    let (_, ()) = tokio::join!(copy_bidirectional(&mut near, &mut far), listen);
-    note(String::from_utf8_lossy(&text).into_owned());
+    let _ = tokio::join!(copy_bidirectional(&mut near, &mut far), listen);
+    String::from_utf8_lossy(&said).into_owned()
 }
 
 #[cfg(test)]
