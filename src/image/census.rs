@@ -26,6 +26,11 @@ pub struct LayerPath(Box<[u8]>);
 impl LayerPath {
     /// Cleans a name from a tar: `./a//b/` and `/a/b` are `a/b`, and `..` never leaves the root.
     pub fn clean(raw: &[u8]) -> LayerPath {
+        let raw = raw.strip_prefix(b"./").unwrap_or(raw);
+        let raw = raw.strip_suffix(b"/").unwrap_or(raw);
+        if raw.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b"..")) {
+            return LayerPath(raw.into());
+        }
         let mut parts: Vec<&[u8]> = Vec::new();
         for part in raw.split(|byte| *byte == b'/') {
             match part {

@@ -1,8 +1,9 @@
 //! Applying layers: what exists once all of them lie on each other, and what is shipped and cannot
 //! be reached (OCI image layer specification, "Applying Changesets").
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
 
 use crate::image::census::PathRef;
 use crate::image::{Bytes, Census, Entry, LayerPath};
@@ -16,7 +17,7 @@ pub struct Applied<'a> {
     pub wasted: Bytes,
     /// How many regular files exist.
     pub files: u64,
-    /// The files that exist, each under its first name, in the order of their paths.
+    /// The files that exist, each under its first name, in the order in which the layers have them.
     pub existing: Vec<ExistingFile<'a>>,
     /// The files that do not exist any more, in the order in which they went.
     pub waste: Vec<WastedFile<'a>>,
@@ -49,31 +50,45 @@ pub struct WastedFile<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Node {
     File(u32),
-    Dir,
+    /// Where in [`Tree::inside`] is what the directory holds.
+    Dir(u32),
     Other,
 }
 
-struct Inode {
+struct Inode<'a> {
     size: Bytes,
     layer: u32,
     names: u32,
+    /// The first name in the order of paths, once all layers are applied.
+    first: Option<&'a [u8]>,
 }
 
+/// Where in [`Tree::inside`] the root is.
+const ROOT: u32 = 0;
+
 /// The tree while layers are put on it. Paths are borrowed: an image may have a million.
-#[derive(Default)]
 struct Tree<'a> {
-    nodes: BTreeMap<&'a [u8], Node>,
-    inodes: Vec<Inode>,
+    nodes: HashMap<&'a [u8], Node, RandomState>,
+    /// The paths directly inside each directory; some may be gone again, and some stand there twice.
+    inside: Vec<Vec<&'a [u8]>>,
+    inodes: Vec<Inode<'a>>,
     waste: Vec<WastedFile<'a>>,
     layer: u32,
     /// The directory that was last made sure of: entries come in directory order.
-    known_dir: Option<&'a [u8]>,
+    known_dir: Option<(&'a [u8], u32)>,
 }
 
 /// Puts the layers on each other, lowest first. The amounts of each census have to be countable
 /// ([`Census::size`]); what would overflow in their sum is the caller's to refuse.
 pub fn apply<'a>(layers: impl IntoIterator<Item = &'a Census>) -> Applied<'a> {
-    let mut tree = Tree::default();
+    let mut tree = Tree {
+        nodes: HashMap::default(),
+        inside: vec![Vec::new()],
+        inodes: Vec::new(),
+        waste: Vec::new(),
+        layer: 0,
+        known_dir: None,
+    };
     for (index, census) in layers.into_iter().enumerate() {
         tree.layer = index as u32;
         tree.known_dir = None;
@@ -96,7 +111,7 @@ impl<'a> Tree<'a> {
         match entry {
             Entry::File(path, size) => {
                 let inode = self.inodes.len() as u32;
-                self.inodes.push(Inode { size: *size, layer: self.layer, names: 0 });
+                self.inodes.push(Inode { size: *size, layer: self.layer, names: 0, first: None });
                 self.put(path, Node::File(inode));
             }
             Entry::HardLink(path, target) => match self.nodes.get(target.as_bytes()) {
@@ -105,12 +120,13 @@ impl<'a> Tree<'a> {
                 // A link to nothing, or to what has no bytes, has none either.
                 _ => self.put(path, Node::Other),
             },
-            Entry::Dir(path) => self.put(path, Node::Dir),
+            Entry::Dir(path) => drop(self.ensure_dir(path.as_bytes())),
             Entry::Symlink(path) | Entry::Special(path) => self.put(path, Node::Other),
             Entry::Whiteout(_) | Entry::Opaque(_) => {}
         }
     }
 
+    /// Puts what is no directory where it belongs.
     fn put(&mut self, path: &'a LayerPath, node: Node) {
         let key = path.as_bytes();
         let Some((parent, _)) = path.split() else {
@@ -124,62 +140,80 @@ impl<'a> Tree<'a> {
         if let Node::File(inode) = node {
             self.inodes[inode as usize].names += 1;
         }
-        self.ensure_dir(parent);
+        let parent = self.ensure_dir(parent);
         match self.nodes.insert(key, node) {
-            Some(Node::Dir) if node != Node::Dir => {
-                self.remove_below(key);
+            Some(Node::Dir(replaced)) => {
+                self.empty(replaced);
                 self.known_dir = None;
             }
             Some(Node::File(replaced)) => self.drop_name(replaced, key),
-            _ => {}
+            Some(Node::Other) => {}
+            None => self.inside[parent as usize].push(key),
         }
     }
 
     /// Makes sure that `dir` and all above it are directories: a tar may leave them out, and a file
     /// that stood in the way is replaced.
-    fn ensure_dir(&mut self, dir: &'a [u8]) {
-        if dir.is_empty() || self.known_dir == Some(dir) {
-            return;
+    fn ensure_dir(&mut self, dir: &'a [u8]) -> u32 {
+        if let Some((_, known)) = self.known_dir.filter(|(known, _)| *known == dir) {
+            return known;
         }
         // Above a directory there are only directories, so the search ends at the first one.
         let mut missing = Vec::new();
         let mut ancestor = dir;
-        while !ancestor.is_empty() && self.nodes.get(ancestor) != Some(&Node::Dir) {
-            missing.push(ancestor);
-            ancestor = &ancestor[..ancestor.iter().rposition(|byte| *byte == b'/').unwrap_or(0)];
-        }
-        for ancestor in missing.into_iter().rev() {
-            if let Some(Node::File(inode)) = self.nodes.insert(ancestor, Node::Dir) {
-                self.drop_name(inode, ancestor);
+        let mut last = loop {
+            match self.nodes.get(ancestor) {
+                _ if ancestor.is_empty() => break ROOT,
+                Some(Node::Dir(found)) => break *found,
+                _ => missing.push(ancestor),
             }
+            ancestor = &ancestor[..ancestor.iter().rposition(|byte| *byte == b'/').unwrap_or(0)];
+        };
+        for ancestor in missing.into_iter().rev() {
+            let new = self.inside.len() as u32;
+            self.inside.push(Vec::new());
+            match self.nodes.insert(ancestor, Node::Dir(new)) {
+                Some(Node::File(inode)) => self.drop_name(inode, ancestor),
+                Some(_) => {}
+                None => self.inside[last as usize].push(ancestor),
+            }
+            last = new;
         }
-        self.known_dir = Some(dir);
+        self.known_dir = Some((dir, last));
+        last
     }
 
     fn remove(&mut self, path: &'a [u8]) {
-        if path.is_empty() {
-            return;
-        }
         match self.nodes.remove(path) {
             Some(Node::File(inode)) => self.drop_name(inode, path),
-            Some(Node::Dir) => self.remove_below(path),
+            Some(Node::Dir(dir)) => self.empty(dir),
             _ => {}
         }
     }
 
     fn remove_below(&mut self, dir: &[u8]) {
-        // All paths below DIR sort from `DIR/` up to, and without, `DIR0`: `0` follows `/`.
-        let (low, high) = ([dir, b"/"].concat(), [dir, b"0"].concat());
-        let range = match dir {
-            [] => (Bound::Unbounded, Bound::Unbounded),
-            _ => (Bound::Included(low.as_slice()), Bound::Excluded(high.as_slice())),
-        };
-        let below: Vec<&'a [u8]> = self.nodes.range::<[u8], _>(range).map(|(path, _)| *path).collect();
-        for path in below {
-            if let Some(Node::File(inode)) = self.nodes.remove(path) {
-                self.drop_name(inode, path);
+        match self.nodes.get(dir) {
+            _ if dir.is_empty() => self.empty(ROOT),
+            Some(Node::Dir(dir)) => self.empty(*dir),
+            _ => {}
+        }
+    }
+
+    /// Removes all that a directory holds.
+    fn empty(&mut self, dir: u32) {
+        let mut gone = Vec::new();
+        let mut directories = vec![dir];
+        while let Some(dir) = directories.pop() {
+            for path in std::mem::take(&mut self.inside[dir as usize]) {
+                match self.nodes.remove(path) {
+                    Some(Node::Dir(inner)) => directories.push(inner),
+                    Some(Node::File(inode)) => gone.push((path, inode)),
+                    _ => {}
+                }
             }
         }
+        gone.sort_unstable();
+        gone.into_iter().for_each(|(path, inode)| self.drop_name(inode, path));
     }
 
     fn drop_name(&mut self, inode: u32, path: &'a [u8]) {
@@ -188,7 +222,7 @@ impl<'a> Tree<'a> {
     }
 
     fn waste_if_nameless(&mut self, inode: u32, path: &'a [u8]) {
-        let Inode { size, layer, names } = self.inodes[inode as usize];
+        let Inode { size, layer, names, .. } = self.inodes[inode as usize];
         if names == 0 && size > Bytes(0) {
             self.waste.push(WastedFile {
                 path: PathRef(path),
@@ -199,17 +233,18 @@ impl<'a> Tree<'a> {
         }
     }
 
-    fn finish(self) -> Applied<'a> {
-        let mut named = vec![false; self.inodes.len()];
-        let mut existing = Vec::new();
+    fn finish(mut self) -> Applied<'a> {
         for (path, node) in &self.nodes {
-            if let Node::File(inode) = *node
-                && !std::mem::replace(&mut named[inode as usize], true)
-            {
-                let Inode { size, layer, .. } = self.inodes[inode as usize];
-                existing.push(ExistingFile { path: PathRef(path), size, layer });
+            if let Node::File(inode) = *node {
+                let first = &mut self.inodes[inode as usize].first;
+                *first = Some(first.map_or(*path, |first| first.min(*path)));
             }
         }
+        let existing = |inode: &Inode<'a>| {
+            let path = PathRef(inode.first?);
+            Some(ExistingFile { path, size: inode.size, layer: inode.layer })
+        };
+        let existing: Vec<_> = self.inodes.iter().filter_map(existing).collect();
         Applied {
             visible: Bytes(existing.iter().map(|file| file.size.0).sum()),
             wasted: Bytes(self.waste.iter().map(|file| file.size.0).sum()),

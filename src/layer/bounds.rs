@@ -168,13 +168,9 @@ impl Budget {
         Ok(())
     }
 
-    /// Spends what an entry costs.
-    ///
-    /// # Errors
-    /// [`Refusal`].
-    pub fn spend(&self, entry: &TarEntry) -> Result<(), Refusal> {
-        self.allow(self.entries.fetch_add(1, Ordering::Relaxed) + 1)?;
-        let (length, most) = ((entry.path.len() + entry.link.len()) as u64, self.bounds.names);
+    fn spend(&self, entries: u64, length: u64) -> Result<(), Refusal> {
+        self.allow(self.entries.fetch_add(entries, Ordering::Relaxed) + entries)?;
+        let most = self.bounds.names;
         if self.names.fetch_add(length, Ordering::Relaxed) + length > most {
             return Err(Refusal::new(
                 "names",
@@ -193,6 +189,42 @@ impl Budget {
             ));
         }
         Ok(())
+    }
+}
+
+/// How many entries are spent at once: counters that all cores write to are slow.
+const ENTRIES_AT_ONCE: u64 = 64;
+
+/// Spends what the entries of one layer cost.
+pub struct Entries<'a> {
+    budget: &'a Budget,
+    count: u64,
+    names: u64,
+}
+
+impl<'a> Entries<'a> {
+    /// Nothing spent yet.
+    pub fn new(budget: &'a Budget) -> Entries<'a> {
+        Entries { budget, count: 0, names: 0 }
+    }
+
+    /// Counts an entry, and now and then spends what has come together.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn spend(&mut self, entry: &TarEntry) -> Result<(), Refusal> {
+        self.count += 1;
+        self.names += (entry.path.len() + entry.link.len()) as u64;
+        if self.count < ENTRIES_AT_ONCE { Ok(()) } else { self.finish() }
+    }
+
+    /// Spends the rest.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn finish(&mut self) -> Result<(), Refusal> {
+        let (count, names) = (std::mem::take(&mut self.count), std::mem::take(&mut self.names));
+        self.budget.spend(count, names)
     }
 }
 

@@ -2,7 +2,8 @@
 //! file, where content can be jumped over, or from a stream, where it has to pass by.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind, Read};
+use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 
@@ -44,24 +45,33 @@ impl<R: Read> Forward for Stream<R> {
     }
 }
 
-/// A part of a file; skipping seeks.
+/// How much of a file is read at once: the least behind content that was jumped over, where mostly the
+/// next header is wanted; and the most where one piece after the other is.
+const LEAST_AHEAD: usize = 1024;
+const MOST_AHEAD: usize = 64 * 1024;
+
+/// A part of a file; skipping jumps. Reads name their place, so no jump costs a call of its own.
 pub struct Window {
-    file: BufReader<File>,
-    left: u64,
+    file: File,
+    /// Where in the file the next byte is, and where the part ends.
+    at: u64,
+    end: u64,
+    /// Bytes from `at` on that have been read already.
+    buffer: Vec<u8>,
+    unread: Range<usize>,
+    ahead: usize,
 }
 
 impl Window {
     /// The `length` bytes of `file` from `offset` on.
     ///
     /// # Errors
-    /// `UnexpectedEof` where the file is shorter than that; whatever seeking fails with.
-    pub fn new(mut file: File, offset: u64, length: u64) -> io::Result<Window> {
+    /// `UnexpectedEof` where the file is shorter than that.
+    pub fn new(file: File, offset: u64, length: u64) -> io::Result<Window> {
         let size = file.metadata()?.len();
-        if offset.checked_add(length).is_none_or(|end| end > size) {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
-        file.seek(SeekFrom::Start(offset))?;
-        Ok(Window { file: BufReader::new(file), left: length })
+        let end = offset.checked_add(length).filter(|end| *end <= size);
+        let end = end.ok_or(ErrorKind::UnexpectedEof)?;
+        Ok(Window { file, at: offset, end, buffer: Vec::new(), unread: 0..0, ahead: LEAST_AHEAD })
     }
 
     /// The next bytes, without getting past them; empty at the end.
@@ -69,31 +79,69 @@ impl Window {
     /// # Errors
     /// Whatever reading fails with.
     pub fn peek(&mut self) -> io::Result<&[u8]> {
-        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
-        let buffer = self.file.fill_buf()?;
-        Ok(&buffer[..buffer.len().min(left)])
+        if self.unread.is_empty() {
+            let want = self.left_of(self.ahead);
+            self.buffer.resize(want, 0);
+            let read = read_at(&self.file, &mut self.buffer, self.at)?;
+            self.unread = 0..read;
+        }
+        Ok(self.buffer.get(self.unread.clone()).unwrap_or_default())
+    }
+
+    fn left_of(&self, want: usize) -> usize {
+        usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(want)
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.at += count as u64;
+        self.unread.start += count;
+        if self.unread.is_empty() {
+            self.ahead = (self.ahead * 2).min(MOST_AHEAD);
+        }
     }
 }
 
 impl Read for Window {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let read = self.file.read(&mut buffer[..want])?;
-        self.left -= read as u64;
-        Ok(read)
+        if self.unread.is_empty() && buffer.len() >= self.ahead {
+            let want = self.left_of(buffer.len());
+            let read = read_at(&self.file, &mut buffer[..want], self.at)?;
+            self.at += read as u64;
+            return Ok(read);
+        }
+        let next = self.peek()?;
+        let count = next.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&next[..count]);
+        self.advance(count);
+        Ok(count)
     }
 }
 
 impl Forward for Window {
     fn skip(&mut self, count: u64) -> io::Result<()> {
-        if count > self.left {
+        if count > self.end - self.at {
             return Err(ErrorKind::UnexpectedEof.into());
         }
-        let distance = i64::try_from(count).map_err(|_| io::Error::from(ErrorKind::UnexpectedEof))?;
-        self.file.seek_relative(distance)?;
-        self.left -= count;
+        match usize::try_from(count) {
+            Ok(count) if count <= self.unread.len() => self.advance(count),
+            _ => {
+                self.at += count;
+                self.unread = 0..0;
+                self.ahead = LEAST_AHEAD;
+            }
+        }
         Ok(())
     }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }
 
 /// Counts and hashes what passes.

@@ -459,16 +459,15 @@ fn number(field: &[u8]) -> Option<u64> {
 
 fn verify_checksum(offset: u64, header: &Header) -> Result<(), TarError> {
     let bytes = header.as_bytes();
-    let sum = |sign: fn(u8) -> i64| -> i64 {
-        bytes
-            .iter()
-            .enumerate()
-            .map(|(at, byte)| sign(if (148..156).contains(&at) { b' ' } else { *byte }))
-            .sum()
-    };
+    // The field itself counts as spaces.
+    let (field, spaces) = (&bytes[148..156], 8 * i64::from(b' '));
+    let unsigned = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
+    let signed = |bytes: &[u8]| bytes.iter().map(|byte| i32::from(*byte as i8)).sum::<i32>();
     let stated = header.cksum().ok().map(i64::from);
     // Some old writers summed signed characters.
-    if stated == Some(sum(i64::from)) || stated == Some(sum(|byte| i64::from(byte as i8))) {
+    if stated == Some(i64::from(unsigned(bytes)) - i64::from(unsigned(field)) + spaces)
+        || stated == Some(i64::from(signed(bytes)) - i64::from(signed(field)) + spaces)
+    {
         return Ok(());
     }
     Err(malformed(offset, "the header's checksum does not fit"))

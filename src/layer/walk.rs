@@ -4,7 +4,7 @@ use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::bounds::{Budget, Packed, Refusal, Unpacked};
+use super::bounds::{Budget, Entries, Packed, Refusal, Unpacked};
 use super::compression::Compression;
 use super::input::{Forward, Meter, Stream, Window};
 use super::tar::{Kind, TarEntry, TarError, TarWalker};
@@ -138,10 +138,12 @@ fn walk(mut input: impl Read + Send, budget: &Budget, hashed: bool) -> Result<Wa
 fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, R), LayerError> {
     let mut walker = TarWalker::new(input, &budget.bounds);
     let mut entries = Vec::new();
+    let mut spent = Entries::new(budget);
     while let Some(entry) = walker.next_entry()? {
-        budget.spend(&entry)?;
+        spent.spend(&entry)?;
         entries.extend(census_entry(&entry));
     }
+    spent.finish()?;
     entries.shrink_to_fit();
     Ok((Census { entries }, walker.into_inner()))
 }

@@ -72,7 +72,7 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
     writeln!(out, "\n{}", style.table(columns, rows.collect()))?;
     let Some(applied) = applied(snapshot) else { return Ok(()) };
     let columns = [("Bytes", Align::Right), ("Layer", Align::Right), ("Largest files", Align::Left)];
-    let rows = largest(&applied.existing, |file| file.size)
+    let rows = largest(&applied.existing, |file| (file.size, Reverse(file.path.0)))
         .map(|file| [file.size.grouped(), (file.layer + 1).to_string(), style.path(file.path)]);
     writeln!(out, "\n{}", style.table(columns, rows.collect()))?;
     if applied.wasted == Bytes(0) {
@@ -83,7 +83,7 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
         ("Layers", Align::Left),
         ("Wasted: shipped, cannot be reached", Align::Left),
     ];
-    let rows = largest(&applied.waste, |file| file.size).map(|file| {
+    let rows = largest(&applied.waste, |file| (file.size, Reverse(file.path.0))).map(|file| {
         let layers = format!("stored by {}, hidden by {}", file.stored_by + 1, file.hidden_by + 1);
         [file.size.grouped(), layers, style.path(file.path)]
     });
@@ -124,8 +124,13 @@ fn applied(snapshot: &Snapshot) -> Option<Applied<'_>> {
     (!censuses.is_empty()).then(|| apply(censuses))
 }
 
-fn largest<T>(files: &[T], size: impl Fn(&T) -> Bytes) -> impl Iterator<Item = &T> {
+/// The first few in descending order, without putting all of them in order.
+fn largest<'t, T, K: Ord>(files: &'t [T], key: impl Fn(&'t T) -> K) -> impl Iterator<Item = &'t T> {
     let mut files: Vec<&T> = files.iter().collect();
-    files.sort_by_key(|file| Reverse(size(file)));
-    files.into_iter().take(MAX_PATHS)
+    if files.len() > MAX_PATHS {
+        files.select_nth_unstable_by_key(MAX_PATHS, |file| Reverse(key(file)));
+        files.truncate(MAX_PATHS);
+    }
+    files.sort_by_key(|file| Reverse(key(file)));
+    files.into_iter()
 }
