@@ -75,6 +75,8 @@ pub struct TarEntry {
     pub kind: Kind,
     /// The bytes of the file once unpacked: of a sparse file, holes included.
     pub size: u64,
+    /// The permission bits, such as 0o755; 0 where they are unreadable.
+    pub mode: u32,
     /// The target of a hard or symbolic link, as the tar has it.
     pub link: Vec<u8>,
     /// Where in the tar the entry's stored content starts.
@@ -202,7 +204,8 @@ impl<R: Forward> TarWalker<R> {
             None if sparse && kind == Kind::File => self.pax_sparse_size(start, &pax)?,
             None => stored,
         };
-        Ok(TarEntry { path, kind, size, link, offset, stored })
+        let mode = header.mode().unwrap_or_default();
+        Ok(TarEntry { path, kind, size, mode, link, offset, stored })
     }
 
     fn check_names(&self, start: u64, path: &[u8], link: &[u8]) -> Result<(), TarError> {
