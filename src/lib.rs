@@ -1,7 +1,7 @@
 //! layergate: the load gate for container images, as a library.
 //!
-//! Pure rooms in the middle ([`image`], [`compare`], [`policy`], [`report`]: no file, no network,
-//! no clock), adapters at the edges ([`layer`], [`source`], [`baseline`], [`github`]), and
+//! Pure rooms in the middle ([`image`], [`packages`], [`compare`], [`policy`], [`report`]: no file, no
+//! network, no clock), adapters at the edges ([`layer`], [`source`], [`baseline`], [`github`]), and
 //! [`commands`], which puts them together for the program.
 
 pub mod baseline;
@@ -11,6 +11,7 @@ pub mod compare;
 pub mod github;
 pub mod image;
 pub mod layer;
+pub mod packages;
 pub mod policy;
 pub mod report;
 pub mod source;

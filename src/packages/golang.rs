@@ -1,0 +1,300 @@
+//! What a Go program says of itself: the build information that Go's linker puts into every program
+//! (Go's package `debug/buildinfo`), found on the way through its bytes, without a step back.
+//!
+//! Only the form of Go 1.18 and later is read, of ELF programs: the earlier one holds addresses.
+
+use std::ops::Range;
+
+use super::fields::lines;
+
+/// How many bytes of a program tell whether it is one of Go, and where its build information is.
+/// Go's own linker keeps its note within this, and external linkers put notes after the headers.
+pub const HEAD: usize = 4096;
+
+const MAGIC: &[u8] = b"\xff Go buildinf:";
+/// Build information is aligned so, in memory and therefore in the file.
+const ALIGN: usize = 16;
+/// The magic, a pointer size, flags, and space for what the earlier form had there.
+const PREFIX: usize = 32;
+/// "The strings stand here", in the flags.
+const INLINE: u8 = 2;
+/// What Go puts before and after the information on modules, so that tools find it.
+const SENTINEL: usize = 16;
+const MAX_VERSION: usize = 256;
+const MAX_MODULES: usize = 1 << 20;
+/// How much of a program's data is looked through; the largest known have a few MiB.
+const MAX_DATA: u64 = 64 << 20;
+const MAX_SEGMENTS: u64 = 256;
+
+const PT_LOAD: u32 = 1;
+const PT_NOTE: u32 = 4;
+const PF_X: u32 = 1;
+const PF_W: u32 = 2;
+/// The note that holds Go's build ID (`cmd/internal/buildid`).
+const GO_NOTE: (&[u8], u32) = (b"Go\0\0", 4);
+
+/// The main module of a program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Module {
+    /// The module's path, such as `github.com/moby/moby`; of a program built without modules, the
+    /// path of its main package.
+    pub path: String,
+    /// The module's version; of one built from a checkout the start of the revision, or `devel` where
+    /// that is unknown.
+    pub version: String,
+}
+
+/// Whether this is the start of a Go program. At most [`HEAD`] bytes count, so that all that is not
+/// one need not be read.
+pub fn looks_like_go(head: &[u8]) -> bool {
+    data_segment(head).is_some()
+}
+
+/// Looks through a program for its build information.
+#[derive(Debug)]
+pub struct Scanner {
+    data: Range<u64>,
+    /// Where in the file the next byte is to come from.
+    position: u64,
+    /// Bytes from an aligned place on that may be the start of build information.
+    held: Vec<u8>,
+    done: Option<Option<Module>>,
+}
+
+impl Scanner {
+    /// Starts with a program's first bytes, [`HEAD`] or all; `None` where it is no Go program. The
+    /// head is still to be fed, where [`Scanner::data`] starts inside of it.
+    pub fn new(head: &[u8]) -> Option<Scanner> {
+        let data = data_segment(head)?;
+        Some(Scanner { position: data.start, data, held: Vec::new(), done: None })
+    }
+
+    /// The part of the file that is to be looked through; it may claim more than there is.
+    pub fn data(&self) -> Range<u64> {
+        self.data.clone()
+    }
+
+    /// Looks at the bytes that stand at `offset` in the file; what is outside of
+    /// [`Scanner::data`] is passed over. Returns whether more are wanted.
+    pub fn feed(&mut self, offset: u64, bytes: &[u8]) -> bool {
+        let end = offset.saturating_add(bytes.len() as u64).min(self.data.end);
+        let start = offset.max(self.position);
+        if self.done.is_none() && start < end {
+            if start > self.position {
+                // Something was left out: what is held does not go on.
+                self.held.clear();
+            }
+            let place = |at: u64| usize::try_from(at - offset).unwrap_or(usize::MAX);
+            self.hold(start, bytes.get(place(start)..place(end)).unwrap_or_default());
+            self.position = end;
+            self.look();
+        }
+        self.done.is_none() && self.position < self.data.end
+    }
+
+    /// The module, where build information was found.
+    pub fn finish(self) -> Option<Module> {
+        self.done.flatten()
+    }
+
+    fn hold(&mut self, start: u64, bytes: &[u8]) {
+        let unaligned = usize::try_from(start.wrapping_neg() % ALIGN as u64).unwrap_or_default();
+        let skip = if self.held.is_empty() { unaligned } else { 0 };
+        self.held.extend_from_slice(bytes.get(skip..).unwrap_or_default());
+    }
+
+    /// Gets past all that is no build information, and reads it where it is whole.
+    fn look(&mut self) {
+        let mut at = 0;
+        while let Some(block) = self.held.get(at..).filter(|rest| rest.len() >= ALIGN) {
+            if block.starts_with(MAGIC) {
+                match parse(block) {
+                    Parsed::Whole(module) => {
+                        self.done = Some(module);
+                        self.held = Vec::new();
+                        return;
+                    }
+                    Parsed::Cut => break,
+                    Parsed::Other => {}
+                }
+            }
+            at += ALIGN;
+        }
+        self.held.drain(..at.min(self.held.len()));
+    }
+}
+
+enum Parsed {
+    Whole(Option<Module>),
+    /// More bytes are needed to tell.
+    Cut,
+    /// The magic stands there for another reason.
+    Other,
+}
+
+/// Reads build information: after the prefix the version of Go, and the modules, each with its length
+/// before it.
+fn parse(held: &[u8]) -> Parsed {
+    let Some((prefix, rest)) = held.split_at_checked(PREFIX) else { return Parsed::Cut };
+    if prefix.get(ALIGN - 1).is_none_or(|flags| flags & INLINE == 0) {
+        return Parsed::Other;
+    }
+    let (go, rest) = match string(rest, MAX_VERSION) {
+        Ok(Some(parts)) => parts,
+        Ok(None) => return Parsed::Cut,
+        Err(TooLong) => return Parsed::Other,
+    };
+    if !go.starts_with(b"go") && !go.starts_with(b"devel") {
+        return Parsed::Other;
+    }
+    match string(rest, MAX_MODULES) {
+        Ok(Some((modules, _))) => Parsed::Whole(main_module(modules)),
+        Ok(None) => Parsed::Cut,
+        Err(TooLong) => Parsed::Other,
+    }
+}
+
+struct TooLong;
+/// A string and what follows it.
+type Parts<'a> = (&'a [u8], &'a [u8]);
+
+/// A string behind its length; `None` where it is not all there.
+fn string(bytes: &[u8], most: usize) -> Result<Option<Parts<'_>>, TooLong> {
+    let mut length = 0_usize;
+    // Three groups of seven bits are as much as any bound here takes.
+    for (at, byte) in bytes.iter().take(3).enumerate() {
+        length |= usize::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            let rest = bytes.get(at + 1..).unwrap_or_default();
+            return if length > most { Err(TooLong) } else { Ok(rest.split_at_checked(length)) };
+        }
+    }
+    if bytes.len() < 3 { Ok(None) } else { Err(TooLong) }
+}
+
+/// Reads the lines between the sentinels: `path`, `mod`, `dep` and `build`, with tabs between their
+/// fields (`runtime/debug`, `BuildInfo.String`).
+fn main_module(modules: &[u8]) -> Option<Module> {
+    let modules = modules.get(SENTINEL..modules.len().checked_sub(SENTINEL)?)?;
+    let text = modules.strip_suffix(b"\n")?;
+    let path = value(text, b"mod\t", 0).or_else(|| value(text, b"path\t", 0));
+    let path = path.filter(|path| path != "command-line-arguments")?;
+    let version = value(text, b"mod\t", 1).filter(|version| version != "(devel)");
+    let revision =
+        || value(text, b"build\tvcs.revision=", 0).map(|revision| revision.chars().take(12).collect());
+    Some(Module { path, version: version.or_else(revision).unwrap_or_else(|| "devel".into()) })
+}
+
+/// A field of the first line that starts so.
+fn value(text: &[u8], start: &[u8], field: usize) -> Option<String> {
+    let line = lines(text).find_map(|line| line.strip_prefix(start))?;
+    let field = line.split(|byte| *byte == b'\t').nth(field).filter(|field| !field.is_empty())?;
+    Some(String::from_utf8_lossy(field).into_owned())
+}
+
+/// The headers of an ELF file (System V ABI, "Object Files"), as far as they are in its head.
+struct Elf<'a> {
+    head: &'a [u8],
+    wide: bool,
+    big_endian: bool,
+}
+
+/// A program header.
+struct Segment {
+    kind: u32,
+    flags: u32,
+    offset: u64,
+    /// Bytes in the file.
+    length: u64,
+}
+
+impl<'a> Elf<'a> {
+    fn new(head: &'a [u8]) -> Option<Elf<'a>> {
+        let head = head.get(..HEAD).unwrap_or(head);
+        let [class, data] = head.strip_prefix(b"\x7fELF")?.first_chunk::<2>()?;
+        let (wide, big_endian) = (*class == 2, *data == 2);
+        (matches!(class, 1 | 2) && matches!(data, 1 | 2)).then_some(Elf { head, wide, big_endian })
+    }
+
+    /// A number of so many bytes.
+    fn number(&self, at: u64, bytes: u64) -> Option<u64> {
+        let at = usize::try_from(at).ok()?;
+        let bytes = self.head.get(at..at.checked_add(usize::try_from(bytes).ok()?)?)?;
+        let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+        Some(if self.big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) })
+    }
+
+    fn half(&self, at: u64) -> Option<u64> {
+        self.number(at, 2)
+    }
+
+    fn word(&self, at: u64) -> Option<u32> {
+        u32::try_from(self.number(at, 4)?).ok()
+    }
+
+    /// An offset or a length, as wide as the class has them.
+    fn offset(&self, at: u64) -> Option<u64> {
+        self.number(at, if self.wide { 8 } else { 4 })
+    }
+
+    fn segments(&self) -> impl Iterator<Item = Segment> {
+        let (table, size, count) = if self.wide {
+            (self.offset(32), self.half(54), self.half(56))
+        } else {
+            (self.offset(28), self.half(42), self.half(44))
+        };
+        let count = count.unwrap_or_default().min(MAX_SEGMENTS);
+        (0..count).map_while(move |index| self.segment(table?.checked_add(index * size?)?))
+    }
+
+    fn segment(&self, at: u64) -> Option<Segment> {
+        at.checked_add(64)?;
+        let (flags, offset, length) = if self.wide { (4, 8, 32) } else { (24, 4, 16) };
+        Some(Segment {
+            kind: self.word(at)?,
+            flags: self.word(at + flags)?,
+            offset: self.offset(at + offset)?,
+            length: self.offset(at + length)?,
+        })
+    }
+
+    /// Whether one of the notes in a segment is Go's.
+    fn has_go_note(&self, notes: &Segment) -> bool {
+        let end = notes.offset.saturating_add(notes.length).min(self.head.len() as u64);
+        let mut at = notes.offset;
+        while at < end {
+            let Some((name, kind, next)) = self.note(at) else { return false };
+            if (name, kind) == GO_NOTE {
+                return true;
+            }
+            at = next;
+        }
+        false
+    }
+
+    /// A note's name and kind, and where the next one starts: later, so that notes come to an end.
+    fn note(&self, at: u64) -> Option<(&'a [u8], u32, u64)> {
+        let (name, content) = (u64::from(self.word(at)?), u64::from(self.word(at.checked_add(4)?)?));
+        let start = at + 12;
+        let bytes = self.head.get(usize::try_from(start).ok()?..usize::try_from(start + name).ok()?)?;
+        let next = (start + name).next_multiple_of(4) + content.next_multiple_of(4);
+        Some((bytes, self.word(at + 8)?, next))
+    }
+}
+
+/// Where the writable data of a Go program stands in its file: there the linker puts build
+/// information. `None` where it is no Go program.
+fn data_segment(head: &[u8]) -> Option<Range<u64>> {
+    let elf = Elf::new(head)?;
+    if !elf.segments().any(|segment| segment.kind == PT_NOTE && elf.has_go_note(&segment)) {
+        return None;
+    }
+    let is_data = |segment: &Segment| {
+        segment.kind == PT_LOAD && segment.flags & (PF_X | PF_W) == PF_W && segment.length > 0
+    };
+    // Some linkers make two segments of it: one that is made read-only once it is loaded.
+    let ends =
+        elf.segments().filter(is_data).map(|data| (data.offset, data.offset.saturating_add(data.length)));
+    let (start, end) = ends.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;
+    Some(start..end.min(start.saturating_add(MAX_DATA)))
+}

@@ -1,0 +1,26 @@
+//! Node packages (npm's "package.json" and "folders" documents).
+
+use serde::Deserialize;
+
+use super::collect::Sink;
+use super::{Ecosystem, Owns, word};
+use crate::image::LayerPath;
+
+#[derive(Deserialize)]
+struct Manifest {
+    name: String,
+    version: String,
+}
+
+/// Reads a `package.json`. The package is all that stands beside it, packages nested in its own
+/// `node_modules` excepted.
+pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
+    // npm takes a byte order mark, JSON has none.
+    let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+    let Ok(manifest) = serde_json::from_slice::<Manifest>(content) else { return };
+    let words = (word(manifest.name.as_bytes()), word(manifest.version.as_bytes()));
+    if let ((Some(name), Some(version)), Some((directory, _))) = (words, path.split()) {
+        let below = vec![LayerPath::clean(directory)];
+        sink.declare(Ecosystem::Npm, name, version, path, Owns { below, ..Owns::default() });
+    }
+}

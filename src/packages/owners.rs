@@ -1,0 +1,210 @@
+//! Whose each file is.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use super::wanted::split;
+use super::{Declared, Ecosystem};
+use crate::image::{Census, Entry, LayerPath};
+
+/// The directories of the root that merged-`/usr` systems have as links into `usr`. Lists of files
+/// may have either name.
+const MERGED: [&[u8]; 6] = [b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32"];
+
+/// How strong a claim of a file by name is; the least wins.
+type Rank = (Claim, Reverse<usize>, u32);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Claim {
+    /// A distribution's package has it in its list.
+    System,
+    /// A language's package has it in its list.
+    Listed,
+    /// A program is itself; whatever package it came in comes first.
+    Program,
+}
+
+/// Each claim by name, with whether a file answers to it.
+type Names<'a> = HashMap<&'a [u8], (Rank, bool)>;
+
+/// For each entry of the census, the index of the package whose file it is; only regular files have
+/// one, and each at most one. What a package lists by name is its own before what it has below a
+/// directory, a distribution's packages come before those of languages, deeper directories before
+/// higher ones, and otherwise the first.
+pub fn owners(census: &Census, declared: &[Declared]) -> Vec<Option<u32>> {
+    let mut owners = vec![None; census.entries.len()];
+    if declared.is_empty() {
+        return owners;
+    }
+    let mut names = names(declared);
+    let files = || census.entries.iter().map(file);
+    own_by_name(files(), &mut names, &mut owners);
+    own_by_other_names(files(), &names, &mut owners);
+    own_below(files(), declared, &mut owners);
+    for (path, owner) in files().zip(&mut owners).filter(|(_, owner)| owner.is_none()) {
+        *owner = path.and_then(|path| names.get(path)).map(|(rank, _)| rank.2);
+    }
+    owners
+}
+
+/// Leaves out packages of languages that own nothing because the file that declares them belongs to
+/// another: they are that one, seen from inside.
+pub(super) fn drop_views(census: &Census, declared: &mut Vec<Declared>, owners: &mut [Option<u32>]) {
+    let mut owning = vec![false; declared.len()];
+    for owner in owners.iter().flatten() {
+        if let Some(owning) = owning.get_mut(*owner as usize) {
+            *owning = true;
+        }
+    }
+    let anchors = declared.iter().zip(&owning);
+    let suspects = anchors.filter(|(package, owning)| !**owning && !package.ecosystem.is_system());
+    let mut suspects: HashMap<&LayerPath, bool> =
+        suspects.map(|(package, _)| (&package.anchor, false)).collect();
+    for (entry, owner) in census.entries.iter().zip(owners.iter()) {
+        if let (Some(_), Some(owned)) = (owner, suspects.get_mut(entry.path())) {
+            *owned = true;
+        }
+    }
+    let view = |package: &Declared| suspects.get(&package.anchor) == Some(&true);
+    let keep: Vec<bool> =
+        declared.iter().zip(&owning).map(|(package, owning)| *owning || !view(package)).collect();
+    renumber(&keep, owners);
+    let mut keep = keep.into_iter();
+    declared.retain(|_| keep.next().unwrap_or(true));
+}
+
+fn renumber(keep: &[bool], owners: &mut [Option<u32>]) {
+    let mut next = 0;
+    let new: Vec<u32> = keep
+        .iter()
+        .map(|keep| {
+            next += u32::from(*keep);
+            next.saturating_sub(1)
+        })
+        .collect();
+    for owner in owners.iter_mut().flatten() {
+        *owner = new.get(*owner as usize).copied().unwrap_or(*owner);
+    }
+}
+
+fn file(entry: &Entry) -> Option<&[u8]> {
+    match entry {
+        Entry::File(path, _) => Some(path.as_bytes()),
+        _ => None,
+    }
+}
+
+fn numbered(declared: &[Declared]) -> impl Iterator<Item = (u32, &Declared)> {
+    (0_u32..).zip(declared)
+}
+
+fn names(declared: &[Declared]) -> Names<'_> {
+    let mut names =
+        HashMap::with_capacity(declared.iter().map(|package| package.owns.files.iter().count()).sum());
+    for (index, package) in numbered(declared) {
+        let claim = match package.ecosystem {
+            Ecosystem::Go => Claim::Program,
+            ecosystem if ecosystem.is_system() => Claim::System,
+            _ => Claim::Listed,
+        };
+        // A distribution vendored inside another is listed by both.
+        let depth = if claim == Claim::Listed { package.anchor.depth() } else { 0 };
+        let rank = (claim, Reverse(depth), index);
+        for path in package.owns.files.iter() {
+            let known = names.entry(path).or_insert((rank, false));
+            known.0 = known.0.min(rank);
+        }
+    }
+    names
+}
+
+/// Finds the owners of files that are listed. What Python compiled is also its source's owner's:
+/// packages of distributions do not list it, for it is made once they are installed.
+fn own_by_name<'a>(
+    files: impl Iterator<Item = Option<&'a [u8]>>,
+    names: &mut Names<'_>,
+    owners: &mut [Option<u32>],
+) {
+    for (path, owner) in files.zip(owners) {
+        let Some(path) = path else { continue };
+        let listed = names.get_mut(path).map(|(rank, answered)| {
+            *answered = true;
+            *rank
+        });
+        let source = source_of(path).and_then(|source| names.get(source.as_slice())).map(|(rank, _)| *rank);
+        let rank = listed.into_iter().chain(source).min();
+        *owner = rank.filter(|(claim, ..)| *claim != Claim::Program).map(|(.., index)| index);
+    }
+}
+
+/// Finds the owners of files that are listed by their other name, as before or after `/usr` was
+/// merged. A name that a file answers to is no other file's.
+fn own_by_other_names<'a>(
+    files: impl Iterator<Item = Option<&'a [u8]>>,
+    names: &Names<'_>,
+    owners: &mut [Option<u32>],
+) {
+    for (path, owner) in files.zip(owners).filter(|(_, owner)| owner.is_none()) {
+        let Some(other) = path.and_then(other_name) else { continue };
+        *owner = match names.get(other.as_slice()) {
+            Some(((Claim::System, _, index), false)) => Some(*index),
+            _ => None,
+        };
+    }
+}
+
+/// `a/b.py` for `a/__pycache__/b.cpython-311.pyc` (PEP 3147).
+fn source_of(path: &[u8]) -> Option<Vec<u8>> {
+    let (cache, name) = split(path);
+    let stem = name.strip_suffix(b".pyc")?.split(|byte| *byte == b'.').next()?;
+    Some([cache.strip_suffix(b"__pycache__")?, stem, b".py"].concat())
+}
+
+/// `usr/bin/ls` for `bin/ls`, and the reverse.
+fn other_name(path: &[u8]) -> Option<Vec<u8>> {
+    let without = path.strip_prefix(b"usr/");
+    let first = without.unwrap_or(path).split(|byte| *byte == b'/').next()?;
+    let merged = MERGED.contains(&first);
+    merged.then(|| without.map_or_else(|| [b"usr/", path].concat(), <[u8]>::to_vec))
+}
+
+fn own_below<'a>(
+    files: impl Iterator<Item = Option<&'a [u8]>>,
+    declared: &'a [Declared],
+    owners: &mut [Option<u32>],
+) {
+    let mut directories: HashMap<&[u8], u32> = HashMap::new();
+    for (index, package) in numbered(declared) {
+        for directory in &package.owns.below {
+            directories.entry(directory.as_bytes()).or_insert(index);
+        }
+    }
+    if directories.is_empty() {
+        return;
+    }
+    // Files of one directory mostly stand together.
+    let mut last: (&[u8], Option<u32>) = (b"", None);
+    for (path, owner) in files.zip(owners).filter(|(_, owner)| owner.is_none()) {
+        let Some(path) = path else { continue };
+        let directory = split(path).0;
+        if let Some(itself) = directories.get(path) {
+            *owner = Some(*itself);
+            continue;
+        }
+        if directory != last.0 {
+            last = (directory, deepest(directory, &directories));
+        }
+        *owner = last.1;
+    }
+}
+
+/// Whose the deepest claimed directory on the way is.
+fn deepest(mut directory: &[u8], directories: &HashMap<&[u8], u32>) -> Option<u32> {
+    while !directory.is_empty() {
+        if let Some(owner) = directories.get(directory) {
+            return Some(*owner);
+        }
+        directory = split(directory).0;
+    }
+    None
+}

@@ -1,0 +1,86 @@
+//! Lists of paths, which are most of what packages cost in memory.
+
+use std::fmt;
+
+use crate::image::LayerPath;
+use crate::image::census::MAX_PATH;
+
+/// What a path costs beside its bytes, once owners are looked up.
+const PATH_OVERHEAD: usize = 32;
+/// What all packages of one layer may keep, in bytes.
+const MAX_KEPT: usize = 64 << 20;
+
+/// A path below a directory; `None` for one that is longer than any can be, before it is put together.
+pub fn join(directory: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+    (directory.len() + name.len() < MAX_PATH).then(|| [directory, b"/", name].concat())
+}
+
+/// Clean paths relative to the image's root, in one piece of memory: each ends with a NUL, which no
+/// path contains.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Paths(Box<[u8]>);
+
+impl Paths {
+    /// The bytes of each path.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.split(|byte| *byte == 0).filter(|path| !path.is_empty())
+    }
+}
+
+impl fmt::Debug for Paths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(String::from_utf8_lossy)).finish()
+    }
+}
+
+/// What is left of the memory that a layer's packages may take.
+#[derive(Debug)]
+pub struct Room {
+    left: usize,
+    /// How much had to be left out for want of room: packages, lists of files.
+    pub refused: u64,
+}
+
+impl Default for Room {
+    fn default() -> Room {
+        Room { left: MAX_KEPT, refused: 0 }
+    }
+}
+
+impl Room {
+    /// Takes so many bytes; `None`, and counted as refused, where they are not left.
+    pub fn spend(&mut self, bytes: usize) -> Option<()> {
+        match self.left.checked_sub(bytes) {
+            Some(left) => self.left = left,
+            None => {
+                self.refused += 1;
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// Keeps a list of paths; `None`, and counted as refused, where there is no room for all of it.
+    /// Paths that no file can have are passed over.
+    pub fn keep<P: AsRef<[u8]>>(&mut self, paths: impl IntoIterator<Item = P>) -> Option<Paths> {
+        let before = self.left;
+        let kept = paths.into_iter().try_fold(Vec::new(), |kept, path| self.add(kept, path.as_ref()));
+        if kept.is_none() {
+            self.left = before;
+        }
+        Some(Paths(kept?.into()))
+    }
+
+    fn add(&mut self, mut kept: Vec<u8>, raw: &[u8]) -> Option<Vec<u8>> {
+        if raw.len() > MAX_PATH || raw.contains(&0) {
+            return Some(kept);
+        }
+        let path = LayerPath::clean(raw);
+        if !path.as_bytes().is_empty() {
+            self.spend(path.as_bytes().len() + PATH_OVERHEAD)?;
+            kept.extend_from_slice(path.as_bytes());
+            kept.push(0);
+        }
+        Some(kept)
+    }
+}

@@ -1,0 +1,234 @@
+//! Reading the rows of one table out of an SQLite database in memory: as much of SQLite's "Database
+//! File Format" document as rpm's database needs. Nothing is written, and a write-ahead log beside
+//! the file is not looked at.
+//!
+//! The readers that crates.io has are either all of SQLite, in C, as much again as a tenth of this
+//! program, or young ones made for more than this.
+
+use std::borrow::Cow;
+
+/// The largest row that is put together; the headers of the largest packages have a few MiB.
+const MAX_ROW: usize = 16 << 20;
+/// A row's local part is looked at at least once: what even an empty one costs.
+const ROW_COST: usize = 16;
+const HEADER: usize = 100;
+const INTERIOR_TABLE: u8 = 5;
+const LEAF_TABLE: u8 = 13;
+
+/// A database file.
+pub struct Database<'a> {
+    file: &'a [u8],
+    page_size: usize,
+    /// The bytes of a page that are not reserved for extensions.
+    usable: usize,
+}
+
+/// A value of a row, as far as it is of interest.
+pub enum Value<'a> {
+    /// Text or a blob.
+    Bytes(&'a [u8]),
+    /// An integer.
+    Integer(i64),
+    /// NULL or a real number.
+    Other,
+}
+
+impl<'a> Database<'a> {
+    /// Reads the header of a database whose text is UTF-8.
+    pub fn new(file: &'a [u8]) -> Option<Database<'a>> {
+        if !file.starts_with(b"SQLite format 3\0") {
+            return None;
+        }
+        let page_size = match number(file.get(16..18)?) {
+            1 => 65536,
+            size => usize::try_from(size).ok()?,
+        };
+        let usable = page_size.checked_sub(usize::from(*file.get(20)?))?;
+        let utf8 = matches!(number(file.get(56..60)?), 0 | 1);
+        let sizes = page_size.is_power_of_two() && page_size >= 512 && usable >= 480;
+        (sizes && utf8).then_some(Database { file, page_size, usable })
+    }
+
+    /// Hands out the payload of each row of a table, until the table ends, something in it is
+    /// malformed, or `each` returns `None`.
+    pub fn rows(&self, table: &str, each: impl FnMut(&[u8]) -> Option<()>) -> Option<()> {
+        let root = self.root_of(table)?;
+        Walk::new(self).rows(root, each)
+    }
+
+    /// The root page of a table, by the table that lists all others, whose root is page 1.
+    fn root_of(&self, table: &str) -> Option<usize> {
+        let mut root = None;
+        Walk::new(self).rows(1, |payload| {
+            let [kind, name, _, page] = columns(payload);
+            match (kind, name, page) {
+                (Value::Bytes(b"table"), Value::Bytes(name), Value::Integer(page))
+                    if name == table.as_bytes() =>
+                {
+                    root = usize::try_from(page).ok();
+                    None
+                }
+                _ => Some(()),
+            }
+        });
+        root
+    }
+
+    /// A page, by its number from 1 on; the last one may be cut off.
+    fn page(&self, number: usize) -> Option<&'a [u8]> {
+        let start = number.checked_sub(1)?.checked_mul(self.page_size)?;
+        let rest = self.file.get(start..)?;
+        Some(rest.get(..self.usable).unwrap_or(rest))
+    }
+}
+
+/// One pass over a b-tree. It ends whatever the pages say: no page is visited twice, and rows cost no
+/// more than a few times what the file has.
+struct Walk<'d, 'a> {
+    database: &'d Database<'a>,
+    visited: Vec<bool>,
+    /// Bytes of rows that may still be put together.
+    left: usize,
+}
+
+impl<'d, 'a> Walk<'d, 'a> {
+    fn new(database: &'d Database<'a>) -> Walk<'d, 'a> {
+        let pages = database.file.len() / database.page_size + 2;
+        let left = database.file.len().saturating_mul(4).saturating_add(MAX_ROW);
+        Walk { database, visited: vec![false; pages], left }
+    }
+
+    fn rows(&mut self, root: usize, mut each: impl FnMut(&[u8]) -> Option<()>) -> Option<()> {
+        let mut pending = vec![root];
+        while let Some(number) = pending.pop() {
+            if std::mem::replace(self.visited.get_mut(number)?, true) {
+                return None;
+            }
+            let page = self.database.page(number)?;
+            let header = page.get(if number == 1 { HEADER } else { 0 }..)?;
+            match *header.first()? {
+                LEAF_TABLE => {
+                    for pointer in pointers(header, 8)? {
+                        each(&self.row(page, pointer)?)?;
+                    }
+                }
+                INTERIOR_TABLE => pending.extend(children(page, header)?),
+                _ => return None,
+            }
+            // A tree has each of its pages once.
+            if pending.len() > self.visited.len() {
+                return None;
+            }
+        }
+        Some(())
+    }
+
+    /// The payload of a cell of a leaf, put together with what stands in overflow pages.
+    fn row(&mut self, page: &'a [u8], pointer: &[u8]) -> Option<Cow<'a, [u8]>> {
+        let cell = page.get(usize::try_from(number(pointer)).ok()?..)?;
+        let (length, rest) = varint(cell)?;
+        let (_row_id, rest) = varint(rest)?;
+        let length = usize::try_from(length).ok().filter(|length| *length <= MAX_ROW)?;
+        self.left = self.left.checked_sub(length + ROW_COST)?;
+        let local = self.local(length);
+        if local == length {
+            return rest.get(..length).map(Cow::Borrowed);
+        }
+        let mut payload = Vec::with_capacity(length.min(self.database.file.len()));
+        payload.extend_from_slice(rest.get(..local)?);
+        let mut next = rest.get(local..local + 4)?;
+        while payload.len() < length {
+            let page = self.database.page(usize::try_from(number(next)).ok()?)?;
+            let content = page.get(4..)?;
+            payload.extend_from_slice(content.get(..content.len().min(length - payload.len()))?);
+            if content.is_empty() {
+                return None;
+            }
+            next = page.get(..4)?;
+        }
+        Some(Cow::Owned(payload))
+    }
+
+    /// How much of a payload stands in the leaf itself ("B-tree Pages", "cell payload overflow").
+    fn local(&self, length: usize) -> usize {
+        let usable = self.database.usable;
+        if length <= usable - 35 {
+            return length;
+        }
+        let least = (usable - 12) * 32 / 255 - 23;
+        let local = least + (length - least) % (usable - 4);
+        if local <= usable - 35 { local } else { least }
+    }
+}
+
+/// Where the cells of a page are, two bytes each, behind its header of so many bytes.
+fn pointers(header: &[u8], length: usize) -> Option<impl DoubleEndedIterator<Item = &[u8]>> {
+    let cells = usize::try_from(number(header.get(3..5)?)).ok()?;
+    Some(header.get(length..length + 2 * cells)?.chunks_exact(2))
+}
+
+/// The children of an interior page, the last one first.
+fn children(page: &[u8], header: &[u8]) -> Option<Vec<usize>> {
+    let child = |bytes: &[u8]| usize::try_from(number(bytes.get(..4)?)).ok();
+    let cells = pointers(header, 12)?.rev();
+    let cells = cells.map(|pointer| child(page.get(usize::try_from(number(pointer)).ok()?..)?));
+    std::iter::once(child(header.get(8..)?)).chain(cells).collect()
+}
+
+/// The first columns of a row ("Record Format"); those that are not there are [`Value::Other`].
+pub fn columns<const N: usize>(payload: &[u8]) -> [Value<'_>; N] {
+    let mut columns = [const { Value::Other }; N];
+    // Malformed rows have fewer columns.
+    let _ = fill(payload, &mut columns);
+    columns
+}
+
+fn fill<'a>(payload: &'a [u8], columns: &mut [Value<'a>]) -> Option<()> {
+    let (header, after) = varint(payload)?;
+    let header = usize::try_from(header).ok()?;
+    let mut types = payload.get(payload.len() - after.len()..header)?;
+    let mut values = payload.get(header..)?;
+    for column in columns {
+        let (kind, rest) = varint(types)?;
+        let length = match kind {
+            0 | 8 | 9 => 0,
+            1..=4 => kind,
+            5 => 6,
+            6 | 7 => 8,
+            10 | 11 => return None,
+            kind => (kind - 12) / 2,
+        };
+        let (value, after) = values.split_at_checked(usize::try_from(length).ok()?)?;
+        *column = match kind {
+            1..=6 => Value::Integer(signed(value)),
+            8 | 9 => Value::Integer(i64::from(kind == 9)),
+            12.. => Value::Bytes(value),
+            _ => Value::Other,
+        };
+        (types, values) = (rest, after);
+    }
+    Some(())
+}
+
+/// A number of up to nine bytes, seven bits each and eight of the last, and what follows it.
+fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let mut number = 0_u64;
+    for (at, byte) in bytes.iter().take(9).enumerate() {
+        let (bits, last) = if at == 8 { (8, true) } else { (7, byte & 0x80 == 0) };
+        number = number << bits | u64::from(if at == 8 { *byte } else { byte & 0x7f });
+        if last {
+            return Some((number, bytes.get(at + 1..)?));
+        }
+    }
+    None
+}
+
+/// An unsigned number, big-endian, of at most eight bytes.
+pub fn number(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
+fn signed(bytes: &[u8]) -> i64 {
+    let unused = 64 - 8 * u32::try_from(bytes.len().clamp(1, 8)).unwrap_or(8);
+    (number(bytes) << unused).cast_signed() >> unused
+}

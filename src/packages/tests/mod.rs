@@ -1,0 +1,138 @@
+//! Layers of a few files, and what they declare.
+
+use std::io::Read;
+
+use super::*;
+use crate::image::{Bytes, Census, Entry};
+
+mod hostile;
+mod languages;
+mod ownership;
+mod programs;
+mod systems;
+
+/// A fixture of `tests/fixtures/packages`.
+fn fixture(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/fixtures/packages/{name}", env!("CARGO_MANIFEST_DIR"));
+    let stored = std::fs::read(path).unwrap();
+    if !name.ends_with(".gz") {
+        return stored;
+    }
+    let mut content = Vec::new();
+    flate2::read::GzDecoder::new(stored.as_slice()).read_to_end(&mut content).unwrap();
+    content
+}
+
+/// Walks a layer of these files as a walker is to.
+fn read_layer(files: &[(&str, &[u8])]) -> (Census, Packages) {
+    let census =
+        Census { entries: files.iter().map(|(path, _)| Entry::File((*path).into(), Bytes(1))).collect() };
+    let mut collector = Collector::default();
+    for (path, content) in files {
+        if let Some(Wanted::Content { database, length }) =
+            Wanted::of(path.as_bytes(), content.len() as u64, false)
+        {
+            collector.take(database, &(*path).into(), &content[..length as usize]);
+        }
+    }
+    let packages = collector.finish(&census);
+    (census, packages)
+}
+
+/// The packages of a layer, each as `TYPE/NAME@VERSION` with the files that are its own.
+fn packages(files: &[(&str, &[u8])]) -> Vec<(String, Vec<String>)> {
+    let (census, packages) = read_layer(files);
+    assert_eq!(packages.owners.len(), census.entries.len());
+    assert_eq!(packages.refused, 0);
+    let owned = |index: usize| {
+        let entries = census.entries.iter().zip(&packages.owners);
+        let own = entries.filter(|(_, owner)| **owner == Some(index as u32));
+        own.map(|(entry, _)| entry.path().to_string()).collect()
+    };
+    let declared = packages.declared.iter().enumerate();
+    declared.map(|(index, package)| (shown(package), owned(index))).collect()
+}
+
+fn shown(package: &Declared) -> String {
+    format!("{}/{}@{}", package.ecosystem.as_str(), package.name, package.version)
+}
+
+/// What [`packages`] is to return.
+fn expected(packages: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
+    let own = |files: &[&str]| files.iter().map(|file| (*file).to_string()).collect();
+    packages.iter().map(|(package, files)| ((*package).to_string(), own(files))).collect()
+}
+
+#[test]
+fn names_of_ecosystems_are_those_of_package_urls() {
+    for (ecosystem, name) in [
+        (Ecosystem::Dpkg, "deb"),
+        (Ecosystem::Apk, "apk"),
+        (Ecosystem::Rpm, "rpm"),
+        (Ecosystem::Python, "pypi"),
+        (Ecosystem::Npm, "npm"),
+        (Ecosystem::Gem, "gem"),
+        (Ecosystem::Go, "golang"),
+    ] {
+        assert_eq!(ecosystem.as_str(), name);
+        assert_eq!(serde_json::to_string(&ecosystem).unwrap(), format!("\"{name}\""));
+        assert_eq!(serde_json::from_str::<Ecosystem>(&format!("\"{name}\"")).unwrap(), ecosystem);
+    }
+}
+
+#[test]
+fn only_databases_are_wanted_and_none_over_its_bound() {
+    let wanted = |path: &str, size| match Wanted::of(path.as_bytes(), size, false) {
+        Some(Wanted::Content { database, length }) => Some((database, length)),
+        other => {
+            assert_eq!(other, None);
+            None
+        }
+    };
+    for (path, database) in [
+        ("var/lib/dpkg/status", Database::DpkgStatus),
+        ("var/lib/dpkg/info/libc6:amd64.list", Database::DpkgList),
+        ("var/lib/dpkg/status.d/base", Database::DpkgPart),
+        ("var/lib/dpkg/status.d/base.md5sums", Database::DpkgPartList),
+        ("lib/apk/db/installed", Database::Apk),
+        ("usr/lib/apk/db/installed", Database::Apk),
+        ("var/lib/rpm/rpmdb.sqlite", Database::Rpm),
+        ("usr/lib/sysimage/rpm/rpmdb.sqlite", Database::Rpm),
+        ("a/six-1.dist-info/METADATA", Database::PythonMetadata),
+        ("six-1.dist-info/RECORD", Database::PythonRecord),
+        ("a/six.egg-info", Database::PythonMetadata),
+        ("a/six.egg-info/PKG-INFO", Database::PythonMetadata),
+        ("a/six.egg-info/installed-files.txt", Database::PythonInstalled),
+        ("a/six.egg/EGG-INFO/PKG-INFO", Database::PythonMetadata),
+        ("node_modules/a/package.json", Database::Npm),
+        ("x/node_modules/@s/a/package.json", Database::Npm),
+        ("x/node_modules/.pnpm/a@1/node_modules/a/package.json", Database::Npm),
+        ("usr/lib/ruby/gems/3.1.0/specifications/a-1.gemspec", Database::Gem),
+        ("usr/local/bundle/specifications/default/a-1.gemspec", Database::Gem),
+    ] {
+        assert_eq!(wanted(path, 9), Some((database, 9)), "{path}");
+        assert_eq!(wanted(path, 0), None, "{path}");
+        let huge = wanted(path, u64::MAX);
+        assert_eq!(huge, (database == Database::PythonMetadata).then_some((database, 256 << 10)), "{path}");
+    }
+    for path in [
+        "",
+        "status",
+        "x/var/lib/dpkg/status",
+        "var/lib/dpkg/info/a.postinst",
+        "package.json",
+        "app/package.json",
+        "node_modules/package.json",
+        "node_modules/@s/package.json",
+        "node_modules/a/dist/esm/package.json",
+        "node_modules/.bin/package.json",
+        "a/METADATA",
+        "a/RECORD",
+        "a/PKG-INFO",
+        "a/a.gemspec",
+    ] {
+        assert_eq!(wanted(path, 9), None, "{path}");
+    }
+    assert_eq!(Wanted::of(b"usr/bin/tool", 9000, true), Some(Wanted::Program));
+    assert_eq!(Wanted::of(b"usr/bin/tool", 9000, false), None);
+}

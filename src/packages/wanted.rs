@@ -1,0 +1,124 @@
+//! Which files are read, and how much of each.
+
+const MIB: u64 = 1 << 20;
+
+/// A kind of file that declares packages, or says which files are theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Database {
+    /// dpkg's `status`.
+    DpkgStatus,
+    /// A package's list of files, in dpkg's `info`.
+    DpkgList,
+    /// One package in `status.d`, where images built without dpkg keep them.
+    DpkgPart,
+    /// The hashes, and so the files, of a package in `status.d`.
+    DpkgPartList,
+    /// apk's `installed`.
+    Apk,
+    /// rpm's database, in SQLite's format.
+    Rpm,
+    /// The metadata of a Python distribution.
+    PythonMetadata,
+    /// The files of a Python distribution, by a wheel's `RECORD`.
+    PythonRecord,
+    /// The files of a Python distribution, by an egg's `installed-files.txt`.
+    PythonInstalled,
+    /// A Node package's `package.json`.
+    Npm,
+    /// A gem's specification.
+    Gem,
+}
+
+/// A file whose content is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The first `length` bytes, for [`Collector::take`](super::Collector::take).
+    Content {
+        /// What the file is.
+        database: Database,
+        /// How many bytes to read: of most kinds the whole file.
+        length: u64,
+    },
+    /// It may be a Go program: the first [`golang::HEAD`](super::golang::HEAD) bytes tell, by
+    /// [`golang::Scanner::new`](super::golang::Scanner::new).
+    Program,
+}
+
+impl Wanted {
+    /// What is wanted of a regular file. The path is clean, relative to the image's root. Files over
+    /// the bound of their kind are not read.
+    pub fn of(path: &[u8], size: u64, executable: bool) -> Option<Wanted> {
+        let Some(database) = database_of(path) else {
+            return (executable && size > 64).then_some(Wanted::Program);
+        };
+        let most = match database {
+            Database::DpkgStatus | Database::Apk | Database::Rpm => 64 * MIB,
+            Database::PythonRecord => 16 * MIB,
+            Database::DpkgList | Database::DpkgPartList | Database::PythonInstalled => 4 * MIB,
+            Database::DpkgPart | Database::Npm | Database::Gem => MIB,
+            // The fields stand at the start, before a description of any length.
+            Database::PythonMetadata => return content(database, size.min(MIB / 4)),
+        };
+        if size <= most { content(database, size) } else { None }
+    }
+}
+
+fn content(database: Database, length: u64) -> Option<Wanted> {
+    (length > 0).then_some(Wanted::Content { database, length })
+}
+
+/// The file name of a path, and the path's directory.
+pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
+        None => (&[], path),
+    }
+}
+
+fn database_of(path: &[u8]) -> Option<Database> {
+    let (directory, name) = split(path);
+    let parent = split(directory).1;
+    match name {
+        b"package.json" => is_node_package(directory).then_some(Database::Npm),
+        b"METADATA" => parent.ends_with(b".dist-info").then_some(Database::PythonMetadata),
+        b"RECORD" => parent.ends_with(b".dist-info").then_some(Database::PythonRecord),
+        b"installed-files.txt" => parent.ends_with(b".egg-info").then_some(Database::PythonInstalled),
+        b"PKG-INFO" => {
+            (parent.ends_with(b".egg-info") || is_egg(directory)).then_some(Database::PythonMetadata)
+        }
+        name if name.ends_with(b".egg-info") => Some(Database::PythonMetadata),
+        name if name.ends_with(b".gemspec") => is_specifications(directory).then_some(Database::Gem),
+        name => system_database(directory, name),
+    }
+}
+
+fn system_database(directory: &[u8], name: &[u8]) -> Option<Database> {
+    match (directory, name) {
+        (b"var/lib/dpkg", b"status") => Some(Database::DpkgStatus),
+        (b"var/lib/dpkg/info", name) => name.ends_with(b".list").then_some(Database::DpkgList),
+        (b"var/lib/dpkg/status.d", name) if name.ends_with(b".md5sums") => Some(Database::DpkgPartList),
+        (b"var/lib/dpkg/status.d", _) => Some(Database::DpkgPart),
+        (b"lib/apk/db" | b"usr/lib/apk/db", b"installed") => Some(Database::Apk),
+        (b"var/lib/rpm" | b"usr/lib/sysimage/rpm", b"rpmdb.sqlite") => Some(Database::Rpm),
+        _ => None,
+    }
+}
+
+/// Only what stands directly in `node_modules`, or in a scope there, is an installed package; a
+/// package may have further files of that name inside.
+fn is_node_package(directory: &[u8]) -> bool {
+    let (above, name) = split(directory);
+    let (above_scope, scope) = split(above);
+    let in_scope = scope.starts_with(b"@") && split(above_scope).1 == b"node_modules";
+    !name.starts_with(b".") && !name.starts_with(b"@") && (scope == b"node_modules" || in_scope)
+}
+
+fn is_egg(directory: &[u8]) -> bool {
+    let (egg, name) = split(directory);
+    name == b"EGG-INFO" && egg.ends_with(b".egg")
+}
+
+fn is_specifications(directory: &[u8]) -> bool {
+    let (above, name) = split(directory);
+    name == b"specifications" || (name == b"default" && split(above).1 == b"specifications")
+}
