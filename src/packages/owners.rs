@@ -11,9 +11,7 @@ use crate::image::{Census, Entry, LayerPath};
 /// may have either name.
 const MERGED: [&[u8]; 6] = [b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32"];
 
-/// How strong a claim of a file by name is; the least wins.
-type Rank = (Claim, Reverse<usize>, u32);
-
+/// How strong a claim of a file by name is; the first wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Claim {
     /// A distribution's package has it in its list.
@@ -24,8 +22,13 @@ enum Claim {
     Program,
 }
 
-/// Each claim by name, with whether a file answers to it.
-type Names<'a> = HashMap<&'a [u8], (Rank, bool)>;
+/// All claims by name.
+struct Names<'a> {
+    /// The packages, the strongest first.
+    ranked: Vec<(Claim, u32)>,
+    /// The rank of the strongest claim of each path, and whether there is a file of that name.
+    ranks: HashMap<&'a [u8], (u32, bool)>,
+}
 
 /// For each entry of the census, the index of the package whose file it is; only regular files have
 /// one, and each at most one. What a package lists by name is its own before what it has below a
@@ -36,13 +39,13 @@ pub fn owners(census: &Census, declared: &[Declared]) -> Vec<Option<u32>> {
     if declared.is_empty() {
         return owners;
     }
-    let mut names = names(declared);
+    let mut names = Names::new(declared);
     let files = || census.entries.iter().map(file);
     own_by_name(files(), &mut names, &mut owners);
     own_by_other_names(files(), &names, &mut owners);
     own_below(files(), declared, &mut owners);
     for (path, owner) in files().zip(&mut owners).filter(|(_, owner)| owner.is_none()) {
-        *owner = path.and_then(|path| names.get(path)).map(|(rank, _)| rank.2);
+        *owner = path.and_then(|path| names.claim(path)).map(|(_, index)| index);
     }
     owners
 }
@@ -98,24 +101,37 @@ fn numbered(declared: &[Declared]) -> impl Iterator<Item = (u32, &Declared)> {
     (0_u32..).zip(declared)
 }
 
-fn names(declared: &[Declared]) -> Names<'_> {
-    let mut names =
-        HashMap::with_capacity(declared.iter().map(|package| package.owns.files.iter().count()).sum());
-    for (index, package) in numbered(declared) {
-        let claim = match package.ecosystem {
+impl<'a> Names<'a> {
+    fn new(declared: &'a [Declared]) -> Names<'a> {
+        let claim = |package: &Declared| match package.ecosystem {
             Ecosystem::Go => Claim::Program,
             ecosystem if ecosystem.is_system() => Claim::System,
             _ => Claim::Listed,
         };
-        // A distribution vendored inside another is listed by both.
-        let depth = if claim == Claim::Listed { package.anchor.depth() } else { 0 };
-        let rank = (claim, Reverse(depth), index);
-        for path in package.owns.files.iter() {
-            let known = names.entry(path).or_insert((rank, false));
-            known.0 = known.0.min(rank);
+        // A distribution vendored inside another is listed by both: the deeper one has it.
+        let depth = |package: &Declared| match claim(package) {
+            Claim::Listed => package.anchor.depth(),
+            _ => 0,
+        };
+        let mut ranked: Vec<(u32, &Declared)> = numbered(declared).collect();
+        ranked.sort_by_cached_key(|(index, package)| (claim(package), Reverse(depth(package)), *index));
+        let mut ranks = HashMap::new();
+        for (rank, (_, package)) in (0_u32..).zip(&ranked) {
+            for path in package.owns.files.iter() {
+                ranks.entry(path).or_insert((rank, false));
+            }
         }
+        Names { ranked: ranked.into_iter().map(|(index, package)| (claim(package), index)).collect(), ranks }
     }
-    names
+
+    fn of_rank(&self, rank: u32) -> Option<(Claim, u32)> {
+        self.ranked.get(rank as usize).copied()
+    }
+
+    /// The strongest claim of a path, and the package that has it.
+    fn claim(&self, path: &[u8]) -> Option<(Claim, u32)> {
+        self.of_rank(self.ranks.get(path)?.0)
+    }
 }
 
 /// Finds the owners of files that are listed. What Python compiled is also its source's owner's:
@@ -127,13 +143,14 @@ fn own_by_name<'a>(
 ) {
     for (path, owner) in files.zip(owners) {
         let Some(path) = path else { continue };
-        let listed = names.get_mut(path).map(|(rank, answered)| {
+        let listed = names.ranks.get_mut(path).map(|(rank, answered)| {
             *answered = true;
             *rank
         });
-        let source = source_of(path).and_then(|source| names.get(source.as_slice())).map(|(rank, _)| *rank);
-        let rank = listed.into_iter().chain(source).min();
-        *owner = rank.filter(|(claim, ..)| *claim != Claim::Program).map(|(.., index)| index);
+        let source =
+            source_of(path).and_then(|source| names.ranks.get(source.as_slice())).map(|(rank, _)| *rank);
+        let claim = listed.into_iter().chain(source).min().and_then(|rank| names.of_rank(rank));
+        *owner = claim.filter(|(claim, _)| *claim != Claim::Program).map(|(_, index)| index);
     }
 }
 
@@ -146,10 +163,11 @@ fn own_by_other_names<'a>(
 ) {
     for (path, owner) in files.zip(owners).filter(|(_, owner)| owner.is_none()) {
         let Some(other) = path.and_then(other_name) else { continue };
-        *owner = match names.get(other.as_slice()) {
-            Some(((Claim::System, _, index), false)) => Some(*index),
-            _ => None,
-        };
+        if let Some((rank, false)) = names.ranks.get(other.as_slice())
+            && let Some((Claim::System, index)) = names.of_rank(*rank)
+        {
+            *owner = Some(index);
+        }
     }
 }
 

@@ -77,10 +77,23 @@ impl Room {
         }
         let path = LayerPath::clean(raw);
         if !path.as_bytes().is_empty() {
+            self.forget_directory(&mut kept, path.as_bytes());
             self.spend(path.as_bytes().len() + PATH_OVERHEAD)?;
             kept.extend_from_slice(path.as_bytes());
             kept.push(0);
         }
         Some(kept)
+    }
+
+    /// Drops the path kept last where it is the directory of the next one: half of what dpkg lists
+    /// are directories, each before what is in it, and nobody asks for them.
+    fn forget_directory(&mut self, kept: &mut Vec<u8>, next: &[u8]) {
+        let Some(before) = kept.strip_suffix(b"\0") else { return };
+        let start = before.iter().rposition(|byte| *byte == 0).map_or(0, |at| at + 1);
+        let last = before.get(start..).unwrap_or_default();
+        if next.strip_prefix(last).is_some_and(|rest| rest.starts_with(b"/")) {
+            self.left += last.len() + PATH_OVERHEAD;
+            kept.truncate(start);
+        }
     }
 }

@@ -101,6 +101,25 @@ fn only_regular_files_have_owners() {
 }
 
 #[test]
+fn directories_that_a_list_has_before_their_files_are_not_kept() {
+    let mut room = paths::Room::default();
+    let list = [
+        "/.",
+        "/usr",
+        "/usr/bin",
+        "/usr/bin/a",
+        "/usr/bin/ab",
+        "/usr/bin/a/b",
+        "",
+        "/usr/bin/a/b/c\0",
+        "/etc",
+    ];
+    let paths = room.keep(list).unwrap();
+    let kept: Vec<_> = paths.iter().map(String::from_utf8_lossy).collect();
+    assert_eq!(kept, ["usr/bin/a", "usr/bin/ab", "usr/bin/a/b", "etc"]);
+}
+
+#[test]
 fn packages_are_in_one_order() {
     let found = packages(&[
         ("b/node_modules/x/package.json", br#"{"name":"x","version":"1"}"#),
