@@ -2,8 +2,8 @@
 //! File Format" document as rpm's database needs. Nothing is written, and a write-ahead log beside
 //! the file is not looked at.
 //!
-//! The readers that crates.io has are either all of SQLite, in C, as much again as a tenth of this
-//! program, or young ones made for more than this.
+//! The readers that crates.io has are either all of SQLite, in C, two megabytes of it, which does not
+//! open a database in WAL mode from memory, as rpm's is; or young ones, made for more than this.
 
 use std::borrow::Cow;
 
