@@ -42,7 +42,7 @@ fuzz_target!(|input: &[u8]| {
         }
         entries.push(Entry::File(path, Bytes(content.len() as u64)));
     }
-    let census = Census { entries };
+    let census = Census::of(entries);
     let packages = collector.finish(&census);
     assert_eq!(packages.owners.len(), census.entries.len());
     let count = packages.declared.len();

@@ -32,6 +32,9 @@ fn snapshot(layers: Vec<Layer>) -> Snapshot {
             compressed: None,
         },
         layers,
+        history: Vec::new(),
+        base: None,
+        packages: Vec::new(),
     }
 }
 

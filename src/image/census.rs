@@ -10,6 +10,7 @@ use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bytes::Bytes;
+use super::package::Package;
 
 /// The longest path of an image: Linux takes no longer one (`PATH_MAX`).
 pub const MAX_PATH: usize = 4096;
@@ -224,15 +225,66 @@ impl<'de> Deserialize<'de> for Entry {
     }
 }
 
-/// The files of one layer, in the order of its tar.
+/// The files of one layer, in the order of its tar, and the packages that they are of.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Raw")]
 pub struct Census {
     /// What the layer's tar lists.
     pub entries: Vec<Entry>,
+    /// The packages that its files declare.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Package>,
+}
+
+/// A census as a document has it: hostile input.
+#[derive(Deserialize)]
+struct Raw {
+    entries: Vec<Entry>,
+    #[serde(default)]
+    packages: Vec<Package>,
+}
+
+/// The most packages of one layer; the largest distributions known have a few thousand installed.
+pub const MAX_PACKAGES: usize = 200_000;
+
+impl TryFrom<Raw> for Census {
+    type Error = &'static str;
+
+    fn try_from(raw: Raw) -> Result<Census, &'static str> {
+        let Raw { entries, packages } = raw;
+        if packages.len() > MAX_PACKAGES {
+            return Err("a census with more packages than any layer has");
+        }
+        let mut owned = vec![false; if packages.is_empty() { 0 } else { entries.len() }];
+        let is_file = |entry: u32| matches!(entries.get(entry as usize), Some(Entry::File(..)));
+        for package in &packages {
+            if !is_file(package.anchor) || !package.files.iter().all(|file| is_file(*file)) {
+                return Err("a package of a census has a file that is none");
+            }
+            if package.files.iter().any(|file| std::mem::replace(&mut owned[*file as usize], true)) {
+                return Err("a file of a census is of two packages");
+            }
+        }
+        Ok(Census { entries, packages })
+    }
 }
 
 impl Census {
+    /// A layer of these files, none of which is of a package.
+    pub fn of(entries: Vec<Entry>) -> Census {
+        Census { entries, packages: Vec::new() }
+    }
+
+    /// For each entry, the index of the package whose file it is; nothing at all where no package
+    /// is declared.
+    pub fn owners(&self) -> Vec<Option<u32>> {
+        let mut owners = vec![None; if self.packages.is_empty() { 0 } else { self.entries.len() }];
+        for (index, package) in self.packages.iter().enumerate() {
+            package.files.iter().for_each(|file| owners[*file as usize] = Some(index as u32));
+        }
+        owners
+    }
+
     /// `layer.size`: the bytes of the regular-file entries, or `None` where they claim more than
     /// [`Bytes::MAX`].
     pub fn size(&self) -> Option<Bytes> {
@@ -264,6 +316,7 @@ impl Census {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::Ecosystem;
 
     #[test]
     fn names_from_a_tar_are_cleaned_and_never_leave_the_root() {
@@ -287,7 +340,7 @@ mod tests {
     fn implied_directories_count() {
         let file = |path: &str| Entry::File(path.into(), Bytes(1));
         let nodes =
-            |paths: &[&str]| Census { entries: paths.iter().map(|path| file(path)).collect() }.nodes();
+            |paths: &[&str]| Census::of(paths.iter().map(|path| file(path)).collect()).nodes();
         assert_eq!(nodes(&[]), 0);
         assert_eq!(nodes(&["a", "a/b", "a/b/c"]), 3);
         assert_eq!(nodes(&["a/b/c", "a/b/d", "e/f"]), 6);
@@ -297,25 +350,43 @@ mod tests {
     #[test]
     fn a_census_survives_its_document() {
         let path = |text: &[u8]| LayerPath::clean(text);
-        let census = Census {
-            entries: vec![
-                Entry::Dir(path(b"usr")),
-                Entry::File(path(b"usr/a\xfe"), Bytes(43)),
-                Entry::HardLink(path(b"usr/b"), path(b"usr/a\xfe")),
-                Entry::Symlink(path(b"bin")),
-                Entry::Special(path(b"dev/null")),
-                Entry::Whiteout(path(b"old")),
-                Entry::Opaque(path(b"var")),
-            ],
-        };
+        let mut census = Census::of(vec![
+            Entry::Dir(path(b"usr")),
+            Entry::File(path(b"usr/a\xfe"), Bytes(43)),
+            Entry::HardLink(path(b"usr/b"), path(b"usr/a\xfe")),
+            Entry::Symlink(path(b"bin")),
+            Entry::Special(path(b"dev/null")),
+            Entry::Whiteout(path(b"old")),
+            Entry::Opaque(path(b"var")),
+        ]);
         let text = serde_json::to_string(&census).unwrap();
         assert_eq!(
             text,
-            r#"[["d","usr"],["f","usr/a\\xfe",43],["h","usr/b","usr/a\\xfe"],["l","bin"],["s","dev/null"],["w","old"],["o","var"]]"#
+            r#"{"entries":[["d","usr"],["f","usr/a\\xfe",43],["h","usr/b","usr/a\\xfe"],["l","bin"],["s","dev/null"],["w","old"],["o","var"]]}"#
         );
         assert_eq!(serde_json::from_str::<Census>(&text).unwrap(), census);
         for bad in [r#"[["f","a"]]"#, r#"[["q","a"]]"#, r#"[[]]"#, r#"[["f","a",-1]]"#] {
-            assert!(serde_json::from_str::<Census>(bad).is_err(), "{bad}");
+            let bad = format!(r#"{{"entries":{bad}}}"#);
+            assert!(serde_json::from_str::<Census>(&bad).is_err(), "{bad}");
         }
+        let package = |files: &[u32]| Package {
+            ecosystem: Ecosystem::Npm,
+            name: "left-pad".into(),
+            version: "1.3.0".into(),
+            anchor: 1,
+            files: files.to_vec(),
+        };
+        census.packages = vec![package(&[1])];
+        let text = serde_json::to_string(&census).unwrap();
+        assert!(text.ends_with(r#""packages":[{"type":"npm","name":"left-pad","version":"1.3.0","anchor":1,"files":[1]}]}"#), "{text}");
+        assert_eq!(serde_json::from_str::<Census>(&text).unwrap(), census);
+        assert_eq!(census.owners()[..3], [None, Some(0), None]);
+        let broken = [vec![package(&[0])], vec![package(&[7])], vec![package(&[1]), package(&[1])]];
+        for packages in broken {
+            let text = serde_json::to_string(&Census { packages, ..census.clone() }).unwrap();
+            assert!(serde_json::from_str::<Census>(&text).is_err(), "{text}");
+        }
+        let text = serde_json::to_string(&census).unwrap().replace(r#""files":[1]"#, r#""files":[1,0]"#);
+        assert!(serde_json::from_str::<Census>(&text).is_err(), "{text}");
     }
 }

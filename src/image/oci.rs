@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use super::digest::{DiffId, Digest};
 use super::instruction::Instruction;
 use super::platform::Platform;
+use super::snapshot::Step;
 
 /// The annotation that holds the tag of an image in an OCI layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -63,6 +64,22 @@ impl ImageConfig {
     /// The config's platform, where it names one.
     pub fn platform(&self) -> Option<Platform> {
         Platform::from_fields(&self.os, &self.architecture, self.variant.as_deref())
+    }
+
+    /// All steps of the history, oldest first, redacted: of those without a layer only what they set,
+    /// not to what. Empty where history and layers do not belong together.
+    pub fn steps(&self) -> Vec<Step> {
+        let making = self.history.iter().filter(|entry| !entry.empty_layer).count();
+        if making != self.rootfs.diff_ids.len() {
+            return Vec::new();
+        }
+        let step = |entry: &HistoryEntry| {
+            let instruction = entry.created_by.as_deref().and_then(Instruction::from_history);
+            let makes_layer = !entry.empty_layer;
+            let instruction = instruction.map(|step| if makes_layer { step } else { step.without_values() });
+            Step { instruction, makes_layer }
+        };
+        self.history.iter().map(step).collect()
     }
 
     /// The instruction of each layer, lowest first, redacted. History and layers belong together

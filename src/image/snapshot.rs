@@ -8,6 +8,7 @@ use super::bytes::{Bytes, group_digits};
 use super::census::Census;
 use super::digest::{DiffId, Digest};
 use super::instruction::Instruction;
+use super::package::Installed;
 use super::platform::Platform;
 use super::schema::{self, SchemaError};
 
@@ -55,6 +56,48 @@ pub struct Snapshot {
     pub totals: Totals,
     /// The layers, lowest first.
     pub layers: Vec<Layer>,
+    /// The steps that made the image, oldest first, those without a layer included; empty where that
+    /// is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Step>,
+    /// The image that this one was built on, where that is known or can be guessed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseImage>,
+    /// The packages that are there once all layers are applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<Installed>,
+}
+
+/// One step of an image's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What it did; of a step without a layer only what it set, not to what.
+    pub instruction: Option<Instruction>,
+    /// Whether it made a layer.
+    pub makes_layer: bool,
+}
+
+/// The image that an image was built on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BaseImage {
+    /// Its name, where that is known.
+    pub name: Option<String>,
+    /// How many of the lowest layers are its.
+    pub layers: u64,
+    /// How that is known.
+    pub how: BoundaryBy,
+}
+
+/// How it is known which layers are those of the base image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BoundaryBy {
+    /// The base image itself was looked at, and its layers are the lowest of this image.
+    Image,
+    /// All steps of the Dockerfile were found in the history; what is below is the base image's.
+    Dockerfile,
+    /// Guessed from the history alone.
+    History,
 }
 
 /// Which image a snapshot is of.

@@ -32,6 +32,8 @@ pub struct ExistingFile<'a> {
     pub size: Bytes,
     /// The layer that stored it, counted from 0.
     pub layer: u32,
+    /// Which of the layer's entries it is.
+    pub entry: u32,
 }
 
 /// A file whose bytes are shipped for nothing.
@@ -58,6 +60,7 @@ enum Node {
 struct Inode<'a> {
     size: Bytes,
     layer: u32,
+    entry: u32,
     names: u32,
     /// The first name in the order of paths, once all layers are applied.
     first: Option<&'a [u8]>,
@@ -101,17 +104,18 @@ pub fn apply<'a>(layers: impl IntoIterator<Item = &'a Census>) -> Applied<'a> {
                 _ => {}
             }
         }
-        census.entries.iter().for_each(|entry| tree.add(entry));
+        census.entries.iter().enumerate().for_each(|(index, entry)| tree.add(index as u32, entry));
     }
     tree.finish()
 }
 
 impl<'a> Tree<'a> {
-    fn add(&mut self, entry: &'a Entry) {
+    fn add(&mut self, index: u32, entry: &'a Entry) {
         match entry {
             Entry::File(path, size) => {
                 let inode = self.inodes.len() as u32;
-                self.inodes.push(Inode { size: *size, layer: self.layer, names: 0, first: None });
+                let (size, layer) = (*size, self.layer);
+                self.inodes.push(Inode { size, layer, entry: index, names: 0, first: None });
                 self.put(path, Node::File(inode));
             }
             Entry::HardLink(path, target) => match self.nodes.get(target.as_bytes()) {
@@ -242,7 +246,7 @@ impl<'a> Tree<'a> {
         }
         let existing = |inode: &Inode<'a>| {
             let path = PathRef(inode.first?);
-            Some(ExistingFile { path, size: inode.size, layer: inode.layer })
+            Some(ExistingFile { path, size: inode.size, layer: inode.layer, entry: inode.entry })
         };
         let existing: Vec<_> = self.inodes.iter().filter_map(existing).collect();
         Applied {
@@ -275,7 +279,7 @@ mod tests {
                 other => panic!("{other}"),
             }
         };
-        Census { entries: lines.split("; ").filter(|line| !line.is_empty()).map(entry).collect() }
+        Census::of(lines.split("; ").filter(|line| !line.is_empty()).map(entry).collect())
     }
 
     fn figures(layers: &[&str]) -> (u64, u64, u64) {

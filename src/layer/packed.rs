@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::image::{Census, DiffId};
 
 /// The `schema` of a stored census that this version writes and reads.
-const SCHEMA: &str = "layergate.census/v1";
+const SCHEMA: &str = "layergate.census/v2";
 /// zstd's level: 3 is its own default, and a census shrinks to a tenth.
 const ZSTD_LEVEL: i32 = 3;
 /// The largest document that is read, unpacked: a census of five million files fits.
@@ -18,14 +18,14 @@ const MAX_DOCUMENT: u64 = 1 << 30;
 struct Out<'a> {
     schema: &'a str,
     diff_id: &'a DiffId,
-    entries: &'a Census,
+    census: &'a Census,
 }
 
 #[derive(Deserialize)]
 struct In {
     schema: String,
     diff_id: DiffId,
-    entries: Census,
+    census: Census,
 }
 
 /// Packs the files of a layer.
@@ -34,14 +34,14 @@ struct In {
 /// Where the encoder fails.
 pub fn pack(diff_id: &DiffId, census: &Census) -> io::Result<Vec<u8>> {
     let mut encoder = encoder()?;
-    serde_json::to_writer(&mut encoder, &Out { schema: SCHEMA, diff_id, entries: census })?;
+    serde_json::to_writer(&mut encoder, &Out { schema: SCHEMA, diff_id, census })?;
     encoder.finish()
 }
 
 /// Unpacks the files of a layer; `None` where they are damaged, of another layer or of another version.
 pub fn unpack(packed: impl BufRead, diff_id: &DiffId) -> Option<Census> {
     let document: In = serde_json::from_slice(&decode(packed)?).ok()?;
-    (document.schema == SCHEMA && document.diff_id == *diff_id).then_some(document.entries)
+    (document.schema == SCHEMA && document.diff_id == *diff_id).then_some(document.census)
 }
 
 /// Packs a document.
@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn a_flipped_bit_is_never_a_wrong_answer() {
         let (id, other) = (DiffId::of(b"one"), DiffId::of(b"other"));
-        let census = Census { entries: vec![Entry::File("a/b".into(), Bytes(7)), Entry::Dir("c".into())] };
+        let census = Census::of(vec![Entry::File("a/b".into(), Bytes(7)), Entry::Dir("c".into())]);
         let packed = pack(&id, &census).unwrap();
         assert_eq!(unpack(packed.as_slice(), &id).as_ref(), Some(&census));
         assert_eq!(unpack(packed.as_slice(), &other), None);

@@ -159,6 +159,28 @@ impl<R: Forward> TarWalker<R> {
         Content(self)
     }
 
+    /// The next bytes of the current entry's stored content: so many, or what is left of it.
+    ///
+    /// # Errors
+    /// [`TarError`] where the tar ends before.
+    pub fn read_content(&mut self, most: u64) -> Result<Vec<u8>, TarError> {
+        let mut content = Vec::new();
+        self.content().take(most).read_to_end(&mut content).map_err(|error| self.read_error(error))?;
+        Ok(content)
+    }
+
+    /// Gets past so many bytes of the current entry's stored content, or all that is left of it.
+    ///
+    /// # Errors
+    /// [`TarError`] where the tar ends before.
+    pub fn skip_content(&mut self, most: u64) -> Result<(), TarError> {
+        let count = most.min(self.unread);
+        self.input.skip(count).map_err(|error| self.read_error(error))?;
+        self.unread -= count;
+        self.position += count;
+        Ok(())
+    }
+
     /// The input, at wherever the walk has come to.
     pub fn into_inner(self) -> R {
         self.input
@@ -269,9 +291,7 @@ impl<R: Forward> TarWalker<R> {
         }
         self.unread = claimed;
         self.padding = claimed.wrapping_neg() % BLOCK;
-        let mut content = Vec::new();
-        self.content().read_to_end(&mut content).map_err(|error| self.read_error(error))?;
-        Ok(content)
+        self.read_content(claimed)
     }
 
     fn read_pax(&mut self, start: u64, claimed: u64) -> Result<Pax, TarError> {

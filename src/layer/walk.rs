@@ -9,9 +9,13 @@ use super::compression::Compression;
 use super::input::{Forward, Meter, Stream, Window};
 use super::tar::{Kind, TarEntry, TarError, TarWalker};
 use crate::image::{Bytes, Census, DiffId, Digest, Entry, LayerPath};
+use crate::packages::golang::{self, Module, Scanner};
+use crate::packages::{Collector, Wanted};
 
 /// How much of a blob is read at once.
 const CHUNK: usize = 128 * 1024;
+/// How a program begins (System V ABI, "ELF Identification").
+const ELF_MAGIC: &[u8] = b"\x7fELF";
 
 /// A layer that could not be read. Whoever knows which layer of which image it was says so.
 #[derive(Debug, thiserror::Error)]
@@ -139,13 +143,66 @@ fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, R), Lay
     let mut walker = TarWalker::new(input, &budget.bounds);
     let mut entries = Vec::new();
     let mut spent = Entries::new(budget);
+    let mut packages = Collector::default();
     while let Some(entry) = walker.next_entry()? {
         spent.spend(&entry)?;
-        entries.extend(census_entry(&entry));
+        let Some(listed) = census_entry(&entry) else { continue };
+        if let Entry::File(path, _) = &listed {
+            look_inside(&mut walker, &entry, path, &mut packages)?;
+        }
+        entries.push(listed);
     }
     spent.finish()?;
     entries.shrink_to_fit();
-    Ok((Census { entries }, walker.into_inner()))
+    let mut census = Census::of(entries);
+    census.packages = packages.finish(&census).of_census(&census);
+    Ok((census, walker.into_inner()))
+}
+
+/// Reads of a file what it says of packages, if it is one that does.
+fn look_inside<R: Forward>(
+    walker: &mut TarWalker<R>,
+    entry: &TarEntry,
+    path: &LayerPath,
+    packages: &mut Collector,
+) -> Result<(), TarError> {
+    // What is stored of a sparse file is not its content.
+    if entry.stored != entry.size {
+        return Ok(());
+    }
+    match Wanted::of(path.as_bytes(), entry.size, entry.mode & 0o111 != 0) {
+        Some(Wanted::Content { database, length }) => {
+            packages.take(database, path, &walker.read_content(length)?);
+        }
+        Some(Wanted::Program) => {
+            if let Some(module) = look_into_program(walker)? {
+                packages.take_program(path, &module);
+            }
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// Of a program its first bytes are read, and of a Go program the part that says what it is.
+fn look_into_program<R: Forward>(walker: &mut TarWalker<R>) -> Result<Option<Module>, TarError> {
+    let mut head = walker.read_content(ELF_MAGIC.len() as u64)?;
+    if head != ELF_MAGIC {
+        return Ok(None);
+    }
+    head.extend(walker.read_content((golang::HEAD - ELF_MAGIC.len()) as u64)?);
+    let Some(mut scanner) = Scanner::new(&head) else { return Ok(None) };
+    let mut at = head.len() as u64;
+    let mut wanted = scanner.feed(0, &head);
+    let ahead = scanner.data().start.saturating_sub(at);
+    walker.skip_content(ahead)?;
+    at += ahead;
+    while wanted {
+        let chunk = walker.read_content(CHUNK as u64)?;
+        wanted = !chunk.is_empty() && scanner.feed(at, &chunk);
+        at += chunk.len() as u64;
+    }
+    Ok(scanner.finish())
 }
 
 /// What a tar entry means as a part of a layer; `None` for the notes that AUFS leaves to itself.

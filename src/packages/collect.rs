@@ -1,10 +1,12 @@
 //! From contents of files, one at a time, to what a layer declares.
 
+use std::collections::HashMap;
+
 use super::dpkg::Dpkg;
 use super::paths::Room;
 use super::python::Python;
 use super::{Database, Declared, Ecosystem, MAX_PACKAGES, Owns, apk, gem, golang, npm, owners, rpm, word};
-use crate::image::{Census, LayerPath};
+use crate::image::{Census, Entry, LayerPath, Package};
 
 /// Takes in what one layer says of packages.
 #[derive(Default)]
@@ -23,6 +25,31 @@ pub struct Packages {
     pub owners: Vec<Option<u32>>,
     /// How many packages or lists of files were left out for a bound.
     pub refused: u64,
+}
+
+impl Packages {
+    /// The packages as a census keeps them.
+    pub fn of_census(self, census: &Census) -> Vec<Package> {
+        let mut anchors: HashMap<&[u8], Option<u32>> =
+            self.declared.iter().map(|package| (package.anchor.as_bytes(), None)).collect();
+        let mut files = vec![Vec::new(); self.declared.len()];
+        for (index, (entry, owner)) in census.entries.iter().zip(&self.owners).enumerate() {
+            if let Some(files) = owner.and_then(|owner| files.get_mut(owner as usize)) {
+                files.push(index as u32);
+            }
+            if let (Entry::File(path, _), false) = (entry, anchors.is_empty())
+                && let Some(anchor) = anchors.get_mut(path.as_bytes())
+            {
+                *anchor = Some(index as u32);
+            }
+        }
+        let place = |(package, files): (&Declared, Vec<u32>)| {
+            let anchor = anchors.get(package.anchor.as_bytes()).copied().flatten()?;
+            let (name, version) = (package.name.clone(), package.version.clone());
+            Some(Package { ecosystem: package.ecosystem, name, version, anchor, files })
+        };
+        self.declared.iter().zip(files).filter_map(place).collect()
+    }
 }
 
 /// Where packages go as they are found.

@@ -23,67 +23,17 @@ mod rpm;
 mod sqlite;
 mod wanted;
 
-use serde::{Deserialize, Serialize};
-
 pub use collect::{Collector, Packages};
 pub use owners::owners;
 pub use paths::Paths;
 pub use wanted::{Database, Wanted};
 
+pub use crate::image::Ecosystem;
 use crate::image::LayerPath;
+use crate::image::census::MAX_PACKAGES;
 
-/// The most packages of one layer; the largest distributions known have a few thousand installed.
-pub const MAX_PACKAGES: usize = 200_000;
 /// The longest name or version, in bytes.
 const MAX_WORD: usize = 256;
-
-/// Who numbers and installs a package. The names are the types of package URLs (purl-spec,
-/// "PURL types").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Ecosystem {
-    /// Debian packages, by dpkg.
-    #[serde(rename = "deb")]
-    Dpkg,
-    /// Alpine packages, by apk.
-    #[serde(rename = "apk")]
-    Apk,
-    /// RPM packages.
-    #[serde(rename = "rpm")]
-    Rpm,
-    /// Python distributions.
-    #[serde(rename = "pypi")]
-    Python,
-    /// Node packages.
-    #[serde(rename = "npm")]
-    Npm,
-    /// Ruby gems.
-    #[serde(rename = "gem")]
-    Gem,
-    /// The main module of a Go program.
-    #[serde(rename = "golang")]
-    Go,
-}
-
-impl Ecosystem {
-    /// The package URL type.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Ecosystem::Dpkg => "deb",
-            Ecosystem::Apk => "apk",
-            Ecosystem::Rpm => "rpm",
-            Ecosystem::Python => "pypi",
-            Ecosystem::Npm => "npm",
-            Ecosystem::Gem => "gem",
-            Ecosystem::Go => "golang",
-        }
-    }
-
-    /// Whether the packages are those of a distribution, which also ship what the package managers
-    /// of languages declare.
-    pub fn is_system(self) -> bool {
-        matches!(self, Ecosystem::Dpkg | Ecosystem::Apk | Ecosystem::Rpm)
-    }
-}
 
 /// A package that a layer declares.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use super::count::Counted;
 use super::layout::{Blob, LayerKey, Plan, Reader};
 use super::{NamedImage, SourceError};
 use crate::image::snapshot::{self, ImageIdentity, Layer, Measured, Snapshot, SourceInfo, Totals, sum_known};
-use crate::image::{DiffId, Instruction};
-use crate::layer::{Applied, apply};
+use crate::image::{Census, DiffId, Instruction};
+use crate::layer::{Applied, apply, installed};
 
 impl Reader<'_> {
     /// Puts the layers of a plan on each other and adds up.
@@ -31,7 +31,11 @@ impl Reader<'_> {
         self.budget
             .allow(keys.iter().map(|key| nodes[key]).sum())
             .map_err(|refusal| self.refused(&refusal))?;
-        let Applied { visible, wasted, files, .. } = apply(in_order().map(|layer| &*layer.census));
+        let censuses: Vec<&Census> = in_order().map(|layer| &*layer.census).collect();
+        let applied = apply(censuses.iter().copied());
+        let packages = installed(&censuses, &applied);
+        let Applied { visible, wasted, files, .. } = applied;
+        let history = plan.config.steps();
         let platform = plan.config.platform();
         let instructions = plan.config.instructions();
         let blobs = plan.blobs.into_iter().zip(instructions).zip(in_order());
@@ -57,6 +61,9 @@ impl Reader<'_> {
             commit: None,
             totals,
             layers,
+            history,
+            base: None,
+            packages,
         })
     }
 }

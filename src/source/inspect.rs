@@ -98,6 +98,9 @@ pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot,
             compressed: None,
         },
         layers,
+        history: Vec::new(),
+        base: None,
+        packages: Vec::new(),
     })
 }
 

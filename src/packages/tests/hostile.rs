@@ -22,7 +22,7 @@ const DATABASES: [(Database, &str); 11] = [
 fn take(database: Database, path: &str, content: &[u8]) -> Packages {
     let mut collector = Collector::default();
     collector.take(database, &path.into(), content);
-    collector.finish(&Census { entries: vec![Entry::File(path.into(), Bytes(1))] })
+    collector.finish(&Census::of(vec![Entry::File(path.into(), Bytes(1))]))
 }
 
 /// Content that gets past the first look of each parser.

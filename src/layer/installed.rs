@@ -1,0 +1,163 @@
+//! The packages that an image has once all of its layers are applied, each with what its files have
+//! there, and the layer that brought it.
+
+use std::collections::HashMap;
+
+use super::apply::{Applied, ExistingFile};
+use crate::image::package::Installed;
+use crate::image::{Bytes, Census, Ecosystem, Entry, Package};
+
+/// What tells one package from another: two versions of one name may well be in an image.
+type Key<'a> = (Ecosystem, &'a str, &'a str, &'a [u8]);
+
+/// The packages of an image, by ecosystem, name and version. A package is there while the file that
+/// declares it is; its bytes are those of its visible files, also where a later layer stored one of
+/// them again.
+pub fn installed(layers: &[&Census], applied: &Applied<'_>) -> Vec<Installed> {
+    if layers.iter().all(|census| census.packages.is_empty()) {
+        return Vec::new();
+    }
+    let visible = visible(layers, &applied.existing);
+    let mut packages = Packages::default();
+    for (layer, census) in layers.iter().enumerate() {
+        for package in &census.packages {
+            packages.declare(census, package, layer as u32, visible[layer][package.anchor as usize]);
+        }
+    }
+    let owners: Vec<Vec<Option<u32>>> = layers.iter().map(|census| census.owners()).collect();
+    let hidden = hidden_owners(layers, &owners, &visible);
+    for file in &applied.existing {
+        let (layer, entry) = (file.layer as usize, file.entry as usize);
+        let own = owners[layer].get(entry).copied().flatten().map(|owner| (layer, owner));
+        if let Some((layer, owner)) = own.or_else(|| hidden.get(file.path.0).copied()) {
+            let census = layers[layer];
+            packages.add(census, &census.packages[owner as usize], file.size);
+        }
+    }
+    packages.finish()
+}
+
+/// Which entries of each layer are visible.
+fn visible(layers: &[&Census], existing: &[ExistingFile<'_>]) -> Vec<Vec<bool>> {
+    let mut visible: Vec<Vec<bool>> = layers.iter().map(|census| vec![false; census.entries.len()]).collect();
+    existing.iter().for_each(|file| visible[file.layer as usize][file.entry as usize] = true);
+    visible
+}
+
+/// The packages of files that are visible no more: what stands there now is theirs as well, if it is
+/// nobody else's. Without this, a `chmod` would take a package's files from it.
+fn hidden_owners<'a>(
+    layers: &[&'a Census],
+    owners: &[Vec<Option<u32>>],
+    visible: &[Vec<bool>],
+) -> HashMap<&'a [u8], (usize, u32)> {
+    let mut hidden = HashMap::new();
+    for (layer, census) in layers.iter().enumerate() {
+        for ((entry, owner), visible) in census.entries.iter().zip(&owners[layer]).zip(&visible[layer]) {
+            if let (Entry::File(path, _), Some(owner), false) = (entry, owner, visible) {
+                hidden.insert(path.as_bytes(), (layer, *owner));
+            }
+        }
+    }
+    hidden
+}
+
+#[derive(Default)]
+struct Packages<'a> {
+    found: Vec<(Installed, bool)>,
+    by_key: HashMap<Key<'a>, usize>,
+    /// The version that is there now, by what stays the same over an upgrade.
+    there: HashMap<(Ecosystem, &'a str, &'a [u8]), usize>,
+}
+
+impl<'a> Packages<'a> {
+    fn declare(&mut self, census: &'a Census, package: &'a Package, layer: u32, there: bool) {
+        let key = key(census, package);
+        let new = || Installed {
+            ecosystem: package.ecosystem,
+            name: package.name.clone(),
+            version: package.version.clone(),
+            bytes: Bytes(0),
+            files: 0,
+            layer: u64::from(layer),
+        };
+        let index = *self.by_key.entry(key).or_insert(self.found.len());
+        if index == self.found.len() {
+            self.found.push((new(), there));
+        }
+        self.found[index].1 |= there;
+        if there {
+            self.there.insert((key.0, key.1, key.3), index);
+        }
+    }
+
+    fn add(&mut self, census: &'a Census, package: &'a Package, size: Bytes) {
+        let key = key(census, package);
+        let own = self.by_key.get(&key).copied().filter(|index| self.found[*index].1);
+        if let Some(index) = own.or_else(|| self.there.get(&(key.0, key.1, key.3)).copied()) {
+            let package = &mut self.found[index].0;
+            package.bytes = package.bytes.checked_add(size).unwrap_or(Bytes::MAX);
+            package.files += 1;
+        }
+    }
+
+    fn finish(self) -> Vec<Installed> {
+        let mut there: Vec<Installed> =
+            self.found.into_iter().filter(|(_, there)| *there).map(|(package, _)| package).collect();
+        there.sort_by(|a, b| {
+            (a.ecosystem, &a.name, &a.version, a.layer).cmp(&(b.ecosystem, &b.name, &b.version, b.layer))
+        });
+        there
+    }
+}
+
+fn key<'a>(census: &'a Census, package: &'a Package) -> Key<'a> {
+    let anchor = census.entries[package.anchor as usize].path().as_bytes();
+    (package.ecosystem, &package.name, &package.version, anchor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::apply;
+
+    fn layer(files: &[(&str, u64)], packages: &[(&str, &str, u32, &[u32])]) -> Census {
+        let file = |(path, size): &(&str, u64)| match path.strip_prefix('-') {
+            Some(gone) => Entry::Whiteout(gone.into()),
+            None => Entry::File((*path).into(), Bytes(*size)),
+        };
+        let package = |(name, version, anchor, files): &(&str, &str, u32, &[u32])| Package {
+            ecosystem: Ecosystem::Dpkg,
+            name: (*name).to_owned(),
+            version: (*version).to_owned(),
+            anchor: *anchor,
+            files: files.to_vec(),
+        };
+        Census {
+            entries: files.iter().map(file).collect(),
+            packages: packages.iter().map(package).collect(),
+        }
+    }
+
+    fn list(layers: &[Census]) -> Vec<(String, u64, u64)> {
+        let layers: Vec<&Census> = layers.iter().collect();
+        let found = installed(&layers, &apply(layers.iter().copied()));
+        found.into_iter().map(|p| (format!("{} {}", p.name, p.version), p.bytes.0, p.layer)).collect()
+    }
+
+    #[test]
+    fn packages_come_and_go_with_the_files_that_declare_them() {
+        let base = || layer(&[("db/a", 1), ("bin/a", 10), ("etc/a", 5)], &[("a", "1", 0, &[0, 1, 2])]);
+        let one = |name: &str, bytes, layer| (name.to_owned(), bytes, layer);
+        assert_eq!(list(&[base()]), [one("a 1", 16, 0)]);
+        let upgraded = layer(&[("db/a", 2), ("bin/a", 20)], &[("a", "2", 0, &[0, 1])]);
+        assert_eq!(list(&[base(), upgraded]), [one("a 2", 27, 1)], "what was not replaced is of the new one");
+        let removed = layer(&[("-db/a", 0), ("-bin/a", 0)], &[]);
+        assert_eq!(list(&[base(), removed]), []);
+        let changed = layer(&[("bin/a", 10)], &[]);
+        assert_eq!(list(&[base(), changed]), [one("a 1", 16, 0)], "stored again by chmod");
+        let again = layer(&[("db/a", 1)], &[("a", "1", 0, &[0])]);
+        assert_eq!(list(&[base(), again]), [one("a 1", 16, 0)], "declared again by a database of all");
+        assert_eq!(list(&[]), []);
+    }
+}
