@@ -1,13 +1,14 @@
 //! layergate: the load gate for container images, as a library.
 //!
-//! Pure rooms in the middle ([`image`], [`packages`], [`compare`], [`policy`], [`report`]: no file, no
-//! network, no clock), adapters at the edges ([`layer`], [`source`], [`baseline`], [`github`]), and
-//! [`commands`], which puts them together for the program.
+//! Pure rooms in the middle ([`image`], [`packages`], [`dockerfile`], [`compare`], [`policy`],
+//! [`report`]: no file, no network, no clock), adapters at the edges ([`layer`], [`source`],
+//! [`baseline`], [`github`]), and [`commands`], which puts them together for the program.
 
 pub mod baseline;
 pub mod cli;
 pub mod commands;
 pub mod compare;
+pub mod dockerfile;
 pub mod github;
 pub mod image;
 pub mod layer;

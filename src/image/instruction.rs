@@ -32,8 +32,6 @@ const KEYWORDS: [&str; 18] = [
 
 /// Longer entries are cut before they are read: history is hostile input.
 const MAX_READ: usize = 64 * 1024;
-/// Longer instructions are cut: no table shows more.
-const MAX_CHARS: usize = 4096;
 
 /// One Dockerfile step, normalised for people: no shell, no builder marks, single spaces. Build
 /// arguments that BuildKit and the classic builder put before a command are dropped, and with them
@@ -43,6 +41,9 @@ const MAX_CHARS: usize = 4096;
 pub struct Instruction(String);
 
 impl Instruction {
+    /// Longer instructions are cut: no table shows more.
+    pub const MAX_CHARS: usize = 4096;
+
     /// Reads one `created_by` of an image's history; `None` where it says nothing.
     pub fn from_history(created_by: &str) -> Option<Instruction> {
         let text: String = created_by.trim().chars().take(MAX_READ).collect();
@@ -61,8 +62,28 @@ impl Instruction {
             (None, None) if arguments_dropped.is_some() => format!("RUN {rest}"),
             (None, None) => rest.to_owned(),
         };
-        let normal: String = normal.trim().chars().take(MAX_CHARS).collect();
+        let normal: String = normal.trim().chars().take(Instruction::MAX_CHARS).collect();
         (!normal.is_empty()).then_some(Instruction(normal))
+    }
+
+    /// The step without the values of `ENV`, `ARG` and `LABEL`, which may be secrets: `ENV TOKEN=x`
+    /// becomes `ENV TOKEN`. Histories do not quote values, so where a value may have blanks in it,
+    /// the names after it are dropped as well.
+    pub fn without_values(&self) -> Instruction {
+        // The classic builder names a shell that is not known before the step.
+        let start = match self.kind() {
+            "" => self.0.find("#(nop) ").map_or(0, |at| at + "#(nop) ".len()),
+            _ => 0,
+        };
+        let (before, step) = self.0.split_at(start);
+        let onbuild = step.bytes().len() - step.trim_start_matches("ONBUILD ").len();
+        let (onbuild, step) = step.split_at(onbuild);
+        match split_keyword(step) {
+            (Some(keyword @ ("ENV" | "ARG" | "LABEL")), pairs) => {
+                Instruction(format!("{before}{onbuild}{keyword}{}", names_of(pairs)))
+            }
+            _ => self.clone(),
+        }
     }
 
     /// The whole text on one line.
@@ -81,6 +102,29 @@ impl fmt::Display for Instruction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
     }
+}
+
+/// `A=x B=y` -> ` A B`, up to where a value may go on: at a word that is no pair, or that looks like
+/// the end of a secret in Base64.
+fn names_of(pairs: &str) -> String {
+    let is_name = |name: &str| {
+        name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && name.chars().all(|c| c.is_ascii_alphanumeric() || "_.-/".contains(c))
+    };
+    let mut names = String::new();
+    for (index, word) in pairs.split(' ').filter(|word| !word.is_empty()).enumerate() {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let is_pair = is_name(name) && !value.is_empty() && !value.starts_with('=');
+        if index > 0 && !is_pair {
+            break;
+        }
+        names.push(' ');
+        names.push_str(name);
+        if !word.contains('=') {
+            break;
+        }
+    }
+    names
 }
 
 fn collapse(text: &str) -> String {
@@ -132,11 +176,16 @@ fn strip_shell(text: &str) -> Option<&str> {
 }
 
 /// `COPY file:1f2e... in /app ` -> `COPY ... /app`: the hash changes with every content, and the
-/// step does not.
+/// step does not. Docker 20.10 puts a flag before the hash without a space:
+/// `COPY --chown=0:0file:1f2e... in /app `.
 fn normalise_classic_copy(step: &str) -> String {
     let (Some(keyword @ ("COPY" | "ADD")), rest) = split_keyword(step) else { return step.to_owned() };
     let Some((sources, destination)) = rest.split_once(" in ") else { return step.to_owned() };
-    let hashed = |source: &str| ["file:", "dir:", "multi:"].iter().any(|mark| source.starts_with(mark));
+    let marks = ["file:", "dir:", "multi:"];
+    let hashed = |source: &str| {
+        let is_flag = source.starts_with("--");
+        marks.iter().any(|mark| source.starts_with(mark) || is_flag && source.contains(mark))
+    };
     if !sources.split(' ').any(hashed) {
         return step.to_owned();
     }
@@ -166,6 +215,7 @@ mod tests {
             ("/bin/sh -c #(nop) COPY file:0123abc in /app/ ", "COPY \u{2026} /app/"),
             ("/bin/sh -c #(nop) COPY dir:0123abc in /app", "COPY \u{2026} /app"),
             ("/bin/sh -c #(nop) ADD file:55 in / ", "ADD \u{2026} /"),
+            ("/bin/sh -c #(nop) ADD --chown=0:0multi:19da in /m/ ", "ADD \u{2026} /m/"),
             ("/bin/sh -c #(nop)  CMD [\"bash\"]", "CMD [\"bash\"]"),
             ("COPY /pybase /pybase # buildkit", "COPY /pybase /pybase"),
             ("RUN |1 TOKEN=hunter2 /bin/sh -c make # buildkit", "RUN make"),
@@ -189,6 +239,29 @@ mod tests {
     }
 
     #[test]
+    fn values_are_dropped_and_the_rest_stays() {
+        let cases = [
+            ("ENV TOKEN=hunter2", "ENV TOKEN"),
+            ("ENV A=1 B=2", "ENV A B"),
+            ("ENV A=two words B=2", "ENV A"),
+            ("ENV KEY=c2VjcmV0 dmFsdWU= MODE=x", "ENV KEY"),
+            ("/bin/sh -c #(nop) ENV KEY hunter2 and more", "ENV KEY"),
+            ("ENV OPTS=-x --password=hunter2", "ENV OPTS"),
+            ("ARG VERSION", "ARG VERSION"),
+            ("ARG VERSION=1", "ARG VERSION"),
+            ("LABEL maintainer=me org.x=y", "LABEL maintainer org.x"),
+            ("ONBUILD ENV TOKEN=hunter2", "ONBUILD ENV TOKEN"),
+            ("/usr/bin/python3 -c #(nop)  ENV TOKEN=hunter2", "/usr/bin/python3 -c #(nop) ENV TOKEN"),
+            ("RUN A=1 make", "RUN A=1 make"),
+            ("COPY a=b c", "COPY a=b c"),
+        ];
+        for (history, expected) in cases {
+            let reduced = Instruction::from_history(history).unwrap().without_values();
+            assert_eq!(reduced.as_str(), expected, "{history}");
+        }
+    }
+
+    #[test]
     fn the_keyword_is_the_kind() {
         assert_eq!(Instruction::from_history("COPY a b").unwrap().kind(), "COPY");
         assert_eq!(Instruction::from_history("bazel build").unwrap().kind(), "");
@@ -197,7 +270,7 @@ mod tests {
     #[test]
     fn a_hostile_history_is_cut_and_survives() {
         let long = format!("RUN {}", "é".repeat(100_000));
-        assert!(read(&long).unwrap().chars().count() <= MAX_CHARS);
+        assert!(read(&long).unwrap().chars().count() <= Instruction::MAX_CHARS);
         let key = format!("RUN |2 KEY={} MODE=x /bin/sh -c make # buildkit", "A".repeat(9000));
         assert_eq!(
             read(&key).as_deref(),

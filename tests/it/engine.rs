@@ -47,6 +47,14 @@ impl Engine {
         Run::of(&mut command).expect(0).stdout
     }
 
+    /// Runs the client with BuildKit or the classic builder; the error is what it printed.
+    pub fn docker_with(&self, arguments: &[&str], buildkit: bool) -> Result<String, String> {
+        let mut command = Command::new(&self.client);
+        command.env("DOCKER_HOST", &self.host).env("DOCKER_BUILDKIT", if buildkit { "1" } else { "0" });
+        let run = Run::of(command.args(arguments));
+        if run.code == 0 { Ok(run.stdout) } else { Err(format!("{}{}", run.stdout, run.stderr)) }
+    }
+
     /// Builds `tag` from `context`, with BuildKit.
     pub fn build(&self, context: &Path, dockerfile: &str, tag: &str) {
         let context = context.display().to_string();

@@ -7,6 +7,7 @@ mod bounds;
 mod cache;
 mod comment;
 mod corpus;
+mod dockerfiles;
 mod engine;
 mod engines;
 mod everywhere;

@@ -1,0 +1,416 @@
+//! What builders write into an image's history for an instruction, found by building with Docker
+//! 20.10 (both builders), Docker 29 and Podman 4.3, and by reading BuildKit's dockerfile2llb.
+//!
+//! A form is made by writing what the builder writes and reading that as a history is read
+//! ([`Instruction::from_history`]), so both sides are normalised by the same code.
+
+use super::expand::{Environment, UNKNOWN, expand_word};
+use super::parse::{SourceInstruction, here_document_word};
+use super::plan::{clean, pairs};
+use crate::image::Instruction;
+
+/// Ranges of ports are written out by BuildKit; longer ones are not worth it.
+const MAX_PORTS: u32 = 1024;
+
+/// One way in which an instruction may look in a history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Form {
+    /// Normalised; [`UNKNOWN`] stands for any text.
+    pub(super) text: String,
+    /// Flags that may stand before the arguments, each in its spellings. `None`: they are part of
+    /// the text.
+    flags: Option<Vec<[String; 2]>>,
+    /// Whether the text says all that the instruction says.
+    exact: bool,
+}
+
+/// How well a history's text fits a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Fit {
+    /// Another instruction could have written it too.
+    Loose,
+    /// It is what this instruction writes, word for word.
+    Exact,
+}
+
+impl Form {
+    /// Of what a builder writes.
+    fn of(created_by: &str) -> Option<Form> {
+        let text = Instruction::from_history(created_by)?.as_str().to_owned();
+        let cut = text.chars().count() >= Instruction::MAX_CHARS;
+        let exact = !cut && !text.contains([UNKNOWN, '\u{2026}']);
+        Some(Form { text: join_unknown(&text), flags: None, exact })
+    }
+
+    fn with_flags(mut self, flags: &[[String; 2]]) -> Form {
+        self.exact &= flags.is_empty();
+        self.flags = Some(flags.to_vec());
+        self
+    }
+
+    fn loose(mut self) -> Form {
+        self.exact = false;
+        self
+    }
+
+    /// Whether the history's text can be of this form.
+    pub(super) fn fits(&self, history: &str) -> Option<Fit> {
+        let Some(flags) = &self.flags else {
+            return like(&self.text, history).then_some(if self.exact { Fit::Exact } else { Fit::Loose });
+        };
+        let (keyword, mut rest) = history.split_once(' ')?;
+        let mut shown = 0;
+        while rest.starts_with("--") {
+            let (flag, after) = rest.split_once(' ')?;
+            if !flags.iter().flatten().any(|known| like(known, flag)) {
+                return None;
+            }
+            (rest, shown) = (after, shown + 1);
+        }
+        let (own_keyword, own_rest) = self.text.split_once(' ')?;
+        if keyword != own_keyword || !like(own_rest, rest) {
+            return None;
+        }
+        let whole =
+            self.exact || shown > 0 && shown == flags.len() && !self.text.contains([UNKNOWN, '\u{2026}']);
+        Some(if whole { Fit::Exact } else { Fit::Loose })
+    }
+}
+
+/// A word that is unknown may also be missing, and a space with it.
+fn join_unknown(text: &str) -> String {
+    let text = text.replace(&format!(" {UNKNOWN} "), &format!(" {UNKNOWN}"));
+    match text.strip_suffix(&format!(" {UNKNOWN}")) {
+        Some(start) => format!("{start}{UNKNOWN}"),
+        None => text,
+    }
+}
+
+/// Whether a text fits a pattern in which [`UNKNOWN`] stands for any text. The first place that
+/// fits is taken for each part, so the work is bounded by the lengths.
+fn like(pattern: &str, text: &str) -> bool {
+    let mut parts = pattern.split(UNKNOWN);
+    let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let mut last = None;
+    for part in parts {
+        if let Some(middle) = last.replace(part) {
+            let Some(at) = rest.find(middle) else { return false };
+            rest = &rest[at + middle.len()..];
+        }
+    }
+    last.map_or(rest.is_empty(), |last| rest.ends_with(last))
+}
+
+/// An instruction at its place in a build.
+pub(super) struct Source<'a> {
+    pub(super) instruction: &'a SourceInstruction,
+    pub(super) escape: char,
+    pub(super) environment: &'a Environment,
+    /// `SHELL`, where the Dockerfile sets one.
+    pub(super) shell: Option<&'a [String]>,
+    pub(super) has_base: bool,
+    pub(super) has_arguments: bool,
+    /// The working directory: before the instruction, or after a `WORKDIR`.
+    pub(super) directory: &'a str,
+}
+
+impl Source<'_> {
+    /// All ways in which it may look, BuildKit's first.
+    pub(super) fn forms(&self) -> Vec<Form> {
+        let mut forms = match self.instruction.keyword {
+            "RUN" => self.run(),
+            "COPY" | "ADD" => self.copy(),
+            "ENV" | "LABEL" => self.keys_and_values(),
+            "ARG" => self.argument(),
+            "WORKDIR" => self.workdir(),
+            "CMD" | "ENTRYPOINT" => self.command(),
+            "HEALTHCHECK" => self.healthcheck(),
+            "EXPOSE" => self.expose(),
+            "VOLUME" => self.list(self.words()),
+            "SHELL" => self.list(self.instruction.json().unwrap_or_default()),
+            "USER" | "STOPSIGNAL" => self.step(&self.expand(&self.instruction.arguments)),
+            _ => Vec::new(),
+        };
+        // Kaniko and Buildah write the instruction as it stands. `ONBUILD` and `MAINTAINER` look so
+        // with every builder.
+        forms.extend(self.step(&self.instruction.text));
+        for index in 0..forms.len() {
+            forms.extend(without_values(&forms[index]));
+        }
+        let mut distinct: Vec<Form> = Vec::new();
+        for form in forms {
+            if !distinct.contains(&form) {
+                distinct.push(form);
+            }
+        }
+        distinct
+    }
+
+    /// The instruction as written, white space aside.
+    pub(super) fn canonical(&self) -> String {
+        let mut text = self.instruction.keyword.to_owned();
+        for part in std::iter::once(&self.instruction.text)
+            .chain(self.instruction.here_documents.iter().map(|document| &document.content))
+        {
+            text.extend(part.split_whitespace().flat_map(|word| [" ", word]));
+        }
+        text
+    }
+
+    fn expand(&self, word: &str) -> String {
+        expand_word(word, self.escape, self.environment)
+    }
+
+    /// `KEYWORD text`, with the marks of the classic builder's unknown shells too.
+    fn step(&self, text: &str) -> Vec<Form> {
+        let plain = format!("{} {text}", self.instruction.keyword);
+        let classic = self.classic(&plain);
+        Form::of(&plain).into_iter().chain(Form::of(&classic)).collect()
+    }
+
+    /// What the classic builder writes for what runs no command.
+    fn classic(&self, step: &str) -> String {
+        format!("{} #(nop) {step}", self.shell().join(" "))
+    }
+
+    fn shell(&self) -> Vec<String> {
+        let default = || vec!["/bin/sh".to_owned(), "-c".to_owned()];
+        self.shell.map_or_else(default, <[String]>::to_vec)
+    }
+
+    fn run(&self) -> Vec<Form> {
+        let instruction = self.instruction;
+        let exec = instruction.json().map(|words| words.join(" "));
+        let shell = self.shell().join(" ");
+        let commands = match exec {
+            Some(command) => vec![(command, true)],
+            None => self
+                .shell_commands()
+                .into_iter()
+                .map(|(text, exact)| (format!("{shell} {text}"), exact))
+                .collect(),
+        };
+        let flags = self.flags();
+        let mut forms = Vec::new();
+        for (command, exact) in commands {
+            // The arguments in force are not written by each builder in each case, and their values
+            // are dropped again: only that there are some matters.
+            let prefixes = if self.has_arguments { &["", "|1 A=a "][..] } else { &[""] };
+            for prefix in prefixes {
+                let written = [format!("RUN {prefix}{command} # buildkit"), format!("{prefix}{command}")];
+                let read = written.iter().filter_map(|written| Form::of(written));
+                forms.extend(read.map(|form| if exact { form } else { form.loose() }.with_flags(&flags)));
+            }
+        }
+        // Buildah has its own shell before everything, the JSON form and the flags too.
+        forms.extend(Form::of(&format!("/bin/sh -c {}", instruction.text)));
+        forms
+    }
+
+    /// The texts that a shell may get, and whether they say all.
+    fn shell_commands(&self) -> Vec<(String, bool)> {
+        let (arguments, documents) = (&self.instruction.arguments, &self.instruction.here_documents);
+        let Some(first) = documents.first() else { return vec![(arguments.clone(), true)] };
+        if here_document_word(arguments).is_some() {
+            // The document is the script: BuildKit runs its text, or puts it into a file.
+            return if first.content.starts_with("#!") {
+                vec![(format!("/dev/pipes/{}", first.name), false)]
+            } else {
+                vec![(first.content.clone(), true)]
+            };
+        }
+        let whole = documents.iter().fold(arguments.clone(), |whole, document| {
+            format!("{whole}\n{}{}", document.content, document.name)
+        });
+        vec![(whole, true)]
+    }
+
+    /// The flags, each as written and expanded.
+    fn flags(&self) -> Vec<[String; 2]> {
+        let spell = |name: &str, value: Option<&str>| match value {
+            Some(value) => format!("--{name}={value}"),
+            None => format!("--{name}"),
+        };
+        let flags = self.instruction.flags.iter().map(|flag| {
+            let expanded = flag.value.as_deref().map(|value| self.expand(value));
+            [spell(&flag.name, flag.value.as_deref()), spell(&flag.name, expanded.as_deref())]
+        });
+        flags.collect()
+    }
+
+    /// The words of the arguments, expanded.
+    fn words(&self) -> Vec<String> {
+        let words = self
+            .instruction
+            .json()
+            .unwrap_or_else(|| self.instruction.arguments.split_whitespace().map(str::to_owned).collect());
+        words.iter().map(|word| self.expand(word)).collect()
+    }
+
+    fn copy(&self) -> Vec<Form> {
+        let keyword = self.instruction.keyword;
+        let mut words = self.words();
+        let destination = words.pop().unwrap_or_default();
+        // BuildKit writes files first, then here-documents.
+        let documents = &self.instruction.here_documents;
+        if !documents.is_empty() {
+            words.retain(|word| here_document_word(word).is_none());
+            words.extend(documents.iter().map(|document| format!("<<{}", document.name)));
+        }
+        words.push(destination.clone());
+        let flags = self.flags();
+        let buildkit = Form::of(&format!("{keyword} {} # buildkit", words.join(" ")));
+        let with_content = |form: Form| if documents.is_empty() { form } else { form.loose() };
+        let mut forms: Vec<Form> =
+            buildkit.into_iter().map(|form| with_content(form).with_flags(&flags)).collect();
+        // The others write hashes for the files.
+        for sources in [format!("file:{UNKNOWN}"), UNKNOWN.to_string()] {
+            let step = format!("{keyword} {sources} in {destination}");
+            forms.extend(Form::of(&self.classic(&step)).map(Form::loose));
+        }
+        let unexpanded = self.instruction.arguments.split_whitespace().next_back().unwrap_or("");
+        forms.extend(Form::of(&format!("/bin/sh -c #(nop) {keyword} file:0 in {unexpanded}")));
+        forms
+    }
+
+    fn keys_and_values(&self) -> Vec<Form> {
+        let mut text = String::new();
+        for (name, value) in pairs(&self.instruction.arguments, self.escape) {
+            text.push_str(&format!(" {}={}", self.expand(&name), self.expand(&value)));
+        }
+        self.step(text.trim_start())
+    }
+
+    /// `ARG a=b`: the value is the build's, so only the names say something.
+    fn argument(&self) -> Vec<Form> {
+        let names = self.instruction.arguments.split_whitespace();
+        let names: Vec<&str> = names.map(|word| word.split('=').next().unwrap_or(word)).collect();
+        let any: Vec<String> = names.iter().map(|name| format!("{name}={UNKNOWN}")).collect();
+        let forms = [self.step(&names.join(" ")), self.step(&any.join(" "))].concat();
+        forms.into_iter().map(Form::loose).collect()
+    }
+
+    fn workdir(&self) -> Vec<Form> {
+        let root = if self.directory.is_empty() { "/" } else { self.directory };
+        // Docker 20.10 leaves an absolute path as it is.
+        let written = self.expand(&self.instruction.arguments);
+        let written = if written.starts_with('/') { written } else { root.to_owned() };
+        let slash = format!("{}/", clean(&written));
+        [self.step(root), self.step(&written), self.step(&slash)].concat()
+    }
+
+    fn command(&self) -> Vec<Form> {
+        let words = match self.instruction.json() {
+            Some(words) => quote_all(&words),
+            None => {
+                // The base image's shell is not known here.
+                let shell = match self.shell {
+                    None if self.has_base => UNKNOWN.to_string(),
+                    _ => format!("{} ", quote_all(&self.shell())),
+                };
+                format!("{shell}{}", quote(&self.instruction.arguments))
+            }
+        };
+        self.step(&format!("[{words}]"))
+    }
+
+    /// BuildKit and the classic builder write a Go value whose times differ between versions.
+    fn healthcheck(&self) -> Vec<Form> {
+        let arguments = &self.instruction.arguments;
+        let (kind, command) = arguments.split_once(char::is_whitespace).unwrap_or((arguments, ""));
+        let command = command.trim();
+        let words: Vec<String> = if kind.eq_ignore_ascii_case("NONE") {
+            vec!["NONE".to_owned()]
+        } else if let Ok(words) = serde_json::from_str::<Vec<String>>(command) {
+            std::iter::once("CMD".to_owned()).chain(words).collect()
+        } else {
+            vec!["CMD-SHELL".to_owned(), command.to_owned()]
+        };
+        self.step(&format!("&{{[{}] {UNKNOWN}", quote_all(&words)))
+    }
+
+    fn expose(&self) -> Vec<Form> {
+        let expanded: Vec<String> = self
+            .words()
+            .iter()
+            .flat_map(|word| word.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+            .collect();
+        let mut sorted = expanded.clone();
+        sorted.sort();
+        let mut forms = match ports(&expanded) {
+            Some(ports) => {
+                let map: Vec<String> = ports.iter().map(|port| format!("{port}:{{}}")).collect();
+                [self.step(&format!("map[{}]", map.join(" "))), self.step(&format!("[{}]", ports.join(" ")))]
+                    .concat()
+            }
+            None => self.step(&format!("map[{UNKNOWN}]")),
+        };
+        forms.extend(self.step(&sorted.join(" ")));
+        forms
+    }
+
+    /// As Go writes a list of texts.
+    fn list(&self, words: Vec<String>) -> Vec<Form> {
+        self.step(&format!("[{}]", words.join(" ")))
+    }
+}
+
+/// The form that a history kept without values has.
+fn without_values(form: &Form) -> Vec<Form> {
+    let Some(instruction) = Instruction::from_history(&form.text) else { return Vec::new() };
+    let reduced = instruction.without_values();
+    if reduced == instruction {
+        return Vec::new();
+    }
+    let text = reduced.as_str().to_owned();
+    let mut forms = vec![Form { text: text.clone(), flags: None, exact: false }];
+    if form.text.contains(UNKNOWN) {
+        // More keys may follow a value that is not known.
+        forms.push(Form { text: format!("{text} {UNKNOWN}"), flags: None, exact: false });
+    }
+    forms
+}
+
+/// The ports of `EXPOSE 80 53/udp 8000-8002`, as Docker's `nat` package sorts and writes them.
+fn ports(words: &[String]) -> Option<Vec<String>> {
+    let mut ports = std::collections::BTreeSet::new();
+    for word in words {
+        let (range, protocol) = word.rsplit_once('/').unwrap_or((word, "tcp"));
+        // `127.0.0.1:8080:80`: the container's port is the last.
+        let range = range.rsplit(':').next().unwrap_or(range);
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        if last.checked_sub(first)? > MAX_PORTS {
+            return None;
+        }
+        ports.extend((first..=last).map(|port| format!("{port}/{}", protocol.to_ascii_lowercase())));
+    }
+    Some(ports.into_iter().collect())
+}
+
+fn quote_all(words: &[String]) -> String {
+    words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
+}
+
+/// As Go's `%q` does. What it does with a character outside ASCII depends on its tables.
+fn quote(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\t' => quoted.push_str("\\t"),
+            '\r' => quoted.push_str("\\r"),
+            '\u{7}' => quoted.push_str("\\a"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{b}' => quoted.push_str("\\v"),
+            '\u{c}' => quoted.push_str("\\f"),
+            c if c.is_ascii_control() => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if c.is_ascii() || c.is_alphanumeric() => quoted.push(c),
+            _ => quoted.push(UNKNOWN),
+        }
+    }
+    quoted.push('"');
+    quoted
+}

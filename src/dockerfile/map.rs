@@ -1,0 +1,387 @@
+//! Aligning a plan with the history of an image.
+//!
+//! A Dockerfile that the image was really built from explains the end of the history, step by step
+//! and without a gap. Only then does a step's place say which line made it. Where that fails, the
+//! Dockerfile was edited since (or built otherwise), and a line is only given to a step whose text
+//! is one instruction's, and no other's, word for word.
+//!
+//! Even a history that is explained wholly can be so by an edited Dockerfile, where steps look alike:
+//! `COPY a /x` and `COPY b /x` are one text in the classic builder's history. Steps that could have
+//! changed places unseen, or could belong to a neighbour, are left out too.
+
+use std::fmt;
+
+use super::form::Fit;
+use super::plan::{BaseImage, Onbuild, Plan, Step};
+use crate::image::Instruction;
+
+/// More steps on either side are not compared: the work is their product.
+const MAX_STEPS: usize = 1000;
+
+/// One step of an image's history, as it is kept.
+#[derive(Debug, Clone, Copy)]
+pub struct HistoryStep<'a> {
+    /// Its instruction, where the history says one. The values of `ENV`, `ARG` and `LABEL` may be
+    /// there or not ([`Instruction::without_values`]).
+    pub instruction: Option<&'a Instruction>,
+    /// Whether it made a layer.
+    pub makes_layer: bool,
+}
+
+/// Lines of a Dockerfile, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lines {
+    /// The first one.
+    pub line: u32,
+    /// The last one.
+    pub end_line: u32,
+}
+
+/// Which lines made which steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapping {
+    /// For each step of the history, in its order: the lines that made it. Nothing where the base
+    /// image brought it, and where it is not certain.
+    pub lines: Vec<Option<Lines>>,
+    /// How many steps lie below the first one of this Dockerfile. Known only where the Dockerfile
+    /// explains the end of the history without a gap.
+    pub base_steps: Option<usize>,
+    /// Why some of the Dockerfile's steps, or all, have no line.
+    pub note: Option<Unmapped>,
+}
+
+/// Why steps have no line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unmapped {
+    /// The image has no history.
+    NoHistory,
+    /// The stage has no instruction, so all there is comes from the base image.
+    NoInstruction,
+    /// Too many steps to compare.
+    TooManySteps,
+    /// Several steps share one layer, so no line made it.
+    Squashed,
+    /// The Dockerfile does not explain the history.
+    Differs {
+        /// The instruction that does not fit, searched from the end: its line and its text, cut.
+        /// Nothing where all fit, and the history has more.
+        first: Option<(u32, String)>,
+        /// The steps that have a line all the same.
+        mapped: usize,
+    },
+    /// Some instructions cannot be told apart in this history.
+    Alike {
+        /// Their lines.
+        lines: Vec<u32>,
+    },
+}
+
+impl fmt::Display for Unmapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unmapped::NoHistory => f.write_str("the image has no history, so no line can be named"),
+            Unmapped::NoInstruction => f.write_str("the Dockerfile adds nothing to its base image"),
+            Unmapped::TooManySteps => write!(f, "more than {MAX_STEPS} steps are not compared"),
+            Unmapped::Squashed => {
+                f.write_str("the steps were squashed into one layer, which no single line made")
+            }
+            Unmapped::Differs { first, mapped } => {
+                f.write_str("the Dockerfile does not explain the image's history")?;
+                match first {
+                    Some((line, text)) => write!(f, " (from line {line} on, counted from the end: {text})")?,
+                    None => f.write_str(" (the history has steps that it does not have)")?,
+                }
+                f.write_str(": it was edited since, or built with another --target or --build-arg")?;
+                match mapped {
+                    0 => f.write_str("; no line is named"),
+                    count => write!(f, "; a line is named only where the text leaves no doubt ({count})"),
+                }
+            }
+            Unmapped::Alike { lines } => {
+                let lines: Vec<String> = lines.iter().map(u32::to_string).collect();
+                write!(
+                    f,
+                    "lines {} look the same in this history, and none is named for their steps",
+                    lines.join(", ")
+                )
+            }
+        }
+    }
+}
+
+/// Finds the lines that made the steps of a history, lowest step first. Never guesses: what could
+/// be another line's is left out, and [`Mapping::note`] says why.
+pub fn map(plan: &Plan, history: &[HistoryStep<'_>]) -> Mapping {
+    let nothing = |note| Mapping { lines: vec![None; history.len()], base_steps: None, note: Some(note) };
+    if history.iter().all(|step| step.instruction.is_none()) {
+        return nothing(Unmapped::NoHistory);
+    }
+    if plan.steps.is_empty() {
+        return nothing(Unmapped::NoInstruction);
+    }
+    if plan.steps.len() > MAX_STEPS || history.len() > MAX_STEPS {
+        return nothing(Unmapped::TooManySteps);
+    }
+    let table = Table::new(plan, history);
+    let (mapping, pairs) = match whole(&table) {
+        Some(alignment) => certain(&table, &alignment),
+        None => partial(&table),
+    };
+    if is_squashed(&table, &pairs) { nothing(Unmapped::Squashed) } else { mapping }
+}
+
+/// A step of the history and a step of the plan, by their places.
+type Pair = (usize, usize);
+
+/// How well each step of the history fits each step of the plan.
+struct Table<'a> {
+    plan: &'a Plan,
+    history: &'a [HistoryStep<'a>],
+    fits: Vec<Option<Fit>>,
+}
+
+impl<'a> Table<'a> {
+    fn new(plan: &'a Plan, history: &'a [HistoryStep<'a>]) -> Table<'a> {
+        let text = |step: &HistoryStep<'a>| step.instruction.map_or("", Instruction::as_str);
+        let row = |text: &'a str| plan.steps.iter().map(move |step| fit(step, text));
+        Table { plan, history, fits: history.iter().flat_map(|step| row(text(step))).collect() }
+    }
+
+    fn fit(&self, history: usize, step: usize) -> Option<Fit> {
+        if history >= self.history.len() {
+            return None;
+        }
+        self.fits.get(history * self.plan.steps.len() + step).copied().flatten()
+    }
+
+    fn step(&self, step: usize) -> &Step {
+        &self.plan.steps[step]
+    }
+
+    fn lines(&self, step: usize) -> Lines {
+        Lines { line: self.step(step).line, end_line: self.step(step).end_line }
+    }
+
+    /// Whether all steps of the history must be the plan's.
+    fn is_complete(&self) -> bool {
+        self.plan.base == BaseImage::Scratch
+    }
+}
+
+fn fit(step: &Step, text: &str) -> Option<Fit> {
+    if text.is_empty() {
+        return None;
+    }
+    step.forms.iter().filter_map(|form| form.fits(text)).max()
+}
+
+/// The alignment of a plan that explains the end of the history without a gap. Builders differ in
+/// what they write for `ONBUILD` and do with it, so each way is tried.
+fn whole(table: &Table<'_>) -> Option<Vec<Pair>> {
+    for (declared, triggered) in [(false, true), (true, true), (true, false), (false, false)] {
+        let shown = |step: &Step| match step.onbuild {
+            Onbuild::No => true,
+            Onbuild::Declared => declared,
+            Onbuild::Triggered => triggered,
+        };
+        let steps: Vec<usize> = (0..table.plan.steps.len()).filter(|step| shown(table.step(*step))).collect();
+        for skipped in 0..=appended_labels(table) {
+            if let Some(pairs) = end_of_history(table, &steps, skipped) {
+                return Some(pairs);
+            }
+        }
+    }
+    None
+}
+
+/// `docker build --label` makes the classic builder add a step of its own at the end.
+fn appended_labels(table: &Table<'_>) -> usize {
+    let is_label = |step: &HistoryStep<'_>| {
+        !step.makes_layer && step.instruction.is_some_and(|instruction| instruction.kind() == "LABEL")
+    };
+    usize::from(table.history.last().is_some_and(is_label))
+}
+
+fn end_of_history(table: &Table<'_>, steps: &[usize], skipped: usize) -> Option<Vec<Pair>> {
+    let below = table.history.len().checked_sub(skipped)?.checked_sub(steps.len())?;
+    if steps.is_empty() || table.is_complete() && below > 0 {
+        return None;
+    }
+    let pairs: Vec<Pair> = steps.iter().enumerate().map(|(place, step)| (below + place, *step)).collect();
+    pairs.iter().all(|(history, step)| table.fit(*history, *step).is_some()).then_some(pairs)
+}
+
+/// The mapping of a history that is explained wholly, without the steps that could have changed
+/// places with others unseen.
+fn certain(table: &Table<'_>, alignment: &[Pair]) -> (Mapping, Vec<Pair>) {
+    let shifted = unseen_shift(table, alignment);
+    let doubtful = |place: usize| place < shifted || has_unseen_swap(table, alignment, place);
+    let (mut pairs, mut alike) = (Vec::new(), Vec::new());
+    for (place, pair) in alignment.iter().enumerate() {
+        if doubtful(place) {
+            alike.push(table.step(pair.1).line);
+        } else {
+            pairs.push(*pair);
+        }
+    }
+    alike.dedup();
+    let note = (!alike.is_empty()).then_some(Unmapped::Alike { lines: alike });
+    let base_steps = if shifted == 0 { alignment.first().map(|pair| pair.0) } else { None };
+    (Mapping { lines: lines_of(table, &pairs), base_steps, note }, pairs)
+}
+
+/// Whether two instructions that differ could be exchanged, and each still fit the other's step.
+fn has_unseen_swap(table: &Table<'_>, alignment: &[Pair], place: usize) -> bool {
+    let (history, step) = alignment[place];
+    alignment.iter().any(|(other_history, other)| {
+        *other != step
+            && table.fit(history, *other).is_some()
+            && table.fit(*other_history, step).is_some()
+            && table.step(*other).source != table.step(step).source
+    })
+}
+
+/// How many of the lowest steps could be the neighbours' above or below: an instruction that was
+/// deleted from the Dockerfile, or added to it, shifts all below it, and that goes unseen where each
+/// of them fits there too. Steps that fit word for word say that nothing was shifted.
+fn unseen_shift(table: &Table<'_>, alignment: &[Pair]) -> usize {
+    if table.is_complete() {
+        // One step more or less would have been seen.
+        return 0;
+    }
+    let reach = |shift: &dyn Fn(usize) -> Option<usize>| {
+        let fits = |pair: &&Pair| shift(pair.0).and_then(|place| table.fit(place, pair.1));
+        let run: Vec<Option<Fit>> =
+            alignment.iter().map(|pair| fits(&pair)).take_while(Option::is_some).collect();
+        let all_exact = run.iter().all(|fit| *fit == Some(Fit::Exact));
+        if all_exact { 0 } else { run.len() }
+    };
+    let most = alignment.len().min(table.history.len());
+    (1..=most)
+        .map(|by| reach(&|place| place.checked_sub(by)).max(reach(&|place| place.checked_add(by))))
+        .max()
+        .unwrap_or(0)
+}
+
+fn lines_of(table: &Table<'_>, pairs: &[Pair]) -> Vec<Option<Lines>> {
+    let mut lines = vec![None; table.history.len()];
+    for (history, step) in pairs {
+        lines[*history] = Some(table.lines(*step));
+    }
+    lines
+}
+
+/// The mapping of a history that the Dockerfile does not explain: what is certain by its text alone.
+fn partial(table: &Table<'_>) -> (Mapping, Vec<Pair>) {
+    let runs = runs(&longest_rising(&unique_pairs(table)));
+    let runs: Vec<Vec<Pair>> = runs.iter().map(|run| anchored(table, run)).collect();
+    let own = runs.iter().position(|run| table.is_complete() || is_own(table, run)).unwrap_or(runs.len());
+    let pairs: Vec<Pair> = runs[own..].concat();
+    let note = Unmapped::Differs { first: first_difference(table), mapped: pairs.len() };
+    (Mapping { lines: lines_of(table, &pairs), base_steps: None, note: Some(note) }, pairs)
+}
+
+/// The steps that fit one another and nothing else.
+fn unique_pairs(table: &Table<'_>) -> Vec<Pair> {
+    let (height, width) = (table.history.len(), table.plan.steps.len());
+    let mut in_row = vec![0usize; height];
+    let mut in_column = vec![0usize; width];
+    let mut pairs = Vec::new();
+    for history in 0..height {
+        for step in 0..width {
+            if table.fit(history, step).is_some() {
+                in_row[history] += 1;
+                in_column[step] += 1;
+                pairs.push((history, step));
+            }
+        }
+    }
+    pairs.retain(|(history, step)| in_row[*history] == 1 && in_column[*step] == 1);
+    pairs
+}
+
+/// The most pairs of which none crosses another: lines never go back. Both sides are unique.
+fn longest_rising(pairs: &[Pair]) -> Vec<Pair> {
+    let mut best: Vec<(usize, Option<usize>)> = Vec::with_capacity(pairs.len());
+    for (place, pair) in pairs.iter().enumerate() {
+        let before = (0..place).filter(|earlier| pairs[*earlier].1 < pair.1);
+        let before = before.max_by_key(|earlier| best[*earlier].0);
+        best.push((before.map_or(1, |earlier| best[earlier].0 + 1), before));
+    }
+    let mut at = (0..pairs.len()).max_by_key(|place| best[*place].0);
+    let mut rising = Vec::new();
+    while let Some(place) = at {
+        rising.push(pairs[place]);
+        at = best[place].1;
+    }
+    rising.reverse();
+    rising
+}
+
+/// Pairs that follow one another on both sides belong together.
+fn runs(pairs: &[Pair]) -> Vec<Vec<Pair>> {
+    let mut runs: Vec<Vec<Pair>> = Vec::new();
+    for pair in pairs {
+        match runs.last_mut() {
+            Some(run) if run.last().is_some_and(|last| (last.0 + 1, last.1 + 1) == *pair) => run.push(*pair),
+            _ => runs.push(vec![*pair]),
+        }
+    }
+    runs
+}
+
+/// A run without the steps at its ends that do not fit word for word: only between two that do is
+/// there no room for another.
+fn anchored(table: &Table<'_>, run: &[Pair]) -> Vec<Pair> {
+    let is_exact = |pair: &Pair| table.fit(pair.0, pair.1) == Some(Fit::Exact);
+    let Some(start) = run.iter().position(is_exact) else { return Vec::new() };
+    let end = run.iter().rposition(is_exact).map_or(start, |end| end + 1);
+    run[start..end].to_vec()
+}
+
+/// Whether a run cannot be the base image's: base images copy and run things too, but hardly two in
+/// a row that are word for word those of the Dockerfile.
+fn is_own(table: &Table<'_>, run: &[Pair]) -> bool {
+    let counts = |pair: &&Pair| {
+        table.fit(pair.0, pair.1) == Some(Fit::Exact)
+            && matches!(table.step(pair.1).kind, "RUN" | "COPY" | "ADD")
+    };
+    run.iter().filter(counts).count() >= 2
+}
+
+/// Where the plan and the history part, seen from their ends.
+fn first_difference(table: &Table<'_>) -> Option<(u32, String)> {
+    let steps = (0..table.plan.steps.len()).rev().filter(|step| table.step(*step).onbuild == Onbuild::No);
+    let mut place = table.history.len().checked_sub(appended_labels(table));
+    for step in steps {
+        place = place.and_then(|place| place.checked_sub(1));
+        if !place.is_some_and(|place| table.fit(place, step).is_some()) {
+            let step = table.step(step);
+            return Some((step.line, step.source.chars().take(60).collect()));
+        }
+    }
+    None
+}
+
+/// Whether layers hold more than their own step: a copy that made no layer, or a layer that an
+/// instruction made which cannot make one (`docker build --squash`, `buildah build --layers=false`).
+fn is_squashed(table: &Table<'_>, pairs: &[Pair]) -> bool {
+    let of = |kinds: &'static [&'static str]| move |pair: &&Pair| kinds.contains(&table.step(pair.1).kind);
+    let made = |pair: &Pair| table.history[pair.0].makes_layer;
+    let copies = ["COPY", "ADD"].as_slice();
+    if pairs.iter().filter(of(&["COPY", "ADD"])).any(|pair| !made(pair)) {
+        return true;
+    }
+    let layers = ["RUN", "COPY", "ADD", "WORKDIR"].as_slice();
+    if pairs.iter().any(|pair| made(pair) && !layers.contains(&table.step(pair.1).kind)) {
+        return true;
+    }
+    // The classic builder makes no layer for a command that changed nothing. But if of several
+    // commands only the last has one, it may hold what all did.
+    let commands: Vec<bool> = pairs.iter().filter(of(&["RUN"])).map(made).collect();
+    let has_copies = pairs.iter().any(|pair| copies.contains(&table.step(pair.1).kind));
+    !has_copies
+        && commands.len() > 1
+        && commands.last() == Some(&true)
+        && !commands[..commands.len() - 1].contains(&true)
+}

@@ -1,0 +1,100 @@
+//! A Dockerfile, and which of its lines made which step of an image's history.
+//!
+//! [`Dockerfile::parse`] reads the text, [`Dockerfile::plan`] follows the stage that is built down to
+//! the external base image and says what builders write into the history for each instruction, and
+//! [`map`] aligns that with the history of an image. A wrong line is worse than none: the Dockerfile
+//! may have been edited since the image was built, and what is then not certain is left out, with a
+//! reason ([`Unmapped`]).
+
+mod expand;
+mod form;
+mod map;
+mod parse;
+mod plan;
+#[cfg(test)]
+mod tests;
+
+pub use map::{HistoryStep, Lines, Mapping, Unmapped, map};
+pub use parse::{Dockerfile, Flag, HereDocument, Origin, SourceInstruction, Stage, StageUse};
+pub use plan::{BaseImage, BuildOptions, Onbuild, Plan, Step};
+
+/// Why a Dockerfile cannot be read, or not be built as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DockerfileError {
+    /// The file is larger than any that is read.
+    #[error(
+        "the Dockerfile has {bytes} bytes, more than the {} that are read: is it the right file?",
+        parse::MAX_BYTES
+    )]
+    TooLong {
+        /// Its size.
+        bytes: usize,
+    },
+    /// More instructions than an image can have layers, by far.
+    #[error("Dockerfile:{line}: more than {} instructions: is it the right file?", parse::MAX_INSTRUCTIONS)]
+    TooManyInstructions {
+        /// The first one too many.
+        line: u32,
+    },
+    /// `# escape=x`.
+    #[error(
+        "Dockerfile:{line}: the escape character is {found:?}, and only \\ and ` can be: correct the directive"
+    )]
+    Escape {
+        /// The line of the directive.
+        line: u32,
+        /// What it asks for.
+        found: String,
+    },
+    /// A word that starts no instruction.
+    #[error(
+        "Dockerfile:{line}: {word:?} is no instruction: correct it, or end the line before with a \\ if it goes on there"
+    )]
+    UnknownInstruction {
+        /// Where it stands.
+        line: u32,
+        /// The word, cut.
+        word: String,
+    },
+    /// Only `ARG` may come before `FROM`.
+    #[error("Dockerfile:{line}: {keyword} comes before the first FROM: move it below")]
+    BeforeFrom {
+        /// Where it stands.
+        line: u32,
+        /// The instruction.
+        keyword: &'static str,
+    },
+    /// `FROM` that is not `FROM image [AS name]`.
+    #[error("Dockerfile:{line}: FROM takes an image, and AS with a name after it")]
+    From {
+        /// Where it stands.
+        line: u32,
+    },
+    /// An instruction without anything after it.
+    #[error("Dockerfile:{line}: {keyword} has no arguments")]
+    Empty {
+        /// Where it stands.
+        line: u32,
+        /// The instruction.
+        keyword: &'static str,
+    },
+    /// A here-document whose end is missing.
+    #[error("Dockerfile:{line}: the here-document <<{name} has no line {name:?} that ends it")]
+    HereDocument {
+        /// Where it starts.
+        line: u32,
+        /// Its delimiter.
+        name: String,
+    },
+    /// A file of comments.
+    #[error("the Dockerfile has no FROM")]
+    NoStage,
+    /// `--target` names a stage that is not there.
+    #[error("the Dockerfile has no stage {target:?}; it has {known}")]
+    NoSuchTarget {
+        /// What was asked for.
+        target: String,
+        /// The stages that have a name.
+        known: String,
+    },
+}

@@ -1,0 +1,457 @@
+//! The text of a Dockerfile as stages and instructions, each with its lines.
+//!
+//! Lines are joined as BuildKit's parser joins them (moby/buildkit, frontend/dockerfile/parser): what
+//! it hands to a shell is what it writes into the history, so blanks and comments inside a
+//! continued instruction have to come out the same to the character.
+
+use std::collections::BTreeMap;
+
+use super::DockerfileError;
+use super::expand::{Environment, UNKNOWN, expand_word, split_words};
+use super::plan::{BaseImage, global_arguments, resolve_base};
+
+/// Larger files are refused.
+pub(super) const MAX_BYTES: usize = 1 << 20;
+/// Longer ones too.
+pub(super) const MAX_INSTRUCTIONS: usize = 2000;
+
+/// The instructions of the Dockerfile reference.
+const KEYWORDS: [&str; 18] = [
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
+/// A Dockerfile that was read.
+#[derive(Debug, Clone)]
+pub struct Dockerfile {
+    /// The `ARG`s before the first `FROM`.
+    pub(super) globals: Vec<SourceInstruction>,
+    stages: Vec<Stage>,
+    /// What escapes, and continues a line: `\`, or a back tick by directive.
+    pub(super) escape: char,
+}
+
+/// One `FROM` and what follows it.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Its place, counted from 0, which `--target` and `COPY --from` take too.
+    pub index: usize,
+    /// The name after `AS`.
+    pub name: Option<String>,
+    /// What it builds on, as written.
+    pub base: String,
+    /// The same with the defaults of the arguments before the first `FROM`.
+    pub resolved: BaseImage,
+    /// The line of its `FROM`.
+    pub line: u32,
+    /// The last line of its last instruction.
+    pub end_line: u32,
+    /// All but its `FROM`.
+    pub instructions: Vec<SourceInstruction>,
+    /// What it takes from other stages and images.
+    pub uses: Vec<StageUse>,
+}
+
+/// One instruction as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceInstruction {
+    /// `RUN`, `COPY`, in capitals.
+    pub keyword: &'static str,
+    /// What follows it, flags included: lines joined, comments gone.
+    pub text: String,
+    /// `--name=value` before the arguments.
+    pub flags: Vec<Flag>,
+    /// The text without the flags.
+    pub arguments: String,
+    /// Its here-documents, in order.
+    pub here_documents: Vec<HereDocument>,
+    /// Its first line, counted from 1.
+    pub line: u32,
+    /// Its last line.
+    pub end_line: u32,
+}
+
+/// A flag of an instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// Without the dashes.
+    pub name: String,
+    /// As written; absent in `--link`.
+    pub value: Option<String>,
+}
+
+/// `<<NAME` and the lines that belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HereDocument {
+    /// The delimiter, without quotes.
+    pub name: String,
+    /// `<<-`: leading tabs are dropped.
+    pub chomp: bool,
+    /// Its lines.
+    pub content: String,
+}
+
+/// Where a copy or a mount takes files from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// An earlier stage.
+    Stage(usize),
+    /// Another image.
+    Image(String),
+}
+
+/// A stage's use of another stage or image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageUse {
+    /// What is used.
+    pub origin: Origin,
+    /// The place of the using instruction in the stage.
+    pub instruction: usize,
+}
+
+impl Dockerfile {
+    /// Reads a Dockerfile. The error names the line.
+    ///
+    /// # Errors
+    /// Where a builder would refuse the text too, and where it is too long.
+    pub fn parse(text: &str) -> Result<Dockerfile, DockerfileError> {
+        if text.len() > MAX_BYTES {
+            return Err(DockerfileError::TooLong { bytes: text.len() });
+        }
+        // The mark of unknown text must not come from outside.
+        let text = text.replace(UNKNOWN, "\u{fffd}");
+        let (escape, instructions) = Reader::new(&text)?.instructions()?;
+        let mut file = Dockerfile { globals: Vec::new(), stages: Vec::new(), escape };
+        for instruction in instructions {
+            file.add(instruction)?;
+        }
+        if file.stages.is_empty() {
+            return Err(DockerfileError::NoStage);
+        }
+        file.resolve();
+        Ok(file)
+    }
+
+    /// The stages, in order.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// The latest stage below `before` that has a name. Names ignore case (Dockerfile reference).
+    pub(super) fn named(&self, name: &str, before: usize) -> Option<usize> {
+        let has = |stage: &&Stage| stage.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name));
+        self.stages[..before.min(self.stages.len())].iter().rev().find(has).map(|stage| stage.index)
+    }
+
+    fn add(&mut self, instruction: SourceInstruction) -> Result<(), DockerfileError> {
+        let (line, end_line, keyword) = (instruction.line, instruction.end_line, instruction.keyword);
+        if keyword == "FROM" {
+            let (base, name) = split_from(&instruction).ok_or(DockerfileError::From { line })?;
+            let resolved = BaseImage::Unresolved(base.clone());
+            let index = self.stages.len();
+            let (instructions, uses) = (Vec::new(), Vec::new());
+            self.stages.push(Stage { index, name, base, resolved, line, end_line, instructions, uses });
+            return Ok(());
+        }
+        match self.stages.last_mut() {
+            Some(stage) => {
+                stage.end_line = end_line;
+                stage.instructions.push(instruction);
+            }
+            None if keyword == "ARG" => self.globals.push(instruction),
+            None => return Err(DockerfileError::BeforeFrom { line, keyword }),
+        }
+        Ok(())
+    }
+
+    /// Fills in what needs all stages.
+    fn resolve(&mut self) {
+        let globals = global_arguments(self, &BTreeMap::new());
+        for index in 0..self.stages.len() {
+            let resolved = resolve_base(self, index, &globals);
+            let uses = self.uses_of(index);
+            self.stages[index].resolved = resolved;
+            self.stages[index].uses = uses;
+        }
+    }
+
+    fn uses_of(&self, index: usize) -> Vec<StageUse> {
+        let mut uses = Vec::new();
+        for (place, instruction) in self.stages[index].instructions.iter().enumerate() {
+            let from = instruction.flags.iter().filter_map(|flag| source_of(flag));
+            uses.extend(from.map(|from| StageUse { origin: self.origin(&from, index), instruction: place }));
+        }
+        uses
+    }
+
+    fn origin(&self, from: &str, before: usize) -> Origin {
+        let number = from.parse().ok().filter(|number| *number < before);
+        match self.named(from, before).or(number) {
+            Some(stage) => Origin::Stage(stage),
+            None => Origin::Image(from.to_owned()),
+        }
+    }
+}
+
+impl SourceInstruction {
+    /// The list of the JSON form (`RUN ["make", "all"]`).
+    pub fn json(&self) -> Option<Vec<String>> {
+        if !self.arguments.starts_with('[') {
+            return None;
+        }
+        serde_json::from_str(&self.arguments).ok()
+    }
+
+    /// The instruction that `ONBUILD` keeps for later.
+    pub(super) fn trigger(&self, escape: char) -> Option<SourceInstruction> {
+        let mut inner = read_instruction(&self.arguments, escape, self.line, self.end_line).ok()?;
+        inner.here_documents = self.here_documents.clone();
+        Some(inner)
+    }
+}
+
+/// `--from=x` and `--mount=type=bind,from=x`.
+fn source_of(flag: &Flag) -> Option<String> {
+    let value = flag.value.as_deref()?;
+    match flag.name.as_str() {
+        "from" => Some(value.to_owned()),
+        "mount" => {
+            value.split(',').find_map(|part| part.trim_matches('"').strip_prefix("from=")).map(str::to_owned)
+        }
+        _ => None,
+    }
+}
+
+fn split_from(instruction: &SourceInstruction) -> Option<(String, Option<String>)> {
+    let words: Vec<&str> = instruction.arguments.split_whitespace().collect();
+    match words[..] {
+        [base] => Some((base.to_owned(), None)),
+        [base, r#as, name] if r#as.eq_ignore_ascii_case("AS") => {
+            Some((base.to_owned(), Some(name.to_owned())))
+        }
+        _ => None,
+    }
+}
+
+/// The lines of a Dockerfile, with the state of the parser.
+struct Reader<'a> {
+    lines: std::iter::Peekable<std::iter::Enumerate<std::str::Split<'a, char>>>,
+    escape: char,
+}
+
+impl<'a> Reader<'a> {
+    fn new(text: &'a str) -> Result<Reader<'a>, DockerfileError> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        Ok(Reader { lines: text.split('\n').enumerate().peekable(), escape: escape_directive(text)? })
+    }
+
+    fn instructions(mut self) -> Result<(char, Vec<SourceInstruction>), DockerfileError> {
+        let mut instructions = Vec::new();
+        while let Some((text, line, end_line)) = self.joined_line() {
+            if text.trim().is_empty() {
+                continue;
+            }
+            if instructions.len() == MAX_INSTRUCTIONS {
+                return Err(DockerfileError::TooManyInstructions { line });
+            }
+            let mut instruction = read_instruction(&text, self.escape, line, end_line)?;
+            self.here_documents(&mut instruction)?;
+            instructions.push(instruction);
+        }
+        Ok((self.escape, instructions))
+    }
+
+    /// The next physical line, without its end, and its number.
+    fn line(&mut self) -> Option<(&'a str, u32)> {
+        let (index, line) = self.lines.next()?;
+        Some((line.trim_end_matches('\r'), number(index)))
+    }
+
+    /// The next line that is no comment, with all that continue it.
+    fn joined_line(&mut self) -> Option<(String, u32, u32)> {
+        let (first, line) = loop {
+            let (text, line) = self.line()?;
+            let text = text.trim_start();
+            if !text.is_empty() && !text.starts_with('#') {
+                break (text, line);
+            }
+        };
+        let (content, mut goes_on) = self.continued(first);
+        let (mut joined, mut end_line) = (content.to_owned(), line);
+        while goes_on {
+            let Some((next, at)) = self.line() else { break };
+            // Comments and empty lines inside an instruction do not end it.
+            if next.trim_start().is_empty() || next.trim_start().starts_with('#') {
+                continue;
+            }
+            let (content, more) = self.continued(next);
+            joined.push_str(content);
+            (goes_on, end_line) = (more, at);
+        }
+        Some((joined, line, end_line))
+    }
+
+    /// The line without the mark that continues it, and whether it had one.
+    fn continued<'l>(&self, line: &'l str) -> (&'l str, bool) {
+        let Some(content) = line.trim_end_matches([' ', '\t']).strip_suffix(self.escape) else {
+            return (line, false);
+        };
+        // An escaped escape is text.
+        if content.ends_with(self.escape) { (line, false) } else { (content, true) }
+    }
+
+    fn here_documents(&mut self, instruction: &mut SourceInstruction) -> Result<(), DockerfileError> {
+        let holder = match instruction.keyword {
+            "ONBUILD" => instruction.arguments.split_whitespace().next().unwrap_or("").to_ascii_uppercase(),
+            keyword => keyword.to_owned(),
+        };
+        if !matches!(holder.as_str(), "RUN" | "COPY" | "ADD") || !instruction.text.contains("<<") {
+            return Ok(());
+        }
+        for word in split_words(&instruction.text, '\\').unwrap_or_default() {
+            let Some((name, chomp)) = here_document_word(&word) else { continue };
+            let (content, end_line) = self.here_document(&name, chomp).ok_or_else(|| {
+                DockerfileError::HereDocument { line: instruction.line, name: shorten(&name) }
+            })?;
+            instruction.end_line = end_line;
+            instruction.here_documents.push(HereDocument { name, chomp, content });
+        }
+        Ok(())
+    }
+
+    fn here_document(&mut self, name: &str, chomp: bool) -> Option<(String, u32)> {
+        let mut content = String::new();
+        loop {
+            let (line, at) = self.line()?;
+            let end = if chomp { line.trim_start_matches('\t') } else { line };
+            if end == name {
+                return Some((content, at));
+            }
+            content.push_str(line);
+            content.push('\n');
+        }
+    }
+}
+
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+/// The delimiter of `<<NAME`, `<<-NAME`, `3<<"NAME"`, and whether tabs are dropped.
+pub(super) fn here_document_word(word: &str) -> Option<(String, bool)> {
+    let rest = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
+    let (rest, chomp) = match rest.strip_prefix('-') {
+        Some(rest) => (rest, true),
+        None => (rest, false),
+    };
+    if rest.is_empty() || rest.contains('<') {
+        return None;
+    }
+    // Nothing is expanded in a delimiter; its quotes only say that nothing is in the text either.
+    let name = expand_word(&rest.replace('$', "\\$"), '\\', &Environment::default());
+    (!name.is_empty() && !name.contains([UNKNOWN, ' '])).then_some((name, chomp))
+}
+
+/// `# escape=` among the directives, which are the first lines of a file (Dockerfile reference,
+/// "Parser directives").
+fn escape_directive(text: &str) -> Result<char, DockerfileError> {
+    for (index, line) in text.split('\n').enumerate() {
+        let Some((name, value)) = line.trim().strip_prefix('#').and_then(|rest| rest.split_once('=')) else {
+            break;
+        };
+        match name.trim().to_ascii_lowercase().as_str() {
+            "syntax" | "check" => {}
+            "escape" => match value.trim() {
+                "\\" => return Ok('\\'),
+                "`" => return Ok('`'),
+                found => return Err(DockerfileError::Escape { line: number(index), found: shorten(found) }),
+            },
+            _ => break,
+        }
+    }
+    Ok('\\')
+}
+
+fn shorten(text: &str) -> String {
+    text.chars().take(40).collect()
+}
+
+fn read_instruction(
+    text: &str,
+    escape: char,
+    line: u32,
+    end_line: u32,
+) -> Result<SourceInstruction, DockerfileError> {
+    let text = text.trim();
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let upper = word.to_ascii_uppercase();
+    let Some(keyword) = KEYWORDS.iter().copied().find(|keyword| *keyword == upper) else {
+        return Err(DockerfileError::UnknownInstruction { line, word: shorten(word) });
+    };
+    let rest = rest.trim();
+    if rest.is_empty() {
+        return Err(DockerfileError::Empty { line, keyword });
+    }
+    let (flags, arguments) = split_flags(rest, escape);
+    Ok(SourceInstruction {
+        keyword,
+        text: rest.to_owned(),
+        flags,
+        arguments: arguments.to_owned(),
+        here_documents: Vec::new(),
+        line,
+        end_line,
+    })
+}
+
+/// `--a=b --c rest`.
+fn split_flags(mut rest: &str, escape: char) -> (Vec<Flag>, &str) {
+    let mut flags = Vec::new();
+    while rest.starts_with("--") {
+        let end = end_of_word(rest, escape);
+        let (word, after) = rest.split_at(end);
+        rest = after.trim_start();
+        // `--` alone says that no more flags follow.
+        let Some(flag) = word.strip_prefix("--").filter(|flag| !flag.is_empty()) else { break };
+        let (name, value) = match flag.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (flag, None),
+        };
+        flags.push(Flag { name: name.to_ascii_lowercase(), value });
+    }
+    (flags, rest)
+}
+
+/// Where the first word ends; blanks inside quotes do not end it.
+fn end_of_word(text: &str, escape: char) -> usize {
+    let mut quote = None;
+    let mut escaped = false;
+    for (at, c) in text.char_indices() {
+        match quote {
+            _ if escaped => escaped = false,
+            _ if c == escape => escaped = true,
+            Some(open) if open == c => quote = None,
+            Some(_) => {}
+            None if c == '"' || c == '\'' => quote = Some(c),
+            None if c.is_whitespace() => return at,
+            None => {}
+        }
+    }
+    text.len()
+}

@@ -1,0 +1,317 @@
+//! What a build of a Dockerfile does: the stages from the external base image up to the target, and
+//! what builders write into the history for each of their instructions.
+
+use std::collections::BTreeMap;
+
+use super::DockerfileError;
+use super::expand::{Environment, UNKNOWN, expand_word, split_words};
+use super::form::{Form, Source};
+use super::parse::{Dockerfile, SourceInstruction};
+
+/// The arguments that BuildKit sets itself. Their values depend on where the build runs.
+const PLATFORM_ARGUMENTS: [&str; 8] = [
+    "TARGETPLATFORM",
+    "TARGETOS",
+    "TARGETARCH",
+    "TARGETVARIANT",
+    "BUILDPLATFORM",
+    "BUILDOS",
+    "BUILDARCH",
+    "BUILDVARIANT",
+];
+
+/// How the image was built.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BuildOptions {
+    /// `--target`: the name or number of a stage. The last stage otherwise.
+    pub target: Option<String>,
+    /// `--build-arg`, by name.
+    pub args: BTreeMap<String, String>,
+}
+
+/// What a stage builds on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BaseImage {
+    /// Another image, by its reference.
+    Image(String),
+    /// Nothing.
+    Scratch,
+    /// An earlier stage.
+    Stage(usize),
+    /// A reference with a variable whose value is not known; as written.
+    Unresolved(String),
+}
+
+/// The steps that a build adds to its base image.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// What the lowest stage builds on; never a stage.
+    pub base: BaseImage,
+    /// Its own steps and those of the stages above, lowest first.
+    pub steps: Vec<Step>,
+}
+
+/// Whether a step has to do with `ONBUILD`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Onbuild {
+    /// A step like any other.
+    No,
+    /// The `ONBUILD` instruction itself. BuildKit writes none, the others do.
+    Declared,
+    /// What an `ONBUILD` of an earlier stage makes the next one do. Buildah does not.
+    Triggered,
+}
+
+/// One step of a build.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// `RUN`, `COPY`.
+    pub kind: &'static str,
+    /// What BuildKit's history has for it, normalised as
+    /// [`Instruction`](crate::image::Instruction) does; U+10FFFF stands for what is not known.
+    pub text: String,
+    /// The first line of its instruction, counted from 1.
+    pub line: u32,
+    /// The last line of its instruction.
+    pub end_line: u32,
+    /// The stage that it belongs to.
+    pub stage: usize,
+    /// Whether it has to do with `ONBUILD`.
+    pub onbuild: Onbuild,
+    /// What builders write for it.
+    pub(super) forms: Vec<Form>,
+    /// The instruction as written, white space aside.
+    pub(super) source: String,
+}
+
+impl Dockerfile {
+    /// What a build does: the target stage, followed down to the base image from outside.
+    ///
+    /// # Errors
+    /// [`DockerfileError::NoSuchTarget`].
+    pub fn plan(&self, options: &BuildOptions) -> Result<Plan, DockerfileError> {
+        let globals = global_arguments(self, &options.args);
+        let mut chain = vec![self.target(options.target.as_deref())?];
+        let base = loop {
+            let lowest = chain.last().copied().unwrap_or_default();
+            match resolve_base(self, lowest, &globals) {
+                // A base is always an earlier stage, so this ends.
+                BaseImage::Stage(below) => chain.push(below),
+                base => break base,
+            }
+        };
+        let mut build = Build::new(self, options, &globals, &base);
+        for stage in chain.into_iter().rev() {
+            build.stage(stage);
+        }
+        Ok(Plan { base, steps: build.steps })
+    }
+
+    fn target(&self, target: Option<&str>) -> Result<usize, DockerfileError> {
+        let count = self.stages().len();
+        let Some(target) = target else { return Ok(count.saturating_sub(1)) };
+        let number = target.parse().ok().filter(|number| *number < count);
+        self.named(target, count).or(number).ok_or_else(|| {
+            let names: Vec<&str> = self.stages().iter().filter_map(|stage| stage.name.as_deref()).collect();
+            let known = if names.is_empty() { "none with a name".to_owned() } else { names.join(", ") };
+            DockerfileError::NoSuchTarget { target: target.to_owned(), known }
+        })
+    }
+}
+
+/// The arguments before the first `FROM`, which only `FROM` sees.
+pub(super) fn global_arguments(file: &Dockerfile, given: &BTreeMap<String, String>) -> Environment {
+    let mut globals = Environment::default();
+    for name in PLATFORM_ARGUMENTS {
+        globals.set_unknown(name);
+    }
+    for (name, default) in file.globals.iter().flat_map(|argument| arguments_of(argument, file.escape)) {
+        let value = given.get(&name).cloned();
+        if let Some(value) = value.or_else(|| Some(expand_word(&default?, file.escape, &globals))) {
+            globals.set(&name, value);
+        }
+    }
+    globals
+}
+
+/// `ARG a b=c`.
+fn arguments_of(instruction: &SourceInstruction, escape: char) -> Vec<(String, Option<String>)> {
+    let words = split_words(&instruction.arguments, escape).unwrap_or_default();
+    let pair = |word: String| match word.split_once('=') {
+        Some((name, default)) => (name.to_owned(), Some(default.to_owned())),
+        None => (word, None),
+    };
+    words.into_iter().map(pair).collect()
+}
+
+/// What a stage builds on. Only stages before it count.
+pub(super) fn resolve_base(file: &Dockerfile, index: usize, globals: &Environment) -> BaseImage {
+    let Some(stage) = file.stages().get(index) else { return BaseImage::Unresolved(String::new()) };
+    let base = expand_word(&stage.base, file.escape, globals);
+    if base.is_empty() || base.contains(UNKNOWN) {
+        return BaseImage::Unresolved(stage.base.clone());
+    }
+    match file.named(&base, index) {
+        Some(below) => BaseImage::Stage(below),
+        None if base == "scratch" => BaseImage::Scratch,
+        None => BaseImage::Image(base),
+    }
+}
+
+/// The state of a build between two instructions.
+struct Build<'a> {
+    file: &'a Dockerfile,
+    options: &'a BuildOptions,
+    globals: &'a Environment,
+    environment: Environment,
+    /// Absolute, without a slash at its end: the root is the empty text.
+    directory: String,
+    /// What runs the shell form; `None` is the base image's, or the default.
+    shell: Option<Vec<String>>,
+    has_base: bool,
+    /// Builders write the arguments in force before a command.
+    has_arguments: bool,
+    /// The `ONBUILD` instructions of the stage below.
+    triggers: Vec<SourceInstruction>,
+    steps: Vec<Step>,
+}
+
+impl<'a> Build<'a> {
+    fn new(
+        file: &'a Dockerfile,
+        options: &'a BuildOptions,
+        globals: &'a Environment,
+        base: &BaseImage,
+    ) -> Build<'a> {
+        let has_base = *base != BaseImage::Scratch;
+        let mut environment = if has_base { Environment::of_unknown_image() } else { Environment::default() };
+        // BuildKit gives an image without a PATH one.
+        environment.set_unknown("PATH");
+        Build {
+            file,
+            options,
+            globals,
+            environment,
+            directory: if has_base { UNKNOWN.to_string() } else { String::new() },
+            shell: None,
+            has_base,
+            has_arguments: !options.args.is_empty(),
+            triggers: Vec::new(),
+            steps: Vec::new(),
+        }
+    }
+
+    fn stage(&mut self, index: usize) {
+        self.environment.enter_stage();
+        for trigger in std::mem::take(&mut self.triggers) {
+            self.step(&trigger, index, Onbuild::Triggered);
+        }
+        let Some(stage) = self.file.stages().get(index) else { return };
+        for instruction in &stage.instructions {
+            if instruction.keyword == "ONBUILD" {
+                self.triggers.extend(instruction.trigger(self.file.escape));
+                self.step(instruction, index, Onbuild::Declared);
+            } else {
+                self.step(instruction, index, Onbuild::No);
+            }
+        }
+    }
+
+    fn step(&mut self, instruction: &SourceInstruction, stage: usize, onbuild: Onbuild) {
+        let directory = match instruction.keyword {
+            "WORKDIR" => Some(self.working_directory(&instruction.arguments)),
+            _ => None,
+        };
+        if instruction.keyword == "SHELL" {
+            self.shell = instruction.json();
+        }
+        let source = Source {
+            instruction,
+            escape: self.file.escape,
+            environment: &self.environment,
+            shell: self.shell.as_deref(),
+            has_base: self.has_base,
+            has_arguments: self.has_arguments,
+            directory: directory.as_deref().unwrap_or(&self.directory),
+        };
+        let forms = source.forms();
+        let canonical = source.canonical();
+        let text = forms.first().map(|form| form.text.clone()).unwrap_or_default();
+        let (line, end_line, kind) = (instruction.line, instruction.end_line, instruction.keyword);
+        self.steps.push(Step { kind, text, line, end_line, stage, onbuild, forms, source: canonical });
+        self.apply(instruction);
+        if let Some(directory) = directory {
+            self.directory = directory;
+        }
+    }
+
+    /// What the instruction changes for those after it.
+    fn apply(&mut self, instruction: &SourceInstruction) {
+        let escape = self.file.escape;
+        match instruction.keyword {
+            "ENV" => {
+                // All values are those from before the instruction (Dockerfile reference).
+                let before = self.environment.clone();
+                for (name, value) in pairs(&instruction.arguments, escape) {
+                    let value = expand_word(&value, escape, &before);
+                    self.environment.set(&expand_word(&name, escape, &before), value);
+                }
+            }
+            "ARG" => {
+                self.has_arguments = true;
+                for (name, default) in arguments_of(instruction, escape) {
+                    self.argument(&name, default.as_deref());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn argument(&mut self, name: &str, default: Option<&str>) {
+        if PLATFORM_ARGUMENTS.contains(&name) {
+            return self.environment.set_unknown(name);
+        }
+        let given = self.options.args.get(name).cloned();
+        let default = default.map(|default| expand_word(default, self.file.escape, &self.environment));
+        let global = || self.globals.get(name).map(str::to_owned);
+        if let Some(value) = given.or(default).or_else(global) {
+            self.environment.set_argument(name, value);
+        }
+    }
+
+    fn working_directory(&self, path: &str) -> String {
+        let path = expand_word(path, self.file.escape, &self.environment);
+        let absolute = path.starts_with('/') || path.starts_with(UNKNOWN);
+        let path = if absolute { path } else { format!("{}/{path}", self.directory) };
+        clean(&path)
+    }
+}
+
+/// A path without `.`, `..` and double slashes, and without one at its end.
+pub(super) fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            // What is above a path that is not known is not known either.
+            ".." if parts.last().is_some_and(|last| last.contains(UNKNOWN)) => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let start = if path.starts_with('/') && !parts.is_empty() { "/" } else { "" };
+    format!("{start}{}", parts.join("/"))
+}
+
+/// The names and values of `ENV a=b c=d`, of `ENV a b c` and of `LABEL`, not yet expanded.
+pub(super) fn pairs(arguments: &str, escape: char) -> Vec<(String, String)> {
+    let words = split_words(arguments, escape).unwrap_or_default();
+    if words.first().is_some_and(|word| !word.contains('=')) {
+        let (name, value) = arguments.split_once(char::is_whitespace).unwrap_or((arguments, ""));
+        return vec![(name.to_owned(), value.trim().to_owned())];
+    }
+    let pair = |word: &String| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
+    words.iter().filter_map(pair).collect()
+}

@@ -1,0 +1,404 @@
+//! Lines of Dockerfiles for the steps of real histories: what builders wrote for many shapes of
+//! Dockerfiles, as captured in `tests/fixtures/dockerfiles` and as an engine writes it now.
+//!
+//! Which line is right does not come from the program: `shapes.json` says it, written by reading the
+//! Dockerfiles, and most instructions hold a mark (`m07`) that the history repeats.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use layergate::dockerfile::{BuildOptions, Dockerfile, HistoryStep, Mapping, map};
+use layergate::image::Instruction;
+use serde_json::Value;
+
+use crate::engine::Engine;
+use crate::support::{fixture, skip};
+
+const BUILDERS: [&str; 3] = ["buildkit", "classic", "buildah"];
+
+/// A Dockerfile, how it is built, and the lines of its steps.
+struct Shape {
+    name: String,
+    text: String,
+    options: BuildOptions,
+    labels: BTreeMap<String, String>,
+    /// The line of each step, lowest first, by builder.
+    steps: BTreeMap<&'static str, Vec<u32>>,
+    /// Why a builder's history is not captured from it.
+    reasons: BTreeMap<&'static str, String>,
+}
+
+fn shapes() -> Vec<Shape> {
+    let all: Value =
+        serde_json::from_str(&fs::read_to_string(fixture("dockerfiles/shapes.json")).unwrap()).unwrap();
+    all.as_object().unwrap().iter().map(|(name, about)| shape(name, about)).collect()
+}
+
+fn shape(name: &str, about: &Value) -> Shape {
+    let texts = |key: &str| -> BTreeMap<String, String> {
+        about.get(key).map(|map| serde_json::from_value(map.clone()).unwrap()).unwrap_or_default()
+    };
+    let lines = |key: &str| -> Option<Vec<u32>> {
+        about.get(key).map(|lines| serde_json::from_value(lines.clone()).unwrap())
+    };
+    let steps = |builder: &'static str| {
+        let own = lines(&format!("{builder}_steps"));
+        (builder, own.or_else(|| lines("steps")).unwrap())
+    };
+    let reason = |builder: &'static str| Some((builder, about.get(builder)?.as_str()?.to_owned()));
+    Shape {
+        name: name.to_owned(),
+        text: fs::read_to_string(fixture(&format!("dockerfiles/{name}.Dockerfile"))).unwrap(),
+        options: BuildOptions {
+            target: about.get("target").and_then(Value::as_str).map(str::to_owned),
+            args: texts("args"),
+        },
+        labels: texts("labels"),
+        steps: BUILDERS.into_iter().map(steps).collect(),
+        reasons: BUILDERS.into_iter().filter_map(reason).collect(),
+    }
+}
+
+/// One entry of a history: what the builder wrote, and whether it made a layer.
+type Entry = (String, bool);
+
+fn entries(history: &Value) -> Vec<Entry> {
+    let entry = |entry: &Value| {
+        let text = entry["created_by"].as_str().unwrap_or("").to_owned();
+        (text, !entry["empty_layer"].as_bool().unwrap_or(false))
+    };
+    history.as_array().unwrap().iter().map(entry).collect()
+}
+
+fn captured(shape: &Shape, builder: &str) -> Option<Vec<Entry>> {
+    let text = fs::read_to_string(fixture(&format!("dockerfiles/{}.{builder}.json", shape.name))).ok()?;
+    Some(entries(&serde_json::from_str(&text).unwrap()))
+}
+
+/// Maps a history, kept with or without the values of its variables.
+fn mapping(text: &str, options: &BuildOptions, history: &[Entry], values: bool) -> Option<Mapping> {
+    let plan = Dockerfile::parse(text).ok()?.plan(options).ok()?;
+    let read = |(text, makes_layer): &Entry| {
+        let instruction = Instruction::from_history(text)?;
+        Some(if values || *makes_layer { instruction } else { instruction.without_values() })
+    };
+    let instructions: Vec<Option<Instruction>> = history.iter().map(read).collect();
+    let steps: Vec<HistoryStep<'_>> = instructions
+        .iter()
+        .zip(history)
+        .map(|(instruction, entry)| HistoryStep { instruction: instruction.as_ref(), makes_layer: entry.1 })
+        .collect();
+    Some(map(&plan, &steps))
+}
+
+/// The line of each entry; nothing for those of the base image and for what `--label` added.
+fn expected(shape: &Shape, builder: &str, history: &[Entry]) -> Vec<Option<u32>> {
+    let added = usize::from(builder == "classic" && !shape.labels.is_empty());
+    let steps = &shape.steps[builder];
+    let below = history.len() - steps.len() - added;
+    let own = steps.iter().copied().map(Some);
+    std::iter::repeat_n(None, below).chain(own).chain(std::iter::repeat_n(None, added)).collect()
+}
+
+fn marks(text: &str) -> Vec<&str> {
+    let is_mark = |word: &&str| {
+        let digits = word.strip_prefix('m').or_else(|| word.strip_prefix("90"));
+        digits.is_some_and(|digits| digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit()))
+    };
+    text.split(|c: char| !c.is_ascii_alphanumeric()).filter(is_mark).collect()
+}
+
+#[derive(Default)]
+struct Count {
+    steps: usize,
+    mapped: usize,
+}
+
+/// Checks every line of a history; panics at a wrong one.
+fn check(shape: &Shape, builder: &str, history: &[Entry], count: &mut Count) {
+    let expected = expected(shape, builder, history);
+    let own = expected.iter().flatten().count();
+    for values in [true, false] {
+        let about = format!("{} with {builder}, values: {values}", shape.name);
+        let mapping = mapping(&shape.text, &shape.options, history, values).expect(&about);
+        assert_eq!(mapping.lines.len(), history.len());
+        for (index, (found, expected)) in mapping.lines.iter().zip(&expected).enumerate() {
+            let Some(lines) = found else { continue };
+            // Without the arguments before a command: they have marks of their own.
+            let written = Instruction::from_history(&history[index].0).unwrap();
+            let written = written.as_str();
+            assert_eq!(Some(lines.line), *expected, "{about}: {written}");
+            let (first, last) = (lines.line as usize, lines.end_line as usize);
+            let text = shape.text.lines().collect::<Vec<_>>()[first - 1..last].join("\n").replace("\\\n", "");
+            for mark in marks(written).into_iter().filter(|mark| shape.text.contains(mark)) {
+                let here = marks(&text).contains(&mark) || text.contains('$') || text.contains("`\n");
+                assert!(here, "{about}: {written} is said to be\n{text}");
+            }
+        }
+        let mapped = mapping.lines.iter().flatten().count();
+        if mapped < own || own == 0 {
+            let note = mapping.note.as_ref().unwrap_or_else(|| panic!("{about}: no reason")).to_string();
+            assert!(!note.is_empty());
+        } else {
+            assert_eq!(mapping.note, None, "{about}");
+        }
+        if let Some(base) = mapping.base_steps {
+            assert_eq!(Some(base), expected.iter().position(Option::is_some), "{about}");
+        }
+        if mapped < own {
+            eprintln!("{about}: {mapped} of {own}: {}", mapping.note.as_ref().unwrap());
+        }
+        count.steps += own;
+        count.mapped += mapped;
+    }
+}
+
+#[test]
+fn captured_histories_get_the_right_lines() {
+    let mut histories = BTreeMap::new();
+    let mut count = Count::default();
+    for shape in shapes() {
+        for builder in BUILDERS {
+            match captured(&shape, builder) {
+                Some(history) => {
+                    check(&shape, builder, &history, &mut count);
+                    *histories.entry(builder).or_insert(0) += 1;
+                }
+                None => {
+                    assert!(builder == "buildah" || shape.reasons.contains_key(builder), "{}", shape.name)
+                }
+            }
+        }
+    }
+    assert!(histories["buildkit"] >= 44 && histories["classic"] >= 44, "{histories:?}");
+    assert!(count.mapped * 100 >= count.steps * 95, "{} of {}", count.mapped, count.steps);
+}
+
+/// A Dockerfile in pieces that can be taken out and put elsewhere.
+#[derive(Clone)]
+struct Piece {
+    text: String,
+    /// The instruction that it is in the original; `None` for all else.
+    origin: Option<usize>,
+}
+
+fn pieces(text: &str) -> Vec<Piece> {
+    let file = Dockerfile::parse(text).unwrap();
+    let instructions = file.stages().iter().flat_map(|stage| &stage.instructions);
+    let ranges: Vec<(usize, usize)> =
+        instructions.map(|it| (it.line as usize, it.end_line as usize)).collect();
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let origin = ranges.iter().position(|(first, last)| (*first..=*last).contains(&(index + 1)));
+        let line = if line.ends_with('\n') { line.to_owned() } else { format!("{line}\n") };
+        match pieces.last_mut() {
+            Some(last) if origin.is_some() && last.origin == origin => last.text.push_str(&line),
+            _ => pieces.push(Piece { text: line, origin }),
+        }
+    }
+    pieces
+}
+
+fn joined(pieces: &[Piece]) -> String {
+    pieces.iter().map(|piece| piece.text.as_str()).collect()
+}
+
+/// The piece that a line is in.
+fn piece_at(pieces: &[Piece], line: u32) -> &Piece {
+    let mut last = 0;
+    pieces
+        .iter()
+        .find(|piece| {
+            last += piece.text.matches('\n').count();
+            last >= line as usize
+        })
+        .unwrap()
+}
+
+/// Edits that make another Dockerfile of it.
+fn edited(original: &[Piece]) -> Vec<(String, Vec<Piece>)> {
+    let own: Vec<usize> = (0..original.len()).filter(|at| original[*at].origin.is_some()).collect();
+    let new = ["RUN touch /new\n", "COPY a.txt /new/\n", "ENV NEW=1\n", "CMD [\"new\"]\n"];
+    let mut all = Vec::new();
+    let without = |at: usize| {
+        let mut pieces = original.to_vec();
+        pieces.remove(at);
+        pieces
+    };
+    for (turn, at) in own.iter().copied().enumerate() {
+        all.push((format!("{at} deleted"), without(at)));
+        for new in new {
+            let mut pieces = original.to_vec();
+            pieces.insert(at, Piece { text: new.to_owned(), origin: None });
+            all.push((format!("{new:?} before {at}"), pieces));
+        }
+        let mut pieces = original.to_vec();
+        // Marks become other marks, so the text is another instruction's.
+        pieces[at].text = changed(&pieces[at].text);
+        all.push((format!("{at} changed"), pieces));
+        for other in own.iter().copied().skip(turn + 1) {
+            let mut pieces = original.to_vec();
+            pieces.swap(at, other);
+            all.push((format!("{at} and {other} swapped"), pieces));
+            let mut pieces = without(other);
+            pieces.remove(at);
+            all.push((format!("{at} and {other} deleted"), pieces));
+            let mut pieces = without(at);
+            pieces.insert(other - 1, Piece { text: new[turn % 4].to_owned(), origin: None });
+            all.push((format!("{at} deleted, one before {other}"), pieces));
+            let mut pieces = without(at);
+            pieces.insert(other, original[at].clone());
+            all.push((format!("{at} moved behind {other}"), pieces));
+        }
+    }
+    all
+}
+
+fn changed(text: &str) -> String {
+    let mut text = text.to_owned();
+    for mark in marks(&text.clone()) {
+        text = text.replace(mark, &format!("{}77", &mark[..mark.len() - 2]));
+    }
+    text
+}
+
+#[test]
+fn an_edited_dockerfile_gives_no_wrong_line() {
+    let (mut edits, mut named, mut wrong) = (0, 0, Vec::new());
+    for shape in shapes() {
+        let original = pieces(&shape.text);
+        let edited = edited(&original);
+        for builder in BUILDERS {
+            let Some(history) = captured(&shape, builder) else { continue };
+            let truth: Vec<Option<&Piece>> = expected(&shape, builder, &history)
+                .iter()
+                .map(|line| line.map(|line| piece_at(&original, line)))
+                .collect();
+            for (edit, pieces) in &edited {
+                let Some(mapping) = mapping(&joined(pieces), &shape.options, &history, false) else {
+                    continue;
+                };
+                edits += 1;
+                for (index, lines) in mapping.lines.iter().enumerate() {
+                    let Some(lines) = lines else { continue };
+                    named += 1;
+                    let found = piece_at(pieces, lines.line);
+                    let is_right = truth[index].is_some_and(|truth| {
+                        found.origin == truth.origin || found.text.trim() == truth.text.trim()
+                    });
+                    if !is_right {
+                        wrong.push(format!(
+                            "{} with {builder}, {edit}: {:?} is said to be line {}: {:?}; note {:?}",
+                            shape.name, history[index].0, lines.line, found.text, mapping.note
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} wrong of {named}:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(40)].join("\n")
+    );
+    assert!(edits > 2000 && named > 2000, "{edits} edits, {named} lines");
+}
+
+/// What all shapes are built from.
+fn context(engine: &Engine) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    engine.copy_busybox(directory.path());
+    let file = |name: &str, content: &[u8]| fs::write(directory.path().join(name), content).unwrap();
+    fs::create_dir(directory.path().join("src")).unwrap();
+    file("a.txt", b"a\n");
+    file("b.txt", b"b\n");
+    file("src/s.txt", b"s\n");
+    file("passwd", b"root:x:0:0::/:/bin/sh\n");
+    file("group", b"root:x:0:\n");
+    let archive = crate::support::tar_of(&[crate::support::Item::File("t.txt", 2)]);
+    file("rootfs.tgz", &crate::support::gzip(&archive));
+    directory
+}
+
+/// Serves one byte to whoever asks, and says at which port.
+fn serve_a_file() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { break };
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
+        }
+    });
+    port
+}
+
+/// Builds a shape and reads the history of the image.
+fn built(engine: &Engine, shape: &Shape, builder: &str, context: &Path) -> Vec<Entry> {
+    let tag = format!("shape-{builder}");
+    let file = fixture(&format!("dockerfiles/{}.Dockerfile", shape.name));
+    let mut arguments: Vec<String> =
+        ["build", "--quiet", "--network", "host", "--file", &file, "--tag", &tag].map(str::to_owned).to_vec();
+    let mut option = |name: &str, value: String| arguments.extend([format!("--{name}"), value]);
+    shape.options.target.iter().for_each(|target| option("target", target.clone()));
+    shape.options.args.iter().for_each(|(name, value)| option("build-arg", format!("{name}={value}")));
+    shape.labels.iter().for_each(|(name, value)| option("label", format!("{name}={value}")));
+    arguments.push(context.display().to_string());
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    engine
+        .docker_with(&arguments, builder == "buildkit")
+        .unwrap_or_else(|why| panic!("{}: {why}", shape.name));
+    saved_history(engine, &tag)
+}
+
+fn saved_history(engine: &Engine, tag: &str) -> Vec<Entry> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    engine.docker(&["save", "--output", &file.path().display().to_string(), tag]);
+    let read = |wanted: &Path| -> Value {
+        let mut archive = tar::Archive::new(fs::File::open(file.path()).unwrap());
+        let entry = archive.entries().unwrap().map(Result::unwrap).find(|e| e.path().unwrap() == wanted);
+        serde_json::from_reader(entry.unwrap()).unwrap()
+    };
+    let manifest = read(Path::new("manifest.json"));
+    entries(&read(&PathBuf::from(manifest[0]["Config"].as_str().unwrap()))["history"])
+}
+
+#[test]
+fn fresh_histories_get_the_right_lines() {
+    let Some(engine) = Engine::of_this_run("fresh histories of Dockerfiles") else { return };
+    let context = context(&engine);
+    let base = |name: &str, buildkit: bool| {
+        let file = fixture(&format!("dockerfiles/bases/{name}.Dockerfile"));
+        let (tag, context) = (format!("{name}:1"), context.path().display().to_string());
+        engine.docker_with(&["build", "--network", "host", "-q", "-f", &file, "-t", &tag, &context], buildkit)
+    };
+    let has_classic = base("dfbase", false);
+    if let Err(why) = &has_classic {
+        skip("fresh histories of the classic builder", why);
+    }
+    base("dfbase", true).unwrap();
+    base("dfonbuild", true).unwrap();
+    let port = serve_a_file();
+    let all = |builder: &'static str| {
+        let mut count = Count::default();
+        for mut shape in shapes().into_iter().filter(|shape| !shape.reasons.contains_key(builder)) {
+            for value in shape.options.args.values_mut() {
+                *value = value.replace("127.0.0.1:1/", &format!("127.0.0.1:{port}/"));
+            }
+            let history = built(&engine, &shape, builder, context.path());
+            check(&shape, builder, &history, &mut count);
+        }
+        assert!(count.mapped * 100 >= count.steps * 95, "{builder}: {} of {}", count.mapped, count.steps);
+    };
+    // Both builders at once: most of the time goes into waiting for the engine.
+    std::thread::scope(|scope| {
+        if has_classic.is_ok() {
+            scope.spawn(|| all("classic"));
+        }
+        all("buildkit");
+    });
+}
