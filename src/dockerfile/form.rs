@@ -4,7 +4,9 @@
 //! A form is made by writing what the builder writes and reading that as a history is read
 //! ([`Instruction::from_history`]), so both sides are normalised by the same code.
 
-use super::expand::{Environment, UNKNOWN, expand_word};
+use std::collections::BTreeSet;
+
+use super::expand::{Environment, UNKNOWN, expand_word, split_words};
 use super::parse::{SourceInstruction, here_document_word};
 use super::plan::{clean, pairs};
 use crate::image::Instruction;
@@ -110,6 +112,8 @@ pub(super) struct Source<'a> {
     pub(super) shell: Option<&'a [String]>,
     pub(super) has_base: bool,
     pub(super) has_arguments: bool,
+    /// The names of all arguments of the stage that have a value, up to this instruction.
+    pub(super) arguments_in_force: &'a BTreeSet<String>,
     /// The working directory: before the instruction, or after a `WORKDIR`.
     pub(super) directory: &'a str,
 }
@@ -134,6 +138,10 @@ impl Source<'_> {
         // Kaniko and Buildah write the instruction as it stands. `ONBUILD` and `MAINTAINER` look so
         // with every builder.
         forms.extend(self.step(&self.instruction.text));
+        // Of these the values may have been left out, and what is left is also what others write.
+        if matches!(self.instruction.keyword, "ENV" | "ARG" | "LABEL") {
+            forms.iter_mut().for_each(|form| form.exact = false);
+        }
         for index in 0..forms.len() {
             forms.extend(without_values(&forms[index]));
         }
@@ -283,11 +291,13 @@ impl Source<'_> {
 
     /// `ARG a=b`: the value is the build's, so only the names say something.
     fn argument(&self) -> Vec<Form> {
-        let names = self.instruction.arguments.split_whitespace();
-        let names: Vec<&str> = names.map(|word| word.split('=').next().unwrap_or(word)).collect();
+        let words = split_words(&self.instruction.arguments, self.escape).unwrap_or_default();
+        let names: Vec<&str> = words.iter().map(|word| word.split('=').next().unwrap_or(word)).collect();
         let any: Vec<String> = names.iter().map(|name| format!("{name}={UNKNOWN}")).collect();
-        let forms = [self.step(&names.join(" ")), self.step(&any.join(" "))].concat();
-        forms.into_iter().map(Form::loose).collect()
+        // Buildah writes the names of all that are in force.
+        let in_force: Vec<&str> = self.arguments_in_force.iter().map(String::as_str).collect();
+        let texts = [names.join(" "), any.join(" "), in_force.join(" ")];
+        texts.iter().flat_map(|text| self.step(text)).collect()
     }
 
     fn workdir(&self) -> Vec<Form> {
@@ -373,7 +383,7 @@ fn without_values(form: &Form) -> Vec<Form> {
 
 /// The ports of `EXPOSE 80 53/udp 8000-8002`, as Docker's `nat` package sorts and writes them.
 fn ports(words: &[String]) -> Option<Vec<String>> {
-    let mut ports = std::collections::BTreeSet::new();
+    let mut ports = BTreeSet::new();
     for word in words {
         let (range, protocol) = word.rsplit_once('/').unwrap_or((word, "tcp"));
         // `127.0.0.1:8080:80`: the container's port is the last.

@@ -1,7 +1,7 @@
 //! What a build of a Dockerfile does: the stages from the external base image up to the target, and
 //! what builders write into the history for each of their instructions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::DockerfileError;
 use super::expand::{Environment, UNKNOWN, expand_word, split_words};
@@ -171,6 +171,8 @@ struct Build<'a> {
     has_base: bool,
     /// Builders write the arguments in force before a command.
     has_arguments: bool,
+    /// The arguments of the stage that have a value.
+    arguments_in_force: BTreeSet<String>,
     /// The `ONBUILD` instructions of the stage below.
     triggers: Vec<SourceInstruction>,
     steps: Vec<Step>,
@@ -196,6 +198,7 @@ impl<'a> Build<'a> {
             shell: None,
             has_base,
             has_arguments: !options.args.is_empty(),
+            arguments_in_force: BTreeSet::new(),
             triggers: Vec::new(),
             steps: Vec::new(),
         }
@@ -203,6 +206,7 @@ impl<'a> Build<'a> {
 
     fn stage(&mut self, index: usize) {
         self.environment.enter_stage();
+        self.arguments_in_force.clear();
         for trigger in std::mem::take(&mut self.triggers) {
             self.step(&trigger, index, Onbuild::Triggered);
         }
@@ -222,8 +226,11 @@ impl<'a> Build<'a> {
             "WORKDIR" => Some(self.working_directory(&instruction.arguments)),
             _ => None,
         };
-        if instruction.keyword == "SHELL" {
-            self.shell = instruction.json();
+        // A history has the shell as it is after `SHELL`, and Buildah's the argument after `ARG`.
+        match instruction.keyword {
+            "SHELL" => self.shell = instruction.json(),
+            "ARG" => self.put_in_force(instruction),
+            _ => {}
         }
         let source = Source {
             instruction,
@@ -232,6 +239,7 @@ impl<'a> Build<'a> {
             shell: self.shell.as_deref(),
             has_base: self.has_base,
             has_arguments: self.has_arguments,
+            arguments_in_force: &self.arguments_in_force,
             directory: directory.as_deref().unwrap_or(&self.directory),
         };
         let forms = source.forms();
@@ -264,6 +272,15 @@ impl<'a> Build<'a> {
                 }
             }
             _ => {}
+        }
+    }
+
+    fn put_in_force(&mut self, instruction: &SourceInstruction) {
+        for (name, default) in arguments_of(instruction, self.file.escape) {
+            let is_given = self.options.args.contains_key(&name) || self.globals.get(&name).is_some();
+            if default.is_some() || is_given {
+                self.arguments_in_force.insert(name);
+            }
         }
     }
 

@@ -54,7 +54,7 @@ impl Instruction {
         let normal = match (keyword, strip_shell(rest)) {
             // The classic builder writes config changes and copies as a shell comment.
             (None | Some("RUN"), Some(command)) => match command.trim_start().strip_prefix("#(nop)") {
-                Some(step) => normalise_classic_copy(step.trim_start()),
+                Some(step) => normalise_classic_copy(&capitals(step.trim_start())),
                 None => format!("RUN {}", command.trim_start()),
             },
             (Some(keyword), _) => format!("{keyword} {rest}"),
@@ -139,6 +139,13 @@ fn split_keyword(text: &str) -> (Option<&'static str>, &str) {
     }
 }
 
+/// Buildah writes `env A=x` where the Dockerfile does.
+fn capitals(step: &str) -> String {
+    let (word, rest) = step.split_at(step.find(' ').unwrap_or(step.len()));
+    let upper = word.to_ascii_uppercase();
+    if KEYWORDS.contains(&upper.as_str()) { format!("{upper}{rest}") } else { step.to_owned() }
+}
+
 /// `|2 TOKEN=x MODE=y /bin/sh -c make` -> `/bin/sh -c make`; `None` where there are no build
 /// arguments. A value may be a secret, and it may hold spaces and even a shell: the command begins
 /// for certain only at the last shell, and without one nothing of the text is shown.
@@ -217,6 +224,7 @@ mod tests {
             ("/bin/sh -c #(nop) ADD file:55 in / ", "ADD \u{2026} /"),
             ("/bin/sh -c #(nop) ADD --chown=0:0multi:19da in /m/ ", "ADD \u{2026} /m/"),
             ("/bin/sh -c #(nop)  CMD [\"bash\"]", "CMD [\"bash\"]"),
+            ("/bin/sh -c #(nop) env A=1", "ENV A=1"),
             ("COPY /pybase /pybase # buildkit", "COPY /pybase /pybase"),
             ("RUN |1 TOKEN=hunter2 /bin/sh -c make # buildkit", "RUN make"),
             ("|2 TOKEN=hunter2 NOTE=two words /bin/sh -c make all", "RUN make all"),
