@@ -6,25 +6,27 @@ use std::path::Path;
 
 use layergate::image::Snapshot;
 use layergate::image::snapshot::SourceInfo;
-use layergate::layer::Budget;
-use layergate::source::parts::Parts;
-use layergate::source::{Choice, ImageReference, NamedImage, SourceError, layout};
+use layergate::layer::{Bounds, Budget};
+use layergate::source::parts::{Everything, Parts};
+use layergate::source::{ImageReference, NamedImage, Options, SourceError, layout};
 use libfuzzer_sys::fuzz_target;
 
 fn measure(parts: Result<Parts, SourceError>, budget: &Budget) -> Option<Snapshot> {
     let image = ImageReference::DockerArchive("fuzz.tar".into(), None);
     let named = NamedImage { name: None, image, text: "fuzz.tar".into() };
     let source = SourceInfo { transport: "docker-archive".into(), engine: None };
-    layout::measure(&parts.ok()?, &named, None, source, &Choice::default(), budget).ok()
+    let measured = layout::measure(&parts.ok()?, &named, None, &source, None, &Options::default(), budget);
+    measured.ok()?.pop()
 }
 
 fuzz_target!(|archive: &[u8]| {
     let budget = Budget::default();
-    let streamed = measure(Parts::stream(archive, Path::new("fuzz.tar"), &budget), &budget);
+    let streamed = Parts::stream(archive, Path::new("fuzz.tar"), &budget, &mut Everything);
+    let streamed = measure(streamed, &budget);
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(archive).expect("room for it");
     let budget = Budget::default();
-    let indexed = measure(Parts::index(file.path()), &budget);
+    let indexed = measure(Parts::index(file.path(), &Bounds::default()), &budget);
 
     for snapshot in [&streamed, &indexed].into_iter().flatten() {
         let totals = &snapshot.totals;

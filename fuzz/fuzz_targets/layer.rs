@@ -21,11 +21,11 @@ fuzz_target!(|blob: &[u8]| {
         assert_eq!(streamed.size, jumped.size);
         assert_eq!(streamed.compression, jumped.compression);
     }
-    let applied = apply([&streamed.census]);
+    let applied = apply([&*streamed.census]);
     assert_eq!(applied.visible.checked_add(applied.wasted), Some(streamed.size));
     // The same layer again hides all that it stored before, but for links into the layer below.
     let Some(twice) = streamed.size.checked_add(streamed.size) else { return };
-    let applied = apply([&streamed.census, &streamed.census]);
+    let applied = apply([&*streamed.census, &*streamed.census]);
     assert_eq!(applied.visible.checked_add(applied.wasted), Some(twice));
     let existing: Bytes = Bytes(applied.existing.iter().map(|file| file.size.0).sum());
     assert_eq!(existing, applied.visible);
