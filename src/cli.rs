@@ -63,6 +63,9 @@ pub struct Inspect {
     /// How to read it.
     #[command(flatten)]
     pub reading: Reading,
+    /// How it is built.
+    #[command(flatten)]
+    pub build: BuildFlags,
     /// How to print; json is the snapshot without the lists of files
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
@@ -83,6 +86,9 @@ pub struct Diff {
     /// How to read them.
     #[command(flatten)]
     pub reading: Reading,
+    /// How they are built.
+    #[command(flatten)]
+    pub build: BuildFlags,
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
@@ -97,6 +103,9 @@ pub struct Check {
     /// How to read them.
     #[command(flatten)]
     pub reading: Reading,
+    /// How they are built.
+    #[command(flatten)]
+    pub build: BuildFlags,
     /// Where baselines are kept.
     #[command(flatten)]
     pub store: Store,
@@ -129,9 +138,15 @@ pub struct Record {
     /// How to read them.
     #[command(flatten)]
     pub reading: Reading,
+    /// How they are built.
+    #[command(flatten)]
+    pub build: BuildFlags,
     /// Where baselines are kept.
     #[command(flatten)]
     pub store: Store,
+    /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
+    #[arg(long, value_name = "FILE", help_heading = "Dockerfile")]
+    pub config: Option<PathBuf>,
     /// The commit that the images were built from [default: the checked-out one]
     #[arg(long, value_name = "COMMIT", help_heading = "Baseline")]
     pub commit: Option<String>,
@@ -166,6 +181,37 @@ pub struct Reading {
     pub quiet: bool,
 }
 
+/// How the images are built.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Dockerfile")]
+pub struct BuildFlags {
+    /// The Dockerfile, to say which line made which layer [default: Dockerfile, for a single image]
+    #[arg(long, value_name = "FILE")]
+    pub dockerfile: Option<String>,
+    /// The stage that is built, as for docker build [default: the last one]
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// A build argument, as for docker build; several, or one a line
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub build_arg: Vec<String>,
+}
+
+impl BuildFlags {
+    /// The flags that are given, by the keys of the configuration file.
+    pub fn settings(&self) -> Settings {
+        let arguments = Some(self.build_arg.join("\n")).filter(|arguments| !arguments.is_empty());
+        let flags = [
+            ("dockerfile", "--dockerfile", self.dockerfile.clone()),
+            ("target", "--target", self.target.clone()),
+            ("build-args", "--build-arg", arguments),
+        ];
+        let given = |(key, flag, value): (&str, &str, Option<String>)| {
+            Some((key.to_owned(), Setting { text: value?, origin: flag.to_owned() }))
+        };
+        flags.into_iter().filter_map(given).collect()
+    }
+}
+
 /// Where baselines are kept.
 #[derive(Debug, Args)]
 pub struct Store {
@@ -190,6 +236,9 @@ pub struct LimitFlags {
     /// Growth that is worth a warning, written alike
     #[arg(long, value_name = "INCREASE")]
     pub warn_increase: Option<String>,
+    /// The most that the layers above the base image may grow, written alike
+    #[arg(long, value_name = "INCREASE")]
+    pub max_own_increase: Option<String>,
     /// The most layers
     #[arg(long, value_name = "COUNT")]
     pub max_layers: Option<String>,
@@ -262,6 +311,7 @@ impl LimitFlags {
             ("max-size", &self.max_size),
             ("max-increase", &self.max_increase),
             ("warn-increase", &self.warn_increase),
+            ("max-own-increase", &self.max_own_increase),
             ("max-layers", &self.max_layers),
             ("max-layer-size", &self.max_layer_size),
             ("max-wasted", &self.max_wasted),

@@ -4,21 +4,19 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::comment::{self, Posted};
+use super::locate::Locator;
 use super::{
-    Exit, UsageError, console, local_git, measure, parse_images, printed_json, reading_options, refuse_twins,
-    set_variable, write_file,
+    Exit, UsageError, console, load_config, local_git, measure, parse_images, printed_json, reading_options,
+    refuse_twins, set_variable, with_files, write_file,
 };
 use crate::baseline::{Ancestry, DirStore, Trigger};
 use crate::cli::{Check, Format};
 use crate::github::{Context, runner};
 use crate::image::{Platform, Snapshot};
-use crate::policy::{BASELINE_RULE, Config, Severity, Verdict};
+use crate::policy::{BASELINE_RULE, Severity, Verdict};
 use crate::report::markdown::{COMMENT_BUDGET, SUMMARY_BUDGET};
 use crate::report::{ImageReport, Report, actions, markdown, text};
 use crate::source::Platforms;
-
-/// Where a configuration is looked for.
-const CONFIG_FILES: [&str; 2] = ["layergate.toml", ".github/layergate.toml"];
 
 /// Runs the command. Settings are checked before anything is measured; then come the verdict in the
 /// log, the summary, the outputs, the annotations and, as the least reliable, the comment.
@@ -42,12 +40,19 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
         snapshots.extend(measure(image, &options, &arguments.reading).await?);
     }
     refuse_twins(&snapshots)?;
+    let mut locator = Locator::default();
+    let build_flags = arguments.build.settings();
+    for snapshot in &mut snapshots {
+        let build = config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &build_flags)?;
+        locator.locate(snapshot, &build, images.len() == 1);
+    }
 
     let ancestry = find_ancestry(arguments.base_commit.as_deref(), context.as_ref())?;
     let pull_request = context.as_ref().is_some_and(|context| context.pull_request.is_some());
     let mut reports = Vec::new();
     for head in &snapshots {
-        let baseline = ancestry.nearest_record(head, &store)?;
+        let mut baseline = ancestry.nearest_record(head, &store)?;
+        baseline.iter_mut().for_each(|baseline| with_files(&mut baseline.snapshot, &options));
         let (limits, settings) = config.limits_for(&head.image.name, head.image.platform.as_ref(), &flags)?;
         reports.push(ImageReport::evaluate(head, baseline.as_ref(), &limits, &settings, pull_request)?);
         if limits.is_empty() {
@@ -150,15 +155,6 @@ fn exit(report: &Report, comment_missing: bool) -> Exit {
         _ if comment_missing => Exit::Unreadable,
         _ => Exit::Success,
     }
-}
-
-fn load_config(named: Option<&Path>) -> anyhow::Result<Config> {
-    let existing =
-        || CONFIG_FILES.into_iter().map(PathBuf::from).find(|path| path.symlink_metadata().is_ok());
-    let Some(path) = named.map(Path::to_path_buf).or_else(existing) else { return Ok(Config::default()) };
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| UsageError(format!("cannot read the configuration {}: {error}", path.display())))?;
-    Ok(Config::parse(&path.display().to_string(), &text)?)
 }
 
 /// The commits to compare with: those that are asked for, or those that fit what made this run.

@@ -1,9 +1,11 @@
 //! `layergate diff`.
 
+use super::locate::Locator;
 use super::{Exit, console, measure, parse_images, printed_json, reading_options};
 use crate::baseline::Baseline;
 use crate::cli::{Diff, Format};
 use crate::image::{Platform, Snapshot};
+use crate::policy::Build;
 use crate::report::{ImageReport, Report, markdown, text};
 
 /// Runs the command.
@@ -13,8 +15,14 @@ use crate::report::{ImageReport, Report, markdown, text};
 pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
     let images = parse_images(&[arguments.base.clone(), arguments.head.clone()])?;
     let options = reading_options(&arguments.reading, None)?;
-    let bases = measure(&images[0], &options, &arguments.reading).await?;
-    let heads = measure(&images[1], &options, &arguments.reading).await?;
+    let mut bases = measure(&images[0], &options, &arguments.reading).await?;
+    let mut heads = measure(&images[1], &options, &arguments.reading).await?;
+    let build = Build::from_settings(&arguments.build.settings())?;
+    let mut locator = Locator::default();
+    heads.iter_mut().for_each(|snapshot| locator.locate(snapshot, &build, true));
+    // It is that of the image as it is now, and may or may not explain the earlier one, too.
+    locator.quiet = true;
+    bases.iter_mut().for_each(|snapshot| locator.locate(snapshot, &build, true));
     let differences = differences(bases, heads)?;
     let many = differences.len() > 1;
     let mut out = Vec::new();

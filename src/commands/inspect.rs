@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
+use super::locate::Locator;
 use super::{Exit, UsageError, console, measure, parse_images, printed_json, reading_options, write_file};
 use crate::cli::{Format, Inspect};
 use crate::image::Snapshot;
+use crate::policy::Build;
 use crate::report::inspect as report;
 use crate::source::Platforms;
 
@@ -23,7 +25,10 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
         return Err(UsageError(message.into()).into());
     }
     let options = reading_options(&arguments.reading, None)?;
-    let snapshots = measure(&images[0], &options, &arguments.reading).await?;
+    let build = Build::from_settings(&arguments.build.settings())?;
+    let mut snapshots = measure(&images[0], &options, &arguments.reading).await?;
+    let mut locator = Locator::default();
+    snapshots.iter_mut().for_each(|snapshot| locator.locate(snapshot, &build, true));
     if let (Some(path), [snapshot]) = (&arguments.output, snapshots.as_slice()) {
         write_file(path, &packed(snapshot, path)?)?;
         console::note(&format!("wrote {}", path.display()));

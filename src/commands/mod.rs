@@ -5,6 +5,7 @@ mod comment;
 pub mod console;
 pub mod diff;
 pub mod inspect;
+mod locate;
 pub mod record;
 
 use std::path::{Path, PathBuf};
@@ -16,9 +17,12 @@ use crate::baseline::{DirStore, Git, StoreError};
 use crate::cli::{Cli, Command, Reading};
 use crate::image::{DiffId, Snapshot};
 use crate::layer::Bounds;
-use crate::policy::ConfigError;
+use crate::policy::{Config, ConfigError};
 use crate::report::escape;
 use crate::source::{self, Cache, Known, NamedImage, Options, Progress, ReferenceError};
+
+/// Where a configuration is looked for.
+const CONFIG_FILES: [&str; 2] = ["layergate.toml", ".github/layergate.toml"];
 
 /// How a command ended. The numbers are documented and stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,6 +127,17 @@ async fn measure(
     Ok(measured?)
 }
 
+/// Looks up the files of a recorded image's layers, as far as they are known: with them, what differs can
+/// be said by its path.
+fn with_files(snapshot: &mut Snapshot, options: &Options) {
+    for layer in &mut snapshot.layers {
+        if layer.census.is_none() {
+            let census = options.known.layer(&layer.diff_id);
+            layer.census = census.filter(|census| census.size() == layer.size);
+        }
+    }
+}
+
 /// Two images of one name and platform would overwrite each other.
 fn refuse_twins(snapshots: &[Snapshot]) -> anyhow::Result<()> {
     for (index, snapshot) in snapshots.iter().enumerate() {
@@ -143,6 +158,16 @@ fn refuse_twins(snapshots: &[Snapshot]) -> anyhow::Result<()> {
 /// A document for standard output.
 fn printed_json(document: &impl serde::Serialize) -> serde_json::Result<String> {
     serde_json::to_string_pretty(document).map(|json| escape::json(&json) + "\n")
+}
+
+/// The configuration: the file that is named, or the one that is where it is looked for.
+fn load_config(named: Option<&Path>) -> anyhow::Result<Config> {
+    let existing =
+        || CONFIG_FILES.into_iter().map(PathBuf::from).find(|path| path.symlink_metadata().is_ok());
+    let Some(path) = named.map(Path::to_path_buf).or_else(existing) else { return Ok(Config::default()) };
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| UsageError(format!("cannot read the configuration {}: {error}", path.display())))?;
+    Ok(Config::parse(&path.display().to_string(), &text)?)
 }
 
 fn local_git() -> Git {

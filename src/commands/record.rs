@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::locate::Locator;
 use super::{
-    Exit, UsageError, console, local_git, measure, parse_images, reading_options, refuse_twins, set_variable,
+    Exit, UsageError, console, load_config, local_git, measure, parse_images, reading_options, refuse_twins,
+    set_variable,
 };
 use crate::baseline::DirStore;
 use crate::baseline::git::is_sha;
@@ -32,6 +34,13 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
             .extend(measured.into_iter().map(|snapshot| Snapshot { commit: commit.clone(), ..snapshot }));
     }
     refuse_twins(&snapshots)?;
+    let config = load_config(arguments.config.as_deref())?;
+    let flags = arguments.build.settings();
+    let mut locator = Locator::default();
+    for snapshot in &mut snapshots {
+        let build = config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &flags)?;
+        locator.locate(snapshot, &build, images.len() == 1);
+    }
     for snapshot in &snapshots {
         store.put(snapshot)?;
         let commit = commit.as_ref().map_or("no commit", |commit| &commit.sha[..12]);

@@ -1,11 +1,21 @@
 //! Comparing two snapshots: aligned layers and differences. Pure.
 
 pub mod align;
+pub mod causes;
+pub mod files;
+pub mod packages;
+mod paths;
+mod rollup;
 
 use serde::{Deserialize, Serialize};
 
+use crate::image::snapshot::sum_known;
+use crate::image::snapshot::{BoundaryBy, Place};
 use crate::image::{Bytes, Delta, DiffId, Instruction, Layer, Measured, Snapshot, Totals};
 pub use align::{Pair, Status, align};
+pub use causes::{Cause, Part, PartKind, causes};
+pub use files::{FileChanges, Waste, visible, waste};
+pub use packages::{PackageRow, PackageStatus, package_rows};
 
 /// Two snapshots that must not be compared.
 #[derive(Debug, thiserror::Error)]
@@ -76,17 +86,25 @@ pub struct LayerRow {
     pub head_size: Option<Bytes>,
     /// Head minus base; a missing layer counts 0, an unknown size makes it unknown.
     pub delta: Option<Delta>,
+    /// Where the head layer's instruction stands, where that is certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<Place>,
+    /// Whether the layer is the base image's, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_base_image: Option<bool>,
 }
 
-/// A part of the difference, and what it is due to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cause {
-    /// The instruction.
-    pub instruction: Option<Instruction>,
-    /// What became of its layer.
-    pub status: Status,
-    /// Bytes, with a sign.
-    pub delta: Delta,
+/// The difference, split where the base image ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// Bytes by which the base image's own layers differ.
+    pub base_image: Delta,
+    /// Bytes by which all others do: the two sum to the whole.
+    pub own: Delta,
+    /// Bytes of all others before.
+    pub own_base: Bytes,
+    /// How it is known where the base image ends: the weaker of the two sides.
+    pub how: BoundaryBy,
 }
 
 /// Two snapshots, compared.
@@ -96,6 +114,14 @@ pub struct Comparison {
     pub deltas: Deltas,
     /// The aligned layers, in head order.
     pub rows: Vec<LayerRow>,
+    /// What made the difference, largest first.
+    pub causes: Vec<Cause>,
+    /// The packages that differ, largest difference first.
+    pub packages: Vec<PackageRow>,
+    /// How the visible files differ, where all files of both are known.
+    pub files: Option<FileChanges>,
+    /// The base image's part in it, where it is known where that ends.
+    pub split: Option<Split>,
 }
 
 /// Compares two snapshots.
@@ -105,8 +131,45 @@ pub struct Comparison {
 pub fn compare(base: &Snapshot, head: &Snapshot) -> Result<Comparison, CompareError> {
     check_comparable(base, head)?;
     let pairs = align(&base.layers, &head.layers);
-    let rows = pairs.iter().map(|pair| row(*pair, &base.layers, &head.layers)).collect();
-    Ok(Comparison { deltas: deltas(&base.totals, &head.totals), rows })
+    let mut rows: Vec<LayerRow> = pairs.iter().map(|pair| row(*pair, &base.layers, &head.layers)).collect();
+    let split = split(base, head);
+    if split.is_some() {
+        let of_base =
+            |snapshot: &Snapshot, index| snapshot.base.as_ref().is_some_and(|base| index < base.layers);
+        for row in &mut rows {
+            row.of_base_image = row
+                .head_index
+                .map(|index| of_base(head, index))
+                .or(row.base_index.map(|index| of_base(base, index)));
+        }
+    }
+    let files = visible(base).zip(visible(head)).map(|(base, head)| files::file_changes(&base, &head));
+    Ok(Comparison {
+        deltas: deltas(&base.totals, &head.totals),
+        causes: causes(&rows, &base.layers, &head.layers, &base.packages),
+        packages: package_rows(&base.packages, &head.packages),
+        files,
+        split,
+        rows,
+    })
+}
+
+/// The difference on both sides of where the base image ends.
+fn split(base: &Snapshot, head: &Snapshot) -> Option<Split> {
+    let below = |snapshot: &Snapshot| {
+        let layers = snapshot.base.as_ref()?.layers as usize;
+        sum_known(snapshot.layers.iter().take(layers).map(|layer| layer.size))
+    };
+    let (base_below, head_below) = (below(base)?, below(head)?);
+    let how = |snapshot: &Snapshot| snapshot.base.as_ref().map(|base| base.how);
+    let base_image = head_below - base_below;
+    let own_base = base.totals.unpacked - base_below;
+    Some(Split {
+        base_image,
+        own: Delta((head.totals.unpacked - base.totals.unpacked).0 - base_image.0),
+        own_base: own_base.magnitude(),
+        how: how(base)?.max(how(head)?),
+    })
 }
 
 fn check_comparable(base: &Snapshot, head: &Snapshot) -> Result<(), CompareError> {
@@ -161,18 +224,9 @@ fn row(pair: Pair, base: &[Layer], head: &[Layer]) -> LayerRow {
         base_size: base_layer.and_then(|layer| layer.size),
         head_size: head_layer.and_then(|layer| layer.size),
         delta,
+        dockerfile: head_layer.and_then(|layer| layer.dockerfile.clone()),
+        of_base_image: None,
     }
-}
-
-/// The rows that made the difference, largest first. Together they are the whole difference.
-pub fn causes(rows: &[LayerRow]) -> Vec<Cause> {
-    let cause = |row: &LayerRow| {
-        let delta = row.delta.filter(|delta| *delta != Delta(0))?;
-        Some(Cause { instruction: row.instruction.clone(), status: row.status, delta })
-    };
-    let mut causes: Vec<Cause> = rows.iter().filter_map(cause).collect();
-    causes.sort_by_key(|cause| std::cmp::Reverse(cause.delta.magnitude()));
-    causes
 }
 
 #[cfg(test)]

@@ -339,8 +339,7 @@ mod tests {
     #[test]
     fn implied_directories_count() {
         let file = |path: &str| Entry::File(path.into(), Bytes(1));
-        let nodes =
-            |paths: &[&str]| Census::of(paths.iter().map(|path| file(path)).collect()).nodes();
+        let nodes = |paths: &[&str]| Census::of(paths.iter().map(|path| file(path)).collect()).nodes();
         assert_eq!(nodes(&[]), 0);
         assert_eq!(nodes(&["a", "a/b", "a/b/c"]), 3);
         assert_eq!(nodes(&["a/b/c", "a/b/d", "e/f"]), 6);
@@ -378,7 +377,12 @@ mod tests {
         };
         census.packages = vec![package(&[1])];
         let text = serde_json::to_string(&census).unwrap();
-        assert!(text.ends_with(r#""packages":[{"type":"npm","name":"left-pad","version":"1.3.0","anchor":1,"files":[1]}]}"#), "{text}");
+        assert!(
+            text.ends_with(
+                r#""packages":[{"type":"npm","name":"left-pad","version":"1.3.0","anchor":1,"files":[1]}]}"#
+            ),
+            "{text}"
+        );
         assert_eq!(serde_json::from_str::<Census>(&text).unwrap(), census);
         assert_eq!(census.owners()[..3], [None, Some(0), None]);
         let broken = [vec![package(&[0])], vec![package(&[7])], vec![package(&[1]), package(&[1])]];

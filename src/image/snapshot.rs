@@ -1,11 +1,12 @@
 //! The document of one measured image: `layergate.snapshot/v1`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::bytes::{Bytes, group_digits};
-use super::census::Census;
+use super::census::{Census, MAX_PACKAGES};
 use super::digest::{DiffId, Digest};
 use super::instruction::Instruction;
 use super::package::Installed;
@@ -89,7 +90,7 @@ pub struct BaseImage {
 }
 
 /// How it is known which layers are those of the base image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BoundaryBy {
     /// The base image itself was looked at, and its layers are the lowest of this image.
@@ -175,9 +176,29 @@ pub struct Layer {
     pub compressed: Option<Bytes>,
     /// How many regular-file entries the layer's tar has.
     pub files: Option<u64>,
+    /// Where in a Dockerfile the instruction stands, where that is certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<Place>,
     /// The layer's files. A store keeps them apart, once for each diff ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub census: Option<Arc<Census>>,
+}
+
+/// Lines of a Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// The Dockerfile, as it was named.
+    pub path: String,
+    /// The instruction's first line, counted from 1.
+    pub line: u32,
+    /// Its last line.
+    pub end_line: u32,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path, self.line)
+    }
 }
 
 /// A document that is not a snapshot that this version can use.
@@ -227,9 +248,30 @@ impl Snapshot {
             return Err(format!("it lists over {} files and directories", group_digits(most_nodes)));
         }
         self.check_sums()?;
+        self.check_places()?;
         let unfit = |layer: &&Layer| layer.census.as_ref().is_some_and(|census| census.size() != layer.size);
         match self.layers.iter().find(unfit) {
             Some(layer) => Err(format!("the files of the layer {} do not sum to its size", layer.diff_id)),
+            None => Ok(()),
+        }
+    }
+
+    /// Whatever names a layer names one that there is.
+    fn check_places(&self) -> Result<(), String> {
+        let layers = self.layers.len() as u64;
+        let making = self.history.iter().filter(|step| step.makes_layer).count() as u64;
+        if !self.history.is_empty() && making != layers {
+            return Err(format!("its history makes {making} layers and {layers} are listed"));
+        }
+        if self.base.as_ref().is_some_and(|base| base.layers > layers) {
+            return Err(format!("its base image has more layers than the {layers} that are listed"));
+        }
+        if self.packages.len() > MAX_PACKAGES {
+            return Err(format!("it lists over {} packages", group_digits(MAX_PACKAGES as u64)));
+        }
+        let astray = |package: &&Installed| package.layer >= layers || package.bytes > Bytes::MAX;
+        match self.packages.iter().find(astray) {
+            Some(package) => Err(format!("the package {} is of no layer", excerpt(&package.name))),
             None => Ok(()),
         }
     }
@@ -255,6 +297,23 @@ impl Snapshot {
     pub fn platform_text(&self) -> String {
         self.image.platform.as_ref().map_or_else(|| "unknown".into(), Platform::to_string)
     }
+}
+
+fn excerpt(name: &str) -> String {
+    name.chars().filter(|c| !c.is_control()).take(100).collect()
+}
+
+/// How many of the lowest layers are likely the base image's: those up to the last `CMD` or `ENTRYPOINT`
+/// that has layers above it, for base images mostly end with one. `None` where there is none.
+pub fn guess_base_layers(history: &[Step]) -> Option<u64> {
+    let last_layer = history.iter().rposition(|step| step.makes_layer)?;
+    let ends = |step: &Step| {
+        let kind = step.instruction.as_ref().map_or("", Instruction::kind);
+        !step.makes_layer && matches!(kind, "CMD" | "ENTRYPOINT")
+    };
+    let end = history[..last_layer].iter().rposition(ends)?;
+    let layers = history[..end].iter().filter(|step| step.makes_layer).count() as u64;
+    (layers > 0).then_some(layers)
 }
 
 /// The sum of amounts, or `None` as soon as one is unknown or the sum is no longer an amount.

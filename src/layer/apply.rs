@@ -47,6 +47,8 @@ pub struct WastedFile<'a> {
     pub stored_by: u32,
     /// The layer that hid or replaced it, counted from 0.
     pub hidden_by: u32,
+    /// Whether that layer has something else of that name, and did not only take it away.
+    pub replaced: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -136,7 +138,7 @@ impl<'a> Tree<'a> {
         let Some((parent, _)) = path.split() else {
             // The root is a directory, whatever a tar says.
             if let Node::File(inode) = node {
-                self.waste_if_nameless(inode, key);
+                self.waste_if_nameless(inode, key, true);
             }
             return;
         };
@@ -150,7 +152,7 @@ impl<'a> Tree<'a> {
                 self.empty(replaced);
                 self.known_dir = None;
             }
-            Some(Node::File(replaced)) => self.drop_name(replaced, key),
+            Some(Node::File(replaced)) => self.drop_name(replaced, key, true),
             Some(Node::Other) => {}
             None => self.inside[parent as usize].push(key),
         }
@@ -177,7 +179,7 @@ impl<'a> Tree<'a> {
             let new = self.inside.len() as u32;
             self.inside.push(Vec::new());
             match self.nodes.insert(ancestor, Node::Dir(new)) {
-                Some(Node::File(inode)) => self.drop_name(inode, ancestor),
+                Some(Node::File(inode)) => self.drop_name(inode, ancestor, true),
                 Some(_) => {}
                 None => self.inside[last as usize].push(ancestor),
             }
@@ -189,7 +191,7 @@ impl<'a> Tree<'a> {
 
     fn remove(&mut self, path: &'a [u8]) {
         match self.nodes.remove(path) {
-            Some(Node::File(inode)) => self.drop_name(inode, path),
+            Some(Node::File(inode)) => self.drop_name(inode, path, false),
             Some(Node::Dir(dir)) => self.empty(dir),
             _ => {}
         }
@@ -217,15 +219,15 @@ impl<'a> Tree<'a> {
             }
         }
         gone.sort_unstable();
-        gone.into_iter().for_each(|(path, inode)| self.drop_name(inode, path));
+        gone.into_iter().for_each(|(path, inode)| self.drop_name(inode, path, false));
     }
 
-    fn drop_name(&mut self, inode: u32, path: &'a [u8]) {
+    fn drop_name(&mut self, inode: u32, path: &'a [u8], replaced: bool) {
         self.inodes[inode as usize].names -= 1;
-        self.waste_if_nameless(inode, path);
+        self.waste_if_nameless(inode, path, replaced);
     }
 
-    fn waste_if_nameless(&mut self, inode: u32, path: &'a [u8]) {
+    fn waste_if_nameless(&mut self, inode: u32, path: &'a [u8], replaced: bool) {
         let Inode { size, layer, names, .. } = self.inodes[inode as usize];
         if names == 0 && size > Bytes(0) {
             self.waste.push(WastedFile {
@@ -233,6 +235,7 @@ impl<'a> Tree<'a> {
                 size,
                 stored_by: layer,
                 hidden_by: self.layer,
+                replaced,
             });
         }
     }
@@ -332,7 +335,13 @@ mod tests {
         let waste = apply(&layers).waste;
         assert_eq!(
             waste,
-            [WastedFile { path: PathRef(b"cache/x"), size: Bytes(30), stored_by: 0, hidden_by: 2 }]
+            [WastedFile {
+                path: PathRef(b"cache/x"),
+                size: Bytes(30),
+                stored_by: 0,
+                hidden_by: 2,
+                replaced: false
+            }]
         );
     }
 }

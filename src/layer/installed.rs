@@ -133,10 +133,7 @@ mod tests {
             anchor: *anchor,
             files: files.to_vec(),
         };
-        Census {
-            entries: files.iter().map(file).collect(),
-            packages: packages.iter().map(package).collect(),
-        }
+        Census { entries: files.iter().map(file).collect(), packages: packages.iter().map(package).collect() }
     }
 
     fn list(layers: &[Census]) -> Vec<(String, u64, u64)> {

@@ -13,6 +13,6 @@ pub mod walk;
 pub use apply::{Applied, apply};
 pub use bounds::{Bounds, Budget, Refusal};
 pub use compression::Compression;
-pub use installed::installed;
 pub use input::{Forward, Stream, Window};
+pub use installed::installed;
 pub use walk::{LayerError, WalkedLayer, walk_stream, walk_window};

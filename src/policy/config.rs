@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -9,6 +10,46 @@ use toml::de::{DeTable, DeValue};
 use super::limits::{KEYS, Limits};
 use super::setting::{ConfigError, Setting, Settings};
 use crate::image::Platform;
+
+/// The keys of `[limits]` and `[images.NAME]` that say how an image is built, and limit nothing.
+const BUILD_KEYS: [&str; 3] = ["dockerfile", "target", "build-args"];
+
+/// How an image is built, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Build {
+    /// Its Dockerfile.
+    pub dockerfile: Option<PathBuf>,
+    /// The stage that is built; the last one otherwise.
+    pub target: Option<String>,
+    /// Build arguments, by name.
+    pub arguments: BTreeMap<String, String>,
+}
+
+impl Build {
+    /// Turns written settings into what they say.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a build argument that is not written as `NAME=VALUE`.
+    pub fn from_settings(settings: &Settings) -> Result<Build, ConfigError> {
+        let text = |key| settings.get(key).map(|setting| setting.text.trim()).filter(|text| !text.is_empty());
+        let mut build = Build {
+            dockerfile: text("dockerfile").map(PathBuf::from),
+            target: text("target").map(str::to_owned),
+            arguments: BTreeMap::new(),
+        };
+        if let Some(setting) = settings.get("build-args") {
+            for line in setting.text.lines().filter(|line| !line.trim().is_empty()) {
+                let pair = line.trim_start().split_once('=').filter(|(name, _)| !name.is_empty());
+                let (name, value) = pair.ok_or_else(|| ConfigError {
+                    origin: setting.origin.clone(),
+                    message: "a build argument is written as NAME=VALUE".into(),
+                })?;
+                build.arguments.insert(name.trim_end().to_owned(), value.to_owned());
+            }
+        }
+        Ok(build)
+    }
+}
 
 /// A configuration file, checked.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +93,19 @@ impl Config {
         Ok(config)
     }
 
+    /// How one image is built, by the file and the flags.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where a flag cannot be used.
+    pub fn build_of(
+        &self,
+        image: &str,
+        platform: Option<&Platform>,
+        flags: &Settings,
+    ) -> Result<Build, ConfigError> {
+        Build::from_settings(&self.settings_of(image, platform, flags))
+    }
+
     /// The limits of one image: those of all images, its own, its platform's, then the flags. Comes
     /// with the settings that they were made from.
     ///
@@ -63,6 +117,11 @@ impl Config {
         platform: Option<&Platform>,
         flags: &Settings,
     ) -> Result<(Limits, Settings), ConfigError> {
+        let settings = self.settings_of(image, platform, flags);
+        Ok((Limits::from_settings(&settings)?, settings))
+    }
+
+    fn settings_of(&self, image: &str, platform: Option<&Platform>, flags: &Settings) -> Settings {
         let mut settings = self.limits.clone();
         if let Some(own) = self.images.get(image) {
             settings.extend(own.limits.clone());
@@ -72,14 +131,15 @@ impl Config {
             }
         }
         settings.extend(flags.clone());
-        Ok((Limits::from_settings(&settings)?, settings))
+        settings
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        Limits::from_settings(&self.limits)?;
-        for image in self.images.values() {
-            Limits::from_settings(&image.limits)?;
-            image.platforms.values().try_for_each(|platform| Limits::from_settings(platform).map(drop))?;
+        let of_images =
+            self.images.values().flat_map(|image| image.platforms.values().chain([&image.limits]));
+        for settings in of_images.chain([&self.limits]) {
+            Limits::from_settings(settings)?;
+            Build::from_settings(settings)?;
         }
         Ok(())
     }
@@ -126,14 +186,19 @@ impl FileReader<'_> {
                 sections.push((key.clone(), value.clone()));
                 continue;
             }
-            if !KEYS.contains(&name) {
-                let known: Vec<&str> = KEYS.iter().chain(inner).copied().collect();
+            if !KEYS.contains(&name) && !BUILD_KEYS.contains(&name) {
+                let known: Vec<&str> = KEYS.iter().chain(&BUILD_KEYS).chain(inner).copied().collect();
                 return Err(self.unknown_key(key, name, section, &known));
             }
             let text = match value.get_ref() {
                 DeValue::String(text) => text.to_string(),
                 DeValue::Integer(number) => number.to_string(),
                 DeValue::Float(number) => number.to_string(),
+                DeValue::Array(items) if name == "build-args" => {
+                    let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
+                    let message = "`build-args` has to be a list of texts such as \"VERSION=3\"";
+                    texts.ok_or_else(|| self.error(value.span().start, message))?.join("\n")
+                }
                 other => {
                     let message =
                         format!("`{name}` has to be a text or a number, and is a {}", other.type_str());

@@ -10,11 +10,12 @@ use super::setting::{ConfigError, Setting, Settings};
 use crate::image::{Bytes, Totals};
 
 /// The keys of `[limits]`; each is also a flag and an input of the action.
-pub const KEYS: [&str; 8] = [
+pub const KEYS: [&str; 9] = [
     "metric",
     "max-size",
     "max-increase",
     "warn-increase",
+    "max-own-increase",
     "max-layers",
     "max-layer-size",
     "max-wasted",
@@ -82,6 +83,8 @@ pub struct Limits {
     pub max_increase: Option<Threshold>,
     /// The growth from which on it is worth a warning.
     pub warn_increase: Option<Threshold>,
+    /// The most that the layers above the base image may grow, as a share of theirs or in bytes.
+    pub max_own_increase: Option<Threshold>,
     /// The most layers.
     pub max_layers: Option<u64>,
     /// The most that one layer may have unpacked.
@@ -103,6 +106,7 @@ impl Limits {
             max_size: parsed(settings, "max-size")?,
             max_increase: parsed(settings, "max-increase")?,
             warn_increase: parsed(settings, "warn-increase")?,
+            max_own_increase: parsed(settings, "max-own-increase")?,
             max_layers: count(settings, "max-layers")?,
             max_layer_size: parsed(settings, "max-layer-size")?,
             max_wasted: parsed(settings, "max-wasted")?,
@@ -112,16 +116,14 @@ impl Limits {
 
     /// Whether a limit can only be judged against a baseline.
     pub fn need_baseline(&self) -> bool {
-        self.max_increase.is_some() || self.warn_increase.is_some()
+        self.max_increase.is_some() || self.warn_increase.is_some() || self.max_own_increase.is_some()
     }
 
     /// Whether nothing is limited at all, so that no image could ever fail.
     pub fn is_empty(&self) -> bool {
-        let Limits { max_size, max_increase, warn_increase, max_layers, max_layer_size, max_wasted, .. } =
-            self;
+        let Limits { max_size, max_layers, max_layer_size, max_wasted, .. } = self;
         max_size.is_none()
-            && max_increase.is_none()
-            && warn_increase.is_none()
+            && !self.need_baseline()
             && max_layers.is_none()
             && max_layer_size.is_none()
             && max_wasted.is_none()

@@ -6,7 +6,7 @@ pub mod limits;
 pub mod rules;
 pub mod setting;
 
-pub use config::Config;
+pub use config::{Build, Config};
 pub use limits::{Limits, Metric};
 pub use rules::{BASELINE_RULE, Case, Finding, Severity, Unjudgeable, Verdict, judge};
 pub use setting::{ConfigError, Setting, Settings};

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::amount::Threshold;
 use super::limits::{Limits, OnMissingBaseline};
-use crate::compare::{Comparison, LayerRow, Status};
+use crate::compare::{Comparison, LayerRow, Status, visible, waste};
+use crate::image::snapshot::{BoundaryBy, Place};
 use crate::image::{Bytes, Delta, Snapshot, Totals};
 
 /// How serious a finding is.
@@ -69,22 +70,24 @@ pub struct Finding {
     pub subject: String,
     /// What to do next.
     pub help: String,
+    /// The lines of a Dockerfile that it is due to, where that is certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<Place>,
 }
 
+const OWN_INCREASE_RULE: &str = "max-own-increase";
 /// The name of the finding that no baseline was found; it has an exit code of its own.
 pub const BASELINE_RULE: &str = "baseline";
 
 /// A limit that cannot be judged, because what it judges was not measured.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "`{image}`: {rule} cannot be judged, for {what} is not known of {side}; measure {side} from its layers (by name, or with `docker save`){hint}"
-)]
+#[error("`{image}`: {rule} cannot be judged, for {what} is not known of {side}; {hint}")]
 pub struct Unjudgeable {
     image: String,
     rule: &'static str,
     what: String,
     side: &'static str,
-    hint: &'static str,
+    hint: String,
 }
 
 /// What an image is judged by.
@@ -108,6 +111,7 @@ pub fn judge(case: &Case<'_>, limits: &Limits) -> Result<Vec<Finding>, Unjudgeab
     let mut findings = Vec::new();
     findings.extend(missing_baseline(case, limits));
     findings.extend(max_increase(case, limits)?);
+    findings.extend(max_own_increase(case, limits)?);
     findings.extend(max_size(case, limits)?);
     findings.extend(max_layers(case, limits));
     findings.extend(max_layer_size(case, limits)?);
@@ -133,6 +137,7 @@ fn missing_baseline(case: &Case<'_>, limits: &Limits) -> Option<Finding> {
         limit: None,
         subject: case.head.image.name.clone(),
         help: "run layergate record on the branch that pull requests are made against".into(),
+        dockerfile: None,
     })
 }
 
@@ -158,6 +163,7 @@ fn max_size(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjudge
         limit: Some(limit.to_string()),
         subject: case.head.image.name.clone(),
         help: "make the largest layers smaller (layergate inspect lists them and their largest files), or raise max-size".into(),
+        dockerfile: grown_most(case).or_else(|| largest_layer(case)),
     }))
 }
 
@@ -189,9 +195,37 @@ fn max_increase(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unj
             help: format!(
                 "take out of the step that grew most what the image does not need, or raise {rule}"
             ),
+            dockerfile: grown_most(case),
         }));
     }
     Ok(None)
+}
+
+/// What the base image's drift leaves of the growth.
+fn max_own_increase(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjudgeable> {
+    let (Some((_, comparison)), Some(limit)) = (case.base, &limits.max_own_increase) else { return Ok(None) };
+    let split = comparison.split.ok_or_else(|| Unjudgeable {
+        hint: "pass --dockerfile, which tells where it ends, also when recording".into(),
+        ..unknown(case, OWN_INCREASE_RULE, "where the base image ends", "this image or its baseline")
+    })?;
+    let bound = limit.bytes_of(split.own_base);
+    if split.own.0 <= bound.0 as i64 {
+        return Ok(None);
+    }
+    let guess = if split.how == BoundaryBy::History { "; where the base image ends is a guess" } else { "" };
+    let inexact = case.inexact.map(|why| format!("; only a warning, for the baseline {why}"));
+    let note = [guess, inexact.as_deref().unwrap_or_default()].concat();
+    Ok(Some(Finding {
+        rule: OWN_INCREASE_RULE.into(),
+        severity: if case.inexact.is_some() { Severity::Warn } else { Severity::Fail },
+        message: format!("without the base image {}", grown(split.own, split.own_base, bound, limit, &note)),
+        measured: Some(split.own.0),
+        limit: Some(limit.to_string()),
+        subject: case.head.image.name.clone(),
+        help: "take out of the step that grew most what the image does not need, or raise max-own-increase"
+            .into(),
+        dockerfile: grown_most(case),
+    }))
 }
 
 fn grown(growth: Delta, before: Bytes, bound: Bytes, limit: &Threshold, note: &str) -> String {
@@ -216,6 +250,7 @@ fn max_layers(case: &Case<'_>, limits: &Limits) -> Option<Finding> {
         limit: Some(limit.to_string()),
         subject: case.head.image.name.clone(),
         help: "join RUN steps that belong together, or raise max-layers".into(),
+        dockerfile: None,
     })
 }
 
@@ -242,6 +277,7 @@ fn max_layer_size(case: &Case<'_>, limits: &Limits) -> Result<Vec<Finding>, Unju
             limit: Some(limit.to_string()),
             subject: format!("layer {number}{step}"),
             help: "put less into this step, or split what changes often from what does not".into(),
+            dockerfile: layer.dockerfile.clone(),
         });
     }
     Ok(findings)
@@ -268,7 +304,26 @@ fn max_wasted(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjud
         subject: case.head.image.name.clone(),
         help: "delete files in the step that makes them, or build in another stage and copy the result"
             .into(),
+        dockerfile: most_wasted(case.head),
     }))
+}
+
+/// Where what grew most was made.
+fn grown_most(case: &Case<'_>) -> Option<Place> {
+    let (_, comparison) = case.base?;
+    comparison.causes.iter().find(|cause| cause.delta > Delta(0))?.dockerfile.clone()
+}
+
+/// Where the largest of our own layers was made.
+fn largest_layer(case: &Case<'_>) -> Option<Place> {
+    let located = case.head.layers.iter().filter(|layer| layer.dockerfile.is_some());
+    located.max_by_key(|layer| layer.size)?.dockerfile.clone()
+}
+
+/// Where most of what is wasted was hidden.
+fn most_wasted(head: &Snapshot) -> Option<Place> {
+    let waste = waste(&head.layers, &visible(head)?);
+    waste.first()?.hidden_by.dockerfile.clone()
 }
 
 /// On a pull request, what the baseline already broke fails only if the change makes it worse.
@@ -295,12 +350,14 @@ fn metric(
     limits.metric.of(totals).ok_or_else(|| {
         let mut error = unknown(case, rule, &format!("the {} size", limits.metric), side);
         if limits.metric == super::Metric::Compressed {
-            error.hint = "; compressed sizes are in an OCI layout or an export of the containerd image store";
+            error.hint +=
+                "; compressed sizes are in an OCI layout or an export of the containerd image store";
         }
         error
     })
 }
 
 fn unknown(case: &Case<'_>, rule: &'static str, what: &str, side: &'static str) -> Unjudgeable {
-    Unjudgeable { image: case.head.image.name.clone(), rule, what: what.to_owned(), side, hint: "" }
+    let hint = format!("measure {side} from its layers (by name, or with `docker save`)");
+    Unjudgeable { image: case.head.image.name.clone(), rule, what: what.to_owned(), side, hint }
 }

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::escape::{command_message, command_property};
 use super::model::{ImageReport, Report};
-use crate::image::snapshot::sum_known;
+use super::words;
+use crate::compare::Cause;
+use crate::image::snapshot::{Place, sum_known};
 use crate::image::{Bytes, Delta};
 use crate::policy::Severity;
 
@@ -30,16 +32,17 @@ pub fn outputs(report: &Report, report_path: &str) -> Vec<(&'static str, String)
     ]
 }
 
-/// Workflow commands that show findings on the run's page, one a line (GitHub Actions, "Workflow
-/// commands").
+/// Workflow commands that show findings on the run's page, and on the lines of a Dockerfile that they
+/// are due to, one a line (GitHub Actions, "Workflow commands").
 pub fn annotations(report: &Report) -> String {
     let mut out = String::new();
     let findings =
         report.images.iter().flat_map(|image| image.findings.iter().map(move |finding| (image, finding)));
     let mut findings: Vec<_> = findings.collect();
     findings.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
-    let left_out = findings.len().saturating_sub(MAX_ANNOTATIONS);
-    for (image, finding) in findings.into_iter().take(MAX_ANNOTATIONS) {
+    let shown = findings.len().min(MAX_ANNOTATIONS);
+    let left_out = findings.len() - shown;
+    for (image, finding) in findings.into_iter().take(shown) {
         let command = match finding.severity {
             Severity::Fail => "error",
             Severity::Warn => "warning",
@@ -48,9 +51,13 @@ pub fn annotations(report: &Report) -> String {
         let about =
             if finding.subject == image.name { String::new() } else { format!("{}: ", finding.subject) };
         let message = format!("{about}{}. Next: {}", finding.message, finding.help);
-        let _ =
-            writeln!(out, "::{command} title={}::{}", command_property(&title), command_message(&message));
+        let place = finding.dockerfile.as_ref().map(property_of_place).unwrap_or_default();
+        let (title, message) = (command_property(&title), command_message(&message));
+        let _ = writeln!(out, "::{command} {place}title={title}::{message}");
     }
+    let calm = report.images.iter().filter(|image| image.findings.is_empty());
+    let room = MAX_ANNOTATIONS.saturating_sub(shown);
+    out.extend(calm.filter_map(largest_growth).take(room));
     if left_out > 0 {
         let _ = writeln!(
             out,
@@ -58,4 +65,31 @@ pub fn annotations(report: &Report) -> String {
         );
     }
     out
+}
+
+fn grown(image: &ImageReport) -> impl Iterator<Item = &Cause> {
+    image.causes.iter().filter(|cause| cause.delta > Delta(0))
+}
+
+/// A notice of what grew most, on its line, where no limit has anything to say.
+fn largest_growth(image: &ImageReport) -> Option<String> {
+    let cause = grown(image).next()?;
+    let place = property_of_place(cause.dockerfile.as_ref()?);
+    let title = command_property(&format!("layergate: {}", image.name));
+    let parts: Vec<String> = cause
+        .parts
+        .iter()
+        .take(3)
+        .map(|part| {
+            let (name, more) = words::part(part);
+            format!("{name}{more} ({})", part.delta)
+        })
+        .collect();
+    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
+    let message = command_message(&format!("{} by this instruction{parts}", cause.delta));
+    Some(format!("::notice {place}title={title}::{message}\n"))
+}
+
+fn property_of_place(place: &Place) -> String {
+    format!("file={},line={},endLine={},", command_property(&place.path), place.line, place.end_line)
 }

@@ -6,9 +6,10 @@ use std::io::{self, Write};
 use super::escape::{code, log, short};
 use super::table::{self, Align, Column};
 use super::words::{counted, exact};
+use crate::compare::{visible, waste};
 use crate::image::census::PathRef;
-use crate::image::{Bytes, Layer, Snapshot};
-use crate::layer::{Applied, apply};
+use crate::image::snapshot::{BoundaryBy, Place};
+use crate::image::{Bytes, Instruction, Layer, Snapshot};
 
 /// How many paths are listed.
 const MAX_PATHS: usize = 10;
@@ -53,6 +54,13 @@ impl Style {
         }
     }
 
+    fn step(&self, place: Option<&Place>, step: Option<&Instruction>) -> String {
+        match self {
+            Style::Text { width } => super::text::step(place, step, *width),
+            Style::Markdown => super::markdown::located(place, step),
+        }
+    }
+
     fn path(&self, path: PathRef<'_>) -> String {
         self.hostile(&format!("/{path}"))
     }
@@ -70,7 +78,10 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
     ];
     let rows = snapshot.layers.iter().enumerate().map(|(index, layer)| layer_row(index, layer, style));
     writeln!(out, "\n{}", style.table(columns, rows.collect()))?;
-    let Some(applied) = applied(snapshot) else { return Ok(()) };
+    if !snapshot.packages.is_empty() {
+        writeln!(out, "\n{}", packages(snapshot, style))?;
+    }
+    let Some(applied) = visible(snapshot) else { return Ok(()) };
     let columns = [("Bytes", Align::Right), ("Layer", Align::Right), ("Largest files", Align::Left)];
     let rows = largest(&applied.existing, |file| (file.size, Reverse(file.path.0)))
         .map(|file| [file.size.grouped(), (file.layer + 1).to_string(), style.path(file.path)]);
@@ -87,7 +98,35 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
         let layers = format!("stored by {}, hidden by {}", file.stored_by + 1, file.hidden_by + 1);
         [file.size.grouped(), layers, style.path(file.path)]
     });
-    writeln!(out, "\n{}", style.table(columns, rows.collect()))
+    writeln!(out, "\n{}", style.table(columns, rows.collect()))?;
+    let waste = waste(&snapshot.layers, &applied);
+    match style {
+        Style::Text { width } => writeln!(out, "\n{}", super::text::waste_list(&waste, *width)),
+        Style::Markdown => writeln!(out, "\n{}", super::markdown::waste_rows(&waste)),
+    }
+}
+
+/// The largest packages, and how many there are.
+fn packages(snapshot: &Snapshot, style: &Style) -> String {
+    let columns = [
+        ("Bytes", Align::Right),
+        ("Files", Align::Right),
+        ("Layer", Align::Right),
+        ("Largest packages", Align::Left),
+    ];
+    let rows =
+        largest(&snapshot.packages, |package| (package.bytes, Reverse(&package.name))).map(|package| {
+            let name = format!("{} {} ({})", package.name, package.version, package.ecosystem.as_str());
+            let (files, layer) = (counted(Some(package.files)), (package.layer + 1).to_string());
+            [package.bytes.grouped(), files, layer, style.hostile(&name)]
+        });
+    let mut rows: Vec<[String; 4]> = rows.collect();
+    if let Some(more) = snapshot.packages.len().checked_sub(rows.len()).filter(|more| *more > 0) {
+        let bytes = snapshot.packages.iter().map(|package| Some(package.bytes));
+        let all = exact(crate::image::snapshot::sum_known(bytes));
+        rows.push([all, String::new(), String::new(), format!("all packages, {more} more than are shown")]);
+    }
+    style.table(columns, rows)
 }
 
 fn accounting(snapshot: &Snapshot) -> Vec<[String; 3]> {
@@ -96,14 +135,23 @@ fn accounting(snapshot: &Snapshot) -> Vec<[String; 3]> {
         [name.to_owned(), exact(bytes), bytes.map_or_else(String::new, |bytes| bytes.to_string())]
     };
     let count = |name: &str, of: Option<u64>| [name.to_owned(), counted(of), String::new()];
-    vec![
-        bytes("unpacked bytes", Some(totals.unpacked)),
+    let mut rows = vec![bytes("unpacked bytes", Some(totals.unpacked))];
+    if let Some(base) = &snapshot.base {
+        let below = snapshot.layers.iter().take(base.layers as usize).map(|layer| layer.size);
+        if let Some(below) = crate::image::snapshot::sum_known(below) {
+            let guess = if base.how == BoundaryBy::History { " (a guess)" } else { "" };
+            rows.push(bytes(&format!("  of the base image{guess}"), Some(below)));
+            rows.push(bytes("  own", Some((totals.unpacked - below).magnitude())));
+        }
+    }
+    rows.extend([
         bytes("visible bytes", totals.visible),
         bytes("wasted bytes", totals.wasted),
         bytes("compressed bytes", totals.compressed),
         count("layers", Some(totals.layers)),
         count("files", totals.files),
-    ]
+    ]);
+    rows
 }
 
 fn layer_row(index: usize, layer: &Layer, style: &Style) -> [String; 5] {
@@ -113,15 +161,8 @@ fn layer_row(index: usize, layer: &Layer, style: &Style) -> [String; 5] {
         exact(layer.size),
         exact(layer.compressed),
         counted(layer.files),
-        step.map_or_else(|| "(no history)".into(), |step| style.hostile(step.as_str())),
+        style.step(layer.dockerfile.as_ref(), step),
     ]
-}
-
-/// The image's file system, where all censuses are at hand.
-fn applied(snapshot: &Snapshot) -> Option<Applied<'_>> {
-    let censuses: Vec<_> =
-        snapshot.layers.iter().map(|layer| layer.census.as_deref()).collect::<Option<_>>()?;
-    (!censuses.is_empty()).then(|| apply(censuses))
 }
 
 /// The first few in descending order, without putting all of them in order.

@@ -5,13 +5,19 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
-use crate::compare::{Cause, Comparison, Deltas, LayerRow, causes, compare};
+use crate::compare::{
+    Cause, Comparison, Deltas, FileChanges, LayerRow, PackageRow, Split, Waste, compare, visible, waste,
+};
 use crate::image::snapshot::Commit;
 use crate::image::{Bytes, Delta, Measured, Snapshot, Totals};
+use crate::policy::limits::KEYS;
 use crate::policy::{Case, Finding, Limits, Metric, Settings, Unjudgeable, Verdict, judge};
 
 /// The `schema` of a report that this version writes.
 pub const SCHEMA: &str = "layergate.report/v1";
+
+/// The most packages that are listed of one image.
+const MAX_PACKAGES: usize = 200;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,8 +59,20 @@ pub struct ImageReport {
     pub delta: Option<Deltas>,
     /// The aligned layers, in head order. Without a baseline, empty.
     pub layers: Vec<LayerRow>,
-    /// The instructions that made the difference, largest first.
+    /// The instructions that made the difference, largest first, and what in each explains it.
     pub causes: Vec<Cause>,
+    /// The packages that differ, largest difference first.
+    #[serde(default)]
+    pub packages: Vec<PackageRow>,
+    /// How the visible files differ, where all files of both images are known.
+    #[serde(default)]
+    pub files: Option<FileChanges>,
+    /// The base image's part in the difference, where it is known where that ends.
+    #[serde(default)]
+    pub split: Option<Split>,
+    /// What the image ships for nothing, by the two layers that it is due to, largest first.
+    #[serde(default)]
+    pub waste: Vec<Waste>,
     /// What the rules found.
     pub findings: Vec<Finding>,
 }
@@ -148,7 +166,8 @@ impl ImageReport {
         let findings = judge(&case, limits)?;
         let mut report = ImageReport::describe(head, baseline, comparison, findings);
         report.metric = limits.metric;
-        report.limits = settings.iter().map(|(key, setting)| (key.clone(), setting.text.clone())).collect();
+        let limits = settings.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
+        report.limits = limits.map(|(key, setting)| (key.clone(), setting.text.clone())).collect();
         Ok(report)
     }
 
@@ -167,8 +186,9 @@ impl ImageReport {
         comparison: Option<Comparison>,
         findings: Vec<Finding>,
     ) -> ImageReport {
-        let (delta, layers) = comparison.map_or((None, Vec::new()), |c| (Some(c.deltas), c.rows));
-        ImageReport {
+        let applied = visible(head);
+        let waste = applied.map_or_else(Vec::new, |applied| waste(&head.layers, &applied));
+        let mut report = ImageReport {
             name: head.image.name.clone(),
             reference: head.image.reference.clone(),
             platform: head.image.platform.as_ref().map(ToString::to_string),
@@ -178,11 +198,24 @@ impl ImageReport {
             limits: BTreeMap::new(),
             base: baseline.map(Base::of),
             head: Some(Head { totals: head.totals }),
-            delta,
-            causes: causes(&layers),
-            layers,
+            delta: None,
+            layers: Vec::new(),
+            causes: Vec::new(),
+            packages: Vec::new(),
+            files: None,
+            split: None,
+            waste,
             findings,
+        };
+        if let Some(Comparison { deltas, rows, causes, packages, files, split }) = comparison {
+            report.delta = Some(deltas);
+            report.layers = rows;
+            report.causes = causes;
+            // A distribution's upgrade changes all packages; the largest say why.
+            report.packages = packages.into_iter().take(MAX_PACKAGES).collect();
+            (report.files, report.split) = (files, split);
         }
+        report
     }
 
     /// Describes an image that there is nothing to compare with.

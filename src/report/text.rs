@@ -8,10 +8,14 @@ use super::escape::{log, short};
 use super::model::{ImageReport, Report};
 use super::table::{Align, text as table};
 use super::words;
-use crate::compare::{LayerRow, Status};
-use crate::image::{Bytes, Delta};
+use crate::compare::files::{LayerRef, PathChange};
+use crate::compare::{LayerRow, PackageRow, Status, Waste};
+use crate::image::snapshot::Place;
+use crate::image::{Bytes, Delta, Instruction};
 use crate::policy::Verdict;
 
+/// The most causes, parts of one, and packages that are listed; the JSON report has more.
+const MAX_LISTED: usize = 10;
 /// The widest instruction where there is no terminal to ask.
 pub const DEFAULT_INSTRUCTION_WIDTH: usize = 72;
 
@@ -92,6 +96,9 @@ fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::R
         }
         writeln!(out)?;
     }
+    for part in [causes, packages, files, waste].iter().filter_map(|part| part(image, width)) {
+        writeln!(out, "{part}\n")?;
+    }
     for finding in &image.findings {
         writeln!(out, "  {} {}: {}", words::severity(finding), log(&finding.rule), log(&finding.message))?;
         if finding.subject != image.name {
@@ -104,7 +111,108 @@ fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::R
     }
     let (label, how) = words::baseline(image);
     let label = label.map(|label| format!("{label}, ")).unwrap_or_default();
-    writeln!(out, "  ({}; baseline {}{})\n", words::basis(image), log(&label), log(how))
+    let base_image = match words::base_image(image).as_str() {
+        "" => String::new(),
+        text => format!("; {text}"),
+    };
+    writeln!(out, "  ({}; baseline {}{}{base_image})\n", words::basis(image), log(&label), log(how))
+}
+
+/// The instructions that made the difference, with what in each explains it.
+fn causes(image: &ImageReport, width: usize) -> Option<String> {
+    let delta = image.delta?.unpacked;
+    let mut rows = Vec::new();
+    for cause in image.causes.iter().take(MAX_LISTED) {
+        rows.push([
+            cause.delta.grouped(),
+            step(cause.dockerfile.as_ref(), cause.instruction.as_ref(), width),
+        ]);
+        let parts = cause.parts.iter().take(MAX_LISTED);
+        let named: Delta = parts.clone().map(|part| part.delta).sum();
+        rows.extend(parts.map(|part| {
+            let (name, more) = words::part(part);
+            [part.delta.grouped(), format!("  {}", short(&log(&format!("{name}{more}")), width))]
+        }));
+        let rest = Delta(cause.delta.0 - named.0);
+        if rest != Delta(0) && rest != cause.delta {
+            rows.push([rest.grouped(), "  other".to_owned()]);
+        }
+    }
+    let left = image.causes.iter().skip(MAX_LISTED).map(|cause| cause.delta).sum::<Delta>();
+    if left != Delta(0) {
+        rows.push([left.grouped(), "all others".to_owned()]);
+    }
+    if rows.is_empty() {
+        return None;
+    }
+    let columns = [("Delta", Align::Right), ("Cause", Align::Left)];
+    let all: Delta = image.causes.iter().map(|cause| cause.delta).sum();
+    Some(format!("  Causes: {} of {}\n\n{}", words::share(all, delta), delta.grouped(), table(columns, rows)))
+}
+
+fn packages(image: &ImageReport, width: usize) -> Option<String> {
+    let columns = [("Delta", Align::Right), ("Package", Align::Left), ("", Align::Left), ("", Align::Left)];
+    let cells = |row: &PackageRow| {
+        let versions = words::versions(row.from.as_deref(), row.to.as_deref());
+        [
+            row.delta.grouped(),
+            short(&log(&row.name), width),
+            format!("{} ({})", words::package_status(row.status), row.ecosystem.as_str()),
+            short(&log(&versions), width),
+        ]
+    };
+    let rows: Vec<[String; 4]> = image.packages.iter().take(MAX_LISTED).map(cells).collect();
+    let counts = words::package_counts(image);
+    (!rows.is_empty()).then(|| format!("  Packages: {counts}\n\n{}", table(columns, rows)))
+}
+
+fn files(image: &ImageReport, width: usize) -> Option<String> {
+    let changes = image.files.as_ref()?;
+    let columns = [("Delta", Align::Right), ("Files", Align::Right), ("Path", Align::Left)];
+    let cells = |change: &PathChange| {
+        let path = format!("/{}", change.path);
+        [change.delta.grouped(), words::counted(Some(change.files)), short(&log(&path), width)]
+    };
+    let rows: Vec<[String; 3]> = changes.directories.iter().map(cells).collect();
+    let counts = words::file_counts(changes);
+    (!rows.is_empty()).then(|| format!("  Visible files: {counts}\n\n{}", table(columns, rows)))
+}
+
+fn waste(image: &ImageReport, width: usize) -> Option<String> {
+    let text = waste_list(&image.waste, width);
+    (!text.is_empty()).then(|| format!("  Wasted: shipped, and not to be reached\n\n{text}"))
+}
+
+/// What is shipped for nothing, by the two layers that it is due to, and what to do about it.
+pub(super) fn waste_list(waste: &[Waste], width: usize) -> String {
+    let layer = |layer: &LayerRef| {
+        let (place, step) = words::layer_ref(layer);
+        let place = place.map(|place| format!("{place} ")).unwrap_or_default();
+        short(&log(&format!("{place}{step}")), width)
+    };
+    let mut rows = Vec::new();
+    for waste in waste {
+        let files = if waste.files > 1 { format!(" ({})", words::files(waste.files)) } else { String::new() };
+        rows.push([
+            waste.bytes.grouped(),
+            format!("{}{files}", short(&log(&format!("/{}", waste.path)), width)),
+        ]);
+        let verb = if waste.replaced { "replaced by" } else { "deleted by" };
+        rows.push([String::new(), format!("  stored by {}", layer(&waste.stored_by))]);
+        rows.push([String::new(), format!("  {verb} {}", layer(&waste.hidden_by))]);
+        rows.push([String::new(), format!("  next: {}", words::advice(waste))]);
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    table([("Bytes", Align::Right), ("Files", Align::Left)], rows)
+}
+
+/// An instruction, with its line before it where that is certain.
+pub(super) fn step(place: Option<&Place>, step: Option<&Instruction>, width: usize) -> String {
+    let place = place.map(|place| format!("{place} ")).unwrap_or_default();
+    let step = step.map_or("(no history)", Instruction::as_str);
+    short(&log(&format!("{place}{step}")), width)
 }
 
 /// The accounting, both sides, to the byte.
@@ -137,8 +245,6 @@ fn layer_cells(row: &LayerRow, width: usize) -> [String; 5] {
         side(row.base_index, row.base_size),
         side(row.head_index, row.head_size),
         row.delta.map_or_else(|| "unknown".into(), Delta::grouped),
-        row.instruction
-            .as_ref()
-            .map_or_else(|| "(no history)".into(), |step| short(&log(step.as_str()), width)),
+        step(row.dockerfile.as_ref(), row.instruction.as_ref(), width),
     ]
 }

@@ -1,9 +1,11 @@
 //! The sentences that all outputs share.
 
 use super::model::{ImageReport, Report};
-use crate::compare::Status;
+use crate::compare::files::LayerRef;
+use crate::compare::{FileChanges, PackageStatus, Part, PartKind, Status, Waste};
 use crate::image::bytes::group_digits;
-use crate::image::{Bytes, Delta, Measured, Totals};
+use crate::image::snapshot::BoundaryBy;
+use crate::image::{Bytes, Delta, Instruction, Measured, Totals};
 use crate::policy::{Finding, Severity, Verdict};
 
 /// The icon of a verdict. Never alone: words say the same.
@@ -69,6 +71,11 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
     let limit = finding.limit.as_deref().unwrap_or("unknown");
     match finding.rule.as_str() {
         "max-increase" | "warn-increase" => format!("{}, over the +{limit} limit", movement(image)),
+        "max-own-increase" => {
+            let own =
+                image.split.map_or_else(|| "more".to_owned(), |split| split.own.magnitude().to_string());
+            format!("grew {own} without its base image, over the +{limit} limit")
+        }
         "max-size" => format!("is {}, over the limit of {limit}", amount(image.head_size())),
         "max-layers" => {
             let layers = image.head_totals().map(|totals| totals.layers);
@@ -117,9 +124,119 @@ pub fn headline_of_many(report: &Report) -> String {
 /// The limits that a table shows beside a size.
 pub fn size_limits(image: &ImageReport) -> String {
     let limit = |key: &str, prefix: &str| image.limits.get(key).map(|limit| format!("{prefix}{limit}"));
-    let limits = [limit("max-increase", "+"), limit("warn-increase", "warn +"), limit("max-size", "max ")];
+    let limits = [
+        limit("max-increase", "+"),
+        limit("warn-increase", "warn +"),
+        limit("max-own-increase", "own +"),
+        limit("max-size", "max "),
+    ];
     let limits: Vec<String> = limits.into_iter().flatten().collect();
     if limits.is_empty() { "none".into() } else { limits.join(", ") }
+}
+
+/// The name of a part of a cause, hostile text, and what else is to be said of it, which is not.
+pub fn part(part: &Part) -> (String, String) {
+    match part.kind {
+        PartKind::Package => {
+            let versions = versions(part.from.as_deref(), part.to.as_deref());
+            (part.name.clone(), if versions.is_empty() { versions } else { format!(" {versions}") })
+        }
+        PartKind::Directory => (format!("/{}/", part.name), format!(" {}", files(part.files))),
+        PartKind::File => (format!("/{}", part.name), String::new()),
+    }
+}
+
+/// `2.1 → 2.2`, `2.2`, `2.1 removed`.
+pub fn versions(from: Option<&str>, to: Option<&str>) -> String {
+    match (from, to) {
+        (Some(from), Some(to)) if from != to => format!("{from} \u{2192} {to}"),
+        (_, Some(to)) => to.to_owned(),
+        (Some(from), None) => format!("{from} removed"),
+        (None, None) => String::new(),
+    }
+}
+
+/// `1 file`, `1,234 files`.
+pub fn files(count: u64) -> String {
+    if count == 1 { "1 file".into() } else { format!("{} files", group_digits(count)) }
+}
+
+/// The word for what became of a package.
+pub fn package_status(status: PackageStatus) -> &'static str {
+    match status {
+        PackageStatus::Added => "added",
+        PackageStatus::Removed => "removed",
+        PackageStatus::Upgraded => "upgraded",
+        PackageStatus::Downgraded => "downgraded",
+        PackageStatus::Changed => "changed",
+    }
+}
+
+/// `2 upgraded, 1 added`.
+pub fn package_counts(image: &ImageReport) -> String {
+    use PackageStatus::{Added, Changed, Downgraded, Removed, Upgraded};
+    let count = |status| image.packages.iter().filter(|row| row.status == status).count();
+    let counts = [Upgraded, Downgraded, Added, Removed, Changed].map(|status| (count(status), status));
+    let parts = counts.iter().filter(|(count, _)| *count > 0);
+    parts.map(|(count, status)| format!("{count} {}", package_status(*status))).collect::<Vec<_>>().join(", ")
+}
+
+/// `12 added, 3 removed, 1 grown`.
+pub fn file_counts(changes: &FileChanges) -> String {
+    let counts = [
+        (changes.added, "added"),
+        (changes.removed, "removed"),
+        (changes.grown, "grown"),
+        (changes.shrunk, "shrunk"),
+    ];
+    let parts = counts.iter().filter(|(counted, _)| counted.files > 0);
+    let parts = parts.map(|(counted, word)| format!("{} {word}", group_digits(counted.files)));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// How much of a difference is explained, in whole percent: `98%`, never rounded up to all of it.
+pub fn share(named: Delta, whole: Delta) -> String {
+    let (named, whole) = (i128::from(named.0), i128::from(whole.0));
+    match (named * 100).checked_div(whole) {
+        Some(100) if named != whole => "99%".into(),
+        Some(share) => format!("{share}%"),
+        None => "none".into(),
+    }
+}
+
+/// What is to be done about files that are shipped for nothing.
+pub fn advice(waste: &Waste) -> &'static str {
+    let hiding = waste.hidden_by.instruction.as_ref().map_or("", Instruction::as_str);
+    let storing = waste.stored_by.instruction.as_ref().map_or("", Instruction::kind);
+    let copied = matches!(storing, "COPY" | "ADD");
+    match waste.replaced {
+        true if copied && hiding.contains("chmod") => {
+            "set the mode where the files are copied: COPY --chmod=..."
+        }
+        true if copied && hiding.contains("chown") => {
+            "set the owner where the files are copied: COPY --chown=..."
+        }
+        false if copied => "leave the files out of the copy (.dockerignore), or copy them in another stage",
+        true => "join the two steps, so that the files are stored once",
+        false => "join the two steps: what a step deletes of its own is not stored",
+    }
+}
+
+/// A layer's instruction and place, or its number: `RUN make (Dockerfile:5)`.
+pub fn layer_ref(layer: &LayerRef) -> (Option<String>, String) {
+    let place = layer.dockerfile.as_ref().map(ToString::to_string);
+    let step = layer.instruction.as_ref().map(|step| step.as_str().to_owned());
+    (place, step.unwrap_or_else(|| format!("layer {}", layer.index + 1)))
+}
+
+/// What of the difference is the base image's; empty where that is not known.
+pub fn base_image(image: &ImageReport) -> String {
+    let Some(split) = &image.split else { return String::new() };
+    let guess = if split.how == BoundaryBy::History { " (a guess)" } else { "" };
+    match split.base_image {
+        Delta(0) => format!("base image unchanged{guess}"),
+        drift => format!("base image {drift}, own layers {}{guess}", split.own),
+    }
 }
 
 /// What the sizes of an image mean, for the small print.
@@ -249,12 +366,38 @@ pub fn figures(image: &ImageReport) -> Vec<Figure> {
             (base.map_or_else(String::new, shown), delta.map_or_else(String::new, signed_count));
         Figure { name, base, head: head.map_or_else(|| GONE.into(), shown), delta, share: String::new() }
     };
-    vec![
-        bytes("unpacked bytes", |totals| Some(totals.unpacked)),
+    let mut figures = vec![bytes("unpacked bytes", |totals| Some(totals.unpacked))];
+    figures.extend(split_figures(image));
+    figures.extend([
         bytes("visible bytes", |totals| totals.visible),
         bytes("wasted bytes", |totals| totals.wasted),
         bytes("compressed bytes", |totals| totals.compressed),
         count("layers", |totals| Some(totals.layers)),
         count("files", |totals| totals.files),
+    ]);
+    figures
+}
+
+/// The unpacked bytes, split where the base image ends.
+fn split_figures(image: &ImageReport) -> Vec<Figure> {
+    let (Some(split), Some(base), Some(head)) = (&image.split, &image.base, image.head_totals()) else {
+        return Vec::new();
+    };
+    let own_head = Bytes((split.own_base.0 as i64 + split.own.0).max(0) as u64);
+    let rest = |totals: &Totals, own: Bytes| (totals.unpacked - own).magnitude();
+    let figure = |name, base: Bytes, head: Bytes| {
+        let delta = head - base;
+        let share = delta.percent_of(base).filter(|_| delta != Delta(0));
+        Figure {
+            name,
+            base: base.grouped(),
+            head: head.grouped(),
+            delta: delta.grouped(),
+            share: share.map_or_else(String::new, |share| format!(" ({share})")),
+        }
+    };
+    vec![
+        figure("  of the base image", rest(&base.totals, split.own_base), rest(head, own_head)),
+        figure("  own", split.own_base, own_head),
     ]
 }

@@ -80,6 +80,7 @@ fn layer(diff_id: &DiffId, blob: Blob, created_by: Option<Instruction>, counted:
         size: Some(counted.size),
         compressed: counted.stored.filter(|_| distributed),
         files: Some(counted.census.files()),
+        dockerfile: None,
         census: Some(counted.census.clone()),
     }
 }

@@ -114,6 +114,7 @@ fn unknown_layer(diff_id: DiffId) -> Layer {
         size: None,
         compressed: None,
         files: None,
+        dockerfile: None,
         census: None,
     }
 }

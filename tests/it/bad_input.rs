@@ -279,7 +279,7 @@ fn documents_that_do_not_fit() {
         write(&|d| *d.pointer_mut(pointer).unwrap() = value.into());
         refused(run(&["inspect", &snapshot]), 3, &["contradicts itself"]);
     }
-    write(&|d| d["layers"][0]["census"] = serde_json::json!([["f", "a", u64::MAX]]));
+    write(&|d| d["layers"][0]["census"] = serde_json::json!({ "entries": [["f", "a", u64::MAX]] }));
     refused(run(&["inspect", &snapshot]), 3, &["contradicts itself", "do not sum to its size"]);
     write(&|d| d["layers"] = vec![d["layers"][0].clone(); 3000].into());
     refused(run(&["inspect", &snapshot]), 3, &["3000 layers", "at most 2048"]);

@@ -25,8 +25,7 @@ fn fixture(name: &str) -> Vec<u8> {
 
 /// Walks a layer of these files as a walker is to.
 fn read_layer(files: &[(&str, &[u8])]) -> (Census, Packages) {
-    let census =
-        Census::of(files.iter().map(|(path, _)| Entry::File((*path).into(), Bytes(1))).collect());
+    let census = Census::of(files.iter().map(|(path, _)| Entry::File((*path).into(), Bytes(1))).collect());
     let mut collector = Collector::default();
     for (path, content) in files {
         if let Some(Wanted::Content { database, length }) =

@@ -1,0 +1,116 @@
+//! From a Dockerfile to the lines that made an image's layers, and to where its base image ends.
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use super::console;
+use crate::dockerfile::{self, BuildOptions, Dockerfile, HistoryStep, Mapping, Plan};
+use crate::image::Snapshot;
+use crate::image::snapshot::{BaseImage, BoundaryBy, Place, guess_base_layers};
+use crate::policy::Build;
+
+/// The Dockerfile of an image that is alone and has none named.
+const USUAL: &str = "Dockerfile";
+/// The most of a Dockerfile that is read; the reader refuses less.
+const MAX_READ: u64 = 4 << 20;
+
+/// Dockerfiles, each read once: an image may have many platforms.
+#[derive(Default)]
+pub struct Locator {
+    /// Says nothing: of an image that a Dockerfile need not fit.
+    pub quiet: bool,
+    read: BTreeMap<PathBuf, Option<Dockerfile>>,
+    told: Vec<String>,
+}
+
+impl Locator {
+    /// Says of each layer which line made it, and where the base image ends. That a Dockerfile cannot
+    /// be read or does not fit is said, and is no error: it only explains. `single`: the image is the
+    /// only one, so that the usual Dockerfile is most likely its own.
+    pub fn locate(&mut self, snapshot: &mut Snapshot, build: &Build, single: bool) {
+        let usual = || Some(PathBuf::from(USUAL)).filter(|path| single && path.is_file());
+        let named = build.dockerfile.is_some();
+        if let Some(path) = build.dockerfile.clone().or_else(usual)
+            && let Some(plan) = self.plan(&path, build, named)
+        {
+            let steps: Vec<HistoryStep<'_>> = snapshot.history.iter().map(step).collect();
+            let mapping = dockerfile::map(&plan, &steps);
+            // The usual one may well be that of another image; then nothing of it fits.
+            let fits = mapping.lines.iter().any(Option::is_some);
+            if let Some(note) = mapping.note.as_ref().filter(|_| named || fits) {
+                self.tell(format!("{}: {note}", path.display()));
+            }
+            apply(snapshot, &mapping, &plan, &path);
+        }
+        if snapshot.base.is_none()
+            && let Some(layers) = guess_base_layers(&snapshot.history)
+        {
+            snapshot.base = Some(BaseImage { name: None, layers, how: BoundaryBy::History });
+        }
+    }
+
+    fn plan(&mut self, path: &Path, build: &Build, named: bool) -> Option<Plan> {
+        if !self.read.contains_key(path) {
+            let read = read(path).unwrap_or_else(|error| {
+                if named {
+                    self.tell(error);
+                }
+                None
+            });
+            self.read.insert(path.into(), read);
+        }
+        let dockerfile = self.read.get(path)?.as_ref()?;
+        let options = BuildOptions { target: build.target.clone(), args: build.arguments.clone() };
+        match dockerfile.plan(&options) {
+            Ok(plan) => Some(plan),
+            Err(error) => {
+                let message = format!("{}: {error}; lines are not named", path.display());
+                self.tell(message);
+                None
+            }
+        }
+    }
+
+    /// Warns once of each thing.
+    fn tell(&mut self, message: String) {
+        if !self.quiet && !self.told.contains(&message) {
+            console::warn(&message);
+            self.told.push(message);
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Option<Dockerfile>, String> {
+    let failed = |error: &dyn std::fmt::Display| {
+        format!("cannot read the Dockerfile {}: {error}; lines are not named", path.display())
+    };
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    file.take(MAX_READ).read_to_end(&mut text).map_err(|error| failed(&error))?;
+    Dockerfile::parse(&String::from_utf8_lossy(&text)).map(Some).map_err(|error| failed(&error))
+}
+
+fn step(step: &crate::image::snapshot::Step) -> HistoryStep<'_> {
+    HistoryStep { instruction: step.instruction.as_ref(), makes_layer: step.makes_layer }
+}
+
+fn apply(snapshot: &mut Snapshot, mapping: &Mapping, plan: &Plan, path: &Path) {
+    let making = snapshot.history.iter().zip(&mapping.lines).filter(|(step, _)| step.makes_layer);
+    for (layer, (_, lines)) in snapshot.layers.iter_mut().zip(making) {
+        layer.dockerfile = lines.map(|lines| Place {
+            path: path.display().to_string(),
+            line: lines.line,
+            end_line: lines.end_line,
+        });
+    }
+    if let Some(steps) = mapping.base_steps {
+        let below = snapshot.history.iter().take(steps).filter(|step| step.makes_layer);
+        let name = match &plan.base {
+            dockerfile::BaseImage::Image(name) => Some(name.clone()),
+            _ => None,
+        };
+        let layers = below.count() as u64;
+        snapshot.base = Some(BaseImage { name, layers, how: BoundaryBy::Dockerfile });
+    }
+}

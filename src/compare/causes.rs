@@ -1,0 +1,162 @@
+//! Why an image differs in size: instructions, and in each the packages, directories and files that
+//! explain it. No byte is counted twice: the causes sum to the difference, and what is named of a
+//! cause and its rest sum to the cause.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::paths::{PathDelta, between_layers};
+use super::rollup::roll_up;
+use super::{LayerRow, Status};
+use crate::image::census::PathRef;
+use crate::image::package::Installed;
+use crate::image::snapshot::Place;
+use crate::image::{Census, Delta, Ecosystem, Instruction, Layer};
+
+/// The most parts that are kept of one cause; what is beyond is in its rest.
+const MAX_PARTS: usize = 20;
+
+/// A part of the difference, and the instruction that it is due to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// The instruction.
+    pub instruction: Option<Instruction>,
+    /// What became of its layer.
+    pub status: Status,
+    /// The head image's layer, counted from 0.
+    pub head_index: Option<u64>,
+    /// Where the instruction stands, where that is certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<Place>,
+    /// Bytes, with a sign.
+    pub delta: Delta,
+    /// What explains it: packages, then directories, then files, each kind largest first.
+    #[serde(default)]
+    pub parts: Vec<Part>,
+    /// What the parts leave of the delta.
+    #[serde(default)]
+    pub other: Delta,
+}
+
+/// A package, directory or file that explains a part of a cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// What it is.
+    pub kind: PartKind,
+    /// The package's name, or the path, relative to the image's root.
+    pub name: String,
+    /// Who installed the package.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub ecosystem: Option<Ecosystem>,
+    /// The package's version in the base image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The package's version in the head image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// How many files of it differ in the two layers.
+    pub files: u64,
+    /// Bytes, with a sign.
+    pub delta: Delta,
+}
+
+/// What a part of a cause is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartKind {
+    /// A package, by the files that its database says are its own.
+    Package,
+    /// A directory, with all that differs inside of it.
+    Directory,
+    /// One file.
+    File,
+}
+
+/// The rows that made the difference, largest first. Together they are the whole difference. What is
+/// in them is said where the files of both layers are known.
+pub fn causes(rows: &[LayerRow], base: &[Layer], head: &[Layer], installed: &[Installed]) -> Vec<Cause> {
+    let census = |layers: &'_ [Layer], index: Option<u64>| {
+        index.and_then(|index| layers.get(index as usize)).map(|layer| layer.census.clone())
+    };
+    let cause = |row: &LayerRow| {
+        let delta = row.delta.filter(|delta| *delta != Delta(0))?;
+        // A side that is not there has no files; one whose files are not known explains nothing.
+        let parts = match (census(base, row.base_index), census(head, row.head_index)) {
+            (Some(None), _) | (_, Some(None)) => Vec::new(),
+            (base, head) => parts(base.flatten().as_deref(), head.flatten().as_deref(), installed),
+        };
+        let named: Delta = parts.iter().map(|part| part.delta).sum();
+        Some(Cause {
+            instruction: row.instruction.clone(),
+            status: row.status,
+            head_index: row.head_index,
+            dockerfile: row.dockerfile.clone(),
+            delta,
+            parts,
+            other: Delta(delta.0 - named.0),
+        })
+    };
+    let mut causes: Vec<Cause> = rows.iter().filter_map(cause).collect();
+    causes.sort_by_key(|cause| Reverse(cause.delta.magnitude()));
+    causes
+}
+
+/// What explains the difference of two layers.
+fn parts(base: Option<&Census>, head: Option<&Census>, installed: &[Installed]) -> Vec<Part> {
+    let (owned, free): (Vec<_>, Vec<_>) = between_layers(base, head)
+        .into_iter()
+        .partition(|path| path.head_owner.or(path.base_owner).is_some());
+    let rolled = roll_up(free.iter().map(|path| (path.path, path.delta())));
+    let of_path = |found: super::rollup::Explained| Part {
+        kind: if found.is_directory { PartKind::Directory } else { PartKind::File },
+        name: PathRef(&found.path).to_string(),
+        ecosystem: None,
+        from: None,
+        to: None,
+        files: found.files,
+        delta: found.delta,
+    };
+    let mut parts: Vec<Part> = package_parts(&owned, installed);
+    parts.extend(rolled.into_iter().map(of_path));
+    parts.retain(|part| part.delta != Delta(0) || part.from != part.to);
+    parts.sort_by_key(|part| Reverse(part.delta.magnitude()));
+    parts.truncate(MAX_PARTS);
+    parts.sort_by_key(|part| part.kind);
+    parts
+}
+
+/// The packages of a row, each with all of its files that differ.
+fn package_parts(owned: &[PathDelta<'_>], installed: &[Installed]) -> Vec<Part> {
+    let mut packages: BTreeMap<(Ecosystem, &str), Part> = BTreeMap::new();
+    for path in owned {
+        let Some(shown) = path.head_owner.or(path.base_owner) else { continue };
+        let part = packages.entry((shown.ecosystem, &shown.name)).or_insert_with(|| Part {
+            kind: PartKind::Package,
+            name: shown.name.clone(),
+            ecosystem: Some(shown.ecosystem),
+            from: None,
+            to: None,
+            files: 0,
+            delta: Delta(0),
+        });
+        // An owner of the other side may be another package, and has no version of this one.
+        let version = |owner: Option<&crate::image::Package>| {
+            owner.filter(|owner| owner.name == shown.name).map(|owner| owner.version.clone())
+        };
+        part.from = part.from.take().or_else(|| version(path.base_owner));
+        part.to = part.to.take().or_else(|| version(path.head_owner));
+        part.files += 1;
+        part.delta = [part.delta, path.delta()].into_iter().sum();
+    }
+    let known = |(key, mut part): ((Ecosystem, &str), Part)| {
+        // A step that upgrades what a lower layer brought has nothing of the earlier version itself.
+        if part.from.is_none() && part.to.is_some() {
+            let mut same = installed.iter().filter(|old| (old.ecosystem, old.name.as_str()) == key);
+            part.from = same.next().map(|old| old.version.clone()).filter(|_| same.next().is_none());
+        }
+        part
+    };
+    packages.into_iter().map(known).collect()
+}

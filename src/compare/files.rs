@@ -1,0 +1,175 @@
+//! What differs in the file system that an image's layers make, and what is shipped for nothing.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::paths::{PathDelta, Paths};
+use super::rollup::roll_up;
+use crate::image::census::PathRef;
+use crate::image::snapshot::{Place, Snapshot};
+use crate::image::{Bytes, Census, Delta, Instruction, Layer};
+use crate::layer::{Applied, apply};
+
+/// The most directories, files and pairs of layers that are listed.
+const MAX_LISTED: usize = 10;
+
+/// How the visible files of two images differ.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileChanges {
+    /// Only in the head image.
+    pub added: Counted,
+    /// Only in the base image.
+    pub removed: Counted,
+    /// In both, and larger in the head image.
+    pub grown: Counted,
+    /// In both, and smaller in the head image.
+    pub shrunk: Counted,
+    /// The few directories and files that explain most of it, largest first.
+    pub directories: Vec<PathChange>,
+    /// The files that differ most.
+    pub largest: Vec<PathChange>,
+}
+
+/// Files, and the bytes by which they differ together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counted {
+    /// How many.
+    pub files: u64,
+    /// Bytes, with a sign.
+    pub delta: Delta,
+}
+
+/// A path that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathChange {
+    /// Relative to the image's root; a directory ends with a slash.
+    pub path: String,
+    /// How many files differ there.
+    pub files: u64,
+    /// Bytes, with a sign.
+    pub delta: Delta,
+}
+
+/// Files that one layer stores and another hides: shipped, and not to be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waste {
+    /// The directory or file that most of it is in, relative to the image's root; a directory ends
+    /// with a slash.
+    pub path: String,
+    /// Bytes.
+    pub bytes: Bytes,
+    /// How many files.
+    pub files: u64,
+    /// Whether the upper layer has the same files anew, as after `chmod`, and did not only delete them.
+    pub replaced: bool,
+    /// The layer that stores them.
+    pub stored_by: LayerRef,
+    /// The layer that hides them.
+    pub hidden_by: LayerRef,
+}
+
+/// A layer, and what made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerRef {
+    /// Counted from 0.
+    pub index: u64,
+    /// Its instruction.
+    pub instruction: Option<Instruction>,
+    /// Where that stands, where that is certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<Place>,
+}
+
+/// The file system of an image, where the files of all of its layers are known.
+pub fn visible(snapshot: &Snapshot) -> Option<Applied<'_>> {
+    let censuses: Vec<&Census> =
+        snapshot.layers.iter().map(|layer| layer.census.as_deref()).collect::<Option<_>>()?;
+    (!censuses.is_empty()).then(|| apply(censuses))
+}
+
+/// What differs between two file systems. The deltas of the four kinds sum to that of the visible bytes.
+pub(super) fn file_changes(base: &Applied<'_>, head: &Applied<'_>) -> FileChanges {
+    let mut paths = Paths::default();
+    for (applied, is_head) in [(base, false), (head, true)] {
+        applied.existing.iter().for_each(|file| paths.add(file.path.0, file.size, None, is_head));
+    }
+    let mut different = paths.different();
+    let count = |of: fn(&PathDelta<'_>) -> bool| {
+        let found = different.iter().filter(|path| of(path));
+        found.fold(Counted::default(), |sum, path| Counted {
+            files: sum.files + 1,
+            delta: [sum.delta, path.delta()].into_iter().sum(),
+        })
+    };
+    let added = count(|path| path.base.is_none());
+    let removed = count(|path| path.head.is_none());
+    let grown = count(|path| path.base.is_some() && path.head.is_some() && path.base < path.head);
+    let shrunk = count(|path| path.base.is_some() && path.head.is_some() && path.base > path.head);
+    let directories = roll_up(different.iter().map(|path| (path.path, path.delta())));
+    let key = |path: &PathDelta<'_>| (Reverse(path.delta().magnitude()), path.path.to_vec());
+    if different.len() > MAX_LISTED {
+        different.select_nth_unstable_by_key(MAX_LISTED, |path| Reverse(path.delta().magnitude()));
+        different.truncate(MAX_LISTED);
+    }
+    different.sort_by_key(key);
+    FileChanges {
+        added,
+        removed,
+        grown,
+        shrunk,
+        directories: directories
+            .iter()
+            .filter(|found| found.delta != Delta(0))
+            .take(MAX_LISTED)
+            .map(|found| PathChange {
+                path: shown(&found.path, found.is_directory),
+                files: found.files,
+                delta: found.delta,
+            })
+            .collect(),
+        largest: different
+            .iter()
+            .filter(|path| path.delta() != Delta(0))
+            .map(|path| PathChange { path: shown(path.path, false), files: 1, delta: path.delta() })
+            .collect(),
+    }
+}
+
+/// What an image ships for nothing, by the two layers that it is due to, largest first.
+pub fn waste(layers: &[Layer], applied: &Applied<'_>) -> Vec<Waste> {
+    type Hidden<'a> = (Bytes, Vec<(&'a [u8], Delta)>);
+    let mut by_layers: BTreeMap<(u32, u32, bool), Hidden<'_>> = BTreeMap::new();
+    for file in &applied.waste {
+        let found = by_layers.entry((file.stored_by, file.hidden_by, file.replaced)).or_default();
+        found.0 = found.0.checked_add(file.size).unwrap_or(Bytes::MAX);
+        found.1.push((file.path.0, file.size - Bytes(0)));
+    }
+    let mut largest: Vec<_> = by_layers.into_iter().collect();
+    largest.sort_by_key(|(_, (bytes, _))| Reverse(*bytes));
+    largest.truncate(MAX_LISTED);
+    let reference = |index: u32| LayerRef {
+        index: u64::from(index),
+        instruction: layers.get(index as usize).and_then(|layer| layer.created_by.clone()),
+        dockerfile: layers.get(index as usize).and_then(|layer| layer.dockerfile.clone()),
+    };
+    let group = |((stored, hidden, replaced), (bytes, paths)): ((u32, u32, bool), Hidden<'_>)| {
+        let files = paths.len() as u64;
+        let path = roll_up(paths).into_iter().next();
+        Waste {
+            path: path.map_or_else(String::new, |path| shown(&path.path, path.is_directory)),
+            bytes,
+            files,
+            replaced,
+            stored_by: reference(stored),
+            hidden_by: reference(hidden),
+        }
+    };
+    largest.into_iter().map(group).collect()
+}
+
+fn shown(path: &[u8], is_directory: bool) -> String {
+    let slash = if is_directory && !path.is_empty() { "/" } else { "" };
+    format!("{}{slash}", PathRef(path))
+}

@@ -1,0 +1,201 @@
+//! Packages of two images: which came, which went, which have another version.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::package::Installed;
+use crate::image::{Bytes, Delta, Ecosystem};
+
+/// What became of a package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageStatus {
+    /// Only in the head image.
+    Added,
+    /// Only in the base image.
+    Removed,
+    /// A later version.
+    Upgraded,
+    /// An earlier version.
+    Downgraded,
+    /// The same version, with other bytes.
+    Changed,
+}
+
+/// A package that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackageRow {
+    /// Who installed it.
+    #[serde(rename = "type")]
+    pub ecosystem: Ecosystem,
+    /// Its name.
+    pub name: String,
+    /// What became of it.
+    pub status: PackageStatus,
+    /// Its version in the base image.
+    pub from: Option<String>,
+    /// Its version in the head image.
+    pub to: Option<String>,
+    /// Bytes of its visible files, head minus base; what is not there counts 0.
+    pub delta: Delta,
+    /// The head image's layer that brought it, counted from 0.
+    pub layer: Option<u64>,
+}
+
+/// The packages that differ, largest difference first. Those of one name are paired by version, and
+/// what is left of them in order, so that an upgrade is one row.
+pub fn package_rows(base: &[Installed], head: &[Installed]) -> Vec<PackageRow> {
+    let mut by_name: BTreeMap<(Ecosystem, &str), [Vec<&Installed>; 2]> = BTreeMap::new();
+    for (side, packages) in [base, head].into_iter().enumerate() {
+        for package in packages {
+            by_name.entry((package.ecosystem, &package.name)).or_default()[side].push(package);
+        }
+    }
+    let mut rows: Vec<PackageRow> = by_name.into_values().flat_map(|[base, head]| pair(base, head)).collect();
+    rows.sort_by_key(|row| Reverse(row.delta.magnitude()));
+    rows
+}
+
+fn pair(mut base: Vec<&Installed>, head: Vec<&Installed>) -> Vec<PackageRow> {
+    let mut rows = Vec::new();
+    let mut other_versions = Vec::new();
+    for package in head {
+        match base.iter().position(|old| old.version == package.version) {
+            Some(at) => rows.extend(row(Some(base.remove(at)), Some(package))),
+            None => other_versions.push(package),
+        }
+    }
+    let mut head = other_versions.into_iter();
+    let mut base = base.into_iter();
+    loop {
+        match (base.next(), head.next()) {
+            (None, None) => return rows,
+            (old, new) => rows.extend(row(old, new)),
+        }
+    }
+}
+
+fn row(base: Option<&Installed>, head: Option<&Installed>) -> Option<PackageRow> {
+    let shown = head.or(base)?;
+    let bytes = |side: Option<&Installed>| side.map_or(Bytes(0), |package| package.bytes);
+    let delta = bytes(head) - bytes(base);
+    let status = match (base, head) {
+        (None, _) => PackageStatus::Added,
+        (_, None) => PackageStatus::Removed,
+        (Some(base), Some(head)) => match compare_versions(&base.version, &head.version) {
+            Ordering::Less => PackageStatus::Upgraded,
+            Ordering::Greater => PackageStatus::Downgraded,
+            Ordering::Equal if delta == Delta(0) => return None,
+            Ordering::Equal => PackageStatus::Changed,
+        },
+    };
+    let version = |side: Option<&Installed>| side.map(|package| package.version.clone());
+    Some(PackageRow {
+        ecosystem: shown.ecosystem,
+        name: shown.name.clone(),
+        status,
+        from: version(base),
+        to: version(head),
+        delta,
+        layer: head.map(|package| package.layer),
+    })
+}
+
+/// Which of two versions is the later, as all ecosystems roughly have it: an epoch before a colon
+/// counts most, numbers count as numbers, and `~` and letters stand before nothing and numbers. Never
+/// equal for two that differ.
+fn compare_versions(one: &str, other: &str) -> Ordering {
+    let epoch = |version: &str| {
+        let epoch = version.split_once(':').and_then(|(epoch, _)| epoch.parse::<u64>().ok());
+        epoch.unwrap_or(0)
+    };
+    epoch(one).cmp(&epoch(other)).then_with(|| pieces(one).cmp(pieces(other))).then_with(|| one.cmp(other))
+}
+
+/// What stands between separators: its rank, its number, its letters.
+fn pieces(version: &str) -> impl Iterator<Item = (u8, usize, &str)> {
+    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+    let mut rest = version;
+    let mut ended = false;
+    std::iter::from_fn(move || {
+        rest = rest.trim_start_matches(|c: char| !c.is_ascii_alphanumeric() && c != '~');
+        let Some(first) = rest.chars().next() else {
+            // The end of one stands between what is before a release and what is after.
+            return (!std::mem::replace(&mut ended, true)).then_some((2, 0, ""));
+        };
+        let same = |c: char| c.is_ascii_digit() == first.is_ascii_digit() && c.is_ascii_alphanumeric();
+        let length = if first == '~' { 1 } else { rest.find(|c| !same(c)).unwrap_or(rest.len()) };
+        let (piece, after) = rest.split_at(length);
+        rest = after;
+        Some(match first {
+            '~' => (0, 0, ""),
+            digit if digit.is_ascii_digit() => {
+                let number = piece.trim_start_matches('0');
+                (3, number.len(), number)
+            }
+            _ => (1, 0, piece),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, version: &str, bytes: u64) -> Installed {
+        let (name, version) = (name.to_owned(), version.to_owned());
+        Installed { ecosystem: Ecosystem::Npm, name, version, bytes: Bytes(bytes), files: 1, layer: 0 }
+    }
+
+    #[test]
+    fn an_upgrade_is_one_row() {
+        let base = [package("a", "1.9", 10), package("b", "1", 5), package("gone", "1", 7)];
+        let head = [package("a", "1.10", 14), package("b", "1", 5), package("new", "2", 3)];
+        let rows = package_rows(&base, &head);
+        let told: Vec<_> = rows.iter().map(|row| (row.name.as_str(), row.status, row.delta.0)).collect();
+        assert_eq!(
+            told,
+            [
+                ("gone", PackageStatus::Removed, -7),
+                ("a", PackageStatus::Upgraded, 4),
+                ("new", PackageStatus::Added, 3)
+            ]
+        );
+        assert!(package_rows(&head, &head).is_empty());
+    }
+
+    #[test]
+    fn several_versions_of_one_name_are_paired_by_version_first() {
+        let base = [package("a", "1", 10), package("a", "2", 20)];
+        let head = [package("a", "2", 20), package("a", "3", 30)];
+        let rows = package_rows(&base, &head);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(
+            (rows[0].from.as_deref(), rows[0].to.as_deref(), rows[0].delta.0),
+            (Some("1"), Some("3"), 20)
+        );
+    }
+
+    #[test]
+    fn versions_are_in_the_order_of_their_releases() {
+        for (earlier, later) in [
+            ("1.9", "1.10"),
+            ("2.36-9+deb12u9", "2.36-9+deb12u10"),
+            ("3.0", "1:2.0"),
+            ("1.0~rc1", "1.0"),
+            ("1.0-rc.1", "1.0"),
+            ("1.0rc1", "1.0"),
+            ("1.0", "1.0.1"),
+            ("09", "10"),
+            ("v1.2.3", "v1.12.0"),
+            ("1.0a", "1.0b"),
+            ("99999999999999999999998", "99999999999999999999999"),
+        ] {
+            assert_eq!(compare_versions(earlier, later), Ordering::Less, "{earlier} {later}");
+            assert_eq!(compare_versions(later, earlier), Ordering::Greater, "{earlier} {later}");
+            assert_eq!(compare_versions(later, later), Ordering::Equal);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! From many paths that differ to the few directories that explain most of it.
+//!
+//! A directory stands for what is inside as long as no part of it alone explains nearly all: the
+//! deepest directory that holds at least 80% of its parent's change is named, or the single file.
+
+use std::collections::BTreeMap;
+
+use crate::image::Delta;
+
+/// From this share of its directory's change on, in percent, a part is named in its place.
+const MOST: u128 = 80;
+/// Directories of fewer parts (`/`, `/usr`) say too little: what is in them is named instead.
+const TOO_HIGH: usize = 2;
+
+/// A directory or file that explains a part of the difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Explained {
+    /// Relative to the image's root.
+    pub path: Vec<u8>,
+    /// Whether it is a directory, and stands for what is inside.
+    pub is_directory: bool,
+    /// How many files differ.
+    pub files: u64,
+    /// Bytes, with a sign.
+    pub delta: Delta,
+}
+
+/// Explains paths that differ by a few directories and files, largest first. No path is in two of
+/// them; together they are all.
+pub(super) fn roll_up<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -> Vec<Explained> {
+    let mut found = Vec::new();
+    let all: Vec<(&[u8], Delta)> = paths.into_iter().collect();
+    if !all.is_empty() {
+        explain(Group { prefix: 0, members: all }, &mut found);
+    }
+    found.sort_by(|a, b| b.delta.magnitude().cmp(&a.delta.magnitude()).then_with(|| a.path.cmp(&b.path)));
+    found
+}
+
+/// Paths that have their first bytes in common: those of a directory, with the slash.
+struct Group<'a> {
+    prefix: usize,
+    members: Vec<(&'a [u8], Delta)>,
+}
+
+impl<'a> Group<'a> {
+    fn delta(&self) -> Delta {
+        self.members.iter().map(|(_, delta)| *delta).sum()
+    }
+
+    fn depth(&self) -> usize {
+        self.members.first().map_or(0, |(path, _)| path[..self.prefix].iter().filter(|b| **b == b'/').count())
+    }
+
+    /// The members by the next part of their paths.
+    fn parts(self) -> Vec<Group<'a>> {
+        let mut parts: BTreeMap<&[u8], Group<'a>> = BTreeMap::new();
+        for (path, delta) in self.members {
+            let rest = &path[self.prefix..];
+            let length = rest.iter().position(|byte| *byte == b'/').map_or(rest.len(), |at| at + 1);
+            let new = || Group { prefix: self.prefix + length, members: Vec::new() };
+            parts.entry(&rest[..length]).or_insert_with(new).members.push((path, delta));
+        }
+        parts.into_values().collect()
+    }
+
+    fn explained(&self) -> Option<Explained> {
+        let (path, _) = self.members.first()?;
+        let is_directory = self.members.len() > 1;
+        let directory = &path[..self.prefix];
+        let path = if is_directory { directory.strip_suffix(b"/").unwrap_or(directory) } else { path };
+        let (files, delta) = (self.members.len() as u64, self.delta());
+        Some(Explained { path: path.to_vec(), is_directory, files, delta })
+    }
+}
+
+fn explain(mut group: Group<'_>, found: &mut Vec<Explained>) {
+    loop {
+        if group.members.len() == 1 {
+            return found.extend(group.explained());
+        }
+        let (whole, high, summary) = (group.delta(), group.depth() < TOO_HIGH, group.explained());
+        let mut parts = group.parts();
+        let gross: u128 = parts.iter().map(|part| u128::from(part.delta().magnitude().0)).sum();
+        // What went here and came there is not nothing.
+        let cancels = u128::from(whole.magnitude().0) * 100 < gross * MOST;
+        let most = parts.iter().position(|part| parts.len() == 1 || is_most(part.delta(), whole));
+        match most {
+            Some(at) => {
+                group = parts.swap_remove(at);
+                parts.into_iter().for_each(|part| explain(part, found));
+            }
+            None if high || cancels => return parts.into_iter().for_each(|part| explain(part, found)),
+            None => return found.extend(summary),
+        }
+    }
+}
+
+fn is_most(part: Delta, whole: Delta) -> bool {
+    part.0.signum() == whole.0.signum()
+        && u128::from(part.magnitude().0) * 100 >= u128::from(whole.magnitude().0) * MOST
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rolled(paths: &[(&str, i64)]) -> Vec<(String, i64, u64)> {
+        let paths = paths.iter().map(|(path, delta)| (path.as_bytes(), Delta(*delta)));
+        let text = |e: &Explained| {
+            String::from_utf8_lossy(&e.path).into_owned() + if e.is_directory { "/" } else { "" }
+        };
+        roll_up(paths).iter().map(|e| (text(e), e.delta.0, e.files)).collect()
+    }
+
+    fn one(path: &str, delta: i64, files: u64) -> (String, i64, u64) {
+        (path.to_owned(), delta, files)
+    }
+
+    #[test]
+    fn the_deepest_directory_that_explains_nearly_all_is_named() {
+        assert_eq!(rolled(&[]), []);
+        assert_eq!(rolled(&[("app/model.bin", 20)]), [one("app/model.bin", 20, 1)]);
+        assert_eq!(
+            rolled(&[("app/data/a/x", 50), ("app/data/b/y", 50), ("app/run", 3)]),
+            [one("app/data/", 100, 2), one("app/run", 3, 1)]
+        );
+        assert_eq!(
+            rolled(&[("usr/lib/a/x", 40), ("usr/lib/a/y", 40), ("var/cache/z", 60)]),
+            [one("usr/lib/a/", 80, 2), one("var/cache/z", 60, 1)],
+            "the root says too little"
+        );
+        assert_eq!(
+            rolled(&[("a/b/c/x", 90), ("a/b/c/y", 90), ("a/b/d", 10)]),
+            [one("a/b/c/", 180, 2), one("a/b/d", 10, 1)]
+        );
+    }
+
+    #[test]
+    fn what_went_and_what_came_are_both_named() {
+        assert_eq!(
+            rolled(&[("opt/app/v1/x", -100), ("opt/app/v2/x", 105)]),
+            [one("opt/app/v2/x", 105, 1), one("opt/app/v1/x", -100, 1)]
+        );
+        assert_eq!(rolled(&[("a/b/x", 5), ("a/b/y", -5)]), [one("a/b/x", 5, 1), one("a/b/y", -5, 1)]);
+    }
+}
