@@ -68,8 +68,14 @@ impl Environment {
     }
 }
 
-fn bounded(value: String) -> String {
-    if value.len() > MAX_VALUE { UNKNOWN.to_string() } else { value }
+/// Unknown text next to unknown text is unknown text.
+fn bounded(mut value: String) -> String {
+    if value.len() > MAX_VALUE {
+        return UNKNOWN.to_string();
+    }
+    let mut last = None;
+    value.retain(|c| last.replace(c) != Some(UNKNOWN) || c != UNKNOWN);
+    value
 }
 
 /// One word without its quotes, and with its variables expanded. Where a builder would fail, the

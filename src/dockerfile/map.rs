@@ -284,17 +284,12 @@ fn partial(table: &Table<'_>) -> (Mapping, Vec<Pair>) {
 /// The steps that fit one another and nothing else.
 fn unique_pairs(table: &Table<'_>) -> Vec<Pair> {
     let (height, width) = (table.history.len(), table.plan.steps.len());
-    let mut in_row = vec![0usize; height];
-    let mut in_column = vec![0usize; width];
-    let mut pairs = Vec::new();
-    for history in 0..height {
-        for step in 0..width {
-            if table.fit(history, step).is_some() {
-                in_row[history] += 1;
-                in_column[step] += 1;
-                pairs.push((history, step));
-            }
-        }
+    let places = (0..height).flat_map(|history| (0..width).map(move |step| (history, step)));
+    let mut pairs: Vec<Pair> = places.filter(|pair| table.fit(pair.0, pair.1).is_some()).collect();
+    let (mut in_row, mut in_column) = (vec![0usize; height], vec![0usize; width]);
+    for (history, step) in &pairs {
+        in_row[*history] += 1;
+        in_column[*step] += 1;
     }
     pairs.retain(|(history, step)| in_row[*history] == 1 && in_column[*step] == 1);
     pairs
@@ -355,7 +350,7 @@ fn first_difference(table: &Table<'_>) -> Option<(u32, String)> {
     let mut place = table.history.len().checked_sub(appended_labels(table));
     for step in steps {
         place = place.and_then(|place| place.checked_sub(1));
-        if !place.is_some_and(|place| table.fit(place, step).is_some()) {
+        if place.is_none_or(|place| table.fit(place, step).is_none()) {
             let step = table.step(step);
             return Some((step.line, step.source.chars().take(60).collect()));
         }
@@ -366,22 +361,20 @@ fn first_difference(table: &Table<'_>) -> Option<(u32, String)> {
 /// Whether layers hold more than their own step: a copy that made no layer, or a layer that an
 /// instruction made which cannot make one (`docker build --squash`, `buildah build --layers=false`).
 fn is_squashed(table: &Table<'_>, pairs: &[Pair]) -> bool {
-    let of = |kinds: &'static [&'static str]| move |pair: &&Pair| kinds.contains(&table.step(pair.1).kind);
+    let kind = |pair: &Pair| table.step(pair.1).kind;
     let made = |pair: &Pair| table.history[pair.0].makes_layer;
-    let copies = ["COPY", "ADD"].as_slice();
-    if pairs.iter().filter(of(&["COPY", "ADD"])).any(|pair| !made(pair)) {
-        return true;
-    }
-    let layers = ["RUN", "COPY", "ADD", "WORKDIR"].as_slice();
-    if pairs.iter().any(|pair| made(pair) && !layers.contains(&table.step(pair.1).kind)) {
+    let is_odd = |pair: &Pair| match kind(pair) {
+        "COPY" | "ADD" => !made(pair),
+        "RUN" | "WORKDIR" => false,
+        _ => made(pair),
+    };
+    if pairs.iter().any(is_odd) {
         return true;
     }
     // The classic builder makes no layer for a command that changed nothing. But if of several
     // commands only the last has one, it may hold what all did.
-    let commands: Vec<bool> = pairs.iter().filter(of(&["RUN"])).map(made).collect();
-    let has_copies = pairs.iter().any(|pair| copies.contains(&table.step(pair.1).kind));
-    !has_copies
-        && commands.len() > 1
-        && commands.last() == Some(&true)
-        && !commands[..commands.len() - 1].contains(&true)
+    let content: Vec<&Pair> =
+        pairs.iter().filter(|pair| matches!(kind(pair), "RUN" | "COPY" | "ADD")).collect();
+    let layers = content.iter().filter(|pair| made(pair)).count();
+    content.len() > 1 && layers == 1 && content.last().is_some_and(|last| made(last))
 }

@@ -56,7 +56,9 @@ pub struct Stage {
     pub name: Option<String>,
     /// What it builds on, as written.
     pub base: String,
-    /// The same with the defaults of the arguments before the first `FROM`.
+    /// `--platform`, as written.
+    pub platform: Option<String>,
+    /// The base with the defaults of the arguments before the first `FROM`.
     pub resolved: BaseImage,
     /// The line of its `FROM`.
     pub line: u32,
@@ -165,8 +167,11 @@ impl Dockerfile {
             let (base, name) = split_from(&instruction).ok_or(DockerfileError::From { line })?;
             let resolved = BaseImage::Unresolved(base.clone());
             let index = self.stages.len();
+            let platform = instruction.flags.into_iter().find(|flag| flag.name == "platform");
+            let platform = platform.and_then(|flag| flag.value);
             let (instructions, uses) = (Vec::new(), Vec::new());
-            self.stages.push(Stage { index, name, base, resolved, line, end_line, instructions, uses });
+            let stage = Stage { index, name, base, platform, resolved, line, end_line, instructions, uses };
+            self.stages.push(stage);
             return Ok(());
         }
         match self.stages.last_mut() {
@@ -194,7 +199,7 @@ impl Dockerfile {
     fn uses_of(&self, index: usize) -> Vec<StageUse> {
         let mut uses = Vec::new();
         for (place, instruction) in self.stages[index].instructions.iter().enumerate() {
-            let from = instruction.flags.iter().filter_map(|flag| source_of(flag));
+            let from = instruction.flags.iter().filter_map(source_of);
             uses.extend(from.map(|from| StageUse { origin: self.origin(&from, index), instruction: place }));
         }
         uses
@@ -360,12 +365,12 @@ pub(super) fn here_document_word(word: &str) -> Option<(String, bool)> {
         Some(rest) => (rest, true),
         None => (rest, false),
     };
-    if rest.is_empty() || rest.contains('<') {
+    if rest.contains('<') || split_words(rest, '\\')?.len() != 1 {
         return None;
     }
     // Nothing is expanded in a delimiter; its quotes only say that nothing is in the text either.
     let name = expand_word(&rest.replace('$', "\\$"), '\\', &Environment::default());
-    (!name.is_empty() && !name.contains([UNKNOWN, ' '])).then_some((name, chomp))
+    (!name.is_empty() && !name.contains(UNKNOWN)).then_some((name, chomp))
 }
 
 /// `# escape=` among the directives, which are the first lines of a file (Dockerfile reference,

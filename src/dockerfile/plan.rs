@@ -47,7 +47,9 @@ pub enum BaseImage {
 pub struct Plan {
     /// What the lowest stage builds on; never a stage.
     pub base: BaseImage,
-    /// Its own steps and those of the stages above, lowest first.
+    /// The stages that the build goes through, lowest first: the last one is the target.
+    pub stages: Vec<usize>,
+    /// Their steps, lowest first.
     pub steps: Vec<Step>,
 }
 
@@ -100,11 +102,13 @@ impl Dockerfile {
                 base => break base,
             }
         };
+        chain.reverse();
         let mut build = Build::new(self, options, &globals, &base);
-        for stage in chain.into_iter().rev() {
-            build.stage(stage);
+        for stage in &chain {
+            build.stage(*stage);
         }
-        Ok(Plan { base, steps: build.steps })
+        let steps = build.steps;
+        Ok(Plan { base, stages: chain, steps })
     }
 
     fn target(&self, target: Option<&str>) -> Result<usize, DockerfileError> {

@@ -76,7 +76,7 @@ impl Instruction {
             _ => 0,
         };
         let (before, step) = self.0.split_at(start);
-        let onbuild = step.bytes().len() - step.trim_start_matches("ONBUILD ").len();
+        let onbuild = step.len() - step.trim_start_matches("ONBUILD ").len();
         let (onbuild, step) = step.split_at(onbuild);
         match split_keyword(step) {
             (Some(keyword @ ("ENV" | "ARG" | "LABEL")), pairs) => {
