@@ -44,7 +44,8 @@ pub struct Mapping {
     /// image brought it, and where it is not certain.
     pub lines: Vec<Option<Lines>>,
     /// How many steps lie below the first one of this Dockerfile. Known only where the Dockerfile
-    /// explains the end of the history without a gap.
+    /// explains the end of the history without a gap. That its first instructions were deleted since
+    /// the build cannot be seen: their steps then count as the base image's.
     pub base_steps: Option<usize>,
     /// Why some of the Dockerfile's steps, or all, have no line.
     pub note: Option<Unmapped>,
@@ -215,7 +216,11 @@ fn end_of_history(table: &Table<'_>, steps: &[usize], skipped: usize) -> Option<
 /// places with others unseen.
 fn certain(table: &Table<'_>, alignment: &[Pair]) -> (Mapping, Vec<Pair>) {
     let shifted = unseen_shift(table, alignment);
-    let doubtful = |place: usize| place < shifted || has_unseen_swap(table, alignment, place);
+    let doubtful = |place: usize| {
+        place < shifted
+            || has_unseen_swap(table, alignment, place)
+            || has_rival_below(table, alignment, alignment[place])
+    };
     let (mut pairs, mut alike) = (Vec::new(), Vec::new());
     for (place, pair) in alignment.iter().enumerate() {
         if doubtful(place) {
@@ -239,6 +244,12 @@ fn has_unseen_swap(table: &Table<'_>, alignment: &[Pair], place: usize) -> bool 
             && table.fit(*other_history, step).is_some()
             && table.step(*other).source != table.step(step).source
     })
+}
+
+/// Whether a step that does not fit word for word would also fit one that is left to the base image.
+fn has_rival_below(table: &Table<'_>, alignment: &[Pair], pair: Pair) -> bool {
+    let own = alignment.first().map_or(0, |lowest| lowest.0);
+    table.fit(pair.0, pair.1) == Some(Fit::Loose) && (0..own).any(|place| table.fit(place, pair.1).is_some())
 }
 
 /// How many of the lowest steps could be the neighbours' above or below: an instruction that was
@@ -276,7 +287,9 @@ fn partial(table: &Table<'_>) -> (Mapping, Vec<Pair>) {
     let runs = runs(&longest_rising(&unique_pairs(table)));
     let runs: Vec<Vec<Pair>> = runs.iter().map(|run| anchored(table, run)).collect();
     let own = runs.iter().position(|run| table.is_complete() || is_own(table, run)).unwrap_or(runs.len());
-    let pairs: Vec<Pair> = runs[own..].concat();
+    // Of an argument the history has not more than its name, if that.
+    let pairs: Vec<Pair> =
+        runs[own..].concat().into_iter().filter(|pair| table.step(pair.1).kind != "ARG").collect();
     let note = Unmapped::Differs { first: first_difference(table), mapped: pairs.len() };
     (Mapping { lines: lines_of(table, &pairs), base_steps: None, note: Some(note) }, pairs)
 }

@@ -183,6 +183,65 @@ fn captured_histories_get_the_right_lines() {
     assert!(count.mapped * 100 >= count.steps * 95, "{} of {}", count.mapped, count.steps);
 }
 
+/// Where another parser sees the instructions of a text start. Here-documents are no instructions to
+/// it, so their lines are emptied first.
+fn starts_by_another_parser(text: &str) -> Result<Vec<u32>, String> {
+    let file = Dockerfile::parse(text).unwrap();
+    let mut lines: Vec<String> = text.split('\n').map(str::to_owned).collect();
+    for instruction in file.stages().iter().flat_map(|stage| &stage.instructions) {
+        let documents = &instruction.here_documents;
+        let count: usize = documents.iter().map(|document| document.content.matches('\n').count() + 1).sum();
+        let last = instruction.end_line as usize;
+        lines[last - count..last].iter_mut().for_each(|line| *line = "#".repeat(line.len()));
+        let first = &mut lines[instruction.line as usize - 1];
+        *first = first.replace("<<", "::");
+    }
+    let text = lines.join("\n");
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    let start = |instruction: parse_dockerfile::Instruction<'_>| {
+        use parse_dockerfile::Instruction as Kind;
+        let span = match instruction {
+            Kind::Add(it) => it.add.span,
+            Kind::Arg(it) => it.arg.span,
+            Kind::Cmd(it) => it.cmd.span,
+            Kind::Copy(it) => it.copy.span,
+            Kind::Entrypoint(it) => it.entrypoint.span,
+            Kind::Env(it) => it.env.span,
+            Kind::Expose(it) => it.expose.span,
+            Kind::From(it) => it.from.span,
+            Kind::Healthcheck(it) => it.healthcheck.span,
+            Kind::Label(it) => it.label.span,
+            Kind::Maintainer(it) => it.maintainer.span,
+            Kind::Onbuild(it) => it.onbuild.span,
+            Kind::Run(it) => it.run.span,
+            Kind::Shell(it) => it.shell.span,
+            Kind::Stopsignal(it) => it.stopsignal.span,
+            Kind::User(it) => it.user.span,
+            Kind::Volume(it) => it.volume.span,
+            Kind::Workdir(it) => it.workdir.span,
+            other => panic!("{other:?}"),
+        };
+        u32::try_from(text[..span.start].matches('\n').count() + 1).unwrap()
+    };
+    let parsed = parse_dockerfile::parse_iter(text).map_err(|error| error.to_string())?;
+    parsed.map(|instruction| instruction.map(start).map_err(|error| error.to_string())).collect()
+}
+
+#[test]
+fn another_parser_sees_the_same_instructions() {
+    for shape in shapes() {
+        let file = Dockerfile::parse(&shape.text).unwrap();
+        let globals = shape.text.lines().take_while(|line| !line.to_ascii_uppercase().contains("FROM"));
+        let globals = globals.filter(|line| line.starts_with("ARG")).count();
+        let stages = file.stages().iter();
+        let own = stages
+            .flat_map(|stage| std::iter::once(stage.line).chain(stage.instructions.iter().map(|it| it.line)));
+        let theirs =
+            starts_by_another_parser(&shape.text).unwrap_or_else(|why| panic!("{}: {why}", shape.name));
+        assert_eq!(theirs[globals..], own.collect::<Vec<_>>(), "{}", shape.name);
+    }
+}
+
 /// A Dockerfile in pieces that can be taken out and put elsewhere.
 #[derive(Clone)]
 struct Piece {
@@ -331,16 +390,25 @@ impl<'a> Truth<'a> {
     fn is_right(&self, index: usize, found: &Piece, edited: &[Piece]) -> bool {
         let Some(truth) = self.pieces[index] else { return false };
         let is_there = edited.iter().any(|piece| piece.origin == truth.origin);
-        // What stands in its place and differs only in what no history shows is its edited self.
-        let is_itself = found.text == changed(&truth.text) || names(&found.text) == names(&truth.text);
+        // What stands in its place and differs only in what the history does not show is its edited self.
+        let is_itself =
+            self.shown(&found.text) == self.shown(&truth.text) || found.text == changed(&truth.text);
         found.origin == truth.origin || found.text.trim() == truth.text.trim() || !is_there && is_itself
     }
-}
 
-/// `ARG A=x` -> `ARG A`: the values are not kept. Another text for other instructions.
-fn names(text: &str) -> &str {
-    let has_values = ["ARG ", "ENV ", "LABEL "].iter().any(|keyword| text.starts_with(keyword));
-    if has_values { text.trim().split('=').next().unwrap_or(text) } else { text }
+    /// What the history shows of an instruction: not the values of `ARG`, not where files come from.
+    fn shown<'t>(&self, text: &'t str) -> (&'t str, &'t str) {
+        let (keyword, rest) = text.trim().split_once(' ').unwrap_or((text, ""));
+        let rest = match keyword {
+            "ARG" if self.builder == "buildah" => "",
+            "ARG" | "ENV" | "LABEL" => rest.split('=').next().unwrap_or(rest),
+            "COPY" | "ADD" if self.builder != "buildkit" || rest.starts_with("--") => {
+                rest.split_whitespace().next_back().unwrap_or(rest)
+            }
+            _ => rest,
+        };
+        (keyword, rest)
+    }
 }
 
 #[test]
