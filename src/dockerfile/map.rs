@@ -16,7 +16,7 @@ use super::plan::{BaseImage, Onbuild, Plan, Step};
 use crate::image::Instruction;
 
 /// More steps on either side are not compared: the work is their product.
-const MAX_STEPS: usize = 1000;
+const MAX_STEPS: usize = 500;
 
 /// One step of an image's history, as it is kept.
 #[derive(Debug, Clone, Copy)]

@@ -278,6 +278,17 @@ fn a_text_that_was_cut_is_still_found() {
     assert_eq!(lines(&map_text(&text, &history)), [0, 2, 3]);
 }
 
+#[test]
+fn hostile_texts_cost_little() {
+    let copy = format!("COPY {} /x\n", "$A-$A ".repeat(150));
+    let plan = plan(&format!("FROM debian\n{}", copy.repeat(500)));
+    let entry = format!("COPY {}", "- ".repeat(3000));
+    let started = std::time::Instant::now();
+    let mapping = map_plan(&plan, &vec![entry.as_str(); 500]);
+    assert!(mapping.note.is_some());
+    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+}
+
 /// Pieces of Dockerfiles and of what is none.
 fn fragment() -> impl Strategy<Value = String> {
     let parts = prop::sample::select(vec![
@@ -378,6 +389,17 @@ proptest! {
                 }
             }
             prop_assert!(mapping.note.is_some() || mapping.lines.iter().any(Option::is_some));
+        }
+    }
+
+    #[test]
+    fn another_parser_counts_as_many_instructions(fragments in prop::collection::vec(fragment(), 0..30)) {
+        let text = format!("FROM base\n{}", fragments.concat());
+        // It reads here-documents only where they are an instruction's first word.
+        let theirs = parse_dockerfile::parse_iter(&text).ok().and_then(|them| them.collect::<Result<Vec<_>, _>>().ok());
+        if let (Ok(file), Some(theirs), false) = (Dockerfile::parse(&text), theirs, text.contains("<<")) {
+            let ours: usize = file.stages().iter().map(|stage| 1 + stage.instructions.len()).sum();
+            prop_assert_eq!(ours, theirs.len());
         }
     }
 
