@@ -183,6 +183,31 @@ fn captured_histories_get_the_right_lines() {
     assert!(count.mapped * 100 >= count.steps * 95, "{} of {}", count.mapped, count.steps);
 }
 
+#[test]
+fn the_engines_images_get_all_their_lines() {
+    for engine in ["docker-20.10", "docker-29"] {
+        for version in ["v1", "v2"] {
+            let file = fs::read_to_string(fixture(&format!("engines/Dockerfile.{version}"))).unwrap();
+            let history = fixture(&format!("engines/{engine}/edge-{version}.history.json"));
+            let history: Value = serde_json::from_str(&fs::read_to_string(history).unwrap()).unwrap();
+            let entry = |entry: &Value| {
+                let text = entry["CreatedBy"].as_str().unwrap().to_owned();
+                let makes_layer = !text.starts_with("ENV") && !text.starts_with("CMD");
+                (text, makes_layer)
+            };
+            // The engine tells the newest step first.
+            let history: Vec<Entry> = history.as_array().unwrap().iter().rev().map(entry).collect();
+            let plan = plan(&file, &BuildOptions::default()).unwrap();
+            let mapping = mapping(&plan, &history, &kept(&history, false));
+            let lines: Vec<u32> = mapping.lines.iter().map(|lines| lines.unwrap().line).collect();
+            // Each line of these files is an instruction, and the first is FROM.
+            let expected: Vec<u32> = (2..).take(file.lines().count() - 1).collect();
+            assert_eq!(lines, expected, "{engine} {version}");
+            assert_eq!((mapping.base_steps, mapping.note), (Some(0), None));
+        }
+    }
+}
+
 /// Where another parser sees the instructions of a text start. Here-documents are no instructions to
 /// it, so their lines are emptied first.
 fn starts_by_another_parser(text: &str) -> Result<Vec<u32>, String> {
