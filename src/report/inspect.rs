@@ -136,7 +136,7 @@ fn accounting(snapshot: &Snapshot) -> Vec<[String; 3]> {
     };
     let count = |name: &str, of: Option<u64>| [name.to_owned(), counted(of), String::new()];
     let mut rows = vec![bytes("unpacked bytes", Some(totals.unpacked))];
-    if let Some(base) = &snapshot.base {
+    if let Some(base) = snapshot.base.as_ref().filter(|base| base.layers > 0) {
         let below = snapshot.layers.iter().take(base.layers as usize).map(|layer| layer.size);
         if let Some(below) = crate::image::snapshot::sum_known(below) {
             let guess = if base.how == BoundaryBy::History { " (a guess)" } else { "" };

@@ -250,7 +250,7 @@ fn cause_text(cause: &Cause) -> String {
 
 /// An instruction, with its line before it where that is certain.
 pub(super) fn located(place: Option<&Place>, step: Option<&Instruction>) -> String {
-    let place = place.map(|place| format!("{} ", code(&place.to_string())));
+    let place = place.map(|place| format!("{} ", code(&words::place(place))));
     format!("{}{}", place.unwrap_or_default(), instruction(step))
 }
 

@@ -146,8 +146,8 @@ fn causes(image: &ImageReport, width: usize) -> Option<String> {
         return None;
     }
     let columns = [("Delta", Align::Right), ("Cause", Align::Left)];
-    let all: Delta = image.causes.iter().map(|cause| cause.delta).sum();
-    Some(format!("  Causes: {} of {}\n\n{}", words::share(all, delta), delta.grouped(), table(columns, rows)))
+    let named = words::share(Delta(delta.0 - left.0), delta);
+    Some(format!("  Causes: {named} of {}\n\n{}", delta.grouped(), table(columns, rows)))
 }
 
 fn packages(image: &ImageReport, width: usize) -> Option<String> {
@@ -210,7 +210,7 @@ pub(super) fn waste_list(waste: &[Waste], width: usize) -> String {
 
 /// An instruction, with its line before it where that is certain.
 pub(super) fn step(place: Option<&Place>, step: Option<&Instruction>, width: usize) -> String {
-    let place = place.map(|place| format!("{place} ")).unwrap_or_default();
+    let place = place.map(|place| format!("{} ", words::place(place))).unwrap_or_default();
     let step = step.map_or("(no history)", Instruction::as_str);
     short(&log(&format!("{place}{step}")), width)
 }

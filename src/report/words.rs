@@ -2,9 +2,9 @@
 
 use super::model::{ImageReport, Report};
 use crate::compare::files::LayerRef;
-use crate::compare::{FileChanges, PackageStatus, Part, PartKind, Status, Waste};
+use crate::compare::{FileChanges, LayerRow, PackageStatus, Part, PartKind, Status, Waste};
 use crate::image::bytes::group_digits;
-use crate::image::snapshot::BoundaryBy;
+use crate::image::snapshot::{BoundaryBy, Place};
 use crate::image::{Bytes, Delta, Instruction, Measured, Totals};
 use crate::policy::{Finding, Severity, Verdict};
 
@@ -222,16 +222,34 @@ pub fn advice(waste: &Waste) -> &'static str {
     }
 }
 
+/// A place in few words: of a long path the file's name, for one image has one Dockerfile.
+pub fn place(place: &Place) -> String {
+    const LONG: usize = 24;
+    let name = place.path.rsplit(['/', '\\']).next().filter(|_| place.path.chars().count() > LONG);
+    match name {
+        Some(name) => format!("\u{2026}/{name}:{}", place.line),
+        None => place.to_string(),
+    }
+}
+
 /// A layer's instruction and place, or its number: `RUN make (Dockerfile:5)`.
 pub fn layer_ref(layer: &LayerRef) -> (Option<String>, String) {
-    let place = layer.dockerfile.as_ref().map(ToString::to_string);
+    let place = layer.dockerfile.as_ref().map(place);
     let step = layer.instruction.as_ref().map(|step| step.as_str().to_owned());
     (place, step.unwrap_or_else(|| format!("layer {}", layer.index + 1)))
 }
 
+/// Whether there is no base image, now and before.
+fn is_built_on_nothing(image: &ImageReport) -> bool {
+    let of_base = |row: &LayerRow| row.of_base_image == Some(true);
+    !image.layers.iter().any(of_base)
+}
+
 /// What of the difference is the base image's; empty where that is not known.
 pub fn base_image(image: &ImageReport) -> String {
-    let Some(split) = &image.split else { return String::new() };
+    let Some(split) = image.split.as_ref().filter(|_| !is_built_on_nothing(image)) else {
+        return String::new();
+    };
     let guess = if split.how == BoundaryBy::History { " (a guess)" } else { "" };
     match split.base_image {
         Delta(0) => format!("base image unchanged{guess}"),
@@ -383,6 +401,9 @@ fn split_figures(image: &ImageReport) -> Vec<Figure> {
     let (Some(split), Some(base), Some(head)) = (&image.split, &image.base, image.head_totals()) else {
         return Vec::new();
     };
+    if is_built_on_nothing(image) {
+        return Vec::new();
+    }
     let own_head = Bytes((split.own_base.0 as i64 + split.own.0).max(0) as u64);
     let rest = |totals: &Totals, own: Bytes| (totals.unpacked - own).magnitude();
     let figure = |name, base: Bytes, head: Bytes| {

@@ -98,12 +98,17 @@ fn the_first_run_creates_and_the_second_edits() {
     job.check("v2", "5%").expect(1);
     let [first] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(first.starts_with("<!-- layergate key=default sha=aaaa"), "{first}");
-    assert!(first.contains("### \u{274c} `web` grew 339.5 KiB (+22.2%), over the +5% limit"), "{first}");
-    assert!(first.contains("**Cause:** `RUN /build/install -r /app/requirements.txt` +339.1 KiB"), "{first}");
+    assert!(first.contains("### \u{274c} `web` grew 340.2 KiB (+22.3%), over the +5% limit"), "{first}");
+    assert!(
+        first.contains(
+            "`RUN /build/install -r /app/requirements.txt` +339.7 KiB: `pandas` 2.2.3 (+339.2 KiB)"
+        ),
+        "{first}"
+    );
 
     job.check("v2", "30%").expect(0);
     let [second] = job.github.bodies_of(BOT).try_into().unwrap();
-    assert!(second.contains("### \u{2705} `web` grew 339.5 KiB (+22.2%), within the limits"), "{second}");
+    assert!(second.contains("### \u{2705} `web` grew 340.2 KiB (+22.3%), within the limits"), "{second}");
     assert_eq!((job.requests("POST"), job.requests("PATCH")), (1, 1));
 }
 
@@ -333,19 +338,19 @@ fn the_token_is_nowhere_to_be_read() {
 fn a_run_gets_its_summary_outputs_and_annotations() {
     let job = Job::new();
     let run = job.check("v2", "5%").expect(1);
-    assert!(run.stdout.starts_with("\u{274c} fail: web grew 339.5 KiB (+22.2%)"), "{}", run.stdout);
+    assert!(run.stdout.starts_with("\u{274c} fail: web grew 340.2 KiB (+22.3%)"), "{}", run.stdout);
     assert!(
-        run.stderr.contains("::error title=layergate%3A web max-increase::+339.5 KiB (+22.2%25)"),
+        run.stderr.contains("::error title=layergate%3A web max-increase::+340.2 KiB (+22.3%25)"),
         "{}",
         run.stderr
     );
     assert!(job.read("summary").contains("| `web` | `linux/amd64` | 1.5\u{a0}MiB | 1.8\u{a0}MiB |"));
     let expected = [
         ("verdict", "fail"),
-        ("size", "1911729"),
-        ("base-size", "1564093"),
-        ("delta", "347636"),
-        ("delta-percent", "22.23"),
+        ("size", "1912697"),
+        ("base-size", "1564370"),
+        ("delta", "348327"),
+        ("delta-percent", "22.27"),
         ("comment-url", "https://github.example/acme/shop/pull/7#issuecomment-1001"),
     ];
     for (name, value) in expected {

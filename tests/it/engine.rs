@@ -2,13 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Run, fixture, layergate, skip};
+use crate::support::{Run, fixture, layergate, skip, write_program};
 
 /// An engine to build with and to measure from.
 #[derive(Clone)]
@@ -249,8 +248,7 @@ fn an_engine_over_ssh() {
         host = engine.host,
         client = Path::new(&engine.client).display(),
     );
-    fs::write(directory.path().join("ssh"), script).unwrap();
-    fs::set_permissions(directory.path().join("ssh"), fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&directory.path().join("ssh"), &script);
     let path = format!("{}:{}", directory.path().display(), std::env::var("PATH").unwrap());
     let expected = engine.build_small(directory.path(), "ssh:1");
     let mut command = layergate();
@@ -260,8 +258,8 @@ fn an_engine_over_ssh() {
     let log = fs::read_to_string(log).unwrap();
     assert!(log.contains("-l me -p 2222 -- build-host docker system dial-stdio"), "{log}");
 
-    fs::write(directory.path().join("ssh"), "#!/bin/sh\necho Host key verification failed. >&2\nexit 255\n")
-        .unwrap();
+    let refusing = "#!/bin/sh\necho Host key verification failed. >&2\nexit 255\n";
+    write_program(&directory.path().join("ssh"), refusing);
     let failed = Run::of(&mut command).expect(3);
     for part in ["Host key verification failed", "ssh://me@build-host:2222", "docker version"] {
         assert!(failed.stderr.contains(part), "{}", failed.stderr);

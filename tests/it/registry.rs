@@ -1,13 +1,14 @@
 //! Images in a registry: a real one, and one that misbehaves.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use crate::fake_registry::{Access, FakeRegistry, Faults};
-use crate::support::{FakeLayer, Item, Run, hex_sha256, layergate, oci_layout, platforms_layout, tar_of};
+use crate::support::{
+    FakeLayer, Item, Run, hex_sha256, layergate, oci_layout, platforms_layout, tar_of, write_program,
+};
 
 fn layers() -> Vec<FakeLayer> {
     let big: Vec<u8> = (0..400_000u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
@@ -81,7 +82,7 @@ fn only_what_is_not_known_is_fetched() {
     assert_eq!(run(&[]), 4, "the config and three layers");
     assert_eq!(run(&[]), 1, "the config");
     let known = &layers()[0].diff_id["sha256:".len()..];
-    fs::remove_file(Path::new(&cache).join("v1/layers").join(&known[..2]).join(format!("{known}.json.zst")))
+    fs::remove_file(Path::new(&cache).join("v2/layers").join(&known[..2]).join(format!("{known}.json.zst")))
         .unwrap();
     assert_eq!(run(&[]), 2, "the config and the layer that is not known any more");
     assert_eq!(run(&["--verify"]), 4);
@@ -149,8 +150,10 @@ fn credentials(directory: &Path, host: &str) -> Vec<(&'static str, Vec<(&'static
     write("helped/config.json", json!({ "credHelpers": { host: "of-a-test" } }));
     let helper = directory.join("bin/docker-credential-of-a-test");
     fs::create_dir_all(directory.join("bin")).unwrap();
-    fs::write(&helper, "#!/bin/sh\nread -r host\n[ \"$1\" = get ] || exit 1\necho '{\"Username\":\"user\",\"Secret\":\"secret-password\"}'\n").unwrap();
-    fs::set_permissions(&helper, fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(
+        &helper,
+        "#!/bin/sh\nread -r host\n[ \"$1\" = get ] || exit 1\necho '{\"Username\":\"user\",\"Secret\":\"secret-password\"}'\n",
+    );
     let path = format!("{}:{}", directory.join("bin").display(), std::env::var("PATH").unwrap());
     let of = |name: &str| directory.join(name).display().to_string();
     vec![
@@ -173,11 +176,8 @@ fn credentials_come_from_docker_podman_or_a_helper_and_are_never_shown() {
         let denied = served.inspect().expect(3);
         assert!(denied.stderr.contains("docker login"), "{}", denied.stderr);
         let mut failing = layergate();
-        fs::write(
-            served.directory.path().join("bin/docker-credential-of-a-test"),
-            "#!/bin/sh\necho secret-password >&2\nexit 1\n",
-        )
-        .unwrap();
+        let helper = served.directory.path().join("bin/docker-credential-of-a-test");
+        write_program(&helper, "#!/bin/sh\necho secret-password >&2\nexit 1\n");
         let (_, environment) = credentials_of_helper(served.directory.path());
         let failed = Run::of(failing.args(["inspect", "--no-cache", &image]).envs(environment)).expect(3);
         assert!(failed.stderr.contains("docker-credential-of-a-test"), "{}", failed.stderr);

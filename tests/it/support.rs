@@ -53,6 +53,14 @@ impl From<Output> for Run {
     }
 }
 
+/// Writes a program to run. Another process writes it: a file that this one had open would be open too in
+/// whatever another test starts at that moment, and could not be run meanwhile.
+pub fn write_program(path: &Path, text: &str) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""]).arg(path).arg(text);
+    Run::of(&mut shell).expect(0);
+}
+
 /// Runs the program in this package's directory.
 pub fn run(arguments: &[&str]) -> Run {
     Run::of(layergate().args(arguments))
