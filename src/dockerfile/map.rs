@@ -64,8 +64,8 @@ pub enum Unmapped {
     Squashed,
     /// The Dockerfile does not explain the history.
     Differs {
-        /// The instruction that does not fit, searched from the end: its line and its text, cut.
-        /// Nothing where all fit, and the history has more.
+        /// The instruction that does not fit, searched from the end: its line and its text, cut
+        /// and without the values of variables. Nothing where all fit, and the history has more.
         first: Option<(u32, String)>,
         /// The steps that have a line all the same.
         mapped: usize,
@@ -87,15 +87,15 @@ impl fmt::Display for Unmapped {
                 f.write_str("the steps were squashed into one layer, which no single line made")
             }
             Unmapped::Differs { first, mapped } => {
-                f.write_str("the Dockerfile does not explain the image's history")?;
+                f.write_str("the Dockerfile does not explain the image's history: ")?;
                 match first {
-                    Some((line, text)) => write!(f, " (from line {line} on, counted from the end: {text})")?,
-                    None => f.write_str(" (the history has steps that it does not have)")?,
+                    Some((line, text)) => write!(f, "read from the end, line {line} ({text}) does not fit")?,
+                    None => f.write_str("the history has steps that the Dockerfile does not have")?,
                 }
-                f.write_str(": it was edited since, or built with another --target or --build-arg")?;
+                f.write_str("; it was edited since, or built with another --target or --build-arg; ")?;
                 match mapped {
-                    0 => f.write_str("; no line is named"),
-                    count => write!(f, "; a line is named only where the text leaves no doubt ({count})"),
+                    0 => f.write_str("no line is named"),
+                    count => write!(f, "a line is named only where the text leaves no doubt ({count})"),
                 }
             }
             Unmapped::Alike { lines } => {
@@ -124,11 +124,15 @@ pub fn map(plan: &Plan, history: &[HistoryStep<'_>]) -> Mapping {
         return nothing(Unmapped::TooManySteps);
     }
     let table = Table::new(plan, history);
-    let (mapping, pairs) = match whole(&table) {
+    let alignment = whole(&table);
+    let pairs = alignment.clone().unwrap_or_else(|| sure_pairs(&table));
+    if is_squashed(&table, &pairs) {
+        return nothing(Unmapped::Squashed);
+    }
+    match alignment {
         Some(alignment) => certain(&table, &alignment),
-        None => partial(&table),
-    };
-    if is_squashed(&table, &pairs) { nothing(Unmapped::Squashed) } else { mapping }
+        None => partial(&table, &pairs),
+    }
 }
 
 /// A step of the history and a step of the plan, by their places.
@@ -214,7 +218,7 @@ fn end_of_history(table: &Table<'_>, steps: &[usize], skipped: usize) -> Option<
 
 /// The mapping of a history that is explained wholly, without the steps that could have changed
 /// places with others unseen.
-fn certain(table: &Table<'_>, alignment: &[Pair]) -> (Mapping, Vec<Pair>) {
+fn certain(table: &Table<'_>, alignment: &[Pair]) -> Mapping {
     let shifted = unseen_shift(table, alignment);
     let doubtful = |place: usize| {
         place < shifted
@@ -232,7 +236,7 @@ fn certain(table: &Table<'_>, alignment: &[Pair]) -> (Mapping, Vec<Pair>) {
     alike.dedup();
     let note = (!alike.is_empty()).then_some(Unmapped::Alike { lines: alike });
     let base_steps = if shifted == 0 { alignment.first().map(|pair| pair.0) } else { None };
-    (Mapping { lines: lines_of(table, &pairs), base_steps, note }, pairs)
+    Mapping { lines: lines_of(table, &pairs), base_steps, note }
 }
 
 /// Whether two instructions that differ could be exchanged, and each still fit the other's step.
@@ -282,16 +286,19 @@ fn lines_of(table: &Table<'_>, pairs: &[Pair]) -> Vec<Option<Lines>> {
     lines
 }
 
-/// The mapping of a history that the Dockerfile does not explain: what is certain by its text alone.
-fn partial(table: &Table<'_>) -> (Mapping, Vec<Pair>) {
+/// The mapping of a history that the Dockerfile does not explain.
+fn partial(table: &Table<'_>, pairs: &[Pair]) -> Mapping {
+    let note = Unmapped::Differs { first: first_difference(table), mapped: pairs.len() };
+    Mapping { lines: lines_of(table, pairs), base_steps: None, note: Some(note) }
+}
+
+/// What is certain by its text alone.
+fn sure_pairs(table: &Table<'_>) -> Vec<Pair> {
     let runs = runs(&longest_rising(&unique_pairs(table)));
     let runs: Vec<Vec<Pair>> = runs.iter().map(|run| anchored(table, run)).collect();
     let own = runs.iter().position(|run| table.is_complete() || is_own(table, run)).unwrap_or(runs.len());
     // Of an argument the history has not more than its name, if that.
-    let pairs: Vec<Pair> =
-        runs[own..].concat().into_iter().filter(|pair| table.step(pair.1).kind != "ARG").collect();
-    let note = Unmapped::Differs { first: first_difference(table), mapped: pairs.len() };
-    (Mapping { lines: lines_of(table, &pairs), base_steps: None, note: Some(note) }, pairs)
+    runs[own..].concat().into_iter().filter(|pair| table.step(pair.1).kind != "ARG").collect()
 }
 
 /// The steps that fit one another and nothing else.
@@ -365,7 +372,8 @@ fn first_difference(table: &Table<'_>) -> Option<(u32, String)> {
         place = place.and_then(|place| place.checked_sub(1));
         if place.is_none_or(|place| table.fit(place, step).is_none()) {
             let step = table.step(step);
-            return Some((step.line, step.source.chars().take(60).collect()));
+            let text = Instruction::from_history(&step.source)?.without_values();
+            return Some((step.line, text.as_str().chars().take(60).collect()));
         }
     }
     None

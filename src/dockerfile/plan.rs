@@ -7,6 +7,7 @@ use super::DockerfileError;
 use super::expand::{Environment, UNKNOWN, expand_word, split_words};
 use super::form::{Form, Source};
 use super::parse::{Dockerfile, SourceInstruction};
+use crate::image::Instruction;
 
 /// The arguments that BuildKit sets itself. Their values depend on where the build runs.
 const PLATFORM_ARGUMENTS: [&str; 8] = [
@@ -70,7 +71,8 @@ pub struct Step {
     /// `RUN`, `COPY`.
     pub kind: &'static str,
     /// What BuildKit's history has for it, normalised as
-    /// [`Instruction`](crate::image::Instruction) does; U+10FFFF stands for what is not known.
+    /// [`Instruction`] does and without the values of variables; U+10FFFF stands for what is not
+    /// known.
     pub text: String,
     /// The first line of its instruction, counted from 1.
     pub line: u32,
@@ -248,7 +250,8 @@ impl<'a> Build<'a> {
         };
         let forms = source.forms();
         let canonical = source.canonical();
-        let text = forms.first().map(|form| form.text.clone()).unwrap_or_default();
+        let text = forms.first().and_then(|form| Instruction::from_history(&form.text));
+        let text = text.map(|text| text.without_values().as_str().to_owned()).unwrap_or_default();
         let (line, end_line, kind) = (instruction.line, instruction.end_line, instruction.keyword);
         self.steps.push(Step { kind, text, line, end_line, stage, onbuild, forms, source: canonical });
         self.apply(instruction);

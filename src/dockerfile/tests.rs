@@ -149,11 +149,11 @@ fn variables_are_expanded_as_builders_do() {
     assert_eq!(
         texts(text),
         [
-            "ENV A=1 E=",
+            "ENV A",
             "ARG B",
             "COPY 1-2 xz u1e $A 1$A $A /x",
             "COPY ** a* /y",
-            "ENV A=11",
+            "ENV A",
             "COPY 11 /z",
             "ARG TARGETOS",
             "COPY */o",
@@ -198,7 +198,7 @@ fn an_edit_is_noticed_and_only_what_is_certain_keeps_its_line() {
     assert_eq!(lines(&mapping), [0, 0, 2, 3, 0, 5, 6]);
     assert_eq!(mapping.base_steps, None);
     let note = mapping.note.unwrap().to_string();
-    assert!(note.contains("line 4") && note.contains("ENV B=1") && note.contains("(4)"), "{note}");
+    assert!(note.contains("line 4") && note.contains("(ENV B)") && note.contains("(4)"), "{note}");
 
     let mapping = map_text("FROM debian\nRUN other\nRUN make\n", &SMALL_HISTORY);
     assert_eq!(lines(&mapping), [0; 7], "one step alone could be the base image's");
