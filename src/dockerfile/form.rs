@@ -310,18 +310,21 @@ impl Source<'_> {
     }
 
     fn command(&self) -> Vec<Form> {
-        let words = match self.instruction.json() {
-            Some(words) => quote_all(&words),
-            None => {
-                // The base image's shell is not known here.
-                let shell = match self.shell {
-                    None if self.has_base => UNKNOWN.to_string(),
-                    _ => format!("{} ", quote_all(&self.shell())),
-                };
-                format!("{shell}{}", quote(&self.instruction.arguments))
-            }
+        if let Some(words) = self.instruction.json() {
+            return self.step(&format!("[{}]", quote_all(&words)));
+        }
+        // The base image's shell is not known here.
+        let shell = match self.shell {
+            None if self.has_base => UNKNOWN.to_string(),
+            _ => format!("{} ", quote_all(&self.shell())),
         };
-        self.step(&format!("[{words}]"))
+        let mut forms = self.step(&format!("[{shell}{}]", quote(&self.instruction.arguments)));
+        if self.instruction.arguments.is_empty() {
+            // The classic builder hands a shell nothing, or forgets the shell too.
+            forms.extend(self.step(&format!("[{}]", shell.trim_end())));
+            forms.extend(self.step("[]"));
+        }
+        forms
     }
 
     /// BuildKit and the classic builder write a Go value whose times differ between versions.

@@ -410,7 +410,8 @@ fn read_instruction(
         return Err(DockerfileError::UnknownInstruction { line, word: shorten(word) });
     };
     let rest = rest.trim();
-    if rest.is_empty() {
+    // A command may be empty; builders take that.
+    if rest.is_empty() && !matches!(keyword, "CMD" | "ENTRYPOINT" | "RUN") {
         return Err(DockerfileError::Empty { line, keyword });
     }
     let (flags, arguments) = split_flags(rest, escape);

@@ -221,7 +221,8 @@ fn starts_by_another_parser(text: &str) -> Result<Vec<u32>, String> {
         let first = &mut lines[instruction.line as usize - 1];
         *first = first.replace("<<", "::");
     }
-    let text = lines.join("\n");
+    // It also refuses an empty ENTRYPOINT, which both of Docker's builders take.
+    let text = lines.join("\n").replace("ENTRYPOINT\n", "ENTRYPOINT x\n");
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let start = |instruction: parse_dockerfile::Instruction<'_>| {
         use parse_dockerfile::Instruction as Kind;
