@@ -235,6 +235,36 @@ fn what_could_belong_to_a_deleted_neighbour_is_left_out() {
 }
 
 #[test]
+fn what_also_fits_a_step_of_the_base_image_is_left_out() {
+    let copy = "/bin/sh -c #(nop) COPY file:1 in /x ";
+    let history = [copy, "/bin/sh -c base", "/bin/sh -c one", copy, "/bin/sh -c make"];
+    let mapping = map_text("FROM debian\nRUN one\nCOPY a /x\nRUN make\n", &history);
+    assert_eq!(lines(&mapping), [0, 0, 2, 0, 4]);
+    assert_eq!(mapping.note, Some(Unmapped::Alike { lines: vec![3] }));
+    // Where the history says what was copied, there is no doubt.
+    let history = ["COPY b /x", "RUN base", "RUN one", "COPY a /x", "RUN make"];
+    assert_eq!(lines(&map_text("FROM debian\nRUN one\nCOPY a /x\nRUN make\n", &history)), [0, 0, 2, 3, 4]);
+}
+
+#[test]
+fn after_an_edit_a_hash_counts_only_between_steps_that_are_certain() {
+    let copy = "/bin/sh -c #(nop) COPY file:1 in /x ";
+    let history = ["# debian.sh", copy, "/bin/sh -c one", "/bin/sh -c two"];
+    let edited = "FROM debian\nCOPY a /x\nRUN one\nRUN two\nRUN new\n";
+    assert_eq!(lines(&map_text(edited, &history)), [0, 0, 3, 4]);
+    let history = ["# debian.sh", "/bin/sh -c one", copy, "/bin/sh -c two"];
+    let edited = "FROM debian\nRUN one\nCOPY a /x\nRUN two\nRUN new\n";
+    assert_eq!(lines(&map_text(edited, &history)), [0, 2, 3, 4]);
+}
+
+#[test]
+fn lines_never_go_back() {
+    let history = ["RUN a", "RUN b", "RUN c", "RUN d"];
+    let lines = lines(&map_text("FROM scratch\nRUN b\nRUN c\nRUN a\nRUN d\n", &history));
+    assert_eq!(lines, [0, 2, 3, 5], "of instructions that changed places, those that moved least");
+}
+
+#[test]
 fn one_layer_of_several_steps_is_no_lines() {
     let text = "FROM debian\nCOPY a /x\nRUN one\nRUN two\nUSER me\n";
     let squashed = ["# debian.sh", "-COPY a /x", "-RUN one", "-RUN two", "USER me"];
