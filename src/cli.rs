@@ -66,6 +66,9 @@ pub struct Inspect {
     /// How it is built.
     #[command(flatten)]
     pub build: BuildFlags,
+    /// List files of the same content, which cost their bytes more than once; reads all layers
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub duplicates: bool,
     /// How to print; json is the snapshot without the lists of files
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::comment::{self, Posted};
-use super::locate::Locator;
+use super::locate::{Locator, find_base};
 use super::{
     Exit, UsageError, console, load_config, local_git, measure, parse_images, printed_json, reading_options,
     refuse_twins, set_variable, with_files, write_file,
@@ -36,17 +36,19 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
 
     let options = reading_options(&arguments.reading, Some(store.clone()))?;
     let mut snapshots = Vec::new();
-    for image in &images {
-        snapshots.extend(measure(image, &options, &arguments.reading).await?);
-    }
-    refuse_twins(&snapshots)?;
     let mut locator = Locator::default();
     let build_flags = arguments.build.settings();
-    for snapshot in &mut snapshots {
-        let build = config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &build_flags)?;
-        locator.locate(snapshot, &build, images.len() == 1);
+    for image in &images {
+        let mut measured = measure(image, &options, &arguments.reading).await?;
+        for snapshot in &mut measured {
+            let build =
+                config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &build_flags)?;
+            locator.locate(snapshot, &build, images.len() == 1);
+            find_base(snapshot, image, &options).await;
+        }
+        snapshots.extend(measured);
     }
-
+    refuse_twins(&snapshots)?;
     let ancestry = find_ancestry(arguments.base_commit.as_deref(), context.as_ref())?;
     let pull_request = context.as_ref().is_some_and(|context| context.pull_request.is_some());
     let mut reports = Vec::new();

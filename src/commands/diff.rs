@@ -1,6 +1,6 @@
 //! `layergate diff`.
 
-use super::locate::Locator;
+use super::locate::{Locator, find_base};
 use super::{Exit, console, measure, parse_images, printed_json, reading_options};
 use crate::baseline::Baseline;
 use crate::cli::{Diff, Format};
@@ -19,10 +19,16 @@ pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
     let mut heads = measure(&images[1], &options, &arguments.reading).await?;
     let build = Build::from_settings(&arguments.build.settings())?;
     let mut locator = Locator::default();
-    heads.iter_mut().for_each(|snapshot| locator.locate(snapshot, &build, true));
+    for snapshot in &mut heads {
+        locator.locate(snapshot, &build, true);
+        find_base(snapshot, &images[1], &options).await;
+    }
     // It is that of the image as it is now, and may or may not explain the earlier one, too.
     locator.quiet = true;
-    bases.iter_mut().for_each(|snapshot| locator.locate(snapshot, &build, true));
+    for snapshot in &mut bases {
+        locator.locate(snapshot, &build, true);
+        find_base(snapshot, &images[0], &options).await;
+    }
     let differences = differences(bases, heads)?;
     let many = differences.len() > 1;
     let mut out = Vec::new();

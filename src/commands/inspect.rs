@@ -1,10 +1,12 @@
 //! `layergate inspect`.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::locate::Locator;
+use super::locate::{Locator, find_base};
 use super::{Exit, UsageError, console, measure, parse_images, printed_json, reading_options, write_file};
 use crate::cli::{Format, Inspect};
+use crate::compare::duplicates;
 use crate::image::Snapshot;
 use crate::policy::Build;
 use crate::report::inspect as report;
@@ -24,11 +26,19 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
         let message = "--output holds one image; choose one with --platform os/arch";
         return Err(UsageError(message.into()).into());
     }
-    let options = reading_options(&arguments.reading, None)?;
+    let mut options = reading_options(&arguments.reading, None)?;
+    if let (true, Some(options)) = (arguments.duplicates, Arc::get_mut(&mut options)) {
+        options.contents = true;
+        options.known = std::mem::take(&mut options.known).forgetting();
+    }
     let build = Build::from_settings(&arguments.build.settings())?;
     let mut snapshots = measure(&images[0], &options, &arguments.reading).await?;
     let mut locator = Locator::default();
-    snapshots.iter_mut().for_each(|snapshot| locator.locate(snapshot, &build, true));
+    for snapshot in &mut snapshots {
+        locator.locate(snapshot, &build, true);
+        find_base(snapshot, &images[0], &options).await;
+        snapshot.duplicates = duplicates(snapshot);
+    }
     if let (Some(path), [snapshot]) = (&arguments.output, snapshots.as_slice()) {
         write_file(path, &packed(snapshot, path)?)?;
         console::note(&format!("wrote {}", path.display()));

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::console;
 use crate::dockerfile::{self, BuildOptions, Dockerfile, HistoryStep, Mapping, Plan};
 use crate::image::Snapshot;
 use crate::image::snapshot::{BaseImage, BoundaryBy, Place, guess_base_layers};
 use crate::policy::Build;
+use crate::source::{self, NamedImage, Options};
 
 /// The Dockerfile of an image that is alone and has none named.
 const USUAL: &str = "Dockerfile";
@@ -25,7 +27,7 @@ pub struct Locator {
 }
 
 impl Locator {
-    /// Says of each layer which line made it, and where the base image ends. That a Dockerfile cannot
+    /// Says of each layer which line made it, and where the base image ends, if that tells. That a Dockerfile cannot
     /// be read or does not fit is said, and is no error: it only explains. `single`: the image is the
     /// only one, so that the usual Dockerfile is most likely its own.
     pub fn locate(&mut self, snapshot: &mut Snapshot, build: &Build, single: bool) {
@@ -42,11 +44,9 @@ impl Locator {
                 self.tell(format!("{}: {note}", path.display()));
             }
             apply(snapshot, &mapping, &plan, &path);
-        }
-        if snapshot.base.is_none()
-            && let Some(layers) = guess_base_layers(&snapshot.history)
-        {
-            snapshot.base = Some(BaseImage { name: None, layers, how: BoundaryBy::History });
+            if let (None, true, dockerfile::BaseImage::Image(name)) = (&snapshot.base_name, fits, plan.base) {
+                snapshot.base_name = Some(name);
+            }
         }
     }
 
@@ -78,6 +78,25 @@ impl Locator {
             console::warn(&message);
             self.told.push(message);
         }
+    }
+}
+
+/// Finds where the base image ends, if the Dockerfile has not told: by the layers of the image that is
+/// named as the base, where that can be read, or by a guess.
+pub async fn find_base(snapshot: &mut Snapshot, image: &NamedImage, options: &Arc<Options>) {
+    if snapshot.base.is_some() {
+        return;
+    }
+    if let Some(name) = snapshot.base_name.clone()
+        && let Some(below) = source::layers_beside(image, &name, options).await
+        && below.len() <= snapshot.layers.len()
+        && below.iter().zip(&snapshot.layers).all(|(below, layer)| *below == layer.diff_id)
+        && !below.is_empty()
+    {
+        let layers = below.len() as u64;
+        snapshot.base = Some(BaseImage { name: Some(name), layers, how: BoundaryBy::Image });
+    } else if let Some(layers) = guess_base_layers(&snapshot.history) {
+        snapshot.base = Some(BaseImage { name: None, layers, how: BoundaryBy::History });
     }
 }
 

@@ -93,6 +93,7 @@ fn reading_options(reading: &Reading, store: Option<DirStore>) -> anyhow::Result
     Ok(Arc::new(Options {
         platform: reading.platform.clone().unwrap_or_default(),
         verify: reading.verify,
+        contents: false,
         known: if reading.verify { known.forgetting() } else { known },
         bounds,
         engine: reading.engine.clone(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::locate::Locator;
+use super::locate::{Locator, find_base};
 use super::{
     Exit, UsageError, console, load_config, local_git, measure, parse_images, reading_options, refuse_twins,
     set_variable,
@@ -27,20 +27,21 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
     if let Some(options) = Arc::get_mut(&mut options) {
         options.verify = true;
     }
+    let config = load_config(arguments.config.as_deref())?;
+    let flags = arguments.build.settings();
+    let mut locator = Locator::default();
     let mut snapshots = Vec::new();
     for image in &images {
-        let measured = measure(image, &options, &arguments.reading).await?;
+        let mut measured = measure(image, &options, &arguments.reading).await?;
+        for snapshot in &mut measured {
+            let build = config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &flags)?;
+            locator.locate(snapshot, &build, images.len() == 1);
+            find_base(snapshot, image, &options).await;
+        }
         snapshots
             .extend(measured.into_iter().map(|snapshot| Snapshot { commit: commit.clone(), ..snapshot }));
     }
     refuse_twins(&snapshots)?;
-    let config = load_config(arguments.config.as_deref())?;
-    let flags = arguments.build.settings();
-    let mut locator = Locator::default();
-    for snapshot in &mut snapshots {
-        let build = config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &flags)?;
-        locator.locate(snapshot, &build, images.len() == 1);
-    }
     for snapshot in &snapshots {
         store.put(snapshot)?;
         let commit = commit.as_ref().map_or("no commit", |commit| &commit.sha[..12]);

@@ -2,6 +2,7 @@
 
 pub mod align;
 pub mod causes;
+pub mod duplicates;
 pub mod files;
 pub mod packages;
 mod paths;
@@ -14,6 +15,7 @@ use crate::image::snapshot::{BoundaryBy, Place};
 use crate::image::{Bytes, Delta, DiffId, Instruction, Layer, Measured, Snapshot, Totals};
 pub use align::{Pair, Status, align};
 pub use causes::{Cause, Part, PartKind, causes};
+pub use duplicates::duplicates;
 pub use files::{FileChanges, Waste, visible, waste};
 pub use packages::{PackageRow, PackageStatus, package_rows};
 

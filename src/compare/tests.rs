@@ -13,6 +13,7 @@ fn layer(content: u8, step: Option<&str>, size: u64) -> Layer {
         compressed: None,
         files: Some(1),
         dockerfile: None,
+        contents: None,
         census: None,
     }
 }
@@ -35,7 +36,9 @@ fn snapshot(layers: Vec<Layer>) -> Snapshot {
         layers,
         history: Vec::new(),
         base: None,
+        base_name: None,
         packages: Vec::new(),
+        duplicates: None,
     }
 }
 

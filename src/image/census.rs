@@ -4,6 +4,7 @@
 //! compared with one that is no longer at hand.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{self, SeqAccess, Visitor};
 use serde::ser::SerializeTuple;
@@ -235,6 +236,9 @@ pub struct Census {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,
 }
+
+/// Entries of a census, ascending, and the first half of the sha256 of what each holds.
+pub type Contents = Arc<Vec<(u32, [u8; 16])>>;
 
 /// A census as a document has it: hostile input.
 #[derive(Deserialize)]

@@ -12,6 +12,8 @@ use super::snapshot::Step;
 
 /// The annotation that holds the tag of an image in an OCI layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation, and label, in which an image names the one that it was built on.
+pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
 /// The annotation in which containerd keeps an image's whole name.
 pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
 
@@ -36,9 +38,21 @@ pub struct ImageConfig {
     pub variant: Option<String>,
     /// The layers, lowest first.
     pub rootfs: RootFs,
+    /// What a container of the image is started with; of that, its labels.
+    #[serde(default, deserialize_with = "or_default")]
+    pub config: ContainerConfig,
     /// One entry for each Dockerfile step, those without a layer included.
     #[serde(default, deserialize_with = "or_default")]
     pub history: Vec<HistoryEntry>,
+}
+
+/// The part of an image config that containers are started with.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ContainerConfig {
+    /// Free-form properties.
+    #[serde(default, deserialize_with = "or_default")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// The layers of an image config.
@@ -165,6 +179,9 @@ pub struct Manifest {
     /// Points at the layers as distributed, lowest first.
     #[serde(default, deserialize_with = "or_default")]
     pub layers: Vec<Descriptor>,
+    /// Free-form properties; the image that this one was built on may be named here.
+    #[serde(default, deserialize_with = "or_default")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// One image of the `manifest.json` that `docker save` writes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::bytes::{Bytes, group_digits};
-use super::census::{Census, MAX_PACKAGES};
+use super::census::{Census, Contents, MAX_PACKAGES};
 use super::digest::{DiffId, Digest};
 use super::instruction::Instruction;
 use super::package::Installed;
@@ -64,9 +64,26 @@ pub struct Snapshot {
     /// The image that this one was built on, where that is known or can be guessed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseImage>,
+    /// The image that this one says it was built on. In no document: what matters is where that ends.
+    #[serde(skip)]
+    pub base_name: Option<String>,
     /// The packages that are there once all layers are applied.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Installed>,
+    /// Files that are there more than once, where that was asked for; largest saving first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicates: Option<Vec<Duplicate>>,
+}
+
+/// Files of the same content, none of them a hard link of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Duplicate {
+    /// Bytes of one of them.
+    pub bytes: Bytes,
+    /// How many there are.
+    pub copies: u64,
+    /// The first of them in the order of paths, relative to the image's root.
+    pub paths: Vec<String>,
 }
 
 /// One step of an image's history.
@@ -179,6 +196,9 @@ pub struct Layer {
     /// Where in a Dockerfile the instruction stands, where that is certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<Place>,
+    /// What the layer's files hold. In no document: it is there only while copies are looked for.
+    #[serde(skip)]
+    pub contents: Option<Contents>,
     /// The layer's files. A store keeps them apart, once for each diff ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub census: Option<Arc<Census>>,

@@ -86,10 +86,13 @@ struct Tree<'a> {
 /// Puts the layers on each other, lowest first. The amounts of each census have to be countable
 /// ([`Census::size`]); what would overflow in their sum is the caller's to refuse.
 pub fn apply<'a>(layers: impl IntoIterator<Item = &'a Census>) -> Applied<'a> {
+    let layers: Vec<&Census> = layers.into_iter().collect();
+    // Few paths are in two layers, so this is about what there is, and nothing has to move as it grows.
+    let entries = layers.iter().map(|census| census.entries.len()).sum();
     let mut tree = Tree {
-        nodes: HashMap::default(),
+        nodes: HashMap::with_capacity_and_hasher(entries, RandomState::default()),
         inside: vec![Vec::new()],
-        inodes: Vec::new(),
+        inodes: Vec::with_capacity(entries),
         waste: Vec::new(),
         layer: 0,
         known_dir: None,

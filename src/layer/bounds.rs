@@ -140,6 +140,8 @@ impl From<Refusal> for io::Error {
 pub struct Budget {
     /// The bounds.
     pub bounds: Bounds,
+    /// Whether the content of each file is hashed, so that copies are found.
+    pub contents: bool,
     entries: AtomicU64,
     names: AtomicU64,
     unpacked: AtomicU64,

@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read};
 
+use sha2::{Digest as _, Sha256};
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
 
 use super::bounds::{Bounds, Refusal};
@@ -121,12 +122,14 @@ pub struct TarWalker<R> {
     unread: u64,
     padding: u64,
     bounds: Bounds,
+    /// Hashes the current entry's content as it is read, where that was asked for.
+    hash: Option<Sha256>,
 }
 
 impl<R: Forward> TarWalker<R> {
     /// Starts at the first header.
     pub fn new(input: R, bounds: &Bounds) -> TarWalker<R> {
-        TarWalker { input, position: 0, unread: 0, padding: 0, bounds: bounds.clone() }
+        TarWalker { input, position: 0, unread: 0, padding: 0, bounds: bounds.clone(), hash: None }
     }
 
     /// The next entry, or `None` at the tar's end. Content of the entry before is skipped.
@@ -169,12 +172,30 @@ impl<R: Forward> TarWalker<R> {
         Ok(content)
     }
 
+    /// Hashes the current entry's content from here on: what is skipped is read then.
+    pub fn hash_content(&mut self) {
+        self.hash = Some(Sha256::new());
+    }
+
+    /// Reads the rest of the current entry's content. The hash of all of it, since it was asked for.
+    ///
+    /// # Errors
+    /// [`TarError`] where the tar ends before.
+    pub fn content_hash(&mut self) -> Result<[u8; 32], TarError> {
+        io::copy(&mut self.content(), &mut io::sink()).map_err(|error| self.read_error(error))?;
+        Ok(self.hash.take().map_or([0; 32], |hash| hash.finalize().into()))
+    }
+
     /// Gets past so many bytes of the current entry's stored content, or all that is left of it.
     ///
     /// # Errors
     /// [`TarError`] where the tar ends before.
     pub fn skip_content(&mut self, most: u64) -> Result<(), TarError> {
         let count = most.min(self.unread);
+        if self.hash.is_some() {
+            let passed = io::copy(&mut self.content().take(count), &mut io::sink());
+            return passed.map(drop).map_err(|error| self.read_error(error));
+        }
         self.input.skip(count).map_err(|error| self.read_error(error))?;
         self.unread -= count;
         self.position += count;
@@ -378,6 +399,9 @@ impl<R: Forward> Read for Content<'_, R> {
             read => {
                 self.0.unread -= read as u64;
                 self.0.position += read as u64;
+                if let Some(hash) = &mut self.0.hash {
+                    hash.update(&buffer[..read]);
+                }
                 Ok(read)
             }
         }

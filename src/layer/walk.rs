@@ -8,6 +8,7 @@ use super::bounds::{Budget, Entries, Packed, Refusal, Unpacked};
 use super::compression::Compression;
 use super::input::{Forward, Meter, Stream, Window};
 use super::tar::{Kind, TarEntry, TarError, TarWalker};
+use crate::image::census::Contents;
 use crate::image::{Bytes, Census, DiffId, Digest, Entry, LayerPath};
 use crate::packages::golang::{self, Module, Scanner};
 use crate::packages::{Collector, Wanted};
@@ -59,6 +60,8 @@ impl From<io::Error> for LayerError {
 pub struct WalkedLayer {
     /// The layer's files.
     pub census: Arc<Census>,
+    /// The content of each file that has any, where it was asked for.
+    pub contents: Contents,
     /// `layer.size` of the accounting.
     pub size: Bytes,
     /// How the blob is packed.
@@ -86,10 +89,11 @@ pub fn walk_window(
     if !plain || verify {
         return walk(window, budget, verify);
     }
-    let (census, _) = take_census(window, budget)?;
+    let (census, contents, _) = take_census(window, budget)?;
     let size = census.size().ok_or(LayerError::TooLarge)?;
     Ok(WalkedLayer {
         census: census.into(),
+        contents,
         size,
         compression: Compression::None,
         stored: Bytes(length),
@@ -115,15 +119,15 @@ fn walk(mut input: impl Read + Send, budget: &Budget, hashed: bool) -> Result<Wa
     let mut blob = BufReader::with_capacity(CHUNK, Meter::new(blob, hashed));
     let packed = compression != Compression::None;
 
-    let (census, tar_hash) = {
+    let (census, contents, tar_hash) = {
         let unpacked = compression.reader(&mut blob).map_err(|error| blame(compression, error))?;
         // A plain tar is hashed once: its digest is its diff ID.
         let tar = Stream(Meter::new(Unpacked::new(unpacked, budget, &count), hashed && packed));
-        let (census, mut rest) =
+        let (census, contents, mut rest) =
             take_census(tar, budget).map_err(|error| blame_decoder(compression, error))?;
         // What follows the tar's end belongs to the hash, and to the decoder's own check.
         io::copy(&mut rest, &mut io::sink()).map_err(|error| blame(compression, error))?;
-        (census, rest.0.finish().1)
+        (census, contents, rest.0.finish().1)
     };
     io::copy(&mut blob, &mut io::sink())?;
     let (stored, blob_hash) = blob.into_inner().finish();
@@ -131,6 +135,7 @@ fn walk(mut input: impl Read + Send, budget: &Budget, hashed: bool) -> Result<Wa
     let size = census.size().ok_or(LayerError::TooLarge)?;
     Ok(WalkedLayer {
         census: census.into(),
+        contents,
         size,
         compression,
         stored: Bytes(stored),
@@ -139,16 +144,29 @@ fn walk(mut input: impl Read + Send, budget: &Budget, hashed: bool) -> Result<Wa
     })
 }
 
-fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, R), LayerError> {
+fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, Contents, R), LayerError> {
     let mut walker = TarWalker::new(input, &budget.bounds);
     let mut entries = Vec::new();
     let mut spent = Entries::new(budget);
     let mut packages = Collector::default();
+    let mut contents = Vec::new();
     while let Some(entry) = walker.next_entry()? {
         spent.spend(&entry)?;
         let Some(listed) = census_entry(&entry) else { continue };
         if let Entry::File(path, _) = &listed {
-            look_inside(&mut walker, &entry, path, &mut packages)?;
+            // What is stored of a sparse file is not its content.
+            let whole = entry.stored == entry.size;
+            let hashed = budget.contents && whole && entry.size > 0;
+            if hashed {
+                walker.hash_content();
+            }
+            if whole {
+                look_inside(&mut walker, &entry, path, &mut packages)?;
+            }
+            if hashed {
+                let hash = walker.content_hash()?;
+                contents.push((entries.len() as u32, *hash.first_chunk().unwrap_or(&[0; 16])));
+            }
         }
         entries.push(listed);
     }
@@ -156,7 +174,7 @@ fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, R), Lay
     entries.shrink_to_fit();
     let mut census = Census::of(entries);
     census.packages = packages.finish(&census).of_census(&census);
-    Ok((census, walker.into_inner()))
+    Ok((census, contents.into(), walker.into_inner()))
 }
 
 /// Reads of a file what it says of packages, if it is one that does.
@@ -166,10 +184,6 @@ fn look_inside<R: Forward>(
     path: &LayerPath,
     packages: &mut Collector,
 ) -> Result<(), TarError> {
-    // What is stored of a sparse file is not its content.
-    if entry.stored != entry.size {
-        return Ok(());
-    }
     match Wanted::of(path.as_bytes(), entry.size, entry.mode & 0o111 != 0) {
         Some(Wanted::Content { database, length }) => {
             packages.take(database, path, &walker.read_content(length)?);

@@ -8,7 +8,7 @@ use super::table::{self, Align, Column};
 use super::words::{counted, exact};
 use crate::compare::{visible, waste};
 use crate::image::census::PathRef;
-use crate::image::snapshot::{BoundaryBy, Place};
+use crate::image::snapshot::{BoundaryBy, Duplicate, Place};
 use crate::image::{Bytes, Instruction, Layer, Snapshot};
 
 /// How many paths are listed.
@@ -86,6 +86,9 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
     let rows = largest(&applied.existing, |file| (file.size, Reverse(file.path.0)))
         .map(|file| [file.size.grouped(), (file.layer + 1).to_string(), style.path(file.path)]);
     writeln!(out, "\n{}", style.table(columns, rows.collect()))?;
+    if let Some(copies) = &snapshot.duplicates {
+        writeln!(out, "\n{}", duplicates(copies, style))?;
+    }
     if applied.wasted == Bytes(0) {
         return Ok(());
     }
@@ -104,6 +107,22 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
         Style::Text { width } => writeln!(out, "\n{}", super::text::waste_list(&waste, *width)),
         Style::Markdown => writeln!(out, "\n{}", super::markdown::waste_rows(&waste)),
     }
+}
+
+/// Files that are there more than once, and what one of each would save.
+fn duplicates(copies: &[Duplicate], style: &Style) -> String {
+    let columns =
+        [("To save", Align::Right), ("Copies", Align::Right), ("Files of the same content", Align::Left)];
+    let row = |copy: &Duplicate| {
+        let saving = Bytes(copy.bytes.0.saturating_mul(copy.copies - 1));
+        let paths: Vec<String> =
+            copy.paths.iter().take(3).map(|path| style.hostile(&format!("/{path}"))).collect();
+        [saving.grouped(), counted(Some(copy.copies)), paths.join(", ")]
+    };
+    if copies.is_empty() {
+        return "  No two files have the same content.".to_owned();
+    }
+    style.table(columns, copies.iter().take(MAX_PATHS).map(row).collect())
 }
 
 /// The largest packages, and how many there are.

@@ -63,7 +63,9 @@ impl Reader<'_> {
             layers,
             history,
             base: None,
+            base_name: plan.base_name,
             packages,
+            duplicates: None,
         })
     }
 }
@@ -81,6 +83,7 @@ fn layer(diff_id: &DiffId, blob: Blob, created_by: Option<Instruction>, counted:
         compressed: counted.stored.filter(|_| distributed),
         files: Some(counted.census.files()),
         dockerfile: None,
+        contents: counted.contents.clone(),
         census: Some(counted.census.clone()),
     }
 }

@@ -8,6 +8,7 @@ use std::thread;
 use super::layout::{Blob, LayerKey, Plan, Reader};
 use super::parts::Parts;
 use super::{SourceError, excerpt};
+use crate::image::census::Contents;
 use crate::image::{Bytes, Census};
 use crate::layer::{Compression, WalkedLayer};
 
@@ -18,6 +19,8 @@ const DOWNLOADS: usize = 4;
 pub(super) struct Counted {
     pub census: Arc<Census>,
     pub size: Bytes,
+    /// Where they were asked for, and so read.
+    pub contents: Option<Contents>,
     pub packed: bool,
     pub stored: Option<Bytes>,
 }
@@ -103,7 +106,7 @@ impl Reader<'_> {
             // In files only packed layers are costly, and so looked up.
             (None, parts) => !matches!(parts, Parts::Streamed(_)),
         };
-        Ok(Counted { census, size, packed, stored: stored.map(Bytes) })
+        Ok(Counted { census, size, contents: None, packed, stored: stored.map(Bytes) })
     }
 
     fn walk(&self, plan: &Plan, index: usize) -> Result<Counted, SourceError> {
@@ -143,7 +146,9 @@ impl Reader<'_> {
             _ => {}
         }
         self.options.known.keep_layer(&walked);
-        let WalkedLayer { census, size, compression, stored, .. } = walked;
-        Ok(Counted { census, size, packed: compression != Compression::None, stored: Some(stored) })
+        let WalkedLayer { census, contents, size, compression, stored, .. } = walked;
+        let contents = self.budget.contents.then_some(contents);
+        let packed = compression != Compression::None;
+        Ok(Counted { census, size, contents, packed, stored: Some(stored) })
     }
 }

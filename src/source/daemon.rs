@@ -4,7 +4,7 @@
 //! An export costs an engine far more than reading it costs layergate, so none is asked for where
 //! all layers are known; and it is read no further than to the last layer that is not.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use super::engine::{Connection, Endpoint};
 use super::layout;
 use super::parts::{Awaited, Everything, Parts, Streamed};
 use super::{NamedImage, Options, Platforms, SourceError, excerpt};
-use crate::image::oci::{HistoryEntry, ImageConfig, Manifest, RootFs};
+use crate::image::oci::{BASE_NAME, ContainerConfig, HistoryEntry, ImageConfig, Manifest, RootFs};
 use crate::image::snapshot::SourceInfo;
 use crate::image::{DiffId, Digest, Platform, Snapshot};
 
@@ -39,6 +39,7 @@ struct Described {
     /// Whether `id` is that of a manifest or an index, and not that of a config: the engine keeps
     /// images as distributed (Docker's containerd image store).
     distributed: bool,
+    labels: BTreeMap<String, String>,
 }
 
 /// Measures an image that an engine holds.
@@ -67,6 +68,16 @@ pub async fn measure(
         options.known.keep_image(&asked, snapshot);
     }
     Ok(snapshots)
+}
+
+/// The diff IDs of the layers of an image that an engine holds; nothing where it does not tell.
+///
+/// # Errors
+/// [`SourceError`] where no engine answers or it has no such image.
+pub async fn layers(name: &str, options: &Options) -> Result<Vec<DiffId>, SourceError> {
+    let engine = Engine::connect(options.engine.as_deref()).await?;
+    let described = Described::of(engine.inspect(name).await?);
+    Ok(described.map_or_else(Vec::new, |described| described.diff_ids))
 }
 
 impl Engine {
@@ -107,6 +118,7 @@ impl Engine {
             snapshot.image.name = named.display_name();
             snapshot.image.reference.clone_from(&named.text);
             snapshot.source = self.source.clone();
+            snapshot.base_name = described.labels.get(BASE_NAME).cloned();
             return Ok(Some(snapshot));
         }
         // Which blobs an image is distributed as, only an export says.
@@ -123,6 +135,7 @@ impl Engine {
             os: described.platform.as_ref().map(|p| p.os.clone()).unwrap_or_default(),
             variant: described.platform.as_ref().and_then(|p| p.variant.clone()),
             rootfs: RootFs { diff_ids: described.diff_ids.clone() },
+            config: ContainerConfig { labels: described.labels.clone() },
             history,
         };
         let budget = options.budget();
@@ -218,6 +231,12 @@ impl Described {
             ),
             diff_ids: diff_ids.iter().map(|id| DiffId::parse(id)).collect::<Result<_, _>>().ok()?,
             distributed: inspected.descriptor.is_some(),
+            labels: inspected
+                .config
+                .and_then(|config| config.labels)
+                .unwrap_or_default()
+                .into_iter()
+                .collect(),
         })
     }
 }

@@ -100,7 +100,9 @@ pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot,
         layers,
         history: Vec::new(),
         base: None,
+        base_name: None,
         packages: Vec::new(),
+        duplicates: None,
     })
 }
 
@@ -115,6 +117,7 @@ fn unknown_layer(diff_id: DiffId) -> Layer {
         compressed: None,
         files: None,
         dockerfile: None,
+        contents: None,
         census: None,
     }
 }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::parts::Parts;
 use super::{NamedImage, Options, SourceError, check_digest, excerpt};
 use crate::image::bytes::group_digits;
-use crate::image::oci::{Descriptor, ImageConfig, Manifest, SavedImage};
+use crate::image::oci::{BASE_NAME, Descriptor, ImageConfig, Manifest, SavedImage};
 use crate::image::snapshot::{MAX_LAYERS, Snapshot, SourceInfo};
 use crate::image::{DiffId, Digest, LayerPath, Platform};
 use crate::layer::{Budget, Refusal};
@@ -34,6 +34,8 @@ pub(super) enum Packed {
 /// An image's config and where its layers are.
 pub(super) struct Plan {
     pub config: ImageConfig,
+    /// The image that this one says it was built on.
+    pub base_name: Option<String>,
     pub id: Digest,
     pub blobs: Vec<Blob>,
 }
@@ -89,6 +91,26 @@ pub fn measure(
     plans.into_iter().map(|plan| reader.account(named, source.clone(), plan, &counted)).collect()
 }
 
+/// The diff IDs of the layers of the one image that is meant, which cost its config alone.
+///
+/// # Errors
+/// [`SourceError`].
+pub fn layers(parts: &Parts, named: &NamedImage, options: &Options) -> Result<Vec<DiffId>, SourceError> {
+    let (image, budget) = (named.image.to_string(), options.budget());
+    let reader = Reader {
+        parts,
+        prefixed: image.clone(),
+        image,
+        usual_platform: None,
+        options,
+        budget: &budget,
+        documents: AtomicU64::new(0),
+    };
+    let chosen = reader.choose(reader.candidates()?, None)?;
+    let mut configs = chosen.iter().map(|candidate| reader.plan_config(candidate));
+    configs.next().map_or(Ok(Vec::new()), |config| config.map(|(config, ..)| config.rootfs.diff_ids))
+}
+
 /// Accounts for an image of which nothing but plain layers that are all known is to be counted.
 ///
 /// # Errors
@@ -115,7 +137,8 @@ pub fn of_known(
     };
     let name = |diff_id: &DiffId| saved_blob(&format!("blobs/sha256/{}", diff_id.hex()));
     let blobs = config.rootfs.diff_ids.iter().map(name).collect();
-    let plan = Plan { config, id, blobs };
+    let base_name = config.config.labels.get(BASE_NAME).cloned();
+    let plan = Plan { config, base_name, id, blobs };
     let plans = [plan];
     let counted = reader.count(&plans)?;
     let [plan] = plans;
@@ -138,6 +161,8 @@ impl Reader<'_> {
     /// Reads the config and lists the layer blobs.
     fn plan(&self, candidate: &Candidate) -> Result<Plan, SourceError> {
         let (config, id, manifest) = self.plan_config(candidate)?;
+        let annotated = manifest.as_ref().and_then(|manifest| manifest.annotations.get(BASE_NAME));
+        let base_name = annotated.or(config.config.labels.get(BASE_NAME)).cloned();
         let blobs: Vec<Blob> = match (&candidate.image, manifest) {
             (Packed::Saved(saved), _) => saved.layers.iter().map(|layer| saved_blob(layer)).collect(),
             (_, Some(manifest)) => {
@@ -157,7 +182,7 @@ impl Reader<'_> {
                 ),
             });
         }
-        let plan = Plan { config, id, blobs };
+        let plan = Plan { config, base_name, id, blobs };
         plan.blobs.iter().enumerate().try_for_each(|(index, blob)| self.check_blob(&plan, index, blob))?;
         Ok(plan)
     }

@@ -26,7 +26,7 @@ use std::sync::Arc;
 use crate::image::platform::InvalidPlatform;
 use crate::image::schema;
 use crate::image::snapshot::SourceInfo;
-use crate::image::{Digest, Platform, Snapshot};
+use crate::image::{DiffId, Digest, Platform, Snapshot};
 use crate::layer::{Bounds, Budget, Compression};
 
 pub use cache::Cache;
@@ -45,6 +45,8 @@ pub struct Options {
     pub platform: Platforms,
     /// Read and hash also what could be skipped over.
     pub verify: bool,
+    /// Hash the content of each file, so that copies are found. What is known does not have that.
+    pub contents: bool,
     /// What need not be read.
     pub known: Known,
     /// What reading may cost.
@@ -79,7 +81,9 @@ impl FromStr for Platforms {
 
 impl Options {
     fn budget(&self) -> Budget {
-        Budget::new(self.bounds.clone(), self.progress.counter())
+        let mut budget = Budget::new(self.bounds.clone(), self.progress.counter());
+        budget.contents = self.contents;
+        budget
     }
 }
 
@@ -104,6 +108,30 @@ pub async fn measure(image: &NamedImage, options: &Arc<Options>) -> Result<Vec<S
             one(read_snapshot(image, path, &read_file(path, MAX_SNAPSHOT)?, options))
         }
         ImageReference::Path(path) => measure_path(image, path, options),
+    }
+}
+
+/// The layers of another image that is where `beside` is: in the same engine, or the same registry.
+/// `None` where `beside` is a file, or the image is not there. No other registry is asked: the name is one
+/// that an image or a Dockerfile gave.
+pub async fn layers_beside(beside: &NamedImage, name: &str, options: &Arc<Options>) -> Option<Vec<DiffId>> {
+    match &beside.image {
+        ImageReference::Daemon(_) => {
+            NamedImage::parse(&format!("docker-daemon:{name}")).ok()?;
+            daemon::layers(name, options).await.ok()
+        }
+        ImageReference::Registry(own) => {
+            let host = |text| registry::parse(text).ok().map(|image| image.resolve_registry().to_owned());
+            if host(own) != host(name) {
+                return None;
+            }
+            let image = NamedImage::parse(&format!("docker://{name}")).ok()?;
+            let parts = Parts::Remote(Box::new(Remote::open(name, options.plain_http).await.ok()?));
+            let options = options.clone();
+            let reading = tokio::task::spawn_blocking(move || layout::layers(&parts, &image, &options).ok());
+            reading.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        }
+        _ => None,
     }
 }
 
