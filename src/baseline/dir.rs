@@ -127,7 +127,8 @@ impl DirStore {
 
     fn put_census(&self, diff_id: &DiffId, census: &Census) -> Result<(), StoreError> {
         let path = self.census_path(diff_id);
-        if path.exists() {
+        // One that is damaged, or as an earlier version wrote it, is written anew.
+        if self.census(diff_id).is_some() {
             return Ok(());
         }
         let packed = packed::pack(diff_id, census).map_err(|error| StoreError::Io {

@@ -194,6 +194,31 @@ fn exported(engine: &Engine, image: &str) -> u64 {
 }
 
 #[test]
+fn the_base_image_ends_where_the_one_that_is_named_does() {
+    let Some(engine) = Engine::of_this_run("a base image by its name") else { return };
+    let context = tempfile::tempdir().unwrap();
+    engine.copy_busybox(context.path());
+    let build = |text: &str, tag: &str| {
+        let path = context.path().join("Dockerfile");
+        fs::write(&path, text).unwrap();
+        engine.build(context.path(), &path.display().to_string(), tag);
+    };
+    let label = "org.opencontainers.image.base.name";
+    build("FROM scratch\nCOPY busybox /bin/busybox\nCOPY busybox /bin/sh\nENV A=1\n", "layergate/base:1");
+    let own = "COPY Dockerfile /own\n";
+    build(&format!("FROM layergate/base:1\nLABEL {label}=layergate/base:1\n{own}"), "on-base:1");
+    for _ in ["exported", "known"] {
+        let base = engine.inspect("on-base:1")["base"].take();
+        assert_eq!(base, serde_json::json!({ "name": "layergate/base:1", "layers": 2, "how": "image" }));
+    }
+    // What is named and is not below the image, or is not there, is no base image.
+    build(&format!("FROM scratch\nLABEL {label}=layergate/base:1\n{own}"), "on-base:2");
+    assert!(engine.inspect("on-base:2")["base"].is_null());
+    build(&format!("FROM layergate/base:1\nLABEL {label}=layergate/none:1\n{own}"), "on-base:3");
+    assert!(engine.inspect("on-base:3")["base"].is_null());
+}
+
+#[test]
 fn an_engine_over_tls_by_environment_and_by_context() {
     let Some(engine) = Engine::of_this_run("an engine over TLS") else { return };
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());

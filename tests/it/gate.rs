@@ -219,6 +219,19 @@ fn a_record_is_found_again_with_all_its_layers() {
         assert_eq!(layer.census, None, "a record is small");
         assert_eq!(opened.census(&layer.diff_id).unwrap().size(), layer.size);
     }
+    // A list of files that is damaged or of an earlier form explains less and stops nothing, and recording
+    // writes it anew.
+    let layer = &snapshot.layers[3].diff_id;
+    let census =
+        store_path.join("censuses").join(&layer.hex()[..2]).join(format!("{}.json.zst", layer.hex()));
+    fs::write(&census, "damaged").unwrap();
+    let other = format!("edge={}", fixture("engines/docker-29/edge-v2.save.tar"));
+    let check = ["check", &other, "--store", &store, "--base-commit", &sha, "--format", "json", "--no-cache"];
+    let explained = |run: crate::support::Run| run.json()["images"][0]["files"].is_object();
+    assert!(!explained(run(&check).expect(0)));
+    run(&["record", &edge, "--store", &store, "--commit", &sha]).expect(0);
+    assert!(explained(run(&check).expect(0)));
+
     let record = store_path.join("records").join(&sha).join("edge/linux%2famd64.json");
     fs::write(&record, "{").unwrap();
     let broken = run(&["check", &edge, "--store", &store, "--base-commit", &sha]).expect(3);

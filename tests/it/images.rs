@@ -57,6 +57,26 @@ fn a_layout_in_a_tar_is_the_same_image_packed_or_not() {
 }
 
 #[test]
+fn copies_are_found_by_content_and_hard_links_are_none() {
+    let file = |path: &'static str, size| Item::File(path, size);
+    let first = tar_of(&[file("a", 5000), Item::Link("b", "a"), file("c", 5000), file("e", 0), file("f", 0)]);
+    let second = tar_of(&[file("d/a", 5000), file("one", 4999), file("gone", 700), file("kept", 700)]);
+    let third = tar_of(&[file(".wh.gone", 0)]);
+    for pack in [FakeLayer::plain, FakeLayer::gzip] {
+        let directory = tempfile::tempdir().unwrap();
+        let layers = [&first, &second, &third].map(|tar| pack(tar, "COPY . /"));
+        let path = oci_layout(directory.path(), &layers).display().to_string();
+        let arguments = ["inspect", &path, "--duplicates", "--format", "json"];
+        let json = run(&arguments).expect(0).json();
+        let expected = serde_json::json!([{ "bytes": 5000, "copies": 3, "paths": ["a", "c", "d/a"] }]);
+        assert_eq!(json["duplicates"], expected);
+        let text = run(&arguments[..3]).expect(0).stdout;
+        assert!(text.contains("10,000       3  /a, /c, /d/a"), "{text}");
+        assert!(run(&["inspect", &path, "--format", "json"]).expect(0).json()["duplicates"].is_null());
+    }
+}
+
+#[test]
 fn a_snapshot_stands_for_its_image() {
     let directory = tempfile::tempdir().unwrap();
     let layout = oci_layout(&directory.path().join("layout"), &layers(FakeLayer::gzip)).display().to_string();
