@@ -9,33 +9,12 @@ use std::collections::BTreeMap;
 use super::DockerfileError;
 use super::expand::{Environment, UNKNOWN, expand_word, split_words};
 use super::plan::{BaseImage, global_arguments, resolve_base};
+use crate::image::instruction::KEYWORDS;
 
 /// Larger files are refused.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 /// Longer ones too.
 pub(super) const MAX_INSTRUCTIONS: usize = 2000;
-
-/// The instructions of the Dockerfile reference.
-const KEYWORDS: [&str; 18] = [
-    "ADD",
-    "ARG",
-    "CMD",
-    "COPY",
-    "ENTRYPOINT",
-    "ENV",
-    "EXPOSE",
-    "FROM",
-    "HEALTHCHECK",
-    "LABEL",
-    "MAINTAINER",
-    "ONBUILD",
-    "RUN",
-    "SHELL",
-    "STOPSIGNAL",
-    "USER",
-    "VOLUME",
-    "WORKDIR",
-];
 
 /// A Dockerfile that was read.
 #[derive(Debug, Clone)]

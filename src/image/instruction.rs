@@ -9,7 +9,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The words that a Dockerfile instruction starts with (Dockerfile reference).
-const KEYWORDS: [&str; 18] = [
+pub const KEYWORDS: [&str; 18] = [
     "ADD",
     "ARG",
     "CMD",
