@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::image::{DiffId, Instruction, Layer};
+use crate::image::{Census, DiffId, Entry, Instruction, Layer};
 
 /// What became of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -38,6 +38,8 @@ pub struct Pair {
 
 /// From this share of common words on, two instructions of one kind are one that was edited.
 const SIMILAR: f64 = 0.5;
+/// So many pairs of layers are compared by what they hold; of more only the text counts.
+const MAX_CONTENTS: usize = 64;
 /// Instructions are compared by their first words only: the cost is squared.
 const MAX_WORDS: usize = 64;
 
@@ -96,6 +98,10 @@ fn align_one_way(base: &[Layer], head: &[Layer]) -> Vec<Found> {
         let rebuilt = best_pairs(&base_gap, &head_gap, same_step);
         for (base_rest, head_rest) in gaps(&base_gap, &head_gap, &rebuilt, &[]) {
             let changed = best_pairs(&base_rest, &head_rest, similar_step);
+            for (base_left, head_left) in gaps(&base_rest, &head_rest, &changed, &[]) {
+                let alike = best_pairs(&base_left, &head_left, contents(base, head, &base_left, &head_left));
+                pairs.extend(alike.into_iter().map(found(Status::Changed)));
+            }
             pairs.extend(changed.into_iter().map(found(Status::Changed)));
         }
         pairs.extend(rebuilt.into_iter().map(found(Status::Rebuilt)));
@@ -191,6 +197,47 @@ fn similarity(base: &Layer, head: &Layer, base_words: &[&str], head_words: &[&st
     let total = base_words.len() + head_words.len();
     let dice = if total == 0 { 0.0 } else { 2.0 * common as f64 / total as f64 };
     if dice >= SIMILAR { dice.min(0.99) } else { 0.0 }
+}
+
+/// How alike layers of one kind of step are in what they hold, where their text says nothing: the share of
+/// bytes in files of the same paths. A list of packages that was edited is the same step, though most
+/// of its words may be others.
+fn contents<'a>(
+    base: &'a [Layer],
+    head: &'a [Layer],
+    base_left: &[usize],
+    head_left: &[usize],
+) -> impl Fn(usize, usize) -> f64 + use<'a> {
+    let few = base_left.len() * head_left.len() <= MAX_CONTENTS;
+    let files = |layers: &'a [Layer], left: &[usize]| -> HashMap<usize, HashMap<&'a [u8], u64>> {
+        let left = left.iter().filter(|_| few);
+        left.filter_map(|index| Some((*index, files_of(layers[*index].census.as_deref()?)))).collect()
+    };
+    let (base_files, head_files) = (files(base, base_left), files(head, head_left));
+    move |b, h| {
+        let kind = |layer: &'a Layer| layer.created_by.as_ref().map(Instruction::kind);
+        let (Some(one), Some(other)) = (base_files.get(&b), head_files.get(&h)) else { return 0.0 };
+        if kind(&base[b]).is_none() || kind(&base[b]) != kind(&head[h]) {
+            return 0.0;
+        }
+        let total: u128 = one.values().chain(other.values()).map(|bytes| u128::from(*bytes)).sum();
+        let common: u128 = one
+            .iter()
+            .filter_map(|(path, bytes)| Some(u128::from(*bytes) + u128::from(*other.get(path)?)))
+            .sum();
+        let share = if total == 0 { 0.0 } else { common as f64 / total as f64 };
+        if share >= SIMILAR { share.min(0.99) } else { 0.0 }
+    }
+}
+
+fn files_of(census: &Census) -> HashMap<&[u8], u64> {
+    let mut files = HashMap::new();
+    for entry in &census.entries {
+        if let Entry::File(path, size) = entry {
+            files.insert(path.as_bytes(), size.0);
+        }
+    }
+    files
 }
 
 fn unpaired(count: usize, paired: impl Iterator<Item = usize>) -> Vec<usize> {

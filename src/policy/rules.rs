@@ -192,9 +192,7 @@ fn max_increase(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unj
             measured: Some(growth.0),
             limit: Some(limit.to_string()),
             subject: case.head.image.name.clone(),
-            help: format!(
-                "take out of the step that grew most what the image does not need, or raise {rule}"
-            ),
+            help: make_smaller(case, rule),
             dockerfile: grown_most(case),
         }));
     }
@@ -222,8 +220,7 @@ fn max_own_increase(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>,
         measured: Some(split.own.0),
         limit: Some(limit.to_string()),
         subject: case.head.image.name.clone(),
-        help: "take out of the step that grew most what the image does not need, or raise max-own-increase"
-            .into(),
+        help: make_smaller(case, OWN_INCREASE_RULE),
         dockerfile: grown_most(case),
     }))
 }
@@ -306,6 +303,12 @@ fn max_wasted(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjud
             .into(),
         dockerfile: most_wasted(case.head),
     }))
+}
+
+fn make_smaller(case: &Case<'_>, rule: &str) -> String {
+    let step =
+        grown_most(case).map_or_else(|| "the step that grew most".to_owned(), |place| place.to_string());
+    format!("take out of {step} what the image does not need, or raise {rule}")
 }
 
 /// Where what grew most was made.

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use super::escape::{code, plain};
+use super::escape::{code, plain, short};
 use super::model::{ImageReport, Report};
 use super::table::{Align, markdown as table};
 use super::words;
@@ -26,6 +26,8 @@ const ENOUGH: u128 = 95;
 /// The most parts that are named of a cause, and the share of it, in percent, that is worth it.
 const MAX_PARTS: usize = 3;
 const WORTH_NAMING: u128 = 2;
+/// The most characters of an instruction in the line of causes; the table of layers has more of it.
+const MAX_STEP: usize = 80;
 /// The most rows of a table of packages.
 const MAX_ROWS: usize = 30;
 
@@ -86,8 +88,7 @@ pub fn render(report: &Report, budget: usize) -> String {
 }
 
 fn fit(mut blocks: Vec<Block>, budget: usize) -> String {
-    const NOTE: &str =
-        "<sub>Some details are left out to keep this short; the JSON report has all of them.</sub>";
+    const NOTE: &str = "Some details are left out to keep this short; the JSON report has all of them.";
     let mut dropped = false;
     loop {
         let mut parts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
@@ -146,7 +147,7 @@ fn image_table(images: &[&ImageReport], rows: usize) -> String {
     let cells = |image: &&ImageReport| {
         let delta = image.size_delta().zip(image.base_size()).map(|(delta, base)| words::change(delta, base));
         let drift = image.split.filter(|split| split.base_image != Delta(0));
-        let drift = drift.map(|_| format!("<br><sub>{}</sub>", plain(&words::base_image(image))));
+        let drift = drift.map(|_| format!("<br>{}", plain(&words::base_image(image)).replace(", ", "<br>")));
         [
             code(&image.name),
             image.platform.as_deref().map_or_else(|| "unknown".into(), code),
@@ -220,13 +221,15 @@ fn cause_line(image: &ImageReport, many: bool) -> Option<String> {
     }
     let name = if many { format!(" of {}", code(&image.name)) } else { String::new() };
     let name = [name.as_str(), unpacked_note(image)].concat();
-    let share = words::share(named, delta);
-    (named != Delta(0)).then(|| format!("**Cause{name}** ({share} of {delta}): {}", shown.join("; ")))
+    let coverage = words::coverage(image, named);
+    (named != Delta(0)).then(|| format!("**Cause{name}** ({coverage}): {}", shown.join("; ")))
 }
 
 /// `Dockerfile:12` `RUN pip install` +18.2 MiB: `pandas` 2.2.3 (+12.1 MiB), other +6.1 MiB
 fn cause_text(cause: &Cause) -> String {
-    let step = located(cause.dockerfile.as_ref(), cause.instruction.as_ref());
+    let place = cause.dockerfile.as_ref().map(|place| format!("{} ", code(&words::place(place))));
+    let step = cause.instruction.as_ref().map_or("(no history)", Instruction::as_str);
+    let step = format!("{}{}", place.unwrap_or_default(), code(&short(step, MAX_STEP)));
     let worth = |part: &&Part| {
         let (part, whole) = (part.delta, cause.delta);
         part.0.signum() == whole.0.signum()
@@ -297,7 +300,7 @@ fn file_table(image: &ImageReport, many: bool) -> Option<String> {
         let path = format!("/{}", change.path);
         [code(&path), words::counted(Some(change.files)), unbroken(&change.delta.to_string())]
     };
-    let rows: Vec<[String; 3]> = changes.directories.iter().map(cells).collect();
+    let rows: Vec<[String; 3]> = words::telling(&changes.directories).map(cells).collect();
     (!rows.is_empty())
         .then(|| folded("Files", image, many, &words::file_counts(changes), &table(columns, rows)))
 }
@@ -344,8 +347,13 @@ fn layer_table(image: &ImageReport, many: bool) -> Option<String> {
         ("This change", Align::Right),
         ("Delta", Align::Right),
     ];
-    let rows: Vec<[String; 5]> =
-        image.layers.iter().filter(|row| row.status != Status::Kept).map(layer_cells).collect();
+    // A step that was run again and holds nothing has nothing to say.
+    let nothing = |row: &LayerRow| {
+        let bytes = [row.base_size, row.head_size].into_iter().flatten().map(|bytes| bytes.0).max();
+        row.delta == Some(Delta(0)) && bytes == Some(0)
+    };
+    let shown = |row: &&LayerRow| row.status != Status::Kept && !nothing(row);
+    let rows: Vec<[String; 5]> = image.layers.iter().filter(shown).map(layer_cells).collect();
     if rows.is_empty() {
         return None;
     }
@@ -385,6 +393,8 @@ fn instruction(step: Option<&Instruction>) -> String {
     step.map_or_else(|| "(no history)".into(), |step| code(step.as_str()))
 }
 
+/// What the figures mean. In no `<sub>`: GitHub gives that no line height, and on a phone its lines would
+/// lie on each other.
 fn footer(images: &[&ImageReport]) -> String {
     let line = |image: &&ImageReport| {
         let (label, how) = words::baseline(image);
@@ -403,7 +413,7 @@ fn footer(images: &[&ImageReport]) -> String {
     lines.dedup();
     match lines.as_slice() {
         [] => String::new(),
-        [line] => format!("<sub>{line}</sub>"),
-        [line, ..] => format!("<sub>{line}, and others</sub>"),
+        [line] => line.clone(),
+        [line, ..] => format!("{line}, and others"),
     }
 }

@@ -146,8 +146,8 @@ fn causes(image: &ImageReport, width: usize) -> Option<String> {
         return None;
     }
     let columns = [("Delta", Align::Right), ("Cause", Align::Left)];
-    let named = words::share(Delta(delta.0 - left.0), delta);
-    Some(format!("  Causes: {named} of {}\n\n{}", delta.grouped(), table(columns, rows)))
+    let all = if left == Delta(0) { "all" } else { "the largest" };
+    Some(format!("  Causes: {all} of {}\n\n{}", delta.grouped(), table(columns, rows)))
 }
 
 fn packages(image: &ImageReport, width: usize) -> Option<String> {
@@ -173,7 +173,7 @@ fn files(image: &ImageReport, width: usize) -> Option<String> {
         let path = format!("/{}", change.path);
         [change.delta.grouped(), words::counted(Some(change.files)), short(&log(&path), width)]
     };
-    let rows: Vec<[String; 3]> = changes.directories.iter().map(cells).collect();
+    let rows: Vec<[String; 3]> = words::telling(&changes.directories).map(cells).collect();
     let counts = words::file_counts(changes);
     (!rows.is_empty()).then(|| format!("  Visible files: {counts}\n\n{}", table(columns, rows)))
 }

@@ -1,7 +1,7 @@
 //! The sentences that all outputs share.
 
 use super::model::{ImageReport, Report};
-use crate::compare::files::LayerRef;
+use crate::compare::files::{LayerRef, PathChange};
 use crate::compare::{FileChanges, LayerRow, PackageStatus, Part, PartKind, Status, Waste};
 use crate::image::bytes::group_digits;
 use crate::image::snapshot::{BoundaryBy, Place};
@@ -161,6 +161,17 @@ pub fn files(count: u64) -> String {
     if count == 1 { "1 file".into() } else { format!("{} files", group_digits(count)) }
 }
 
+/// Those of the changes, largest first, that are not nothing beside the largest, and some of them anyway.
+pub fn telling(changes: &[PathChange]) -> impl Iterator<Item = &PathChange> {
+    let largest = changes.first().map_or(0, |change| change.delta.magnitude().0);
+    let tells = move |change: &PathChange| change.delta.magnitude().0 >= largest / 100;
+    changes
+        .iter()
+        .enumerate()
+        .filter(move |(index, change)| *index < 3 || tells(change))
+        .map(|(_, change)| change)
+}
+
 /// The word for what became of a package.
 pub fn package_status(status: PackageStatus) -> &'static str {
     match status {
@@ -194,10 +205,19 @@ pub fn file_counts(changes: &FileChanges) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// How much of a difference is explained, in whole percent: `98%`, never rounded up to all of it.
+/// How much of what went in the difference's direction is named: `98% of what grew`.
+pub fn coverage(image: &ImageReport, named: Delta) -> String {
+    let direction = image.delta.as_ref().map_or(0, |delta| delta.unpacked.0.signum());
+    let along = image.causes.iter().map(|cause| cause.delta).filter(|delta| delta.0.signum() == direction);
+    let word = if direction < 0 { "shrank" } else { "grew" };
+    format!("{} of what {word}", share(named, along.sum()))
+}
+
+/// A share in whole percent.
 pub fn share(named: Delta, whole: Delta) -> String {
     let (named, whole) = (i128::from(named.0), i128::from(whole.0));
     match (named * 100).checked_div(whole) {
+        // Never rounded up to all of it.
         Some(100) if named != whole => "99%".into(),
         Some(share) => format!("{share}%"),
         None => "none".into(),
