@@ -4,7 +4,8 @@ use super::locate::{Locator, find_base};
 use super::{Exit, console, measure, parse_images, printed_json, reading_options};
 use crate::baseline::Baseline;
 use crate::cli::{Diff, Format};
-use crate::image::{Platform, Snapshot};
+use crate::image::snapshot::BoundaryBy;
+use crate::image::{DiffId, Layer, Platform, Snapshot};
 use crate::policy::Build;
 use crate::report::{ImageReport, Report, markdown, text};
 
@@ -28,6 +29,7 @@ pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
     for snapshot in &mut bases {
         locator.locate(snapshot, &build, true);
         find_base(snapshot, &images[0], &options).await;
+        doubt_boundary(snapshot, &heads);
     }
     let differences = differences(bases, heads)?;
     let many = differences.len() > 1;
@@ -46,6 +48,22 @@ pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
     }
     console::result(&String::from_utf8_lossy(&out))?;
     Ok(Exit::Success)
+}
+
+/// The Dockerfile tells of an earlier image where its base image ends only if that is the same one still:
+/// what the Dockerfile has dropped since would seem to be the base image's.
+fn doubt_boundary(base: &mut Snapshot, heads: &[Snapshot]) {
+    let Some(boundary) = base.base.as_mut().filter(|boundary| boundary.how == BoundaryBy::Dockerfile) else {
+        return;
+    };
+    let below = |layers: &[Layer], count: u64| -> Vec<DiffId> {
+        layers.iter().take(count as usize).map(|layer| layer.diff_id.clone()).collect()
+    };
+    let own = below(&base.layers, boundary.layers);
+    let same = |head: &Snapshot| head.base.as_ref().is_some_and(|of| below(&head.layers, of.layers) == own);
+    if !heads.iter().any(same) {
+        boundary.how = BoundaryBy::History;
+    }
 }
 
 /// Platform by platform, in the order of the head; what is on one side only is kept. Two single

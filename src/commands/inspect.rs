@@ -37,7 +37,15 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
     for snapshot in &mut snapshots {
         locator.locate(snapshot, &build, true);
         find_base(snapshot, &images[0], &options).await;
-        snapshot.duplicates = duplicates(snapshot);
+        // A snapshot that was read keeps those that were found when it was written.
+        if arguments.duplicates && snapshot.duplicates.is_none() {
+            snapshot.duplicates = duplicates(snapshot);
+            if snapshot.duplicates.is_none() {
+                console::warn(
+                    "--duplicates: what the files hold is not known of this image; measure it from its layers",
+                );
+            }
+        }
     }
     if let (Some(path), [snapshot]) = (&arguments.output, snapshots.as_slice()) {
         write_file(path, &packed(snapshot, path)?)?;

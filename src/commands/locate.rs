@@ -44,8 +44,8 @@ impl Locator {
                 self.tell(format!("{}: {note}", path.display()));
             }
             apply(snapshot, &mapping, &plan, &path);
-            if let (None, true, dockerfile::BaseImage::Image(name)) = (&snapshot.base_name, fits, plan.base) {
-                snapshot.base_name = Some(name);
+            if let (true, dockerfile::BaseImage::Image(name)) = (fits, plan.base) {
+                (snapshot.base_name, snapshot.base_by_dockerfile) = (Some(name), true);
             }
         }
     }
@@ -89,12 +89,13 @@ pub async fn find_base(snapshot: &mut Snapshot, image: &NamedImage, options: &Ar
     }
     if let Some(name) = snapshot.base_name.clone()
         && let Some(below) = source::layers_beside(image, &name, options).await
-        && below.len() <= snapshot.layers.len()
+        && below.len() < snapshot.layers.len()
         && below.iter().zip(&snapshot.layers).all(|(below, layer)| *below == layer.diff_id)
         && !below.is_empty()
     {
         let layers = below.len() as u64;
-        snapshot.base = Some(BaseImage { name: Some(name), layers, how: BoundaryBy::Image });
+        let how = if snapshot.base_by_dockerfile { BoundaryBy::Image } else { BoundaryBy::Label };
+        snapshot.base = Some(BaseImage { name: Some(name), layers, how });
     } else if let Some(layers) = guess_base_layers(&snapshot.history) {
         snapshot.base = Some(BaseImage { name: None, layers, how: BoundaryBy::History });
     }

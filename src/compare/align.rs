@@ -38,6 +38,8 @@ pub struct Pair {
 
 /// From this share of common words on, two instructions of one kind are one that was edited.
 const SIMILAR: f64 = 0.5;
+/// So many pairs of layers of one gap are compared by their words; engines stop at about 127 layers.
+const MAX_SIMILAR: usize = 65_536;
 /// So many pairs of layers are compared by what they hold; of more only the text counts.
 const MAX_CONTENTS: usize = 64;
 /// Instructions are compared by their first words only: the cost is squared.
@@ -97,7 +99,9 @@ fn align_one_way(base: &[Layer], head: &[Layer]) -> Vec<Found> {
     for (base_gap, head_gap) in gaps(&base_order, &head_order, &kept, &moved) {
         let rebuilt = best_pairs(&base_gap, &head_gap, same_step);
         for (base_rest, head_rest) in gaps(&base_gap, &head_gap, &rebuilt, &[]) {
-            let changed = best_pairs(&base_rest, &head_rest, similar_step);
+            let comparable = base_rest.len() * head_rest.len() <= MAX_SIMILAR;
+            let changed =
+                if comparable { best_pairs(&base_rest, &head_rest, similar_step) } else { Vec::new() };
             for (base_left, head_left) in gaps(&base_rest, &head_rest, &changed, &[]) {
                 let alike = best_pairs(&base_left, &head_left, contents(base, head, &base_left, &head_left));
                 pairs.extend(alike.into_iter().map(found(Status::Changed)));

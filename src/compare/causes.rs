@@ -3,7 +3,7 @@
 //! cause and its rest sum to the cause.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -62,6 +62,9 @@ pub struct Part {
     pub delta: Delta,
 }
 
+/// The versions of the base image's packages.
+type Before<'a> = HashMap<(Ecosystem, &'a str), Vec<&'a str>>;
+
 /// What a part of a cause is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -76,7 +79,17 @@ pub enum PartKind {
 
 /// The rows that made the difference, largest first. Together they are the whole difference. What is
 /// in them is said where the files of both layers are known.
-pub fn causes(rows: &[LayerRow], base: &[Layer], head: &[Layer], installed: &[Installed]) -> Vec<Cause> {
+/// `installed`: the base image's packages, where they are known.
+pub fn causes(
+    rows: &[LayerRow],
+    base: &[Layer],
+    head: &[Layer],
+    installed: Option<&[Installed]>,
+) -> Vec<Cause> {
+    let mut before: Before<'_> = HashMap::new();
+    for package in installed.unwrap_or_default() {
+        before.entry((package.ecosystem, &package.name)).or_default().push(&package.version);
+    }
     let census = |layers: &'_ [Layer], index: Option<u64>| {
         index.and_then(|index| layers.get(index as usize)).map(|layer| layer.census.clone())
     };
@@ -85,7 +98,7 @@ pub fn causes(rows: &[LayerRow], base: &[Layer], head: &[Layer], installed: &[In
         // A side that is not there has no files; one whose files are not known explains nothing.
         let parts = match (census(base, row.base_index), census(head, row.head_index)) {
             (Some(None), _) | (_, Some(None)) => Vec::new(),
-            (base, head) => parts(base.flatten().as_deref(), head.flatten().as_deref(), installed),
+            (base, head) => parts(base.flatten().as_deref(), head.flatten().as_deref(), &before),
         };
         let named: Delta = parts.iter().map(|part| part.delta).sum();
         Some(Cause {
@@ -104,7 +117,7 @@ pub fn causes(rows: &[LayerRow], base: &[Layer], head: &[Layer], installed: &[In
 }
 
 /// What explains the difference of two layers.
-fn parts(base: Option<&Census>, head: Option<&Census>, installed: &[Installed]) -> Vec<Part> {
+fn parts(base: Option<&Census>, head: Option<&Census>, before: &Before<'_>) -> Vec<Part> {
     let (owned, free): (Vec<_>, Vec<_>) = between_layers(base, head)
         .into_iter()
         .partition(|path| path.head_owner.or(path.base_owner).is_some());
@@ -118,7 +131,7 @@ fn parts(base: Option<&Census>, head: Option<&Census>, installed: &[Installed]) 
         files: found.files,
         delta: found.delta,
     };
-    let mut parts: Vec<Part> = package_parts(&owned, installed);
+    let mut parts: Vec<Part> = package_parts(&owned, before);
     parts.extend(rolled.into_iter().map(of_path));
     parts.retain(|part| part.delta != Delta(0) || part.from != part.to);
     parts.sort_by_key(|part| Reverse(part.delta.magnitude()));
@@ -128,7 +141,7 @@ fn parts(base: Option<&Census>, head: Option<&Census>, installed: &[Installed]) 
 }
 
 /// The packages of a row, each with all of its files that differ.
-fn package_parts(owned: &[PathDelta<'_>], installed: &[Installed]) -> Vec<Part> {
+fn package_parts(owned: &[PathDelta<'_>], before: &Before<'_>) -> Vec<Part> {
     let mut packages: BTreeMap<(Ecosystem, &str), Part> = BTreeMap::new();
     for path in owned {
         let Some(shown) = path.head_owner.or(path.base_owner) else { continue };
@@ -153,8 +166,10 @@ fn package_parts(owned: &[PathDelta<'_>], installed: &[Installed]) -> Vec<Part> 
     let known = |(key, mut part): ((Ecosystem, &str), Part)| {
         // A step that upgrades what a lower layer brought has nothing of the earlier version itself.
         if part.from.is_none() && part.to.is_some() {
-            let mut same = installed.iter().filter(|old| (old.ecosystem, old.name.as_str()) == key);
-            part.from = same.next().map(|old| old.version.clone()).filter(|_| same.next().is_none());
+            part.from = match before.get(&key).map(Vec::as_slice) {
+                Some([version]) => Some((*version).to_owned()),
+                _ => None,
+            };
         }
         part
     };

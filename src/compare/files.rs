@@ -108,12 +108,12 @@ pub(super) fn file_changes(base: &Applied<'_>, head: &Applied<'_>) -> FileChange
     let grown = count(|path| path.base.is_some() && path.head.is_some() && path.base < path.head);
     let shrunk = count(|path| path.base.is_some() && path.head.is_some() && path.base > path.head);
     let directories = roll_up(different.iter().map(|path| (path.path, path.delta())));
-    let key = |path: &PathDelta<'_>| (Reverse(path.delta().magnitude()), path.path.to_vec());
     if different.len() > MAX_LISTED {
-        different.select_nth_unstable_by_key(MAX_LISTED, |path| Reverse(path.delta().magnitude()));
+        different
+            .select_nth_unstable_by_key(MAX_LISTED, |path| (Reverse(path.delta().magnitude()), path.path));
         different.truncate(MAX_LISTED);
     }
-    different.sort_by_key(key);
+    different.sort_unstable_by_key(|path| (Reverse(path.delta().magnitude()), path.path));
     FileChanges {
         added,
         removed,

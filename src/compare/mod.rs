@@ -148,8 +148,12 @@ pub fn compare(base: &Snapshot, head: &Snapshot) -> Result<Comparison, CompareEr
     let files = visible(base).zip(visible(head)).map(|(base, head)| files::file_changes(&base, &head));
     Ok(Comparison {
         deltas: deltas(&base.totals, &head.totals),
-        causes: causes(&rows, &base.layers, &head.layers, &base.packages),
-        packages: package_rows(&base.packages, &head.packages),
+        causes: causes(&rows, &base.layers, &head.layers, base.packages.as_deref()),
+        packages: base
+            .packages
+            .as_deref()
+            .zip(head.packages.as_deref())
+            .map_or_else(Vec::new, |(base, head)| package_rows(base, head)),
         files,
         split,
         rows,

@@ -1,7 +1,7 @@
 //! Packages of two images: which came, which went, which have another version.
 
 use std::cmp::{Ordering, Reverse};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -58,23 +58,43 @@ pub fn package_rows(base: &[Installed], head: &[Installed]) -> Vec<PackageRow> {
     rows
 }
 
-fn pair(mut base: Vec<&Installed>, head: Vec<&Installed>) -> Vec<PackageRow> {
+/// Pairs what is of one name: by place and version, by place, by version, and the rest in the order of
+/// versions.
+fn pair(base: Vec<&Installed>, head: Vec<&Installed>) -> Vec<PackageRow> {
+    let (mut base, mut head) = (base, head);
     let mut rows = Vec::new();
-    let mut other_versions = Vec::new();
-    for package in head {
-        match base.iter().position(|old| old.version == package.version) {
-            Some(at) => rows.extend(row(Some(base.remove(at)), Some(package))),
-            None => other_versions.push(package),
-        }
-    }
-    let mut head = other_versions.into_iter();
-    let mut base = base.into_iter();
+    let mut match_by = |key: &dyn Fn(&Installed) -> String| {
+        let mut by_key: HashMap<String, Vec<&Installed>> = HashMap::new();
+        std::mem::take(&mut base)
+            .into_iter()
+            .rev()
+            .for_each(|old| by_key.entry(key(old)).or_default().push(old));
+        head.retain(|new| match by_key.get_mut(&key(new)).and_then(Vec::pop) {
+            Some(old) => {
+                rows.extend(row(Some(old), Some(new)));
+                false
+            }
+            None => true,
+        });
+        base.extend(by_key.into_values().flatten());
+        base.sort_by(|a, b| compare_versions(&a.version, &b.version).then(a.declared_by.cmp(&b.declared_by)));
+    };
+    match_by(&|package| format!("{}\n{}", package.version, place(package)));
+    match_by(&place);
+    match_by(&|package| package.version.clone());
+    head.sort_by(|a, b| compare_versions(&a.version, &b.version).then(a.declared_by.cmp(&b.declared_by)));
+    let (mut base, mut head) = (base.into_iter(), head.into_iter());
     loop {
         match (base.next(), head.next()) {
             (None, None) => return rows,
             (old, new) => rows.extend(row(old, new)),
         }
     }
+}
+
+/// Where a package is, whatever its version: the file that declares it may have that in its name.
+fn place(package: &Installed) -> String {
+    package.declared_by.replace(&package.version, "")
 }
 
 fn row(base: Option<&Installed>, head: Option<&Installed>) -> Option<PackageRow> {
@@ -146,7 +166,20 @@ mod tests {
 
     fn package(name: &str, version: &str, bytes: u64) -> Installed {
         let (name, version) = (name.to_owned(), version.to_owned());
-        Installed { ecosystem: Ecosystem::Npm, name, version, bytes: Bytes(bytes), files: 1, layer: 0 }
+        let declared_by = String::new();
+        Installed {
+            ecosystem: Ecosystem::Npm,
+            name,
+            version,
+            bytes: Bytes(bytes),
+            files: 1,
+            layer: 0,
+            declared_by,
+        }
+    }
+
+    fn placed(place: &str, version: &str) -> Installed {
+        Installed { declared_by: place.to_owned(), ..package("semver", version, 10) }
     }
 
     #[test]
@@ -176,6 +209,30 @@ mod tests {
             (rows[0].from.as_deref(), rows[0].to.as_deref(), rows[0].delta.0),
             (Some("1"), Some("3"), 20)
         );
+    }
+
+    #[test]
+    fn what_is_in_one_place_is_one_package() {
+        let told = |base: &[Installed], head: &[Installed]| {
+            let rows = package_rows(base, head).into_iter();
+            let mut told: Vec<_> =
+                rows.map(|row| format!("{:?} {:?} {:?}", row.status, row.from, row.to)).collect();
+            told.sort();
+            told
+        };
+        let base = [placed("a/semver", "9.9.0"), placed("b/semver", "8.0.0")];
+        let head = [placed("a/semver", "10.0.0"), placed("b/semver", "8.1.0")];
+        let upgrades =
+            ["Upgraded Some(\"8.0.0\") Some(\"8.1.0\")", "Upgraded Some(\"9.9.0\") Some(\"10.0.0\")"];
+        assert_eq!(told(&base, &head), upgrades);
+        let moved =
+            |places: [&str; 2], versions: [&str; 2]| [0, 1].map(|at| placed(places[at], versions[at]));
+        let base = moved(["a", "b"], ["9.9.0", "8.0.0"]);
+        let head = moved(["c", "d"], ["10.0.0", "8.1.0"]);
+        assert_eq!(told(&base, &head), upgrades, "in the order of versions");
+        let named = [placed("x/semver-1.0.dist-info", "1.0")];
+        let renamed = [placed("x/semver-2.0.dist-info", "2.0")];
+        assert_eq!(told(&named, &renamed), ["Upgraded Some(\"1.0\") Some(\"2.0\")"]);
     }
 
     #[test]

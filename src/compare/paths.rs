@@ -24,7 +24,7 @@ impl PathDelta<'_> {
     }
 }
 
-/// The files of two layers by their paths: those that differ, in no order. Their deltas sum to the
+/// The files of two layers by their paths: those that differ, in order. Their deltas sum to the
 /// difference of the layers' sizes. A name that a layer has twice counts with both.
 pub(super) fn between_layers<'a>(base: Option<&'a Census>, head: Option<&'a Census>) -> Vec<PathDelta<'a>> {
     let mut paths = Paths::default();
@@ -59,8 +59,10 @@ impl<'a> Paths<'a> {
         *side_owner = owner.or(*side_owner);
     }
 
-    /// The paths that are on one side only or have other bytes.
+    /// The paths that are on one side only or have other bytes, in order.
     pub fn different(self) -> Vec<PathDelta<'a>> {
-        self.0.into_values().filter(|path| path.base != path.head).collect()
+        let mut different: Vec<_> = self.0.into_values().filter(|path| path.base != path.head).collect();
+        different.sort_unstable_by_key(|path| path.path);
+        different
     }
 }

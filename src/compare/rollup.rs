@@ -28,10 +28,16 @@ pub(super) struct Explained {
 /// Explains paths that differ by a few directories and files, largest first. No path is in two of
 /// them; together they are all.
 pub(super) fn roll_up<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -> Vec<Explained> {
+    // A layer may store one name several times; what follows ends because no two are alike.
+    let mut all: BTreeMap<&[u8], Delta> = BTreeMap::new();
+    for (path, delta) in paths {
+        let sum = all.entry(path).or_default();
+        *sum = [*sum, delta].into_iter().sum();
+    }
     let mut found = Vec::new();
-    let all: Vec<(&[u8], Delta)> = paths.into_iter().collect();
-    if !all.is_empty() {
-        explain(Group { prefix: 0, members: all }, &mut found);
+    let mut left = vec![Group { prefix: 0, members: all.into_iter().collect() }];
+    while let Some(group) = left.pop() {
+        found.extend(explain(group, &mut left));
     }
     found.sort_by(|a, b| b.delta.magnitude().cmp(&a.delta.magnitude()).then_with(|| a.path.cmp(&b.path)));
     found
@@ -74,10 +80,12 @@ impl<'a> Group<'a> {
     }
 }
 
-fn explain(mut group: Group<'_>, found: &mut Vec<Explained>) {
+/// What explains a group, or nothing where its parts do; they are `left` then. A list of work and not a
+/// recursion: paths may be deep.
+fn explain<'a>(mut group: Group<'a>, left: &mut Vec<Group<'a>>) -> Option<Explained> {
     loop {
-        if group.members.len() == 1 {
-            return found.extend(group.explained());
+        if group.members.len() <= 1 {
+            return group.explained();
         }
         let (whole, high, summary) = (group.delta(), group.depth() < TOO_HIGH, group.explained());
         let mut parts = group.parts();
@@ -88,10 +96,13 @@ fn explain(mut group: Group<'_>, found: &mut Vec<Explained>) {
         match most {
             Some(at) => {
                 group = parts.swap_remove(at);
-                parts.into_iter().for_each(|part| explain(part, found));
+                left.extend(parts);
             }
-            None if high || cancels => return parts.into_iter().for_each(|part| explain(part, found)),
-            None => return found.extend(summary),
+            None if high || cancels => {
+                left.extend(parts);
+                return None;
+            }
+            None => return summary,
         }
     }
 }
@@ -121,6 +132,10 @@ mod tests {
     fn the_deepest_directory_that_explains_nearly_all_is_named() {
         assert_eq!(rolled(&[]), []);
         assert_eq!(rolled(&[("app/model.bin", 20)]), [one("app/model.bin", 20, 1)]);
+        let thrice = [("a/x", 5), ("a/x", 5), ("a/x", 5)];
+        assert_eq!(rolled(&thrice), [one("a/x", 15, 1)], "a name that is there three times");
+        let deep = "d/".repeat(50_000) + "x";
+        assert_eq!(rolled(&[(&deep, 1), ("y", -1)]).len(), 2);
         assert_eq!(
             rolled(&[("app/data/a/x", 50), ("app/data/b/y", 50), ("app/run", 3)]),
             [one("app/data/", 100, 2), one("app/run", 3, 1)]

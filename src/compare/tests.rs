@@ -37,7 +37,8 @@ fn snapshot(layers: Vec<Layer>) -> Snapshot {
         history: Vec::new(),
         base: None,
         base_name: None,
-        packages: Vec::new(),
+        base_by_dockerfile: false,
+        packages: None,
         duplicates: None,
     }
 }

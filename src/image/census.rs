@@ -240,6 +240,10 @@ pub struct Census {
 /// Entries of a census, ascending, and the first half of the sha256 of what each holds.
 pub type Contents = Arc<Vec<(u32, [u8; 16])>>;
 
+/// What paths of a document may have: more than those of layers by default, whose bounds can be raised.
+const MAX_READ_PATH: usize = 64 * 1024;
+const MAX_READ_DEPTH: usize = 4096;
+
 /// A census as a document has it: hostile input.
 #[derive(Deserialize)]
 struct Raw {
@@ -256,6 +260,10 @@ impl TryFrom<Raw> for Census {
 
     fn try_from(raw: Raw) -> Result<Census, &'static str> {
         let Raw { entries, packages } = raw;
+        let long = |path: &LayerPath| path.0.len() > MAX_READ_PATH || path.depth() > MAX_READ_DEPTH;
+        if entries.iter().any(|entry| long(entry.path())) {
+            return Err("a census with a longer or deeper path than any layer has");
+        }
         if packages.len() > MAX_PACKAGES {
             return Err("a census with more packages than any layer has");
         }

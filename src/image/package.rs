@@ -86,6 +86,9 @@ pub struct Installed {
     pub files: u64,
     /// The layer that brought it, counted from 0.
     pub layer: u64,
+    /// The file that declares it, relative to the image's root: several versions may be in an image.
+    #[serde(default)]
+    pub declared_by: String,
 }
 
 /// In documents each index but the first is the distance from the one before: most are 1.

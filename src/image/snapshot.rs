@@ -67,9 +67,13 @@ pub struct Snapshot {
     /// The image that this one says it was built on. In no document: what matters is where that ends.
     #[serde(skip)]
     pub base_name: Option<String>,
-    /// The packages that are there once all layers are applied.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub packages: Vec<Installed>,
+    /// Whether it is the Dockerfile that names it.
+    #[serde(skip)]
+    pub base_by_dockerfile: bool,
+    /// The packages that are there once all layers are applied, where they were looked for: an earlier
+    /// version did not, and that is not the same as none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packages: Option<Vec<Installed>>,
     /// Files that are there more than once, where that was asked for; largest saving first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<Vec<Duplicate>>,
@@ -110,10 +114,12 @@ pub struct BaseImage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BoundaryBy {
-    /// The base image itself was looked at, and its layers are the lowest of this image.
-    Image,
     /// All steps of the Dockerfile were found in the history; what is below is the base image's.
     Dockerfile,
+    /// The image that the Dockerfile builds on was looked at, and its layers are the lowest of this image.
+    Image,
+    /// The same of the image that this one itself says it was built on: its word.
+    Label,
     /// Guessed from the history alone.
     History,
 }
@@ -269,7 +275,10 @@ impl Snapshot {
         }
         self.check_sums()?;
         self.check_places()?;
-        let unfit = |layer: &&Layer| layer.census.as_ref().is_some_and(|census| census.size() != layer.size);
+        // One that claims more than can be counted has no size, as one that is not known has none.
+        let unfit = |layer: &&Layer| {
+            layer.census.as_ref().is_some_and(|census| census.size().is_none() || census.size() != layer.size)
+        };
         match self.layers.iter().find(unfit) {
             Some(layer) => Err(format!("the files of the layer {} do not sum to its size", layer.diff_id)),
             None => Ok(()),
@@ -286,11 +295,12 @@ impl Snapshot {
         if self.base.as_ref().is_some_and(|base| base.layers > layers) {
             return Err(format!("its base image has more layers than the {layers} that are listed"));
         }
-        if self.packages.len() > MAX_PACKAGES {
+        let packages = self.packages.as_deref().unwrap_or_default();
+        if packages.len() > MAX_PACKAGES {
             return Err(format!("it lists over {} packages", group_digits(MAX_PACKAGES as u64)));
         }
         let astray = |package: &&Installed| package.layer >= layers || package.bytes > Bytes::MAX;
-        match self.packages.iter().find(astray) {
+        match packages.iter().find(astray) {
             Some(package) => Err(format!("the package {} is of no layer", excerpt(&package.name))),
             None => Ok(()),
         }

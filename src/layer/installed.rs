@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 
 use super::apply::{Applied, ExistingFile};
+use crate::image::census::PathRef;
 use crate::image::package::Installed;
 use crate::image::{Bytes, Census, Ecosystem, Entry, Package};
 
@@ -80,6 +81,7 @@ impl<'a> Packages<'a> {
             bytes: Bytes(0),
             files: 0,
             layer: u64::from(layer),
+            declared_by: PathRef(key.3).to_string(),
         };
         let index = *self.by_key.entry(key).or_insert(self.found.len());
         if index == self.found.len() {

@@ -8,7 +8,8 @@ use super::table::{self, Align, Column};
 use super::words::{counted, exact};
 use crate::compare::{visible, waste};
 use crate::image::census::PathRef;
-use crate::image::snapshot::{BoundaryBy, Duplicate, Place};
+use crate::image::package::Installed;
+use crate::image::snapshot::{Duplicate, Place};
 use crate::image::{Bytes, Instruction, Layer, Snapshot};
 
 /// How many paths are listed.
@@ -78,8 +79,8 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
     ];
     let rows = snapshot.layers.iter().enumerate().map(|(index, layer)| layer_row(index, layer, style));
     writeln!(out, "\n{}", style.table(columns, rows.collect()))?;
-    if !snapshot.packages.is_empty() {
-        writeln!(out, "\n{}", packages(snapshot, style))?;
+    if let Some(installed) = snapshot.packages.as_deref().filter(|packages| !packages.is_empty()) {
+        writeln!(out, "\n{}", packages(installed, style))?;
     }
     let Some(applied) = visible(snapshot) else { return Ok(()) };
     let columns = [("Bytes", Align::Right), ("Layer", Align::Right), ("Largest files", Align::Left)];
@@ -126,22 +127,21 @@ fn duplicates(copies: &[Duplicate], style: &Style) -> String {
 }
 
 /// The largest packages, and how many there are.
-fn packages(snapshot: &Snapshot, style: &Style) -> String {
+fn packages(installed: &[Installed], style: &Style) -> String {
     let columns = [
         ("Bytes", Align::Right),
         ("Files", Align::Right),
         ("Layer", Align::Right),
         ("Largest packages", Align::Left),
     ];
-    let rows =
-        largest(&snapshot.packages, |package| (package.bytes, Reverse(&package.name))).map(|package| {
-            let name = format!("{} {} ({})", package.name, package.version, package.ecosystem.as_str());
-            let (files, layer) = (counted(Some(package.files)), (package.layer + 1).to_string());
-            [package.bytes.grouped(), files, layer, style.hostile(&name)]
-        });
+    let rows = largest(installed, |package| (package.bytes, Reverse(&package.name))).map(|package| {
+        let name = format!("{} {} ({})", package.name, package.version, package.ecosystem.as_str());
+        let (files, layer) = (counted(Some(package.files)), (package.layer + 1).to_string());
+        [package.bytes.grouped(), files, layer, style.hostile(&name)]
+    });
     let mut rows: Vec<[String; 4]> = rows.collect();
-    if let Some(more) = snapshot.packages.len().checked_sub(rows.len()).filter(|more| *more > 0) {
-        let bytes = snapshot.packages.iter().map(|package| Some(package.bytes));
+    if let Some(more) = installed.len().checked_sub(rows.len()).filter(|more| *more > 0) {
+        let bytes = installed.iter().map(|package| Some(package.bytes));
         let all = exact(crate::image::snapshot::sum_known(bytes));
         rows.push([all, String::new(), String::new(), format!("all packages, {more} more than are shown")]);
     }
@@ -158,7 +158,7 @@ fn accounting(snapshot: &Snapshot) -> Vec<[String; 3]> {
     if let Some(base) = snapshot.base.as_ref().filter(|base| base.layers > 0) {
         let below = snapshot.layers.iter().take(base.layers as usize).map(|layer| layer.size);
         if let Some(below) = crate::image::snapshot::sum_known(below) {
-            let guess = if base.how == BoundaryBy::History { " (a guess)" } else { "" };
+            let guess = super::words::boundary(base.how);
             rows.push(bytes(&format!("  of the base image{guess}"), Some(below)));
             rows.push(bytes("  own", Some((totals.unpacked - below).magnitude())));
         }

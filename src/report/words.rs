@@ -265,12 +265,21 @@ fn is_built_on_nothing(image: &ImageReport) -> bool {
     !image.layers.iter().any(of_base)
 }
 
+/// How sure it is where the base image ends.
+pub fn boundary(how: BoundaryBy) -> &'static str {
+    match how {
+        BoundaryBy::Dockerfile | BoundaryBy::Image => "",
+        BoundaryBy::Label => " (as the image's label says)",
+        BoundaryBy::History => " (a guess)",
+    }
+}
+
 /// What of the difference is the base image's; empty where that is not known.
 pub fn base_image(image: &ImageReport) -> String {
     let Some(split) = image.split.as_ref().filter(|_| !is_built_on_nothing(image)) else {
         return String::new();
     };
-    let guess = if split.how == BoundaryBy::History { " (a guess)" } else { "" };
+    let guess = boundary(split.how);
     match split.base_image {
         Delta(0) => format!("base image unchanged{guess}"),
         drift => format!("base image {drift}, own layers {}{guess}", split.own),

@@ -64,7 +64,8 @@ impl Reader<'_> {
             history,
             base: None,
             base_name: plan.base_name,
-            packages,
+            base_by_dockerfile: false,
+            packages: Some(packages),
             duplicates: None,
         })
     }

@@ -101,7 +101,8 @@ pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot,
         history: Vec::new(),
         base: None,
         base_name: None,
-        packages: Vec::new(),
+        base_by_dockerfile: false,
+        packages: None,
         duplicates: None,
     })
 }

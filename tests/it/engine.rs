@@ -209,7 +209,7 @@ fn the_base_image_ends_where_the_one_that_is_named_does() {
     build(&format!("FROM layergate/base:1\nLABEL {label}=layergate/base:1\n{own}"), "on-base:1");
     for _ in ["exported", "known"] {
         let base = engine.inspect("on-base:1")["base"].take();
-        assert_eq!(base, serde_json::json!({ "name": "layergate/base:1", "layers": 2, "how": "image" }));
+        assert_eq!(base, serde_json::json!({ "name": "layergate/base:1", "layers": 2, "how": "label" }));
     }
     // What is named and is not below the image, or is not there, is no base image.
     build(&format!("FROM scratch\nLABEL {label}=layergate/base:1\n{own}"), "on-base:2");

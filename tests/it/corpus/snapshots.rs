@@ -89,6 +89,11 @@ fn snapshots_that_contradict_themselves_or_their_form_are_refused() {
         (
             "/layers/0/census/entries",
             json!([["f", "d/".repeat(5_000_001), 10]]),
+            "a longer or deeper path than any layer has",
+        ),
+        (
+            "/layers/0/census/entries",
+            (0..1300).map(|at| json!(["d", format!("{at}/{}", "d/".repeat(4000))])).collect(),
             "lists over 5,000,000 files and directories",
         ),
         (
@@ -146,6 +151,17 @@ fn layers_of_unknown_size_do_not_hide_what_the_others_claim() {
     document["layers"] = json!([layer, layer, layer, unknown]);
     document["totals"]["layers"] = 4.into();
     check_snapshot("claims of some layers", document.to_string().as_bytes(), "more than can be counted");
+    // A layer of unknown size with files that claim more than can be counted.
+    let mut beyond = layer.clone();
+    beyond["size"] = Value::Null;
+    beyond["census"] = json!({ "entries": [["f", "a", i64::MAX], ["f", "b", i64::MAX]] });
+    document["layers"] = json!([beyond]);
+    document["totals"]["layers"] = 1.into();
+    check_snapshot(
+        "files of a layer of unknown size",
+        document.to_string().as_bytes(),
+        "do not sum to its size",
+    );
     document["layers"] = json!([layer, unknown]);
     document["totals"]["layers"] = 2.into();
     check_snapshot("one claim over the total", document.to_string().as_bytes(), "the layers sum to");
