@@ -28,19 +28,38 @@ pub(super) struct Explained {
 /// Explains paths that differ by a few directories and files, largest first. No path is in two of
 /// them; together they are all.
 pub(super) fn roll_up<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -> Vec<Explained> {
-    // A layer may store one name several times; what follows ends because no two are alike.
-    let mut all: BTreeMap<&[u8], Delta> = BTreeMap::new();
-    for (path, delta) in paths {
-        let sum = all.entry(path).or_default();
-        *sum = [*sum, delta].into_iter().sum();
-    }
     let mut found = Vec::new();
-    let mut left = vec![Group { prefix: 0, members: all.into_iter().collect() }];
+    let mut left = vec![Group { prefix: 0, members: paths.into_iter().collect() }];
     while let Some(group) = left.pop() {
         found.extend(explain(group, &mut left));
     }
     found.sort_by(|a, b| b.delta.magnitude().cmp(&a.delta.magnitude()).then_with(|| a.path.cmp(&b.path)));
     found
+}
+
+/// The first directories of the root that say too little of what is in them.
+const SYSTEM: [&[u8]; 8] = [b"usr", b"var", b"etc", b"opt", b"home", b"root", b"lib", b"srv"];
+
+/// One directory for all of the paths, where there is one that says something.
+pub(super) fn together<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -> Option<Explained> {
+    let members: Vec<(&[u8], Delta)> = paths.into_iter().collect();
+    let (first, _) = members.first()?;
+    let mut prefix = first.len();
+    let inside = |prefix: usize| {
+        let above = &first[..prefix];
+        members.iter().all(|(path, _)| *path == above || above.ends_with(b"/") && path.starts_with(above))
+    };
+    while !inside(prefix) {
+        prefix = slash_before(first, prefix)?;
+    }
+    let found = Group { prefix, members }.explained()?;
+    (!SYSTEM.contains(&found.path.as_slice())).then_some(found)
+}
+
+/// Where the directory ends, slash included, that is above what ends there.
+fn slash_before(path: &[u8], end: usize) -> Option<usize> {
+    let inside = path[..end].strip_suffix(b"/").unwrap_or(&path[..end]);
+    inside.iter().rposition(|byte| *byte == b'/').map(|at| at + 1)
 }
 
 /// Paths that have their first bytes in common: those of a directory, with the slash.
@@ -70,9 +89,15 @@ impl<'a> Group<'a> {
         parts.into_values().collect()
     }
 
+    /// Whether it is of one path: a layer may well have a file many times.
+    fn is_one_path(&self) -> bool {
+        let first = self.members.first().map(|(path, _)| *path);
+        self.members.iter().all(|(path, _)| Some(*path) == first)
+    }
+
     fn explained(&self) -> Option<Explained> {
         let (path, _) = self.members.first()?;
-        let is_directory = self.members.len() > 1;
+        let is_directory = !self.is_one_path();
         let directory = &path[..self.prefix];
         let path = if is_directory { directory.strip_suffix(b"/").unwrap_or(directory) } else { path };
         let (files, delta) = (self.members.len() as u64, self.delta());
@@ -84,7 +109,7 @@ impl<'a> Group<'a> {
 /// recursion: paths may be deep.
 fn explain<'a>(mut group: Group<'a>, left: &mut Vec<Group<'a>>) -> Option<Explained> {
     loop {
-        if group.members.len() <= 1 {
+        if group.is_one_path() {
             return group.explained();
         }
         let (whole, high, summary) = (group.delta(), group.depth() < TOO_HIGH, group.explained());
@@ -131,9 +156,10 @@ mod tests {
     #[test]
     fn the_deepest_directory_that_explains_nearly_all_is_named() {
         assert_eq!(rolled(&[]), []);
+        assert_eq!(rolled(&[("a/b/x", 5), ("a/b/x", 6)]), [one("a/b/x", 11, 2)], "a file many times");
         assert_eq!(rolled(&[("app/model.bin", 20)]), [one("app/model.bin", 20, 1)]);
         let thrice = [("a/x", 5), ("a/x", 5), ("a/x", 5)];
-        assert_eq!(rolled(&thrice), [one("a/x", 15, 1)], "a name that is there three times");
+        assert_eq!(rolled(&thrice), [one("a/x", 15, 3)], "a name that is there three times");
         let deep = "d/".repeat(50_000) + "x";
         assert_eq!(rolled(&[(&deep, 1), ("y", -1)]).len(), 2);
         assert_eq!(
@@ -149,6 +175,24 @@ mod tests {
             rolled(&[("a/b/c/x", 90), ("a/b/c/y", 90), ("a/b/d", 10)]),
             [one("a/b/c/", 180, 2), one("a/b/d", 10, 1)]
         );
+    }
+
+    #[test]
+    fn one_directory_is_named_for_all_where_it_says_something() {
+        let all = |paths: &[&str]| {
+            let found = together(paths.iter().map(|path| (path.as_bytes(), Delta(1))))?;
+            Some((String::from_utf8(found.path).unwrap(), found.is_directory, found.files))
+        };
+        let one = |path: &str, files| Some((path.to_owned(), true, files));
+        assert_eq!(all(&["app/data/a/x", "app/data/b"]), one("app/data", 2));
+        assert_eq!(all(&["app/data/ab/x", "app/data/a"]), one("app/data", 2));
+        assert_eq!(all(&["build/x", "build/y/z", "build/y/w"]), one("build", 3));
+        assert_eq!(all(&["a/b/x", "a/b/x"]), Some(("a/b/x".to_owned(), false, 2)));
+        assert_eq!(all(&["app/x"]), Some(("app/x".to_owned(), false, 1)));
+        assert_eq!(all(&["usr/lib/x", "usr/bin/x"]), None);
+        assert_eq!(all(&["x", "y"]), None);
+        assert_eq!(all(&["app/x", "application"]), None);
+        assert_eq!(all(&[]), None);
     }
 
     #[test]
