@@ -3,12 +3,12 @@
 //! cause and its rest sum to the cause.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
 use super::paths::{PathDelta, between_layers};
-use super::rollup::roll_up;
+use super::rollup::{Explained, roll_up, together};
 use super::{LayerRow, Status};
 use crate::image::census::PathRef;
 use crate::image::package::Installed;
@@ -78,13 +78,14 @@ pub enum PartKind {
 }
 
 /// The rows that made the difference, largest first. Together they are the whole difference. What is
-/// in them is said where the files of both layers are known.
-/// `installed`: the base image's packages, where they are known.
+/// in them is said where the files of both layers are known. `installed`: the base image's packages, where
+/// they are known; `stored_again`: the head's layers of nothing but what was there before.
 pub fn causes(
     rows: &[LayerRow],
     base: &[Layer],
     head: &[Layer],
     installed: Option<&[Installed]>,
+    stored_again: &BTreeSet<u64>,
 ) -> Vec<Cause> {
     let mut before: Before<'_> = HashMap::new();
     for package in installed.unwrap_or_default() {
@@ -98,7 +99,11 @@ pub fn causes(
         // A side that is not there has no files; one whose files are not known explains nothing.
         let parts = match (census(base, row.base_index), census(head, row.head_index)) {
             (Some(None), _) | (_, Some(None)) => Vec::new(),
-            (base, head) => parts(base.flatten().as_deref(), head.flatten().as_deref(), &before),
+            (base, head) => {
+                let again = row.base_index.is_none()
+                    && row.head_index.is_some_and(|index| stored_again.contains(&index));
+                parts(base.flatten().as_deref(), head.flatten().as_deref(), &before, again)
+            }
         };
         let named: Delta = parts.iter().map(|part| part.delta).sum();
         Some(Cause {
@@ -117,12 +122,15 @@ pub fn causes(
 }
 
 /// What explains the difference of two layers.
-fn parts(base: Option<&Census>, head: Option<&Census>, before: &Before<'_>) -> Vec<Part> {
+fn parts(base: Option<&Census>, head: Option<&Census>, before: &Before<'_>, again: bool) -> Vec<Part> {
     let (owned, free): (Vec<_>, Vec<_>) = between_layers(base, head)
         .into_iter()
         .partition(|path| path.head_owner.or(path.base_owner).is_some());
-    let rolled = roll_up(free.iter().map(|path| (path.path, path.delta())));
-    let of_path = |found: super::rollup::Explained| Part {
+    let free = || free.iter().map(|path| (path.path, path.delta()));
+    // `chmod -R` is about a directory, and not about whatever is large in it.
+    let whole = if again { together(free()) } else { None };
+    let rolled = whole.map_or_else(|| roll_up(free()), |whole| vec![whole]);
+    let of_path = |found: Explained| Part {
         kind: if found.is_directory { PartKind::Directory } else { PartKind::File },
         name: PathRef(&found.path).to_string(),
         ecosystem: None,

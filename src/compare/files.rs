@@ -1,14 +1,14 @@
 //! What differs in the file system that an image's layers make, and what is shipped for nothing.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use super::paths::{PathDelta, Paths};
-use super::rollup::roll_up;
+use super::rollup::{roll_up, together};
 use crate::image::census::PathRef;
-use crate::image::snapshot::{Place, Snapshot};
+use crate::image::snapshot::{BoundaryBy, Place, Snapshot};
 use crate::image::{Bytes, Census, Delta, Instruction, Layer};
 use crate::layer::{Applied, apply};
 
@@ -55,9 +55,12 @@ pub struct PathChange {
 /// Files that one layer stores and another hides: shipped, and not to be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waste {
-    /// The directory or file that most of it is in, relative to the image's root; a directory ends
-    /// with a slash.
+    /// The directory or file that it is in, relative to the image's root; a directory ends with a
+    /// slash.
     pub path: String,
+    /// Whether only most of it is there, for no directory that says something holds all.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
     /// Bytes.
     pub bytes: Bytes,
     /// How many files.
@@ -80,6 +83,41 @@ pub struct LayerRef {
     /// Where that stands, where that is certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<Place>,
+    /// Whether it is known to be the base image's, and so nothing that the Dockerfile could do
+    /// otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_base_image: bool,
+}
+
+impl Waste {
+    /// What is to be done about it.
+    pub fn advice(&self) -> &'static str {
+        let hiding = self.hidden_by.instruction.as_ref().map_or("", Instruction::as_str);
+        let storing = self.stored_by.instruction.as_ref().map_or("", Instruction::kind);
+        let copied = matches!(storing, "COPY" | "ADD");
+        if self.hidden_by.of_base_image {
+            return "both steps are the base image's: build on one that does without";
+        }
+        if self.stored_by.of_base_image {
+            return match self.replaced {
+                true => "the base image ships them: leave them as they are, or build on one that has them so",
+                false => "the base image ships them, so deleting frees nothing: build on one without them",
+            };
+        }
+        match self.replaced {
+            true if copied && hiding.contains("chmod") => {
+                "set the mode where the files are copied: COPY --chmod=..."
+            }
+            true if copied && hiding.contains("chown") => {
+                "set the owner where the files are copied: COPY --chown=..."
+            }
+            false if copied => {
+                "leave the files out of the copy (.dockerignore), or copy them in another stage"
+            }
+            true => "join the two steps, so that the files are stored once",
+            false => "join the two steps: what a step deletes of its own is not stored",
+        }
+    }
 }
 
 /// The file system of an image, where the files of all of its layers are known.
@@ -137,8 +175,20 @@ pub(super) fn file_changes(base: &Applied<'_>, head: &Applied<'_>) -> FileChange
     }
 }
 
+/// The layers all of whose bytes take the place of as many of the same names, as after `chmod`.
+pub(super) fn stored_again(layers: &[Layer], applied: &Applied<'_>) -> BTreeSet<u64> {
+    let mut replaced: BTreeMap<u32, Bytes> = BTreeMap::new();
+    for file in applied.waste.iter().filter(|file| file.replaced) {
+        let sum = replaced.entry(file.hidden_by).or_default();
+        *sum = sum.checked_add(file.size).unwrap_or(Bytes::MAX);
+    }
+    let of = |index: u32| layers.get(index as usize).and_then(|layer| layer.size);
+    let again = replaced.into_iter().filter(|(index, bytes)| of(*index) == Some(*bytes));
+    again.map(|(index, _)| u64::from(index)).collect()
+}
+
 /// What an image ships for nothing, by the two layers that it is due to, largest first.
-pub fn waste(layers: &[Layer], applied: &Applied<'_>) -> Vec<Waste> {
+pub fn waste(snapshot: &Snapshot, applied: &Applied<'_>) -> Vec<Waste> {
     type Hidden<'a> = (Bytes, Vec<(&'a [u8], Delta)>);
     let mut by_layers: BTreeMap<(u32, u32, bool), Hidden<'_>> = BTreeMap::new();
     for file in &applied.waste {
@@ -149,15 +199,22 @@ pub fn waste(layers: &[Layer], applied: &Applied<'_>) -> Vec<Waste> {
     let mut largest: Vec<_> = by_layers.into_iter().collect();
     largest.sort_by_key(|(_, (bytes, _))| Reverse(*bytes));
     largest.truncate(MAX_LISTED);
-    let reference = |index: u32| LayerRef {
-        index: u64::from(index),
-        instruction: layers.get(index as usize).and_then(|layer| layer.created_by.clone()),
-        dockerfile: layers.get(index as usize).and_then(|layer| layer.dockerfile.clone()),
+    let base = snapshot.base.as_ref().filter(|base| base.how != BoundaryBy::History);
+    let base_layers = base.map_or(0, |base| base.layers);
+    let reference = |index: u32| {
+        let layer = snapshot.layers.get(index as usize);
+        LayerRef {
+            index: u64::from(index),
+            instruction: layer.and_then(|layer| layer.created_by.clone()),
+            dockerfile: layer.and_then(|layer| layer.dockerfile.clone()),
+            of_base_image: u64::from(index) < base_layers,
+        }
     };
     let group = |((stored, hidden, replaced), (bytes, paths)): ((u32, u32, bool), Hidden<'_>)| {
         let files = paths.len() as u64;
-        let path = roll_up(paths).into_iter().next();
+        let path = together(paths.iter().copied()).or_else(|| roll_up(paths).into_iter().next());
         Waste {
+            elsewhere: path.as_ref().is_some_and(|path| path.files < files),
             path: path.map_or_else(String::new, |path| shown(&path.path, path.is_directory)),
             bytes,
             files,

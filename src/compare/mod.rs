@@ -145,10 +145,18 @@ pub fn compare(base: &Snapshot, head: &Snapshot) -> Result<Comparison, CompareEr
                 .or(row.base_index.map(|index| of_base(base, index)));
         }
     }
-    let files = visible(base).zip(visible(head)).map(|(base, head)| files::file_changes(&base, &head));
+    let applied = (visible(base), visible(head));
+    let again = applied.1.as_ref().map(|applied| files::stored_again(&head.layers, applied));
+    let files = applied.0.zip(applied.1).map(|(base, head)| files::file_changes(&base, &head));
     Ok(Comparison {
         deltas: deltas(&base.totals, &head.totals),
-        causes: causes(&rows, &base.layers, &head.layers, base.packages.as_deref()),
+        causes: causes(
+            &rows,
+            &base.layers,
+            &head.layers,
+            base.packages.as_deref(),
+            &again.unwrap_or_default(),
+        ),
         packages: base
             .packages
             .as_deref()

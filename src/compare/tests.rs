@@ -1,7 +1,12 @@
 use proptest::prelude::*;
 
+use std::sync::Arc;
+
 use super::*;
+use crate::image::package::Package;
 use crate::image::snapshot::{ImageIdentity, SourceInfo, sum_known};
+use crate::image::{Census, Ecosystem, Entry, LayerPath};
+use crate::layer::{apply, installed};
 
 fn layer(content: u8, step: Option<&str>, size: u64) -> Layer {
     Layer {
@@ -191,5 +196,175 @@ proptest! {
         there.sort_unstable();
         back.sort_unstable();
         prop_assert_eq!(there, back);
+    }
+}
+
+const PATHS: [&str; 10] = [
+    "a",
+    "a/x",
+    "a/x/y",
+    "b/x",
+    "b/y",
+    "usr/lib/p/x",
+    "usr/lib/p/y",
+    "usr/lib/q/x",
+    "usr/lib/q/y/z",
+    "app/data/x",
+];
+
+fn path() -> impl Strategy<Value = LayerPath> {
+    prop::sample::select(PATHS.to_vec()).prop_map(LayerPath::from)
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    prop_oneof![
+        8 => (path(), 0u64..9).prop_map(|(path, size)| Entry::File(path, Bytes(size * size * 100))),
+        2 => (path(), path()).prop_map(|(path, target)| Entry::HardLink(path, target)),
+        1 => path().prop_map(Entry::Dir),
+        1 => path().prop_map(Entry::Symlink),
+        2 => path().prop_map(Entry::Whiteout),
+        1 => path().prop_map(Entry::Opaque),
+    ]
+}
+
+/// Files, some of them of packages; few names and versions, so that chance makes upgrades.
+fn census() -> impl Strategy<Value = Census> {
+    let owned = prop::collection::vec((entry(), prop::option::of(0..3usize)), 0..8);
+    let said = prop::collection::vec((0..3usize, 0..3usize, any::<bool>()), 3);
+    (owned, said).prop_map(|(owned, said)| {
+        let is_file = |index: &usize| matches!(owned[*index].0, Entry::File(..));
+        let files: Vec<usize> = (0..owned.len()).filter(is_file).collect();
+        let package = |(number, (name, version, system)): (usize, (usize, usize, bool))| Package {
+            ecosystem: if system { Ecosystem::Dpkg } else { Ecosystem::Npm },
+            name: ["left", "right", "zlib"][name].to_owned(),
+            version: ["1", "1.10", "2"][version].to_owned(),
+            anchor: files[number % files.len()] as u32,
+            files: files
+                .iter()
+                .filter(|index| owned[**index].1 == Some(number))
+                .map(|index| *index as u32)
+                .collect(),
+        };
+        let packages = match files.is_empty() {
+            true => Vec::new(),
+            false => said.into_iter().enumerate().map(package).collect(),
+        };
+        Census { entries: owned.iter().map(|(entry, _)| entry.clone()).collect(), packages }
+    })
+}
+
+/// A whole image: its layers' files, what they make together, and the packages that are there then.
+fn image() -> impl Strategy<Value = Snapshot> {
+    let steps = prop::sample::select(vec![
+        None,
+        Some("RUN make all"),
+        Some("RUN make all install"),
+        Some("COPY a /app"),
+    ]);
+    prop::collection::vec((census(), steps), 0..5).prop_map(|layers| {
+        let layer = |(census, step): (Census, Option<&str>)| Layer {
+            // The same files are the same layer.
+            diff_id: DiffId::of(format!("{census:?}").as_bytes()),
+            size: census.size(),
+            files: Some(census.files()),
+            census: Some(Arc::new(census)),
+            ..layer(0, step, 0)
+        };
+        let mut image = snapshot(layers.into_iter().map(layer).collect());
+        let censuses: Vec<Arc<Census>> =
+            image.layers.iter().filter_map(|layer| layer.census.clone()).collect();
+        let censuses: Vec<&Census> = censuses.iter().map(Arc::as_ref).collect();
+        let applied = apply(censuses.iter().copied());
+        image.totals.visible = Some(applied.visible);
+        image.totals.wasted = Some(applied.wasted);
+        image.totals.files = Some(applied.files);
+        image.packages = installed(&censuses, &applied);
+        image
+    })
+}
+
+/// Some of whose layers' files are not known.
+fn partly_known() -> impl Strategy<Value = Snapshot> {
+    (image(), prop::collection::vec(prop::bool::weighted(0.2), 5)).prop_map(|(mut image, hidden)| {
+        for (layer, hidden) in image.layers.iter_mut().zip(hidden) {
+            layer.census = layer.census.take().filter(|_| !hidden);
+        }
+        image
+    })
+}
+
+fn kinds(files: &FileChanges) -> [(u64, i64); 4] {
+    [files.added, files.removed, files.grown, files.shrunk].map(|counted| (counted.files, counted.delta.0))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn no_byte_is_counted_twice_and_none_is_left_out(base in partly_known(), head in partly_known()) {
+        let comparison = compare(&base, &head).unwrap();
+        let sum: Delta = comparison.causes.iter().map(|cause| cause.delta).sum();
+        prop_assert_eq!(sum, comparison.deltas.unpacked);
+        for cause in &comparison.causes {
+            let parts: Delta = cause.parts.iter().map(|part| part.delta).chain([cause.other]).sum();
+            prop_assert_eq!(parts, cause.delta);
+            let files = |kind| cause.parts.iter().filter(move |part| part.kind == kind);
+            for part in files(PartKind::File) {
+                let inside = |directory: &Part| part.name.starts_with(&format!("{}/", directory.name));
+                prop_assert!(!files(PartKind::Directory).any(inside), "{:?}", cause);
+            }
+        }
+        if let Some(files) = &comparison.files {
+            let sum: i64 = kinds(files).iter().map(|(_, delta)| delta).sum();
+            prop_assert_eq!(Some(Delta(sum)), comparison.deltas.visible);
+            let named: i64 = files.directories.iter().map(|change| change.delta.0).sum();
+            prop_assert_eq!(named, sum, "what is named is all, where it is little");
+        }
+        let of_packages: u64 = head.packages.iter().map(|package| package.bytes.0).sum();
+        prop_assert!(Some(Bytes(of_packages)) <= head.totals.visible, "a file is of one package");
+    }
+
+    #[test]
+    fn an_image_has_nothing_to_tell_from_itself(image in partly_known()) {
+        let comparison = compare(&image, &image).unwrap();
+        prop_assert!(comparison.causes.is_empty() && comparison.packages.is_empty());
+        if let Some(files) = comparison.files {
+            prop_assert_eq!(kinds(&files), [(0, 0); 4]);
+            prop_assert!(files.directories.is_empty() && files.largest.is_empty());
+        }
+    }
+
+    #[test]
+    fn swapping_base_and_head_negates_packages_files_and_causes(base in image(), head in image()) {
+        let there = compare(&base, &head).unwrap();
+        let back = compare(&head, &base).unwrap();
+        let sum = |causes: &[Cause]| causes.iter().map(|cause| cause.delta.0).sum::<i64>();
+        prop_assert_eq!(sum(&there.causes), -sum(&back.causes));
+
+        type Row = (Ecosystem, String, Option<String>, Option<String>, i64);
+        let row = |row: &PackageRow| -> Row { (row.ecosystem, row.name.clone(), row.from.clone(), row.to.clone(), row.delta.0) };
+        let mut rows: Vec<Row> = there.packages.iter().map(row).collect();
+        let mut swapped: Vec<Row> =
+            back.packages.iter().map(row).map(|(by, name, from, to, delta)| (by, name, to, from, -delta)).collect();
+        rows.sort();
+        swapped.sort();
+        prop_assert_eq!(rows, swapped);
+
+        let files = there.files.zip(back.files);
+        prop_assert_eq!(files.is_none(), base.layers.is_empty() || head.layers.is_empty());
+        if let Some((there, back)) = files {
+            let [added, removed, grown, shrunk] = kinds(&there).map(|(files, delta)| (files, -delta));
+            prop_assert_eq!([removed, added, shrunk, grown], kinds(&back));
+        }
+    }
+
+    #[test]
+    fn what_is_wasted_is_all_told(image in image()) {
+        let Some(applied) = visible(&image) else { return Ok(()) };
+        let waste = waste(&image, &applied);
+        let sum: u64 = waste.iter().map(|waste| waste.bytes.0).sum();
+        // Ten pairs of layers are listed.
+        prop_assert!(Some(Bytes(sum)) <= image.totals.wasted);
+        prop_assert!(waste.len() == 10 || Some(Bytes(sum)) == image.totals.wasted);
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::amount::Threshold;
 use super::limits::{Limits, OnMissingBaseline};
-use crate::compare::{Comparison, LayerRow, Status, visible, waste};
+use crate::compare::{Comparison, LayerRow, Status, Waste, visible, waste};
 use crate::image::snapshot::{BoundaryBy, Place};
 use crate::image::{Bytes, Delta, Snapshot, Totals};
 
@@ -192,7 +192,7 @@ fn max_increase(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unj
             measured: Some(growth.0),
             limit: Some(limit.to_string()),
             subject: case.head.image.name.clone(),
-            help: make_smaller(case, rule),
+            help: help_with_growth(case, growth, rule),
             dockerfile: grown_most(case),
         }));
     }
@@ -220,8 +220,8 @@ fn max_own_increase(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>,
         measured: Some(split.own.0),
         limit: Some(limit.to_string()),
         subject: case.head.image.name.clone(),
-        help: make_smaller(case, OWN_INCREASE_RULE),
-        dockerfile: grown_most(case),
+        help: make_smaller(own_grown_most(case).as_ref(), OWN_INCREASE_RULE),
+        dockerfile: own_grown_most(case),
     }))
 }
 
@@ -292,6 +292,7 @@ fn max_wasted(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjud
         case.base.and_then(|(base, _)| base.totals.wasted.map(|wasted| (wasted, base.totals.unpacked)));
     let already = before.is_some_and(|(wasted, unpacked)| wasted > limit.bytes_of(unpacked));
     let (severity, note) = absolute(case, wasted.0, before.map(|before| before.0.0), already);
+    let most = most_wasted(case.head);
     Ok(Some(Finding {
         rule: "max-wasted".into(),
         severity,
@@ -299,15 +300,19 @@ fn max_wasted(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjud
         measured: Some(wasted.0 as i64),
         limit: Some(limit.to_string()),
         subject: case.head.image.name.clone(),
-        help: "delete files in the step that makes them, or build in another stage and copy the result"
+        help: most
+            .as_ref()
+            .map_or(
+                "delete files in the step that makes them, or build in another stage and copy the result",
+                Waste::advice,
+            )
             .into(),
-        dockerfile: most_wasted(case.head),
+        dockerfile: most.and_then(|most| most.hidden_by.dockerfile),
     }))
 }
 
-fn make_smaller(case: &Case<'_>, rule: &str) -> String {
-    let step =
-        grown_most(case).map_or_else(|| "the step that grew most".to_owned(), |place| place.to_string());
+fn make_smaller(place: Option<&Place>, rule: &str) -> String {
+    let step = place.map_or_else(|| "the step that grew most".to_owned(), Place::to_string);
     format!("take out of {step} what the image does not need, or raise {rule}")
 }
 
@@ -317,16 +322,41 @@ fn grown_most(case: &Case<'_>) -> Option<Place> {
     comparison.causes.iter().find(|cause| cause.delta > Delta(0))?.dockerfile.clone()
 }
 
+/// The same, of what is not the base image's.
+fn own_grown_most(case: &Case<'_>) -> Option<Place> {
+    let (_, comparison) = case.base?;
+    let of_base = |index: Option<u64>| {
+        let mut rows = comparison.rows.iter();
+        rows.any(|row| row.head_index == index && row.of_base_image == Some(true))
+    };
+    let grown = comparison.causes.iter().filter(|cause| cause.delta > Delta(0));
+    grown
+        .filter(|cause| cause.head_index.is_some())
+        .find(|cause| !of_base(cause.head_index))?
+        .dockerfile
+        .clone()
+}
+
+/// What to do about growth: none of our steps can help where it is mostly the base image's.
+fn help_with_growth(case: &Case<'_>, growth: Delta, rule: &str) -> String {
+    let drift = case.base.and_then(|(_, comparison)| comparison.split).map(|split| split.base_image);
+    match drift.filter(|drift| drift.0 > growth.0 / 2) {
+        Some(drift) => format!(
+            "the base image made {drift} of it: build on an earlier one, take the change by itself, or raise {rule} (max-own-increase judges what is left)"
+        ),
+        None => make_smaller(grown_most(case).as_ref(), rule),
+    }
+}
+
 /// Where the largest of our own layers was made.
 fn largest_layer(case: &Case<'_>) -> Option<Place> {
     let located = case.head.layers.iter().filter(|layer| layer.dockerfile.is_some());
     located.max_by_key(|layer| layer.size)?.dockerfile.clone()
 }
 
-/// Where most of what is wasted was hidden.
-fn most_wasted(head: &Snapshot) -> Option<Place> {
-    let waste = waste(&head.layers, &visible(head)?);
-    waste.first()?.hidden_by.dockerfile.clone()
+/// The most that two layers waste together.
+fn most_wasted(head: &Snapshot) -> Option<Waste> {
+    waste(head, &visible(head)?).into_iter().next()
 }
 
 /// On a pull request, what the baseline already broke fails only if the change makes it worse.

@@ -40,7 +40,8 @@ pub fn annotations(report: &Report) -> String {
         report.images.iter().flat_map(|image| image.findings.iter().map(move |finding| (image, finding)));
     let mut findings: Vec<_> = findings.collect();
     findings.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
-    let shown = findings.len().min(MAX_ANNOTATIONS);
+    // That there are more is one as well.
+    let shown = if findings.len() > MAX_ANNOTATIONS { MAX_ANNOTATIONS - 1 } else { findings.len() };
     let left_out = findings.len() - shown;
     for (image, finding) in findings.into_iter().take(shown) {
         let command = match finding.severity {

@@ -39,6 +39,19 @@ pub fn short(text: &str, most: usize) -> String {
     }
 }
 
+/// [`visible`], cut in the middle: of a path, the end says most.
+pub fn short_path(text: &str, most: usize) -> String {
+    let text = visible(text);
+    let length = text.chars().count();
+    if length <= most {
+        return text;
+    }
+    let start = most / 4;
+    let end = most.saturating_sub(start + 1);
+    let first = text.chars().take(start);
+    first.chain(['\u{2026}']).chain(text.chars().skip(length - end)).collect()
+}
+
 /// Text for a log line of a GitHub Actions run. The runner looks for `##[` anywhere in a line and
 /// for `::` at its start (actions/runner, `ActionCommand`); our lines never start with such text,
 /// and the other mark is broken up.
@@ -126,6 +139,8 @@ mod tests {
         assert_eq!(visible("a\nb\u{1b}[31mc\u{202e}d\u{200b}"), "a\u{240a}b\u{241b}[31mc\u{fffd}d\u{fffd}");
         assert_eq!(short("abcdef", 4), "abc\u{2026}");
         assert_eq!(short("abcd", 4), "abcd");
+        assert_eq!(short_path("/usr/lib/a/b", 12), "/usr/lib/a/b");
+        assert_eq!(short_path("/usr/lib/a/b.so", 12), "/us\u{2026}b/a/b.so");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
-use super::escape::{code, log, short};
+use super::escape::{code, log, short, short_path};
 use super::table::{self, Align, Column};
 use super::words::{counted, exact};
 use crate::compare::{visible, waste};
@@ -63,7 +63,11 @@ impl Style {
     }
 
     fn path(&self, path: PathRef<'_>) -> String {
-        self.hostile(&format!("/{path}"))
+        let path = format!("/{path}");
+        match self {
+            Style::Text { width } => short_path(&log(&path), *width),
+            Style::Markdown => self.hostile(&path),
+        }
     }
 }
 
@@ -103,7 +107,7 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
         [file.size.grouped(), layers, style.path(file.path)]
     });
     writeln!(out, "\n{}", style.table(columns, rows.collect()))?;
-    let waste = waste(&snapshot.layers, &applied);
+    let waste = waste(snapshot, &applied);
     match style {
         Style::Text { width } => writeln!(out, "\n{}", super::text::waste_list(&waste, *width)),
         Style::Markdown => writeln!(out, "\n{}", super::markdown::waste_rows(&waste)),

@@ -327,13 +327,13 @@ pub(super) fn waste_rows(waste: &[Waste]) -> String {
     };
     let cells = |waste: &Waste| {
         let path = code(&format!("/{}", waste.path));
-        let files = if waste.files > 1 { format!("{path} ({})", words::files(waste.files)) } else { path };
+        let files = path + &words::wasted_files(waste);
         [
             unbroken(&waste.bytes.to_string()),
             files,
             layer(&waste.stored_by),
             layer(&waste.hidden_by),
-            plain(words::advice(waste)),
+            plain(waste.advice()),
         ]
     };
     table(columns, waste.iter().map(cells).collect())

@@ -187,7 +187,7 @@ impl ImageReport {
         findings: Vec<Finding>,
     ) -> ImageReport {
         let applied = visible(head);
-        let waste = applied.map_or_else(Vec::new, |applied| waste(&head.layers, &applied));
+        let waste = applied.map_or_else(Vec::new, |applied| waste(head, &applied));
         let mut report = ImageReport {
             name: head.image.name.clone(),
             reference: head.image.reference.clone(),

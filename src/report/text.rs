@@ -4,12 +4,12 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::escape::{log, short};
+use super::escape::{log, short, short_path};
 use super::model::{ImageReport, Report};
 use super::table::{Align, text as table};
 use super::words;
 use crate::compare::files::{LayerRef, PathChange};
-use crate::compare::{LayerRow, PackageRow, Status, Waste};
+use crate::compare::{LayerRow, PackageRow, PartKind, Status, Waste};
 use crate::image::snapshot::Place;
 use crate::image::{Bytes, Delta, Instruction};
 use crate::policy::Verdict;
@@ -131,7 +131,11 @@ fn causes(image: &ImageReport, width: usize) -> Option<String> {
         let named: Delta = parts.clone().map(|part| part.delta).sum();
         rows.extend(parts.map(|part| {
             let (name, more) = words::part(part);
-            [part.delta.grouped(), format!("  {}", short(&log(&format!("{name}{more}")), width))]
+            let name = match part.kind {
+                PartKind::Package => short(&log(&name), width),
+                PartKind::Directory | PartKind::File => short_path(&log(&name), width),
+            };
+            [part.delta.grouped(), format!("  {name}{}", short(&log(&more), width))]
         }));
         let rest = Delta(cause.delta.0 - named.0);
         if rest != Delta(0) && rest != cause.delta {
@@ -171,7 +175,7 @@ fn files(image: &ImageReport, width: usize) -> Option<String> {
     let columns = [("Delta", Align::Right), ("Files", Align::Right), ("Path", Align::Left)];
     let cells = |change: &PathChange| {
         let path = format!("/{}", change.path);
-        [change.delta.grouped(), words::counted(Some(change.files)), short(&log(&path), width)]
+        [change.delta.grouped(), words::counted(Some(change.files)), short_path(&log(&path), width)]
     };
     let rows: Vec<[String; 3]> = words::telling(&changes.directories).map(cells).collect();
     let counts = words::file_counts(changes);
@@ -192,15 +196,15 @@ pub(super) fn waste_list(waste: &[Waste], width: usize) -> String {
     };
     let mut rows = Vec::new();
     for waste in waste {
-        let files = if waste.files > 1 { format!(" ({})", words::files(waste.files)) } else { String::new() };
+        let files = words::wasted_files(waste);
         rows.push([
             waste.bytes.grouped(),
-            format!("{}{files}", short(&log(&format!("/{}", waste.path)), width)),
+            format!("{}{files}", short_path(&log(&format!("/{}", waste.path)), width)),
         ]);
         let verb = if waste.replaced { "replaced by" } else { "deleted by" };
         rows.push([String::new(), format!("  stored by {}", layer(&waste.stored_by))]);
         rows.push([String::new(), format!("  {verb} {}", layer(&waste.hidden_by))]);
-        rows.push([String::new(), format!("  next: {}", words::advice(waste))]);
+        rows.push([String::new(), format!("  next: {}", waste.advice())]);
     }
     if rows.is_empty() {
         return String::new();

@@ -5,7 +5,7 @@ use crate::compare::files::{LayerRef, PathChange};
 use crate::compare::{FileChanges, LayerRow, PackageStatus, Part, PartKind, Status, Waste};
 use crate::image::bytes::group_digits;
 use crate::image::snapshot::{BoundaryBy, Place};
-use crate::image::{Bytes, Delta, Instruction, Measured, Totals};
+use crate::image::{Bytes, Delta, Measured, Totals};
 use crate::policy::{Finding, Severity, Verdict};
 
 /// The icon of a verdict. Never alone: words say the same.
@@ -121,7 +121,7 @@ pub fn headline_of_many(report: &Report) -> String {
     }
 }
 
-/// The limits that a table shows beside a size.
+/// The limits that a table shows beside a size, or the others where there are no such.
 pub fn size_limits(image: &ImageReport) -> String {
     let limit = |key: &str, prefix: &str| image.limits.get(key).map(|limit| format!("{prefix}{limit}"));
     let limits = [
@@ -131,7 +131,17 @@ pub fn size_limits(image: &ImageReport) -> String {
         limit("max-size", "max "),
     ];
     let limits: Vec<String> = limits.into_iter().flatten().collect();
-    if limits.is_empty() { "none".into() } else { limits.join(", ") }
+    if !limits.is_empty() {
+        return limits.join(", ");
+    }
+    // Where none is about the size: "none" beside a broken limit would be a riddle.
+    let others = [
+        image.limits.get("max-wasted").map(|limit| format!("wasted {limit}")),
+        image.limits.get("max-layer-size").map(|limit| format!("a layer {limit}")),
+        image.limits.get("max-layers").map(|limit| format!("{limit} layers")),
+    ];
+    let others: Vec<String> = others.into_iter().flatten().collect();
+    if others.is_empty() { "none".into() } else { others.join(", ") }
 }
 
 /// The name of a part of a cause, hostile text, and what else is to be said of it, which is not.
@@ -224,21 +234,12 @@ pub fn share(named: Delta, whole: Delta) -> String {
     }
 }
 
-/// What is to be done about files that are shipped for nothing.
-pub fn advice(waste: &Waste) -> &'static str {
-    let hiding = waste.hidden_by.instruction.as_ref().map_or("", Instruction::as_str);
-    let storing = waste.stored_by.instruction.as_ref().map_or("", Instruction::kind);
-    let copied = matches!(storing, "COPY" | "ADD");
-    match waste.replaced {
-        true if copied && hiding.contains("chmod") => {
-            "set the mode where the files are copied: COPY --chmod=..."
-        }
-        true if copied && hiding.contains("chown") => {
-            "set the owner where the files are copied: COPY --chown=..."
-        }
-        false if copied => "leave the files out of the copy (.dockerignore), or copy them in another stage",
-        true => "join the two steps, so that the files are stored once",
-        false => "join the two steps: what a step deletes of its own is not stored",
+/// How many files two layers waste, after where they are: ` (3 files)`; nothing for the one that is named.
+pub fn wasted_files(waste: &Waste) -> String {
+    match (waste.files, waste.elsewhere) {
+        (1, _) => String::new(),
+        (count, false) => format!(" ({})", files(count)),
+        (count, true) => format!(" and elsewhere ({})", files(count)),
     }
 }
 
