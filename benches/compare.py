@@ -90,5 +90,9 @@ def main():
     (own,) = measure(layergate(million, "--no-cache"))
     row("1,000,000 files, plain", own, None, "under 400 MiB", f"{own[1] / 1024:.0f} MiB", "")
 
+    (own,) = measure(([LAYERGATE, "diff", f"snapshot:{WORK}/base.json", f"snapshot:{WORK}/head.json"], {}))
+    goal = f"{own[0]:.3f} s"
+    row("diff of two of 100,000 files", own, None, "under 0.5 s and 300 MiB", goal, "")
+
 
 main()

@@ -48,18 +48,53 @@ def million(path):
     with tarfile.open(fileobj=layer, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for number in range(1_000_000):
             tar.addfile(tarfile.TarInfo(f"srv/data/{number // 1000:03}/some-file-{number:07}.txt"))
-    blob = layer.getvalue()
-    digest = hashlib.sha256(blob).hexdigest()
-    config = json.dumps(
-        {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]}}
-    ).encode()
-    saved = json.dumps([{"Config": "config.json", "RepoTags": ["million:1"], "Layers": ["layer.tar"]}]).encode()
+    save(path, "million:1", [("COPY data /srv/data", layer.getvalue())])
+
+
+def save(path, tag, layers):
+    """A `docker save` archive of layers, each with the step that made it."""
+    files = [(f"{number}.tar", blob) for number, (_, blob) in enumerate(layers)]
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(blob).hexdigest()}" for _, blob in files]},
+        "history": [{"created_by": step} for step, _ in layers],
+    }
+    saved = [{"Config": "config.json", "RepoTags": [tag], "Layers": [name for name, _ in files]}]
+    files += [("config.json", json.dumps(config).encode()), ("manifest.json", json.dumps(saved).encode())]
     with tarfile.open(path, "w") as tar:
-        for name, data in (("layer.tar", blob), ("config.json", config), ("manifest.json", saved)):
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
+        for name, data in files:
+            add(tar, name, data)
+
+
+def add(tar, name, data):
+    entry = tarfile.TarInfo(name)
+    entry.size = len(data)
+    tar.addfile(entry, io.BytesIO(data))
+
+
+def pair(base, head):
+    """Two images of 100,000 files in ten layers, all built anew: 2,500 Node packages, of which 200 are of a later
+    version, 50 went and 50 came; some 8,000 files differ."""
+    for path, later in ((base, False), (head, True)):
+        layers = []
+        for number in range(10):
+            of = random.Random(number)
+            blob = io.BytesIO()
+            with tarfile.open(fileobj=blob, mode="w", format=tarfile.GNU_FORMAT) as tar:
+                add(tar, f"srv/app/stamp{number}", b"later" if later else b"base")
+                for package in range(250):
+                    upgraded, new = package % 12 == 5 and package < 240, package % 50 == 0
+                    name = f"some-package-{number}{package:03}" + ("-next" if new and later else "")
+                    version = "1.10.0" if upgraded and later else "1.9.2"
+                    inside = f"srv/app/node_modules/{name}"
+                    add(tar, f"{inside}/package.json", json.dumps({"name": name, "version": version}).encode())
+                    for file in range(39):
+                        length = of.randint(1, 400) + (100 if upgraded and later and file < 20 else 0)
+                        add(tar, f"{inside}/lib/internal/some-module-{file:02}.js", bytes(length))
+            layers.append((f"RUN npm install group-{number}", blob.getvalue()))
+        save(path, "pair:1", layers)
 
 
 if __name__ == "__main__":
-    {"context": context, "million": million}[sys.argv[1]](*sys.argv[2:])
+    {"context": context, "million": million, "pair": pair}[sys.argv[1]](*sys.argv[2:])

@@ -106,6 +106,9 @@ impl From<&str> for LayerPath {
     /// Reverses [`LayerPath`]'s `Display`; what is no escape stands for itself.
     fn from(text: &str) -> LayerPath {
         let bytes = text.as_bytes();
+        if !bytes.contains(&b'\\') {
+            return LayerPath::clean(bytes);
+        }
         let mut raw = Vec::with_capacity(bytes.len());
         let mut at = 0;
         while at < bytes.len() {
@@ -188,6 +191,51 @@ impl Serialize for Entry {
     }
 }
 
+impl<'de> Deserialize<'de> for LayerPath {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<LayerPath, D::Error> {
+        struct PathVisitor;
+
+        impl Visitor<'_> for PathVisitor {
+            type Value = LayerPath;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a path")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<LayerPath, E> {
+                Ok(LayerPath::from(text))
+            }
+        }
+
+        deserializer.deserialize_str(PathVisitor)
+    }
+}
+
+/// The kind of an entry. Of a hundred thousand, none shall cost an allocation.
+struct Letter(char);
+
+impl<'de> Deserialize<'de> for Letter {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Letter, D::Error> {
+        deserializer.deserialize_char(LetterVisitor)
+    }
+}
+
+struct LetterVisitor;
+
+impl Visitor<'_> for LetterVisitor {
+    type Value = Letter;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the letter of a census entry's kind")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Letter, E> {
+        let mut letters = text.chars();
+        let unfit = || de::Error::invalid_value(de::Unexpected::Str(text), &self);
+        letters.next().filter(|_| letters.next().is_none()).map(Letter).ok_or_else(unfit)
+    }
+}
+
 impl<'de> Deserialize<'de> for Entry {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Entry, D::Error> {
         struct EntryVisitor;
@@ -201,20 +249,16 @@ impl<'de> Deserialize<'de> for Entry {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Entry, A::Error> {
                 let missing = |what| de::Error::custom(format!("a census entry without {what}"));
-                let letter: String = seq.next_element()?.ok_or_else(|| missing("its kind"))?;
-                let path: String = seq.next_element()?.ok_or_else(|| missing("its path"))?;
-                let path = LayerPath::from(path.as_str());
-                Ok(match letter.as_str() {
-                    "f" => Entry::File(path, seq.next_element()?.ok_or_else(|| missing("its bytes"))?),
-                    "h" => {
-                        let target: String = seq.next_element()?.ok_or_else(|| missing("its target"))?;
-                        Entry::HardLink(path, LayerPath::from(target.as_str()))
-                    }
-                    "d" => Entry::Dir(path),
-                    "l" => Entry::Symlink(path),
-                    "s" => Entry::Special(path),
-                    "w" => Entry::Whiteout(path),
-                    "o" => Entry::Opaque(path),
+                let Letter(letter) = seq.next_element()?.ok_or_else(|| missing("its kind"))?;
+                let path: LayerPath = seq.next_element()?.ok_or_else(|| missing("its path"))?;
+                Ok(match letter {
+                    'f' => Entry::File(path, seq.next_element()?.ok_or_else(|| missing("its bytes"))?),
+                    'h' => Entry::HardLink(path, seq.next_element()?.ok_or_else(|| missing("its target"))?),
+                    'd' => Entry::Dir(path),
+                    'l' => Entry::Symlink(path),
+                    's' => Entry::Special(path),
+                    'w' => Entry::Whiteout(path),
+                    'o' => Entry::Opaque(path),
                     other => {
                         return Err(de::Error::custom(format!("a census entry of unknown kind `{other}`")));
                     }
