@@ -13,10 +13,10 @@ fn image(directory: &Path, name: &str, bytes: u64) -> String {
 }
 
 /// A checkout with commits to record for.
-struct Checkout(tempfile::TempDir);
+pub struct Checkout(tempfile::TempDir);
 
 impl Checkout {
-    fn new() -> Checkout {
+    pub fn new() -> Checkout {
         let checkout = Checkout(tempfile::tempdir().unwrap());
         checkout.git(&["init", "--quiet", "--initial-branch", "main"]);
         checkout
@@ -33,7 +33,11 @@ impl Checkout {
         Run::of(command.args(arguments)).expect(0).stdout.trim().to_owned()
     }
 
-    fn commit(&self, message: &str) -> String {
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn commit(&self, message: &str) -> String {
         self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
         self.git(&["rev-parse", "HEAD"])
     }

@@ -5,6 +5,7 @@ mod act;
 mod bad_input;
 mod bounds;
 mod cache;
+mod causes;
 mod comment;
 mod corpus;
 mod dockerfiles;

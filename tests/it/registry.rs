@@ -177,7 +177,7 @@ fn credentials_come_from_docker_podman_or_a_helper_and_are_never_shown() {
         assert!(denied.stderr.contains("docker login"), "{}", denied.stderr);
         let mut failing = layergate();
         let helper = served.directory.path().join("bin/docker-credential-of-a-test");
-        write_program(&helper, "#!/bin/sh\necho secret-password >&2\nexit 1\n");
+        write_program(&helper, "#!/bin/sh\nread -r host\necho secret-password >&2\nexit 1\n");
         let (_, environment) = credentials_of_helper(served.directory.path());
         let failed = Run::of(failing.args(["inspect", "--no-cache", &image]).envs(environment)).expect(3);
         assert!(failed.stderr.contains("docker-credential-of-a-test"), "{}", failed.stderr);
