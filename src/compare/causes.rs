@@ -13,7 +13,7 @@ use super::{LayerRow, Status};
 use crate::image::census::PathRef;
 use crate::image::package::Installed;
 use crate::image::snapshot::Place;
-use crate::image::{Census, Delta, Ecosystem, Instruction, Layer};
+use crate::image::{Census, Delta, Ecosystem, Instruction, Layer, Package};
 
 /// The most parts that are kept of one cause; what is beyond is in its rest.
 const MAX_PARTS: usize = 20;
@@ -65,6 +65,9 @@ pub struct Part {
 /// The versions of the base image's packages.
 type Before<'a> = HashMap<(Ecosystem, &'a str), Vec<&'a str>>;
 
+/// What stands for a version where one name has more than one.
+const SEVERAL: &str = "(several versions)";
+
 /// What a part of a cause is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,18 +81,25 @@ pub enum PartKind {
 }
 
 /// The rows that made the difference, largest first. Together they are the whole difference. What is
-/// in them is said where the files of both layers are known. `installed`: the base image's packages, where
-/// they are known; `stored_again`: the head's layers of nothing but what was there before.
+/// in them is said where the files of both layers are known. `installed`: the packages of both images,
+/// where they are known; `stored_again`: the head's layers of nothing but what was there before.
 pub fn causes(
     rows: &[LayerRow],
     base: &[Layer],
     head: &[Layer],
-    installed: Option<&[Installed]>,
+    installed: [Option<&[Installed]>; 2],
     stored_again: &BTreeSet<u64>,
 ) -> Vec<Cause> {
+    let [base_packages, head_packages] = installed.map(Option::unwrap_or_default);
     let mut before: Before<'_> = HashMap::new();
-    for package in installed.unwrap_or_default() {
+    for package in base_packages {
         before.entry((package.ecosystem, &package.name)).or_default().push(&package.version);
+    }
+    // Only the layer that brought a package upgrades it; one that stores it again does not.
+    let (mut brought, nothing): (BTreeMap<u64, BTreeSet<_>>, _) = (BTreeMap::new(), BTreeSet::new());
+    for package in head_packages {
+        let name = (package.ecosystem, package.name.as_str());
+        brought.entry(package.layer).or_default().insert(name);
     }
     let census = |layers: &'_ [Layer], index: Option<u64>| {
         index.and_then(|index| layers.get(index as usize)).map(|layer| layer.census.clone())
@@ -102,7 +112,8 @@ pub fn causes(
             (base, head) => {
                 let again = row.base_index.is_none()
                     && row.head_index.is_some_and(|index| stored_again.contains(&index));
-                parts(base.flatten().as_deref(), head.flatten().as_deref(), &before, again)
+                let upgrades = row.head_index.and_then(|index| brought.get(&index)).unwrap_or(&nothing);
+                parts(base.flatten().as_deref(), head.flatten().as_deref(), &before, upgrades, again)
             }
         };
         let named: Delta = parts.iter().map(|part| part.delta).sum();
@@ -122,7 +133,13 @@ pub fn causes(
 }
 
 /// What explains the difference of two layers.
-fn parts(base: Option<&Census>, head: Option<&Census>, before: &Before<'_>, again: bool) -> Vec<Part> {
+fn parts(
+    base: Option<&Census>,
+    head: Option<&Census>,
+    before: &Before<'_>,
+    upgrades: &BTreeSet<(Ecosystem, &str)>,
+    again: bool,
+) -> Vec<Part> {
     let (owned, free): (Vec<_>, Vec<_>) = between_layers(base, head)
         .into_iter()
         .partition(|path| path.head_owner.or(path.base_owner).is_some());
@@ -139,7 +156,7 @@ fn parts(base: Option<&Census>, head: Option<&Census>, before: &Before<'_>, agai
         files: found.files,
         delta: found.delta,
     };
-    let mut parts: Vec<Part> = package_parts(&owned, before);
+    let mut parts: Vec<Part> = package_parts(&owned, before, upgrades);
     parts.extend(rolled.into_iter().map(of_path));
     parts.retain(|part| part.delta != Delta(0) || part.from != part.to);
     parts.sort_by_key(|part| Reverse(part.delta.magnitude()));
@@ -149,7 +166,11 @@ fn parts(base: Option<&Census>, head: Option<&Census>, before: &Before<'_>, agai
 }
 
 /// The packages of a row, each with all of its files that differ.
-fn package_parts(owned: &[PathDelta<'_>], before: &Before<'_>) -> Vec<Part> {
+fn package_parts(
+    owned: &[PathDelta<'_>],
+    before: &Before<'_>,
+    upgrades: &BTreeSet<(Ecosystem, &str)>,
+) -> Vec<Part> {
     let mut packages: BTreeMap<(Ecosystem, &str), Part> = BTreeMap::new();
     for path in owned {
         let Some(shown) = path.head_owner.or(path.base_owner) else { continue };
@@ -163,17 +184,21 @@ fn package_parts(owned: &[PathDelta<'_>], before: &Before<'_>) -> Vec<Part> {
             delta: Delta(0),
         });
         // An owner of the other side may be another package, and has no version of this one.
-        let version = |owner: Option<&crate::image::Package>| {
-            owner.filter(|owner| owner.name == shown.name).map(|owner| owner.version.clone())
+        let version = |known: Option<String>, owner: Option<&Package>| {
+            let own = owner.filter(|owner| (owner.ecosystem, &owner.name) == (shown.ecosystem, &shown.name));
+            match (known, own.map(|owner| owner.version.clone())) {
+                (Some(known), Some(other)) if known != other => Some(SEVERAL.to_owned()),
+                (known, other) => known.or(other),
+            }
         };
-        part.from = part.from.take().or_else(|| version(path.base_owner));
-        part.to = part.to.take().or_else(|| version(path.head_owner));
+        part.from = version(part.from.take(), path.base_owner);
+        part.to = version(part.to.take(), path.head_owner);
         part.files += 1;
         part.delta = [part.delta, path.delta()].into_iter().sum();
     }
     let known = |(key, mut part): ((Ecosystem, &str), Part)| {
         // A step that upgrades what a lower layer brought has nothing of the earlier version itself.
-        if part.from.is_none() && part.to.is_some() {
+        if part.from.is_none() && part.to.is_some() && upgrades.contains(&key) {
             part.from = match before.get(&key).map(Vec::as_slice) {
                 Some([version]) => Some((*version).to_owned()),
                 _ => None,

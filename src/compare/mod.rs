@@ -17,7 +17,7 @@ pub use align::{Pair, Status, align};
 pub use causes::{Cause, Part, PartKind, causes};
 pub use duplicates::duplicates;
 pub use files::{FileChanges, Waste, visible, waste};
-pub use packages::{PackageRow, PackageStatus, package_rows};
+pub use packages::{PackageCounts, PackageRow, PackageStatus, package_rows};
 
 /// Two snapshots that must not be compared.
 #[derive(Debug, thiserror::Error)]
@@ -154,7 +154,7 @@ pub fn compare(base: &Snapshot, head: &Snapshot) -> Result<Comparison, CompareEr
             &rows,
             &base.layers,
             &head.layers,
-            base.packages.as_deref(),
+            [base.packages.as_deref(), head.packages.as_deref()],
             &again.unwrap_or_default(),
         ),
         packages: base

@@ -24,6 +24,40 @@ pub enum PackageStatus {
     Changed,
 }
 
+/// How many packages differ, by what became of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct PackageCounts {
+    /// Only in the head image.
+    pub added: u64,
+    /// Only in the base image.
+    pub removed: u64,
+    /// Of a later version.
+    pub upgraded: u64,
+    /// Of an earlier version.
+    pub downgraded: u64,
+    /// Of the same version, with other bytes.
+    pub changed: u64,
+}
+
+impl PackageCounts {
+    /// Counts rows.
+    pub fn of(rows: &[PackageRow]) -> PackageCounts {
+        let count = |status| rows.iter().filter(|row| row.status == status).count() as u64;
+        PackageCounts {
+            added: count(PackageStatus::Added),
+            removed: count(PackageStatus::Removed),
+            upgraded: count(PackageStatus::Upgraded),
+            downgraded: count(PackageStatus::Downgraded),
+            changed: count(PackageStatus::Changed),
+        }
+    }
+
+    /// All of them.
+    pub fn all(self) -> u64 {
+        self.added + self.removed + self.upgraded + self.downgraded + self.changed
+    }
+}
+
 /// A package that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageRow {
@@ -62,6 +96,13 @@ pub fn package_rows(base: &[Installed], head: &[Installed]) -> Vec<PackageRow> {
 /// versions.
 fn pair(base: Vec<&Installed>, head: Vec<&Installed>) -> Vec<PackageRow> {
     let (mut base, mut head) = (base, head);
+    // Of what is alike the first are paired, in whatever direction is compared.
+    let in_order = |a: &&Installed, b: &&Installed| {
+        let versions = compare_versions(&a.version, &b.version);
+        versions.then_with(|| (&a.declared_by, a.bytes).cmp(&(&b.declared_by, b.bytes)))
+    };
+    base.sort_by(in_order);
+    head.sort_by(in_order);
     let mut rows = Vec::new();
     let mut match_by = |key: &dyn Fn(&Installed) -> String| {
         let mut by_key: HashMap<String, Vec<&Installed>> = HashMap::new();
@@ -77,12 +118,11 @@ fn pair(base: Vec<&Installed>, head: Vec<&Installed>) -> Vec<PackageRow> {
             None => true,
         });
         base.extend(by_key.into_values().flatten());
-        base.sort_by(|a, b| compare_versions(&a.version, &b.version).then(a.declared_by.cmp(&b.declared_by)));
+        base.sort_by(in_order);
     };
     match_by(&|package| format!("{}\n{}", package.version, place(package)));
     match_by(&place);
     match_by(&|package| package.version.clone());
-    head.sort_by(|a, b| compare_versions(&a.version, &b.version).then(a.declared_by.cmp(&b.declared_by)));
     let (mut base, mut head) = (base.into_iter(), head.into_iter());
     loop {
         match (base.next(), head.next()) {

@@ -98,6 +98,13 @@ impl fmt::Display for Unmapped {
                     count => write!(f, "a line is named only where the text leaves no doubt ({count})"),
                 }
             }
+            Unmapped::Alike { lines } if lines.len() == 1 => {
+                write!(
+                    f,
+                    "line {} may have made more than one step of this history, and is not named",
+                    lines[0]
+                )
+            }
             Unmapped::Alike { lines } => {
                 let lines: Vec<String> = lines.iter().map(u32::to_string).collect();
                 write!(

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::escape::{command_message, command_property};
+use super::escape::{command_message, command_property, short_path};
 use super::model::{ImageReport, Report};
 use super::words;
-use crate::compare::Cause;
+use crate::compare::{Cause, Part};
 use crate::image::snapshot::{Place, sum_known};
 use crate::image::{Bytes, Delta};
 use crate::policy::Severity;
@@ -48,7 +48,7 @@ pub fn annotations(report: &Report) -> String {
             Severity::Fail => "error",
             Severity::Warn => "warning",
         };
-        let title = format!("layergate: {} {}", image.name, finding.rule);
+        let title = format!("layergate: {} {}", words::label(report, image), finding.rule);
         let about =
             if finding.subject == image.name { String::new() } else { format!("{}: ", finding.subject) };
         let message = format!("{about}{}. Next: {}", finding.message, finding.help);
@@ -58,7 +58,7 @@ pub fn annotations(report: &Report) -> String {
     }
     let calm = report.images.iter().filter(|image| image.findings.is_empty());
     let room = MAX_ANNOTATIONS.saturating_sub(shown);
-    out.extend(calm.filter_map(largest_growth).take(room));
+    out.extend(calm.filter_map(|image| largest_growth(image, &words::label(report, image))).take(room));
     if left_out > 0 {
         let _ = writeln!(
             out,
@@ -73,19 +73,16 @@ fn grown(image: &ImageReport) -> impl Iterator<Item = &Cause> {
 }
 
 /// A notice of what grew most, on its line, where no limit has anything to say.
-fn largest_growth(image: &ImageReport) -> Option<String> {
-    let cause = grown(image).next()?;
+fn largest_growth(image: &ImageReport, label: &str) -> Option<String> {
+    // The base image's own steps stand in no file of ours.
+    let cause = grown(image).find(|cause| cause.dockerfile.is_some())?;
     let place = property_of_place(cause.dockerfile.as_ref()?);
-    let title = command_property(&format!("layergate: {}", image.name));
-    let parts: Vec<String> = cause
-        .parts
-        .iter()
-        .take(3)
-        .map(|part| {
-            let (name, more) = words::part(part);
-            format!("{name}{more} ({})", part.delta)
-        })
-        .collect();
+    let title = command_property(&format!("layergate: {label}"));
+    let text = |part: &Part| {
+        let (name, more) = words::part(part);
+        format!("{}{more} ({})", short_path(&name, 120), part.delta)
+    };
+    let parts: Vec<String> = words::largest_parts(&cause.parts, 3).into_iter().map(text).collect();
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
     let message = command_message(&format!("{} by this instruction{parts}", cause.delta));
     Some(format!("::notice {place}title={title}::{message}\n"))

@@ -97,21 +97,22 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
     if applied.wasted == Bytes(0) {
         return Ok(());
     }
-    let columns = [
-        ("Bytes", Align::Right),
-        ("Layers", Align::Left),
-        ("Wasted: shipped, cannot be reached", Align::Left),
-    ];
+    let waste = waste(snapshot, &applied);
+    let list = match style {
+        Style::Text { width } => super::text::waste_list(&waste, *width),
+        Style::Markdown => super::markdown::waste_rows(&waste),
+    };
+    writeln!(out, "\n{list}")?;
+    // One file of each pair of layers is what the list above has named.
+    if applied.waste.len() == waste.len() {
+        return Ok(());
+    }
+    let columns = [("Bytes", Align::Right), ("Layers", Align::Left), ("Largest wasted files", Align::Left)];
     let rows = largest(&applied.waste, |file| (file.size, Reverse(file.path.0))).map(|file| {
         let layers = format!("stored by {}, hidden by {}", file.stored_by + 1, file.hidden_by + 1);
         [file.size.grouped(), layers, style.path(file.path)]
     });
-    writeln!(out, "\n{}", style.table(columns, rows.collect()))?;
-    let waste = waste(snapshot, &applied);
-    match style {
-        Style::Text { width } => writeln!(out, "\n{}", super::text::waste_list(&waste, *width)),
-        Style::Markdown => writeln!(out, "\n{}", super::markdown::waste_rows(&waste)),
-    }
+    writeln!(out, "\n{}", style.table(columns, rows.collect()))
 }
 
 /// Files that are there more than once, and what one of each would save.

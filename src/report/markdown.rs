@@ -67,7 +67,7 @@ pub fn write_difference(image: &ImageReport, named: bool, out: &mut impl Write) 
     });
     writeln!(out, "{}", table(columns, rows.collect()))?;
     let parts = [cause_line, layer_table, package_table, file_table, waste_table];
-    for part in parts.iter().filter_map(|part| part(image, false)) {
+    for part in parts.iter().filter_map(|part| part(image, None)) {
         writeln!(out, "\n{part}")?;
     }
     writeln!(out, "\n{}", footer(&[image]))
@@ -87,23 +87,27 @@ pub fn render(report: &Report, budget: usize) -> String {
     }
 }
 
-fn fit(mut blocks: Vec<Block>, budget: usize) -> String {
+/// The blocks that there is room for: those of low ranks first, and what is small also after something that
+/// is too large.
+fn fit(blocks: Vec<Block>, budget: usize) -> String {
     const NOTE: &str = "Some details are left out to keep this short; the JSON report has all of them.";
-    let mut dropped = false;
-    loop {
-        let mut parts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
-        parts.extend(dropped.then_some(NOTE));
-        let length = parts.iter().map(|part| part.len() + 2).sum::<usize>();
-        let last =
-            blocks.iter().enumerate().filter(|(_, block)| block.rank > 0).max_by_key(|(_, block)| block.rank);
-        match last {
-            Some((index, _)) if length > budget => {
-                blocks.remove(index);
-                dropped = true;
-            }
-            _ => return format!("{}\n", parts.join("\n\n")),
+    let length = |text: &str| text.len() + 2;
+    let all: usize = blocks.iter().map(|block| length(&block.text)).sum();
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    order.sort_by_key(|index| blocks[*index].rank);
+    let mut room = if all <= budget { budget } else { budget.saturating_sub(length(NOTE)) };
+    let mut kept = vec![false; blocks.len()];
+    for index in order {
+        let needed = length(&blocks[index].text);
+        kept[index] = blocks[index].rank == 0 || needed <= room;
+        if kept[index] {
+            room = room.saturating_sub(needed);
         }
     }
+    let mut parts: Vec<&str> =
+        blocks.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(block, _)| block.text.as_str()).collect();
+    parts.extend(kept.contains(&false).then_some(NOTE));
+    format!("{}\n", parts.join("\n\n"))
 }
 
 fn blocks(report: &Report, images: &[&ImageReport], rows: usize) -> Vec<Block> {
@@ -112,14 +116,16 @@ fn blocks(report: &Report, images: &[&ImageReport], rows: usize) -> Vec<Block> {
         Block { rank: 0, text: image_table(images, rows) },
     ];
     let many = images.len() > 1;
+    let labels: Vec<String> = images.iter().map(|image| words::label(report, image)).collect();
     for (index, image) in images.iter().enumerate() {
         // The further down the list, the sooner dropped; layers go before causes and findings.
         let optional = |rank: usize, text: String| Block { rank: rank * images.len() + index + 1, text };
-        blocks.extend(findings(image, many).map(|text| optional(0, text)));
-        blocks.extend(cause_line(image, many).map(|text| optional(1, text)));
+        let label = labels.get(index).map(String::as_str).filter(|_| many);
+        blocks.extend(findings(image, label).map(|text| optional(0, text)));
+        blocks.extend(cause_line(image, label).map(|text| optional(1, text)));
         let details = [layer_table, package_table, file_table, waste_table];
         for (rank, detail) in details.iter().enumerate() {
-            blocks.extend(detail(image, many).map(|text| optional(2 + rank, text)));
+            blocks.extend(detail(image, label).map(|text| optional(2 + rank, text)));
         }
     }
     blocks.push(Block { rank: 0, text: footer(images) });
@@ -171,19 +177,16 @@ fn image_table(images: &[&ImageReport], rows: usize) -> String {
     }
 }
 
-fn findings(image: &ImageReport, many: bool) -> Option<String> {
+fn findings(image: &ImageReport, label: Option<&str>) -> Option<String> {
     let line = |finding: &crate::policy::Finding| {
         let icon = words::icon(Verdict::of(std::slice::from_ref(finding)));
-        let subject = if many || finding.subject != image.name {
-            format!("{}: ", code(&finding.subject))
+        let of_image = finding.subject == image.name;
+        let subject = if label.is_some() || !of_image {
+            format!("{}: ", code(label.filter(|_| of_image).unwrap_or(&finding.subject)))
         } else {
             String::new()
         };
-        let name = if many && finding.subject != image.name {
-            format!("{} ", code(&image.name))
-        } else {
-            String::new()
-        };
+        let name = label.filter(|_| !of_image).map_or_else(String::new, |label| format!("{} ", code(label)));
         format!(
             "- {icon} **{}** ({}): {name}{subject}{}. {}",
             plain(&finding.rule),
@@ -204,7 +207,7 @@ fn capitalised(sentence: &str) -> String {
 }
 
 /// The instructions that explain the difference, in its direction; they and the rest sum to it.
-fn cause_line(image: &ImageReport, many: bool) -> Option<String> {
+fn cause_line(image: &ImageReport, label: Option<&str>) -> Option<String> {
     let delta = image.delta.as_ref()?.unpacked;
     let (mut named, mut shown) = (Delta(0), Vec::new());
     for cause in image.causes.iter().filter(|cause| cause.delta.0.signum() == delta.0.signum()) {
@@ -219,7 +222,7 @@ fn cause_line(image: &ImageReport, many: bool) -> Option<String> {
     if rest != Delta(0) {
         shown.push(format!("all others {rest}"));
     }
-    let name = if many { format!(" of {}", code(&image.name)) } else { String::new() };
+    let name = label.map_or_else(String::new, |label| format!(" of {}", code(label)));
     let name = [name.as_str(), unpacked_note(image)].concat();
     let coverage = words::coverage(image, named);
     (named != Delta(0)).then(|| format!("**Cause{name}** ({coverage}): {}", shown.join("; ")))
@@ -235,7 +238,7 @@ fn cause_text(cause: &Cause) -> String {
         part.0.signum() == whole.0.signum()
             && u128::from(part.magnitude().0) * 100 >= u128::from(whole.magnitude().0) * WORTH_NAMING
     };
-    let named: Vec<&Part> = cause.parts.iter().filter(worth).take(MAX_PARTS).collect();
+    let named: Vec<&Part> = words::largest_parts(&cause.parts, MAX_PARTS).into_iter().filter(worth).collect();
     if named.is_empty() {
         return format!("{step} {}", cause.delta);
     }
@@ -258,12 +261,12 @@ pub(super) fn located(place: Option<&Place>, step: Option<&Instruction>) -> Stri
 }
 
 /// Details under a line that opens them.
-fn folded(title: &str, image: &ImageReport, many: bool, counts: &str, body: &str) -> String {
-    let name = if many { format!(" of {}", summary_name(&image.name)) } else { String::new() };
+fn folded(title: &str, label: Option<&str>, counts: &str, body: &str) -> String {
+    let name = label.map_or_else(String::new, |label| format!(" of {}", summary_name(label)));
     format!("<details><summary>{title}{name}: {counts}</summary>\n\n{body}\n\n</details>")
 }
 
-fn package_table(image: &ImageReport, many: bool) -> Option<String> {
+fn package_table(image: &ImageReport, label: Option<&str>) -> Option<String> {
     let columns = [
         ("Package", Align::Left),
         ("", Align::Left),
@@ -282,10 +285,9 @@ fn package_table(image: &ImageReport, many: bool) -> Option<String> {
         ]
     };
     let rows: Vec<[String; 5]> = image.packages.iter().take(MAX_ROWS).map(cells).collect();
-    let more = more(image.packages.len());
-    (!rows.is_empty()).then(|| {
-        folded("Packages", image, many, &words::package_counts(image), &(table(columns, rows) + &more))
-    })
+    let more = more(image.package_counts.all() as usize);
+    (!rows.is_empty())
+        .then(|| folded("Packages", label, &words::package_counts(image), &(table(columns, rows) + &more)))
 }
 
 fn more(rows: usize) -> String {
@@ -293,7 +295,7 @@ fn more(rows: usize) -> String {
     if left == 0 { String::new() } else { format!("\n\n\u{2026} and {left} more, with smaller differences.") }
 }
 
-fn file_table(image: &ImageReport, many: bool) -> Option<String> {
+fn file_table(image: &ImageReport, label: Option<&str>) -> Option<String> {
     let changes = image.files.as_ref()?;
     let columns = [("Path", Align::Left), ("Files", Align::Right), ("Delta", Align::Right)];
     let cells = |change: &PathChange| {
@@ -301,14 +303,13 @@ fn file_table(image: &ImageReport, many: bool) -> Option<String> {
         [code(&path), words::counted(Some(change.files)), unbroken(&change.delta.to_string())]
     };
     let rows: Vec<[String; 3]> = words::telling(&changes.directories).map(cells).collect();
-    (!rows.is_empty())
-        .then(|| folded("Files", image, many, &words::file_counts(changes), &table(columns, rows)))
+    (!rows.is_empty()).then(|| folded("Files", label, &words::file_counts(changes), &table(columns, rows)))
 }
 
-fn waste_table(image: &ImageReport, many: bool) -> Option<String> {
+fn waste_table(image: &ImageReport, label: Option<&str>) -> Option<String> {
     let wasted = words::amount(image.head_totals().and_then(|totals| totals.wasted));
     let counts = format!("{wasted}, shipped and not to be reached");
-    (!image.waste.is_empty()).then(|| folded("Wasted", image, many, &counts, &waste_rows(&image.waste)))
+    (!image.waste.is_empty()).then(|| folded("Wasted", label, &counts, &waste_rows(&image.waste)))
 }
 
 /// What is shipped for nothing, by the two layers that it is due to, and what to do about it.
@@ -339,7 +340,7 @@ pub(super) fn waste_rows(waste: &[Waste]) -> String {
     table(columns, waste.iter().map(cells).collect())
 }
 
-fn layer_table(image: &ImageReport, many: bool) -> Option<String> {
+fn layer_table(image: &ImageReport, label: Option<&str>) -> Option<String> {
     let columns = [
         ("Layer", Align::Left),
         ("Instruction", Align::Left),
@@ -358,7 +359,7 @@ fn layer_table(image: &ImageReport, many: bool) -> Option<String> {
         return None;
     }
     let title = ["Layers", unpacked_note(image)].concat();
-    Some(folded(&title, image, many, &words::layer_counts(image), &table(columns, rows)))
+    Some(folded(&title, label, &words::layer_counts(image), &table(columns, rows)))
 }
 
 /// Layers are compared by their unpacked bytes, also where another size is judged.
@@ -399,7 +400,10 @@ fn footer(images: &[&ImageReport]) -> String {
     let line = |image: &&ImageReport| {
         let (label, how) = words::baseline(image);
         let label = label.map(|label| format!("{}, ", code(&label))).unwrap_or_default();
+        // What the table says is not said again.
+        let in_table = image.split.is_some_and(|split| split.base_image != Delta(0)) && image.delta.is_some();
         let base_image = match words::base_image(image).as_str() {
+            _ if in_table => String::new(),
             "" => String::new(),
             text => format!(" \u{b7} {}", plain(text)),
         };

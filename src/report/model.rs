@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
 use crate::compare::{
-    Cause, Comparison, Deltas, FileChanges, LayerRow, PackageRow, Split, Waste, compare, visible, waste,
+    Cause, Comparison, Deltas, FileChanges, LayerRow, PackageCounts, PackageRow, Split, Waste, compare,
+    visible, waste,
 };
 use crate::image::snapshot::Commit;
 use crate::image::{Bytes, Delta, Measured, Snapshot, Totals};
@@ -61,7 +62,10 @@ pub struct ImageReport {
     pub layers: Vec<LayerRow>,
     /// The instructions that made the difference, largest first, and what in each explains it.
     pub causes: Vec<Cause>,
-    /// The packages that differ, largest difference first.
+    /// How many packages differ.
+    #[serde(default)]
+    pub package_counts: PackageCounts,
+    /// The packages that differ, largest difference first, at most 200 of them.
     #[serde(default)]
     pub packages: Vec<PackageRow>,
     /// How the visible files differ, where all files of both images are known.
@@ -201,6 +205,7 @@ impl ImageReport {
             delta: None,
             layers: Vec::new(),
             causes: Vec::new(),
+            package_counts: PackageCounts::default(),
             packages: Vec::new(),
             files: None,
             split: None,
@@ -211,6 +216,7 @@ impl ImageReport {
             report.delta = Some(deltas);
             report.layers = rows;
             report.causes = causes;
+            report.package_counts = PackageCounts::of(&packages);
             // A distribution's upgrade changes all packages; the largest say why.
             report.packages = packages.into_iter().take(MAX_PACKAGES).collect();
             (report.files, report.split) = (files, split);

@@ -30,7 +30,7 @@ pub fn write_check(report: &Report, width: usize, out: &mut impl Write) -> io::R
         writeln!(out)?;
     }
     for image in images {
-        let sentence = format!("{} {}", log(&image.name), words::headline(image));
+        let sentence = format!("{} {}", log(&words::label(report, image)), words::headline(image));
         headline(image.verdict, &sentence, out)?;
         write_image(image, width, out)?;
     }
@@ -111,7 +111,10 @@ fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::R
     }
     let (label, how) = words::baseline(image);
     let label = label.map(|label| format!("{label}, ")).unwrap_or_default();
+    // What the table says is not said again.
+    let in_table = image.split.is_some_and(|split| split.base_image != Delta(0)) && image.delta.is_some();
     let base_image = match words::base_image(image).as_str() {
+        _ if in_table => String::new(),
         "" => String::new(),
         text => format!("; {text}"),
     };
@@ -127,9 +130,9 @@ fn causes(image: &ImageReport, width: usize) -> Option<String> {
             cause.delta.grouped(),
             step(cause.dockerfile.as_ref(), cause.instruction.as_ref(), width),
         ]);
-        let parts = cause.parts.iter().take(MAX_LISTED);
-        let named: Delta = parts.clone().map(|part| part.delta).sum();
-        rows.extend(parts.map(|part| {
+        let parts = words::largest_parts(&cause.parts, MAX_LISTED);
+        let named: Delta = parts.iter().map(|part| part.delta).sum();
+        rows.extend(parts.into_iter().map(|part| {
             let (name, more) = words::part(part);
             let name = match part.kind {
                 PartKind::Package => short(&log(&name), width),
@@ -157,7 +160,9 @@ fn causes(image: &ImageReport, width: usize) -> Option<String> {
 fn packages(image: &ImageReport, width: usize) -> Option<String> {
     let columns = [("Delta", Align::Right), ("Package", Align::Left), ("", Align::Left), ("", Align::Left)];
     let cells = |row: &PackageRow| {
-        let versions = words::versions(row.from.as_deref(), row.to.as_deref());
+        // That it was removed stands beside it.
+        let versions = words::versions(row.from.as_deref().filter(|_| row.to.is_some()), row.to.as_deref());
+        let versions = if versions.is_empty() { row.from.clone().unwrap_or_default() } else { versions };
         [
             row.delta.grouped(),
             short(&log(&row.name), width),
@@ -183,8 +188,7 @@ fn files(image: &ImageReport, width: usize) -> Option<String> {
 }
 
 fn waste(image: &ImageReport, width: usize) -> Option<String> {
-    let text = waste_list(&image.waste, width);
-    (!text.is_empty()).then(|| format!("  Wasted: shipped, and not to be reached\n\n{text}"))
+    Some(waste_list(&image.waste, width)).filter(|list| !list.is_empty())
 }
 
 /// What is shipped for nothing, by the two layers that it is due to, and what to do about it.
@@ -209,7 +213,7 @@ pub(super) fn waste_list(waste: &[Waste], width: usize) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    table([("Bytes", Align::Right), ("Files", Align::Left)], rows)
+    table([("Wasted", Align::Right), ("Files, shipped and not to be reached", Align::Left)], rows)
 }
 
 /// An instruction, with its line before it where that is certain.

@@ -1,5 +1,6 @@
 //! The sentences that all outputs share.
 
+use super::escape::short;
 use super::model::{ImageReport, Report};
 use crate::compare::files::{LayerRef, PathChange};
 use crate::compare::{FileChanges, LayerRow, PackageStatus, Part, PartKind, Status, Waste};
@@ -144,7 +145,7 @@ pub fn size_limits(image: &ImageReport) -> String {
     if others.is_empty() { "none".into() } else { others.join(", ") }
 }
 
-/// The name of a part of a cause, hostile text, and what else is to be said of it, which is not.
+/// The name of a part of a cause, and what else is to be said of it. Both are hostile text.
 pub fn part(part: &Part) -> (String, String) {
     match part.kind {
         PartKind::Package => {
@@ -156,8 +157,10 @@ pub fn part(part: &Part) -> (String, String) {
     }
 }
 
-/// `2.1 → 2.2`, `2.2`, `2.1 removed`.
+/// `2.1 → 2.2`, `2.2`, `2.1 removed`. Versions are hostile text, and may be long.
 pub fn versions(from: Option<&str>, to: Option<&str>) -> String {
+    let (from, to) = (from.map(|version| short(version, 40)), to.map(|version| short(version, 40)));
+    let (from, to) = (from.as_deref(), to.as_deref());
     match (from, to) {
         (Some(from), Some(to)) if from != to => format!("{from} \u{2192} {to}"),
         (_, Some(to)) => to.to_owned(),
@@ -196,10 +199,45 @@ pub fn package_status(status: PackageStatus) -> &'static str {
 /// `2 upgraded, 1 added`.
 pub fn package_counts(image: &ImageReport) -> String {
     use PackageStatus::{Added, Changed, Downgraded, Removed, Upgraded};
-    let count = |status| image.packages.iter().filter(|row| row.status == status).count();
-    let counts = [Upgraded, Downgraded, Added, Removed, Changed].map(|status| (count(status), status));
-    let parts = counts.iter().filter(|(count, _)| *count > 0);
-    parts.map(|(count, status)| format!("{count} {}", package_status(*status))).collect::<Vec<_>>().join(", ")
+    let counts = image.package_counts;
+    let parts = [
+        (counts.upgraded, Upgraded),
+        (counts.downgraded, Downgraded),
+        (counts.added, Added),
+        (counts.removed, Removed),
+        (counts.changed, Changed),
+    ];
+    let parts = parts.iter().filter(|(count, _)| *count > 0);
+    let parts = parts.map(|(count, status)| format!("{} {}", group_digits(*count), package_status(*status)));
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+/// The largest of a cause's parts, in their own order.
+pub fn largest_parts(parts: &[Part], most: usize) -> Vec<&Part> {
+    let mut sizes: Vec<_> = parts.iter().map(|part| part.delta.magnitude()).collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    let Some(least) = sizes.get(most.saturating_sub(1)).copied() else { return parts.iter().collect() };
+    let mut ties = most - sizes.iter().filter(|size| **size > least).count();
+    let among = |part: &&Part| match part.delta.magnitude().cmp(&least) {
+        std::cmp::Ordering::Greater => true,
+        std::cmp::Ordering::Less => false,
+        std::cmp::Ordering::Equal => {
+            let left = ties;
+            ties = left.saturating_sub(1);
+            left > 0
+        }
+    };
+    parts.iter().filter(among).collect()
+}
+
+/// What an image is called where several are spoken of: its name, and its platform where the name alone
+/// does not tell.
+pub fn label(report: &Report, image: &ImageReport) -> String {
+    let namesakes = report.images.iter().filter(|other| other.name == image.name).count();
+    match image.platform.as_deref().filter(|_| namesakes > 1) {
+        Some(platform) => format!("{} {platform}", image.name),
+        None => image.name.clone(),
+    }
 }
 
 /// `12 added, 3 removed, 1 grown`.
