@@ -112,7 +112,7 @@ fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::R
     let (label, how) = words::baseline(image);
     let label = label.map(|label| format!("{label}, ")).unwrap_or_default();
     // What the table says is not said again.
-    let in_table = image.split.is_some_and(|split| split.base_image != Delta(0)) && image.delta.is_some();
+    let in_table = words::drift_is_in_table(image);
     let base_image = match words::base_image(image).as_str() {
         _ if in_table => String::new(),
         "" => String::new(),

@@ -313,6 +313,11 @@ pub fn boundary(how: BoundaryBy) -> &'static str {
     }
 }
 
+/// Whether a table has the base image's drift already, and nothing is to be added, such as that it is a guess.
+pub fn drift_is_in_table(image: &ImageReport) -> bool {
+    image.split.is_some_and(|split| split.base_image != Delta(0) && boundary(split.how).is_empty())
+}
+
 /// What of the difference is the base image's; empty where that is not known.
 pub fn base_image(image: &ImageReport) -> String {
     let Some(split) = image.split.as_ref().filter(|_| !is_built_on_nothing(image)) else {
