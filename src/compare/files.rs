@@ -95,6 +95,9 @@ impl Waste {
         let hiding = self.hidden_by.instruction.as_ref().map_or("", Instruction::as_str);
         let storing = self.stored_by.instruction.as_ref().map_or("", Instruction::kind);
         let copied = matches!(storing, "COPY" | "ADD");
+        if self.stored_by.index == self.hidden_by.index {
+            return "this one layer stores the same names more than once: make it anew, with each once";
+        }
         if self.hidden_by.of_base_image {
             return "both steps are the base image's: build on one that does without";
         }

@@ -212,22 +212,12 @@ pub fn package_counts(image: &ImageReport) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// The largest of a cause's parts, in their own order.
+/// The largest of a cause's parts, largest first: of what is named, the eye takes in the first.
 pub fn largest_parts(parts: &[Part], most: usize) -> Vec<&Part> {
-    let mut sizes: Vec<_> = parts.iter().map(|part| part.delta.magnitude()).collect();
-    sizes.sort_unstable_by(|a, b| b.cmp(a));
-    let Some(least) = sizes.get(most.saturating_sub(1)).copied() else { return parts.iter().collect() };
-    let mut ties = most - sizes.iter().filter(|size| **size > least).count();
-    let among = |part: &&Part| match part.delta.magnitude().cmp(&least) {
-        std::cmp::Ordering::Greater => true,
-        std::cmp::Ordering::Less => false,
-        std::cmp::Ordering::Equal => {
-            let left = ties;
-            ties = left.saturating_sub(1);
-            left > 0
-        }
-    };
-    parts.iter().filter(among).collect()
+    let mut parts: Vec<&Part> = parts.iter().collect();
+    parts.sort_by_key(|part| std::cmp::Reverse(part.delta.magnitude()));
+    parts.truncate(most);
+    parts
 }
 
 /// What an image is called where several are spoken of: its name, and its platform where the name alone
