@@ -88,7 +88,8 @@ pub async fn find_base(snapshot: &mut Snapshot, image: &NamedImage, options: &Ar
         return;
     }
     if let Some(name) = snapshot.base_name.clone()
-        && let Some(below) = source::layers_beside(image, &name, options).await
+        && let Some(below) =
+            source::layers_beside(image, &name, snapshot.image.platform.as_ref(), options).await
         && below.len() < snapshot.layers.len()
         && below.iter().zip(&snapshot.layers).all(|(below, layer)| *below == layer.diff_id)
         && !below.is_empty()

@@ -76,6 +76,8 @@ pub struct TarEntry {
     pub kind: Kind,
     /// The bytes of the file once unpacked: of a sparse file, holes included.
     pub size: u64,
+    /// Whether what is stored is not the content, but a map of it and its parts.
+    pub sparse: bool,
     /// The permission bits, such as 0o755; 0 where they are unreadable.
     pub mode: u32,
     /// The target of a hard or symbolic link, as the tar has it.
@@ -241,14 +243,15 @@ impl<R: Forward> TarWalker<R> {
         if offset.checked_add(stored).and_then(|end| end.checked_add(self.padding)).is_none() {
             return Err(malformed(start, UNREADABLE_SIZE));
         }
+        let sparse = old_map.is_some() || sparse && kind == Kind::File;
         let size = match old_map {
             Some((size, map)) if map.fits(size, stored) => size,
             Some(_) => return Err(malformed(start, UNFIT_MAP)),
-            None if sparse && kind == Kind::File => self.pax_sparse_size(start, &pax)?,
+            None if sparse => self.pax_sparse_size(start, &pax)?,
             None => stored,
         };
         let mode = header.mode().unwrap_or_default();
-        Ok(TarEntry { path, kind, size, mode, link, offset, stored })
+        Ok(TarEntry { path, kind, size, sparse, mode, link, offset, stored })
     }
 
     fn check_names(&self, start: u64, path: &[u8], link: &[u8]) -> Result<(), TarError> {

@@ -155,7 +155,7 @@ fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, Content
         let Some(listed) = census_entry(&entry) else { continue };
         if let Entry::File(path, _) = &listed {
             // What is stored of a sparse file is not its content.
-            let whole = entry.stored == entry.size;
+            let whole = !entry.sparse;
             let hashed = budget.contents && whole && entry.size > 0;
             if hashed {
                 walker.hash_content();

@@ -6,9 +6,12 @@ use crate::image::LayerPath;
 use crate::image::census::MAX_PATH;
 
 /// What a path costs beside its bytes, once owners are looked up.
-const PATH_OVERHEAD: usize = 32;
-/// What all packages of one layer may keep, in bytes.
-const MAX_KEPT: usize = 64 << 20;
+const PATH_OVERHEAD: usize = 64;
+/// What all packages of one layer may keep, in bytes; those of a desktop's 750 Debian packages have half.
+const MAX_KEPT: usize = 24 << 20;
+/// How many bytes of paths are looked at for one layer, kept or not: a few bytes of a list may be joined
+/// to a long directory each, and come to nothing.
+const MAX_WORK: usize = 256 << 20;
 
 /// A path below a directory; `None` for one that is longer than any can be, before it is put together.
 pub fn join(directory: &[u8], name: &[u8]) -> Option<Vec<u8>> {
@@ -37,13 +40,15 @@ impl fmt::Debug for Paths {
 #[derive(Debug)]
 pub struct Room {
     left: usize,
+    /// Bytes of paths that may still be looked at; what was looked at in vain is not given back.
+    work: usize,
     /// How much had to be left out for want of room: packages, lists of files.
     pub refused: u64,
 }
 
 impl Default for Room {
     fn default() -> Room {
-        Room { left: MAX_KEPT, refused: 0 }
+        Room { left: MAX_KEPT, work: MAX_WORK, refused: 0 }
     }
 }
 
@@ -72,6 +77,13 @@ impl Room {
     }
 
     fn add(&mut self, mut kept: Vec<u8>, raw: &[u8]) -> Option<Vec<u8>> {
+        match self.work.checked_sub(raw.len() + 1) {
+            Some(work) => self.work = work,
+            None => {
+                self.refused += 1;
+                return None;
+            }
+        }
         if raw.len() > MAX_PATH || raw.contains(&0) {
             return Some(kept);
         }
@@ -95,5 +107,24 @@ impl Room {
             self.left += last.len() + PATH_OVERHEAD;
             kept.truncate(start);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_that_comes_to_nothing_has_an_end() {
+        let mut room = Room::default();
+        let mut looked_at = 0;
+        let endless = std::iter::from_fn(|| {
+            looked_at += 1;
+            Some("x/../".repeat(800))
+        });
+        assert_eq!(room.keep(endless), None);
+        assert_eq!(looked_at, MAX_WORK / 4001 + 1);
+        assert_eq!(room.keep(["a"]), Some(Paths(b"a\0".to_vec().into())), "a short one still fits");
+        assert_eq!((room.refused, room.left < MAX_KEPT), (1, true));
     }
 }

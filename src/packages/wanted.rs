@@ -52,7 +52,8 @@ impl Wanted {
             return (executable && size > 64).then_some(Wanted::Program);
         };
         let most = match database {
-            Database::DpkgStatus | Database::Apk | Database::Rpm => 64 * MIB,
+            Database::Rpm => 64 * MIB,
+            Database::DpkgStatus | Database::Apk => 32 * MIB,
             Database::PythonRecord => 16 * MIB,
             Database::DpkgList | Database::DpkgPartList | Database::PythonInstalled => 4 * MIB,
             Database::DpkgPart | Database::Npm | Database::Gem => MIB,

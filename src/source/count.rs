@@ -45,7 +45,14 @@ impl Reader<'_> {
         let count_all = || {
             let mut counted = Vec::new();
             while let Some(task) = next() {
-                counted.push((task.plan.key(task.index), self.count_layer(&task)?));
+                match self.count_layer(&task) {
+                    Ok(layer) => counted.push((task.plan.key(task.index), layer)),
+                    Err(error) => {
+                        // What the others would still do is for nothing.
+                        queue.lock().into_iter().for_each(|mut left| left.clear());
+                        return Err(error);
+                    }
+                }
             }
             Ok::<_, SourceError>(counted)
         };

@@ -152,7 +152,11 @@ impl Endpoint {
                 "Start it, set DOCKER_HOST or --engine, or measure a saved image: docker save -o image.tar NAME"
             }
         };
-        SourceError::EngineUnreachable { address: self.address.clone(), error: excerpt(text), hint }
+        SourceError::EngineUnreachable {
+            address: self.address.clone(),
+            error: excerpt(text.trim_end_matches('.')),
+            hint,
+        }
     }
 }
 

@@ -91,11 +91,16 @@ pub fn measure(
     plans.into_iter().map(|plan| reader.account(named, source.clone(), plan, &counted)).collect()
 }
 
-/// The diff IDs of the layers of the one image that is meant, which cost its config alone.
+/// The diff IDs of the layers of an image for a platform, which cost its config alone.
 ///
 /// # Errors
 /// [`SourceError`].
-pub fn layers(parts: &Parts, named: &NamedImage, options: &Options) -> Result<Vec<DiffId>, SourceError> {
+pub fn layers(
+    parts: &Parts,
+    named: &NamedImage,
+    platform: Option<&Platform>,
+    options: &Options,
+) -> Result<Vec<DiffId>, SourceError> {
     let (image, budget) = (named.image.to_string(), options.budget());
     let reader = Reader {
         parts,
@@ -107,7 +112,11 @@ pub fn layers(parts: &Parts, named: &NamedImage, options: &Options) -> Result<Ve
         documents: AtomicU64::new(0),
     };
     let chosen = reader.choose(reader.candidates()?, None)?;
-    let mut configs = chosen.iter().map(|candidate| reader.plan_config(candidate));
+    let fits = |candidate: &&Candidate| match (&candidate.platform, platform) {
+        (Some(own), Some(wanted)) => own.satisfies(wanted),
+        _ => true,
+    };
+    let mut configs = chosen.iter().filter(fits).map(|candidate| reader.plan_config(candidate));
     configs.next().map_or(Ok(Vec::new()), |config| config.map(|(config, ..)| config.rootfs.diff_ids))
 }
 

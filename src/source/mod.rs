@@ -114,7 +114,12 @@ pub async fn measure(image: &NamedImage, options: &Arc<Options>) -> Result<Vec<S
 /// The layers of another image that is where `beside` is: in the same engine, or the same registry.
 /// `None` where `beside` is a file, or the image is not there. No other registry is asked: the name is one
 /// that an image or a Dockerfile gave.
-pub async fn layers_beside(beside: &NamedImage, name: &str, options: &Arc<Options>) -> Option<Vec<DiffId>> {
+pub async fn layers_beside(
+    beside: &NamedImage,
+    name: &str,
+    platform: Option<&Platform>,
+    options: &Arc<Options>,
+) -> Option<Vec<DiffId>> {
     match &beside.image {
         ImageReference::Daemon(_) => {
             NamedImage::parse(&format!("docker-daemon:{name}")).ok()?;
@@ -127,8 +132,9 @@ pub async fn layers_beside(beside: &NamedImage, name: &str, options: &Arc<Option
             }
             let image = NamedImage::parse(&format!("docker://{name}")).ok()?;
             let parts = Parts::Remote(Box::new(Remote::open(name, options.plain_http).await.ok()?));
-            let options = options.clone();
-            let reading = tokio::task::spawn_blocking(move || layout::layers(&parts, &image, &options).ok());
+            let (options, platform) = (options.clone(), platform.cloned());
+            let read = move || layout::layers(&parts, &image, platform.as_ref(), &options).ok();
+            let reading = tokio::task::spawn_blocking(read);
             reading.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
         }
         _ => None,

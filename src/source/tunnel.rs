@@ -12,6 +12,8 @@ use tokio::sync::watch;
 
 /// The most of ssh's own messages that is kept.
 const MAX_MESSAGES: u64 = 4096;
+/// How long ssh may take to say the rest once the connection has ended.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// How long is waited for them: the connection's end and ssh's words come by two ways.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -120,7 +122,16 @@ async fn carry(mut near: UnixStream, mut command: Command) -> String {
         // Nobody reads what follows, and ssh must not stop at a full pipe.
         let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
     };
-    let _ = tokio::join!(copy_bidirectional(&mut near, &mut far), listen);
+    {
+        tokio::pin!(listen);
+        let carried = copy_bidirectional(&mut near, &mut far);
+        tokio::pin!(carried);
+        tokio::select! {
+            _ = &mut listen => drop(carried.await),
+            // Something that ssh left behind may hold its standard error open: what was said is there soon.
+            _ = &mut carried => drop(tokio::time::timeout(LAST_WORDS, &mut listen).await),
+        }
+    }
     String::from_utf8_lossy(&said).into_owned()
 }
 
