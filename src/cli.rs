@@ -251,6 +251,15 @@ pub struct LimitFlags {
     /// The most that may be shipped and not be reachable: "5%" of the image, or "10 MB"
     #[arg(long, value_name = "AMOUNT")]
     pub max_wasted: Option<String>,
+    /// The most that the image may ship of what only its build needed, such as "20 MB"
+    #[arg(long, value_name = "SIZE")]
+    pub max_build_only: Option<String>,
+    /// Whether images have to be built in several stages, by evidence: require, warn or off
+    #[arg(long, value_name = "OUTCOME")]
+    pub multi_stage: Option<String>,
+    /// Files that must not be in the image, such as "**/.git/**"; several, or one a line
+    #[arg(long, value_name = "PATTERN")]
+    pub forbid_paths: Vec<String>,
     /// What a missing baseline means: pass, warn or fail [default: warn if a limit needs one]
     #[arg(long, value_name = "OUTCOME")]
     pub on_missing_baseline: Option<String>,
@@ -309,6 +318,7 @@ pub enum CommentWhen {
 impl LimitFlags {
     /// The flags that are given, by the keys of the configuration file.
     pub fn settings(&self) -> Settings {
+        let forbid_paths = Some(self.forbid_paths.join("\n")).filter(|paths| !paths.is_empty());
         let flags = [
             ("metric", &self.metric),
             ("max-size", &self.max_size),
@@ -318,6 +328,9 @@ impl LimitFlags {
             ("max-layers", &self.max_layers),
             ("max-layer-size", &self.max_layer_size),
             ("max-wasted", &self.max_wasted),
+            ("max-build-only", &self.max_build_only),
+            ("multi-stage", &self.multi_stage),
+            ("forbid-paths", &forbid_paths),
             ("on-missing-baseline", &self.on_missing_baseline),
         ];
         let given = |(key, value): (&str, &Option<String>)| {

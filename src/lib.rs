@@ -9,6 +9,7 @@ pub mod cli;
 pub mod commands;
 pub mod compare;
 pub mod dockerfile;
+pub mod evidence;
 pub mod github;
 pub mod image;
 pub mod layer;

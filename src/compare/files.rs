@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::paths::{PathDelta, Paths};
 use super::rollup::{roll_up, together};
 use crate::image::census::PathRef;
-use crate::image::snapshot::{BoundaryBy, Place, Snapshot};
+use crate::image::snapshot::{BoundaryBy, LayerRef, Snapshot};
 use crate::image::{Bytes, Census, Delta, Instruction, Layer};
 use crate::layer::{Applied, apply};
 
@@ -71,22 +71,6 @@ pub struct Waste {
     pub stored_by: LayerRef,
     /// The layer that hides them.
     pub hidden_by: LayerRef,
-}
-
-/// A layer, and what made it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LayerRef {
-    /// Counted from 0.
-    pub index: u64,
-    /// Its instruction.
-    pub instruction: Option<Instruction>,
-    /// Where that stands, where that is certain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dockerfile: Option<Place>,
-    /// Whether it is known to be the base image's, and so nothing that the Dockerfile could do
-    /// otherwise.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub of_base_image: bool,
 }
 
 impl Waste {
@@ -202,16 +186,11 @@ pub fn waste(snapshot: &Snapshot, applied: &Applied<'_>) -> Vec<Waste> {
     let mut largest: Vec<_> = by_layers.into_iter().collect();
     largest.sort_by_key(|(_, (bytes, _))| Reverse(*bytes));
     largest.truncate(MAX_LISTED);
-    let base = snapshot.base.as_ref().filter(|base| base.how != BoundaryBy::History);
-    let base_layers = base.map_or(0, |base| base.layers);
+    // No advice is built on a guess.
+    let guessed = snapshot.base.as_ref().is_some_and(|base| base.how == BoundaryBy::History);
     let reference = |index: u32| {
-        let layer = snapshot.layers.get(index as usize);
-        LayerRef {
-            index: u64::from(index),
-            instruction: layer.and_then(|layer| layer.created_by.clone()),
-            dockerfile: layer.and_then(|layer| layer.dockerfile.clone()),
-            of_base_image: u64::from(index) < base_layers,
-        }
+        let layer = snapshot.layer_ref(index);
+        LayerRef { of_base_image: layer.of_base_image && !guessed, ..layer }
     };
     let group = |((stored, hidden, replaced), (bytes, paths)): ((u32, u32, bool), Hidden<'_>)| {
         let files = paths.len() as u64;

@@ -6,7 +6,7 @@ pub mod duplicates;
 pub mod files;
 pub mod packages;
 mod paths;
-mod rollup;
+pub(crate) mod rollup;
 
 use serde::{Deserialize, Serialize};
 

@@ -14,7 +14,7 @@ const TOO_HIGH: usize = 2;
 
 /// A directory or file that explains a part of the difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Explained {
+pub(crate) struct Explained {
     /// Relative to the image's root.
     pub path: Vec<u8>,
     /// Whether it is a directory, and stands for what is inside.
@@ -27,7 +27,7 @@ pub(super) struct Explained {
 
 /// Explains paths that differ by a few directories and files, largest first. No path is in two of
 /// them; together they are all.
-pub(super) fn roll_up<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -> Vec<Explained> {
+pub(crate) fn roll_up<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -> Vec<Explained> {
     let mut found = Vec::new();
     let mut left = vec![Group { prefix: 0, members: paths.into_iter().collect() }];
     while let Some(group) = left.pop() {

@@ -44,6 +44,7 @@ fn snapshot(layers: Vec<Layer>) -> Snapshot {
         base_name: None,
         base_by_dockerfile: false,
         packages: None,
+        build_only: None,
         duplicates: None,
     }
 }

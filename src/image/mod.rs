@@ -1,6 +1,7 @@
 //! What an image is: amounts, identifiers, platforms, layers, snapshots. Pure: no file, no
 //! network, no clock.
 
+pub mod build_only;
 pub mod bytes;
 pub mod census;
 pub mod digest;
@@ -11,6 +12,7 @@ pub mod platform;
 pub mod schema;
 pub mod snapshot;
 
+pub use build_only::{BuildOnly, Weight};
 pub use bytes::{Bytes, Delta};
 pub use census::{Census, Entry, LayerPath};
 pub use digest::{DiffId, Digest};

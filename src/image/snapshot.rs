@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::build_only::{BuildOnly, MAX_BUILD_ONLY};
 use super::bytes::{Bytes, group_digits};
 use super::census::{Census, Contents, MAX_PACKAGES};
 use super::digest::{DiffId, Digest};
@@ -74,6 +75,9 @@ pub struct Snapshot {
     /// version did not, and that is not the same as none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packages: Option<Vec<Installed>>,
+    /// What only the build needed, where that was looked for; most bytes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_only: Option<Vec<BuildOnly>>,
     /// Files that are there more than once, where that was asked for; largest saving first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<Vec<Duplicate>>,
@@ -227,6 +231,21 @@ impl fmt::Display for Place {
     }
 }
 
+/// A layer, and what made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerRef {
+    /// Counted from 0.
+    pub index: u64,
+    /// Its instruction.
+    pub instruction: Option<Instruction>,
+    /// Where that stands, where that is certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<Place>,
+    /// Whether it is the base image's, and so nothing that the Dockerfile could do otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_base_image: bool,
+}
+
 /// A document that is not a snapshot that this version can use.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
@@ -302,6 +321,18 @@ impl Snapshot {
         let astray = |package: &&Installed| package.layer >= layers || package.bytes > Bytes::MAX;
         match packages.iter().find(astray) {
             Some(package) => Err(format!("the package {} is of no layer", excerpt(&package.name))),
+            None => self.check_build_only(layers),
+        }
+    }
+
+    fn check_build_only(&self, layers: u64) -> Result<(), String> {
+        let found = self.build_only.as_deref().unwrap_or_default();
+        if found.len() > MAX_BUILD_ONLY {
+            return Err(format!("it lists over {} kinds of build files", group_digits(MAX_BUILD_ONLY as u64)));
+        }
+        let astray = |found: &&BuildOnly| found.layer.index >= layers || found.bytes > Bytes::MAX;
+        match found.iter().find(astray) {
+            Some(found) => Err(format!("what it has of {} is of no layer", excerpt(&found.kind))),
             None => Ok(()),
         }
     }
@@ -320,6 +351,17 @@ impl Snapshot {
                 Err("`visible` and `wasted` do not sum to `unpacked`".into())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// A layer, counted from 0, and what made it.
+    pub fn layer_ref(&self, index: u32) -> LayerRef {
+        let layer = self.layers.get(index as usize);
+        LayerRef {
+            index: u64::from(index),
+            instruction: layer.and_then(|layer| layer.created_by.clone()),
+            dockerfile: layer.and_then(|layer| layer.dockerfile.clone()),
+            of_base_image: self.base.as_ref().is_some_and(|base| u64::from(index) < base.layers),
         }
     }
 

@@ -19,6 +19,8 @@ pub struct Applied<'a> {
     pub files: u64,
     /// The files that exist, each under its first name, in the order in which the layers have them.
     pub existing: Vec<ExistingFile<'a>>,
+    /// The further names of those that have several: the file's index, and a name.
+    pub further_names: Vec<(u32, PathRef<'a>)>,
     /// The files that do not exist any more, in the order in which they went.
     pub waste: Vec<WastedFile<'a>>,
 }
@@ -45,6 +47,8 @@ pub struct WastedFile<'a> {
     pub size: Bytes,
     /// The layer that stored it, counted from 0.
     pub stored_by: u32,
+    /// Which of that layer's entries it is.
+    pub entry: u32,
     /// The layer that hid or replaced it, counted from 0.
     pub hidden_by: u32,
     /// Whether that layer has something else of that name, and did not only take it away.
@@ -231,16 +235,40 @@ impl<'a> Tree<'a> {
     }
 
     fn waste_if_nameless(&mut self, inode: u32, path: &'a [u8], replaced: bool) {
-        let Inode { size, layer, names, .. } = self.inodes[inode as usize];
+        let Inode { size, layer, entry, names, .. } = self.inodes[inode as usize];
         if names == 0 && size > Bytes(0) {
             self.waste.push(WastedFile {
                 path: PathRef(path),
                 size,
                 stored_by: layer,
+                entry,
                 hidden_by: self.layer,
                 replaced,
             });
         }
+    }
+
+    /// The names but the first of files that have several, by the files' order among those that exist.
+    fn further_names(&self) -> Vec<(u32, PathRef<'a>)> {
+        if self.inodes.iter().all(|inode| inode.names < 2) {
+            return Vec::new();
+        }
+        let mut existing = 0;
+        let number = |inode: &Inode<'_>| {
+            let number = existing;
+            existing += u32::from(inode.first.is_some());
+            number
+        };
+        let numbers: Vec<u32> = self.inodes.iter().map(number).collect();
+        let further = |(path, node): (&&'a [u8], &Node)| match *node {
+            Node::File(inode) if self.inodes[inode as usize].first != Some(*path) => {
+                Some((numbers[inode as usize], PathRef(*path)))
+            }
+            _ => None,
+        };
+        let mut names: Vec<_> = self.nodes.iter().filter_map(further).collect();
+        names.sort_unstable_by_key(|(file, path)| (*file, path.0));
+        names
     }
 
     fn finish(mut self) -> Applied<'a> {
@@ -250,12 +278,14 @@ impl<'a> Tree<'a> {
                 *first = Some(first.map_or(*path, |first| first.min(*path)));
             }
         }
+        let further_names = self.further_names();
         let existing = |inode: &Inode<'a>| {
             let path = PathRef(inode.first?);
             Some(ExistingFile { path, size: inode.size, layer: inode.layer, entry: inode.entry })
         };
         let existing: Vec<_> = self.inodes.iter().filter_map(existing).collect();
         Applied {
+            further_names,
             visible: Bytes(existing.iter().map(|file| file.size.0).sum()),
             wasted: Bytes(self.waste.iter().map(|file| file.size.0).sum()),
             files: existing.len() as u64,
@@ -342,6 +372,7 @@ mod tests {
                 path: PathRef(b"cache/x"),
                 size: Bytes(30),
                 stored_by: 0,
+                entry: 0,
                 hidden_by: 2,
                 replaced: false
             }]

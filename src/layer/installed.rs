@@ -25,17 +25,32 @@ pub fn installed(layers: &[&Census], applied: &Applied<'_>) -> Vec<Installed> {
             packages.declare(census, package, layer as u32, visible[layer][package.anchor as usize]);
         }
     }
-    let owners: Vec<Vec<Option<u32>>> = layers.iter().map(|census| census.owners()).collect();
-    let hidden = hidden_owners(layers, &owners, &visible);
-    for file in &applied.existing {
-        let (layer, entry) = (file.layer as usize, file.entry as usize);
-        let own = owners[layer].get(entry).copied().flatten().map(|owner| (layer, owner));
-        if let Some((layer, owner)) = own.or_else(|| hidden.get(file.path.0).copied()) {
+    for (file, owner) in applied.existing.iter().zip(owners(layers, applied, &visible)) {
+        if let Some((layer, owner)) = owner {
             let census = layers[layer];
             packages.add(census, &census.packages[owner as usize], file.size);
         }
     }
     packages.finish()
+}
+
+/// Whose each of the files that exist is: a layer, and which of its packages.
+pub fn owners_of(layers: &[&Census], applied: &Applied<'_>) -> Vec<Option<(usize, u32)>> {
+    if layers.iter().all(|census| census.packages.is_empty()) {
+        return vec![None; applied.existing.len()];
+    }
+    owners(layers, applied, &visible(layers, &applied.existing))
+}
+
+fn owners(layers: &[&Census], applied: &Applied<'_>, visible: &[Vec<bool>]) -> Vec<Option<(usize, u32)>> {
+    let owners: Vec<Vec<Option<u32>>> = layers.iter().map(|census| census.owners()).collect();
+    let hidden = hidden_owners(layers, &owners, visible);
+    let owner = |file: &ExistingFile<'_>| {
+        let (layer, entry) = (file.layer as usize, file.entry as usize);
+        let own = owners[layer].get(entry).copied().flatten().map(|owner| (layer, owner));
+        own.or_else(|| hidden.get(file.path.0).copied())
+    };
+    applied.existing.iter().map(owner).collect()
 }
 
 /// Which entries of each layer are visible.

@@ -14,5 +14,5 @@ pub use apply::{Applied, apply};
 pub use bounds::{Bounds, Budget, Refusal};
 pub use compression::Compression;
 pub use input::{Forward, Stream, Window};
-pub use installed::installed;
+pub use installed::{installed, owners_of};
 pub use walk::{LayerError, WalkedLayer, walk_stream, walk_window};

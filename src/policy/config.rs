@@ -3,16 +3,22 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::limits::{KEYS, Limits};
 use super::setting::{ConfigError, Setting, Settings};
+use crate::evidence::{Catalogue, Culprit, Ignore, Kind};
 use crate::image::Platform;
 
 /// The keys of `[limits]` and `[images.NAME]` that say how an image is built, and limit nothing.
 const BUILD_KEYS: [&str; 3] = ["dockerfile", "target", "build-args"];
+
+/// The keys whose value is a list, each with one that could be in it.
+const LISTS: [(&str, &str); 2] = [("build-args", "VERSION=3"), ("forbid-paths", "**/.git/**")];
 
 /// How an image is built, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,6 +62,24 @@ impl Build {
 pub struct Config {
     limits: Settings,
     images: BTreeMap<String, ImageSettings>,
+    catalogue: Option<Arc<Catalogue>>,
+}
+
+/// `[build-only]`: what else only builds need, and what is meant to be shipped.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct BuildOnlySection {
+    #[serde(default)]
+    kinds: Vec<Spanned<Kind>>,
+    #[serde(default)]
+    ignore: Vec<Spanned<Ignore>>,
+}
+
+/// That section alone; the others are read with the place of each key.
+#[derive(Deserialize)]
+struct OnlyThat {
+    #[serde(default, rename = "build-only")]
+    build_only: BuildOnlySection,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -86,11 +110,20 @@ impl Config {
                         config.images.insert(name.get_ref().to_string(), settings);
                     }
                 }
-                other => return Err(reader.unknown_key(key, other, "the file", &["limits", "images"])),
+                "build-only" => config.catalogue = Some(Arc::new(reader.catalogue()?)),
+                other => {
+                    let known = ["limits", "images", "build-only"];
+                    return Err(reader.unknown_key(key, other, "the file", &known));
+                }
             }
         }
         config.check()?;
         Ok(config)
+    }
+
+    /// What only builds need.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.clone().unwrap_or_default()
     }
 
     /// How one image is built, by the file and the flags.
@@ -154,6 +187,27 @@ struct FileReader<'a> {
 }
 
 impl FileReader<'_> {
+    fn catalogue(&self) -> Result<Catalogue, ConfigError> {
+        let section: OnlyThat = toml::from_str(self.text).map_err(|error| {
+            self.error(error.span().map_or(0, |span| span.start), format!("[build-only]: {}", error.message()))
+        })?;
+        let BuildOnlySection { kinds, ignore } = section.build_only;
+        let places: [Vec<usize>; 2] = [
+            kinds.iter().map(|kind| kind.span().start).collect(),
+            ignore.iter().map(|ignore| ignore.span().start).collect(),
+        ];
+        let kinds = kinds.into_iter().map(Spanned::into_inner).collect();
+        let ignore = ignore.into_iter().map(Spanned::into_inner).collect();
+        Catalogue::new(kinds, ignore).map_err(|error| {
+            let at = match error.culprit {
+                Some(Culprit::Kind(index)) => places[0].get(index),
+                Some(Culprit::Ignore(index)) => places[1].get(index),
+                None => None,
+            };
+            self.error(at.copied().unwrap_or_default(), format!("[build-only]: {error}"))
+        })
+    }
+
     fn image(&self, name: &str, table: &DeTable<'_>) -> Result<ImageSettings, ConfigError> {
         let section = format!("[images.{name}]");
         let (limits, inner) = self.settings(table, &section, &["platforms"])?;
@@ -194,9 +248,10 @@ impl FileReader<'_> {
                 DeValue::String(text) => text.to_string(),
                 DeValue::Integer(number) => number.to_string(),
                 DeValue::Float(number) => number.to_string(),
-                DeValue::Array(items) if name == "build-args" => {
+                DeValue::Array(items) if LISTS.iter().any(|(list, _)| *list == name) => {
                     let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
-                    let message = "`build-args` has to be a list of texts such as \"VERSION=3\"";
+                    let example = LISTS.iter().find(|(list, _)| *list == name).map_or("", |list| list.1);
+                    let message = format!("`{name}` has to be a list of texts such as \"{example}\"");
                     texts.ok_or_else(|| self.error(value.span().start, message))?.join("\n")
                 }
                 other => {

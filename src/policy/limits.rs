@@ -3,14 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
+use globset::GlobSet;
 use serde::{Deserialize, Serialize};
 
 use super::amount::{SizeLimit, Threshold};
 use super::setting::{ConfigError, Setting, Settings};
+use crate::evidence::glob_set;
+use crate::image::census::PathRef;
 use crate::image::{Bytes, Totals};
 
 /// The keys of `[limits]`; each is also a flag and an input of the action.
-pub const KEYS: [&str; 9] = [
+pub const KEYS: [&str; 12] = [
     "metric",
     "max-size",
     "max-increase",
@@ -19,6 +22,9 @@ pub const KEYS: [&str; 9] = [
     "max-layers",
     "max-layer-size",
     "max-wasted",
+    "max-build-only",
+    "multi-stage",
+    "forbid-paths",
     "on-missing-baseline",
 ];
 
@@ -72,6 +78,49 @@ pub enum OnMissingBaseline {
     Fail,
 }
 
+/// Whether an image has to be built in several stages, or else ship nothing that only its build needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum MultiStage {
+    /// It is not judged.
+    #[default]
+    Off,
+    /// A warning.
+    Warn,
+    /// A failure.
+    Require,
+}
+
+/// Patterns of paths, with how they are written.
+#[derive(Debug, Clone)]
+pub struct Paths {
+    /// The patterns.
+    pub set: GlobSet,
+    texts: Vec<String>,
+}
+
+impl PartialEq for Paths {
+    fn eq(&self, other: &Paths) -> bool {
+        self.texts == other.texts
+    }
+}
+
+impl Eq for Paths {}
+
+impl Paths {
+    fn from_setting(setting: &Setting) -> Result<Option<Paths>, ConfigError> {
+        let texts = setting.text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.is_empty());
+        let texts: Vec<String> = texts.collect();
+        let set = glob_set(&texts).map_err(|error| fault(setting, error))?;
+        Ok((!texts.is_empty()).then_some(Paths { set, texts }))
+    }
+
+    /// The patterns that a path fits, as they are written.
+    pub fn fitting(&self, path: PathRef<'_>) -> Vec<&str> {
+        let found = self.set.matches_candidate(&globset::Candidate::from_bytes(path.0));
+        found.into_iter().filter_map(|index| self.texts.get(index).map(String::as_str)).collect()
+    }
+}
+
 /// The limits of one image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Limits {
@@ -91,6 +140,12 @@ pub struct Limits {
     pub max_layer_size: Option<SizeLimit>,
     /// The most that may be wasted, as a share of unpacked or in bytes.
     pub max_wasted: Option<Threshold>,
+    /// The most that only the build needed.
+    pub max_build_only: Option<SizeLimit>,
+    /// Whether it has to be built in several stages.
+    pub multi_stage: MultiStage,
+    /// Files that must not be in it.
+    pub forbid_paths: Option<Paths>,
     /// What it means that no baseline was found. Not set: a warning where a limit needs one.
     pub on_missing_baseline: Option<OnMissingBaseline>,
 }
@@ -110,6 +165,9 @@ impl Limits {
             max_layers: count(settings, "max-layers")?,
             max_layer_size: parsed(settings, "max-layer-size")?,
             max_wasted: parsed(settings, "max-wasted")?,
+            max_build_only: parsed(settings, "max-build-only")?,
+            multi_stage: choice(settings, "multi-stage", &MULTI_STAGE)?.unwrap_or_default(),
+            forbid_paths: settings.get("forbid-paths").map(Paths::from_setting).transpose()?.flatten(),
             on_missing_baseline: choice(settings, "on-missing-baseline", &MISSING)?,
         })
     }
@@ -122,7 +180,10 @@ impl Limits {
     /// Whether nothing is limited at all, so that no image could ever fail.
     pub fn is_empty(&self) -> bool {
         let Limits { max_size, max_layers, max_layer_size, max_wasted, .. } = self;
-        max_size.is_none()
+        self.multi_stage == MultiStage::Off
+            && self.max_build_only.is_none()
+            && self.forbid_paths.is_none()
+            && max_size.is_none()
             && !self.need_baseline()
             && max_layers.is_none()
             && max_layer_size.is_none()
@@ -132,6 +193,8 @@ impl Limits {
 
 const METRICS: [(&str, Metric); 3] =
     [("unpacked", Metric::Unpacked), ("compressed", Metric::Compressed), ("visible", Metric::Visible)];
+const MULTI_STAGE: [(&str, MultiStage); 3] =
+    [("require", MultiStage::Require), ("warn", MultiStage::Warn), ("off", MultiStage::Off)];
 const MISSING: [(&str, OnMissingBaseline); 3] =
     [("pass", OnMissingBaseline::Pass), ("warn", OnMissingBaseline::Warn), ("fail", OnMissingBaseline::Fail)];
 

@@ -9,9 +9,9 @@ use super::escape::{code, plain, short};
 use super::model::{ImageReport, Report};
 use super::table::{Align, markdown as table};
 use super::words;
-use crate::compare::files::{LayerRef, PathChange};
+use crate::compare::files::PathChange;
 use crate::compare::{Cause, LayerRow, PackageRow, Part, Status, Waste};
-use crate::image::snapshot::Place;
+use crate::image::snapshot::{LayerRef, Place};
 use crate::image::{Delta, Instruction};
 use crate::policy::{Metric, Verdict};
 

@@ -8,9 +8,9 @@ use super::escape::{log, short, short_path};
 use super::model::{ImageReport, Report};
 use super::table::{Align, text as table};
 use super::words;
-use crate::compare::files::{LayerRef, PathChange};
+use crate::compare::files::PathChange;
 use crate::compare::{LayerRow, PackageRow, PartKind, Status, Waste};
-use crate::image::snapshot::Place;
+use crate::image::snapshot::{LayerRef, Place};
 use crate::image::{Bytes, Delta, Instruction};
 use crate::policy::Verdict;
 

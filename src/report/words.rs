@@ -2,10 +2,10 @@
 
 use super::escape::short;
 use super::model::{ImageReport, Report};
-use crate::compare::files::{LayerRef, PathChange};
+use crate::compare::files::PathChange;
 use crate::compare::{FileChanges, LayerRow, PackageStatus, Part, PartKind, Status, Waste};
 use crate::image::bytes::group_digits;
-use crate::image::snapshot::{BoundaryBy, Place};
+use crate::image::snapshot::{BoundaryBy, LayerRef, Place};
 use crate::image::{Bytes, Delta, Measured, Totals};
 use crate::policy::{Finding, Severity, Verdict};
 

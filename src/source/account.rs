@@ -66,6 +66,7 @@ impl Reader<'_> {
             base_name: plan.base_name,
             base_by_dockerfile: false,
             packages: Some(packages),
+            build_only: None,
             duplicates: None,
         })
     }

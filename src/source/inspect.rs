@@ -103,6 +103,7 @@ pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot,
         base_name: None,
         base_by_dockerfile: false,
         packages: None,
+        build_only: None,
         duplicates: None,
     })
 }

@@ -1,0 +1,347 @@
+//! The kinds of files that only builds need: data of this program, and what a configuration adds.
+
+use std::sync::LazyLock;
+
+use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::Deserialize;
+
+use crate::image::Weight;
+use crate::image::census::PathRef;
+
+/// The catalogue of this program.
+const BUILTIN: &str = include_str!("catalogue.toml");
+
+/// One kind of files.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Kind {
+    /// Its name, in reports and in what a configuration says of it.
+    pub name: String,
+    /// What it is, in a few words; its name, where that says it.
+    #[serde(default)]
+    pub what: String,
+    /// What it says about the build.
+    #[serde(default = "default_weight")]
+    pub weight: Weight,
+    /// Packages whose files are of it, as `TYPE:NAME` with `*`, `?`, `[]` and `{}`.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Files that are of it, relative to the image's root, with the same and `**`.
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// What marks of a census make a file one of it.
+    #[serde(default)]
+    pub marks: Vec<MarkKind>,
+    /// Packages that are not of it all the same.
+    #[serde(default)]
+    pub unless_packages: Vec<String>,
+    /// Files that are not of it all the same.
+    #[serde(default)]
+    pub unless_paths: Vec<String>,
+    /// Whether it is of it only where what it was made from is there as well.
+    #[serde(default)]
+    pub beside_source: bool,
+    /// What to do about it. `{step}` stands for the step that stored it, `{packages}` for its packages.
+    #[serde(default = "default_help")]
+    pub help: String,
+}
+
+impl Kind {
+    /// What it is, in a few words.
+    pub fn words(&self) -> &str {
+        if self.what.is_empty() { &self.name } else { &self.what }
+    }
+}
+
+fn default_weight() -> Weight {
+    Weight::Input
+}
+
+fn default_help() -> String {
+    "build in a builder stage, and copy only what runs from there: COPY --from=builder".into()
+}
+
+/// What is known of a file by its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MarkKind {
+    /// It looks like a secret.
+    Secret,
+    /// It has debug symbols; only they are of the kind.
+    Debug,
+    /// A package manager says that only development needs it.
+    Dev,
+}
+
+/// Files that are meant to be shipped, by a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Ignore {
+    /// The kind; any, where only paths are given.
+    pub kind: Option<String>,
+    /// The files; all of the kind, where none is given.
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// The images that this is about; all, where none is given.
+    #[serde(default)]
+    pub images: Vec<String>,
+    /// Why they are shipped.
+    pub reason: String,
+}
+
+/// A kind or an exception that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CatalogueError {
+    message: String,
+    /// Which of those that were given it is.
+    pub culprit: Option<Culprit>,
+}
+
+/// One of the kinds or exceptions that a catalogue was given, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Culprit {
+    /// A kind.
+    Kind(usize),
+    /// An exception.
+    Ignore(usize),
+}
+
+impl CatalogueError {
+    fn new(message: impl Into<String>) -> CatalogueError {
+        CatalogueError { message: message.into(), culprit: None }
+    }
+
+    fn of(self, culprit: Culprit) -> CatalogueError {
+        CatalogueError { culprit: Some(culprit), ..self }
+    }
+}
+
+#[derive(Deserialize)]
+struct File {
+    kind: Vec<Kind>,
+}
+
+static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+    let file: Result<File, _> = toml::from_str(BUILTIN);
+    // A test reads it; a catalogue that cannot be read finds nothing, and is no reason to stop.
+    file.map(|file| file.kind).unwrap_or_default()
+});
+
+/// All kinds, ready to be asked.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    kinds: Vec<Kind>,
+    ignores: Vec<Ignore>,
+    paths: Globs,
+    packages: Globs,
+    ignored: Vec<GlobSet>,
+}
+
+/// Patterns of all kinds at once: which one each is of, and whether it takes away.
+#[derive(Debug, Clone)]
+struct Globs {
+    set: GlobSet,
+    of: Vec<(usize, bool)>,
+}
+
+impl Default for Catalogue {
+    fn default() -> Catalogue {
+        let builtin = Catalogue::new(Vec::new(), Vec::new());
+        builtin.unwrap_or_else(|_| Catalogue {
+            kinds: Vec::new(),
+            ignores: Vec::new(),
+            paths: Globs { set: GlobSet::empty(), of: Vec::new() },
+            packages: Globs { set: GlobSet::empty(), of: Vec::new() },
+            ignored: Vec::new(),
+        })
+    }
+}
+
+impl Catalogue {
+    /// The catalogue of this program, with kinds that go before it and what is not held against an image.
+    ///
+    /// # Errors
+    /// [`CatalogueError`] for a pattern that is none, a name that is taken, or an exception to a kind that
+    /// there is not.
+    pub fn new(own: Vec<Kind>, ignores: Vec<Ignore>) -> Result<Catalogue, CatalogueError> {
+        for (index, kind) in own.iter().enumerate() {
+            check_kind(kind, &own[..index]).map_err(|error| error.of(Culprit::Kind(index)))?;
+        }
+        let kinds: Vec<Kind> = own.into_iter().chain(KINDS.iter().cloned()).collect();
+        for (index, ignore) in ignores.iter().enumerate() {
+            check_ignore(ignore, &kinds).map_err(|error| error.of(Culprit::Ignore(index)))?;
+        }
+        let globs = |including: fn(&Kind) -> &Vec<String>, excluding: fn(&Kind) -> &Vec<String>| {
+            let of = |(index, kind): (usize, &'_ Kind)| {
+                let with = including(kind).iter().map(move |text| (text.clone(), index, false));
+                let without = excluding(kind).iter().map(move |text| (text.clone(), index, true));
+                with.chain(without).collect::<Vec<_>>()
+            };
+            Globs::new(kinds.iter().enumerate().flat_map(of))
+        };
+        Ok(Catalogue {
+            paths: globs(|kind| &kind.paths, |kind| &kind.unless_paths)?,
+            packages: globs(|kind| &kind.packages, |kind| &kind.unless_packages)?,
+            ignored: ignores.iter().map(|ignore| glob_set(&ignore.paths)).collect::<Result<_, _>>()?,
+            kinds,
+            ignores,
+        })
+    }
+
+    /// The kinds, in the order in which a file is offered to them.
+    pub fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// By the order of the kinds: of which of them a package's files are.
+    pub(super) fn of_package(&self, ecosystem: &str, name: &str) -> Fits {
+        self.packages.fits(&Candidate::new(&format!("{ecosystem}:{name}")))
+    }
+
+    /// By the order of the kinds: of which of them a file is.
+    pub(super) fn of_path(&self, path: &[u8]) -> Fits {
+        self.paths.fits(&Candidate::from_bytes(path))
+    }
+
+    /// Why a file of a kind is not held against an image, if it is not.
+    pub(super) fn ignored(&self, kind: &Kind, path: &[u8], image: &str) -> Option<usize> {
+        self.ignores.iter().zip(&self.ignored).position(|(ignore, paths)| {
+            ignore.kind.as_ref().is_none_or(|name| *name == kind.name)
+                && (ignore.images.is_empty() || ignore.images.iter().any(|name| name == image))
+                && (ignore.paths.is_empty() || paths.is_match_candidate(&Candidate::from_bytes(path)))
+        })
+    }
+
+    pub(super) fn reason(&self, ignore: usize) -> String {
+        self.ignores.get(ignore).map_or_else(String::new, |ignore| ignore.reason.clone())
+    }
+}
+
+fn check_kind(kind: &Kind, before: &[Kind]) -> Result<(), CatalogueError> {
+    if KINDS.iter().chain(before).any(|other| other.name == kind.name) {
+        let message = format!("there is a kind `{}` already; choose another name", kind.name);
+        return Err(CatalogueError::new(message));
+    }
+    if kind.name.trim().is_empty() {
+        return Err(CatalogueError::new("a kind needs a `name`"));
+    }
+    if kind.paths.is_empty() && kind.packages.is_empty() {
+        let message = format!("the kind `{}` needs `paths` or `packages`", kind.name);
+        return Err(CatalogueError::new(message));
+    }
+    Ok(())
+}
+
+fn check_ignore(ignore: &Ignore, kinds: &[Kind]) -> Result<(), CatalogueError> {
+    glob_set(&ignore.paths)?;
+    if ignore.reason.trim().is_empty() {
+        return Err(CatalogueError::new("`reason` is empty; say why these files are shipped"));
+    }
+    let Some(name) = &ignore.kind else {
+        let message = "an exception needs a `kind`, or `paths`";
+        return if ignore.paths.is_empty() { Err(CatalogueError::new(message)) } else { Ok(()) };
+    };
+    if kinds.iter().any(|kind| kind.name == *name) {
+        return Ok(());
+    }
+    let likeness = |kind: &Kind| strsim::jaro_winkler(&kind.name, name);
+    let closest = kinds.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    let closest = closest.map_or("", |kind| kind.name.as_str());
+    Err(CatalogueError::new(format!("there is no kind `{name}`; did you mean `{closest}`?")))
+}
+
+/// Which kinds fit, and which are excepted; of most files none.
+#[derive(Debug, Default)]
+pub(super) struct Fits {
+    found: Vec<(usize, bool)>,
+}
+
+impl Fits {
+    pub fn of(&self, kind: usize) -> bool {
+        self.found.contains(&(kind, false))
+    }
+
+    pub fn excepted(&self, kind: usize) -> bool {
+        self.found.contains(&(kind, true))
+    }
+
+    /// The kinds that fit, in order.
+    pub fn kinds(&self) -> impl Iterator<Item = usize> {
+        let fitting = self.found.iter().filter(|(_, without)| !without);
+        fitting.map(|(kind, _)| *kind)
+    }
+}
+
+impl Globs {
+    fn new(patterns: impl Iterator<Item = (String, usize, bool)>) -> Result<Globs, CatalogueError> {
+        let (mut builder, mut of) = (GlobSetBuilder::new(), Vec::new());
+        for (text, kind, without) in patterns {
+            // Those that were given come first.
+            builder.add(glob(&text).map_err(|error| error.of(Culprit::Kind(kind)))?);
+            of.push((kind, without));
+        }
+        Ok(Globs { set: builder.build().map_err(|error| CatalogueError::new(error.to_string()))?, of })
+    }
+
+    fn fits(&self, candidate: &Candidate<'_>) -> Fits {
+        let mut found: Vec<(usize, bool)> =
+            self.set.matches_candidate(candidate).into_iter().map(|index| self.of[index]).collect();
+        found.sort_unstable();
+        found.dedup();
+        Fits { found }
+    }
+}
+
+/// A pattern of paths as all of layergate reads it: `*` stays inside of a directory, `**` does not, a leading
+/// slash says nothing.
+///
+/// # Errors
+/// [`CatalogueError`] where it is none.
+pub fn glob(text: &str) -> Result<globset::Glob, CatalogueError> {
+    let text = text.trim().trim_start_matches('/');
+    let invalid = |why: &str| CatalogueError::new(format!("`{text}` is not a pattern of paths: {why}"));
+    if text.is_empty() {
+        return Err(invalid("it is empty"));
+    }
+    let glob = GlobBuilder::new(text).literal_separator(true).empty_alternates(true).backslash_escape(true).build();
+    glob.map_err(|error| invalid(&error.kind().to_string()))
+}
+
+/// Several patterns at once.
+///
+/// # Errors
+/// As [`glob`].
+pub fn glob_set(texts: &[String]) -> Result<GlobSet, CatalogueError> {
+    let mut builder = GlobSetBuilder::new();
+    for text in texts {
+        builder.add(glob(text)?);
+    }
+    builder.build().map_err(|error| CatalogueError::new(error.to_string()))
+}
+
+/// Whether a path fits one of several patterns.
+pub fn fits(patterns: &GlobSet, path: PathRef<'_>) -> bool {
+    patterns.is_match_candidate(&Candidate::from_bytes(path.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalogue_is_read_whole() {
+        let file: File = toml::from_str(BUILTIN).unwrap();
+        assert!(file.kind.len() > 40);
+        let mut names: Vec<&str> = file.kind.iter().map(|kind| kind.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), file.kind.len(), "a name that is there twice");
+        let catalogue = Catalogue::new(Vec::new(), Vec::new()).unwrap();
+        assert_eq!(catalogue.kinds().len(), file.kind.len());
+        for kind in &file.kind {
+            assert!(!kind.help.ends_with('.') && kind.help.len() > 30, "{}: {}", kind.name, kind.help);
+            assert!(!(kind.paths.is_empty() && kind.packages.is_empty() && kind.marks.is_empty()), "{}", kind.name);
+        }
+    }
+}

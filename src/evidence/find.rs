@@ -1,0 +1,239 @@
+//! From an image's files to what of them only the build needed.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::catalogue::{Catalogue, Fits, Kind, MarkKind};
+use super::marks::Marks;
+use crate::compare::rollup::roll_up;
+use crate::image::census::PathRef;
+use crate::image::snapshot::{LayerRef, Snapshot};
+use crate::image::{BuildOnly, Bytes, Census, Delta, Weight};
+use crate::layer::{Applied, owners_of};
+
+/// The most paths and packages that are named of one kind in one layer.
+const MAX_NAMED: usize = 8;
+
+/// What only the build of an image needed, most bytes first. `applied` is the file system of the image's
+/// layers. A file is of one kind and one layer, so no byte counts twice; one with several names counts only
+/// if all of them are of a kind.
+pub fn find(snapshot: &Snapshot, applied: &Applied<'_>, catalogue: &Catalogue) -> Vec<BuildOnly> {
+    let layers: Option<Vec<&Census>> = snapshot.layers.iter().map(|layer| layer.census.as_deref()).collect();
+    let Some(layers) = layers else { return Vec::new() };
+    let finder = Finder::new(snapshot, catalogue, &layers, applied);
+    let mut groups = BTreeMap::new();
+    finder.existing(applied, &mut groups);
+    finder.deleted(applied, &mut groups);
+    let mut found: Vec<BuildOnly> = groups.into_iter().map(|(key, members)| finder.group(key, members)).collect();
+    found.sort_by(|one, other| {
+        let order = |found: &BuildOnly| (found.deleted, Reverse(found.bytes), found.layer.index);
+        order(one).cmp(&order(other)).then_with(|| one.kind.cmp(&other.kind))
+    });
+    found
+}
+
+/// What goes together: a kind, the layer, whether it was deleted, and which exception holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    kind: usize,
+    layer: u32,
+    deleted: bool,
+    ignored: Option<usize>,
+}
+
+/// A file of a group: its path, its bytes that count, its package.
+type Member<'a> = (&'a [u8], Bytes, Option<(usize, u32)>);
+type Groups<'a> = BTreeMap<Key, Vec<Member<'a>>>;
+
+struct Finder<'a> {
+    snapshot: &'a Snapshot,
+    catalogue: &'a Catalogue,
+    layers: &'a [&'a Census],
+    /// Of each layer's packages, the kinds that their files are of.
+    packages: Vec<Vec<Fits>>,
+    marks: Marks<'a>,
+    /// The paths of Python sources; only these are asked for.
+    sources: HashSet<&'a [u8]>,
+}
+
+impl<'a> Finder<'a> {
+    fn new(
+        snapshot: &'a Snapshot,
+        catalogue: &'a Catalogue,
+        layers: &'a [&'a Census],
+        applied: &Applied<'a>,
+    ) -> Finder<'a> {
+        let of_layer = |census: &&Census| {
+            let packages = census.packages.iter();
+            packages.map(|package| catalogue.of_package(package.ecosystem.as_str(), &package.name)).collect()
+        };
+        let paths = applied.existing.iter().map(|file| file.path.0);
+        Finder {
+            snapshot,
+            catalogue,
+            layers,
+            packages: layers.iter().map(of_layer).collect(),
+            marks: Marks::of(layers, applied),
+            sources: paths.filter(|path| path.ends_with(b".py")).collect(),
+        }
+    }
+
+    fn existing(&self, applied: &Applied<'a>, groups: &mut Groups<'a>) {
+        let owners = owners_of(self.layers, applied);
+        let mut further: HashMap<u32, Vec<PathRef<'a>>> = HashMap::new();
+        for (file, path) in &applied.further_names {
+            further.entry(*file).or_default().push(*path);
+        }
+        for (index, (file, owner)) in applied.existing.iter().zip(owners).enumerate() {
+            let Some(kind) = self.kind(file.path.0, (file.layer, file.entry), owner) else { continue };
+            let others = further.get(&(index as u32)).map(Vec::as_slice).unwrap_or_default();
+            let fits = |path: &PathRef<'_>| self.kind(path.0, (file.layer, file.entry), owner).is_some();
+            let bytes = self.bytes(kind, file.path.0, file.size, (file.layer, file.entry));
+            if bytes == Bytes(0) || !others.iter().all(fits) {
+                continue;
+            }
+            let name = &self.snapshot.image.name;
+            let ignored = self.catalogue.ignored(&self.catalogue.kinds()[kind], file.path.0, name);
+            let key = Key { kind, layer: file.layer, deleted: false, ignored };
+            groups.entry(key).or_default().push((file.path.0, bytes, owner));
+        }
+    }
+
+    /// What was deleted again is shipped all the same; only programs that build, and what they read, tell
+    /// something about how the image was built.
+    fn deleted(&self, applied: &Applied<'a>, groups: &mut Groups<'a>) {
+        let owners: Vec<Vec<Option<u32>>> = self.layers.iter().map(|census| census.owners()).collect();
+        for file in applied.waste.iter().filter(|file| !file.replaced) {
+            let layer = file.stored_by as usize;
+            let owner = owners[layer].get(file.entry as usize).copied().flatten().map(|owner| (layer, owner));
+            let Some(kind) = self.kind(file.path.0, (file.stored_by, file.entry), owner) else { continue };
+            if self.catalogue.kinds()[kind].weight != Weight::Leftover {
+                let key = Key { kind, layer: file.stored_by, deleted: true, ignored: None };
+                groups.entry(key).or_default().push((file.path.0, file.size, owner));
+            }
+        }
+    }
+
+    /// The first kind that a file is of.
+    fn kind(&self, path: &[u8], (layer, entry): (u32, u32), owner: Option<(usize, u32)>) -> Option<usize> {
+        let of_path = self.catalogue.of_path(path);
+        let none = Fits::default();
+        let of_package = owner.map_or(&none, |(layer, package)| &self.packages[layer][package as usize]);
+        let marked = self.marks.of_file(path, layer, entry);
+        let is_marked = |kind: &Kind| kind.marks.iter().any(|mark| marked.contains(mark));
+        let by_mark = |(index, kind): (usize, &Kind)| (!marked.is_empty() && is_marked(kind)).then_some(index);
+        let by_mark = self.catalogue.kinds().iter().enumerate().filter_map(by_mark);
+        let mut kinds: Vec<usize> = of_path.kinds().chain(of_package.kinds()).collect();
+        if !marked.is_empty() {
+            kinds.extend(by_mark);
+        }
+        kinds.sort_unstable();
+        let fits = |kind: &usize| {
+            !of_path.excepted(*kind)
+                && !of_package.excepted(*kind)
+                && (!self.catalogue.kinds()[*kind].beside_source || self.has_source(path))
+        };
+        kinds.into_iter().find(fits)
+    }
+
+    /// Whether what byte code was made from is there: `a/__pycache__/b.cpython-311.pyc` from `a/b.py`,
+    /// `a/b.pyc` from the same (PEP 3147).
+    fn has_source(&self, path: &[u8]) -> bool {
+        let Some(stem) = path.strip_suffix(b".pyc") else { return true };
+        let (directory, name) = match stem.iter().rposition(|byte| *byte == b'/') {
+            Some(at) => stem.split_at(at + 1),
+            None => (&[][..], stem),
+        };
+        let source = match directory.strip_suffix(b"__pycache__/") {
+            Some(above) => {
+                let end = name.iter().position(|byte| *byte == b'.').unwrap_or(name.len());
+                [above, &name[..end], b".py"].concat()
+            }
+            None => [stem, b".py"].concat(),
+        };
+        self.sources.contains(source.as_slice())
+    }
+
+    /// The bytes of a file that are of a kind: of one with debug symbols only these.
+    fn bytes(&self, kind: usize, path: &[u8], size: Bytes, (layer, entry): (u32, u32)) -> Bytes {
+        let of_path = || self.catalogue.of_path(path).of(kind);
+        let only_symbols = self.catalogue.kinds()[kind].marks.contains(&MarkKind::Debug);
+        match self.marks.debug_bytes(layer, entry) {
+            Some(symbols) if only_symbols && !of_path() => symbols.min(size),
+            _ => size,
+        }
+    }
+
+    fn group(&self, key: Key, members: Vec<Member<'a>>) -> BuildOnly {
+        let kind = &self.catalogue.kinds()[key.kind];
+        let bytes = members.iter().try_fold(Bytes(0), |sum, (_, bytes, _)| sum.checked_add(*bytes));
+        let layer = self.snapshot.layer_ref(key.layer);
+        let packages = self.packages_of(&members);
+        let help = self.help(kind, &layer, &packages);
+        BuildOnly {
+            kind: kind.name.clone(),
+            what: kind.words().to_owned(),
+            weight: kind.weight,
+            bytes: bytes.unwrap_or(Bytes::MAX),
+            files: members.len() as u64,
+            paths: paths(&members),
+            packages,
+            deleted: key.deleted,
+            ignored: key.ignored.map(|ignore| self.catalogue.reason(ignore)),
+            help,
+            layer,
+        }
+    }
+
+    fn packages_of(&self, members: &[Member<'a>]) -> Vec<String> {
+        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+        for (_, bytes, owner) in members {
+            if let Some((layer, package)) = owner {
+                let name = self.layers[*layer].packages[*package as usize].name.as_str();
+                *sums.entry(name).or_default() += bytes.0;
+            }
+        }
+        let mut largest: Vec<(&str, u64)> = sums.into_iter().collect();
+        largest.sort_by_key(|(name, bytes)| (Reverse(*bytes), *name));
+        largest.into_iter().take(MAX_NAMED).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    fn help(&self, kind: &Kind, layer: &LayerRef, packages: &[String]) -> String {
+        if layer.of_base_image {
+            return self.help_with_base();
+        }
+        let step = match (&layer.dockerfile, &layer.instruction) {
+            (Some(place), _) => place.to_string(),
+            (None, Some(step)) => format!("`{}`", step.as_str().chars().take(60).collect::<String>()),
+            (None, None) => format!("the step of layer {}", layer.index + 1),
+        };
+        let packages = match packages {
+            [] => "them".to_owned(),
+            [packages @ ..] => packages.join(", "),
+        };
+        kind.help.replace("{step}", &step).replace("{packages}", &packages)
+    }
+
+    fn help_with_base(&self) -> String {
+        let name = self.snapshot.base.as_ref().and_then(|base| base.name.as_deref());
+        match name.map(|name| (name, None::<String>)) {
+            Some((name, Some(slimmer))) => {
+                format!("it comes with {name}: build the final stage on {slimmer}")
+            }
+            Some((name, None)) => {
+                format!("it comes with {name}: build the final stage on an image without it, and keep {name} for a builder stage")
+            }
+            None => "it comes with the base image: build the final stage on one without it, such as its -slim variant".into(),
+        }
+    }
+}
+
+/// The few directories and files that hold most of it.
+fn paths(members: &[Member<'_>]) -> Vec<String> {
+    let deltas = members.iter().map(|(path, bytes, _)| (*path, Delta(bytes.0 as i64)));
+    let shown = |path: &[u8], is_directory: bool| {
+        let slash = if is_directory && !path.is_empty() { "/" } else { "" };
+        format!("{}{slash}", PathRef(path))
+    };
+    roll_up(deltas).iter().take(MAX_NAMED).map(|found| shown(&found.path, found.is_directory)).collect()
+}

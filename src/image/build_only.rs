@@ -1,0 +1,60 @@
+//! What only the build of an image needed, and is shipped all the same.
+
+use serde::{Deserialize, Serialize};
+
+use super::bytes::Bytes;
+use super::snapshot::LayerRef;
+
+/// The most entries of one image: as many kinds as a catalogue may have, in a few layers each.
+pub const MAX_BUILD_ONLY: usize = 20_000;
+
+/// What it says about a build that something of a kind is shipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Weight {
+    /// A program that builds: whoever ships it has built where the image runs.
+    Tool,
+    /// What such a program reads or leaves behind: headers, static libraries, development dependencies.
+    Input,
+    /// What is only left over, and can be cleared away or left out without a stage of its own: caches,
+    /// documentation, tests.
+    Leftover,
+}
+
+/// Files of one kind that one layer stores.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BuildOnly {
+    /// The kind's name in the catalogue.
+    pub kind: String,
+    /// What it is, in a few words.
+    pub what: String,
+    /// What it says about the build.
+    pub weight: Weight,
+    /// Bytes of the files, each once however many names it has; of debug symbols, theirs alone.
+    pub bytes: Bytes,
+    /// How many files.
+    pub files: u64,
+    /// The layer that stores them.
+    pub layer: LayerRef,
+    /// The few directories and files that they are in, relative to the image's root and most bytes first;
+    /// a directory ends with a slash, and others may be in it too.
+    pub paths: Vec<String>,
+    /// The packages that they are of, most bytes first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packages: Vec<String>,
+    /// Whether a later layer deletes or replaces them: shipped, and not in the file system.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+    /// Why it is not held against the image, where the configuration says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<String>,
+    /// What to do about it.
+    pub help: String,
+}
+
+impl BuildOnly {
+    /// Whether it counts: it is in the file system, and nobody has said that it is meant to be.
+    pub fn counts(&self) -> bool {
+        !self.deleted && self.ignored.is_none()
+    }
+}
