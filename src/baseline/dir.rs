@@ -127,8 +127,8 @@ impl DirStore {
 
     fn put_census(&self, diff_id: &DiffId, census: &Census) -> Result<(), StoreError> {
         let path = self.census_path(diff_id);
-        // One that is damaged, or as an earlier version wrote it, is written anew.
-        if self.census(diff_id).is_some() {
+        // One that is damaged is written anew, and so is one of an earlier version that says less.
+        if self.census(diff_id).is_some_and(|stored| stored.marks.is_some() || census.marks.is_none()) {
             return Ok(());
         }
         let packed = packed::pack(diff_id, census).map_err(|error| StoreError::Io {

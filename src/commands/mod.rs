@@ -133,7 +133,7 @@ async fn measure(
 fn with_files(snapshot: &mut Snapshot, options: &Options) {
     for layer in &mut snapshot.layers {
         if layer.census.is_none() {
-            let census = options.known.layer(&layer.diff_id);
+            let census = options.known.files(&layer.diff_id);
             layer.census = census.filter(|census| census.size() == layer.size);
         }
     }

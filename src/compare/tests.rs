@@ -250,7 +250,7 @@ fn census() -> impl Strategy<Value = Census> {
             true => Vec::new(),
             false => said.into_iter().enumerate().map(package).collect(),
         };
-        Census { entries: owned.iter().map(|(entry, _)| entry.clone()).collect(), packages }
+        Census { packages, ..Census::of(owned.iter().map(|(entry, _)| entry.clone()).collect()) }
     })
 }
 

@@ -11,6 +11,7 @@ use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bytes::Bytes;
+use super::mark::{self, Mark, ReadMark};
 use super::package::Package;
 
 /// The longest path of an image: Linux takes no longer one (`PATH_MAX`).
@@ -270,7 +271,8 @@ impl<'de> Deserialize<'de> for Entry {
     }
 }
 
-/// The files of one layer, in the order of its tar, and the packages that they are of.
+/// The files of one layer, in the order of its tar, the packages that they are of, and what their
+/// content says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(try_from = "Raw")]
 pub struct Census {
@@ -279,6 +281,10 @@ pub struct Census {
     /// The packages that its files declare.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,
+    /// What the content of its files says of being needed only by the build, where that was looked
+    /// for: an earlier version did not, and that is not the same as none. In the order of entries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub marks: Option<Vec<Mark>>,
 }
 
 /// Entries of a census, ascending, and the first half of the sha256 of what each holds.
@@ -294,6 +300,8 @@ struct Raw {
     entries: Vec<Entry>,
     #[serde(default)]
     packages: Vec<Package>,
+    #[serde(default)]
+    marks: Option<Vec<ReadMark>>,
 }
 
 /// The most packages of one layer; the largest distributions known have a few thousand installed.
@@ -303,7 +311,7 @@ impl TryFrom<Raw> for Census {
     type Error = &'static str;
 
     fn try_from(raw: Raw) -> Result<Census, &'static str> {
-        let Raw { entries, packages } = raw;
+        let Raw { entries, packages, marks } = raw;
         let long = |path: &LayerPath| path.0.len() > MAX_READ_PATH || path.depth() > MAX_READ_DEPTH;
         if entries.iter().any(|entry| long(entry.path())) {
             return Err("a census with a longer or deeper path than any layer has");
@@ -321,14 +329,15 @@ impl TryFrom<Raw> for Census {
                 return Err("a file of a census is of two packages");
             }
         }
-        Ok(Census { entries, packages })
+        let marks = marks.map(|marks| mark::checked(marks, &entries)).transpose()?;
+        Ok(Census { entries, packages, marks })
     }
 }
 
 impl Census {
-    /// A layer of these files, none of which is of a package.
+    /// A layer of these files, none of which is of a package, and none of which was looked into.
     pub fn of(entries: Vec<Entry>) -> Census {
-        Census { entries, packages: Vec::new() }
+        Census { entries, packages: Vec::new(), marks: None }
     }
 
     /// For each entry, the index of the package whose file it is; nothing at all where no package

@@ -150,7 +150,8 @@ mod tests {
             anchor: *anchor,
             files: files.to_vec(),
         };
-        Census { entries: files.iter().map(file).collect(), packages: packages.iter().map(package).collect() }
+        let packages = packages.iter().map(package).collect();
+        Census { packages, ..Census::of(files.iter().map(file).collect()) }
     }
 
     fn list(layers: &[Census]) -> Vec<(String, u64, u64)> {

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::{Census, DiffId};
 
-/// The `schema` of a stored census that this version writes and reads.
-const SCHEMA: &str = "layergate.census/v2";
+/// The `schema` of a stored census that this version writes.
+const SCHEMA: &str = "layergate.census/v3";
+/// The one before it, which is the same without marks.
+const WITHOUT_MARKS: &str = "layergate.census/v2";
 /// zstd's level: 3 is its own default, and a census shrinks to a tenth.
 const ZSTD_LEVEL: i32 = 3;
 /// The largest document that is read, unpacked: a census of five million files fits.
@@ -38,10 +40,12 @@ pub fn pack(diff_id: &DiffId, census: &Census) -> io::Result<Vec<u8>> {
     encoder.finish()
 }
 
-/// Unpacks the files of a layer; `None` where they are damaged, of another layer or of another version.
+/// Unpacks the files of a layer; `None` where they are damaged, of another layer or of a version that
+/// this one does not read.
 pub fn unpack(packed: impl BufRead, diff_id: &DiffId) -> Option<Census> {
     let document: In = serde_json::from_slice(&decode(packed)?).ok()?;
-    (document.schema == SCHEMA && document.diff_id == *diff_id).then_some(document.census)
+    let known = [SCHEMA, WITHOUT_MARKS].contains(&document.schema.as_str());
+    (known && document.diff_id == *diff_id).then_some(document.census)
 }
 
 /// Packs a document.
@@ -72,6 +76,20 @@ fn encoder() -> io::Result<zstd::Encoder<'static, Vec<u8>>> {
 mod tests {
     use super::*;
     use crate::image::{Bytes, Entry};
+
+    #[test]
+    fn what_the_version_before_packed_has_no_marks() {
+        let id = DiffId::of(b"one");
+        let census = Census { marks: Some(Vec::new()), ..Census::of(vec![Entry::Dir("c".into())]) };
+        let now = String::from_utf8(decode(pack(&id, &census).unwrap().as_slice()).unwrap()).unwrap();
+        let before = now.replace(SCHEMA, WITHOUT_MARKS).replace(r#","marks":[]"#, "");
+        let read = |text: &str| unpack(encode(text.as_bytes()).unwrap().as_slice(), &id);
+        assert_eq!(read(&now), Some(census.clone()));
+        assert_eq!(read(&before), Some(Census { marks: None, ..census }));
+        for other in ["layergate.census/v1", "layergate.census/v4"] {
+            assert_eq!(read(&now.replace(SCHEMA, other)), None, "{other}");
+        }
+    }
 
     #[test]
     fn a_flipped_bit_is_never_a_wrong_answer() {

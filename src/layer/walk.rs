@@ -174,6 +174,7 @@ fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, Content
     entries.shrink_to_fit();
     let mut census = Census::of(entries);
     census.packages = packages.finish(&census).of_census(&census);
+    census.marks = Some(Vec::new());
     Ok((census, contents.into(), walker.into_inner()))
 }
 

@@ -1,8 +1,8 @@
 //! What earlier runs have learnt of layers and images, in files:
 //!
 //! ```text
-//! CACHE/v2/layers/AB/ABCD....json.zst    the files of one layer, by the hex of its diff ID
-//! CACHE/v2/images/AB/ABCD....json.zst    an image of an engine without its files, by what it was asked by
+//! CACHE/v3/layers/AB/ABCD....json.zst    the files of one layer, by the hex of its diff ID
+//! CACHE/v3/images/AB/ABCD....json.zst    an image of an engine without its files, by what it was asked by
 //! ```
 //!
 //! A diff ID is the hash of all that its entry says, so an entry never becomes wrong; and only
@@ -25,7 +25,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How exactly the use of an entry is remembered: not every reading is a writing.
 const TOUCH_EVERY: Duration = Duration::from_secs(3600);
 /// The directory of entries as this version writes them; other versions have others.
-const VERSION: &str = "v2";
+const VERSION: &str = "v3";
 /// The file whose age tells when the cache was pruned.
 const STAMP: &str = "pruned";
 

@@ -33,8 +33,14 @@ impl Known {
         Known { forget: true, ..self }
     }
 
-    /// The files of a layer, where they are known.
+    /// A layer, where all that reading it would tell is known.
     pub fn layer(&self, diff_id: &DiffId) -> Option<Arc<Census>> {
+        self.files(diff_id).filter(|census| census.marks.is_some())
+    }
+
+    /// The files of a layer, where they are known; an earlier version may have recorded them, which did
+    /// not look for marks.
+    pub fn files(&self, diff_id: &DiffId) -> Option<Arc<Census>> {
         if self.forget {
             return None;
         }
