@@ -304,7 +304,8 @@ pub fn glob(text: &str) -> Result<globset::Glob, CatalogueError> {
     if text.is_empty() {
         return Err(invalid("it is empty"));
     }
-    let glob = GlobBuilder::new(text).literal_separator(true).empty_alternates(true).backslash_escape(true).build();
+    let glob =
+        GlobBuilder::new(text).literal_separator(true).empty_alternates(true).backslash_escape(true).build();
     glob.map_err(|error| invalid(&error.kind().to_string()))
 }
 
@@ -341,7 +342,11 @@ mod tests {
         assert_eq!(catalogue.kinds().len(), file.kind.len());
         for kind in &file.kind {
             assert!(!kind.help.ends_with('.') && kind.help.len() > 30, "{}: {}", kind.name, kind.help);
-            assert!(!(kind.paths.is_empty() && kind.packages.is_empty() && kind.marks.is_empty()), "{}", kind.name);
+            assert!(
+                !(kind.paths.is_empty() && kind.packages.is_empty() && kind.marks.is_empty()),
+                "{}",
+                kind.name
+            );
         }
     }
 }

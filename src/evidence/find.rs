@@ -24,7 +24,8 @@ pub fn find(snapshot: &Snapshot, applied: &Applied<'_>, catalogue: &Catalogue) -
     let mut groups = BTreeMap::new();
     finder.existing(applied, &mut groups);
     finder.deleted(applied, &mut groups);
-    let mut found: Vec<BuildOnly> = groups.into_iter().map(|(key, members)| finder.group(key, members)).collect();
+    let mut found: Vec<BuildOnly> =
+        groups.into_iter().map(|(key, members)| finder.group(key, members)).collect();
     found.sort_by(|one, other| {
         let order = |found: &BuildOnly| (found.deleted, Reverse(found.bytes), found.layer.index);
         order(one).cmp(&order(other)).then_with(|| one.kind.cmp(&other.kind))
@@ -121,7 +122,8 @@ impl<'a> Finder<'a> {
         let of_package = owner.map_or(&none, |(layer, package)| &self.packages[layer][package as usize]);
         let marked = self.marks.of_file(path, layer, entry);
         let is_marked = |kind: &Kind| kind.marks.iter().any(|mark| marked.contains(mark));
-        let by_mark = |(index, kind): (usize, &Kind)| (!marked.is_empty() && is_marked(kind)).then_some(index);
+        let by_mark =
+            |(index, kind): (usize, &Kind)| (!marked.is_empty() && is_marked(kind)).then_some(index);
         let by_mark = self.catalogue.kinds().iter().enumerate().filter_map(by_mark);
         let mut kinds: Vec<usize> = of_path.kinds().chain(of_package.kinds()).collect();
         if !marked.is_empty() {

@@ -1,19 +1,86 @@
-//! What censuses say of files by their content.
+//! What the censuses of an image's layers say of its files by their content.
+
+use std::collections::{HashMap, HashSet};
 
 use super::catalogue::MarkKind;
+use crate::image::mark::Mark;
 use crate::image::{Bytes, Census};
 use crate::layer::Applied;
 
-pub(super) struct Marks<'a>(std::marker::PhantomData<&'a ()>);
+/// What is known of the files that exist.
+pub(super) struct Marks<'a> {
+    /// By layer and entry.
+    secrets: HashSet<(u32, u32)>,
+    /// By layer and entry, the bytes of symbols.
+    symbols: HashMap<(u32, u32), Bytes>,
+    /// The directories that only development needs.
+    development: HashSet<&'a [u8]>,
+}
 
 impl<'a> Marks<'a> {
-    pub fn of(_: &'a [&'a Census], _: &Applied<'a>) -> Marks<'a> {
-        Marks(std::marker::PhantomData)
+    pub fn of(layers: &[&'a Census], applied: &Applied<'a>) -> Marks<'a> {
+        let mut marks =
+            Marks { secrets: HashSet::new(), symbols: HashMap::new(), development: HashSet::new() };
+        if layers.iter().all(|census| census.marks.iter().flatten().next().is_none()) {
+            return marks;
+        }
+        // What a file says holds while the file is there.
+        let existing: HashMap<(u32, u32), &'a [u8]> =
+            applied.existing.iter().map(|file| ((file.layer, file.entry), file.path.0)).collect();
+        let mut by_lockfile = HashSet::new();
+        let mut declared = Vec::new();
+        for (layer, census) in layers.iter().enumerate() {
+            for mark in census.marks.iter().flatten() {
+                let place = (layer as u32, mark.entry());
+                let Some(path) = existing.get(&place) else { continue };
+                match mark {
+                    Mark::Secret { .. } => drop(marks.secrets.insert(place)),
+                    Mark::Unstripped { bytes, .. } => drop(marks.symbols.insert(place, *bytes)),
+                    Mark::Dev { directories, .. } => {
+                        by_lockfile.insert(parent(path));
+                        marks.development.extend(directories.iter().map(|directory| directory.as_bytes()));
+                    }
+                    Mark::DevDeclared { directories, .. } => declared.push((path, directories)),
+                }
+            }
+        }
+        for (path, directories) in declared {
+            let modules = [parent(path), b"/node_modules"].concat();
+            let modules = modules.strip_prefix(b"/").unwrap_or(&modules);
+            if !by_lockfile.contains(modules) {
+                marks.development.extend(directories.iter().map(|directory| directory.as_bytes()));
+            }
+        }
+        marks
     }
-    pub fn of_file(&self, _: &[u8], _: u32, _: u32) -> Vec<MarkKind> {
-        Vec::new()
+
+    /// What is known of one file.
+    pub fn of_file(&self, path: &[u8], layer: u32, entry: u32) -> Vec<MarkKind> {
+        let mut marks = Vec::new();
+        if self.secrets.contains(&(layer, entry)) {
+            marks.push(MarkKind::Secret);
+        }
+        if self.symbols.contains_key(&(layer, entry)) {
+            marks.push(MarkKind::Debug);
+        }
+        if !self.development.is_empty() && self.is_in_development(path) {
+            marks.push(MarkKind::Dev);
+        }
+        marks
     }
-    pub fn debug_bytes(&self, _: u32, _: u32) -> Option<Bytes> {
-        None
+
+    fn is_in_development(&self, path: &[u8]) -> bool {
+        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        ends.into_iter().any(|end| self.development.contains(&path[..end]))
     }
+
+    /// The bytes of a file's symbols, if it has any.
+    pub fn debug_bytes(&self, layer: u32, entry: u32) -> Option<Bytes> {
+        self.symbols.get(&(layer, entry)).copied()
+    }
+}
+
+/// The directory that a file is in.
+fn parent(path: &[u8]) -> &[u8] {
+    path.iter().rposition(|byte| *byte == b'/').map_or(&[], |at| &path[..at])
 }

@@ -328,7 +328,10 @@ impl Snapshot {
     fn check_build_only(&self, layers: u64) -> Result<(), String> {
         let found = self.build_only.as_deref().unwrap_or_default();
         if found.len() > MAX_BUILD_ONLY {
-            return Err(format!("it lists over {} kinds of build files", group_digits(MAX_BUILD_ONLY as u64)));
+            return Err(format!(
+                "it lists over {} kinds of build files",
+                group_digits(MAX_BUILD_ONLY as u64)
+            ));
         }
         let astray = |found: &&BuildOnly| found.layer.index >= layers || found.bytes > Bytes::MAX;
         match found.iter().find(astray) {

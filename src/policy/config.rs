@@ -189,7 +189,10 @@ struct FileReader<'a> {
 impl FileReader<'_> {
     fn catalogue(&self) -> Result<Catalogue, ConfigError> {
         let section: OnlyThat = toml::from_str(self.text).map_err(|error| {
-            self.error(error.span().map_or(0, |span| span.start), format!("[build-only]: {}", error.message()))
+            self.error(
+                error.span().map_or(0, |span| span.start),
+                format!("[build-only]: {}", error.message()),
+            )
         })?;
         let BuildOnlySection { kinds, ignore } = section.build_only;
         let places: [Vec<usize>; 2] = [
