@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::comment::{self, Posted};
-use super::locate::{Locator, find_base};
+use super::locate::Locator;
 use super::{
     Exit, UsageError, console, load_config, local_git, measure, parse_images, printed_json, reading_options,
     refuse_twins, set_variable, with_files, write_file,
@@ -35,28 +35,29 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     let context = Context::read(set_variable);
 
     let options = reading_options(&arguments.reading, Some(store.clone()))?;
-    let mut snapshots = Vec::new();
-    let mut locator = Locator::default();
+    let (mut snapshots, mut judgements) = (Vec::new(), Vec::new());
+    let mut locator = Locator::new(config.catalogue());
     let build_flags = arguments.build.settings();
     for image in &images {
-        let mut measured = measure(image, &options, &arguments.reading).await?;
-        for snapshot in &mut measured {
+        for mut snapshot in measure(image, &options, &arguments.reading).await? {
             let build =
                 config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &build_flags)?;
-            locator.locate(snapshot, &build, images.len() == 1);
-            find_base(snapshot, image, &options).await;
+            judgements.push(locator.explain(&mut snapshot, image, &build, images.len() == 1, &options).await);
+            snapshots.push(snapshot);
         }
-        snapshots.extend(measured);
     }
     refuse_twins(&snapshots)?;
     let ancestry = find_ancestry(arguments.base_commit.as_deref(), context.as_ref())?;
     let pull_request = context.as_ref().is_some_and(|context| context.pull_request.is_some());
     let mut reports = Vec::new();
-    for head in &snapshots {
+    for (head, stages) in snapshots.iter().zip(&judgements) {
         let mut baseline = ancestry.nearest_record(head, &store)?;
         baseline.iter_mut().for_each(|baseline| with_files(&mut baseline.snapshot, &options));
         let (limits, settings) = config.limits_for(&head.image.name, head.image.platform.as_ref(), &flags)?;
-        reports.push(ImageReport::evaluate(head, baseline.as_ref(), &limits, &settings, pull_request)?);
+        let stages = stages.as_ref();
+        let report =
+            ImageReport::evaluate(head, baseline.as_ref(), &limits, &settings, pull_request, stages)?;
+        reports.push(report);
         if limits.is_empty() {
             let name = &head.image.name;
             console::warn(&format!(

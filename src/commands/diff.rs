@@ -1,6 +1,6 @@
 //! `layergate diff`.
 
-use super::locate::{Locator, find_base};
+use super::locate::Locator;
 use super::{Exit, console, measure, parse_images, printed_json, reading_options};
 use crate::baseline::Baseline;
 use crate::cli::{Diff, Format};
@@ -21,14 +21,12 @@ pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
     let build = Build::from_settings(&arguments.build.settings())?;
     let mut locator = Locator::default();
     for snapshot in &mut heads {
-        locator.locate(snapshot, &build, true);
-        find_base(snapshot, &images[1], &options).await;
+        locator.explain(snapshot, &images[1], &build, true, &options).await;
     }
     // It is that of the image as it is now, and may or may not explain the earlier one, too.
     locator.quiet = true;
     for snapshot in &mut bases {
-        locator.locate(snapshot, &build, true);
-        find_base(snapshot, &images[0], &options).await;
+        locator.explain(snapshot, &images[0], &build, true, &options).await;
         doubt_boundary(snapshot, &heads);
     }
     let differences = differences(bases, heads)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::locate::{Locator, find_base};
+use super::locate::Locator;
 use super::{Exit, UsageError, console, measure, parse_images, printed_json, reading_options, write_file};
 use crate::cli::{Format, Inspect};
 use crate::compare::duplicates;
@@ -35,8 +35,7 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
     let mut snapshots = measure(&images[0], &options, &arguments.reading).await?;
     let mut locator = Locator::default();
     for snapshot in &mut snapshots {
-        locator.locate(snapshot, &build, true);
-        find_base(snapshot, &images[0], &options).await;
+        locator.explain(snapshot, &images[0], &build, true, &options).await;
         // A snapshot that was read keeps those that were found when it was written.
         if arguments.duplicates && snapshot.duplicates.is_none() {
             snapshot.duplicates = duplicates(snapshot);

@@ -1,4 +1,5 @@
-//! From a Dockerfile to the lines that made an image's layers, and to where its base image ends.
+//! What is known of an image beside its files: the lines that made its layers, where its base image ends,
+//! what only its build needed, and whether it is built in stages.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -6,10 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::console;
-use crate::dockerfile::{self, BuildOptions, Dockerfile, HistoryStep, Mapping, Plan};
+use crate::compare::visible;
+use crate::dockerfile::{self, BuildOptions, Dockerfile, Facts, HistoryStep, Mapping, Plan};
+use crate::evidence::{Catalogue, find};
 use crate::image::Snapshot;
 use crate::image::snapshot::{BaseImage, BoundaryBy, Place, guess_base_layers};
-use crate::policy::Build;
+use crate::policy::stages::{Told, judge_stages};
+use crate::policy::{Build, Judgement};
 use crate::source::{self, NamedImage, Options};
 
 /// The Dockerfile of an image that is alone and has none named.
@@ -22,32 +26,58 @@ const MAX_READ: u64 = 4 << 20;
 pub struct Locator {
     /// Says nothing: of an image that a Dockerfile need not fit.
     pub quiet: bool,
+    catalogue: Arc<Catalogue>,
     read: BTreeMap<PathBuf, Option<Dockerfile>>,
     told: Vec<String>,
 }
 
 impl Locator {
+    /// Finds what only builds need by this catalogue.
+    pub fn new(catalogue: Arc<Catalogue>) -> Locator {
+        Locator { catalogue, ..Locator::default() }
+    }
+
+    /// Completes a snapshot, and says how its image is built, where its files are known. `single`: the image
+    /// is the only one, so that the usual Dockerfile is most likely its own.
+    pub async fn explain(
+        &mut self,
+        snapshot: &mut Snapshot,
+        image: &NamedImage,
+        build: &Build,
+        single: bool,
+        options: &Arc<Options>,
+    ) -> Option<Judgement> {
+        let told = self.locate(snapshot, build, single);
+        find_base(snapshot, image, options).await;
+        // One that was read from a file keeps what was found, where its files are not known.
+        let found = visible(snapshot).map(|applied| find(snapshot, &applied, &self.catalogue));
+        snapshot.build_only = found.or_else(|| snapshot.build_only.take());
+        let told = told.as_ref().map(|(path, facts)| Told { path, facts });
+        judge_stages(snapshot, told)
+    }
+
     /// Says of each layer which line made it, and where the base image ends, if that tells. That a Dockerfile cannot
     /// be read or does not fit is said, and is no error: it only explains. `single`: the image is the
     /// only one, so that the usual Dockerfile is most likely its own.
-    pub fn locate(&mut self, snapshot: &mut Snapshot, build: &Build, single: bool) {
+    fn locate(&mut self, snapshot: &mut Snapshot, build: &Build, single: bool) -> Option<(String, Facts)> {
         let usual = || Some(PathBuf::from(USUAL)).filter(|path| single && path.is_file());
         let named = build.dockerfile.is_some();
-        if let Some(path) = build.dockerfile.clone().or_else(usual)
-            && let Some(plan) = self.plan(&path, build, named)
-        {
-            let steps: Vec<HistoryStep<'_>> = snapshot.history.iter().map(step).collect();
-            let mapping = dockerfile::map(&plan, &steps);
-            // The usual one may well be that of another image; then nothing of it fits.
-            let fits = mapping.lines.iter().any(Option::is_some);
-            if let Some(note) = mapping.note.as_ref().filter(|_| named || fits) {
-                self.tell(format!("{}: {note}", path.display()));
-            }
-            apply(snapshot, &mapping, &plan, &path);
-            if let (true, dockerfile::BaseImage::Image(name)) = (fits, plan.base) {
-                (snapshot.base_name, snapshot.base_by_dockerfile) = (Some(name), true);
-            }
+        let path = build.dockerfile.clone().or_else(usual)?;
+        let plan = self.plan(&path, build, named)?;
+        let steps: Vec<HistoryStep<'_>> = snapshot.history.iter().map(step).collect();
+        let mapping = dockerfile::map(&plan, &steps);
+        // The usual one may well be that of another image; then nothing of it fits.
+        let fits = mapping.lines.iter().any(Option::is_some);
+        if let Some(note) = mapping.note.as_ref().filter(|_| named || fits) {
+            self.tell(format!("{}: {note}", path.display()));
         }
+        apply(snapshot, &mapping, &plan, &path);
+        if let (true, dockerfile::BaseImage::Image(name)) = (fits, plan.base) {
+            (snapshot.base_name, snapshot.base_by_dockerfile) = (Some(name), true);
+        }
+        let dockerfile = self.read.get(&path)?.as_ref()?;
+        let facts = dockerfile.facts(&build_options(build)).ok()?;
+        (named || fits).then(|| (path.display().to_string(), facts))
     }
 
     fn plan(&mut self, path: &Path, build: &Build, named: bool) -> Option<Plan> {
@@ -61,8 +91,7 @@ impl Locator {
             self.read.insert(path.into(), read);
         }
         let dockerfile = self.read.get(path)?.as_ref()?;
-        let options = BuildOptions { target: build.target.clone(), args: build.arguments.clone() };
-        match dockerfile.plan(&options) {
+        match dockerfile.plan(&build_options(build)) {
             Ok(plan) => Some(plan),
             Err(error) => {
                 let message = format!("{}: {error}; lines are not named", path.display());
@@ -83,7 +112,7 @@ impl Locator {
 
 /// Finds where the base image ends, if the Dockerfile has not told: by the layers of the image that is
 /// named as the base, where that can be read, or by a guess.
-pub async fn find_base(snapshot: &mut Snapshot, image: &NamedImage, options: &Arc<Options>) {
+async fn find_base(snapshot: &mut Snapshot, image: &NamedImage, options: &Arc<Options>) {
     if snapshot.base.is_some() {
         return;
     }
@@ -100,6 +129,10 @@ pub async fn find_base(snapshot: &mut Snapshot, image: &NamedImage, options: &Ar
     } else if let Some(layers) = guess_base_layers(&snapshot.history) {
         snapshot.base = Some(BaseImage { name: None, layers, how: BoundaryBy::History });
     }
+}
+
+fn build_options(build: &Build) -> BuildOptions {
+    BuildOptions { target: build.target.clone(), args: build.arguments.clone() }
 }
 
 fn read(path: &Path) -> Result<Option<Dockerfile>, String> {

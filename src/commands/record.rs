@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::locate::{Locator, find_base};
+use super::locate::Locator;
 use super::{
     Exit, UsageError, console, load_config, local_git, measure, parse_images, reading_options, refuse_twins,
     set_variable,
@@ -29,14 +29,13 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
     }
     let config = load_config(arguments.config.as_deref())?;
     let flags = arguments.build.settings();
-    let mut locator = Locator::default();
+    let mut locator = Locator::new(config.catalogue());
     let mut snapshots = Vec::new();
     for image in &images {
         let mut measured = measure(image, &options, &arguments.reading).await?;
         for snapshot in &mut measured {
             let build = config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &flags)?;
-            locator.locate(snapshot, &build, images.len() == 1);
-            find_base(snapshot, image, &options).await;
+            locator.explain(snapshot, image, &build, images.len() == 1, &options).await;
         }
         snapshots
             .extend(measured.into_iter().map(|snapshot| Snapshot { commit: commit.clone(), ..snapshot }));

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::image::snapshot::sum_known;
 use crate::image::snapshot::{BoundaryBy, Place};
 use crate::image::{Bytes, Delta, DiffId, Instruction, Layer, Measured, Snapshot, Totals};
+use crate::layer::Applied;
 pub use align::{Pair, Status, align};
 pub use causes::{Cause, Part, PartKind, causes};
 pub use duplicates::duplicates;
@@ -131,6 +132,19 @@ pub struct Comparison {
 /// # Errors
 /// [`CompareError`] where their figures do not mean the same.
 pub fn compare(base: &Snapshot, head: &Snapshot) -> Result<Comparison, CompareError> {
+    compare_applied(base, head, visible(base).as_ref(), visible(head).as_ref())
+}
+
+/// The same with the file systems of both, where all files are known.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_applied(
+    base: &Snapshot,
+    head: &Snapshot,
+    base_files: Option<&Applied<'_>>,
+    head_files: Option<&Applied<'_>>,
+) -> Result<Comparison, CompareError> {
     check_comparable(base, head)?;
     let pairs = align(&base.layers, &head.layers);
     let mut rows: Vec<LayerRow> = pairs.iter().map(|pair| row(*pair, &base.layers, &head.layers)).collect();
@@ -145,9 +159,8 @@ pub fn compare(base: &Snapshot, head: &Snapshot) -> Result<Comparison, CompareEr
                 .or(row.base_index.map(|index| of_base(base, index)));
         }
     }
-    let applied = (visible(base), visible(head));
-    let again = applied.1.as_ref().map(|applied| files::stored_again(&head.layers, applied));
-    let files = applied.0.zip(applied.1).map(|(base, head)| files::file_changes(&base, &head));
+    let again = head_files.map(|applied| files::stored_again(&head.layers, applied));
+    let files = base_files.zip(head_files).map(|(base, head)| files::file_changes(base, head));
     Ok(Comparison {
         deltas: deltas(&base.totals, &head.totals),
         causes: causes(

@@ -7,6 +7,8 @@
 //! reason ([`Unmapped`]).
 
 mod expand;
+mod facts;
+pub use facts::{Facts, StageFacts, Copied, Work, FoundWork, WorkKind, Slimmer, works_of, slimmer_of};
 mod form;
 mod map;
 mod parse;

@@ -218,7 +218,7 @@ impl<'a> Finder<'a> {
 
     fn help_with_base(&self) -> String {
         let name = self.snapshot.base.as_ref().and_then(|base| base.name.as_deref());
-        match name.map(|name| (name, None::<String>)) {
+        match name.map(|name| (name, crate::dockerfile::slimmer_of(name))) {
             Some((name, Some(slimmer))) => {
                 format!("it comes with {name}: build the final stage on {slimmer}")
             }

@@ -5,8 +5,10 @@ pub mod config;
 pub mod limits;
 pub mod rules;
 pub mod setting;
+pub mod stages;
 
 pub use config::{Build, Config};
 pub use limits::{Limits, Metric};
-pub use rules::{BASELINE_RULE, Case, Finding, Severity, Unjudgeable, Verdict, judge};
+pub use rules::{BASELINE_RULE, Case, Finding, Severity, Sides, Unjudgeable, Verdict, judge};
+pub use stages::{Judgement, judge_stages};
 pub use setting::{ConfigError, Setting, Settings};

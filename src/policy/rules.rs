@@ -3,8 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::amount::Threshold;
-use super::limits::{Limits, OnMissingBaseline};
-use crate::compare::{Comparison, LayerRow, Status, Waste, visible, waste};
+use super::limits::{Limits, MultiStage, OnMissingBaseline, Paths};
+use super::stages::{Judgement, Outcome, held_against, largest_kinds, sum_counting};
+use crate::compare::{Comparison, LayerRow, Status, Waste, waste};
+use crate::evidence::fits;
+use crate::image::census::PathRef;
+use crate::layer::Applied;
 use crate::image::snapshot::{BoundaryBy, Place};
 use crate::image::{Bytes, Delta, Snapshot, Totals};
 
@@ -100,6 +104,19 @@ pub struct Case<'a> {
     pub inexact: Option<&'a str>,
     /// Whether this is about a pull request, where what was wrong before is not its fault.
     pub pull_request: bool,
+    /// The file systems of both, where all files are known.
+    pub applied: Sides<Option<&'a Applied<'a>>>,
+    /// How the image is built, as far as that can be told.
+    pub stages: Option<&'a Judgement>,
+}
+
+/// One thing of the baseline, and the same of the image as it is now.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sides<T> {
+    /// The baseline's.
+    pub base: T,
+    /// The image's as it is now.
+    pub head: T,
 }
 
 /// Judges an image by its limits.
@@ -116,6 +133,9 @@ pub fn judge(case: &Case<'_>, limits: &Limits) -> Result<Vec<Finding>, Unjudgeab
     findings.extend(max_layers(case, limits));
     findings.extend(max_layer_size(case, limits)?);
     findings.extend(max_wasted(case, limits)?);
+    findings.extend(multi_stage(case, limits)?);
+    findings.extend(max_build_only(case, limits)?);
+    findings.extend(forbid_paths(case, limits)?);
     Ok(findings)
 }
 
@@ -292,7 +312,7 @@ fn max_wasted(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjud
         case.base.and_then(|(base, _)| base.totals.wasted.map(|wasted| (wasted, base.totals.unpacked)));
     let already = before.is_some_and(|(wasted, unpacked)| wasted > limit.bytes_of(unpacked));
     let (severity, note) = absolute(case, wasted.0, before.map(|before| before.0.0), already);
-    let most = most_wasted(case.head);
+    let most = most_wasted(case);
     Ok(Some(Finding {
         rule: "max-wasted".into(),
         severity,
@@ -309,6 +329,127 @@ fn max_wasted(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjud
             .into(),
         dockerfile: most.and_then(|most| most.hidden_by.dockerfile),
     }))
+}
+
+/// That an image is built in stages, or else ships nothing that only its build needed.
+fn multi_stage(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjudgeable> {
+    let severity = match limits.multi_stage {
+        MultiStage::Off => return Ok(None),
+        MultiStage::Warn => Severity::Warn,
+        MultiStage::Require => Severity::Fail,
+    };
+    let judged = case.stages.ok_or_else(|| unknown(case, "multi-stage", "what it ships", "this image"))?;
+    let before = case.base.and_then(|(base, _)| held_against(base.build_only.as_deref()?));
+    let now = case.head.build_only.as_deref().and_then(held_against).unwrap_or_default();
+    let (severity, note) = match judged.outcome {
+        Outcome::Pass => return Ok(None),
+        Outcome::Inherited => (Severity::Warn, ""),
+        Outcome::Fail => {
+            let already = before.is_some_and(|bytes| bytes > Bytes(0));
+            let (judged, note) = absolute(case, now.0, before.map(|bytes| bytes.0), already);
+            (judged.min(severity), note)
+        }
+    };
+    Ok(Some(Finding {
+        rule: "multi-stage".into(),
+        severity,
+        message: format!("{}{note}", judged.reason),
+        measured: i64::try_from(now.0).ok(),
+        limit: Some(case_word(limits.multi_stage).into()),
+        subject: case.head.image.name.clone(),
+        help: judged.help.clone(),
+        dockerfile: judged.dockerfile.clone(),
+    }))
+}
+
+fn case_word(rule: MultiStage) -> &'static str {
+    match rule {
+        MultiStage::Off => "off",
+        MultiStage::Warn => "warn",
+        MultiStage::Require => "require",
+    }
+}
+
+fn max_build_only(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjudgeable> {
+    let Some(limit) = &limits.max_build_only else { return Ok(None) };
+    let hidden = || unknown(case, "max-build-only", "what it ships", "this image");
+    let found = case.head.build_only.as_deref().ok_or_else(hidden)?;
+    let bytes = sum_counting(found);
+    if bytes <= limit.bytes {
+        return Ok(None);
+    }
+    let before = case.base.and_then(|(base, _)| base.build_only.as_deref()).map(sum_counting);
+    let (severity, note) =
+        absolute(case, bytes.0, before.map(|size| size.0), before.is_some_and(|size| size > limit.bytes));
+    // What we can do most about comes first.
+    let largest = found.iter().filter(|found| found.counts()).max_by_key(|found| {
+        (!found.layer.of_base_image, found.bytes)
+    });
+    let kinds = largest_kinds(found, 3);
+    Ok(Some(Finding {
+        rule: "max-build-only".into(),
+        severity,
+        message: format!(
+            "{bytes} that only the build needed, {} over the limit of {limit} ({kinds}){note}",
+            (bytes - limit.bytes).magnitude()
+        ),
+        measured: i64::try_from(bytes.0).ok(),
+        limit: Some(limit.to_string()),
+        subject: case.head.image.name.clone(),
+        help: largest.map_or_else(String::new, |largest| largest.help.clone()),
+        dockerfile: largest.and_then(|largest| largest.layer.dockerfile.clone()),
+    }))
+}
+
+/// Files that must not be there, also those that a later layer deletes: whoever has the image has them.
+fn forbid_paths(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjudgeable> {
+    let Some(patterns) = &limits.forbid_paths else { return Ok(None) };
+    let hidden = || unknown(case, "forbid-paths", "which files there are", "this image");
+    let found = forbidden(case.applied.head.ok_or_else(hidden)?, patterns);
+    let Some(first) = found.first() else { return Ok(None) };
+    let before = case.applied.base.map(|applied| forbidden(applied, patterns).len() as u64);
+    let now = found.len() as u64;
+    let (severity, note) = absolute(case, now, before, before.is_some_and(|count| count > 0));
+    let layer = case.head.layer_ref(first.layer);
+    let more = match now - 1 {
+        0 => String::new(),
+        1 => " and 1 more file".to_owned(),
+        more => format!(" and {more} more files"),
+    };
+    let deleted = if first.deleted { ", which a later step deletes and the image ships all the same" } else { "" };
+    let pattern = patterns.fitting(first.path).first().map_or_else(String::new, |text| (*text).to_owned());
+    let step = match (&layer.dockerfile, layer.of_base_image) {
+        (Some(place), _) => place.to_string(),
+        (None, true) => "the base image".to_owned(),
+        (None, false) => format!("layer {}", layer.index + 1),
+    };
+    Ok(Some(Finding {
+        rule: "forbid-paths".into(),
+        severity,
+        message: format!("/{}{more} must not be in it (`{pattern}`){deleted}{note}", first.path),
+        measured: i64::try_from(now).ok(),
+        limit: Some(pattern),
+        subject: case.head.image.name.clone(),
+        help: format!("leave them out of what {step} stores (.dockerignore, another stage), or take the pattern out of forbid-paths"),
+        dockerfile: layer.dockerfile,
+    }))
+}
+
+struct Forbidden<'a> {
+    path: PathRef<'a>,
+    layer: u32,
+    deleted: bool,
+}
+
+fn forbidden<'a>(applied: &Applied<'a>, patterns: &Paths) -> Vec<Forbidden<'a>> {
+    let there = applied.existing.iter().map(|file| (file.path, file.layer, false));
+    let further = applied.further_names.iter().filter_map(|(file, path)| {
+        applied.existing.get(*file as usize).map(|file| (*path, file.layer, false))
+    });
+    let gone = applied.waste.iter().map(|file| (file.path, file.stored_by, true));
+    let all = there.chain(further).chain(gone);
+    let fitting = all.filter(|(path, ..)| fits(&patterns.set, *path));
+    fitting.map(|(path, layer, deleted)| Forbidden { path, layer, deleted }).collect()
 }
 
 fn make_smaller(place: Option<&Place>, rule: &str) -> String {
@@ -355,8 +496,8 @@ fn largest_layer(case: &Case<'_>) -> Option<Place> {
 }
 
 /// The most that two layers waste together.
-fn most_wasted(head: &Snapshot) -> Option<Waste> {
-    waste(head, &visible(head)?).into_iter().next()
+fn most_wasted(case: &Case<'_>) -> Option<Waste> {
+    waste(case.head, case.applied.head?).into_iter().next()
 }
 
 /// On a pull request, what the baseline already broke fails only if the change makes it worse.

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::io::{self, Write};
 
+use super::build_only;
 use super::escape::{code, log, short, short_path};
 use super::table::{self, Align, Column};
 use super::words::{counted, exact};
@@ -93,6 +94,15 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
     writeln!(out, "\n{}", style.table(columns, rows.collect()))?;
     if let Some(copies) = &snapshot.duplicates {
         writeln!(out, "\n{}", duplicates(copies, style))?;
+    }
+    if let Some(found) = snapshot.build_only.as_deref()
+        && let Some(summary) = build_only::summary(found)
+    {
+        let list = match style {
+            Style::Text { width } => build_only::text_list(found, *width),
+            Style::Markdown => build_only::markdown_rows(found),
+        };
+        writeln!(out, "\nBuild only: {summary}\n\n{list}")?;
     }
     if applied.wasted == Bytes(0) {
         return Ok(());

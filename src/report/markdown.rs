@@ -5,6 +5,7 @@
 
 use std::io::{self, Write};
 
+use super::build_only;
 use super::escape::{code, plain, short};
 use super::model::{ImageReport, Report};
 use super::table::{Align, markdown as table};
@@ -123,7 +124,7 @@ fn blocks(report: &Report, images: &[&ImageReport], rows: usize) -> Vec<Block> {
         let label = labels.get(index).map(String::as_str).filter(|_| many);
         blocks.extend(findings(image, label).map(|text| optional(0, text)));
         blocks.extend(cause_line(image, label).map(|text| optional(1, text)));
-        let details = [layer_table, package_table, file_table, waste_table];
+        let details = [layer_table, package_table, file_table, waste_table, build_only_table];
         for (rank, detail) in details.iter().enumerate() {
             blocks.extend(detail(image, label).map(|text| optional(2 + rank, text)));
         }
@@ -310,6 +311,21 @@ fn waste_table(image: &ImageReport, label: Option<&str>) -> Option<String> {
     let wasted = words::amount(image.head_totals().and_then(|totals| totals.wasted));
     let counts = format!("{wasted}, shipped and not to be reached");
     (!image.waste.is_empty()).then(|| folded("Wasted", label, &counts, &waste_rows(&image.waste)))
+}
+
+/// What only the build needed, and whether the image is built in stages.
+fn build_only_table(image: &ImageReport, label: Option<&str>) -> Option<String> {
+    let stages = image.stages.as_ref()?;
+    let summary = build_only::summary(&image.build_only);
+    if summary.is_none() && !image.judges_stages() {
+        return None;
+    }
+    let verdict = format!("**Stages:** {}.", plain(&words::stages(stages)));
+    let body = match &summary {
+        Some(_) => format!("{verdict}\n\n{}", build_only::markdown_rows(&image.build_only)),
+        None => verdict,
+    };
+    Some(folded("Build only", label, &plain(&summary.unwrap_or_else(|| "nothing".into())), &body))
 }
 
 /// What is shipped for nothing, by the two layers that it is due to, and what to do about it.

@@ -1,6 +1,7 @@
 //! Reports: one evaluation, and one file for each way of writing it down. Pure.
 
 pub mod actions;
+mod build_only;
 pub mod escape;
 pub mod inspect;
 pub mod markdown;

@@ -6,13 +6,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
 use crate::compare::{
-    Cause, Comparison, Deltas, FileChanges, LayerRow, PackageCounts, PackageRow, Split, Waste, compare,
+    Cause, Comparison, Deltas, FileChanges, LayerRow, PackageCounts, PackageRow, Split, Waste, compare_applied,
     visible, waste,
 };
 use crate::image::snapshot::Commit;
-use crate::image::{Bytes, Delta, Measured, Snapshot, Totals};
+use crate::image::{BuildOnly, Bytes, Delta, Measured, Snapshot, Totals};
+use crate::layer::Applied;
 use crate::policy::limits::KEYS;
-use crate::policy::{Case, Finding, Limits, Metric, Settings, Unjudgeable, Verdict, judge};
+use crate::policy::{
+    Case, Finding, Judgement, Limits, Metric, Settings, Sides, Unjudgeable, Verdict, judge,
+};
 
 /// The `schema` of a report that this version writes.
 pub const SCHEMA: &str = "layergate.report/v1";
@@ -77,6 +80,12 @@ pub struct ImageReport {
     /// What the image ships for nothing, by the two layers that it is due to, largest first.
     #[serde(default)]
     pub waste: Vec<Waste>,
+    /// What it ships and only its build needed, most bytes first.
+    #[serde(default)]
+    pub build_only: Vec<BuildOnly>,
+    /// Whether it is built in stages, or needs none, where that was judged.
+    #[serde(default)]
+    pub stages: Option<Judgement>,
     /// What the rules found.
     pub findings: Vec<Finding>,
 }
@@ -158,17 +167,27 @@ impl ImageReport {
         limits: &Limits,
         settings: &Settings,
         pull_request: bool,
+        stages: Option<&Judgement>,
     ) -> Result<ImageReport, EvaluateError> {
-        let comparison = baseline.map(|baseline| compare(&baseline.snapshot, head)).transpose()?;
+        let files = visible(head);
+        let files = files.as_ref();
+        let base_files = baseline.and_then(|baseline| visible(&baseline.snapshot));
+        let applied = Sides { base: base_files.as_ref(), head: files };
+        let comparison = baseline
+            .map(|baseline| compare_applied(&baseline.snapshot, head, applied.base, applied.head))
+            .transpose()?;
         let inexact = baseline.filter(|baseline| !baseline.exact).map(Baseline::age);
         let case = Case {
             head,
             base: baseline.map(|baseline| &baseline.snapshot).zip(comparison.as_ref()),
             inexact: inexact.as_deref(),
             pull_request,
+            applied,
+            stages,
         };
         let findings = judge(&case, limits)?;
-        let mut report = ImageReport::describe(head, baseline, comparison, findings);
+        let mut report = ImageReport::describe(head, baseline, comparison, findings, files);
+        report.stages = stages.cloned();
         report.metric = limits.metric;
         let limits = settings.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
         report.limits = limits.map(|(key, setting)| (key.clone(), setting.text.clone())).collect();
@@ -180,8 +199,9 @@ impl ImageReport {
     /// # Errors
     /// [`EvaluateError`] where the two must not be compared.
     pub fn difference(base: &Baseline, head: &Snapshot) -> Result<ImageReport, EvaluateError> {
-        let comparison = compare(&base.snapshot, head)?;
-        Ok(ImageReport::describe(head, Some(base), Some(comparison), Vec::new()))
+        let (before, now) = (visible(&base.snapshot), visible(head));
+        let comparison = compare_applied(&base.snapshot, head, before.as_ref(), now.as_ref())?;
+        Ok(ImageReport::describe(head, Some(base), Some(comparison), Vec::new(), now.as_ref()))
     }
 
     fn describe(
@@ -189,9 +209,9 @@ impl ImageReport {
         baseline: Option<&Baseline>,
         comparison: Option<Comparison>,
         findings: Vec<Finding>,
+        files: Option<&Applied<'_>>,
     ) -> ImageReport {
-        let applied = visible(head);
-        let waste = applied.map_or_else(Vec::new, |applied| waste(head, &applied));
+        let waste = files.map_or_else(Vec::new, |files| waste(head, files));
         let mut report = ImageReport {
             name: head.image.name.clone(),
             reference: head.image.reference.clone(),
@@ -210,6 +230,8 @@ impl ImageReport {
             files: None,
             split: None,
             waste,
+            build_only: head.build_only.clone().unwrap_or_default(),
+            stages: None,
             findings,
         };
         if let Some(Comparison { deltas, rows, causes, packages, files, split }) = comparison {
@@ -226,13 +248,20 @@ impl ImageReport {
 
     /// Describes an image that there is nothing to compare with.
     pub fn added(head: &Snapshot) -> ImageReport {
-        ImageReport::describe(head, None, None, Vec::new())
+        ImageReport::describe(head, None, None, Vec::new(), visible(head).as_ref())
     }
 
     /// Describes what a baseline has and this change has not: an image of another platform.
     pub fn removed(base: &Baseline) -> ImageReport {
-        let described = ImageReport::describe(&base.snapshot, Some(base), None, Vec::new());
+        let files = visible(&base.snapshot);
+        let described = ImageReport::describe(&base.snapshot, Some(base), None, Vec::new(), files.as_ref());
         ImageReport { head: None, ..described }
+    }
+
+    /// Whether a limit asks how it is built.
+    pub fn judges_stages(&self) -> bool {
+        let limit = |key: &str| self.limits.get(key).is_some_and(|limit| limit != "off");
+        limit("multi-stage") || limit("max-build-only")
     }
 
     /// The image's accounting, where it is still there.

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
+use super::build_only;
 use super::escape::{log, short, short_path};
 use super::model::{ImageReport, Report};
 use super::table::{Align, text as table};
@@ -96,7 +97,7 @@ fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::R
         }
         writeln!(out)?;
     }
-    for part in [causes, packages, files, waste].iter().filter_map(|part| part(image, width)) {
+    for part in [causes, packages, files, waste, build_only].iter().filter_map(|part| part(image, width)) {
         writeln!(out, "{part}\n")?;
     }
     for finding in &image.findings {
@@ -189,6 +190,16 @@ fn files(image: &ImageReport, width: usize) -> Option<String> {
 
 fn waste(image: &ImageReport, width: usize) -> Option<String> {
     Some(waste_list(&image.waste, width)).filter(|list| !list.is_empty())
+}
+
+/// What only the build needed, and whether the image is built in stages.
+fn build_only(image: &ImageReport, width: usize) -> Option<String> {
+    let stages = image.stages.as_ref()?;
+    let list = build_only::text_list(&image.build_only, width);
+    let verdict = words::stages(stages);
+    let summary = build_only::summary(&image.build_only).map(|text| format!("  Build only: {text}\n\n{list}\n"));
+    (summary.is_some() || image.judges_stages())
+        .then(|| format!("{}  Stages: {}", summary.unwrap_or_default(), log(&verdict)))
 }
 
 /// What is shipped for nothing, by the two layers that it is due to, and what to do about it.

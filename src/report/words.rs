@@ -7,7 +7,8 @@ use crate::compare::{FileChanges, LayerRow, PackageStatus, Part, PartKind, Statu
 use crate::image::bytes::group_digits;
 use crate::image::snapshot::{BoundaryBy, LayerRef, Place};
 use crate::image::{Bytes, Delta, Measured, Totals};
-use crate::policy::{Finding, Severity, Verdict};
+use crate::policy::stages::Outcome;
+use crate::policy::{Finding, Judgement, Severity, Verdict};
 
 /// The icon of a verdict. Never alone: words say the same.
 pub fn icon(verdict: Verdict) -> &'static str {
@@ -83,6 +84,18 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
             format!("has {} layers, over the limit of {limit}", counted(layers))
         }
         "max-layer-size" => format!("has a layer over the limit of {limit}"),
+        "max-build-only" => {
+            let judged = image.stages.as_ref().map(|stages| stages.build_only);
+            format!("ships {} that only its build needed, over the limit of {limit}", amount(judged))
+        }
+        "multi-stage" => match &image.stages {
+            Some(Judgement { outcome: Outcome::Inherited, build_only_of_base, .. }) => {
+                format!("inherits {build_only_of_base} that only builds need from its base image")
+            }
+            Some(stages) => format!("ships {} that only its build needed", stages.build_only),
+            None => "is not built in stages".into(),
+        },
+        "forbid-paths" => "has files that are forbidden".into(),
         "max-wasted" => {
             let wasted = image.head_totals().and_then(|totals| totals.wasted);
             format!("wastes {}, over the limit of {limit}", amount(wasted))
@@ -140,6 +153,8 @@ pub fn size_limits(image: &ImageReport) -> String {
         image.limits.get("max-wasted").map(|limit| format!("wasted {limit}")),
         image.limits.get("max-layer-size").map(|limit| format!("a layer {limit}")),
         image.limits.get("max-layers").map(|limit| format!("{limit} layers")),
+        image.limits.get("max-build-only").map(|limit| format!("build only {limit}")),
+        image.limits.get("multi-stage").filter(|rule| *rule != "off").map(|_| "stages".to_owned()),
     ];
     let others: Vec<String> = others.into_iter().flatten().collect();
     if others.is_empty() { "none".into() } else { others.join(", ") }
@@ -292,6 +307,16 @@ pub fn layer_ref(layer: &LayerRef) -> (Option<String>, String) {
 fn is_built_on_nothing(image: &ImageReport) -> bool {
     let of_base = |row: &LayerRow| row.of_base_image == Some(true);
     !image.layers.iter().any(of_base)
+}
+
+/// Whether an image is built in stages, and why that is said.
+pub fn stages(judged: &Judgement) -> String {
+    let word = match judged.outcome {
+        Outcome::Pass => "pass",
+        Outcome::Inherited => "pass, but for the base image",
+        Outcome::Fail => "built where it runs",
+    };
+    format!("{word}: {}", judged.reason)
 }
 
 /// How sure it is where the base image ends.

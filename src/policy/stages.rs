@@ -1,0 +1,394 @@
+//! Whether an image is built in stages, or needs none: judged by what it ships and by what its Dockerfile,
+//! or without one its history, says was run.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::dockerfile::{Facts, Work, WorkKind, works_of};
+use crate::image::snapshot::{Place, Snapshot};
+use crate::image::{BuildOnly, Bytes, Instruction, Weight};
+
+/// Headers and the like of fewer bytes say nothing: many a package brings a few.
+const FEW_INPUTS: Bytes = Bytes(1 << 20);
+/// The most kinds, and the most steps, that a reason names.
+const MAX_NAMED: usize = 4;
+
+/// How an image is built.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Judgement {
+    /// What follows from it.
+    pub outcome: Outcome,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// What it was judged by.
+    pub by: Basis,
+    /// How many stages the Dockerfile has; null without one.
+    pub stages: Option<u64>,
+    /// Whether what is shipped takes something from another stage or image; null without a Dockerfile.
+    pub multi_stage: Option<bool>,
+    /// Bytes that only the build needed, those of the base image included.
+    pub build_only: Bytes,
+    /// The part of these that is the base image's.
+    pub build_only_of_base: Bytes,
+    /// What to do first.
+    pub help: String,
+    /// The lines that this is about, where that is certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<Place>,
+}
+
+/// What follows from how an image is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is built in stages, or needs none.
+    Pass,
+    /// Only the base image brings what builds need, and nothing is built where the image runs.
+    Inherited,
+    /// It is built where it runs, and ships what that took.
+    Fail,
+}
+
+/// What an image is judged by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Basis {
+    /// What it ships, and its Dockerfile.
+    ImageAndDockerfile,
+    /// What it ships, and its history.
+    Image,
+    /// Its Dockerfile alone: what is run, not what is left of it.
+    Dockerfile,
+}
+
+/// A Dockerfile, and what is known of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Told<'a> {
+    /// How it is called.
+    pub path: &'a str,
+    /// What it says.
+    pub facts: &'a Facts,
+}
+
+/// Judges an image whose files are known; `None` where they are not.
+pub fn judge_stages(head: &Snapshot, told: Option<Told<'_>>) -> Option<Judgement> {
+    let found = head.build_only.as_deref()?;
+    let works = told.map_or_else(|| works_of_history(head), works_of_dockerfile);
+    let evidence = Evidence::of(found);
+    let builder = Builder::of(&works, told);
+    let (outcome, reason) = decide(&evidence, &builder, head, told);
+    let (of_base, all) = (sum(found.iter().filter(|one| one.counts() && one.layer.of_base_image)), sum_counting(found));
+    let place = works.iter().find(|work| builder.blames(work)).and_then(|work| work.place.clone());
+    let largest = evidence.to_name().first().copied();
+    Some(Judgement {
+        outcome,
+        reason: if told.is_some() { reason } else { format!("{reason} (by the image alone: no Dockerfile fits it)") },
+        by: if told.is_some() { Basis::ImageAndDockerfile } else { Basis::Image },
+        stages: told.map(|told| told.facts.stages.len() as u64),
+        multi_stage: told.map(|told| is_multi_stage(told.facts)),
+        build_only: all,
+        build_only_of_base: of_base,
+        help: help(outcome, largest, told),
+        dockerfile: place.or_else(|| largest.and_then(|one| one.layer.dockerfile.clone())).filter(|_| outcome != Outcome::Pass),
+    })
+}
+
+/// Judges a Dockerfile whose image is not at hand.
+pub fn judge_dockerfile(told: Told<'_>) -> Judgement {
+    let works = works_of_dockerfile(told);
+    let builder = Builder::of(&works, Some(told));
+    let stages = stages_text(told.facts);
+    let (outcome, reason) = match builder.steps() {
+        steps if steps.is_empty() => (Outcome::Pass, format!("{stages}, and what is shipped is built in none of its steps")),
+        steps => (Outcome::Fail, format!("{stages}, and what is shipped is built where it runs: {steps}")),
+    };
+    let place = works.iter().find(|work| builder.blames(work)).and_then(|work| work.place.clone());
+    Judgement {
+        outcome,
+        reason: format!("{reason} (by the Dockerfile alone: no image is given)"),
+        by: Basis::Dockerfile,
+        stages: Some(told.facts.stages.len() as u64),
+        multi_stage: Some(is_multi_stage(told.facts)),
+        build_only: Bytes(0),
+        build_only_of_base: Bytes(0),
+        help: help(outcome, None, Some(told)),
+        dockerfile: place,
+    }
+}
+
+/// What counts of evidence, in bytes.
+pub fn sum_counting(found: &[BuildOnly]) -> Bytes {
+    sum(found.iter().filter(|found| found.counts()))
+}
+
+/// What is held against an image as built where it runs, in bytes; nothing where that is not known.
+pub fn held_against(found: &[BuildOnly]) -> Option<Bytes> {
+    let own = found.iter().filter(|one| is_own(one) && one.weight != Weight::Leftover);
+    Some(sum(own))
+}
+
+fn sum<'a>(found: impl Iterator<Item = &'a BuildOnly>) -> Bytes {
+    found.fold(Bytes(0), |sum, one| sum.checked_add(one.bytes).unwrap_or(Bytes::MAX))
+}
+
+/// The kinds with most bytes, those of all layers together: `compilers 80.1 MiB, pip's cache 12 MiB`.
+pub fn largest_kinds(found: &[BuildOnly], most: usize) -> String {
+    let counting: Vec<&BuildOnly> = found.iter().filter(|found| found.counts()).collect();
+    kinds_text(&counting, most)
+}
+
+fn is_own(found: &BuildOnly) -> bool {
+    !found.layer.of_base_image && found.ignored.is_none()
+}
+
+/// What an image ships, by whose it is and what it says.
+struct Evidence<'a> {
+    own_tools: Vec<&'a BuildOnly>,
+    own_inputs: Vec<&'a BuildOnly>,
+    own_leftovers: Vec<&'a BuildOnly>,
+    base_tools: Vec<&'a BuildOnly>,
+}
+
+impl<'a> Evidence<'a> {
+    fn of(found: &'a [BuildOnly]) -> Evidence<'a> {
+        let of = |own: bool, weight: Weight| -> Vec<&BuildOnly> {
+            let fits = |one: &&BuildOnly| {
+                one.ignored.is_none() && one.layer.of_base_image != own && one.weight == weight
+            };
+            found.iter().filter(fits).collect()
+        };
+        let inputs = of(true, Weight::Input);
+        let enough = sum(inputs.iter().copied()) >= FEW_INPUTS;
+        Evidence {
+            own_tools: of(true, Weight::Tool),
+            own_inputs: if enough { inputs } else { Vec::new() },
+            own_leftovers: of(true, Weight::Leftover),
+            // What was deleted of the base image's is shipped by whoever made it.
+            base_tools: of(false, Weight::Tool).into_iter().filter(|one| !one.deleted).collect(),
+        }
+    }
+
+    fn is_ours(&self) -> bool {
+        !(self.own_tools.is_empty() && self.own_inputs.is_empty())
+    }
+
+    /// What to name: what says most comes first.
+    fn to_name(&self) -> Vec<&'a BuildOnly> {
+        let own = [&self.own_tools, &self.own_inputs];
+        let mut named: Vec<&BuildOnly> = own.into_iter().flatten().copied().collect();
+        if named.is_empty() {
+            named.clone_from(&self.base_tools);
+        }
+        named.extend(&self.own_leftovers);
+        named
+    }
+}
+
+/// One command that a step of what is shipped runs.
+struct Step {
+    kind: WorkKind,
+    tool: String,
+    subjects: Vec<String>,
+    undone: bool,
+    place: Option<Place>,
+}
+
+fn works_of_dockerfile(told: Told<'_>) -> Vec<Step> {
+    let step = |work: &Work| Step {
+        kind: work.kind,
+        tool: work.tool.clone(),
+        subjects: work.subjects.clone(),
+        undone: work.undone,
+        place: Some(Place { path: told.path.to_owned(), line: work.line, end_line: work.end_line }),
+    };
+    told.facts.works.iter().map(step).collect()
+}
+
+/// Of an image without a Dockerfile: what its history says was run above the base image.
+fn works_of_history(head: &Snapshot) -> Vec<Step> {
+    let below = head.base.as_ref().map_or(0, |base| base.layers as usize);
+    let own = head.layers.iter().skip(below).filter_map(|layer| layer.created_by.as_ref());
+    let runs = own.filter(|step| matches!(step.kind(), "RUN" | ""));
+    let found = runs.flat_map(|step: &Instruction| works_of(step.as_str()));
+    let step = |work: crate::dockerfile::FoundWork| Step {
+        kind: work.kind,
+        tool: work.tool,
+        subjects: work.subjects,
+        undone: work.undone,
+        place: None,
+    };
+    found.map(step).collect()
+}
+
+/// The steps that build where the image runs.
+struct Builder<'a> {
+    works: &'a [Step],
+    /// Whether installing what the application depends on counts: with one stage it is what building is.
+    single: bool,
+}
+
+impl<'a> Builder<'a> {
+    fn of(works: &'a [Step], told: Option<Told<'_>>) -> Builder<'a> {
+        Builder { works, single: told.is_none_or(|told| !is_multi_stage(told.facts)) }
+    }
+
+    fn blames(&self, work: &Step) -> bool {
+        match work.kind {
+            WorkKind::InstallsBuildTools => !work.undone,
+            WorkKind::Build => true,
+            WorkKind::InstallsDependencies | WorkKind::InstallsPackages | WorkKind::Removes => false,
+        }
+    }
+
+    /// Whether the base image's tools are used where the image runs.
+    fn uses_base_tools(&self) -> bool {
+        let uses = |work: &Step| match work.kind {
+            WorkKind::Build => true,
+            WorkKind::InstallsDependencies | WorkKind::InstallsBuildTools => self.single,
+            WorkKind::InstallsPackages | WorkKind::Removes => false,
+        };
+        self.works.iter().any(uses)
+    }
+
+    /// The steps in words, with their lines.
+    fn steps(&self) -> String {
+        let mut steps: Vec<&Step> = self.works.iter().filter(|work| self.blames(work)).collect();
+        if steps.is_empty() && self.single {
+            steps = self.works.iter().filter(|work| work.kind == WorkKind::InstallsDependencies).collect();
+        }
+        let mut texts: Vec<String> = Vec::new();
+        for step in &steps {
+            let text = step_text(step);
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        named(texts)
+    }
+}
+
+/// `Dockerfile:5 pip install pipenv`.
+fn step_text(step: &Step) -> String {
+    let subjects: Vec<&str> = step.subjects.iter().take(MAX_NAMED).map(String::as_str).collect();
+    let place = step.place.as_ref().map(|place| format!("{place} ")).unwrap_or_default();
+    let subjects = if subjects.is_empty() { String::new() } else { format!(" {}", subjects.join(" ")) };
+    format!("{place}{}{subjects}", step.tool)
+}
+
+/// The first few, and how many more there are.
+fn named(texts: Vec<String>) -> String {
+    named_most(texts, MAX_NAMED)
+}
+
+fn is_multi_stage(facts: &Facts) -> bool {
+    !facts.copies.is_empty()
+}
+
+fn stages_text(facts: &Facts) -> String {
+    match (facts.stages.len(), is_multi_stage(facts)) {
+        (1, false) => "one stage".into(),
+        (1, true) => "one stage that copies from another image".into(),
+        (count, true) => format!("{count} stages"),
+        (count, false) => format!("{count} stages, of which the last takes nothing from the others"),
+    }
+}
+
+fn decide(
+    evidence: &Evidence<'_>,
+    builder: &Builder<'_>,
+    head: &Snapshot,
+    told: Option<Told<'_>>,
+) -> (Outcome, String) {
+    let stages = told.map_or_else(|| "it".to_owned(), |told| stages_text(told.facts));
+    let steps = builder.steps();
+    let ran = if steps.is_empty() { String::new() } else { format!("; built where it runs by {steps}") };
+    let base = base_name(head);
+    if evidence.is_ours() {
+        let bytes = sum(evidence.to_name().into_iter());
+        let what = kinds_text(&evidence.to_name(), MAX_NAMED);
+        let deleted = evidence.own_tools.iter().chain(&evidence.own_inputs).all(|one| one.deleted);
+        let deleted = if deleted { ", deleted in a later step and shipped all the same" } else { "" };
+        let joined = if told.is_some() { format!("{stages}, and it ships") } else { "it ships".into() };
+        return (Outcome::Fail, format!("{joined} {bytes} that only its build needed: {what}{deleted}{ran}"));
+    }
+    if !evidence.base_tools.is_empty() {
+        let what = kinds_text(&evidence.base_tools, MAX_NAMED);
+        if builder.uses_base_tools() {
+            return (Outcome::Fail, format!("{stages} builds with what comes with {base}, and ships it: {what}{ran}"));
+        }
+        let text = format!("{stages}; nothing is built where it runs, but {base} brings what only builds need: {what}");
+        return (Outcome::Inherited, text);
+    }
+    (Outcome::Pass, passed(&stages, &steps, told, head))
+}
+
+/// Why it is fine.
+fn passed(stages: &str, steps: &str, told: Option<Told<'_>>, head: &Snapshot) -> String {
+    let files = match head.totals.files {
+        Some(1) => " (it is one file)".to_owned(),
+        _ => String::new(),
+    };
+    match (told, steps.is_empty()) {
+        (None, _) => format!("no program that builds is in the image{files}"),
+        (Some(told), true) if is_multi_stage(told.facts) => {
+            format!("{stages}, and no program that builds is in the image{files}")
+        }
+        (Some(_), true) => format!("{stages}, and needs no other: no program that builds is in the image{files}"),
+        (Some(_), false) => format!("{stages}; what {steps} needed is not in the image{files}"),
+    }
+}
+
+fn base_name(head: &Snapshot) -> String {
+    let name = head.base.as_ref().and_then(|base| base.name.clone());
+    name.unwrap_or_else(|| "the base image".into())
+}
+
+/// Those of all layers together, most bytes first within what says most: `compilers 80.1 MiB (gcc-12)`.
+fn kinds_text(found: &[&BuildOnly], most: usize) -> String {
+    let mut kinds: BTreeMap<&str, (Weight, Bytes, Vec<&BuildOnly>)> = BTreeMap::new();
+    for one in found {
+        let kind = kinds.entry(one.kind.as_str()).or_insert((one.weight, Bytes(0), Vec::new()));
+        kind.1 = kind.1.checked_add(one.bytes).unwrap_or(Bytes::MAX);
+        kind.2.push(one);
+    }
+    let mut kinds: Vec<_> = kinds.into_values().collect();
+    kinds.sort_by_key(|(weight, bytes, _)| (*weight, Reverse(*bytes)));
+    let text = |(_, bytes, of): &(Weight, Bytes, Vec<&BuildOnly>)| {
+        let what = of.first().map_or("", |one| one.what.as_str());
+        let mut packages: Vec<&str> = of.iter().flat_map(|one| one.packages.iter().map(String::as_str)).collect();
+        packages.dedup();
+        packages.truncate(3);
+        let packages = if packages.is_empty() { String::new() } else { format!(": {}", packages.join(", ")) };
+        format!("{what} ({bytes}{packages})")
+    };
+    named_most(kinds.iter().map(text).collect(), most)
+}
+
+fn named_most(mut texts: Vec<String>, most: usize) -> String {
+    let more = texts.len().saturating_sub(most);
+    texts.truncate(most);
+    match more {
+        0 => texts.join(", "),
+        more => format!("{} and {more} more", texts.join(", ")),
+    }
+}
+
+fn help(outcome: Outcome, largest: Option<&BuildOnly>, told: Option<Told<'_>>) -> String {
+    let slimmer = told.and_then(|told| told.facts.slimmer.first());
+    match (outcome, largest, slimmer) {
+        (Outcome::Pass, ..) => String::new(),
+        (Outcome::Inherited, _, Some(slimmer)) => {
+            format!("build the final stage on {}, as line {} does", slimmer.base, slimmer.line)
+        }
+        (Outcome::Inherited, Some(largest), None) => largest.help.clone(),
+        (_, largest, _) => {
+            let first = largest.map_or("build in a stage of its own (FROM ... AS builder), and copy the result: COPY --from=builder", |one| one.help.as_str());
+            match told {
+                Some(told) => format!("{first}; layergate stages --propose {} --image IMAGE writes a Dockerfile to start from", told.path),
+                None => first.to_owned(),
+            }
+        }
+    }
+}
