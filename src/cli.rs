@@ -18,6 +18,13 @@ How images are named:
   snapshot:FILE                          what `layergate inspect -o FILE` wrote
   PATH                                   any of these files; the kind is found by looking inside";
 
+const STAGES_HELP: &str = "\
+Examples:
+  layergate stages                                       all Dockerfiles below here, by their text
+  layergate stages Dockerfile --image api:ci             with the evidence from the image
+  layergate stages 'services/*/Dockerfile' --image services/api/Dockerfile=api:ci
+  layergate stages --propose Dockerfile --image api:ci   a multi-stage Dockerfile to start from";
+
 const EXIT_HELP: &str = "\
 Exit codes:
   0  pass, warn or accepted      3  an image, file or engine could not be read
@@ -52,6 +59,9 @@ pub enum Command {
     /// Measure images and store them as the baseline of the checked-out commit
     #[command(after_help = IMAGE_HELP)]
     Record(Record),
+    /// Multi-stage adoption: what Dockerfiles and their images ship that only the build needed
+    #[command(after_help = format!("{STAGES_HELP}\n\n{IMAGE_HELP}"))]
+    Stages(Box<Stages>),
 }
 
 /// `layergate inspect`.
@@ -153,6 +163,55 @@ pub struct Record {
     /// The commit that the images were built from [default: the checked-out one]
     #[arg(long, value_name = "COMMIT", help_heading = "Baseline")]
     pub commit: Option<String>,
+}
+
+/// `layergate stages`.
+#[derive(Debug, Args)]
+pub struct Stages {
+    /// Dockerfiles, directories or patterns such as 'services/*/Dockerfile' [default: all below here]
+    #[arg(value_name = "DOCKERFILE")]
+    pub dockerfiles: Vec<String>,
+    /// An image, and which Dockerfile it is of where there are several; repeatable, or one a line
+    #[arg(long, value_name = "[DOCKERFILE=]IMAGE")]
+    pub image: Vec<String>,
+    /// Print a multi-stage Dockerfile made from this one and its image; nothing is edited
+    #[arg(long, value_parser = BoolishValueParser::new(), requires = "image")]
+    pub propose: bool,
+    /// The image that the proposal's final stage builds on [default: a slimmer one, if it is at hand]
+    #[arg(long, value_name = "IMAGE", requires = "propose")]
+    pub final_base: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: Format,
+    /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// How images are built.
+    #[command(flatten)]
+    pub build: StageFlags,
+    /// How they are read.
+    #[command(flatten)]
+    pub reading: Reading,
+}
+
+/// How images are built, without their Dockerfile.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Dockerfile")]
+pub struct StageFlags {
+    /// The stage that is built, as for docker build [default: the last one]
+    #[arg(long, value_name = "STAGE")]
+    pub target: Option<String>,
+    /// A build argument, as for docker build; several, or one a line
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub build_arg: Vec<String>,
+}
+
+impl StageFlags {
+    /// The flags that are given, by the keys of the configuration file.
+    pub fn settings(&self) -> Settings {
+        let (target, build_arg) = (self.target.clone(), self.build_arg.clone());
+        BuildFlags { dockerfile: None, target, build_arg }.settings()
+    }
 }
 
 /// How images are read.

@@ -82,13 +82,12 @@ impl Locator {
 
     fn plan(&mut self, path: &Path, build: &Build, named: bool) -> Option<Plan> {
         if !self.read.contains_key(path) {
-            let read = read(path).unwrap_or_else(|error| {
+            let read = read(path).map_err(|error| {
                 if named {
-                    self.tell(error);
+                    self.tell(format!("{error}; lines are not named"));
                 }
-                None
             });
-            self.read.insert(path.into(), read);
+            self.read.insert(path.into(), read.ok().map(|(dockerfile, _)| dockerfile));
         }
         let dockerfile = self.read.get(path)?.as_ref()?;
         match dockerfile.plan(&build_options(build)) {
@@ -135,14 +134,15 @@ fn build_options(build: &Build) -> BuildOptions {
     BuildOptions { target: build.target.clone(), args: build.arguments.clone() }
 }
 
-fn read(path: &Path) -> Result<Option<Dockerfile>, String> {
-    let failed = |error: &dyn std::fmt::Display| {
-        format!("cannot read the Dockerfile {}: {error}; lines are not named", path.display())
-    };
+/// Reads a Dockerfile; comes with its text.
+pub(super) fn read(path: &Path) -> Result<(Dockerfile, String), String> {
+    let failed =
+        |error: &dyn std::fmt::Display| format!("cannot read the Dockerfile {}: {error}", path.display());
     let mut text = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
     file.take(MAX_READ).read_to_end(&mut text).map_err(|error| failed(&error))?;
-    Dockerfile::parse(&String::from_utf8_lossy(&text)).map(Some).map_err(|error| failed(&error))
+    let text = String::from_utf8_lossy(&text).into_owned();
+    Ok((Dockerfile::parse(&text).map_err(|error| failed(&error))?, text))
 }
 
 fn step(step: &crate::image::snapshot::Step) -> HistoryStep<'_> {

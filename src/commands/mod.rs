@@ -6,7 +6,9 @@ pub mod console;
 pub mod diff;
 pub mod inspect;
 mod locate;
+mod propose;
 pub mod record;
+pub mod stages;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,6 +56,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Diff(arguments) => diff::run(&arguments).await,
         Command::Check(arguments) => check::run(&arguments).await,
         Command::Record(arguments) => record::run(&arguments).await,
+        Command::Stages(arguments) => stages::run(&arguments).await,
     }
 }
 

@@ -8,7 +8,7 @@
 
 mod expand;
 mod facts;
-pub use facts::{Facts, StageFacts, Copied, Work, FoundWork, WorkKind, Slimmer, works_of, slimmer_of};
+pub use facts::{Copied, Facts, FoundWork, Slimmer, StageFacts, Work, WorkKind, slimmer_of, works_of};
 mod form;
 mod map;
 mod parse;

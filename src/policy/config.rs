@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -124,6 +124,19 @@ impl Config {
     /// What only builds need.
     pub fn catalogue(&self) -> Arc<Catalogue> {
         self.catalogue.clone().unwrap_or_default()
+    }
+
+    /// The Dockerfile of an image of its own section.
+    pub fn dockerfile_of(&self, image: &str) -> Option<PathBuf> {
+        let setting = self.images.get(image)?.limits.get("dockerfile")?;
+        Some(PathBuf::from(setting.text.trim()))
+    }
+
+    /// The image whose section names a Dockerfile.
+    pub fn image_of_dockerfile(&self, path: &Path) -> Option<String> {
+        let plain = |path: &Path| path.strip_prefix(".").unwrap_or(path).to_owned();
+        let of = |name: &&String| self.dockerfile_of(name).is_some_and(|own| plain(&own) == plain(path));
+        self.images.keys().find(of).cloned()
     }
 
     /// How one image is built, by the file and the flags.

@@ -10,5 +10,5 @@ pub mod stages;
 pub use config::{Build, Config};
 pub use limits::{Limits, Metric};
 pub use rules::{BASELINE_RULE, Case, Finding, Severity, Sides, Unjudgeable, Verdict, judge};
-pub use stages::{Judgement, judge_stages};
 pub use setting::{ConfigError, Setting, Settings};
+pub use stages::{Judgement, judge_stages};

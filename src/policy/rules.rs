@@ -8,9 +8,9 @@ use super::stages::{Judgement, Outcome, held_against, largest_kinds, sum_countin
 use crate::compare::{Comparison, LayerRow, Status, Waste, waste};
 use crate::evidence::fits;
 use crate::image::census::PathRef;
-use crate::layer::Applied;
 use crate::image::snapshot::{BoundaryBy, Place};
 use crate::image::{Bytes, Delta, Snapshot, Totals};
+use crate::layer::Applied;
 
 /// How serious a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -382,9 +382,10 @@ fn max_build_only(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, U
     let (severity, note) =
         absolute(case, bytes.0, before.map(|size| size.0), before.is_some_and(|size| size > limit.bytes));
     // What we can do most about comes first.
-    let largest = found.iter().filter(|found| found.counts()).max_by_key(|found| {
-        (!found.layer.of_base_image, found.bytes)
-    });
+    let largest = found
+        .iter()
+        .filter(|found| found.counts())
+        .max_by_key(|found| (!found.layer.of_base_image, found.bytes));
     let kinds = largest_kinds(found, 3);
     Ok(Some(Finding {
         rule: "max-build-only".into(),
@@ -416,7 +417,8 @@ fn forbid_paths(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unj
         1 => " and 1 more file".to_owned(),
         more => format!(" and {more} more files"),
     };
-    let deleted = if first.deleted { ", which a later step deletes and the image ships all the same" } else { "" };
+    let deleted =
+        if first.deleted { ", which a later step deletes and the image ships all the same" } else { "" };
     let pattern = patterns.fitting(first.path).first().map_or_else(String::new, |text| (*text).to_owned());
     let step = match (&layer.dockerfile, layer.of_base_image) {
         (Some(place), _) => place.to_string(),
@@ -430,7 +432,9 @@ fn forbid_paths(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unj
         measured: i64::try_from(now).ok(),
         limit: Some(pattern),
         subject: case.head.image.name.clone(),
-        help: format!("leave them out of what {step} stores (.dockerignore, another stage), or take the pattern out of forbid-paths"),
+        help: format!(
+            "leave them out of what {step} stores (.dockerignore, another stage), or take the pattern out of forbid-paths"
+        ),
         dockerfile: layer.dockerfile,
     }))
 }

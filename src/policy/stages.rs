@@ -79,19 +79,26 @@ pub fn judge_stages(head: &Snapshot, told: Option<Told<'_>>) -> Option<Judgement
     let evidence = Evidence::of(found);
     let builder = Builder::of(&works, told);
     let (outcome, reason) = decide(&evidence, &builder, head, told);
-    let (of_base, all) = (sum(found.iter().filter(|one| one.counts() && one.layer.of_base_image)), sum_counting(found));
+    let (of_base, all) =
+        (sum(found.iter().filter(|one| one.counts() && one.layer.of_base_image)), sum_counting(found));
     let place = works.iter().find(|work| builder.blames(work)).and_then(|work| work.place.clone());
     let largest = evidence.to_name().first().copied();
     Some(Judgement {
         outcome,
-        reason: if told.is_some() { reason } else { format!("{reason} (by the image alone: no Dockerfile fits it)") },
+        reason: if told.is_some() {
+            reason
+        } else {
+            format!("{reason} (by the image alone: no Dockerfile fits it)")
+        },
         by: if told.is_some() { Basis::ImageAndDockerfile } else { Basis::Image },
         stages: told.map(|told| told.facts.stages.len() as u64),
         multi_stage: told.map(|told| is_multi_stage(told.facts)),
         build_only: all,
         build_only_of_base: of_base,
         help: help(outcome, largest, told),
-        dockerfile: place.or_else(|| largest.and_then(|one| one.layer.dockerfile.clone())).filter(|_| outcome != Outcome::Pass),
+        dockerfile: place
+            .or_else(|| largest.and_then(|one| one.layer.dockerfile.clone()))
+            .filter(|_| outcome != Outcome::Pass),
     })
 }
 
@@ -101,7 +108,9 @@ pub fn judge_dockerfile(told: Told<'_>) -> Judgement {
     let builder = Builder::of(&works, Some(told));
     let stages = stages_text(told.facts);
     let (outcome, reason) = match builder.steps() {
-        steps if steps.is_empty() => (Outcome::Pass, format!("{stages}, and what is shipped is built in none of its steps")),
+        steps if steps.is_empty() => {
+            (Outcome::Pass, format!("{stages}, and what is shipped is built in none of its steps"))
+        }
         steps => (Outcome::Fail, format!("{stages}, and what is shipped is built where it runs: {steps}")),
     };
     let place = works.iter().find(|work| builder.blames(work)).and_then(|work| work.place.clone());
@@ -316,9 +325,14 @@ fn decide(
     if !evidence.base_tools.is_empty() {
         let what = kinds_text(&evidence.base_tools, MAX_NAMED);
         if builder.uses_base_tools() {
-            return (Outcome::Fail, format!("{stages} builds with what comes with {base}, and ships it: {what}{ran}"));
+            return (
+                Outcome::Fail,
+                format!("{stages} builds with what comes with {base}, and ships it: {what}{ran}"),
+            );
         }
-        let text = format!("{stages}; nothing is built where it runs, but {base} brings what only builds need: {what}");
+        let text = format!(
+            "{stages}; nothing is built where it runs, but {base} brings what only builds need: {what}"
+        );
         return (Outcome::Inherited, text);
     }
     (Outcome::Pass, passed(&stages, &steps, told, head))
@@ -335,7 +349,9 @@ fn passed(stages: &str, steps: &str, told: Option<Told<'_>>, head: &Snapshot) ->
         (Some(told), true) if is_multi_stage(told.facts) => {
             format!("{stages}, and no program that builds is in the image{files}")
         }
-        (Some(_), true) => format!("{stages}, and needs no other: no program that builds is in the image{files}"),
+        (Some(_), true) => {
+            format!("{stages}, and needs no other: no program that builds is in the image{files}")
+        }
         (Some(_), false) => format!("{stages}; what {steps} needed is not in the image{files}"),
     }
 }
@@ -357,7 +373,8 @@ fn kinds_text(found: &[&BuildOnly], most: usize) -> String {
     kinds.sort_by_key(|(weight, bytes, _)| (*weight, Reverse(*bytes)));
     let text = |(_, bytes, of): &(Weight, Bytes, Vec<&BuildOnly>)| {
         let what = of.first().map_or("", |one| one.what.as_str());
-        let mut packages: Vec<&str> = of.iter().flat_map(|one| one.packages.iter().map(String::as_str)).collect();
+        let mut packages: Vec<&str> =
+            of.iter().flat_map(|one| one.packages.iter().map(String::as_str)).collect();
         packages.dedup();
         packages.truncate(3);
         let packages = if packages.is_empty() { String::new() } else { format!(": {}", packages.join(", ")) };
@@ -384,9 +401,15 @@ fn help(outcome: Outcome, largest: Option<&BuildOnly>, told: Option<Told<'_>>) -
         }
         (Outcome::Inherited, Some(largest), None) => largest.help.clone(),
         (_, largest, _) => {
-            let first = largest.map_or("build in a stage of its own (FROM ... AS builder), and copy the result: COPY --from=builder", |one| one.help.as_str());
+            let first = largest.map_or(
+                "build in a stage of its own (FROM ... AS builder), and copy the result: COPY --from=builder",
+                |one| one.help.as_str(),
+            );
             match told {
-                Some(told) => format!("{first}; layergate stages --propose {} --image IMAGE writes a Dockerfile to start from", told.path),
+                Some(told) => format!(
+                    "{first}; layergate stages --propose {} --image IMAGE writes a Dockerfile to start from",
+                    told.path
+                ),
                 None => first.to_owned(),
             }
         }

@@ -53,7 +53,10 @@ pub fn text_list(found: &[BuildOnly], width: usize) -> String {
         rows.push([one.bytes.grouped(), format!("{}{} ({files})", log(&one.what), state(one))]);
         rows.push([String::new(), format!("  in {}", places_text(one, width))]);
         rows.push([String::new(), format!("  stored by {}", stored_by_text(&one.layer, width))]);
-        let next = one.ignored.as_ref().map_or_else(|| format!("next: {}", one.help), |why| format!("accepted: {why}"));
+        let next = one
+            .ignored
+            .as_ref()
+            .map_or_else(|| format!("next: {}", one.help), |why| format!("accepted: {why}"));
         rows.push([String::new(), format!("  {}", log(&next))]);
     }
     if rows.is_empty() {
@@ -110,7 +113,8 @@ fn state(one: &BuildOnly) -> &'static str {
 fn names(one: &BuildOnly) -> Vec<String> {
     let paths = one.paths.iter().map(|path| format!("/{path}"));
     let names = one.packages.iter().cloned().take(MAX_NAMED);
-    let names: Vec<String> = if one.packages.is_empty() { paths.take(MAX_NAMED).collect() } else { names.collect() };
+    let names: Vec<String> =
+        if one.packages.is_empty() { paths.take(MAX_NAMED).collect() } else { names.collect() };
     let all = if one.packages.is_empty() { one.paths.len() } else { one.packages.len() };
     if all > names.len() { names.into_iter().chain(["\u{2026}".to_owned()]).collect() } else { names }
 }

@@ -6,6 +6,7 @@ pub mod escape;
 pub mod inspect;
 pub mod markdown;
 pub mod model;
+pub mod stages;
 pub mod table;
 pub mod text;
 mod words;

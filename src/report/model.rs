@@ -6,16 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::Baseline;
 use crate::compare::{
-    Cause, Comparison, Deltas, FileChanges, LayerRow, PackageCounts, PackageRow, Split, Waste, compare_applied,
-    visible, waste,
+    Cause, Comparison, Deltas, FileChanges, LayerRow, PackageCounts, PackageRow, Split, Waste,
+    compare_applied, visible, waste,
 };
 use crate::image::snapshot::Commit;
 use crate::image::{BuildOnly, Bytes, Delta, Measured, Snapshot, Totals};
 use crate::layer::Applied;
 use crate::policy::limits::KEYS;
-use crate::policy::{
-    Case, Finding, Judgement, Limits, Metric, Settings, Sides, Unjudgeable, Verdict, judge,
-};
+use crate::policy::{Case, Finding, Judgement, Limits, Metric, Settings, Sides, Unjudgeable, Verdict, judge};
 
 /// The `schema` of a report that this version writes.
 pub const SCHEMA: &str = "layergate.report/v1";

@@ -197,7 +197,8 @@ fn build_only(image: &ImageReport, width: usize) -> Option<String> {
     let stages = image.stages.as_ref()?;
     let list = build_only::text_list(&image.build_only, width);
     let verdict = words::stages(stages);
-    let summary = build_only::summary(&image.build_only).map(|text| format!("  Build only: {text}\n\n{list}\n"));
+    let summary =
+        build_only::summary(&image.build_only).map(|text| format!("  Build only: {text}\n\n{list}\n"));
     (summary.is_some() || image.judges_stages())
         .then(|| format!("{}  Stages: {}", summary.unwrap_or_default(), log(&verdict)))
 }
