@@ -1,6 +1,6 @@
 //! layergate: the load gate for container images, as a library.
 //!
-//! Pure rooms in the middle ([`image`], [`packages`], [`dockerfile`], [`compare`], [`policy`],
+//! Pure rooms in the middle ([`image`], [`packages`], [`marks`], [`dockerfile`], [`compare`], [`policy`],
 //! [`report`]: no file, no network, no clock), adapters at the edges ([`layer`], [`source`],
 //! [`baseline`], [`github`]), and [`commands`], which puts them together for the program.
 
@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod github;
 pub mod image;
 pub mod layer;
+pub mod marks;
 pub mod packages;
 pub mod policy;
 pub mod report;

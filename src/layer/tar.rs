@@ -19,6 +19,8 @@ use super::sparse::{MapLines, SparseMap};
 const BLOCK: u64 = 512;
 /// The most blocks of a GNU sparse map that are read for one file.
 const MAX_SPARSE_BLOCKS: usize = 16 * 1024;
+/// How much room is made before content is read; there is more where there is more.
+const MOST_AT_ONCE: usize = 128 * 1024;
 const UNREADABLE_SIZE: &str = "the size is unreadable or impossible";
 const UNFIT_MAP: &str = "the map of a sparse file does not fit the file";
 
@@ -169,7 +171,9 @@ impl<R: Forward> TarWalker<R> {
     /// # Errors
     /// [`TarError`] where the tar ends before.
     pub fn read_content(&mut self, most: u64) -> Result<Vec<u8>, TarError> {
-        let mut content = Vec::new();
+        // So much at once that what is jumped to is read in one piece, whatever is claimed.
+        let room = usize::try_from(most.min(self.unread)).unwrap_or(usize::MAX).min(MOST_AT_ONCE);
+        let mut content = Vec::with_capacity(room);
         self.content().take(most).read_to_end(&mut content).map_err(|error| self.read_error(error))?;
         Ok(content)
     }

@@ -11,7 +11,8 @@ use super::tar::{Kind, TarEntry, TarError, TarWalker};
 use crate::image::census::Contents;
 use crate::image::{Bytes, Census, DiffId, Digest, Entry, LayerPath};
 use crate::packages::golang::{self, Module, Scanner};
-use crate::packages::{Collector, Wanted};
+use crate::packages::{self, Wanted};
+use crate::{marks, marks::elf};
 
 /// How much of a blob is read at once.
 const CHUNK: usize = 128 * 1024;
@@ -148,7 +149,7 @@ fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, Content
     let mut walker = TarWalker::new(input, &budget.bounds);
     let mut entries = Vec::new();
     let mut spent = Entries::new(budget);
-    let mut packages = Collector::default();
+    let mut found = Found::default();
     let mut contents = Vec::new();
     while let Some(entry) = walker.next_entry()? {
         spent.spend(&entry)?;
@@ -161,7 +162,7 @@ fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, Content
                 walker.hash_content();
             }
             if whole {
-                look_inside(&mut walker, &entry, path, &mut packages)?;
+                look_inside(&mut walker, &entry, entries.len() as u32, path, &mut found)?;
             }
             if hashed {
                 let hash = walker.content_hash()?;
@@ -173,51 +174,90 @@ fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, Content
     spent.finish()?;
     entries.shrink_to_fit();
     let mut census = Census::of(entries);
-    census.packages = packages.finish(&census).of_census(&census);
-    census.marks = Some(Vec::new());
+    census.packages = found.packages.finish(&census).of_census(&census);
+    census.marks = Some(found.marks.finish());
     Ok((census, contents.into(), walker.into_inner()))
 }
 
-/// Reads of a file what it says of packages, if it is one that does.
+/// What the content of a layer's files says.
+#[derive(Default)]
+struct Found {
+    packages: packages::Collector,
+    marks: marks::Collector,
+}
+
+/// Reads of a file what it says of packages and of being needed, if it is one that does. `index` is its
+/// place in the census.
 fn look_inside<R: Forward>(
     walker: &mut TarWalker<R>,
     entry: &TarEntry,
+    index: u32,
     path: &LayerPath,
-    packages: &mut Collector,
+    found: &mut Found,
 ) -> Result<(), TarError> {
-    match Wanted::of(path.as_bytes(), entry.size, entry.mode & 0o111 != 0) {
-        Some(Wanted::Content { database, length }) => {
-            packages.take(database, path, &walker.read_content(length)?);
+    let executable = entry.mode & 0o111 != 0;
+    let wanted = (
+        Wanted::of(path.as_bytes(), entry.size, executable),
+        marks::Wanted::of(path.as_bytes(), entry.size, executable),
+    );
+    match wanted {
+        (Some(Wanted::Content { database, length }), _) => {
+            found.packages.take(database, path, &walker.read_content(length)?);
         }
-        Some(Wanted::Program) => {
-            if let Some(module) = look_into_program(walker)? {
-                packages.take_program(path, &module);
-            }
+        // What a file is by its name goes before what it may be by its mode.
+        (_, Some(marks::Wanted::Content { document, length })) => {
+            found.marks.take(document, index, path, &walker.read_content(length)?);
         }
-        None => {}
+        (None, None) => {}
+        (module, symbols) => {
+            let program = look_into_program(walker, entry.size, module.is_some(), symbols.is_some())?;
+            program.module.iter().for_each(|module| found.packages.take_program(path, module));
+            found.marks.take_program(index, program.symbols);
+        }
     }
     Ok(())
 }
 
-/// Of a program its first bytes are read, and of a Go program the part that says what it is.
-fn look_into_program<R: Forward>(walker: &mut TarWalker<R>) -> Result<Option<Module>, TarError> {
+/// What a program says of itself.
+#[derive(Default)]
+struct Program {
+    module: Option<Module>,
+    /// What `strip` would take.
+    symbols: u64,
+}
+
+/// Of a program its first bytes are read, and then in the order of the file whatever part is asked
+/// for next: of a Go program the one that says what it is, and of all the table of their sections.
+fn look_into_program<R: Forward>(
+    walker: &mut TarWalker<R>,
+    size: u64,
+    module: bool,
+    symbols: bool,
+) -> Result<Program, TarError> {
     let mut head = walker.read_content(ELF_MAGIC.len() as u64)?;
     if head != ELF_MAGIC {
-        return Ok(None);
+        return Ok(Program::default());
     }
     head.extend(walker.read_content((golang::HEAD - ELF_MAGIC.len()) as u64)?);
-    let Some(mut scanner) = Scanner::new(&head) else { return Ok(None) };
-    let mut at = head.len() as u64;
-    let mut wanted = scanner.feed(0, &head);
-    let ahead = scanner.data().start.saturating_sub(at);
-    walker.skip_content(ahead)?;
-    at += ahead;
-    while wanted {
-        let chunk = walker.read_content(CHUNK as u64)?;
-        wanted = !chunk.is_empty() && scanner.feed(at, &chunk);
-        at += chunk.len() as u64;
+    let mut module = Scanner::new(&head).filter(|_| module);
+    let mut symbols = elf::Scanner::new(&head, size).filter(|_| symbols);
+    let (mut at, mut bytes) = (0, head);
+    while !bytes.is_empty() {
+        if let Some(scanner) = &mut module {
+            scanner.feed(at, &bytes);
+        }
+        if let Some(scanner) = &mut symbols {
+            scanner.feed(at, &bytes);
+        }
+        at += bytes.len() as u64;
+        let wanted =
+            [module.as_ref().and_then(Scanner::wanted), symbols.as_ref().and_then(elf::Scanner::wanted)];
+        let Some(next) = wanted.into_iter().flatten().min_by_key(|next| next.start) else { break };
+        walker.skip_content(next.start.saturating_sub(at))?;
+        at = at.max(next.start);
+        bytes = walker.read_content(next.end.saturating_sub(at).min(CHUNK as u64))?;
     }
-    Ok(scanner.finish())
+    Ok(Program { module: module.and_then(Scanner::finish), symbols: symbols.map_or(0, elf::Scanner::finish) })
 }
 
 /// What a tar entry means as a part of a layer; `None` for the notes that AUFS leaves to itself.

@@ -74,6 +74,11 @@ impl Scanner {
         self.data.clone()
     }
 
+    /// What of that is to be fed next; `None` where no more is.
+    pub fn wanted(&self) -> Option<Range<u64>> {
+        (self.done.is_none() && self.position < self.data.end).then_some(self.position..self.data.end)
+    }
+
     /// Looks at the bytes that stand at `offset` in the file; what is outside of
     /// [`Scanner::data`] is passed over. Returns whether more are wanted.
     pub fn feed(&mut self, offset: u64, bytes: &[u8]) -> bool {
@@ -89,7 +94,7 @@ impl Scanner {
             self.position = end;
             self.look();
         }
-        self.done.is_none() && self.position < self.data.end
+        self.wanted().is_some()
     }
 
     /// The module, where build information was found.

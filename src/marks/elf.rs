@@ -1,0 +1,329 @@
+//! What `strip` would take from an ELF file: its symbols and what debuggers read, told by the table
+//! of its sections (System V ABI, "Sections"), on the way through its bytes, without a step back.
+//!
+//! The bytes are those of GNU's `strip`, to the byte, where the sections' names can be read: most
+//! linkers write them right before the table, and Go's after it. LLVM's puts a table of all symbols
+//! between, and is then judged by the sections' types and flags alone, which tell all but a few
+//! hundred bytes.
+
+use std::ops::Range;
+
+/// How many bytes of a file say where its table of sections is.
+pub const HEAD: usize = 64;
+
+/// How much before the table is looked at: room for the names of some hundred sections.
+const BEFORE: u64 = 4096;
+const MAX_SECTIONS: u64 = 4096;
+const MAX_NAMES: u64 = 64 << 10;
+/// What a compiler says of itself is no longer than this.
+const MAX_COMMENT: u64 = 4096;
+
+/// Types of files, and types and flags of sections.
+const ET_REL: u64 = 1;
+const ET_EXEC: u64 = 2;
+const ET_DYN: u64 = 3;
+const SHT_PROGBITS: u64 = 1;
+const SHT_SYMTAB: u64 = 2;
+const SHT_STRTAB: u64 = 3;
+const SHT_RELA: u64 = 4;
+const SHT_NOBITS: u64 = 8;
+const SHT_REL: u64 = 9;
+const SHT_SYMTAB_SHNDX: u64 = 18;
+const SHF_ALLOC: u64 = 2;
+const SHF_MERGE_STRINGS: u64 = 0x30;
+
+/// How sections that only debuggers read are called (BFD, `elf.c`: they "appear to be recognized only
+/// by name, not any sort of flag").
+const DEBUG_NAMES: [&[u8]; 6] =
+    [b".debug", b".zdebug", b".gnu.debuglto_.debug_", b".gnu.linkonce.wi.", b".line", b".stab"];
+
+/// Reads the table of sections as the bytes of a file pass by.
+#[derive(Debug)]
+pub struct Scanner {
+    header: Header,
+    /// The size of the file.
+    size: u64,
+    /// Where the next byte is to come from; what is before it has passed.
+    position: u64,
+    /// The part of the file that is being waited for, and its bytes so far.
+    wanted: Option<Range<u64>>,
+    held: Vec<u8>,
+    /// The sections, while their names are still to come.
+    sections: Vec<Section>,
+    bytes: u64,
+}
+
+/// What of the header of a file counts here.
+#[derive(Debug, Clone, Copy)]
+struct Header {
+    wide: bool,
+    big_endian: bool,
+    kind: u64,
+    table: u64,
+    count: u64,
+    /// The section that holds the names of all.
+    names: u64,
+}
+
+/// A section header.
+#[derive(Debug, Clone, Copy)]
+struct Section {
+    name: u64,
+    kind: u64,
+    flags: u64,
+    offset: u64,
+    size: u64,
+    link: u64,
+    info: u64,
+}
+
+impl Section {
+    /// Whether the section is a part of the program as it runs.
+    fn is_loaded(&self) -> bool {
+        self.flags & SHF_ALLOC != 0
+    }
+
+    /// Whether it has bytes that are no part of the running program and that no type tells more of.
+    fn is_unloaded_data(&self) -> bool {
+        self.kind == SHT_PROGBITS && !self.is_loaded()
+    }
+
+    fn is_strings(&self) -> bool {
+        self.flags & SHF_MERGE_STRINGS == SHF_MERGE_STRINGS
+    }
+
+    fn is_relocations(&self) -> bool {
+        matches!(self.kind, SHT_REL | SHT_RELA)
+    }
+}
+
+impl Scanner {
+    /// Starts with the first bytes of a file of `size` bytes, at least [`HEAD`] of them or all; `None`
+    /// where it is no ELF file, or has no sections.
+    pub fn new(head: &[u8], size: u64) -> Option<Scanner> {
+        let header = Header::read(head)?;
+        let end = header.table.checked_add(header.count * header.section_size())?;
+        if header.table == 0 || header.count == 0 || header.count > MAX_SECTIONS || end > size {
+            return None;
+        }
+        Some(Scanner {
+            header,
+            size,
+            position: 0,
+            wanted: Some(header.table.saturating_sub(BEFORE)..end),
+            held: Vec::new(),
+            sections: Vec::new(),
+            bytes: 0,
+        })
+    }
+
+    /// The part of the file that is to be fed next.
+    pub fn wanted(&self) -> Option<Range<u64>> {
+        let wanted = self.wanted.clone()?;
+        Some(wanted.start + self.held.len() as u64..wanted.end)
+    }
+
+    /// Looks at the bytes that stand at `offset` in the file, which is where the last ones ended or
+    /// later; what is not wanted is passed over.
+    pub fn feed(&mut self, offset: u64, bytes: &[u8]) {
+        self.position = offset.saturating_add(bytes.len() as u64);
+        // What comes after the table may be in the same bytes.
+        while let Some(wanted) = self.wanted()
+            && wanted.start < self.position
+        {
+            let Some(from) = wanted.start.checked_sub(offset) else {
+                // It has passed already.
+                self.wanted = None;
+                return;
+            };
+            let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX).min(bytes.len());
+            let part = bytes.get(place(from)..place(wanted.end - offset)).unwrap_or_default();
+            self.held.extend_from_slice(part);
+            if wanted.end > self.position {
+                return;
+            }
+            self.take_part();
+        }
+    }
+
+    /// The bytes that `strip` would take.
+    pub fn finish(self) -> u64 {
+        self.bytes.min(self.size)
+    }
+
+    /// A part is whole: the table, or the names of its sections.
+    fn take_part(&mut self) {
+        let (held, wanted) = (std::mem::take(&mut self.held), self.wanted.take().unwrap_or_default());
+        if !self.sections.is_empty() {
+            self.bytes = self.judge(Some(&held));
+            return;
+        }
+        let table = usize::try_from(self.header.table - wanted.start).unwrap_or(usize::MAX);
+        self.sections = self.header.sections(held.get(table..).unwrap_or_default());
+        // Until there are names: they may never come.
+        self.bytes = self.judge(None);
+        let Some(names) = self.names() else { return };
+        if names.start >= wanted.end && self.has_candidates() {
+            self.wanted = Some(names);
+        } else if names.start >= wanted.start && names.end <= wanted.end {
+            let place = |at: u64| usize::try_from(at - wanted.start).unwrap_or(usize::MAX);
+            let names = held.get(place(names.start)..place(names.end)).unwrap_or_default();
+            self.bytes = self.judge(Some(names));
+        }
+    }
+
+    /// Where the names of sections stand.
+    fn names(&self) -> Option<Range<u64>> {
+        let section = self.sections.get(usize::try_from(self.header.names).ok()?)?;
+        let end = section.offset.checked_add(section.size)?;
+        let fits = section.kind == SHT_STRTAB && section.size <= MAX_NAMES && end <= self.size;
+        (fits && section.size > 0).then_some(section.offset..end)
+    }
+
+    /// Whether there is a section whose name matters.
+    fn has_candidates(&self) -> bool {
+        self.sections.iter().any(Section::is_unloaded_data)
+    }
+
+    /// The bytes of the sections that would go. No two of a file that a linker made overlap; of one
+    /// that somebody made up, the sum is held to the file's size.
+    fn judge(&self, names: Option<&[u8]>) -> u64 {
+        let mut goes = self.debug_sections(names);
+        // An object that is still to be linked, such as a kernel's module, needs its symbols.
+        if self.header.kind != ET_REL {
+            self.add_symbols(&mut goes);
+        }
+        for (index, section) in self.sections.iter().enumerate() {
+            let target = usize::try_from(section.info).ok().and_then(|target| goes.get(target)).copied();
+            if section.is_relocations() && !section.is_loaded() {
+                let needed = self.header.kind == ET_REL && target != Some(true);
+                if let Some(goes) = goes.get_mut(index) {
+                    *goes = !needed;
+                }
+            }
+        }
+        let sizes = self.sections.iter().zip(&goes).filter(|(_, goes)| **goes).map(|(section, _)| section);
+        sizes.fold(0, |sum: u64, section| sum.saturating_add(self.stored(section)))
+    }
+
+    /// What of a section is in the file.
+    fn stored(&self, section: &Section) -> u64 {
+        let inside = section.offset.checked_add(section.size).is_some_and(|end| end <= self.size);
+        if section.kind == SHT_NOBITS || !inside { 0 } else { section.size }
+    }
+
+    fn debug_sections(&self, names: Option<&[u8]>) -> Vec<bool> {
+        let Some(names) = names else { return self.likely_debug_sections() };
+        let is_debug = |section: &Section| {
+            let named = || name_of(names, section.name).is_some_and(is_debug_name);
+            !section.is_loaded() && section.kind != SHT_NOBITS && named()
+        };
+        self.sections.iter().map(is_debug).collect()
+    }
+
+    /// Without names, debug information is known by what it never is without: three sections that are
+    /// no tables of strings. The first small table of strings is what a compiler says of itself.
+    fn likely_debug_sections(&self) -> Vec<bool> {
+        let is_plain = |section: &&Section| section.is_unloaded_data() && !section.is_strings();
+        let enough = self.sections.iter().filter(is_plain).count() >= 3;
+        let comment = self.sections.iter().position(|section| {
+            section.is_unloaded_data() && section.is_strings() && section.size <= MAX_COMMENT
+        });
+        let is_debug = |(index, section): (usize, &Section)| {
+            enough && section.is_unloaded_data() && comment != Some(index)
+        };
+        self.sections.iter().enumerate().map(is_debug).collect()
+    }
+
+    fn add_symbols(&self, goes: &mut [bool]) {
+        for (index, section) in self.sections.iter().enumerate() {
+            if section.is_loaded() || !matches!(section.kind, SHT_SYMTAB | SHT_SYMTAB_SHNDX) {
+                continue;
+            }
+            let mut add = |index: usize| goes.get_mut(index).into_iter().for_each(|goes| *goes = true);
+            add(index);
+            let strings = usize::try_from(section.link).unwrap_or(usize::MAX);
+            let is_strings = |of: &Section| of.kind == SHT_STRTAB && !of.is_loaded();
+            // Some tools keep the names of symbols and of sections in one table.
+            if section.kind == SHT_SYMTAB
+                && section.link != self.header.names
+                && self.sections.get(strings).is_some_and(is_strings)
+            {
+                add(strings);
+            }
+        }
+    }
+}
+
+fn name_of(names: &[u8], at: u64) -> Option<&[u8]> {
+    names.get(usize::try_from(at).ok()?..)?.split(|byte| *byte == 0).next()
+}
+
+fn is_debug_name(name: &[u8]) -> bool {
+    name == b".gdb_index" || DEBUG_NAMES.iter().any(|start| name.starts_with(start))
+}
+
+impl Header {
+    fn read(head: &[u8]) -> Option<Header> {
+        let [class, data] = head.strip_prefix(b"\x7fELF")?.first_chunk::<2>()?;
+        if !matches!(class, 1 | 2) || !matches!(data, 1 | 2) {
+            return None;
+        }
+        let (wide, big_endian) = (*class == 2, *data == 2);
+        let field = |at: usize, bytes: usize| number(head, big_endian, at, bytes);
+        let (table, table_bytes, section, count, names) =
+            if wide { (40, 8, 58, 60, 62) } else { (32, 4, 46, 48, 50) };
+        let header = Header {
+            wide,
+            big_endian,
+            kind: field(16, 2)?,
+            table: field(table, table_bytes)?,
+            count: field(count, 2)?,
+            names: field(names, 2)?,
+        };
+        let usual = field(section, 2)? == header.section_size();
+        (usual && matches!(header.kind, ET_REL | ET_EXEC | ET_DYN)).then_some(header)
+    }
+
+    /// What one section's header has.
+    fn section_size(&self) -> u64 {
+        if self.wide { 64 } else { 40 }
+    }
+
+    fn sections(&self, table: &[u8]) -> Vec<Section> {
+        let size = usize::try_from(self.section_size()).unwrap_or(usize::MAX);
+        table.chunks_exact(size).filter_map(|header| self.section(header)).collect()
+    }
+
+    fn section(&self, header: &[u8]) -> Option<Section> {
+        let field = |at: usize, bytes: usize| number(header, self.big_endian, at, bytes);
+        Some(if self.wide {
+            Section {
+                name: field(0, 4)?,
+                kind: field(4, 4)?,
+                flags: field(8, 8)?,
+                offset: field(24, 8)?,
+                size: field(32, 8)?,
+                link: field(40, 4)?,
+                info: field(44, 4)?,
+            }
+        } else {
+            Section {
+                name: field(0, 4)?,
+                kind: field(4, 4)?,
+                flags: field(8, 4)?,
+                offset: field(16, 4)?,
+                size: field(20, 4)?,
+                link: field(24, 4)?,
+                info: field(28, 4)?,
+            }
+        })
+    }
+}
+
+/// A number of so many bytes.
+fn number(bytes: &[u8], big_endian: bool, at: usize, length: usize) -> Option<u64> {
+    let bytes = bytes.get(at..at.checked_add(length)?)?;
+    let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
+    Some(if big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) })
+}

@@ -1,0 +1,73 @@
+//! Which files are read, and how much of each.
+
+use super::elf;
+use super::secret::{self, SecretFile};
+use crate::packages::split;
+
+const MIB: u64 = 1 << 20;
+
+/// What a file is by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Document {
+    /// One that is likely to hold a secret.
+    Secret(SecretFile),
+    /// npm's `node_modules/.package-lock.json`.
+    HiddenLockfile,
+    /// The `package.json` of a project.
+    Manifest,
+    /// Composer's `installed.json`.
+    Composer,
+}
+
+/// A file whose content is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// The first `length` bytes, for [`Collector::take`](super::Collector::take).
+    Content {
+        /// What the file is.
+        document: Document,
+        /// How many bytes to read.
+        length: u64,
+    },
+    /// It may be an ELF file: its first [`elf::HEAD`] bytes tell, by [`elf::Scanner::new`].
+    Program,
+}
+
+impl Wanted {
+    /// What is wanted of a regular file. The path is clean, relative to the image's root. Files over
+    /// the bound of their kind are not read.
+    pub fn of(path: &[u8], size: u64, executable: bool) -> Option<Wanted> {
+        let (directory, name) = split(path);
+        let Some(document) = document_of(directory, name) else {
+            let program = size > elf::HEAD as u64 && (executable || is_library(name));
+            return program.then_some(Wanted::Program);
+        };
+        let length = match document {
+            Document::Secret(_) => size.min(secret::MOST),
+            Document::HiddenLockfile | Document::Composer if size > 32 * MIB => return None,
+            Document::Manifest if size > MIB => return None,
+            _ => size,
+        };
+        (length > 0).then_some(Wanted::Content { document, length })
+    }
+}
+
+fn document_of(directory: &[u8], name: &[u8]) -> Option<Document> {
+    let parent = || split(directory).1;
+    match name {
+        b".package-lock.json" => (parent() == b"node_modules").then_some(Document::HiddenLockfile),
+        // That of an installed package says what its authors needed.
+        b"package.json" => {
+            let mut parts = directory.split(|byte| *byte == b'/');
+            (!parts.any(|part| part == b"node_modules")).then_some(Document::Manifest)
+        }
+        b"installed.json" => (parent() == b"composer").then_some(Document::Composer),
+        name => SecretFile::of(parent(), name).map(Document::Secret),
+    }
+}
+
+/// What is loaded as a library need not be executable.
+fn is_library(name: &[u8]) -> bool {
+    [b".so".as_slice(), b".node", b".debug"].iter().any(|ending| name.ends_with(ending))
+        || name.windows(4).any(|part| part == b".so.")
+}
