@@ -4,11 +4,14 @@ repositories out of this machine's own packages, and indexes of packages that ha
     apps.py root NAME TAR ADDRESS     the layer of a base image; packages are at ADDRESS for who builds on it
     apps.py debs DIRECTORY            a repository for apt
     apps.py wheels DIRECTORY          an index for pip of the files that are in the directory
+    apps.py npm DIRECTORY ADDRESS     an index for npm of the files that are in the directory
 """
 
+import base64
 import glob
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -16,12 +19,13 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tempfile
 
 # What is in every image: what Debian says that nothing works without, and the package manager.
 MANAGER = ["apt", "dpkg"]
 COMPILERS = ["gcc", "make", "libc6-dev"]
 # What Dockerfiles of tests install.
-INSTALLABLE = COMPILERS
+INSTALLABLE = [*COMPILERS, "libyaml-dev", "busybox-static"]
 
 # An image for few megabytes leaves these out, and its dpkg does so later on.
 LEFT_OUT = re.compile(r"/usr/share/(doc/.*/(?!copyright$)[^/]*|man/.*|info/.*|locale/.*|lintian/.*|groff/.*)")
@@ -43,6 +47,18 @@ Apt::AutoRemove::SuggestsImportant "false";
 """
 SOURCES = "Types: deb\nURIs: {address}/debs\nSuites: ./\nTrusted: yes\n"
 PIP_CONFIG = "[global]\nindex-url = {address}/pypi/\ndisable-pip-version-check = true\nroot-user-action = ignore\n"
+NPM_CONFIG = "registry = {address}/npm/\nupdate-notifier = false\n"
+# A command of that image is one of node's options or a script, or it is a program.
+NODE_ENTRYPOINT = """#!/bin/sh
+set -e
+if [ "${1#-}" != "$1" ] || [ -z "$(command -v "$1")" ] || { [ -f "$1" ] && ! [ -x "$1" ]; }; then
+  set -- node "$@"
+fi
+exec "$@"
+"""
+# A runtime has the first of them, what one builds with all.
+JAVA_MODULES = ["java.base", "java.logging", "jdk.httpserver"]
+JAVA_COMPILER = ["jdk.compiler", "jdk.jartool"]
 
 DATABASE = "/var/lib/dpkg"
 SCRIPTS = ["preinst", "postinst", "prerm", "postrm", "config", "templates"]
@@ -250,7 +266,7 @@ def add_base(layer, system, address):
 def below_python(system):
     """The packages of an image of Python: those of the interpreter that runs this, or what it is linked with."""
     if sys.base_prefix == "/usr":
-        own = system.with_needed(["python3", "python3-pip", "python3-dev", "python3-setuptools"])
+        own = system.with_needed(["python3", "python3-pip"])
     else:
         programs = glob.glob(f"{sys.base_prefix}/lib/python{sysconfig.get_python_version()}/lib-dynload/*.so")
         programs = [os.path.realpath(sys.executable), *(name for name in programs if "tkinter" not in name)]
@@ -269,6 +285,8 @@ def add_python(layer, system, address):
     add_packages(layer, system, below_python(system) - system.base(), system.base(), [])
     if prefix == "/usr":
         layer.link("/usr/local/bin/python", "/usr/bin/python3")
+        for headers in (sysconfig.get_path("include"), *glob.glob(f"/usr/include/*/python{version}")):
+            layer.tree(headers, headers, [])
         return
     interpreter = os.path.realpath(sys.executable)
     layer.copy(interpreter, f"/usr/local/bin/python{version}")
@@ -293,6 +311,46 @@ def add_python(layer, system, address):
         layer.text(f"/usr/local/bin/{name}", script, 0o755)
 
 
+def below_node(system):
+    """The packages of an image of Node.js: what it is linked with, and where npm is one of Debian's, that."""
+    own = system.with_needed(system.that_own([os.path.realpath(shutil.which("node"))]))
+    if "node_modules/npm/" not in os.path.realpath(shutil.which("npm")):
+        own |= system.with_needed(["npm"])
+    return own | system.base()
+
+
+def add_node(layer, system, address):
+    """This machine's, where images of Node.js have it."""
+    add_packages(layer, system, below_node(system) - system.base(), system.base(), [])
+    layer.text("/usr/local/bin/docker-entrypoint.sh", NODE_ENTRYPOINT, 0o755)
+    for path in ("/usr/local/etc/npmrc", "/etc/npmrc"):
+        layer.text(path, NPM_CONFIG.format(address=address))
+    if "/usr/bin/node" not in layer.seen:
+        layer.copy(os.path.realpath(shutil.which("node")), "/usr/local/bin/node")
+    npm, modules = os.path.realpath(shutil.which("npm")), "/usr/local/lib/node_modules"
+    if "node_modules/npm/" in npm:
+        layer.tree(
+            npm[: npm.index("node_modules/npm/")] + "node_modules/npm", f"{modules}/npm", ["npmrc", "man", "docs"]
+        )
+        for name in ("npm", "npx"):
+            layer.link(f"/usr/local/bin/{name}", f"../lib/node_modules/npm/bin/{name}-cli.js")
+
+
+def add_java(layer, system, modules):
+    """A small one, made by this machine's, where images of Java have it; what makes such is in one for who builds."""
+    home = os.path.dirname(os.path.dirname(os.path.realpath(shutil.which("javac"))))
+    with tempfile.TemporaryDirectory() as directory:
+        made = f"{directory}/java"
+        link = [f"{home}/bin/jlink", "--strip-debug", "--no-man-pages", "--add-modules", ",".join(modules)]
+        subprocess.run([*link, "--output", made], check=True)
+        libraries = glob.glob(f"{made}/lib/**/*.so", recursive=True)
+        own = system.with_needed(system.that_own([f"{made}/bin/java", *libraries]))
+        add_packages(layer, system, own - system.base(), system.base(), [])
+        layer.tree(made, "/opt/java/openjdk", [])
+    if modules != JAVA_MODULES:
+        layer.tree(f"{home}/jmods", "/opt/java/openjdk/jmods", [])
+
+
 def add_compilers(layer, system, below):
     new = system.with_needed(COMPILERS)
     add_packages(layer, system, new - below, below, COMPILERS)
@@ -305,10 +363,15 @@ def root(name, path, address):
             add_base(layer, system, address)
         elif name == "python":
             add_python(layer, system, address)
-        elif name == "python-compilers":
-            add_compilers(layer, system, below_python(system))
-        elif name == "compilers":
-            add_compilers(layer, system, system.base())
+        elif name == "node":
+            add_node(layer, system, address)
+        elif name == "jre":
+            add_java(layer, system, JAVA_MODULES)
+        elif name == "jdk":
+            add_java(layer, system, JAVA_MODULES + JAVA_COMPILER)
+        else:
+            below = {"python-compilers": below_python, "node-compilers": below_node, "compilers": System.base}[name]
+            add_compilers(layer, system, below(system))
 
 
 def deb(system, name, directory):
@@ -358,5 +421,22 @@ def wheels(directory):
             page.write("<!DOCTYPE html><html><body>\n" + "".join(links) + "</body></html>\n")
 
 
+def npm(directory, address):
+    """npm asks for a document of each name, with its versions in it."""
+    for file in sorted(glob.glob(f"{directory}/*.tgz")):
+        with tarfile.open(file) as archive:
+            member = next(
+                name for name in archive.getnames() if name.count("/") == 1 and name.endswith("/package.json")
+            )
+            manifest = json.load(archive.extractfile(member))
+        with open(file, "rb") as content:
+            digest = base64.b64encode(hashlib.sha512(content.read()).digest()).decode()
+        name, version = manifest["name"], manifest["version"]
+        manifest["dist"] = {"tarball": f"{address}/npm/{os.path.basename(file)}", "integrity": f"sha512-{digest}"}
+        os.makedirs(os.path.dirname(f"{directory}/{name}"), exist_ok=True)
+        with open(f"{directory}/{name}", "w", encoding="utf-8") as document:
+            json.dump({"name": name, "dist-tags": {"latest": version}, "versions": {version: manifest}}, document)
+
+
 if __name__ == "__main__":
-    {"root": root, "debs": debs, "wheels": wheels}[sys.argv[1]](*sys.argv[2:])
+    {"root": root, "debs": debs, "wheels": wheels, "npm": npm}[sys.argv[1]](*sys.argv[2:])

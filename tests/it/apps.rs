@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::support::{Run, skip};
 
 /// The base images: a tag, what it is built on, its layer as `apps.py` knows it, and what follows that.
-const BASES: [(&str, &str, &str, &str); 4] = [
+const BASES: [(&str, &str, &str, &str); 8] = [
     ("debian:bookworm-slim", "scratch", "debian", "CMD [\"bash\"]\n"),
     ("gcc:12", "debian:bookworm-slim", "compilers", "CMD [\"bash\"]\n"),
     (
@@ -21,7 +21,14 @@ const BASES: [(&str, &str, &str, &str); 4] = [
         "RUN ldconfig\nENV LANG C.UTF-8\nCMD [\"python3\"]\n",
     ),
     ("python:3", "python:3-slim", "python-compilers", "CMD [\"python3\"]\n"),
+    ("node:20-slim", "debian:bookworm-slim", "node", NODE),
+    ("node:20", "node:20-slim", "node-compilers", "CMD [\"node\"]\n"),
+    ("eclipse-temurin:17-jre", "debian:bookworm-slim", "jre", JAVA),
+    ("eclipse-temurin:17", "debian:bookworm-slim", "jdk", JAVA),
 ];
+const SITE: &str = "<!DOCTYPE html>\n<title>Tides</title>\n<p>High water &amp; low water</p>\n";
+const NODE: &str = "ENTRYPOINT [\"docker-entrypoint.sh\"]\nCMD [\"node\"]\n";
+const JAVA: &str = "ENV JAVA_HOME=/opt/java/openjdk\nENV PATH=/opt/java/openjdk/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
 
 /// Asks containers from within their network: nothing that it asks has to have a program for that.
 const CLIENT: &str = "apps-client:1";
@@ -45,7 +52,14 @@ impl App {
 
     pub fn all() -> Vec<App> {
         let app = |name, url, answer| App { name, dir: directory().join(name), url, answer };
-        vec![app("seed", "http://127.0.0.1:80/", "notes: water the plants\n")]
+        vec![
+            app("seed", "http://127.0.0.1:80/", "notes: water the plants\n"),
+            app("node-dev", "http://127.0.0.1:3000/", "asks again in 2 minutes\n"),
+            app("c-server", "http://127.0.0.1:8080/", "hello from C\n"),
+            app("apt-deps", "http://127.0.0.1:8000/", "5 scalars\n"),
+            app("static-site", "http://127.0.0.1:8080/", SITE),
+            app("java", "http://127.0.0.1:8080/", "hello from Java\n"),
+        ]
     }
 
     pub fn dockerfile(&self) -> PathBuf {
@@ -154,7 +168,15 @@ pub fn answers(engine: &Engine, image: &str, app: &App) -> String {
 fn apps_build_and_answer() {
     let Some(engine) = engine("real applications") else { return };
     for app in App::all() {
-        let tag = single(&engine, &app);
-        assert_eq!(answers(&engine, &tag, &app), app.answer, "{}", app.name);
+        let mut files: Vec<PathBuf> =
+            fs::read_dir(&app.dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with("Dockerfile"));
+        assert!(files.contains(&app.dockerfile()), "{}", app.name);
+        for dockerfile in files {
+            let kind = dockerfile.extension().map_or("single".into(), |kind| kind.to_string_lossy());
+            let tag = format!("apps-{}:{kind}", app.name);
+            build(&engine, &app, &dockerfile, &tag);
+            assert_eq!(answers(&engine, &tag, &app), app.answer, "{tag}");
+        }
     }
 }

@@ -1,0 +1,5 @@
+record Greeting(String name) {
+    byte[] bytes() {
+        return ("hello from " + name + "\n").getBytes();
+    }
+}
