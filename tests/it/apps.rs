@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use crate::engine::Engine;
-use crate::support::{Run, skip};
+use crate::support::{Run, fixture, skip};
 
 /// The base images: a tag, what it is built on, its layer as `apps.py` knows it, and what follows that.
 const BASES: [(&str, &str, &str, &str); 8] = [
@@ -62,8 +62,14 @@ impl App {
         ]
     }
 
-    pub fn dockerfile(&self) -> PathBuf {
-        self.dir.join("Dockerfile")
+    /// `single`, which is what people start from; `multistage`, which is what they should have; what else
+    /// there is.
+    pub fn dockerfile(&self, kind: &str) -> PathBuf {
+        match (self.name, kind) {
+            ("seed", "multistage") => fixture("seed/Dockerfile.multistage").into(),
+            (_, "single") => self.dir.join("Dockerfile"),
+            _ => self.dir.join(format!("Dockerfile.{kind}")),
+        }
     }
 }
 
@@ -138,10 +144,10 @@ pub fn build(engine: &Engine, app: &App, dockerfile: &Path, tag: &str) {
     engine.build(&app.dir, &dockerfile.display().to_string(), tag);
 }
 
-/// The image of its own `Dockerfile`, built at most once.
-pub fn single(engine: &Engine, app: &App) -> String {
-    let tag = format!("apps-{}:single", app.name);
-    build(engine, app, &app.dockerfile(), &tag);
+/// The image of one of its own Dockerfiles. Its steps run once, however often it is asked for.
+pub fn image(engine: &Engine, app: &App, kind: &str) -> String {
+    let tag = format!("apps-{}:{kind}", app.name);
+    build(engine, app, &app.dockerfile(kind), &tag);
     tag
 }
 
@@ -168,15 +174,12 @@ pub fn answers(engine: &Engine, image: &str, app: &App) -> String {
 fn apps_build_and_answer() {
     let Some(engine) = engine("real applications") else { return };
     for app in App::all() {
-        let mut files: Vec<PathBuf> =
-            fs::read_dir(&app.dir).unwrap().map(|entry| entry.unwrap().path()).collect();
-        files.retain(|path| path.file_name().unwrap().to_string_lossy().starts_with("Dockerfile"));
-        assert!(files.contains(&app.dockerfile()), "{}", app.name);
-        for dockerfile in files {
-            let kind = dockerfile.extension().map_or("single".into(), |kind| kind.to_string_lossy());
-            let tag = format!("apps-{}:{kind}", app.name);
-            build(&engine, &app, &dockerfile, &tag);
-            assert_eq!(answers(&engine, &tag, &app), app.answer, "{tag}");
+        let kinds = ["single", "multistage", "gcc"].into_iter();
+        let kinds: Vec<&str> = kinds.filter(|kind| app.dockerfile(kind).exists()).collect();
+        assert!(kinds.starts_with(&["single", "multistage"]), "{}", app.name);
+        for kind in kinds {
+            let image = image(&engine, &app, kind);
+            assert_eq!(answers(&engine, &image, &app), app.answer, "{image}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 use serde_json::Value;
 
 use crate::apps::{self, App};
-use crate::support::{Run, fixture, layergate, skip, write_program};
+use crate::support::{Run, layergate, skip, write_program};
 
 /// An engine to build with and to measure from.
 #[derive(Clone)]
@@ -93,8 +93,8 @@ impl Engine {
 fn the_tutorials_application_passes_in_two_stages_and_fails_in_one() {
     let Some(engine) = apps::engine("the tutorial's application") else { return };
     let app = App::named("seed");
-    apps::build(&engine, &app, &app.dockerfile(), "notesapp:default");
-    apps::build(&engine, &app, Path::new(&fixture("seed/Dockerfile.multistage")), "notesapp:multistage");
+    apps::build(&engine, &app, &app.dockerfile("single"), "notesapp:default");
+    apps::build(&engine, &app, &app.dockerfile("multistage"), "notesapp:multistage");
     assert_eq!(apps::answers(&engine, "notesapp:multistage", &app), app.answer);
 
     let sizes = ["notesapp:default", "notesapp:multistage"].map(|image| {
