@@ -7,3 +7,6 @@ mod marks;
 
 pub use catalogue::{Catalogue, CatalogueError, Culprit, Ignore, Kind, MarkKind, fits, glob, glob_set};
 pub use find::find;
+
+#[cfg(test)]
+mod tests;
