@@ -7,8 +7,6 @@
 //! reason ([`Unmapped`]).
 
 mod expand;
-mod facts;
-pub use facts::{Copied, Facts, FoundWork, Slimmer, StageFacts, Work, WorkKind, slimmer_of, works_of};
 mod form;
 mod map;
 mod parse;
