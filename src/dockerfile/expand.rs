@@ -1,5 +1,6 @@
 //! Variables in a Dockerfile, expanded as builders do (moby/buildkit, frontend/dockerfile/shell).
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::str::Chars;
@@ -12,6 +13,9 @@ pub(super) const UNKNOWN: char = '\u{10ffff}';
 const MAX_DEPTH: usize = 16;
 /// Longer values count as unknown: `ENV A=$A$A`, often enough, would fill all memory.
 const MAX_VALUE: usize = 32 * 1024;
+/// So much text may come out of variables in all; after that they are unknown. A line of `$A$A$A` makes
+/// much of little.
+const MAX_EXPANDED: usize = 8 << 20;
 
 /// The variables in force at one place of a Dockerfile.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +25,10 @@ pub(super) struct Environment {
     arguments: BTreeSet<String>,
     /// Whether a name that is not here may have a value: the base image's variables are not known.
     open: bool,
+    /// About the memory that the names and values take.
+    weight: usize,
+    /// How much text has come out of variables.
+    expanded: Cell<usize>,
 }
 
 impl Environment {
@@ -31,39 +39,64 @@ impl Environment {
 
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {
-            Some(value) => Some(value),
+            Some(value) if self.charge(value.len()) => Some(value),
+            Some(_) => Some("\u{10ffff}"),
             // What `$1` and `$@` are is not known either way: no builder sets them.
             None if self.open => Some("\u{10ffff}"),
             None => None,
         }
     }
 
+    /// Counts text that came out of a variable; false where it is too much in all.
+    pub(super) fn charge(&self, length: usize) -> bool {
+        let expanded = self.expanded.get().saturating_add(length);
+        self.expanded.set(expanded);
+        expanded <= MAX_EXPANDED
+    }
+
+    /// Goes on counting from where another left off.
+    pub(super) fn continue_from(&self, other: &Environment) {
+        self.expanded.set(self.expanded.get().max(other.expanded.get()));
+    }
+
+    /// About the memory that a copy takes.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
+    }
+
+    fn insert(&mut self, name: &str, value: String) {
+        self.weight += name.len() + value.len() + 100;
+        if let Some(before) = self.values.insert(name.to_owned(), value) {
+            self.weight = self.weight.saturating_sub(name.len() + before.len() + 100);
+        }
+    }
+
     /// `ENV name=value`.
     pub(super) fn set(&mut self, name: &str, value: String) {
         self.arguments.remove(name);
-        self.values.insert(name.to_owned(), bounded(value));
+        self.insert(name, bounded(value));
     }
 
     /// `ARG name=value`. BuildKit lets it hide an `ENV` of that name, the classic builder does not.
     pub(super) fn set_argument(&mut self, name: &str, value: String) {
         let is_variable = self.values.contains_key(name) && !self.arguments.contains(name);
         if is_variable && self.values.get(name) != Some(&value) {
-            self.values.insert(name.to_owned(), UNKNOWN.to_string());
+            self.set_unknown(name);
         } else if !is_variable {
             self.arguments.insert(name.to_owned());
-            self.values.insert(name.to_owned(), bounded(value));
+            self.insert(name, bounded(value));
         }
     }
 
     pub(super) fn set_unknown(&mut self, name: &str) {
-        self.values.insert(name.to_owned(), UNKNOWN.to_string());
+        self.insert(name, UNKNOWN.to_string());
     }
 
     /// At the next `FROM` of a chain of stages: BuildKit carries arguments on, the classic builder
     /// and the Dockerfile reference do not.
     pub(super) fn enter_stage(&mut self) {
         for name in std::mem::take(&mut self.arguments) {
-            self.values.insert(name, UNKNOWN.to_string());
+            self.set_unknown(&name);
         }
     }
 }

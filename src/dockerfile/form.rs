@@ -227,9 +227,10 @@ impl Source<'_> {
                 vec![(first.content.clone(), true)]
             };
         }
-        let whole = documents.iter().fold(arguments.clone(), |whole, document| {
-            format!("{whole}\n{}{}", document.content, document.name)
-        });
+        let mut whole = arguments.clone();
+        for document in documents {
+            whole.extend(["\n", &document.content, &document.name]);
+        }
         vec![(whole, true)]
     }
 

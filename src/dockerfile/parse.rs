@@ -184,7 +184,8 @@ impl Dockerfile {
         uses
     }
 
-    fn origin(&self, from: &str, before: usize) -> Origin {
+    /// What `--from` names, seen from a stage.
+    pub(super) fn origin(&self, from: &str, before: usize) -> Origin {
         let number = from.parse().ok().filter(|number| *number < before);
         match self.named(from, before).or(number) {
             Some(stage) => Origin::Stage(stage),
@@ -211,7 +212,7 @@ impl SourceInstruction {
 }
 
 /// `--from=x` and `--mount=type=bind,from=x`.
-fn source_of(flag: &Flag) -> Option<String> {
+pub(super) fn source_of(flag: &Flag) -> Option<String> {
     let value = flag.value.as_deref()?;
     match flag.name.as_str() {
         "from" => Some(value.to_owned()),

@@ -95,22 +95,32 @@ impl Dockerfile {
     /// [`DockerfileError::NoSuchTarget`].
     pub fn plan(&self, options: &BuildOptions) -> Result<Plan, DockerfileError> {
         let globals = global_arguments(self, &options.args);
-        let mut chain = vec![self.target(options.target.as_deref())?];
-        let base = loop {
-            let lowest = chain.last().copied().unwrap_or_default();
-            match resolve_base(self, lowest, &globals) {
-                // A base is always an earlier stage, so this ends.
-                BaseImage::Stage(below) => chain.push(below),
-                base => break base,
-            }
-        };
-        chain.reverse();
+        let (base, chain) = self.chain(options, &globals)?;
         let mut build = Build::new(self, options, &globals, &base);
         for stage in &chain {
             build.stage(*stage);
         }
         let steps = build.steps;
         Ok(Plan { base, stages: chain, steps })
+    }
+
+    /// The external base image, and the stages from it up to the target.
+    pub(super) fn chain(
+        &self,
+        options: &BuildOptions,
+        globals: &Environment,
+    ) -> Result<(BaseImage, Vec<usize>), DockerfileError> {
+        let mut chain = vec![self.target(options.target.as_deref())?];
+        let base = loop {
+            let lowest = chain.last().copied().unwrap_or_default();
+            match resolve_base(self, lowest, globals) {
+                // A base is always an earlier stage, so this ends.
+                BaseImage::Stage(below) => chain.push(below),
+                base => break base,
+            }
+        };
+        chain.reverse();
+        Ok((base, chain))
     }
 
     fn target(&self, target: Option<&str>) -> Result<usize, DockerfileError> {
@@ -164,12 +174,70 @@ pub(super) fn resolve_base(file: &Dockerfile, index: usize, globals: &Environmen
     }
 }
 
+/// The variables in force between two instructions of a build.
+#[derive(Clone)]
+pub(super) struct Variables<'a> {
+    escape: char,
+    options: &'a BuildOptions,
+    globals: &'a Environment,
+    pub(super) environment: Environment,
+}
+
+impl<'a> Variables<'a> {
+    pub(super) fn new(
+        file: &Dockerfile,
+        options: &'a BuildOptions,
+        globals: &'a Environment,
+        base: &BaseImage,
+    ) -> Variables<'a> {
+        let has_base = *base != BaseImage::Scratch;
+        let mut environment = if has_base { Environment::of_unknown_image() } else { Environment::default() };
+        // BuildKit gives an image without a PATH one.
+        environment.set_unknown("PATH");
+        Variables { escape: file.escape, options, globals, environment }
+    }
+
+    /// What the instruction changes for those after it.
+    pub(super) fn apply(&mut self, instruction: &SourceInstruction) {
+        match instruction.keyword {
+            "ENV" => {
+                // All values are those from before the instruction (Dockerfile reference).
+                let pairs: Vec<(String, String)> = pairs(&instruction.arguments, self.escape)
+                    .into_iter()
+                    .map(|(name, value)| (self.expand(&name), self.expand(&value)))
+                    .collect();
+                pairs.into_iter().for_each(|(name, value)| self.environment.set(&name, value));
+            }
+            "ARG" => {
+                for (name, default) in arguments_of(instruction, self.escape) {
+                    self.argument(&name, default.as_deref());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn expand(&self, word: &str) -> String {
+        expand_word(word, self.escape, &self.environment)
+    }
+
+    fn argument(&mut self, name: &str, default: Option<&str>) {
+        if PLATFORM_ARGUMENTS.contains(&name) {
+            return self.environment.set_unknown(name);
+        }
+        let given = self.options.args.get(name).cloned();
+        let default = default.map(|default| self.expand(default));
+        let global = || self.globals.get(name).map(str::to_owned);
+        if let Some(value) = given.or(default).or_else(global) {
+            self.environment.set_argument(name, value);
+        }
+    }
+}
+
 /// The state of a build between two instructions.
 struct Build<'a> {
     file: &'a Dockerfile,
-    options: &'a BuildOptions,
-    globals: &'a Environment,
-    environment: Environment,
+    variables: Variables<'a>,
     /// Absolute, without a slash at its end: the root is the empty text.
     directory: String,
     /// What runs the shell form; `None` is the base image's, or the default.
@@ -192,14 +260,9 @@ impl<'a> Build<'a> {
         base: &BaseImage,
     ) -> Build<'a> {
         let has_base = *base != BaseImage::Scratch;
-        let mut environment = if has_base { Environment::of_unknown_image() } else { Environment::default() };
-        // BuildKit gives an image without a PATH one.
-        environment.set_unknown("PATH");
         Build {
             file,
-            options,
-            globals,
-            environment,
+            variables: Variables::new(file, options, globals, base),
             directory: if has_base { UNKNOWN.to_string() } else { String::new() },
             shell: None,
             has_base,
@@ -211,7 +274,7 @@ impl<'a> Build<'a> {
     }
 
     fn stage(&mut self, index: usize) {
-        self.environment.enter_stage();
+        self.variables.environment.enter_stage();
         self.arguments_in_force.clear();
         for trigger in std::mem::take(&mut self.triggers) {
             self.step(&trigger, index, Onbuild::Triggered);
@@ -241,7 +304,7 @@ impl<'a> Build<'a> {
         let source = Source {
             instruction,
             escape: self.file.escape,
-            environment: &self.environment,
+            environment: &self.variables.environment,
             shell: self.shell.as_deref(),
             has_base: self.has_base,
             has_arguments: self.has_arguments,
@@ -254,57 +317,25 @@ impl<'a> Build<'a> {
         let text = text.map(|text| text.without_values().as_str().to_owned()).unwrap_or_default();
         let (line, end_line, kind) = (instruction.line, instruction.end_line, instruction.keyword);
         self.steps.push(Step { kind, text, line, end_line, stage, onbuild, forms, source: canonical });
-        self.apply(instruction);
+        self.has_arguments |= instruction.keyword == "ARG";
+        self.variables.apply(instruction);
         if let Some(directory) = directory {
             self.directory = directory;
         }
     }
 
-    /// What the instruction changes for those after it.
-    fn apply(&mut self, instruction: &SourceInstruction) {
-        let escape = self.file.escape;
-        match instruction.keyword {
-            "ENV" => {
-                // All values are those from before the instruction (Dockerfile reference).
-                let before = self.environment.clone();
-                for (name, value) in pairs(&instruction.arguments, escape) {
-                    let value = expand_word(&value, escape, &before);
-                    self.environment.set(&expand_word(&name, escape, &before), value);
-                }
-            }
-            "ARG" => {
-                self.has_arguments = true;
-                for (name, default) in arguments_of(instruction, escape) {
-                    self.argument(&name, default.as_deref());
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn put_in_force(&mut self, instruction: &SourceInstruction) {
         for (name, default) in arguments_of(instruction, self.file.escape) {
-            let is_given = self.options.args.contains_key(&name) || self.globals.get(&name).is_some();
+            let Variables { options, globals, .. } = &self.variables;
+            let is_given = options.args.contains_key(&name) || globals.get(&name).is_some();
             if default.is_some() || is_given {
                 self.arguments_in_force.insert(name);
             }
         }
     }
 
-    fn argument(&mut self, name: &str, default: Option<&str>) {
-        if PLATFORM_ARGUMENTS.contains(&name) {
-            return self.environment.set_unknown(name);
-        }
-        let given = self.options.args.get(name).cloned();
-        let default = default.map(|default| expand_word(default, self.file.escape, &self.environment));
-        let global = || self.globals.get(name).map(str::to_owned);
-        if let Some(value) = given.or(default).or_else(global) {
-            self.environment.set_argument(name, value);
-        }
-    }
-
     fn working_directory(&self, path: &str) -> String {
-        let path = expand_word(path, self.file.escape, &self.environment);
+        let path = self.variables.expand(path);
         let absolute = path.starts_with('/') || path.starts_with(UNKNOWN);
         let path = if absolute { path } else { format!("{}/{path}", self.directory) };
         clean(&path)
