@@ -4,9 +4,10 @@
 //! the external base image and says what builders write into the history for each instruction, and
 //! [`map`] aligns that with the history of an image. A wrong line is worse than none: the Dockerfile
 //! may have been edited since the image was built, and what is then not certain is left out, with a
-//! reason ([`Unmapped`]).
+//! reason ([`Unmapped`]). [`Dockerfile::facts`] says what the stages do and take from each other.
 
 mod expand;
+mod facts;
 mod form;
 mod map;
 mod parse;
@@ -14,6 +15,9 @@ mod plan;
 #[cfg(test)]
 mod tests;
 
+pub use facts::{
+    Copied, Facts, FoundWork, Slimmer, StageFacts, Work, WorkKind, is_slimmer, slimmer_of, works_of,
+};
 pub use map::{HistoryStep, Lines, Mapping, Unmapped, map};
 pub use parse::{Dockerfile, Flag, HereDocument, Origin, SourceInstruction, Stage, StageUse};
 pub use plan::{BaseImage, BuildOptions, Onbuild, Plan, Step};

@@ -127,6 +127,15 @@ fn names_of(pairs: &str) -> String {
     names
 }
 
+/// The command of a `RUN` step's text, without the build arguments and the shell before it.
+pub(crate) fn command_of(text: &str) -> &str {
+    let text = text.trim_start();
+    let text = drop_build_arguments(text).unwrap_or(text);
+    // A command in quotes is one that somebody wrote, and no builder.
+    let command = strip_shell(text).map(str::trim_start).filter(|command| !command.starts_with(['"', '\'']));
+    command.unwrap_or(text)
+}
+
 fn collapse(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

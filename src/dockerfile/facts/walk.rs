@@ -1,0 +1,239 @@
+//! Going through the stages of a file, each with the variables in force.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use super::call::shorten;
+use super::words::{SHELLS, WINDOWS_SHELLS};
+use super::works::{works_of_script, works_of_words};
+use super::{Copied, FoundWork, Work};
+use crate::dockerfile::expand::Environment;
+use crate::dockerfile::parse::{Dockerfile, Origin, SourceInstruction, Stage, here_document_word, source_of};
+use crate::dockerfile::plan::{BaseImage, BuildOptions, Variables, resolve_base};
+
+/// So much memory may go into the variables and triggers that stages inherit; after that, they are
+/// unknown.
+const MAX_INHERITED: usize = 2 << 20;
+
+/// What was found in one stage.
+pub(super) struct Walked {
+    pub(super) resolved: BaseImage,
+    pub(super) works: Vec<Work>,
+    pub(super) copies: Vec<Copied>,
+}
+
+/// What a stage leaves for those that build on it.
+#[derive(Clone)]
+struct State<'a> {
+    variables: Variables<'a>,
+    /// Whether the shell form is read as a shell reads.
+    has_shell: bool,
+    triggers: Vec<SourceInstruction>,
+}
+
+impl State<'_> {
+    /// About the memory that a copy takes, and the text that its triggers give to read.
+    fn weight(&self) -> usize {
+        let documents = |trigger: &SourceInstruction| {
+            trigger.here_documents.iter().map(|document| document.content.len()).sum::<usize>()
+        };
+        let triggers = self.triggers.iter().map(|trigger| 2 * trigger.text.len() + documents(trigger));
+        self.variables.environment.weight() + triggers.sum::<usize>()
+    }
+}
+
+/// The state of going through all stages.
+pub(super) struct Walk<'a> {
+    file: &'a Dockerfile,
+    options: &'a BuildOptions,
+    globals: &'a Environment,
+    /// The stages that others build on, as they end.
+    ends: Vec<Option<State<'a>>>,
+    inherited: usize,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(file: &'a Dockerfile, options: &'a BuildOptions, globals: &'a Environment) -> Walk<'a> {
+        Walk { file, options, globals, ends: Vec::new(), inherited: 0 }
+    }
+
+    pub(super) fn stages(mut self) -> Vec<Walked> {
+        let bases: Vec<BaseImage> =
+            (0..self.file.stages().len()).map(|index| resolve_base(self.file, index, self.globals)).collect();
+        let is_base = |index: usize| bases.contains(&BaseImage::Stage(index));
+        let is_base: Vec<bool> = (0..bases.len()).map(is_base).collect();
+        let mut walked = Vec::new();
+        let mut expanded = Environment::default();
+        for ((stage, base), is_base) in self.file.stages().iter().zip(&bases).zip(is_base) {
+            let mut state = self.start(base);
+            state.variables.environment.continue_from(&expanded);
+            walked.push(self.stage(stage, base, &mut state));
+            expanded = Environment::default();
+            expanded.continue_from(&state.variables.environment);
+            self.ends.push(is_base.then_some(state));
+        }
+        walked
+    }
+
+    /// What a stage begins with.
+    fn start(&mut self, base: &BaseImage) -> State<'a> {
+        let end = match base {
+            BaseImage::Stage(below) => self.ends.get(*below).and_then(Option::as_ref),
+            _ => None,
+        };
+        if let Some(end) = end {
+            self.inherited = self.inherited.saturating_add(end.weight());
+            if self.inherited <= MAX_INHERITED {
+                return end.clone();
+            }
+        }
+        let variables = Variables::new(self.file, self.options, self.globals, base);
+        State { variables, has_shell: end.is_none_or(|end| end.has_shell), triggers: Vec::new() }
+    }
+
+    fn stage(&self, stage: &Stage, base: &BaseImage, state: &mut State<'a>) -> Walked {
+        let mut walked = Walked { resolved: base.clone(), works: Vec::new(), copies: Vec::new() };
+        state.variables.environment.enter_stage();
+        for trigger in std::mem::take(&mut state.triggers) {
+            self.instruction(&trigger, stage.index, state, &mut walked);
+        }
+        for instruction in &stage.instructions {
+            if instruction.keyword == "ONBUILD" {
+                state.triggers.extend(instruction.trigger(self.file.escape));
+            } else {
+                self.instruction(instruction, stage.index, state, &mut walked);
+            }
+        }
+        walked
+    }
+
+    fn instruction(
+        &self,
+        instruction: &SourceInstruction,
+        stage: usize,
+        state: &mut State<'a>,
+        walked: &mut Walked,
+    ) {
+        walked.copies.extend(self.copies(instruction, stage, state));
+        match instruction.keyword {
+            "RUN" => {
+                let (line, end_line) = (instruction.line, instruction.end_line);
+                let works = works_of_run(instruction, state).into_iter().map(|found| Work {
+                    kind: found.kind,
+                    tool: found.tool,
+                    subjects: found.subjects,
+                    undone: found.undone,
+                    line,
+                    end_line,
+                    stage,
+                });
+                walked.works.extend(works);
+            }
+            "SHELL" => state.has_shell = instruction.json().is_some_and(|words| names_shell(&words)),
+            _ => state.variables.apply(instruction),
+        }
+    }
+
+    /// What the instruction takes from elsewhere.
+    fn copies(&self, instruction: &SourceInstruction, stage: usize, state: &State<'a>) -> Vec<Copied> {
+        let copied = |from: &str, paths: Vec<String>, mount: bool| Copied {
+            origin: self.file.origin(from, stage),
+            paths,
+            mount,
+            line: instruction.line,
+            end_line: instruction.end_line,
+            stage,
+        };
+        let variables = &state.variables;
+        let from = |name: &str| {
+            let flags = instruction.flags.iter().filter(move |flag| flag.name == name);
+            flags.filter_map(|flag| Some((source_of(flag)?, flag.value.as_deref()?))).collect::<Vec<_>>()
+        };
+        match instruction.keyword {
+            // Builders refuse a second `--from`.
+            "COPY" => from("from")
+                .into_iter()
+                .take(1)
+                .map(|(from, _)| copied(&from, sources(instruction, variables), false))
+                .collect(),
+            "RUN" => from("mount")
+                .into_iter()
+                .map(|(from, mount)| copied(&from, mounted_paths(mount, variables), true))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// `source=/x` of a mount.
+fn mounted_paths(mount: &str, variables: &Variables<'_>) -> Vec<String> {
+    let parts = mount.split(',').map(|part| part.trim_matches('"'));
+    let path =
+        |part: &str| part.strip_prefix("source=").or_else(|| part.strip_prefix("src=")).map(str::to_owned);
+    parts.filter_map(path).map(|path| shorten(&variables.expand(&path))).collect()
+}
+
+/// All that a `COPY` names but the last, which is where it goes.
+fn sources(instruction: &SourceInstruction, variables: &Variables<'_>) -> Vec<String> {
+    let words = instruction
+        .json()
+        .unwrap_or_else(|| instruction.arguments.split_whitespace().map(str::to_owned).collect());
+    let sources = words.iter().take(words.len().saturating_sub(1));
+    let sources = sources.filter(|word| here_document_word(word).is_none());
+    sources.map(|word| shorten(&variables.expand(word))).collect()
+}
+
+fn works_of_run(instruction: &SourceInstruction, state: &State<'_>) -> Vec<FoundWork> {
+    let environment = &state.variables.environment;
+    if let Some(words) = instruction.json() {
+        return works_of_words(&words, environment);
+    }
+    match script_of(instruction) {
+        Some(script) if state.has_shell => works_of_script(&script, environment),
+        _ => Vec::new(),
+    }
+}
+
+/// The text that a shell gets; none where another program does (Dockerfile reference,
+/// "Here-documents").
+fn script_of(instruction: &SourceInstruction) -> Option<Cow<'_, str>> {
+    let (arguments, documents) = (&instruction.arguments, &instruction.here_documents);
+    let Some(first) = documents.first() else { return Some(Cow::Borrowed(arguments)) };
+    if here_document_word(arguments).is_some() {
+        let program = first.content.strip_prefix("#!").and_then(|rest| rest.lines().next());
+        let is_shell = program
+            .is_none_or(|line| names_shell(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()));
+        return is_shell.then_some(Cow::Borrowed(first.content.as_str()));
+    }
+    let mut whole = arguments.clone();
+    for document in documents {
+        whole.extend(["\n", &document.content, &document.name]);
+    }
+    Some(Cow::Owned(whole))
+}
+
+/// `/bin/bash -o pipefail -c`, `conda run -n x /bin/sh -c`, `cmd /S /C`.
+fn names_shell(words: &[String]) -> bool {
+    words.iter().any(|word| {
+        let name = word.rsplit(['/', '\\']).next().unwrap_or(word).to_ascii_lowercase();
+        let name = name.trim_end_matches(".exe");
+        SHELLS.contains(&name) || WINDOWS_SHELLS.contains(&name)
+    })
+}
+
+/// The target and all stages that it needs.
+pub(super) fn reachable(walked: &[Walked], target: usize) -> BTreeSet<usize> {
+    let mut reached = BTreeSet::new();
+    let mut next = vec![target];
+    while let Some(index) = next.pop() {
+        let Some(stage) = walked.get(index).filter(|_| reached.insert(index)) else { continue };
+        if let BaseImage::Stage(below) = stage.resolved {
+            next.push(below);
+        }
+        next.extend(stage.copies.iter().filter_map(|copy| match copy.origin {
+            Origin::Stage(index) => Some(index),
+            Origin::Image(_) => None,
+        }));
+    }
+    reached
+}

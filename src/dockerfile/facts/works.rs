@@ -1,0 +1,314 @@
+//! What the commands of one `RUN` do together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::call::{Call, Names, Row, fits, has_path, is_in_table, names_of, program_of, row_of, shorten};
+use super::shell::{Input, Receiver, Shell, assignment};
+use super::words::{BUILD_LABELS, DOWNLOADS, Does, Family, PATHS, SHELLS};
+use super::{FoundWork, WorkKind};
+use crate::dockerfile::expand::Environment;
+
+/// `sudo env nice ...` may go on so long.
+const MAX_WRAPPERS: usize = 16;
+/// More patterns of packages in one `RUN` are not compared.
+const MAX_PATTERNS: usize = 32;
+
+/// What the commands of a script do.
+pub(super) fn works_of_script(script: &str, environment: &Environment) -> Vec<FoundWork> {
+    let mut run = Run::default();
+    Shell::new(environment, &mut run).run(script);
+    run.finish()
+}
+
+/// What a command in the JSON form does, which no shell reads.
+pub(super) fn works_of_words(words: &[String], environment: &Environment) -> Vec<FoundWork> {
+    let mut run = Run::default();
+    Shell::new(environment, &mut run).run_words(words);
+    run.finish()
+}
+
+/// What one command did, in the order of a `RUN`.
+enum Step {
+    Work { work: FoundWork, family: Option<Family>, label: Option<String> },
+    Removal { work: FoundWork, family: Option<Family>, all: bool, automatic: bool },
+    MarksAutomatic,
+    SavesMarks,
+}
+
+/// The commands of one `RUN`.
+#[derive(Default)]
+struct Run {
+    steps: Vec<Step>,
+    /// The families of which something was installed.
+    installed: BTreeSet<Family>,
+}
+
+impl Receiver for Run {
+    fn command(&mut self, mut words: &[String]) -> Input {
+        let (mut has_unknown, mut is_wrapped) = (false, false);
+        for _ in 0..MAX_WRAPPERS {
+            while words.first().is_some_and(|word| assignment(word).is_some()) {
+                words = &words[1..];
+            }
+            let Some((first, arguments)) = words.split_first() else { return Input::None };
+            let program = program_of(first);
+            if SHELLS.contains(&program.as_str()) {
+                return self.shell(arguments);
+            }
+            // `scl enable gcc-toolset-13 "make all"`
+            if is_wrapped && arguments.is_empty() && first.contains(char::is_whitespace) {
+                return Input::Script(first.clone());
+            }
+            if program == "eval" {
+                return Input::Script(arguments.join(" "));
+            }
+            // What `xargs` adds is not known.
+            has_unknown |= program == "xargs";
+            let call = Call::new(program, arguments, has_unknown);
+            if matches!(call.program.as_str(), "su" | "runuser")
+                && let Some(script) = call.value(&["-c", "--command", "--session-command"])
+            {
+                return Input::Script(script.to_owned());
+            }
+            if self.known(&call) {
+                return Input::None;
+            }
+            match call.wrapped() {
+                Some(inner) => (words, is_wrapped) = (inner, true),
+                None => return Input::None,
+            }
+        }
+        Input::None
+    }
+}
+
+impl Run {
+    /// `sh -c TEXT`, `sh FILE`, or `sh` alone.
+    fn shell(&mut self, arguments: &[String]) -> Input {
+        let mut rest = arguments.iter();
+        while let Some(argument) = rest.next() {
+            match argument.as_str() {
+                "--" => {}
+                "-o" | "+o" | "-O" | "+O" | "--rcfile" | "--init-file" => {
+                    rest.next();
+                }
+                "-s" => return Input::Lines,
+                option if option.starts_with("--") || option.starts_with('+') => {}
+                option if option.starts_with('-') && option.ends_with('c') => {
+                    return rest.next().map_or(Input::None, |script| Input::Script(script.clone()));
+                }
+                // `-euo pipefail`
+                option if option.starts_with('-') && option.ends_with('o') => {
+                    rest.next();
+                }
+                option if option.starts_with('-') && option.len() > 1 => {}
+                "-" => {}
+                file => {
+                    let mut words =
+                        vec![if file.contains('/') { file.to_owned() } else { format!("./{file}") }];
+                    words.extend(rest.cloned());
+                    let call = Call::new(program_of(&words[0]), &words[1..], false);
+                    self.known(&call);
+                    return Input::None;
+                }
+            }
+        }
+        Input::Lines
+    }
+
+    /// Whether the table knows the command; notes down what it does.
+    fn known(&mut self, call: &Call<'_>) -> bool {
+        if call.asks() {
+            return is_in_table(&call.program);
+        }
+        let Some(Row { does, taken, tool }) = row_of(call) else { return false };
+        match does {
+            Does::Nothing => {}
+            Does::Builds => self.work(WorkKind::Build, &tool, Vec::new(), None, None),
+            Does::Dependencies(family) => {
+                self.work(WorkKind::InstallsDependencies, &tool, Vec::new(), Some(family), None);
+            }
+            Does::Tools(family) => {
+                let names = Names::of(call, taken, family).names;
+                self.work(WorkKind::InstallsBuildTools, &tool, names, Some(family), None);
+            }
+            Does::Installs(family) => self.installs(call, taken, &tool, family),
+            Does::Downloads => self.downloads(call),
+            Does::Deletes => self.deletes(call),
+            Does::Removes(family) => self.removes(call, taken, &tool, family),
+            Does::RemovesAll(family) => self.removal(&tool, Vec::new(), Some(family), true, false),
+            Does::MarksAutomatic => self.steps.push(Step::MarksAutomatic),
+            Does::SavesMarks => self.steps.push(Step::SavesMarks),
+        }
+        true
+    }
+
+    fn work(
+        &mut self,
+        kind: WorkKind,
+        tool: &str,
+        subjects: Vec<String>,
+        family: Option<Family>,
+        label: Option<String>,
+    ) {
+        self.installed.extend(family);
+        let work = FoundWork { kind, tool: tool.to_owned(), subjects, undone: false };
+        self.steps.push(Step::Work { work, family, label });
+    }
+
+    fn installs(&mut self, call: &Call<'_>, taken: usize, tool: &str, family: Family) {
+        let Some(patterns) = names_of(family) else { return };
+        let Names { names, has_list } = Names::of(call, taken, family);
+        let label = (family == Family::Apk).then(|| call.value(&["--virtual", "-t"])).flatten();
+        let for_build = label.is_some_and(|label| BUILD_LABELS.iter().any(|pattern| fits(pattern, label)));
+        let named = !names.is_empty();
+        let (tools, rest): (Vec<String>, Vec<String>) =
+            names.into_iter().partition(|name| for_build || patterns.is_tool(name));
+        let label = label.map(shorten);
+        if !tools.is_empty() || for_build && call.has_unknown {
+            self.work(WorkKind::InstallsBuildTools, tool, tools, Some(family), label.clone());
+        }
+        // Without a name: the operating system's manager installs what is not known here, or nothing;
+        // a language's what some file lists.
+        let is_system = patterns.words.system;
+        let unnamed = if is_system { !named && call.has_unknown && !for_build } else { !named || has_list };
+        if !rest.is_empty() || unnamed {
+            let kind = if is_system { WorkKind::InstallsPackages } else { WorkKind::InstallsDependencies };
+            self.work(kind, tool, rest, Some(family), label);
+        }
+    }
+
+    fn downloads(&mut self, call: &Call<'_>) {
+        for argument in call.arguments.iter().filter(|argument| argument.contains('/')) {
+            let argument = argument.to_ascii_lowercase();
+            if let Some((_, name)) = DOWNLOADS.iter().find(|(address, _)| argument.contains(address)) {
+                let names = vec![(*name).to_owned()];
+                self.work(WorkKind::InstallsBuildTools, &call.program, names, Some(Family::Toolchain), None);
+            }
+        }
+    }
+
+    fn deletes(&mut self, call: &Call<'_>) {
+        for argument in call.plain() {
+            let Some((_, target)) = PATHS.iter().find(|(path, _)| has_path(argument, path)) else { continue };
+            let path = shorten(argument);
+            match target {
+                Some((family, "")) => self.removal("rm", vec![path], Some(*family), true, false),
+                Some((family, name)) => {
+                    self.removal("rm", vec![(*name).to_owned()], Some(*family), false, false);
+                }
+                None => self.removal("rm", vec![path], None, false, false),
+            }
+        }
+    }
+
+    fn removes(&mut self, call: &Call<'_>, taken: usize, tool: &str, family: Family) {
+        let names = Names::of(call, taken, family).names;
+        let automatic = tool.contains("auto") || call.has_option("--auto-remove|--autoremove");
+        // What may be any package may be all of them.
+        self.removal(tool, names, Some(family), call.has_unknown, automatic);
+    }
+
+    /// Of what an earlier `RUN` installed, nothing can be taken away: its layer stays.
+    fn removal(
+        &mut self,
+        tool: &str,
+        subjects: Vec<String>,
+        family: Option<Family>,
+        all: bool,
+        automatic: bool,
+    ) {
+        let matters = match family {
+            Some(family) => self.installed.contains(&family),
+            None => !self.steps.is_empty(),
+        };
+        if matters {
+            let work = FoundWork { kind: WorkKind::Removes, tool: tool.to_owned(), subjects, undone: false };
+            self.steps.push(Step::Removal { work, family, all, automatic });
+        }
+    }
+
+    /// The works, with those marked of which the `RUN` leaves nothing.
+    fn finish(self) -> Vec<FoundWork> {
+        let mut removed: BTreeMap<Option<Family>, Removed> = BTreeMap::new();
+        let mut works = Vec::new();
+        // From the end: what is taken away is known before what was installed.
+        for step in self.steps.into_iter().rev() {
+            match step {
+                Step::Work { work, family, label } => match removed.get(&family) {
+                    Some(removed) if family.is_some() => removed.split(work, label.as_deref(), &mut works),
+                    _ => works.push(work),
+                },
+                Step::Removal { work, family, all, automatic } => {
+                    let removed = removed.entry(family).or_default();
+                    removed.add(&work.subjects);
+                    removed.all |= all;
+                    removed.automatic |= automatic;
+                    works.push(work);
+                }
+                Step::MarksAutomatic => {
+                    let apt = removed.entry(Some(Family::Apt)).or_default();
+                    apt.all |= apt.automatic;
+                }
+                Step::SavesMarks => removed.entry(Some(Family::Apt)).or_default().all = false,
+            }
+        }
+        works.reverse();
+        merged(works)
+    }
+}
+
+/// What the rest of a `RUN` takes away of a family.
+#[derive(Default)]
+struct Removed {
+    names: BTreeSet<String>,
+    /// `apt-get purge 'gcc*'`
+    like: Vec<String>,
+    all: bool,
+    automatic: bool,
+}
+
+impl Removed {
+    fn add(&mut self, names: &[String]) {
+        let (like, exact): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| name.contains('*'));
+        self.names.extend(exact.into_iter().cloned());
+        let room = MAX_PATTERNS.saturating_sub(self.like.len());
+        self.like.extend(like.into_iter().take(room).cloned());
+    }
+
+    /// Adds a work in the order from the end: in two where only a part of it is taken away.
+    fn split(&self, work: FoundWork, label: Option<&str>, works: &mut Vec<FoundWork>) {
+        let has =
+            |name: &str| self.names.contains(name) || self.like.iter().any(|pattern| fits(pattern, name));
+        if self.all || label.is_some_and(has) {
+            return works.push(FoundWork { undone: true, ..work });
+        }
+        let (gone, stays): (Vec<String>, Vec<String>) =
+            work.subjects.iter().cloned().partition(|name| has(name));
+        if !stays.is_empty() || gone.is_empty() {
+            works.push(FoundWork { subjects: stays, ..work.clone() });
+        }
+        if !gone.is_empty() {
+            works.push(FoundWork { subjects: gone, undone: true, ..work });
+        }
+    }
+}
+
+/// The same tool at the same work is one work.
+fn merged(works: Vec<FoundWork>) -> Vec<FoundWork> {
+    let mut places: BTreeMap<(WorkKind, String, bool), usize> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    let mut merged: Vec<FoundWork> = Vec::new();
+    for mut work in works {
+        let subjects = std::mem::take(&mut work.subjects);
+        let place = *places.entry((work.kind, work.tool.clone(), work.undone)).or_insert_with(|| {
+            merged.push(work);
+            merged.len() - 1
+        });
+        let new = subjects.into_iter().filter(|subject| seen.insert((place, subject.clone())));
+        if let Some(work) = merged.get_mut(place) {
+            work.subjects.extend(new);
+        }
+    }
+    merged
+}
