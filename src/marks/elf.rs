@@ -31,6 +31,7 @@ const SHT_REL: u64 = 9;
 const SHT_SYMTAB_SHNDX: u64 = 18;
 const SHF_ALLOC: u64 = 2;
 const SHF_MERGE_STRINGS: u64 = 0x30;
+const SHF_COMPRESSED: u64 = 0x800;
 
 /// How sections that only debuggers read are called (BFD, `elf.c`: they "appear to be recognized only
 /// by name, not any sort of flag").
@@ -222,13 +223,16 @@ impl Scanner {
     }
 
     /// Without names, debug information is known by what it never is without: three sections that are
-    /// no tables of strings. The first small table of strings is what a compiler says of itself.
+    /// no tables of strings. The first small table of strings, if it is not compressed, is what a
+    /// compiler says of itself.
     fn likely_debug_sections(&self) -> Vec<bool> {
         let is_plain = |section: &&Section| section.is_unloaded_data() && !section.is_strings();
         let enough = self.sections.iter().filter(is_plain).count() >= 3;
-        let comment = self.sections.iter().position(|section| {
-            section.is_unloaded_data() && section.is_strings() && section.size <= MAX_COMMENT
-        });
+        let is_comment = |section: &Section| {
+            let plain = section.flags & SHF_COMPRESSED == 0;
+            section.is_unloaded_data() && section.is_strings() && plain && section.size <= MAX_COMMENT
+        };
+        let comment = self.sections.iter().position(is_comment);
         let is_debug = |(index, section): (usize, &Section)| {
             enough && section.is_unloaded_data() && comment != Some(index)
         };

@@ -290,12 +290,11 @@ fn unquoted(value: &[u8]) -> &[u8] {
 fn is_literal(value: &[u8]) -> bool {
     let is_filler = |byte: &u8| b"*xX.".contains(byte);
     let stands_for: [&[u8]; 5] = [b"${", b"$(", b"{{", b"%(", b"<%"];
-    !value.is_empty()
-        && !value.starts_with(b"$")
-        && !(value.starts_with(b"<") && value.ends_with(b">"))
-        && !value.iter().all(is_filler)
-        && !matches!(value, b"null" | b"~" | b"changeme" | b"{}" | b"[]")
-        && !stands_for.iter().any(|part| contains(value, part))
+    let nothing =
+        value.iter().all(is_filler) || matches!(value, b"null" | b"~" | b"changeme" | b"{}" | b"[]");
+    let variable = value.starts_with(b"$") || stands_for.iter().any(|part| contains(value, part));
+    let to_be_filled_in = value.starts_with(b"<") && value.ends_with(b">");
+    !nothing && !variable && !to_be_filled_in
 }
 
 /// Whether there is an address with a password in it: `https://USER:PASSWORD@HOST`.

@@ -20,6 +20,7 @@ mod gate;
 mod golden;
 mod hostile;
 mod images;
+mod marks;
 mod platforms;
 mod quick;
 mod readme;
