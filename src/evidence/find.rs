@@ -211,7 +211,7 @@ impl<'a> Finder<'a> {
         };
         let packages = match packages {
             [] => "them".to_owned(),
-            [packages @ ..] => packages.join(", "),
+            packages => packages.join(", "),
         };
         kind.help.replace("{step}", &step).replace("{packages}", &packages)
     }

@@ -7,8 +7,8 @@ use crate::compare::visible;
 use crate::image::mark::{Mark, SecretKind};
 use crate::image::snapshot::{BaseImage, BoundaryBy, ImageIdentity, SourceInfo};
 use crate::image::{
-    BuildOnly, Bytes, Census, DiffId, Ecosystem, Entry, Instruction, Layer, LayerPath, Measured, Package, Snapshot,
-    Totals, Weight,
+    BuildOnly, Bytes, Census, DiffId, Ecosystem, Entry, Instruction, Layer, LayerPath, Measured, Package,
+    Snapshot, Totals, Weight,
 };
 
 /// `path size`, `new -> old` for a further name, `-path` for one that is deleted.
@@ -155,16 +155,45 @@ fn paths_are_of_the_kind_that_people_would_say() {
 #[test]
 fn what_runs_is_of_no_kind() {
     let paths = [
-        "bin/sh", "usr/bin/python3", "usr/local/bin/node", "usr/local/bin/npm", "usr/bin/git", "usr/bin/curl", "app/server",
-        "app/main.py", "app/index.js", "app/app.jar", "app/package.json", "app/requirements.txt", "app/tests.py",
-        "app/test/fixture.json", "app/build/index.html", "app/dist/main.js", "app/target/app.jar", "app/cache/x",
-        "usr/lib/x86_64-linux-gnu/libstdc++.so.6.0.30", "usr/lib/x86_64-linux-gnu/libgcc_s.so.1", "usr/lib/libLLVM-15.so.1",
-        "usr/share/doc/bash/copyright", "usr/lib/jvm/java-17/lib/modules", "usr/lib/jvm/java-17/bin/java",
-        "usr/share/dotnet/shared/Microsoft.NETCore.App/8.0.0/x.dll", "app/node_modules/express/index.js",
-        "app/node_modules/make-dir/index.js", "usr/local/lib/python3.11/site-packages/flask/app.py",
-        "usr/local/lib/python3.11/unittest/case.py", "var/lib/dpkg/status", "etc/ssl/certs/ca-certificates.crt",
-        "app/public/make.html", "app/bin/make", "home/app/cc", "app/LICENSE.md", "usr/local/bin/docker-entrypoint.sh",
-        "app/x.pyc", "app/vendor/autoload.php", "app/node_modules/a/LICENSE.md",
+        "bin/sh",
+        "usr/bin/python3",
+        "usr/local/bin/node",
+        "usr/local/bin/npm",
+        "usr/bin/git",
+        "usr/bin/curl",
+        "app/server",
+        "app/main.py",
+        "app/index.js",
+        "app/app.jar",
+        "app/package.json",
+        "app/requirements.txt",
+        "app/tests.py",
+        "app/test/fixture.json",
+        "app/build/index.html",
+        "app/dist/main.js",
+        "app/target/app.jar",
+        "app/cache/x",
+        "usr/lib/x86_64-linux-gnu/libstdc++.so.6.0.30",
+        "usr/lib/x86_64-linux-gnu/libgcc_s.so.1",
+        "usr/lib/libLLVM-15.so.1",
+        "usr/share/doc/bash/copyright",
+        "usr/lib/jvm/java-17/lib/modules",
+        "usr/lib/jvm/java-17/bin/java",
+        "usr/share/dotnet/shared/Microsoft.NETCore.App/8.0.0/x.dll",
+        "app/node_modules/express/index.js",
+        "app/node_modules/make-dir/index.js",
+        "usr/local/lib/python3.11/site-packages/flask/app.py",
+        "usr/local/lib/python3.11/unittest/case.py",
+        "var/lib/dpkg/status",
+        "etc/ssl/certs/ca-certificates.crt",
+        "app/public/make.html",
+        "app/bin/make",
+        "home/app/cc",
+        "app/LICENSE.md",
+        "usr/local/bin/docker-entrypoint.sh",
+        "app/x.pyc",
+        "app/vendor/autoload.php",
+        "app/node_modules/a/LICENSE.md",
     ];
     for path in paths {
         assert_eq!(kind_of(path), None, "{path}");
@@ -236,7 +265,8 @@ fn a_file_with_several_names_counts_once_and_only_if_all_of_them_are_of_a_kind()
 
 #[test]
 fn byte_code_counts_only_beside_its_source() {
-    let both = files("app/a.py 3\n app/__pycache__/a.cpython-311.pyc 5\n app/__pycache__/gone.cpython-311.pyc 7");
+    let both =
+        files("app/a.py 3\n app/__pycache__/a.cpython-311.pyc 5\n app/__pycache__/gone.cpython-311.pyc 7");
     assert_eq!(kinds(vec![Census::default(), both]), [("byte-code".to_owned(), 5, 1)]);
     let old = files("app/a.py 3\n app/a.pyc 5\n app/b.pyc 7");
     assert_eq!(kinds(vec![Census::default(), old]), [("byte-code".to_owned(), 5, 1)]);
@@ -247,7 +277,11 @@ fn marks_tell_secrets_symbols_and_what_only_development_needs() {
     let secret = census("root/.npmrc 40", &[], vec![Mark::Secret { entry: 0, kind: SecretKind::NpmToken }]);
     assert_eq!(kinds(vec![Census::default(), secret]), [("secrets".to_owned(), 40, 1)]);
     let program = census("app/server 900", &[], vec![Mark::Unstripped { entry: 0, bytes: Bytes(300) }]);
-    assert_eq!(kinds(vec![Census::default(), program]), [("debug-symbols".to_owned(), 300, 1)], "only the symbols");
+    assert_eq!(
+        kinds(vec![Census::default(), program]),
+        [("debug-symbols".to_owned(), 300, 1)],
+        "only the symbols"
+    );
     let dev = |path: &str| Mark::Dev { entry: 0, directories: vec![LayerPath::from(path)] };
     let modules = "app/node_modules/.package-lock.json 9\n app/node_modules/jest/index.js 5\n app/node_modules/jest-x/index.js 7";
     let locked = || census(modules, &[], vec![dev("app/node_modules/jest")]);
@@ -255,7 +289,8 @@ fn marks_tell_secrets_symbols_and_what_only_development_needs() {
     // What it said holds no more.
     let pruned = files("-app/node_modules/.package-lock.json");
     assert_eq!(kinds(vec![Census::default(), locked(), pruned]), []);
-    let declared = Mark::DevDeclared { entry: 0, directories: vec![LayerPath::from("app/node_modules/jest-x")] };
+    let declared =
+        Mark::DevDeclared { entry: 0, directories: vec![LayerPath::from("app/node_modules/jest-x")] };
     let project = || census("app/package.json 9", &[], vec![declared.clone()]);
     let kinds_of = kinds(vec![Census::default(), project(), locked()]);
     assert_eq!(kinds_of, [("dev-dependencies".to_owned(), 5, 2)], "a lockfile knows better");
@@ -265,9 +300,18 @@ fn marks_tell_secrets_symbols_and_what_only_development_needs() {
 
 #[test]
 fn what_was_deleted_and_what_is_the_base_images_is_told_apart() {
-    let layers = || vec![files("usr/bin/gcc 50\n usr/bin/make 5"), files("usr/bin/clang 70"), files("-usr/bin/clang\n-usr/bin/make")];
+    let layers = || {
+        vec![
+            files("usr/bin/gcc 50\n usr/bin/make 5"),
+            files("usr/bin/clang 70"),
+            files("-usr/bin/clang\n-usr/bin/make"),
+        ]
+    };
     let found = found(layers(), &Catalogue::default());
-    let told: Vec<_> = found.iter().map(|one| (one.kind.as_str(), one.bytes.0, one.deleted, one.layer.of_base_image)).collect();
+    let told: Vec<_> = found
+        .iter()
+        .map(|one| (one.kind.as_str(), one.bytes.0, one.deleted, one.layer.of_base_image))
+        .collect();
     assert_eq!(
         told,
         [("compilers", 50, false, true), ("compilers", 70, true, false), ("build-tools", 5, true, true)]
@@ -298,7 +342,8 @@ fn a_configuration_adds_kinds_and_excepts_files_with_a_reason() {
     };
     let ignores = vec![ignore(Some("compilers"), &[]), ignore(None, &["usr/include/**"])];
     let catalogue = Catalogue::new(vec![own.clone()], ignores).unwrap();
-    let layer = files("opt/models/a 5\n opt/models/small/b 7\n usr/bin/gcc 50\n usr/include/x.h 3\n usr/bin/make 9");
+    let layer =
+        files("opt/models/a 5\n opt/models/small/b 7\n usr/bin/gcc 50\n usr/include/x.h 3\n usr/bin/make 9");
     let found = found(vec![Census::default(), layer], &catalogue);
     let told: Vec<_> = found.iter().map(|one| (one.kind.as_str(), one.bytes.0, one.counts())).collect();
     assert_eq!(
@@ -308,7 +353,10 @@ fn a_configuration_adds_kinds_and_excepts_files_with_a_reason() {
     assert_eq!(found[0].ignored.as_deref(), Some("compiles at run time"));
 
     let twice = Catalogue::new(vec![own.clone(), own.clone()], Vec::new()).unwrap_err();
-    assert_eq!((twice.to_string(), twice.culprit), ("there is a kind `models` already; choose another name".into(), Some(Culprit::Kind(1))));
+    assert_eq!(
+        (twice.to_string(), twice.culprit),
+        ("there is a kind `models` already; choose another name".into(), Some(Culprit::Kind(1)))
+    );
     let taken = Kind { name: "compilers".into(), ..own.clone() };
     assert!(Catalogue::new(vec![taken], Vec::new()).is_err());
     let bad = Kind { paths: vec!["a{b".into()], ..own };

@@ -262,7 +262,7 @@ impl<'a> Tree<'a> {
         let numbers: Vec<u32> = self.inodes.iter().map(number).collect();
         let further = |(path, node): (&&'a [u8], &Node)| match *node {
             Node::File(inode) if self.inodes[inode as usize].first != Some(*path) => {
-                Some((numbers[inode as usize], PathRef(*path)))
+                Some((numbers[inode as usize], PathRef(path)))
             }
             _ => None,
         };

@@ -261,14 +261,13 @@ impl<'a> Builder<'a> {
         self.works.iter().any(uses)
     }
 
-    /// The steps in words, with their lines.
+    /// The steps in words, with their lines. With one stage, installing what the application depends on is
+    /// what building is.
     fn steps(&self) -> String {
-        let mut steps: Vec<&Step> = self.works.iter().filter(|work| self.blames(work)).collect();
-        if steps.is_empty() && self.single {
-            steps = self.works.iter().filter(|work| work.kind == WorkKind::InstallsDependencies).collect();
-        }
+        let named_step =
+            |work: &&Step| self.blames(work) || self.single && work.kind == WorkKind::InstallsDependencies;
         let mut texts: Vec<String> = Vec::new();
-        for step in &steps {
+        for step in self.works.iter().filter(named_step) {
             let text = step_text(step);
             if !texts.contains(&text) {
                 texts.push(text);

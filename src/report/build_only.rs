@@ -5,7 +5,7 @@ use super::markdown::located;
 use super::table::{Align, markdown, text};
 use super::words;
 use crate::image::snapshot::LayerRef;
-use crate::image::{BuildOnly, Bytes};
+use crate::image::{BuildOnly, Bytes, Weight};
 
 /// The most rows; JSON has all of them.
 const MAX_ROWS: usize = 12;
@@ -45,10 +45,24 @@ pub fn in_order(found: &[BuildOnly]) -> Vec<&BuildOnly> {
     found
 }
 
+/// Those that say something: programs that build and what they read, and of the others what is not nothing
+/// beside the largest.
+fn shown(found: &[BuildOnly]) -> Vec<&BuildOnly> {
+    let largest = found.iter().map(|one| one.bytes.0).max().unwrap_or_default();
+    let tells = |one: &&BuildOnly| {
+        one.weight != Weight::Leftover || one.bytes.0 >= largest / 100 || one.kind == SECRETS
+    };
+    in_order(found).into_iter().filter(tells).take(MAX_ROWS).collect()
+}
+
+/// The kind that matters whatever its size.
+const SECRETS: &str = "secrets";
+
 /// A list for terminals and logs: each kind with where it is and what to do.
 pub fn text_list(found: &[BuildOnly], width: usize) -> String {
     let mut rows = Vec::new();
-    for one in in_order(found).into_iter().take(MAX_ROWS) {
+    let shown = shown(found);
+    for one in &shown {
         let files = words::files(one.files);
         rows.push([one.bytes.grouped(), format!("{}{} ({files})", log(&one.what), state(one))]);
         rows.push([String::new(), format!("  in {}", places_text(one, width))]);
@@ -62,7 +76,7 @@ pub fn text_list(found: &[BuildOnly], width: usize) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let more = more(found);
+    let more = more(found.len() - shown.len());
     text([("Build only", Align::Right), ("What, where, and what to do", Align::Left)], rows) + &more
 }
 
@@ -90,12 +104,13 @@ pub fn markdown_rows(found: &[BuildOnly]) -> String {
             plain(&next),
         ]
     };
-    let rows = in_order(found).into_iter().take(MAX_ROWS).map(cells).collect();
-    markdown(columns, rows) + &more(found)
+    let shown = shown(found);
+    let left = more(found.len() - shown.len());
+    markdown(columns, shown.into_iter().map(cells).collect()) + &left
 }
 
-fn more(found: &[BuildOnly]) -> String {
-    match found.len().saturating_sub(MAX_ROWS) {
+fn more(left: usize) -> String {
+    match left {
         0 => String::new(),
         left => format!("\n\n\u{2026} and {left} more, with fewer bytes; the JSON report has all of them."),
     }
@@ -112,7 +127,7 @@ fn state(one: &BuildOnly) -> &'static str {
 /// The packages, or the directories and files where they are of none.
 fn names(one: &BuildOnly) -> Vec<String> {
     let paths = one.paths.iter().map(|path| format!("/{path}"));
-    let names = one.packages.iter().cloned().take(MAX_NAMED);
+    let names = one.packages.iter().take(MAX_NAMED).cloned();
     let names: Vec<String> =
         if one.packages.is_empty() { paths.take(MAX_NAMED).collect() } else { names.collect() };
     let all = if one.packages.is_empty() { one.paths.len() } else { one.packages.len() };
