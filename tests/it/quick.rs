@@ -78,7 +78,7 @@ fn an_image_of_known_layers_is_not_exported_by_a_classic_store() {
     assert_eq!((engine.asked("/get"), engine.asked("/history")), (1, 0));
     assert_eq!(measures(first.clone()), from_save("docker-20.10", "edge-v1"));
 
-    fs::remove_dir_all(engine.directory().join("cache/v2/images")).unwrap();
+    fs::remove_dir_all(engine.directory().join("cache/v3/images")).unwrap();
     let by_layers = engine.run(&["inspect", "--format", "json", "edge:v1"]).expect(0).json();
     assert_eq!((engine.asked("/get"), engine.asked("/history")), (0, 1));
     assert_eq!(by_layers, first);
@@ -103,7 +103,7 @@ fn a_history_that_may_be_read_in_two_ways_is_not_relied_on() {
     capture.history = serde_json::to_vec(&history).unwrap();
     let engine = FakeEngine::start(capture);
     let first = engine.run(&["inspect", "--format", "json", "edge:v1"]).expect(0).json();
-    fs::remove_dir_all(engine.directory().join("cache/v2/images")).unwrap();
+    fs::remove_dir_all(engine.directory().join("cache/v3/images")).unwrap();
     engine.asked("/get");
     let again = engine.run(&["inspect", "--format", "json", "edge:v1"]).expect(0).json();
     assert_eq!((engine.asked("/history"), engine.asked("/get")), (1, 1));

@@ -82,7 +82,7 @@ fn only_what_is_not_known_is_fetched() {
     assert_eq!(run(&[]), 4, "the config and three layers");
     assert_eq!(run(&[]), 1, "the config");
     let known = &layers()[0].diff_id["sha256:".len()..];
-    fs::remove_file(Path::new(&cache).join("v2/layers").join(&known[..2]).join(format!("{known}.json.zst")))
+    fs::remove_file(Path::new(&cache).join("v3/layers").join(&known[..2]).join(format!("{known}.json.zst")))
         .unwrap();
     assert_eq!(run(&[]), 2, "the config and the layer that is not known any more");
     assert_eq!(run(&["--verify"]), 4);
