@@ -316,7 +316,8 @@ fn hostile_texts_cost_little() {
     let started = std::time::Instant::now();
     let mapping = map_plan(&plan, &vec![entry.as_str(); 500]);
     assert!(mapping.note.is_some());
-    assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
+    // Far more than it takes, and far less than it would if the work grew with its square.
+    assert!(started.elapsed().as_secs() < 120, "{:?}", started.elapsed());
 }
 
 /// Pieces of Dockerfiles and of what is none.
