@@ -311,21 +311,16 @@ def add_python(layer, system, address):
         layer.text(f"/usr/local/bin/{name}", script, 0o755)
 
 
-def below_node(system):
-    """The packages of an image of Node.js: what it is linked with, and where npm is one of Debian's, that."""
+def add_node(layer, system, address, below):
+    """This machine's, where images of Node.js have it."""
     own = system.with_needed(system.that_own([os.path.realpath(shutil.which("node"))]))
     if "node_modules/npm/" not in os.path.realpath(shutil.which("npm")):
         own |= system.with_needed(["npm"])
-    return own | system.base()
-
-
-def add_node(layer, system, address):
-    """This machine's, where images of Node.js have it."""
-    add_packages(layer, system, below_node(system) - system.base(), system.base(), [])
+    add_packages(layer, system, own - below, below, COMPILERS)
     layer.text("/usr/local/bin/docker-entrypoint.sh", NODE_ENTRYPOINT, 0o755)
     for path in ("/usr/local/etc/npmrc", "/etc/npmrc"):
         layer.text(path, NPM_CONFIG.format(address=address))
-    if "/usr/bin/node" not in layer.seen:
+    if "usr/bin/node" not in layer.seen:
         layer.copy(os.path.realpath(shutil.which("node")), "/usr/local/bin/node")
     npm, modules = os.path.realpath(shutil.which("npm")), "/usr/local/lib/node_modules"
     if "node_modules/npm/" in npm:
@@ -364,14 +359,17 @@ def root(name, path, address):
         elif name == "python":
             add_python(layer, system, address)
         elif name == "node":
-            add_node(layer, system, address)
+            add_node(layer, system, address, system.base())
+        elif name == "node-on-compilers":
+            add_node(layer, system, address, system.base() | system.with_needed(COMPILERS))
         elif name == "jre":
             add_java(layer, system, JAVA_MODULES)
         elif name == "jdk":
             add_java(layer, system, JAVA_MODULES + JAVA_COMPILER)
-        else:
-            below = {"python-compilers": below_python, "node-compilers": below_node, "compilers": System.base}[name]
-            add_compilers(layer, system, below(system))
+        elif name == "compilers":
+            add_compilers(layer, system, system.base())
+        elif name == "compilers-on-python":
+            add_compilers(layer, system, below_python(system))
 
 
 def deb(system, name, directory):

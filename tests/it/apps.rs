@@ -20,9 +20,9 @@ const BASES: [(&str, &str, &str, &str); 8] = [
         "python",
         "RUN ldconfig\nENV LANG C.UTF-8\nCMD [\"python3\"]\n",
     ),
-    ("python:3", "python:3-slim", "python-compilers", "CMD [\"python3\"]\n"),
+    ("python:3", "python:3-slim", "compilers-on-python", "CMD [\"python3\"]\n"),
     ("node:20-slim", "debian:bookworm-slim", "node", NODE),
-    ("node:20", "node:20-slim", "node-compilers", "CMD [\"node\"]\n"),
+    ("node:20", "gcc:12", "node-on-compilers", NODE),
     ("eclipse-temurin:17-jre", "debian:bookworm-slim", "jre", JAVA),
     ("eclipse-temurin:17", "debian:bookworm-slim", "jdk", JAVA),
 ];
@@ -117,25 +117,21 @@ pub fn bases(engine: &Engine) {
         let repository = format!("{}/debs", packages.directory);
         fs::create_dir_all(&repository).unwrap();
         make(&["debs", &repository]);
+        // All from one directory: a builder keeps a copy of the last that it had from there.
+        let context = tempfile::tempdir().unwrap();
+        let [tar, path] = ["root.tar", "Dockerfile"].map(|name| context.path().join(name));
+        let build = |tag: &str, text: &str| {
+            fs::write(&path, text).unwrap();
+            engine.build(context.path(), &path.display().to_string(), tag);
+        };
         for (tag, from, layer, rest) in BASES {
-            let text = format!("FROM {from}\nADD root.tar /\n{rest}");
-            let files = |context: &Path| {
-                let tar = context.join("root.tar").display().to_string();
-                make(&["root", layer, &tar, &packages.address]);
-            };
-            build_made(engine, tag, &text, files);
+            make(&["root", layer, &tar.display().to_string(), &packages.address]);
+            build(tag, &format!("FROM {from}\nADD root.tar /\n{rest}"));
         }
-        let text = "FROM scratch\nCOPY busybox /bin/busybox\nENTRYPOINT [\"/bin/busybox\"]\n";
-        build_made(engine, CLIENT, text, |context| engine.copy_busybox(context));
+        fs::remove_file(tar).unwrap();
+        engine.copy_busybox(context.path());
+        build(CLIENT, "FROM scratch\nCOPY busybox /bin/busybox\nENTRYPOINT [\"/bin/busybox\"]\n");
     });
-}
-
-fn build_made(engine: &Engine, tag: &str, dockerfile: &str, files: impl FnOnce(&Path)) {
-    let context = tempfile::tempdir().unwrap();
-    files(context.path());
-    let path = context.path().join("Dockerfile");
-    fs::write(&path, dockerfile).unwrap();
-    engine.build(context.path(), &path.display().to_string(), tag);
 }
 
 /// Builds an application from this Dockerfile, which may be anywhere: its context is the application's.
