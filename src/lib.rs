@@ -1,7 +1,7 @@
 //! layergate: the load gate for container images, as a library.
 //!
 //! Pure rooms in the middle ([`image`], [`packages`], [`marks`], [`dockerfile`], [`compare`], [`policy`],
-//! [`report`]: no file, no network, no clock), adapters at the edges ([`layer`], [`source`],
+//! [`propose`], [`report`]: no file, no network, no clock), adapters at the edges ([`layer`], [`source`],
 //! [`baseline`], [`github`]), and [`commands`], which puts them together for the program.
 
 pub mod baseline;
@@ -16,5 +16,6 @@ pub mod layer;
 pub mod marks;
 pub mod packages;
 pub mod policy;
+pub mod propose;
 pub mod report;
 pub mod source;

@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
-use crate::image::Weight;
 use crate::image::census::PathRef;
+use crate::image::{Ecosystem, Weight};
 
 /// The catalogue of this program.
 const BUILTIN: &str = include_str!("catalogue.toml");
@@ -192,6 +192,13 @@ impl Catalogue {
     /// The kinds, in the order in which a file is offered to them.
     pub fn kinds(&self) -> &[Kind] {
         &self.kinds
+    }
+
+    /// The first kind that a package's files are of.
+    pub fn kind_of_package(&self, ecosystem: Ecosystem, name: &str) -> Option<&Kind> {
+        let fits = self.of_package(ecosystem.as_str(), name);
+        let kind = fits.kinds().find(|kind| !fits.excepted(*kind))?;
+        self.kinds.get(kind)
     }
 
     /// By the order of the kinds: of which of them a package's files are.

@@ -8,7 +8,7 @@ use super::marks::Marks;
 use crate::compare::rollup::roll_up;
 use crate::image::census::PathRef;
 use crate::image::snapshot::{LayerRef, Snapshot};
-use crate::image::{BuildOnly, Bytes, Census, Delta, Weight};
+use crate::image::{BuildOnly, Bytes, Census, Delta, Package, Weight};
 use crate::layer::{Applied, owners_of};
 
 /// The most paths and packages that are named of one kind in one layer.
@@ -31,6 +31,44 @@ pub fn find(snapshot: &Snapshot, applied: &Applied<'_>, catalogue: &Catalogue) -
         order(one).cmp(&order(other)).then_with(|| one.kind.cmp(&other.kind))
     });
     found
+}
+
+/// Of what kind each file is under each of its names: what [`find`] sums up, one by one.
+pub struct Kinds<'a> {
+    finder: Finder<'a>,
+    owners: Vec<Option<(usize, u32)>>,
+}
+
+impl<'a> Kinds<'a> {
+    /// `layers` are the censuses of all layers, and `applied` the file system that they make.
+    pub fn new(
+        snapshot: &'a Snapshot,
+        layers: &'a [&'a Census],
+        applied: &Applied<'a>,
+        catalogue: &'a Catalogue,
+    ) -> Kinds<'a> {
+        let finder = Finder::new(snapshot, catalogue, layers, applied);
+        Kinds { finder, owners: owners_of(layers, applied) }
+    }
+
+    /// The kind of a file of [`Applied::existing`], under one of its names.
+    pub fn of(&self, applied: &Applied<'a>, file: usize, path: &[u8]) -> Option<&'a Kind> {
+        let existing = applied.existing.get(file)?;
+        let owner = self.owners.get(file).copied().flatten();
+        let kind = self.finder.kind(path, (existing.layer, existing.entry), owner)?;
+        self.finder.catalogue.kinds().get(kind)
+    }
+
+    /// The package that a file of [`Applied::existing`] is of.
+    pub fn owner(&self, file: usize) -> Option<&'a Package> {
+        let (layer, package) = self.owners.get(file).copied().flatten()?;
+        self.finder.layers.get(layer)?.packages.get(package as usize)
+    }
+
+    /// Whether a package manager says that only development needs the directory that a path is in.
+    pub fn is_development(&self, path: &[u8]) -> bool {
+        self.finder.marks.is_in_development(path)
+    }
 }
 
 /// What goes together: a kind, the layer, whether it was deleted, and which exception holds.

@@ -69,7 +69,8 @@ impl<'a> Marks<'a> {
         marks
     }
 
-    fn is_in_development(&self, path: &[u8]) -> bool {
+    /// Whether it is inside of a directory that only development needs.
+    pub fn is_in_development(&self, path: &[u8]) -> bool {
         let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         ends.into_iter().any(|end| self.development.contains(&path[..end]))
     }

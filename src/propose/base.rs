@@ -1,0 +1,122 @@
+//! Which image the final stage builds on, where nobody has chosen one.
+
+use crate::dockerfile::{BaseImage, slimmer_of};
+use crate::image::package::Installed;
+use crate::image::{Ecosystem, Snapshot};
+
+/// Images for building in: what they build needs nothing of them, only the distribution's C library.
+const TOOLCHAINS: [&str; 8] = [
+    "golang",
+    "rust",
+    "gcc",
+    "buildpack-deps",
+    "haskell",
+    "crystallang/crystal",
+    "nimlang/nim",
+    "hugomods/hugo",
+];
+
+/// The image that is usual for the final stage in the place of the one that the build has: the slim one
+/// of the same family, the runtime to a build tool, or the plain distribution that a toolchain's image is
+/// built on. `snapshot` is of the image that was built, and says which distribution that is. `None` where
+/// there is no better one than the same.
+pub fn usual_final_base(base: &BaseImage, snapshot: &Snapshot) -> Option<String> {
+    let BaseImage::Image(name) = base else { return None };
+    slimmer_of(name).or_else(|| java_runtime(name)).or_else(|| {
+        let (repository, _) = split(name);
+        if TOOLCHAINS.contains(&repository) { distribution(snapshot) } else { None }
+    })
+}
+
+/// Repository and tag of an image of Docker Hub. A digest says nothing of what it is of.
+fn split(name: &str) -> (&str, &str) {
+    if name.contains('@') {
+        return ("", "");
+    }
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let name = name.strip_prefix("library/").unwrap_or(name);
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+        _ => (name, "latest"),
+    }
+}
+
+/// `maven:3-eclipse-temurin-17` and `gradle:8-jdk17` build on Eclipse Temurin.
+fn java_runtime(name: &str) -> Option<String> {
+    let (repository, tag) = split(name);
+    let words: Vec<&str> = tag.split('-').collect();
+    let version = match repository {
+        "maven" => {
+            let at = words.windows(2).position(|pair| pair == ["eclipse", "temurin"])?;
+            words.get(at + 2).copied()?
+        }
+        "gradle" => words.iter().find_map(|word| word.strip_prefix("jdk"))?,
+        _ => return None,
+    };
+    let is_version = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+    let release = words.last().filter(|word| matches!(**word, "alpine" | "jammy" | "noble" | "focal"));
+    let release = release.map(|release| format!("-{release}")).unwrap_or_default();
+    is_version.then(|| format!("eclipse-temurin:{version}-jre{release}"))
+}
+
+/// The plain image of the distribution that an image is made of.
+fn distribution(snapshot: &Snapshot) -> Option<String> {
+    let packages = snapshot.packages.as_deref()?;
+    let version = |ecosystem: Ecosystem, names: &[&str]| {
+        let is_it =
+            |package: &&Installed| package.ecosystem == ecosystem && names.contains(&package.name.as_str());
+        packages.iter().find(is_it).map(|package| package.version.as_str())
+    };
+    if let Some(version) = version(Ecosystem::Dpkg, &["base-files"]) {
+        return debian_or_ubuntu(version).map(str::to_owned);
+    }
+    let alpine = version(Ecosystem::Apk, &["alpine-release", "alpine-base"])?;
+    let mut numbers = alpine.split('.');
+    let (major, minor) = (numbers.next()?, numbers.next()?);
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number(major) && is_number(minor)).then(|| format!("alpine:{major}.{minor}"))
+}
+
+/// By the version of `base-files`, which is the release's own number and Ubuntu's mark.
+fn debian_or_ubuntu(version: &str) -> Option<&'static str> {
+    let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
+    let (number, rest) = version.split_at(digits);
+    match (number, rest.contains("ubuntu")) {
+        ("11", false) => Some("debian:bullseye-slim"),
+        ("12", false) => Some("debian:bookworm-slim"),
+        ("13", false) => Some("debian:trixie-slim"),
+        ("11", true) => Some("ubuntu:20.04"),
+        ("12", true) => Some("ubuntu:22.04"),
+        ("13", true) => Some("ubuntu:24.04"),
+        _ => None,
+    }
+}
+
+/// Whether two images are of the same release of one distribution, by what they have installed; `None`
+/// where one of them does not say.
+pub(super) fn same_distribution(one: &Snapshot, other: &Snapshot) -> Option<bool> {
+    Some(distribution(one)? == distribution(other)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runtimes_of_build_tools_are_known() {
+        let cases = [
+            ("maven:3.9-eclipse-temurin-17", Some("eclipse-temurin:17-jre")),
+            ("maven:3-eclipse-temurin-21-alpine", Some("eclipse-temurin:21-jre-alpine")),
+            ("docker.io/library/gradle:8.5-jdk17-jammy", Some("eclipse-temurin:17-jre-jammy")),
+            ("maven:3", None),
+            ("gradle:8-jdk\n17", None),
+            ("python:3", None),
+        ];
+        for (name, expected) in cases {
+            assert_eq!(java_runtime(name).as_deref(), expected, "{name}");
+        }
+        assert_eq!(debian_or_ubuntu("12.4+deb12u5"), Some("debian:bookworm-slim"));
+        assert_eq!(debian_or_ubuntu("13ubuntu10"), Some("ubuntu:24.04"));
+        assert_eq!(debian_or_ubuntu("99"), None);
+    }
+}

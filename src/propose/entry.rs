@@ -1,0 +1,111 @@
+//! What a container of the image runs when it starts: that has to be there, whatever it looks like.
+
+use std::collections::BTreeSet;
+
+use super::scene::Scene;
+use super::tree::{What, name_of, parent_of};
+use super::{NoProposal, scene::Maker};
+use crate::image::LayerPath;
+
+/// The words of the commands that an image starts with and is watched by.
+pub(super) struct Entry {
+    words: Vec<String>,
+    /// The places of what they name in the tree: all below a directory is meant.
+    pub named: BTreeSet<usize>,
+}
+
+/// Programs that build what they start.
+const BUILD_AND_START: &[(&str, &[&str])] = &[
+    ("go", &["run"]),
+    ("cargo", &["run", "watch"]),
+    ("mvn", &[]),
+    ("mvnw", &[]),
+    ("gradle", &[]),
+    ("gradlew", &[]),
+    ("sbt", &[]),
+    ("make", &[]),
+    ("lein", &[]),
+];
+
+impl Entry {
+    pub fn of(scene: &Scene<'_>) -> Result<Entry, NoProposal> {
+        let last = |keyword: &str| scene.steps.iter().rfind(|step| step.instruction.keyword == keyword);
+        let mut words = Vec::new();
+        for step in ["ENTRYPOINT", "CMD", "HEALTHCHECK"].into_iter().filter_map(last) {
+            let own = words_of(&step.instruction.arguments);
+            if step.instruction.keyword != "HEALTHCHECK" && builds(&own) {
+                let tool = own.iter().take(2).cloned().collect::<Vec<_>>().join(" ");
+                return Err(NoProposal::StartsByBuilding { line: step.instruction.line, tool });
+            }
+            words.extend(own);
+        }
+        let directory = scene.directory_after(scene.steps.len()).unwrap_or_else(|| "/".to_owned());
+        let named = words.iter().flat_map(|word| places_of(word, &directory, scene)).collect();
+        Ok(Entry { words, named })
+    }
+
+    /// Whether a program is called by name.
+    pub fn calls(&self, program: &str) -> bool {
+        self.words.iter().any(|word| name_of(word.as_bytes()) == program.as_bytes())
+    }
+
+    /// Whether any command was found.
+    pub fn is_known(&self) -> bool {
+        !self.words.is_empty()
+    }
+
+    /// The first word: the program.
+    pub fn program(&self) -> Option<&str> {
+        self.words.first().map(String::as_str)
+    }
+}
+
+/// All words of a command, also those inside of a script and of `a:b` and `--a=b`.
+fn words_of(arguments: &str) -> Vec<String> {
+    let whole: Vec<String> = serde_json::from_str(arguments)
+        .unwrap_or_else(|_| arguments.split_whitespace().map(str::to_owned).collect());
+    let parts =
+        whole.iter().flat_map(|word| word.split(|c: char| c.is_whitespace() || "'\"`;&|()".contains(c)));
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn builds(words: &[String]) -> bool {
+    let Some(program) = words.iter().find(|word| !matches!(word.as_str(), "exec" | "sh" | "bash" | "-c"))
+    else {
+        return false;
+    };
+    let name = program.rsplit('/').next().unwrap_or(program);
+    BUILD_AND_START.iter().any(|(tool, phrases)| {
+        *tool == name && (phrases.is_empty() || words.iter().any(|word| phrases.contains(&word.as_str())))
+    })
+}
+
+/// The places in the tree that a word names, and that the builder has made.
+fn places_of(word: &str, directory: &str, scene: &Scene<'_>) -> Vec<usize> {
+    let parts = word.split([':', '=', ',']).filter(|part| !part.is_empty() && !part.starts_with('-'));
+    let mut places = Vec::new();
+    for part in parts {
+        let part = part.trim_end_matches("/*");
+        let absolute = if part.starts_with('/') { part.to_owned() } else { format!("{directory}/{part}") };
+        let path = LayerPath::clean(absolute.as_bytes());
+        // Where it works says nothing of what it reads there.
+        let is_above =
+            super::tree::is_inside(LayerPath::clean(directory.as_bytes()).as_bytes(), path.as_bytes());
+        places.extend(scene.tree.find(path.as_bytes()).filter(|_| !is_above));
+        if !part.contains('/') {
+            places.extend(programs(part, scene));
+        }
+    }
+    places.retain(|place| matches!(scene.maker(scene.tree.nodes[*place].layer), Maker::Builder(_)));
+    places
+}
+
+/// The programs of that name, wherever they are.
+fn programs<'s>(name: &'s str, scene: &'s Scene<'_>) -> impl Iterator<Item = usize> + 's {
+    let is_program = move |(_, node): &(usize, &super::tree::Node<'_>)| {
+        matches!(node.what, What::File(_) | What::Symlink)
+            && name_of(node.path) == name.as_bytes()
+            && matches!(name_of(parent_of(node.path)), b"bin" | b"sbin" | b".bin")
+    };
+    scene.tree.nodes.iter().enumerate().filter(is_program).map(|(index, _)| index)
+}

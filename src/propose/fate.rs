@@ -1,0 +1,399 @@
+//! What becomes of each path: whether the final stage has it already, needs it, or is better without.
+
+use std::collections::HashSet;
+
+use super::entry::Entry;
+use super::scene::{Maker, Scene};
+use super::shell::Command;
+use super::tree::{What, is_inside, name_of, parent_of};
+use crate::dockerfile::WorkKind;
+use crate::evidence::Kind;
+use crate::image::{Ecosystem, Weight};
+
+/// What becomes of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The base image brings it, or a step that is done again.
+    There,
+    /// It is copied.
+    Kept,
+    /// A package manager takes it away before its directory is copied.
+    Pruned,
+    /// It stays in the builder.
+    Dropped,
+}
+
+/// Tools whose results run without their sources.
+pub(super) const COMPILERS: &[&str] = &[
+    "go", "cargo", "rustc", "gcc", "g++", "cc", "c++", "clang", "clang++", "make", "cmake", "ninja", "meson",
+    "mvn", "mvnw", "gradle", "gradlew", "javac", "kotlinc", "sbt", "dotnet", "zig", "ghc", "stack", "cabal",
+    "swift", "gfortran", "nim", "crystal", "ldc2", "dmd", "scons", "bazel", "ant",
+];
+/// Those of them that make jars.
+const JVM: &[&str] = &["mvn", "mvnw", "gradle", "gradlew", "javac", "kotlinc", "sbt", "ant"];
+
+/// Where nothing is that an image needs, but for what it starts with.
+const DEBRIS: &[&[u8]] = &[
+    b"tmp",
+    b"var/tmp",
+    b"var/cache",
+    b"var/log",
+    b"run",
+    b"var/run",
+    b"proc",
+    b"sys",
+    b"dev",
+    b"root/.cache",
+    b"root/.npm",
+    b"root/.config/go",
+    b"root/.local/state",
+    b"root/.local/share/virtualenv",
+    b"root/.local/share/virtualenvs",
+    b"root/.wget-hsts",
+    b"root/.bash_history",
+    b"root/.gnupg",
+    b"var/lib/dpkg",
+    b"var/lib/apt",
+    b"lib/apk",
+    b"usr/lib/apk",
+    b"etc/apk",
+    b"var/lib/rpm",
+    b"usr/lib/sysimage",
+    b"var/lib/dnf",
+    b"etc/ld.so.cache",
+    b"etc/.pwd.lock",
+    b"etc/hosts",
+    b"etc/hostname",
+    b"etc/resolv.conf",
+    b"etc/mtab",
+];
+
+/// What making users changes.
+pub(super) const ACCOUNTS: &[&[u8]] = &[b"etc/passwd", b"etc/group", b"etc/shadow", b"etc/gshadow"];
+const ACCOUNTS_MORE: &[&[u8]] = &[
+    b"etc/subuid",
+    b"etc/subgid",
+    b"etc/passwd-",
+    b"etc/group-",
+    b"etc/shadow-",
+    b"etc/gshadow-",
+    b"etc/subuid-",
+    b"etc/subgid-",
+];
+
+/// What a distribution keeps for its packages; of a step that installs some, what is there is theirs.
+const OF_PACKAGES: &[&[u8]] = &[b"usr", b"etc", b"lib", b"lib64", b"lib32", b"bin", b"sbin", b"var"];
+const NOT_OF_PACKAGES: &[&[u8]] = &[b"usr/local", b"usr/src"];
+/// Of a step that does more than install, only this is.
+const LEFT_BY_PACKAGES: &[&[u8]] = &[
+    b"etc/alternatives",
+    b"etc/ssl/certs",
+    b"etc/ca-certificates.conf",
+    b"etc/ld.so.conf.d",
+    b"etc/shells",
+    b"etc/mailcap",
+    b"etc/pam.d",
+    b"etc/systemd",
+    b"etc/rc0.d",
+    b"etc/rc1.d",
+    b"etc/rc2.d",
+    b"etc/rc3.d",
+    b"etc/rc4.d",
+    b"etc/rc5.d",
+    b"etc/rc6.d",
+    b"etc/rcS.d",
+    b"etc/default",
+    b"var/lib",
+    b"usr/share/info",
+    b"usr/share/mime",
+    b"usr/share/icons",
+    b"usr/share/fonts",
+    b"usr/share/perl",
+    b"usr/lib/python3",
+    b"usr/share/python3",
+    b"etc/java-17-openjdk",
+    b"etc/fonts",
+];
+
+/// What is asked of all paths.
+pub(super) struct Judge<'s, 'a> {
+    pub scene: &'s Scene<'a>,
+    pub entry: &'s Entry,
+    pub compiled: bool,
+    jvm: bool,
+    /// Of each layer, whether the step that made it installs packages and does no more.
+    only_packages: Vec<bool>,
+    installs: Vec<bool>,
+    /// Of each layer, whether the step that made it installs build tools and does no more.
+    only_tools: Vec<bool>,
+    /// The directories of packages into which other steps install, too.
+    shared: HashSet<&'a [u8]>,
+    /// Whether packages that only development needs are taken away by their manager.
+    pub prunes: bool,
+}
+
+impl<'s, 'a> Judge<'s, 'a> {
+    pub fn new(scene: &'s Scene<'a>, entry: &'s Entry, prunes: bool) -> Judge<'s, 'a> {
+        let layers = 0..scene.layers.len() as u32;
+        let installs: Vec<bool> = layers.clone().map(|layer| scene.installs_packages(layer)).collect();
+        let only = |layer: u32| match scene.maker(layer) {
+            Maker::Builder(step) => {
+                let commands = scene.steps.get(step).and_then(|step| step.commands.as_deref());
+                commands.is_some_and(|commands| commands.iter().all(is_of_packages))
+            }
+            _ => false,
+        };
+        let only_tools: Vec<bool> = layers.clone().map(|layer| installs_only_tools(scene, layer)).collect();
+        Judge {
+            shared: shared(scene, &only_tools),
+            only_tools,
+            scene,
+            entry,
+            compiled: scene.builds_with(COMPILERS),
+            jvm: scene.builds_with(JVM),
+            only_packages: layers.map(only).collect(),
+            installs,
+            prunes,
+        }
+    }
+
+    /// The fate of each node of the tree. That of a directory with something in it is [`Fate::Kept`] if
+    /// the builder made it, and says nothing of what is in it.
+    pub fn fates(&self) -> Vec<Fate> {
+        let named = self.named();
+        (0..self.scene.tree.nodes.len()).map(|node| self.fate(node, named[node])).collect()
+    }
+
+    /// What the entry names, and all below it.
+    fn named(&self) -> Vec<bool> {
+        let nodes = &self.scene.tree.nodes;
+        let mut named = vec![false; nodes.len()];
+        for index in 0..nodes.len() {
+            // What is above comes first.
+            named[index] = self.entry.named.contains(&index) || index > 0 && named[nodes[index].parent];
+        }
+        named
+    }
+
+    fn fate(&self, index: usize, named: bool) -> Fate {
+        let node = &self.scene.tree.nodes[index];
+        let Maker::Builder(_) = self.scene.maker(node.layer) else { return Fate::There };
+        if index == 0 {
+            return Fate::There;
+        }
+        let kind = match node.what {
+            What::File(file) => self.scene.kinds.of(self.scene.inputs.applied, file as usize, node.path),
+            _ => None,
+        };
+        if named && !kind.is_some_and(|kind| ALWAYS_LEFT.contains(&kind.name.as_str())) {
+            return Fate::Kept;
+        }
+        if ACCOUNTS.contains(&node.path) || ACCOUNTS_MORE.contains(&node.path) {
+            return Fate::Dropped;
+        }
+        let inside = |places: &[&[u8]]| places.iter().any(|place| is_inside(node.path, place));
+        let is_debris = inside(DEBRIS) && !self.is_used_environment(node.path);
+        if is_debris || self.is_left_by_packages(index) || self.is_of_tools(index) {
+            return Fate::Dropped;
+        }
+        match node.what {
+            What::Special => Fate::Dropped,
+            What::File(file) => self.of_file(file, node.path, kind),
+            What::Symlink if self.prunes && self.scene.kinds.is_development(node.path) => Fate::Pruned,
+            What::Symlink | What::Directory => Fate::Kept,
+        }
+    }
+
+    /// An environment of Pipenv's that the image starts through Pipenv.
+    fn is_used_environment(&self, path: &[u8]) -> bool {
+        is_inside(path, b"root/.local/share/virtualenvs") && self.entry.calls("pipenv")
+            || is_inside(path, b"root/.cache/pypoetry/virtualenvs") && self.entry.calls("poetry")
+    }
+
+    /// What a package manager of the system made, file or not.
+    fn is_left_by_packages(&self, index: usize) -> bool {
+        let node = &self.scene.tree.nodes[index];
+        let layer = node.layer as usize;
+        if !self.installs.get(layer).copied().unwrap_or_default() {
+            return false;
+        }
+        let inside = |places: &[&[u8]]| places.iter().any(|place| is_inside(node.path, place));
+        let of_packages = inside(OF_PACKAGES) && !inside(NOT_OF_PACKAGES);
+        let only = self.only_packages.get(layer).copied().unwrap_or_default();
+        let has_no_owner = !matches!(node.what, What::File(_));
+        of_packages && (only || has_no_owner || inside(LEFT_BY_PACKAGES))
+    }
+
+    /// What came with a build tool. Where other steps have installed packages beside it, they may well use
+    /// what was there already.
+    fn is_of_tools(&self, index: usize) -> bool {
+        let node = &self.scene.tree.nodes[index];
+        let only = self.only_tools.get(node.layer as usize).copied().unwrap_or_default();
+        only && packages_directory(node.path).is_none_or(|directory| !self.shared.contains(directory))
+    }
+
+    /// Byte code of a source that the final stage has from elsewhere: whoever ran a program wrote it.
+    fn is_foreign_byte_code(&self, path: &[u8]) -> bool {
+        let directory = parent_of(path);
+        let Some(above) = directory.strip_suffix(b"__pycache__") else { return false };
+        let name = name_of(path);
+        let stem = &name[..name.iter().position(|byte| *byte == b'.').unwrap_or(name.len())];
+        let source = self.scene.tree.find(&[above, stem, b".py"].concat());
+        source.is_some_and(|source| {
+            !matches!(self.scene.maker(self.scene.tree.nodes[source].layer), Maker::Builder(_))
+        })
+    }
+
+    fn of_file(&self, file: u32, path: &[u8], kind: Option<&Kind>) -> Fate {
+        let owner = self.scene.kinds.owner(file as usize);
+        if owner.is_some_and(|owner| owner.ecosystem.is_system()) {
+            return Fate::Dropped;
+        }
+        if self.prunes && self.scene.kinds.is_development(path) {
+            return Fate::Pruned;
+        }
+        if owner.is_some_and(|owner| owner.ecosystem == Ecosystem::Python && owner.name == "pip") {
+            return Fate::Dropped;
+        }
+        if self.is_noise(path) || path.ends_with(b".pyc") && self.is_foreign_byte_code(path) {
+            return Fate::Dropped;
+        }
+        match kind {
+            None => Fate::Kept,
+            Some(kind) if self.is_left_behind(kind, path) => Fate::Dropped,
+            Some(_) => Fate::Kept,
+        }
+    }
+
+    /// Whether files of a kind stay in the builder.
+    fn is_left_behind(&self, kind: &Kind, path: &[u8]) -> bool {
+        let name = kind.name.as_str();
+        match name {
+            "python-build-tools" => !RUNNERS.iter().any(|tool| self.entry.calls(tool)),
+            // What a package ships is its own business, and goes with it.
+            "compiled-sources" | "dockerfiles" => self.compiled && !is_in_packages(path),
+            "documentation" => is_inside(path, b"usr"),
+            _ => kind.weight != Weight::Leftover || ALWAYS_LEFT.contains(&name) || name.ends_with("-cache"),
+        }
+    }
+
+    /// What build tools leave beside their results.
+    fn is_noise(&self, path: &[u8]) -> bool {
+        let name = name_of(path);
+        let parts = || path.split(|byte| *byte == b'/');
+        let has = |part: &[u8]| parts().any(|own| own == part);
+        if !self.compiled {
+            return false;
+        }
+        matches!(name, b"CACHEDIR.TAG" | b".rustc_info.json" | b".cargo-lock")
+            || self.jvm
+                && (has(b".gradle")
+                    || has(b".mvn")
+                    || is_below_pair(path, b"src", &[b"main", b"test"])
+                    || is_below_pair(
+                        path,
+                        b"build",
+                        &[
+                            b"tmp",
+                            b"classes",
+                            b"reports",
+                            b"generated",
+                            b"resources",
+                            b"kotlin",
+                            b"test-results",
+                        ],
+                    )
+                    || [b".jar.original" as &[u8], b"-sources.jar", b"-javadoc.jar", b"-plain.jar"]
+                        .iter()
+                        .any(|end| name.ends_with(end)))
+    }
+}
+
+/// Kinds that are left behind even where the image starts with what is beside them.
+const ALWAYS_LEFT: &[&str] = &["version-control", "pnpm-store"];
+
+/// Tools that start programs as well.
+const RUNNERS: &[&str] = &["pipenv", "poetry", "uv", "pdm", "hatch"];
+
+/// Whether a command only has to do with packages of the system.
+fn is_of_packages(command: &Command) -> bool {
+    matches!(
+        command.program(),
+        "apt-get"
+            | "apt"
+            | "apk"
+            | "dnf"
+            | "microdnf"
+            | "yum"
+            | "zypper"
+            | "rm"
+            | "set"
+            | "true"
+            | "echo"
+            | "export"
+    )
+}
+
+/// Whether all that a layer's step does is to install build tools.
+fn installs_only_tools(scene: &Scene<'_>, layer: u32) -> bool {
+    let Maker::Builder(step) = scene.maker(layer) else { return false };
+    let Some(step) = scene.steps.get(step) else { return false };
+    let mut works =
+        scene.inputs.facts.works.iter().filter(|work| work.line == step.instruction.line).peekable();
+    let installs = works.peek().is_some()
+        && works.all(|work| matches!(work.kind, WorkKind::InstallsBuildTools | WorkKind::Removes));
+    let known = |command: &Command| {
+        is_of_packages(command)
+            || matches!(
+                command.program(),
+                "pip"
+                    | "pip3"
+                    | "python"
+                    | "python3"
+                    | "pipx"
+                    | "npm"
+                    | "yarn"
+                    | "pnpm"
+                    | "corepack"
+                    | "gem"
+                    | "rustup"
+            )
+    };
+    installs && step.commands.as_deref().is_some_and(|commands| commands.iter().all(known))
+}
+
+/// The directory that a language's packages are in, up to and with its name.
+fn packages_directory(path: &[u8]) -> Option<&[u8]> {
+    let mut end = 0;
+    for part in path.split(|byte| *byte == b'/') {
+        end += part.len();
+        if matches!(part, b"site-packages" | b"dist-packages") {
+            return path.get(..end);
+        }
+        end += 1;
+    }
+    None
+}
+
+/// The directories of packages into which other steps install than those for build tools.
+fn shared<'a>(scene: &Scene<'a>, only_tools: &[bool]) -> HashSet<&'a [u8]> {
+    let nodes = scene.tree.nodes.iter().filter(|node| {
+        let layer = node.layer as usize;
+        matches!(node.what, What::File(_))
+            && !only_tools.get(layer).copied().unwrap_or_default()
+            && matches!(scene.maker(node.layer), Maker::Builder(_))
+            && !node.path.ends_with(b".pyc")
+    });
+    nodes.filter_map(|node| packages_directory(node.path)).collect()
+}
+
+fn is_in_packages(path: &[u8]) -> bool {
+    let packages: [&[u8]; 5] = [b"site-packages", b"dist-packages", b"node_modules", b"gems", b"vendor"];
+    path.split(|byte| *byte == b'/').any(|part| packages.contains(&part))
+}
+
+/// `.../src/main/...`
+fn is_below_pair(path: &[u8], first: &[u8], second: &[&[u8]]) -> bool {
+    let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+    parts.windows(2).any(|pair| pair[0] == first && second.contains(&pair[1]))
+}

@@ -1,0 +1,186 @@
+//! A multi-stage Dockerfile from one that builds where it ships, and from the image that it made.
+//!
+//! The build is cut in two at its last step that builds: what is before it becomes a stage of its own, as
+//! it is written, and what is after it the final stage. That copies what the builder's steps have left in
+//! the image and only the build did not need, by the image's own files, so it is known what it will take.
+//! A proposal is for a person to review: what is not certain is said ([`Proposal::unsure`]). Pure.
+
+mod base;
+mod copies;
+mod entry;
+mod fate;
+mod mounts;
+mod packages;
+mod quote;
+mod roots;
+mod scene;
+mod shell;
+mod steps;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod write;
+
+use crate::dockerfile::{BuildOptions, Dockerfile, Facts, Lines, WorkKind};
+use crate::evidence::Catalogue;
+use crate::image::{Bytes, Census, Snapshot};
+use crate::layer::Applied;
+
+pub use base::usual_final_base;
+
+/// What a proposal is made from.
+pub struct Inputs<'a> {
+    /// The Dockerfile.
+    pub dockerfile: &'a Dockerfile,
+    /// Its text.
+    pub source: &'a str,
+    /// How the image was built from it.
+    pub options: &'a BuildOptions,
+    /// What it does.
+    pub facts: &'a Facts,
+    /// The image: with its files, the lines that made its layers, its base image and what only the build
+    /// needed.
+    pub snapshot: &'a Snapshot,
+    /// The file system that its layers make.
+    pub applied: &'a Applied<'a>,
+    /// What is known of files that only builds need.
+    pub catalogue: &'a Catalogue,
+    /// The image for the final stage, if it shall be another one than that of the build.
+    pub final_base: Option<FinalBase<'a>>,
+}
+
+/// The image that the final stage builds on.
+#[derive(Debug, Clone, Copy)]
+pub struct FinalBase<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The image, where it could be measured.
+    pub snapshot: Option<&'a Snapshot>,
+}
+
+/// A proposed Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proposal {
+    /// The Dockerfile.
+    pub text: String,
+    /// The unpacked bytes of the image that it makes; `None` where the size of its base image is not known.
+    pub predicted: Option<Bytes>,
+    /// Those of the image as it is.
+    pub now: Bytes,
+    /// The image that the final stage builds on.
+    pub final_base: String,
+    /// What the reader has to judge, in sentences.
+    pub unsure: Vec<String>,
+    /// The lines of the Dockerfile that only the builder has now.
+    pub moved: Vec<Lines>,
+    /// What the final stage copies from the builder, as it is written there.
+    pub copied: Vec<String>,
+}
+
+/// Why there is no proposal.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoProposal {
+    /// The layers were not looked into.
+    #[error("the files of the image are not known: measure it from its layers, not from an engine's report")]
+    NoFiles,
+    /// There is nothing to leave behind.
+    #[error("nothing in the image is there only for the build: it needs no stage for that")]
+    NothingBuildOnly,
+    /// It is a multi-stage build already.
+    #[error(
+        "the final stage builds nothing and copies from others already: what is left is in the report of `layergate stages`"
+    )]
+    BuildsNothing,
+    /// What is too much comes with the base image alone.
+    #[error(
+        "no instruction builds anything: all that only builds need comes with the base image of line {line}; name a smaller one there"
+    )]
+    NoBuildStep {
+        /// The line of `FROM`.
+        line: u32,
+    },
+    /// The Dockerfile is not that of the image, or not as it was.
+    #[error(
+        "it is not known where the base image ends: the Dockerfile does not explain the image; build it from this Dockerfile, and name --target and --build-arg as in the build"
+    )]
+    BaseUnknown,
+    /// A layer that no instruction can be told for.
+    #[error(
+        "it is not known which line made layer {layer}: build the image from this Dockerfile, and name --target and --build-arg as in the build"
+    )]
+    LinesUnknown {
+        /// Counted from 1.
+        layer: u64,
+    },
+    /// A container builds the program when it starts.
+    #[error(
+        "line {line} starts the program with `{tool}`, which builds it first: build it in a RUN, and start the result"
+    )]
+    StartsByBuilding {
+        /// The line of the command.
+        line: u32,
+        /// The command.
+        tool: String,
+    },
+    /// What Dockerfiles for Windows have.
+    #[error("the Dockerfile sets another escape character: proposals are made for Linux images")]
+    Escape,
+    /// The result would be no smaller.
+    #[error("two stages would not make the image smaller: {then} then, {now} now{hint}")]
+    NoGain {
+        /// What it would be.
+        then: Bytes,
+        /// What it is.
+        now: Bytes,
+        /// What could help; empty, or after a semicolon.
+        hint: String,
+    },
+    /// What would be written is not what was meant.
+    #[error(
+        "no Dockerfile could be written that is certain to be read as it is meant ({why}); please report it"
+    )]
+    Unwritable {
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// Proposes a multi-stage Dockerfile.
+///
+/// # Errors
+/// [`NoProposal`], where there is none, or nothing to gain.
+pub fn propose(inputs: &Inputs<'_>) -> Result<Proposal, NoProposal> {
+    let layers: Option<Vec<&Census>> =
+        inputs.snapshot.layers.iter().map(|layer| layer.census.as_deref()).collect();
+    let layers = layers.filter(|layers| !layers.is_empty()).ok_or(NoProposal::NoFiles)?;
+    if !inputs.snapshot.build_only.as_deref().unwrap_or_default().iter().any(|found| found.counts()) {
+        return Err(NoProposal::NothingBuildOnly);
+    }
+    if inputs.source.lines().take(20).any(|line| is_escape_directive(line)) {
+        return Err(NoProposal::Escape);
+    }
+    let scene = scene::Scene::new(inputs, &layers)?;
+    let entry = entry::Entry::of(&scene)?;
+    let proposal = write::write(&scene, &entry)?;
+    check(&proposal, inputs)?;
+    Ok(proposal)
+}
+
+fn is_escape_directive(line: &str) -> bool {
+    let directive = line.trim().strip_prefix('#').and_then(|rest| rest.split_once('='));
+    directive.is_some_and(|(name, value)| name.trim().eq_ignore_ascii_case("escape") && value.trim() == "`")
+}
+
+/// A last look at what was written, by the same reader that would judge it.
+fn check(proposal: &Proposal, inputs: &Inputs<'_>) -> Result<(), NoProposal> {
+    let unwritable = |why: String| NoProposal::Unwritable { why };
+    let file = Dockerfile::parse(&proposal.text).map_err(|error| unwritable(error.to_string()))?;
+    let target = inputs.dockerfile.stages().get(inputs.facts.target).and_then(|stage| stage.name.clone());
+    let options = BuildOptions { target, args: inputs.options.args.clone() };
+    let facts = file.facts(&options).map_err(|error| unwritable(error.to_string()))?;
+    let builds = |kind: WorkKind| !matches!(kind, WorkKind::InstallsPackages | WorkKind::Removes);
+    match facts.works.iter().find(|work| builds(work.kind)) {
+        Some(work) => Err(unwritable(format!("its final stage runs {}", quote::comment(&work.tool)))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,70 @@
+//! Paths of an image as text of a Dockerfile. They are hostile: whoever made the image chose them. One
+//! that is not written for certain is not written at all.
+
+/// A path as it may stand in `COPY`: builders expand variables there, and patterns, and split at
+/// blanks.
+pub(super) fn copy_path(path: &[u8]) -> Option<String> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@,:=~%".contains(byte);
+    if !path.iter().all(plain) || has_part_that_reads_otherwise(path) {
+        return None;
+    }
+    String::from_utf8(path.to_vec()).ok().map(|path| format!("/{path}"))
+}
+
+/// A path as a word of a shell's command in `RUN`. Inside of single quotes a shell reads nothing; what
+/// a builder could read there is refused.
+pub(super) fn shell_word(path: &[u8]) -> Option<String> {
+    if let Some(plain) = copy_path(path) {
+        return Some(plain);
+    }
+    let text = std::str::from_utf8(path).ok()?;
+    let fits = |c: char| !c.is_control() && !"'\"`\\<>$".contains(c) && !is_invisible(c);
+    let fits = text.chars().all(fits) && !has_part_that_reads_otherwise(path);
+    fits.then(|| format!("'/{text}'"))
+}
+
+/// A path in a comment, cut; whatever cannot be read for certain is left out.
+pub(super) fn comment(text: &str) -> String {
+    let mut shown: String = text.chars().take(200).map(|c| if hides(c) { '?' } else { c }).collect();
+    if text.chars().nth(200).is_some() {
+        shown.push('\u{2026}');
+    }
+    shown
+}
+
+fn hides(c: char) -> bool {
+    c.is_control() || is_invisible(c)
+}
+
+/// Characters that are not seen, change the direction of others, or end a line somewhere.
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+        | '\u{10ffff}')
+}
+
+/// `..` would leave the directory, and no layer has it.
+fn has_part_that_reads_otherwise(path: &[u8]) -> bool {
+    path.split(|byte| *byte == b'/').any(|part| part == b".." || part == b"." || part.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_written_so_that_nothing_is_read_in_them() {
+        assert_eq!(copy_path(b"usr/bin/a-b_c+d").as_deref(), Some("/usr/bin/a-b_c+d"));
+        for odd in ["a b", "a$b", "a*", "[x]", "a\nRUN x", "a\\", "\"", "../x", "a//b", "", "a/./b"] {
+            assert_eq!(copy_path(odd.as_bytes()), None, "{odd}");
+        }
+        assert_eq!(shell_word(b"a [b]*").as_deref(), Some("'/a [b]*'"));
+        for odd in ["a'b", "a\nRUN x", "a\\", "<<EOF", "$(x)", "`x`", "a\u{2028}b", "\u{10ffff}"] {
+            assert_eq!(shell_word(odd.as_bytes()), None, "{odd}");
+        }
+        assert_eq!(shell_word(b"\xff"), None);
+        assert_eq!(comment("a\nb\u{202e}c"), "a?b?c");
+        assert_eq!(comment(&"x".repeat(300)).chars().count(), 201);
+    }
+}

@@ -1,0 +1,128 @@
+//! From single paths to the few that are worth an instruction: the largest directories of which all is
+//! to be copied, and where only little of one stays behind, that little to be deleted first.
+
+use super::fate::Fate;
+use super::tree::{Tree, What};
+
+/// At most so many paths are deleted for the sake of one directory.
+const MAX_REMOVED: usize = 25;
+/// A directory in which the base image has things, too, is only cleared of them where its own parts would
+/// be more than this.
+const MANY: usize = 25;
+/// As many parts as are always named one by one.
+const FEW: usize = 3;
+
+/// What has to be copied, as nodes of the tree.
+#[derive(Debug, Default)]
+pub(super) struct Roots {
+    /// Directories with all that is in them, but for what is deleted.
+    pub directories: Vec<usize>,
+    /// Files alone.
+    pub files: Vec<usize>,
+    /// Links alone.
+    pub links: Vec<usize>,
+    /// What has to be deleted in the builder.
+    pub removed: Vec<usize>,
+    /// What cannot be written into a Dockerfile, and is left out.
+    pub unwritten: Vec<usize>,
+}
+
+/// What is known of a node and all that is below it.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sum {
+    /// How many paths are to be copied.
+    kept: usize,
+    /// How many stay behind, or are in the final stage already.
+    others: usize,
+    /// Whether any of them is in the final stage already.
+    there: bool,
+    /// How many words it takes to copy it part by part.
+    parts: usize,
+    /// How many paths have to be deleted for it to be copied as a whole.
+    removals: usize,
+    /// Whether it is copied as a whole.
+    whole: bool,
+}
+
+impl Sum {
+    fn words(&self) -> usize {
+        if self.whole { 1 + self.removals } else { self.parts }
+    }
+}
+
+/// Chooses. `writable` says whether a path can be written into a Dockerfile.
+pub(super) fn roots(tree: &Tree<'_>, fates: &[Fate], writable: impl Fn(&[u8]) -> bool) -> Roots {
+    let sums = sums(tree, fates, &writable);
+    let mut roots = Roots::default();
+    let mut left = vec![0];
+    while let Some(index) = left.pop() {
+        let node = &tree.nodes[index];
+        match node.what {
+            _ if sums[index].kept == 0 => {}
+            What::Directory if !sums[index].whole && !node.children.is_empty() => left.extend(&node.children),
+            _ if !writable(node.path) => roots.unwritten.push(index),
+            What::Directory => {
+                roots.directories.push(index);
+                remove(tree, &sums, index, &mut roots.removed);
+            }
+            What::Symlink => roots.links.push(index),
+            What::File(_) | What::Special => roots.files.push(index),
+        }
+    }
+    let Roots { directories, files, links, removed, unwritten } = &mut roots;
+    [directories, files, links, removed, unwritten].into_iter().for_each(|nodes| nodes.sort_unstable());
+    roots
+}
+
+fn sums(tree: &Tree<'_>, fates: &[Fate], writable: &impl Fn(&[u8]) -> bool) -> Vec<Sum> {
+    let mut sums = vec![Sum::default(); tree.nodes.len()];
+    // What is in a directory comes after it.
+    for index in (0..tree.nodes.len()).rev() {
+        let node = &tree.nodes[index];
+        if node.children.is_empty() {
+            sums[index] = leaf(fates[index]);
+        } else {
+            sums[index].whole = index > 0 && writable(node.path) && is_whole(&sums[index], fates[index]);
+        }
+        if index == 0 {
+            break;
+        }
+        let sum = sums[index];
+        let above = &mut sums[node.parent];
+        above.kept += sum.kept;
+        above.others += sum.others;
+        above.there |= sum.there;
+        above.parts += sum.words();
+        // What is not wanted at all is deleted at once.
+        above.removals += if sum.kept == 0 { usize::from(sum.others > 0) } else { sum.removals };
+    }
+    sums
+}
+
+fn leaf(fate: Fate) -> Sum {
+    let kept = matches!(fate, Fate::Kept | Fate::Pruned);
+    let (one, other) = (usize::from(kept), usize::from(!kept));
+    Sum { kept: one, others: other, there: fate == Fate::There, parts: one, removals: 0, whole: kept }
+}
+
+/// Whether a directory is copied as a whole, once it is cleared of what is not wanted in it.
+fn is_whole(sum: &Sum, fate: Fate) -> bool {
+    let own = fate != Fate::There && !sum.there;
+    match (sum.kept, sum.others) {
+        (0, _) => false,
+        (_, 0) => own,
+        _ if own => sum.parts > FEW && 1 + sum.removals <= sum.parts && sum.removals <= MAX_REMOVED,
+        _ => sum.parts > MANY && sum.removals <= MANY / 2,
+    }
+}
+
+fn remove(tree: &Tree<'_>, sums: &[Sum], directory: usize, removed: &mut Vec<usize>) {
+    let mut left = tree.nodes[directory].children.clone();
+    while let Some(index) = left.pop() {
+        if sums[index].kept > 0 {
+            left.extend(&tree.nodes[index].children);
+        } else if sums[index].others > 0 {
+            removed.push(index);
+        }
+    }
+}

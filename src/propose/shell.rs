@@ -1,0 +1,184 @@
+//! The commands of a `RUN`, where they can be told for certain: a few words in a row, joined by `&&` and
+//! `;`. All else is none of this room's business, and goes where builds go.
+
+use std::iter::Peekable;
+use std::str::Chars;
+
+use crate::dockerfile::SourceInstruction;
+
+/// One command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Command {
+    /// Without quotes; variables stand as they are.
+    pub words: Vec<String>,
+    /// As written.
+    pub text: String,
+}
+
+impl Command {
+    /// The program, without its directory.
+    pub fn program(&self) -> &str {
+        let program = self.words.iter().find(|word| !is_assignment(word)).map_or("", String::as_str);
+        program.rsplit('/').next().unwrap_or(program)
+    }
+
+    /// What follows the program.
+    pub fn arguments(&self) -> impl Iterator<Item = &str> {
+        self.words.iter().skip_while(|word| is_assignment(word)).skip(1).map(String::as_str)
+    }
+}
+
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    })
+}
+
+/// The commands of a `RUN`, or nothing where one cannot be told for certain.
+pub(super) fn commands(instruction: &SourceInstruction) -> Option<Vec<Command>> {
+    if let Some(words) = instruction.json() {
+        // What runs no shell cannot be cut out of one's script.
+        return Some(vec![Command { words, text: String::new() }]);
+    }
+    match instruction.here_documents.as_slice() {
+        [] => split(&instruction.arguments),
+        [script] if instruction.arguments.trim_start().starts_with("<<") => {
+            // Only the document; a shell after it would be another reader.
+            let alone = instruction.arguments.split_whitespace().count() == 1;
+            if alone { split(&script.content) } else { None }
+        }
+        _ => None,
+    }
+}
+
+/// Splits a script, and gives up at whatever decides, repeats or reads.
+pub(super) fn split(script: &str) -> Option<Vec<Command>> {
+    let mut reader = Reader { commands: Vec::new(), words: Vec::new(), word: None, text: String::new() };
+    let mut rest = script.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\n' | ';' => reader.end_command(),
+            '&' => {
+                if rest.next() != Some('&') {
+                    return None;
+                }
+                reader.end_command();
+            }
+            c if c.is_whitespace() => {
+                reader.end_word();
+                reader.text.push(c);
+            }
+            '#' if reader.word.is_none() => return None,
+            '>' => reader.redirect(&mut rest)?,
+            '|' | '(' | ')' | '<' | '`' => return None,
+            '$' if rest.peek() == Some(&'(') => return None,
+            '\\' => match rest.next()? {
+                '\n' => reader.text.push(' '),
+                c => reader.push(c, &['\\', c]),
+            },
+            '\'' | '"' => reader.quoted(c, &mut rest)?,
+            c => reader.push(c, &[c]),
+        }
+    }
+    reader.end_command();
+    let decides = |command: &Command| DECIDING.contains(&command.program());
+    if reader.commands.iter().any(decides) { None } else { Some(reader.commands) }
+}
+
+/// Words that begin what is more than a command.
+const DECIDING: [&str; 14] =
+    ["if", "for", "while", "until", "case", "!", "then", "do", "eval", "exec", "function", ".", "{", "}"];
+
+struct Reader {
+    commands: Vec<Command>,
+    words: Vec<String>,
+    word: Option<String>,
+    text: String,
+}
+
+impl Reader {
+    fn push(&mut self, c: char, written: &[char]) {
+        self.word.get_or_insert_default().push(c);
+        self.text.extend(written);
+    }
+
+    fn quoted(&mut self, quote: char, rest: &mut impl Iterator<Item = char>) -> Option<()> {
+        self.word.get_or_insert_default();
+        self.text.push(quote);
+        loop {
+            let c = rest.next()?;
+            match c {
+                c if c == quote => break,
+                '\\' | '`' if quote == '"' => return None,
+                c => self.push(c, &[c]),
+            }
+        }
+        self.text.push(quote);
+        Some(())
+    }
+
+    /// `>/dev/null` and `2>&1`, which only make a command quiet.
+    fn redirect(&mut self, rest: &mut Peekable<Chars<'_>>) -> Option<()> {
+        if self.word.as_deref().is_some_and(|word| word.chars().all(|c| c.is_ascii_digit())) {
+            self.word = None;
+        }
+        self.end_word();
+        let mut target = String::new();
+        while let Some(blank) = rest.next_if(|c| matches!(c, ' ' | '\t')) {
+            target.push(blank);
+        }
+        while let Some(c) = rest.next_if(|c| !c.is_whitespace() && *c != ';') {
+            target.push(c);
+        }
+        self.text.push('>');
+        self.text.push_str(&target);
+        matches!(target.trim(), "/dev/null" | "&1" | "&2").then_some(())
+    }
+
+    fn end_word(&mut self) {
+        self.words.extend(self.word.take());
+    }
+
+    fn end_command(&mut self) {
+        self.end_word();
+        let (words, text) = (std::mem::take(&mut self.words), std::mem::take(&mut self.text));
+        if !words.is_empty() {
+            self.commands.push(Command { words, text: text.trim().to_owned() });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_commands_in_a_row_are_told() {
+        let told = |script: &str| {
+            let commands = split(script)?;
+            Some(commands.iter().map(|command| command.words.join("|")).collect::<Vec<_>>())
+        };
+        let one = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(told("a b && c 'd e' ; f"), one(&["a|b", "c|d e", "f"]));
+        assert_eq!(told("useradd -u 1 \"a b\""), one(&["useradd|-u|1|a b"]));
+        assert_eq!(told("a $B \\\n c"), one(&["a|$B|c"]));
+        assert_eq!(told("a 2>&1 >/dev/null && rm -rf b/*"), one(&["a", "rm|-rf|b/*"]));
+        assert_eq!(split("a b 2> /dev/null").unwrap()[0].text, "a b 2> /dev/null");
+        for odd in [
+            "a | b",
+            "a || b",
+            "a $(b)",
+            "if a; then b; fi",
+            "a > b",
+            "(a)",
+            "a &",
+            "a 'b",
+            "{ a; }",
+            "a >&3",
+        ] {
+            assert_eq!(told(odd), None, "{odd}");
+        }
+        assert_eq!(split("X=1 useradd 'a b'").unwrap()[0].text, "X=1 useradd 'a b'");
+        assert_eq!(split("X=1 /sbin/useradd a").unwrap()[0].program(), "useradd");
+    }
+}

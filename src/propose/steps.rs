@@ -1,0 +1,131 @@
+//! The instructions of a build in a row, and what each is for.
+
+use super::shell::{Command, commands};
+use crate::dockerfile::{Facts, SourceInstruction, Stage, WorkKind};
+use crate::evidence::Catalogue;
+use crate::image::{Ecosystem, Snapshot, Weight};
+
+/// What an instruction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It says something of the image, and adds no files: `ENV`, `CMD`.
+    Config,
+    /// It adds files from outside of the image.
+    Copies,
+    /// It makes users, directories, links; no more.
+    SetsUp,
+    /// It installs packages of the system that a running image may need; no more.
+    InstallsPackages,
+    /// It builds, or does what is not known.
+    Builds,
+}
+
+/// One instruction of the build.
+#[derive(Debug)]
+pub(super) struct Step<'a> {
+    pub instruction: &'a SourceInstruction,
+    /// The stage that it stands in.
+    pub stage: usize,
+    pub role: Role,
+    /// The layer that it made, if it made one.
+    pub layer: Option<u32>,
+    /// The commands, where they can be told.
+    pub commands: Option<Vec<Command>>,
+}
+
+/// The instructions of all stages that an image is made of, lowest first.
+pub(super) fn steps<'a>(
+    stages: &'a [Stage],
+    facts: &Facts,
+    snapshot: &Snapshot,
+    catalogue: &Catalogue,
+) -> Vec<Step<'a>> {
+    let of_chain = facts.chain.iter().filter_map(|index| stages.get(*index));
+    let instructions =
+        of_chain.flat_map(|stage| stage.instructions.iter().map(|instruction| (stage.index, instruction)));
+    let step = |(stage, instruction): (usize, &'a SourceInstruction)| {
+        let commands = if instruction.keyword == "RUN" { commands(instruction) } else { None };
+        let role = role(instruction, commands.as_deref(), facts, catalogue);
+        let layer = layer_of(instruction.line, snapshot);
+        Step { instruction, stage, role, layer, commands }
+    };
+    instructions.map(step).collect()
+}
+
+fn layer_of(line: u32, snapshot: &Snapshot) -> Option<u32> {
+    let is_from = |layer: &crate::image::Layer| layer.dockerfile.as_ref().is_some_and(|at| at.line == line);
+    snapshot.layers.iter().position(is_from).map(|index| index as u32)
+}
+
+fn role(
+    instruction: &SourceInstruction,
+    commands: Option<&[Command]>,
+    facts: &Facts,
+    catalogue: &Catalogue,
+) -> Role {
+    match instruction.keyword {
+        "RUN" => {}
+        "COPY" | "ADD" => return Role::Copies,
+        _ => return Role::Config,
+    }
+    let works = facts.works.iter().filter(|work| work.line == instruction.line);
+    let is_harmless = |kind: WorkKind| matches!(kind, WorkKind::InstallsPackages | WorkKind::Removes);
+    let is_for_builds = |name: &String| is_build_only(catalogue, name);
+    let builds = works.clone().any(|work| !is_harmless(work.kind) || work.subjects.iter().any(is_for_builds));
+    match commands {
+        Some(commands) if !builds && commands.iter().all(sets_up) => Role::SetsUp,
+        Some(commands) if !builds && commands.iter().all(|command| sets_up(command) || manages(command)) => {
+            Role::InstallsPackages
+        }
+        _ => Role::Builds,
+    }
+}
+
+/// Whether only builds need a system's package, in whichever system.
+pub(super) fn is_build_only(catalogue: &Catalogue, name: &str) -> bool {
+    [Ecosystem::Dpkg, Ecosystem::Apk, Ecosystem::Rpm].into_iter().any(|ecosystem| {
+        let kind = catalogue.kind_of_package(ecosystem, name);
+        kind.is_some_and(|kind| kind.weight != Weight::Leftover)
+    })
+}
+
+/// The programs that make users and groups.
+pub(super) const USERS: [&str; 6] = ["useradd", "adduser", "groupadd", "addgroup", "usermod", "groupmod"];
+
+/// Whether a command makes what takes no bytes, in a way that needs no more than what is there.
+fn sets_up(command: &Command) -> bool {
+    let recursive = |argument: &str| {
+        argument == "--recursive"
+            || argument.starts_with('-') && !argument.starts_with("--") && argument.contains('R')
+    };
+    match command.program() {
+        "mkdir" | "ln" | "touch" | "set" | "true" | ":" => true,
+        // These store again all that they are given.
+        "chown" | "chmod" | "chgrp" => !command.arguments().any(recursive),
+        "install" => command.arguments().any(|argument| argument == "-d" || argument == "--directory"),
+        program => USERS.contains(&program),
+    }
+}
+
+/// Whether a command installs packages of the system, or clears up after that.
+fn manages(command: &Command) -> bool {
+    let is_option = |argument: &&str| argument.starts_with('-');
+    let first = command.arguments().find(|argument| !is_option(argument)).unwrap_or("");
+    match command.program() {
+        "apt-get" | "apt" | "dnf" | "microdnf" | "yum" | "zypper" => {
+            matches!(first, "update" | "install" | "clean" | "makecache" | "refresh" | "autoclean")
+        }
+        "apk" => matches!(first, "add" | "update"),
+        "rm" => command.arguments().filter(|argument| !is_option(argument)).all(is_left_by_managers),
+        "export" | "ldconfig" | "update-ca-certificates" => true,
+        _ => false,
+    }
+}
+
+/// What package managers leave behind and others clear away.
+fn is_left_by_managers(path: &str) -> bool {
+    ["/var/lib/apt/lists", "/var/cache/", "/tmp/", "/var/tmp/", "/var/log/"]
+        .iter()
+        .any(|start| path.starts_with(start))
+        && !path.contains("..")
+}

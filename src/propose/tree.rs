@@ -1,0 +1,162 @@
+//! The whole file system of an image as a tree: files, and also what has no bytes and is missed all the
+//! same where it is not copied: links, and directories that are empty.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+
+use foldhash::fast::RandomState;
+
+use crate::image::{Census, Entry};
+use crate::layer::Applied;
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// A name of a file of [`Applied::existing`].
+    File(u32),
+    Directory,
+    Symlink,
+    /// A device, a pipe or a socket.
+    Special,
+}
+
+/// One path of an image.
+#[derive(Debug)]
+pub(super) struct Node<'a> {
+    pub path: &'a [u8],
+    pub what: What,
+    /// The layer that it is from; of a directory, the one that made it.
+    pub layer: u32,
+    /// The directory that it is in. That of the root is the root.
+    pub parent: usize,
+    pub children: Vec<usize>,
+}
+
+/// All paths of an image. A directory is before all that is in it, and the root is the first.
+pub(super) struct Tree<'a> {
+    pub nodes: Vec<Node<'a>>,
+    by_path: HashMap<&'a [u8], usize, RandomState>,
+}
+
+/// The paths that are no files, and the layers that made them.
+type Others<'a> = BTreeMap<&'a [u8], (What, u32)>;
+
+impl<'a> Tree<'a> {
+    pub fn new(layers: &[&'a Census], applied: &Applied<'a>) -> Tree<'a> {
+        let mut all = others(layers);
+        let files = applied.existing.iter().enumerate().map(|(index, file)| (file.path, index as u32));
+        for (path, file) in files.chain(applied.further_names.iter().map(|(file, path)| (*path, *file))) {
+            let layer = applied.existing.get(file as usize).map_or(0, |file| file.layer);
+            all.insert(path.0, (What::File(file), layer));
+        }
+        let root = Node { path: b"", what: What::Directory, layer: 0, parent: 0, children: Vec::new() };
+        let mut tree = Tree { nodes: vec![root], by_path: HashMap::default() };
+        tree.by_path.insert(b"", 0);
+        // In this order, a directory is before what is in it.
+        for (path, (what, layer)) in all {
+            tree.add(path, what, layer);
+        }
+        tree
+    }
+
+    fn add(&mut self, path: &'a [u8], what: What, layer: u32) {
+        if path.is_empty() {
+            return;
+        }
+        let above = parent_of(path);
+        if !self.by_path.contains_key(above) {
+            self.add_missing(above, layer);
+        }
+        let parent = self.by_path.get(above).copied().unwrap_or_default();
+        let index = self.nodes.len();
+        self.nodes.push(Node { path, what, layer, parent, children: Vec::new() });
+        self.nodes[parent].children.push(index);
+        self.by_path.insert(path, index);
+    }
+
+    /// The directories above a path that no layer lists.
+    fn add_missing(&mut self, path: &'a [u8], layer: u32) {
+        let mut missing = Vec::new();
+        let mut at = path;
+        while !at.is_empty() && !self.by_path.contains_key(at) {
+            missing.push(at);
+            at = parent_of(at);
+        }
+        missing.into_iter().rev().for_each(|path| self.add(path, What::Directory, layer));
+    }
+
+    /// Where a path is, if it is there.
+    pub fn find(&self, path: &[u8]) -> Option<usize> {
+        self.by_path.get(path).copied()
+    }
+}
+
+/// The directory that a path is in; the root for what is there.
+pub(super) fn parent_of(path: &[u8]) -> &[u8] {
+    path.iter().rposition(|byte| *byte == b'/').map_or(&[], |at| &path[..at])
+}
+
+/// The last part of a path.
+pub(super) fn name_of(path: &[u8]) -> &[u8] {
+    path.iter().rposition(|byte| *byte == b'/').map_or(path, |at| &path[at + 1..])
+}
+
+/// Whether a path is another one, or inside of it.
+pub(super) fn is_inside(path: &[u8], directory: &[u8]) -> bool {
+    let rest = path.strip_prefix(directory);
+    directory.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+}
+
+/// Links, directories and devices once all layers are applied, by the rules that
+/// [`crate::layer::apply`] has for files.
+fn others<'a>(layers: &[&'a Census]) -> Others<'a> {
+    let mut others = Others::new();
+    for (layer, census) in layers.iter().enumerate() {
+        for entry in &census.entries {
+            match entry {
+                Entry::Whiteout(path) => remove(&mut others, path.as_bytes()),
+                Entry::Opaque(path) => remove_below(&mut others, path.as_bytes()),
+                _ => {}
+            }
+        }
+        for entry in &census.entries {
+            let (path, layer) = (entry.path().as_bytes(), layer as u32);
+            match entry {
+                Entry::File(..) | Entry::HardLink(..) => remove(&mut others, path),
+                Entry::Symlink(_) => put(&mut others, path, What::Symlink, layer),
+                Entry::Special(_) => put(&mut others, path, What::Special, layer),
+                Entry::Dir(_) if others.get(path).is_none_or(|(what, _)| *what != What::Directory) => {
+                    others.insert(path, (What::Directory, layer));
+                }
+                _ => {}
+            }
+        }
+    }
+    others
+}
+
+fn put<'a>(others: &mut Others<'a>, path: &'a [u8], what: What, layer: u32) {
+    if matches!(others.insert(path, (what, layer)), Some((What::Directory, _))) {
+        remove_below(others, path);
+    }
+}
+
+fn remove(others: &mut Others<'_>, path: &[u8]) {
+    if matches!(others.remove(path), Some((What::Directory, _))) {
+        remove_below(others, path);
+    }
+}
+
+/// Removes all that is inside of a directory: what follows it with a slash, and before a `0`, which
+/// is the next byte.
+fn remove_below(others: &mut Others<'_>, path: &[u8]) {
+    if path.is_empty() {
+        return others.clear();
+    }
+    let (from, to) = ([path, b"/"].concat(), [path, b"0"].concat());
+    let range = (Bound::Included(from.as_slice()), Bound::Excluded(to.as_slice()));
+    let gone: Vec<&[u8]> = others.range::<[u8], _>(range).map(|(path, _)| *path).collect();
+    for path in gone {
+        others.remove(path);
+    }
+}

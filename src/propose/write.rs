@@ -1,0 +1,607 @@
+//! The text of a proposal.
+
+use std::fmt::Write as _;
+
+use super::copies::{Copies, copies};
+use super::entry::Entry;
+use super::fate::ACCOUNTS;
+use super::mounts::mounts;
+use super::packages::{Install, installs};
+use super::quote::{comment, copy_path};
+use super::scene::{Maker, Scene, user_commands};
+use super::steps::{Role, Step};
+use super::tree::{What, name_of, parent_of};
+use super::{FinalBase, NoProposal, Proposal, base};
+use crate::dockerfile::{Lines, Stage};
+use crate::image::{Bytes, Delta, Weight, snapshot};
+
+/// Names for the new stage; the first that is free.
+const NAMES: [&str; 4] = ["builder", "build", "build-stage", "layergate-builder"];
+/// The most names that are listed in one remark.
+const MAX_LISTED: usize = 8;
+/// Where programs are found in any image.
+const USUAL_PATH: [&[u8]; 6] =
+    [b"usr/local/sbin", b"usr/local/bin", b"usr/sbin", b"usr/bin", b"sbin", b"bin"];
+
+/// Writes the proposal.
+pub(super) fn write(scene: &Scene<'_>, entry: &Entry) -> Result<Proposal, NoProposal> {
+    let missing = || NoProposal::Unwritable { why: "a stage is missing".into() };
+    let (split, target) = (scene.split_stage().ok_or_else(missing)?, scene.target().ok_or_else(missing)?);
+    let writer = Writer {
+        scene,
+        lines: scene
+            .inputs
+            .source
+            .trim_start_matches('\u{feff}')
+            .split('\n')
+            .map(|line| line.trim_end_matches('\r'))
+            .collect(),
+        split,
+        target,
+        final_base: FinalStage::of(scene),
+        copies: copies(scene, entry),
+        installs: installs(scene, entry),
+    };
+    writer.proposal(entry)
+}
+
+/// What the final stage builds on.
+struct FinalStage<'a> {
+    /// As written after `FROM`.
+    text: String,
+    name: String,
+    /// Another image than that of the build.
+    other: Option<FinalBase<'a>>,
+}
+
+impl<'a> FinalStage<'a> {
+    fn of(scene: &Scene<'a>) -> FinalStage<'a> {
+        let lowest = scene.inputs.facts.chain.first();
+        let stage = lowest.and_then(|stage| scene.inputs.dockerfile.stages().get(*stage));
+        let platform = stage.and_then(|stage| stage.platform.as_deref());
+        let platform = platform.map(|platform| format!("--platform={platform} ")).unwrap_or_default();
+        let same = stage.map_or_else(String::new, |stage| stage.base.clone());
+        let chosen = scene.inputs.final_base.filter(|chosen| Some(chosen.name) != scene.base_name());
+        match chosen.filter(|chosen| is_reference(chosen.name)) {
+            Some(other) => FinalStage {
+                text: format!("{platform}{}", other.name),
+                name: other.name.to_owned(),
+                other: Some(other),
+            },
+            None => FinalStage {
+                text: format!("{platform}{same}"),
+                name: scene.base_name().map_or(same, str::to_owned),
+                other: None,
+            },
+        }
+    }
+}
+
+/// An image's name as it may stand after `FROM`.
+fn is_reference(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "/:.-_@+".contains(c))
+}
+
+struct Writer<'w, 'a> {
+    scene: &'w Scene<'a>,
+    lines: Vec<&'w str>,
+    split: &'a Stage,
+    target: &'a Stage,
+    final_base: FinalStage<'a>,
+    copies: Copies,
+    installs: Vec<Install>,
+}
+
+impl Writer<'_, '_> {
+    fn proposal(&self, entry: &Entry) -> Result<Proposal, NoProposal> {
+        let now = self.scene.inputs.snapshot.totals.unpacked;
+        let extra = self.of_other_base(entry);
+        let predicted = self.predicted(&extra);
+        if let Some(then) = predicted.filter(|then| *then >= now) {
+            return Err(NoProposal::NoGain { then, now, hint: self.hint() });
+        }
+        let unsure = self.unsure(&extra);
+        let text = self.text(predicted, now, &unsure, &extra);
+        let moved =
+            self.scene.before().iter().filter(|step| matches!(step.role, Role::Builds | Role::Copies));
+        let lines =
+            |step: &Step<'_>| Lines { line: step.instruction.line, end_line: step.instruction.end_line };
+        Ok(Proposal {
+            text,
+            predicted,
+            now,
+            final_base: self.final_base.name.clone(),
+            unsure,
+            moved: moved.map(lines).collect(),
+            copied: self.copies.paths.clone(),
+        })
+    }
+
+    fn hint(&self) -> String {
+        match (
+            &self.final_base.other,
+            base::usual_final_base(&self.scene.plan.base, self.scene.inputs.snapshot),
+        ) {
+            (None, Some(usual)) => format!("; build the final stage on {usual}, with --final-base {usual}"),
+            (None, None) => "; name a smaller image for the final stage with --final-base".into(),
+            _ => String::new(),
+        }
+    }
+
+    /// The bytes of the final image: of its base, of what is copied, and of the steps that are done again.
+    fn predicted(&self, extra: &Extra) -> Option<Bytes> {
+        let snapshot = self.scene.inputs.snapshot;
+        let base = match &self.final_base.other {
+            Some(other) => other.snapshot?.totals.unpacked,
+            None => {
+                let base = snapshot.layers.iter().take(self.scene.base_layers as usize);
+                snapshot::sum_known(base.map(|layer| layer.size))?
+            }
+        };
+        let again =
+            (0..snapshot.layers.len() as u32).filter(|layer| self.scene.maker(*layer) == Maker::Again);
+        let again = again.map(|layer| self.scene.layer_size(layer).0).sum::<u64>();
+        let installed = self.installs.iter().map(|install| install.bytes.0).sum::<u64>();
+        Some(Bytes(base.0 + self.copies.bytes.0 + again + installed + self.accounts() + extra.bytes.0))
+    }
+
+    /// What making the same users again adds.
+    fn accounts(&self) -> u64 {
+        let steps = self.scene.before().iter().filter(|step| {
+            step.role != Role::InstallsPackages
+                && user_commands(step).is_some_and(|commands| !commands.is_empty())
+        });
+        let layers = steps.filter_map(|step| self.scene.layers.get(step.layer? as usize));
+        let is_account = |path: &[u8]| ACCOUNTS.contains(&path.strip_suffix(b"-").unwrap_or(path));
+        let files = layers.flat_map(|census| &census.entries).filter_map(|entry| match entry {
+            crate::image::Entry::File(path, size) if is_account(path.as_bytes()) => Some(size.0),
+            _ => None,
+        });
+        files.sum()
+    }
+
+    /// The text from one line to another, both counted from 1.
+    fn lines(&self, from: u32, to: u32) -> impl Iterator<Item = (u32, &str)> {
+        let (from, to) = (from.max(1) as usize, (to as usize).min(self.lines.len()));
+        self.lines.iter().enumerate().take(to).skip(from - 1).map(|(index, line)| (index as u32 + 1, *line))
+    }
+
+    /// The line of the first comment right above a line.
+    fn with_comments(&self, line: u32) -> u32 {
+        let mut first = line;
+        while first > 1
+            && self.lines.get(first as usize - 2).is_some_and(|text| text.trim_start().starts_with('#'))
+        {
+            first -= 1;
+        }
+        first
+    }
+
+    /// The last line of a stage's `FROM`.
+    fn end_of_from(&self, stage: &Stage) -> u32 {
+        let goes_on =
+            |line: u32| self.lines.get(line as usize - 1).is_some_and(|text| text.trim_end().ends_with('\\'));
+        let mut line = stage.line;
+        while goes_on(line) && (line as usize) < self.lines.len() {
+            line += 1;
+        }
+        line
+    }
+
+    fn text(&self, predicted: Option<Bytes>, now: Bytes, unsure: &[String], extra: &Extra) -> String {
+        let stages = self.scene.inputs.dockerfile.stages();
+        let first = stages.first().map_or(1, |stage| self.with_comments(stage.line));
+        let mut out = Text::default();
+        let is_directive = |line: &str| {
+            let directive = line.trim().strip_prefix('#').and_then(|rest| rest.split_once('='));
+            directive.is_some_and(|(name, _)| {
+                ["syntax", "check", "escape"].contains(&name.trim().to_ascii_lowercase().as_str())
+            })
+        };
+        let directives =
+            self.lines.iter().take(first as usize - 1).take_while(|line| is_directive(line)).count();
+        self.lines.iter().take(directives).for_each(|line| out.line(line));
+        self.header(&mut out, predicted, now, unsure);
+        self.lines(directives as u32 + 1, first - 1).for_each(|(_, line)| out.line(line));
+        let (split, target) = (self.split.index, self.target.index);
+        for stage in stages {
+            out.blank();
+            match stage.index {
+                index if index == split && index == target => {
+                    let builder = self.builder(&mut out);
+                    self.last(&mut out, &builder, extra);
+                }
+                index if index == target => {
+                    let builder = self.builder_of_split(&mut out);
+                    self.last(&mut out, &builder, extra);
+                }
+                _ => self.verbatim(&mut out, stage),
+            }
+        }
+        out.finish()
+    }
+
+    fn header(&self, out: &mut Text, predicted: Option<Bytes>, now: Bytes, unsure: &[String]) {
+        let image = comment(&self.scene.inputs.snapshot.image.reference);
+        out.line(&format!(
+            "# A proposal of `layergate stages --propose`, made from this Dockerfile and the image {image}."
+        ));
+        out.line("# Review it before you use it.");
+        out.line(&match predicted {
+            Some(then) => {
+                let share = Delta::between(now, then).percent_of(now).unwrap_or_default();
+                format!("# Unpacked size: {now} now, about {then} then ({share}).")
+            }
+            None => format!("# Unpacked size: {now} now; then: not known."),
+        });
+        if !unsure.is_empty() {
+            out.line("# Not certain:");
+            unsure.iter().for_each(|text| out.line(&format!("# - {}", comment_whole(text))));
+        }
+        out.blank();
+    }
+
+    fn verbatim(&self, out: &mut Text, stage: &Stage) {
+        let end = stage.end_line.max(self.end_of_from(stage));
+        let first = self.with_comments(stage.line);
+        let is_split = stage.index == self.split.index;
+        self.lines(first, end).for_each(|(number, line)| {
+            out.line(&if is_split { self.with_mounts(number, line) } else { line.to_owned() });
+        });
+    }
+
+    /// The stage that builds, cut off after its last step that does, with the name that it got.
+    fn builder(&self, out: &mut Text) -> String {
+        let name = self.free_name();
+        let stage = self.split;
+        let from = self.with_comments(stage.line);
+        self.lines(from, stage.line - 1).for_each(|(_, line)| out.line(line));
+        out.line(&format!("# Only for the build: {}.", self.left_behind()));
+        let platform = stage.platform.as_deref().map(|platform| format!("--platform={platform} "));
+        out.line(&format!("FROM {}{} AS {name}", platform.unwrap_or_default(), stage.base));
+        let end = self.scene.steps.get(self.scene.split).map_or(0, |step| step.instruction.end_line);
+        let body = self.lines(self.end_of_from(stage) + 1, end);
+        body.for_each(|(number, line)| out.line(&self.with_mounts(number, line)));
+        self.tail(out);
+        name
+    }
+
+    /// The stage to copy from, where that is one on which the target builds.
+    fn builder_of_split(&self, out: &mut Text) -> String {
+        let split = self.split.name.clone().unwrap_or_else(|| self.split.index.to_string());
+        if self.copies.tail.is_empty() && self.copies.prunes.is_empty() {
+            return split;
+        }
+        let name = self.free_name();
+        out.line(&format!("FROM {split} AS {name}"));
+        self.tail(out);
+        name
+    }
+
+    fn tail(&self, out: &mut Text) {
+        let Copies { prunes, tail, .. } = &self.copies;
+        prunes.iter().for_each(|line| out.line(line));
+        if !tail.is_empty() && !self.scene.is_root_after(self.scene.split) {
+            out.line("USER root");
+        }
+        tail.iter().for_each(|line| out.line(line));
+        out.blank();
+    }
+
+    /// A line of the builder, with cache mounts where it begins a `RUN` that has left a cache.
+    fn with_mounts(&self, number: u32, line: &str) -> String {
+        let step = self.scene.before().iter().position(|step| step.instruction.line == number);
+        let flags = step.map(|step| mounts(self.scene, step)).unwrap_or_default();
+        let indent = line.len() - line.trim_start().len();
+        let (indent, rest) = line.split_at(indent);
+        match rest.get(..3).zip(rest.get(3..)) {
+            Some((keyword, rest)) if !flags.is_empty() && rest.starts_with([' ', '\t']) => {
+                format!("{indent}{keyword} {flags}{}", rest.trim_start())
+            }
+            _ => line.to_owned(),
+        }
+    }
+
+    /// A name that no stage has and nothing is copied from.
+    fn free_name(&self) -> String {
+        let source = self.scene.inputs.source.to_ascii_lowercase();
+        let stages = self.scene.inputs.dockerfile.stages();
+        let is_taken = |name: &str| {
+            let named = stages.iter().filter_map(|stage| stage.name.as_deref());
+            named.into_iter().any(|own| own.eq_ignore_ascii_case(name))
+                || source.contains(&format!("from={name}"))
+        };
+        let free = NAMES.into_iter().find(|name| !is_taken(name)).map(str::to_owned);
+        free.unwrap_or_else(|| {
+            let numbers = 2..1000;
+            let mut names = numbers.map(|number| format!("builder{number}"));
+            names.find(|name| !is_taken(name)).unwrap_or_else(|| "layergate".into())
+        })
+    }
+
+    /// What stays in the builder, in a few words.
+    fn left_behind(&self) -> String {
+        let found = self.scene.inputs.snapshot.build_only.as_deref().unwrap_or_default();
+        let mut words: Vec<String> = Vec::new();
+        for found in found.iter().filter(|found| found.counts()) {
+            let is_left =
+                found.layer.of_base_image == self.final_base.other.is_some() || !found.layer.of_base_image;
+            let what = comment(&found.what);
+            let is_worth_it = found.weight != Weight::Leftover || found.kind.ends_with("-cache");
+            if is_left && is_worth_it && !words.contains(&what) && words.len() < 4 {
+                words.push(what);
+            }
+        }
+        if words.is_empty() { "what only the build needs".into() } else { words.join(", ") }
+    }
+
+    /// The final stage.
+    fn last(&self, out: &mut Text, builder: &str, extra: &Extra) {
+        let name = self.target.name.as_deref().map(|name| format!(" AS {name}")).unwrap_or_default();
+        out.line(&format!("FROM {}{name}", self.final_base.text));
+        extra.first.iter().for_each(|line| out.line(line));
+        self.before(out);
+        extra
+            .lines
+            .iter()
+            .chain(&self.copies.lines)
+            .for_each(|line| out.line(&line.replace("{builder}", builder)));
+        if self.copies.has_libraries && self.has_ldconfig() {
+            out.line("RUN ldconfig");
+        }
+        self.after(out);
+    }
+
+    /// What the builder's steps say of the image, and what of them is done again.
+    fn before(&self, out: &mut Text) {
+        let directory = self.working_directory();
+        for (index, step) in self.scene.before().iter().enumerate() {
+            let instruction = step.instruction;
+            match (step.role, instruction.keyword) {
+                (Role::Config, "WORKDIR") if !directory.contains(&index) => {}
+                (Role::Config, "ARG") if !self.uses_argument(step) => {}
+                (Role::Config | Role::InstallsPackages, _) => self.step(out, step),
+                _ => self.done_again(out, step, index),
+            }
+        }
+    }
+
+    fn step(&self, out: &mut Text, step: &Step<'_>) {
+        self.lines(step.instruction.line, step.instruction.end_line).for_each(|(_, line)| out.line(line));
+    }
+
+    /// Of a step that builds, the packages that are needed on, and the users.
+    fn done_again(&self, out: &mut Text, step: &Step<'_>, index: usize) {
+        for install in self.installs.iter().filter(|install| install.step == index) {
+            out.line("# Packages that the program needs when it runs.");
+            out.line(&install.command());
+        }
+        let commands = user_commands(step).unwrap_or_default();
+        if !commands.is_empty() {
+            let commands: Vec<&str> = commands.iter().map(|command| command.text.as_str()).collect();
+            out.line(&format!("RUN {}", commands.join(" && ")));
+        }
+    }
+
+    /// The steps whose working directory the final stage depends on: the last one with an absolute path,
+    /// and those after it; none where the steps that follow set their own first.
+    fn working_directory(&self) -> Vec<usize> {
+        let depends = |step: &&Step<'_>| match step.instruction.keyword {
+            "COPY" | "ADD" => !copies_to_absolute(step),
+            keyword => matches!(keyword, "WORKDIR" | "RUN"),
+        };
+        let next = self.scene.after().iter().find(depends).map(|step| step.instruction);
+        if next.is_some_and(|next| next.keyword == "WORKDIR" && next.arguments.starts_with('/')) {
+            return Vec::new();
+        }
+        let set: Vec<usize> = self
+            .scene
+            .before()
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| step.instruction.keyword == "WORKDIR")
+            .map(|(index, _)| index)
+            .collect();
+        let absolute = |index: &usize| self.scene.steps[*index].instruction.arguments.starts_with('/');
+        let from = set.iter().rposition(absolute).unwrap_or(0);
+        set[from..].to_vec()
+    }
+
+    /// Whether the final stage names a build argument.
+    fn uses_argument(&self, argument: &Step<'_>) -> bool {
+        let words = argument.instruction.arguments.split_whitespace();
+        let mut names = words.map(|word| word.split('=').next().unwrap_or(word));
+        let before = self
+            .scene
+            .before()
+            .iter()
+            .filter(|step| matches!(step.role, Role::Config | Role::InstallsPackages));
+        let steps: Vec<&Step<'_>> = before
+            .chain(self.scene.after())
+            .filter(|step| step.instruction.line != argument.instruction.line)
+            .collect();
+        names.any(|name| {
+            let marks = [format!("${name}"), format!("${{{name}")];
+            steps.iter().any(|step| marks.iter().any(|mark| step.instruction.text.contains(mark)))
+        })
+    }
+
+    /// The rest, as it is written.
+    fn after(&self, out: &mut Text) {
+        if self.split.index == self.target.index {
+            let end = self.scene.steps.get(self.scene.split).map_or(0, |step| step.instruction.end_line);
+            return self.lines(end + 1, self.target.end_line).for_each(|(_, line)| out.line(line));
+        }
+        for step in self.scene.after() {
+            let first = self.with_comments(step.instruction.line);
+            self.lines(first, step.instruction.end_line).for_each(|(_, line)| out.line(line));
+        }
+    }
+
+    /// Whether the final image has the program; what is static or from Alpine needs none.
+    fn has_ldconfig(&self) -> bool {
+        let tree = &self.scene.tree;
+        [b"sbin/ldconfig" as &[u8], b"usr/sbin/ldconfig"].iter().any(|path| tree.find(path).is_some())
+            && tree.find(b"etc/debian_version").is_some()
+    }
+
+    /// What another base image needs that this one had.
+    fn of_other_base(&self, entry: &Entry) -> Extra {
+        let mut extra = Extra::default();
+        let Some(other) = &self.final_base.other else { return extra };
+        let is_set = |keyword: &str| {
+            self.scene.steps.iter().any(|step| {
+                step.instruction.keyword == keyword
+                    && (keyword != "WORKDIR" || step.instruction.arguments.starts_with('/'))
+            })
+        };
+        if !is_set("WORKDIR")
+            && let Some(path) = self
+                .scene
+                .of_base("WORKDIR")
+                .and_then(|path| copy_path(path.trim_start_matches('/').as_bytes()))
+        {
+            extra.first.push(format!("WORKDIR {path}"));
+        }
+        if let Some(line) = self.search_path(entry) {
+            extra.first.push(line);
+        }
+        self.certificates(other, &mut extra);
+        if !entry.is_known() {
+            extra.unsure.push("no CMD or ENTRYPOINT is set here, so that of the base image counts".into());
+        }
+        match other.snapshot.map(|snapshot| base::same_distribution(snapshot, self.scene.inputs.snapshot)) {
+            None | Some(Some(true)) => {}
+            Some(_) => extra
+                .unsure
+                .push(format!("whether {} has the same C library as the builder is not known", other.name)),
+        }
+        extra
+    }
+
+    /// A program that is called by name is looked for where its own base image looks.
+    fn search_path(&self, entry: &Entry) -> Option<String> {
+        let program = entry.program().filter(|program| !program.contains('/'))?;
+        let sets_path =
+            |step: &Step<'_>| step.instruction.keyword == "ENV" && step.instruction.text.contains("PATH");
+        if self.scene.steps.iter().any(sets_path) {
+            return None;
+        }
+        let nodes = entry.named.iter().map(|node| &self.scene.tree.nodes[*node]);
+        let mut programs = nodes.filter(|node| {
+            matches!(node.what, What::File(_) | What::Symlink) && name_of(node.path) == program.as_bytes()
+        });
+        let directory = parent_of(programs.next()?.path);
+        let is_usual = USUAL_PATH.contains(&directory) || directory.ends_with(b".bin");
+        let directory = copy_path(directory).filter(|_| !is_usual)?;
+        Some(format!("ENV PATH={directory}:$PATH"))
+    }
+
+    /// A plain distribution has no certificates of authorities, and a toolchain's image has.
+    fn certificates(&self, other: &FinalBase<'_>, extra: &mut Extra) {
+        let path = b"etc/ssl/certs/ca-certificates.crt";
+        let Some(node) = self.scene.tree.find(path).map(|node| &self.scene.tree.nodes[node]) else { return };
+        let What::File(file) = node.what else { return };
+        if self.scene.maker(node.layer) != Maker::Base
+            || other.snapshot.is_none_or(|snapshot| has_file(snapshot, path))
+        {
+            return;
+        }
+        extra.lines.push("COPY --from={builder} /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/".into());
+        let size = self.scene.inputs.applied.existing.get(file as usize).map_or(0, |file| file.size.0);
+        extra.bytes = Bytes(extra.bytes.0 + size);
+    }
+
+    fn unsure(&self, extra: &Extra) -> Vec<String> {
+        let mut unsure = self.copies.unsure.clone();
+        unsure.extend(extra.unsure.clone());
+        let usual = base::usual_final_base(&self.scene.plan.base, self.scene.inputs.snapshot);
+        match (&self.final_base.other, usual) {
+            (None, Some(usual)) => unsure.push(format!("the final stage is built on the same image as the builder; {usual} would save more, if the program runs there (--final-base {usual})")),
+            (Some(other), _) if other.snapshot.is_none() => {
+                unsure.push(format!("the size of {} is not known here: pull it, and ask again", other.name));
+            }
+            (Some(other), _) => {
+                let had = self.scene.base_name().unwrap_or("the base image");
+                unsure.push(format!("whatever the program takes from {had} and {} does not have has to be installed in the final stage", other.name));
+            }
+            _ => {}
+        }
+        let others: Vec<&str> =
+            self.installs.iter().flat_map(|install| install.others.iter().map(String::as_str)).collect();
+        if !others.is_empty() {
+            unsure.push(format!("these packages came with what only the build needs, and are not installed in the final stage: {}", listed(&others)));
+        }
+        if self.scene.before().iter().any(|step| step.instruction.keyword == "VOLUME") {
+            unsure.push("what a step writes below a VOLUME is not kept, and so not copied".into());
+        }
+        if (0..self.scene.split + 1).any(|step| !mounts(self.scene, step).is_empty()) {
+            unsure.push("the cache mounts need BuildKit (the default builder since Docker 23)".into());
+        }
+        unsure
+    }
+}
+
+/// Whether where a `COPY` goes does not depend on the working directory.
+fn copies_to_absolute(step: &Step<'_>) -> bool {
+    let instruction = step.instruction;
+    let last = instruction.json().and_then(|words| words.last().cloned());
+    let last = last.or_else(|| instruction.arguments.split_whitespace().last().map(str::to_owned));
+    last.is_some_and(|to| to.starts_with('/'))
+}
+
+/// What only another base image makes necessary.
+#[derive(Default)]
+struct Extra {
+    /// Right after `FROM`.
+    first: Vec<String>,
+    /// Before the copies.
+    lines: Vec<String>,
+    bytes: Bytes,
+    unsure: Vec<String>,
+}
+
+fn has_file(snapshot: &crate::image::Snapshot, path: &[u8]) -> bool {
+    let censuses = snapshot.layers.iter().filter_map(|layer| layer.census.as_deref());
+    censuses
+        .into_iter()
+        .flat_map(|census| &census.entries)
+        .any(|entry| matches!(entry, crate::image::Entry::File(..)) && entry.path().as_bytes() == path)
+}
+
+fn listed(names: &[&str]) -> String {
+    let mut text = names.iter().take(MAX_LISTED).map(|name| comment(name)).collect::<Vec<_>>().join(", ");
+    if names.len() > MAX_LISTED {
+        let _ = write!(text, " and {} more", names.len() - MAX_LISTED);
+    }
+    text
+}
+
+/// A remark on one line, whole: its parts were cut already.
+fn comment_whole(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).collect()
+}
+
+/// Lines.
+#[derive(Default)]
+struct Text {
+    text: String,
+}
+
+impl Text {
+    fn line(&mut self, line: &str) {
+        self.text.push_str(line);
+        self.text.push('\n');
+    }
+
+    /// An empty line, where there is none yet.
+    fn blank(&mut self) {
+        if !self.text.is_empty() && !self.text.ends_with("\n\n") {
+            self.line("");
+        }
+    }
+
+    fn finish(self) -> String {
+        format!("{}\n", self.text.trim_end())
+    }
+}
