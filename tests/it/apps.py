@@ -5,11 +5,14 @@ repositories out of this machine's own packages, and indexes of packages that ha
     apps.py debs DIRECTORY            a repository for apt
     apps.py wheels DIRECTORY          an index for pip of the files that are in the directory
     apps.py npm DIRECTORY ADDRESS     an index for npm of the files that are in the directory
+    apps.py serve DIRECTORY PORT      all of that over HTTP on loopback
 """
 
 import base64
+import functools
 import glob
 import hashlib
+import http.server
 import io
 import json
 import os
@@ -46,7 +49,13 @@ Acquire::GzipIndexes "true";
 Apt::AutoRemove::SuggestsImportant "false";
 """
 SOURCES = "Types: deb\nURIs: {address}/debs\nSuites: ./\nTrusted: yes\n"
-PIP_CONFIG = "[global]\nindex-url = {address}/pypi/\ndisable-pip-version-check = true\nroot-user-action = ignore\n"
+# pip keeps what comes over plain HTTP only from a host that it is told to trust.
+PIP_CONFIG = """[global]
+index-url = {address}/pypi/
+trusted-host = {host}
+disable-pip-version-check = true
+root-user-action = ignore
+"""
 NPM_CONFIG = "registry = {address}/npm/\nupdate-notifier = false\n"
 # A command of that image is one of node's options or a script, or it is a program.
 NODE_ENTRYPOINT = """#!/bin/sh
@@ -280,7 +289,7 @@ def add_python(layer, system, address):
 
     prefix, version = sys.base_prefix, sysconfig.get_python_version()
     library = f"lib/python{version}"
-    layer.text("/etc/pip.conf", PIP_CONFIG.format(address=address))
+    layer.text("/etc/pip.conf", PIP_CONFIG.format(address=address, host=address.split("//")[1]))
     layer.seen.add(f"usr/{library}/EXTERNALLY-MANAGED")
     add_packages(layer, system, below_python(system) - system.base(), system.base(), [])
     if prefix == "/usr":
@@ -436,5 +445,18 @@ def npm(directory, address):
             json.dump({"name": name, "dist-tags": {"latest": version}, "versions": {version: manifest}}, document)
 
 
+class Packages(http.server.SimpleHTTPRequestHandler):
+    """Files that package managers may keep, as they may those of real indexes."""
+
+    def end_headers(self):
+        self.send_header("Cache-Control", "max-age=600, public")
+        super().end_headers()
+
+
+def serve(directory, port):
+    handler = functools.partial(Packages, directory=directory)
+    http.server.ThreadingHTTPServer(("127.0.0.1", int(port)), handler).serve_forever()
+
+
 if __name__ == "__main__":
-    {"root": root, "debs": debs, "wheels": wheels, "npm": npm}[sys.argv[1]](*sys.argv[2:])
+    {"root": root, "debs": debs, "wheels": wheels, "npm": npm, "serve": serve}[sys.argv[1]](*sys.argv[2:])
