@@ -343,7 +343,7 @@ fn multi_stage(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unju
     let now = case.head.build_only.as_deref().and_then(held_against).unwrap_or_default();
     let (severity, note) = match judged.outcome {
         Outcome::Pass => return Ok(None),
-        Outcome::Inherited => (Severity::Warn, ""),
+        Outcome::Warn => (Severity::Warn, ""),
         Outcome::Fail => {
             let already = before.is_some_and(|bytes| bytes > Bytes(0));
             let (judged, note) = absolute(case, now.0, before.map(|bytes| bytes.0), already);

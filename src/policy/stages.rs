@@ -45,8 +45,9 @@ pub struct Judgement {
 pub enum Outcome {
     /// It is built in stages, or needs none.
     Pass,
-    /// Only the base image brings what builds need, and nothing is built where the image runs.
-    Inherited,
+    /// It is built in stages and could be smaller: the base image brings programs that build, or what such
+    /// programs read is copied along.
+    Warn,
     /// It is built where it runs, and ships what that took.
     Fail,
 }
@@ -251,6 +252,11 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Whether anything is built where the image runs.
+    fn builds(&self) -> bool {
+        self.works.iter().any(|work| self.blames(work))
+    }
+
     /// Whether the base image's tools are used where the image runs.
     fn uses_base_tools(&self) -> bool {
         let uses = |work: &Step| match work.kind {
@@ -313,6 +319,12 @@ fn decide(
     let steps = builder.steps();
     let ran = if steps.is_empty() { String::new() } else { format!("; built where it runs by {steps}") };
     let base = base_name(head);
+    let in_stages = told.is_some_and(|told| is_multi_stage(told.facts)) && !builder.builds();
+    let tolerable = evidence.own_tools.is_empty() && in_stages;
+    if evidence.is_ours() && tolerable {
+        let what = kinds_text(&evidence.own_inputs, MAX_NAMED);
+        return (Outcome::Warn, format!("{stages}, and nothing is built where it runs, but it ships {what}"));
+    }
     if evidence.is_ours() {
         let bytes = sum(evidence.to_name().into_iter());
         let what = kinds_text(&evidence.to_name(), MAX_NAMED);
@@ -332,7 +344,7 @@ fn decide(
         let text = format!(
             "{stages}; nothing is built where it runs, but {base} brings what only builds need: {what}"
         );
-        return (Outcome::Inherited, text);
+        return (Outcome::Warn, text);
     }
     (Outcome::Pass, passed(&stages, &steps, told, head))
 }
@@ -395,10 +407,10 @@ fn help(outcome: Outcome, largest: Option<&BuildOnly>, told: Option<Told<'_>>) -
     let slimmer = told.and_then(|told| told.facts.slimmer.first());
     match (outcome, largest, slimmer) {
         (Outcome::Pass, ..) => String::new(),
-        (Outcome::Inherited, _, Some(slimmer)) => {
+        (Outcome::Warn, Some(largest), Some(slimmer)) if largest.layer.of_base_image => {
             format!("build the final stage on {}, as line {} does", slimmer.base, slimmer.line)
         }
-        (Outcome::Inherited, Some(largest), None) => largest.help.clone(),
+        (Outcome::Warn, Some(largest), _) => largest.help.clone(),
         (_, largest, _) => {
             let first = largest.map_or(
                 "build in a stage of its own (FROM ... AS builder), and copy the result: COPY --from=builder",

@@ -89,8 +89,8 @@ pub struct Totals {
     pub multi_stage: u64,
     /// How many pass.
     pub passing: u64,
-    /// How many pass but for their base image.
-    pub inheriting: u64,
+    /// How many pass, and could be smaller.
+    pub warned: u64,
     /// How many build where the image runs.
     pub failing: u64,
     /// How many had an image to look at.
@@ -134,7 +134,7 @@ impl Entry {
     fn verdict(&self) -> (Verdict, &'static str) {
         match self.judged.as_ref().map(|judged| judged.outcome) {
             Some(Outcome::Pass) => (Verdict::Pass, "pass"),
-            Some(Outcome::Inherited) => (Verdict::Warn, "pass, but for its base"),
+            Some(Outcome::Warn) => (Verdict::Warn, "pass, could be smaller"),
             Some(Outcome::Fail) => (Verdict::Fail, "builds where it runs"),
             None => (Verdict::Warn, "unknown"),
         }
@@ -269,8 +269,8 @@ impl Adoption {
                 if totals.failing == 1 { "builds where it runs" } else { "build where they run" },
             ),
             count(
-                totals.inheriting,
-                if totals.inheriting == 1 {
+                totals.warned,
+                if totals.warned == 1 {
                     "passes but for its base image"
                 } else {
                     "pass but for their base images"
@@ -338,7 +338,7 @@ impl Totals {
         self.multi_stage += u64::from(judged.multi_stage == Some(true));
         match judged.outcome {
             Outcome::Pass => self.passing += 1,
-            Outcome::Inherited => self.inheriting += 1,
+            Outcome::Warn => self.warned += 1,
             Outcome::Fail => self.failing += 1,
         }
         let sum = |sum: Bytes, bytes: Bytes| sum.checked_add(bytes).unwrap_or(Bytes::MAX);

@@ -89,8 +89,8 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
             format!("ships {} that only its build needed, over the limit of {limit}", amount(judged))
         }
         "multi-stage" => match &image.stages {
-            Some(Judgement { outcome: Outcome::Inherited, build_only_of_base, .. }) => {
-                format!("inherits {build_only_of_base} that only builds need from its base image")
+            Some(stages) if stages.build_only == stages.build_only_of_base => {
+                format!("inherits {} that only builds need from its base image", stages.build_only)
             }
             Some(stages) => format!("ships {} that only its build needed", stages.build_only),
             None => "is not built in stages".into(),
@@ -313,7 +313,7 @@ fn is_built_on_nothing(image: &ImageReport) -> bool {
 pub fn stages(judged: &Judgement) -> String {
     let word = match judged.outcome {
         Outcome::Pass => "pass",
-        Outcome::Inherited => "pass, but for the base image",
+        Outcome::Warn => "pass, with something left to do",
         Outcome::Fail => "built where it runs",
     };
     format!("{word}: {}", judged.reason)

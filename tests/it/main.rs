@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod act;
+mod adoption;
 mod apps;
 mod bad_input;
 mod bounds;
