@@ -17,7 +17,7 @@ const MAX_BYTES: usize = 4 << 20;
 /// Directories as they come together, each by its clean path.
 #[derive(Default)]
 struct Directories {
-    paths: BTreeSet<Vec<u8>>,
+    paths: Vec<Vec<u8>>,
     bytes: usize,
 }
 
@@ -25,25 +25,24 @@ impl Directories {
     /// Adds a directory, if there is room for it.
     fn add(&mut self, base: &[u8], below: &[u8]) {
         let length = base.len() + 1 + below.len();
-        if below.is_empty()
-            || length > MAX_PATH
-            || self.paths.len() >= MAX_NAMED
-            || self.bytes + length > MAX_BYTES
-        {
+        let full = self.paths.len() >= MAX_NAMED || self.bytes + length > MAX_BYTES;
+        if below.is_empty() || length > MAX_PATH || full {
             return;
         }
         let path = if base.is_empty() { below.to_vec() } else { [base, b"/", below].concat() };
         self.bytes += path.len();
-        self.paths.insert(path);
+        self.paths.push(path);
     }
 
-    /// The directories in the order of their paths, without those inside of others.
-    fn finish(self) -> Vec<LayerPath> {
-        let outermost = |path: &&Vec<u8>| {
-            let above = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
-            !above.map(|(at, _)| &path[..at]).any(|above| self.paths.contains(above))
-        };
-        self.paths.iter().filter(outermost).map(|path| LayerPath::clean(path)).collect()
+    /// The directories without those inside of others, in an order that has what is in a directory
+    /// right after it.
+    fn finish(mut self) -> Vec<LayerPath> {
+        fn order(path: &[u8]) -> impl Iterator<Item = u8> {
+            path.iter().map(|byte| if *byte == b'/' { 0 } else { *byte })
+        }
+        self.paths.sort_by(|one, other| order(one).cmp(order(other)));
+        self.paths.dedup_by(|next, kept| is_inside(next, kept));
+        self.paths.iter().map(|path| LayerPath::clean(path)).collect()
     }
 }
 

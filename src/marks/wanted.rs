@@ -44,7 +44,8 @@ impl Wanted {
         };
         let length = match document {
             Document::Secret(_) => size.min(secret::MOST),
-            Document::HiddenLockfile | Document::Composer if size > 32 * MIB => return None,
+            Document::HiddenLockfile if size > 32 * MIB => return None,
+            Document::Composer if size > 8 * MIB => return None,
             Document::Manifest if size > MIB => return None,
             _ => size,
         };

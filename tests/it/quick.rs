@@ -128,8 +128,8 @@ fn an_export_is_read_to_the_last_unknown_layer_and_no_further() {
         seed.run(&["inspect", "edge:v1"]).expect(0);
         let unknown = whole.diff_ids()[0].replace("sha256:", "");
         let cache = seed.directory().join("cache");
-        fs::remove_dir_all(cache.join("v2/images")).unwrap();
-        fs::remove_file(cache.join("v2/layers").join(&unknown[..2]).join(format!("{unknown}.json.zst")))
+        fs::remove_dir_all(cache.join("v3/images")).unwrap();
+        fs::remove_file(cache.join("v3/layers").join(&unknown[..2]).join(format!("{unknown}.json.zst")))
             .unwrap();
 
         let wanted = |name: &str| match name {
