@@ -146,7 +146,7 @@ impl<'a> Finder<'a> {
             let layer = file.stored_by as usize;
             let owner = owners[layer].get(file.entry as usize).copied().flatten().map(|owner| (layer, owner));
             let Some(kind) = self.kind(file.path.0, (file.stored_by, file.entry), owner) else { continue };
-            if self.catalogue.kinds()[kind].weight != Weight::Leftover {
+            if self.catalogue.kinds()[kind].weight <= Weight::Input {
                 let key = Key { kind, layer: file.stored_by, deleted: true, ignored: None };
                 groups.entry(key).or_default().push((file.path.0, file.size, owner));
             }

@@ -16,8 +16,10 @@ pub enum Weight {
     Tool,
     /// What such a program reads or leaves behind: headers, static libraries, development dependencies.
     Input,
-    /// What is only left over, and can be cleared away or left out without a stage of its own: caches,
-    /// documentation, tests.
+    /// What a package manager keeps for the next time, which there is none of.
+    Cache,
+    /// What is only left over, and can be cleared away or left out without a stage of its own:
+    /// documentation, tests, symbols.
     Leftover,
 }
 

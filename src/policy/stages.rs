@@ -135,7 +135,7 @@ pub fn sum_counting(found: &[BuildOnly]) -> Bytes {
 
 /// What is held against an image as built where it runs, in bytes; nothing where that is not known.
 pub fn held_against(found: &[BuildOnly]) -> Option<Bytes> {
-    let own = found.iter().filter(|one| is_own(one) && one.weight != Weight::Leftover);
+    let own = found.iter().filter(|one| is_own(one) && one.weight <= Weight::Input);
     Some(sum(own))
 }
 
@@ -174,7 +174,7 @@ impl<'a> Evidence<'a> {
         Evidence {
             own_tools: of(true, Weight::Tool),
             own_inputs: if enough { inputs } else { Vec::new() },
-            own_leftovers: of(true, Weight::Leftover),
+            own_leftovers: [of(true, Weight::Cache), of(true, Weight::Leftover)].concat(),
             // What was deleted of the base image's is shipped by whoever made it.
             base_tools: of(false, Weight::Tool).into_iter().filter(|one| !one.deleted).collect(),
         }

@@ -57,7 +57,7 @@ fn install(scene: &Scene<'_>, entry: &Entry, index: usize, step: &Step<'_>) -> O
     let ecosystem = brought.first()?.ecosystem;
     let is_build_only = |package: &&&Installed| {
         let kind = scene.inputs.catalogue.kind_of_package(package.ecosystem, &package.name);
-        kind.is_some_and(|kind| kind.weight != Weight::Leftover)
+        kind.is_some_and(|kind| kind.weight <= Weight::Input)
     };
     let (build_only, rest): (Vec<&Installed>, Vec<&Installed>) =
         brought.iter().partition(|package| is_build_only(package));

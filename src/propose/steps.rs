@@ -85,7 +85,7 @@ fn role(
 pub(super) fn is_build_only(catalogue: &Catalogue, name: &str) -> bool {
     [Ecosystem::Dpkg, Ecosystem::Apk, Ecosystem::Rpm].into_iter().any(|ecosystem| {
         let kind = catalogue.kind_of_package(ecosystem, name);
-        kind.is_some_and(|kind| kind.weight != Weight::Leftover)
+        kind.is_some_and(|kind| kind.weight <= Weight::Input)
     })
 }
 

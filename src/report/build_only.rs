@@ -49,9 +49,8 @@ pub fn in_order(found: &[BuildOnly]) -> Vec<&BuildOnly> {
 /// beside the largest.
 fn shown(found: &[BuildOnly]) -> Vec<&BuildOnly> {
     let largest = found.iter().map(|one| one.bytes.0).max().unwrap_or_default();
-    let tells = |one: &&BuildOnly| {
-        one.weight != Weight::Leftover || one.bytes.0 >= largest / 100 || one.kind == SECRETS
-    };
+    let tells =
+        |one: &&BuildOnly| one.weight <= Weight::Input || one.bytes.0 >= largest / 100 || one.kind == SECRETS;
     in_order(found).into_iter().filter(tells).take(MAX_ROWS).collect()
 }
 

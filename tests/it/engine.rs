@@ -66,7 +66,7 @@ impl Engine {
         fs::copy(&self.busybox, context.join("busybox")).unwrap();
     }
 
-    fn layergate(&self, arguments: &[&str]) -> Run {
+    pub fn layergate(&self, arguments: &[&str]) -> Run {
         Run::of(layergate().env("DOCKER_HOST", &self.host).args(arguments))
     }
 
