@@ -52,6 +52,9 @@ impl Locator {
         // One that was read from a file keeps what was found, where its files are not known.
         let found = visible(snapshot).map(|applied| find(snapshot, &applied, &self.catalogue));
         snapshot.build_only = found.or_else(|| snapshot.build_only.take());
+        if let Some((_, facts)) = &told {
+            blame_stages(snapshot, facts);
+        }
         let told = told.as_ref().map(|(path, facts)| Told { path, facts });
         judge_stages(snapshot, told)
     }
@@ -127,6 +130,19 @@ async fn find_base(snapshot: &mut Snapshot, image: &NamedImage, options: &Arc<Op
         snapshot.base = Some(BaseImage { name: Some(name), layers, how });
     } else if let Some(layers) = guess_base_layers(&snapshot.history) {
         snapshot.base = Some(BaseImage { name: None, layers, how: BoundaryBy::History });
+    }
+}
+
+/// What a step copies from another stage is to be mended there.
+fn blame_stages(snapshot: &mut Snapshot, facts: &Facts) {
+    for found in snapshot.build_only.iter_mut().flatten() {
+        let Some(place) = found.layer.dockerfile.as_ref().filter(|_| !found.layer.of_base_image) else {
+            continue;
+        };
+        if facts.copies.iter().any(|copied| !copied.mount && copied.line == place.line) {
+            let place = place.to_string();
+            found.help = found.help.replace(&place, &format!("the stage that {place} copies from"));
+        }
     }
 }
 

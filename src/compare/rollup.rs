@@ -41,7 +41,7 @@ pub(crate) fn roll_up<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) ->
 const SYSTEM: [&[u8]; 8] = [b"usr", b"var", b"etc", b"opt", b"home", b"root", b"lib", b"srv"];
 
 /// One directory for all of the paths, where there is one that says something.
-pub(super) fn together<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -> Option<Explained> {
+pub(crate) fn together<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -> Option<Explained> {
     let members: Vec<(&[u8], Delta)> = paths.into_iter().collect();
     let (first, _) = members.first()?;
     let mut prefix = first.len();

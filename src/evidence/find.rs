@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::catalogue::{Catalogue, Fits, Kind, MarkKind};
 use super::marks::Marks;
-use crate::compare::rollup::roll_up;
+use crate::compare::rollup::{Explained, roll_up, together};
 use crate::image::census::PathRef;
 use crate::image::snapshot::{LayerRef, Snapshot};
 use crate::image::{BuildOnly, Bytes, Census, Delta, Package, Weight};
@@ -268,12 +268,13 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// The few directories and files that hold most of it.
+/// The one directory that holds all, or the few directories and files that hold most of it.
 fn paths(members: &[Member<'_>]) -> Vec<String> {
-    let deltas = members.iter().map(|(path, bytes, _)| (*path, Delta(bytes.0 as i64)));
-    let shown = |path: &[u8], is_directory: bool| {
-        let slash = if is_directory && !path.is_empty() { "/" } else { "" };
-        format!("{}{slash}", PathRef(path))
+    let deltas = || members.iter().map(|(path, bytes, _)| (*path, Delta(bytes.0 as i64)));
+    let shown = |found: &Explained| {
+        let slash = if found.is_directory && !found.path.is_empty() { "/" } else { "" };
+        format!("{}{slash}", PathRef(&found.path))
     };
-    roll_up(deltas).iter().take(MAX_NAMED).map(|found| shown(&found.path, found.is_directory)).collect()
+    let one = together(deltas()).filter(|one| one.path.contains(&b'/'));
+    one.map_or_else(|| roll_up(deltas()), |one| vec![one]).iter().take(MAX_NAMED).map(shown).collect()
 }

@@ -241,12 +241,12 @@ fn packages_are_of_the_kind_that_their_names_say() {
         (Ecosystem::Rpm, "libgcc", None),
         (Ecosystem::Python, "pipenv", Some("python-build-tools")),
         (Ecosystem::Python, "poetry-core", Some("python-build-tools")),
-        (Ecosystem::Python, "pytest", Some("dev-dependencies")),
-        (Ecosystem::Python, "pytest-cov", Some("dev-dependencies")),
+        (Ecosystem::Python, "pytest", Some("python-dev-dependencies")),
+        (Ecosystem::Python, "pytest-cov", Some("python-dev-dependencies")),
         (Ecosystem::Python, "flask", None),
         (Ecosystem::Python, "setuptools", None),
         (Ecosystem::Python, "pip", None),
-        (Ecosystem::Gem, "rspec-core", Some("dev-dependencies")),
+        (Ecosystem::Gem, "rspec-core", Some("ruby-dev-dependencies")),
         (Ecosystem::Gem, "rack", None),
     ];
     for (ecosystem, name, kind) in cases {

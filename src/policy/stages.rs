@@ -83,7 +83,7 @@ pub fn judge_stages(head: &Snapshot, told: Option<Told<'_>>) -> Option<Judgement
     let (of_base, all) =
         (sum(found.iter().filter(|one| one.counts() && one.layer.of_base_image)), sum_counting(found));
     let place = works.iter().find(|work| builder.blames(work)).and_then(|work| work.place.clone());
-    let largest = evidence.to_name().first().copied();
+    let largest = evidence.first_to_do(outcome);
     Some(Judgement {
         outcome,
         reason: if told.is_some() {
@@ -114,7 +114,8 @@ pub fn judge_dockerfile(told: Told<'_>) -> Judgement {
         }
         steps => (Outcome::Fail, format!("{stages}, and what is shipped is built where it runs: {steps}")),
     };
-    let place = works.iter().find(|work| builder.blames(work)).and_then(|work| work.place.clone());
+    let last = works.iter().rfind(|work| builder.names(work));
+    let place = last.and_then(|work| work.place.clone());
     Judgement {
         outcome,
         reason: format!("{reason} (by the Dockerfile alone: no image is given)"),
@@ -123,7 +124,13 @@ pub fn judge_dockerfile(told: Told<'_>) -> Judgement {
         multi_stage: Some(is_multi_stage(told.facts)),
         build_only: Bytes(0),
         build_only_of_base: Bytes(0),
-        help: help(outcome, None, Some(told)),
+        help: match (&outcome, &place) {
+            (Outcome::Fail, Some(place)) => format!(
+                "move {} and what is before it to a builder stage (FROM ... AS builder), and copy what it makes: COPY --from=builder",
+                short_place(place)
+            ),
+            _ => String::new(),
+        },
         dockerfile: place,
     }
 }
@@ -182,6 +189,17 @@ impl<'a> Evidence<'a> {
 
     fn is_ours(&self) -> bool {
         !(self.own_tools.is_empty() && self.own_inputs.is_empty())
+    }
+
+    /// What to do something about first: what says most, or, where nothing has to be done, what is largest.
+    fn first_to_do(&self, outcome: Outcome) -> Option<&'a BuildOnly> {
+        match outcome {
+            Outcome::Warn => {
+                let all = self.own_inputs.iter().chain(&self.base_tools);
+                all.copied().max_by_key(|one| one.bytes)
+            }
+            Outcome::Pass | Outcome::Fail => self.to_name().first().copied(),
+        }
     }
 
     /// What to name: what says most comes first.
@@ -267,6 +285,10 @@ impl<'a> Builder<'a> {
         self.works.iter().any(uses)
     }
 
+    fn names(&self, work: &Step) -> bool {
+        self.blames(work) || self.single && work.kind == WorkKind::InstallsDependencies
+    }
+
     /// The steps in words, with their lines. With one stage, installing what the application depends on is
     /// what building is.
     fn steps(&self) -> String {
@@ -286,9 +308,16 @@ impl<'a> Builder<'a> {
 /// `Dockerfile:5 pip install pipenv`.
 fn step_text(step: &Step) -> String {
     let subjects: Vec<&str> = step.subjects.iter().take(MAX_NAMED).map(String::as_str).collect();
-    let place = step.place.as_ref().map(|place| format!("{place} ")).unwrap_or_default();
+    let place = step.place.as_ref().map(|place| format!("{} ", short_place(place))).unwrap_or_default();
     let subjects = if subjects.is_empty() { String::new() } else { format!(" {}", subjects.join(" ")) };
     format!("{place}{}{subjects}", step.tool)
+}
+
+/// A place in few words: of a long path the file's name, for one image has one Dockerfile.
+fn short_place(place: &Place) -> String {
+    const LONG: usize = 24;
+    let name = place.path.rsplit(['/', '\\']).next().filter(|_| place.path.chars().count() > LONG);
+    name.map_or_else(|| place.to_string(), |name| format!("{name}:{}", place.line))
 }
 
 /// The first few, and how many more there are.
@@ -320,10 +349,16 @@ fn decide(
     let ran = if steps.is_empty() { String::new() } else { format!("; built where it runs by {steps}") };
     let base = base_name(head);
     let in_stages = told.is_some_and(|told| is_multi_stage(told.facts)) && !builder.builds();
-    let tolerable = evidence.own_tools.is_empty() && in_stages;
-    if evidence.is_ours() && tolerable {
+    if evidence.is_ours() && evidence.own_tools.is_empty() && in_stages {
         let what = kinds_text(&evidence.own_inputs, MAX_NAMED);
-        return (Outcome::Warn, format!("{stages}, and nothing is built where it runs, but it ships {what}"));
+        let brings = match evidence.base_tools.as_slice() {
+            [] => String::new(),
+            tools => format!(", and {base} brings {}", kinds_text(tools, MAX_NAMED)),
+        };
+        return (
+            Outcome::Warn,
+            format!("{stages}, and nothing is built where it runs, but it ships {what}{brings}"),
+        );
     }
     if evidence.is_ours() {
         let bytes = sum(evidence.to_name().into_iter());

@@ -270,11 +270,7 @@ impl Adoption {
             ),
             count(
                 totals.warned,
-                if totals.warned == 1 {
-                    "passes but for its base image"
-                } else {
-                    "pass but for their base images"
-                },
+                if totals.warned == 1 { "passes and could be smaller" } else { "pass and could be smaller" },
             ),
             count(totals.passing, if totals.passing == 1 { "passes" } else { "pass" }),
             count(totals.unreadable, "unknown"),

@@ -89,10 +89,7 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
             format!("ships {} that only its build needed, over the limit of {limit}", amount(judged))
         }
         "multi-stage" => match &image.stages {
-            Some(stages) if stages.build_only == stages.build_only_of_base => {
-                format!("inherits {} that only builds need from its base image", stages.build_only)
-            }
-            Some(stages) => format!("ships {} that only its build needed", stages.build_only),
+            Some(stages) => stages_headline(stages),
             None => "is not built in stages".into(),
         },
         "forbid-paths" => "has files that are forbidden".into(),
@@ -102,6 +99,22 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
         }
         "baseline" => format!("is {}; no baseline was found", amount(image.head_size())),
         _ => format!("{}: {}", movement(image), finding.message),
+    }
+}
+
+fn stages_headline(judged: &Judgement) -> String {
+    let own = (judged.build_only - judged.build_only_of_base).magnitude();
+    let of_base = judged.build_only_of_base;
+    match (judged.outcome, own) {
+        (Outcome::Fail, Bytes(0)) => {
+            format!("builds where it runs, and ships {} that only that needed", judged.build_only)
+        }
+        (Outcome::Fail, own) => format!("ships {own} that only its build needed"),
+        (_, Bytes(0)) => format!("inherits {of_base} that only builds need from its base image"),
+        (_, own) => {
+            let base = if of_base == Bytes(0) { String::new() } else { format!(", and inherits {of_base}") };
+            format!("is built in stages, but ships {own} that only builds need{base}")
+        }
     }
 }
 
