@@ -8,7 +8,7 @@ use super::quote::{comment, copy_path, shell_word};
 use super::roots::{Roots, roots};
 use super::scene::{Maker, Scene, hides_users};
 use super::steps::Role;
-use super::tree::{Tree, What, name_of, parent_of};
+use super::tree::{Node, Tree, What, name_of, parent_of};
 use crate::image::Bytes;
 use crate::image::census::PathRef;
 
@@ -31,6 +31,8 @@ pub(super) struct Copies {
     pub unsure: Vec<String>,
     /// Whether libraries are among it that a loader has to be told of.
     pub has_libraries: bool,
+    /// Whether compiled modules of another language are among it.
+    pub has_modules: bool,
 }
 
 /// Makes the instructions.
@@ -130,8 +132,10 @@ impl Writer<'_, '_> {
         let mut gathered = roots.links.clone();
         let careful = self.is_careful();
         for node in roots.directories.iter().chain(&roots.files) {
-            let path = self.scene.tree.nodes[*node].path;
-            if copy_path(path).is_none() || careful && self.is_in_own_directory(*node) {
+            let Node { path, what, children, .. } = &self.scene.tree.nodes[*node];
+            // Of an empty directory, builders copy neither owner nor mode.
+            let is_empty = *what == What::Directory && children.is_empty();
+            if is_empty || copy_path(path).is_none() || careful && self.is_in_own_directory(*node) {
                 gathered.push(*node);
             } else {
                 by_parent.entry(parent_of(path)).or_default().push(*node);
@@ -198,10 +202,12 @@ impl Writer<'_, '_> {
         let directory = format!("/{}", free.unwrap_or("layergate-runtime-files"));
         self.add(nodes);
         self.copies.lines.push(format!("COPY --from={{builder}} {directory}/ /"));
-        let listed = words.join(" \\\n      ");
+        // From the root, for coreutils 9.1 takes no absolute path there.
+        let relative = |word: &String| word.replacen('/', "", 1);
+        let listed = words.iter().map(relative).collect::<Vec<_>>().join(" \\\n      ");
         self.copies.paths.extend(words);
         Some(format!(
-            "# What runs, gathered with its links and owners.\nRUN mkdir {directory} && cp -a --parents \\\n      {listed} \\\n      {directory}/"
+            "# What runs, gathered with its links and owners.\nRUN mkdir {directory} && cd / && cp -a --parents -- \\\n      {listed} \\\n      {directory}/"
         ))
     }
 
@@ -220,6 +226,7 @@ impl Writer<'_, '_> {
                 sum += self.scene.inputs.applied.existing.get(file as usize).map_or(0, |file| file.size.0);
             }
             self.copies.has_libraries |= is_library(node.path);
+            self.copies.has_modules |= node.path.ends_with(b".so") || node.path.ends_with(b".node");
         }
         self.copies.bytes = Bytes(self.copies.bytes.0.saturating_add(sum));
     }
@@ -301,6 +308,11 @@ fn tell(
             "{} looks like a secret, and comes along as it did: mount it when a container starts",
             shown(node)
         ));
+    }
+    if let Some(names) = judge.companions(fates) {
+        copies
+            .unsure
+            .push(format!("these came with a build tool, and are copied, as others may load them: {names}"));
     }
     if judge.prunes && (entry.calls("npm") || entry.calls("yarn") || entry.calls("pnpm")) {
         copies

@@ -1,8 +1,9 @@
 //! What becomes of each path: whether the final stage has it already, needs it, or is better without.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::entry::Entry;
+use super::quote::listed;
 use super::scene::{Maker, Scene};
 use super::shell::Command;
 use super::tree::{What, is_inside, name_of, parent_of};
@@ -121,6 +122,8 @@ pub(super) struct Judge<'s, 'a> {
     pub entry: &'s Entry,
     pub compiled: bool,
     jvm: bool,
+    /// Whether the image starts from a jar, which has its classes in it.
+    starts_jar: bool,
     /// Of each layer, whether the step that made it installs packages and does no more.
     only_packages: Vec<bool>,
     installs: Vec<bool>,
@@ -151,6 +154,7 @@ impl<'s, 'a> Judge<'s, 'a> {
             entry,
             compiled: scene.builds_with(COMPILERS),
             jvm: scene.builds_with(JVM),
+            starts_jar: entry.named.iter().any(|node| scene.tree.nodes[*node].path.ends_with(b".jar")),
             only_packages: layers.map(only).collect(),
             installs,
             prunes,
@@ -162,6 +166,18 @@ impl<'s, 'a> Judge<'s, 'a> {
     pub fn fates(&self) -> Vec<Fate> {
         let named = self.named();
         (0..self.scene.tree.nodes.len()).map(|node| self.fate(node, named[node])).collect()
+    }
+
+    /// Packages that came with a build tool and are copied all the same, in a few words.
+    pub fn companions(&self, fates: &[Fate]) -> Option<String> {
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        for (node, fate) in self.scene.tree.nodes.iter().zip(fates) {
+            let only = self.only_tools.get(node.layer as usize).copied().unwrap_or_default();
+            if let (What::File(file), Fate::Kept, true) = (node.what, fate, only) {
+                names.extend(self.scene.kinds.owner(file as usize).map(|owner| owner.name.as_str()));
+            }
+        }
+        (!names.is_empty()).then(|| listed(names))
     }
 
     /// What the entry names, and all below it.
@@ -185,6 +201,14 @@ impl<'s, 'a> Judge<'s, 'a> {
             What::File(file) => self.scene.kinds.of(self.scene.inputs.applied, file as usize, node.path),
             _ => None,
         };
+        let owner = match node.what {
+            What::File(file) => self.scene.kinds.owner(file as usize),
+            _ => None,
+        };
+        // The package manager brings it anew, or nobody needs it.
+        if owner.is_some_and(|owner| owner.ecosystem.is_system()) {
+            return Fate::Dropped;
+        }
         if named && !kind.is_some_and(|kind| ALWAYS_LEFT.contains(&kind.name.as_str())) {
             return Fate::Kept;
         }
@@ -193,7 +217,8 @@ impl<'s, 'a> Judge<'s, 'a> {
         }
         let inside = |places: &[&[u8]]| places.iter().any(|place| is_inside(node.path, place));
         let is_debris = inside(DEBRIS) && !self.is_used_environment(node.path);
-        if is_debris || self.is_left_by_packages(index) || self.is_of_tools(index) {
+        if is_debris || self.is_left_by_packages(index) || self.is_of_tools(index) || self.is_noise(node.path)
+        {
             return Fate::Dropped;
         }
         match node.what {
@@ -246,16 +271,13 @@ impl<'s, 'a> Judge<'s, 'a> {
 
     fn of_file(&self, file: u32, path: &[u8], kind: Option<&Kind>) -> Fate {
         let owner = self.scene.kinds.owner(file as usize);
-        if owner.is_some_and(|owner| owner.ecosystem.is_system()) {
-            return Fate::Dropped;
-        }
         if self.prunes && self.scene.kinds.is_development(path) {
             return Fate::Pruned;
         }
         if owner.is_some_and(|owner| owner.ecosystem == Ecosystem::Python && owner.name == "pip") {
             return Fate::Dropped;
         }
-        if self.is_noise(path) || path.ends_with(b".pyc") && self.is_foreign_byte_code(path) {
+        if path.ends_with(b".pyc") && self.is_foreign_byte_code(path) {
             return Fate::Dropped;
         }
         match kind {
@@ -271,7 +293,7 @@ impl<'s, 'a> Judge<'s, 'a> {
         match name {
             "python-build-tools" => !RUNNERS.iter().any(|tool| self.entry.calls(tool)),
             // What a package ships is its own business, and goes with it.
-            "compiled-sources" | "dockerfiles" => self.compiled && !is_in_packages(path),
+            "compiled-sources" | "dockerfiles" => (self.compiled || is_c(path)) && !is_in_packages(path),
             "documentation" => is_inside(path, b"usr"),
             _ => kind.weight != Weight::Leftover || ALWAYS_LEFT.contains(&name) || name.ends_with("-cache"),
         }
@@ -279,19 +301,20 @@ impl<'s, 'a> Judge<'s, 'a> {
 
     /// What build tools leave beside their results.
     fn is_noise(&self, path: &[u8]) -> bool {
-        let name = name_of(path);
-        let parts = || path.split(|byte| *byte == b'/');
-        let has = |part: &[u8]| parts().any(|own| own == part);
-        if !self.compiled {
-            return false;
-        }
-        matches!(name, b"CACHEDIR.TAG" | b".rustc_info.json" | b".cargo-lock")
+        let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
+        let below = |first: &[u8], starts: &[&[u8]]| {
+            let is_start = |part: &[u8]| starts.iter().any(|start| part.starts_with(start));
+            parts.windows(2).any(|pair| pair[0] == first && is_start(pair[1]))
+        };
+        let has = |names: &[&[u8]]| parts.iter().any(|part| names.contains(part));
+        let ends = |ends: &[&[u8]]| ends.iter().any(|end| path.ends_with(end));
+        below(b"build", &[b"bdist.", b"lib.", b"temp."])
+            || self.compiled
+                && matches!(name_of(path), b"CACHEDIR.TAG" | b".rustc_info.json" | b".cargo-lock")
             || self.jvm
-                && (has(b".gradle")
-                    || has(b".mvn")
-                    || is_below_pair(path, b"src", &[b"main", b"test"])
-                    || is_below_pair(
-                        path,
+                && (has(&[b".gradle", b".mvn"])
+                    || below(b"src", &[b"main", b"test"])
+                    || below(
                         b"build",
                         &[
                             b"tmp",
@@ -303,9 +326,8 @@ impl<'s, 'a> Judge<'s, 'a> {
                             b"test-results",
                         ],
                     )
-                    || [b".jar.original" as &[u8], b"-sources.jar", b"-javadoc.jar", b"-plain.jar"]
-                        .iter()
-                        .any(|end| name.ends_with(end)))
+                    || ends(&[b".jar.original", b"-sources.jar", b"-javadoc.jar", b"-plain.jar"])
+                    || self.starts_jar && ends(&[b".class"]))
     }
 }
 
@@ -387,13 +409,13 @@ fn shared<'a>(scene: &Scene<'a>, only_tools: &[bool]) -> HashSet<&'a [u8]> {
     nodes.filter_map(|node| packages_directory(node.path)).collect()
 }
 
+/// Sources that no interpreter reads.
+fn is_c(path: &[u8]) -> bool {
+    let ends: [&[u8]; 8] = [b".c", b".h", b".cc", b".cpp", b".cxx", b".hpp", b".pyx", b".pxd"];
+    ends.iter().any(|end| path.ends_with(end))
+}
+
 fn is_in_packages(path: &[u8]) -> bool {
     let packages: [&[u8]; 5] = [b"site-packages", b"dist-packages", b"node_modules", b"gems", b"vendor"];
     path.split(|byte| *byte == b'/').any(|part| packages.contains(&part))
-}
-
-/// `.../src/main/...`
-fn is_below_pair(path: &[u8], first: &[u8], second: &[&[u8]]) -> bool {
-    let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
-    parts.windows(2).any(|pair| pair[0] == first && second.contains(&pair[1]))
 }

@@ -93,11 +93,14 @@ pub enum NoProposal {
     BuildsNothing,
     /// What is too much comes with the base image alone.
     #[error(
-        "no instruction builds anything: all that only builds need comes with the base image of line {line}; name a smaller one there"
+        "no instruction builds anything: all that only builds need comes with the base image of line {line}; name {} there",
+        usual.as_deref().unwrap_or("a smaller one")
     )]
     NoBuildStep {
         /// The line of `FROM`.
         line: u32,
+        /// The image that is usual in its place.
+        usual: Option<String>,
     },
     /// The Dockerfile is not that of the image, or not as it was.
     #[error(

@@ -8,18 +8,18 @@ use super::scene::Scene;
 use super::tree::is_inside;
 use crate::image::Entry;
 
-/// The ends of directories in which nothing is but what can be fetched or made again, and that no other step
-/// looks for.
-const CACHES: &[&[u8]] = &[
-    b".cache/pip",
-    b".cache/pipenv",
-    b".cache/uv",
-    b".cache/pypoetry/cache",
-    b".cache/pypoetry/artifacts",
-    b".npm/_cacache",
-    b".cache/yarn",
-    b".cache/go-build",
-    b".composer/cache",
+/// Directories in which nothing is but what can be fetched or made again, and that no other step looks for; each
+/// with how many of its parts are mounted.
+const CACHES: &[(&[u8], usize)] = &[
+    (b".cache/pip", 2),
+    (b".cache/pipenv", 2),
+    (b".cache/uv", 2),
+    (b".cache/pypoetry/cache", 3),
+    (b".cache/pypoetry/artifacts", 3),
+    (b".npm/_cacache", 1),
+    (b".cache/yarn", 2),
+    (b".cache/go-build", 2),
+    (b".composer/cache", 2),
 ];
 
 /// The flags to give to the step, each with a blank after it.
@@ -33,7 +33,8 @@ pub(super) fn mounts(scene: &Scene<'_>, step: usize) -> String {
     let mut found: BTreeSet<&[u8]> = BTreeSet::new();
     for entry in &census.entries {
         if let Entry::File(path, _) = entry {
-            found.extend(CACHES.iter().filter_map(|cache| cache_of(path.as_bytes(), cache)));
+            let of = |(cache, parts): &(&[u8], usize)| cache_of(path.as_bytes(), cache, *parts);
+            found.extend(CACHES.iter().filter_map(of));
         }
     }
     for cache in found {
@@ -50,12 +51,12 @@ pub(super) fn mounts(scene: &Scene<'_>, step: usize) -> String {
     flags
 }
 
-/// The directory of that kind that a path is in.
-fn cache_of<'p>(path: &'p [u8], cache: &[u8]) -> Option<&'p [u8]> {
+/// The directory of that kind that a path is in, cut to so many of the kind's parts.
+fn cache_of<'p>(path: &'p [u8], cache: &[u8], parts: usize) -> Option<&'p [u8]> {
     let at = path.windows(cache.len()).position(|window| window == cache)?;
-    let end = at + cache.len();
-    let whole = (at == 0 || path[at - 1] == b'/') && path.get(end) == Some(&b'/');
-    whole.then(|| &path[..end])
+    let is_whole = (at == 0 || path[at - 1] == b'/') && path.get(at + cache.len()) == Some(&b'/');
+    let kept: usize = cache.split(|byte| *byte == b'/').take(parts).map(|part| part.len() + 1).sum();
+    is_whole.then(|| &path[..at + kept - 1])
 }
 
 /// A mount belongs to root: whoever else has a cache there could not write to it.

@@ -63,7 +63,8 @@ fn install(scene: &Scene<'_>, entry: &Entry, index: usize, step: &Step<'_>) -> O
         brought.iter().partition(|package| is_build_only(package));
     let asked = asked_for(scene, step.instruction.line);
     let wanted = Wanted { asked: &asked, build_only: &build_only, entry, scene };
-    let named: Vec<&Installed> = rest.iter().filter(|package| wanted.names(package)).copied().collect();
+    let mut named: Vec<&Installed> = rest.iter().filter(|package| wanted.names(package)).copied().collect();
+    named.extend(build_only.iter().filter(|package| wanted.starts_with(package)));
     if named.is_empty() {
         return None;
     }
@@ -73,7 +74,9 @@ fn install(scene: &Scene<'_>, entry: &Entry, index: usize, step: &Step<'_>) -> O
     };
     let (coming, others): (Vec<&Installed>, Vec<&Installed>) =
         rest.iter().partition(|package| comes(package));
-    let bytes = coming.iter().map(|package| package.bytes.0).sum::<u64>() + database(scene, layer);
+    let coming =
+        coming.into_iter().chain(build_only.iter().copied().filter(|package| wanted.starts_with(package)));
+    let bytes = coming.map(|package| package.bytes.0).sum::<u64>() + database(scene, layer);
     let names = |packages: &[&Installed]| packages.iter().map(|package| package.name.clone()).collect();
     Some(Install {
         step: index,
@@ -104,7 +107,7 @@ impl Wanted<'_, '_> {
     /// Whether the final stage installs it by its name.
     fn names(&self, package: &Installed) -> bool {
         let name = package.name.as_str();
-        self.asked.contains(name)
+        self.asked.contains(name) && !FETCHERS.contains(&name)
             || self.is_library_of_headers(package)
             || is_runtime(name) && self.asked.iter().any(|asked| asked.contains("jdk") || is_java_tool(asked))
             || self.starts_with(package)
@@ -138,6 +141,30 @@ impl Wanted<'_, '_> {
         })
     }
 }
+
+/// What fetches and unpacks while an image is built. Beside build tools, it is for that.
+const FETCHERS: [&str; 20] = [
+    "git",
+    "git-core",
+    "curl",
+    "wget",
+    "unzip",
+    "zip",
+    "xz-utils",
+    "xz",
+    "bzip2",
+    "gnupg",
+    "gnupg2",
+    "dirmngr",
+    "subversion",
+    "mercurial",
+    "file",
+    "apt-utils",
+    "software-properties-common",
+    "apt-transport-https",
+    "lsb-release",
+    "rsync",
+];
 
 /// What a compiler brings of its own: nothing is linked with that by name.
 const COMPILERS_OWN: [&str; 10] = ["c6", "c", "gcc", "stdc++", "crypt", "nsl", "tirpc", "isl", "mpfr", "mpc"];

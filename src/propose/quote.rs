@@ -32,6 +32,19 @@ pub(super) fn comment(text: &str) -> String {
     shown
 }
 
+/// The most names that are listed in one remark.
+const MAX_LISTED: usize = 8;
+
+/// Names in a remark, and how many more there are.
+pub(super) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let mut names = names.into_iter();
+    let text = names.by_ref().take(MAX_LISTED).map(comment).collect::<Vec<_>>().join(", ");
+    match names.count() {
+        0 => text,
+        more => format!("{text} and {more} more"),
+    }
+}
+
 fn hides(c: char) -> bool {
     c.is_control() || is_invisible(c)
 }

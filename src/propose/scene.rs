@@ -4,7 +4,7 @@
 use super::shell::Command;
 use super::steps::{Role, Step, USERS, steps};
 use super::tree::Tree;
-use super::{Inputs, NoProposal};
+use super::{Inputs, NoProposal, usual_final_base};
 use crate::dockerfile::{BaseImage, Plan, Stage, WorkKind};
 use crate::evidence::Kinds;
 use crate::image::{Bytes, Census, Entry, Instruction};
@@ -167,7 +167,8 @@ fn nothing_builds(inputs: &Inputs<'_>) -> NoProposal {
         return NoProposal::BuildsNothing;
     }
     let line = inputs.facts.chain.first().and_then(|stage| inputs.dockerfile.stages().get(*stage));
-    NoProposal::NoBuildStep { line: line.map_or(1, |stage| stage.line) }
+    let usual = usual_final_base(&inputs.facts.base, inputs.snapshot);
+    NoProposal::NoBuildStep { line: line.map_or(1, |stage| stage.line), usual }
 }
 
 /// What made each layer. One that no line is known for is on the side of those around it.

@@ -1,24 +1,20 @@
 //! The text of a proposal.
 
-use std::fmt::Write as _;
-
 use super::copies::{Copies, copies};
 use super::entry::Entry;
 use super::fate::ACCOUNTS;
 use super::mounts::mounts;
 use super::packages::{Install, installs};
-use super::quote::{comment, copy_path};
+use super::quote::{comment, copy_path, listed};
 use super::scene::{Maker, Scene, user_commands};
 use super::steps::{Role, Step};
 use super::tree::{What, name_of, parent_of};
 use super::{FinalBase, NoProposal, Proposal, base};
-use crate::dockerfile::{Lines, Stage};
+use crate::dockerfile::{Lines, SourceInstruction, Stage};
 use crate::image::{Bytes, Delta, Weight, snapshot};
 
 /// Names for the new stage; the first that is free.
 const NAMES: [&str; 4] = ["builder", "build", "build-stage", "layergate-builder"];
-/// The most names that are listed in one remark.
-const MAX_LISTED: usize = 8;
 /// Where programs are found in any image.
 const USUAL_PATH: [&[u8]; 6] =
     [b"usr/local/sbin", b"usr/local/bin", b"usr/sbin", b"usr/bin", b"sbin", b"bin"];
@@ -341,11 +337,11 @@ impl Writer<'_, '_> {
         out.line(&format!("FROM {}{name}", self.final_base.text));
         extra.first.iter().for_each(|line| out.line(line));
         self.before(out);
-        extra
-            .lines
-            .iter()
-            .chain(&self.copies.lines)
-            .for_each(|line| out.line(&line.replace("{builder}", builder)));
+        let copies: Vec<&String> = extra.lines.iter().chain(&self.copies.lines).collect();
+        if !copies.is_empty() {
+            out.line("# What the builder made and the program needs.");
+        }
+        copies.into_iter().for_each(|line| out.line(&line.replace("{builder}", builder)));
         if self.copies.has_libraries && self.has_ldconfig() {
             out.line("RUN ldconfig");
         }
@@ -409,20 +405,21 @@ impl Writer<'_, '_> {
 
     /// Whether the final stage names a build argument.
     fn uses_argument(&self, argument: &Step<'_>) -> bool {
+        let again = self.scene.before().iter().filter_map(user_commands).flatten();
+        let again = again.map(|command| command.text.as_str());
+        let is_kept = |step: &&Step<'_>| matches!(step.role, Role::Config | Role::InstallsPackages);
+        let kept = self.scene.before().iter().filter(is_kept).chain(self.scene.after());
+        let kept = kept.map(|step| step.instruction).filter(|own| own.line != argument.instruction.line);
+        let documents = |own: &'_ SourceInstruction| {
+            own.here_documents.iter().map(|document| document.content.clone()).collect::<String>()
+        };
+        let texts: Vec<String> = kept.map(|own| format!("{}\n{}", own.text, documents(own))).collect();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).chain(again).collect();
         let words = argument.instruction.arguments.split_whitespace();
         let mut names = words.map(|word| word.split('=').next().unwrap_or(word));
-        let before = self
-            .scene
-            .before()
-            .iter()
-            .filter(|step| matches!(step.role, Role::Config | Role::InstallsPackages));
-        let steps: Vec<&Step<'_>> = before
-            .chain(self.scene.after())
-            .filter(|step| step.instruction.line != argument.instruction.line)
-            .collect();
         names.any(|name| {
             let marks = [format!("${name}"), format!("${{{name}")];
-            steps.iter().any(|step| marks.iter().any(|mark| step.instruction.text.contains(mark)))
+            texts.iter().any(|text| marks.iter().any(|mark| text.contains(mark)))
         })
     }
 
@@ -512,6 +509,38 @@ impl Writer<'_, '_> {
         extra.bytes = Bytes(extra.bytes.0 + size);
     }
 
+    /// What it means to build on an image that has less.
+    fn less(&self, other: &FinalBase<'_>) -> String {
+        let had = self.scene.base_name().unwrap_or("the base image");
+        let libraries = if self.copies.has_modules { self.libraries_missing_in(other) } else { Vec::new() };
+        let name = other.name;
+        if libraries.is_empty() {
+            return format!(
+                "{name} has less than {had}: what the program runs or loads of that has to be installed in the final stage"
+            );
+        }
+        let missing = listed(libraries.iter().map(String::as_str));
+        format!(
+            "there are compiled modules, and {name} does not have these libraries of {had}: {missing}; one that a module loads has to be installed in the final stage"
+        )
+    }
+
+    /// Libraries that the base image of the build has and another one has not.
+    fn libraries_missing_in(&self, other: &FinalBase<'_>) -> Vec<String> {
+        let packages = |snapshot: &'_ crate::image::Snapshot| snapshot.packages.clone().unwrap_or_default();
+        let there = other.snapshot.map(packages).unwrap_or_default();
+        let catalogue = self.scene.inputs.catalogue;
+        let mut missing = packages(self.scene.inputs.snapshot);
+        missing.retain(|package| {
+            package.layer < u64::from(self.scene.base_layers)
+                && package.ecosystem.is_system()
+                && package.name.starts_with("lib")
+                && catalogue.kind_of_package(package.ecosystem, &package.name).is_none()
+                && !there.iter().any(|other| other.name == package.name)
+        });
+        missing.into_iter().map(|package| package.name).collect()
+    }
+
     fn unsure(&self, extra: &Extra) -> Vec<String> {
         let mut unsure = self.copies.unsure.clone();
         unsure.extend(extra.unsure.clone());
@@ -521,16 +550,13 @@ impl Writer<'_, '_> {
             (Some(other), _) if other.snapshot.is_none() => {
                 unsure.push(format!("the size of {} is not known here: pull it, and ask again", other.name));
             }
-            (Some(other), _) => {
-                let had = self.scene.base_name().unwrap_or("the base image");
-                unsure.push(format!("whatever the program takes from {had} and {} does not have has to be installed in the final stage", other.name));
-            }
+            (Some(other), _) => unsure.push(self.less(other)),
             _ => {}
         }
         let others: Vec<&str> =
             self.installs.iter().flat_map(|install| install.others.iter().map(String::as_str)).collect();
         if !others.is_empty() {
-            unsure.push(format!("these packages came with what only the build needs, and are not installed in the final stage: {}", listed(&others)));
+            unsure.push(format!("these packages came with what only the build needs, and are not installed in the final stage: {}", listed(others)));
         }
         if self.scene.before().iter().any(|step| step.instruction.keyword == "VOLUME") {
             unsure.push("what a step writes below a VOLUME is not kept, and so not copied".into());
@@ -567,14 +593,6 @@ fn has_file(snapshot: &crate::image::Snapshot, path: &[u8]) -> bool {
         .into_iter()
         .flat_map(|census| &census.entries)
         .any(|entry| matches!(entry, crate::image::Entry::File(..)) && entry.path().as_bytes() == path)
-}
-
-fn listed(names: &[&str]) -> String {
-    let mut text = names.iter().take(MAX_LISTED).map(|name| comment(name)).collect::<Vec<_>>().join(", ");
-    if names.len() > MAX_LISTED {
-        let _ = write!(text, " and {} more", names.len() - MAX_LISTED);
-    }
-    text
 }
 
 /// A remark on one line, whole: its parts were cut already.
