@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::entry::Entry;
-use super::fate::{ACCOUNTS, Fate, Judge};
+use super::fate::{ACCOUNTS, Fate, Judge, is_debris};
 use super::quote::{comment, copy_path, shell_word};
 use super::roots::{Roots, roots};
 use super::scene::{Maker, Scene, hides_users};
@@ -37,8 +37,7 @@ pub(super) struct Copies {
 
 /// Makes the instructions.
 pub(super) fn copies(scene: &Scene<'_>, entry: &Entry) -> Copies {
-    let mut copies = Copies::default();
-    copies.prunes = prunes(scene, entry);
+    let mut copies = Copies { prunes: prunes(scene, entry), ..Copies::default() };
     let judge = Judge::new(scene, entry, !copies.prunes.is_empty());
     let fates = judge.fates();
     let found = roots(&scene.tree, &fates, |path| shell_word(path).is_some());
@@ -69,8 +68,7 @@ fn removal(scene: &Scene<'_>, roots: &Roots) -> Option<String> {
 
 /// Takes away the packages that only development needs, by the manager that installed them.
 fn prunes(scene: &Scene<'_>, entry: &Entry) -> Vec<String> {
-    let is_needed = |node: &usize| scene.kinds.is_development(scene.tree.nodes[*node].path);
-    if entry.named.iter().any(is_needed) {
+    if needs_development(scene, entry) {
         return Vec::new();
     }
     let mut projects: BTreeMap<&[u8], &str> = BTreeMap::new();
@@ -94,6 +92,21 @@ fn prunes(scene: &Scene<'_>, entry: &Entry) -> Vec<String> {
         lines.push(format!("# What only development loads does not go along.\nRUN {cd}{command}"));
     }
     lines
+}
+
+/// Whether the image starts with something that only development needs, or may be so: whose a program of
+/// `node_modules/.bin` is can only be told where it has its package's name.
+pub(super) fn needs_development(scene: &Scene<'_>, entry: &Entry) -> bool {
+    entry.named.iter().any(|node| {
+        let path = scene.tree.nodes[*node].path;
+        let directory = parent_of(path);
+        let Some(modules) = directory.strip_suffix(b"/.bin") else { return scene.kinds.is_development(path) };
+        let package = [modules, b"/", name_of(path)].concat();
+        let has = |file: &[u8]| scene.tree.find(&[package.as_slice(), file].concat()).is_some();
+        let is_plain = (has(b"") || has(b"/package.json"))
+            && !scene.kinds.is_development(&[package.as_slice(), b"/package.json"].concat());
+        modules.ends_with(b"node_modules") && !is_plain
+    })
 }
 
 /// The directory whose `node_modules` a path is in.
@@ -270,6 +283,21 @@ fn accounts(scene: &Scene<'_>, copies: &mut Copies) {
         .push("users are made together with the build, so the files that list them are copied".into());
 }
 
+/// The first file of the base image that the builder deletes, and how many there are: where the final stage is
+/// built on that image, they are there again.
+fn deleted<'a>(scene: &Scene<'a>) -> Option<(PathRef<'a>, usize)> {
+    let mut gone = scene.inputs.applied.waste.iter().filter(|file| {
+        file.stored_by < scene.base_layers
+            && !file.replaced
+            && matches!(scene.maker(file.hidden_by), Maker::Builder(_))
+            && !is_debris(file.path.0)
+            && !file.path.0.ends_with(b".pyc")
+            && scene.tree.find(file.path.0).is_none()
+    });
+    let first = gone.next()?;
+    Some((first.path, 1 + gone.count()))
+}
+
 /// Says what is not certain of the copies.
 fn tell(
     scene: &Scene<'_>,
@@ -296,6 +324,13 @@ fn tell(
     copies
         .unsure
         .extend(specials.take(1).map(|(node, _)| format!("{} is no file, and is not copied", shown(node))));
+    if let Some((path, count)) = deleted(scene) {
+        let path = comment(&format!("/{path}"));
+        let what = if count == 1 { path } else { format!("{path} and {} more", count - 1) };
+        copies
+            .unsure
+            .push(format!("the build deletes files of its base image, which the final stage has: {what}"));
+    }
     let secret = scene.tree.nodes.iter().enumerate().find(|(index, node)| match node.what {
         What::File(file) if fates[*index] == Fate::Kept => {
             let kind = scene.kinds.of(scene.inputs.applied, file as usize, node.path);
@@ -308,6 +343,11 @@ fn tell(
             "{} looks like a secret, and comes along as it did: mount it when a container starts",
             shown(node)
         ));
+    }
+    if let Some(first) = roots.crowded.first() {
+        copies
+            .unsure
+            .push(format!("{} is copied as a whole, with what in it only the build needs", shown(*first)));
     }
     if let Some(names) = judge.companions(fates) {
         copies

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use super::copies::needs_development;
 use super::entry::Entry;
 use super::quote::listed;
 use super::scene::{Maker, Scene};
@@ -69,6 +70,11 @@ const DEBRIS: &[&[u8]] = &[
     b"etc/mtab",
 ];
 
+/// Whether nothing is there that an image needs.
+pub(super) fn is_debris(path: &[u8]) -> bool {
+    DEBRIS.iter().any(|place| is_inside(path, place))
+}
+
 /// What making users changes.
 pub(super) const ACCOUNTS: &[&[u8]] = &[b"etc/passwd", b"etc/group", b"etc/shadow", b"etc/gshadow"];
 const ACCOUNTS_MORE: &[&[u8]] = &[
@@ -133,6 +139,8 @@ pub(super) struct Judge<'s, 'a> {
     shared: HashSet<&'a [u8]>,
     /// Whether packages that only development needs are taken away by their manager.
     pub prunes: bool,
+    /// Whether the image starts with one of them.
+    needs_development: bool,
 }
 
 impl<'s, 'a> Judge<'s, 'a> {
@@ -158,6 +166,7 @@ impl<'s, 'a> Judge<'s, 'a> {
             only_packages: layers.map(only).collect(),
             installs,
             prunes,
+            needs_development: needs_development(scene, entry),
         }
     }
 
@@ -215,8 +224,7 @@ impl<'s, 'a> Judge<'s, 'a> {
         if ACCOUNTS.contains(&node.path) || ACCOUNTS_MORE.contains(&node.path) {
             return Fate::Dropped;
         }
-        let inside = |places: &[&[u8]]| places.iter().any(|place| is_inside(node.path, place));
-        let is_debris = inside(DEBRIS) && !self.is_used_environment(node.path);
+        let is_debris = is_debris(node.path) && !self.is_used_environment(node.path);
         if is_debris || self.is_left_by_packages(index) || self.is_of_tools(index) || self.is_noise(node.path)
         {
             return Fate::Dropped;
@@ -291,6 +299,7 @@ impl<'s, 'a> Judge<'s, 'a> {
     fn is_left_behind(&self, kind: &Kind, path: &[u8]) -> bool {
         let name = kind.name.as_str();
         match name {
+            "dev-dependencies" => !(self.needs_development && self.scene.kinds.is_development(path)),
             "python-build-tools" => !RUNNERS.iter().any(|tool| self.entry.calls(tool)),
             // What a package ships is its own business, and goes with it.
             "compiled-sources" | "dockerfiles" => (self.compiled || is_c(path)) && !is_in_packages(path),

@@ -159,7 +159,7 @@ pub fn propose(inputs: &Inputs<'_>) -> Result<Proposal, NoProposal> {
     if !inputs.snapshot.build_only.as_deref().unwrap_or_default().iter().any(|found| found.counts()) {
         return Err(NoProposal::NothingBuildOnly);
     }
-    if inputs.source.lines().take(20).any(|line| is_escape_directive(line)) {
+    if inputs.source.lines().take(20).any(is_escape_directive) {
         return Err(NoProposal::Escape);
     }
     let scene = scene::Scene::new(inputs, &layers)?;

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use super::entry::Entry;
 use super::scene::{Maker, Scene};
-use super::steps::{Role, Step};
+use super::steps::{Role, Step, is_build_only};
 use super::tree::{What, is_inside, name_of};
 use crate::dockerfile::WorkKind;
 use crate::image::package::Installed;
-use crate::image::{Bytes, Ecosystem, Weight};
+use crate::image::{Bytes, Ecosystem};
 
 /// One step's packages.
 #[derive(Debug)]
@@ -55,10 +55,8 @@ fn install(scene: &Scene<'_>, entry: &Entry, index: usize, step: &Step<'_>) -> O
         .filter(|package| is_name(&package.name))
         .collect();
     let ecosystem = brought.first()?.ecosystem;
-    let is_build_only = |package: &&&Installed| {
-        let kind = scene.inputs.catalogue.kind_of_package(package.ecosystem, &package.name);
-        kind.is_some_and(|kind| kind.weight <= Weight::Input)
-    };
+    let is_build_only =
+        |package: &&&Installed| is_build_only(scene.inputs.catalogue, package.ecosystem, &package.name);
     let (build_only, rest): (Vec<&Installed>, Vec<&Installed>) =
         brought.iter().partition(|package| is_build_only(package));
     let asked = asked_for(scene, step.instruction.line);

@@ -11,6 +11,8 @@ const MAX_REMOVED: usize = 25;
 const MANY: usize = 25;
 /// As many parts as are always named one by one.
 const FEW: usize = 3;
+/// More parts are not named one by one: what stays behind otherwise comes along.
+const TOO_MANY: usize = 60;
 
 /// What has to be copied, as nodes of the tree.
 #[derive(Debug, Default)]
@@ -25,6 +27,8 @@ pub(super) struct Roots {
     pub removed: Vec<usize>,
     /// What cannot be written into a Dockerfile, and is left out.
     pub unwritten: Vec<usize>,
+    /// Directories in which something comes along that should not.
+    pub crowded: Vec<usize>,
 }
 
 /// What is known of a node and all that is below it.
@@ -42,11 +46,19 @@ struct Sum {
     removals: usize,
     /// Whether it is copied as a whole.
     whole: bool,
+    /// Whether something is deleted in a part of it for that to be copied as a whole.
+    cleared: bool,
+    /// Whether it is copied as a whole with what should stay behind.
+    crowded: bool,
 }
 
 impl Sum {
     fn words(&self) -> usize {
-        if self.whole { 1 + self.removals } else { self.parts }
+        match (self.whole, self.crowded) {
+            (true, false) => 1 + self.removals,
+            (true, true) => 1,
+            _ => self.parts,
+        }
     }
 }
 
@@ -63,14 +75,18 @@ pub(super) fn roots(tree: &Tree<'_>, fates: &[Fate], writable: impl Fn(&[u8]) ->
             _ if !writable(node.path) => roots.unwritten.push(index),
             What::Directory => {
                 roots.directories.push(index);
-                remove(tree, &sums, index, &mut roots.removed);
+                match sums[index].crowded {
+                    true => roots.crowded.push(index),
+                    false => remove(tree, &sums, index, &mut roots.removed),
+                }
             }
             What::Symlink => roots.links.push(index),
             What::File(_) | What::Special => roots.files.push(index),
         }
     }
-    let Roots { directories, files, links, removed, unwritten } = &mut roots;
-    [directories, files, links, removed, unwritten].into_iter().for_each(|nodes| nodes.sort_unstable());
+    let Roots { directories, files, links, removed, unwritten, crowded } = &mut roots;
+    let all = [directories, files, links, removed, unwritten, crowded];
+    all.into_iter().for_each(|nodes| nodes.sort_unstable());
     roots
 }
 
@@ -82,7 +98,11 @@ fn sums(tree: &Tree<'_>, fates: &[Fate], writable: &impl Fn(&[u8]) -> bool) -> V
         if node.children.is_empty() {
             sums[index] = leaf(fates[index]);
         } else {
-            sums[index].whole = index > 0 && writable(node.path) && is_whole(&sums[index], fates[index]);
+            let sum = &mut sums[index];
+            sum.whole = index > 0 && writable(node.path) && is_whole(sum, fates[index]);
+            let own = index > 0 && writable(node.path) && fates[index] != Fate::There && !sum.there;
+            sum.crowded = own && !sum.whole && sum.kept > 0 && sum.parts > TOO_MANY;
+            sum.whole |= sum.crowded;
         }
         if index == 0 {
             break;
@@ -93,6 +113,7 @@ fn sums(tree: &Tree<'_>, fates: &[Fate], writable: &impl Fn(&[u8]) -> bool) -> V
         above.others += sum.others;
         above.there |= sum.there;
         above.parts += sum.words();
+        above.cleared |= sum.cleared || sum.whole && sum.removals > 0;
         // What is not wanted at all is deleted at once.
         above.removals += if sum.kept == 0 { usize::from(sum.others > 0) } else { sum.removals };
     }
@@ -102,7 +123,7 @@ fn sums(tree: &Tree<'_>, fates: &[Fate], writable: &impl Fn(&[u8]) -> bool) -> V
 fn leaf(fate: Fate) -> Sum {
     let kept = matches!(fate, Fate::Kept | Fate::Pruned);
     let (one, other) = (usize::from(kept), usize::from(!kept));
-    Sum { kept: one, others: other, there: fate == Fate::There, parts: one, removals: 0, whole: kept }
+    Sum { kept: one, others: other, there: fate == Fate::There, parts: one, whole: kept, ..Sum::default() }
 }
 
 /// Whether a directory is copied as a whole, once it is cleared of what is not wanted in it.
@@ -111,7 +132,10 @@ fn is_whole(sum: &Sum, fate: Fate) -> bool {
     match (sum.kept, sum.others) {
         (0, _) => false,
         (_, 0) => own,
-        _ if own => sum.parts > FEW && 1 + sum.removals <= sum.parts && sum.removals <= MAX_REMOVED,
+        _ if own => {
+            let is_worth_it = sum.parts > FEW || sum.cleared;
+            is_worth_it && sum.removals < sum.parts && sum.removals <= MAX_REMOVED
+        }
         _ => sum.parts > MANY && sum.removals <= MANY / 2,
     }
 }

@@ -1,7 +1,7 @@
 //! The instructions of a build in a row, and what each is for.
 
 use super::shell::{Command, commands};
-use crate::dockerfile::{Facts, SourceInstruction, Stage, WorkKind};
+use crate::dockerfile::{Facts, SourceInstruction, Stage, Work, WorkKind};
 use crate::evidence::Catalogue;
 use crate::image::{Ecosystem, Snapshot, Weight};
 
@@ -70,8 +70,11 @@ fn role(
     }
     let works = facts.works.iter().filter(|work| work.line == instruction.line);
     let is_harmless = |kind: WorkKind| matches!(kind, WorkKind::InstallsPackages | WorkKind::Removes);
-    let is_for_builds = |name: &String| is_build_only(catalogue, name);
-    let builds = works.clone().any(|work| !is_harmless(work.kind) || work.subjects.iter().any(is_for_builds));
+    let is_for_builds = |work: &Work| {
+        let ecosystem = ecosystem_of(&work.tool);
+        work.subjects.iter().any(|name| is_build_only(catalogue, ecosystem, name))
+    };
+    let builds = works.clone().any(|work| !is_harmless(work.kind) || is_for_builds(work));
     match commands {
         Some(commands) if !builds && commands.iter().all(sets_up) => Role::SetsUp,
         Some(commands) if !builds && commands.iter().all(|command| sets_up(command) || manages(command)) => {
@@ -81,12 +84,18 @@ fn role(
     }
 }
 
-/// Whether only builds need a system's package, in whichever system.
-pub(super) fn is_build_only(catalogue: &Catalogue, name: &str) -> bool {
-    [Ecosystem::Dpkg, Ecosystem::Apk, Ecosystem::Rpm].into_iter().any(|ecosystem| {
-        let kind = catalogue.kind_of_package(ecosystem, name);
-        kind.is_some_and(|kind| kind.weight <= Weight::Input)
-    })
+/// Whose packages a manager of a system's packages installs.
+fn ecosystem_of(tool: &str) -> Ecosystem {
+    match tool.split(' ').next().unwrap_or("") {
+        "apk" => Ecosystem::Apk,
+        "apt" | "apt-get" | "aptitude" => Ecosystem::Dpkg,
+        _ => Ecosystem::Rpm,
+    }
+}
+
+/// Whether only builds need a package.
+pub(super) fn is_build_only(catalogue: &Catalogue, ecosystem: Ecosystem, name: &str) -> bool {
+    catalogue.kind_of_package(ecosystem, name).is_some_and(|kind| kind.weight <= Weight::Input)
 }
 
 /// The programs that make users and groups.

@@ -10,7 +10,7 @@ use super::scene::{Maker, Scene, user_commands};
 use super::steps::{Role, Step};
 use super::tree::{What, name_of, parent_of};
 use super::{FinalBase, NoProposal, Proposal, base};
-use crate::dockerfile::{Lines, SourceInstruction, Stage};
+use crate::dockerfile::{BaseImage, Lines, SourceInstruction, Stage};
 use crate::image::{Bytes, Delta, Weight, snapshot};
 
 /// Names for the new stage; the first that is free.
@@ -302,10 +302,20 @@ impl Writer<'_, '_> {
     fn free_name(&self) -> String {
         let source = self.scene.inputs.source.to_ascii_lowercase();
         let stages = self.scene.inputs.dockerfile.stages();
+        let sources: Vec<&str> = source.split("from=").skip(1).collect();
+        let is_source = |name: &str| {
+            let ends =
+                |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "._-".contains(c));
+            sources.iter().any(|source| source.strip_prefix(name).is_some_and(ends))
+        };
+        let bases = self.scene.inputs.facts.stages.iter().filter_map(|stage| match &stage.resolved {
+            BaseImage::Image(name) => Some(name.as_str()),
+            _ => None,
+        });
         let is_taken = |name: &str| {
             let named = stages.iter().filter_map(|stage| stage.name.as_deref());
-            named.into_iter().any(|own| own.eq_ignore_ascii_case(name))
-                || source.contains(&format!("from={name}"))
+            let mut names = named.chain(stages.iter().map(|stage| stage.base.as_str())).chain(bases.clone());
+            names.any(|own| own.eq_ignore_ascii_case(name)) || is_source(name)
         };
         let free = NAMES.into_iter().find(|name| !is_taken(name)).map(str::to_owned);
         free.unwrap_or_else(|| {
@@ -342,7 +352,7 @@ impl Writer<'_, '_> {
             out.line("# What the builder made and the program needs.");
         }
         copies.into_iter().for_each(|line| out.line(&line.replace("{builder}", builder)));
-        if self.copies.has_libraries && self.has_ldconfig() {
+        if (self.copies.has_libraries || extra.has_libraries) && self.has_ldconfig() {
             out.line("RUN ldconfig");
         }
         self.after(out);
@@ -464,6 +474,7 @@ impl Writer<'_, '_> {
             extra.first.push(line);
         }
         self.certificates(other, &mut extra);
+        self.libraries_of_compiler(&mut extra);
         if !entry.is_known() {
             extra.unsure.push("no CMD or ENTRYPOINT is set here, so that of the base image counts".into());
         }
@@ -541,6 +552,34 @@ impl Writer<'_, '_> {
         missing.into_iter().map(|package| package.name).collect()
     }
 
+    /// The images of gcc have newer libraries of C++ than the distribution that they are built on.
+    fn libraries_of_compiler(&self, extra: &mut Extra) {
+        let tree = &self.scene.tree;
+        let is_there = |name: &&&str| tree.find(format!("usr/local/lib64/{name}").as_bytes()).is_some();
+        let is_cpp =
+            |path: &[u8]| [b".cpp" as &[u8], b".cc", b".cxx", b".hpp"].iter().any(|end| path.ends_with(end));
+        let is_own = |layer: u32| matches!(self.scene.maker(layer), Maker::Builder(_));
+        if !tree.nodes.iter().any(|node| is_own(node.layer) && is_cpp(node.path)) {
+            return;
+        }
+        let names: Vec<&&str> = ["libstdc++.so.6", "libgcc_s.so.1"].iter().filter(is_there).collect();
+        if names.is_empty() {
+            return;
+        }
+        let paths: Vec<String> = names.iter().map(|name| format!("/usr/local/lib64/{name}")).collect();
+        extra.lines.push(format!("COPY --from={{builder}} {} /usr/local/lib/", paths.join(" ")));
+        extra.has_libraries = true;
+        // What is copied by the name of a link is the file that it leads to.
+        for name in names {
+            let start = format!("usr/local/lib64/{name}");
+            let sizes =
+                self.scene.inputs.applied.existing.iter().filter(|file| {
+                    file.path.0.starts_with(start.as_bytes()) && !file.path.0.ends_with(b".py")
+                });
+            extra.bytes = Bytes(extra.bytes.0 + sizes.map(|file| file.size.0).max().unwrap_or(0));
+        }
+    }
+
     fn unsure(&self, extra: &Extra) -> Vec<String> {
         let mut unsure = self.copies.unsure.clone();
         unsure.extend(extra.unsure.clone());
@@ -585,6 +624,8 @@ struct Extra {
     lines: Vec<String>,
     bytes: Bytes,
     unsure: Vec<String>,
+    /// Whether libraries are among what is copied.
+    has_libraries: bool,
 }
 
 fn has_file(snapshot: &crate::image::Snapshot, path: &[u8]) -> bool {
