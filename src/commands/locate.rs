@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::console;
 use crate::compare::visible;
-use crate::dockerfile::{self, BuildOptions, Dockerfile, Facts, HistoryStep, Mapping, Plan};
+use crate::dockerfile::{self, BuildOptions, Dockerfile, Facts, HistoryStep, Mapping, Plan, Unmapped};
 use crate::evidence::{Catalogue, find};
 use crate::image::Snapshot;
 use crate::image::snapshot::{BaseImage, BoundaryBy, Place, guess_base_layers};
@@ -78,9 +78,13 @@ impl Locator {
         if let (true, dockerfile::BaseImage::Image(name)) = (fits, plan.base) {
             (snapshot.base_name, snapshot.base_by_dockerfile) = (Some(name), true);
         }
+        // One that explains no step of a history that can be read is of another image, or was written anew.
+        let is_another = matches!(mapping.note, Some(Unmapped::Differs { mapped: 0, .. }));
+        if !(fits || named && !is_another) {
+            return None;
+        }
         let dockerfile = self.read.get(&path)?.as_ref()?;
-        let facts = dockerfile.facts(&build_options(build)).ok()?;
-        (named || fits).then(|| (path.display().to_string(), facts))
+        Some((path.display().to_string(), dockerfile.facts(&build_options(build)).ok()?))
     }
 
     fn plan(&mut self, path: &Path, build: &Build, named: bool) -> Option<Plan> {

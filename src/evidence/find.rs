@@ -55,7 +55,8 @@ impl<'a> Kinds<'a> {
     pub fn of(&self, applied: &Applied<'a>, file: usize, path: &[u8]) -> Option<&'a Kind> {
         let existing = applied.existing.get(file)?;
         let owner = self.owners.get(file).copied().flatten();
-        let kind = self.finder.kind(path, (existing.layer, existing.entry), owner)?;
+        let marked = self.finder.marks.of_file(path, existing.layer, existing.entry);
+        let kind = self.finder.kind(path, owner, &marked)?;
         self.finder.catalogue.kinds().get(kind)
     }
 
@@ -124,9 +125,11 @@ impl<'a> Finder<'a> {
             further.entry(*file).or_default().push(*path);
         }
         for (index, (file, owner)) in applied.existing.iter().zip(owners).enumerate() {
-            let Some(kind) = self.kind(file.path.0, (file.layer, file.entry), owner) else { continue };
+            let kind_of =
+                |path: &[u8]| self.kind(path, owner, &self.marks.of_file(path, file.layer, file.entry));
+            let Some(kind) = kind_of(file.path.0) else { continue };
             let others = further.get(&(index as u32)).map(Vec::as_slice).unwrap_or_default();
-            let fits = |path: &PathRef<'_>| self.kind(path.0, (file.layer, file.entry), owner).is_some();
+            let fits = |path: &PathRef<'_>| kind_of(path.0).is_some();
             let bytes = self.bytes(kind, file.path.0, file.size, (file.layer, file.entry));
             if bytes == Bytes(0) || !others.iter().all(fits) {
                 continue;
@@ -139,13 +142,15 @@ impl<'a> Finder<'a> {
     }
 
     /// What was deleted again is shipped all the same; only programs that build, and what they read, tell
-    /// something about how the image was built.
+    /// something about how the image was built. What the base image itself deletes of its own tells nothing.
     fn deleted(&self, applied: &Applied<'a>, groups: &mut Groups<'a>) {
         let owners: Vec<Vec<Option<u32>>> = self.layers.iter().map(|census| census.owners()).collect();
-        for file in applied.waste.iter().filter(|file| !file.replaced) {
+        let is_ours = |hidden_by: u32| !self.snapshot.layer_ref(hidden_by).of_base_image;
+        for file in applied.waste.iter().filter(|file| !file.replaced && is_ours(file.hidden_by)) {
             let layer = file.stored_by as usize;
             let owner = owners[layer].get(file.entry as usize).copied().flatten().map(|owner| (layer, owner));
-            let Some(kind) = self.kind(file.path.0, (file.stored_by, file.entry), owner) else { continue };
+            let marked = self.marks.of_deleted(file.path.0, file.stored_by, file.entry);
+            let Some(kind) = self.kind(file.path.0, owner, &marked) else { continue };
             if self.catalogue.kinds()[kind].weight <= Weight::Input {
                 let key = Key { kind, layer: file.stored_by, deleted: true, ignored: None };
                 groups.entry(key).or_default().push((file.path.0, file.size, owner));
@@ -154,11 +159,10 @@ impl<'a> Finder<'a> {
     }
 
     /// The first kind that a file is of.
-    fn kind(&self, path: &[u8], (layer, entry): (u32, u32), owner: Option<(usize, u32)>) -> Option<usize> {
+    fn kind(&self, path: &[u8], owner: Option<(usize, u32)>, marked: &[MarkKind]) -> Option<usize> {
         let of_path = self.catalogue.of_path(path);
         let none = Fits::default();
         let of_package = owner.map_or(&none, |(layer, package)| &self.packages[layer][package as usize]);
-        let marked = self.marks.of_file(path, layer, entry);
         let is_marked = |kind: &Kind| kind.marks.iter().any(|mark| marked.contains(mark));
         let by_mark =
             |(index, kind): (usize, &Kind)| (!marked.is_empty() && is_marked(kind)).then_some(index);

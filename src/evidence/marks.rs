@@ -15,12 +15,19 @@ pub(super) struct Marks<'a> {
     symbols: HashMap<(u32, u32), Bytes>,
     /// The directories that only development needs.
     development: HashSet<&'a [u8]>,
+    /// The directories of which a lockfile said so that is gone, or says otherwise now: `npm prune` writes it
+    /// anew when it deletes them.
+    former: HashSet<&'a [u8]>,
 }
 
 impl<'a> Marks<'a> {
     pub fn of(layers: &[&'a Census], applied: &Applied<'a>) -> Marks<'a> {
-        let mut marks =
-            Marks { secrets: HashSet::new(), symbols: HashMap::new(), development: HashSet::new() };
+        let mut marks = Marks {
+            secrets: HashSet::new(),
+            symbols: HashMap::new(),
+            development: HashSet::new(),
+            former: HashSet::new(),
+        };
         if layers.iter().all(|census| census.marks.iter().flatten().next().is_none()) {
             return marks;
         }
@@ -32,7 +39,12 @@ impl<'a> Marks<'a> {
         for (layer, census) in layers.iter().enumerate() {
             for mark in census.marks.iter().flatten() {
                 let place = (layer as u32, mark.entry());
-                let Some(path) = existing.get(&place) else { continue };
+                let Some(path) = existing.get(&place) else {
+                    if let Mark::Dev { directories, .. } = mark {
+                        marks.former.extend(directories.iter().map(|directory| directory.as_bytes()));
+                    }
+                    continue;
+                };
                 match mark {
                     Mark::Secret { .. } => drop(marks.secrets.insert(place)),
                     Mark::Unstripped { bytes, .. } => drop(marks.symbols.insert(place, *bytes)),
@@ -63,7 +75,7 @@ impl<'a> Marks<'a> {
         if self.symbols.contains_key(&(layer, entry)) {
             marks.push(MarkKind::Debug);
         }
-        if !self.development.is_empty() && self.is_in_development(path) {
+        if is_in(&self.development, path) {
             marks.push(MarkKind::Dev);
         }
         marks
@@ -71,14 +83,27 @@ impl<'a> Marks<'a> {
 
     /// Whether it is inside of a directory that only development needs.
     pub fn is_in_development(&self, path: &[u8]) -> bool {
-        let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-        ends.into_iter().any(|end| self.development.contains(&path[..end]))
+        is_in(&self.development, path)
+    }
+
+    /// What was known of one that is deleted.
+    pub fn of_deleted(&self, path: &[u8], layer: u32, entry: u32) -> Vec<MarkKind> {
+        let mut marks = self.of_file(path, layer, entry);
+        if is_in(&self.former, path) && !marks.contains(&MarkKind::Dev) {
+            marks.push(MarkKind::Dev);
+        }
+        marks
     }
 
     /// The bytes of a file's symbols, if it has any.
     pub fn debug_bytes(&self, layer: u32, entry: u32) -> Option<Bytes> {
         self.symbols.get(&(layer, entry)).copied()
     }
+}
+
+fn is_in(directories: &HashSet<&[u8]>, path: &[u8]) -> bool {
+    let mut ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    !directories.is_empty() && ends.any(|end| directories.contains(&path[..end]))
 }
 
 /// The directory that a file is in.

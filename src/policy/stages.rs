@@ -15,6 +15,9 @@ const FEW_INPUTS: Bytes = Bytes(1 << 20);
 /// The most kinds, and the most steps, that a reason names.
 const MAX_NAMED: usize = 4;
 
+/// The most places that an advice names.
+const MAX_PATHS: usize = 3;
+
 /// How an image is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Judgement {
@@ -82,8 +85,12 @@ pub fn judge_stages(head: &Snapshot, told: Option<Told<'_>>) -> Option<Judgement
     let (outcome, reason) = decide(&evidence, &builder, head, told);
     let (of_base, all) =
         (sum(found.iter().filter(|one| one.counts() && one.layer.of_base_image)), sum_counting(found));
-    let place = works.iter().find(|work| builder.blames(work)).and_then(|work| work.place.clone());
     let largest = evidence.first_to_do(outcome);
+    let place_of = |work: Option<&Step>| work.and_then(|work| work.place.clone());
+    let place = place_of(works.iter().find(|work| builder.blames(work)))
+        .or_else(|| largest.and_then(|one| one.layer.dockerfile.clone()))
+        .or_else(|| place_of(works.iter().find(|work| builder.names(work))))
+        .filter(|_| outcome != Outcome::Pass);
     Some(Judgement {
         outcome,
         reason: if told.is_some() {
@@ -97,9 +104,7 @@ pub fn judge_stages(head: &Snapshot, told: Option<Told<'_>>) -> Option<Judgement
         build_only: all,
         build_only_of_base: of_base,
         help: help(outcome, largest, told),
-        dockerfile: place
-            .or_else(|| largest.and_then(|one| one.layer.dockerfile.clone()))
-            .filter(|_| outcome != Outcome::Pass),
+        dockerfile: place,
     })
 }
 
@@ -165,7 +170,10 @@ struct Evidence<'a> {
     own_tools: Vec<&'a BuildOnly>,
     own_inputs: Vec<&'a BuildOnly>,
     own_leftovers: Vec<&'a BuildOnly>,
+    /// What we delete of the base image's is among them: it is used first, and shipped all the same.
     base_tools: Vec<&'a BuildOnly>,
+    /// What would count, and is meant to be shipped.
+    accepted: Vec<&'a BuildOnly>,
 }
 
 impl<'a> Evidence<'a> {
@@ -182,8 +190,11 @@ impl<'a> Evidence<'a> {
             own_tools: of(true, Weight::Tool),
             own_inputs: if enough { inputs } else { Vec::new() },
             own_leftovers: [of(true, Weight::Cache), of(true, Weight::Leftover)].concat(),
-            // What was deleted of the base image's is shipped by whoever made it.
-            base_tools: of(false, Weight::Tool).into_iter().filter(|one| !one.deleted).collect(),
+            base_tools: of(false, Weight::Tool),
+            accepted: found
+                .iter()
+                .filter(|one| one.ignored.is_some() && one.weight <= Weight::Input)
+                .collect(),
         }
     }
 
@@ -292,10 +303,17 @@ impl<'a> Builder<'a> {
     /// The steps in words, with their lines. With one stage, installing what the application depends on is
     /// what building is.
     fn steps(&self) -> String {
-        let named_step =
-            |work: &&Step| self.blames(work) || self.single && work.kind == WorkKind::InstallsDependencies;
+        self.texts_of(|work| self.names(work))
+    }
+
+    /// The same with those that take away again what they install.
+    fn steps_with_undone(&self) -> String {
+        self.texts_of(|work| self.names(work) || work.kind == WorkKind::InstallsBuildTools)
+    }
+
+    fn texts_of(&self, is_named: impl Fn(&Step) -> bool) -> String {
         let mut texts: Vec<String> = Vec::new();
-        for step in self.works.iter().filter(named_step) {
+        for step in self.works.iter().filter(|work| is_named(work)) {
             let text = step_text(step);
             if !texts.contains(&text) {
                 texts.push(text);
@@ -363,43 +381,64 @@ fn decide(
     if evidence.is_ours() {
         let bytes = sum(evidence.to_name().into_iter());
         let what = kinds_text(&evidence.to_name(), MAX_NAMED);
-        let deleted = evidence.own_tools.iter().chain(&evidence.own_inputs).all(|one| one.deleted);
-        let deleted = if deleted { ", deleted in a later step and shipped all the same" } else { "" };
+        let deleted = deleted_text(evidence.own_tools.iter().chain(&evidence.own_inputs));
         let joined = if told.is_some() { format!("{stages}, and it ships") } else { "it ships".into() };
         return (Outcome::Fail, format!("{joined} {bytes} that only its build needed: {what}{deleted}{ran}"));
     }
     if !evidence.base_tools.is_empty() {
         let what = kinds_text(&evidence.base_tools, MAX_NAMED);
+        let what = what + deleted_text(evidence.base_tools.iter());
         if builder.uses_base_tools() {
             return (
                 Outcome::Fail,
                 format!("{stages} builds with what comes with {base}, and ships it: {what}{ran}"),
             );
         }
+        let before = told.map_or_else(String::new, |_| format!("{stages}; "));
         let text = format!(
-            "{stages}; nothing is built where it runs, but {base} brings what only builds need: {what}"
+            "{before}nothing is built where it runs, but {base} brings what only builds need: {what}"
         );
         return (Outcome::Warn, text);
     }
-    (Outcome::Pass, passed(&stages, &steps, told, head))
+    (Outcome::Pass, passed(&stages, evidence, builder, told, head))
 }
 
 /// Why it is fine.
-fn passed(stages: &str, steps: &str, told: Option<Told<'_>>, head: &Snapshot) -> String {
+fn passed(
+    stages: &str,
+    evidence: &Evidence<'_>,
+    builder: &Builder<'_>,
+    told: Option<Told<'_>>,
+    head: &Snapshot,
+) -> String {
+    if let Some(why) = evidence.accepted.first().and_then(|one| one.ignored.as_deref()) {
+        let what = kinds_text(&evidence.accepted, MAX_NAMED);
+        let why = why.trim_end_matches('.');
+        return match told {
+            Some(_) => format!("{stages}, and what it ships that builds need is accepted: {what}: {why}"),
+            None => format!("what it ships that builds need is accepted: {what}: {why}"),
+        };
+    }
     let files = match head.totals.files {
         Some(1) => " (it is one file)".to_owned(),
         _ => String::new(),
     };
-    match (told, steps.is_empty()) {
-        (None, _) => format!("no program that builds is in the image{files}"),
-        (Some(told), true) if is_multi_stage(told.facts) => {
+    let steps = builder.steps_with_undone();
+    match told {
+        None => format!("no program that builds is in the image{files}"),
+        Some(_) if !steps.is_empty() => {
+            format!("{stages}, and no program that builds is left in the image by {steps}{files}")
+        }
+        Some(told) if is_multi_stage(told.facts) => {
             format!("{stages}, and no program that builds is in the image{files}")
         }
-        (Some(_), true) => {
-            format!("{stages}, and needs no other: no program that builds is in the image{files}")
-        }
-        (Some(_), false) => format!("{stages}; what {steps} needed is not in the image{files}"),
+        Some(_) => format!("{stages}, and needs no other: no program that builds is in the image{files}"),
     }
+}
+
+/// Of what is deleted again, all of it.
+fn deleted_text<'a>(mut found: impl Iterator<Item = &'a &'a BuildOnly>) -> &'static str {
+    if found.all(|one| one.deleted) { ", deleted in a later step and shipped all the same" } else { "" }
 }
 
 fn base_name(head: &Snapshot) -> String {
@@ -447,17 +486,33 @@ fn help(outcome: Outcome, largest: Option<&BuildOnly>, told: Option<Told<'_>>) -
         }
         (Outcome::Warn, Some(largest), _) => largest.help.clone(),
         (_, largest, _) => {
-            let first = largest.map_or(
-                "build in a stage of its own (FROM ... AS builder), and copy the result: COPY --from=builder",
-                |one| one.help.as_str(),
+            let first = largest.map_or_else(
+                || BUILD_ELSEWHERE.to_owned(),
+                |one| copies_less(one, told).unwrap_or_else(|| one.help.clone()),
             );
             match told {
                 Some(told) => format!(
                     "{first}; layergate stages --propose {} --image IMAGE writes a Dockerfile to start from",
                     told.path
                 ),
-                None => first.to_owned(),
+                None => first,
             }
         }
     }
+}
+
+const BUILD_ELSEWHERE: &str =
+    "build in a stage of its own (FROM ... AS builder), and copy the result: COPY --from=builder";
+
+/// What came with a copy from another stage or image cannot be moved there: it is there already.
+fn copies_less(found: &BuildOnly, told: Option<Told<'_>>) -> Option<String> {
+    let place = found.layer.dockerfile.as_ref()?;
+    let is_it = |copy: &crate::dockerfile::Copied| !copy.mount && copy.line == place.line;
+    told?.facts.copies.iter().find(|copy| is_it(copy))?;
+    let paths: Vec<String> = found.paths.iter().take(MAX_PATHS).map(|path| format!("/{path}")).collect();
+    Some(format!(
+        "name in {place} only the files that run, and leave out {} ({}); what needs them goes to a builder stage",
+        found.what,
+        paths.join(", ")
+    ))
 }

@@ -304,7 +304,7 @@ impl<'s, 'a> Judge<'s, 'a> {
             // What a package ships is its own business, and goes with it.
             "compiled-sources" | "dockerfiles" => (self.compiled || is_c(path)) && !is_in_packages(path),
             "documentation" => is_inside(path, b"usr"),
-            _ => kind.weight != Weight::Leftover || ALWAYS_LEFT.contains(&name) || name.ends_with("-cache"),
+            _ => kind.weight != Weight::Leftover || ALWAYS_LEFT.contains(&name),
         }
     }
 

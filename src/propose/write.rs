@@ -333,7 +333,7 @@ impl Writer<'_, '_> {
             let is_left =
                 found.layer.of_base_image == self.final_base.other.is_some() || !found.layer.of_base_image;
             let what = comment(&found.what);
-            let is_worth_it = found.weight != Weight::Leftover || found.kind.ends_with("-cache");
+            let is_worth_it = found.weight != Weight::Leftover;
             if is_left && is_worth_it && !words.contains(&what) && words.len() < 4 {
                 words.push(what);
             }

@@ -28,3 +28,4 @@ mod readme;
 mod registry;
 mod support;
 mod tarball;
+mod verdicts;
