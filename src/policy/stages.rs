@@ -484,7 +484,9 @@ fn help(outcome: Outcome, largest: Option<&BuildOnly>, told: Option<Told<'_>>) -
         (Outcome::Warn, Some(largest), Some(slimmer)) if largest.layer.of_base_image => {
             format!("build the final stage on {}, as line {} does", slimmer.base, slimmer.line)
         }
-        (Outcome::Warn, Some(largest), _) => largest.help.clone(),
+        (Outcome::Warn, Some(largest), _) => {
+            copies_less(largest, told).unwrap_or_else(|| largest.help.clone())
+        }
         (_, largest, _) => {
             let first = largest.map_or_else(
                 || BUILD_ELSEWHERE.to_owned(),
@@ -506,6 +508,10 @@ const BUILD_ELSEWHERE: &str =
 
 /// What came with a copy from another stage or image cannot be moved there: it is there already.
 fn copies_less(found: &BuildOnly, told: Option<Told<'_>>) -> Option<String> {
+    // Of packages that are installed for development, the one that installs them knows better.
+    if found.kind.ends_with("dev-dependencies") {
+        return None;
+    }
     let place = found.layer.dockerfile.as_ref()?;
     let is_it = |copy: &crate::dockerfile::Copied| !copy.mount && copy.line == place.line;
     told?.facts.copies.iter().find(|copy| is_it(copy))?;

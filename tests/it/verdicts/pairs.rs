@@ -278,9 +278,9 @@ fn right_to_fail() -> Vec<Pair> {
             .at(4),
         pair("a toolchain that is only copied", "fail", "FROM verdicts-debian:1\nCOPY --from=verdicts-golang:1 /usr/local/go /usr/local/go\n")
             .says(&["the Go toolchain"])
-            .helps(&["leave out the Go toolchain (/usr/local/go/bin/go"])
+            .helps(&["leave out the Go toolchain (/usr/local/go/"])
             .at(2),
-        pair("all that was installed with the program", "fail", "FROM verdicts-gcc:1 AS builder\nRUN mkdir -p /opt/app/lib /opt/app/include && cp /usr/lib/x86_64-linux-gnu/libc.a /opt/app/lib && cp /usr/include/stdio.h /opt/app/include\nFROM verdicts-debian:1\nCOPY --from=builder /opt/app /opt/app\n")
+        pair("all that was installed with the program", "warn", "FROM verdicts-gcc:1 AS builder\nRUN mkdir -p /opt/app/lib /opt/app/include && cp /usr/lib/x86_64-linux-gnu/libc.a /opt/app/lib && cp /usr/include/stdio.h /opt/app/include\nFROM verdicts-debian:1\nCOPY --from=builder /opt/app /opt/app\n")
             .says(&["static libraries"])
             .helps(&["name in Dockerfile:4 only the files that run"])
             .at(4),
