@@ -744,7 +744,7 @@ fn entries() -> impl Strategy<Value = String> {
         (prop::sample::select(vec!["f", "f", "f", "d", "l", "dev"]), prop::sample::select(paths), 0u32..3);
     prop::collection::vec(one, 0..12).prop_map(|entries| {
         let line = |(kind, path, owner): (&str, &str, u32)| match (kind, owner) {
-            ("dev", _) => format!("dev src/node_modules/.package-lock.json src/node_modules/typescript\n"),
+            ("dev", _) => "dev src/node_modules/.package-lock.json src/node_modules/typescript\n".to_owned(),
             ("f", 1) => format!("f {path} 1000 deb:libpq5\n"),
             ("f", 2) => format!("f {path} 1000 pypi:pipenv\n"),
             ("f", _) => format!("f {path} 1000\n"),
