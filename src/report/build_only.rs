@@ -3,7 +3,6 @@
 use super::escape::{code, log, plain, short, short_path};
 use super::markdown::located;
 use super::table::{Align, markdown, text};
-use super::words;
 use crate::image::snapshot::LayerRef;
 use crate::image::{BuildOnly, Bytes, Weight};
 
@@ -45,38 +44,91 @@ pub fn in_order(found: &[BuildOnly]) -> Vec<&BuildOnly> {
     found
 }
 
-/// Those that say something: programs that build and what they read, and of the others what is not nothing
-/// beside the largest.
-fn shown(found: &[BuildOnly]) -> Vec<&BuildOnly> {
-    let largest = found.iter().map(|one| one.bytes.0).max().unwrap_or_default();
-    let tells =
-        |one: &&BuildOnly| one.weight <= Weight::Input || one.bytes.0 >= largest / 100 || one.kind == SECRETS;
-    in_order(found).into_iter().filter(tells).take(MAX_ROWS).collect()
+/// One row: what it is and where, who stored it and what to do.
+struct Row<'a> {
+    bytes: Bytes,
+    what: String,
+    /// Packages, or directories and files.
+    places: Vec<String>,
+    /// `None` for the base image.
+    layer: Option<&'a LayerRef>,
+    next: String,
 }
 
 /// The kind that matters whatever its size.
 const SECRETS: &str = "secrets";
 
+/// A row for each that says something: programs that build and what they read, and of the others what is not
+/// nothing beside the largest. What is the base image's has one row, for one thing helps against all of it.
+/// Comes with how many are left out.
+fn rows(found: &[BuildOnly]) -> (Vec<Row<'_>>, usize) {
+    let is_base = |one: &&BuildOnly| one.layer.of_base_image && one.counts();
+    let (base, own): (Vec<&BuildOnly>, Vec<&BuildOnly>) = in_order(found).into_iter().partition(is_base);
+    let largest = own.iter().map(|one| one.bytes.0).max().unwrap_or_default();
+    let tells =
+        |one: &&BuildOnly| one.weight <= Weight::Input || one.bytes.0 >= largest / 100 || one.kind == SECRETS;
+    let all = own.len();
+    let mut rows: Vec<Row<'_>> = own.into_iter().filter(tells).take(MAX_ROWS).map(row).collect();
+    let left = all - rows.len();
+    rows.extend(base_row(&base));
+    (rows, left)
+}
+
+fn row(one: &BuildOnly) -> Row<'_> {
+    let accepted = one.ignored.as_ref().map(|why| format!("accepted: {why}"));
+    Row {
+        bytes: one.bytes,
+        what: format!("{}{}", one.what, state(one)),
+        places: names(one),
+        layer: Some(&one.layer).filter(|layer| !layer.of_base_image),
+        next: accepted.unwrap_or_else(|| format!("next: {}", one.help)),
+    }
+}
+
+fn base_row(base: &[&BuildOnly]) -> Option<Row<'static>> {
+    let first = base.first()?;
+    let mut kinds: Vec<(&str, u64)> = Vec::new();
+    for one in base {
+        match kinds.iter_mut().find(|(what, _)| *what == one.what) {
+            Some((_, bytes)) => *bytes = bytes.saturating_add(one.bytes.0),
+            None => kinds.push((&one.what, one.bytes.0)),
+        }
+    }
+    kinds.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    let named = kinds.iter().take(MAX_NAMED).map(|(what, bytes)| format!("{what} ({})", Bytes(*bytes)));
+    let named: Vec<String> = named.collect();
+    let more = match kinds.len() - named.len() {
+        0 => String::new(),
+        left => format!(" and {left} more kinds"),
+    };
+    let bytes = kinds.iter().fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
+    Some(Row {
+        bytes: Bytes(bytes),
+        what: format!("{}{more}", named.join(", ")),
+        places: Vec::new(),
+        layer: None,
+        next: format!("next: {}", first.help),
+    })
+}
+
 /// A list for terminals and logs: each kind with where it is and what to do.
 pub fn text_list(found: &[BuildOnly], width: usize) -> String {
-    let mut rows = Vec::new();
-    let shown = shown(found);
-    for one in &shown {
-        let files = words::files(one.files);
-        rows.push([one.bytes.grouped(), format!("{}{} ({files})", log(&one.what), state(one))]);
-        rows.push([String::new(), format!("  in {}", places_text(one, width))]);
-        rows.push([String::new(), format!("  stored by {}", stored_by_text(&one.layer, width))]);
-        let next = one
-            .ignored
-            .as_ref()
-            .map_or_else(|| format!("next: {}", one.help), |why| format!("accepted: {why}"));
-        rows.push([String::new(), format!("  {}", log(&next))]);
+    let (rows, left) = rows(found);
+    let mut lines = Vec::new();
+    for row in &rows {
+        lines.push([row.bytes.grouped(), log(&row.what)]);
+        let places: Vec<String> = row.places.iter().map(|name| short_path(&log(name), width / 2)).collect();
+        if !places.is_empty() {
+            lines.push([String::new(), format!("  in {}", short(&places.join(", "), width))]);
+        }
+        lines.push([String::new(), format!("  stored by {}", stored_by_text(row.layer, width))]);
+        lines.push([String::new(), format!("  {}", log(&row.next))]);
     }
-    if rows.is_empty() {
+    if lines.is_empty() {
         return String::new();
     }
-    let more = more(found.len() - shown.len());
-    text([("Build only", Align::Right), ("What, where, and what to do", Align::Left)], rows) + &more
+    let columns = [("Build only", Align::Right), ("What, where, and what to do", Align::Left)];
+    text(columns, lines) + &more(left)
 }
 
 /// The same as a table of GitHub's.
@@ -84,28 +136,25 @@ pub fn markdown_rows(found: &[BuildOnly]) -> String {
     let columns = [
         ("Bytes", Align::Right),
         ("What", Align::Left),
-        ("Where", Align::Left),
         ("Stored by", Align::Left),
         ("What to do", Align::Left),
     ];
-    let cells = |one: &BuildOnly| {
-        let stored_by = match (one.layer.of_base_image, &one.layer.dockerfile, &one.layer.instruction) {
-            (true, ..) => "the base image".to_owned(),
-            (false, None, None) => format!("layer {}", one.layer.index + 1),
-            (false, place, step) => located(place.as_ref(), step.as_ref()),
+    let cells = |row: &Row<'_>| {
+        let places = row.places.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ");
+        let places = if places.is_empty() { places } else { format!("<br>{places}") };
+        let stored_by = match row.layer {
+            None => "the base image".to_owned(),
+            Some(LayerRef { dockerfile: None, instruction: None, index, .. }) => {
+                format!("layer {}", index + 1)
+            }
+            Some(layer) => located(layer.dockerfile.as_ref(), layer.instruction.as_ref()),
         };
-        let next = one.ignored.as_ref().map_or_else(|| one.help.clone(), |why| format!("accepted: {why}"));
-        [
-            plain(&one.bytes.to_string()).replace(' ', "\u{a0}"),
-            plain(&format!("{}{}", one.what, state(one))),
-            names(one).iter().map(|name| code(name)).collect::<Vec<_>>().join(", "),
-            stored_by,
-            plain(&next),
-        ]
+        let next = row.next.strip_prefix("next: ").unwrap_or(&row.next);
+        let bytes = plain(&row.bytes.to_string()).replace(' ', "\u{a0}");
+        [bytes, format!("{}{places}", plain(&row.what)), stored_by, plain(next)]
     };
-    let shown = shown(found);
-    let left = more(found.len() - shown.len());
-    markdown(columns, shown.into_iter().map(cells).collect()) + &left
+    let (rows, left) = rows(found);
+    markdown(columns, rows.iter().map(cells).collect()) + &more(left)
 }
 
 fn more(left: usize) -> String {
@@ -125,24 +174,17 @@ fn state(one: &BuildOnly) -> &'static str {
 
 /// The packages, or the directories and files where they are of none.
 fn names(one: &BuildOnly) -> Vec<String> {
-    let paths = one.paths.iter().map(|path| format!("/{path}"));
-    let names = one.packages.iter().take(MAX_NAMED).cloned();
-    let names: Vec<String> =
-        if one.packages.is_empty() { paths.take(MAX_NAMED).collect() } else { names.collect() };
-    let all = if one.packages.is_empty() { one.paths.len() } else { one.packages.len() };
-    if all > names.len() { names.into_iter().chain(["\u{2026}".to_owned()]).collect() } else { names }
+    let paths: Vec<String> = one.paths.iter().map(|path| format!("/{path}")).collect();
+    let all = if one.packages.is_empty() { &paths } else { &one.packages };
+    let mut names: Vec<String> = all.iter().take(MAX_NAMED).cloned().collect();
+    names.extend((all.len() > MAX_NAMED).then(|| "\u{2026}".to_owned()));
+    names
 }
 
-fn places_text(one: &BuildOnly, width: usize) -> String {
-    let names: Vec<String> = names(one).iter().map(|name| short_path(&log(name), width / 2)).collect();
-    short(&names.join(", "), width)
-}
-
-fn stored_by_text(layer: &LayerRef, width: usize) -> String {
-    let step = super::text::step(layer.dockerfile.as_ref(), layer.instruction.as_ref(), width);
-    match (layer.of_base_image, &layer.instruction) {
-        (true, _) => "the base image".to_owned(),
-        (false, None) => format!("layer {}", layer.index + 1),
-        (false, Some(_)) => step,
+fn stored_by_text(layer: Option<&LayerRef>, width: usize) -> String {
+    match layer {
+        None => "the base image".to_owned(),
+        Some(LayerRef { instruction: None, index, .. }) => format!("layer {}", index + 1),
+        Some(layer) => super::text::step(layer.dockerfile.as_ref(), layer.instruction.as_ref(), width),
     }
 }

@@ -320,11 +320,11 @@ fn build_only_table(image: &ImageReport, label: Option<&str>) -> Option<String> 
     if summary.is_none() && !image.judges_stages() {
         return None;
     }
-    let verdict = format!("**Stages:** {}.", plain(&words::stages(stages)));
-    let body = match &summary {
-        Some(_) => format!("{verdict}\n\n{}", build_only::markdown_rows(&image.build_only)),
-        None => verdict,
-    };
+    // What a finding says already is not said again.
+    let is_found = image.findings.iter().any(|finding| finding.rule == "multi-stage");
+    let verdict = (!is_found).then(|| format!("**Stages:** {}.", plain(&words::stages(stages))));
+    let rows = summary.as_ref().map(|_| build_only::markdown_rows(&image.build_only));
+    let body = verdict.into_iter().chain(rows).collect::<Vec<_>>().join("\n\n");
     Some(folded("Build only", label, &plain(&summary.unwrap_or_else(|| "nothing".into())), &body))
 }
 

@@ -196,11 +196,12 @@ fn waste(image: &ImageReport, width: usize) -> Option<String> {
 fn build_only(image: &ImageReport, width: usize) -> Option<String> {
     let stages = image.stages.as_ref()?;
     let list = build_only::text_list(&image.build_only, width);
-    let verdict = words::stages(stages);
+    // What a finding says already is not said again.
+    let is_found = image.findings.iter().any(|finding| finding.rule == "multi-stage");
+    let verdict = if is_found { String::new() } else { format!("  Stages: {}", log(&words::stages(stages))) };
     let summary =
         build_only::summary(&image.build_only).map(|text| format!("  Build only: {text}\n\n{list}\n"));
-    (summary.is_some() || image.judges_stages())
-        .then(|| format!("{}  Stages: {}", summary.unwrap_or_default(), log(&verdict)))
+    (summary.is_some() || image.judges_stages()).then(|| [summary.unwrap_or_default(), verdict].concat())
 }
 
 /// What is shipped for nothing, by the two layers that it is due to, and what to do about it.
