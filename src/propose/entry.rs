@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::scene::Scene;
-use super::tree::{What, name_of, parent_of};
+use super::tree::{What, is_inside, name_of, parent_of};
 use super::{NoProposal, scene::Maker};
 use crate::image::LayerPath;
 
@@ -12,7 +12,13 @@ pub(super) struct Entry {
     words: Vec<String>,
     /// The places of what they name in the tree: all below a directory is meant.
     pub named: BTreeSet<usize>,
+    /// Python environments that programs are started from: these may be where only caches are otherwise.
+    environments: Vec<Vec<u8>>,
 }
+
+/// Where tools that also start programs keep the environments that they make.
+const MANAGED: &[(&str, &[u8])] =
+    &[("pipenv", b".local/share/virtualenvs"), ("poetry", b".cache/pypoetry/virtualenvs")];
 
 /// Programs that build what they start.
 const BUILD_AND_START: &[(&str, &[&str])] = &[
@@ -40,8 +46,17 @@ impl Entry {
             words.extend(own);
         }
         let directory = scene.directory_after(scene.steps.len()).unwrap_or_else(|| "/".to_owned());
-        let named = words.iter().flat_map(|word| places_of(word, &directory, scene)).collect();
-        Ok(Entry { words, named })
+        let named: BTreeSet<usize> =
+            words.iter().flat_map(|word| places_of(word, &directory, scene)).collect();
+        let environments = named.iter().filter_map(|node| environment_of(*node, scene)).collect();
+        Ok(Entry { words, named, environments })
+    }
+
+    /// Whether a path is in an environment that is used.
+    pub fn is_in_environment(&self, path: &[u8]) -> bool {
+        let holds = |place: &[u8]| path.windows(place.len()).any(|window| window == place);
+        self.environments.iter().any(|environment| is_inside(path, environment))
+            || MANAGED.iter().any(|(tool, place)| self.calls(tool) && holds(place))
     }
 
     /// Whether a program is called by name.
@@ -58,6 +73,13 @@ impl Entry {
     pub fn program(&self) -> Option<&str> {
         self.words.first().map(String::as_str)
     }
+}
+
+/// The Python environment whose program this is.
+fn environment_of(node: usize, scene: &Scene<'_>) -> Option<Vec<u8>> {
+    let environment = parent_of(parent_of(scene.tree.nodes[node].path));
+    let marker = [environment, b"/pyvenv.cfg"].concat();
+    (!environment.is_empty() && scene.tree.find(&marker).is_some()).then(|| environment.to_vec())
 }
 
 /// All words of a command, also those inside of a script and of `a:b` and `--a=b`.
@@ -89,8 +111,7 @@ fn places_of(word: &str, directory: &str, scene: &Scene<'_>) -> Vec<usize> {
         let absolute = if part.starts_with('/') { part.to_owned() } else { format!("{directory}/{part}") };
         let path = LayerPath::clean(absolute.as_bytes());
         // Where it works says nothing of what it reads there.
-        let is_above =
-            super::tree::is_inside(LayerPath::clean(directory.as_bytes()).as_bytes(), path.as_bytes());
+        let is_above = is_inside(LayerPath::clean(directory.as_bytes()).as_bytes(), path.as_bytes());
         places.extend(scene.tree.find(path.as_bytes()).filter(|_| !is_above));
         if !part.contains('/') {
             places.extend(programs(part, scene));

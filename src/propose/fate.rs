@@ -45,15 +45,6 @@ const DEBRIS: &[&[u8]] = &[
     b"proc",
     b"sys",
     b"dev",
-    b"root/.cache",
-    b"root/.npm",
-    b"root/.config/go",
-    b"root/.local/state",
-    b"root/.local/share/virtualenv",
-    b"root/.local/share/virtualenvs",
-    b"root/.wget-hsts",
-    b"root/.bash_history",
-    b"root/.gnupg",
     b"var/lib/dpkg",
     b"var/lib/apt",
     b"lib/apk",
@@ -68,11 +59,47 @@ const DEBRIS: &[&[u8]] = &[
     b"etc/hostname",
     b"etc/resolv.conf",
     b"etc/mtab",
+    b"usr/local/share/.cache",
+];
+/// The same in a user's home. Other programs than those that build keep there what they need again.
+const HOME_DEBRIS: &[&[u8]] = &[
+    b".cache/pip",
+    b".cache/pipenv",
+    b".cache/uv",
+    b".cache/pypoetry",
+    b".cache/yarn",
+    b".cache/pnpm",
+    b".cache/go-build",
+    b".cache/node-gyp",
+    b".cache/node",
+    b".cache/composer",
+    b".cache/ccache",
+    b".npm",
+    b".node-gyp",
+    b".config/go",
+    b".local/state",
+    b".local/share/virtualenv",
+    b".local/share/virtualenvs",
+    b".m2/repository",
+    b".gradle/caches",
+    b".wget-hsts",
+    b".bash_history",
+    b".gnupg",
 ];
 
 /// Whether nothing is there that an image needs.
 pub(super) fn is_debris(path: &[u8]) -> bool {
-    DEBRIS.iter().any(|place| is_inside(path, place))
+    let inside = |path: &[u8], places: &[&[u8]]| places.iter().any(|place| is_inside(path, place));
+    inside(path, DEBRIS) || in_home(path).is_some_and(|path| inside(path, HOME_DEBRIS))
+}
+
+/// A path in a user's home, from there.
+fn in_home(path: &[u8]) -> Option<&[u8]> {
+    if let Some(path) = path.strip_prefix(b"root/") {
+        return Some(path);
+    }
+    let path = path.strip_prefix(b"home/")?;
+    path.iter().position(|byte| *byte == b'/').map(|at| &path[at + 1..])
 }
 
 /// What making users changes.
@@ -224,7 +251,7 @@ impl<'s, 'a> Judge<'s, 'a> {
         if ACCOUNTS.contains(&node.path) || ACCOUNTS_MORE.contains(&node.path) {
             return Fate::Dropped;
         }
-        let is_debris = is_debris(node.path) && !self.is_used_environment(node.path);
+        let is_debris = is_debris(node.path) && !self.entry.is_in_environment(node.path);
         if is_debris || self.is_left_by_packages(index) || self.is_of_tools(index) || self.is_noise(node.path)
         {
             return Fate::Dropped;
@@ -235,12 +262,6 @@ impl<'s, 'a> Judge<'s, 'a> {
             What::Symlink if self.prunes && self.scene.kinds.is_development(node.path) => Fate::Pruned,
             What::Symlink | What::Directory => Fate::Kept,
         }
-    }
-
-    /// An environment of Pipenv's that the image starts through Pipenv.
-    fn is_used_environment(&self, path: &[u8]) -> bool {
-        is_inside(path, b"root/.local/share/virtualenvs") && self.entry.calls("pipenv")
-            || is_inside(path, b"root/.cache/pypoetry/virtualenvs") && self.entry.calls("poetry")
     }
 
     /// What a package manager of the system made, file or not.
@@ -304,6 +325,7 @@ impl<'s, 'a> Judge<'s, 'a> {
             // What a package ships is its own business, and goes with it.
             "compiled-sources" | "dockerfiles" => (self.compiled || is_c(path)) && !is_in_packages(path),
             "documentation" => is_inside(path, b"usr"),
+            _ if kind.weight == Weight::Cache => !self.entry.is_in_environment(path),
             _ => kind.weight != Weight::Leftover || ALWAYS_LEFT.contains(&name),
         }
     }

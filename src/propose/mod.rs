@@ -6,6 +6,7 @@
 //! A proposal is for a person to review: what is not certain is said ([`Proposal::unsure`]). Pure.
 
 mod base;
+mod cleanup;
 mod copies;
 mod entry;
 mod fate;
@@ -129,7 +130,7 @@ pub enum NoProposal {
     #[error("the Dockerfile sets another escape character: proposals are made for Linux images")]
     Escape,
     /// The result would be no smaller.
-    #[error("two stages would not make the image smaller: {then} then, {now} now{hint}")]
+    #[error("two stages would not make the image much smaller: {then} then, {now} now{hint}")]
     NoGain {
         /// What it would be.
         then: Bytes,

@@ -75,12 +75,14 @@ fn role(
         work.subjects.iter().any(|name| is_build_only(catalogue, ecosystem, name))
     };
     let builds = works.clone().any(|work| !is_harmless(work.kind) || is_for_builds(work));
-    match commands {
-        Some(commands) if !builds && commands.iter().all(sets_up) => Role::SetsUp,
-        Some(commands) if !builds && commands.iter().all(|command| sets_up(command) || manages(command)) => {
-            Role::InstallsPackages
-        }
-        _ => Role::Builds,
+    let Some(commands) = commands.filter(|_| !builds) else { return Role::Builds };
+    let sets_up = |command: &Command| sets_up(command, commands);
+    if commands.iter().all(sets_up) {
+        Role::SetsUp
+    } else if commands.iter().all(|command| sets_up(command) || manages(command)) {
+        Role::InstallsPackages
+    } else {
+        Role::Builds
     }
 }
 
@@ -101,19 +103,30 @@ pub(super) fn is_build_only(catalogue: &Catalogue, ecosystem: Ecosystem, name: &
 /// The programs that make users and groups.
 pub(super) const USERS: [&str; 6] = ["useradd", "adduser", "groupadd", "addgroup", "usermod", "groupmod"];
 
-/// Whether a command makes what takes no bytes, in a way that needs no more than what is there.
-fn sets_up(command: &Command) -> bool {
-    let recursive = |argument: &str| {
-        argument == "--recursive"
-            || argument.starts_with('-') && !argument.starts_with("--") && argument.contains('R')
-    };
+/// Whether a command, one of several, makes what takes no bytes and touches nothing that was there: whatever changes
+/// the owner or mode of a file stores it again.
+fn sets_up(command: &Command, all: &[Command]) -> bool {
+    let options = || command.arguments().filter(|argument| argument.starts_with('-'));
     match command.program() {
-        "mkdir" | "ln" | "touch" | "set" | "true" | ":" => true,
-        // These store again all that they are given.
-        "chown" | "chmod" | "chgrp" => !command.arguments().any(recursive),
-        "install" => command.arguments().any(|argument| argument == "-d" || argument == "--directory"),
+        "mkdir" | "set" | "true" | ":" => true,
+        "ln" => options()
+            .any(|option| option == "--symbolic" || !option.starts_with("--") && option.contains('s')),
+        "install" => makes_directories(command),
+        "chown" | "chmod" | "chgrp" => {
+            let plain = command.arguments().filter(|argument| !argument.starts_with('-'));
+            let is_new = |path: &str| {
+                let makes = |other: &&Command| other.program() == "mkdir" || makes_directories(other);
+                all.iter().filter(makes).any(|other| other.arguments().any(|argument| argument == path))
+            };
+            plain.skip(1).all(is_new)
+        }
         program => USERS.contains(&program),
     }
+}
+
+fn makes_directories(command: &Command) -> bool {
+    command.program() == "install"
+        && command.arguments().any(|argument| matches!(argument, "-d" | "--directory"))
 }
 
 /// Whether a command installs packages of the system, or clears up after that.

@@ -1,5 +1,6 @@
 //! The text of a proposal.
 
+use super::cleanup::cleanup;
 use super::copies::{Copies, copies};
 use super::entry::Entry;
 use super::fate::ACCOUNTS;
@@ -15,6 +16,8 @@ use crate::image::{Bytes, Delta, Weight, snapshot};
 
 /// Names for the new stage; the first that is free.
 const NAMES: [&str; 4] = ["builder", "build", "build-stage", "layergate-builder"];
+/// Less of an image, in percent, is not worth a stage.
+const WORTH_IT: u64 = 1;
 /// Where programs are found in any image.
 const USUAL_PATH: [&[u8]; 6] =
     [b"usr/local/sbin", b"usr/local/bin", b"usr/sbin", b"usr/bin", b"sbin", b"bin"];
@@ -93,7 +96,8 @@ impl Writer<'_, '_> {
         let now = self.scene.inputs.snapshot.totals.unpacked;
         let extra = self.of_other_base(entry);
         let predicted = self.predicted(&extra);
-        if let Some(then) = predicted.filter(|then| *then >= now) {
+        let least = u128::from(now.0) * u128::from(100 - WORTH_IT) / 100;
+        if let Some(then) = predicted.filter(|then| u128::from(then.0) > least) {
             return Err(NoProposal::NoGain { then, now, hint: self.hint() });
         }
         let unsure = self.unsure(&extra);
@@ -138,6 +142,8 @@ impl Writer<'_, '_> {
             (0..snapshot.layers.len() as u32).filter(|layer| self.scene.maker(*layer) == Maker::Again);
         let again = again.map(|layer| self.scene.layer_size(layer).0).sum::<u64>();
         let installed = self.installs.iter().map(|install| install.bytes.0).sum::<u64>();
+        let cleared = (0..self.scene.steps.len()).filter_map(|step| cleanup(self.scene, step));
+        let again = again.saturating_sub(cleared.map(|cleanup| cleanup.bytes.0).sum::<u64>());
         Some(Bytes(base.0 + self.copies.bytes.0 + again + installed + self.accounts() + extra.bytes.0))
     }
 
@@ -366,14 +372,24 @@ impl Writer<'_, '_> {
             match (step.role, instruction.keyword) {
                 (Role::Config, "WORKDIR") if !directory.contains(&index) => {}
                 (Role::Config, "ARG") if !self.uses_argument(step) => {}
-                (Role::Config | Role::InstallsPackages, _) => self.step(out, step),
+                (Role::Config | Role::InstallsPackages, _) => self.step(out, index, instruction.line),
                 _ => self.done_again(out, step, index),
             }
         }
     }
 
-    fn step(&self, out: &mut Text, step: &Step<'_>) {
-        self.lines(step.instruction.line, step.instruction.end_line).for_each(|(_, line)| out.line(line));
+    /// A step as it is written, from a line on, and what it should clear away after itself.
+    fn step(&self, out: &mut Text, index: usize, from: u32) {
+        let Some(step) = self.scene.steps.get(index) else { return };
+        let cleanup = cleanup(self.scene, index);
+        for (number, line) in self.lines(from, step.instruction.end_line) {
+            match &cleanup {
+                Some(cleanup) if number == step.instruction.end_line => {
+                    out.line(&format!("{} \\\n  && {}", line.trim_end(), cleanup.command));
+                }
+                _ => out.line(line),
+            }
+        }
     }
 
     /// Of a step that builds, the packages that are needed on, and the users.
@@ -435,13 +451,13 @@ impl Writer<'_, '_> {
 
     /// The rest, as it is written.
     fn after(&self, out: &mut Text) {
-        if self.split.index == self.target.index {
-            let end = self.scene.steps.get(self.scene.split).map_or(0, |step| step.instruction.end_line);
-            return self.lines(end + 1, self.target.end_line).for_each(|(_, line)| out.line(line));
-        }
-        for step in self.scene.after() {
-            let first = self.with_comments(step.instruction.line);
-            self.lines(first, step.instruction.end_line).for_each(|(_, line)| out.line(line));
+        let end_of = |step: usize| self.scene.steps.get(step).map_or(0, |step| step.instruction.end_line);
+        let one_stage = self.split.index == self.target.index;
+        for (index, step) in self.scene.steps.iter().enumerate().skip(self.scene.split + 1) {
+            // In one stage, all lines between two steps are kept.
+            let comments = self.with_comments(step.instruction.line);
+            let from = if one_stage { end_of(index - 1) + 1 } else { comments };
+            self.step(out, index, from);
         }
     }
 
@@ -599,6 +615,15 @@ impl Writer<'_, '_> {
         }
         if self.scene.before().iter().any(|step| step.instruction.keyword == "VOLUME") {
             unsure.push("what a step writes below a VOLUME is not kept, and so not copied".into());
+        }
+        let mut again = self.scene.steps.iter().filter(|step| step.role == Role::InstallsPackages);
+        let recommends = |step: &Step<'_>| {
+            let text = &step.instruction.text;
+            text.contains("apt") && text.contains("install") && !text.contains("no-install-recommends")
+        };
+        if again.any(recommends) {
+            let text = "apt-get install without --no-install-recommends installs more than was asked for: try it with that";
+            unsure.push(text.into());
         }
         if (0..self.scene.split + 1).any(|step| !mounts(self.scene, step).is_empty()) {
             unsure.push("the cache mounts need BuildKit (the default builder since Docker 23)".into());

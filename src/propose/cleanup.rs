@@ -1,0 +1,58 @@
+//! What a step that is done again should clear away behind itself, and does not.
+
+use super::scene::Scene;
+use super::steps::{Role, Step};
+use super::tree::is_inside;
+use crate::image::{Bytes, Entry};
+
+/// Indexes and downloads of package managers, and what clears them away.
+const LEFT: &[(&[u8], &str)] = &[
+    (b"var/lib/apt/lists", "rm -rf /var/lib/apt/lists/*"),
+    (b"var/cache/apt/archives", "apt-get clean"),
+    (b"var/cache/apk", "rm -rf /var/cache/apk/*"),
+];
+
+/// What to add to a step.
+#[derive(Debug, Default)]
+pub(super) struct Cleanup {
+    /// The commands, with `&&` between them.
+    pub command: String,
+    /// What they clear away.
+    pub bytes: Bytes,
+}
+
+/// What to add to a step that installs packages, if anything can be for certain.
+pub(super) fn cleanup(scene: &Scene<'_>, index: usize) -> Option<Cleanup> {
+    let step = scene.steps.get(index).filter(|step| step.role == Role::InstallsPackages)?;
+    if step.instruction.json().is_some() || !step.instruction.here_documents.is_empty() {
+        return None;
+    }
+    let is_complete = !step.instruction.arguments.trim_end().ends_with([';', '&', '|', '\\']);
+    let needs_lists = |later: &Step<'_>| later.role == Role::InstallsPackages && !updates(later);
+    if !is_complete || scene.steps.get(index + 1..)?.iter().any(needs_lists) {
+        return None;
+    }
+    let census = scene.layers.get(step.layer? as usize)?;
+    let mut cleanup = Cleanup::default();
+    for (place, command) in LEFT {
+        let sizes = census.entries.iter().filter_map(|entry| match entry {
+            Entry::File(path, size) if is_inside(path.as_bytes(), place) => Some(size.0),
+            _ => None,
+        });
+        let bytes = sizes.sum::<u64>();
+        if bytes > 0 {
+            let and = if cleanup.command.is_empty() { "" } else { " && " };
+            cleanup.command = format!("{}{and}{command}", cleanup.command);
+            cleanup.bytes = Bytes(cleanup.bytes.0.saturating_add(bytes));
+        }
+    }
+    (!cleanup.command.is_empty()).then_some(cleanup)
+}
+
+/// Whether a step fetches the indexes that it needs.
+fn updates(step: &Step<'_>) -> bool {
+    let commands = step.commands.as_deref().unwrap_or_default();
+    commands
+        .iter()
+        .any(|command| command.arguments().any(|argument| argument == "update") || command.program() == "apk")
+}
