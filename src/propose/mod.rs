@@ -11,6 +11,7 @@ mod copies;
 mod entry;
 mod fate;
 mod mounts;
+mod other_base;
 mod packages;
 mod quote;
 mod roots;

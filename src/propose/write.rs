@@ -5,11 +5,11 @@ use super::copies::{Copies, copies};
 use super::entry::Entry;
 use super::fate::ACCOUNTS;
 use super::mounts::mounts;
+use super::other_base::{Extra, OtherBase};
 use super::packages::{Install, installs};
-use super::quote::{comment, copy_path, listed};
+use super::quote::{comment, listed};
 use super::scene::{Maker, Scene, user_commands};
 use super::steps::{Role, Step};
-use super::tree::{What, name_of, parent_of};
 use super::{FinalBase, NoProposal, Proposal, base};
 use crate::dockerfile::{BaseImage, Lines, SourceInstruction, Stage};
 use crate::image::{Bytes, Delta, Weight, snapshot};
@@ -18,10 +18,6 @@ use crate::image::{Bytes, Delta, Weight, snapshot};
 const NAMES: [&str; 4] = ["builder", "build", "build-stage", "layergate-builder"];
 /// Less of an image, in percent, is not worth a stage.
 const WORTH_IT: u64 = 1;
-/// Where programs are found in any image.
-const USUAL_PATH: [&[u8]; 6] =
-    [b"usr/local/sbin", b"usr/local/bin", b"usr/sbin", b"usr/bin", b"sbin", b"bin"];
-
 /// Writes the proposal.
 pub(super) fn write(scene: &Scene<'_>, entry: &Entry) -> Result<Proposal, NoProposal> {
     let missing = || NoProposal::Unwritable { why: "a stage is missing".into() };
@@ -94,7 +90,7 @@ struct Writer<'w, 'a> {
 impl Writer<'_, '_> {
     fn proposal(&self, entry: &Entry) -> Result<Proposal, NoProposal> {
         let now = self.scene.inputs.snapshot.totals.unpacked;
-        let extra = self.of_other_base(entry);
+        let extra = self.other_base().map(|other| other.extra(entry)).unwrap_or_default();
         let predicted = self.predicted(&extra);
         let least = u128::from(now.0) * u128::from(100 - WORTH_IT) / 100;
         if let Some(then) = predicted.filter(|then| u128::from(then.0) > least) {
@@ -468,132 +464,8 @@ impl Writer<'_, '_> {
             && tree.find(b"etc/debian_version").is_some()
     }
 
-    /// What another base image needs that this one had.
-    fn of_other_base(&self, entry: &Entry) -> Extra {
-        let mut extra = Extra::default();
-        let Some(other) = &self.final_base.other else { return extra };
-        let is_set = |keyword: &str| {
-            self.scene.steps.iter().any(|step| {
-                step.instruction.keyword == keyword
-                    && (keyword != "WORKDIR" || step.instruction.arguments.starts_with('/'))
-            })
-        };
-        if !is_set("WORKDIR")
-            && let Some(path) = self
-                .scene
-                .of_base("WORKDIR")
-                .and_then(|path| copy_path(path.trim_start_matches('/').as_bytes()))
-        {
-            extra.first.push(format!("WORKDIR {path}"));
-        }
-        if let Some(line) = self.search_path(entry) {
-            extra.first.push(line);
-        }
-        self.certificates(other, &mut extra);
-        self.libraries_of_compiler(&mut extra);
-        if !entry.is_known() {
-            extra.unsure.push("no CMD or ENTRYPOINT is set here, so that of the base image counts".into());
-        }
-        match other.snapshot.map(|snapshot| base::same_distribution(snapshot, self.scene.inputs.snapshot)) {
-            None | Some(Some(true)) => {}
-            Some(_) => extra
-                .unsure
-                .push(format!("whether {} has the same C library as the builder is not known", other.name)),
-        }
-        extra
-    }
-
-    /// A program that is called by name is looked for where its own base image looks.
-    fn search_path(&self, entry: &Entry) -> Option<String> {
-        let program = entry.program().filter(|program| !program.contains('/'))?;
-        let sets_path =
-            |step: &Step<'_>| step.instruction.keyword == "ENV" && step.instruction.text.contains("PATH");
-        if self.scene.steps.iter().any(sets_path) {
-            return None;
-        }
-        let nodes = entry.named.iter().map(|node| &self.scene.tree.nodes[*node]);
-        let mut programs = nodes.filter(|node| {
-            matches!(node.what, What::File(_) | What::Symlink) && name_of(node.path) == program.as_bytes()
-        });
-        let directory = parent_of(programs.next()?.path);
-        let is_usual = USUAL_PATH.contains(&directory) || directory.ends_with(b".bin");
-        let directory = copy_path(directory).filter(|_| !is_usual)?;
-        Some(format!("ENV PATH={directory}:$PATH"))
-    }
-
-    /// A plain distribution has no certificates of authorities, and a toolchain's image has.
-    fn certificates(&self, other: &FinalBase<'_>, extra: &mut Extra) {
-        let path = b"etc/ssl/certs/ca-certificates.crt";
-        let Some(node) = self.scene.tree.find(path).map(|node| &self.scene.tree.nodes[node]) else { return };
-        let What::File(file) = node.what else { return };
-        if self.scene.maker(node.layer) != Maker::Base
-            || other.snapshot.is_none_or(|snapshot| has_file(snapshot, path))
-        {
-            return;
-        }
-        extra.lines.push("COPY --from={builder} /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/".into());
-        let size = self.scene.inputs.applied.existing.get(file as usize).map_or(0, |file| file.size.0);
-        extra.bytes = Bytes(extra.bytes.0 + size);
-    }
-
-    /// What it means to build on an image that has less.
-    fn less(&self, other: &FinalBase<'_>) -> String {
-        let had = self.scene.base_name().unwrap_or("the base image");
-        let libraries = if self.copies.has_modules { self.libraries_missing_in(other) } else { Vec::new() };
-        let name = other.name;
-        if libraries.is_empty() {
-            return format!(
-                "{name} has less than {had}: what the program runs or loads of that has to be installed in the final stage"
-            );
-        }
-        let missing = listed(libraries.iter().map(String::as_str));
-        format!(
-            "there are compiled modules, and {name} does not have these libraries of {had}: {missing}; one that a module loads has to be installed in the final stage"
-        )
-    }
-
-    /// Libraries that the base image of the build has and another one has not.
-    fn libraries_missing_in(&self, other: &FinalBase<'_>) -> Vec<String> {
-        let packages = |snapshot: &'_ crate::image::Snapshot| snapshot.packages.clone().unwrap_or_default();
-        let there = other.snapshot.map(packages).unwrap_or_default();
-        let catalogue = self.scene.inputs.catalogue;
-        let mut missing = packages(self.scene.inputs.snapshot);
-        missing.retain(|package| {
-            package.layer < u64::from(self.scene.base_layers)
-                && package.ecosystem.is_system()
-                && package.name.starts_with("lib")
-                && catalogue.kind_of_package(package.ecosystem, &package.name).is_none()
-                && !there.iter().any(|other| other.name == package.name)
-        });
-        missing.into_iter().map(|package| package.name).collect()
-    }
-
-    /// The images of gcc have newer libraries of C++ than the distribution that they are built on.
-    fn libraries_of_compiler(&self, extra: &mut Extra) {
-        let tree = &self.scene.tree;
-        let is_there = |name: &&&str| tree.find(format!("usr/local/lib64/{name}").as_bytes()).is_some();
-        let is_cpp =
-            |path: &[u8]| [b".cpp" as &[u8], b".cc", b".cxx", b".hpp"].iter().any(|end| path.ends_with(end));
-        let is_own = |layer: u32| matches!(self.scene.maker(layer), Maker::Builder(_));
-        if !tree.nodes.iter().any(|node| is_own(node.layer) && is_cpp(node.path)) {
-            return;
-        }
-        let names: Vec<&&str> = ["libstdc++.so.6", "libgcc_s.so.1"].iter().filter(is_there).collect();
-        if names.is_empty() {
-            return;
-        }
-        let paths: Vec<String> = names.iter().map(|name| format!("/usr/local/lib64/{name}")).collect();
-        extra.lines.push(format!("COPY --from={{builder}} {} /usr/local/lib/", paths.join(" ")));
-        extra.has_libraries = true;
-        // What is copied by the name of a link is the file that it leads to.
-        for name in names {
-            let start = format!("usr/local/lib64/{name}");
-            let sizes =
-                self.scene.inputs.applied.existing.iter().filter(|file| {
-                    file.path.0.starts_with(start.as_bytes()) && !file.path.0.ends_with(b".py")
-                });
-            extra.bytes = Bytes(extra.bytes.0 + sizes.map(|file| file.size.0).max().unwrap_or(0));
-        }
+    fn other_base(&self) -> Option<OtherBase<'_, '_>> {
+        self.final_base.other.map(|other| OtherBase { scene: self.scene, other })
     }
 
     fn unsure(&self, extra: &Extra) -> Vec<String> {
@@ -605,7 +477,7 @@ impl Writer<'_, '_> {
             (Some(other), _) if other.snapshot.is_none() => {
                 unsure.push(format!("the size of {} is not known here: pull it, and ask again", other.name));
             }
-            (Some(other), _) => unsure.push(self.less(other)),
+            (Some(_), _) => unsure.extend(self.other_base().map(|other| other.less(self.copies.has_modules))),
             _ => {}
         }
         let others: Vec<&str> =
@@ -638,27 +510,6 @@ fn copies_to_absolute(step: &Step<'_>) -> bool {
     let last = instruction.json().and_then(|words| words.last().cloned());
     let last = last.or_else(|| instruction.arguments.split_whitespace().last().map(str::to_owned));
     last.is_some_and(|to| to.starts_with('/'))
-}
-
-/// What only another base image makes necessary.
-#[derive(Default)]
-struct Extra {
-    /// Right after `FROM`.
-    first: Vec<String>,
-    /// Before the copies.
-    lines: Vec<String>,
-    bytes: Bytes,
-    unsure: Vec<String>,
-    /// Whether libraries are among what is copied.
-    has_libraries: bool,
-}
-
-fn has_file(snapshot: &crate::image::Snapshot, path: &[u8]) -> bool {
-    let censuses = snapshot.layers.iter().filter_map(|layer| layer.census.as_deref());
-    censuses
-        .into_iter()
-        .flat_map(|census| &census.entries)
-        .any(|entry| matches!(entry, crate::image::Entry::File(..)) && entry.path().as_bytes() == path)
 }
 
 /// A remark on one line, whole: its parts were cut already.

@@ -1,0 +1,170 @@
+//! What it takes to build the final stage on another image than that of the build: what that one had, and the
+//! other has not.
+
+use super::entry::Entry;
+use super::quote::{copy_path, listed};
+use super::scene::{Maker, Scene};
+use super::steps::Step;
+use super::tree::{What, name_of, parent_of};
+use super::{FinalBase, base};
+use crate::image::{Bytes, Snapshot};
+
+/// Where programs are found in any image.
+const USUAL_PATH: [&[u8]; 6] =
+    [b"usr/local/sbin", b"usr/local/bin", b"usr/sbin", b"usr/bin", b"sbin", b"bin"];
+
+/// Another image for the final stage.
+pub(super) struct OtherBase<'w, 'a> {
+    pub scene: &'w Scene<'a>,
+    pub other: FinalBase<'a>,
+}
+
+impl OtherBase<'_, '_> {
+    /// What another base image needs that this one had.
+    pub fn extra(&self, entry: &Entry) -> Extra {
+        let (mut extra, other) = (Extra::default(), &self.other);
+        let is_set = |keyword: &str| {
+            self.scene.steps.iter().any(|step| {
+                step.instruction.keyword == keyword
+                    && (keyword != "WORKDIR" || step.instruction.arguments.starts_with('/'))
+            })
+        };
+        if !is_set("WORKDIR")
+            && let Some(path) = self
+                .scene
+                .of_base("WORKDIR")
+                .and_then(|path| copy_path(path.trim_start_matches('/').as_bytes()))
+        {
+            extra.first.push(format!("WORKDIR {path}"));
+        }
+        if let Some(line) = self.search_path(entry) {
+            extra.first.push(line);
+        }
+        self.certificates(&mut extra);
+        self.libraries_of_compiler(&mut extra);
+        if !entry.is_known() {
+            extra.unsure.push("no CMD or ENTRYPOINT is set here, so that of the base image counts".into());
+        }
+        match other.snapshot.map(|snapshot| base::same_distribution(snapshot, self.scene.inputs.snapshot)) {
+            None | Some(Some(true)) => {}
+            Some(_) => extra
+                .unsure
+                .push(format!("whether {} has the same C library as the builder is not known", other.name)),
+        }
+        extra
+    }
+
+    /// A program that is called by name is looked for where its own base image looks.
+    fn search_path(&self, entry: &Entry) -> Option<String> {
+        let program = entry.program().filter(|program| !program.contains('/'))?;
+        let sets_path =
+            |step: &Step<'_>| step.instruction.keyword == "ENV" && step.instruction.text.contains("PATH");
+        if self.scene.steps.iter().any(sets_path) {
+            return None;
+        }
+        let nodes = entry.named.iter().map(|node| &self.scene.tree.nodes[*node]);
+        let mut programs = nodes.filter(|node| {
+            matches!(node.what, What::File(_) | What::Symlink) && name_of(node.path) == program.as_bytes()
+        });
+        let directory = parent_of(programs.next()?.path);
+        let is_usual = USUAL_PATH.contains(&directory) || directory.ends_with(b".bin");
+        let directory = copy_path(directory).filter(|_| !is_usual)?;
+        Some(format!("ENV PATH={directory}:$PATH"))
+    }
+
+    /// A plain distribution has no certificates of authorities, and a toolchain's image has.
+    fn certificates(&self, extra: &mut Extra) {
+        let path = b"etc/ssl/certs/ca-certificates.crt";
+        let Some(node) = self.scene.tree.find(path).map(|node| &self.scene.tree.nodes[node]) else { return };
+        let What::File(file) = node.what else { return };
+        if self.scene.maker(node.layer) != Maker::Base
+            || self.other.snapshot.is_none_or(|snapshot| has_file(snapshot, path))
+        {
+            return;
+        }
+        extra.lines.push("COPY --from={builder} /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/".into());
+        let size = self.scene.inputs.applied.existing.get(file as usize).map_or(0, |file| file.size.0);
+        extra.bytes = Bytes(extra.bytes.0 + size);
+    }
+
+    /// What it means to build on an image that has less.
+    pub fn less(&self, has_modules: bool) -> String {
+        let had = self.scene.base_name().unwrap_or("the base image");
+        let libraries = if has_modules { self.missing_libraries() } else { Vec::new() };
+        let name = self.other.name;
+        if libraries.is_empty() {
+            return format!(
+                "{name} has less than {had}: what the program runs or loads of that has to be installed in the final stage"
+            );
+        }
+        let missing = listed(libraries.iter().map(String::as_str));
+        format!(
+            "there are compiled modules, and {name} does not have these libraries of {had}: {missing}; one that a module loads has to be installed in the final stage"
+        )
+    }
+
+    /// Libraries that the base image of the build has and another one has not.
+    fn missing_libraries(&self) -> Vec<String> {
+        let packages = |snapshot: &'_ Snapshot| snapshot.packages.clone().unwrap_or_default();
+        let there = self.other.snapshot.map(packages).unwrap_or_default();
+        let catalogue = self.scene.inputs.catalogue;
+        let mut missing = packages(self.scene.inputs.snapshot);
+        missing.retain(|package| {
+            package.layer < u64::from(self.scene.base_layers)
+                && package.ecosystem.is_system()
+                && package.name.starts_with("lib")
+                && catalogue.kind_of_package(package.ecosystem, &package.name).is_none()
+                && !there.iter().any(|other| other.name == package.name)
+        });
+        missing.into_iter().map(|package| package.name).collect()
+    }
+
+    /// The images of gcc have newer libraries of C++ than the distribution that they are built on.
+    fn libraries_of_compiler(&self, extra: &mut Extra) {
+        let tree = &self.scene.tree;
+        let is_there = |name: &&&str| tree.find(format!("usr/local/lib64/{name}").as_bytes()).is_some();
+        let is_cpp =
+            |path: &[u8]| [b".cpp" as &[u8], b".cc", b".cxx", b".hpp"].iter().any(|end| path.ends_with(end));
+        let is_own = |layer: u32| matches!(self.scene.maker(layer), Maker::Builder(_));
+        if !tree.nodes.iter().any(|node| is_own(node.layer) && is_cpp(node.path)) {
+            return;
+        }
+        let names: Vec<&&str> = ["libstdc++.so.6", "libgcc_s.so.1"].iter().filter(is_there).collect();
+        if names.is_empty() {
+            return;
+        }
+        let paths: Vec<String> = names.iter().map(|name| format!("/usr/local/lib64/{name}")).collect();
+        extra.lines.push(format!("COPY --from={{builder}} {} /usr/local/lib/", paths.join(" ")));
+        extra.has_libraries = true;
+        // What is copied by the name of a link is the file that it leads to.
+        for name in names {
+            let start = format!("usr/local/lib64/{name}");
+            let sizes =
+                self.scene.inputs.applied.existing.iter().filter(|file| {
+                    file.path.0.starts_with(start.as_bytes()) && !file.path.0.ends_with(b".py")
+                });
+            extra.bytes = Bytes(extra.bytes.0 + sizes.map(|file| file.size.0).max().unwrap_or(0));
+        }
+    }
+}
+
+/// What only another base image makes necessary.
+#[derive(Default)]
+pub(super) struct Extra {
+    /// Right after `FROM`.
+    pub first: Vec<String>,
+    /// Before the copies.
+    pub lines: Vec<String>,
+    pub bytes: Bytes,
+    pub unsure: Vec<String>,
+    /// Whether libraries are among what is copied.
+    pub has_libraries: bool,
+}
+
+fn has_file(snapshot: &Snapshot, path: &[u8]) -> bool {
+    let censuses = snapshot.layers.iter().filter_map(|layer| layer.census.as_deref());
+    censuses
+        .into_iter()
+        .flat_map(|census| &census.entries)
+        .any(|entry| matches!(entry, crate::image::Entry::File(..)) && entry.path().as_bytes() == path)
+}
