@@ -12,7 +12,7 @@ use crate::dockerfile::{self, BuildOptions, Dockerfile, Facts, HistoryStep, Mapp
 use crate::evidence::{Catalogue, find};
 use crate::image::Snapshot;
 use crate::image::snapshot::{BaseImage, BoundaryBy, Place, guess_base_layers};
-use crate::policy::stages::{Told, judge_stages};
+use crate::policy::stages::{Told, copy_less, judge_stages};
 use crate::policy::{Build, Judgement};
 use crate::source::{self, NamedImage, Options};
 
@@ -56,6 +56,11 @@ impl Locator {
             blame_stages(snapshot, facts);
         }
         let told = told.as_ref().map(|(path, facts)| Told { path, facts });
+        for found in snapshot.build_only.iter_mut().flatten() {
+            if let Some(help) = told.and_then(|told| copy_less(found, told)) {
+                found.help = help;
+            }
+        }
         judge_stages(snapshot, told)
     }
 

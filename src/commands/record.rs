@@ -35,7 +35,9 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
         let mut measured = measure(image, &options, &arguments.reading).await?;
         for snapshot in &mut measured {
             let build = config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &flags)?;
-            locator.explain(snapshot, image, &build, images.len() == 1, &options).await;
+            let judged = locator.explain(snapshot, image, &build, images.len() == 1, &options).await;
+            // A later check tells by it whether a pull request makes things worse.
+            snapshot.multi_stage = judged.map(|judged| judged.outcome);
         }
         snapshots
             .extend(measured.into_iter().map(|snapshot| Snapshot { commit: commit.clone(), ..snapshot }));

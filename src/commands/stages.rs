@@ -17,6 +17,8 @@ const USUAL: [&str; 6] =
     ["Dockerfile", "Dockerfile.*", "*.Dockerfile", "*.dockerfile", "Containerfile", "Containerfile.*"];
 /// Endings of files that only look so.
 const OTHERS: [&str; 2] = ["dockerignore", "md"];
+/// Directories whose Dockerfiles are nobody's here.
+const FOREIGN: [&str; 2] = [".git", "node_modules"];
 /// The most Dockerfiles of one run, and the deepest directory that is looked into.
 const MAX_FILES: usize = 10_000;
 const MAX_DEPTH: usize = 64;
@@ -176,7 +178,8 @@ fn matching(pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
 fn found(directory: &Path, fitting: &globset::GlobSet) -> anyhow::Result<Vec<PathBuf>> {
     let mut walk = ignore::WalkBuilder::new(directory);
     walk.hidden(false).max_depth(Some(MAX_DEPTH)).follow_links(false).require_git(false);
-    walk.filter_entry(|entry| entry.file_name() != ".git");
+    // What others have written is below these, whether git ignores it or not.
+    walk.filter_entry(|entry| entry.depth() == 0 || !FOREIGN.iter().any(|name| entry.file_name() == *name));
     let mut files = Vec::new();
     for entry in walk.build() {
         let entry = match entry {
@@ -219,6 +222,14 @@ fn assign_one(text: &str, files: &[File], config: &Config) -> anyhow::Result<Ass
             image: NamedImage::parse(image)?,
             name: config.image_of_dockerfile(Path::new(path)),
         });
+    }
+    if let Some((path, _)) =
+        text.split_once('=').filter(|(path, _)| path.contains('/') && !path.contains(':'))
+    {
+        let message = format!(
+            "--image {text}: {path} is not among the Dockerfiles that are looked at; write it as the table has it: DOCKERFILE=IMAGE"
+        );
+        return Err(UsageError(message).into());
     }
     let image = NamedImage::parse(text)?;
     let configured = config.dockerfile_of(&image.display_name());

@@ -24,29 +24,7 @@ fn layer(content: u8, step: Option<&str>, size: u64) -> Layer {
 }
 
 fn snapshot(layers: Vec<Layer>) -> Snapshot {
-    Snapshot {
-        schema: crate::image::snapshot::SCHEMA.into(),
-        image: ImageIdentity { name: "app".into(), reference: "app".into(), platform: None, id: None },
-        source: SourceInfo { transport: "docker-archive".into(), engine: None },
-        measured: Measured::Content,
-        commit: None,
-        totals: Totals {
-            layers: layers.len() as u64,
-            files: None,
-            unpacked: sum_known(layers.iter().map(|layer| layer.size)).unwrap(),
-            visible: None,
-            wasted: None,
-            compressed: None,
-        },
-        layers,
-        history: Vec::new(),
-        base: None,
-        base_name: None,
-        base_by_dockerfile: false,
-        packages: None,
-        build_only: None,
-        duplicates: None,
-    }
+    Snapshot::made_up(layers)
 }
 
 fn shape(base: &[Layer], head: &[Layer]) -> Vec<(Status, Option<usize>, Option<usize>)> {

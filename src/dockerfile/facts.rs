@@ -25,7 +25,7 @@ use super::plan::{BaseImage, BuildOptions, global_arguments};
 use crate::image::instruction::{KEYWORDS, command_of};
 use walk::{Walk, Walked, reachable};
 
-pub use slim::{is_slimmer, slimmer_of};
+pub use slim::{brings_tools, is_slimmer, slimmer_of};
 
 /// What a Dockerfile does, with regard to one target.
 #[derive(Debug, Clone, PartialEq, Eq)]

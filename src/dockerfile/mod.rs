@@ -16,7 +16,8 @@ mod plan;
 mod tests;
 
 pub use facts::{
-    Copied, Facts, FoundWork, Slimmer, StageFacts, Work, WorkKind, is_slimmer, slimmer_of, works_of,
+    Copied, Facts, FoundWork, Slimmer, StageFacts, Work, WorkKind, brings_tools, is_slimmer, slimmer_of,
+    works_of,
 };
 pub use map::{HistoryStep, Lines, Mapping, Unmapped, map};
 pub use parse::{Dockerfile, Flag, HereDocument, Origin, SourceInstruction, Stage, StageUse};

@@ -306,8 +306,8 @@ impl Globs {
 /// # Errors
 /// [`CatalogueError`] where it is none.
 pub fn glob(text: &str) -> Result<globset::Glob, CatalogueError> {
-    let text = text.trim().trim_start_matches('/');
-    let invalid = |why: &str| CatalogueError::new(format!("`{text}` is not a pattern of paths: {why}"));
+    let (written, text) = (text, text.trim().trim_start_matches('/'));
+    let invalid = |why: &str| CatalogueError::new(format!("`{written}` is not a pattern of paths: {why}"));
     if text.is_empty() {
         return Err(invalid("it is empty"));
     }

@@ -8,7 +8,7 @@ use super::marks::Marks;
 use crate::compare::rollup::{Explained, roll_up, together};
 use crate::image::census::PathRef;
 use crate::image::snapshot::{LayerRef, Snapshot};
-use crate::image::{BuildOnly, Bytes, Census, Delta, Package, Weight};
+use crate::image::{BuildOnly, Bytes, Census, Delta, LayerPath, Package, Weight};
 use crate::layer::{Applied, owners_of};
 
 /// The most paths and packages that are named of one kind in one layer.
@@ -18,19 +18,40 @@ const MAX_NAMED: usize = 8;
 /// layers. A file is of one kind and one layer, so no byte counts twice; one with several names counts only
 /// if all of them are of a kind.
 pub fn find(snapshot: &Snapshot, applied: &Applied<'_>, catalogue: &Catalogue) -> Vec<BuildOnly> {
+    found(snapshot, applied, catalogue, |entry, _| entry)
+}
+
+/// The same with every file of it, and what of its bytes counts: all of them, or those of its symbols.
+pub fn find_files(
+    snapshot: &Snapshot,
+    applied: &Applied<'_>,
+    catalogue: &Catalogue,
+) -> Vec<(BuildOnly, Vec<(LayerPath, Bytes)>)> {
+    found(snapshot, applied, catalogue, |entry, members| {
+        let file = |(path, bytes, _): &Member<'_>| (LayerPath::clean(path), *bytes);
+        (entry, members.iter().map(file).collect())
+    })
+}
+
+fn found<T>(
+    snapshot: &Snapshot,
+    applied: &Applied<'_>,
+    catalogue: &Catalogue,
+    of: impl Fn(BuildOnly, &[Member<'_>]) -> T,
+) -> Vec<T> {
     let layers: Option<Vec<&Census>> = snapshot.layers.iter().map(|layer| layer.census.as_deref()).collect();
     let Some(layers) = layers else { return Vec::new() };
     let finder = Finder::new(snapshot, catalogue, &layers, applied);
     let mut groups = BTreeMap::new();
     finder.existing(applied, &mut groups);
     finder.deleted(applied, &mut groups);
-    let mut found: Vec<BuildOnly> =
-        groups.into_iter().map(|(key, members)| finder.group(key, members)).collect();
-    found.sort_by(|one, other| {
+    let mut found: Vec<_> =
+        groups.into_iter().map(|(key, members)| (finder.group(key, &members), members)).collect();
+    found.sort_by(|(one, _), (other, _)| {
         let order = |found: &BuildOnly| (found.deleted, Reverse(found.bytes), found.layer.index);
         order(one).cmp(&order(other)).then_with(|| one.kind.cmp(&other.kind))
     });
-    found
+    found.into_iter().map(|(entry, members)| of(entry, &members)).collect()
 }
 
 /// Of what kind each file is under each of its names: what [`find`] sums up, one by one.
@@ -208,11 +229,11 @@ impl<'a> Finder<'a> {
         }
     }
 
-    fn group(&self, key: Key, members: Vec<Member<'a>>) -> BuildOnly {
+    fn group(&self, key: Key, members: &[Member<'a>]) -> BuildOnly {
         let kind = &self.catalogue.kinds()[key.kind];
         let bytes = members.iter().try_fold(Bytes(0), |sum, (_, bytes, _)| sum.checked_add(*bytes));
         let layer = self.snapshot.layer_ref(key.layer);
-        let packages = self.packages_of(&members);
+        let packages = self.packages_of(members);
         let help = self.help(kind, &layer, &packages);
         BuildOnly {
             kind: kind.name.clone(),
@@ -220,7 +241,7 @@ impl<'a> Finder<'a> {
             weight: kind.weight,
             bytes: bytes.unwrap_or(Bytes::MAX),
             files: members.len() as u64,
-            paths: paths(&members),
+            paths: paths(members),
             packages,
             deleted: key.deleted,
             ignored: key.ignored.map(|ignore| self.catalogue.reason(ignore)),

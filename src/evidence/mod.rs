@@ -6,7 +6,7 @@ mod find;
 mod marks;
 
 pub use catalogue::{Catalogue, CatalogueError, Culprit, Ignore, Kind, MarkKind, fits, glob, glob_set};
-pub use find::{Kinds, find};
+pub use find::{Kinds, find, find_files};
 
 #[cfg(test)]
 mod tests;

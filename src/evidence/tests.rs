@@ -35,41 +35,12 @@ fn census(lines: &str, packages: &[(Ecosystem, &str, &[u32])], marks: Vec<Mark>)
 
 fn snapshot(layers: Vec<Census>, base: u64) -> Snapshot {
     let layer = |(index, census): (usize, Census)| Layer {
-        diff_id: DiffId::of(&[index as u8]),
-        digest: None,
-        media_type: None,
         created_by: Instruction::from_history(&format!("RUN step {index}")),
-        size: census.size(),
-        compressed: None,
-        files: Some(census.files()),
-        dockerfile: None,
-        contents: None,
-        census: Some(Arc::new(census)),
+        ..Layer::made_up(index, census)
     };
-    let layers: Vec<Layer> = layers.into_iter().enumerate().map(layer).collect();
-    Snapshot {
-        schema: crate::image::snapshot::SCHEMA.into(),
-        image: ImageIdentity { name: "app".into(), reference: "app".into(), platform: None, id: None },
-        source: SourceInfo { transport: "docker-archive".into(), engine: None },
-        measured: Measured::Content,
-        commit: None,
-        totals: Totals {
-            layers: layers.len() as u64,
-            files: None,
-            unpacked: Bytes(0),
-            visible: None,
-            wasted: None,
-            compressed: None,
-        },
-        layers,
-        history: Vec::new(),
-        base: Some(BaseImage { name: Some("debian:12".into()), layers: base, how: BoundaryBy::Dockerfile }),
-        base_name: None,
-        base_by_dockerfile: false,
-        packages: None,
-        build_only: None,
-        duplicates: None,
-    }
+    let base = BaseImage { name: Some("debian:12".into()), layers: base, how: BoundaryBy::Dockerfile };
+    let snapshot = Snapshot::made_up(layers.into_iter().enumerate().map(layer).collect());
+    Snapshot { base: Some(base), ..snapshot }
 }
 
 fn found(layers: Vec<Census>, catalogue: &Catalogue) -> Vec<BuildOnly> {

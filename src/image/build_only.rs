@@ -23,6 +23,19 @@ pub enum Weight {
     Leftover,
 }
 
+/// What follows from how an image is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is built in stages, or needs none.
+    Pass,
+    /// It is built in stages and could be smaller: the base image brings programs that build, or what such
+    /// programs read is copied along.
+    Warn,
+    /// It is built where it runs, and ships what that took.
+    Fail,
+}
+
 /// Files of one kind that one layer stores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BuildOnly {

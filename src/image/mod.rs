@@ -13,7 +13,7 @@ pub mod platform;
 pub mod schema;
 pub mod snapshot;
 
-pub use build_only::{BuildOnly, Weight};
+pub use build_only::{BuildOnly, Outcome, Weight};
 pub use bytes::{Bytes, Delta};
 pub use census::{Census, Entry, LayerPath};
 pub use digest::{DiffId, Digest};

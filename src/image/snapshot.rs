@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::build_only::{BuildOnly, MAX_BUILD_ONLY};
+use super::build_only::{BuildOnly, MAX_BUILD_ONLY, Outcome};
 use super::bytes::{Bytes, group_digits};
 use super::census::{Census, Contents, MAX_PACKAGES};
 use super::digest::{DiffId, Digest};
@@ -78,6 +78,9 @@ pub struct Snapshot {
     /// What only the build needed, where that was looked for; most bytes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_only: Option<Vec<BuildOnly>>,
+    /// What follows from how it is built, where that was judged when it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub multi_stage: Option<Outcome>,
     /// Files that are there more than once, where that was asked for; largest saving first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<Vec<Duplicate>>,
@@ -182,6 +185,25 @@ pub struct Totals {
     pub wasted: Option<Bytes>,
     /// Bytes of the layer blobs as distributed: what a pull downloads.
     pub compressed: Option<Bytes>,
+}
+
+#[cfg(test)]
+impl Layer {
+    /// A made-up layer of a census, for tests.
+    pub(crate) fn made_up(index: usize, census: Census) -> Layer {
+        Layer {
+            diff_id: DiffId::of(&[index as u8]),
+            digest: None,
+            media_type: None,
+            created_by: None,
+            size: census.size(),
+            compressed: None,
+            files: Some(census.files()),
+            dockerfile: None,
+            contents: None,
+            census: Some(Arc::new(census)),
+        }
+    }
 }
 
 /// One layer.
@@ -354,6 +376,35 @@ impl Snapshot {
                 Err("`visible` and `wasted` do not sum to `unpacked`".into())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// A made-up image of these layers, for tests.
+    #[cfg(test)]
+    pub(crate) fn made_up(layers: Vec<Layer>) -> Snapshot {
+        Snapshot {
+            schema: SCHEMA.into(),
+            image: ImageIdentity { name: "app".into(), reference: "app:1".into(), platform: None, id: None },
+            source: SourceInfo { transport: "docker-archive".into(), engine: None },
+            measured: Measured::Content,
+            commit: None,
+            totals: Totals {
+                layers: layers.len() as u64,
+                files: None,
+                unpacked: sum_known(layers.iter().map(|layer| layer.size)).unwrap_or_default(),
+                visible: None,
+                wasted: None,
+                compressed: None,
+            },
+            layers,
+            history: Vec::new(),
+            base: None,
+            base_name: None,
+            base_by_dockerfile: false,
+            packages: None,
+            build_only: None,
+            multi_stage: None,
+            duplicates: None,
         }
     }
 

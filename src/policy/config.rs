@@ -204,7 +204,7 @@ impl FileReader<'_> {
         let section: OnlyThat = toml::from_str(self.text).map_err(|error| {
             self.error(
                 error.span().map_or(0, |span| span.start),
-                format!("[build-only]: {}", error.message()),
+                format!("[build-only]: {}", suggesting(error.message())),
             )
         })?;
         let BuildOnlySection { kinds, ignore } = section.build_only;
@@ -301,14 +301,7 @@ impl FileReader<'_> {
         section: &str,
         known: &[&str],
     ) -> ConfigError {
-        let closest = known
-            .iter()
-            .map(|known| (strsim::jaro_winkler(name, known), known))
-            .max_by(|a, b| a.0.total_cmp(&b.0));
-        let hint = match closest {
-            Some((likeness, known)) if likeness > 0.75 => format!("did you mean `{known}`?"),
-            _ => format!("known are {}", known.join(", ")),
-        };
+        let hint = hint(name, known);
         self.error(key.span().start, format!("unknown key `{name}` in {section}; {hint}"))
     }
 
@@ -319,6 +312,26 @@ impl FileReader<'_> {
     fn place(&self, at: usize) -> String {
         let before = self.text.get(..at).unwrap_or_default();
         format!("{}:{}", self.file, before.matches('\n').count() + 1)
+    }
+}
+
+/// The known word that somebody may have meant, or all of them.
+fn hint(name: &str, known: &[&str]) -> String {
+    let likeness = |known: &&str| (strsim::jaro_winkler(name, known), (*known).to_owned());
+    match known.iter().map(likeness).max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((likeness, known)) if likeness > 0.75 => format!("did you mean `{known}`?"),
+        _ => format!("known are {}", known.join(", ")),
+    }
+}
+
+/// What serde says of an unknown field or variant: all of its words, without which of them is meant.
+fn suggesting(message: &str) -> String {
+    let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match (message.split_once(", expected"), words.split_first()) {
+        (Some((before, _)), Some((name, known))) if message.starts_with("unknown ") && !known.is_empty() => {
+            format!("{before}; {}", hint(name, known))
+        }
+        _ => message.to_owned(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rules: each looks at measurements and returns findings. None prints, none decides alone.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::amount::Threshold;
@@ -339,13 +341,18 @@ fn multi_stage(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unju
         MultiStage::Require => Severity::Fail,
     };
     let judged = case.stages.ok_or_else(|| unknown(case, "multi-stage", "what it ships", "this image"))?;
-    let before = case.base.and_then(|(base, _)| held_against(base.build_only.as_deref()?));
+    let base = case.base.map(|(base, _)| base);
+    let before = base.and_then(|base| held_against(base.build_only.as_deref()?));
     let now = case.head.build_only.as_deref().and_then(held_against).unwrap_or_default();
     let (severity, note) = match judged.outcome {
         Outcome::Pass => return Ok(None),
         Outcome::Warn => (Severity::Warn, ""),
         Outcome::Fail => {
-            let already = before.is_some_and(|bytes| bytes > Bytes(0));
+            let known = base.and_then(|base| base.multi_stage);
+            let already = known.map_or_else(
+                || before.is_some_and(|bytes| bytes > Bytes(0)),
+                |outcome| outcome == Outcome::Fail,
+            );
             let (judged, note) = absolute(case, now.0, before.map(|bytes| bytes.0), already);
             (judged.min(severity), note)
         }
@@ -407,10 +414,14 @@ fn forbid_paths(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unj
     let Some(patterns) = &limits.forbid_paths else { return Ok(None) };
     let hidden = || unknown(case, "forbid-paths", "which files there are", "this image");
     let found = forbidden(case.applied.head.ok_or_else(hidden)?, patterns);
-    let Some(first) = found.first() else { return Ok(None) };
-    let before = case.applied.base.map(|applied| forbidden(applied, patterns).len() as u64);
+    let before = case.applied.base.map(|applied| forbidden(applied, patterns));
+    let known: HashSet<&[u8]> = before.iter().flatten().map(|found| found.path.0).collect();
+    let is_new = |found: &&Forbidden<'_>| !known.contains(found.path.0);
+    // What a pull request adds comes first.
+    let Some(first) = found.iter().find(is_new).or(found.first()) else { return Ok(None) };
     let now = found.len() as u64;
-    let (severity, note) = absolute(case, now, before, before.is_some_and(|count| count > 0));
+    let new = found.iter().filter(is_new).count() as u64;
+    let (severity, note) = absolute(case, new, before.map(|_| 0), !known.is_empty());
     let layer = case.head.layer_ref(first.layer);
     let more = match now - 1 {
         0 => String::new(),

@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dockerfile::{Facts, Work, WorkKind, works_of};
+use crate::dockerfile::{BaseImage, Facts, Work, WorkKind, brings_tools, slimmer_of, works_of};
 use crate::image::snapshot::{Place, Snapshot};
 use crate::image::{BuildOnly, Bytes, Instruction, Weight};
+
+pub use crate::image::Outcome;
 
 /// Headers and the like of fewer bytes say nothing: many a package brings a few.
 const FEW_INPUTS: Bytes = Bytes(1 << 20);
@@ -40,19 +42,6 @@ pub struct Judgement {
     /// The lines that this is about, where that is certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<Place>,
-}
-
-/// What follows from how an image is built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It is built in stages, or needs none.
-    Pass,
-    /// It is built in stages and could be smaller: the base image brings programs that build, or what such
-    /// programs read is copied along.
-    Warn,
-    /// It is built where it runs, and ships what that took.
-    Fail,
 }
 
 /// What an image is judged by.
@@ -112,15 +101,10 @@ pub fn judge_stages(head: &Snapshot, told: Option<Told<'_>>) -> Option<Judgement
 pub fn judge_dockerfile(told: Told<'_>) -> Judgement {
     let works = works_of_dockerfile(told);
     let builder = Builder::of(&works, Some(told));
-    let stages = stages_text(told.facts);
-    let (outcome, reason) = match builder.steps() {
-        steps if steps.is_empty() => {
-            (Outcome::Pass, format!("{stages}, and what is shipped is built in none of its steps"))
-        }
-        steps => (Outcome::Fail, format!("{stages}, and what is shipped is built where it runs: {steps}")),
-    };
-    let last = works.iter().rfind(|work| builder.names(work));
-    let place = last.and_then(|work| work.place.clone());
+    let blamed = works.iter().find(|work| builder.blames(work));
+    let (outcome, reason) = decide_by_text(&builder, blamed, told);
+    let named = blamed.or_else(|| works.iter().find(|work| builder.names(work)));
+    let step = named.filter(|_| outcome == Outcome::Fail);
     Judgement {
         outcome,
         reason: format!("{reason} (by the Dockerfile alone: no image is given)"),
@@ -129,14 +113,63 @@ pub fn judge_dockerfile(told: Told<'_>) -> Judgement {
         multi_stage: Some(is_multi_stage(told.facts)),
         build_only: Bytes(0),
         build_only_of_base: Bytes(0),
-        help: match (&outcome, &place) {
-            (Outcome::Fail, Some(place)) => format!(
-                "move {} and what is before it to a builder stage (FROM ... AS builder), and copy what it makes: COPY --from=builder",
-                short_place(place)
-            ),
-            _ => String::new(),
-        },
-        dockerfile: place,
+        help: help_by_text(outcome, blamed, told),
+        dockerfile: step.and_then(|step| step.place.clone()),
+    }
+}
+
+/// What is installed of the application's dependencies says nothing by itself: only with a base image that is
+/// known to bring compilers.
+fn decide_by_text(builder: &Builder<'_>, blamed: Option<&Step>, told: Told<'_>) -> (Outcome, String) {
+    let stages = stages_text(told.facts);
+    let base = fat_base(told.facts);
+    match (blamed, base) {
+        (Some(_), _) => {
+            let steps = builder.steps();
+            (Outcome::Fail, format!("{stages}, and what is shipped is built where it runs: {steps}"))
+        }
+        (None, Some(base)) if builder.uses_base_tools() => {
+            let steps = builder.steps();
+            (Outcome::Fail, format!("{stages} builds with what comes with {base}, and ships it: {steps}"))
+        }
+        (None, Some(base)) => {
+            let text = "nothing is built where it runs, but";
+            (Outcome::Warn, format!("{stages}; {text} {base} brings what only builds need"))
+        }
+        (None, None) => {
+            (Outcome::Pass, format!("{stages}, and what is shipped is built in none of its steps"))
+        }
+    }
+}
+
+fn help_by_text(outcome: Outcome, blamed: Option<&Step>, told: Told<'_>) -> String {
+    let Some(base) = fat_base(told.facts).filter(|_| blamed.is_none()) else {
+        let step = blamed.map(step_text).filter(|_| outcome == Outcome::Fail);
+        let move_it = |step| {
+            format!(
+                "move {step} to a builder stage (FROM ... AS builder), and copy the result: COPY --from=builder"
+            )
+        };
+        return step.map(move_it).unwrap_or_default();
+    };
+    match (told.facts.slimmer.first(), slimmer_of(base)) {
+        (Some(slimmer), _) => {
+            format!("build the final stage on {}, as line {} does", slimmer.base, slimmer.line)
+        }
+        (None, Some(slimmer)) => format!(
+            "build the final stage on {slimmer}; what that cannot install or compile comes from a builder stage on {base}"
+        ),
+        (None, None) => {
+            format!("build the final stage on an image without it, and keep {base} for a builder stage")
+        }
+    }
+}
+
+/// The base image, where it is one that brings what builds need.
+fn fat_base(facts: &Facts) -> Option<&str> {
+    match &facts.base {
+        BaseImage::Image(name) if brings_tools(name) => Some(name),
+        _ => None,
     }
 }
 
@@ -420,14 +453,14 @@ fn passed(
         };
     }
     let files = match head.totals.files {
-        Some(1) => " (it is one file)".to_owned(),
+        Some(1) => ", which is one file".to_owned(),
         _ => String::new(),
     };
     let steps = builder.steps_with_undone();
     match told {
         None => format!("no program that builds is in the image{files}"),
         Some(_) if !steps.is_empty() => {
-            format!("{stages}, and no program that builds is left in the image by {steps}{files}")
+            format!("{stages}, and no program that builds is left in the image by {steps}")
         }
         Some(told) if is_multi_stage(told.facts) => {
             format!("{stages}, and no program that builds is in the image{files}")
@@ -484,14 +517,9 @@ fn help(outcome: Outcome, largest: Option<&BuildOnly>, told: Option<Told<'_>>) -
         (Outcome::Warn, Some(largest), Some(slimmer)) if largest.layer.of_base_image => {
             format!("build the final stage on {}, as line {} does", slimmer.base, slimmer.line)
         }
-        (Outcome::Warn, Some(largest), _) => {
-            copies_less(largest, told).unwrap_or_else(|| largest.help.clone())
-        }
+        (Outcome::Warn, Some(largest), _) => largest.help.clone(),
         (_, largest, _) => {
-            let first = largest.map_or_else(
-                || BUILD_ELSEWHERE.to_owned(),
-                |one| copies_less(one, told).unwrap_or_else(|| one.help.clone()),
-            );
+            let first = largest.map_or_else(|| BUILD_ELSEWHERE.to_owned(), |one| one.help.clone());
             match told {
                 Some(told) => format!(
                     "{first}; layergate stages --propose {} --image IMAGE writes a Dockerfile to start from",
@@ -506,15 +534,16 @@ fn help(outcome: Outcome, largest: Option<&BuildOnly>, told: Option<Told<'_>>) -
 const BUILD_ELSEWHERE: &str =
     "build in a stage of its own (FROM ... AS builder), and copy the result: COPY --from=builder";
 
-/// What came with a copy from another stage or image cannot be moved there: it is there already.
-fn copies_less(found: &BuildOnly, told: Option<Told<'_>>) -> Option<String> {
+/// What to do instead about what came with a copy from another stage or image: it cannot be moved there, for it
+/// is there already.
+pub fn copy_less(found: &BuildOnly, told: Told<'_>) -> Option<String> {
     // Of packages that are installed for development, the one that installs them knows better.
     if found.kind.ends_with("dev-dependencies") {
         return None;
     }
     let place = found.layer.dockerfile.as_ref()?;
     let is_it = |copy: &crate::dockerfile::Copied| !copy.mount && copy.line == place.line;
-    told?.facts.copies.iter().find(|copy| is_it(copy))?;
+    told.facts.copies.iter().find(|copy| is_it(copy))?;
     let paths: Vec<String> = found.paths.iter().take(MAX_PATHS).map(|path| format!("/{path}")).collect();
     Some(format!(
         "name in {place} only the files that run, and leave out {} ({}); what needs them goes to a builder stage",

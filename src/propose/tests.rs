@@ -60,19 +60,8 @@ fn census(text: &str) -> Census {
 }
 
 fn layer(index: usize, (line, text): &Made<'_>) -> Layer {
-    let census = census(text);
-    Layer {
-        diff_id: DiffId::of(&[index as u8]),
-        digest: None,
-        media_type: None,
-        created_by: None,
-        size: census.size(),
-        compressed: None,
-        files: None,
-        dockerfile: (*line > 0).then(|| Place { path: "Dockerfile".into(), line: *line, end_line: *line }),
-        contents: None,
-        census: Some(Arc::new(census)),
-    }
+    let place = Place { path: "Dockerfile".into(), line: *line, end_line: *line };
+    Layer { dockerfile: Some(place).filter(|_| *line > 0), ..Layer::made_up(index, census(text)) }
 }
 
 fn snapshot(made: &[Made<'_>]) -> Snapshot {
@@ -80,28 +69,12 @@ fn snapshot(made: &[Made<'_>]) -> Snapshot {
     let base = made.iter().filter(|(line, _)| *line == 0).count() as u64;
     let censuses: Vec<&Census> = layers.iter().filter_map(|layer| layer.census.as_deref()).collect();
     let packages = installed(&censuses, &apply(censuses.iter().copied()));
+    let base = BaseImage { name: None, layers: base, how: BoundaryBy::Dockerfile };
     Snapshot {
-        schema: SCHEMA.into(),
-        image: ImageIdentity { name: "app".into(), reference: "app:1".into(), platform: None, id: None },
-        source: SourceInfo { transport: "docker-archive".into(), engine: None },
-        measured: Measured::Content,
-        commit: None,
-        totals: Totals {
-            layers: layers.len() as u64,
-            files: None,
-            unpacked: sum_known(layers.iter().map(|layer| layer.size)).unwrap(),
-            visible: None,
-            wasted: None,
-            compressed: None,
-        },
-        layers,
-        history: Vec::new(),
-        base: Some(BaseImage { name: None, layers: base, how: BoundaryBy::Dockerfile }),
-        base_name: None,
+        base: Some(base),
         base_by_dockerfile: true,
         packages: Some(packages),
-        build_only: None,
-        duplicates: None,
+        ..Snapshot::made_up(layers)
     }
 }
 

@@ -67,6 +67,7 @@ impl Reader<'_> {
             base_by_dockerfile: false,
             packages: Some(packages),
             build_only: None,
+            multi_stage: None,
             duplicates: None,
         })
     }

@@ -104,6 +104,7 @@ pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot,
         base_by_dockerfile: false,
         packages: None,
         build_only: None,
+        multi_stage: None,
         duplicates: None,
     })
 }

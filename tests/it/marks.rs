@@ -136,7 +136,7 @@ fn sections(program: &Path) -> Vec<(String, u64)> {
 }
 
 /// The bytes of the sections that `strip` takes.
-fn stripped_bytes(program: &Path) -> u64 {
+pub fn stripped_bytes(program: &Path) -> u64 {
     let stripped = program.with_extension("stripped");
     Run::of(Command::new("strip").arg("-o").arg(&stripped).arg(program)).expect(0);
     let kept = sections(&stripped);

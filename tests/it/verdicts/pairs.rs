@@ -74,7 +74,7 @@ fn right_to_pass() -> Vec<Pair> {
     vec![
         pair("static binary on scratch", "pass", "FROM scratch\nCOPY server /server\nENTRYPOINT [\"/server\"]\n")
             .file("server", Program)
-            .says(&["one stage", "needs no other", "it is one file"]),
+            .says(&["one stage", "needs no other", "which is one file"]),
         pair("files on scratch", "pass", "FROM scratch\nCOPY site /site\nCOPY server /server\n")
             .file("site/index.html", Text("<p>tides</p>"))
             .file("server", Program)
@@ -142,7 +142,7 @@ fn right_to_pass_for_its_dockerfile() -> Vec<Pair> {
     vec![
         pair("two stages onto scratch", "pass", "FROM verdicts-golang:1 AS builder\nCOPY main.go /src/\nRUN go build -o /out/server /src\nFROM scratch\nCOPY --from=builder /out/server /server\n")
             .file("main.go", Text("package main"))
-            .says(&["2 stages", "it is one file"]),
+            .says(&["2 stages", "which is one file"]),
         pair("two stages, and libraries at run time", "pass", "FROM verdicts-gcc:1 AS builder\nCOPY main.c .\nRUN apt-get install -y libpq-dev && gcc -o /server main.c\nFROM verdicts-debian:1\nRUN apt-get update && apt-get install -y libpq5 && rm -rf /var/lib/apt/lists/*\nCOPY --from=builder /server /usr/local/bin/server\n")
             .file("main.c", Text("int main;"))
             .says(&["2 stages", "no program that builds is in the image"]),
