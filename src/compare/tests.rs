@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use super::*;
 use crate::image::package::Package;
-use crate::image::snapshot::{ImageIdentity, SourceInfo, sum_known};
 use crate::image::{Census, Ecosystem, Entry, LayerPath};
 use crate::layer::{apply, installed};
 

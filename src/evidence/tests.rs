@@ -1,14 +1,11 @@
-use std::sync::Arc;
-
 use proptest::prelude::*;
 
 use super::*;
 use crate::compare::visible;
 use crate::image::mark::{Mark, SecretKind};
-use crate::image::snapshot::{BaseImage, BoundaryBy, ImageIdentity, SourceInfo};
+use crate::image::snapshot::{BaseImage, BoundaryBy};
 use crate::image::{
-    BuildOnly, Bytes, Census, DiffId, Ecosystem, Entry, Instruction, Layer, LayerPath, Measured, Package,
-    Snapshot, Totals, Weight,
+    BuildOnly, Bytes, Census, Ecosystem, Entry, Instruction, Layer, LayerPath, Package, Snapshot, Weight,
 };
 
 /// `path size`, `new -> old` for a further name, `-path` for one that is deleted.

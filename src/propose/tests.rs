@@ -7,10 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::evidence::find;
 use crate::image::mark::Mark;
-use crate::image::snapshot::{
-    BaseImage, BoundaryBy, ImageIdentity, Place, SCHEMA, SourceInfo, Step, sum_known,
-};
-use crate::image::{DiffId, Ecosystem, Entry, Instruction, Layer, LayerPath, Measured, Package, Totals};
+use crate::image::snapshot::{BaseImage, BoundaryBy, Place, Step};
+use crate::image::{Ecosystem, Entry, Instruction, Layer, LayerPath, Package};
 use crate::layer::{apply, installed};
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::default);
