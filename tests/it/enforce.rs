@@ -282,7 +282,7 @@ fn settings_that_cannot_be_used_are_refused_with_their_place() {
         ),
         (
             "[[build-only.kinds]]\nname = \"b\"\npaths = [\"x\"]\nweight = \"heavy\"\n",
-            "layergate.toml:4: [build-only]: unknown variant `heavy`; known are tool, input, leftover",
+            "layergate.toml:4: [build-only]: unknown variant `heavy`; known are tool, input, cache, leftover",
         ),
         (
             "[build-only]\nignores = []\n",
