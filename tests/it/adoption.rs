@@ -109,7 +109,7 @@ fn a_repository_with_many_dockerfiles() {
     let document = repository.stages(&["--format", "json"]).expect(0).json();
     assert_eq!(document["schema"], "layergate.stages/v1");
     let expected = serde_json::json!({
-        "dockerfiles": 10, "unreadable": 2, "multi_stage": 2, "passing": 4, "inheriting": 0, "failing": 4,
+        "dockerfiles": 10, "unreadable": 2, "multi_stage": 2, "passing": 4, "warned": 0, "failing": 4,
         "images": 0, "build_only": 0, "saving": 0,
     });
     assert_eq!(document["totals"], expected);
