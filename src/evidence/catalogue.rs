@@ -1,5 +1,6 @@
 //! The kinds of files that only builds need: data of this program, and what a configuration adds.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
@@ -44,6 +45,9 @@ pub struct Kind {
     /// What to do about it. `{step}` stands for the step that stored it, `{packages}` for its packages.
     #[serde(default = "default_help")]
     pub help: String,
+    /// The same where most of its bytes are of packages of one type, by that.
+    #[serde(default)]
+    pub helps: BTreeMap<String, String>,
 }
 
 impl Kind {
@@ -348,7 +352,9 @@ mod tests {
         let catalogue = Catalogue::new(Vec::new(), Vec::new()).unwrap();
         assert_eq!(catalogue.kinds().len(), file.kind.len());
         for kind in &file.kind {
-            assert!(!kind.help.ends_with('.') && kind.help.len() > 30, "{}: {}", kind.name, kind.help);
+            for help in kind.helps.values().chain([&kind.help]) {
+                assert!(!help.ends_with('.') && help.len() > 30, "{}: {help}", kind.name);
+            }
             assert!(
                 !(kind.paths.is_empty() && kind.packages.is_empty() && kind.marks.is_empty()),
                 "{}",

@@ -234,7 +234,7 @@ impl<'a> Finder<'a> {
         let bytes = members.iter().try_fold(Bytes(0), |sum, (_, bytes, _)| sum.checked_add(*bytes));
         let layer = self.snapshot.layer_ref(key.layer);
         let packages = self.packages_of(members);
-        let help = self.help(kind, &layer, &packages);
+        let help = self.help(kind, self.ecosystem_of(members), &layer, &packages);
         BuildOnly {
             kind: kind.name.clone(),
             what: kind.words().to_owned(),
@@ -263,10 +263,23 @@ impl<'a> Finder<'a> {
         largest.into_iter().take(MAX_NAMED).map(|(name, _)| name.to_owned()).collect()
     }
 
-    fn help(&self, kind: &Kind, layer: &LayerRef, packages: &[String]) -> String {
-        if layer.of_base_image {
-            return self.help_with_base();
+    /// The type of packages that most of the bytes are of.
+    fn ecosystem_of(&self, members: &[Member<'a>]) -> Option<&'static str> {
+        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+        for (_, bytes, owner) in members {
+            if let Some((layer, package)) = owner {
+                let package = &self.layers[*layer].packages[*package as usize];
+                *sums.entry(package.ecosystem.as_str()).or_default() += bytes.0;
+            }
         }
+        sums.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(ecosystem, _)| ecosystem)
+    }
+
+    fn help(&self, kind: &Kind, of: Option<&str>, layer: &LayerRef, packages: &[String]) -> String {
+        if layer.of_base_image {
+            return self.help_with_base(kind);
+        }
+        let help = of.and_then(|of| kind.helps.get(of)).unwrap_or(&kind.help);
         let step = match (&layer.dockerfile, &layer.instruction) {
             (Some(place), _) => place.to_string(),
             (None, Some(step)) => format!("`{}`", step.as_str().chars().take(60).collect::<String>()),
@@ -276,19 +289,26 @@ impl<'a> Finder<'a> {
             [] => "them".to_owned(),
             packages => packages.join(", "),
         };
-        kind.help.replace("{step}", &step).replace("{packages}", &packages)
+        help.replace("{step}", &step).replace("{packages}", &packages)
     }
 
-    fn help_with_base(&self) -> String {
+    fn help_with_base(&self, kind: &Kind) -> String {
         let name = self.snapshot.base.as_ref().and_then(|base| base.name.as_deref());
-        match name.map(|name| (name, crate::dockerfile::slimmer_of(name))) {
-            Some((name, Some(slimmer))) => {
+        let slimmer = name.and_then(crate::dockerfile::slimmer_of);
+        match (name, slimmer, kind.weight) {
+            (Some(name), Some(slimmer), _) => {
                 format!("it comes with {name}: build the final stage on {slimmer}")
             }
-            Some((name, None)) => {
-                format!("it comes with {name}: build the final stage on an image without it, and keep {name} for a builder stage")
+            (Some(name), None, Weight::Tool) => format!(
+                "it comes with {name}: keep that for a builder stage (FROM {name} AS builder), and build the final stage on an image without it (debian:bookworm-slim, alpine, or scratch for a static program)"
+            ),
+            (None, _, Weight::Tool) => "it comes with the base image: build the final stage on one without it, such as its -slim variant, and build in a builder stage on this one".into(),
+            (name, ..) => {
+                let (name, kind) = (name.unwrap_or("the base image"), &kind.name);
+                format!(
+                    "it comes with {name}, and only another base image is without it; to accept it, write into layergate.toml: [[build-only.ignore]] kind = \"{kind}\" reason = \"...\""
+                )
             }
-            None => "it comes with the base image: build the final stage on one without it, such as its -slim variant".into(),
         }
     }
 }

@@ -301,6 +301,7 @@ fn a_configuration_adds_kinds_and_excepts_files_with_a_reason() {
         unless_paths: vec!["**/small/**".into()],
         beside_source: false,
         help: "download them".into(),
+        helps: std::collections::BTreeMap::new(),
     };
     let ignore = |kind: Option<&str>, paths: &[&str]| Ignore {
         kind: kind.map(str::to_owned),

@@ -11,7 +11,7 @@ use crate::compare::{Comparison, LayerRow, Status, Waste, waste};
 use crate::evidence::fits;
 use crate::image::census::PathRef;
 use crate::image::snapshot::{BoundaryBy, Place};
-use crate::image::{Bytes, Delta, Snapshot, Totals};
+use crate::image::{BuildOnly, Bytes, Delta, Snapshot, Totals};
 use crate::layer::Applied;
 
 /// How serious a finding is.
@@ -388,11 +388,10 @@ fn max_build_only(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, U
     let before = case.base.and_then(|(base, _)| base.build_only.as_deref()).map(sum_counting);
     let (severity, note) =
         absolute(case, bytes.0, before.map(|size| size.0), before.is_some_and(|size| size > limit.bytes));
-    // What we can do most about comes first.
-    let largest = found
-        .iter()
-        .filter(|found| found.counts())
-        .max_by_key(|found| (!found.layer.of_base_image, found.bytes));
+    // What we can do most about comes first, unless it is nothing beside the rest.
+    let matters = |found: &BuildOnly| !found.layer.of_base_image && found.bytes.0 >= bytes.0 / 100;
+    let largest =
+        found.iter().filter(|found| found.counts()).max_by_key(|found| (matters(found), found.bytes));
     let kinds = largest_kinds(found, 3);
     Ok(Some(Finding {
         rule: "max-build-only".into(),

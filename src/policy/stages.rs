@@ -92,7 +92,7 @@ pub fn judge_stages(head: &Snapshot, told: Option<Told<'_>>) -> Option<Judgement
         multi_stage: told.map(|told| is_multi_stage(told.facts)),
         build_only: all,
         build_only_of_base: of_base,
-        help: help(outcome, largest, told),
+        help: help(outcome, largest, &builder, head, told),
         dockerfile: place,
     })
 }
@@ -191,7 +191,9 @@ fn sum<'a>(found: impl Iterator<Item = &'a BuildOnly>) -> Bytes {
 /// The kinds with most bytes, those of all layers together: `compilers 80.1 MiB, pip's cache 12 MiB`.
 pub fn largest_kinds(found: &[BuildOnly], most: usize) -> String {
     let counting: Vec<&BuildOnly> = found.iter().filter(|found| found.counts()).collect();
-    kinds_text(&counting, most)
+    let mut kinds = kinds_of(&counting);
+    kinds.sort_by_key(|(_, bytes, _)| Reverse(*bytes));
+    named_most(kinds.iter().map(kind_text).collect(), most)
 }
 
 fn is_own(found: &BuildOnly) -> bool {
@@ -479,26 +481,34 @@ fn base_name(head: &Snapshot) -> String {
     name.unwrap_or_else(|| "the base image".into())
 }
 
-/// Those of all layers together, most bytes first within what says most: `compilers 80.1 MiB (gcc-12)`.
-fn kinds_text(found: &[&BuildOnly], most: usize) -> String {
-    let mut kinds: BTreeMap<&str, (Weight, Bytes, Vec<&BuildOnly>)> = BTreeMap::new();
+/// One kind of all layers together.
+type KindSum<'a> = (Weight, Bytes, Vec<&'a BuildOnly>);
+
+fn kinds_of<'a>(found: &[&'a BuildOnly]) -> Vec<KindSum<'a>> {
+    let mut kinds: BTreeMap<&str, KindSum<'a>> = BTreeMap::new();
     for one in found {
         let kind = kinds.entry(one.kind.as_str()).or_insert((one.weight, Bytes(0), Vec::new()));
         kind.1 = kind.1.checked_add(one.bytes).unwrap_or(Bytes::MAX);
         kind.2.push(one);
     }
-    let mut kinds: Vec<_> = kinds.into_values().collect();
+    kinds.into_values().collect()
+}
+
+/// Most bytes first within what says most.
+fn kinds_text(found: &[&BuildOnly], most: usize) -> String {
+    let mut kinds = kinds_of(found);
     kinds.sort_by_key(|(weight, bytes, _)| (*weight, Reverse(*bytes)));
-    let text = |(_, bytes, of): &(Weight, Bytes, Vec<&BuildOnly>)| {
-        let what = of.first().map_or("", |one| one.what.as_str());
-        let mut packages: Vec<&str> =
-            of.iter().flat_map(|one| one.packages.iter().map(String::as_str)).collect();
-        packages.dedup();
-        packages.truncate(3);
-        let packages = if packages.is_empty() { String::new() } else { format!(": {}", packages.join(", ")) };
-        format!("{what} ({bytes}{packages})")
-    };
-    named_most(kinds.iter().map(text).collect(), most)
+    named_most(kinds.iter().map(kind_text).collect(), most)
+}
+
+/// `compilers (80.1 MiB: gcc-12)`.
+fn kind_text((_, bytes, of): &KindSum<'_>) -> String {
+    let what = of.first().map_or("", |one| one.what.as_str());
+    let mut packages: Vec<&str> = of.iter().flat_map(|one| one.packages.iter().map(String::as_str)).collect();
+    packages.dedup();
+    packages.truncate(3);
+    let packages = if packages.is_empty() { String::new() } else { format!(": {}", packages.join(", ")) };
+    format!("{what} ({bytes}{packages})")
 }
 
 fn named_most(mut texts: Vec<String>, most: usize) -> String {
@@ -510,16 +520,24 @@ fn named_most(mut texts: Vec<String>, most: usize) -> String {
     }
 }
 
-fn help(outcome: Outcome, largest: Option<&BuildOnly>, told: Option<Told<'_>>) -> String {
+fn help(
+    outcome: Outcome,
+    largest: Option<&BuildOnly>,
+    builder: &Builder<'_>,
+    head: &Snapshot,
+    told: Option<Told<'_>>,
+) -> String {
     let slimmer = told.and_then(|told| told.facts.slimmer.first());
-    match (outcome, largest, slimmer) {
-        (Outcome::Pass, ..) => String::new(),
-        (Outcome::Warn, Some(largest), Some(slimmer)) if largest.layer.of_base_image => {
+    let of_largest = largest.map(|one| one.help.clone()).unwrap_or_default();
+    let is_of_base = largest.is_some_and(|one| one.layer.of_base_image);
+    match (outcome, slimmer) {
+        (Outcome::Pass, _) => String::new(),
+        (Outcome::Warn, Some(slimmer)) if is_of_base => {
             format!("build the final stage on {}, as line {} does", slimmer.base, slimmer.line)
         }
-        (Outcome::Warn, Some(largest), _) => largest.help.clone(),
-        (_, largest, _) => {
-            let first = largest.map_or_else(|| BUILD_ELSEWHERE.to_owned(), |one| one.help.clone());
+        (Outcome::Warn, _) => of_largest,
+        (Outcome::Fail, _) => {
+            let first = if is_of_base { split_off(builder, head) } else { of_largest };
             match told {
                 Some(told) => format!(
                     "{first}; layergate stages --propose {} --image IMAGE writes a Dockerfile to start from",
@@ -531,8 +549,18 @@ fn help(outcome: Outcome, largest: Option<&BuildOnly>, told: Option<Told<'_>>) -
     }
 }
 
-const BUILD_ELSEWHERE: &str =
-    "build in a stage of its own (FROM ... AS builder), and copy the result: COPY --from=builder";
+/// What to do where it is the base image that brings what the steps build with.
+fn split_off(builder: &Builder<'_>, head: &Snapshot) -> String {
+    let name = head.base.as_ref().and_then(|base| base.name.as_deref());
+    let from = name.unwrap_or("...");
+    let slimmer = name.and_then(slimmer_of);
+    let slimmer =
+        slimmer.as_deref().unwrap_or("an image without it (its -slim variant, debian:bookworm-slim, alpine)");
+    format!(
+        "move {} to a builder stage (FROM {from} AS builder), and build the final stage on {slimmer} with what that makes: COPY --from=builder",
+        builder.steps()
+    )
+}
 
 /// What to do instead about what came with a copy from another stage or image: it cannot be moved there, for it
 /// is there already.

@@ -128,7 +128,7 @@ pub fn text_list(found: &[BuildOnly], width: usize) -> String {
         return String::new();
     }
     let columns = [("Build only", Align::Right), ("What, where, and what to do", Align::Left)];
-    text(columns, lines) + &more(left)
+    text(columns, lines) + &more(left, "  ")
 }
 
 /// The same as a table of GitHub's.
@@ -154,13 +154,15 @@ pub fn markdown_rows(found: &[BuildOnly]) -> String {
         [bytes, format!("{}{places}", plain(&row.what)), stored_by, plain(next)]
     };
     let (rows, left) = rows(found);
-    markdown(columns, rows.iter().map(cells).collect()) + &more(left)
+    markdown(columns, rows.iter().map(cells).collect()) + &more(left, "")
 }
 
-fn more(left: usize) -> String {
+fn more(left: usize, indent: &str) -> String {
     match left {
         0 => String::new(),
-        left => format!("\n\n\u{2026} and {left} more, with fewer bytes; the JSON report has all of them."),
+        left => format!(
+            "\n\n{indent}\u{2026} and {left} more, with fewer bytes; the JSON report has all of them."
+        ),
     }
 }
 

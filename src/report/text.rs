@@ -200,7 +200,7 @@ fn build_only(image: &ImageReport, width: usize) -> Option<String> {
     let is_found = image.findings.iter().any(|finding| finding.rule == "multi-stage");
     let verdict = if is_found { String::new() } else { format!("  Stages: {}", log(&words::stages(stages))) };
     let summary =
-        build_only::summary(&image.build_only).map(|text| format!("  Build only: {text}\n\n{list}\n"));
+        build_only::summary(&image.build_only).map(|text| format!("  Build only: {text}\n\n{list}\n\n"));
     (summary.is_some() || image.judges_stages()).then(|| [summary.unwrap_or_default(), verdict].concat())
 }
 

@@ -232,6 +232,7 @@ fn bases_to_blame() -> Vec<Pair> {
         pair("real javac in one stage", "fail", "FROM eclipse-temurin:17\nCOPY A.java .\nRUN javac -d /app A.java\nCMD [\"java\", \"-cp\", \"/app\", \"A\"]\n")
             .file("A.java", Text("public class A { public static void main(String[] words) {} }"))
             .says(&["builds with what comes with eclipse-temurin:17", "Dockerfile:3 javac"])
+            .helps(&["move Dockerfile:3 javac to a builder stage (FROM eclipse-temurin:17 AS builder)", "on eclipse-temurin:17-jre"])
             .at(3),
         pair("the base's compiler, used and purged", "fail", "FROM verdicts-gcc:1\nCOPY main.c .\nRUN gcc -o /server main.c\nRUN apt-get purge -y --auto-remove gcc make\n")
             .file("main.c", Text("int main;"))
