@@ -163,6 +163,11 @@ fn build_options(build: &Build) -> BuildOptions {
 pub(super) fn read(path: &Path) -> Result<(Dockerfile, String), String> {
     let failed =
         |error: &dyn std::fmt::Display| format!("cannot read the Dockerfile {}: {error}", path.display());
+    // Opening a pipe or a device may take for ever; and what is in /proc is nobody's business.
+    let kind = path.metadata().map_err(|error| failed(&error))?;
+    if !kind.is_file() || path.starts_with("/proc") {
+        return Err(failed(&"it is no regular file"));
+    }
     let mut text = Vec::new();
     let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
     file.take(MAX_READ).read_to_end(&mut text).map_err(|error| failed(&error))?;

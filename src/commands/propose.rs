@@ -121,6 +121,7 @@ async fn final_base(
     options: &Arc<Options>,
 ) -> anyhow::Result<Option<(String, Option<Snapshot>)>> {
     if let Some(name) = &arguments.final_base {
+        NamedImage::parse(&format!("docker-daemon:{name}"))?;
         let measured = beside(&image.image, name, options).await;
         if measured.is_none() {
             console::warn(&format!(

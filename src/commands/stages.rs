@@ -1,5 +1,6 @@
 //! `layergate stages`: how far Dockerfiles are with building in stages.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::locate::{self, Locator};
@@ -16,7 +17,7 @@ use crate::source::NamedImage;
 const USUAL: [&str; 6] =
     ["Dockerfile", "Dockerfile.*", "*.Dockerfile", "*.dockerfile", "Containerfile", "Containerfile.*"];
 /// Endings of files that only look so.
-const OTHERS: [&str; 2] = ["dockerignore", "md"];
+const OTHERS: [&str; 6] = ["dockerignore", "md", "bak", "orig", "j2", "tmpl"];
 /// Directories whose Dockerfiles are nobody's here.
 const FOREIGN: [&str; 2] = [".git", "node_modules"];
 /// The most Dockerfiles of one run, and the deepest directory that is looked into.
@@ -52,6 +53,10 @@ pub async fn run(arguments: &Stages) -> anyhow::Result<Exit> {
         };
         for assigned in &own {
             for mut snapshot in measure(&assigned.image, &options, &arguments.reading).await? {
+                // What the configuration says of the image is said of the name that it has there.
+                if let Some(name) = &assigned.name {
+                    snapshot.image.name.clone_from(name);
+                }
                 let judged = locator.explain(&mut snapshot, &assigned.image, &build, true, &options).await;
                 entries.push(entry(&path, &dockerfile, &build, Some(&snapshot), judged));
             }
@@ -127,8 +132,10 @@ fn dockerfiles(arguments: &[String]) -> anyhow::Result<Vec<File>> {
     let lines = arguments.iter().flat_map(|argument| argument.lines()).map(str::trim);
     let names: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
     let mut files: Vec<File> = Vec::new();
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut known = BTreeSet::new();
     let mut add = |path: PathBuf, named: bool| {
-        if !files.iter().any(|file| file.path == path) {
+        if known.insert(real(&path)) {
             files.push(File { path, named });
         }
     };
@@ -191,7 +198,8 @@ fn found(directory: &Path, fitting: &globset::GlobSet) -> anyhow::Result<Vec<Pat
         };
         let path = entry.path().strip_prefix(".").unwrap_or(entry.path());
         let other = path.extension().is_some_and(|ending| OTHERS.iter().any(|other| ending == *other));
-        let is_file = entry.file_type().is_some_and(|kind| kind.is_file());
+        // A link to a Dockerfile is one, too; directories are not gone into by links.
+        let is_file = entry.path().is_file();
         if is_file && !other && fitting.is_match(path) {
             files.push(path.to_owned());
         }

@@ -373,6 +373,12 @@ fn escape_directive(text: &str) -> Result<char, DockerfileError> {
     Ok('\\')
 }
 
+/// The letters that a word begins with: what follows may be anything, also a secret, where the file is no
+/// Dockerfile at all.
+fn letters(word: &str) -> String {
+    word.chars().take_while(char::is_ascii_alphabetic).take(20).collect()
+}
+
 fn shorten(text: &str) -> String {
     text.chars().take(40).collect()
 }
@@ -387,7 +393,7 @@ fn read_instruction(
     let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let upper = word.to_ascii_uppercase();
     let Some(keyword) = KEYWORDS.iter().copied().find(|keyword| *keyword == upper) else {
-        return Err(DockerfileError::UnknownInstruction { line, word: shorten(word) });
+        return Err(DockerfileError::UnknownInstruction { line, word: letters(word) });
     };
     let rest = rest.trim();
     // A command may be empty; builders take that.

@@ -9,6 +9,7 @@ use crate::compare::rollup::{Explained, roll_up, together};
 use crate::image::census::PathRef;
 use crate::image::snapshot::{LayerRef, Snapshot};
 use crate::image::{BuildOnly, Bytes, Census, Delta, LayerPath, Package, Weight};
+use crate::layer::apply::WastedFile;
 use crate::layer::{Applied, owners_of};
 
 /// The most paths and packages that are named of one kind in one layer.
@@ -148,11 +149,17 @@ impl<'a> Finder<'a> {
         for (index, (file, owner)) in applied.existing.iter().zip(owners).enumerate() {
             let kind_of =
                 |path: &[u8]| self.kind(path, owner, &self.marks.of_file(path, file.layer, file.entry));
-            let Some(kind) = kind_of(file.path.0) else { continue };
             let others = further.get(&(index as u32)).map(Vec::as_slice).unwrap_or_default();
+            let tool = |path: &PathRef<'_>| {
+                kind_of(path.0).filter(|kind| self.catalogue.kinds()[*kind].weight == Weight::Tool)
+            };
+            let kind = kind_of(file.path.0).or_else(|| others.iter().find_map(tool));
+            let Some(kind) = kind else { continue };
             let fits = |path: &PathRef<'_>| kind_of(path.0).is_some();
             let bytes = self.bytes(kind, file.path.0, file.size, (file.layer, file.entry));
-            if bytes == Bytes(0) || !others.iter().all(fits) {
+            // A cache may share its files with what runs; a program that builds is one under any name.
+            let is_tool = self.catalogue.kinds()[kind].weight == Weight::Tool;
+            if bytes == Bytes(0) || !is_tool && !others.iter().all(fits) {
                 continue;
             }
             let name = &self.snapshot.image.name;
@@ -162,18 +169,24 @@ impl<'a> Finder<'a> {
         }
     }
 
-    /// What was deleted again is shipped all the same; only programs that build, and what they read, tell
-    /// something about how the image was built. What the base image itself deletes of its own tells nothing.
+    /// What was deleted again is shipped all the same: programs that build, and what they read, tell how the
+    /// image was built, and a secret is in it. What the base image itself deletes of its own tells nothing.
     fn deleted(&self, applied: &Applied<'a>, groups: &mut Groups<'a>) {
         let owners: Vec<Vec<Option<u32>>> = self.layers.iter().map(|census| census.owners()).collect();
         let is_ours = |hidden_by: u32| !self.snapshot.layer_ref(hidden_by).of_base_image;
-        for file in applied.waste.iter().filter(|file| !file.replaced && is_ours(file.hidden_by)) {
+        // A file that was stored anew counts where it is now, unless that is no longer of a kind: emptied, it is
+        // as good as deleted.
+        let counted: HashSet<&[u8]> = groups.values().flatten().map(|(path, ..)| *path).collect();
+        let is_gone = |file: &&WastedFile<'_>| !file.replaced || !counted.contains(file.path.0);
+        for file in applied.waste.iter().filter(|file| is_ours(file.hidden_by)).filter(is_gone) {
             let layer = file.stored_by as usize;
             let owner = owners[layer].get(file.entry as usize).copied().flatten().map(|owner| (layer, owner));
             let marked = self.marks.of_deleted(file.path.0, file.stored_by, file.entry);
-            let Some(kind) = self.kind(file.path.0, owner, &marked) else { continue };
-            if self.catalogue.kinds()[kind].weight <= Weight::Input {
-                let key = Key { kind, layer: file.stored_by, deleted: true, ignored: None };
+            let Some(index) = self.kind(file.path.0, owner, &marked) else { continue };
+            let kind = &self.catalogue.kinds()[index];
+            if kind.weight <= Weight::Input || kind.marks.contains(&MarkKind::Secret) {
+                let ignored = self.catalogue.ignored(kind, file.path.0, &self.snapshot.image.name);
+                let key = Key { kind: index, layer: file.stored_by, deleted: true, ignored };
                 groups.entry(key).or_default().push((file.path.0, file.size, owner));
             }
         }
@@ -296,7 +309,7 @@ impl<'a> Finder<'a> {
         let name = self.snapshot.base.as_ref().and_then(|base| base.name.as_deref());
         let slimmer = name.and_then(crate::dockerfile::slimmer_of);
         match (name, slimmer, kind.weight) {
-            (Some(name), Some(slimmer), _) => {
+            (Some(name), Some(slimmer), Weight::Tool | Weight::Input) => {
                 format!("it comes with {name}: build the final stage on {slimmer}")
             }
             (Some(name), None, Weight::Tool) => format!(

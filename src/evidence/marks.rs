@@ -40,8 +40,13 @@ impl<'a> Marks<'a> {
             for mark in census.marks.iter().flatten() {
                 let place = (layer as u32, mark.entry());
                 let Some(path) = existing.get(&place) else {
-                    if let Mark::Dev { directories, .. } = mark {
-                        marks.former.extend(directories.iter().map(|directory| directory.as_bytes()));
+                    match mark {
+                        Mark::Dev { directories, .. } => {
+                            marks.former.extend(directories.iter().map(|directory| directory.as_bytes()));
+                        }
+                        // Whoever has the image has it all the same.
+                        Mark::Secret { .. } => drop(marks.secrets.insert(place)),
+                        Mark::Unstripped { .. } | Mark::DevDeclared { .. } => {}
                     }
                     continue;
                 };

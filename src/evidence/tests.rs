@@ -103,6 +103,16 @@ fn paths_are_of_the_kind_that_people_would_say() {
         ("usr/lib/pkgconfig/zlib.pc", "pkg-config"),
         ("src/target/release/deps/app-1234", "build-trees"),
         ("src/main.o", "build-trees"),
+        ("usr/local/cuda-12.1/bin/nvcc", "compilers"),
+        ("usr/local/cuda-12.1/targets/x86_64-linux/include/cuda.h", "headers"),
+        ("opt/conda/bin/x86_64-conda-linux-gnu-gcc", "compilers"),
+        ("opt/conda/lib/gcc/x86_64-conda-linux-gnu/12.3.0/cc1", "compilers"),
+        ("usr/local/gcc-13/bin/gcc", "compilers"),
+        ("opt/conda/pkgs/numpy-1.26.conda", "conda-cache"),
+        ("opt/go/bin/go", "go-toolchain"),
+        ("root/.local/share/mise/installs/go/1.22/bin/go", "go-toolchain"),
+        ("usr/lib/jvm/java-17-openjdk-amd64/lib/src.zip", "jdk"),
+        ("usr/lib/jvm/java-17-openjdk-amd64/bin/javac", "jdk"),
         ("src/main.go", "compiled-sources"),
         ("src/Cargo.toml", "compiled-sources"),
         ("usr/share/doc/curl/NEWS.gz", "documentation"),
@@ -162,6 +172,13 @@ fn what_runs_is_of_no_kind() {
         "app/x.pyc",
         "app/vendor/autoload.php",
         "app/node_modules/a/LICENSE.md",
+        "usr/local/go/lib/time/zoneinfo.zip",
+        "app/target/classes/A.class",
+        "infra/.terraform/providers/x",
+        "app/lib/src.zip",
+        "home/app/tool/bin/jar",
+        "app/model.a",
+        "app/mesh.o",
     ];
     for path in paths {
         assert_eq!(kind_of(path), None, "{path}");
@@ -181,6 +198,15 @@ fn packages_are_of_the_kind_that_their_names_say() {
         (Ecosystem::Dpkg, "binutils-x86-64-linux-gnu", Some("compilers")),
         (Ecosystem::Dpkg, "libgcc-12-dev", Some("compilers")),
         (Ecosystem::Dpkg, "clang-15", Some("compilers")),
+        (Ecosystem::Dpkg, "cuda-nvcc-12-1", Some("compilers")),
+        (Ecosystem::Dpkg, "libcublas-dev-12-1", Some("dev-packages")),
+        (Ecosystem::Dpkg, "libmpfr6", Some("compiler-libraries")),
+        (Ecosystem::Dpkg, "rust-coreutils", None),
+        (Ecosystem::Apk, "lldpd", None),
+        (Ecosystem::Apk, "clang17-libs", None),
+        (Ecosystem::Rpm, "clang-libs", None),
+        (Ecosystem::Python, "build", None),
+        (Ecosystem::Python, "debugpy", None),
         (Ecosystem::Dpkg, "gcc-12-base", None),
         (Ecosystem::Dpkg, "libgcc-s1", None),
         (Ecosystem::Dpkg, "libstdc++6", None),
@@ -286,6 +312,35 @@ fn what_was_deleted_and_what_is_the_base_images_is_told_apart() {
     );
     assert!(found[0].help.contains("debian:12"), "{}", found[0].help);
     assert!(found[1].help.contains("`RUN step 1`"), "{}", found[1].help);
+}
+
+#[test]
+fn a_program_that_builds_is_one_under_any_name_and_also_emptied() {
+    let hidden = files("app/keep 50\n usr/bin/gcc -> app/keep");
+    assert_eq!(kinds(vec![Census::default(), hidden]), [("compilers".to_owned(), 50, 1)]);
+    let emptied = || vec![Census::default(), files("usr/bin/gcc 50"), files("usr/bin/gcc 0")];
+    let found_emptied = found(emptied(), &Catalogue::default());
+    assert_eq!((found_emptied[0].bytes, found_emptied[0].deleted), (Bytes(50), true));
+    // After a `chmod` it is where it is now, and once.
+    let again = vec![Census::default(), files("usr/bin/gcc 50"), files("usr/bin/gcc 50")];
+    assert_eq!(kinds(again), [("compilers".to_owned(), 50, 2)]);
+}
+
+#[test]
+fn a_secret_that_is_deleted_is_shipped_and_what_is_accepted_is_so_also_deleted() {
+    let secret = census("root/.npmrc 40", &[], vec![Mark::Secret { entry: 0, kind: SecretKind::NpmToken }]);
+    let layers = vec![Census::default(), secret, files("-root/.npmrc")];
+    let found_secret = found(layers, &Catalogue::default());
+    assert_eq!((found_secret[0].kind.as_str(), found_secret[0].deleted), ("secrets", true));
+    let ignore = Ignore {
+        kind: Some("compilers".into()),
+        paths: Vec::new(),
+        images: Vec::new(),
+        reason: "measured on purpose".into(),
+    };
+    let catalogue = Catalogue::new(Vec::new(), vec![ignore]).unwrap();
+    let layers = vec![Census::default(), files("usr/bin/gcc 50"), files("-usr/bin/gcc")];
+    assert_eq!(found(layers, &catalogue)[0].ignored.as_deref(), Some("measured on purpose"));
 }
 
 #[test]

@@ -8,6 +8,10 @@ use super::snapshot::LayerRef;
 /// The most entries of one image: as many kinds as a catalogue may have, in a few layers each.
 pub const MAX_BUILD_ONLY: usize = 20_000;
 
+/// The most paths and packages of one entry, and the longest text of one, in bytes.
+const MAX_NAMES: usize = 64;
+const MAX_TEXT: usize = 16 * 1024;
+
 /// What it says about a build that something of a kind is shipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -68,6 +72,14 @@ pub struct BuildOnly {
 }
 
 impl BuildOnly {
+    /// Whether its texts are as short as ours are: a document is foreign input.
+    pub fn is_short(&self) -> bool {
+        let long = |text: &String| text.len() > MAX_TEXT;
+        let lists = self.paths.iter().chain(&self.packages);
+        self.paths.len() + self.packages.len() <= MAX_NAMES
+            && ![&self.kind, &self.what, &self.help].into_iter().chain(&self.ignored).chain(lists).any(long)
+    }
+
     /// Whether it counts: it is in the file system, and nobody has said that it is meant to be.
     pub fn counts(&self) -> bool {
         !self.deleted && self.ignored.is_none()

@@ -355,10 +355,14 @@ impl Snapshot {
                 group_digits(MAX_BUILD_ONLY as u64)
             ));
         }
-        let astray = |found: &&BuildOnly| found.layer.index >= layers || found.bytes > Bytes::MAX;
-        match found.iter().find(astray) {
-            Some(found) => Err(format!("what it has of {} is of no layer", excerpt(&found.kind))),
-            None => Ok(()),
+        let of_document = |found: &&BuildOnly| found.layer.index >= layers || !found.is_short();
+        if let Some(found) = found.iter().find(of_document) {
+            return Err(format!("what it has of {} is of no layer, or too long", excerpt(&found.kind)));
+        }
+        let sum = sum_known(found.iter().map(|found| Some(found.bytes)));
+        match sum.is_none_or(|sum| sum > self.totals.unpacked) {
+            true => Err("what only its build needed is more than all that it has".into()),
+            false => Ok(()),
         }
     }
 

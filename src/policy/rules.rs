@@ -11,7 +11,7 @@ use crate::compare::{Comparison, LayerRow, Status, Waste, waste};
 use crate::evidence::fits;
 use crate::image::census::PathRef;
 use crate::image::snapshot::{BoundaryBy, Place};
-use crate::image::{BuildOnly, Bytes, Delta, Snapshot, Totals};
+use crate::image::{BuildOnly, Bytes, Delta, Entry, Snapshot, Totals};
 use crate::layer::Applied;
 
 /// How serious a finding is.
@@ -412,8 +412,9 @@ fn max_build_only(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, U
 fn forbid_paths(case: &Case<'_>, limits: &Limits) -> Result<Option<Finding>, Unjudgeable> {
     let Some(patterns) = &limits.forbid_paths else { return Ok(None) };
     let hidden = || unknown(case, "forbid-paths", "which files there are", "this image");
-    let found = forbidden(case.applied.head.ok_or_else(hidden)?, patterns);
-    let before = case.applied.base.map(|applied| forbidden(applied, patterns));
+    let found = forbidden(case.head, case.applied.head.ok_or_else(hidden)?, patterns);
+    let before = case.base.zip(case.applied.base);
+    let before = before.map(|((base, _), applied)| forbidden(base, applied, patterns));
     let known: HashSet<&[u8]> = before.iter().flatten().map(|found| found.path.0).collect();
     let is_new = |found: &&Forbidden<'_>| !known.contains(found.path.0);
     // What a pull request adds comes first.
@@ -455,15 +456,28 @@ struct Forbidden<'a> {
     deleted: bool,
 }
 
-fn forbidden<'a>(applied: &Applied<'a>, patterns: &Paths) -> Vec<Forbidden<'a>> {
-    let there = applied.existing.iter().map(|file| (file.path, file.layer, false));
-    let further = applied.further_names.iter().filter_map(|(file, path)| {
-        applied.existing.get(*file as usize).map(|file| (*path, file.layer, false))
-    });
-    let gone = applied.waste.iter().map(|file| (file.path, file.stored_by, true));
-    let all = there.chain(further).chain(gone);
-    let fitting = all.filter(|(path, ..)| fits(&patterns.set, *path));
-    fitting.map(|(path, layer, deleted)| Forbidden { path, layer, deleted }).collect()
+/// All that fits in the layers, whatever kind of file it is; of a directory that fits, itself.
+fn forbidden<'a>(head: &'a Snapshot, applied: &Applied<'a>, patterns: &Paths) -> Vec<Forbidden<'a>> {
+    let gone: HashSet<&[u8]> =
+        applied.waste.iter().filter(|file| !file.replaced).map(|file| file.path.0).collect();
+    let mut looked_at: HashSet<&[u8]> = HashSet::new();
+    let mut found = Vec::new();
+    for (layer, census) in
+        head.layers.iter().enumerate().filter_map(|(layer, of)| Some((layer, of.census.as_ref()?)))
+    {
+        let shipped =
+            census.entries.iter().filter(|entry| !matches!(entry, Entry::Whiteout(_) | Entry::Opaque(_)));
+        for path in shipped.map(|entry| entry.path().as_bytes()) {
+            let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+            for path in ends.chain([path.len()]).map(|end| &path[..end]) {
+                if looked_at.insert(path) && fits(&patterns.set, PathRef(path)) {
+                    let deleted = gone.contains(path);
+                    found.push(Forbidden { path: PathRef(path), layer: layer as u32, deleted });
+                }
+            }
+        }
+    }
+    found
 }
 
 fn make_smaller(place: Option<&Place>, rule: &str) -> String {

@@ -85,7 +85,7 @@ pub fn judge_stages(head: &Snapshot, told: Option<Told<'_>>) -> Option<Judgement
         reason: if told.is_some() {
             reason
         } else {
-            format!("{reason} (by the image alone: no Dockerfile fits it)")
+            format!("{reason} (by the image alone: no Dockerfile that fits it is known)")
         },
         by: if told.is_some() { Basis::ImageAndDockerfile } else { Basis::Image },
         stages: told.map(|told| told.facts.stages.len() as u64),
@@ -296,6 +296,17 @@ fn works_of_history(head: &Snapshot) -> Vec<Step> {
     found.map(step).collect()
 }
 
+/// Whether it only brings what installs packages up to date, which the base image has as well.
+fn is_installer(work: &Step) -> bool {
+    const INSTALLERS: [&str; 7] = ["pip", "setuptools", "wheel", "npm", "corepack", "bundler", "python3-pip"];
+    let is_one = |subject: &String| {
+        INSTALLERS.iter().any(|name| {
+            subject == name || subject.strip_prefix(name).is_some_and(|rest| rest.starts_with('@'))
+        })
+    };
+    !work.subjects.is_empty() && work.subjects.iter().all(is_one)
+}
+
 /// The steps that build where the image runs.
 struct Builder<'a> {
     works: &'a [Step],
@@ -310,8 +321,14 @@ impl<'a> Builder<'a> {
 
     fn blames(&self, work: &Step) -> bool {
         match work.kind {
-            WorkKind::InstallsBuildTools => !work.undone,
-            WorkKind::Build => true,
+            WorkKind::InstallsBuildTools => !work.undone && !is_installer(work),
+            // What a step installs to build with, and takes away again, is not shipped.
+            WorkKind::Build => !self.works.iter().any(|other| {
+                other.kind == WorkKind::InstallsBuildTools
+                    && other.undone
+                    && other.place == work.place
+                    && work.place.is_some()
+            }),
             WorkKind::InstallsDependencies | WorkKind::InstallsPackages | WorkKind::Removes => false,
         }
     }
@@ -520,6 +537,21 @@ fn named_most(mut texts: Vec<String>, most: usize) -> String {
     }
 }
 
+/// A word as a shell takes it: names come from files and images, and commands are copied from reports.
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// The same of a path, which is never an option.
+pub fn shell_path(path: &str) -> String {
+    let path = shell_word(path);
+    if path.starts_with('-') || path.starts_with("'-") { format!("./{path}") } else { path }
+}
+
 fn help(
     outcome: Outcome,
     largest: Option<&BuildOnly>,
@@ -540,8 +572,9 @@ fn help(
             let first = if is_of_base { split_off(builder, head) } else { of_largest };
             match told {
                 Some(told) => format!(
-                    "{first}; layergate stages --propose {} --image IMAGE writes a Dockerfile to start from",
-                    told.path
+                    "{first}; layergate stages --propose {} --image {} writes a Dockerfile to start from",
+                    shell_path(told.path),
+                    shell_word(&head.image.reference)
                 ),
                 None => first,
             }

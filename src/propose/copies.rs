@@ -331,18 +331,22 @@ fn tell(
             .unsure
             .push(format!("the build deletes files of its base image, which the final stage has: {what}"));
     }
-    let secret = scene.tree.nodes.iter().enumerate().find(|(index, node)| match node.what {
+    let is_secret = |(index, node): &(usize, &Node<'_>)| match node.what {
         What::File(file) if fates[*index] == Fate::Kept => {
             let kind = scene.kinds.of(scene.inputs.applied, file as usize, node.path);
             kind.is_some_and(|kind| kind.name == "secrets")
         }
         _ => false,
-    });
-    if let Some((node, _)) = secret {
-        copies.unsure.push(format!(
-            "{} looks like a secret, and comes along as it did: mount it when a container starts",
-            shown(node)
-        ));
+    };
+    let secrets = scene.tree.nodes.iter().enumerate().filter(is_secret);
+    let secrets: Vec<String> = secrets.map(|(index, _)| shown(index)).collect();
+    if !secrets.is_empty() {
+        let (look, come) = match secrets.len() {
+            1 => ("looks", "comes along as it did: mount it"),
+            _ => ("look", "come along as they did: mount them"),
+        };
+        let names = secrets.join(", ");
+        copies.unsure.push(format!("{names} {look} like a secret, and {come} when a container starts"));
     }
     if let Some(first) = roots.crowded.first() {
         copies

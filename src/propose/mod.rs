@@ -30,6 +30,9 @@ use crate::layer::Applied;
 
 pub use base::usual_final_base;
 
+/// The most bytes that a proposal has more than the Dockerfile: a shell takes 128 KiB as one command.
+const MAX_TEXT: usize = 64 * 1024;
+
 /// What a proposal is made from.
 pub struct Inputs<'a> {
     /// The Dockerfile.
@@ -140,6 +143,14 @@ pub enum NoProposal {
         /// What could help; empty, or after a semicolon.
         hint: String,
     },
+    /// No shell would take it, and no person read it.
+    #[error(
+        "the Dockerfile would have {bytes} bytes, for what is to be copied is in too many places: install into one directory, and build the image anew"
+    )]
+    TooLong {
+        /// How long it would be.
+        bytes: usize,
+    },
     /// What would be written is not what was meant.
     #[error(
         "no Dockerfile could be written that is certain to be read as it is meant ({why}); please report it"
@@ -178,6 +189,9 @@ fn is_escape_directive(line: &str) -> bool {
 
 /// A last look at what was written, by the same reader that would judge it.
 fn check(proposal: &Proposal, inputs: &Inputs<'_>) -> Result<(), NoProposal> {
+    if proposal.text.len() > MAX_TEXT + inputs.source.len() {
+        return Err(NoProposal::TooLong { bytes: proposal.text.len() });
+    }
     let unwritable = |why: String| NoProposal::Unwritable { why };
     let file = Dockerfile::parse(&proposal.text).map_err(|error| unwritable(error.to_string()))?;
     let target = inputs.dockerfile.stages().get(inputs.facts.target).and_then(|stage| stage.name.clone());

@@ -557,7 +557,7 @@ make
 END
 CMD [\"/tide\"]
 ";
-    let layers = [(0, "f usr/bin/gcc 900 deb:gcc"), (4, "f x 5"), (5, "f tide 40\nf tide.o 30")];
+    let layers = [(0, "f usr/bin/gcc 900 deb:gcc"), (4, "f x 5"), (5, "f tide 40\nf src/tide.o 30")];
     let proposal = proposed(source, &layers);
     assert!(proposal.text.contains("FROM gcc:12 AS build\n"), "{}", proposal.text);
     assert!(
@@ -688,7 +688,7 @@ fn libraries_of_a_newer_compiler_come_along() {
 #[test]
 fn what_cannot_be_told_apart_in_a_few_words_is_copied_whole() {
     let source = "FROM gcc:12\nCOPY . /src\nRUN make -C /src && rm /etc/motd\nCMD [\"/src/tide\"]\n";
-    let mut made = String::from("d src\nf src/tide 90\nf x.o 100000\n");
+    let mut made = String::from("d src\nf src/tide 90\nf build/x.o 100000\n");
     for index in 0..70 {
         made.push_str(&format!("f src/{index}/page.html 10\nf src/{index}/a.o 1\n"));
     }

@@ -15,10 +15,11 @@ const MAX_NAMED: usize = 3;
 pub fn summary(found: &[BuildOnly]) -> Option<String> {
     let sum = |of_base: bool| -> u64 {
         let fits = |one: &&BuildOnly| one.counts() && (one.layer.of_base_image || !of_base);
-        found.iter().filter(fits).map(|one| one.bytes.0).sum()
+        found.iter().filter(fits).fold(0, |sum, one| one.bytes.0.saturating_add(sum))
     };
     let (all, of_base) = (Bytes(sum(false)), Bytes(sum(true)));
-    let deleted: u64 = found.iter().filter(|one| one.deleted).map(|one| one.bytes.0).sum();
+    let deleted = found.iter().filter(|one| one.deleted);
+    let deleted = deleted.fold(0u64, |sum, one| sum.saturating_add(one.bytes.0));
     if all == Bytes(0) && deleted == 0 {
         return None;
     }

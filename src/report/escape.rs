@@ -96,13 +96,23 @@ fn entities(text: &str) -> String {
     }
     let mut characters = text.chars().peekable();
     let mut hex_run = 0;
+    // How many characters of a name came since a colon: `:name:` is an emoji. A colon alone is none, and
+    // `python:3` and `Dockerfile:5` are to be copied as they are.
+    let mut since_colon = None;
     while let Some(c) = characters.next() {
+        let ends_emoji = c == ':' && since_colon.is_some_and(|count| count > 0);
+        since_colon = match c {
+            ':' => Some(0),
+            c if c.is_ascii_alphanumeric() || "_+-".contains(c) => since_colon.map(|count| count + 1),
+            _ => None,
+        };
         hex_run = if c.is_ascii_hexdigit() { hex_run + 1 } else { 0 };
         match c {
             '/' | ' ' | ',' | '.' | ';' | '(' | ')' | '%' | '+' | '-' | '=' | '\'' | '"' | '?' => out.push(c),
             ':' => {
+                out.extend(ends_emoji.then_some(BREAK));
                 out.push(c);
-                out.extend(characters.peek().filter(|next| **next != ' ').map(|_| BREAK));
+                out.extend(characters.peek().filter(|next| **next == '/').map(|_| BREAK));
             }
             '@' | '#' => {
                 let _ = write!(out, "&#{};{BREAK}", c as u32);

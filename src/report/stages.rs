@@ -1,5 +1,6 @@
 //! What `layergate stages` says of Dockerfiles and their images: `layergate.stages/v1`.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -11,7 +12,7 @@ use super::words;
 use crate::dockerfile::Facts;
 use crate::image::snapshot::Snapshot;
 use crate::image::{BuildOnly, Bytes};
-use crate::policy::stages::{Basis, Outcome};
+use crate::policy::stages::{Basis, Outcome, shell_path, shell_word};
 use crate::policy::{Judgement, Verdict};
 
 /// The `schema` of the document that this version writes.
@@ -119,14 +120,14 @@ impl Entry {
         };
         let build_only = image.and_then(|image| image.build_only.clone()).unwrap_or_default();
         let own = build_only.iter().filter(|one| one.ignored.is_none() && !one.layer.of_base_image);
-        let saving = Bytes(own.map(|one| one.bytes.0).sum());
+        let saving = Bytes(own.fold(0u64, |sum, one| sum.saturating_add(one.bytes.0)));
         Entry {
             path,
             image: image.map(Measured::of),
             error: None,
             stages: facts.stages.iter().map(stage).collect(),
             judged,
-            saving: image.map(|_| saving),
+            saving: image.and_then(|image| image.build_only.as_ref()).map(|_| saving),
             build_only,
         }
     }
@@ -184,7 +185,10 @@ impl Adoption {
         };
         dockerfiles.sort_by(|one, other| rank(one).cmp(&rank(other)).then_with(|| one.path.cmp(&other.path)));
         let mut totals = Totals::default();
+        let mut paths = BTreeSet::new();
         for entry in &dockerfiles {
+            // One Dockerfile may make several images.
+            totals.dockerfiles += u64::from(paths.insert(entry.path.as_str()));
             totals.add(entry);
         }
         let (schema, layergate) = (SCHEMA.into(), env!("CARGO_PKG_VERSION").into());
@@ -202,10 +206,7 @@ impl Adoption {
                 short_path(&log(&entry.path), width),
                 entry.stages_text(),
                 format!("{} {word}", words::icon(verdict)),
-                entry
-                    .image
-                    .as_ref()
-                    .map_or_else(|| "no image".into(), |_| entry.build_only_bytes().grouped()),
+                entry.bytes_text(Bytes::grouped),
                 entry.saving.map_or_else(String::new, Bytes::grouped),
                 short(&log(&entry.first_thing()), width * 2),
             ]
@@ -219,7 +220,7 @@ impl Adoption {
             }
         }
         writeln!(out, "{}", self.sentence())?;
-        self.hint().map_or(Ok(()), |hint| writeln!(out, "{hint}"))
+        self.hint().map_or(Ok(()), |hint| writeln!(out, "{}", log(&hint)))
     }
 
     /// Writes it for GitHub.
@@ -234,10 +235,7 @@ impl Adoption {
                 code(&entry.path),
                 entry.stages_text(),
                 format!("{} {word}", words::icon(verdict)),
-                entry
-                    .image
-                    .as_ref()
-                    .map_or_else(|| "no image".into(), |_| unbroken(entry.build_only_bytes())),
+                entry.bytes_text(unbroken),
                 entry.saving.map_or_else(String::new, unbroken),
                 plain(&short(&entry.first_thing(), 300)),
             ]
@@ -288,22 +286,23 @@ impl Adoption {
     }
 
     fn hint(&self) -> Option<String> {
-        let failing =
-            |entry: &&Entry| entry.judged.as_ref().is_some_and(|judged| judged.outcome == Outcome::Fail);
+        let failing = |entry: &&Entry| {
+            entry.judged.as_ref().is_some_and(|judged| {
+                // A Dockerfile that does not fit its image is nothing to start from.
+                judged.outcome == Outcome::Fail && judged.by != Basis::Image
+            })
+        };
         let entry = self.dockerfiles.iter().find(failing)?;
         let judged = entry.judged.as_ref()?;
-        let image = entry.image.as_ref().map_or("IMAGE", |image| image.reference.as_str());
-        let path = log(&entry.path);
-        Some(match judged.by {
-            Basis::Dockerfile => format!(
+        let path = shell_path(&entry.path);
+        Some(match (&judged.by, &entry.image) {
+            (Basis::ImageAndDockerfile, Some(image)) => {
+                let image = shell_word(&image.reference);
+                format!("A Dockerfile to start from: layergate stages --propose {path} --image {image}")
+            }
+            _ => format!(
                 "Only the text of Dockerfiles was looked at where no image is given; the image shows what is really shipped: layergate stages {path} --image IMAGE"
             ),
-            Basis::Image | Basis::ImageAndDockerfile => {
-                format!(
-                    "A Dockerfile to start from: layergate stages --propose {path} --image {}",
-                    log(image)
-                )
-            }
         })
     }
 }
@@ -318,15 +317,23 @@ const COLUMNS: [Column; 6] = [
 ];
 
 impl Entry {
-    fn build_only_bytes(&self) -> Bytes {
-        self.judged.as_ref().map_or(Bytes(0), |judged| judged.build_only)
+    fn bytes_text(&self, shown: impl Fn(Bytes) -> String) -> String {
+        match (&self.image, self.build_only_bytes()) {
+            (None, _) => "no image".into(),
+            (Some(_), None) => "unknown".into(),
+            (Some(_), Some(bytes)) => shown(bytes),
+        }
+    }
+
+    /// What only the build needed, in bytes, where there is an image and its files are known.
+    fn build_only_bytes(&self) -> Option<Bytes> {
+        self.saving.and(self.judged.as_ref()).map(|judged| judged.build_only)
     }
 }
 
 impl Totals {
     fn add(&mut self, entry: &Entry) {
-        self.dockerfiles += 1;
-        self.images += u64::from(entry.image.is_some());
+        self.images += u64::from(entry.saving.is_some());
         let Some(judged) = &entry.judged else {
             self.unreadable += 1;
             return;

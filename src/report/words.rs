@@ -89,7 +89,7 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
             format!("ships {} that only its build needed, over the limit of {limit}", amount(judged))
         }
         "multi-stage" => match &image.stages {
-            Some(stages) => stages_headline(stages),
+            Some(stages) => stages_headline(stages, finding.measured),
             None => "is not built in stages".into(),
         },
         "forbid-paths" => "has files that are forbidden".into(),
@@ -102,12 +102,13 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
     }
 }
 
-fn stages_headline(judged: &Judgement) -> String {
+/// `held` is what is held against the image: bytes of our own programs that build, and what they read.
+fn stages_headline(judged: &Judgement, held: Option<i64>) -> String {
     let own = (judged.build_only - judged.build_only_of_base).magnitude();
     let of_base = judged.build_only_of_base;
     match (judged.outcome, own) {
-        (Outcome::Fail, Bytes(0)) => {
-            format!("builds where it runs, and ships {} that only that needed", judged.build_only)
+        (Outcome::Fail, _) if held.is_none_or(|held| held == 0) => {
+            format!("builds with its base image, and ships {of_base} that only that needed")
         }
         (Outcome::Fail, own) => format!("ships {own} that only its build needed"),
         (_, Bytes(0)) => format!("inherits {of_base} that only builds need from its base image"),
