@@ -7,6 +7,7 @@ use super::locate::Locator;
 use super::{Exit, UsageError, console, measure, parse_images, printed_json, reading_options, write_file};
 use crate::cli::{Format, Inspect};
 use crate::compare::duplicates;
+use crate::evidence::Catalogue;
 use crate::image::Snapshot;
 use crate::policy::Build;
 use crate::report::inspect as report;
@@ -33,7 +34,7 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
     }
     let build = Build::from_settings(&arguments.build.settings())?;
     let mut snapshots = measure(&images[0], &options, &arguments.reading).await?;
-    let mut locator = Locator::default();
+    let mut locator = Locator::new(Catalogue::builtin());
     for snapshot in &mut snapshots {
         locator.explain(snapshot, &images[0], &build, true, &options).await;
         // A snapshot that was read keeps those that were found when it was written.

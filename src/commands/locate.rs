@@ -26,7 +26,8 @@ const MAX_READ: u64 = 4 << 20;
 pub struct Locator {
     /// Says nothing: of an image that a Dockerfile need not fit.
     pub quiet: bool,
-    catalogue: Arc<Catalogue>,
+    /// Without one, nothing is looked for.
+    catalogue: Option<Arc<Catalogue>>,
     read: BTreeMap<PathBuf, Option<Dockerfile>>,
     told: Vec<String>,
 }
@@ -34,7 +35,7 @@ pub struct Locator {
 impl Locator {
     /// Finds what only builds need by this catalogue.
     pub fn new(catalogue: Arc<Catalogue>) -> Locator {
-        Locator { catalogue, ..Locator::default() }
+        Locator { catalogue: Some(catalogue), ..Locator::default() }
     }
 
     /// Completes a snapshot, and says how its image is built, where its files are known. `single`: the image
@@ -50,7 +51,8 @@ impl Locator {
         let told = self.locate(snapshot, build, single);
         find_base(snapshot, image, options).await;
         // One that was read from a file keeps what was found, where its files are not known.
-        let found = visible(snapshot).map(|applied| find(snapshot, &applied, &self.catalogue));
+        let catalogue = self.catalogue.as_ref()?;
+        let found = visible(snapshot).map(|applied| find(snapshot, &applied, catalogue));
         snapshot.build_only = found.or_else(|| snapshot.build_only.take());
         if let Some((_, facts)) = &told {
             blame_stages(snapshot, facts);

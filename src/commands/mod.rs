@@ -17,6 +17,7 @@ use anyhow::Context as _;
 
 use crate::baseline::{DirStore, Git, StoreError};
 use crate::cli::{Cli, Command, Reading};
+use crate::evidence::Catalogue;
 use crate::image::{DiffId, Snapshot};
 use crate::layer::Bounds;
 use crate::policy::{Config, ConfigError};
@@ -51,6 +52,10 @@ pub struct UsageError(pub String);
 /// # Errors
 /// What kept it from its end; [`exit_of`] tells the exit code.
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    // It takes some milliseconds to make, and is needed once the image is read.
+    if !matches!(cli.command, Command::Diff(_)) {
+        std::thread::spawn(|| drop(Catalogue::builtin()));
+    }
     match cli.command {
         Command::Inspect(arguments) => inspect::run(&arguments).await,
         Command::Diff(arguments) => diff::run(&arguments).await,

@@ -1,8 +1,11 @@
 //! The kinds of files that only builds need: data of this program, and what a configuration adds.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
 
+use foldhash::fast::RandomState;
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
@@ -137,10 +140,17 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
 pub struct Catalogue {
     kinds: Vec<Kind>,
     ignores: Vec<Ignore>,
-    paths: Globs,
+    /// Patterns of all that is below a directory, without the `/**` that says so: of each directory that is
+    /// asked once, and files are many.
+    below: Globs,
+    /// The other patterns of paths.
+    files: Globs,
     packages: Globs,
     ignored: Vec<GlobSet>,
 }
+
+/// A pattern, the kind that it is of, and whether it takes away.
+type Pattern = (String, usize, bool);
 
 /// Patterns of all kinds at once: which one each is of, and whether it takes away.
 #[derive(Debug, Clone)]
@@ -149,13 +159,16 @@ struct Globs {
     of: Vec<(usize, bool)>,
 }
 
+static BUILTIN_CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::default()));
+
 impl Default for Catalogue {
     fn default() -> Catalogue {
         let builtin = Catalogue::new(Vec::new(), Vec::new());
         builtin.unwrap_or_else(|_| Catalogue {
             kinds: Vec::new(),
             ignores: Vec::new(),
-            paths: Globs { set: GlobSet::empty(), of: Vec::new() },
+            below: Globs { set: GlobSet::empty(), of: Vec::new() },
+            files: Globs { set: GlobSet::empty(), of: Vec::new() },
             packages: Globs { set: GlobSet::empty(), of: Vec::new() },
             ignored: Vec::new(),
         })
@@ -182,15 +195,34 @@ impl Catalogue {
                 let without = excluding(kind).iter().map(move |text| (text.clone(), index, true));
                 with.chain(without).collect::<Vec<_>>()
             };
-            Globs::new(kinds.iter().enumerate().flat_map(of))
+            kinds.iter().enumerate().flat_map(of).collect::<Vec<_>>()
+        };
+        let paths = globs(|kind| &kind.paths, |kind| &kind.unless_paths);
+        for (text, kind, _) in &paths {
+            // Those that were given come first.
+            glob(text).map_err(|error| error.of(Culprit::Kind(*kind)))?;
+        }
+        let (below, files): (Vec<Pattern>, Vec<Pattern>) =
+            paths.into_iter().partition(|(text, ..)| directory_of(text).is_some());
+        let directory = |(text, kind, without): Pattern| {
+            (directory_of(&text).map(str::to_owned).unwrap_or(text), kind, without)
+        };
+        let written_out = |(text, kind, without): Pattern| {
+            expanded(&text).into_iter().map(move |text| (text, kind, without)).collect::<Vec<_>>()
         };
         Ok(Catalogue {
-            paths: globs(|kind| &kind.paths, |kind| &kind.unless_paths)?,
-            packages: globs(|kind| &kind.packages, |kind| &kind.unless_packages)?,
+            below: Globs::new(below.into_iter().map(directory))?,
+            files: Globs::new(files.into_iter().flat_map(written_out))?,
+            packages: Globs::new(globs(|kind| &kind.packages, |kind| &kind.unless_packages).into_iter())?,
             ignored: ignores.iter().map(|ignore| glob_set(&ignore.paths)).collect::<Result<_, _>>()?,
             kinds,
             ignores,
         })
+    }
+
+    /// The catalogue of this program alone, made once.
+    pub fn builtin() -> Arc<Catalogue> {
+        BUILTIN_CATALOGUE.clone()
     }
 
     /// The kinds, in the order in which a file is offered to them.
@@ -207,12 +239,15 @@ impl Catalogue {
 
     /// By the order of the kinds: of which of them a package's files are.
     pub(super) fn of_package(&self, ecosystem: &str, name: &str) -> Fits {
-        self.packages.fits(&Candidate::new(&format!("{ecosystem}:{name}")))
+        Fits::of_all(self.packages.fitting(&Candidate::new(&format!("{ecosystem}:{name}"))))
     }
 
     /// By the order of the kinds: of which of them a file is.
-    pub(super) fn of_path(&self, path: &[u8]) -> Fits {
-        self.paths.fits(&Candidate::from_bytes(path))
+    pub(super) fn of_path(&self, path: &[u8], directories: &Directories) -> Fits {
+        let directory = path.iter().rposition(|byte| *byte == b'/').map_or(&[][..], |at| &path[..at]);
+        let mut found = directories.of(directory, &self.below).to_vec();
+        found.extend(self.files.fitting(&Candidate::from_bytes(path)));
+        Fits::of_all(found)
     }
 
     /// Why a file of a kind is not held against an image, if it is not.
@@ -269,6 +304,12 @@ pub(super) struct Fits {
 }
 
 impl Fits {
+    fn of_all(mut found: Vec<(usize, bool)>) -> Fits {
+        found.sort_unstable();
+        found.dedup();
+        Fits { found }
+    }
+
     pub fn of(&self, kind: usize) -> bool {
         self.found.contains(&(kind, false))
     }
@@ -295,13 +336,98 @@ impl Globs {
         Ok(Globs { set: builder.build().map_err(|error| CatalogueError::new(error.to_string()))?, of })
     }
 
-    fn fits(&self, candidate: &Candidate<'_>) -> Fits {
-        let mut found: Vec<(usize, bool)> =
-            self.set.matches_candidate(candidate).into_iter().map(|index| self.of[index]).collect();
-        found.sort_unstable();
-        found.dedup();
-        Fits { found }
+    fn fitting(&self, candidate: &Candidate<'_>) -> Vec<(usize, bool)> {
+        self.set.matches_candidate(candidate).into_iter().map(|index| self.of[index]).collect()
     }
+}
+
+/// What fits of the patterns of directories, for directories that were asked already.
+#[derive(Debug, Default)]
+pub(super) struct Directories {
+    known: RefCell<HashMap<Box<[u8]>, Known, RandomState>>,
+    /// The last one: files come in the order of directories.
+    last: RefCell<(Box<[u8]>, Known)>,
+}
+
+type Known = Arc<[(usize, bool)]>;
+
+/// The most directories that are remembered at once.
+const MAX_KNOWN: usize = 100_000;
+
+impl Directories {
+    /// What fits of a directory or of one above it.
+    fn of(&self, directory: &[u8], globs: &Globs) -> Known {
+        let mut last = self.last.borrow_mut();
+        if *last.0 != *directory {
+            *last = (directory.into(), self.look_up(directory, globs));
+        }
+        last.1.clone()
+    }
+
+    fn look_up(&self, directory: &[u8], globs: &Globs) -> Known {
+        let mut known = self.known.borrow_mut();
+        if known.len() > MAX_KNOWN {
+            known.clear();
+        }
+        // From the deepest that is known downwards; a path may be deep.
+        let mut missing = Vec::new();
+        let mut above = directory;
+        let mut found: Known = loop {
+            match known.get(above) {
+                Some(found) => break found.clone(),
+                None if above.is_empty() => break Arc::default(),
+                None => missing.push(above),
+            }
+            above = above.iter().rposition(|byte| *byte == b'/').map_or(&[][..], |at| &above[..at]);
+        };
+        for directory in missing.into_iter().rev() {
+            let own = globs.fitting(&Candidate::from_bytes(directory));
+            if !own.is_empty() {
+                found = found.iter().copied().chain(own).collect();
+            }
+            known.insert(directory.into(), found.clone());
+        }
+        found
+    }
+}
+
+/// Of a pattern for all that is below a directory, that directory's.
+fn directory_of(text: &str) -> Option<&str> {
+    let directory = text.trim().trim_start_matches('/').strip_suffix("/**")?;
+    // `**/**` is everything; and braces that are open here go on behind.
+    let open = |c| directory.matches(c).count();
+    (!directory.is_empty() && directory != "**" && open('{') == open('}')).then_some(directory)
+}
+
+/// The most patterns that one with braces is written out as.
+const MAX_EXPANDED: usize = 400;
+
+/// `a/{b,c}` as `a/b` and `a/c`: most patterns without braces are a name, an ending or a start, which are looked
+/// up, and each with braces has to be searched for.
+fn expanded(whole: &str) -> Vec<String> {
+    // Where a brace may stand for itself, nothing is written out.
+    if whole.contains(['[', '\\']) {
+        return vec![whole.to_owned()];
+    }
+    let (mut done, mut left) = (Vec::new(), vec![whole.to_owned()]);
+    while let Some(text) = left.pop() {
+        let Some((start, end)) = inner_braces(&text) else {
+            done.push(text);
+            continue;
+        };
+        let parts = text[start + 1..end].split(',');
+        left.extend(parts.map(|part| format!("{}{part}{}", &text[..start], &text[end + 1..])));
+        if done.len() + left.len() > MAX_EXPANDED {
+            return vec![whole.to_owned()];
+        }
+    }
+    done
+}
+
+/// The first braces that have no others inside.
+fn inner_braces(text: &str) -> Option<(usize, usize)> {
+    let end = text.find('}')?;
+    Some((text[..end].rfind('{')?, end))
 }
 
 /// A pattern of paths as all of layergate reads it: `*` stays inside of a directory, `**` does not, a leading

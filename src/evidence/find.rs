@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::catalogue::{Catalogue, Fits, Kind, MarkKind};
+use super::catalogue::{Catalogue, Directories, Fits, Kind, MarkKind};
 use super::marks::Marks;
 use crate::compare::rollup::{Explained, roll_up, together};
 use crate::image::census::PathRef;
@@ -114,6 +114,7 @@ struct Finder<'a> {
     /// Of each layer's packages, the kinds that their files are of.
     packages: Vec<Vec<Fits>>,
     marks: Marks<'a>,
+    directories: Directories,
     /// The paths of Python sources; only these are asked for.
     sources: HashSet<&'a [u8]>,
 }
@@ -136,6 +137,7 @@ impl<'a> Finder<'a> {
             layers,
             packages: layers.iter().map(of_layer).collect(),
             marks: Marks::of(layers, applied),
+            directories: Directories::default(),
             sources: paths.filter(|path| path.ends_with(b".py")).collect(),
         }
     }
@@ -194,7 +196,7 @@ impl<'a> Finder<'a> {
 
     /// The first kind that a file is of.
     fn kind(&self, path: &[u8], owner: Option<(usize, u32)>, marked: &[MarkKind]) -> Option<usize> {
-        let of_path = self.catalogue.of_path(path);
+        let of_path = self.catalogue.of_path(path, &self.directories);
         let none = Fits::default();
         let of_package = owner.map_or(&none, |(layer, package)| &self.packages[layer][package as usize]);
         let is_marked = |kind: &Kind| kind.marks.iter().any(|mark| marked.contains(mark));
@@ -234,7 +236,7 @@ impl<'a> Finder<'a> {
 
     /// The bytes of a file that are of a kind: of one with debug symbols only these.
     fn bytes(&self, kind: usize, path: &[u8], size: Bytes, (layer, entry): (u32, u32)) -> Bytes {
-        let of_path = || self.catalogue.of_path(path).of(kind);
+        let of_path = || self.catalogue.of_path(path, &self.directories).of(kind);
         let only_symbols = self.catalogue.kinds()[kind].marks.contains(&MarkKind::Debug);
         match self.marks.debug_bytes(layer, entry) {
             Some(symbols) if only_symbols && !of_path() => symbols.min(size),

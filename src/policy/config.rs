@@ -123,7 +123,7 @@ impl Config {
 
     /// What only builds need.
     pub fn catalogue(&self) -> Arc<Catalogue> {
-        self.catalogue.clone().unwrap_or_default()
+        self.catalogue.clone().unwrap_or_else(Catalogue::builtin)
     }
 
     /// The Dockerfile of an image of its own section.
