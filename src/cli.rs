@@ -79,12 +79,22 @@ pub struct Inspect {
     /// List files of the same content, which cost their bytes more than once; reads all layers
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub duplicates: bool,
+    /// List what only the build needed; a snapshot has it always
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub build_only: bool,
     /// How to print; json is the snapshot without the lists of files
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
     /// Write the snapshot with the lists of files to FILE (packed if it ends in .gz or .zst)
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+impl Inspect {
+    /// Whether what only the build needed is asked for.
+    pub fn looks_for_build_only(&self) -> bool {
+        self.build_only || self.output.is_some() || self.format == Format::Json
+    }
 }
 
 /// `layergate diff`.

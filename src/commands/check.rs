@@ -11,6 +11,7 @@ use super::{
 };
 use crate::baseline::{Ancestry, DirStore, Trigger};
 use crate::cli::{Check, Format};
+use crate::compare::{censuses, file_system};
 use crate::github::{Context, runner};
 use crate::image::{Platform, Snapshot};
 use crate::policy::{BASELINE_RULE, Severity, Verdict};
@@ -35,28 +36,33 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     let context = Context::read(set_variable);
 
     let options = reading_options(&arguments.reading, Some(store.clone()))?;
-    let (mut snapshots, mut judgements) = (Vec::new(), Vec::new());
+    let (mut snapshots, mut of_images) = (Vec::new(), Vec::new());
     let mut locator = Locator::new(config.catalogue());
     let build_flags = arguments.build.settings();
     for image in &images {
-        for mut snapshot in measure(image, &options, &arguments.reading).await? {
-            let build =
-                config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &build_flags)?;
-            judgements.push(locator.explain(&mut snapshot, image, &build, images.len() == 1, &options).await);
-            snapshots.push(snapshot);
-        }
+        let measured = measure(image, &options, &arguments.reading).await?;
+        of_images.extend(measured.iter().map(|_| image));
+        snapshots.extend(measured);
+    }
+    let censuses: Vec<_> = snapshots.iter().map(censuses).collect();
+    let files: Vec<_> = censuses.iter().map(|of| of.as_deref().map(file_system)).collect();
+    let mut judgements = Vec::new();
+    for ((snapshot, image), files) in snapshots.iter_mut().zip(of_images).zip(&files) {
+        let build = config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &build_flags)?;
+        let (single, files) = (images.len() == 1, files.as_ref());
+        judgements.push(locator.explain(snapshot, image, &build, single, files, &options).await);
     }
     refuse_twins(&snapshots)?;
     let ancestry = find_ancestry(arguments.base_commit.as_deref(), context.as_ref())?;
     let pull_request = context.as_ref().is_some_and(|context| context.pull_request.is_some());
     let mut reports = Vec::new();
-    for (head, stages) in snapshots.iter().zip(&judgements) {
+    for ((head, stages), files) in snapshots.iter().zip(&judgements).zip(&files) {
         let mut baseline = ancestry.nearest_record(head, &store)?;
         baseline.iter_mut().for_each(|baseline| with_files(&mut baseline.snapshot, &options));
         let (limits, settings) = config.limits_for(&head.image.name, head.image.platform.as_ref(), &flags)?;
-        let stages = stages.as_ref();
-        let report =
-            ImageReport::evaluate(head, baseline.as_ref(), &limits, &settings, pull_request, stages)?;
+        let (stages, files) = (stages.as_ref(), files.as_ref());
+        let base = baseline.as_ref();
+        let report = ImageReport::evaluate(head, base, &limits, &settings, pull_request, stages, files)?;
         reports.push(report);
         if limits.is_empty() {
             let name = &head.image.name;

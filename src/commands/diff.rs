@@ -21,12 +21,12 @@ pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
     let build = Build::from_settings(&arguments.build.settings())?;
     let mut locator = Locator::default();
     for snapshot in &mut heads {
-        locator.explain(snapshot, &images[1], &build, true, &options).await;
+        locator.explain(snapshot, &images[1], &build, true, None, &options).await;
     }
     // It is that of the image as it is now, and may or may not explain the earlier one, too.
     locator.quiet = true;
     for snapshot in &mut bases {
-        locator.explain(snapshot, &images[0], &build, true, &options).await;
+        locator.explain(snapshot, &images[0], &build, true, None, &options).await;
         doubt_boundary(snapshot, &heads);
     }
     let differences = differences(bases, heads)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::locate::Locator;
 use super::{Exit, UsageError, console, measure, parse_images, printed_json, reading_options, write_file};
 use crate::cli::{Format, Inspect};
-use crate::compare::duplicates;
+use crate::compare::{censuses, duplicates, file_system};
 use crate::evidence::Catalogue;
 use crate::image::Snapshot;
 use crate::policy::Build;
@@ -34,9 +34,14 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
     }
     let build = Build::from_settings(&arguments.build.settings())?;
     let mut snapshots = measure(&images[0], &options, &arguments.reading).await?;
-    let mut locator = Locator::new(Catalogue::builtin());
-    for snapshot in &mut snapshots {
-        locator.explain(snapshot, &images[0], &build, true, &options).await;
+    let mut locator = match arguments.looks_for_build_only() {
+        true => Locator::new(Catalogue::builtin()),
+        false => Locator::default(),
+    };
+    let censuses: Vec<_> = snapshots.iter().map(censuses).collect();
+    let files: Vec<_> = censuses.iter().map(|of| of.as_deref().map(file_system)).collect();
+    for (snapshot, files) in snapshots.iter_mut().zip(&files) {
+        locator.explain(snapshot, &images[0], &build, true, files.as_ref(), &options).await;
         // A snapshot that was read keeps those that were found when it was written.
         if arguments.duplicates && snapshot.duplicates.is_none() {
             snapshot.duplicates = duplicates(snapshot);
@@ -52,10 +57,11 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
         console::note(&format!("wrote {}", path.display()));
     }
     let mut out = Vec::new();
-    for snapshot in &snapshots {
+    for (snapshot, files) in snapshots.iter().zip(&files) {
+        let files = files.as_ref();
         match arguments.format {
-            Format::Text => report::write_text(snapshot, console::instruction_width(), &mut out)?,
-            Format::Markdown => report::write_markdown(snapshot, &mut out)?,
+            Format::Text => report::write_text(snapshot, files, console::instruction_width(), &mut out)?,
+            Format::Markdown => report::write_markdown(snapshot, files, &mut out)?,
             Format::Json => {}
         }
     }

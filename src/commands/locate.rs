@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::console;
-use crate::compare::visible;
 use crate::dockerfile::{self, BuildOptions, Dockerfile, Facts, HistoryStep, Mapping, Plan, Unmapped};
 use crate::evidence::{Catalogue, find};
 use crate::image::Snapshot;
 use crate::image::snapshot::{BaseImage, BoundaryBy, Place, guess_base_layers};
+use crate::layer::Applied;
 use crate::policy::stages::{Told, copy_less, judge_stages};
 use crate::policy::{Build, Judgement};
 use crate::source::{self, NamedImage, Options};
@@ -39,20 +39,22 @@ impl Locator {
     }
 
     /// Completes a snapshot, and says how its image is built, where its files are known. `single`: the image
-    /// is the only one, so that the usual Dockerfile is most likely its own.
+    /// is the only one, so that the usual Dockerfile is most likely its own. `files` is its file system, where
+    /// that is known.
     pub async fn explain(
         &mut self,
         snapshot: &mut Snapshot,
         image: &NamedImage,
         build: &Build,
         single: bool,
+        files: Option<&Applied<'_>>,
         options: &Arc<Options>,
     ) -> Option<Judgement> {
         let told = self.locate(snapshot, build, single);
         find_base(snapshot, image, options).await;
         // One that was read from a file keeps what was found, where its files are not known.
         let catalogue = self.catalogue.as_ref()?;
-        let found = visible(snapshot).map(|applied| find(snapshot, &applied, catalogue));
+        let found = files.map(|applied| find(snapshot, applied, catalogue));
         snapshot.build_only = found.or_else(|| snapshot.build_only.take());
         if let Some((_, facts)) = &told {
             blame_stages(snapshot, facts);

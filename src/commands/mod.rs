@@ -52,8 +52,13 @@ pub struct UsageError(pub String);
 /// # Errors
 /// What kept it from its end; [`exit_of`] tells the exit code.
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let needs_catalogue = match &cli.command {
+        Command::Inspect(arguments) => arguments.looks_for_build_only(),
+        Command::Diff(_) => false,
+        Command::Check(_) | Command::Record(_) | Command::Stages(_) => true,
+    };
     // It takes some milliseconds to make, and is needed once the image is read.
-    if !matches!(cli.command, Command::Diff(_)) {
+    if needs_catalogue {
         std::thread::spawn(|| drop(Catalogue::builtin()));
     }
     match cli.command {

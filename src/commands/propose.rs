@@ -8,7 +8,7 @@ use super::locate::{self, Locator};
 use super::stages::{Assigned, File, assign, build_of};
 use super::{Exit, UsageError, console, measure, printed_json, reading_options};
 use crate::cli::{Format, Stages};
-use crate::compare::visible;
+use crate::compare::{censuses, file_system};
 use crate::dockerfile::BuildOptions;
 use crate::image::{Bytes, Snapshot};
 use crate::policy::Config;
@@ -49,9 +49,10 @@ pub async fn run(arguments: &Stages, config: &Config, files: &[File]) -> anyhow:
     };
     let catalogue = config.catalogue();
     let mut locator = Locator::new(catalogue.clone());
-    locator.explain(snapshot, &assigned.image, &build, true, &options).await;
+    let censuses = censuses(snapshot).ok_or(crate::propose::NoProposal::NoFiles)?;
+    let applied = file_system(&censuses);
+    locator.explain(snapshot, &assigned.image, &build, true, Some(&applied), &options).await;
     let base = final_base(arguments, snapshot, &facts, assigned, &options).await?;
-    let applied = visible(snapshot).ok_or(crate::propose::NoProposal::NoFiles)?;
     let proposal = propose(&Inputs {
         dockerfile: &dockerfile,
         source: &text,

@@ -10,6 +10,7 @@ use super::{
 use crate::baseline::DirStore;
 use crate::baseline::git::is_sha;
 use crate::cli::Record;
+use crate::compare::{censuses, file_system};
 use crate::github::Context;
 use crate::image::Snapshot;
 use crate::image::snapshot::Commit;
@@ -35,7 +36,10 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
         let mut measured = measure(image, &options, &arguments.reading).await?;
         for snapshot in &mut measured {
             let build = config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &flags)?;
-            let judged = locator.explain(snapshot, image, &build, images.len() == 1, &options).await;
+            let censuses = censuses(snapshot);
+            let files = censuses.as_deref().map(file_system);
+            let judged =
+                locator.explain(snapshot, image, &build, images.len() == 1, files.as_ref(), &options).await;
             // A later check tells by it whether a pull request makes things worse.
             snapshot.multi_stage = judged.map(|judged| judged.outcome);
         }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::locate::{self, Locator};
 use super::{Exit, UsageError, console, load_config, measure, printed_json, reading_options};
 use crate::cli::{Format, Stages};
+use crate::compare::{censuses, file_system};
 use crate::dockerfile::{BuildOptions, Dockerfile};
 use crate::image::Snapshot;
 use crate::policy::stages::{Told, judge_dockerfile};
@@ -57,7 +58,11 @@ pub async fn run(arguments: &Stages) -> anyhow::Result<Exit> {
                 if let Some(name) = &assigned.name {
                     snapshot.image.name.clone_from(name);
                 }
-                let judged = locator.explain(&mut snapshot, &assigned.image, &build, true, &options).await;
+                let censuses = censuses(&snapshot);
+                let files = censuses.as_deref().map(file_system);
+                let judged = locator
+                    .explain(&mut snapshot, &assigned.image, &build, true, files.as_ref(), &options)
+                    .await;
                 entries.push(entry(&path, &dockerfile, &build, Some(&snapshot), judged));
             }
         }

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +113,19 @@ pub fn visible(snapshot: &Snapshot) -> Option<Applied<'_>> {
     let censuses: Vec<&Census> =
         snapshot.layers.iter().map(|layer| layer.census.as_deref()).collect::<Option<_>>()?;
     (!censuses.is_empty()).then(|| apply(censuses))
+}
+
+/// The files of an image's layers, where those of all are known: for whoever needs the file system that they
+/// make while the snapshot changes.
+pub fn censuses(snapshot: &Snapshot) -> Option<Vec<Arc<Census>>> {
+    let censuses: Vec<Arc<Census>> =
+        snapshot.layers.iter().map(|layer| layer.census.clone()).collect::<Option<_>>()?;
+    (!censuses.is_empty()).then_some(censuses)
+}
+
+/// The file system of an image whose layers hold these files.
+pub fn file_system(censuses: &[Arc<Census>]) -> Applied<'_> {
+    apply(censuses.iter().map(Arc::as_ref))
 }
 
 /// What differs between two file systems. The deltas of the four kinds sum to that of the visible bytes.

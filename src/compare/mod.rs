@@ -17,7 +17,7 @@ use crate::layer::Applied;
 pub use align::{Pair, Status, align};
 pub use causes::{Cause, Part, PartKind, causes};
 pub use duplicates::duplicates;
-pub use files::{FileChanges, Waste, visible, waste};
+pub use files::{FileChanges, Waste, censuses, file_system, visible, waste};
 pub use packages::{PackageCounts, PackageRow, PackageStatus, package_rows};
 
 /// Two snapshots that must not be compared.

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use foldhash::fast::RandomState;
+
 use super::catalogue::{Catalogue, Directories, Fits, Kind, MarkKind};
 use super::marks::Marks;
 use crate::compare::rollup::{Explained, roll_up, together};
@@ -116,7 +118,7 @@ struct Finder<'a> {
     marks: Marks<'a>,
     directories: Directories,
     /// The paths of Python sources; only these are asked for.
-    sources: HashSet<&'a [u8]>,
+    sources: HashSet<&'a [u8], RandomState>,
 }
 
 impl<'a> Finder<'a> {

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
+
 use super::catalogue::MarkKind;
 use crate::image::mark::Mark;
 use crate::image::{Bytes, Census};
@@ -32,7 +34,7 @@ impl<'a> Marks<'a> {
             return marks;
         }
         // What a file says holds while the file is there.
-        let existing: HashMap<(u32, u32), &'a [u8]> =
+        let existing: HashMap<(u32, u32), &'a [u8], RandomState> =
             applied.existing.iter().map(|file| ((file.layer, file.entry), file.path.0)).collect();
         let mut by_lockfile = HashSet::new();
         let mut declared = Vec::new();

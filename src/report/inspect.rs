@@ -7,11 +7,12 @@ use super::build_only;
 use super::escape::{code, log, short, short_path};
 use super::table::{self, Align, Column};
 use super::words::{counted, exact};
-use crate::compare::{visible, waste};
+use crate::compare::waste;
 use crate::image::census::PathRef;
 use crate::image::package::Installed;
 use crate::image::snapshot::{Duplicate, Place};
 use crate::image::{Bytes, Instruction, Layer, Snapshot};
+use crate::layer::Applied;
 
 /// How many paths are listed.
 const MAX_PATHS: usize = 10;
@@ -20,19 +21,28 @@ const MAX_PATHS: usize = 10;
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_text(snapshot: &Snapshot, width: usize, out: &mut impl Write) -> io::Result<()> {
+pub fn write_text(
+    snapshot: &Snapshot,
+    files: Option<&Applied<'_>>,
+    width: usize,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let image = &snapshot.image;
     writeln!(out, "Image {} ({}, {})", log(&image.name), log(&image.reference), snapshot.platform_text())?;
-    write_tables(snapshot, &Style::Text { width }, out)
+    write_tables(snapshot, files, &Style::Text { width }, out)
 }
 
 /// Writes the same as markdown.
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_markdown(snapshot: &Snapshot, out: &mut impl Write) -> io::Result<()> {
+pub fn write_markdown(
+    snapshot: &Snapshot,
+    files: Option<&Applied<'_>>,
+    out: &mut impl Write,
+) -> io::Result<()> {
     writeln!(out, "### {} {}", code(&snapshot.image.name), code(&snapshot.platform_text()))?;
-    write_tables(snapshot, &Style::Markdown, out)
+    write_tables(snapshot, files, &Style::Markdown, out)
 }
 
 /// How tables and the hostile text in them are written.
@@ -72,7 +82,12 @@ impl Style {
     }
 }
 
-fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io::Result<()> {
+fn write_tables(
+    snapshot: &Snapshot,
+    files: Option<&Applied<'_>>,
+    style: &Style,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let columns = [("", Align::Left), ("", Align::Right), ("", Align::Right)];
     writeln!(out, "\n{}", style.table(columns, accounting(snapshot)))?;
     let columns = [
@@ -87,7 +102,7 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
     if let Some(installed) = snapshot.packages.as_deref().filter(|packages| !packages.is_empty()) {
         writeln!(out, "\n{}", packages(installed, style))?;
     }
-    let Some(applied) = visible(snapshot) else { return Ok(()) };
+    let Some(applied) = files else { return Ok(()) };
     let columns = [("Bytes", Align::Right), ("Layer", Align::Right), ("Largest files", Align::Left)];
     let rows = largest(&applied.existing, |file| (file.size, Reverse(file.path.0)))
         .map(|file| [file.size.grouped(), (file.layer + 1).to_string(), style.path(file.path)]);
@@ -107,7 +122,7 @@ fn write_tables(snapshot: &Snapshot, style: &Style, out: &mut impl Write) -> io:
     if applied.wasted == Bytes(0) {
         return Ok(());
     }
-    let waste = waste(snapshot, &applied);
+    let waste = waste(snapshot, applied);
     let list = match style {
         Style::Text { width } => super::text::waste_list(&waste, *width),
         Style::Markdown => super::markdown::waste_rows(&waste),

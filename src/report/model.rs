@@ -166,9 +166,8 @@ impl ImageReport {
         settings: &Settings,
         pull_request: bool,
         stages: Option<&Judgement>,
+        files: Option<&Applied<'_>>,
     ) -> Result<ImageReport, EvaluateError> {
-        let files = visible(head);
-        let files = files.as_ref();
         let base_files = baseline.and_then(|baseline| visible(&baseline.snapshot));
         let applied = Sides { base: base_files.as_ref(), head: files };
         let comparison = baseline
