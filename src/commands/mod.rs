@@ -4,6 +4,7 @@ pub mod check;
 mod comment;
 pub mod console;
 pub mod diff;
+mod dockerfiles;
 pub mod inspect;
 mod locate;
 mod propose;

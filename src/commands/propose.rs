@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::dockerfiles::{Assigned, File, assign, build_of};
 use super::locate::{self, Locator};
-use super::stages::{Assigned, File, assign, build_of};
 use super::{Exit, UsageError, console, measure, printed_json, reading_options};
 use crate::cli::{Format, Stages};
 use crate::compare::{censuses, file_system};

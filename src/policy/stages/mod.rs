@@ -1,24 +1,27 @@
 //! Whether an image is built in stages, or needs none: judged by what it ships and by what its Dockerfile,
 //! or without one its history, says was run.
 
+mod help;
+mod steps;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::dockerfile::{BaseImage, Facts, Work, WorkKind, brings_tools, slimmer_of, works_of};
+use crate::dockerfile::{BaseImage, Facts, brings_tools};
 use crate::image::snapshot::{Place, Snapshot};
-use crate::image::{BuildOnly, Bytes, Instruction, Weight};
+use crate::image::{BuildOnly, Bytes, Weight};
 
 pub use crate::image::Outcome;
+pub use help::{copy_less, shell_path, shell_word};
+use help::{help, help_by_text};
+use steps::{Builder, Step, works_of_dockerfile, works_of_history};
 
 /// Headers and the like of fewer bytes say nothing: many a package brings a few.
 const FEW_INPUTS: Bytes = Bytes(1 << 20);
 /// The most kinds, and the most steps, that a reason names.
 const MAX_NAMED: usize = 4;
-
-/// The most places that an advice names.
-const MAX_PATHS: usize = 3;
 
 /// How an image is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,29 +145,6 @@ fn decide_by_text(builder: &Builder<'_>, blamed: Option<&Step>, told: Told<'_>) 
     }
 }
 
-fn help_by_text(outcome: Outcome, blamed: Option<&Step>, told: Told<'_>) -> String {
-    let Some(base) = fat_base(told.facts).filter(|_| blamed.is_none()) else {
-        let step = blamed.map(step_text).filter(|_| outcome == Outcome::Fail);
-        let move_it = |step| {
-            format!(
-                "move {step} to a builder stage (FROM ... AS builder), and copy the result: COPY --from=builder"
-            )
-        };
-        return step.map(move_it).unwrap_or_default();
-    };
-    match (told.facts.slimmer.first(), slimmer_of(base)) {
-        (Some(slimmer), _) => {
-            format!("build the final stage on {}, as line {} does", slimmer.base, slimmer.line)
-        }
-        (None, Some(slimmer)) => format!(
-            "build the final stage on {slimmer}; what that cannot install or compile comes from a builder stage on {base}"
-        ),
-        (None, None) => {
-            format!("build the final stage on an image without it, and keep {base} for a builder stage")
-        }
-    }
-}
-
 /// The base image, where it is one that brings what builds need.
 fn fat_base(facts: &Facts) -> Option<&str> {
     match &facts.base {
@@ -258,141 +238,6 @@ impl<'a> Evidence<'a> {
         named.extend(&self.own_leftovers);
         named
     }
-}
-
-/// One command that a step of what is shipped runs.
-struct Step {
-    kind: WorkKind,
-    tool: String,
-    subjects: Vec<String>,
-    undone: bool,
-    place: Option<Place>,
-}
-
-fn works_of_dockerfile(told: Told<'_>) -> Vec<Step> {
-    let step = |work: &Work| Step {
-        kind: work.kind,
-        tool: work.tool.clone(),
-        subjects: work.subjects.clone(),
-        undone: work.undone,
-        place: Some(Place { path: told.path.to_owned(), line: work.line, end_line: work.end_line }),
-    };
-    told.facts.works.iter().map(step).collect()
-}
-
-/// Of an image without a Dockerfile: what its history says was run above the base image.
-fn works_of_history(head: &Snapshot) -> Vec<Step> {
-    let below = head.base.as_ref().map_or(0, |base| base.layers as usize);
-    let own = head.layers.iter().skip(below).filter_map(|layer| layer.created_by.as_ref());
-    let runs = own.filter(|step| matches!(step.kind(), "RUN" | ""));
-    let found = runs.flat_map(|step: &Instruction| works_of(step.as_str()));
-    let step = |work: crate::dockerfile::FoundWork| Step {
-        kind: work.kind,
-        tool: work.tool,
-        subjects: work.subjects,
-        undone: work.undone,
-        place: None,
-    };
-    found.map(step).collect()
-}
-
-/// Whether it only brings what installs packages up to date, which the base image has as well.
-fn is_installer(work: &Step) -> bool {
-    const INSTALLERS: [&str; 7] = ["pip", "setuptools", "wheel", "npm", "corepack", "bundler", "python3-pip"];
-    let is_one = |subject: &String| {
-        INSTALLERS.iter().any(|name| {
-            subject == name || subject.strip_prefix(name).is_some_and(|rest| rest.starts_with('@'))
-        })
-    };
-    !work.subjects.is_empty() && work.subjects.iter().all(is_one)
-}
-
-/// The steps that build where the image runs.
-struct Builder<'a> {
-    works: &'a [Step],
-    /// Whether installing what the application depends on counts: with one stage it is what building is.
-    single: bool,
-}
-
-impl<'a> Builder<'a> {
-    fn of(works: &'a [Step], told: Option<Told<'_>>) -> Builder<'a> {
-        Builder { works, single: told.is_none_or(|told| !is_multi_stage(told.facts)) }
-    }
-
-    fn blames(&self, work: &Step) -> bool {
-        match work.kind {
-            WorkKind::InstallsBuildTools => !work.undone && !is_installer(work),
-            // What a step installs to build with, and takes away again, is not shipped.
-            WorkKind::Build => !self.works.iter().any(|other| {
-                other.kind == WorkKind::InstallsBuildTools
-                    && other.undone
-                    && other.place == work.place
-                    && work.place.is_some()
-            }),
-            WorkKind::InstallsDependencies | WorkKind::InstallsPackages | WorkKind::Removes => false,
-        }
-    }
-
-    /// Whether anything is built where the image runs.
-    fn builds(&self) -> bool {
-        self.works.iter().any(|work| self.blames(work))
-    }
-
-    /// Whether the base image's tools are used where the image runs.
-    fn uses_base_tools(&self) -> bool {
-        let uses = |work: &Step| match work.kind {
-            WorkKind::Build => true,
-            WorkKind::InstallsDependencies | WorkKind::InstallsBuildTools => self.single,
-            WorkKind::InstallsPackages | WorkKind::Removes => false,
-        };
-        self.works.iter().any(uses)
-    }
-
-    fn names(&self, work: &Step) -> bool {
-        self.blames(work) || self.single && work.kind == WorkKind::InstallsDependencies
-    }
-
-    /// The steps in words, with their lines. With one stage, installing what the application depends on is
-    /// what building is.
-    fn steps(&self) -> String {
-        self.texts_of(|work| self.names(work))
-    }
-
-    /// The same with those that take away again what they install.
-    fn steps_with_undone(&self) -> String {
-        self.texts_of(|work| self.names(work) || work.kind == WorkKind::InstallsBuildTools)
-    }
-
-    fn texts_of(&self, is_named: impl Fn(&Step) -> bool) -> String {
-        let mut texts: Vec<String> = Vec::new();
-        for step in self.works.iter().filter(|work| is_named(work)) {
-            let text = step_text(step);
-            if !texts.contains(&text) {
-                texts.push(text);
-            }
-        }
-        named(texts)
-    }
-}
-
-/// `Dockerfile:5 pip install pipenv`.
-fn step_text(step: &Step) -> String {
-    let subjects: Vec<&str> = step.subjects.iter().take(MAX_NAMED).map(String::as_str).collect();
-    let place = step.place.as_ref().map(|place| format!("{} ", short_place(place))).unwrap_or_default();
-    let subjects = if subjects.is_empty() { String::new() } else { format!(" {}", subjects.join(" ")) };
-    format!("{place}{}{subjects}", step.tool)
-}
-
-/// A place in few words: of a long path the file's name, for one image has one Dockerfile.
-fn short_place(place: &Place) -> String {
-    const LONG: usize = 24;
-    let name = place.path.rsplit(['/', '\\']).next().filter(|_| place.path.chars().count() > LONG);
-    name.map_or_else(|| place.to_string(), |name| format!("{name}:{}", place.line))
-}
-
-/// The first few, and how many more there are.
-fn named(texts: Vec<String>) -> String {
-    named_most(texts, MAX_NAMED)
 }
 
 fn is_multi_stage(facts: &Facts) -> bool {
@@ -535,80 +380,4 @@ fn named_most(mut texts: Vec<String>, most: usize) -> String {
         0 => texts.join(", "),
         more => format!("{} and {more} more", texts.join(", ")),
     }
-}
-
-/// A word as a shell takes it: names come from files and images, and commands are copied from reports.
-pub fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    }
-}
-
-/// The same of a path, which is never an option.
-pub fn shell_path(path: &str) -> String {
-    let path = shell_word(path);
-    if path.starts_with('-') || path.starts_with("'-") { format!("./{path}") } else { path }
-}
-
-fn help(
-    outcome: Outcome,
-    largest: Option<&BuildOnly>,
-    builder: &Builder<'_>,
-    head: &Snapshot,
-    told: Option<Told<'_>>,
-) -> String {
-    let slimmer = told.and_then(|told| told.facts.slimmer.first());
-    let of_largest = largest.map(|one| one.help.clone()).unwrap_or_default();
-    let is_of_base = largest.is_some_and(|one| one.layer.of_base_image);
-    match (outcome, slimmer) {
-        (Outcome::Pass, _) => String::new(),
-        (Outcome::Warn, Some(slimmer)) if is_of_base => {
-            format!("build the final stage on {}, as line {} does", slimmer.base, slimmer.line)
-        }
-        (Outcome::Warn, _) => of_largest,
-        (Outcome::Fail, _) => {
-            let first = if is_of_base { split_off(builder, head) } else { of_largest };
-            match told {
-                Some(told) => format!(
-                    "{first}; layergate stages --propose {} --image {} writes a Dockerfile to start from",
-                    shell_path(told.path),
-                    shell_word(&head.image.reference)
-                ),
-                None => first,
-            }
-        }
-    }
-}
-
-/// What to do where it is the base image that brings what the steps build with.
-fn split_off(builder: &Builder<'_>, head: &Snapshot) -> String {
-    let name = head.base.as_ref().and_then(|base| base.name.as_deref());
-    let from = name.unwrap_or("...");
-    let slimmer = name.and_then(slimmer_of);
-    let slimmer =
-        slimmer.as_deref().unwrap_or("an image without it (its -slim variant, debian:bookworm-slim, alpine)");
-    format!(
-        "move {} to a builder stage (FROM {from} AS builder), and build the final stage on {slimmer} with what that makes: COPY --from=builder",
-        builder.steps()
-    )
-}
-
-/// What to do instead about what came with a copy from another stage or image: it cannot be moved there, for it
-/// is there already.
-pub fn copy_less(found: &BuildOnly, told: Told<'_>) -> Option<String> {
-    // Of packages that are installed for development, the one that installs them knows better.
-    if found.kind.ends_with("dev-dependencies") {
-        return None;
-    }
-    let place = found.layer.dockerfile.as_ref()?;
-    let is_it = |copy: &crate::dockerfile::Copied| !copy.mount && copy.line == place.line;
-    told.facts.copies.iter().find(|copy| is_it(copy))?;
-    let paths: Vec<String> = found.paths.iter().take(MAX_PATHS).map(|path| format!("/{path}")).collect();
-    Some(format!(
-        "name in {place} only the files that run, and leave out {} ({}); what needs them goes to a builder stage",
-        found.what,
-        paths.join(", ")
-    ))
 }
