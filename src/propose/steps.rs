@@ -2,7 +2,7 @@
 
 use super::shell::{Command, commands};
 use crate::dockerfile::{Facts, SourceInstruction, Stage, Work, WorkKind};
-use crate::evidence::Catalogue;
+use crate::evidence::{Catalogue, Kind};
 use crate::image::{Ecosystem, Snapshot, Weight};
 
 /// What an instruction is for.
@@ -97,7 +97,9 @@ fn ecosystem_of(tool: &str) -> Ecosystem {
 
 /// Whether only builds need a package.
 pub(super) fn is_build_only(catalogue: &Catalogue, ecosystem: Ecosystem, name: &str) -> bool {
-    catalogue.kind_of_package(ecosystem, name).is_some_and(|kind| kind.weight <= Weight::Input)
+    // The libraries of compilers come with them, and are asked for by name where something else needs them.
+    let is_one = |kind: &Kind| kind.weight <= Weight::Input || kind.name == "compiler-libraries";
+    catalogue.kind_of_package(ecosystem, name).is_some_and(is_one)
 }
 
 /// The programs that make users and groups.
