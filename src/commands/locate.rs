@@ -12,7 +12,7 @@ use crate::evidence::{Catalogue, find};
 use crate::image::Snapshot;
 use crate::image::snapshot::{BaseImage, BoundaryBy, Place, guess_base_layers};
 use crate::layer::Applied;
-use crate::policy::stages::{Told, copy_less, judge_stages};
+use crate::policy::stages::{Told, help_with_copy, judge_stages};
 use crate::policy::{Build, Judgement};
 use crate::source::{self, NamedImage, Options};
 
@@ -28,8 +28,16 @@ pub struct Locator {
     pub quiet: bool,
     /// Without one, nothing is looked for.
     catalogue: Option<Arc<Catalogue>>,
-    read: BTreeMap<PathBuf, Option<Dockerfile>>,
+    read: BTreeMap<PathBuf, Result<Arc<Source>, String>>,
     told: Vec<String>,
+}
+
+/// A Dockerfile that was read.
+pub struct Source {
+    /// What it says.
+    pub dockerfile: Dockerfile,
+    /// Its text.
+    pub text: String,
 }
 
 impl Locator {
@@ -56,12 +64,9 @@ impl Locator {
         let catalogue = self.catalogue.as_ref()?;
         let found = files.map(|applied| find(snapshot, applied, catalogue));
         snapshot.build_only = found.or_else(|| snapshot.build_only.take());
-        if let Some((_, facts)) = &told {
-            blame_stages(snapshot, facts);
-        }
         let told = told.as_ref().map(|(path, facts)| Told { path, facts });
         for found in snapshot.build_only.iter_mut().flatten() {
-            if let Some(help) = told.and_then(|told| copy_less(found, told)) {
+            if let Some(help) = told.and_then(|told| help_with_copy(found, told)) {
                 found.help = help;
             }
         }
@@ -75,7 +80,13 @@ impl Locator {
         let usual = || Some(PathBuf::from(USUAL)).filter(|path| single && path.is_file());
         let named = build.dockerfile.is_some();
         let path = build.dockerfile.clone().or_else(usual)?;
-        let plan = self.plan(&path, build, named)?;
+        let source = self.source(&path).map_err(|error| {
+            if named {
+                self.tell(format!("{error}; lines are not named"));
+            }
+        });
+        let dockerfile = &source.ok()?.dockerfile;
+        let plan = self.plan(dockerfile, &path, build)?;
         let steps: Vec<HistoryStep<'_>> = snapshot.history.iter().map(step).collect();
         let mapping = dockerfile::map(&plan, &steps);
         // The usual one may well be that of another image; then nothing of it fits.
@@ -92,20 +103,18 @@ impl Locator {
         if !(fits || named && !is_another) {
             return None;
         }
-        let dockerfile = self.read.get(&path)?.as_ref()?;
         Some((path.display().to_string(), dockerfile.facts(&build_options(build)).ok()?))
     }
 
-    fn plan(&mut self, path: &Path, build: &Build, named: bool) -> Option<Plan> {
-        if !self.read.contains_key(path) {
-            let read = read(path).map_err(|error| {
-                if named {
-                    self.tell(format!("{error}; lines are not named"));
-                }
-            });
-            self.read.insert(path.into(), read.ok().map(|(dockerfile, _)| dockerfile));
-        }
-        let dockerfile = self.read.get(path)?.as_ref()?;
+    /// A Dockerfile, read once.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn source(&mut self, path: &Path) -> Result<Arc<Source>, String> {
+        self.read.entry(path.into()).or_insert_with(|| read(path).map(Arc::new)).clone()
+    }
+
+    fn plan(&mut self, dockerfile: &Dockerfile, path: &Path, build: &Build) -> Option<Plan> {
         match dockerfile.plan(&build_options(build)) {
             Ok(plan) => Some(plan),
             Err(error) => {
@@ -146,25 +155,11 @@ async fn find_base(snapshot: &mut Snapshot, image: &NamedImage, options: &Arc<Op
     }
 }
 
-/// What a step copies from another stage is to be mended there.
-fn blame_stages(snapshot: &mut Snapshot, facts: &Facts) {
-    for found in snapshot.build_only.iter_mut().flatten() {
-        let Some(place) = found.layer.dockerfile.as_ref().filter(|_| !found.layer.of_base_image) else {
-            continue;
-        };
-        if facts.copies.iter().any(|copied| !copied.mount && copied.line == place.line) {
-            let place = place.to_string();
-            found.help = found.help.replace(&place, &format!("the stage that {place} copies from"));
-        }
-    }
-}
-
 fn build_options(build: &Build) -> BuildOptions {
     BuildOptions { target: build.target.clone(), args: build.arguments.clone() }
 }
 
-/// Reads a Dockerfile; comes with its text.
-pub(super) fn read(path: &Path) -> Result<(Dockerfile, String), String> {
+fn read(path: &Path) -> Result<Source, String> {
     let failed =
         |error: &dyn std::fmt::Display| format!("cannot read the Dockerfile {}: {error}", path.display());
     // Opening a pipe or a device may take for ever; and what is in /proc is nobody's business.
@@ -176,7 +171,7 @@ pub(super) fn read(path: &Path) -> Result<(Dockerfile, String), String> {
     let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
     file.take(MAX_READ).read_to_end(&mut text).map_err(|error| failed(&error))?;
     let text = String::from_utf8_lossy(&text).into_owned();
-    Ok((Dockerfile::parse(&text).map_err(|error| failed(&error))?, text))
+    Ok(Source { dockerfile: Dockerfile::parse(&text).map_err(|error| failed(&error))?, text })
 }
 
 fn step(step: &crate::image::snapshot::Step) -> HistoryStep<'_> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::dockerfiles::{Assigned, File, assign, build_of};
-use super::locate::{self, Locator};
+use super::locate::Locator;
 use super::{Exit, UsageError, console, measure, printed_json, reading_options};
 use crate::cli::{Format, Stages};
 use crate::compare::{censuses, file_system};
@@ -38,24 +38,24 @@ pub async fn run(arguments: &Stages, config: &Config, files: &[File]) -> anyhow:
     };
     let options = reading_options(&arguments.reading, None)?;
     let build = build_of(file, Some(assigned), config, &arguments.build.settings())?;
-    let (dockerfile, text) = locate::read(&file.path).map_err(Unreadable)?;
+    let catalogue = config.catalogue();
+    let mut locator = Locator::new(catalogue.clone());
+    let source = locator.source(&file.path).map_err(Unreadable)?;
     let build_options = BuildOptions { target: build.target.clone(), args: build.arguments.clone() };
-    let facts = dockerfile.facts(&build_options).map_err(|error| Unreadable(error.to_string()))?;
+    let facts = source.dockerfile.facts(&build_options).map_err(|error| Unreadable(error.to_string()))?;
     let mut measured = measure(&assigned.image, &options, &arguments.reading).await?;
     let [snapshot] = measured.as_mut_slice() else {
         return Err(
             UsageError("--propose takes an image of one platform; choose it with --platform".into()).into()
         );
     };
-    let catalogue = config.catalogue();
-    let mut locator = Locator::new(catalogue.clone());
     let censuses = censuses(snapshot).ok_or(crate::propose::NoProposal::NoFiles)?;
     let applied = file_system(&censuses);
     locator.explain(snapshot, &assigned.image, &build, true, Some(&applied), &options).await;
     let base = final_base(arguments, snapshot, &facts, assigned, &options).await?;
     let proposal = propose(&Inputs {
-        dockerfile: &dockerfile,
-        source: &text,
+        dockerfile: &source.dockerfile,
+        source: &source.text,
         options: &build_options,
         facts: &facts,
         snapshot,

@@ -1,7 +1,7 @@
 //! `layergate stages`: how far Dockerfiles are with building in stages.
 
 use super::dockerfiles::{Assigned, assign, build_of, dockerfiles};
-use super::locate::{self, Locator};
+use super::locate::Locator;
 use super::{Exit, console, load_config, measure, printed_json, reading_options};
 use crate::cli::{Format, Stages};
 use crate::compare::{censuses, file_system};
@@ -29,12 +29,13 @@ pub async fn run(arguments: &Stages) -> anyhow::Result<Exit> {
     for (index, file) in files.iter().enumerate() {
         let own: Vec<&Assigned> = images.iter().filter(|image| image.file == index).collect();
         let build = build_of(file, own.first().copied(), &config, &flags)?;
-        let (dockerfile, path) = match locate::read(&file.path) {
-            Ok((dockerfile, _)) => (dockerfile, file.path.display().to_string()),
+        let path = file.path.display().to_string();
+        let source = match locator.source(&file.path) {
+            Ok(source) => source,
             Err(error) => {
                 all_read &= !file.named;
                 console::warn(&error);
-                entries.push(Entry::unreadable(file.path.display().to_string(), error));
+                entries.push(Entry::unreadable(path, error));
                 continue;
             }
         };
@@ -49,11 +50,11 @@ pub async fn run(arguments: &Stages) -> anyhow::Result<Exit> {
                 let judged = locator
                     .explain(&mut snapshot, &assigned.image, &build, true, files.as_ref(), &options)
                     .await;
-                entries.push(entry(&path, &dockerfile, &build, Some(&snapshot), judged));
+                entries.push(entry(&path, &source.dockerfile, &build, Some(&snapshot), judged));
             }
         }
         if own.is_empty() {
-            entries.push(entry(&path, &dockerfile, &build, None, None));
+            entries.push(entry(&path, &source.dockerfile, &build, None, None));
         }
     }
     console::result(&rendered(Adoption::new(entries), arguments.format)?)?;

@@ -181,7 +181,7 @@ pub(super) fn stored_again(layers: &[Layer], applied: &Applied<'_>) -> BTreeSet<
     let mut replaced: BTreeMap<u32, Bytes> = BTreeMap::new();
     for file in applied.waste.iter().filter(|file| file.replaced) {
         let sum = replaced.entry(file.hidden_by).or_default();
-        *sum = sum.checked_add(file.size).unwrap_or(Bytes::MAX);
+        *sum = sum.saturating_add(file.size);
     }
     let of = |index: u32| layers.get(index as usize).and_then(|layer| layer.size);
     let again = replaced.into_iter().filter(|(index, bytes)| of(*index) == Some(*bytes));
@@ -194,7 +194,7 @@ pub fn waste(snapshot: &Snapshot, applied: &Applied<'_>) -> Vec<Waste> {
     let mut by_layers: BTreeMap<(u32, u32, bool), Hidden<'_>> = BTreeMap::new();
     for file in &applied.waste {
         let found = by_layers.entry((file.stored_by, file.hidden_by, file.replaced)).or_default();
-        found.0 = found.0.checked_add(file.size).unwrap_or(Bytes::MAX);
+        found.0 = found.0.saturating_add(file.size);
         found.1.push((file.path.0, file.size - Bytes(0)));
     }
     let mut largest: Vec<_> = by_layers.into_iter().collect();

@@ -55,7 +55,7 @@ impl<'a> Paths<'a> {
             true => (&mut found.head, &mut found.head_owner),
         };
         // The sum of all was countable, and so is that of some.
-        *side = Some(side.unwrap_or_default().checked_add(size).unwrap_or(Bytes::MAX));
+        *side = Some(side.unwrap_or_default().saturating_add(size));
         *side_owner = owner.or(*side_owner);
     }
 

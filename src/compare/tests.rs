@@ -9,16 +9,10 @@ use crate::layer::{apply, installed};
 
 fn layer(content: u8, step: Option<&str>, size: u64) -> Layer {
     Layer {
-        diff_id: DiffId::of(&[content]),
-        digest: None,
-        media_type: None,
         created_by: step.and_then(Instruction::from_history),
         size: Some(Bytes(size)),
-        compressed: None,
         files: Some(1),
-        dockerfile: None,
-        contents: None,
-        census: None,
+        ..Layer::unknown(DiffId::of(&[content]))
     }
 }
 

@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
 
-use crate::image::census::PathRef;
+use crate::image::census::{PathRef, split};
 use crate::image::{Ecosystem, Weight};
 
 /// The catalogue of this program.
@@ -153,27 +153,23 @@ pub struct Catalogue {
 type Pattern = (String, usize, bool);
 
 /// Patterns of all kinds at once: which one each is of, and whether it takes away.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Globs {
     set: GlobSet,
     of: Vec<(usize, bool)>,
 }
 
-static BUILTIN_CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| Arc::new(Catalogue::default()));
-
-impl Default for Catalogue {
-    fn default() -> Catalogue {
-        let builtin = Catalogue::new(Vec::new(), Vec::new());
-        builtin.unwrap_or_else(|_| Catalogue {
-            kinds: Vec::new(),
-            ignores: Vec::new(),
-            below: Globs { set: GlobSet::empty(), of: Vec::new() },
-            files: Globs { set: GlobSet::empty(), of: Vec::new() },
-            packages: Globs { set: GlobSet::empty(), of: Vec::new() },
-            ignored: Vec::new(),
-        })
-    }
-}
+static BUILTIN_CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
+    let none = |_| Catalogue {
+        kinds: Vec::new(),
+        ignores: Vec::new(),
+        below: Globs::default(),
+        files: Globs::default(),
+        packages: Globs::default(),
+        ignored: Vec::new(),
+    };
+    Arc::new(Catalogue::new(Vec::new(), Vec::new()).unwrap_or_else(none))
+});
 
 impl Catalogue {
     /// The catalogue of this program, with kinds that go before it and what is not held against an image.
@@ -244,8 +240,7 @@ impl Catalogue {
 
     /// By the order of the kinds: of which of them a file is.
     pub(super) fn of_path(&self, path: &[u8], directories: &Directories) -> Fits {
-        let directory = path.iter().rposition(|byte| *byte == b'/').map_or(&[][..], |at| &path[..at]);
-        let mut found = directories.of(directory, &self.below).to_vec();
+        let mut found = directories.of(split(path).0, &self.below).to_vec();
         found.extend(self.files.fitting(&Candidate::from_bytes(path)));
         Fits::of_all(found)
     }
@@ -378,7 +373,7 @@ impl Directories {
                 None if above.is_empty() => break Arc::default(),
                 None => missing.push(above),
             }
-            above = above.iter().rposition(|byte| *byte == b'/').map_or(&[][..], |at| &above[..at]);
+            above = split(above).0;
         };
         for directory in missing.into_iter().rev() {
             let own = globs.fitting(&Candidate::from_bytes(directory));

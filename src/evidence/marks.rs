@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use foldhash::fast::RandomState;
 
 use super::catalogue::MarkKind;
+use crate::image::census::split;
 use crate::image::mark::Mark;
 use crate::image::{Bytes, Census};
 use crate::layer::Applied;
@@ -56,7 +57,7 @@ impl<'a> Marks<'a> {
                     Mark::Secret { .. } => drop(marks.secrets.insert(place)),
                     Mark::Unstripped { bytes, .. } => drop(marks.symbols.insert(place, *bytes)),
                     Mark::Dev { directories, .. } => {
-                        by_lockfile.insert(parent(path));
+                        by_lockfile.insert(split(path).0);
                         marks.development.extend(directories.iter().map(|directory| directory.as_bytes()));
                     }
                     Mark::DevDeclared { directories, .. } => declared.push((path, directories)),
@@ -64,7 +65,7 @@ impl<'a> Marks<'a> {
             }
         }
         for (path, directories) in declared {
-            let modules = [parent(path), b"/node_modules"].concat();
+            let modules = [split(path).0, b"/node_modules"].concat();
             let modules = modules.strip_prefix(b"/").unwrap_or(&modules);
             if !by_lockfile.contains(modules) {
                 marks.development.extend(directories.iter().map(|directory| directory.as_bytes()));
@@ -111,9 +112,4 @@ impl<'a> Marks<'a> {
 fn is_in(directories: &HashSet<&[u8]>, path: &[u8]) -> bool {
     let mut ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
     !directories.is_empty() && ends.any(|end| directories.contains(&path[..end]))
-}
-
-/// The directory that a file is in.
-fn parent(path: &[u8]) -> &[u8] {
-    path.iter().rposition(|byte| *byte == b'/').map_or(&[], |at| &path[..at])
 }

@@ -47,7 +47,7 @@ fn found(layers: Vec<Census>, catalogue: &Catalogue) -> Vec<BuildOnly> {
 }
 
 fn kinds(layers: Vec<Census>) -> Vec<(String, u64, u64)> {
-    let found = found(layers, &Catalogue::default());
+    let found = found(layers, &Catalogue::builtin());
     found.iter().map(|one| (one.kind.clone(), one.bytes.0, one.layer.index)).collect()
 }
 
@@ -301,7 +301,7 @@ fn what_was_deleted_and_what_is_the_base_images_is_told_apart() {
             files("-usr/bin/clang\n-usr/bin/make"),
         ]
     };
-    let found = found(layers(), &Catalogue::default());
+    let found = found(layers(), &Catalogue::builtin());
     let told: Vec<_> = found
         .iter()
         .map(|one| (one.kind.as_str(), one.bytes.0, one.deleted, one.layer.of_base_image))
@@ -319,7 +319,7 @@ fn a_program_that_builds_is_one_under_any_name_and_also_emptied() {
     let hidden = files("app/keep 50\n usr/bin/gcc -> app/keep");
     assert_eq!(kinds(vec![Census::default(), hidden]), [("compilers".to_owned(), 50, 1)]);
     let emptied = || vec![Census::default(), files("usr/bin/gcc 50"), files("usr/bin/gcc 0")];
-    let found_emptied = found(emptied(), &Catalogue::default());
+    let found_emptied = found(emptied(), &Catalogue::builtin());
     assert_eq!((found_emptied[0].bytes, found_emptied[0].deleted), (Bytes(50), true));
     // After a `chmod` it is where it is now, and once.
     let again = vec![Census::default(), files("usr/bin/gcc 50"), files("usr/bin/gcc 50")];
@@ -330,7 +330,7 @@ fn a_program_that_builds_is_one_under_any_name_and_also_emptied() {
 fn a_secret_that_is_deleted_is_shipped_and_what_is_accepted_is_so_also_deleted() {
     let secret = census("root/.npmrc 40", &[], vec![Mark::Secret { entry: 0, kind: SecretKind::NpmToken }]);
     let layers = vec![Census::default(), secret, files("-root/.npmrc")];
-    let found_secret = found(layers, &Catalogue::default());
+    let found_secret = found(layers, &Catalogue::builtin());
     assert_eq!((found_secret[0].kind.as_str(), found_secret[0].deleted), ("secrets", true));
     let ignore = Ignore {
         kind: Some("compilers".into()),
@@ -408,7 +408,7 @@ proptest! {
         let layers = layers.iter().map(|lines| files(&lines.iter().map(line).collect::<Vec<_>>().join("\n"))).collect();
         let snapshot = snapshot(layers, 1);
         let applied = visible(&snapshot).unwrap();
-        let found = find(&snapshot, &applied, &Catalogue::default());
+        let found = find(&snapshot, &applied, &Catalogue::builtin());
         let there: u64 = found.iter().filter(|one| !one.deleted).map(|one| one.bytes.0).sum();
         let gone: u64 = found.iter().filter(|one| one.deleted).map(|one| one.bytes.0).sum();
         prop_assert!(there <= applied.visible.0 && gone <= applied.wasted.0);

@@ -71,6 +71,11 @@ pub struct BuildOnly {
     pub help: String,
 }
 
+/// What entries have together, in bytes.
+pub fn sum<'a>(found: impl IntoIterator<Item = &'a BuildOnly>) -> Bytes {
+    found.into_iter().fold(Bytes(0), |sum, one| sum.saturating_add(one.bytes))
+}
+
 impl BuildOnly {
     /// Whether its texts are as short as ours are: a document is foreign input.
     pub fn is_short(&self) -> bool {

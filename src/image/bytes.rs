@@ -23,6 +23,12 @@ impl Bytes {
     /// The largest amount that layergate accepts (2^63 - 1), so that every difference fits a [`Delta`].
     pub const MAX: Bytes = Bytes(i64::MAX as u64);
 
+    /// The sum, or [`Bytes::MAX`] where it is more than can be counted: for amounts that foreign documents
+    /// or layers claim.
+    pub fn saturating_add(self, other: Bytes) -> Bytes {
+        self.checked_add(other).unwrap_or(Bytes::MAX)
+    }
+
     /// `self + other`, or `None` above [`Bytes::MAX`]: sizes in an archive are claims, not facts.
     pub fn checked_add(self, other: Bytes) -> Option<Bytes> {
         self.0.checked_add(other.0).map(Bytes).filter(|sum| *sum <= Bytes::MAX)

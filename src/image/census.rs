@@ -64,10 +64,15 @@ impl LayerPath {
         if self.0.is_empty() {
             return None;
         }
-        Some(match self.0.iter().rposition(|byte| *byte == b'/') {
-            Some(at) => (&self.0[..at], &self.0[at + 1..]),
-            None => (&[], &self.0[..]),
-        })
+        Some(split(&self.0))
+    }
+}
+
+/// The directory of a path, and the last part. What is in the root has the empty directory.
+pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match path.iter().rposition(|byte| *byte == b'/') {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (&[], path),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod package;
 pub mod platform;
 pub mod schema;
 pub mod snapshot;
+pub mod text;
 
 pub use build_only::{BuildOnly, Outcome, Weight};
 pub use bytes::{Bytes, Delta};

@@ -187,21 +187,31 @@ pub struct Totals {
     pub compressed: Option<Bytes>,
 }
 
-#[cfg(test)]
 impl Layer {
-    /// A made-up layer of a census, for tests.
-    pub(crate) fn made_up(index: usize, census: Census) -> Layer {
+    /// A layer of which only the diff ID is known.
+    pub fn unknown(diff_id: DiffId) -> Layer {
         Layer {
-            diff_id: DiffId::of(&[index as u8]),
+            diff_id,
             digest: None,
             media_type: None,
             created_by: None,
-            size: census.size(),
+            size: None,
             compressed: None,
-            files: Some(census.files()),
+            files: None,
             dockerfile: None,
             contents: None,
+            census: None,
+        }
+    }
+
+    /// A made-up layer of a census, for tests.
+    #[cfg(test)]
+    pub(crate) fn made_up(index: usize, census: Census) -> Layer {
+        Layer {
+            size: census.size(),
+            files: Some(census.files()),
             census: Some(Arc::new(census)),
+            ..Layer::unknown(DiffId::of(&[index as u8]))
         }
     }
 }
@@ -245,6 +255,14 @@ pub struct Place {
     pub line: u32,
     /// Its last line.
     pub end_line: u32,
+}
+
+impl Place {
+    /// The file's name alone, where its path is long: one image has one Dockerfile.
+    pub fn short_name(&self) -> Option<&str> {
+        const LONG: usize = 24;
+        self.path.rsplit(['/', '\\']).next().filter(|_| self.path.chars().count() > LONG)
+    }
 }
 
 impl fmt::Display for Place {
@@ -383,19 +401,24 @@ impl Snapshot {
         }
     }
 
-    /// A made-up image of these layers, for tests.
-    #[cfg(test)]
-    pub(crate) fn made_up(layers: Vec<Layer>) -> Snapshot {
+    /// An image of which only this is known: its layers, and their bytes together.
+    pub fn new(
+        image: ImageIdentity,
+        source: SourceInfo,
+        measured: Measured,
+        unpacked: Bytes,
+        layers: Vec<Layer>,
+    ) -> Snapshot {
         Snapshot {
             schema: SCHEMA.into(),
-            image: ImageIdentity { name: "app".into(), reference: "app:1".into(), platform: None, id: None },
-            source: SourceInfo { transport: "docker-archive".into(), engine: None },
-            measured: Measured::Content,
+            image,
+            source,
+            measured,
             commit: None,
             totals: Totals {
                 layers: layers.len() as u64,
                 files: None,
-                unpacked: sum_known(layers.iter().map(|layer| layer.size)).unwrap_or_default(),
+                unpacked,
                 visible: None,
                 wasted: None,
                 compressed: None,
@@ -410,6 +433,15 @@ impl Snapshot {
             multi_stage: None,
             duplicates: None,
         }
+    }
+
+    /// A made-up image of these layers, for tests.
+    #[cfg(test)]
+    pub(crate) fn made_up(layers: Vec<Layer>) -> Snapshot {
+        let image = ImageIdentity { name: "app".into(), reference: "app:1".into(), platform: None, id: None };
+        let source = SourceInfo { transport: "docker-archive".into(), engine: None };
+        let unpacked = sum_known(layers.iter().map(|layer| layer.size)).unwrap_or_default();
+        Snapshot::new(image, source, Measured::Content, unpacked, layers)
     }
 
     /// A layer, counted from 0, and what made it.

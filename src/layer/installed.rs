@@ -113,7 +113,7 @@ impl<'a> Packages<'a> {
         let own = self.by_key.get(&key).copied().filter(|index| self.found[*index].1);
         if let Some(index) = own.or_else(|| self.there.get(&(key.0, key.1, key.3)).copied()) {
             let package = &mut self.found[index].0;
-            package.bytes = package.bytes.checked_add(size).unwrap_or(Bytes::MAX);
+            package.bytes = package.bytes.saturating_add(size);
             package.files += 1;
         }
     }

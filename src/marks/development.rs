@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 
 use crate::image::LayerPath;
 use crate::image::census::MAX_PATH;
-use crate::packages::split;
+use crate::image::census::split;
 
 /// The most directories that one file names, and the most bytes that they have.
 const MAX_NAMED: usize = 20_000;

@@ -2,7 +2,7 @@
 
 use super::elf;
 use super::secret::{self, SecretFile};
-use crate::packages::split;
+use crate::image::census::split;
 
 const MIB: u64 = 1 << 20;
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::collect::Sink;
 use super::fields::{field, lines, paragraphs};
 use super::paths::Paths;
-use super::wanted::split;
 use super::{Ecosystem, Owns, word};
 use crate::image::LayerPath;
+use crate::image::census::split;
 
 /// What dpkg keeps of a package beside its list (deb-control-file names of deb(5) and dpkg(1)).
 const INFO_FILES: [&str; 13] = [

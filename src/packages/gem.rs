@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::collect::Sink;
 use super::fields::lines;
-use super::wanted::split;
 use super::{Declared, Ecosystem, Owns, word};
+use crate::image::census::split;
 use crate::image::{Census, Entry, LayerPath};
 
 /// The most directories of one gem: an image has one or two versions of Ruby.

@@ -27,7 +27,6 @@ pub use collect::{Collector, Packages};
 pub(crate) use fields::lines;
 pub use owners::owners;
 pub use paths::Paths;
-pub(crate) use wanted::split;
 pub use wanted::{Database, Wanted};
 
 pub use crate::image::Ecosystem;

@@ -3,8 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use super::wanted::split;
 use super::{Declared, Ecosystem};
+use crate::image::census::split;
 use crate::image::{Census, Entry, LayerPath};
 
 /// The directories of the root that merged-`/usr` systems have as links into `usr`. Lists of files

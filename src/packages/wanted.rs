@@ -1,5 +1,7 @@
 //! Which files are read, and how much of each.
 
+use crate::image::census::split;
+
 const MIB: u64 = 1 << 20;
 
 /// A kind of file that declares packages, or says which files are theirs.
@@ -66,14 +68,6 @@ impl Wanted {
 
 fn content(database: Database, length: u64) -> Option<Wanted> {
     (length > 0).then_some(Wanted::Content { database, length })
-}
-
-/// The file name of a path, and the path's directory.
-pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(at) => (path.get(..at).unwrap_or_default(), path.get(at + 1..).unwrap_or_default()),
-        None => (&[], path),
-    }
 }
 
 fn database_of(path: &[u8]) -> Option<Database> {

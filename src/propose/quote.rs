@@ -1,6 +1,8 @@
 //! Paths of an image as text of a Dockerfile. They are hostile: whoever made the image chose them. One
 //! that is not written for certain is not written at all.
 
+use crate::image::text::is_invisible;
+
 /// A path as it may stand in `COPY`: builders expand variables there, and patterns, and split at
 /// blanks.
 pub(super) fn copy_path(path: &[u8]) -> Option<String> {
@@ -18,7 +20,7 @@ pub(super) fn shell_word(path: &[u8]) -> Option<String> {
         return Some(plain);
     }
     let text = std::str::from_utf8(path).ok()?;
-    let fits = |c: char| !c.is_control() && !"'\"`\\<>$".contains(c) && !is_invisible(c);
+    let fits = |c: char| !hides(c) && !"'\"`\\<>$".contains(c);
     let fits = text.chars().all(fits) && !has_part_that_reads_otherwise(path);
     fits.then(|| format!("'/{text}'"))
 }
@@ -45,16 +47,9 @@ pub(super) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     }
 }
 
+/// The last stands for what is not known in a Dockerfile.
 fn hides(c: char) -> bool {
-    c.is_control() || is_invisible(c)
-}
-
-/// Characters that are not seen, change the direction of others, or end a line somewhere.
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
-        | '\u{10ffff}')
+    c.is_control() || is_invisible(c) || c == '\u{10ffff}'
 }
 
 /// `..` would leave the directory, and no layer has it.

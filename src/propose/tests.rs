@@ -1,6 +1,6 @@
 //! Proposals from made-up images.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -10,8 +10,6 @@ use crate::image::mark::Mark;
 use crate::image::snapshot::{BaseImage, BoundaryBy, Place, Step};
 use crate::image::{Ecosystem, Entry, Instruction, Layer, LayerPath, Package};
 use crate::layer::{apply, installed};
-
-static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(Catalogue::default);
 
 /// A layer: the line that made it, 0 for the base image's, and what is in it, one a line: `f path bytes`,
 /// `f path bytes deb:package`, `d path`, `l link`, `h new old`, `dev path directory` for a file that says
@@ -87,7 +85,7 @@ fn proposed_of(
     let copy = image.clone();
     let censuses: Vec<&Census> = copy.layers.iter().filter_map(|layer| layer.census.as_deref()).collect();
     let applied = apply(censuses.iter().copied());
-    image.build_only = Some(find(&copy, &applied, &CATALOGUE));
+    image.build_only = Some(find(&copy, &applied, &Catalogue::builtin()));
     propose(&Inputs {
         dockerfile: &dockerfile,
         source,
@@ -95,7 +93,7 @@ fn proposed_of(
         facts: &facts,
         snapshot: &image,
         applied: &applied,
-        catalogue: &CATALOGUE,
+        catalogue: &Catalogue::builtin(),
         final_base: final_base.map(|(name, snapshot)| FinalBase { name, snapshot: Some(snapshot) }),
     })
 }
@@ -600,19 +598,19 @@ fn there_is_a_reason_where_there_is_no_proposal() {
 #[test]
 fn a_working_directory_of_the_old_base_image_is_set_on_the_new_one() {
     let source = "FROM gcc:12\nCOPY . .\nRUN make\nCMD [\"./tide\"]\n";
-    let layers = [(0, "f usr/bin/gcc 900 deb:gcc"), (2, "f work/tide.c 40"), (3, "f work/tide 90")];
+    let layers = [(0, "f usr/bin/gcc 900 deb:gcc"), (2, "f code/tide.c 40"), (3, "f code/tide 90")];
     let mut image = snapshot(&layers);
     let step = |text: &str| Step { instruction: Instruction::from_history(text), makes_layer: false };
     image.history =
-        ["WORKDIR /work", "COPY . . # buildkit", "RUN make", "CMD [\"./tide\"]"].map(step).to_vec();
+        ["WORKDIR /code", "COPY . . # buildkit", "RUN make", "CMD [\"./tide\"]"].map(step).to_vec();
     let other = snapshot(&[(0, "f bin/sh 10")]);
     let proposal = proposed_of(source, image, Some(("debian:12-slim", &other))).unwrap();
     assert_eq!(
         last(&proposal),
         [
             "FROM debian:12-slim",
-            "WORKDIR /work",
-            "COPY --from=builder /work/tide /work/tide",
+            "WORKDIR /code",
+            "COPY --from=builder /code/tide /code/tide",
             "CMD [\"./tide\"]"
         ]
     );

@@ -6,6 +6,7 @@ use std::ops::Bound;
 
 use foldhash::fast::RandomState;
 
+use crate::image::census::split;
 use crate::image::{Census, Entry};
 use crate::layer::Applied;
 
@@ -93,12 +94,12 @@ impl<'a> Tree<'a> {
 
 /// The directory that a path is in; the root for what is there.
 pub(super) fn parent_of(path: &[u8]) -> &[u8] {
-    path.iter().rposition(|byte| *byte == b'/').map_or(&[], |at| &path[..at])
+    split(path).0
 }
 
 /// The last part of a path.
 pub(super) fn name_of(path: &[u8]) -> &[u8] {
-    path.iter().rposition(|byte| *byte == b'/').map_or(path, |at| &path[at + 1..])
+    split(path).1
 }
 
 /// Whether a path is another one, or inside of it.

@@ -3,6 +3,7 @@
 use super::escape::{code, log, plain, short, short_path};
 use super::markdown::located;
 use super::table::{Align, markdown, text};
+use crate::image::build_only::sum;
 use crate::image::snapshot::LayerRef;
 use crate::image::{BuildOnly, Bytes, Weight};
 
@@ -13,14 +14,10 @@ const MAX_NAMED: usize = 3;
 
 /// `12.3 MiB that only the build needed, 8 MiB of it with the base image`; nothing where there is none.
 pub fn summary(found: &[BuildOnly]) -> Option<String> {
-    let sum = |of_base: bool| -> u64 {
-        let fits = |one: &&BuildOnly| one.counts() && (one.layer.of_base_image || !of_base);
-        found.iter().filter(fits).fold(0, |sum, one| one.bytes.0.saturating_add(sum))
-    };
-    let (all, of_base) = (Bytes(sum(false)), Bytes(sum(true)));
-    let deleted = found.iter().filter(|one| one.deleted);
-    let deleted = deleted.fold(0u64, |sum, one| sum.saturating_add(one.bytes.0));
-    if all == Bytes(0) && deleted == 0 {
+    let counting = || found.iter().filter(|one| one.counts());
+    let (all, of_base) = (sum(counting()), sum(counting().filter(|one| one.layer.of_base_image)));
+    let deleted = sum(found.iter().filter(|one| one.deleted));
+    if all == Bytes(0) && deleted == Bytes(0) {
         return None;
     }
     let base = match of_base {
@@ -29,8 +26,8 @@ pub fn summary(found: &[BuildOnly]) -> Option<String> {
         of_base => format!(", {of_base} of it with the base image"),
     };
     let deleted = match deleted {
-        0 => String::new(),
-        bytes => format!("; {} more were deleted in a later step", Bytes(bytes)),
+        Bytes(0) => String::new(),
+        bytes => format!("; {bytes} more were deleted in a later step"),
     };
     Some(format!("{all} that only the build needed{base}{deleted}"))
 }
@@ -88,23 +85,22 @@ fn row(one: &BuildOnly) -> Row<'_> {
 
 fn base_row(base: &[&BuildOnly]) -> Option<Row<'static>> {
     let first = base.first()?;
-    let mut kinds: Vec<(&str, u64)> = Vec::new();
+    let mut kinds: Vec<(&str, Bytes)> = Vec::new();
     for one in base {
         match kinds.iter_mut().find(|(what, _)| *what == one.what) {
-            Some((_, bytes)) => *bytes = bytes.saturating_add(one.bytes.0),
-            None => kinds.push((&one.what, one.bytes.0)),
+            Some((_, bytes)) => *bytes = bytes.saturating_add(one.bytes),
+            None => kinds.push((&one.what, one.bytes)),
         }
     }
     kinds.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
-    let named = kinds.iter().take(MAX_NAMED).map(|(what, bytes)| format!("{what} ({})", Bytes(*bytes)));
+    let named = kinds.iter().take(MAX_NAMED).map(|(what, bytes)| format!("{what} ({bytes})"));
     let named: Vec<String> = named.collect();
     let more = match kinds.len() - named.len() {
         0 => String::new(),
         left => format!(" and {left} more kinds"),
     };
-    let bytes = kinds.iter().fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
     Some(Row {
-        bytes: Bytes(bytes),
+        bytes: sum(base.iter().copied()),
         what: format!("{}{more}", named.join(", ")),
         places: Vec::new(),
         layer: None,

@@ -10,6 +10,7 @@ use super::escape::{code, log, plain, short, short_path};
 use super::table::{self, Align, Column};
 use super::words;
 use crate::dockerfile::Facts;
+use crate::image::build_only::sum;
 use crate::image::snapshot::Snapshot;
 use crate::image::{BuildOnly, Bytes};
 use crate::policy::stages::{Basis, Outcome, shell_path, shell_word};
@@ -120,7 +121,7 @@ impl Entry {
         };
         let build_only = image.and_then(|image| image.build_only.clone()).unwrap_or_default();
         let own = build_only.iter().filter(|one| one.ignored.is_none() && !one.layer.of_base_image);
-        let saving = Bytes(own.fold(0u64, |sum, one| sum.saturating_add(one.bytes.0)));
+        let saving = sum(own);
         Entry {
             path,
             image: image.map(Measured::of),
@@ -344,8 +345,7 @@ impl Totals {
             Outcome::Warn => self.warned += 1,
             Outcome::Fail => self.failing += 1,
         }
-        let sum = |sum: Bytes, bytes: Bytes| sum.checked_add(bytes).unwrap_or(Bytes::MAX);
-        self.build_only = sum(self.build_only, judged.build_only);
-        self.saving = sum(self.saving, entry.saving.unwrap_or_default());
+        self.build_only = self.build_only.saturating_add(judged.build_only);
+        self.saving = self.saving.saturating_add(entry.saving.unwrap_or_default());
     }
 }

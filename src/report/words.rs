@@ -300,11 +300,9 @@ pub fn wasted_files(waste: &Waste) -> String {
     }
 }
 
-/// A place in few words: of a long path the file's name, for one image has one Dockerfile.
+/// A place in few words.
 pub fn place(place: &Place) -> String {
-    const LONG: usize = 24;
-    let name = place.path.rsplit(['/', '\\']).next().filter(|_| place.path.chars().count() > LONG);
-    match name {
+    match place.short_name() {
         Some(name) => format!("\u{2026}/{name}:{}", place.line),
         None => place.to_string(),
     }

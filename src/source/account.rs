@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use super::count::Counted;
 use super::layout::{Blob, LayerKey, Plan, Reader};
 use super::{NamedImage, SourceError};
-use crate::image::snapshot::{self, ImageIdentity, Layer, Measured, Snapshot, SourceInfo, Totals, sum_known};
+use crate::image::snapshot::{ImageIdentity, Layer, Measured, Snapshot, SourceInfo, sum_known};
 use crate::image::{Census, DiffId, Instruction};
 use crate::layer::{Applied, apply, installed};
 
@@ -44,32 +44,15 @@ impl Reader<'_> {
             .zip(blobs)
             .map(|(id, ((blob, step), counted))| layer(id, blob, step, counted))
             .collect();
-        let totals = Totals {
-            layers: layers.len() as u64,
-            files: Some(files),
-            unpacked,
-            visible: Some(visible),
-            wasted: Some(wasted),
-            compressed: sum_known(layers.iter().map(|layer| layer.compressed)),
-        };
         let (name, reference) = (named.display_name(), named.text.clone());
-        Ok(Snapshot {
-            schema: snapshot::SCHEMA.into(),
-            image: ImageIdentity { name, reference, platform, id: Some(plan.id) },
-            source,
-            measured: Measured::Content,
-            commit: None,
-            totals,
-            layers,
-            history,
-            base: None,
-            base_name: plan.base_name,
-            base_by_dockerfile: false,
-            packages: Some(packages),
-            build_only: None,
-            multi_stage: None,
-            duplicates: None,
-        })
+        let image = ImageIdentity { name, reference, platform, id: Some(plan.id) };
+        let mut snapshot = Snapshot::new(image, source, Measured::Content, unpacked, layers);
+        let totals = &mut snapshot.totals;
+        (totals.files, totals.visible, totals.wasted) = (Some(files), Some(visible), Some(wasted));
+        totals.compressed = sum_known(snapshot.layers.iter().map(|layer| layer.compressed));
+        (snapshot.history, snapshot.base_name) = (history, plan.base_name);
+        snapshot.packages = Some(packages);
+        Ok(snapshot)
     }
 }
 

@@ -7,9 +7,7 @@ use serde::Deserialize;
 use super::parts::MAX_DOCUMENT;
 use super::{NamedImage, SourceError, excerpt};
 use crate::image::oci::or_default;
-use crate::image::snapshot::{
-    self, ImageIdentity, Layer, MAX_LAYERS, Measured, Snapshot, SourceInfo, Totals,
-};
+use crate::image::snapshot::{ImageIdentity, Layer, MAX_LAYERS, Measured, Snapshot, SourceInfo};
 use crate::image::{Bytes, DiffId, Digest, Platform};
 
 /// What layergate reads of an engine's image document (Docker Engine API, "ImageInspect").
@@ -73,54 +71,14 @@ pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot,
         return Err(malformed(format!("it has over {MAX_LAYERS} layers")));
     }
     let store = if document.descriptor.is_some() { "containerd image store" } else { "classic image store" };
-    let layers: Vec<Layer> = document.root_fs.layers.into_iter().map(unknown_layer).collect();
-    Ok(Snapshot {
-        schema: snapshot::SCHEMA.into(),
-        image: ImageIdentity {
-            name: named.display_name(),
-            reference: named.text.clone(),
-            platform: Platform::from_fields(
-                &document.os,
-                &document.architecture,
-                document.variant.as_deref(),
-            ),
-            id: Digest::parse(&document.id).ok(),
-        },
-        source: SourceInfo { transport: "inspect".into(), engine: Some(store.into()) },
-        measured: Measured::Engine,
-        commit: None,
-        totals: Totals {
-            layers: layers.len() as u64,
-            files: None,
-            unpacked: Bytes(document.size),
-            visible: None,
-            wasted: None,
-            compressed: None,
-        },
-        layers,
-        history: Vec::new(),
-        base: None,
-        base_name: None,
-        base_by_dockerfile: false,
-        packages: None,
-        build_only: None,
-        multi_stage: None,
-        duplicates: None,
-    })
-}
-
-/// A layer of which only the diff ID is known.
-fn unknown_layer(diff_id: DiffId) -> Layer {
-    Layer {
-        diff_id,
-        digest: None,
-        media_type: None,
-        created_by: None,
-        size: None,
-        compressed: None,
-        files: None,
-        dockerfile: None,
-        contents: None,
-        census: None,
-    }
+    let layers: Vec<Layer> = document.root_fs.layers.into_iter().map(Layer::unknown).collect();
+    let platform = Platform::from_fields(&document.os, &document.architecture, document.variant.as_deref());
+    let image = ImageIdentity {
+        name: named.display_name(),
+        reference: named.text.clone(),
+        platform,
+        id: Digest::parse(&document.id).ok(),
+    };
+    let source = SourceInfo { transport: "inspect".into(), engine: Some(store.into()) };
+    Ok(Snapshot::new(image, source, Measured::Engine, Bytes(document.size), layers))
 }

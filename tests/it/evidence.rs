@@ -32,7 +32,7 @@ fn found(engine: &Engine, image: &str, directory: &Path) -> Found {
     command.current_dir(directory).env("DOCKER_HOST", &engine.host).args(["inspect", image, "-o"]);
     Run::of(command.arg(&document)).expect(0);
     let snapshot = Snapshot::from_json(&fs::read(document).unwrap(), u64::MAX).unwrap();
-    let found = find_files(&snapshot, &visible(&snapshot).unwrap(), &Catalogue::default());
+    let found = find_files(&snapshot, &visible(&snapshot).unwrap(), &Catalogue::builtin());
     let entries: Vec<&BuildOnly> = found.iter().map(|(entry, _)| entry).collect();
     assert_eq!(entries, snapshot.build_only.as_ref().unwrap().iter().collect::<Vec<_>>(), "{image}");
     found

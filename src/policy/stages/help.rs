@@ -51,14 +51,15 @@ fn split_off(builder: &Builder<'_>, head: &Snapshot) -> String {
 
 /// What to do instead about what came with a copy from another stage or image: it cannot be moved there, for it
 /// is there already.
-pub fn copy_less(found: &BuildOnly, told: Told<'_>) -> Option<String> {
-    // Of packages that are installed for development, the one that installs them knows better.
-    if found.kind.ends_with("dev-dependencies") {
-        return None;
-    }
+pub fn help_with_copy(found: &BuildOnly, told: Told<'_>) -> Option<String> {
     let place = found.layer.dockerfile.as_ref()?;
     let is_it = |copy: &crate::dockerfile::Copied| !copy.mount && copy.line == place.line;
     told.facts.copies.iter().find(|copy| is_it(copy))?;
+    // Of packages that are installed for development, the stage that installs them knows better.
+    if found.kind.ends_with("dev-dependencies") {
+        let place = place.to_string();
+        return Some(found.help.replace(&place, &format!("the stage that {place} copies from")));
+    }
     let paths: Vec<String> = found.paths.iter().take(MAX_PATHS).map(|path| format!("/{path}")).collect();
     Some(format!(
         "name in {place} only the files that run, and leave out {} ({}); what needs them goes to a builder stage",

@@ -10,12 +10,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::dockerfile::{BaseImage, Facts, brings_tools};
+use crate::image::build_only::sum;
 use crate::image::snapshot::{Place, Snapshot};
 use crate::image::{BuildOnly, Bytes, Weight};
 
 pub use crate::image::Outcome;
-pub use help::{copy_less, shell_path, shell_word};
 use help::{help, help_by_text};
+pub use help::{help_with_copy, shell_path, shell_word};
 use steps::{Builder, Step, works_of_dockerfile, works_of_history};
 
 /// Headers and the like of fewer bytes say nothing: many a package brings a few.
@@ -164,10 +165,6 @@ pub fn held_against(found: &[BuildOnly]) -> Option<Bytes> {
     Some(sum(own))
 }
 
-fn sum<'a>(found: impl Iterator<Item = &'a BuildOnly>) -> Bytes {
-    found.fold(Bytes(0), |sum, one| sum.checked_add(one.bytes).unwrap_or(Bytes::MAX))
-}
-
 /// The kinds with most bytes, those of all layers together: `compilers 80.1 MiB, pip's cache 12 MiB`.
 pub fn largest_kinds(found: &[BuildOnly], most: usize) -> String {
     let counting: Vec<&BuildOnly> = found.iter().filter(|found| found.counts()).collect();
@@ -276,7 +273,7 @@ fn decide(
         );
     }
     if evidence.is_ours() {
-        let bytes = sum(evidence.to_name().into_iter());
+        let bytes = sum(evidence.to_name());
         let what = kinds_text(&evidence.to_name(), MAX_NAMED);
         let deleted = deleted_text(evidence.own_tools.iter().chain(&evidence.own_inputs));
         let joined = if told.is_some() { format!("{stages}, and it ships") } else { "it ships".into() };
@@ -350,7 +347,7 @@ fn kinds_of<'a>(found: &[&'a BuildOnly]) -> Vec<KindSum<'a>> {
     let mut kinds: BTreeMap<&str, KindSum<'a>> = BTreeMap::new();
     for one in found {
         let kind = kinds.entry(one.kind.as_str()).or_insert((one.weight, Bytes(0), Vec::new()));
-        kind.1 = kind.1.checked_add(one.bytes).unwrap_or(Bytes::MAX);
+        kind.1 = kind.1.saturating_add(one.bytes);
         kind.2.push(one);
     }
     kinds.into_values().collect()

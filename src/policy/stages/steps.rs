@@ -123,14 +123,10 @@ impl<'a> Builder<'a> {
 /// `Dockerfile:5 pip install pipenv`.
 pub(super) fn step_text(step: &Step) -> String {
     let subjects: Vec<&str> = step.subjects.iter().take(MAX_NAMED).map(String::as_str).collect();
-    let place = step.place.as_ref().map(|place| format!("{} ", short_place(place))).unwrap_or_default();
+    let place = step.place.as_ref().map_or_else(String::new, |place| match place.short_name() {
+        Some(name) => format!("{name}:{} ", place.line),
+        None => format!("{place} "),
+    });
     let subjects = if subjects.is_empty() { String::new() } else { format!(" {}", subjects.join(" ")) };
     format!("{place}{}{subjects}", step.tool)
-}
-
-/// A place in few words: of a long path the file's name, for one image has one Dockerfile.
-pub(super) fn short_place(place: &Place) -> String {
-    const LONG: usize = 24;
-    let name = place.path.rsplit(['/', '\\']).next().filter(|_| place.path.chars().count() > LONG);
-    name.map_or_else(|| place.to_string(), |name| format!("{name}:{}", place.line))
 }
