@@ -1,5 +1,6 @@
 //! The command line: types for clap, and nothing else.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
@@ -135,6 +136,12 @@ pub struct Check {
     /// Compare with this commit's record instead of the one that fits the event and checkout
     #[arg(long, value_name = "COMMIT", help_heading = "Baseline")]
     pub base_commit: Option<String>,
+    /// Compare with this image, measured now, and not with a record; several by NAME, or one a line
+    #[arg(long, value_name = "[NAME=]IMAGE", help_heading = "Baseline", conflicts_with = "base_commit")]
+    pub baseline: Vec<String>,
+    /// How to ask GitHub.
+    #[command(flatten)]
+    pub github: GithubFlags,
     /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
     #[arg(long, value_name = "FILE", help_heading = "Limits")]
     pub config: Option<PathBuf>,
@@ -173,6 +180,18 @@ pub struct Record {
     /// The commit that the images were built from [default: the checked-out one]
     #[arg(long, value_name = "COMMIT", help_heading = "Baseline")]
     pub commit: Option<String>,
+    /// Keep the records of the newest COMMITS only of each image [default: all]
+    #[arg(long, value_name = "COMMITS", help_heading = "Baseline")]
+    pub keep: Option<NonZeroUsize>,
+    /// Record also in a run for a pull request, whose code is not in the target branch yet
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Baseline")]
+    pub pull_requests: bool,
+    /// Record also if tracked files differ from the commit
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Baseline")]
+    pub dirty: bool,
+    /// How to ask GitHub.
+    #[command(flatten)]
+    pub github: GithubFlags,
 }
 
 /// `layergate stages`.
@@ -287,7 +306,7 @@ impl BuildFlags {
 /// Where baselines are kept.
 #[derive(Debug, Args)]
 pub struct Store {
-    /// The baseline store: dir:PATH
+    /// The baseline store: dir:PATH, or git:BRANCH of the repository on GitHub (git alone: layergate-baselines)
     #[arg(long, value_name = "STORE", default_value = "dir:.layergate", help_heading = "Baseline")]
     pub store: String,
 }
@@ -350,12 +369,21 @@ pub struct CommentFlags {
     /// Exit with 3 if the comment cannot be posted
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub require_comment: bool,
-    /// The token to comment with [default: $GITHUB_TOKEN]
+}
+
+/// How to ask GitHub, for comments and for a store on a branch.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "GitHub")]
+pub struct GithubFlags {
+    /// The token to comment with, and to reach a git: store [default: $GITHUB_TOKEN]
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]
     pub github_token: Option<String>,
     /// The address of GitHub's API [default: $GITHUB_API_URL]
     #[arg(long, value_name = "URL")]
     pub github_api_url: Option<String>,
+    /// The repository whose branch is the store [default: $GITHUB_REPOSITORY]
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub github_repository: Option<String>,
 }
 
 /// How to print.

@@ -1,51 +1,68 @@
-//! The record that an image is compared with: that of the right commit, or of its nearest recorded
-//! ancestor.
+//! The commits whose records may be the baseline, nearest first. They are found once for all images of a run,
+//! from the local checkout as far as it reaches, and from GitHub beyond that.
 
-use super::choose::{Start, Trigger, choose_start};
-use super::dir::{DirStore, StoreError};
-use super::git::{Git, is_sha};
-use crate::image::Snapshot;
+use super::choose::{Start, Trigger, choose_start, wanted_merge_base};
+use super::git::{Git, MAX_ANCESTORS, is_sha};
+use crate::github::{GithubError, Repository};
 use crate::image::snapshot::Commit;
 
-/// The commits whose records may be the baseline, nearest first. Found once for all images of a run.
-#[derive(Debug, Clone)]
+/// The commit to compare with, and its first parents.
 pub struct Ancestry {
-    /// The commit that is checked out.
+    /// The commit that is checked out, or that the run is about.
     pub head: Option<Commit>,
     start: Option<Start>,
     commits: Vec<String>,
+    /// Whether there may be earlier commits that were not asked for.
+    open: bool,
     /// What a push says was there before it: in a shallow checkout, the only other commit known.
     before: Option<String>,
-}
-
-/// A baseline that was found, and why this one.
-#[derive(Debug, Clone)]
-pub struct Baseline {
-    /// The recorded image.
-    pub snapshot: Snapshot,
-    /// How many commits it is older than the commit to compare with, where known.
-    pub distance: Option<u64>,
-    /// Whether it is the baseline of exactly the commit to compare with.
-    pub exact: bool,
-    /// Why this one, in words.
-    pub how: String,
+    github: Option<Repository>,
+    problem: Option<String>,
 }
 
 impl Ancestry {
-    /// The commit that fits what made this run happen, and its first parents.
-    pub fn of(trigger: &Trigger, git: &Git) -> Ancestry {
-        let head = git.head();
-        let start = choose_start(trigger, head.as_ref(), |one, other| git.merge_base(one, other));
-        let mut commits = start.as_ref().map_or_else(Vec::new, |start| git.first_parents(&start.sha));
-        // A shallow checkout may not reach the commit at all, and its record may still be there.
-        if let (true, Some(start)) = (commits.is_empty(), &start) {
-            commits.push(start.sha.clone());
-        }
+    /// The commit that fits what made this run happen. `run_sha` is the commit that the run is about, for a
+    /// run without a checkout.
+    pub async fn of(
+        trigger: &Trigger,
+        git: &Git,
+        github: Option<Repository>,
+        run_sha: Option<&str>,
+    ) -> Ancestry {
         let before = match trigger {
             Trigger::Push { before } if is_sha(before) => Some(before.clone()),
             _ => None,
         };
-        Ancestry { head, start, commits, before }
+        let mut ancestry = Ancestry {
+            head: git.head(),
+            start: None,
+            commits: Vec::new(),
+            open: true,
+            before,
+            github,
+            problem: None,
+        };
+        let shallow = git.is_shallow();
+        if let (None, Some(sha)) = (&ancestry.head, run_sha.filter(|sha| is_sha(sha)))
+            && let Some(github) = &ancestry.github
+        {
+            let found = github.commit(sha).await;
+            ancestry.head = ancestry.noted(found).map(|(commit, _)| commit);
+        }
+        let merge_base = match wanted_merge_base(trigger, ancestry.head.as_ref()) {
+            Some((own, base)) => ancestry.merge_base(&own, &base, git, shallow).await,
+            None => None,
+        };
+        ancestry.start = choose_start(trigger, ancestry.head.as_ref(), merge_base.as_deref());
+        if let Some(start) = &ancestry.start {
+            ancestry.commits = git.first_parents(&start.sha);
+            ancestry.open = shallow || ancestry.commits.is_empty();
+            // A shallow checkout may not reach the commit at all, and its record may still be there.
+            if ancestry.commits.is_empty() {
+                ancestry.commits.push(start.sha.clone());
+            }
+        }
+        ancestry
     }
 
     /// One commit that is meant itself, and not its ancestors; `None` where there is none of that name.
@@ -53,72 +70,70 @@ impl Ancestry {
         let known = git.commit(name).map(|commit| commit.sha);
         let sha = known.or_else(|| is_sha(name).then(|| name.to_owned()))?;
         let start = Start { sha: sha.clone(), why: "the commit that was asked for", certain: true };
-        Some(Ancestry { head: git.head(), start: Some(start), commits: vec![sha], before: None })
+        Some(Ancestry {
+            head: git.head(),
+            start: Some(start),
+            commits: vec![sha],
+            open: false,
+            before: None,
+            github: None,
+            problem: None,
+        })
     }
 
-    /// The nearest record of an image of this name and platform.
-    ///
-    /// # Errors
-    /// [`StoreError`] where a record cannot be used: an older one in its place would be a wrong one.
-    pub fn nearest_record(&self, image: &Snapshot, store: &DirStore) -> Result<Option<Baseline>, StoreError> {
-        let (name, platform) = (&image.image.name, image.image.platform.as_ref());
-        for (distance, commit) in self.commits.iter().enumerate() {
-            if let Some(snapshot) = store.get(Some(commit), name, platform)? {
-                return Ok(Some(self.baseline(snapshot, distance)));
-            }
-        }
-        if let Some(before) = &self.before
-            && let Some(snapshot) = store.get(Some(before), name, platform)?
-        {
-            let how = "the branch before the push; fetch more history to know how far behind".to_owned();
-            return Ok(Some(Baseline { snapshot, distance: None, exact: false, how }));
-        }
-        // Without a checkout there are no commits to tell records apart by, and then the one
-        // record is what it was recorded to be.
-        let exact = self.commits.is_empty();
-        let unversioned = store.get(None, name, platform)?;
-        let how = "recorded without a commit".to_owned();
-        Ok(unversioned.map(|snapshot| Baseline { snapshot, distance: None, exact, how }))
+    /// The commit to compare with.
+    pub fn start(&self) -> Option<&Start> {
+        self.start.as_ref()
     }
 
-    /// The records of an image for all its platforms, of the nearest commit that has any.
-    ///
-    /// # Errors
-    /// [`StoreError`] where a record cannot be used.
-    pub fn nearest_records(&self, name: &str, store: &DirStore) -> Result<Vec<Baseline>, StoreError> {
-        for (distance, commit) in self.commits.iter().enumerate() {
-            let records = store.all(commit, name)?;
-            if !records.is_empty() {
-                return Ok(records.into_iter().map(|record| self.baseline(record, distance)).collect());
-            }
-        }
-        Ok(Vec::new())
+    /// A commit by how far it is behind the one to compare with; asks for earlier ones where that is needed.
+    pub async fn commit(&mut self, distance: usize) -> Option<String> {
+        while distance >= self.commits.len() && self.extend().await {}
+        self.commits.get(distance).cloned()
     }
 
-    fn baseline(&self, snapshot: Snapshot, distance: usize) -> Baseline {
-        let (why, certain) = self.start.as_ref().map_or(("", false), |start| (start.why, start.certain));
-        let how = match distance {
-            0 if certain => format!("exact: {why}"),
-            0 => why.to_owned(),
-            1 => format!("1 commit behind {why}"),
-            behind => format!("{behind} commits behind {why}"),
+    /// How many commits were looked at.
+    pub fn looked_at(&self) -> usize {
+        self.commits.len()
+    }
+
+    /// What a push says was there before it.
+    pub fn before(&self) -> Option<&str> {
+        self.before.as_deref()
+    }
+
+    /// What GitHub could not tell, and so may have made the choice a worse one; said once.
+    pub fn take_problem(&mut self) -> Option<String> {
+        self.problem.take()
+    }
+
+    async fn extend(&mut self) -> bool {
+        let (true, Some(github), Some(last)) = (self.open, &self.github, self.commits.last()) else {
+            return false;
         };
-        Baseline {
-            snapshot,
-            distance: certain.then_some(distance as u64),
-            exact: certain && distance == 0,
-            how,
-        }
+        let room = (MAX_ANCESTORS + 1).saturating_sub(self.commits.len());
+        let found = if room > 0 { github.first_parents(last).await.map(Some) } else { Ok(None) };
+        let found = self.noted(found).unwrap_or_default();
+        self.open = !found.is_empty();
+        self.commits.extend(found.into_iter().filter(|sha| is_sha(sha)).take(room));
+        self.open
     }
-}
 
-impl Baseline {
-    /// What an inexact baseline is: "is 3 commits behind".
-    pub fn age(&self) -> String {
-        match self.distance {
-            Some(1) => "is 1 commit behind".into(),
-            Some(behind) => format!("is {behind} commits behind"),
-            None => "is not tied to the commit to compare with".into(),
+    /// Where the checkout is cut off, it may take another commit for the one where two histories meet.
+    async fn merge_base(&mut self, own: &str, base: &str, git: &Git, shallow: bool) -> Option<String> {
+        let local = || git.merge_base(own, base);
+        if !shallow && let Some(found) = local() {
+            return Some(found);
         }
+        let Some(github) = &self.github else { return local() };
+        let found = github.merge_base(base, own).await;
+        self.noted(found).filter(|sha| is_sha(sha)).or_else(local)
+    }
+
+    fn noted<T>(&mut self, found: Result<Option<T>, GithubError>) -> Option<T> {
+        found.unwrap_or_else(|error| {
+            self.problem.get_or_insert(error.to_string());
+            None
+        })
     }
 }

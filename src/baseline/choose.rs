@@ -39,25 +39,38 @@ pub struct Start {
     pub certain: bool,
 }
 
-/// Chooses the commit to compare with, from what is checked out and what made the run happen.
-/// `merge_base` finds the common ancestor of two commits where the checkout knows it.
-pub fn choose_start(
-    trigger: &Trigger,
-    head: Option<&Commit>,
-    merge_base: impl Fn(&str, &str) -> Option<String>,
-) -> Option<Start> {
+/// The two commits whose common ancestor has to be known to choose: of a pull request, unless what is checked
+/// out is its test merge, which knows better.
+pub fn wanted_merge_base(trigger: &Trigger, head: Option<&Commit>) -> Option<(String, String)> {
+    match (trigger, head) {
+        (Trigger::PullRequest { head: own, base }, Some(commit))
+            if !is_test_merge(commit, own) && is_sha(base) =>
+        {
+            Some((commit.sha.clone(), base.clone()))
+        }
+        _ => None,
+    }
+}
+
+/// GitHub checks out a merge of the pull request into its target.
+fn is_test_merge(commit: &Commit, own: &str) -> bool {
+    commit.parents.len() == 2 && commit.parents[1] == own
+}
+
+/// Chooses the commit to compare with, from what is checked out, what made the run happen, and
+/// [`wanted_merge_base`] as far as that is known.
+pub fn choose_start(trigger: &Trigger, head: Option<&Commit>, merge_base: Option<&str>) -> Option<Start> {
     let start = |sha: &str, why| is_sha(sha).then(|| Start { sha: sha.to_owned(), why, certain: true });
     // The target branch may have moved on since the pull request left it.
     let nearest = |sha: &str, why| start(sha, why).map(|start| Start { certain: false, ..start });
     match trigger {
         Trigger::PullRequest { head: own, base } => match head {
-            // GitHub checks out a merge of the pull request into its target. Its first parent is
-            // the exact code that the change is put on.
-            Some(commit) if commit.parents.len() == 2 && commit.parents[1] == *own => {
+            // Its first parent is the exact code that the change is put on.
+            Some(commit) if is_test_merge(commit, own) => {
                 start(&commit.parents[0], "the target branch that this merge was made on")
             }
-            Some(commit) => match merge_base(&commit.sha, base) {
-                Some(sha) => start(&sha, "where the pull request left the target branch"),
+            Some(_) => match merge_base {
+                Some(sha) => start(sha, "where the pull request left the target branch"),
                 None => {
                     nearest(base, "the target branch, as the event says; fetch more history to know better")
                 }
@@ -96,8 +109,7 @@ mod tests {
     fn each_event_has_its_own_right_commit() {
         let pull = Trigger::PullRequest { head: sha('a'), base: sha('b') };
         let push = |before: &str| Trigger::Push { before: before.to_owned() };
-        let found = |_: &str, _: &str| Some(sha('f'));
-        let unknown = |_: &str, _: &str| None;
+        let found = sha('f');
         let cases: [(&str, &Trigger, Option<Commit>, Option<char>); 10] = [
             ("test merge: its first parent", &pull, Some(commit('c', &['d', 'a'])), Some('d')),
             ("head checked out: the merge base", &pull, Some(commit('a', &['e'])), Some('f')),
@@ -116,15 +128,15 @@ mod tests {
             ("elsewhere: what is checked out", &Trigger::Other, Some(commit('c', &['d'])), Some('c')),
         ];
         for (name, trigger, head, expected) in cases {
-            let start = choose_start(trigger, head.as_ref(), found);
+            let start = choose_start(trigger, head.as_ref(), Some(&found));
             assert_eq!(start.map(|start| start.sha), expected.map(sha), "{name}");
         }
-        let shallow = choose_start(&pull, Some(&commit('a', &['e'])), unknown).unwrap();
+        let shallow = choose_start(&pull, Some(&commit('a', &['e'])), None).unwrap();
         assert_eq!(
             (shallow.sha, shallow.certain),
             (sha('b'), false),
             "a checkout that does not reach the merge base"
         );
-        assert_eq!(choose_start(&Trigger::MergeGroup { base: "--evil".into() }, None, unknown), None);
+        assert_eq!(choose_start(&Trigger::MergeGroup { base: "--evil".into() }, None, None), None);
     }
 }

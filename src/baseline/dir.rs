@@ -6,15 +6,18 @@
 //! ```
 //!
 //! A census is stored once for each diff ID, so an unchanged layer costs nothing. Every file is
-//! written beside its place and renamed into it: a reader sees the old file or the new one.
+//! written beside its place, brought to the disk and renamed into it: a reader sees the old file or the new
+//! one, also after a crash. Processes need no lock, for none changes a file of another in place.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
+use super::store::{Listed, Overview, Point, StoreError, Stored, is_same, platform_key};
 use crate::image::census::MAX_NODES;
-use crate::image::schema::SchemaError;
-use crate::image::snapshot::SnapshotError;
 use crate::image::{Census, DiffId, Platform, Snapshot};
 use crate::layer::packed;
 
@@ -22,35 +25,8 @@ use crate::layer::packed;
 const NO_COMMIT: &str = "no-commit";
 /// The largest record that is read; it has no censuses in it.
 const MAX_RECORD: u64 = 64 << 20;
-
-/// A store that cannot be used, or one thing in it.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// A store that layergate does not have.
-    #[error("--store {0}: unknown kind of store; write dir:PATH")]
-    UnknownKind(String),
-    /// A file of the store cannot be used.
-    #[error("baseline store: cannot {operation} {}: {error}", path.display())]
-    Io {
-        /// What was tried.
-        operation: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        error: io::Error,
-    },
-    /// A record that is not a snapshot that this version can use.
-    #[error("baseline store: {}: {error}{}", path.display(), if matches!(error, SnapshotError::Schema(SchemaError::Newer { .. })) { "" } else { "; record the baseline again" })]
-    Record {
-        /// The record's file.
-        path: PathBuf,
-        /// What is wrong with it.
-        error: SnapshotError,
-    },
-    /// A snapshot that cannot be written down.
-    #[error("baseline store: cannot write a document: {0}")]
-    Encode(#[from] serde_json::Error),
-}
+/// A file that is so young may belong to a process that is still at work, and is not removed.
+const AT_WORK: Duration = Duration::from_secs(24 * 3600);
 
 /// A directory of recorded snapshots.
 #[derive(Debug, Clone)]
@@ -59,65 +35,145 @@ pub struct DirStore {
 }
 
 impl DirStore {
-    /// Reads `dir:PATH`.
-    ///
-    /// # Errors
-    /// [`StoreError::UnknownKind`].
-    pub fn parse(text: &str) -> Result<DirStore, StoreError> {
-        match text.split_once(':') {
-            Some(("dir", path)) if !path.is_empty() => Ok(DirStore { root: path.into() }),
-            _ => Err(StoreError::UnknownKind(text.to_owned())),
-        }
+    /// The store in a directory, which need not exist.
+    pub fn at(root: PathBuf) -> DirStore {
+        DirStore { root }
     }
 
-    /// Stores a snapshot for its commit, censuses first, so that a record never lacks one.
+    /// The directory.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Stores snapshots, each for its commit; of each image only the newest commits are kept if a number of
+    /// them is given.
     ///
     /// # Errors
-    /// [`StoreError`]; the record is then as it was before.
-    pub fn put(&self, snapshot: &Snapshot) -> Result<PathBuf, StoreError> {
+    /// [`StoreError`]; the record that it is about is then as it was before.
+    pub fn put_all(
+        &self,
+        snapshots: &[Snapshot],
+        keep: Option<NonZeroUsize>,
+    ) -> Result<Vec<Stored>, StoreError> {
+        let stored = snapshots.iter().map(|snapshot| self.put(snapshot)).collect::<Result<_, _>>()?;
+        if let Some(keep) = keep {
+            for snapshot in snapshots {
+                self.prune(&snapshot.image.name, keep.get())?;
+            }
+            self.sweep()?;
+        }
+        Ok(stored)
+    }
+
+    /// Stores a snapshot, censuses first, so that a record never lacks one.
+    fn put(&self, snapshot: &Snapshot) -> Result<Stored, StoreError> {
         for layer in &snapshot.layers {
             if let Some(census) = &layer.census {
                 self.put_census(&layer.diff_id, census)?;
             }
         }
-        let mut record = snapshot.clone();
-        record.layers.iter_mut().for_each(|layer| layer.census = None);
+        let mut bare = snapshot.clone();
+        bare.layers.iter_mut().for_each(|layer| layer.census = None);
         let commit = snapshot.commit.as_ref().map(|commit| commit.sha.as_str());
         let path = self.record_path(commit, &snapshot.image.name, snapshot.image.platform.as_ref());
-        let mut json = serde_json::to_vec_pretty(&record)?;
+        // One that cannot be used is replaced.
+        if record(&path).ok().flatten().is_some_and(|existing| is_same(&existing, &bare)) {
+            return Ok(Stored::Unchanged);
+        }
+        let mut json = serde_json::to_vec_pretty(&bare)?;
         json.push(b'\n');
         write_atomically(&path, &json)?;
-        Ok(path)
+        Ok(Stored::Recorded)
     }
 
-    /// The record of an image for a commit, without censuses; `None` where there is none.
+    /// The records of an image for a commit, one for each platform, in the order of their names.
     ///
     /// # Errors
-    /// [`StoreError`] where there is one that cannot be used.
-    pub fn get(
-        &self,
-        commit: Option<&str>,
-        image: &str,
-        platform: Option<&Platform>,
-    ) -> Result<Option<Snapshot>, StoreError> {
-        record(&self.record_path(commit, image, platform))
-    }
-
-    /// The records of an image for a commit, one for each platform, in the order of their files' names.
-    ///
-    /// # Errors
-    /// [`StoreError`] where there is one that cannot be used.
-    pub fn all(&self, commit: &str, image: &str) -> Result<Vec<Snapshot>, StoreError> {
-        let directory = self.record_directory(Some(commit), image);
-        let mut paths: Vec<PathBuf> = match fs::read_dir(&directory) {
-            Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(StoreError::Io { operation: "read", path: directory, error }),
+    /// [`StoreError`] where the directory cannot be read.
+    pub fn records(&self, image: &str, commit: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        let listed = |path: PathBuf| {
+            let platform = name_of_file(path.file_name()?.to_str()?.strip_suffix(".json")?)?;
+            Some(Listed { commit: commit.map(str::to_owned), platform, at: path.to_str()?.to_owned() })
         };
-        // What another process is just writing has no such name yet.
-        paths.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
-        paths.sort();
-        paths.iter().filter_map(|path| record(path).transpose()).collect()
+        Ok(listing(&self.record_directory(commit, image))?.into_iter().filter_map(listed).collect())
+    }
+
+    /// A record, without censuses.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be used.
+    pub fn load(&self, listed: &Listed) -> Result<Snapshot, StoreError> {
+        let path = Path::new(&listed.at);
+        record(path)?.ok_or_else(|| StoreError::Lost { place: listed.at.clone() })
+    }
+
+    /// What there is of an image.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the directory cannot be read.
+    pub fn overview(&self, image: &str) -> Result<Overview, StoreError> {
+        let mut overview = Overview::default();
+        for listed in self.all(image)? {
+            overview.commits += usize::from(!listed.is_empty());
+            overview.platforms.extend(listed.into_iter().map(|listed| listed.platform));
+        }
+        Ok(overview)
+    }
+
+    /// The sizes of an image, oldest commit first.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a record cannot be used.
+    pub fn history(&self, image: &str) -> Result<Vec<Point>, StoreError> {
+        let mut points = Vec::new();
+        for listed in self.all(image)?.into_iter().flatten() {
+            let written = modified(Path::new(&listed.at));
+            let snapshot = self.load(&listed)?;
+            let point = Point { commit: snapshot.commit, platform: listed.platform, totals: snapshot.totals };
+            points.push((written, point));
+        }
+        points.sort_by_key(|(written, _)| *written);
+        Ok(points.into_iter().map(|(_, point)| point).collect())
+    }
+
+    /// The records of an image, by commit.
+    fn all(&self, image: &str) -> Result<Vec<Vec<Listed>>, StoreError> {
+        let commit = |path: PathBuf| name_of_file(path.file_name()?.to_str()?);
+        let commits = listing(&self.root.join("records"))?.into_iter().filter_map(commit);
+        commits
+            .map(|commit| {
+                self.records(image, Some(&commit).filter(|of| *of != NO_COMMIT).map(String::as_str))
+            })
+            .collect()
+    }
+
+    /// Removes the records of all but the newest commits.
+    fn prune(&self, image: &str, keep: usize) -> Result<(), StoreError> {
+        let mut records = self.all(image)?;
+        let newest =
+            |records: &Vec<Listed>| records.iter().map(|listed| modified(Path::new(&listed.at))).max();
+        records.sort_by_key(|records| std::cmp::Reverse(newest(records)));
+        for listed in records.iter().skip(keep).flatten() {
+            remove(Path::new(&listed.at))?;
+            // They are removed only if they are empty.
+            let directories = Path::new(&listed.at).ancestors().skip(1).take(2);
+            directories.for_each(|directory| drop(fs::remove_dir(directory)));
+        }
+        Ok(())
+    }
+
+    /// Removes the censuses that no record names any more, and what killed processes have left.
+    fn sweep(&self) -> Result<(), StoreError> {
+        let mut needed = HashSet::new();
+        for path in below(&self.root.join("records"), 3)? {
+            if let Some(record) = record(&path).ok().flatten() {
+                needed.extend(record.layers.into_iter().map(|layer| self.census_path(&layer.diff_id)));
+            }
+        }
+        let censuses = below(&self.root.join("censuses"), 2)?;
+        let unneeded = censuses.into_iter().filter(|path| !needed.contains(path));
+        let idle = |path: &PathBuf| modified(path).elapsed().is_ok_and(|age| age > AT_WORK);
+        unneeded.filter(idle).try_for_each(|path| remove(&path))
     }
 
     /// The stored files of a layer; `None` where they are not there or cannot be used.
@@ -129,6 +185,9 @@ impl DirStore {
         let path = self.census_path(diff_id);
         // One that is damaged is written anew, and so is one of an earlier version that says less.
         if self.census(diff_id).is_some_and(|stored| stored.marks.is_some() || census.marks.is_none()) {
+            // So that nobody removes what a record is about to name.
+            let file = fs::File::options().append(true).open(&path);
+            let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
             return Ok(());
         }
         let packed = packed::pack(diff_id, census).map_err(|error| StoreError::Io {
@@ -140,8 +199,8 @@ impl DirStore {
     }
 
     fn record_path(&self, commit: Option<&str>, image: &str, platform: Option<&Platform>) -> PathBuf {
-        let platform = platform.map_or_else(|| "unknown".into(), |platform| platform.canonical().to_string());
-        self.record_directory(commit, image).join(format!("{}.json", file_name(&platform)))
+        let platform = file_name(&platform_key(platform));
+        self.record_directory(commit, image).join(format!("{platform}.json"))
     }
 
     fn record_directory(&self, commit: Option<&str>, image: &str) -> PathBuf {
@@ -157,7 +216,7 @@ impl DirStore {
 
 /// A name as one part of a path, on every system and reversibly: what is not a lower-case letter, a digit
 /// or one of `._-` is written as its bytes in hex, for some disks do not tell `App` from `app`.
-fn file_name(name: &str) -> String {
+pub(super) fn file_name(name: &str) -> String {
     let safe = |byte: u8, first: bool| {
         byte.is_ascii_lowercase()
             || byte.is_ascii_digit()
@@ -170,9 +229,55 @@ fn file_name(name: &str) -> String {
     name.bytes().enumerate().map(encode).collect()
 }
 
+/// The name that [`file_name`] has made a part of a path of.
+fn name_of_file(file: &str) -> Option<String> {
+    let mut parts = file.split('%');
+    let mut name = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        name.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        name.extend_from_slice(&part.as_bytes()[2..]);
+    }
+    String::from_utf8(name).ok().filter(|name| file_name(name) == file)
+}
+
+/// What is in a directory, in the order of names; nothing where it is not there.
+fn listing(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let mut paths: Vec<PathBuf> = match fs::read_dir(directory) {
+        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Vec::new()
+        }
+        Err(error) => return Err(StoreError::Io { operation: "read", path: directory.into(), error }),
+    };
+    paths.sort();
+    Ok(paths)
+}
+
+/// The files so many levels below a directory.
+fn below(directory: &Path, levels: usize) -> Result<Vec<PathBuf>, StoreError> {
+    let mut paths = vec![directory.to_path_buf()];
+    for _ in 0..levels {
+        paths = paths.iter().map(|path| listing(path)).collect::<Result<Vec<_>, _>>()?.concat();
+    }
+    Ok(paths)
+}
+
+fn modified(path: &Path) -> SystemTime {
+    path.metadata().and_then(|metadata| metadata.modified()).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(StoreError::Io { operation: "remove", path: path.into(), error })
+        }
+        _ => Ok(()),
+    }
+}
+
 fn record(path: &Path) -> Result<Option<Snapshot>, StoreError> {
     let Some(json) = read(path, MAX_RECORD)? else { return Ok(None) };
-    let unusable = |error| StoreError::Record { path: path.into(), error };
+    let unusable = |error| StoreError::Record { place: path.display().to_string(), error };
     Snapshot::from_json(&json, MAX_NODES).map(Some).map_err(unusable)
 }
 
@@ -196,11 +301,30 @@ fn write_atomically(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let failed = |error| StoreError::Io { operation: "write", path: path.into(), error };
     let directory = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(directory).map_err(failed)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    let mut file = match tempfile::NamedTempFile::new_in(directory) {
+        // Another process may just have removed it, because it was empty.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            fs::create_dir_all(directory).map_err(failed)?;
+            tempfile::NamedTempFile::new_in(directory)
+        }
+        file => file,
+    }
+    .map_err(failed)?;
     file.write_all(content).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     share_readably(file.as_file()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
+    sync_directory(directory).map_err(failed)
+}
+
+/// That a file has a new name is on the disk only once its directory is.
+#[cfg(unix)]
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    fs::File::open(directory)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -232,14 +356,10 @@ mod tests {
             ("é", "%c3%a9"),
         ] {
             assert_eq!(file_name(name), safe);
+            assert_eq!(name_of_file(safe).as_deref(), Some(name));
         }
-    }
-
-    #[test]
-    fn only_known_stores_are_opened() {
-        assert!(DirStore::parse("dir:x").is_ok());
-        for text in ["dir:", "x", "s3:bucket", ""] {
-            assert!(DirStore::parse(text).is_err(), "{text}");
+        for other in ["%", "%2", "%zz", "%41pp%", "A", ".new"] {
+            assert_eq!(name_of_file(other), None, "{other}");
         }
     }
 }

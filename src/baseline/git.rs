@@ -50,6 +50,19 @@ impl Git {
         self.run(&["symbolic-ref", "--quiet", "HEAD"])
     }
 
+    /// Whether the checkout is cut off, so that what it does not know may be there all the same.
+    pub fn is_shallow(&self) -> bool {
+        self.run(&["rev-parse", "--is-shallow-repository"]).is_none_or(|answer| answer != "false")
+    }
+
+    /// Tracked files that differ from the commit that is checked out.
+    pub fn changed_files(&self) -> Vec<String> {
+        let status =
+            self.run(&["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty"]);
+        let path = |line: &str| line.get(3..).map(str::to_owned);
+        status.map_or_else(Vec::new, |status| status.lines().filter_map(path).collect())
+    }
+
     /// The best common ancestor of two commits, where the checkout reaches that far.
     pub fn merge_base(&self, one: &str, other: &str) -> Option<String> {
         self.run(&["merge-base", "--end-of-options", one, other]).filter(|sha| is_sha(sha))

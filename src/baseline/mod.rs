@@ -1,11 +1,17 @@
 //! Baselines: where they are kept, and which one is right for a commit.
 
 pub mod ancestry;
+pub mod branch;
 pub mod choose;
 pub mod dir;
+pub mod find;
 pub mod git;
+pub mod index;
+pub mod store;
 
-pub use ancestry::{Ancestry, Baseline};
+pub use ancestry::Ancestry;
 pub use choose::{Start, Trigger, choose_start};
-pub use dir::{DirStore, StoreError};
+pub use dir::DirStore;
+pub use find::{Baseline, Finder, Missing};
 pub use git::Git;
+pub use store::{Store, StoreError, StoreName, Stored};

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::bases::Bases;
 use super::comment::{self, Posted};
 use super::locate::Locator;
 use super::{
-    Exit, UsageError, console, load_config, local_git, measure, parse_images, printed_json, reading_options,
-    refuse_twins, set_variable, with_files, write_file,
+    Exit, console, load_config, local_git, measure, open_store, parse_images, printed_json, reading_options,
+    refuse_twins, set_variable, write_file,
 };
-use crate::baseline::{Ancestry, DirStore, Trigger};
 use crate::cli::{Check, Format};
 use crate::compare::{censuses, file_system};
 use crate::github::{Context, runner};
@@ -26,7 +26,7 @@ use crate::source::Platforms;
 /// What kept the check from its end.
 pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
-    let store = DirStore::parse(&arguments.store.store)?;
+    let store = open_store(&arguments.store.store, &arguments.github)?;
     let config = load_config(arguments.config.as_deref())?;
     comment::check_flags(&arguments.comment)?;
     let flags = arguments.limits.settings();
@@ -35,7 +35,11 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     }
     let context = Context::read(set_variable);
 
-    let options = reading_options(&arguments.reading, Some(store.clone()))?;
+    let options = reading_options(&arguments.reading, store.directory())?;
+    let mut base = Bases::choose(arguments, &images, &store, context.as_ref()).await?;
+    for image in &images {
+        base.prepare(image, &options).await?;
+    }
     let (mut snapshots, mut of_images) = (Vec::new(), Vec::new());
     let mut locator = Locator::new(config.catalogue());
     let build_flags = arguments.build.settings();
@@ -43,6 +47,12 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
         let measured = measure(image, &options, &arguments.reading).await?;
         of_images.extend(measured.iter().map(|_| image));
         snapshots.extend(measured);
+    }
+    // What a baseline has in common with an image need not be fetched.
+    for layer in snapshots.iter().flat_map(|snapshot| &snapshot.layers) {
+        if let Some(census) = &layer.census {
+            options.known.learn(&layer.diff_id, census.clone());
+        }
     }
     let censuses: Vec<_> = snapshots.iter().map(censuses).collect();
     let files: Vec<_> = censuses.iter().map(|of| of.as_deref().map(file_system)).collect();
@@ -53,16 +63,15 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
         judgements.push(locator.explain(snapshot, image, &build, single, files, &options).await);
     }
     refuse_twins(&snapshots)?;
-    let ancestry = find_ancestry(arguments.base_commit.as_deref(), context.as_ref())?;
+    base.measure(&arguments.reading, &options).await?;
     let pull_request = context.as_ref().is_some_and(|context| context.pull_request.is_some());
     let mut reports = Vec::new();
     for ((head, stages), files) in snapshots.iter().zip(&judgements).zip(&files) {
-        let mut baseline = ancestry.nearest_record(head, &store)?;
-        baseline.iter_mut().for_each(|baseline| with_files(&mut baseline.snapshot, &options));
+        let baseline = base.of(head, &options).await?;
         let (limits, settings) = config.limits_for(&head.image.name, head.image.platform.as_ref(), &flags)?;
         let (stages, files) = (stages.as_ref(), files.as_ref());
-        let base = baseline.as_ref();
-        let report = ImageReport::evaluate(head, base, &limits, &settings, pull_request, stages, files)?;
+        let report =
+            ImageReport::evaluate(head, baseline.as_ref(), &limits, &settings, pull_request, stages, files)?;
         reports.push(report);
         if limits.is_empty() {
             let name = &head.image.name;
@@ -72,9 +81,9 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
         }
     }
     if options.platform == Platforms::All {
-        reports.extend(gone(&snapshots, &ancestry, &store)?);
+        reports.extend(gone(&snapshots, &mut base).await?);
     }
-    let report = Report::new(head_sha(&ancestry, context.as_ref()), reports);
+    let report = Report::new(head_sha(context.as_ref()), reports);
     let published = publish(&report, arguments, context.as_ref()).await;
     let comment_missing = matches!(published, Ok(Posted::Failed)) && arguments.comment.require_comment;
     match (exit(&report, comment_missing), published) {
@@ -88,13 +97,13 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
 }
 
 /// The platforms that the baselines of the images have and the images have not.
-fn gone(heads: &[Snapshot], ancestry: &Ancestry, store: &DirStore) -> anyhow::Result<Vec<ImageReport>> {
+async fn gone(heads: &[Snapshot], base: &mut Bases<'_>) -> anyhow::Result<Vec<ImageReport>> {
     let names: BTreeSet<&str> = heads.iter().map(|head| head.image.name.as_str()).collect();
     let platform = |snapshot: &Snapshot| snapshot.image.platform.as_ref().map(Platform::canonical);
     let mut gone = Vec::new();
     for name in names {
         let here: Vec<_> = heads.iter().filter(|head| head.image.name == name).map(platform).collect();
-        let recorded = ancestry.nearest_records(name, store)?;
+        let recorded = base.platforms(name).await?;
         let missing = recorded.iter().filter(|base| !here.contains(&platform(&base.snapshot)));
         gone.extend(missing.map(ImageReport::removed));
     }
@@ -121,7 +130,7 @@ async fn publish(report: &Report, arguments: &Check, context: Option<&Context>) 
     let path = report_file.filter(|_| written.is_ok()).map(|path| path.display().to_string());
     add_outputs(&actions::outputs(report, &path.unwrap_or_default()));
     console::commands(&actions::annotations(report));
-    let posted = comment::post(report, &arguments.comment, context).await;
+    let posted = comment::post(report, &arguments.comment, &arguments.github, context).await;
     let url = if let Posted::At(url) = &posted { url.clone() } else { String::new() };
     add_outputs(&[("comment-url", url)]);
     written.map(|()| posted)
@@ -166,38 +175,9 @@ fn exit(report: &Report, comment_missing: bool) -> Exit {
     }
 }
 
-/// The commits to compare with: those that are asked for, or those that fit what made this run.
-fn find_ancestry(named: Option<&str>, context: Option<&Context>) -> anyhow::Result<Ancestry> {
-    let git = local_git();
-    let Some(name) = named else { return Ok(Ancestry::of(&trigger(context), &git)) };
-    let message = || {
-        format!(
-            "--base-commit {name}: no such commit here; write its full hash, or run in a checkout that has it"
-        )
-    };
-    Ancestry::named(name, &git).ok_or_else(|| UsageError(message()).into())
-}
-
 /// The commit that the images are of: a pull request's own head rather than its test merge.
-fn head_sha(ancestry: &Ancestry, context: Option<&Context>) -> Option<String> {
+fn head_sha(context: Option<&Context>) -> Option<String> {
     let pull = context.and_then(|context| context.pull_request.as_ref().map(|pull| pull.head_sha.clone()));
-    let checked_out = ancestry.head.as_ref().map(|head| head.sha.clone());
-    pull.or(checked_out).or_else(|| context?.sha.clone())
-}
-
-fn trigger(context: Option<&Context>) -> Trigger {
-    let Some(context) = context else { return Trigger::Other };
-    if let Some(pull) = &context.pull_request {
-        return Trigger::PullRequest { head: pull.head_sha.clone(), base: pull.base_sha.clone() };
-    }
-    if context.event_name.starts_with("pull_request") {
-        console::warn(
-            "the event's file says nothing of a pull request, so neither its base nor its comment is known",
-        );
-    }
-    match (&context.merge_group_base, &context.push_before) {
-        (Some(base), _) => Trigger::MergeGroup { base: base.clone() },
-        (None, Some(before)) if context.event_name == "push" => Trigger::Push { before: before.clone() },
-        _ => Trigger::Other,
-    }
+    let checked_out = || local_git().head().map(|head| head.sha);
+    pull.or_else(checked_out).or_else(|| context?.sha.clone())
 }

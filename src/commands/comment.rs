@@ -1,15 +1,12 @@
 //! Whether and how a check comments. A comment is a courtesy: its failure is a warning.
 
-use super::{UsageError, console, set_variable};
-use crate::cli::{CommentFlags, CommentWhen};
+use super::{UsageError, console, github};
+use crate::cli::{CommentFlags, CommentWhen, GithubFlags};
 use crate::github::comments::{self, Origin, Outcome, Place};
 use crate::github::{Client, Context, GithubError, PullRequest};
 use crate::policy::Verdict;
 use crate::report::Report;
 use crate::report::markdown::{COMMENT_BUDGET, render};
-
-/// The API's address where nobody says otherwise.
-const PUBLIC_API: &str = "https://api.github.com";
 
 /// What became of the comment.
 pub enum Posted {
@@ -34,19 +31,18 @@ pub fn check_flags(flags: &CommentFlags) -> Result<(), UsageError> {
 }
 
 /// Comments on the pull request of this run, where there is one.
-pub async fn post(report: &Report, flags: &CommentFlags, context: &Context) -> Posted {
+pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, context: &Context) -> Posted {
     let (Some(pull), Some((owner, repository))) = (&context.pull_request, &context.repository) else {
         return Posted::None;
     };
     if flags.comment == CommentWhen::Never {
         return Posted::None;
     }
-    let Some(token) = flags.github_token.clone().or_else(|| set_variable("GITHUB_TOKEN")) else {
+    let Some(token) = github::token(github) else {
         console::warn("not commented: no token; pass `github-token`, or set GITHUB_TOKEN");
         return Posted::Failed;
     };
-    let api = flags.github_api_url.clone().or_else(|| set_variable("GITHUB_API_URL"));
-    let api = api.unwrap_or_else(|| PUBLIC_API.into());
+    let api = github::api(github);
     match try_post(report, flags, context, pull, (owner, repository), &api, &token).await {
         Ok(Outcome::Created(url, _) | Outcome::Updated(url)) => Posted::At(url),
         Ok(Outcome::NewerExists(url)) => {

@@ -1,10 +1,12 @@
 //! The commands: each composes the other rooms and decides the exit code.
 
+mod bases;
 pub mod check;
 mod comment;
 pub mod console;
 pub mod diff;
 mod dockerfiles;
+mod github;
 pub mod inspect;
 mod locate;
 mod propose;
@@ -15,9 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures_util::{StreamExt as _, stream};
 
-use crate::baseline::{DirStore, Git, StoreError};
-use crate::cli::{Cli, Command, Reading};
+use crate::baseline::{DirStore, Git, Store, StoreError, StoreName};
+use crate::cli::{Cli, Command, GithubFlags, Reading};
 use crate::evidence::Catalogue;
 use crate::image::{DiffId, Snapshot};
 use crate::layer::Bounds;
@@ -27,6 +30,9 @@ use crate::source::{self, Cache, Known, NamedImage, Options, Progress, Reference
 
 /// Where a configuration is looked for.
 const CONFIG_FILES: [&str; 2] = ["layergate.toml", ".github/layergate.toml"];
+
+/// How many lists of files are fetched at a time.
+const FETCHES: usize = 8;
 
 /// How a command ended. The numbers are documented and stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +82,10 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
     let usage = error.is::<UsageError>()
         || error.is::<ConfigError>()
         || error.is::<ReferenceError>()
-        || matches!(error.downcast_ref(), Some(StoreError::UnknownKind(_)));
+        || matches!(
+            error.downcast_ref(),
+            Some(StoreError::UnknownKind(_) | StoreError::BranchName(_) | StoreError::NoCommit(_))
+        );
     if usage { Exit::Usage } else { Exit::Unreadable }
 }
 
@@ -92,7 +101,7 @@ fn parse_images(arguments: &[String]) -> anyhow::Result<Vec<NamedImage>> {
 }
 
 /// How images are read, by the flags; `store` holds what earlier records know of layers.
-fn reading_options(reading: &Reading, store: Option<DirStore>) -> anyhow::Result<Arc<Options>> {
+fn reading_options(reading: &Reading, store: Option<&DirStore>) -> anyhow::Result<Arc<Options>> {
     let mut bounds = Bounds::default();
     let separators = |c: char| c == ',' || c.is_whitespace();
     let limits = reading.read_limit.iter().flat_map(|text| text.split(separators));
@@ -102,7 +111,7 @@ fn reading_options(reading: &Reading, store: Option<DirStore>) -> anyhow::Result
     let directory = if reading.no_cache { None } else { reading.cache_dir.clone().or_else(cache_directory) };
     let cache = directory.map(|directory| Cache::at(&directory, bounds.entries));
     cache.iter().for_each(Cache::prune);
-    let recorded = store.map(|store| Box::new(move |id: &DiffId| store.census(id)) as _);
+    let recorded = store.cloned().map(|store| Box::new(move |id: &DiffId| store.census(id)) as _);
     let known = Known::new(cache, recorded);
     Ok(Arc::new(Options {
         platform: reading.platform.clone().unwrap_or_default(),
@@ -142,8 +151,27 @@ async fn measure(
     Ok(measured?)
 }
 
-/// Looks up the files of a recorded image's layers, as far as they are known: with them, what differs can
-/// be said by its path.
+/// Looks up the files of a recorded image's layers: with them, what differs can be said by its path. They
+/// only explain, so a store that cannot be asked is said and keeps nothing from being judged.
+async fn fetch_files(snapshot: &Snapshot, store: &Store, options: &Options) {
+    if store.directory().is_some() || options.verify {
+        return;
+    }
+    let unknown =
+        snapshot.layers.iter().map(|layer| &layer.diff_id).filter(|id| options.known.files(id).is_none());
+    let unknown: Vec<&DiffId> = unknown.collect();
+    let fetch = |id: DiffId| async move { store.census(&id).await.map(|census| (id, census)) };
+    let mut fetched = stream::iter(unknown.into_iter().cloned()).map(fetch).buffer_unordered(FETCHES);
+    while let Some(fetched) = fetched.next().await {
+        match fetched {
+            Ok((id, Some(census))) => options.known.learn(&id, Arc::new(census)),
+            Ok((_, None)) => {}
+            Err(error) => return console::warn(&format!("what differs is not told by its files: {error}")),
+        }
+    }
+}
+
+/// Puts the files of a recorded image's layers in their place, as far as they are known.
 fn with_files(snapshot: &mut Snapshot, options: &Options) {
     for layer in &mut snapshot.layers {
         if layer.census.is_none() {
@@ -183,6 +211,11 @@ fn load_config(named: Option<&Path>) -> anyhow::Result<Config> {
     let text = std::fs::read_to_string(&path)
         .map_err(|error| UsageError(format!("cannot read the configuration {}: {error}", path.display())))?;
     Ok(Config::parse(&path.display().to_string(), &text)?)
+}
+
+/// The store that is named, before anything is asked of it.
+fn open_store(named: &str, flags: &GithubFlags) -> anyhow::Result<Store> {
+    StoreName::parse(named)?.open(|| github::repository(flags))
 }
 
 fn local_git() -> Git {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::locate::Locator;
 use super::{
-    Exit, UsageError, console, load_config, local_git, measure, parse_images, reading_options, refuse_twins,
-    set_variable,
+    Exit, UsageError, console, load_config, local_git, measure, open_store, parse_images, reading_options,
+    refuse_twins, set_variable,
 };
-use crate::baseline::DirStore;
 use crate::baseline::git::is_sha;
+use crate::baseline::{Git, StoreError, Stored};
 use crate::cli::Record;
 use crate::compare::{censuses, file_system};
 use crate::github::Context;
@@ -21,8 +21,11 @@ use crate::image::snapshot::Commit;
 /// Where an image cannot be measured, the commit is not known or the store cannot be written.
 pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
-    let store = DirStore::parse(&arguments.store.store)?;
-    let commit = commit(arguments.commit.as_deref())?;
+    let store = open_store(&arguments.store.store, &arguments.github)?;
+    let commit = commit(arguments)?;
+    if commit.is_none() && store.directory().is_none() {
+        return Err(StoreError::NoCommit("git").into());
+    }
     let mut options = reading_options(&arguments.reading, None)?;
     // What is kept for later runs is hashed; what is known already was.
     if let Some(options) = Arc::get_mut(&mut options) {
@@ -47,23 +50,32 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
             .extend(measured.into_iter().map(|snapshot| Snapshot { commit: commit.clone(), ..snapshot }));
     }
     refuse_twins(&snapshots)?;
-    for snapshot in &snapshots {
-        store.put(snapshot)?;
+    let stored = store.put(&snapshots, arguments.keep).await?;
+    for (snapshot, stored) in snapshots.iter().zip(stored) {
         let commit = commit.as_ref().map_or("no commit", |commit| &commit.sha[..12]);
         let (name, platform, size) =
             (&snapshot.image.name, snapshot.platform_text(), snapshot.totals.unpacked);
         let name = crate::report::escape::log(name);
-        console::result(&format!("recorded {name} ({platform}), {size}, for {commit}\n"))?;
+        let done = match stored {
+            Stored::Recorded => "recorded",
+            Stored::Unchanged => "already recorded",
+        };
+        let store = store.describe();
+        console::result(&format!("{done} {name} ({platform}), {size}, for {commit} in {store}\n"))?;
     }
     Ok(Exit::Success)
 }
 
 /// The commit to record for: the one that is named, the one that is checked out, the run's, or none.
-fn commit(named: Option<&str>) -> anyhow::Result<Option<Commit>> {
+///
+/// # Errors
+/// [`UsageError`] where the images may well be of another commit.
+fn commit(arguments: &Record) -> anyhow::Result<Option<Commit>> {
     let git = local_git();
     let context = Context::read(set_variable);
+    refuse_pull_request(arguments, context.as_ref())?;
     let bare = |sha: &str| Commit { sha: sha.to_owned(), parents: Vec::new(), reference: None, time: None };
-    if let Some(name) = named {
+    if let Some(name) = &arguments.commit {
         let known = git.commit(name).or_else(|| is_sha(name).then(|| bare(name)));
         let message = || {
             format!(
@@ -72,11 +84,53 @@ fn commit(named: Option<&str>) -> anyhow::Result<Option<Commit>> {
         };
         return known.map(Some).ok_or_else(|| UsageError(message()).into());
     }
-    let of_run =
-        context.as_ref().and_then(|context| context.sha.as_deref()).filter(|sha| is_sha(sha)).map(bare);
-    let mut commit = git.head().or(of_run);
-    if let Some(commit) = &mut commit {
-        commit.reference = context.and_then(|context| context.reference).or_else(|| git.branch());
+    let Some(mut commit) = git.head() else {
+        return Ok(
+            of_run(context.as_ref())?.map(|sha| Commit { reference: reference(context), ..bare(&sha) })
+        );
+    };
+    refuse_changes(arguments, &git, context.as_ref())?;
+    commit.reference = reference(context).or_else(|| git.branch());
+    Ok(Some(commit))
+}
+
+fn reference(context: Option<Context>) -> Option<String> {
+    context.and_then(|context| context.reference)
+}
+
+/// What a pull request builds is in no branch yet: as a baseline, it would be compared with others.
+fn refuse_pull_request(arguments: &Record, context: Option<&Context>) -> Result<(), UsageError> {
+    let of_pull_request = |context: &&Context| context.event_name.starts_with("pull_request");
+    match context.filter(of_pull_request) {
+        Some(context) if !arguments.pull_requests => Err(UsageError(format!(
+            "record does not run for `{}`: a baseline is of what is merged. Use check here, and record on push; or pass --pull-requests",
+            context.event_name
+        ))),
+        _ => Ok(()),
     }
-    Ok(commit)
+}
+
+/// In a run, what is checked out is what was built, whatever the build has written since. Elsewhere, an image
+/// may be of the changes as well.
+fn refuse_changes(arguments: &Record, git: &Git, context: Option<&Context>) -> Result<(), UsageError> {
+    if arguments.dirty || context.is_some() {
+        return Ok(());
+    }
+    let changed = git.changed_files();
+    let Some(first) = changed.first() else { return Ok(()) };
+    let more = if changed.len() > 1 { format!(" and {} more", changed.len() - 1) } else { String::new() };
+    Err(UsageError(format!(
+        "{first}{more} differ from the commit that is checked out, so the images may not be of it; commit first, name the commit with --commit, or pass --dirty"
+    )))
+}
+
+/// The commit of a run without a checkout. A run that follows another one is about the tip of the default
+/// branch, whatever the other one has built.
+fn of_run(context: Option<&Context>) -> Result<Option<String>, UsageError> {
+    match context {
+        Some(context) if context.event_name == "workflow_run" => Err(UsageError(
+            "a `workflow_run` without a checkout does not say which commit the images are of; name it with --commit".into(),
+        )),
+        context => Ok(context.and_then(|context| context.sha.clone()).filter(|sha| is_sha(sha))),
+    }
 }

@@ -1,9 +1,12 @@
-//! GitHub: the run's context, and the comment. The only room that knows its API.
+//! GitHub: the run's context, the comment, and the repository's Git database. The only room that knows its
+//! API.
 
 pub mod client;
 pub mod comments;
 pub mod context;
+pub mod repository;
 pub mod runner;
 
 pub use client::{Client, GithubError};
 pub use context::{Context, PullRequest};
+pub use repository::Repository;

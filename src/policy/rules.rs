@@ -102,6 +102,8 @@ pub struct Case<'a> {
     pub head: &'a Snapshot,
     /// The baseline, and what has changed since.
     pub base: Option<(&'a Snapshot, &'a Comparison)>,
+    /// Where there is no baseline: why, and what to do about it.
+    pub missing: Option<(&'a str, &'a str)>,
     /// Where the baseline is not that of the commit to compare with: what it is instead.
     pub inexact: Option<&'a str>,
     /// Whether this is about a pull request, where what was wrong before is not its fault.
@@ -151,14 +153,15 @@ fn missing_baseline(case: &Case<'_>, limits: &Limits) -> Option<Finding> {
         OnMissingBaseline::Warn => Severity::Warn,
         OnMissingBaseline::Fail => Severity::Fail,
     };
+    let (why, help) = case.missing.unzip();
     Some(Finding {
         rule: BASELINE_RULE.into(),
         severity,
-        message: "no baseline was found, so growth is not judged".into(),
+        message: format!("{}; growth is not judged", why.unwrap_or("no baseline was found")),
         measured: None,
         limit: None,
         subject: case.head.image.name.clone(),
-        help: "run layergate record on the branch that pull requests are made against".into(),
+        help: help.unwrap_or_default().to_owned(),
         dockerfile: None,
     })
 }

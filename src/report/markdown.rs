@@ -414,7 +414,7 @@ fn instruction(step: Option<&Instruction>) -> String {
 /// lie on each other.
 fn footer(images: &[&ImageReport]) -> String {
     let line = |image: &&ImageReport| {
-        let (label, how) = words::baseline(image);
+        let (lead, label, how) = words::baseline(image);
         let label = label.map(|label| format!("{}, ", code(&label))).unwrap_or_default();
         // What the table says is not said again.
         let in_table = words::drift_is_in_table(image);
@@ -424,9 +424,9 @@ fn footer(images: &[&ImageReport]) -> String {
             text => format!(" \u{b7} {}", plain(text)),
         };
         format!(
-            "{} \u{b7} baseline {label}{}{base_image}",
+            "{} \u{b7} {lead}{label}{}{base_image}",
             plain(&words::basis(image)),
-            plain(&super::escape::short(how, 120))
+            plain(&super::escape::short(how, 200))
         )
     };
     let mut lines: Vec<String> = images.iter().map(line).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::Baseline;
+use crate::baseline::{Baseline, Missing};
 use crate::compare::{
     Cause, Comparison, Deltas, FileChanges, LayerRow, PackageCounts, PackageRow, Split, Waste,
     compare_applied, visible, waste,
@@ -55,6 +55,9 @@ pub struct ImageReport {
     pub limits: BTreeMap<String, String>,
     /// The baseline. Null where none was found: not 0, and no growth of 100%.
     pub base: Option<Base>,
+    /// Why there is no baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_base: Option<Missing>,
     /// The image as it is now. Null where the baseline has a platform that is not there any more.
     pub head: Option<Head>,
     /// The differences, head minus base.
@@ -161,13 +164,14 @@ impl ImageReport {
     /// [`EvaluateError`].
     pub fn evaluate(
         head: &Snapshot,
-        baseline: Option<&Baseline>,
+        baseline: Result<&Baseline, &Missing>,
         limits: &Limits,
         settings: &Settings,
         pull_request: bool,
         stages: Option<&Judgement>,
         files: Option<&Applied<'_>>,
     ) -> Result<ImageReport, EvaluateError> {
+        let (baseline, missing) = (baseline.ok(), baseline.err());
         let base_files = baseline.and_then(|baseline| visible(&baseline.snapshot));
         let applied = Sides { base: base_files.as_ref(), head: files };
         let comparison = baseline
@@ -177,6 +181,7 @@ impl ImageReport {
         let case = Case {
             head,
             base: baseline.map(|baseline| &baseline.snapshot).zip(comparison.as_ref()),
+            missing: missing.map(|missing| (missing.message.as_str(), missing.help.as_str())),
             inexact: inexact.as_deref(),
             pull_request,
             applied,
@@ -184,6 +189,7 @@ impl ImageReport {
         };
         let findings = judge(&case, limits)?;
         let mut report = ImageReport::describe(head, baseline, comparison, findings, files);
+        report.no_base = missing.cloned();
         report.stages = stages.cloned();
         report.metric = limits.metric;
         let limits = settings.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
@@ -218,6 +224,7 @@ impl ImageReport {
             measured: head.measured,
             limits: BTreeMap::new(),
             base: baseline.map(Base::of),
+            no_base: None,
             head: Some(Head { totals: head.totals }),
             delta: None,
             layers: Vec::new(),

@@ -110,7 +110,7 @@ fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::R
     if !image.findings.is_empty() {
         writeln!(out)?;
     }
-    let (label, how) = words::baseline(image);
+    let (lead, label, how) = words::baseline(image);
     let label = label.map(|label| format!("{label}, ")).unwrap_or_default();
     // What the table says is not said again.
     let in_table = words::drift_is_in_table(image);
@@ -119,7 +119,7 @@ fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::R
         "" => String::new(),
         text => format!("; {text}"),
     };
-    writeln!(out, "  ({}; baseline {}{}{base_image})\n", words::basis(image), log(&label), log(how))
+    writeln!(out, "  ({}; {lead}{}{}{base_image})\n", words::basis(image), log(&label), log(how))
 }
 
 /// The instructions that made the difference, with what in each explains it.

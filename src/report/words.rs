@@ -366,16 +366,21 @@ pub fn basis(image: &ImageReport) -> String {
     format!("{} size, {measured}", image.metric)
 }
 
-/// The commit of a baseline, as `main@a1b2c3d`, and why this one. The first is text from a document
-/// that anyone may have written.
-pub fn baseline(image: &ImageReport) -> (Option<String>, &str) {
-    let Some(base) = &image.base else { return (None, "none") };
+/// What is said of a baseline: what leads in, its commit as `main@a1b2c3d`, and why this one. The last two are
+/// text from documents that anyone may have written.
+pub fn baseline(image: &ImageReport) -> (&'static str, Option<String>, &str) {
+    let Some(base) = &image.base else {
+        return match &image.no_base {
+            Some(missing) => ("", None, &missing.message),
+            None => ("baseline ", None, "none"),
+        };
+    };
     let label = base.commit.as_ref().map(|commit| {
         let sha: String = commit.sha.chars().take(7).collect();
         let branch = commit.reference.as_deref().and_then(|reference| reference.strip_prefix("refs/heads/"));
         branch.map_or_else(|| sha.clone(), |branch| format!("{}@{sha}", super::escape::short(branch, 60)))
     });
-    (label, &base.how)
+    ("baseline ", label, &base.how)
 }
 
 /// `2 changed, 1 added, 9 unchanged (171 MiB)`.

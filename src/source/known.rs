@@ -54,6 +54,15 @@ impl Known {
         Some(census)
     }
 
+    /// Takes as known, for this run, what a store has recorded of a layer or what was just read.
+    pub fn learn(&self, diff_id: &DiffId, census: Arc<Census>) {
+        if census.size().is_some()
+            && let Ok(mut found) = self.found.lock()
+        {
+            found.insert(diff_id.clone(), census);
+        }
+    }
+
     /// Remembers a layer, if it was hashed and so is the one that its diff ID says.
     pub fn keep_layer(&self, walked: &WalkedLayer) {
         if let (Some(cache), Some(diff_id)) = (&self.cache, &walked.diff_id) {

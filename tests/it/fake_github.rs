@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::fake_git::{self, Repository};
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
@@ -37,11 +38,34 @@ pub struct Fault {
     pub deletes: bool,
 }
 
+/// What goes wrong by chance, each in so many of a hundred requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Chaos {
+    pub state: u64,
+    pub longest_delay_ms: u64,
+    /// The connection is closed without an answer.
+    pub dropped: u64,
+    /// The answer is 502.
+    pub failed: u64,
+}
+
+impl Chaos {
+    /// A number below a bound (xorshift).
+    fn below(&mut self, bound: u64) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        if bound == 0 { 0 } else { self.state % bound }
+    }
+}
+
 #[derive(Default)]
 pub struct World {
     pub comments: Vec<Comment>,
     pub requests: Vec<String>,
     pub faults: Vec<Fault>,
+    /// What goes wrong by chance, with Git's database alone.
+    pub chaos: Option<Chaos>,
     /// What `GET /user` answers; a workflow's own token may not ask.
     pub login: Option<String>,
     next_id: u64,
@@ -50,6 +74,8 @@ pub struct World {
 pub struct FakeGithub {
     pub url: String,
     world: Arc<Mutex<World>>,
+    repository: &'static Repository,
+    _directory: tempfile::TempDir,
     _runtime: tokio::runtime::Runtime,
 }
 
@@ -59,23 +85,31 @@ impl FakeGithub {
     /// Listens on a port of its own, under a base path as GitHub Enterprise Server has one.
     pub fn start() -> FakeGithub {
         let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+            tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
         let world = Arc::new(Mutex::new(World { next_id: 1000, ..World::default() }));
+        let directory = tempfile::tempdir().unwrap();
+        let repository = Repository::create(directory.path());
         let api = Router::new()
             .route("/user", get(user))
             .route("/repos/{owner}/{repo}/issues/{number}/comments", get(list).post(create))
             .route("/repos/{owner}/{repo}/issues/comments/{id}", patch(edit))
-            .layer(from_fn_with_state(world.clone(), watch))
-            .with_state(world.clone());
+            .with_state(world.clone())
+            .merge(fake_git::routes(repository))
+            .layer(from_fn_with_state(world.clone(), watch));
         let app = Router::new().nest("/api/v3", api);
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}/api/v3", listener.local_addr().unwrap());
         runtime.spawn(async move { axum::serve(listener, app).await.unwrap() });
-        FakeGithub { url, world, _runtime: runtime }
+        FakeGithub { url, world, repository, _directory: directory, _runtime: runtime }
     }
 
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
+    }
+
+    /// The repository behind the Git database.
+    pub fn repository(&self) -> &'static Repository {
+        self.repository
     }
 
     pub fn add_comment(&self, author: &str, body: &str) -> u64 {
@@ -121,7 +155,9 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
     if !authorized {
         return answer(StatusCode::UNAUTHORIZED, json!({ "message": "Bad credentials" }));
     }
+    let chaos = world.lock().unwrap().chaos.is_some() && request.uri().path().contains("/git/");
     match fault {
+        None if chaos => by_chance(&world, request, next).await,
         None => next.run(request).await,
         Some(fault) => {
             if fault.deletes {
@@ -138,6 +174,36 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
             (StatusCode::from_u16(fault.status).unwrap(), headers, Json(body)).into_response()
         }
     }
+}
+
+/// Answers late, or not at all, or wrongly: before or after what was asked for has happened.
+async fn by_chance(world: &Mutex<World>, request: Request, next: Next) -> Response {
+    let (delay, fate, after) = {
+        let mut world = world.lock().unwrap();
+        let chaos = world.chaos.as_mut().unwrap();
+        let delay = chaos.below(chaos.longest_delay_ms);
+        let drawn = chaos.below(100);
+        let fate = match drawn {
+            drawn if drawn < chaos.dropped => Some(true),
+            drawn if drawn < chaos.dropped + chaos.failed => Some(false),
+            _ => None,
+        };
+        (delay, fate, chaos.below(2) == 0)
+    };
+    tokio::time::sleep(std::time::Duration::from_millis(delay)).await;
+    let Some(dropped) = fate else { return next.run(request).await };
+    if after {
+        next.run(request).await;
+    }
+    if dropped {
+        // A body that fails makes the server close the connection.
+        let broken = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("dropped")) });
+        return Response::builder()
+            .header("content-length", "100")
+            .body(axum::body::Body::from_stream(broken))
+            .unwrap();
+    }
+    answer(StatusCode::BAD_GATEWAY, json!({ "message": "Server Error" }))
 }
 
 async fn user(State(world): Shared) -> Response {

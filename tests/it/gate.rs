@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::support::{FakeLayer, Item, Run, fixture, layergate, oci_layout, run, tar_of};
 
 /// An image of one layer with one file of that many bytes.
-fn image(directory: &Path, name: &str, bytes: u64) -> String {
+pub fn image(directory: &Path, name: &str, bytes: u64) -> String {
     let layer = FakeLayer::gzip(&tar_of(&[Item::File("a", bytes)]), "COPY a /");
     format!("app={}", oci_layout(&directory.join(name), &[layer]).display())
 }
@@ -22,7 +22,7 @@ impl Checkout {
         checkout
     }
 
-    fn git(&self, arguments: &[&str]) -> String {
+    pub fn git(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("git");
         command.current_dir(self.0.path()).args([
             "-c",
@@ -216,9 +216,10 @@ fn a_record_is_found_again_with_all_its_layers() {
         same.stdout
     );
 
-    let opened = layergate::baseline::DirStore::parse(&store).unwrap();
-    let platform = "linux/amd64".parse().unwrap();
-    let snapshot = opened.get(Some(&sha), "edge", Some(&platform)).unwrap().unwrap();
+    let opened = layergate::baseline::DirStore::at(store_path.clone());
+    let [listed] = opened.records("edge", Some(&sha)).unwrap().try_into().unwrap();
+    assert_eq!(listed.platform, "linux/amd64");
+    let snapshot = opened.load(&listed).unwrap();
     for layer in &snapshot.layers {
         assert_eq!(layer.census, None, "a record is small");
         assert_eq!(opened.census(&layer.diff_id).unwrap().size(), layer.size);

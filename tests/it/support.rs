@@ -12,10 +12,11 @@ pub fn fixture(path: &str) -> String {
     format!("{}/tests/fixtures/{path}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The program, in an empty environment: nothing of the machine that runs the tests counts.
+/// The program, in an empty environment: nothing of the machine that runs the tests counts. The checkout of
+/// this package may be changed while they run, and no image of theirs is built from it.
 pub fn layergate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_layergate"));
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap());
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LAYERGATE_DIRTY", "true");
     command
 }
 

@@ -1,0 +1,216 @@
+//! The record that an image is compared with: that of the right commit, or of its nearest recorded ancestor;
+//! or why there is none.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::ancestry::Ancestry;
+use super::store::{Listed, Overview, Store, StoreError, platform_key};
+use crate::image::Snapshot;
+
+/// A baseline that was found, and why this one.
+#[derive(Debug, Clone)]
+pub struct Baseline {
+    /// The recorded image.
+    pub snapshot: Snapshot,
+    /// How many commits it is older than the commit to compare with, where known.
+    pub distance: Option<u64>,
+    /// Whether it is the baseline of exactly the commit to compare with.
+    pub exact: bool,
+    /// Why this one, in words.
+    pub how: String,
+}
+
+/// Why there is no baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Nothing was ever recorded of the image.
+    NeverRecorded,
+    /// It is recorded, but not for this platform.
+    OtherPlatform,
+    /// It is recorded, but not for a commit that is near enough.
+    OutOfReach,
+    /// It was recorded, and what was near enough has been removed because it was old.
+    Expired,
+    /// Nothing says which commit to compare with.
+    NoCommit,
+}
+
+/// That there is no baseline, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// In a word, for programs.
+    pub reason: Reason,
+    /// In a sentence.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// Looks for baselines in a store.
+pub struct Finder<'a> {
+    store: &'a Store,
+    ancestry: &'a mut Ancestry,
+}
+
+/// The records of the nearest commit that has any that fit.
+struct Nearest {
+    distance: usize,
+    records: Vec<Listed>,
+}
+
+impl<'a> Finder<'a> {
+    /// Looks in a store, for records of these commits.
+    pub fn new(store: &'a Store, ancestry: &'a mut Ancestry) -> Finder<'a> {
+        Finder { store, ancestry }
+    }
+
+    /// The nearest record of an image of this name and platform, or why there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a record cannot be used: an older one in its place would be a wrong one.
+    pub async fn baseline(&mut self, image: &Snapshot) -> Result<Result<Baseline, Missing>, StoreError> {
+        let name = &image.image.name;
+        let platform = platform_key(image.image.platform.as_ref());
+        if let Some(nearest) = self.nearest(name, Some(&platform)).await? {
+            let snapshot = self.store.load(&nearest.records[0]).await?;
+            return Ok(Ok(self.found(snapshot, nearest.distance)));
+        }
+        let of_platform =
+            |records: Vec<Listed>| records.into_iter().find(|listed| listed.platform == platform);
+        if let Some(before) = self.ancestry.before().map(str::to_owned)
+            && let Some(listed) = of_platform(self.store.records(name, Some(&before)).await?)
+        {
+            let how = "the branch before the push; fetch more history to know how far behind".to_owned();
+            let snapshot = self.store.load(&listed).await?;
+            return Ok(Ok(Baseline { snapshot, distance: None, exact: false, how }));
+        }
+        if let Some(listed) = of_platform(self.store.records(name, None).await?) {
+            // Without a checkout there are no commits to tell records apart by, and then the one
+            // record is what it was recorded to be.
+            let (exact, how) = (self.ancestry.start().is_none(), "recorded without a commit".to_owned());
+            return Ok(Ok(Baseline {
+                snapshot: self.store.load(&listed).await?,
+                distance: None,
+                exact,
+                how,
+            }));
+        }
+        self.missing(name, &platform).await.map(Err)
+    }
+
+    /// The records of an image for all its platforms, of the nearest commit that has any.
+    ///
+    /// # Errors
+    /// [`StoreError`] where a record cannot be used.
+    pub async fn platforms(&mut self, name: &str) -> Result<Vec<Baseline>, StoreError> {
+        let Some(nearest) = self.nearest(name, None).await? else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        for listed in &nearest.records {
+            let snapshot = self.store.load(listed).await?;
+            found.push(self.found(snapshot, nearest.distance));
+        }
+        Ok(found)
+    }
+
+    async fn nearest(&mut self, name: &str, platform: Option<&str>) -> Result<Option<Nearest>, StoreError> {
+        let mut distance = 0;
+        while let Some(commit) = self.ancestry.commit(distance).await {
+            let mut records = self.store.records(name, Some(&commit)).await?;
+            records.retain(|listed| platform.is_none_or(|platform| listed.platform == platform));
+            if !records.is_empty() {
+                return Ok(Some(Nearest { distance, records }));
+            }
+            distance += 1;
+        }
+        Ok(None)
+    }
+
+    fn found(&self, snapshot: Snapshot, distance: usize) -> Baseline {
+        let (why, certain) = self.ancestry.start().map_or(("", false), |start| (start.why, start.certain));
+        let how = match distance {
+            0 if certain => format!("exact: {why}"),
+            0 => why.to_owned(),
+            1 => format!("1 commit behind {why}"),
+            behind => format!("{behind} commits behind {why}"),
+        };
+        Baseline {
+            snapshot,
+            distance: certain.then_some(distance as u64),
+            exact: certain && distance == 0,
+            how,
+        }
+    }
+
+    async fn missing(&self, name: &str, platform: &str) -> Result<Missing, StoreError> {
+        let Overview { commits, platforms, pruned } = self.store.overview(name).await?;
+        // Where a directory is concerns nobody who reads a comment.
+        let store = match self.store.directory() {
+            Some(_) => "the store".to_owned(),
+            None => self.store.describe(),
+        };
+        let reason = match self.ancestry.start() {
+            _ if commits == 0 => Reason::NeverRecorded,
+            _ if !platforms.contains(platform) => Reason::OtherPlatform,
+            None => Reason::NoCommit,
+            Some(_) if pruned > 0 => Reason::Expired,
+            Some(_) => Reason::OutOfReach,
+        };
+        let recorded = match commits {
+            1 => "1 commit is".to_owned(),
+            many => format!("{many} commits are"),
+        };
+        let looked = match (self.ancestry.start(), self.ancestry.looked_at()) {
+            (Some(start), 0 | 1) => short(&start.sha),
+            (Some(start), many) => format!("{} and the {} before it", short(&start.sha), many - 1),
+            (None, _) => String::new(),
+        };
+        let message = match reason {
+            Reason::NeverRecorded => format!("no baseline: nothing is recorded of {name} in {store} yet"),
+            Reason::OtherPlatform => format!(
+                "no baseline: {name} is recorded for {} only, and this is {platform}",
+                listed(&platforms)
+            ),
+            Reason::NoCommit => format!(
+                "no baseline: {recorded} recorded of {name} in {store}, and nothing says which to compare with"
+            ),
+            Reason::Expired => format!(
+                "no baseline any more: {recorded} recorded of {name} in {store}, none of them among {looked}; {pruned} older records were removed"
+            ),
+            Reason::OutOfReach => format!(
+                "no baseline near enough: {recorded} recorded of {name} in {store}, none of them among {looked}"
+            ),
+        };
+        let help = match reason {
+            Reason::NeverRecorded => "run layergate record on the branch that pull requests are made against",
+            Reason::OtherPlatform => "record this platform too",
+            Reason::NoCommit => "name the commit with --base-commit, or run in a checkout",
+            Reason::Expired => "bring the branch up to date, or keep more with record --keep",
+            Reason::OutOfReach => {
+                "run layergate record on every push to the target branch, and bring the branch up to date"
+            }
+        };
+        Ok(Missing { reason, message, help: help.into() })
+    }
+}
+
+fn short(sha: &str) -> String {
+    sha.chars().take(7).collect()
+}
+
+fn listed(platforms: &BTreeSet<String>) -> String {
+    platforms.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+impl Baseline {
+    /// What an inexact baseline is: "is 3 commits behind".
+    pub fn age(&self) -> String {
+        match self.distance {
+            Some(1) => "is 1 commit behind".into(),
+            Some(behind) => format!("is {behind} commits behind"),
+            None => "is not tied to the commit to compare with".into(),
+        }
+    }
+}

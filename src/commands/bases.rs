@@ -1,0 +1,188 @@
+//! What a check compares images with: the records of a store, or images that are named.
+
+use std::sync::Arc;
+
+use super::{UsageError, console, fetch_files, github, local_git, measure, with_files};
+use crate::baseline::find::Reason;
+use crate::baseline::{Ancestry, Baseline, Finder, Missing, Store, Trigger};
+use crate::cli::{Check, Reading};
+use crate::github::Context;
+use crate::image::{Platform, Snapshot};
+use crate::source::{ImageReference, NamedImage, Options};
+
+/// What images are compared with.
+pub enum Bases<'a> {
+    /// The records of a store.
+    Recorded(&'a Store, Box<Ancestry>),
+    /// Other images.
+    Given(Vec<Given>),
+}
+
+/// An image that another one is compared with.
+pub struct Given {
+    /// The name of the image that is compared with it.
+    name: String,
+    image: NamedImage,
+    /// What was measured, once it was.
+    snapshots: Vec<Snapshot>,
+}
+
+impl<'a> Bases<'a> {
+    /// What is asked for, or the records that fit what made this run. Which commits those are is found here.
+    pub async fn choose(
+        arguments: &Check,
+        images: &[NamedImage],
+        store: &'a Store,
+        context: Option<&Context>,
+    ) -> anyhow::Result<Bases<'a>> {
+        let given = given_baselines(arguments, images)?;
+        if !given.is_empty() {
+            return Ok(Bases::Given(given));
+        }
+        Ok(Bases::Recorded(store, Box::new(find_ancestry(arguments, context).await?)))
+    }
+
+    /// Fetches what the baseline has of an image's layers before that is measured: layers that are known need
+    /// not be exported or downloaded. Of files, reading costs less than asking.
+    pub async fn prepare(&mut self, image: &NamedImage, options: &Options) -> anyhow::Result<()> {
+        let Bases::Recorded(store, ancestry) = self else { return Ok(()) };
+        if store.directory().is_some()
+            || !matches!(image.image, ImageReference::Daemon(_) | ImageReference::Registry(_))
+        {
+            return Ok(());
+        }
+        for baseline in Finder::new(store, ancestry).platforms(&image.display_name()).await? {
+            fetch_files(&baseline.snapshot, store, options).await;
+        }
+        Ok(())
+    }
+
+    /// Measures the images that are named as baselines.
+    pub async fn measure(&mut self, reading: &Reading, options: &Arc<Options>) -> anyhow::Result<()> {
+        if let Bases::Given(given) = self {
+            for given in given {
+                given.snapshots = measure(&given.image, options, reading).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The baseline of an image, with the files of its layers as far as they are known; or why there is none.
+    pub async fn of(
+        &mut self,
+        head: &Snapshot,
+        options: &Options,
+    ) -> anyhow::Result<Result<Baseline, Missing>> {
+        let mut found = match self {
+            Bases::Recorded(store, ancestry) => {
+                let found = Finder::new(store, ancestry).baseline(head).await?;
+                if let Some(problem) = ancestry.take_problem() {
+                    console::warn(&format!(
+                        "which commit to compare with is not known as well as it could be: {problem}"
+                    ));
+                }
+                if let Ok(baseline) = &found {
+                    fetch_files(&baseline.snapshot, store, options).await;
+                }
+                found
+            }
+            Bases::Given(given) => given_baseline(given, head),
+        };
+        found.iter_mut().for_each(|baseline| with_files(&mut baseline.snapshot, options));
+        Ok(found)
+    }
+
+    /// The baselines of an image for all its platforms.
+    pub async fn platforms(&mut self, name: &str) -> anyhow::Result<Vec<Baseline>> {
+        Ok(match self {
+            Bases::Recorded(store, ancestry) => Finder::new(store, ancestry).platforms(name).await?,
+            Bases::Given(given) => {
+                let of_name = given.iter().filter(|given| given.name == name);
+                of_name.flat_map(|given| given.snapshots.iter().map(|one| given.measured_now(one))).collect()
+            }
+        })
+    }
+}
+
+/// The images to compare with, where they are named; of several, each is of the image that has its name.
+fn given_baselines(arguments: &Check, images: &[NamedImage]) -> anyhow::Result<Vec<Given>> {
+    let lines = arguments.baseline.iter().flat_map(|argument| argument.lines()).map(str::trim);
+    let named: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let mut given = Vec::new();
+    for text in &named {
+        let baseline = NamedImage::parse(text)?;
+        let alone = images.len() == 1 && named.len() == 1;
+        let name = if alone { images[0].display_name() } else { baseline.display_name() };
+        if !images.iter().any(|image| image.display_name() == name) {
+            let message =
+                format!("--baseline {text}: no image that is checked is called `{name}`; write NAME=IMAGE");
+            return Err(UsageError(message).into());
+        }
+        given.push(Given { name, image: baseline, snapshots: Vec::new() });
+    }
+    Ok(given)
+}
+
+fn given_baseline(given: &[Given], head: &Snapshot) -> Result<Baseline, Missing> {
+    let platform = |snapshot: &Snapshot| snapshot.image.platform.as_ref().map(Platform::canonical);
+    let of_name = || given.iter().filter(|given| given.name == head.image.name);
+    let fits = |snapshot: &&Snapshot| platform(snapshot) == platform(head);
+    let mut found =
+        of_name().filter_map(|given| Some(given.measured_now(given.snapshots.iter().find(fits)?)));
+    found.next().ok_or_else(|| {
+        let (reason, message) = match of_name().next() {
+            Some(given) => {
+                let message =
+                    format!("no baseline: {} is not there for {}", given.image.text, head.platform_text());
+                (Reason::OtherPlatform, message)
+            }
+            None => (Reason::NeverRecorded, "no baseline: no --baseline is named for this image".into()),
+        };
+        Missing { reason, message, help: "name the image to compare with as --baseline NAME=IMAGE".into() }
+    })
+}
+
+impl Given {
+    fn measured_now(&self, snapshot: &Snapshot) -> Baseline {
+        let how = format!("measured now from {}", self.image.text);
+        Baseline { snapshot: snapshot.clone(), distance: None, exact: true, how }
+    }
+}
+
+/// The commits to compare with: those that are asked for, or those that fit what made this run.
+async fn find_ancestry(arguments: &Check, context: Option<&Context>) -> anyhow::Result<Ancestry> {
+    let git = local_git();
+    let Some(name) = &arguments.base_commit else {
+        // Without a token or a repository, the checkout is all that is known.
+        let repository = context.and_then(|_| github::repository(&arguments.github).ok());
+        // Of other events it is the tip of the default branch, whatever the image was built from.
+        let about = |context: &&Context| {
+            matches!(context.event_name.as_str(), "pull_request" | "push" | "merge_group")
+        };
+        let run_sha = context.filter(about).and_then(|context| context.sha.as_deref());
+        return Ok(Ancestry::of(&trigger(context), &git, repository, run_sha).await);
+    };
+    let message = || {
+        format!(
+            "--base-commit {name}: no such commit here; write its full hash, or run in a checkout that has it"
+        )
+    };
+    Ancestry::named(name, &git).ok_or_else(|| UsageError(message()).into())
+}
+
+fn trigger(context: Option<&Context>) -> Trigger {
+    let Some(context) = context else { return Trigger::Other };
+    if let Some(pull) = &context.pull_request {
+        return Trigger::PullRequest { head: pull.head_sha.clone(), base: pull.base_sha.clone() };
+    }
+    if context.event_name.starts_with("pull_request") {
+        console::warn(
+            "the event's file says nothing of a pull request, so neither its base nor its comment is known",
+        );
+    }
+    match (&context.merge_group_base, &context.push_before) {
+        (Some(base), _) => Trigger::MergeGroup { base: base.clone() },
+        (None, Some(before)) if context.event_name == "push" => Trigger::Push { before: before.clone() },
+        _ => Trigger::Other,
+    }
+}

@@ -1,0 +1,283 @@
+//! One repository of GitHub: its commits, and the objects and references of its Git database (GitHub
+//! REST API, "Git database" and "Commits"). No checkout and no `git` program is needed for it.
+
+use std::collections::HashMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::client::{Client, GithubError, Request};
+use crate::image::snapshot::Commit;
+
+/// Commits on one page (GitHub REST API, "List commits": at most 100).
+const PAGE: usize = 100;
+/// What reading needs, and what writing needs.
+const READ: &str = "contents: read";
+const WRITE: &str = "contents: write";
+
+/// A repository, and the client that speaks of it.
+pub struct Repository {
+    client: Client,
+    owner: String,
+    name: String,
+}
+
+/// A file or a directory in a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeEntry {
+    /// Its path in the tree.
+    pub path: String,
+    /// The hash of its content.
+    pub sha: String,
+}
+
+/// What a new tree has that its base has not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A file of this text.
+    Text(String),
+    /// A file that is there already, by its hash.
+    Blob(String),
+    /// A file less.
+    Deleted,
+}
+
+/// What became of an update of a reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Update {
+    /// It points to the new commit.
+    Done,
+    /// Somebody else was faster.
+    Conflict,
+}
+
+impl Repository {
+    /// `owner/name`, as a client sees it.
+    pub fn new(client: Client, owner: &str, name: &str) -> Repository {
+        Repository { client, owner: owner.into(), name: name.into() }
+    }
+
+    /// `owner/name`.
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.owner, self.name)
+    }
+
+    /// The commit that a reference points to, such as `refs/heads/main`; `None` where there is no such one.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn reference(&self, name: &str) -> Result<Option<String>, GithubError> {
+        let path = format!("git/ref/{}", below_refs(name));
+        let found = self.get(&path, "look up the branch of the baselines").await?;
+        found.map(|found| self.text(&found, "/object/sha")).transpose()
+    }
+
+    /// A commit: its parents, and its tree.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn commit(&self, sha: &str) -> Result<Option<(Commit, String)>, GithubError> {
+        let Some(found) = self.get(&format!("git/commits/{sha}"), "read a commit").await? else {
+            return Ok(None);
+        };
+        let tree = self.text(&found, "/tree/sha")?;
+        let commit =
+            Commit { sha: self.text(&found, "/sha")?, parents: parents(&found), reference: None, time: None };
+        Ok(Some((commit, tree)))
+    }
+
+    /// What is in a tree; with `recursive`, in all trees below it too. `None` where there is no such tree, or
+    /// more in it than GitHub lists.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn tree(&self, sha: &str, recursive: bool) -> Result<Option<Vec<TreeEntry>>, GithubError> {
+        let recursive = if recursive { "?recursive=1" } else { "" };
+        let found = self.get(&format!("git/trees/{sha}{recursive}"), "list the baselines").await?;
+        let Some(found) = found.filter(|found| found["truncated"] != json!(true)) else { return Ok(None) };
+        let entries = found["tree"].as_array().into_iter().flatten();
+        let entry = |entry: &Value| {
+            Ok(TreeEntry { path: self.text(entry, "/path")?, sha: self.text(entry, "/sha")? })
+        };
+        entries.map(entry).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The content of a file.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn blob(&self, sha: &str) -> Result<Option<Vec<u8>>, GithubError> {
+        let Some(found) = self.get(&format!("git/blobs/{sha}"), "read a baseline").await? else {
+            return Ok(None);
+        };
+        let mut content = self.text(&found, "/content")?;
+        content.retain(|c| !c.is_ascii_whitespace());
+        let decoded =
+            STANDARD.decode(content).map_err(|error| self.unusable("read a baseline", &error.to_string()));
+        decoded.map(Some)
+    }
+
+    /// Stores a text, and gives its hash.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn create_blob(&self, text: &str) -> Result<String, GithubError> {
+        let body = json!({ "content": text, "encoding": "utf-8" });
+        self.create("git/blobs", body, "store a list of files").await
+    }
+
+    /// Makes a tree of changes to another one.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn create_tree(
+        &self,
+        base: Option<&str>,
+        changes: &[(String, Change)],
+    ) -> Result<String, GithubError> {
+        let entry = |(path, change): &(String, Change)| {
+            let (key, value) = match change {
+                Change::Text(text) => ("content", json!(text)),
+                Change::Blob(sha) => ("sha", json!(sha)),
+                Change::Deleted => ("sha", Value::Null),
+            };
+            json!({ "path": path, "mode": "100644", "type": "blob", key: value })
+        };
+        let mut body = json!({ "tree": changes.iter().map(entry).collect::<Vec<_>>() });
+        if let Some(base) = base {
+            body["base_tree"] = json!(base);
+        }
+        self.create("git/trees", body, "store a baseline").await
+    }
+
+    /// Makes a commit.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn create_commit(
+        &self,
+        message: &str,
+        tree: &str,
+        parent: Option<&str>,
+    ) -> Result<String, GithubError> {
+        let parents: Vec<&str> = parent.into_iter().collect();
+        let body = json!({ "message": message, "tree": tree, "parents": parents });
+        self.create("git/commits", body, "commit a baseline").await
+    }
+
+    /// Makes a reference point to a commit that is on top of what it points to now, or makes the reference.
+    /// What it points to is never overwritten: that is what "force" would do.
+    ///
+    /// # Errors
+    /// [`GithubError`], except for that somebody else was faster.
+    pub async fn advance(&self, name: &str, sha: &str, is_new: bool) -> Result<Update, GithubError> {
+        let (method, path, body) = match is_new {
+            true => (Method::POST, "git/refs".to_owned(), json!({ "ref": name, "sha": sha })),
+            false => {
+                let path = format!("git/refs/{}", below_refs(name));
+                (Method::PATCH, path, json!({ "sha": sha, "force": false }))
+            }
+        };
+        match self.send(method, &path, Some(body), "update the branch of the baselines", WRITE).await {
+            Ok(_) => Ok(Update::Done),
+            // "Update is not a fast forward" and "Reference already exists" are 422; 409 is a repository that
+            // is busy with another update.
+            Err(GithubError::Status { status: 409, .. }) => Ok(Update::Conflict),
+            Err(GithubError::Status { status: 422, message, .. }) if is_conflict(&message) => {
+                Ok(Update::Conflict)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where the histories of two commits meet.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn merge_base(&self, base: &str, head: &str) -> Result<Option<String>, GithubError> {
+        // One commit a page: only where they meet is of interest.
+        let path = format!("compare/{base}...{head}?per_page=1");
+        let found = self.get(&path, "find where the pull request left its target").await?;
+        found.map(|found| self.text(&found, "/merge_base_commit/sha")).transpose()
+    }
+
+    /// First parents of a commit, nearest first, as many as one page of its history tells.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn first_parents(&self, sha: &str) -> Result<Vec<String>, GithubError> {
+        let path = format!("commits?sha={sha}&per_page={PAGE}");
+        let listed = self.get(&path, "list earlier commits").await?.unwrap_or_default();
+        let known: HashMap<&str, Option<String>> = listed
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|commit| Some((commit.get("sha")?.as_str()?, parents(commit).into_iter().next())))
+            .collect();
+        let mut found = Vec::new();
+        let mut at = sha.to_owned();
+        while let Some(Some(parent)) = known.get(at.as_str()).filter(|_| found.len() < PAGE) {
+            at.clone_from(parent);
+            found.push(at.clone());
+        }
+        Ok(found)
+    }
+
+    async fn get(&self, path: &str, operation: &str) -> Result<Option<Value>, GithubError> {
+        match self.send(Method::GET, path, None, operation, READ).await {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.is_not_found() => Ok(None),
+            // A commit that GitHub does not have is a 422 to some questions; an empty repository a 409.
+            Err(GithubError::Status { status: 409 | 422, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn create(&self, path: &str, body: Value, operation: &str) -> Result<String, GithubError> {
+        let created = self.send(Method::POST, path, Some(body), operation, WRITE).await?;
+        self.text(&created, "/sha")
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        operation: &str,
+        permission: &'static str,
+    ) -> Result<Value, GithubError> {
+        let path = format!("/repos/{}/{}/{path}", self.owner, self.name);
+        self.client.send(&Request { method, path, body, operation, permission }).await
+    }
+
+    fn text(&self, value: &Value, pointer: &str) -> Result<String, GithubError> {
+        let text = value.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+        text.ok_or_else(|| self.unusable("understand GitHub", &format!("the answer has no `{pointer}`")))
+    }
+
+    fn unusable(&self, operation: &str, message: &str) -> GithubError {
+        GithubError::Network {
+            operation: operation.into(),
+            api: self.full_name(),
+            message: message.to_owned(),
+        }
+    }
+}
+
+fn below_refs(name: &str) -> &str {
+    name.strip_prefix("refs/").unwrap_or(name)
+}
+
+fn is_conflict(message: &str) -> bool {
+    let message = message.to_lowercase();
+    ["fast forward", "fast-forward", "already exists", "does not exist"]
+        .iter()
+        .any(|part| message.contains(part))
+}
+
+fn parents(commit: &Value) -> Vec<String> {
+    let parents = commit.get("parents").and_then(Value::as_array).into_iter().flatten();
+    parents.filter_map(|parent| Some(parent.get("sha")?.as_str()?.to_owned())).collect()
+}
