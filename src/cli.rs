@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::policy::{Setting, Settings};
+use crate::image::Platform;
+use crate::policy::{Metric, Setting, Settings};
 use crate::source::Platforms;
 
 const IMAGE_HELP: &str = "\
@@ -63,6 +64,8 @@ pub enum Command {
     /// Multi-stage adoption: what Dockerfiles and their images ship that only the build needed
     #[command(after_help = format!("{STAGES_HELP}\n\n{IMAGE_HELP}"))]
     Stages(Box<Stages>),
+    /// The sizes of an image over the commits that it is recorded for
+    History(History),
 }
 
 /// `layergate inspect`.
@@ -221,6 +224,46 @@ pub struct Stages {
     /// How they are read.
     #[command(flatten)]
     pub reading: Reading,
+}
+
+/// `layergate history`.
+#[derive(Debug, Args)]
+pub struct History {
+    /// The image, by the name that it is recorded under
+    #[arg(value_name = "NAME")]
+    pub image: String,
+    /// Only this platform [default: each that is recorded]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    pub platform: Option<Platform>,
+    /// Which size is shown: unpacked, visible or compressed
+    #[arg(long, value_name = "METRIC", default_value_t)]
+    pub metric: Metric,
+    /// Show the newest COMMITS; csv and json have all
+    #[arg(long, value_name = "COMMITS", default_value = "50")]
+    pub last: NonZeroUsize,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: HistoryFormat,
+    /// Where baselines are kept.
+    #[command(flatten)]
+    pub store: Store,
+    /// How to ask GitHub.
+    #[command(flatten)]
+    pub github: GithubFlags,
+}
+
+/// How to print a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum HistoryFormat {
+    /// A table with bars
+    #[default]
+    Text,
+    /// A table and a chart, on GitHub
+    Markdown,
+    /// For programs: one document
+    Json,
+    /// For spreadsheets
+    Csv,
 }
 
 /// How images are built, without their Dockerfile.

@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use super::{UsageError, console, fetch_files, github, local_git, measure, with_files};
 use crate::baseline::find::Reason;
+use crate::baseline::store::Point;
 use crate::baseline::{Ancestry, Baseline, Finder, Missing, Store, Trigger};
 use crate::cli::{Check, Reading};
 use crate::github::Context;
 use crate::image::{Platform, Snapshot};
 use crate::source::{ImageReference, NamedImage, Options};
+
+/// A directory has no index, so each record has to be read; so many take some milliseconds.
+const MOST_READ: usize = 300;
 
 /// What images are compared with.
 pub enum Bases<'a> {
@@ -90,6 +94,17 @@ impl<'a> Bases<'a> {
         };
         found.iter_mut().for_each(|baseline| with_files(&mut baseline.snapshot, options));
         Ok(found)
+    }
+
+    /// What is recorded of an image, for a chart. It explains nothing and fails nothing, so where that would
+    /// cost much it is left out.
+    pub async fn history(&self, name: &str) -> Vec<Point> {
+        let Bases::Recorded(store, _) = self else { return Vec::new() };
+        let overview = store.overview(name).await.unwrap_or_default();
+        if store.directory().is_some() && overview.commits > MOST_READ {
+            return Vec::new();
+        }
+        store.history(name).await.unwrap_or_default()
     }
 
     /// The baselines of an image for all its platforms.

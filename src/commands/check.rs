@@ -70,8 +70,9 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
         let baseline = base.of(head, &options).await?;
         let (limits, settings) = config.limits_for(&head.image.name, head.image.platform.as_ref(), &flags)?;
         let (stages, files) = (stages.as_ref(), files.as_ref());
-        let report =
+        let mut report =
             ImageReport::evaluate(head, baseline.as_ref(), &limits, &settings, pull_request, stages, files)?;
+        report.add_trend(head, base.history(&head.image.name).await);
         reports.push(report);
         if limits.is_empty() {
             let name = &head.image.name;

@@ -7,6 +7,7 @@ pub mod console;
 pub mod diff;
 mod dockerfiles;
 mod github;
+pub mod history;
 pub mod inspect;
 mod locate;
 mod propose;
@@ -61,7 +62,7 @@ pub struct UsageError(pub String);
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let needs_catalogue = match &cli.command {
         Command::Inspect(arguments) => arguments.looks_for_build_only(),
-        Command::Diff(_) => false,
+        Command::Diff(_) | Command::History(_) => false,
         Command::Check(_) | Command::Record(_) | Command::Stages(_) => true,
     };
     // It takes some milliseconds to make, and is needed once the image is read.
@@ -74,6 +75,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(arguments) => check::run(&arguments).await,
         Command::Record(arguments) => record::run(&arguments).await,
         Command::Stages(arguments) => stages::run(&arguments).await,
+        Command::History(arguments) => history::run(&arguments).await,
     }
 }
 

@@ -61,6 +61,15 @@ impl Metric {
     }
 }
 
+impl std::str::FromStr for Metric {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Metric, &'static str> {
+        let all = [Metric::Unpacked, Metric::Visible, Metric::Compressed];
+        all.into_iter().find(|metric| metric.as_str() == text).ok_or("use unpacked, visible or compressed")
+    }
+}
+
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

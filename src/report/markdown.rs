@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use super::build_only;
 use super::escape::{code, plain, short};
+use super::history;
 use super::model::{ImageReport, Report};
 use super::table::{Align, markdown as table};
 use super::words;
@@ -124,7 +125,7 @@ fn blocks(report: &Report, images: &[&ImageReport], rows: usize) -> Vec<Block> {
         let label = labels.get(index).map(String::as_str).filter(|_| many);
         blocks.extend(findings(image, label).map(|text| optional(0, text)));
         blocks.extend(cause_line(image, label).map(|text| optional(1, text)));
-        let details = [layer_table, package_table, file_table, waste_table, build_only_table];
+        let details = [layer_table, package_table, file_table, waste_table, build_only_table, history::trend];
         for (rank, detail) in details.iter().enumerate() {
             blocks.extend(detail(image, label).map(|text| optional(2 + rank, text)));
         }

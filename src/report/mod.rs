@@ -3,6 +3,7 @@
 pub mod actions;
 mod build_only;
 pub mod escape;
+pub mod history;
 pub mod inspect;
 pub mod markdown;
 pub mod model;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::history::{MOST_IN_CHART, TrendPoint};
+use crate::baseline::store::{Point, platform_key};
 use crate::baseline::{Baseline, Missing};
 use crate::compare::{
     Cause, Comparison, Deltas, FileChanges, LayerRow, PackageCounts, PackageRow, Split, Waste,
@@ -87,6 +89,9 @@ pub struct ImageReport {
     /// Whether it is built in stages, or needs none, where that was judged.
     #[serde(default)]
     pub stages: Option<Judgement>,
+    /// Its recorded sizes, and this one, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub trend: Vec<TrendPoint>,
     /// What the rules found.
     pub findings: Vec<Finding>,
 }
@@ -236,6 +241,7 @@ impl ImageReport {
             waste,
             build_only: head.build_only.clone().unwrap_or_default(),
             stages: None,
+            trend: Vec::new(),
             findings,
         };
         if let Some(Comparison { deltas, rows, causes, packages, files, split }) = comparison {
@@ -260,6 +266,19 @@ impl ImageReport {
         let files = visible(&base.snapshot);
         let described = ImageReport::describe(&base.snapshot, Some(base), None, Vec::new(), files.as_ref());
         ImageReport { head: None, ..described }
+    }
+
+    /// Adds how its size went, of what is recorded: where there is enough of it, a comment has a chart.
+    pub fn add_trend(&mut self, head: &Snapshot, history: Vec<Point>) {
+        let platform = platform_key(head.image.platform.as_ref());
+        let point = |point: Point| {
+            let (commit, size) = (point.commit?.sha, self.metric.of(&point.totals)?);
+            (point.platform == platform).then_some(TrendPoint { commit: Some(commit), size })
+        };
+        let recorded: Vec<TrendPoint> = history.into_iter().filter_map(point).collect();
+        let newest = recorded.len().saturating_sub(MOST_IN_CHART - 1);
+        let now = self.head_size().map(|size| TrendPoint { commit: None, size });
+        self.trend = recorded.into_iter().skip(newest).chain(now).collect();
     }
 
     /// Whether a limit asks how it is built.

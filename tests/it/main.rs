@@ -24,6 +24,7 @@ mod fake_registry;
 mod gate;
 mod golden;
 mod graphs;
+mod history;
 mod hostile;
 mod images;
 mod marks;

@@ -1,0 +1,349 @@
+//! The sizes of an image over its recorded commits: as a table with bars, as markdown with a chart that GitHub
+//! draws, as JSON and as CSV; and the chart of a comment. Pure.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::escape::{code, log};
+use super::model::ImageReport;
+use super::table::{self, Align};
+use super::words;
+use crate::baseline::store::Point;
+use crate::image::{Bytes, Totals};
+use crate::policy::Metric;
+
+/// The `schema` of a history that this version writes.
+const SCHEMA: &str = "layergate.history/v1";
+/// How wide the longest bar is, in characters.
+const BAR: usize = 24;
+/// The fewest points that are a trend, and the most that a chart of a comment has room for.
+const FEWEST: usize = 3;
+/// The most points of a comment's chart, this change included.
+pub const MOST_IN_CHART: usize = 20;
+
+/// What is recorded of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    /// `layergate.history/v1`.
+    pub schema: String,
+    /// The image's name.
+    pub image: String,
+    /// Which amount is shown; the document has all of them.
+    pub metric: Metric,
+    /// One for each commit and platform, in the order in which they were recorded.
+    pub points: Vec<Recorded>,
+}
+
+/// One record, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recorded {
+    /// The full hash of the commit, where there is one.
+    pub commit: Option<String>,
+    /// When it was committed, in seconds since 1970-01-01T00:00Z, where known.
+    pub time: Option<i64>,
+    /// What the image runs on, as `os/arch[/variant]`, or `unknown`.
+    pub platform: String,
+    /// The accounting.
+    pub totals: Totals,
+}
+
+/// A point of a comment's chart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrendPoint {
+    /// The full hash of the commit; null for this change.
+    pub commit: Option<String>,
+    /// Bytes, in the metric that the limits judge.
+    pub size: Bytes,
+}
+
+impl From<Point> for Recorded {
+    fn from(point: Point) -> Recorded {
+        let Point { commit, platform, totals } = point;
+        let time = commit.as_ref().and_then(|commit| commit.time);
+        Recorded { commit: commit.map(|commit| commit.sha), time, platform, totals }
+    }
+}
+
+impl History {
+    /// The history of an image; of one platform alone where one is named.
+    pub fn new(image: &str, metric: Metric, points: Vec<Point>, platform: Option<&str>) -> History {
+        let wanted = |point: &Point| platform.is_none_or(|platform| point.platform == platform);
+        let points = points.into_iter().filter(wanted).map(Recorded::from).collect();
+        History { schema: SCHEMA.into(), image: image.into(), metric, points }
+    }
+
+    /// The newest points of each platform.
+    fn by_platform(&self, most: usize) -> BTreeMap<&str, Vec<Row<'_>>> {
+        let mut platforms: BTreeMap<&str, Vec<Row<'_>>> = BTreeMap::new();
+        for point in &self.points {
+            let rows = platforms.entry(&point.platform).or_default();
+            let size = self.metric.of(&point.totals);
+            let before = rows.last().and_then(|row| row.size);
+            rows.push(Row { point, size, before });
+        }
+        for rows in platforms.values_mut() {
+            rows.drain(..rows.len().saturating_sub(most));
+        }
+        platforms
+    }
+}
+
+struct Row<'a> {
+    point: &'a Recorded,
+    size: Option<Bytes>,
+    before: Option<Bytes>,
+}
+
+impl Row<'_> {
+    fn commit(&self) -> String {
+        self.point.commit.as_ref().map_or_else(|| "no commit".into(), |sha| sha.chars().take(12).collect())
+    }
+
+    fn date(&self) -> String {
+        self.point.time.map_or_else(|| "unknown".into(), date)
+    }
+
+    fn change(&self) -> String {
+        match self.size.zip(self.before) {
+            Some((size, before)) if size == before => "0".into(),
+            Some((size, before)) => words::change(size - before, before),
+            None => String::new(),
+        }
+    }
+}
+
+/// Writes tables with bars, newest last as in a log; `most` of the newest of each platform.
+///
+/// # Errors
+/// Whatever writing fails with.
+pub fn write_text(history: &History, most: usize, out: &mut impl Write) -> io::Result<()> {
+    for (platform, rows) in history.by_platform(most) {
+        writeln!(out, "{} ({}), {} size\n", log(&history.image), log(platform), history.metric)?;
+        let sizes = || rows.iter().filter_map(|row| row.size.map(|size| size.0));
+        let (least, largest) = (sizes().min().unwrap_or(0), sizes().max().unwrap_or(0));
+        let columns = [
+            ("Commit", Align::Left),
+            ("Date", Align::Left),
+            ("Size", Align::Right),
+            ("Delta", Align::Right),
+            ("Layers", Align::Right),
+            ("", Align::Left),
+        ];
+        let cells = |row: &Row<'_>| {
+            [
+                log(&row.commit()),
+                row.date(),
+                words::amount(row.size),
+                row.change(),
+                row.point.totals.layers.to_string(),
+                row.size.map_or_else(String::new, |size| bar(size.0, least, largest)),
+            ]
+        };
+        writeln!(out, "{}\n", table::text(columns, rows.iter().map(cells).collect()))?;
+        if largest > least {
+            let (least, largest) = (Bytes(least), Bytes(largest));
+            writeln!(out, "  bars from {least} (one mark) to {largest} ({BAR})\n")?;
+        }
+    }
+    Ok(())
+}
+
+/// What differs is seen from the least size on, and not from nothing.
+fn bar(size: u64, least: u64, largest: u64) -> String {
+    let span = u128::from(largest - least);
+    let part = u128::from(size - least) * (BAR as u128 - 1);
+    let length = (part + span / 2).checked_div(span).unwrap_or(0);
+    "\u{2588}".repeat(1 + length as usize)
+}
+
+/// Writes tables and charts for GitHub.
+///
+/// # Errors
+/// Whatever writing fails with.
+pub fn write_markdown(history: &History, most: usize, out: &mut impl Write) -> io::Result<()> {
+    for (platform, rows) in history.by_platform(most) {
+        writeln!(out, "### {} {}\n", code(&history.image), code(platform))?;
+        let points: Vec<TrendPoint> = rows
+            .iter()
+            .filter_map(|row| Some(TrendPoint { commit: row.point.commit.clone(), size: row.size? }))
+            .collect();
+        if let Some(chart) = chart(history.metric, &points) {
+            writeln!(out, "{chart}\n")?;
+        }
+        let columns = [
+            ("Commit", Align::Left),
+            ("Date", Align::Left),
+            ("Size", Align::Right),
+            ("Delta", Align::Right),
+            ("Layers", Align::Right),
+        ];
+        let cells = |row: &Row<'_>| {
+            let layers = row.point.totals.layers.to_string();
+            [code(&row.commit()), row.date(), words::amount(row.size), row.change(), layers]
+        };
+        writeln!(out, "{}\n", table::markdown(columns, rows.iter().map(cells).collect()))?;
+    }
+    Ok(())
+}
+
+/// Writes all points, with a line of headings (RFC 4180).
+///
+/// # Errors
+/// Whatever writing fails with.
+pub fn write_csv(history: &History, out: &mut impl Write) -> io::Result<()> {
+    let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+    csv.write_record([
+        "image",
+        "platform",
+        "commit",
+        "time",
+        "unpacked",
+        "visible",
+        "wasted",
+        "compressed",
+        "layers",
+        "files",
+    ])?;
+    let known = |bytes: Option<Bytes>| bytes.map_or_else(String::new, |bytes| bytes.0.to_string());
+    for Recorded { commit, time, platform, totals } in &history.points {
+        csv.write_record([
+            &cell(&history.image),
+            &cell(platform),
+            &cell(commit.as_deref().unwrap_or_default()),
+            &time.map_or_else(String::new, |time| time.to_string()),
+            &totals.unpacked.0.to_string(),
+            &known(totals.visible),
+            &known(totals.wasted),
+            &known(totals.compressed),
+            &totals.layers.to_string(),
+            &totals.files.map_or_else(String::new, |files| files.to_string()),
+        ])?;
+    }
+    csv.flush()
+}
+
+/// A spreadsheet takes a text that begins like this for a formula.
+fn cell(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}
+
+/// The chart of a comment: what was recorded, and this change.
+pub(super) fn trend(image: &ImageReport, label: Option<&str>) -> Option<String> {
+    let chart = chart(image.metric, &image.trend)?;
+    let name = label.map_or_else(String::new, |label| format!(" of {}", code(label)));
+    Some(format!("<details><summary>Size{name} over recorded commits</summary>\n\n{chart}\n\n</details>"))
+}
+
+/// A chart in Mermaid's language, which GitHub draws. Nothing gets into it but numbers and hexadecimal digits.
+fn chart(metric: Metric, points: &[TrendPoint]) -> Option<String> {
+    if points.len() < FEWEST {
+        return None;
+    }
+    let largest = points.iter().map(|point| point.size.0).max()?;
+    let least = points.iter().map(|point| point.size.0).min()?;
+    let (unit, scale) = if largest >= 1 << 20 { ("MiB", 1 << 20) } else { ("KiB", 1 << 10) };
+    let amount = |bytes: u64| format!("{:.2}", bytes as f64 / f64::from(scale));
+    let label = |point: &TrendPoint| match &point.commit {
+        Some(sha) => {
+            let digits: String = sha.chars().filter(char::is_ascii_hexdigit).take(7).collect();
+            format!("\"{digits}\"")
+        }
+        None => "\"now\"".into(),
+    };
+    // Room above and below, so that a line that does not move is drawn too.
+    let room = ((largest - least) / 10).max(largest / 200).max(u64::from(scale as u32) / 50);
+    let labels: Vec<String> = points.iter().map(label).collect();
+    let sizes: Vec<String> = points.iter().map(|point| amount(point.size.0)).collect();
+    Some(format!(
+        "```mermaid\nxychart-beta\n    title \"{metric} size\"\n    x-axis [{}]\n    y-axis \"{unit}\" {} --> {}\n    line [{}]\n```",
+        labels.join(", "),
+        amount(least.saturating_sub(room)),
+        amount(largest + room),
+        sizes.join(", ")
+    ))
+}
+
+/// The day of a time, in UTC (the algorithm `civil_from_days` of Howard Hinnant's paper "chrono-Compatible
+/// Low-Level Date Algorithms").
+fn date(time: i64) -> String {
+    let days = time.div_euclid(86_400) + 719_468;
+    let era = days.div_euclid(146_097);
+    let day_of_era = days.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Snapshot;
+
+    fn point(commit: &str, time: Option<i64>, unpacked: u64) -> Point {
+        let totals = Totals { unpacked: Bytes(unpacked), ..Snapshot::made_up(Vec::new()).totals };
+        let commit =
+            crate::image::snapshot::Commit { sha: commit.into(), parents: Vec::new(), reference: None, time };
+        Point { commit: Some(commit), platform: "linux/amd64".into(), totals }
+    }
+
+    #[test]
+    fn days_are_those_of_the_calendar() {
+        for (time, day) in [
+            (0, "1970-01-01"),
+            (-1, "1969-12-31"),
+            (951_782_400, "2000-02-29"),
+            (1_709_251_199, "2024-02-29"),
+            (1_709_251_200, "2024-03-01"),
+            (4_107_542_400, "2100-03-01"),
+        ] {
+            assert_eq!(date(time), day, "{time}");
+        }
+    }
+
+    #[test]
+    fn a_table_has_what_each_commit_changed() {
+        let points = vec![
+            point(&"a".repeat(40), Some(0), 2 << 20),
+            point(&"b".repeat(40), Some(86_400), 4 << 20),
+            point("x\u{202e}y\n::error::", None, 3 << 20),
+        ];
+        let history = History::new("api", Metric::Unpacked, points, None);
+        let mut out = Vec::new();
+        write_text(&history, 2, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            !text.contains("aaaa") && !text.contains('\u{202e}') && !text.contains("\n::error"),
+            "{text}"
+        );
+        assert!(text.contains("bbbbbbbbbbbb  1970-01-02  4.0 MiB  +2.0 MiB (+100.0%)"), "{text}");
+        assert!(text.contains("unknown"), "{text}");
+    }
+
+    #[test]
+    fn a_chart_has_numbers_and_hashes_alone() {
+        let at =
+            |commit: Option<&str>, size| TrendPoint { commit: commit.map(str::to_owned), size: Bytes(size) };
+        let points = [at(Some("abcdef0123"), 1 << 20), at(Some("\"]\n```x"), 2 << 20), at(None, 2 << 20)];
+        let chart = chart(Metric::Visible, &points).unwrap();
+        assert_eq!(
+            chart,
+            "```mermaid\nxychart-beta\n    title \"visible size\"\n    x-axis [\"abcdef0\", \"\", \"now\"]\n    y-axis \"MiB\" 0.90 --> 2.10\n    line [1.00, 2.00, 2.00]\n```"
+        );
+        assert_eq!(super::chart(Metric::Visible, &points[..2]), None);
+    }
+
+    #[test]
+    fn a_spreadsheet_gets_no_formula() {
+        let history = History::new("=cmd|' /C calc'!A0", Metric::Unpacked, vec![point("a,b", None, 7)], None);
+        let mut out = Vec::new();
+        write_csv(&history, &mut out).unwrap();
+        let line = String::from_utf8(out).unwrap().split("\r\n").nth(1).unwrap().to_owned();
+        assert_eq!(line, "'=cmd|' /C calc'!A0,linux/amd64,\"a,b\",,7,,,,0,");
+    }
+}
