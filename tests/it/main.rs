@@ -35,4 +35,5 @@ mod readme;
 mod registry;
 mod support;
 mod tarball;
+mod thousand;
 mod verdicts;
