@@ -23,6 +23,9 @@ const FEWEST: usize = 3;
 /// The most points of a comment's chart, this change included.
 pub const MOST_IN_CHART: usize = 20;
 
+/// Mermaid's own first colour is all but white; this blue is seen on white and on black.
+const COLOUR: &str = r##"%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#218bff"}}}}%%"##;
+
 /// What is recorded of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
@@ -257,7 +260,7 @@ fn chart(metric: Metric, points: &[TrendPoint]) -> Option<String> {
     let labels: Vec<String> = points.iter().map(label).collect();
     let sizes: Vec<String> = points.iter().map(|point| amount(point.size.0)).collect();
     Some(format!(
-        "```mermaid\nxychart-beta\n    title \"{metric} size\"\n    x-axis [{}]\n    y-axis \"{unit}\" {} --> {}\n    line [{}]\n```",
+        "```mermaid\n{COLOUR}\nxychart-beta\n    title \"{metric} size\"\n    x-axis [{}]\n    y-axis \"{unit}\" {} --> {}\n    line [{}]\n```",
         labels.join(", "),
         amount(least.saturating_sub(room)),
         amount(largest + room),
@@ -333,7 +336,7 @@ mod tests {
         let chart = chart(Metric::Visible, &points).unwrap();
         assert_eq!(
             chart,
-            "```mermaid\nxychart-beta\n    title \"visible size\"\n    x-axis [\"abcdef0\", \"\", \"now\"]\n    y-axis \"MiB\" 0.90 --> 2.10\n    line [1.00, 2.00, 2.00]\n```"
+            "```mermaid\n%%{init: {\"themeVariables\": {\"xyChart\": {\"plotColorPalette\": \"#218bff\"}}}}%%\nxychart-beta\n    title \"visible size\"\n    x-axis [\"abcdef0\", \"\", \"now\"]\n    y-axis \"MiB\" 0.90 --> 2.10\n    line [1.00, 2.00, 2.00]\n```"
         );
         assert_eq!(super::chart(Metric::Visible, &points[..2]), None);
     }
