@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::git::is_sha;
 use crate::image::schema;
 use crate::image::snapshot::SnapshotError;
-use crate::image::{Snapshot, Totals};
+use crate::image::{Bytes, Snapshot, Totals};
 
 /// The `schema` of an index that this version writes.
 const SCHEMA: &str = "layergate.index/v1";
@@ -54,9 +54,15 @@ impl Index {
     pub fn from_json(json: &[u8]) -> Result<Index, SnapshotError> {
         schema::check(json, "layergate.index", 1)?;
         let index: Index = serde_json::from_slice(json)?;
-        match index.records.iter().all(|entry| is_sha(&entry.commit) && is_sha(&entry.record)) {
+        if !index.records.iter().all(|entry| is_sha(&entry.commit) && is_sha(&entry.record)) {
+            return Err(SnapshotError::Inconsistent("a hash is none".into()));
+        }
+        let amounts =
+            |totals: &Totals| [Some(totals.unpacked), totals.visible, totals.wasted, totals.compressed];
+        let mut amounts = index.records.iter().flat_map(|entry| amounts(&entry.totals)).flatten();
+        match amounts.all(|amount| amount <= Bytes::MAX) {
             true => Ok(index),
-            false => Err(SnapshotError::Inconsistent("a hash is none".into())),
+            false => Err(SnapshotError::Inconsistent(format!("an amount is over {}", Bytes::MAX.grouped()))),
         }
     }
 

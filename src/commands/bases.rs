@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{UsageError, console, fetch_files, github, local_git, measure, with_files};
 use crate::baseline::find::Reason;
 use crate::baseline::store::Point;
-use crate::baseline::{Ancestry, Baseline, Finder, Missing, Store, Trigger};
+use crate::baseline::{Ancestry, Baseline, Finder, Missing, Store, StoreError, Trigger};
 use crate::cli::{Check, Reading};
 use crate::github::Context;
 use crate::image::{Platform, Snapshot};
@@ -100,11 +100,14 @@ impl<'a> Bases<'a> {
     /// cost much it is left out.
     pub async fn history(&self, name: &str) -> Vec<Point> {
         let Bases::Recorded(store, _) = self else { return Vec::new() };
-        let overview = store.overview(name).await.unwrap_or_default();
-        if store.directory().is_some() && overview.commits > MOST_READ {
-            return Vec::new();
-        }
-        store.history(name).await.unwrap_or_default()
+        let history = async {
+            let costly = store.directory().is_some() && store.overview(name).await?.commits > MOST_READ;
+            if costly { Ok(Vec::new()) } else { store.history(name).await }
+        };
+        history.await.unwrap_or_else(|error: StoreError| {
+            console::warn(&format!("how the size of {name} went is not shown: {error}"));
+            Vec::new()
+        })
     }
 
     /// The baselines of an image for all its platforms.

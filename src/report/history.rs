@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use super::escape::{code, log};
+use super::markdown::summary_name;
 use super::model::ImageReport;
 use super::table::{self, Align};
 use super::words;
@@ -168,10 +169,8 @@ fn bar(size: u64, least: u64, largest: u64) -> String {
 pub fn write_markdown(history: &History, most: usize, out: &mut impl Write) -> io::Result<()> {
     for (platform, rows) in history.by_platform(most) {
         writeln!(out, "### {} {}\n", code(&history.image), code(platform))?;
-        let points: Vec<TrendPoint> = rows
-            .iter()
-            .filter_map(|row| Some(TrendPoint { commit: row.point.commit.clone(), size: row.size? }))
-            .collect();
+        let point = |row: &Row<'_>| Some((hash(row.point.commit.as_deref(), "none"), row.size?));
+        let points: Vec<(String, Bytes)> = rows.iter().filter_map(point).collect();
         if let Some(chart) = chart(history.metric, &points) {
             writeln!(out, "{chart}\n")?;
         }
@@ -227,43 +226,46 @@ pub fn write_csv(history: &History, out: &mut impl Write) -> io::Result<()> {
     csv.flush()
 }
 
-/// A spreadsheet takes a text that begins like this for a formula.
+/// A spreadsheet takes a text that begins like this for a formula, and a runner one that begins a line for a
+/// command.
 fn cell(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+    let text = log(text);
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
 }
 
 /// The chart of a comment: what was recorded, and this change.
 pub(super) fn trend(image: &ImageReport, label: Option<&str>) -> Option<String> {
-    let chart = chart(image.metric, &image.trend)?;
-    let name = label.map_or_else(String::new, |label| format!(" of {}", code(label)));
+    let point = |point: &TrendPoint| (hash(point.commit.as_deref(), "now"), point.size);
+    let points: Vec<(String, Bytes)> = image.trend.iter().map(point).collect();
+    let chart = chart(image.metric, &points)?;
+    let name = label.map_or_else(String::new, |label| format!(" of {}", summary_name(label)));
     Some(format!("<details><summary>Size{name} over recorded commits</summary>\n\n{chart}\n\n</details>"))
 }
 
-/// A chart in Mermaid's language, which GitHub draws. Nothing gets into it but numbers and hexadecimal digits.
-fn chart(metric: Metric, points: &[TrendPoint]) -> Option<String> {
+/// A commit in a chart: hexadecimal digits and nothing else.
+fn hash(commit: Option<&str>, without: &str) -> String {
+    let digits = |sha: &str| sha.chars().filter(char::is_ascii_hexdigit).take(7).collect();
+    commit.map_or_else(|| without.to_owned(), digits)
+}
+
+/// A chart in Mermaid's language, which GitHub draws, of sizes and what [`hash`] calls them.
+fn chart(metric: Metric, points: &[(String, Bytes)]) -> Option<String> {
     if points.len() < FEWEST {
         return None;
     }
-    let largest = points.iter().map(|point| point.size.0).max()?;
-    let least = points.iter().map(|point| point.size.0).min()?;
+    let largest = points.iter().map(|(_, size)| size.0).max()?;
+    let least = points.iter().map(|(_, size)| size.0).min()?;
     let (unit, scale) = if largest >= 1 << 20 { ("MiB", 1 << 20) } else { ("KiB", 1 << 10) };
     let amount = |bytes: u64| format!("{:.2}", bytes as f64 / f64::from(scale));
-    let label = |point: &TrendPoint| match &point.commit {
-        Some(sha) => {
-            let digits: String = sha.chars().filter(char::is_ascii_hexdigit).take(7).collect();
-            format!("\"{digits}\"")
-        }
-        None => "\"now\"".into(),
-    };
     // Room above and below, so that a line that does not move is drawn too.
     let room = ((largest - least) / 10).max(largest / 200).max(u64::from(scale as u32) / 50);
-    let labels: Vec<String> = points.iter().map(label).collect();
-    let sizes: Vec<String> = points.iter().map(|point| amount(point.size.0)).collect();
+    let labels: Vec<String> = points.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let sizes: Vec<String> = points.iter().map(|(_, size)| amount(size.0)).collect();
     Some(format!(
         "```mermaid\n{COLOUR}\nxychart-beta\n    title \"{metric} size\"\n    x-axis [{}]\n    y-axis \"{unit}\" {} --> {}\n    line [{}]\n```",
         labels.join(", "),
         amount(least.saturating_sub(room)),
-        amount(largest + room),
+        amount(largest.saturating_add(room)),
         sizes.join(", ")
     ))
 }
@@ -330,8 +332,7 @@ mod tests {
 
     #[test]
     fn a_chart_has_numbers_and_hashes_alone() {
-        let at =
-            |commit: Option<&str>, size| TrendPoint { commit: commit.map(str::to_owned), size: Bytes(size) };
+        let at = |commit: Option<&str>, size| (hash(commit, "now"), Bytes(size));
         let points = [at(Some("abcdef0123"), 1 << 20), at(Some("\"]\n```x"), 2 << 20), at(None, 2 << 20)];
         let chart = chart(Metric::Visible, &points).unwrap();
         assert_eq!(
@@ -343,7 +344,8 @@ mod tests {
 
     #[test]
     fn a_spreadsheet_gets_no_formula() {
-        let history = History::new("=cmd|' /C calc'!A0", Metric::Unpacked, vec![point("a,b", None, 7)], None);
+        let history =
+            History::new("=cmd|' /C calc'!A0", Metric::Unpacked, vec![point("a,b\n::x::", None, 7)], None);
         let mut out = Vec::new();
         write_csv(&history, &mut out).unwrap();
         let line = String::from_utf8(out).unwrap().split("\r\n").nth(1).unwrap().to_owned();

@@ -385,7 +385,7 @@ fn unpacked_note(image: &ImageReport) -> &'static str {
 }
 
 /// Inside an HTML line there is no markdown, so no back ticks either.
-fn summary_name(name: &str) -> String {
+pub(super) fn summary_name(name: &str) -> String {
     format!("<code>{}</code>", plain(&super::escape::short(name, 80)))
 }
 
