@@ -349,6 +349,6 @@ mod tests {
         let mut out = Vec::new();
         write_csv(&history, &mut out).unwrap();
         let line = String::from_utf8(out).unwrap().split("\r\n").nth(1).unwrap().to_owned();
-        assert_eq!(line, "'=cmd|' /C calc'!A0,linux/amd64,\"a,b\",,7,,,,0,");
+        assert_eq!(line, "'=cmd|' /C calc'!A0,linux/amd64,\"a,b\u{240a}::x::\",,7,,,,0,");
     }
 }
