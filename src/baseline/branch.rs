@@ -10,8 +10,9 @@
 //! Whoever writes makes a commit on top of the one that was read, and moves the branch there only if nobody
 //! else was faster; then all is read and tried again. So each write is whole, and none overwrites another.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -19,7 +20,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest as _, Sha1};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::dir::file_name;
 use super::git::is_sha;
@@ -28,7 +29,6 @@ use super::store::{Listed, Overview, Point, StoreError, Stored, is_same, platfor
 use crate::github::repository::{Change, TreeEntry, Update};
 use crate::github::{GithubError, Repository};
 use crate::image::census::MAX_NODES;
-use crate::image::snapshot::Commit;
 use crate::image::{Census, DiffId, Snapshot};
 use crate::layer::packed;
 
@@ -61,19 +61,16 @@ pub struct BranchStore {
     repository: Repository,
     /// `refs/heads/NAME`.
     reference: String,
-    seen: Mutex<Seen>,
-}
-
-/// What was read. A blob never changes, and the branch is looked up once a run.
-#[derive(Default)]
-struct Seen {
-    head: Option<Option<Head>>,
-    blobs: HashMap<String, Vec<u8>>,
-    censuses: HashMap<DiffId, String>,
+    /// The branch is looked up once by whoever reads; whoever writes looks again.
+    head: OnceCell<Option<Head>>,
+    indexes: Mutex<HashMap<String, Arc<Index>>>,
+    /// What was read: a blob never changes.
+    blobs: Mutex<HashMap<String, Vec<u8>>>,
+    /// Where the lists of files of loaded records are.
+    censuses: Mutex<HashMap<DiffId, String>>,
 }
 
 /// The branch at one moment.
-#[derive(Debug, Clone)]
 struct Head {
     commit: String,
     tree: String,
@@ -84,13 +81,13 @@ struct Head {
 }
 
 /// A record as it is written: the snapshot, and where the files of its layers are.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Record {
     #[serde(flatten)]
     snapshot: Snapshot,
-    /// The Git hashes of its layers' lists of files, so that each costs one request.
-    #[serde(default)]
-    census_blobs: HashMap<DiffId, String>,
+    /// The Git hashes of its layers' lists of files, so that each costs one request. In an order, so that the
+    /// same record is the same text.
+    census_blobs: BTreeMap<DiffId, String>,
 }
 
 /// A list of files as it is stored.
@@ -104,7 +101,14 @@ struct Packed {
 impl BranchStore {
     /// The store on a branch of a repository.
     pub fn new(repository: Repository, reference: String) -> BranchStore {
-        BranchStore { repository, reference, seen: Mutex::default() }
+        BranchStore {
+            repository,
+            reference,
+            head: OnceCell::new(),
+            indexes: Mutex::default(),
+            blobs: Mutex::default(),
+            censuses: Mutex::default(),
+        }
     }
 
     /// The branch, for people.
@@ -134,7 +138,7 @@ impl BranchStore {
     /// [`StoreError`] where it cannot be used.
     pub async fn load(&self, listed: &Listed) -> Result<Snapshot, StoreError> {
         let record = self.record(&listed.at).await?;
-        self.seen.lock().await.censuses.extend(record.census_blobs);
+        self.censuses.lock().await.extend(record.census_blobs);
         Ok(record.snapshot)
     }
 
@@ -143,7 +147,7 @@ impl BranchStore {
     /// # Errors
     /// [`StoreError`] where GitHub cannot be asked.
     pub async fn census(&self, diff_id: &DiffId) -> Result<Option<Census>, StoreError> {
-        let sha = self.seen.lock().await.censuses.get(diff_id).cloned();
+        let sha = self.censuses.lock().await.get(diff_id).cloned();
         let Some(sha) = sha else { return Ok(None) };
         let Some(text) = self.repository.blob(&sha).await? else { return Ok(None) };
         let packed = STANDARD.decode(text.trim_ascii()).ok();
@@ -167,12 +171,13 @@ impl BranchStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn history(&self, image: &str) -> Result<Vec<Point>, StoreError> {
-        let point = |entry: IndexEntry| {
-            let (sha, time) = (entry.commit, entry.time);
-            let commit = Commit { sha, parents: Vec::new(), reference: None, time };
-            Point { commit: Some(commit), platform: entry.platform, totals: entry.totals }
+        let point = |entry: &IndexEntry| Point {
+            commit: Some(entry.commit.clone()),
+            time: entry.time,
+            platform: entry.platform.clone(),
+            totals: entry.totals,
         };
-        Ok(self.index(image).await?.records.into_iter().map(point).collect())
+        Ok(self.index(image).await?.records.iter().map(point).collect())
     }
 
     /// Records images in one commit.
@@ -195,12 +200,10 @@ impl BranchStore {
                 Ok(Some(stored)) => return Ok(stored),
                 Ok(None) => {}
                 Err(StoreError::Github(error)) if error.is_passing() && started.elapsed() < PATIENCE => {}
-                Err(StoreError::Github(GithubError::RateLimited {
-                    operation,
-                    retry_after: Some(seconds),
-                })) if seconds <= PATIENCE.as_secs() && started.elapsed() < PATIENCE => {
+                Err(StoreError::Github(GithubError::RateLimited { retry_after: Some(seconds), .. }))
+                    if seconds <= PATIENCE.as_secs() && started.elapsed() < PATIENCE =>
+                {
                     wait = Some(Duration::from_secs(seconds));
-                    drop(operation);
                 }
                 Err(error) => return Err(error),
             }
@@ -285,9 +288,9 @@ impl BranchStore {
             Some(entry) => {
                 self.record(&entry.record).await.map(|record| record.census_blobs).unwrap_or_default()
             }
-            None => HashMap::new(),
+            None => BTreeMap::new(),
         };
-        let mut record = Record { snapshot: snapshot.clone(), census_blobs: HashMap::new() };
+        let mut record = Record { snapshot: snapshot.clone(), census_blobs: BTreeMap::new() };
         for layer in &mut record.snapshot.layers {
             let Some(census) = layer.census.take() else { continue };
             let sha = match (known.get(&layer.diff_id), packed.get(&layer.diff_id)) {
@@ -304,7 +307,7 @@ impl BranchStore {
             };
             record.census_blobs.insert(layer.diff_id.clone(), sha);
         }
-        let json = record_json(&record)?;
+        let json = serde_json::to_string_pretty(&record)? + "\n";
         draft.blobs.extend(record.census_blobs.into_values());
         let path = record_path(commit, name, &platform);
         if let Some(index) = draft.indexes.get_mut(name) {
@@ -384,17 +387,16 @@ impl BranchStore {
         Ok(())
     }
 
-    async fn index(&self, image: &str) -> Result<Index, StoreError> {
-        let seen = self.seen.lock().await.head.clone();
-        let head = match seen {
-            Some(head) => head,
-            None => {
-                let head = self.read_head().await?;
-                self.seen.lock().await.head = Some(head.clone());
-                head
-            }
-        };
-        self.index_at(head.as_ref(), image).await
+    /// The index of an image, as it was when the branch was first looked up: each commit that may be a baseline
+    /// is looked for in it.
+    async fn index(&self, image: &str) -> Result<Arc<Index>, StoreError> {
+        if let Some(index) = self.indexes.lock().await.get(image) {
+            return Ok(index.clone());
+        }
+        let head = self.head.get_or_try_init(|| self.read_head()).await?;
+        let index = Arc::new(self.index_at(head.as_ref(), image).await?);
+        self.indexes.lock().await.insert(image.to_owned(), index.clone());
+        Ok(index)
     }
 
     async fn index_at(&self, head: Option<&Head>, image: &str) -> Result<Index, StoreError> {
@@ -419,7 +421,7 @@ impl BranchStore {
         #[derive(Deserialize)]
         struct Blobs {
             #[serde(default)]
-            census_blobs: HashMap<DiffId, String>,
+            census_blobs: BTreeMap<DiffId, String>,
         }
         let Blobs { mut census_blobs } = serde_json::from_slice(&json)?;
         // They become part of an address.
@@ -429,12 +431,12 @@ impl BranchStore {
 
     /// A small file of the branch.
     async fn blob(&self, sha: &str, what: &str) -> Result<Vec<u8>, StoreError> {
-        if let Some(content) = self.seen.lock().await.blobs.get(sha) {
+        if let Some(content) = self.blobs.lock().await.get(sha) {
             return Ok(content.clone());
         }
         let lost = || StoreError::Lost { place: format!("{}: {what}", self.describe()) };
         let content = self.repository.blob(sha).await?.ok_or_else(lost)?;
-        self.seen.lock().await.blobs.insert(sha.to_owned(), content.clone());
+        self.blobs.lock().await.insert(sha.to_owned(), content.clone());
         Ok(content)
     }
 
@@ -459,22 +461,6 @@ struct Draft {
     /// The lists of files that the new records name.
     blobs: HashSet<String>,
     stored: Vec<Stored>,
-}
-
-fn record_json(record: &Record) -> serde_json::Result<String> {
-    let mut value = serde_json::to_value(&record.snapshot)?;
-    // In the order of layers, so that the same record is the same text.
-    let blobs: serde_json::Map<String, serde_json::Value> = record
-        .snapshot
-        .layers
-        .iter()
-        .filter_map(|layer| {
-            let sha = record.census_blobs.get(&layer.diff_id)?;
-            Some((layer.diff_id.as_str().to_owned(), sha.as_str().into()))
-        })
-        .collect();
-    value["census_blobs"] = blobs.into();
-    Ok(serde_json::to_string_pretty(&value)? + "\n")
 }
 
 fn message(snapshots: &[Snapshot]) -> String {

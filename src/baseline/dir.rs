@@ -72,8 +72,7 @@ impl DirStore {
                 self.put_census(&layer.diff_id, census)?;
             }
         }
-        let mut bare = snapshot.clone();
-        bare.layers.iter_mut().for_each(|layer| layer.census = None);
+        let bare = snapshot.clone().without_files();
         let commit = snapshot.commit.as_ref().map(|commit| commit.sha.as_str());
         let path = self.record_path(commit, &snapshot.image.name, snapshot.image.platform.as_ref());
         // One that cannot be used is replaced.
@@ -129,7 +128,9 @@ impl DirStore {
         for listed in self.all(image)?.into_iter().flatten() {
             let written = modified(Path::new(&listed.at));
             let snapshot = self.load(&listed)?;
-            let point = Point { commit: snapshot.commit, platform: listed.platform, totals: snapshot.totals };
+            let (commit, time) = snapshot.commit.map(|commit| (commit.sha, commit.time)).unzip();
+            let point =
+                Point { commit, time: time.flatten(), platform: listed.platform, totals: snapshot.totals };
             points.push((written, point));
         }
         points.sort_by_key(|(written, _)| *written);

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::branch::BranchStore;
 use super::dir::DirStore;
 use crate::github::{GithubError, Repository};
 use crate::image::schema::SchemaError;
-use crate::image::snapshot::{Commit, SnapshotError};
+use crate::image::snapshot::SnapshotError;
 use crate::image::{Census, DiffId, Platform, Snapshot, Totals};
 
 /// The branch of `--store git`.
@@ -108,10 +110,12 @@ pub struct Overview {
 }
 
 /// One recorded size of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Point {
-    /// The commit, where there is one.
-    pub commit: Option<Commit>,
+    /// The full hash of the commit, where there is one.
+    pub commit: Option<String>,
+    /// When it was committed, in seconds since 1970-01-01T00:00Z, where known.
+    pub time: Option<i64>,
     /// What the image runs on, as `os/arch[/variant]`, or `unknown`.
     pub platform: String,
     /// Its accounting.
@@ -252,7 +256,7 @@ impl Store {
     /// Records images, and of each keeps the newest commits only if a number of them is given.
     ///
     /// # Errors
-    /// [`StoreError`]; the store is then as it was before.
+    /// [`StoreError`]; a branch is then as it was before, and in a directory each record is.
     pub async fn put(
         &self,
         snapshots: &[Snapshot],
@@ -268,8 +272,7 @@ impl Store {
 /// Whether two records say the same of an image, however each was come by.
 pub(super) fn is_same(one: &Snapshot, other: &Snapshot) -> bool {
     let bare = |snapshot: &Snapshot| {
-        let mut bare = snapshot.clone();
-        bare.layers.iter_mut().for_each(|layer| layer.census = None);
+        let mut bare = snapshot.clone().without_files();
         bare.image.reference.clear();
         bare.source.clone_from(&one.source);
         bare

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{UsageError, console, fetch_files, github, local_git, measure, with_files};
+use super::{UsageError, console, fetch_files, github, lines_of, local_git, measure, with_files};
 use crate::baseline::find::Reason;
 use crate::baseline::store::Point;
 use crate::baseline::{Ancestry, Baseline, Finder, Missing, Store, StoreError, Trigger};
 use crate::cli::{Check, Reading};
 use crate::github::Context;
-use crate::image::{Platform, Snapshot};
+use crate::image::Snapshot;
 use crate::source::{ImageReference, NamedImage, Options};
 
 /// A directory has no index, so each record has to be read; so many take some milliseconds.
@@ -44,6 +44,14 @@ impl<'a> Bases<'a> {
             return Ok(Bases::Given(given));
         }
         Ok(Bases::Recorded(store, Box::new(find_ancestry(arguments, context).await?)))
+    }
+
+    /// The commit that is checked out, or that the run is about.
+    pub fn head_sha(&self) -> Option<String> {
+        match self {
+            Bases::Recorded(_, ancestry) => ancestry.head.as_ref().map(|head| head.sha.clone()),
+            Bases::Given(_) => local_git().head().map(|head| head.sha),
+        }
     }
 
     /// Fetches what the baseline has of an image's layers before that is measured: layers that are known need
@@ -124,8 +132,7 @@ impl<'a> Bases<'a> {
 
 /// The images to compare with, where they are named; of several, each is of the image that has its name.
 fn given_baselines(arguments: &Check, images: &[NamedImage]) -> anyhow::Result<Vec<Given>> {
-    let lines = arguments.baseline.iter().flat_map(|argument| argument.lines()).map(str::trim);
-    let named: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let named: Vec<&str> = lines_of(&arguments.baseline).collect();
     let mut given = Vec::new();
     for text in &named {
         let baseline = NamedImage::parse(text)?;
@@ -142,9 +149,8 @@ fn given_baselines(arguments: &Check, images: &[NamedImage]) -> anyhow::Result<V
 }
 
 fn given_baseline(given: &[Given], head: &Snapshot) -> Result<Baseline, Missing> {
-    let platform = |snapshot: &Snapshot| snapshot.image.platform.as_ref().map(Platform::canonical);
     let of_name = || given.iter().filter(|given| given.name == head.image.name);
-    let fits = |snapshot: &&Snapshot| platform(snapshot) == platform(head);
+    let fits = |snapshot: &&Snapshot| snapshot.canonical_platform() == head.canonical_platform();
     let mut found =
         of_name().filter_map(|given| Some(given.measured_now(given.snapshots.iter().find(fits)?)));
     found.next().ok_or_else(|| {

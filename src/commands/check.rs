@@ -7,13 +7,13 @@ use super::bases::Bases;
 use super::comment::{self, Posted};
 use super::locate::Locator;
 use super::{
-    Exit, console, load_config, local_git, measure, open_store, parse_images, printed_json, reading_options,
+    Exit, console, load_config, measure, open_store, parse_images, printed_json, reading_options,
     refuse_twins, set_variable, write_file,
 };
 use crate::cli::{Check, Format};
 use crate::compare::{censuses, file_system};
 use crate::github::{Context, runner};
-use crate::image::{Platform, Snapshot};
+use crate::image::Snapshot;
 use crate::policy::{BASELINE_RULE, Severity, Verdict};
 use crate::report::markdown::{COMMENT_BUDGET, SUMMARY_BUDGET};
 use crate::report::{ImageReport, Report, actions, markdown, text};
@@ -84,7 +84,7 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     if options.platform == Platforms::All {
         reports.extend(gone(&snapshots, &mut base).await?);
     }
-    let report = Report::new(head_sha(context.as_ref()), reports);
+    let report = Report::new(head_sha(&base, context.as_ref()), reports);
     let published = publish(&report, arguments, context.as_ref()).await;
     let comment_missing = matches!(published, Ok(Posted::Failed)) && arguments.comment.require_comment;
     match (exit(&report, comment_missing), published) {
@@ -100,12 +100,12 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
 /// The platforms that the baselines of the images have and the images have not.
 async fn gone(heads: &[Snapshot], base: &mut Bases<'_>) -> anyhow::Result<Vec<ImageReport>> {
     let names: BTreeSet<&str> = heads.iter().map(|head| head.image.name.as_str()).collect();
-    let platform = |snapshot: &Snapshot| snapshot.image.platform.as_ref().map(Platform::canonical);
     let mut gone = Vec::new();
     for name in names {
-        let here: Vec<_> = heads.iter().filter(|head| head.image.name == name).map(platform).collect();
+        let here: Vec<_> =
+            heads.iter().filter(|head| head.image.name == name).map(Snapshot::canonical_platform).collect();
         let recorded = base.platforms(name).await?;
-        let missing = recorded.iter().filter(|base| !here.contains(&platform(&base.snapshot)));
+        let missing = recorded.iter().filter(|base| !here.contains(&base.snapshot.canonical_platform()));
         gone.extend(missing.map(ImageReport::removed));
     }
     Ok(gone)
@@ -177,8 +177,7 @@ fn exit(report: &Report, comment_missing: bool) -> Exit {
 }
 
 /// The commit that the images are of: a pull request's own head rather than its test merge.
-fn head_sha(context: Option<&Context>) -> Option<String> {
+fn head_sha(base: &Bases<'_>, context: Option<&Context>) -> Option<String> {
     let pull = context.and_then(|context| context.pull_request.as_ref().map(|pull| pull.head_sha.clone()));
-    let checked_out = || local_git().head().map(|head| head.sha);
-    pull.or_else(checked_out).or_else(|| context?.sha.clone())
+    pull.or_else(|| base.head_sha()).or_else(|| context?.sha.clone())
 }

@@ -5,7 +5,7 @@ use super::{Exit, console, measure, parse_images, printed_json, reading_options}
 use crate::baseline::Baseline;
 use crate::cli::{Diff, Format};
 use crate::image::snapshot::BoundaryBy;
-use crate::image::{DiffId, Layer, Platform, Snapshot};
+use crate::image::{DiffId, Layer, Snapshot};
 use crate::policy::Build;
 use crate::report::{ImageReport, Report, markdown, text};
 
@@ -68,12 +68,12 @@ fn doubt_boundary(base: &mut Snapshot, heads: &[Snapshot]) {
 /// images are compared whatever they run on.
 fn differences(bases: Vec<Snapshot>, heads: Vec<Snapshot>) -> anyhow::Result<Vec<ImageReport>> {
     let single = bases.len() == 1 && heads.len() == 1;
-    let platform = |snapshot: &Snapshot| snapshot.image.platform.as_ref().map(Platform::canonical);
     let given = |snapshot| Baseline { snapshot, distance: None, exact: true, how: "as given".to_owned() };
     let mut bases: Vec<Baseline> = bases.into_iter().map(given).collect();
     let mut differences = Vec::new();
     for head in &heads {
-        let fits = |base: &Baseline| single || platform(&base.snapshot) == platform(head);
+        let fits =
+            |base: &Baseline| single || base.snapshot.canonical_platform() == head.canonical_platform();
         differences.push(match bases.iter().position(fits) {
             Some(at) => ImageReport::difference(&bases.remove(at), head)?,
             None => ImageReport::added(head),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{UsageError, console};
+use super::{UsageError, console, lines_of};
 use crate::policy::{Build, Config, Settings};
 use crate::source::NamedImage;
 
@@ -48,8 +48,7 @@ pub(super) fn build_of(
 
 /// The Dockerfiles that are named, by path, directory or pattern; all of the directory tree otherwise.
 pub(super) fn dockerfiles(arguments: &[String]) -> anyhow::Result<Vec<File>> {
-    let lines = arguments.iter().flat_map(|argument| argument.lines()).map(str::trim);
-    let names: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let names: Vec<&str> = lines_of(arguments).collect();
     let mut files: Vec<File> = Vec::new();
     let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut known = BTreeSet::new();
@@ -135,8 +134,7 @@ fn found(directory: &Path, fitting: &globset::GlobSet) -> anyhow::Result<Vec<Pat
 /// Which image is of which Dockerfile: `DOCKERFILE=IMAGE`, `NAME=IMAGE` where the configuration has the
 /// Dockerfile of that name, or the only Dockerfile that there is.
 pub(super) fn assign(images: &[String], files: &[File], config: &Config) -> anyhow::Result<Vec<Assigned>> {
-    let lines = images.iter().flat_map(|argument| argument.lines()).map(str::trim);
-    lines.filter(|line| !line.is_empty()).map(|text| assign_one(text, files, config)).collect()
+    lines_of(images).map(|text| assign_one(text, files, config)).collect()
 }
 
 fn assign_one(text: &str, files: &[File], config: &Config) -> anyhow::Result<Assigned> {

@@ -66,17 +66,12 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
         }
     }
     if arguments.format == Format::Json {
-        let short: Vec<Snapshot> = snapshots.into_iter().map(without_files).collect();
+        let short: Vec<Snapshot> = snapshots.into_iter().map(Snapshot::without_files).collect();
         let json = if all { printed_json(&short)? } else { printed_json(&short[0])? };
         out = json.into_bytes();
     }
     console::result(&String::from_utf8_lossy(&out))?;
     Ok(Exit::Success)
-}
-
-fn without_files(mut snapshot: Snapshot) -> Snapshot {
-    snapshot.layers.iter_mut().for_each(|layer| layer.census = None);
-    snapshot
 }
 
 fn packed(snapshot: &Snapshot, path: &Path) -> anyhow::Result<Vec<u8>> {

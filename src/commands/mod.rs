@@ -91,11 +91,14 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
     if usage { Exit::Usage } else { Exit::Unreadable }
 }
 
-/// Reads image arguments; one argument may hold several, one a line, as inputs of an action do.
+/// What arguments hold that may have several things, one a line, as inputs of an action do.
+fn lines_of(arguments: &[String]) -> impl Iterator<Item = &str> {
+    arguments.iter().flat_map(|argument| argument.lines()).map(str::trim).filter(|line| !line.is_empty())
+}
+
+/// Reads image arguments.
 fn parse_images(arguments: &[String]) -> anyhow::Result<Vec<NamedImage>> {
-    let lines = arguments.iter().flat_map(|argument| argument.lines()).map(str::trim);
-    let images =
-        lines.filter(|line| !line.is_empty()).map(NamedImage::parse).collect::<Result<Vec<_>, _>>()?;
+    let images = lines_of(arguments).map(NamedImage::parse).collect::<Result<Vec<_>, _>>()?;
     if images.is_empty() {
         return Err(UsageError("no image is named; see `layergate help check`".into()).into());
     }

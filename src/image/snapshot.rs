@@ -444,6 +444,17 @@ impl Snapshot {
         Snapshot::new(image, source, Measured::Content, unpacked, layers)
     }
 
+    /// The same without the lists of files of its layers.
+    pub fn without_files(mut self) -> Snapshot {
+        self.layers.iter_mut().for_each(|layer| layer.census = None);
+        self
+    }
+
+    /// What it runs on, as it is compared and recorded.
+    pub fn canonical_platform(&self) -> Option<Platform> {
+        self.image.platform.as_ref().map(Platform::canonical)
+    }
+
     /// A layer, counted from 0, and what made it.
     pub fn layer_ref(&self, index: u32) -> LayerRef {
         let layer = self.layers.get(index as usize);

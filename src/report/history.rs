@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::escape::{code, log};
 use super::markdown::summary_name;
 use super::model::ImageReport;
-use super::table::{self, Align};
+use super::table::{self, Align, Column};
 use super::words;
 use crate::baseline::store::Point;
-use crate::image::{Bytes, Totals};
+use crate::image::Bytes;
 use crate::policy::Metric;
 
 /// The `schema` of a history that this version writes.
@@ -27,6 +27,15 @@ pub const MOST_IN_CHART: usize = 20;
 /// Mermaid's own first colour is all but white; this blue is seen on white and on black.
 const COLOUR: &str = r##"%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#218bff"}}}}%%"##;
 
+/// The columns of both tables.
+const COLUMNS: [Column; 5] = [
+    ("Commit", Align::Left),
+    ("Date", Align::Left),
+    ("Size", Align::Right),
+    ("Delta", Align::Right),
+    ("Layers", Align::Right),
+];
+
 /// What is recorded of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
@@ -37,20 +46,7 @@ pub struct History {
     /// Which amount is shown; the document has all of them.
     pub metric: Metric,
     /// One for each commit and platform, in the order in which they were recorded.
-    pub points: Vec<Recorded>,
-}
-
-/// One record, in short.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Recorded {
-    /// The full hash of the commit, where there is one.
-    pub commit: Option<String>,
-    /// When it was committed, in seconds since 1970-01-01T00:00Z, where known.
-    pub time: Option<i64>,
-    /// What the image runs on, as `os/arch[/variant]`, or `unknown`.
-    pub platform: String,
-    /// The accounting.
-    pub totals: Totals,
+    pub points: Vec<Point>,
 }
 
 /// A point of a comment's chart.
@@ -62,19 +58,11 @@ pub struct TrendPoint {
     pub size: Bytes,
 }
 
-impl From<Point> for Recorded {
-    fn from(point: Point) -> Recorded {
-        let Point { commit, platform, totals } = point;
-        let time = commit.as_ref().and_then(|commit| commit.time);
-        Recorded { commit: commit.map(|commit| commit.sha), time, platform, totals }
-    }
-}
-
 impl History {
     /// The history of an image; of one platform alone where one is named.
     pub fn new(image: &str, metric: Metric, points: Vec<Point>, platform: Option<&str>) -> History {
         let wanted = |point: &Point| platform.is_none_or(|platform| point.platform == platform);
-        let points = points.into_iter().filter(wanted).map(Recorded::from).collect();
+        let points = points.into_iter().filter(wanted).collect();
         History { schema: SCHEMA.into(), image: image.into(), metric, points }
     }
 
@@ -95,12 +83,18 @@ impl History {
 }
 
 struct Row<'a> {
-    point: &'a Recorded,
+    point: &'a Point,
     size: Option<Bytes>,
     before: Option<Bytes>,
 }
 
 impl Row<'_> {
+    /// What [`COLUMNS`] have of it; `escaped` makes text of the commit, which anyone may have written.
+    fn cells(&self, escaped: impl Fn(&str) -> String) -> [String; 5] {
+        let layers = self.point.totals.layers.to_string();
+        [escaped(&self.commit()), self.date(), words::amount(self.size), self.change(), layers]
+    }
+
     fn commit(&self) -> String {
         self.point.commit.as_ref().map_or_else(|| "no commit".into(), |sha| sha.chars().take(12).collect())
     }
@@ -127,23 +121,12 @@ pub fn write_text(history: &History, most: usize, out: &mut impl Write) -> io::R
         writeln!(out, "{} ({}), {} size\n", log(&history.image), log(platform), history.metric)?;
         let sizes = || rows.iter().filter_map(|row| row.size.map(|size| size.0));
         let (least, largest) = (sizes().min().unwrap_or(0), sizes().max().unwrap_or(0));
-        let columns = [
-            ("Commit", Align::Left),
-            ("Date", Align::Left),
-            ("Size", Align::Right),
-            ("Delta", Align::Right),
-            ("Layers", Align::Right),
-            ("", Align::Left),
-        ];
+        let [commit, date, size, delta, layers] = COLUMNS;
+        let columns = [commit, date, size, delta, layers, ("", Align::Left)];
         let cells = |row: &Row<'_>| {
-            [
-                log(&row.commit()),
-                row.date(),
-                words::amount(row.size),
-                row.change(),
-                row.point.totals.layers.to_string(),
-                row.size.map_or_else(String::new, |size| bar(size.0, least, largest)),
-            ]
+            let [commit, date, size, delta, layers] = row.cells(log);
+            let bar = row.size.map_or_else(String::new, |size| bar(size.0, least, largest));
+            [commit, date, size, delta, layers, bar]
         };
         writeln!(out, "{}\n", table::text(columns, rows.iter().map(cells).collect()))?;
         if largest > least {
@@ -174,18 +157,8 @@ pub fn write_markdown(history: &History, most: usize, out: &mut impl Write) -> i
         if let Some(chart) = chart(history.metric, &points) {
             writeln!(out, "{chart}\n")?;
         }
-        let columns = [
-            ("Commit", Align::Left),
-            ("Date", Align::Left),
-            ("Size", Align::Right),
-            ("Delta", Align::Right),
-            ("Layers", Align::Right),
-        ];
-        let cells = |row: &Row<'_>| {
-            let layers = row.point.totals.layers.to_string();
-            [code(&row.commit()), row.date(), words::amount(row.size), row.change(), layers]
-        };
-        writeln!(out, "{}\n", table::markdown(columns, rows.iter().map(cells).collect()))?;
+        let rows = rows.iter().map(|row| row.cells(code)).collect();
+        writeln!(out, "{}\n", table::markdown(COLUMNS, rows))?;
     }
     Ok(())
 }
@@ -209,7 +182,7 @@ pub fn write_csv(history: &History, out: &mut impl Write) -> io::Result<()> {
         "files",
     ])?;
     let known = |bytes: Option<Bytes>| bytes.map_or_else(String::new, |bytes| bytes.0.to_string());
-    for Recorded { commit, time, platform, totals } in &history.points {
+    for Point { commit, time, platform, totals } in &history.points {
         csv.write_record([
             &cell(&history.image),
             &cell(platform),
@@ -255,10 +228,10 @@ fn chart(metric: Metric, points: &[(String, Bytes)]) -> Option<String> {
     }
     let largest = points.iter().map(|(_, size)| size.0).max()?;
     let least = points.iter().map(|(_, size)| size.0).min()?;
-    let (unit, scale) = if largest >= 1 << 20 { ("MiB", 1 << 20) } else { ("KiB", 1 << 10) };
+    let (unit, scale) = if largest >= 1 << 20 { ("MiB", 1_u32 << 20) } else { ("KiB", 1 << 10) };
     let amount = |bytes: u64| format!("{:.2}", bytes as f64 / f64::from(scale));
     // Room above and below, so that a line that does not move is drawn too.
-    let room = ((largest - least) / 10).max(largest / 200).max(u64::from(scale as u32) / 50);
+    let room = ((largest - least) / 10).max(largest / 200).max(u64::from(scale) / 50);
     let labels: Vec<String> = points.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let sizes: Vec<String> = points.iter().map(|(_, size)| amount(size.0)).collect();
     Some(format!(
@@ -288,13 +261,11 @@ fn date(time: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Snapshot;
+    use crate::image::{Snapshot, Totals};
 
     fn point(commit: &str, time: Option<i64>, unpacked: u64) -> Point {
         let totals = Totals { unpacked: Bytes(unpacked), ..Snapshot::made_up(Vec::new()).totals };
-        let commit =
-            crate::image::snapshot::Commit { sha: commit.into(), parents: Vec::new(), reference: None, time };
-        Point { commit: Some(commit), platform: "linux/amd64".into(), totals }
+        Point { commit: Some(commit.into()), time, platform: "linux/amd64".into(), totals }
     }
 
     #[test]

@@ -272,7 +272,7 @@ impl ImageReport {
     pub fn add_trend(&mut self, head: &Snapshot, history: Vec<Point>) {
         let platform = platform_key(head.image.platform.as_ref());
         let point = |point: Point| {
-            let (commit, size) = (point.commit?.sha, self.metric.of(&point.totals)?);
+            let (commit, size) = (point.commit?, self.metric.of(&point.totals)?);
             (point.platform == platform).then_some(TrendPoint { commit: Some(commit), size })
         };
         let recorded: Vec<TrendPoint> = history.into_iter().filter_map(point).collect();

@@ -73,8 +73,7 @@ impl Cache {
     /// Remembers an image by what it was asked by: an ID, which is a hash, and a platform.
     pub fn keep_image(&self, asked: &str, snapshot: &Snapshot) {
         let path = self.image_path(asked);
-        let mut bare = snapshot.clone();
-        bare.layers.iter_mut().for_each(|layer| layer.census = None);
+        let bare = snapshot.clone().without_files();
         if let Ok(content) =
             serde_json::to_vec(&bare).map_err(io::Error::from).and_then(|json| packed::encode(&json))
         {
