@@ -349,7 +349,7 @@ impl BuildFlags {
 /// Where baselines are kept.
 #[derive(Debug, Args)]
 pub struct Store {
-    /// The baseline store: dir:PATH, or git:BRANCH of the repository on GitHub (git alone: layergate-baselines)
+    /// The baseline store: dir:PATH, git:BRANCH of the repository on GitHub (git alone: layergate-baselines), or oci:HOST/REPO, a repository of a registry
     #[arg(long, value_name = "STORE", default_value = "dir:.layergate", help_heading = "Baseline")]
     pub store: String,
 }

@@ -7,6 +7,7 @@ pub mod dir;
 pub mod find;
 pub mod git;
 pub mod index;
+pub mod registry;
 pub mod store;
 
 pub use ancestry::Ancestry;
@@ -14,4 +15,5 @@ pub use choose::{Start, Trigger, choose_start};
 pub use dir::DirStore;
 pub use find::{Baseline, Finder, Missing};
 pub use git::Git;
+pub use registry::RegistryStore;
 pub use store::{Store, StoreError, StoreName, Stored};

@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::branch::BranchStore;
 use super::dir::DirStore;
+use super::registry::{self, RegistryStore};
 use crate::github::{GithubError, Repository};
 use crate::image::schema::SchemaError;
 use crate::image::snapshot::SnapshotError;
 use crate::image::{Census, DiffId, Platform, Snapshot, Totals};
+use crate::source::artifacts::ArtifactError;
 
 /// The branch of `--store git`.
 const DEFAULT_BRANCH: &str = "layergate-baselines";
@@ -20,11 +22,16 @@ const DEFAULT_BRANCH: &str = "layergate-baselines";
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A store that layergate does not have.
-    #[error("--store {0}: unknown kind of store; write dir:PATH, git:BRANCH or git:refs/NAME")]
+    #[error("--store {0}: unknown kind of store; write dir:PATH, git:BRANCH, git:refs/NAME or oci:HOST/REPO")]
     UnknownKind(String),
     /// A name that no branch can have.
     #[error("--store git:{0}: no branch can be called that; use letters, digits, `.`, `_`, `-` and `/`")]
     BranchName(String),
+    /// A name that no repository of a registry can have.
+    #[error(
+        "--store oci:{0}: no repository can be called that; write oci:HOST/REPO, in lower case and without a tag"
+    )]
+    RepositoryName(String),
     /// A file of the store cannot be used.
     #[error("baseline store: cannot {operation} {}: {error}", path.display())]
     Io {
@@ -58,6 +65,14 @@ pub enum StoreError {
     /// GitHub refuses, or cannot be reached.
     #[error("baseline store: {0}")]
     Github(#[from] GithubError),
+    /// A registry refuses, or cannot be reached.
+    #[error("baseline store: {place}: {error}")]
+    Registry {
+        /// The repository.
+        place: String,
+        /// What it could not do, why, and what to do.
+        error: ArtifactError,
+    },
     /// Others kept writing.
     #[error(
         "baseline store: {place} was changed by others {tries} times while this was to be recorded; nothing is lost, try again"
@@ -76,6 +91,8 @@ pub enum Store {
     Directory(DirStore),
     /// A branch of the repository on GitHub.
     Branch(Box<BranchStore>),
+    /// A repository of a registry.
+    Registry(Box<RegistryStore>),
 }
 
 /// What `--store` names, before anything is asked of it.
@@ -85,6 +102,8 @@ pub enum StoreName {
     Directory(PathBuf),
     /// `git:BRANCH`, as a whole reference: `refs/heads/BRANCH`.
     Branch(String),
+    /// `oci:HOST/REPO`, without its `oci:`.
+    Registry(String),
 }
 
 /// A record, as a list of them has it.
@@ -132,10 +151,10 @@ pub enum Stored {
 }
 
 impl StoreName {
-    /// Reads `dir:PATH`, `git`, `git:BRANCH` or `git:refs/NAME`.
+    /// Reads `dir:PATH`, `git`, `git:BRANCH`, `git:refs/NAME` or `oci:HOST/REPO`.
     ///
     /// # Errors
-    /// [`StoreError`] for another kind, and for what no branch can be called.
+    /// [`StoreError`] for another kind, and for what no branch or repository can be called.
     pub fn parse(text: &str) -> Result<StoreName, StoreError> {
         match text.split_once(':').unwrap_or((text, "")) {
             ("dir", path) if !path.is_empty() => Ok(StoreName::Directory(path.into())),
@@ -143,18 +162,28 @@ impl StoreName {
             ("git", name) if !is_ref_name(name) => Err(StoreError::BranchName(name.to_owned())),
             ("git", name) if name.starts_with("refs/") => Ok(StoreName::Branch(name.to_owned())),
             ("git", name) => Ok(StoreName::Branch(format!("refs/heads/{name}"))),
+            ("oci", name) => match registry::parse_repository(name) {
+                Some(_) => Ok(StoreName::Registry(name.to_owned())),
+                None => Err(StoreError::RepositoryName(name.to_owned())),
+            },
             _ => Err(StoreError::UnknownKind(text.to_owned())),
         }
     }
 
-    /// Opens the store; nothing is asked of it yet.
+    /// Opens the store; nothing is asked of it yet. Registries elsewhere than on this machine are spoken to in
+    /// plain HTTP only if that is asked for.
     ///
     /// # Errors
     /// Where a repository is needed and there is none.
-    pub fn open<E>(self, repository: impl FnOnce() -> Result<Repository, E>) -> Result<Store, E> {
+    pub fn open<E: From<StoreError>>(
+        self,
+        plain_http: bool,
+        repository: impl FnOnce() -> Result<Repository, E>,
+    ) -> Result<Store, E> {
         Ok(match self {
             StoreName::Directory(path) => Store::Directory(DirStore::at(path)),
             StoreName::Branch(name) => Store::Branch(Box::new(BranchStore::new(repository()?, name))),
+            StoreName::Registry(name) => Store::Registry(Box::new(RegistryStore::new(&name, plain_http)?)),
         })
     }
 }
@@ -185,7 +214,28 @@ impl Store {
     pub fn directory(&self) -> Option<&DirStore> {
         match self {
             Store::Directory(store) => Some(store),
-            Store::Branch(_) => None,
+            Store::Branch(_) | Store::Registry(_) => None,
+        }
+    }
+
+    /// The store's kind, as `--store` names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Store::Directory(_) => "dir",
+            Store::Branch(_) => "git",
+            Store::Registry(_) => "oci",
+        }
+    }
+
+    /// What is recorded of an image of a registry by that image itself, and not by a commit; nothing where the
+    /// store is kept elsewhere than beside the image. Of each platform it is the newest.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn of_image(&self, image: &str) -> Result<Vec<Snapshot>, StoreError> {
+        match self {
+            Store::Directory(_) | Store::Branch(_) => Ok(Vec::new()),
+            Store::Registry(store) => store.of_image(image).await,
         }
     }
 
@@ -194,6 +244,7 @@ impl Store {
         match self {
             Store::Directory(store) => format!("dir:{}", store.path().display()),
             Store::Branch(store) => store.describe(),
+            Store::Registry(store) => store.describe(),
         }
     }
 
@@ -205,6 +256,7 @@ impl Store {
         match self {
             Store::Directory(store) => store.records(image, commit),
             Store::Branch(store) => store.records(image, commit).await,
+            Store::Registry(store) => store.records(image, commit).await,
         }
     }
 
@@ -216,6 +268,7 @@ impl Store {
         match self {
             Store::Directory(store) => store.load(listed),
             Store::Branch(store) => store.load(listed).await,
+            Store::Registry(store) => store.load(listed).await,
         }
     }
 
@@ -228,6 +281,7 @@ impl Store {
         match self {
             Store::Directory(store) => Ok(store.census(diff_id)),
             Store::Branch(store) => store.census(diff_id).await,
+            Store::Registry(store) => store.census(diff_id).await,
         }
     }
 
@@ -239,6 +293,7 @@ impl Store {
         match self {
             Store::Directory(store) => store.overview(image),
             Store::Branch(store) => store.overview(image).await,
+            Store::Registry(store) => store.overview(image).await,
         }
     }
 
@@ -250,6 +305,7 @@ impl Store {
         match self {
             Store::Directory(store) => store.history(image),
             Store::Branch(store) => store.history(image).await,
+            Store::Registry(store) => store.history(image).await,
         }
     }
 
@@ -265,6 +321,7 @@ impl Store {
         match self {
             Store::Directory(store) => store.put_all(snapshots, keep),
             Store::Branch(store) => store.put(snapshots, keep).await,
+            Store::Registry(store) => store.put(snapshots, keep).await,
         }
     }
 }
@@ -291,6 +348,10 @@ mod tests {
         assert_eq!(StoreName::parse("git").unwrap(), branch("refs/heads/layergate-baselines"));
         assert_eq!(StoreName::parse("git:sizes/main").unwrap(), branch("refs/heads/sizes/main"));
         assert_eq!(StoreName::parse("git:refs/layergate/main").unwrap(), branch("refs/layergate/main"));
+        let registry = |name: &str| StoreName::Registry(name.to_owned());
+        for name in ["registry.example/team/app", "localhost/app", "127.0.0.1:5000/app"] {
+            assert_eq!(StoreName::parse(&format!("oci:{name}")).unwrap(), registry(name));
+        }
         for text in [
             "dir:",
             "x",
@@ -306,6 +367,12 @@ mod tests {
             "git:x.lock",
             "git:a//b",
             "git:.x",
+            "oci:",
+            "oci:team/app",
+            "oci:registry.example",
+            "oci:registry.example/team/app:1",
+            "oci:registry.example/App",
+            "oci:./layout",
         ] {
             assert!(StoreName::parse(text).is_err(), "{text}");
         }

@@ -8,8 +8,8 @@ use crate::baseline::store::Point;
 use crate::baseline::{Ancestry, Baseline, Finder, Missing, Store, StoreError, Trigger};
 use crate::cli::{Check, Reading};
 use crate::github::Context;
-use crate::image::Snapshot;
-use crate::source::{ImageReference, NamedImage, Options};
+use crate::image::{Platform, Snapshot};
+use crate::source::{ImageReference, NamedImage, Options, Platforms};
 
 /// A directory has no index, so each record has to be read; so many take some milliseconds.
 const MOST_READ: usize = 300;
@@ -69,11 +69,19 @@ impl<'a> Bases<'a> {
         Ok(())
     }
 
-    /// Measures the images that are named as baselines.
-    pub async fn measure(&mut self, reading: &Reading, options: &Arc<Options>) -> anyhow::Result<()> {
+    /// Measures the images that are named as baselines, but for those that were recorded with the image.
+    pub async fn measure(
+        &mut self,
+        store: &Store,
+        reading: &Reading,
+        options: &Arc<Options>,
+    ) -> anyhow::Result<()> {
         if let Bases::Given(given) = self {
             for given in given {
-                given.snapshots = measure(&given.image, options, reading).await?;
+                given.snapshots = match recorded_with(&given.image, store, options).await {
+                    Some(recorded) => vec![recorded],
+                    None => measure(&given.image, options, reading).await?,
+                };
             }
         }
         Ok(())
@@ -148,6 +156,33 @@ fn given_baselines(arguments: &Check, images: &[NamedImage]) -> anyhow::Result<V
     Ok(given)
 }
 
+/// What the store has of an image of a registry by the image itself. It saves work, and nothing depends on it:
+/// what is not certainly what measuring would give is measured, and so are all platforms at once.
+async fn recorded_with(image: &NamedImage, store: &Store, options: &Options) -> Option<Snapshot> {
+    let ImageReference::Registry(name) = &image.image else { return None };
+    let wanted = match &options.platform {
+        Platforms::One(platform) if !options.verify => platform.clone(),
+        Platforms::Usual if !options.verify => Platform::of_this_machine(),
+        _ => return None,
+    };
+    let recorded = match store.of_image(name).await {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            console::warn(&format!(
+                "{} is measured, for what was recorded cannot be used: {error}",
+                image.text
+            ));
+            return None;
+        }
+    };
+    let fits = |one: &Snapshot| one.image.platform.as_ref().is_some_and(|own| own.satisfies(&wanted));
+    let mut found = recorded.into_iter().find(fits)?;
+    found.image.name = image.display_name();
+    found.image.reference.clone_from(&image.text);
+    fetch_files(&found, store, options).await;
+    Some(found)
+}
+
 fn given_baseline(given: &[Given], head: &Snapshot) -> Result<Baseline, Missing> {
     let of_name = || given.iter().filter(|given| given.name == head.image.name);
     let fits = |snapshot: &&Snapshot| snapshot.canonical_platform() == head.canonical_platform();
@@ -168,7 +203,11 @@ fn given_baseline(given: &[Given], head: &Snapshot) -> Result<Baseline, Missing>
 
 impl Given {
     fn measured_now(&self, snapshot: &Snapshot) -> Baseline {
-        let how = format!("measured now from {}", self.image.text);
+        // Only what was recorded is of a commit.
+        let how = match &snapshot.commit {
+            Some(_) => format!("recorded with {}", self.image.text),
+            None => format!("measured now from {}", self.image.text),
+        };
         Baseline { snapshot: snapshot.clone(), distance: None, exact: true, how }
     }
 }

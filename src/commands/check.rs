@@ -26,7 +26,7 @@ use crate::source::Platforms;
 /// What kept the check from its end.
 pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
-    let store = open_store(&arguments.store.store, &arguments.github)?;
+    let store = open_store(&arguments.store.store, &arguments.github, arguments.reading.plain_http)?;
     let config = load_config(arguments.config.as_deref())?;
     comment::check_flags(&arguments.comment)?;
     let flags = arguments.limits.settings();
@@ -63,7 +63,7 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
         judgements.push(locator.explain(snapshot, image, &build, single, files, &options).await);
     }
     refuse_twins(&snapshots)?;
-    base.measure(&arguments.reading, &options).await?;
+    base.measure(&store, &arguments.reading, &options).await?;
     let pull_request = context.as_ref().is_some_and(|context| context.pull_request.is_some());
     let mut reports = Vec::new();
     for ((head, stages), files) in snapshots.iter().zip(&judgements).zip(&files) {

@@ -86,7 +86,12 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
         || error.is::<ReferenceError>()
         || matches!(
             error.downcast_ref(),
-            Some(StoreError::UnknownKind(_) | StoreError::BranchName(_) | StoreError::NoCommit(_))
+            Some(
+                StoreError::UnknownKind(_)
+                    | StoreError::BranchName(_)
+                    | StoreError::RepositoryName(_)
+                    | StoreError::NoCommit(_)
+            )
         );
     if usage { Exit::Usage } else { Exit::Unreadable }
 }
@@ -219,8 +224,8 @@ fn load_config(named: Option<&Path>) -> anyhow::Result<Config> {
 }
 
 /// The store that is named, before anything is asked of it.
-fn open_store(named: &str, flags: &GithubFlags) -> anyhow::Result<Store> {
-    StoreName::parse(named)?.open(|| github::repository(flags))
+fn open_store(named: &str, flags: &GithubFlags, reading: &Reading) -> anyhow::Result<Store> {
+    StoreName::parse(named)?.open(reading.plain_http, || github::repository(flags))
 }
 
 fn local_git() -> Git {

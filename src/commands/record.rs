@@ -21,10 +21,10 @@ use crate::image::snapshot::Commit;
 /// Where an image cannot be measured, the commit is not known or the store cannot be written.
 pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
-    let store = open_store(&arguments.store.store, &arguments.github)?;
+    let store = open_store(&arguments.store.store, &arguments.github, &arguments.reading)?;
     let commit = commit(arguments)?;
     if commit.is_none() && store.directory().is_none() {
-        return Err(StoreError::NoCommit("git").into());
+        return Err(StoreError::NoCommit(store.kind()).into());
     }
     let mut options = reading_options(&arguments.reading, None)?;
     // What is kept for later runs is hashed; what is known already was.

@@ -1,6 +1,7 @@
 //! Where images are read from. Every transport ends in one [`Snapshot`].
 
 mod account;
+pub mod artifacts;
 pub mod cache;
 mod choose;
 mod count;

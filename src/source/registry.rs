@@ -23,14 +23,16 @@ use crate::image::Digest;
 use crate::layer::{Budget, walk_stream};
 
 /// How long a registry may take to accept a connection, and between two pieces of an answer.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a request is sent, and how often a download is taken up again where it broke off.
-const ATTEMPTS: u32 = 4;
+pub(super) const ATTEMPTS: u32 = 4;
 /// The pause before the second attempt; each further one is twice as long.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
+/// Who asks.
+pub(super) const USER_AGENT: &str = concat!("layergate/", env!("CARGO_PKG_VERSION"));
 
-const MANIFEST_TYPES: [&str; 4] = [
+pub(super) const MANIFEST_TYPES: [&str; 4] = [
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.index.v1+json",
@@ -77,39 +79,24 @@ impl Remote {
         let reference = parse(text).map_err(malformed)?;
         let host = reference.resolve_registry().to_owned();
         let credentials = credentials::of(&host);
-        let loopback = is_loopback(&host);
-        let first = if plain_http || loopback { ClientProtocol::Http } else { ClientProtocol::Https };
-        match Self::resolve(&reference, &credentials, first).await {
-            // Nobody but this machine can listen there, so whichever it speaks is as good.
-            Err(Failure { transport: true, .. }) if loopback && !plain_http => {
-                Self::resolve(&reference, &credentials, ClientProtocol::Https).await
-            }
-            other => other,
-        }
-        .map_err(|failure| failure.error)
+        in_its_protocol(&host, plain_http, async |protocol| {
+            Self::resolve(&reference, &credentials, protocol).await
+        })
+        .await
     }
 
     async fn resolve(
         reference: &Reference,
         credentials: &Credentials,
         protocol: ClientProtocol,
-    ) -> Result<Remote, Failure> {
-        // The TLS library wants to be told which implementation to use; a second telling is refused.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let config = ClientConfig {
-            protocol,
-            read_timeout: Some(READ_TIMEOUT),
-            connect_timeout: Some(CONNECT_TIMEOUT),
-            user_agent: concat!("layergate/", env!("CARGO_PKG_VERSION")),
-            ..ClientConfig::default()
-        };
+    ) -> Result<Remote, Failure<SourceError>> {
         let failed = |error: OciDistributionError| Failure {
             transport: is_transport(&error),
             error: explain(reference, credentials, "send the image's manifest", &error),
         };
-        let client = Client::try_from(config).map_err(failed)?;
         let auth = &credentials.auth;
-        retried(|| client.auth(reference, auth, RegistryOperation::Pull)).await.map_err(failed)?;
+        let (client, _) =
+            connect(reference, credentials, protocol, RegistryOperation::Pull).await.map_err(failed)?;
         let (content, digest) =
             retried(|| client.pull_manifest_raw(reference, auth, &MANIFEST_TYPES)).await.map_err(failed)?;
         let malformed = |error: String| Failure {
@@ -207,16 +194,8 @@ impl Remote {
     }
 
     fn fetch_blob(&self, digest: &Digest, most: u64) -> Result<Option<Vec<u8>>, SourceError> {
-        let fetched = self.runtime.block_on(retried(|| async {
-            let (mut body, mut content) = (self.open_blob(digest, 0).await?, Vec::new());
-            while let Some(chunk) = body.next().await {
-                content.extend_from_slice(&chunk?);
-                if content.len() as u64 > most {
-                    break;
-                }
-            }
-            Ok(content)
-        }));
+        let fetched =
+            self.runtime.block_on(retried(|| whole_blob(&self.client, &self.reference, digest, most)));
         let Some(content) = self.present(fetched, "send the config")? else { return Ok(None) };
         if content.len() as u64 > most {
             let (name, length) = (digest.to_string(), content.len() as u64);
@@ -318,6 +297,25 @@ impl BlobReader<'_> {
     }
 }
 
+/// A small blob; of one that has more than `most` bytes only a little more is read.
+pub(super) async fn whole_blob(
+    client: &Client,
+    reference: &Reference,
+    digest: &Digest,
+    most: u64,
+) -> Result<Vec<u8>, OciDistributionError> {
+    let descriptor = OciDescriptor { digest: digest.to_string(), ..OciDescriptor::default() };
+    let mut body = client.pull_blob_stream(reference, &descriptor).await?.stream;
+    let mut content = Vec::new();
+    while let Some(chunk) = body.next().await {
+        content.extend_from_slice(&chunk?);
+        if content.len() as u64 > most {
+            break;
+        }
+    }
+    Ok(content)
+}
+
 /// Drops the first bytes of a body.
 fn skipped(body: Body, offset: u64) -> Body {
     let mut left = offset;
@@ -336,8 +334,48 @@ fn is_mismatch(error: &io::Error) -> bool {
     error.to_string().contains("digest")
 }
 
+/// A client that has shown the registry who it is, and its token where it has one.
+pub(super) async fn connect(
+    reference: &Reference,
+    credentials: &Credentials,
+    protocol: ClientProtocol,
+    operation: RegistryOperation,
+) -> Result<(Client, Option<String>), OciDistributionError> {
+    // The TLS library wants to be told which implementation to use; a second telling is refused.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = ClientConfig {
+        protocol,
+        read_timeout: Some(READ_TIMEOUT),
+        connect_timeout: Some(CONNECT_TIMEOUT),
+        user_agent: USER_AGENT,
+        // What is written is small, and every registry takes it in one piece.
+        use_monolithic_push: true,
+        ..ClientConfig::default()
+    };
+    let client = Client::try_from(config)?;
+    let token = retried(|| client.auth(reference, &credentials.auth, operation)).await?;
+    Ok((client, token))
+}
+
+/// Talks to a registry in the protocol that it speaks: TLS, unless plain HTTP is asked for or cannot be
+/// overheard.
+pub(super) async fn in_its_protocol<T, E>(
+    host: &str,
+    plain_http: bool,
+    open: impl AsyncFn(ClientProtocol) -> Result<T, Failure<E>>,
+) -> Result<T, E> {
+    let loopback = is_loopback(host);
+    let first = if plain_http || loopback { ClientProtocol::Http } else { ClientProtocol::Https };
+    match open(first).await {
+        // Nobody but this machine can listen there, so whichever it speaks is as good.
+        Err(Failure { transport: true, .. }) if loopback && !plain_http => open(ClientProtocol::Https).await,
+        other => other,
+    }
+    .map_err(|failure| failure.error)
+}
+
 /// Sends a request again that failed on the way, or that the registry had no time for.
-async fn retried<T, F: Future<Output = Result<T, OciDistributionError>>>(
+pub(super) async fn retried<T, F: Future<Output = Result<T, OciDistributionError>>>(
     request: impl Fn() -> F,
 ) -> Result<T, OciDistributionError> {
     let mut pause = PAUSE;
@@ -359,14 +397,14 @@ fn is_passing(error: &OciDistributionError) -> bool {
     }
 }
 
-fn is_transport(error: &OciDistributionError) -> bool {
+pub(super) fn is_transport(error: &OciDistributionError) -> bool {
     match error {
         OciDistributionError::RequestError(_) => true,
         error => status(error) == Some(400),
     }
 }
 
-fn status(error: &OciDistributionError) -> Option<u16> {
+pub(super) fn status(error: &OciDistributionError) -> Option<u16> {
     match error {
         OciDistributionError::ServerError { code, .. } => Some(*code),
         OciDistributionError::UnauthorizedError { .. } => Some(401),
@@ -388,10 +426,12 @@ fn status(error: &OciDistributionError) -> Option<u16> {
     }
 }
 
-struct Failure {
+/// That a registry could not be talked to.
+pub(super) struct Failure<E> {
     /// Whether the registry was not understood, and not that it answered with an error.
-    transport: bool,
-    error: SourceError,
+    pub transport: bool,
+    /// What went wrong.
+    pub error: E,
 }
 
 fn explain(
@@ -401,22 +441,34 @@ fn explain(
     error: &OciDistributionError,
 ) -> SourceError {
     let host = reference.resolve_registry();
-    let problem = credentials.problem.clone();
     let hint = match status(error) {
         Some(404) => return SourceError::NoSuchRemoteImage(format!("docker://{reference}")),
-        Some(401 | 403) if problem.is_some() => problem.unwrap_or_default(),
-        Some(401 | 403) => format!("log in with `docker login {host}` or `podman login {host}`, as a user that may pull the image"),
-        Some(429) => "it limits how often it may be asked; log in, or try again later".into(),
-        _ => "check the host's name and that it can be reached; a registry that speaks plain HTTP needs --plain-http".into(),
+        status => hint(host, credentials, status, "pull the image"),
     };
-    // The library's text of a failed request names addresses, and its sources say why.
+    registry_error(&reference.to_string(), operation, text_of(error), &hint)
+}
+
+/// What to do about an answer of a registry.
+pub(super) fn hint(host: &str, credentials: &Credentials, status: Option<u16>, purpose: &str) -> String {
+    match (status, &credentials.problem) {
+        (Some(401 | 403), Some(problem)) => problem.clone(),
+        (Some(401 | 403), None) => {
+            format!("log in with `docker login {host}` or `podman login {host}`, as a user that may {purpose}")
+        }
+        (Some(429), _) => "it limits how often it may be asked; log in, or try again later".into(),
+        _ => "check the host's name and that it can be reached; a registry that speaks plain HTTP needs --plain-http".into(),
+    }
+}
+
+/// The text of an error with its causes: of a failed request, the library's own names addresses only.
+pub(super) fn text_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
+    let mut source = error.source();
     while let Some(inner) = source {
         text = format!("{text}: {inner}");
         source = inner.source();
     }
-    registry_error(&reference.to_string(), operation, text, &hint)
+    text
 }
 
 fn registry_error(image: &str, operation: &'static str, error: String, hint: &str) -> SourceError {

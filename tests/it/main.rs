@@ -28,6 +28,7 @@ mod history;
 mod hostile;
 mod images;
 mod marks;
+mod oci_store;
 mod platforms;
 mod proposals;
 mod quick;

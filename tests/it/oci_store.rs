@@ -1,0 +1,283 @@
+//! `--store oci:HOST/REPO`: in a real registry, which tells nothing of what refers to an image, and in one that does.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::fake_registry::{FakeRegistry, Faults};
+use crate::support::{FakeLayer, Item, Run, layergate, oci_layout, platforms_layout, skip, tar_of};
+
+const COMMIT: &str = "c0ffee0000000000000000000000000000000001";
+const OTHER: &str = "c0ffee0000000000000000000000000000000002";
+
+fn layers(size: u64) -> Vec<FakeLayer> {
+    vec![
+        FakeLayer::gzip(&tar_of(&[Item::File("usr/lib/base", 50_000)]), "ADD rootfs.tar /"),
+        FakeLayer::gzip(&tar_of(&[Item::File("app", size)]), "COPY app /"),
+    ]
+}
+
+/// A repository of the registry of this run that no other test uses.
+struct Repository {
+    skopeo: String,
+    registry: String,
+    name: String,
+    directory: tempfile::TempDir,
+}
+
+impl Repository {
+    fn new(name: &str) -> Option<Repository> {
+        let variable = |name: &str| {
+            let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+            if value.is_none() {
+                skip("a store in a registry", &format!("{name} is not set"));
+            }
+            value
+        };
+        let (skopeo, registry) = (variable("LAYERGATE_TEST_SKOPEO")?, variable("LAYERGATE_TEST_REGISTRY")?);
+        let directory = tempfile::tempdir().unwrap();
+        // The registry may have been there before this run.
+        let unique = directory.path().file_name().unwrap().to_string_lossy().to_lowercase();
+        let name = format!("stores/{name}{}", unique.replace('.', "-"));
+        Some(Repository { skopeo, registry, name, directory })
+    }
+
+    /// Pushes an image, and says its name.
+    fn push(&self, tag: &str, layers: &[FakeLayer]) -> String {
+        let layout = oci_layout(&self.directory.path().join(tag), layers);
+        self.push_layout(tag, &layout.display().to_string(), &[])
+    }
+
+    fn push_layout(&self, tag: &str, layout: &str, options: &[&str]) -> String {
+        let image = format!("docker://{}/{}:{tag}", self.registry, self.name);
+        let mut command = Command::new(&self.skopeo);
+        command.args(["--insecure-policy", "copy", "--quiet", "--dest-tls-verify=false"]).args(options);
+        Run::of(command.arg(format!("oci:{layout}")).arg(&image)).expect(0);
+        image
+    }
+
+    fn store(&self) -> String {
+        format!("oci:{}/{}", self.registry, self.name)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        let store = self.store();
+        let mut command = layergate();
+        command.current_dir(self.directory.path()).args(arguments).args(["--store", &store, "--no-cache"]);
+        Run::of(&mut command)
+    }
+
+    fn record(&self, image: &str, commit: &str) -> Run {
+        self.run(&["record", &format!("api={image}"), "--commit", commit])
+    }
+
+    fn check(&self, image: &str, more: &[&str]) -> Run {
+        let image = format!("api={image}");
+        self.run(&[&["check", "--format", "json", &image], more].concat())
+    }
+
+    /// Asks the registry: the status, the digest it tells and the body.
+    fn ask(&self, method: &str, path: &str) -> (u16, String, String) {
+        let mut stream = TcpStream::connect(&self.registry).unwrap();
+        let types = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
+        write!(
+            stream,
+            "{method} /v2/{}/{path} HTTP/1.0\r\nHost: {}\r\nAccept: {types}\r\n\r\n",
+            self.name, self.registry
+        )
+        .unwrap();
+        let mut reader = BufReader::new(stream);
+        let (mut head, mut line) = (Vec::new(), String::new());
+        while reader.read_line(&mut line).unwrap() > 2 {
+            head.push(std::mem::take(&mut line));
+        }
+        let mut body = String::new();
+        reader.read_to_string(&mut body).unwrap();
+        let digest = head.iter().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("docker-content-digest").then(|| value.trim().to_owned())
+        });
+        (head[0].split(' ').nth(1).unwrap().parse().unwrap(), digest.unwrap_or_default(), body)
+    }
+
+    fn json(&self, path: &str) -> Value {
+        let (status, _, body) = self.ask("GET", path);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// The tags that lead to records.
+    fn tags(&self) -> Vec<String> {
+        let tags = self.json("tags/list");
+        let tags = tags["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned());
+        tags.filter(|tag| tag.starts_with("layergate-")).collect()
+    }
+
+    fn delete(&self, tag: &str) {
+        let (_, digest, _) = self.ask("GET", &format!("manifests/{tag}"));
+        assert_eq!(self.ask("DELETE", &format!("manifests/{digest}")).0, 202, "{tag} {digest}");
+    }
+
+    /// The digests of the layers of the record that a tag leads to.
+    fn blobs(&self, tag: &str) -> Vec<String> {
+        let index = self.json(&format!("manifests/{tag}"));
+        let manifest = self.json(&format!("manifests/{}", index["manifests"][0]["digest"].as_str().unwrap()));
+        assert_eq!(manifest["artifactType"], "application/vnd.layergate.snapshot.v1+json");
+        let layers = manifest["layers"].as_array().unwrap();
+        layers.iter().map(|layer| layer["digest"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+#[test]
+fn a_record_in_a_registry_is_found_by_commit_and_by_image() {
+    let Some(repository) = Repository::new("found") else { return };
+    let image = repository.push("1", &layers(1000));
+    let grown = repository.push("2", &layers(3000));
+    let recorded = repository.record(&image, COMMIT).expect(0);
+    assert!(recorded.stdout.starts_with("recorded api (linux/amd64)"), "{}", recorded.stdout);
+    assert!(recorded.stdout.contains(&repository.store()), "{}", recorded.stdout);
+    let again = repository.record(&image, COMMIT).expect(0);
+    assert!(again.stdout.starts_with("already recorded api"), "{}", again.stdout);
+
+    let report = repository.check(&grown, &["--base-commit", COMMIT]).expect(0).json();
+    let of = &report["images"][0];
+    assert_eq!(
+        (&of["delta"]["unpacked"], &of["base"]["commit"]["sha"]),
+        (&json!(2000), &json!(COMMIT)),
+        "{report}"
+    );
+    let cause = of["causes"].to_string();
+    assert!(cause.contains("app"), "the files of the layers are there: {cause}");
+
+    // By the image, through the tag that stands in for the list that this registry does not have.
+    let text = |arguments: &[&str]| {
+        repository.run(&[&["check", &format!("api={grown}"), "--baseline", &image], arguments].concat())
+    };
+    let by_image = text(&[]).expect(0);
+    assert!(by_image.stdout.contains("recorded with docker://"), "{}", by_image.stdout);
+    let measured = text(&["--verify"]).expect(0);
+    assert!(measured.stdout.contains("measured now from docker://"), "{}", measured.stdout);
+    let not_recorded = repository.run(&["check", &format!("api={image}"), "--baseline", &grown]).expect(0);
+    assert!(not_recorded.stdout.contains("measured now from"), "{}", not_recorded.stdout);
+}
+
+#[test]
+fn a_tag_that_is_deleted_is_no_baseline() {
+    let Some(repository) = Repository::new("gone") else { return };
+    let image = repository.push("1", &layers(1000));
+    let missing = |words: &str| {
+        let flags = ["--base-commit", COMMIT, "--on-missing-baseline", "fail"];
+        let run = repository.check(&image, &flags).expect(4);
+        assert!(run.stdout.contains(words), "{words}\n{}", run.stdout);
+    };
+    missing("no baseline: nothing is recorded of api in oci:");
+    repository.record(&image, COMMIT).expect(0);
+    repository.check(&image, &["--base-commit", COMMIT, "--on-missing-baseline", "fail"]).expect(0);
+    let [tag] = repository.tags().try_into().unwrap();
+    assert!(tag.ends_with(COMMIT), "{tag}");
+    repository.delete(&tag);
+    missing("no baseline: nothing is recorded of api in oci:");
+    repository.record(&image, OTHER).expect(0);
+    missing("no baseline near enough: 1 commit is recorded of api");
+    // What refers to the image lists what was deleted; that keeps nobody from recording.
+    repository.record(&image, COMMIT).expect(0);
+    repository.check(&image, &["--base-commit", COMMIT, "--on-missing-baseline", "fail"]).expect(0);
+}
+
+#[test]
+fn files_of_layers_that_are_there_are_not_sent_again() {
+    let Some(repository) = Repository::new("once") else { return };
+    repository.record(&repository.push("1", &layers(1000)), COMMIT).expect(0);
+    repository.record(&repository.push("2", &layers(2000)), OTHER).expect(0);
+    let mut blobs: Vec<Vec<String>> = repository.tags().iter().map(|tag| repository.blobs(tag)).collect();
+    let (Some(second), Some(first)) = (blobs.pop(), blobs.pop()) else { panic!("two records") };
+    assert_eq!((first.len(), second.len()), (3, 3), "a snapshot and two lists of files");
+    assert_ne!(first[0], second[0]);
+    assert_eq!(first[1], second[1], "the layer that is the same");
+    assert_ne!(first[2], second[2]);
+    let Some(log) = std::env::var_os("LAYERGATE_TEST_REGISTRY_LOG") else { return };
+    // The registry logs a request after it has answered it.
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    let log = std::fs::read_to_string(log).unwrap();
+    let put = |digest: &str| {
+        let digest = digest.replace(':', "%3A");
+        let of_upload = |line: &&str| line.contains("\"PUT ") && line.contains(&repository.name);
+        log.lines().filter(of_upload).filter(|line| line.contains(&digest)).count()
+    };
+    assert_eq!((put(&first[1]), put(&second[2])), (1, 1));
+}
+
+#[test]
+fn jobs_that_record_at_once_lose_nothing() {
+    let Some(repository) = Repository::new("crowd") else { return };
+    let platforms = ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x", "linux/riscv64"];
+    let images = platforms.map(|platform| (platform, layers(1000)));
+    let layout = platforms_layout(&repository.directory.path().join("all"), &images);
+    let image = repository.push_layout("all", &layout.display().to_string(), &["--all"]);
+    std::thread::scope(|scope| {
+        let record = |platform: &'static str| {
+            let (repository, image) = (&repository, &image);
+            scope.spawn(move || {
+                let image = format!("api={image}");
+                let arguments = ["record", &image, "--commit", COMMIT, "--platform", platform];
+                repository.run(&arguments).expect(0)
+            })
+        };
+        platforms.map(record).into_iter().for_each(|job| drop(job.join().unwrap()));
+    });
+    let [tag] = repository.tags().try_into().unwrap();
+    let index = repository.json(&format!("manifests/{tag}"));
+    assert_eq!(index["manifests"].as_array().unwrap().len(), platforms.len(), "{index}");
+    for platform in platforms {
+        let flags = ["--base-commit", COMMIT, "--on-missing-baseline", "fail", "--platform", platform];
+        repository.check(&image, &flags).expect(0);
+        let by_image =
+            repository.run(&["check", &format!("api={image}"), "--baseline", &image, "--platform", platform]);
+        assert!(by_image.expect(0).stdout.contains("recorded with"), "{platform}");
+    }
+}
+
+#[test]
+fn old_records_are_deleted() {
+    let Some(repository) = Repository::new("keep") else { return };
+    let image = repository.push("1", &layers(1000));
+    for number in 1..=3 {
+        let commit = format!("{number}").repeat(40);
+        let image = format!("api={image}");
+        repository.run(&["record", &image, "--commit", &commit, "--keep", "2"]).expect(0);
+    }
+    let mut commits: Vec<String> = repository.tags();
+    commits.iter_mut().for_each(|tag| drop(tag.drain(..tag.len() - 1)));
+    assert_eq!(commits, ["2", "3"]);
+    assert_eq!(repository.ask("GET", "manifests/1").0, 200, "the image is still there");
+}
+
+#[test]
+fn what_a_registry_refuses_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let layout = oci_layout(&directory.path().join("layout"), &layers(1000));
+    let run = |arguments: &[&str]| {
+        let image = format!("api={}", layout.display());
+        let mut command = layergate();
+        let arguments = [&[arguments[0], &image], &arguments[1..]].concat();
+        Run::of(command.current_dir(directory.path()).args(arguments))
+    };
+    for name in ["oci:team/app", "oci:registry.example/App", "oci:registry.example/app:1", "oci:"] {
+        let refused = run(&["check", "--store", name]).expect(2);
+        assert!(refused.stderr.contains("oci:HOST/REPO"), "{name}: {}", refused.stderr);
+    }
+    let store = "oci:127.0.0.1:1/team/app";
+    let unreachable = run(&["check", "--store", store, "--base-commit", COMMIT]).expect(3);
+    for part in [store, "could not answer", "--plain-http"] {
+        assert!(unreachable.stderr.contains(part), "{}", unreachable.stderr);
+    }
+    let no_commit = run(&["record", "--store", store]).expect(2);
+    assert!(no_commit.stderr.contains("the oci store keeps records by commit"), "{}", no_commit.stderr);
+    // The stand-in takes nothing.
+    let registry = FakeRegistry::start(&layout, Faults::default());
+    let store = format!("oci:{}/team/app", registry.address);
+    let refused = run(&["record", "--store", &store, "--commit", COMMIT]).expect(3);
+    assert!(refused.stderr.contains("could not take a blob"), "{}", refused.stderr);
+}
