@@ -244,6 +244,9 @@ pub struct History {
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: HistoryFormat,
+    /// Speak plain HTTP to the registry of an oci: store; without it, only to one of this machine
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Baseline")]
+    pub plain_http: bool,
     /// Where baselines are kept.
     #[command(flatten)]
     pub store: Store,

@@ -9,7 +9,7 @@ use crate::report::history::{self, History};
 /// # Errors
 /// Where the store cannot be read.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let store = open_store(&arguments.store.store, &arguments.github)?;
+    let store = open_store(&arguments.store.store, &arguments.github, arguments.plain_http)?;
     let points = store.history(&arguments.image).await?;
     let platform = arguments.platform.as_ref().map(|platform| platform.canonical().to_string());
     let history = History::new(&arguments.image, arguments.metric, points, platform.as_deref());

@@ -224,8 +224,8 @@ fn load_config(named: Option<&Path>) -> anyhow::Result<Config> {
 }
 
 /// The store that is named, before anything is asked of it.
-fn open_store(named: &str, flags: &GithubFlags, reading: &Reading) -> anyhow::Result<Store> {
-    StoreName::parse(named)?.open(reading.plain_http, || github::repository(flags))
+fn open_store(named: &str, flags: &GithubFlags, plain_http: bool) -> anyhow::Result<Store> {
+    StoreName::parse(named)?.open(plain_http, || github::repository(flags))
 }
 
 fn local_git() -> Git {

@@ -21,7 +21,7 @@ use crate::image::snapshot::Commit;
 /// Where an image cannot be measured, the commit is not known or the store cannot be written.
 pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
-    let store = open_store(&arguments.store.store, &arguments.github, &arguments.reading)?;
+    let store = open_store(&arguments.store.store, &arguments.github, arguments.reading.plain_http)?;
     let commit = commit(arguments)?;
     if commit.is_none() && store.directory().is_none() {
         return Err(StoreError::NoCommit(store.kind()).into());

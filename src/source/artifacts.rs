@@ -196,10 +196,19 @@ impl Artifacts {
         let request = |http: &reqwest::Client| {
             http.put(&url).header(header::CONTENT_TYPE, media_type).body(content.clone())
         };
-        let answer = self.send(operation, request, MAX_MANIFEST).await?;
-        match answer.status.is_success() {
-            true => Ok(answer.headers.contains_key("oci-subject")),
-            false => Err(self.refused(operation, &answer)),
+        let (mut pause, mut attempt) = (PAUSE, 1);
+        loop {
+            let answer = self.send(operation, request, MAX_MANIFEST).await?;
+            if answer.status.is_success() {
+                return Ok(answer.headers.contains_key("oci-subject"));
+            }
+            let refused = self.refused(operation, &answer);
+            // Digests are computed here, so it is the registry that has met a file half written for another.
+            if attempt >= ATTEMPTS || !refused.error.contains("DIGEST_INVALID") {
+                return Err(refused);
+            }
+            tokio::time::sleep(pause).await;
+            (pause, attempt) = (pause * 2, attempt + 1);
         }
     }
 

@@ -456,6 +456,7 @@ pub(super) fn hint(host: &str, credentials: &Credentials, status: Option<u16>, p
             format!("log in with `docker login {host}` or `podman login {host}`, as a user that may {purpose}")
         }
         (Some(429), _) => "it limits how often it may be asked; log in, or try again later".into(),
+        (Some(500..), _) => "try again later, or ask whoever runs the registry".into(),
         _ => "check the host's name and that it can be reached; a registry that speaks plain HTTP needs --plain-http".into(),
     }
 }

@@ -29,6 +29,7 @@ mod hostile;
 mod images;
 mod marks;
 mod oci_store;
+mod open_registry;
 mod platforms;
 mod proposals;
 mod quick;

@@ -7,7 +7,11 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::fake_registry::{FakeRegistry, Faults};
-use crate::support::{FakeLayer, Item, Run, layergate, oci_layout, platforms_layout, skip, tar_of};
+use crate::gate::Checkout;
+use crate::open_registry::OpenRegistry;
+use crate::support::{
+    FakeLayer, Item, Run, hex_sha256, layergate, oci_layout, platforms_layout, skip, tar_of,
+};
 
 const COMMIT: &str = "c0ffee0000000000000000000000000000000001";
 const OTHER: &str = "c0ffee0000000000000000000000000000000002";
@@ -112,7 +116,9 @@ impl Repository {
     fn tags(&self) -> Vec<String> {
         let tags = self.json("tags/list");
         let tags = tags["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap().to_owned());
-        tags.filter(|tag| tag.starts_with("layergate-")).collect()
+        let mut tags: Vec<String> = tags.filter(|tag| tag.starts_with("layergate-")).collect();
+        tags.sort();
+        tags
     }
 
     fn delete(&self, tag: &str) {
@@ -181,7 +187,6 @@ fn a_tag_that_is_deleted_is_no_baseline() {
     missing("no baseline: nothing is recorded of api in oci:");
     repository.record(&image, OTHER).expect(0);
     missing("no baseline near enough: 1 commit is recorded of api");
-    // What refers to the image lists what was deleted; that keeps nobody from recording.
     repository.record(&image, COMMIT).expect(0);
     repository.check(&image, &["--base-commit", COMMIT, "--on-missing-baseline", "fail"]).expect(0);
 }
@@ -243,15 +248,22 @@ fn jobs_that_record_at_once_lose_nothing() {
 fn old_records_are_deleted() {
     let Some(repository) = Repository::new("keep") else { return };
     let image = repository.push("1", &layers(1000));
-    for number in 1..=3 {
+    // A tag that looks like a record's, of an image that must stay.
+    let (_, _, manifest) = repository.ask("GET", "manifests/1");
+    let name = format!("layergate-{}-{}", &hex_sha256(b"api")[..16], "9".repeat(40));
+    repository.push(&name, &layers(1000));
+    // What refers to the image lists what is deleted here, and that keeps nobody from recording.
+    for number in 1..=4 {
         let commit = format!("{number}").repeat(40);
         let image = format!("api={image}");
         repository.run(&["record", &image, "--commit", &commit, "--keep", "2"]).expect(0);
     }
     let mut commits: Vec<String> = repository.tags();
     commits.iter_mut().for_each(|tag| drop(tag.drain(..tag.len() - 1)));
-    assert_eq!(commits, ["2", "3"]);
-    assert_eq!(repository.ask("GET", "manifests/1").0, 200, "the image is still there");
+    assert_eq!(commits, ["3", "4", "9"]);
+    assert_eq!(repository.ask("GET", "manifests/1").2, manifest, "the image is still there");
+    let run = repository.run(&["check", &format!("api={image}"), "--baseline", &image]).expect(0);
+    assert!(run.stdout.contains("recorded with"), "{}", run.stdout);
 }
 
 #[test]
@@ -280,4 +292,182 @@ fn what_a_registry_refuses_is_said() {
     let store = format!("oci:{}/team/app", registry.address);
     let refused = run(&["record", "--store", &store, "--commit", COMMIT]).expect(3);
     assert!(refused.stderr.contains("could not take a blob"), "{}", refused.stderr);
+}
+
+/// A registry in memory, two images in it, and a directory to run in.
+struct InMemory {
+    registry: OpenRegistry,
+    images: [String; 2],
+    directory: tempfile::TempDir,
+}
+
+impl InMemory {
+    fn new() -> InMemory {
+        let (registry, directory) = (OpenRegistry::start(), tempfile::tempdir().unwrap());
+        let images = [("1", 1000), ("2", 3000)].map(|(tag, size)| {
+            registry.add_image(&oci_layout(&directory.path().join(tag), &layers(size)), tag)
+        });
+        registry.world().requests.clear();
+        InMemory { registry, images, directory }
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = layergate();
+        command.current_dir(self.directory.path()).args(arguments);
+        command.args(["--store", &self.registry.store(), "--no-cache"]);
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Run {
+        Run::of(&mut self.command(arguments))
+    }
+
+    fn record(&self, commit: &str, more: &[&str]) -> Run {
+        let image = format!("api={}", self.images[0]);
+        self.run(&[&["record", &image, "--commit", commit], more].concat())
+    }
+}
+
+#[test]
+fn a_registry_that_lists_what_refers_to_an_image_needs_no_tag_for_it() {
+    let memory = InMemory::new();
+    memory.record(COMMIT, &[]).expect(0);
+    memory.record(OTHER, &[]).expect(0);
+    let tags: Vec<String> = memory.registry.world().tags.keys().cloned().collect();
+    assert!(tags.iter().all(|tag| !tag.starts_with("sha256-")), "{tags:?}");
+    let of_layers: Vec<String> =
+        layers(1000).iter().map(|layer| format!("/blobs/sha256:{}", hex_sha256(&layer.blob))).collect();
+    memory.registry.asked();
+    let head = format!("api={}", memory.images[1]);
+    let run = memory.run(&["check", &head, "--baseline", &memory.images[0]]).expect(0);
+    assert!(run.stdout.contains("recorded with docker://"), "{}", run.stdout);
+    let asked = memory.registry.asked();
+    assert!(asked.iter().any(|request| request.contains("/referrers/sha256:")), "{asked:?}");
+    let last = asked.iter().filter(|request| request.ends_with(&of_layers[1])).count();
+    assert_eq!(last, 0, "the layer that only the baseline has is not downloaded: {asked:?}");
+
+    // A tag that has moved since the image was measured is another image.
+    let layout = oci_layout(&memory.directory.path().join("3"), &layers(7000));
+    memory.registry.add_image(&layout, "1");
+    let run = memory.run(&["check", &head, "--baseline", &memory.images[0]]).expect(0);
+    assert!(run.stdout.contains("measured now from"), "{}", run.stdout);
+}
+
+#[test]
+fn finding_a_baseline_takes_few_requests() {
+    let memory = InMemory::new();
+    let checkout = Checkout::new();
+    let recorded = checkout.commit("one");
+    memory.record(&recorded, &[]).expect(0);
+    memory.record(COMMIT, &[]).expect(0);
+    let head = format!("api={}", memory.directory.path().join("2").display());
+    let check = |behind: &str| {
+        memory.registry.asked();
+        let mut command = memory.command(&["check", &head, "--format", "markdown"]);
+        let run = Run::of(command.current_dir(checkout.path())).expect(0);
+        assert!(run.stdout.contains(behind), "{behind}\n{}", run.stdout);
+        let (files, found): (Vec<String>, Vec<String>) = memory
+            .registry
+            .asked()
+            .into_iter()
+            .partition(|request| request.contains("/blobs/") && !request.contains("/blobs/uploads"));
+        (found, files.len())
+    };
+    let (found, blobs) = check("exact: the commit that is checked out");
+    assert_eq!((found.len(), blobs), (1, 2), "the index; the snapshot and the list that the image has not: {found:?}");
+    for number in 2..=30 {
+        checkout.commit(&format!("{number}"));
+    }
+    let (found, blobs) = check("29 commits behind");
+    // The tags are listed two at a time here.
+    let lists = found.iter().filter(|request| request.contains("/tags/list")).count();
+    assert_eq!((found.len() - lists, lists, blobs), (2, 2, 2), "{found:?}");
+}
+
+#[test]
+fn writing_needs_a_login_and_reading_needs_none() {
+    let memory = InMemory::new();
+    memory.registry.world().tokens = true;
+    let refused = memory.record(COMMIT, &[]).expect(3);
+    for part in ["could not take a blob", "docker login", "may push"] {
+        assert!(refused.stderr.contains(part), "{part}: {}", refused.stderr);
+    }
+    let login = memory.directory.path().join("login");
+    std::fs::create_dir(&login).unwrap();
+    let auth = json!({ "auths": { &memory.registry.address: { "auth": "dXNlcjpzZWNyZXQtcGFzc3dvcmQ=" } } });
+    std::fs::write(login.join("config.json"), auth.to_string()).unwrap();
+    let image = format!("api={}", memory.images[0]);
+    let mut record = memory.command(&["record", &image, "--commit", COMMIT]);
+    let recorded = Run::of(record.env("DOCKER_CONFIG", &login)).expect(0);
+    assert!(!(recorded.stdout + &recorded.stderr).contains("secret-password"));
+    memory.run(&["check", &image, "--base-commit", COMMIT, "--on-missing-baseline", "fail"]).expect(0);
+}
+
+#[test]
+fn what_another_writer_overwrites_is_added_again() {
+    let memory = InMemory::new();
+    memory.registry.world().overwritten = Some(("layergate-", 2));
+    memory.record(COMMIT, &[]).expect(0);
+    assert!(memory.registry.world().tags.keys().any(|tag| tag.ends_with(COMMIT)));
+    memory.registry.world().overwritten = Some(("layergate-", 1000));
+    let lost = memory.record(OTHER, &[]).expect(3);
+    assert!(lost.stderr.contains("was changed by others 8 times"), "{}", lost.stderr);
+}
+
+#[test]
+fn a_registry_that_deletes_nothing_is_said() {
+    let memory = InMemory::new();
+    memory.record(COMMIT, &["--keep", "1"]).expect(0);
+    memory.registry.world().keeps_all = true;
+    let kept = memory.record(OTHER, &["--keep", "1"]).expect(3);
+    for part in ["could not delete an old record", "405", "without --keep"] {
+        assert!(kept.stderr.contains(part), "{part}: {}", kept.stderr);
+    }
+    let tags = memory.registry.world().tags.keys().filter(|tag| tag.starts_with("layergate-")).count();
+    assert_eq!(tags, 2, "all is recorded");
+}
+
+#[test]
+fn records_that_are_not_what_they_should_be() {
+    let memory = InMemory::new();
+    memory.record(COMMIT, &[]).expect(0);
+    let head = format!("api={}", memory.images[1]);
+    let check = || memory.run(&["check", &head, "--base-commit", COMMIT, "--on-missing-baseline", "fail"]);
+    let tag = memory.registry.world().tags.keys().find(|tag| tag.ends_with(COMMIT)).cloned().unwrap();
+    let index = || {
+        let world = memory.registry.world();
+        let (_, content) = &world.manifests[&world.tags[&tag]];
+        serde_json::from_slice::<Value>(content).unwrap()
+    };
+    let put = |index: &Value| {
+        let content = index.to_string();
+        let digest = format!("sha256:{}", hex_sha256(content.as_bytes()));
+        let media_type = "application/vnd.oci.image.index.v1+json".to_owned();
+        let mut world = memory.registry.world();
+        world.manifests.insert(digest.clone(), (media_type, content.into()));
+        world.tags.insert(tag.clone(), digest);
+    };
+    let good = index();
+    let snapshot = good["manifests"][0]["annotations"]["io.github.layergate.snapshot"].as_str().unwrap();
+    let kept = memory.registry.world().blobs[snapshot].clone();
+
+    // Another snapshot under the same digest, none, and a whole one of another commit.
+    memory.registry.world().blobs.insert(snapshot.to_owned(), "{}".into());
+    assert!(check().expect(3).stderr.to_lowercase().contains("digest"));
+    memory.registry.world().blobs.remove(snapshot);
+    assert!(check().expect(3).stderr.contains("is missing; record the baseline again"));
+    let moved = String::from_utf8(kept.to_vec()).unwrap().replace(COMMIT, OTHER);
+    let digest = format!("sha256:{}", hex_sha256(moved.as_bytes()));
+    memory.registry.world().blobs.insert(digest.clone(), moved.into());
+    let mut other = good.clone();
+    other["manifests"][0]["annotations"]["io.github.layergate.snapshot"] = json!(digest);
+    put(&other);
+    assert!(check().expect(3).stderr.contains("of another commit or platform"));
+    // An index of something else has no record, and a document that is none is said; recording replaces both.
+    put(&json!({ "manifests": [{ "digest": "../../x", "annotations": 7 }, 5] }));
+    check().expect(4);
+    put(&json!({ "manifests": "x" }));
+    assert!(check().expect(3).stderr.contains("no index of records"));
+    memory.record(COMMIT, &[]).expect(0);
+    check().expect(0);
 }

@@ -44,7 +44,7 @@ pub struct Entry {
     pub commit: String,
     /// When that was committed, where known.
     pub time: Option<i64>,
-    /// When it was recorded, where known.
+    /// When it was recorded, in milliseconds, where known.
     pub recorded: Option<i64>,
     /// The accounting, where it can be read.
     pub totals: Option<Totals>,
@@ -69,9 +69,9 @@ impl Entry {
         })
     }
 
-    /// What orders records in time.
+    /// What orders records in time: that of their commits, as far as it is known.
     pub fn age(&self) -> i64 {
-        self.time.or(self.recorded).unwrap_or_default()
+        self.time.or(self.recorded.map(|recorded| recorded / 1000)).unwrap_or_default()
     }
 
     /// Its part of a history.
@@ -92,6 +92,12 @@ pub fn listed(index: &[u8]) -> Option<Vec<Value>> {
         Value::Array(manifests) if manifests.len() <= MAX_ENTRIES => Some(manifests),
         _ => None,
     }
+}
+
+/// Whether a manifest is one of a record.
+pub fn is_record(manifest: &[u8]) -> bool {
+    let manifest: Option<Value> = serde_json::from_slice(manifest).ok();
+    manifest.is_some_and(|manifest| manifest["artifactType"] == ARTIFACT_TYPE)
 }
 
 /// An index of such descriptors.
@@ -151,6 +157,6 @@ pub fn manifest(
 }
 
 /// Notes when a record was made.
-pub fn stamp(entry: &mut Value, seconds: u64) {
-    entry["annotations"][RECORDED] = seconds.to_string().into();
+pub fn stamp(entry: &mut Value, milliseconds: u128) {
+    entry["annotations"][RECORDED] = milliseconds.to_string().into();
 }

@@ -446,26 +446,43 @@ impl RegistryStore {
         let prefix = tag_prefix(image);
         let tags = writer.tags(MAX_TAGS).await.map_err(|e| self.failed(e))?;
         let tags = tags.into_iter().filter(|tag| tag.strip_prefix(&prefix).is_some_and(is_sha));
-        let read = |tag: String| async move { writer.manifest(&tag).await.map_err(|e| self.failed(e)) };
-        let read: Vec<Option<Document>> =
+        let read = |tag: String| async move { self.owned(writer, &tag).await };
+        let read: Vec<Option<(Digest, Vec<Entry>)>> =
             stream::iter(tags).map(read).buffer_unordered(REQUESTS).try_collect().await?;
-        let entries = |document: &Document| -> Vec<Entry> {
-            listing::listed(&document.content).unwrap_or_default().iter().filter_map(Entry::read).collect()
-        };
-        let mut commits: Vec<(Digest, Vec<Entry>)> = read
-            .into_iter()
-            .flatten()
-            .map(|document| (document.digest.clone(), entries(&document)))
-            .collect();
+        let mut commits: Vec<(Digest, Vec<Entry>)> = read.into_iter().flatten().collect();
         let newest = |entries: &[Entry]| entries.iter().map(|entry| (entry.recorded, entry.time)).max();
         commits.sort_by_key(|(_, entries)| std::cmp::Reverse(newest(entries)));
         for (index, entries) in commits.into_iter().skip(keep) {
             // The tag first: what it leads to is never half there.
-            for digest in std::iter::once(index).chain(entries.into_iter().map(|entry| entry.manifest)) {
-                writer.delete_manifest(&digest).await.map_err(|error| self.cannot_prune(error))?;
+            self.delete(writer, &index).await?;
+            for entry in entries {
+                let manifest = writer.manifest(entry.manifest.as_str()).await.map_err(|e| self.failed(e))?;
+                if manifest.is_some_and(|manifest| listing::is_record(&manifest.content)) {
+                    self.delete(writer, &entry.manifest).await?;
+                }
             }
         }
         Ok(())
+    }
+
+    /// The index of a tag, and the records in it, if it has nothing else: a tag that looks like one of ours may
+    /// lead to an image, which must not be deleted with it.
+    async fn owned(
+        &self,
+        writer: &Artifacts,
+        of_tag: &str,
+    ) -> Result<Option<(Digest, Vec<Entry>)>, StoreError> {
+        let Some(document) = writer.manifest(of_tag).await.map_err(|e| self.failed(e))? else {
+            return Ok(None);
+        };
+        let listed = listing::listed(&document.content).unwrap_or_default();
+        let ours = |descriptor| Entry::read(descriptor).filter(|one| tag(&one.image, &one.commit) == of_tag);
+        let entries: Option<Vec<Entry>> = listed.iter().map(ours).collect();
+        Ok(entries.filter(|entries| !entries.is_empty()).map(|entries| (document.digest, entries)))
+    }
+
+    async fn delete(&self, writer: &Artifacts, digest: &Digest) -> Result<(), StoreError> {
+        writer.delete_manifest(digest).await.map_err(|error| self.cannot_prune(error))
     }
 
     fn cannot_prune(&self, error: ArtifactError) -> StoreError {
@@ -591,8 +608,8 @@ fn record_json(snapshot: &Snapshot, censuses: &[(DiffId, Digest, usize)]) -> ser
     serde_json::to_vec(&value)
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+fn now() -> u128 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis())
 }
 
 #[cfg(test)]
