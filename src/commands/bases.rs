@@ -117,7 +117,12 @@ impl<'a> Bases<'a> {
     pub async fn history(&self, name: &str) -> Vec<Point> {
         let Bases::Recorded(store, _) = self else { return Vec::new() };
         let history = async {
-            let costly = store.directory().is_some() && store.overview(name).await?.commits > MOST_READ;
+            let costly = match store {
+                Store::Branch(_) => false,
+                Store::Directory(store) => store.overview(name)?.commits > MOST_READ,
+                // Each record would be a request.
+                Store::Registry(_) => true,
+            };
             if costly { Ok(Vec::new()) } else { store.history(name).await }
         };
         history.await.unwrap_or_else(|error: StoreError| {
