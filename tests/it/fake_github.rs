@@ -41,6 +41,7 @@ pub struct Fault {
 /// What goes wrong by chance, each in so many of a hundred requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Chaos {
+    /// What chance starts from: the same requests one after another meet the same fates.
     pub state: u64,
     pub longest_delay_ms: u64,
     /// The connection is closed without an answer.
@@ -52,6 +53,8 @@ pub struct Chaos {
 impl Chaos {
     /// A number below a bound (xorshift).
     fn below(&mut self, bound: u64) -> u64 {
+        // From zero, nothing but zeros would follow.
+        self.state = self.state.max(1);
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
@@ -64,7 +67,7 @@ pub struct World {
     pub comments: Vec<Comment>,
     pub requests: Vec<String>,
     pub faults: Vec<Fault>,
-    /// What goes wrong by chance, with Git's database alone.
+    /// What goes wrong by chance.
     pub chaos: Option<Chaos>,
     /// What `GET /user` answers; a workflow's own token may not ask.
     pub login: Option<String>,
@@ -75,20 +78,30 @@ pub struct FakeGithub {
     pub url: String,
     world: Arc<Mutex<World>>,
     repository: &'static Repository,
-    _directory: tempfile::TempDir,
+    /// Where the repository is, unless it is a test's own.
+    _directory: Option<tempfile::TempDir>,
     _runtime: tokio::runtime::Runtime,
 }
 
 type Shared = State<Arc<Mutex<World>>>;
 
 impl FakeGithub {
-    /// Listens on a port of its own, under a base path as GitHub Enterprise Server has one.
+    /// With an empty repository.
     pub fn start() -> FakeGithub {
+        let directory = tempfile::tempdir().unwrap();
+        FakeGithub::serve(Repository::create(directory.path()), Some(directory))
+    }
+
+    /// With a bare repository that a test has made, and may have pushed to.
+    pub fn start_at(repository: &std::path::Path) -> FakeGithub {
+        FakeGithub::serve(Repository::at(repository), None)
+    }
+
+    /// Listens on a port of its own, under a base path as GitHub Enterprise Server has one.
+    fn serve(repository: &'static Repository, directory: Option<tempfile::TempDir>) -> FakeGithub {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
         let world = Arc::new(Mutex::new(World { next_id: 1000, ..World::default() }));
-        let directory = tempfile::tempdir().unwrap();
-        let repository = Repository::create(directory.path());
         let api = Router::new()
             .route("/user", get(user))
             .route("/repos/{owner}/{repo}/issues/{number}/comments", get(list).post(create))
@@ -155,10 +168,8 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
     if !authorized {
         return answer(StatusCode::UNAUTHORIZED, json!({ "message": "Bad credentials" }));
     }
-    let chaos = world.lock().unwrap().chaos.is_some() && request.uri().path().contains("/git/");
     match fault {
-        None if chaos => by_chance(&world, request, next).await,
-        None => next.run(request).await,
+        None => by_chance(&world, request, next).await,
         Some(fault) => {
             if fault.deletes {
                 world.lock().unwrap().comments.clear();
@@ -176,34 +187,50 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
     }
 }
 
-/// Answers late, or not at all, or wrongly: before or after what was asked for has happened.
-async fn by_chance(world: &Mutex<World>, request: Request, next: Next) -> Response {
-    let (delay, fate, after) = {
-        let mut world = world.lock().unwrap();
-        let chaos = world.chaos.as_mut().unwrap();
-        let delay = chaos.below(chaos.longest_delay_ms);
-        let drawn = chaos.below(100);
-        let fate = match drawn {
-            drawn if drawn < chaos.dropped => Some(true),
-            drawn if drawn < chaos.dropped + chaos.failed => Some(false),
+/// What chance has in store for a request.
+struct Fate {
+    delay: std::time::Duration,
+    broken: Option<Broken>,
+    after_effect: bool,
+}
+
+enum Broken {
+    Dropped,
+    Failed,
+}
+
+impl Chaos {
+    fn next(&mut self) -> Fate {
+        let delay = std::time::Duration::from_millis(self.below(self.longest_delay_ms));
+        let broken = match self.below(100) {
+            drawn if drawn < self.dropped => Some(Broken::Dropped),
+            drawn if drawn < self.dropped + self.failed => Some(Broken::Failed),
             _ => None,
         };
-        (delay, fate, chaos.below(2) == 0)
-    };
-    tokio::time::sleep(std::time::Duration::from_millis(delay)).await;
-    let Some(dropped) = fate else { return next.run(request).await };
-    if after {
+        Fate { delay, broken, after_effect: self.below(2) == 0 }
+    }
+}
+
+/// Answers late, or not at all, or wrongly: before or after what was asked for has happened.
+async fn by_chance(world: &Mutex<World>, request: Request, next: Next) -> Response {
+    let fate = world.lock().unwrap().chaos.as_mut().map(Chaos::next);
+    let Some(fate) = fate else { return next.run(request).await };
+    tokio::time::sleep(fate.delay).await;
+    let Some(broken) = fate.broken else { return next.run(request).await };
+    if fate.after_effect {
         next.run(request).await;
     }
-    if dropped {
-        // A body that fails makes the server close the connection.
-        let broken = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("dropped")) });
-        return Response::builder()
-            .header("content-length", "100")
-            .body(axum::body::Body::from_stream(broken))
-            .unwrap();
+    match broken {
+        Broken::Dropped => dropped(),
+        Broken::Failed => answer(StatusCode::BAD_GATEWAY, json!({ "message": "Server Error" })),
     }
-    answer(StatusCode::BAD_GATEWAY, json!({ "message": "Server Error" }))
+}
+
+/// A body that fails makes the server close the connection.
+fn dropped() -> Response {
+    let broken = futures_util::stream::once(async { Err::<Bytes, _>(std::io::Error::other("dropped")) });
+    let body = axum::body::Body::from_stream(broken);
+    Response::builder().header("content-length", "100").body(body).unwrap()
 }
 
 async fn user(State(world): Shared) -> Response {
