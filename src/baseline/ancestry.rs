@@ -1,10 +1,13 @@
 //! The commits whose records may be the baseline, nearest first. They are found once for all images of a run,
 //! from the local checkout as far as it reaches, and from GitHub beyond that.
 
-use super::choose::{Start, Trigger, choose_start, wanted_merge_base};
+use super::choose::{MergeBase, Start, Trigger, choose_start, wanted_merge_base};
 use super::git::{Git, MAX_ANCESTORS, is_sha};
 use crate::github::{GithubError, Repository};
 use crate::image::snapshot::Commit;
+
+/// How often GitHub is asked for earlier commits: one answer tells a hundred, those of merged branches included.
+const QUESTIONS: u32 = 5;
 
 /// The commit to compare with, and its first parents.
 pub struct Ancestry {
@@ -12,8 +15,8 @@ pub struct Ancestry {
     pub head: Option<Commit>,
     start: Option<Start>,
     commits: Vec<String>,
-    /// Whether there may be earlier commits that were not asked for.
-    open: bool,
+    /// How often GitHub may still be asked for earlier commits.
+    questions: u32,
     /// What a push says was there before it: in a shallow checkout, the only other commit known.
     before: Option<String>,
     github: Option<Repository>,
@@ -37,7 +40,7 @@ impl Ancestry {
             head: git.head(),
             start: None,
             commits: Vec::new(),
-            open: true,
+            questions: QUESTIONS,
             before,
             github,
             problem: None,
@@ -53,10 +56,12 @@ impl Ancestry {
             Some((own, base)) => ancestry.merge_base(&own, &base, git, shallow).await,
             None => None,
         };
-        ancestry.start = choose_start(trigger, ancestry.head.as_ref(), merge_base.as_deref());
+        ancestry.start = choose_start(trigger, ancestry.head.as_ref(), merge_base.as_ref());
         if let Some(start) = &ancestry.start {
             ancestry.commits = git.first_parents(&start.sha);
-            ancestry.open = shallow || ancestry.commits.is_empty();
+            if !shallow && !ancestry.commits.is_empty() {
+                ancestry.questions = 0;
+            }
             // A shallow checkout may not reach the commit at all, and its record may still be there.
             if ancestry.commits.is_empty() {
                 ancestry.commits.push(start.sha.clone());
@@ -74,7 +79,7 @@ impl Ancestry {
             head: git.head(),
             start: Some(start),
             commits: vec![sha],
-            open: false,
+            questions: 0,
             before: None,
             github: None,
             problem: None,
@@ -108,26 +113,28 @@ impl Ancestry {
     }
 
     async fn extend(&mut self) -> bool {
-        let (true, Some(github), Some(last)) = (self.open, &self.github, self.commits.last()) else {
+        let room = (MAX_ANCESTORS + 1).saturating_sub(self.commits.len());
+        let (1.., 1.., Some(github), Some(last)) = (self.questions, room, &self.github, self.commits.last())
+        else {
             return false;
         };
-        let room = (MAX_ANCESTORS + 1).saturating_sub(self.commits.len());
-        let found = if room > 0 { github.first_parents(last).await.map(Some) } else { Ok(None) };
+        let found = github.first_parents(last).await.map(Some);
         let found = self.noted(found).unwrap_or_default();
-        self.open = !found.is_empty();
-        self.commits.extend(found.into_iter().filter(|sha| is_sha(sha)).take(room));
-        self.open
+        self.questions = if found.is_empty() { 0 } else { self.questions - 1 };
+        self.commits.extend(found.iter().filter(|sha| is_sha(sha)).take(room).cloned());
+        !found.is_empty()
     }
 
     /// Where the checkout is cut off, it may take another commit for the one where two histories meet.
-    async fn merge_base(&mut self, own: &str, base: &str, git: &Git, shallow: bool) -> Option<String> {
-        let local = || git.merge_base(own, base);
+    async fn merge_base(&mut self, own: &str, base: &str, git: &Git, shallow: bool) -> Option<MergeBase> {
+        let local = || git.merge_base(own, base).map(|sha| MergeBase { sha, certain: !shallow });
         if !shallow && let Some(found) = local() {
             return Some(found);
         }
         let Some(github) = &self.github else { return local() };
         let found = github.merge_base(base, own).await;
-        self.noted(found).filter(|sha| is_sha(sha)).or_else(local)
+        let found = self.noted(found).filter(|sha| is_sha(sha));
+        found.map(|sha| MergeBase { sha, certain: true }).or_else(local)
     }
 
     fn noted<T>(&mut self, found: Result<Option<T>, GithubError>) -> Option<T> {

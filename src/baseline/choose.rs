@@ -39,6 +39,15 @@ pub struct Start {
     pub certain: bool,
 }
 
+/// Where two histories meet, as far as is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MergeBase {
+    /// The commit.
+    pub sha: String,
+    /// Whether all commits were looked at that may be it.
+    pub certain: bool,
+}
+
 /// The two commits whose common ancestor has to be known to choose: of a pull request, unless what is checked
 /// out is its test merge, which knows better.
 pub fn wanted_merge_base(trigger: &Trigger, head: Option<&Commit>) -> Option<(String, String)> {
@@ -59,7 +68,11 @@ fn is_test_merge(commit: &Commit, own: &str) -> bool {
 
 /// Chooses the commit to compare with, from what is checked out, what made the run happen, and
 /// [`wanted_merge_base`] as far as that is known.
-pub fn choose_start(trigger: &Trigger, head: Option<&Commit>, merge_base: Option<&str>) -> Option<Start> {
+pub fn choose_start(
+    trigger: &Trigger,
+    head: Option<&Commit>,
+    merge_base: Option<&MergeBase>,
+) -> Option<Start> {
     let start = |sha: &str, why| is_sha(sha).then(|| Start { sha: sha.to_owned(), why, certain: true });
     // The target branch may have moved on since the pull request left it.
     let nearest = |sha: &str, why| start(sha, why).map(|start| Start { certain: false, ..start });
@@ -70,7 +83,13 @@ pub fn choose_start(trigger: &Trigger, head: Option<&Commit>, merge_base: Option
                 start(&commit.parents[0], "the target branch that this merge was made on")
             }
             Some(_) => match merge_base {
-                Some(sha) => start(sha, "where the pull request left the target branch"),
+                Some(found) if found.certain => {
+                    start(&found.sha, "where the pull request left the target branch")
+                }
+                Some(found) => nearest(
+                    &found.sha,
+                    "where the pull request left the target branch, as far as the cut-off checkout tells; fetch more history to know better",
+                ),
                 None => {
                     nearest(base, "the target branch, as the event says; fetch more history to know better")
                 }
@@ -109,7 +128,7 @@ mod tests {
     fn each_event_has_its_own_right_commit() {
         let pull = Trigger::PullRequest { head: sha('a'), base: sha('b') };
         let push = |before: &str| Trigger::Push { before: before.to_owned() };
-        let found = sha('f');
+        let found = MergeBase { sha: sha('f'), certain: true };
         let cases: [(&str, &Trigger, Option<Commit>, Option<char>); 10] = [
             ("test merge: its first parent", &pull, Some(commit('c', &['d', 'a'])), Some('d')),
             ("head checked out: the merge base", &pull, Some(commit('a', &['e'])), Some('f')),
@@ -137,6 +156,9 @@ mod tests {
             (sha('b'), false),
             "a checkout that does not reach the merge base"
         );
+        let doubtful = MergeBase { certain: false, ..found };
+        let cut_off = choose_start(&pull, Some(&commit('a', &['e'])), Some(&doubtful)).unwrap();
+        assert_eq!((cut_off.sha, cut_off.certain), (sha('f'), false));
         assert_eq!(choose_start(&Trigger::MergeGroup { base: "--evil".into() }, None, None), None);
     }
 }

@@ -16,7 +16,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::store::{Listed, Overview, Point, StoreError, Stored, is_same, platform_key};
+use super::store::{Listed, Overview, Point, StoreError, Stored, Written, is_same, platform_key};
 use crate::image::census::MAX_NODES;
 use crate::image::{Census, DiffId, Platform, Snapshot};
 use crate::layer::packed;
@@ -50,19 +50,13 @@ impl DirStore {
     ///
     /// # Errors
     /// [`StoreError`]; the record that it is about is then as it was before.
-    pub fn put_all(
-        &self,
-        snapshots: &[Snapshot],
-        keep: Option<NonZeroUsize>,
-    ) -> Result<Vec<Stored>, StoreError> {
+    pub fn put_all(&self, snapshots: &[Snapshot], keep: Option<NonZeroUsize>) -> Result<Written, StoreError> {
         let stored = snapshots.iter().map(|snapshot| self.put(snapshot)).collect::<Result<_, _>>()?;
-        if let Some(keep) = keep {
-            for snapshot in snapshots {
-                self.prune(&snapshot.image.name, keep.get())?;
-            }
-            self.sweep()?;
-        }
-        Ok(stored)
+        let pruned = keep.map_or(Ok(()), |keep| {
+            snapshots.iter().try_for_each(|snapshot| self.prune(&snapshot.image.name, keep.get()))?;
+            self.sweep()
+        });
+        Ok(Written { stored, not_pruned: pruned.err() })
     }
 
     /// Stores a snapshot, censuses first, so that a record never lacks one.
@@ -163,11 +157,12 @@ impl DirStore {
         Ok(())
     }
 
-    /// Removes the censuses that no record names any more, and what killed processes have left.
+    /// Removes the censuses that no record names any more, and what killed processes have left. Of a record
+    /// that cannot be read nobody knows what it names.
     fn sweep(&self) -> Result<(), StoreError> {
         let mut needed = HashSet::new();
         for path in below(&self.root.join("records"), 3)? {
-            if let Some(record) = record(&path).ok().flatten() {
+            if let Some(record) = record(&path)? {
                 needed.extend(record.layers.into_iter().map(|layer| self.census_path(&layer.diff_id)));
             }
         }
@@ -231,7 +226,7 @@ pub(super) fn file_name(name: &str) -> String {
 }
 
 /// The name that [`file_name`] has made a part of a path of.
-fn name_of_file(file: &str) -> Option<String> {
+pub(super) fn name_of_file(file: &str) -> Option<String> {
     let mut parts = file.split('%');
     let mut name = parts.next()?.as_bytes().to_vec();
     for part in parts {

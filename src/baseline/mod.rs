@@ -6,7 +6,6 @@ pub mod choose;
 pub mod dir;
 pub mod find;
 pub mod git;
-pub mod index;
 pub mod registry;
 pub mod store;
 

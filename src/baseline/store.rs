@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::branch::BranchStore;
+use super::branch::{BranchStore, IndexError};
 use super::dir::DirStore;
 use super::registry::{self, RegistryStore};
 use crate::github::{GithubError, Repository};
@@ -49,6 +49,34 @@ pub enum StoreError {
         place: String,
         /// What is wrong with it.
         error: SnapshotError,
+    },
+    /// The list of an image's records on a branch cannot be used.
+    #[error("baseline store: {place}: {error}")]
+    Index {
+        /// The branch, and the path in it.
+        place: String,
+        /// What is wrong with it.
+        error: IndexError,
+    },
+    /// A branch with other files, such as the code.
+    #[error(
+        "--store {place}: this branch has `{file}`, so it is not one of baselines alone; name a branch that is there for nothing else, or none yet"
+    )]
+    OtherBranch {
+        /// The branch.
+        place: String,
+        /// One of them.
+        file: String,
+    },
+    /// A branch with more records of an image than can be read again.
+    #[error(
+        "baseline store: {place} has too many records of {image} to take another one; record with --keep"
+    )]
+    Full {
+        /// The branch.
+        place: String,
+        /// The image's name.
+        image: String,
     },
     /// A part of a branch that another part names is not there.
     #[error("baseline store: {place} is missing; record the baseline again")]
@@ -148,6 +176,15 @@ pub enum Stored {
     Recorded,
     /// The same was there before.
     Unchanged,
+}
+
+/// What became of records, and of those that they were to take the place of.
+#[derive(Debug)]
+pub struct Written {
+    /// One for each, in their order.
+    pub stored: Vec<Stored>,
+    /// Why not all is removed that should be. What is to be kept is there all the same.
+    pub not_pruned: Option<StoreError>,
 }
 
 impl StoreName {
@@ -309,7 +346,7 @@ impl Store {
         }
     }
 
-    /// Records images, and of each keeps the newest commits only if a number of them is given.
+    /// Records images, and of each keeps the commits that were recorded last only if a number of them is given.
     ///
     /// # Errors
     /// [`StoreError`]; a branch is then as it was before, and in a directory each record is.
@@ -317,7 +354,7 @@ impl Store {
         &self,
         snapshots: &[Snapshot],
         keep: Option<NonZeroUsize>,
-    ) -> Result<Vec<Stored>, StoreError> {
+    ) -> Result<Written, StoreError> {
         match self {
             Store::Directory(store) => store.put_all(snapshots, keep),
             Store::Branch(store) => store.put(snapshots, keep).await,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{UsageError, console, fetch_files, github, lines_of, local_git, measure, with_files};
+use super::{UsageError, console, fetch_files, github, lines_of, local_git, measure, open_store, with_files};
 use crate::baseline::find::Reason;
 use crate::baseline::store::Point;
-use crate::baseline::{Ancestry, Baseline, Finder, Missing, Store, StoreError, Trigger};
+use crate::baseline::{Ancestry, Baseline, DirStore, Finder, Missing, Store, StoreError, StoreName, Trigger};
 use crate::cli::{Check, Reading};
 use crate::github::Context;
 use crate::image::{Platform, Snapshot};
@@ -15,11 +15,11 @@ use crate::source::{ImageReference, NamedImage, Options, Platforms};
 const MOST_READ: usize = 300;
 
 /// What images are compared with.
-pub enum Bases<'a> {
+pub enum Bases {
     /// The records of a store.
-    Recorded(&'a Store, Box<Ancestry>),
-    /// Other images.
-    Given(Vec<Given>),
+    Recorded(Store, Box<Ancestry>),
+    /// Other images; a store may have what measuring them would give.
+    Given(Vec<Given>, Option<Store>),
 }
 
 /// An image that another one is compared with.
@@ -31,54 +31,61 @@ pub struct Given {
     snapshots: Vec<Snapshot>,
 }
 
-impl<'a> Bases<'a> {
+impl Bases {
     /// What is asked for, or the records that fit what made this run. Which commits those are is found here.
     pub async fn choose(
         arguments: &Check,
         images: &[NamedImage],
-        store: &'a Store,
         context: Option<&Context>,
-    ) -> anyhow::Result<Bases<'a>> {
+    ) -> anyhow::Result<Bases> {
+        let store = &arguments.store.store;
+        let open = || open_store(store, &arguments.github, arguments.reading.plain_http);
         let given = given_baselines(arguments, images)?;
-        if !given.is_empty() {
-            return Ok(Bases::Given(given));
+        if given.is_empty() {
+            return Ok(Bases::Recorded(open()?, Box::new(find_ancestry(arguments, context).await?)));
         }
-        Ok(Bases::Recorded(store, Box::new(find_ancestry(arguments, context).await?)))
+        // A branch has records by commit alone, so neither it nor a token is needed.
+        let is_branch = matches!(StoreName::parse(store)?, StoreName::Branch(_));
+        Ok(Bases::Given(given, if is_branch { None } else { Some(open()?) }))
+    }
+
+    /// The directory that has the baselines, if one has.
+    pub fn directory(&self) -> Option<&DirStore> {
+        match self {
+            Bases::Recorded(store, _) | Bases::Given(_, Some(store)) => store.directory(),
+            Bases::Given(_, None) => None,
+        }
     }
 
     /// The commit that is checked out, or that the run is about.
     pub fn head_sha(&self) -> Option<String> {
         match self {
             Bases::Recorded(_, ancestry) => ancestry.head.as_ref().map(|head| head.sha.clone()),
-            Bases::Given(_) => local_git().head().map(|head| head.sha),
+            Bases::Given(..) => local_git().head().map(|head| head.sha),
         }
     }
 
     /// Fetches what the baseline has of an image's layers before that is measured: layers that are known need
-    /// not be exported or downloaded. Of files, reading costs less than asking.
-    pub async fn prepare(&mut self, image: &NamedImage, options: &Options) -> anyhow::Result<()> {
-        let Bases::Recorded(store, ancestry) = self else { return Ok(()) };
+    /// not be exported or downloaded. Of files, reading costs less than asking. It only saves work: what keeps a
+    /// baseline from being used is said of that of the image's own platform, once that is known.
+    pub async fn prepare(&mut self, image: &NamedImage, options: &Options) {
+        let Bases::Recorded(store, ancestry) = self else { return };
         if store.directory().is_some()
             || !matches!(image.image, ImageReference::Daemon(_) | ImageReference::Registry(_))
         {
-            return Ok(());
+            return;
         }
-        for baseline in Finder::new(store, ancestry).platforms(&image.display_name()).await? {
+        let found = Finder::new(store, ancestry).platforms(&image.display_name()).await;
+        for baseline in found.unwrap_or_default() {
             fetch_files(&baseline.snapshot, store, options).await;
         }
-        Ok(())
     }
 
     /// Measures the images that are named as baselines, but for those that were recorded with the image.
-    pub async fn measure(
-        &mut self,
-        store: &Store,
-        reading: &Reading,
-        options: &Arc<Options>,
-    ) -> anyhow::Result<()> {
-        if let Bases::Given(given) = self {
+    pub async fn measure(&mut self, reading: &Reading, options: &Arc<Options>) -> anyhow::Result<()> {
+        if let Bases::Given(given, store) = self {
             for given in given {
-                given.snapshots = match recorded_with(&given.image, store, options).await {
+                given.snapshots = match recorded_with(&given.image, store.as_ref(), options).await {
                     Some(recorded) => vec![recorded],
                     None => measure(&given.image, options, reading).await?,
                 };
@@ -106,7 +113,7 @@ impl<'a> Bases<'a> {
                 }
                 found
             }
-            Bases::Given(given) => given_baseline(given, head),
+            Bases::Given(given, _) => given_baseline(given, head),
         };
         found.iter_mut().for_each(|baseline| with_files(&mut baseline.snapshot, options));
         Ok(found)
@@ -135,7 +142,7 @@ impl<'a> Bases<'a> {
     pub async fn platforms(&mut self, name: &str) -> anyhow::Result<Vec<Baseline>> {
         Ok(match self {
             Bases::Recorded(store, ancestry) => Finder::new(store, ancestry).platforms(name).await?,
-            Bases::Given(given) => {
+            Bases::Given(given, _) => {
                 let of_name = given.iter().filter(|given| given.name == name);
                 of_name.flat_map(|given| given.snapshots.iter().map(|one| given.measured_now(one))).collect()
             }
@@ -163,8 +170,8 @@ fn given_baselines(arguments: &Check, images: &[NamedImage]) -> anyhow::Result<V
 
 /// What the store has of an image of a registry by the image itself. It saves work, and nothing depends on it:
 /// what is not certainly what measuring would give is measured, and so are all platforms at once.
-async fn recorded_with(image: &NamedImage, store: &Store, options: &Options) -> Option<Snapshot> {
-    let ImageReference::Registry(name) = &image.image else { return None };
+async fn recorded_with(image: &NamedImage, store: Option<&Store>, options: &Options) -> Option<Snapshot> {
+    let (ImageReference::Registry(name), Some(store)) = (&image.image, store) else { return None };
     let wanted = match &options.platform {
         Platforms::One(platform) if !options.verify => platform.clone(),
         Platforms::Usual if !options.verify => Platform::of_this_machine(),
@@ -222,7 +229,7 @@ async fn find_ancestry(arguments: &Check, context: Option<&Context>) -> anyhow::
     let git = local_git();
     let Some(name) = &arguments.base_commit else {
         // Without a token or a repository, the checkout is all that is known.
-        let repository = context.and_then(|_| github::repository(&arguments.github).ok());
+        let repository = context.and_then(|context| github::of_run(&arguments.github, context));
         // Of other events it is the tip of the default branch, whatever the image was built from.
         let about = |context: &&Context| {
             matches!(context.event_name.as_str(), "pull_request" | "push" | "merge_group")

@@ -7,8 +7,8 @@ use super::bases::Bases;
 use super::comment::{self, Posted};
 use super::locate::Locator;
 use super::{
-    Exit, console, load_config, measure, open_store, parse_images, printed_json, reading_options,
-    refuse_twins, set_variable, write_file,
+    Exit, console, load_config, measure, parse_images, printed_json, reading_options, refuse_twins,
+    set_variable, write_file,
 };
 use crate::cli::{Check, Format};
 use crate::compare::{censuses, file_system};
@@ -26,7 +26,6 @@ use crate::source::Platforms;
 /// What kept the check from its end.
 pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
-    let store = open_store(&arguments.store.store, &arguments.github, arguments.reading.plain_http)?;
     let config = load_config(arguments.config.as_deref())?;
     comment::check_flags(&arguments.comment)?;
     let flags = arguments.limits.settings();
@@ -35,10 +34,10 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     }
     let context = Context::read(set_variable);
 
-    let options = reading_options(&arguments.reading, store.directory())?;
-    let mut base = Bases::choose(arguments, &images, &store, context.as_ref()).await?;
+    let mut base = Bases::choose(arguments, &images, context.as_ref()).await?;
+    let options = reading_options(&arguments.reading, base.directory())?;
     for image in &images {
-        base.prepare(image, &options).await?;
+        base.prepare(image, &options).await;
     }
     let (mut snapshots, mut of_images) = (Vec::new(), Vec::new());
     let mut locator = Locator::new(config.catalogue());
@@ -63,7 +62,7 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
         judgements.push(locator.explain(snapshot, image, &build, single, files, &options).await);
     }
     refuse_twins(&snapshots)?;
-    base.measure(&store, &arguments.reading, &options).await?;
+    base.measure(&arguments.reading, &options).await?;
     let pull_request = context.as_ref().is_some_and(|context| context.pull_request.is_some());
     let mut reports = Vec::new();
     for ((head, stages), files) in snapshots.iter().zip(&judgements).zip(&files) {
@@ -98,7 +97,7 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
 }
 
 /// The platforms that the baselines of the images have and the images have not.
-async fn gone(heads: &[Snapshot], base: &mut Bases<'_>) -> anyhow::Result<Vec<ImageReport>> {
+async fn gone(heads: &[Snapshot], base: &mut Bases) -> anyhow::Result<Vec<ImageReport>> {
     let names: BTreeSet<&str> = heads.iter().map(|head| head.image.name.as_str()).collect();
     let mut gone = Vec::new();
     for name in names {
@@ -177,7 +176,7 @@ fn exit(report: &Report, comment_missing: bool) -> Exit {
 }
 
 /// The commit that the images are of: a pull request's own head rather than its test merge.
-fn head_sha(base: &Bases<'_>, context: Option<&Context>) -> Option<String> {
+fn head_sha(base: &Bases, context: Option<&Context>) -> Option<String> {
     let pull = context.and_then(|context| context.pull_request.as_ref().map(|pull| pull.head_sha.clone()));
     pull.or_else(|| base.head_sha()).or_else(|| context?.sha.clone())
 }

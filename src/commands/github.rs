@@ -2,7 +2,7 @@
 
 use super::{UsageError, set_variable};
 use crate::cli::GithubFlags;
-use crate::github::{Client, Repository};
+use crate::github::{Client, Context, Repository};
 
 /// The API's address where nobody says otherwise.
 const PUBLIC_API: &str = "https://api.github.com";
@@ -18,11 +18,11 @@ pub fn api(flags: &GithubFlags) -> String {
     api.unwrap_or_else(|| PUBLIC_API.into())
 }
 
-/// The repository, for a store that is a branch of it.
+/// The repository whose branch is the store.
 ///
 /// # Errors
 /// [`UsageError`] where nothing says which it is, or there is no token.
-pub fn repository(flags: &GithubFlags) -> anyhow::Result<Repository> {
+pub fn of_store(flags: &GithubFlags) -> anyhow::Result<Repository> {
     let named = flags.github_repository.clone().or_else(|| set_variable("GITHUB_REPOSITORY"));
     let Some(named) = named else {
         let message = "a git: store is a branch of a repository on GitHub, and nothing says of which; pass --github-repository OWNER/NAME";
@@ -42,4 +42,11 @@ pub fn repository(flags: &GithubFlags) -> anyhow::Result<Repository> {
         return Err(UsageError(message.into()).into());
     };
     Ok(Repository::new(Client::new(&api(flags), &token)?, owner, name))
+}
+
+/// The repository that the run is of, wherever its baselines are; `None` where it cannot be asked.
+pub fn of_run(flags: &GithubFlags, context: &Context) -> Option<Repository> {
+    let (owner, name) = context.repository.as_ref()?;
+    let client = Client::new(&api(flags), &token(flags)?).ok()?;
+    Some(Repository::new(client, owner, name))
 }

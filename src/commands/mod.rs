@@ -90,6 +90,7 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
                 StoreError::UnknownKind(_)
                     | StoreError::BranchName(_)
                     | StoreError::RepositoryName(_)
+                    | StoreError::OtherBranch { .. }
                     | StoreError::NoCommit(_)
             )
         );
@@ -225,7 +226,7 @@ fn load_config(named: Option<&Path>) -> anyhow::Result<Config> {
 
 /// The store that is named, before anything is asked of it.
 fn open_store(named: &str, flags: &GithubFlags, plain_http: bool) -> anyhow::Result<Store> {
-    StoreName::parse(named)?.open(plain_http, || github::repository(flags))
+    StoreName::parse(named)?.open(plain_http, || github::of_store(flags))
 }
 
 fn local_git() -> Git {

@@ -50,8 +50,8 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
             .extend(measured.into_iter().map(|snapshot| Snapshot { commit: commit.clone(), ..snapshot }));
     }
     refuse_twins(&snapshots)?;
-    let stored = store.put(&snapshots, arguments.keep).await?;
-    for (snapshot, stored) in snapshots.iter().zip(stored) {
+    let written = store.put(&snapshots, arguments.keep).await?;
+    for (snapshot, stored) in snapshots.iter().zip(written.stored) {
         let commit = commit.as_ref().map_or("no commit", |commit| &commit.sha[..12]);
         let (name, platform, size) =
             (&snapshot.image.name, snapshot.platform_text(), snapshot.totals.unpacked);
@@ -62,6 +62,9 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
         };
         let store = store.describe();
         console::result(&format!("{done} {name} ({platform}), {size}, for {commit} in {store}\n"))?;
+    }
+    if let Some(error) = written.not_pruned {
+        console::warn(&format!("all is recorded, and not all old records are removed: {error}"));
     }
     Ok(Exit::Success)
 }
@@ -84,10 +87,11 @@ fn commit(arguments: &Record) -> anyhow::Result<Option<Commit>> {
         };
         return known.map(Some).ok_or_else(|| UsageError(message()).into());
     }
-    let Some(mut commit) = git.head() else {
-        return Ok(
-            of_run(context.as_ref())?.map(|sha| Commit { reference: reference(context), ..bare(&sha) })
-        );
+    let head = git.head();
+    refuse_unclear(head.as_ref(), context.as_ref())?;
+    let Some(mut commit) = head else {
+        let of_run = context.as_ref().and_then(|context| context.sha.clone()).filter(|sha| is_sha(sha));
+        return Ok(of_run.map(|sha| Commit { reference: reference(context), ..bare(&sha) }));
     };
     refuse_changes(arguments, &git, context.as_ref())?;
     commit.reference = reference(context).or_else(|| git.branch());
@@ -100,11 +104,13 @@ fn reference(context: Option<Context>) -> Option<String> {
 
 /// What a pull request builds is in no branch yet: as a baseline, it would be compared with others.
 fn refuse_pull_request(arguments: &Record, context: Option<&Context>) -> Result<(), UsageError> {
-    let of_pull_request = |context: &&Context| context.event_name.starts_with("pull_request");
-    match context.filter(of_pull_request) {
-        Some(context) if !arguments.pull_requests => Err(UsageError(format!(
-            "record does not run for `{}`: a baseline is of what is merged. Use check here, and record on push; or pass --pull-requests",
-            context.event_name
+    let Some(context) = context else { return Ok(()) };
+    // A run that follows another one is of what that one was of.
+    let before = context.workflow_run.as_ref().map(|run| &run.event);
+    let events = [Some(&context.event_name), before];
+    match events.into_iter().flatten().find(|event| event.starts_with("pull_request")) {
+        Some(event) if !arguments.pull_requests => Err(UsageError(format!(
+            "record does not run for `{event}`: a baseline is of what is merged. Use check here, and record on push; or pass --pull-requests"
         ))),
         _ => Ok(()),
     }
@@ -124,13 +130,15 @@ fn refuse_changes(arguments: &Record, git: &Git, context: Option<&Context>) -> R
     )))
 }
 
-/// The commit of a run without a checkout. A run that follows another one is about the tip of the default
-/// branch, whatever the other one has built.
-fn of_run(context: Option<&Context>) -> Result<Option<String>, UsageError> {
-    match context {
-        Some(context) if context.event_name == "workflow_run" => Err(UsageError(
-            "a `workflow_run` without a checkout does not say which commit the images are of; name it with --commit".into(),
+/// A run that follows another one is about the tip of the default branch, and so is its checkout, whatever the
+/// other one has built; unless the commit of that one is checked out.
+fn refuse_unclear(head: Option<&Commit>, context: Option<&Context>) -> Result<(), UsageError> {
+    let Some(context) = context.filter(|context| context.event_name == "workflow_run") else { return Ok(()) };
+    let of_other_run = context.workflow_run.as_ref().map(|run| run.head_sha.as_str());
+    match head {
+        Some(head) if Some(head.sha.as_str()) == of_other_run => Ok(()),
+        _ => Err(UsageError(
+            "a `workflow_run` does not say which commit the images are of, unless the commit of the run before is checked out; name it with --commit".into(),
         )),
-        context => Ok(context.and_then(|context| context.sha.clone()).filter(|sha| is_sha(sha))),
     }
 }

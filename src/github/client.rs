@@ -1,10 +1,10 @@
 //! Talking to GitHub: one request at a time, with its answer's headers, and errors that say what to
 //! do. Only reads are retried here; whoever writes decides about a second try.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, Method, StatusCode};
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use octocrab::Octocrab;
 use serde_json::Value;
 
@@ -34,12 +34,14 @@ pub enum GithubError {
         permission: &'static str,
     },
     /// Too many requests.
-    #[error("GitHub does not let us {operation} for now: the rate limit is used up{}", retry_after.map_or_else(String::new, |s| format!("; it asks to wait {s} s")))]
+    #[error(
+        "GitHub does not let us {operation} for now: the rate limit is used up; it asks to wait {retry_after} s"
+    )]
     RateLimited {
         /// What was tried.
         operation: String,
-        /// Seconds to wait, where GitHub says.
-        retry_after: Option<u64>,
+        /// Seconds to wait.
+        retry_after: u64,
     },
     /// The token is not accepted at all.
     #[error("GitHub does not accept the token (HTTP 401) to {operation}; pass a valid one as `github-token`")]
@@ -56,6 +58,12 @@ pub enum GithubError {
         status: u16,
         /// GitHub's own words.
         message: String,
+    },
+    /// An answer that is longer than what is read.
+    #[error("cannot {operation}: GitHub's answer has over {MAX_ANSWER} bytes")]
+    TooLong {
+        /// What was tried.
+        operation: String,
     },
     /// No answer, or one that cannot be read.
     #[error("cannot {operation}: no usable answer from {api}: {message}")]
@@ -174,8 +182,12 @@ impl Client {
             _ => self.octocrab._get(path).await,
         };
         let (head, body) = sent.map_err(|error| network(innermost(&error)))?.into_parts();
-        let body =
-            Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| network(error.to_string()))?;
+        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| match error
+            .is::<LengthLimitError>()
+        {
+            true => GithubError::TooLong { operation: request.operation.to_owned() },
+            false => network(error.to_string()),
+        })?;
         let body = body.to_bytes();
         if !head.status.is_success() {
             return Err(refusal(request, head.status, &head.headers, &body));
@@ -184,23 +196,46 @@ impl Client {
     }
 }
 
-/// What an answer that is no success means. A 403 is either a rate limit or a missing permission,
-/// and only the headers tell (GitHub REST API, "Rate limits").
+/// What an answer that is no success means. A 403 is either a rate limit or a missing permission, and only
+/// the headers and the message tell (GitHub REST API, "Rate limits").
 fn refusal(request: &Request<'_>, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> GithubError {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let message = serde_json::from_slice::<Value>(body).ok();
     let message = message.as_ref().and_then(|value| value.get("message")).and_then(Value::as_str);
     let message: String =
         message.unwrap_or("no reason given").chars().filter(|c| !c.is_control()).take(300).collect();
     let operation = request.operation.to_owned();
-    let retry_after = header("retry-after").and_then(|value| value.parse().ok());
-    let limited = header("x-ratelimit-remaining") == Some("0") || retry_after.is_some();
     match status.as_u16() {
         401 => GithubError::Unauthorized { operation },
-        403 | 429 if limited || status.as_u16() == 429 => GithubError::RateLimited { operation, retry_after },
+        403 | 429 if is_limited(status, headers, &message) => {
+            GithubError::RateLimited { operation, retry_after: seconds_to_wait(headers) }
+        }
         403 => GithubError::Permission { operation, status: 403, message, permission: request.permission },
         status => GithubError::Status { operation, status, message },
     }
+}
+
+fn is_limited(status: StatusCode, headers: &HeaderMap, message: &str) -> bool {
+    let message = message.to_lowercase();
+    status == StatusCode::TOO_MANY_REQUESTS
+        || number(headers, "x-ratelimit-remaining") == Some(0)
+        || headers.contains_key("retry-after")
+        || ["secondary rate limit", "abuse detection"].iter().any(|part| message.contains(part))
+}
+
+/// What GitHub says; where it says nothing, a minute at least (GitHub REST API, "Exceeding the rate limit").
+fn seconds_to_wait(headers: &HeaderMap) -> u64 {
+    let until_reset = || {
+        let reset = number(headers, "x-ratelimit-reset")?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        Some(reset.saturating_sub(now.as_secs()))
+    };
+    let used_up = number(headers, "x-ratelimit-remaining") == Some(0);
+    let said = number(headers, "retry-after");
+    said.or_else(|| if used_up { until_reset() } else { None }).unwrap_or(60)
+}
+
+fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

@@ -28,6 +28,8 @@ pub struct Context {
     pub push_before: Option<String>,
     /// `base_sha` of a merge group.
     pub merge_group_base: Option<String>,
+    /// The run that this one follows.
+    pub workflow_run: Option<WorkflowRun>,
     /// The files that the runner reads when the step is over.
     pub files: RunnerFiles,
 }
@@ -52,6 +54,15 @@ pub struct PullRequest {
     pub base_sha: String,
     /// Whether it comes from another repository, whose runs have a read-only token.
     pub from_fork: bool,
+}
+
+/// A run that another one follows (the event `workflow_run`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkflowRun {
+    /// The commit that it was about.
+    pub head_sha: String,
+    /// What made it happen.
+    pub event: String,
 }
 
 /// Files that the runner reads when the step is over.
@@ -85,6 +96,9 @@ impl Context {
             pull_request: pull_request(&event),
             push_before: text("/before"),
             merge_group_base: text("/merge_group/base_sha"),
+            workflow_run: text("/workflow_run/head_sha")
+                .zip(text("/workflow_run/event"))
+                .map(|(head_sha, event)| WorkflowRun { head_sha, event }),
             files: RunnerFiles {
                 output: set("GITHUB_OUTPUT").map(PathBuf::from),
                 summary: set("GITHUB_STEP_SUMMARY").map(PathBuf::from),

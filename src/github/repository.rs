@@ -69,9 +69,21 @@ impl Repository {
     /// # Errors
     /// [`GithubError`].
     pub async fn reference(&self, name: &str) -> Result<Option<String>, GithubError> {
-        let path = format!("git/ref/{}", below_refs(name));
-        let found = self.get(&path, "look up the branch of the baselines").await?;
-        found.map(|found| self.text(&found, "/object/sha")).transpose()
+        // What begins like it is listed too. Unlike asking for the one, this tells a reference that is not there
+        // from a repository that is not, or that the token may not see.
+        let path = format!("git/matching-refs/{}", below_refs(name));
+        let operation = "look up the branch of the baselines";
+        let listed = match self.send(Method::GET, &path, None, operation, READ).await {
+            // An empty repository has none.
+            Err(GithubError::Status { status: 409, .. }) => return Ok(None),
+            Err(GithubError::Status { status, message, operation }) if status == 404 => {
+                return Err(GithubError::Permission { operation, status, message, permission: READ });
+            }
+            listed => listed?,
+        };
+        let mut listed = listed.as_array().into_iter().flatten();
+        let found = listed.find(|reference| reference.get("ref").and_then(Value::as_str) == Some(name));
+        found.map(|found| self.text(found, "/object/sha")).transpose()
     }
 
     /// A commit: its parents, and its tree.
@@ -236,8 +248,15 @@ impl Repository {
     }
 
     async fn create(&self, path: &str, body: Value, operation: &str) -> Result<String, GithubError> {
-        let created = self.send(Method::POST, path, Some(body), operation, WRITE).await?;
-        self.text(&created, "/sha")
+        let created = self.send(Method::POST, path, Some(body), operation, WRITE).await;
+        let created = created.map_err(|error| match error {
+            GithubError::Status { status: 409, mut message, operation } => {
+                message += "; where it is empty, push a first commit";
+                GithubError::Status { status: 409, message, operation }
+            }
+            error => error,
+        });
+        self.text(&created?, "/sha")
     }
 
     async fn send(
@@ -272,7 +291,7 @@ fn below_refs(name: &str) -> &str {
 
 fn is_conflict(message: &str) -> bool {
     let message = message.to_lowercase();
-    ["fast forward", "fast-forward", "already exists", "does not exist"]
+    ["fast forward", "fast-forward", "already exists", "does not exist", "cannot lock ref"]
         .iter()
         .any(|part| message.contains(part))
 }

@@ -12,10 +12,10 @@ use crate::fake_github::{Chaos, FakeGithub};
 use crate::gate::{Checkout, image};
 use crate::support::{FakeLayer, Item, Run, layergate, oci_layout, platforms_layout, run, tar_of};
 
-const BRANCH: &str = "refs/heads/layergate-baselines";
+pub const BRANCH: &str = "refs/heads/layergate-baselines";
 
 /// The program, as in a run of a workflow of a repository on a fake GitHub.
-fn in_run(github: &FakeGithub, directory: &Path, event: &str) -> Command {
+pub fn in_run(github: &FakeGithub, directory: &Path, event: &str) -> Command {
     let mut command = layergate();
     command.current_dir(directory).env_remove("LAYERGATE_DIRTY");
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", event).env("RUNNER_TEMP", directory);
@@ -24,24 +24,24 @@ fn in_run(github: &FakeGithub, directory: &Path, event: &str) -> Command {
     command
 }
 
-fn sha(number: usize) -> String {
+pub fn sha(number: usize) -> String {
     format!("{number:040x}")
 }
 
 /// An image of layers, each of one file.
-fn layered(directory: &Path, name: &str, layers: &[(&str, u64)]) -> String {
+pub fn layered(directory: &Path, name: &str, layers: &[(&str, u64)]) -> String {
     let layer = |(path, bytes): &(&str, u64)| FakeLayer::gzip(&tar_of(&[Item::File(path, *bytes)]), path);
     let layers: Vec<FakeLayer> = layers.iter().map(layer).collect();
     format!("app={}", oci_layout(&directory.join(name), &layers).display())
 }
 
 /// The paths on the branch of the baselines.
-fn files_of(github: &FakeGithub) -> BTreeSet<String> {
+pub fn files_of(github: &FakeGithub) -> BTreeSet<String> {
     let listed = github.repository().line(&["ls-tree", "-r", "--name-only", BRANCH]).unwrap_or_default();
     listed.lines().map(str::to_owned).collect()
 }
 
-fn assert_sound(github: &FakeGithub) {
+pub fn assert_sound(github: &FakeGithub) {
     let repository = github.repository();
     assert!(
         repository.git(&["fsck", "--full", "--strict"], b"").is_some(),

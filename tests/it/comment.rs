@@ -89,7 +89,7 @@ impl Job {
 }
 
 fn fault(method: Method, status: u16) -> Fault {
-    Fault { method, status, headers: Vec::new(), times: usize::MAX, after_effect: false, deletes: false }
+    Fault { method, status, ..Fault::default() }
 }
 
 #[test]

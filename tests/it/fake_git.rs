@@ -1,6 +1,7 @@
 //! The Git database of the fake GitHub: a real bare repository, behind the answers that GitHub gives (GitHub
 //! REST API, "Git database" and "Commits").
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -38,12 +39,17 @@ type Answer = Result<(StatusCode, Value), Refusal>;
 type Environment<'a> = [(&'a str, &'a str)];
 
 impl Repository {
-    /// A new one below `directory`. It lives as long as the tests.
+    /// A new one of one commit below `directory`. It lives as long as the tests.
     pub fn create(directory: &Path) -> &'static Repository {
         let path = directory.join("bare.git");
         let made = Command::new("git").args(["init", "--quiet", "--bare"]).arg(&path).status().unwrap();
         assert!(made.success());
-        Repository::at(&path)
+        let repository = Repository::at(&path);
+        // Whoever runs a workflow has pushed one.
+        let tree = text_of(repository.git(&["mktree"], b"").unwrap());
+        let commit = text_of(repository.git(&["commit-tree", &tree], b"First").unwrap());
+        repository.git(&["update-ref", "refs/heads/main", &commit], b"").unwrap();
+        repository
     }
 
     /// A bare one that is there already, with whatever has been pushed to it.
@@ -90,6 +96,13 @@ impl Repository {
         self.line(&["show-ref", "--verify", "--hash", name])
     }
 
+    /// GitHub's Git database does nothing for a repository without a commit.
+    fn refuse_empty(&self) -> Result<(), Refusal> {
+        let any = self.line(&["for-each-ref", "--count=1"]).is_some_and(|found| !found.is_empty());
+        let empty = || refusal(StatusCode::CONFLICT, "Git Repository is empty.");
+        any.then_some(()).ok_or_else(empty)
+    }
+
     fn object(&self, sha: &str) -> Value {
         json!({ "type": self.line(&["cat-file", "-t", sha]), "sha": sha })
     }
@@ -134,7 +147,7 @@ impl Repository {
     }
 
     /// The paths of all files of a tree.
-    fn files(&self, tree: &str) -> Vec<String> {
+    fn files(&self, tree: &str) -> BTreeSet<String> {
         let entries = self.entries(tree, true).unwrap().into_iter();
         let files = entries.filter(|entry| entry["type"] != "tree");
         files.map(|entry| entry["path"].as_str().unwrap().to_owned()).collect()
@@ -147,8 +160,9 @@ impl Repository {
         let index = directory.path().join("index").display().to_string();
         let environment = [("GIT_INDEX_FILE", index.as_str())];
         let mut lines = Vec::new();
+        let files = base.map(|base| self.files(base)).unwrap_or_default();
         for change in changes {
-            self.add_lines(base, change, &mut lines)?;
+            self.add_lines(&files, change, &mut lines)?;
         }
         if let Some(base) = base {
             self.git_with(&["read-tree", base], b"", &environment).unwrap();
@@ -161,7 +175,12 @@ impl Repository {
     }
 
     /// What `git update-index` is told to make a change.
-    fn add_lines(&self, base: Option<&str>, change: &Value, lines: &mut Vec<String>) -> Result<(), Refusal> {
+    fn add_lines(
+        &self,
+        files: &BTreeSet<String>,
+        change: &Value,
+        lines: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
         let (path, mode) = (text(change, "path")?, text(change, "mode")?);
         if path.split('/').any(|part| ["", ".", "..", ".git"].contains(&part)) {
             return Err(unprocessable("tree.path contains a malformed path component"));
@@ -176,7 +195,7 @@ impl Repository {
             (Some(Value::String(content)), None) if kind == "blob" => {
                 lines.push(line(mode, &self.store(content.as_bytes()), path));
             }
-            (None, Some(Value::Null)) => lines.extend(self.deletions(base, path)?),
+            (None, Some(Value::Null)) => lines.extend(deletions(files, path)?),
             // A submodule's commit is in another repository.
             (None, Some(Value::String(sha))) if kind == "commit" && is_hash(sha) => {
                 lines.push(line(mode, sha, path));
@@ -185,7 +204,7 @@ impl Repository {
                 let invalid = || unprocessable(&format!("tree.sha {sha} is not a valid {kind}"));
                 let sha = self.known(sha, kind).ok_or_else(invalid)?;
                 match kind {
-                    "tree" => lines.extend(self.grafted(base, path, &sha)),
+                    "tree" => lines.extend(self.grafted(files, path, &sha)),
                     _ => lines.push(line(mode, &sha, path)),
                 }
             }
@@ -194,18 +213,9 @@ impl Repository {
         Ok(())
     }
 
-    /// Deletes a file, or all below a directory. GitHub refuses to delete what is not there.
-    fn deletions(&self, base: Option<&str>, path: &str) -> Result<Vec<String>, Refusal> {
-        let below = format!("{path}/");
-        let files = base.map(|base| self.files(base)).unwrap_or_default();
-        let gone = files.iter().filter(|file| *file == path || file.starts_with(&below));
-        let lines: Vec<String> = gone.map(|file| line("0", NOTHING, file)).collect();
-        if lines.is_empty() { Err(unprocessable("GitRPC::BadObjectState")) } else { Ok(lines) }
-    }
-
     /// Puts a tree in place of what is at a path, if anything is.
-    fn grafted(&self, base: Option<&str>, path: &str, tree: &str) -> Vec<String> {
-        let mut lines = self.deletions(base, path).unwrap_or_default();
+    fn grafted(&self, files: &BTreeSet<String>, path: &str, tree: &str) -> Vec<String> {
+        let mut lines = deletions(files, path).unwrap_or_default();
         let entries = self.entries(tree, true).unwrap().into_iter();
         lines.extend(entries.filter(|entry| entry["type"] != "tree").map(|entry| {
             let field = |name: &str| entry[name].as_str().unwrap();
@@ -279,10 +289,20 @@ impl Logged {
     }
 }
 
+/// Deletes a file, or all below a directory. GitHub refuses to delete what is not there.
+fn deletions(files: &BTreeSet<String>, path: &str) -> Result<Vec<String>, Refusal> {
+    let below = format!("{path}/");
+    let inside = files.range(below.clone()..).take_while(|file| file.starts_with(&below));
+    let lines: Vec<String> =
+        files.get(path).into_iter().chain(inside).map(|file| line("0", NOTHING, file)).collect();
+    if lines.is_empty() { Err(unprocessable("GitRPC::BadObjectState")) } else { Ok(lines) }
+}
+
 /// The routes below `/repos/{owner}/{repo}`.
 pub fn routes(repository: &'static Repository) -> Router {
     Router::new()
         .route("/repos/{owner}/{repo}/git/ref/{*name}", get(get_ref))
+        .route("/repos/{owner}/{repo}/git/matching-refs/{*name}", get(matching_refs))
         .route("/repos/{owner}/{repo}/git/refs", post(create_ref))
         .route("/repos/{owner}/{repo}/git/refs/{*name}", patch(update_ref))
         .route("/repos/{owner}/{repo}/git/commits/{sha}", get(get_commit))
@@ -312,6 +332,18 @@ async fn get_ref(State(repository): Shared, Parts((_, _, name)): Named) -> Respo
         let name = format!("refs/{name}");
         let sha = repository.reference(&name).ok_or_else(not_found)?;
         Ok(ok(json!({ "ref": name, "object": repository.object(&sha) })))
+    })
+    .await
+}
+
+async fn matching_refs(State(repository): Shared, Parts((_, _, name)): Named) -> Response {
+    blocking(move || {
+        repository.refuse_empty()?;
+        let start = format!("refs/{name}");
+        let all = repository.line(&["for-each-ref", "--format=%(refname) %(objectname)"]).unwrap();
+        let listed = all.lines().filter_map(|line| line.split_once(' '));
+        let matching = listed.filter(|(name, _)| name.starts_with(&start));
+        Ok(ok(matching.map(|(name, sha)| json!({ "ref": name, "object": repository.object(sha) })).collect()))
     })
     .await
 }
@@ -367,6 +399,7 @@ async fn create_commit(State(repository): Shared, body: Bytes) -> Response {
     blocking(move || {
         let body = parse(&body)?;
         let (tree, message) = (text(&body, "tree")?, text(&body, "message")?);
+        repository.refuse_empty()?;
         repository.known(tree, "tree").ok_or_else(|| unprocessable("Tree SHA does not exist"))?;
         let mut arguments = vec!["commit-tree", tree];
         for parent in body["parents"].as_array().into_iter().flatten() {
@@ -405,6 +438,7 @@ async fn get_tree(
 async fn create_tree(State(repository): Shared, body: Bytes) -> Response {
     blocking(move || {
         let body = parse(&body)?;
+        repository.refuse_empty()?;
         let invalid = || unprocessable("Invalid tree info");
         let changes = body["tree"].as_array().filter(|tree| !tree.is_empty()).ok_or_else(invalid)?;
         let base = match &body["base_tree"] {
@@ -438,6 +472,7 @@ async fn create_blob(State(repository): Shared, body: Bytes) -> Response {
     blocking(move || {
         let body = parse(&body)?;
         let content = text(&body, "content")?;
+        repository.refuse_empty()?;
         let sha = match body["encoding"].as_str() {
             None | Some("utf-8") => repository.store(content.as_bytes()),
             Some("base64") => {
@@ -693,13 +728,13 @@ mod tests {
         let github = FakeGithub::start();
         let caller = Caller::of(&github);
         let first = caller.commit("first", &[]);
-        caller.post("git/refs", &json!({ "ref": "refs/heads/main", "sha": first }));
+        caller.post("git/refs", &json!({ "ref": "refs/heads/moved", "sha": first }));
         let commits: Vec<String> =
             (0..50).map(|number| caller.commit(&number.to_string(), &[&first])).collect();
         let answers = caller.runtime.block_on(async {
             let ask = |sha: &String| {
                 let body = json!({ "sha": sha, "force": false });
-                tokio::spawn(caller.ask("PATCH", "git/refs/heads/main", Some(&body)))
+                tokio::spawn(caller.ask("PATCH", "git/refs/heads/moved", Some(&body)))
             };
             futures_util::future::join_all(commits.iter().map(ask).collect::<Vec<_>>()).await
         });
@@ -716,7 +751,7 @@ mod tests {
         let file =
             |path: &str, mode: &str| json!({ "path": path, "mode": mode, "type": "blob", "content": path });
         let gone = |path: &str| json!({ "path": path, "mode": "100644", "type": "blob", "sha": null });
-        let files = |tree: &str| github.repository().files(tree);
+        let files = |tree: &str| github.repository().files(tree).into_iter().collect::<Vec<_>>();
         let base = caller.make(
             "git/trees",
             &json!({ "tree": [

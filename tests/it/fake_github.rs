@@ -29,13 +29,31 @@ pub struct Comment {
 #[derive(Debug, Clone)]
 pub struct Fault {
     pub method: Method,
+    /// What the address has to have in it.
+    pub path: &'static str,
     pub status: u16,
+    pub message: &'static str,
     pub headers: Vec<(&'static str, &'static str)>,
     pub times: usize,
     /// Whether the request takes effect before its answer is replaced.
     pub after_effect: bool,
     /// Whether all comments are deleted just before the request arrives.
     pub deletes: bool,
+}
+
+impl Default for Fault {
+    fn default() -> Fault {
+        Fault {
+            method: Method::GET,
+            path: "",
+            status: 403,
+            message: "Resource not accessible by integration",
+            headers: Vec::new(),
+            times: usize::MAX,
+            after_effect: false,
+            deletes: false,
+        }
+    }
 }
 
 /// What goes wrong by chance, each in so many of a hundred requests.
@@ -159,7 +177,9 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
     world.lock().unwrap().requests.push(format!("{method} {}", request.uri()));
     let fault = {
         let mut world = world.lock().unwrap();
-        let fault = world.faults.iter_mut().find(|fault| fault.method == method && fault.times > 0);
+        let uri = request.uri().to_string();
+        let meets = |fault: &Fault| fault.method == method && fault.times > 0 && uri.contains(fault.path);
+        let fault = world.faults.iter_mut().find(|fault| meets(fault));
         fault.map(|fault| {
             fault.times -= 1;
             fault.clone()
@@ -167,6 +187,10 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
     };
     if !authorized {
         return answer(StatusCode::UNAUTHORIZED, json!({ "message": "Bad credentials" }));
+    }
+    // One that the token may not see.
+    if request.uri().path().contains("/repos/acme/private/") {
+        return answer(StatusCode::NOT_FOUND, json!({ "message": "Not Found" }));
     }
     match fault {
         None => by_chance(&world, request, next).await,
@@ -181,7 +205,7 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
             for (name, value) in fault.headers {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             }
-            let body = json!({ "message": "Resource not accessible by integration" });
+            let body = json!({ "message": fault.message });
             (StatusCode::from_u16(fault.status).unwrap(), headers, Json(body)).into_response()
         }
     }

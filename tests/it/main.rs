@@ -7,6 +7,7 @@ mod apps;
 mod bad_input;
 mod baselines;
 mod bounds;
+mod branch;
 mod cache;
 mod causes;
 mod comment;

@@ -374,7 +374,11 @@ fn finding_a_baseline_takes_few_requests() {
         (found, files.len())
     };
     let (found, blobs) = check("exact: the commit that is checked out");
-    assert_eq!((found.len(), blobs), (1, 2), "the index; the snapshot and the list that the image has not: {found:?}");
+    assert_eq!(
+        (found.len(), blobs),
+        (1, 2),
+        "the index; the snapshot and the list that the image has not: {found:?}"
+    );
     for number in 2..=30 {
         checkout.commit(&format!("{number}"));
     }
@@ -419,7 +423,7 @@ fn a_registry_that_deletes_nothing_is_said() {
     let memory = InMemory::new();
     memory.record(COMMIT, &["--keep", "1"]).expect(0);
     memory.registry.world().keeps_all = true;
-    let kept = memory.record(OTHER, &["--keep", "1"]).expect(3);
+    let kept = memory.record(OTHER, &["--keep", "1"]).expect(0);
     for part in ["could not delete an old record", "405", "without --keep"] {
         assert!(kept.stderr.contains(part), "{part}: {}", kept.stderr);
     }

@@ -13,6 +13,9 @@ use crate::support::{FakeLayer, Item, Run, layergate, oci_layout, tar_of};
 
 const COMMITS: usize = 1000;
 const FILES: usize = 33_000;
+/// So many of the commits stay where the old ones are removed; the last of those is looked for.
+const KEPT: usize = 100;
+const KNOWN: usize = COMMITS - 10;
 const BRANCH: &str = "refs/heads/sizes";
 
 fn sha(number: usize) -> String {
@@ -83,6 +86,19 @@ fn a_thousand_commits_cost_little_to_keep_and_six_requests_to_look_one_up() {
     let (record_ms, record_requests) =
         (started.elapsed().as_millis() / 10, github.world().requests.len() / 10);
     let added = (bytes(&github) - before) / 10;
+    // Each puts one more of a thousand commits in the place of the oldest one.
+    let mut most = 0;
+    let started = Instant::now();
+    runtime.block_on(async {
+        for number in COMMITS + 1..=COMMITS + KEPT / 4 {
+            github.world().requests.clear();
+            let keep = std::num::NonZeroUsize::new(KEPT);
+            let written = store(&github).put(&[image_of(number, &first)], keep).await.unwrap();
+            assert!(written.not_pruned.is_none(), "{:?}", written.not_pruned);
+            most = most.max(github.world().requests.len());
+        }
+    });
+    let keep_ms = started.elapsed().as_millis() / (KEPT as u128 / 4);
     github.repository().git(&["gc", "--quiet"], b"").unwrap();
     let packed = bytes(&github) / COMMITS as u64;
 
@@ -90,22 +106,23 @@ fn a_thousand_commits_cost_little_to_keep_and_six_requests_to_look_one_up() {
     let started = Instant::now();
     let found = runtime.block_on(async {
         let store = store(&github);
-        let listed = store.records(&first.image.name, Some(&sha(500))).await.unwrap();
+        let listed = store.records(&first.image.name, Some(&sha(KNOWN))).await.unwrap();
         store.load(&listed[0]).await.unwrap()
     });
     let (find_ms, requests) = (started.elapsed().as_millis(), github.world().requests.len());
-    assert_eq!(found.totals, all[499].totals);
+    assert_eq!(found.totals, all[KNOWN - 1].totals);
     assert!(requests <= 6, "{:?}", github.world().requests);
     let _ = writeln!(
         std::io::stderr().lock(),
         "a branch of {COMMITS} commits of {FILES} files: {added} bytes a record as written ({packed} once packed), \
-         {record_requests} requests and {record_ms} ms to record, {requests} requests and {find_ms} ms to find"
+         {record_requests} requests and {record_ms} ms to record, at most {most} and {keep_ms} ms with --keep, \
+         {requests} requests and {find_ms} ms to find"
     );
 
     let mut check = layergate();
-    check.args(["check", &layout, "--base-commit", &sha(500), "--store", "git:sizes", "--format", "json"]);
+    check.args(["check", &layout, "--base-commit", &sha(KNOWN), "--store", "git:sizes", "--format", "json"]);
     check.env("GITHUB_REPOSITORY", "acme/shop").env("GITHUB_API_URL", &github.url);
     let report = Run::of(check.env("GITHUB_TOKEN", "ghs_secret-token")).expect(0).json();
-    assert_eq!(report["images"][0]["base"]["commit"]["sha"], sha(500));
+    assert_eq!(report["images"][0]["base"]["commit"]["sha"], sha(KNOWN));
     assert_eq!(report["images"][0]["files"]["removed"]["files"], 99, "{}", report["images"][0]["files"]);
 }

@@ -27,7 +27,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use self::listing::{ARTIFACT_TYPE, Entry, INDEX_TYPE, MANIFEST_TYPE};
 use super::git::is_sha;
-use super::store::{Listed, Overview, Point, StoreError, Stored, is_same, platform_key};
+use super::store::{Listed, Overview, Point, StoreError, Stored, Written, is_same, platform_key};
 use crate::image::census::MAX_NODES;
 use crate::image::oci::{Index, Manifest};
 use crate::image::snapshot::SnapshotError;
@@ -138,7 +138,8 @@ impl RegistryStore {
     /// # Errors
     /// [`StoreError`] where it cannot be used.
     pub async fn load(&self, listed: &Listed) -> Result<Snapshot, StoreError> {
-        let snapshot = self.read(self.reader().await?, &listed.at).await?;
+        let (snapshot, files) = self.read(self.reader().await?, &listed.at).await?;
+        self.seen.lock().await.censuses.extend(files);
         let commit = snapshot.commit.as_ref().map(|commit| commit.sha.as_str());
         let platform = platform_key(snapshot.image.platform.as_ref());
         if commit == listed.commit.as_deref() && platform == listed.platform {
@@ -222,7 +223,7 @@ impl RegistryStore {
         &self,
         snapshots: &[Snapshot],
         keep: Option<NonZeroUsize>,
-    ) -> Result<Vec<Stored>, StoreError> {
+    ) -> Result<Written, StoreError> {
         let writer = self.writer().await?;
         let (mut stored, mut additions) = (Vec::new(), Additions::new());
         for snapshot in snapshots {
@@ -233,13 +234,14 @@ impl RegistryStore {
         while let Some(added) = added.next().await {
             added?;
         }
+        let mut not_pruned = None;
         if let Some(keep) = keep.filter(|_| stored.contains(&Stored::Recorded)) {
             let names: BTreeSet<&str> = snapshots.iter().map(|one| one.image.name.as_str()).collect();
             for name in names {
-                self.prune(writer, name, keep.get()).await?;
+                not_pruned = not_pruned.or(self.prune(writer, name, keep.get()).await.err());
             }
         }
-        Ok(stored)
+        Ok(Written { stored, not_pruned })
     }
 
     async fn put_one(
@@ -257,8 +259,9 @@ impl RegistryStore {
         let existing = existing.iter().find(|entry| entry.platform == platform);
         if let Some(entry) = existing
             // One that cannot be used is replaced.
-            && let Ok(recorded) = self.read(writer, entry.snapshot.as_str()).await
+            && let Ok((recorded, files)) = self.read(writer, entry.snapshot.as_str()).await
             && is_same(&recorded, snapshot)
+            && snapshot.layers.iter().all(|layer| layer.census.is_none() || files.contains_key(&layer.diff_id))
         {
             return Ok(Stored::Unchanged);
         }
@@ -487,7 +490,9 @@ impl RegistryStore {
 
     fn cannot_prune(&self, error: ArtifactError) -> StoreError {
         let hint = match error.status {
-            Some(401 | 403 | 405) => "all is recorded, and old records are still there: allow the registry and this user to delete manifests, or record without --keep".into(),
+            Some(401 | 403 | 405) => {
+                "allow the registry and this user to delete manifests, or record without --keep".into()
+            }
             _ => error.hint,
         };
         self.failed(ArtifactError { hint, operation: "delete an old record", ..error })
@@ -540,8 +545,12 @@ impl RegistryStore {
         listing::listed(&document.content).map(Some).ok_or_else(unusable)
     }
 
-    /// A snapshot by its digest. Where the files of its layers are is kept.
-    async fn read(&self, artifacts: &Artifacts, digest: &str) -> Result<Snapshot, StoreError> {
+    /// A snapshot by its digest, and where the files of its layers are.
+    async fn read(
+        &self,
+        artifacts: &Artifacts,
+        digest: &str,
+    ) -> Result<(Snapshot, HashMap<DiffId, Digest>), StoreError> {
         let lost = || StoreError::Lost { place: self.place(digest) };
         let digest = Digest::parse(digest).map_err(|_| lost())?;
         let json = artifacts.blob(&digest, MAX_RECORD).await.map_err(|e| self.failed(e))?.ok_or_else(lost)?;
@@ -553,8 +562,7 @@ impl RegistryStore {
             census_blobs: HashMap<DiffId, Digest>,
         }
         let blobs: Blobs = serde_json::from_slice(&json).map_err(|error| unusable(error.into()))?;
-        self.seen.lock().await.censuses.extend(blobs.census_blobs);
-        Ok(snapshot)
+        Ok((snapshot, blobs.census_blobs))
     }
 
     async fn reader(&self) -> Result<&Artifacts, StoreError> {

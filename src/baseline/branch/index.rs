@@ -1,0 +1,233 @@
+//! What a branch has of one image, in one document: which commits are recorded, and their figures. With it,
+//! finding a baseline and telling a history cost one request each, however many records there are.
+
+use std::collections::{BTreeMap, HashSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::super::git::is_sha;
+use super::super::store::platform_key;
+use crate::image::schema::{self, SchemaError};
+use crate::image::{Bytes, DiffId, Snapshot, Totals};
+
+/// The `schema` of an index that this version writes.
+const SCHEMA: &str = "layergate.index/v1";
+
+/// An index that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// The document is of another kind or of a newer version.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The text is not JSON, or a field is missing or of another type.
+    #[error("not a list of records: {0}; {AGAIN}")]
+    Json(#[from] serde_json::Error),
+    /// What it says cannot be.
+    #[error("{0}; {AGAIN}")]
+    Inconsistent(String),
+}
+
+/// What to do about it.
+const AGAIN: &str = "put back what record has written there, or delete the branch to begin anew";
+
+/// The records of one image, in the order in which they were made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Index {
+    schema: String,
+    /// The image's name.
+    pub image: String,
+    /// How many records were removed because they were old.
+    #[serde(default)]
+    pub pruned: u64,
+    /// One for each commit and platform, in the order in which they were made.
+    pub records: Vec<IndexEntry>,
+    /// The layers whose files are stored for this image, each with the commit that was recorded last of those
+    /// that have it. As commits go in the order in which they came, it is needed as long as that one is there.
+    lists: BTreeMap<DiffId, String>,
+}
+
+/// One record, in short.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IndexEntry {
+    /// The commit that it is of.
+    pub commit: String,
+    /// When that was committed, in seconds since 1970-01-01T00:00Z, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<i64>,
+    /// What the image runs on, as `os/arch[/variant]`, or `unknown`.
+    pub platform: String,
+    /// The Git hash of the record.
+    pub record: String,
+    /// The accounting.
+    pub totals: Totals,
+}
+
+impl Index {
+    /// An image of which nothing is recorded.
+    pub fn new(image: &str) -> Index {
+        Index {
+            schema: SCHEMA.into(),
+            image: image.into(),
+            pruned: 0,
+            records: Vec::new(),
+            lists: BTreeMap::new(),
+        }
+    }
+
+    /// Reads the index of an image. Anyone who may write to the branch may have written it, so what becomes
+    /// part of an address is checked.
+    ///
+    /// # Errors
+    /// [`IndexError`], also for a document that a newer version wrote, or that is of another image.
+    pub fn from_json(json: &[u8], image: &str) -> Result<Index, IndexError> {
+        schema::check(json, "layergate.index", 1)?;
+        let index: Index = serde_json::from_slice(json)?;
+        if index.image != image {
+            return Err(IndexError::Inconsistent(format!("it says that it is of `{}`", index.image)));
+        }
+        let records = index.records.iter().all(|entry| is_sha(&entry.commit) && is_sha(&entry.record));
+        if !records || !index.lists.values().all(|commit| is_sha(commit)) {
+            return Err(IndexError::Inconsistent("a hash is none".into()));
+        }
+        let amounts =
+            |totals: &Totals| [Some(totals.unpacked), totals.visible, totals.wasted, totals.compressed];
+        let mut amounts = index.records.iter().flat_map(|entry| amounts(&entry.totals)).flatten();
+        match amounts.all(|amount| amount <= Bytes::MAX) {
+            true => Ok(index),
+            false => Err(IndexError::Inconsistent(format!("an amount is over {}", Bytes::MAX.grouped()))),
+        }
+    }
+
+    /// The document, one record and one layer a line, so that Git keeps little of a change.
+    ///
+    /// # Errors
+    /// Whatever encoding fails with.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        let head = serde_json::json!({ "schema": self.schema, "image": self.image, "pruned": self.pruned });
+        let head = serde_json::to_string(&head)?;
+        let lines = self.records.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+        let head = head.strip_suffix('}').unwrap_or(&head);
+        let lists: Vec<String> =
+            self.lists.iter().map(|(layer, commit)| format!("\"{layer}\":\"{commit}\"")).collect();
+        Ok(format!(
+            "{head},\"records\":[\n{}\n],\"lists\":{{\n{}\n}}}}\n",
+            lines.join(",\n"),
+            lists.join(",\n")
+        ))
+    }
+
+    /// The record of a commit and a platform.
+    pub fn find(&self, commit: &str, platform: &str) -> Option<&IndexEntry> {
+        self.records.iter().find(|entry| entry.commit == commit && entry.platform == platform)
+    }
+
+    /// Adds a record, instead of the one that there is of the same commit and platform; it is the newest then.
+    /// `lists` are the layers whose files it names.
+    pub fn put<'a>(
+        &mut self,
+        snapshot: &Snapshot,
+        commit: &str,
+        record: String,
+        lists: impl Iterator<Item = &'a DiffId>,
+    ) {
+        let platform = platform_key(snapshot.image.platform.as_ref());
+        self.records.retain(|other| other.commit != commit || other.platform != platform);
+        self.records.push(IndexEntry {
+            commit: commit.to_owned(),
+            time: snapshot.commit.as_ref().and_then(|commit| commit.time),
+            platform,
+            record,
+            totals: snapshot.totals,
+        });
+        self.lists.extend(lists.map(|layer| (layer.clone(), commit.to_owned())));
+    }
+
+    /// The layers whose files a record names.
+    pub fn named(&self) -> impl Iterator<Item = &DiffId> {
+        let there = self.commits();
+        self.lists.iter().filter(move |(_, commit)| there.contains(commit.as_str())).map(|(layer, _)| layer)
+    }
+
+    /// Forgets layers that no record names any more.
+    pub fn forget(&mut self) {
+        let mut lists = std::mem::take(&mut self.lists);
+        let there = self.commits();
+        lists.retain(|_, commit| there.contains(commit.as_str()));
+        self.lists = lists;
+    }
+
+    fn commits(&self) -> HashSet<&str> {
+        self.records.iter().map(|entry| entry.commit.as_str()).collect()
+    }
+
+    /// Drops the records of all but the commits that were recorded last, and gives them back.
+    pub fn prune(&mut self, keep: usize) -> Vec<IndexEntry> {
+        let mut newest: Vec<String> = Vec::new();
+        for entry in self.records.iter().rev() {
+            if newest.len() < keep && !newest.contains(&entry.commit) {
+                newest.push(entry.commit.clone());
+            }
+        }
+        let (kept, dropped) =
+            std::mem::take(&mut self.records).into_iter().partition(|entry| newest.contains(&entry.commit));
+        self.records = kept;
+        self.pruned += dropped.len() as u64;
+        dropped
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Digest;
+
+    fn sha(number: u32) -> String {
+        format!("{number:040x}")
+    }
+
+    fn put(index: &mut Index, commit: u32, layers: &[&str]) {
+        let layers: Vec<DiffId> = layers.iter().map(|layer| DiffId::of(layer.as_bytes())).collect();
+        index.put(&Snapshot::made_up(Vec::new()), &sha(commit), sha(commit), layers.iter());
+    }
+
+    fn named(index: &Index, layers: &[&str]) -> bool {
+        let layers: HashSet<DiffId> = layers.iter().map(|layer| DiffId::of(layer.as_bytes())).collect();
+        index.named().cloned().collect::<HashSet<_>>() == layers
+    }
+
+    #[test]
+    fn the_files_of_a_layer_are_needed_as_long_as_a_record_names_them() {
+        let mut index = Index::new("app");
+        put(&mut index, 1, &["base", "one"]);
+        put(&mut index, 2, &["base", "two"]);
+        put(&mut index, 3, &["base", "three"]);
+        assert_eq!(index.prune(2).len(), 1);
+        assert!(named(&index, &["base", "two", "three"]));
+        // What is recorded again is the newest, so what is kept is kept with all that it names.
+        put(&mut index, 2, &["base", "two"]);
+        assert_eq!(index.prune(1).iter().map(|entry| entry.commit.clone()).collect::<Vec<_>>(), [sha(3)]);
+        assert!(named(&index, &["base", "two"]));
+        assert_eq!(index.lists.len(), 4);
+        index.forget();
+        assert!(named(&index, &["base", "two"]));
+        assert_eq!((index.lists.len(), index.pruned), (2, 2));
+    }
+
+    #[test]
+    fn an_index_is_read_as_it_was_written_and_only_as_the_one_of_its_image() {
+        let mut index = Index::new("app");
+        for records in 0..3 {
+            let json = index.to_json().unwrap();
+            assert_eq!(Index::from_json(json.as_bytes(), "app").unwrap(), index, "{json}");
+            let other = Index::from_json(json.as_bytes(), "web").unwrap_err();
+            assert!(other.to_string().contains("it says that it is of `app`"), "{other}");
+            put(&mut index, records, &["base"]);
+        }
+        let json = index.to_json().unwrap();
+        let evil = json.replacen(&format!("\":\"{}\"", sha(2)), "\":\"../../x\"", 1);
+        assert_ne!(evil, json);
+        assert!(Index::from_json(evil.as_bytes(), "app").is_err());
+        let digest = Digest::of(b"base").to_string();
+        assert!(Index::from_json(json.replace(&digest, "sha256:..").as_bytes(), "app").is_err());
+    }
+}

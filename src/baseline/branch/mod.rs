@@ -1,0 +1,260 @@
+//! Baselines on a branch of the repository, read and written through GitHub's API: no checkout, no `git`.
+//!
+//! ```text
+//! README.md                                     what this branch is
+//! images/IMAGE.json                             which commits are recorded, and their figures
+//! records/AB/COMMIT/IMAGE/PLATFORM.json         a snapshot without the files of its layers
+//! censuses/AB/ABCD....json.zst.b64              those of one layer, by the hex of its diff ID
+//! ```
+//!
+//! Whoever writes makes a commit on top of the one that was read, and moves the branch there only if nobody
+//! else was faster; then all is read and tried again. So each write is whole, and none overwrites another.
+
+mod index;
+mod write;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, OnceCell};
+
+pub use self::index::IndexError;
+use self::index::{Index, IndexEntry};
+use super::dir::file_name;
+use super::git::is_sha;
+use super::store::{Listed, Overview, Point, StoreError};
+use crate::github::repository::TreeEntry;
+use crate::github::{GithubError, Repository};
+use crate::image::census::MAX_NODES;
+use crate::image::{Census, DiffId, Snapshot};
+use crate::layer::packed;
+
+/// What there is at the top of such a branch.
+const README: &str = "README.md";
+const IMAGES: &str = "images";
+const RECORDS: &str = "records";
+const CENSUSES: &str = "censuses";
+/// How the name of a list of files ends.
+const CENSUS_FILE: &str = ".json.zst.b64";
+/// GitHub's servers may take a moment to know what another one was told.
+const CATCHES_UP: Duration = Duration::from_secs(1);
+
+/// A branch, as far as it is known.
+pub struct BranchStore {
+    repository: Repository,
+    /// `refs/heads/NAME`.
+    reference: String,
+    /// The branch is looked up once by whoever reads; whoever writes looks again.
+    head: OnceCell<Option<Head>>,
+    indexes: Mutex<HashMap<String, Arc<Index>>>,
+    /// What was read: a blob never changes.
+    blobs: Mutex<HashMap<String, Vec<u8>>>,
+    /// Where the lists of files of loaded records are.
+    censuses: Mutex<HashMap<DiffId, String>>,
+}
+
+/// The branch at one moment.
+struct Head {
+    commit: String,
+    tree: String,
+    /// The tree of lists of files, where there are any.
+    censuses: Option<String>,
+    /// The indexes of images, by their files' names.
+    images: Vec<TreeEntry>,
+}
+
+/// A record as it is written: the snapshot, and where the files of its layers are.
+#[derive(Serialize)]
+struct Record {
+    #[serde(flatten)]
+    snapshot: Snapshot,
+    /// The Git hashes of its layers' lists of files, so that each costs one request. In an order, so that the
+    /// same record is the same text.
+    census_blobs: BTreeMap<DiffId, String>,
+}
+
+impl BranchStore {
+    /// The store on a branch of a repository.
+    pub fn new(repository: Repository, reference: String) -> BranchStore {
+        BranchStore {
+            repository,
+            reference,
+            head: OnceCell::new(),
+            indexes: Mutex::default(),
+            blobs: Mutex::default(),
+            censuses: Mutex::default(),
+        }
+    }
+
+    /// The branch, for people.
+    pub fn describe(&self) -> String {
+        format!("git:{}", self.reference.strip_prefix("refs/heads/").unwrap_or(&self.reference))
+    }
+
+    /// The records of an image for a commit.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn records(&self, image: &str, commit: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+        let Some(commit) = commit else { return Ok(Vec::new()) };
+        let index = self.index(image).await?;
+        let of_commit = index.records.iter().filter(|entry| entry.commit == commit);
+        let listed = |entry: &IndexEntry| Listed {
+            commit: Some(entry.commit.clone()),
+            platform: entry.platform.clone(),
+            at: entry.record.clone(),
+        };
+        Ok(of_commit.map(listed).collect())
+    }
+
+    /// A record.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it cannot be used.
+    pub async fn load(&self, listed: &Listed) -> Result<Snapshot, StoreError> {
+        let record = self.record(&listed.at).await?;
+        self.censuses.lock().await.extend(record.census_blobs);
+        Ok(record.snapshot)
+    }
+
+    /// The files of a layer of a record that was loaded.
+    ///
+    /// # Errors
+    /// [`StoreError`] where GitHub cannot be asked.
+    pub async fn census(&self, diff_id: &DiffId) -> Result<Option<Census>, StoreError> {
+        let sha = self.censuses.lock().await.get(diff_id).cloned();
+        let Some(sha) = sha else { return Ok(None) };
+        let Some(text) = self.repository.blob(&sha).await? else { return Ok(None) };
+        let packed = STANDARD.decode(text.trim_ascii()).ok();
+        let census = packed.and_then(|packed| packed::unpack(packed.as_slice(), diff_id));
+        Ok(census.filter(|census| census.nodes() <= MAX_NODES))
+    }
+
+    /// What there is of an image.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn overview(&self, image: &str) -> Result<Overview, StoreError> {
+        let index = self.index(image).await?;
+        let commits: HashSet<&String> = index.records.iter().map(|entry| &entry.commit).collect();
+        let platforms: BTreeSet<String> = index.records.iter().map(|entry| entry.platform.clone()).collect();
+        Ok(Overview { commits: commits.len(), platforms, pruned: index.pruned })
+    }
+
+    /// The sizes of an image, in the order in which they were recorded.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn history(&self, image: &str) -> Result<Vec<Point>, StoreError> {
+        let point = |entry: &IndexEntry| Point {
+            commit: Some(entry.commit.clone()),
+            time: entry.time,
+            platform: entry.platform.clone(),
+            totals: entry.totals,
+        };
+        Ok(self.index(image).await?.records.iter().map(point).collect())
+    }
+
+    /// The index of an image, as it was when the branch was first looked up: each commit that may be a baseline
+    /// is looked for in it.
+    async fn index(&self, image: &str) -> Result<Arc<Index>, StoreError> {
+        if let Some(index) = self.indexes.lock().await.get(image) {
+            return Ok(index.clone());
+        }
+        let head = self.head.get_or_try_init(|| self.read_head()).await?;
+        let index = Arc::new(self.index_at(head.as_ref(), image).await?);
+        self.indexes.lock().await.insert(image.to_owned(), index.clone());
+        Ok(index)
+    }
+
+    async fn index_at(&self, head: Option<&Head>, image: &str) -> Result<Index, StoreError> {
+        let path = index_path(image);
+        let is_its = |entry: &&TreeEntry| format!("{IMAGES}/{}", entry.path) == path;
+        match head.and_then(|head| head.images.iter().find(is_its)) {
+            Some(entry) => self.parse_index(&entry.sha, image).await,
+            None => Ok(Index::new(image)),
+        }
+    }
+
+    async fn parse_index(&self, sha: &str, image: &str) -> Result<Index, StoreError> {
+        let place = self.place(&index_path(image));
+        let json = self.blob(sha, &place).await?;
+        Index::from_json(&json, image).map_err(|error| StoreError::Index { place, error })
+    }
+
+    async fn record(&self, sha: &str) -> Result<Record, StoreError> {
+        let place = self.place(&format!("the record {sha}"));
+        let json = self.blob(sha, &place).await?;
+        let snapshot =
+            Snapshot::from_json(&json, MAX_NODES).map_err(|error| StoreError::Record { place, error })?;
+        #[derive(Deserialize)]
+        struct Blobs {
+            #[serde(default)]
+            census_blobs: BTreeMap<DiffId, String>,
+        }
+        let Blobs { mut census_blobs } = serde_json::from_slice(&json)?;
+        // They become part of an address.
+        census_blobs.retain(|_, sha| is_sha(sha));
+        Ok(Record { snapshot, census_blobs })
+    }
+
+    /// A small file of the branch.
+    async fn blob(&self, sha: &str, place: &str) -> Result<Vec<u8>, StoreError> {
+        if let Some(content) = self.blobs.lock().await.get(sha) {
+            return Ok(content.clone());
+        }
+        let content = there(place, || self.repository.blob(sha)).await?;
+        self.blobs.lock().await.insert(sha.to_owned(), content.clone());
+        Ok(content)
+    }
+
+    async fn read_head(&self) -> Result<Option<Head>, StoreError> {
+        let Some(commit) = self.repository.reference(&self.reference).await? else { return Ok(None) };
+        let (_, tree) = there(&self.place("its commit"), || self.repository.commit(&commit)).await?;
+        let top = there(&self.place("its tree"), || self.repository.tree(&tree, false)).await?;
+        let ours = [README, IMAGES, RECORDS, CENSUSES];
+        if let Some(other) = top.iter().find(|entry| !ours.contains(&entry.path.as_str())) {
+            return Err(StoreError::OtherBranch { place: self.describe(), file: other.path.clone() });
+        }
+        let sha_of = |name: &str| top.iter().find(|entry| entry.path == name).map(|entry| entry.sha.clone());
+        let images = match sha_of(IMAGES) {
+            Some(sha) => there(&self.place(IMAGES), || self.repository.tree(&sha, false)).await?,
+            None => Vec::new(),
+        };
+        Ok(Some(Head { commit, tree, censuses: sha_of(CENSUSES), images }))
+    }
+
+    fn place(&self, what: &str) -> String {
+        format!("{}: {what}", self.describe())
+    }
+}
+
+/// What another thing names. It is asked for twice before it counts as lost.
+async fn there<T, F>(place: &str, ask: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<Option<T>, GithubError>>,
+{
+    if let Some(found) = ask().await? {
+        return Ok(found);
+    }
+    tokio::time::sleep(CATCHES_UP).await;
+    ask().await?.ok_or_else(|| StoreError::Lost { place: place.to_owned() })
+}
+
+fn index_path(image: &str) -> String {
+    format!("{IMAGES}/{}.json", file_name(image))
+}
+
+fn record_path(commit: &str, image: &str, platform: &str) -> String {
+    let start = commit.get(..2).unwrap_or(commit);
+    format!("{RECORDS}/{start}/{commit}/{}/{}.json", file_name(image), file_name(platform))
+}
+
+fn census_path(diff_id: &DiffId) -> String {
+    let hex = diff_id.hex();
+    format!("{CENSUSES}/{}/{hex}{CENSUS_FILE}", &hex[..2])
+}

@@ -1,0 +1,390 @@
+//! Writing to a branch of baselines: what has to change is drafted on what is there, and is tried again where
+//! somebody else was faster.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest as _, Sha1};
+
+use super::super::store::{StoreError, Stored, Written, is_same, platform_key};
+use super::{
+    BranchStore, CENSUS_FILE, CENSUSES, Head, IMAGES, Index, IndexEntry, README, Record, census_path,
+    index_path, record_path,
+};
+use crate::baseline::dir::name_of_file;
+use crate::github::GithubError;
+use crate::github::repository::{Change, Update};
+use crate::image::{Census, DiffId, Snapshot};
+use crate::layer::packed;
+
+/// How long others may keep writing before this gives up.
+const PATIENCE: Duration = Duration::from_secs(300);
+/// The longest pause before the second try; each further one may be half as long again.
+const FIRST_PAUSE: Duration = Duration::from_millis(400);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// How often what may pass, and may as well stay, is tried again.
+const CHANCES: u32 = 3;
+/// Lists of files of up to so many bytes go along with the tree, which saves a request for each.
+const MAX_INLINE: usize = 1 << 20;
+/// What a tree is changed by at a time: files, and bytes of what is in them.
+const MAX_CHANGES: usize = 500;
+const MAX_CHANGED: usize = 4 << 20;
+/// What is longer is not stored: GitHub's answer, in base64, would be too long to be read.
+const MAX_FILE: usize = 11 << 20;
+
+/// The branch's own README.
+const README_TEXT: &str = "\
+# Baselines of layergate
+
+This branch holds the sizes of container images, as layergate has measured them for commits of this
+repository. It has no history in common with the code, and nothing needs to be checked out from it.
+
+- `images/`: of each image, which commits are recorded, and their figures
+- `records/`: the measurements, by commit, image and platform
+- `censuses/`: the names and sizes of the files of each layer, and nothing of their content
+
+It is written by `layergate record` alone. To begin anew, delete the branch.
+";
+
+/// A list of files as it is stored.
+#[derive(Clone)]
+struct Packed {
+    path: String,
+    sha: String,
+    change: Change,
+}
+
+/// What one try leaves to the next.
+#[derive(Default)]
+struct Tries {
+    count: u32,
+    /// Lists of files that are packed, and sent if they are long; none where one is too long.
+    packed: HashMap<DiffId, Option<Packed>>,
+    /// What was to be recorded by a try of which nobody knows whether it took effect.
+    sent: Option<Vec<Stored>>,
+}
+
+/// What is about to be written.
+#[derive(Default)]
+struct Draft {
+    /// The indexes of the images that it is about.
+    indexes: HashMap<String, Index>,
+    changes: BTreeMap<String, Change>,
+    /// The Git hashes of lists of files that are there, or will be.
+    lists: HashMap<DiffId, String>,
+    stored: Vec<Stored>,
+    not_pruned: Option<StoreError>,
+}
+
+impl BranchStore {
+    /// Records images in one commit.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the branch is then as it was, or as others have left it.
+    pub async fn put(
+        &self,
+        snapshots: &[Snapshot],
+        keep: Option<NonZeroUsize>,
+    ) -> Result<Written, StoreError> {
+        let (started, mut longest, mut chances) = (Instant::now(), FIRST_PAUSE, CHANCES);
+        let mut tries = Tries::default();
+        loop {
+            tries.count += 1;
+            let (wait, error) = match self.try_put(snapshots, keep, &mut tries).await {
+                Ok(Some(written)) => return Ok(written),
+                Ok(None) => (Duration::ZERO, None),
+                Err(error) => match wait_after(&error, &mut chances) {
+                    Some(wait) => (wait, Some(error)),
+                    None => return Err(error),
+                },
+            };
+            if started.elapsed() + wait > PATIENCE {
+                let contended = || StoreError::Contended { place: self.describe(), tries: tries.count };
+                return Err(error.unwrap_or_else(contended));
+            }
+            // Of many that wait alike all would come back at once, so each waits as it happens.
+            tokio::time::sleep(wait + longest.mul_f64(fastrand::f64())).await;
+            longest = (longest * 3 / 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One try; `None` where somebody else was faster.
+    async fn try_put(
+        &self,
+        snapshots: &[Snapshot],
+        keep: Option<NonZeroUsize>,
+        tries: &mut Tries,
+    ) -> Result<Option<Written>, StoreError> {
+        let head = self.read_head().await?;
+        let head = head.as_ref();
+        let mut draft = Draft::default();
+        for snapshot in snapshots {
+            let stored = self.draft(head, snapshot, tries, &mut draft).await?;
+            draft.stored.push(stored);
+        }
+        if draft.changes.is_empty() {
+            // What is there may be what an earlier try has put there.
+            let stored = tries.sent.take().unwrap_or(draft.stored);
+            return Ok(Some(Written { stored, not_pruned: None }));
+        }
+        if let Some(keep) = keep {
+            self.prune(head, keep.get(), &mut draft).await;
+        }
+        for index in draft.indexes.values() {
+            let json = index.to_json()?;
+            if json.len() > MAX_FILE {
+                return Err(StoreError::Full { place: self.describe(), image: index.image.clone() });
+            }
+            draft.changes.insert(index_path(&index.image), Change::Text(json));
+        }
+        if head.is_none() {
+            draft.changes.insert(README.into(), Change::Text(README_TEXT.into()));
+        }
+        self.commit(head, &message(snapshots), draft, tries).await
+    }
+
+    /// Makes a commit of a draft, and moves the branch to it.
+    async fn commit(
+        &self,
+        head: Option<&Head>,
+        message: &str,
+        draft: Draft,
+        tries: &mut Tries,
+    ) -> Result<Option<Written>, StoreError> {
+        // GitHub counts what is made, and not what is looked at: of what is late already, nothing is made.
+        let is_late = tries.count > 1
+            && self.repository.reference(&self.reference).await?.as_ref() != head.map(|head| &head.commit);
+        if is_late {
+            return Ok(None);
+        }
+        let tree = self.tree(head, draft.changes).await?;
+        let parent = head.map(|head| head.commit.as_str());
+        let commit = self.repository.create_commit(message, &tree, parent).await?;
+        tries.sent = Some(draft.stored.clone());
+        match self.repository.advance(&self.reference, &commit, head.is_none()).await? {
+            Update::Done => Ok(Some(Written { stored: draft.stored, not_pruned: draft.not_pruned })),
+            Update::Conflict => {
+                tries.sent = None;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes the tree of a draft, in several steps if it is a large one: nobody sees those before the last.
+    async fn tree(
+        &self,
+        head: Option<&Head>,
+        changes: BTreeMap<String, Change>,
+    ) -> Result<String, GithubError> {
+        let mut tree = head.map(|head| head.tree.clone());
+        let mut changes = changes.into_iter().peekable();
+        while changes.peek().is_some() {
+            let (mut step, mut bytes) = (Vec::new(), 0);
+            while let Some(change) = changes.next_if(|_| step.len() < MAX_CHANGES && bytes < MAX_CHANGED) {
+                bytes += if let Change::Text(text) = &change.1 { text.len() } else { 0 };
+                step.push(change);
+            }
+            tree = self.changed_tree(tree, step).await?;
+        }
+        Ok(tree.unwrap_or_default())
+    }
+
+    async fn changed_tree(
+        &self,
+        base: Option<String>,
+        mut changes: Vec<(String, Change)>,
+    ) -> Result<Option<String>, GithubError> {
+        let made = self.repository.create_tree(base.as_deref(), &changes).await;
+        let deletes = changes.iter().any(|(_, change)| *change == Change::Deleted);
+        if !(deletes && matches!(made, Err(GithubError::Status { status: 422, .. }))) {
+            return made.map(Some);
+        }
+        // GitHub refuses to delete what is not there. Somebody has then changed the branch by hand, and what
+        // nobody names does no harm.
+        changes.retain(|(_, change)| *change != Change::Deleted);
+        if changes.is_empty() {
+            return Ok(base);
+        }
+        self.repository.create_tree(base.as_deref(), &changes).await.map(Some)
+    }
+
+    /// What has to change for one snapshot.
+    async fn draft(
+        &self,
+        head: Option<&Head>,
+        snapshot: &Snapshot,
+        tries: &mut Tries,
+        draft: &mut Draft,
+    ) -> Result<Stored, StoreError> {
+        let commit = &snapshot.commit.as_ref().ok_or(StoreError::NoCommit("git"))?.sha;
+        let name = &snapshot.image.name;
+        let platform = platform_key(snapshot.image.platform.as_ref());
+        if !draft.indexes.contains_key(name) {
+            draft.indexes.insert(name.clone(), self.index_at(head, name).await?);
+        }
+        let index = &draft.indexes[name];
+        if let Some(entry) = index.find(commit, &platform)
+            // One that cannot be used is replaced.
+            && let Ok(existing) = self.record(&entry.record).await
+            && is_same(&existing.snapshot, snapshot)
+            && existing.has_files_of(snapshot)
+        {
+            return Ok(Stored::Unchanged);
+        }
+        // What the newest record has of the same layers is there, and need not be stored again.
+        let is_there = |entry: &&IndexEntry| {
+            !draft.changes.contains_key(&record_path(&entry.commit, name, &entry.platform))
+        };
+        let mut newest = index.records.iter().rev().filter(is_there);
+        let newest = newest.clone().find(|entry| entry.platform == platform).or_else(|| newest.next());
+        if let Some(entry) = newest
+            && let Ok(newest) = self.record(&entry.record).await
+        {
+            draft.lists.extend(newest.census_blobs);
+        }
+        let mut record = Record { snapshot: snapshot.clone(), census_blobs: BTreeMap::new() };
+        for layer in &mut record.snapshot.layers {
+            let Some(census) = layer.census.take() else { continue };
+            if !draft.lists.contains_key(&layer.diff_id) {
+                self.draft_list(&layer.diff_id, &census, tries, draft).await?;
+            }
+            let sha = draft.lists.get(&layer.diff_id);
+            record.census_blobs.extend(sha.map(|sha| (layer.diff_id.clone(), sha.clone())));
+        }
+        let json = serde_json::to_string_pretty(&record)? + "\n";
+        if let Some(index) = draft.indexes.get_mut(name) {
+            index.put(snapshot, commit, git_hash(json.as_bytes()), record.census_blobs.keys());
+        }
+        draft.changes.insert(record_path(commit, name, &platform), Change::Text(json));
+        Ok(Stored::Recorded)
+    }
+
+    /// Adds a list of files, unless it is too long to be stored.
+    async fn draft_list(
+        &self,
+        diff_id: &DiffId,
+        census: &Census,
+        tries: &mut Tries,
+        draft: &mut Draft,
+    ) -> Result<(), StoreError> {
+        if !tries.packed.contains_key(diff_id) {
+            let packed = self.pack(diff_id, census).await?;
+            tries.packed.insert(diff_id.clone(), packed);
+        }
+        let Some(file) = tries.packed[diff_id].clone() else { return Ok(()) };
+        draft.changes.insert(file.path, file.change);
+        draft.lists.insert(diff_id.clone(), file.sha);
+        Ok(())
+    }
+
+    /// Packs a list of files, and sends it if it is long; `None` where it is too long.
+    async fn pack(&self, diff_id: &DiffId, census: &Census) -> Result<Option<Packed>, StoreError> {
+        let path = census_path(diff_id);
+        let packed = packed::pack(diff_id, census).map_err(|error| StoreError::Io {
+            operation: "pack",
+            path: path.clone().into(),
+            error,
+        })?;
+        let text = STANDARD.encode(packed) + "\n";
+        let sha = git_hash(text.as_bytes());
+        let change = match text.len() {
+            length if length > MAX_FILE => return Ok(None),
+            length if length > MAX_INLINE => Change::Blob(self.repository.create_blob(&text).await?),
+            _ => Change::Text(text),
+        };
+        Ok(Some(Packed { path, sha, change }))
+    }
+
+    /// Takes out the records of old commits. Their lists of files are looked through now and then only, for
+    /// that needs the indexes of all other images; if it cannot be done, what is to be recorded still is.
+    async fn prune(&self, head: Option<&Head>, keep: usize, draft: &mut Draft) {
+        let mut sweep = false;
+        for index in draft.indexes.values_mut() {
+            let batch = (keep as u64 / 4).max(1);
+            let before = index.pruned / batch;
+            for entry in index.prune(keep) {
+                let path = record_path(&entry.commit, &index.image, &entry.platform);
+                draft.changes.entry(path).or_insert(Change::Deleted);
+            }
+            sweep |= index.pruned / batch > before;
+        }
+        if let Some(head) = head.filter(|_| sweep) {
+            draft.not_pruned = self.sweep(head, draft).await.err();
+        }
+    }
+
+    /// Takes out the lists of files that no index names any more.
+    async fn sweep(&self, head: &Head, draft: &mut Draft) -> Result<(), StoreError> {
+        let Some(tree) = &head.censuses else { return Ok(()) };
+        let mut named: HashSet<String> = HashSet::new();
+        let mut name = |index: &Index| named.extend(index.named().map(census_path));
+        draft.indexes.values().for_each(&mut name);
+        for entry in &head.images {
+            let image = entry.path.strip_suffix(".json").and_then(name_of_file);
+            let other = || StoreError::OtherBranch {
+                place: self.describe(),
+                file: format!("{IMAGES}/{}", entry.path),
+            };
+            let image = image.ok_or_else(other)?;
+            if !draft.indexes.contains_key(&image) {
+                name(&self.parse_index(&entry.sha, &image).await?);
+            }
+        }
+        let lost = || StoreError::Lost { place: self.place("a whole list of its files") };
+        let stored = self.repository.tree(tree, true).await?.ok_or_else(lost)?;
+        // Directories are listed too.
+        let stored = stored.into_iter().map(|entry| entry.path).filter(|path| path.ends_with(CENSUS_FILE));
+        for path in stored.map(|path| format!("{CENSUSES}/{path}")).filter(|path| !named.contains(path)) {
+            draft.changes.entry(path).or_insert(Change::Deleted);
+        }
+        draft.indexes.values_mut().for_each(Index::forget);
+        Ok(())
+    }
+}
+
+impl Record {
+    /// Whether it names the files of all layers whose files are known.
+    fn has_files_of(&self, snapshot: &Snapshot) -> bool {
+        let mut known = snapshot.layers.iter().filter(|layer| layer.census.is_some());
+        known.all(|layer| self.census_blobs.contains_key(&layer.diff_id))
+    }
+}
+
+/// How long to wait at least before another try; `None` where none would help.
+fn wait_after(error: &StoreError, chances: &mut u32) -> Option<Duration> {
+    match error {
+        StoreError::Github(GithubError::RateLimited { retry_after, .. }) => {
+            Some(Duration::from_secs(*retry_after))
+        }
+        StoreError::Github(error) if error.is_passing() => Some(Duration::ZERO),
+        StoreError::Github(GithubError::Status { status: 422, .. }) | StoreError::Lost { .. } => {
+            *chances = chances.checked_sub(1)?;
+            Some(Duration::ZERO)
+        }
+        _ => None,
+    }
+}
+
+fn message(snapshots: &[Snapshot]) -> String {
+    let one = |snapshot: &Snapshot| {
+        let commit =
+            snapshot.commit.as_ref().map_or("", |commit| commit.sha.get(..12).unwrap_or(&commit.sha));
+        format!("Record {} ({}) of {commit}", snapshot.image.name, snapshot.platform_text())
+    };
+    let lines: Vec<String> = snapshots.iter().map(one).collect();
+    match lines.as_slice() {
+        [line] => line.clone(),
+        lines => format!("Record {} images\n\n{}", lines.len(), lines.join("\n")),
+    }
+}
+
+/// How Git names a file's content.
+fn git_hash(content: &[u8]) -> String {
+    let mut hash = Sha1::new();
+    hash.update(format!("blob {}\0", content.len()));
+    hash.update(content);
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
