@@ -10,6 +10,16 @@ use crate::image::Platform;
 use crate::policy::{Metric, Setting, Settings};
 use crate::source::Platforms;
 
+const REPORT_HELP: &str = "\
+Each job of a matrix saves its report (check --report FILE --comment never); one job that waits for all
+of them puts them together: one comment, one summary, one verdict. The same report twice counts once; one
+of another commit is left out and said; an image that --expect names and no report has fails.
+
+A run for a pull request from a fork has a token that may only read, so it cannot comment. A second
+workflow, on workflow_run, gets its reports as an artifact. There the pull request is found by the head
+that the run was about, and never by what the artifact says; and the limits are those of the checkout,
+which is the default branch's.";
+
 const IMAGE_HELP: &str = "\
 How images are named:
   NAME[:TAG], docker-daemon:NAME[:TAG]   an image of the local engine
@@ -66,6 +76,9 @@ pub enum Command {
     Stages(Box<Stages>),
     /// The sizes of an image over the commits that it is recorded for
     History(History),
+    /// Put saved reports together: those of a matrix, or of a job that could not comment itself
+    #[command(after_help = REPORT_HELP)]
+    Report(Box<Reports>),
 }
 
 /// `layergate inspect`.
@@ -160,6 +173,41 @@ pub struct Check {
     /// How to comment.
     #[command(flatten)]
     pub comment: CommentFlags,
+}
+
+/// `layergate report`.
+#[derive(Debug, Args)]
+pub struct Reports {
+    /// Reports that check has saved, and directories that have such somewhere below
+    #[arg(value_name = "REPORT", required = true)]
+    pub reports: Vec<String>,
+    /// An image of which there has to be a report; several, or one a line
+    #[arg(long, value_name = "NAME[=PLATFORM]", help_heading = "Reports")]
+    pub expect: Vec<String>,
+    /// Judge by the limits of this checkout, and not as the reports say [default: in a `workflow_run`]
+    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new(), help_heading = "Reports")]
+    pub judge: Option<bool>,
+    /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
+    #[arg(long, value_name = "FILE", help_heading = "Limits")]
+    pub config: Option<PathBuf>,
+    /// The limits.
+    #[command(flatten)]
+    pub limits: LimitFlags,
+    /// How to ask GitHub.
+    #[command(flatten)]
+    pub github: GithubFlags,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Format,
+    /// Write the report to FILE as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Option<PathBuf>,
+    /// How to comment.
+    #[command(flatten)]
+    pub comment: CommentFlags,
+    /// The pull request to comment on [default: the event's; in a `workflow_run`, the one of that run's head]
+    #[arg(long, value_name = "NUMBER", help_heading = "Comment on the pull request")]
+    pub pull_request: Option<u64>,
 }
 
 /// `layergate record`.

@@ -204,13 +204,11 @@ fn listed(platforms: &BTreeSet<String>) -> String {
     platforms.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
 }
 
-impl Baseline {
-    /// What an inexact baseline is: "is 3 commits behind".
-    pub fn age(&self) -> String {
-        match self.distance {
-            Some(1) => "is 1 commit behind".into(),
-            Some(behind) => format!("is {behind} commits behind"),
-            None => "is not tied to the commit to compare with".into(),
-        }
+/// What a baseline is that is so many commits older than the one to compare with: "is 3 commits behind".
+pub fn age(distance: Option<u64>) -> String {
+    match distance {
+        Some(1) => "is 1 commit behind".into(),
+        Some(behind) => format!("is {behind} commits behind"),
+        None => "is not tied to the commit to compare with".into(),
     }
 }

@@ -1,22 +1,17 @@
 //! `layergate check`: the gate.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 
 use super::bases::Bases;
-use super::comment::{self, Posted};
+use super::comment;
 use super::locate::Locator;
-use super::{
-    Exit, console, load_config, measure, parse_images, printed_json, reading_options, refuse_twins,
-    set_variable, write_file,
-};
-use crate::cli::{Check, Format};
+use super::publish::Output;
+use super::{Exit, console, load_config, measure, parse_images, reading_options, refuse_twins, set_variable};
+use crate::cli::Check;
 use crate::compare::{censuses, file_system};
-use crate::github::{Context, runner};
+use crate::github::Context;
 use crate::image::Snapshot;
-use crate::policy::{BASELINE_RULE, Severity, Verdict};
-use crate::report::markdown::{COMMENT_BUDGET, SUMMARY_BUDGET};
-use crate::report::{ImageReport, Report, actions, markdown, text};
+use crate::report::{ImageReport, Report};
 use crate::source::Platforms;
 
 /// Runs the command. Settings are checked before anything is measured; then come the verdict in the
@@ -84,16 +79,13 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
         reports.extend(gone(&snapshots, &mut base).await?);
     }
     let report = Report::new(head_sha(&base, context.as_ref()), reports);
-    let published = publish(&report, arguments, context.as_ref()).await;
-    let comment_missing = matches!(published, Ok(Posted::Failed)) && arguments.comment.require_comment;
-    match (exit(&report, comment_missing), published) {
-        // That a limit is broken matters more than that it could not be written down.
-        (exit @ (Exit::LimitBroken | Exit::NoBaseline), Err(error)) => {
-            console::warn(&format!("{error:#}"));
-            Ok(exit)
-        }
-        (exit, published) => published.map(|_| exit),
-    }
+    let output = Output {
+        format: arguments.format,
+        report: arguments.report.as_deref(),
+        comment: &arguments.comment,
+        github: &arguments.github,
+    };
+    output.publish(&report, context.as_ref()).await
 }
 
 /// The platforms that the baselines of the images have and the images have not.
@@ -108,71 +100,6 @@ async fn gone(heads: &[Snapshot], base: &mut Bases) -> anyhow::Result<Vec<ImageR
         gone.extend(missing.map(ImageReport::removed));
     }
     Ok(gone)
-}
-
-/// Everything that is said, in the order of how much it can be relied on. What cannot be written is
-/// said, and keeps nothing else from being written; only a report that was asked for is an error.
-async fn publish(report: &Report, arguments: &Check, context: Option<&Context>) -> anyhow::Result<Posted> {
-    let text = rendered(report, arguments.format)?;
-    console::result(&text)?;
-    let report_file = arguments.report.clone().or_else(|| default_report_file(context));
-    let written = report_file.as_ref().map_or(Ok(()), |path| write_file(path, json(report)?.as_bytes()));
-    let Some(context) = context else { return written.map(|()| Posted::None) };
-    if let Some(file) = &context.files.summary {
-        let done = runner::add_summary(file, &markdown::render(report, SUMMARY_BUDGET));
-        warn_of("the step summary", file, done);
-    }
-    let add_outputs = |outputs: &[(&str, String)]| {
-        if let Some(file) = &context.files.output {
-            warn_of("the outputs", file, runner::add_outputs(file, outputs));
-        }
-    };
-    let path = report_file.filter(|_| written.is_ok()).map(|path| path.display().to_string());
-    add_outputs(&actions::outputs(report, &path.unwrap_or_default()));
-    console::commands(&actions::annotations(report));
-    let posted = comment::post(report, &arguments.comment, &arguments.github, context).await;
-    let url = if let Posted::At(url) = &posted { url.clone() } else { String::new() };
-    add_outputs(&[("comment-url", url)]);
-    written.map(|()| posted)
-}
-
-fn warn_of(what: &str, file: &Path, done: std::io::Result<()>) {
-    if let Err(error) = done {
-        console::warn(&format!("cannot write {what} to {}: {error}", file.display()));
-    }
-}
-
-fn rendered(report: &Report, format: Format) -> anyhow::Result<String> {
-    let mut out = Vec::new();
-    match format {
-        Format::Text => text::write_check(report, console::instruction_width(), &mut out)?,
-        Format::Markdown => markdown::write(report, COMMENT_BUDGET, &mut out)?,
-        Format::Json => return Ok(printed_json(report)?),
-    }
-    Ok(String::from_utf8_lossy(&out).into_owned())
-}
-
-fn json(report: &Report) -> serde_json::Result<String> {
-    serde_json::to_string_pretty(report).map(|json| json + "\n")
-}
-
-/// In a run of GitHub Actions the report is always kept, for the output `report` names it.
-fn default_report_file(context: Option<&Context>) -> Option<PathBuf> {
-    context?;
-    let directory = set_variable("RUNNER_TEMP").map_or_else(std::env::temp_dir, PathBuf::from);
-    Some(directory.join(format!("layergate-report-{}.json", std::process::id())))
-}
-
-fn exit(report: &Report, comment_missing: bool) -> Exit {
-    let failures =
-        report.images.iter().flat_map(|image| &image.findings).filter(|f| f.severity == Severity::Fail);
-    let only_baseline = failures.clone().all(|finding| finding.rule == BASELINE_RULE);
-    match report.verdict {
-        Verdict::Fail if only_baseline && failures.count() > 0 => Exit::NoBaseline,
-        Verdict::Fail => Exit::LimitBroken,
-        _ if comment_missing => Exit::Unreadable,
-        _ => Exit::Success,
-    }
 }
 
 /// The commit that the images are of: a pull request's own head rather than its test merge.

@@ -11,7 +11,9 @@ pub mod history;
 pub mod inspect;
 mod locate;
 mod propose;
+mod publish;
 pub mod record;
+pub mod report;
 pub mod stages;
 
 use std::path::{Path, PathBuf};
@@ -62,7 +64,7 @@ pub struct UsageError(pub String);
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let needs_catalogue = match &cli.command {
         Command::Inspect(arguments) => arguments.looks_for_build_only(),
-        Command::Diff(_) | Command::History(_) => false,
+        Command::Diff(_) | Command::History(_) | Command::Report(_) => false,
         Command::Check(_) | Command::Record(_) | Command::Stages(_) => true,
     };
     // It takes some milliseconds to make, and is needed once the image is read.
@@ -76,6 +78,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Record(arguments) => record::run(&arguments).await,
         Command::Stages(arguments) => stages::run(&arguments).await,
         Command::History(arguments) => history::run(&arguments).await,
+        Command::Report(arguments) => report::run(&arguments).await,
     }
 }
 

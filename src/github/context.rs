@@ -59,8 +59,14 @@ pub struct PullRequest {
 /// A run that another one follows (the event `workflow_run`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkflowRun {
+    /// Which run it was.
+    pub run: Option<RunId>,
     /// The commit that it was about.
     pub head_sha: String,
+    /// The branch that the commit is on, in its repository.
+    pub head_branch: String,
+    /// That repository, as `owner/name`: of a pull request from a fork, the fork.
+    pub head_repository: String,
     /// What made it happen.
     pub event: String,
 }
@@ -93,12 +99,10 @@ impl Context {
             event_name: set("GITHUB_EVENT_NAME").unwrap_or_default(),
             run: number("GITHUB_RUN_ID")
                 .map(|id| RunId { id, attempt: number("GITHUB_RUN_ATTEMPT").unwrap_or(1) }),
-            pull_request: pull_request(&event),
+            pull_request: event.get("pull_request").and_then(read_pull_request),
             push_before: text("/before"),
             merge_group_base: text("/merge_group/base_sha"),
-            workflow_run: text("/workflow_run/head_sha")
-                .zip(text("/workflow_run/event"))
-                .map(|(head_sha, event)| WorkflowRun { head_sha, event }),
+            workflow_run: event.get("workflow_run").and_then(workflow_run),
             files: RunnerFiles {
                 output: set("GITHUB_OUTPUT").map(PathBuf::from),
                 summary: set("GITHUB_STEP_SUMMARY").map(PathBuf::from),
@@ -112,8 +116,22 @@ fn read_event(path: &str) -> Option<Value> {
     serde_json::from_slice(&content).ok()
 }
 
-fn pull_request(event: &Value) -> Option<PullRequest> {
-    let own = event.get("pull_request")?;
+fn workflow_run(own: &Value) -> Option<WorkflowRun> {
+    let text = |pointer: &str| own.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let number = |name: &str| own.get(name).and_then(Value::as_u64);
+    let run = number("id").map(|id| RunId { id, attempt: number("run_attempt").unwrap_or(1) });
+    Some(WorkflowRun {
+        run,
+        head_sha: text("/head_sha")?,
+        // A tag has none.
+        head_branch: text("/head_branch").unwrap_or_default(),
+        head_repository: text("/head_repository/full_name").unwrap_or_default(),
+        event: text("/event").unwrap_or_default(),
+    })
+}
+
+/// A pull request, as events and the API have it.
+pub(super) fn read_pull_request(own: &Value) -> Option<PullRequest> {
     let text = |pointer: &str| own.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     Some(PullRequest {
         number: own.get("number").and_then(Value::as_u64)?,

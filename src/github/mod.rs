@@ -4,9 +4,10 @@
 pub mod client;
 pub mod comments;
 pub mod context;
+pub mod pulls;
 pub mod repository;
 pub mod runner;
 
 pub use client::{Client, GithubError};
-pub use context::{Context, PullRequest};
+pub use context::{Context, PullRequest, WorkflowRun};
 pub use repository::Repository;

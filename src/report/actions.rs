@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::escape::{command_message, command_property, short_path};
+use super::merge::is_not_delivered;
 use super::model::{ImageReport, Report};
 use super::words;
 use crate::compare::{Cause, Part};
@@ -18,7 +19,8 @@ const MAX_ANNOTATIONS: usize = 10;
 pub fn outputs(report: &Report, report_path: &str) -> Vec<(&'static str, String)> {
     // A platform that is no longer there is said in words; both sums are of the same images.
     let images = || report.images.iter().filter(|image| image.head.is_some());
-    let head = sum_known(images().map(ImageReport::head_size));
+    let missing = report.images.iter().any(is_not_delivered);
+    let head = sum_known(images().map(ImageReport::head_size)).filter(|_| !missing);
     let base = sum_known(images().map(ImageReport::base_size));
     let delta = head.zip(base).map(|(head, base)| (head - base, base));
     let bytes = |bytes: Option<Bytes>| bytes.map_or_else(String::new, |bytes| bytes.0.to_string());

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use super::build_only;
 use super::escape::{code, plain, short};
 use super::history;
+use super::merge::is_not_delivered;
 use super::model::{ImageReport, Report};
 use super::table::{Align, markdown as table};
 use super::words;
@@ -30,6 +31,8 @@ const MAX_PARTS: usize = 3;
 const WORTH_NAMING: u128 = 2;
 /// The most characters of an instruction in the line of causes; the table of layers has more of it.
 const MAX_STEP: usize = 80;
+/// The most notes on the whole.
+const MAX_NOTES: usize = 10;
 /// The most rows of a table of packages.
 const MAX_ROWS: usize = 30;
 
@@ -130,8 +133,19 @@ fn blocks(report: &Report, images: &[&ImageReport], rows: usize) -> Vec<Block> {
             blocks.extend(detail(image, label).map(|text| optional(2 + rank, text)));
         }
     }
+    blocks.extend(notes(report).map(|text| Block { rank: 0, text }));
     blocks.push(Block { rank: 0, text: footer(images) });
     blocks
+}
+
+/// What else is to be said of the whole, in few lines: a list of jobs may be long.
+fn notes(report: &Report) -> Option<String> {
+    let line = |note: &String| format!("- {}", plain(&super::escape::short(note, 300)));
+    let mut lines: Vec<String> = report.notes.iter().take(MAX_NOTES).map(line).collect();
+    if report.notes.len() > MAX_NOTES {
+        lines.push(format!("- and {} more notes, in the JSON report", report.notes.len() - MAX_NOTES));
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
 fn heading(report: &Report, images: &[&ImageReport]) -> String {
@@ -159,16 +173,21 @@ fn image_table(images: &[&ImageReport], rows: usize) -> String {
         [
             code(&image.name),
             image.platform.as_deref().map_or_else(|| "unknown".into(), code),
-            if image.base.is_none() { "none".into() } else { unbroken(&words::amount(image.base_size())) },
+            match &image.base {
+                Some(_) => unbroken(&words::amount(image.base_size())),
+                None if is_not_delivered(image) => "\u{2013}".into(),
+                None => "none".into(),
+            },
             match &image.head {
                 Some(_) => unbroken(&words::amount(image.head_size())),
+                None if is_not_delivered(image) => words::NO_REPORT.into(),
                 None => words::GONE.into(),
             },
             delta.map_or_else(|| "\u{2013}".into(), |delta| unbroken(&delta)) + &drift.unwrap_or_default(),
             plain(&words::size_limits(image)),
             match &image.head {
-                Some(_) => format!("{} {}", words::icon(image.verdict), image.verdict.as_str()),
-                None => "not judged".into(),
+                None if !is_not_delivered(image) => "not judged".into(),
+                _ => format!("{} {}", words::icon(image.verdict), image.verdict.as_str()),
             },
         ]
     };
@@ -430,7 +449,7 @@ fn footer(images: &[&ImageReport]) -> String {
             plain(&super::escape::short(how, 200))
         )
     };
-    let mut lines: Vec<String> = images.iter().map(line).collect();
+    let mut lines: Vec<String> = images.iter().filter(|image| !is_not_delivered(image)).map(line).collect();
     lines.dedup();
     match lines.as_slice() {
         [] => String::new(),

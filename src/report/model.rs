@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::history::{MOST_IN_CHART, TrendPoint};
+use crate::baseline::find::age;
 use crate::baseline::store::{Point, platform_key};
 use crate::baseline::{Baseline, Missing};
 use crate::compare::{
     Cause, Comparison, Deltas, FileChanges, LayerRow, PackageCounts, PackageRow, Split, Waste,
     compare_applied, visible, waste,
 };
-use crate::image::snapshot::Commit;
-use crate::image::{BuildOnly, Bytes, Delta, Measured, Snapshot, Totals};
+use crate::image::snapshot::{Commit, ImageIdentity, SourceInfo};
+use crate::image::{BuildOnly, Bytes, Delta, Measured, Platform, Snapshot, Totals};
 use crate::layer::Applied;
 use crate::policy::limits::KEYS;
 use crate::policy::{Case, Finding, Judgement, Limits, Metric, Settings, Sides, Unjudgeable, Verdict, judge};
@@ -36,6 +37,9 @@ pub struct Report {
     pub head_sha: Option<String>,
     /// One entry for each image.
     pub images: Vec<ImageReport>,
+    /// What else is to be said where several reports were put together.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// What a check found of one image.
@@ -158,6 +162,7 @@ impl Report {
             verdict: images.iter().map(|image| image.verdict).max().unwrap_or(Verdict::Pass),
             head_sha,
             images,
+            notes: Vec::new(),
         }
     }
 }
@@ -182,7 +187,7 @@ impl ImageReport {
         let comparison = baseline
             .map(|baseline| compare_applied(&baseline.snapshot, head, applied.base, applied.head))
             .transpose()?;
-        let inexact = baseline.filter(|baseline| !baseline.exact).map(Baseline::age);
+        let inexact = baseline.filter(|baseline| !baseline.exact).map(|baseline| age(baseline.distance));
         let case = Case {
             head,
             base: baseline.map(|baseline| &baseline.snapshot).zip(comparison.as_ref()),
@@ -266,6 +271,19 @@ impl ImageReport {
         let files = visible(&base.snapshot);
         let described = ImageReport::describe(&base.snapshot, Some(base), None, Vec::new(), files.as_ref());
         ImageReport { head: None, ..described }
+    }
+
+    /// Stands for an image of which nothing is known but its name.
+    pub fn without_image(name: &str, platform: Option<&Platform>, findings: Vec<Finding>) -> ImageReport {
+        let image = ImageIdentity {
+            name: name.to_owned(),
+            reference: String::new(),
+            platform: platform.cloned(),
+            id: None,
+        };
+        let source = SourceInfo { transport: String::new(), engine: None };
+        let nothing = Snapshot::new(image, source, Measured::Content, Bytes(0), Vec::new());
+        ImageReport { head: None, ..ImageReport::describe(&nothing, None, None, findings, None) }
     }
 
     /// Adds how its size went, of what is recorded: where there is enough of it, a comment has a chart.

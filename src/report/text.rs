@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::build_only;
 use super::escape::{log, short, short_path};
+use super::merge::is_not_delivered;
 use super::model::{ImageReport, Report};
 use super::table::{Align, text as table};
 use super::words;
@@ -33,7 +34,13 @@ pub fn write_check(report: &Report, width: usize, out: &mut impl Write) -> io::R
     for image in images {
         let sentence = format!("{} {}", log(&words::label(report, image)), words::headline(image));
         headline(image.verdict, &sentence, out)?;
-        write_image(image, width, out)?;
+        match is_not_delivered(image) {
+            true => write_findings(image, width, out)?,
+            false => write_image(image, width, out)?,
+        }
+    }
+    for note in &report.notes {
+        writeln!(out, "note: {}", log(note))?;
     }
     Ok(())
 }
@@ -100,16 +107,7 @@ fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::R
     for part in [causes, packages, files, waste, build_only].iter().filter_map(|part| part(image, width)) {
         writeln!(out, "{part}\n")?;
     }
-    for finding in &image.findings {
-        writeln!(out, "  {} {}: {}", words::severity(finding), log(&finding.rule), log(&finding.message))?;
-        if finding.subject != image.name {
-            writeln!(out, "       about {}", short(&log(&finding.subject), width))?;
-        }
-        writeln!(out, "       next: {}", log(&finding.help))?;
-    }
-    if !image.findings.is_empty() {
-        writeln!(out)?;
-    }
+    write_findings(image, width, out)?;
     let (lead, label, how) = words::baseline(image);
     let label = label.map(|label| format!("{label}, ")).unwrap_or_default();
     // What the table says is not said again.
@@ -120,6 +118,20 @@ fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::R
         text => format!("; {text}"),
     };
     writeln!(out, "  ({}; {lead}{}{}{base_image})\n", words::basis(image), log(&label), log(how))
+}
+
+fn write_findings(image: &ImageReport, width: usize, out: &mut impl Write) -> io::Result<()> {
+    for finding in &image.findings {
+        writeln!(out, "  {} {}: {}", words::severity(finding), log(&finding.rule), log(&finding.message))?;
+        if finding.subject != image.name {
+            writeln!(out, "       about {}", short(&log(&finding.subject), width))?;
+        }
+        writeln!(out, "       next: {}", log(&finding.help))?;
+    }
+    if !image.findings.is_empty() {
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 /// The instructions that made the difference, with what in each explains it.

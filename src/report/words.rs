@@ -1,6 +1,7 @@
 //! The sentences that all outputs share.
 
 use super::escape::short;
+use super::merge::{MISSING_RULE, is_not_delivered};
 use super::model::{ImageReport, Report};
 use crate::compare::files::PathChange;
 use crate::compare::{FileChanges, LayerRow, PackageStatus, Part, PartKind, Status, Waste};
@@ -97,6 +98,7 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
             let wasted = image.head_totals().and_then(|totals| totals.wasted);
             format!("wastes {}, over the limit of {limit}", amount(wasted))
         }
+        MISSING_RULE => "has no report".into(),
         "baseline" => format!("is {}; no baseline was found", amount(image.head_size())),
         _ => format!("{}: {}", movement(image), finding.message),
     }
@@ -134,7 +136,8 @@ fn movement(image: &ImageReport) -> String {
 /// The sentence over a report of several images.
 pub fn headline_of_many(report: &Report) -> String {
     let count = |verdict| report.images.iter().filter(|image| image.verdict == verdict).count();
-    let all = report.images.iter().filter(|image| image.head.is_some()).count();
+    let missing = report.images.iter().filter(|image| is_not_delivered(image)).count();
+    let all = report.images.iter().filter(|image| image.head.is_some()).count() + missing;
     let sentence = match report.verdict {
         Verdict::Fail => format!("{} of {all} images fail", count(Verdict::Fail)),
         Verdict::Warn => format!("{all} images pass, {} with a warning", count(Verdict::Warn)),
@@ -142,6 +145,10 @@ pub fn headline_of_many(report: &Report) -> String {
             format!("{} of {all} images over a limit and accepted", count(Verdict::Accepted))
         }
         Verdict::Pass => format!("{all} images within their limits"),
+    };
+    let sentence = match missing {
+        0 => sentence,
+        missing => format!("{sentence}, {missing} of them without a report"),
     };
     match report.images.len() - all {
         0 => sentence,
@@ -452,6 +459,8 @@ pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
 
 /// What stands for the size of an image that is no longer there.
 pub const GONE: &str = "gone";
+/// What stands for the size of an image of which no report came.
+pub const NO_REPORT: &str = "no report";
 
 /// One figure of the accounting on both sides, to the byte.
 pub struct Figure {

@@ -87,6 +87,8 @@ pub struct World {
     pub faults: Vec<Fault>,
     /// What goes wrong by chance.
     pub chaos: Option<Chaos>,
+    /// Pull requests, as the API has them.
+    pub pulls: Vec<Value>,
     /// What `GET /user` answers; a workflow's own token may not ask.
     pub login: Option<String>,
     next_id: u64,
@@ -124,6 +126,8 @@ impl FakeGithub {
             .route("/user", get(user))
             .route("/repos/{owner}/{repo}/issues/{number}/comments", get(list).post(create))
             .route("/repos/{owner}/{repo}/issues/comments/{id}", patch(edit))
+            .route("/repos/{owner}/{repo}/pulls", get(pulls))
+            .route("/repos/{owner}/{repo}/pulls/{number}", get(pull))
             .with_state(world.clone())
             .merge(fake_git::routes(repository))
             .layer(from_fn_with_state(world.clone(), watch));
@@ -262,6 +266,47 @@ async fn user(State(world): Shared) -> Response {
         Some(login) => answer(StatusCode::OK, json!({ "login": login, "id": 7, "type": "User" })),
         None => answer(StatusCode::FORBIDDEN, json!({ "message": "Resource not accessible by integration" })),
     }
+}
+
+#[derive(Deserialize)]
+struct Pulls {
+    /// `owner:branch`.
+    head: Option<String>,
+}
+
+async fn pulls(State(world): Shared, Query(wanted): Query<Pulls>) -> Response {
+    let is_wanted = |pull: &&Value| {
+        let head = pull["head"]["label"].as_str();
+        pull["state"] == "open" && wanted.head.as_deref().is_none_or(|wanted| head == Some(wanted))
+    };
+    let listed: Vec<Value> = world.lock().unwrap().pulls.iter().filter(is_wanted).cloned().collect();
+    answer(StatusCode::OK, Value::Array(listed))
+}
+
+async fn pull(State(world): Shared, Path((_, _, number)): Path<(String, String, u64)>) -> Response {
+    let found = world.lock().unwrap().pulls.iter().find(|pull| pull["number"] == number).cloned();
+    match found {
+        Some(pull) => answer(StatusCode::OK, pull),
+        None => answer(StatusCode::NOT_FOUND, json!({ "message": "Not Found" })),
+    }
+}
+
+/// An open pull request: its number, head and base.
+pub fn pull_request(
+    number: u64,
+    (head_repository, branch, sha): (&str, &str, &str),
+    base_sha: &str,
+) -> Value {
+    let owner = |repository: &str| repository.split('/').next().unwrap().to_owned();
+    json!({
+        "number": number, "state": "open",
+        "head": {
+            "label": format!("{}:{branch}", owner(head_repository)), "ref": branch, "sha": sha,
+            "repo": { "full_name": head_repository },
+        },
+        "base": { "label": "acme:main", "ref": "main", "sha": base_sha, "repo": { "full_name": "acme/shop" } },
+        "labels": [],
+    })
 }
 
 #[derive(Deserialize)]

@@ -68,7 +68,7 @@ fn a_difference_and_an_inspection() {
 
 #[test]
 fn help() {
-    for command in ["help", "help check", "help stages"] {
+    for command in ["help", "help check", "help stages", "help report"] {
         let arguments: Vec<&str> = command.split(' ').collect();
         insta::assert_snapshot!(command.replace(' ', "_"), run(&arguments).expect(0).stdout);
     }

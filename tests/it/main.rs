@@ -29,6 +29,7 @@ mod history;
 mod hostile;
 mod images;
 mod marks;
+mod matrix;
 mod oci_store;
 mod open_registry;
 mod platforms;

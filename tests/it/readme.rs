@@ -53,14 +53,16 @@ fn the_configuration_is_one() {
 }
 
 #[test]
-fn every_option_of_check_is_an_input_of_the_action_and_is_passed_on() {
+fn every_option_of_what_the_action_runs_is_an_input_of_it_and_is_passed_on() {
     let action = fs::read_to_string(format!("{}/action.yml", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let help = Run::of(layergate().args(["check", "--help"])).expect(0).stdout;
+    let help = |command: &str| Run::of(layergate().args([command, "--help"])).expect(0).stdout;
+    let help = ["check", "record", "report"].map(help).concat();
     let options: Vec<&str> = help
         .lines()
         .map(|line| line.trim().trim_start_matches("-q, "))
         .filter_map(|line| line.strip_prefix("--"))
-        .map(|rest| rest.split(' ').next().unwrap())
+        .map(|rest| rest.split([' ', '[']).next().unwrap())
+        .filter(|option| *option != "help")
         .collect();
     assert!(options.len() > 15, "{options:?}");
     for option in options {

@@ -1,0 +1,58 @@
+//! Pull requests: one by its number, or those whose head is what a run was about (GitHub REST API, "Pulls").
+
+use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use super::client::{Client, GithubError, Request};
+use super::context::{PullRequest, WorkflowRun, read_pull_request};
+
+/// Pull requests on one page (GitHub REST API, "List pull requests": at most 100).
+const PAGE: usize = 100;
+const READ: &str = "pull-requests: read";
+
+/// The pull request of a number; `None` where there is none.
+///
+/// # Errors
+/// [`GithubError`].
+pub async fn of_number(
+    client: &Client,
+    (owner, repository): (&str, &str),
+    number: u64,
+) -> Result<Option<PullRequest>, GithubError> {
+    let path = format!("/repos/{owner}/{repository}/pulls/{number}");
+    match client.send(&request(path, "look up the pull request")).await {
+        Ok(found) => Ok(read_pull_request(&found)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The open pull requests that have exactly the head which a run was about: the same commit of the same branch
+/// of the same repository. Whoever sends a report says nothing of this.
+///
+/// # Errors
+/// [`GithubError`].
+pub async fn of_run(
+    client: &Client,
+    (owner, repository): (&str, &str),
+    run: &WorkflowRun,
+) -> Result<Vec<PullRequest>, GithubError> {
+    let Some((head_owner, _)) = run.head_repository.split_once('/') else { return Ok(Vec::new()) };
+    let head = format!("{head_owner}:{}", run.head_branch);
+    let head = utf8_percent_encode(&head, NON_ALPHANUMERIC);
+    let path = format!("/repos/{owner}/{repository}/pulls?state=open&head={head}&per_page={PAGE}");
+    let listed = client.send(&request(path, "find the pull request of the run")).await?;
+    let is_its = |pull: &&Value| {
+        let text = |pointer: &str| pull.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        text("/head/sha") == run.head_sha
+            && text("/head/ref") == run.head_branch
+            && text("/head/repo/full_name").eq_ignore_ascii_case(&run.head_repository)
+    };
+    let listed = listed.as_array().into_iter().flatten();
+    Ok(listed.filter(is_its).filter_map(read_pull_request).collect())
+}
+
+fn request(path: String, operation: &str) -> Request<'_> {
+    Request { method: Method::GET, path, body: None, operation, permission: READ }
+}

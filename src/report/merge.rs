@@ -1,0 +1,303 @@
+//! Several reports made one: those of the jobs of a matrix, or of a job that could not comment itself. What
+//! they say is hostile: a job of a fork may have written anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::model::{ImageReport, Report};
+use crate::baseline::store::platform_key;
+use crate::image::schema::{self, SchemaError};
+use crate::image::{Bytes, Platform};
+use crate::policy::{Finding, Severity, Verdict};
+
+/// The rule of the finding that there is no report of an image.
+pub const MISSING_RULE: &str = "report";
+/// The most that one report may have.
+const MAX_IMAGES: usize = 1000;
+const MAX_ROWS: usize = 10_000;
+/// So much of a commit's hash is shown.
+const SHORT: usize = 7;
+
+/// A document that is not a report that this version can use.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The document is of another kind or of a newer version.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The text is not JSON, or a field is missing or of another type.
+    #[error("not a layergate report: {0}; write it with check --report")]
+    Json(#[from] serde_json::Error),
+    /// What it says cannot be.
+    #[error("the report contradicts itself: {0}; write it with check --report")]
+    Inconsistent(String),
+}
+
+/// Reports that cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    /// There is none.
+    #[error(
+        "there is no report{of}; have each job save one with check --report, upload it whatever the check says, and name the files or their directory"
+    )]
+    Nothing {
+        /// Of what commit.
+        of: String,
+    },
+    /// None says which commit is meant, and they are of several.
+    #[error(
+        "{one} is of the commit {first} and {other} of {second}; put the reports of one run together only"
+    )]
+    Commits {
+        /// A file.
+        one: String,
+        /// Its commit.
+        first: String,
+        /// Another file.
+        other: String,
+        /// Its commit.
+        second: String,
+    },
+    /// Two jobs have measured one image, and say different things.
+    #[error(
+        "{one} and {other} both have an image `{image}`, and differ; give the images of the jobs names of their own (NAME=IMAGE), or put the reports of one run together only"
+    )]
+    Twins {
+        /// A file.
+        one: String,
+        /// Another file.
+        other: String,
+        /// The image, with its platform.
+        image: String,
+    },
+}
+
+/// A report, and the file that it was in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Saved {
+    /// The file, for people.
+    pub file: String,
+    /// The report.
+    pub report: Report,
+}
+
+/// An image that a report has to be of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expected {
+    /// The image's name.
+    pub name: String,
+    /// What it runs on; any, where that is not said.
+    pub platform: Option<Platform>,
+}
+
+impl Expected {
+    /// Reads `NAME` or `NAME=PLATFORM`.
+    pub fn parse(text: &str) -> Option<Expected> {
+        let (name, platform) = match text.split_once('=') {
+            Some((name, platform)) => (name, Some(platform.parse().ok()?)),
+            None => (text, None),
+        };
+        (!name.is_empty()).then(|| Expected { name: name.to_owned(), platform })
+    }
+
+    fn is(&self, image: &ImageReport) -> bool {
+        let platform = image.platform.as_deref().and_then(|platform| platform.parse().ok());
+        let key = |platform: Option<&Platform>| platform_key(platform);
+        self.name == image.name
+            && self.platform.as_ref().is_none_or(|own| key(Some(own)) == key(platform.as_ref()))
+    }
+}
+
+impl Report {
+    /// Reads a saved report. Its verdicts are those that its findings add up to, whatever it says itself.
+    ///
+    /// # Errors
+    /// [`ReportError`], also for a document that a newer major version wrote.
+    pub fn from_json(json: &[u8]) -> Result<Report, ReportError> {
+        schema::check(json, "layergate.report", 1)?;
+        let mut report: Report = serde_json::from_slice(json)?;
+        report.check().map_err(ReportError::Inconsistent)?;
+        for image in &mut report.images {
+            image.verdict = match (Verdict::of(&image.findings), image.verdict) {
+                (Verdict::Fail, Verdict::Accepted) => Verdict::Accepted,
+                (verdict, _) => verdict,
+            };
+        }
+        Ok(report)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.images.len() > MAX_IMAGES {
+            return Err(format!("it has {} images, and at most {MAX_IMAGES} are read", self.images.len()));
+        }
+        for image in &self.images {
+            let rows = [image.layers.len(), image.causes.len(), image.findings.len(), image.packages.len()];
+            let more = [image.waste.len(), image.build_only.len(), image.trend.len()];
+            if rows.iter().chain(&more).any(|count| *count > MAX_ROWS) {
+                return Err(format!("an image has a list of over {MAX_ROWS}"));
+            }
+            let totals = [image.head_totals(), image.base.as_ref().map(|base| &base.totals)];
+            let amounts = totals
+                .into_iter()
+                .flatten()
+                .flat_map(|totals| [Some(totals.unpacked), totals.visible, totals.wasted, totals.compressed]);
+            if amounts.flatten().any(|amount| amount > Bytes::MAX) {
+                return Err(format!("an amount is over {}", Bytes::MAX.grouped()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Puts reports together. With `head`, those of other commits are left out and said; without, they have to be
+/// of one commit. What is expected and not there fails.
+///
+/// # Errors
+/// [`MergeError`].
+pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Result<Report, MergeError> {
+    let mut notes = Vec::new();
+    let (saved, others): (Vec<Saved>, Vec<Saved>) =
+        saved.into_iter().partition(|saved| head.is_none() || saved.report.head_sha.as_deref() == head);
+    for other in &others {
+        let of = other.report.head_sha.as_deref().map_or("no commit", |sha| sha.get(..SHORT).unwrap_or(sha));
+        notes.push(format!("{} is of {of}, another commit, and is left out", other.file));
+    }
+    let Some(first) = saved.first() else {
+        let of = head.map(|head| format!(" of {}", head.get(..SHORT).unwrap_or(head)));
+        return Err(MergeError::Nothing { of: of.unwrap_or_default() });
+    };
+    same_commit(first, &saved)?;
+    let head_sha = first.report.head_sha.clone();
+    let versions: BTreeSet<String> = saved.iter().map(|saved| saved.report.layergate.clone()).collect();
+    if versions.len() > 1 {
+        let versions: Vec<String> = versions.into_iter().collect();
+        notes.push(format!("the jobs use different versions of layergate: {}", versions.join(", ")));
+    }
+    notes.extend(saved.iter().flat_map(|saved| saved.report.notes.iter().cloned()));
+    let mut images = distinct(saved)?;
+    let missing = expected.iter().filter(|expected| !images.iter().any(|image| expected.is(image)));
+    let missing: Vec<ImageReport> = missing.map(not_delivered).collect();
+    images.extend(missing);
+    Ok(Report { notes, ..Report::new(head_sha, images) })
+}
+
+fn same_commit(first: &Saved, saved: &[Saved]) -> Result<(), MergeError> {
+    let of = |saved: &Saved| saved.report.head_sha.clone().unwrap_or_else(|| "none".into());
+    match saved.iter().find(|saved| saved.report.head_sha != first.report.head_sha) {
+        Some(other) => Err(MergeError::Commits {
+            one: first.file.clone(),
+            first: of(first),
+            other: other.file.clone(),
+            second: of(other),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// All images, each once: the same report may have been saved twice.
+fn distinct(saved: Vec<Saved>) -> Result<Vec<ImageReport>, MergeError> {
+    let mut seen: BTreeMap<(String, Option<String>), (String, ImageReport)> = BTreeMap::new();
+    for Saved { file, report } in saved {
+        for image in report.images {
+            let key = (image.name.clone(), image.platform.clone());
+            match seen.get(&key) {
+                Some((_, same)) if *same == image => {}
+                Some((one, _)) => {
+                    let image = match key {
+                        (name, Some(platform)) => format!("{name} ({platform})"),
+                        (name, None) => name,
+                    };
+                    return Err(MergeError::Twins { one: one.clone(), other: file, image });
+                }
+                None => {
+                    seen.insert(key, (file.clone(), image));
+                }
+            }
+        }
+    }
+    Ok(seen.into_values().map(|(_, image)| image).collect())
+}
+
+/// An image of which no report came. A gate that sees nothing of it must not pass.
+fn not_delivered(expected: &Expected) -> ImageReport {
+    let findings = vec![Finding {
+        rule: MISSING_RULE.into(),
+        severity: Severity::Fail,
+        message: "there is no report of it".into(),
+        measured: None,
+        limit: None,
+        subject: expected.name.clone(),
+        help: "look at the job that measures it: it failed before it could, was skipped, or did not save its report".into(),
+        dockerfile: None,
+    }];
+    ImageReport::without_image(&expected.name, expected.platform.as_ref(), findings)
+}
+
+/// Whether this stands for an image of which no report came.
+pub fn is_not_delivered(image: &ImageReport) -> bool {
+    image.head.is_none() && image.base.is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Snapshot;
+
+    fn image(name: &str, size: u64) -> ImageReport {
+        let mut head = Snapshot::made_up(Vec::new());
+        head.image.name = name.to_owned();
+        head.totals.unpacked = Bytes(size);
+        ImageReport::added(&head)
+    }
+
+    fn saved(file: &str, sha: &str, images: Vec<ImageReport>) -> Saved {
+        Saved { file: file.to_owned(), report: Report::new(Some(sha.to_owned()), images) }
+    }
+
+    fn expected(names: &[&str]) -> Vec<Expected> {
+        names.iter().map(|name| Expected::parse(name).unwrap()).collect()
+    }
+
+    #[test]
+    fn every_image_is_there_once_and_those_that_are_not_there_fail() {
+        let reports = vec![
+            saved("a", "1", vec![image("api", 1)]),
+            saved("b", "1", vec![image("web", 2)]),
+            saved("a again", "1", vec![image("api", 1)]),
+        ];
+        let all = merge(reports.clone(), &expected(&["api", "web"]), None).unwrap();
+        assert_eq!((all.images.len(), all.verdict, all.notes.len()), (2, Verdict::Pass, 0));
+        let fewer = merge(reports, &expected(&["api", "web", "worker=linux/arm64"]), Some("1")).unwrap();
+        assert_eq!((fewer.images.len(), fewer.verdict), (3, Verdict::Fail));
+        let missing = fewer.images.iter().find(|image| is_not_delivered(image)).unwrap();
+        assert_eq!((missing.name.as_str(), missing.platform.as_deref()), ("worker", Some("linux/arm64")));
+    }
+
+    #[test]
+    fn reports_of_other_commits_are_left_out_or_refused() {
+        let reports = || vec![saved("a", "1", vec![image("api", 1)]), saved("b", "2", vec![image("web", 2)])];
+        let of_one = merge(reports(), &[], Some("2")).unwrap();
+        assert_eq!((of_one.images.len(), of_one.notes.len()), (1, 1), "{:?}", of_one.notes);
+        assert!(matches!(merge(reports(), &[], None), Err(MergeError::Commits { .. })));
+        assert!(matches!(merge(reports(), &[], Some("3")), Err(MergeError::Nothing { .. })));
+    }
+
+    #[test]
+    fn two_images_of_one_name_are_refused_and_mixed_versions_said() {
+        let twins = vec![saved("a", "1", vec![image("api", 1)]), saved("b", "1", vec![image("api", 2)])];
+        assert!(matches!(merge(twins, &[], None), Err(MergeError::Twins { .. })));
+        let mut old = saved("b", "1", vec![image("web", 2)]);
+        old.report.layergate = "0.0.1".into();
+        let mixed = merge(vec![saved("a", "1", vec![image("api", 1)]), old], &[], None).unwrap();
+        assert!(mixed.notes[0].contains("0.0.1"), "{:?}", mixed.notes);
+    }
+
+    #[test]
+    fn a_report_cannot_say_that_it_passes_while_its_findings_fail() {
+        let mut report = Report::new(None, vec![not_delivered(&expected(&["api"])[0])]);
+        report.images[0].verdict = Verdict::Pass;
+        let json = serde_json::to_vec(&report).unwrap();
+        assert_eq!(Report::from_json(&json).unwrap().images[0].verdict, Verdict::Fail);
+        report.schema = "layergate.report/v2".into();
+        assert!(Report::from_json(&serde_json::to_vec(&report).unwrap()).is_err());
+        assert!(Report::from_json(b"{\"schema\":\"layergate.report/v1\"}").is_err());
+    }
+}

@@ -1,0 +1,226 @@
+//! `layergate report`: the jobs of a matrix made one comment, and the trusted half of a pull request from a fork.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::fake_github::{BOT, FakeGithub, pull_request};
+use crate::gate::image;
+use crate::support::{Run, layergate};
+
+const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const BASE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+const OLD: &str = "cccccccccccccccccccccccccccccccccccccccc";
+
+/// A run of a workflow for a pull request, in a directory of its own.
+struct Job {
+    github: FakeGithub,
+    directory: tempfile::TempDir,
+}
+
+impl Job {
+    fn new() -> Job {
+        Job { github: FakeGithub::start(), directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn run(&self, name: &str, event: &Value, arguments: &[&str]) -> Run {
+        fs::write(self.path().join("event.json"), event.to_string()).unwrap();
+        let mut command = layergate();
+        command.current_dir(self.path()).args(arguments);
+        command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", name);
+        command.env("GITHUB_EVENT_PATH", self.path().join("event.json")).env("RUNNER_TEMP", self.path());
+        command.env("GITHUB_REPOSITORY", "acme/shop").env("GITHUB_API_URL", &self.github.url);
+        command.env("GITHUB_TOKEN", "ghs_secret-token").env("GITHUB_RUN_ID", "900");
+        command.env("GITHUB_OUTPUT", self.path().join("outputs"));
+        Run::of(command.env("GITHUB_STEP_SUMMARY", self.path().join("summary")))
+    }
+
+    /// What a pull request's own job saves: images that grew from 100,000 bytes.
+    fn save(&self, name: &str, size: u64, head: &str, limits: &[&str]) -> String {
+        let before = image(self.path(), &format!("{name}-before"), 100_000);
+        let now = image(self.path(), &format!("{name}-{size}"), size);
+        let (before, now) = (before.split_once('=').unwrap().1, now.split_once('=').unwrap().1);
+        let file = format!("reports/{name}-{size}-{}/report.json", &head[..4]);
+        let (image, baseline) = (format!("{name}={now}"), format!("{name}={before}"));
+        let mut arguments = vec!["check", &image, "--baseline", &baseline, "--comment", "never"];
+        arguments.extend(["--report", &file, "--no-cache"]);
+        arguments.extend(limits);
+        let done = self.run("pull_request", &of_pull_request(head), &arguments);
+        assert!(done.code < 2, "{}", done.stderr);
+        file
+    }
+
+    fn outputs(&self) -> String {
+        fs::read_to_string(self.path().join("outputs")).unwrap_or_default()
+    }
+}
+
+fn of_pull_request(head: &str) -> Value {
+    json!({ "pull_request": {
+        "number": 7,
+        "head": { "sha": head, "repo": { "full_name": "acme/shop" } },
+        "base": { "sha": BASE, "repo": { "full_name": "acme/shop" } },
+    } })
+}
+
+fn of_workflow_run(head: &str, repository: &str, branch: &str) -> Value {
+    json!({ "workflow_run": {
+        "id": 500, "run_attempt": 2, "event": "pull_request", "head_sha": head, "head_branch": branch,
+        "head_repository": { "full_name": repository },
+    } })
+}
+
+#[test]
+fn jobs_of_a_matrix_make_one_comment_one_summary_and_one_verdict() {
+    let job = Job::new();
+    for (name, size) in [("api", 130_000), ("web", 101_000)] {
+        job.save(name, size, HEAD, &["--max-increase", "5%"]);
+    }
+    // A job that was run again has uploaded its report twice.
+    fs::create_dir_all(job.path().join("reports/again")).unwrap();
+    fs::copy(job.path().join("reports/web-101000-aaaa/report.json"), job.path().join("reports/again/x.json"))
+        .unwrap();
+    fs::remove_file(job.path().join("outputs")).unwrap();
+    let report =
+        job.run("pull_request", &of_pull_request(HEAD), &["report", "reports", "--comment", "always"]);
+    let report = report.expect(1);
+    assert!(report.stdout.contains("1 of 2 images fail"), "{}", report.stdout);
+    let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
+    assert!(comment.contains(&format!("sha={HEAD}")) && comment.contains("### \u{274c} 1 of 2 images fail"));
+    let api = comment.find("| `api` |").unwrap();
+    assert!(api < comment.find("| `web` |").unwrap(), "the larger difference comes first: {comment}");
+    let outputs = job.outputs();
+    assert!(outputs.contains("\nfail\n") && outputs.contains("\n231000\n"), "{outputs}");
+    assert!(fs::read_to_string(job.path().join("summary")).unwrap().contains("1 of 2 images fail"));
+
+    // One comment stays one, and what did not arrive is no pass.
+    let arguments = [
+        "report",
+        "reports",
+        "--expect",
+        "api\nweb",
+        "--expect",
+        "worker=linux/arm64",
+        "--format",
+        "markdown",
+    ];
+    let missing = job.run("pull_request", &of_pull_request(HEAD), &arguments).expect(1);
+    let row = "| `worker` | `linux/arm64` | \u{2013} | no report |";
+    assert!(missing.stdout.contains(row), "{}", missing.stdout);
+    assert!(missing.stdout.contains("2 of 3 images fail, 1 of them without a report"), "{}", missing.stdout);
+    assert_eq!(job.github.bodies_of(BOT).len(), 1);
+}
+
+#[test]
+fn reports_that_do_not_belong_together_are_told() {
+    let job = Job::new();
+    job.save("api", 101_000, HEAD, &["--max-increase", "5%"]);
+    job.save("web", 101_000, OLD, &["--max-increase", "5%"]);
+    let event = of_pull_request(HEAD);
+    let run = |arguments: &[&str]| job.run("pull_request", &event, arguments);
+    let one = run(&["report", "reports"]).expect(0);
+    assert!(one.stdout.contains("is of ccccccc, another commit, and is left out"), "{}", one.stdout);
+    let none = run(&["report", "reports/web-101000-cccc"]).expect(3);
+    assert!(none.stderr.contains("there is no report of aaaaaaa"), "{}", none.stderr);
+
+    let path = job.path().join("reports/api-101000-aaaa/report.json");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::create_dir_all(job.path().join("reports/other")).unwrap();
+    let other = job.path().join("reports/other/report.json");
+    fs::write(&other, text.replace("\"layergate\": \"", "\"layergate\": \"0.0.")).unwrap();
+    let mixed = run(&["report", "reports"]).expect(0);
+    assert!(mixed.stdout.contains("use different versions of layergate"), "{}", mixed.stdout);
+    fs::write(&other, text.replace("101000", "101001")).unwrap();
+    let twins = run(&["report", "reports"]).expect(3);
+    assert!(twins.stderr.contains("both have an image `api (linux/amd64)`"), "{}", twins.stderr);
+    for (content, words) in [
+        ("{", "no `schema` field"),
+        ("{\"schema\":\"layergate.report/v1\"}", "missing field"),
+        ("{\"schema\":\"layergate.report/v9\"}", "newer layergate"),
+        ("{\"schema\":\"layergate.snapshot/v1\"}", "`layergate.report` is needed"),
+    ] {
+        fs::write(&other, content).unwrap();
+        let refused = run(&["report", "reports"]).expect(3);
+        assert!(refused.stderr.contains(words) && refused.stderr.contains("other"), "{}", refused.stderr);
+    }
+    run(&["report", "nowhere"]).expect(3);
+    run(&["report", "reports", "--expect", "api=x y"]).expect(2);
+}
+
+#[test]
+fn the_trusted_half_finds_the_pull_request_itself_and_judges_by_its_own_limits() {
+    let job = Job::new();
+    // The job of the fork was told to allow anything.
+    job.save("app", 130_000, HEAD, &["--max-increase", "90%"]);
+    let head = ("mallory/shop", "fix/it", HEAD);
+    let moved = ("mallory/shop", "fix/it", OLD);
+    let own = ("acme/shop", "fix/it", HEAD);
+    let (run, arguments) =
+        (of_workflow_run(HEAD, head.0, head.1), ["report", "reports", "--comment", "always"]);
+    let refused = job.run("workflow_run", &run, &arguments).expect(2);
+    assert!(refused.stderr.contains("no limit is known here"), "{}", refused.stderr);
+
+    fs::write(job.path().join("layergate.toml"), "[limits]\nmax-increase = \"5%\"\n").unwrap();
+    for pulls in [vec![], vec![pull_request(7, moved, BASE)], vec![pull_request(7, own, BASE)]] {
+        job.github.world().pulls = pulls;
+        let nowhere = job.run("workflow_run", &run, &arguments).expect(1);
+        assert!(nowhere.stderr.contains("no open pull request has the commit"), "{}", nowhere.stderr);
+    }
+    job.github.world().pulls = vec![pull_request(7, head, BASE), pull_request(8, head, BASE)];
+    let several = job.run("workflow_run", &run, &arguments).expect(1);
+    assert!(several.stderr.contains("#7 and #8 have the same head"), "{}", several.stderr);
+    assert_eq!(job.github.world().comments.len(), 0);
+
+    job.github.world().pulls.pop();
+    let judged = job.run("workflow_run", &run, &arguments).expect(1);
+    assert!(judged.stdout.contains("over the +5% limit"), "{}", judged.stdout);
+    let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
+    assert!(comment.contains("over the +5% limit") && comment.contains("run=500.2 -->"), "{comment}");
+    // An artifact that says that it is of another commit is not shown.
+    let report = job.path().join("reports/app-130000-aaaa/report.json");
+    let text = fs::read_to_string(&report).unwrap();
+    fs::write(&report, text.replace(HEAD, OLD)).unwrap();
+    let other = job.run("workflow_run", &run, &arguments).expect(3);
+    assert!(other.stderr.contains("there is no report of aaaaaaa"), "{}", other.stderr);
+}
+
+#[test]
+fn a_directory_that_a_fork_has_filled_is_read_within_bounds() {
+    let job = Job::new();
+    let report = job.save("app", 101_000, HEAD, &["--max-increase", "5%"]);
+    let directory = job.path().join("artifact");
+    fs::create_dir_all(directory.join("a/b/c/d/e/f")).unwrap();
+    fs::copy(job.path().join(&report), directory.join("a/report.json")).unwrap();
+    fs::write(directory.join("a/b/c/d/e/f/deep.json"), "not read").unwrap();
+    fs::write(directory.join("a/notes.txt"), "not read").unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", directory.join("a/link.json")).unwrap();
+    std::os::unix::fs::symlink("..", directory.join("a/up")).unwrap();
+    let run = || job.run("pull_request", &of_pull_request(HEAD), &["report", "artifact"]);
+    run().expect(0);
+    for number in 0..1001 {
+        fs::write(directory.join(format!("{number}.json")), "{}").unwrap();
+    }
+    let many = run().expect(3);
+    assert!(many.stderr.contains("at most 1000 are put together"), "{}", many.stderr);
+}
+
+#[test]
+fn a_report_is_put_together_without_github_too() {
+    let job = Job::new();
+    let report = job.save("app", 130_000, HEAD, &["--max-increase", "5%"]);
+    let local = |more: &[&str]| {
+        let mut command = layergate();
+        Run::of(command.current_dir(job.path()).args(["report", &report]).args(more))
+    };
+    local(&[]).expect(1);
+    let lax = local(&["--judge", "--max-increase", "50%", "--format", "json"]).expect(0).json();
+    assert_eq!(
+        (&lax["verdict"], &lax["images"][0]["limits"]["max-increase"]),
+        (&json!("pass"), &json!("50%"))
+    );
+}
