@@ -164,6 +164,9 @@ pub struct Check {
     /// The limits.
     #[command(flatten)]
     pub limits: LimitFlags,
+    /// What accepts a broken one.
+    #[command(flatten)]
+    pub accept: AcceptFlags,
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
@@ -193,6 +196,9 @@ pub struct Reports {
     /// The limits.
     #[command(flatten)]
     pub limits: LimitFlags,
+    /// What accepts a broken one.
+    #[command(flatten)]
+    pub accept: AcceptFlags,
     /// How to ask GitHub.
     #[command(flatten)]
     pub github: GithubFlags,
@@ -445,6 +451,37 @@ pub struct LimitFlags {
     /// What a missing baseline means: pass, warn or fail [default: warn if a limit needs one]
     #[arg(long, value_name = "OUTCOME")]
     pub on_missing_baseline: Option<String>,
+}
+
+/// What accepts a broken limit, as flags. Each replaces what the configuration file says.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Acceptance")]
+pub struct AcceptFlags {
+    /// A label of the pull request that turns fail into accepted; several, or one a line
+    #[arg(long, value_name = "LABEL")]
+    pub accept_label: Vec<String>,
+    /// A trailer of one of its commits that does the same, such as Image-Size-Accept
+    #[arg(long, value_name = "NAME")]
+    pub accept_trailer: Option<String>,
+    /// The most growth that can be accepted, written like max-increase [default: any]
+    #[arg(long, value_name = "INCREASE")]
+    pub accept_max_increase: Option<String>,
+}
+
+impl AcceptFlags {
+    /// The flags that are given, by the keys of `[accept]`.
+    pub fn settings(&self) -> Settings {
+        let labels = Some(self.accept_label.join("\n")).filter(|labels| !labels.is_empty());
+        let flags = [
+            ("labels", "--accept-label", labels),
+            ("trailer", "--accept-trailer", self.accept_trailer.clone()),
+            ("max-increase", "--accept-max-increase", self.accept_max_increase.clone()),
+        ];
+        let given = |(key, flag, value): (&str, &str, Option<String>)| {
+            Some((key.to_owned(), Setting { text: value?, origin: flag.to_owned() }))
+        };
+        flags.into_iter().filter_map(given).collect()
+    }
 }
 
 /// How to comment on a pull request.

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::bases::Bases;
-use super::comment;
 use super::locate::Locator;
 use super::publish::Output;
 use super::{Exit, console, load_config, measure, parse_images, reading_options, refuse_twins, set_variable};
+use super::{accept, comment};
 use crate::cli::Check;
 use crate::compare::{censuses, file_system};
 use crate::github::Context;
@@ -27,6 +27,7 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     for image in &images {
         config.limits_for(&image.display_name(), None, &flags)?;
     }
+    let accept = config.accept(&arguments.accept.settings())?;
     let context = Context::read(set_variable);
 
     let mut base = Bases::choose(arguments, &images, context.as_ref()).await?;
@@ -78,7 +79,8 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     if options.platform == Platforms::All {
         reports.extend(gone(&snapshots, &mut base).await?);
     }
-    let report = Report::new(head_sha(&base, context.as_ref()), reports);
+    let mut report = Report::new(head_sha(&base, context.as_ref()), reports);
+    accept::apply(&mut report, &accept, &arguments.github, context.as_ref()).await;
     let output = Output {
         format: arguments.format,
         report: arguments.report.as_deref(),

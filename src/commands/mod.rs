@@ -1,5 +1,6 @@
 //! The commands: each composes the other rooms and decides the exit code.
 
+mod accept;
 mod bases;
 pub mod check;
 mod comment;

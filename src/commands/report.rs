@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::publish::Output;
-use super::{Exit, UsageError, comment, console, github, lines_of, load_config, set_variable};
+use super::{Exit, UsageError, accept, comment, console, github, lines_of, load_config, set_variable};
 use crate::cli::Reports;
 use crate::github::{Client, Context, GithubError, PullRequest, WorkflowRun, pulls};
 use crate::policy::{Config, Settings};
@@ -30,6 +30,7 @@ pub async fn run(arguments: &Reports) -> anyhow::Result<Exit> {
     let expected = expected(arguments)?;
     let config = load_config(arguments.config.as_deref())?;
     let flags = arguments.limits.settings();
+    let accept = config.accept(&arguments.accept.settings())?;
     let saved = read(&files(arguments)?)?;
     let mut context = Context::read(set_variable);
     let run = context.as_ref().and_then(|context| context.workflow_run.clone());
@@ -43,6 +44,7 @@ pub async fn run(arguments: &Reports) -> anyhow::Result<Exit> {
         let of_pull_request = run.is_none_or(|run| run.event.starts_with("pull_request"));
         judge_anew(&mut report, &config, &flags, of_pull_request)?;
     }
+    accept::apply(&mut report, &accept, &arguments.github, context.as_ref()).await;
     let output = Output {
         format: arguments.format,
         report: arguments.report.as_deref(),
@@ -197,6 +199,8 @@ fn judge_anew(
         let message = "no limit is known here, and the reports are not believed in that; check out the target branch before this, so that its layergate.toml is there, pass limits, or pass --judge false";
         return Err(UsageError(message.into()).into());
     }
+    // What the reports say of that is not believed either.
+    (report.accept, report.accepted) = (None, None);
     report.verdict = report.images.iter().map(|image| image.verdict).max().unwrap_or(report.verdict);
     Ok(())
 }

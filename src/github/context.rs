@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::acceptance::label_names;
+
 /// The largest event file that is read; GitHub's own limit is 25 MB.
 const MAX_EVENT: usize = 32 << 20;
 
@@ -28,6 +30,8 @@ pub struct Context {
     pub push_before: Option<String>,
     /// `base_sha` of a merge group.
     pub merge_group_base: Option<String>,
+    /// The pull request whose turn it is in a merge queue.
+    pub merge_group_pull: Option<u64>,
     /// The run that this one follows.
     pub workflow_run: Option<WorkflowRun>,
     /// The files that the runner reads when the step is over.
@@ -54,6 +58,8 @@ pub struct PullRequest {
     pub base_sha: String,
     /// Whether it comes from another repository, whose runs have a read-only token.
     pub from_fork: bool,
+    /// Its labels, when the event was sent.
+    pub labels: Vec<String>,
 }
 
 /// A run that another one follows (the event `workflow_run`).
@@ -102,6 +108,7 @@ impl Context {
             pull_request: event.get("pull_request").and_then(read_pull_request),
             push_before: text("/before"),
             merge_group_base: text("/merge_group/base_sha"),
+            merge_group_pull: text("/merge_group/head_ref").and_then(|name| queued(&name)),
             workflow_run: event.get("workflow_run").and_then(workflow_run),
             files: RunnerFiles {
                 output: set("GITHUB_OUTPUT").map(PathBuf::from),
@@ -114,6 +121,12 @@ impl Context {
 fn read_event(path: &str) -> Option<Value> {
     let content = std::fs::read(path).ok().filter(|content| content.len() <= MAX_EVENT)?;
     serde_json::from_slice(&content).ok()
+}
+
+/// The pull request of a merge queue's branch: `refs/heads/gh-readonly-queue/main/pr-7-SHA`.
+fn queued(name: &str) -> Option<u64> {
+    let last = name.strip_prefix("refs/heads/gh-readonly-queue/")?.rsplit('/').next()?;
+    last.strip_prefix("pr-")?.split('-').next()?.parse().ok()
 }
 
 fn workflow_run(own: &Value) -> Option<WorkflowRun> {
@@ -139,6 +152,7 @@ pub(super) fn read_pull_request(own: &Value) -> Option<PullRequest> {
         base_sha: text("/base/sha")?,
         // A fork that was deleted has no repository any more.
         from_fork: text("/head/repo/full_name") != text("/base/repo/full_name"),
+        labels: label_names(own),
     })
 }
 
@@ -158,6 +172,14 @@ mod tests {
             _ => None,
         };
         Context::read(variable).unwrap()
+    }
+
+    #[test]
+    fn the_pull_request_of_a_merge_queue_is_in_its_branch() {
+        assert_eq!(queued("refs/heads/gh-readonly-queue/release/1.x/pr-104-0123abc"), Some(104));
+        for other in ["refs/heads/pr-1-x", "refs/heads/gh-readonly-queue/main/pr-x-1", ""] {
+            assert_eq!(queued(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! GitHub: the run's context, the comment, and the repository's Git database. The only room that knows its
 //! API.
 
+pub mod acceptance;
 pub mod client;
 pub mod comments;
 pub mod context;

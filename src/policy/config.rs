@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::accept::{ACCEPT_KEYS, Accept};
 use super::limits::{KEYS, Limits};
 use super::setting::{ConfigError, Setting, Settings};
 use crate::evidence::{Catalogue, Culprit, Ignore, Kind};
@@ -18,7 +19,8 @@ use crate::image::Platform;
 const BUILD_KEYS: [&str; 3] = ["dockerfile", "target", "build-args"];
 
 /// The keys whose value is a list, each with one that could be in it.
-const LISTS: [(&str, &str); 2] = [("build-args", "VERSION=3"), ("forbid-paths", "**/.git/**")];
+const LISTS: [(&str, &str); 3] =
+    [("build-args", "VERSION=3"), ("forbid-paths", "**/.git/**"), ("labels", "size-ok")];
 
 /// How an image is built, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,6 +64,7 @@ impl Build {
 pub struct Config {
     limits: Settings,
     images: BTreeMap<String, ImageSettings>,
+    accept: Settings,
     catalogue: Option<Arc<Catalogue>>,
 }
 
@@ -103,7 +106,11 @@ impl Config {
         let mut config = Config::default();
         for (key, value) in document.get_ref() {
             match key.get_ref().as_ref() {
-                "limits" => config.limits = reader.settings(reader.table(key, value)?, "[limits]", &[])?.0,
+                "limits" => config.limits = reader.limits(reader.table(key, value)?, "[limits]", &[])?.0,
+                "accept" => {
+                    let table = reader.table(key, value)?;
+                    config.accept = reader.settings(table, "[accept]", &ACCEPT_KEYS, &[])?.0;
+                }
                 "images" => {
                     for (name, section) in reader.table(key, value)? {
                         let settings = reader.image(name.get_ref(), reader.table(name, section)?)?;
@@ -112,7 +119,7 @@ impl Config {
                 }
                 "build-only" => config.catalogue = Some(Arc::new(reader.catalogue()?)),
                 other => {
-                    let known = ["limits", "images", "build-only"];
+                    let known = ["limits", "images", "accept", "build-only"];
                     return Err(reader.unknown_key(key, other, "the file", &known));
                 }
             }
@@ -137,6 +144,16 @@ impl Config {
         let plain = |path: &Path| path.strip_prefix(".").unwrap_or(path).to_owned();
         let of = |name: &&String| self.dockerfile_of(name).is_some_and(|own| plain(&own) == plain(path));
         self.images.keys().find(of).cloned()
+    }
+
+    /// What accepts a broken limit, by the file and the flags.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where a flag cannot be used.
+    pub fn accept(&self, flags: &Settings) -> Result<Accept, ConfigError> {
+        let mut settings = self.accept.clone();
+        settings.extend(flags.clone());
+        Accept::from_settings(&settings)
     }
 
     /// How one image is built, by the file and the flags.
@@ -187,6 +204,7 @@ impl Config {
             Limits::from_settings(settings)?;
             Build::from_settings(settings)?;
         }
+        Accept::from_settings(&self.accept)?;
         Ok(())
     }
 }
@@ -226,7 +244,7 @@ impl FileReader<'_> {
 
     fn image(&self, name: &str, table: &DeTable<'_>) -> Result<ImageSettings, ConfigError> {
         let section = format!("[images.{name}]");
-        let (limits, inner) = self.settings(table, &section, &["platforms"])?;
+        let (limits, inner) = self.limits(table, &section, &["platforms"])?;
         let mut platforms = BTreeMap::new();
         for (key, value) in inner {
             for (platform, section) in self.table(&key, &value)? {
@@ -235,17 +253,29 @@ impl FileReader<'_> {
                     .parse()
                     .map_err(|error| self.error(platform.span().start, format!("{error}")))?;
                 let name = format!("[images.{name}.platforms.\"{parsed}\"]");
-                platforms.insert(parsed, self.settings(self.table(platform, section)?, &name, &[])?.0);
+                platforms.insert(parsed, self.limits(self.table(platform, section)?, &name, &[])?.0);
             }
         }
         Ok(ImageSettings { limits, platforms })
     }
 
     /// The limits of a section, and the sections inside it that may be there.
+    fn limits<'i>(
+        &self,
+        table: &DeTable<'i>,
+        section: &str,
+        inner: &[&'static str],
+    ) -> Result<(Settings, Vec<Item<'i>>), ConfigError> {
+        let known: Vec<&str> = KEYS.iter().chain(&BUILD_KEYS).copied().collect();
+        self.settings(table, section, &known, inner)
+    }
+
+    /// The settings of a section, and the sections inside it that may be there.
     fn settings<'i>(
         &self,
         table: &DeTable<'i>,
         section: &str,
+        known: &[&str],
         inner: &[&'static str],
     ) -> Result<(Settings, Vec<Item<'i>>), ConfigError> {
         let mut settings = Settings::new();
@@ -256,8 +286,8 @@ impl FileReader<'_> {
                 sections.push((key.clone(), value.clone()));
                 continue;
             }
-            if !KEYS.contains(&name) && !BUILD_KEYS.contains(&name) {
-                let known: Vec<&str> = KEYS.iter().chain(&BUILD_KEYS).chain(inner).copied().collect();
+            if !known.contains(&name) {
+                let known: Vec<&str> = known.iter().chain(inner).copied().collect();
                 return Err(self.unknown_key(key, name, section, &known));
             }
             let text = match value.get_ref() {
@@ -387,6 +417,12 @@ mod tests {
             ("[images.a.platforms.arm]\n", "f.toml:1: `arm` is not a platform"),
             ("limits = 3", "f.toml:1: `limits` has to be a section"),
             ("[limits\n", "f.toml:1: not valid TOML"),
+            ("[accept]\nlabel = \"x\"", "f.toml:2: unknown key `label` in [accept]; did you mean `labels`?"),
+            (
+                "[accept]\nlabels = 3.5\ntrailer = \"a b\"",
+                "f.toml:3 ([accept] trailer): a trailer is called by",
+            ),
+            ("[accept]\nmax-increase = \"5\"", "f.toml:2 ([accept] max-increase): `5` has no unit"),
             (
                 "[images.b]\nmax-layers = \"many\"",
                 "f.toml:2 ([images.b] max-layers): `many` is not a whole number",

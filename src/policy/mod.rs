@@ -1,5 +1,6 @@
 //! Limits, rules and verdicts. Pure: rules return findings and print nothing.
 
+pub mod accept;
 pub mod amount;
 pub mod config;
 pub mod limits;
@@ -7,6 +8,7 @@ pub mod rules;
 pub mod setting;
 pub mod stages;
 
+pub use accept::{Accept, Acceptance};
 pub use config::{Build, Config};
 pub use limits::{Limits, Metric};
 pub use rules::{BASELINE_RULE, Case, Finding, Severity, Sides, Unjudgeable, Verdict, judge};

@@ -9,7 +9,7 @@ use super::words;
 use crate::compare::{Cause, Part};
 use crate::image::snapshot::{Place, sum_known};
 use crate::image::{Bytes, Delta};
-use crate::policy::Severity;
+use crate::policy::{Severity, Verdict};
 
 /// The most annotations: GitHub shows ten errors and ten warnings of a step.
 const MAX_ANNOTATIONS: usize = 10;
@@ -47,8 +47,8 @@ pub fn annotations(report: &Report) -> String {
     let left_out = findings.len() - shown;
     for (image, finding) in findings.into_iter().take(shown) {
         let command = match finding.severity {
-            Severity::Fail => "error",
-            Severity::Warn => "warning",
+            Severity::Fail if image.verdict != Verdict::Accepted => "error",
+            Severity::Fail | Severity::Warn => "warning",
         };
         let title = format!("layergate: {} {}", words::label(report, image), finding.rule);
         let about =

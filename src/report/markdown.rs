@@ -16,7 +16,7 @@ use crate::compare::files::PathChange;
 use crate::compare::{Cause, LayerRow, PackageRow, Part, Status, Waste};
 use crate::image::snapshot::{LayerRef, Place};
 use crate::image::{Delta, Instruction};
-use crate::policy::{Metric, Verdict};
+use crate::policy::{Metric, Severity, Verdict};
 
 /// The most bytes of a comment: GitHub takes 65,536 characters, and ours may be outside ASCII.
 pub const COMMENT_BUDGET: usize = 60_000;
@@ -133,9 +133,30 @@ fn blocks(report: &Report, images: &[&ImageReport], rows: usize) -> Vec<Block> {
             blocks.extend(detail(image, label).map(|text| optional(2 + rank, text)));
         }
     }
+    blocks.extend(acceptance(report).map(|text| Block { rank: 0, text }));
     blocks.extend(notes(report).map(|text| Block { rank: 0, text }));
     blocks.push(Block { rank: 0, text: footer(images) });
     blocks
+}
+
+/// Who has accepted what is broken, or what would.
+fn acceptance(report: &Report) -> Option<String> {
+    let Some(acceptance) = &report.accepted else {
+        let ways = words::ways_to_accept(report);
+        let ways: Vec<String> = ways
+            .iter()
+            .map(|[before, name, after]| format!("{before}{}{}", code(name), plain(after)))
+            .collect();
+        return (!ways.is_empty())
+            .then(|| format!("**Meant to be so?** It is accepted by {}.", ways.join(" or by ")));
+    };
+    let [before, name, after] = words::accepted(acceptance);
+    let by = acceptance.by.as_ref().map_or_else(String::new, |by| format!(", by {}", code(&short(by, 60))));
+    let reason =
+        acceptance.reason.as_ref().map_or_else(String::new, |text| format!(": {}", plain(&short(text, 300))));
+    let lead =
+        if report.verdict == Verdict::Fail { "Accepted, but not all that is over:" } else { "Accepted" };
+    Some(format!("**{lead}** {before}{}{}{by}{reason}", code(&name), plain(&after)))
 }
 
 /// What else is to be said of the whole, in few lines: a list of jobs may be long.
@@ -200,7 +221,10 @@ fn image_table(images: &[&ImageReport], rows: usize) -> String {
 
 fn findings(image: &ImageReport, label: Option<&str>) -> Option<String> {
     let line = |finding: &crate::policy::Finding| {
-        let icon = words::icon(Verdict::of(std::slice::from_ref(finding)));
+        let icon = match image.verdict {
+            Verdict::Accepted if finding.severity == Severity::Fail => words::icon(Verdict::Accepted),
+            _ => words::icon(Verdict::of(std::slice::from_ref(finding))),
+        };
         let of_image = finding.subject == image.name;
         let subject = if label.is_some() || !of_image {
             format!("{}: ", code(label.filter(|_| of_image).unwrap_or(&finding.subject)))
@@ -211,7 +235,7 @@ fn findings(image: &ImageReport, label: Option<&str>) -> Option<String> {
         format!(
             "- {icon} **{}** ({}): {name}{subject}{}. {}",
             plain(&finding.rule),
-            words::severity(finding),
+            words::severity(image, finding),
             plain(&finding.message),
             plain(&capitalised(&finding.help))
         )

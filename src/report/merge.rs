@@ -172,11 +172,13 @@ pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Re
         notes.push(format!("the jobs use different versions of layergate: {}", versions.join(", ")));
     }
     notes.extend(saved.iter().flat_map(|saved| saved.report.notes.iter().cloned()));
+    let accept = saved.iter().find_map(|saved| saved.report.accept.clone());
+    let accepted = saved.iter().find_map(|saved| saved.report.accepted.clone());
     let mut images = distinct(saved)?;
     let missing = expected.iter().filter(|expected| !images.iter().any(|image| expected.is(image)));
     let missing: Vec<ImageReport> = missing.map(not_delivered).collect();
     images.extend(missing);
-    Ok(Report { notes, ..Report::new(head_sha, images) })
+    Ok(Report { accept, accepted, notes, ..Report::new(head_sha, images) })
 }
 
 fn same_commit(first: &Saved, saved: &[Saved]) -> Result<(), MergeError> {

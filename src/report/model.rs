@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::history::{MOST_IN_CHART, TrendPoint};
+use super::merge::MISSING_RULE;
 use crate::baseline::find::age;
 use crate::baseline::store::{Point, platform_key};
 use crate::baseline::{Baseline, Missing};
@@ -16,7 +17,10 @@ use crate::image::snapshot::{Commit, ImageIdentity, SourceInfo};
 use crate::image::{BuildOnly, Bytes, Delta, Measured, Platform, Snapshot, Totals};
 use crate::layer::Applied;
 use crate::policy::limits::KEYS;
-use crate::policy::{Case, Finding, Judgement, Limits, Metric, Settings, Sides, Unjudgeable, Verdict, judge};
+use crate::policy::{
+    Accept, Acceptance, Case, Finding, Judgement, Limits, Metric, Settings, Sides, Unjudgeable, Verdict,
+    judge,
+};
 
 /// The `schema` of a report that this version writes.
 pub const SCHEMA: &str = "layergate.report/v1";
@@ -37,9 +41,26 @@ pub struct Report {
     pub head_sha: Option<String>,
     /// One entry for each image.
     pub images: Vec<ImageReport>,
+    /// What accepts a broken limit, where one is broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accept: Option<Ways>,
+    /// That what is broken is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<Acceptance>,
     /// What else is to be said where several reports were put together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// What accepts a broken limit, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ways {
+    /// Labels of the pull request.
+    pub labels: Vec<String>,
+    /// The trailer of a commit.
+    pub trailer: Option<String>,
+    /// The most growth that can be accepted.
+    pub max_increase: Option<String>,
 }
 
 /// What a check found of one image.
@@ -162,7 +183,31 @@ impl Report {
             verdict: images.iter().map(|image| image.verdict).max().unwrap_or(Verdict::Pass),
             head_sha,
             images,
+            accept: None,
+            accepted: None,
             notes: Vec::new(),
+        }
+    }
+
+    /// Accepts what is broken, of each image that may be accepted. That nothing is known of one may not.
+    pub fn accept_with(&mut self, acceptance: Acceptance, accept: &Accept) {
+        for image in self.images.iter_mut().filter(|image| image.verdict == Verdict::Fail) {
+            let reaches = accept.reaches(image.size_delta().zip(image.base_size()));
+            if !image.findings.iter().any(|finding| finding.rule == MISSING_RULE) && reaches {
+                image.verdict = Verdict::Accepted;
+            }
+        }
+        self.verdict = self.images.iter().map(|image| image.verdict).max().unwrap_or(self.verdict);
+        self.accepted = Some(acceptance);
+    }
+}
+
+impl From<&Accept> for Ways {
+    fn from(accept: &Accept) -> Ways {
+        Ways {
+            labels: accept.labels.clone(),
+            trailer: accept.trailer.clone(),
+            max_increase: accept.max_increase.as_ref().map(ToString::to_string),
         }
     }
 }

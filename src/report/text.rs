@@ -39,6 +39,7 @@ pub fn write_check(report: &Report, width: usize, out: &mut impl Write) -> io::R
             false => write_image(image, width, out)?,
         }
     }
+    write_acceptance(report, out)?;
     for note in &report.notes {
         writeln!(out, "note: {}", log(note))?;
     }
@@ -120,9 +121,29 @@ fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::R
     writeln!(out, "  ({}; {lead}{}{}{base_image})\n", words::basis(image), log(&label), log(how))
 }
 
+fn write_acceptance(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    if let Some(acceptance) = &report.accepted {
+        let by = acceptance.by.as_ref().map_or_else(String::new, |by| format!(", by {by}"));
+        let reason = acceptance.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        let text = words::accepted(acceptance).concat() + &by + &reason;
+        writeln!(out, "accepted {}", log(&text))?;
+    } else {
+        for way in words::ways_to_accept(report) {
+            writeln!(out, "accepted by {}", log(&way.concat()))?;
+        }
+    }
+    Ok(())
+}
+
 fn write_findings(image: &ImageReport, width: usize, out: &mut impl Write) -> io::Result<()> {
     for finding in &image.findings {
-        writeln!(out, "  {} {}: {}", words::severity(finding), log(&finding.rule), log(&finding.message))?;
+        writeln!(
+            out,
+            "  {} {}: {}",
+            words::severity(image, finding),
+            log(&finding.rule),
+            log(&finding.message)
+        )?;
         if finding.subject != image.name {
             writeln!(out, "       about {}", short(&log(&finding.subject), width))?;
         }

@@ -9,7 +9,7 @@ use crate::image::bytes::group_digits;
 use crate::image::snapshot::{BoundaryBy, LayerRef, Place};
 use crate::image::{Bytes, Delta, Measured, Totals};
 use crate::policy::stages::Outcome;
-use crate::policy::{Finding, Judgement, Severity, Verdict};
+use crate::policy::{Acceptance, Finding, Judgement, Severity, Verdict};
 
 /// The icon of a verdict. Never alone: words say the same.
 pub fn icon(verdict: Verdict) -> &'static str {
@@ -49,7 +49,8 @@ pub fn headline(image: &ImageReport) -> String {
     let worst = image.findings.iter().map(|finding| finding.severity).max();
     let mut worst = image.findings.iter().filter(|finding| Some(finding.severity) == worst);
     let Some(first) = worst.next() else { return calm_headline(image) };
-    let sentence = finding_headline(image, first);
+    let accepted = if image.verdict == Verdict::Accepted { "; accepted" } else { "" };
+    let sentence = finding_headline(image, first) + accepted;
     match worst.count() {
         0 => sentence,
         1 => format!("{sentence}, and 1 more finding"),
@@ -154,6 +155,35 @@ pub fn headline_of_many(report: &Report) -> String {
         0 => sentence,
         gone => format!("{sentence}, {gone} no longer there"),
     }
+}
+
+/// By what a broken limit is accepted, around what is hostile text: the words before it, it, and those after it.
+pub fn accepted(acceptance: &Acceptance) -> [String; 3] {
+    let when =
+        acceptance.at.as_deref().map_or_else(String::new, |at| format!(" on {}", at.get(..10).unwrap_or(at)));
+    match (&acceptance.label, &acceptance.trailer) {
+        (Some(label), _) => ["by the label ".into(), label.clone(), when],
+        (None, trailer) => {
+            let commit = acceptance.commit.as_deref().map_or("a commit", |sha| sha.get(..7).unwrap_or(sha));
+            let name = trailer.clone().unwrap_or_default();
+            ["by the trailer ".into(), name, format!(" of {commit}{when}")]
+        }
+    }
+}
+
+/// What would accept a broken limit, in the same three parts for each way.
+pub fn ways_to_accept(report: &Report) -> Vec<[String; 3]> {
+    let Some(ways) = report.accept.as_ref().filter(|_| report.verdict == Verdict::Fail) else {
+        return Vec::new();
+    };
+    let up_to =
+        ways.max_increase.as_ref().map_or_else(String::new, |bound| format!(" (growth up to {bound})"));
+    let labels = ways.labels.iter().map(|label| ["the label ".into(), label.clone(), up_to.clone()]);
+    let trailer = ways
+        .trailer
+        .iter()
+        .map(|name| ["the commit trailer ".into(), format!("{name}: REASON"), up_to.clone()]);
+    labels.chain(trailer).collect()
 }
 
 /// The limits that a table shows beside a size, or the others where there are no such.
@@ -440,8 +470,9 @@ pub fn signed_count(value: i64) -> String {
 }
 
 /// The word for a finding's severity.
-pub fn severity(finding: &Finding) -> &'static str {
+pub fn severity(image: &ImageReport, finding: &Finding) -> &'static str {
     match finding.severity {
+        Severity::Fail if image.verdict == Verdict::Accepted => "accepted",
         Severity::Fail => "fail",
         Severity::Warn => "warn",
     }

@@ -87,6 +87,10 @@ pub struct World {
     pub faults: Vec<Fault>,
     /// What goes wrong by chance.
     pub chaos: Option<Chaos>,
+    /// The labels that pull requests have been given, and lost again: who, which, when, and whether it was set.
+    pub labelled: Vec<(&'static str, &'static str, &'static str, bool)>,
+    /// The messages of the commits of pull requests.
+    pub messages: Vec<&'static str>,
     /// Pull requests, as the API has them.
     pub pulls: Vec<Value>,
     /// What `GET /user` answers; a workflow's own token may not ask.
@@ -126,6 +130,9 @@ impl FakeGithub {
             .route("/user", get(user))
             .route("/repos/{owner}/{repo}/issues/{number}/comments", get(list).post(create))
             .route("/repos/{owner}/{repo}/issues/comments/{id}", patch(edit))
+            .route("/repos/{owner}/{repo}/issues/{number}", get(issue))
+            .route("/repos/{owner}/{repo}/issues/{number}/timeline", get(timeline))
+            .route("/repos/{owner}/{repo}/pulls/{number}/commits", get(commits))
             .route("/repos/{owner}/{repo}/pulls", get(pulls))
             .route("/repos/{owner}/{repo}/pulls/{number}", get(pull))
             .with_state(world.clone())
@@ -266,6 +273,37 @@ async fn user(State(world): Shared) -> Response {
         Some(login) => answer(StatusCode::OK, json!({ "login": login, "id": 7, "type": "User" })),
         None => answer(StatusCode::FORBIDDEN, json!({ "message": "Resource not accessible by integration" })),
     }
+}
+
+async fn issue(State(world): Shared, Path((_, _, number)): Path<(String, String, u64)>) -> Response {
+    let mut labels: Vec<&str> = Vec::new();
+    for (_, label, _, set) in &world.lock().unwrap().labelled {
+        labels.retain(|other| other != label);
+        labels.extend(set.then_some(*label));
+    }
+    let labels: Vec<Value> = labels.iter().map(|label| json!({ "name": label })).collect();
+    answer(StatusCode::OK, json!({ "number": number, "labels": labels }))
+}
+
+async fn timeline(State(world): Shared, Query(paging): Query<Paging>) -> Response {
+    let event = |(who, label, at, set): &(&str, &str, &str, bool)| {
+        let event = if *set { "labeled" } else { "unlabeled" };
+        json!({ "event": event, "actor": { "login": who }, "label": { "name": label }, "created_at": at })
+    };
+    let all: Vec<Value> = world.lock().unwrap().labelled.iter().map(event).collect();
+    let page = all.into_iter().skip((paging.page - 1) * paging.per_page).take(paging.per_page);
+    answer(StatusCode::OK, Value::Array(page.collect()))
+}
+
+async fn commits(State(world): Shared, Query(paging): Query<Paging>) -> Response {
+    let commit = |(number, message): (usize, &&str)| {
+        json!({ "sha": format!("{number:040x}"), "commit": {
+            "message": message, "author": { "name": "Ann" }, "committer": { "date": "2026-11-02T08:00:00Z" },
+        } })
+    };
+    let all: Vec<Value> = world.lock().unwrap().messages.iter().enumerate().map(commit).collect();
+    let page = all.into_iter().skip((paging.page - 1) * paging.per_page).take(paging.per_page);
+    answer(StatusCode::OK, Value::Array(page.collect()))
 }
 
 #[derive(Deserialize)]

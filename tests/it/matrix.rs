@@ -206,7 +206,7 @@ fn a_directory_that_a_fork_has_filled_is_read_within_bounds() {
         fs::write(directory.join(format!("{number}.json")), "{}").unwrap();
     }
     let many = run().expect(3);
-    assert!(many.stderr.contains("at most 1000 are put together"), "{}", many.stderr);
+    assert!(many.stderr.contains("at most 1000 reports are put together"), "{}", many.stderr);
 }
 
 #[test]
@@ -223,4 +223,113 @@ fn a_report_is_put_together_without_github_too() {
         (&lax["verdict"], &lax["images"][0]["limits"]["max-increase"]),
         (&json!("pass"), &json!("50%"))
     );
+}
+
+const ACCEPT: [&str; 6] =
+    ["--accept-label", "size-ok", "--accept-trailer", "Image-Size-Accept", "--accept-max-increase", "50%"];
+
+/// Checks an image that grew by a percentage of 100,000 bytes.
+fn grown(job: &Job, event: (&str, &Value), percent: u64, more: &[&str]) -> Run {
+    let before = image(job.path(), "before", 100_000);
+    let now = image(job.path(), &format!("now-{percent}"), 1000 * (100 + percent));
+    let before = format!("app={}", before.split_once('=').unwrap().1);
+    let now = format!("app={}", now.split_once('=').unwrap().1);
+    let arguments = ["check", &now, "--baseline", &before, "--max-increase", "5%", "--comment", "always"];
+    job.run(event.0, event.1, &[&arguments, more].concat())
+}
+
+#[test]
+fn a_label_accepts_and_who_set_it_is_said() {
+    let job = Job::new();
+    let pull = of_pull_request(HEAD);
+    let check =
+        |percent, more: &[&str]| grown(&job, ("pull_request", &pull), percent, &[&ACCEPT, more].concat());
+    let not_yet = check(20, &[]).expect(1);
+    assert!(
+        not_yet.stdout.contains("accepted by the label size-ok (growth up to 50%)"),
+        "{}",
+        not_yet.stdout
+    );
+    let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
+    let meant = "**Meant to be so?** It is accepted by the label `size-ok` (growth up to 50%) or by the commit trailer";
+    assert!(comment.contains(meant), "{comment}");
+
+    job.github.world().labelled = vec![
+        ("ann", "size-ok", "2026-11-01T09:00:00Z", true),
+        ("ann", "size-ok", "2026-11-02T09:00:00Z", false),
+    ];
+    check(20, &[]).expect(1);
+    job.github.world().labelled.push(("bob", "Size-OK", "2026-11-03T09:00:00Z", true));
+    let accepted = check(20, &[]).expect(0);
+    assert!(
+        accepted.stdout.contains("accepted by the label Size-OK on 2026-11-03, by bob"),
+        "{}",
+        accepted.stdout
+    );
+    assert!(
+        accepted.stderr.contains("::warning") && !accepted.stderr.contains("::error"),
+        "{}",
+        accepted.stderr
+    );
+    let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
+    assert!(comment.contains("**Accepted** by the label `Size-OK` on 2026-11-03, by `bob`"), "{comment}");
+    assert!(comment.contains("over the +5% limit; accepted"), "{comment}");
+    assert!(job.outputs().contains("\naccepted\n"));
+
+    // No more than it may be.
+    let beyond = check(60, &[]).expect(1);
+    assert!(beyond.stdout.contains("fail"), "{}", beyond.stdout);
+    job.github.world().labelled.push(("bob", "Size-OK", "2026-11-04T09:00:00Z", false));
+    check(20, &[]).expect(1);
+}
+
+#[test]
+fn a_trailer_with_a_reason_accepts() {
+    let job = Job::new();
+    let pull = of_pull_request(HEAD);
+    let check = || grown(&job, ("pull_request", &pull), 20, &ACCEPT);
+    job.github.world().messages = vec!["Add fonts\n\nImage-Size-Accept:", "Mention Image-Size-Accept: no"];
+    check().expect(1);
+    job.github.world().messages.push("Add fonts\n\nimage-size-accept: @team the <b>fonts</b> are needed");
+    let accepted = check().expect(0);
+    let words = "accepted by the trailer Image-Size-Accept of 0000000 on 2026-11-02, by Ann: @team the";
+    assert!(accepted.stdout.contains(words), "{}", accepted.stdout);
+    let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
+    assert!(!comment.contains("<b>") && !comment.contains(" @team"), "{comment}");
+}
+
+#[test]
+fn a_merge_queue_keeps_what_was_accepted_and_what_cannot_be_asked_stays_a_failure() {
+    let job = Job::new();
+    job.github.world().labelled = vec![("ann", "size-ok", "2026-11-01T09:00:00Z", true)];
+    let queue = json!({ "merge_group": {
+        "base_sha": BASE, "head_ref": format!("refs/heads/gh-readonly-queue/main/pr-7-{BASE}"),
+    } });
+    grown(&job, ("merge_group", &queue), 20, &ACCEPT).expect(0);
+    let broken = crate::fake_github::Fault { path: "/issues/7", times: 1, status: 404, ..Default::default() };
+    job.github.fail(broken);
+    let unknown = grown(&job, ("merge_group", &queue), 20, &ACCEPT).expect(1);
+    assert!(unknown.stderr.contains("whether this is accepted is not known"), "{}", unknown.stderr);
+    // On other events there is no pull request that could have a label.
+    grown(&job, ("push", &json!({})), 20, &ACCEPT).expect(1);
+}
+
+#[test]
+fn what_the_trusted_half_accepts_it_has_asked_for_itself() {
+    let job = Job::new();
+    let report = job.save("app", 120_000, HEAD, &["--max-increase", "5%"]);
+    let path = job.path().join(report);
+    let text = fs::read_to_string(&path).unwrap();
+    let mut forged: Value = serde_json::from_str(&text).unwrap();
+    forged["images"][0]["verdict"] = json!("accepted");
+    forged["accepted"] = json!({ "label": "size-ok", "by": "owner" });
+    fs::write(&path, forged.to_string()).unwrap();
+    job.github.world().pulls = vec![pull_request(7, ("mallory/shop", "fix", HEAD), BASE)];
+    let run = of_workflow_run(HEAD, "mallory/shop", "fix");
+    let limits = ["report", "reports", "--max-increase", "5%", "--accept-label", "size-ok"];
+    let forged = job.run("workflow_run", &run, &limits).expect(1);
+    assert!(!forged.stdout.contains("owner"), "{}", forged.stdout);
+    job.github.world().labelled = vec![("ann", "size-ok", "2026-11-01T09:00:00Z", true)];
+    let accepted = job.run("workflow_run", &run, &limits).expect(0);
+    assert!(accepted.stdout.contains("by ann"), "{}", accepted.stdout);
 }

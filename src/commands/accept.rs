@@ -1,0 +1,62 @@
+//! Whether somebody has accepted a broken limit. It is asked only where one is broken.
+
+use super::{console, github};
+use crate::cli::GithubFlags;
+use crate::github::acceptance::Pull;
+use crate::github::{Client, Context, GithubError};
+use crate::policy::{Accept, Acceptance, Verdict};
+use crate::report::Report;
+
+/// Accepts what is broken, where a label or a trailer of the pull request says so.
+pub async fn apply(report: &mut Report, accept: &Accept, flags: &GithubFlags, context: Option<&Context>) {
+    if accept.is_empty() || report.verdict != Verdict::Fail {
+        return;
+    }
+    report.accept = Some(accept.into());
+    let Some(context) = context else { return };
+    match find(accept, flags, context).await {
+        Ok(Some(acceptance)) => report.accept_with(acceptance, accept),
+        Ok(None) => {}
+        Err(error) => console::warn(&format!("whether this is accepted is not known: {error}")),
+    }
+}
+
+async fn find(
+    accept: &Accept,
+    flags: &GithubFlags,
+    context: &Context,
+) -> Result<Option<Acceptance>, GithubError> {
+    let pull = context.pull_request.as_ref();
+    let Some(number) = pull.map(|pull| pull.number).or(context.merge_group_pull) else { return Ok(None) };
+    let (Some((owner, name)), Some(token)) = (&context.repository, github::token(flags)) else {
+        // All that is known then is what the event says.
+        let label = pull.and_then(|pull| accept.label_of(&pull.labels));
+        return Ok(label.map(|label| Acceptance { label: Some(label.clone()), ..Acceptance::default() }));
+    };
+    let client = Client::new(&github::api(flags), &token)?;
+    let pull = Pull { client: &client, repository: (owner, name), number };
+    if !accept.labels.is_empty()
+        && let Some(label) = accept.label_of(&pull.labels().await?)
+    {
+        // That it is there is enough; who has set it is for people.
+        let set = pull.labelled(label).await.unwrap_or_else(|error| {
+            console::warn(&format!("who set the label is not known: {error}"));
+            None
+        });
+        let (by, at) = set.map(|set| (set.by, set.at)).unzip();
+        return Ok(Some(Acceptance { label: Some(label.clone()), by, at, ..Acceptance::default() }));
+    }
+    let Some(trailer) = &accept.trailer else { return Ok(None) };
+    // Of several, the newest.
+    let messages = pull.messages().await?;
+    let said =
+        messages.into_iter().rev().find_map(|message| Some((accept.reason_in(&message.text)?, message)));
+    Ok(said.map(|(reason, message)| Acceptance {
+        label: None,
+        trailer: Some(trailer.clone()),
+        reason: Some(reason),
+        commit: Some(message.sha),
+        by: Some(message.author),
+        at: Some(message.at),
+    }))
+}
