@@ -395,6 +395,11 @@ fn of_lists(directory: &Path, lists: &[Census]) -> Snapshot {
     snapshot
 }
 
+fn store(place: &Place) -> BranchStore {
+    let client = Client::new(&place.github.url, "ghs_secret-token").unwrap();
+    BranchStore::new(Repository::new(client, "acme", "shop"), BRANCH.into())
+}
+
 #[test]
 fn many_long_lists_of_files_are_not_sent_in_one_request() {
     let place = Place::new();
@@ -402,13 +407,37 @@ fn many_long_lists_of_files_are_not_sent_in_one_request() {
     let snapshot = of_lists(place.directory.path(), &lists);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let client = Client::new(&place.github.url, "ghs_secret-token").unwrap();
-        let store = BranchStore::new(Repository::new(client, "acme", "shop"), BRANCH.into());
+        let store = store(&place);
         store.put(std::slice::from_ref(&snapshot), None).await.unwrap();
         let requests = place.github.world().requests.clone();
         let trees =
             requests.iter().filter(|request| request.starts_with("POST") && request.ends_with("/trees"));
         assert_eq!(trees.count(), 2, "{requests:?}");
+        let listed = store.records(&snapshot.image.name, Some(&sha(1))).await.unwrap();
+        store.load(&listed[0]).await.unwrap();
+        for layer in &snapshot.layers {
+            let census = store.census(&layer.diff_id).await.unwrap().unwrap();
+            assert_eq!(Some(&census), layer.census.as_deref());
+        }
+    });
+}
+
+#[test]
+fn a_list_of_files_that_is_too_long_to_go_along_is_sent_ahead() {
+    let place = Place::new();
+    let snapshot = of_lists(place.directory.path(), &[list(0, 200_000), list(1, 10)]);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = store(&place);
+        store.put(std::slice::from_ref(&snapshot), None).await.unwrap();
+        let requests = place.github.world().requests.clone();
+        let ahead: Vec<bool> = requests
+            .iter()
+            .filter(|request| request.starts_with("POST"))
+            .map(|request| request.ends_with("/blobs"))
+            .collect();
+        assert_eq!(ahead.iter().filter(|blob| **blob).count(), 1, "{requests:?}");
+        assert!(ahead[0], "{requests:?}");
         let listed = store.records(&snapshot.image.name, Some(&sha(1))).await.unwrap();
         store.load(&listed[0]).await.unwrap();
         for layer in &snapshot.layers {

@@ -18,6 +18,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::github_documents::{self as documents, Commit};
+
 /// Who writes where a request does not say.
 const NOBODY: [&str; 2] = ["bot", "bot@example.com"];
 /// What a reference is expected to be that is not there.
@@ -103,8 +105,9 @@ impl Repository {
         any.then_some(()).ok_or_else(empty)
     }
 
-    fn object(&self, sha: &str) -> Value {
-        json!({ "type": self.line(&["cat-file", "-t", sha]), "sha": sha })
+    /// A reference as GitHub tells it, of its name and the hash of what it points to.
+    fn pointing(&self, name: &str, sha: &str) -> Value {
+        documents::reference(name, &self.line(&["cat-file", "-t", sha]).unwrap(), sha)
     }
 
     /// The hash of an object of a kind, of its hash or of the name of a branch.
@@ -121,16 +124,16 @@ impl Repository {
     }
 
     /// Commits from one on, in the order of GitHub.
-    fn log(&self, from: &str, skip: usize, most: usize) -> Option<Vec<Logged>> {
+    fn log(&self, from: &str, skip: usize, most: usize) -> Option<Vec<Commit>> {
         let (skip, most) = (format!("--skip={skip}"), format!("--max-count={most}"));
         let date = "--date=format-local:%Y-%m-%dT%H:%M:%SZ";
         let output = self.git(&["log", "-z", "--date-order", &skip, &most, date, FORMAT, from], b"")?;
         let text = String::from_utf8(output).unwrap();
         let fields: Vec<&str> = text.split('\0').collect();
-        Some(fields.chunks_exact(FIELDS).map(Logged::of).collect())
+        Some(fields.chunks_exact(FIELDS).map(commit_of).collect())
     }
 
-    fn logged(&self, sha: &str) -> Option<Logged> {
+    fn logged(&self, sha: &str) -> Option<Commit> {
         self.log(sha, 0, 1)?.pop()
     }
 
@@ -247,45 +250,15 @@ struct Refusal {
     message: String,
 }
 
-/// A commit.
-struct Logged {
-    sha: String,
-    tree: String,
-    parents: Value,
-    author: Value,
-    committer: Value,
-    message: String,
-}
-
-impl Logged {
-    fn of(fields: &[&str]) -> Logged {
-        let person =
-            |at: usize| json!({ "name": fields[at], "email": fields[at + 1], "date": fields[at + 2] });
-        Logged {
-            sha: fields[0].to_owned(),
-            tree: fields[1].to_owned(),
-            parents: fields[2].split_whitespace().map(|sha| json!({ "sha": sha })).collect(),
-            author: person(3),
-            committer: person(6),
-            message: fields[9].trim_end_matches('\n').to_owned(),
-        }
-    }
-
-    /// As the Git database has it.
-    fn object(self) -> Value {
-        json!({
-            "sha": self.sha, "tree": { "sha": self.tree }, "parents": self.parents,
-            "author": self.author, "committer": self.committer, "message": self.message,
-        })
-    }
-
-    /// As it is in a list of commits, where all but hash and parents is a level deeper.
-    fn item(self) -> Value {
-        let commit = json!({
-            "author": self.author, "committer": self.committer, "message": self.message,
-            "tree": { "sha": self.tree },
-        });
-        json!({ "sha": self.sha, "commit": commit, "parents": self.parents })
+fn commit_of(fields: &[&str]) -> Commit {
+    let person = |at: usize| [at, at + 1, at + 2].map(|at| fields[at].to_owned());
+    Commit {
+        sha: fields[0].to_owned(),
+        tree: fields[1].to_owned(),
+        parents: fields[2].split_whitespace().map(str::to_owned).collect(),
+        author: person(3),
+        committer: person(6),
+        message: fields[9].trim_end_matches('\n').to_owned(),
     }
 }
 
@@ -323,7 +296,7 @@ async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Response {
     let (status, body) = tokio::task::spawn_blocking(work)
         .await
         .unwrap()
-        .unwrap_or_else(|refusal| (refusal.status, json!({ "message": refusal.message })));
+        .unwrap_or_else(|refusal| (refusal.status, documents::refusal(refusal.status, &refusal.message)));
     (status, Json(body)).into_response()
 }
 
@@ -331,7 +304,7 @@ async fn get_ref(State(repository): Shared, Parts((_, _, name)): Named) -> Respo
     blocking(move || {
         let name = format!("refs/{name}");
         let sha = repository.reference(&name).ok_or_else(not_found)?;
-        Ok(ok(json!({ "ref": name, "object": repository.object(&sha) })))
+        Ok(ok(repository.pointing(&name, &sha)))
     })
     .await
 }
@@ -343,7 +316,7 @@ async fn matching_refs(State(repository): Shared, Parts((_, _, name)): Named) ->
         let all = repository.line(&["for-each-ref", "--format=%(refname) %(objectname)"]).unwrap();
         let listed = all.lines().filter_map(|line| line.split_once(' '));
         let matching = listed.filter(|(name, _)| name.starts_with(&start));
-        Ok(ok(matching.map(|(name, sha)| json!({ "ref": name, "object": repository.object(sha) })).collect()))
+        Ok(ok(matching.map(|(name, sha)| repository.pointing(name, sha)).collect()))
     })
     .await
 }
@@ -363,7 +336,7 @@ async fn create_ref(State(repository): Shared, body: Bytes) -> Response {
         }
         let made = repository.git(&["update-ref", name, sha, NOTHING], b"");
         made.ok_or_else(|| unprocessable("Reference update failed"))?;
-        Ok(created(json!({ "ref": name, "object": repository.object(sha) })))
+        Ok(created(repository.pointing(name, sha)))
     })
     .await
 }
@@ -382,7 +355,7 @@ async fn update_ref(State(repository): Shared, Parts((_, _, name)): Named, body:
         // Whoever pushes with Git itself does not wait for the lock.
         let moved = repository.git(&["update-ref", &name, sha, &old], b"");
         moved.ok_or_else(|| refusal(StatusCode::CONFLICT, "Reference cannot be updated"))?;
-        Ok(ok(json!({ "ref": name, "object": repository.object(sha) })))
+        Ok(ok(repository.pointing(&name, sha)))
     })
     .await
 }
@@ -430,7 +403,7 @@ async fn get_tree(
     blocking(move || {
         let sha = repository.resolve(&name, "tree").ok_or_else(not_found)?;
         let tree = repository.entries(&sha, listing.recursive.is_some()).unwrap();
-        Ok(ok(json!({ "sha": sha, "tree": tree, "truncated": false })))
+        Ok(ok(documents::tree(&sha, tree)))
     })
     .await
 }
@@ -450,7 +423,7 @@ async fn create_tree(State(repository): Shared, body: Bytes) -> Response {
         };
         let sha = repository.write_tree(base.as_deref(), changes)?;
         let tree = repository.entries(&sha, false).unwrap();
-        Ok(created(json!({ "sha": sha, "tree": tree, "truncated": false })))
+        Ok(created(documents::tree(&sha, tree)))
     })
     .await
 }
@@ -463,7 +436,7 @@ async fn get_blob(State(repository): Shared, Parts((_, _, sha)): Named) -> Respo
         let encoded = STANDARD.encode(&content);
         let lines = encoded.as_bytes().chunks(60).map(|line| std::str::from_utf8(line).unwrap());
         let broken: String = lines.flat_map(|line| [line, "\n"]).collect();
-        Ok(ok(json!({ "sha": sha, "size": content.len(), "encoding": "base64", "content": broken })))
+        Ok(ok(documents::blob(&sha, content.len(), &broken)))
     })
     .await
 }
@@ -482,8 +455,7 @@ async fn create_blob(State(repository): Shared, body: Bytes) -> Response {
             }
             Some(_) => return Err(unprocessable("encoding must be utf-8 or base64")),
         };
-        let url = format!("https://api.github.example/repos/acme/shop/git/blobs/{sha}");
-        Ok(created(json!({ "sha": sha, "url": url })))
+        Ok(created(documents::stored_blob(&sha)))
     })
     .await
 }
@@ -516,7 +488,7 @@ async fn list_commits(State(repository): Shared, Query(query): Query<Commits>) -
         };
         let size = query.per_page.clamp(1, 100);
         let commits = repository.log(&from, (query.page.max(1) - 1) * size, size).unwrap();
-        Ok(ok(commits.into_iter().map(Logged::item).collect()))
+        Ok(ok(commits.iter().map(Commit::item).collect()))
     })
     .await
 }
@@ -531,7 +503,20 @@ async fn show_commit(State(repository): Shared, Parts((_, _, name)): Named) -> R
     .await
 }
 
-async fn compare(State(repository): Shared, Parts((_, _, range)): Named) -> Response {
+/// What a page of commits has where nothing is said. Other lists have thirty.
+const COMPARED: usize = 250;
+
+#[derive(Deserialize)]
+struct Pages {
+    per_page: Option<usize>,
+    page: Option<usize>,
+}
+
+async fn compare(
+    State(repository): Shared,
+    Parts((_, _, range)): Named,
+    Query(pages): Query<Pages>,
+) -> Response {
     blocking(move || {
         let (base, head) = range.split_once("...").ok_or_else(not_found)?;
         let commit = |name: &str| repository.resolve(name, "commit").ok_or_else(not_found);
@@ -547,10 +532,21 @@ async fn compare(State(repository): Shared, Parts((_, _, range)): Named) -> Resp
             (0, _) => "behind",
             _ => "diverged",
         };
+        let size = pages.per_page.map_or(COMPARED, |size| size.clamp(1, 100));
+        let skip = (pages.page.unwrap_or(1).max(1) - 1) * size;
+        // Unlike other lists, this one starts with the oldest.
+        let mut commits = repository.log(&format!("{base}..{head}"), 0, ahead as usize).unwrap();
+        commits.reverse();
+        let commits: Vec<Value> = commits.iter().skip(skip).take(size).map(Commit::item).collect();
+        let permalink = format!("compare/acme:{}...acme:{}", &base[..7], &head[..7]);
+        let html = documents::page(&format!("compare/{range}"));
         Ok(ok(json!({
+            "url": documents::api(&format!("compare/{range}")), "permalink_url": documents::page(&permalink),
+            "diff_url": format!("{html}.diff"), "patch_url": format!("{html}.patch"), "html_url": html,
             "base_commit": repository.logged(&base).unwrap().item(),
             "merge_base_commit": repository.logged(&meeting).unwrap().item(),
             "status": status, "ahead_by": ahead, "behind_by": behind, "total_commits": ahead,
+            "commits": commits,
         })))
     })
     .await
@@ -569,15 +565,11 @@ fn line(mode: &str, sha: &str, path: &str) -> String {
     format!("{mode} {sha}\t{path}\0")
 }
 
-/// One line of `git ls-tree --long`, as GitHub has it. Only a blob has a size.
+/// One line of `git ls-tree --long`, as GitHub has it.
 fn listed(line: &str) -> Value {
     let (head, path) = line.split_once('\t').unwrap();
     let fields: Vec<&str> = head.split_whitespace().collect();
-    let mut entry = json!({ "path": path, "mode": fields[0], "type": fields[1], "sha": fields[2] });
-    if let Ok(size) = fields[3].parse::<u64>() {
-        entry["size"] = json!(size);
-    }
-    entry
+    documents::entry(path, fields[0], fields[1], fields[2], fields[3].parse().ok())
 }
 
 fn parse(body: &[u8]) -> Result<Value, Refusal> {
@@ -617,6 +609,7 @@ mod tests {
     use std::future::Future;
 
     use super::*;
+    use crate::exchanges::FAKES_OWN_TEST;
     use crate::fake_github::{Chaos, FakeGithub};
 
     /// Asks a fake GitHub, as a client of it does.
@@ -631,7 +624,7 @@ mod tests {
             // A client wants one, though it speaks plain HTTP here. Another test may have been first.
             drop(rustls::crypto::ring::default_provider().install_default());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let client = reqwest::Client::builder().no_proxy().user_agent(FAKES_OWN_TEST).build().unwrap();
             Caller { client, runtime, base: format!("{}/repos/acme/shop", github.url) }
         }
 
@@ -687,7 +680,7 @@ mod tests {
     }
 
     fn message(status: u16, message: &str) -> (u16, Value) {
-        (status, json!({ "message": message }))
+        (status, documents::refusal(StatusCode::from_u16(status).unwrap(), message))
     }
 
     fn assert_sound(repository: &Repository) {
@@ -710,8 +703,7 @@ mod tests {
         assert_eq!(caller.post("git/refs", &make), message(422, "Reference already exists"));
 
         let moved = caller.patch("git/refs/heads/a/b", &to(&left));
-        let object = json!({ "type": "commit", "sha": left });
-        assert_eq!(moved, (200, json!({ "ref": "refs/heads/a/b", "object": object })));
+        assert_eq!(moved, (200, documents::reference("refs/heads/a/b", "commit", &left)));
         assert_eq!(caller.get("git/ref/heads/a/b"), moved);
         for behind in [&right, &first] {
             let refused = caller.patch("git/refs/heads/a/b", &to(behind));
@@ -836,27 +828,29 @@ mod tests {
         let merge = commit("merge", 3, &[&left, &right]);
 
         let (_, object) = caller.get(&format!("git/commits/{merge}"));
-        let author = json!({ "name": "merge", "email": "x@example.com", "date": "2024-02-03T04:05:03Z" });
-        let parents = json!([{ "sha": left }, { "sha": right }]);
-        assert_eq!(
-            object,
-            json!({
-                "sha": merge, "tree": { "sha": tree }, "parents": parents, "message": "a\n\nb",
-                "author": author, "committer": author,
-            })
-        );
+        let author = ["merge", "x@example.com", "2024-02-03T04:05:03Z"].map(str::to_owned);
+        let expected = Commit {
+            sha: merge.clone(),
+            tree: tree.clone(),
+            parents: vec![left.clone(), right.clone()],
+            author: author.clone(),
+            committer: author,
+            message: "a\n\nb".into(),
+        };
+        assert_eq!(object, expected.object());
 
         let (_, listed) = caller.get(&format!("commits?sha={merge}"));
         let shas: Vec<&str> =
             listed.as_array().unwrap().iter().map(|item| item["sha"].as_str().unwrap()).collect();
         assert_eq!(shas, [&merge, &right, &left, &root]);
-        assert_eq!(listed[0]["commit"]["committer"]["date"], "2024-02-03T04:05:03Z");
-        assert_eq!(listed[0]["parents"], parents);
+        assert_eq!(listed[0], expected.item());
         let (_, second) = caller.get(&format!("commits?sha={merge}&per_page=3&page=2"));
         assert_eq!((second.as_array().unwrap().len(), &second[0]["sha"]), (1, &json!(root)));
         assert_eq!(caller.get(&format!("commits/{merge}")).1, listed[0]);
         assert_eq!(caller.get("commits/some/branch").1["sha"], *root);
 
+        let (_, found) = caller.get(&format!("compare/{root}...{merge}?per_page=2&page=2"));
+        assert_eq!((found["commits"].as_array().unwrap().len(), &found["commits"][0]), (1, &listed[0]));
         let compared = |base: &str, head: &str| {
             let (_, found) = caller.get(&format!("compare/{base}...{head}"));
             let count = |name: &str| found[name].as_u64().unwrap();

@@ -3,7 +3,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::exchanges::{self, Artificial};
 use crate::fake_git::{self, Repository};
+use crate::github_documents as documents;
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
@@ -126,7 +128,7 @@ impl FakeGithub {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
         let world = Arc::new(Mutex::new(World { next_id: 1000, ..World::default() }));
-        let api = Router::new()
+        let mut api = Router::new()
             .route("/user", get(user))
             .route("/repos/{owner}/{repo}/issues/{number}/comments", get(list).post(create))
             .route("/repos/{owner}/{repo}/issues/comments/{id}", patch(edit))
@@ -138,6 +140,9 @@ impl FakeGithub {
             .with_state(world.clone())
             .merge(fake_git::routes(repository))
             .layer(from_fn_with_state(world.clone(), watch));
+        if let Some(log) = exchanges::log() {
+            api = api.layer(from_fn_with_state(log, exchanges::write_down));
+        }
         let app = Router::new().nest("/api/v3", api);
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}/api/v3", listener.local_addr().unwrap());
@@ -197,11 +202,11 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
         })
     };
     if !authorized {
-        return answer(StatusCode::UNAUTHORIZED, json!({ "message": "Bad credentials" }));
+        return refuse(StatusCode::UNAUTHORIZED, "Bad credentials");
     }
     // One that the token may not see.
     if request.uri().path().contains("/repos/acme/private/") {
-        return answer(StatusCode::NOT_FOUND, json!({ "message": "Not Found" }));
+        return refuse(StatusCode::NOT_FOUND, "Not Found");
     }
     match fault {
         None => by_chance(&world, request, next).await,
@@ -217,7 +222,7 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             }
             let body = json!({ "message": fault.message });
-            (StatusCode::from_u16(fault.status).unwrap(), headers, Json(body)).into_response()
+            artificial((StatusCode::from_u16(fault.status).unwrap(), headers, Json(body)).into_response())
         }
     }
 }
@@ -255,10 +260,16 @@ async fn by_chance(world: &Mutex<World>, request: Request, next: Next) -> Respon
     if fate.after_effect {
         next.run(request).await;
     }
-    match broken {
+    artificial(match broken {
         Broken::Dropped => dropped(),
         Broken::Failed => answer(StatusCode::BAD_GATEWAY, json!({ "message": "Server Error" })),
-    }
+    })
+}
+
+/// Says of an answer that it is not the fake's own.
+fn artificial(mut answer: Response) -> Response {
+    answer.extensions_mut().insert(Artificial);
+    answer
 }
 
 /// A body that fails makes the server close the connection.
@@ -270,8 +281,8 @@ fn dropped() -> Response {
 
 async fn user(State(world): Shared) -> Response {
     match &world.lock().unwrap().login {
-        Some(login) => answer(StatusCode::OK, json!({ "login": login, "id": 7, "type": "User" })),
-        None => answer(StatusCode::FORBIDDEN, json!({ "message": "Resource not accessible by integration" })),
+        Some(login) => answer(StatusCode::OK, documents::myself(login)),
+        None => refuse(StatusCode::FORBIDDEN, "Resource not accessible by integration"),
     }
 }
 
@@ -383,7 +394,7 @@ async fn edit(State(world): Shared, Path((_, _, id)): Path<(String, String, u64)
     let Ok(body) = body_of(&body) else { return unprocessable() };
     let mut world = world.lock().unwrap();
     match world.comments.iter_mut().find(|comment| comment.id == id) {
-        None => answer(StatusCode::NOT_FOUND, json!({ "message": "Not Found" })),
+        None => refuse(StatusCode::NOT_FOUND, "Not Found"),
         Some(comment) => {
             comment.body = body;
             answer(StatusCode::OK, document(comment))
@@ -399,16 +410,15 @@ fn body_of(request: &[u8]) -> Result<String, ()> {
 }
 
 fn unprocessable() -> Response {
-    answer(StatusCode::UNPROCESSABLE_ENTITY, json!({ "message": "Validation Failed" }))
+    refuse(StatusCode::UNPROCESSABLE_ENTITY, "Validation Failed")
 }
 
 fn document(comment: &Comment) -> Value {
-    json!({
-        "id": comment.id,
-        "html_url": format!("https://github.example/acme/shop/pull/7#issuecomment-{}", comment.id),
-        "user": { "login": comment.author, "type": "Bot" },
-        "body": comment.body,
-    })
+    documents::comment(comment.id, &comment.author, &comment.body)
+}
+
+fn refuse(status: StatusCode, message: &str) -> Response {
+    answer(status, documents::refusal(status, message))
 }
 
 fn answer(status: StatusCode, body: Value) -> Response {
