@@ -20,7 +20,7 @@ pub struct Ancestry {
     /// What a push says was there before it: in a shallow checkout, the only other commit known.
     before: Option<String>,
     github: Option<Repository>,
-    problem: Option<String>,
+    problem: Option<GithubError>,
 }
 
 impl Ancestry {
@@ -108,7 +108,7 @@ impl Ancestry {
     }
 
     /// What GitHub could not tell, and so may have made the choice a worse one; said once.
-    pub fn take_problem(&mut self) -> Option<String> {
+    pub fn take_problem(&mut self) -> Option<GithubError> {
         self.problem.take()
     }
 
@@ -139,7 +139,7 @@ impl Ancestry {
 
     fn noted<T>(&mut self, found: Result<Option<T>, GithubError>) -> Option<T> {
         found.unwrap_or_else(|error| {
-            self.problem.get_or_insert(error.to_string());
+            self.problem.get_or_insert(error);
             None
         })
     }

@@ -82,7 +82,17 @@ pub fn choose_start(
             Some(commit) if is_test_merge(commit, own) => {
                 start(&commit.parents[0], "the target branch that this merge was made on")
             }
-            Some(_) => match merge_base {
+            Some(commit) => match merge_base {
+                // It may be a test merge that is newer than the event: then all that came to the target since
+                // would count as the pull request's.
+                Some(found)
+                    if commit.sha != *own && commit.parents.len() > 1 && commit.parents[0] != *own =>
+                {
+                    nearest(
+                        &found.sha,
+                        "where the event's target branch and this merge meet; check out the head, or run anew",
+                    )
+                }
                 Some(found) if found.certain => {
                     start(&found.sha, "where the pull request left the target branch")
                 }
@@ -156,6 +166,8 @@ mod tests {
             (sha('b'), false),
             "a checkout that does not reach the merge base"
         );
+        let newer = choose_start(&pull, Some(&commit('c', &['d', 'e'])), Some(&found)).unwrap();
+        assert!(!newer.certain, "a test merge that is newer than the event");
         let doubtful = MergeBase { certain: false, ..found };
         let cut_off = choose_start(&pull, Some(&commit('a', &['e'])), Some(&doubtful)).unwrap();
         assert_eq!((cut_off.sha, cut_off.certain), (sha('f'), false));

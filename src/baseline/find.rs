@@ -144,7 +144,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    async fn missing(&self, name: &str, platform: &str) -> Result<Missing, StoreError> {
+    async fn missing(&mut self, name: &str, platform: &str) -> Result<Missing, StoreError> {
         let Overview { commits, platforms, pruned } = self.store.overview(name).await?;
         // Where a directory is concerns nobody who reads a comment.
         let store = match self.store.directory() {
@@ -158,6 +158,12 @@ impl<'a> Finder<'a> {
             Some(_) if pruned > 0 => Reason::Expired,
             Some(_) => Reason::OutOfReach,
         };
+        // The right commit may be one of those that could not be asked for.
+        if matches!(reason, Reason::Expired | Reason::OutOfReach)
+            && let Some(problem) = self.ancestry.take_problem()
+        {
+            return Err(StoreError::Ancestry(problem));
+        }
         let recorded = match commits {
             1 => "1 commit is".to_owned(),
             many => format!("{many} commits are"),

@@ -86,8 +86,8 @@ impl Git {
             .stderr(Stdio::null())
             .output()
             .ok()?;
-        let text = String::from_utf8(output.stdout).ok()?;
-        output.status.success().then(|| text.trim_end().to_owned())
+        // Of a commit's message and names, which may be in any encoding, nothing is used.
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 }
 

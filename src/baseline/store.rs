@@ -92,7 +92,10 @@ pub enum StoreError {
     NoCommit(&'static str),
     /// GitHub refuses, or cannot be reached.
     #[error("baseline store: {0}")]
-    Github(#[from] GithubError),
+    Github(GithubError),
+    /// GitHub could not say which commits come before.
+    #[error("baseline store: no baseline was found, and not all commits that may have one are known: {0}")]
+    Ancestry(GithubError),
     /// A registry refuses, or cannot be reached.
     #[error("baseline store: {place}: {error}")]
     Registry {
@@ -111,6 +114,13 @@ pub enum StoreError {
         /// How often it was tried.
         tries: u32,
     },
+}
+
+impl From<GithubError> for StoreError {
+    /// Not its source: what it says is said already.
+    fn from(error: GithubError) -> StoreError {
+        StoreError::Github(error)
+    }
 }
 
 /// Baselines, and where they are.

@@ -230,11 +230,8 @@ async fn find_ancestry(arguments: &Check, context: Option<&Context>) -> anyhow::
     let Some(name) = &arguments.base_commit else {
         // Without a token or a repository, the checkout is all that is known.
         let repository = context.and_then(|context| github::of_run(&arguments.github, context));
-        // Of other events it is the tip of the default branch, whatever the image was built from.
-        let about = |context: &&Context| {
-            matches!(context.event_name.as_str(), "pull_request" | "push" | "merge_group")
-        };
-        let run_sha = context.filter(about).and_then(|context| context.sha.as_deref());
+        let run_sha = context.filter(|context| !context.is_about_default_branch());
+        let run_sha = run_sha.and_then(|context| context.sha.as_deref());
         return Ok(Ancestry::of(&trigger(context), &git, repository, run_sha).await);
     };
     let message = || {

@@ -29,8 +29,7 @@ pub fn of_store(flags: &GithubFlags) -> anyhow::Result<Repository> {
         return Err(UsageError(message.into()).into());
     };
     let allowed = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with('.')
+        !["", ".", ".."].contains(&part)
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
     };
     let Some((owner, name)) = named.split_once('/').filter(|(owner, name)| allowed(owner) && allowed(name))

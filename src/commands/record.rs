@@ -130,15 +130,20 @@ fn refuse_changes(arguments: &Record, git: &Git, context: Option<&Context>) -> R
     )))
 }
 
-/// A run that follows another one is about the tip of the default branch, and so is its checkout, whatever the
-/// other one has built; unless the commit of that one is checked out.
+/// Some runs are about the tip of the default branch, and so is their checkout, whatever the images are of. What
+/// is checked out on purpose counts; of a run that follows another one, only the commit of that one.
 fn refuse_unclear(head: Option<&Commit>, context: Option<&Context>) -> Result<(), UsageError> {
-    let Some(context) = context.filter(|context| context.event_name == "workflow_run") else { return Ok(()) };
+    let Some(context) = context.filter(|context| context.is_about_default_branch()) else { return Ok(()) };
     let of_other_run = context.workflow_run.as_ref().map(|run| run.head_sha.as_str());
-    match head {
-        Some(head) if Some(head.sha.as_str()) == of_other_run => Ok(()),
-        _ => Err(UsageError(
-            "a `workflow_run` does not say which commit the images are of, unless the commit of the run before is checked out; name it with --commit".into(),
-        )),
-    }
+    let is_clear = match head {
+        Some(head) => context.event_name != "workflow_run" || Some(head.sha.as_str()) == of_other_run,
+        None => false,
+    };
+    let event = &context.event_name;
+    let message = || {
+        format!(
+            "a `{event}` does not say which commit the images are of, unless that is checked out; name it with --commit"
+        )
+    };
+    is_clear.then_some(()).ok_or_else(|| UsageError(message()))
 }

@@ -83,6 +83,13 @@ impl GithubError {
         matches!(self, GithubError::Status { status: 500.., .. } | GithubError::Network { .. })
     }
 
+    /// Whether a rule of the repository forbids it, so that no further try helps.
+    pub fn is_by_rule(&self) -> bool {
+        let GithubError::Status { message, .. } = self else { return false };
+        let message = message.to_lowercase();
+        ["rule violation", "protected", "pull request"].iter().any(|part| message.contains(part))
+    }
+
     /// Whether the thing that was asked for is not there.
     pub fn is_not_found(&self) -> bool {
         matches!(self, GithubError::Status { status: 404 | 410, .. })
@@ -209,6 +216,12 @@ fn refusal(request: &Request<'_>, status: StatusCode, headers: &HeaderMap, body:
         403 | 429 if is_limited(status, headers, &message) => {
             GithubError::RateLimited { operation, retry_after: seconds_to_wait(headers) }
         }
+        // An archived repository can be written to by nobody.
+        403 if message.contains("archived") => GithubError::Status { operation, status: 403, message },
+        301 | 302 | 307 | 308 => {
+            let message = format!("{message}; the repository was renamed, name it as it is called now");
+            GithubError::Status { operation, status: status.as_u16(), message }
+        }
         403 => GithubError::Permission { operation, status: 403, message, permission: request.permission },
         status => GithubError::Status { operation, status, message },
     }
@@ -219,7 +232,9 @@ fn is_limited(status: StatusCode, headers: &HeaderMap, message: &str) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS
         || number(headers, "x-ratelimit-remaining") == Some(0)
         || headers.contains_key("retry-after")
-        || ["secondary rate limit", "abuse detection"].iter().any(|part| message.contains(part))
+        || ["secondary rate limit", "rate limit exceeded", "abuse detection"]
+            .iter()
+            .any(|part| message.contains(part))
 }
 
 /// What GitHub says; where it says nothing, a minute at least (GitHub REST API, "Exceeding the rate limit").

@@ -118,6 +118,13 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Whether [`Context::sha`] is the tip of the default branch whatever this run is for.
+    pub fn is_about_default_branch(&self) -> bool {
+        matches!(self.event_name.as_str(), "workflow_run" | "issue_comment" | "repository_dispatch")
+    }
+}
+
 fn read_event(path: &str) -> Option<Value> {
     let content = std::fs::read(path).ok().filter(|content| content.len() <= MAX_EVENT)?;
     serde_json::from_slice(&content).ok()

@@ -196,8 +196,7 @@ impl Repository {
             Ok(_) => Ok(Update::Done),
             // "Update is not a fast forward" and "Reference already exists" are 422; 409 is a repository that
             // is busy with another update.
-            Err(GithubError::Status { status: 409, .. }) => Ok(Update::Conflict),
-            Err(GithubError::Status { status: 422, message, .. }) if is_conflict(&message) => {
+            Err(GithubError::Status { status: 409 | 422, message, .. }) if is_conflict(&message) => {
                 Ok(Update::Conflict)
             }
             Err(error) => Err(error),
@@ -250,6 +249,10 @@ impl Repository {
     async fn create(&self, path: &str, body: Value, operation: &str) -> Result<String, GithubError> {
         let created = self.send(Method::POST, path, Some(body), operation, WRITE).await;
         let created = created.map_err(|error| match error {
+            // To a token that may read and not write, GitHub says that there is nothing.
+            GithubError::Status { status: 404, message, operation } => {
+                GithubError::Permission { operation, status: 404, message, permission: WRITE }
+            }
             GithubError::Status { status: 409, mut message, operation } => {
                 message += "; where it is empty, push a first commit";
                 GithubError::Status { status: 409, message, operation }
@@ -291,9 +294,10 @@ fn below_refs(name: &str) -> &str {
 
 fn is_conflict(message: &str) -> bool {
     let message = message.to_lowercase();
-    ["fast forward", "fast-forward", "already exists", "does not exist", "cannot lock ref"]
-        .iter()
-        .any(|part| message.contains(part))
+    message == "conflict"
+        || ["fast forward", "fast-forward", "already exists", "does not exist", "cannot lock ref"]
+            .iter()
+            .any(|part| message.contains(part))
 }
 
 fn parents(commit: &Value) -> Vec<String> {

@@ -156,7 +156,11 @@ fn a_record_that_was_deleted_by_hand_is_no_hindrance() {
     }
     place.edit(&place.find("records/", &sha(1)), None);
     place.record("app", 3, &["--keep", "1"]).expect(0);
-    assert!(place.count("records/") >= 1 && place.count("images/") == 1);
+    assert_eq!(
+        (place.count("records/"), place.count("images/")),
+        (1, 1),
+        "the others are deleted all the same"
+    );
     let history = place.run(&["history", "app", "--format", "json"]).expect(0).json();
     assert_eq!(history["points"].as_array().map_or(0, Vec::len), 1, "{history}");
     place.check("app", 3, &[]).expect(0);
@@ -251,7 +255,7 @@ fn refusals_that_pass_are_waited_for() {
     let faults = [
         (&patch, "/git/refs/", 422, "Reference cannot be updated", Vec::new(), 2),
         (&patch, "/git/refs/", 422, "Reference update failed", Vec::new(), 1),
-        (&patch, "/git/refs/", 422, "cannot lock ref 'refs/heads/x': is at a but expected b", Vec::new(), 9),
+        (&patch, "/git/refs/", 422, "cannot lock ref 'refs/heads/x': is at a but expected b", Vec::new(), 4),
         (&patch, "/git/refs/", 409, "Conflict", Vec::new(), 2),
         (&post, "/git/trees", 403, "You have exceeded a secondary rate limit", vec![("retry-after", "1")], 1),
         (&post, "/git/commits", 429, "Too many requests", vec![("retry-after", "1")], 1),
@@ -445,4 +449,94 @@ fn a_list_of_files_that_is_too_long_to_go_along_is_sent_ahead() {
             assert_eq!(Some(&census), layer.census.as_deref());
         }
     });
+}
+
+#[test]
+fn where_earlier_commits_cannot_be_asked_for_a_baseline_is_not_called_missing() {
+    let place = Place::new();
+    place.record("app", 1, &[]).expect(0);
+    let checkout = crate::gate::Checkout::new();
+    checkout.commit("one");
+    let head = checkout.commit("two");
+    let shallow = place.directory.path().join("shallow");
+    let url = format!("file://{}", checkout.path().display());
+    Run::of(Command::new("git").args(["clone", "--quiet", "--depth", "1", &url]).arg(&shallow)).expect(0);
+    let fault =
+        Fault { path: "/commits?sha=", status: 403, headers: vec![("retry-after", "1")], ..Fault::default() };
+    place.github.fail(fault);
+    let mut command = in_run(&place.github, &shallow, "push");
+    command.env("LAYERGATE_COMMENT", "never").env("GITHUB_SHA", &head);
+    let failed = Run::of(command.args(["check", &place.image("app", 900), "--max-increase", "1%"])).expect(3);
+    assert!(failed.stderr.contains("not all commits that may have one are known"), "{}", failed.stderr);
+    assert_eq!(
+        failed.stderr.matches("rate limit is used up").count(),
+        2,
+        "once, and once as annotation: {}",
+        failed.stderr
+    );
+}
+
+#[test]
+fn a_project_with_a_readme_alone_is_no_branch_of_baselines() {
+    let place = Place::new();
+    let bare = place.github.repository();
+    let blob = bare.git(&["hash-object", "-w", "--stdin"], b"# Project\n").unwrap();
+    let blob = String::from_utf8(blob).unwrap();
+    let tree = bare.git(&["mktree"], format!("100644 blob {}\tREADME.md\n", blob.trim()).as_bytes()).unwrap();
+    let tree = String::from_utf8(tree).unwrap();
+    let commit = bare.git(&["commit-tree", tree.trim()], b"First").unwrap();
+    bare.git(&["update-ref", "refs/heads/main", String::from_utf8(commit).unwrap().trim()], b"").unwrap();
+    let refused = place.record("app", 1, &["--store", "git:main"]).expect(2);
+    assert!(refused.stderr.contains("this branch has `README.md`"), "{}", refused.stderr);
+}
+
+#[test]
+fn old_records_go_also_where_there_is_nothing_new() {
+    let place = Place::new();
+    for commit in 1..=3 {
+        place.record("app", commit, &[]).expect(0);
+    }
+    let again = place.record("app", 3, &["--keep", "1"]).expect(0);
+    assert!(again.stdout.starts_with("already recorded"), "{}", again.stdout);
+    assert_eq!((place.count("records/"), place.count("censuses/")), (1, 2));
+}
+
+#[test]
+fn a_rule_of_the_repository_is_said_at_once() {
+    let place = Place::new();
+    place.record("app", 1, &[]).expect(0);
+    let message = "Repository rule violations found: Changes must be made through a pull request.";
+    place.github.fail(Fault {
+        method: Method::PATCH,
+        path: "/git/refs/",
+        status: 409,
+        message,
+        ..Fault::default()
+    });
+    place.github.world().requests.clear();
+    let refused = place.record("app", 2, &[]).expect(3);
+    assert!(refused.stderr.contains(message), "{}", refused.stderr);
+    assert!(place.github.world().requests.len() < 12, "{:?}", place.github.world().requests);
+}
+
+#[test]
+fn the_message_of_a_commit_may_be_in_any_encoding() {
+    let place = Place::new();
+    let checkout = crate::gate::Checkout::new();
+    let file = place.directory.path().join("message");
+    std::fs::write(&file, b"Gr\xf6\xdfe").unwrap();
+    let file = file.display().to_string();
+    checkout.git(&[
+        "-c",
+        "i18n.commitEncoding=latin1",
+        "commit",
+        "--quiet",
+        "--allow-empty",
+        "--file",
+        &file,
+    ]);
+    let head = checkout.git(&["rev-parse", "HEAD"]);
+    let mut command = in_run(&place.github, checkout.path(), "push");
+    let recorded = Run::of(command.args(["record", &place.image("app", 1)])).expect(0);
+    assert!(recorded.stdout.contains(&format!("for {} in", &head[..12])), "{}", recorded.stdout);
 }

@@ -1,7 +1,7 @@
 //! What a branch has of one image, in one document: which commits are recorded, and their figures. With it,
 //! finding a baseline and telling a history cost one request each, however many records there are.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -41,9 +41,9 @@ pub struct Index {
     pub pruned: u64,
     /// One for each commit and platform, in the order in which they were made.
     pub records: Vec<IndexEntry>,
-    /// The layers whose files are stored for this image, each with the commit that was recorded last of those
-    /// that have it. As commits go in the order in which they came, it is needed as long as that one is there.
-    lists: BTreeMap<DiffId, String>,
+    /// The layers whose files are stored for this image, by the numbers that its records have for them.
+    #[serde(default)]
+    lists: BTreeMap<u32, DiffId>,
 }
 
 /// One record, in short.
@@ -60,6 +60,9 @@ pub struct IndexEntry {
     pub record: String,
     /// The accounting.
     pub totals: Totals,
+    /// The layers whose files it names. A record of an early version does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lists: Option<Vec<u32>>,
 }
 
 impl Index {
@@ -85,8 +88,7 @@ impl Index {
         if index.image != image {
             return Err(IndexError::Inconsistent(format!("it says that it is of `{}`", index.image)));
         }
-        let records = index.records.iter().all(|entry| is_sha(&entry.commit) && is_sha(&entry.record));
-        if !records || !index.lists.values().all(|commit| is_sha(commit)) {
+        if !index.records.iter().all(|entry| is_sha(&entry.commit) && is_sha(&entry.record)) {
             return Err(IndexError::Inconsistent("a hash is none".into()));
         }
         let amounts =
@@ -108,7 +110,7 @@ impl Index {
         let lines = self.records.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
         let head = head.strip_suffix('}').unwrap_or(&head);
         let lists: Vec<String> =
-            self.lists.iter().map(|(layer, commit)| format!("\"{layer}\":\"{commit}\"")).collect();
+            self.lists.iter().map(|(number, layer)| format!("\"{number}\":\"{layer}\"")).collect();
         Ok(format!(
             "{head},\"records\":[\n{}\n],\"lists\":{{\n{}\n}}}}\n",
             lines.join(",\n"),
@@ -132,32 +134,44 @@ impl Index {
     ) {
         let platform = platform_key(snapshot.image.platform.as_ref());
         self.records.retain(|other| other.commit != commit || other.platform != platform);
-        self.records.push(IndexEntry {
-            commit: commit.to_owned(),
-            time: snapshot.commit.as_ref().and_then(|commit| commit.time),
-            platform,
-            record,
-            totals: snapshot.totals,
-        });
-        self.lists.extend(lists.map(|layer| (layer.clone(), commit.to_owned())));
+        let mut numbers: HashMap<DiffId, u32> =
+            self.lists.iter().map(|(number, layer)| (layer.clone(), *number)).collect();
+        let mut next = self.lists.keys().last().map_or(0, |last| last.saturating_add(1));
+        let mut number = |layer: &DiffId| {
+            *numbers.entry(layer.clone()).or_insert_with(|| {
+                self.lists.insert(next, layer.clone());
+                next = next.saturating_add(1);
+                next - 1
+            })
+        };
+        let lists = Some(lists.map(&mut number).collect());
+        let time = snapshot.commit.as_ref().and_then(|commit| commit.time);
+        let (commit, totals) = (commit.to_owned(), snapshot.totals);
+        self.records.push(IndexEntry { commit, time, platform, record, totals, lists });
     }
 
-    /// The layers whose files a record names.
-    pub fn named(&self) -> impl Iterator<Item = &DiffId> {
-        let there = self.commits();
-        self.lists.iter().filter(move |(_, commit)| there.contains(commit.as_str())).map(|(layer, _)| layer)
+    /// The layers whose files a record names; `None` where one does not say.
+    pub fn named(&self) -> Option<HashSet<&DiffId>> {
+        let numbers = self.numbers()?;
+        Some(
+            self.lists
+                .iter()
+                .filter(|(number, _)| numbers.contains(number))
+                .map(|(_, layer)| layer)
+                .collect(),
+        )
     }
 
     /// Forgets layers that no record names any more.
     pub fn forget(&mut self) {
-        let mut lists = std::mem::take(&mut self.lists);
-        let there = self.commits();
-        lists.retain(|_, commit| there.contains(commit.as_str()));
-        self.lists = lists;
+        if let Some(numbers) = self.numbers() {
+            self.lists.retain(|number, _| numbers.contains(number));
+        }
     }
 
-    fn commits(&self) -> HashSet<&str> {
-        self.records.iter().map(|entry| entry.commit.as_str()).collect()
+    fn numbers(&self) -> Option<HashSet<u32>> {
+        let lists: Option<Vec<&Vec<u32>>> = self.records.iter().map(|entry| entry.lists.as_ref()).collect();
+        Some(lists?.into_iter().flatten().copied().collect())
     }
 
     /// Drops the records of all but the commits that were recorded last, and gives them back.
@@ -171,7 +185,7 @@ impl Index {
         let (kept, dropped) =
             std::mem::take(&mut self.records).into_iter().partition(|entry| newest.contains(&entry.commit));
         self.records = kept;
-        self.pruned += dropped.len() as u64;
+        self.pruned = self.pruned.saturating_add(dropped.len() as u64);
         dropped
     }
 }
@@ -192,7 +206,7 @@ mod tests {
 
     fn named(index: &Index, layers: &[&str]) -> bool {
         let layers: HashSet<DiffId> = layers.iter().map(|layer| DiffId::of(layer.as_bytes())).collect();
-        index.named().cloned().collect::<HashSet<_>>() == layers
+        index.named().unwrap().into_iter().cloned().collect::<HashSet<_>>() == layers
     }
 
     #[test]
@@ -214,6 +228,35 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_job_of_an_older_commit_keeps_what_its_commit_names() {
+        let mut index = Index::new("app");
+        put(&mut index, 1, &["shared"]);
+        put(&mut index, 2, &["shared"]);
+        let mut arm = Snapshot::made_up(Vec::new());
+        arm.image.platform = "linux/arm64".parse().ok();
+        index.put(&arm, &sha(1), sha(9), [DiffId::of(b"arm")].iter());
+        put(&mut index, 3, &["new"]);
+        index.prune(2);
+        assert!(named(&index, &["shared", "arm", "new"]));
+    }
+
+    #[test]
+    fn a_record_of_an_early_version_does_not_say_what_it_names() {
+        let mut index = Index::new("app");
+        put(&mut index, 1, &["one"]);
+        put(&mut index, 2, &["two"]);
+        let json = index.to_json().unwrap();
+        let early = json.replacen(",\"lists\":[0]", "", 1);
+        assert_ne!(early, json);
+        let mut early = Index::from_json(early.as_bytes(), "app").unwrap();
+        assert_eq!(early.named(), None);
+        early.forget();
+        assert_eq!(early.lists.len(), 2);
+        early.prune(1);
+        assert!(named(&early, &["two"]), "it is gone some day");
+    }
+
+    #[test]
     fn an_index_is_read_as_it_was_written_and_only_as_the_one_of_its_image() {
         let mut index = Index::new("app");
         for records in 0..3 {
@@ -224,7 +267,7 @@ mod tests {
             put(&mut index, records, &["base"]);
         }
         let json = index.to_json().unwrap();
-        let evil = json.replacen(&format!("\":\"{}\"", sha(2)), "\":\"../../x\"", 1);
+        let evil = json.replacen(&sha(1), "../../x", 1);
         assert_ne!(evil, json);
         assert!(Index::from_json(evil.as_bytes(), "app").is_err());
         let digest = Digest::of(b"base").to_string();

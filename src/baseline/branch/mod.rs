@@ -61,10 +61,19 @@ pub struct BranchStore {
 struct Head {
     commit: String,
     tree: String,
-    /// The tree of lists of files, where there are any.
+    /// The tree of records, and that of lists of files.
+    records: Option<String>,
     censuses: Option<String>,
     /// The indexes of images, by their files' names.
     images: Vec<TreeEntry>,
+}
+
+impl Head {
+    /// What is not read whole, with its name.
+    fn directories(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let directories = [(RECORDS, &self.records), (CENSUSES, &self.censuses)];
+        directories.into_iter().filter_map(|(name, tree)| Some((name, tree.as_deref()?)))
+    }
 }
 
 /// A record as it is written: the snapshot, and where the files of its layers are.
@@ -220,12 +229,17 @@ impl BranchStore {
         if let Some(other) = top.iter().find(|entry| !ours.contains(&entry.path.as_str())) {
             return Err(StoreError::OtherBranch { place: self.describe(), file: other.path.clone() });
         }
+        // Whoever wrote this has written records. Without any it may be a project's README and its pictures.
+        if let Some(first) = top.first().filter(|_| !top.iter().any(|entry| entry.path == RECORDS)) {
+            return Err(StoreError::OtherBranch { place: self.describe(), file: first.path.clone() });
+        }
         let sha_of = |name: &str| top.iter().find(|entry| entry.path == name).map(|entry| entry.sha.clone());
         let images = match sha_of(IMAGES) {
             Some(sha) => there(&self.place(IMAGES), || self.repository.tree(&sha, false)).await?,
             None => Vec::new(),
         };
-        Ok(Some(Head { commit, tree, censuses: sha_of(CENSUSES), images }))
+        let (records, censuses) = (sha_of(RECORDS), sha_of(CENSUSES));
+        Ok(Some(Head { commit, tree, records, censuses, images }))
     }
 
     fn place(&self, what: &str) -> String {

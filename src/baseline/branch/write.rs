@@ -12,7 +12,7 @@ use sha1::{Digest as _, Sha1};
 use super::super::store::{StoreError, Stored, Written, is_same, platform_key};
 use super::{
     BranchStore, CENSUS_FILE, CENSUSES, Head, IMAGES, Index, IndexEntry, README, Record, census_path,
-    index_path, record_path,
+    index_path, record_path, there,
 };
 use crate::baseline::dir::name_of_file;
 use crate::github::GithubError;
@@ -22,9 +22,12 @@ use crate::layer::packed;
 
 /// How long others may keep writing before this gives up.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// The longest pause before the second try; each further one may be half as long again.
+/// The longest pause before the second try; each further one may be twice as long. Who loses often is one of
+/// many, and each try costs all of them requests that GitHub counts.
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// How many directories of lists are looked through where there are too many lists.
+const SOME: usize = 16;
 /// How often what may pass, and may as well stay, is tried again.
 const CHANCES: u32 = 3;
 /// Lists of files of up to so many bytes go along with the tree, which saves a request for each.
@@ -101,13 +104,13 @@ impl BranchStore {
                     None => return Err(error),
                 },
             };
-            if started.elapsed() + wait > PATIENCE {
+            if started.elapsed().saturating_add(wait) > PATIENCE {
                 let contended = || StoreError::Contended { place: self.describe(), tries: tries.count };
                 return Err(error.unwrap_or_else(contended));
             }
             // Of many that wait alike all would come back at once, so each waits as it happens.
             tokio::time::sleep(wait + longest.mul_f64(fastrand::f64())).await;
-            longest = (longest * 3 / 2).min(LONGEST_PAUSE);
+            longest = (longest * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -125,13 +128,13 @@ impl BranchStore {
             let stored = self.draft(head, snapshot, tries, &mut draft).await?;
             draft.stored.push(stored);
         }
+        if let Some(keep) = keep {
+            self.prune(head, keep.get(), &mut draft).await;
+        }
         if draft.changes.is_empty() {
             // What is there may be what an earlier try has put there.
             let stored = tries.sent.take().unwrap_or(draft.stored);
-            return Ok(Some(Written { stored, not_pruned: None }));
-        }
-        if let Some(keep) = keep {
-            self.prune(head, keep.get(), &mut draft).await;
+            return Ok(Some(Written { stored, not_pruned: draft.not_pruned }));
         }
         for index in draft.indexes.values() {
             let json = index.to_json()?;
@@ -178,7 +181,7 @@ impl BranchStore {
         &self,
         head: Option<&Head>,
         changes: BTreeMap<String, Change>,
-    ) -> Result<String, GithubError> {
+    ) -> Result<String, StoreError> {
         let mut tree = head.map(|head| head.tree.clone());
         let mut changes = changes.into_iter().peekable();
         while changes.peek().is_some() {
@@ -187,28 +190,33 @@ impl BranchStore {
                 bytes += if let Change::Text(text) = &change.1 { text.len() } else { 0 };
                 step.push(change);
             }
-            tree = self.changed_tree(tree, step).await?;
+            tree = self.changed_tree(head, tree, step).await?;
         }
         Ok(tree.unwrap_or_default())
     }
 
     async fn changed_tree(
         &self,
+        head: Option<&Head>,
         base: Option<String>,
         mut changes: Vec<(String, Change)>,
-    ) -> Result<Option<String>, GithubError> {
+    ) -> Result<Option<String>, StoreError> {
         let made = self.repository.create_tree(base.as_deref(), &changes).await;
         let deletes = changes.iter().any(|(_, change)| *change == Change::Deleted);
         if !(deletes && matches!(made, Err(GithubError::Status { status: 422, .. }))) {
-            return made.map(Some);
+            return Ok(Some(made?));
         }
-        // GitHub refuses to delete what is not there. Somebody has then changed the branch by hand, and what
-        // nobody names does no harm.
-        changes.retain(|(_, change)| *change != Change::Deleted);
+        // GitHub refuses to delete what is not there: somebody has changed the branch by hand.
+        let mut there: HashSet<String> = HashSet::new();
+        for (directory, tree) in head.into_iter().flat_map(Head::directories) {
+            let files = self.repository.tree(tree, true).await?.unwrap_or_default();
+            there.extend(files.into_iter().map(|file| format!("{directory}/{}", file.path)));
+        }
+        changes.retain(|(path, change)| *change != Change::Deleted || there.contains(path));
         if changes.is_empty() {
             return Ok(base);
         }
-        self.repository.create_tree(base.as_deref(), &changes).await.map(Some)
+        Ok(Some(self.repository.create_tree(base.as_deref(), &changes).await?))
     }
 
     /// What has to change for one snapshot.
@@ -320,8 +328,12 @@ impl BranchStore {
     async fn sweep(&self, head: &Head, draft: &mut Draft) -> Result<(), StoreError> {
         let Some(tree) = &head.censuses else { return Ok(()) };
         let mut named: HashSet<String> = HashSet::new();
-        let mut name = |index: &Index| named.extend(index.named().map(census_path));
-        draft.indexes.values().for_each(&mut name);
+        let mut name =
+            |index: &Index| index.named().map(|layers| named.extend(layers.into_iter().map(census_path)));
+        // While a record does not say what it names, nothing can be removed; it is gone some day itself.
+        if !draft.indexes.values().all(|index| name(index).is_some()) {
+            return Ok(());
+        }
         for entry in &head.images {
             let image = entry.path.strip_suffix(".json").and_then(name_of_file);
             let other = || StoreError::OtherBranch {
@@ -329,19 +341,39 @@ impl BranchStore {
                 file: format!("{IMAGES}/{}", entry.path),
             };
             let image = image.ok_or_else(other)?;
-            if !draft.indexes.contains_key(&image) {
-                name(&self.parse_index(&entry.sha, &image).await?);
+            if !draft.indexes.contains_key(&image)
+                && name(&self.parse_index(&entry.sha, &image).await?).is_none()
+            {
+                return Ok(());
             }
         }
-        let lost = || StoreError::Lost { place: self.place("a whole list of its files") };
-        let stored = self.repository.tree(tree, true).await?.ok_or_else(lost)?;
-        // Directories are listed too.
-        let stored = stored.into_iter().map(|entry| entry.path).filter(|path| path.ends_with(CENSUS_FILE));
-        for path in stored.map(|path| format!("{CENSUSES}/{path}")).filter(|path| !named.contains(path)) {
+        for path in self.stored_lists(tree).await?.into_iter().filter(|path| !named.contains(path)) {
             draft.changes.entry(path).or_insert(Change::Deleted);
         }
         draft.indexes.values_mut().for_each(Index::forget);
         Ok(())
+    }
+
+    /// The lists of files that are stored. Where there are more than GitHub lists at once, it is those of some of
+    /// the directories, others each time.
+    async fn stored_lists(&self, tree: &str) -> Result<Vec<String>, StoreError> {
+        let listed = match self.repository.tree(tree, true).await? {
+            Some(all) => all.into_iter().map(|entry| entry.path).collect(),
+            None => {
+                let place = self.place(CENSUSES);
+                let mut directories = there(&place, || self.repository.tree(tree, false)).await?;
+                fastrand::shuffle(&mut directories);
+                let mut paths = Vec::new();
+                for directory in directories.iter().take(SOME) {
+                    let files = there(&place, || self.repository.tree(&directory.sha, false)).await?;
+                    paths.extend(files.iter().map(|file| format!("{}/{}", directory.path, file.path)));
+                }
+                paths
+            }
+        };
+        // Directories are listed too.
+        let files = listed.into_iter().filter(|path: &String| path.ends_with(CENSUS_FILE));
+        Ok(files.map(|path| format!("{CENSUSES}/{path}")).collect())
     }
 }
 
@@ -360,7 +392,8 @@ fn wait_after(error: &StoreError, chances: &mut u32) -> Option<Duration> {
             Some(Duration::from_secs(*retry_after))
         }
         StoreError::Github(error) if error.is_passing() => Some(Duration::ZERO),
-        StoreError::Github(GithubError::Status { status: 422, .. }) | StoreError::Lost { .. } => {
+        StoreError::Github(error) if error.is_by_rule() => None,
+        StoreError::Github(GithubError::Status { status: 409 | 422, .. }) | StoreError::Lost { .. } => {
             *chances = chances.checked_sub(1)?;
             Some(Duration::ZERO)
         }
