@@ -497,6 +497,9 @@ pub struct CommentFlags {
     /// The login that the token comments under [default: the token's own]
     #[arg(long, value_name = "LOGIN")]
     pub comment_author: Option<String>,
+    /// Report a check run on the commit too, with annotations on its lines (needs checks: write)
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub check_run: bool,
     /// Exit with 3 if the comment cannot be posted
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub require_comment: bool,

@@ -3,6 +3,7 @@
 mod accept;
 mod bases;
 pub mod check;
+mod check_run;
 mod comment;
 pub mod console;
 pub mod diff;

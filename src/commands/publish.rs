@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::comment::{self, Posted};
-use super::{Exit, console, printed_json, set_variable, write_file};
+use super::{Exit, check_run, console, printed_json, set_variable, write_file};
 use crate::cli::{CommentFlags, Format, GithubFlags};
 use crate::github::{Context, runner};
 use crate::policy::{BASELINE_RULE, Severity, Verdict};
@@ -61,6 +61,7 @@ async fn say(output: &Output<'_>, report: &Report, context: Option<&Context>) ->
     let path = report_file.filter(|_| written.is_ok()).map(|path| path.display().to_string());
     add_outputs(&actions::outputs(report, &path.unwrap_or_default()));
     console::commands(&actions::annotations(report));
+    check_run::post(report, output.comment, output.github, context).await;
     let posted = comment::post(report, output.comment, output.github, context).await;
     let url = if let Posted::At(url) = &posted { url.clone() } else { String::new() };
     add_outputs(&[("comment-url", url)]);

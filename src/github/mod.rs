@@ -2,6 +2,7 @@
 //! API.
 
 pub mod acceptance;
+pub mod check_runs;
 pub mod client;
 pub mod comments;
 pub mod context;

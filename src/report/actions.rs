@@ -9,7 +9,7 @@ use super::words;
 use crate::compare::{Cause, Part};
 use crate::image::snapshot::{Place, sum_known};
 use crate::image::{Bytes, Delta};
-use crate::policy::{Severity, Verdict};
+use crate::policy::{Finding, Severity, Verdict};
 
 /// The most annotations: GitHub shows ten errors and ten warnings of a step.
 const MAX_ANNOTATIONS: usize = 10;
@@ -34,34 +34,64 @@ pub fn outputs(report: &Report, report_path: &str) -> Vec<(&'static str, String)
     ]
 }
 
-/// Workflow commands that show findings on the run's page, and on the lines of a Dockerfile that they
-/// are due to, one a line (GitHub Actions, "Workflow commands").
-pub fn annotations(report: &Report) -> String {
-    let mut out = String::new();
+/// How much an annotation matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// A limit is broken.
+    Failure,
+    /// Worth a look.
+    Warning,
+    /// Good to know.
+    Notice,
+}
+
+/// Something that is to be shown, if it has a place on the lines of a Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Annotation {
+    /// How much it matters.
+    pub level: Level,
+    /// The lines that it is due to.
+    pub place: Option<Place>,
+    /// What it is about, in few words.
+    pub title: String,
+    /// What is to be said. Hostile text, as the title is.
+    pub message: String,
+}
+
+/// All that there is to show: the findings, the most serious first, and what grew most where there are none.
+pub fn annotated(report: &Report) -> Vec<Annotation> {
     let findings =
         report.images.iter().flat_map(|image| image.findings.iter().map(move |finding| (image, finding)));
     let mut findings: Vec<_> = findings.collect();
     findings.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
-    // That there are more is one as well.
-    let shown = if findings.len() > MAX_ANNOTATIONS { MAX_ANNOTATIONS - 1 } else { findings.len() };
-    let left_out = findings.len() - shown;
-    for (image, finding) in findings.into_iter().take(shown) {
-        let command = match finding.severity {
-            Severity::Fail if image.verdict != Verdict::Accepted => "error",
-            Severity::Fail | Severity::Warn => "warning",
-        };
-        let title = format!("layergate: {} {}", words::label(report, image), finding.rule);
+    let annotation = |(image, finding): (&ImageReport, &Finding)| {
         let about =
             if finding.subject == image.name { String::new() } else { format!("{}: ", finding.subject) };
-        let message = format!("{about}{}. Next: {}", finding.message, finding.help);
-        let place = finding.dockerfile.as_ref().map(property_of_place).unwrap_or_default();
-        let (title, message) = (command_property(&title), command_message(&message));
-        let _ = writeln!(out, "::{command} {place}title={title}::{message}");
-    }
+        Annotation {
+            level: match finding.severity {
+                Severity::Fail if image.verdict != Verdict::Accepted => Level::Failure,
+                Severity::Fail | Severity::Warn => Level::Warning,
+            },
+            place: finding.dockerfile.clone(),
+            title: format!("layergate: {} {}", words::label(report, image), finding.rule),
+            message: format!("{about}{}. Next: {}", finding.message, finding.help),
+        }
+    };
     let calm = report.images.iter().filter(|image| image.findings.is_empty());
-    let room = MAX_ANNOTATIONS.saturating_sub(shown);
-    out.extend(calm.filter_map(|image| largest_growth(image, &words::label(report, image))).take(room));
-    if left_out > 0 {
+    let notices = calm.filter_map(|image| largest_growth(image, &words::label(report, image)));
+    findings.into_iter().map(annotation).chain(notices).collect()
+}
+
+/// Workflow commands that show findings on the run's page, and on the lines of a Dockerfile that they
+/// are due to, one a line (GitHub Actions, "Workflow commands").
+pub fn annotations(report: &Report) -> String {
+    let all = annotated(report);
+    let findings = all.iter().filter(|annotation| annotation.level != Level::Notice).count();
+    // That there are more is one as well.
+    let shown = if findings > MAX_ANNOTATIONS { MAX_ANNOTATIONS - 1 } else { MAX_ANNOTATIONS };
+    let mut out: String = all.iter().take(shown).map(command).collect();
+    if findings > MAX_ANNOTATIONS {
+        let left_out = findings - shown;
         let _ = writeln!(
             out,
             "::warning title=layergate::{left_out} more findings are in the summary of this run"
@@ -70,24 +100,37 @@ pub fn annotations(report: &Report) -> String {
     out
 }
 
+fn command(annotation: &Annotation) -> String {
+    let command = match annotation.level {
+        Level::Failure => "error",
+        Level::Warning => "warning",
+        Level::Notice => "notice",
+    };
+    let place = annotation.place.as_ref().map(property_of_place).unwrap_or_default();
+    let (title, message) = (command_property(&annotation.title), command_message(&annotation.message));
+    format!("::{command} {place}title={title}::{message}\n")
+}
+
 fn grown(image: &ImageReport) -> impl Iterator<Item = &Cause> {
     image.causes.iter().filter(|cause| cause.delta > Delta(0))
 }
 
 /// A notice of what grew most, on its line, where no limit has anything to say.
-fn largest_growth(image: &ImageReport, label: &str) -> Option<String> {
+fn largest_growth(image: &ImageReport, label: &str) -> Option<Annotation> {
     // The base image's own steps stand in no file of ours.
     let cause = grown(image).find(|cause| cause.dockerfile.is_some())?;
-    let place = property_of_place(cause.dockerfile.as_ref()?);
-    let title = command_property(&format!("layergate: {label}"));
     let text = |part: &Part| {
         let (name, more) = words::part(part);
         format!("{}{more} ({})", short_path(&name, 120), part.delta)
     };
     let parts: Vec<String> = words::largest_parts(&cause.parts, 3).into_iter().map(text).collect();
     let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    let message = command_message(&format!("{} by this instruction{parts}", cause.delta));
-    Some(format!("::notice {place}title={title}::{message}\n"))
+    Some(Annotation {
+        level: Level::Notice,
+        place: cause.dockerfile.clone(),
+        title: format!("layergate: {label}"),
+        message: format!("{} by this instruction{parts}", cause.delta),
+    })
 }
 
 fn property_of_place(place: &Place) -> String {

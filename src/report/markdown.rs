@@ -169,6 +169,15 @@ fn notes(report: &Report) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
+/// The verdict in one sentence, as plain text.
+pub fn headline(report: &Report) -> String {
+    let sentence = match report.images.as_slice() {
+        [image] => format!("{} {}", image.name, words::headline(image)),
+        _ => words::headline_of_many(report),
+    };
+    super::escape::log(&sentence)
+}
+
 fn heading(report: &Report, images: &[&ImageReport]) -> String {
     let icon = words::icon(report.verdict);
     match images {

@@ -93,6 +93,8 @@ pub struct World {
     pub labelled: Vec<(&'static str, &'static str, &'static str, bool)>,
     /// The messages of the commits of pull requests.
     pub messages: Vec<&'static str>,
+    /// What check runs were made with, each with what was added to it.
+    pub check_runs: Vec<Vec<Value>>,
     /// Pull requests, as the API has them.
     pub pulls: Vec<Value>,
     /// What `GET /user` answers; a workflow's own token may not ask.
@@ -132,6 +134,8 @@ impl FakeGithub {
             .route("/user", get(user))
             .route("/repos/{owner}/{repo}/issues/{number}/comments", get(list).post(create))
             .route("/repos/{owner}/{repo}/issues/comments/{id}", patch(edit))
+            .route("/repos/{owner}/{repo}/check-runs", axum::routing::post(create_check_run))
+            .route("/repos/{owner}/{repo}/check-runs/{id}", patch(add_to_check_run))
             .route("/repos/{owner}/{repo}/issues/{number}", get(issue))
             .route("/repos/{owner}/{repo}/issues/{number}/timeline", get(timeline))
             .route("/repos/{owner}/{repo}/pulls/{number}/commits", get(commits))
@@ -284,6 +288,23 @@ async fn user(State(world): Shared) -> Response {
         Some(login) => answer(StatusCode::OK, documents::myself(login)),
         None => refuse(StatusCode::FORBIDDEN, "Resource not accessible by integration"),
     }
+}
+
+async fn create_check_run(State(world): Shared, Json(body): Json<Value>) -> Response {
+    let mut world = world.lock().unwrap();
+    world.check_runs.push(vec![body]);
+    let id = world.check_runs.len();
+    answer(StatusCode::CREATED, documents::check_run(id, &world.check_runs[id - 1]))
+}
+
+async fn add_to_check_run(
+    State(world): Shared,
+    Path((_, _, id)): Path<(String, String, usize)>,
+    Json(body): Json<Value>,
+) -> Response {
+    let mut world = world.lock().unwrap();
+    world.check_runs[id - 1].push(body);
+    answer(StatusCode::OK, documents::check_run(id, &world.check_runs[id - 1]))
 }
 
 async fn issue(State(world): Shared, Path((_, _, number)): Path<(String, String, u64)>) -> Response {

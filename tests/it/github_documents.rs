@@ -172,3 +172,21 @@ impl Commit {
         self.parents.iter().map(parent).collect()
     }
 }
+
+/// A check run, of what it was made with and what was added.
+pub fn check_run(id: usize, sent: &[Value]) -> Value {
+    let (first, url) = (&sent[0], api(&format!("check-runs/{id}")));
+    let annotations: usize =
+        sent.iter().map(|sent| sent["output"]["annotations"].as_array().map_or(0, Vec::len)).sum();
+    json!({
+        "id": id, "node_id": node("CR", &id.to_string()), "url": url, "html_url": page(&format!("runs/{id}")),
+        "name": first["name"], "head_sha": first["head_sha"], "status": first["status"],
+        "conclusion": first["conclusion"], "external_id": "", "details_url": page(&format!("runs/{id}")),
+        "started_at": THEN, "completed_at": THEN, "check_suite": { "id": 5 }, "app": null,
+        "pull_requests": [],
+        "output": {
+            "title": first["output"]["title"], "summary": first["output"]["summary"], "text": null,
+            "annotations_count": annotations, "annotations_url": format!("{url}/annotations"),
+        },
+    })
+}

@@ -10,6 +10,7 @@ mod bounds;
 mod branch;
 mod cache;
 mod causes;
+mod check_run;
 mod comment;
 mod corpus;
 mod dockerfiles;

@@ -1,0 +1,85 @@
+//! The check run, where one is asked for. Like the comment it is a courtesy: its failure is a warning.
+
+use std::path::{Component, Path};
+
+use super::{console, github};
+use crate::cli::{CommentFlags, GithubFlags};
+use crate::github::check_runs::{CheckRun, Lines};
+use crate::github::{Client, Context, GithubError};
+use crate::policy::Verdict;
+use crate::report::actions::{Annotation, Level, annotated};
+use crate::report::markdown::{COMMENT_BUDGET, headline, render};
+use crate::report::{Report, escape};
+
+/// Reports the verdict on the commit that the report is of.
+pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, context: &Context) {
+    if !flags.check_run {
+        return;
+    }
+    let of_pull = context.pull_request.as_ref().map(|pull| &pull.head_sha);
+    let Some(head_sha) = of_pull.or(report.head_sha.as_ref()).or(context.sha.as_ref()) else {
+        return console::warn("no check run: nothing says which commit it is of");
+    };
+    match create(report, flags, github, context, head_sha).await {
+        Ok(Some(url)) => console::note(&format!("the check run is at {url}")),
+        Ok(None) => console::warn("no check run: no token; pass `github-token`, or set GITHUB_TOKEN"),
+        Err(error) => console::warn(&format!("no check run: {error}")),
+    }
+}
+
+async fn create(
+    report: &Report,
+    flags: &CommentFlags,
+    github: &GithubFlags,
+    context: &Context,
+    head_sha: &str,
+) -> Result<Option<String>, GithubError> {
+    let (Some((owner, name)), Some(token)) = (&context.repository, github::token(github)) else {
+        return Ok(None);
+    };
+    let client = Client::new(&github::api(github), &token)?;
+    let title = headline(report);
+    let run = CheckRun {
+        // Several gates of one commit are told apart as their comments are.
+        name: &match flags.comment_key.as_str() {
+            "default" => "layergate".to_owned(),
+            key => format!("layergate ({key})"),
+        },
+        head_sha,
+        conclusion: match report.verdict {
+            Verdict::Pass | Verdict::Accepted => "success",
+            Verdict::Warn => "neutral",
+            Verdict::Fail => "failure",
+        },
+        title: &title,
+        summary: &render(report, COMMENT_BUDGET),
+        annotations: &lines(report),
+    };
+    run.create(&client, (owner, name)).await.map(Some)
+}
+
+/// What has a place in a file of the repository; a path that leads out of it is none.
+fn lines(report: &Report) -> Vec<Lines> {
+    let inside = |path: &str| {
+        let parts: Vec<Component<'_>> = Path::new(path).components().collect();
+        let plain = |part: &&Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+        let all = parts.iter().filter(plain).count() == parts.len() && !parts.is_empty();
+        all.then(|| path.trim_start_matches("./").to_owned())
+    };
+    let line = |annotation: Annotation| {
+        let place = annotation.place?;
+        Some(Lines {
+            path: inside(&place.path)?,
+            first: place.line,
+            last: place.end_line,
+            level: match annotation.level {
+                Level::Failure => "failure",
+                Level::Warning => "warning",
+                Level::Notice => "notice",
+            },
+            title: escape::log(&annotation.title),
+            message: escape::log(&annotation.message),
+        })
+    };
+    annotated(report).into_iter().filter_map(line).collect()
+}

@@ -1,0 +1,94 @@
+//! Check runs: a verdict on a commit, with annotations on the lines of the pull request (GitHub REST API, "Check
+//! runs").
+
+use http::Method;
+use serde_json::{Value, json};
+
+use super::client::{Client, GithubError, Request};
+
+/// GitHub takes so many annotations at a time.
+const BATCH: usize = 50;
+/// What it takes of each text, in characters: of a message 64 KB, whatever characters they are.
+const MAX_TITLE: usize = 255;
+const MAX_MESSAGE: usize = 15_000;
+
+/// What is to be said of a commit.
+pub struct CheckRun<'a> {
+    /// The name under which it is listed.
+    pub name: &'a str,
+    /// The commit.
+    pub head_sha: &'a str,
+    /// `success`, `neutral` or `failure`.
+    pub conclusion: &'static str,
+    /// The verdict in a sentence.
+    pub title: &'a str,
+    /// The report as markdown.
+    pub summary: &'a str,
+    /// Lines of the commit's files.
+    pub annotations: &'a [Lines],
+}
+
+/// An annotation of lines of a file.
+pub struct Lines {
+    /// The file, from the top of the repository.
+    pub path: String,
+    /// The first line, counted from 1.
+    pub first: u32,
+    /// The last line.
+    pub last: u32,
+    /// `failure`, `warning` or `notice`.
+    pub level: &'static str,
+    /// What it is about.
+    pub title: String,
+    /// What is to be said.
+    pub message: String,
+}
+
+impl CheckRun<'_> {
+    /// Makes the check run; its address. Annotations that do not fit into one request follow in others.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn create(
+        &self,
+        client: &Client,
+        (owner, repository): (&str, &str),
+    ) -> Result<String, GithubError> {
+        let path = format!("/repos/{owner}/{repository}/check-runs");
+        let (first, rest) = self.annotations.split_at(self.annotations.len().min(BATCH));
+        let body = json!({
+            "name": self.name, "head_sha": self.head_sha, "status": "completed",
+            "conclusion": self.conclusion, "output": self.output(first),
+        });
+        let created = client.send(&request(Method::POST, path.clone(), body)).await?;
+        let id = created.get("id").and_then(Value::as_u64);
+        if let Some(id) = id {
+            for batch in rest.chunks(BATCH) {
+                let body = json!({ "output": self.output(batch) });
+                client.send(&request(Method::PATCH, format!("{path}/{id}"), body)).await?;
+            }
+        }
+        Ok(created.get("html_url").and_then(Value::as_str).unwrap_or_default().to_owned())
+    }
+
+    fn output(&self, lines: &[Lines]) -> Value {
+        let annotation = |lines: &Lines| {
+            json!({
+                "path": lines.path, "start_line": lines.first, "end_line": lines.last,
+                "annotation_level": lines.level, "title": cut(&lines.title, MAX_TITLE),
+                "message": cut(&lines.message, MAX_MESSAGE),
+            })
+        };
+        let annotations: Vec<Value> = lines.iter().map(annotation).collect();
+        json!({ "title": cut(self.title, MAX_TITLE), "summary": self.summary, "annotations": annotations })
+    }
+}
+
+fn request(method: Method, path: String, body: Value) -> Request<'static> {
+    let operation = "report the check run";
+    Request { method, path, body: Some(body), operation, permission: "checks: write" }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    text.chars().take(most).collect()
+}
