@@ -1,5 +1,7 @@
 //! Whether and how a check comments. A comment is a courtesy: its failure is a warning.
 
+use std::time::Duration;
+
 use super::{UsageError, console, github};
 use crate::cli::{CommentFlags, CommentWhen, GithubFlags};
 use crate::github::comments::{self, Origin, Outcome, Place};
@@ -7,6 +9,9 @@ use crate::github::{Client, Context, GithubError, PullRequest};
 use crate::policy::Verdict;
 use crate::report::Report;
 use crate::report::markdown::{COMMENT_BUDGET, render};
+
+/// The most seconds that a comment is waited for where GitHub asks to; a job costs its minutes.
+const MOST_PATIENCE: u64 = 30;
 
 /// What became of the comment.
 pub enum Posted {
@@ -43,7 +48,17 @@ pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, c
         return Posted::Failed;
     };
     let api = github::api(github);
-    match try_post(report, flags, context, pull, (owner, repository), &api, &token).await {
+    let attempt = || try_post(report, flags, context, pull, (owner, repository), &api, &token);
+    let mut posted = attempt().await;
+    if let Err(GithubError::RateLimited { retry_after, .. }) = &posted
+        && *retry_after <= MOST_PATIENCE
+    {
+        console::note(&format!("GitHub asks to wait {retry_after} s before the comment"));
+        tokio::time::sleep(Duration::from_secs(*retry_after)).await;
+        // All is looked up anew, so that there is no second comment.
+        posted = attempt().await;
+    }
+    match posted {
         Ok(Outcome::Created(url, _) | Outcome::Updated(url)) => Posted::At(url),
         Ok(Outcome::NewerExists(url)) => {
             console::note("the comment is of a newer run already, and is left as it is");

@@ -7,7 +7,7 @@ use std::process::Command;
 use axum::http::Method;
 use serde_json::json;
 
-use crate::fake_github::{BOT, FakeGithub, Fault};
+use crate::fake_github::{BOT, FakeGithub, Fault, Shape};
 use crate::support::{Run, fixture, layergate};
 
 /// A pull request run on a machine of its own.
@@ -373,4 +373,47 @@ fn a_run_without_a_pull_request_does_not_comment() {
     let requests = job.github.world().requests.clone();
     assert!(requests.iter().all(|request| request.contains("/commits")), "{requests:?}");
     assert_eq!(job.output("comment-url").as_deref(), Some(""));
+}
+
+/// Whatever GitHub, or what stands before it, answers: never two comments, never another verdict, always a word of
+/// what to do.
+#[test]
+fn no_answer_changes_the_verdict_or_makes_a_second_comment() {
+    let limited: &[(&'static str, &'static str)] = &[("x-ratelimit-remaining", "0"), ("retry-after", "1")];
+    let shaped = [(200, Shape::Html), (200, Shape::Truncated), (200, Shape::Dropped)];
+    let refused = [401, 403, 404, 409, 422, 500, 502].map(|status| (status, Shape::Json));
+    for method in [Method::GET, Method::POST, Method::PATCH] {
+        for (status, shape) in shaped.into_iter().chain(refused) {
+            for (after_effect, times) in [(false, 1), (true, 1), (false, usize::MAX)] {
+                let job = Job::new();
+                if method == Method::PATCH {
+                    job.check("v2", "5%").expect(1);
+                }
+                let fault = Fault { shape, after_effect, times, ..fault(method.clone(), status) };
+                job.github.fail(fault);
+                let case = format!("{method} {status} {shape:?} {after_effect} {times}");
+                let run = job.check("v2", "5%").expect(1);
+                assert!(job.github.bodies_of(BOT).len() <= 1, "{case}");
+                assert_eq!(job.output("verdict").as_deref(), Some("fail"), "{case}");
+                let posted = job.output("comment-url").is_some_and(|url| !url.is_empty());
+                assert!(posted || run.stderr.contains("not commented"), "{case}: {}", run.stderr);
+                job.github.world().faults.clear();
+                job.check("v2", "30%").expect(0);
+                assert_eq!(job.github.bodies_of(BOT).len(), 1, "{case}");
+            }
+        }
+    }
+    let job = Job::new();
+    job.github.fail(Fault { headers: limited.to_vec(), times: 1, ..fault(Method::POST, 403) });
+    let waited = job.check("v2", "5%").expect(1);
+    assert!(waited.stderr.contains("GitHub asks to wait 1 s before the comment"), "{}", waited.stderr);
+    assert_eq!(job.github.bodies_of(BOT).len(), 1);
+}
+
+#[test]
+fn an_answer_that_never_ends_is_given_up() {
+    let job = Job::new();
+    job.github.fail(Fault { shape: Shape::Slow, times: 1, ..fault(Method::POST, 201) });
+    let run = job.check("v2", "5%").expect(1);
+    assert_eq!(job.github.bodies_of(BOT).len(), 1, "{}", run.stderr);
 }

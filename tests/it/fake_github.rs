@@ -35,6 +35,7 @@ pub struct Fault {
     pub path: &'static str,
     pub status: u16,
     pub message: &'static str,
+    pub shape: Shape,
     pub headers: Vec<(&'static str, &'static str)>,
     pub times: usize,
     /// Whether the request takes effect before its answer is replaced.
@@ -50,10 +51,45 @@ impl Default for Fault {
             path: "",
             status: 403,
             message: "Resource not accessible by integration",
+            shape: Shape::Json,
             headers: Vec::new(),
             times: usize::MAX,
             after_effect: false,
             deletes: false,
+        }
+    }
+}
+
+/// What an answer looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// What GitHub's are.
+    Json,
+    /// The page of a proxy.
+    Html,
+    /// Half of a document.
+    Truncated,
+    /// The connection ends in the middle of it.
+    Dropped,
+    /// It never ends, and never stops.
+    Slow,
+}
+
+impl Shape {
+    fn answer(self, status: StatusCode, headers: HeaderMap, message: &str) -> Response {
+        let every_second = || {
+            let tick = |()| async {
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                Some((Ok::<Bytes, std::io::Error>(Bytes::from_static(b" ")), ()))
+            };
+            axum::body::Body::from_stream(futures_util::stream::unfold((), tick))
+        };
+        match self {
+            Shape::Json => (status, headers, Json(json!({ "message": message }))).into_response(),
+            Shape::Html => (status, headers, axum::response::Html("<h1>Welcome</h1>")).into_response(),
+            Shape::Truncated => (status, headers, "{\"id\": 1, \"html").into_response(),
+            Shape::Dropped => dropped(),
+            Shape::Slow => (status, headers, every_second()).into_response(),
         }
     }
 }
@@ -225,8 +261,8 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
             for (name, value) in fault.headers {
                 headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             }
-            let body = json!({ "message": fault.message });
-            artificial((StatusCode::from_u16(fault.status).unwrap(), headers, Json(body)).into_response())
+            let status = StatusCode::from_u16(fault.status).unwrap();
+            artificial(fault.shape.answer(status, headers, fault.message))
         }
     }
 }
