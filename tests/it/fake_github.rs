@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::exchanges::{self, Artificial};
 use crate::fake_git::{self, Repository};
-use crate::github_documents as documents;
+use crate::github_documents::{self as documents, PullRequest};
 use axum::Json;
 use axum::Router;
 use axum::body::Bytes;
@@ -131,8 +131,8 @@ pub struct World {
     pub messages: Vec<&'static str>,
     /// What check runs were made with, each with what was added to it.
     pub check_runs: Vec<Vec<Value>>,
-    /// Pull requests, as the API has them.
-    pub pulls: Vec<Value>,
+    /// The open pull requests.
+    pub pulls: Vec<PullRequest>,
     /// What `GET /user` answers; a workflow's own token may not ask.
     pub login: Option<String>,
     next_id: u64,
@@ -218,6 +218,16 @@ impl World {
         let comment = Comment { id: self.next_id, author: author.into(), body: body.into() };
         self.comments.push(comment.clone());
         comment
+    }
+
+    /// The labels that are set.
+    fn labels(&self) -> Vec<&'static str> {
+        let mut labels = Vec::new();
+        for (_, label, _, set) in &self.labelled {
+            labels.retain(|other| other != label);
+            labels.extend(set.then_some(*label));
+        }
+        labels
     }
 
     fn token_login(&self) -> String {
@@ -344,34 +354,30 @@ async fn add_to_check_run(
 }
 
 async fn issue(State(world): Shared, Path((_, _, number)): Path<(String, String, u64)>) -> Response {
-    let mut labels: Vec<&str> = Vec::new();
-    for (_, label, _, set) in &world.lock().unwrap().labelled {
-        labels.retain(|other| other != label);
-        labels.extend(set.then_some(*label));
-    }
-    let labels: Vec<Value> = labels.iter().map(|label| json!({ "name": label })).collect();
-    answer(StatusCode::OK, json!({ "number": number, "labels": labels }))
+    answer(StatusCode::OK, documents::issue(number, &world.lock().unwrap().labels()))
 }
 
 async fn timeline(State(world): Shared, Query(paging): Query<Paging>) -> Response {
-    let event = |(who, label, at, set): &(&str, &str, &str, bool)| {
-        let event = if *set { "labeled" } else { "unlabeled" };
-        json!({ "event": event, "actor": { "login": who }, "label": { "name": label }, "created_at": at })
+    let event = |(id, &(who, label, at, set)): (u64, &(&str, &str, &str, bool))| {
+        documents::labelling(id, who, label, at, set)
     };
-    let all: Vec<Value> = world.lock().unwrap().labelled.iter().map(event).collect();
-    let page = all.into_iter().skip((paging.page - 1) * paging.per_page).take(paging.per_page);
-    answer(StatusCode::OK, Value::Array(page.collect()))
+    paging.answer((1..).zip(&world.lock().unwrap().labelled).map(event))
 }
 
 async fn commits(State(world): Shared, Query(paging): Query<Paging>) -> Response {
     let commit = |(number, message): (usize, &&str)| {
-        json!({ "sha": format!("{number:040x}"), "commit": {
-            "message": message, "author": { "name": "Ann" }, "committer": { "date": "2026-11-02T08:00:00Z" },
-        } })
+        let at = |who: &str| [who, "ann@example.org", "2026-11-02T08:00:00Z"].map(str::to_owned);
+        let commit = documents::Commit {
+            sha: format!("{number:040x}"),
+            tree: "0".repeat(40),
+            parents: Vec::new(),
+            author: at("Ann"),
+            committer: at("GitHub"),
+            message: (*message).to_owned(),
+        };
+        commit.item()
     };
-    let all: Vec<Value> = world.lock().unwrap().messages.iter().enumerate().map(commit).collect();
-    let page = all.into_iter().skip((paging.page - 1) * paging.per_page).take(paging.per_page);
-    answer(StatusCode::OK, Value::Array(page.collect()))
+    paging.answer(world.lock().unwrap().messages.iter().enumerate().map(commit))
 }
 
 #[derive(Deserialize)]
@@ -380,20 +386,17 @@ struct Pulls {
     head: Option<String>,
 }
 
-async fn pulls(State(world): Shared, Query(wanted): Query<Pulls>) -> Response {
-    let is_wanted = |pull: &&Value| {
-        let head = pull["head"]["label"].as_str();
-        pull["state"] == "open" && wanted.head.as_deref().is_none_or(|wanted| head == Some(wanted))
-    };
-    let listed: Vec<Value> = world.lock().unwrap().pulls.iter().filter(is_wanted).cloned().collect();
-    answer(StatusCode::OK, Value::Array(listed))
+async fn pulls(State(world): Shared, Query(wanted): Query<Pulls>, Query(paging): Query<Paging>) -> Response {
+    let world = world.lock().unwrap();
+    let is_wanted = |pull: &&PullRequest| wanted.head.as_ref().is_none_or(|head| *head == pull.label());
+    paging.answer(world.pulls.iter().filter(is_wanted).map(|pull| pull.item(&world.labels())))
 }
 
 async fn pull(State(world): Shared, Path((_, _, number)): Path<(String, String, u64)>) -> Response {
-    let found = world.lock().unwrap().pulls.iter().find(|pull| pull["number"] == number).cloned();
-    match found {
-        Some(pull) => answer(StatusCode::OK, pull),
-        None => answer(StatusCode::NOT_FOUND, json!({ "message": "Not Found" })),
+    let world = world.lock().unwrap();
+    match world.pulls.iter().find(|pull| pull.number == number) {
+        Some(pull) => answer(StatusCode::OK, pull.object(&world.labels())),
+        None => refuse(StatusCode::NOT_FOUND, "Not Found"),
     }
 }
 
@@ -402,17 +405,8 @@ pub fn pull_request(
     number: u64,
     (head_repository, branch, sha): (&str, &str, &str),
     base_sha: &str,
-) -> Value {
-    let owner = |repository: &str| repository.split('/').next().unwrap().to_owned();
-    json!({
-        "number": number, "state": "open",
-        "head": {
-            "label": format!("{}:{branch}", owner(head_repository)), "ref": branch, "sha": sha,
-            "repo": { "full_name": head_repository },
-        },
-        "base": { "label": "acme:main", "ref": "main", "sha": base_sha, "repo": { "full_name": "acme/shop" } },
-        "labels": [],
-    })
+) -> PullRequest {
+    PullRequest { number, head: [head_repository, branch, sha].map(str::to_owned), base_sha: base_sha.into() }
 }
 
 #[derive(Deserialize)]
@@ -431,12 +425,16 @@ fn one() -> usize {
     1
 }
 
+impl Paging {
+    /// The page that is asked for of all that there is. More than a hundred are never on one.
+    fn answer(&self, all: impl Iterator<Item = Value>) -> Response {
+        let size = self.per_page.min(100);
+        answer(StatusCode::OK, all.skip(self.page.saturating_sub(1) * size).take(size).collect())
+    }
+}
+
 async fn list(State(world): Shared, Query(paging): Query<Paging>) -> Response {
-    let size = paging.per_page.min(100);
-    let world = world.lock().unwrap();
-    let page: Vec<Value> =
-        world.comments.iter().skip((paging.page - 1) * size).take(size).map(document).collect();
-    answer(StatusCode::OK, Value::Array(page))
+    paging.answer(world.lock().unwrap().comments.iter().map(document))
 }
 
 async fn create(State(world): Shared, body: Bytes) -> Response {

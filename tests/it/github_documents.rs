@@ -78,6 +78,220 @@ pub fn comment(id: u64, author: &str, body: &str) -> Value {
     })
 }
 
+/// A repository, by `owner/name`.
+pub fn repository(full_name: &str) -> Value {
+    let (owner, name) = full_name.split_once('/').unwrap();
+    let api = format!("https://api.github.example/repos/{full_name}");
+    let html = format!("https://github.example/{full_name}");
+    let mut repository = json!({
+        "id": 11, "node_id": node("R", full_name), "name": name, "full_name": full_name,
+        "owner": user(owner), "private": false, "fork": owner != "acme", "default_branch": "main", "size": 9,
+        "url": api, "html_url": html, "svn_url": html, "clone_url": format!("{html}.git"),
+        "git_url": format!("git://github.example/{full_name}.git"),
+        "ssh_url": format!("git@github.example:{full_name}.git"),
+        "created_at": THEN, "updated_at": THEN, "pushed_at": THEN,
+    });
+    for part in REPOSITORY_PARTS {
+        let (key, path) = part.split_once(' ').unwrap();
+        repository[format!("{key}_url")] = json!(format!("{api}/{path}"));
+    }
+    for field in ["description", "homepage", "language", "license", "mirror_url"] {
+        repository[field] = Value::Null;
+    }
+    for field in [
+        "forks",
+        "forks_count",
+        "open_issues",
+        "open_issues_count",
+        "stargazers_count",
+        "watchers",
+        "watchers_count",
+    ] {
+        repository[field] = json!(0);
+    }
+    for field in ["downloads", "issues", "projects", "wiki", "pages"] {
+        repository[format!("has_{field}")] = json!(field != "pages");
+    }
+    repository["archived"] = json!(false);
+    repository["disabled"] = json!(false);
+    repository
+}
+
+/// What the addresses of a repository's parts are called, and where below its own they are.
+const REPOSITORY_PARTS: [&str; 36] = [
+    "archive {archive_format}{/ref}",
+    "assignees assignees{/user}",
+    "blobs git/blobs{/sha}",
+    "branches branches{/branch}",
+    "collaborators collaborators{/collaborator}",
+    "comments comments{/number}",
+    "commits commits{/sha}",
+    "compare compare/{base}...{head}",
+    "contents contents/{+path}",
+    "contributors contributors",
+    "deployments deployments",
+    "downloads downloads",
+    "events events",
+    "forks forks",
+    "git_commits git/commits{/sha}",
+    "git_refs git/refs{/sha}",
+    "git_tags git/tags{/sha}",
+    "hooks hooks",
+    "issue_comment issues/comments{/number}",
+    "issue_events issues/events{/number}",
+    "issues issues{/number}",
+    "keys keys{/key_id}",
+    "labels labels{/name}",
+    "languages languages",
+    "merges merges",
+    "milestones milestones{/number}",
+    "notifications notifications{?since,all,participating}",
+    "pulls pulls{/number}",
+    "releases releases{/id}",
+    "stargazers stargazers",
+    "statuses statuses/{sha}",
+    "subscribers subscribers",
+    "subscription subscription",
+    "tags tags",
+    "teams teams",
+    "trees git/trees{/sha}",
+];
+
+/// A label of the repository.
+pub fn label(name: &str) -> Value {
+    json!({
+        "id": 13, "node_id": node("LA", name), "url": api(&format!("labels/{}", name.replace(' ', "%20"))),
+        "name": name, "description": "Larger, and meant to be", "color": COLOR, "default": false,
+    })
+}
+
+const COLOR: &str = "ededed";
+
+/// Where an issue has been given a label, or has lost it.
+pub fn labelling(id: u64, who: &str, name: &str, at: &str, set: bool) -> Value {
+    json!({
+        "id": id, "node_id": node("LE", &id.to_string()), "url": api(&format!("issues/events/{id}")),
+        "actor": user(who), "event": if set { "labeled" } else { "unlabeled" }, "created_at": at,
+        "commit_id": null, "commit_url": null, "performed_via_github_app": null,
+        "label": { "name": name, "color": COLOR },
+    })
+}
+
+/// A pull request as the issue that it is too.
+pub fn issue(number: u64, labels: &[&str]) -> Value {
+    let url = api(&format!("issues/{number}"));
+    let labels: Vec<Value> = labels.iter().copied().map(label).collect();
+    let pull = page(&format!("pull/{number}"));
+    json!({
+        "id": number, "node_id": node("PR", &number.to_string()), "number": number, "title": "Add fonts",
+        "state": "open", "locked": false, "labels": labels, "body": null, "comments": 0, "user": user("mallory"),
+        "assignee": null, "assignees": [], "milestone": null, "author_association": "NONE",
+        "url": url, "repository_url": api("").trim_end_matches('/'), "html_url": pull,
+        "labels_url": format!("{url}/labels{{/name}}"), "comments_url": format!("{url}/comments"),
+        "events_url": format!("{url}/events"), "timeline_url": format!("{url}/timeline"),
+        "created_at": THEN, "updated_at": THEN, "closed_at": null,
+        "pull_request": {
+            "url": api(&format!("pulls/{number}")), "html_url": pull, "diff_url": format!("{pull}.diff"),
+            "patch_url": format!("{pull}.patch"), "merged_at": null,
+        },
+    })
+}
+
+/// An open pull request to the branch `main`.
+#[derive(Debug, Clone)]
+pub struct PullRequest {
+    pub number: u64,
+    /// Where it comes from: `owner/name`, branch, commit.
+    pub head: [String; 3],
+    /// The commit at the tip of `main`.
+    pub base_sha: String,
+}
+
+impl PullRequest {
+    /// `owner:branch`, as a list of them is asked for.
+    pub fn label(&self) -> String {
+        side(&self.head)["label"].as_str().unwrap().to_owned()
+    }
+
+    /// As it is in a list.
+    pub fn item(&self, labels: &[&str]) -> Value {
+        let issue = issue(self.number, labels);
+        let url = api(&format!("pulls/{}", self.number));
+        let html = page(&format!("pull/{}", self.number));
+        let [_, _, sha] = &self.head;
+        let mut pull = json!({
+            "url": url, "html_url": html, "issue_url": issue["url"], "diff_url": format!("{html}.diff"),
+            "patch_url": format!("{html}.patch"), "commits_url": format!("{url}/commits"),
+            "comments_url": issue["comments_url"], "review_comments_url": format!("{url}/comments"),
+            "review_comment_url": api("pulls/comments{/number}"), "statuses_url": api(&format!("statuses/{sha}")),
+            "head": side(&self.head),
+            "base": side(&["acme/shop".into(), "main".into(), self.base_sha.clone()]),
+            "draft": false, "merged_at": null, "merge_commit_sha": null, "auto_merge": null,
+            "requested_reviewers": [], "requested_teams": [],
+        });
+        for same in [
+            "id",
+            "node_id",
+            "number",
+            "state",
+            "locked",
+            "title",
+            "body",
+            "user",
+            "labels",
+            "assignee",
+            "assignees",
+            "milestone",
+            "author_association",
+            "created_at",
+            "updated_at",
+            "closed_at",
+        ] {
+            pull[same] = issue[same].clone();
+        }
+        for (link, field) in [
+            ("self", "url"),
+            ("html", "html_url"),
+            ("issue", "issue_url"),
+            ("comments", "comments_url"),
+            ("commits", "commits_url"),
+            ("statuses", "statuses_url"),
+            ("review_comments", "review_comments_url"),
+            ("review_comment", "review_comment_url"),
+        ] {
+            pull["_links"][link] = json!({ "href": pull[field] });
+        }
+        pull
+    }
+
+    /// As it is by itself.
+    pub fn object(&self, labels: &[&str]) -> Value {
+        let mut pull = self.item(labels);
+        for field in ["additions", "deletions", "changed_files", "commits"] {
+            pull[field] = json!(1);
+        }
+        for field in ["comments", "review_comments"] {
+            pull[field] = json!(0);
+        }
+        // GitHub has not found out yet whether it can be merged.
+        pull["mergeable"] = Value::Null;
+        pull["mergeable_state"] = json!("unknown");
+        pull["merged"] = json!(false);
+        pull["merged_by"] = Value::Null;
+        pull["maintainer_can_modify"] = json!(true);
+        pull
+    }
+}
+
+/// One of the two branches of a pull request: repository, branch, commit.
+fn side([full_name, branch, sha]: &[String; 3]) -> Value {
+    let (owner, _) = full_name.split_once('/').unwrap();
+    json!({
+        "label": format!("{owner}:{branch}"), "ref": branch, "sha": sha, "user": user(owner),
+        "repo": repository(full_name),
+    })
+}
+
 /// A reference, with the kind and the hash of what it points to.
 pub fn reference(name: &str, kind: &str, sha: &str) -> Value {
     let object = json!({ "type": kind, "sha": sha, "url": api(&format!("git/{kind}s/{sha}")) });

@@ -190,6 +190,36 @@ fn the_trusted_half_finds_the_pull_request_itself_and_judges_by_its_own_limits()
 }
 
 #[test]
+fn a_pull_request_is_found_by_its_number_where_the_event_has_none() {
+    let job = Job::new();
+    job.save("app", 130_000, HEAD, &["--max-increase", "5%"]);
+    job.github.world().pulls = vec![pull_request(7, ("mallory/shop", "fix", HEAD), BASE)];
+    let event = json!({ "inputs": { "number": "7" } });
+    let run = |number| job.run("workflow_dispatch", &event, &["report", "reports", "--pull-request", number]);
+    let nobody = run("8").expect(1);
+    assert!(
+        nobody.stderr.contains("there is no pull request #8, so none is commented on"),
+        "{}",
+        nobody.stderr
+    );
+    assert_eq!(job.github.world().comments.len(), 0);
+    let found = run("7").expect(1);
+    assert!(!found.stderr.contains("::warning"), "{}", found.stderr);
+    let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
+    assert!(comment.contains(&format!("sha={HEAD} run=900.1 -->")), "{comment}");
+    let requests = job.github.world().requests.clone();
+    assert!(
+        requests.iter().any(|asked| asked.starts_with("POST /repos/acme/shop/issues/7/")),
+        "{requests:?}"
+    );
+
+    // What the reports are of has to be its head.
+    job.github.world().pulls = vec![pull_request(7, ("mallory/shop", "fix", OLD), BASE)];
+    let moved = run("7").expect(3);
+    assert!(moved.stderr.contains("there is no report of ccccccc"), "{}", moved.stderr);
+}
+
+#[test]
 fn a_directory_that_a_fork_has_filled_is_read_within_bounds() {
     let job = Job::new();
     let report = job.save("app", 101_000, HEAD, &["--max-increase", "5%"]);
