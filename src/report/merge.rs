@@ -101,7 +101,9 @@ impl Expected {
     fn is(&self, image: &ImageReport) -> bool {
         let platform = image.platform.as_deref().and_then(|platform| platform.parse().ok());
         let key = |platform: Option<&Platform>| platform_key(platform);
+        // One that is no longer there is not what is expected.
         self.name == image.name
+            && image.head.is_some()
             && self.platform.as_ref().is_none_or(|own| key(Some(own)) == key(platform.as_ref()))
     }
 }
@@ -128,7 +130,13 @@ impl Report {
         if self.images.len() > MAX_IMAGES {
             return Err(format!("it has {} images, and at most {MAX_IMAGES} are read", self.images.len()));
         }
+        if self.images.is_empty() {
+            return Err("it has no image".into());
+        }
         for image in &self.images {
+            if is_not_delivered(image) && Verdict::of(&image.findings) != Verdict::Fail {
+                return Err(format!("nothing was measured of {}, and it does not fail", image.name));
+            }
             let rows = [image.layers.len(), image.causes.len(), image.findings.len(), image.packages.len()];
             let more = [image.waste.len(), image.build_only.len(), image.trend.len()];
             if rows.iter().chain(&more).any(|count| *count > MAX_ROWS) {
@@ -298,6 +306,10 @@ mod tests {
         report.images[0].verdict = Verdict::Pass;
         let json = serde_json::to_vec(&report).unwrap();
         assert_eq!(Report::from_json(&json).unwrap().images[0].verdict, Verdict::Fail);
+        report.images[0].findings.clear();
+        assert!(Report::from_json(&serde_json::to_vec(&report).unwrap()).is_err(), "nothing, and no failure");
+        report.images.clear();
+        assert!(Report::from_json(&serde_json::to_vec(&report).unwrap()).is_err(), "no image");
         report.schema = "layergate.report/v2".into();
         assert!(Report::from_json(&serde_json::to_vec(&report).unwrap()).is_err());
         assert!(Report::from_json(b"{\"schema\":\"layergate.report/v1\"}").is_err());
