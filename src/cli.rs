@@ -167,15 +167,9 @@ pub struct Check {
     /// What accepts a broken one.
     #[command(flatten)]
     pub accept: AcceptFlags,
-    /// How to print
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
-    pub format: Format,
-    /// Write the report to FILE as JSON
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub report: Option<PathBuf>,
-    /// How to comment.
+    /// What becomes of the report.
     #[command(flatten)]
-    pub comment: CommentFlags,
+    pub output: OutputFlags,
 }
 
 /// `layergate report`.
@@ -202,15 +196,9 @@ pub struct Reports {
     /// How to ask GitHub.
     #[command(flatten)]
     pub github: GithubFlags,
-    /// How to print
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
-    pub format: Format,
-    /// Write the report to FILE as JSON
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub report: Option<PathBuf>,
-    /// How to comment.
+    /// What becomes of the report.
     #[command(flatten)]
-    pub comment: CommentFlags,
+    pub output: OutputFlags,
     /// The pull request to comment on [default: the event's; in a `workflow_run`, the one of that run's head]
     #[arg(long, value_name = "NUMBER", help_heading = "Comment on the pull request")]
     pub pull_request: Option<u64>,
@@ -390,16 +378,11 @@ pub struct BuildFlags {
 impl BuildFlags {
     /// The flags that are given, by the keys of the configuration file.
     pub fn settings(&self) -> Settings {
-        let arguments = Some(self.build_arg.join("\n")).filter(|arguments| !arguments.is_empty());
-        let flags = [
+        given([
             ("dockerfile", "--dockerfile", self.dockerfile.clone()),
             ("target", "--target", self.target.clone()),
-            ("build-args", "--build-arg", arguments),
-        ];
-        let given = |(key, flag, value): (&str, &str, Option<String>)| {
-            Some((key.to_owned(), Setting { text: value?, origin: flag.to_owned() }))
-        };
-        flags.into_iter().filter_map(given).collect()
+            ("build-args", "--build-arg", lines(&self.build_arg)),
+        ])
     }
 }
 
@@ -471,17 +454,39 @@ pub struct AcceptFlags {
 impl AcceptFlags {
     /// The flags that are given, by the keys of `[accept]`.
     pub fn settings(&self) -> Settings {
-        let labels = Some(self.accept_label.join("\n")).filter(|labels| !labels.is_empty());
-        let flags = [
-            ("labels", "--accept-label", labels),
+        given([
+            ("labels", "--accept-label", lines(&self.accept_label)),
             ("trailer", "--accept-trailer", self.accept_trailer.clone()),
             ("max-increase", "--accept-max-increase", self.accept_max_increase.clone()),
-        ];
-        let given = |(key, flag, value): (&str, &str, Option<String>)| {
-            Some((key.to_owned(), Setting { text: value?, origin: flag.to_owned() }))
-        };
-        flags.into_iter().filter_map(given).collect()
+        ])
     }
+}
+
+/// The settings that are given, by their keys: each with its flag.
+fn given<const N: usize>(flags: [(&str, &str, Option<String>); N]) -> Settings {
+    let setting = |(key, flag, value): (&str, &str, Option<String>)| {
+        Some((key.to_owned(), Setting { text: value?, origin: flag.to_owned() }))
+    };
+    flags.into_iter().filter_map(setting).collect()
+}
+
+/// The values of a flag that may be given several times, as one setting.
+fn lines(values: &[String]) -> Option<String> {
+    Some(values.join("\n")).filter(|lines| !lines.is_empty())
+}
+
+/// What becomes of a report.
+#[derive(Debug, Args)]
+pub struct OutputFlags {
+    /// How to print
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
+    pub format: Format,
+    /// Write the report to FILE as JSON
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub report: Option<PathBuf>,
+    /// How to comment.
+    #[command(flatten)]
+    pub comment: CommentFlags,
 }
 
 /// How to comment on a pull request.
@@ -549,25 +554,19 @@ pub enum CommentWhen {
 impl LimitFlags {
     /// The flags that are given, by the keys of the configuration file.
     pub fn settings(&self) -> Settings {
-        let forbid_paths = Some(self.forbid_paths.join("\n")).filter(|paths| !paths.is_empty());
-        let flags = [
-            ("metric", &self.metric),
-            ("max-size", &self.max_size),
-            ("max-increase", &self.max_increase),
-            ("warn-increase", &self.warn_increase),
-            ("max-own-increase", &self.max_own_increase),
-            ("max-layers", &self.max_layers),
-            ("max-layer-size", &self.max_layer_size),
-            ("max-wasted", &self.max_wasted),
-            ("max-build-only", &self.max_build_only),
-            ("multi-stage", &self.multi_stage),
-            ("forbid-paths", &forbid_paths),
-            ("on-missing-baseline", &self.on_missing_baseline),
-        ];
-        let given = |(key, value): (&str, &Option<String>)| {
-            let setting = Setting { text: value.clone()?, origin: format!("--{key}") };
-            Some((key.to_owned(), setting))
-        };
-        flags.into_iter().filter_map(given).collect()
+        given([
+            ("metric", "--metric", self.metric.clone()),
+            ("max-size", "--max-size", self.max_size.clone()),
+            ("max-increase", "--max-increase", self.max_increase.clone()),
+            ("warn-increase", "--warn-increase", self.warn_increase.clone()),
+            ("max-own-increase", "--max-own-increase", self.max_own_increase.clone()),
+            ("max-layers", "--max-layers", self.max_layers.clone()),
+            ("max-layer-size", "--max-layer-size", self.max_layer_size.clone()),
+            ("max-wasted", "--max-wasted", self.max_wasted.clone()),
+            ("max-build-only", "--max-build-only", self.max_build_only.clone()),
+            ("multi-stage", "--multi-stage", self.multi_stage.clone()),
+            ("forbid-paths", "--forbid-paths", lines(&self.forbid_paths)),
+            ("on-missing-baseline", "--on-missing-baseline", self.on_missing_baseline.clone()),
+        ])
     }
 }

@@ -202,7 +202,8 @@ impl<'a> Finder<'a> {
     }
 }
 
-fn short(sha: &str) -> String {
+/// As much of a commit's hash as people read.
+pub fn short(sha: &str) -> String {
     sha.chars().take(7).collect()
 }
 

@@ -3,7 +3,7 @@
 use super::{console, github};
 use crate::cli::GithubFlags;
 use crate::github::acceptance::Pull;
-use crate::github::{Client, Context, GithubError};
+use crate::github::{Context, GithubError};
 use crate::policy::{Accept, Acceptance, Verdict};
 use crate::report::Report;
 
@@ -28,13 +28,12 @@ async fn find(
 ) -> Result<Option<Acceptance>, GithubError> {
     let pull = context.pull_request.as_ref();
     let Some(number) = pull.map(|pull| pull.number).or(context.merge_group_pull) else { return Ok(None) };
-    let (Some((owner, name)), Some(token)) = (&context.repository, github::token(flags)) else {
+    let Some((client, repository)) = github::of_run(flags, context)? else {
         // All that is known then is what the event says.
         let label = pull.and_then(|pull| accept.label_of(&pull.labels));
         return Ok(label.map(|label| Acceptance { label: Some(label.clone()), ..Acceptance::default() }));
     };
-    let client = Client::new(&github::api(flags), &token)?;
-    let pull = Pull { client: &client, repository: (owner, name), number };
+    let pull = Pull { client: &client, repository, number };
     if !accept.labels.is_empty()
         && let Some(label) = accept.label_of(&pull.labels().await?)
     {

@@ -7,7 +7,7 @@ use crate::baseline::find::Reason;
 use crate::baseline::store::Point;
 use crate::baseline::{Ancestry, Baseline, DirStore, Finder, Missing, Store, StoreError, StoreName, Trigger};
 use crate::cli::{Check, Reading};
-use crate::github::Context;
+use crate::github::{Context, Repository};
 use crate::image::{Platform, Snapshot};
 use crate::source::{ImageReference, NamedImage, Options, Platforms};
 
@@ -229,7 +229,8 @@ async fn find_ancestry(arguments: &Check, context: Option<&Context>) -> anyhow::
     let git = local_git();
     let Some(name) = &arguments.base_commit else {
         // Without a token or a repository, the checkout is all that is known.
-        let repository = context.and_then(|context| github::of_run(&arguments.github, context));
+        let of_run = context.and_then(|context| github::of_run(&arguments.github, context).ok()?);
+        let repository = of_run.map(|(client, (owner, name))| Repository::new(client, owner, name));
         let run_sha = context.filter(|context| !context.is_about_default_branch());
         let run_sha = run_sha.and_then(|context| context.sha.as_deref());
         return Ok(Ancestry::of(&trigger(context), &git, repository, run_sha).await);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::bases::Bases;
 use super::locate::Locator;
-use super::publish::Output;
+use super::publish::publish;
 use super::{Exit, console, load_config, measure, parse_images, reading_options, refuse_twins, set_variable};
 use super::{accept, comment};
 use crate::cli::Check;
@@ -22,7 +22,7 @@ use crate::source::Platforms;
 pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
     let config = load_config(arguments.config.as_deref())?;
-    comment::check_flags(&arguments.comment)?;
+    comment::check_flags(&arguments.output.comment)?;
     let flags = arguments.limits.settings();
     for image in &images {
         config.limits_for(&image.display_name(), None, &flags)?;
@@ -81,13 +81,7 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     }
     let mut report = Report::new(head_sha(&base, context.as_ref()), reports);
     accept::apply(&mut report, &accept, &arguments.github, context.as_ref()).await;
-    let output = Output {
-        format: arguments.format,
-        report: arguments.report.as_deref(),
-        comment: &arguments.comment,
-        github: &arguments.github,
-    };
-    output.publish(&report, context.as_ref()).await
+    publish(&report, &arguments.output, &arguments.github, context.as_ref()).await
 }
 
 /// The platforms that the baselines of the images have and the images have not.

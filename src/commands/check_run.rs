@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use super::{console, github};
 use crate::cli::{CommentFlags, GithubFlags};
 use crate::github::check_runs::{CheckRun, Lines};
-use crate::github::{Client, Context, GithubError};
+use crate::github::{Context, GithubError};
 use crate::policy::Verdict;
 use crate::report::actions::{Annotation, Level, annotated};
 use crate::report::markdown::{COMMENT_BUDGET, headline, render};
@@ -34,10 +34,7 @@ async fn create(
     context: &Context,
     head_sha: &str,
 ) -> Result<Option<String>, GithubError> {
-    let (Some((owner, name)), Some(token)) = (&context.repository, github::token(github)) else {
-        return Ok(None);
-    };
-    let client = Client::new(&github::api(github), &token)?;
+    let Some((client, repository)) = github::of_run(github, context)? else { return Ok(None) };
     let title = headline(report);
     let run = CheckRun {
         // Several gates of one commit are told apart as their comments are.
@@ -55,7 +52,7 @@ async fn create(
         summary: &render(report, COMMENT_BUDGET),
         annotations: &lines(report),
     };
-    run.create(&client, (owner, name)).await.map(Some)
+    run.create(&client, repository).await.map(Some)
 }
 
 /// What has a place in a file of the repository; a path that leads out of it is none.

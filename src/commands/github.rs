@@ -2,10 +2,13 @@
 
 use super::{UsageError, set_variable};
 use crate::cli::GithubFlags;
-use crate::github::{Client, Context, Repository};
+use crate::github::{Client, Context, GithubError, Repository};
 
 /// The API's address where nobody says otherwise.
 const PUBLIC_API: &str = "https://api.github.com";
+
+/// A repository, as addresses have it.
+type OwnerAndName<'a> = (&'a str, &'a str);
 
 /// The token, where there is one.
 pub fn token(flags: &GithubFlags) -> Option<String> {
@@ -43,9 +46,15 @@ pub fn of_store(flags: &GithubFlags) -> anyhow::Result<Repository> {
     Ok(Repository::new(Client::new(&api(flags), &token)?, owner, name))
 }
 
-/// The repository that the run is of, wherever its baselines are; `None` where it cannot be asked.
-pub fn of_run(flags: &GithubFlags, context: &Context) -> Option<Repository> {
-    let (owner, name) = context.repository.as_ref()?;
-    let client = Client::new(&api(flags), &token(flags)?).ok()?;
-    Some(Repository::new(client, owner, name))
+/// A client, with the owner and the name of the repository that the run is of; `None` where that or a token is
+/// not known.
+///
+/// # Errors
+/// [`GithubError`] where the address or the token cannot be used.
+pub fn of_run<'a>(
+    flags: &GithubFlags,
+    context: &'a Context,
+) -> Result<Option<(Client, OwnerAndName<'a>)>, GithubError> {
+    let (Some((owner, name)), Some(token)) = (&context.repository, token(flags)) else { return Ok(None) };
+    Ok(Some((Client::new(&api(flags), &token)?, (owner, name))))
 }

@@ -4,49 +4,45 @@ use std::path::{Path, PathBuf};
 
 use super::comment::{self, Posted};
 use super::{Exit, check_run, console, printed_json, set_variable, write_file};
-use crate::cli::{CommentFlags, Format, GithubFlags};
+use crate::cli::{Format, GithubFlags, OutputFlags};
 use crate::github::{Context, runner};
 use crate::policy::{BASELINE_RULE, Severity, Verdict};
 use crate::report::markdown::{COMMENT_BUDGET, SUMMARY_BUDGET};
 use crate::report::{Report, actions, markdown, text};
 
-/// How a report is to be said.
-pub struct Output<'a> {
-    /// What the log shows.
-    pub format: Format,
-    /// Where it is written to as JSON.
-    pub report: Option<&'a Path>,
-    /// Whether and how to comment.
-    pub comment: &'a CommentFlags,
-    /// How to ask GitHub.
-    pub github: &'a GithubFlags,
-}
-
-impl Output<'_> {
-    /// Says it everywhere, and gives the exit code.
-    ///
-    /// # Errors
-    /// Where a report that was asked for cannot be written, and nothing worse is to be said.
-    pub async fn publish(&self, report: &Report, context: Option<&Context>) -> anyhow::Result<Exit> {
-        let published = say(self, report, context).await;
-        let comment_missing = matches!(published, Ok(Posted::Failed)) && self.comment.require_comment;
-        match (exit(report, comment_missing), published) {
-            // That a limit is broken matters more than that it could not be written down.
-            (exit @ (Exit::LimitBroken | Exit::NoBaseline), Err(error)) => {
-                console::warn(&format!("{error:#}"));
-                Ok(exit)
-            }
-            (exit, published) => published.map(|_| exit),
+/// Says a report everywhere, and gives the exit code.
+///
+/// # Errors
+/// Where a report that was asked for cannot be written, and nothing worse is to be said.
+pub async fn publish(
+    report: &Report,
+    flags: &OutputFlags,
+    github: &GithubFlags,
+    context: Option<&Context>,
+) -> anyhow::Result<Exit> {
+    let published = say(report, flags, github, context).await;
+    let comment_missing = matches!(published, Ok(Posted::Failed)) && flags.comment.require_comment;
+    match (exit(report, comment_missing), published) {
+        // That a limit is broken matters more than that it could not be written down.
+        (exit @ (Exit::LimitBroken | Exit::NoBaseline), Err(error)) => {
+            console::warn(&format!("{error:#}"));
+            Ok(exit)
         }
+        (exit, published) => published.map(|_| exit),
     }
 }
 
 /// Everything that is said, in the order of how much it can be relied on. What cannot be written is
 /// said, and keeps nothing else from being written; only a report that was asked for is an error.
-async fn say(output: &Output<'_>, report: &Report, context: Option<&Context>) -> anyhow::Result<Posted> {
-    let text = rendered(report, output.format)?;
+async fn say(
+    report: &Report,
+    flags: &OutputFlags,
+    github: &GithubFlags,
+    context: Option<&Context>,
+) -> anyhow::Result<Posted> {
+    let text = rendered(report, flags.format)?;
     console::result(&text)?;
-    let report_file = output.report.map(Path::to_path_buf).or_else(|| default_report_file(context));
+    let report_file = flags.report.clone().or_else(|| default_report_file(context));
     let written = report_file.as_ref().map_or(Ok(()), |path| write_file(path, json(report)?.as_bytes()));
     let Some(context) = context else { return written.map(|()| Posted::None) };
     if let Some(file) = &context.files.summary {
@@ -61,8 +57,8 @@ async fn say(output: &Output<'_>, report: &Report, context: Option<&Context>) ->
     let path = report_file.filter(|_| written.is_ok()).map(|path| path.display().to_string());
     add_outputs(&actions::outputs(report, &path.unwrap_or_default()));
     console::commands(&actions::annotations(report));
-    check_run::post(report, output.comment, output.github, context).await;
-    let posted = comment::post(report, output.comment, output.github, context).await;
+    check_run::post(report, &flags.comment, github, context).await;
+    let posted = comment::post(report, &flags.comment, github, context).await;
     let url = if let Posted::At(url) = &posted { url.clone() } else { String::new() };
     add_outputs(&[("comment-url", url)]);
     written.map(|()| posted)

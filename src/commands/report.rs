@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::publish::Output;
+use super::publish::publish;
 use super::{Exit, UsageError, accept, comment, console, github, lines_of, load_config, set_variable};
 use crate::cli::Reports;
-use crate::github::{Client, Context, GithubError, PullRequest, WorkflowRun, pulls};
+use crate::github::{Context, GithubError, PullRequest, WorkflowRun, pulls};
 use crate::policy::{Config, Settings};
-use crate::report::Report;
 use crate::report::merge::{Expected, Saved, merge};
 use crate::report::rejudge::rejudge;
+use crate::report::{Report, worst};
 
 /// What an artifact may hold: a job of a fork may have filled it.
 const MAX_FILES: usize = 1000;
@@ -26,7 +26,7 @@ const MAX_DEPTH: usize = 4;
 /// # Errors
 /// Where a report cannot be read or judged, or there is none.
 pub async fn run(arguments: &Reports) -> anyhow::Result<Exit> {
-    comment::check_flags(&arguments.comment)?;
+    comment::check_flags(&arguments.output.comment)?;
     let expected = expected(arguments)?;
     let config = load_config(arguments.config.as_deref())?;
     let flags = arguments.limits.settings();
@@ -45,13 +45,7 @@ pub async fn run(arguments: &Reports) -> anyhow::Result<Exit> {
         judge_anew(&mut report, &config, &flags, of_pull_request)?;
     }
     accept::apply(&mut report, &accept, &arguments.github, context.as_ref()).await;
-    let output = Output {
-        format: arguments.format,
-        report: arguments.report.as_deref(),
-        comment: &arguments.comment,
-        github: &arguments.github,
-    };
-    output.publish(&report, context.as_ref()).await
+    publish(&report, &arguments.output, &arguments.github, context.as_ref()).await
 }
 
 fn expected(arguments: &Reports) -> Result<Vec<Expected>, UsageError> {
@@ -151,12 +145,10 @@ async fn asked(
     context: &Context,
     run: Option<&WorkflowRun>,
 ) -> Result<Option<PullRequest>, GithubError> {
-    let place = context.repository.as_ref().map(|(owner, name)| (owner.as_str(), name.as_str()));
-    let (Some(place), Some(token)) = (place, github::token(&arguments.github)) else {
+    let Some((client, place)) = github::of_run(&arguments.github, context)? else {
         console::warn("no pull request is known, for there is no token; pass `github-token`");
         return Ok(None);
     };
-    let client = Client::new(&github::api(&arguments.github), &token)?;
     if let Some(number) = arguments.pull_request {
         let found = pulls::of_number(&client, place, number).await?;
         if found.is_none() {
@@ -201,6 +193,6 @@ fn judge_anew(
     }
     // What the reports say of that is not believed either.
     (report.accept, report.accepted) = (None, None);
-    report.verdict = report.images.iter().map(|image| image.verdict).max().unwrap_or(report.verdict);
+    report.verdict = worst(&report.images);
     Ok(())
 }

@@ -187,6 +187,13 @@ pub struct Totals {
     pub compressed: Option<Bytes>,
 }
 
+impl Totals {
+    /// All that is counted in bytes.
+    pub fn amounts(&self) -> [Option<Bytes>; 4] {
+        [Some(self.unpacked), self.visible, self.wasted, self.compressed]
+    }
+}
+
 impl Layer {
     /// A layer of which only the diff ID is known.
     pub fn unknown(diff_id: DiffId) -> Layer {
@@ -321,7 +328,7 @@ impl Snapshot {
         if totals.layers != self.layers.len() as u64 {
             return Err(format!("{} layers are counted and {} are listed", totals.layers, self.layers.len()));
         }
-        let amounts = [Some(totals.unpacked), totals.visible, totals.wasted, totals.compressed];
+        let amounts = totals.amounts();
         let counts = [totals.files.map(Bytes)];
         let of_layers =
             self.layers.iter().flat_map(|layer| [layer.size, layer.compressed, layer.files.map(Bytes)]);

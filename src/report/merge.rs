@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{ImageReport, Report};
+use crate::baseline::find::short;
 use crate::baseline::store::platform_key;
 use crate::image::schema::{self, SchemaError};
-use crate::image::{Bytes, Platform};
+use crate::image::{Bytes, Platform, Totals};
 use crate::policy::{Finding, Severity, Verdict};
 
 /// The rule of the finding that there is no report of an image.
@@ -14,8 +15,6 @@ pub const MISSING_RULE: &str = "report";
 /// The most that one report may have.
 const MAX_IMAGES: usize = 1000;
 const MAX_ROWS: usize = 10_000;
-/// So much of a commit's hash is shown.
-const SHORT: usize = 7;
 
 /// A document that is not a report that this version can use.
 #[derive(Debug, thiserror::Error)]
@@ -143,10 +142,7 @@ impl Report {
                 return Err(format!("an image has a list of over {MAX_ROWS}"));
             }
             let totals = [image.head_totals(), image.base.as_ref().map(|base| &base.totals)];
-            let amounts = totals
-                .into_iter()
-                .flatten()
-                .flat_map(|totals| [Some(totals.unpacked), totals.visible, totals.wasted, totals.compressed]);
+            let amounts = totals.into_iter().flatten().flat_map(Totals::amounts);
             if amounts.flatten().any(|amount| amount > Bytes::MAX) {
                 return Err(format!("an amount is over {}", Bytes::MAX.grouped()));
             }
@@ -165,11 +161,11 @@ pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Re
     let (saved, others): (Vec<Saved>, Vec<Saved>) =
         saved.into_iter().partition(|saved| head.is_none() || saved.report.head_sha.as_deref() == head);
     for other in &others {
-        let of = other.report.head_sha.as_deref().map_or("no commit", |sha| sha.get(..SHORT).unwrap_or(sha));
+        let of = other.report.head_sha.as_deref().map_or("no commit".into(), short);
         notes.push(format!("{} is of {of}, another commit, and is left out", other.file));
     }
     let Some(first) = saved.first() else {
-        let of = head.map(|head| format!(" of {}", head.get(..SHORT).unwrap_or(head)));
+        let of = head.map(|head| format!(" of {}", short(head)));
         return Err(MergeError::Nothing { of: of.unwrap_or_default() });
     };
     same_commit(first, &saved)?;

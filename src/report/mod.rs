@@ -14,4 +14,4 @@ pub mod table;
 pub mod text;
 mod words;
 
-pub use model::{Base, EvaluateError, ImageReport, Report};
+pub use model::{Base, EvaluateError, ImageReport, Report, worst};

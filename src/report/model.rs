@@ -180,7 +180,7 @@ impl Report {
         Report {
             schema: SCHEMA.into(),
             layergate: env!("CARGO_PKG_VERSION").into(),
-            verdict: images.iter().map(|image| image.verdict).max().unwrap_or(Verdict::Pass),
+            verdict: worst(&images),
             head_sha,
             images,
             accept: None,
@@ -197,9 +197,20 @@ impl Report {
                 image.verdict = Verdict::Accepted;
             }
         }
-        self.verdict = self.images.iter().map(|image| image.verdict).max().unwrap_or(self.verdict);
+        self.verdict = worst(&self.images);
         self.accepted = Some(acceptance);
     }
+}
+
+/// The most serious verdict of some images.
+pub fn worst(images: &[ImageReport]) -> Verdict {
+    images.iter().map(|image| image.verdict).max().unwrap_or(Verdict::Pass)
+}
+
+/// Those of an image's settings that are limits, as they are written.
+pub(super) fn written(settings: &Settings) -> BTreeMap<String, String> {
+    let limits = settings.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
+    limits.map(|(key, setting)| (key.clone(), setting.text.clone())).collect()
 }
 
 impl From<&Accept> for Ways {
@@ -247,8 +258,7 @@ impl ImageReport {
         report.no_base = missing.cloned();
         report.stages = stages.cloned();
         report.metric = limits.metric;
-        let limits = settings.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
-        report.limits = limits.map(|(key, setting)| (key.clone(), setting.text.clone())).collect();
+        report.limits = written(settings);
         Ok(report)
     }
 

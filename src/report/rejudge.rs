@@ -1,12 +1,12 @@
 //! Judging a saved report by other limits: those of the branch that a pull request goes to, whatever the job
 //! that measured it was told.
 
-use super::model::{Base, Head, ImageReport};
+use super::model::{Base, Head, ImageReport, written};
 use crate::baseline::find::age;
 use crate::compare::Comparison;
 use crate::image::snapshot::{ImageIdentity, SourceInfo};
 use crate::image::{Layer, Snapshot, Totals};
-use crate::policy::limits::{KEYS, MultiStage};
+use crate::policy::limits::MultiStage;
 use crate::policy::{Case, Finding, Limits, Settings, Severity, Sides, Unjudgeable, Verdict, judge};
 
 /// The rules that need what no report has: all files, or what the baseline was judged to be.
@@ -56,8 +56,7 @@ pub fn rejudge(
     image.verdict = Verdict::of(&findings);
     image.findings = findings;
     image.metric = limits.metric;
-    let limits = settings.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
-    image.limits = limits.map(|(key, setting)| (key.clone(), setting.text.clone())).collect();
+    image.limits = written(settings);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::escape::short;
 use super::merge::{MISSING_RULE, is_not_delivered};
 use super::model::{ImageReport, Report};
+use crate::baseline::find::short as short_sha;
 use crate::compare::files::PathChange;
 use crate::compare::{FileChanges, LayerRow, PackageStatus, Part, PartKind, Status, Waste};
 use crate::image::bytes::group_digits;
@@ -164,7 +165,7 @@ pub fn accepted(acceptance: &Acceptance) -> [String; 3] {
     match (&acceptance.label, &acceptance.trailer) {
         (Some(label), _) => ["by the label ".into(), label.clone(), when],
         (None, trailer) => {
-            let commit = acceptance.commit.as_deref().map_or("a commit", |sha| sha.get(..7).unwrap_or(sha));
+            let commit = acceptance.commit.as_deref().map_or("a commit".into(), short_sha);
             let name = trailer.clone().unwrap_or_default();
             ["by the trailer ".into(), name, format!(" of {commit}{when}")]
         }

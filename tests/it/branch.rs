@@ -404,6 +404,16 @@ fn store(place: &Place) -> BranchStore {
     BranchStore::new(Repository::new(client, "acme", "shop"), BRANCH.into())
 }
 
+/// What was recorded of the first commit has the files of all its layers.
+async fn assert_lists_come_back(store: &BranchStore, snapshot: &Snapshot) {
+    let listed = store.records(&snapshot.image.name, Some(&sha(1))).await.unwrap();
+    store.load(&listed[0]).await.unwrap();
+    for layer in &snapshot.layers {
+        let census = store.census(&layer.diff_id).await.unwrap().unwrap();
+        assert_eq!(Some(&census), layer.census.as_deref());
+    }
+}
+
 #[test]
 fn many_long_lists_of_files_are_not_sent_in_one_request() {
     let place = Place::new();
@@ -417,12 +427,7 @@ fn many_long_lists_of_files_are_not_sent_in_one_request() {
         let trees =
             requests.iter().filter(|request| request.starts_with("POST") && request.ends_with("/trees"));
         assert_eq!(trees.count(), 2, "{requests:?}");
-        let listed = store.records(&snapshot.image.name, Some(&sha(1))).await.unwrap();
-        store.load(&listed[0]).await.unwrap();
-        for layer in &snapshot.layers {
-            let census = store.census(&layer.diff_id).await.unwrap().unwrap();
-            assert_eq!(Some(&census), layer.census.as_deref());
-        }
+        assert_lists_come_back(&store, &snapshot).await;
     });
 }
 
@@ -442,12 +447,7 @@ fn a_list_of_files_that_is_too_long_to_go_along_is_sent_ahead() {
             .collect();
         assert_eq!(ahead.iter().filter(|blob| **blob).count(), 1, "{requests:?}");
         assert!(ahead[0], "{requests:?}");
-        let listed = store.records(&snapshot.image.name, Some(&sha(1))).await.unwrap();
-        store.load(&listed[0]).await.unwrap();
-        for layer in &snapshot.layers {
-            let census = store.census(&layer.diff_id).await.unwrap().unwrap();
-            assert_eq!(Some(&census), layer.census.as_deref());
-        }
+        assert_lists_come_back(&store, &snapshot).await;
     });
 }
 

@@ -91,9 +91,7 @@ impl Index {
         if !index.records.iter().all(|entry| is_sha(&entry.commit) && is_sha(&entry.record)) {
             return Err(IndexError::Inconsistent("a hash is none".into()));
         }
-        let amounts =
-            |totals: &Totals| [Some(totals.unpacked), totals.visible, totals.wasted, totals.compressed];
-        let mut amounts = index.records.iter().flat_map(|entry| amounts(&entry.totals)).flatten();
+        let mut amounts = index.records.iter().flat_map(|entry| entry.totals.amounts()).flatten();
         match amounts.all(|amount| amount <= Bytes::MAX) {
             true => Ok(index),
             false => Err(IndexError::Inconsistent(format!("an amount is over {}", Bytes::MAX.grouped()))),
@@ -136,12 +134,11 @@ impl Index {
         self.records.retain(|other| other.commit != commit || other.platform != platform);
         let mut numbers: HashMap<DiffId, u32> =
             self.lists.iter().map(|(number, layer)| (layer.clone(), *number)).collect();
-        let mut next = self.lists.keys().last().map_or(0, |last| last.saturating_add(1));
         let mut number = |layer: &DiffId| {
             *numbers.entry(layer.clone()).or_insert_with(|| {
-                self.lists.insert(next, layer.clone());
-                next = next.saturating_add(1);
-                next - 1
+                let number = self.lists.last_key_value().map_or(0, |(last, _)| last.saturating_add(1));
+                self.lists.insert(number, layer.clone());
+                number
             })
         };
         let lists = Some(lists.map(&mut number).collect());
