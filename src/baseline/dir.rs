@@ -56,7 +56,7 @@ impl DirStore {
             snapshots.iter().try_for_each(|snapshot| self.prune(&snapshot.image.name, keep.get()))?;
             self.sweep()
         });
-        Ok(Written { stored, not_pruned: pruned.err() })
+        Ok(Written { stored, not_pruned: pruned.err(), not_attached: None })
     }
 
     /// Stores a snapshot, censuses first, so that a record never lacks one.

@@ -81,13 +81,13 @@ impl<'a> Finder<'a> {
         let of_platform =
             |records: Vec<Listed>| records.into_iter().find(|listed| listed.platform == platform);
         if let Some(before) = self.ancestry.before().map(str::to_owned)
-            && let Some(listed) = of_platform(self.store.records(name, Some(&before)).await?)
+            && let Some(listed) = of_platform(self.store.records(name, Some(&before), Some(&platform)).await?)
         {
             let how = "the branch before the push; fetch more history to know how far behind".to_owned();
             let snapshot = self.store.load(&listed).await?;
             return Ok(Ok(Baseline { snapshot, distance: None, exact: false, how }));
         }
-        if let Some(listed) = of_platform(self.store.records(name, None).await?) {
+        if let Some(listed) = of_platform(self.store.records(name, None, Some(&platform)).await?) {
             // Without a checkout there are no commits to tell records apart by, and then the one
             // record is what it was recorded to be.
             let (exact, how) = (self.ancestry.start().is_none(), "recorded without a commit".to_owned());
@@ -118,7 +118,7 @@ impl<'a> Finder<'a> {
     async fn nearest(&mut self, name: &str, platform: Option<&str>) -> Result<Option<Nearest>, StoreError> {
         let mut distance = 0;
         while let Some(commit) = self.ancestry.commit(distance).await {
-            let mut records = self.store.records(name, Some(&commit)).await?;
+            let mut records = self.store.records(name, Some(&commit), platform).await?;
             records.retain(|listed| platform.is_none_or(|platform| listed.platform == platform));
             if !records.is_empty() {
                 return Ok(Some(Nearest { distance, records }));

@@ -84,6 +84,24 @@ pub enum StoreError {
         /// The branch, and what should be in it.
         place: String,
     },
+    /// A tag of a registry that leads to something else than it says.
+    #[error("baseline store: {place} {why}; {hint}")]
+    Unfit {
+        /// The repository, and the tag.
+        place: String,
+        /// What is wrong with it.
+        why: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// More records of one commit than an image has platforms.
+    #[error("baseline store: {place} is one of over {most} records of a commit; delete those that are none")]
+    TooMany {
+        /// The repository, and one of the tags.
+        place: String,
+        /// How many are read.
+        most: usize,
+    },
     /// A snapshot that cannot be written down.
     #[error("baseline store: cannot write a document: {0}")]
     Encode(#[from] serde_json::Error),
@@ -195,6 +213,8 @@ pub struct Written {
     pub stored: Vec<Stored>,
     /// Why not all is removed that should be. What is to be kept is there all the same.
     pub not_pruned: Option<StoreError>,
+    /// Why not all of them are found by their images too, where they should be.
+    pub not_attached: Option<StoreError>,
 }
 
 impl StoreName {
@@ -295,15 +315,21 @@ impl Store {
         }
     }
 
-    /// The records of an image for a commit, by platform.
+    /// The records of an image for a commit, by platform. Where only one platform matters, it may be that alone
+    /// which is looked for, or all.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn records(&self, image: &str, commit: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+    pub async fn records(
+        &self,
+        image: &str,
+        commit: Option<&str>,
+        platform: Option<&str>,
+    ) -> Result<Vec<Listed>, StoreError> {
         match self {
             Store::Directory(store) => store.records(image, commit),
             Store::Branch(store) => store.records(image, commit).await,
-            Store::Registry(store) => store.records(image, commit).await,
+            Store::Registry(store) => store.records(image, commit, platform).await,
         }
     }
 

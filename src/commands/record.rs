@@ -66,6 +66,9 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
     if let Some(error) = written.not_pruned {
         console::warn(&format!("all is recorded, and not all old records are removed: {error}"));
     }
+    if let Some(error) = written.not_attached {
+        console::warn(&format!("recorded, and not found by the image itself: {error}"));
+    }
     Ok(Exit::Success)
 }
 

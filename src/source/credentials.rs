@@ -2,18 +2,16 @@
 //! included.
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
-use oci_client::secrets::RegistryAuth;
 
 /// The name under which `docker login` keeps the credentials of Docker Hub.
 const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 /// Docker Hub's host.
 const DOCKER_HUB: &str = "index.docker.io";
 
-/// What to log in with. Its `Debug` shows no secret.
-#[derive(Debug, Clone)]
+/// What to log in with.
 pub struct Credentials {
-    /// In the words of the registry's client; nobody's where none are stored.
-    pub auth: RegistryAuth,
+    /// A user's name and password, where they are stored.
+    pub login: Option<(String, String)>,
     /// Why stored ones are not used: of interest only if the registry wants some.
     pub problem: Option<String>,
 }
@@ -53,7 +51,7 @@ pub fn of(host: &str) -> Credentials {
     };
     let problem = match found {
         Ok(DockerCredential::UsernamePassword(user, password)) => {
-            return Credentials { auth: RegistryAuth::Basic(user, password), problem: None };
+            return Credentials { login: Some((user, password)), problem: None };
         }
         Ok(DockerCredential::IdentityToken(_)) => Some(CredentialsError::IdentityToken(host.into())),
         Err(error) if is_absent(&error) => None,
@@ -63,7 +61,7 @@ pub fn of(host: &str) -> Credentials {
         }
         Err(error) => Some(CredentialsError::Unreadable { host: host.into(), error }),
     };
-    Credentials { auth: RegistryAuth::Anonymous, problem: problem.map(|problem| problem.to_string()) }
+    Credentials { login: None, problem: problem.map(|problem| problem.to_string()) }
 }
 
 /// No file, or nothing in it. A helper that knows nobody says so on its standard output (the

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::artifacts::ArtifactError;
 use crate::image::snapshot::SnapshotError;
 use crate::layer::Refusal;
 use crate::layer::tar::TarError;
@@ -171,16 +172,12 @@ pub enum SourceError {
         hint: &'static str,
     },
     /// A registry cannot be reached, refuses, or answers with an error.
-    #[error("{image}: the registry could not {operation}: {error}; {hint}")]
+    #[error("{image}: {error}")]
     Registry {
         /// The image.
         image: String,
-        /// What was asked of it.
-        operation: &'static str,
-        /// Its answer, or why there is none.
-        error: String,
-        /// What to do.
-        hint: String,
+        /// What it could not do, why, and what to do.
+        error: ArtifactError,
     },
     /// The registry has no such image, or shows it to nobody that it does not know.
     #[error(

@@ -1,5 +1,6 @@
 //! Where images are read from. Every transport ends in one [`Snapshot`].
 
+mod access;
 mod account;
 pub mod artifacts;
 pub mod cache;

@@ -134,7 +134,7 @@ impl BranchStore {
         if draft.changes.is_empty() {
             // What is there may be what an earlier try has put there.
             let stored = tries.sent.take().unwrap_or(draft.stored);
-            return Ok(Some(Written { stored, not_pruned: draft.not_pruned }));
+            return Ok(Some(Written { stored, not_pruned: draft.not_pruned, not_attached: None }));
         }
         for index in draft.indexes.values() {
             let json = index.to_json()?;
@@ -168,7 +168,10 @@ impl BranchStore {
         let commit = self.repository.create_commit(message, &tree, parent).await?;
         tries.sent = Some(draft.stored.clone());
         match self.repository.advance(&self.reference, &commit, head.is_none()).await? {
-            Update::Done => Ok(Some(Written { stored: draft.stored, not_pruned: draft.not_pruned })),
+            Update::Done => {
+                let Draft { stored, not_pruned, .. } = draft;
+                Ok(Some(Written { stored, not_pruned, not_attached: None }))
+            }
             Update::Conflict => {
                 tries.sent = None;
                 Ok(None)

@@ -1,9 +1,13 @@
-//! The documents of a store in a registry: the manifest of a record, and the indexes that list records.
+//! The documents of a store in a registry: the manifest of a record, and the lists of what refers to an image.
+
+use std::collections::HashSet;
 
 use serde_json::{Value, json};
 
+use super::super::git::is_sha;
 use super::super::store::{Point, platform_key};
-use crate::image::{DiffId, Digest, Snapshot, Totals};
+use crate::image::{DiffId, Digest, Platform, Snapshot, Totals};
+use crate::source::artifacts::Document;
 
 /// What a record is.
 pub const ARTIFACT_TYPE: &str = "application/vnd.layergate.snapshot.v1+json";
@@ -15,6 +19,9 @@ pub const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 /// The content of a config that there has to be.
 pub const EMPTY: &[u8] = b"{}";
+
+/// How many hex digits of a tag stand for a platform.
+const PLATFORM_HEX: usize = 12;
 
 /// Annotations: of a record, and of a layer's files.
 const IMAGE: &str = "io.github.layergate.image";
@@ -29,13 +36,15 @@ const DIFF_ID: &str = "io.github.layergate.diff-id";
 /// The most records that a list of them may have.
 const MAX_ENTRIES: usize = 10_000;
 
-/// A record, as an index has it.
+/// A record, as its manifest has it, or a list of what refers to an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The digest of its manifest.
     pub manifest: Digest,
     /// That of the snapshot.
     pub snapshot: Digest,
+    /// That of the image that it refers to; in a list it is always the same, and left out.
+    pub subject: Option<Digest>,
     /// The image's name.
     pub image: String,
     /// What the image runs on.
@@ -51,22 +60,52 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Reads a descriptor; `None` for what is no record. Anyone who may push may have written it.
-    pub fn read(descriptor: &Value) -> Option<Entry> {
-        let digest = |text: &Value| Digest::parse(text.as_str()?).ok();
-        let annotations = descriptor.get("annotations")?;
+    /// Reads a manifest that a tag leads to; `None` for what is no record, or that of another tag. Anyone who may
+    /// push may have written it.
+    pub fn of(document: &Document, of_tag: &str) -> Option<Entry> {
+        let manifest: Value = serde_json::from_slice(&document.content).ok()?;
+        let subject = manifest["subject"]["digest"].as_str().and_then(|subject| Digest::parse(subject).ok());
+        let entry = Entry { subject, ..Entry::read(&manifest, document.digest.clone())? };
+        (entry.tag() == of_tag).then_some(entry)
+    }
+
+    /// Reads what a list says of a record; `None` for what is none.
+    pub fn listed(descriptor: &Value) -> Option<Entry> {
+        Entry::read(descriptor, digest(&descriptor["digest"])?)
+    }
+
+    fn read(of: &Value, manifest: Digest) -> Option<Entry> {
+        let annotations = of.get("annotations").filter(|_| of["artifactType"] == ARTIFACT_TYPE)?;
         let text = |name: &str| annotations.get(name)?.as_str().map(str::to_owned);
         let number = |name: &str| text(name)?.parse().ok();
+        let is_platform = |text: &String| {
+            let platform: Option<Platform> = text.parse().ok();
+            text == &platform_key(platform.as_ref())
+        };
         Some(Entry {
-            manifest: digest(descriptor.get("digest")?)?,
+            manifest,
             snapshot: digest(annotations.get(SNAPSHOT)?)?,
+            subject: None,
             image: text(IMAGE)?,
-            platform: text(PLATFORM)?,
-            commit: text(COMMIT)?,
+            platform: text(PLATFORM).filter(is_platform)?,
+            commit: text(COMMIT).filter(|commit| is_sha(commit))?,
             time: number(TIME),
             recorded: number(RECORDED),
             totals: text(TOTALS).and_then(|totals| serde_json::from_str(&totals).ok()),
         })
+    }
+
+    /// The tag that leads to it.
+    pub fn tag(&self) -> String {
+        tag(&self.image, &self.commit, &self.platform)
+    }
+
+    /// Whether a snapshot is the one that this is the record of.
+    pub fn is_of(&self, snapshot: &Snapshot) -> bool {
+        let commit = snapshot.commit.as_ref().map(|commit| commit.sha.as_str());
+        snapshot.image.name == self.image
+            && commit == Some(self.commit.as_str())
+            && platform_key(snapshot.image.platform.as_ref()) == self.platform
     }
 
     /// What orders records in time: that of their commits, as far as it is known.
@@ -85,24 +124,71 @@ impl Entry {
     }
 }
 
+/// The tag of a record. Names of images may have any characters, and be long.
+pub fn tag(image: &str, commit: &str, platform: &str) -> String {
+    format!("{}{commit}-{}", tag_prefix(image), &Digest::of(platform.as_bytes()).hex()[..PLATFORM_HEX])
+}
+
+/// What the tags of an image's records begin with.
+pub fn tag_prefix(image: &str) -> String {
+    format!("layergate-{}-", &Digest::of(image.as_bytes()).hex()[..16])
+}
+
+/// The commit, and what stands for the platform, of a tag that looks like one of an image's records.
+pub fn tag_parts<'a>(tag: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
+    let (commit, platform) = tag.strip_prefix(prefix)?.split_once('-')?;
+    let is_hex = platform.len() == PLATFORM_HEX && platform.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_sha(commit) && is_hex).then_some((commit, platform))
+}
+
+fn digest(text: &Value) -> Option<Digest> {
+    Digest::parse(text.as_str()?).ok()
+}
+
 /// The descriptors that an index lists; `None` where the document is none.
 pub fn listed(index: &[u8]) -> Option<Vec<Value>> {
     let mut index: Value = serde_json::from_slice(index).ok()?;
-    match index.get_mut("manifests")?.take() {
-        Value::Array(manifests) if manifests.len() <= MAX_ENTRIES => Some(manifests),
-        _ => None,
+    descriptors(&mut index).map(std::mem::take)
+}
+
+fn descriptors(index: &mut Value) -> Option<&mut Vec<Value>> {
+    let listed = index.get_mut("manifests")?.as_array_mut()?;
+    (listed.len() <= MAX_ENTRIES).then_some(listed)
+}
+
+/// What is to be changed in the list of what refers to an image.
+#[derive(Default)]
+pub struct Change {
+    /// The tags of records that are deleted.
+    pub gone: HashSet<String>,
+    /// The descriptors of new ones.
+    pub new: Vec<Value>,
+}
+
+impl Change {
+    /// Makes it in an index, whatever else is in that. Whether there was anything to change; `None` where the
+    /// document is no index. Of two records of the same it is the newer one that stays, whoever comes last.
+    pub fn make(&self, index: &mut Value) -> Option<bool> {
+        let listed = descriptors(index)?;
+        let before = listed.len();
+        listed.retain(|one| Entry::listed(one).is_none_or(|entry| !self.gone.contains(&entry.tag())));
+        let mut is_changed = listed.len() != before;
+        for (new, entry) in self.new.iter().filter_map(|new| Some((new, Entry::listed(new)?))) {
+            let same = |one: &Value| Entry::listed(one).filter(|other| other.tag() == entry.tag());
+            let order = |entry: &Entry| (entry.recorded, entry.manifest.clone());
+            if !listed.iter().filter_map(same).any(|other| order(&other) >= order(&entry)) {
+                listed.retain(|one| same(one).is_none());
+                listed.push(new.clone());
+                is_changed = true;
+            }
+        }
+        Some(is_changed)
     }
 }
 
-/// Whether a manifest is one of a record.
-pub fn is_record(manifest: &[u8]) -> bool {
-    let manifest: Option<Value> = serde_json::from_slice(manifest).ok();
-    manifest.is_some_and(|manifest| manifest["artifactType"] == ARTIFACT_TYPE)
-}
-
-/// An index of such descriptors.
-pub fn index(manifests: &[Value]) -> Vec<u8> {
-    json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": manifests }).to_string().into_bytes()
+/// An index of nothing.
+pub fn index() -> Value {
+    json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [] })
 }
 
 /// Points at bytes.
@@ -117,20 +203,22 @@ pub fn census(diff_id: &DiffId, digest: &Digest, size: usize) -> Value {
     census
 }
 
-/// The manifest of a record, always the same of the same record; and what an index says of it.
+/// The manifest of a record.
 pub fn manifest(
     snapshot: &Snapshot,
     commit: &str,
     content: &Value,
     censuses: Vec<Value>,
     subject: Option<&Value>,
-) -> serde_json::Result<(Digest, Vec<u8>, Value)> {
+    now: u128,
+) -> serde_json::Result<Vec<u8>> {
     let mut annotations = json!({
         IMAGE: snapshot.image.name,
         PLATFORM: platform_key(snapshot.image.platform.as_ref()),
         COMMIT: commit,
         TOTALS: serde_json::to_string(&snapshot.totals)?,
         SNAPSHOT: content["digest"],
+        RECORDED: now.to_string(),
     });
     if let Some(time) = snapshot.commit.as_ref().and_then(|commit| commit.time) {
         annotations[TIME] = time.to_string().into();
@@ -148,15 +236,85 @@ pub fn manifest(
     if let Some(subject) = subject {
         manifest["subject"] = subject.clone();
     }
-    let manifest = serde_json::to_vec(&manifest)?;
-    let digest = Digest::of(&manifest);
-    let mut entry = descriptor(MANIFEST_TYPE, &digest, manifest.len());
-    entry["artifactType"] = ARTIFACT_TYPE.into();
-    entry["annotations"] = annotations;
-    Ok((digest, manifest, entry))
+    serde_json::to_vec(&manifest)
 }
 
-/// Notes when a record was made.
-pub fn stamp(entry: &mut Value, milliseconds: u128) {
-    entry["annotations"][RECORDED] = milliseconds.to_string().into();
+/// What a list says of a record with such a manifest.
+pub fn listing(manifest: &[u8]) -> serde_json::Result<Value> {
+    let mut document: Value = serde_json::from_slice(manifest)?;
+    let mut listing = descriptor(MANIFEST_TYPE, &Digest::of(manifest), manifest.len());
+    listing["artifactType"] = ARTIFACT_TYPE.into();
+    listing["annotations"] = document["annotations"].take();
+    Ok(listing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(commit: &str, now: u128) -> Vec<u8> {
+        let content = descriptor(ARTIFACT_TYPE, &Digest::of(b"s"), 1);
+        manifest(&Snapshot::made_up(Vec::new()), commit, &content, Vec::new(), None, now).unwrap()
+    }
+
+    fn document(content: Vec<u8>) -> Document {
+        Document { digest: Digest::of(&content), media_type: MANIFEST_TYPE.into(), content }
+    }
+
+    #[test]
+    fn tags_are_ones_that_registries_take() {
+        for (image, commit) in [("api", "a".repeat(40)), ("a b/ü:\n", "0".repeat(64))] {
+            let of_record = tag(image, &commit, "linux/arm/v7");
+            let plain = of_record.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+            assert!(of_record.len() <= 128 && plain, "{of_record}");
+            assert_eq!(tag_parts(&of_record, &tag_prefix(image)).map(|parts| parts.0), Some(commit.as_str()));
+            assert_eq!(tag_parts(&of_record, &tag_prefix("web")), None);
+            assert_eq!(tag_parts(&format!("{of_record}0"), &tag_prefix(image)), None);
+        }
+    }
+
+    #[test]
+    fn a_record_is_one_of_its_own_tag_alone() {
+        let commit = "c".repeat(40);
+        let record = document(made(&commit, 7));
+        let read = Entry::of(&record, &tag("app", &commit, "unknown")).unwrap();
+        assert_eq!((read.image.as_str(), read.platform.as_str(), read.recorded), ("app", "unknown", Some(7)));
+        assert_eq!(Entry::listed(&listing(&record.content).unwrap()), Some(read));
+        for other in [tag("api", &commit, "unknown"), tag("app", &commit, "linux/amd64"), "1".into()] {
+            assert_eq!(Entry::of(&record, &other), None, "{other}");
+        }
+        let text = String::from_utf8(record.content).unwrap();
+        for (good, bad) in
+            [("\"unknown\"", "\"lin\\u001b/x\""), ("snapshot.v1", "snapshot.v9"), ("cccc", "HEAD")]
+        {
+            assert!(text.contains(good), "{good}");
+            let forged: Value = serde_json::from_str(&text.replace(good, bad)).unwrap();
+            assert_eq!(Entry::read(&forged, Digest::of(b"x")), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_changed_in_what_is_ours_alone() {
+        let (one, two) = ("1".repeat(40), "2".repeat(40));
+        let of = |commit: &str, now| listing(&made(commit, now)).unwrap();
+        let foreign = json!({ "digest": Digest::of(b"x"), "artifactType": "other", "annotations": {} });
+        let mut list = json!({ "manifests": [foreign, of(&one, 1), 5], "annotations": { "a": "b" } });
+        let change = |gone: &[&str], new: &[Value]| Change {
+            gone: gone.iter().map(|commit| tag("app", commit, "unknown")).collect(),
+            new: new.to_vec(),
+        };
+        assert_eq!(change(&[], &[of(&one, 3), of(&two, 2)]).make(&mut list), Some(true));
+        let expected = json!({
+            "manifests": [foreign, 5, of(&one, 3), of(&two, 2)], "annotations": { "a": "b" },
+        });
+        assert_eq!(list, expected);
+        // The newer one of the same is there already.
+        assert_eq!(change(&[], &[of(&one, 2)]).make(&mut list), Some(false));
+        assert_eq!(change(&[&one, &two], &[]).make(&mut list), Some(true));
+        assert_eq!(list, json!({ "manifests": [foreign, 5], "annotations": { "a": "b" } }));
+        for other in [json!([]), json!({}), json!({ "manifests": 1 })] {
+            assert_eq!(change(&[], &[]).make(&mut other.clone()), None, "{other}");
+            assert_eq!(listed(other.to_string().as_bytes()), None, "{other}");
+        }
+    }
 }

@@ -1,16 +1,17 @@
 //! Baselines in a registry, as artifacts beside the image or anywhere else (OCI distribution specification 1.1).
 //!
 //! ```text
-//! layergate-IMAGE-COMMIT   a tag: an index of the records of a commit, one for each platform
-//! a record                 a manifest: its layers are the snapshot, and the files of each layer of the image
-//! sha256-HEX               a tag: what refers to that manifest, in a registry that does not tell it by itself
+//! layergate-IMAGE-COMMIT-PLATFORM   a tag: a record, a manifest whose layers are the snapshot, and the files of
+//!                                   each layer of the image
+//! sha256-HEX                        a tag: what refers to that manifest, in a registry that does not list it
 //! ```
 //!
 //! The files of a layer are the same blob in every record, and so are there once. A record of an image of the
 //! same repository refers to it, and is found by the image as well.
 //!
-//! A registry replaces a tag whatever it was, so two that add to an index at the same time may overwrite each
-//! other. Whoever writes looks again a little later, and adds anew what is gone.
+//! A registry replaces a tag whatever it was. Each record has one of its own, so that several that record at the
+//! same time lose nothing. What refers to an image is one list: whoever writes that looks again a little later, and
+//! adds anew what is gone; if that fails, the record is still found by its commit.
 
 mod listing;
 
@@ -19,21 +20,21 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use oci_client::Reference;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
+use oci_spec::distribution::Reference;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 
-use self::listing::{ARTIFACT_TYPE, Entry, INDEX_TYPE, MANIFEST_TYPE};
+use self::listing::{ARTIFACT_TYPE, Change, Entry, INDEX_TYPE, MANIFEST_TYPE, tag, tag_parts, tag_prefix};
 use super::git::is_sha;
 use super::store::{Listed, Overview, Point, StoreError, Stored, Written, is_same, platform_key};
 use crate::image::census::MAX_NODES;
-use crate::image::oci::{Index, Manifest};
-use crate::image::snapshot::SnapshotError;
-use crate::image::{Census, DiffId, Digest, Snapshot};
+use crate::image::oci::{Descriptor, ImageConfig, Index, Manifest};
+use crate::image::{Bytes, Census, DiffId, Digest, Snapshot};
 use crate::layer::packed;
 use crate::source::artifacts::{ArtifactError, Artifacts, Document};
+use crate::source::parts::MAX_DOCUMENT;
 use crate::source::registry;
 
 /// The largest snapshot; it has no files in it.
@@ -42,11 +43,13 @@ const MAX_RECORD: u64 = 64 << 20;
 const MAX_CENSUS: u64 = 256 << 20;
 /// The most tags of a repository that are looked through.
 const MAX_TAGS: usize = 100_000;
+/// The most platforms of an image.
+const MAX_PLATFORMS: usize = 100;
 /// How many requests are under way at a time.
 const REQUESTS: usize = 8;
-/// How often an index is written until nobody else overwrites it.
+/// How often a list is written until nobody else overwrites it.
 const TRIES: u32 = 8;
-/// How long another writer may take from reading an index to having written it; longest, twice that is waited.
+/// How long another writer may take from reading a list to having written it; longest, twice that is waited.
 const SETTLES: Duration = Duration::from_millis(700);
 /// How many records of one image are tried if the newest of them are damaged.
 const CHOICES: usize = 3;
@@ -64,13 +67,15 @@ pub struct RegistryStore {
 /// What was read, once a run.
 #[derive(Default)]
 struct Seen {
-    tags: Option<Arc<HashSet<String>>>,
-    listings: HashMap<String, Vec<Entry>>,
+    /// The tags that may lead to records.
+    tags: Option<Arc<BTreeSet<String>>>,
+    /// The records that were asked for, by tag; none where there is none.
+    records: HashMap<String, Option<Entry>>,
     censuses: HashMap<DiffId, Digest>,
 }
 
-/// What is about to be written, by tag: the descriptors that the tag's index has to list.
-type Additions = BTreeMap<String, Vec<Value>>;
+/// What is to be changed in what refers to images, by their digests.
+type Changes = BTreeMap<Digest, Change>;
 
 /// Reads `HOST/REPO`; `None` for what no repository can be called. The host has to look like one: without it,
 /// `team/app` would be somebody's on Docker Hub.
@@ -80,15 +85,6 @@ pub fn parse_repository(name: &str) -> Option<Reference> {
     let reference = registry::parse(name).ok()?;
     let whole = is_host && reference.digest().is_none() && !repository.contains([':', '@']);
     whole.then_some(reference)
-}
-
-/// The tag of an image's records of a commit. Names of images may have any characters, and be long.
-fn tag(image: &str, commit: &str) -> String {
-    format!("{}{commit}", tag_prefix(image))
-}
-
-fn tag_prefix(image: &str) -> String {
-    format!("layergate-{}-", &Digest::of(image.as_bytes()).hex()[..16])
 }
 
 impl RegistryStore {
@@ -113,24 +109,58 @@ impl RegistryStore {
         format!("oci:{}", self.name)
     }
 
-    /// The records of an image for a commit. The first that is asked for is mostly there, and costs one request;
-    /// if not, all tags are listed once, and whatever is asked for later costs nothing if it is not there.
+    /// The records of an image for a commit: that of a platform, or all. One that is there costs a request. After the
+    /// first that is not there all tags are listed, once, and whatever else is not there costs nothing.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn records(&self, image: &str, commit: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+    pub async fn records(
+        &self,
+        image: &str,
+        commit: Option<&str>,
+        platform: Option<&str>,
+    ) -> Result<Vec<Listed>, StoreError> {
         let Some(commit) = commit.filter(|commit| is_sha(commit)) else { return Ok(Vec::new()) };
-        let tag = tag(image, commit);
-        let known = self.seen.lock().await.tags.clone();
-        if known.is_some_and(|tags| !tags.contains(&tag)) {
-            return Ok(Vec::new());
+        let tags: Vec<String> = match platform {
+            Some(platform) => vec![tag(image, commit, platform)],
+            None => {
+                let (tags, prefix) = (self.tags().await?, tag_prefix(image));
+                let of_commit = |tag: &&String| tag_parts(tag, &prefix).is_some_and(|(of, _)| of == commit);
+                tags.iter().filter(of_commit).cloned().collect()
+            }
+        };
+        if tags.len() > MAX_PLATFORMS {
+            return Err(StoreError::TooMany { place: self.place(&tags[0]), most: MAX_PLATFORMS });
         }
-        let mut entries = self.entries(self.reader().await?, &tag).await?;
-        if entries.is_empty() {
+        let record = |tag: String| async move { self.record(&tag).await };
+        let records: Vec<Option<Entry>> =
+            stream::iter(tags).map(record).buffered(REQUESTS).try_collect().await?;
+        let listed = |entry: Entry| {
+            let at = entry.tag();
+            Listed { commit: Some(entry.commit), platform: entry.platform, at }
+        };
+        Ok(records.into_iter().flatten().map(listed).collect())
+    }
+
+    /// The record that a tag leads to, read once.
+    async fn record(&self, tag: &str) -> Result<Option<Entry>, StoreError> {
+        let seen = self.seen.lock().await;
+        if let Some(known) = seen.records.get(tag) {
+            return Ok(known.clone());
+        }
+        let is_listed = seen.tags.as_ref().is_none_or(|tags| tags.contains(tag));
+        drop(seen);
+        let document = match is_listed {
+            true => self.reader().await?.manifest(tag).await.map_err(|e| self.failed(e))?,
+            false => None,
+        };
+        if document.is_none() {
             self.tags().await?;
         }
-        entries.retain(|entry| entry.commit == commit && entry.image == image);
-        Ok(entries.into_iter().map(listed).collect())
+        let unfit = || self.unfit(tag, "leads to something that is not its record");
+        let entry = document.map(|document| Entry::of(&document, tag).ok_or_else(unfit)).transpose()?;
+        self.seen.lock().await.records.insert(tag.to_owned(), entry.clone());
+        Ok(entry)
     }
 
     /// A record, without the files of its layers.
@@ -138,16 +168,17 @@ impl RegistryStore {
     /// # Errors
     /// [`StoreError`] where it cannot be used.
     pub async fn load(&self, listed: &Listed) -> Result<Snapshot, StoreError> {
-        let (snapshot, files) = self.read(self.reader().await?, &listed.at).await?;
-        self.seen.lock().await.censuses.extend(files);
-        let commit = snapshot.commit.as_ref().map(|commit| commit.sha.as_str());
-        let platform = platform_key(snapshot.image.platform.as_ref());
-        if commit == listed.commit.as_deref() && platform == listed.platform {
-            return Ok(snapshot);
+        let entry = self.record(&listed.at).await?;
+        self.load_entry(&entry.ok_or_else(|| StoreError::Lost { place: self.place(&listed.at) })?).await
+    }
+
+    async fn load_entry(&self, entry: &Entry) -> Result<Snapshot, StoreError> {
+        let (snapshot, files) = self.read(self.reader().await?, &entry.snapshot).await?;
+        if !entry.is_of(&snapshot) {
+            return Err(self.unfit(&entry.tag(), "has a record of another image, commit or platform"));
         }
-        let error =
-            SnapshotError::Inconsistent("it is of another commit or platform than its tag says".into());
-        Err(StoreError::Record { place: self.place(&listed.at), error })
+        self.seen.lock().await.censuses.extend(files);
+        Ok(snapshot)
     }
 
     /// The files of a layer of a record that was loaded.
@@ -162,14 +193,25 @@ impl RegistryStore {
         Ok(census.filter(|census| census.nodes() <= MAX_NODES))
     }
 
-    /// What there is of an image.
+    /// What there is of an image, by its tags; of each platform a record says what it is called.
     ///
     /// # Errors
     /// [`StoreError`].
     pub async fn overview(&self, image: &str) -> Result<Overview, StoreError> {
-        let all = self.all(image).await?;
-        let commits: HashSet<&String> = all.iter().map(|entry| &entry.commit).collect();
-        let platforms: BTreeSet<String> = all.iter().map(|entry| entry.platform.clone()).collect();
+        let (tags, prefix) = (self.tags().await?, tag_prefix(image));
+        let (mut commits, mut platforms) = (HashSet::new(), HashMap::new());
+        for tag in tags.iter() {
+            if let Some((commit, platform)) = tag_parts(tag, &prefix) {
+                commits.insert(commit);
+                platforms.entry(platform).or_insert(tag);
+            }
+        }
+        let reader = self.reader().await?;
+        let some = platforms.into_values().take(MAX_PLATFORMS).cloned();
+        let platforms =
+            self.entries(reader, some.collect()).map_ok(|entry| entry.map(|entry| entry.platform));
+        let platforms: Vec<Option<String>> = platforms.try_collect().await?;
+        let platforms = platforms.into_iter().flatten().collect();
         Ok(Overview { commits: commits.len(), platforms, pruned: 0 })
     }
 
@@ -178,9 +220,14 @@ impl RegistryStore {
     /// # Errors
     /// [`StoreError`].
     pub async fn history(&self, image: &str) -> Result<Vec<Point>, StoreError> {
-        let mut all = self.all(image).await?;
-        all.sort_by_key(Entry::age);
-        Ok(all.into_iter().filter_map(Entry::point).collect())
+        let (tags, prefix) = (self.tags().await?, tag_prefix(image));
+        let tags = tags.iter().filter(|tag| tag_parts(tag, &prefix).is_some()).cloned().collect();
+        let point = |entry: Entry| Some((entry.age(), entry.point()?));
+        let points = self.entries(self.reader().await?, tags).map_ok(|entry| entry.and_then(point));
+        let points: Vec<Option<(i64, Point)>> = points.try_collect().await?;
+        let mut points: Vec<(i64, Point)> = points.into_iter().flatten().collect();
+        points.sort_by_key(|(age, _)| *age);
+        Ok(points.into_iter().map(|(_, point)| point).collect())
     }
 
     /// What is recorded of an image of this very repository by the image itself, of each platform the newest;
@@ -206,9 +253,10 @@ impl RegistryStore {
                 continue;
             }
             // It only saves work: what cannot be used, or is of another image, is as good as not there.
-            match self.load(&listed(entry)).await {
+            match self.load_entry(&entry).await {
                 Ok(snapshot) if self.is_of(reader, &root, &snapshot).await? => found.push(snapshot),
-                Ok(_) | Err(StoreError::Record { .. } | StoreError::Lost { .. }) => {}
+                Ok(_)
+                | Err(StoreError::Record { .. } | StoreError::Lost { .. } | StoreError::Unfit { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -225,71 +273,108 @@ impl RegistryStore {
         keep: Option<NonZeroUsize>,
     ) -> Result<Written, StoreError> {
         let writer = self.writer().await?;
-        let (mut stored, mut additions) = (Vec::new(), Additions::new());
+        let (mut stored, mut changes) = (Vec::new(), Changes::new());
         for snapshot in snapshots {
-            stored.push(self.put_one(writer, snapshot, &mut additions).await?);
+            stored.push(self.put_one(writer, snapshot, &mut changes).await?);
         }
-        let add = |(tag, entries): (String, Vec<Value>)| async move { self.add(writer, &tag, entries).await };
-        let mut added = stream::iter(additions).map(add).buffer_unordered(REQUESTS);
-        while let Some(added) = added.next().await {
-            added?;
-        }
-        let mut not_pruned = None;
-        if let Some(keep) = keep.filter(|_| stored.contains(&Stored::Recorded)) {
+        let mut written = Written { stored, not_pruned: None, not_attached: None };
+        if let Some(keep) = keep {
             let names: BTreeSet<&str> = snapshots.iter().map(|one| one.image.name.as_str()).collect();
             for name in names {
-                not_pruned = not_pruned.or(self.prune(writer, name, keep.get()).await.err());
+                let own = snapshots.iter().filter(|one| one.image.name == name);
+                let own = own.filter_map(|one| Some(one.commit.as_ref()?.sha.as_str())).collect();
+                let pruned = self.prune(writer, name, &own, keep.get(), &mut changes).await;
+                written.not_pruned = written.not_pruned.or(pruned.err());
             }
         }
-        Ok(Written { stored, not_pruned })
+        let change = |(subject, change): (Digest, Change)| async move {
+            let changed = self.change(writer, &subject, &change).await;
+            changed.map_err(|error| (error, change.new.is_empty()))
+        };
+        let mut changed = stream::iter(changes).map(change).buffer_unordered(REQUESTS);
+        while let Some(changed) = changed.next().await {
+            match changed {
+                Ok(()) => {}
+                Err((error, true)) => written.not_pruned = written.not_pruned.or(Some(error)),
+                Err((error, false)) => written.not_attached = written.not_attached.or(Some(error)),
+            }
+        }
+        Ok(written)
     }
 
     async fn put_one(
         &self,
         writer: &Artifacts,
         snapshot: &Snapshot,
-        additions: &mut Additions,
+        changes: &mut Changes,
     ) -> Result<Stored, StoreError> {
         let commit = snapshot.commit.as_ref().map(|commit| commit.sha.as_str());
         let commit = commit.filter(|commit| is_sha(commit)).ok_or(StoreError::NoCommit("oci"))?;
-        let tag = tag(&snapshot.image.name, commit);
-        let platform = platform_key(snapshot.image.platform.as_ref());
-        let existing = self.to_extend(writer, &tag).await?;
-        let existing: Vec<Entry> = existing.iter().filter_map(Entry::read).collect();
-        let existing = existing.iter().find(|entry| entry.platform == platform);
-        if let Some(entry) = existing
-            // One that cannot be used is replaced.
-            && let Ok((recorded, files)) = self.read(writer, entry.snapshot.as_str()).await
-            && is_same(&recorded, snapshot)
-            && snapshot.layers.iter().all(|layer| layer.census.is_none() || files.contains_key(&layer.diff_id))
-        {
-            return Ok(Stored::Unchanged);
+        let tag = tag(&snapshot.image.name, commit, &platform_key(snapshot.image.platform.as_ref()));
+        let subject = self.subject(writer, snapshot).await?;
+        let subject_digest = subject.as_ref().map(|(digest, _)| digest);
+        let recorded = self.recorded(writer, &tag, snapshot, subject_digest).await?;
+        let is_recorded = recorded.is_some();
+        let (manifest, is_listed) = match (recorded, &subject) {
+            (Some(manifest), Some((subject, _))) => {
+                // A list that cannot be used cannot be changed either, and that is said then.
+                let listed = self.referrers(writer, subject).await.unwrap_or_default();
+                let digest = Digest::of(&manifest);
+                (manifest, listed.iter().any(|entry| entry.manifest == digest))
+            }
+            (Some(manifest), None) => (manifest, true),
+            (None, _) => self.write(writer, &tag, snapshot, commit, subject.as_ref()).await?,
+        };
+        if let Some((subject, _)) = subject.filter(|_| !is_listed) {
+            changes.entry(subject).or_default().new.push(listing::listing(&manifest)?);
         }
+        Ok(if is_recorded { Stored::Unchanged } else { Stored::Recorded })
+    }
+
+    /// The manifest of a record that is there and says the same; what cannot be used is replaced.
+    async fn recorded(
+        &self,
+        writer: &Artifacts,
+        tag: &str,
+        snapshot: &Snapshot,
+        subject: Option<&Digest>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let document = writer.manifest(tag).await.map_err(|e| self.failed(e))?;
+        if let Some(document) = document
+            && let Some(entry) = Entry::of(&document, tag)
+            && (subject.is_none() || entry.subject.as_ref() == subject)
+            && let Ok((recorded, files)) = self.read(writer, &entry.snapshot).await
+            && is_same(&recorded, snapshot)
+            && snapshot
+                .layers
+                .iter()
+                .all(|layer| layer.census.is_none() || files.contains_key(&layer.diff_id))
+        {
+            return Ok(Some(document.content));
+        }
+        Ok(None)
+    }
+
+    /// Writes a record: its manifest, and whether the registry lists it with the image by itself.
+    async fn write(
+        &self,
+        writer: &Artifacts,
+        tag: &str,
+        snapshot: &Snapshot,
+        commit: &str,
+        subject: Option<&(Digest, Value)>,
+    ) -> Result<(Vec<u8>, bool), StoreError> {
         let censuses = self.put_censuses(writer, snapshot).await?;
         let json = record_json(snapshot, &censuses)?;
         let content = listing::descriptor(ARTIFACT_TYPE, &Digest::of(&json), json.len());
-        let put = |content: Vec<u8>| async { writer.put_blob(content).await.map_err(|e| self.failed(e)) };
-        put(json).await?;
-        put(listing::EMPTY.to_vec()).await?;
-        let subject = self.subject(writer, snapshot).await?;
-        let layers = censuses.iter().map(|(id, digest, size)| listing::census(id, digest, *size)).collect();
-        let (digest, manifest, mut entry) = listing::manifest(
-            snapshot,
-            commit,
-            &content,
-            layers,
-            subject.as_ref().map(|(_, subject)| subject),
-        )?;
-        let is_listed = writer
-            .put_manifest(digest.as_str(), MANIFEST_TYPE, manifest)
-            .await
-            .map_err(|e| self.failed(e))?;
-        listing::stamp(&mut entry, now());
-        if let Some((subject, _)) = subject.filter(|_| !is_listed) {
-            additions.entry(fallback_tag(&subject)).or_default().push(entry.clone());
+        for blob in [json, listing::EMPTY.to_vec()] {
+            writer.put_blob(blob).await.map_err(|e| self.failed(e))?;
         }
-        additions.entry(tag).or_default().push(entry);
-        Ok(Stored::Recorded)
+        let layers = censuses.iter().map(|(id, digest, size)| listing::census(id, digest, *size)).collect();
+        let subject = subject.map(|(_, descriptor)| descriptor);
+        let manifest = listing::manifest(snapshot, commit, &content, layers, subject, now())?;
+        let put = writer.put_manifest(tag, MANIFEST_TYPE, manifest.clone()).await;
+        Ok((manifest, put.map_err(|e| self.failed(e))?))
     }
 
     /// The files of the layers, each where it is now.
@@ -334,31 +419,51 @@ impl RegistryStore {
         Ok(Some((root.digest, descriptor)))
     }
 
-    /// Whether a snapshot is of the image, or of one of those that an index lists.
+    /// Whether a snapshot is of an image, or of one of those that an index lists: of its config, and of the layers
+    /// that config and manifest name.
     async fn is_of(
         &self,
         artifacts: &Artifacts,
         root: &Document,
         snapshot: &Snapshot,
     ) -> Result<bool, StoreError> {
-        let has_config = |manifest: &[u8]| {
+        let Some(manifest) = self.manifest_of(artifacts, root, snapshot).await? else { return Ok(false) };
+        let config = artifacts.blob(&manifest.config.digest, MAX_DOCUMENT).await;
+        let config = config.map_err(|e| self.failed(e))?;
+        let config: Option<ImageConfig> = config.and_then(|config| serde_json::from_slice(&config).ok());
+        let layers = &snapshot.layers;
+        Ok(config.is_some_and(|config| {
+            let packed = manifest.layers.iter().map(|layer| (Some(&layer.digest), Some(Bytes(layer.size))));
+            snapshot.image.platform == config.platform()
+                && layers.iter().map(|layer| &layer.diff_id).eq(&config.rootfs.diff_ids)
+                && layers.iter().map(|layer| (layer.digest.as_ref(), layer.compressed)).eq(packed)
+        }))
+    }
+
+    /// The manifest of the image that a snapshot names by its config.
+    async fn manifest_of(
+        &self,
+        artifacts: &Artifacts,
+        root: &Document,
+        snapshot: &Snapshot,
+    ) -> Result<Option<Manifest>, StoreError> {
+        let fitting = |manifest: &[u8]| {
             let manifest: Option<Manifest> = serde_json::from_slice(manifest).ok();
-            manifest.is_some_and(|manifest| Some(&manifest.config.digest) == snapshot.image.id.as_ref())
+            manifest.filter(|manifest| Some(&manifest.config.digest) == snapshot.image.id.as_ref())
         };
         let index: Option<Index> = serde_json::from_slice(&root.content).ok();
-        let manifests = index.map(|index| index.manifests).unwrap_or_default();
-        let same = |one: &crate::image::oci::Descriptor| {
+        let same = |one: &&Descriptor| {
             let platform = one.platform.as_ref().and_then(|platform| platform.to_platform());
             !one.is_attestation()
                 && platform_key(platform.as_ref()) == platform_key(snapshot.image.platform.as_ref())
         };
-        for inner in manifests.iter().filter(|one| same(one)).take(CHOICES) {
+        for inner in index.iter().flat_map(|index| &index.manifests).filter(same).take(CHOICES) {
             let manifest = artifacts.manifest(inner.digest.as_str()).await.map_err(|e| self.failed(e))?;
-            if manifest.is_some_and(|manifest| has_config(&manifest.content)) {
-                return Ok(true);
+            if let Some(found) = manifest.and_then(|manifest| fitting(&manifest.content)) {
+                return Ok(Some(found));
             }
         }
-        Ok(has_config(&root.content))
+        Ok(fitting(&root.content))
     }
 
     /// The tag or digest of an image of this repository.
@@ -373,123 +478,95 @@ impl RegistryStore {
     /// The records that refer to an image, by the registry's own list and by the tag that stands in for it.
     async fn referrers(&self, artifacts: &Artifacts, digest: &Digest) -> Result<Vec<Entry>, StoreError> {
         let own = artifacts.referrers(digest, ARTIFACT_TYPE).await.map_err(|e| self.failed(e))?;
-        let own = own.as_deref().and_then(listing::listed);
-        let listed = match own {
-            Some(listed) => listed,
-            None => self.descriptors(artifacts, &fallback_tag(digest)).await?.unwrap_or_default(),
+        if let Some(listed) = own.as_deref().and_then(listing::listed) {
+            return Ok(listed.iter().filter_map(Entry::listed).collect());
+        }
+        let tag = fallback_tag(digest);
+        let Some(document) = artifacts.manifest(&tag).await.map_err(|e| self.failed(e))? else {
+            return Ok(Vec::new());
         };
-        Ok(listed.iter().filter_map(Entry::read).collect())
+        let listed = listing::listed(&document.content).ok_or_else(|| self.no_list(&tag))?;
+        Ok(listed.iter().filter_map(Entry::listed).collect())
     }
 
-    /// Adds to the index of a tag. A registry knows no conditions, so it is looked again later whether somebody
-    /// who had read the same index has written it without this.
-    async fn add(&self, writer: &Artifacts, tag: &str, additions: Vec<Value>) -> Result<(), StoreError> {
-        for attempt in 0..TRIES {
-            let there = self.to_extend(writer, tag).await?;
-            // After the first time, another record of the same is as good: it was written later.
-            let missing = additions.iter().filter(|new| {
-                !there
-                    .iter()
-                    .any(|one| one["digest"] == new["digest"] || (attempt > 0 && is_record_of(one, new)))
-            });
-            let missing: Vec<Value> = missing.cloned().collect();
-            if missing.is_empty() {
+    /// Changes the tag that stands in for a registry's own list. A registry knows no conditions, so it is looked
+    /// again later whether somebody who had read the same list has written it without this.
+    async fn change(&self, writer: &Artifacts, subject: &Digest, change: &Change) -> Result<(), StoreError> {
+        let tag = fallback_tag(subject);
+        for _ in 0..TRIES {
+            let there = writer.manifest(&tag).await.map_err(|e| self.failed(e))?;
+            let mut index = match there {
+                Some(document) => serde_json::from_slice(&document.content).unwrap_or_default(),
+                None => listing::index(),
+            };
+            if !change.make(&mut index).ok_or_else(|| self.no_list(&tag))? {
                 return Ok(());
             }
-            let replaced = |one: &Value| missing.iter().any(|new| is_record_of(one, new));
-            let mut all: Vec<Value> = there.into_iter().filter(|one| !replaced(one)).collect();
-            all.extend(missing);
-            self.write_index(writer, tag, all).await?;
-            let jitter = SETTLES.mul_f64(fastrand::f64());
-            tokio::time::sleep(SETTLES + jitter).await;
+            self.write_list(writer, &tag, index).await?;
+            tokio::time::sleep(SETTLES + SETTLES.mul_f64(fastrand::f64())).await;
         }
-        let there = self.to_extend(writer, tag).await?;
-        match additions.iter().all(|new| there.iter().any(|one| is_record_of(one, new))) {
-            true => Ok(()),
-            false => Err(StoreError::Contended { place: self.place(tag), tries: TRIES }),
-        }
+        Err(StoreError::Contended { place: self.place(&tag), tries: TRIES })
     }
 
-    /// What the index of a tag lists, to write more in it. A tag of ours that has something else is replaced; what
-    /// refers to an image is not ours alone.
-    async fn to_extend(&self, writer: &Artifacts, tag: &str) -> Result<Vec<Value>, StoreError> {
-        self.seen.lock().await.listings.remove(tag);
-        match self.descriptors(writer, tag).await {
-            Err(StoreError::Record { .. }) if tag.starts_with("layergate-") => Ok(Vec::new()),
-            listed => Ok(listed?.unwrap_or_default()),
-        }
-    }
-
-    /// Writes an index. Registries refuse one that lists what was deleted, and then it is left out.
-    async fn write_index(
-        &self,
-        writer: &Artifacts,
-        tag: &str,
-        entries: Vec<Value>,
-    ) -> Result<(), StoreError> {
-        match writer.put_manifest(tag, INDEX_TYPE, listing::index(&entries)).await {
+    /// Writes a list. Registries refuse one of what was deleted, and then that is left out.
+    async fn write_list(&self, writer: &Artifacts, tag: &str, mut index: Value) -> Result<(), StoreError> {
+        match writer.put_manifest(tag, INDEX_TYPE, index.to_string().into_bytes()).await {
             Ok(_) => return Ok(()),
-            Err(error) if matches!(error.status, Some(400 | 404)) => {}
+            Err(error) if matches!(error.status(), Some(400 | 404)) => {}
             Err(error) => return Err(self.failed(error)),
         }
-        let mut left = Vec::new();
-        for entry in entries {
-            let digest = entry["digest"].as_str().and_then(|text| Digest::parse(text).ok());
-            let Some(digest) = digest else { continue };
-            if writer.manifest(digest.as_str()).await.map_err(|e| self.failed(e))?.is_some() {
-                left.push(entry);
-            }
-        }
-        let written = writer.put_manifest(tag, INDEX_TYPE, listing::index(&left)).await;
+        let listed = index["manifests"].as_array().cloned().unwrap_or_default();
+        let there = |one: Value| async move {
+            let Some(digest) = one["digest"].as_str() else { return Ok(None) };
+            let there = writer.manifest(digest).await.map_err(|e| self.failed(e))?;
+            Ok::<_, StoreError>(there.map(|_| one))
+        };
+        let left: Vec<Option<Value>> =
+            stream::iter(listed).map(there).buffered(REQUESTS).try_collect().await?;
+        index["manifests"] = left.into_iter().flatten().collect();
+        let written = writer.put_manifest(tag, INDEX_TYPE, index.to_string().into_bytes()).await;
         written.map(drop).map_err(|e| self.failed(e))
     }
 
-    /// Deletes the records of all but the newest commits.
-    async fn prune(&self, writer: &Artifacts, image: &str, keep: usize) -> Result<(), StoreError> {
+    /// Deletes the records of all but the commits that were recorded last, among them this run's own.
+    async fn prune(
+        &self,
+        writer: &Artifacts,
+        image: &str,
+        own: &HashSet<&str>,
+        keep: usize,
+        changes: &mut Changes,
+    ) -> Result<(), StoreError> {
         let prefix = tag_prefix(image);
-        let tags = writer.tags(MAX_TAGS).await.map_err(|e| self.failed(e))?;
-        let tags = tags.into_iter().filter(|tag| tag.strip_prefix(&prefix).is_some_and(is_sha));
-        let read = |tag: String| async move { self.owned(writer, &tag).await };
-        let read: Vec<Option<(Digest, Vec<Entry>)>> =
-            stream::iter(tags).map(read).buffer_unordered(REQUESTS).try_collect().await?;
-        let mut commits: Vec<(Digest, Vec<Entry>)> = read.into_iter().flatten().collect();
+        let tags = writer.tags(MAX_TAGS, |tag| tag_parts(tag, &prefix).is_some()).await;
+        let tags = tags.map_err(|e| self.failed(e))?;
+        let commits: HashSet<&str> = tags.iter().filter_map(|tag| Some(tag_parts(tag, &prefix)?.0)).collect();
+        if commits.len() <= keep {
+            return Ok(());
+        }
+        // What another job has deleted meanwhile, or is no record, is none of those to delete.
+        let entries: Vec<Option<Entry>> = self.entries(writer, tags).try_collect().await?;
+        let mut commits: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+        for entry in entries.into_iter().flatten() {
+            commits.entry(entry.commit.clone()).or_default().push(entry);
+        }
+        let mut commits: Vec<(String, Vec<Entry>)> = commits.into_iter().collect();
         let newest = |entries: &[Entry]| entries.iter().map(|entry| (entry.recorded, entry.time)).max();
-        commits.sort_by_key(|(_, entries)| std::cmp::Reverse(newest(entries)));
-        for (index, entries) in commits.into_iter().skip(keep) {
-            // The tag first: what it leads to is never half there.
-            self.delete(writer, &index).await?;
-            for entry in entries {
-                let manifest = writer.manifest(entry.manifest.as_str()).await.map_err(|e| self.failed(e))?;
-                if manifest.is_some_and(|manifest| listing::is_record(&manifest.content)) {
-                    self.delete(writer, &entry.manifest).await?;
-                }
+        commits.sort_by_key(|(commit, entries)| {
+            std::cmp::Reverse((own.contains(commit.as_str()), newest(entries)))
+        });
+        for entry in commits.into_iter().skip(keep).flat_map(|(_, entries)| entries) {
+            writer.delete_manifest(&entry.manifest).await.map_err(|error| self.cannot_prune(error))?;
+            let tag = entry.tag();
+            if let Some(subject) = entry.subject {
+                changes.entry(subject).or_default().gone.insert(tag);
             }
         }
         Ok(())
     }
 
-    /// The index of a tag, and the records in it, if it has nothing else: a tag that looks like one of ours may
-    /// lead to an image, which must not be deleted with it.
-    async fn owned(
-        &self,
-        writer: &Artifacts,
-        of_tag: &str,
-    ) -> Result<Option<(Digest, Vec<Entry>)>, StoreError> {
-        let Some(document) = writer.manifest(of_tag).await.map_err(|e| self.failed(e))? else {
-            return Ok(None);
-        };
-        let listed = listing::listed(&document.content).unwrap_or_default();
-        let ours = |descriptor| Entry::read(descriptor).filter(|one| tag(&one.image, &one.commit) == of_tag);
-        let entries: Option<Vec<Entry>> = listed.iter().map(ours).collect();
-        Ok(entries.filter(|entries| !entries.is_empty()).map(|entries| (document.digest, entries)))
-    }
-
-    async fn delete(&self, writer: &Artifacts, digest: &Digest) -> Result<(), StoreError> {
-        writer.delete_manifest(digest).await.map_err(|error| self.cannot_prune(error))
-    }
-
     fn cannot_prune(&self, error: ArtifactError) -> StoreError {
-        let hint = match error.status {
+        let hint = match error.status() {
             Some(401 | 403 | 405) => {
                 "allow the registry and this user to delete manifests, or record without --keep".into()
             }
@@ -498,62 +575,40 @@ impl RegistryStore {
         self.failed(ArtifactError { hint, operation: "delete an old record", ..error })
     }
 
-    /// All records of an image.
-    async fn all(&self, image: &str) -> Result<Vec<Entry>, StoreError> {
-        let (prefix, reader) = (tag_prefix(image), self.reader().await?);
-        let tags = self.tags().await?;
-        let mut tags: Vec<&String> =
-            tags.iter().filter(|tag| tag.strip_prefix(&prefix).is_some_and(is_sha)).collect();
-        tags.sort();
-        let read = |tag: String| async move { self.entries(reader, &tag).await };
-        let read: Vec<Vec<Entry>> =
-            stream::iter(tags.into_iter().cloned()).map(read).buffered(REQUESTS).try_collect().await?;
-        Ok(read.into_iter().flatten().filter(|entry| entry.image == image).collect())
-    }
-
-    /// The tags of the repository, listed once.
-    async fn tags(&self) -> Result<Arc<HashSet<String>>, StoreError> {
+    /// The tags of the repository that may lead to records, listed once.
+    async fn tags(&self) -> Result<Arc<BTreeSet<String>>, StoreError> {
         if let Some(tags) = &self.seen.lock().await.tags {
             return Ok(tags.clone());
         }
-        let tags = self.reader().await?.tags(MAX_TAGS).await.map_err(|e| self.failed(e))?;
-        let tags: Arc<HashSet<String>> = Arc::new(tags.into_iter().collect());
+        let tags =
+            self.reader().await?.tags(MAX_TAGS, |tag| tag.len() <= 128 && tag.starts_with("layergate-"));
+        let tags = Arc::new(BTreeSet::from_iter(tags.await.map_err(|e| self.failed(e))?));
         self.seen.lock().await.tags = Some(tags.clone());
         Ok(tags)
     }
 
-    /// The records of a tag, read once.
-    async fn entries(&self, artifacts: &Artifacts, tag: &str) -> Result<Vec<Entry>, StoreError> {
-        if let Some(entries) = self.seen.lock().await.listings.get(tag) {
-            return Ok(entries.clone());
-        }
-        let listed = self.descriptors(artifacts, tag).await?.unwrap_or_default();
-        let entries: Vec<Entry> = listed.iter().filter_map(Entry::read).collect();
-        self.seen.lock().await.listings.insert(tag.to_owned(), entries.clone());
-        Ok(entries)
-    }
-
-    /// What the index of a tag lists; `None` where there is no such tag.
-    async fn descriptors(&self, artifacts: &Artifacts, tag: &str) -> Result<Option<Vec<Value>>, StoreError> {
-        let Some(document) = artifacts.manifest(tag).await.map_err(|e| self.failed(e))? else {
-            return Ok(None);
+    /// The records that tags lead to; nothing for one that leads to none or to something else: of a list, one that
+    /// is not ours must not spoil the others.
+    fn entries<'a>(
+        &'a self,
+        artifacts: &'a Artifacts,
+        tags: Vec<String>,
+    ) -> impl Stream<Item = Result<Option<Entry>, StoreError>> + 'a {
+        let read = move |tag: String| async move {
+            let document = artifacts.manifest(&tag).await.map_err(|e| self.failed(e))?;
+            Ok(document.and_then(|document| Entry::of(&document, &tag)))
         };
-        let unusable = || StoreError::Record {
-            place: self.place(tag),
-            error: SnapshotError::Inconsistent("it is no index of records".into()),
-        };
-        listing::listed(&document.content).map(Some).ok_or_else(unusable)
+        stream::iter(tags).map(read).buffered(REQUESTS)
     }
 
     /// A snapshot by its digest, and where the files of its layers are.
     async fn read(
         &self,
         artifacts: &Artifacts,
-        digest: &str,
+        digest: &Digest,
     ) -> Result<(Snapshot, HashMap<DiffId, Digest>), StoreError> {
-        let lost = || StoreError::Lost { place: self.place(digest) };
-        let digest = Digest::parse(digest).map_err(|_| lost())?;
-        let json = artifacts.blob(&digest, MAX_RECORD).await.map_err(|e| self.failed(e))?.ok_or_else(lost)?;
+        let lost = || StoreError::Lost { place: self.place(digest.as_str()) };
+        let json = artifacts.blob(digest, MAX_RECORD).await.map_err(|e| self.failed(e))?.ok_or_else(lost)?;
         let unusable = |error| StoreError::Record { place: self.place(digest.as_str()), error };
         let snapshot = Snapshot::from_json(&json, MAX_NODES).map_err(unusable)?;
         #[derive(Deserialize)]
@@ -562,7 +617,9 @@ impl RegistryStore {
             census_blobs: HashMap<DiffId, Digest>,
         }
         let blobs: Blobs = serde_json::from_slice(&json).map_err(|error| unusable(error.into()))?;
-        Ok((snapshot, blobs.census_blobs))
+        let own: HashSet<&DiffId> = snapshot.layers.iter().map(|layer| &layer.diff_id).collect();
+        let files = blobs.census_blobs.into_iter().filter(|(id, _)| own.contains(id)).collect();
+        Ok((snapshot, files))
     }
 
     async fn reader(&self) -> Result<&Artifacts, StoreError> {
@@ -586,19 +643,18 @@ impl RegistryStore {
         StoreError::Registry { place: self.describe(), error }
     }
 
+    fn unfit(&self, tag: &str, why: &'static str) -> StoreError {
+        StoreError::Unfit { place: self.place(tag), why, hint: "record the baseline again" }
+    }
+
+    fn no_list(&self, tag: &str) -> StoreError {
+        let why = "leads to something that is no list of what refers to an image";
+        StoreError::Unfit { place: self.place(tag), why, hint: "delete that tag" }
+    }
+
     fn place(&self, what: &str) -> String {
         format!("{}: {what}", self.describe())
     }
-}
-
-fn listed(entry: Entry) -> Listed {
-    Listed { commit: Some(entry.commit), platform: entry.platform, at: entry.snapshot.to_string() }
-}
-
-/// Whether two descriptors are records of the same image, commit and platform.
-fn is_record_of(one: &Value, other: &Value) -> bool {
-    let of = |descriptor| Entry::read(descriptor).map(|entry| (entry.image, entry.commit, entry.platform));
-    of(other).is_some_and(|other| of(one) == Some(other))
 }
 
 /// The tag of what refers to a manifest (OCI distribution specification, "Referrers Tag Schema").
@@ -618,43 +674,4 @@ fn record_json(snapshot: &Snapshot, censuses: &[(DiffId, Digest, usize)]) -> ser
 
 fn now() -> u128 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tags_are_ones_that_registries_take() {
-        for (image, commit) in [("api", "a".repeat(40)), ("a b/ü:\n", "0".repeat(64))] {
-            let tag = tag(image, &commit);
-            assert!(tag.len() <= 128 && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'), "{tag}");
-        }
-        assert_ne!(tag_prefix("api"), tag_prefix("web"));
-    }
-
-    #[test]
-    fn what_is_no_record_is_passed_over() {
-        let digest = Digest::of(b"x");
-        let foreign = listing::descriptor(MANIFEST_TYPE, &digest, 1);
-        assert_eq!(Entry::read(&foreign), None);
-        assert!(!is_record_of(&foreign, &foreign), "the signature of another tool is never replaced");
-        for other in ["[]", "{}", "{\"manifests\":1}", "x"] {
-            assert_eq!(listing::listed(other.as_bytes()), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn a_record_is_always_the_same_manifest() {
-        let snapshot = Snapshot::made_up(Vec::new());
-        let content = listing::descriptor(ARTIFACT_TYPE, &Digest::of(b"s"), 1);
-        let commit = "c".repeat(40);
-        let made = || listing::manifest(&snapshot, &commit, &content, Vec::new(), None).unwrap();
-        let (digest, manifest, mut entry) = made();
-        assert_eq!((digest, manifest), (made().0, made().1));
-        listing::stamp(&mut entry, 7);
-        let read = Entry::read(&entry).unwrap();
-        assert_eq!((read.image.as_str(), read.platform.as_str(), read.recorded), ("app", "unknown", Some(7)));
-        assert_eq!(read.totals, Some(snapshot.totals));
-    }
 }
