@@ -33,6 +33,7 @@ mod hostile;
 mod images;
 mod marks;
 mod matrix;
+mod oci_odd;
 mod oci_store;
 mod open_registry;
 mod platforms;
