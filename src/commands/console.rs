@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::image::redact::redact_reference;
 use crate::report::text::DEFAULT_INSTRUCTION_WIDTH;
 use crate::source::Progress;
 
@@ -42,7 +43,7 @@ pub fn note(text: &str) {
 /// Warns; in a GitHub Actions run the warning is shown on the run's page.
 pub fn warn(text: &str) {
     if in_actions() {
-        line("::warning title=layergate::", &crate::report::escape::command_message(text));
+        line("::warning title=layergate::", &crate::report::escape::command_message(&redact_reference(text)));
     } else {
         line("warning: ", text);
     }
@@ -51,7 +52,7 @@ pub fn warn(text: &str) {
 /// Says why a command failed.
 pub fn error(text: &str) {
     if in_actions() {
-        line("::error title=layergate::", &crate::report::escape::command_message(text));
+        line("::error title=layergate::", &crate::report::escape::command_message(&redact_reference(text)));
     }
     line("error: ", text);
 }
@@ -61,9 +62,10 @@ pub fn commands(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Standard error may be closed, and nothing is to be done about it.
+/// Standard error may be closed, and nothing is to be done about it. What others say of what went wrong
+/// may have addresses with logins in it.
 fn line(prefix: &str, text: &str) {
-    let text = crate::report::escape::log(text);
+    let text = crate::report::escape::log(&redact_reference(text));
     let _ = writeln!(anstream::stderr().lock(), "{prefix}{text}");
 }
 

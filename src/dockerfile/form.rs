@@ -10,6 +10,7 @@ use super::expand::{Environment, UNKNOWN, expand_word, split_words};
 use super::parse::{SourceInstruction, here_document_word};
 use super::plan::{clean, pairs};
 use crate::image::Instruction;
+use crate::image::redact::MARK;
 
 /// Ranges of ports are written out by BuildKit; longer ones are not worth it.
 const MAX_PORTS: u32 = 1024;
@@ -40,7 +41,8 @@ impl Form {
     fn of(created_by: &str) -> Option<Form> {
         let text = Instruction::from_history(created_by)?.as_str().to_owned();
         let cut = text.chars().count() >= Instruction::MAX_CHARS;
-        let exact = !cut && !text.contains([UNKNOWN, '\u{2026}']);
+        // What was taken out of it was any text.
+        let exact = !cut && !text.contains([UNKNOWN, '\u{2026}']) && !text.contains(MARK);
         Some(Form { text: join_unknown(&text), flags: None, exact })
     }
 
@@ -73,8 +75,11 @@ impl Form {
         if keyword != own_keyword || !like(own_rest, rest) {
             return None;
         }
-        let whole =
-            self.exact || shown > 0 && shown == flags.len() && !self.text.contains([UNKNOWN, '\u{2026}']);
+        let whole = self.exact
+            || shown > 0
+                && shown == flags.len()
+                && !self.text.contains([UNKNOWN, '\u{2026}'])
+                && !self.text.contains(MARK);
         Some(if whole { Fit::Exact } else { Fit::Loose })
     }
 }

@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::redact::redact;
+
 /// The words that a Dockerfile instruction starts with (Dockerfile reference).
 pub const KEYWORDS: [&str; 18] = [
     "ADD",
@@ -35,10 +37,24 @@ const MAX_READ: usize = 64 * 1024;
 
 /// One Dockerfile step, normalised for people: no shell, no builder marks, single spaces. Build
 /// arguments that BuildKit and the classic builder put before a command are dropped, and with them
-/// whatever secret was passed that way.
+/// whatever secret was passed that way. Values that look like secrets are taken out ([`redact`]),
+/// also of a document that an earlier version wrote: so both sides of a comparison are alike.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(from = "String", into = "String")]
 pub struct Instruction(String);
+
+impl From<String> for Instruction {
+    /// Of what was an instruction before it was written down.
+    fn from(text: String) -> Instruction {
+        Instruction::cut(&redact(&text))
+    }
+}
+
+impl From<Instruction> for String {
+    fn from(instruction: Instruction) -> String {
+        instruction.0
+    }
+}
 
 impl Instruction {
     /// Longer instructions are cut: no table shows more.
@@ -62,8 +78,12 @@ impl Instruction {
             (None, None) if arguments_dropped.is_some() => format!("RUN {rest}"),
             (None, None) => rest.to_owned(),
         };
-        let normal: String = normal.trim().chars().take(Instruction::MAX_CHARS).collect();
-        (!normal.is_empty()).then_some(Instruction(normal))
+        let normal = Instruction::cut(redact(normal.trim()).trim());
+        (!normal.0.is_empty()).then_some(normal)
+    }
+
+    fn cut(text: &str) -> Instruction {
+        Instruction(text.chars().take(Instruction::MAX_CHARS).collect())
     }
 
     /// The step without the values of `ENV`, `ARG` and `LABEL`, which may be secrets: `ENV TOKEN=x`

@@ -10,6 +10,7 @@ pub mod mark;
 pub mod oci;
 pub mod package;
 pub mod platform;
+pub mod redact;
 pub mod schema;
 pub mod snapshot;
 pub mod text;

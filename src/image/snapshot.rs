@@ -12,6 +12,7 @@ use super::digest::{DiffId, Digest};
 use super::instruction::Instruction;
 use super::package::Installed;
 use super::platform::Platform;
+use super::redact::{read_reference, read_some_reference};
 use super::schema::{self, SchemaError};
 
 /// The `schema` of a snapshot that this version writes.
@@ -110,6 +111,7 @@ pub struct Step {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BaseImage {
     /// Its name, where that is known.
+    #[serde(default, deserialize_with = "read_some_reference")]
     pub name: Option<String>,
     /// How many of the lowest layers are its.
     pub layers: u64,
@@ -136,7 +138,8 @@ pub enum BoundaryBy {
 pub struct ImageIdentity {
     /// The name that reports, limits and baselines know the image by.
     pub name: String,
-    /// The image as it was asked for.
+    /// The image as it was asked for, without a login.
+    #[serde(deserialize_with = "read_reference")]
     pub reference: String,
     /// What the image runs on, where its config says so.
     pub platform: Option<Platform>,
@@ -150,7 +153,7 @@ pub struct SourceInfo {
     /// The transport's name, as in containers-transports(5).
     pub transport: String,
     /// The engine and its version, or the kind of store, where one was asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "read_some_reference")]
     pub engine: Option<String>,
 }
 

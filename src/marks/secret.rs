@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::image::SecretKind;
+use crate::image::{SecretKind, redact};
 use crate::packages::lines;
 
 /// How much of a file is looked at.
@@ -288,35 +288,15 @@ fn unquoted(value: &[u8]) -> &[u8] {
 /// Whether this is a value itself: not empty, no variable, and nothing that stands for a value to be
 /// filled in.
 fn is_literal(value: &[u8]) -> bool {
-    let is_filler = |byte: &u8| b"*xX.".contains(byte);
-    let stands_for: [&[u8]; 5] = [b"${", b"$(", b"{{", b"%(", b"<%"];
-    let nothing =
-        value.iter().all(is_filler) || matches!(value, b"null" | b"~" | b"changeme" | b"{}" | b"[]");
+    let stands_for: [&[u8]; 4] = [b"${", b"$(", b"{{", b"<%"];
+    let nothing = matches!(value, b"null" | b"~" | b"changeme" | b"{}" | b"[]");
     let variable = value.starts_with(b"$") || stands_for.iter().any(|part| contains(value, part));
-    let to_be_filled_in = value.starts_with(b"<") && value.ends_with(b">");
-    !nothing && !variable && !to_be_filled_in
+    redact::is_literal(value) && !nothing && !variable
 }
 
 /// Whether there is an address with a password in it: `https://USER:PASSWORD@HOST`.
 fn has_login(content: &[u8]) -> bool {
-    lines(content).filter(|line| !line.trim_ascii().starts_with(b"#")).any(has_login_in_line)
-}
-
-fn has_login_in_line(line: &[u8]) -> bool {
-    let mut rest = line;
-    while let Some(at) = find(rest, b"://") {
-        rest = rest.get(at + 3..).unwrap_or_default();
-        let is_end = |byte: &u8| b"/ \t\"'<>?#,".contains(byte);
-        let authority = rest.split(is_end).next().unwrap_or_default();
-        let Some(host) = authority.iter().rposition(|byte| *byte == b'@') else { continue };
-        let login = authority.get(..host).unwrap_or_default();
-        let password = login.iter().position(|byte| *byte == b':').and_then(|colon| login.get(colon + 1..));
-        // A token may stand alone; a user's name is not so long.
-        if password.map_or(login.len() >= 20 && is_literal(login), is_literal) {
-            return true;
-        }
-    }
-    false
+    lines(content).filter(|line| !line.trim_ascii().starts_with(b"#")).any(redact::has_login)
 }
 
 /// `machine HOST login USER password PASSWORD`, on one line or several.
@@ -484,20 +464,7 @@ fn is_secret_variable(name: &[u8], value: &[u8]) -> bool {
     let is_name = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
     // What a comment says after it is no part of a value.
     let value = unquoted(value.split(|byte| *byte == b'#').next().unwrap_or_default());
-    is_name && (is_secret_name(name) && is_secret_value(value) || has_login_in_line(value))
-}
-
-fn is_secret_name(name: &[u8]) -> bool {
-    let mut words = name.rsplit(|byte| *byte == b'_');
-    let last = words.next().unwrap_or_default();
-    let before = words.next();
-    let public: [&[u8]; 6] = [b"public", b"publishable", b"cache", b"primary", b"sort", b"site"];
-    match last {
-        b"key" => before.is_some_and(|word| !public.contains(&word)),
-        b"pwd" | b"pass" => before.is_some(),
-        b"credential" | b"credentials" => true,
-        last => ends_in(last, &[b"password", b"passwd", b"passphrase", b"secret", b"token", b"apikey"]),
-    }
+    is_name && (redact::sort_of(name).is_some() && is_secret_value(value) || redact::has_login(value))
 }
 
 /// A switch, a number and the path of a file are no secrets.

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::registry;
+use crate::image::redact::redact_reference;
 
 /// An image argument that cannot be understood.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +69,7 @@ pub struct NamedImage {
     pub name: Option<String>,
     /// Where to read the image.
     pub image: ImageReference,
-    /// The argument without its `NAME=`, for messages and documents.
+    /// The argument without its `NAME=` and without a login, for messages and documents.
     pub text: String,
 }
 
@@ -82,7 +83,11 @@ impl NamedImage {
             Some((name, image)) if is_plain_name(name) => (Some(name.to_owned()), image),
             _ => (None, text),
         };
-        Ok(NamedImage { name, image: ImageReference::parse(image)?, text: image.to_owned() })
+        Ok(NamedImage {
+            name,
+            image: ImageReference::parse(image)?,
+            text: redact_reference(image).into_owned(),
+        })
     }
 
     /// The name that reports, limits and baselines know the image by: the one that was given, or

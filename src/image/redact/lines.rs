@@ -1,0 +1,136 @@
+//! `ENV`, `ARG` and `LABEL`: histories do not quote their values, so a value goes on up to the next
+//! name, and where that cannot be told, to the end of the line.
+
+use std::ops::Range;
+
+use super::name::sort_of;
+use super::starts_with;
+use super::value::{is_secret, value_at};
+
+/// The values that the lines of a text give to names of secrets.
+pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut start = 0;
+    while start < text.len() {
+        let end = line_end(text, start);
+        let line = Line { text, end };
+        if let Some((keyword, at)) = line.keyword(start) {
+            line.pairs(keyword, at, &mut found);
+        }
+        start = end + 1;
+    }
+    found
+}
+
+/// A line goes on behind `\`.
+fn line_end(text: &[u8], start: usize) -> usize {
+    let mut goes_on = false;
+    for (at, byte) in text.iter().enumerate().skip(start) {
+        match byte {
+            b'\n' if !goes_on => return at,
+            b'\r' => {}
+            byte => goes_on = *byte == b'\\',
+        }
+    }
+    text.len()
+}
+
+struct Line<'a> {
+    text: &'a [u8],
+    end: usize,
+}
+
+impl<'a> Line<'a> {
+    fn rest(&self, at: usize) -> &'a [u8] {
+        self.text.get(at..self.end).unwrap_or_default()
+    }
+
+    fn skip(&self, at: usize, fits: impl Fn(&u8) -> bool) -> usize {
+        at + self.rest(at).iter().take_while(|byte| fits(byte)).count()
+    }
+
+    /// The keyword, where it is one of these, and where the line goes on behind it.
+    fn keyword(&self, start: usize) -> Option<(&'static [u8], usize)> {
+        let mut at = self.skip(start, u8::is_ascii_whitespace);
+        // The classic builder has its shell before the step.
+        let mark = b"#(nop) ";
+        let shell = self.rest(at);
+        let shell = shell.get(..shell.len().min(64))?;
+        if let Some(length) = shell.windows(mark.len()).position(|window| window == mark) {
+            at = self.skip(at + length + mark.len(), u8::is_ascii_whitespace);
+        }
+        while starts_with(self.rest(at), b"ONBUILD ") {
+            at = self.skip(at + 8, u8::is_ascii_whitespace);
+        }
+        let keywords: [&[u8]; 3] = [b"ENV ", b"ARG ", b"LABEL "];
+        let keyword = keywords.into_iter().find(|keyword| starts_with(self.rest(at), keyword))?;
+        Some((keyword, self.skip(at + keyword.len(), u8::is_ascii_whitespace)))
+    }
+
+    fn pairs(&self, keyword: &[u8], start: usize, found: &mut Vec<Range<usize>>) {
+        let mut at = start;
+        while at < self.end {
+            let name_end = self.skip(at, is_name);
+            let sort = sort_of(self.text.get(at..name_end).unwrap_or_default());
+            let is_first = at == start;
+            at = match self.text.get(name_end).filter(|_| name_end < self.end) {
+                Some(b'=') => {
+                    let (value, next) = self.value(name_end + 1);
+                    found.extend(sort.filter(|sort| is_secret(*sort, self.of(&value))).map(|_| value));
+                    next
+                }
+                // `ENV NAME VALUE`: the value is all that follows.
+                Some(b' ') if is_first && keyword != b"ARG " => {
+                    let value = self.trimmed(self.skip(name_end, is_blank)..self.end);
+                    found.extend(sort.filter(|sort| is_secret(*sort, self.of(&value))).map(|_| value));
+                    return;
+                }
+                _ => self.next_word(name_end),
+            };
+        }
+    }
+
+    fn of(&self, range: &Range<usize>) -> &'a [u8] {
+        self.text.get(range.clone()).unwrap_or_default()
+    }
+
+    /// The value that starts here, and where the next pair does.
+    fn value(&self, at: usize) -> (Range<usize>, usize) {
+        let lexed = value_at(self.text, at, None);
+        let lexed = lexed.start..lexed.end.min(self.end);
+        let next = self.next_word(lexed.end);
+        if lexed.start > at {
+            return (lexed, next);
+        }
+        // Where another word follows that is no pair, the value has blanks in it, and may have anything.
+        let next = if self.starts_pair(next) { next } else { self.end };
+        (self.trimmed(at..next.max(at)), next)
+    }
+
+    fn trimmed(&self, range: Range<usize>) -> Range<usize> {
+        let trailing = self.of(&range).iter().rev().take_while(|byte| is_blank(byte)).count();
+        range.start..range.end - trailing
+    }
+
+    fn next_word(&self, from: usize) -> usize {
+        let end = self.skip(from, |byte| !byte.is_ascii_whitespace());
+        self.skip(end, is_blank).max(from + 1)
+    }
+
+    /// `NAME=VALUE`: Base64 may end in `=`, and then nothing follows.
+    fn starts_pair(&self, at: usize) -> bool {
+        let rest = self.rest(at);
+        let name = rest.iter().take_while(|byte| is_name(byte)).count();
+        let value = rest.get(name + 1).filter(|byte| **byte != b'=' && !byte.is_ascii_whitespace());
+        name > 0 && rest.get(name) == Some(&b'=') && value.is_some()
+    }
+}
+
+fn is_name(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.-/".contains(byte)
+}
+
+/// What is between two pairs, in a line that goes on below too.
+fn is_blank(byte: &u8) -> bool {
+    byte.is_ascii_whitespace() || *byte == b'\\'
+}

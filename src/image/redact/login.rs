@@ -1,0 +1,98 @@
+//! Logins in addresses: `https://USER:PASSWORD@HOST`.
+
+use std::ops::Range;
+
+use super::value::is_literal;
+
+/// No user, password or host is longer.
+const MAX_LOGIN: usize = 512;
+/// A token may stand alone; the name of a user is not so long.
+const LONG_USER: usize = 20;
+
+/// Whether there is an address with a password in it.
+pub fn has_login(text: &[u8]) -> bool {
+    schemes(text).any(|after| login_at(text, after).is_some())
+}
+
+/// All logins of addresses.
+pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
+    schemes(text).filter_map(|after| login_at(text, after)).collect()
+}
+
+/// Where the addresses of a text go on behind their scheme.
+fn schemes(text: &[u8]) -> impl Iterator<Item = usize> {
+    text.windows(3).enumerate().filter(|(_, window)| window == b"://").map(|(at, _)| at + 3)
+}
+
+fn login_at(text: &[u8], after: usize) -> Option<Range<usize>> {
+    let rest = text.get(after..)?;
+    let rest = rest.get(..rest.len().min(MAX_LOGIN))?;
+    let ends_word = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>,\\|;".contains(byte);
+    let word = rest.split(ends_word).next()?;
+    let authority = word.split(|byte| b"/?#".contains(byte)).next()?;
+    let host = last_at(authority).or_else(|| unescaped(word, authority))?;
+    let login = word.get(..host)?;
+    let secret = match login.iter().position(|byte| *byte == b':') {
+        Some(colon) => is_literal(login.get(colon + 1..)?),
+        None => login.len() >= LONG_USER && is_literal(login),
+    };
+    secret.then_some(after..after + host)
+}
+
+/// The end of a login whose password has what should have been escaped in it. A port is a number.
+fn unescaped(word: &[u8], authority: &[u8]) -> Option<usize> {
+    let colon = authority.iter().position(|byte| *byte == b':')?;
+    let is_port = authority.get(colon + 1..)?.iter().all(u8::is_ascii_digit);
+    if is_port { None } else { last_at(word).filter(|at| *at > colon) }
+}
+
+fn last_at(text: &[u8]) -> Option<usize> {
+    text.iter().rposition(|byte| *byte == b'@')
+}
+
+/// `USER:PASSWORD@HOST` without a scheme, where HOST is one for certain: `name:1.2@sha256:0123` is an
+/// image.
+pub(super) fn without_scheme(text: &[u8]) -> Vec<Range<usize>> {
+    let separates = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>,;()/=|".contains(byte);
+    let mut start = 0;
+    let mut found = Vec::new();
+    for word in text.split(separates) {
+        found.extend(login_of(word).map(|login| start + login.start..start + login.end));
+        start += word.len() + 1;
+    }
+    found
+}
+
+fn login_of(word: &[u8]) -> Option<Range<usize>> {
+    let mut start = 0;
+    // The transport of an image, or the kind of a store.
+    for transport in [&b"docker-daemon:"[..], b"docker:", b"oci:", b"git:", b"dir:"] {
+        if word.starts_with(transport) {
+            start = transport.len();
+        }
+    }
+    let rest = word.get(start..)?;
+    let host_at = last_at(rest)?;
+    let (login, host) = (rest.get(..host_at)?, rest.get(host_at + 1..)?);
+    let colon = login.iter().position(|byte| *byte == b':')?;
+    let (user, password) = (login.get(..colon)?, login.get(colon + 1..)?);
+    let (name, port) = match host.iter().position(|byte| *byte == b':') {
+        Some(colon) => (host.get(..colon)?, Some(host.get(colon + 1..)?)),
+        None => (host, None),
+    };
+    let has_port = port.is_some_and(|port| !port.is_empty() && port.iter().all(u8::is_ascii_digit));
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-.".contains(byte);
+    let domain = name.rsplit(|byte| *byte == b'.').next()?;
+    let is_domain =
+        domain.len() >= 2 && domain.len() < name.len() && domain.iter().all(u8::is_ascii_alphabetic);
+    let is_number = name.split(|byte| *byte == b'.').count() == 4;
+    let is_host = !name.is_empty()
+        && name.iter().all(plain)
+        && (port.is_none() || has_port)
+        && (has_port && name != b"sha256" && name != b"sha512"
+            || is_domain
+            || is_number
+            || name == b"localhost");
+    let is_mail = user.eq_ignore_ascii_case(b"mailto");
+    (is_host && !is_mail && is_literal(password)).then_some(start..start + host_at)
+}

@@ -1,0 +1,108 @@
+//! Values that look like secrets are taken out of text before it is kept or shown: `***` stands for
+//! them. Names stay, for they say where the secret is.
+//!
+//! What is a secret is told by what it is called (`NPM_TOKEN=`, `--password`), by where it stands
+//! (`https://USER:PASSWORD@HOST`, `Authorization: Bearer`) or by its own shape (`ghp_`, `AKIA`).
+//! That is a best effort: a secret that has neither a name, a place nor a shape looks like any word.
+//! What only names a secret (`$TOKEN`, `$(cat /run/secrets/x)`, the path of a file) is none.
+//!
+//! Text is hostile, so every step looks at each of its bytes a bounded number of times.
+
+mod commands;
+mod lines;
+mod login;
+mod name;
+mod settings;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use serde::{Deserialize, Deserializer};
+
+pub use login::has_login;
+pub use name::{Sort, sort_of};
+pub use value::is_literal;
+
+/// What stands for a value that was taken out.
+pub const MARK: &str = "***";
+
+/// What was taken out may have hidden more; more often than this nothing was ever seen to change.
+const ROUNDS: usize = 4;
+
+/// Takes the values that look like secrets out of a text: an instruction, a command, a Dockerfile,
+/// a message.
+pub fn redact(text: &str) -> Cow<'_, str> {
+    repeated(text, |text| {
+        let mut found = shape::all(text);
+        found.extend(login::all(text));
+        found.extend(lines::all(text));
+        found.extend(settings::all(text));
+        found.extend(commands::all(text));
+        found
+    })
+}
+
+/// [`redact`] for what names an image, a registry or a host: there a login may stand without an
+/// address before it, as in `USER:PASSWORD@HOST/NAME`.
+pub fn redact_reference(text: &str) -> Cow<'_, str> {
+    match redact(text) {
+        Cow::Borrowed(text) => repeated(text, login::without_scheme),
+        Cow::Owned(text) => Cow::Owned(repeated(&text, login::without_scheme).into_owned()),
+    }
+}
+
+/// Reads a text of a document: an earlier version may have stored what is taken out today.
+///
+/// # Errors
+/// Where there is no text.
+pub fn read_reference<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    Ok(redact_reference(&text).into_owned())
+}
+
+/// [`read_reference`] where there may be none.
+///
+/// # Errors
+/// Where there is something else.
+pub fn read_some_reference<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.map(|text| redact_reference(&text).into_owned()))
+}
+
+fn repeated(text: &str, find: impl Fn(&[u8]) -> Vec<Range<usize>>) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..ROUNDS {
+        match replaced(&text, find(text.as_bytes())) {
+            Some(changed) => text = Cow::Owned(changed),
+            None => break,
+        }
+    }
+    text
+}
+
+/// The text with a mark for each place; `None` where that changes nothing. Places that touch are one.
+fn replaced(text: &str, mut found: Vec<Range<usize>>) -> Option<String> {
+    found.retain(|place| place.start < place.end && text.get(place.clone()).is_some_and(|was| was != MARK));
+    found.sort_by_key(|place| place.start);
+    let mut changed = String::with_capacity(text.len());
+    let (mut kept, mut until) = (0, 0);
+    for place in &found {
+        if place.start > until || until == 0 {
+            changed.push_str(text.get(kept..place.start).unwrap_or_default());
+            changed.push_str(MARK);
+        }
+        until = until.max(place.end);
+        kept = until;
+    }
+    changed.push_str(text.get(kept..).unwrap_or_default());
+    (!found.is_empty() && changed != text).then_some(changed)
+}
+
+/// Whether bytes start with others, whatever their case.
+fn starts_with(text: &[u8], start: &[u8]) -> bool {
+    text.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start))
+}

@@ -1,0 +1,286 @@
+//! Which names are those of secrets.
+
+/// What a secret is by its name, and so which values are likely one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// Anything can be a password.
+    Password,
+    /// A token or key: long, and no number.
+    Token,
+    /// A word that is used for much else too (`auth`): only what looks like a login is one.
+    Login,
+}
+
+/// Ends of words that are passwords, and of those that are tokens.
+const PASSWORDS: [&str; 8] =
+    ["password", "passwd", "passphrase", "passcode", "storepass", "keypass", "passin", "passout"];
+const TOKENS: [&str; 12] = [
+    "token",
+    "secret",
+    "secrets",
+    "apikey",
+    "secretkey",
+    "accesskey",
+    "privatekey",
+    "authkey",
+    "credential",
+    "credentials",
+    "creds",
+    "passkey",
+];
+
+/// Keys that everybody may know.
+const PUBLIC_KEYS: [&str; 21] = [
+    "public",
+    "publishable",
+    "pub",
+    "cache",
+    "primary",
+    "foreign",
+    "sort",
+    "partition",
+    "site",
+    "gpg",
+    "pgp",
+    "apt",
+    "hot",
+    "idempotency",
+    "object",
+    "index",
+    "map",
+    "lookup",
+    "unique",
+    "shard",
+    "trusted",
+];
+
+/// What may follow such a word without making it something else: `SECRET_KEY_BASE`, `API_KEY_PROD`.
+const SUFFIXES: [&str; 21] = [
+    "value",
+    "base64",
+    "b64",
+    "hex",
+    "prod",
+    "production",
+    "dev",
+    "development",
+    "staging",
+    "test",
+    "ci",
+    "old",
+    "new",
+    "default",
+    "json",
+    "hash",
+    "base",
+    "string",
+    "raw",
+    "plain",
+    "config",
+];
+
+/// What is said about a secret without being it: `TOKEN_URL`, `PASSWORD_MIN_LENGTH`.
+const ABOUT: &[&str] = &[
+    "address",
+    "age",
+    "alg",
+    "algo",
+    "algorithm",
+    "arn",
+    "audience",
+    "backend",
+    "cache",
+    "check",
+    "checks",
+    "class",
+    "cmd",
+    "command",
+    "complexity",
+    "cost",
+    "count",
+    "days",
+    "dir",
+    "directory",
+    "disabled",
+    "driver",
+    "enable",
+    "enabled",
+    "encoding",
+    "encryption",
+    "endpoint",
+    "endpoints",
+    "engine",
+    "env",
+    "expiration",
+    "expire",
+    "expires",
+    "expiry",
+    "fd",
+    "field",
+    "fields",
+    "file",
+    "filename",
+    "files",
+    "folder",
+    "format",
+    "generator",
+    "header",
+    "headers",
+    "helper",
+    "host",
+    "hostname",
+    "hosts",
+    "id",
+    "ids",
+    "interval",
+    "issuer",
+    "iterations",
+    "len",
+    "length",
+    "limit",
+    "limits",
+    "location",
+    "manager",
+    "max",
+    "method",
+    "methods",
+    "min",
+    "mode",
+    "mount",
+    "name",
+    "names",
+    "only",
+    "parallelism",
+    "path",
+    "paths",
+    "pattern",
+    "plugin",
+    "plugins",
+    "policies",
+    "policy",
+    "port",
+    "prefix",
+    "program",
+    "prompt",
+    "provider",
+    "providers",
+    "rate",
+    "ref",
+    "regex",
+    "region",
+    "required",
+    "reset",
+    "ring",
+    "rotation",
+    "rounds",
+    "rules",
+    "scope",
+    "scopes",
+    "server",
+    "servers",
+    "service",
+    "services",
+    "size",
+    "sizes",
+    "sock",
+    "source",
+    "sources",
+    "stdin",
+    "store",
+    "strength",
+    "style",
+    "suffix",
+    "timeout",
+    "ttl",
+    "type",
+    "types",
+    "uri",
+    "uris",
+    "url",
+    "urls",
+    "usage",
+    "user",
+    "username",
+    "users",
+    "validation",
+    "validator",
+    "var",
+    "version",
+    "versions",
+    "window",
+];
+
+/// What a value is by what it is called: `NPM_TOKEN`, `apiKey`, `--db-password`, `:_authToken`.
+pub fn sort_of(name: &[u8]) -> Option<Sort> {
+    let words = words_of(name);
+    let (last, before) = words.split_last()?;
+    if last == "id" && matches!(before.last().map(String::as_str), Some("secret")) {
+        return Some(Sort::Login);
+    }
+    // Half of a pair of which neither half is good alone.
+    if last == "id" && before.ends_with(&["access".to_owned(), "key".to_owned()]) {
+        return Some(Sort::Token);
+    }
+    if ABOUT.contains(&last.as_str()) {
+        return None;
+    }
+    if let Some(sort) = words.iter().rev().find_map(|word| strong(word)) {
+        return Some(sort);
+    }
+    let is_suffix = |word: &str| SUFFIXES.contains(&word) || word.bytes().all(|byte| byte.is_ascii_digit());
+    let mut rest = words.as_slice();
+    while let [start @ .., last] = rest
+        && !start.is_empty()
+        && is_suffix(last)
+    {
+        rest = start;
+    }
+    weak(rest)
+}
+
+fn strong(word: &str) -> Option<Sort> {
+    let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    let ends_in = |ends: &[&str]| ends.iter().any(|end| word.ends_with(end));
+    if ends_in(&PASSWORDS) {
+        Some(Sort::Password)
+    } else if ends_in(&TOKENS) {
+        Some(Sort::Token)
+    } else {
+        None
+    }
+}
+
+/// Words that are common ones too, and are a secret's only at the end.
+fn weak(words: &[String]) -> Option<Sort> {
+    let (last, before) = words.split_last()?;
+    match last.as_str() {
+        "key" => before.last().filter(|word| !PUBLIC_KEYS.contains(&word.as_str())).map(|_| Sort::Token),
+        "pwd" | "pass" if before.is_empty() => Some(Sort::Token),
+        "pwd" | "pass" => Some(Sort::Password),
+        last if last.ends_with("auth") => Some(Sort::Login),
+        _ => None,
+    }
+}
+
+/// `NPM_authToken` -> `npm`, `auth`, `token`.
+fn words_of(name: &[u8]) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut word = String::new();
+    for (index, byte) in name.iter().enumerate() {
+        if !byte.is_ascii_alphanumeric() {
+            words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()));
+            continue;
+        }
+        let before = index.checked_sub(1).and_then(|index| name.get(index)).copied().unwrap_or_default();
+        let ends_capitals =
+            before.is_ascii_uppercase() && name.get(index + 1).is_some_and(u8::is_ascii_lowercase);
+        let starts_word = byte.is_ascii_uppercase()
+            && (before.is_ascii_lowercase() || before.is_ascii_digit() || ends_capitals);
+        if starts_word {
+            words.extend(Some(std::mem::take(&mut word)).filter(|word| !word.is_empty()));
+        }
+        word.push(char::from(byte.to_ascii_lowercase()));
+    }
+    words.extend(Some(word).filter(|word| !word.is_empty()));
+    words
+}

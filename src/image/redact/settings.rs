@@ -1,0 +1,264 @@
+//! `NAME=VALUE`, `NAME: VALUE` and `--NAME VALUE`, wherever they stand in a text.
+
+use std::ops::Range;
+
+use super::name::{Sort, sort_of};
+use super::value::{is_secret, looks_random, value_at};
+
+/// The schemes of `Authorization:`, which are no secret.
+const SCHEMES: [&[u8]; 12] = [
+    b"bearer",
+    b"basic",
+    b"token",
+    b"digest",
+    b"negotiate",
+    b"apikey",
+    b"api-key",
+    b"key",
+    b"jwt",
+    b"bot",
+    b"oauth",
+    b"aws4-hmac-sha256",
+];
+
+/// Options that start so take no value: `--no-password`, `--with-token`.
+const NO_VALUE: [&[u8]; 14] = [
+    b"no",
+    b"without",
+    b"with",
+    b"use",
+    b"enable",
+    b"disable",
+    b"show",
+    b"require",
+    b"ask",
+    b"prompt",
+    b"pass-",
+    b"save",
+    b"generate",
+    b"skip",
+];
+
+/// All values that are given to names of secrets.
+pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
+    let mut scan = Scan { text, at: 0, outer: None, before: [0..0, 0..0], found: Vec::new() };
+    while let Some(byte) = text.get(scan.at) {
+        match byte {
+            b'\\' => {
+                scan.at += if text.get(scan.at + 1).is_some_and(|next| b"\"'".contains(next)) { 1 } else { 2 }
+            }
+            b'"' | b'\'' => scan.quote(*byte),
+            byte if is_name(byte) => scan.name(),
+            _ => scan.at += 1,
+        }
+    }
+    scan.found
+}
+
+fn is_name(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"_.-".contains(byte)
+}
+
+/// How a value is tied to its name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tie {
+    /// It can be nothing else.
+    Sure,
+    /// `name: value`, which may be a sentence: only what looks random is one.
+    Loose,
+}
+
+struct Scan<'a> {
+    text: &'a [u8],
+    at: usize,
+    /// The quote that is open.
+    outer: Option<u8>,
+    /// The two names before this one.
+    before: [Range<usize>; 2],
+    found: Vec<Range<usize>>,
+}
+
+impl<'a> Scan<'a> {
+    fn byte(&self, at: usize) -> u8 {
+        self.text.get(at).copied().unwrap_or_default()
+    }
+
+    fn of(&self, range: &Range<usize>) -> &'a [u8] {
+        self.text.get(range.clone()).unwrap_or_default()
+    }
+
+    fn quote(&mut self, quote: u8) {
+        let before = self.at.checked_sub(1).map_or(b' ', |before| self.byte(before));
+        // `don't` opens nothing.
+        let apostrophe =
+            quote == b'\'' && before.is_ascii_alphabetic() && self.byte(self.at + 1).is_ascii_alphabetic();
+        match self.outer {
+            Some(outer) if outer == quote => self.outer = None,
+            None if !apostrophe => self.outer = Some(quote),
+            _ => {}
+        }
+        self.at += 1;
+    }
+
+    fn name(&mut self) {
+        let start = self.at;
+        let length =
+            self.text.get(start..).unwrap_or_default().iter().take_while(|byte| is_name(byte)).count();
+        let end = start + length;
+        let name = start..end;
+        let value = match self.authorization(&name) {
+            Some(value) => value,
+            None => self.tied(&name).filter(|value| !self.is_variable(start, value)),
+        };
+        self.at = value.as_ref().map_or(end, |value| value.end.max(end));
+        self.found.extend(value);
+        let [_, last] = &mut self.before;
+        self.before = [std::mem::replace(last, 0..0), name];
+    }
+
+    /// `$TOKEN=`, `${TOKEN:...`: what follows is no value of it, but of a default.
+    fn is_variable(&self, start: usize, value: &Range<usize>) -> bool {
+        let before = |by: usize| start.checked_sub(by).map_or(0, |at| self.byte(at));
+        let default = value.start.checked_sub(1).is_some_and(|at| b"-=".contains(&self.byte(at)));
+        before(1) == b'$' || before(1) == b'{' && before(2) == b'$' && !default
+    }
+
+    /// The value that a name has, where it is a secret.
+    fn tied(&self, name: &Range<usize>) -> Option<Range<usize>> {
+        let sort = self.sort(name)?;
+        let (at, outer, tie) = self.tie(name)?;
+        let value = value_at(self.text, at, outer);
+        let text = self.of(&value);
+        let likely = is_secret(sort, text) && (tie == Tie::Sure || looks_random(text));
+        likely.then_some(value)
+    }
+
+    fn sort(&self, name: &Range<usize>) -> Option<Sort> {
+        let text = self.of(name);
+        // The signature of an address lets in whoever has it.
+        let in_query = name.start.checked_sub(1).is_some_and(|at| b"?&".contains(&self.byte(at)));
+        let is_signature =
+            |end: &[u8]| text.len() >= end.len() && super::starts_with(&text[text.len() - end.len()..], end);
+        if in_query && (text == b"sig" || is_signature(b"signature")) {
+            return Some(Sort::Token);
+        }
+        sort_of(text)
+    }
+
+    /// Where the value of a name starts, which quote is open there, and how sure that is.
+    fn tie(&self, name: &Range<usize>) -> Option<(usize, Option<u8>, Tie)> {
+        let end = name.end;
+        let (here, next) = (self.byte(end), self.byte(end + 1));
+        let is_option = self.byte(name.start) == b'-' && name.len() >= 4;
+        match here {
+            b'=' if b"=~".contains(&next) => None,
+            b'=' if next == b'>' => Some((self.blanks(end + 2), self.outer, Tie::Sure)),
+            b'=' => Some((end + 1, self.outer, Tie::Sure)),
+            // `${NAME:-DEFAULT}`
+            b':' if b"-=".contains(&next) && self.byte(name.start.saturating_sub(1)) == b'{' => {
+                let close = self.text.get(end + 2..)?.iter().take(512).position(|byte| *byte == b'}')?;
+                (!is_marked(self.text.get(end + 2..end + 2 + close)?)).then_some((
+                    end + 2,
+                    Some(b'}'),
+                    Tie::Sure,
+                ))
+            }
+            b':' => {
+                let at = self.blanks(end + 1);
+                let is_header = at > end + 1 && self.outer.is_some();
+                Some((at, self.outer, if is_header { Tie::Sure } else { Tie::Loose }))
+            }
+            b'"' | b'\'' | b'\\' => self.behind_quote(end, is_option),
+            here if here.is_ascii_whitespace() => self.behind_blank(name, is_option),
+            _ => None,
+        }
+    }
+
+    /// `"name": value` and `"--name", "value"`, whose quotes may be escaped.
+    fn behind_quote(&self, end: usize, is_option: bool) -> Option<(usize, Option<u8>, Tie)> {
+        let quote = end + usize::from(self.byte(end) == b'\\');
+        if !b"\"'".contains(&self.byte(quote)) {
+            return None;
+        }
+        let at = self.blanks(quote + 1);
+        match self.byte(at) {
+            b':' => Some((self.blanks(at + 1), None, Tie::Sure)),
+            b'=' if self.byte(at + 1) == b'>' => Some((self.blanks(at + 2), None, Tie::Sure)),
+            b',' if is_option => Some((self.blanks(at + 1), None, Tie::Sure)),
+            b'"' | b'\'' if is_option && at > quote + 1 => Some((at, None, Tie::Sure)),
+            _ => None,
+        }
+    }
+
+    fn behind_blank(&self, name: &Range<usize>, is_option: bool) -> Option<(usize, Option<u8>, Tie)> {
+        let at = self.blanks(name.end);
+        let first = self.byte(at);
+        if first == b'=' && self.byte(at + 1).is_ascii_whitespace() {
+            // `[ "$A" = x ]` compares.
+            return Some((self.blanks(at + 1), self.outer, Tie::Sure));
+        }
+        let is_word = first != 0 && !b"-|&;<>)=".contains(&first);
+        let takes_value = is_option
+            && !NO_VALUE.iter().any(|start| {
+                let bare = self.of(name);
+                let bare = bare.strip_prefix(b"--").or_else(|| bare.strip_prefix(b"-")).unwrap_or(bare);
+                let rest = super::starts_with(bare, start).then(|| bare.get(start.len()..)).flatten();
+                rest.is_some_and(|rest| start.ends_with(b"-") || rest.starts_with(b"-"))
+            });
+        let [login, last] = &self.before;
+        // `npm config set NAME VALUE`, and `login USER password VALUE` of a netrc.
+        let is_set = self.of(last) == b"set" || self.of(login) == b"set";
+        let is_netrc = self.of(login) == b"login" && self.of(name) == b"password";
+        (is_word && (takes_value || is_set || is_netrc)).then_some((at, self.outer, Tie::Sure))
+    }
+
+    /// Behind blanks, and the end of a line that goes on.
+    fn blanks(&self, from: usize) -> usize {
+        let mut at = from;
+        loop {
+            match self.byte(at) {
+                byte if byte.is_ascii_whitespace() => at += 1,
+                b'\\' if b"\r\n".contains(&self.byte(at + 1)) => at += 2,
+                _ => return at,
+            }
+        }
+    }
+
+    /// A header goes on to the end of the quotes that it is in.
+    fn header_end(&self, start: usize) -> usize {
+        let rest = self.text.get(start..).unwrap_or_default().iter().take(MAX_HEADER);
+        let closing = self.outer.and_then(|outer| rest.clone().position(|byte| *byte == outer));
+        closing.map_or_else(|| value_at(self.text, start, self.outer).end, |length| start + length)
+    }
+
+    /// What follows `Authorization:`, or `Bearer` alone. `None` for another name; nothing in it where it
+    /// names a secret only.
+    fn authorization(&self, name: &Range<usize>) -> Option<Option<Range<usize>>> {
+        let text = self.of(name);
+        let is = |word: &[u8]| text.eq_ignore_ascii_case(word);
+        let whole = is(b"authorization") || is(b"proxy-authorization") || is(b"x-authorization");
+        if whole && b":=".contains(&self.byte(name.end)) {
+            let at = self.blanks(name.end + 1);
+            let word = value_at(self.text, at, self.outer);
+            let is_scheme = SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(self.of(&word)));
+            let start = if is_scheme { self.blanks(word.end) } else { at };
+            let value = start..self.header_end(start);
+            return Some(is_secret(Sort::Token, self.of(&value)).then_some(value));
+        }
+        if (is(b"bearer") || is(b"basic")) && self.byte(name.end) == b' ' {
+            let value = value_at(self.text, self.blanks(name.end), self.outer);
+            let text = self.of(&value);
+            let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=._~-".contains(byte);
+            let likely = text.len() >= 12 && text.iter().all(fits) && looks_random(text);
+            return Some((likely && is_secret(Sort::Token, text)).then_some(value));
+        }
+        None
+    }
+}
+
+/// No header is longer.
+const MAX_HEADER: usize = 4096;
+
+fn is_marked(value: &[u8]) -> bool {
+    value == super::MARK.as_bytes()
+}

@@ -1,0 +1,203 @@
+//! Secrets that can be told by themselves: those who issue them gave them a shape, so that they are
+//! found where they should not be.
+
+use std::ops::Range;
+
+/// A token that starts with a mark of its issuer.
+struct Shape {
+    start: &'static str,
+    /// So many characters follow at least.
+    least: usize,
+    /// What they are, besides letters and digits.
+    others: &'static [u8],
+    /// Whether a digit is among the first of them: what only looks so is made of words.
+    digit: bool,
+}
+
+const fn shape(start: &'static str, least: usize, others: &'static [u8]) -> Shape {
+    Shape { start, least, others, digit: false }
+}
+
+const fn with_digit(start: &'static str, least: usize, others: &'static [u8]) -> Shape {
+    Shape { start, least, others, digit: true }
+}
+
+const SHAPES: &[Shape] = &[
+    // GitHub, GitLab
+    shape("ghp_", 10, b"_-."),
+    shape("gho_", 10, b"_-."),
+    shape("ghu_", 10, b"_-."),
+    shape("ghs_", 10, b"_-."),
+    shape("ghr_", 10, b"_-."),
+    shape("github_pat_", 16, b"_"),
+    shape("glpat-", 16, b"_-."),
+    shape("gldt-", 16, b"_-."),
+    shape("glrt-", 16, b"_-."),
+    shape("glcbt-", 16, b"_-."),
+    shape("glptt-", 16, b"_-."),
+    shape("glft-", 16, b"_-."),
+    shape("glsoat-", 16, b"_-."),
+    shape("glagent-", 16, b"_-."),
+    // Registries of packages and images
+    shape("npm_", 30, b""),
+    with_digit("pypi-", 40, b"_-"),
+    shape("rubygems_", 32, b""),
+    shape("dckr_pat_", 16, b"_-"),
+    shape("dckr_oat_", 16, b"_-"),
+    // Clouds
+    shape("AIza", 30, b"_-"),
+    with_digit("ya29.", 20, b"_-"),
+    shape("dop_v1_", 32, b""),
+    with_digit("dapi", 32, b"-"),
+    shape("hvs.", 16, b"_-"),
+    shape("hvb.", 16, b"_-"),
+    shape("hvr.", 16, b"_-"),
+    with_digit("tskey-", 16, b"_-"),
+    shape("AGE-SECRET-KEY-1", 20, b""),
+    // Services
+    with_digit("xoxa-", 10, b"-."),
+    with_digit("xoxb-", 10, b"-."),
+    with_digit("xoxe-", 10, b"-."),
+    with_digit("xoxp-", 10, b"-."),
+    with_digit("xoxr-", 10, b"-."),
+    with_digit("xoxs-", 10, b"-."),
+    with_digit("xapp-", 10, b"-."),
+    shape("sk_live_", 10, b""),
+    shape("rk_live_", 10, b""),
+    shape("sk_test_", 10, b""),
+    shape("rk_test_", 10, b""),
+    shape("whsec_", 16, b"+/="),
+    shape("SG.", 40, b"_-."),
+    with_digit("ATATT3", 32, b"_-="),
+    shape("shpat_", 24, b""),
+    shape("shpss_", 24, b""),
+    shape("shpca_", 24, b""),
+    with_digit("glc_", 32, b"+/="),
+    with_digit("glsa_", 32, b"_"),
+    with_digit("sntrys_", 32, b"_=+/"),
+    with_digit("sntryu_", 32, b""),
+    with_digit("PMAK-", 32, b"-"),
+    with_digit("lin_api_", 32, b""),
+    // Models
+    with_digit("sk-ant-", 16, b"_-"),
+    with_digit("sk-proj-", 16, b"_-"),
+    with_digit("sk-svcacct-", 16, b"_-"),
+    with_digit("sk-or-", 16, b"_-"),
+    with_digit("sk-", 32, b""),
+    with_digit("gsk_", 32, b""),
+    with_digit("xai-", 32, b""),
+    shape("hf_", 30, b""),
+];
+
+/// Addresses that let in whoever knows them.
+const ADDRESSES: [&[u8]; 4] = [
+    b"hooks.slack.com/services/",
+    b"discord.com/api/webhooks/",
+    b"discordapp.com/api/webhooks/",
+    b"webhook.office.com/webhookb2/",
+];
+
+/// All places of such secrets.
+pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while let Some(byte) = text.get(at) {
+        let before = at.checked_sub(1).and_then(|before| text.get(before));
+        let starts = before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
+        let place = match byte {
+            b'-' => private_key(text, at),
+            _ if !starts => None,
+            b'e' => json_web_token(text, at),
+            b'A' => amazon(text, at).or_else(|| issued(text, at)),
+            b'S' => twilio(text, at).or_else(|| issued(text, at)),
+            b'd' | b'h' | b'w' => address(text, at).or_else(|| issued(text, at)),
+            _ => issued(text, at),
+        };
+        match place {
+            Some(place) => {
+                at = place.end.max(at + 1);
+                found.push(place);
+            }
+            None => at += 1,
+        }
+    }
+    found
+}
+
+fn issued(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let rest = text.get(at..)?;
+    SHAPES.iter().find_map(|shape| {
+        let body = rest.strip_prefix(shape.start.as_bytes())?;
+        let fits = |byte: &u8| byte.is_ascii_alphanumeric() || shape.others.contains(byte);
+        let least = body.get(..shape.least)?;
+        let likely = least.iter().all(fits) && (!shape.digit || least.iter().any(u8::is_ascii_digit));
+        let length = || shape.start.len() + run(body, fits);
+        likely.then(|| at..at + length())
+    })
+}
+
+/// The key IDs of AWS: not secret alone, and half of what is.
+fn amazon(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let rest = text.get(at..)?;
+    let starts: [&[u8]; 4] = [b"AKIA", b"ASIA", b"ABIA", b"ACCA"];
+    let length = run(rest, u8::is_ascii_alphanumeric);
+    let plain = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    let fits = length == 20
+        && starts.iter().any(|start| rest.starts_with(start))
+        && rest.get(..length).is_some_and(|key| key.iter().all(plain));
+    fits.then_some(at..at + length)
+}
+
+fn twilio(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let body = text.get(at..)?.strip_prefix(b"SK")?;
+    let is_hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    let fits = run(body, u8::is_ascii_alphanumeric) == 32 && body.get(..32)?.iter().all(is_hex);
+    fits.then_some(at..at + 34)
+}
+
+/// `eyJ` is Base64 of `{"`: a header, and behind a dot what is signed, or encrypted.
+fn json_web_token(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let rest = text.get(at..)?.strip_prefix(b"eyJ")?;
+    // What started before this has been looked at as a whole.
+    if at.checked_sub(1).and_then(|before| text.get(before)).is_some_and(|byte| b"-.".contains(byte)) {
+        return None;
+    }
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-".contains(byte);
+    let head = run(rest, fits);
+    let body = rest.get(head..)?.strip_prefix(b".")?;
+    let likely = head >= 10 && run(body, fits) >= 10;
+    let whole = |byte: &u8| fits(byte) || b".=".contains(byte);
+    likely.then(|| at..at + 3 + run(rest, whole))
+}
+
+/// From the line that begins a private key to the one that ends it.
+fn private_key(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let rest = text.get(at..)?;
+    let title = rest.strip_prefix(b"-----BEGIN ")?;
+    let title = title.get(..title.len().min(64))?;
+    let length = title.windows(5).position(|window| window == b"-----")?;
+    let title = title.get(..length)?;
+    if !title.ends_with(b"PRIVATE KEY") && !title.ends_with(b"PRIVATE KEY BLOCK") {
+        return None;
+    }
+    let end = b"-----END ";
+    let Some(last) = rest.windows(end.len()).position(|window| window == end) else {
+        return Some(at..text.len());
+    };
+    let closing = rest.get(last + end.len()..)?;
+    let closing = closing.get(..closing.len().min(64))?;
+    let closing = closing.windows(5).position(|window| window == b"-----").map_or(0, |length| length + 5);
+    Some(at..at + last + end.len() + closing)
+}
+
+fn address(text: &[u8], at: usize) -> Option<Range<usize>> {
+    let rest = text.get(at..)?;
+    let start = ADDRESSES.iter().find(|start| rest.starts_with(start))?.len();
+    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"/_-@".contains(byte);
+    let length = run(rest.get(start..)?, fits);
+    (length >= 12).then_some(at + start..at + start + length)
+}
+
+fn run(text: &[u8], fits: impl Fn(&u8) -> bool) -> usize {
+    text.iter().take_while(|byte| fits(byte)).count()
+}
