@@ -7,10 +7,10 @@ use layergate::cli::Cli;
 use layergate::commands::{self, console};
 
 fn main() -> ExitCode {
-    let matches = with_environment(Cli::command()).get_matches();
-    let cli = match Cli::from_arg_matches(&matches) {
+    let matches = with_environment(Cli::command()).try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => error.exit(),
+        Err(error) => console::usage(&error),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result =

@@ -57,6 +57,18 @@ pub fn error(text: &str) {
     line("error: ", text);
 }
 
+/// Says what is wrong with the command line, or what was asked of it: its help, its version. What is
+/// quoted may be a secret that went to the wrong place.
+pub fn usage(error: &clap::Error) -> ! {
+    let text = error.render().to_string();
+    let shown = redact_reference(&text);
+    if !error.use_stderr() || shown == text {
+        error.exit();
+    }
+    let _ = anstream::stderr().lock().write_all(shown.as_bytes());
+    std::process::exit(error.exit_code());
+}
+
 /// Prints workflow commands, which the runner reads from either stream.
 pub fn commands(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());

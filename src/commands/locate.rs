@@ -10,6 +10,7 @@ use super::console;
 use crate::dockerfile::{self, BuildOptions, Dockerfile, Facts, HistoryStep, Mapping, Plan, Unmapped};
 use crate::evidence::{Catalogue, find};
 use crate::image::Snapshot;
+use crate::image::redact::redact_reference;
 use crate::image::snapshot::{BaseImage, BoundaryBy, Place, guess_base_layers};
 use crate::layer::Applied;
 use crate::policy::stages::{Told, help_with_copy, judge_stages};
@@ -149,7 +150,8 @@ async fn find_base(snapshot: &mut Snapshot, image: &NamedImage, options: &Arc<Op
     {
         let layers = below.len() as u64;
         let how = if snapshot.base_by_dockerfile { BoundaryBy::Image } else { BoundaryBy::Label };
-        snapshot.base = Some(BaseImage { name: Some(name), layers, how });
+        let name = Some(redact_reference(&name).into_owned());
+        snapshot.base = Some(BaseImage { name, layers, how });
     } else if let Some(layers) = guess_base_layers(&snapshot.history) {
         snapshot.base = Some(BaseImage { name: None, layers, how: BoundaryBy::History });
     }
@@ -190,7 +192,7 @@ fn apply(snapshot: &mut Snapshot, mapping: &Mapping, plan: &Plan, path: &Path) {
     if let Some(steps) = mapping.base_steps {
         let below = snapshot.history.iter().take(steps).filter(|step| step.makes_layer);
         let name = match &plan.base {
-            dockerfile::BaseImage::Image(name) => Some(name.clone()),
+            dockerfile::BaseImage::Image(name) => Some(redact_reference(name).into_owned()),
             _ => None,
         };
         let layers = below.count() as u64;

@@ -10,6 +10,7 @@ use super::{Exit, UsageError, console, measure, printed_json, reading_options};
 use crate::cli::{Format, Stages};
 use crate::compare::{censuses, file_system};
 use crate::dockerfile::BuildOptions;
+use crate::image::redact::redact;
 use crate::image::{Bytes, Snapshot};
 use crate::policy::Config;
 use crate::propose::{FinalBase, Inputs, Proposal, propose, usual_final_base};
@@ -53,7 +54,7 @@ pub async fn run(arguments: &Stages, config: &Config, files: &[File]) -> anyhow:
     let applied = file_system(&censuses);
     locator.explain(snapshot, &assigned.image, &build, true, Some(&applied), &options).await;
     let base = final_base(arguments, snapshot, &facts, assigned, &options).await?;
-    let proposal = propose(&Inputs {
+    let mut proposal = propose(&Inputs {
         dockerfile: &source.dockerfile,
         source: &source.text,
         options: &build_options,
@@ -63,6 +64,13 @@ pub async fn run(arguments: &Stages, config: &Config, files: &[File]) -> anyhow:
         catalogue: &catalogue,
         final_base: base.as_ref().map(|(name, snapshot)| FinalBase { name, snapshot: snapshot.as_ref() }),
     })?;
+    let written = redact(&proposal.text).into_owned();
+    if written != proposal.text {
+        console::warn(
+            "the Dockerfile has values in it that look like secrets, and *** stands for each in what is proposed; mount secrets in their steps instead (RUN --mount=type=secret)",
+        );
+        proposal.text = written;
+    }
     match arguments.format {
         Format::Json => console::result(&printed_json(&Document::of(&proposal))?)?,
         Format::Text | Format::Markdown => console::result(&proposal.text)?,

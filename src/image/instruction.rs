@@ -46,6 +46,7 @@ pub struct Instruction(String);
 impl From<String> for Instruction {
     /// Of what was an instruction before it was written down.
     fn from(text: String) -> Instruction {
+        let text: String = text.chars().take(MAX_READ).collect();
         Instruction::cut(&redact(&text))
     }
 }
@@ -62,10 +63,23 @@ impl Instruction {
 
     /// Reads one `created_by` of an image's history; `None` where it says nothing.
     pub fn from_history(created_by: &str) -> Option<Instruction> {
+        Instruction::with_arguments(created_by, &[])
+    }
+
+    /// The build arguments of an `ARG` step that may be taken for a command: those with a shell in them.
+    pub fn misleading_arguments(created_by: &str) -> Option<String> {
+        let text: String = created_by.trim().chars().take(MAX_READ).collect();
+        let text = collapse(text.strip_suffix("# buildkit").unwrap_or(&text));
+        let arguments = text.strip_prefix("ARG ").filter(|arguments| shells(arguments).next().is_some());
+        arguments.map(str::to_owned)
+    }
+
+    /// The same, with what [`Instruction::misleading_arguments`] says of the steps of the history.
+    pub fn with_arguments(created_by: &str, arguments: &[String]) -> Option<Instruction> {
         let text: String = created_by.trim().chars().take(MAX_READ).collect();
         let text = collapse(text.strip_suffix("# buildkit").unwrap_or(&text));
         let (keyword, rest) = split_keyword(&text);
-        let arguments_dropped = drop_build_arguments(rest);
+        let arguments_dropped = drop_build_arguments(rest, arguments);
         let rest = arguments_dropped.unwrap_or(rest);
         let normal = match (keyword, strip_shell(rest)) {
             // The classic builder writes config changes and copies as a shell comment.
@@ -150,7 +164,7 @@ fn names_of(pairs: &str) -> String {
 /// The command of a `RUN` step's text, without the build arguments and the shell before it.
 pub(crate) fn command_of(text: &str) -> &str {
     let text = text.trim_start();
-    let text = drop_build_arguments(text).unwrap_or(text);
+    let text = drop_build_arguments(text, &[]).unwrap_or(text);
     // A command in quotes is one that somebody wrote, and no builder.
     let command = strip_shell(text).map(str::trim_start).filter(|command| !command.starts_with(['"', '\'']));
     command.unwrap_or(text)
@@ -177,13 +191,26 @@ fn capitals(step: &str) -> String {
 
 /// `|2 TOKEN=x MODE=y /bin/sh -c make` -> `/bin/sh -c make`; `None` where there are no build
 /// arguments. A value may be a secret, and it may hold spaces and even a shell: the command begins
-/// for certain only at the last shell, and without one nothing of the text is shown.
-fn drop_build_arguments(text: &str) -> Option<&str> {
+/// for certain only at the last shell that is in no argument, and without one nothing of the text is
+/// shown.
+fn drop_build_arguments<'a>(text: &'a str, arguments: &[String]) -> Option<&'a str> {
     let (count, rest) = text.strip_prefix('|')?.split_once(' ')?;
     let count: usize = count.parse().ok()?;
-    let starts = std::iter::once(0).chain(rest.match_indices(' ').map(|(at, _)| at + 1)).skip(count);
-    let shells = starts.filter(|start| strip_shell(&rest[*start..]).is_some());
-    Some(shells.last().map_or("\u{2026}", |start| &rest[start..]))
+    // Every value is a word at least.
+    let words = match count.checked_sub(1) {
+        Some(before) => rest.match_indices(' ').nth(before).map_or(rest.len(), |(at, _)| at + 1),
+        None => 0,
+    };
+    let ends = arguments.iter().filter_map(|argument| Some(rest.find(argument)? + argument.len()));
+    let values = ends.max().unwrap_or(0).max(words);
+    let start = shells(rest).filter(|start| *start >= values).last();
+    Some(start.map_or("\u{2026}", |start| &rest[start..]))
+}
+
+/// Where shells stand in a text.
+fn shells(text: &str) -> impl Iterator<Item = usize> {
+    let starts = std::iter::once(0).chain(text.match_indices(' ').map(|(at, _)| at + 1));
+    starts.filter(|start| strip_shell(&text[*start..]).is_some())
 }
 
 /// The command after a shell and its options: `/bin/bash -o pipefail -c CMD`, `cmd /S /C CMD`.
@@ -271,6 +298,16 @@ mod tests {
         for (history, expected) in cases {
             assert_eq!(read(history).as_deref(), Some(expected), "{history}");
         }
+        let argument = Instruction::misleading_arguments("ARG CMD=x /bin/sh -c hunter2").unwrap();
+        for (step, expected) in [
+            ("RUN |1 CMD=x /bin/sh -c hunter2 /app/tool # buildkit", "RUN \u{2026}"),
+            ("RUN |1 CMD=x /bin/sh -c hunter2 /bin/sh -c make # buildkit", "RUN make"),
+            ("RUN |1 CMD=y /bin/sh -c make # buildkit", "RUN make"),
+        ] {
+            let read = Instruction::with_arguments(step, std::slice::from_ref(&argument)).unwrap();
+            assert_eq!(read.as_str(), expected, "{step}");
+        }
+        assert_eq!(Instruction::misleading_arguments("ARG CMD=make"), None);
         assert_eq!(read(""), None);
         assert_eq!(read("  # buildkit"), None);
     }

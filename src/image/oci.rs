@@ -74,6 +74,12 @@ pub struct HistoryEntry {
     pub empty_layer: bool,
 }
 
+impl HistoryEntry {
+    fn instruction(&self, arguments: &[String]) -> Option<Instruction> {
+        self.created_by.as_deref().and_then(|text| Instruction::with_arguments(text, arguments))
+    }
+}
+
 impl ImageConfig {
     /// The config's platform, where it names one.
     pub fn platform(&self) -> Option<Platform> {
@@ -87,8 +93,9 @@ impl ImageConfig {
         if making != self.rootfs.diff_ids.len() {
             return Vec::new();
         }
+        let arguments = self.misleading_arguments();
         let step = |entry: &HistoryEntry| {
-            let instruction = entry.created_by.as_deref().and_then(Instruction::from_history);
+            let instruction = entry.instruction(&arguments);
             let makes_layer = !entry.empty_layer;
             let instruction = instruction.map(|step| if makes_layer { step } else { step.without_values() });
             Step { instruction, makes_layer }
@@ -103,7 +110,16 @@ impl ImageConfig {
         if steps.len() != self.rootfs.diff_ids.len() {
             return vec![None; self.rootfs.diff_ids.len()];
         }
-        steps.iter().map(|entry| entry.created_by.as_deref().and_then(Instruction::from_history)).collect()
+        let arguments = self.misleading_arguments();
+        steps.iter().map(|entry| entry.instruction(&arguments)).collect()
+    }
+
+    /// Build arguments that could be taken for commands. The work is their number by that of the steps, and
+    /// nobody has more.
+    fn misleading_arguments(&self) -> Vec<String> {
+        const MOST: usize = 16;
+        let texts = self.history.iter().filter_map(|entry| entry.created_by.as_deref());
+        texts.filter_map(Instruction::misleading_arguments).take(MOST).collect()
     }
 }
 

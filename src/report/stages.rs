@@ -11,6 +11,7 @@ use super::table::{self, Align, Column};
 use super::words;
 use crate::dockerfile::Facts;
 use crate::image::build_only::sum;
+use crate::image::redact::redact_reference;
 use crate::image::snapshot::Snapshot;
 use crate::image::{BuildOnly, Bytes};
 use crate::policy::stages::{Basis, Outcome, shell_path, shell_word};
@@ -107,6 +108,7 @@ impl Entry {
     /// A Dockerfile that nothing is known of.
     pub fn unreadable(path: String, error: String) -> Entry {
         let (image, judged, saving) = (None, None, None);
+        let error = redact_reference(&error).into_owned();
         Entry { path, image, error: Some(error), stages: Vec::new(), judged, build_only: Vec::new(), saving }
     }
 
@@ -114,7 +116,7 @@ impl Entry {
     pub fn of(path: String, facts: &Facts, image: Option<&Snapshot>, judged: Option<Judgement>) -> Entry {
         let stage = |stage: &crate::dockerfile::StageFacts| Stage {
             name: stage.name.clone(),
-            base: stage.base.clone(),
+            base: redact_reference(&stage.base).into_owned(),
             line: stage.line,
             shipped: stage.in_chain,
             used: stage.used,

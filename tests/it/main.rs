@@ -41,6 +41,7 @@ mod proposals;
 mod quick;
 mod readme;
 mod registry;
+mod secrets;
 mod support;
 mod tarball;
 mod thousand;

@@ -163,6 +163,15 @@ pub fn oci_layout(directory: &Path, layers: &[FakeLayer]) -> PathBuf {
     blobs.finish(&json!([manifest]))
 }
 
+/// Writes an OCI layout of one image, whose config is changed first.
+pub fn configured_layout(directory: &Path, layers: &[FakeLayer], change: impl Fn(&mut Value)) -> PathBuf {
+    let blobs = Blobs::at(directory);
+    let mut config = config_of(layers, "linux/amd64");
+    change(&mut config);
+    let manifest = blobs.put_manifest(&config, layers);
+    blobs.finish(&json!([manifest]))
+}
+
 /// Writes an OCI layout of one image for several platforms, behind an index of its own.
 pub fn platforms_layout(directory: &Path, images: &[(&str, Vec<FakeLayer>)]) -> PathBuf {
     let blobs = Blobs::at(directory);
@@ -176,6 +185,17 @@ pub fn platforms_layout(directory: &Path, images: &[(&str, Vec<FakeLayer>)]) -> 
     let index = json!({ "schemaVersion": 2, "manifests": manifests });
     let index = blobs.put(index.to_string().as_bytes(), "application/vnd.oci.image.index.v1+json");
     blobs.finish(&json!([index]))
+}
+
+fn config_of(layers: &[FakeLayer], platform: &str) -> Value {
+    let (os, architecture) = platform.split_once('/').unwrap();
+    json!({
+        "architecture": architecture,
+        "os": os,
+        "config": {},
+        "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|l| &l.diff_id).collect::<Vec<_>>() },
+        "history": layers.iter().map(|l| json!({ "created_by": l.created_by })).collect::<Vec<_>>(),
+    })
 }
 
 struct Blobs(PathBuf);
@@ -193,14 +213,10 @@ impl Blobs {
     }
 
     fn put_image(&self, layers: &[FakeLayer], platform: &str) -> Value {
-        let (os, architecture) = platform.split_once('/').unwrap();
-        let config = json!({
-            "architecture": architecture,
-            "os": os,
-            "config": {},
-            "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|l| &l.diff_id).collect::<Vec<_>>() },
-            "history": layers.iter().map(|l| json!({ "created_by": l.created_by })).collect::<Vec<_>>(),
-        });
+        self.put_manifest(&config_of(layers, platform), layers)
+    }
+
+    fn put_manifest(&self, config: &Value, layers: &[FakeLayer]) -> Value {
         let config = self.put(config.to_string().as_bytes(), "application/vnd.oci.image.config.v1+json");
         let layers: Vec<Value> =
             layers.iter().map(|layer| self.put(&layer.blob, &layer.media_type)).collect();

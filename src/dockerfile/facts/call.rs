@@ -8,6 +8,7 @@ use super::words::{
     ASKS, ASKS_ALONE, COMMANDS, CROSS, Does, FAMILIES, Family, FamilyWords, SHELLS, VALUE_OPTIONS, WRAPPERS,
 };
 use crate::dockerfile::expand::UNKNOWN;
+use crate::image::redact::redact;
 
 /// Longer names are cut.
 const MAX_SUBJECT: usize = 120;
@@ -310,9 +311,9 @@ fn name_of(argument: &str, words: &FamilyWords) -> Option<String> {
     (!name.is_empty() && !is_unknown(name)).then(|| shorten(name))
 }
 
-/// Cut, and with a mark for what is not known.
+/// Cut, with a mark for what is not known, and without what looks like a secret.
 pub(super) fn shorten(text: &str) -> String {
-    text.chars().take(MAX_SUBJECT).map(|c| if c == UNKNOWN { '\u{2026}' } else { c }).collect()
+    redact(text).chars().take(MAX_SUBJECT).map(|c| if c == UNKNOWN { '\u{2026}' } else { c }).collect()
 }
 
 /// Whether a path has these parts at its beginning (where they begin with a slash) or anywhere.

@@ -60,10 +60,18 @@ const PROGRAMS: &[Program] = &[
 const READERS: [&[u8]; 5] =
     [b"chpasswd", b"--password-stdin", b"--with-token", b"--token-stdin", b"--passphrase-fd"];
 
+/// Commands in quotes are looked into: `sh -c "curl ..."`. Nobody nests them deeper.
+const MAX_DEPTH: usize = 3;
+
 /// All such values.
 pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
+    inside(text, 0, 0)
+}
+
+/// All of a part of a text, that ends where `text` does.
+fn inside(text: &[u8], from: usize, depth: usize) -> Vec<Range<usize>> {
     let mut walk = Walk { text, found: Vec::new(), command: Vec::new(), piped: Vec::new() };
-    let mut at = 0;
+    let mut at = from;
     while let Some(byte) = text.get(at) {
         match byte {
             b'|' if text.get(at + 1) != Some(&b'|') => {
@@ -82,7 +90,12 @@ pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
             _ => {
                 let word = value_at(text, at, None);
                 // What opened its quotes is as long as what closes them.
+                let quoted = word.start > at;
                 at = (word.end + (word.start - at)).max(at + 1);
+                if quoted && depth < MAX_DEPTH {
+                    let own = text.get(..word.end).unwrap_or_default();
+                    walk.found.extend(inside(own, word.start, depth + 1));
+                }
                 walk.command.push(word);
             }
         }
