@@ -66,6 +66,8 @@ enum Tie {
     Sure,
     /// `name: value`, which may be a sentence: only what looks random is one.
     Loose,
+    /// `name = value`, which may be a program's: `key = make_key(1)`.
+    Spaced,
 }
 
 struct Scan<'a> {
@@ -129,8 +131,12 @@ impl<'a> Scan<'a> {
         let (at, outer, tie) = self.tie(name)?;
         let value = value_at(self.text, at, outer);
         let text = self.of(&value);
-        let likely = is_secret(sort, text) && (tie == Tie::Sure || looks_random(text));
-        likely.then_some(value)
+        let likely = match tie {
+            Tie::Sure => true,
+            Tie::Loose => looks_random(text),
+            Tie::Spaced => value.start > at || !text.iter().any(|byte| b"([".contains(byte)),
+        };
+        (likely && is_secret(sort, text)).then_some(value)
     }
 
     fn sort(&self, name: &Range<usize>) -> Option<Sort> {
@@ -163,6 +169,7 @@ impl<'a> Scan<'a> {
                     Tie::Sure,
                 ))
             }
+            b':' if next == b':' => None,
             b':' => {
                 let at = self.blanks(end + 1);
                 let is_header = at > end + 1 && self.outer.is_some();
@@ -194,8 +201,7 @@ impl<'a> Scan<'a> {
         let at = self.blanks(name.end);
         let first = self.byte(at);
         if first == b'=' && self.byte(at + 1).is_ascii_whitespace() {
-            // `[ "$A" = x ]` compares.
-            return Some((self.blanks(at + 1), self.outer, Tie::Sure));
+            return Some((self.blanks(at + 1), self.outer, Tie::Spaced));
         }
         let is_word = first != 0 && !b"-|&;<>)=".contains(&first);
         let takes_value = is_option

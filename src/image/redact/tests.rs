@@ -247,6 +247,8 @@ fn ordinary_text_stays() {
         "RUN curl https://host:8080/@scope/pkg",
         "-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----",
         "RUN auth=oidc --auth basic AUTH=none",
+        "RUN python3 -c 'token = tokens[0]; key = x; api_key = make_key(1)'",
+        "RUN perl -e 'my $k = Term::ReadKey::ReadKey(0)'",
         "RUN echo key: value; KEY=value; key value",
     ] {
         assert_eq!(redact(text), text);
