@@ -38,6 +38,40 @@ pub enum Reason {
     NoCommit,
 }
 
+impl Reason {
+    /// The reason in a sentence that fits any image, and what to do about it.
+    fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Reason::NeverRecorded => (
+                "no baseline: nothing is recorded of it yet",
+                "run layergate record on the branch that pull requests are made against",
+            ),
+            Reason::OtherPlatform => {
+                ("no baseline: it is recorded for other platforms only", "record this platform too")
+            }
+            Reason::NoCommit => (
+                "no baseline: nothing says which commit to compare with",
+                "name the commit with --base-commit, or run in a checkout",
+            ),
+            Reason::Expired => (
+                "no baseline any more: older records were removed",
+                "bring the branch up to date, or keep more with record --keep",
+            ),
+            Reason::OutOfReach => (
+                "no baseline near enough",
+                "run layergate record on every push to the target branch, and bring the branch up to date",
+            ),
+        }
+    }
+}
+
+impl From<Reason> for Missing {
+    fn from(reason: Reason) -> Missing {
+        let (message, help) = reason.words();
+        Missing { reason, message: message.into(), help: help.into() }
+    }
+}
+
 /// That there is no baseline, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missing {
@@ -189,16 +223,7 @@ impl<'a> Finder<'a> {
                 "no baseline near enough: {recorded} recorded of {name} in {store}, none of them among {looked}"
             ),
         };
-        let help = match reason {
-            Reason::NeverRecorded => "run layergate record on the branch that pull requests are made against",
-            Reason::OtherPlatform => "record this platform too",
-            Reason::NoCommit => "name the commit with --base-commit, or run in a checkout",
-            Reason::Expired => "bring the branch up to date, or keep more with record --keep",
-            Reason::OutOfReach => {
-                "run layergate record on every push to the target branch, and bring the branch up to date"
-            }
-        };
-        Ok(Missing { reason, message, help: help.into() })
+        Ok(Missing { message, ..reason.into() })
     }
 }
 

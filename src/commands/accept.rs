@@ -3,20 +3,25 @@
 use super::{console, github};
 use crate::cli::GithubFlags;
 use crate::github::acceptance::Pull;
-use crate::github::{Context, GithubError};
+use crate::github::{Context, GithubError, pulls};
 use crate::policy::{Accept, Acceptance, Verdict};
 use crate::report::Report;
 
 /// Accepts what is broken, where a label or a trailer of the pull request says so.
 pub async fn apply(report: &mut Report, accept: &Accept, flags: &GithubFlags, context: Option<&Context>) {
-    if accept.is_empty() || report.verdict != Verdict::Fail {
+    // What jobs have said of it may not be so any more.
+    if accept.is_empty() || !matches!(report.verdict, Verdict::Fail | Verdict::Accepted) {
         return;
     }
     report.accept = Some(accept.into());
     let Some(context) = context else { return };
     match find(accept, flags, context).await {
-        Ok(Some(acceptance)) => report.accept_with(acceptance, accept),
-        Ok(None) => {}
+        Ok(found) => {
+            report.withdraw_acceptance();
+            if let Some(acceptance) = found {
+                report.accept_with(acceptance, accept);
+            }
+        }
         Err(error) => console::warn(&format!("whether this is accepted is not known: {error}")),
     }
 }
@@ -43,9 +48,22 @@ async fn find(
             None
         });
         let (by, at) = set.map(|set| (set.by, set.at)).unzip();
-        return Ok(Some(Acceptance { label: Some(label.clone()), by, at, ..Acceptance::default() }));
+        return Ok(Some(Acceptance {
+            label: Some(label.clone()),
+            by: by.flatten(),
+            at,
+            ..Acceptance::default()
+        }));
     }
     let Some(trailer) = &accept.trailer else { return Ok(None) };
+    // Of one from a fork, anybody writes the commits.
+    let from_fork = match context.pull_request.as_ref() {
+        Some(pull) => pull.from_fork,
+        None => pulls::of_number(pull.client, repository, number).await?.is_none_or(|pull| pull.from_fork),
+    };
+    if from_fork {
+        return Ok(None);
+    }
     // Of several, the newest.
     let messages = pull.messages().await?;
     let said =

@@ -27,6 +27,7 @@ use futures_util::{StreamExt as _, stream};
 use crate::baseline::{DirStore, Git, Store, StoreError, StoreName};
 use crate::cli::{Cli, Command, GithubFlags, Reading};
 use crate::evidence::Catalogue;
+use crate::github::{Context, contents};
 use crate::image::{DiffId, Snapshot};
 use crate::layer::Bounds;
 use crate::policy::{Config, ConfigError};
@@ -227,6 +228,29 @@ fn load_config(named: Option<&Path>) -> anyhow::Result<Config> {
     let text = std::fs::read_to_string(&path)
         .map_err(|error| UsageError(format!("cannot read the configuration {}: {error}", path.display())))?;
     Ok(Config::parse(&path.display().to_string(), &text)?)
+}
+
+/// The configuration of the branch that a pull request goes to, whatever is checked out here; `None` where that has
+/// none or cannot be asked for it.
+async fn config_of_target(flags: &GithubFlags, context: Option<&Context>) -> anyhow::Result<Option<Config>> {
+    let Some((context, pull)) = context.and_then(|context| Some((context, context.pull_request.as_ref()?)))
+    else {
+        return Ok(None);
+    };
+    let (Some(branch), Some((client, place))) = (&pull.base_branch, github::of_run(flags, context)?) else {
+        return Ok(None);
+    };
+    for file in CONFIG_FILES {
+        match contents::text_of(&client, place, file, &format!("refs/heads/{branch}")).await {
+            Ok(Some(text)) => return Ok(Some(Config::parse(&format!("{file} of {branch}"), &text)?)),
+            Ok(None) => {}
+            Err(error) => {
+                console::warn(&format!("{error}; the limits are those that are given here"));
+                return Ok(None);
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The store that is named, before anything is asked of it.

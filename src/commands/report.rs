@@ -1,13 +1,15 @@
 //! `layergate report`: saved reports, put together.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
 use super::publish::publish;
-use super::{Exit, UsageError, accept, comment, console, github, lines_of, load_config, set_variable};
+use super::{
+    Exit, UsageError, accept, comment, config_of_target, console, github, lines_of, load_config, set_variable,
+};
 use crate::cli::Reports;
 use crate::github::{Context, GithubError, PullRequest, WorkflowRun, pulls};
 use crate::policy::{Config, Settings};
@@ -18,7 +20,7 @@ use crate::report::{Report, worst};
 /// What an artifact may hold: a job of a fork may have filled it.
 const MAX_FILES: usize = 1000;
 const MAX_ENTRIES: usize = 10_000;
-const MAX_BYTES: u64 = 256 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 const MAX_DEPTH: usize = 4;
 
 /// Runs the command.
@@ -28,21 +30,32 @@ const MAX_DEPTH: usize = 4;
 pub async fn run(arguments: &Reports) -> anyhow::Result<Exit> {
     comment::check_flags(&arguments.output.comment)?;
     let expected = expected(arguments)?;
-    let config = load_config(arguments.config.as_deref())?;
-    let flags = arguments.limits.settings();
-    let accept = config.accept(&arguments.accept.settings())?;
-    let saved = read(&files(arguments)?)?;
+    let local = load_config(arguments.config.as_deref())?;
+    let mut saved = read(&files(arguments)?)?;
     let mut context = Context::read(set_variable);
     let run = context.as_ref().and_then(|context| context.workflow_run.clone());
     if let Some(context) = &mut context {
         find_pull_request(arguments, context).await;
     }
+    let judges = arguments.judge.unwrap_or(run.is_some());
+    let config = match judges && arguments.config.is_none() {
+        true => config_of_target(&arguments.github, context.as_ref()).await?.unwrap_or(local),
+        false => local,
+    };
+    let accept = config.accept(&arguments.accept.settings())?;
     let of_pull = context.as_ref().and_then(|context| context.pull_request.as_ref());
     let head = of_pull.map(|pull| &pull.head_sha).or(run.as_ref().map(|run| &run.head_sha)).cloned();
+    if judges {
+        // Nothing but figures is taken from reports that are not believed.
+        saved.iter_mut().for_each(|saved| saved.report.notes.clear());
+    }
     let mut report = merge(saved, &expected, head.as_deref())?;
-    if arguments.judge.unwrap_or(run.is_some()) {
-        let of_pull_request = run.is_none_or(|run| run.event.starts_with("pull_request"));
-        judge_anew(&mut report, &config, &flags, of_pull_request)?;
+    if judges {
+        let of_pull_request = match &run {
+            Some(run) => run.event.starts_with("pull_request"),
+            None => context.as_ref().is_some_and(|context| context.pull_request.is_some()),
+        };
+        judge_anew(&mut report, &config, &arguments.limits.settings(), of_pull_request)?;
     }
     accept::apply(&mut report, &accept, &arguments.github, context.as_ref()).await;
     publish(&report, &arguments.output, &arguments.github, context.as_ref()).await
@@ -60,10 +73,14 @@ fn expected(arguments: &Reports) -> Result<Vec<Expected>, UsageError> {
 fn files(arguments: &Reports) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Found { files: Vec::new(), entries: 0 };
     for named in lines_of(&arguments.reports).map(PathBuf::from) {
-        let kind = fs::metadata(&named).with_context(|| format!("cannot read {}", named.display()))?;
-        match kind.is_dir() {
-            true => found.look_below(&named, MAX_DEPTH)?,
-            false => found.files.push(named),
+        match fs::metadata(&named) {
+            Ok(kind) if kind.is_dir() => found.look_below(&named, MAX_DEPTH)?,
+            Ok(_) => found.files.push(named),
+            // No job has saved one, so nothing was downloaded: what is expected says what that means.
+            Err(error) if error.kind() == ErrorKind::NotFound && !arguments.expect.is_empty() => {
+                console::warn(&format!("{} is not there, so it has no report", named.display()));
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", named.display())),
         }
     }
     anyhow::ensure!(found.files.len() <= MAX_FILES, "at most {MAX_FILES} reports are put together");
@@ -193,6 +210,7 @@ fn judge_anew(
     }
     // What the reports say of that is not believed either.
     (report.accept, report.accepted) = (None, None);
+    report.layergate = env!("CARGO_PKG_VERSION").into();
     report.verdict = worst(&report.images);
     Ok(())
 }

@@ -162,7 +162,7 @@ pub fn compare_applied(
     let again = head_files.map(|applied| files::stored_again(&head.layers, applied));
     let files = base_files.zip(head_files).map(|(base, head)| files::file_changes(base, head));
     Ok(Comparison {
-        deltas: deltas(&base.totals, &head.totals),
+        deltas: Deltas::of(&base.totals, &head.totals),
         causes: causes(
             &rows,
             &base.layers,
@@ -221,16 +221,19 @@ fn check_comparable(base: &Snapshot, head: &Snapshot) -> Result<(), CompareError
     Ok(())
 }
 
-fn deltas(base: &Totals, head: &Totals) -> Deltas {
-    let known = |base: Option<Bytes>, head: Option<Bytes>| Some(Delta::between(base?, head?));
-    let count = |base: u64, head: u64| head as i64 - base as i64;
-    Deltas {
-        unpacked: head.unpacked - base.unpacked,
-        visible: known(base.visible, head.visible),
-        wasted: known(base.wasted, head.wasted),
-        compressed: known(base.compressed, head.compressed),
-        layers: count(base.layers, head.layers),
-        files: base.files.zip(head.files).map(|(base, head)| count(base, head)),
+impl Deltas {
+    /// The differences of two accountings, head minus base.
+    pub fn of(base: &Totals, head: &Totals) -> Deltas {
+        let known = |base: Option<Bytes>, head: Option<Bytes>| Some(Delta::between(base?, head?));
+        let count = |base: u64, head: u64| head as i64 - base as i64;
+        Deltas {
+            unpacked: head.unpacked - base.unpacked,
+            visible: known(base.visible, head.visible),
+            wasted: known(base.wasted, head.wasted),
+            compressed: known(base.compressed, head.compressed),
+            layers: count(base.layers, head.layers),
+            files: base.files.zip(head.files).map(|(base, head)| count(base, head)),
+        }
     }
 }
 

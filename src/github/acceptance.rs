@@ -24,8 +24,8 @@ pub struct Pull<'a> {
 /// Who has set a label, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labelled {
-    /// The login.
-    pub by: String,
+    /// The login; an account that was deleted has none.
+    pub by: Option<String>,
     /// As GitHub writes it.
     pub at: String,
 }
@@ -67,9 +67,8 @@ impl Pull<'_> {
                 let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
                 let is_it = text("/event") == Some("labeled")
                     && text("/label/name").is_some_and(|name| name.eq_ignore_ascii_case(label));
-                let labelled =
-                    Labelled { by: text("/actor/login")?.to_owned(), at: text("/created_at")?.to_owned() };
-                is_it.then_some(labelled)
+                let by = text("/actor/login").map(str::to_owned);
+                is_it.then_some(Labelled { by, at: text("/created_at")?.to_owned() })
             };
             last = events.iter().filter_map(sets).next_back().or(last);
             if events.len() < PAGE {

@@ -56,6 +56,8 @@ pub struct PullRequest {
     pub head_sha: String,
     /// The commit at the tip of the branch that it goes to.
     pub base_sha: String,
+    /// That branch.
+    pub base_branch: Option<String>,
     /// Whether it comes from another repository, whose runs have a read-only token.
     pub from_fork: bool,
     /// Its labels, when the event was sent.
@@ -157,6 +159,7 @@ pub(super) fn read_pull_request(own: &Value) -> Option<PullRequest> {
         number: own.get("number").and_then(Value::as_u64)?,
         head_sha: text("/head/sha")?,
         base_sha: text("/base/sha")?,
+        base_branch: text("/base/ref"),
         // A fork that was deleted has no repository any more.
         from_fork: text("/head/repo/full_name") != text("/base/repo/full_name"),
         labels: label_names(own),

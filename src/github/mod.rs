@@ -5,6 +5,7 @@ pub mod acceptance;
 pub mod check_runs;
 pub mod client;
 pub mod comments;
+pub mod contents;
 pub mod context;
 pub mod pulls;
 pub mod repository;

@@ -128,7 +128,8 @@ impl fmt::Display for Delta {
 
 impl Sum for Delta {
     fn sum<I: Iterator<Item = Delta>>(iter: I) -> Delta {
-        Delta(iter.map(|delta| delta.0).sum())
+        // What foreign documents claim may be more than can be counted.
+        Delta(iter.fold(0, |sum: i64, delta| sum.saturating_add(delta.0)))
     }
 }
 

@@ -90,6 +90,7 @@ impl Accept {
     /// has to give a reason.
     pub fn reason_in(&self, message: &str) -> Option<String> {
         let name = self.trailer.as_deref()?;
+        let message = message.replace("\r\n", "\n");
         let last =
             message.trim_end().rsplit("\n\n").next().filter(|last| last.len() < message.trim_end().len())?;
         let value = |line: &str| {
@@ -122,6 +123,7 @@ mod tests {
         let reason = |message: &str| accept.reason_in(message);
         let told = reason("Add fonts\n\nSigned-off-by: x\nimage-size-accept:  we need them \n\n");
         assert_eq!(told.as_deref(), Some("we need them"));
+        assert_eq!(reason("Add\r\n\r\nImage-Size-Accept: fonts\r\n").as_deref(), Some("fonts"));
         for without in [
             "",
             "Image-Size-Accept: a subject is no trailer",

@@ -11,6 +11,6 @@ pub mod stages;
 pub use accept::{Accept, Acceptance};
 pub use config::{Build, Config};
 pub use limits::{Limits, Metric};
-pub use rules::{BASELINE_RULE, Case, Finding, Severity, Sides, Unjudgeable, Verdict, judge};
+pub use rules::{BASELINE_RULE, Case, Finding, Severity, Sides, UNJUDGED_RULE, Unjudgeable, Verdict, judge};
 pub use setting::{ConfigError, Setting, Settings};
 pub use stages::{Judgement, judge_stages};

@@ -85,6 +85,9 @@ const OWN_INCREASE_RULE: &str = "max-own-increase";
 /// The name of the finding that no baseline was found; it has an exit code of its own.
 pub const BASELINE_RULE: &str = "baseline";
 
+/// The rule of the finding that a limit was not judged where it could have been.
+pub const UNJUDGED_RULE: &str = "not-judged";
+
 /// A limit that cannot be judged, because what it judges was not measured.
 #[derive(Debug, thiserror::Error)]
 #[error("`{image}`: {rule} cannot be judged, for {what} is not known of {side}; {hint}")]

@@ -148,10 +148,13 @@ fn acceptance(report: &Report) -> Option<String> {
             .map(|[before, name, after]| format!("{before}{}{}", code(name), plain(after)))
             .collect();
         return (!ways.is_empty())
-            .then(|| format!("**Meant to be so?** It is accepted by {}.", ways.join(" or by ")));
+            .then(|| format!("**Meant to be so?** It would be accepted by {}.", ways.join(" or by ")));
     };
     let [before, name, after] = words::accepted(acceptance);
-    let by = acceptance.by.as_ref().map_or_else(String::new, |by| format!(", by {}", code(&short(by, 60))));
+    let by = acceptance
+        .by
+        .as_ref()
+        .map_or_else(String::new, |by| format!("{}{}", words::accepted_by(acceptance), code(&short(by, 60))));
     let reason =
         acceptance.reason.as_ref().map_or_else(String::new, |text| format!(": {}", plain(&short(text, 300))));
     let lead =
@@ -234,6 +237,8 @@ fn findings(image: &ImageReport, label: Option<&str>) -> Option<String> {
             Verdict::Accepted if finding.severity == Severity::Fail => words::icon(Verdict::Accepted),
             _ => words::icon(Verdict::of(std::slice::from_ref(finding))),
         };
+        let help = Some(finding.help.as_str())
+            .filter(|help| !help.is_empty() && words::severity(image, finding) != "accepted");
         let of_image = finding.subject == image.name;
         let subject = if label.is_some() || !of_image {
             format!("{}: ", code(label.filter(|_| of_image).unwrap_or(&finding.subject)))
@@ -242,11 +247,11 @@ fn findings(image: &ImageReport, label: Option<&str>) -> Option<String> {
         };
         let name = label.filter(|_| !of_image).map_or_else(String::new, |label| format!("{} ", code(label)));
         format!(
-            "- {icon} **{}** ({}): {name}{subject}{}. {}",
+            "- {icon} **{}** ({}): {name}{subject}{}.{}",
             plain(&finding.rule),
             words::severity(image, finding),
             plain(&finding.message),
-            plain(&capitalised(&finding.help))
+            help.map_or_else(String::new, |help| format!(" {}", plain(&capitalised(help))))
         )
     };
     let lines: Vec<String> = image.findings.iter().take(20).map(line).collect();

@@ -9,6 +9,7 @@ pub mod markdown;
 pub mod merge;
 pub mod model;
 pub mod rejudge;
+pub mod saved;
 pub mod stages;
 pub mod table;
 pub mod text;

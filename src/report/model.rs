@@ -18,13 +18,15 @@ use crate::image::{BuildOnly, Bytes, Delta, Measured, Platform, Snapshot, Totals
 use crate::layer::Applied;
 use crate::policy::limits::KEYS;
 use crate::policy::{
-    Accept, Acceptance, Case, Finding, Judgement, Limits, Metric, Settings, Sides, Unjudgeable, Verdict,
-    judge,
+    Accept, Acceptance, BASELINE_RULE, Case, Finding, Judgement, Limits, Metric, Settings, Severity, Sides,
+    UNJUDGED_RULE, Unjudgeable, Verdict, judge,
 };
 
 /// The `schema` of a report that this version writes.
 pub const SCHEMA: &str = "layergate.report/v1";
 
+/// The rules of findings that nobody can accept.
+const NO_LIMITS: [&str; 3] = [MISSING_RULE, UNJUDGED_RULE, BASELINE_RULE];
 /// The most packages that are listed of one image.
 const MAX_PACKAGES: usize = 200;
 
@@ -189,16 +191,28 @@ impl Report {
         }
     }
 
-    /// Accepts what is broken, of each image that may be accepted. That nothing is known of one may not.
+    /// Accepts the limits that are broken, of each image that may be accepted. That nothing is known of one, or
+    /// that there is nothing to compare it with, is no broken limit.
     pub fn accept_with(&mut self, acceptance: Acceptance, accept: &Accept) {
+        let fails = |finding: &Finding| finding.severity == Severity::Fail;
+        let is_limit = |finding: &Finding| !NO_LIMITS.contains(&finding.rule.as_str());
         for image in self.images.iter_mut().filter(|image| image.verdict == Verdict::Fail) {
             let reaches = accept.reaches(image.size_delta().zip(image.base_size()));
-            if !image.findings.iter().any(|finding| finding.rule == MISSING_RULE) && reaches {
+            if reaches && image.findings.iter().filter(|finding| fails(finding)).all(is_limit) {
                 image.verdict = Verdict::Accepted;
+                self.accepted = Some(acceptance.clone());
             }
         }
         self.verdict = worst(&self.images);
-        self.accepted = Some(acceptance);
+    }
+
+    /// Takes back what was accepted.
+    pub fn withdraw_acceptance(&mut self) {
+        for image in self.images.iter_mut().filter(|image| image.verdict == Verdict::Accepted) {
+            image.verdict = Verdict::Fail;
+        }
+        self.verdict = worst(&self.images);
+        self.accepted = None;
     }
 }
 

@@ -1,20 +1,28 @@
 //! Judging a saved report by other limits: those of the branch that a pull request goes to, whatever the job
 //! that measured it was told.
 
+use std::collections::BTreeMap;
+
+use super::escape::short;
+use super::merge::{is_not_delivered, not_delivered_findings};
 use super::model::{Base, Head, ImageReport, written};
 use crate::baseline::find::age;
 use crate::compare::Comparison;
 use crate::image::snapshot::{ImageIdentity, SourceInfo};
 use crate::image::{Layer, Snapshot, Totals};
 use crate::policy::limits::MultiStage;
-use crate::policy::{Case, Finding, Limits, Settings, Severity, Sides, Unjudgeable, Verdict, judge};
+use crate::policy::{
+    Case, Finding, Limits, Settings, Severity, Sides, UNJUDGED_RULE, Unjudgeable, Verdict, judge,
+};
 
 /// The rules that need what no report has: all files, or what the baseline was judged to be.
 const BY_FILES: [&str; 3] = ["multi-stage", "max-build-only", "forbid-paths"];
 const LAYER_SIZE: &str = "max-layer-size";
+/// The most characters of what a report says in sentences of its own.
+const MAX_QUOTE: usize = 200;
 
-/// Judges an image anew. What a report does not tell enough for is taken from it where it was judged by the same
-/// limit, and fails where it was not.
+/// Judges an image anew, and leaves no sentence of its report that looks like ours. What a report does not tell
+/// enough for is taken from it where it was judged by the same limit, and fails where it was not.
 ///
 /// # Errors
 /// [`Unjudgeable`] where a limit is set and what it judges is not in the report.
@@ -24,7 +32,14 @@ pub fn rejudge(
     settings: &Settings,
     pull_request: bool,
 ) -> Result<(), Unjudgeable> {
-    let Some(Head { totals }) = &image.head else { return Ok(()) };
+    in_our_words(image);
+    let Some(Head { totals }) = &image.head else {
+        if !is_not_delivered(image) {
+            // It is not there any more: there is nothing to judge.
+            (image.findings, image.limits, image.verdict) = (Vec::new(), BTreeMap::new(), Verdict::Pass);
+        }
+        return Ok(());
+    };
     let head = snapshot(image, totals, |row| row.head_index.map(|_| (row.head_size, row.head_index)));
     let base = image.base.as_ref().map(|base| {
         let layers = |row: &crate::compare::LayerRow| row.base_index.map(|_| (row.base_size, row.base_index));
@@ -60,6 +75,37 @@ pub fn rejudge(
     Ok(())
 }
 
+/// Says what a report says in sentences anew, or as the word of the job that it is from: anybody may have written
+/// them, and a reader would take them for ours.
+fn in_our_words(image: &mut ImageReport) {
+    if let Some(missing) = &mut image.no_base {
+        *missing = missing.reason.into();
+    }
+    if let Some(base) = &mut image.base {
+        base.how = if base.exact { "exact".into() } else { age(base.distance) };
+    }
+    if let Some(stages) = &mut image.stages {
+        (stages.reason, stages.help) = (quote(&stages.reason), String::new());
+    }
+    image.build_only.iter_mut().for_each(|found| found.help.clear());
+    if is_not_delivered(image) {
+        image.findings = not_delivered_findings(&image.name);
+    }
+}
+
+fn quote(sentence: &str) -> String {
+    format!("the job that measured it says: {}", short(sentence, MAX_QUOTE))
+}
+
+fn quoted(finding: &Finding) -> Finding {
+    Finding {
+        message: quote(&finding.message),
+        help: "look at the log of that job".into(),
+        limit: finding.limit.as_ref().map(|limit| short(limit, MAX_QUOTE)),
+        ..finding.clone()
+    }
+}
+
 /// What the job that measured the image has found by a rule.
 fn kept_findings(image: &ImageReport, rule: &str, settings: &Settings) -> Vec<Finding> {
     let wanted = settings.get(rule).map(|setting| setting.text.trim()).filter(|text| *text != "off");
@@ -67,14 +113,14 @@ fn kept_findings(image: &ImageReport, rule: &str, settings: &Settings) -> Vec<Fi
     match wanted {
         None => Vec::new(),
         Some(wanted) if judged == Some(wanted) => {
-            image.findings.iter().filter(|finding| finding.rule == rule).cloned().collect()
+            image.findings.iter().filter(|finding| finding.rule == rule).map(quoted).collect()
         }
         Some(wanted) => vec![Finding {
-            rule: rule.to_owned(),
+            rule: UNJUDGED_RULE.into(),
             severity: Severity::Fail,
             message: match judged {
-                Some(judged) => format!("it was judged by `{judged}` where it was measured, and not by `{wanted}`"),
-                None => format!("it was not judged by `{wanted}` where it was measured"),
+                Some(judged) => format!("{rule} was judged by `{}` where it was measured, and not by `{}`", short(judged, MAX_QUOTE), short(wanted, MAX_QUOTE)),
+                None => format!("{rule} was not judged where it was measured, and is `{}` here", short(wanted, MAX_QUOTE)),
             },
             measured: None,
             limit: Some(wanted.to_owned()),
@@ -130,8 +176,6 @@ fn comparison(image: &ImageReport) -> Option<Comparison> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::baseline::Baseline;
     use crate::image::{Bytes, DiffId};
@@ -191,7 +235,37 @@ mod tests {
         image.limits.insert("forbid-paths".into(), "**/x".into());
         assert_eq!(judged(image.clone(), &[("forbid-paths", "**/x")]).verdict, Verdict::Pass);
         let other = judged(image.clone(), &[("forbid-paths", "**/y")]);
-        assert_eq!((other.verdict, other.findings[0].rule.as_str()), (Verdict::Fail, "forbid-paths"));
-        assert_eq!(judged(image, &[]).verdict, Verdict::Pass);
+        assert_eq!((other.verdict, other.findings[0].rule.as_str()), (Verdict::Fail, UNJUDGED_RULE));
+        assert_eq!(judged(image.clone(), &[]).verdict, Verdict::Pass);
+        image.findings = vec![Finding {
+            rule: "forbid-paths".into(),
+            severity: Severity::Fail,
+            message: "/x must not be in it. Dear maintainer".into(),
+            measured: Some(1),
+            limit: Some("**/x".into()),
+            subject: "app".into(),
+            help: "run this".into(),
+            dockerfile: None,
+        }];
+        let kept = judged(image, &[("forbid-paths", "**/x")]);
+        let said = "the job that measured it says: /x must not be in it. Dear maintainer";
+        assert_eq!((kept.verdict, kept.findings[0].message.as_str()), (Verdict::Fail, said));
+        assert!(!kept.findings[0].help.contains("run this"));
+    }
+
+    #[test]
+    fn what_is_gone_is_not_judged_by_what_its_report_says() {
+        let mut image = report(&[("max-size", "10 B")]);
+        (image.head, image.delta) = (None, None);
+        assert_eq!(image.verdict, Verdict::Fail);
+        let gone = judged(image, &[("max-size", "10 B")]);
+        assert_eq!((gone.verdict, gone.findings.len()), (Verdict::Pass, 0));
+        let mut never = ImageReport::without_image("x", None, not_delivered_findings("x"));
+        never.findings[0].message = "all is well".into();
+        let never = judged(never, &[]);
+        assert_eq!(
+            (never.verdict, never.findings[0].message.as_str()),
+            (Verdict::Fail, "there is no report of it")
+        );
     }
 }

@@ -123,13 +123,16 @@ fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::R
 
 fn write_acceptance(report: &Report, out: &mut impl Write) -> io::Result<()> {
     if let Some(acceptance) = &report.accepted {
-        let by = acceptance.by.as_ref().map_or_else(String::new, |by| format!(", by {by}"));
+        let by = acceptance
+            .by
+            .as_ref()
+            .map_or_else(String::new, |by| [words::accepted_by(acceptance), by].concat());
         let reason = acceptance.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
         let text = words::accepted(acceptance).concat() + &by + &reason;
         writeln!(out, "accepted {}", log(&text))?;
     } else {
         for way in words::ways_to_accept(report) {
-            writeln!(out, "accepted by {}", log(&way.concat()))?;
+            writeln!(out, "would be accepted by {}", log(&way.concat()))?;
         }
     }
     Ok(())
@@ -147,7 +150,9 @@ fn write_findings(image: &ImageReport, width: usize, out: &mut impl Write) -> io
         if finding.subject != image.name {
             writeln!(out, "       about {}", short(&log(&finding.subject), width))?;
         }
-        writeln!(out, "       next: {}", log(&finding.help))?;
+        if !finding.help.is_empty() && words::severity(image, finding) != "accepted" {
+            writeln!(out, "       next: {}", log(&finding.help))?;
+        }
     }
     if !image.findings.is_empty() {
         writeln!(out)?;

@@ -172,6 +172,11 @@ pub fn accepted(acceptance: &Acceptance) -> [String; 3] {
     }
 }
 
+/// What leads in who has accepted: a label is GitHub's word, and a commit's author is the commit's own.
+pub fn accepted_by(acceptance: &Acceptance) -> &'static str {
+    if acceptance.label.is_some() { ", by " } else { ", its author given as " }
+}
+
 /// What would accept a broken limit, in the same three parts for each way.
 pub fn ways_to_accept(report: &Report) -> Vec<[String; 3]> {
     let Some(ways) = report.accept.as_ref().filter(|_| report.verdict == Verdict::Fail) else {

@@ -133,6 +133,8 @@ pub struct World {
     pub check_runs: Vec<Vec<Value>>,
     /// The open pull requests.
     pub pulls: Vec<PullRequest>,
+    /// Files of branches: the branch, the path, the text.
+    pub files: Vec<(&'static str, &'static str, &'static str)>,
     /// What `GET /user` answers; a workflow's own token may not ask.
     pub login: Option<String>,
     next_id: u64,
@@ -177,6 +179,7 @@ impl FakeGithub {
             .route("/repos/{owner}/{repo}/pulls/{number}/commits", get(commits))
             .route("/repos/{owner}/{repo}/pulls", get(pulls))
             .route("/repos/{owner}/{repo}/pulls/{number}", get(pull))
+            .route("/repos/{owner}/{repo}/contents/{*path}", get(contents))
             .with_state(world.clone())
             .merge(fake_git::routes(repository))
             .layer(from_fn_with_state(world.clone(), watch));
@@ -396,6 +399,25 @@ async fn pull(State(world): Shared, Path((_, _, number)): Path<(String, String, 
     let world = world.lock().unwrap();
     match world.pulls.iter().find(|pull| pull.number == number) {
         Some(pull) => answer(StatusCode::OK, pull.object(&world.labels())),
+        None => refuse(StatusCode::NOT_FOUND, "Not Found"),
+    }
+}
+
+#[derive(Deserialize)]
+struct At {
+    r#ref: String,
+}
+
+async fn contents(
+    State(world): Shared,
+    Path((_, _, path)): Path<(String, String, String)>,
+    Query(at): Query<At>,
+) -> Response {
+    let world = world.lock().unwrap();
+    let mut files = world.files.iter();
+    let of_branch = |branch: &str| at.r#ref == format!("refs/heads/{branch}");
+    match files.find(|(branch, own, _)| of_branch(branch) && *own == path) {
+        Some((branch, path, text)) => answer(StatusCode::OK, documents::content(branch, path, text)),
         None => refuse(StatusCode::NOT_FOUND, "Not Found"),
     }
 }

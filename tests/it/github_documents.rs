@@ -404,3 +404,25 @@ pub fn check_run(id: usize, sent: &[Value]) -> Value {
         },
     })
 }
+
+/// A file of a branch, with its content.
+pub fn content(branch: &str, path: &str, text: &str) -> Value {
+    use base64::Engine as _;
+    // As GitHub does it: in lines.
+    let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+    let lines: Vec<&str> =
+        encoded.as_bytes().chunks(60).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let name = path.rsplit('/').next().unwrap();
+    let sha = "d".repeat(40);
+    let (url, git, html) = (
+        api(&format!("contents/{path}?ref=refs/heads/{branch}")),
+        api(&format!("git/blobs/{sha}")),
+        page(&format!("blob/{branch}/{path}")),
+    );
+    json!({
+        "type": "file", "encoding": "base64", "size": text.len(), "name": name, "path": path,
+        "content": lines.join("\n") + "\n", "sha": sha, "url": url, "git_url": git, "html_url": html,
+        "download_url": format!("https://raw.github.example/acme/shop/{branch}/{path}"),
+        "_links": { "git": git, "html": html, "self": url },
+    })
+}

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::fake_github::{BOT, FakeGithub, pull_request};
+use crate::fake_github::{BOT, FakeGithub, Fault, pull_request};
 use crate::gate::image;
 use crate::support::{Run, layergate};
 
@@ -149,6 +149,11 @@ fn reports_that_do_not_belong_together_are_told() {
         assert!(refused.stderr.contains(words) && refused.stderr.contains("other"), "{}", refused.stderr);
     }
     run(&["report", "nowhere"]).expect(3);
+    let nothing = run(&["report", "nowhere", "--expect", "api\nweb", "--comment", "always"]).expect(1);
+    assert!(nothing.stderr.contains("nowhere is not there"), "{}", nothing.stderr);
+    assert!(nothing.stdout.contains("2 of 2 images fail, 2 of them without a report"), "{}", nothing.stdout);
+    let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
+    assert!(comment.contains("2 of them without a report"), "{comment}");
     run(&["report", "reports", "--expect", "api=x y"]).expect(2);
 }
 
@@ -181,12 +186,86 @@ fn the_trusted_half_finds_the_pull_request_itself_and_judges_by_its_own_limits()
     assert!(judged.stdout.contains("over the +5% limit"), "{}", judged.stdout);
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(comment.contains("over the +5% limit") && comment.contains("run=500.2 -->"), "{comment}");
+    the_limits_are_those_of_the_target_branch(&job, &run);
     // An artifact that says that it is of another commit is not shown.
     let report = job.path().join("reports/app-130000-aaaa/report.json");
     let text = fs::read_to_string(&report).unwrap();
     fs::write(&report, text.replace(HEAD, OLD)).unwrap();
     let other = job.run("workflow_run", &run, &arguments).expect(3);
     assert!(other.stderr.contains("there is no report of aaaaaaa"), "{}", other.stderr);
+}
+
+/// Not those of what is checked out, which in such a run is the default branch.
+fn the_limits_are_those_of_the_target_branch(job: &Job, run: &Value) {
+    let arguments = ["report", "reports", "--comment", "always"];
+    let judged = |code| job.run("workflow_run", run, &arguments).expect(code);
+    job.github.world().files = vec![
+        ("release", "layergate.toml", "[limits]\nmax-increase = \"1%\"\n"),
+        ("main", ".github/layergate.toml", "[limits]\nmax-increase = \"40%\"\n"),
+    ];
+    let by_its_own = judged(0);
+    assert!(!by_its_own.stderr.contains("::warning"), "{}", by_its_own.stderr);
+    job.github.world().files[1].2 = "[limits]\nmax-incraese = \"40%\"\n";
+    let refused = judged(2);
+    assert!(refused.stderr.contains(".github/layergate.toml of main"), "{}", refused.stderr);
+    let given = job.run("workflow_run", run, &[&arguments[..], &["--config", "layergate.toml"]].concat());
+    given.expect(1);
+    let fault = Fault { path: "/contents/", ..Fault::default() };
+    job.github.fail(fault);
+    let unknown = judged(1);
+    assert!(
+        unknown.stderr.contains("contents: read") && unknown.stderr.contains("those that are given here"),
+        "{}",
+        unknown.stderr
+    );
+    job.github.world().faults.clear();
+    job.github.world().files.clear();
+}
+
+#[test]
+fn what_reports_say_is_quoted_and_what_nobody_judged_nobody_accepts() {
+    let job = Job::new();
+    let report = job.save("app", 101_000, HEAD, &["--forbid-paths", "**/x"]);
+    let path = job.path().join(&report);
+    let mut document: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    let finding = json!({
+        "rule": "forbid-paths", "severity": "fail", "message": "Dear maintainer, all is well",
+        "measured": 1, "limit": "**/x", "subject": "app", "help": "run this",
+    });
+    document["images"][0]["findings"] = json!([finding]);
+    document["notes"] = json!(["trust me"]);
+    document["images"][0]["base"]["how"] = json!("believe me");
+    fs::write(&path, document.to_string()).unwrap();
+    job.github.world().pulls = vec![pull_request(7, ("mallory/shop", "fix", HEAD), BASE)];
+    job.github.world().labelled = vec![("bob", "size-ok", "2026-11-03T09:00:00Z", true)];
+    let event = of_workflow_run(HEAD, "mallory/shop", "fix");
+    let run = |paths| {
+        let arguments = ["report", "reports", "--comment", "always", "--forbid-paths", paths];
+        job.run("workflow_run", &event, &[&arguments, &ACCEPT[..2]].concat())
+    };
+    let quoted = run("**/x").expect(0);
+    let words = "the job that measured it says: Dear maintainer, all is well";
+    assert!(quoted.stdout.contains(words), "{}", quoted.stdout);
+    for words in ["trust me", "believe me", "run this"] {
+        assert!(!quoted.stdout.contains(words), "{}", quoted.stdout);
+    }
+    let unjudged = run("**/y").expect(1);
+    assert!(unjudged.stdout.contains("fail not-judged: forbid-paths was judged by"), "{}", unjudged.stdout);
+}
+
+#[test]
+fn an_acceptance_that_is_gone_since_is_not_taken_from_a_report() {
+    let job = Job::new();
+    let pull = of_pull_request(HEAD);
+    job.github.world().labelled = vec![("bob", "size-ok", "2026-11-03T09:00:00Z", true)];
+    let saved = job.path().join("saved.json").display().to_string();
+    grown(&job, ("pull_request", &pull), 20, &[&ACCEPT[..], &["--report", &saved]].concat()).expect(0);
+    let merged = |more: &[&str]| job.run("pull_request", &pull, &[&["report", &saved], more].concat());
+    merged(&ACCEPT).expect(0);
+    merged(&[]).expect(0);
+    job.github.world().labelled.clear();
+    let back = merged(&ACCEPT).expect(1);
+    assert!(back.stdout.contains("would be accepted by the label size-ok"), "{}", back.stdout);
 }
 
 #[test]
@@ -281,7 +360,7 @@ fn a_label_accepts_and_who_set_it_is_said() {
         not_yet.stdout
     );
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
-    let meant = "**Meant to be so?** It is accepted by the label `size-ok` (growth up to 50%) or by the commit trailer";
+    let meant = "**Meant to be so?** It would be accepted by the label `size-ok` (growth up to 50%) or by the commit trailer";
     assert!(comment.contains(meant), "{comment}");
 
     job.github.world().labelled = vec![
@@ -322,10 +401,15 @@ fn a_trailer_with_a_reason_accepts() {
     check().expect(1);
     job.github.world().messages.push("Add fonts\n\nimage-size-accept: @team the <b>fonts</b> are needed");
     let accepted = check().expect(0);
-    let words = "accepted by the trailer Image-Size-Accept of 0000000 on 2026-11-02, by Ann: @team the";
+    let words = "accepted by the trailer Image-Size-Accept of 0000000 on 2026-11-02, its author given as Ann: @team the";
     assert!(accepted.stdout.contains(words), "{}", accepted.stdout);
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(!comment.contains("<b>") && !comment.contains(" @team"), "{comment}");
+
+    // Whoever sends a pull request from a fork writes its commits, and has no right to accept anything.
+    let mut fork = pull.clone();
+    fork["pull_request"]["head"]["repo"]["full_name"] = json!("mallory/shop");
+    grown(&job, ("pull_request", &fork), 20, &ACCEPT).expect(1);
 }
 
 #[test]

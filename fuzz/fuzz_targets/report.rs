@@ -1,0 +1,31 @@
+//! A saved report of a job of a fork. What is read can be judged anew and written in every form, within bounds.
+#![no_main]
+
+use layergate::policy::{Config, Settings};
+use layergate::report::merge::{Saved, merge};
+use layergate::report::rejudge::rejudge;
+use layergate::report::{Report, actions, markdown, text};
+use libfuzzer_sys::fuzz_target;
+
+const LIMITS: &str = "[limits]\nmax-size = \"1 MB\"\nmax-increase = \"5%\"\nmax-layers = 3\nmax-layer-size = \"1 kB\"\nmax-wasted = \"1%\"\nforbid-paths = [\"x\"]\n";
+
+fuzz_target!(|json: &[u8]| {
+    let Ok(report) = Report::from_json(json) else { return };
+    let saved = Saved { file: "report.json".into(), report };
+    let mut report = merge(vec![saved], &[], None).expect("one report is of one commit");
+    let config = Config::parse("limits", LIMITS).expect("the limits are right");
+    write(&report);
+    for image in &mut report.images {
+        let (limits, settings) =
+            config.limits_for("x", None, &Settings::new()).expect("the limits are right");
+        let _ = rejudge(image, &limits, &settings, true);
+    }
+    write(&report);
+});
+
+fn write(report: &Report) {
+    assert!(markdown::render(report, markdown::COMMENT_BUDGET).len() <= markdown::COMMENT_BUDGET);
+    text::write_check(report, 100, &mut Vec::new()).expect("memory takes it");
+    actions::annotations(report);
+    actions::outputs(report, "report.json");
+}

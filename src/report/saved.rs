@@ -1,0 +1,338 @@
+//! Reading a saved report. What it says is hostile: a job of a fork may have written anything.
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+
+use super::escape::short;
+use super::merge::is_not_delivered;
+use super::model::{ImageReport, Report};
+use crate::compare::Deltas;
+use crate::image::Platform;
+use crate::image::schema::{self, SchemaError};
+use crate::policy::Verdict;
+use crate::policy::limits::KEYS;
+
+/// The most that one report, or all of a run together, may have of images.
+pub const MAX_IMAGES: usize = 1000;
+/// The most entries of a list.
+const MAX_ENTRIES: usize = 10_000;
+/// The most bytes of a text: an instruction may be a program.
+const MAX_TEXT: usize = 256 << 10;
+/// The largest number (256 TiB, as bytes): a list of such has a sum that can be counted.
+const MAX_NUMBER: u64 = 1 << 48;
+/// The most bytes of an image's name.
+const MAX_NAME: usize = 1024;
+/// The most characters of a sentence, and of a word such as a limit.
+const MAX_SENTENCE: usize = 1000;
+const MAX_WORD: usize = 200;
+/// The most ways to accept, and notes.
+const MAX_WAYS: usize = 20;
+const MAX_NOTES: usize = 100;
+
+/// A document that is not a report that this version can use.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The document is of another kind or of a newer version.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The text is not JSON, or a field is missing or of another type, or more than there can be.
+    #[error("not a layergate report: {0}; write it with check --report")]
+    Json(String),
+    /// What it says cannot be.
+    #[error("the report contradicts itself: {0}; write it with check --report")]
+    Inconsistent(String),
+}
+
+impl Report {
+    /// Reads a saved report. Its verdicts are those that its findings add up to, and its differences those of its
+    /// amounts, whatever it says itself.
+    ///
+    /// # Errors
+    /// [`ReportError`], also for a document that a newer major version wrote.
+    pub fn from_json(json: &[u8]) -> Result<Report, ReportError> {
+        schema::check(json, "layergate.report", 1)?;
+        let failed = |error: serde_json::Error| ReportError::Json(error.to_string());
+        // Looked through before anything of it is kept.
+        serde_json::from_slice::<Bounded>(json).map_err(failed)?;
+        let mut report: Report = serde_json::from_slice(json).map_err(failed)?;
+        report.check().map_err(ReportError::Inconsistent)?;
+        report.shorten();
+        report.images.iter_mut().for_each(ImageReport::settle);
+        Ok(report)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.images.len() > MAX_IMAGES {
+            return Err(format!("it has {} images, and at most {MAX_IMAGES} are read", self.images.len()));
+        }
+        if self.head_sha.as_deref().is_some_and(|sha| !is_commit(sha)) {
+            return Err("`head_sha` is not a commit".into());
+        }
+        self.images.iter().try_for_each(ImageReport::check)?;
+        let is_something = |image: &ImageReport| image.head.is_some() || is_not_delivered(image);
+        if !self.images.iter().any(is_something) {
+            return Err("it has no image that was measured".into());
+        }
+        Ok(())
+    }
+
+    /// Cuts what is for people to a length at which it can be read.
+    fn shorten(&mut self) {
+        cut(&mut self.layergate, MAX_WORD);
+        self.notes.truncate(MAX_NOTES);
+        self.notes.iter_mut().for_each(|note| cut(note, MAX_SENTENCE));
+        if let Some(ways) = &mut self.accept {
+            ways.labels.truncate(MAX_WAYS);
+            let words = ways.labels.iter_mut().chain(&mut ways.trailer).chain(&mut ways.max_increase);
+            words.for_each(|word| cut(word, MAX_WORD));
+        }
+        if let Some(accepted) = &mut self.accepted {
+            let words = [&mut accepted.label, &mut accepted.trailer, &mut accepted.commit];
+            let more = [&mut accepted.by, &mut accepted.at];
+            words.into_iter().chain(more).flatten().for_each(|word| cut(word, MAX_WORD));
+            accepted.reason.iter_mut().for_each(|reason| cut(reason, MAX_SENTENCE));
+        }
+        self.images.iter_mut().for_each(ImageReport::shorten);
+    }
+}
+
+impl ImageReport {
+    fn check(&self) -> Result<(), String> {
+        if self.name.is_empty() || self.name.len() > MAX_NAME {
+            return Err(format!("an image has a name of {} bytes", self.name.len()));
+        }
+        if let Some(platform) = &self.platform {
+            platform.parse::<Platform>().map_err(|error| format!("{}: {error}", self.name))?;
+        }
+        if is_not_delivered(self) && Verdict::of(&self.findings) != Verdict::Fail {
+            return Err(format!("nothing was measured of {}, and it does not fail", self.name));
+        }
+        Ok(())
+    }
+
+    fn shorten(&mut self) {
+        self.limits.retain(|key, _| KEYS.contains(&key.as_str()));
+        // A list of paths is compared, and not shown.
+        let shown = self.limits.iter_mut().filter(|(key, _)| *key != "forbid-paths");
+        shown.for_each(|(_, limit)| cut(limit, MAX_WORD));
+        for finding in &mut self.findings {
+            let words = [&mut finding.rule, &mut finding.subject];
+            words.into_iter().chain(&mut finding.limit).for_each(|word| cut(word, MAX_WORD));
+            [&mut finding.message, &mut finding.help]
+                .into_iter()
+                .for_each(|sentence| cut(sentence, MAX_SENTENCE));
+        }
+        if let Some(missing) = &mut self.no_base {
+            [&mut missing.message, &mut missing.help]
+                .into_iter()
+                .for_each(|sentence| cut(sentence, MAX_SENTENCE));
+        }
+        if let Some(base) = &mut self.base {
+            cut(&mut base.name, MAX_WORD);
+            cut(&mut base.how, MAX_SENTENCE);
+        }
+        if let Some(stages) = &mut self.stages {
+            [&mut stages.reason, &mut stages.help]
+                .into_iter()
+                .for_each(|sentence| cut(sentence, MAX_SENTENCE));
+        }
+        self.build_only.iter_mut().for_each(|found| cut(&mut found.help, MAX_SENTENCE));
+    }
+
+    /// Makes it say what follows from what it says.
+    fn settle(&mut self) {
+        let both = self.base.as_ref().map(|base| &base.totals).zip(self.head_totals());
+        self.delta = both.map(|(base, head)| Deltas::of(base, head));
+        if self.head.is_none() && self.base.is_some() {
+            // What is not there any more breaks no limit.
+            self.findings.clear();
+        }
+        self.verdict = match (Verdict::of(&self.findings), self.verdict) {
+            (Verdict::Fail, Verdict::Accepted) => Verdict::Accepted,
+            (verdict, _) => verdict,
+        };
+    }
+}
+
+fn is_commit(sha: &str) -> bool {
+    sha.len() <= 64 && sha.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn cut(text: &mut String, most: usize) {
+    // Bytes first: most texts are short, and are left alone.
+    if text.len() > most {
+        *text = short(text, most);
+    }
+}
+
+/// Looks through a document, keeps nothing of it, and refuses what no report has.
+struct Bounded;
+
+impl<'de> Deserialize<'de> for Bounded {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bounded, D::Error> {
+        deserializer.deserialize_any(Bounded)
+    }
+}
+
+impl<'de> Visitor<'de> for Bounded {
+    type Value = Bounded;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a report")
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Bounded, E> {
+        Ok(Bounded)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Bounded, E> {
+        Ok(Bounded)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Bounded, E> {
+        if number > MAX_NUMBER {
+            Err(E::custom(format!("{number} is more than there can be")))
+        } else {
+            Ok(self)
+        }
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Bounded, E> {
+        self.visit_u64(number.unsigned_abs())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Bounded, E> {
+        // As a number without a fraction it may be too large for one.
+        Err(E::custom(format!("{number} is no number of anything")))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Bounded, E> {
+        if text.len() > MAX_TEXT {
+            return Err(E::custom(format!(
+                "a text has {} bytes, and at most {MAX_TEXT} are read",
+                text.len()
+            )));
+        }
+        Ok(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bounded, A::Error> {
+        for _ in 0..=MAX_ENTRIES {
+            if list.next_element::<Bounded>()?.is_none() {
+                return Ok(self);
+            }
+        }
+        Err(A::Error::custom(format!("a list has over {MAX_ENTRIES} entries")))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Bounded, A::Error> {
+        while fields.next_entry::<Bounded, Bounded>()?.is_some() {}
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Bytes, Snapshot};
+    use crate::policy::{Finding, Severity};
+    use crate::report::merge::MISSING_RULE;
+
+    fn measured() -> ImageReport {
+        ImageReport::added(&Snapshot::made_up(Vec::new()))
+    }
+
+    fn missing(name: &str) -> ImageReport {
+        let finding = Finding {
+            rule: MISSING_RULE.into(),
+            severity: Severity::Fail,
+            message: "none".into(),
+            measured: None,
+            limit: None,
+            subject: name.into(),
+            help: String::new(),
+            dockerfile: None,
+        };
+        ImageReport::without_image(name, None, vec![finding])
+    }
+
+    fn read(report: &Report) -> Result<Report, ReportError> {
+        Report::from_json(&serde_json::to_vec(report).unwrap())
+    }
+
+    #[test]
+    fn a_report_cannot_say_that_it_passes_while_its_findings_fail() {
+        let mut report = Report::new(None, vec![missing("api")]);
+        report.images[0].verdict = Verdict::Pass;
+        assert_eq!(read(&report).unwrap().images[0].verdict, Verdict::Fail);
+        report.images[0].findings.clear();
+        assert!(read(&report).is_err(), "nothing, and no failure");
+        report.images.clear();
+        assert!(read(&report).is_err(), "no image");
+        report.schema = "layergate.report/v2".into();
+        assert!(read(&report).is_err());
+        assert!(Report::from_json(b"{\"schema\":\"layergate.report/v1\"}").is_err());
+    }
+
+    #[test]
+    fn what_follows_is_not_taken_from_it() {
+        let mut report = Report::new(Some("abc1".into()), vec![measured()]);
+        assert_eq!(read(&report).unwrap(), report);
+        let totals = report.images[0].head.as_ref().unwrap().totals;
+        let gone = ImageReport { head: None, ..measured() };
+        let base = crate::report::model::Base {
+            name: "x".into(),
+            totals,
+            commit: None,
+            distance: None,
+            exact: true,
+            how: String::new(),
+        };
+        report.images[0].base = Some(base.clone());
+        report.images[0].head.as_mut().unwrap().totals.unpacked = Bytes(totals.unpacked.0 + 5);
+        assert_eq!(
+            read(&report).unwrap().images[0].delta.unwrap().unpacked.0,
+            5,
+            "growth cannot be left out"
+        );
+        report.images = vec![ImageReport { base: Some(base), ..gone }];
+        assert!(read(&report).is_err(), "all that it had is gone");
+    }
+
+    #[test]
+    fn what_no_report_has_is_refused() {
+        let good = serde_json::to_value(Report::new(Some("abc1".into()), vec![measured()])).unwrap();
+        let with = |pointer: &str, value: serde_json::Value| {
+            let mut document = good.clone();
+            *document.pointer_mut(pointer).unwrap() = value;
+            Report::from_json(&serde_json::to_vec(&document).unwrap()).map_err(|error| error.to_string())
+        };
+        let long = "x".repeat(MAX_TEXT + 1);
+        for (pointer, value, words) in [
+            ("/images/0/head/totals/unpacked", u64::MAX.into(), "more than there can be"),
+            ("/images/0/head/totals/unpacked", 1.5.into(), "no number of anything"),
+            ("/images/0/reference", long.into(), "a text has"),
+            ("/images/0/name", "".into(), "a name of 0 bytes"),
+            ("/images/0/name", "x".repeat(MAX_NAME + 1).into(), "a name of"),
+            ("/images/0/platform", "linux/amd64 `x`".into(), "linux/amd64 `x`"),
+            ("/head_sha", "abc1 @team".into(), "not a commit"),
+            ("/images/0/layers", vec![0; MAX_ENTRIES + 1].into(), "a list has over"),
+        ] {
+            let error = with(pointer, value).unwrap_err();
+            assert!(error.contains(words), "{pointer}: {error}");
+        }
+        let twice = with("/images/0/layers", 0.into()).unwrap_err();
+        assert_eq!(twice.matches("invalid type").count(), 1, "{twice}");
+    }
+
+    #[test]
+    fn what_is_for_people_is_cut() {
+        let mut report = Report::new(None, vec![missing("api")]);
+        report.images[0].findings[0].message = "m".repeat(100_000);
+        report.images[0].limits.insert("max-size".into(), "9".repeat(100_000));
+        report.images[0].limits.insert("no-limit".into(), "x".into());
+        report.notes = vec!["n".repeat(100_000); 500];
+        let read = read(&report).unwrap();
+        assert!(serde_json::to_vec(&read).unwrap().len() < 200_000);
+        assert_eq!(read.images[0].limits.len(), 1);
+    }
+}
