@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::baselines::kill_often;
 use crate::fake_registry::{FakeRegistry, Faults};
 use crate::gate::Checkout;
 use crate::open_registry::{InMemory, layers};
@@ -276,6 +277,17 @@ fn old_records_are_deleted() {
     assert_eq!(referring["manifests"].as_array().unwrap().len(), 2, "{referring}");
     let run = repository.run(&["check", &format!("api={image}"), "--baseline", &image]).expect(0);
     assert!(run.stdout.contains("recorded with"), "{}", run.stdout);
+}
+
+#[test]
+fn a_killed_record_leaves_a_registry_with_the_old_or_the_new() {
+    let Some(repository) = Repository::new("killed") else { return };
+    let store = repository.store();
+    kill_often(repository.directory.path(), || {
+        let mut command = layergate();
+        command.env("LAYERGATE_STORE", &store);
+        command
+    });
 }
 
 #[test]
