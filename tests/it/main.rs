@@ -46,3 +46,4 @@ mod support;
 mod tarball;
 mod thousand;
 mod verdicts;
+mod workflows;

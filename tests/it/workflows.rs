@@ -1,0 +1,87 @@
+//! The workflows of this project and those that it shows: what a security reviewer reads before allowing any.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{Run, skip};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn examples() -> Vec<(PathBuf, String)> {
+    let listed = fs::read_dir(root().join(".github/examples")).unwrap();
+    let mut paths: Vec<PathBuf> = listed.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
+}
+
+#[test]
+fn the_workflows_of_the_readme_are_those_that_are_there_to_copy() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let shown: Vec<&str> = readme
+        .split("```yaml\n")
+        .skip(1)
+        .map(|rest| rest.split("```\n").next().unwrap())
+        .filter(|block| block.starts_with("name: "))
+        .collect();
+    let examples = examples();
+    assert!(shown.len() >= 3);
+    for block in &shown {
+        assert!(examples.iter().any(|(_, text)| text == block), "no example is\n{block}");
+    }
+    for (path, text) in &examples {
+        assert!(shown.contains(&text.as_str()), "{} is not shown", path.display());
+    }
+}
+
+/// The inputs that a workflow gives to layergate.
+fn given(workflow: &str) -> Vec<&str> {
+    let steps = workflow.split("uses: layergate/layergate@").skip(1);
+    let lines = steps.flat_map(|step| {
+        let inputs = step.lines().skip(1).skip_while(|line| line.trim() != "with:").skip(1);
+        inputs.take_while(|line| line.starts_with("          "))
+    });
+    // What is further in is a text of several lines.
+    lines
+        .filter(|line| !line.starts_with("           "))
+        .filter_map(|line| line.split(':').next())
+        .map(str::trim)
+        .collect()
+}
+
+#[test]
+fn the_inputs_that_the_workflows_give_are_there() {
+    let action = fs::read_to_string(root().join("action.yml")).unwrap();
+    for (path, text) in examples() {
+        let given = given(&text);
+        assert!(given.contains(&"store") || given.contains(&"reports"), "{}: {given:?}", path.display());
+        for input in given {
+            assert!(action.contains(&format!("\n  {input}:\n")), "{}: {input}", path.display());
+        }
+    }
+}
+
+#[test]
+fn an_auditor_finds_nothing_in_workflows_examples_and_the_action() {
+    let Some(zizmor) = std::env::var_os("LAYERGATE_TEST_ZIZMOR").filter(|path| !path.is_empty()) else {
+        skip("the audit of the workflows", "no `zizmor` was installed for it");
+        return;
+    };
+    let audit = |config: &Path, paths: &[&str]| {
+        let mut command = Command::new(&zizmor);
+        command.current_dir(root()).args(["--offline", "--no-progress", "--persona", "auditor", "--config"]);
+        Run::of(command.arg(config).args(paths))
+    };
+    let examples: Vec<String> = examples().iter().map(|(path, _)| path.display().to_string()).collect();
+    let mut all: Vec<&str> = examples.iter().map(String::as_str).collect();
+    all.extend(["action.yml", ".github/workflows"]);
+    audit(Path::new(".github/zizmor.yml"), &all).expect(0);
+
+    // It does look: what the configuration lets pass is found without it.
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    fs::write(empty.path(), "rules: {}\n").unwrap();
+    let found = audit(empty.path(), &all);
+    assert!(found.code != 0 && found.stdout.contains("unpinned-uses"), "{}{}", found.stdout, found.stderr);
+}
