@@ -3,6 +3,7 @@
 //! ```text
 //! DIR/records/COMMIT/IMAGE/PLATFORM.json    a snapshot without censuses
 //! DIR/censuses/AB/ABCD....json.zst          the files of one layer, by the hex of its diff ID
+//! DIR/pruned/IMAGE                          how many commits of an image were removed because they were old
 //! ```
 //!
 //! A census is stored once for each diff ID, so an unchanged layer costs nothing. Every file is
@@ -16,9 +17,11 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::store::{Listed, Overview, Point, StoreError, Stored, Written, is_same, platform_key};
+use super::store::{
+    Listed, Overview, Point, StoreError, Stored, Written, is_same, platform_key, replaceable,
+};
 use crate::image::census::MAX_NODES;
-use crate::image::{Census, DiffId, Platform, Snapshot};
+use crate::image::{Census, DiffId, Digest, Platform, Snapshot};
 use crate::layer::packed;
 
 /// The directory of records that belong to no commit.
@@ -53,7 +56,10 @@ impl DirStore {
     pub fn put_all(&self, snapshots: &[Snapshot], keep: Option<NonZeroUsize>) -> Result<Written, StoreError> {
         let stored = snapshots.iter().map(|snapshot| self.put(snapshot)).collect::<Result<_, _>>()?;
         let pruned = keep.map_or(Ok(()), |keep| {
-            snapshots.iter().try_for_each(|snapshot| self.prune(&snapshot.image.name, keep.get()))?;
+            snapshots.iter().try_for_each(|snapshot| {
+                let own = snapshot.commit.as_ref().map(|commit| commit.sha.as_str());
+                self.prune(&snapshot.image.name, own, keep.get())
+            })?;
             self.sweep()
         });
         Ok(Written { stored, not_pruned: pruned.err(), not_attached: None })
@@ -69,13 +75,14 @@ impl DirStore {
         let bare = snapshot.clone().without_files();
         let commit = snapshot.commit.as_ref().map(|commit| commit.sha.as_str());
         let path = self.record_path(commit, &snapshot.image.name, snapshot.image.platform.as_ref());
-        // One that cannot be used is replaced.
-        if record(&path).ok().flatten().is_some_and(|existing| is_same(&existing, &bare)) {
+        if let Some(existing) = replaceable(record(&path))?.flatten()
+            && is_same(&existing, &bare)
+            // What is not kept any more, such as secrets in instructions, is to go from what is there too.
+            && read(&path, MAX_RECORD)? == Some(written(&existing)?)
+        {
             return Ok(Stored::Unchanged);
         }
-        let mut json = serde_json::to_vec_pretty(&bare)?;
-        json.push(b'\n');
-        write_atomically(&path, &json)?;
+        write_atomically(&path, &written(&bare)?)?;
         Ok(Stored::Recorded)
     }
 
@@ -110,24 +117,28 @@ impl DirStore {
             overview.commits += usize::from(!listed.is_empty());
             overview.platforms.extend(listed.into_iter().map(|listed| listed.platform));
         }
+        overview.pruned = self.pruned(image)?;
         Ok(overview)
     }
 
-    /// The sizes of an image, oldest commit first.
+    /// The sizes of an image, oldest commit first. A record that cannot be used has none.
     ///
     /// # Errors
-    /// [`StoreError`] where a record cannot be used.
+    /// [`StoreError`] where the directory cannot be read.
     pub fn history(&self, image: &str) -> Result<Vec<Point>, StoreError> {
         let mut points = Vec::new();
         for listed in self.all(image)?.into_iter().flatten() {
-            let written = modified(Path::new(&listed.at));
-            let snapshot = self.load(&listed)?;
+            let snapshot = match self.load(&listed) {
+                Err(StoreError::Record { .. } | StoreError::Lost { .. }) => continue,
+                loaded => loaded?,
+            };
+            let age = age(&listed, Some(&snapshot));
             let (commit, time) = snapshot.commit.map(|commit| (commit.sha, commit.time)).unzip();
             let point =
                 Point { commit, time: time.flatten(), platform: listed.platform, totals: snapshot.totals };
-            points.push((written, point));
+            points.push((age, point));
         }
-        points.sort_by_key(|(written, _)| *written);
+        points.sort_by_key(|(age, _)| *age);
         Ok(points.into_iter().map(|(_, point)| point).collect())
     }
 
@@ -142,28 +153,48 @@ impl DirStore {
             .collect()
     }
 
-    /// Removes the records of all but the newest commits.
-    fn prune(&self, image: &str, keep: usize) -> Result<(), StoreError> {
+    /// Removes the records of all but the newest commits; what was just recorded is among those.
+    fn prune(&self, image: &str, own: Option<&str>, keep: usize) -> Result<(), StoreError> {
         let mut records = self.all(image)?;
-        let newest =
-            |records: &Vec<Listed>| records.iter().map(|listed| modified(Path::new(&listed.at))).max();
-        records.sort_by_key(|records| std::cmp::Reverse(newest(records)));
-        for listed in records.iter().skip(keep).flatten() {
+        records.retain(|listed| !listed.is_empty());
+        records.sort_by_cached_key(|records| {
+            let newest = records.iter().map(|listed| age(listed, self.load(listed).ok().as_ref())).max();
+            let is_own = records.iter().any(|listed| listed.commit.as_deref() == own);
+            std::cmp::Reverse((is_own, newest))
+        });
+        let Some(old) = records.get(keep..).filter(|old| !old.is_empty()) else { return Ok(()) };
+        for listed in old.iter().flatten() {
             remove(Path::new(&listed.at))?;
             // They are removed only if they are empty.
             let directories = Path::new(&listed.at).ancestors().skip(1).take(2);
             directories.for_each(|directory| drop(fs::remove_dir(directory)));
         }
-        Ok(())
+        let pruned = self.pruned(image)?.saturating_add(old.len() as u64);
+        write_atomically(&self.pruned_path(image), pruned.to_string().as_bytes())
+    }
+
+    /// How many commits of an image were removed; where several processes do so at once, about.
+    fn pruned(&self, image: &str) -> Result<u64, StoreError> {
+        let count = read(&self.pruned_path(image), 100)?;
+        Ok(count.and_then(|count| String::from_utf8(count).ok()?.trim().parse().ok()).unwrap_or_default())
+    }
+
+    fn pruned_path(&self, image: &str) -> PathBuf {
+        self.root.join("pruned").join(image_name(image))
     }
 
     /// Removes the censuses that no record names any more, and what killed processes have left. Of a record
-    /// that cannot be read nobody knows what it names.
+    /// that cannot be read nobody knows what it names, so where there is such, they are kept.
     fn sweep(&self) -> Result<(), StoreError> {
         let mut needed = HashSet::new();
         for path in below(&self.root.join("records"), 3)? {
-            if let Some(record) = record(&path)? {
-                needed.extend(record.layers.into_iter().map(|layer| self.census_path(&layer.diff_id)));
+            match record(&path) {
+                Ok(Some(record)) => {
+                    needed.extend(record.layers.into_iter().map(|layer| self.census_path(&layer.diff_id)));
+                }
+                Ok(None) => {}
+                Err(StoreError::Record { .. }) => return Ok(()),
+                Err(error) => return Err(error),
             }
         }
         let censuses = below(&self.root.join("censuses"), 2)?;
@@ -201,7 +232,7 @@ impl DirStore {
 
     fn record_directory(&self, commit: Option<&str>, image: &str) -> PathBuf {
         let commit = commit.map_or_else(|| NO_COMMIT.into(), file_name);
-        self.root.join("records").join(commit).join(file_name(image))
+        self.root.join("records").join(commit).join(image_name(image))
     }
 
     fn census_path(&self, diff_id: &DiffId) -> PathBuf {
@@ -223,6 +254,12 @@ pub(super) fn file_name(name: &str) -> String {
         if safe(byte, index == 0) { char::from(byte).to_string() } else { format!("%{byte:02x}") }
     };
     name.bytes().enumerate().map(encode).collect()
+}
+
+/// An image's name as a part of a path. Systems take no more than 255 bytes.
+fn image_name(image: &str) -> String {
+    let name = file_name(image);
+    if name.len() <= 200 { name } else { format!("%%{}", Digest::of(image.as_bytes()).hex()) }
 }
 
 /// The name that [`file_name`] has made a part of a path of.
@@ -256,6 +293,21 @@ fn below(directory: &Path, levels: usize) -> Result<Vec<PathBuf>, StoreError> {
         paths = paths.iter().map(|path| listing(path)).collect::<Result<Vec<_>, _>>()?.concat();
     }
     Ok(paths)
+}
+
+/// What orders records: when their commit was made, in seconds, or else when they were written.
+fn age(listed: &Listed, snapshot: Option<&Snapshot>) -> (i64, SystemTime) {
+    let written = modified(Path::new(&listed.at));
+    let seconds = written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let committed = snapshot.and_then(|snapshot| snapshot.commit.as_ref()?.time);
+    (committed.unwrap_or(i64::try_from(seconds).unwrap_or(i64::MAX)), written)
+}
+
+/// A record, as it is written.
+fn written(record: &Snapshot) -> Result<Vec<u8>, StoreError> {
+    let mut json = serde_json::to_vec_pretty(record)?;
+    json.push(b'\n');
+    Ok(json)
 }
 
 fn modified(path: &Path) -> SystemTime {
@@ -296,11 +348,11 @@ fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
 fn write_atomically(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let failed = |error| StoreError::Io { operation: "write", path: path.into(), error };
     let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory).map_err(failed)?;
+    create_directories(directory).map_err(failed)?;
     let mut file = match tempfile::NamedTempFile::new_in(directory) {
         // Another process may just have removed it, because it was empty.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            fs::create_dir_all(directory).map_err(failed)?;
+            create_directories(directory).map_err(failed)?;
             tempfile::NamedTempFile::new_in(directory)
         }
         file => file,
@@ -311,6 +363,22 @@ fn write_atomically(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     share_readably(file.as_file()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     sync_directory(directory).map_err(failed)
+}
+
+/// Makes a directory and those that it is in, each brought to the disk.
+fn create_directories(directory: &Path) -> io::Result<()> {
+    if directory.as_os_str().is_empty() || directory.is_dir() {
+        return Ok(());
+    }
+    let parent = directory.parent().unwrap_or(Path::new(""));
+    create_directories(parent)?;
+    match fs::create_dir(directory) {
+        // Another process was faster; it brings it to the disk as well.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
+        made => made.and_then(|()| {
+            sync_directory(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+        }),
+    }
 }
 
 /// That a file has a new name is on the disk only once its directory is.

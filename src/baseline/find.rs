@@ -187,7 +187,8 @@ impl<'a> Finder<'a> {
         };
         let reason = match self.ancestry.start() {
             _ if commits == 0 => Reason::NeverRecorded,
-            _ if !platforms.contains(platform) => Reason::OtherPlatform,
+            // What no record says any more is for no other platform either.
+            _ if !platforms.is_empty() && !platforms.contains(platform) => Reason::OtherPlatform,
             None => Reason::NoCommit,
             Some(_) if pruned > 0 => Reason::Expired,
             Some(_) => Reason::OutOfReach,

@@ -399,15 +399,31 @@ impl Store {
     }
 }
 
-/// Whether two records say the same of an image, however each was come by.
+/// Whether two records say the same of an image and a commit, however each was come by: a commit may be the tip of
+/// several branches and tags.
 pub(super) fn is_same(one: &Snapshot, other: &Snapshot) -> bool {
     let bare = |snapshot: &Snapshot| {
         let mut bare = snapshot.clone().without_files();
         bare.image.reference.clear();
         bare.source.clone_from(&one.source);
+        if let Some(commit) = &mut bare.commit {
+            commit.reference = None;
+        }
         bare
     };
     bare(one) == bare(other)
+}
+
+/// A record that is to be replaced, as far as it can be used. That of a newer version is not: it says more than
+/// this one would.
+pub(super) fn replaceable<T>(existing: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match existing {
+        Ok(existing) => Ok(Some(existing)),
+        Err(error @ StoreError::Record { error: SnapshotError::Schema(SchemaError::Newer { .. }), .. }) => {
+            Err(error)
+        }
+        Err(_) => Ok(None),
+    }
 }
 
 #[cfg(test)]

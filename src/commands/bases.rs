@@ -156,7 +156,8 @@ fn given_baselines(arguments: &Check, images: &[NamedImage]) -> anyhow::Result<V
     let mut given = Vec::new();
     for text in &named {
         let baseline = NamedImage::parse(text)?;
-        let alone = images.len() == 1 && named.len() == 1;
+        // One without a name is of the one image that there is.
+        let alone = images.len() == 1 && named.len() == 1 && baseline.name.is_none();
         let name = if alone { images[0].display_name() } else { baseline.display_name() };
         if !images.iter().any(|image| image.display_name() == name) {
             let message =

@@ -139,7 +139,12 @@ fn refuse_unclear(head: Option<&Commit>, context: Option<&Context>) -> Result<()
     let Some(context) = context.filter(|context| context.is_about_default_branch()) else { return Ok(()) };
     let of_other_run = context.workflow_run.as_ref().map(|run| run.head_sha.as_str());
     let is_clear = match head {
-        Some(head) => context.event_name != "workflow_run" || Some(head.sha.as_str()) == of_other_run,
+        Some(head) => match context.event_name.as_str() {
+            "workflow_run" => Some(head.sha.as_str()) == of_other_run,
+            // A comment may be on a pull request, and what was checked out for it the head of that.
+            "issue_comment" => Some(head.sha.as_str()) == context.sha.as_deref(),
+            _ => true,
+        },
         None => false,
     };
     let event = &context.event_name;

@@ -25,7 +25,7 @@ pub use packages::{PackageCounts, PackageRow, PackageStatus, package_rows};
 pub enum CompareError {
     /// One was counted from layers, the other copied from an engine's report.
     #[error(
-        "`{base}` and `{head}` cannot be compared: {base} was measured by {base_measured}, {head} by {head_measured}. An engine's own figure differs from version to version; measure both from their layers (by name, or with `docker save`)"
+        "`{base}` and `{head}` cannot be compared: the base, {base}, was measured by {base_measured}, and {head} by {head_measured}. An engine's own figure differs from version to version; measure both from their layers (by name, or with `docker save`)"
     )]
     Measured {
         /// The base image's name.

@@ -6,7 +6,15 @@ use serde::Deserialize;
 /// A document that this version must not read as what it was asked to be.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// No `schema` field, or not JSON at all.
+    /// Not JSON, or only the beginning of it.
+    #[error("not a {kind} document: it is not whole JSON ({error})")]
+    Broken {
+        /// The kind that was asked for.
+        kind: &'static str,
+        /// Where it stops to be.
+        error: String,
+    },
+    /// No `schema` field.
     #[error("not a {kind} document: it has no `schema` field")]
     Missing {
         /// The kind that was asked for.
@@ -49,7 +57,10 @@ pub fn is_ours(json: &[u8]) -> bool {
 /// # Errors
 /// [`SchemaError`] where the document is not `kind` in a version up to `supported`.
 pub fn check(json: &[u8], kind: &'static str, supported: u32) -> Result<(), SchemaError> {
-    let head: Head = serde_json::from_slice(json).map_err(|_| SchemaError::Missing { kind })?;
+    let head: Head = serde_json::from_slice(json).map_err(|error| match error.is_data() {
+        true => SchemaError::Missing { kind },
+        false => SchemaError::Broken { kind, error: error.to_string() },
+    })?;
     let found: String = head.schema.chars().take(100).collect();
     match found.split_once("/v") {
         Some((name, version)) if name == kind => match version.parse::<u32>() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use oci_spec::distribution::Reference;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{RequestBuilder, Response, Url};
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -17,11 +18,15 @@ use crate::image::Digest;
 
 /// How long a registry may take to accept a connection, and between two pieces of an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a whole answer may take that is no layer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// How often a request is sent, and how often a download is taken up again where it broke off.
 pub(super) const ATTEMPTS: u32 = 4;
 /// The pause before the second attempt; each further one is twice as long.
 pub(super) const PAUSE: Duration = Duration::from_millis(500);
+/// The longest that a registry may ask to wait before another attempt.
+const MAX_WAIT: Duration = Duration::from_secs(30);
 /// Who asks.
 const USER_AGENT: &str = concat!("layergate/", env!("CARGO_PKG_VERSION"));
 
@@ -33,6 +38,8 @@ const MAX_PAGE: usize = 16 << 20;
 const MAX_ANSWER: usize = 1 << 20;
 /// How many tags are asked for at a time; registries may send fewer.
 const PAGE: usize = 1000;
+/// The most pages of what refers to a manifest.
+const MAX_PAGES: usize = 100;
 
 /// Manifests and indexes, as the Open Container Initiative and Docker call them.
 pub(super) const MANIFEST_TYPES: [&str; 4] = [
@@ -54,6 +61,8 @@ pub struct ArtifactError {
     pub error: String,
     /// What to do.
     pub hint: String,
+    /// How long the registry asks to wait before it is asked again.
+    pub wait: Option<Duration>,
 }
 
 /// Where a request went wrong.
@@ -64,6 +73,8 @@ pub enum Cause {
         /// Whether there was a connection at all.
         connected: bool,
     },
+    /// It took too long; it would the next time.
+    Time,
     /// The registry answered with this status.
     Status(u16),
     /// The registry's answer is not what it has to be.
@@ -130,7 +141,7 @@ impl ArtifactError {
     pub fn status(&self) -> Option<u16> {
         match self.cause {
             Cause::Status(status) => Some(status),
-            Cause::Way { .. } | Cause::Answer => None,
+            Cause::Way { .. } | Cause::Time | Cause::Answer => None,
         }
     }
 
@@ -142,7 +153,7 @@ impl ArtifactError {
             // Digests are computed here, so it is the registry that has met a file half written for another.
             Cause::Status(400) => self.error.contains("DIGEST_INVALID"),
             Cause::Status(status) => matches!(status, 429 | 500..=599),
-            Cause::Answer => false,
+            Cause::Time | Cause::Answer => false,
         }
     }
 }
@@ -187,8 +198,13 @@ impl Artifacts {
             cause: Cause::Answer,
             error: excerpt(&text_of(error)),
             hint: format!("check the host's name, {}", excerpt(host)),
+            wait: None,
         };
-        let client = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT);
+        let mut client = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT);
+        if is_loopback(host) {
+            // A proxy is elsewhere, where this name means another machine, and would overhear who asks.
+            client = client.no_proxy();
+        }
         let actions = if writes { ["pull", "push"].as_slice() } else { &["pull"] };
         let artifacts = Artifacts {
             http: client.read_timeout(READ_TIMEOUT).build().map_err(|error| unusable(&error))?,
@@ -307,7 +323,7 @@ impl Artifacts {
                 && let Some(next) = next_page(&answer.headers)
             {
                 // Whatever host a proxy has not rewritten, the list is the one that was asked for.
-                let next = next_query(next, &page).map(|query| format!("{list}?{query}"));
+                let next = next_query(next, &page, "/tags/list").map(|query| format!("{list}?{query}"));
                 url = Some(next.ok_or_else(|| malformed("its list does not say how it goes on"))?);
             }
             tags.extend(listed.into_iter().filter(|tag| wanted(tag)));
@@ -315,7 +331,8 @@ impl Artifacts {
         Ok(tags)
     }
 
-    /// The manifests that are about another one, as an index; `None` where the registry does not list them.
+    /// The manifests that are about another one, as indexes, one a page; `None` where the registry does not list
+    /// them.
     ///
     /// # Errors
     /// [`ArtifactError`].
@@ -323,14 +340,32 @@ impl Artifacts {
         &self,
         digest: &Digest,
         artifact_type: &str,
-    ) -> Result<Option<Vec<u8>>, ArtifactError> {
-        let url = self.url("referrers", digest.as_str());
-        let request = |http: &reqwest::Client| http.get(&url).query(&[("artifactType", artifact_type)]);
-        match self.send("list what refers to a manifest", MAX_MANIFEST, request).await {
-            Ok(answer) => Ok(Some(answer.body).filter(|body| body.trim_ascii_start().starts_with(b"{"))),
-            Err(error) if error.status().is_some() => Ok(None),
-            Err(error) => Err(error),
+    ) -> Result<Option<Vec<Vec<u8>>>, ArtifactError> {
+        let (operation, list) = ("list what refers to a manifest", self.url("referrers", digest.as_str()));
+        let mut url =
+            Some(format!("{list}?artifactType={}", utf8_percent_encode(artifact_type, NON_ALPHANUMERIC)));
+        let mut pages = Vec::new();
+        while let Some(page) = url.take().filter(|_| pages.len() < MAX_PAGES) {
+            let answer = match self.send(operation, MAX_MANIFEST, |http| http.get(&page)).await {
+                // Those that know nothing of it say so in ways of their own.
+                Err(error)
+                    if pages.is_empty() && matches!(error.status(), Some(400..=428 | 430..=499 | 501)) =>
+                {
+                    return Ok(None);
+                }
+                answer => answer?,
+            };
+            if !answer.body.trim_ascii_start().starts_with(b"{") {
+                return Ok(None);
+            }
+            if let Some(next) = next_page(&answer.headers) {
+                let next = next_query(next, &page, digest.as_str()).map(|query| format!("{list}?{query}"));
+                let unclear = || self.error(operation, Cause::Answer, "its list does not say how it goes on");
+                url = Some(next.ok_or_else(unclear)?);
+            }
+            pages.push(answer.body);
         }
+        Ok(Some(pages))
     }
 
     /// A blob of at most so many bytes, whose digest was checked; `None` where there is none.
@@ -537,40 +572,66 @@ impl Artifacts {
         }
         let headers = std::mem::take(response.headers_mut());
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.on_the_way(operation, &error))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > most {
-                let error = format!("its answer has over {most} bytes");
-                return Err(self.error(operation, Cause::Answer, &error));
+        let whole = async {
+            while let Some(chunk) =
+                response.chunk().await.map_err(|error| self.on_the_way(operation, &error))?
+            {
+                body.extend_from_slice(&chunk);
+                if body.len() > most {
+                    let error = format!("its answer has over {most} bytes");
+                    return Err(self.error(operation, Cause::Answer, &error));
+                }
             }
-        }
+            Ok(())
+        };
+        // A server that sends a byte now and then would be listened to for ever.
+        let late = |_| {
+            let error = format!("its answer takes over {} s", ANSWER_TIMEOUT.as_secs());
+            self.error(operation, Cause::Time, &error)
+        };
+        tokio::time::timeout(ANSWER_TIMEOUT, whole).await.map_err(late)??;
         Ok(Answer { headers, body })
     }
 
     /// What an answer that is not a good one says.
     async fn refused(&self, operation: &'static str, mut response: Response) -> ArtifactError {
         let (status, mut body) = (response.status(), Vec::new());
-        while let Ok(Some(chunk)) = response.chunk().await {
-            body.extend_from_slice(&chunk);
-            if body.len() > MAX_ANSWER {
-                break;
+        let wait =
+            response.headers().get(header::RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
+        let said = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                body.extend_from_slice(&chunk);
+                if body.len() > MAX_ANSWER {
+                    break;
+                }
             }
-        }
+        };
+        // What it says is only for people.
+        let _ = tokio::time::timeout(READ_TIMEOUT, said).await;
         let said = serde_json::from_slice::<Errors>(&body).ok();
         let said = said.and_then(|errors| errors.errors.into_iter().next()).map_or_else(
             || status.to_string(),
             |error| format!("{status}, {}: {}", error.code, error.message.unwrap_or_default()),
         );
-        self.error(operation, Cause::Status(status.as_u16()), &said)
+        let error = self.error(operation, Cause::Status(status.as_u16()), &said);
+        let Some(wait) = wait else { return error };
+        let hint = match Duration::from_secs(wait) > MAX_WAIT {
+            true => format!("it asks to wait {wait} s; try again then"),
+            false => error.hint,
+        };
+        ArtifactError { hint, wait: Some(Duration::from_secs(wait)), ..error }
     }
 
     fn on_the_way(&self, operation: &'static str, error: &reqwest::Error) -> ArtifactError {
         let connected = !error.is_connect() && !error.is_builder();
-        self.error(operation, Cause::Way { connected }, &text_of(error))
+        match error.is_timeout() && connected {
+            true => self.error(operation, Cause::Time, "it is silent for too long"),
+            false => self.error(operation, Cause::Way { connected }, &text_of(error)),
+        }
     }
 
     fn error(&self, operation: &'static str, cause: Cause, error: &str) -> ArtifactError {
-        ArtifactError { operation, cause, error: excerpt(error), hint: self.hint(cause, error) }
+        ArtifactError { operation, cause, error: excerpt(error), hint: self.hint(cause, error), wait: None }
     }
 
     /// What to do about it.
@@ -578,6 +639,8 @@ impl Artifacts {
         let host = self.reference.resolve_registry();
         let purpose = if self.writes { "push to" } else { "pull from" };
         match cause {
+            Cause::Time => format!("try again later, or ask whoever runs {host}"),
+            Cause::Way { .. } if self.base.scheme() == "http" => "check the host's name and that it can be reached".into(),
             Cause::Way { .. } => "check the host's name and that it can be reached; a registry that speaks plain HTTP needs --plain-http".into(),
             Cause::Answer => format!("ask whoever runs {host}"),
             Cause::Status(401 | 403) => self.credentials.problem.clone().unwrap_or_else(|| format!(
@@ -625,7 +688,10 @@ async fn retried<T>(attempt: impl AsyncFn() -> Result<T, ArtifactError>) -> Resu
     let mut pause = PAUSE;
     for _ in 1..ATTEMPTS {
         match attempt().await {
-            Err(error) if error.is_passing() => tokio::time::sleep(pause).await,
+            Err(error) if error.wait.is_some_and(|wait| wait > MAX_WAIT) => return Err(error),
+            Err(error) if error.is_passing() => {
+                tokio::time::sleep(pause.max(error.wait.unwrap_or_default())).await
+            }
             other => return other,
         }
         pause *= 2;
@@ -641,12 +707,11 @@ fn next_page(headers: &HeaderMap) -> Option<&str> {
     Some(next.split_once('<').map_or(next, |(_, rest)| rest).split('>').next().unwrap_or_default())
 }
 
-/// What another page of a list of tags is asked for by.
-fn next_query(next: &str, page: &str) -> Option<String> {
+/// What another page of a list is asked for by; the path of a list ends with its name.
+fn next_query(next: &str, page: &str, name: &str) -> Option<String> {
     let page = Url::parse(page).ok()?;
     let next = page.join(next).ok()?;
-    let query =
-        next.query().filter(|query| next.path().ends_with("/tags/list") && page.query() != Some(query));
+    let query = next.query().filter(|query| next.path().ends_with(name) && page.query() != Some(query));
     query.map(str::to_owned)
 }
 
@@ -689,7 +754,7 @@ mod tests {
     #[test]
     fn a_list_goes_on_wherever_its_link_leads() {
         let page = "https://registry.example/v2/app/tags/list?n=2";
-        let next = |link: &str| next_query(link, page);
+        let next = |link: &str| next_query(link, page, "/tags/list");
         for link in [
             "/v2/app/tags/list?last=b&n=2",
             "http://registry.internal:5000/v2/app/tags/list?last=b&n=2",

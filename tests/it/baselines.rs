@@ -136,6 +136,16 @@ fn a_record_needs_a_commit_that_is_no_guess() {
     let mut follows = in_run(&github, elsewhere.path(), "workflow_run");
     let refused = Run::of(follows.args(["record", &app]).env("GITHUB_SHA", &head)).expect(2);
     assert!(refused.stderr.contains("name it with --commit"), "{}", refused.stderr);
+    // A comment on a pull request, for which its head was checked out.
+    let refused = Run::of(
+        in_run(&github, checkout.path(), "issue_comment").args(["record", &app]).env("GITHUB_SHA", sha(9)),
+    )
+    .expect(2);
+    assert!(refused.stderr.contains("a `issue_comment` does not say which commit"), "{}", refused.stderr);
+    Run::of(
+        in_run(&github, checkout.path(), "issue_comment").args(["record", &app]).env("GITHUB_SHA", &head),
+    )
+    .expect(0);
     let mut no_commit = in_run(&github, elsewhere.path(), "push");
     Run::of(no_commit.args(["record", &app])).expect(2);
     let mut of_run = in_run(&github, elsewhere.path(), "push");
@@ -236,6 +246,9 @@ fn another_image_can_be_the_baseline() {
     check(&["--baseline", &after]).expect(0);
     // One that has another name is meant all the same where there is just one.
     check(&["--baseline", before.strip_prefix("app=").unwrap()]).expect(1);
+    let other = before.replace("app=", "web=");
+    let named = check(&["--baseline", &other]).expect(2);
+    assert!(named.stderr.contains("no image that is checked is called `web`"), "{}", named.stderr);
     let unknown = check(&["--baseline", &before, "--baseline", "web=x.tar"]).expect(2);
     assert!(unknown.stderr.contains("no image that is checked is called `web`"), "{}", unknown.stderr);
     check(&["--baseline", &before, "--base-commit", "HEAD"]).expect(2);

@@ -13,6 +13,7 @@ mod causes;
 mod check_run;
 mod comment;
 mod corpus;
+mod directory;
 mod dockerfiles;
 mod enforce;
 mod engine;

@@ -139,7 +139,7 @@ fn reports_that_do_not_belong_together_are_told() {
     let twins = run(&["report", "reports"]).expect(3);
     assert!(twins.stderr.contains("both have an image `api (linux/amd64)`"), "{}", twins.stderr);
     for (content, words) in [
-        ("{", "no `schema` field"),
+        ("{", "not whole JSON"),
         ("{\"schema\":\"layergate.report/v1\"}", "missing field"),
         ("{\"schema\":\"layergate.report/v9\"}", "newer layergate"),
         ("{\"schema\":\"layergate.snapshot/v1\"}", "`layergate.report` is needed"),

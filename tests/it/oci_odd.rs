@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -280,6 +281,55 @@ fn what_to_do_fits_what_the_registry_says() {
     refused(put, 400, "TAG_INVALID", &["400", "TAG_INVALID: said so", overwritten]);
     refused(put, 409, "CONFLICT", &["409", overwritten]);
     refused(put, 405, "UNSUPPORTED", &["405", "whether it allows that"]);
+}
+
+#[test]
+fn a_busy_registry_is_asked_again_when_it_says() {
+    let memory = InMemory::new();
+    memory.record(COMMIT, &[]).expect(0);
+    memory.registry.world().busy = Some((2, 3));
+    let start = Instant::now();
+    assert!(memory.history().expect(0).stdout.contains(COMMIT));
+    assert!(start.elapsed() >= Duration::from_secs(6), "{:?}", start.elapsed());
+    memory.registry.world().busy = Some((100, 3600));
+    says(&memory.history().expect(3), &["429", "it asks to wait 3600 s"], "log in");
+    assert_eq!(memory.registry.world().busy, Some((99, 3600)), "it is not asked again before that");
+}
+
+#[test]
+fn a_list_of_what_refers_to_an_image_is_read_to_its_end() {
+    let memory = InMemory::new();
+    memory.record(COMMIT, &[]).expect(0);
+    let subject = memory.manifest(&memory.tag_of(COMMIT))["subject"].clone();
+    for number in 0..8 {
+        let signature = json!({
+            "schemaVersion": 2, "artifactType": "application/vnd.example.signature", "subject": subject,
+            "config": { "number": number }, "layers": [],
+        });
+        memory.put_manifest(&format!("signature-{number}"), &signature);
+    }
+    let found = memory.check_image().expect(0);
+    assert!(found.stdout.contains("recorded with docker://"), "{}", found.stdout);
+    assert_eq!(memory.tags("sha256-"), [""; 0], "no list of our own beside it");
+    // One that has no time now does not mean that there is none.
+    memory.registry.world().refuses = Some(("/referrers/", 503, "UNAVAILABLE"));
+    let measured = memory.check_image().expect(0);
+    says(&measured, &["is measured, for what was recorded cannot be used", "503"], "--plain-http");
+}
+
+/// Where this machine is meant, no other one is to hear of it.
+#[test]
+fn no_proxy_is_asked_for_a_registry_of_this_machine() {
+    let memory = InMemory::new();
+    memory.registry.world().tokens = true;
+    let login = login(&memory);
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    proxy.set_nonblocking(true).unwrap();
+    let mut record = memory.command(&["record", &format!("api={}", memory.images[0]), "--commit", COMMIT]);
+    let address = format!("http://{}", proxy.local_addr().unwrap());
+    record.env("HTTP_PROXY", &address).env("http_proxy", &address).env("ALL_PROXY", &address);
+    Run::of(record.env("DOCKER_CONFIG", &login)).expect(0);
+    assert!(proxy.accept().is_err(), "somebody has asked the proxy");
 }
 
 /// A server that speaks neither plain HTTP nor TLS: what is told is what it said to the first.

@@ -38,6 +38,8 @@ pub struct World {
     pub hides_referrers: bool,
     /// What to answer requests whose method and path have this in them.
     pub refuses: Option<(&'static str, u16, &'static str)>,
+    /// How many requests it has no time for, and in how many seconds it asks to be asked again.
+    pub busy: Option<(usize, u64)>,
     /// Where blobs are to be sent, if not to the usual place.
     pub uploads: Option<String>,
     /// Whether who asks was told to somebody else.
@@ -121,6 +123,12 @@ async fn answer(
     if !is_elsewhere && let Some(challenge) = challenge(&world, &method, sent) {
         return challenge;
     }
+    if let Some((times, seconds)) = world.busy.filter(|(times, _)| *times > 0) {
+        world.busy = Some((times - 1, seconds));
+        let mut answer = error(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS");
+        answer.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        return answer;
+    }
     if let Some((part, status, code)) = world.refuses
         && format!("{method} {asked}").contains(part)
     {
@@ -137,7 +145,9 @@ async fn answer(
     let (kind, name) = rest.split_once('/').unwrap_or((rest, ""));
     match (method.as_str(), kind) {
         ("GET", "tags") => tags(&world, uri.query().unwrap_or_default()),
-        ("GET", "referrers") if !world.hides_referrers => referrers(&world, name),
+        ("GET", "referrers") if !world.hides_referrers => {
+            referrers(&world, name, uri.query().unwrap_or_default())
+        }
         ("GET", "manifests") => manifest(&world, name),
         ("PUT", "manifests") => put_manifest(&mut world, name, &headers, body),
         ("DELETE", "manifests") if world.keeps_all => error(StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
@@ -205,7 +215,7 @@ fn tags(world: &World, query: &str) -> Response {
     }
 }
 
-fn referrers(world: &World, subject: &str) -> Response {
+fn referrers(world: &World, subject: &str, query: &str) -> Response {
     let descriptor = |(digest, (media_type, content)): (&String, &(String, Bytes))| {
         let manifest: Value = serde_json::from_slice(content).unwrap();
         (manifest["subject"]["digest"] == subject).then(|| {
@@ -215,8 +225,24 @@ fn referrers(world: &World, subject: &str) -> Response {
             })
         })
     };
-    let manifests: Vec<Value> = world.manifests.iter().filter_map(descriptor).collect();
-    json!({ "schemaVersion": 2, "manifests": manifests }).to_string().into_response()
+    let last = query.split('&').find_map(|part| part.strip_prefix("last=")).unwrap_or_default();
+    let mut after = world.manifests.range::<str, _>((Bound::Excluded(last), Bound::Unbounded)).peekable();
+    // One a page, so that what is looked for is on a later one.
+    let mut manifests = Vec::new();
+    let mut page = String::new();
+    for manifest in after.by_ref() {
+        page.clone_from(manifest.0);
+        manifests.extend(descriptor(manifest));
+        if !manifests.is_empty() {
+            break;
+        }
+    }
+    let body = json!({ "schemaVersion": 2, "manifests": manifests }).to_string();
+    if after.peek().is_none() {
+        return body.into_response();
+    }
+    let link = format!("</v2/{REPOSITORY}/referrers/{subject}?last={page}>; rel=\"next\"");
+    ([(header::LINK, link)], body).into_response()
 }
 
 fn manifest(world: &World, name: &str) -> Response {

@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
-use super::super::store::{StoreError, Stored, Written, is_same, platform_key};
+use super::super::store::{StoreError, Stored, Written, is_same, platform_key, replaceable};
 use super::{
     BranchStore, CENSUS_FILE, CENSUSES, Head, IMAGES, Index, IndexEntry, README, Record, census_path,
     index_path, record_path, there,
@@ -238,8 +238,7 @@ impl BranchStore {
         }
         let index = &draft.indexes[name];
         if let Some(entry) = index.find(commit, &platform)
-            // One that cannot be used is replaced.
-            && let Ok(existing) = self.record(&entry.record).await
+            && let Some(existing) = replaceable(self.record(&entry.record).await)?
             && is_same(&existing.snapshot, snapshot)
             && existing.has_files_of(snapshot)
         {

@@ -28,7 +28,9 @@ use tokio::sync::{Mutex, OnceCell};
 
 use self::listing::{ARTIFACT_TYPE, Change, Entry, INDEX_TYPE, MANIFEST_TYPE, tag, tag_parts, tag_prefix};
 use super::git::is_sha;
-use super::store::{Listed, Overview, Point, StoreError, Stored, Written, is_same, platform_key};
+use super::store::{
+    Listed, Overview, Point, StoreError, Stored, Written, is_same, platform_key, replaceable,
+};
 use crate::image::census::MAX_NODES;
 use crate::image::oci::{Descriptor, ImageConfig, Index, Manifest};
 use crate::image::{Bytes, Census, DiffId, Digest, Snapshot};
@@ -343,7 +345,7 @@ impl RegistryStore {
         if let Some(document) = document
             && let Some(entry) = Entry::of(&document, tag)
             && (subject.is_none() || entry.subject.as_ref() == subject)
-            && let Ok((recorded, files)) = self.read(writer, &entry.snapshot).await
+            && let Some((recorded, files)) = replaceable(self.read(writer, &entry.snapshot).await)?
             && is_same(&recorded, snapshot)
             && snapshot
                 .layers
@@ -478,8 +480,10 @@ impl RegistryStore {
     /// The records that refer to an image, by the registry's own list and by the tag that stands in for it.
     async fn referrers(&self, artifacts: &Artifacts, digest: &Digest) -> Result<Vec<Entry>, StoreError> {
         let own = artifacts.referrers(digest, ARTIFACT_TYPE).await.map_err(|e| self.failed(e))?;
-        if let Some(listed) = own.as_deref().and_then(listing::listed) {
-            return Ok(listed.iter().filter_map(Entry::listed).collect());
+        let pages =
+            own.map(|pages| pages.iter().map(|page| listing::listed(page)).collect::<Option<Vec<_>>>());
+        if let Some(listed) = pages.flatten() {
+            return Ok(listed.concat().iter().filter_map(Entry::listed).collect());
         }
         let tag = fallback_tag(digest);
         let Some(document) = artifacts.manifest(&tag).await.map_err(|e| self.failed(e))? else {
