@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::ancestry::Ancestry;
 use super::store::{Listed, Overview, Store, StoreError, platform_key};
 use crate::image::Snapshot;
+use crate::image::schema::SchemaError;
+use crate::image::snapshot::SnapshotError;
 
 /// A baseline that was found, and why this one.
 #[derive(Debug, Clone)]
@@ -36,9 +38,18 @@ pub enum Reason {
     Expired,
     /// Nothing says which commit to compare with.
     NoCommit,
+    /// There is a record, and it cannot be read.
+    Unreadable,
+    /// There is a record, and a newer version wrote it.
+    Newer,
 }
 
 impl Reason {
+    /// Whether there is a record all the same, so that not to compare with it is no harmless thing.
+    pub fn is_unusable(self) -> bool {
+        matches!(self, Reason::Unreadable | Reason::Newer)
+    }
+
     /// The reason in a sentence that fits any image, and what to do about it.
     fn words(self) -> (&'static str, &'static str) {
         match self {
@@ -52,6 +63,13 @@ impl Reason {
             Reason::NoCommit => (
                 "no baseline: nothing says which commit to compare with",
                 "name the commit with --base-commit, or run in a checkout",
+            ),
+            Reason::Unreadable => {
+                ("no usable baseline: its record cannot be read", "record the baseline again")
+            }
+            Reason::Newer => (
+                "no usable baseline: a newer layergate wrote its record",
+                "use the same version of layergate to check and to record",
             ),
             Reason::Expired => (
                 "no baseline any more: older records were removed",
@@ -104,8 +122,21 @@ impl<'a> Finder<'a> {
     /// The nearest record of an image of this name and platform, or why there is none.
     ///
     /// # Errors
-    /// [`StoreError`] where a record cannot be used: an older one in its place would be a wrong one.
+    /// [`StoreError`].
     pub async fn baseline(&mut self, image: &Snapshot) -> Result<Result<Baseline, Missing>, StoreError> {
+        match self.look(image).await {
+            // An older one in its place would be a wrong one.
+            Err(StoreError::Record { place, error }) => {
+                let is_newer = matches!(error, SnapshotError::Schema(SchemaError::Newer { .. }));
+                let reason = if is_newer { Reason::Newer } else { Reason::Unreadable };
+                let message = format!("no usable baseline: {place}: {error}");
+                Ok(Err(Missing { message, ..reason.into() }))
+            }
+            found => found,
+        }
+    }
+
+    async fn look(&mut self, image: &Snapshot) -> Result<Result<Baseline, Missing>, StoreError> {
         let name = &image.image.name;
         let platform = platform_key(image.image.platform.as_ref());
         if let Some(nearest) = self.nearest(name, Some(&platform)).await? {
@@ -138,13 +169,16 @@ impl<'a> Finder<'a> {
     /// The records of an image for all its platforms, of the nearest commit that has any.
     ///
     /// # Errors
-    /// [`StoreError`] where a record cannot be used.
+    /// [`StoreError`].
     pub async fn platforms(&mut self, name: &str) -> Result<Vec<Baseline>, StoreError> {
         let Some(nearest) = self.nearest(name, None).await? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for listed in &nearest.records {
-            let snapshot = self.store.load(listed).await?;
-            found.push(self.found(snapshot, nearest.distance));
+            // Of one that cannot be used it is said where its image is compared.
+            match self.store.load(listed).await {
+                Err(StoreError::Record { .. }) => {}
+                loaded => found.push(self.found(loaded?, nearest.distance)),
+            }
         }
         Ok(found)
     }
@@ -220,6 +254,7 @@ impl<'a> Finder<'a> {
             Reason::Expired => format!(
                 "no baseline any more: {recorded} recorded of {name} in {store}, none of them among {looked}; {pruned} older records were removed"
             ),
+            Reason::Unreadable | Reason::Newer => reason.words().0.to_owned(),
             Reason::OutOfReach => format!(
                 "no baseline near enough: {recorded} recorded of {name} in {store}, none of them among {looked}"
             ),

@@ -95,7 +95,10 @@ fn exit(report: &Report, comment_missing: bool) -> Exit {
     let failures =
         report.images.iter().flat_map(|image| &image.findings).filter(|f| f.severity == Severity::Fail);
     let only_baseline = failures.clone().all(|finding| finding.rule == BASELINE_RULE);
+    let missing = report.images.iter().filter_map(|image| image.no_base.as_ref());
+    let unusable = missing.into_iter().any(|missing| missing.reason.is_unusable());
     match report.verdict {
+        Verdict::Fail if only_baseline && unusable => Exit::Unreadable,
         Verdict::Fail if only_baseline && failures.count() > 0 => Exit::NoBaseline,
         Verdict::Fail => Exit::LimitBroken,
         _ if comment_missing => Exit::Unreadable,

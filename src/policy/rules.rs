@@ -107,6 +107,8 @@ pub struct Case<'a> {
     pub base: Option<(&'a Snapshot, &'a Comparison)>,
     /// Where there is no baseline: why, and what to do about it.
     pub missing: Option<(&'a str, &'a str)>,
+    /// Whether there is a record all the same, which cannot be used.
+    pub unusable: bool,
     /// Where the baseline is not that of the commit to compare with: what it is instead.
     pub inexact: Option<&'a str>,
     /// Whether this is about a pull request, where what was wrong before is not its fault.
@@ -150,7 +152,12 @@ fn missing_baseline(case: &Case<'_>, limits: &Limits) -> Option<Finding> {
     if case.base.is_some() {
         return None;
     }
-    let default = if limits.need_baseline() { OnMissingBaseline::Warn } else { OnMissingBaseline::Pass };
+    let default = match (limits.need_baseline(), case.unusable) {
+        // A gate that could see and does not must not pass.
+        (true, true) => OnMissingBaseline::Fail,
+        (true, false) | (false, true) => OnMissingBaseline::Warn,
+        (false, false) => OnMissingBaseline::Pass,
+    };
     let severity = match limits.on_missing_baseline.unwrap_or(default) {
         OnMissingBaseline::Pass => return None,
         OnMissingBaseline::Warn => Severity::Warn,

@@ -262,6 +262,7 @@ impl ImageReport {
             head,
             base: baseline.map(|baseline| &baseline.snapshot).zip(comparison.as_ref()),
             missing: missing.map(|missing| (missing.message.as_str(), missing.help.as_str())),
+            unusable: missing.is_some_and(|missing| missing.reason.is_unusable()),
             inexact: inexact.as_deref(),
             pull_request,
             applied,

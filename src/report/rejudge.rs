@@ -59,6 +59,7 @@ pub fn rejudge(
         head: &head,
         base: base.as_ref().zip(comparison.as_ref()),
         missing: image.no_base.as_ref().map(|missing| (missing.message.as_str(), missing.help.as_str())),
+        unusable: image.no_base.as_ref().is_some_and(|missing| missing.reason.is_unusable()),
         inexact: inexact.as_deref(),
         pull_request,
         applied: Sides::default(),

@@ -10,7 +10,7 @@ use crate::image::bytes::group_digits;
 use crate::image::snapshot::{BoundaryBy, LayerRef, Place};
 use crate::image::{Bytes, Delta, Measured, Totals};
 use crate::policy::stages::Outcome;
-use crate::policy::{Acceptance, Finding, Judgement, Severity, Verdict};
+use crate::policy::{Acceptance, BASELINE_RULE, Finding, Judgement, Severity, Verdict};
 
 /// The icon of a verdict. Never alone: words say the same.
 pub fn icon(verdict: Verdict) -> &'static str {
@@ -101,7 +101,11 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
             format!("wastes {}, over the limit of {limit}", amount(wasted))
         }
         MISSING_RULE => "has no report".into(),
-        "baseline" => format!("is {}; no baseline was found", amount(image.head_size())),
+        BASELINE_RULE => {
+            let unusable = image.no_base.as_ref().is_some_and(|missing| missing.reason.is_unusable());
+            let why = if unusable { "its baseline cannot be used" } else { "no baseline was found" };
+            format!("is {}; {why}", amount(image.head_size()))
+        }
         _ => format!("{}: {}", movement(image), finding.message),
     }
 }

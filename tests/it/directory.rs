@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use crate::baselines::layered;
 use crate::gate::{Checkout, image};
 use crate::support::{FakeLayer, Item, Run, layergate, oci_layout, tar_of};
@@ -117,12 +119,23 @@ fn a_record_of_a_newer_version_is_not_replaced() {
     let refused = here.run(&["record", &app]).expect(3);
     assert!(refused.stderr.contains("written by a newer layergate"), "{}", refused.stderr);
     assert_eq!(fs::read_to_string(here.record_of(&commit)).unwrap(), newer);
-    // What nobody can read is.
+    // What it says is not known, and what needs no baseline is judged all the same.
+    let check = |limits: &[&str]| here.run(&[&["check", &app, "--format", "json"], limits].concat());
+    let growth = check(&["--max-increase", "5%", "--max-size", "1 MB"]).expect(3).json();
+    assert_eq!(
+        (&growth["verdict"], &growth["images"][0]["no_base"]["reason"]),
+        (&json!("fail"), &json!("newer"))
+    );
+    check(&["--max-increase", "5%", "--max-size", "1 kB"]).expect(1);
+    check(&["--max-increase", "5%", "--on-missing-baseline", "warn"]).expect(0);
+    assert_eq!(check(&["--max-size", "1 MB"]).expect(0).json()["verdict"], "warn");
+    // What nobody can read is replaced.
     for damaged in ["", "{\"schema\": \"layergate.snap"] {
         fs::write(here.record_of(&commit), damaged).unwrap();
-        let unreadable = here.run(&["check", &app]).expect(3);
-        assert!(unreadable.stderr.contains("it is not whole JSON"), "{}", unreadable.stderr);
-        assert!(unreadable.stderr.contains("record the baseline again"), "{}", unreadable.stderr);
+        let unreadable = here.run(&["check", &app, "--max-increase", "5%"]).expect(3);
+        let words = "it is not whole JSON";
+        assert!(unreadable.stdout.contains("no usable baseline") && unreadable.stdout.contains(words));
+        assert!(unreadable.stdout.contains("record the baseline again"), "{}", unreadable.stdout);
         here.run(&["record", &app]).expect(0);
         here.run(&["check", &app]).expect(0);
     }
