@@ -37,6 +37,20 @@ Examples:
   layergate stages 'services/*/Dockerfile' --image services/api/Dockerfile=api:ci
   layergate stages --propose Dockerfile --image api:ci   a multi-stage Dockerfile to start from";
 
+const EVENT_HELP: &str = "\
+Events of GitHub Actions:
+  pull_request         compared with the code that it is put on, and commented on
+  pull_request_target  refused (exit code 2), unless the pull request is of this very repository and its
+                       head, or a merge of it, is checked out: the job has a token that may write, and
+                       secrets, and a build of a fork's code there could take both. Check on pull_request,
+                       and comment from a workflow_run job with `layergate report`
+  issue_comment        on a pull request whose head, or a merge of it, is checked out: as pull_request, and
+                       refused for a fork as pull_request_target is; otherwise about what is checked out
+  push                 compared with the parent; --comment-on-push makes it a check of the pull request
+                       whose head was pushed, where there is one
+  merge_group          compared with the commit that the group is put on; nothing is commented on
+  others               compared with the commit that is checked out; nothing is commented on";
+
 const EXIT_HELP: &str = "\
 Exit codes:
   0  pass, warn or accepted      3  an image, file or engine could not be read
@@ -66,7 +80,7 @@ pub enum Command {
     #[command(after_help = IMAGE_HELP)]
     Diff(Diff),
     /// The gate: measure images, compare them with their baselines, judge, report, comment
-    #[command(after_help = format!("{IMAGE_HELP}\n\n{EXIT_HELP}"))]
+    #[command(after_help = format!("{IMAGE_HELP}\n\n{EVENT_HELP}\n\n{EXIT_HELP}"))]
     Check(Box<Check>),
     /// Measure images and store them as the baseline of the checked-out commit
     #[command(after_help = IMAGE_HELP)]
@@ -170,6 +184,9 @@ pub struct Check {
     /// What becomes of the report.
     #[command(flatten)]
     pub output: OutputFlags,
+    /// On a push, comment on the open pull request whose head was pushed, and compare as for that one
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Comment on the pull request")]
+    pub comment_on_push: bool,
 }
 
 /// `layergate report`.

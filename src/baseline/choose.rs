@@ -20,7 +20,7 @@ pub enum Trigger {
     },
     /// A push: the tip of the branch before it.
     Push {
-        /// `before` of the event; all zeros for a new branch.
+        /// `before` of the event; all zeros for a new branch, and empty where the event does not say.
         before: String,
     },
     /// Anything else, and runs outside CI.

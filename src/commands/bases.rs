@@ -249,14 +249,12 @@ fn trigger(context: Option<&Context>) -> Trigger {
     if let Some(pull) = &context.pull_request {
         return Trigger::PullRequest { head: pull.head_sha.clone(), base: pull.base_sha.clone() };
     }
-    if context.event_name.starts_with("pull_request") {
-        console::warn(
-            "the event's file says nothing of a pull request, so neither its base nor its comment is known",
-        );
-    }
-    match (&context.merge_group_base, &context.push_before) {
-        (Some(base), _) => Trigger::MergeGroup { base: base.clone() },
-        (None, Some(before)) if context.event_name == "push" => Trigger::Push { before: before.clone() },
-        _ => Trigger::Other,
+    match &context.merge_group_base {
+        Some(base) => Trigger::MergeGroup { base: base.clone() },
+        // A checkout knows the parent, whatever the event says.
+        None if context.event_name == "push" => {
+            Trigger::Push { before: context.push_before.clone().unwrap_or_default() }
+        }
+        None => Trigger::Other,
     }
 }

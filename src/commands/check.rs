@@ -6,7 +6,7 @@ use super::bases::Bases;
 use super::locate::Locator;
 use super::publish::publish;
 use super::{Exit, console, load_config, measure, parse_images, reading_options, refuse_twins, set_variable};
-use super::{accept, comment};
+use super::{accept, comment, event};
 use crate::cli::Check;
 use crate::compare::{censuses, file_system};
 use crate::github::Context;
@@ -28,7 +28,10 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
         config.limits_for(&image.display_name(), None, &flags)?;
     }
     let accept = config.accept(&arguments.accept.settings())?;
-    let context = Context::read(set_variable);
+    let mut context = Context::read(set_variable);
+    if let Some(context) = &mut context {
+        event::understand(arguments, context).await?;
+    }
 
     let mut base = Bases::choose(arguments, &images, context.as_ref()).await?;
     let options = reading_options(&arguments.reading, base.directory())?;

@@ -35,14 +35,34 @@ pub fn check_flags(flags: &CommentFlags) -> Result<(), UsageError> {
     Err(UsageError(format!("--comment-key {key}: use up to 64 letters, digits, `.`, `_` and single `-`")))
 }
 
-/// Comments on the pull request of this run, where there is one.
+/// Comments on the pull request of this run, where there is one; of several that were pushed at once, on each.
 pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, context: &Context) -> Posted {
-    let (Some(pull), Some((owner, repository))) = (&context.pull_request, &context.repository) else {
-        return Posted::None;
-    };
     if flags.comment == CommentWhen::Never {
         return Posted::None;
     }
+    let (mut at, mut failed) = (None, false);
+    for pull in context.pull_request.iter().chain(&context.pushed_pulls) {
+        match post_on(pull, report, flags, github, context).await {
+            Posted::At(url) => at = at.or(Some(url)),
+            Posted::None => {}
+            Posted::Failed => failed = true,
+        }
+    }
+    match at {
+        _ if failed => Posted::Failed,
+        Some(url) => Posted::At(url),
+        None => Posted::None,
+    }
+}
+
+async fn post_on(
+    pull: &PullRequest,
+    report: &Report,
+    flags: &CommentFlags,
+    github: &GithubFlags,
+    context: &Context,
+) -> Posted {
+    let Some((owner, repository)) = &context.repository else { return Posted::None };
     let Some(token) = github::token(github) else {
         console::warn("not commented: no token; pass `github-token`, or set GITHUB_TOKEN");
         return Posted::Failed;

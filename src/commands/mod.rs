@@ -8,6 +8,7 @@ mod comment;
 pub mod console;
 pub mod diff;
 mod dockerfiles;
+mod event;
 mod github;
 pub mod history;
 pub mod inspect;

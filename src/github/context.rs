@@ -1,6 +1,6 @@
 //! What a GitHub Actions run says of itself: its variables and its event file (GitHub Actions,
 //! "Variables" and "Webhook events and payloads"). Payloads differ by event and change over time,
-//! so they are read as JSON values, and what is missing is simply not known.
+//! so they are read as JSON values; what is missing is not known, and what should be there and is not is said.
 
 use std::path::PathBuf;
 
@@ -34,6 +34,12 @@ pub struct Context {
     pub merge_group_pull: Option<u64>,
     /// The run that this one follows.
     pub workflow_run: Option<WorkflowRun>,
+    /// The issue or pull request that was commented on (the event `issue_comment`).
+    pub commented: Option<Commented>,
+    /// Open pull requests whose head was pushed, where there are several; one alone is [`Context::pull_request`].
+    pub pushed_pulls: Vec<PullRequest>,
+    /// What the event's file should say and does not, in words.
+    pub problem: Option<String>,
     /// The files that the runner reads when the step is over.
     pub files: RunnerFiles,
 }
@@ -58,10 +64,19 @@ pub struct PullRequest {
     pub base_sha: String,
     /// That branch.
     pub base_branch: Option<String>,
-    /// Whether it comes from another repository, whose runs have a read-only token.
+    /// Whether it comes from another repository, whose runs have a read-only token, or nothing says that it does not.
     pub from_fork: bool,
     /// Its labels, when the event was sent.
     pub labels: Vec<String>,
+}
+
+/// What was commented on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Commented {
+    /// Its number.
+    pub number: u64,
+    /// Whether it is a pull request, and not an issue alone.
+    pub is_pull_request: bool,
 }
 
 /// A run that another one follows (the event `workflow_run`).
@@ -96,7 +111,10 @@ impl Context {
         }
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let number = |name: &str| set(name)?.parse().ok();
-        let event = set("GITHUB_EVENT_PATH").and_then(|path| read_event(&path)).unwrap_or(Value::Null);
+        let event_name = set("GITHUB_EVENT_NAME").unwrap_or_default();
+        let read = read_event(set("GITHUB_EVENT_PATH").as_deref());
+        let problem = problem(&event_name, &read);
+        let event = read.unwrap_or_default();
         let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let repository = set("GITHUB_REPOSITORY")
             .and_then(|name| name.split_once('/').map(|(owner, name)| (owner.to_owned(), name.to_owned())));
@@ -104,7 +122,7 @@ impl Context {
             repository,
             sha: set("GITHUB_SHA"),
             reference: set("GITHUB_REF"),
-            event_name: set("GITHUB_EVENT_NAME").unwrap_or_default(),
+            event_name,
             run: number("GITHUB_RUN_ID")
                 .map(|id| RunId { id, attempt: number("GITHUB_RUN_ATTEMPT").unwrap_or(1) }),
             pull_request: event.get("pull_request").and_then(read_pull_request),
@@ -112,6 +130,9 @@ impl Context {
             merge_group_base: text("/merge_group/base_sha"),
             merge_group_pull: text("/merge_group/head_ref").and_then(|name| queued(&name)),
             workflow_run: event.get("workflow_run").and_then(workflow_run),
+            commented: event.get("issue").and_then(commented),
+            pushed_pulls: Vec::new(),
+            problem,
             files: RunnerFiles {
                 output: set("GITHUB_OUTPUT").map(PathBuf::from),
                 summary: set("GITHUB_STEP_SUMMARY").map(PathBuf::from),
@@ -127,9 +148,62 @@ impl Context {
     }
 }
 
-fn read_event(path: &str) -> Option<Value> {
-    let content = std::fs::read(path).ok().filter(|content| content.len() <= MAX_EVENT)?;
-    serde_json::from_slice(&content).ok()
+/// The event's file; or in words, why there is nothing of it.
+fn read_event(path: Option<&str>) -> Result<Value, String> {
+    let path = path.ok_or("GITHUB_EVENT_PATH names no file of the event")?;
+    let unusable = |why: &dyn std::fmt::Display| format!("the event's file {path} cannot be used: {why}");
+    let content = std::fs::read(path).map_err(|error| unusable(&error))?;
+    if content.len() > MAX_EVENT {
+        return Err(unusable(&format!("it has over {MAX_EVENT} bytes")));
+    }
+    let event: Value = serde_json::from_slice(&content).map_err(|error| unusable(&error))?;
+    if event.is_object() { Ok(event) } else { Err(unusable(&"it is no JSON object")) }
+}
+
+/// What a run of each event is understood by, and of what type it is. What may well be missing, such as the
+/// repository of a fork that was deleted, is not here.
+fn needed(event_name: &str) -> &'static [(&'static str, Kind)] {
+    match event_name {
+        "pull_request" | "pull_request_target" => &[
+            ("pull_request.number", Kind::Number),
+            ("pull_request.head.sha", Kind::Text),
+            ("pull_request.base.sha", Kind::Text),
+        ],
+        "push" => &[("before", Kind::Text)],
+        "merge_group" => &[("merge_group.base_sha", Kind::Text), ("merge_group.head_ref", Kind::Text)],
+        "workflow_run" => &[("workflow_run.head_sha", Kind::Text), ("workflow_run.event", Kind::Text)],
+        "issue_comment" => &[("issue.number", Kind::Number)],
+        _ => &[],
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Number,
+    Text,
+}
+
+/// What keeps a run from being understood, in words: the first thing that is missing, or is not what it should be.
+fn problem(event_name: &str, event: &Result<Value, String>) -> Option<String> {
+    let needed = needed(event_name);
+    let event = match event {
+        Ok(event) => event,
+        Err(problem) => return (!needed.is_empty()).then(|| problem.clone()),
+    };
+    needed.iter().find_map(|(name, kind)| {
+        let found = event.pointer(&format!("/{}", name.replace('.', "/"))).unwrap_or(&Value::Null);
+        let (is_good, wanted) = match kind {
+            Kind::Number => (found.is_u64(), "number"),
+            Kind::Text => (found.is_string(), "text"),
+        };
+        if is_good {
+            None
+        } else if found.is_null() {
+            Some(format!("the event's file says nothing of `{name}`"))
+        } else {
+            Some(format!("the event's file has a `{name}` that is no {wanted}"))
+        }
+    })
 }
 
 /// The pull request of a merge queue's branch: `refs/heads/gh-readonly-queue/main/pr-7-SHA`.
@@ -152,16 +226,24 @@ fn workflow_run(own: &Value) -> Option<WorkflowRun> {
     })
 }
 
+fn commented(own: &Value) -> Option<Commented> {
+    let number = own.get("number").and_then(Value::as_u64)?;
+    // An issue has none.
+    let is_pull_request = own.get("pull_request").is_some_and(Value::is_object);
+    Some(Commented { number, is_pull_request })
+}
+
 /// A pull request, as events and the API have it.
 pub(super) fn read_pull_request(own: &Value) -> Option<PullRequest> {
     let text = |pointer: &str| own.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let (head, base) = (text("/head/repo/full_name"), text("/base/repo/full_name"));
     Some(PullRequest {
         number: own.get("number").and_then(Value::as_u64)?,
         head_sha: text("/head/sha")?,
         base_sha: text("/base/sha")?,
         base_branch: text("/base/ref"),
         // A fork that was deleted has no repository any more.
-        from_fork: text("/head/repo/full_name") != text("/base/repo/full_name"),
+        from_fork: head.is_none() || head != base,
         labels: label_names(own),
     })
 }

@@ -28,26 +28,52 @@ pub async fn of_number(
     }
 }
 
-/// The open pull requests that have exactly the head which a run was about: the same commit of the same branch
-/// of the same repository. Whoever sends a report says nothing of this.
+/// A commit as the tip of a branch of a repository.
+#[derive(Debug, Clone, Copy)]
+pub struct Tip<'a> {
+    /// The commit.
+    pub sha: &'a str,
+    /// The branch, by its short name.
+    pub branch: &'a str,
+    /// The repository, as `owner/name`: of a fork, the fork.
+    pub repository: &'a str,
+}
+
+/// The open pull requests that have exactly the head which a run was about. Whoever sends a report says nothing of
+/// this.
 ///
 /// # Errors
 /// [`GithubError`].
 pub async fn of_run(
     client: &Client,
-    (owner, repository): (&str, &str),
+    place: (&str, &str),
     run: &WorkflowRun,
 ) -> Result<Vec<PullRequest>, GithubError> {
-    let Some((head_owner, _)) = run.head_repository.split_once('/') else { return Ok(Vec::new()) };
-    let head = format!("{head_owner}:{}", run.head_branch);
+    let tip = Tip { sha: &run.head_sha, branch: &run.head_branch, repository: &run.head_repository };
+    of_tip(client, place, tip, "find the pull request of the run").await
+}
+
+/// The open pull requests that have exactly this head: the same commit of the same branch of the same repository.
+/// `operation` says what they are looked for, to follow "cannot".
+///
+/// # Errors
+/// [`GithubError`].
+pub async fn of_tip(
+    client: &Client,
+    (owner, repository): (&str, &str),
+    tip: Tip<'_>,
+    operation: &str,
+) -> Result<Vec<PullRequest>, GithubError> {
+    let Some((head_owner, _)) = tip.repository.split_once('/') else { return Ok(Vec::new()) };
+    let head = format!("{head_owner}:{}", tip.branch);
     let head = utf8_percent_encode(&head, NON_ALPHANUMERIC);
     let path = format!("/repos/{owner}/{repository}/pulls?state=open&head={head}&per_page={PAGE}");
-    let listed = client.send(&request(path, "find the pull request of the run")).await?;
+    let listed = client.send(&request(path, operation)).await?;
     let is_its = |pull: &&Value| {
         let text = |pointer: &str| pull.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-        text("/head/sha") == run.head_sha
-            && text("/head/ref") == run.head_branch
-            && text("/head/repo/full_name").eq_ignore_ascii_case(&run.head_repository)
+        text("/head/sha") == tip.sha
+            && text("/head/ref") == tip.branch
+            && text("/head/repo/full_name").eq_ignore_ascii_case(tip.repository)
     };
     let listed = listed.as_array().into_iter().flatten();
     Ok(listed.filter(is_its).filter_map(read_pull_request).collect())

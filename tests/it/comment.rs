@@ -207,7 +207,12 @@ fn a_pull_request_whose_event_cannot_be_read_is_said() {
     let job = Job::new();
     fs::write(job.directory.path().join("event.json"), "{").unwrap();
     let run = job.check("v2", "30%").expect(0);
-    assert!(run.stderr.contains("says nothing of a pull request"), "{}", run.stderr);
+    let words = "so neither the pull request's base nor its comment is known";
+    assert!(
+        run.stderr.contains("event.json cannot be used: ") && run.stderr.contains(words),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

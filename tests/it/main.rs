@@ -18,6 +18,7 @@ mod dockerfiles;
 mod enforce;
 mod engine;
 mod engines;
+mod events;
 mod everywhere;
 mod evidence;
 mod exchanges;

@@ -1,0 +1,172 @@
+//! What made a check's run happen: which pull request it is about, if it is about one, and whether images may be
+//! measured at all.
+
+use super::{UsageError, console, github, local_git};
+use crate::cli::{Check, CommentWhen};
+use crate::github::{Context, GithubError, PullRequest, pulls};
+use crate::image::snapshot::Commit;
+
+/// What to do instead, where a job has what nobody else's code may have.
+const NEXT_STEP: &str = "Check in a `pull_request` job that saves its report (--report FILE), and comment from a `workflow_run` job with `layergate report`";
+
+/// Puts the pull request in its place that the run is about, and says what is not known of it.
+///
+/// # Errors
+/// [`UsageError`] where an image of a pull request may have been built beside secrets that are not for its code.
+pub async fn understand(arguments: &Check, context: &mut Context) -> Result<(), UsageError> {
+    let wants_comment = arguments.output.comment.comment != CommentWhen::Never;
+    match context.event_name.as_str() {
+        "pull_request_target" => refuse_target(context)?,
+        "issue_comment" => of_comment(arguments, context).await?,
+        "push" if arguments.comment_on_push && wants_comment => of_push(arguments, context).await,
+        _ => {}
+    }
+    if let Some(problem) = &context.problem {
+        console::warn(&format!("{problem}, so {}", consequence(&context.event_name)));
+    }
+    // Of a push nobody expects it.
+    let usual = ["pull_request", "pull_request_target", "issue_comment", "push", ""];
+    let event = &context.event_name;
+    if wants_comment && context.pull_request.is_none() && !usual.contains(&event.as_str()) {
+        let hint = match event.as_str() {
+            "workflow_run" => "; `layergate report` finds that of the run before",
+            _ => "",
+        };
+        console::note(&format!(
+            "a `{event}` run has no pull request of its own, so none is commented on{hint}"
+        ));
+    }
+    Ok(())
+}
+
+/// What cannot be done where the event's file does not say what it should.
+fn consequence(event_name: &str) -> &'static str {
+    match event_name {
+        "pull_request" => "neither the pull request's base nor its comment is known",
+        "push" => "without a checkout, the commit to compare with is not known",
+        "merge_group" => "the commit that the group is put on, or its pull request, is not known",
+        "workflow_run" => "what the run before was about is not known",
+        "issue_comment" => "what was commented on is not known, and no pull request is commented on",
+        _ => "what the run is about is not known",
+    }
+}
+
+/// Such a run has a token that may write, and secrets. Whoever may push to the repository has both anyway, so of a
+/// branch of it the head may be measured; of any other, and of what is not certainly the head, nothing is.
+fn refuse_target(context: &Context) -> Result<(), UsageError> {
+    let event = "pull_request_target";
+    let Some(pull) = &context.pull_request else {
+        let problem = context.problem.as_deref().unwrap_or("the event's file does not say which it is");
+        return Err(UsageError(format!(
+            "check measures nothing in a `{event}` run of a pull request that may be from a fork, and {problem}. {NEXT_STEP}"
+        )));
+    };
+    if pull.from_fork {
+        return Err(of_fork(event, pull));
+    }
+    let head = local_git().head();
+    if is_of(head.as_ref(), pull) {
+        return Ok(());
+    }
+    Err(UsageError(format!(
+        "check measures nothing in this `{event}` run: {}, so the images are not known to be of #{}. {NEXT_STEP}",
+        checked_out(head.as_ref(), pull),
+        pull.number
+    )))
+}
+
+fn of_fork(event: &str, pull: &PullRequest) -> UsageError {
+    UsageError(format!(
+        "check measures nothing in a `{event}` run for a pull request from a fork (#{}): the job has a token that may write and the repository's secrets, and a build of the fork's code there can take both. {NEXT_STEP}",
+        pull.number
+    ))
+}
+
+/// Whether what is checked out is the head of a pull request, or a merge of it into another commit.
+fn is_of(checkout: Option<&Commit>, pull: &PullRequest) -> bool {
+    checkout
+        .is_some_and(|commit| commit.sha == pull.head_sha || commit.parents.get(1) == Some(&pull.head_sha))
+}
+
+fn checked_out(checkout: Option<&Commit>, pull: &PullRequest) -> String {
+    let short = |sha: &str| sha.get(..7).unwrap_or(sha).to_owned();
+    let head = short(&pull.head_sha);
+    match checkout {
+        Some(commit) => format!("what is checked out is {} and not its head, {head}", short(&commit.sha)),
+        None => format!("nothing is checked out, and so not its head, {head}, either"),
+    }
+}
+
+/// A comment makes a run on the default branch, with a token that may write and secrets, whoever wrote it.
+async fn of_comment(arguments: &Check, context: &mut Context) -> Result<(), UsageError> {
+    let Some(commented) = context.commented else { return Ok(()) };
+    let number = commented.number;
+    if !commented.is_pull_request {
+        console::note(&format!(
+            "the comment is on the issue #{number} and not on a pull request, so there is none to comment on"
+        ));
+        return Ok(());
+    }
+    let found = match github::of_run(&arguments.github, context) {
+        Ok(Some((client, place))) => pulls::of_number(&client, place, number).await,
+        Ok(None) => return unknown(number, &"there is no token; pass `github-token`"),
+        Err(error) => Err(error),
+    };
+    let pull = match found {
+        Ok(Some(pull)) => pull,
+        Ok(None) => return unknown(number, &"GitHub has no such pull request"),
+        Err(error) => return unknown(number, &error),
+    };
+    let head = local_git().head();
+    match is_of(head.as_ref(), &pull) {
+        true if pull.from_fork => return Err(of_fork("issue_comment", &pull)),
+        true => context.pull_request = Some(pull),
+        false => console::warn(&format!(
+            "the comment is on the pull request #{number}, and {}: the images count as those of what is checked out, and nothing is said on the pull request",
+            checked_out(head.as_ref(), &pull)
+        )),
+    }
+    Ok(())
+}
+
+fn unknown(number: u64, why: &dyn std::fmt::Display) -> Result<(), UsageError> {
+    console::warn(&format!(
+        "the comment is on the pull request #{number}, and which commit is its head is not known, so nothing is said there: {why}"
+    ));
+    Ok(())
+}
+
+/// The open pull requests whose head was pushed. One is what this check is about then; of several, which go to
+/// different branches, none is, and the push is compared as any other.
+async fn of_push(arguments: &Check, context: &mut Context) {
+    match pushed(arguments, context).await {
+        Ok(mut found) if found.len() == 1 => context.pull_request = found.pop(),
+        Ok(found) if found.is_empty() => {
+            console::note("no open pull request has this push as its head, so none is commented on");
+        }
+        Ok(found) => {
+            let numbers: Vec<String> = found.iter().map(|pull| format!("#{}", pull.number)).collect();
+            console::note(&format!(
+                "{} have this push as their head: it is compared with what was there before, and each of them is commented on",
+                numbers.join(" and ")
+            ));
+            context.pushed_pulls = found;
+        }
+        Err(error) => {
+            console::warn(&format!("no pull request is known, so none is commented on: {error}"));
+        }
+    }
+}
+
+async fn pushed(arguments: &Check, context: &Context) -> Result<Vec<PullRequest>, GithubError> {
+    // A tag is the head of nothing.
+    let branch = context.reference.as_deref().and_then(|name| name.strip_prefix("refs/heads/"));
+    let (Some(branch), Some(sha)) = (branch, &context.sha) else { return Ok(Vec::new()) };
+    let Some((client, place)) = github::of_run(&arguments.github, context)? else {
+        console::warn("no pull request is looked for, for there is no token; pass `github-token`");
+        return Ok(Vec::new());
+    };
+    let repository = format!("{}/{}", place.0, place.1);
+    let tip = pulls::Tip { sha, branch, repository: &repository };
+    pulls::of_tip(&client, place, tip, "find the pull request of the pushed branch").await
+}
