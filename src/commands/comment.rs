@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::{UsageError, console, github};
 use crate::cli::{CommentFlags, CommentWhen, GithubFlags};
-use crate::github::comments::{self, Origin, Outcome, Place};
+use crate::github::comments::{self, Edited, Origin, Outcome, Place};
+use crate::github::hidden::Graphql;
 use crate::github::{Client, Context, GithubError, PullRequest};
 use crate::policy::Verdict;
 use crate::report::Report;
@@ -79,7 +80,13 @@ async fn post_on(
         posted = attempt().await;
     }
     match posted {
-        Ok(Outcome::Created(url, _) | Outcome::Updated(url)) => Posted::At(url),
+        Ok(Outcome::Updated(edited)) => {
+            if report.verdict == Verdict::Fail && edited.verdict_before.as_deref() != Some("fail") {
+                show(&edited, github, &token).await;
+            }
+            Posted::At(edited.url)
+        }
+        Ok(Outcome::Created(url, _)) => Posted::At(url),
         Ok(Outcome::NewerExists(url)) => {
             console::note("the comment is of a newer run already, and is left as it is");
             Posted::At(url)
@@ -90,6 +97,20 @@ async fn post_on(
             console::warn(&format!("not commented{fork}: {error}"));
             Posted::Failed
         }
+    }
+}
+
+/// A comment that somebody has hidden stays so, until it says that a limit is broken and did not before.
+async fn show(edited: &Edited, github: &GithubFlags, token: &str) {
+    let Some(address) = github::graphql(github).filter(|_| !edited.node_id.is_empty()) else { return };
+    let shown = match Graphql::new(&address, token) {
+        Ok(graphql) => graphql.show(&edited.node_id).await,
+        Err(error) => Err(error),
+    };
+    match shown {
+        Ok(true) => console::note("the comment was hidden, and is shown again, for a limit is broken now"),
+        Ok(false) => {}
+        Err(error) => console::warn(&format!("if somebody has hidden the comment, it still is: {error}")),
     }
 }
 
@@ -108,7 +129,7 @@ async fn try_post(
         None => comments::author(&client, token).await?,
     };
     let place = Place { owner, repository, number: pull.number, key: &flags.comment_key, author: &author };
-    let origin = Origin { sha: &pull.head_sha, run: context.run };
+    let origin = Origin { verdict: report.verdict.as_str(), sha: &pull.head_sha, run: context.run };
     let marker = comments::marker(&flags.comment_key, origin);
     let body = render(report, COMMENT_BUDGET - marker.len());
     let create = match flags.comment {

@@ -21,6 +21,23 @@ pub fn api(flags: &GithubFlags) -> String {
     api.unwrap_or_else(|| PUBLIC_API.into())
 }
 
+/// The address of the GraphQL API: what the run says, or what belongs to the API's own address (GitHub Enterprise
+/// Server has it at `/api/graphql` beside `/api/v3`); `None` where there is none.
+pub fn graphql(flags: &GithubFlags) -> Option<String> {
+    // The run speaks of its own GitHub, and not of one that is named.
+    let of_run = || set_variable("GITHUB_GRAPHQL_URL").filter(|_| flags.github_api_url.is_none());
+    of_run().or_else(|| graphql_beside(&api(flags)))
+}
+
+fn graphql_beside(api: &str) -> Option<String> {
+    let api = api.trim_end_matches('/');
+    match api.strip_suffix("/api/v3") {
+        Some(server) => Some(format!("{server}/api/graphql")),
+        None if api.ends_with("/api/v1") => None,
+        None => Some(format!("{api}/graphql")),
+    }
+}
+
 /// The repository whose branch is the store.
 ///
 /// # Errors
@@ -57,4 +74,22 @@ pub fn of_run<'a>(
 ) -> Result<Option<(Client, OwnerAndName<'a>)>, GithubError> {
     let (Some((owner, name)), Some(token)) = (&context.repository, token(flags)) else { return Ok(None) };
     Ok(Some((Client::new(&api(flags), &token)?, (owner, name))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn graphql_is_where_each_kind_of_server_has_it() {
+        for (api, expected) in [
+            ("https://api.github.com", Some("https://api.github.com/graphql")),
+            ("https://api.octo.ghe.com/", Some("https://api.octo.ghe.com/graphql")),
+            ("https://git.example.org/api/v3", Some("https://git.example.org/api/graphql")),
+            ("https://git.example.org/api/v3/", Some("https://git.example.org/api/graphql")),
+            ("https://gitea.example.org/api/v1", None),
+        ] {
+            assert_eq!(graphql_beside(api).as_deref(), expected, "{api}");
+        }
+    }
 }

@@ -163,11 +163,21 @@ impl Client {
     /// # Errors
     /// [`GithubError`].
     pub async fn send(&self, request: &Request<'_>) -> Result<Value, GithubError> {
-        let tries = if request.method == Method::GET { READ_TRIES } else { 1 };
+        match request.method {
+            Method::GET => self.ask(request).await,
+            _ => self.send_once(request).await,
+        }
+    }
+
+    /// Sends a request that changes nothing, whatever its method is; it is tried again where the failure may pass.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn ask(&self, request: &Request<'_>) -> Result<Value, GithubError> {
         let mut tried = 1;
         loop {
             match self.send_once(request).await {
-                Err(error) if error.is_passing() && tried < tries => {
+                Err(error) if error.is_passing() && tried < READ_TRIES => {
                     tokio::time::sleep(READ_PAUSE * tried).await;
                     tried += 1;
                 }

@@ -32,6 +32,8 @@ pub struct Place<'a> {
 /// What a comment says of the run that wrote it.
 #[derive(Debug, Clone, Copy)]
 pub struct Origin<'a> {
+    /// The verdict, in one word.
+    pub verdict: &'a str,
     /// The head commit.
     pub sha: &'a str,
     /// The run, where there is one.
@@ -43,18 +45,29 @@ pub struct Origin<'a> {
 pub enum Outcome {
     /// There was none, and now there is; its address, and the login that it was written under.
     Created(String, String),
-    /// It was edited; its address.
-    Updated(String),
+    /// It was edited.
+    Updated(Edited),
     /// There was none, and none was wanted.
     NotNeeded,
     /// A newer run has written it already; its address.
     NewerExists(String),
 }
 
+/// A comment that was edited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// Its address.
+    pub url: String,
+    /// What the GraphQL API calls it; empty where a server says nothing of that.
+    pub node_id: String,
+    /// The verdict that it had before, if it said one.
+    pub verdict_before: Option<String>,
+}
+
 /// The hidden first line of a comment.
 pub fn marker(key: &str, origin: Origin<'_>) -> String {
     let run = origin.run.map(|run| format!(" run={}.{}", run.id, run.attempt)).unwrap_or_default();
-    format!("{}sha={}{run} -->\n", marker_start(key), origin.sha)
+    format!("{}verdict={} sha={}{run} -->\n", marker_start(key), origin.verdict, origin.sha)
 }
 
 fn marker_start(key: &str) -> String {
@@ -89,7 +102,7 @@ pub async fn upsert(
             Some(existing) if existing.run > origin.run => {
                 return Ok(Outcome::NewerExists(existing.url.clone()));
             }
-            Some(existing) => place.edit(client, existing.id, &body).await.map(Outcome::Updated),
+            Some(existing) => place.edit(client, existing, &body).await.map(Outcome::Updated),
             None if create => {
                 place.create(client, &body).await.map(|(url, author)| Outcome::Created(url, author))
             }
@@ -130,6 +143,8 @@ pub async fn author(client: &Client, token: &str) -> Result<String, GithubError>
 struct Existing {
     id: u64,
     url: String,
+    node_id: String,
+    verdict: Option<String>,
     run: Option<RunId>,
 }
 
@@ -160,11 +175,18 @@ impl Place<'_> {
         let author = comment.pointer("/user/login")?.as_str()?;
         let marker = comment.get("body")?.as_str()?.strip_prefix(start)?;
         let marker = marker.lines().next()?;
-        let run = marker.split(' ').find_map(|word| word.strip_prefix("run=")?.split_once('.'));
+        let word = |name: &str| marker.split(' ').find_map(|word| word.strip_prefix(name));
+        let run = word("run=").and_then(|run| run.split_once('.'));
         let run = run
             .and_then(|(id, attempt)| Some(RunId { id: id.parse().ok()?, attempt: attempt.parse().ok()? }));
         author.eq_ignore_ascii_case(self.author).then_some(())?;
-        Some(Existing { id: comment.get("id")?.as_u64()?, url: url_of(comment), run })
+        Some(Existing {
+            id: comment.get("id")?.as_u64()?,
+            url: url_of(comment),
+            node_id: comment.get("node_id").and_then(Value::as_str).unwrap_or_default().to_owned(),
+            verdict: word("verdict=").map(str::to_owned),
+            run,
+        })
     }
 
     async fn create(&self, client: &Client, body: &str) -> Result<(String, String), GithubError> {
@@ -180,7 +202,8 @@ impl Place<'_> {
         Ok((url_of(&comment), author.to_owned()))
     }
 
-    async fn edit(&self, client: &Client, id: u64, body: &str) -> Result<String, GithubError> {
+    async fn edit(&self, client: &Client, existing: &Existing, body: &str) -> Result<Edited, GithubError> {
+        let id = existing.id;
         let request = Request {
             method: Method::PATCH,
             path: format!("/repos/{}/{}/issues/comments/{id}", self.owner, self.repository),
@@ -188,7 +211,9 @@ impl Place<'_> {
             operation: "edit the comment on the pull request",
             permission: "pull-requests: write",
         };
-        client.send(&request).await.map(|comment| url_of(&comment))
+        let comment = client.send(&request).await?;
+        let (node_id, verdict_before) = (existing.node_id.clone(), existing.verdict.clone());
+        Ok(Edited { url: url_of(&comment), node_id, verdict_before })
     }
 
     fn comments_path(&self) -> String {
@@ -207,10 +232,15 @@ mod tests {
     #[test]
     fn only_our_own_marker_by_our_own_author_is_ours() {
         let place = Place { owner: "o", repository: "r", number: 1, key: "default", author: "bot" };
-        let own = marker("default", Origin { sha: "abc", run: Some(RunId { id: 7, attempt: 2 }) });
+        let run = Some(RunId { id: 7, attempt: 2 });
+        let own = marker("default", Origin { verdict: "warn", sha: "abc", run });
         let comment = |login: &str, body: &str| json!({"id": 5, "html_url": "u", "user": {"login": login}, "body": body});
         let read = |value: &Value| place.read(value, &marker_start("default")).map(|found| found.run);
-        assert_eq!(read(&comment("bot", &own)), Some(Some(RunId { id: 7, attempt: 2 })));
+        assert_eq!(read(&comment("bot", &own)), Some(run));
+        let verdict = |body: &str| place.read(&comment("bot", body), &marker_start("default"))?.verdict;
+        assert_eq!(verdict(&own).as_deref(), Some("warn"));
+        // As earlier versions wrote it.
+        assert_eq!(verdict(&own.replace("verdict=warn ", "")), None);
         assert_eq!(read(&comment("someone", &own)), None);
         assert_eq!(read(&comment("bot", &format!("> {own}"))), None);
         assert_eq!(read(&comment("bot", &own.replace("default", "default2"))), None);

@@ -7,6 +7,7 @@ pub mod client;
 pub mod comments;
 pub mod contents;
 pub mod context;
+pub mod hidden;
 pub mod pulls;
 pub mod repository;
 pub mod runner;

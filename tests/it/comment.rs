@@ -97,7 +97,7 @@ fn the_first_run_creates_and_the_second_edits() {
     let job = Job::new();
     job.check("v2", "5%").expect(1);
     let [first] = job.github.bodies_of(BOT).try_into().unwrap();
-    assert!(first.starts_with("<!-- layergate key=default sha=aaaa"), "{first}");
+    assert!(first.starts_with("<!-- layergate key=default verdict=fail sha=aaaa"), "{first}");
     assert!(first.contains("### \u{274c} `web` grew 340.2 KiB (+22.3%), over the +5% limit"), "{first}");
     assert!(
         first.contains(
@@ -421,4 +421,91 @@ fn an_answer_that_never_ends_is_given_up() {
     job.github.fail(Fault { shape: Shape::Slow, times: 1, ..fault(Method::POST, 201) });
     let run = job.check("v2", "5%").expect(1);
     assert_eq!(job.github.bodies_of(BOT).len(), 1, "{}", run.stderr);
+}
+
+/// Hides all comments, runs a check, and says how often the GraphQL API was asked, and whether the comment is
+/// hidden after.
+fn check_hidden(job: &Job, run: impl FnOnce() -> Run) -> (Run, usize, bool) {
+    let hide = |job: &Job| job.github.world().comments.iter_mut().for_each(|comment| comment.hidden = true);
+    hide(job);
+    job.github.world().requests.clear();
+    let run = run();
+    let world = job.github.world();
+    let asked = world.requests.iter().filter(|request| request.contains("/graphql")).count();
+    (run, asked, world.comments.iter().all(|comment| comment.hidden))
+}
+
+#[test]
+fn a_hidden_comment_is_shown_again_only_when_the_verdict_turns_to_fail() {
+    let job = Job::new();
+    job.check("v2", "30%").expect(0);
+    let still_passes = check_hidden(&job, || job.check("v2", "30%").expect(0));
+    assert_eq!((still_passes.1, still_passes.2), (0, true));
+    let fails_now = check_hidden(&job, || job.check("v2", "5%").expect(1));
+    assert_eq!((fails_now.1, fails_now.2), (2, false));
+    assert!(
+        fails_now.0.stderr.contains("the comment was hidden, and is shown again"),
+        "{}",
+        fails_now.0.stderr
+    );
+    // Whoever has hidden it then knows that it fails.
+    let still_fails = check_hidden(&job, || job.check("v2", "5%").expect(1));
+    assert_eq!((still_fails.1, still_fails.2), (0, true));
+    let passes_again = check_hidden(&job, || job.check("v2", "30%").expect(0));
+    assert_eq!((passes_again.1, passes_again.2), (0, true));
+
+    // One that is not hidden costs a question, and nothing is changed.
+    job.github.world().comments[0].hidden = false;
+    let world = || job.github.world().requests.clone();
+    let before = world().len();
+    let shown = job.check("v2", "5%").expect(1);
+    assert_eq!(world()[before..].iter().filter(|request| request.contains("/graphql")).count(), 1);
+    assert!(!shown.stderr.contains("hidden"), "{}", shown.stderr);
+
+    // An earlier version did not write down what its verdict was.
+    let body = job.github.bodies_of(BOT)[0].replace("verdict=fail ", "");
+    job.github.world().comments[0].body = body;
+    let unknown = check_hidden(&job, || job.check("v2", "5%").expect(1));
+    assert_eq!((unknown.1, unknown.2), (2, false));
+}
+
+#[test]
+fn a_comment_that_cannot_be_shown_is_a_warning() {
+    for (status, shape, part) in [
+        (200, Shape::Graphql, "permission `pull-requests: write`"),
+        (403, Shape::Json, "permission `pull-requests: write`"),
+        (404, Shape::Json, "HTTP 404"),
+        (502, Shape::Html, "HTTP 502"),
+        (200, Shape::Truncated, "the answer is not JSON"),
+        (200, Shape::Json, "it has neither data nor a reason"),
+    ] {
+        let job = Job::new();
+        job.check("v2", "30%").expect(0);
+        job.github.fail(Fault { shape, path: "/graphql", ..fault(Method::POST, status) });
+        let (run, _, hidden) = check_hidden(&job, || job.check("v2", "5%").expect(1));
+        assert!(hidden);
+        let words = "if somebody has hidden the comment, it still is";
+        assert!(run.stderr.contains(words) && run.stderr.contains(part), "{part}: {}", run.stderr);
+        let [body] = job.github.bodies_of(BOT).try_into().unwrap();
+        assert!(body.contains("over the +5% limit"), "{body}");
+        assert!(job.output("comment-url").is_some_and(|url| !url.is_empty()));
+    }
+}
+
+#[test]
+fn the_run_says_where_graphql_is_spoken_unless_another_github_is_named() {
+    let (job, other) = (Job::new(), FakeGithub::start());
+    let elsewhere = other.url.replace("/v3", "/graphql");
+    let asked = |github: &FakeGithub| {
+        github.world().requests.iter().filter(|request| request.contains("/graphql")).count()
+    };
+    job.check("v2", "30%").expect(0);
+    let run = Run::of(job.command("v2", "5%").env("GITHUB_GRAPHQL_URL", &elsewhere)).expect(1);
+    assert!(run.stderr.contains("Could not resolve to a node"), "{}", run.stderr);
+    assert_eq!((asked(&job.github), asked(&other)), (0, 1));
+    job.check("v2", "30%").expect(0);
+    let mut named = job.command("v2", "5%");
+    named.env("GITHUB_GRAPHQL_URL", &elsewhere).args(["--github-api-url", &job.github.url]);
+    Run::of(&mut named).expect(1);
+    assert_eq!((asked(&job.github), asked(&other)), (1, 1));
 }

@@ -25,6 +25,8 @@ pub struct Comment {
     pub id: u64,
     pub author: String,
     pub body: String,
+    /// Whether somebody has hidden it.
+    pub hidden: bool,
 }
 
 /// Answers to give instead of the real one.
@@ -65,6 +67,8 @@ impl Default for Fault {
 pub enum Shape {
     /// What GitHub's are.
     Json,
+    /// What GitHub's GraphQL API says where it refuses.
+    Graphql,
     /// The page of a proxy.
     Html,
     /// Half of a document.
@@ -86,6 +90,10 @@ impl Shape {
         };
         match self {
             Shape::Json => (status, headers, Json(json!({ "message": message }))).into_response(),
+            Shape::Graphql => {
+                let error = json!({ "type": "FORBIDDEN", "message": message });
+                (status, headers, Json(json!({ "data": null, "errors": [error] }))).into_response()
+            }
             Shape::Html => (status, headers, axum::response::Html("<h1>Welcome</h1>")).into_response(),
             Shape::Truncated => (status, headers, "{\"id\": 1, \"html").into_response(),
             Shape::Dropped => dropped(),
@@ -183,10 +191,16 @@ impl FakeGithub {
             .with_state(world.clone())
             .merge(fake_git::routes(repository))
             .layer(from_fn_with_state(world.clone(), watch));
+        let mut graphql = Router::new()
+            .route("/graphql", axum::routing::post(graphql))
+            .with_state(world.clone())
+            .layer(from_fn_with_state(world.clone(), watch));
         if let Some(log) = exchanges::log() {
-            api = api.layer(from_fn_with_state(log, exchanges::write_down));
+            api = api.layer(from_fn_with_state(log.clone(), exchanges::write_down));
+            graphql = graphql.layer(from_fn_with_state(log, exchanges::write_down));
         }
-        let app = Router::new().nest("/api/v3", api);
+        // As GitHub Enterprise Server has them.
+        let app = Router::new().nest("/api/v3", api).nest("/api", graphql);
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}/api/v3", listener.local_addr().unwrap());
         runtime.spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -218,7 +232,7 @@ impl FakeGithub {
 impl World {
     fn add(&mut self, author: &str, body: &str) -> Comment {
         self.next_id += 1;
-        let comment = Comment { id: self.next_id, author: author.into(), body: body.into() };
+        let comment = Comment { id: self.next_id, author: author.into(), body: body.into(), hidden: false };
         self.comments.push(comment.clone());
         comment
     }
@@ -477,6 +491,37 @@ async fn edit(State(world): Shared, Path((_, _, id)): Path<(String, String, u64)
             answer(StatusCode::OK, document(comment))
         }
     }
+}
+
+/// Knows two documents of the GraphQL API, by the fields that they are about.
+async fn graphql(State(world): Shared, Json(asked): Json<Value>) -> Response {
+    let mut world = world.lock().unwrap();
+    let (query, id) = (asked["query"].as_str().unwrap(), &asked["variables"]["id"]);
+    let shows = query.contains("unminimizeComment");
+    assert!(shows || query.contains("isMinimized"), "{query}");
+    let comment = world.comments.iter_mut().find(|comment| document(comment)["node_id"] == *id);
+    let body = match comment {
+        None => {
+            let message = format!("Could not resolve to a node with the global id of {id}.");
+            let place = if shows { "unminimizeComment" } else { "node" };
+            let error = json!({
+                "type": "NOT_FOUND", "path": [place], "message": message,
+                "locations": [{ "line": 1, "column": 20 }],
+            });
+            json!({ "data": { place: null }, "errors": [error] })
+        }
+        Some(comment) => {
+            comment.hidden &= !shows;
+            let found = json!({ "__typename": "IssueComment", "isMinimized": comment.hidden });
+            let found = if shows {
+                json!({ "unminimizeComment": { "unminimizedComment": found } })
+            } else {
+                json!({ "node": found })
+            };
+            json!({ "data": found })
+        }
+    };
+    answer(StatusCode::OK, body)
 }
 
 /// GitHub takes 65,536 characters.
