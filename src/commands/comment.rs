@@ -68,17 +68,13 @@ async fn post_on(
         console::warn("not commented: no token; pass `github-token`, or set GITHUB_TOKEN");
         return Posted::Failed;
     };
-    let api = github::api(github);
-    let attempt = || try_post(report, flags, context, pull, (owner, repository), &api, &token);
-    let mut posted = attempt().await;
-    if let Err(GithubError::RateLimited { retry_after, .. }) = &posted
-        && *retry_after <= MOST_PATIENCE
-    {
-        console::note(&format!("GitHub asks to wait {retry_after} s before the comment"));
-        tokio::time::sleep(Duration::from_secs(*retry_after)).await;
-        // All is looked up anew, so that there is no second comment.
-        posted = attempt().await;
-    }
+    let posted = match github::client(github, &token) {
+        Ok(client) => {
+            let attempt = || try_post(report, flags, context, pull, (owner, repository), &client, &token);
+            patiently(attempt).await
+        }
+        Err(error) => Err(error),
+    };
     match posted {
         Ok(Outcome::Updated(edited)) => {
             if report.verdict == Verdict::Fail && edited.verdict_before.as_deref() != Some("fail") {
@@ -97,6 +93,19 @@ async fn post_on(
             console::warn(&format!("not commented{fork}: {error}"));
             Posted::Failed
         }
+    }
+}
+
+/// Tries once more where GitHub asks to wait for a moment. All is looked up anew then, so that there is no second
+/// comment; what has not changed meanwhile costs nothing of the rate limit.
+async fn patiently(attempt: impl AsyncFn() -> Result<Outcome, GithubError>) -> Result<Outcome, GithubError> {
+    match attempt().await {
+        Err(GithubError::RateLimited { retry_after, .. }) if retry_after <= MOST_PATIENCE => {
+            console::note(&format!("GitHub asks to wait {retry_after} s before the comment"));
+            tokio::time::sleep(Duration::from_secs(retry_after)).await;
+            attempt().await
+        }
+        posted => posted,
     }
 }
 
@@ -120,13 +129,12 @@ async fn try_post(
     context: &Context,
     pull: &PullRequest,
     (owner, repository): (&str, &str),
-    api: &str,
+    client: &Client,
     token: &str,
 ) -> Result<Outcome, GithubError> {
-    let client = Client::new(api, token)?;
     let author = match &flags.comment_author {
         Some(author) => author.clone(),
-        None => comments::author(&client, token).await?,
+        None => comments::author(client, token).await?,
     };
     let place = Place { owner, repository, number: pull.number, key: &flags.comment_key, author: &author };
     let origin = Origin { verdict: report.verdict.as_str(), sha: &pull.head_sha, run: context.run };
@@ -138,7 +146,7 @@ async fn try_post(
         CommentWhen::Failures => matches!(report.verdict, Verdict::Fail | Verdict::Accepted),
         CommentWhen::Never => false,
     };
-    let outcome = comments::upsert(&client, &place, origin, &body, create).await?;
+    let outcome = comments::upsert(client, &place, origin, &body, create).await?;
     if let Outcome::Created(_, own) = &outcome
         && !own.eq_ignore_ascii_case(&author)
     {

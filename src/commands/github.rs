@@ -16,9 +16,17 @@ pub fn token(flags: &GithubFlags) -> Option<String> {
 }
 
 /// The address of the API.
-pub fn api(flags: &GithubFlags) -> String {
+fn api(flags: &GithubFlags) -> String {
     let api = flags.github_api_url.clone().or_else(|| set_variable("GITHUB_API_URL"));
     api.unwrap_or_else(|| PUBLIC_API.into())
+}
+
+/// A client of the API.
+///
+/// # Errors
+/// [`GithubError`] where the address, the token or what the environment names cannot be used.
+pub fn client(flags: &GithubFlags, token: &str) -> Result<Client, GithubError> {
+    Client::new(&api(flags), token)
 }
 
 /// The address of the GraphQL API: what the run says, or what belongs to the API's own address (GitHub Enterprise
@@ -60,7 +68,7 @@ pub fn of_store(flags: &GithubFlags) -> anyhow::Result<Repository> {
         let message = "a git: store needs a token; pass `github-token`, or set GITHUB_TOKEN (contents: read to check, contents: write to record)";
         return Err(UsageError(message.into()).into());
     };
-    Ok(Repository::new(Client::new(&api(flags), &token)?, owner, name))
+    Ok(Repository::new(client(flags, &token)?, owner, name))
 }
 
 /// A client, with the owner and the name of the repository that the run is of; `None` where that or a token is
@@ -73,7 +81,7 @@ pub fn of_run<'a>(
     context: &'a Context,
 ) -> Result<Option<(Client, OwnerAndName<'a>)>, GithubError> {
     let (Some((owner, name)), Some(token)) = (&context.repository, token(flags)) else { return Ok(None) };
-    Ok(Some((Client::new(&api(flags), &token)?, (owner, name))))
+    Ok(Some((client(flags, &token)?, (owner, name))))
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Talking to GitHub: one request at a time, with its answer's headers, and errors that say what to
-//! do. Only reads are retried here; whoever writes decides about a second try.
+//! do. Only reads are retried here; whoever writes decides about a second try, and waits a second between two writes.
 
-use std::time::{Duration, SystemTime};
+use std::collections::HashMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant, SystemTime};
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use octocrab::Octocrab;
 use serde_json::Value;
@@ -13,6 +15,12 @@ const MAX_ANSWER: usize = 16 << 20;
 /// How often a read is tried, and how long to wait before the next try.
 const READ_TRIES: u32 = 3;
 const READ_PAUSE: Duration = Duration::from_secs(1);
+/// How long to wait between two requests that write (GitHub REST API, "Best practices": "Pause between mutative
+/// requests").
+const WRITE_PAUSE: Duration = Duration::from_secs(1);
+/// The longest answer, and the most bytes of answers, that are kept to be asked about again.
+const MAX_KEPT: usize = 1 << 20;
+const MAX_ALL_KEPT: usize = 8 << 20;
 /// GitHub's version of its own API (GitHub REST API, "API versions").
 const API_VERSION: &str = "2022-11-28";
 
@@ -96,10 +104,33 @@ impl GithubError {
     }
 }
 
+/// When this process has last written, and so this run, whichever client it was.
+static LAST_WRITE: tokio::sync::Mutex<Option<Instant>> = tokio::sync::Mutex::const_new(None);
+
 /// GitHub's REST API, with a token.
 pub struct Client {
     octocrab: Octocrab,
     api: String,
+    kept: Mutex<Kept>,
+}
+
+/// Answers that GitHub has named, by what was asked. That one has not changed does not count against the rate limit
+/// (GitHub REST API, "Use conditional requests"). Within one run that is of use where something is asked again:
+/// the comments before a second try, and the branch of baselines by whoever was slower than another job. All else
+/// is asked once, or never changes.
+#[derive(Default)]
+struct Kept {
+    answers: HashMap<String, (HeaderValue, Value)>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn keep(&mut self, path: &str, name: HeaderValue, bytes: usize, answer: &Value) {
+        if bytes <= MAX_KEPT && self.bytes + bytes <= MAX_ALL_KEPT {
+            self.bytes += bytes;
+            self.answers.insert(path.to_owned(), (name, answer.clone()));
+        }
+    }
 }
 
 /// What to do, and how to speak of it.
@@ -155,18 +186,44 @@ impl Client {
             .add_header(version, API_VERSION.to_owned())
             .build_with_reqwest(http)
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Client { octocrab, api: api.to_owned() })
+        Ok(Client { octocrab, api: api.to_owned(), kept: Mutex::default() })
     }
 
-    /// Sends a request; a read is tried again where the failure may pass.
+    /// Sends a request; a read is tried again where the failure may pass, and a write waits for its turn.
     ///
     /// # Errors
     /// [`GithubError`].
     pub async fn send(&self, request: &Request<'_>) -> Result<Value, GithubError> {
         match request.method {
             Method::GET => self.ask(request).await,
-            _ => self.send_once(request).await,
+            _ => self.write(request, WRITE_PAUSE).await,
         }
+    }
+
+    /// Sends a request that writes and belongs to the one before, so that both are one: it follows at once.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn follow(&self, request: &Request<'_>) -> Result<Value, GithubError> {
+        self.write(request, Duration::ZERO).await
+    }
+
+    /// Waits until a request that writes may be sent. What is read after that is no older than it has to be.
+    pub async fn turn(&self) {
+        let last = *LAST_WRITE.lock().await;
+        if let Some(last) = last {
+            tokio::time::sleep(WRITE_PAUSE.saturating_sub(last.elapsed())).await;
+        }
+    }
+
+    async fn write(&self, request: &Request<'_>, pause: Duration) -> Result<Value, GithubError> {
+        let mut last = LAST_WRITE.lock().await;
+        if let Some(last) = *last {
+            tokio::time::sleep(pause.saturating_sub(last.elapsed())).await;
+        }
+        let sent = self.send_once(request).await;
+        *last = Some(Instant::now());
+        sent
     }
 
     /// Sends a request that changes nothing, whatever its method is; it is tried again where the failure may pass.
@@ -193,10 +250,14 @@ impl Client {
             message,
         };
         let path = request.path.as_str();
+        let kept = self.kept(request);
         let sent = match request.method {
             Method::POST => self.octocrab._post(path, request.body.as_ref()).await,
             Method::PATCH => self.octocrab._patch(path, request.body.as_ref()).await,
-            _ => self.octocrab._get(path).await,
+            _ => {
+                let name = kept.iter().map(|(name, _)| (header::IF_NONE_MATCH, name.clone()));
+                self.octocrab._get_with_headers(path, Some(name.collect())).await
+            }
         };
         let (head, body) = sent.map_err(|error| network(innermost(&error)))?.into_parts();
         let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| match error
@@ -206,10 +267,26 @@ impl Client {
             false => network(error.to_string()),
         })?;
         let body = body.to_bytes();
+        if let (StatusCode::NOT_MODIFIED, Some((_, answer))) = (head.status, kept) {
+            return Ok(answer);
+        }
         if !head.status.is_success() {
             return Err(refusal(request, head.status, &head.headers, &body));
         }
-        serde_json::from_slice(&body).map_err(|error| network(format!("the answer is not JSON ({error})")))
+        let answer = serde_json::from_slice(&body)
+            .map_err(|error| network(format!("the answer is not JSON ({error})")))?;
+        if let (&Method::GET, Some(name), Ok(mut kept)) =
+            (&request.method, head.headers.get(header::ETAG), self.kept.lock())
+        {
+            kept.keep(path, name.clone(), body.len(), &answer);
+        }
+        Ok(answer)
+    }
+
+    /// What was answered before to the same question, and its name.
+    fn kept(&self, request: &Request<'_>) -> Option<(HeaderValue, Value)> {
+        let is_read = request.method == Method::GET;
+        self.kept.lock().ok().filter(|_| is_read)?.answers.get(&request.path).cloned()
     }
 }
 

@@ -73,7 +73,7 @@ impl Repository {
         // from a repository that is not, or that the token may not see.
         let path = format!("git/matching-refs/{}", below_refs(name));
         let operation = "look up the branch of the baselines";
-        let listed = match self.send(Method::GET, &path, None, operation, READ).await {
+        let listed = match self.read(&path, operation).await {
             // An empty repository has none.
             Err(GithubError::Status { status: 409, .. }) => return Ok(None),
             Err(GithubError::Status { status, message, operation }) if status == 404 => {
@@ -137,7 +137,7 @@ impl Repository {
     /// [`GithubError`].
     pub async fn create_blob(&self, text: &str) -> Result<String, GithubError> {
         let body = json!({ "content": text, "encoding": "utf-8" });
-        self.create("git/blobs", body, "store a list of files").await
+        self.create("git/blobs", body, "store a list of files", false).await
     }
 
     /// Makes a tree of changes to another one.
@@ -161,10 +161,19 @@ impl Repository {
         if let Some(base) = base {
             body["base_tree"] = json!(base);
         }
-        self.create("git/trees", body, "store a baseline").await
+        self.create("git/trees", body, "store a baseline", false).await
     }
 
-    /// Makes a commit.
+    /// Waits until something may be written after what was written last.
+    pub async fn turn(&self) {
+        self.client.turn().await;
+    }
+
+    /// Makes a commit of a tree that was made just now.
+    ///
+    /// A tree, its commit and the reference that is moved there are one write, and no pause is made between them. It
+    /// would give others the time to be faster, and then all three have to be made again: of fifty who write at
+    /// once, three times as many requests.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -176,7 +185,7 @@ impl Repository {
     ) -> Result<String, GithubError> {
         let parents: Vec<&str> = parent.into_iter().collect();
         let body = json!({ "message": message, "tree": tree, "parents": parents });
-        self.create("git/commits", body, "commit a baseline").await
+        self.create("git/commits", body, "commit a baseline", true).await
     }
 
     /// Makes a reference point to a commit that is on top of what it points to now, or makes the reference.
@@ -192,7 +201,9 @@ impl Repository {
                 (Method::PATCH, path, json!({ "sha": sha, "force": false }))
             }
         };
-        match self.send(method, &path, Some(body), "update the branch of the baselines", WRITE).await {
+        let (path, operation) = (self.path(&path), "update the branch of the baselines");
+        let request = Request { method, path, body: Some(body), operation, permission: WRITE };
+        match self.client.follow(&request).await {
             Ok(_) => Ok(Update::Done),
             // "Update is not a fast forward" and "Reference already exists" are 422; 409 is a repository that
             // is busy with another update.
@@ -237,7 +248,7 @@ impl Repository {
     }
 
     async fn get(&self, path: &str, operation: &str) -> Result<Option<Value>, GithubError> {
-        match self.send(Method::GET, path, None, operation, READ).await {
+        match self.read(path, operation).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.is_not_found() => Ok(None),
             // A commit that GitHub does not have is a 422 to some questions; an empty repository a 409.
@@ -246,8 +257,18 @@ impl Repository {
         }
     }
 
-    async fn create(&self, path: &str, body: Value, operation: &str) -> Result<String, GithubError> {
-        let created = self.send(Method::POST, path, Some(body), operation, WRITE).await;
+    /// `follows` says that it is one with what was written before.
+    async fn create(
+        &self,
+        path: &str,
+        body: Value,
+        operation: &str,
+        follows: bool,
+    ) -> Result<String, GithubError> {
+        let path = self.path(path);
+        let request = Request { method: Method::POST, path, body: Some(body), operation, permission: WRITE };
+        let created =
+            if follows { self.client.follow(&request).await } else { self.client.send(&request).await };
         let created = created.map_err(|error| match error {
             // To a token that may read and not write, GitHub says that there is nothing.
             GithubError::Status { status: 404, message, operation } => {
@@ -262,16 +283,14 @@ impl Repository {
         self.text(&created?, "/sha")
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Value>,
-        operation: &str,
-        permission: &'static str,
-    ) -> Result<Value, GithubError> {
-        let path = format!("/repos/{}/{}/{path}", self.owner, self.name);
-        self.client.send(&Request { method, path, body, operation, permission }).await
+    async fn read(&self, path: &str, operation: &str) -> Result<Value, GithubError> {
+        let path = self.path(path);
+        let request = Request { method: Method::GET, path, body: None, operation, permission: READ };
+        self.client.send(&request).await
+    }
+
+    fn path(&self, below: &str) -> String {
+        format!("/repos/{}/{}/{below}", self.owner, self.name)
     }
 
     fn text(&self, value: &Value, pointer: &str) -> Result<String, GithubError> {

@@ -540,3 +540,27 @@ fn the_message_of_a_commit_may_be_in_any_encoding() {
     let recorded = Run::of(command.args(["record", &place.image("app", 1)])).expect(0);
     assert!(recorded.stdout.contains(&format!("for {} in", &head[..12])), "{}", recorded.stdout);
 }
+
+#[test]
+fn whoever_was_slower_asks_for_the_branch_again_at_no_cost_and_waits_before_another_try() {
+    let place = Place::new();
+    place.record("app", 1, &[]).expect(0);
+    place.github.world().requests.clear();
+    place.github.world().times.clear();
+    // The branch is as it was, so all that was read of it is still right.
+    let slower = Fault { status: 422, message: "Update is not a fast forward", times: 1, ..Fault::default() };
+    place.github.fail(Fault { method: Method::PATCH, path: "/git/refs/", ..slower });
+    place.record("app", 2, &[]).expect(0);
+    let world = place.github.world();
+    let unchanged = world.unchanged.iter().filter(|path| path.contains("/git/matching-refs/")).count();
+    assert_eq!(unchanged, 2, "{:?}", world.unchanged);
+    let writes = world.requests.iter().zip(&world.times).filter(|(asked, _)| !asked.starts_with("GET"));
+    let (asked, times): (Vec<&str>, Vec<_>) =
+        writes.map(|(asked, time)| (asked.rsplit("/git/").next().unwrap(), *time)).unzip();
+    let one = ["trees", "commits", "refs/heads/layergate-baselines"];
+    assert_eq!(asked, [one, one].concat());
+    let second = std::time::Duration::from_millis(990);
+    assert!(times[3] - times[2] >= second, "another try");
+    // A commit is one write: whoever waits in the middle of it is late.
+    assert!(times[2] - times[0] < second && times[5] - times[3] < second);
+}

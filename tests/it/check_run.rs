@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use std::time::{Duration, Instant};
+
 use axum::http::Method;
 use serde_json::json;
 
@@ -45,12 +47,24 @@ fn it_is_on_the_head_of_the_pull_request_and_its_annotations_come_in_batches() {
     let batches: Vec<usize> =
         sent.iter().map(|sent| sent["output"]["annotations"].as_array().unwrap().len()).collect();
     assert_eq!(batches, [50, 50, 20]);
+    assert_paced(&github, 3);
     let line = &first["output"]["annotations"][0];
     assert_eq!((&line["path"], &line["start_line"]), (&json!("Dockerfile"), &json!(2)), "{line}");
     assert_eq!(line["annotation_level"], "failure");
 
     check(&github, directory.path(), 2, "5 kB").expect(0);
     assert_eq!(github.world().check_runs[1][0]["conclusion"], "success");
+}
+
+/// GitHub asks for a second between two requests that write.
+pub fn assert_paced(github: &FakeGithub, writes: usize) {
+    let world = github.world();
+    let all = world.requests.iter().zip(&world.times);
+    let times: Vec<Instant> =
+        all.filter(|(asked, _)| !asked.starts_with("GET")).map(|(_, time)| *time).collect();
+    assert_eq!(times.len(), writes, "{:?}", world.requests);
+    let shortest = times.windows(2).map(|pair| pair[1] - pair[0]).min().unwrap();
+    assert!(shortest >= Duration::from_millis(990), "{shortest:?}");
 }
 
 #[test]

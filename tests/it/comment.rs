@@ -411,6 +411,8 @@ fn no_answer_changes_the_verdict_or_makes_a_second_comment() {
     let job = Job::new();
     job.github.fail(Fault { headers: limited.to_vec(), times: 1, ..fault(Method::POST, 403) });
     let waited = job.check("v2", "5%").expect(1);
+    let unchanged = job.github.world().unchanged.clone();
+    assert!(unchanged.iter().any(|path| path.contains("/comments?")), "{unchanged:?}");
     assert!(waited.stderr.contains("GitHub asks to wait 1 s before the comment"), "{}", waited.stderr);
     assert_eq!(job.github.bodies_of(BOT).len(), 1);
 }
@@ -421,6 +423,52 @@ fn an_answer_that_never_ends_is_given_up() {
     job.github.fail(Fault { shape: Shape::Slow, times: 1, ..fault(Method::POST, 201) });
     let run = job.check("v2", "5%").expect(1);
     assert_eq!(job.github.bodies_of(BOT).len(), 1, "{}", run.stderr);
+}
+
+#[test]
+fn writes_of_one_run_are_a_second_apart_and_what_is_asked_again_costs_nothing() {
+    let job = Job::new();
+    job.github.fail(Fault { times: 1, ..fault(Method::POST, 502) });
+    job.github.world().comments.clear();
+    let mut check = job.command("v2", "5%");
+    Run::of(check.args(["--check-run"]).env("LAYERGATE_COMMENT_KEY", "x")).expect(1);
+    // The check run fails at first, and is not tried again.
+    crate::check_run::assert_paced(&job.github, 2);
+
+    let job = Job::new();
+    job.check("v2", "30%").expect(0);
+    job.github.world().requests.clear();
+    job.github.world().times.clear();
+    job.github.world().comments[0].hidden = true;
+    Run::of(job.command("v2", "5%").args(["--check-run"])).expect(1);
+    let world = job.github.world();
+    let shapes: Vec<&str> = world.requests.iter().map(|asked| asked.split('?').next().unwrap()).collect();
+    let expected = [
+        "POST /repos/acme/shop/check-runs",
+        "GET /repos/acme/shop/issues/7/comments",
+        "PATCH /repos/acme/shop/issues/comments/1001",
+        "POST /graphql",
+        "POST /graphql",
+    ];
+    assert_eq!(shapes[shapes.len() - 5..], expected, "{shapes:?}");
+    let at = |back: usize| world.times[world.times.len() - back];
+    let second = std::time::Duration::from_millis(990);
+    assert!(at(3) - at(5) >= second && at(1) - at(3) >= second, "{:?}", world.times);
+    // A question is no write.
+    assert!(at(2) - at(3) < second, "{:?}", world.times);
+}
+
+#[test]
+fn a_second_look_at_comments_that_have_not_changed_does_not_count() {
+    let job = Job::new();
+    for (after_effect, unchanged) in [(false, 1), (true, 0)] {
+        job.github.world().comments.clear();
+        job.github.world().unchanged.clear();
+        job.github.fail(Fault { times: 1, after_effect, ..fault(Method::POST, 502) });
+        job.check("v2", "5%").expect(1);
+        assert_eq!(job.github.bodies_of(BOT).len(), 1);
+        assert_eq!(job.github.world().unchanged.len(), unchanged, "after effect: {after_effect}");
+    }
 }
 
 /// Hides all comments, runs a check, and says how often the GraphQL API was asked, and whether the comment is

@@ -39,7 +39,9 @@ pub async fn write_down(State(log): State<Log>, request: Request, next: Next) ->
     // Some of those who ask are killed while they do.
     let Ok(asked) = to_bytes(body, usize::MAX).await else { return StatusCode::BAD_REQUEST.into_response() };
     let own = head.headers.get("user-agent").is_some_and(|agent| agent == FAKES_OWN_TEST);
+    let conditional = head.headers.contains_key("if-none-match");
     let mut exchange = json!({
+        "conditional": conditional,
         "method": head.method.as_str(), "path": head.uri.to_string(), "request": parsed(&asked), "own": own,
     });
     let (answer, body) = next.run(Request::from_parts(head, Body::from(asked))).await.into_parts();

@@ -130,6 +130,10 @@ impl Chaos {
 pub struct World {
     pub comments: Vec<Comment>,
     pub requests: Vec<String>,
+    /// When each of them arrived.
+    pub times: Vec<std::time::Instant>,
+    /// What was asked about again and had not changed.
+    pub unchanged: Vec<String>,
     pub faults: Vec<Fault>,
     /// What goes wrong by chance.
     pub chaos: Option<Chaos>,
@@ -190,6 +194,7 @@ impl FakeGithub {
             .route("/repos/{owner}/{repo}/contents/{*path}", get(contents))
             .with_state(world.clone())
             .merge(fake_git::routes(repository))
+            .layer(from_fn_with_state(world.clone(), name_answers))
             .layer(from_fn_with_state(world.clone(), watch));
         let mut graphql = Router::new()
             .route("/graphql", axum::routing::post(graphql))
@@ -257,7 +262,11 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
     let authorized =
         request.headers().get("authorization").is_some_and(|value| value == "Bearer ghs_secret-token")
             || world.lock().unwrap().login.is_some();
-    world.lock().unwrap().requests.push(format!("{method} {}", request.uri()));
+    {
+        let mut world = world.lock().unwrap();
+        world.requests.push(format!("{method} {}", request.uri()));
+        world.times.push(std::time::Instant::now());
+    }
     let fault = {
         let mut world = world.lock().unwrap();
         let uri = request.uri().to_string();
@@ -292,6 +301,27 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
             artificial(fault.shape.answer(status, headers, fault.message))
         }
     }
+}
+
+/// Names what is read by its content, and says of what somebody has already only that it has not changed.
+async fn name_answers(State(world): Shared, request: Request, next: Next) -> Response {
+    let (method, uri) = (request.method().clone(), request.uri().to_string());
+    let known = request.headers().get("if-none-match").cloned();
+    let (mut head, body) = next.run(request).await.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    if method != Method::GET || head.status != StatusCode::OK {
+        return Response::from_parts(head, body.into());
+    }
+    let name = HeaderValue::from_str(&format!("W/\"{}\"", crate::support::hex_sha256(&body))).unwrap();
+    head.headers.insert("etag", name.clone());
+    if known != Some(name) {
+        return Response::from_parts(head, body.into());
+    }
+    world.lock().unwrap().unchanged.push(uri);
+    head.status = StatusCode::NOT_MODIFIED;
+    head.headers.remove("content-length");
+    head.headers.remove("content-type");
+    Response::from_parts(head, axum::body::Body::empty())
 }
 
 /// What chance has in store for a request.

@@ -96,6 +96,8 @@ impl BranchStore {
         let mut tries = Tries::default();
         loop {
             tries.count += 1;
+            // What is read before a pause would be late after it.
+            self.repository.turn().await;
             let (wait, error) = match self.try_put(snapshots, keep, &mut tries).await {
                 Ok(Some(written)) => return Ok(written),
                 Ok(None) => (Duration::ZERO, None),
