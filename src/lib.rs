@@ -2,7 +2,7 @@
 //!
 //! Pure rooms in the middle ([`image`], [`packages`], [`marks`], [`dockerfile`], [`compare`], [`policy`],
 //! [`propose`], [`report`]: no file, no network, no clock), adapters at the edges ([`layer`], [`source`],
-//! [`baseline`], [`github`]), and [`commands`], which puts them together for the program.
+//! [`baseline`], [`github`], [`network`]), and [`commands`], which puts them together for the program.
 
 pub mod baseline;
 pub mod cli;
@@ -14,6 +14,7 @@ pub mod github;
 pub mod image;
 pub mod layer;
 pub mod marks;
+pub mod network;
 pub mod packages;
 pub mod policy;
 pub mod propose;

@@ -10,6 +10,8 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use octocrab::Octocrab;
 use serde_json::Value;
 
+use crate::network;
+
 /// The largest answer that is read: a hundred comments of the largest size.
 const MAX_ANSWER: usize = 16 << 20;
 /// How often a read is tried, and how long to wait before the next try.
@@ -170,9 +172,8 @@ impl Client {
         if token.is_empty() || http::HeaderValue::from_str(token).is_err() {
             return Err(failed("the token has characters that no token has; see github-token".into()));
         }
-        // A second call finds the provider of the first in place, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
+        let http = network::client()
+            .map_err(|error| failed(error.to_string()))?
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(Duration::from_secs(30))
             .timeout(Duration::from_secs(60))

@@ -15,12 +15,13 @@ use super::access::{self, Access, Challenge};
 use super::credentials::{self, Credentials};
 use super::excerpt;
 use crate::image::Digest;
+use crate::network;
 
 /// How long a registry may take to accept a connection, and between two pieces of an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a whole answer may take that is no layer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// How often a request is sent, and how often a download is taken up again where it broke off.
 pub(super) const ATTEMPTS: u32 = 4;
 /// The pause before the second attempt; each further one is twice as long.
@@ -188,8 +189,6 @@ impl Artifacts {
     }
 
     async fn open_as(scheme: &str, reference: &Reference, writes: bool) -> Result<Artifacts, ArtifactError> {
-        // The TLS library wants to be told which implementation to use; a second telling is refused.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let operation = "answer";
         let host = reference.resolve_registry();
         let credentials = credentials::of(host);
@@ -200,7 +199,11 @@ impl Artifacts {
             hint: format!("check the host's name, {}", excerpt(host)),
             wait: None,
         };
-        let mut client = reqwest::Client::builder().user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT);
+        let client = network::client().map_err(|error| ArtifactError {
+            hint: "of registries too, layergate believes what the environment names".into(),
+            ..unusable(&error)
+        })?;
+        let mut client = client.user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT);
         if is_loopback(host) {
             // A proxy is elsewhere, where this name means another machine, and would overhear who asks.
             client = client.no_proxy();
@@ -586,7 +589,7 @@ impl Artifacts {
         };
         // A server that sends a byte now and then would be listened to for ever.
         let late = |_| {
-            let error = format!("its answer takes over {} s", ANSWER_TIMEOUT.as_secs());
+            let error = format!("its answer has not ended after {} s", ANSWER_TIMEOUT.as_secs());
             self.error(operation, Cause::Time, &error)
         };
         tokio::time::timeout(ANSWER_TIMEOUT, whole).await.map_err(late)??;

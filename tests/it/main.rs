@@ -35,6 +35,7 @@ mod hostile;
 mod images;
 mod marks;
 mod matrix;
+mod network;
 mod oci_odd;
 mod oci_store;
 mod open_registry;
