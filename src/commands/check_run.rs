@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 use super::{console, github};
 use crate::cli::{CommentFlags, GithubFlags};
 use crate::github::check_runs::{CheckRun, Lines};
-use crate::github::{Context, GithubError};
+use crate::github::{Context, Forge, GithubError};
 use crate::policy::Verdict;
 use crate::report::actions::{Annotation, Level, annotated};
 use crate::report::markdown::{COMMENT_BUDGET, headline, render};
@@ -15,6 +15,12 @@ use crate::report::{Report, escape};
 pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, context: &Context) {
     if !flags.check_run {
         return;
+    }
+    if let forge @ (Forge::Gitea | Forge::Forgejo) = github::forge(github) {
+        return console::warn(&format!(
+            "no check run: {} has none; the step itself fails where a limit is broken",
+            forge.name()
+        ));
     }
     let of_pull = context.pull_request.as_ref().map(|pull| &pull.head_sha);
     let Some(head_sha) = of_pull.or(report.head_sha.as_ref()).or(context.sha.as_ref()) else {

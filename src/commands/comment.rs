@@ -6,7 +6,7 @@ use super::{UsageError, console, github};
 use crate::cli::{CommentFlags, CommentWhen, GithubFlags};
 use crate::github::comments::{self, Edited, Origin, Outcome, Place};
 use crate::github::hidden::Graphql;
-use crate::github::{Client, Context, GithubError, PullRequest};
+use crate::github::{Client, Context, Forge, GithubError, PullRequest};
 use crate::policy::Verdict;
 use crate::report::Report;
 use crate::report::markdown::{COMMENT_BUDGET, render};
@@ -70,7 +70,8 @@ async fn post_on(
     };
     let posted = match github::client(github, &token) {
         Ok(client) => {
-            let attempt = || try_post(report, flags, context, pull, (owner, repository), &client, &token);
+            let by = (token.as_str(), github::forge(github));
+            let attempt = || try_post(report, flags, context, pull, (owner, repository), &client, by);
             patiently(attempt).await
         }
         Err(error) => Err(error),
@@ -130,11 +131,11 @@ async fn try_post(
     pull: &PullRequest,
     (owner, repository): (&str, &str),
     client: &Client,
-    token: &str,
+    (token, forge): (&str, Forge),
 ) -> Result<Outcome, GithubError> {
     let author = match &flags.comment_author {
         Some(author) => author.clone(),
-        None => comments::author(client, token).await?,
+        None => comments::author(client, token, forge).await?,
     };
     let place = Place { owner, repository, number: pull.number, key: &flags.comment_key, author: &author };
     let origin = Origin { verdict: report.verdict.as_str(), sha: &pull.head_sha, run: context.run };

@@ -2,7 +2,7 @@
 
 use super::{UsageError, set_variable};
 use crate::cli::GithubFlags;
-use crate::github::{Client, Context, GithubError, Repository};
+use crate::github::{Client, Context, Forge, GithubError, Repository};
 
 /// The API's address where nobody says otherwise.
 const PUBLIC_API: &str = "https://api.github.com";
@@ -18,7 +18,17 @@ pub fn token(flags: &GithubFlags) -> Option<String> {
 /// The address of the API.
 fn api(flags: &GithubFlags) -> String {
     let api = flags.github_api_url.clone().or_else(|| set_variable("GITHUB_API_URL"));
-    api.unwrap_or_else(|| PUBLIC_API.into())
+    // The token of another server is nothing for GitHub.
+    let beside = || {
+        let server = Forge::of_runner(set_variable).and_then(|_| set_variable("GITHUB_SERVER_URL"))?;
+        Some(format!("{}/api/v1", server.trim_end_matches('/')))
+    };
+    api.or_else(beside).unwrap_or_else(|| PUBLIC_API.into())
+}
+
+/// The kind of server that the API is of.
+pub fn forge(flags: &GithubFlags) -> Forge {
+    Forge::of_api(&api(flags), Forge::of_runner(set_variable))
 }
 
 /// A client of the API.
@@ -32,25 +42,34 @@ pub fn client(flags: &GithubFlags, token: &str) -> Result<Client, GithubError> {
 /// The address of the GraphQL API: what the run says, or what belongs to the API's own address (GitHub Enterprise
 /// Server has it at `/api/graphql` beside `/api/v3`); `None` where there is none.
 pub fn graphql(flags: &GithubFlags) -> Option<String> {
+    if forge(flags) != Forge::Github {
+        return None;
+    }
     // The run speaks of its own GitHub, and not of one that is named.
     let of_run = || set_variable("GITHUB_GRAPHQL_URL").filter(|_| flags.github_api_url.is_none());
-    of_run().or_else(|| graphql_beside(&api(flags)))
+    of_run().or_else(|| Some(graphql_beside(&api(flags))))
 }
 
-fn graphql_beside(api: &str) -> Option<String> {
+fn graphql_beside(api: &str) -> String {
     let api = api.trim_end_matches('/');
     match api.strip_suffix("/api/v3") {
-        Some(server) => Some(format!("{server}/api/graphql")),
-        None if api.ends_with("/api/v1") => None,
-        None => Some(format!("{api}/graphql")),
+        Some(server) => format!("{server}/api/graphql"),
+        None => format!("{api}/graphql"),
     }
 }
 
 /// The repository whose branch is the store.
 ///
 /// # Errors
-/// [`UsageError`] where nothing says which it is, or there is no token.
+/// [`UsageError`] where nothing says which it is, there is no token, or the server has no such API.
 pub fn of_store(flags: &GithubFlags) -> anyhow::Result<Repository> {
+    if let forge @ (Forge::Gitea | Forge::Forgejo) = forge(flags) {
+        return Err(UsageError(format!(
+            "--store git: needs GitHub's API of the Git database, and that of {} can read a part of it and write nothing; keep baselines in a registry with --store oci:HOST/REPO, or in a directory with --store dir:PATH",
+            forge.name()
+        ))
+        .into());
+    }
     let named = flags.github_repository.clone().or_else(|| set_variable("GITHUB_REPOSITORY"));
     let Some(named) = named else {
         let message = "a git: store is a branch of a repository on GitHub, and nothing says of which; pass --github-repository OWNER/NAME";
@@ -91,13 +110,12 @@ mod tests {
     #[test]
     fn graphql_is_where_each_kind_of_server_has_it() {
         for (api, expected) in [
-            ("https://api.github.com", Some("https://api.github.com/graphql")),
-            ("https://api.octo.ghe.com/", Some("https://api.octo.ghe.com/graphql")),
-            ("https://git.example.org/api/v3", Some("https://git.example.org/api/graphql")),
-            ("https://git.example.org/api/v3/", Some("https://git.example.org/api/graphql")),
-            ("https://gitea.example.org/api/v1", None),
+            ("https://api.github.com", "https://api.github.com/graphql"),
+            ("https://api.octo.ghe.com/", "https://api.octo.ghe.com/graphql"),
+            ("https://git.example.org/api/v3", "https://git.example.org/api/graphql"),
+            ("https://git.example.org/api/v3/", "https://git.example.org/api/graphql"),
         ] {
-            assert_eq!(graphql_beside(api).as_deref(), expected, "{api}");
+            assert_eq!(graphql_beside(api), expected, "{api}");
         }
     }
 }

@@ -7,13 +7,12 @@ use serde_json::{Value, json};
 
 use super::client::{Client, GithubError, Request};
 use super::context::RunId;
+use super::forge::Forge;
 
 /// Comments on one page (GitHub REST API, "List issue comments": at most 100).
 const PAGE: usize = 100;
 /// The most pages that are looked through.
 const MAX_PAGES: usize = 100;
-/// Whose comments the token of a workflow run writes.
-pub const ACTIONS_BOT: &str = "github-actions[bot]";
 
 /// Where a comment belongs, and whose it is.
 pub struct Place<'a> {
@@ -120,10 +119,14 @@ pub async fn upsert(
 }
 
 /// The login that a token writes under. The token of a workflow run may not ask (`GET /user`), and
-/// its comments are always the bot's.
-pub async fn author(client: &Client, token: &str) -> Result<String, GithubError> {
+/// its comments are always the same user's.
+///
+/// # Errors
+/// [`GithubError`].
+pub async fn author(client: &Client, token: &str, forge: Forge) -> Result<String, GithubError> {
+    let of_runs = || forge.actions_login().to_owned();
     if token.starts_with("ghs_") {
-        return Ok(ACTIONS_BOT.into());
+        return Ok(of_runs());
     }
     let request = Request {
         method: Method::GET,
@@ -133,9 +136,11 @@ pub async fn author(client: &Client, token: &str) -> Result<String, GithubError>
         permission: "metadata: read",
     };
     match client.send(&request).await {
-        Ok(user) => Ok(user.get("login").and_then(Value::as_str).unwrap_or(ACTIONS_BOT).to_owned()),
-        Err(GithubError::Permission { .. }) => Ok(ACTIONS_BOT.into()),
-        Err(error) if error.is_not_found() => Ok(ACTIONS_BOT.into()),
+        Ok(user) => Ok(user.get("login").and_then(Value::as_str).map_or_else(of_runs, str::to_owned)),
+        Err(GithubError::Permission { .. }) => Ok(of_runs()),
+        // If it is no token at all, whatever is asked next says so.
+        Err(GithubError::Unauthorized { .. }) if forge != Forge::Github => Ok(of_runs()),
+        Err(error) if error.is_not_found() => Ok(of_runs()),
         Err(error) => Err(error),
     }
 }
@@ -151,6 +156,7 @@ struct Existing {
 impl Place<'_> {
     async fn find(&self, client: &Client) -> Result<Option<Existing>, GithubError> {
         let start = marker_start(self.key);
+        let mut first_before = None;
         for page in 1..=MAX_PAGES {
             let request = Request {
                 method: Method::GET,
@@ -164,9 +170,12 @@ impl Place<'_> {
             if let Some(found) = comments.iter().find_map(|comment| self.read(comment, &start)) {
                 return Ok(Some(found));
             }
-            if comments.len() < PAGE {
+            // Gitea and Forgejo know no pages of comments: they send all, and would again.
+            let first = comments.first().and_then(|comment| comment.get("id")?.as_u64());
+            if comments.len() != PAGE || first == first_before {
                 break;
             }
+            first_before = first;
         }
         Ok(None)
     }

@@ -7,6 +7,7 @@ pub mod client;
 pub mod comments;
 pub mod contents;
 pub mod context;
+pub mod forge;
 pub mod hidden;
 pub mod pulls;
 pub mod repository;
@@ -14,4 +15,5 @@ pub mod runner;
 
 pub use client::{Client, GithubError};
 pub use context::{Context, PullRequest, WorkflowRun};
+pub use forge::Forge;
 pub use repository::Repository;

@@ -94,7 +94,8 @@ impl Repository {
         let Some(found) = self.get(&format!("git/commits/{sha}"), "read a commit").await? else {
             return Ok(None);
         };
-        let tree = self.text(&found, "/tree/sha")?;
+        // Gitea and Forgejo have it where lists of commits have it.
+        let tree = self.text(found.get("commit").unwrap_or(&found), "/tree/sha")?;
         let commit =
             Commit { sha: self.text(&found, "/sha")?, parents: parents(&found), reference: None, time: None };
         Ok(Some((commit, tree)))
@@ -214,7 +215,7 @@ impl Repository {
         }
     }
 
-    /// Where the histories of two commits meet.
+    /// Where the histories of two commits meet; `None` also where a server does not say, as Gitea and Forgejo.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -222,7 +223,8 @@ impl Repository {
         // One commit a page: only where they meet is of interest.
         let path = format!("compare/{base}...{head}?per_page=1");
         let found = self.get(&path, "find where the pull request left its target").await?;
-        found.map(|found| self.text(&found, "/merge_base_commit/sha")).transpose()
+        let sha = |found: Value| Some(found.pointer("/merge_base_commit/sha")?.as_str()?.to_owned());
+        Ok(found.and_then(sha))
     }
 
     /// First parents of a commit, nearest first, as many as one page of its history tells.

@@ -27,6 +27,7 @@ mod fake_git;
 mod fake_github;
 mod fake_registry;
 mod gate;
+mod gitea;
 mod github_documents;
 mod golden;
 mod graphs;
