@@ -16,7 +16,7 @@ const NEXT_STEP: &str = "Check in a `pull_request` job that saves its report (--
 pub async fn understand(arguments: &Check, context: &mut Context) -> Result<(), UsageError> {
     let wants_comment = arguments.output.comment.comment != CommentWhen::Never;
     match context.event_name.as_str() {
-        "pull_request_target" => refuse_target(context)?,
+        "pull_request_target" => refuse_target(context, "check")?,
         "issue_comment" => of_comment(arguments, context).await?,
         "push" if arguments.comment_on_push && wants_comment => of_push(arguments, context).await,
         _ => {}
@@ -53,31 +53,34 @@ fn consequence(event_name: &str) -> &'static str {
 
 /// Such a run has a token that may write, and secrets. Whoever may push to the repository has both anyway, so of a
 /// branch of it the head may be measured; of any other, and of what is not certainly the head, nothing is.
-fn refuse_target(context: &Context) -> Result<(), UsageError> {
+///
+/// # Errors
+/// [`UsageError`] where that is not known to be so; `command` is what was to measure.
+pub fn refuse_target(context: &Context, command: &str) -> Result<(), UsageError> {
     let event = "pull_request_target";
     let Some(pull) = &context.pull_request else {
         let problem = context.problem.as_deref().unwrap_or("the event's file does not say which it is");
         return Err(UsageError(format!(
-            "check measures nothing in a `{event}` run of a pull request that may be from a fork, and {problem}. {NEXT_STEP}"
+            "{command} measures nothing in a `{event}` run of a pull request that may be from a fork, and {problem}. {NEXT_STEP}"
         )));
     };
     if pull.from_fork {
-        return Err(of_fork(event, pull));
+        return Err(of_fork(command, event, pull));
     }
     let head = local_git().head();
     if is_of(head.as_ref(), pull) {
         return Ok(());
     }
     Err(UsageError(format!(
-        "check measures nothing in this `{event}` run: {}, so the images are not known to be of #{}. {NEXT_STEP}",
+        "{command} measures nothing in this `{event}` run: {}, so the images are not known to be of #{}. {NEXT_STEP}",
         checked_out(head.as_ref(), pull),
         pull.number
     )))
 }
 
-fn of_fork(event: &str, pull: &PullRequest) -> UsageError {
+fn of_fork(command: &str, event: &str, pull: &PullRequest) -> UsageError {
     UsageError(format!(
-        "check measures nothing in a `{event}` run for a pull request from a fork (#{}): the job has a token that may write and the repository's secrets, and a build of the fork's code there can take both. {NEXT_STEP}",
+        "{command} measures nothing in a `{event}` run for a pull request from a fork (#{}): the job has a token that may write and the repository's secrets, and a build of the fork's code there can take both. {NEXT_STEP}",
         pull.number
     ))
 }
@@ -119,7 +122,7 @@ async fn of_comment(arguments: &Check, context: &mut Context) -> Result<(), Usag
     };
     let head = local_git().head();
     match is_of(head.as_ref(), &pull) {
-        true if pull.from_fork => return Err(of_fork("issue_comment", &pull)),
+        true if pull.from_fork => return Err(of_fork("check", "issue_comment", &pull)),
         true => context.pull_request = Some(pull),
         false => console::warn(&format!(
             "the comment is on the pull request #{number}, and {}: the images count as those of what is checked out, and nothing is said on the pull request",

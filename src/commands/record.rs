@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::locate::Locator;
 use super::{
-    Exit, UsageError, console, load_config, local_git, measure, open_store, parse_images, reading_options,
-    refuse_twins, set_variable,
+    Exit, UsageError, console, event, load_config, local_git, measure, open_store, parse_images,
+    reading_options, refuse_twins, set_variable,
 };
 use crate::baseline::git::is_sha;
 use crate::baseline::{Git, StoreError, Stored};
@@ -80,6 +80,9 @@ fn commit(arguments: &Record) -> anyhow::Result<Option<Commit>> {
     let git = local_git();
     let context = Context::read(set_variable);
     refuse_pull_request(arguments, context.as_ref())?;
+    if let Some(context) = context.as_ref().filter(|context| context.event_name == "pull_request_target") {
+        event::refuse_target(context, "record")?;
+    }
     let bare = |sha: &str| Commit { sha: sha.to_owned(), parents: Vec::new(), reference: None, time: None };
     if let Some(name) = &arguments.commit {
         let known = git.commit(name).or_else(|| is_sha(name).then(|| bare(name)));

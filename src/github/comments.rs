@@ -94,6 +94,8 @@ pub async fn upsert(
 ) -> Result<Outcome, GithubError> {
     let body = format!("{}{body}", marker(place.key, origin));
     let mut found = place.find(client).await?;
+    // An edit whose answer was lost has put its own verdict there.
+    let verdict_before = found.as_ref().and_then(|existing| existing.verdict.clone());
     // A comment that is deleted between our look and our edit, or a creation whose answer was lost,
     // is looked for once more; then it is over.
     for last_try in [false, true] {
@@ -101,7 +103,10 @@ pub async fn upsert(
             Some(existing) if existing.run > origin.run => {
                 return Ok(Outcome::NewerExists(existing.url.clone()));
             }
-            Some(existing) => place.edit(client, existing, &body).await.map(Outcome::Updated),
+            Some(existing) => place.edit(client, existing.id, &body).await.map(|url| {
+                let (node_id, verdict_before) = (existing.node_id.clone(), verdict_before.clone());
+                Outcome::Updated(Edited { url, node_id, verdict_before })
+            }),
             None if create => {
                 place.create(client, &body).await.map(|(url, author)| Outcome::Created(url, author))
             }
@@ -211,8 +216,7 @@ impl Place<'_> {
         Ok((url_of(&comment), author.to_owned()))
     }
 
-    async fn edit(&self, client: &Client, existing: &Existing, body: &str) -> Result<Edited, GithubError> {
-        let id = existing.id;
+    async fn edit(&self, client: &Client, id: u64, body: &str) -> Result<String, GithubError> {
         let request = Request {
             method: Method::PATCH,
             path: format!("/repos/{}/{}/issues/comments/{id}", self.owner, self.repository),
@@ -220,9 +224,7 @@ impl Place<'_> {
             operation: "edit the comment on the pull request",
             permission: "pull-requests: write",
         };
-        let comment = client.send(&request).await?;
-        let (node_id, verdict_before) = (existing.node_id.clone(), existing.verdict.clone());
-        Ok(Edited { url: url_of(&comment), node_id, verdict_before })
+        client.send(&request).await.map(|comment| url_of(&comment))
     }
 
     fn comments_path(&self) -> String {

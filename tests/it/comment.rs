@@ -510,6 +510,12 @@ fn a_hidden_comment_is_shown_again_only_when_the_verdict_turns_to_fail() {
     assert_eq!(world()[before..].iter().filter(|request| request.contains("/graphql")).count(), 1);
     assert!(!shown.stderr.contains("hidden"), "{}", shown.stderr);
 
+    // Nor does an edit of this run whose answer was lost count as what was there before.
+    job.check("v2", "30%").expect(0);
+    job.github.fail(Fault { times: 1, after_effect: true, ..fault(Method::PATCH, 502) });
+    let lost = check_hidden(&job, || job.check("v2", "5%").expect(1));
+    assert_eq!((lost.1, lost.2), (2, false));
+
     // An earlier version did not write down what its verdict was.
     let body = job.github.bodies_of(BOT)[0].replace("verdict=fail ", "");
     job.github.world().comments[0].body = body;

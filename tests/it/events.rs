@@ -230,6 +230,12 @@ fn nothing_of_a_fork_is_measured_where_a_token_may_write() {
     gone["pull_request"]["base"]["repo"] = Value::Null;
     assert!(refused("pull_request_target", &gone).contains(why));
     assert!(job.github.world().requests.is_empty(), "nothing was asked");
+    // Nor is it a baseline, even if pull requests may be.
+    let mut record = layergate();
+    record.current_dir(job.checkout.path()).args(["record", &job.image, "--pull-requests"]);
+    record.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", "pull_request_target");
+    let recorded = Run::of(record.env("GITHUB_EVENT_PATH", job.checkout.path().join("event.json"))).expect(2);
+    assert!(recorded.stderr.contains("record measures nothing in"), "{}", recorded.stderr);
 
     // A comment makes the same kind of run.
     job.pull(7, "mallory/shop");
