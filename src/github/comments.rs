@@ -94,8 +94,9 @@ pub async fn upsert(
 ) -> Result<Outcome, GithubError> {
     let body = format!("{}{body}", marker(place.key, origin));
     let mut found = place.find(client).await?;
-    // An edit whose answer was lost has put its own verdict there.
-    let verdict_before = found.as_ref().and_then(|existing| existing.verdict.clone());
+    // An edit whose answer was lost has put its own verdict there. Of a comment that was not there, nobody has seen
+    // another.
+    let before = found.as_ref().map(|existing| existing.verdict.clone());
     // A comment that is deleted between our look and our edit, or a creation whose answer was lost,
     // is looked for once more; then it is over.
     for last_try in [false, true] {
@@ -104,7 +105,8 @@ pub async fn upsert(
                 return Ok(Outcome::NewerExists(existing.url.clone()));
             }
             Some(existing) => place.edit(client, existing.id, &body).await.map(|url| {
-                let (node_id, verdict_before) = (existing.node_id.clone(), verdict_before.clone());
+                let verdict_before = before.clone().unwrap_or_else(|| existing.verdict.clone());
+                let node_id = existing.node_id.clone();
                 Outcome::Updated(Edited { url, node_id, verdict_before })
             }),
             None if create => {
