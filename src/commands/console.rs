@@ -58,10 +58,11 @@ pub fn error(text: &str) {
 }
 
 /// Says what is wrong with the command line, or what was asked of it: its help, its version. What is
-/// quoted may be a secret that went to the wrong place.
+/// quoted may be a secret that went to the wrong place, or what a log should not have.
 pub fn usage(error: &clap::Error) -> ! {
     let text = error.render().to_string();
-    let shown = redact_reference(&text);
+    let lines: Vec<String> = redact_reference(&text).lines().map(crate::report::escape::log).collect();
+    let shown = lines.join("\n") + "\n";
     if !error.use_stderr() || shown == text {
         error.exit();
     }
@@ -81,7 +82,8 @@ fn line(prefix: &str, text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{prefix}{text}");
 }
 
-fn in_actions() -> bool {
+/// Whether what is printed is read by the runner of GitHub Actions.
+pub fn in_actions() -> bool {
     std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true")
 }
 

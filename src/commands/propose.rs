@@ -14,6 +14,7 @@ use crate::image::redact::redact;
 use crate::image::{Bytes, Snapshot};
 use crate::policy::Config;
 use crate::propose::{FinalBase, Inputs, Proposal, propose, usual_final_base};
+use crate::report::escape::has_command;
 use crate::source::{self, ImageReference, NamedImage, Options};
 
 /// Runs the command. The Dockerfile goes to standard output and nothing is edited.
@@ -73,10 +74,16 @@ pub async fn run(arguments: &Stages, config: &Config, files: &[File]) -> anyhow:
     }
     match arguments.format {
         Format::Json => console::result(&printed_json(&Document::of(&proposal))?)?,
+        // A Dockerfile is not to be changed, and there is no other way to keep a log from reading it.
+        Format::Text | Format::Markdown if console::in_actions() && has_command(&proposal.text) => {
+            return Err(Unreadable(IS_COMMAND.into()).into());
+        }
         Format::Text | Format::Markdown => console::result(&proposal.text)?,
     }
     Ok(Exit::Success)
 }
+
+const IS_COMMAND: &str = "the Dockerfile has a line that the log of a GitHub Actions run would take for a command, so what is proposed is not printed; use --format json, which has it under `dockerfile`";
 
 /// A proposal for programs: `layergate.proposal/v1`.
 #[derive(Serialize)]

@@ -60,7 +60,7 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
             Stored::Recorded => "recorded",
             Stored::Unchanged => "already recorded",
         };
-        let store = store.describe();
+        let store = crate::report::escape::log(&store.describe());
         console::result(&format!("{done} {name} ({platform}), {size}, for {commit} in {store}\n"))?;
     }
     if let Some(error) = written.not_pruned {

@@ -3,15 +3,22 @@
 
 use std::fmt::Write as _;
 
-use crate::image::text::is_invisible;
+use crate::image::text::{is_invisible, piles_up};
 
 /// The longest text that an output shows; the rest is cut, and the cut is shown.
 const MAX_SHOWN: usize = 160;
+/// The most marks on one letter; what is piled up higher covers the lines above and below.
+const MAX_MARKS: usize = 3;
 
 /// Makes a text one line of visible characters: line breaks and other control characters become
-/// their pictures, and characters that reorder or hide text become replacement characters.
+/// their pictures, and characters that reorder, hide or cover text become replacement characters.
 pub fn visible(text: &str) -> String {
-    text.chars().map(visible_char).collect()
+    let mut marks = 0;
+    let one = |c: char| {
+        marks = if piles_up(c) { marks + 1 } else { 0 };
+        if marks > MAX_MARKS { '\u{fffd}' } else { visible_char(c) }
+    };
+    text.chars().map(one).collect()
 }
 
 fn visible_char(c: char) -> char {
@@ -47,15 +54,36 @@ pub fn short_path(text: &str, most: usize) -> String {
 }
 
 /// Text for a log line of a GitHub Actions run. The runner looks for `##[` anywhere in a line and
-/// for `::` at its start (actions/runner, `ActionCommand`); our lines never start with such text,
-/// and the other mark is broken up.
+/// for `::` at its start, blanks aside (actions/runner, `ActionCommand`). Both marks are broken up: the text
+/// may be the first cell of a row.
 pub fn log(text: &str) -> String {
-    visible(text).replace("##[", "## [")
+    let text = visible(text).replace("##[", "## [");
+    match text.trim_start().strip_prefix("::") {
+        Some(rest) => format!(": :{rest}"),
+        None => text,
+    }
 }
 
-/// A JSON document for standard output: in a log, the runner would take `##[` even inside of it.
+/// Whether the runner would take a line of a text for a command, were it in a log as it is.
+pub fn has_command(text: &str) -> bool {
+    text.contains("##[") || text.split(['\n', '\r']).any(|line| line.trim_start().starts_with("::"))
+}
+
+/// A JSON document for standard output: in a log, the runner would take `##[` even inside of it. What hides or turns
+/// text round is written by its number, which says the same.
 pub fn json(document: &str) -> String {
-    document.replace("##[", "##\\u005b")
+    let mut out = String::with_capacity(document.len());
+    let mut units = [0; 2];
+    for c in document.chars() {
+        if is_invisible(c) || c.is_control() && c != '\n' {
+            c.encode_utf16(&mut units).iter().for_each(|unit| _ = write!(out, "\\u{unit:04x}"));
+        } else if c == '[' && out.ends_with("##") {
+            out.push_str("\\u005b");
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Hostile text as inline code in GitHub-flavoured markdown, in or outside a table. Inside code
@@ -70,12 +98,34 @@ pub fn code(text: &str) -> String {
     if !text.contains(['`', '|', '\\']) && !text.contains("##[") {
         return format!("`{text}`");
     }
-    format!("<code>{}</code>", entities(&text))
+    html_code(&text)
 }
 
-/// Our own sentences, which may quote settings or names, as markdown text.
+/// Our own sentences, which may quote settings or names, as markdown text. GitHub looks for mathematics once
+/// entities are read, and not at a `$` that is alone in an element (GitHub, "Writing mathematical expressions").
 pub fn plain(text: &str) -> String {
-    entities(&visible(text))
+    entities(&visible(text)).replace("&#36;", "<span>&#36;</span>")
+}
+
+/// The same where it begins a block, or what is in an item of a list: there a number with a point, a hyphen, a plus
+/// or equals signs make another list, or a heading of the line above.
+pub fn sentence(text: &str) -> String {
+    let text = visible(text);
+    let text = text.trim();
+    let (number, rest) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
+    let marks = if number.is_empty() { ['-', '+', '='].as_slice() } else { &['.', ')'] };
+    match rest.strip_prefix(marks) {
+        Some(after) => {
+            let mark = rest.as_bytes().first().copied().unwrap_or_default();
+            format!("{}&#{mark};{}", plain(number), plain(after))
+        }
+        None => plain(text),
+    }
+}
+
+/// Hostile text within an HTML line of ours, where there is no markdown, so no back ticks either.
+pub fn html_code(text: &str) -> String {
+    format!("<code>{}</code>", entities(&visible(text)))
 }
 
 /// Every ASCII punctuation mark that markdown or HTML gives a meaning, as an entity. Entities stop
@@ -84,12 +134,10 @@ pub fn plain(text: &str) -> String {
 fn entities(text: &str) -> String {
     const BREAK: char = '\u{200b}';
     let mut out = String::with_capacity(text.len() * 2);
-    let mut text = text.to_owned();
-    for mark in ["www.", "GH-", "Gh-", "gH-", "gh-"] {
-        text = text.replace(mark, &format!("{}{BREAK}{}", &mark[..mark.len() - 1], &mark[mark.len() - 1..]));
-    }
     let mut characters = text.chars().peekable();
     let mut hex_run = 0;
+    // The ends of `www.`, and of `GH-1` and the `TICKET-1` that a repository may have links for.
+    let (mut w_run, mut after_letter) = (0, false);
     // How many characters of a name came since a colon: `:name:` is an emoji. A colon alone is none, and
     // `python:3` and `Dockerfile:5` are to be copied as they are.
     let mut since_colon = None;
@@ -101,7 +149,12 @@ fn entities(text: &str) -> String {
             _ => None,
         };
         hex_run = if c.is_ascii_hexdigit() { hex_run + 1 } else { 0 };
+        out.extend((c == '.' && w_run >= 3).then_some(BREAK));
+        w_run = if c.eq_ignore_ascii_case(&'w') { w_run + 1 } else { 0 };
+        let in_ticket = c == '-' && after_letter && characters.peek().is_some_and(char::is_ascii_digit);
+        after_letter = c.is_ascii_alphabetic();
         match c {
+            '-' if in_ticket => out.extend([c, BREAK]),
             '/' | ' ' | ',' | '.' | ';' | '(' | ')' | '%' | '+' | '-' | '=' | '\'' | '"' | '?' => out.push(c),
             ':' => {
                 out.extend(ends_emoji.then_some(BREAK));
@@ -126,7 +179,7 @@ fn entities(text: &str) -> String {
 
 /// A workflow command's message (GitHub Actions, "Workflow commands": `%`, CR and LF are encoded).
 pub fn command_message(text: &str) -> String {
-    visible(text).replace('%', "%25")
+    log(text).replace('%', "%25")
 }
 
 /// A workflow command's property, in which `:` and `,` have a meaning too.
@@ -145,6 +198,8 @@ mod tests {
         assert_eq!(short("abcd", 4), "abcd");
         assert_eq!(short_path("/usr/lib/a/b", 12), "/usr/lib/a/b");
         assert_eq!(short_path("/usr/lib/a/b.so", 12), "/us\u{2026}b/a/b.so");
+        let piled = format!("cafe\u{301} z{}", "\u{334}".repeat(5));
+        assert_eq!(visible(&piled), "cafe\u{301} z\u{334}\u{334}\u{334}\u{fffd}\u{fffd}");
     }
 
     #[test]
@@ -160,5 +215,41 @@ mod tests {
         assert_eq!(command_message("50%\n::error::x"), "50%25\u{240a}::error::x");
         assert_eq!(command_property("a:b,c"), "a%3Ab%2Cc");
         assert_eq!(log("x ##[error]y\n::set-output"), "x ## [error]y\u{240a}::set-output");
+        assert_eq!(log(" \u{a0}::error::x"), ": :error::x");
+        assert_eq!(command_message("##[error]x"), "## [error]x");
+        assert!(has_command("a\r ::error::x") && has_command("a ##[x]") && !has_command("a ::b"));
+    }
+
+    #[test]
+    fn a_document_says_the_same_and_shows_it() {
+        let text = "##[x]\u{9b}1m\u{202e}\u{e0041}e\u{301}";
+        let document = serde_json::to_string_pretty(&[text]).unwrap();
+        let printed = json(&document);
+        assert_eq!(printed, "[\n  \"##\\u005bx]\\u009b1m\\u202e\\udb40\\udc41e\u{301}\"\n]");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&printed).unwrap(), [text]);
+    }
+
+    #[test]
+    fn a_sentence_has_nothing_that_github_looks_for() {
+        assert_eq!(plain("GH-1 or ABC-12, x86-64"), "GH-\u{200b}1 or ABC-\u{200b}12, x86-64");
+        assert_eq!(plain("WWW.x w.w.w"), "WWW\u{200b}.x w.w.w");
+        assert_eq!(plain("$x$"), "<span>&#36;</span>x<span>&#36;</span>");
+        assert_eq!(html_code("$x"), "<code>&#36;x</code>");
+    }
+
+    #[test]
+    fn a_sentence_begins_no_list() {
+        for (text, shown) in [
+            ("  1. x", "1&#46; x"),
+            ("23) x", "23&#41; x"),
+            ("- x", "&#45; x"),
+            ("+", "&#43;"),
+            ("===", "&#61;=="),
+            ("1.5 MiB", "1&#46;5 MiB"),
+            ("a - b", "a - b"),
+            ("", ""),
+        ] {
+            assert_eq!(sentence(text), shown);
+        }
     }
 }

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 
 use super::build_only;
-use super::escape::{code, plain, short};
+use super::escape::{code, html_code, plain, sentence, short};
 use super::history;
 use super::merge::is_not_delivered;
 use super::model::{ImageReport, Report};
@@ -164,7 +164,7 @@ fn acceptance(report: &Report) -> Option<String> {
 
 /// What else is to be said of the whole, in few lines: a list of jobs may be long.
 fn notes(report: &Report) -> Option<String> {
-    let line = |note: &String| format!("- {}", plain(&super::escape::short(note, 300)));
+    let line = |note: &String| format!("- {}", sentence(&short(note, 300)));
     let mut lines: Vec<String> = report.notes.iter().take(MAX_NOTES).map(line).collect();
     if report.notes.len() > MAX_NOTES {
         lines.push(format!("- and {} more notes, in the JSON report", report.notes.len() - MAX_NOTES));
@@ -398,7 +398,7 @@ pub(super) fn waste_rows(waste: &[Waste]) -> String {
     let layer = |layer: &LayerRef| {
         let (place, step) = words::layer_ref(layer);
         let place = place.map(|place| format!("{} ", code(&place)));
-        format!("{}{}", place.unwrap_or_default(), code(&super::escape::short(&step, 80)))
+        format!("{}{}", place.unwrap_or_default(), code(&short(&step, 80)))
     };
     let cells = |waste: &Waste| {
         let path = code(&format!("/{}", waste.path));
@@ -441,9 +441,9 @@ fn unpacked_note(image: &ImageReport) -> &'static str {
     if image.metric == Metric::Unpacked { "" } else { " (unpacked)" }
 }
 
-/// Inside an HTML line there is no markdown, so no back ticks either.
+/// A name in the line that opens details.
 pub(super) fn summary_name(name: &str) -> String {
-    format!("<code>{}</code>", plain(&super::escape::short(name, 80)))
+    html_code(&short(name, 80))
 }
 
 fn layer_cells(row: &LayerRow) -> [String; 5] {
@@ -481,11 +481,7 @@ fn footer(images: &[&ImageReport]) -> String {
             "" => String::new(),
             text => format!(" \u{b7} {}", plain(text)),
         };
-        format!(
-            "{} \u{b7} {lead}{label}{}{base_image}",
-            plain(&words::basis(image)),
-            plain(&super::escape::short(how, 200))
-        )
+        format!("{} \u{b7} {lead}{label}{}{base_image}", plain(&words::basis(image)), plain(&short(how, 200)))
     };
     let mut lines: Vec<String> = images.iter().filter(|image| !is_not_delivered(image)).map(line).collect();
     lines.dedup();
