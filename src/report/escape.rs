@@ -31,12 +31,14 @@ fn visible_char(c: char) -> char {
     }
 }
 
-/// [`visible`], cut to what a table shows.
+/// [`visible`], cut to what a table shows. What is cut is not looked at: it may be long.
 pub fn short(text: &str, most: usize) -> String {
-    let text = visible(text);
     match text.char_indices().nth(most) {
-        None => text,
-        Some(_) => text.chars().take(most.saturating_sub(1)).chain(['\u{2026}']).collect(),
+        None => visible(text),
+        Some(_) => {
+            let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+            visible(&kept) + "\u{2026}"
+        }
     }
 }
 
@@ -104,7 +106,7 @@ pub fn code(text: &str) -> String {
 /// Our own sentences, which may quote settings or names, as markdown text. GitHub looks for mathematics once
 /// entities are read, and not at a `$` that is alone in an element (GitHub, "Writing mathematical expressions").
 pub fn plain(text: &str) -> String {
-    entities(&visible(text)).replace("&#36;", "<span>&#36;</span>")
+    entities(&visible(text), false).replace("&#36;", "<span>&#36;</span>")
 }
 
 /// The same where it begins a block, or what is in an item of a list: there a number with a point, a hyphen, a plus
@@ -125,13 +127,13 @@ pub fn sentence(text: &str) -> String {
 
 /// Hostile text within an HTML line of ours, where there is no markdown, so no back ticks either.
 pub fn html_code(text: &str) -> String {
-    format!("<code>{}</code>", entities(&visible(text)))
+    format!("<code>{}</code>", entities(&visible(text), true))
 }
 
 /// Every ASCII punctuation mark that markdown or HTML gives a meaning, as an entity. Entities stop
 /// markup; a zero-width space stops what is looked for in text once it is rendered: mentions,
-/// references, commits, addresses, emoji.
-fn entities(text: &str) -> String {
+/// references, commits, addresses, emoji. In code GitHub looks for no references.
+fn entities(text: &str, in_code: bool) -> String {
     const BREAK: char = '\u{200b}';
     let mut out = String::with_capacity(text.len() * 2);
     let mut characters = text.chars().peekable();
@@ -151,7 +153,8 @@ fn entities(text: &str) -> String {
         hex_run = if c.is_ascii_hexdigit() { hex_run + 1 } else { 0 };
         out.extend((c == '.' && w_run >= 3).then_some(BREAK));
         w_run = if c.eq_ignore_ascii_case(&'w') { w_run + 1 } else { 0 };
-        let in_ticket = c == '-' && after_letter && characters.peek().is_some_and(char::is_ascii_digit);
+        let in_ticket =
+            !in_code && c == '-' && after_letter && characters.peek().is_some_and(char::is_ascii_digit);
         after_letter = c.is_ascii_alphabetic();
         match c {
             '-' if in_ticket => out.extend([c, BREAK]),
@@ -234,7 +237,7 @@ mod tests {
         assert_eq!(plain("GH-1 or ABC-12, x86-64"), "GH-\u{200b}1 or ABC-\u{200b}12, x86-64");
         assert_eq!(plain("WWW.x w.w.w"), "WWW\u{200b}.x w.w.w");
         assert_eq!(plain("$x$"), "<span>&#36;</span>x<span>&#36;</span>");
-        assert_eq!(html_code("$x"), "<code>&#36;x</code>");
+        assert_eq!(html_code("$x-1"), "<code>&#36;x-1</code>");
     }
 
     #[test]

@@ -33,8 +33,22 @@ const WORTH_NAMING: u128 = 2;
 const MAX_STEP: usize = 80;
 /// The most notes on the whole.
 const MAX_NOTES: usize = 10;
+/// The most characters of what a finding says, and of a sentence on the whole.
+const MAX_FINDING: usize = 1000;
+const MAX_SENTENCE: usize = 300;
+/// The most characters of what is said after a label or trailer.
+const MAX_AFTER: usize = 60;
+/// The most characters of the limits beside a size.
+const MAX_LIMITS: usize = 100;
+/// The most labels that are named of those that would accept.
+const MAX_WAYS: usize = 5;
+/// What is said where not all is.
+const LEFT_OUT: &str = "Some details are left out to keep this short; the JSON report has all of them.";
 /// The most rows of a table of packages.
 const MAX_ROWS: usize = 30;
+
+/// Where the table of images is among the blocks.
+const TABLE: usize = 1;
 
 /// A part of the text that is kept or dropped as a whole.
 struct Block {
@@ -81,26 +95,32 @@ pub fn write_difference(image: &ImageReport, named: bool, out: &mut impl Write) 
 /// The report as markdown of at most `budget` bytes.
 pub fn render(report: &Report, budget: usize) -> String {
     let images = words::by_difference(report);
+    let mut blocks = blocks(report, &images);
     let mut rows = images.len();
     loop {
-        let text = fit(blocks(report, &images, rows), budget);
-        // Only a table of very many images can be too long by itself; then its last rows go.
-        if text.len() <= budget || rows <= 1 {
+        let text = fit(&blocks, budget);
+        if text.len() <= budget {
             return text;
         }
+        // Only a table of very many images can be too long by itself; then its last rows go.
+        if rows <= 1 {
+            return format!("{}\n\n{LEFT_OUT}\n", heading(report, &images));
+        }
         rows = rows * 3 / 4;
+        if let Some(block) = blocks.get_mut(TABLE) {
+            block.text = image_table(&images, rows);
+        }
     }
 }
 
 /// The blocks that there is room for: those of low ranks first, and what is small also after something that
 /// is too large.
-fn fit(blocks: Vec<Block>, budget: usize) -> String {
-    const NOTE: &str = "Some details are left out to keep this short; the JSON report has all of them.";
+fn fit(blocks: &[Block], budget: usize) -> String {
     let length = |text: &str| text.len() + 2;
     let all: usize = blocks.iter().map(|block| length(&block.text)).sum();
     let mut order: Vec<usize> = (0..blocks.len()).collect();
     order.sort_by_key(|index| blocks[*index].rank);
-    let mut room = if all <= budget { budget } else { budget.saturating_sub(length(NOTE)) };
+    let mut room = if all <= budget { budget } else { budget.saturating_sub(length(LEFT_OUT)) };
     let mut kept = vec![false; blocks.len()];
     for index in order {
         let needed = length(&blocks[index].text);
@@ -111,14 +131,14 @@ fn fit(blocks: Vec<Block>, budget: usize) -> String {
     }
     let mut parts: Vec<&str> =
         blocks.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(block, _)| block.text.as_str()).collect();
-    parts.extend(kept.contains(&false).then_some(NOTE));
+    parts.extend(kept.contains(&false).then_some(LEFT_OUT));
     format!("{}\n", parts.join("\n\n"))
 }
 
-fn blocks(report: &Report, images: &[&ImageReport], rows: usize) -> Vec<Block> {
+fn blocks(report: &Report, images: &[&ImageReport]) -> Vec<Block> {
     let mut blocks = vec![
         Block { rank: 0, text: heading(report, images) },
-        Block { rank: 0, text: image_table(images, rows) },
+        Block { rank: 0, text: image_table(images, images.len()) },
     ];
     let many = images.len() > 1;
     let labels: Vec<String> = images.iter().map(|image| words::label(report, image)).collect();
@@ -134,7 +154,8 @@ fn blocks(report: &Report, images: &[&ImageReport], rows: usize) -> Vec<Block> {
         }
     }
     blocks.extend(acceptance(report).map(|text| Block { rank: 0, text }));
-    blocks.extend(notes(report).map(|text| Block { rank: 0, text }));
+    // Before all that is said of single images, but not at any cost: reports of jobs may have written them.
+    blocks.extend(notes(report).map(|text| Block { rank: 1, text }));
     blocks.push(Block { rank: 0, text: footer(images) });
     blocks
 }
@@ -143,10 +164,12 @@ fn blocks(report: &Report, images: &[&ImageReport], rows: usize) -> Vec<Block> {
 fn acceptance(report: &Report) -> Option<String> {
     let Some(acceptance) = &report.accepted else {
         let ways = words::ways_to_accept(report);
-        let ways: Vec<String> = ways
-            .iter()
-            .map(|[before, name, after]| format!("{before}{}{}", code(name), plain(after)))
-            .collect();
+        let more = ways.len().saturating_sub(MAX_WAYS);
+        let way = |[before, name, after]: &[String; 3]| {
+            format!("{before}{}{}", code(name), plain(&short(after, MAX_AFTER)))
+        };
+        let mut ways: Vec<String> = ways.iter().take(MAX_WAYS).map(way).collect();
+        ways.extend((more > 0).then(|| format!("{more} more ways, in the JSON report")));
         return (!ways.is_empty())
             .then(|| format!("**Meant to be so?** It would be accepted by {}.", ways.join(" or by ")));
     };
@@ -159,12 +182,12 @@ fn acceptance(report: &Report) -> Option<String> {
         acceptance.reason.as_ref().map_or_else(String::new, |text| format!(": {}", plain(&short(text, 300))));
     let lead =
         if report.verdict == Verdict::Fail { "Accepted, but not all that is over:" } else { "Accepted" };
-    Some(format!("**{lead}** {before}{}{}{by}{reason}", code(&name), plain(&after)))
+    Some(format!("**{lead}** {before}{}{}{by}{reason}", code(&name), plain(&short(&after, MAX_AFTER))))
 }
 
 /// What else is to be said of the whole, in few lines: a list of jobs may be long.
 fn notes(report: &Report) -> Option<String> {
-    let line = |note: &String| format!("- {}", sentence(&short(note, 300)));
+    let line = |note: &String| format!("- {}", sentence(&short(note, MAX_SENTENCE)));
     let mut lines: Vec<String> = report.notes.iter().take(MAX_NOTES).map(line).collect();
     if report.notes.len() > MAX_NOTES {
         lines.push(format!("- and {} more notes, in the JSON report", report.notes.len() - MAX_NOTES));
@@ -184,7 +207,10 @@ pub fn headline(report: &Report) -> String {
 fn heading(report: &Report, images: &[&ImageReport]) -> String {
     let icon = words::icon(report.verdict);
     match images {
-        [image] => format!("### {icon} {} {}", code(&image.name), plain(&words::headline(image))),
+        [image] => {
+            let sentence = short(&words::headline(image), MAX_SENTENCE);
+            format!("### {icon} {} {}", code(&image.name), plain(&sentence))
+        }
         _ => format!("### {icon} {}", words::headline_of_many(report)),
     }
 }
@@ -217,7 +243,7 @@ fn image_table(images: &[&ImageReport], rows: usize) -> String {
                 None => words::GONE.into(),
             },
             delta.map_or_else(|| "\u{2013}".into(), |delta| unbroken(&delta)) + &drift.unwrap_or_default(),
-            plain(&words::size_limits(image)),
+            plain(&short(&words::size_limits(image), MAX_LIMITS)),
             match &image.head {
                 None if !is_not_delivered(image) => "not judged".into(),
                 _ => format!("{} {}", words::icon(image.verdict), image.verdict.as_str()),
@@ -248,10 +274,12 @@ fn findings(image: &ImageReport, label: Option<&str>) -> Option<String> {
         let name = label.filter(|_| !of_image).map_or_else(String::new, |label| format!("{} ", code(label)));
         format!(
             "- {icon} **{}** ({}): {name}{subject}{}.{}",
-            plain(&finding.rule),
+            plain(&short(&finding.rule, 40)),
             words::severity(image, finding),
-            plain(&finding.message),
-            help.map_or_else(String::new, |help| format!(" {}", plain(&capitalised(help))))
+            plain(&short(&finding.message, MAX_FINDING)),
+            help.map_or_else(String::new, |help| {
+                format!(" {}", plain(&capitalised(&short(help, MAX_FINDING))))
+            })
         )
     };
     let lines: Vec<String> = image.findings.iter().take(20).map(line).collect();
@@ -489,5 +517,74 @@ fn footer(images: &[&ImageReport]) -> String {
         [] => String::new(),
         [line] => line.clone(),
         [line, ..] => format!("{line}, and others"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Snapshot;
+    use crate::policy::Acceptance;
+    use crate::report::model::Ways;
+
+    /// A report of images that fail, in which every text that anyone may write is as long as this one.
+    fn report(images: usize, text: &str) -> Report {
+        let image = |index: usize| {
+            let mut image = ImageReport::added(&Snapshot::made_up(Vec::new()));
+            image.name = format!("{index}{text}");
+            image.platform = Some(text.to_owned());
+            image.verdict = Verdict::Fail;
+            image.limits = ["max-size", "max-increase"].map(|key| (key.to_owned(), text.to_owned())).into();
+            let finding = |rule: &str| crate::policy::Finding {
+                rule: rule.to_owned(),
+                severity: Severity::Fail,
+                message: text.to_owned(),
+                measured: None,
+                limit: Some(text.to_owned()),
+                subject: text.to_owned(),
+                help: text.to_owned(),
+                dockerfile: None,
+            };
+            image.findings = vec![finding("max-size"), finding(text)];
+            image
+        };
+        let mut report = Report::new(None, (0..images).map(image).collect());
+        report.notes = vec![text.to_owned(); 20];
+        let ways = Ways {
+            labels: vec![text.to_owned(); 20],
+            trailer: Some(text.to_owned()),
+            max_increase: Some(text.to_owned()),
+        };
+        report.accept = Some(ways);
+        report
+    }
+
+    #[test]
+    fn no_text_is_too_long_for_a_comment() {
+        for text in
+            ["x", "|", "$", "@", "#1 ", "\u{202e}", "\u{1f600}", "a\n"].map(|text| text.repeat(10_000))
+        {
+            for images in [1, 2, 1000] {
+                let mut report = report(images, &text);
+                let fits = |report: &Report, budget: usize| {
+                    let rendered = render(report, budget);
+                    assert!(rendered.len() <= budget, "{images}: {} bytes", rendered.len());
+                    rendered
+                };
+                let whole = fits(&report, COMMENT_BUDGET - 200);
+                assert!(whole.contains("| Image |"), "{}", whole.len());
+                // A comment that has room for nothing else still says what happened.
+                let least = fits(&report, 9000);
+                assert!(least.starts_with("### \u{274c} ") && least.ends_with(&format!("{LEFT_OUT}\n")));
+                report.accepted = Some(Acceptance {
+                    label: Some(text.clone()),
+                    reason: Some(text.clone()),
+                    by: Some(text.clone()),
+                    at: Some(text.clone()),
+                    ..Acceptance::default()
+                });
+                fits(&report, COMMENT_BUDGET);
+            }
+        }
     }
 }

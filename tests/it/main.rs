@@ -46,6 +46,7 @@ mod quick;
 mod readme;
 mod registry;
 mod secrets;
+mod sizes;
 mod support;
 mod tarball;
 mod thousand;

@@ -128,6 +128,7 @@ fn a_report_is_text_in_all_its_places() {
             }
             shown += 1;
             assert_only_ours(&step.read("summary"));
+            assert!(step.read("summary").len() <= 1 << 20);
             super::assert_our_outputs(&step.read("outputs"));
             assert_only_our_comment(&github);
             if *format == "markdown" {

@@ -299,11 +299,12 @@ pub fn strings() -> Vec<String> {
     all.push(format!("a{0}l{0}g{0}o{0}", "\u{36f}\u{489}\u{20e3}".repeat(8)));
     all.push("\u{e01}".to_owned() + &"\u{e47}".repeat(100));
     // Length.
-    all.push("w".repeat(5000));
+    all.push("w".repeat(10_000));
+    all.push("$".repeat(10_000));
     all.push("\u{5927}".repeat(3000));
     all.push("long words ".repeat(500));
     all.push("/a".repeat(2000));
-    all.push("|".repeat(1000));
+    all.push("|".repeat(10_000));
     all.push("<".repeat(1000));
     all.push("&amp;".repeat(500));
     all.push("[".repeat(1000));
