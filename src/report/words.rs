@@ -488,12 +488,16 @@ pub fn severity(image: &ImageReport, finding: &Finding) -> &'static str {
     }
 }
 
-/// The images of a report, largest difference first; equal ones by name and platform.
+/// The images of a report, largest difference first; equal ones by name and platform. Those of which nothing is
+/// known come before all: they fail, and among those that did not change nobody would see them.
 pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
     let mut images: Vec<&ImageReport> = report.images.iter().collect();
     let size = |image: &ImageReport| image.size_delta().map_or(0, |delta| delta.magnitude().0);
     images.sort_by(|a, b| {
-        size(b).cmp(&size(a)).then_with(|| (&a.name, &a.platform).cmp(&(&b.name, &b.platform)))
+        let unknown = is_not_delivered(b).cmp(&is_not_delivered(a));
+        unknown
+            .then_with(|| size(b).cmp(&size(a)))
+            .then_with(|| (&a.name, &a.platform).cmp(&(&b.name, &b.platform)))
     });
     images
 }

@@ -34,6 +34,7 @@ mod graphs;
 mod history;
 mod hostile;
 mod images;
+mod looks;
 mod marks;
 mod matrix;
 mod network;
