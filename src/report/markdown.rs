@@ -564,7 +564,7 @@ mod tests {
         for text in
             ["x", "|", "$", "@", "#1 ", "\u{202e}", "\u{1f600}", "a\n"].map(|text| text.repeat(10_000))
         {
-            for images in [1, 2, 1000] {
+            for images in [1, 5] {
                 let mut report = report(images, &text);
                 let fits = |report: &Report, budget: usize| {
                     let rendered = render(report, budget);
