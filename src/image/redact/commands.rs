@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::value::{is_literal, is_secret, value_at};
-use super::{Sort, starts_with};
+use super::value::{Lexer, is_literal, is_secret};
+use super::{Sort, starts_with, work};
 
 /// How a program takes a secret.
 struct Program {
@@ -64,15 +64,17 @@ const READERS: [&[u8]; 5] =
 const MAX_DEPTH: usize = 3;
 
 /// All such values.
-pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
-    inside(text, 0, 0)
+pub(super) fn all(lexer: Lexer<'_>) -> Vec<Range<usize>> {
+    inside(lexer, 0, 0)
 }
 
 /// All of a part of a text, that ends where `text` does.
-fn inside(text: &[u8], from: usize, depth: usize) -> Vec<Range<usize>> {
+fn inside(lexer: Lexer<'_>, from: usize, depth: usize) -> Vec<Range<usize>> {
+    let text = lexer.text;
     let mut walk = Walk { text, found: Vec::new(), command: Vec::new(), piped: Vec::new() };
     let mut at = from;
     while let Some(byte) = text.get(at) {
+        work(1);
         match byte {
             b'|' if text.get(at + 1) != Some(&b'|') => {
                 walk.piped = walk.end_command();
@@ -88,13 +90,12 @@ fn inside(text: &[u8], from: usize, depth: usize) -> Vec<Range<usize>> {
             }
             byte if byte.is_ascii_whitespace() => at += 1,
             _ => {
-                let word = value_at(text, at, None);
+                let word = lexer.value(at, None);
                 // What opened its quotes is as long as what closes them.
                 let quoted = word.start > at;
                 at = (word.end + (word.start - at)).max(at + 1);
                 if quoted && depth < MAX_DEPTH {
-                    let own = text.get(..word.end).unwrap_or_default();
-                    walk.found.extend(inside(own, word.start, depth + 1));
+                    walk.found.extend(inside(lexer.up_to(word.end), word.start, depth + 1));
                 }
                 walk.command.push(word);
             }

@@ -3,9 +3,11 @@
 
 use std::ops::Range;
 
+use super::closes::Closes;
 use super::name::sort_of;
 use super::starts_with;
-use super::value::{is_secret, value_at};
+use super::value::{Lexer, is_secret};
+use super::work;
 
 /// The values that the lines of a text give to names of secrets.
 pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
@@ -13,9 +15,10 @@ pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
     let mut start = 0;
     while start < text.len() {
         let end = line_end(text, start);
-        let line = Line { text, end };
-        if let Some((keyword, at)) = line.keyword(start) {
-            line.pairs(keyword, at, &mut found);
+        let own = Line { text: text.get(start..end).unwrap_or_default() };
+        if let Some((keyword, at)) = own.keyword() {
+            let own = own.pairs(keyword, at);
+            found.extend(own.into_iter().map(|value| start + value.start..start + value.end));
         }
         start = end + 1;
     }
@@ -26,6 +29,7 @@ pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
 fn line_end(text: &[u8], start: usize) -> usize {
     let mut goes_on = false;
     for (at, byte) in text.iter().enumerate().skip(start) {
+        work(1);
         match byte {
             b'\n' if !goes_on => return at,
             b'\r' => {}
@@ -35,23 +39,25 @@ fn line_end(text: &[u8], start: usize) -> usize {
     text.len()
 }
 
+/// A line alone: no value goes on in the next.
 struct Line<'a> {
     text: &'a [u8],
-    end: usize,
 }
 
 impl<'a> Line<'a> {
     fn rest(&self, at: usize) -> &'a [u8] {
-        self.text.get(at..self.end).unwrap_or_default()
+        self.text.get(at..).unwrap_or_default()
     }
 
     fn skip(&self, at: usize, fits: impl Fn(&u8) -> bool) -> usize {
-        at + self.rest(at).iter().take_while(|byte| fits(byte)).count()
+        let length = self.rest(at).iter().take_while(|byte| fits(byte)).count();
+        work(length);
+        at + length
     }
 
     /// The keyword, where it is one of these, and where the line goes on behind it.
-    fn keyword(&self, start: usize) -> Option<(&'static [u8], usize)> {
-        let mut at = self.skip(start, u8::is_ascii_whitespace);
+    fn keyword(&self) -> Option<(&'static [u8], usize)> {
+        let mut at = self.skip(0, u8::is_ascii_whitespace);
         // The classic builder has its shell before the step.
         let mark = b"#(nop) ";
         let shell = self.rest(at);
@@ -67,27 +73,31 @@ impl<'a> Line<'a> {
         Some((keyword, self.skip(at + keyword.len(), u8::is_ascii_whitespace)))
     }
 
-    fn pairs(&self, keyword: &[u8], start: usize, found: &mut Vec<Range<usize>>) {
+    fn pairs(&self, keyword: &[u8], start: usize) -> Vec<Range<usize>> {
+        let closes = Closes::of(self.text);
+        let lexer = Lexer::of(self.text, &closes);
+        let mut found = Vec::new();
         let mut at = start;
-        while at < self.end {
+        while at < self.text.len() {
             let name_end = self.skip(at, is_name);
             let sort = sort_of(self.text.get(at..name_end).unwrap_or_default());
             let is_first = at == start;
-            at = match self.text.get(name_end).filter(|_| name_end < self.end) {
+            at = match self.text.get(name_end) {
                 Some(b'=') => {
-                    let (value, next) = self.value(name_end + 1);
+                    let (value, next) = self.value(lexer, name_end + 1);
                     found.extend(sort.filter(|sort| is_secret(*sort, self.of(&value))).map(|_| value));
                     next
                 }
                 // `ENV NAME VALUE`: the value is all that follows.
                 Some(b' ') if is_first && keyword != b"ARG " => {
-                    let value = self.trimmed(self.skip(name_end, is_blank)..self.end);
+                    let value = self.trimmed(self.skip(name_end, is_blank)..self.text.len());
                     found.extend(sort.filter(|sort| is_secret(*sort, self.of(&value))).map(|_| value));
-                    return;
+                    return found;
                 }
                 _ => self.next_word(name_end),
             };
         }
+        found
     }
 
     fn of(&self, range: &Range<usize>) -> &'a [u8] {
@@ -95,15 +105,14 @@ impl<'a> Line<'a> {
     }
 
     /// The value that starts here, and where the next pair does.
-    fn value(&self, at: usize) -> (Range<usize>, usize) {
-        let lexed = value_at(self.text, at, None);
-        let lexed = lexed.start..lexed.end.min(self.end);
+    fn value(&self, lexer: Lexer<'_>, at: usize) -> (Range<usize>, usize) {
+        let lexed = lexer.value(at, None);
         let next = self.next_word(lexed.end);
         if lexed.start > at {
             return (lexed, next);
         }
         // Where another word follows that is no pair, the value has blanks in it, and may have anything.
-        let next = if self.starts_pair(next) { next } else { self.end };
+        let next = if self.starts_pair(next) { next } else { self.text.len() };
         (self.trimmed(at..next.max(at)), next)
     }
 

@@ -3,35 +3,59 @@
 use std::ops::Range;
 
 use super::value::is_literal;
+use super::work;
 
 /// No user, password or host is longer.
 const MAX_LOGIN: usize = 512;
 /// A token may stand alone; the name of a user is not so long.
 const LONG_USER: usize = 20;
 
+/// One word has no more addresses in one another; where it does, all before the last `@` is a login.
+const MAX_NESTED: usize = 4;
+
 /// Whether there is an address with a password in it.
 pub fn has_login(text: &[u8]) -> bool {
-    schemes(text).any(|after| login_at(text, after).is_some())
+    !all(text).is_empty()
 }
 
 /// All logins of addresses.
 pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
-    schemes(text).filter_map(|after| login_at(text, after)).collect()
-}
-
-/// Where the addresses of a text go on behind their scheme.
-fn schemes(text: &[u8]) -> impl Iterator<Item = usize> {
-    text.windows(3).enumerate().filter(|(_, window)| window == b"://").map(|(at, _)| at + 3)
-}
-
-fn login_at(text: &[u8], after: usize) -> Option<Range<usize>> {
-    let rest = text.get(after..)?;
-    let rest = rest.get(..rest.len().min(MAX_LOGIN))?;
     let ends_word = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>,\\|;".contains(byte);
-    let word = rest.split(ends_word).next()?;
-    let authority = word.split(|byte| b"/?#".contains(byte)).next()?;
-    let host = last_at(authority).or_else(|| unescaped(word, authority))?;
-    let login = word.get(..host)?;
+    let mut found = Vec::new();
+    let mut start = 0;
+    for word in text.split(ends_word) {
+        work(word.len() + 1);
+        found.extend(of_word(word).into_iter().map(|login| start + login.start..start + login.end));
+        start += word.len() + 1;
+    }
+    found
+}
+
+fn of_word(word: &[u8]) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut looked_at = 0;
+    let schemes = word.windows(3).enumerate().filter(|(_, window)| window == b"://");
+    for after in schemes.map(|(at, _)| at + 3) {
+        if found.last().is_some_and(|login| login.end > after) {
+            continue;
+        }
+        if looked_at == MAX_NESTED {
+            found.extend(last_at(word).filter(|host| *host > after).map(|host| after..host));
+            break;
+        }
+        looked_at += 1;
+        found.extend(login_at(word, after));
+    }
+    found
+}
+
+fn login_at(word: &[u8], after: usize) -> Option<Range<usize>> {
+    let rest = word.get(after..)?;
+    work(rest.len());
+    let rest = rest.get(..rest.len().min(MAX_LOGIN))?;
+    let authority = rest.split(|byte| b"/?#".contains(byte)).next()?;
+    let host = last_at(authority).or_else(|| unescaped(rest, authority))?;
+    let login = rest.get(..host)?;
     let secret = match login.iter().position(|byte| *byte == b':') {
         Some(colon) => is_literal(login.get(colon + 1..)?),
         None => login.len() >= LONG_USER && is_literal(login),
@@ -57,6 +81,7 @@ pub(super) fn without_scheme(text: &[u8]) -> Vec<Range<usize>> {
     let mut start = 0;
     let mut found = Vec::new();
     for word in text.split(separates) {
+        work(word.len() + 1);
         found.extend(login_of(word).map(|login| start + login.start..start + login.end));
         start += word.len() + 1;
     }

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::name::{Sort, sort_of};
-use super::value::{is_secret, looks_random, value_at};
+use super::value::{Lexer, is_secret, looks_random};
+use super::work;
 
 /// The schemes of `Authorization:`, which are no secret.
 const SCHEMES: [&[u8]; 12] = [
@@ -39,15 +40,29 @@ const NO_VALUE: [&[u8]; 14] = [
     b"skip",
 ];
 
+/// So many values may lie in one another (`A=$(B=$(C=...`) and be read each by itself. What lies deeper
+/// is nobody's command, and is taken out unread.
+const MAX_NESTED: usize = 4;
+
 /// All values that are given to names of secrets.
-pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
-    let mut scan = Scan { text, at: 0, outer: None, before: [0..0, 0..0], found: Vec::new() };
-    while let Some(byte) = text.get(scan.at) {
+pub(super) fn all(lexer: Lexer<'_>) -> Vec<Range<usize>> {
+    let mut scan = Scan {
+        lexer,
+        text: lexer.text,
+        at: 0,
+        outer: None,
+        escapes: false,
+        comment: 0,
+        before: [0..0, 0..0],
+        around: Vec::new(),
+        found: Vec::new(),
+    };
+    while let Some(byte) = scan.text.get(scan.at) {
+        work(1);
         match byte {
-            b'\\' => {
-                scan.at += if text.get(scan.at + 1).is_some_and(|next| b"\"'".contains(next)) { 1 } else { 2 }
-            }
+            b'\\' => scan.backslash(),
             b'"' | b'\'' => scan.quote(*byte),
+            b'#' => scan.comment(),
             byte if is_name(byte) => scan.name(),
             _ => scan.at += 1,
         }
@@ -71,12 +86,19 @@ enum Tie {
 }
 
 struct Scan<'a> {
+    lexer: Lexer<'a>,
     text: &'a [u8],
     at: usize,
     /// The quote that is open.
     outer: Option<u8>,
+    /// Whether a backslash escapes in it: in `'` it does not.
+    escapes: bool,
+    /// Where the comment ends that this is in, or the last one was.
+    comment: usize,
     /// The two names before this one.
     before: [Range<usize>; 2],
+    /// Where values end that were read and are no secrets, but may have some in them.
+    around: Vec<usize>,
     found: Vec<Range<usize>>,
 }
 
@@ -89,15 +111,35 @@ impl<'a> Scan<'a> {
         self.text.get(range.clone()).unwrap_or_default()
     }
 
+    /// A quote that is escaped opens and closes nothing.
+    fn backslash(&mut self) {
+        let is_quote = b"\"'".contains(&self.byte(self.at + 1));
+        let escapes = self.outer.is_none() || self.escapes || !is_quote;
+        self.at += if escapes { 2 } else { 1 };
+    }
+
     fn quote(&mut self, quote: u8) {
         let before = self.at.checked_sub(1).map_or(b' ', |before| self.byte(before));
         // `don't` opens nothing.
         let apostrophe =
             quote == b'\'' && before.is_ascii_alphabetic() && self.byte(self.at + 1).is_ascii_alphabetic();
         match self.outer {
+            _ if self.at < self.comment => {}
             Some(outer) if outer == quote => self.outer = None,
-            None if !apostrophe => self.outer = Some(quote),
+            None if !apostrophe => {
+                // `$'...'` has escapes.
+                (self.outer, self.escapes) = (Some(quote), quote == b'"' || before == b'$');
+            }
             _ => {}
+        }
+        self.at += 1;
+    }
+
+    /// Quotes in a comment are none. Where lines were joined, its end cannot be told.
+    fn comment(&mut self) {
+        let starts = self.at.checked_sub(1).is_none_or(|before| self.byte(before).is_ascii_whitespace());
+        if starts && self.outer.is_none() && self.at >= self.comment {
+            self.comment = self.lexer.line_end(self.at).unwrap_or(self.at);
         }
         self.at += 1;
     }
@@ -106,8 +148,10 @@ impl<'a> Scan<'a> {
         let start = self.at;
         let length =
             self.text.get(start..).unwrap_or_default().iter().take_while(|byte| is_name(byte)).count();
+        work(length);
         let end = start + length;
         let name = start..end;
+        self.around.retain(|around| *around > start);
         let value = match self.authorization(&name) {
             Some(value) => value,
             None => self.tied(&name).filter(|value| !self.is_variable(start, value)),
@@ -118,6 +162,16 @@ impl<'a> Scan<'a> {
         self.before = [std::mem::replace(last, 0..0), name];
     }
 
+    /// The value that starts here; `Err` has what is left of those around it, where these are too many.
+    fn read(&mut self, at: usize, outer: Option<u8>) -> Result<Range<usize>, Range<usize>> {
+        if self.around.len() >= MAX_NESTED {
+            return Err(at..self.around.iter().copied().min().unwrap_or(at));
+        }
+        let value = self.lexer.value(at, outer);
+        self.around.push(value.end);
+        Ok(value)
+    }
+
     /// `$TOKEN=`, `${TOKEN:...`: what follows is no value of it, but of a default.
     fn is_variable(&self, start: usize, value: &Range<usize>) -> bool {
         let before = |by: usize| start.checked_sub(by).map_or(0, |at| self.byte(at));
@@ -126,10 +180,13 @@ impl<'a> Scan<'a> {
     }
 
     /// The value that a name has, where it is a secret.
-    fn tied(&self, name: &Range<usize>) -> Option<Range<usize>> {
+    fn tied(&mut self, name: &Range<usize>) -> Option<Range<usize>> {
         let sort = self.sort(name)?;
         let (at, outer, tie) = self.tie(name)?;
-        let value = value_at(self.text, at, outer);
+        let value = match self.read(at, outer) {
+            Ok(value) => value,
+            Err(rest) => return Some(rest),
+        };
         let text = self.of(&value);
         let likely = match tie {
             Tie::Sure => true,
@@ -162,18 +219,14 @@ impl<'a> Scan<'a> {
             b'=' => Some((end + 1, self.outer, Tie::Sure)),
             // `${NAME:-DEFAULT}`
             b':' if b"-=".contains(&next) && self.byte(name.start.saturating_sub(1)) == b'{' => {
-                let close = self.text.get(end + 2..)?.iter().take(512).position(|byte| *byte == b'}')?;
-                (!is_marked(self.text.get(end + 2..end + 2 + close)?)).then_some((
-                    end + 2,
-                    Some(b'}'),
-                    Tie::Sure,
-                ))
+                let is_marked = self.text.get(end + 2..)?.starts_with(MARKED);
+                (!is_marked).then_some((end + 2, Some(b'}'), Tie::Sure))
             }
             b':' if next == b':' => None,
             b':' => {
-                let at = self.blanks(end + 1);
-                let is_header = at > end + 1 && self.outer.is_some();
-                Some((at, self.outer, if is_header { Tie::Sure } else { Tie::Loose }))
+                let (at, outer) = (self.blanks(end + 1), self.quote_around(name));
+                let is_header = at > end + 1 && outer.is_some();
+                Some((at, outer, if is_header { Tie::Sure } else { Tie::Loose }))
             }
             b'"' | b'\'' | b'\\' => self.behind_quote(end, is_option),
             here if here.is_ascii_whitespace() => self.behind_blank(name, is_option),
@@ -230,29 +283,33 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// A header goes on to the end of the quotes that it is in.
-    fn header_end(&self, start: usize) -> usize {
-        let rest = self.text.get(start..).unwrap_or_default().iter().take(MAX_HEADER);
-        let closing = self.outer.and_then(|outer| rest.clone().position(|byte| *byte == outer));
-        closing.map_or_else(|| value_at(self.text, start, self.outer).end, |length| start + length)
+    /// The quote that is open where a name is. One right before it opens there, whatever came before.
+    fn quote_around(&self, name: &Range<usize>) -> Option<u8> {
+        let before = name.start.checked_sub(1).map(|at| self.byte(at));
+        before.filter(|before| b"\"'".contains(before)).or(self.outer)
+    }
+
+    /// A header goes on to the end of the quotes that it is in, or of its line.
+    fn header_end(&mut self, start: usize, quote: Option<u8>) -> usize {
+        let closing = quote.and_then(|quote| self.lexer.closing(start, quote, true));
+        let line = self.lexer.line_end(start).unwrap_or(self.text.len());
+        closing.map(|end| end.min(line)).unwrap_or_else(|| self.lexer.value(start, quote).end)
     }
 
     /// What follows `Authorization:`, or `Bearer` alone. `None` for another name; nothing in it where it
     /// names a secret only.
-    fn authorization(&self, name: &Range<usize>) -> Option<Option<Range<usize>>> {
+    fn authorization(&mut self, name: &Range<usize>) -> Option<Option<Range<usize>>> {
         let text = self.of(name);
         let is = |word: &[u8]| text.eq_ignore_ascii_case(word);
         let whole = is(b"authorization") || is(b"proxy-authorization") || is(b"x-authorization");
         if whole && b":=".contains(&self.byte(name.end)) {
-            let at = self.blanks(name.end + 1);
-            let word = value_at(self.text, at, self.outer);
-            let is_scheme = SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(self.of(&word)));
-            let start = if is_scheme { self.blanks(word.end) } else { at };
-            let value = start..self.header_end(start);
-            return Some(is_secret(Sort::Token, self.of(&value)).then_some(value));
+            return Some(self.whole_authorization(name));
         }
         if (is(b"bearer") || is(b"basic")) && self.byte(name.end) == b' ' {
-            let value = value_at(self.text, self.blanks(name.end), self.outer);
+            let value = match self.read(self.blanks(name.end), self.outer) {
+                Ok(value) => value,
+                Err(rest) => return Some(Some(rest)),
+            };
             let text = self.of(&value);
             let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=._~-".contains(byte);
             let likely = text.len() >= 12 && text.iter().all(fits) && looks_random(text);
@@ -260,11 +317,20 @@ impl<'a> Scan<'a> {
         }
         None
     }
+
+    fn whole_authorization(&mut self, name: &Range<usize>) -> Option<Range<usize>> {
+        let (at, quote) = (self.blanks(name.end + 1), self.quote_around(name));
+        let word = match self.read(at, quote) {
+            Ok(word) => word,
+            Err(rest) => return Some(rest),
+        };
+        let is_scheme = SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(self.of(&word)));
+        let start = if is_scheme { self.blanks(word.end) } else { word.start };
+        let value = start..self.header_end(start, quote);
+        self.around.push(value.end);
+        is_secret(Sort::Token, self.of(&value)).then_some(value)
+    }
 }
 
-/// No header is longer.
-const MAX_HEADER: usize = 4096;
-
-fn is_marked(value: &[u8]) -> bool {
-    value == super::MARK.as_bytes()
-}
+/// The end of a default that was taken out.
+const MARKED: &[u8] = b"***}";

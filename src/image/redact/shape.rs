@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::work;
+
 /// A token that starts with a mark of its issuer.
 struct Shape {
     start: &'static str,
@@ -100,12 +102,14 @@ const ADDRESSES: [&[u8]; 4] = [
 /// All places of such secrets.
 pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
+    let mut keys = PrivateKeys { text, next_end: Some(0), empty: 0 };
     let mut at = 0;
     while let Some(byte) = text.get(at) {
+        work(1);
         let before = at.checked_sub(1).and_then(|before| text.get(before));
         let starts = before.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'_');
         let place = match byte {
-            b'-' => private_key(text, at),
+            b'-' => keys.at(at),
             _ if !starts => None,
             b'e' => json_web_token(text, at),
             b'A' => amazon(text, at).or_else(|| issued(text, at)),
@@ -170,24 +174,96 @@ fn json_web_token(text: &[u8], at: usize) -> Option<Range<usize>> {
     likely.then(|| at..at + 3 + run(rest, whole))
 }
 
-/// From the line that begins a private key to the one that ends it.
-fn private_key(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let rest = text.get(at..)?;
-    let title = rest.strip_prefix(b"-----BEGIN ")?;
-    let title = title.get(..title.len().min(64))?;
-    let length = title.windows(5).position(|window| window == b"-----")?;
-    let title = title.get(..length)?;
-    if !title.ends_with(b"PRIVATE KEY") && !title.ends_with(b"PRIVATE KEY BLOCK") {
-        return None;
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+/// What is in a line of Base64 at least: words of a command are shorter, but for paths.
+const KEY_LINE: usize = 12;
+
+/// Private keys, from the line that begins one to the one that ends it.
+struct PrivateKeys<'a> {
+    text: &'a [u8],
+    /// The first end that is not before what was looked at; none where there is none.
+    next_end: Option<usize>,
+    /// Up to here there was nothing of a key.
+    empty: usize,
+}
+
+impl PrivateKeys<'_> {
+    fn at(&mut self, at: usize) -> Option<Range<usize>> {
+        let rest = self.text.get(at..)?;
+        let title = rest.strip_prefix(BEGIN)?;
+        let title = title.get(..title.len().min(64))?;
+        let length = title.windows(5).position(|window| window == b"-----")?;
+        let title = title.get(..length)?;
+        if !title.ends_with(b"PRIVATE KEY") && !title.ends_with(b"PRIVATE KEY BLOCK") {
+            return None;
+        }
+        let body = at + BEGIN.len() + length + 5;
+        let Some(end) = self.end_behind(body) else { return self.cut(at, body) };
+        if body <= self.empty {
+            return None;
+        }
+        // A pattern that looks for keys has the marks, and nothing between them.
+        let inside = self.text.get(body..end).unwrap_or_default();
+        work(inside.len());
+        let has_line = words(inside).any(|word| word.len() >= KEY_LINE);
+        self.empty = end;
+        let closing = self.text.get(end + END.len()..)?;
+        let closing = closing.get(..closing.len().min(64))?;
+        let closing = closing.windows(5).position(|window| window == b"-----").map_or(0, |length| length + 5);
+        has_line.then_some(at..end + END.len() + closing)
     }
-    let end = b"-----END ";
-    let Some(last) = rest.windows(end.len()).position(|window| window == end) else {
-        return Some(at..text.len());
-    };
-    let closing = rest.get(last + end.len()..)?;
-    let closing = closing.get(..closing.len().min(64))?;
-    let closing = closing.windows(5).position(|window| window == b"-----").map_or(0, |length| length + 5);
-    Some(at..at + last + end.len() + closing)
+
+    fn end_behind(&mut self, from: usize) -> Option<usize> {
+        let known = self.next_end?;
+        if known < from || !self.text.get(known..)?.starts_with(END) {
+            let rest = self.text.get(from..)?;
+            let length = rest.windows(END.len()).position(|window| window == END);
+            work(length.unwrap_or(rest.len()));
+            self.next_end = length.map(|length| from + length);
+        }
+        self.next_end
+    }
+
+    /// A key whose end was cut: all lines that are Base64, or none.
+    fn cut(&self, at: usize, body: usize) -> Option<Range<usize>> {
+        let rest = self.text.get(body..).unwrap_or_default();
+        let is_header = |word: &[u8]| {
+            let headers: [&[u8]; 6] =
+                [b"Proc-Type:", b"4,ENCRYPTED", b"DEK-Info:", b"AES-", b"DES-", b"Version:"];
+            headers.iter().any(|header| word.starts_with(header))
+        };
+        let (mut start, mut end) = (body, None);
+        for word in rest.split(u8::is_ascii_whitespace) {
+            work(word.len() + 1);
+            let has_line = words(word).any(|line| line.len() >= KEY_LINE) && !word.starts_with(b"/");
+            // The last line may be short, and is of nothing but Base64.
+            let is_last = end.is_some() && !word.is_empty() && word.iter().all(is_base64);
+            if has_line || is_last {
+                let own = word.iter().take_while(|byte| is_base64(byte) || **byte == b'\\').count();
+                end = Some(start + own);
+            }
+            if !has_line && !word.is_empty() && !is_header(word) {
+                break;
+            }
+            start += word.len() + 1;
+        }
+        end.map(|end| at..end)
+    }
+}
+
+fn is_base64(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"+/=".contains(byte)
+}
+
+/// Runs of Base64: a line break may be written as `\n`.
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut escaped = false;
+    text.split(move |byte| {
+        let separates = escaped || !is_base64(byte);
+        escaped = *byte == b'\\';
+        separates
+    })
 }
 
 fn address(text: &[u8], at: usize) -> Option<Range<usize>> {
@@ -199,5 +275,7 @@ fn address(text: &[u8], at: usize) -> Option<Range<usize>> {
 }
 
 fn run(text: &[u8], fits: impl Fn(&u8) -> bool) -> usize {
-    text.iter().take_while(|byte| fits(byte)).count()
+    let length = text.iter().take_while(|byte| fits(byte)).count();
+    work(length);
+    length
 }

@@ -2,10 +2,9 @@
 
 use std::ops::Range;
 
+use super::closes::Closes;
 use super::name::Sort;
-
-/// How far the end of `$(` or `${` is looked for.
-const MAX_REFERENCE: usize = 1024;
+use super::work;
 
 /// Words that switch something, or say where a secret comes from.
 const SWITCHES: [&[u8]; 22] = [
@@ -35,6 +34,7 @@ const SWITCHES: [&[u8]; 22] = [
 
 /// Whether a value that is called so is a secret.
 pub(super) fn is_secret(sort: Sort, value: &[u8]) -> bool {
+    work(value.len());
     let value = value.trim_ascii();
     if !is_literal(value) || is_path(value) || is_switch(value) || comes_from_elsewhere(value) {
         return false;
@@ -49,12 +49,13 @@ pub(super) fn is_secret(sort: Sort, value: &[u8]) -> bool {
 /// Whether this is a value itself: not empty, no variable, and nothing that stands for a value to be
 /// filled in.
 pub fn is_literal(value: &[u8]) -> bool {
-    let is_filler = |byte: &u8| b"*xX.".contains(byte);
+    let is_filler = |byte: &u8| b"*xX.\"'".contains(byte);
     !value.iter().all(is_filler) && !is_reference(value)
 }
 
 /// Whether a value looks like no word of a language: a login, Base64, letters and digits mixed.
 pub(super) fn looks_random(value: &[u8]) -> bool {
+    work(value.len());
     let has = |fits: fn(&u8) -> bool| value.iter().any(fits);
     let login = value.iter().position(|byte| *byte == b':').is_some_and(|at| at > 0 && at + 1 < value.len());
     let mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
@@ -95,9 +96,14 @@ fn is_reference(value: &[u8]) -> bool {
     if to_be_filled_in || starts.iter().any(|start| value.starts_with(start)) {
         return true;
     }
+    if !value.iter().any(|byte| b"$`".contains(byte)) {
+        return false;
+    }
+    let closes = Closes::of(value);
+    let lexer = Lexer::of(value, &closes);
     let (mut at, mut seen, mut path) = (0, false, false);
     while let Some(byte) = value.get(at) {
-        match reference_end(value, at) {
+        match lexer.reference_end(at) {
             Some(end) if has_default(value.get(at..end).unwrap_or_default()) => return false,
             Some(end) => (at, seen) = (end, true),
             // `$HOME/.netrc`. Once is enough: what follows is looked at as a whole.
@@ -107,7 +113,9 @@ fn is_reference(value: &[u8]) -> bool {
                 }
                 (at, path) = (at + 1, true);
             }
-            None if seen && b":@.-_,\"' /".contains(byte) => at += 1,
+            None if seen && b":@.-_,\"' /}]".contains(byte) => at += 1,
+            // `'{"password":"'"$PASSWORD"'"}'`: the quotes of a shell around it.
+            None if b"\"'".contains(byte) => at += 1,
             None => return false,
         }
     }
@@ -128,114 +136,140 @@ fn has_default(reference: &[u8]) -> bool {
             .is_some_and(|default| !default.is_empty() && !default.contains(&b'$') && is_literal(default))
 }
 
-/// Where a reference that starts here ends.
-fn reference_end(text: &[u8], at: usize) -> Option<usize> {
-    let rest = text.get(at..)?;
-    match rest {
-        [b'$', b'(', ..] => balanced(rest, b'(', b')').map(|length| at + length),
-        [b'$', b'{', ..] => balanced(rest, b'{', b'}').map(|length| at + length),
-        [b'`', inside @ ..] => {
-            let inside = inside.get(..inside.len().min(MAX_REFERENCE)).unwrap_or_default();
-            inside.iter().position(|byte| *byte == b'`').map(|length| at + length + 2)
-        }
-        [b'$', next, ..] if b"@*#?0123456789".contains(next) => Some(at + 2),
-        [b'$', name @ ..] => {
-            let length =
-                name.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
-            (length > 0).then_some(at + 1 + length)
-        }
-        _ => None,
-    }
+/// Reads values out of a text.
+#[derive(Clone, Copy)]
+pub(super) struct Lexer<'a> {
+    pub(super) text: &'a [u8],
+    closes: &'a Closes,
 }
 
-fn balanced(text: &[u8], open: u8, close: u8) -> Option<usize> {
-    let mut depth = 0usize;
-    for (index, byte) in text.iter().take(MAX_REFERENCE).enumerate() {
-        if *byte == open {
-            depth += 1;
-        } else if *byte == close {
-            depth = depth.saturating_sub(1);
-            if depth == 0 {
-                return Some(index + 1);
+impl<'a> Lexer<'a> {
+    pub(super) fn of(text: &'a [u8], closes: &'a Closes) -> Lexer<'a> {
+        Lexer { text, closes }
+    }
+
+    /// The same for a text that ends here.
+    pub(super) fn up_to(self, end: usize) -> Lexer<'a> {
+        Lexer { text: self.text.get(..end).unwrap_or(self.text), ..self }
+    }
+
+    fn byte(&self, at: usize) -> u8 {
+        self.text.get(at).copied().unwrap_or_default()
+    }
+
+    /// Where the text in quotes ends that starts here.
+    pub(super) fn closing(&self, from: usize, quote: u8, escaped: bool) -> Option<usize> {
+        self.closes.quote(self.text, from, quote, escaped).filter(|end| *end < self.text.len())
+    }
+
+    /// Where the line ends that this is in, if another follows.
+    pub(super) fn line_end(&self, from: usize) -> Option<usize> {
+        self.closes.line(from).filter(|end| *end < self.text.len())
+    }
+
+    /// Where a reference that starts here ends.
+    fn reference_end(&self, at: usize) -> Option<usize> {
+        let end = match self.text.get(at..)? {
+            [b'$', b'(' | b'{', ..] => self.closes.bracket(at + 1)? + 1,
+            [b'`', ..] => self.closes.tick(at + 1)? + 1,
+            [b'$', next, ..] if b"@*#?0123456789".contains(next) => at + 2,
+            [b'$', name @ ..] => {
+                let fits = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_';
+                let length = name.iter().take_while(fits).count();
+                work(length);
+                (length > 0).then_some(at + 1 + length)?
             }
-        }
+            _ => return None,
+        };
+        (end <= self.text.len()).then_some(end)
     }
-    None
-}
 
-/// The value that starts here: what is in its quotes, or a word as a shell reads it. `outer` is the
-/// quote that is open already, which ends it.
-pub(super) fn value_at(text: &[u8], start: usize, outer: Option<u8>) -> Range<usize> {
-    let escaped = text.get(start) == Some(&b'\\') && matches!(text.get(start + 1), Some(b'"' | b'\''));
-    let open = start + usize::from(escaped);
-    match text.get(open) {
-        Some(quote @ (b'"' | b'\'')) if escaped || Some(*quote) != outer => {
-            let inside = open + 1;
-            let end = closing(text, inside, *quote, escaped);
-            let after = end + 1 + usize::from(escaped);
-            // The word may go on behind its quotes.
-            match text.get(after) {
-                Some(byte) if byte.is_ascii_alphanumeric() || b"_$\"'".contains(byte) => {
-                    start..word_end(text, after, outer)
+    /// The value that starts here: what is in its quotes, or a word as a shell reads it. `outer` is the
+    /// quote that is open already, which ends it.
+    pub(super) fn value(&self, start: usize, outer: Option<u8>) -> Range<usize> {
+        let escaped = self.byte(start) == b'\\' && b"\"'".contains(&self.byte(start + 1));
+        let open = start + usize::from(escaped);
+        match self.text.get(open) {
+            Some(quote) if !escaped && Some(*quote) == outer => self.behind_open_quote(start, *quote),
+            Some(quote @ (b'"' | b'\'')) => {
+                let inside = open + 1;
+                // To the end of all where nothing closes them: texts are cut.
+                let end = self.closing(inside, *quote, escaped).unwrap_or(self.text.len());
+                let after = end + 1 + usize::from(escaped);
+                // The word may go on behind its quotes.
+                match self.text.get(after) {
+                    Some(byte) if byte.is_ascii_alphanumeric() || b"_$\"'".contains(byte) => {
+                        start..self.word_end(after, outer)
+                    }
+                    _ => inside..end,
                 }
-                _ => inside..end,
             }
-        }
-        _ => start..word_end(text, start, outer),
-    }
-}
-
-/// Where the text in quotes ends; at the end of all where nothing closes them.
-fn closing(text: &[u8], from: usize, quote: u8, escaped: bool) -> usize {
-    let mut at = from;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'\\' if escaped && text.get(at + 1) == Some(&quote) => return at,
-            b'\\' if quote == b'"' => at += 2,
-            byte if *byte == quote => return at,
-            _ => at += 1,
+            _ => start..self.word_end(start, outer),
         }
     }
-    text.len()
-}
 
-fn word_end(text: &[u8], from: usize, outer: Option<u8>) -> usize {
-    let mut at = from;
-    while let Some(byte) = text.get(at) {
-        let next = text.get(at + 1).copied().unwrap_or(b' ');
-        match byte {
-            byte if byte.is_ascii_whitespace() || Some(*byte) == outer => return at,
-            b'\\' if b"\"'\r\n".contains(&next) => return at,
-            b'\\' => at += 2,
-            b'$' | b'`' => at = reference_end(text, at).unwrap_or(at + 1),
-            quote @ (b'"' | b'\'') => {
-                let end = closing(text, at + 1, *quote, false);
-                at = if end < text.len() { end + 1 } else { at + 1 };
-            }
-            b'<' if at == from && outer.is_none() => {
-                let end = text.iter().skip(at).take(64).take_while(|byte| !byte.is_ascii_whitespace());
-                match end.clone().position(|byte| *byte == b'>') {
-                    Some(length) => at += length + 1,
+    /// The quote that seems to be open ends here, and with it the value: `"TOKEN="`. But which quotes are
+    /// open cannot be told for certain (an apostrophe in a comment is enough), so the other reading
+    /// counts too: here a value opens, or a word goes on behind its quotes.
+    fn behind_open_quote(&self, start: usize, quote: u8) -> Range<usize> {
+        let inside = start + 1;
+        let next = self.byte(inside);
+        if next == 0 || next.is_ascii_whitespace() || b"\"'\\&|;,.:+<>()[]{}".contains(&next) {
+            return start..start;
+        }
+        let ends_word = |byte: u8| byte == 0 || byte.is_ascii_whitespace() || b";&|,)}]\\".contains(&byte);
+        match self.closing(inside, quote, false) {
+            Some(end) if ends_word(self.byte(end + 1)) => inside..end,
+            _ => inside..self.word_end(inside, None),
+        }
+    }
+
+    fn word_end(&self, from: usize, outer: Option<u8>) -> usize {
+        let mut at = from;
+        while let Some(byte) = self.text.get(at) {
+            work(1);
+            let next = self.text.get(at + 1).copied().unwrap_or(b' ');
+            match byte {
+                byte if byte.is_ascii_whitespace() || Some(*byte) == outer => return at,
+                b'\\' if b"\"'\r\n".contains(&next) => return at,
+                b'\\' => at += 2,
+                b'$' | b'`' => at = self.reference_end(at).unwrap_or(at + 1),
+                quote @ (b'"' | b'\'') => {
+                    at = self.closing(at + 1, *quote, false).map_or(at + 1, |end| end + 1);
+                }
+                b'<' if at == from && outer.is_none() => match self.filler_end(at) {
+                    Some(end) => at = end,
                     None => return at,
+                },
+                b';' => return at,
+                b'|' | b'<' | b'>' | b')' if outer.is_none() => return at,
+                b'&' if outer.is_none() || next.is_ascii_whitespace() || self.names_next(at + 1) => {
+                    return at;
                 }
+                b',' if b"\"' \\".contains(&next) || self.names_next(at + 1) => return at,
+                _ => at += 1,
             }
-            b';' => return at,
-            b'|' | b'<' | b'>' | b')' if outer.is_none() => return at,
-            b'&' if outer.is_none() || next.is_ascii_whitespace() || names_next(text, at + 1) => return at,
-            b',' if b"\"' \\".contains(&next) || names_next(text, at + 1) => return at,
-            _ => at += 1,
         }
+        at.min(self.text.len())
     }
-    at.min(text.len())
-}
 
-/// Whether `NAME=` comes next, and with it another value.
-fn names_next(text: &[u8], from: usize) -> bool {
-    let name = text
-        .iter()
-        .skip(from)
-        .take(64)
-        .take_while(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(byte));
-    let length = name.count();
-    length > 0 && text.get(from + length) == Some(&b'=')
+    /// The end of `<TOKEN>`, which stands for a value to be filled in.
+    fn filler_end(&self, at: usize) -> Option<usize> {
+        let word = self.text.iter().skip(at).take(64).take_while(|byte| !byte.is_ascii_whitespace());
+        let length = word.clone().position(|byte| *byte == b'>')?;
+        Some(at + length + 1)
+    }
+
+    /// Whether `NAME=` comes next, and with it another value.
+    fn names_next(&self, from: usize) -> bool {
+        let name = self
+            .text
+            .iter()
+            .skip(from)
+            .take(64)
+            .take_while(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(byte));
+        let length = name.count();
+        work(length);
+        length > 0 && self.byte(from + length) == b'='
+    }
 }
