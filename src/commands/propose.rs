@@ -9,8 +9,7 @@ use super::locate::Locator;
 use super::{Exit, UsageError, console, measure, printed_json, reading_options};
 use crate::cli::{Format, Stages};
 use crate::compare::{censuses, file_system};
-use crate::dockerfile::BuildOptions;
-use crate::image::redact::redact;
+use crate::dockerfile::{BuildOptions, redacted};
 use crate::image::{Bytes, Snapshot};
 use crate::policy::Config;
 use crate::propose::{FinalBase, Inputs, Proposal, propose, usual_final_base};
@@ -65,7 +64,7 @@ pub async fn run(arguments: &Stages, config: &Config, files: &[File]) -> anyhow:
         catalogue: &catalogue,
         final_base: base.as_ref().map(|(name, snapshot)| FinalBase { name, snapshot: snapshot.as_ref() }),
     })?;
-    let written = redact(&proposal.text).into_owned();
+    let written = redacted(&proposal.text);
     if written != proposal.text {
         console::warn(
             "the Dockerfile has values in it that look like secrets, and *** stands for each in what is proposed; mount secrets in their steps instead (RUN --mount=type=secret)",

@@ -12,6 +12,7 @@ mod form;
 mod map;
 mod parse;
 mod plan;
+mod redacted;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub use facts::{
 pub use map::{HistoryStep, Lines, Mapping, Unmapped, map};
 pub use parse::{Dockerfile, Flag, HereDocument, Origin, SourceInstruction, Stage, StageUse};
 pub use plan::{BaseImage, BuildOptions, Onbuild, Plan, Step};
+pub use redacted::redacted;
 
 /// Why a Dockerfile cannot be read, or not be built as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -36,19 +36,72 @@ pub const MARK: &str = "***";
 /// What was taken out may have hidden more; more often than this nothing was ever seen to change.
 const ROUNDS: usize = 4;
 
-/// Takes the values that look like secrets out of a text: an instruction, a command, a Dockerfile,
-/// a message.
+/// Takes the values that look like secrets out of a text: an instruction, a command, a message.
 pub fn redact(text: &str) -> Cow<'_, str> {
+    repeated(text, places)
+}
+
+fn places(text: &[u8]) -> Vec<Range<usize>> {
+    let closes = Closes::of(text);
+    let lexer = Lexer::of(text, &closes);
+    let mut found = shape::all(text);
+    found.extend(login::all(text));
+    found.extend(lines::all(text));
+    found.extend(settings::all(lexer, settings::In::Command));
+    found.extend(commands::all(lexer));
+    found
+}
+
+/// [`redact`] for one instruction as a Dockerfile has it: comments between its lines are no part of it,
+/// and are looked at by themselves.
+pub fn redact_source(text: &str) -> Cow<'_, str> {
     repeated(text, |text| {
-        let closes = Closes::of(text);
-        let lexer = Lexer::of(text, &closes);
-        let mut found = shape::all(text);
-        found.extend(login::all(text));
-        found.extend(lines::all(text));
-        found.extend(settings::all(lexer));
-        found.extend(commands::all(lexer));
+        let comments = comments_between(text);
+        let mut own = text.to_vec();
+        let mut found = Vec::new();
+        for comment in comments {
+            found.extend(moved(places(&text[comment.clone()]), comment.start));
+            // As the end of a line that goes on in the next.
+            own[comment.clone()].fill(b' ');
+            own[comment.end - 1] = b'\\';
+        }
+        found.extend(places(&own));
         found
     })
+}
+
+/// [`redact`] for lines of which each is a comment: only a private key goes on from one to the next.
+pub fn redact_comments(text: &str) -> Cow<'_, str> {
+    repeated(text, |text| {
+        let mut found = shape::all(text);
+        let mut start = 0;
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            found.extend(moved(places(line), start));
+            start += line.len();
+        }
+        found
+    })
+}
+
+fn moved(found: Vec<Range<usize>>, by: usize) -> impl Iterator<Item = Range<usize>> {
+    found.into_iter().map(move |place| place.start + by..place.end + by)
+}
+
+/// The comments in an instruction, up to its here-documents, in which they are text.
+fn comments_between(text: &[u8]) -> Vec<Range<usize>> {
+    let mut comments = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let own = line.trim_ascii();
+        if own.starts_with(b"#") {
+            let end = start + line.trim_ascii_end().len();
+            comments.push(end - own.len()..end);
+        } else if own.windows(2).any(|window| window == b"<<") {
+            break;
+        }
+        start += line.len();
+    }
+    comments
 }
 
 /// [`redact`] for what names an image, a registry or a host: there a login may stand without an
@@ -58,6 +111,21 @@ pub fn redact_reference(text: &str) -> Cow<'_, str> {
         Cow::Borrowed(text) => repeated(text, login::without_scheme),
         Cow::Owned(text) => Cow::Owned(repeated(&text, login::without_scheme).into_owned()),
     }
+}
+
+/// Takes secrets out of what the program says: its own sentences speak of tokens and passwords
+/// (`set GITHUB_TOKEN (contents: read)`), and of a word behind such a name only what looks random is one.
+/// What comes from others in a message may be anything: `NAME=VALUE`, addresses with logins and what has
+/// the shape of a token are taken out as everywhere.
+pub fn redact_message(text: &str) -> Cow<'_, str> {
+    repeated(text, |text| {
+        let closes = Closes::of(text);
+        let mut found = shape::all(text);
+        found.extend(login::all(text));
+        found.extend(login::without_scheme(text));
+        found.extend(settings::all(Lexer::of(text, &closes), settings::In::Message));
+        found
+    })
 }
 
 /// Reads a text of a document: an earlier version may have stored what is taken out today.

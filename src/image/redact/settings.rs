@@ -44,10 +44,20 @@ const NO_VALUE: [&[u8]; 14] = [
 /// is nobody's command, and is taken out unread.
 const MAX_NESTED: usize = 4;
 
+/// What a text is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum In {
+    /// A command, or a file.
+    Command,
+    /// A sentence of the program.
+    Message,
+}
+
 /// All values that are given to names of secrets.
-pub(super) fn all(lexer: Lexer<'_>) -> Vec<Range<usize>> {
+pub(super) fn all(lexer: Lexer<'_>, kind: In) -> Vec<Range<usize>> {
     let mut scan = Scan {
         lexer,
+        kind,
         text: lexer.text,
         at: 0,
         outer: None,
@@ -87,6 +97,7 @@ enum Tie {
 
 struct Scan<'a> {
     lexer: Lexer<'a>,
+    kind: In,
     text: &'a [u8],
     at: usize,
     /// The quote that is open.
@@ -189,11 +200,21 @@ impl<'a> Scan<'a> {
         };
         let text = self.of(&value);
         let likely = match tie {
+            _ if self.kind == In::Message && !self.is_setting(name, value.start > at) => looks_random(text),
             Tie::Sure => true,
             Tie::Loose => looks_random(text),
             Tie::Spaced => value.start > at || !text.iter().any(|byte| b"([".contains(byte)),
         };
         (likely && is_secret(sort, text)).then_some(value)
+    }
+
+    /// `NAME=VALUE` and `"NAME": "VALUE"`, which no sentence has.
+    fn is_setting(&self, name: &Range<usize>, in_quotes: bool) -> bool {
+        match self.byte(name.end) {
+            b'=' => true,
+            b'"' | b'\'' | b'\\' => in_quotes,
+            _ => false,
+        }
     }
 
     fn sort(&self, name: &Range<usize>) -> Option<Sort> {
@@ -328,7 +349,9 @@ impl<'a> Scan<'a> {
         let start = if is_scheme { self.blanks(word.end) } else { word.start };
         let value = start..self.header_end(start, quote);
         self.around.push(value.end);
-        is_secret(Sort::Token, self.of(&value)).then_some(value)
+        let text = self.of(&value);
+        let likely = self.kind == In::Command || looks_random(text);
+        (likely && is_secret(Sort::Token, text)).then_some(value)
     }
 }
 

@@ -397,7 +397,7 @@ fn hostile_text_is_no_more_work_than_any() {
     let work = |text: &str, length: usize| work_of(&text.repeat(length / text.len()));
     assert!(work("RUN tool --password $TOKEN && ", 4096) > 0, "nothing is counted");
     let check = |text: &str| {
-        let (short, long) = (work(text, 512), work(text, 2 << 10));
+        let (short, long) = (work(text, 256), work(text, 1 << 10));
         assert!(long <= MOST_WORK && long <= short + short / 4 + 4, "{text:?}: {short}, {long}");
     };
     for one in PIECES {
@@ -405,7 +405,7 @@ fn hostile_text_is_no_more_work_than_any() {
         for other in PIECES {
             check(&format!("{one}{other}"));
             // Many of one, and then many of the other.
-            let [one, other] = [one, other].map(|piece| piece.repeat((1 << 10) / piece.len()));
+            let [one, other] = [one, other].map(|piece| piece.repeat(512 / piece.len()));
             let most = work_of(&format!("ENV TOKEN={one}{other}")).max(work_of(&format!("{one}\n{other}")));
             assert!(most <= MOST_WORK, "{most}: {}... {}...", &one[..24], &other[..24]);
         }
