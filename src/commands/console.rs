@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::image::redact::redact_reference;
+use crate::image::redact::redact_message;
 use crate::report::text::DEFAULT_INSTRUCTION_WIDTH;
 use crate::source::Progress;
 
@@ -43,7 +43,7 @@ pub fn note(text: &str) {
 /// Warns; in a GitHub Actions run the warning is shown on the run's page.
 pub fn warn(text: &str) {
     if in_actions() {
-        line("::warning title=layergate::", &crate::report::escape::command_message(&redact_reference(text)));
+        line("::warning title=layergate::", &crate::report::escape::command_message(&redact_message(text)));
     } else {
         line("warning: ", text);
     }
@@ -52,7 +52,7 @@ pub fn warn(text: &str) {
 /// Says why a command failed.
 pub fn error(text: &str) {
     if in_actions() {
-        line("::error title=layergate::", &crate::report::escape::command_message(&redact_reference(text)));
+        line("::error title=layergate::", &crate::report::escape::command_message(&redact_message(text)));
     }
     line("error: ", text);
 }
@@ -61,8 +61,10 @@ pub fn error(text: &str) {
 /// quoted may be a secret that went to the wrong place, or what a log should not have.
 pub fn usage(error: &clap::Error) -> ! {
     let text = error.render().to_string();
-    let lines: Vec<String> = redact_reference(&text).lines().map(crate::report::escape::log).collect();
-    let shown = lines.join("\n") + "\n";
+    let lines: Vec<String> = redact_message(&text).lines().map(crate::report::escape::log).collect();
+    let shown = lines.join("
+") + "
+";
     if !error.use_stderr() || shown == text {
         error.exit();
     }
@@ -76,9 +78,9 @@ pub fn commands(text: &str) {
 }
 
 /// Standard error may be closed, and nothing is to be done about it. What others say of what went wrong
-/// may have addresses with logins in it.
+/// may have secrets in it.
 fn line(prefix: &str, text: &str) {
-    let text = crate::report::escape::log(&redact_reference(text));
+    let text = crate::report::escape::log(&redact_message(text));
     let _ = writeln!(anstream::stderr().lock(), "{prefix}{text}");
 }
 
@@ -165,4 +167,96 @@ fn draw(label: &str, progress: &Progress, done: &mpsc::Receiver<()>) {
         bar.tick();
     }
     bar.finish_and_clear();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use crate::image::redact::redact_message;
+
+    /// The texts in quotes of a source file, up to its tests: those that are sentences.
+    fn sentences_of(source: &str) -> Vec<String> {
+        let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let mut sentences = Vec::new();
+        let mut characters = source.chars().peekable();
+        while let Some(c) = characters.next() {
+            match c {
+                '/' if characters.peek() == Some(&'/') => {
+                    characters.by_ref().take_while(|c| *c != '\n').for_each(drop);
+                }
+                '\'' => {
+                    // A character, or a lifetime.
+                    let text: Vec<char> = characters.clone().take(3).collect();
+                    let length = match text.as_slice() {
+                        ['\\', _, '\''] => 3,
+                        [_, '\'', ..] => 2,
+                        _ => 0,
+                    };
+                    characters.by_ref().take(length).for_each(drop);
+                }
+                '"' => {
+                    let mut text = String::new();
+                    while let Some(c) = characters.next().filter(|c| *c != '"') {
+                        match (c, c == '\\') {
+                            (_, true) => match characters.next() {
+                                Some('n') => text.push('\n'),
+                                Some('\n') => while characters.next_if(|c| c.is_whitespace()).is_some() {},
+                                other => text.extend(other),
+                            },
+                            (c, _) => text.push(c),
+                        }
+                    }
+                    sentences.extend(Some(text).filter(|text| text.contains(' ') && text.len() > 12));
+                }
+                _ => {}
+            }
+        }
+        sentences
+    }
+
+    fn sources(directory: &Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && name != "tests" {
+                sources(&path, found);
+            } else if name.ends_with(".rs") && name != "tests.rs" {
+                found.extend(sentences_of(&std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+
+    #[test]
+    fn no_sentence_of_the_program_is_changed() {
+        let mut sentences = Vec::new();
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut sentences);
+        assert!(sentences.len() > 800, "{}", sentences.len());
+        assert!(sentences.iter().any(|text| text.contains("set GITHUB_TOKEN (contents: read")));
+        let changed: Vec<&String> =
+            sentences.iter().filter(|text| redact_message(text) != text.as_str()).collect();
+        assert!(changed.is_empty(), "{changed:#?}");
+    }
+
+    #[test]
+    fn what_others_say_has_no_secret() {
+        for (text, expected) in [
+            ("cannot push: https://me:hunter2@host/x is gone", "cannot push: https://***@host/x is gone"),
+            ("me:hunter2@registry.example/app:1: no image", "***@registry.example/app:1: no image"),
+            ("layergate.toml:3: DB_PASSWORD=hunter2 is odd", "layergate.toml:3: DB_PASSWORD=*** is odd"),
+            ("unknown token ghp_0123456789abcdef", "unknown token ***"),
+            ("HTTP 401: {\"token\":\"hunter2\"}", "HTTP 401: {\"token\":\"***\"}"),
+            ("sent Authorization: Basic bWU6aHVudGVyMg==", "sent Authorization: Basic ***"),
+            (
+                "a token: expired; the password \"x\" is wrong",
+                "a token: expired; the password \"x\" is wrong",
+            ),
+            (
+                "pass --github-token or set GITHUB_TOKEN to it",
+                "pass --github-token or set GITHUB_TOKEN to it",
+            ),
+        ] {
+            assert_eq!(redact_message(text), expected);
+        }
+    }
 }

@@ -11,7 +11,7 @@ use super::table::{self, Align, Column};
 use super::words;
 use crate::dockerfile::Facts;
 use crate::image::build_only::sum;
-use crate::image::redact::redact_reference;
+use crate::image::redact::{redact_message, redact_reference};
 use crate::image::snapshot::Snapshot;
 use crate::image::{BuildOnly, Bytes};
 use crate::policy::stages::{Basis, Outcome, shell_path, shell_word};
@@ -108,7 +108,7 @@ impl Entry {
     /// A Dockerfile that nothing is known of.
     pub fn unreadable(path: String, error: String) -> Entry {
         let (image, judged, saving) = (None, None, None);
-        let error = redact_reference(&error).into_owned();
+        let error = redact_message(&error).into_owned();
         Entry { path, image, error: Some(error), stages: Vec::new(), judged, build_only: Vec::new(), saving }
     }
 
