@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::configured;
 use super::value::{Lexer, is_literal, is_secret};
 use super::{Sort, starts_with, work};
 
@@ -17,10 +18,19 @@ struct Program {
     only_attached: bool,
     /// Whether the value is `USER:PASSWORD`, and no secret without a password.
     login: bool,
+    /// The letters of options without a value that may come before in the same word: `-sSLu`.
+    letters: &'static [u8],
 }
 
-const NONE: Program =
-    Program { names: &[], command: None, options: &[], attached: false, only_attached: false, login: false };
+const NONE: Program = Program {
+    names: &[],
+    command: None,
+    options: &[],
+    attached: false,
+    only_attached: false,
+    login: false,
+    letters: b"",
+};
 
 const PROGRAMS: &[Program] = &[
     Program {
@@ -28,6 +38,7 @@ const PROGRAMS: &[Program] = &[
         options: &["-u", "--user", "-U", "--proxy-user", "-a", "--auth"],
         attached: true,
         login: true,
+        letters: b"0123469aBfgGiIjJkKlLnNOpqRsSvVZ#",
         ..NONE
     },
     Program {
@@ -53,12 +64,22 @@ const PROGRAMS: &[Program] = &[
     Program { names: &["sqlcmd", "zip", "unzip"], options: &["-P"], attached: true, ..NONE },
     Program { names: &["7z", "7za"], options: &["-p"], attached: true, only_attached: true, ..NONE },
     Program { names: &["ldapsearch", "ldapadd"], options: &["-w"], ..NONE },
+    Program { names: &["ssh-keygen"], options: &["-N", "-P"], ..NONE },
     Program { names: &["openssl"], options: &["-k", "-K", "-pass"], ..NONE },
 ];
 
 /// Programs that read passwords, and options that make others read one.
-const READERS: [&[u8]; 5] =
-    [b"chpasswd", b"--password-stdin", b"--with-token", b"--token-stdin", b"--passphrase-fd"];
+const READERS: [&[u8]; 7] = [
+    b"chpasswd",
+    b"passwd",
+    b"kinit",
+    b"--password-stdin",
+    b"--with-token",
+    b"--token-stdin",
+    b"--passphrase-fd",
+];
+/// Programs whose words are the output.
+const SPEAKERS: [&[u8]; 3] = [b"echo", b"printf", b"yes"];
 
 /// Commands in quotes are looked into: `sh -c "curl ..."`. Nobody nests them deeper.
 const MAX_DEPTH: usize = 3;
@@ -71,14 +92,18 @@ pub(super) fn all(lexer: Lexer<'_>) -> Vec<Range<usize>> {
 /// All of a part of a text, that ends where `text` does.
 fn inside(lexer: Lexer<'_>, from: usize, depth: usize) -> Vec<Range<usize>> {
     let text = lexer.text;
-    let mut walk = Walk { text, found: Vec::new(), command: Vec::new(), piped: Vec::new() };
+    let mut walk = Walk { text, found: Vec::new(), command: Vec::new(), piped: Vec::new(), here: None };
     let mut at = from;
     while let Some(byte) = text.get(at) {
         work(1);
         match byte {
             b'|' if text.get(at + 1) != Some(&b'|') => {
-                walk.piped = walk.end_command();
+                walk.end_command();
                 at += 1;
+            }
+            b'<' if text.get(at..at + 3) == Some(b"<<<") => {
+                walk.here = Some(walk.command.len());
+                at += 3;
             }
             b'|' | b'&' | b';' | b'(' | b')' | b'\n' => {
                 walk.end_command();
@@ -110,8 +135,10 @@ struct Walk<'a> {
     found: Vec<Range<usize>>,
     /// The words of the command so far.
     command: Vec<Range<usize>>,
-    /// Those of the command whose output it reads.
+    /// What the first of those says whose output it reads.
     piped: Vec<Range<usize>>,
+    /// Which of its words it reads: `<<< WORD`.
+    here: Option<usize>,
 }
 
 impl<'a> Walk<'a> {
@@ -119,22 +146,28 @@ impl<'a> Walk<'a> {
         self.text.get(word.clone()).unwrap_or_default()
     }
 
-    fn end_command(&mut self) -> Vec<Range<usize>> {
+    fn end_command(&mut self) {
         let command = std::mem::take(&mut self.command);
+        let here = self.here.take();
         self.options(&command);
-        let has = |name: &[u8]| command.iter().any(|word| self.of(word) == name);
-        if READERS.iter().any(|reader| has(reader)) || has(b"passwd") && has(b"--stdin") {
-            self.told();
+        let words: Vec<&[u8]> = command.iter().map(|word| self.of(word)).collect();
+        self.found
+            .extend(configured::secrets(&words).into_iter().filter_map(|place| command.get(place).cloned()));
+        let mut bases = words.iter().map(|word| base_of(word));
+        let has = |name: &[u8]| words.iter().any(|word| *word == name);
+        let asks = has(b"sudo") && has(b"-S");
+        if asks || bases.clone().any(|word| READERS.contains(&word)) {
+            let piped = std::mem::take(&mut self.piped);
+            self.told(piped.iter().chain(here.and_then(|here| command.get(here))));
         }
-        command
+        if let Some(speaker) = bases.position(|word| SPEAKERS.contains(&word)) {
+            self.piped = command.get(speaker + 1..).unwrap_or_default().to_vec();
+        }
     }
 
-    /// What `echo` or `printf` says to a program that reads a password.
-    fn told(&mut self) {
-        let piped = std::mem::take(&mut self.piped);
-        let speaks = |word: &Range<usize>| matches!(self.of(word), b"echo" | b"printf");
-        let Some(speaker) = piped.iter().position(speaks) else { return };
-        for word in piped.iter().skip(speaker + 1) {
+    /// What is said to a program that reads a password.
+    fn told<'w>(&mut self, words: impl Iterator<Item = &'w Range<usize>>) {
+        for word in words {
             let text = self.of(word);
             let is_option = text.starts_with(b"-") || text.starts_with(b"%");
             if !is_option && is_literal(text) && !names_value(text) {
@@ -148,7 +181,7 @@ impl<'a> Walk<'a> {
         let mut ready = false;
         for (index, word) in command.iter().enumerate() {
             let text = self.of(word);
-            let base = text.rsplit(|byte| *byte == b'/').next().unwrap_or(text);
+            let base = base_of(text);
             let named = |program: &&Program| program.names.iter().any(|name| name.as_bytes() == base);
             if let Some(known) = PROGRAMS.iter().find(named) {
                 (program, ready) = (Some(known), known.command.is_none());
@@ -172,7 +205,7 @@ impl<'a> Walk<'a> {
     ) -> Option<Range<usize>> {
         let text = self.of(word);
         let value = program.options.iter().find_map(|option| {
-            let rest = text.strip_prefix(option.as_bytes())?;
+            let rest = behind_option(text, option.as_bytes(), program.letters)?;
             if rest.is_empty() {
                 return next.filter(|_| !program.only_attached).cloned();
             }
@@ -201,6 +234,22 @@ impl<'a> Walk<'a> {
             _ => value,
         }
     }
+}
+
+fn base_of(word: &[u8]) -> &[u8] {
+    word.rsplit(|byte| *byte == b'/').next().unwrap_or(word)
+}
+
+/// What follows an option in its word, which may begin with others: `-sSLu`.
+fn behind_option<'t>(text: &'t [u8], option: &[u8], letters: &[u8]) -> Option<&'t [u8]> {
+    let alone = text.strip_prefix(option);
+    let [b'-', letter] = option else { return alone };
+    let bundle = || {
+        let rest = text.strip_prefix(b"-")?;
+        let before = rest.iter().take_while(|byte| letters.contains(byte)).count();
+        rest.get(before..)?.strip_prefix(&[*letter])
+    };
+    alone.or_else(bundle)
 }
 
 /// `user:$PASSWORD`: what is told is a variable.

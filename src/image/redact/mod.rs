@@ -10,6 +10,7 @@
 
 mod closes;
 mod commands;
+mod configured;
 mod lines;
 mod login;
 mod name;

@@ -14,7 +14,7 @@ pub enum Sort {
 /// Ends of words that are passwords, and of those that are tokens.
 const PASSWORDS: [&str; 8] =
     ["password", "passwd", "passphrase", "passcode", "storepass", "keypass", "passin", "passout"];
-const TOKENS: [&str; 12] = [
+const TOKENS: [&str; 13] = [
     "token",
     "secret",
     "secrets",
@@ -22,6 +22,7 @@ const TOKENS: [&str; 12] = [
     "secretkey",
     "accesskey",
     "privatekey",
+    "privkey",
     "authkey",
     "credential",
     "credentials",
@@ -29,8 +30,26 @@ const TOKENS: [&str; 12] = [
     "passkey",
 ];
 
+/// Words that end like a password and are none; `NOPASSWD` says that none is asked for.
+const NO_PASSWORDS: [&str; 14] = [
+    "nopasswd",
+    "nopassword",
+    "bypass",
+    "compass",
+    "encompass",
+    "trespass",
+    "surpass",
+    "overpass",
+    "underpass",
+    "multipass",
+    "askpass",
+    "keepass",
+    "lastpass",
+    "oldpwd",
+];
+
 /// Keys that everybody may know.
-const PUBLIC_KEYS: [&str; 21] = [
+const PUBLIC_KEYS: [&str; 24] = [
     "public",
     "publishable",
     "pub",
@@ -52,6 +71,9 @@ const PUBLIC_KEYS: [&str; 21] = [
     "unique",
     "shard",
     "trusted",
+    "routing",
+    "recv",
+    "fetch",
 ];
 
 /// What may follow such a word without making it something else: `SECRET_KEY_BASE`, `API_KEY_PROD`.
@@ -221,7 +243,7 @@ pub fn sort_of(name: &[u8]) -> Option<Sort> {
     if last == "id" && before.ends_with(&["access".to_owned(), "key".to_owned()]) {
         return Some(Sort::Token);
     }
-    if ABOUT.contains(&last.as_str()) {
+    if ABOUT.contains(&last.as_str()) || NO_PASSWORDS.contains(&last.as_str()) {
         return None;
     }
     if let Some(sort) = words.iter().rev().find_map(|word| strong(word)) {
@@ -255,8 +277,11 @@ fn weak(words: &[String]) -> Option<Sort> {
     let (last, before) = words.split_last()?;
     match last.as_str() {
         "key" => before.last().filter(|word| !PUBLIC_KEYS.contains(&word.as_str())).map(|_| Sort::Token),
-        "pwd" | "pass" if before.is_empty() => Some(Sort::Token),
-        "pwd" | "pass" => Some(Sort::Password),
+        "pwd" | "pass" | "pw" if before.is_empty() => Some(Sort::Token),
+        "pw" | "rootpw" | "dbpw" | "userpw" | "masterauth" => Some(Sort::Password),
+        "auth" if before.last().is_some_and(|word| word == "rediscli") => Some(Sort::Password),
+        "pat" | "bearer" if !before.is_empty() => Some(Sort::Token),
+        last if last.ends_with("pass") || last.ends_with("pwd") => Some(Sort::Password),
         last if last.ends_with("auth") => Some(Sort::Login),
         _ => None,
     }

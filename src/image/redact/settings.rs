@@ -63,6 +63,7 @@ pub(super) fn all(lexer: Lexer<'_>, kind: In) -> Vec<Range<usize>> {
         outer: None,
         escapes: false,
         comment: 0,
+        document: false,
         before: [0..0, 0..0],
         around: Vec::new(),
         found: Vec::new(),
@@ -73,6 +74,7 @@ pub(super) fn all(lexer: Lexer<'_>, kind: In) -> Vec<Range<usize>> {
             b'\\' => scan.backslash(),
             b'"' | b'\'' => scan.quote(*byte),
             b'#' => scan.comment(),
+            b'<' => scan.here_document(),
             byte if is_name(byte) => scan.name(),
             _ => scan.at += 1,
         }
@@ -106,6 +108,8 @@ struct Scan<'a> {
     escapes: bool,
     /// Where the comment ends that this is in, or the last one was.
     comment: usize,
+    /// Whether a here-document began: `name: value` is no sentence in it.
+    document: bool,
     /// The two names before this one.
     before: [Range<usize>; 2],
     /// Where values end that were read and are no secrets, but may have some in them.
@@ -155,6 +159,18 @@ impl<'a> Scan<'a> {
         self.at += 1;
     }
 
+    /// `<<EOF`, and neither `<<<` nor a shift.
+    fn here_document(&mut self) {
+        let starts = |byte: u8| byte.is_ascii_alphabetic() || b"_'\"".contains(&byte);
+        let mut length = 1;
+        while self.byte(self.at + length) == b'<' {
+            length += 1;
+        }
+        let dash = usize::from(self.byte(self.at + length) == b'-');
+        self.document |= length == 2 && starts(self.byte(self.at + length + dash));
+        self.at += length;
+    }
+
     fn name(&mut self) {
         let start = self.at;
         let length =
@@ -193,6 +209,9 @@ impl<'a> Scan<'a> {
     /// The value that a name has, where it is a secret.
     fn tied(&mut self, name: &Range<usize>) -> Option<Range<usize>> {
         let sort = self.sort(name)?;
+        if let Some(value) = self.element(name) {
+            return is_secret(sort, self.of(&value)).then_some(value);
+        }
         let (at, outer, tie) = self.tie(name)?;
         let value = match self.read(at, outer) {
             Ok(value) => value,
@@ -206,6 +225,16 @@ impl<'a> Scan<'a> {
             Tie::Spaced => value.start > at || !text.iter().any(|byte| b"([".contains(byte)),
         };
         (likely && is_secret(sort, text)).then_some(value)
+    }
+
+    /// `<name>VALUE</name>`.
+    fn element(&self, name: &Range<usize>) -> Option<Range<usize>> {
+        let opens = name.start.checked_sub(1).is_some_and(|at| self.byte(at) == b'<');
+        let rest = self.text.get(name.end..)?.strip_prefix(b">").filter(|_| opens)?;
+        let length = rest.iter().position(|byte| *byte == b'<');
+        work(length.unwrap_or(rest.len()));
+        let length = length.filter(|length| rest.get(length + 1) == Some(&b'/'))?;
+        Some(name.end + 1..name.end + 1 + length)
     }
 
     /// `NAME=VALUE` and `"NAME": "VALUE"`, which no sentence has.
@@ -226,7 +255,24 @@ impl<'a> Scan<'a> {
         if in_query && (text == b"sig" || is_signature(b"signature")) {
             return Some(Sort::Token);
         }
+        if text == b"_auth" {
+            return Some(Sort::Token);
+        }
+        if self.is_sql(text) {
+            return Some(Sort::Password);
+        }
         sort_of(text)
+    }
+
+    /// `IDENTIFIED BY 'x'`, `WITH PASSWORD 'x'`, `PASSWORD 'x'`, and a method of logging in between.
+    fn is_sql(&self, name: &[u8]) -> bool {
+        let [_, before] = &self.before;
+        let before = self.of(before);
+        let follows = |words: &[&[u8]]| words.iter().any(|word| before.eq_ignore_ascii_case(word));
+        let method = before.to_ascii_lowercase().ends_with(b"_password");
+        name.eq_ignore_ascii_case(b"by") && (follows(&[b"identified"]) || method)
+            || name == b"PASSWORD"
+            || name.eq_ignore_ascii_case(b"password") && follows(&[b"with", b"encrypted"])
     }
 
     /// Where the value of a name starts, which quote is open there, and how sure that is.
@@ -246,7 +292,7 @@ impl<'a> Scan<'a> {
             b':' if next == b':' => None,
             b':' => {
                 let (at, outer) = (self.blanks(end + 1), self.quote_around(name));
-                let is_header = at > end + 1 && outer.is_some();
+                let is_header = at > end + 1 && (outer.is_some() || self.document);
                 Some((at, outer, if is_header { Tie::Sure } else { Tie::Loose }))
             }
             b'"' | b'\'' | b'\\' => self.behind_quote(end, is_option),
@@ -267,6 +313,12 @@ impl<'a> Scan<'a> {
             b'=' if self.byte(at + 1) == b'>' => Some((self.blanks(at + 2), None, Tie::Sure)),
             b',' if is_option => Some((self.blanks(at + 1), None, Tie::Sure)),
             b'"' | b'\'' if is_option && at > quote + 1 => Some((at, None, Tie::Sure)),
+            // `os.environ["NAME"] = "VALUE"`
+            b']' => {
+                let equals = self.blanks(at + 1);
+                let assigns = self.byte(equals) == b'=' && self.byte(equals + 1) != b'=';
+                assigns.then(|| (self.blanks(equals + 1), None, Tie::Spaced))
+            }
             _ => None,
         }
     }
@@ -289,7 +341,10 @@ impl<'a> Scan<'a> {
         // `npm config set NAME VALUE`, and `login USER password VALUE` of a netrc.
         let is_set = self.of(last) == b"set" || self.of(login) == b"set";
         let is_netrc = self.of(login) == b"login" && self.of(name) == b"password";
-        (is_word && (takes_value || is_set || is_netrc)).then_some((at, self.outer, Tie::Sure))
+        let is_redis = matches!(self.of(name), b"requirepass" | b"masterauth");
+        let is_sql = b"'\"".contains(&first) && self.is_sql(self.of(name));
+        let takes_value = takes_value || is_set || is_netrc || is_redis || is_sql;
+        (is_word && takes_value).then_some((at, self.outer, Tie::Sure))
     }
 
     /// Behind blanks, and the end of a line that goes on.

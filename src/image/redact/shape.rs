@@ -48,6 +48,7 @@ const SHAPES: &[Shape] = &[
     shape("dckr_oat_", 16, b"_-"),
     // Clouds
     shape("AIza", 30, b"_-"),
+    shape("GOCSPX-", 20, b"_-"),
     with_digit("ya29.", 20, b"_-"),
     shape("dop_v1_", 32, b""),
     with_digit("dapi", 32, b"-"),

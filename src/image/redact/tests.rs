@@ -124,7 +124,7 @@ fn what_stands_where_a_secret_does_is_taken_out() {
         ("RUN curl -H \"X-Api-Key: hunter2\" x", "RUN curl -H \"X-Api-Key: ***\" x"),
         ("sent Bearer aB3dE6gH9jK2mN5p and lost", "sent Bearer *** and lost"),
         ("RUN curl -u me:hunter2 https://x", "RUN curl -u *** https://x"),
-        ("RUN curl -sSume:hunter2 -uyou:hunter2 x", "RUN curl -sSume:hunter2 -u*** x"),
+        ("RUN curl -sSume:hunter2 -uyou:hunter2 x", "RUN curl -sSu*** -u*** x"),
         ("RUN curl --user 'me:hun ter2' x", "RUN curl --user '***' x"),
         ("RUN docker login -u me -p hunter2 r.example", "RUN docker login -u me -p *** r.example"),
         ("RUN sshpass -p hunter2 ssh x", "RUN sshpass -p *** ssh x"),
@@ -269,6 +269,94 @@ fn references_may_have_a_login_without_a_scheme() {
         ("git@github.com:a/b", "git@github.com:a/b"),
     ] {
         assert_eq!(redact_reference(text), expected);
+    }
+}
+
+/// Each has one secret, which is `hunter2` or what is named.
+#[test]
+fn what_takes_a_password_in_its_own_way_is_known() {
+    let of = |secret: &str, text: &str| {
+        let shown = redact(text).into_owned();
+        assert!(shown.contains(MARK) && !shown.contains(secret), "{shown}");
+    };
+    for name in [
+        "SSHPASS",
+        "DBPASS",
+        "PGPASS",
+        "USERPASS",
+        "DB_PW",
+        "REDISCLI_AUTH",
+        "PRIVKEY",
+        "GH_PAT",
+        "OAUTH2_BEARER",
+    ] {
+        of("hunter2", &format!("ENV {name}=hunter2"));
+    }
+    for text in [
+        "RUN curl -fsSLu me:hunter2 https://x",
+        "RUN curl -sSLu 'me:hunter2' https://x",
+        "RUN curl --oauth2-bearer hunter2 https://x",
+        "RUN echo root:hunter2 | /usr/sbin/chpasswd",
+        "RUN echo root:hunter2 | tee /x | chpasswd",
+        "RUN chpasswd <<< \"root:hunter2\"",
+        "RUN echo hunter2 | passwd root",
+        "RUN echo hunter2 | sudo -S make",
+        "CMD redis-server --requirepass hunter2",
+        "RUN echo requirepass hunter2 >> redis.conf",
+        "RUN composer config --global http-basic.repo.example me hunter2",
+        "RUN composer config github-oauth.github.com hunter2",
+        "RUN bundle config gems.example me:hunter2",
+        "RUN poetry config http-basic.x me hunter2 && poetry config pypi-token.x $TOKEN",
+        "RUN poetry config pypi-token.x hunter2",
+        "RUN npm config set _auth hunter2",
+        "RUN htpasswd -nb me hunter2 > /x",
+        "RUN htpasswd -bB -C 10 /etc/x me hunter2",
+        "RUN ssh-keygen -t rsa -N hunter2 -f k",
+        r#"RUN python3 -c 'import os; os.environ["DB_PASSWORD"] = "hunter2"'"#,
+        r#"RUN psql -c "ALTER USER me PASSWORD 'hunter2'""#,
+        r#"RUN psql -c 'ALTER USER me WITH PASSWORD '\''hunter2'\'''"#,
+        r#"RUN mysql -e "CREATE USER me IDENTIFIED BY 'hunter2'""#,
+        r#"RUN mysql -e "CREATE USER me IDENTIFIED WITH mysql_native_password BY 'hunter2'""#,
+        "RUN echo '<password>hunter2</password>' > settings.xml",
+        "RUN cat <<EOF > /x.yml password: hunter2 EOF",
+        "RUN cat <<-'EOF' > /x.yml\npassword: hunter2\nEOF",
+    ] {
+        of("hunter2", text);
+    }
+    of("dXNlcjpwYXNz", r#"RUN echo '{"auths":{"r.example":{"auth":"dXNlcjpwYXNz"}}}' > /x"#);
+    let token = made_up("GOCSPX-", &BODY[..28]);
+    of(&token, &format!("ENV A={token}"));
+}
+
+#[test]
+fn what_is_called_a_secret_and_is_none_stays() {
+    let publishable = made_up("pk_live_", &BODY[..24]);
+    for text in [
+        "RUN echo 'app ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/app",
+        "RUN apt-key adv --keyserver x --recv-key E3FF2839C048B25C084DEBE9B26995E310250568",
+        "ENV S3_KEY=releases/v1/app.tar.gz TLS_KEY=certs/server.key KMS_KEY=arn:aws:kms:eu:1:key/x",
+        "ENV GOOGLE_APPLICATION_CREDENTIALS=gcp.json",
+        "ENV GOOGLE_APPLICATION_CREDENTIALS=C:\\keys\\gcp.json",
+        "ENV ROUTING_KEY=tasks.created LDAP_AUTH=ldap://host:389",
+        "RUN SECRET_KEY=dummy SECRET_KEY_BASE=dummy-key make",
+        "RUN SECRET_KEY=changeme API_KEY=your-api-key-here TOKEN=placeholder make",
+        "ENV BYPASS=north COMPASS=south GIT_ASKPASS=echo",
+        "RUN ssh-keygen -t rsa -N '' -f k && bundle config set without 'development:test'",
+        "RUN htpasswd -c /x me && composer config repo.x https://x.example",
+        "RUN cat <<EOF > /x.yml password: $PASSWORD EOF",
+        "RUN echo '<password>' && echo \"$PASSWORD\" | tee /x | chpasswd",
+        &format!("ENV STRIPE_KEY={publishable}"),
+    ] {
+        assert_eq!(redact(text), text);
+    }
+    // A password is one whatever it says, and a word beside a placeholder may be one.
+    for (text, expected) in [
+        ("ENV DB_PASSWORD=changeme", "ENV DB_PASSWORD=***"),
+        ("ENV DB_PASSWORD=db.key", "ENV DB_PASSWORD=***"),
+        ("ENV API_KEY=dummy-hunter2", "ENV API_KEY=***"),
+        ("ENV API_KEY=aB3dE6gH9jK2mN5p.key", "ENV API_KEY=***"),
+    ] {
+        assert_eq!(redact(text), expected);
     }
 }
 

@@ -32,6 +32,62 @@ const SWITCHES: [&[u8]; 22] = [
     b"[]",
 ];
 
+/// Ends of the names of files, in which a secret is and not in their name.
+const FILES: [&[u8]; 30] = [
+    b"json",
+    b"pem",
+    b"key",
+    b"crt",
+    b"cer",
+    b"der",
+    b"p12",
+    b"pfx",
+    b"jks",
+    b"keystore",
+    b"txt",
+    b"yml",
+    b"yaml",
+    b"toml",
+    b"ini",
+    b"conf",
+    b"cfg",
+    b"env",
+    b"xml",
+    b"properties",
+    b"asc",
+    b"gpg",
+    b"pub",
+    b"gz",
+    b"tgz",
+    b"xz",
+    b"zip",
+    b"tar",
+    b"jar",
+    b"enc",
+];
+
+/// What stands for a key where a build asks for one and needs none, and what may stand beside it.
+const PLACEHOLDERS: [&[u8]; 14] = [
+    b"dummy",
+    b"changeme",
+    b"placeholder",
+    b"fake",
+    b"mock",
+    b"todo",
+    b"unused",
+    b"example",
+    b"test",
+    b"testing",
+    b"change",
+    b"your",
+    b"notused",
+    b"insert",
+];
+const BESIDE: [&[u8]; 24] = [
+    b"a", b"an", b"the", b"my", b"me", b"not", b"no", b"real", b"here", b"key", b"keys", b"token", b"secret",
+    b"api", b"value", b"string", b"for", b"at", b"build", b"time", b"only", b"needed", b"used", b"in",
+];
+
 /// Whether a value that is called so is a secret.
 pub(super) fn is_secret(sort: Sort, value: &[u8]) -> bool {
     work(value.len());
@@ -39,11 +95,66 @@ pub(super) fn is_secret(sort: Sort, value: &[u8]) -> bool {
     if !is_literal(value) || is_path(value) || is_switch(value) || comes_from_elsewhere(value) {
         return false;
     }
+    // Anybody may know these, but for a password, which is one whatever it says.
+    let is_known = || is_file(value) || is_placeholder(value) || is_publishable(value);
     match sort {
         Sort::Password => true,
-        Sort::Token => value.len() >= 4 && !is_short_number(value),
-        Sort::Login => looks_random(value),
+        Sort::Token => value.len() >= 4 && !is_short_number(value) && !is_known(),
+        Sort::Login => {
+            let is_address = value.windows(3).any(|window| window == b"://");
+            (looks_random(value) || is_encoded_login(value)) && !is_address && !is_known()
+        }
     }
+}
+
+/// `certs/server.key`, `C:\keys\gcp.json`.
+fn is_file(value: &[u8]) -> bool {
+    let drive = matches!(value, [drive, b':', b'\\' | b'/', ..] if drive.is_ascii_alphabetic());
+    let path = if drive { value.get(2..).unwrap_or_default() } else { value };
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/\\._-@".contains(byte);
+    let Some(dot) = path.iter().rposition(|byte| *byte == b'.') else { return false };
+    let (stem, end) = (path.get(..dot).unwrap_or_default(), path.get(dot + 1..).unwrap_or_default());
+    let odd = |part: &[u8]| part.len() >= 12 && looks_random(part);
+    FILES.iter().any(|file| file.eq_ignore_ascii_case(end))
+        && path.iter().all(plain)
+        && !stem.split(|byte| b"/\\".contains(byte)).any(odd)
+}
+
+/// `dummy`, `your-api-key-here`: words alone, and one at least that says so.
+fn is_placeholder(value: &[u8]) -> bool {
+    let is_one_of = |words: &[&[u8]], word: &[u8]| words.iter().any(|known| known.eq_ignore_ascii_case(word));
+    let mut words = value.split(|byte| b"-_. ".contains(byte)).filter(|word| !word.is_empty());
+    value.len() <= 64
+        && words.clone().any(|word| is_one_of(&PLACEHOLDERS, word))
+        && words.all(|word| is_one_of(&PLACEHOLDERS, word) || is_one_of(&BESIDE, word))
+}
+
+/// The keys of Stripe that are in every page of a shop.
+fn is_publishable(value: &[u8]) -> bool {
+    value.starts_with(b"pk_live_") || value.starts_with(b"pk_test_")
+}
+
+/// `USER:PASSWORD` in Base64, as docker's settings have it.
+fn is_encoded_login(value: &[u8]) -> bool {
+    let sextet = |byte: &u8| match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let digits = value.strip_suffix(b"==").or_else(|| value.strip_suffix(b"=")).unwrap_or(value);
+    let Some(digits) = digits.iter().map(sextet).collect::<Option<Vec<u8>>>() else { return false };
+    let octets = digits.chunks(4).flat_map(|chunk| {
+        let bits =
+            chunk.iter().fold(0u32, |bits, digit| bits << 6 | u32::from(*digit)) << (6 * (4 - chunk.len()));
+        let [_, octets @ ..] = bits.to_be_bytes();
+        octets.into_iter().take(chunk.len() - 1)
+    });
+    let login: Vec<u8> = octets.collect();
+    let colon = login.iter().position(|byte| *byte == b':');
+    login.iter().all(|byte| byte.is_ascii_graphic()) && colon.is_some_and(|at| at > 0 && at + 1 < login.len())
 }
 
 /// Whether this is a value itself: not empty, no variable, and nothing that stands for a value to be
@@ -74,7 +185,7 @@ fn is_switch(value: &[u8]) -> bool {
 /// `env:NAME` and `file:PATH`, as openssl's and keytool's options have it, and what `docker build
 /// --secret` takes.
 fn comes_from_elsewhere(value: &[u8]) -> bool {
-    let sources: [&[u8]; 6] = [b"env:", b"file:", b"fd:", b"id=", b"type=", b"src="];
+    let sources: [&[u8]; 7] = [b"arn:", b"env:", b"file:", b"fd:", b"id=", b"type=", b"src="];
     sources.iter().any(|source| value.starts_with(source))
 }
 
@@ -212,6 +323,11 @@ impl<'a> Lexer<'a> {
     /// open cannot be told for certain (an apostrophe in a comment is enough), so the other reading
     /// counts too: here a value opens, or a word goes on behind its quotes.
     fn behind_open_quote(&self, start: usize, quote: u8) -> Range<usize> {
+        // `'...'\''VALUE'\''...'`: how a quote is written in its own kind.
+        if self.text.get(start..).is_some_and(|rest| rest.starts_with(b"'\\''")) {
+            let inside = start + 4;
+            return inside..self.closing(inside, quote, false).unwrap_or(self.text.len());
+        }
         let inside = start + 1;
         let next = self.byte(inside);
         if next == 0 || next.is_ascii_whitespace() || b"\"'\\&|;,.:+<>()[]{}".contains(&next) {
