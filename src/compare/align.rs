@@ -45,6 +45,9 @@ const MAX_CONTENTS: usize = 64;
 /// Instructions are compared by their first words only: the cost is squared.
 const MAX_WORDS: usize = 64;
 
+/// What the sizes of a pair count against the pair itself: all of them together less than one.
+const SIZES_COUNT: f64 = 1e-6;
+
 /// Aligns two lists of layers. Every layer is in exactly one pair; pairs are in head order, and
 /// what was removed stands where it was. Swapping base and head gives the same pairs, mirrored.
 pub fn align(base: &[Layer], head: &[Layer]) -> Vec<Pair> {
@@ -91,9 +94,7 @@ fn align_one_way(base: &[Layer], head: &[Layer]) -> Vec<Found> {
     let mut pairs: Vec<Found> = kept.iter().copied().map(found(Status::Kept)).collect();
     pairs.extend(moved.iter().copied().map(found(Status::Moved)));
 
-    let same_step = |b: usize, h: usize| {
-        f64::from(base[b].created_by.is_some() && base[b].created_by == head[h].created_by)
-    };
+    let same_step = |b: usize, h: usize| same_step(&base[b], &head[h]);
     let words: [Vec<Vec<&str>>; 2] = [base, head].map(|layers| layers.iter().map(words_of).collect());
     let similar_step = |b: usize, h: usize| similarity(&base[b], &head[h], &words[0][b], &words[1][h]);
     for (base_gap, head_gap) in gaps(&base_order, &head_order, &kept, &moved) {
@@ -177,6 +178,19 @@ fn gaps(
 
 fn words_of(layer: &Layer) -> Vec<&str> {
     layer.created_by.as_ref().map_or_else(Vec::new, |step| step.as_str().split(' ').take(MAX_WORDS).collect())
+}
+
+/// 1 for two layers of one instruction that are of one size, and hardly less where they are not: as many as
+/// can be are paired, and of those whose instruction is the same, the ones of the most alike sizes. Two
+/// instructions that differ in nothing but a secret look the same.
+fn same_step(base: &Layer, head: &Layer) -> f64 {
+    if base.created_by.is_none() || base.created_by != head.created_by {
+        return 0.0;
+    }
+    let sizes = [base, head].map(|layer| layer.size.map_or(0.0, |size| size.0 as f64));
+    let most = sizes[0].max(sizes[1]);
+    let apart = if most > 0.0 { (sizes[0] - sizes[1]).abs() / most } else { 0.0 };
+    1.0 - apart * SIZES_COUNT
 }
 
 /// How alike two steps of one kind are, from 0 to below 1; what is not alike enough counts 0.

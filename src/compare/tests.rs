@@ -62,6 +62,20 @@ fn an_edited_command_is_changed_and_another_one_is_not() {
 }
 
 #[test]
+fn of_steps_that_look_the_same_those_of_the_most_alike_sizes_are_paired() {
+    let [a, b] = ["RUN fetch --token aaaaaaaa1 > /a", "RUN fetch --token bbbbbbbb2 > /b"].map(Some);
+    use Status::*;
+    let base = [layer(1, a, 1000), layer(2, b, 9000)];
+    let removed = [(Removed, Some(0), None), (Rebuilt, Some(1), Some(0))];
+    assert_eq!(shape(&base, &[layer(3, b, 9100)]), removed);
+    let added = [(Added, None, Some(0)), (Rebuilt, Some(0), Some(1))];
+    assert_eq!(shape(&[layer(3, b, 9100)], &base), added);
+    // As many as can be are paired all the same, in their order.
+    let both = [(Rebuilt, Some(0), Some(0)), (Rebuilt, Some(1), Some(1))];
+    assert_eq!(shape(&base, &[layer(3, a, 9000), layer(4, b, 1000)]), both);
+}
+
+#[test]
 fn the_same_layer_out_of_order_is_moved() {
     let base = [layer(1, None, 10), layer(2, None, 5), layer(3, None, 7)];
     let head = [layer(2, None, 5), layer(3, None, 7), layer(1, None, 10)];

@@ -20,6 +20,8 @@ const MAX_PORTS: u32 = 1024;
 pub(super) struct Form {
     /// Normalised; [`UNKNOWN`] stands for any text.
     pub(super) text: String,
+    /// The same with its secrets, where it has some.
+    whole: Option<String>,
     /// Flags that may stand before the arguments, each in its spellings. `None`: they are part of
     /// the text.
     flags: Option<Vec<[String; 2]>>,
@@ -39,11 +41,12 @@ pub(super) enum Fit {
 impl Form {
     /// Of what a builder writes.
     fn of(created_by: &str) -> Option<Form> {
-        let text = Instruction::from_history(created_by)?.as_str().to_owned();
-        let cut = text.chars().count() >= Instruction::MAX_CHARS;
-        // What was taken out of it was any text.
-        let exact = !cut && !text.contains([UNKNOWN, '\u{2026}']) && !text.contains(MARK);
-        Some(Form { text: join_unknown(&text), flags: None, exact })
+        let instruction = Instruction::from_history(created_by)?;
+        let (text, whole) = (instruction.as_str(), instruction.whole());
+        let said = whole.unwrap_or(text);
+        let cut = said.chars().count() >= Instruction::MAX_CHARS;
+        let exact = !cut && !said.contains([UNKNOWN, '\u{2026}']);
+        Some(Form { text: join_unknown(text), whole: whole.map(join_unknown), flags: None, exact })
     }
 
     fn with_flags(mut self, flags: &[[String; 2]]) -> Form {
@@ -57,10 +60,19 @@ impl Form {
         self
     }
 
-    /// Whether the history's text can be of this form.
-    pub(super) fn fits(&self, history: &str) -> Option<Fit> {
+    /// Whether the history's step can be of this form.
+    pub(super) fn fits(&self, history: &Instruction) -> Option<Fit> {
+        // Of a history that was kept, secrets were taken out, and they were any text.
+        let (own, history, all) = match history.whole() {
+            Some(whole) => (self.whole.as_ref().unwrap_or(&self.text), whole, true),
+            None if !history.as_str().contains(MARK) => {
+                (self.whole.as_ref().unwrap_or(&self.text), history.as_str(), true)
+            }
+            None => (&self.text, history.as_str(), !self.text.contains(MARK)),
+        };
+        let fit = |exact: bool| Some(if exact && all { Fit::Exact } else { Fit::Loose });
         let Some(flags) = &self.flags else {
-            return like(&self.text, history).then_some(if self.exact { Fit::Exact } else { Fit::Loose });
+            return fit(self.exact).filter(|_| like(own, history));
         };
         let (keyword, mut rest) = history.split_once(' ')?;
         let mut shown = 0;
@@ -71,16 +83,11 @@ impl Form {
             }
             (rest, shown) = (after, shown + 1);
         }
-        let (own_keyword, own_rest) = self.text.split_once(' ')?;
+        let (own_keyword, own_rest) = own.split_once(' ')?;
         if keyword != own_keyword || !like(own_rest, rest) {
             return None;
         }
-        let whole = self.exact
-            || shown > 0
-                && shown == flags.len()
-                && !self.text.contains([UNKNOWN, '\u{2026}'])
-                && !self.text.contains(MARK);
-        Some(if whole { Fit::Exact } else { Fit::Loose })
+        fit(self.exact || shown > 0 && shown == flags.len() && !own.contains([UNKNOWN, '\u{2026}']))
     }
 }
 
@@ -382,10 +389,10 @@ fn without_values(form: &Form) -> Vec<Form> {
         return Vec::new();
     }
     let text = reduced.as_str().to_owned();
-    let mut forms = vec![Form { text: text.clone(), flags: None, exact: false }];
+    let mut forms = vec![Form { text: text.clone(), whole: None, flags: None, exact: false }];
     if form.text.contains(UNKNOWN) {
         // More keys may follow a value that is not known.
-        forms.push(Form { text: format!("{text} {UNKNOWN}"), flags: None, exact: false });
+        forms.push(Form { text: format!("{text} {UNKNOWN}"), whole: None, flags: None, exact: false });
     }
     forms
 }

@@ -154,9 +154,8 @@ struct Table<'a> {
 
 impl<'a> Table<'a> {
     fn new(plan: &'a Plan, history: &'a [HistoryStep<'a>]) -> Table<'a> {
-        let text = |step: &HistoryStep<'a>| step.instruction.map_or("", Instruction::as_str);
-        let row = |text: &'a str| plan.steps.iter().map(move |step| fit(step, text));
-        Table { plan, history, fits: history.iter().flat_map(|step| row(text(step))).collect() }
+        let row = |of: &'a HistoryStep<'a>| plan.steps.iter().map(move |step| fit(step, of.instruction?));
+        Table { plan, history, fits: history.iter().flat_map(row).collect() }
     }
 
     fn fit(&self, history: usize, step: usize) -> Option<Fit> {
@@ -180,11 +179,11 @@ impl<'a> Table<'a> {
     }
 }
 
-fn fit(step: &Step, text: &str) -> Option<Fit> {
-    if text.is_empty() {
+fn fit(step: &Step, instruction: &Instruction) -> Option<Fit> {
+    if instruction.as_str().is_empty() {
         return None;
     }
-    step.forms.iter().filter_map(|form| form.fits(text)).max()
+    step.forms.iter().filter_map(|form| form.fits(instruction)).max()
 }
 
 /// The alignment of a plan that explains the end of the history without a gap. Builders differ in

@@ -48,6 +48,21 @@ fn lines(mapping: &Mapping) -> Vec<u32> {
 }
 
 #[test]
+fn lines_that_differ_in_a_secret_alone_are_told_apart_in_the_image_that_was_just_measured() {
+    let text = "FROM a\nRUN fetch --token aaaaaaaa1\nRUN fetch --token bbbbbbbb2\n";
+    let [a, b] = ["RUN /bin/sh -c fetch --token aaaaaaaa1", "RUN /bin/sh -c fetch --token bbbbbbbb2"];
+    let mapping = map_text(text, &["ADD x /", a, b]);
+    assert_eq!((lines(&mapping), &mapping.note), (vec![0, 2, 3], &None));
+    // The second one only: the Dockerfile was edited since.
+    assert_eq!(lines(&map_text(text, &["ADD x /", b, b])), [0, 0, 0]);
+    // What was kept has no secret, and then they look the same.
+    let kept = "RUN fetch --token ***";
+    let mapping = map_text(text, &["ADD x /", kept, kept]);
+    assert_eq!(lines(&mapping), [0, 0, 0]);
+    assert_eq!(mapping.note, Some(Unmapped::Alike { lines: vec![2, 3] }));
+}
+
+#[test]
 fn instructions_are_joined_as_builders_join_them() {
     let text = "FROM a\nRUN one \\\n\n# comment\n  # indented\n  two\\\nthree\nRUN four \\\\\nRUN five \\ \t\n six\nCOPY a \\\n";
     assert_eq!(

@@ -4,7 +4,10 @@
 //! classic builder (`/bin/sh -c #(nop) COPY file:HASH in /x`), BuildKit (`COPY a /x # buildkit`),
 //! Buildah and Kaniko.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,21 +42,59 @@ const MAX_READ: usize = 64 * 1024;
 /// arguments that BuildKit and the classic builder put before a command are dropped, and with them
 /// whatever secret was passed that way. Values that look like secrets are taken out ([`redact`]),
 /// also of a document that an earlier version wrote: so both sides of a comparison are alike.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct Instruction(String);
+pub struct Instruction {
+    /// What is kept and shown, and all that counts where two are compared.
+    text: String,
+    /// What it was before something was taken out, while the image that was just measured is in memory:
+    /// two lines of a Dockerfile may differ in a secret alone. It is in no document and in no output.
+    whole: Option<Arc<str>>,
+}
+
+impl PartialEq for Instruction {
+    fn eq(&self, other: &Instruction) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Instruction {}
+
+impl PartialOrd for Instruction {
+    fn partial_cmp(&self, other: &Instruction) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Instruction {
+    fn cmp(&self, other: &Instruction) -> Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl Hash for Instruction {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl fmt::Debug for Instruction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Instruction").field(&self.text).finish()
+    }
+}
 
 impl From<String> for Instruction {
     /// Of what was an instruction before it was written down.
     fn from(text: String) -> Instruction {
         let text: String = text.chars().take(MAX_READ).collect();
-        Instruction::cut(&redact(&text))
+        Instruction::of(cut(&redact(&text)))
     }
 }
 
 impl From<Instruction> for String {
     fn from(instruction: Instruction) -> String {
-        instruction.0
+        instruction.text
     }
 }
 
@@ -92,12 +133,21 @@ impl Instruction {
             (None, None) if arguments_dropped.is_some() => format!("RUN {rest}"),
             (None, None) => rest.to_owned(),
         };
-        let normal = Instruction::cut(redact(normal.trim()).trim());
-        (!normal.0.is_empty()).then_some(normal)
+        let normal = normal.trim();
+        let text = cut(redact(normal).trim());
+        let whole = cut(normal);
+        let whole = (whole != text).then(|| whole.into());
+        (!text.is_empty()).then_some(Instruction { text, whole })
     }
 
-    fn cut(text: &str) -> Instruction {
-        Instruction(text.chars().take(Instruction::MAX_CHARS).collect())
+    fn of(text: String) -> Instruction {
+        Instruction { text, whole: None }
+    }
+
+    /// What it was before something was taken out of it, where it was and that is known: to compare with,
+    /// and for no eye.
+    pub(crate) fn whole(&self) -> Option<&str> {
+        self.whole.as_deref()
     }
 
     /// The step without the values of `ENV`, `ARG` and `LABEL`, which may be secrets: `ENV TOKEN=x`
@@ -106,15 +156,15 @@ impl Instruction {
     pub fn without_values(&self) -> Instruction {
         // The classic builder names a shell that is not known before the step.
         let start = match self.kind() {
-            "" => self.0.find("#(nop) ").map_or(0, |at| at + "#(nop) ".len()),
+            "" => self.text.find("#(nop) ").map_or(0, |at| at + "#(nop) ".len()),
             _ => 0,
         };
-        let (before, step) = self.0.split_at(start);
+        let (before, step) = self.text.split_at(start);
         let onbuild = step.len() - step.trim_start_matches("ONBUILD ").len();
         let (onbuild, step) = step.split_at(onbuild);
         match split_keyword(step) {
             (Some(keyword @ ("ENV" | "ARG" | "LABEL")), pairs) => {
-                Instruction(format!("{before}{onbuild}{keyword}{}", names_of(pairs)))
+                Instruction::of(format!("{before}{onbuild}{keyword}{}", names_of(pairs)))
             }
             _ => self.clone(),
         }
@@ -122,20 +172,24 @@ impl Instruction {
 
     /// The whole text on one line.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
     }
 
     /// The instruction's keyword (`RUN`, `COPY`), or an empty text where the builder is not a
     /// Dockerfile's.
     pub fn kind(&self) -> &str {
-        split_keyword(&self.0).0.unwrap_or("")
+        split_keyword(&self.text).0.unwrap_or("")
     }
 }
 
 impl fmt::Display for Instruction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(&self.text)
     }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(Instruction::MAX_CHARS).collect()
 }
 
 /// `A=x B=y` -> ` A B`, up to where a value may go on: at a word that is no pair, or that looks like
@@ -260,7 +314,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Option<String> {
-        Instruction::from_history(text).map(|instruction| instruction.0)
+        Instruction::from_history(text).map(String::from)
     }
 
     #[test]
@@ -310,6 +364,24 @@ mod tests {
         assert_eq!(Instruction::misleading_arguments("ARG CMD=make"), None);
         assert_eq!(read(""), None);
         assert_eq!(read("  # buildkit"), None);
+    }
+
+    #[test]
+    fn what_was_taken_out_is_in_no_document_and_no_output() {
+        let [one, other] = ["hunter2", "hunter3"].map(|secret| {
+            Instruction::from_history(&format!("RUN |1 A=hunter9 /bin/sh -c tool --password {secret}"))
+                .unwrap()
+        });
+        assert_eq!(one.whole(), Some("RUN tool --password hunter2"));
+        assert_eq!((&one, one.cmp(&other)), (&other, Ordering::Equal));
+        for shown in [format!("{one:?} {one}"), one.as_str().to_owned(), String::from(one.clone())] {
+            assert!(shown.contains("RUN tool --password ***") && !shown.contains("hunter"), "{shown}");
+        }
+        let written = serde_json::to_string(&one).unwrap();
+        assert_eq!(written, "\"RUN tool --password ***\"");
+        assert_eq!(serde_json::from_str::<Instruction>(&written).unwrap().whole(), None);
+        assert_eq!(Instruction::from_history("ENV A_TOKEN=hunter2").unwrap().without_values().whole(), None);
+        assert_eq!(Instruction::from_history("RUN make").unwrap().whole(), None);
     }
 
     #[test]

@@ -154,8 +154,7 @@ impl<'a> Walk<'a> {
         self.found
             .extend(configured::secrets(&words).into_iter().filter_map(|place| command.get(place).cloned()));
         let mut bases = words.iter().map(|word| base_of(word));
-        let has = |name: &[u8]| words.iter().any(|word| *word == name);
-        let asks = has(b"sudo") && has(b"-S");
+        let asks = words.contains(&&b"sudo"[..]) && words.contains(&&b"-S"[..]);
         if asks || bases.clone().any(|word| READERS.contains(&word)) {
             let piped = std::mem::take(&mut self.piped);
             self.told(piped.iter().chain(here.and_then(|here| command.get(here))));
