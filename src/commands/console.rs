@@ -62,8 +62,10 @@ pub fn error(text: &str) {
 pub fn usage(error: &clap::Error) -> ! {
     let text = error.render().to_string();
     let lines: Vec<String> = redact_message(&text).lines().map(crate::report::escape::log).collect();
-    let shown = lines.join("
-") + "
+    let shown = lines.join(
+        "
+",
+    ) + "
 ";
     if !error.use_stderr() || shown == text {
         error.exit();
