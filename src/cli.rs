@@ -17,8 +17,8 @@ of another commit is left out and said; an image that --expect names and no repo
 
 A run for a pull request from a fork has a token that may only read, so it cannot comment. A second
 workflow, on workflow_run, gets its reports as an artifact. There the pull request is found by the head
-that the run was about, and never by what the artifact says; and the limits are those of the checkout,
-which is the default branch's.";
+that the run was about, and never by what the artifact says; and the limits are those of layergate.toml
+on the branch that it goes to, and those that are given.";
 
 const IMAGE_HELP: &str = "\
 How images are named:
@@ -40,14 +40,16 @@ Examples:
 const EVENT_HELP: &str = "\
 Events of GitHub Actions:
   pull_request         compared with the code that it is put on, and commented on
-  pull_request_target  refused (exit code 2), unless the pull request is of this very repository and its
-                       head, or a merge of it, is checked out: the job has a token that may write, and
-                       secrets, and a build of a fork's code there could take both. Check on pull_request,
-                       and comment from a workflow_run job with `layergate report`
-  issue_comment        on a pull request whose head, or a merge of it, is checked out: as pull_request, and
-                       refused for a fork as pull_request_target is; otherwise about what is checked out
-  push                 compared with the parent; --comment-on-push makes it a check of the pull request
-                       whose head was pushed, where there is one
+  pull_request_target  refused (exit code 2), unless the pull request is of this very repository
+                       and its head, or a merge of it, is checked out: the job has a token that
+                       may write, and secrets, and a build of a fork's code there could take
+                       both. Check on pull_request, and comment from a workflow_run job with
+                       `layergate report`
+  issue_comment        on a pull request whose head, or a merge of it, is checked out: as
+                       pull_request, and refused for a fork as pull_request_target is;
+                       otherwise about what is checked out
+  push                 compared with the parent; --comment-on-push makes it a check of the pull
+                       request whose head was pushed, where there is one
   merge_group          compared with the commit that the group is put on; nothing is commented on
   others               compared with the commit that is checked out; nothing is commented on";
 
@@ -198,7 +200,8 @@ pub struct Reports {
     /// An image of which there has to be a report; several, or one a line
     #[arg(long, value_name = "NAME[=PLATFORM]", help_heading = "Reports")]
     pub expect: Vec<String>,
-    /// Judge by the limits of this checkout, and not as the reports say [default: in a `workflow_run`]
+    /// Judge by the target branch's limits, and not as the reports say [default: where the token may write,
+    /// whoever made the reports: in a `workflow_run`, `pull_request_target` or `issue_comment`]
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new(), help_heading = "Reports")]
     pub judge: Option<bool>,
     /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]

@@ -187,7 +187,10 @@ impl DirStore {
     /// that cannot be read nobody knows what it names, so where there is such, they are kept.
     fn sweep(&self) -> Result<(), StoreError> {
         let mut needed = HashSet::new();
-        for path in below(&self.root.join("records"), 3)? {
+        let (records, left) = below(&self.root.join("records"), 3)?
+            .into_iter()
+            .partition::<Vec<_>, _>(|path| path.extension().is_some_and(|extension| extension == "json"));
+        for path in records {
             match record(&path) {
                 Ok(Some(record)) => {
                     needed.extend(record.layers.into_iter().map(|layer| self.census_path(&layer.diff_id)));
@@ -199,8 +202,10 @@ impl DirStore {
         }
         let censuses = below(&self.root.join("censuses"), 2)?;
         let unneeded = censuses.into_iter().filter(|path| !needed.contains(path));
+        let left_of_counts = below(&self.root.join("pruned"), 1)?;
+        let left = left.into_iter().chain(left_of_counts.into_iter().filter(|path| is_temporary(path)));
         let idle = |path: &PathBuf| modified(path).elapsed().is_ok_and(|age| age > AT_WORK);
-        unneeded.filter(idle).try_for_each(|path| remove(&path))
+        unneeded.chain(left).filter(idle).try_for_each(|path| remove(&path))
     }
 
     /// The stored files of a layer; `None` where they are not there or cannot be used.
@@ -276,7 +281,12 @@ pub(super) fn name_of_file(file: &str) -> Option<String> {
 /// What is in a directory, in the order of names; nothing where it is not there.
 fn listing(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut paths: Vec<PathBuf> = match fs::read_dir(directory) {
-        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
+        // A link may lead anywhere, and nothing of a store is one.
+        Ok(entries) => entries
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()))
+            .map(|entry| entry.path())
+            .collect(),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
             Vec::new()
         }
@@ -293,6 +303,11 @@ fn below(directory: &Path, levels: usize) -> Result<Vec<PathBuf>, StoreError> {
         paths = paths.iter().map(|path| listing(path)).collect::<Result<Vec<_>, _>>()?.concat();
     }
     Ok(paths)
+}
+
+/// Whether it is what [`write_atomically`] begins with.
+fn is_temporary(path: &Path) -> bool {
+    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(".tmp"))
 }
 
 /// What orders records: when their commit was made, in seconds, or else when they were written.
@@ -331,6 +346,10 @@ fn record(path: &Path) -> Result<Option<Snapshot>, StoreError> {
 
 fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let failed = |error| StoreError::Io { operation: "read", path: path.into(), error };
+    // What is no file may not end, or not even begin.
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        return Err(failed(io::Error::other("it is no file")));
+    }
     let file = match fs::File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

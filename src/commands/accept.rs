@@ -5,7 +5,7 @@ use crate::cli::GithubFlags;
 use crate::github::acceptance::Pull;
 use crate::github::{Context, GithubError, pulls};
 use crate::policy::{Accept, Acceptance, Verdict};
-use crate::report::Report;
+use crate::report::{Report, Ways};
 
 /// Accepts what is broken, where a label or a trailer of the pull request says so.
 pub async fn apply(report: &mut Report, accept: &Accept, flags: &GithubFlags, context: Option<&Context>) {
@@ -13,7 +13,11 @@ pub async fn apply(report: &mut Report, accept: &Accept, flags: &GithubFlags, co
     if accept.is_empty() || !matches!(report.verdict, Verdict::Fail | Verdict::Accepted) {
         return;
     }
-    report.accept = Some(accept.into());
+    let mut ways = Ways::from(accept);
+    if context.and_then(|context| context.pull_request.as_ref()).is_some_and(|pull| pull.from_fork) {
+        ways.trailer = None;
+    }
+    report.accept = Some(ways);
     let Some(context) = context else { return };
     match find(accept, flags, context).await {
         Ok(found) => {

@@ -232,7 +232,7 @@ fn load_config(named: Option<&Path>) -> anyhow::Result<Config> {
 }
 
 /// The configuration of the branch that a pull request goes to, whatever is checked out here; `None` where that has
-/// none or cannot be asked for it.
+/// none, or there is nothing to ask it with.
 async fn config_of_target(flags: &GithubFlags, context: Option<&Context>) -> anyhow::Result<Option<Config>> {
     let Some((context, pull)) = context.and_then(|context| Some((context, context.pull_request.as_ref()?)))
     else {
@@ -242,13 +242,9 @@ async fn config_of_target(flags: &GithubFlags, context: Option<&Context>) -> any
         return Ok(None);
     };
     for file in CONFIG_FILES {
-        match contents::text_of(&client, place, file, &format!("refs/heads/{branch}")).await {
-            Ok(Some(text)) => return Ok(Some(Config::parse(&format!("{file} of {branch}"), &text)?)),
-            Ok(None) => {}
-            Err(error) => {
-                console::warn(&format!("{error}; the limits are those that are given here"));
-                return Ok(None);
-            }
+        // That it cannot be read does not mean that there is none.
+        if let Some(text) = contents::text_of(&client, place, file, &format!("refs/heads/{branch}")).await? {
+            return Ok(Some(Config::parse(&format!("{file} of {branch}"), &text)?));
         }
     }
     Ok(None)

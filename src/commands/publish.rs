@@ -6,9 +6,9 @@ use super::comment::{self, Posted};
 use super::{Exit, check_run, console, printed_json, set_variable, write_file};
 use crate::cli::{Format, GithubFlags, OutputFlags};
 use crate::github::{Context, runner};
-use crate::policy::{BASELINE_RULE, Severity, Verdict};
+use crate::policy::{BASELINE_RULE, Verdict};
 use crate::report::markdown::{COMMENT_BUDGET, SUMMARY_BUDGET};
-use crate::report::{Report, actions, markdown, text};
+use crate::report::{ImageReport, Report, actions, markdown, text};
 
 /// Says a report everywhere, and gives the exit code.
 ///
@@ -57,8 +57,8 @@ async fn say(
     let path = report_file.filter(|_| written.is_ok()).map(|path| path.display().to_string());
     add_outputs(&actions::outputs(report, &path.unwrap_or_default()));
     console::commands(&actions::annotations(report));
-    check_run::post(report, &flags.comment, github, context).await;
     let posted = comment::post(report, &flags.comment, github, context).await;
+    check_run::post(report, &flags.comment, github, context).await;
     let url = if let Posted::At(url) = &posted { url.clone() } else { String::new() };
     add_outputs(&[("comment-url", url)]);
     written.map(|()| posted)
@@ -92,14 +92,15 @@ fn default_report_file(context: Option<&Context>) -> Option<PathBuf> {
 }
 
 fn exit(report: &Report, comment_missing: bool) -> Exit {
-    let failures =
-        report.images.iter().flat_map(|image| &image.findings).filter(|f| f.severity == Severity::Fail);
-    let only_baseline = failures.clone().all(|finding| finding.rule == BASELINE_RULE);
-    let missing = report.images.iter().filter_map(|image| image.no_base.as_ref());
-    let unusable = missing.into_iter().any(|missing| missing.reason.is_unusable());
+    let mut failing = report.images.iter().filter(|image| image.verdict == Verdict::Fail);
+    let only_baseline = failing
+        .clone()
+        .all(|image| image.failures().count() > 0 && image.failures().all(|one| one.rule == BASELINE_RULE));
+    let unusable =
+        |image: &ImageReport| image.no_base.as_ref().is_some_and(|missing| missing.reason.is_unusable());
     match report.verdict {
-        Verdict::Fail if only_baseline && unusable => Exit::Unreadable,
-        Verdict::Fail if only_baseline && failures.count() > 0 => Exit::NoBaseline,
+        Verdict::Fail if only_baseline && failing.any(unusable) => Exit::Unreadable,
+        Verdict::Fail if only_baseline => Exit::NoBaseline,
         Verdict::Fail => Exit::LimitBroken,
         _ if comment_missing => Exit::Unreadable,
         _ => Exit::Success,

@@ -12,16 +12,18 @@ use super::{
 };
 use crate::cli::Reports;
 use crate::github::{Context, GithubError, PullRequest, WorkflowRun, pulls};
-use crate::policy::{Config, Settings};
+use crate::policy::{Config, ConfigError, Settings};
 use crate::report::merge::{Expected, Saved, merge};
 use crate::report::rejudge::rejudge;
-use crate::report::{Report, worst};
+use crate::report::{Report, Ways, worst};
 
 /// What an artifact may hold: a job of a fork may have filled it.
 const MAX_FILES: usize = 1000;
 const MAX_ENTRIES: usize = 10_000;
-const MAX_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 16 << 20;
 const MAX_DEPTH: usize = 4;
+/// Events whose runs have a token that may write, whoever has made what they look at.
+const TRUSTED: [&str; 3] = ["workflow_run", "pull_request_target", "issue_comment"];
 
 /// Runs the command.
 ///
@@ -30,35 +32,87 @@ const MAX_DEPTH: usize = 4;
 pub async fn run(arguments: &Reports) -> anyhow::Result<Exit> {
     comment::check_flags(&arguments.output.comment)?;
     let expected = expected(arguments)?;
-    let local = load_config(arguments.config.as_deref())?;
-    let mut saved = read(&files(arguments)?)?;
     let mut context = Context::read(set_variable);
-    let run = context.as_ref().and_then(|context| context.workflow_run.clone());
     if let Some(context) = &mut context {
-        find_pull_request(arguments, context).await;
+        find_pull_request(arguments, context).await?;
     }
-    let judges = arguments.judge.unwrap_or(run.is_some());
-    let config = match judges && arguments.config.is_none() {
-        true => config_of_target(&arguments.github, context.as_ref()).await?.unwrap_or(local),
-        false => local,
+    let context = context.as_ref();
+    let of_pull = context.and_then(|context| context.pull_request.as_ref());
+    let run = context.and_then(|context| context.workflow_run.as_ref());
+    let head = of_pull.map(|pull| &pull.head_sha).or(run.map(|run| &run.head_sha));
+    match evaluate(arguments, &expected, context, head.map(String::as_str)).await {
+        Ok(Some(report)) => publish(&report, &arguments.output, &arguments.github, context).await,
+        Ok(None) => Ok(Exit::Success),
+        Err(error) if of_pull.is_some() && !error.is::<UsageError>() && !error.is::<ConfigError>() => {
+            // What an earlier commit was told must not look like what is to be said of this one.
+            let report = unusable(&expected, head.map(String::as_str))?;
+            publish(&report, &arguments.output, &arguments.github, context).await?;
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What is said on the pull request where the reports cannot be used.
+fn unusable(expected: &[Expected], head: Option<&str>) -> anyhow::Result<Report> {
+    let all = [Expected { name: "all images".into(), platform: None }];
+    let mut report = merge(Vec::new(), if expected.is_empty() { &all } else { expected }, head)?;
+    report.notes.push("What is there cannot be used; the log of this job says why.".into());
+    Ok(report)
+}
+
+/// The report of all; `None` where there is nobody to tell, and nothing to judge by.
+async fn evaluate(
+    arguments: &Reports,
+    expected: &[Expected],
+    context: Option<&Context>,
+    head: Option<&str>,
+) -> anyhow::Result<Option<Report>> {
+    let is_trusted = context.is_some_and(|context| TRUSTED.contains(&context.event_name.as_str()));
+    let judges = arguments.judge.unwrap_or(is_trusted);
+    let flags = arguments.limits.settings();
+    if let Some((limit, _)) = flags.iter().next().filter(|_| !judges) {
+        console::warn(&format!(
+            "{limit} is given and not used: reports are judged where they are measured; pass --judge to judge them anew"
+        ));
+    }
+    let of_target = match judges && arguments.config.is_none() {
+        true => config_of_target(&arguments.github, context).await?,
+        false => None,
     };
-    let accept = config.accept(&arguments.accept.settings())?;
-    let of_pull = context.as_ref().and_then(|context| context.pull_request.as_ref());
-    let head = of_pull.map(|pull| &pull.head_sha).or(run.as_ref().map(|run| &run.head_sha)).cloned();
+    let config = of_target.map_or_else(|| load_config(arguments.config.as_deref()), Ok)?;
+    let mut accept = config.accept(&arguments.accept.settings())?;
+    let mut saved = read(&files(arguments)?)?;
     if judges {
         // Nothing but figures is taken from reports that are not believed.
         saved.iter_mut().for_each(|saved| saved.report.notes.clear());
     }
-    let mut report = merge(saved, &expected, head.as_deref())?;
+    let mut report = merge(saved, expected, head)?;
     if judges {
-        let of_pull_request = match &run {
+        let of_pull_request = match context.and_then(|context| context.workflow_run.as_ref()) {
             Some(run) => run.event.starts_with("pull_request"),
-            None => context.as_ref().is_some_and(|context| context.pull_request.is_some()),
+            None => context.is_some_and(|context| context.pull_request.is_some()),
         };
-        judge_anew(&mut report, &config, &arguments.limits.settings(), of_pull_request)?;
+        if !judge_anew(&mut report, &config, &flags, of_pull_request)? {
+            return no_limits(context);
+        }
+    } else if accept.is_empty() {
+        // Where nobody says here what accepts, it is what the jobs were told.
+        accept = report.accept.as_ref().and_then(Ways::accept).unwrap_or_default();
     }
-    accept::apply(&mut report, &accept, &arguments.github, context.as_ref()).await;
-    publish(&report, &arguments.output, &arguments.github, context.as_ref()).await
+    accept::apply(&mut report, &accept, &arguments.github, context).await;
+    Ok(Some(report))
+}
+
+/// A run that follows one whose commit is no pull request's head any more has nothing to say; any other has to be
+/// told what to judge by.
+fn no_limits(context: Option<&Context>) -> anyhow::Result<Option<Report>> {
+    if context.is_some_and(|context| context.workflow_run.is_some() && context.pull_request.is_none()) {
+        console::note("no limit is known here either, so nothing is judged");
+        return Ok(None);
+    }
+    let message = "no limit is known here, and the reports are not believed in that; put a layergate.toml with limits on the target branch, pass limits, or pass --judge false";
+    Err(UsageError(message.into()).into())
 }
 
 fn expected(arguments: &Reports) -> Result<Vec<Expected>, UsageError> {
@@ -140,21 +194,23 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Saved>> {
 
 /// Puts the pull request in its place that is asked for, or that a run before was about. Where there is none,
 /// there is nothing to comment on, and all else is said.
-async fn find_pull_request(arguments: &Reports, context: &mut Context) {
+async fn find_pull_request(arguments: &Reports, context: &mut Context) -> Result<(), GithubError> {
     let run = context.workflow_run.clone();
     if arguments.pull_request.is_none() && run.is_none() {
-        return;
+        return Ok(());
     }
     // Whatever the event says, it is not this one.
     context.pull_request = None;
     match asked(arguments, context, run.as_ref()).await {
         Ok(pull) => context.pull_request = pull,
+        Err(error) if arguments.output.comment.require_comment => return Err(error),
         Err(error) => console::warn(&format!("no pull request is known, so none is commented on: {error}")),
     }
     // The run that has measured it says how new it is.
     if let Some(run) = run.and_then(|run| run.run) {
         context.run = Some(run);
     }
+    Ok(())
 }
 
 async fn asked(
@@ -191,12 +247,13 @@ async fn asked(
     Ok(found.pop())
 }
 
+/// Judges all images anew. Whether there is any limit to judge them by.
 fn judge_anew(
     report: &mut Report,
     config: &Config,
     flags: &Settings,
     of_pull_request: bool,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<bool> {
     let mut any = false;
     for image in &mut report.images {
         let platform = image.platform.as_deref().and_then(|platform| platform.parse().ok());
@@ -204,13 +261,8 @@ fn judge_anew(
         any |= !limits.is_empty();
         rejudge(image, &limits, &settings, of_pull_request)?;
     }
-    if !any {
-        let message = "no limit is known here, and the reports are not believed in that; check out the target branch before this, so that its layergate.toml is there, pass limits, or pass --judge false";
-        return Err(UsageError(message.into()).into());
-    }
     // What the reports say of that is not believed either.
     (report.accept, report.accepted) = (None, None);
-    report.layergate = env!("CARGO_PKG_VERSION").into();
     report.verdict = worst(&report.images);
-    Ok(())
+    Ok(any)
 }

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::client::{Client, GithubError, Request};
 
-/// GitHub takes so many annotations at a time.
+/// The most annotations of a check run: whoever has more reads none of them.
+const MAX_ANNOTATIONS: usize = 200;
+/// GitHub takes so many of them at a time.
 const BATCH: usize = 50;
 /// What it takes of each text, in characters: of a message 64 KB, whatever characters they are.
 const MAX_TITLE: usize = 255;
@@ -55,7 +57,8 @@ impl CheckRun<'_> {
         (owner, repository): (&str, &str),
     ) -> Result<String, GithubError> {
         let path = format!("/repos/{owner}/{repository}/check-runs");
-        let (first, rest) = self.annotations.split_at(self.annotations.len().min(BATCH));
+        let annotations = &self.annotations[..self.annotations.len().min(MAX_ANNOTATIONS)];
+        let (first, rest) = annotations.split_at(annotations.len().min(BATCH));
         let body = json!({
             "name": self.name, "head_sha": self.head_sha, "status": "completed",
             "conclusion": self.conclusion, "output": self.output(first),

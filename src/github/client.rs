@@ -69,6 +69,14 @@ pub enum GithubError {
         /// GitHub's own words.
         message: String,
     },
+    /// An answer that is no use for what it was asked for.
+    #[error("cannot {operation}: {message}")]
+    Unusable {
+        /// What was tried.
+        operation: String,
+        /// What is wrong with the answer.
+        message: String,
+    },
     /// An answer that is longer than what is read.
     #[error("cannot {operation}: GitHub's answer has over {MAX_ANSWER} bytes")]
     TooLong {

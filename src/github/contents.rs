@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::client::{Client, GithubError, Request};
 
-/// The text of a file; `None` where the branch has no such file. GitHub gives the content of files up to 1 MB.
+/// The text of a file; `None` where the branch has no such file. GitHub gives the content of files up to 1 MB, and
+/// what is there and is no such file is an error.
 ///
 /// # Errors
 /// [`GithubError`].
@@ -27,7 +28,10 @@ pub async fn text_of(
         permission: "contents: read",
     };
     match client.send(&request).await {
-        Ok(found) => Ok(decoded(&found)),
+        Ok(found) => decoded(&found).map(Some).ok_or_else(|| GithubError::Unusable {
+            operation: request.operation.to_owned(),
+            message: format!("{path} is there, and is no plain file of text of up to 1 MB"),
+        }),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
     }

@@ -253,7 +253,7 @@ fn image_table(images: &[&ImageReport], rows: usize) -> String {
     let text = table(columns, images.iter().take(rows).map(cells).collect());
     match images.len().saturating_sub(rows) {
         0 => text,
-        left => format!("{text}\n\n\u{2026} and {left} more images, with smaller differences."),
+        left => format!("{text}\n\n\u{2026} and {left} more images, in the JSON report."),
     }
 }
 

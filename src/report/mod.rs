@@ -15,4 +15,4 @@ pub mod table;
 pub mod text;
 mod words;
 
-pub use model::{Base, EvaluateError, ImageReport, Report, worst};
+pub use model::{Base, EvaluateError, ImageReport, Report, Ways, worst};

@@ -18,8 +18,8 @@ use crate::image::{BuildOnly, Bytes, Delta, Measured, Platform, Snapshot, Totals
 use crate::layer::Applied;
 use crate::policy::limits::KEYS;
 use crate::policy::{
-    Accept, Acceptance, BASELINE_RULE, Case, Finding, Judgement, Limits, Metric, Settings, Severity, Sides,
-    UNJUDGED_RULE, Unjudgeable, Verdict, judge,
+    Accept, Acceptance, BASELINE_RULE, Case, Finding, Judgement, Limits, Metric, Setting, Settings, Severity,
+    Sides, UNJUDGED_RULE, Unjudgeable, Verdict, judge,
 };
 
 /// The `schema` of a report that this version writes.
@@ -194,11 +194,9 @@ impl Report {
     /// Accepts the limits that are broken, of each image that may be accepted. That nothing is known of one, or
     /// that there is nothing to compare it with, is no broken limit.
     pub fn accept_with(&mut self, acceptance: Acceptance, accept: &Accept) {
-        let fails = |finding: &Finding| finding.severity == Severity::Fail;
-        let is_limit = |finding: &Finding| !NO_LIMITS.contains(&finding.rule.as_str());
         for image in self.images.iter_mut().filter(|image| image.verdict == Verdict::Fail) {
             let reaches = accept.reaches(image.size_delta().zip(image.base_size()));
-            if reaches && image.findings.iter().filter(|finding| fails(finding)).all(is_limit) {
+            if reaches && image.is_acceptable() {
                 image.verdict = Verdict::Accepted;
                 self.accepted = Some(acceptance.clone());
             }
@@ -225,6 +223,17 @@ pub fn worst(images: &[ImageReport]) -> Verdict {
 pub(super) fn written(settings: &Settings) -> BTreeMap<String, String> {
     let limits = settings.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
     limits.map(|(key, setting)| (key.clone(), setting.text.clone())).collect()
+}
+
+impl Ways {
+    /// The same, to be asked for again; `None` where it cannot be.
+    pub fn accept(&self) -> Option<Accept> {
+        let setting = |text: String| Setting { text, origin: "the report".into() };
+        let mut settings = Settings::from([("labels".to_owned(), setting(self.labels.join("\n")))]);
+        settings.extend(self.trailer.clone().map(|trailer| ("trailer".to_owned(), setting(trailer))));
+        settings.extend(self.max_increase.clone().map(|bound| ("max-increase".to_owned(), setting(bound))));
+        Accept::from_settings(&settings).ok()
+    }
 }
 
 impl From<&Accept> for Ways {
@@ -367,6 +376,16 @@ impl ImageReport {
         let newest = recorded.len().saturating_sub(MOST_IN_CHART - 1);
         let now = self.head_size().map(|size| TrendPoint { commit: None, size });
         self.trend = recorded.into_iter().skip(newest).chain(now).collect();
+    }
+
+    /// What fails it.
+    pub fn failures(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.severity == Severity::Fail)
+    }
+
+    /// Whether all that fails it is a limit, which somebody may accept.
+    pub fn is_acceptable(&self) -> bool {
+        self.failures().all(|finding| !NO_LIMITS.contains(&finding.rule.as_str()))
     }
 
     /// Whether a limit asks how it is built.

@@ -18,6 +18,8 @@ use crate::policy::{
 /// The rules that need what no report has: all files, or what the baseline was judged to be.
 const BY_FILES: [&str; 3] = ["multi-stage", "max-build-only", "forbid-paths"];
 const LAYER_SIZE: &str = "max-layer-size";
+/// What stands for a reason that a report has.
+const UNTOLD: &str = "a reason that its job has told";
 /// The most characters of what a report says in sentences of its own.
 const MAX_QUOTE: usize = 200;
 
@@ -33,11 +35,16 @@ pub fn rejudge(
     pull_request: bool,
 ) -> Result<(), Unjudgeable> {
     in_our_words(image);
+    if is_not_delivered(image) {
+        // There is nothing to be had from it but its name.
+        let platform = image.platform.as_deref().and_then(|platform| platform.parse().ok());
+        let findings = not_delivered_findings(&image.name);
+        *image = ImageReport::without_image(&image.name, platform.as_ref(), findings);
+        return Ok(());
+    }
     let Some(Head { totals }) = &image.head else {
-        if !is_not_delivered(image) {
-            // It is not there any more: there is nothing to judge.
-            (image.findings, image.limits, image.verdict) = (Vec::new(), BTreeMap::new(), Verdict::Pass);
-        }
+        // It is not there any more: there is nothing to judge.
+        (image.findings, image.limits, image.verdict) = (Vec::new(), BTreeMap::new(), Verdict::Pass);
         return Ok(());
     };
     let head = snapshot(image, totals, |row| row.head_index.map(|_| (row.head_size, row.head_index)));
@@ -88,20 +95,27 @@ fn in_our_words(image: &mut ImageReport) {
     if let Some(stages) = &mut image.stages {
         (stages.reason, stages.help) = (quote(&stages.reason), String::new());
     }
-    image.build_only.iter_mut().for_each(|found| found.help.clear());
-    if is_not_delivered(image) {
-        image.findings = not_delivered_findings(&image.name);
+    for found in &mut image.build_only {
+        found.help.clear();
+        (found.what, found.ignored) = (named(&found.kind), found.ignored.take().map(|_| UNTOLD.into()));
     }
+}
+
+/// A kind of what only builds need, of which no more is known here than its name.
+fn named(kind: &str) -> String {
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+    if kind.len() <= 40 && kind.bytes().all(is_name) { kind.to_owned() } else { "of an unknown kind".into() }
 }
 
 fn quote(sentence: &str) -> String {
     format!("the job that measured it says: {}", short(sentence, MAX_QUOTE))
 }
 
-fn quoted(finding: &Finding) -> Finding {
+fn quoted(image: &ImageReport, finding: &Finding) -> Finding {
     Finding {
         message: quote(&finding.message),
         help: "look at the log of that job".into(),
+        subject: image.name.clone(),
         limit: finding.limit.as_ref().map(|limit| short(limit, MAX_QUOTE)),
         ..finding.clone()
     }
@@ -114,7 +128,7 @@ fn kept_findings(image: &ImageReport, rule: &str, settings: &Settings) -> Vec<Fi
     match wanted {
         None => Vec::new(),
         Some(wanted) if judged == Some(wanted) => {
-            image.findings.iter().filter(|finding| finding.rule == rule).map(quoted).collect()
+            image.findings.iter().filter(|finding| finding.rule == rule).map(|finding| quoted(image, finding)).collect()
         }
         Some(wanted) => vec![Finding {
             rule: UNJUDGED_RULE.into(),

@@ -6,8 +6,8 @@ use super::escape::short;
 use super::merge::is_not_delivered;
 use super::model::{ImageReport, Report};
 use crate::compare::Deltas;
-use crate::image::Platform;
 use crate::image::schema::{self, SchemaError};
+use crate::image::{BuildOnly, Platform};
 use crate::policy::Verdict;
 use crate::policy::limits::KEYS;
 
@@ -15,6 +15,8 @@ use crate::policy::limits::KEYS;
 pub const MAX_IMAGES: usize = 1000;
 /// The most entries of a list.
 const MAX_ENTRIES: usize = 10_000;
+/// The most fields of an object.
+const MAX_FIELDS: usize = 200;
 /// The most bytes of a text: an instruction may be a program.
 const MAX_TEXT: usize = 256 << 10;
 /// The largest number (256 TiB, as bytes): a list of such has a sum that can be counted.
@@ -51,9 +53,11 @@ impl Report {
     pub fn from_json(json: &[u8]) -> Result<Report, ReportError> {
         schema::check(json, "layergate.report", 1)?;
         let failed = |error: serde_json::Error| ReportError::Json(error.to_string());
-        // Looked through before anything of it is kept.
-        serde_json::from_slice::<Bounded>(json).map_err(failed)?;
+        // Looked through before anything of it is kept; what a later version has as well may be of any size.
+        serde_json::from_slice::<Bounded<false>>(json).map_err(failed)?;
         let mut report: Report = serde_json::from_slice(json).map_err(failed)?;
+        let known = serde_json::to_vec(&report).map_err(failed)?;
+        serde_json::from_slice::<Bounded<true>>(&known).map_err(failed)?;
         report.check().map_err(ReportError::Inconsistent)?;
         report.shorten();
         report.images.iter_mut().for_each(ImageReport::settle);
@@ -63,6 +67,9 @@ impl Report {
     fn check(&self) -> Result<(), String> {
         if self.images.len() > MAX_IMAGES {
             return Err(format!("it has {} images, and at most {MAX_IMAGES} are read", self.images.len()));
+        }
+        if !is_version(&self.layergate) {
+            return Err("`layergate` is not a version".into());
         }
         if self.head_sha.as_deref().is_some_and(|sha| !is_commit(sha)) {
             return Err("`head_sha` is not a commit".into());
@@ -77,7 +84,6 @@ impl Report {
 
     /// Cuts what is for people to a length at which it can be read.
     fn shorten(&mut self) {
-        cut(&mut self.layergate, MAX_WORD);
         self.notes.truncate(MAX_NOTES);
         self.notes.iter_mut().for_each(|note| cut(note, MAX_SENTENCE));
         if let Some(ways) = &mut self.accept {
@@ -102,6 +108,9 @@ impl ImageReport {
         }
         if let Some(platform) = &self.platform {
             platform.parse::<Platform>().map_err(|error| format!("{}: {error}", self.name))?;
+        }
+        if !self.build_only.iter().all(BuildOnly::is_short) {
+            return Err(format!("what only the build of {} needed is told at too great length", self.name));
         }
         if is_not_delivered(self) && Verdict::of(&self.findings) != Verdict::Fail {
             return Err(format!("nothing was measured of {}, and it does not fail", self.name));
@@ -147,10 +156,14 @@ impl ImageReport {
             self.findings.clear();
         }
         self.verdict = match (Verdict::of(&self.findings), self.verdict) {
-            (Verdict::Fail, Verdict::Accepted) => Verdict::Accepted,
+            (Verdict::Fail, Verdict::Accepted) if self.is_acceptable() => Verdict::Accepted,
             (verdict, _) => verdict,
         };
     }
+}
+
+fn is_version(text: &str) -> bool {
+    text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-".contains(&byte))
 }
 
 fn is_commit(sha: &str) -> bool {
@@ -164,48 +177,48 @@ fn cut(text: &mut String, most: usize) {
     }
 }
 
-/// Looks through a document, keeps nothing of it, and refuses what no report has.
-struct Bounded;
+/// Looks through a document, keeps nothing of it, and refuses what no report has: of numbers too, if that is asked.
+struct Bounded<const NUMBERS: bool>;
 
-impl<'de> Deserialize<'de> for Bounded {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bounded, D::Error> {
-        deserializer.deserialize_any(Bounded)
+impl<'de, const NUMBERS: bool> Deserialize<'de> for Bounded<NUMBERS> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Bounded::<NUMBERS>)
     }
 }
 
-impl<'de> Visitor<'de> for Bounded {
-    type Value = Bounded;
+impl<'de, const NUMBERS: bool> Visitor<'de> for Bounded<NUMBERS> {
+    type Value = Self;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("a report")
     }
 
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Bounded, E> {
-        Ok(Bounded)
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_unit<E: Error>(self) -> Result<Bounded, E> {
-        Ok(Bounded)
+    fn visit_unit<E: Error>(self) -> Result<Self, E> {
+        Ok(self)
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Bounded, E> {
-        if number > MAX_NUMBER {
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self, E> {
+        if NUMBERS && number > MAX_NUMBER {
             Err(E::custom(format!("{number} is more than there can be")))
         } else {
             Ok(self)
         }
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Bounded, E> {
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self, E> {
         self.visit_u64(number.unsigned_abs())
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Bounded, E> {
-        // As a number without a fraction it may be too large for one.
-        Err(E::custom(format!("{number} is no number of anything")))
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Self, E> {
+        // No field that is read has such.
+        Ok(self)
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Bounded, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self, E> {
         if text.len() > MAX_TEXT {
             return Err(E::custom(format!(
                 "a text has {} bytes, and at most {MAX_TEXT} are read",
@@ -215,18 +228,22 @@ impl<'de> Visitor<'de> for Bounded {
         Ok(self)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Bounded, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self, A::Error> {
         for _ in 0..=MAX_ENTRIES {
-            if list.next_element::<Bounded>()?.is_none() {
+            if list.next_element::<Self>()?.is_none() {
                 return Ok(self);
             }
         }
         Err(A::Error::custom(format!("a list has over {MAX_ENTRIES} entries")))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Bounded, A::Error> {
-        while fields.next_entry::<Bounded, Bounded>()?.is_some() {}
-        Ok(self)
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Self, A::Error> {
+        for _ in 0..=MAX_FIELDS {
+            if fields.next_entry::<Self, Self>()?.is_none() {
+                return Ok(self);
+            }
+        }
+        Err(A::Error::custom(format!("an object has over {MAX_FIELDS} fields")))
     }
 }
 
@@ -262,8 +279,10 @@ mod tests {
     #[test]
     fn a_report_cannot_say_that_it_passes_while_its_findings_fail() {
         let mut report = Report::new(None, vec![missing("api")]);
-        report.images[0].verdict = Verdict::Pass;
-        assert_eq!(read(&report).unwrap().images[0].verdict, Verdict::Fail);
+        for claimed in [Verdict::Pass, Verdict::Accepted] {
+            report.images[0].verdict = claimed;
+            assert_eq!(read(&report).unwrap().images[0].verdict, Verdict::Fail);
+        }
         report.images[0].findings.clear();
         assert!(read(&report).is_err(), "nothing, and no failure");
         report.images.clear();
@@ -309,7 +328,8 @@ mod tests {
         let long = "x".repeat(MAX_TEXT + 1);
         for (pointer, value, words) in [
             ("/images/0/head/totals/unpacked", u64::MAX.into(), "more than there can be"),
-            ("/images/0/head/totals/unpacked", 1.5.into(), "no number of anything"),
+            ("/images/0/head/totals/unpacked", 1.5.into(), "invalid type"),
+            ("/layergate", "0.1.0; reviewed and accepted".into(), "not a version"),
             ("/images/0/reference", long.into(), "a text has"),
             ("/images/0/name", "".into(), "a name of 0 bytes"),
             ("/images/0/name", "x".repeat(MAX_NAME + 1).into(), "a name of"),
@@ -322,6 +342,19 @@ mod tests {
         }
         let twice = with("/images/0/layers", 0.into()).unwrap_err();
         assert_eq!(twice.matches("invalid type").count(), 1, "{twice}");
+    }
+
+    #[test]
+    fn what_a_later_version_adds_is_passed_over() {
+        let report = Report::new(Some("abc1".into()), vec![measured()]);
+        let mut document = serde_json::to_value(&report).unwrap();
+        document["images"][0]["took"] = serde_json::json!({ "seconds": 1.5, "nanoseconds": u64::MAX });
+        assert_eq!(Report::from_json(document.to_string().as_bytes()).unwrap(), report);
+        let many: serde_json::Map<_, _> =
+            (0..=MAX_FIELDS).map(|number| (number.to_string(), serde_json::Value::Null)).collect();
+        document["images"][0]["limits"] = serde_json::Value::Object(many);
+        let error = Report::from_json(document.to_string().as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("an object has over"), "{error}");
     }
 
     #[test]

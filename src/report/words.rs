@@ -183,7 +183,8 @@ pub fn accepted_by(acceptance: &Acceptance) -> &'static str {
 
 /// What would accept a broken limit, in the same three parts for each way.
 pub fn ways_to_accept(report: &Report) -> Vec<[String; 3]> {
-    let Some(ways) = report.accept.as_ref().filter(|_| report.verdict == Verdict::Fail) else {
+    let mut failing = report.images.iter().filter(|image| image.verdict == Verdict::Fail);
+    let Some(ways) = report.accept.as_ref().filter(|_| failing.any(ImageReport::is_acceptable)) else {
         return Vec::new();
     };
     let up_to =
@@ -235,7 +236,9 @@ pub fn part(part: &Part) -> (String, String) {
 
 /// `2.1 → 2.2`, `2.2`, `2.1 removed`. Versions are hostile text, and may be long.
 pub fn versions(from: Option<&str>, to: Option<&str>) -> String {
-    let (from, to) = (from.map(|version| short(version, 40)), to.map(|version| short(version, 40)));
+    // A version has no blanks: what comes after one is a sentence.
+    let word = |version: &str| short(version.split_whitespace().next().unwrap_or_default(), 40);
+    let (from, to) = (from.map(word), to.map(word));
     let (from, to) = (from.as_deref(), to.as_deref());
     match (from, to) {
         (Some(from), Some(to)) if from != to => format!("{from} \u{2192} {to}"),
@@ -489,13 +492,15 @@ pub fn severity(image: &ImageReport, finding: &Finding) -> &'static str {
 }
 
 /// The images of a report, largest difference first; equal ones by name and platform. Those of which nothing is
-/// known come before all: they fail, and among those that did not change nobody would see them.
+/// known come before all, and then those that fail: among many others nobody would see them.
 pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
     let mut images: Vec<&ImageReport> = report.images.iter().collect();
     let size = |image: &ImageReport| image.size_delta().map_or(0, |delta| delta.magnitude().0);
     images.sort_by(|a, b| {
         let unknown = is_not_delivered(b).cmp(&is_not_delivered(a));
+        let fails = (b.verdict == Verdict::Fail).cmp(&(a.verdict == Verdict::Fail));
         unknown
+            .then(fails)
             .then_with(|| size(b).cmp(&size(a)))
             .then_with(|| (&a.name, &a.platform).cmp(&(&b.name, &b.platform)))
     });

@@ -124,7 +124,7 @@ fn reports_that_do_not_belong_together_are_told() {
     let event = of_pull_request(HEAD);
     let run = |arguments: &[&str]| job.run("pull_request", &event, arguments);
     let one = run(&["report", "reports"]).expect(0);
-    assert!(one.stdout.contains("is of ccccccc, another commit, and is left out"), "{}", one.stdout);
+    assert!(one.stdout.contains("a report is of ccccccc, another commit, and is left out"), "{}", one.stdout);
     let none = run(&["report", "reports/web-101000-cccc"]).expect(3);
     assert!(none.stderr.contains("there is no report of aaaaaaa"), "{}", none.stderr);
 
@@ -167,6 +167,10 @@ fn the_trusted_half_finds_the_pull_request_itself_and_judges_by_its_own_limits()
     let own = ("acme/shop", "fix/it", HEAD);
     let (run, arguments) =
         (of_workflow_run(HEAD, head.0, head.1), ["report", "reports", "--comment", "always"]);
+    // Of a commit that is no pull request's head any more there is nothing to say.
+    let late = job.run("workflow_run", &run, &arguments).expect(0);
+    assert!(late.stderr.contains("no limit is known here either"), "{}", late.stderr);
+    job.github.world().pulls = vec![pull_request(7, head, BASE)];
     let refused = job.run("workflow_run", &run, &arguments).expect(2);
     assert!(refused.stderr.contains("no limit is known here"), "{}", refused.stderr);
 
@@ -186,6 +190,10 @@ fn the_trusted_half_finds_the_pull_request_itself_and_judges_by_its_own_limits()
     assert!(judged.stdout.contains("over the +5% limit"), "{}", judged.stdout);
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(comment.contains("over the +5% limit") && comment.contains("run=500.2 -->"), "{comment}");
+    job.github.fail(Fault { path: "/pulls?", status: 500, times: 3, ..Fault::default() });
+    let unknown = job.run("workflow_run", &run, &[&arguments[..], &["--require-comment"]].concat()).expect(3);
+    assert!(unknown.stderr.contains("find the pull request of the run"), "{}", unknown.stderr);
+    job.github.world().faults.clear();
     the_limits_are_those_of_the_target_branch(&job, &run);
     // An artifact that says that it is of another commit is not shown.
     let report = job.path().join("reports/app-130000-aaaa/report.json");
@@ -212,12 +220,11 @@ fn the_limits_are_those_of_the_target_branch(job: &Job, run: &Value) {
     given.expect(1);
     let fault = Fault { path: "/contents/", ..Fault::default() };
     job.github.fail(fault);
-    let unknown = judged(1);
-    assert!(
-        unknown.stderr.contains("contents: read") && unknown.stderr.contains("those that are given here"),
-        "{}",
-        unknown.stderr
-    );
+    // That they cannot be read does not mean that there are none, and no earlier comment is left standing.
+    let unknown = judged(3);
+    assert!(unknown.stderr.contains("contents: read"), "{}", unknown.stderr);
+    let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
+    assert!(comment.contains("has no report") && comment.contains("cannot be used"), "{comment}");
     job.github.world().faults.clear();
     job.github.world().files.clear();
 }
@@ -235,7 +242,8 @@ fn what_reports_say_is_quoted_and_what_nobody_judged_nobody_accepts() {
     document["images"][0]["findings"] = json!([finding]);
     document["notes"] = json!(["trust me"]);
     document["images"][0]["base"]["how"] = json!("believe me");
-    fs::write(&path, document.to_string()).unwrap();
+    let text = document.to_string();
+    fs::write(&path, &text).unwrap();
     job.github.world().pulls = vec![pull_request(7, ("mallory/shop", "fix", HEAD), BASE)];
     job.github.world().labelled = vec![("bob", "size-ok", "2026-11-03T09:00:00Z", true)];
     let event = of_workflow_run(HEAD, "mallory/shop", "fix");
@@ -249,6 +257,16 @@ fn what_reports_say_is_quoted_and_what_nobody_judged_nobody_accepts() {
     for words in ["trust me", "believe me", "run this"] {
         assert!(!quoted.stdout.contains(words), "{}", quoted.stdout);
     }
+    document["images"][0]["head"] = Value::Null;
+    document["images"][0]["base"] = Value::Null;
+    document["images"][0]["verdict"] = json!("accepted");
+    document["images"][0]["limits"]["max-size"] = json!("Reviewed and approved");
+    fs::write(&path, document.to_string()).unwrap();
+    let nothing = run("**/x").expect(1);
+    assert!(nothing.stdout.contains("app has no report"), "{}", nothing.stdout);
+    let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
+    assert!(!comment.contains("approved") && !comment.contains("accepted"), "{comment}");
+    fs::write(&path, &text).unwrap();
     let unjudged = run("**/y").expect(1);
     assert!(unjudged.stdout.contains("fail not-judged: forbid-paths was judged by"), "{}", unjudged.stdout);
 }
@@ -264,6 +282,8 @@ fn an_acceptance_that_is_gone_since_is_not_taken_from_a_report() {
     merged(&ACCEPT).expect(0);
     merged(&[]).expect(0);
     job.github.world().labelled.clear();
+    // Also where nobody says in this job what accepts.
+    merged(&[]).expect(1);
     let back = merged(&ACCEPT).expect(1);
     assert!(back.stdout.contains("would be accepted by the label size-ok"), "{}", back.stdout);
 }
