@@ -11,14 +11,15 @@ use crate::policy::{Metric, Setting, Settings};
 use crate::source::Platforms;
 
 const REPORT_HELP: &str = "\
-Each job of a matrix saves its report (check --report FILE --comment never); one job that waits for all
-of them puts them together: one comment, one summary, one verdict. The same report twice counts once; one
-of another commit is left out and said; an image that --expect names and no report has fails.
+Each job of a matrix saves its report (check --report FILE --comment never); one job that waits for
+all of them puts them together: one comment, one summary, one verdict. The same report twice counts
+once; one of another commit is left out and said; an image that --expect names and no report has
+fails.
 
 A run for a pull request from a fork has a token that may only read, so it cannot comment. A second
-workflow, on workflow_run, gets its reports as an artifact. There the pull request is found by the head
-that the run was about, and never by what the artifact says; and the limits are those of layergate.toml
-on the branch that it goes to, and those that are given.";
+workflow, on workflow_run, gets its reports as an artifact. There the pull request is found by the
+head that the run was about, and never by what the artifact says; and the limits are those of
+layergate.toml on the branch that it goes to, and those that are given.";
 
 const IMAGE_HELP: &str = "\
 How images are named:
