@@ -246,6 +246,7 @@ mod tests {
             ("cannot push: https://me:hunter2@host/x is gone", "cannot push: https://***@host/x is gone"),
             ("me:hunter2@registry.example/app:1: no image", "***@registry.example/app:1: no image"),
             ("layergate.toml:3: DB_PASSWORD=hunter2 is odd", "layergate.toml:3: DB_PASSWORD=*** is odd"),
+            ("1 | db_password = \"hunter2\"", "1 | db_password = \"***\""),
             ("unknown token ghp_0123456789abcdef", "unknown token ***"),
             ("HTTP 401: {\"token\":\"hunter2\"}", "HTTP 401: {\"token\":\"***\"}"),
             ("sent Authorization: Basic bWU6aHVudGVyMg==", "sent Authorization: Basic ***"),

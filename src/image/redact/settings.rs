@@ -219,7 +219,9 @@ impl<'a> Scan<'a> {
         };
         let text = self.of(&value);
         let likely = match tie {
-            _ if self.kind == In::Message && !self.is_setting(name, value.start > at) => looks_random(text),
+            _ if self.kind == In::Message && !self.is_setting(name, tie, value.start > at) => {
+                looks_random(text)
+            }
             Tie::Sure => true,
             Tie::Loose => looks_random(text),
             Tie::Spaced => value.start > at || !text.iter().any(|byte| b"([".contains(byte)),
@@ -237,12 +239,12 @@ impl<'a> Scan<'a> {
         Some(name.end + 1..name.end + 1 + length)
     }
 
-    /// `NAME=VALUE` and `"NAME": "VALUE"`, which no sentence has.
-    fn is_setting(&self, name: &Range<usize>, in_quotes: bool) -> bool {
+    /// `NAME=VALUE`, `NAME = "VALUE"` and `"NAME": "VALUE"`, which no sentence has.
+    fn is_setting(&self, name: &Range<usize>, tie: Tie, in_quotes: bool) -> bool {
         match self.byte(name.end) {
             b'=' => true,
             b'"' | b'\'' | b'\\' => in_quotes,
-            _ => false,
+            _ => in_quotes && tie == Tie::Spaced,
         }
     }
 
