@@ -13,19 +13,22 @@ pub fn redacted(text: &str) -> String {
     while let Some((index, line)) = lines.next() {
         while instructions.next_if(|(_, end)| *end < index).is_some() {}
         let own = instructions.next_if(|(start, _)| *start == index);
-        let is_comment = |line: &str| line.trim_start().starts_with('#');
+        let own_comment = own.is_none() && is_comment(line);
         let starts = instructions.peek().map_or(usize::MAX, |(start, _)| *start);
         let mut unit = line.to_owned();
         while let Some((_, line)) = lines.next_if(|(next, line)| match own {
             Some((_, end)) => *next <= end,
-            None => *next < starts && is_comment(&unit) && is_comment(line),
+            None => own_comment && *next < starts && is_comment(line),
         }) {
             unit.push_str(line);
         }
-        let is_comment = own.is_none() && is_comment(&unit);
-        written.push_str(&if is_comment { redact_comments(&unit) } else { redact_source(&unit) });
+        written.push_str(&if own_comment { redact_comments(&unit) } else { redact_source(&unit) });
     }
     written
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with('#')
 }
 
 /// The first and the last line of each instruction but `FROM`, counted from 0.

@@ -51,6 +51,20 @@ const STEPS: &[(&str, usize, &str, &str)] = &[
         "COPY --chown=me:me --from-token=*** a /five",
     ),
     ("", 12, "/bin/sh -c echo //registry.npmjs.org/:_authToken={} > /six", "/:_authToken=*** > /six"),
+    // Behind quotes that do not add up.
+    (
+        "",
+        12,
+        "RUN /bin/sh -c sed -i \"s/\\\"//g\" f && tool --password \"{}\" --seven # buildkit",
+        "tool --password \"***\" --seven",
+    ),
+    (
+        "",
+        12,
+        "RUN /bin/sh -c tr -d \\\" < f && curl -H \"X-Api-Key: {}\" eight # buildkit",
+        "curl -H \"X-Api-Key: ***\" eight",
+    ),
+    ("", 12, "RUN curl -fsSLu me:{} https://nine.example # buildkit", "curl -fsSLu *** https://nine.example"),
     // By the place.
     ("", 12, "RUN git clone https://me:{}@git.example/seven # buildkit", "https://***@git.example/seven"),
     ("", 12, "RUN migrate mysql://root:{}@db/eight # buildkit", "mysql://***@db/eight"),
@@ -460,6 +474,10 @@ fn no_message_has_a_secret_of_the_command_line_or_the_environment() {
         assert!([0, 2, 3].contains(&code), "{code} {}", run.stderr);
         scene.run(&mut record, code);
     }
+    let mut without = layergate();
+    without.current_dir(&here).args(["record", &image, "--store", "git", "--github-repository", "acme/shop"]);
+    let run = scene.run(without.args(["--commit", &sha(1)]), 2);
+    assert!(run.stderr.contains("set GITHUB_TOKEN (contents: read to check"), "{}", run.stderr);
     // What clap says of a command line, and of the environment.
     let token = made_up("ghp_", 87, 36);
     for odd in [
@@ -506,7 +524,7 @@ fn a_dockerfile_that_is_proposed_has_no_secret_of_the_one_that_it_is_made_from()
         history.push(empty("CMD [\"python3\" \"/app/app.py\"]".into()));
     });
     let dockerfile = format!(
-        "FROM python:3\nENV API_TOKEN={of_env}\nCOPY app.py /app/\nRUN {install}\nCMD [\"python3\", \"/app/app.py\"]\n"
+        "# the users' image\nFROM python:3\nENV API_TOKEN={of_env}\nCOPY app.py /app/\n# what's needed\nRUN {install}\nCMD [\"python3\", \"/app/app.py\"]\n"
     );
     fs::write(here.join("Dockerfile"), dockerfile).unwrap();
     for format in ["text", "json"] {
@@ -523,6 +541,8 @@ fn a_dockerfile_that_is_proposed_has_no_secret_of_the_one_that_it_is_made_from()
         ]);
         let run = scene.run(&mut propose, 0);
         assert!(run.stdout.contains("ENV API_TOKEN=***"), "{}", run.stdout);
+        let whole = if format == "json" { "\\nCOPY app.py /app/\\n" } else { "\nCOPY app.py /app/\n" };
+        assert!(run.stdout.contains(whole), "{}", run.stdout);
         assert!(run.stdout.contains("https://***@pypi.example/simple"), "{}", run.stdout);
         assert!(run.stderr.contains("*** stands for each"), "{}", run.stderr);
     }
