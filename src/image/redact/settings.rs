@@ -369,7 +369,8 @@ impl<'a> Scan<'a> {
 
     /// A header goes on to the end of the quotes that it is in, or of its line.
     fn header_end(&mut self, start: usize, quote: Option<u8>) -> usize {
-        let closing = quote.and_then(|quote| self.lexer.closing(start, quote, true));
+        let closing = |quote: Option<u8>| self.lexer.closing(start, quote?, true);
+        let closing = closing(quote).or_else(|| closing(self.outer));
         let line = self.lexer.line_end(start).unwrap_or(self.text.len());
         closing.map(|end| end.min(line)).unwrap_or_else(|| self.lexer.value(start, quote).end)
     }
@@ -404,7 +405,7 @@ impl<'a> Scan<'a> {
         };
         let is_scheme = SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(self.of(&word)));
         let start = if is_scheme { self.blanks(word.end) } else { word.start };
-        let value = start..self.header_end(start, quote);
+        let value = start..self.header_end(start, quote).max(word.end);
         self.around.push(value.end);
         let text = self.of(&value);
         let likely = self.kind == In::Command || looks_random(text);
