@@ -80,7 +80,8 @@ fn of_pull_request() -> serde_json::Value {
 fn assert_only_our_comment(github: &FakeGithub) -> String {
     let [body] = github.bodies_of(BOT).try_into().unwrap();
     let (mark, text) = body.split_once("-->\n").unwrap();
-    assert!(mark.starts_with("<!-- layergate key=default sha=aaaa") && !mark[4..].contains("<!--"), "{mark}");
+    let is_ours = mark.starts_with("<!-- layergate key=default verdict=") && mark.contains(" sha=aaaa");
+    assert!(is_ours && !mark[4..].contains("<!--"), "{mark}");
     assert!(body.len() <= 60_000, "{} bytes", body.len());
     assert_only_ours(text);
     body

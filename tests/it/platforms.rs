@@ -70,9 +70,9 @@ fn a_check_of_all_platforms_says_which_one_is_gone_and_judges_the_others() {
     assert_eq!(
         table,
         [
+            "| `app` | `linux/riscv64` | none | 3.9\u{a0}KiB | \u{2013} | max 2 kB | \u{274c} fail |",
             "| `app` | `linux/amd64` | 1000\u{a0}B | 1.5\u{a0}KiB | +500\u{a0}B (+50.0%) | max 2 kB | \u{2705} pass |",
             "| `app` | `linux/arm64` | 2.0\u{a0}KiB | gone | \u{2013} | none | not judged |",
-            "| `app` | `linux/riscv64` | none | 3.9\u{a0}KiB | \u{2013} | max 2 kB | \u{274c} fail |",
         ],
         "{}",
         checked.stdout

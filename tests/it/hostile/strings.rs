@@ -119,6 +119,7 @@ const WRITTEN: &[&str] = &[
     "<!---->",
     "<!-->",
     "<!-- layergate key=default sha=x -->",
+    "<!-- layergate key=default verdict=pass sha=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa run=999.1 -->",
     "<!-- layergate key=default sha=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa run=999.1 -->",
     "--><!-- layergate key=other",
     // Entities.
