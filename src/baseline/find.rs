@@ -2,6 +2,7 @@
 //! or why there is none.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -129,6 +130,13 @@ impl<'a> Finder<'a> {
             Err(StoreError::Record { place, error }) => {
                 let is_newer = matches!(error, SnapshotError::Schema(SchemaError::Newer { .. }));
                 let reason = if is_newer { Reason::Newer } else { Reason::Unreadable };
+                // Where a directory is concerns nobody who reads a comment.
+                let place = match self.store {
+                    Store::Directory(store) => Path::new(&place)
+                        .strip_prefix(store.path())
+                        .map_or(&*place, |path| path.to_str().unwrap_or(&place)),
+                    _ => &place,
+                };
                 let message = format!("no usable baseline: {place}: {error}");
                 Ok(Err(Missing { message, ..reason.into() }))
             }

@@ -421,6 +421,10 @@ pub fn basis(image: &ImageReport) -> String {
 pub fn baseline(image: &ImageReport) -> (&'static str, Option<String>, &str) {
     let Some(base) = &image.base else {
         return match &image.no_base {
+            // A finding has said why.
+            Some(_) if image.findings.iter().any(|finding| finding.rule == BASELINE_RULE) => {
+                ("", None, "no baseline")
+            }
             Some(missing) => ("", None, &missing.message),
             None => ("baseline ", None, "none"),
         };

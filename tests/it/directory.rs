@@ -168,3 +168,38 @@ fn a_name_may_be_longer_than_what_a_file_may_be_called() {
     let check = here.run(&["check", &app, "--on-missing-baseline", "fail"]).expect(0);
     assert!(check.stdout.contains("did not change in size"), "{}", check.stdout);
 }
+
+#[test]
+fn what_killed_writers_leave_goes_and_what_links_lead_to_stays() {
+    let here = Here::new();
+    let commit = here.record(1, 1000, &[]);
+    let (store, outside) = (here.store.path(), tempfile::tempdir().unwrap());
+    let old = |path: &std::path::Path| {
+        let file = fs::File::options().append(true).open(path).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    };
+    // What a process has begun and not finished, and a list of files that no record names.
+    let begun = [store.join(format!("records/{commit}/app/.tmpAbCd")), store.join("pruned/.tmpAbCd")];
+    let unnamed = store.join(format!("censuses/ab/ab{}.json.zst", "0".repeat(62)));
+    fs::create_dir_all(store.join("pruned")).unwrap();
+    fs::create_dir_all(unnamed.parent().unwrap()).unwrap();
+    for path in begun.iter().chain([&unnamed]) {
+        fs::write(path, "x").unwrap();
+        old(path);
+    }
+    // A directory of somebody else, where records and lists could be.
+    let (record, list) = (outside.path().join("app/linux%2famd64.json"), outside.path().join("x.json.zst"));
+    fs::create_dir_all(record.parent().unwrap()).unwrap();
+    for path in [&record, &list] {
+        fs::write(path, "{}").unwrap();
+        old(path);
+    }
+    for link in [store.join(format!("records/{}", "0".repeat(40))), store.join("censuses/zz")] {
+        std::os::unix::fs::symlink(outside.path(), link).unwrap();
+    }
+    here.record(2, 1000, &["--keep", "1"]);
+    for gone in begun.iter().chain([&unnamed]) {
+        assert!(!gone.exists(), "{}", gone.display());
+    }
+    assert!(record.exists() && list.exists());
+}
