@@ -202,7 +202,8 @@ pub struct Reports {
     #[arg(long, value_name = "NAME[=PLATFORM]", help_heading = "Reports")]
     pub expect: Vec<String>,
     /// Judge by the target branch's limits, and not as the reports say [default: where the token may write,
-    /// whoever made the reports: in a `workflow_run`, `pull_request_target` or `issue_comment`]
+    /// whoever made the reports: in a `workflow_run`, `pull_request_target` or `issue_comment`, and for pull
+    /// requests from forks]
     #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new(), help_heading = "Reports")]
     pub judge: Option<bool>,
     /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]

@@ -87,8 +87,7 @@ fn of_fork(command: &str, event: &str, pull: &PullRequest) -> UsageError {
 
 /// Whether what is checked out is the head of a pull request, or a merge of it into another commit.
 fn is_of(checkout: Option<&Commit>, pull: &PullRequest) -> bool {
-    checkout
-        .is_some_and(|commit| commit.sha == pull.head_sha || commit.parents.get(1) == Some(&pull.head_sha))
+    checkout.is_some_and(|commit| commit.sha == pull.head_sha || commit.parents.contains(&pull.head_sha))
 }
 
 fn checked_out(checkout: Option<&Commit>, pull: &PullRequest) -> String {
@@ -110,19 +109,27 @@ async fn of_comment(arguments: &Check, context: &mut Context) -> Result<(), Usag
         ));
         return Ok(());
     }
+    let head = local_git().head();
+    // That, or nothing, is checked out unless somebody has asked for something else.
+    let is_usual = match (&head, &context.sha) {
+        (Some(head), Some(sha)) => head.sha == *sha,
+        _ => true,
+    };
     let found = match github::of_run(&arguments.github, context) {
         Ok(Some((client, place))) => pulls::of_number(&client, place, number).await,
-        Ok(None) => return unknown(number, &"there is no token; pass `github-token`"),
+        Ok(None) => return unknown(number, is_usual, &"there is no token; pass `github-token`"),
         Err(error) => Err(error),
     };
     let pull = match found {
         Ok(Some(pull)) => pull,
-        Ok(None) => return unknown(number, &"GitHub has no such pull request"),
-        Err(error) => return unknown(number, &error),
+        Ok(None) => return unknown(number, is_usual, &"GitHub has no such pull request"),
+        Err(error) => return unknown(number, is_usual, &error),
     };
-    let head = local_git().head();
     match is_of(head.as_ref(), &pull) {
-        true if pull.from_fork => return Err(of_fork("check", "issue_comment", &pull)),
+        // It may have been its head when it was checked out.
+        is_head if pull.from_fork && (is_head || !is_usual) => {
+            return Err(of_fork("check", "issue_comment", &pull));
+        }
         true => context.pull_request = Some(pull),
         false => console::warn(&format!(
             "the comment is on the pull request #{number}, and {}: the images count as those of what is checked out, and nothing is said on the pull request",
@@ -132,7 +139,12 @@ async fn of_comment(arguments: &Check, context: &mut Context) -> Result<(), Usag
     Ok(())
 }
 
-fn unknown(number: u64, why: &dyn std::fmt::Display) -> Result<(), UsageError> {
+fn unknown(number: u64, is_usual: bool, why: &dyn std::fmt::Display) -> Result<(), UsageError> {
+    if !is_usual {
+        return Err(UsageError(format!(
+            "check measures nothing in an `issue_comment` run where something else than the default branch is checked out and the pull request, #{number}, may be from a fork: {why}. {NEXT_STEP}"
+        )));
+    }
     console::warn(&format!(
         "the comment is on the pull request #{number}, and which commit is its head is not known, so nothing is said there: {why}"
     ));

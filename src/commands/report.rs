@@ -43,7 +43,7 @@ pub async fn run(arguments: &Reports) -> anyhow::Result<Exit> {
     match evaluate(arguments, &expected, context, head.map(String::as_str)).await {
         Ok(Some(report)) => publish(&report, &arguments.output, &arguments.github, context).await,
         Ok(None) => Ok(Exit::Success),
-        Err(error) if of_pull.is_some() && !error.is::<UsageError>() && !error.is::<ConfigError>() => {
+        Err(error) if of_pull.is_some() && is_of_reports(&error) => {
             // What an earlier commit was told must not look like what is to be said of this one.
             let report = unusable(&expected, head.map(String::as_str))?;
             publish(&report, &arguments.output, &arguments.github, context).await?;
@@ -51,6 +51,11 @@ pub async fn run(arguments: &Reports) -> anyhow::Result<Exit> {
         }
         Err(error) => Err(error),
     }
+}
+
+/// Whether it is the reports that cannot be used, and not something that the next try may find.
+fn is_of_reports(error: &anyhow::Error) -> bool {
+    !error.is::<UsageError>() && !error.is::<ConfigError>() && !error.is::<GithubError>()
 }
 
 /// What is said on the pull request where the reports cannot be used.
@@ -61,6 +66,13 @@ fn unusable(expected: &[Expected], head: Option<&str>) -> anyhow::Result<Report>
     Ok(report)
 }
 
+/// Whether the reports may be of somebody who has no right to what this run's token may do.
+fn may_be_deceived(context: &Context) -> bool {
+    let from_fork = context.pull_request.as_ref().is_some_and(|pull| pull.from_fork);
+    // Of a fork's own run the token may only read.
+    TRUSTED.contains(&context.event_name.as_str()) || (from_fork && context.event_name != "pull_request")
+}
+
 /// The report of all; `None` where there is nobody to tell, and nothing to judge by.
 async fn evaluate(
     arguments: &Reports,
@@ -68,8 +80,7 @@ async fn evaluate(
     context: Option<&Context>,
     head: Option<&str>,
 ) -> anyhow::Result<Option<Report>> {
-    let is_trusted = context.is_some_and(|context| TRUSTED.contains(&context.event_name.as_str()));
-    let judges = arguments.judge.unwrap_or(is_trusted);
+    let judges = arguments.judge.unwrap_or(context.is_some_and(may_be_deceived));
     let flags = arguments.limits.settings();
     if let Some((limit, _)) = flags.iter().next().filter(|_| !judges) {
         console::warn(&format!(
@@ -194,6 +205,9 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Saved>> {
 
 /// Puts the pull request in its place that is asked for, or that a run before was about. Where there is none,
 /// there is nothing to comment on, and all else is said.
+///
+/// # Errors
+/// Where GitHub does not say: the limits of its target are not known then either.
 async fn find_pull_request(arguments: &Reports, context: &mut Context) -> Result<(), GithubError> {
     let run = context.workflow_run.clone();
     if arguments.pull_request.is_none() && run.is_none() {
@@ -203,8 +217,8 @@ async fn find_pull_request(arguments: &Reports, context: &mut Context) -> Result
     context.pull_request = None;
     match asked(arguments, context, run.as_ref()).await {
         Ok(pull) => context.pull_request = pull,
-        Err(error) if arguments.output.comment.require_comment => return Err(error),
-        Err(error) => console::warn(&format!("no pull request is known, so none is commented on: {error}")),
+        // Without it the limits of its target are not known either.
+        Err(error) => return Err(error),
     }
     // The run that has measured it says how new it is.
     if let Some(run) = run.and_then(|run| run.run) {
@@ -227,7 +241,13 @@ async fn asked(
         if found.is_none() {
             console::warn(&format!("there is no pull request #{number}, so none is commented on"));
         }
-        return Ok(found);
+        let is_of_run = |pull: &PullRequest| run.is_none_or(|run| pull.head_sha == run.head_sha);
+        if found.as_ref().is_some_and(|pull| !is_of_run(pull)) {
+            console::warn(&format!(
+                "the run before was not of the head of #{number}, so that is not commented on"
+            ));
+        }
+        return Ok(found.filter(is_of_run));
     }
     let Some(run) = run.filter(|run| run.event.starts_with("pull_request")) else { return Ok(None) };
     let mut found = pulls::of_run(&client, place, run).await?;

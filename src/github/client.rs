@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::network;
 
 /// The largest answer that is read: a hundred comments of the largest size.
-const MAX_ANSWER: usize = 16 << 20;
+const MAX_ANSWER: usize = 64 << 20;
 /// How often a read is tried, and how long to wait before the next try.
 const READ_TRIES: u32 = 3;
 const READ_PAUSE: Duration = Duration::from_secs(1);

@@ -8,6 +8,7 @@ use super::merge::{is_not_delivered, not_delivered_findings};
 use super::model::{Base, Head, ImageReport, written};
 use crate::baseline::find::age;
 use crate::compare::Comparison;
+use crate::evidence::Catalogue;
 use crate::image::snapshot::{ImageIdentity, SourceInfo};
 use crate::image::{Layer, Snapshot, Totals};
 use crate::policy::limits::MultiStage;
@@ -101,22 +102,23 @@ fn in_our_words(image: &mut ImageReport) {
     }
 }
 
-/// A kind of what only builds need, of which no more is known here than its name.
+/// What a kind of what only builds need is, as far as it is one that everybody has.
 fn named(kind: &str) -> String {
-    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
-    if kind.len() <= 40 && kind.bytes().all(is_name) { kind.to_owned() } else { "of an unknown kind".into() }
+    let catalogue = Catalogue::builtin();
+    let known = catalogue.kinds().iter().find(|known| known.name == kind);
+    known.map_or_else(|| "of a kind of its own".into(), |known| known.what.clone())
 }
 
 fn quote(sentence: &str) -> String {
     format!("the job that measured it says: {}", short(sentence, MAX_QUOTE))
 }
 
-fn quoted(image: &ImageReport, finding: &Finding) -> Finding {
+fn quoted(image: &ImageReport, finding: &Finding, limit: &str) -> Finding {
     Finding {
         message: quote(&finding.message),
         help: "look at the log of that job".into(),
         subject: image.name.clone(),
-        limit: finding.limit.as_ref().map(|limit| short(limit, MAX_QUOTE)),
+        limit: Some(short(limit, MAX_QUOTE)),
         ..finding.clone()
     }
 }
@@ -128,7 +130,7 @@ fn kept_findings(image: &ImageReport, rule: &str, settings: &Settings) -> Vec<Fi
     match wanted {
         None => Vec::new(),
         Some(wanted) if judged == Some(wanted) => {
-            image.findings.iter().filter(|finding| finding.rule == rule).map(|finding| quoted(image, finding)).collect()
+            image.findings.iter().filter(|finding| finding.rule == rule).map(|finding| quoted(image, finding, wanted)).collect()
         }
         Some(wanted) => vec![Finding {
             rule: UNJUDGED_RULE.into(),

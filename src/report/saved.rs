@@ -163,7 +163,14 @@ impl ImageReport {
 }
 
 fn is_version(text: &str) -> bool {
-    text.len() <= 40 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-".contains(&byte))
+    // As our own are: anything longer might be a sentence.
+    let (numbers, more) = text.split_once('-').unwrap_or((text, ""));
+    let is_number =
+        |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.split('.').count() == 3
+        && numbers.split('.').all(is_number)
+        && more.len() <= 8
+        && more.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
 }
 
 fn is_commit(sha: &str) -> bool {

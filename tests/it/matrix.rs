@@ -132,7 +132,7 @@ fn reports_that_do_not_belong_together_are_told() {
     let text = fs::read_to_string(&path).unwrap();
     fs::create_dir_all(job.path().join("reports/other")).unwrap();
     let other = job.path().join("reports/other/report.json");
-    fs::write(&other, text.replace("\"layergate\": \"", "\"layergate\": \"0.0.")).unwrap();
+    fs::write(&other, text.replace("\"layergate\": \"0.", "\"layergate\": \"7.")).unwrap();
     let mixed = run(&["report", "reports"]).expect(0);
     assert!(mixed.stdout.contains("use different versions of layergate"), "{}", mixed.stdout);
     fs::write(&other, text.replace("101000", "101001")).unwrap();
@@ -191,7 +191,7 @@ fn the_trusted_half_finds_the_pull_request_itself_and_judges_by_its_own_limits()
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(comment.contains("over the +5% limit") && comment.contains("run=500.2 -->"), "{comment}");
     job.github.fail(Fault { path: "/pulls?", status: 500, times: 3, ..Fault::default() });
-    let unknown = job.run("workflow_run", &run, &[&arguments[..], &["--require-comment"]].concat()).expect(3);
+    let unknown = job.run("workflow_run", &run, &arguments).expect(3);
     assert!(unknown.stderr.contains("find the pull request of the run"), "{}", unknown.stderr);
     job.github.world().faults.clear();
     the_limits_are_those_of_the_target_branch(&job, &run);
@@ -220,12 +220,20 @@ fn the_limits_are_those_of_the_target_branch(job: &Job, run: &Value) {
     given.expect(1);
     let fault = Fault { path: "/contents/", ..Fault::default() };
     job.github.fail(fault);
-    // That they cannot be read does not mean that there are none, and no earlier comment is left standing.
+    // That they cannot be read does not mean that there are none.
+    // Of that no comment is wrong.
+    let before = job.github.bodies_of(BOT);
     let unknown = judged(3);
     assert!(unknown.stderr.contains("contents: read"), "{}", unknown.stderr);
+    assert_eq!(job.github.bodies_of(BOT), before);
+    job.github.world().faults.clear();
+    // Of reports that cannot be used an earlier one would be.
+    job.github.world().files[1].2 = "[limits]\nmax-increase = \"40%\"\n";
+    fs::write(job.path().join("reports/broken.json"), "{}").unwrap();
+    judged(3);
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(comment.contains("has no report") && comment.contains("cannot be used"), "{comment}");
-    job.github.world().faults.clear();
+    fs::remove_file(job.path().join("reports/broken.json")).unwrap();
     job.github.world().files.clear();
 }
 
@@ -294,7 +302,10 @@ fn a_pull_request_is_found_by_its_number_where_the_event_has_none() {
     job.save("app", 130_000, HEAD, &["--max-increase", "5%"]);
     job.github.world().pulls = vec![pull_request(7, ("mallory/shop", "fix", HEAD), BASE)];
     let event = json!({ "inputs": { "number": "7" } });
-    let run = |number| job.run("workflow_dispatch", &event, &["report", "reports", "--pull-request", number]);
+    let run = |number| {
+        let arguments = ["report", "reports", "--max-increase", "5%", "--pull-request", number];
+        job.run("workflow_dispatch", &event, &arguments)
+    };
     let nobody = run("8").expect(1);
     assert!(
         nobody.stderr.contains("there is no pull request #8, so none is commented on"),
@@ -311,6 +322,25 @@ fn a_pull_request_is_found_by_its_number_where_the_event_has_none() {
         requests.iter().any(|asked| asked.starts_with("POST /repos/acme/shop/issues/7/")),
         "{requests:?}"
     );
+
+    // Nor is it another one's than that of the run before.
+    let before = of_workflow_run(OLD, "mallory/shop", "fix");
+    let arguments = ["report", "reports", "--max-increase", "5%", "--pull-request", "7"];
+    let other = job.run("workflow_run", &before, &arguments).expect(3);
+    assert!(other.stderr.contains("the run before was not of the head of #7"), "{}", other.stderr);
+    // What the fork's report says is not believed, whatever made the run happen.
+    let path = job.path().join("reports/app-130000-aaaa/report.json");
+    let honest = fs::read_to_string(&path).unwrap();
+    let mut document: Value = serde_json::from_str(&honest).unwrap();
+    document["images"][0]["verdict"] = json!("accepted");
+    document["accepted"] = json!({ "label": "size-ok", "by": "bob" });
+    fs::write(&path, document.to_string()).unwrap();
+    let forged = run("7").expect(1);
+    assert!(!forged.stdout.contains("accepted"), "{}", forged.stdout);
+    // Nor is an acceptance of which nobody knows what it is by.
+    let believed = job.run("pull_request", &of_pull_request(HEAD), &["report", "reports"]).expect(1);
+    assert!(!believed.stdout.contains("accepted"), "{}", believed.stdout);
+    fs::write(&path, honest).unwrap();
 
     // What the reports are of has to be its head.
     job.github.world().pulls = vec![pull_request(7, ("mallory/shop", "fix", OLD), BASE)];

@@ -197,7 +197,7 @@ fn what_a_registry_does_not_have_is_said() {
     for (image, parts) in [
         (format!("docker://{address}/team/other:1"), ["no such image", "team/other:1", "docker login"]),
         (format!("docker://{address}/team/app:2"), ["no such image", "team/app:2", "tag"]),
-        ("docker://127.0.0.1:1/team/app:1".to_owned(), ["could not", "127.0.0.1:1", "--plain-http"]),
+        ("docker://127.0.0.1:1/team/app:1".to_owned(), ["could not", "127.0.0.1:1", "can be reached"]),
     ] {
         let run = inspect(&image, &[]).expect(3);
         for part in parts {
