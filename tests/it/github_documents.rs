@@ -1,6 +1,7 @@
 //! The documents that a fake GitHub answers with, of all that GitHub's own description of its API requires.
 
 use axum::http::StatusCode;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 /// When everything happens that Git does not tell the time of.
@@ -31,7 +32,7 @@ pub fn refusal(status: StatusCode, message: &str) -> Value {
 
 /// A user as others see it. Apps' logins have a suffix.
 pub fn user(login: &str) -> Value {
-    let escaped = login.replace('[', "%5B").replace(']', "%5D");
+    let escaped = utf8_percent_encode(login, NON_ALPHANUMERIC).to_string();
     let api = format!("https://api.github.example/users/{escaped}");
     let kind = if login.ends_with("[bot]") { "Bot" } else { "User" };
     json!({
@@ -160,7 +161,7 @@ const REPOSITORY_PARTS: [&str; 36] = [
 /// A label of the repository.
 pub fn label(name: &str) -> Value {
     json!({
-        "id": 13, "node_id": node("LA", name), "url": api(&format!("labels/{}", name.replace(' ', "%20"))),
+        "id": 13, "node_id": node("LA", name), "url": api(&format!("labels/{}", utf8_percent_encode(name, NON_ALPHANUMERIC))),
         "name": name, "description": "Larger, and meant to be", "color": COLOR, "default": false,
     })
 }
