@@ -75,10 +75,12 @@ impl DirStore {
         let bare = snapshot.clone().without_files();
         let commit = snapshot.commit.as_ref().map(|commit| commit.sha.as_str());
         let path = self.record_path(commit, &snapshot.image.name, snapshot.image.platform.as_ref());
-        if let Some(existing) = replaceable(record(&path))?.flatten()
+        let json = read(&path, MAX_RECORD).ok().flatten();
+        if let Some(json) = json
+            && let Some(existing) = replaceable(parsed(&path, &json))?
             && is_same(&existing, &bare)
             // What is not kept any more, such as secrets in instructions, is to go from what is there too.
-            && read(&path, MAX_RECORD)? == Some(written(&existing)?)
+            && json == written(&existing)?
         {
             return Ok(Stored::Unchanged);
         }
@@ -157,12 +159,15 @@ impl DirStore {
     fn prune(&self, image: &str, own: Option<&str>, keep: usize) -> Result<(), StoreError> {
         let mut records = self.all(image)?;
         records.retain(|listed| !listed.is_empty());
+        if records.len() <= keep {
+            return Ok(());
+        }
         records.sort_by_cached_key(|records| {
             let newest = records.iter().map(|listed| age(listed, self.load(listed).ok().as_ref())).max();
             let is_own = records.iter().any(|listed| listed.commit.as_deref() == own);
             std::cmp::Reverse((is_own, newest))
         });
-        let Some(old) = records.get(keep..).filter(|old| !old.is_empty()) else { return Ok(()) };
+        let old = records.split_off(keep);
         for listed in old.iter().flatten() {
             remove(Path::new(&listed.at))?;
             // They are removed only if they are empty.
@@ -339,9 +344,12 @@ fn remove(path: &Path) -> Result<(), StoreError> {
 }
 
 fn record(path: &Path) -> Result<Option<Snapshot>, StoreError> {
-    let Some(json) = read(path, MAX_RECORD)? else { return Ok(None) };
+    read(path, MAX_RECORD)?.map(|json| parsed(path, &json)).transpose()
+}
+
+fn parsed(path: &Path, json: &[u8]) -> Result<Snapshot, StoreError> {
     let unusable = |error| StoreError::Record { place: path.display().to_string(), error };
-    Snapshot::from_json(&json, MAX_NODES).map(Some).map_err(unusable)
+    Snapshot::from_json(json, MAX_NODES).map_err(unusable)
 }
 
 fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {

@@ -9,11 +9,11 @@ use crate::report::{Report, Ways};
 
 /// Accepts what is broken, where a label or a trailer of the pull request says so.
 pub async fn apply(report: &mut Report, accept: &Accept, flags: &GithubFlags, context: Option<&Context>) {
-    // What jobs have said of it may not be so any more.
     if accept.is_empty() && context.is_some() {
         // Where nothing accepts, nothing is accepted.
         report.withdraw_acceptance();
     }
+    // What jobs have said is accepted may not be so any more.
     if accept.is_empty() || !matches!(report.verdict, Verdict::Fail | Verdict::Accepted) {
         return;
     }

@@ -62,11 +62,7 @@ pub fn error(text: &str) {
 pub fn usage(error: &clap::Error) -> ! {
     let text = error.render().to_string();
     let lines: Vec<String> = redact_message(&text).lines().map(crate::report::escape::log).collect();
-    let shown = lines.join(
-        "
-",
-    ) + "
-";
+    let shown = lines.join("\n") + "\n";
     if !error.use_stderr() || shown == text {
         error.exit();
     }

@@ -2,6 +2,7 @@
 //! measured at all.
 
 use super::{UsageError, console, github, local_git};
+use crate::baseline::find::short;
 use crate::cli::{Check, CommentWhen};
 use crate::github::{Context, GithubError, PullRequest, pulls};
 use crate::image::snapshot::Commit;
@@ -91,7 +92,6 @@ fn is_of(checkout: Option<&Commit>, pull: &PullRequest) -> bool {
 }
 
 fn checked_out(checkout: Option<&Commit>, pull: &PullRequest) -> String {
-    let short = |sha: &str| sha.get(..7).unwrap_or(sha).to_owned();
     let head = short(&pull.head_sha);
     match checkout {
         Some(commit) => format!("what is checked out is {} and not its head, {head}", short(&commit.sha)),

@@ -96,10 +96,8 @@ fn exit(report: &Report, comment_missing: bool) -> Exit {
     let only_baseline = failing
         .clone()
         .all(|image| image.failures().count() > 0 && image.failures().all(|one| one.rule == BASELINE_RULE));
-    let unusable =
-        |image: &ImageReport| image.no_base.as_ref().is_some_and(|missing| missing.reason.is_unusable());
     match report.verdict {
-        Verdict::Fail if only_baseline && failing.any(unusable) => Exit::Unreadable,
+        Verdict::Fail if only_baseline && failing.any(ImageReport::has_unusable_base) => Exit::Unreadable,
         Verdict::Fail if only_baseline => Exit::NoBaseline,
         Verdict::Fail => Exit::LimitBroken,
         _ if comment_missing => Exit::Unreadable,

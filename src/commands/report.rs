@@ -215,11 +215,7 @@ async fn find_pull_request(arguments: &Reports, context: &mut Context) -> Result
     }
     // Whatever the event says, it is not this one.
     context.pull_request = None;
-    match asked(arguments, context, run.as_ref()).await {
-        Ok(pull) => context.pull_request = pull,
-        // Without it the limits of its target are not known either.
-        Err(error) => return Err(error),
-    }
+    context.pull_request = asked(arguments, context, run.as_ref()).await?;
     // The run that has measured it says how new it is.
     if let Some(run) = run.and_then(|run| run.run) {
         context.run = Some(run);
@@ -276,8 +272,7 @@ fn judge_anew(
 ) -> anyhow::Result<bool> {
     let mut any = false;
     for image in &mut report.images {
-        let platform = image.platform.as_deref().and_then(|platform| platform.parse().ok());
-        let (limits, settings) = config.limits_for(&image.name, platform.as_ref(), flags)?;
+        let (limits, settings) = config.limits_for(&image.name, image.runs_on().as_ref(), flags)?;
         any |= !limits.is_empty();
         rejudge(image, &limits, &settings, of_pull_request)?;
     }

@@ -263,8 +263,6 @@ fn findings(image: &ImageReport, label: Option<&str>) -> Option<String> {
             Verdict::Accepted if finding.severity == Severity::Fail => words::icon(Verdict::Accepted),
             _ => words::icon(Verdict::of(std::slice::from_ref(finding))),
         };
-        let help = Some(finding.help.as_str())
-            .filter(|help| !help.is_empty() && words::severity(image, finding) != "accepted");
         let of_image = finding.subject == image.name;
         let subject = if label.is_some() || !of_image {
             format!("{}: ", code(label.filter(|_| of_image).unwrap_or(&finding.subject)))
@@ -277,7 +275,7 @@ fn findings(image: &ImageReport, label: Option<&str>) -> Option<String> {
             plain(&short(&finding.rule, 40)),
             words::severity(image, finding),
             plain(&short(&finding.message, MAX_FINDING)),
-            help.map_or_else(String::new, |help| {
+            words::next_step(image, finding).map_or_else(String::new, |help| {
                 format!(" {}", plain(&capitalised(&short(help, MAX_FINDING))))
             })
         )

@@ -82,6 +82,10 @@ impl Expected {
         (!name.is_empty()).then(|| Expected { name: name.to_owned(), platform })
     }
 
+    fn not_delivered(&self) -> ImageReport {
+        not_delivered(&self.name, self.platform.as_ref())
+    }
+
     fn is(&self, image: &ImageReport) -> bool {
         // One that is no longer there is not what is expected.
         self.name == image.name
@@ -89,7 +93,7 @@ impl Expected {
             && self
                 .platform
                 .as_ref()
-                .is_none_or(|own| platform_key(Some(own)) == platform_key(platform(image).as_ref()))
+                .is_none_or(|own| platform_key(Some(own)) == platform_key(image.runs_on().as_ref()))
     }
 }
 
@@ -113,7 +117,7 @@ pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Re
     let Some(first) = saved.first() else {
         // All jobs failed before they could say anything: that is for the comment, where it is known what to expect.
         if !expected.is_empty() {
-            let missing = expected.iter().map(not_delivered).collect();
+            let missing = expected.iter().map(Expected::not_delivered).collect();
             return Ok(Report { notes, ..Report::new(head.map(str::to_owned), missing) });
         }
         let of = head.map(|head| format!(" of {}", short(head)));
@@ -131,7 +135,7 @@ pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Re
     let accepted = saved.iter().find_map(|saved| saved.report.accepted.clone());
     let mut images = distinct(saved)?;
     let missing = expected.iter().filter(|expected| !images.iter().any(|image| expected.is(image)));
-    let missing: Vec<ImageReport> = missing.map(not_delivered).collect();
+    let missing: Vec<ImageReport> = missing.map(Expected::not_delivered).collect();
     images.extend(missing);
     Ok(Report { accept, accepted, notes, ..Report::new(head_sha, images) })
 }
@@ -149,16 +153,12 @@ fn same_commit(first: &Saved, saved: &[Saved]) -> Result<(), MergeError> {
     }
 }
 
-fn platform(image: &ImageReport) -> Option<Platform> {
-    image.platform.as_deref().and_then(|platform| platform.parse().ok())
-}
-
 /// All images, each once: the same report may have been saved twice.
 fn distinct(saved: Vec<Saved>) -> Result<Vec<ImageReport>, MergeError> {
     let mut seen: BTreeMap<(String, String), (String, ImageReport)> = BTreeMap::new();
     for Saved { file, report } in saved {
         for image in report.images {
-            let key = (image.name.clone(), platform_key(platform(&image).as_ref()));
+            let key = (image.name.clone(), platform_key(image.runs_on().as_ref()));
             match seen.get(&key) {
                 Some((_, same)) if *same == image => {}
                 Some((one, _)) => {
@@ -179,14 +179,8 @@ fn distinct(saved: Vec<Saved>) -> Result<Vec<ImageReport>, MergeError> {
 }
 
 /// An image of which no report came. A gate that sees nothing of it must not pass.
-fn not_delivered(expected: &Expected) -> ImageReport {
-    let findings = not_delivered_findings(&expected.name);
-    ImageReport::without_image(&expected.name, expected.platform.as_ref(), findings)
-}
-
-/// What is found of an image of which no report came.
-pub(super) fn not_delivered_findings(name: &str) -> Vec<Finding> {
-    vec![Finding {
+pub(super) fn not_delivered(name: &str, platform: Option<&Platform>) -> ImageReport {
+    let finding = Finding {
         rule: MISSING_RULE.into(),
         severity: Severity::Fail,
         message: "there is no report of it".into(),
@@ -195,7 +189,8 @@ pub(super) fn not_delivered_findings(name: &str) -> Vec<Finding> {
         subject: name.to_owned(),
         help: "look at the job that measures it: it failed before it could, was skipped, or did not save its report".into(),
         dockerfile: None,
-    }]
+    };
+    ImageReport::without_image(name, platform, vec![finding])
 }
 
 /// Whether this stands for an image of which no report came.

@@ -378,6 +378,16 @@ impl ImageReport {
         self.trend = recorded.into_iter().skip(newest).chain(now).collect();
     }
 
+    /// What it runs on, where that is known.
+    pub fn runs_on(&self) -> Option<Platform> {
+        self.platform.as_deref().and_then(|platform| platform.parse().ok())
+    }
+
+    /// Whether there is a baseline that cannot be used.
+    pub fn has_unusable_base(&self) -> bool {
+        self.no_base.as_ref().is_some_and(|missing| missing.reason.is_unusable())
+    }
+
     /// What fails it.
     pub fn failures(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.severity == Severity::Fail)

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::escape::short;
-use super::merge::{is_not_delivered, not_delivered_findings};
+use super::merge::{is_not_delivered, not_delivered};
 use super::model::{Base, Head, ImageReport, written};
 use crate::baseline::find::age;
 use crate::compare::Comparison;
@@ -38,9 +38,7 @@ pub fn rejudge(
     in_our_words(image);
     if is_not_delivered(image) {
         // There is nothing to be had from it but its name.
-        let platform = image.platform.as_deref().and_then(|platform| platform.parse().ok());
-        let findings = not_delivered_findings(&image.name);
-        *image = ImageReport::without_image(&image.name, platform.as_ref(), findings);
+        *image = not_delivered(&image.name, image.runs_on().as_ref());
         return Ok(());
     }
     let Some(Head { totals }) = &image.head else {
@@ -67,7 +65,7 @@ pub fn rejudge(
         head: &head,
         base: base.as_ref().zip(comparison.as_ref()),
         missing: image.no_base.as_ref().map(|missing| (missing.message.as_str(), missing.help.as_str())),
-        unusable: image.no_base.as_ref().is_some_and(|missing| missing.reason.is_unusable()),
+        unusable: image.has_unusable_base(),
         inexact: inexact.as_deref(),
         pull_request,
         applied: Sides::default(),
@@ -157,7 +155,7 @@ fn snapshot(
     let identity = ImageIdentity {
         name: image.name.clone(),
         reference: image.reference.clone(),
-        platform: image.platform.as_deref().and_then(|platform| platform.parse().ok()),
+        platform: image.runs_on(),
         id: None,
     };
     let mut layers: Vec<(Option<u64>, Layer)> = Vec::new();
@@ -277,7 +275,7 @@ mod tests {
         assert_eq!(image.verdict, Verdict::Fail);
         let gone = judged(image, &[("max-size", "10 B")]);
         assert_eq!((gone.verdict, gone.findings.len()), (Verdict::Pass, 0));
-        let mut never = ImageReport::without_image("x", None, not_delivered_findings("x"));
+        let mut never = not_delivered("x", None);
         never.findings[0].message = "all is well".into();
         let never = judged(never, &[]);
         assert_eq!(

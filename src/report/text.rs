@@ -150,8 +150,8 @@ fn write_findings(image: &ImageReport, width: usize, out: &mut impl Write) -> io
         if finding.subject != image.name {
             writeln!(out, "       about {}", short(&log(&finding.subject), width))?;
         }
-        if !finding.help.is_empty() && words::severity(image, finding) != "accepted" {
-            writeln!(out, "       next: {}", log(&finding.help))?;
+        if let Some(help) = words::next_step(image, finding) {
+            writeln!(out, "       next: {}", log(help))?;
         }
     }
     if !image.findings.is_empty() {

@@ -102,8 +102,11 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
         }
         MISSING_RULE => "has no report".into(),
         BASELINE_RULE => {
-            let unusable = image.no_base.as_ref().is_some_and(|missing| missing.reason.is_unusable());
-            let why = if unusable { "its baseline cannot be used" } else { "no baseline was found" };
+            let why = if image.has_unusable_base() {
+                "its baseline cannot be used"
+            } else {
+                "no baseline was found"
+            };
             format!("is {}; {why}", amount(image.head_size()))
         }
         _ => format!("{}: {}", movement(image), finding.message),
@@ -493,6 +496,12 @@ pub fn severity(image: &ImageReport, finding: &Finding) -> &'static str {
         Severity::Fail => "fail",
         Severity::Warn => "warn",
     }
+}
+
+/// What to do about a finding; nothing where it is accepted.
+pub fn next_step<'a>(image: &ImageReport, finding: &'a Finding) -> Option<&'a str> {
+    let is_accepted = finding.severity == Severity::Fail && image.verdict == Verdict::Accepted;
+    Some(finding.help.as_str()).filter(|help| !help.is_empty() && !is_accepted)
 }
 
 /// The images of a report, largest difference first; equal ones by name and platform. Those of which nothing is

@@ -322,12 +322,8 @@ impl Artifacts {
                 return Err(ArtifactError { hint, ..malformed(&format!("it has over {most} of them")) });
             }
             // A page without anything new would be followed by itself for ever.
-            if !listed.is_empty()
-                && let Some(next) = next_page(&answer.headers)
-            {
-                // Whatever host a proxy has not rewritten, the list is the one that was asked for.
-                let next = next_query(next, &page, "/tags/list").map(|query| format!("{list}?{query}"));
-                url = Some(next.ok_or_else(|| malformed("its list does not say how it goes on"))?);
+            if !listed.is_empty() {
+                url = self.page_after(operation, &answer.headers, &page, &list, "/tags/list")?;
             }
             tags.extend(listed.into_iter().filter(|tag| wanted(tag)));
         }
@@ -361,14 +357,26 @@ impl Artifacts {
             if !answer.body.trim_ascii_start().starts_with(b"{") {
                 return Ok(None);
             }
-            if let Some(next) = next_page(&answer.headers) {
-                let next = next_query(next, &page, digest.as_str()).map(|query| format!("{list}?{query}"));
-                let unclear = || self.error(operation, Cause::Answer, "its list does not say how it goes on");
-                url = Some(next.ok_or_else(unclear)?);
-            }
+            url = self.page_after(operation, &answer.headers, &page, &list, digest.as_str())?;
             pages.push(answer.body);
         }
         Ok(Some(pages))
+    }
+
+    /// Where a list goes on after a page, if it does. Whatever host a proxy has not rewritten, the list is the one that
+    /// was asked for; its path ends with `name`.
+    fn page_after(
+        &self,
+        operation: &'static str,
+        headers: &HeaderMap,
+        page: &str,
+        list: &str,
+        name: &str,
+    ) -> Result<Option<String>, ArtifactError> {
+        let Some(next) = next_page(headers) else { return Ok(None) };
+        let query = next_query(next, page, name);
+        let unclear = || self.error(operation, Cause::Answer, "its list does not say how it goes on");
+        query.map(|query| Some(format!("{list}?{query}"))).ok_or_else(unclear)
     }
 
     /// A blob of at most so many bytes, whose digest was checked; `None` where there is none.
