@@ -88,7 +88,8 @@ fn of_fork(command: &str, event: &str, pull: &PullRequest) -> UsageError {
 
 /// Whether what is checked out is the head of a pull request, or a merge of it into another commit.
 fn is_of(checkout: Option<&Commit>, pull: &PullRequest) -> bool {
-    checkout.is_some_and(|commit| commit.sha == pull.head_sha || commit.parents.contains(&pull.head_sha))
+    let merges = |commit: &Commit| commit.parents.len() > 1 && commit.parents.contains(&pull.head_sha);
+    checkout.is_some_and(|commit| commit.sha == pull.head_sha || merges(commit))
 }
 
 fn checked_out(checkout: Option<&Commit>, pull: &PullRequest) -> String {
@@ -184,4 +185,29 @@ async fn pushed(arguments: &Check, context: &Context) -> Result<Vec<PullRequest>
     let repository = format!("{}/{}", place.0, place.1);
     let tip = pulls::Tip { sha, branch, repository: &repository };
     pulls::of_tip(&client, place, tip, "find the pull request of the pushed branch").await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_head_and_merges_of_it_are_of_a_pull_request() {
+        let pull = PullRequest {
+            number: 7,
+            head_sha: "head".into(),
+            base_sha: "base".into(),
+            base_branch: None,
+            from_fork: false,
+            labels: Vec::new(),
+        };
+        let is_of = |sha: &str, parents: &[&str]| {
+            let parents = parents.iter().map(|parent| (*parent).to_owned()).collect();
+            is_of(Some(&Commit { sha: sha.into(), parents, reference: None, time: None }), &pull)
+        };
+        assert!(is_of("head", &["x"]) && is_of("x", &["base", "head"]) && is_of("x", &["head", "base"]));
+        // What is built on top of it is something else.
+        assert!(!is_of("x", &["head"]) && !is_of("x", &["base"]) && !is_of("base", &[]));
+        assert!(!super::is_of(None, &pull));
+    }
 }

@@ -133,8 +133,9 @@ fn kept_findings(image: &ImageReport, rule: &str, settings: &Settings) -> Vec<Fi
         Some(wanted) => vec![Finding {
             rule: UNJUDGED_RULE.into(),
             severity: Severity::Fail,
+            // Not what it was judged by: that is the report's own text.
             message: match judged {
-                Some(judged) => format!("{rule} was judged by `{}` where it was measured, and not by `{}`", short(judged, MAX_QUOTE), short(wanted, MAX_QUOTE)),
+                Some(_) => format!("{rule} was judged by another limit where it was measured, and not by `{}`", short(wanted, MAX_QUOTE)),
                 None => format!("{rule} was not judged where it was measured, and is `{}` here", short(wanted, MAX_QUOTE)),
             },
             measured: None,
@@ -251,6 +252,7 @@ mod tests {
         assert_eq!(judged(image.clone(), &[("forbid-paths", "**/x")]).verdict, Verdict::Pass);
         let other = judged(image.clone(), &[("forbid-paths", "**/y")]);
         assert_eq!((other.verdict, other.findings[0].rule.as_str()), (Verdict::Fail, UNJUDGED_RULE));
+        assert!(!other.findings[0].message.contains("**/x"), "{}", other.findings[0].message);
         assert_eq!(judged(image.clone(), &[]).verdict, Verdict::Pass);
         image.findings = vec![Finding {
             rule: "forbid-paths".into(),

@@ -163,14 +163,19 @@ impl ImageReport {
 }
 
 fn is_version(text: &str) -> bool {
-    // As our own are: anything longer might be a sentence.
-    let (numbers, more) = text.split_once('-').unwrap_or((text, ""));
+    // As our own are: of anything else, several might be a sentence.
+    let (numbers, before) =
+        text.split_once('-').map_or((text, None), |(numbers, before)| (numbers, Some(before)));
     let is_number =
         |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
     numbers.split('.').count() == 3
         && numbers.split('.').all(is_number)
-        && more.len() <= 8
-        && more.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
+        && before.is_none_or(|before| {
+            let number = ["alpha", "beta", "rc"].iter().find_map(|stage| before.strip_prefix(stage));
+            number.is_some_and(|number| {
+                number.len() <= 4 && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+            })
+        })
 }
 
 fn is_commit(sha: &str) -> bool {
@@ -303,6 +308,9 @@ mod tests {
     fn what_follows_is_not_taken_from_it() {
         let mut report = Report::new(Some("abc1".into()), vec![measured()]);
         assert_eq!(read(&report).unwrap(), report);
+        for version in ["1.20.3", "1.0.0-rc.1", "1.0.0-beta2"] {
+            assert!(is_version(version), "{version}");
+        }
         let totals = report.images[0].head.as_ref().unwrap().totals;
         let gone = ImageReport { head: None, ..measured() };
         let base = crate::report::model::Base {
@@ -337,6 +345,8 @@ mod tests {
             ("/images/0/head/totals/unpacked", u64::MAX.into(), "more than there can be"),
             ("/images/0/head/totals/unpacked", 1.5.into(), "invalid type"),
             ("/layergate", "0.1.0; reviewed and accepted".into(), "not a version"),
+            ("/layergate", "0.1.0-accepted".into(), "not a version"),
+            ("/layergate", "0.1.0-".into(), "not a version"),
             ("/images/0/reference", long.into(), "a text has"),
             ("/images/0/name", "".into(), "a name of 0 bytes"),
             ("/images/0/name", "x".repeat(MAX_NAME + 1).into(), "a name of"),
