@@ -18,8 +18,7 @@ fn repository(engine: &Engine, github: &FakeGithub, limit: &str) -> tempfile::Te
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     };
-    fs::copy(format!("{}/action.yml", env!("CARGO_MANIFEST_DIR")), directory.path().join("action.yml"))
-        .unwrap();
+    copy_action(directory.path());
     write("Dockerfile", "FROM scratch\nCOPY app /app\n");
     write("app", &"x".repeat(5000));
     write(
@@ -69,14 +68,23 @@ jobs:
     directory
 }
 
-fn git(repository: &Path, arguments: &[&str]) -> String {
+/// Puts the action into a repository, to be used there as `./`. As on a branch, it has no manifest.
+pub fn copy_action(repository: &Path) {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::create_dir_all(repository.join("action")).unwrap();
+    for file in ["action.yml", "action/install.sh"] {
+        fs::copy(own.join(file), repository.join(file)).unwrap();
+    }
+}
+
+pub fn git(repository: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new("git");
     command.current_dir(repository).args(["-c", "user.name=test", "-c", "user.email=test@example.com"]);
     Run::of(command.args(arguments)).expect(0).stdout.trim().to_owned()
 }
 
 /// Commits all that is there.
-fn commit(repository: &Path, message: &str) -> String {
+pub fn commit(repository: &Path, message: &str) -> String {
     git(repository, &["add", "."]);
     git(repository, &["commit", "--quiet", "--message", message]);
     git(repository, &["rev-parse", "HEAD"])
@@ -93,19 +101,25 @@ fn pull_request(head: &str, base: &str) -> Value {
     })
 }
 
-fn act(engine: &Engine, repository: &Path, name: &str, event: &Value) -> Run {
-    let runner = std::env::var_os("LAYERGATE_TEST_ACT").unwrap();
+/// The runner, for one event in a repository. What a test adds to the environment comes with `--env`.
+pub fn runner(repository: &Path, name: &str, event: &Value) -> (Command, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("event.json");
     fs::write(&file, event.to_string()).unwrap();
-    let mut command = Command::new(runner);
-    command.current_dir(repository).env("DOCKER_HOST", &engine.host).env("HOME", home.path());
-    command.args([name, "--platform", "ubuntu-latest=-self-hosted", "--eventpath"]).arg(&file);
-    command.args(["--env", &format!("DOCKER_HOST={}", engine.host), "--pull=false"]);
+    let mut command = Command::new(std::env::var_os("LAYERGATE_TEST_ACT").unwrap());
+    command.current_dir(repository).env("HOME", home.path());
+    command.args([name, "--platform", "ubuntu-latest=-self-hosted", "--pull=false", "--eventpath"]);
+    command.arg(&file);
+    (command, home)
+}
+
+fn act(engine: &Engine, repository: &Path, name: &str, event: &Value) -> Run {
+    let (mut command, _home) = runner(repository, name, event);
+    command.env("DOCKER_HOST", &engine.host).args(["--env", &format!("DOCKER_HOST={}", engine.host)]);
     Run::of(&mut command)
 }
 
-fn has_runner() -> bool {
+pub fn has_runner() -> bool {
     let missing = std::env::var_os("LAYERGATE_TEST_ACT").is_none_or(|path| path.is_empty());
     if missing {
         crate::support::skip("the action by a real runner", "no `act` was installed for it");

@@ -34,6 +34,7 @@ mod graphs;
 mod history;
 mod hostile;
 mod images;
+mod install;
 mod looks;
 mod marks;
 mod matrix;
