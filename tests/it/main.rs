@@ -47,6 +47,7 @@ mod proposals;
 mod quick;
 mod readme;
 mod registry;
+mod release;
 mod secrets;
 mod sizes;
 mod support;

@@ -76,7 +76,7 @@ fn an_auditor_finds_nothing_in_workflows_examples_and_the_action() {
     };
     let examples: Vec<String> = examples().iter().map(|(path, _)| path.display().to_string()).collect();
     let mut all: Vec<&str> = examples.iter().map(String::as_str).collect();
-    all.extend(["action.yml", ".github/workflows"]);
+    all.extend(["action.yml", ".github/workflows", ".github/dependabot.yml"]);
     audit(Path::new(".github/zizmor.yml"), &all).expect(0);
 
     // It does look: what the configuration lets pass is found without it.
@@ -84,4 +84,56 @@ fn an_auditor_finds_nothing_in_workflows_examples_and_the_action() {
     fs::write(empty.path(), "rules: {}\n").unwrap();
     let found = audit(empty.path(), &all);
     assert!(found.code != 0 && found.stdout.contains("unpinned-uses"), "{}{}", found.stdout, found.stderr);
+}
+
+#[test]
+fn scripts_have_nothing_that_a_shell_would_stumble_over() {
+    if Run::of(Command::new("sh").args(["-c", "command -v shellcheck"])).code != 0 {
+        skip("the check of the scripts", "there is no `shellcheck`");
+        return;
+    }
+    let mut list = Command::new("grep");
+    list.current_dir(root()).args(["--recursive", "--files-with-matches", "--extended-regexp"]);
+    list.args(["--exclude=*.Dockerfile", "^#!/(bin/(sh|bash)|usr/bin/env bash)$"]);
+    let found = Run::of(list.args([".ci", "action", "benches", "release", "tests"])).expect(0).stdout;
+    // What is sourced has no such first line.
+    let scripts: Vec<&str> =
+        found.lines().filter(|file| !file.ends_with(".rs")).chain(["tests/services"]).collect();
+    assert!(scripts.len() > 8 && scripts.contains(&"action/install.sh"), "{scripts:?}");
+    let mut check = Command::new("shellcheck");
+    let run = Run::of(check.current_dir(root()).arg("--external-sources").args(scripts));
+    assert_eq!(run.code, 0, "{}", run.stdout);
+}
+
+#[test]
+fn workflows_the_action_and_forms_are_valid_by_the_published_schemas() {
+    let Some(schemas) = std::env::var_os("LAYERGATE_TEST_SCHEMAS").filter(|path| !path.is_empty()) else {
+        skip("the schemas of workflows", "no `check-jsonschema` was installed for it");
+        return;
+    };
+    let judge = |schema: &str, files: &[String]| {
+        let mut command = Command::new("python3");
+        command.current_dir(root()).env("PYTHONPATH", &schemas).args(["-m", "check_jsonschema"]);
+        Run::of(command.args(["--builtin-schema", schema]).args(files))
+    };
+    let files = |directory: &str, but: &str| -> Vec<String> {
+        let listed = fs::read_dir(root().join(directory)).unwrap();
+        let paths = listed.map(|entry| entry.unwrap().path().display().to_string());
+        paths.filter(|path| path.ends_with(".yml") && !path.ends_with(but)).collect()
+    };
+    let mut workflows = files(".github/workflows", "-");
+    workflows.extend(files(".github/examples", "-"));
+    for (schema, files) in [
+        ("vendor.github-workflows", workflows),
+        ("vendor.github-actions", vec!["action.yml".to_owned()]),
+        ("vendor.dependabot", vec![".github/dependabot.yml".to_owned()]),
+        ("vendor.github-issue-forms", files(".github/ISSUE_TEMPLATE", "/config.yml")),
+        ("vendor.github-issue-config", vec![".github/ISSUE_TEMPLATE/config.yml".to_owned()]),
+    ] {
+        assert!(!files.is_empty(), "{schema}");
+        let run = judge(schema, &files);
+        assert_eq!(run.code, 0, "{schema}: {}{}", run.stdout, run.stderr);
+    }
+    // It does judge: an action is no workflow.
+    assert_ne!(judge("vendor.github-workflows", &["action.yml".to_owned()]).code, 0);
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Stands in for package managers and compilers in small images: `manager NAME ARGUMENT...` stores what NAME would
 # store, in the same places and with the same entries in databases, but few bytes of it.
+# shellcheck disable=SC2046,SC2034,SC1007 # lists are meant to be words, and what is empty is written so
 set -e
 name=$1
 shift
