@@ -138,6 +138,7 @@ released() { # VERSION
   case $file in *.exe) program=$program.exe ;; esac
   # Earlier jobs could write to the tool cache, so what is in there is believed as little as a download.
   if [ -f "$program" ] && [ "$(sha256 "$program")" = "$expected" ]; then
+    echo "layergate $1 for $target, from the tool cache, with the SHA-256 $expected"
     found "$program"
   fi
   part=$directory/download.$$
@@ -148,6 +149,7 @@ released() { # VERSION
     fail "What was downloaded from ${from%/}/v$1/$file has the SHA-256 $actual, and this commit of the action says $expected. It was not run, and is deleted."
   chmod 755 "$part"
   mv -f "$part" "$program"
+  echo "layergate $1 for $target, downloaded, with the SHA-256 $expected"
   found "$program"
 }
 

@@ -256,6 +256,25 @@ fn a_download_is_tried_again_and_has_no_token() {
 }
 
 #[test]
+fn on_an_enterprise_server_releases_are_those_of_the_public_host_over_https_alone() {
+    let place = Place::new(Some(&line("0.2.0", LINUX, b"x")));
+    let tools = place.path("bin");
+    fs::create_dir(&tools).unwrap();
+    write_program(&tools.join("curl"), "#!/bin/sh\necho \"$@\" >curl.log\nprintf 404\nexit 22\n");
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let server =
+        [("GITHUB_SERVER_URL", "https://ghes.example"), ("GITHUB_API_URL", "https://ghes.example/api/v3")];
+    let mut inputs = vec![("PATH", path.as_str()), ("GITHUB_TOKEN", "ghs_secret")];
+    inputs.extend(server);
+    place.install(&inputs).0.expect(2);
+    let asked = fs::read_to_string(place.path("curl.log")).unwrap();
+    let address =
+        format!("https://github.com/layergate/layergate/releases/download/v0.2.0/layergate-{LINUX}");
+    assert!(asked.contains(&address) && asked.contains("--proto =https "), "{asked}");
+    assert!(!asked.contains("ghs_secret") && !asked.contains("ghes.example"), "{asked}");
+}
+
+#[test]
 fn wget_does_where_there_is_no_curl_and_a_cache_that_cannot_be_written_is_none() {
     let content = program("installed");
     let releases = Releases::serve(&[(&format!("v0.2.0/layergate-{LINUX}"), &content)]);
