@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 use crate::image::Platform;
 use crate::policy::{Metric, Setting, Settings};
@@ -37,6 +38,27 @@ Examples:
   layergate stages Dockerfile --image api:ci             with the evidence from the image
   layergate stages 'services/*/Dockerfile' --image services/api/Dockerfile=api:ci
   layergate stages --propose Dockerfile --image api:ci   a multi-stage Dockerfile to start from";
+
+const SCHEMA_HELP: &str = "\
+The schemas are of JSON Schema draft-07, which editors know best. An editor with Taplo, such as
+VS Code with Even Better TOML, completes and checks layergate.toml where its first line is
+
+  #:schema https://raw.githubusercontent.com/layergate/layergate/main/schema/layergate.toml.json
+
+or, next to a file that `layergate schema > layergate.toml.json` wrote, #:schema ./layergate.toml.json";
+
+const COMPLETIONS_HELP: &str = "\
+Where shells look for it:
+  bash        layergate completions bash > ~/.local/share/bash-completion/completions/layergate
+  zsh         layergate completions zsh > DIR/_layergate, with DIR in $fpath
+  fish        layergate completions fish > ~/.config/fish/completions/layergate.fish
+  elvish      layergate completions elvish >> ~/.config/elvish/rc.elv
+  powershell  layergate completions powershell >> $PROFILE";
+
+const MAN_HELP: &str = "\
+Examples:
+  layergate man | man -l -                               read it
+  layergate man --output ~/.local/share/man/man1         install all: man layergate-check";
 
 const EVENT_HELP: &str = "\
 Events of GitHub Actions:
@@ -96,6 +118,15 @@ pub enum Command {
     /// Put saved reports together: those of a matrix, or of a job that could not comment itself
     #[command(after_help = REPORT_HELP)]
     Report(Box<Reports>),
+    /// Print a JSON Schema: of layergate.toml, for editors, or of a document that layergate writes
+    #[command(after_help = SCHEMA_HELP)]
+    Schema(Schema),
+    /// Print what a shell completes this program's commands and options by
+    #[command(after_help = COMPLETIONS_HELP)]
+    Completions(Completions),
+    /// Print the manual page, or write one for each command
+    #[command(after_help = MAN_HELP)]
+    Man(Manual),
 }
 
 /// `layergate inspect`.
@@ -288,6 +319,42 @@ pub struct Stages {
     /// How they are read.
     #[command(flatten)]
     pub reading: Reading,
+}
+
+/// `layergate schema`.
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// What it is of
+    #[arg(value_enum, default_value_t, value_name = "OF")]
+    pub of: SchemaOf,
+}
+
+/// What there is a schema of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum SchemaOf {
+    /// layergate.toml
+    #[default]
+    Config,
+    /// What `inspect -o FILE` and `inspect --format json` write, and baselines keep
+    Snapshot,
+    /// What `check --report FILE` and `--format json` of check, diff and report write
+    Report,
+}
+
+/// `layergate completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum, value_name = "SHELL")]
+    pub shell: Shell,
+}
+
+/// `layergate man`.
+#[derive(Debug, Args)]
+pub struct Manual {
+    /// Write a page for each command to DIR, and print none
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
 }
 
 /// `layergate history`.

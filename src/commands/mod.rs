@@ -5,6 +5,7 @@ mod bases;
 pub mod check;
 mod check_run;
 mod comment;
+pub mod completions;
 pub mod console;
 pub mod diff;
 mod dockerfiles;
@@ -13,10 +14,12 @@ mod github;
 pub mod history;
 pub mod inspect;
 mod locate;
+pub mod man;
 mod propose;
 mod publish;
 pub mod record;
 pub mod report;
+pub mod schema;
 pub mod stages;
 
 use std::path::{Path, PathBuf};
@@ -69,6 +72,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let needs_catalogue = match &cli.command {
         Command::Inspect(arguments) => arguments.looks_for_build_only(),
         Command::Diff(_) | Command::History(_) | Command::Report(_) => false,
+        Command::Schema(_) | Command::Completions(_) | Command::Man(_) => false,
         Command::Check(_) | Command::Record(_) | Command::Stages(_) => true,
     };
     // It takes some milliseconds to make, and is needed once the image is read.
@@ -83,6 +87,9 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Stages(arguments) => stages::run(&arguments).await,
         Command::History(arguments) => history::run(&arguments).await,
         Command::Report(arguments) => report::run(&arguments).await,
+        Command::Schema(arguments) => schema::run(&arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+        Command::Man(arguments) => man::run(&arguments),
     }
 }
 

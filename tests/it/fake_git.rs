@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::github_documents::{self as documents, Commit};
+use crate::schema::hold;
 
 /// Who writes where a request does not say.
 const NOBODY: [&str; 2] = ["bot", "bot@example.com"];
@@ -447,7 +448,10 @@ async fn create_blob(State(repository): Shared, body: Bytes) -> Response {
         let content = text(&body, "content")?;
         repository.refuse_empty()?;
         let sha = match body["encoding"].as_str() {
-            None | Some("utf-8") => repository.store(content.as_bytes()),
+            None | Some("utf-8") => {
+                hold(content.as_bytes(), "a blob");
+                repository.store(content.as_bytes())
+            }
             Some("base64") => {
                 let packed: String = content.split_ascii_whitespace().collect();
                 let decoded = STANDARD.decode(packed);

@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
+use crate::schema::hold;
 use crate::support::{FakeLayer, Item, Run, hex_sha256, layergate, oci_layout, tar_of};
 
 /// The repository that there is.
@@ -162,6 +163,7 @@ async fn answer(
             (StatusCode::ACCEPTED, [(header::LOCATION, location)]).into_response()
         }
         ("PUT", "blobs") => {
+            hold(&body, "a blob");
             let digest = format!("sha256:{}", hex_sha256(&body));
             let location = format!("/v2/{REPOSITORY}/blobs/{digest}");
             world.blobs.insert(digest, body);

@@ -7,6 +7,8 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::schema::Watch;
+
 /// A file of `tests/fixtures`.
 pub fn fixture(path: &str) -> String {
     format!("{}/tests/fixtures/{path}", env!("CARGO_MANIFEST_DIR"))
@@ -28,7 +30,18 @@ pub struct Run {
 }
 
 impl Run {
+    /// Runs a command. What layergate writes is held to the schemas of its documents.
+    #[track_caller]
     pub fn of(command: &mut Command) -> Run {
+        let watch = Watch::of(command);
+        let run = Run::unwatched(command);
+        if let Some(watch) = watch {
+            watch.check(run.code, &run.stdout);
+        }
+        run
+    }
+
+    pub fn unwatched(command: &mut Command) -> Run {
         Run::from(command.output().unwrap())
     }
 

@@ -1,0 +1,156 @@
+//! The schemas that `layergate schema` prints: held to what the program reads and writes, and that to them.
+
+mod config;
+mod held;
+mod types;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+pub use held::{Watch, hold};
+
+use crate::support::{Run, fixture, layergate, run};
+
+/// A schema, by the word that asks for it.
+pub fn schema(of: &str) -> Value {
+    let mut command = layergate();
+    serde_json::from_str(&Run::unwatched(command.args(["schema", of])).expect(0).stdout).unwrap()
+}
+
+/// What a schema says, and all schemas in it, each with its place.
+fn all<'s>(schema: &'s Value, at: &str, found: &mut Vec<(String, &'s Value)>) {
+    found.push((at.to_owned(), schema));
+    for word in ["properties", "definitions"] {
+        for (name, inner) in schema[word].as_object().into_iter().flatten() {
+            all(inner, &format!("{at}/{word}/{name}"), found);
+        }
+    }
+    for word in ["anyOf", "allOf", "items"] {
+        for (index, inner) in schema[word].as_array().into_iter().flatten().enumerate() {
+            all(inner, &format!("{at}/{word}/{index}"), found);
+        }
+    }
+    for word in ["items", "additionalProperties"] {
+        if schema[word].is_object() {
+            all(&schema[word], &format!("{at}/{word}"), found);
+        }
+    }
+}
+
+/// What a property's schema says of it, or what that refers to.
+fn description<'s>(schema: &'s Value, root: &'s Value) -> Option<&'s str> {
+    let own = || schema["description"].as_str();
+    match schema["$ref"].as_str() {
+        Some(place) => root.pointer(&place[1..])?["description"].as_str(),
+        None => own(),
+    }
+}
+
+#[test]
+fn every_schema_is_one_and_describes_each_property_and_uses_each_definition() {
+    for of in ["config", "snapshot", "report"] {
+        let root = schema(of);
+        let mut schemas = Vec::new();
+        all(&root, "", &mut schemas);
+        let mut used = BTreeSet::new();
+        for (at, schema) in &schemas {
+            used.extend(schema["$ref"].as_str().map(|place| place[1..].to_owned()));
+            for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+                // What says when another one is needed describes nothing.
+                if at.contains("/anyOf/") {
+                    continue;
+                }
+                let text = description(property, &root).unwrap_or_default();
+                assert!(text.len() > 3 && text.ends_with('.'), "{of}{at}: {name}: {text:?}");
+            }
+            if let Some(pattern) = schema["not"]["$ref"].as_str() {
+                used.insert(pattern[1..].to_owned());
+            }
+        }
+        let definitions = root["definitions"].as_object().unwrap().keys();
+        let unused: Vec<&String> =
+            definitions.filter(|name| !used.contains(&format!("/definitions/{name}"))).collect();
+        assert!(unused.is_empty(), "{of}: {unused:?}");
+    }
+}
+
+#[test]
+fn what_both_documents_have_is_described_alike() {
+    let (snapshot, report) = (schema("snapshot"), schema("report"));
+    let mut shared = 0;
+    for (name, definition) in snapshot["definitions"].as_object().unwrap() {
+        let other = &report["definitions"][name];
+        // These are other things of the same name.
+        if other.is_null() || ["image", "base", "package"].contains(&name.as_str()) {
+            continue;
+        }
+        assert_eq!(definition, other, "{name}");
+        shared += 1;
+    }
+    assert!(shared > 8, "{shared}");
+}
+
+#[test]
+fn the_schema_of_the_configuration_is_printed_unless_another_is_asked_for() {
+    let printed = run(&["schema"]).expect(0);
+    assert_eq!(printed.stdout, run(&["schema", "config"]).expect(0).stdout);
+    let checked_in = |name: &str| format!("{}/schema/{name}", env!("CARGO_MANIFEST_DIR"));
+    for (of, name) in [("config", "layergate.toml"), ("snapshot", "snapshot"), ("report", "report")] {
+        let text = std::fs::read_to_string(checked_in(&format!("{name}.json"))).unwrap();
+        assert_eq!(run(&["schema", of]).expect(0).stdout, text);
+        let id = schema(of)["$id"].as_str().unwrap().to_owned();
+        assert!(id.ends_with(&format!("/main/schema/{name}.json")), "{id}");
+    }
+    let refused = run(&["schema", "census"]).expect(2);
+    assert!(refused.stderr.contains("[possible values: config, snapshot, report]"), "{}", refused.stderr);
+    // The help says what the first line of the file has to be for an editor.
+    let help = run(&["schema", "--help"]).expect(0).stdout;
+    assert!(help.contains(&format!("#:schema {}", schema("config")["$id"].as_str().unwrap())), "{help}");
+}
+
+#[test]
+fn a_document_of_another_version_or_with_another_form_is_none() {
+    let next: Value =
+        serde_json::from_str(&std::fs::read_to_string(fixture("documents/snapshot-v2.json")).unwrap())
+            .unwrap();
+    let edge = fixture("engines/docker-29/edge-v2.save.tar");
+    let good = run(&["inspect", &edge, "--format", "json"]).expect(0).json();
+    let report = run(&["diff", &edge, &edge, "--format", "json"]).expect(0).json();
+    held::open("snapshot", &good).unwrap();
+    held::open("report", &report).unwrap();
+    assert!(held::open("snapshot", &next).is_err());
+    let with = |document: &Value, place: &str, value: Value| {
+        let mut document = document.clone();
+        *document.pointer_mut(place).unwrap() = value;
+        document
+    };
+    for (place, value) in [
+        ("/schema", json!("layergate.snapshot/v2")),
+        ("/measured", json!("guessed")),
+        ("/image/id", json!("sha256:abc")),
+        ("/image/platform", json!("linux")),
+        ("/totals/unpacked", json!("2 MB")),
+        ("/totals/unpacked", json!(-1)),
+        ("/totals/unpacked", json!(null)),
+        ("/layers/0/diff_id", json!("abc")),
+        ("/layers/0", json!({})),
+    ] {
+        assert!(held::open("snapshot", &with(&good, place, value)).is_err(), "{place}");
+    }
+    for (place, value) in [
+        ("/schema", json!("layergate.snapshot/v1")),
+        ("/verdict", json!("maybe")),
+        ("/images/0/metric", json!("size")),
+        ("/images/0/layers/0/status", json!("same")),
+        ("/images/0/delta/unpacked", json!(null)),
+        ("/images/0/findings", json!([{ "rule": "max-size" }])),
+    ] {
+        assert!(held::open("report", &with(&report, place, value)).is_err(), "{place}");
+    }
+    // What a later version adds is ignored by a reader.
+    let mut later = good.clone();
+    (later["new"], later["totals"]["new"]) = (json!(1), json!([2]));
+    held::open("snapshot", &later).unwrap();
+    assert!(held::closed("snapshot", &later).is_err());
+}
