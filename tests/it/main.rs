@@ -48,6 +48,7 @@ mod platforms;
 mod proposals;
 mod quick;
 mod readme;
+mod reference;
 mod registry;
 mod release;
 mod schema;

@@ -32,7 +32,7 @@ fn properties<'s>(root: &'s Value, section: &str) -> &'s serde_json::Map<String,
 }
 
 /// What a schema says, with what it refers to.
-fn resolved<'s>(schema: &'s Value, root: &'s Value) -> Vec<&'s Value> {
+pub fn resolved<'s>(schema: &'s Value, root: &'s Value) -> Vec<&'s Value> {
     let inner = schema["allOf"].as_array().into_iter().flatten().chain(schema.get("$ref").map(|_| schema));
     let places = inner.filter_map(|inner| inner["$ref"].as_str());
     let referred = places.flat_map(|place| resolved(root.pointer(&place[1..]).unwrap(), root));
@@ -40,7 +40,7 @@ fn resolved<'s>(schema: &'s Value, root: &'s Value) -> Vec<&'s Value> {
 }
 
 /// A value as TOML has it on one line: as JSON, but for tables.
-fn toml_of(value: &Value) -> String {
+pub fn toml_of(value: &Value) -> String {
     match value {
         Value::Object(fields) => {
             let fields = fields.iter().map(|(name, value)| format!("{} = {}", json!(name), toml_of(value)));

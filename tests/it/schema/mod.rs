@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+pub use config::{resolved, toml_of};
 pub use held::{Watch, hold};
 
 use crate::support::{Run, fixture, layergate, run};
