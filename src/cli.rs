@@ -39,6 +39,29 @@ Examples:
   layergate stages 'services/*/Dockerfile' --image services/api/Dockerfile=api:ci
   layergate stages --propose Dockerfile --image api:ci   a multi-stage Dockerfile to start from";
 
+const INIT_HELP: &str = "\
+What the images are, and how each is built, is found in this order:
+  1. workflows: docker/build-push-action, docker/bake-action; in scripts `docker build`,
+     `docker compose build`, `docker buildx bake`
+  2. docker-bake.hcl or docker-bake.json, or else compose.yaml or docker-compose.yml, at the root
+  3. Dockerfiles, those of tests, examples and development left out
+What cannot be told from the text alone is said and left out. Nothing is built, run or downloaded.
+
+Two files are written, in which every line is explained:
+  layergate.toml                   limits to start from, and the Dockerfile of each image
+  .github/workflows/layergate.yml  checks pull requests, and records pushes to the default branch
+
+Examples:
+  layergate init                            for the repository that this directory is the root of
+  layergate init --print                    to read first
+  layergate init --print > /dev/null        only what is found
+  layergate init --store oci:ghcr.io/acme/baselines ../shop
+
+Exit codes:
+  0  written, or printed
+  2  a file is there already, or no image was found: nothing is written
+  3  something could not be read or written";
+
 const SCHEMA_HELP: &str = "\
 The schemas are of JSON Schema draft-07, which editors know best. An editor with Taplo, such as
 VS Code with Even Better TOML, completes and checks layergate.toml where its first line is
@@ -118,6 +141,9 @@ pub enum Command {
     /// Put saved reports together: those of a matrix, or of a job that could not comment itself
     #[command(after_help = REPORT_HELP)]
     Report(Box<Reports>),
+    /// Write a starting layergate.toml and workflow for a repository, or print them
+    #[command(after_help = INIT_HELP)]
+    Init(Init),
     /// Print a JSON Schema: of layergate.toml, for editors, or of a document that layergate writes
     #[command(after_help = SCHEMA_HELP)]
     Schema(Schema),
@@ -384,6 +410,26 @@ pub struct History {
     /// How to ask GitHub.
     #[command(flatten)]
     pub github: GithubFlags,
+}
+
+/// `layergate init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The root of the repository
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
+    /// Print both files, and write nothing
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub print: bool,
+    /// Replace a configuration and a workflow that are there
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub force: bool,
+    /// Where the workflow keeps baselines: git:BRANCH of the repository, or oci:HOST/REPO, a repository of a registry
+    #[arg(long, value_name = "STORE", default_value = "git:layergate-baselines")]
+    pub store: String,
+    /// The branch whose pushes are recorded [default: origin's default branch; else main, master or the checked-out one]
+    #[arg(long, value_name = "BRANCH")]
+    pub branch: Option<String>,
 }
 
 /// How to print a history.

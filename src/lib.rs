@@ -1,7 +1,7 @@
 //! layergate: the load gate for container images, as a library.
 //!
 //! Pure rooms in the middle ([`image`], [`packages`], [`marks`], [`dockerfile`], [`compare`], [`policy`],
-//! [`propose`], [`report`]: no file, no network, no clock), adapters at the edges ([`layer`], [`source`],
+//! [`propose`], [`report`], [`setup`]: no file, no network, no clock), adapters at the edges ([`layer`], [`source`],
 //! [`baseline`], [`github`], [`network`]), and [`commands`], which puts them together for the program.
 
 pub mod baseline;
@@ -19,4 +19,5 @@ pub mod packages;
 pub mod policy;
 pub mod propose;
 pub mod report;
+pub mod setup;
 pub mod source;

@@ -50,6 +50,37 @@ impl Git {
         self.run(&["symbolic-ref", "--quiet", "HEAD"])
     }
 
+    /// The default branch: that of `origin`, where it is known; else `main` or `master`, where there is one; else what
+    /// is checked out.
+    pub fn default_branch(&self) -> Option<String> {
+        let of_origin = self.run(&["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]);
+        if let Some(name) = of_origin.as_deref().and_then(|name| name.strip_prefix("refs/remotes/origin/")) {
+            return Some(name.to_owned());
+        }
+        let is_there = |name: &&str| {
+            let exists = |kind| {
+                self.run(&["rev-parse", "--verify", "--quiet", &format!("refs/{kind}/{name}")]).is_some()
+            };
+            exists("heads") || exists("remotes/origin")
+        };
+        let usual = ["main", "master"].into_iter().find(is_there).map(str::to_owned);
+        usual.or_else(|| self.branch()?.strip_prefix("refs/heads/").map(str::to_owned))
+    }
+
+    /// The owner and the name of the repository that `origin` is, by the end of its address.
+    pub fn origin(&self) -> Option<(String, String)> {
+        let address = self.run(&["config", "--get", "remote.origin.url"])?;
+        let path = address.trim_end_matches('/').trim_end_matches(".git");
+        let mut parts = path.rsplit(['/', ':']);
+        let (name, owner) = (parts.next()?, parts.next()?);
+        (!name.is_empty() && !owner.is_empty()).then(|| (owner.to_owned(), name.to_owned()))
+    }
+
+    /// The root of the checkout.
+    pub fn top(&self) -> Option<PathBuf> {
+        self.run(&["rev-parse", "--show-toplevel"]).filter(|path| !path.is_empty()).map(PathBuf::from)
+    }
+
     /// Whether the checkout is cut off, so that what it does not know may be there all the same.
     pub fn is_shallow(&self) -> bool {
         self.run(&["rev-parse", "--is-shallow-repository"]).is_none_or(|answer| answer != "false")

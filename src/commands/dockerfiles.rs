@@ -80,7 +80,7 @@ pub(super) fn dockerfiles(arguments: &[String]) -> anyhow::Result<Vec<File>> {
     }
 }
 
-fn usual() -> anyhow::Result<globset::GlobSet> {
+pub(super) fn usual() -> anyhow::Result<globset::GlobSet> {
     let names: Vec<String> = USUAL.iter().map(|name| format!("**/{name}")).collect();
     crate::evidence::glob_set(&names).map_err(|error| UsageError(error.to_string()).into())
 }
@@ -100,7 +100,7 @@ fn matching(pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// The files below a directory that fit, in order; what git ignores is left out, and links are not followed.
-fn found(directory: &Path, fitting: &globset::GlobSet) -> anyhow::Result<Vec<PathBuf>> {
+pub(super) fn found(directory: &Path, fitting: &globset::GlobSet) -> anyhow::Result<Vec<PathBuf>> {
     let mut walk = ignore::WalkBuilder::new(directory);
     walk.hidden(false).max_depth(Some(MAX_DEPTH)).follow_links(false).require_git(false);
     // What others have written is below these, whether git ignores it or not.

@@ -12,6 +12,7 @@ mod dockerfiles;
 mod event;
 mod github;
 pub mod history;
+pub mod init;
 pub mod inspect;
 mod locate;
 pub mod man;
@@ -71,7 +72,7 @@ pub struct UsageError(pub String);
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let needs_catalogue = match &cli.command {
         Command::Inspect(arguments) => arguments.looks_for_build_only(),
-        Command::Diff(_) | Command::History(_) | Command::Report(_) => false,
+        Command::Diff(_) | Command::History(_) | Command::Report(_) | Command::Init(_) => false,
         Command::Schema(_) | Command::Completions(_) | Command::Man(_) => false,
         Command::Check(_) | Command::Record(_) | Command::Stages(_) => true,
     };
@@ -87,6 +88,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Stages(arguments) => stages::run(&arguments).await,
         Command::History(arguments) => history::run(&arguments).await,
         Command::Report(arguments) => report::run(&arguments).await,
+        Command::Init(arguments) => init::run(&arguments),
         Command::Schema(arguments) => schema::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),

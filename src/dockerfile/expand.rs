@@ -7,7 +7,7 @@ use std::str::Chars;
 
 /// Stands for any text, where a value cannot be known here: a variable of the base image, the
 /// platform. It is a noncharacter, and is taken out of every Dockerfile first.
-pub(super) const UNKNOWN: char = '\u{10ffff}';
+pub const UNKNOWN: char = '\u{10ffff}';
 
 /// `${a:-${b:-...}}` may go this deep.
 const MAX_DEPTH: usize = 16;

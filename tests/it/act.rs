@@ -91,7 +91,7 @@ pub fn commit(repository: &Path, message: &str) -> String {
 }
 
 /// The event of a pull request. It is not in the repository, for a build must not see it.
-fn pull_request(head: &str, base: &str) -> Value {
+pub fn pull_request(head: &str, base: &str) -> Value {
     json!({
         "pull_request": {
             "number": 7,
@@ -113,7 +113,7 @@ pub fn runner(repository: &Path, name: &str, event: &Value) -> (Command, tempfil
     (command, home)
 }
 
-fn act(engine: &Engine, repository: &Path, name: &str, event: &Value) -> Run {
+pub fn act(engine: &Engine, repository: &Path, name: &str, event: &Value) -> Run {
     let (mut command, _home) = runner(repository, name, event);
     command.env("DOCKER_HOST", &engine.host).args(["--env", &format!("DOCKER_HOST={}", engine.host)]);
     Run::of(&mut command)

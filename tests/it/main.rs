@@ -35,6 +35,7 @@ mod graphs;
 mod history;
 mod hostile;
 mod images;
+mod init;
 mod install;
 mod looks;
 mod manual;

@@ -1,0 +1,312 @@
+//! `layergate init`: a first configuration and workflow for a repository.
+
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use super::{CONFIG_FILES, Exit, UsageError, console, dockerfiles};
+use crate::baseline::{Git, StoreName};
+use crate::cli::Init;
+use crate::policy::Config;
+use crate::report::escape::short_path;
+use crate::setup::{self, By, CONFIGURATION, Plan, Tree, WORKFLOW, Yaml};
+
+/// The most of a file that is read.
+const MAX_BYTES: u64 = 1 << 20;
+/// More workflows are not looked at.
+const MAX_WORKFLOWS: usize = 200;
+/// Where workflows are.
+const WORKFLOWS: &str = ".github/workflows";
+/// The branch, where nothing says what the default one is called.
+const USUAL_BRANCH: &str = "main";
+
+/// Runs the command.
+///
+/// # Errors
+/// Where a file is there already, no image is found, or something cannot be read or written.
+pub fn run(arguments: &Init) -> anyhow::Result<Exit> {
+    let root = root(&arguments.directory)?;
+    let store = store(&arguments.store)?;
+    let git = Git::at(&root);
+    let branch = branch(arguments.branch.as_deref(), &git)?;
+    let read = |path: &str| text_of(&root, path);
+    let exists = |path: &str| inside(&root, path).is_ok();
+    let tree = Tree {
+        workflows: workflows(&root)?,
+        dockerfiles: found(&root)?,
+        repository: repository(&git, &root),
+        read: &read,
+        exists: &exists,
+    };
+    let plan = setup::plan(&tree, &branch, &store).map_err(|nothing| nothing_found(&nothing.notes))?;
+    let files = rendered(&plan, &root)?;
+    if arguments.print {
+        tell(&plan);
+        let printed: Vec<String> =
+            files.iter().map(|(path, text)| format!("# ---- {path}\n{text}")).collect();
+        console::result(&printed.join("\n"))?;
+        return Ok(Exit::Success);
+    }
+    if !arguments.force {
+        refuse_existing(&root, &plan)?;
+    }
+    write(&root, &files)?;
+    tell(&plan);
+    for (path, _) in &files {
+        console::note(&format!("wrote {path}"));
+    }
+    next(&plan, &files);
+    Ok(Exit::Success)
+}
+
+/// The root of the repository, without links.
+fn root(directory: &Path) -> anyhow::Result<PathBuf> {
+    let shown = directory.display();
+    let root = directory.canonicalize().map_err(|error| {
+        UsageError(format!("cannot look at {shown}: {error}; name the root of a repository"))
+    })?;
+    if !root.is_dir() {
+        return Err(UsageError(format!("{shown} is no directory; name the root of a repository")).into());
+    }
+    // Only there are workflows looked for.
+    let top = Git::at(&root).top().and_then(|top| top.canonicalize().ok());
+    match top.filter(|top| *top != root && root.starts_with(top)) {
+        Some(top) => {
+            let top = top.display();
+            Err(UsageError(format!(
+                "{shown} is inside of the repository {top}; run `layergate init` there, or name it"
+            ))
+            .into())
+        }
+        None => Ok(root),
+    }
+}
+
+/// A directory would be gone with the runner.
+fn store(named: &str) -> anyhow::Result<String> {
+    match StoreName::parse(named)? {
+        StoreName::Directory(_) => {
+            let message = format!(
+                "--store {named}: a directory of a runner is gone after its job; name git:BRANCH or oci:HOST/REPO"
+            );
+            Err(UsageError(message).into())
+        }
+        StoreName::Branch(_) | StoreName::Registry(_) => Ok(named.to_owned()),
+    }
+}
+
+fn branch(named: Option<&str>, git: &Git) -> anyhow::Result<String> {
+    if let Some(named) = named {
+        return match setup::is_branch(named) {
+            true => Ok(named.to_owned()),
+            false => {
+                Err(UsageError(format!("--branch {named}: a workflow cannot name such a branch by itself"))
+                    .into())
+            }
+        };
+    }
+    let found = git.default_branch().unwrap_or_else(|| USUAL_BRANCH.into());
+    if setup::is_branch(&found) {
+        return Ok(found);
+    }
+    console::warn(&format!(
+        "the default branch {found} cannot be named in a workflow by itself; {USUAL_BRANCH} is taken, or --branch says another"
+    ));
+    Ok(USUAL_BRANCH.into())
+}
+
+/// What the repository is called: by `origin`, or by its directory.
+fn repository(git: &Git, root: &Path) -> (String, String) {
+    git.origin().unwrap_or_else(|| {
+        let name = root.file_name().map(|name| name.to_string_lossy().into_owned());
+        ("owner".into(), name.unwrap_or_default())
+    })
+}
+
+/// Where a path of the repository leads, if that is inside of it.
+fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
+    let place = root.join(path).canonicalize().map_err(|error| error.to_string())?;
+    if place.starts_with(root) { Ok(place) } else { Err("it is a link that leaves the repository".into()) }
+}
+
+/// The text of a file of the repository; no more is read than anybody would write.
+fn text_of(root: &Path, path: &str) -> Result<String, String> {
+    let place = inside(root, path)?;
+    // Opening what is no file might wait for ever.
+    if !place.is_file() {
+        return Err("it is no file".into());
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(place).map_err(|error| error.to_string())?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(format!("it has more than {MAX_BYTES} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
+}
+
+/// The workflows, in order, without the one that this writes.
+fn workflows(root: &Path) -> anyhow::Result<Vec<String>> {
+    let Ok(directory) = inside(root, WORKFLOWS) else { return Ok(Vec::new()) };
+    let listed = std::fs::read_dir(&directory).with_context(|| format!("cannot list {WORKFLOWS}"))?;
+    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
+    let mut names: Vec<String> = listed.filter_map(name).collect();
+    names.retain(|name| {
+        (name.ends_with(".yml") || name.ends_with(".yaml")) && !name.starts_with("layergate.y")
+    });
+    names.sort();
+    if names.len() > MAX_WORKFLOWS {
+        console::warn(&format!("only the first {MAX_WORKFLOWS} workflows are looked at"));
+        names.truncate(MAX_WORKFLOWS);
+    }
+    Ok(names.into_iter().map(|name| format!("{WORKFLOWS}/{name}")).collect())
+}
+
+/// The Dockerfiles, by their paths from the root.
+fn found(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut paths = Vec::new();
+    for path in dockerfiles::found(root, &dockerfiles::usual()?)? {
+        let parts = path.strip_prefix(root).unwrap_or(&path).iter().map(|part| part.to_str());
+        match parts.collect::<Option<Vec<&str>>>() {
+            Some(parts) if inside(root, &parts.join("/")).is_ok() => paths.push(parts.join("/")),
+            _ => console::warn(&format!("not looked at: {}", path.display())),
+        }
+    }
+    Ok(paths)
+}
+
+fn nothing_found(notes: &[String]) -> UsageError {
+    notes.iter().for_each(|note| console::warn(note));
+    UsageError(format!(
+        "no image is found: looked for builds in {WORKFLOWS}, for docker-bake.hcl, docker-bake.json, compose.yaml and docker-compose.yml at the root, and for files called Dockerfile, Dockerfile.*, *.Dockerfile or Containerfile; add a Dockerfile first, or, where something else builds the image, write the workflow by hand: https://github.com/layergate/layergate#a-workflow"
+    ))
+}
+
+/// Both files by their paths, checked as whoever reads them will.
+fn rendered(plan: &Plan, root: &Path) -> anyhow::Result<[(String, String); 2]> {
+    let (configuration, workflow) = (setup::configuration(plan), setup::workflow(plan));
+    let fault = |what: &str, why: &str| {
+        anyhow::anyhow!(
+            "{what} that would be written cannot be read ({why}): this is a fault of layergate; please report it with what your Dockerfiles and workflows are called"
+        )
+    };
+    Config::parse(CONFIGURATION, &configuration)
+        .map_err(|error| fault("the configuration", &error.to_string()))?;
+    let yaml = Yaml::parse(&workflow).map_err(|error| fault("the workflow", &error))?;
+    if yaml.at(&["jobs", "record", "steps"]).is_none() {
+        return Err(fault("the workflow", "it has no jobs"));
+    }
+    // A configuration that is there is the one that counts, and is replaced if any is.
+    let place = CONFIG_FILES.into_iter().find(|path| root.join(path).symlink_metadata().is_ok());
+    Ok([(place.unwrap_or(CONFIGURATION).to_owned(), configuration), (WORKFLOW.to_owned(), workflow)])
+}
+
+/// Nothing that somebody has written is replaced, and nothing is written beside it.
+fn refuse_existing(root: &Path, plan: &Plan) -> anyhow::Result<()> {
+    let workflows = [WORKFLOW, ".github/workflows/layergate.yaml"];
+    let places = CONFIG_FILES.into_iter().chain(workflows);
+    let existing: Vec<&str> = places.filter(|path| root.join(path).symlink_metadata().is_ok()).collect();
+    let ways = "--print shows what would be written, --force writes it all the same";
+    if !existing.is_empty() {
+        let (existing, is) = (existing.join(" and "), if existing.len() == 1 { "is" } else { "are" });
+        return Err(
+            UsageError(format!("{existing} {is} there already, so nothing is written; {ways}")).into()
+        );
+    }
+    match &plan.gated {
+        Some(workflow) => {
+            Err(UsageError(format!("{workflow} runs layergate already, so nothing is written; {ways}"))
+                .into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Writes both files or none: each is whole beside its place before the first gets there.
+fn write(root: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
+    let mut ready = Vec::new();
+    for (path, text) in files {
+        let place = root.join(path);
+        let parent = place.parent().unwrap_or(root);
+        // `.github` may be a link to anywhere.
+        let existing =
+            parent.ancestors().find(|directory| directory.symlink_metadata().is_ok()).unwrap_or(root);
+        let is_inside = existing.canonicalize().is_ok_and(|existing| existing.starts_with(root));
+        if !is_inside || place.is_dir() {
+            let message = format!(
+                "{path} cannot be written: a link leads out of the repository, or a directory is in its place; take it away, or --print"
+            );
+            return Err(UsageError(message).into());
+        }
+        std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        let mut builder = tempfile::Builder::new();
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let mut file =
+            builder.tempfile_in(parent).with_context(|| format!("cannot write to {}", parent.display()))?;
+        file.write_all(text.as_bytes()).with_context(|| format!("cannot write {path}"))?;
+        ready.push((path, place, file));
+    }
+    let mut made: Vec<PathBuf> = Vec::new();
+    for (path, place, file) in ready {
+        let is_new = place.symlink_metadata().is_err();
+        if let Err(error) = file.persist(&place) {
+            made.iter().for_each(|path| drop(std::fs::remove_file(path)));
+            return Err(error.error).with_context(|| format!("cannot write {path}"));
+        }
+        made.extend(Some(place).filter(|_| is_new));
+    }
+    Ok(())
+}
+
+/// Says what was found, and what to look at.
+fn tell(plan: &Plan) {
+    let images = if plan.images.len() == 1 { "image" } else { "images" };
+    console::note(&format!("found {} {images}:", plan.images.len()));
+    for image in &plan.images {
+        let build = &image.build;
+        let dockerfile = build.dockerfile.as_deref().unwrap_or("a Dockerfile inside of it");
+        let target = build.target.as_deref().map(|target| format!(", stage {target}")).unwrap_or_default();
+        let by = match &build.by {
+            By::Compose { service, .. } => format!(", the service {service} of {}", build.origin),
+            By::Bake { target, .. } => format!(", the target {target} of {}", build.origin),
+            By::Docker if build.origin != dockerfile => format!(", as {} builds it", build.origin),
+            By::Docker => String::new(),
+        };
+        let stages = image.stages.as_deref().map(|stages| format!("; {stages}")).unwrap_or_default();
+        console::note(&format!("  {}: {}{target}{by}{stages}", image.name, short_path(dockerfile, 80)));
+    }
+    if !plan.left_out.is_empty() {
+        let shown: Vec<String> = plan.left_out.iter().take(5).map(|path| short_path(path, 60)).collect();
+        let more = plan.left_out.len().saturating_sub(shown.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        console::note(&format!("left out, as nothing here ships them: {}{more}", shown.join(", ")));
+    }
+    plan.notes.iter().for_each(|note| console::warn(note));
+}
+
+/// Says what to do with the files.
+fn next(plan: &Plan, files: &[(String, String)]) {
+    let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
+    console::note("next:");
+    console::note("  1. read both files: every line says what it is for");
+    console::note(&format!("  2. git add {} && git commit && git push", paths.join(" ")));
+    console::note(&format!(
+        "     the first push to {} records what later pull requests are compared with; until then, a check only warns",
+        plan.branch
+    ));
+    let images: Vec<String> =
+        plan.images.iter().take(3).map(|image| format!("{}={}", image.name, image.reference)).collect();
+    console::note(&format!("  3. to judge here, build and run: layergate check {}", images.join(" ")));
+    for image in &plan.images {
+        if let Some(there) =
+            image.build.there.as_deref().filter(|_| image.build.origin.contains("/workflows/"))
+        {
+            console::note(&format!(
+                "  {}: to build it only once, put the layergate steps into {} instead, with images: {}={there}",
+                image.name, image.build.origin, image.name
+            ));
+        }
+    }
+}
