@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{Run, skip};
+use crate::docs::{Block, Document};
+use crate::support::{Run, layergate, skip};
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -17,50 +18,80 @@ fn examples() -> Vec<(PathBuf, String)> {
     paths.into_iter().map(|path| (path.clone(), fs::read_to_string(path).unwrap())).collect()
 }
 
+/// What documents show of workflows: whole ones, and steps of one.
+fn shown(whole: bool) -> Vec<(String, Block)> {
+    let documents = Document::all();
+    let blocks = documents.iter().flat_map(|document| document.blocks_of("yaml"));
+    blocks.filter(|(_, block)| block.text.starts_with("name: ") == whole).collect()
+}
+
 #[test]
-fn the_workflows_of_the_readme_are_those_that_are_there_to_copy() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let shown: Vec<&str> = readme
-        .split("```yaml\n")
-        .skip(1)
-        .map(|rest| rest.split("```\n").next().unwrap())
-        .filter(|block| block.starts_with("name: "))
-        .collect();
-    let examples = examples();
+fn the_workflows_of_the_documents_are_those_that_are_there_to_copy() {
+    let (shown, examples) = (shown(true), examples());
     assert!(shown.len() >= 3);
-    for block in &shown {
-        assert!(examples.iter().any(|(_, text)| text == block), "no example is\n{block}");
+    for (place, block) in &shown {
+        assert!(examples.iter().any(|(_, text)| *text == block.text), "{place}: no example is this");
     }
     for (path, text) in &examples {
-        assert!(shown.contains(&text.as_str()), "{} is not shown", path.display());
+        assert!(shown.iter().any(|(_, block)| block.text == *text), "{} is not shown", path.display());
     }
 }
 
-/// The inputs that a workflow gives to layergate.
+/// The inputs that a workflow, or steps of one, give to layergate.
 fn given(workflow: &str) -> Vec<&str> {
     let steps = workflow.split("uses: layergate/layergate@").skip(1);
     let lines = steps.flat_map(|step| {
-        let inputs = step.lines().skip(1).skip_while(|line| line.trim() != "with:").skip(1);
-        inputs.take_while(|line| line.starts_with("          "))
+        let mut inputs = step.lines().skip(1).skip_while(|line| line.trim() != "with:").peekable();
+        let depth = |line: &str| line.len() - line.trim_start().len();
+        let inside = inputs.next().map(depth).unwrap_or_default() + 2;
+        // What is further in is a text of several lines.
+        inputs.take_while(move |line| depth(line) >= inside).filter(move |line| depth(line) == inside)
     });
-    // What is further in is a text of several lines.
-    lines
-        .filter(|line| !line.starts_with("           "))
-        .filter_map(|line| line.split(':').next())
-        .map(str::trim)
-        .collect()
+    lines.filter_map(|line| line.split(':').next()).map(str::trim).collect()
 }
 
 #[test]
 fn the_inputs_that_the_workflows_give_are_there() {
     let action = fs::read_to_string(root().join("action.yml")).unwrap();
-    for (path, text) in examples() {
+    let steps = shown(false).into_iter().map(|(place, block)| (place, block.text));
+    let examples = examples().into_iter().map(|(path, text)| (path.display().to_string(), text));
+    for (place, text) in examples.chain(steps) {
         let given = given(&text);
-        assert!(given.contains(&"store") || given.contains(&"reports"), "{}: {given:?}", path.display());
+        assert!(given.len() > 1, "{place}: {given:?}");
         for input in given {
-            assert!(action.contains(&format!("\n  {input}:\n")), "{}: {input}", path.display());
+            assert!(action.contains(&format!("\n  {input}:\n")), "{place}: {input}");
         }
     }
+}
+
+#[test]
+fn every_option_of_what_the_action_runs_is_an_input_of_it_and_is_passed_on() {
+    let action = fs::read_to_string(root().join("action.yml")).unwrap();
+    let help = |command: &str| Run::of(layergate().args([command, "--help"])).expect(0).stdout;
+    let help = ["check", "record", "report"].map(help).concat();
+    let options: Vec<&str> = help
+        .lines()
+        .map(|line| line.trim().trim_start_matches("-q, "))
+        .filter_map(|line| line.strip_prefix("--"))
+        .map(|rest| rest.split([' ', '[']).next().unwrap())
+        .filter(|option| *option != "help")
+        .collect();
+    assert!(options.len() > 15, "{options:?}");
+    for option in options {
+        assert!(action.contains(&format!("\n  {option}:\n")), "{option} is no input");
+        let variable = option.replace('-', "_").to_uppercase();
+        let passed = format!("LAYERGATE_{variable}: ${{{{ inputs.{option} }}}}");
+        assert!(action.contains(&passed), "{option} is not passed on");
+    }
+}
+
+/// Steps that a document shows, in a workflow that has nothing else.
+fn workflow_of(steps: &str) -> String {
+    let steps: String = steps.lines().map(|line| format!("      {line}\n")).collect();
+    format!(
+        "name: steps\n\non: workflow_dispatch\n\npermissions: {{}}\n\nconcurrency:\n  group: steps\n  \
+         cancel-in-progress: false\n\njobs:\n  steps:\n    name: steps\n    runs-on: ubuntu-latest\n    steps:\n{steps}"
+    )
 }
 
 #[test]
@@ -71,12 +102,27 @@ fn an_auditor_finds_nothing_in_workflows_examples_and_the_action() {
     };
     let audit = |config: &Path, paths: &[&str]| {
         let mut command = Command::new(&zizmor);
-        command.current_dir(root()).args(["--offline", "--no-progress", "--persona", "auditor", "--config"]);
+        command.current_dir(root()).args([
+            "--offline",
+            "--no-progress",
+            "--strict-collection",
+            "--persona",
+            "auditor",
+            "--config",
+        ]);
         Run::of(command.arg(config).args(paths))
     };
     let examples: Vec<String> = examples().iter().map(|(path, _)| path.display().to_string()).collect();
     let mut all: Vec<&str> = examples.iter().map(String::as_str).collect();
     all.extend(["action.yml", ".github/workflows", ".github/dependabot.yml"]);
+    let directory = tempfile::tempdir().unwrap();
+    let steps = directory.path().join(".github/workflows");
+    fs::create_dir_all(&steps).unwrap();
+    for (number, (_, block)) in shown(false).iter().enumerate() {
+        fs::write(steps.join(format!("steps-{number}.yml")), workflow_of(&block.text)).unwrap();
+    }
+    let steps = steps.display().to_string();
+    all.push(&steps);
     audit(Path::new(".github/zizmor.yml"), &all).expect(0);
 
     // It does look: what the configuration lets pass is found without it.
