@@ -70,10 +70,7 @@ fn meaning_of(argument: &Arg) -> (String, String) {
         default = code(&value.to_string_lossy());
     }
     let choices = argument.get_possible_values();
-    if choices.iter().all(|choice| choice.get_help().is_none())
-        && !choices.is_empty()
-        && takes_value(argument)
-    {
+    if argument.is_positional() && choices.iter().any(|choice| choice.get_help().is_none()) {
         let names: Vec<String> = choices.iter().map(|choice| code(choice.get_name())).collect();
         write!(meaning, ": {}", names.join(", ")).unwrap();
     }
@@ -240,9 +237,12 @@ fn write_key(key: &str, says: &[&Value], required: bool, flag: Option<&str>, out
 /// Keys in the order in which the schema's text has them.
 fn in_order<'s>(section: &str, keys: &'s Map<String, Value>) -> Vec<(&'s String, &'s Value)> {
     let text = include_str!("../../schema/layergate.toml.json");
-    let text = &text[text.find(&format!("\n    \"{section}\": {{")).unwrap()..];
+    let (_, definitions) = text.split_once("\n  \"definitions\": {").unwrap();
+    let (_, text) = definitions.split_once(&format!("\n    \"{section}\": {{")).unwrap();
     let mut keys: Vec<_> = keys.iter().collect();
-    keys.sort_by_key(|(key, _)| text.find(&format!("\"{key}\": {{")));
+    // What only says that a key is needed has no space there.
+    let starts = |key: &str| [format!("\"{key}\": {{\n"), format!("\"{key}\": {{ ")];
+    keys.sort_by_key(|(key, _)| starts(key).iter().filter_map(|start| text.find(start)).min());
     keys
 }
 

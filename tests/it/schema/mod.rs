@@ -41,11 +41,9 @@ fn all<'s>(schema: &'s Value, at: &str, found: &mut Vec<(String, &'s Value)>) {
 
 /// What a property's schema says of it, or what that refers to.
 fn description<'s>(schema: &'s Value, root: &'s Value) -> Option<&'s str> {
-    let own = || schema["description"].as_str();
-    match schema["$ref"].as_str() {
-        Some(place) => root.pointer(&place[1..])?["description"].as_str(),
-        None => own(),
-    }
+    let place = schema["$ref"].as_str();
+    let schema = place.map_or(Some(schema), |place| root.pointer(&place[1..]))?;
+    schema["description"].as_str()
 }
 
 #[test]
