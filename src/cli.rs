@@ -55,7 +55,7 @@ Examples:
   layergate init                            for the repository that this directory is the root of
   layergate init --print                    to read first
   layergate init --print > /dev/null        only what is found
-  layergate init --store oci:ghcr.io/acme/baselines ../shop
+  layergate init --store oci:registry.example/acme/baselines ../shop
 
 Exit codes:
   0  written, or printed
@@ -487,7 +487,7 @@ pub struct Reading {
     /// Neither use nor keep what other runs have measured
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
     pub no_cache: bool,
-    /// Raise a bound that protects from hostile images, such as entries=20000000 (see README)
+    /// Raise a bound that protects from hostile images, such as entries=20000000 (see docs/threat-model.md)
     #[arg(long, value_name = "NAME=NUMBER", help_heading = "Reading")]
     pub read_limit: Vec<String>,
     /// Show no progress

@@ -179,7 +179,7 @@ fn found(root: &Path) -> anyhow::Result<Vec<String>> {
 fn nothing_found(notes: &[String]) -> UsageError {
     notes.iter().for_each(|note| console::warn(note));
     UsageError(format!(
-        "no image is found: looked for builds in {WORKFLOWS}, for docker-bake.hcl, docker-bake.json, compose.yaml and docker-compose.yml at the root, and for files called Dockerfile, Dockerfile.*, *.Dockerfile or Containerfile; add a Dockerfile first, or, where something else builds the image, write the workflow by hand: https://github.com/layergate/layergate#a-workflow"
+        "no image is found: looked for builds in {WORKFLOWS}, for docker-bake.hcl, docker-bake.json, compose.yaml and docker-compose.yml at the root, and for files called Dockerfile, Dockerfile.*, *.Dockerfile or Containerfile; add a Dockerfile first, or, where something else builds the image, write the workflow by hand: https://github.com/layergate/layergate#quick-start"
     ))
 }
 

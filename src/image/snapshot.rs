@@ -173,7 +173,7 @@ pub struct Commit {
     pub time: Option<i64>,
 }
 
-/// The accounting of one image (README, "What is counted"). What is not known is null, never 0.
+/// The accounting of one image (docs/numbers.md, "What is counted"). What is not known is null, never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Totals {
     /// How many layers the image has.
