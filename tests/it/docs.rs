@@ -384,6 +384,7 @@ fn sources() -> String {
     }
     let mut all = String::new();
     add(&root().join("src"), &mut all);
+    add(&root().join("action"), &mut all);
     let mut lines = all.replace('`', "").replace("\\\"", "\"").replace("\\n", "\n");
     while let Some(at) = lines.find("\\\n") {
         let after = lines[at + 2..].len() - lines[at + 2..].trim_start().len();
