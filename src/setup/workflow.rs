@@ -162,7 +162,11 @@ fn build_step(plan: &Plan) -> String {
     let mut out = comment(6, &format!("Builds what is measured{as_there}. Nothing is pushed."));
     out += "      - name: build\n";
     if !script.variables.is_empty() {
-        out += "        # What a shell could take for something else is given to it by its environment.\n        env:\n";
+        let about = match compose.is_empty() {
+            true => "Paths and values that a shell could take for something else, for the script below.",
+            false => "What compose calls its images by, and what else the script below needs as it is.",
+        };
+        out += &format!("{}        env:\n", comment(8, about));
         for (name, value) in &script.variables {
             out += &format!("          {name}: {}\n", yaml_value(value));
         }

@@ -468,3 +468,17 @@ fn an_own_store_and_branch_are_written() {
     }
     assert!(!printed.contains("contents: write"), "{printed}");
 }
+
+#[test]
+fn the_default_branch_is_that_of_origin_whatever_is_checked_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let (origin, clone) = (directory.path().join("acme/shop"), directory.path().join("clone"));
+    fs::create_dir_all(&origin).unwrap();
+    fs::write(origin.join("Dockerfile"), APP).unwrap();
+    git(&origin, &["init", "--quiet", "--initial-branch", "trunk"]);
+    commit(&origin, "start");
+    git(directory.path(), &["clone", "--quiet", "acme/shop", "clone"]);
+    git(&clone, &["checkout", "--quiet", "-b", "feature"]);
+    let printed = init(&clone, &["--print"]).expect(0).stdout;
+    assert!(printed.contains("branches: [trunk]") && printed.contains("[images.shop]"), "{printed}");
+}
