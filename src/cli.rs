@@ -168,16 +168,16 @@ pub struct Inspect {
     #[command(flatten)]
     pub build: BuildFlags,
     /// List files of the same content, which cost their bytes more than once; reads all layers
-    #[arg(long, value_parser = BoolishValueParser::new())]
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub duplicates: bool,
     /// List what only the build needed; a snapshot has it always
-    #[arg(long, value_parser = BoolishValueParser::new())]
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub build_only: bool,
     /// How to print; json is the snapshot without the lists of files
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
     /// Write the snapshot with the lists of files to FILE (packed if it ends in .gz or .zst)
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
 }
 
@@ -204,7 +204,7 @@ pub struct Diff {
     #[command(flatten)]
     pub build: BuildFlags,
     /// How to print
-    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
 }
 

@@ -130,9 +130,12 @@ fn refuse_changes(arguments: &Record, git: &Git, context: Option<&Context>) -> R
     }
     let changed = git.changed_files();
     let Some(first) = changed.first() else { return Ok(()) };
-    let more = if changed.len() > 1 { format!(" and {} more", changed.len() - 1) } else { String::new() };
+    let differ = match changed.len() - 1 {
+        0 => "differs".to_owned(),
+        more => format!("and {more} more differ"),
+    };
     Err(UsageError(format!(
-        "{first}{more} differ from the commit that is checked out, so the images may not be of it; commit first, name the commit with --commit, or pass --dirty"
+        "{first} {differ} from the commit that is checked out, so the images may not be of it; commit first, name the commit with --commit, or pass --dirty"
     )))
 }
 

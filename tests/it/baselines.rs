@@ -119,7 +119,7 @@ fn a_record_needs_a_commit_that_is_no_guess() {
     record(&[]).expect(0);
     fs::write(checkout.path().join("tracked"), "2").unwrap();
     let refused = record(&[]).expect(2);
-    assert!(refused.stderr.contains("tracked differ from the commit"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("tracked differs from the commit"), "{}", refused.stderr);
     record(&["--dirty"]).expect(0);
     record(&["--commit", &head]).expect(0);
 
