@@ -13,11 +13,16 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 manifest=$here/manifest
 releases=https://github.com/layergate/layergate/releases/download
+# Bytes, and far more than a program has.
+most=50000000
+
+# A text for the log. The runner takes commands from it: at the start of a line, or after `##[` anywhere.
+plain() { printf '%s' "$1" | tr '\r' ' ' | sed -e 's/##\[/## [/g'; }
 
 # A message as a workflow command: it ends at a line's end, so what is inside is escaped.
 say() { # KIND TEXT
   printf '::%s title=layergate::' "$1"
-  printf '%s' "$2" | tr '\r' ' ' | sed -e 's/%/%25/g' | awk 'NR > 1 { printf "%%0A" } { printf "%s", $0 } END { print "" }'
+  plain "$2" | sed -e 's/%/%25/g' | awk 'NR > 1 { printf "%%0A" } { printf "%s", $0 } END { print "" }'
 }
 
 fail() {
@@ -25,22 +30,36 @@ fail() {
   exit 2
 }
 
+# A path of Windows as bash has it.
+slashes() { printf '%s' "$1" | tr '\134' /; }
+
+# An address as it may be shown: without a login.
+shown() { printf '%s' "$1" | sed -e 's#//[^/@]*@#//***@#'; }
+
 found() { # PROGRAM
-  echo "binary=$1" >>"$GITHUB_OUTPUT"
-  if [ "${ACTION_COMMAND:-}" = install ]; then
-    dirname "$1" >>"$GITHUB_PATH"
+  if [ ! -f "$1" ] || [ ! -x "$1" ]; then
+    fail "$1 is no program that can be run. Name one as the input \`binary\`, or leave that out."
+  fi
+  # Steps of one's own may be of another shell, which does not know the paths of Git's bash.
+  program=$(cygpath -m "$1" 2>/dev/null) || program=$1
+  echo "binary=$program" >>"$GITHUB_OUTPUT"
+  if [ "$command" = install ]; then
+    dirname "$program" >>"$GITHUB_PATH"
   fi
   exit 0
 }
 
-# A path of Windows as bash has it.
-slashes() { printf '%s' "$1" | tr '\134' /; }
-
-# Each of the words on standard input once, as a list.
+# Each line of standard input once, as a list.
 listed() { awk '!seen[$0]++ { printf "%s%s", (NR > 1 ? ", " : ""), $0 }'; }
 
 # The lines of the manifest: VERSION TARGET SHA-256 FILE, newest version first.
 entries() { grep -v '^#' "$manifest" | tr -d '\r'; }
+
+# What is in a field of the entry of a version and, where one is named, a target.
+field() { # NUMBER VERSION [TARGET]
+  entries | number=$1 version=$2 target=${3:-} awk \
+    '$1 == ENVIRON["version"] && (ENVIRON["target"] == "" || $2 == ENVIRON["target"]) { print $ENVIRON["number"] }'
+}
 
 # What this runner is, as Rust names its targets.
 target() {
@@ -73,10 +92,13 @@ fetch() { # URL FILE
     # Of a mirror that is named by its address it may be plain HTTP: what counts is the SHA-256.
     case $1 in http:*) protocols='=http,https' ;; *) protocols='=https' ;; esac
     curl --fail --silent --show-error --location --proto "$protocols" --connect-timeout 20 --max-time 300 \
-      --write-out '%{http_code}' --output "$2" "$1"
+      --max-filesize "$most" --globoff --write-out '%{http_code}' --output "$2" --url "$1"
   else
     echo 000
-    wget -q -T 60 -O "$2" "$1" || {
+    limit=
+    if command -v timeout >/dev/null; then limit='timeout 300'; fi
+    # shellcheck disable=SC2086 # nothing, or a command and its argument
+    $limit wget -q -T 60 -O "$2" "$1" || {
       echo "wget ended with $?" >&2
       return 1
     }
@@ -88,27 +110,30 @@ download() { # URL FILE
     fail "There is neither curl nor wget to download layergate with. Install one, or name a program that is there as the input \`binary\`."
   pause=1
   for try in 1 2 3 4 5; do
-    status=$(fetch "$1" "$2" 2>"$2.error") && return
-    reason=$(tr '\n' ' ' <"$2.error")
+    unset reason
+    status=$(fetch "$1" "$2" 2>"$work/error") || reason=$(shown "$(tr '\n' ' ' <"$work/error")")
+    rm -f "$work/error"
+    if [ -z "${reason+set}" ]; then return; fi
     rm -f "$2"
     # What is not there now will not be there in a moment; of all else another try may do.
     case $status in 408 | 429) ;; 4??) break ;; esac
     [ "$try" -eq 5 ] && break
-    echo "cannot download $1 (${reason% }), trying again in $pause s"
+    plain "cannot download $(shown "$1") (${reason% }), trying again in $pause s"
+    echo
     sleep "$pause"
     pause=$((pause * 2))
   done
-  fail "Cannot download $1: ${reason% }. Name a mirror of the releases as the input \`download-url\`, a program that is there as \`binary\`, or build with \`version: source\`."
+  fail "Cannot download $(shown "$1"): ${reason% }. Name a mirror of the releases as the input \`download-url\`, a program that is there as \`binary\`, or build with \`version: source\`."
 }
 
 from_source() {
   command -v cargo >/dev/null || fail "$1, and there is no cargo to build it with. Pin a release of the action, install a Rust toolchain before this step, or name a program that is there as the input \`binary\`."
   echo "$1: building it from the action's own source"
-  build=$(slashes "$RUNNER_TEMP")/layergate-build
+  build=$temporary/layergate-build
   # In the action's own directory, so that the workspace's toolchain and cargo settings have no say; and a build
   # script has no business with tokens that the job may have.
   (
-    cd "$here/.."
+    cd "$here/.." || exit
     unset GITHUB_TOKEN GH_TOKEN ACTIONS_RUNTIME_TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN CARGO_BUILD_TARGET
     cargo build --quiet --release --locked --target-dir "$build" --bin layergate
   ) || fail "layergate cannot be built from the action's own source: see above."
@@ -117,50 +142,66 @@ from_source() {
   found "$program"
 }
 
+# A copy for the next job on this runner. It is only a convenience, so nothing of it has to work.
+keep() { # PROGRAM CACHED
+  if [ -z "$2" ] || [ -d "$2" ] || ! mkdir -p "$(dirname "$2")"; then return; fi
+  part=$(mktemp "$(dirname "$2")/download.XXXXXX") || return 0
+  if ! cp "$1" "$part" || ! chmod 755 "$part" || ! mv -f "$part" "$2"; then rm -f "$part"; fi
+}
+
 released() { # VERSION
-  entries | awk -v version="$1" '$1 == version' | grep -q . ||
+  [ -n "$(field 1 "$1")" ] ||
     fail "This commit of the action knows no layergate $1, but: $(entries | awk '{ print $1 }' | listed). Take one of those, pin another commit of the action, or build with \`version: source\`."
   target=$(target)
-  entry=$(entries | awk -v version="$1" -v target="$target" '$1 == version && $2 == target')
-  [ -n "$entry" ] ||
-    fail "There is no layergate $1 for $target, but for: $(entries | awk -v version="$1" '$1 == version { print $2 }' | listed). Build it with \`version: source\`, or name a program that is there as the input \`binary\`."
-  expected=$(printf '%s\n' "$entry" | awk '{ print tolower($3); exit }')
-  file=$(printf '%s\n' "$entry" | awk '{ print $4; exit }')
-  from=${ACTION_DOWNLOAD_URL:-$releases}
+  file=$(field 4 "$1" "$target" | head -n 1)
+  [ -n "$file" ] ||
+    fail "There is no layergate $1 for $target, but for: $(field 2 "$1" | listed). Build it with \`version: source\`, or name a program that is there as the input \`binary\`."
+  expected=$(field 3 "$1" "$target" | head -n 1 | tr ABCDEF abcdef)
+  case $expected in
+    *[!0-9a-f]*) fail "The manifest of this commit of the action has no SHA-256 for $file." ;;
+  esac
+  [ ${#expected} -eq 64 ] || fail "The manifest of this commit of the action has no SHA-256 for $file."
 
-  tools=${RUNNER_TOOL_CACHE:-$RUNNER_TEMP}
-  directory=$(slashes "$tools")/layergate/$1/$target
-  if ! mkdir -p "$directory" 2>/dev/null || ! [ -w "$directory" ]; then
-    directory=$(slashes "$RUNNER_TEMP")/layergate/$1/$target
-    mkdir -p "$directory"
-  fi
-  program=$directory/layergate
+  # Other jobs may write to the tool cache, before and while this one runs. So what is checked, and run, is a copy
+  # where no other job is.
+  program=$work/layergate
   case $file in *.exe) program=$program.exe ;; esac
-  # Earlier jobs could write to the tool cache, so what is in there is believed as little as a download.
-  if [ -f "$program" ] && [ "$(sha256 "$program")" = "$expected" ]; then
+  cached=${RUNNER_TOOL_CACHE:+$(slashes "$RUNNER_TOOL_CACHE")/layergate/$1/$target/${program##*/}}
+  if [ -n "$cached" ] && [ -f "$cached" ] && cp "$cached" "$program" 2>/dev/null && [ "$(sha256 "$program")" = "$expected" ]; then
+    chmod 755 "$program"
     echo "layergate $1 for $target, from the tool cache, with the SHA-256 $expected"
     found "$program"
   fi
-  part=$directory/download.$$
-  trap 'rm -f "$part" "$part.error"' EXIT
-  download "${from%/}/v$1/$file" "$part"
-  actual=$(sha256 "$part")
-  [ "$actual" = "$expected" ] ||
-    fail "What was downloaded from ${from%/}/v$1/$file has the SHA-256 $actual, and this commit of the action says $expected. It was not run, and is deleted."
-  chmod 755 "$part"
-  mv -f "$part" "$program"
+  rm -f "$program"
+  from=${ACTION_DOWNLOAD_URL:-$releases}
+  from=${from%/}/v$1/$file
+  download "$from" "$program"
+  actual=$(sha256 "$program")
+  if [ "$actual" != "$expected" ]; then
+    rm -f "$program"
+    fail "What was downloaded from $(shown "$from") has the SHA-256 $actual, and this commit of the action says $expected. It was not run, and is deleted."
+  fi
+  chmod 755 "$program"
+  keep "$program" "$cached" 2>/dev/null
   echo "layergate $1 for $target, downloaded, with the SHA-256 $expected"
   found "$program"
 }
 
+command=${ACTION_COMMAND:-check}
+case $command in
+  check | record | report | install) ;;
+  *) fail "The input \`command\` is $command; it is check, record, report or install." ;;
+esac
 if [ -n "${ACTION_BINARY:-}" ]; then
-  program=$(command -v "$ACTION_BINARY") || fail "The input \`binary\` is $ACTION_BINARY, and there is no such program."
+  program=$(command -v -- "$ACTION_BINARY") || fail "The input \`binary\` is $ACTION_BINARY, and there is no such program."
   case $program in
     /* | ?:*) ;;
     *) program=$PWD/$program ;;
   esac
   found "$program"
 fi
+temporary=$(slashes "${RUNNER_TEMP:-${TMPDIR:-/tmp}}")
+work=$(mktemp -d "$temporary/layergate.XXXXXX") || fail "Nothing can be written to $temporary."
 version=${ACTION_VERSION:-}
 version=${version#v}
 case $version in

@@ -72,7 +72,8 @@ or, next to a file that `layergate schema > layergate.toml.json` wrote, #:schema
 
 const COMPLETIONS_HELP: &str = "\
 Where shells look for it:
-  bash        layergate completions bash > ~/.local/share/bash-completion/completions/layergate
+  bash        mkdir -p ~/.local/share/bash-completion/completions
+              layergate completions bash > ~/.local/share/bash-completion/completions/layergate
   zsh         layergate completions zsh > DIR/_layergate, with DIR in $fpath
   fish        layergate completions fish > ~/.config/fish/completions/layergate.fish
   elvish      layergate completions elvish >> ~/.config/elvish/rc.elv

@@ -61,6 +61,12 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
         judgements.push(locator.explain(snapshot, image, &build, single, files, &options).await);
     }
     refuse_twins(&snapshots)?;
+    let names: Vec<&str> = snapshots.iter().map(|snapshot| snapshot.image.name.as_str()).collect();
+    if let Some((section, image)) = config.misspelt(&names) {
+        console::warn(&format!(
+            "[images.{section}] of the configuration is of no image here, and {image} has no section; is it meant for {image}?"
+        ));
+    }
     base.measure(&arguments.reading, &options).await?;
     let pull_request = context.as_ref().is_some_and(|context| context.pull_request.is_some());
     let mut reports = Vec::new();

@@ -1,6 +1,7 @@
 //! `layergate init`: a first configuration and workflow for a repository.
 
-use std::io::{Read as _, Write as _};
+use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,8 +13,6 @@ use crate::policy::Config;
 use crate::report::escape::short_path;
 use crate::setup::{self, By, CONFIGURATION, Plan, Tree, WORKFLOW, Yaml};
 
-/// The most of a file that is read.
-const MAX_BYTES: u64 = 1 << 20;
 /// More workflows are not looked at.
 const MAX_WORKFLOWS: usize = 200;
 /// Where workflows are.
@@ -132,18 +131,7 @@ fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
 
 /// The text of a file of the repository; no more is read than anybody would write.
 fn text_of(root: &Path, path: &str) -> Result<String, String> {
-    let place = inside(root, path)?;
-    // Opening what is no file might wait for ever.
-    if !place.is_file() {
-        return Err("it is no file".into());
-    }
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(place).map_err(|error| error.to_string())?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(format!("it has more than {MAX_BYTES} bytes"));
-    }
-    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
+    super::bounded_text(&inside(root, path)?)
 }
 
 /// The workflows, in order, without the one that this writes.
@@ -296,17 +284,19 @@ fn next(plan: &Plan, files: &[(String, String)]) {
         "     the first push to {} records what later pull requests are compared with; until then, a check only warns",
         plan.branch
     ));
-    let images: Vec<String> =
-        plan.images.iter().take(3).map(|image| format!("{}={}", image.name, image.reference)).collect();
-    console::note(&format!("  3. to judge here, build and run: layergate check {}", images.join(" ")));
-    for image in &plan.images {
-        if let Some(there) =
-            image.build.there.as_deref().filter(|_| image.build.origin.contains("/workflows/"))
-        {
-            console::note(&format!(
-                "  {}: to build it only once, put the layergate steps into {} instead, with images: {}={there}",
-                image.name, image.build.origin, image.name
-            ));
-        }
+    if plan.store.starts_with("oci:") {
+        console::note("     before that, put a step that logs in to the registry into both jobs");
+    }
+    console::note(
+        "  3. to judge here, build as the workflow does and run the following; once `layergate record` with the same images has been run, growth is judged too",
+    );
+    let shown = plan.images.iter().take(3).map(|image| format!(" {}={}", image.name, image.reference));
+    let more = if plan.images.len() > 3 { " ..." } else { "" };
+    console::note(&format!("     layergate check{}{more}", shown.collect::<String>()));
+    let workflows: BTreeSet<&str> = plan.images.iter().map(|image| image.build.origin.as_str()).collect();
+    for workflow in workflows.into_iter().filter(|origin| origin.contains("/workflows/")) {
+        console::note(&format!(
+            "  {workflow} builds too: how to measure what it has built is in https://github.com/layergate/layergate/blob/main/docs/setups.md"
+        ));
     }
 }

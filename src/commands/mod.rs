@@ -23,6 +23,7 @@ pub mod report;
 pub mod schema;
 pub mod stages;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,6 +42,9 @@ use crate::source::{self, Cache, Known, NamedImage, Options, Progress, Reference
 
 /// Where a configuration is looked for.
 const CONFIG_FILES: [&str; 2] = ["layergate.toml", ".github/layergate.toml"];
+
+/// The most bytes of a file that people write.
+const MAX_TEXT: u64 = 1 << 20;
 
 /// How many lists of files are fetched at a time.
 const FETCHES: usize = 8;
@@ -235,9 +239,25 @@ fn load_config(named: Option<&Path>) -> anyhow::Result<Config> {
     let existing =
         || CONFIG_FILES.into_iter().map(PathBuf::from).find(|path| path.symlink_metadata().is_ok());
     let Some(path) = named.map(Path::to_path_buf).or_else(existing) else { return Ok(Config::default()) };
-    let text = std::fs::read_to_string(&path)
+    let text = bounded_text(&path)
         .map_err(|error| UsageError(format!("cannot read the configuration {}: {error}", path.display())))?;
     Ok(Config::parse(&path.display().to_string(), &text)?)
+}
+
+/// The text of a file that people write; the error says why there is none. The file may be anybody's: no more is
+/// read of it than anybody would write.
+fn bounded_text(path: &Path) -> Result<String, String> {
+    // Opening what is no file might wait for ever.
+    if !path.metadata().map_err(|error| error.to_string())?.is_file() {
+        return Err("it is no file".into());
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    file.take(MAX_TEXT + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_TEXT {
+        return Err(format!("it has more than {MAX_TEXT} bytes"));
+    }
+    String::from_utf8(bytes).map_err(|_| "it is not UTF-8".into())
 }
 
 /// The configuration of the branch that a pull request goes to, whatever is checked out here; `None` where that has

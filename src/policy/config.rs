@@ -139,6 +139,20 @@ impl Config {
         Some(PathBuf::from(setting.text.trim()))
     }
 
+    /// A section that is of none of these images, with the one of them that it may be meant for: one without a section
+    /// of its own, of almost that name. Sections of images of other jobs are nothing to say anything of.
+    pub fn misspelt<'a>(&self, images: &[&'a str]) -> Option<(String, &'a str)> {
+        let without = images.iter().filter(|image| !self.images.contains_key(**image));
+        let sections = self.images.keys().filter(|section| !images.contains(&section.as_str()));
+        let words = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
+        // `api1` and `api2` are two images.
+        let near = |section: &str, image: &str| {
+            strsim::osa_distance(section, image) <= 1 + section.len() / 8 && words(section) != words(image)
+        };
+        let mut pairs = sections.flat_map(|section| without.clone().map(move |image| (section, *image)));
+        pairs.find(|(section, image)| near(section, image)).map(|(section, image)| (section.clone(), image))
+    }
+
     /// The image whose section names a Dockerfile.
     pub fn image_of_dockerfile(&self, path: &Path) -> Option<String> {
         let plain = |path: &Path| path.strip_prefix(".").unwrap_or(path).to_owned();
@@ -397,6 +411,19 @@ mod tests {
         assert_eq!(size("api", &arm, &none), Bytes(200_000_000));
         assert_eq!(size("api", &arm, &flags), Bytes(1_000_000_000));
         assert_eq!(config.limits_for("api", Some(&arm), &none).unwrap().0.max_layers, Some(20));
+    }
+
+    #[test]
+    fn a_section_of_almost_an_images_name_is_found() {
+        let config = |names: &[&str]| {
+            let sections = names.iter().map(|name| format!("[images.{name}]\nmax-layers = 9\n"));
+            Config::parse("layergate.toml", &sections.collect::<String>()).unwrap()
+        };
+        assert_eq!(config(&["wbe"]).misspelt(&["api", "web"]), Some(("wbe".into(), "web")));
+        assert_eq!(config(&["wbe", "web"]).misspelt(&["web"]), None);
+        for (section, image) in [("worker", "web"), ("api1", "api2"), ("web", "web")] {
+            assert_eq!(config(&[section]).misspelt(&[image]), None, "{section}");
+        }
     }
 
     #[test]

@@ -175,7 +175,6 @@ impl Bake<'_> {
             arguments: arguments.unwrap_or_default(),
             platforms: self.list(target, "platforms"),
             by,
-            there: None,
         })
     }
 }

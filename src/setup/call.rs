@@ -66,10 +66,6 @@ pub struct ImageCall {
     pub arguments: Vec<String>,
     /// `--platform`, each.
     pub platforms: Vec<String>,
-    /// `-o`.
-    pub output: Option<String>,
-    /// Whether the image goes to a registry, and not to the engine.
-    pub push: bool,
     /// Whether it needs what is not in the repository: `--secret`, `--ssh`.
     pub secrets: bool,
 }
@@ -124,8 +120,6 @@ fn image(words: &[String]) -> Option<Call> {
         tags: values(&options, &["-t", "--tag"]),
         arguments: values(&options, &["--build-arg"]),
         platforms: platforms.iter().flat_map(|list| list.split(',')).map(str::to_owned).collect(),
-        output: one(&["-o", "--output"]),
-        push: has("--push"),
         secrets: has("--secret") || has("--ssh"),
     }))
 }
@@ -199,7 +193,7 @@ mod tests {
             panic!()
         };
         assert_eq!((image.context.as_str(), image.file.as_deref()), (".", Some("x/Dockerfile")));
-        assert_eq!((image.tags.len(), image.platforms.len(), image.push), (2, 2, true));
+        assert_eq!((image.tags.len(), image.platforms.len()), (2, 2));
         assert_eq!((image.target.as_deref(), image.arguments), (Some("prod"), vec!["V=3".to_owned()]));
         for line in ["docker build .", "podman build .", "docker image build -q .", "buildah bud ."] {
             assert!(matches!(of(line), Some(Call::Image(_))), "{line}");

@@ -30,8 +30,9 @@ pub fn builds(files: &[String], wanted: &[String], tree: &Tree<'_>) -> Reading {
     }
     let (mut builds, mut notes): (Vec<Build>, Vec<String>) = (Vec::new(), Vec::new());
     // Compose reads what all services need before it builds one.
-    let missing =
-        services().flat_map(Yaml::entries).find_map(|(_, service)| missing_file(service, project, tree));
+    let missing = services()
+        .flat_map(Yaml::entries)
+        .find_map(|(_, service)| missing_file(service, project, tree).or_else(|| required_variable(service)));
     for name in names.into_iter().filter(|name| wanted.is_empty() || wanted.iter().any(|own| own == name)) {
         let of = |key: &str| services().filter_map(|services| services.get(name)?.get(key)).next_back();
         let Some(build) = of("build") else { continue };
@@ -46,7 +47,7 @@ pub fn builds(files: &[String], wanted: &[String], tree: &Tree<'_>) -> Reading {
             Ok(mut build) => {
                 if let Some(missing) = &missing {
                     notes.push(format!(
-                        "{first}: {missing} is not in the repository, so `docker compose` would fail; {name} is built by `docker build`"
+                        "{first}: {missing} is not there, so `docker compose` would fail; {name} is built by `docker build`"
                     ));
                     build.by = By::Docker;
                 }
@@ -89,6 +90,23 @@ fn missing_file(service: &Yaml, project: &str, tree: &Tree<'_>) -> Option<String
     paths.find(|path| !(tree.exists)(path))
 }
 
+/// A variable that compose demands, anywhere in a service (compose-spec.io, "Interpolation": `${NAME:?message}`). What
+/// a build needs itself is set for it; of the others nobody knows a value.
+fn required_variable(yaml: &Yaml) -> Option<String> {
+    match yaml {
+        Yaml::Text(text) => {
+            let demands = |inner: &str| {
+                let name = inner.split_once('}')?.0.split_once('?')?.0.trim_end_matches(':');
+                let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                is_name.then(|| format!("the variable {name}"))
+            };
+            text.split("${").skip(1).find_map(demands)
+        }
+        Yaml::List(items) => items.iter().find_map(required_variable),
+        map => map.entries().find_map(|(_, value)| required_variable(value)),
+    }
+}
+
 fn one(
     name: &str,
     build: &Yaml,
@@ -122,7 +140,6 @@ fn one(
         arguments: build.get("args").map(arguments).unwrap_or_default(),
         platforms: platforms.iter().filter_map(|item| item.text().map(str::to_owned)).collect(),
         by: By::Compose { files: files.to_vec(), service: name.to_owned(), image: tagged, variables },
-        there: None,
     })
 }
 

@@ -34,7 +34,7 @@ pub fn configuration(plan: &Plan) -> String {
     let mut out = comment(
         0,
         &format!(
-            "What images may have and how much they may grow, for layergate, which {WORKFLOW} runs. Made by `layergate init` to start from; change what you like. Without a change of this file, `layergate check` on your machine judges by the same limits."
+            "What images may have and how much they may grow, for layergate, which {WORKFLOW} runs. Made by `layergate init` to start from; change what you like. `layergate check` on your machine reads this file too."
         ),
     );
     limits(plan, &mut out);

@@ -82,8 +82,6 @@ pub struct Build {
     pub platforms: Vec<String>,
     /// What builds it.
     pub by: By,
-    /// Where that build leaves the image, as layergate reads it.
-    pub there: Option<String>,
 }
 
 /// What builds an image.

@@ -13,7 +13,11 @@ const MAX_IMAGES: usize = 100;
 /// What the runners are that the workflow runs on.
 const RUNNER: &str = "linux/amd64";
 /// Parts of paths of Dockerfiles whose images are not shipped.
-const UNSHIPPED: [&str; 22] = [
+const UNSHIPPED: [&str; 26] = [
+    "vendor",
+    "third_party",
+    "target",
+    ".cache",
     "dev",
     "development",
     "debug",
@@ -95,15 +99,25 @@ fn usable(builds: Vec<Build>, tree: &Tree<'_>, notes: &mut Vec<String>) -> Vec<B
             notes.extend(Some(note).filter(|note| !notes.contains(note)));
             continue;
         }
+        // What one file builds with several arguments are several images; what several files build alike is mostly one,
+        // in a test and for a release.
         let same = |other: &&mut Build| {
             (&other.context, &other.dockerfile, &other.target)
                 == (&build.context, &build.dockerfile, &build.target)
+                && (other.arguments == build.arguments || other.origin != build.origin)
                 && build.dockerfile.is_some()
         };
         match usable.iter_mut().find(same) {
             Some(other) => {
+                if other.arguments != build.arguments {
+                    notes.push(format!(
+                        "{}: builds {} with other arguments than {}; these are the ones that are taken",
+                        build.origin,
+                        build.dockerfile.as_deref().unwrap_or_default(),
+                        other.origin
+                    ));
+                }
                 other.name = other.name.take().or(build.name);
-                other.there = other.there.take().or(build.there);
             }
             None => {
                 runs_here(&mut build, notes);
@@ -200,7 +214,6 @@ fn of_dockerfiles(tree: &Tree<'_>) -> Vec<Build> {
             arguments: Vec::new(),
             platforms: Vec::new(),
             by: By::Docker,
-            there: None,
         })
     };
     let files = if shipped.is_empty() { unshipped } else { shipped };

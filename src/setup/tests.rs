@@ -148,8 +148,6 @@ jobs:
         ]
     );
     assert_eq!(plan.images[0].build.arguments, [("MODE".to_owned(), "release".to_owned())]);
-    assert_eq!(plan.images[2].build.there.as_deref(), Some("acme/nightly:v1"));
-    assert_eq!(plan.images[3].build.there.as_deref(), Some("oci-archive:/tmp/image.tar"));
     assert!(plan.images[1].staged && !plan.images[0].staged);
     assert_eq!(plan.left_out, ["Dockerfile.old"]);
     let notes = plan.notes.join("\n");
@@ -391,4 +389,25 @@ proptest::proptest! {
         Config::parse("x", &configuration(&plan)).unwrap();
         build_step(&plan);
     }
+}
+
+#[test]
+fn images_that_share_a_dockerfile_are_told_apart_by_their_arguments() {
+    let compose = "services:\n  api: {build: {context: ., args: {APP: api}}}\n  web: {build: {context: ., args: {APP: web}}}\n  again: {build: {context: ., args: {APP: web}}}\n";
+    let plan = planned(&[("compose.yaml", compose), ("Dockerfile", "FROM scratch\n")]).unwrap();
+    assert_eq!(plan.images.iter().map(|image| image.name.as_str()).collect::<Vec<_>>(), ["api", "web"]);
+
+    // A test and a release build one image, with other arguments.
+    let step = |arguments: &str| {
+        format!("jobs: {{a: {{steps: [{{run: 'docker build -t acme/api {arguments} .'}}]}}}}")
+    };
+    let (test, release) = (step(""), step("--build-arg MODE=release"));
+    let files = [
+        (".github/workflows/a.yml", test.as_str()),
+        (".github/workflows/b.yml", release.as_str()),
+        ("Dockerfile", "FROM scratch\n"),
+    ];
+    let plan = planned(&files).unwrap();
+    assert_eq!(plan.images.len(), 1);
+    assert!(plan.notes.join("\n").contains("with other arguments than"), "{:?}", plan.notes);
 }

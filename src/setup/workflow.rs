@@ -42,7 +42,7 @@ on:
   # What is pushed here is recorded: later changes are compared with it.
   push:
     branches: [{branch}]
-  # Each pull request is checked, before and after every push to it.
+  # Each pull request is checked, when it is opened and after every push to it.
   pull_request:
 
 # No job may do anything but what it asks for below.
@@ -74,12 +74,14 @@ jobs:
 
 /// What both jobs may do.
 fn permissions(plan: &Plan) -> (String, String) {
-    let reads = "      contents: read # to check out, and to read the baselines\n      pull-requests: write # for the comment; a run for a fork cannot write, and does without\n";
-    let writes = match plan.store.starts_with("git") {
-        true => "      contents: write # to the branch of the baselines, which has nothing else\n",
-        false => "      contents: read # to check out\n",
-    };
-    (reads.into(), writes.into())
+    let mut reads = "      contents: read # to check out, and to read the baselines\n      pull-requests: write # for the comment; a run for a fork cannot write, and does without\n".to_owned();
+    if plan.store.starts_with("git") {
+        let writes = "      contents: write # to the branch of the baselines, which has nothing else\n";
+        return (reads, writes.into());
+    }
+    reads += "      packages: read # where the baselines are in GitHub's own registry\n";
+    let writes = "      contents: read # to check out\n      packages: write # where the baselines are in GitHub's own registry\n";
+    (reads, writes.into())
 }
 
 fn checkout(plan: &Plan, about: &str) -> String {
@@ -112,6 +114,12 @@ fn step(plan: &Plan, command: Option<&str>) -> String {
             Some(_) => "Measures and stores the sizes for this commit.",
         },
     );
+    if ACTION.ends_with("@main") {
+        out += &comment(
+            6,
+            "There is no release yet: this builds layergate from its source, which takes some minutes. A branch can move; the commit that you have read, in the place of main, cannot.",
+        );
+    }
     out += &format!("      - uses: {ACTION}\n        with:\n");
     if let Some(command) = command {
         out += &format!("          command: {command}\n");

@@ -180,15 +180,12 @@ impl Workflow<'_> {
                 .map(|text| text.lines().map(|line| line.trim().to_owned()).collect())
                 .unwrap_or_default(),
             platforms: lists("platforms"),
-            output: with("outputs"),
-            push: with("push").is_some_and(|push| push != "false"),
             secrets: raw("secrets").or(raw("secret-files")).or(raw("secret-envs")).or(raw("ssh")).is_some(),
         };
-        let loads = with("load").is_some_and(|load| load != "false");
-        self.image(&call, ".", loads, place);
+        self.image(&call, ".", place);
     }
 
-    fn image(&mut self, call: &ImageCall, directory: &str, loads: bool, place: &Place<'_>) {
+    fn image(&mut self, call: &ImageCall, directory: &str, place: &Place<'_>) {
         let Some(context) = path::join(directory, &call.context) else {
             return self.not_followed("a build");
         };
@@ -224,7 +221,6 @@ impl Workflow<'_> {
                 .cloned()
                 .collect(),
             by: By::Docker,
-            there: left_by(call, loads),
         });
     }
 
@@ -305,28 +301,11 @@ impl Workflow<'_> {
                 continue;
             };
             match call {
-                Call::Image(call) => {
-                    self.image(&call, &directory, !call.push && call.output.is_none(), place)
-                }
+                Call::Image(call) => self.image(&call, &directory, place),
                 Call::Compose { files, services } => self.compose(&files, &services, &directory),
                 Call::Bake { files, targets } => self.bake(&files, &targets, &directory),
             }
         }
-    }
-}
-
-/// The image that a build leaves behind, as layergate reads it there.
-fn left_by(call: &ImageCall, loads: bool) -> Option<String> {
-    let tag = call.tags.iter().find(|tag| !tag.contains(UNKNOWN) && !tag.is_empty());
-    let output = call.output.as_deref().unwrap_or_default();
-    let field = |name: &str| output.split(',').find_map(|field| field.trim().strip_prefix(name));
-    let file = field("dest=").filter(|file| !file.contains(UNKNOWN) && !file.is_empty());
-    match field("type=") {
-        Some("oci") => Some(format!("oci-archive:{}", file?)),
-        Some("docker") if file.is_some() => Some(format!("docker-archive:{}", file?)),
-        _ if loads || field("type=") == Some("docker") => tag.cloned(),
-        _ if call.push => tag.map(|tag| format!("docker://{tag}")),
-        _ => None,
     }
 }
 

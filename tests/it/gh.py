@@ -1,11 +1,13 @@
 """A stand-in for GitHub behind the `gh` that a release calls: commits, trees and tags are those of the repository
-that it is called in, releases are files in $GH_STATE. It refuses what GitHub refuses."""
+that it is called in, releases are directories in $GH_STATE. It refuses what GitHub refuses."""
 
 import json
 import os
 import subprocess
 import sys
 import tempfile
+
+STATE = os.environ["GH_STATE"]
 
 
 def git(*arguments, **options):
@@ -20,8 +22,13 @@ def exists(reference):
 
 
 def fields(arguments):
-    pairs = [arguments[i + 1] for i, word in enumerate(arguments) if word in ("-f", "-F")]
+    words = ("--field", "--raw-field")
+    pairs = [arguments[i + 1] for i, word in enumerate(arguments) if word in words]
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def option(arguments, name, otherwise=None):
+    return arguments[arguments.index(name) + 1] if name in arguments else otherwise
 
 
 def tree(document):
@@ -39,55 +46,86 @@ def commit(document):
     return git("commit-tree", document["tree"], "-p", parent, "-m", document["message"])
 
 
-def api(arguments):
-    path = next(word for word in arguments if word.startswith("repos/acme/gate/"))
-    path = path.removeprefix("repos/acme/gate/")
-    if path == "git/trees":
-        print(tree(json.load(sys.stdin)))
-    elif path == "git/commits":
-        print(commit(json.load(sys.stdin)))
-    elif path == "git/refs":
-        given = fields(arguments)
+def reference(method, path, given):
+    """Makes, moves or lists references."""
+    if path == "git/refs":
         git("update-ref", given["ref"], given["sha"], "0" * 40)
-    elif path.startswith("git/refs/") and "PATCH" in arguments:
-        reference = path.removeprefix("git/")
-        if not exists(reference):
+    elif path.startswith("git/matching-refs/"):
+        name = path.removeprefix("git/matching-")
+        print(git("for-each-ref", "--format=%(refname)", f"{name}*"))
+    elif method == "PATCH":
+        name = path.removeprefix("git/")
+        if not exists(name):
             sys.exit("gh: Reference does not exist (HTTP 422)")
-        git("update-ref", reference, fields(arguments)["sha"])
-    else:
-        sys.exit(f"gh: Not Found (HTTP 404): {path}")
+        git("update-ref", name, given["sha"])
 
 
-def release(verb, tag, arguments):
-    directory = os.path.join(os.environ["GH_STATE"], tag)
-    if verb != "create" and not os.path.isdir(directory):
-        sys.exit("release not found")
-    if verb == "create":
-        os.mkdir(directory)
-        notes = arguments[arguments.index("--notes-file") + 1]
-        open(f"{directory}/notes", "w").write(open(notes).read())
-        open(f"{directory}/draft", "w").close()
-    elif verb == "upload":
-        for name in arguments:
-            if os.path.isfile(name):
-                open(f"{directory}/{os.path.basename(name)}", "wb").write(open(name, "rb").read())
-    elif verb == "edit":
-        if not exists(f"refs/tags/{tag}"):
-            sys.exit("gh: a published release has to have its tag")
-        if os.path.exists(f"{directory}/draft"):
-            os.remove(f"{directory}/draft")
+def releases():
+    for name in sorted(os.listdir(STATE)):
+        if os.path.isfile(f"{STATE}/{name}/release.json"):
+            yield name, json.load(open(f"{STATE}/{name}/release.json"))
+
+
+def write(number, document):
+    os.makedirs(f"{STATE}/{number}", exist_ok=True)
+    json.dump(document, open(f"{STATE}/{number}/release.json", "w"))
+
+
+def release(method, path, given):
+    """Makes, changes, deletes or lists releases."""
+    _, _, number = path.partition("/")
+    if path.startswith("releases?"):
+        for number, document in releases():
+            if document["tag_name"] == os.environ["GH_TAG"]:
+                print(number, json.dumps(document["draft"]))
+    elif path == "releases":
+        number = str(len(os.listdir(STATE)) + 1)
+        write(number, json.load(sys.stdin))
+        print(number)
+    elif method == "DELETE":
+        os.rename(f"{STATE}/{number}/release.json", f"{STATE}/{number}/deleted.json")
+    elif method == "PATCH":
+        document = dict(releases())[number]
+        # GitHub would make the tag, but then it is not the one of the commit that was made for it.
+        if not exists(f"refs/tags/{document['tag_name']}"):
+            sys.exit("gh: the release has no tag")
+        write(number, {**document, "draft": given["draft"] == "true", "latest": given["make_latest"] == "true"})
+
+
+def upload(address, arguments):
+    number, name = address.split("/releases/")[1].split("/assets?name=")
+    target = f"{STATE}/{number}/{name}"
+    if os.path.exists(target) or not dict(releases())[number]["draft"]:
+        sys.exit("gh: Validation Failed (HTTP 422): already_exists")
+    open(target, "wb").write(open(option(arguments, "--input"), "rb").read())
+
+
+def attestation(arguments):
+    if b"rogue" in open(arguments[1], "rb").read() or option(arguments, "--source-digest") != git("rev-parse", "HEAD"):
+        sys.exit("gh: no attestation")
 
 
 def main():
     arguments = sys.argv[1:]
-    with open(os.path.join(os.environ["GH_STATE"], "log"), "a") as log:
-        log.write(" ".join(arguments[:3]) + "\n")
     if os.environ.get("GH_FAILS") and os.environ["GH_FAILS"] in " ".join(arguments):
         sys.exit("gh: HTTP 502")
-    if arguments[0] == "api":
-        api(arguments[1:])
+    if arguments[0] == "attestation":
+        return attestation(arguments[1:])
+    method = option(arguments, "--method", "GET")
+    address = next(word for word in arguments if "repos/acme/gate/" in word)
+    path = address.partition("repos/acme/gate/")[2]
+    if address.startswith("https://uploads.github.com/"):
+        upload(address, arguments)
+    elif path == "git/trees":
+        print(tree(json.load(sys.stdin)))
+    elif path == "git/commits":
+        print(commit(json.load(sys.stdin)))
+    elif path.startswith("git/"):
+        reference(method, path, fields(arguments))
+    elif path.startswith("releases"):
+        release(method, path, fields(arguments))
     else:
-        release(arguments[1], arguments[2], arguments[3:])
+        sys.exit(f"gh: Not Found (HTTP 404): {path}")
 
 
 main()

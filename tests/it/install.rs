@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -129,21 +130,35 @@ fn a_release_is_downloaded_once_and_checked_each_time() {
         let (run, named) = place.install(&download);
         run.expect(0);
         let named = named.unwrap();
-        assert_eq!(
-            Path::new(&named),
-            place.path(&format!("tools/layergate/0.2.0/{LINUX}/layergate")),
-            "{shell}"
-        );
+        // What is run is not what other jobs can write to.
+        assert!(Path::new(&named).starts_with(place.path("temp")), "{shell}: {named}");
         assert_eq!(Run::of(&mut Command::new(&named)).expect(0).stdout, "installed\n");
-        assert_eq!(place.files().len(), 1, "{:?}", place.files());
+        let cached = format!("tools/layergate/0.2.0/{LINUX}/layergate");
+        assert!(place.files().contains(&cached) && place.files().len() == 2, "{:?}", place.files());
 
-        place.install(&download).0.expect(0);
-        assert_eq!(releases.paths().len(), 1, "it is taken from the tool cache: {:?}", releases.paths());
-        // What somebody has put there instead is not.
-        fs::write(&named, "#!/bin/sh\necho tampered\n").unwrap();
-        place.install(&download).0.expect(0);
-        assert_eq!(Run::of(&mut Command::new(&named)).expect(0).stdout, "installed\n");
-        assert_eq!(releases.paths().len(), 2);
+        let again = |asked: usize| {
+            let mut inputs = download.to_vec();
+            inputs.push(("ACTION_COMMAND", "install"));
+            let named = place.install(&inputs).1.unwrap();
+            assert_eq!(Run::of(&mut Command::new(&named)).expect(0).stdout, "installed\n");
+            assert_eq!(releases.paths().len(), asked, "{shell}: {:?}", releases.paths());
+            named
+        };
+        // Another job has put a program of its own beside it.
+        write_program(&place.path(&cached).with_file_name("git"), "#!/bin/sh\necho evil\n");
+        let named = again(1);
+        let path = fs::read_to_string(place.path("paths")).unwrap();
+        assert_eq!(Path::new(path.trim_end()), Path::new(&named).parent().unwrap());
+        assert_eq!(fs::read_dir(path.trim_end()).unwrap().count(), 1, "the program alone is on the PATH");
+        // What somebody has put in its place is not taken; one that cannot be run there can be here.
+        fs::write(place.path(&cached), "#!/bin/sh\necho tampered\n").unwrap();
+        again(2);
+        fs::set_permissions(place.path(&cached), fs::Permissions::from_mode(0o644)).unwrap();
+        again(2);
+        fs::remove_file(place.path(&cached)).unwrap();
+        fs::create_dir(place.path(&cached)).unwrap();
+        again(3);
+        assert_eq!(fs::read_dir(place.path(&cached)).unwrap().count(), 0);
         releases.asked.lock().unwrap().clear();
     }
 }
@@ -189,8 +204,10 @@ fn what_there_is_not_is_said_with_what_there_is() {
         all.extend(inputs);
         let (run, named) = place.install(&all);
         let run = run.expect(2);
-        assert!(named.is_none() && run.stdout.starts_with("::error title=layergate::"), "{}", run.stdout);
-        assert_eq!(run.stdout.lines().count(), 1, "{}", run.stdout);
+        let said: Vec<&str> = run.stdout.lines().filter(|line| !line.contains("trying again")).collect();
+        assert!(named.is_none() && said.len() == 1, "{}", run.stdout);
+        assert!(said[0].starts_with("::error title=layergate::"), "{}", run.stdout);
+        assert!(!run.stdout.contains("s3cret") && !run.stdout.contains("##["), "{}", run.stdout);
         for says in says {
             assert!(run.stdout.contains(says), "{says}: {}", run.stdout);
         }
@@ -203,8 +220,19 @@ fn what_there_is_not_is_said_with_what_there_is() {
     refused(&[("ACTION_VERSION", "0.9.0")], &["knows no layergate 0.9.0, but: 0.3.0, 0.2.0"]);
     refused(&[("ACTION_VERSION", "../../x\n::warning::y")], &["%0A::warning::y"]);
     refused(&[("ACTION_BINARY", "./not-there")], &["`binary` is ./not-there"]);
+    for no_program in ["test", "-v", "."] {
+        refused(&[("ACTION_BINARY", no_program)], &["program"]);
+    }
+    refused(&[("ACTION_COMMAND", "Install")], &["`command` is Install"]);
+    refused(&[("ACTION_VERSION", "0\\0562.0")], &["knows no layergate 0\\0562.0"]);
+    refused(&[("RUNNER_TEMP", "/not/there")], &["Nothing can be written to /not/there"]);
     // A version that is no release here, and none is asked for by its name alone.
     assert_eq!(releases.paths(), Vec::<String>::new());
+    // Neither a login nor a command of the runner's gets from an address into the log.
+    refused(
+        &[("ACTION_DOWNLOAD_URL", "http://user:s3cret@127.0.0.1:1/##[warning]x")],
+        &["Cannot download http://***@127.0.0.1:1/## [warning]x"],
+    );
     // What is not there is not asked for again.
     refused(&[], &["Cannot download", "404", "download-url"]);
     assert_eq!(releases.paths(), [format!("/v0.3.0/layergate-{LINUX}")]);
@@ -214,13 +242,25 @@ fn what_there_is_not_is_said_with_what_there_is() {
     assert!(run.expect(2).stdout.contains("this commit of the action is no release"));
     let tools = branch.path("bin");
     fs::create_dir(&tools).unwrap();
-    for tool in ["dirname", "tr", "sed", "awk"] {
+    for tool in ["dirname", "mktemp", "tr", "sed", "awk"] {
         std::os::unix::fs::symlink("/bin/busybox", tools.join(tool)).unwrap();
     }
     let bash = Path::new("/bin/bash");
     let branch = Place { shell: bash.into(), ..branch };
     let (run, _) = branch.install(&[("PATH", tools.to_str().unwrap())]);
     assert!(run.expect(2).stdout.contains("there is no cargo to build it with"));
+}
+
+#[test]
+fn a_manifest_that_has_no_sum_is_believed_in_nothing() {
+    for sum in ["", "0000", &"z".repeat(64)] {
+        let place = Place::new(Some(&format!("0.2.0 {LINUX} {sum} layergate-{LINUX}\n")));
+        let (run, named) = place.install(&[("ACTION_DOWNLOAD_URL", "http://127.0.0.1:1")]);
+        let run = run.expect(2);
+        assert!(named.is_none(), "{}", run.stdout);
+        let says = if sum.is_empty() { "There is no layergate" } else { "has no SHA-256 for" };
+        assert!(run.stdout.contains(says), "{}", run.stdout);
+    }
 }
 
 #[test]
@@ -281,7 +321,22 @@ fn wget_does_where_there_is_no_curl_and_a_cache_that_cannot_be_written_is_none()
     let place = Place::new(Some(&line("0.2.0", LINUX, &content)));
     let tools = place.path("bin");
     fs::create_dir(&tools).unwrap();
-    let needed = ["dirname", "tr", "sed", "awk", "grep", "mkdir", "rm", "mv", "chmod", "sha256sum", "sleep"];
+    let needed = [
+        "awk",
+        "chmod",
+        "cp",
+        "dirname",
+        "grep",
+        "head",
+        "mkdir",
+        "mktemp",
+        "mv",
+        "rm",
+        "sed",
+        "sha256sum",
+        "sleep",
+        "tr",
+    ];
     for tool in needed {
         std::os::unix::fs::symlink("/bin/busybox", tools.join(tool)).unwrap();
     }
@@ -294,11 +349,9 @@ fn wget_does_where_there_is_no_curl_and_a_cache_that_cannot_be_written_is_none()
     let (run, named) = place.install(&inputs);
     run.expect(0);
     let named = named.unwrap();
-    assert!(Path::new(&named).starts_with(place.path("temp")), "{named}");
     assert_eq!(Run::of(&mut Command::new(named)).expect(0).stdout, "installed\n");
 
     fs::remove_file(tools.join("wget")).unwrap();
-    fs::remove_dir_all(place.path("temp/layergate")).unwrap();
     let (run, _) = place.install(&inputs);
     assert!(run.expect(2).stdout.contains("neither curl nor wget"));
 }

@@ -4,10 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::Value;
+
 use crate::act::{commit, git};
 use crate::support::{Run, skip, write_program};
 
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+const FILES: [&str; 5] = [
+    "layergate-x86_64-unknown-linux-musl",
+    "layergate-aarch64-unknown-linux-musl",
+    "layergate-x86_64-apple-darwin",
+    "layergate-aarch64-apple-darwin",
+    "layergate-x86_64-pc-windows-msvc.exe",
+];
 
 fn own(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -124,17 +133,17 @@ struct Publishing {
 
 impl Publishing {
     fn new() -> Publishing {
-        let (checkout, outside) = (checkout(), tempfile::tempdir().unwrap());
-        let place = Publishing { checkout, outside };
-        fs::create_dir(place.path("programs")).unwrap();
-        for target in TARGETS {
-            fs::write(place.path("programs").join(format!("layergate-{target}")), target).unwrap();
+        let place = Publishing { checkout: checkout(), outside: tempfile::tempdir().unwrap() };
+        for directory in ["programs", "state", "bin"] {
+            fs::create_dir(place.path(directory)).unwrap();
+        }
+        for file in FILES {
+            fs::write(place.path("programs").join(file), file).unwrap();
         }
         fs::write(place.path("sbom.json"), "{}").unwrap();
-        fs::create_dir(place.path("state")).unwrap();
-        fs::create_dir(place.path("bin")).unwrap();
         let gh = format!("#!/bin/sh\nexec python3 {} \"$@\"\n", own("tests/it/gh.py").display());
         write_program(&place.path("bin/gh"), &gh);
+        place.main_is("main");
         place
     }
 
@@ -142,12 +151,30 @@ impl Publishing {
         self.outside.path().join(name)
     }
 
-    fn publish(&self, fails: &str) -> Run {
+    /// What the checkout knows of the branch on GitHub.
+    fn main_is(&self, commit: &str) {
+        self.git(&["update-ref", "refs/remotes/origin/main", commit]);
+    }
+
+    /// Goes on to a version that is described, with programs of its own.
+    fn raise(&self, version: &str) {
+        let manifest = format!("[package]\nname = \"layergate\"\nversion = \"{version}\"\n");
+        fs::write(self.checkout.path().join("Cargo.toml"), manifest).unwrap();
+        let log = format!("# Changelog\n\n## [{version}]\n\n- of {version}\n");
+        fs::write(self.checkout.path().join("CHANGELOG.md"), log).unwrap();
+        commit(self.checkout.path(), version);
+        self.main_is("main");
+        for file in FILES {
+            fs::write(self.path("programs").join(file), format!("{file} {version}")).unwrap();
+        }
+    }
+
+    fn publish(&self, version: &str, fails: &str) -> Run {
         let mut command = Command::new(self.checkout.path().join("release/publish"));
-        command.arg("0.2.0").arg(self.path("programs")).arg(self.path("sbom.json"));
+        command.arg(version).arg(self.path("programs")).arg(self.path("sbom.json"));
         let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
         command.env("PATH", path).env("GH_STATE", self.path("state")).env("GH_FAILS", fails);
-        command.env("GITHUB_REPOSITORY", "acme/gate");
+        command.env("GH_TAG", format!("v{version}")).env("GITHUB_REPOSITORY", "acme/gate");
         for role in ["AUTHOR", "COMMITTER"] {
             command
                 .env(format!("GIT_{role}_NAME"), "test")
@@ -159,47 +186,138 @@ impl Publishing {
     fn git(&self, arguments: &[&str]) -> String {
         git(self.checkout.path(), arguments)
     }
+
+    /// The releases that anybody can see, by their tags, each with its directory.
+    fn published(&self) -> Vec<(String, PathBuf, Value)> {
+        let listed = fs::read_dir(self.path("state")).unwrap().map(|entry| entry.unwrap().path());
+        let documents = listed.filter_map(|path| {
+            let text = fs::read_to_string(path.join("release.json")).ok()?;
+            let document: Value = serde_json::from_str(&text).unwrap();
+            let published = document["draft"] == false;
+            published.then(|| (document["tag_name"].as_str().unwrap().to_owned(), path, document))
+        });
+        documents.collect()
+    }
 }
 
 #[test]
 fn a_release_is_one_commit_that_adds_the_manifest_and_what_it_lists() {
     let place = Publishing::new();
-    place.publish("").expect(0);
-    let main = place.git(&["rev-parse", "main"]);
-    assert_eq!(place.git(&["rev-parse", "v0.2.0^"]), main);
-    assert_eq!(place.git(&["rev-parse", "v0"]), place.git(&["rev-parse", "v0.2.0"]));
+    fs::write(place.path("programs/layergate-zz"), "rogue").unwrap();
+    place.publish("0.2.0", "").expect(0);
+    assert_eq!(place.git(&["rev-parse", "v0.2.0^"]), place.git(&["rev-parse", "main"]));
+    assert_eq!(place.git(&["rev-parse", "v0.2"]), place.git(&["rev-parse", "v0.2.0"]));
     assert_eq!(place.git(&["diff", "--name-status", "v0.2.0^", "v0.2.0"]), "A\taction/manifest");
     let manifest = place.git(&["show", "v0.2.0:action/manifest"]);
-    let assets = place.path("state/v0.2.0");
-    for target in TARGETS {
-        let asset = fs::read(assets.join(format!("layergate-{target}"))).unwrap();
-        assert!(manifest.contains(&crate::support::hex_sha256(&asset)), "{manifest}");
+    let [(tag, assets, release)] = place.published().try_into().unwrap();
+    assert_eq!(
+        (tag.as_str(), &release["latest"], &release["prerelease"]),
+        ("v0.2.0", &true.into(), &false.into())
+    );
+    assert_eq!(release["body"].as_str().unwrap().trim(), "- new");
+    for file in FILES {
+        let sum = crate::support::hex_sha256(&fs::read(assets.join(file)).unwrap());
+        assert!(manifest.contains(&format!("{sum} {file}")), "{manifest}");
     }
     assert!(assets.join("sbom.json").exists() && assets.join("SHA256SUMS").exists());
-    assert!(!assets.join("draft").exists());
-    assert_eq!(fs::read_to_string(assets.join("notes")).unwrap().trim(), "- new");
+    assert!(
+        !assets.join("layergate-zz").exists() && !manifest.contains("zz"),
+        "what nobody knows is no part of it"
+    );
 
-    // Once more is no harm, with other programs it is refused.
+    // Once more changes nothing; other programs, and another commit, are refused.
     let tag = place.git(&["rev-parse", "v0.2.0"]);
-    place.publish("").expect(0);
-    assert_eq!(place.git(&["rev-parse", "v0.2.0"]), tag);
+    place.publish("0.2.0", "").expect(0);
+    assert_eq!((place.git(&["rev-parse", "v0.2.0"]), place.published().len()), (tag, 1));
     fs::write(place.path("programs/layergate-x86_64-unknown-linux-musl"), "other").unwrap();
-    assert!(place.publish("").expect(1).stderr.contains("a release is never made twice"));
+    assert!(place.publish("0.2.0", "").expect(1).stderr.contains("with other programs"));
+    fs::write(place.checkout.path().join("more"), "").unwrap();
+    commit(place.checkout.path(), "more");
+    assert!(place.publish("0.2.0", "").expect(1).stderr.contains("of another commit"));
 }
 
 #[test]
-fn a_release_that_broke_off_has_no_tag_or_all_that_the_tag_needs_and_can_be_finished() {
-    for fails in ["git/commits", "release create", "release upload", "git/refs -f", "release edit", "PATCH"] {
+fn only_what_this_workflow_has_built_of_this_commit_is_released() {
+    let place = Publishing::new();
+    fs::write(place.path("programs/layergate-aarch64-apple-darwin"), "rogue").unwrap();
+    let run = place.publish("0.2.0", "").expect(1);
+    assert!(
+        run.stderr.contains("layergate-aarch64-apple-darwin was not built by this workflow"),
+        "{}",
+        run.stderr
+    );
+    fs::remove_file(place.path("programs/layergate-aarch64-apple-darwin")).unwrap();
+    assert!(place.publish("0.2.0", "").expect(1).stderr.contains("there is no "));
+    assert_eq!(place.git(&["tag", "--list"]), "");
+
+    // And not where GitHub would refuse the tag in the end.
+    let place = Publishing::new();
+    let before = place.git(&["rev-parse", "HEAD"]);
+    fs::create_dir_all(place.checkout.path().join(".github/workflows")).unwrap();
+    fs::write(place.checkout.path().join(".github/workflows/ci.yml"), "on: push\n").unwrap();
+    commit(place.checkout.path(), "a workflow");
+    place.main_is("main");
+    place.git(&["checkout", "--quiet", &before]);
+    assert!(place.publish("0.2.0", "").expect(1).stderr.contains("workflows of main are other ones"));
+    assert_eq!(place.git(&["tag", "--list"]), "");
+}
+
+#[test]
+fn a_release_that_broke_off_is_finished_by_another_run() {
+    for fails in
+        ["git/commits", "gate/releases --input", "uploads", "git/refs --field", "draft=false", "force=true"]
+    {
         let place = Publishing::new();
-        let run = place.publish(fails);
-        // Where the moving tag cannot be moved it is made, so that one fault alone does not break it off.
-        assert_eq!(run.code == 0, fails == "PATCH", "{fails}: {}{}", run.stdout, run.stderr);
-        let tags = place.git(&["tag", "--list", "v0.2.0"]);
-        if !tags.is_empty() {
-            assert!(place.path("state/v0.2.0/layergate-x86_64-unknown-linux-musl").exists(), "{fails}");
-        }
-        place.publish("").expect(0);
-        assert!(!place.path("state/v0.2.0/draft").exists(), "{fails}");
-        assert_eq!(place.git(&["diff", "--name-status", "v0.2.0^", "v0.2.0"]), "A\taction/manifest");
+        // The moving tag is there already, so that it is to be moved.
+        place.git(&["tag", "v0.2", "main"]);
+        let run = place.publish("0.2.0", fails);
+        assert_ne!(run.code, 0, "{fails}: {}{}", run.stdout, run.stderr);
+        assert_eq!(place.published().len(), usize::from(fails == "force=true"), "{fails}");
+        place.publish("0.2.0", "").expect(0);
+        let [(_, assets, _)] = place.published().try_into().unwrap();
+        assert!(FILES.iter().all(|file| assets.join(file).exists()), "{fails}");
+        assert_eq!(place.git(&["rev-parse", "v0.2"]), place.git(&["rev-parse", "v0.2.0"]), "{fails}");
     }
+}
+
+#[test]
+fn an_older_or_unfinished_version_never_takes_the_place_of_the_newest() {
+    let place = Publishing::new();
+    place.publish("0.2.0", "gate/releases --input").expect(1);
+    let first = place.git(&["rev-parse", "HEAD"]);
+    place.raise("0.3.0");
+    place.publish("0.3.0", "").expect(0);
+    let manifest = place.git(&["show", "v0.3.0:action/manifest"]);
+    assert!(!manifest.contains("0.2.0"), "it was never released: {manifest}");
+
+    place.git(&["checkout", "--quiet", &first]);
+    for file in FILES {
+        fs::write(place.path("programs").join(file), file).unwrap();
+    }
+    place.publish("0.2.0", "").expect(0);
+    assert_eq!(place.git(&["rev-parse", "v0.3"]), place.git(&["rev-parse", "v0.3.0"]));
+    assert_eq!(
+        place.git(&["rev-parse", "v0.2"]),
+        place.git(&["rev-parse", "v0.2.0"]),
+        "the newest of its line"
+    );
+    let latest: Vec<String> = place
+        .published()
+        .into_iter()
+        .filter(|(_, _, release)| release["latest"] == true)
+        .map(|(tag, ..)| tag)
+        .collect();
+    assert_eq!(latest, ["v0.3.0"]);
+
+    place.git(&["checkout", "--quiet", "main"]);
+    place.raise("1.0.0-rc.1");
+    place.publish("1.0.0-rc.1", "").expect(0);
+    assert_eq!(place.git(&["tag", "--list", "v1"]), "");
+    place.raise("1.0.0");
+    place.publish("1.0.0", "").expect(0);
+    assert_eq!(place.git(&["rev-parse", "v1"]), place.git(&["rev-parse", "v1.0.0"]));
+    assert!(
+        place.git(&["show", "v1.0.0:action/manifest"]).contains("\n0.3.0 "),
+        "earlier ones can still be named"
+    );
 }
