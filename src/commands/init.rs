@@ -13,6 +13,8 @@ use crate::policy::Config;
 use crate::report::escape::short_path;
 use crate::setup::{self, By, CONFIGURATION, Plan, Tree, WORKFLOW, Yaml};
 
+/// Where a workflow of layergate's is looked for.
+const WORKFLOW_FILES: [&str; 2] = [WORKFLOW, ".github/workflows/layergate.yaml"];
 /// More workflows are not looked at.
 const MAX_WORKFLOWS: usize = 200;
 /// Where workflows are.
@@ -50,7 +52,7 @@ pub fn run(arguments: &Init) -> anyhow::Result<Exit> {
     if !arguments.force {
         refuse_existing(&root, &plan)?;
     }
-    write(&root, &files)?;
+    write(&root, &files, arguments.force)?;
     tell(&plan);
     for (path, _) in &files {
         console::note(&format!("wrote {path}"));
@@ -182,18 +184,28 @@ fn rendered(plan: &Plan, root: &Path) -> anyhow::Result<[(String, String); 2]> {
     Config::parse(CONFIGURATION, &configuration)
         .map_err(|error| fault("the configuration", &error.to_string()))?;
     let yaml = Yaml::parse(&workflow).map_err(|error| fault("the workflow", &error))?;
-    if yaml.at(&["jobs", "record", "steps"]).is_none() {
-        return Err(fault("the workflow", "it has no jobs"));
+    for job in ["check", "record"] {
+        let steps = yaml.at(&["jobs", job, "steps"]).map(Yaml::items).unwrap_or_default();
+        let images = steps.last().and_then(|step| step.at(&["with", "images"])?.text()).unwrap_or_default();
+        let planned = plan.images.iter().map(|image| format!("{}={}", image.name, image.reference));
+        if !images.lines().eq(planned) {
+            return Err(fault("the workflow", &format!("its job {job} is about other images")));
+        }
     }
-    // A configuration that is there is the one that counts, and is replaced if any is.
-    let place = CONFIG_FILES.into_iter().find(|path| root.join(path).symlink_metadata().is_ok());
-    Ok([(place.unwrap_or(CONFIGURATION).to_owned(), configuration), (WORKFLOW.to_owned(), workflow)])
+    // One that is there under another name is the one that counts, and is replaced if any is.
+    let place = |places: &[&'static str]| {
+        places.iter().find(|path| root.join(path).symlink_metadata().is_ok()).or(places.first()).copied()
+    };
+    let (first, second) = (place(&CONFIG_FILES), place(&WORKFLOW_FILES));
+    Ok([
+        (first.unwrap_or(CONFIGURATION).to_owned(), configuration),
+        (second.unwrap_or(WORKFLOW).to_owned(), workflow),
+    ])
 }
 
 /// Nothing that somebody has written is replaced, and nothing is written beside it.
 fn refuse_existing(root: &Path, plan: &Plan) -> anyhow::Result<()> {
-    let workflows = [WORKFLOW, ".github/workflows/layergate.yaml"];
-    let places = CONFIG_FILES.into_iter().chain(workflows);
+    let places = CONFIG_FILES.into_iter().chain(WORKFLOW_FILES);
     let existing: Vec<&str> = places.filter(|path| root.join(path).symlink_metadata().is_ok()).collect();
     let ways = "--print shows what would be written, --force writes it all the same";
     if !existing.is_empty() {
@@ -211,8 +223,9 @@ fn refuse_existing(root: &Path, plan: &Plan) -> anyhow::Result<()> {
     }
 }
 
-/// Writes both files or none: each is whole beside its place before the first gets there.
-fn write(root: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
+/// Writes both files or none: each is whole beside its place before the first gets there, and what was there comes back
+/// where the second does not.
+fn write(root: &Path, files: &[(String, String)], force: bool) -> anyhow::Result<()> {
     let mut ready = Vec::new();
     for (path, text) in files {
         let place = root.join(path);
@@ -236,14 +249,21 @@ fn write(root: &Path, files: &[(String, String)]) -> anyhow::Result<()> {
         file.write_all(text.as_bytes()).with_context(|| format!("cannot write {path}"))?;
         ready.push((path, place, file));
     }
-    let mut made: Vec<PathBuf> = Vec::new();
+    let mut made: Vec<(PathBuf, Option<Vec<u8>>)> = Vec::new();
     for (path, place, file) in ready {
-        let is_new = place.symlink_metadata().is_err();
-        if let Err(error) = file.persist(&place) {
-            made.iter().for_each(|path| drop(std::fs::remove_file(path)));
+        let before = std::fs::read(&place).ok();
+        // Somebody may have made it since it was looked for.
+        let written = if force { file.persist(&place) } else { file.persist_noclobber(&place) };
+        if let Err(error) = written {
+            for (place, before) in made {
+                drop(match before {
+                    Some(before) => std::fs::write(place, before),
+                    None => std::fs::remove_file(place),
+                });
+            }
             return Err(error.error).with_context(|| format!("cannot write {path}"));
         }
-        made.extend(Some(place).filter(|_| is_new));
+        made.push((place, before));
     }
     Ok(())
 }

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use super::yaml::Yaml;
 use crate::dockerfile::UNKNOWN;
 
+/// The most variables of one `env:` that are looked at.
+const MAX_ENV: usize = 500;
 /// Of a larger matrix the first jobs are looked at.
 const MAX_JOBS: usize = 64;
 /// Longer values are not known.
@@ -37,7 +39,7 @@ pub fn known(text: &str, values: &Values) -> Option<String> {
 
 /// Adds the variables of an `env:` that are known; those that are not hide what an outer one says.
 pub fn add_env(of: Option<&Yaml>, values: &mut Values) {
-    for (name, value) in of.into_iter().flat_map(Yaml::entries) {
+    for (name, value) in of.into_iter().flat_map(Yaml::entries).take(MAX_ENV) {
         let value = value.text().and_then(|text| known(text, values));
         let key = format!("env.{}", name.to_lowercase());
         match value {

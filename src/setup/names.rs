@@ -6,8 +6,21 @@ use crate::dockerfile::UNKNOWN;
 /// Longer names do not fit into a table.
 const MAX_LENGTH: usize = 40;
 /// Words that an image is read by, and that it cannot be called by where a tag follows: `oci:ci` is a directory.
-pub const TRANSPORTS: [&str; 7] =
-    ["docker", "docker-daemon", "docker-archive", "oci", "oci-archive", "inspect", "snapshot"];
+pub const TRANSPORTS: [&str; 12] = [
+    "docker",
+    "docker-daemon",
+    "docker-archive",
+    "oci",
+    "oci-archive",
+    "inspect",
+    "snapshot",
+    // Those that layergate knows and does not read.
+    "containers-storage",
+    "dir",
+    "sif",
+    "ostree",
+    "tarball",
+];
 /// Directories that say nothing of what is in them.
 const GENERIC: [&str; 12] = [
     "docker",

@@ -1,7 +1,7 @@
 //! Which images a repository has, and how each is built: by its workflows, else by its bake or compose files, else by
 //! the Dockerfiles that do not look like those of a test.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Build, By, Image, Plan, Reading, Tree, bake, compose, names, path, workflows};
 use crate::dockerfile::{BuildOptions, Dockerfile, UNKNOWN};
@@ -13,11 +13,11 @@ const MAX_IMAGES: usize = 100;
 /// What the runners are that the workflow runs on.
 const RUNNER: &str = "linux/amd64";
 /// Parts of paths of Dockerfiles whose images are not shipped.
-const UNSHIPPED: [&str; 26] = [
+const UNSHIPPED: [&str; 25] = [
     "vendor",
     "third_party",
     "target",
-    ".cache",
+    "cache",
     "dev",
     "development",
     "debug",
@@ -38,7 +38,6 @@ const UNSHIPPED: [&str; 26] = [
     "benchmark",
     "benchmarks",
     "ci",
-    ".devcontainer",
     "devcontainer",
 ];
 
@@ -61,7 +60,7 @@ pub fn plan(tree: &Tree<'_>, branch: &str, store: &str) -> Result<Plan, Nothing>
         builds = usable(of_files(tree, &mut notes), tree, &mut notes);
     }
     if builds.is_empty() {
-        builds = of_dockerfiles(tree);
+        builds = of_dockerfiles(tree, &mut notes);
     }
     if builds.len() > MAX_IMAGES {
         notes.push(format!("there are {} images, and only the first {MAX_IMAGES} are taken", builds.len()));
@@ -89,6 +88,7 @@ pub fn plan(tree: &Tree<'_>, branch: &str, store: &str) -> Result<Plan, Nothing>
 /// The builds that can be repeated here, each once.
 fn usable(builds: Vec<Build>, tree: &Tree<'_>, notes: &mut Vec<String>) -> Vec<Build> {
     let mut usable: Vec<Build> = Vec::new();
+    let mut variables = BTreeMap::new();
     for mut build in builds {
         let missing = build.dockerfile.as_deref().filter(|file| !(tree.exists)(file));
         if let Some(missing) = missing {
@@ -119,18 +119,17 @@ fn usable(builds: Vec<Build>, tree: &Tree<'_>, notes: &mut Vec<String>) -> Vec<B
                 }
                 other.name = other.name.take().or(build.name);
             }
-            None => {
-                runs_here(&mut build, notes);
-                usable.push(build);
-            }
+            None if runs_here(&mut build, &mut variables, notes) => usable.push(build),
+            None => {}
         }
     }
     usable
 }
 
-/// Sees to it that a runner can build it as the workflow will have it.
-fn runs_here(build: &mut Build, notes: &mut Vec<String>) {
-    let subject = build.dockerfile.clone().or(build.name.clone()).unwrap_or_default();
+/// Sees to it that a runner can build it as the workflow will have it; whether it can. What one step sets for compose
+/// gets into `variables`.
+fn runs_here(build: &mut Build, variables: &mut BTreeMap<String, String>, notes: &mut Vec<String>) -> bool {
+    let subject = build.dockerfile.clone().or(build.name.clone()).unwrap_or_else(|| "an image".into());
     if build.platforms.iter().any(|platform| platform != RUNNER) {
         let platforms = build.platforms.join(", ");
         notes.push(format!(
@@ -138,15 +137,27 @@ fn runs_here(build: &mut Build, notes: &mut Vec<String>) {
             build.origin
         ));
     }
-    let By::Compose { image, .. } = &build.by else { return };
-    let is_odd = !is_reference(image);
+    let By::Compose { image, variables: own, .. } = &build.by else { return true };
     let foreign = build.platforms.iter().any(|platform| platform != RUNNER);
-    if (is_odd || foreign) && build.dockerfile.is_some() {
-        let why =
-            if is_odd { "what it calls the image is not known" } else { "it is for other platforms too" };
-        notes.push(format!("{}: {subject} is built by `docker build`, because {why}", build.origin));
-        build.by = By::Docker;
+    let differs = |(name, value): (&String, &String)| variables.get(name).is_some_and(|other| other != value);
+    let why = if !is_reference(image) {
+        "what it calls the image is not known"
+    } else if own.iter().any(differs) {
+        "a variable has another default there"
+    } else if foreign && build.dockerfile.is_some() {
+        "it is for other platforms too"
+    } else {
+        variables.extend(own.clone());
+        return true;
+    };
+    // What a Dockerfile inside of a compose file builds, compose alone can build.
+    if build.dockerfile.is_none() {
+        notes.push(format!("{}: {subject} is left out, because {why}", build.origin));
+        return false;
     }
+    notes.push(format!("{}: {subject} is built by `docker build`, because {why}", build.origin));
+    build.by = By::Docker;
+    true
 }
 
 /// Whether an engine takes this for the name of an image.
@@ -197,10 +208,10 @@ fn take(read: Option<Reading>, notes: &mut Vec<String>) -> Vec<Build> {
 }
 
 /// A build of each Dockerfile that looks like one of an image that is shipped; of all, where none does.
-fn of_dockerfiles(tree: &Tree<'_>) -> Vec<Build> {
+fn of_dockerfiles(tree: &Tree<'_>, notes: &mut Vec<String>) -> Vec<Build> {
     let is_unshipped = |file: &&String| {
         let lower = file.to_ascii_lowercase();
-        lower.split(['/', '.']).any(|part| UNSHIPPED.contains(&part)) || lower.contains(".devcontainer/")
+        lower.split(['/', '.']).any(|part| UNSHIPPED.contains(&part))
     };
     let (unshipped, shipped): (Vec<&String>, Vec<&String>) = tree.dockerfiles.iter().partition(is_unshipped);
     let of = |file: &String| {
@@ -217,7 +228,13 @@ fn of_dockerfiles(tree: &Tree<'_>) -> Vec<Build> {
         })
     };
     let files = if shipped.is_empty() { unshipped } else { shipped };
-    files.into_iter().filter_map(of).collect()
+    if files.len() > MAX_IMAGES {
+        notes.push(format!(
+            "there are {} Dockerfiles, and only the first {MAX_IMAGES} are taken",
+            files.len()
+        ));
+    }
+    files.into_iter().take(MAX_IMAGES).filter_map(of).collect()
 }
 
 /// The directory that a Dockerfile is built from: its own, unless what it copies is only there from the root.
@@ -265,20 +282,20 @@ fn named(builds: &[Build], repository: &str) -> Vec<String> {
     for (build, base) in builds.iter().zip(&bases) {
         let is_alone = bases.iter().filter(|other| *other == base).count() == 1;
         let with = |text: &str| names::plain(&format!("{base} {text}"));
-        let parts = [build.target.clone(), build.dockerfile.as_deref().and_then(names::of_path)];
-        let apart = parts.iter().flatten().filter_map(|part| with(part)).filter(|_| !is_alone);
+        let place = build.dockerfile.as_deref().and_then(names::of_path).filter(|place| place != base);
+        // `a/api` and `b/api`
+        let directory = build.dockerfile.as_deref().map(path::parent).and_then(names::plain);
+        let parts = [build.target.clone(), place];
+        let apart = parts.iter().flatten().filter_map(|part| with(part)).chain(directory);
         let first = if is_alone { Some(base.clone()) } else { None };
-        let numbered = (1..).map(|number| if number == 1 { base.clone() } else { numbered(base, number) });
-        let mut candidates = first.into_iter().chain(apart).chain(numbered.take(builds.len() + 1));
-        let name = candidates.find(|name| !taken.contains(name)).unwrap_or_else(|| base.clone());
+        let numbered = (2..).map(|number| format!("{base}-{number}"));
+        let mut candidates =
+            first.into_iter().chain(apart.filter(|_| !is_alone)).chain([base.clone()]).chain(numbered);
+        let name = candidates.find(|name| !taken.contains(name)).unwrap_or_default();
         taken.insert(name.clone());
         named.push(name);
     }
     named
-}
-
-fn numbered(base: &str, number: usize) -> String {
-    format!("{base}-{number}")
 }
 
 fn image(name: String, build: Build, tree: &Tree<'_>, notes: &mut Vec<String>) -> Image {

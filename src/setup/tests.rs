@@ -218,7 +218,7 @@ fn a_service_that_compose_cannot_build_here_is_built_by_docker() {
     .unwrap();
     assert!(plan.images.iter().all(|image| image.build.by == By::Docker), "{:?}", plan.images);
     assert_eq!(build_step(&plan).0, "docker build --tag api:ci .\ndocker build --tag web:ci web");
-    assert!(plan.notes.iter().any(|note| note.contains(".env is not in the repository")), "{:?}", plan.notes);
+    assert!(plan.notes.iter().any(|note| note.contains(".env is not there")), "{:?}", plan.notes);
 }
 
 const BAKE: &str = r#"
@@ -346,7 +346,7 @@ fn names_are_each_of_one_image() {
     ])
     .unwrap();
     let names: Vec<&str> = plan.images.iter().map(|image| image.name.as_str()).collect();
-    assert_eq!(names, ["api-api", "api", "x", "oci-image", "snapshot-image"]);
+    assert_eq!(names, ["a-api", "b-api", "x", "oci-image", "snapshot-image"]);
 }
 
 #[test]
@@ -410,4 +410,31 @@ fn images_that_share_a_dockerfile_are_told_apart_by_their_arguments() {
     let plan = planned(&files).unwrap();
     assert_eq!(plan.images.len(), 1);
     assert!(plan.notes.join("\n").contains("with other arguments than"), "{:?}", plan.notes);
+}
+
+#[test]
+fn nothing_of_a_compose_file_gets_into_the_workflow_as_it_is() {
+    let evil = "services:\n  x:\n    build: {dockerfile_inline: \"FROM scratch\"}\n    image: \"x:1\\n          command: record\\n          evil: $${{ github.token }}\"\n  y: {build: .}\n";
+    let plan = planned(&[("compose.yaml", evil), ("Dockerfile", "FROM scratch\n")]).unwrap();
+    let text = workflow(&plan);
+    assert!(!text.contains("github.token") && text.matches("command:").count() == 1, "{text}");
+    assert_eq!(plan.images.len(), 1);
+    assert!(plan.notes.join("\n").contains("left out, because what it calls the image"), "{:?}", plan.notes);
+
+    // One step sets a variable once, so an image that needs another value is built by itself.
+    let two =
+        "services:\n  a: {build: a, image: 'acme/a:${TAG:-1}'}\n  b: {build: b, image: 'acme/b:${TAG:-2}'}\n";
+    let files =
+        [("compose.yaml", two), ("a/Dockerfile", "FROM scratch\n"), ("b/Dockerfile", "FROM scratch\n")];
+    let plan = planned(&files).unwrap();
+    assert_eq!(plan.images[0].reference, "acme/a:1");
+    assert_eq!((&plan.images[1].build.by, plan.images[1].reference.as_str()), (&By::Docker, "b:ci"));
+}
+
+#[test]
+fn of_a_large_workflow_only_a_part_is_looked_at() {
+    let steps: String = (0..4_000).map(|i| format!("      - run: echo {i}\n")).collect();
+    let text = format!("jobs:\n  a:\n    steps:\n{steps}      - run: docker build -t acme/late .\n");
+    let plan = planned(&[(".github/workflows/a.yml", &text), ("Dockerfile", "FROM scratch\n")]).unwrap();
+    assert!(plan.notes.join("\n").contains("only the first 3000 steps"), "{:?}", plan.notes);
 }

@@ -39,18 +39,23 @@ pub fn read(tree: &Tree<'_>) -> Said {
     for file in &tree.workflows {
         let yaml = tree.text(file).and_then(|text| Yaml::parse(&text));
         match yaml {
-            Ok(yaml) => Workflow { file, root: &yaml, tree, said: &mut said }.read(),
+            Ok(yaml) => Workflow { file, root: &yaml, tree, said: &mut said, steps: 0 }.read(),
             Err(why) => said.notes.push(format!("{file} is not looked at: {why}")),
         }
     }
     said
 }
 
+/// The most steps of one workflow, each once for each job of its matrix.
+const MAX_STEPS: usize = 3_000;
+
 struct Workflow<'a> {
     file: &'a str,
     root: &'a Yaml,
     tree: &'a Tree<'a>,
     said: &'a mut Said,
+    /// How many steps were looked at, each once for each job of its matrix.
+    steps: usize,
 }
 
 /// A job of a workflow, and what is known where one of its steps runs.
@@ -65,11 +70,21 @@ impl Workflow<'_> {
         let root = self.root;
         for (_, job) in root.get("jobs").into_iter().flat_map(Yaml::entries) {
             let steps = job.get("steps").map(Yaml::items).unwrap_or_default();
+            let jobs: Vec<Values> = matrix(job.at(&["strategy", "matrix"]))
+                .into_iter()
+                .map(|values| self.values_of(job, values))
+                .collect();
             let mut before = self.said.builds.len();
             for (index, step) in steps.iter().enumerate() {
-                for values in matrix(job.at(&["strategy", "matrix"])) {
-                    let place = self.place(job, step, values);
-                    self.step(&place);
+                for values in &jobs {
+                    if self.steps == MAX_STEPS {
+                        self.note(format!("only the first {MAX_STEPS} steps are looked at"));
+                        return;
+                    }
+                    self.steps += 1;
+                    let mut values = values.clone();
+                    add_env(step.get("env"), &mut values);
+                    self.step(&Place { job, step, values });
                 }
                 if self.said.builds.len() > before {
                     self.prepares(&steps[..index]);
@@ -79,7 +94,8 @@ impl Workflow<'_> {
         }
     }
 
-    fn place<'s>(&self, job: &'s Yaml, step: &'s Yaml, mut values: Values) -> Place<'s> {
+    /// What is known in all steps of a job.
+    fn values_of(&self, job: &Yaml, mut values: Values) -> Values {
         let (owner, name) = &self.tree.repository;
         for (key, value) in [
             ("github.repository", format!("{owner}/{name}")),
@@ -89,10 +105,10 @@ impl Workflow<'_> {
         ] {
             values.insert(key.into(), value);
         }
-        for section in [self.root, job, step] {
+        for section in [self.root, job] {
             add_env(section.get("env"), &mut values);
         }
-        Place { job, step, values }
+        values
     }
 
     fn step(&mut self, place: &Place<'_>) {

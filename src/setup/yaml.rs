@@ -6,8 +6,11 @@ use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser};
 
-/// More nodes than any file that people write has; what an alias repeats counts again.
+/// More nodes than any file that people write has; what an alias repeats counts again, and so does each so many bytes
+/// of a text.
 const MAX_NODES: usize = 50_000;
+/// Bytes of a text that weigh as much as a node.
+const BYTES: usize = 100;
 /// Deeper nesting is nobody's.
 const MAX_DEPTH: usize = 64;
 
@@ -85,12 +88,15 @@ impl Yaml {
         entries.iter().map(|(key, value)| (key.as_str(), value)).filter(|(key, _)| *key != "<<")
     }
 
-    /// How many nodes it has.
+    /// How much it has, in nodes.
     fn weight(&self) -> usize {
+        let of = |text: &str| 1 + text.len() / BYTES;
         match self {
-            Yaml::Text(_) => 1,
+            Yaml::Text(text) => of(text),
             Yaml::List(items) => 1 + items.iter().map(Yaml::weight).sum::<usize>(),
-            Yaml::Map(entries) => 1 + entries.iter().map(|(_, value)| 1 + value.weight()).sum::<usize>(),
+            Yaml::Map(entries) => {
+                1 + entries.iter().map(|(key, value)| of(key) + value.weight()).sum::<usize>()
+            }
         }
     }
 }
@@ -143,7 +149,9 @@ impl Reader {
         // Each node is weighed once for each level that it is in: there are few.
         self.nodes = self.nodes.saturating_add(node.weight());
         if self.nodes > MAX_NODES * 4 || node.weight() > MAX_NODES {
-            return Err(format!("it has more than {MAX_NODES} nodes"));
+            return Err(format!(
+                "with its aliases it has more than {MAX_NODES} nodes, or as many times {BYTES} bytes"
+            ));
         }
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -184,9 +192,11 @@ mod tests {
             bomb += &format!("a{level}: &a{level} [{inner}]\n");
         }
         let deep = "[".repeat(200) + &"]".repeat(200);
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(100_000), vec!["*a"; 2_000].join(", "));
         let blocks: String = (0..200).map(|level| "  ".repeat(level) + "a:\n").collect();
         for (text, expected) in [
             (bomb.as_str(), "nodes"),
+            (&long, "nodes"),
             (&deep, ""),
             (&blocks, "nested deeper than 64"),
             ("a: [1, 2\nb: }", "line 2 is no YAML"),

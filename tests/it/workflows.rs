@@ -47,7 +47,8 @@ fn given(workflow: &str) -> Vec<&str> {
         // What is further in is a text of several lines.
         inputs.take_while(move |line| depth(line) >= inside).filter(move |line| depth(line) == inside)
     });
-    lines.filter_map(|line| line.split(':').next()).map(str::trim).collect()
+    let keys = lines.map(str::trim).filter(|line| !line.starts_with('#'));
+    keys.filter_map(|line| line.split(':').next()).collect()
 }
 
 #[test]
