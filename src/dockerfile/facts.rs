@@ -26,7 +26,7 @@ use super::plan::{BaseImage, BuildOptions, global_arguments};
 use crate::image::instruction::{KEYWORDS, command_of};
 use walk::{Walk, Walked, reachable};
 
-pub use commands::commands_of;
+pub use commands::{ScriptStep, commands_of};
 pub use slim::{brings_tools, is_slimmer, slimmer_of};
 
 /// What a Dockerfile does, with regard to one target.

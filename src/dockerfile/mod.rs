@@ -18,8 +18,8 @@ mod tests;
 
 pub use expand::UNKNOWN;
 pub use facts::{
-    Copied, Facts, FoundWork, Slimmer, StageFacts, Work, WorkKind, brings_tools, commands_of, is_slimmer,
-    slimmer_of, works_of,
+    Copied, Facts, FoundWork, ScriptStep, Slimmer, StageFacts, Work, WorkKind, brings_tools, commands_of,
+    is_slimmer, slimmer_of, works_of,
 };
 pub use map::{HistoryStep, Lines, Mapping, Unmapped, map};
 pub use parse::{Dockerfile, Flag, HereDocument, Origin, SourceInstruction, Stage, StageUse};

@@ -3,7 +3,7 @@
 use super::path;
 
 /// Options of the commands below that take no value after them.
-const SWITCHES: [&str; 24] = [
+const SWITCHES: [&str; 51] = [
     "--load",
     "--push",
     "--no-cache",
@@ -28,7 +28,37 @@ const SWITCHES: [&str; 24] = [
     "--remove-orphans",
     "--with-dependencies",
     "--dry-run",
+    "--no-deps",
+    "--force-recreate",
+    "--no-recreate",
+    "--always-recreate-deps",
+    "--renew-anon-volumes",
+    "-V",
+    "--no-color",
+    "--no-log-prefix",
+    "--no-start",
+    "--no-build",
+    "--quiet-pull",
+    "--quiet-build",
+    "--timestamps",
+    "--abort-on-container-failure",
+    "--watch",
+    "-w",
+    "--menu",
+    "-y",
+    "--yes",
+    "--compatibility",
+    "--verbose",
+    "--no-ansi",
+    "--all-resources",
+    "--no-rm",
+    "--layers",
+    "--squash-all",
+    "--all-platforms",
 ];
+
+/// Directories that are pushed, and shells inside of shells, are followed so far.
+const MAX_DEPTH: usize = 64;
 
 /// What is built.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +98,13 @@ pub struct ImageCall {
     pub platforms: Vec<String>,
     /// Whether it needs what is not in the repository: `--secret`, `--ssh`.
     pub secrets: bool,
+}
+
+impl ImageCall {
+    /// Whether the Dockerfile, or all that is built from, is what the command reads from its standard input.
+    pub fn is_from_input(&self) -> bool {
+        self.context == "-" || self.file.as_deref() == Some("-")
+    }
 }
 
 /// What a command builds, by its words; nothing where it builds no image.
@@ -128,7 +165,14 @@ fn image(words: &[String]) -> Option<Call> {
 fn compose(words: &[String]) -> Option<Call> {
     let place = words.iter().position(|word| word == "build" || word == "up")?;
     let (globals, before) = options(&words[..place]);
-    let (own, services) = options(&words[place + 1..]);
+    let mut own = words[place + 1..].to_vec();
+    if words[place] == "up" {
+        // Here it takes a value, and says nothing of what is built.
+        while let Some(at) = own.iter().position(|word| word == "--pull") {
+            own.drain(at..own.len().min(at + 2));
+        }
+    }
+    let (own, services) = options(&own);
     let builds = words[place] == "build" || own.iter().any(|(name, _)| name == "--build");
     let files = values(&globals, &["-f", "--file"]);
     // Paths would be told from another directory.
@@ -166,13 +210,87 @@ fn values(options: &[(String, Option<String>)], names: &[&str]) -> Vec<String> {
     of.filter_map(|(_, value)| value.clone()).collect()
 }
 
-/// Where a command such as `cd DIR` leads; nothing where that is not known, or outside.
-pub fn directory_after(words: &[String], directory: &str) -> Option<Option<String>> {
-    match words.split_first()? {
-        (program, arguments) if program == "cd" || program == "pushd" => {
-            Some(arguments.last().and_then(|target| path::join(directory, target)))
+/// Where the commands of a script run.
+pub struct Directory {
+    now: Place,
+    /// Of the shells that this one is started by.
+    outer: Vec<Place>,
+    /// How many those are.
+    depth: usize,
+}
+
+/// Where one shell is. A directory that is not known, or outside of the repository, is nothing.
+#[derive(Clone)]
+struct Place {
+    directory: Option<String>,
+    /// Where `cd -` leads.
+    before: Option<String>,
+    /// Where `popd` leads.
+    pushed: Vec<Option<String>>,
+}
+
+impl Directory {
+    /// A script that is started here.
+    pub fn new(directory: Option<String>) -> Directory {
+        Directory { now: Place { directory, before: None, pushed: Vec::new() }, outer: Vec::new(), depth: 0 }
+    }
+
+    /// Where the next command runs.
+    pub fn path(&self) -> Option<&str> {
+        self.now.directory.as_deref()
+    }
+
+    /// Another shell begins.
+    pub fn enter(&mut self) {
+        self.depth += 1;
+        if self.depth <= MAX_DEPTH {
+            self.outer.push(self.now.clone());
+        } else {
+            self.now.directory = None;
         }
-        _ => None,
+    }
+
+    /// It ends, and the one that has started it is still where it was.
+    pub fn leave(&mut self) {
+        if self.depth <= MAX_DEPTH
+            && let Some(place) = self.outer.pop()
+        {
+            self.now = place;
+        }
+        self.depth = self.depth.saturating_sub(1);
+    }
+
+    /// Follows `cd`, `pushd` and `popd`; whether the command is one of them.
+    pub fn follow(&mut self, words: &[String]) -> bool {
+        let Some((program, arguments)) = words.split_first() else { return false };
+        let target = arguments.last().map(String::as_str);
+        let to = match (program.as_str(), target) {
+            ("cd", Some("-")) => self.now.before.clone(),
+            ("cd", target) => self.to(target),
+            // These change the stack itself, or its order.
+            ("pushd", Some("-n") | None) => None,
+            ("pushd", target) => {
+                let to = self.to(target.filter(|target| !target.starts_with(['+', '-'])));
+                if self.now.pushed.len() == MAX_DEPTH {
+                    self.now.pushed.clear();
+                }
+                self.now.pushed.push(self.now.directory.clone());
+                to
+            }
+            ("popd", None) => self.now.pushed.pop().flatten(),
+            ("popd", Some(_)) => None,
+            _ => return false,
+        };
+        self.now.before = std::mem::replace(&mut self.now.directory, to);
+        true
+    }
+
+    /// Where a path leads. From where nobody knows, only the root is known, which is how a script sees the workspace.
+    fn to(&self, target: Option<&str>) -> Option<String> {
+        match (&self.now.directory, target?) {
+            (None, ".") => Some(".".to_owned()),
+            (directory, target) => path::join(directory.as_deref()?, target),
+        }
     }
 }
 
@@ -229,5 +347,72 @@ mod tests {
             of("docker buildx bake -f x.hcl --set a.b=c --push api"),
             Some(Call::Bake { files: words(&["x.hcl"]), targets: words(&["api"]) })
         );
+    }
+
+    #[test]
+    fn switches_eat_no_service() {
+        for (line, expected) in [
+            ("docker compose up -d --no-deps --build api", "api"),
+            ("docker compose up --build --force-recreate -V api", "api"),
+            ("docker compose up --no-color --no-start --always-recreate-deps --build api", "api"),
+            ("docker compose up --pull always --build --exit-code-from db api", "api"),
+            ("docker compose --compatibility build --pull api", "api"),
+        ] {
+            let Some(Call::Compose { services, .. }) = of(line) else { panic!("{line}") };
+            assert_eq!(services, [expected], "{line}");
+        }
+    }
+
+    #[test]
+    fn a_dockerfile_of_standard_input_is_told() {
+        for (line, expected) in
+            [("docker build -", true), ("docker build -f - .", true), ("docker build .", false)]
+        {
+            let Some(Call::Image(image)) = of(line) else { panic!("{line}") };
+            assert_eq!(image.is_from_input(), expected, "{line}");
+        }
+    }
+
+    /// Where a script ends up; `(` and `)` are shells.
+    fn after(script: &str) -> Option<String> {
+        let mut directory = Directory::new(Some("x".to_owned()));
+        for command in script.split("; ") {
+            match command {
+                "(" => directory.enter(),
+                ")" => directory.leave(),
+                command => {
+                    let words: Vec<String> = command.split(' ').map(str::to_owned).collect();
+                    assert!(directory.follow(&words), "{command}");
+                }
+            }
+        }
+        directory.path().map(str::to_owned)
+    }
+
+    #[test]
+    fn directories_are_left_as_they_are_entered() {
+        for (script, expected) in [
+            ("cd a", Some("x/a")),
+            ("cd a; cd ../b", Some("x/b")),
+            ("cd a; cd -", Some("x")),
+            ("(; cd a; )", Some("x")),
+            ("cd a; (; cd b; (; cd c; ); )", Some("x/a")),
+            ("pushd a; cd b; popd", Some("x")),
+            ("pushd a; pushd b; popd", Some("x/a")),
+            ("pushd a; (; popd; ); popd", Some("x")),
+            ("cd", None),
+            ("cd /tmp; cd a", None),
+            ("cd /tmp; cd .", Some(".")),
+            ("pushd /tmp; popd", Some("x")),
+            ("popd", None),
+            ("pushd +1", None),
+            (")", Some("x")),
+        ] {
+            assert_eq!(after(script).as_deref(), expected, "{script}");
+        }
+        let deep = "(; ".repeat(MAX_DEPTH + 9) + "cd a" + &"; )".repeat(MAX_DEPTH + 9);
+        assert_eq!(after(&deep).as_deref(), Some("x"));
+        let deep = "(; ".repeat(MAX_DEPTH + 1) + "cd a";
+        assert_eq!(after(&deep), None);
     }
 }

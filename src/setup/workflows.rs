@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::call::{Call, ImageCall, call_of, directory_after};
+use super::call::{Call, Directory, ImageCall, call_of};
 use super::expression::{Values, add_env, expand, known, matrix, variables};
 use super::yaml::Yaml;
 use super::{Build, By, Checkout, Reading, Tree, bake, compose, names, path};
-use crate::dockerfile::{UNKNOWN, commands_of};
+use crate::dockerfile::{ScriptStep, UNKNOWN, commands_of};
 
 /// Actions before a build that it does not need here.
 const HARMLESS: [&str; 8] = [
@@ -302,25 +302,38 @@ impl Workflow<'_> {
             .into_iter()
             .chain([place.job, self.root].map(|of| of.at(&["defaults", "run", "working-directory"])));
         let directory = directories.flatten().next().and_then(Yaml::text).unwrap_or(".");
-        let mut directory = known(directory, &place.values).and_then(|text| path::join(".", &text));
+        let directory = known(directory, &place.values).and_then(|text| path::join(".", &text));
+        let mut directory = Directory::new(directory);
         let sections = [self.root, place.job, place.step].into_iter().filter_map(|of| of.get("env"));
         let mut variables: BTreeMap<String, String> = variables(sections, &place.values);
         variables.insert("GITHUB_WORKSPACE".into(), ".".into());
-        for words in commands_of(&expand(script, &place.values), &variables) {
-            if let Some(target) = directory_after(&words, directory.as_deref().unwrap_or(".")) {
-                directory = target;
-                continue;
+        for step in commands_of(&expand(script, &place.values), &variables) {
+            match step {
+                ScriptStep::Enters => directory.enter(),
+                ScriptStep::Leaves => directory.leave(),
+                ScriptStep::Command(words) if directory.follow(&words) => {}
+                ScriptStep::Command(words) => {
+                    if let Some(call) = call_of(&words) {
+                        self.call(call, directory.path(), place);
+                    }
+                }
             }
-            let Some(call) = call_of(&words) else { continue };
-            let Some(directory) = directory.clone() else {
-                self.not_followed("a build");
-                continue;
-            };
-            match call {
-                Call::Image(call) => self.image(&call, &directory, place),
-                Call::Compose { files, services } => self.compose(&files, &services, &directory),
-                Call::Bake { files, targets } => self.bake(&files, &targets, &directory),
+        }
+    }
+
+    fn call(&mut self, call: Call, directory: Option<&str>, place: &Place<'_>) {
+        match (call, directory) {
+            (Call::Image(call), _) if call.is_from_input() => self.note(
+                "a build is not followed, because it reads its Dockerfile from standard input; \
+                 build it in the new workflow too, where its image is shipped"
+                    .into(),
+            ),
+            (_, None) => self.not_followed("a build"),
+            (Call::Image(call), Some(directory)) => self.image(&call, directory, place),
+            (Call::Compose { files, services }, Some(directory)) => {
+                self.compose(&files, &services, directory)
             }
+            (Call::Bake { files, targets }, Some(directory)) => self.bake(&files, &targets, directory),
         }
     }
 }
@@ -348,4 +361,51 @@ fn of_metadata(tags: &str, place: &Place<'_>) -> Option<Vec<String>> {
 /// What a list holds that is written by lines or commas.
 fn words_of(text: &str) -> Vec<String> {
     text.split([',', '\n']).map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a script builds, by Dockerfile, and what is said of it.
+    fn of_script(script: &str) -> (Vec<String>, Vec<String>) {
+        let lines: String = script.lines().map(|line| format!("        {line}\n")).collect();
+        let text = format!("jobs:\n  a:\n    steps:\n    - run: |\n{lines}");
+        let read = |_: &str| Ok(text.clone());
+        let tree = Tree {
+            workflows: vec!["ci.yml".into()],
+            dockerfiles: Vec::new(),
+            repository: ("acme".into(), "shop".into()),
+            read: &read,
+            exists: &|_| true,
+        };
+        let said = super::read(&tree);
+        (said.builds.into_iter().filter_map(|build| build.dockerfile).collect(), said.notes)
+    }
+
+    #[test]
+    fn a_directory_is_left_with_the_shell_that_went_there() {
+        for script in [
+            "(cd api && docker build -t api .)\n(cd web && docker build -t web .)",
+            "bash -c 'cd api && docker build .'\npushd web >/dev/null\ndocker build .\npopd",
+            "pushd api\nsudo -E docker build .\npopd\ntimeout 600 docker build web",
+        ] {
+            assert_eq!(
+                of_script(script),
+                (vec!["api/Dockerfile".into(), "web/Dockerfile".into()], vec![]),
+                "{script}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_build_from_standard_input_is_said() {
+        for script in
+            ["docker build - < x", "docker build -f - . <<E\nFROM scratch\nE", "cd /tmp\ndocker build -"]
+        {
+            let (builds, notes) = of_script(script);
+            assert!(builds.is_empty(), "{builds:?}");
+            assert!(notes.len() == 1 && notes[0].contains("from standard input"), "{notes:?}");
+        }
+    }
 }

@@ -12,6 +12,8 @@ use crate::image::redact::redact;
 
 /// Longer names are cut.
 const MAX_SUBJECT: usize = 120;
+/// `sudo env nice ...` may go on so long.
+pub(super) const MAX_WRAPPERS: usize = 16;
 
 /// Rows by program.
 type Table<T> = HashMap<&'static str, Vec<T>>;
@@ -220,6 +222,44 @@ impl<'a> Call<'a> {
                     .map(String::as_str),
             }
         })
+    }
+}
+
+/// What a shell runs, by its arguments.
+pub(super) enum Runs<'a> {
+    /// `-c`.
+    Script(&'a str),
+    /// A file, with these arguments.
+    File(&'a str, &'a [String]),
+    /// What it reads.
+    Lines,
+    /// Nothing that is known.
+    Nothing,
+}
+
+impl<'a> Runs<'a> {
+    pub(super) fn of(mut arguments: &'a [String]) -> Runs<'a> {
+        while let Some((argument, rest)) = arguments.split_first() {
+            arguments = rest;
+            match argument.as_str() {
+                "--" | "-" => {}
+                "-o" | "+o" | "-O" | "+O" | "--rcfile" | "--init-file" => {
+                    arguments = rest.get(1..).unwrap_or_default();
+                }
+                "-s" => return Runs::Lines,
+                option if option.starts_with("--") || option.starts_with('+') => {}
+                option if option.starts_with('-') && option.ends_with('c') => {
+                    return rest.first().map_or(Runs::Nothing, |script| Runs::Script(script));
+                }
+                // `-euo pipefail`
+                option if option.starts_with('-') && option.ends_with('o') => {
+                    arguments = rest.get(1..).unwrap_or_default();
+                }
+                option if option.starts_with('-') => {}
+                file => return Runs::File(file, rest),
+            }
+        }
+        Runs::Lines
     }
 }
 

@@ -25,6 +25,12 @@ const KEYWORDS: [&str; 12] =
 pub(super) trait Receiver {
     /// One command: its program and arguments. An argument may have [`UNKNOWN`] in it.
     fn command(&mut self, words: &[String]) -> Input;
+
+    /// What follows is run by a shell of its own: where it goes to and what it sets is lost with it.
+    fn enters(&mut self) {}
+
+    /// The end of that shell. Each that is entered is left, one after the other.
+    fn leaves(&mut self) {}
 }
 
 /// Where a command takes further commands from.
@@ -59,8 +65,15 @@ impl<'a, R: Receiver> Shell<'a, R> {
     /// The same of one command, whose words need no reading.
     pub(super) fn run_words(&mut self, words: &[String]) {
         if let Input::Script(script) = self.receiver.command(words) {
-            self.read(&script, 1);
+            self.read_apart(&script, 1);
         }
+    }
+
+    /// Reads what another shell runs.
+    fn read_apart(&mut self, text: &str, depth: usize) {
+        self.receiver.enters();
+        self.read(text, depth);
+        self.receiver.leaves();
     }
 
     fn read(&mut self, text: &str, depth: usize) {
@@ -192,6 +205,14 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
             }
         }
         self.end_command();
+        while self.subshells > 0 {
+            self.leave();
+        }
+    }
+
+    fn leave(&mut self) {
+        self.shell.receiver.leaves();
+        self.subshells -= 1;
     }
 
     fn character(&mut self) -> Option<char> {
@@ -269,7 +290,7 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
 
     /// The output of a command is not known, and the command is run.
     fn substitute(&mut self, script: &str) {
-        self.shell.read(script, self.depth + 1);
+        self.shell.read_apart(script, self.depth + 1);
         self.push_character(UNKNOWN);
     }
 
@@ -362,7 +383,7 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
         }
         match self.shell.command(&words) {
             Input::None => {}
-            Input::Script(script) => self.shell.read(&script, self.depth + 1),
+            Input::Script(script) => self.shell.read_apart(&script, self.depth + 1),
             Input::Lines => self.reads_commands = true,
         }
     }
@@ -377,7 +398,10 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
         let is_first = self.words.is_empty() && self.word.is_none();
         match c {
             '&' if self.skip(">") => self.redirect('>'),
-            '(' if is_first => self.subshells += 1,
+            '(' if is_first => {
+                self.shell.receiver.enters();
+                self.subshells += 1;
+            }
             '(' if self.word.as_deref().is_some_and(|word| word.ends_with('=')) => {
                 // The values of an array: which of them is meant later is not followed.
                 self.nested(b')');
@@ -393,7 +417,7 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
             ')' if self.subshells == 0 => self.drop_command(),
             ')' => {
                 self.end_command();
-                self.subshells -= 1;
+                self.leave();
             }
             _ => self.end_command(),
         }
@@ -436,7 +460,7 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
                 }
             }
             if self.reads_commands {
-                self.shell.read(&text[..end], self.depth + 1);
+                self.shell.read_apart(&text[..end], self.depth + 1);
             }
         }
         self.reads_commands = false;

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::call::{Call, Names, Row, fits, has_path, is_in_table, names_of, program_of, row_of, shorten};
+use super::call::{
+    Call, MAX_WRAPPERS, Names, Row, Runs, fits, has_path, is_in_table, names_of, program_of, row_of, shorten,
+};
 use super::shell::{Input, Receiver, Shell, assignment};
 use super::words::{BUILD_LABELS, DOWNLOADS, Does, Family, PATHS, SHELLS};
 use super::{FoundWork, WorkKind};
 use crate::dockerfile::expand::Environment;
 
-/// `sudo env nice ...` may go on so long.
-const MAX_WRAPPERS: usize = 16;
 /// More patterns of packages in one `RUN` are not compared.
 const MAX_PATTERNS: usize = 32;
 
@@ -85,35 +85,17 @@ impl Receiver for Run {
 impl Run {
     /// `sh -c TEXT`, `sh FILE`, or `sh` alone.
     fn shell(&mut self, arguments: &[String]) -> Input {
-        let mut rest = arguments.iter();
-        while let Some(argument) = rest.next() {
-            match argument.as_str() {
-                "--" => {}
-                "-o" | "+o" | "-O" | "+O" | "--rcfile" | "--init-file" => {
-                    rest.next();
-                }
-                "-s" => return Input::Lines,
-                option if option.starts_with("--") || option.starts_with('+') => {}
-                option if option.starts_with('-') && option.ends_with('c') => {
-                    return rest.next().map_or(Input::None, |script| Input::Script(script.clone()));
-                }
-                // `-euo pipefail`
-                option if option.starts_with('-') && option.ends_with('o') => {
-                    rest.next();
-                }
-                option if option.starts_with('-') && option.len() > 1 => {}
-                "-" => {}
-                file => {
-                    let mut words =
-                        vec![if file.contains('/') { file.to_owned() } else { format!("./{file}") }];
-                    words.extend(rest.cloned());
-                    let call = Call::new(program_of(&words[0]), &words[1..], false);
-                    self.known(&call);
-                    return Input::None;
-                }
+        match Runs::of(arguments) {
+            Runs::Script(script) => Input::Script(script.to_owned()),
+            Runs::Lines => Input::Lines,
+            Runs::Nothing => Input::None,
+            Runs::File(file, arguments) => {
+                let file = if file.contains('/') { file.to_owned() } else { format!("./{file}") };
+                let call = Call::new(program_of(&file), arguments, false);
+                self.known(&call);
+                Input::None
             }
         }
-        Input::Lines
     }
 
     /// Whether the table knows the command; notes down what it does.
