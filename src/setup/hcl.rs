@@ -12,7 +12,7 @@ const MAX_DEPTH: usize = 32;
 /// # Errors
 /// Where it is not understood.
 pub fn parse(text: &str) -> Result<Yaml, String> {
-    let mut reader = Reader { rest: text, line: 1 };
+    let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
     let root = reader.body(false, 0)?;
     Ok(Yaml::Map(root))
 }
@@ -49,6 +49,36 @@ impl Reader<'_> {
         self.rest = &self.rest[length..];
     }
 
+    fn skip(&mut self, start: &str) -> bool {
+        let rest = self.rest.strip_prefix(start);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    /// Passes over `<<END` and the lines up to that mark, which is alone on its line.
+    fn skip_heredoc(&mut self) -> Result<(), String> {
+        self.skip("-");
+        let text = self.rest;
+        let (mark, _) = text.split_once('\n').ok_or_else(|| self.error())?;
+        let is_mark = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+        let name = mark.trim();
+        if name.is_empty() || !name.chars().all(is_mark) {
+            return Err(self.error());
+        }
+        let mut at = mark.len() + 1;
+        for line in text[at..].split_inclusive('\n') {
+            if line.trim() == name {
+                // The end of the line ends the value too.
+                let end = at + line.trim_end_matches('\n').len();
+                self.line += text[..end].matches('\n').count();
+                self.rest = &text[end..];
+                return Ok(());
+            }
+            at += line.len();
+        }
+        Err(self.error())
+    }
+
     fn token(&mut self) -> Result<Option<Token>, String> {
         loop {
             let Some(c) = self.rest.chars().next() else { return Ok(None) };
@@ -63,8 +93,9 @@ impl Reader<'_> {
                 break;
             }
         }
-        if self.rest.starts_with("<<") {
-            return Err(self.error());
+        if self.skip("<<") {
+            self.skip_heredoc()?;
+            return Ok(Some(Token::Text(UNKNOWN.to_string())));
         }
         let is_word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
         let length = self.rest.find(|c| !is_word(c)).unwrap_or(self.rest.len());
@@ -100,11 +131,16 @@ impl Reader<'_> {
                     Some(c @ ('"' | '\\')) => text.push(c),
                     _ => text.push(UNKNOWN),
                 },
+                '%' if self.rest.starts_with('{') => {
+                    text.push(UNKNOWN);
+                    self.skip_template();
+                }
                 '$' if self.rest.starts_with('{') => {
                     let length = self.rest.find(['}', '\n']).unwrap_or(self.rest.len());
                     let inner = &self.rest[1..length.max(1)];
                     // Quotes inside of it are of another text.
-                    let is_name = inner.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+                    let is_name =
+                        !inner.is_empty() && inner.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
                     if !is_name {
                         text.push(UNKNOWN);
                         self.skip_template();
@@ -124,8 +160,7 @@ impl Reader<'_> {
     /// Passes over `{...}` with what is inside of it.
     fn skip_template(&mut self) {
         let (mut depth, mut in_quotes) = (0usize, false);
-        while let Some(c) = self.rest.chars().next().filter(|c| *c != '\n') {
-            self.character();
+        while let Some(c) = self.character() {
             match c {
                 '"' => in_quotes = !in_quotes,
                 '{' if !in_quotes => depth += 1,
@@ -149,6 +184,11 @@ impl Reader<'_> {
                 Token::Line | Token::Sign(',') => continue,
                 Token::Sign('}') if inner => return Ok(entries),
                 Token::Word(key) | Token::Text(key) => key,
+                // A key that has to be computed.
+                Token::Sign('(') => {
+                    self.skip_open()?;
+                    UNKNOWN.to_string()
+                }
                 Token::Sign(_) => return Err(self.error()),
             };
             let mut name = None;
@@ -156,7 +196,9 @@ impl Reader<'_> {
                 match self.token()? {
                     Some(Token::Sign('=' | ':')) => {
                         let value = self.value(depth + 1)?;
-                        entries.push((key, value));
+                        if !key.contains(UNKNOWN) {
+                            entries.push((key, value));
+                        }
                         break;
                     }
                     Some(Token::Sign('{')) => {
@@ -185,8 +227,11 @@ impl Reader<'_> {
                 _ if word.starts_with(|c: char| c.is_ascii_digit()) => word,
                 _ => format!("${{{word}}}"),
             }),
+            Some(Token::Sign('[' | '{')) if self.is_for()? => self.skip_open()?,
             Some(Token::Sign('[')) => self.list(depth)?,
             Some(Token::Sign('{')) => Yaml::Map(self.body(true, depth + 1)?),
+            Some(Token::Sign('(')) => self.skip_open()?,
+            Some(Token::Sign('!' | '-')) => self.value(depth + 1).map(|_| Yaml::Text(UNKNOWN.to_string()))?,
             _ => return Err(self.error()),
         };
         match self.peek()? {
@@ -197,6 +242,30 @@ impl Reader<'_> {
                 Ok(Yaml::Text(UNKNOWN.to_string()))
             }
         }
+    }
+
+    /// Whether what has been opened is made by a loop: `for` and the name of a variable.
+    fn is_for(&mut self) -> Result<bool, String> {
+        let (rest, line) = (self.rest, self.line);
+        self.rest = self.rest.trim_start();
+        let is_for =
+            self.token()? == Some(Token::Word("for".into())) && matches!(self.token()?, Some(Token::Word(_)));
+        (self.rest, self.line) = (rest, line);
+        Ok(is_for)
+    }
+
+    /// Passes over the rest of what has been opened, and what closes it. Its value is not known.
+    fn skip_open(&mut self) -> Result<Yaml, String> {
+        let mut open = 1usize;
+        while open > 0 {
+            match self.token()? {
+                None => return Err(self.error()),
+                Some(Token::Sign('[' | '{' | '(')) => open += 1,
+                Some(Token::Sign(']' | '}' | ')')) => open -= 1,
+                Some(_) => {}
+            }
+        }
+        Ok(Yaml::Text(UNKNOWN.to_string()))
     }
 
     fn list(&mut self, depth: usize) -> Result<Yaml, String> {
@@ -274,9 +343,46 @@ mod tests {
         assert_eq!(api.text_of("platforms"), Some(UNKNOWN.to_string().as_str()));
         assert_eq!(api.text_of("labels"), Some(UNKNOWN.to_string().as_str()));
         assert_eq!(tree.at(&["target", "web", "inherits"]).unwrap().items().len(), 1);
-        for text in ["target \"a\" {", "x = <<E\nE", "= 3", "a = \"b", &"a {".repeat(100)] {
+        for text in ["target \"a\" {", "x = <<E\nF", "= 3", "a = \"b", &"a {".repeat(100)] {
             assert!(parse(text).unwrap_err().starts_with("line "), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_computed_ends_where_its_value_ends() {
+        let unknown = UNKNOWN.to_string();
+        for value in [
+            "<<EOT\nFROM scratch\n  } = \"\nEOT",
+            "<<-EOT\n  FROM x\n  # EOT no\n  EOT",
+            "<<EOT\r\nFROM scratch\r\nEOT\r",
+            "(a\n + 1)",
+            "(a) ? b : {\n c = 1 }",
+            "!a",
+            "!(a\n || b)",
+            "-(1)",
+            "{for k, v in x : k => upper(v)\n if v != \"}\"}",
+            "{\n  for k in x : k => 1\n}",
+            "[for p in x : (p)]",
+            "\"${\n join(\"}\", x) }\"",
+            "\"%{ if x == \"a\" }b%{ endif }\"",
+            "format(\"%s\", <<E\n)\nE\n)",
+        ] {
+            let text = format!("\u{feff}target \"a\" {{\n  x = {value}\n  context = \"api\"\n}}\n");
+            let tree = parse(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+            let target = tree.at(&["target", "a"]).unwrap();
+            assert_eq!(target.text_of("context"), Some("api"), "{text}");
+            assert!(target.text_of("x").is_some_and(|x| x.starts_with(&unknown)), "{target:?}");
+        }
+        let tree = parse("a = { (k) = 1, for = 2, \"for\" : 3 }\nb = [<<E\nx\nE\n, \"y\"]").unwrap();
+        assert_eq!(tree.get("a").unwrap().entries().count(), 2);
+        assert_eq!(tree.get("b").unwrap().items().len(), 2);
+        let error = parse("a = <<E\nx\nE\nb = ]").unwrap_err();
+        assert_eq!(error, "line 4 is not understood");
+        for text in ["a = (", "a = {for", "a = {for x in", "a = <<", "a = <<\n", "a = << b c\nb c\n", "a = !"]
+        {
+            assert!(parse(text).unwrap_err().starts_with("line "), "{text}");
+        }
+        assert!(parse(&format!("a = {}b", "!".repeat(100))).is_err());
     }
 
     proptest::proptest! {
