@@ -94,6 +94,11 @@ impl Git {
         status.map_or_else(Vec::new, |status| status.lines().filter_map(path).collect())
     }
 
+    /// Whether a file is part of what is committed, and not one of this machine alone.
+    pub fn tracks(&self, path: &str) -> bool {
+        self.run(&["ls-files", "--error-unmatch", "--", path]).is_some()
+    }
+
     /// The best common ancestor of two commits, where the checkout reaches that far.
     pub fn merge_base(&self, one: &str, other: &str) -> Option<String> {
         self.run(&["merge-base", "--end-of-options", one, other]).filter(|sha| is_sha(sha))

@@ -32,7 +32,10 @@ pub fn run(arguments: &Init) -> anyhow::Result<Exit> {
     let git = Git::at(&root);
     let branch = branch(arguments.branch.as_deref(), &git)?;
     let read = |path: &str| text_of(&root, path);
-    let exists = |path: &str| inside(&root, path).is_ok();
+    // A file of variables that is not committed may hold secrets, and no runner has it.
+    let is_here =
+        |path: &str| !path.rsplit('/').next().is_some_and(|name| name.contains(".env")) || git.tracks(path);
+    let exists = |path: &str| inside(&root, path).is_ok() && is_here(path);
     let tree = Tree {
         workflows: workflows(&root)?,
         dockerfiles: found(&root)?,

@@ -53,7 +53,7 @@ pub fn builds(files: &[String], wanted: &[String], tree: &Tree<'_>) -> Reading {
                 }));
                 if let Some(missing) = &missing {
                     notes.push(format!(
-                        "{first}: {missing} is not in the repository, so `docker compose` would fail; {name} is built by `docker build`"
+                        "{first}: {missing} is not there, so `docker compose` would fail; {name} is built by `docker build`"
                     ));
                     build.by = By::Docker;
                 }
@@ -348,10 +348,7 @@ mod tests {
         assert_eq!(*variables, BTreeMap::from([pair("DIR", "src"), pair("TAG", "3")]));
         let (found, notes) = of(compose, None);
         assert_eq!((found[0].context.as_str(), found[0].by == By::Docker), ("deploy/ci", true));
-        assert!(
-            notes.len() == 1 && notes[0].contains("the variable TAG is not in the repository"),
-            "{notes:?}"
-        );
+        assert!(notes.len() == 1 && notes[0].contains("the variable TAG is not there"), "{notes:?}");
     }
 
     #[test]

@@ -483,3 +483,25 @@ fn the_default_branch_is_that_of_origin_whatever_is_checked_out() {
     let printed = init(&clone, &["--print"]).expect(0).stdout;
     assert!(printed.contains("branches: [trunk]") && printed.contains("[images.shop]"), "{printed}");
 }
+
+#[test]
+fn a_file_of_variables_that_is_not_committed_is_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = directory.path();
+    fs::write(root.join("Dockerfile"), APP).unwrap();
+    let compose = "services:\n  api: {build: {context: ., args: {SITE: '${SITE}'}}, image: 'api:${TAG:?}'}\n";
+    fs::write(root.join("compose.yaml"), compose).unwrap();
+    fs::write(root.join(".env"), "TAG=of-this-machine\nSITE=internal.example\n").unwrap();
+    git(root, &["init", "--quiet", "--initial-branch", "main"]);
+    let printed = init(root, &["--print"]).expect(0);
+    let all = format!("{}{}", printed.stdout, printed.stderr);
+    assert!(!all.contains("of-this-machine") && !all.contains("internal.example"), "{all}");
+    assert!(
+        all.contains("the variable TAG is not there") && all.contains("docker build --tag api:ci"),
+        "{all}"
+    );
+
+    commit(root, "with it");
+    let printed = init(root, &["--print"]).expect(0).stdout;
+    assert!(printed.contains("api=api:of-this-machine") && printed.contains("docker compose"), "{printed}");
+}
