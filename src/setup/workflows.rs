@@ -20,6 +20,9 @@ const HARMLESS: [&str; 8] = [
     "sigstore/cosign-installer",
 ];
 
+/// The most steps of one workflow, each once for each job of its matrix.
+const MAX_STEPS: usize = 3_000;
+
 /// What workflows say.
 #[derive(Debug, Default)]
 pub struct Said {
@@ -45,9 +48,6 @@ pub fn read(tree: &Tree<'_>) -> Said {
     }
     said
 }
-
-/// The most steps of one workflow, each once for each job of its matrix.
-const MAX_STEPS: usize = 3_000;
 
 struct Workflow<'a> {
     file: &'a str,

@@ -295,6 +295,11 @@ fn an_older_or_unfinished_version_never_takes_the_place_of_the_newest() {
         fs::write(place.path("programs").join(file), file).unwrap();
     }
     place.publish("0.2.0", "").expect(0);
+    assert!(
+        !place.git(&["show", "v0.2.0:action/manifest"]).contains("0.3.0"),
+        "what came later is none of its"
+    );
+    place.publish("0.2.0", "").expect(0);
     assert_eq!(place.git(&["rev-parse", "v0.3"]), place.git(&["rev-parse", "v0.3.0"]));
     assert_eq!(
         place.git(&["rev-parse", "v0.2"]),
