@@ -15,6 +15,9 @@ manifest=$here/manifest
 releases=https://github.com/layergate/layergate/releases/download
 # Bytes, and far more than a program has.
 most=50000000
+# The limit of `ulimit -f`, and the bytes that it stands for at least.
+most_blocks=$((most / 1024))
+most_written=$((most_blocks * 512))
 
 # A text for the log. The runner takes commands from it: at the start of a line, or after `##[` anywhere.
 plain() { printf '%s' "$1" | tr '\r' ' ' | sed -e 's/##\[/## [/g'; }
@@ -86,19 +89,34 @@ sha256() {
   fi | awk '{ print tolower($1); exit }'
 }
 
+# Runs a command that can write no file of over $most bytes: the length that a server claims may be wrong, or missing.
+# Shells count a limit in blocks of 512 bytes or in KiB, so it is half of that or all of it. Windows has none.
+capped() { # COMMAND...
+  (
+    ulimit -f "$most_blocks" 2>/dev/null || :
+    # What would be too much is an error of writing then, and not the end of the program (SIGXFSZ).
+    trap '' XFSZ 2>/dev/null || :
+    exec "$@"
+  )
+}
+
 # One try. What is printed is the HTTP status, 000 where it is not known.
 fetch() { # URL FILE
   if command -v curl >/dev/null; then
+    # Settings of the user have no say here (-q comes first).
     # Of a mirror that is named by its address it may be plain HTTP: what counts is the SHA-256.
     case $1 in http:*) protocols='=http,https' ;; *) protocols='=https' ;; esac
-    curl --fail --silent --show-error --location --proto "$protocols" --connect-timeout 20 --max-time 300 \
+    capped curl -q --fail --silent --show-error --location --proto "$protocols" --connect-timeout 20 --max-time 300 \
       --max-filesize "$most" --globoff --write-out '%{http_code}' --output "$2" --url "$1"
   else
     echo 000
     limit=
     if command -v timeout >/dev/null; then limit='timeout 300'; fi
+    # It takes no device for its settings, so they are an empty file.
+    : >"$work/none"
+    export WGETRC="$work/none" SYSTEM_WGETRC="$work/none"
     # shellcheck disable=SC2086 # nothing, or a command and its argument
-    $limit wget -q -T 60 -O "$2" "$1" || {
+    capped $limit wget -q -T 60 -O "$2" "$1" || {
       echo "wget ended with $?" >&2
       return 1
     }
@@ -112,8 +130,13 @@ download() { # URL FILE
   for try in 1 2 3 4 5; do
     unset reason
     status=$(fetch "$1" "$2" 2>"$work/error") || reason=$(shown "$(tr '\n' ' ' <"$work/error")")
-    rm -f "$work/error"
+    rm -f "$work/error" "$work/none"
     if [ -z "${reason+set}" ]; then return; fi
+    if [ -f "$2" ] && [ "$(wc -c <"$2")" -ge "$most_written" ]; then
+      rm -f "$2"
+      reason="it is far larger than layergate"
+      break
+    fi
     rm -f "$2"
     # What is not there now will not be there in a moment; of all else another try may do.
     case $status in 408 | 429) ;; 4??) break ;; esac

@@ -10,6 +10,7 @@ import sys
 import tarfile
 
 LAYERS, DIRECTORIES, FILES = 8, 45, 92
+SMALL = 400_000
 
 
 def content(of, length, text, noise):
@@ -20,7 +21,7 @@ def content(of, length, text, noise):
 
 
 def context(directory, busybox):
-    """A build context: eight directories of small files and some of a megabyte, each a layer."""
+    """A build context: eight directories of small files and some of a megabyte, each a layer; and one small layer."""
     of = random.Random(7)
     words = [bytes(of.choices(b"abcdefghijklmnopqrstuvwxyz", k=of.randint(3, 9))) for _ in range(4000)]
     text, noise = b" ".join(of.choices(words, k=1_500_000)), of.randbytes(8 << 20)
@@ -35,8 +36,11 @@ def context(directory, busybox):
                     out.write(content(of, length, text, noise))
                 total, files = total + length, files + 1
     shutil.copy(busybox, f"{directory}/busybox")
+    with open(f"{directory}/small", "wb") as out:
+        out.write(content(of, SMALL, text, noise))
     steps = ["FROM scratch", "COPY busybox /bin/busybox"]
     steps += [f"COPY layer{layer} /srv/layer{layer}" for layer in range(LAYERS)]
+    steps += ["COPY small /srv/small"]
     with open(f"{directory}/Dockerfile", "w", encoding="utf-8") as out:
         out.write("\n".join(steps) + "\n")
     print(f"  {total:,} bytes in {files:,} files")

@@ -51,9 +51,9 @@ def said(command, environment=None):
 
 
 def main():
-    unpacked, visible = build()
-    if exported() != visible:
-        sys.exit(f"the engine exports {exported()} bytes, and {visible} were put in")
+    uncompressed, flattened = build()
+    if exported() != flattened:
+        sys.exit(f"the engine exports {exported()} bytes, and {flattened} were put in")
     said([DOCKER, "save", "--output", f"{WORK}/save.tar", NAME])
     remote = f"docker://{REGISTRY}/{NAME}"
     said(["skopeo", "copy", "--quiet", "--dest-tls-verify=false", f"docker-archive:{WORK}/save.tar", remote])
@@ -68,12 +68,12 @@ def main():
     inspected = int(said([DOCKER, "image", "inspect", "--format", "{{.Size}}", NAME]))
     limit = said([*DISL, NAME, "10 GB", "--current-size"], PEERS).strip()
 
-    print(f"truth, by how it was made:  {unpacked:,} unpacked, {visible:,} visible, {unpacked - visible:,} wasted")
-    print(f"layergate:                  {totals['unpacked']:,} unpacked, {totals['visible']:,} visible, {totals['wasted']:,} wasted; {of_registry['compressed']:,} packed")
+    print(f"truth, by how it was made:  {uncompressed:,} uncompressed, {flattened:,} flattened, {uncompressed - flattened:,} wasted")
+    print(f"layergate:                  {totals['uncompressed']:,} uncompressed, {totals['flattened']:,} flattened, {totals['wasted']:,} wasted; {of_registry['compressed']:,} compressed")
     print(f"dive:                       {dive['sizeBytes']:,} in all, {dive['inefficientBytes']:,} inefficient, efficiency {dive['efficiencyScore']:.4f}")
     print(f"the engine:                 {inspected:,}")
     print(f"docker-image-size-limit:    {limit}")
-    print(f"skopeo:                     {stored:,} packed")
+    print(f"skopeo:                     {stored:,} compressed")
     print(f"\nmedians of {RUNS} runs after one to warm up, {os.cpu_count()} cores")
     pairs = [
         ("by name, from the engine", ([LAYERGATE, "inspect", NAME, "--no-cache"], {}), ([*DIVE, NAME], PEERS), "dive"),

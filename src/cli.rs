@@ -4,17 +4,18 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use crate::config::{Setting, Settings};
 use crate::image::Platform;
-use crate::policy::{Metric, Setting, Settings};
-use crate::source::Platforms;
+use crate::limits::{self, Form, Key, Metric};
+use crate::source::{EngineStoreUse, Platforms};
 
 const REPORT_HELP: &str = "\
 Each job of a matrix saves its report (check --report FILE --comment never); one job that waits for
 all of them puts them together: one comment, one summary, one verdict. The same report twice counts
-once; one of another commit is left out and said; an image that --expect names and no report has
+once; one of another commit is left out and said; an image that --require-image names and no report has
 fails.
 
 A run for a pull request from a fork has a token that may only read, so it cannot comment. A second
@@ -27,10 +28,13 @@ How images are named:
   NAME[:TAG], docker-daemon:NAME[:TAG]   an image of the local engine
   docker-archive:FILE[:REF]              `docker save` output, of any Docker version
   oci-archive:FILE[:REF], oci:DIR[:REF]  an OCI layout, packed or not
+  dir:DIR                                a directory of skopeo (dir:) or podman (docker-dir)
   docker://HOST/NAME[:TAG][@DIGEST]      an image of a registry, by docker's or podman's login
+  containers-storage:NAME                an image in the storage of podman or buildah
   inspect:FILE                           a saved `docker inspect` document (totals only)
   snapshot:FILE                          what `layergate inspect -o FILE` wrote
-  PATH                                   any of these files; the kind is found by looking inside";
+  PATH                                   any of these files; the kind is found by looking inside
+Archives may be packed with gzip, zstd, xz or bzip2. FILE and PATH may be - for standard input.";
 
 const STAGES_HELP: &str = "\
 Examples:
@@ -40,27 +44,26 @@ Examples:
   layergate stages --propose Dockerfile --image api:ci   a multi-stage Dockerfile to start from";
 
 const INIT_HELP: &str = "\
-What the images are, and how each is built, is found in this order:
-  1. workflows: docker/build-push-action, docker/bake-action; in scripts `docker build`,
-     `docker compose build`, `docker buildx bake`
-  2. docker-bake.hcl or docker-bake.json, or else compose.yaml or docker-compose.yml, at the root
-  3. Dockerfiles, those of tests, examples and development left out
-What cannot be told from the text alone is said and left out. Nothing is built, run or downloaded.
+Finds the steps of .github/workflows that build an image, those in composite actions and reusable
+workflows of the repository included, and puts layergate behind them: a check for pull requests,
+a record for pushes to the default branch. Matrix values, tags and arguments stay the workflow's
+own expressions. What the workflow ships does not change, and no permission is added to its jobs:
+a small job of its own comments, another records.
 
-Two files are written, in which every line is explained:
-  layergate.toml                   limits to start from, and the Dockerfile of each image
-  .github/workflows/layergate.yml  checks pull requests, and records pushes to the default branch
+A build that does not run for both events gets a row in a workflow of its own,
+.github/workflows/layergate.yml. So do the Dockerfiles of a repository whose workflows build none.
+layergate.toml gets limits that hold today. What is not followed is said, with file and line.
 
 Examples:
-  layergate init                            for the repository that this directory is the root of
-  layergate init --print                    to read first
-  layergate init --print > /dev/null        only what is found
-  layergate init --store oci:registry.example/acme/baselines ../shop
+  layergate init                            print the changes as a unified diff
+  layergate init --write                    apply them; a second time changes nothing
+  layergate init --ask-docker               follow bake and compose files of your own, too
+  layergate init --image api=api:latest     set max-size to what api measures now and a tenth more
 
 Exit codes:
-  0  written, or printed
-  2  a file is there already, or no image was found: nothing is written
-  3  something could not be read or written";
+  0  printed or written, or nothing to do
+  2  no image was found, or a file cannot be replaced: nothing is written
+  3  something could not be read, measured or written";
 
 const SCHEMA_HELP: &str = "\
 The schemas are of JSON Schema draft-07, which editors know best. An editor with Taplo, such as
@@ -128,13 +131,13 @@ pub enum Command {
     /// Compare two images, layer by layer; never fails for a size
     #[command(after_help = IMAGE_HELP)]
     Diff(Diff),
-    /// The gate: measure images, compare them with their baselines, judge, report, comment
+    /// The gate: measure images, compare them with their baselines, evaluate, report, comment
     #[command(after_help = format!("{IMAGE_HELP}\n\n{EVENT_HELP}\n\n{EXIT_HELP}"))]
     Check(Box<Check>),
     /// Measure images and store them as the baseline of the checked-out commit
     #[command(after_help = IMAGE_HELP)]
     Record(Record),
-    /// Multi-stage adoption: what Dockerfiles and their images ship that only the build needed
+    /// Show which Dockerfiles are multi-stage, and their images' removable files
     #[command(after_help = format!("{STAGES_HELP}\n\n{IMAGE_HELP}"))]
     Stages(Box<Stages>),
     /// The sizes of an image over the commits that it is recorded for
@@ -142,7 +145,7 @@ pub enum Command {
     /// Put saved reports together: those of a matrix, or of a job that could not comment itself
     #[command(after_help = REPORT_HELP)]
     Report(Box<Reports>),
-    /// Write a starting layergate.toml and workflow for a repository, or print them
+    /// Add layergate to the workflow that builds the images: prints a diff, or writes it
     #[command(after_help = INIT_HELP)]
     Init(Init),
     /// Print a JSON Schema: of layergate.toml, for editors, or of a document that layergate writes
@@ -171,21 +174,27 @@ pub struct Inspect {
     /// List files of the same content, which cost their bytes more than once; reads all layers
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub duplicates: bool,
-    /// List what only the build needed; a snapshot has it always
+    /// List removable files; a snapshot always has them
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
-    pub build_only: bool,
+    pub removable: bool,
     /// How to print; json is the snapshot without the lists of files
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
+    /// Print sizes to the byte [default: rounded to three digits]
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
+    pub bytes: bool,
     /// Write the snapshot with the lists of files to FILE (packed if it ends in .gz or .zst)
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
+    /// Write the report to FILE as an HTML page that needs nothing else: a map of the files, layers, packages
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub html: Option<PathBuf>,
 }
 
 impl Inspect {
-    /// Whether what only the build needed is asked for.
-    pub fn looks_for_build_only(&self) -> bool {
-        self.build_only || self.output.is_some() || self.format == Format::Json
+    /// Whether removable files are asked for.
+    pub fn looks_for_removable(&self) -> bool {
+        self.removable || self.output.is_some() || self.html.is_some() || self.format == Format::Json
     }
 }
 
@@ -207,6 +216,12 @@ pub struct Diff {
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
+    /// Print sizes to the byte [default: rounded to three digits]
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
+    pub bytes: bool,
+    /// Write the report to FILE as an HTML page that needs nothing else: a map of the files, layers, packages
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub html: Option<PathBuf>,
 }
 
 /// `layergate check`.
@@ -233,9 +248,12 @@ pub struct Check {
     /// How to ask GitHub.
     #[command(flatten)]
     pub github: GithubFlags,
-    /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
+    /// Configuration file [default: layergate.toml or .github/layergate.toml]
     #[arg(long, value_name = "FILE", help_heading = "Limits")]
     pub config: Option<PathBuf>,
+    /// Whose configuration counts on a pull request and in a merge queue
+    #[arg(long, value_enum, default_value_t, value_name = "WHOSE", help_heading = "Limits")]
+    pub limits_from: LimitsFrom,
     /// The limits.
     #[command(flatten)]
     pub limits: LimitFlags,
@@ -258,12 +276,12 @@ pub struct Reports {
     pub reports: Vec<String>,
     /// An image of which there has to be a report; several, or one a line
     #[arg(long, value_name = "NAME[=PLATFORM]", help_heading = "Reports")]
-    pub expect: Vec<String>,
-    /// Judge by the target branch's limits, and not as the reports say [default: where the token may write,
-    /// whoever made the reports: in a `workflow_run`, `pull_request_target` or `issue_comment`, and for pull
-    /// requests from forks]
-    #[arg(long, value_name = "true|false", num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new(), help_heading = "Reports")]
-    pub judge: Option<bool>,
+    pub require_image: Vec<String>,
+    /// Whose limits count: the target branch's, or those that the reports were made with [default: target where the
+    /// token may write, whoever made the reports: in a `workflow_run`, `pull_request_target` or `issue_comment`, and
+    /// for pull requests from forks; reports elsewhere]
+    #[arg(long, value_enum, value_name = "WHOSE", help_heading = "Limits")]
+    pub limits_from: Option<ReportLimits>,
     /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
     #[arg(long, value_name = "FILE", help_heading = "Limits")]
     pub config: Option<PathBuf>,
@@ -282,13 +300,16 @@ pub struct Reports {
     /// The pull request to comment on [default: the event's; in a `workflow_run`, the one of that run's head]
     #[arg(long, value_name = "NUMBER", help_heading = "Comment on the pull request")]
     pub pull_request: Option<u64>,
+    /// Only update the comment of the check, such as with --report-url: print, write and annotate nothing
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Comment on the pull request")]
+    pub only_comment: bool,
 }
 
 /// `layergate record`.
 #[derive(Debug, Args)]
 pub struct Record {
     /// The images to record; without NAME= an image is called by its repository's or file's name
-    #[arg(value_name = "[NAME=]IMAGE", required = true)]
+    #[arg(value_name = "[NAME=]IMAGE", required_unless_present = "from")]
     pub images: Vec<String>,
     /// How to read them.
     #[command(flatten)]
@@ -306,14 +327,17 @@ pub struct Record {
     #[arg(long, value_name = "COMMIT", help_heading = "Baseline")]
     pub commit: Option<String>,
     /// Keep the records of the newest COMMITS only of each image [default: all]
-    #[arg(long, value_name = "COMMITS", help_heading = "Baseline")]
-    pub keep: Option<NonZeroUsize>,
+    #[arg(long, value_name = "COMMITS", value_parser = commits, help_heading = "Baseline")]
+    pub keep_last: Option<NonZeroUsize>,
+    /// Record what `record --store dir:DIR` has measured for this commit, in another job for example
+    #[arg(long, value_name = "DIR", conflicts_with = "images", help_heading = "Baseline")]
+    pub from: Option<PathBuf>,
     /// Record also in a run for a pull request, whose code is not in the target branch yet
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Baseline")]
-    pub pull_requests: bool,
+    pub allow_pull_request: bool,
     /// Record also if tracked files differ from the commit
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Baseline")]
-    pub dirty: bool,
+    pub allow_dirty: bool,
     /// How to ask GitHub.
     #[command(flatten)]
     pub github: GithubFlags,
@@ -333,10 +357,13 @@ pub struct Stages {
     pub propose: bool,
     /// The image that the proposal's final stage builds on [default: a slimmer one, if it is at hand]
     #[arg(long, value_name = "IMAGE", requires = "propose")]
-    pub final_base: Option<String>,
+    pub runtime_image: Option<String>,
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
+    /// Print sizes to the byte [default: rounded to three digits]
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub bytes: bool,
     /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -387,21 +414,30 @@ pub struct Manual {
 /// `layergate history`.
 #[derive(Debug, Args)]
 pub struct History {
-    /// The image, by the name that it is recorded under
-    #[arg(value_name = "NAME")]
-    pub image: String,
+    /// The images, by the names that they are recorded under
+    #[arg(value_name = "NAME", required = true)]
+    pub images: Vec<String>,
     /// Only this platform [default: each that is recorded]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]")]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT][:OS.VERSION]")]
     pub platform: Option<Platform>,
-    /// Which size is shown: unpacked, visible or compressed
+    /// Which size is shown: uncompressed, flattened or compressed
     #[arg(long, value_name = "METRIC", default_value_t)]
     pub metric: Metric,
     /// Show the newest COMMITS; csv and json have all
-    #[arg(long, value_name = "COMMITS", default_value = "50")]
+    #[arg(long, value_name = "COMMITS", value_parser = commits, default_value = "50")]
     pub last: NonZeroUsize,
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: HistoryFormat,
+    /// Print sizes to the byte [default: rounded to three digits]
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub bytes: bool,
+    /// Configuration file, whose max-size is a line of the page [default: layergate.toml or .github/layergate.toml, where there is one]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Write the size to FILE as a badge: an SVG, or JSON for shields.io if it ends in .json
+    #[arg(long, value_name = "FILE")]
+    pub badge: Option<PathBuf>,
     /// Speak plain HTTP to the registry of an oci: store; without it, only to one of this machine
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Baseline")]
     pub plain_http: bool,
@@ -419,18 +455,24 @@ pub struct Init {
     /// The root of the repository
     #[arg(value_name = "DIR", default_value = ".")]
     pub directory: PathBuf,
-    /// Print both files, and write nothing
+    /// Apply the changes [default: print them as a unified diff]
     #[arg(long, value_parser = BoolishValueParser::new())]
-    pub print: bool,
-    /// Replace a configuration and a workflow that are there
+    pub write: bool,
+    /// Ask docker what bake and compose files of the repository build, and whether base images exist; only for files that you trust
     #[arg(long, value_parser = BoolishValueParser::new())]
-    pub force: bool,
-    /// Where the workflow keeps baselines: git:BRANCH of the repository, or oci:HOST/REPO, a repository of a registry
+    pub ask_docker: bool,
+    /// An image that was built already, to set its limits by; several, or one a line
+    #[arg(long, value_name = "[NAME=]IMAGE")]
+    pub image: Vec<String>,
+    /// Where the workflow keeps baselines: git:BRANCH of the repository, or oci:HOST/REPO of a registry
     #[arg(long, value_name = "STORE", default_value = "git:layergate-baselines")]
     pub store: String,
     /// The branch whose pushes are recorded [default: origin's default branch; else main, master or the checked-out one]
     #[arg(long, value_name = "BRANCH")]
     pub branch: Option<String>,
+    /// How to read the images of --image.
+    #[command(flatten)]
+    pub reading: Reading,
 }
 
 /// How to print a history.
@@ -445,6 +487,8 @@ pub enum HistoryFormat {
     Json,
     /// For spreadsheets
     Csv,
+    /// For a browser: a page that needs nothing else
+    Html,
 }
 
 /// How images are built, without their Dockerfile.
@@ -457,13 +501,18 @@ pub struct StageFlags {
     /// A build argument, as for docker build; several, or one a line
     #[arg(long, value_name = "NAME=VALUE")]
     pub build_arg: Vec<String>,
+    /// What the build says of itself (docker buildx build --metadata-file), for exact lines; several, or one a line
+    #[arg(long, value_name = "[NAME=]FILE")]
+    pub build_metadata: Vec<String>,
 }
 
 impl StageFlags {
     /// The flags that are given, by the keys of the configuration file.
     pub fn settings(&self) -> Settings {
-        let (target, build_arg) = (self.target.clone(), self.build_arg.clone());
-        BuildFlags { dockerfile: None, target, build_arg }.settings()
+        given([
+            ("target", "--target", self.target.clone()),
+            ("build-args", "--build-arg", lines(&self.build_arg)),
+        ])
     }
 }
 
@@ -471,7 +520,7 @@ impl StageFlags {
 #[derive(Debug, Args)]
 pub struct Reading {
     /// Measure the image for this platform, or for all [default: this machine's, or the only one]
-    #[arg(long, value_name = "OS/ARCH[/VARIANT]|all", help_heading = "Reading")]
+    #[arg(long, value_name = "OS/ARCH[/VARIANT][:OS.VERSION]|all", help_heading = "Reading")]
     pub platform: Option<Platforms>,
     /// Read all layers and hash them, also those that are known or can be measured by seeking
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
@@ -479,6 +528,15 @@ pub struct Reading {
     /// The engine to ask: docker, podman, a docker context, or an address such as ssh://me@host
     #[arg(long, value_name = "ENGINE", help_heading = "Reading")]
     pub engine: Option<String>,
+    /// Read layers from the Docker engine's store on disk: where this user may, never, or as root by sudo [default: auto]
+    #[arg(
+        long,
+        value_name = "auto|off|sudo",
+        default_value = "auto",
+        hide_default_value = true,
+        help_heading = "Reading"
+    )]
+    pub engine_store: EngineStoreUse,
     /// Speak plain HTTP to registries; without it, only to those of this machine
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
     pub plain_http: bool,
@@ -488,9 +546,9 @@ pub struct Reading {
     /// Neither use nor keep what other runs have measured
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
     pub no_cache: bool,
-    /// Raise a bound that protects from hostile images, such as entries=20000000 (see docs/threat-model.md)
+    /// Raise a bound that protects from untrusted images, such as entries=20000000 (see docs/threat-model.md)
     #[arg(long, value_name = "NAME=NUMBER", help_heading = "Reading")]
-    pub read_limit: Vec<String>,
+    pub safety_limit: Vec<String>,
     /// Show no progress
     #[arg(short, long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
     pub quiet: bool,
@@ -503,73 +561,78 @@ pub struct BuildFlags {
     /// The Dockerfile, to say which line made which layer [default: Dockerfile, for a single image]
     #[arg(long, value_name = "FILE")]
     pub dockerfile: Option<String>,
-    /// The stage that is built, as for docker build [default: the last one]
-    #[arg(long, value_name = "STAGE")]
-    pub target: Option<String>,
-    /// A build argument, as for docker build; several, or one a line
-    #[arg(long, value_name = "NAME=VALUE")]
-    pub build_arg: Vec<String>,
+    /// What of it is built.
+    #[command(flatten)]
+    pub stage: StageFlags,
 }
 
 impl BuildFlags {
     /// The flags that are given, by the keys of the configuration file.
     pub fn settings(&self) -> Settings {
-        given([
-            ("dockerfile", "--dockerfile", self.dockerfile.clone()),
-            ("target", "--target", self.target.clone()),
-            ("build-args", "--build-arg", lines(&self.build_arg)),
-        ])
+        let mut settings = given([("dockerfile", "--dockerfile", self.dockerfile.clone())]);
+        settings.extend(self.stage.settings());
+        settings
     }
 }
 
 /// Where baselines are kept.
 #[derive(Debug, Args)]
 pub struct Store {
-    /// The baseline store: dir:PATH, git:BRANCH of the repository on GitHub (git alone: layergate-baselines), or oci:HOST/REPO, a repository of a registry
-    #[arg(long, value_name = "STORE", default_value = "dir:.layergate", help_heading = "Baseline")]
-    pub store: String,
+    /// The baseline store: git:BRANCH of the repository on GitHub (git alone: layergate-baselines), oci:HOST/REPO, a repository of a registry, or dir:PATH, a directory that git does not track [default: git:layergate-baselines in GitHub Actions, dir:.layergate elsewhere]
+    #[arg(long, value_name = "STORE", help_heading = "Baseline")]
+    pub store: Option<String>,
 }
 
-/// The limits, as flags. Each replaces what the configuration file says.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "Limits")]
+/// The limits, as flags that are made from the list of limits. Each replaces what the configuration file says.
+#[derive(Debug)]
 pub struct LimitFlags {
-    /// Which size is judged: unpacked, visible or compressed [default: unpacked]
-    #[arg(long, value_name = "METRIC")]
-    pub metric: Option<String>,
-    /// The most that an image may have, such as "500 MB"
-    #[arg(long, value_name = "SIZE")]
-    pub max_size: Option<String>,
-    /// The most that it may grow: "5%", "10 MB", "5% and 1 MiB" (both), "5% or 20 MB" (either)
-    #[arg(long, value_name = "INCREASE")]
-    pub max_increase: Option<String>,
-    /// Growth that is worth a warning, written alike
-    #[arg(long, value_name = "INCREASE")]
-    pub warn_increase: Option<String>,
-    /// The most that the layers above the base image may grow, written alike
-    #[arg(long, value_name = "INCREASE")]
-    pub max_own_increase: Option<String>,
-    /// The most layers
-    #[arg(long, value_name = "COUNT")]
-    pub max_layers: Option<String>,
-    /// The most that one layer may have unpacked, such as "200 MB"
-    #[arg(long, value_name = "SIZE")]
-    pub max_layer_size: Option<String>,
-    /// The most that may be shipped and not be reachable: "5%" of the image, or "10 MB"
-    #[arg(long, value_name = "AMOUNT")]
-    pub max_wasted: Option<String>,
-    /// The most that the image may ship of what only its build needed, such as "20 MB"
-    #[arg(long, value_name = "SIZE")]
-    pub max_build_only: Option<String>,
-    /// Whether images have to be built in several stages, by evidence: require, warn or off
-    #[arg(long, value_name = "OUTCOME")]
-    pub multi_stage: Option<String>,
-    /// Files that must not be in the image, such as "**/.git/**"; several, or one a line
-    #[arg(long, value_name = "PATTERN")]
-    pub forbid_paths: Vec<String>,
-    /// What a missing baseline means: pass, warn or fail [default: warn if a limit needs one]
-    #[arg(long, value_name = "OUTCOME")]
-    pub on_missing_baseline: Option<String>,
+    settings: Settings,
+}
+
+impl LimitFlags {
+    /// The flags that are given, by the keys of the configuration file.
+    pub fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+}
+
+impl Args for LimitFlags {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        command.args(limits::keys().map(limit_flag))
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        LimitFlags::augment_args(command)
+    }
+}
+
+impl FromArgMatches for LimitFlags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<LimitFlags, clap::Error> {
+        let setting = |key: &Key| {
+            let values: Vec<String> = matches.get_many(key.name)?.cloned().collect();
+            let text = if key.form == Form::Paths { lines(&values)? } else { values.join("\n") };
+            let origin = format!("--{}", key.name);
+            Some((key.name.to_owned(), Setting { text, origin }))
+        };
+        Ok(LimitFlags { settings: limits::keys().filter_map(setting).collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = LimitFlags::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+fn limit_flag(key: &'static Key) -> Arg {
+    let is_list = key.form == Form::Paths;
+    let several = if is_list { "; repeatable, or one per line" } else { "" };
+    let default = key.default.map_or_else(String::new, |default| format!(" [default: {default}]"));
+    Arg::new(key.name)
+        .long(key.name)
+        .value_name(key.value_name)
+        .help_heading("Limits")
+        .help(format!("{}{several}{default}", key.help))
+        .action(if is_list { ArgAction::Append } else { ArgAction::Set })
 }
 
 /// What accepts a broken limit, as flags. Each replaces what the configuration file says.
@@ -617,12 +680,46 @@ pub struct OutputFlags {
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
+    /// Print sizes to the byte [default: rounded to three digits]
+    #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
+    pub bytes: bool,
     /// Write the report to FILE as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<PathBuf>,
+    /// Write the report to FILE as an HTML page that needs nothing else: a map of the files, layers, packages
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub html: Option<PathBuf>,
+    /// Write the findings to FILE as SARIF 2.1.0, for code scanning
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub sarif: Option<PathBuf>,
+    /// Write the report to FILE as JUnit XML: a test for each limit
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub junit: Option<PathBuf>,
+    /// Write the sizes to FILE as OpenMetrics text
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub openmetrics: Option<PathBuf>,
+    /// Write the size to FILE as a badge: an SVG, or JSON for shields.io if it ends in .json
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub badge: Option<PathBuf>,
+    /// Address of the full report, such as an artifact's; the comment and the step summary link to it
+    #[arg(long, value_name = "URL", value_parser = web_address, help_heading = "Output")]
+    pub report_url: Option<String>,
     /// How to comment.
     #[command(flatten)]
     pub comment: CommentFlags,
+}
+
+/// A number of commits.
+fn commits(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "expected a number of commits, 1 or more")
+}
+
+/// An address that can stand in a link of markdown as it is.
+fn web_address(text: &str) -> Result<String, &'static str> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#@!$&*+,;=%".contains(c);
+    let is_web = text.starts_with("https://") || text.starts_with("http://");
+    let fits = is_web && text.chars().all(is_plain);
+    if fits { Ok(text.to_owned()) } else { Err("expected an address that starts with https://") }
 }
 
 /// How to comment on a pull request.
@@ -641,6 +738,9 @@ pub struct CommentFlags {
     /// Report a check run on the commit too, with annotations on its lines (needs checks: write)
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub check_run: bool,
+    /// Suggest small fixes of the Dockerfile on the lines of the pull request, to accept with a click
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub suggest: bool,
     /// Exit with 3 if the comment cannot be posted
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub require_comment: bool,
@@ -673,6 +773,25 @@ pub enum Format {
     Json,
 }
 
+/// Whose configuration counts on a pull request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LimitsFrom {
+    /// The target branch's, at its tip
+    #[default]
+    Target,
+    /// The limits of the pull request's own; its acceptance and exceptions never count
+    Head,
+}
+
+/// Whose limits count where saved reports are put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ReportLimits {
+    /// Those of the target branch, at its tip: every image is evaluated anew
+    Target,
+    /// Those that the reports were made with
+    Reports,
+}
+
 /// When to comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum CommentWhen {
@@ -685,24 +804,4 @@ pub enum CommentWhen {
     Failures,
     /// Never
     Never,
-}
-
-impl LimitFlags {
-    /// The flags that are given, by the keys of the configuration file.
-    pub fn settings(&self) -> Settings {
-        given([
-            ("metric", "--metric", self.metric.clone()),
-            ("max-size", "--max-size", self.max_size.clone()),
-            ("max-increase", "--max-increase", self.max_increase.clone()),
-            ("warn-increase", "--warn-increase", self.warn_increase.clone()),
-            ("max-own-increase", "--max-own-increase", self.max_own_increase.clone()),
-            ("max-layers", "--max-layers", self.max_layers.clone()),
-            ("max-layer-size", "--max-layer-size", self.max_layer_size.clone()),
-            ("max-wasted", "--max-wasted", self.max_wasted.clone()),
-            ("max-build-only", "--max-build-only", self.max_build_only.clone()),
-            ("multi-stage", "--multi-stage", self.multi_stage.clone()),
-            ("forbid-paths", "--forbid-paths", lines(&self.forbid_paths)),
-            ("on-missing-baseline", "--on-missing-baseline", self.on_missing_baseline.clone()),
-        ])
-    }
 }

@@ -1,23 +1,30 @@
-//! layergate: the load gate for container images, as a library.
+//! layergate: a CI gate for container image size, as a library.
 //!
-//! Pure rooms in the middle ([`image`], [`packages`], [`marks`], [`dockerfile`], [`compare`], [`policy`],
-//! [`propose`], [`report`], [`setup`]: no file, no network, no clock), adapters at the edges ([`layer`], [`source`],
-//! [`baseline`], [`github`], [`network`]), and [`commands`], which puts them together for the program.
+//! Pure rooms ([`redact`], [`image`], [`packages`], [`marks`], [`layer`], [`dockerfile`], [`removable`], [`analysis`],
+//! [`compare`], [`stages`], [`limits`], [`config`], [`propose`], [`report`], [`setup`]: no file, no network, no clock),
+//! edges ([`files`], [`network`], [`registry`], [`github`], [`source`], [`baseline`]), and [`commands`], which puts them
+//! together for the program. `tests/it/rooms.rs` says which may import which.
 
+pub mod analysis;
 pub mod baseline;
 pub mod cli;
 pub mod commands;
 pub mod compare;
+pub mod config;
 pub mod dockerfile;
-pub mod evidence;
+pub mod files;
 pub mod github;
 pub mod image;
 pub mod layer;
+pub mod limits;
 pub mod marks;
 pub mod network;
 pub mod packages;
-pub mod policy;
 pub mod propose;
+pub mod redact;
+pub mod registry;
+pub mod removable;
 pub mod report;
 pub mod setup;
 pub mod source;
+pub mod stages;

@@ -5,22 +5,48 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches};
 use layergate::cli::Cli;
 use layergate::commands::{self, console};
+use layergate::files;
+use layergate::source::store_files;
 
 fn main() -> ExitCode {
+    // As root, nothing else is done: no option, no variable and no file decides anything.
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == store_files::READER) {
+        let served = store_files::serve(std::io::stdin().lock(), std::io::stdout().lock());
+        return ExitCode::from(if served.is_ok() { 0 } else { commands::Exit::Unreadable as u8 });
+    }
+    std::panic::set_hook(Box::new(|panic| console::stop(panic)));
+    end_aborts();
+    files::on_waiting(console::waiting);
     let matches = with_environment(Cli::command()).try_get_matches();
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => console::usage(&error),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let result =
-        runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(commands::run(cli)));
+    let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
+        let result = runtime.block_on(commands::run(cli));
+        // Where one image has failed, the others need not be read to their ends.
+        runtime.shutdown_background();
+        result
+    });
     let exit = result.unwrap_or_else(|error| {
         console::error(&format!("{error:#}"));
         commands::exit_of(&error)
     });
     ExitCode::from(exit as u8)
 }
+
+/// Memory that cannot be had aborts the program: its exit code is then that of all that cannot be read.
+#[cfg(unix)]
+fn end_aborts() {
+    let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let exit = commands::Exit::Unreadable as i32;
+    // That it cannot be done changes nothing but the code.
+    let _ = signal_hook::flag::register_conditional_shutdown(signal_hook::consts::SIGABRT, exit, always);
+}
+
+#[cfg(not(unix))]
+fn end_aborts() {}
 
 /// Lets every option also be set by `LAYERGATE_` and its name. Empty variables count as not set:
 /// that is how an action passes an input that nobody filled in.

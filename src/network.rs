@@ -7,14 +7,16 @@
 //!   own has set for the actions that run on it
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use reqwest::{Certificate, ClientBuilder};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+
+use crate::files;
 
 const FILE: &str = "SSL_CERT_FILE";
 const DIRECTORIES: &str = "SSL_CERT_DIR";
@@ -85,9 +87,7 @@ fn of_directories(directories: &OsStr) -> Vec<Certificate> {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
-    File::open(path)?.take(MAX_FILE).read_to_end(&mut content)?;
-    Ok(content)
+    files::read(path, MAX_FILE)
 }
 
 fn usable(pem: &[u8]) -> Vec<Certificate> {

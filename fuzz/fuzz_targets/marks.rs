@@ -1,7 +1,7 @@
 //! What files say of being needed: the first byte chooses the kind, the rest is the content; and a program.
 #![no_main]
 
-use layergate::image::{Bytes, Census, Entry, LayerPath};
+use layergate::image::{Bytes, FileList, Entry, LayerPath};
 use layergate::marks::elf::Scanner;
 use layergate::marks::{Collector, Wanted};
 use libfuzzer_sys::fuzz_target;
@@ -65,8 +65,8 @@ fuzz_target!(|input: &[u8]| {
         collector.take_program(1, bytes);
     }
     let entries = vec![Entry::File(path, Bytes(size)), Entry::File("program".into(), Bytes(size))];
-    let census = Census { marks: Some(collector.finish()), ..Census::of(entries) };
-    let text = serde_json::to_vec(&census).expect("a census is JSON");
-    let again: Census = serde_json::from_slice(&text).expect("what was written can be read");
-    assert_eq!(census, again);
+    let file_list = FileList { marks: Some(collector.finish()), ..FileList::of(entries) };
+    let text = serde_json::to_vec(&file_list).expect("a file list is JSON");
+    let again: FileList = serde_json::from_slice(&text).expect("what was written can be read");
+    assert_eq!(file_list, again);
 });

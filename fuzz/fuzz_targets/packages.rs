@@ -1,13 +1,14 @@
 //! Package databases: the first byte chooses the kind, the rest is the content; and a program.
 #![no_main]
 
-use layergate::image::{Bytes, Census, Entry, LayerPath};
+use layergate::image::{Bytes, FileList, Entry, LayerPath};
+use layergate::marks::elf;
 use layergate::packages::golang::Scanner;
-use layergate::packages::{Collector, Wanted};
+use layergate::packages::{Collector, Wanted, cargo};
 use libfuzzer_sys::fuzz_target;
 
 /// One path of each kind of database, and beside it what makes its packages count.
-const PATHS: [&str; 11] = [
+const PATHS: [&str; 17] = [
     "var/lib/dpkg/status",
     "var/lib/dpkg/info/a.list",
     "var/lib/dpkg/status.d/a",
@@ -19,6 +20,12 @@ const PATHS: [&str; 11] = [
     "p/a.egg-info/installed-files.txt",
     "node_modules/a/package.json",
     "specifications/a-1.gemspec",
+    "usr/share/rpm/rpmdb.sqlite-wal",
+    "var/lib/rpm/Packages.db",
+    "var/lib/rpm/Packages",
+    "opt/conda/conda-meta/a-1-0.json",
+    "app/a.deps.json",
+    "app/a.jar",
 ];
 const BESIDE: [(&str, &[u8]); 5] = [
     ("var/lib/dpkg/status", b"Package: a\nStatus: install ok installed\nVersion: 1\n"),
@@ -35,21 +42,37 @@ fuzz_target!(|input: &[u8]| {
     let mut entries = Vec::new();
     for (path, content) in BESIDE.into_iter().chain([(path, content)]) {
         let path = LayerPath::from(path);
-        if let Some(Wanted::Content { database, length }) =
-            Wanted::of(path.as_bytes(), content.len() as u64, false)
-        {
-            collector.take(database, &path, &content[..length as usize]);
+        match Wanted::of(path.as_bytes(), content.len() as u64, false) {
+            Some(Wanted::Content { database, length }) => {
+                collector.take(database, &path, &content[..length as usize]);
+            }
+            Some(Wanted::Archive) => {
+                collector.take_archive(&path, &mut &content[..]);
+            }
+            Some(Wanted::Nothing(why)) => collector.unread(&path, why),
+            Some(Wanted::Program) | None => {}
         }
         entries.push(Entry::File(path, Bytes(content.len() as u64)));
     }
-    let census = Census::of(entries);
-    let packages = collector.finish(&census);
-    assert_eq!(packages.owners.len(), census.entries.len());
+    let mut file_list = FileList::of(entries);
+    let packages = collector.finish(&file_list);
+    assert_eq!(packages.owners.len(), file_list.entries.len());
     let count = packages.declared.len();
     assert!(packages.owners.iter().flatten().all(|owner| (*owner as usize) < count));
+    (file_list.packages, file_list.unread) = packages.of_file_list(&file_list);
+    let text = serde_json::to_vec(&file_list).expect("a file list is JSON");
+    let again: FileList = serde_json::from_slice(&text).expect("what was written can be read");
+    assert_eq!(file_list, again);
 
     if let Some(mut scanner) = Scanner::new(content) {
         scanner.feed(0, content);
         scanner.finish();
+    }
+    let sections = elf::Scanner::new(content, content.len() as u64);
+    if let (Some(mut scanner), Some(mut sections)) = (cargo::Scanner::new(content), sections) {
+        scanner.feed(0, content);
+        assert!(scanner.wanted().is_none_or(|wanted| wanted.end > content.len() as u64));
+        sections.feed(0, content);
+        scanner.finish(|place| sections.has_section(place));
     }
 });

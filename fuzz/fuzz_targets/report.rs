@@ -1,9 +1,10 @@
-//! A saved report of a job of a fork. What is read can be judged anew and written in every form, within bounds.
+//! A saved report of a job of a fork. What is read can be evaluated anew and written in every form, within bounds.
 #![no_main]
 
-use layergate::policy::{Config, Settings};
+use layergate::config::{Config, Settings};
+use layergate::report::look::{Look, Sizes};
 use layergate::report::merge::{Saved, merge};
-use layergate::report::rejudge::rejudge;
+use layergate::report::reevaluate::reevaluate;
 use layergate::report::{Report, actions, markdown, text};
 use libfuzzer_sys::fuzz_target;
 
@@ -18,14 +19,15 @@ fuzz_target!(|json: &[u8]| {
     for image in &mut report.images {
         let (limits, settings) =
             config.limits_for("x", None, &Settings::new()).expect("the limits are right");
-        let _ = rejudge(image, &limits, &settings, true);
+        let _ = reevaluate(image, &limits, &settings, true);
     }
     write(&report);
 });
 
 fn write(report: &Report) {
     assert!(markdown::render(report, markdown::COMMENT_BUDGET).len() <= markdown::COMMENT_BUDGET);
-    text::write_check(report, 100, &mut Vec::new()).expect("memory takes it");
+    let look = Look { columns: 100, wraps: true, sizes: Sizes::default() };
+    text::write_check(report, look, &mut Vec::new()).expect("memory takes it");
     actions::annotations(report);
     actions::outputs(report, "report.json");
 }

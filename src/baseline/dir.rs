@@ -1,12 +1,12 @@
 //! The embedded store: a directory.
 //!
 //! ```text
-//! DIR/records/COMMIT/IMAGE/PLATFORM.json    a snapshot without censuses
-//! DIR/censuses/AB/ABCD....json.zst          the files of one layer, by the hex of its diff ID
+//! DIR/records/COMMIT/IMAGE/PLATFORM.json    a snapshot without file lists
+//! DIR/file-lists/AB/ABCD....json.zst          the files of one layer, by the hex of its diff ID
 //! DIR/pruned/IMAGE                          how many commits of an image were removed because they were old
 //! ```
 //!
-//! A census is stored once for each diff ID, so an unchanged layer costs nothing. Every file is
+//! A file list is stored once for each diff ID, so an unchanged layer costs nothing. Every file is
 //! written beside its place, brought to the disk and renamed into it: a reader sees the old file or the new
 //! one, also after a crash. Processes need no lock, for none changes a file of another in place.
 
@@ -17,16 +17,16 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::store::{
-    Listed, Overview, Point, StoreError, Stored, Written, is_same, platform_key, replaceable,
-};
-use crate::image::census::MAX_NODES;
-use crate::image::{Census, DiffId, Digest, Platform, Snapshot};
+use super::record::{Listed, Overview, StoreError, Stored, Written, is_same, replaceable};
+use crate::compare::baseline::Point;
+use crate::image::file_list::MAX_NODES;
+use crate::image::platform::platform_key;
+use crate::image::{DiffId, Digest, FileList, Platform, Snapshot};
 use crate::layer::packed;
 
 /// The directory of records that belong to no commit.
 const NO_COMMIT: &str = "no-commit";
-/// The largest record that is read; it has no censuses in it.
+/// The largest record that is read; it has no file lists in it.
 const MAX_RECORD: u64 = 64 << 20;
 /// A file that is so young may belong to a process that is still at work, and is not removed.
 const AT_WORK: Duration = Duration::from_secs(24 * 3600);
@@ -35,12 +35,23 @@ const AT_WORK: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug, Clone)]
 pub struct DirStore {
     root: PathBuf,
+    is_in_checkout: bool,
 }
 
 impl DirStore {
     /// The store in a directory, which need not exist.
     pub fn at(root: PathBuf) -> DirStore {
-        DirStore { root }
+        DirStore { root, is_in_checkout: false }
+    }
+
+    /// The same of one in a checkout: git is told to ignore it, and no layer of an image is taken on its word.
+    pub fn in_checkout(self) -> DirStore {
+        DirStore { is_in_checkout: true, ..self }
+    }
+
+    /// Whether it is in a checkout.
+    pub fn is_in_checkout(&self) -> bool {
+        self.is_in_checkout
     }
 
     /// The directory.
@@ -54,6 +65,10 @@ impl DirStore {
     /// # Errors
     /// [`StoreError`]; the record that it is about is then as it was before.
     pub fn put_all(&self, snapshots: &[Snapshot], keep: Option<NonZeroUsize>) -> Result<Written, StoreError> {
+        let ignored = self.root.join(".gitignore");
+        if self.is_in_checkout && !ignored.exists() {
+            write_atomically(&ignored, b"*\n")?;
+        }
         let stored = snapshots.iter().map(|snapshot| self.put(snapshot)).collect::<Result<_, _>>()?;
         let pruned = keep.map_or(Ok(()), |keep| {
             snapshots.iter().try_for_each(|snapshot| {
@@ -65,11 +80,11 @@ impl DirStore {
         Ok(Written { stored, not_pruned: pruned.err(), not_attached: None })
     }
 
-    /// Stores a snapshot, censuses first, so that a record never lacks one.
+    /// Stores a snapshot, file lists first, so that a record never lacks one.
     fn put(&self, snapshot: &Snapshot) -> Result<Stored, StoreError> {
         for layer in &snapshot.layers {
-            if let Some(census) = &layer.census {
-                self.put_census(&layer.diff_id, census)?;
+            if let Some(file_list) = &layer.file_list {
+                self.put_file_list(&layer.diff_id, file_list)?;
             }
         }
         let bare = snapshot.clone().without_files();
@@ -100,13 +115,33 @@ impl DirStore {
         Ok(listing(&self.record_directory(commit, image))?.into_iter().filter_map(listed).collect())
     }
 
-    /// A record, without censuses.
+    /// A record, without file lists.
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be used.
     pub fn load(&self, listed: &Listed) -> Result<Snapshot, StoreError> {
         let path = Path::new(&listed.at);
         record(path)?.ok_or_else(|| StoreError::Lost { place: listed.at.clone() })
+    }
+
+    /// Everything recorded for a commit, with the files of its layers.
+    ///
+    /// # Errors
+    /// [`StoreError`] if a record cannot be used.
+    pub fn of_commit(&self, commit: Option<&str>) -> Result<Vec<Snapshot>, StoreError> {
+        let directory = self.root.join("records").join(commit.map_or_else(|| NO_COMMIT.into(), file_name));
+        let paths = below(&directory, 2)?;
+        let is_record = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
+        let mut snapshots = Vec::new();
+        for path in paths.into_iter().filter(is_record) {
+            let Some(mut snapshot) = record(&path)? else { continue };
+            for layer in &mut snapshot.layers {
+                let file_list = self.file_list(&layer.diff_id).map(std::sync::Arc::new);
+                layer.file_list = file_list.filter(|file_list| file_list.size() == layer.size);
+            }
+            snapshots.push(snapshot);
+        }
+        Ok(snapshots)
     }
 
     /// What there is of an image.
@@ -188,7 +223,7 @@ impl DirStore {
         self.root.join("pruned").join(image_name(image))
     }
 
-    /// Removes the censuses that no record names any more, and what killed processes have left. Of a record
+    /// Removes the file lists that no record names any more, and what killed processes have left. Of a record
     /// that cannot be read nobody knows what it names, so where there is such, they are kept.
     fn sweep(&self) -> Result<(), StoreError> {
         let mut needed = HashSet::new();
@@ -198,15 +233,15 @@ impl DirStore {
         for path in records {
             match record(&path) {
                 Ok(Some(record)) => {
-                    needed.extend(record.layers.into_iter().map(|layer| self.census_path(&layer.diff_id)));
+                    needed.extend(record.layers.into_iter().map(|layer| self.file_list_path(&layer.diff_id)));
                 }
                 Ok(None) => {}
                 Err(StoreError::Record { .. }) => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
-        let censuses = below(&self.root.join("censuses"), 2)?;
-        let unneeded = censuses.into_iter().filter(|path| !needed.contains(path));
+        let file_lists = below(&self.root.join("file-lists"), 2)?;
+        let unneeded = file_lists.into_iter().filter(|path| !needed.contains(path));
         let left_of_counts = below(&self.root.join("pruned"), 1)?;
         let left = left.into_iter().chain(left_of_counts.into_iter().filter(|path| is_temporary(path)));
         let idle = |path: &PathBuf| modified(path).elapsed().is_ok_and(|age| age > AT_WORK);
@@ -214,20 +249,20 @@ impl DirStore {
     }
 
     /// The stored files of a layer; `None` where they are not there or cannot be used.
-    pub fn census(&self, diff_id: &DiffId) -> Option<Census> {
-        packed::unpack(io::BufReader::new(fs::File::open(self.census_path(diff_id)).ok()?), diff_id)
+    pub fn file_list(&self, diff_id: &DiffId) -> Option<FileList> {
+        packed::unpack(&read(&self.file_list_path(diff_id), packed::MAX_PACKED).ok()??, diff_id)
     }
 
-    fn put_census(&self, diff_id: &DiffId, census: &Census) -> Result<(), StoreError> {
-        let path = self.census_path(diff_id);
+    fn put_file_list(&self, diff_id: &DiffId, file_list: &FileList) -> Result<(), StoreError> {
+        let path = self.file_list_path(diff_id);
         // One that is damaged is written anew, and so is one of an earlier version that says less.
-        if self.census(diff_id).is_some_and(|stored| stored.marks.is_some() || census.marks.is_none()) {
+        if self.file_list(diff_id).is_some_and(|stored| stored.marks.is_some() || file_list.marks.is_none()) {
             // So that nobody removes what a record is about to name.
             let file = fs::File::options().append(true).open(&path);
             let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
             return Ok(());
         }
-        let packed = packed::pack(diff_id, census).map_err(|error| StoreError::Io {
+        let packed = packed::pack(diff_id, file_list).map_err(|error| StoreError::Io {
             operation: "pack",
             path: path.clone(),
             error,
@@ -245,9 +280,9 @@ impl DirStore {
         self.root.join("records").join(commit).join(image_name(image))
     }
 
-    fn census_path(&self, diff_id: &DiffId) -> PathBuf {
+    fn file_list_path(&self, diff_id: &DiffId) -> PathBuf {
         let hex = diff_id.hex();
-        self.root.join("censuses").join(&hex[..2]).join(format!("{hex}.json.zst"))
+        self.root.join("file-lists").join(&hex[..2]).join(format!("{hex}.json.zst"))
     }
 }
 

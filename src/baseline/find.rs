@@ -4,102 +4,26 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use super::ancestry::Ancestry;
-use super::store::{Listed, Overview, Store, StoreError, platform_key};
+use super::record::{Listed, Overview, StoreError};
+use super::store::Store;
+use crate::compare::baseline::{Missing, Reason, short};
 use crate::image::Snapshot;
+use crate::image::platform::platform_key;
 use crate::image::schema::SchemaError;
 use crate::image::snapshot::SnapshotError;
 
-/// A baseline that was found, and why this one.
+/// A record that fits, and why this one.
 #[derive(Debug, Clone)]
-pub struct Baseline {
-    /// The recorded image.
+pub struct Found {
+    /// The recorded image, without the files of its layers.
     pub snapshot: Snapshot,
     /// How many commits it is older than the commit to compare with, where known.
     pub distance: Option<u64>,
-    /// Whether it is the baseline of exactly the commit to compare with.
+    /// Whether it is the record of exactly the commit to compare with.
     pub exact: bool,
     /// Why this one, in words.
     pub how: String,
-}
-
-/// Why there is no baseline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// Nothing was ever recorded of the image.
-    NeverRecorded,
-    /// It is recorded, but not for this platform.
-    OtherPlatform,
-    /// It is recorded, but not for a commit that is near enough.
-    OutOfReach,
-    /// It was recorded, and what was near enough has been removed because it was old.
-    Expired,
-    /// Nothing says which commit to compare with.
-    NoCommit,
-    /// There is a record, and it cannot be read.
-    Unreadable,
-    /// There is a record, and a newer version wrote it.
-    Newer,
-}
-
-impl Reason {
-    /// Whether there is a record all the same, so that not to compare with it is no harmless thing.
-    pub fn is_unusable(self) -> bool {
-        matches!(self, Reason::Unreadable | Reason::Newer)
-    }
-
-    /// The reason in a sentence that fits any image, and what to do about it.
-    fn words(self) -> (&'static str, &'static str) {
-        match self {
-            Reason::NeverRecorded => (
-                "no baseline: nothing is recorded of it yet",
-                "run layergate record on the branch that pull requests are made against",
-            ),
-            Reason::OtherPlatform => {
-                ("no baseline: it is recorded for other platforms only", "record this platform too")
-            }
-            Reason::NoCommit => (
-                "no baseline: nothing says which commit to compare with",
-                "name the commit with --base-commit, or run in a checkout",
-            ),
-            Reason::Unreadable => {
-                ("no usable baseline: its record cannot be read", "record the baseline again")
-            }
-            Reason::Newer => (
-                "no usable baseline: a newer layergate wrote its record",
-                "use the same version of layergate to check and to record",
-            ),
-            Reason::Expired => (
-                "no baseline any more: older records were removed",
-                "bring the branch up to date, or keep more with record --keep",
-            ),
-            Reason::OutOfReach => (
-                "no baseline near enough",
-                "run layergate record on every push to the target branch, and bring the branch up to date",
-            ),
-        }
-    }
-}
-
-impl From<Reason> for Missing {
-    fn from(reason: Reason) -> Missing {
-        let (message, help) = reason.words();
-        Missing { reason, message: message.into(), help: help.into() }
-    }
-}
-
-/// That there is no baseline, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Missing {
-    /// In a word, for programs.
-    pub reason: Reason,
-    /// In a sentence.
-    pub message: String,
-    /// What to do about it.
-    pub help: String,
 }
 
 /// Looks for baselines in a store.
@@ -124,7 +48,7 @@ impl<'a> Finder<'a> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn baseline(&mut self, image: &Snapshot) -> Result<Result<Baseline, Missing>, StoreError> {
+    pub async fn baseline(&mut self, image: &Snapshot) -> Result<Result<Found, Missing>, StoreError> {
         match self.look(image).await {
             // An older one in its place would be a wrong one.
             Err(StoreError::Record { place, error }) => {
@@ -144,7 +68,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    async fn look(&mut self, image: &Snapshot) -> Result<Result<Baseline, Missing>, StoreError> {
+    async fn look(&mut self, image: &Snapshot) -> Result<Result<Found, Missing>, StoreError> {
         let name = &image.image.name;
         let platform = platform_key(image.image.platform.as_ref());
         if let Some(nearest) = self.nearest(name, Some(&platform)).await? {
@@ -158,18 +82,13 @@ impl<'a> Finder<'a> {
         {
             let how = "the branch before the push; fetch more history to know how far behind".to_owned();
             let snapshot = self.store.load(&listed).await?;
-            return Ok(Ok(Baseline { snapshot, distance: None, exact: false, how }));
+            return Ok(Ok(Found { snapshot, distance: None, exact: false, how }));
         }
         if let Some(listed) = of_platform(self.store.records(name, None, Some(&platform)).await?) {
             // Without a checkout there are no commits to tell records apart by, and then the one
             // record is what it was recorded to be.
             let (exact, how) = (self.ancestry.start().is_none(), "recorded without a commit".to_owned());
-            return Ok(Ok(Baseline {
-                snapshot: self.store.load(&listed).await?,
-                distance: None,
-                exact,
-                how,
-            }));
+            return Ok(Ok(Found { snapshot: self.store.load(&listed).await?, distance: None, exact, how }));
         }
         self.missing(name, &platform).await.map(Err)
     }
@@ -178,7 +97,7 @@ impl<'a> Finder<'a> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn platforms(&mut self, name: &str) -> Result<Vec<Baseline>, StoreError> {
+    pub async fn platforms(&mut self, name: &str) -> Result<Vec<Found>, StoreError> {
         let Some(nearest) = self.nearest(name, None).await? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for listed in &nearest.records {
@@ -204,7 +123,7 @@ impl<'a> Finder<'a> {
         Ok(None)
     }
 
-    fn found(&self, snapshot: Snapshot, distance: usize) -> Baseline {
+    fn found(&self, snapshot: Snapshot, distance: usize) -> Found {
         let (why, certain) = self.ancestry.start().map_or(("", false), |start| (start.why, start.certain));
         let how = match distance {
             0 if certain => format!("exact: {why}"),
@@ -212,12 +131,7 @@ impl<'a> Finder<'a> {
             1 => format!("1 commit behind {why}"),
             behind => format!("{behind} commits behind {why}"),
         };
-        Baseline {
-            snapshot,
-            distance: certain.then_some(distance as u64),
-            exact: certain && distance == 0,
-            how,
-        }
+        Found { snapshot, distance: certain.then_some(distance as u64), exact: certain && distance == 0, how }
     }
 
     async fn missing(&mut self, name: &str, platform: &str) -> Result<Missing, StoreError> {
@@ -271,20 +185,6 @@ impl<'a> Finder<'a> {
     }
 }
 
-/// As much of a commit's hash as people read.
-pub fn short(sha: &str) -> String {
-    sha.chars().take(7).collect()
-}
-
 fn listed(platforms: &BTreeSet<String>) -> String {
     platforms.iter().map(String::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// What a baseline is that is so many commits older than the one to compare with: "is 3 commits behind".
-pub fn age(distance: Option<u64>) -> String {
-    match distance {
-        Some(1) => "is 1 commit behind".into(),
-        Some(behind) => format!("is {behind} commits behind"),
-        None => "is not tied to the commit to compare with".into(),
-    }
 }

@@ -1,13 +1,26 @@
 //! What the local checkout says of commits, asked of the `git` program. Where there is no
 //! checkout or no `git`, nothing is known, and that is an answer.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::image::snapshot::Commit;
 
 /// How far back a recorded ancestor is looked for.
 pub const MAX_ANCESTORS: usize = 200;
+
+/// In a job container the checkout belongs to another user; commits are only read here. What is committed may look
+/// like a bare repository, and an artifact may bring a `.git`: the configuration in it must run no program.
+const CAUTION: [&str; 8] = [
+    "-c",
+    "safe.directory=*",
+    "-c",
+    "safe.bareRepository=explicit",
+    "-c",
+    "core.fsmonitor=false",
+    "-c",
+    "core.hooksPath=/dev/null",
+];
 
 /// A checkout.
 #[derive(Debug, Clone)]
@@ -19,6 +32,20 @@ impl Git {
     /// The checkout that `directory` is in.
     pub fn at(directory: impl Into<PathBuf>) -> Git {
         Git { directory: directory.into() }
+    }
+
+    /// The innermost checkout that a path is in, and its root. What is committed can look like a repository of its own
+    /// to git, but cannot be called `.git`.
+    pub fn around(path: &Path) -> Option<(Git, &Path)> {
+        let root = path.ancestors().find(|directory| directory.join(".git").exists())?;
+        Some((Git::at(root), root))
+    }
+
+    /// Whether there is a `git` program.
+    pub fn is_installed() -> bool {
+        let mut version = Command::new("git");
+        version.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        version.status().is_ok_and(|status| status.success())
     }
 
     /// The commit that is checked out. Its parents are read from the commit itself, so they are
@@ -81,6 +108,11 @@ impl Git {
         self.run(&["rev-parse", "--show-toplevel"]).filter(|path| !path.is_empty()).map(PathBuf::from)
     }
 
+    /// Whether the checkout is a submodule of another one.
+    pub fn is_submodule(&self) -> bool {
+        self.run(&["rev-parse", "--show-superproject-working-tree"]).is_some_and(|path| !path.is_empty())
+    }
+
     /// Whether the checkout is cut off, so that what it does not know may be there all the same.
     pub fn is_shallow(&self) -> bool {
         self.run(&["rev-parse", "--is-shallow-repository"]).is_none_or(|answer| answer != "false")
@@ -92,6 +124,12 @@ impl Git {
             self.run(&["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty"]);
         let path = |line: &str| line.get(3..).map(str::to_owned);
         status.map_or_else(Vec::new, |status| status.lines().filter_map(path).collect())
+    }
+
+    /// The first tracked file that is, or is below, this path. The outer `None` is for that git cannot tell.
+    pub fn first_tracked(&self, path: &str) -> Option<Option<String>> {
+        let listed = self.run(&["-c", "core.quotePath=false", "ls-files", "--full-name", "--", path])?;
+        Some(listed.lines().next().map(str::to_owned))
     }
 
     /// Whether a file is part of what is committed, and not one of this machine alone.
@@ -113,11 +151,14 @@ impl Git {
 
     fn run(&self, arguments: &[&str]) -> Option<String> {
         let output = Command::new("git")
-            // In a job container the checkout belongs to another user; commits are only read here.
-            .args(["-c", "safe.directory=*", "-C"])
+            .args(CAUTION)
+            .arg("-C")
             .arg(&self.directory)
             .args(arguments)
             .env("LC_ALL", "C")
+            .env("GIT_ALLOW_PROTOCOL", "none")
+            .env("GIT_NO_LAZY_FETCH", "1")
+            .env("GIT_OPTIONAL_LOCKS", "0")
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .output()

@@ -6,13 +6,15 @@ pub mod choose;
 pub mod dir;
 pub mod find;
 pub mod git;
+pub mod record;
 pub mod registry;
 pub mod store;
 
 pub use ancestry::Ancestry;
 pub use choose::{Start, Trigger, choose_start};
 pub use dir::DirStore;
-pub use find::{Baseline, Finder, Missing};
+pub use find::Finder;
 pub use git::Git;
+pub use record::{StoreError, Stored};
 pub use registry::RegistryStore;
-pub use store::{Store, StoreError, StoreName, Stored};
+pub use store::{Store, StoreName};

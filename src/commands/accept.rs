@@ -2,10 +2,11 @@
 
 use super::{console, github};
 use crate::cli::GithubFlags;
+use crate::config::{Accept, Acceptance};
 use crate::github::acceptance::Pull;
 use crate::github::{Context, GithubError, pulls};
-use crate::policy::{Accept, Acceptance, Verdict};
-use crate::report::{Report, Ways};
+use crate::limits::Verdict;
+use crate::report::{AcceptanceRules, Report};
 
 /// Accepts what is broken, where a label or a trailer of the pull request says so.
 pub async fn apply(report: &mut Report, accept: &Accept, flags: &GithubFlags, context: Option<&Context>) {
@@ -17,7 +18,7 @@ pub async fn apply(report: &mut Report, accept: &Accept, flags: &GithubFlags, co
     if accept.is_empty() || !matches!(report.verdict, Verdict::Fail | Verdict::Accepted) {
         return;
     }
-    let mut ways = Ways::from(accept);
+    let mut ways = AcceptanceRules::from(accept);
     if context.and_then(|context| context.pull_request.as_ref()).is_some_and(|pull| pull.from_fork) {
         ways.trailer = None;
     }
@@ -42,8 +43,14 @@ async fn find(
     let pull = context.pull_request.as_ref();
     let Some(number) = pull.map(|pull| pull.number).or(context.merge_group_pull) else { return Ok(None) };
     let Some((client, repository)) = github::of_run(flags, context)? else {
-        // All that is known then is what the event says.
+        // All that is known then is what the event says; one that is run again may be old.
         let label = pull.and_then(|pull| accept.label_of(&pull.labels));
+        if label.is_some() && context.run.is_some_and(|run| run.attempt > 1) {
+            console::warn(
+                "the labels that this run's event had may not be set any more, and without a token nobody knows; pass `github-token`",
+            );
+            return Ok(None);
+        }
         return Ok(label.map(|label| Acceptance { label: Some(label.clone()), ..Acceptance::default() }));
     };
     let pull = Pull { client: &client, repository, number };

@@ -6,7 +6,7 @@ use super::{console, github};
 use crate::cli::{CommentFlags, GithubFlags};
 use crate::github::check_runs::{CheckRun, Lines};
 use crate::github::{Context, Forge, GithubError};
-use crate::policy::Verdict;
+use crate::limits::Verdict;
 use crate::report::actions::{Annotation, Level, annotated};
 use crate::report::markdown::{COMMENT_BUDGET, headline, render};
 use crate::report::{Report, escape};
@@ -61,14 +61,16 @@ async fn create(
     run.create(&client, repository).await.map(Some)
 }
 
-/// What has a place in a file of the repository; a path that leads out of it is none.
+/// A path as GitHub has it, from the top of the repository; `None` for one that leads out of it.
+pub(super) fn inside(path: &str) -> Option<String> {
+    let parts: Vec<Component<'_>> = Path::new(path).components().collect();
+    let plain = |part: &&Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    let all = parts.iter().filter(plain).count() == parts.len() && !parts.is_empty();
+    all.then(|| path.trim_start_matches("./").to_owned())
+}
+
+/// What has a place in a file of the repository.
 fn lines(report: &Report) -> Vec<Lines> {
-    let inside = |path: &str| {
-        let parts: Vec<Component<'_>> = Path::new(path).components().collect();
-        let plain = |part: &&Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-        let all = parts.iter().filter(plain).count() == parts.len() && !parts.is_empty();
-        all.then(|| path.trim_start_matches("./").to_owned())
-    };
     let line = |annotation: Annotation| {
         let place = annotation.place?;
         Some(Lines {

@@ -7,7 +7,7 @@ use crate::cli::{CommentFlags, CommentWhen, GithubFlags};
 use crate::github::comments::{self, Edited, Origin, Outcome, Place};
 use crate::github::hidden::Graphql;
 use crate::github::{Client, Context, Forge, GithubError, PullRequest};
-use crate::policy::Verdict;
+use crate::limits::Verdict;
 use crate::report::Report;
 use crate::report::markdown::{COMMENT_BUDGET, render};
 
@@ -36,14 +36,39 @@ pub fn check_flags(flags: &CommentFlags) -> Result<(), UsageError> {
     Err(UsageError(format!("--comment-key {key}: use up to 64 letters, digits, `.`, `_` and single `-`")))
 }
 
+/// A comment that is wanted.
+struct Wanted<'a> {
+    report: &'a Report,
+    flags: &'a CommentFlags,
+    /// Whether one that does not exist is written.
+    create: bool,
+}
+
 /// Comments on the pull request of this run, where there is one; of several that were pushed at once, on each.
 pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, context: &Context) -> Posted {
-    if flags.comment == CommentWhen::Never {
-        return Posted::None;
-    }
+    let create = match flags.comment {
+        CommentWhen::Always => true,
+        CommentWhen::Changes => report.is_worth_a_comment(),
+        CommentWhen::Failures => matches!(report.verdict, Verdict::Fail | Verdict::Accepted),
+        CommentWhen::Never => return Posted::None,
+    };
+    post_on_each(&Wanted { report, flags, create }, github, context).await
+}
+
+/// Updates the comment of this run's pull request, and writes none where there is none.
+pub async fn update(
+    report: &Report,
+    flags: &CommentFlags,
+    github: &GithubFlags,
+    context: &Context,
+) -> Posted {
+    post_on_each(&Wanted { report, flags, create: false }, github, context).await
+}
+
+async fn post_on_each(wanted: &Wanted<'_>, github: &GithubFlags, context: &Context) -> Posted {
     let (mut at, mut failed) = (None, false);
     for pull in context.pull_request.iter().chain(&context.pushed_pulls) {
-        match post_on(pull, report, flags, github, context).await {
+        match post_on(pull, wanted, github, context).await {
             Posted::At(url) => at = at.or(Some(url)),
             Posted::None => {}
             Posted::Failed => failed = true,
@@ -56,13 +81,7 @@ pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, c
     }
 }
 
-async fn post_on(
-    pull: &PullRequest,
-    report: &Report,
-    flags: &CommentFlags,
-    github: &GithubFlags,
-    context: &Context,
-) -> Posted {
+async fn post_on(pull: &PullRequest, wanted: &Wanted<'_>, github: &GithubFlags, context: &Context) -> Posted {
     let Some((owner, repository)) = &context.repository else { return Posted::None };
     let Some(token) = github::token(github) else {
         console::warn("not commented: no token; pass `github-token`, or set GITHUB_TOKEN");
@@ -71,14 +90,14 @@ async fn post_on(
     let posted = match github::client(github, &token) {
         Ok(client) => {
             let by = (token.as_str(), github::forge(github));
-            let attempt = || try_post(report, flags, context, pull, (owner, repository), &client, by);
+            let attempt = || try_post(wanted, context, pull, (owner, repository), &client, by);
             patiently(attempt).await
         }
         Err(error) => Err(error),
     };
     match posted {
         Ok(Outcome::Updated(edited)) => {
-            if report.verdict == Verdict::Fail && edited.verdict_before.as_deref() != Some("fail") {
+            if wanted.report.verdict == Verdict::Fail && edited.verdict_before.as_deref() != Some("fail") {
                 show(&edited, github, &token).await;
             }
             Posted::At(edited.url)
@@ -125,8 +144,7 @@ async fn show(edited: &Edited, github: &GithubFlags, token: &str) {
 }
 
 async fn try_post(
-    report: &Report,
-    flags: &CommentFlags,
+    &Wanted { report, flags, create }: &Wanted<'_>,
     context: &Context,
     pull: &PullRequest,
     (owner, repository): (&str, &str),
@@ -141,12 +159,6 @@ async fn try_post(
     let origin = Origin { verdict: report.verdict.as_str(), sha: &pull.head_sha, run: context.run };
     let marker = comments::marker(&flags.comment_key, origin);
     let body = render(report, COMMENT_BUDGET - marker.len());
-    let create = match flags.comment {
-        CommentWhen::Always => true,
-        CommentWhen::Changes => report.is_worth_a_comment(),
-        CommentWhen::Failures => matches!(report.verdict, Verdict::Fail | Verdict::Accepted),
-        CommentWhen::Never => false,
-    };
     let outcome = comments::upsert(client, &place, origin, &body, create).await?;
     if let Outcome::Created(_, own) = &outcome
         && !own.eq_ignore_ascii_case(&author)

@@ -1,18 +1,22 @@
 //! The one room that prints. Results go to standard output, everything else to standard error.
 
 use std::io::{self, IsTerminal, Write};
+use std::panic::PanicHookInfo;
+use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use indicatif::{DecimalBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
-use crate::image::redact::redact_message;
-use crate::report::text::DEFAULT_INSTRUCTION_WIDTH;
+use super::Exit;
+use crate::image::Bytes;
+use crate::redact::redact_message;
+use crate::report::look::{Look, Sizes};
 use crate::source::Progress;
 
-/// What the other columns of a table take.
-const OTHER_COLUMNS: usize = 62;
+/// The width where there is no terminal to ask.
+const PIPE_COLUMNS: usize = 120;
 
 /// Prints a result. Colours are dropped where standard output is no terminal. A reader that has
 /// gone away (`| head`) is no error.
@@ -27,17 +31,39 @@ pub fn result(text: &str) -> io::Result<()> {
     }
 }
 
-/// How wide an instruction may be: what the terminal has left, or a fixed width in a pipe.
-pub fn instruction_width() -> usize {
+/// How a report looks here: as wide as the terminal, or of a fixed width in a pipe.
+pub fn look(sizes: Sizes) -> Look {
     let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
-    terminal.map_or(DEFAULT_INSTRUCTION_WIDTH, |(width, _)| {
-        usize::from(width.0).saturating_sub(OTHER_COLUMNS).max(24)
-    })
+    let columns = terminal.map_or(PIPE_COLUMNS, |(width, _)| usize::from(width.0));
+    Look { columns, wraps: terminal.is_some(), sizes }
 }
 
 /// Says something on the side.
 pub fn note(text: &str) {
     line("", text);
+}
+
+/// Says that nothing has come from a named pipe yet.
+pub fn waiting(pipe: &Path) {
+    note(&format!("waiting for the pipe {}: nothing is at its other end yet", pipe.display()));
+}
+
+/// Says that the program cannot go on, and ends it: exit code 3. A thread that cannot be started is the
+/// surroundings' fault, all else the program's own.
+pub fn stop(panic: &PanicHookInfo<'_>) -> ! {
+    let payload = panic.payload();
+    let text =
+        payload.downcast_ref::<&str>().copied().or(payload.downcast_ref::<String>().map(String::as_str));
+    let text = text.unwrap_or("no reason");
+    if text.contains("spawn") && text.contains("thread") {
+        error(&format!(
+            "{text}: too few processes (`ulimit -u`) or too little memory (`ulimit -v`) are allowed; raise that limit"
+        ));
+    } else {
+        let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+        error(&format!("this is a bug in layergate, please report it: panicked{place}: {text}"));
+    }
+    std::process::exit(Exit::Unreadable as i32)
 }
 
 /// Warns; in a GitHub Actions run the warning is shown on the run's page.
@@ -92,33 +118,40 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(100);
 
+/// The bars of images that are read at the same time, one below the other.
+#[derive(Clone, Default)]
+pub struct Bars(MultiProgress);
+
 /// How far the reading of an image is, for whoever waits: a bar on a terminal; elsewhere one line
 /// once it is done, and none in CI.
 pub struct Shown {
     label: String,
     progress: Progress,
     started: Instant,
-    before: u64,
+    bars: Bars,
     line: bool,
+    quiet: bool,
     bar: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Shown {
     /// Starts to watch. `quiet` shows nothing.
-    pub fn start(label: &str, progress: Progress, quiet: bool) -> Shown {
+    pub fn start(label: &str, progress: Progress, quiet: bool, bars: Bars) -> Shown {
         let label = crate::report::escape::short(&crate::report::escape::log(label), 40);
         let terminal = io::stderr().is_terminal();
         let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty()) || in_actions();
         let (sender, receiver) = mpsc::channel();
-        let (shown, name) = (progress.clone(), label.clone());
-        let bar = || thread::spawn(move || draw(&name, &shown, &receiver));
+        let (shown, name, all) = (progress.clone(), label.clone(), bars.clone());
+        // Where no thread can be started there is no bar.
+        let bar = || thread::Builder::new().spawn(move || draw(&name, &shown, &receiver, &all)).ok();
         Shown {
             label,
-            before: progress.read(),
+            bars,
             progress,
             started: Instant::now(),
+            quiet,
             line: !terminal && !quiet && !in_ci,
-            bar: (terminal && !quiet).then(|| (sender, bar())),
+            bar: if terminal && !quiet { bar().map(|bar| (sender, bar)) } else { None },
         }
     }
 
@@ -128,40 +161,66 @@ impl Shown {
             drop(sender);
             let _ = thread.join();
         }
-        let (taken, read) = (self.started.elapsed(), self.progress.read() - self.before);
+        let taken = self.started.elapsed();
+        let say = |text: String| self.bars.0.suspend(|| note(&text));
+        if let (Some(way), true) = (self.progress.way(), done && !self.quiet) {
+            let because = way.because.map_or_else(String::new, |because| format!("; {because}"));
+            return say(format!("{}: {} in {:.2} s{because}", self.label, way.what, taken.as_secs_f64()));
+        }
         if done && self.line && taken > PATIENCE {
             let taken = taken.as_secs_f64();
-            note(&format!("read {} of {} in {taken:.1} s", DecimalBytes(read), self.label));
+            say(format!("read {} of {} in {taken:.1} s", Bytes(self.progress.read()), self.label));
         }
     }
 }
 
-/// What a bar shows where it is known how much there is to read, and where it is not.
-const KNOWN: &str =
-    "{msg} {bar:24} {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
-const UNKNOWN: &str = "{msg} {spinner} {decimal_bytes}, {decimal_bytes_per_sec}";
+/// What a bar shows where it is known how much there is to read, where it is not, and before anything has come.
+const KNOWN: &str = "{msg} {bar:24} {amount} of {total}, {rate}/s, {eta} left";
+const UNKNOWN: &str = "{msg} {spinner} {amount}, {rate}/s";
+const WAITING: &str = "{msg} {spinner} {elapsed}";
+
+fn amount(bytes: u64, out: &mut dyn std::fmt::Write) {
+    let _ = write!(out, "{}", Bytes(bytes));
+}
+
+fn style(template: &str) -> ProgressStyle {
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    style
+        .with_key("amount", |state: &ProgressState, out: &mut dyn std::fmt::Write| amount(state.pos(), out))
+        .with_key("total", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            amount(state.len().unwrap_or_default(), out);
+        })
+        .with_key("rate", |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            amount(state.per_sec() as u64, out);
+        })
+}
 
 /// Draws until the sender is gone.
-fn draw(label: &str, progress: &Progress, done: &mpsc::Receiver<()>) {
-    let before = progress.read();
+fn draw(label: &str, progress: &Progress, done: &mpsc::Receiver<()>, bars: &Bars) {
     if done.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Timeout) {
         return;
     }
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    let style =
-        |template| ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    let bar = bars.0.add(ProgressBar::no_length());
+    let mut shown = "";
     while done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
-        match progress.expected() {
-            Some(expected) => {
-                if bar.length().is_none() {
-                    bar.set_style(style(KNOWN));
-                }
-                bar.set_length(expected.saturating_sub(before));
-            }
-            None => bar.set_style(style(UNKNOWN)),
+        let (read, expected) = (progress.read(), progress.expected());
+        // An engine may take long to prepare what it sends.
+        let awaited = progress.awaited().filter(|_| read == 0);
+        let template = match (awaited, expected) {
+            (Some(_), _) => WAITING,
+            (None, Some(_)) => KNOWN,
+            (None, None) => UNKNOWN,
+        };
+        if shown != template {
+            bar.set_style(style(template));
+            shown = template;
         }
-        bar.set_message(format!("reading {label}"));
-        bar.set_position(progress.read() - before);
+        expected.into_iter().for_each(|expected| bar.set_length(expected));
+        bar.set_message(match awaited {
+            Some(what) => format!("{label}: waiting for {what}"),
+            None => format!("reading {label}"),
+        });
+        bar.set_position(read);
         bar.tick();
     }
     bar.finish_and_clear();
@@ -171,7 +230,7 @@ fn draw(label: &str, progress: &Progress, done: &mpsc::Receiver<()>) {
 mod tests {
     use std::path::Path;
 
-    use crate::image::redact::redact_message;
+    use crate::redact::redact_message;
 
     /// The texts in quotes of a source file, up to its tests: those that are sentences.
     fn sentences_of(source: &str) -> Vec<String> {

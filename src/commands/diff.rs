@@ -1,12 +1,18 @@
 //! `layergate diff`.
 
-use super::locate::Locator;
-use super::{Exit, console, measure, parse_images, printed_json, reading_options};
-use crate::baseline::Baseline;
+use std::sync::Arc;
+
+use super::analyze::Analyzer;
+use super::{Exit, console, measure_all, parse_images, printed_json, reading_options, write_html};
+use crate::analysis::Analysis;
 use crate::cli::{Diff, Format};
+use crate::compare::Baseline;
+use crate::config::Build;
+use crate::image::DiffId;
 use crate::image::snapshot::BoundaryBy;
-use crate::image::{DiffId, Layer, Snapshot};
-use crate::policy::Build;
+use crate::report::html::{self, Details, Subject};
+use crate::report::look::Sizes;
+use crate::report::markdown::Compared;
 use crate::report::{ImageReport, Report, markdown, text};
 
 /// Runs the command.
@@ -15,34 +21,42 @@ use crate::report::{ImageReport, Report, markdown, text};
 /// Where an image cannot be measured, or the two must not be compared.
 pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
     let images = parse_images(&[arguments.base.clone(), arguments.head.clone()])?;
-    let options = reading_options(&arguments.reading, None)?;
-    let mut bases = measure(&images[0], &options, &arguments.reading).await?;
-    let mut heads = measure(&images[1], &options, &arguments.reading).await?;
     let build = Build::from_settings(&arguments.build.settings())?;
-    let mut locator = Locator::default();
-    for snapshot in &mut heads {
-        locator.explain(snapshot, &images[1], &build, true, None, &options).await;
+    let mut analyzer = Analyzer::default().with_metadata(&arguments.build.stage.build_metadata)?;
+    analyzer.check_flags(&build)?;
+    let options = reading_options(&arguments.reading, None)?;
+    let mut measured = measure_all(&images, &options, &arguments.reading).await?.into_iter();
+    let (before, now) = (measured.next().unwrap_or_default(), measured.next().unwrap_or_default());
+    let mut heads = Vec::new();
+    for measured in now {
+        heads.push(analyzer.analyze(measured, &images[1], &build, true, &options).await);
     }
     // It is that of the image as it is now, and may or may not explain the earlier one, too.
-    locator.quiet = true;
-    for snapshot in &mut bases {
-        locator.explain(snapshot, &images[0], &build, true, None, &options).await;
-        doubt_boundary(snapshot, &heads);
+    analyzer.quiet = true;
+    let mut bases = Vec::new();
+    for measured in before {
+        let base = analyzer.analyze(measured, &images[0], &build, true, &options).await;
+        let is_doubtful = has_other_base(&base, &heads);
+        bases.push(if is_doubtful { base.with_doubtful_base() } else { base });
     }
-    let differences = differences(bases, heads)?;
-    let many = differences.len() > 1;
+    analyzer.finish();
+    let (differences, details) = differences(bases, &heads, arguments.html.is_some())?;
+    let (many, sizes) = (differences.len() > 1, Sizes::of_flag(arguments.bytes));
     let mut out = Vec::new();
-    for difference in &differences {
+    for image in &differences {
+        let compared = Compared { image, base: &images[0].text, head: &images[1].text, many };
         match arguments.format {
-            Format::Text => {
-                text::write_difference(difference, many, console::instruction_width(), &mut out)?;
-            }
-            Format::Markdown => markdown::write_difference(difference, many, &mut out)?,
+            Format::Text => text::write_difference(&compared, console::look(sizes), &mut out)?,
+            Format::Markdown => markdown::write_difference(&compared, sizes, &mut out)?,
             Format::Json => {}
         }
     }
+    let report = Report::new(None, differences);
+    if let Some(path) = &arguments.html {
+        write_html(path, &report, Subject::Difference, &details, None)?;
+    }
     if arguments.format == Format::Json {
-        out = printed_json(&Report::new(None, differences))?.into_bytes();
+        out = printed_json(&report)?.into_bytes();
     }
     console::result(&String::from_utf8_lossy(&out))?;
     Ok(Exit::Success)
@@ -50,35 +64,40 @@ pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
 
 /// The Dockerfile tells of an earlier image where its base image ends only if that is the same one still:
 /// what the Dockerfile has dropped since would seem to be the base image's.
-fn doubt_boundary(base: &mut Snapshot, heads: &[Snapshot]) {
-    let Some(boundary) = base.base.as_mut().filter(|boundary| boundary.how == BoundaryBy::Dockerfile) else {
-        return;
+fn has_other_base(base: &Analysis, heads: &[Analysis]) -> bool {
+    let below = |image: &Analysis| -> Option<Vec<DiffId>> {
+        let layers = image.snapshot().layers.iter().take(image.base()?.layers as usize);
+        Some(layers.map(|layer| layer.diff_id.clone()).collect())
     };
-    let below = |layers: &[Layer], count: u64| -> Vec<DiffId> {
-        layers.iter().take(count as usize).map(|layer| layer.diff_id.clone()).collect()
-    };
-    let own = below(&base.layers, boundary.layers);
-    let same = |head: &Snapshot| head.base.as_ref().is_some_and(|of| below(&head.layers, of.layers) == own);
-    if !heads.iter().any(same) {
-        boundary.how = BoundaryBy::History;
-    }
+    let by_dockerfile = base.base().is_some_and(|boundary| boundary.how == BoundaryBy::Dockerfile);
+    let own = below(base);
+    by_dockerfile && !heads.iter().any(|head| below(head) == own)
 }
 
 /// Platform by platform, in the order of the head; what is on one side only is kept. Two single
-/// images are compared whatever they run on.
-fn differences(bases: Vec<Snapshot>, heads: Vec<Snapshot>) -> anyhow::Result<Vec<ImageReport>> {
+/// images are compared whatever they run on. With what a page shows of them, where that is wanted.
+fn differences(
+    bases: Vec<Analysis>,
+    heads: &[Analysis],
+    wants_details: bool,
+) -> anyhow::Result<(Vec<ImageReport>, Vec<Details>)> {
     let single = bases.len() == 1 && heads.len() == 1;
-    let given = |snapshot| Baseline { snapshot, distance: None, exact: true, how: "as given".to_owned() };
+    let given =
+        |image| Baseline { image: Arc::new(image), distance: None, exact: true, how: "as given".to_owned() };
+    let platform = |image: &Analysis| image.snapshot().image.canonical_platform();
     let mut bases: Vec<Baseline> = bases.into_iter().map(given).collect();
-    let mut differences = Vec::new();
-    for head in &heads {
-        let fits =
-            |base: &Baseline| single || base.snapshot.canonical_platform() == head.canonical_platform();
-        differences.push(match bases.iter().position(fits) {
-            Some(at) => ImageReport::difference(&bases.remove(at), head)?,
+    let (mut differences, mut details, mut room) = (Vec::new(), Vec::new(), html::MAX_FILES);
+    for head in heads {
+        let fits = |base: &Baseline| single || platform(&base.image) == platform(head);
+        let base = bases.iter().position(fits).map(|at| bases.remove(at));
+        differences.push(match &base {
+            Some(base) => ImageReport::difference(base, head)?,
             None => ImageReport::added(head),
         });
+        if wants_details {
+            details.push(Details::of(head, base.as_ref().map(|base| &*base.image), &mut room));
+        }
     }
     differences.extend(bases.iter().map(ImageReport::removed));
-    Ok(differences)
+    Ok((differences, details))
 }

@@ -1,17 +1,57 @@
 //! Which Dockerfiles a command is about, and which images are theirs.
 
 use std::collections::BTreeSet;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{UsageError, console, lines_of};
-use crate::policy::{Build, Config, Settings};
+use crate::config::{Build, Config, Settings};
 use crate::source::NamedImage;
 
-/// The names that Dockerfiles have, where none is named.
-const USUAL: [&str; 6] =
-    ["Dockerfile", "Dockerfile.*", "*.Dockerfile", "*.dockerfile", "Containerfile", "Containerfile.*"];
+/// The names that Dockerfiles have, where none is named. Case makes no difference.
+const USUAL: [&str; 4] = [
+    "{dockerfile,containerfile}",
+    "{dockerfile,containerfile}[._-]*",
+    "*.{dockerfile,containerfile}",
+    "*[_-]{dockerfile,containerfile}",
+];
 /// Endings of files that only look so.
-const OTHERS: [&str; 6] = ["dockerignore", "md", "bak", "orig", "j2", "tmpl"];
+const OTHERS: &[&str] = &[
+    "dockerignore",
+    "containerignore",
+    "md",
+    "txt",
+    "rst",
+    "html",
+    "bak",
+    "orig",
+    "old",
+    "rej",
+    "swp",
+    "snap",
+    "sh",
+    "py",
+    "rs",
+    "go",
+    "ts",
+    "js",
+    "rb",
+    "java",
+    "kt",
+    "php",
+    "json",
+    "yml",
+    "yaml",
+    "toml",
+    "lua",
+    "vim",
+];
+/// Endings of templates: what they make is a Dockerfile.
+const TEMPLATES: [&str; 13] = [
+    "j2", "jinja", "jinja2", "tmpl", "tpl", "template", "erb", "in", "mustache", "hbs", "gotmpl", "ejs", "m4",
+];
+/// So much of a file is read to tell a template by its text.
+const MAX_TEXT: u64 = 1 << 20;
 /// Directories whose Dockerfiles are nobody's here.
 const FOREIGN: [&str; 2] = [".git", "node_modules"];
 /// The most Dockerfiles of one run, and the deepest directory that is looked into.
@@ -23,6 +63,63 @@ pub(super) struct File {
     pub path: PathBuf,
     /// Whether it was asked for by its name; one that was only found may be something else.
     pub named: bool,
+}
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Found {
+    pub files: Vec<File>,
+    /// Templates of Dockerfiles, which are none.
+    pub templates: Vec<PathBuf>,
+}
+
+impl Found {
+    fn add_all(&mut self, paths: Vec<PathBuf>, known: &mut BTreeSet<PathBuf>) {
+        for path in paths {
+            if is_other(&path) || !known.insert(real(&path)) {
+                continue;
+            }
+            match is_template(&path) {
+                true => self.templates.push(path),
+                false => self.files.push(File { path, named: false }),
+            }
+        }
+    }
+}
+
+fn real(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+/// Whether a file only looks like a Dockerfile by its name.
+fn is_other(path: &Path) -> bool {
+    let has_ending = |ending: &std::ffi::OsStr| OTHERS.iter().any(|other| ending.eq_ignore_ascii_case(other));
+    path.extension().is_some_and(has_ending) || path.to_string_lossy().ends_with('~')
+}
+
+/// Whether a file is a template by its ending, or by a line that no builder takes: `FROM {{ base }}`, `{% if %}`.
+fn is_template(path: &Path) -> bool {
+    if path.extension().is_some_and(|ending| TEMPLATES.iter().any(|one| ending.eq_ignore_ascii_case(one))) {
+        return true;
+    }
+    let mut text = String::new();
+    let file = std::fs::File::open(path);
+    let read = file.and_then(|file| file.take(MAX_TEXT).read_to_string(&mut text));
+    read.is_ok() && text.lines().any(is_line_of_template)
+}
+
+fn is_line_of_template(line: &str) -> bool {
+    let line = line.trim_start();
+    if ["{{", "{%", "{#", "<%", "%%", "@@"].iter().any(|start| line.starts_with(start)) {
+        return true;
+    }
+    let Some(base) = line.get(..5).filter(|word| word.eq_ignore_ascii_case("from ")).map(|_| &line[5..])
+    else {
+        return false;
+    };
+    let first = base.split_whitespace().find(|word| !word.starts_with("--")).unwrap_or_default();
+    ["{{", "{%", "<%", "%%"].iter().any(|mark| base.contains(mark))
+        || first.strip_prefix('@').is_some_and(|rest| rest.contains('@'))
 }
 
 /// An image, and which of the Dockerfiles it is of.
@@ -47,42 +144,56 @@ pub(super) fn build_of(
 }
 
 /// The Dockerfiles that are named, by path, directory or pattern; all of the directory tree otherwise.
-pub(super) fn dockerfiles(arguments: &[String]) -> anyhow::Result<Vec<File>> {
+pub(super) fn dockerfiles(arguments: &[String]) -> anyhow::Result<Found> {
     let names: Vec<&str> = lines_of(arguments).collect();
-    let mut files: Vec<File> = Vec::new();
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut all = Found::default();
     let mut known = BTreeSet::new();
-    let mut add = |path: PathBuf, named: bool| {
-        if known.insert(real(&path)) {
-            files.push(File { path, named });
-        }
-    };
     for name in &names {
         let path = Path::new(name);
         if path.is_dir() {
-            found(path, &usual()?)?.into_iter().for_each(|path| add(path, false));
+            all.add_all(found(path, &usual()?)?, &mut known);
         } else if path.exists() || !name.contains(['*', '?', '[', '{']) {
-            add(path.to_owned(), true);
+            if known.insert(real(path)) {
+                all.files.push(File { path: path.to_owned(), named: true });
+            }
         } else {
             let matching = matching(name)?;
             if matching.is_empty() {
                 return Err(UsageError(format!("no file fits the pattern {name}")).into());
             }
-            matching.into_iter().for_each(|path| add(path, false));
+            all.add_all(matching, &mut known);
         }
     }
     if names.is_empty() {
-        found(Path::new("."), &usual()?)?.into_iter().for_each(|path| add(path, false));
+        all.add_all(found(Path::new("."), &usual()?)?, &mut known);
     }
-    match files.is_empty() {
-        true => Err(UsageError("there is no Dockerfile here; name one".into()).into()),
-        false => Ok(files),
+    match (all.files.is_empty(), all.templates.first()) {
+        (false, _) => Ok(all),
+        (true, Some(template)) => {
+            let message = format!("{} is a template: render it, and name what it makes", template.display());
+            Err(UsageError(message).into())
+        }
+        (true, None) => Err(UsageError("there is no Dockerfile here; name one".into()).into()),
     }
 }
 
-pub(super) fn usual() -> anyhow::Result<globset::GlobSet> {
-    let names: Vec<String> = USUAL.iter().map(|name| format!("**/{name}")).collect();
-    crate::evidence::glob_set(&names).map_err(|error| UsageError(error.to_string()).into())
+/// The Dockerfiles below a directory, templates of some among them.
+pub(super) fn of_tree(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut paths = found(directory, &usual()?)?;
+    paths.retain(|path| !is_other(path));
+    Ok(paths)
+}
+
+fn usual() -> anyhow::Result<globset::GlobSet> {
+    let mut set = globset::GlobSetBuilder::new();
+    for name in USUAL {
+        let glob = globset::GlobBuilder::new(&format!("**/{name}"))
+            .literal_separator(true)
+            .case_insensitive(true)
+            .build()?;
+        set.add(glob);
+    }
+    Ok(set.build()?)
 }
 
 /// The files that fit a pattern, from the directory on that it begins with.
@@ -115,10 +226,9 @@ pub(super) fn found(directory: &Path, fitting: &globset::GlobSet) -> anyhow::Res
             }
         };
         let path = entry.path().strip_prefix(".").unwrap_or(entry.path());
-        let other = path.extension().is_some_and(|ending| OTHERS.iter().any(|other| ending == *other));
         // A link to a Dockerfile is one, too; directories are not gone into by links.
         let is_file = entry.path().is_file();
-        if is_file && !other && fitting.is_match(path) {
+        if is_file && fitting.is_match(path) {
             files.push(path.to_owned());
         }
         if files.len() > MAX_FILES {

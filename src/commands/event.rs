@@ -2,8 +2,8 @@
 //! measured at all.
 
 use super::{UsageError, console, github, local_git};
-use crate::baseline::find::short;
 use crate::cli::{Check, CommentWhen};
+use crate::compare::baseline::short;
 use crate::github::{Context, GithubError, PullRequest, pulls};
 use crate::image::snapshot::Commit;
 
@@ -14,7 +14,7 @@ const NEXT_STEP: &str = "Check in a `pull_request` job that saves its report (--
 ///
 /// # Errors
 /// [`UsageError`] where an image of a pull request may have been built beside secrets that are not for its code.
-pub async fn understand(arguments: &Check, context: &mut Context) -> Result<(), UsageError> {
+pub async fn resolve_event(arguments: &Check, context: &mut Context) -> Result<(), UsageError> {
     let wants_comment = arguments.output.comment.comment != CommentWhen::Never;
     match context.event_name.as_str() {
         "pull_request_target" => refuse_target(context, "check")?,
@@ -198,6 +198,7 @@ mod tests {
             head_sha: "head".into(),
             base_sha: "base".into(),
             base_branch: None,
+            head_repository: None,
             from_fork: false,
             labels: Vec::new(),
         };

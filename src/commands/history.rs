@@ -1,30 +1,80 @@
 //! `layergate history`.
 
-use super::{Exit, console, open_store, printed_json};
+use super::{Exit, configuration, console, printed_json, stores, write_file};
 use crate::cli::{History as Arguments, HistoryFormat};
+use crate::config::Settings;
+use crate::image::Bytes;
+use crate::limits::SizeLimit;
+use crate::report::badge::{Badge, Form};
 use crate::report::history::{self, History};
+use crate::report::html;
+use crate::report::look::Sizes;
 
 /// Runs the command.
 ///
 /// # Errors
 /// Where the store cannot be read.
 pub async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
-    let store = open_store(&arguments.store.store, &arguments.github, arguments.plain_http)?;
-    let points = store.history(&arguments.image).await?;
+    let store = stores::open(&arguments.store, &arguments.github, arguments.plain_http)?;
     let platform = arguments.platform.as_ref().map(|platform| platform.canonical().to_string());
-    let history = History::new(&arguments.image, arguments.metric, points, platform.as_deref());
-    if history.points.is_empty() {
-        let of = platform.map_or_else(String::new, |platform| format!(" for {platform}"));
-        console::error(&format!("nothing is recorded of {}{of} in {}", arguments.image, store.describe()));
-        return Ok(Exit::NoBaseline);
+    let mut histories = Vec::new();
+    for image in &arguments.images {
+        let points = store.history(image).await?;
+        let mut history = History::new(image, arguments.metric, points, platform.as_deref());
+        if history.points.is_empty() {
+            let of = platform.map_or_else(String::new, |platform| format!(" for {platform}"));
+            console::error(&format!("nothing is recorded of {image}{of} in {}", store.describe()));
+            return Ok(Exit::NoBaseline);
+        }
+        if arguments.format == HistoryFormat::Html {
+            history.max_size = max_size(arguments, image)?;
+        }
+        histories.push(history);
     }
-    let (last, mut out) = (arguments.last.get(), Vec::new());
+    let (last, sizes, mut out) = (arguments.last.get(), Sizes::of_flag(arguments.bytes), Vec::new());
     match arguments.format {
-        HistoryFormat::Text => history::write_text(&history, last, &mut out)?,
-        HistoryFormat::Markdown => history::write_markdown(&history, last, &mut out)?,
-        HistoryFormat::Csv => history::write_csv(&history, &mut out)?,
-        HistoryFormat::Json => out = printed_json(&history)?.into_bytes(),
+        HistoryFormat::Text => {
+            histories
+                .iter()
+                .try_for_each(|history| history::write_text(history, last, console::look(sizes), &mut out))?;
+        }
+        HistoryFormat::Markdown => {
+            histories
+                .iter()
+                .try_for_each(|history| history::write_markdown(history, last, sizes, &mut out))?;
+        }
+        HistoryFormat::Csv => history::write_csv(&histories, &mut out)?,
+        HistoryFormat::Html => html::write_history(&histories, last, &mut out)?,
+        HistoryFormat::Json => {
+            out = match histories.as_slice() {
+                [history] => printed_json(history)?,
+                histories => printed_json(&histories)?,
+            }
+            .into_bytes();
+        }
+    }
+    if let Some(path) = &arguments.badge {
+        let mut badge = Vec::new();
+        history_badge(&histories).write(Form::of(path), &mut badge)?;
+        write_file(path, &badge)?;
     }
     console::result(&String::from_utf8_lossy(&out))?;
     Ok(Exit::Success)
+}
+
+/// The maximum size that the configuration sets, in the metric that is shown.
+fn max_size(arguments: &Arguments, image: &str) -> anyhow::Result<Option<Bytes>> {
+    let config = configuration::load(arguments.config.as_deref())?;
+    let (limits, settings) = config.limits_for(image, arguments.platform.as_ref(), &Settings::default())?;
+    let written = settings.get("max-size").filter(|_| limits.metric == arguments.metric);
+    Ok(written.and_then(|setting| setting.text.parse::<SizeLimit>().ok()).map(|limit| limit.bytes))
+}
+
+/// The newest size of the first image.
+fn history_badge(histories: &[History]) -> Badge {
+    let newest = histories.first().and_then(|history| Some((history, history.points.last()?)));
+    match newest {
+        Some((history, point)) => Badge::of_size(&history.image, history.metric.of(&point.totals)),
+        None => Badge::of_size("", None),
+    }
 }

@@ -1,85 +1,122 @@
-//! `layergate init`: a first configuration and workflow for a repository.
+//! `layergate init`: one step into the workflow that builds the images.
 
-use std::collections::BTreeSet;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use serde_json::Value;
+use similar::TextDiff;
 
-use super::{CONFIG_FILES, Exit, UsageError, console, dockerfiles};
+use super::analyze::Analyzer;
+use super::configuration::USUAL as CONFIG_FILES;
+use super::{Exit, UsageError, console, dockerfiles, measure, parse_images, reading_options};
 use crate::baseline::{Git, StoreName};
 use crate::cli::Init;
-use crate::policy::Config;
-use crate::report::escape::short_path;
-use crate::setup::{self, By, CONFIGURATION, Plan, Tree, WORKFLOW, Yaml};
+use crate::config::Config;
+use crate::image::Outcome;
+use crate::report::escape::visible;
+use crate::setup::{self, CONFIGURATION, Change, Image, Measured, Plan, Tree};
+use crate::stages::evaluate_stages;
 
-/// Where a workflow of layergate's is looked for.
-const WORKFLOW_FILES: [&str; 2] = [WORKFLOW, ".github/workflows/layergate.yaml"];
-/// More workflows are not looked at.
-const MAX_WORKFLOWS: usize = 200;
 /// Where workflows are.
 const WORKFLOWS: &str = ".github/workflows";
-/// The branch, where nothing says what the default one is called.
+/// Most files of a kind that are looked at.
+const MAX_FILES: usize = 200;
+/// The branch, if nothing says what the default one is called.
 const USUAL_BRANCH: &str = "main";
+/// Docker answers within a second; one that waits for something is not waited for.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Most bytes of an answer.
+const MAX_ANSWER: u64 = 8 << 20;
 
 /// Runs the command.
 ///
 /// # Errors
-/// Where a file is there already, no image is found, or something cannot be read or written.
-pub fn run(arguments: &Init) -> anyhow::Result<Exit> {
+/// If no image is found, or something cannot be read, measured or written.
+pub async fn run(arguments: &Init) -> anyhow::Result<Exit> {
     let root = root(&arguments.directory)?;
-    let store = store(&arguments.store)?;
     let git = Git::at(&root);
-    let branch = branch(arguments.branch.as_deref(), &git)?;
-    let read = |path: &str| text_of(&root, path);
-    // A file of variables that is not committed may hold secrets, and no runner has it.
-    let is_here =
-        |path: &str| !path.rsplit('/').next().is_some_and(|name| name.contains(".env")) || git.tracks(path);
-    let exists = |path: &str| inside(&root, path).is_ok() && is_here(path);
+    let read = |path: &str| inside(&root, path).and_then(|path| super::bounded_text(&path));
+    let exists = |path: &str| inside(&root, path).is_ok();
+    let origin = git.origin().map(|(_, name)| name);
+    let own = || root.file_name().map(|name| name.to_string_lossy().into_owned());
+    let repository = origin.or_else(own).unwrap_or_default();
+    let ask = |arguments: &[&str]| ask(arguments, &root);
+    let mut workflows = files(&root, &["**/.github/workflows/*.yml", "**/.github/workflows/*.yaml"])?;
+    workflows.retain(|path| path.starts_with(WORKFLOWS));
     let tree = Tree {
-        workflows: workflows(&root)?,
-        dockerfiles: found(&root)?,
-        repository: repository(&git, &root),
+        workflows,
+        actions: files(&root, &["**/action.yml", "**/action.yaml"])?,
+        dockerfiles: of_paths(&root, dockerfiles::of_tree(&root)?),
+        scripts: files(&root, &["**/Makefile", "**/*.sh"])?,
+        repository,
+        branch: branch(arguments.branch.as_deref(), &git)?,
+        store: store(&arguments.store)?,
         read: &read,
         exists: &exists,
+        ask: arguments.ask_docker.then_some(&ask as setup::Ask<'_>),
     };
-    let plan = setup::plan(&tree, &branch, &store).map_err(|nothing| nothing_found(&nothing.notes))?;
-    let files = rendered(&plan, &root)?;
-    if arguments.print {
-        tell(&plan);
-        let printed: Vec<String> =
-            files.iter().map(|(path, text)| format!("# ---- {path}\n{text}")).collect();
-        console::result(&printed.join("\n"))?;
-        return Ok(Exit::Success);
+    let mut plan = setup::plan(&tree).map_err(|why| fault(&why))?;
+    for note in &plan.notes {
+        match note.contains(": builds no image: ") || note.contains(": left out: ") {
+            true => console::note(note),
+            false => console::warn(note),
+        }
     }
-    if !arguments.force {
-        refuse_existing(&root, &plan)?;
+    if plan.images.is_empty() && plan.gated == 0 {
+        let why = match plan.notes.iter().any(|note| note.contains(": not followed: ")) {
+            true => " that init can follow; add layergate by hand after the builds that are named above",
+            false => ", and no Dockerfile is left for a new workflow; add layergate by hand",
+        };
+        let how = "https://github.com/layergate/layergate#quick-start";
+        return Err(UsageError(format!("no step in {WORKFLOWS} builds an image{why}: {how}")).into());
     }
-    write(&root, &files, arguments.force)?;
-    tell(&plan);
-    for (path, _) in &files {
-        console::note(&format!("wrote {path}"));
+    if !CONFIG_FILES.iter().any(|path| root.join(path).symlink_metadata().is_ok()) {
+        let images: Vec<Image> = plan.images.iter().map(|(image, _)| image.clone()).collect();
+        let measured = measured(arguments, &images).await?;
+        let after = setup::configuration(&images, &measured);
+        Config::parse(CONFIGURATION, &after).map_err(|error| fault(&error.to_string()))?;
+        plan.changes.push(Change { path: CONFIGURATION.into(), before: None, after });
     }
-    next(&plan, &files);
+    for (image, place) in &plan.images {
+        console::note(&format!("{}: {place}", image.name));
+    }
+    if plan.changes.is_empty() {
+        console::note("nothing to do: every build found already has a layergate step");
+    } else if arguments.write {
+        write(&root, &plan.changes)?;
+        next(&plan);
+    } else {
+        show(&plan.changes)?;
+        console::note("nothing written; run `layergate init --write` to apply this diff");
+    }
     Ok(Exit::Success)
+}
+
+fn fault(why: &str) -> anyhow::Error {
+    anyhow::anyhow!(
+        "init would write a file that cannot be read ({why}); this is a bug in layergate: please report it with your workflow"
+    )
 }
 
 /// The root of the repository, without links.
 fn root(directory: &Path) -> anyhow::Result<PathBuf> {
     let shown = directory.display();
     let root = directory.canonicalize().map_err(|error| {
-        UsageError(format!("cannot look at {shown}: {error}; name the root of a repository"))
+        UsageError(format!("cannot open {shown}: {error}; name the root of a repository"))
     })?;
     if !root.is_dir() {
-        return Err(UsageError(format!("{shown} is no directory; name the root of a repository")).into());
+        return Err(UsageError(format!("{shown} is not a directory; name the root of a repository")).into());
     }
-    // Only there are workflows looked for.
+    // Workflows are only there.
     let top = Git::at(&root).top().and_then(|top| top.canonicalize().ok());
     match top.filter(|top| *top != root && root.starts_with(top)) {
         Some(top) => {
             let top = top.display();
             Err(UsageError(format!(
-                "{shown} is inside of the repository {top}; run `layergate init` there, or name it"
+                "{shown} is inside the repository {top}; run `layergate init` there, or name it"
             ))
             .into())
         }
@@ -90,236 +127,205 @@ fn root(directory: &Path) -> anyhow::Result<PathBuf> {
 /// A directory would be gone with the runner.
 fn store(named: &str) -> anyhow::Result<String> {
     match StoreName::parse(named)? {
-        StoreName::Directory(_) => {
-            let message = format!(
-                "--store {named}: a directory of a runner is gone after its job; name git:BRANCH or oci:HOST/REPO"
-            );
-            Err(UsageError(message).into())
-        }
+        StoreName::Directory(_) => Err(UsageError(format!(
+            "--store {named}: a directory on the runner is lost when the job ends; use git:BRANCH or oci:HOST/REPO"
+        ))
+        .into()),
         StoreName::Branch(_) | StoreName::Registry(_) => Ok(named.to_owned()),
     }
 }
 
 fn branch(named: Option<&str>, git: &Git) -> anyhow::Result<String> {
-    if let Some(named) = named {
-        return match setup::is_branch(named) {
-            true => Ok(named.to_owned()),
-            false => {
-                Err(UsageError(format!("--branch {named}: a workflow cannot name such a branch by itself"))
-                    .into())
-            }
-        };
+    let found = || git.default_branch().unwrap_or_else(|| USUAL_BRANCH.into());
+    let branch = named.map_or_else(found, str::to_owned);
+    match setup::is_branch(&branch) {
+        true => Ok(branch),
+        false => Err(UsageError(format!(
+            "the branch {branch} cannot be used in a workflow; choose another with --branch"
+        ))
+        .into()),
     }
-    let found = git.default_branch().unwrap_or_else(|| USUAL_BRANCH.into());
-    if setup::is_branch(&found) {
-        return Ok(found);
-    }
-    console::warn(&format!(
-        "the default branch {found} cannot be named in a workflow by itself; {USUAL_BRANCH} is taken, or --branch says another"
-    ));
-    Ok(USUAL_BRANCH.into())
 }
 
-/// What the repository is called: by `origin`, or by its directory.
-fn repository(git: &Git, root: &Path) -> (String, String) {
-    git.origin().unwrap_or_else(|| {
-        let name = root.file_name().map(|name| name.to_string_lossy().into_owned());
-        ("owner".into(), name.unwrap_or_default())
-    })
-}
-
-/// Where a path of the repository leads, if that is inside of it.
+/// Where a path of the repository leads, if that is inside it.
 fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
     let place = root.join(path).canonicalize().map_err(|error| error.to_string())?;
-    if place.starts_with(root) { Ok(place) } else { Err("it is a link that leaves the repository".into()) }
-}
-
-/// The text of a file of the repository; no more is read than anybody would write.
-fn text_of(root: &Path, path: &str) -> Result<String, String> {
-    super::bounded_text(&inside(root, path)?)
-}
-
-/// The workflows, in order, without the one that this writes.
-fn workflows(root: &Path) -> anyhow::Result<Vec<String>> {
-    let Ok(directory) = inside(root, WORKFLOWS) else { return Ok(Vec::new()) };
-    let listed = std::fs::read_dir(&directory).with_context(|| format!("cannot list {WORKFLOWS}"))?;
-    let name = |entry: std::io::Result<std::fs::DirEntry>| entry.ok()?.file_name().into_string().ok();
-    let mut names: Vec<String> = listed.filter_map(name).collect();
-    names.retain(|name| {
-        (name.ends_with(".yml") || name.ends_with(".yaml")) && !name.starts_with("layergate.y")
-    });
-    names.sort();
-    if names.len() > MAX_WORKFLOWS {
-        console::warn(&format!("only the first {MAX_WORKFLOWS} workflows are looked at"));
-        names.truncate(MAX_WORKFLOWS);
+    if place.starts_with(root) {
+        Ok(place)
+    } else {
+        Err("it is a symlink that points outside the repository".into())
     }
-    Ok(names.into_iter().map(|name| format!("{WORKFLOWS}/{name}")).collect())
 }
 
-/// The Dockerfiles, by their paths from the root.
-fn found(root: &Path) -> anyhow::Result<Vec<String>> {
-    let mut paths = Vec::new();
-    for path in dockerfiles::found(root, &dockerfiles::usual()?)? {
-        let parts = path.strip_prefix(root).unwrap_or(&path).iter().map(|part| part.to_str());
-        match parts.collect::<Option<Vec<&str>>>() {
-            Some(parts) if inside(root, &parts.join("/")).is_ok() => paths.push(parts.join("/")),
-            _ => console::warn(&format!("not looked at: {}", path.display())),
-        }
-    }
-    Ok(paths)
-}
-
-fn nothing_found(notes: &[String]) -> UsageError {
-    notes.iter().for_each(|note| console::warn(note));
-    UsageError(format!(
-        "no image is found: looked for builds in {WORKFLOWS}, for docker-bake.hcl, docker-bake.json, compose.yaml and docker-compose.yml at the root, and for files called Dockerfile, Dockerfile.*, *.Dockerfile or Containerfile; add a Dockerfile first, or, where something else builds the image, write the workflow by hand: https://github.com/layergate/layergate#quick-start"
+/// The files that fit patterns.
+fn files(root: &Path, patterns: &[&str]) -> anyhow::Result<Vec<String>> {
+    let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
+    let set = crate::removable::glob_set(&patterns).map_err(|error| UsageError(error.to_string()))?;
+    let found = dockerfiles::found(root, &set)?;
+    Ok(of_paths(
+        root,
+        found.into_iter().filter(|path| set.is_match(path.strip_prefix(root).unwrap_or(path))).collect(),
     ))
 }
 
-/// Both files by their paths, checked as whoever reads them will.
-fn rendered(plan: &Plan, root: &Path) -> anyhow::Result<[(String, String); 2]> {
-    let (configuration, workflow) = (setup::configuration(plan), setup::workflow(plan));
-    let fault = |what: &str, why: &str| {
-        anyhow::anyhow!(
-            "{what} that would be written cannot be read ({why}): this is a fault of layergate; please report it with what your Dockerfiles and workflows are called"
-        )
-    };
-    Config::parse(CONFIGURATION, &configuration)
-        .map_err(|error| fault("the configuration", &error.to_string()))?;
-    let yaml = Yaml::parse(&workflow).map_err(|error| fault("the workflow", &error))?;
-    for job in ["check", "record"] {
-        let steps = yaml.at(&["jobs", job, "steps"]).map(Yaml::items).unwrap_or_default();
-        let images = steps.last().and_then(|step| step.at(&["with", "images"])?.text()).unwrap_or_default();
-        let planned = plan.images.iter().map(|image| format!("{}={}", image.name, image.reference));
-        if !images.lines().eq(planned) {
-            return Err(fault("the workflow", &format!("its job {job} is about other images")));
+/// Paths from the root, those that nobody could write down or that lead out left out and said.
+fn of_paths(root: &Path, paths: Vec<PathBuf>) -> Vec<String> {
+    let mut named = Vec::new();
+    for path in paths {
+        let parts = path.strip_prefix(root).unwrap_or(&path).iter().map(|part| part.to_str());
+        let text = parts.collect::<Option<Vec<&str>>>().map(|parts| parts.join("/"));
+        match text.filter(|text| visible(text) == *text && inside(root, text).is_ok()) {
+            Some(text) => named.push(text),
+            None => console::warn(&format!("not looked at: {}", path.display())),
         }
     }
-    // One that is there under another name is the one that counts, and is replaced if any is.
-    let place = |places: &[&'static str]| {
-        places.iter().find(|path| root.join(path).symlink_metadata().is_ok()).or(places.first()).copied()
-    };
-    let (first, second) = (place(&CONFIG_FILES), place(&WORKFLOW_FILES));
-    Ok([
-        (first.unwrap_or(CONFIGURATION).to_owned(), configuration),
-        (second.unwrap_or(WORKFLOW).to_owned(), workflow),
-    ])
+    named.sort();
+    if named.len() > MAX_FILES {
+        console::warn(&format!("only the first {MAX_FILES} of {} files are read", named.len()));
+        named.truncate(MAX_FILES);
+    }
+    named
 }
 
-/// Nothing that somebody has written is replaced, and nothing is written beside it.
-fn refuse_existing(root: &Path, plan: &Plan) -> anyhow::Result<()> {
-    let places = CONFIG_FILES.into_iter().chain(WORKFLOW_FILES);
-    let existing: Vec<&str> = places.filter(|path| root.join(path).symlink_metadata().is_ok()).collect();
-    let ways = "--print shows what would be written, --force writes it all the same";
-    if !existing.is_empty() {
-        let (existing, is) = (existing.join(" and "), if existing.len() == 1 { "is" } else { "are" });
-        return Err(
-            UsageError(format!("{existing} {is} there already, so nothing is written; {ways}")).into()
-        );
-    }
-    match &plan.gated {
-        Some(workflow) => {
-            Err(UsageError(format!("{workflow} runs layergate already, so nothing is written; {ways}"))
-                .into())
+/// What docker answers, in its JSON. It reads files of the repository, which is untrusted: so only if told to.
+fn ask(arguments: &[&str], root: &Path) -> Result<Value, String> {
+    let out = tempfile::tempfile().map_err(|error| error.to_string())?;
+    let both = out.try_clone().and_then(|copy| Ok((copy, tempfile::tempfile()?)));
+    let (to, error) = both.map_err(|error| error.to_string())?;
+    // What docker needs of the environment; nothing else of it can get into an answer.
+    let kept = std::env::vars()
+        .filter(|(name, _)| matches!(&name[..], "PATH" | "HOME") || name.starts_with("DOCKER_"));
+    let mut command = Command::new("docker");
+    command.args(arguments).current_dir(root).env_clear().envs(kept).stdin(Stdio::null()).stdout(to);
+    command.stderr(error.try_clone().map_err(|error| error.to_string())?);
+    let mut child = command.spawn().map_err(|error| format!("docker cannot be run: {error}"))?;
+    let started = Instant::now();
+    let is_short = |out: &std::fs::File| out.metadata().is_ok_and(|file| file.len() < MAX_ANSWER);
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if started.elapsed() < PATIENCE && is_short(&out) => {
+                std::thread::sleep(Duration::from_millis(20))
+            }
+            _ => {
+                let _ = child.kill().and_then(|()| child.wait());
+                return Err("docker did not answer within 30 s, or said too much".into());
+            }
         }
-        None => Ok(()),
+    };
+    let said = |mut file: &std::fs::File| {
+        let mut bytes = Vec::new();
+        let _ = file.rewind();
+        let _ = file.take(MAX_ANSWER).read_to_end(&mut bytes);
+        bytes
+    };
+    if status.success() {
+        return serde_json::from_slice(&said(&out)).map_err(|error| format!("docker's answer: {error}"));
+    }
+    let said = String::from_utf8_lossy(&said(&error)).into_owned();
+    Err(format!(
+        "docker: {}",
+        crate::report::escape::short(said.trim().lines().last().unwrap_or("it fails"), 200)
+    ))
+}
+
+/// Measures the images that are at hand.
+async fn measured(arguments: &Init, images: &[Image]) -> anyhow::Result<Vec<Measured>> {
+    if arguments.image.is_empty() {
+        return Ok(Vec::new());
+    }
+    let options = reading_options(&arguments.reading, None)?;
+    let mut analyzer = Analyzer::new(Config::default().catalogue());
+    let mut found = Vec::new();
+    for named in parse_images(&arguments.image)? {
+        let name = named.display_name();
+        let Some(image) = images.iter().find(|image| image.name == name) else {
+            let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+            return Err(UsageError(format!(
+                "--image {name}: no build makes an image of that name; found: {}",
+                names.join(", ")
+            ))
+            .into());
+        };
+        let build = crate::config::Build {
+            dockerfile: image.dockerfile.as_deref().map(|path| arguments.directory.join(path)),
+            target: image.target.clone(),
+            ..Default::default()
+        };
+        for measured in measure(&named, &options, &arguments.reading).await? {
+            let analysis = analyzer.analyze(measured, &named, &build, false, &options).await;
+            let evaluated = evaluate_stages(&analysis);
+            found.push(Measured {
+                name: name.clone(),
+                size: analysis.snapshot().totals.uncompressed.map(|size| size.0),
+                staged: evaluated.is_some_and(|evaluated| evaluated.outcome == Outcome::Pass),
+            });
+        }
+    }
+    Ok(found)
+}
+
+/// Prints the changes as a unified diff. For a terminal, untrusted characters are made visible.
+fn show(changes: &[Change]) -> anyhow::Result<()> {
+    let mut out = String::new();
+    for change in changes {
+        let before = change.before.as_deref().unwrap_or_default();
+        let from = change.before.as_ref().map_or("/dev/null".to_owned(), |_| format!("a/{}", change.path));
+        let diff = TextDiff::from_lines(before, &change.after);
+        out += &diff.unified_diff().header(&from, &format!("b/{}", change.path)).to_string();
+    }
+    if std::io::stdout().is_terminal() {
+        out = out.lines().map(|line| visible(line) + "\n").collect();
+        return Ok(console::result(&out)?);
+    }
+    match std::io::stdout().lock().write_all(out.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }
 
-/// Writes both files or none: each is whole beside its place before the first gets there, and what was there comes back
-/// where the second does not.
-fn write(root: &Path, files: &[(String, String)], force: bool) -> anyhow::Result<()> {
+/// Writes the files: each is complete beside its place before the first is put there.
+fn write(root: &Path, changes: &[Change]) -> anyhow::Result<()> {
     let mut ready = Vec::new();
-    for (path, text) in files {
+    for Change { path, before, after } in changes {
         let place = root.join(path);
         let parent = place.parent().unwrap_or(root);
         // `.github` may be a link to anywhere.
         let existing =
             parent.ancestors().find(|directory| directory.symlink_metadata().is_ok()).unwrap_or(root);
         let is_inside = existing.canonicalize().is_ok_and(|existing| existing.starts_with(root));
-        if !is_inside || place.is_dir() {
+        let is_file =
+            place.symlink_metadata().map_or(before.is_none(), |kind| kind.is_file() && before.is_some());
+        if !is_inside || !is_file {
             let message = format!(
-                "{path} cannot be written: a link leads out of the repository, or a directory is in its place; take it away, or --print"
+                "{path} cannot be written: it is a symlink, or has just changed; nothing was written"
             );
             return Err(UsageError(message).into());
         }
-        std::fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        let failed = || format!("cannot write {path}");
+        std::fs::create_dir_all(parent).with_context(failed)?;
         let mut builder = tempfile::Builder::new();
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let mut file =
-            builder.tempfile_in(parent).with_context(|| format!("cannot write to {}", parent.display()))?;
-        file.write_all(text.as_bytes()).with_context(|| format!("cannot write {path}"))?;
+        let mut file = builder.tempfile_in(parent).with_context(failed)?;
+        file.write_all(after.as_bytes()).with_context(failed)?;
+        if let Ok(kind) = place.metadata() {
+            let _ = file.as_file().set_permissions(kind.permissions());
+        }
         ready.push((path, place, file));
     }
-    let mut made: Vec<(PathBuf, Option<Vec<u8>>)> = Vec::new();
     for (path, place, file) in ready {
-        let before = std::fs::read(&place).ok();
-        // Somebody may have made it since it was looked for.
-        let written = if force { file.persist(&place) } else { file.persist_noclobber(&place) };
-        if let Err(error) = written {
-            for (place, before) in made {
-                drop(match before {
-                    Some(before) => std::fs::write(place, before),
-                    None => std::fs::remove_file(place),
-                });
-            }
-            return Err(error.error).with_context(|| format!("cannot write {path}"));
-        }
-        made.push((place, before));
+        file.persist(&place).with_context(|| format!("cannot write {path}"))?;
     }
     Ok(())
 }
 
-/// Says what was found, and what to look at.
-fn tell(plan: &Plan) {
-    let images = if plan.images.len() == 1 { "image" } else { "images" };
-    console::note(&format!("found {} {images}:", plan.images.len()));
-    for image in &plan.images {
-        let build = &image.build;
-        let dockerfile = build.dockerfile.as_deref().unwrap_or("a Dockerfile inside of it");
-        let target = build.target.as_deref().map(|target| format!(", stage {target}")).unwrap_or_default();
-        let by = match &build.by {
-            By::Compose { service, .. } => format!(", the service {service} of {}", build.origin),
-            By::Bake { target, .. } => format!(", the target {target} of {}", build.origin),
-            By::Docker if build.origin != dockerfile => format!(", as {} builds it", build.origin),
-            By::Docker => String::new(),
-        };
-        let stages = image.stages.as_deref().map(|stages| format!("; {stages}")).unwrap_or_default();
-        console::note(&format!("  {}: {}{target}{by}{stages}", image.name, short_path(dockerfile, 80)));
-    }
-    if !plan.left_out.is_empty() {
-        let shown: Vec<String> = plan.left_out.iter().take(5).map(|path| short_path(path, 60)).collect();
-        let more = plan.left_out.len().saturating_sub(shown.len());
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        console::note(&format!("left out, as nothing here ships them: {}{more}", shown.join(", ")));
-    }
-    plan.notes.iter().for_each(|note| console::warn(note));
-}
-
 /// Says what to do with the files.
-fn next(plan: &Plan, files: &[(String, String)]) {
-    let paths: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
-    console::note("next:");
-    console::note("  1. read both files: every line says what it is for");
-    console::note(&format!("  2. git add {} && git commit && git push", paths.join(" ")));
-    console::note(&format!(
-        "     the first push to {} records what later pull requests are compared with; until then, a check only warns",
-        plan.branch
-    ));
-    if plan.store.starts_with("oci:") {
-        console::note("     before that, put a step that logs in to the registry into both jobs");
+fn next(plan: &Plan) {
+    for Change { path, before, .. } in &plan.changes {
+        console::note(&format!("{} {path}", if before.is_some() { "changed" } else { "wrote" }));
     }
     console::note(
-        "  3. to judge here, build as the workflow does and run the following; once `layergate record` with the same images has been run, growth is judged too",
+        "next: review the changes with `git diff`, commit them, and open a pull request; the first push to the default branch records the baseline",
     );
-    let shown = plan.images.iter().take(3).map(|image| format!(" {}={}", image.name, image.reference));
-    let more = if plan.images.len() > 3 { " ..." } else { "" };
-    console::note(&format!("     layergate check{}{more}", shown.collect::<String>()));
-    let workflows: BTreeSet<&str> = plan.images.iter().map(|image| image.build.origin.as_str()).collect();
-    for workflow in workflows.into_iter().filter(|origin| origin.contains("/workflows/")) {
-        console::note(&format!(
-            "  {workflow} builds too: how to measure what it has built is in https://github.com/layergate/layergate/blob/main/docs/setups.md"
-        ));
-    }
 }

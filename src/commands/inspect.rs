@@ -3,14 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::locate::Locator;
-use super::{Exit, UsageError, console, measure, parse_images, printed_json, reading_options, write_file};
+use super::analyze::Analyzer;
+use super::{
+    Exit, UsageError, console, measure, parse_images, printed_json, reading_options, write_file, write_html,
+};
 use crate::cli::{Format, Inspect};
-use crate::compare::{censuses, duplicates, file_system};
-use crate::evidence::Catalogue;
+use crate::config::Build;
 use crate::image::Snapshot;
-use crate::policy::Build;
-use crate::report::inspect as report;
+use crate::removable::Catalogue;
+use crate::report::html::{self, Details, Subject};
+use crate::report::look::Sizes;
+use crate::report::{ImageReport, Report, inspect as report};
 use crate::source::Platforms;
 
 /// zstd's level for snapshots that are kept.
@@ -33,37 +36,42 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
         options.known = std::mem::take(&mut options.known).forgetting();
     }
     let build = Build::from_settings(&arguments.build.settings())?;
-    let mut snapshots = measure(&images[0], &options, &arguments.reading).await?;
-    let mut locator = match arguments.looks_for_build_only() {
-        true => Locator::new(Catalogue::builtin()),
-        false => Locator::default(),
-    };
-    let censuses: Vec<_> = snapshots.iter().map(censuses).collect();
-    let files: Vec<_> = censuses.iter().map(|of| of.as_deref().map(file_system)).collect();
-    for (snapshot, files) in snapshots.iter_mut().zip(&files) {
-        locator.explain(snapshot, &images[0], &build, true, files.as_ref(), &options).await;
-        // A snapshot that was read keeps those that were found when it was written.
-        if arguments.duplicates && snapshot.duplicates.is_none() {
-            snapshot.duplicates = duplicates(snapshot);
-            if snapshot.duplicates.is_none() {
-                console::warn(
-                    "--duplicates: what the files hold is not known of this image; measure it from its layers",
-                );
-            }
-        }
+    let mut analyzer = match arguments.looks_for_removable() {
+        true => Analyzer::new(Catalogue::builtin()),
+        false => Analyzer::default(),
     }
+    .with_metadata(&arguments.build.stage.build_metadata)?;
+    let sizes = Sizes::of_flag(arguments.bytes);
+    let (mut snapshots, mut out) = (Vec::new(), Vec::new());
+    let (mut room, mut images_shown, mut details) = (html::MAX_FILES, Vec::new(), Vec::new());
+    analyzer.check_flags(&build)?;
+    // One after the other: the file system that layers make may be large.
+    for measured in measure(&images[0], &options, &arguments.reading).await? {
+        let analysis = analyzer.analyze(measured, &images[0], &build, true, &options).await;
+        if arguments.duplicates && analysis.snapshot().duplicates.is_none() {
+            console::warn(
+                "--duplicates: what the files hold is not known of this image; measure it from its layers",
+            );
+        }
+        if arguments.html.is_some() {
+            images_shown.push(ImageReport::added(&analysis));
+            details.push(Details::of(&analysis, None, &mut room));
+        }
+        match arguments.format {
+            Format::Text => report::write_text(&analysis, console::look(sizes), &mut out)?,
+            Format::Markdown => report::write_markdown(&analysis, sizes, &mut out)?,
+            Format::Json => {}
+        }
+        let snapshot = analysis.into_snapshot();
+        snapshots.push(if arguments.output.is_some() { snapshot } else { snapshot.without_files() });
+    }
+    analyzer.finish();
     if let (Some(path), [snapshot]) = (&arguments.output, snapshots.as_slice()) {
         write_file(path, &packed(snapshot, path)?)?;
         console::note(&format!("wrote {}", path.display()));
     }
-    let mut out = Vec::new();
-    for (snapshot, files) in snapshots.iter().zip(&files) {
-        let files = files.as_ref();
-        match arguments.format {
-            Format::Text => report::write_text(snapshot, files, console::instruction_width(), &mut out)?,
-            Format::Markdown => report::write_markdown(snapshot, files, &mut out)?,
-            Format::Json => {}
-        }
+    if let Some(path) = &arguments.html {
+        write_html(path, &Report::new(None, images_shown), Subject::Image, &details, None)?;
     }
     if arguments.format == Format::Json {
         let short: Vec<Snapshot> = snapshots.into_iter().map(Snapshot::without_files).collect();

@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::analyze::{Analyzer, Source, build_options};
 use super::dockerfiles::{Assigned, File, assign, build_of};
-use super::locate::Locator;
 use super::{Exit, UsageError, console, measure, printed_json, reading_options};
+use crate::analysis::Analysis;
 use crate::cli::{Format, Stages};
-use crate::compare::{censuses, file_system};
-use crate::dockerfile::{BuildOptions, redacted};
+use crate::config::Config;
+use crate::dockerfile::{BuildOptions, Facts, redacted};
 use crate::image::{Bytes, Snapshot};
-use crate::policy::Config;
-use crate::propose::{FinalBase, Inputs, Proposal, propose, usual_final_base};
+use crate::propose::{Inputs, NoProposal, Proposal, RuntimeImage, propose, usual_final_base};
+use crate::removable::Catalogue;
 use crate::report::escape::has_command;
+use crate::report::stages::Fix;
 use crate::source::{self, ImageReference, NamedImage, Options};
 
 /// Runs the command. The Dockerfile goes to standard output and nothing is edited.
@@ -40,30 +42,27 @@ pub async fn run(arguments: &Stages, config: &Config, files: &[File]) -> anyhow:
     let options = reading_options(&arguments.reading, None)?;
     let build = build_of(file, Some(assigned), config, &arguments.build.settings())?;
     let catalogue = config.catalogue();
-    let mut locator = Locator::new(catalogue.clone());
-    let source = locator.source(&file.path).map_err(Unreadable)?;
-    let build_options = BuildOptions { target: build.target.clone(), args: build.arguments.clone() };
+    let mut analyzer = Analyzer::new(catalogue.clone()).with_metadata(&arguments.build.build_metadata)?;
+    let source = analyzer.source(&file.path).map_err(Unreadable)?;
+    let build_options = build_options(&build);
     let facts = source.dockerfile.facts(&build_options).map_err(|error| Unreadable(error.to_string()))?;
     let mut measured = measure(&assigned.image, &options, &arguments.reading).await?;
-    let [snapshot] = measured.as_mut_slice() else {
+    let (Some(measured), true) = (measured.pop(), measured.is_empty()) else {
         return Err(
             UsageError("--propose takes an image of one platform; choose it with --platform".into()).into()
         );
     };
-    let censuses = censuses(snapshot).ok_or(crate::propose::NoProposal::NoFiles)?;
-    let applied = file_system(&censuses);
-    locator.explain(snapshot, &assigned.image, &build, true, Some(&applied), &options).await;
-    let base = final_base(arguments, snapshot, &facts, assigned, &options).await?;
-    let mut proposal = propose(&Inputs {
-        dockerfile: &source.dockerfile,
-        source: &source.text,
-        options: &build_options,
-        facts: &facts,
-        snapshot,
-        applied: &applied,
-        catalogue: &catalogue,
-        final_base: base.as_ref().map(|(name, snapshot)| FinalBase { name, snapshot: snapshot.as_ref() }),
-    })?;
+    let analysis = analyzer.analyze(measured, &assigned.image, &build, true, &options).await;
+    let asked = arguments.runtime_image.as_deref();
+    let base = runtime_image(asked, analysis.snapshot(), &facts, assigned, &options).await?;
+    let made_from =
+        MadeFrom { source: &source, options: &build_options, facts: &facts, catalogue: &catalogue };
+    let mut proposal = made_from.propose(&analysis, base.as_ref())?;
+    print(&mut proposal, arguments.format)?;
+    Ok(Exit::Success)
+}
+
+fn print(proposal: &mut Proposal, format: Format) -> anyhow::Result<()> {
     let written = redacted(&proposal.text);
     if written != proposal.text {
         console::warn(
@@ -71,15 +70,52 @@ pub async fn run(arguments: &Stages, config: &Config, files: &[File]) -> anyhow:
         );
         proposal.text = written;
     }
-    match arguments.format {
-        Format::Json => console::result(&printed_json(&Document::of(&proposal))?)?,
+    match format {
+        Format::Json => console::result(&printed_json(&Document::of(proposal))?)?,
         // A Dockerfile is not to be changed, and there is no other way to keep a log from reading it.
         Format::Text | Format::Markdown if console::in_actions() && has_command(&proposal.text) => {
             return Err(Unreadable(IS_COMMAND.into()).into());
         }
         Format::Text | Format::Markdown => console::result(&proposal.text)?,
     }
-    Ok(Exit::Success)
+    Ok(())
+}
+
+/// What a proposal is made from beside the image.
+pub(super) struct MadeFrom<'a> {
+    pub source: &'a Source,
+    pub options: &'a BuildOptions,
+    pub facts: &'a Facts,
+    pub catalogue: &'a Catalogue,
+}
+
+impl MadeFrom<'_> {
+    fn propose(
+        &self,
+        analysis: &Analysis,
+        base: Option<&(String, Option<Snapshot>)>,
+    ) -> Result<Proposal, NoProposal> {
+        propose(&Inputs {
+            dockerfile: &self.source.dockerfile,
+            source: &self.source.text,
+            options: self.options,
+            facts: self.facts,
+            snapshot: analysis.snapshot(),
+            filesystem: analysis.filesystem(),
+            catalogue: self.catalogue,
+            runtime_image: base.map(|(name, snapshot)| RuntimeImage { name, snapshot: snapshot.as_ref() }),
+        })
+    }
+
+    /// What the proposal for an image saves, where there is one and its size is known.
+    pub async fn fix(&self, analysis: &Analysis, image: &Assigned, options: &Arc<Options>) -> Option<Fix> {
+        let base = runtime_image(None, analysis.snapshot(), self.facts, image, options).await.ok()?;
+        let proposal = self.propose(analysis, base.as_ref()).ok()?;
+        let first = proposal.moved.iter().map(|lines| lines.line).min()?;
+        let last = proposal.moved.iter().map(|lines| lines.end_line).max()?;
+        let saves = Bytes(proposal.now.0.checked_sub(proposal.predicted?.0)?);
+        Some(Fix { lines: [first, last], runtime_image: proposal.runtime_image, saves })
+    }
 }
 
 const IS_COMMAND: &str = "the Dockerfile has a line that the log of a GitHub Actions run would take for a command, so what is proposed is not printed; use --format json, which has it under `dockerfile`";
@@ -92,8 +128,8 @@ struct Document<'a> {
     /// The Dockerfile.
     dockerfile: &'a str,
     /// The image that its final stage builds on.
-    final_base: &'a str,
-    /// Unpacked bytes of the image as it is.
+    runtime_image: &'a str,
+    /// Uncompressed bytes of the image as it is.
     now: Bytes,
     /// Those of the image that it makes; null where that is not known.
     predicted: Option<Bytes>,
@@ -101,7 +137,7 @@ struct Document<'a> {
     moved: Vec<[u32; 2]>,
     /// What the final stage copies from the builder.
     copied: &'a [String],
-    /// What a reader has to judge.
+    /// What a reader has to evaluate.
     unsure: &'a [String],
 }
 
@@ -111,7 +147,7 @@ impl Document<'_> {
             schema: "layergate.proposal/v1",
             layergate: env!("CARGO_PKG_VERSION"),
             dockerfile: &proposal.text,
-            final_base: &proposal.final_base,
+            runtime_image: &proposal.runtime_image,
             now: proposal.now,
             predicted: proposal.predicted,
             moved: proposal.moved.iter().map(|lines| [lines.line, lines.end_line]).collect(),
@@ -128,28 +164,28 @@ struct Unreadable(String);
 
 /// The image for the final stage: the one that is asked for, or a smaller one where that is at hand. One that
 /// is not there would keep the proposal from being built here.
-async fn final_base(
-    arguments: &Stages,
+async fn runtime_image(
+    asked: Option<&str>,
     snapshot: &Snapshot,
-    facts: &crate::dockerfile::Facts,
+    facts: &Facts,
     image: &Assigned,
     options: &Arc<Options>,
 ) -> anyhow::Result<Option<(String, Option<Snapshot>)>> {
-    if let Some(name) = &arguments.final_base {
+    if let Some(name) = asked {
         NamedImage::parse(&format!("docker-daemon:{name}"))?;
         let measured = beside(&image.image, name, options).await;
         if measured.is_none() {
             console::warn(&format!(
-                "--final-base {name}: not found where the image is, so the size that is expected is not known"
+                "--runtime-image {name}: not found where the image is, so the size that is expected is not known"
             ));
         }
-        return Ok(Some((name.clone(), measured)));
+        return Ok(Some((name.to_owned(), measured)));
     }
     let Some(name) = usual_final_base(&facts.base, snapshot) else { return Ok(None) };
     let measured = beside(&image.image, &name, options).await;
     if measured.is_none() {
         console::note(&format!(
-            "{name} would be a smaller image for the final stage, and is not found where the image is: pull it, or name one with --final-base"
+            "{name} would be a smaller image for the final stage, and is not found where the image is: pull it, or name one with --runtime-image"
         ));
     }
     Ok(measured.map(|measured| (name, Some(measured))))
@@ -164,5 +200,5 @@ async fn beside(image: &NamedImage, name: &str, options: &Arc<Options>) -> Optio
     };
     let named = NamedImage::parse(&format!("{transport}{name}")).ok()?;
     source::layers_beside(image, name, None, options).await?;
-    source::measure(&named, options).await.ok()?.into_iter().next()
+    source::measure(&named, options).await.ok()?.into_iter().next().map(|measured| measured.snapshot)
 }

@@ -1,26 +1,31 @@
-//! What a judged report becomes: the log, files, outputs, annotations, the comment, and the exit code.
+//! What a evaluated report becomes: the log, files, outputs, annotations, the comment, and the exit code.
 
 use std::path::{Path, PathBuf};
 
 use super::comment::{self, Posted};
-use super::{Exit, check_run, console, printed_json, set_variable, write_file};
+use super::{Exit, check_run, console, printed_json, set_variable, suggest, write_file, write_html};
 use crate::cli::{Format, GithubFlags, OutputFlags};
-use crate::github::{Context, runner};
-use crate::policy::{BASELINE_RULE, Verdict};
+use crate::github::{Context, Forge, runner};
+use crate::limits::{BASELINE_RULE, Verdict};
+use crate::report::badge::{Badge, Form};
+use crate::report::html::{Details, Subject};
+use crate::report::links::Links;
+use crate::report::look::Sizes;
 use crate::report::markdown::{COMMENT_BUDGET, SUMMARY_BUDGET};
-use crate::report::{ImageReport, Report, actions, markdown, text};
+use crate::report::{ImageReport, Report, actions, junit, markdown, openmetrics, sarif, text};
 
-/// Says a report everywhere, and gives the exit code.
+/// Says a report everywhere, and gives the exit code. `details`: what the HTML page shows beyond the report.
 ///
 /// # Errors
 /// Where a report that was asked for cannot be written, and nothing worse is to be said.
 pub async fn publish(
     report: &Report,
+    details: &[Details],
     flags: &OutputFlags,
     github: &GithubFlags,
     context: Option<&Context>,
 ) -> anyhow::Result<Exit> {
-    let published = say(report, flags, github, context).await;
+    let published = say(report, details, flags, github, context).await;
     let comment_missing = matches!(published, Ok(Posted::Failed)) && flags.comment.require_comment;
     match (exit(report, comment_missing), published) {
         // That a limit is broken matters more than that it could not be written down.
@@ -32,18 +37,34 @@ pub async fn publish(
     }
 }
 
-/// Everything that is said, in the order of how much it can be relied on. What cannot be written is
-/// said, and keeps nothing else from being written; only a report that was asked for is an error.
-async fn say(
+/// Brings up to date what the check of this report has commented, and says nothing else; the verdict is the check's.
+pub async fn update_comment(
     report: &Report,
     flags: &OutputFlags,
     github: &GithubFlags,
     context: Option<&Context>,
+) -> Exit {
+    let Some(context) = context else { return Exit::Success };
+    match comment::update(report, &flags.comment, github, context).await {
+        Posted::Failed if flags.comment.require_comment => Exit::Unreadable,
+        _ => Exit::Success,
+    }
+}
+
+/// Everything that is said, in the order of how much it can be relied on. What cannot be written is
+/// said, and keeps nothing else from being written; only a report that was asked for is an error.
+async fn say(
+    report: &Report,
+    details: &[Details],
+    flags: &OutputFlags,
+    github: &GithubFlags,
+    context: Option<&Context>,
 ) -> anyhow::Result<Posted> {
-    let text = rendered(report, flags.format)?;
+    let text = rendered(report, flags)?;
     console::result(&text)?;
     let report_file = flags.report.clone().or_else(|| default_report_file(context));
     let written = report_file.as_ref().map_or(Ok(()), |path| write_file(path, json(report)?.as_bytes()));
+    let written = written.and(write_files(report, details, flags));
     let Some(context) = context else { return written.map(|()| Posted::None) };
     if let Some(file) = &context.files.summary {
         let done = runner::add_summary(file, &markdown::render(report, SUMMARY_BUDGET));
@@ -59,9 +80,48 @@ async fn say(
     console::commands(&actions::annotations(report));
     let posted = comment::post(report, &flags.comment, github, context).await;
     check_run::post(report, &flags.comment, github, context).await;
+    suggest::post(report, &flags.comment, github, context).await;
     let url = if let Posted::At(url) = &posted { url.clone() } else { String::new() };
     add_outputs(&[("comment-url", url)]);
     written.map(|()| posted)
+}
+
+/// Writes the files that are asked for beside the report. One that cannot be written keeps no other from it.
+fn write_files(report: &Report, details: &[Details], flags: &OutputFlags) -> anyhow::Result<()> {
+    type Render = fn(&Report, &mut Vec<u8>) -> std::io::Result<()>;
+    let page = flags
+        .html
+        .as_ref()
+        .map_or(Ok(()), |path| write_html(path, report, Subject::Check, details, report.links.as_ref()));
+    let outputs: [(&Option<PathBuf>, Render); 3] = [
+        (&flags.sarif, sarif::write),
+        (&flags.junit, junit::write),
+        (&flags.openmetrics, openmetrics::write),
+    ];
+    let write = |path: &Path, render: &dyn Fn(&mut Vec<u8>) -> std::io::Result<()>| -> anyhow::Result<()> {
+        let mut content = Vec::new();
+        render(&mut content)?;
+        write_file(path, &content)
+    };
+    let mut written = page;
+    for (path, render) in outputs {
+        let done = path.as_ref().map_or(Ok(()), |path| write(path, &|out| render(report, out)));
+        written = written.and(done);
+    }
+    let badge = flags.badge.as_ref();
+    let badge = badge.map_or(Ok(()), |path| write(path, &|out| Badge::of(report).write(Form::of(path), out)));
+    written.and(badge)
+}
+
+/// Where the Dockerfiles of the commit can be seen, in a run of GitHub Actions.
+pub fn links(report: &Report, context: Option<&Context>) -> Option<Links> {
+    let context = context?;
+    let server = set_variable("GITHUB_SERVER_URL").filter(|server| server.starts_with("https://"))?;
+    let (owner, name) = context.repository.as_ref()?;
+    let commit = report.head_sha.as_ref().or(context.sha.as_ref())?;
+    let files = if Forge::of_runner(set_variable).is_some() { "src/commit" } else { "blob" };
+    let (repository, commit) = (format!("{server}/{owner}/{name}"), commit.clone());
+    Some(Links { repository, files, commit, run: context.run.map(|run| run.id) })
 }
 
 fn warn_of(what: &str, file: &Path, done: std::io::Result<()>) {
@@ -70,11 +130,12 @@ fn warn_of(what: &str, file: &Path, done: std::io::Result<()>) {
     }
 }
 
-fn rendered(report: &Report, format: Format) -> anyhow::Result<String> {
+fn rendered(report: &Report, flags: &OutputFlags) -> anyhow::Result<String> {
     let mut out = Vec::new();
-    match format {
-        Format::Text => text::write_check(report, console::instruction_width(), &mut out)?,
-        Format::Markdown => markdown::write(report, COMMENT_BUDGET, &mut out)?,
+    let sizes = Sizes::of_flag(flags.bytes);
+    match flags.format {
+        Format::Text => text::write_check(report, console::look(sizes), &mut out)?,
+        Format::Markdown => markdown::write(report, COMMENT_BUDGET, sizes, &mut out)?,
         Format::Json => return Ok(printed_json(report)?),
     }
     Ok(String::from_utf8_lossy(&out).into_owned())

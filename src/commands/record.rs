@@ -1,61 +1,44 @@
 //! `layergate record`.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use super::locate::Locator;
+use super::analyze::Analyzer;
 use super::{
-    Exit, UsageError, console, event, load_config, local_git, measure, open_store, parse_images,
-    reading_options, refuse_twins, set_variable,
+    Exit, UsageError, configuration, console, event, local_git, measure_all, parse_images, reading_options,
+    refuse_twins, set_variable, stores,
 };
 use crate::baseline::git::is_sha;
 use crate::baseline::{Git, StoreError, Stored};
 use crate::cli::Record;
-use crate::compare::{censuses, file_system};
+use crate::config::Build;
 use crate::github::Context;
-use crate::image::Snapshot;
-use crate::image::snapshot::Commit;
+use crate::image::snapshot::{Commit, ImageIdentity};
+use crate::image::{DiffId, Snapshot};
+use crate::stages::evaluate_stages;
 
 /// Runs the command: everything is measured before anything is stored.
 ///
 /// # Errors
 /// Where an image cannot be measured, the commit is not known or the store cannot be written.
 pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
-    let images = parse_images(&arguments.images)?;
-    let store = open_store(&arguments.store.store, &arguments.github, arguments.reading.plain_http)?;
+    let store = stores::open(&arguments.store, &arguments.github, arguments.reading.plain_http)?;
     let commit = commit(arguments)?;
     if commit.is_none() && store.directory().is_none() {
         return Err(StoreError::NoCommit(store.kind()).into());
     }
-    let mut options = reading_options(&arguments.reading, None)?;
-    // What is kept for later runs is hashed; what is known already was.
-    if let Some(options) = Arc::get_mut(&mut options) {
-        options.verify = true;
-    }
-    let config = load_config(arguments.config.as_deref())?;
-    let flags = arguments.build.settings();
-    let mut locator = Locator::new(config.catalogue());
-    let mut snapshots = Vec::new();
-    for image in &images {
-        let mut measured = measure(image, &options, &arguments.reading).await?;
-        for snapshot in &mut measured {
-            let build = config.build_of(&snapshot.image.name, snapshot.image.platform.as_ref(), &flags)?;
-            let censuses = censuses(snapshot);
-            let files = censuses.as_deref().map(file_system);
-            let judged =
-                locator.explain(snapshot, image, &build, images.len() == 1, files.as_ref(), &options).await;
-            // A later check tells by it whether a pull request makes things worse.
-            snapshot.multi_stage = judged.map(|judged| judged.outcome);
-        }
-        snapshots
-            .extend(measured.into_iter().map(|snapshot| Snapshot { commit: commit.clone(), ..snapshot }));
-    }
-    refuse_twins(&snapshots)?;
-    let written = store.put(&snapshots, arguments.keep).await?;
+    let snapshots = match &arguments.from {
+        Some(directory) => measured_before(directory, commit.as_ref())?,
+        None => measured_now(arguments, commit.as_ref()).await?,
+    };
+    refuse_twins(&snapshots.iter().map(|snapshot| &snapshot.image).collect::<Vec<_>>())?;
+    let written = store.put(&snapshots, arguments.keep_last).await?;
     for (snapshot, stored) in snapshots.iter().zip(written.stored) {
         let commit = commit.as_ref().map_or("no commit", |commit| &commit.sha[..12]);
-        let (name, platform, size) =
-            (&snapshot.image.name, snapshot.platform_text(), snapshot.totals.unpacked);
-        let name = crate::report::escape::log(name);
+        let name = crate::report::escape::log(&snapshot.image.name);
+        let platform = snapshot.platform_text();
+        let size = snapshot.totals.uncompressed;
+        let size = size.map_or_else(|| "unknown in size".to_owned(), |size| size.to_string());
         let done = match stored {
             Stored::Recorded => "recorded",
             Stored::Unchanged => "already recorded",
@@ -70,6 +53,54 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
         console::warn(&format!("recorded, and not found by the image itself: {error}"));
     }
     Ok(Exit::Success)
+}
+
+/// Measures the images.
+async fn measured_now(arguments: &Record, commit: Option<&Commit>) -> anyhow::Result<Vec<Snapshot>> {
+    let images = parse_images(&arguments.images)?;
+    let config = configuration::load(arguments.config.as_deref())?;
+    let flags = arguments.build.settings();
+    let mut analyzer =
+        Analyzer::new(config.catalogue()).with_metadata(&arguments.build.stage.build_metadata)?;
+    analyzer.check_flags(&Build::from_settings(&flags)?)?;
+    let mut options = reading_options(&arguments.reading, None)?;
+    // What is kept for later runs is read and hashed here, whatever earlier runs say of it.
+    if let Some(options) = Arc::get_mut(&mut options) {
+        options.verify = true;
+        options.known = std::mem::take(&mut options.known).forgetting();
+    }
+    let mut snapshots = Vec::new();
+    for (image, measured) in images.iter().zip(measure_all(&images, &options, &arguments.reading).await?) {
+        for measured in measured {
+            let ImageIdentity { name, platform, .. } = &measured.snapshot.image;
+            let build = config.build_of(name, platform.as_ref(), &flags)?;
+            let analysis = analyzer.analyze(measured, image, &build, images.len() == 1, &options).await;
+            // A later check tells by it whether a pull request makes things worse.
+            let outcome = evaluate_stages(&analysis).map(|evaluated| evaluated.outcome);
+            // Of a snapshot from a file nobody has seen the layers.
+            let is_seen = |diff_id: &DiffId| options.known.has_hashed(diff_id);
+            snapshots.push(analysis.into_record(commit.cloned(), outcome, is_seen));
+        }
+    }
+    analyzer.finish();
+    Ok(snapshots)
+}
+
+/// What an earlier `record` has put into a directory for the commit.
+///
+/// # Errors
+/// If there is nothing for it, or a record cannot be read.
+fn measured_before(directory: &Path, commit: Option<&Commit>) -> anyhow::Result<Vec<Snapshot>> {
+    let snapshots =
+        stores::directory(directory.into())?.of_commit(commit.map(|commit| commit.sha.as_str()))?;
+    if snapshots.is_empty() {
+        let sha = commit.map_or("no commit", |commit| &commit.sha);
+        let shown = directory.display();
+        anyhow::bail!(
+            "--from {shown}: nothing was recorded there for {sha}; run `record --store dir:{shown}` first"
+        );
+    }
+    Ok(snapshots)
 }
 
 /// The commit to record for: the one that is named, the one that is checked out, the run's, or none.
@@ -115,8 +146,8 @@ fn refuse_pull_request(arguments: &Record, context: Option<&Context>) -> Result<
     let before = context.workflow_run.as_ref().map(|run| &run.event);
     let events = [Some(&context.event_name), before];
     match events.into_iter().flatten().find(|event| event.starts_with("pull_request")) {
-        Some(event) if !arguments.pull_requests => Err(UsageError(format!(
-            "record does not run for `{event}`: a baseline is of what is merged. Use check here, and record on push; or pass --pull-requests"
+        Some(event) if !arguments.allow_pull_request => Err(UsageError(format!(
+            "record does not run for `{event}`: a baseline is of what is merged. Use check here, and record on push; or pass --allow-pull-request"
         ))),
         _ => Ok(()),
     }
@@ -125,7 +156,7 @@ fn refuse_pull_request(arguments: &Record, context: Option<&Context>) -> Result<
 /// In a run, what is checked out is what was built, whatever the build has written since. Elsewhere, an image
 /// may be of the changes as well.
 fn refuse_changes(arguments: &Record, git: &Git, context: Option<&Context>) -> Result<(), UsageError> {
-    if arguments.dirty || context.is_some() {
+    if arguments.allow_dirty || context.is_some() {
         return Ok(());
     }
     let changed = git.changed_files();
@@ -135,7 +166,7 @@ fn refuse_changes(arguments: &Record, git: &Git, context: Option<&Context>) -> R
         more => format!("and {more} more differ"),
     };
     Err(UsageError(format!(
-        "{first} {differ} from the commit that is checked out, so the images may not be of it; commit first, name the commit with --commit, or pass --dirty"
+        "{first} {differ} from the commit that is checked out, so the images may not be of it; commit first, name the commit with --commit, or pass --allow-dirty"
     )))
 }
 

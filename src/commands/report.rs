@@ -6,16 +6,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::publish::publish;
+use super::configuration::{Chosen, Wanted};
+use super::publish::{self, publish, update_comment};
 use super::{
-    Exit, UsageError, accept, comment, config_of_target, console, github, lines_of, load_config, set_variable,
+    Exit, UsageError, accept, comment, configuration, console, github, lines_of, set_variable, stores,
 };
-use crate::cli::Reports;
-use crate::github::{Context, GithubError, PullRequest, WorkflowRun, pulls};
-use crate::policy::{Config, ConfigError, Settings};
-use crate::report::merge::{Expected, Saved, merge};
-use crate::report::rejudge::rejudge;
-use crate::report::{Report, Ways, worst};
+use crate::baseline::Git;
+use crate::cli::{LimitsFrom, ReportLimits, Reports};
+use crate::config::{Config, ConfigError, Settings};
+use crate::files;
+use crate::github::{Context, Deciding, GithubError, PullRequest, WorkflowRun, pulls};
+use crate::report::merge::{Expected, Saved, merge, name_unexpected};
+use crate::report::reevaluate::reevaluate;
+use crate::report::{AcceptanceRules, Report, worst};
 
 /// What an artifact may hold: a job of a fork may have filled it.
 const MAX_FILES: usize = 1000;
@@ -25,10 +28,13 @@ const MAX_DEPTH: usize = 4;
 /// Events whose runs have a token that may write, whoever has made what they look at.
 const TRUSTED: [&str; 3] = ["workflow_run", "pull_request_target", "issue_comment"];
 
+/// Why an image has no name.
+const UNEXPECTED: &str = "An image that neither `require-image` nor a section of the target branch's configuration names is shown by a number; add its name there to see it.";
+
 /// Runs the command.
 ///
 /// # Errors
-/// Where a report cannot be read or judged, or there is none.
+/// Where a report cannot be read or evaluated, or there is none.
 pub async fn run(arguments: &Reports) -> anyhow::Result<Exit> {
     comment::check_flags(&arguments.output.comment)?;
     let expected = expected(arguments)?;
@@ -41,12 +47,19 @@ pub async fn run(arguments: &Reports) -> anyhow::Result<Exit> {
     let run = context.and_then(|context| context.workflow_run.as_ref());
     let head = of_pull.map(|pull| &pull.head_sha).or(run.map(|run| &run.head_sha));
     match evaluate(arguments, &expected, context, head.map(String::as_str)).await {
-        Ok(Some(report)) => publish(&report, &arguments.output, &arguments.github, context).await,
+        Ok(Some(mut report)) => {
+            report.url = arguments.output.report_url.clone();
+            report.links = publish::links(&report, context);
+            if arguments.only_comment {
+                return Ok(update_comment(&report, &arguments.output, &arguments.github, context).await);
+            }
+            publish(&report, &[], &arguments.output, &arguments.github, context).await
+        }
         Ok(None) => Ok(Exit::Success),
-        Err(error) if of_pull.is_some() && is_of_reports(&error) => {
+        Err(error) if of_pull.is_some() && is_of_reports(&error) && !arguments.only_comment => {
             // What an earlier commit was told must not look like what is to be said of this one.
             let report = unusable(&expected, head.map(String::as_str))?;
-            publish(&report, &arguments.output, &arguments.github, context).await?;
+            publish(&report, &[], &arguments.output, &arguments.github, context).await?;
             Err(error)
         }
         Err(error) => Err(error),
@@ -73,65 +86,88 @@ fn may_be_deceived(context: &Context) -> bool {
     TRUSTED.contains(&context.event_name.as_str()) || (from_fork && context.event_name != "pull_request")
 }
 
-/// The report of all; `None` where there is nobody to tell, and nothing to judge by.
+/// The report of all; `None` where there is nobody to tell, and nothing to evaluate by.
 async fn evaluate(
     arguments: &Reports,
     expected: &[Expected],
     context: Option<&Context>,
     head: Option<&str>,
 ) -> anyhow::Result<Option<Report>> {
-    let judges = arguments.judge.unwrap_or(context.is_some_and(may_be_deceived));
+    let evaluates = arguments
+        .limits_from
+        .map_or_else(|| context.is_some_and(may_be_deceived), |from| from == ReportLimits::Target);
     let flags = arguments.limits.settings();
-    if let Some((limit, _)) = flags.iter().next().filter(|_| !judges) {
+    if let Some((limit, _)) = flags.iter().next().filter(|_| !evaluates) {
         console::warn(&format!(
-            "{limit} is given and not used: reports are judged where they are measured; pass --judge to judge them anew"
+            "{limit} is given and not used: reports are evaluated where they are measured; pass --limits-from target to evaluate them anew"
         ));
     }
-    let of_target = match judges && arguments.config.is_none() {
-        true => config_of_target(&arguments.github, context).await?,
-        false => None,
+    let wanted = Wanted {
+        named: arguments.config.as_deref(),
+        from: LimitsFrom::Target,
+        has_limits: !flags.is_empty(),
+        github: &arguments.github,
     };
-    let config = of_target.map_or_else(|| load_config(arguments.config.as_deref()), Ok)?;
+    let is_of_change = context.is_some_and(|context| context.deciding() != Deciding::Checkout);
+    let Chosen { config, note } = match evaluates || !is_of_change {
+        true => configuration::of_evaluate(&wanted, context).await?,
+        // What the jobs were told comes from the target branch, and is in their reports.
+        false => Chosen::default(),
+    };
     let mut accept = config.accept(&arguments.accept.settings())?;
+    // Without git nobody knows; but no committed report knows the commit that it would have to be of.
+    for named in lines_of(&arguments.reports).filter(|_| Git::is_installed()) {
+        stores::refuse_committed(Path::new(named), "report", context)?;
+    }
     let mut saved = read(&files(arguments)?)?;
-    if judges {
+    if evaluates {
         // Nothing but figures is taken from reports that are not believed.
         saved.iter_mut().for_each(|saved| saved.report.notes.clear());
     }
+    let unexpected = match context.is_some_and(may_be_deceived) {
+        true => name_unexpected(&mut saved, |name| {
+            expected.iter().any(|expected| expected.name == name) || config.has_section(name)
+        }),
+        false => 0,
+    };
     let mut report = merge(saved, expected, head)?;
-    if judges {
+    if unexpected > 0 {
+        report.notes.push(UNEXPECTED.into());
+    }
+    report.notes.extend(note);
+    if evaluates {
         let of_pull_request = match context.and_then(|context| context.workflow_run.as_ref()) {
             Some(run) => run.event.starts_with("pull_request"),
             None => context.is_some_and(|context| context.pull_request.is_some()),
         };
-        if !judge_anew(&mut report, &config, &flags, of_pull_request)? {
+        if !evaluate_anew(&mut report, &config, &flags, of_pull_request)? {
             return no_limits(context);
         }
     } else if accept.is_empty() {
         // Where nobody says here what accepts, it is what the jobs were told.
-        accept = report.accept.as_ref().and_then(Ways::accept).unwrap_or_default();
+        accept = report.accept.as_ref().and_then(AcceptanceRules::accept).unwrap_or_default();
     }
     accept::apply(&mut report, &accept, &arguments.github, context).await;
     Ok(Some(report))
 }
 
 /// A run that follows one whose commit is no pull request's head any more has nothing to say; any other has to be
-/// told what to judge by.
+/// told what to evaluate by.
 fn no_limits(context: Option<&Context>) -> anyhow::Result<Option<Report>> {
     if context.is_some_and(|context| context.workflow_run.is_some() && context.pull_request.is_none()) {
-        console::note("no limit is known here either, so nothing is judged");
+        console::note("no limit is known here either, so nothing is evaluated");
         return Ok(None);
     }
-    let message = "no limit is known here, and the reports are not believed in that; put a layergate.toml with limits on the target branch, pass limits, or pass --judge false";
+    let message = "no limit is known here, and the reports are not believed in that; put a layergate.toml with limits on the target branch, pass limits, or pass --limits-from reports";
     Err(UsageError(message.into()).into())
 }
 
 fn expected(arguments: &Reports) -> Result<Vec<Expected>, UsageError> {
     let parse = |text: &str| {
-        let message = || format!("--expect {text}: write NAME or NAME=OS/ARCH[/VARIANT]");
+        let message = || format!("--require-image {text}: write NAME or NAME=OS/ARCH[/VARIANT]");
         Expected::parse(text).ok_or_else(|| UsageError(message()))
     };
-    lines_of(&arguments.expect).map(parse).collect()
+    lines_of(&arguments.require_image).map(parse).collect()
 }
 
 /// The files that are named, and those below directories that are.
@@ -142,7 +178,7 @@ fn files(arguments: &Reports) -> anyhow::Result<Vec<PathBuf>> {
             Ok(kind) if kind.is_dir() => found.look_below(&named, MAX_DEPTH)?,
             Ok(_) => found.files.push(named),
             // No job has saved one, so nothing was downloaded: what is expected says what that means.
-            Err(error) if error.kind() == ErrorKind::NotFound && !arguments.expect.is_empty() => {
+            Err(error) if error.kind() == ErrorKind::NotFound && !arguments.require_image.is_empty() => {
                 console::warn(&format!("{} is not there, so it has no report", named.display()));
             }
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", named.display())),
@@ -191,8 +227,9 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Saved>> {
     for path in files {
         let file = path.display().to_string();
         let failed = || format!("cannot read {file}");
+        let _waiting = files::Waiting::on(path);
         let mut json = Vec::new();
-        let opened = fs::File::open(path).with_context(failed)?;
+        let opened = files::open(path).with_context(failed)?;
         opened.take(room + 1).read_to_end(&mut json).with_context(failed)?;
         room = room
             .checked_sub(json.len() as u64)
@@ -263,8 +300,8 @@ async fn asked(
     Ok(found.pop())
 }
 
-/// Judges all images anew. Whether there is any limit to judge them by.
-fn judge_anew(
+/// Evaluates all images anew. Whether there is any limit to evaluate them by.
+fn evaluate_anew(
     report: &mut Report,
     config: &Config,
     flags: &Settings,
@@ -274,7 +311,7 @@ fn judge_anew(
     for image in &mut report.images {
         let (limits, settings) = config.limits_for(&image.name, image.runs_on().as_ref(), flags)?;
         any |= !limits.is_empty();
-        rejudge(image, &limits, &settings, of_pull_request)?;
+        reevaluate(image, &limits, &settings, of_pull_request)?;
     }
     // What the reports say of that is not believed either.
     (report.accept, report.accepted) = (None, None);

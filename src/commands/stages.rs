@@ -1,36 +1,44 @@
-//! `layergate stages`: how far Dockerfiles are with building in stages.
+//! `layergate stages`: which Dockerfiles are multi-stage, and what they ship.
 
-use super::dockerfiles::{Assigned, assign, build_of, dockerfiles};
-use super::locate::Locator;
-use super::{Exit, console, load_config, measure, printed_json, reading_options};
+use std::sync::Arc;
+
+use super::analyze::{Analyzer, Source, build_options};
+use super::dockerfiles::{Assigned, Found, assign, build_of, dockerfiles};
+use super::propose::MadeFrom;
+use super::{Exit, configuration, console, measure, printed_json, reading_options};
+use crate::analysis::Analysis;
 use crate::cli::{Format, Stages};
-use crate::compare::{censuses, file_system};
-use crate::dockerfile::{BuildOptions, Dockerfile};
-use crate::image::Snapshot;
-use crate::policy::stages::{Told, judge_dockerfile};
-use crate::policy::{Build, Judgement};
+use crate::config::Build;
+use crate::dockerfile::{DockerfileError, DockerfileFacts};
+use crate::image::Outcome;
+use crate::removable::Catalogue;
+use crate::report::look::Sizes;
 use crate::report::stages::{Adoption, Entry};
+use crate::source::Options;
+use crate::stages::evaluate_stages;
 
 /// Runs the command.
 ///
 /// # Errors
 /// Where a named Dockerfile or an image cannot be read.
 pub async fn run(arguments: &Stages) -> anyhow::Result<Exit> {
-    let config = load_config(arguments.config.as_deref())?;
-    let files = dockerfiles(&arguments.dockerfiles)?;
+    let config = configuration::load(arguments.config.as_deref())?;
+    let Found { files, templates } = dockerfiles(&arguments.dockerfiles)?;
+    let templates: Vec<String> = templates.iter().map(|path| path.display().to_string()).collect();
     if arguments.propose {
         return super::propose::run(arguments, &config, &files).await;
     }
     let images = assign(&arguments.image, &files, &config)?;
     let options = reading_options(&arguments.reading, None)?;
     let flags = arguments.build.settings();
-    let mut locator = Locator::new(config.catalogue());
+    let catalogue = config.catalogue();
+    let mut analyzer = Analyzer::new(catalogue.clone()).with_metadata(&arguments.build.build_metadata)?;
     let (mut entries, mut all_read) = (Vec::new(), true);
     for (index, file) in files.iter().enumerate() {
         let own: Vec<&Assigned> = images.iter().filter(|image| image.file == index).collect();
         let build = build_of(file, own.first().copied(), &config, &flags)?;
         let path = file.path.display().to_string();
-        let source = match locator.source(&file.path) {
+        let source = match analyzer.source(&file.path) {
             Ok(source) => source,
             Err(error) => {
                 all_read &= !file.named;
@@ -40,52 +48,77 @@ pub async fn run(arguments: &Stages) -> anyhow::Result<Exit> {
             }
         };
         for assigned in &own {
-            for mut snapshot in measure(&assigned.image, &options, &arguments.reading).await? {
+            for mut measured in measure(&assigned.image, &options, &arguments.reading).await? {
                 // What the configuration says of the image is said of the name that it has there.
                 if let Some(name) = &assigned.name {
-                    snapshot.image.name.clone_from(name);
+                    measured.snapshot.image.name.clone_from(name);
                 }
-                let censuses = censuses(&snapshot);
-                let files = censuses.as_deref().map(file_system);
-                let judged = locator
-                    .explain(&mut snapshot, &assigned.image, &build, true, files.as_ref(), &options)
-                    .await;
-                entries.push(entry(&path, &source.dockerfile, &build, Some(&snapshot), judged));
+                let analysis = analyzer.analyze(measured, &assigned.image, &build, true, &options).await;
+                let of = Of { source: &source, build: &build, catalogue: &catalogue };
+                entries.push(of.image(&path, &analysis, assigned, &options).await);
             }
         }
         if own.is_empty() {
-            entries.push(entry(&path, &source.dockerfile, &build, None, None));
+            let of = Of { source: &source, build: &build, catalogue: &catalogue };
+            entries.push(of.text(&path));
         }
     }
-    console::result(&rendered(Adoption::new(entries), arguments.format)?)?;
+    analyzer.finish();
+    console::result(&rendered(Adoption::new(entries, templates), arguments)?)?;
     Ok(if all_read { Exit::Success } else { Exit::Unreadable })
 }
 
-fn entry(
-    path: &str,
-    dockerfile: &Dockerfile,
-    build: &Build,
-    image: Option<&Snapshot>,
-    judged: Option<Judgement>,
-) -> Entry {
-    let options = BuildOptions { target: build.target.clone(), args: build.arguments.clone() };
-    match dockerfile.facts(&options) {
-        Ok(facts) => {
-            let judged = match image {
-                None => Some(judge_dockerfile(Told { path, facts: &facts })),
-                Some(_) => judged,
-            };
-            Entry::of(path.to_owned(), &facts, image, judged)
+/// What an entry is made from beside an image.
+struct Of<'a> {
+    source: &'a Source,
+    build: &'a Build,
+    catalogue: &'a Catalogue,
+}
+
+impl Of<'_> {
+    fn facts(&self, path: &str) -> Result<DockerfileFacts, DockerfileError> {
+        let facts = self.source.dockerfile.facts(&build_options(self.build))?;
+        let digest = self.source.dockerfile.digest().clone();
+        Ok(DockerfileFacts { path: path.to_owned(), digest, facts })
+    }
+
+    fn text(&self, path: &str) -> Entry {
+        match self.facts(path) {
+            Ok(facts) => Entry::of(&facts, None, None),
+            Err(error) => Entry::unreadable(path.to_owned(), error.to_string()),
         }
-        Err(error) => Entry::unreadable(path.to_owned(), error.to_string()),
+    }
+
+    async fn image(
+        &self,
+        path: &str,
+        analysis: &Analysis,
+        image: &Assigned,
+        options: &Arc<Options>,
+    ) -> Entry {
+        let dockerfile = match self.facts(path) {
+            Ok(dockerfile) => dockerfile,
+            Err(error) => return Entry::unreadable(path.to_owned(), error.to_string()),
+        };
+        let build_options = build_options(self.build);
+        let made_from = MadeFrom {
+            source: self.source,
+            options: &build_options,
+            facts: &dockerfile.facts,
+            catalogue: self.catalogue,
+        };
+        let fails = evaluate_stages(analysis).is_some_and(|evaluated| evaluated.outcome == Outcome::Fail);
+        let fix = if fails { made_from.fix(analysis, image, options).await } else { None };
+        Entry::of(&dockerfile, Some(analysis), fix)
     }
 }
 
-fn rendered(adoption: Adoption, format: Format) -> anyhow::Result<String> {
+fn rendered(adoption: Adoption, arguments: &Stages) -> anyhow::Result<String> {
     let mut out = Vec::new();
-    match format {
-        Format::Text => adoption.write_text(console::instruction_width(), &mut out)?,
-        Format::Markdown => adoption.write_markdown(&mut out)?,
+    let sizes = Sizes::of_flag(arguments.bytes);
+    match arguments.format {
+        Format::Text => adoption.write_text(console::look(sizes), &mut out)?,
+        Format::Markdown => adoption.write_markdown(sizes, &mut out)?,
         Format::Json => return Ok(printed_json(&adoption)?),
     }
     Ok(String::from_utf8_lossy(&out).into_owned())

@@ -5,24 +5,33 @@
 
 use std::collections::HashMap;
 
-use crate::image::{Census, DiffId, Entry, Instruction, Layer};
+use crate::image::{DiffId, Entry, FileList, Instruction, Layer};
 
 /// What became of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The same layer, byte for byte, in the same order.
-    Kept,
+    Unchanged,
     /// The same layer, byte for byte, at another place in the order.
     Moved,
     /// The same instruction, run again.
     Rebuilt,
     /// A similar instruction of the same kind in the same place.
     Changed,
+    /// The same instruction and the same files, in another form of packing: one of the two is eStargz.
+    Repacked,
     /// Only in the head image.
     Added,
     /// Only in the base image.
     Removed,
+}
+
+impl Status {
+    /// Whether the layer is in both images, byte for byte.
+    pub fn is_same(self) -> bool {
+        matches!(self, Status::Unchanged | Status::Moved)
+    }
 }
 
 /// One row of an alignment: a base layer, a head layer, or both.
@@ -63,7 +72,36 @@ pub fn align(base: &[Layer], head: &[Layer]) -> Vec<Pair> {
     let added = unpaired(head.len(), pairs.iter().filter_map(|pair| pair.2));
     pairs.extend(removed.into_iter().map(|index| (Status::Removed, Some(index), None)));
     pairs.extend(added.into_iter().map(|index| (Status::Added, None, Some(index))));
-    order(pairs)
+    let mut pairs = order(pairs);
+    for pair in pairs.iter_mut().filter(|pair| matches!(pair.status, Status::Rebuilt | Status::Changed)) {
+        if let (Some(one), Some(other)) = (pair.base, pair.head)
+            && is_repacked(&base[one], &head[other])
+        {
+            pair.status = Status::Repacked;
+        }
+    }
+    pairs
+}
+
+/// What eStargz adds to a layer: its table of contents, and where prefetching ends (stargz-snapshotter,
+/// docs/estargz.md). It also sorts the entries, so that the layer has another diff ID.
+const ESTARGZ: [&[u8]; 3] = [b"stargz.index.json", b".prefetch.landmark", b".no.prefetch.landmark"];
+
+/// Whether two layers have the same files of the same sizes, and one of them alone is eStargz.
+fn is_repacked(base: &Layer, head: &Layer) -> bool {
+    let (Some(base), Some(head)) = (&base.file_list, &head.file_list) else { return false };
+    let is_estargz = |list: &FileList| list.entries.iter().any(|entry| entry.path().as_bytes() == ESTARGZ[0]);
+    if is_estargz(base) == is_estargz(head) {
+        return false;
+    }
+    fn entries(list: &FileList) -> Vec<&Entry> {
+        let own = list.entries.iter().filter(|entry| !ESTARGZ.contains(&entry.path().as_bytes()));
+        let mut own: Vec<&Entry> = own.collect();
+        own.sort_unstable();
+        own.dedup();
+        own
+    }
+    entries(base) == entries(head)
 }
 
 type Found = (Status, Option<usize>, Option<usize>);
@@ -91,7 +129,7 @@ fn align_one_way(base: &[Layer], head: &[Layer]) -> Vec<Found> {
         .filter_map(|b| Some((b, by_content.get_mut(&base[b].diff_id)?.pop()?)))
         .collect();
 
-    let mut pairs: Vec<Found> = kept.iter().copied().map(found(Status::Kept)).collect();
+    let mut pairs: Vec<Found> = kept.iter().copied().map(found(Status::Unchanged)).collect();
     pairs.extend(moved.iter().copied().map(found(Status::Moved)));
 
     let same_step = |b: usize, h: usize| same_step(&base[b], &head[h]);
@@ -229,7 +267,7 @@ fn contents<'a>(
     let few = base_left.len() * head_left.len() <= MAX_CONTENTS;
     let files = |layers: &'a [Layer], left: &[usize]| -> HashMap<usize, HashMap<&'a [u8], u64>> {
         let left = left.iter().filter(|_| few);
-        left.filter_map(|index| Some((*index, files_of(layers[*index].census.as_deref()?)))).collect()
+        left.filter_map(|index| Some((*index, files_of(layers[*index].file_list.as_deref()?)))).collect()
     };
     let (base_files, head_files) = (files(base, base_left), files(head, head_left));
     move |b, h| {
@@ -248,9 +286,9 @@ fn contents<'a>(
     }
 }
 
-fn files_of(census: &Census) -> HashMap<&[u8], u64> {
+fn files_of(file_list: &FileList) -> HashMap<&[u8], u64> {
     let mut files = HashMap::new();
-    for entry in &census.entries {
+    for entry in &file_list.entries {
         if let Entry::File(path, size) = entry {
             files.insert(path.as_bytes(), size.0);
         }

@@ -1,22 +1,26 @@
 //! Why an image differs in size: instructions, and in each the packages, directories and files that
-//! explain it. No byte is counted twice: the causes sum to the difference, and what is named of a
-//! cause and its rest sum to the cause.
+//! explain it. All is net over the whole image: the delta of a path is what all head layers store of it
+//! minus what all base layers store. What cancels is no cause; it has moved. No byte is counted twice:
+//! the causes sum to the difference, and what is named of a cause and its rest sum to the cause.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use super::paths::{PathDelta, between_layers};
-use super::rollup::{Explained, roll_up, together};
+use super::paths::{Owners, PathDelta, each_path};
 use super::{LayerRow, Status};
-use crate::image::census::PathRef;
+use crate::image::layer_ref::DockerfileLines;
 use crate::image::package::Installed;
-use crate::image::snapshot::Place;
-use crate::image::{Census, Delta, Ecosystem, Instruction, Layer, Package};
+use crate::image::path::PathRef;
+use crate::image::rollup::{Explained, roll_up, together};
+use crate::image::{Bytes, Delta, Ecosystem, Instruction, Layer, Package, Snapshot};
 
 /// The most parts that are kept of one cause; what is beyond is in its rest.
 const MAX_PARTS: usize = 20;
+/// The most pairs of layers that are listed between which something moved, and the most packages of each.
+const MAX_MOVED: usize = 10;
+const MAX_NAMES: usize = 20;
 
 /// A part of the difference, and the instruction that it is due to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +33,7 @@ pub struct Cause {
     pub head_index: Option<u64>,
     /// Where the instruction stands, where that is certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dockerfile: Option<Place>,
+    pub dockerfile: Option<DockerfileLines>,
     /// Bytes, with a sign.
     pub delta: Delta,
     /// What explains it: packages, then directories, then files, each kind largest first.
@@ -56,17 +60,11 @@ pub struct Part {
     /// The package's version in the head image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// How many files of it differ in the two layers.
+    /// How many files of it differ.
     pub files: u64,
     /// Bytes, with a sign.
     pub delta: Delta,
 }
-
-/// The versions of the base image's packages.
-type Before<'a> = HashMap<(Ecosystem, &'a str), Vec<&'a str>>;
-
-/// What stands for a version where one name has more than one.
-const SEVERAL: &str = "(several versions)";
 
 /// What a part of a cause is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,44 +78,94 @@ pub enum PartKind {
     File,
 }
 
-/// The rows that made the difference, largest first. Together they are the whole difference. What is
-/// in them is said where the files of both layers are known. `installed`: the packages of both images,
-/// where they are known; `stored_again`: the head's layers of nothing but what was there before.
+/// Bytes that both images store, by another instruction each: no cause.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Where the base image stores them.
+    pub from: Stored,
+    /// Where the head image stores them.
+    pub to: Stored,
+    /// Bytes.
+    pub bytes: Bytes,
+    /// The packages among them, most bytes first; at most twenty.
+    pub packages: Vec<String>,
+    /// How many packages more.
+    #[serde(default)]
+    pub more_packages: u64,
+}
+
+/// The layer that stores something, and what made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// The layer, counted from 0.
+    pub layer: u64,
+    /// Its instruction.
+    pub instruction: Option<Instruction>,
+    /// Where that stands, where it is certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<DockerfileLines>,
+}
+
+/// One image of the two, as causes look at it.
+#[derive(Debug, Clone, Copy)]
+pub struct Side<'a> {
+    /// Its layers.
+    pub layers: &'a [Layer],
+    /// Its packages, where they are known.
+    pub packages: Option<&'a [Installed]>,
+}
+
+impl Side<'_> {
+    /// Of an image.
+    pub fn of(image: &Snapshot) -> Side<'_> {
+        Side { layers: &image.layers, packages: image.packages.as_deref() }
+    }
+}
+
+/// A package, whatever its version.
+type Name<'a> = (Ecosystem, &'a str);
+
+/// What stands for a version where one name has more than one.
+const SEVERAL: &str = "(several versions)";
+
+/// What made the difference, largest first, and what moved. Causes together are the whole difference. What is in
+/// them is said where the files are known: net over all layers where those of all layers that differ are, else layer
+/// by layer. `stored_again`: the head's layers of nothing but what was there before.
 pub fn causes(
     rows: &[LayerRow],
-    base: &[Layer],
-    head: &[Layer],
-    installed: [Option<&[Installed]>; 2],
+    base: Side<'_>,
+    head: Side<'_>,
     stored_again: &BTreeSet<u64>,
-) -> Vec<Cause> {
-    let [base_packages, head_packages] = installed.map(Option::unwrap_or_default);
-    let mut before: Before<'_> = HashMap::new();
-    for package in base_packages {
-        before.entry((package.ecosystem, &package.name)).or_default().push(&package.version);
-    }
-    // Only the layer that brought a package upgrades it; one that stores it again does not.
-    let (mut brought, nothing): (BTreeMap<u64, BTreeSet<_>>, _) = (BTreeMap::new(), BTreeSet::new());
-    for package in head_packages {
-        let name = (package.ecosystem, package.name.as_str());
-        brought.entry(package.layer).or_default().insert(name);
-    }
-    let census = |layers: &'_ [Layer], index: Option<u64>| {
-        index.and_then(|index| layers.get(index as usize)).map(|layer| layer.census.clone())
-    };
-    let cause = |row: &LayerRow| {
-        let delta = row.delta.filter(|delta| *delta != Delta(0))?;
-        // A side that is not there has no files; one whose files are not known explains nothing.
-        let parts = match (census(base, row.base_index), census(head, row.head_index)) {
-            (Some(None), _) | (_, Some(None)) => Vec::new(),
-            (base, head) => {
-                let again = row.base_index.is_none()
-                    && row.head_index.is_some_and(|index| stored_again.contains(&index));
-                let upgrades = row.head_index.and_then(|index| brought.get(&index)).unwrap_or(&nothing);
-                parts(base.flatten().as_deref(), head.flatten().as_deref(), &before, upgrades, again)
-            }
+) -> (Vec<Cause>, Vec<Moved>) {
+    let differing: Vec<usize> = (0..rows.len()).filter(|row| !rows[*row].status.is_same()).collect();
+    let is_known = |row: &usize| {
+        let known = |side: Side<'_>, index: Option<u64>| {
+            let layer = index.and_then(|index| side.layers.get(index as usize));
+            layer.is_none_or(|layer| layer.file_list.is_some())
         };
+        known(base, rows[*row].base_index) && known(head, rows[*row].head_index)
+    };
+    let owners = [base, head]
+        .map(|side| Owners::of(side.layers.iter().map(|layer| layer.file_list.as_deref()).collect()));
+    let mut net = Net::new(rows, base, head);
+    if differing.iter().all(is_known) {
+        net.add(&differing, &owners);
+    } else {
+        // Bytes of a layer whose files are not known may be anywhere: the others explain themselves alone.
+        differing.iter().filter(|row| is_known(row)).for_each(|row| net.add(&[*row], &owners));
+    }
+    net.cancel_packages();
+    net.add_versions();
+    let moved = net.moved();
+    let mut causes = Vec::new();
+    for (index, explained) in net.rows.into_iter().enumerate() {
+        let row = &rows[index];
+        let delta = if is_known(&index) { Some(explained.delta()) } else { row.delta };
+        let Some(delta) = delta.filter(|delta| *delta != Delta(0)) else { continue };
+        let again = row.base_index.is_none() && row.head_index.is_some_and(|at| stored_again.contains(&at));
+        let parts = explained.parts(again);
         let named: Delta = parts.iter().map(|part| part.delta).sum();
-        Some(Cause {
+        causes.push(Cause {
             instruction: row.instruction.clone(),
             status: row.status,
             head_index: row.head_index,
@@ -125,56 +173,165 @@ pub fn causes(
             delta,
             parts,
             other: Delta(delta.0 - named.0),
-        })
-    };
-    let mut causes: Vec<Cause> = rows.iter().filter_map(cause).collect();
+        });
+    }
     causes.sort_by_key(|cause| Reverse(cause.delta.magnitude()));
-    causes
+    (causes, moved)
 }
 
-/// What explains the difference of two layers.
-fn parts(
-    base: Option<&Census>,
-    head: Option<&Census>,
-    before: &Before<'_>,
-    upgrades: &BTreeSet<(Ecosystem, &str)>,
-    again: bool,
-) -> Vec<Part> {
-    let (owned, free): (Vec<_>, Vec<_>) = between_layers(base, head)
-        .into_iter()
-        .partition(|path| path.head_owner.or(path.base_owner).is_some());
-    let free = || free.iter().map(|path| (path.path, path.delta()));
-    // `chmod -R` is about a directory, and not about whatever is large in it.
-    let whole = if again { together(free()) } else { None };
-    let rolled = whole.map_or_else(|| roll_up(free()), |whole| vec![whole]);
-    let of_path = |found: Explained| Part {
-        kind: if found.is_directory { PartKind::Directory } else { PartKind::File },
-        name: PathRef(&found.path).to_string(),
-        ecosystem: None,
-        from: None,
-        to: None,
-        files: found.files,
-        delta: found.delta,
-    };
-    let mut parts: Vec<Part> = package_parts(&owned, before, upgrades);
-    parts.extend(rolled.into_iter().map(of_path));
-    parts.retain(|part| part.delta != Delta(0) || part.from != part.to);
-    parts.sort_by_key(|part| Reverse(part.delta.magnitude()));
-    parts.truncate(MAX_PARTS);
-    parts.sort_by_key(|part| part.kind);
-    parts
+/// The net deltas of paths, by the rows that they are due to.
+struct Net<'a> {
+    base: Side<'a>,
+    head: Side<'a>,
+    layer_rows: &'a [LayerRow],
+    rows: Vec<RowDelta<'a>>,
+    moved: BTreeMap<(u64, u64), MovedBytes<'a>>,
 }
 
-/// The packages of a row, each with all of its files that differ.
-fn package_parts(
-    owned: &[PathDelta<'_>],
-    before: &Before<'_>,
-    upgrades: &BTreeSet<(Ecosystem, &str)>,
-) -> Vec<Part> {
-    let mut packages: BTreeMap<(Ecosystem, &str), Part> = BTreeMap::new();
-    for path in owned {
-        let Some(shown) = path.head_owner.or(path.base_owner) else { continue };
-        let part = packages.entry((shown.ecosystem, &shown.name)).or_insert_with(|| Part {
+/// What both images store: bytes by package, and of files of no package.
+type MovedBytes<'a> = BTreeMap<Option<Name<'a>>, Bytes>;
+
+impl<'a> Net<'a> {
+    fn new(layer_rows: &'a [LayerRow], base: Side<'a>, head: Side<'a>) -> Net<'a> {
+        let rows = layer_rows.iter().map(|_| RowDelta::default()).collect();
+        Net { base, head, layer_rows, rows, moved: BTreeMap::new() }
+    }
+
+    /// Adds what differs between the base layers and the head layers of these rows. A path is due to the last head
+    /// layer that stores it; where it is gone, to the last base layer.
+    fn add(&mut self, rows: &[usize], [base, head]: &[Owners<'a>; 2]) {
+        let layers_of = |index: fn(&LayerRow) -> Option<u64>| {
+            let layers = rows.iter().filter_map(|row| Some((index(&self.layer_rows[*row])?, *row)));
+            layers.collect::<BTreeMap<u64, usize>>()
+        };
+        let row_of = [layers_of(|row| row.base_index), layers_of(|row| row.head_index)];
+        let [base_layers, head_layers] =
+            row_of.each_ref().map(|rows| rows.keys().map(|layer| *layer as usize).collect::<Vec<_>>());
+        each_path([(base, &base_layers), (head, &head_layers)], |path| {
+            let base = path.base.and_then(|_| row_of[0].get(&path.base_layer));
+            let head = path.head.and_then(|_| row_of[1].get(&path.head_layer));
+            if let Some((base_bytes, head_bytes)) = path.base.zip(path.head).filter(|_| base != head) {
+                let owner = path.head_owner.or(path.base_owner);
+                let layers = (path.base_layer, path.head_layer);
+                self.add_moved(layers, owner.map(name_of), base_bytes.min(head_bytes));
+            }
+            if let Some(row) = head.or(base).filter(|_| path.base != path.head) {
+                self.rows[*row].add(path);
+            }
+        });
+    }
+
+    fn add_moved(&mut self, layers: (u64, u64), name: Option<Name<'a>>, bytes: Bytes) {
+        let sum = self.moved.entry(layers).or_default().entry(name).or_default();
+        *sum = sum.saturating_add(bytes);
+    }
+
+    /// A package whose files went from one row and came with another, at other paths, counts once: with what is left
+    /// of the two.
+    fn cancel_packages(&mut self) {
+        let mut by_name: BTreeMap<Name<'a>, Vec<(usize, Delta)>> = BTreeMap::new();
+        for (index, row) in self.rows.iter().enumerate() {
+            for (name, part) in row.packages.iter().filter(|(_, part)| part.delta != Delta(0)) {
+                by_name.entry(*name).or_default().push((index, part.delta));
+            }
+        }
+        for (name, mut rows) in by_name {
+            rows.sort_by_key(|(_, delta)| Reverse(delta.magnitude()));
+            let (grown, shrunk): (Vec<_>, Vec<_>) =
+                rows.into_iter().partition(|(_, delta)| *delta > Delta(0));
+            let sum =
+                |rows: &[(usize, Delta)]| rows.iter().map(|(_, delta)| *delta).sum::<Delta>().magnitude();
+            let both = sum(&grown).min(sum(&shrunk));
+            let (Some((to, _)), Some((from, _))) = (grown.first(), shrunk.first()) else { continue };
+            let earlier = self.rows[*from].packages.get(&name).and_then(|part| part.from.clone());
+            if let Some(part) = self.rows[*to].packages.get_mut(&name) {
+                part.from = part.from.take().or(earlier);
+            }
+            if let (Some(base), Some(head)) =
+                (self.layer_rows[*from].base_index, self.layer_rows[*to].head_index)
+            {
+                self.add_moved((base, head), Some(name), both);
+            }
+            for rows in [grown, shrunk] {
+                let mut left = both.0 as i64;
+                for (row, delta) in rows {
+                    let taken = left.min(delta.0.abs());
+                    left -= taken;
+                    let rest = Delta(delta.0 - taken * delta.0.signum());
+                    self.rows[row].set_package(name, rest);
+                }
+            }
+        }
+    }
+
+    /// Only the layer that brought a package upgrades it; one that stores it again does not. It may have nothing of the
+    /// earlier version, which a lower layer of the base image brought.
+    fn add_versions(&mut self) {
+        let mut before: HashMap<Name<'a>, Vec<&str>> = HashMap::new();
+        for package in self.base.packages.unwrap_or_default() {
+            before.entry((package.ecosystem, &package.name)).or_default().push(&package.version);
+        }
+        let brought = self.head.packages.unwrap_or_default().iter();
+        let brought: BTreeSet<(u64, Name<'a>)> =
+            brought.map(|package| (package.layer, (package.ecosystem, package.name.as_str()))).collect();
+        for (row, explained) in self.layer_rows.iter().zip(&mut self.rows) {
+            let Some(layer) = row.head_index else { continue };
+            for (name, part) in &mut explained.packages {
+                if let (None, Some(_), [version]) =
+                    (&part.from, &part.to, before.get(name).map_or(&[][..], Vec::as_slice))
+                    && brought.contains(&(layer, *name))
+                {
+                    part.from = Some((*version).to_owned());
+                }
+            }
+        }
+    }
+
+    fn moved(&self) -> Vec<Moved> {
+        let stored = |side: Side<'_>, layer: u64| {
+            let of = side.layers.get(layer as usize);
+            Stored {
+                layer,
+                instruction: of.and_then(|of| of.created_by.clone()),
+                dockerfile: of.and_then(|of| of.dockerfile.clone()),
+            }
+        };
+        let moved = self.moved.iter().map(|((base, head), by_package)| {
+            let mut packages: Vec<(&str, Bytes)> =
+                by_package.iter().filter_map(|(name, bytes)| Some(((*name)?.1, *bytes))).collect();
+            packages.sort_by_key(|(name, bytes)| (Reverse(*bytes), *name));
+            Moved {
+                from: stored(self.base, *base),
+                to: stored(self.head, *head),
+                bytes: by_package.values().fold(Bytes(0), |sum, bytes| sum.saturating_add(*bytes)),
+                more_packages: packages.len().saturating_sub(MAX_NAMES) as u64,
+                packages: packages.into_iter().take(MAX_NAMES).map(|(name, _)| name.to_owned()).collect(),
+            }
+        });
+        let mut moved: Vec<Moved> = moved.filter(|moved| moved.bytes > Bytes(0)).collect();
+        moved.sort_by_key(|moved| Reverse(moved.bytes));
+        moved.truncate(MAX_MOVED);
+        moved
+    }
+}
+
+fn name_of(package: &Package) -> Name<'_> {
+    (package.ecosystem, &package.name)
+}
+
+/// What differs by one row.
+#[derive(Default)]
+struct RowDelta<'a> {
+    packages: BTreeMap<Name<'a>, Part>,
+    files: Vec<(&'a [u8], Delta)>,
+}
+
+impl<'a> RowDelta<'a> {
+    fn add(&mut self, path: &PathDelta<'a>) {
+        let Some(shown) = path.head_owner.or(path.base_owner) else {
+            return self.files.push((path.path, path.delta()));
+        };
+        let part = self.packages.entry(name_of(shown)).or_insert_with(|| Part {
             kind: PartKind::Package,
             name: shown.name.clone(),
             ecosystem: Some(shown.ecosystem),
@@ -185,7 +342,7 @@ fn package_parts(
         });
         // An owner of the other side may be another package, and has no version of this one.
         let version = |known: Option<String>, owner: Option<&Package>| {
-            let own = owner.filter(|owner| (owner.ecosystem, &owner.name) == (shown.ecosystem, &shown.name));
+            let own = owner.filter(|owner| name_of(owner) == name_of(shown));
             match (known, own.map(|owner| owner.version.clone())) {
                 (Some(known), Some(other)) if known != other => Some(SEVERAL.to_owned()),
                 (known, other) => known.or(other),
@@ -196,15 +353,41 @@ fn package_parts(
         part.files += 1;
         part.delta = [part.delta, path.delta()].into_iter().sum();
     }
-    let known = |(key, mut part): ((Ecosystem, &str), Part)| {
-        // A step that upgrades what a lower layer brought has nothing of the earlier version itself.
-        if part.from.is_none() && part.to.is_some() && upgrades.contains(&key) {
-            part.from = match before.get(&key).map(Vec::as_slice) {
-                Some([version]) => Some((*version).to_owned()),
-                _ => None,
-            };
+
+    /// Sets what is left of a package; of one of which nothing is left only an upgrade is told.
+    fn set_package(&mut self, name: Name<'a>, delta: Delta) {
+        let Some(part) = self.packages.get_mut(&name) else { return };
+        part.delta = delta;
+        if delta == Delta(0) && (part.to.is_none() || part.from == part.to) {
+            self.packages.remove(&name);
         }
-        part
-    };
-    packages.into_iter().map(known).collect()
+    }
+
+    fn delta(&self) -> Delta {
+        let of_files = self.files.iter().map(|(_, delta)| *delta);
+        self.packages.values().map(|part| part.delta).chain(of_files).sum()
+    }
+
+    /// Packages, then directories and files; `again`: the layer has nothing but what was there before.
+    fn parts(self, again: bool) -> Vec<Part> {
+        // `chmod -R` is about a directory, and not about whatever is large in it.
+        let whole = if again { together(self.files.iter().copied()) } else { None };
+        let rolled = whole.map_or_else(|| roll_up(self.files), |whole| vec![whole]);
+        let of_path = |found: Explained| Part {
+            kind: if found.is_directory { PartKind::Directory } else { PartKind::File },
+            name: PathRef(&found.path).to_string(),
+            ecosystem: None,
+            from: None,
+            to: None,
+            files: found.files,
+            delta: found.delta,
+        };
+        let mut parts: Vec<Part> = self.packages.into_values().collect();
+        parts.extend(rolled.into_iter().map(of_path));
+        parts.retain(|part| part.delta != Delta(0) || part.from != part.to);
+        parts.sort_by_key(|part| Reverse(part.delta.magnitude()));
+        parts.truncate(MAX_PARTS);
+        parts.sort_by_key(|part| part.kind);
+        parts
+    }
 }

@@ -1,22 +1,23 @@
 //! What differs in the file system that an image's layers make, and what is shipped for nothing.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::paths::{PathDelta, Paths};
-use super::rollup::{roll_up, together};
-use crate::image::census::PathRef;
-use crate::image::snapshot::{BoundaryBy, LayerRef, Snapshot};
-use crate::image::{Bytes, Census, Delta, Instruction, Layer};
-use crate::layer::{Applied, apply};
+use crate::image::layer_ref::LayerRef;
+use crate::image::path::PathRef;
+use crate::image::rollup::{roll_up, together};
+use crate::image::snapshot::{BoundaryBy, Snapshot};
+use crate::image::{Bytes, Delta, Filesystem, Instruction, Layer};
 
 /// The most directories, files and pairs of layers that are listed.
 const MAX_LISTED: usize = 10;
 
-/// How the visible files of two images differ.
+/// Files with a record at the place of each user ID, which `useradd` writes.
+const LOGIN_RECORDS: [&str; 2] = ["var/log/lastlog", "var/log/faillog"];
+
+/// How the flattened files of two images differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileChanges {
     /// Only in the head image.
@@ -53,7 +54,7 @@ pub struct PathChange {
     pub delta: Delta,
 }
 
-/// Files that one layer stores and another hides: shipped, and not to be reached.
+/// Files that one layer stores and another hides: unreachable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waste {
     /// The directory or file that it is in, relative to the image's root; a directory ends with a
@@ -92,6 +93,9 @@ impl Waste {
                 false => "the base image ships them, so deleting frees nothing: build on one without them",
             };
         }
+        if LOGIN_RECORDS.contains(&self.path.as_str()) {
+            return "write useradd --no-log-init in both steps: a large user ID makes this file as large";
+        }
         match self.replaced {
             true if copied && hiding.contains("chmod") => {
                 "set the mode where the files are copied: COPY --chmod=..."
@@ -108,34 +112,44 @@ impl Waste {
     }
 }
 
-/// The file system of an image, where the files of all of its layers are known.
-pub fn visible(snapshot: &Snapshot) -> Option<Applied<'_>> {
-    let censuses: Vec<&Census> =
-        snapshot.layers.iter().map(|layer| layer.census.as_deref()).collect::<Option<_>>()?;
-    (!censuses.is_empty()).then(|| apply(censuses))
+/// A file whose bytes differ, or that is on one side only.
+struct FileDelta<'a> {
+    path: &'a [u8],
+    base: Option<Bytes>,
+    head: Option<Bytes>,
 }
 
-/// The files of an image's layers, where those of all are known: for whoever needs the file system that they
-/// make while the snapshot changes.
-pub fn censuses(snapshot: &Snapshot) -> Option<Vec<Arc<Census>>> {
-    let censuses: Vec<Arc<Census>> =
-        snapshot.layers.iter().map(|layer| layer.census.clone()).collect::<Option<_>>()?;
-    (!censuses.is_empty()).then_some(censuses)
-}
-
-/// The file system of an image whose layers hold these files.
-pub fn file_system(censuses: &[Arc<Census>]) -> Applied<'_> {
-    apply(censuses.iter().map(Arc::as_ref))
-}
-
-/// What differs between two file systems. The deltas of the four kinds sum to that of the visible bytes.
-pub(super) fn file_changes(base: &Applied<'_>, head: &Applied<'_>) -> FileChanges {
-    let mut paths = Paths::default();
-    for (applied, is_head) in [(base, false), (head, true)] {
-        applied.existing.iter().for_each(|file| paths.add(file.path.0, file.size, None, is_head));
+impl FileDelta<'_> {
+    fn delta(&self) -> Delta {
+        self.head.unwrap_or_default() - self.base.unwrap_or_default()
     }
-    let mut different = paths.different();
-    let count = |of: fn(&PathDelta<'_>) -> bool| {
+}
+
+/// The files that differ, in the order of their paths. Both sides are sorted and merged: a map of all paths would be
+/// larger than the images.
+fn different<'a>(base: &'a Filesystem, head: &'a Filesystem) -> Vec<FileDelta<'a>> {
+    let (mut base, mut head) = (base.existing_by_path().peekable(), head.existing_by_path().peekable());
+    let mut different = Vec::new();
+    loop {
+        let order = match (base.peek(), head.peek()) {
+            (Some(base), Some(head)) => base.path.0.cmp(head.path.0),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return different,
+        };
+        let one = base.next_if(|_| order.is_le());
+        let other = head.next_if(|_| order.is_ge());
+        let (base, head) = (one.map(|file| file.size), other.map(|file| file.size));
+        if let (true, Some(file)) = (base != head, one.or(other)) {
+            different.push(FileDelta { path: file.path.0, base, head });
+        }
+    }
+}
+
+/// What differs between two file systems. The deltas of the four kinds sum to that of the flattened bytes.
+pub(super) fn file_changes(base: &Filesystem, head: &Filesystem) -> FileChanges {
+    let mut different = different(base, head);
+    let count = |of: fn(&FileDelta<'_>) -> bool| {
         let found = different.iter().filter(|path| of(path));
         found.fold(Counted::default(), |sum, path| Counted {
             files: sum.files + 1,
@@ -177,9 +191,9 @@ pub(super) fn file_changes(base: &Applied<'_>, head: &Applied<'_>) -> FileChange
 }
 
 /// The layers all of whose bytes take the place of as many of the same names, as after `chmod`.
-pub(super) fn stored_again(layers: &[Layer], applied: &Applied<'_>) -> BTreeSet<u64> {
+pub(super) fn stored_again(layers: &[Layer], filesystem: &Filesystem) -> BTreeSet<u64> {
     let mut replaced: BTreeMap<u32, Bytes> = BTreeMap::new();
-    for file in applied.waste.iter().filter(|file| file.replaced) {
+    for file in filesystem.waste().filter(|file| file.replaced) {
         let sum = replaced.entry(file.hidden_by).or_default();
         *sum = sum.saturating_add(file.size);
     }
@@ -189,10 +203,10 @@ pub(super) fn stored_again(layers: &[Layer], applied: &Applied<'_>) -> BTreeSet<
 }
 
 /// What an image ships for nothing, by the two layers that it is due to, largest first.
-pub fn waste(snapshot: &Snapshot, applied: &Applied<'_>) -> Vec<Waste> {
+pub fn waste(snapshot: &Snapshot, filesystem: &Filesystem) -> Vec<Waste> {
     type Hidden<'a> = (Bytes, Vec<(&'a [u8], Delta)>);
     let mut by_layers: BTreeMap<(u32, u32, bool), Hidden<'_>> = BTreeMap::new();
-    for file in &applied.waste {
+    for file in filesystem.waste() {
         let found = by_layers.entry((file.stored_by, file.hidden_by, file.replaced)).or_default();
         found.0 = found.0.saturating_add(file.size);
         found.1.push((file.path.0, file.size - Bytes(0)));

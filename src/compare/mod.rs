@@ -1,24 +1,29 @@
-//! Comparing two snapshots: aligned layers and differences. Pure.
+//! Comparing two images: aligned layers and differences. Pure.
 
 pub mod align;
+pub mod baseline;
 pub mod causes;
-pub mod duplicates;
+pub mod config;
 pub mod files;
 pub mod packages;
 mod paths;
-pub(crate) mod rollup;
+mod update;
 
 use serde::{Deserialize, Serialize};
 
+use crate::analysis::Analysis;
+use crate::image::layer_ref::DockerfileLines;
+use crate::image::snapshot::BoundaryBy;
 use crate::image::snapshot::sum_known;
-use crate::image::snapshot::{BoundaryBy, Place};
 use crate::image::{Bytes, Delta, DiffId, Instruction, Layer, Measured, Snapshot, Totals};
-use crate::layer::Applied;
 pub use align::{Pair, Status, align};
-pub use causes::{Cause, Part, PartKind, causes};
-pub use duplicates::duplicates;
-pub use files::{FileChanges, Waste, censuses, file_system, visible, waste};
+pub use baseline::{Baseline, Missing};
+pub use causes::{Cause, Moved, Part, PartKind};
+use causes::{Side, causes};
+pub use config::{ConfigChange, ConfigPart, config_changes};
+pub use files::{FileChanges, Waste, waste};
 pub use packages::{PackageCounts, PackageRow, PackageStatus, package_rows};
+pub use update::Update;
 
 /// Two snapshots that must not be compared.
 #[derive(Debug, thiserror::Error)]
@@ -57,16 +62,16 @@ pub enum CompareError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deltas {
     /// Bytes.
-    pub unpacked: Delta,
+    pub uncompressed: Option<Delta>,
     /// Bytes.
-    pub visible: Option<Delta>,
+    pub flattened: Option<Delta>,
     /// Bytes.
     pub wasted: Option<Delta>,
     /// Bytes.
     pub compressed: Option<Delta>,
     /// How many layers more.
     pub layers: i64,
-    /// How many visible files more.
+    /// How many flattened files more.
     pub files: Option<i64>,
 }
 
@@ -91,7 +96,7 @@ pub struct LayerRow {
     pub delta: Option<Delta>,
     /// Where the head layer's instruction stands, where that is certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dockerfile: Option<Place>,
+    pub dockerfile: Option<DockerfileLines>,
     /// Whether the layer is the base image's, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_base_image: Option<bool>,
@@ -103,9 +108,9 @@ pub struct Split {
     /// Bytes by which the base image's own layers differ.
     pub base_image: Delta,
     /// Bytes by which all others do: the two sum to the whole.
-    pub own: Delta,
+    pub app: Delta,
     /// Bytes of all others before.
-    pub own_base: Bytes,
+    pub app_base: Bytes,
     /// How it is known where the base image ends: the weaker of the two sides.
     pub how: BoundaryBy,
 }
@@ -119,32 +124,27 @@ pub struct Comparison {
     pub rows: Vec<LayerRow>,
     /// What made the difference, largest first.
     pub causes: Vec<Cause>,
+    /// What both images store, by another instruction each, most bytes first.
+    pub moved: Vec<Moved>,
     /// The packages that differ, largest difference first.
     pub packages: Vec<PackageRow>,
-    /// How the visible files differ, where all files of both are known.
+    /// How the flattened files differ, where all files of both are known.
     pub files: Option<FileChanges>,
     /// The base image's part in it, where it is known where that ends.
     pub split: Option<Split>,
+    /// How what containers are started with differs.
+    pub config: Vec<ConfigChange>,
+    /// What a host that has the baseline downloads, where the size of each new layer is known.
+    pub update: Option<Update>,
 }
 
-/// Compares two snapshots.
+/// Compares two images.
 ///
 /// # Errors
 /// [`CompareError`] where their figures do not mean the same.
-pub fn compare(base: &Snapshot, head: &Snapshot) -> Result<Comparison, CompareError> {
-    compare_applied(base, head, visible(base).as_ref(), visible(head).as_ref())
-}
-
-/// The same with the file systems of both, where all files are known.
-///
-/// # Errors
-/// As [`compare`].
-pub fn compare_applied(
-    base: &Snapshot,
-    head: &Snapshot,
-    base_files: Option<&Applied<'_>>,
-    head_files: Option<&Applied<'_>>,
-) -> Result<Comparison, CompareError> {
+pub fn compare(base: &Analysis, head: &Analysis) -> Result<Comparison, CompareError> {
+    let (base_files, head_files) = (base.filesystem(), head.filesystem());
+    let (base, head) = (base.snapshot(), head.snapshot());
     check_comparable(base, head)?;
     let pairs = align(&base.layers, &head.layers);
     let mut rows: Vec<LayerRow> = pairs.iter().map(|pair| row(*pair, &base.layers, &head.layers)).collect();
@@ -159,17 +159,13 @@ pub fn compare_applied(
                 .or(row.base_index.map(|index| of_base(base, index)));
         }
     }
-    let again = head_files.map(|applied| files::stored_again(&head.layers, applied));
+    let again = head_files.map(|files| files::stored_again(&head.layers, files));
     let files = base_files.zip(head_files).map(|(base, head)| files::file_changes(base, head));
+    let (causes, moved) = causes(&rows, Side::of(base), Side::of(head), &again.unwrap_or_default());
     Ok(Comparison {
         deltas: Deltas::of(&base.totals, &head.totals),
-        causes: causes(
-            &rows,
-            &base.layers,
-            &head.layers,
-            [base.packages.as_deref(), head.packages.as_deref()],
-            &again.unwrap_or_default(),
-        ),
+        causes,
+        moved,
         packages: base
             .packages
             .as_deref()
@@ -177,24 +173,32 @@ pub fn compare_applied(
             .map_or_else(Vec::new, |(base, head)| package_rows(base, head)),
         files,
         split,
+        config: config_changes(base, head),
+        update: update::update(base, head),
         rows,
     })
 }
 
+/// The uncompressed size of the base image's layers, where it is known where that ends.
+fn base_image_size(snapshot: &Snapshot) -> Option<Bytes> {
+    let layers = snapshot.base.as_ref()?.layers as usize;
+    sum_known(snapshot.layers.iter().take(layers).map(|layer| layer.size))
+}
+
+/// The uncompressed size of the application layers, which are those above the base image.
+pub fn app_size(snapshot: &Snapshot) -> Option<Bytes> {
+    let layers = snapshot.base.as_ref()?.layers as usize;
+    sum_known(snapshot.layers.iter().skip(layers).map(|layer| layer.size))
+}
+
 /// The difference on both sides of where the base image ends.
 fn split(base: &Snapshot, head: &Snapshot) -> Option<Split> {
-    let below = |snapshot: &Snapshot| {
-        let layers = snapshot.base.as_ref()?.layers as usize;
-        sum_known(snapshot.layers.iter().take(layers).map(|layer| layer.size))
-    };
-    let (base_below, head_below) = (below(base)?, below(head)?);
+    let app_base = app_size(base)?;
     let how = |snapshot: &Snapshot| snapshot.base.as_ref().map(|base| base.how);
-    let base_image = head_below - base_below;
-    let own_base = base.totals.unpacked - base_below;
     Some(Split {
-        base_image,
-        own: Delta((head.totals.unpacked - base.totals.unpacked).0 - base_image.0),
-        own_base: own_base.magnitude(),
+        base_image: base_image_size(head)? - base_image_size(base)?,
+        app: app_size(head)? - app_base,
+        app_base,
         how: how(base)?.max(how(head)?),
     })
 }
@@ -227,8 +231,8 @@ impl Deltas {
         let known = |base: Option<Bytes>, head: Option<Bytes>| Some(Delta::between(base?, head?));
         let count = |base: u64, head: u64| head as i64 - base as i64;
         Deltas {
-            unpacked: head.unpacked - base.unpacked,
-            visible: known(base.visible, head.visible),
+            uncompressed: known(base.uncompressed, head.uncompressed),
+            flattened: known(base.flattened, head.flattened),
             wasted: known(base.wasted, head.wasted),
             compressed: known(base.compressed, head.compressed),
             layers: count(base.layers, head.layers),
@@ -243,7 +247,7 @@ fn row(pair: Pair, base: &[Layer], head: &[Layer]) -> LayerRow {
     let shown = head_layer.or(base_layer).unwrap_or_else(|| unreachable!("a pair without layers"));
     let size = |layer: Option<&Layer>| layer.map_or(Some(Bytes(0)), |layer| layer.size);
     // The same diff ID is the same bytes, also where nobody knows how many.
-    let same = matches!(pair.status, Status::Kept | Status::Moved).then_some(Delta(0));
+    let same = matches!(pair.status, Status::Unchanged | Status::Moved).then_some(Delta(0));
     let delta = size(base_layer).zip(size(head_layer)).map(|(base, head)| head - base).or(same);
     LayerRow {
         status: pair.status,

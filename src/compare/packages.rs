@@ -72,7 +72,7 @@ pub struct PackageRow {
     pub from: Option<String>,
     /// Its version in the head image.
     pub to: Option<String>,
-    /// Bytes of its visible files, head minus base; what is not there counts 0.
+    /// Bytes of its flattened files, head minus base; what is not there counts 0.
     pub delta: Delta,
     /// The head image's layer that brought it, counted from 0.
     pub layer: Option<u64>,

@@ -1,68 +1,184 @@
-//! What differs between two lists of files, path by path.
+//! What two images store, path by path. Images may have millions of files: entries are sorted where they are, and what is
+//! the same on both sides takes up nothing.
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::BTreeMap;
 
-use foldhash::fast::RandomState;
+use crate::image::{Bytes, Delta, Entry, FileList, Package};
+use crate::packages::Claims;
 
-use crate::image::{Bytes, Census, Delta, Entry, Package};
-
-/// A path whose bytes differ.
+/// A path that is stored on one side or on both.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PathDelta<'a> {
     pub path: &'a [u8],
     /// Its bytes on each side; `None` where it is not there.
     pub base: Option<Bytes>,
     pub head: Option<Bytes>,
+    /// The last layer that stores it on each side.
+    pub base_layer: u64,
+    pub head_layer: u64,
     /// The package whose file it is on each side.
     pub base_owner: Option<&'a Package>,
     pub head_owner: Option<&'a Package>,
+    /// The package inside of it, where this is that part of it alone.
+    inside: Option<&'a Package>,
 }
 
-impl PathDelta<'_> {
+impl<'a> PathDelta<'a> {
     pub fn delta(&self) -> Delta {
         self.head.unwrap_or_default() - self.base.unwrap_or_default()
     }
-}
 
-/// The files of two layers by their paths: those that differ, in order. Their deltas sum to the
-/// difference of the layers' sizes. A name that a layer has twice counts with both.
-pub(super) fn between_layers<'a>(base: Option<&'a Census>, head: Option<&'a Census>) -> Vec<PathDelta<'a>> {
-    let mut paths = Paths::default();
-    for (census, is_head) in [(base, false), (head, true)] {
-        let Some(census) = census else { continue };
-        let owners = census.owners();
-        for (index, entry) in census.entries.iter().enumerate() {
-            if let Entry::File(path, size) = entry {
-                let owner = owners.get(index).copied().flatten();
-                let owner = owner.map(|owner| &census.packages[owner as usize]);
-                paths.add(path.as_bytes(), *size, owner, is_head);
-            }
+    fn new(path: &'a [u8], inside: Option<&'a Package>) -> PathDelta<'a> {
+        PathDelta {
+            path,
+            base: None,
+            head: None,
+            base_layer: 0,
+            head_layer: 0,
+            base_owner: None,
+            head_owner: None,
+            inside,
         }
     }
-    paths.different()
-}
 
-/// Paths and what is known of them on both sides.
-#[derive(Default)]
-pub(super) struct Paths<'a>(HashMap<&'a [u8], PathDelta<'a>, RandomState>);
+    fn is_of(&self, inside: Option<&Package>) -> bool {
+        match (self.inside, inside) {
+            (Some(own), Some(other)) => own.ecosystem == other.ecosystem && own.name == other.name,
+            (None, None) => true,
+            _ => false,
+        }
+    }
 
-impl<'a> Paths<'a> {
-    pub fn add(&mut self, path: &'a [u8], size: Bytes, owner: Option<&'a Package>, is_head: bool) {
-        let new = PathDelta { path, base: None, head: None, base_owner: None, head_owner: None };
-        let found = self.0.entry(path).or_insert(new);
-        let (side, side_owner) = match is_head {
-            false => (&mut found.base, &mut found.base_owner),
-            true => (&mut found.head, &mut found.head_owner),
+    fn add(&mut self, size: Bytes, owner: Option<&'a Package>, place: Place) {
+        let layer = place.layer() as u64;
+        let (side, side_layer, side_owner) = match place.is_head() {
+            false => (&mut self.base, &mut self.base_layer, &mut self.base_owner),
+            true => (&mut self.head, &mut self.head_layer, &mut self.head_owner),
         };
+        *side_layer = layer;
         // The sum of all was countable, and so is that of some.
         *side = Some(side.unwrap_or_default().saturating_add(size));
         *side_owner = owner.or(*side_owner);
     }
 
-    /// The paths that are on one side only or have other bytes, in order.
-    pub fn different(self) -> Vec<PathDelta<'a>> {
-        let mut different: Vec<_> = self.0.into_values().filter(|path| path.base != path.head).collect();
-        different.sort_unstable_by_key(|path| path.path);
-        different
+    fn name(&self) -> Option<&'a str> {
+        self.head_owner.or(self.base_owner).map(|owner| owner.name.as_str())
     }
+}
+
+/// An image's layers, as far as their files are known, and the packages of files that are declared in
+/// another layer.
+pub(super) struct Owners<'a> {
+    layers: Vec<Option<&'a FileList>>,
+    claims: Claims<'a>,
+    /// Of each layer that was asked for, the package that each entry is of, and those inside of entries.
+    own: Vec<OnceCell<OwnPackages<'a>>>,
+}
+
+struct OwnPackages<'a> {
+    owners: Vec<Option<u32>>,
+    inside: BTreeMap<u32, Vec<&'a Package>>,
+}
+
+impl<'a> Owners<'a> {
+    pub fn of(layers: Vec<Option<&'a FileList>>) -> Owners<'a> {
+        let claims = Claims::of(layers.iter().copied());
+        let own = layers.iter().map(|_| OnceCell::new()).collect();
+        Owners { layers, claims, own }
+    }
+
+    fn package(&self, (layer, package): (usize, u32)) -> Option<&'a Package> {
+        self.entries(layer)?.packages.get(package as usize)
+    }
+
+    fn entries(&self, layer: usize) -> Option<&'a FileList> {
+        self.layers.get(layer).copied().flatten()
+    }
+
+    /// Adds a file to what its path has. Of an archive, what is inside counts for the packages that it is of.
+    fn add_to(&self, of_path: &mut Vec<PathDelta<'a>>, path: &'a [u8], size: Bytes, place: Place) {
+        let layer = place.layer();
+        let (Some(file_list), Some(own)) = (self.entries(layer), self.own.get(layer)) else { return };
+        let packages =
+            own.get_or_init(|| OwnPackages { owners: file_list.owners(), inside: file_list.inside() });
+        let own = packages.owners.get(place.entry as usize).copied().flatten();
+        let own = own.and_then(|own| self.package((layer, own)));
+        let claimed = self.claims.owner(path, layer, own.map(|own| own.ecosystem));
+        let mut add = |inside: Option<&'a Package>, size, owner| {
+            let at = of_path.iter().position(|found| found.is_of(inside)).unwrap_or_else(|| {
+                of_path.push(PathDelta::new(path, inside));
+                of_path.len() - 1
+            });
+            of_path[at].add(size, owner, place);
+        };
+        let mut size = size;
+        for package in packages.inside.get(&place.entry).filter(|_| claimed.is_none()).into_iter().flatten() {
+            size = (size - package.inside).magnitude();
+            add(Some(*package), package.inside, Some(*package));
+        }
+        add(None, size, claimed.and_then(|claimed| self.package(claimed)).or(own));
+    }
+}
+
+/// Where a file is stored: on which side, in which layer, as which of its entries.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    /// Twice the layer, and one more on the head's side.
+    layer_and_side: u32,
+    entry: u32,
+}
+
+impl Place {
+    fn layer(self) -> usize {
+        self.layer_and_side as usize / 2
+    }
+
+    fn is_head(self) -> bool {
+        self.layer_and_side % 2 == 1
+    }
+}
+
+/// Tells of each path that these layers store, in order; of one with packages inside, part by part. `sides` is the base's
+/// and the head's.
+pub(super) fn each_path<'a>(sides: [(&Owners<'a>, &[usize]); 2], mut tell: impl FnMut(&PathDelta<'a>)) {
+    let file = |place: &Place| {
+        let (owners, _) = sides[usize::from(place.is_head())];
+        match owners.entries(place.layer())?.entries.get(place.entry as usize)? {
+            Entry::File(path, size) => Some((path.as_bytes(), *size)),
+            _ => None,
+        }
+    };
+    let path = |place: &Place| file(place).map(|(path, _)| path);
+    let mut places = places(sides);
+    // Those of one path stay in the order of layers.
+    places.sort_by(|one, other| path(one).cmp(&path(other)));
+    let mut of_path = Vec::new();
+    for group in places.chunk_by(|one, other| path(one) == path(other)) {
+        of_path.clear();
+        for place in group {
+            let (owners, _) = sides[usize::from(place.is_head())];
+            if let Some((path, size)) = file(place) {
+                owners.add_to(&mut of_path, path, size, *place);
+            }
+        }
+        of_path.sort_by_key(PathDelta::name);
+        of_path.iter().for_each(&mut tell);
+    }
+}
+
+/// The regular files of these layers.
+fn places(sides: [(&Owners<'_>, &[usize]); 2]) -> Vec<Place> {
+    let mut lists = Vec::new();
+    for (side, (owners, layers)) in (0..).zip(sides) {
+        let one =
+            |layer: &usize| Some((*layer as u32 * 2 + side, owners.entries(*layer)?.entries.as_slice()));
+        lists.extend(layers.iter().filter_map(one));
+    }
+    let mut places = Vec::with_capacity(lists.iter().map(|(_, entries)| entries.len()).sum());
+    for (layer_and_side, entries) in lists {
+        let files = (0..).zip(entries).filter(|(_, entry)| matches!(entry, Entry::File(..)));
+        places.extend(files.map(|(entry, _)| Place { layer_and_side, entry }));
+    }
+    places
 }

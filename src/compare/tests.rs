@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::*;
 use crate::image::package::Package;
-use crate::image::{Census, Ecosystem, Entry, LayerPath};
-use crate::layer::{apply, installed};
+use crate::image::{Ecosystem, Entry, FileList, Filesystem, LayerPath};
+use crate::packages::installed;
 
 fn layer(content: u8, step: Option<&str>, size: u64) -> Layer {
     Layer {
@@ -18,6 +18,10 @@ fn layer(content: u8, step: Option<&str>, size: u64) -> Layer {
 
 fn snapshot(layers: Vec<Layer>) -> Snapshot {
     Snapshot::made_up(layers)
+}
+
+fn compare(base: &Snapshot, head: &Snapshot) -> Result<Comparison, CompareError> {
+    super::compare(&base.clone().into(), &head.clone().into())
 }
 
 fn shape(base: &[Layer], head: &[Layer]) -> Vec<(Status, Option<usize>, Option<usize>)> {
@@ -39,12 +43,104 @@ fn one_new_step_in_the_middle_is_one_added_row() {
     ];
     use Status::*;
     let expected = [
-        (Kept, Some(0), Some(0)),
+        (Unchanged, Some(0), Some(0)),
         (Added, None, Some(1)),
         (Rebuilt, Some(1), Some(2)),
         (Changed, Some(2), Some(3)),
     ];
     assert_eq!(shape(&base, &head), expected);
+}
+
+/// A layer of these files; a package of its name has those that begin with it.
+fn files(step: &str, files: &[(&str, u64)], packages: &[&str]) -> Layer {
+    let entries = files.iter().map(|(path, size)| Entry::File((*path).into(), Bytes(*size))).collect();
+    let package = |name: &&str| {
+        let own = (0_u32..).zip(files).filter(|(_, (path, _))| path.contains(*name));
+        let files: Vec<u32> = own.map(|(index, _)| index).collect();
+        Package {
+            ecosystem: Ecosystem::Python,
+            name: (*name).into(),
+            version: "1".into(),
+            anchor: files[0],
+            files,
+            elsewhere: Vec::new(),
+            inside: Bytes(0),
+        }
+    };
+    let list = FileList { packages: packages.iter().map(package).collect(), ..FileList::of(entries) };
+    Layer {
+        diff_id: DiffId::of(format!("{step} {list:?}").as_bytes()),
+        created_by: Instruction::from_history(step),
+        size: list.size(),
+        files: Some(list.files()),
+        file_list: Some(Arc::new(list)),
+        ..Layer::unknown(DiffId::of(b""))
+    }
+}
+
+/// What causes and moves say, in short.
+fn told(base: &Snapshot, head: &Snapshot) -> Vec<String> {
+    let comparison = compare(base, head).unwrap();
+    let cause = |cause: &Cause| {
+        let parts: Vec<String> =
+            cause.parts.iter().map(|part| format!("{} {}", part.name, part.delta.0)).collect();
+        format!("{} {}: {}", cause.instruction.as_ref().unwrap().kind(), cause.delta.0, parts.join(", "))
+    };
+    let moved = |moved: &Moved| {
+        format!("{} -> {} {}: {}", moved.from.layer, moved.to.layer, moved.bytes.0, moved.packages.join(", "))
+    };
+    comparison.causes.iter().map(cause).chain(comparison.moved.iter().map(moved)).collect()
+}
+
+#[test]
+fn what_a_builder_stage_installs_has_moved_and_is_no_cause() {
+    let site = |name: &str| format!("usr/lib/python3/{name}/code.py");
+    let (pandas, numpy, pipenv) = (site("pandas"), site("numpy"), site("pipenv"));
+    let single = snapshot(vec![
+        files("RUN pip install pipenv", &[(&pipenv, 40)], &["pipenv"]),
+        files(
+            "RUN pipenv sync",
+            &[(&pandas, 100), (&numpy, 50), ("root/.cache/pip/x", 7)],
+            &["pandas", "numpy"],
+        ),
+    ]);
+    let multi = snapshot(vec![files(
+        "COPY /pybase /usr # buildkit",
+        &[(&pandas, 100), (&numpy, 50)],
+        &["pandas", "numpy"],
+    )]);
+    let there = told(&single, &multi);
+    assert_eq!(there, ["RUN -40: pipenv -40", "RUN -7: root/.cache/pip/x -7", "1 -> 0 150: pandas, numpy"]);
+    let back = told(&multi, &single);
+    assert_eq!(back, ["RUN 40: pipenv 40", "RUN 7: root/.cache/pip/x 7", "0 -> 1 150: pandas, numpy"]);
+}
+
+#[test]
+fn a_package_that_went_to_another_directory_counts_with_what_is_left() {
+    let base = snapshot(vec![files("RUN make", &[("usr/lib/pandas/a", 100)], &["pandas"])]);
+    let head = snapshot(vec![files("COPY venv /opt", &[("opt/venv/pandas/a", 103)], &["pandas"])]);
+    assert_eq!(told(&base, &head), ["COPY 3: pandas 3", "0 -> 0 100: pandas"]);
+}
+
+#[test]
+fn a_path_that_layers_store_again_is_due_to_the_last() {
+    let base = snapshot(vec![files("RUN make", &[("app/a", 10)], &[])]);
+    let head = snapshot(vec![
+        files("RUN make", &[("app/a", 30)], &[]),
+        files("RUN chown -R app /app", &[("app/a", 30)], &[]),
+    ]);
+    assert_eq!(told(&base, &head), ["RUN 50: app/a 50", "0 -> 1 10: "]);
+}
+
+#[test]
+fn estargz_of_the_same_files_is_repacked() {
+    let plain = snapshot(vec![files("RUN make", &[("app/a", 10), ("app/b", 5)], &[])]);
+    let toc = [("stargz.index.json", 3), (".no.prefetch.landmark", 1), ("app/b", 5), ("app/a", 10)];
+    let packed = snapshot(vec![files("RUN make", &toc, &[])]);
+    let comparison = compare(&plain, &packed).unwrap();
+    assert_eq!(comparison.rows[0].status, Status::Repacked);
+    assert_eq!(comparison.rows[0].delta, Some(Delta(4)));
+    assert_eq!(compare(&packed, &packed).unwrap().rows[0].status, Status::Unchanged);
 }
 
 #[test]
@@ -80,7 +176,7 @@ fn the_same_layer_out_of_order_is_moved() {
     let base = [layer(1, None, 10), layer(2, None, 5), layer(3, None, 7)];
     let head = [layer(2, None, 5), layer(3, None, 7), layer(1, None, 10)];
     use Status::*;
-    let expected = [(Kept, Some(1), Some(0)), (Kept, Some(2), Some(1)), (Moved, Some(0), Some(2))];
+    let expected = [(Unchanged, Some(1), Some(0)), (Unchanged, Some(2), Some(1)), (Moved, Some(0), Some(2))];
     assert_eq!(shape(&base, &head), expected);
 }
 
@@ -89,7 +185,7 @@ fn layers_without_history_are_matched_by_content_alone() {
     let base = [layer(1, None, 10), layer(2, None, 5)];
     let head = [layer(1, None, 10), layer(3, None, 6)];
     use Status::*;
-    let expected = [(Kept, Some(0), Some(0)), (Removed, Some(1), None), (Added, None, Some(1))];
+    let expected = [(Unchanged, Some(0), Some(0)), (Removed, Some(1), None), (Added, None, Some(1))];
     assert_eq!(shape(&base, &head), expected);
 }
 
@@ -147,7 +243,7 @@ proptest! {
         prop_assert_eq!(head_seen, (0..head.len()).collect::<Vec<_>>(), "rows are in head order");
         for pair in &pairs {
             let same = pair.base.zip(pair.head).is_some_and(|(b, h)| base[b].diff_id == head[h].diff_id);
-            prop_assert_eq!(same, matches!(pair.status, Status::Kept | Status::Moved));
+            prop_assert_eq!(same, matches!(pair.status, Status::Unchanged | Status::Moved));
         }
     }
 
@@ -156,17 +252,17 @@ proptest! {
         let (base, head) = (snapshot(base), snapshot(head));
         let comparison = compare(&base, &head).unwrap();
         let sum: Delta = comparison.rows.iter().map(|row| row.delta.unwrap()).sum();
-        prop_assert_eq!(sum, comparison.deltas.unpacked);
+        prop_assert_eq!(Some(sum), comparison.deltas.uncompressed);
         let causes: Delta = comparison.causes.iter().map(|cause| cause.delta).sum();
-        prop_assert_eq!(causes, comparison.deltas.unpacked);
+        prop_assert_eq!(Some(causes), comparison.deltas.uncompressed);
     }
 
     #[test]
     fn an_image_against_itself_is_kept(image in layers()) {
         let image = snapshot(image);
         let comparison = compare(&image, &image).unwrap();
-        prop_assert!(comparison.rows.iter().all(|row| row.status == Status::Kept));
-        prop_assert_eq!(comparison.deltas.unpacked, Delta(0));
+        prop_assert!(comparison.rows.iter().all(|row| row.status == Status::Unchanged));
+        prop_assert_eq!(comparison.deltas.uncompressed, Some(Delta(0)));
         prop_assert!(comparison.causes.is_empty());
     }
 
@@ -175,7 +271,7 @@ proptest! {
         let (base, head) = (snapshot(base), snapshot(head));
         let there = compare(&base, &head).unwrap();
         let back = compare(&head, &base).unwrap();
-        prop_assert_eq!(there.deltas.unpacked.0, -back.deltas.unpacked.0);
+        prop_assert_eq!(there.deltas.uncompressed.unwrap().0, -back.deltas.uncompressed.unwrap().0);
         let key = |row: &LayerRow| (row.base_index, row.head_index, row.delta.unwrap().0);
         let mut there: Vec<_> = there.rows.iter().map(key).collect();
         let mut back: Vec<_> = back.rows.iter().map(key).map(|(b, h, delta)| (h, b, -delta)).collect();
@@ -214,7 +310,7 @@ fn entry() -> impl Strategy<Value = Entry> {
 }
 
 /// Files, some of them of packages; few names and versions, so that chance makes upgrades.
-fn census() -> impl Strategy<Value = Census> {
+fn file_list() -> impl Strategy<Value = FileList> {
     let owned = prop::collection::vec((entry(), prop::option::of(0..3usize)), 0..8);
     let said = prop::collection::vec((0..3usize, 0..3usize, any::<bool>()), 3);
     (owned, said).prop_map(|(owned, said)| {
@@ -230,12 +326,14 @@ fn census() -> impl Strategy<Value = Census> {
                 .filter(|index| owned[**index].1 == Some(number))
                 .map(|index| *index as u32)
                 .collect(),
+            elsewhere: Vec::new(),
+            inside: Bytes(0),
         };
         let packages = match files.is_empty() {
             true => Vec::new(),
             false => said.into_iter().enumerate().map(package).collect(),
         };
-        Census { packages, ..Census::of(owned.iter().map(|(entry, _)| entry.clone()).collect()) }
+        FileList { packages, ..FileList::of(owned.iter().map(|(entry, _)| entry.clone()).collect()) }
     })
 }
 
@@ -247,24 +345,23 @@ fn image() -> impl Strategy<Value = Snapshot> {
         Some("RUN make all install"),
         Some("COPY a /app"),
     ]);
-    prop::collection::vec((census(), steps), 0..5).prop_map(|layers| {
-        let layer = |(census, step): (Census, Option<&str>)| Layer {
+    prop::collection::vec((file_list(), steps), 0..5).prop_map(|layers| {
+        let layer = |(file_list, step): (FileList, Option<&str>)| Layer {
             // The same files are the same layer.
-            diff_id: DiffId::of(format!("{census:?}").as_bytes()),
-            size: census.size(),
-            files: Some(census.files()),
-            census: Some(Arc::new(census)),
+            diff_id: DiffId::of(format!("{file_list:?}").as_bytes()),
+            size: file_list.size(),
+            files: Some(file_list.files()),
+            file_list: Some(Arc::new(file_list)),
             ..layer(0, step, 0)
         };
         let mut image = snapshot(layers.into_iter().map(layer).collect());
-        let censuses: Vec<Arc<Census>> =
-            image.layers.iter().filter_map(|layer| layer.census.clone()).collect();
-        let censuses: Vec<&Census> = censuses.iter().map(Arc::as_ref).collect();
-        let applied = apply(censuses.iter().copied());
-        image.totals.visible = Some(applied.visible);
-        image.totals.wasted = Some(applied.wasted);
-        image.totals.files = Some(applied.files);
-        image.packages = Some(installed(&censuses, &applied));
+        let file_lists: Vec<Arc<FileList>> =
+            image.layers.iter().filter_map(|layer| layer.file_list.clone()).collect();
+        let filesystem = Filesystem::of(file_lists);
+        image.totals.flattened = Some(filesystem.flattened);
+        image.totals.wasted = Some(filesystem.wasted);
+        image.totals.files = Some(filesystem.files());
+        image.packages = Some(installed(&filesystem).into());
         image
     })
 }
@@ -273,10 +370,23 @@ fn image() -> impl Strategy<Value = Snapshot> {
 fn partly_known() -> impl Strategy<Value = Snapshot> {
     (image(), prop::collection::vec(prop::bool::weighted(0.2), 5)).prop_map(|(mut image, hidden)| {
         for (layer, hidden) in image.layers.iter_mut().zip(hidden) {
-            layer.census = layer.census.take().filter(|_| !hidden);
+            layer.file_list = layer.file_list.take().filter(|_| !hidden);
         }
         image
     })
+}
+
+/// A layer as two: the entries before a place, and those from it on. Packages are left out, for their files may be in
+/// both.
+fn split_at(layer: &Layer, cut: usize) -> Vec<Layer> {
+    let entries = layer.file_list.as_deref().map_or(&[][..], |list| &list.entries);
+    let (lower, upper) = entries.split_at(cut.min(entries.len()));
+    let part = |entries: &[Entry]| {
+        let list = FileList::of(entries.to_vec());
+        let diff_id = DiffId::of(format!("part {list:?}").as_bytes());
+        Layer { diff_id, size: list.size(), file_list: Some(Arc::new(list)), ..layer.clone() }
+    };
+    vec![part(lower), part(upper)]
 }
 
 fn kinds(files: &FileChanges) -> [(u64, i64); 4] {
@@ -290,7 +400,7 @@ proptest! {
     fn no_byte_is_counted_twice_and_none_is_left_out(base in partly_known(), head in partly_known()) {
         let comparison = compare(&base, &head).unwrap();
         let sum: Delta = comparison.causes.iter().map(|cause| cause.delta).sum();
-        prop_assert_eq!(sum, comparison.deltas.unpacked);
+        prop_assert_eq!(Some(sum), comparison.deltas.uncompressed);
         for cause in &comparison.causes {
             let parts: Delta = cause.parts.iter().map(|part| part.delta).chain([cause.other]).sum();
             prop_assert_eq!(parts, cause.delta);
@@ -302,12 +412,12 @@ proptest! {
         }
         if let Some(files) = &comparison.files {
             let sum: i64 = kinds(files).iter().map(|(_, delta)| delta).sum();
-            prop_assert_eq!(Some(Delta(sum)), comparison.deltas.visible);
+            prop_assert_eq!(Some(Delta(sum)), comparison.deltas.flattened);
             let named: i64 = files.directories.iter().map(|change| change.delta.0).sum();
             prop_assert_eq!(named, sum, "what is named is all, where it is little");
         }
-        let of_packages: u64 = head.packages.iter().flatten().map(|package| package.bytes.0).sum();
-        prop_assert!(Some(Bytes(of_packages)) <= head.totals.visible, "a file is of one package");
+        let of_packages: u64 = head.packages.as_deref().unwrap_or_default().iter().map(|package| package.bytes.0).sum();
+        prop_assert!(Some(Bytes(of_packages)) <= head.totals.flattened, "a file is of one package");
     }
 
     #[test]
@@ -345,9 +455,23 @@ proptest! {
     }
 
     #[test]
+    fn layers_split_or_reordered_are_no_cause(image in image(), cut in 0..4_usize) {
+        let mut other = image.clone();
+        other.layers = image.layers.iter().flat_map(|layer| split_at(layer, cut)).collect();
+        other.totals.layers = other.layers.len() as u64;
+        let comparison = compare(&image, &other).unwrap();
+        prop_assert!(comparison.causes.is_empty(), "{:?}", comparison.causes);
+        other.layers.reverse();
+        let comparison = compare(&image, &other).unwrap();
+        prop_assert!(comparison.causes.is_empty(), "{:?}", comparison.causes);
+        let back = compare(&other, &image).unwrap();
+        prop_assert!(back.causes.is_empty(), "{:?}", back.causes);
+    }
+
+    #[test]
     fn what_is_wasted_is_all_told(image in image()) {
-        let Some(applied) = visible(&image) else { return Ok(()) };
-        let waste = waste(&image, &applied);
+        let Some(filesystem) = Filesystem::of_layers(&image.layers) else { return Ok(()) };
+        let waste = waste(&image, &filesystem);
         let sum: u64 = waste.iter().map(|waste| waste.bytes.0).sum();
         // Ten pairs of layers are listed.
         prop_assert!(Some(Bytes(sum)) <= image.totals.wasted);

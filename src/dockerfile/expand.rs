@@ -281,3 +281,18 @@ pub(super) fn split_words(text: &str, escape: char) -> Option<Vec<String>> {
     }
     quote.is_none().then_some(words)
 }
+
+/// The delimiter of `<<NAME`, `<<-NAME`, `3<<"NAME"`, and whether tabs are dropped.
+pub(super) fn here_document_word(word: &str) -> Option<(String, bool)> {
+    let rest = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
+    let (rest, chomp) = match rest.strip_prefix('-') {
+        Some(rest) => (rest, true),
+        None => (rest, false),
+    };
+    if rest.contains('<') || split_words(rest, '\\')?.len() != 1 {
+        return None;
+    }
+    // Nothing is expanded in a delimiter; its quotes only say that nothing is in the text either.
+    let name = expand_word(&rest.replace('$', "\\$"), '\\', &Environment::default());
+    (!name.is_empty() && !name.contains(UNKNOWN)).then_some((name, chomp))
+}

@@ -11,6 +11,8 @@
 
 mod call;
 mod commands;
+mod conditions;
+mod images;
 mod shell;
 mod slim;
 #[cfg(test)]
@@ -20,14 +22,17 @@ mod words;
 mod works;
 
 use super::DockerfileError;
+use super::ast::{BaseImage, Dockerfile, Origin};
 use super::expand::{Environment, UNKNOWN};
-use super::parse::{Dockerfile, MAX_BYTES, Origin};
-use super::plan::{BaseImage, BuildOptions, global_arguments};
+use super::parse::MAX_BYTES;
+use super::variables::{BuildOptions, global_arguments, possible_bases, resolve_base};
+use crate::image::Digest;
 use crate::image::instruction::{KEYWORDS, command_of};
 use walk::{Walk, Walked, reachable};
 
 pub use commands::{ScriptStep, commands_of};
-pub use slim::{brings_tools, is_slimmer, slimmer_of};
+pub use images::{ImageIs, KnownImage, known_image};
+pub use slim::{is_slimmer, slimmer_of};
 
 /// What a Dockerfile does, with regard to one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,12 +46,28 @@ pub struct Facts {
     pub chain: Vec<usize>,
     /// What the lowest of them builds on; never a stage.
     pub base: BaseImage,
+    /// The stages that the lowest may build on, where `FROM base-$TARGETARCH` names one of several. What
+    /// they do and copy counts as the chain's own.
+    pub variants: Vec<usize>,
+    /// What those build on.
+    pub variant_bases: Vec<BaseImage>,
     /// What the chain takes from stages outside it and from other images, in order.
     pub copies: Vec<Copied>,
     /// What the chain itself does, in order.
     pub works: Vec<Work>,
     /// Earlier stages that build on a slimmer image of the same family as the chain's base.
     pub slimmer: Vec<Slimmer>,
+}
+
+/// The Dockerfile of an image, and what it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DockerfileFacts {
+    /// How it is called.
+    pub path: String,
+    /// The sha256 of its text.
+    pub digest: Digest,
+    /// What it does.
+    pub facts: Facts,
 }
 
 /// One stage.
@@ -69,6 +90,8 @@ pub struct StageFacts {
     pub used: bool,
     /// What it does, in order, with the `ONBUILD` triggers of the stage that it builds on.
     pub works: Vec<Work>,
+    /// The directories that it works in, by `WORKDIR`, without a slash at either end.
+    pub directories: Vec<String>,
 }
 
 /// Files that come from another stage or image: `COPY --from`, or `RUN --mount` with `from`.
@@ -99,6 +122,8 @@ pub struct Work {
     pub subjects: Vec<String>,
     /// Whether the same instruction takes all of it away again, so that its layer has nothing of it.
     pub undone: bool,
+    /// Whether the command leaves out what only development needs.
+    pub production: bool,
     /// The first line of the instruction, counted from 1.
     pub line: u32,
     /// Its last line.
@@ -118,6 +143,8 @@ pub struct FoundWork {
     pub subjects: Vec<String>,
     /// Whether the same instruction takes all of it away again, so that its layer has nothing of it.
     pub undone: bool,
+    /// Whether the command leaves out what only development needs: `npm ci --omit=dev`.
+    pub production: bool,
 }
 
 /// What a command is for.
@@ -133,6 +160,8 @@ pub enum WorkKind {
     InstallsPackages,
     /// Takes away again what an earlier command of the same instruction brought.
     Removes,
+    /// Runs a program or a script, or unpacks an archive, of which nothing is known here.
+    RunsScript,
 }
 
 /// A stage with a slimmer base than the one that is shipped.
@@ -156,13 +185,18 @@ impl Dockerfile {
         let (base, chain) = self.chain(options, &globals)?;
         let target = chain.last().copied().unwrap_or_default();
         let walked = Walk::new(self, options, &globals).stages();
-        let used = reachable(&walked, target);
-        let in_chain = |index: &usize| chain.contains(index);
-        let of_chain = || chain.iter().filter_map(|index| walked.get(*index));
+        let variants = self.variants(&chain, &base, &globals);
+        let mut used = reachable(&walked, target);
+        variants.iter().for_each(|index| used.extend(reachable(&walked, *index)));
+        let in_chain = |index: &usize| chain.contains(index) || variants.contains(index);
+        let of_chain = || variants.iter().chain(&chain).filter_map(|index| walked.get(*index));
         let outside = |copy: &&Copied| !matches!(&copy.origin, Origin::Stage(index) if in_chain(index));
         let copies = of_chain().flat_map(|stage| &stage.copies).filter(outside).cloned().collect();
         let works = of_chain().flat_map(|stage| stage.works.iter().cloned()).collect();
         let slimmer = slimmer_stages(self, &walked, &base, &chain);
+        let below = |stage: &&Walked| !matches!(stage.resolved, BaseImage::Stage(_));
+        let variant_bases = variants.iter().filter_map(|index| walked.get(*index)).filter(below);
+        let variant_bases = variant_bases.map(|stage| stage.resolved.clone()).collect();
         let stages = self.stages().iter().zip(walked).map(|(stage, walked)| StageFacts {
             index: stage.index,
             name: stage.name.clone(),
@@ -172,8 +206,38 @@ impl Dockerfile {
             in_chain: in_chain(&stage.index),
             used: used.contains(&stage.index),
             works: walked.works,
+            directories: walked.directories,
         });
-        Ok(Facts { stages: stages.collect(), target, base, copies, works, slimmer, chain: chain.clone() })
+        let stages = stages.collect();
+        Ok(Facts {
+            stages,
+            target,
+            base,
+            variants,
+            variant_bases,
+            copies,
+            works,
+            slimmer,
+            chain: chain.clone(),
+        })
+    }
+
+    /// The stages that the lowest of the chain may build on, and those below them.
+    fn variants(&self, chain: &[usize], base: &BaseImage, globals: &Environment) -> Vec<usize> {
+        let (BaseImage::Unresolved(_), Some(lowest)) = (base, chain.first()) else { return Vec::new() };
+        let mut next = possible_bases(self, *lowest, globals);
+        let mut found = Vec::new();
+        while let Some(index) = next.pop() {
+            if found.contains(&index) {
+                continue;
+            }
+            found.push(index);
+            if let BaseImage::Stage(below) = resolve_base(self, index, globals) {
+                next.push(below);
+            }
+        }
+        found.sort_unstable();
+        found
     }
 }
 

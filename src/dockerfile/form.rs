@@ -6,11 +6,11 @@
 
 use std::collections::BTreeSet;
 
-use super::expand::{Environment, UNKNOWN, expand_word, split_words};
-use super::parse::{SourceInstruction, here_document_word};
-use super::plan::{clean, pairs};
+use super::ast::SourceInstruction;
+use super::expand::{Environment, UNKNOWN, expand_word, here_document_word, split_words};
+use super::variables::pairs;
 use crate::image::Instruction;
-use crate::image::redact::MARK;
+use crate::redact::MARK;
 
 /// Ranges of ports are written out by BuildKit; longer ones are not worth it.
 const MAX_PORTS: u32 = 1024;
@@ -439,4 +439,22 @@ fn quote(text: &str) -> String {
     }
     quoted.push('"');
     quoted
+}
+
+/// A path without `.`, `..` and double slashes, and without one at its end.
+pub(super) fn clean(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            // What is above a path that is not known is not known either.
+            ".." if parts.last().is_some_and(|last| last.contains(UNKNOWN)) => {}
+            ".." => {
+                parts.pop();
+            }
+            part => parts.push(part),
+        }
+    }
+    let start = if path.starts_with('/') && !parts.is_empty() { "/" } else { "" };
+    format!("{start}{}", parts.join("/"))
 }

@@ -11,8 +11,9 @@
 
 use std::fmt;
 
+use super::ast::BaseImage;
 use super::form::Fit;
-use super::plan::{BaseImage, Onbuild, Plan, Step};
+use super::plan::{Onbuild, Plan, Step};
 use crate::image::Instruction;
 
 /// More steps on either side are not compared: the work is their product.
@@ -54,7 +55,7 @@ pub struct Mapping {
 /// Why steps have no line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unmapped {
-    /// The image has no history.
+    /// The image has no history, or one that fits its layers in no way.
     NoHistory,
     /// The stage has no instruction, so all there is comes from the base image.
     NoInstruction,
@@ -80,7 +81,9 @@ pub enum Unmapped {
 impl fmt::Display for Unmapped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Unmapped::NoHistory => f.write_str("the image has no history, so no line can be named"),
+            Unmapped::NoHistory => {
+                f.write_str("the image does not say which step made which layer, so no line can be named")
+            }
             Unmapped::NoInstruction => f.write_str("the Dockerfile adds nothing to its base image"),
             Unmapped::TooManySteps => write!(f, "more than {MAX_STEPS} steps are not compared"),
             Unmapped::Squashed => {

@@ -6,25 +6,33 @@
 //! may have been edited since the image was built, and what is then not certain is left out, with a
 //! reason ([`Unmapped`]). [`Dockerfile::facts`] says what the stages do and take from each other.
 
+mod ast;
 mod expand;
 mod facts;
 mod form;
 mod map;
 mod parse;
+mod pattern;
 mod plan;
+pub mod provenance;
 mod redacted;
+mod statement;
+mod steps;
 #[cfg(test)]
 mod tests;
+mod variables;
 
+pub use ast::{BaseImage, Dockerfile, Flag, HereDocument, Origin, SourceInstruction, Stage, StageUse};
 pub use expand::UNKNOWN;
 pub use facts::{
-    Copied, Facts, FoundWork, ScriptStep, Slimmer, StageFacts, Work, WorkKind, brings_tools, commands_of,
-    is_slimmer, slimmer_of, works_of,
+    Copied, DockerfileFacts, Facts, FoundWork, ImageIs, KnownImage, ScriptStep, Slimmer, StageFacts, Work,
+    WorkKind, commands_of, is_slimmer, known_image, slimmer_of, works_of,
 };
 pub use map::{HistoryStep, Lines, Mapping, Unmapped, map};
-pub use parse::{Dockerfile, Flag, HereDocument, Origin, SourceInstruction, Stage, StageUse};
-pub use plan::{BaseImage, BuildOptions, Onbuild, Plan, Step};
+pub use plan::{Onbuild, Plan, Step};
+pub use provenance::Provenance;
 pub use redacted::redacted;
+pub use variables::BuildOptions;
 
 /// Why a Dockerfile cannot be read, or not be built as asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -4,107 +4,19 @@
 //! it hands to a shell is what it writes into the history, so blanks and comments inside a
 //! continued instruction have to come out the same to the character.
 
-use std::collections::BTreeMap;
+use crate::image::Digest;
+use std::collections::{BTreeMap, HashMap};
 
 use super::DockerfileError;
-use super::expand::{Environment, UNKNOWN, expand_word, split_words};
-use super::plan::{BaseImage, global_arguments, resolve_base};
+use super::ast::{BaseImage, Dockerfile, Flag, HereDocument, SourceInstruction, Stage, StageUse, source_of};
+use super::expand::{UNKNOWN, here_document_word, split_words};
+use super::variables::{global_arguments, resolve_base};
 use crate::image::instruction::KEYWORDS;
 
 /// Larger files are refused.
 pub(super) const MAX_BYTES: usize = 1 << 20;
 /// Longer ones too.
 pub(super) const MAX_INSTRUCTIONS: usize = 2000;
-
-/// A Dockerfile that was read.
-#[derive(Debug, Clone)]
-pub struct Dockerfile {
-    /// The `ARG`s before the first `FROM`.
-    pub(super) globals: Vec<SourceInstruction>,
-    stages: Vec<Stage>,
-    /// What escapes, and continues a line: `\`, or a back tick by directive.
-    pub(super) escape: char,
-}
-
-/// One `FROM` and what follows it.
-#[derive(Debug, Clone)]
-pub struct Stage {
-    /// Its place, counted from 0, which `--target` and `COPY --from` take too.
-    pub index: usize,
-    /// The name after `AS`.
-    pub name: Option<String>,
-    /// What it builds on, as written.
-    pub base: String,
-    /// `--platform`, as written.
-    pub platform: Option<String>,
-    /// The base with the defaults of the arguments before the first `FROM`.
-    pub resolved: BaseImage,
-    /// The line of its `FROM`.
-    pub line: u32,
-    /// The last line of its last instruction.
-    pub end_line: u32,
-    /// All but its `FROM`.
-    pub instructions: Vec<SourceInstruction>,
-    /// What it takes from other stages and images.
-    pub uses: Vec<StageUse>,
-}
-
-/// One instruction as written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceInstruction {
-    /// `RUN`, `COPY`, in capitals.
-    pub keyword: &'static str,
-    /// What follows it, flags included: lines joined, comments gone.
-    pub text: String,
-    /// `--name=value` before the arguments.
-    pub flags: Vec<Flag>,
-    /// The text without the flags.
-    pub arguments: String,
-    /// Its here-documents, in order.
-    pub here_documents: Vec<HereDocument>,
-    /// Its first line, counted from 1.
-    pub line: u32,
-    /// Its last line.
-    pub end_line: u32,
-}
-
-/// A flag of an instruction.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flag {
-    /// Without the dashes.
-    pub name: String,
-    /// As written; absent in `--link`.
-    pub value: Option<String>,
-}
-
-/// `<<NAME` and the lines that belong to it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HereDocument {
-    /// The delimiter, without quotes.
-    pub name: String,
-    /// `<<-`: leading tabs are dropped.
-    pub chomp: bool,
-    /// Its lines.
-    pub content: String,
-}
-
-/// Where a copy or a mount takes files from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// An earlier stage.
-    Stage(usize),
-    /// Another image.
-    Image(String),
-}
-
-/// A stage's use of another stage or image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StageUse {
-    /// What is used.
-    pub origin: Origin,
-    /// The place of the using instruction in the stage.
-    pub instruction: usize,
-}
 
 impl Dockerfile {
     /// Reads a Dockerfile. The error names the line.
@@ -115,10 +27,11 @@ impl Dockerfile {
         if text.len() > MAX_BYTES {
             return Err(DockerfileError::TooLong { bytes: text.len() });
         }
+        let digest = Digest::of(text.as_bytes());
         // The mark of unknown text must not come from outside.
         let text = text.replace(UNKNOWN, "\u{fffd}");
-        let (escape, instructions) = Reader::new(&text)?.instructions()?;
-        let mut file = Dockerfile { globals: Vec::new(), stages: Vec::new(), escape };
+        let (escape, instructions) = InstructionReader::new(&text)?.instructions()?;
+        let mut file = Dockerfile { globals: Vec::new(), stages: Vec::new(), escape, digest };
         for instruction in instructions {
             file.add(instruction)?;
         }
@@ -127,17 +40,6 @@ impl Dockerfile {
         }
         file.resolve();
         Ok(file)
-    }
-
-    /// The stages, in order.
-    pub fn stages(&self) -> &[Stage] {
-        &self.stages
-    }
-
-    /// The latest stage below `before` that has a name. Names ignore case (Dockerfile reference).
-    pub(super) fn named(&self, name: &str, before: usize) -> Option<usize> {
-        let has = |stage: &&Stage| stage.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name));
-        self.stages[..before.min(self.stages.len())].iter().rev().find(has).map(|stage| stage.index)
     }
 
     fn add(&mut self, instruction: SourceInstruction) -> Result<(), DockerfileError> {
@@ -183,43 +85,14 @@ impl Dockerfile {
         }
         uses
     }
-
-    /// What `--from` names, seen from a stage.
-    pub(super) fn origin(&self, from: &str, before: usize) -> Origin {
-        let number = from.parse().ok().filter(|number| *number < before);
-        match self.named(from, before).or(number) {
-            Some(stage) => Origin::Stage(stage),
-            None => Origin::Image(from.to_owned()),
-        }
-    }
 }
 
 impl SourceInstruction {
-    /// The list of the JSON form (`RUN ["make", "all"]`).
-    pub fn json(&self) -> Option<Vec<String>> {
-        if !self.arguments.starts_with('[') {
-            return None;
-        }
-        serde_json::from_str(&self.arguments).ok()
-    }
-
     /// The instruction that `ONBUILD` keeps for later.
     pub(super) fn trigger(&self, escape: char) -> Option<SourceInstruction> {
         let mut inner = read_instruction(&self.arguments, escape, self.line, self.end_line).ok()?;
         inner.here_documents = self.here_documents.clone();
         Some(inner)
-    }
-}
-
-/// `--from=x` and `--mount=type=bind,from=x`.
-pub(super) fn source_of(flag: &Flag) -> Option<String> {
-    let value = flag.value.as_deref()?;
-    match flag.name.as_str() {
-        "from" => Some(value.to_owned()),
-        "mount" => {
-            value.split(',').find_map(|part| part.trim_matches('"').strip_prefix("from=")).map(str::to_owned)
-        }
-        _ => None,
     }
 }
 
@@ -235,15 +108,23 @@ fn split_from(instruction: &SourceInstruction) -> Option<(String, Option<String>
 }
 
 /// The lines of a Dockerfile, with the state of the parser.
-struct Reader<'a> {
+struct InstructionReader<'a> {
     lines: std::iter::Peekable<std::iter::Enumerate<std::str::Split<'a, char>>>,
     escape: char,
+    text: &'a str,
+    /// Made where a file needs it.
+    last_lines: Option<HashMap<&'a str, usize>>,
 }
 
-impl<'a> Reader<'a> {
-    fn new(text: &'a str) -> Result<Reader<'a>, DockerfileError> {
+impl<'a> InstructionReader<'a> {
+    fn new(text: &'a str) -> Result<InstructionReader<'a>, DockerfileError> {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        Ok(Reader { lines: text.split('\n').enumerate().peekable(), escape: escape_directive(text)? })
+        Ok(InstructionReader {
+            lines: text.split('\n').enumerate().peekable(),
+            escape: escape_directive(text)?,
+            text,
+            last_lines: None,
+        })
     }
 
     fn instructions(mut self) -> Result<(char, Vec<SourceInstruction>), DockerfileError> {
@@ -309,8 +190,11 @@ impl<'a> Reader<'a> {
         if !matches!(holder.as_str(), "RUN" | "COPY" | "ADD") || !instruction.text.contains("<<") {
             return Ok(());
         }
-        for word in split_words(&instruction.text, '\\').unwrap_or_default() {
-            let Some((name, chomp)) = here_document_word(&word) else { continue };
+        let words = split_words(&instruction.text, '\\').unwrap_or_default();
+        for (at, word) in words.iter().enumerate() {
+            let next = words.get(at + 1);
+            let document = here_document_word(word).or_else(|| self.spaced(word, next?));
+            let Some((name, chomp)) = document else { continue };
             let (content, end_line) = self.here_document(&name, chomp).ok_or_else(|| {
                 DockerfileError::HereDocument { line: instruction.line, name: shorten(&name) }
             })?;
@@ -318,6 +202,28 @@ impl<'a> Reader<'a> {
             instruction.here_documents.push(HereDocument { name, chomp, content });
         }
         Ok(())
+    }
+
+    /// `<< NAME`, as a shell takes it, where a later line ends it: a `<<` may be a shift as well.
+    fn spaced(&mut self, word: &str, next: &str) -> Option<(String, bool)> {
+        let mark = word.trim_start_matches(|c: char| c.is_ascii_digit());
+        let chomp = mark == "<<-";
+        if !chomp && mark != "<<" {
+            return None;
+        }
+        let (name, _) = here_document_word(&format!("<<{next}"))?;
+        let at = self.lines.peek()?.0;
+        let last = *self.last_lines().get(name.as_str())?;
+        (last >= at).then_some((name, chomp))
+    }
+
+    /// Where each line, by its text, stands last.
+    fn last_lines(&mut self) -> &HashMap<&'a str, usize> {
+        let text = self.text;
+        self.last_lines.get_or_insert_with(|| {
+            let lines = text.split('\n').map(|line| line.trim_end_matches('\r').trim_start_matches('\t'));
+            lines.enumerate().map(|(at, line)| (line, at)).collect()
+        })
     }
 
     fn here_document(&mut self, name: &str, chomp: bool) -> Option<(String, u32)> {
@@ -336,21 +242,6 @@ impl<'a> Reader<'a> {
 
 fn number(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1)
-}
-
-/// The delimiter of `<<NAME`, `<<-NAME`, `3<<"NAME"`, and whether tabs are dropped.
-pub(super) fn here_document_word(word: &str) -> Option<(String, bool)> {
-    let rest = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
-    let (rest, chomp) = match rest.strip_prefix('-') {
-        Some(rest) => (rest, true),
-        None => (rest, false),
-    };
-    if rest.contains('<') || split_words(rest, '\\')?.len() != 1 {
-        return None;
-    }
-    // Nothing is expanded in a delimiter; its quotes only say that nothing is in the text either.
-    let name = expand_word(&rest.replace('$', "\\$"), '\\', &Environment::default());
-    (!name.is_empty() && !name.contains(UNKNOWN)).then_some((name, chomp))
 }
 
 /// `# escape=` among the directives, which are the first lines of a file (Dockerfile reference,

@@ -1,47 +1,14 @@
 //! What a build of a Dockerfile does: the stages from the external base image up to the target, and
 //! what builders write into the history for each of their instructions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::DockerfileError;
-use super::expand::{Environment, UNKNOWN, expand_word, split_words};
-use super::form::{Form, Source};
-use super::parse::{Dockerfile, SourceInstruction};
+use super::ast::{BaseImage, Dockerfile, SourceInstruction};
+use super::expand::{Environment, UNKNOWN};
+use super::form::{Form, Source, clean};
+use super::variables::{BuildOptions, Variables, arguments_of, global_arguments, resolve_base};
 use crate::image::Instruction;
-
-/// The arguments that BuildKit sets itself. Their values depend on where the build runs.
-const PLATFORM_ARGUMENTS: [&str; 8] = [
-    "TARGETPLATFORM",
-    "TARGETOS",
-    "TARGETARCH",
-    "TARGETVARIANT",
-    "BUILDPLATFORM",
-    "BUILDOS",
-    "BUILDARCH",
-    "BUILDVARIANT",
-];
-
-/// How the image was built.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct BuildOptions {
-    /// `--target`: the name or number of a stage. The last stage otherwise.
-    pub target: Option<String>,
-    /// `--build-arg`, by name.
-    pub args: BTreeMap<String, String>,
-}
-
-/// What a stage builds on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BaseImage {
-    /// Another image, by its reference.
-    Image(String),
-    /// Nothing.
-    Scratch,
-    /// An earlier stage.
-    Stage(usize),
-    /// A reference with a variable whose value is not known; as written.
-    Unresolved(String),
-}
 
 /// The steps that a build adds to its base image.
 #[derive(Debug, Clone)]
@@ -132,105 +99,6 @@ impl Dockerfile {
             let known = if names.is_empty() { "none with a name".to_owned() } else { names.join(", ") };
             DockerfileError::NoSuchTarget { target: target.to_owned(), known }
         })
-    }
-}
-
-/// The arguments before the first `FROM`, which only `FROM` sees.
-pub(super) fn global_arguments(file: &Dockerfile, given: &BTreeMap<String, String>) -> Environment {
-    let mut globals = Environment::default();
-    for name in PLATFORM_ARGUMENTS {
-        globals.set_unknown(name);
-    }
-    for (name, default) in file.globals.iter().flat_map(|argument| arguments_of(argument, file.escape)) {
-        let value = given.get(&name).cloned();
-        if let Some(value) = value.or_else(|| Some(expand_word(&default?, file.escape, &globals))) {
-            globals.set(&name, value);
-        }
-    }
-    globals
-}
-
-/// `ARG a b=c`.
-fn arguments_of(instruction: &SourceInstruction, escape: char) -> Vec<(String, Option<String>)> {
-    let words = split_words(&instruction.arguments, escape).unwrap_or_default();
-    let pair = |word: String| match word.split_once('=') {
-        Some((name, default)) => (name.to_owned(), Some(default.to_owned())),
-        None => (word, None),
-    };
-    words.into_iter().map(pair).collect()
-}
-
-/// What a stage builds on. Only stages before it count.
-pub(super) fn resolve_base(file: &Dockerfile, index: usize, globals: &Environment) -> BaseImage {
-    let Some(stage) = file.stages().get(index) else { return BaseImage::Unresolved(String::new()) };
-    let base = expand_word(&stage.base, file.escape, globals);
-    if base.is_empty() || base.contains(UNKNOWN) {
-        return BaseImage::Unresolved(stage.base.clone());
-    }
-    match file.named(&base, index) {
-        Some(below) => BaseImage::Stage(below),
-        None if base == "scratch" => BaseImage::Scratch,
-        None => BaseImage::Image(base),
-    }
-}
-
-/// The variables in force between two instructions of a build.
-#[derive(Clone)]
-pub(super) struct Variables<'a> {
-    escape: char,
-    options: &'a BuildOptions,
-    globals: &'a Environment,
-    pub(super) environment: Environment,
-}
-
-impl<'a> Variables<'a> {
-    pub(super) fn new(
-        file: &Dockerfile,
-        options: &'a BuildOptions,
-        globals: &'a Environment,
-        base: &BaseImage,
-    ) -> Variables<'a> {
-        let has_base = *base != BaseImage::Scratch;
-        let mut environment = if has_base { Environment::of_unknown_image() } else { Environment::default() };
-        // BuildKit gives an image without a PATH one.
-        environment.set_unknown("PATH");
-        Variables { escape: file.escape, options, globals, environment }
-    }
-
-    /// What the instruction changes for those after it.
-    pub(super) fn apply(&mut self, instruction: &SourceInstruction) {
-        match instruction.keyword {
-            "ENV" => {
-                // All values are those from before the instruction (Dockerfile reference).
-                let pairs: Vec<(String, String)> = pairs(&instruction.arguments, self.escape)
-                    .into_iter()
-                    .map(|(name, value)| (self.expand(&name), self.expand(&value)))
-                    .collect();
-                pairs.into_iter().for_each(|(name, value)| self.environment.set(&name, value));
-            }
-            "ARG" => {
-                for (name, default) in arguments_of(instruction, self.escape) {
-                    self.argument(&name, default.as_deref());
-                }
-            }
-            _ => {}
-        }
-    }
-
-    pub(super) fn expand(&self, word: &str) -> String {
-        expand_word(word, self.escape, &self.environment)
-    }
-
-    fn argument(&mut self, name: &str, default: Option<&str>) {
-        if PLATFORM_ARGUMENTS.contains(&name) {
-            return self.environment.set_unknown(name);
-        }
-        let given = self.options.args.get(name).cloned();
-        let default = default.map(|default| self.expand(default));
-        let global = || self.globals.get(name).map(str::to_owned);
-        if let Some(value) = given.or(default).or_else(global) {
-            self.environment.set_argument(name, value);
-        }
     }
 }
 
@@ -326,9 +194,7 @@ impl<'a> Build<'a> {
 
     fn put_in_force(&mut self, instruction: &SourceInstruction) {
         for (name, default) in arguments_of(instruction, self.file.escape) {
-            let Variables { options, globals, .. } = &self.variables;
-            let is_given = options.args.contains_key(&name) || globals.get(&name).is_some();
-            if default.is_some() || is_given {
+            if default.is_some() || self.variables.is_given(&name) {
                 self.arguments_in_force.insert(name);
             }
         }
@@ -340,33 +206,4 @@ impl<'a> Build<'a> {
         let path = if absolute { path } else { format!("{}/{path}", self.directory) };
         clean(&path)
     }
-}
-
-/// A path without `.`, `..` and double slashes, and without one at its end.
-pub(super) fn clean(path: &str) -> String {
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
-        match part {
-            "" | "." => {}
-            // What is above a path that is not known is not known either.
-            ".." if parts.last().is_some_and(|last| last.contains(UNKNOWN)) => {}
-            ".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    let start = if path.starts_with('/') && !parts.is_empty() { "/" } else { "" };
-    format!("{start}{}", parts.join("/"))
-}
-
-/// The names and values of `ENV a=b c=d`, of `ENV a b c` and of `LABEL`, not yet expanded.
-pub(super) fn pairs(arguments: &str, escape: char) -> Vec<(String, String)> {
-    let words = split_words(arguments, escape).unwrap_or_default();
-    if words.first().is_some_and(|word| !word.contains('=')) {
-        let (name, value) = arguments.split_once(char::is_whitespace).unwrap_or((arguments, ""));
-        return vec![(name.to_owned(), value.trim().to_owned())];
-    }
-    let pair = |word: &String| word.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()));
-    words.iter().filter_map(pair).collect()
 }

@@ -2,7 +2,7 @@
 //! one is taken for a part of another. What is left can still be built.
 
 use super::Dockerfile;
-use crate::image::redact::{redact, redact_comments, redact_source};
+use crate::redact::{redact, redact_comments, redact_source};
 
 /// The text of a Dockerfile with `***` for each value that looks like a secret.
 pub fn redacted(text: &str) -> String {

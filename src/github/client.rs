@@ -11,6 +11,7 @@ use octocrab::Octocrab;
 use serde_json::Value;
 
 use crate::network;
+use crate::redact;
 
 /// The largest answer that is read: a hundred comments of the largest size.
 const MAX_ANSWER: usize = 64 << 20;
@@ -80,6 +81,14 @@ pub enum GithubError {
     /// An answer that is longer than what is read.
     #[error("cannot {operation}: GitHub's answer has over {MAX_ANSWER} bytes")]
     TooLong {
+        /// What was tried.
+        operation: String,
+    },
+    /// An address that is none. It is not shown: what was put in its place may be a secret.
+    #[error(
+        "cannot {operation}: the API's address has to start with https:// or http:// and have no login in it; see github-api-url"
+    )]
+    Address {
         /// What was tried.
         operation: String,
     },
@@ -164,20 +173,12 @@ impl Client {
     /// # Errors
     /// [`GithubError::Network`] where the address cannot be used.
     pub fn new(api: &str, token: &str) -> Result<Client, GithubError> {
-        let failed = |message: String| GithubError::Network {
-            operation: "set up the connection to GitHub".into(),
-            api: api.to_owned(),
-            message,
-        };
-        let address: Option<http::Uri> = api.parse().ok();
-        let usable =
-            |uri: &http::Uri| uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https"));
-        if !address.as_ref().is_some_and(usable) {
-            return Err(failed(
-                "the API's address has to be an http or https one; see github-api-url".into(),
-            ));
-        }
+        let operation = || "set up the connection to GitHub".to_owned();
+        let Some(shown) = shown(api) else { return Err(GithubError::Address { operation: operation() }) };
+        let failed =
+            |message: String| GithubError::Network { operation: operation(), api: shown.clone(), message };
         let token = token.trim();
+        redact::remember(token);
         if token.is_empty() || http::HeaderValue::from_str(token).is_err() {
             return Err(failed("the token has characters that no token has; see github-token".into()));
         }
@@ -196,7 +197,7 @@ impl Client {
             .add_header(version, API_VERSION.to_owned())
             .build_with_reqwest(http)
             .map_err(|error| failed(error.to_string()))?;
-        Ok(Client { octocrab, api: api.to_owned(), kept: Mutex::default() })
+        Ok(Client { octocrab, api: shown, kept: Mutex::default() })
     }
 
     /// Sends a request; a read is tried again where the failure may pass, and a write waits for its turn.
@@ -263,6 +264,7 @@ impl Client {
         let kept = self.kept(request);
         let sent = match request.method {
             Method::POST => self.octocrab._post(path, request.body.as_ref()).await,
+            Method::DELETE => self.octocrab._delete(path, request.body.as_ref()).await,
             Method::PATCH => self.octocrab._patch(path, request.body.as_ref()).await,
             _ => {
                 let name = kept.iter().map(|(name, _)| (header::IF_NONE_MATCH, name.clone()));
@@ -282,6 +284,9 @@ impl Client {
         }
         if !head.status.is_success() {
             return Err(refusal(request, head.status, &head.headers, &body));
+        }
+        if head.status == StatusCode::NO_CONTENT {
+            return Ok(Value::Null);
         }
         let answer = serde_json::from_slice(&body)
             .map_err(|error| network(format!("the answer is not JSON ({error})")))?;
@@ -348,6 +353,17 @@ fn seconds_to_wait(headers: &HeaderMap) -> u64 {
 
 fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.parse().ok()
+}
+
+/// The address of an API for people; `None` where it is none that can be used.
+fn shown(api: &str) -> Option<String> {
+    let url = reqwest::Url::parse(api).ok()?;
+    let usable = url.has_host()
+        && matches!(url.scheme(), "http" | "https")
+        && url.username().is_empty()
+        && url.password().is_none()
+        && api.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some());
+    usable.then(|| format!("{}{}", url.origin().ascii_serialization(), url.path().trim_end_matches('/')))
 }
 
 fn innermost(error: &dyn std::error::Error) -> String {

@@ -3,34 +3,66 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::client::{Client, GithubError, Request};
+use super::client::{GithubError, Request};
+use super::repository::Repository;
 
-/// The text of a file; `None` where the branch has no such file. GitHub gives the content of files up to 1 MB, and
-/// what is there and is no such file is an error.
+const READ: &str = "contents: read";
+/// What is escaped in one part of a path (RFC 3986, "Unreserved Characters").
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The commit at the tip of a branch (GitHub REST API, "Get a branch"). Whoever gets it may read that commit, so that
+/// a file which is then not found does not exist.
+///
+/// # Errors
+/// [`GithubError`]; also where there is no such branch, or the token may not see it.
+pub async fn tip_of(repository: &Repository, branch: &str) -> Result<String, GithubError> {
+    let operation = format!("read the branch {branch}, whose configuration counts");
+    let name = utf8_percent_encode(branch, ESCAPED);
+    let path = format!("/repos/{}/branches/{name}", repository.full_name());
+    let request = Request { method: Method::GET, path, body: None, operation: &operation, permission: READ };
+    let found = match repository.client().send(&request).await {
+        // To a token that may not read the repository, GitHub says that there is nothing.
+        Err(GithubError::Status { operation, status: status @ 404, message }) => {
+            return Err(GithubError::Permission { operation, status, message, permission: READ });
+        }
+        found => found?,
+    };
+    // Gitea and Forgejo call it `id`.
+    let sha = ["/commit/sha", "/commit/id"].into_iter().find_map(|at| found.pointer(at)?.as_str());
+    sha.map(str::to_owned).ok_or_else(|| GithubError::Unusable {
+        operation: request.operation.to_owned(),
+        message: "the answer names no commit".into(),
+    })
+}
+
+/// The text of a file at a commit; `None` where the commit has no such file. GitHub gives the content of files up to
+/// 1 MB, and what is there and is no such file is an error. `operation` says what it is read for, to follow "cannot".
 ///
 /// # Errors
 /// [`GithubError`].
 pub async fn text_of(
-    client: &Client,
-    (owner, repository): (&str, &str),
-    path: &str,
-    reference: &str,
+    repository: &Repository,
+    file: &str,
+    commit: &str,
+    operation: &str,
 ) -> Result<Option<String>, GithubError> {
-    let reference = utf8_percent_encode(reference, NON_ALPHANUMERIC);
+    let parts: Vec<String> =
+        file.split('/').map(|part| utf8_percent_encode(part, ESCAPED).to_string()).collect();
+    let (path, commit) = (parts.join("/"), utf8_percent_encode(commit, ESCAPED));
     let request = Request {
         method: Method::GET,
-        path: format!("/repos/{owner}/{repository}/contents/{path}?ref={reference}"),
+        path: format!("/repos/{}/contents/{path}?ref={commit}", repository.full_name()),
         body: None,
-        operation: "read the configuration of the target branch",
-        permission: "contents: read",
+        operation,
+        permission: READ,
     };
-    match client.send(&request).await {
+    match repository.client().send(&request).await {
         Ok(found) => decoded(&found).map(Some).ok_or_else(|| GithubError::Unusable {
             operation: request.operation.to_owned(),
-            message: format!("{path} is there, and is no plain file of text of up to 1 MB"),
+            message: format!("{file} is there, and is no plain file of text of up to 1 MB"),
         }),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),

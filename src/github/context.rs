@@ -2,14 +2,15 @@
 //! "Variables" and "Webhook events and payloads"). Payloads differ by event and change over time,
 //! so they are read as JSON values; what is missing is not known, and what should be there and is not is said.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
 use super::acceptance::label_names;
+use crate::files;
 
 /// The largest event file that is read; GitHub's own limit is 25 MB.
-const MAX_EVENT: usize = 32 << 20;
+const MAX_EVENT: u64 = 32 << 20;
 
 /// A run of GitHub Actions.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +33,13 @@ pub struct Context {
     pub merge_group_base: Option<String>,
     /// The pull request whose turn it is in a merge queue.
     pub merge_group_pull: Option<u64>,
+    /// The branch that the run's change is to be merged into, where the runner or the event says so: of a pull request
+    /// or a merge group.
+    pub base_branch: Option<String>,
+    /// The repository's default branch, where the event says it.
+    pub default_branch: Option<String>,
+    /// Whether the branch that was pushed is protected by a rule (`GITHUB_REF_PROTECTED`).
+    pub is_protected: bool,
     /// The run that this one follows.
     pub workflow_run: Option<WorkflowRun>,
     /// The issue or pull request that was commented on (the event `issue_comment`).
@@ -64,6 +72,8 @@ pub struct PullRequest {
     pub base_sha: String,
     /// That branch.
     pub base_branch: Option<String>,
+    /// The repository that it comes from, as `owner/name`; one that was deleted has no name.
+    pub head_repository: Option<String>,
     /// Whether it comes from another repository, whose runs have a read-only token, or nothing says that it does not.
     pub from_fork: bool,
     /// Its labels, when the event was sent.
@@ -129,6 +139,9 @@ impl Context {
             push_before: text("/before"),
             merge_group_base: text("/merge_group/base_sha"),
             merge_group_pull: text("/merge_group/head_ref").and_then(|name| queued(&name)),
+            base_branch: set("GITHUB_BASE_REF").or_else(|| text("/merge_group/base_ref")).map(branch_name),
+            default_branch: text("/repository/default_branch"),
+            is_protected: set("GITHUB_REF_PROTECTED").as_deref() == Some("true"),
             workflow_run: event.get("workflow_run").and_then(workflow_run),
             commented: event.get("issue").and_then(commented),
             pushed_pulls: Vec::new(),
@@ -141,7 +154,73 @@ impl Context {
     }
 }
 
+/// A branch by its short name.
+fn branch_name(name: String) -> String {
+    name.strip_prefix("refs/heads/").map(str::to_owned).unwrap_or(name)
+}
+
+/// Whose configuration counts in a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deciding {
+    /// What is checked out.
+    Checkout,
+    /// This branch, whatever is checked out: the one that the change is to be merged into.
+    Branch(String),
+    /// A branch that the event does not name.
+    Unknown,
+}
+
 impl Context {
+    /// Whose configuration counts. A check of an unprotected branch counts for the pull request that is opened from it
+    /// later, and so is evaluated as one to the default branch.
+    pub fn deciding(&self) -> Deciding {
+        let of_pull = self.pull_request.iter().chain(&self.pushed_pulls).next();
+        if let Some(branch) = of_pull.and_then(|pull| pull.base_branch.clone()) {
+            return Deciding::Branch(branch);
+        }
+        let pushed = self.reference.as_deref().and_then(|name| name.strip_prefix("refs/heads/"));
+        match self.event_name.as_str() {
+            "merge_group" => self.base_branch.clone().map_or(Deciding::Unknown, Deciding::Branch),
+            event if of_pull.is_some() || event.starts_with("pull_request") => {
+                self.base_branch.clone().map_or(Deciding::Unknown, Deciding::Branch)
+            }
+            // Their own branch is the default one, and what is checked out may be anybody's.
+            "issue_comment" => pushed.map_or(Deciding::Checkout, |own| Deciding::Branch(own.to_owned())),
+            // So is theirs, unless the run before was of that very branch.
+            "workflow_run" if self.follows_other_code(pushed) => {
+                pushed.map_or(Deciding::Unknown, |own| Deciding::Branch(own.to_owned()))
+            }
+            // Pushed to, or asked for by hand: the check is the same. A tag may be of any commit.
+            _ => match (&self.reference, &self.default_branch) {
+                (Some(_), Some(default)) if pushed != Some(default) && !self.is_protected => {
+                    Deciding::Branch(default.clone())
+                }
+                _ => Deciding::Checkout,
+            },
+        }
+    }
+
+    /// Whether the run that this one follows was of something else than the tip of the branch that this one is on.
+    fn follows_other_code(&self, own: Option<&str>) -> bool {
+        self.workflow_run.as_ref().is_none_or(|run| {
+            let repository = self.repository.as_ref().map(|(owner, name)| format!("{owner}/{name}"));
+            run.event.starts_with("pull_request")
+                || Some(run.head_branch.as_str()) != own
+                || repository.is_none_or(|own| !own.eq_ignore_ascii_case(&run.head_repository))
+        })
+    }
+
+    /// Whether a repository is the run's own, or that of the change that the run is about.
+    pub fn is_of_run(&self, owner: &str, name: &str) -> bool {
+        let own = self.repository.as_ref().map(|(owner, name)| format!("{owner}/{name}"));
+        let pulls = self.pull_request.iter().chain(&self.pushed_pulls);
+        let heads = pulls.filter_map(|pull| pull.head_repository.as_deref());
+        let followed = self.workflow_run.iter().map(|run| run.head_repository.as_str());
+        let asked = format!("{owner}/{name}");
+        own.as_deref().is_none_or(|own| own.eq_ignore_ascii_case(&asked))
+            || heads.chain(followed).any(|one| one.eq_ignore_ascii_case(&asked))
+    }
+
     /// Whether [`Context::sha`] is the tip of the default branch whatever this run is for.
     pub fn is_about_default_branch(&self) -> bool {
         matches!(self.event_name.as_str(), "workflow_run" | "issue_comment" | "repository_dispatch")
@@ -152,10 +231,7 @@ impl Context {
 fn read_event(path: Option<&str>) -> Result<Value, String> {
     let path = path.ok_or("GITHUB_EVENT_PATH names no file of the event")?;
     let unusable = |why: &dyn std::fmt::Display| format!("the event's file {path} cannot be used: {why}");
-    let content = std::fs::read(path).map_err(|error| unusable(&error))?;
-    if content.len() > MAX_EVENT {
-        return Err(unusable(&format!("it has over {MAX_EVENT} bytes")));
-    }
+    let content = files::read(Path::new(path), MAX_EVENT).map_err(|error| unusable(&error))?;
     let event: Value = serde_json::from_slice(&content).map_err(|error| unusable(&error))?;
     if event.is_object() { Ok(event) } else { Err(unusable(&"it is no JSON object")) }
 }
@@ -168,9 +244,14 @@ fn needed(event_name: &str) -> &'static [(&'static str, Kind)] {
             ("pull_request.number", Kind::Number),
             ("pull_request.head.sha", Kind::Text),
             ("pull_request.base.sha", Kind::Text),
+            ("pull_request.base.ref", Kind::Text),
         ],
         "push" => &[("before", Kind::Text)],
-        "merge_group" => &[("merge_group.base_sha", Kind::Text), ("merge_group.head_ref", Kind::Text)],
+        "merge_group" => &[
+            ("merge_group.base_sha", Kind::Text),
+            ("merge_group.head_ref", Kind::Text),
+            ("merge_group.base_ref", Kind::Text),
+        ],
         "workflow_run" => &[("workflow_run.head_sha", Kind::Text), ("workflow_run.event", Kind::Text)],
         "issue_comment" => &[("issue.number", Kind::Number)],
         _ => &[],
@@ -242,6 +323,7 @@ pub(super) fn read_pull_request(own: &Value) -> Option<PullRequest> {
         head_sha: text("/head/sha")?,
         base_sha: text("/base/sha")?,
         base_branch: text("/base/ref"),
+        head_repository: head.clone(),
         // A fork that was deleted has no repository any more.
         from_fork: head.is_none() || head != base,
         labels: label_names(own),
@@ -271,6 +353,54 @@ mod tests {
         assert_eq!(queued("refs/heads/gh-readonly-queue/release/1.x/pr-104-0123abc"), Some(104));
         for other in ["refs/heads/pr-1-x", "refs/heads/gh-readonly-queue/main/pr-x-1", ""] {
             assert_eq!(queued(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_configuration_of_a_change_is_that_of_the_branch_it_goes_to() {
+        let branch = |name: &str| Deciding::Branch(name.to_owned());
+        let pushed = |reference: &str, is_protected| Context {
+            event_name: "push".into(),
+            reference: Some(reference.into()),
+            default_branch: Some("main".into()),
+            is_protected,
+            ..Context::default()
+        };
+        let run_of = |event: &str, branch: &str, repository: &str| {
+            let head = serde_json::json!({ "full_name": repository });
+            let run = serde_json::json!({
+                "head_sha": "a", "event": event, "head_branch": branch, "head_repository": head,
+            });
+            let (event_name, reference) = ("workflow_run".into(), Some("refs/heads/main".into()));
+            let repository = Some(("acme".to_owned(), "shop".to_owned()));
+            let workflow_run = workflow_run(&run);
+            Context { event_name, reference, repository, workflow_run, ..Context::default() }
+        };
+        let queue = Context { event_name: "merge_group".into(), ..Context::default() };
+        let queued = Context { base_branch: Some("release/1".into()), ..queue.clone() };
+        let pull = Context { event_name: "pull_request".into(), ..Context::default() };
+        for (context, expected) in [
+            (pushed("refs/heads/main", false), Deciding::Checkout),
+            (pushed("refs/heads/release/1", true), Deciding::Checkout),
+            (pushed("refs/tags/v1", false), branch("main")),
+            (pushed("refs/tags/v1", true), Deciding::Checkout),
+            (pushed("refs/heads/fix/it", false), branch("main")),
+            (
+                Context { event_name: "workflow_dispatch".into(), ..pushed("refs/heads/fix/it", false) },
+                branch("main"),
+            ),
+            (run_of("pull_request", "fix/it", "mallory/shop"), branch("main")),
+            (run_of("pull_request", "main", "acme/shop"), branch("main")),
+            (run_of("push", "fix/it", "acme/shop"), branch("main")),
+            (run_of("push", "main", "mallory/shop"), branch("main")),
+            (run_of("push", "main", "acme/shop"), Deciding::Checkout),
+            (queue, Deciding::Unknown),
+            (queued, branch("release/1")),
+            (pull.clone(), Deciding::Unknown),
+            (Context { base_branch: Some("main".into()), ..pull }, branch("main")),
+            (Context::default(), Deciding::Checkout),
+        ] {
+            assert_eq!(context.deciding(), expected, "{context:?}");
         }
     }
 

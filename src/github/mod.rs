@@ -11,9 +11,10 @@ pub mod forge;
 pub mod hidden;
 pub mod pulls;
 pub mod repository;
+pub mod reviews;
 pub mod runner;
 
 pub use client::{Client, GithubError};
-pub use context::{Context, PullRequest, WorkflowRun};
+pub use context::{Context, Deciding, PullRequest, WorkflowRun};
 pub use forge::Forge;
 pub use repository::Repository;

@@ -64,6 +64,11 @@ impl Repository {
         format!("{}/{}", self.owner, self.name)
     }
 
+    /// What its API is asked with.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// The commit that a reference points to, such as `refs/heads/main`; `None` where there is no such one.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
 //! The files by which a step talks to the runner (GitHub Actions, "Workflow commands":
 //! "Environment files").
 
-use std::fs::OpenOptions;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::path::Path;
+
+use crate::files;
 
 /// Adds outputs. Each value is put between a delimiter that nobody can foresee, so that no value
 /// can end itself and begin another output.
@@ -31,5 +32,5 @@ pub fn add_summary(file: &Path, markdown: &str) -> io::Result<()> {
 }
 
 fn append(file: &Path, content: &[u8]) -> io::Result<()> {
-    OpenOptions::new().create(true).append(true).open(file)?.write_all(content)
+    files::append(file)?.write_all(content)
 }

@@ -16,8 +16,113 @@ pub struct Bytes(pub u64);
 #[serde(transparent)]
 pub struct Delta(pub i64);
 
-/// The binary units of IEC 80000-13, smallest first.
-const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+/// The two families of units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Units {
+    /// Powers of 1000: kB, MB, GB. What people see unless they wrote another unit themselves.
+    #[default]
+    Decimal,
+    /// Powers of 1024: KiB, MiB, GiB (IEC 80000-13).
+    Binary,
+}
+
+/// One unit, such as MB or GiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unit {
+    units: Units,
+    power: u32,
+}
+
+/// What stands between a number and its unit, so that no line breaks there.
+const NO_BREAK: char = '\u{a0}';
+/// The most decimals of an amount: with them, any amount of bytes is exact enough to differ from its neighbour.
+const MOST_DECIMALS: u32 = 18;
+
+impl Units {
+    fn names(self) -> [&'static str; 7] {
+        match self {
+            Units::Decimal => ["B", "kB", "MB", "GB", "TB", "PB", "EB"],
+            Units::Binary => ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"],
+        }
+    }
+
+    fn unit(self, power: u32) -> Unit {
+        Unit { units: self, power }
+    }
+
+    /// The unit that suits an amount. It is chosen after rounding: 999,950 B reads 1 MB, never 1000 kB.
+    pub fn suiting(self, amount: Bytes) -> Unit {
+        let suits = |unit: &Unit| unit.rounded(amount, 0) < 1000;
+        (0..7).map(|power| self.unit(power)).find(suits).unwrap_or(self.unit(6))
+    }
+}
+
+impl Unit {
+    /// The unit of this name, in whatever case; `None` for a word that is no unit.
+    pub fn named(name: &str) -> Option<Unit> {
+        let of = |units: Units| {
+            let at = units.names().iter().position(|known| known.eq_ignore_ascii_case(name))?;
+            Some(units.unit(u32::try_from(at).ok()?))
+        };
+        of(Units::Decimal).or_else(|| of(Units::Binary))
+    }
+
+    /// The family that it is of.
+    pub fn units(self) -> Units {
+        self.units
+    }
+
+    /// How many bytes it has.
+    pub fn bytes(self) -> u64 {
+        match self.units {
+            Units::Decimal => 1000_u64.pow(self.power),
+            Units::Binary => 1 << (10 * self.power),
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        self.units.names().get(self.power as usize).copied().unwrap_or("B")
+    }
+
+    /// An amount in hundredths, tenths and so on of this unit, rounded half up.
+    fn rounded(self, amount: Bytes, decimals: u32) -> u128 {
+        let factor = u128::from(self.bytes());
+        (u128::from(amount.0) * 10u128.pow(decimals) + factor / 2) / factor
+    }
+
+    /// The decimals that give an amount three significant digits.
+    fn decimals(self, amount: Bytes) -> u32 {
+        let is_short = |decimals: &u32| self.rounded(amount, *decimals) < 1000;
+        let most = if self.power == 0 { 0 } else { 3 };
+        (0..=most).rev().find(is_short).unwrap_or(0)
+    }
+
+    /// `1,385 MB`, `0.289 GiB`: without zeros at the end.
+    fn text(self, amount: Bytes, decimals: u32) -> String {
+        let (scaled, scale) = (self.rounded(amount, decimals), 10u128.pow(decimals));
+        let whole = group_digits(u64::try_from(scaled / scale).unwrap_or(u64::MAX));
+        let part = format!("{:0width$}", scaled % scale, width = decimals as usize);
+        let part = if decimals == 0 { "" } else { part.trim_end_matches('0') };
+        let point = if part.is_empty() { "" } else { "." };
+        format!("{whole}{point}{part}{NO_BREAK}{}", self.name())
+    }
+}
+
+/// An amount that is over a limit, in the limit's unit, with as many digits as it takes to see that it is.
+pub fn told_apart(measured: Bytes, limit: Bytes, unit: Unit) -> String {
+    let unit = measured.readable(unit);
+    // What is shown has to be over the limit itself, and not only what is meant.
+    let is_over = |decimals: &u32| {
+        let shown = unit.rounded(measured, *decimals) * u128::from(unit.bytes());
+        shown > u128::from(limit.0) * 10u128.pow(*decimals)
+    };
+    let decimals = (unit.decimals(measured)..=MOST_DECIMALS).find(is_over);
+    match decimals {
+        Some(decimals) if measured > limit => unit.text(measured, decimals),
+        _ => measured.in_unit(unit),
+    }
+}
 
 impl Bytes {
     /// The largest amount that layergate accepts (2^63 - 1), so that every difference fits a [`Delta`].
@@ -38,6 +143,30 @@ impl Bytes {
     pub fn grouped(self) -> String {
         group_digits(self.0)
     }
+
+    /// The amount to the byte: `1,000,835,744 B`.
+    pub fn exact(self) -> String {
+        Unit { units: Units::Decimal, power: 0 }.text(self, 0)
+    }
+
+    /// Three significant digits in the unit of a family that suits the amount: `1.39 GB`, `412 kB`, `12 B`.
+    pub fn in_units(self, units: Units) -> String {
+        let unit = units.suiting(self);
+        unit.text(self, unit.decimals(self).min(2))
+    }
+
+    /// Three significant digits, and all of a whole number, in this very unit; in a smaller one of its family where it
+    /// is less than a tenth.
+    pub fn in_unit(self, unit: Unit) -> String {
+        let unit = self.readable(unit);
+        unit.text(self, unit.decimals(self))
+    }
+
+    /// The unit, or the one of its family that suits, where it is less than a tenth of that.
+    fn readable(self, unit: Unit) -> Unit {
+        let is_readable = u128::from(self.0) * 10 >= u128::from(unit.bytes());
+        if is_readable { unit } else { unit.units.suiting(self) }
+    }
 }
 
 impl Delta {
@@ -56,29 +185,65 @@ impl Delta {
         format!("{}{}", sign(self.0), group_digits(self.0.unsigned_abs()))
     }
 
-    /// This difference as a share of `base`, with one decimal and a sign (`+7.9%`), or `None` where
-    /// `base` is 0 and a share means nothing.
+    /// The difference to the byte, with its sign: `-89,234,924 B`.
+    pub fn exact(self) -> String {
+        format!("{}{}", sign(self.0), self.magnitude().exact())
+    }
+
+    /// The difference in the unit of a family that suits it, with its sign.
+    pub fn in_units(self, units: Units) -> String {
+        format!("{}{}", sign(self.0), self.magnitude().in_units(units))
+    }
+
+    /// This difference as a share of `base`: `+7.9%`; without decimals from 100 % on; `12x` for a growth to ten times
+    /// `base` or more. `None` where `base` is 0 and a share means nothing.
     pub fn percent_of(self, base: Bytes) -> Option<String> {
-        percent_of(self, base, 1)
+        if base.0 == 0 {
+            return None;
+        }
+        let tenths = scaled_percent(self, base, 1);
+        let times = (i128::from(self.0) + i128::from(base.0)) / i128::from(base.0);
+        if times >= 10 {
+            let half =
+                (i128::from(self.0) + i128::from(base.0) + i128::from(base.0) / 2) / i128::from(base.0);
+            return Some(format!("{}x", group_digits(u64::try_from(half).unwrap_or(u64::MAX))));
+        }
+        let decimals = u32::from(tenths < 1000);
+        Some(percent_text(self, base, decimals))
+    }
+
+    /// The share with as many decimals as it takes to be over `limit`, which is in millionths of a percent.
+    pub fn percent_over(self, base: Bytes, limit: u64) -> Option<String> {
+        let usual = self.percent_of(base)?;
+        let is_over = |decimals: &u32| {
+            scaled_percent(self, base, *decimals) * 10u128.pow(6 - decimals) > u128::from(limit)
+        };
+        let is_rounded = |decimals: u32| usual == percent_text(self, base, decimals);
+        match (1..=6).find(is_over) {
+            Some(decimals) if decimals > 1 && (is_rounded(0) || is_rounded(1)) => {
+                Some(percent_text(self, base, decimals))
+            }
+            _ => Some(usual),
+        }
     }
 
     /// The share as a bare number for machines, two decimals and no percent sign: `7.94`, `-8.92`.
     pub fn percent_number(self, base: Bytes) -> Option<String> {
-        percent_of(self, base, 2).map(|text| text.trim_matches(['+', '%']).to_owned())
+        (base.0 > 0).then(|| percent_text(self, base, 2).trim_matches(['+', '%']).to_owned())
     }
 }
 
-fn percent_of(delta: Delta, base: Bytes, decimals: u32) -> Option<String> {
-    if base.0 == 0 {
-        return None;
-    }
-    let scale = 10u128.pow(decimals);
-    let scaled = u128::from(delta.0.unsigned_abs()) * 100 * scale;
+/// A share in percent, times a power of ten, rounded half up and without its sign. `base` is not 0.
+fn scaled_percent(delta: Delta, base: Bytes, decimals: u32) -> u128 {
     let base = u128::from(base.0);
-    let rounded = (scaled + base / 2) / base;
-    let (whole, part) = (rounded / scale, rounded % scale);
+    (u128::from(delta.0.unsigned_abs()) * 100 * 10u128.pow(decimals) + base / 2) / base
+}
+
+fn percent_text(delta: Delta, base: Bytes, decimals: u32) -> String {
+    let (rounded, scale) = (scaled_percent(delta, base, decimals), 10u128.pow(decimals));
     let sign = if rounded == 0 { "" } else { sign(delta.0) };
-    Some(format!("{sign}{whole}.{part:0width$}%", width = decimals as usize))
+    let part = format!(".{:0width$}", rounded % scale, width = decimals as usize);
+    format!("{sign}{}{}%", rounded / scale, if decimals == 0 { "" } else { &part })
 }
 
 fn sign(value: i64) -> &'static str {
@@ -103,24 +268,14 @@ pub fn group_digits(value: u64) -> String {
 }
 
 impl fmt::Display for Bytes {
-    /// The amount for people, in binary units with one decimal: `18.4 MiB`; below 1 KiB exact.
+    /// The amount for people: `57.8 MB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tenths = |unit: usize| {
-            let shift = 10 * unit;
-            (u128::from(self.0) * 10 + ((1u128 << shift) >> 1)) >> shift
-        };
-        // The unit is chosen after rounding, so that 1,048,575 B reads 1.0 MiB, never 1024.0 KiB.
-        let unit = (0..UNITS.len()).find(|unit| tenths(*unit) < 10_240).unwrap_or(UNITS.len() - 1);
-        let text = match unit {
-            0 => format!("{} B", self.0),
-            _ => format!("{}.{} {}", tenths(unit) / 10, tenths(unit) % 10, UNITS[unit]),
-        };
-        f.pad(&text)
+        f.pad(&self.in_units(Units::Decimal))
     }
 }
 
 impl fmt::Display for Delta {
-    /// The difference for people, with its sign: `+18.4 MiB`, `-512 B`, `0 B`.
+    /// The difference for people, with its sign: `+18.4 MB`, `-512 B`, `0 B`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&format!("{}{}", sign(self.0), self.magnitude()))
     }
@@ -145,22 +300,66 @@ impl Sub for Bytes {
 mod tests {
     use super::*;
 
+    fn decimal(bytes: u64) -> String {
+        Bytes(bytes).to_string().replace(NO_BREAK, " ")
+    }
+
+    fn unit(name: &str) -> Unit {
+        Unit::named(name).unwrap()
+    }
+
     #[test]
-    fn amounts_read_well_at_every_unit_boundary() {
+    fn amounts_have_three_digits_at_every_unit_boundary() {
         let cases = [
             (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1536, "1.5 KiB"),
-            (1_048_575, "1.0 MiB"),
-            (1_048_576, "1.0 MiB"),
-            (19_293_798, "18.4 MiB"),
-            (1_073_741_823, "1.0 GiB"),
-            (i64::MAX as u64, "8.0 EiB"),
+            (12, "12 B"),
+            (999, "999 B"),
+            (1000, "1 kB"),
+            (1023, "1.02 kB"),
+            (9_994, "9.99 kB"),
+            (9_995, "10 kB"),
+            (412_345, "412 kB"),
+            (999_499, "999 kB"),
+            (999_500, "1 MB"),
+            (57_800_000, "57.8 MB"),
+            (1_385_083_642, "1.39 GB"),
+            (i64::MAX as u64, "9.22 EB"),
         ];
         for (bytes, text) in cases {
-            assert_eq!(Bytes(bytes).to_string(), text, "{bytes}");
+            assert_eq!(decimal(bytes), text, "{bytes}");
         }
+        let binary = |bytes: u64| Bytes(bytes).in_units(Units::Binary).replace(NO_BREAK, " ");
+        assert_eq!(binary(1023), "1 KiB");
+        assert_eq!(binary(19_293_798), "18.4 MiB");
+        assert_eq!(binary(1_073_741_824), "1 GiB");
+        assert_eq!(Bytes(57_800_000).to_string(), "57.8\u{a0}MB");
+        assert_eq!(Bytes(1_000_835_744).exact(), "1,000,835,744\u{a0}B");
+    }
+
+    #[test]
+    fn a_unit_that_somebody_wrote_is_kept() {
+        let text = |bytes: u64, name: &str| Bytes(bytes).in_unit(unit(name)).replace(NO_BREAK, " ");
+        assert_eq!(text(1_385_083_642, "GiB"), "1.29 GiB");
+        assert_eq!(text(1_385_083_642, "mb"), "1,385 MB");
+        assert_eq!(text(311_341_818, "GiB"), "0.29 GiB");
+        assert_eq!(text(300_000, "GiB"), "293 KiB");
+        assert_eq!(text(300_000, "B"), "300,000 B");
+        assert_eq!(Delta(-500_000).in_units(Units::Decimal), "-500\u{a0}kB");
+        assert_eq!(Unit::named("M"), None);
+        assert_eq!(unit("TiB").bytes(), 1 << 40);
+    }
+
+    #[test]
+    fn what_is_over_a_limit_is_seen_to_be() {
+        let text = |measured, limit, name| {
+            told_apart(Bytes(measured), Bytes(limit), unit(name)).replace(NO_BREAK, " ")
+        };
+        assert_eq!(text(600_000_000, 500_000_000, "MB"), "600 MB");
+        assert_eq!(text(500_400_000, 500_000_000, "MB"), "500.4 MB");
+        assert_eq!(text(500_000_001, 500_000_000, "MB"), "500.000001 MB");
+        assert_eq!(text(1_234_700_000, 1_234_500_000, "GB"), "1.235 GB");
+        assert_eq!(text((1 << 30) + 1, 1 << 30, "GiB"), "1.000000001 GiB");
+        assert_eq!(text(13, 12, "B"), "13 B");
     }
 
     #[test]
@@ -169,10 +368,27 @@ mod tests {
         assert_eq!(delta.grouped(), "-89,234,924");
         assert_eq!(delta.percent_of(Bytes(1_000_835_744)).as_deref(), Some("-8.9%"));
         assert_eq!(delta.percent_number(Bytes(1_000_835_744)).as_deref(), Some("-8.92"));
-        assert_eq!(delta.to_string(), "-85.1 MiB");
+        assert_eq!(delta.to_string(), "-89.2\u{a0}MB");
         assert_eq!(Delta(0).percent_of(Bytes(5)).as_deref(), Some("0.0%"));
         assert_eq!(Delta(7).percent_of(Bytes(0)), None);
-        assert_eq!(Delta(0).to_string(), "0 B");
+        assert_eq!(Delta(7).percent_number(Bytes(0)), None);
+        assert_eq!(Delta(0).to_string(), "0\u{a0}B");
+    }
+
+    #[test]
+    fn shares_have_no_more_digits_than_they_need() {
+        let share = |delta, base| Delta(delta).percent_of(Bytes(base)).unwrap();
+        assert_eq!(share(999, 1000), "+99.9%");
+        assert_eq!(share(9996, 10_000), "+100%");
+        assert_eq!(share(-1000, 1000), "-100%");
+        assert_eq!(share(8_999, 1000), "+900%");
+        assert_eq!(share(9_000, 1000), "10x");
+        assert_eq!(share(11_600, 1000), "13x");
+        let over = |delta, base, limit| Delta(delta).percent_over(Bytes(base), limit).unwrap();
+        assert_eq!(over(60, 1000, 5_000_000), "+6.0%");
+        assert_eq!(over(50_004, 1_000_000, 5_000_000), "+5.0004%");
+        assert_eq!(over(1_000_001, 1_000_000, 100_000_000), "+100.0001%");
+        assert_eq!(over(12_000, 1000, 100_000_000), "13x");
     }
 
     #[test]

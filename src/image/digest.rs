@@ -4,24 +4,120 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
-/// A text that should be `sha256:` or `sha512:` followed by lower-case hex, and is not.
+/// A text that names no content that can be verified.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a digest; expected `sha256:` and 64 lower-case hex digits")]
-pub struct InvalidDigest(String);
+pub enum InvalidDigest {
+    /// It is not an algorithm and lower-case hex digits.
+    #[error("`{0}` is not a digest; expected `sha256:` and 64 lower-case hex digits")]
+    Form(String),
+    /// It may be a digest, by an algorithm that is not known here.
+    #[error("`{0}` is a digest that layergate cannot verify; it knows sha256, sha384 and sha512")]
+    Algorithm(String),
+}
+
+/// A hash function that digests name: those that the OCI image specification registers ("Registered algorithms"), and
+/// sha384, which engines take as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Algorithm {
+    /// SHA-256, which nearly all digests use.
+    #[default]
+    Sha256,
+    /// SHA-384.
+    Sha384,
+    /// SHA-512.
+    Sha512,
+}
+
+impl Algorithm {
+    const ALL: [Algorithm; 3] = [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512];
+
+    /// As digests spell it; `None` for one that is not known here.
+    pub fn parse(name: &str) -> Option<Algorithm> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    /// As digests spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Algorithm::Sha256 => "sha256",
+            Algorithm::Sha384 => "sha384",
+            Algorithm::Sha512 => "sha512",
+        }
+    }
+
+    fn hex_digits(self) -> usize {
+        match self {
+            Algorithm::Sha256 => 64,
+            Algorithm::Sha384 => 96,
+            Algorithm::Sha512 => 128,
+        }
+    }
+}
+
+/// A hash under way.
+#[derive(Debug, Clone)]
+pub enum Hasher {
+    /// SHA-256.
+    Sha256(Sha256),
+    /// SHA-384.
+    Sha384(Sha384),
+    /// SHA-512.
+    Sha512(Sha512),
+}
+
+impl Hasher {
+    /// The hash of nothing yet.
+    pub fn new(algorithm: Algorithm) -> Hasher {
+        match algorithm {
+            Algorithm::Sha256 => Hasher::Sha256(Sha256::new()),
+            Algorithm::Sha384 => Hasher::Sha384(Sha384::new()),
+            Algorithm::Sha512 => Hasher::Sha512(Sha512::new()),
+        }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, content: &[u8]) {
+        match self {
+            Hasher::Sha256(hash) => hash.update(content),
+            Hasher::Sha384(hash) => hash.update(content),
+            Hasher::Sha512(hash) => hash.update(content),
+        }
+    }
+
+    /// `algorithm:hex`.
+    fn finish(self) -> Box<str> {
+        let text = |algorithm: Algorithm, hash: &[u8]| {
+            let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{}:{hex}", algorithm.name()).into()
+        };
+        match self {
+            Hasher::Sha256(hash) => text(Algorithm::Sha256, &hash.finalize()),
+            Hasher::Sha384(hash) => text(Algorithm::Sha384, &hash.finalize()),
+            Hasher::Sha512(hash) => text(Algorithm::Sha512, &hash.finalize()),
+        }
+    }
+}
 
 fn validate(text: &str) -> Result<Box<str>, InvalidDigest> {
-    let hex_len = |algorithm| match algorithm {
-        "sha256" => Some(64),
-        "sha512" => Some(128),
-        _ => None,
-    };
-    let valid = text.split_once(':').is_some_and(|(algorithm, hex)| {
-        hex_len(algorithm) == Some(hex.len())
-            && hex.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
-    });
-    if valid { Ok(text.into()) } else { Err(InvalidDigest(text.chars().take(200).collect())) }
+    let shown = || text.chars().take(200).collect();
+    let (name, encoded) = text.split_once(':').ok_or_else(|| InvalidDigest::Form(shown()))?;
+    // The grammar of digests (OCI image specification, descriptor, "Digests").
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+._-".contains(&byte);
+    let is_encoded = |byte: u8| byte.is_ascii_alphanumeric() || b"=_-".contains(&byte);
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    match Algorithm::parse(name) {
+        Some(known) if encoded.len() == known.hex_digits() && encoded.bytes().all(is_hex) => Ok(text.into()),
+        None if !name.is_empty()
+            && name.bytes().all(is_name)
+            && encoded.len() >= 32
+            && encoded.bytes().all(is_encoded) =>
+        {
+            Err(InvalidDigest::Algorithm(shown()))
+        }
+        _ => Err(InvalidDigest::Form(shown())),
+    }
 }
 
 macro_rules! identifier {
@@ -43,13 +139,19 @@ macro_rules! identifier {
 
             /// The sha256 of bytes at hand.
             pub fn of(content: &[u8]) -> Self {
-                Self::from_sha256(&Sha256::digest(content))
+                Self::by(Algorithm::Sha256, content)
             }
 
-            /// From the 32 bytes of a finished sha256.
-            pub fn from_sha256(hash: &[u8]) -> Self {
-                let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-                Self(format!("sha256:{hex}").into())
+            /// The hash of bytes at hand.
+            pub fn by(algorithm: Algorithm, content: &[u8]) -> Self {
+                let mut hasher = Hasher::new(algorithm);
+                hasher.update(content);
+                Self::of_hash(hasher)
+            }
+
+            /// From the hash of all bytes.
+            pub fn of_hash(hash: Hasher) -> Self {
+                Self(hash.finish())
             }
 
             /// `algorithm:hex`.
@@ -57,9 +159,9 @@ macro_rules! identifier {
                 &self.0
             }
 
-            /// The algorithm's name: `sha256` or `sha512`.
-            pub fn algorithm(&self) -> &str {
-                self.0.split_once(':').map_or("", |(algorithm, _)| algorithm)
+            /// What has to be computed of the content to compare it with this.
+            pub fn algorithm(&self) -> Algorithm {
+                self.0.split_once(':').and_then(|(name, _)| Algorithm::parse(name)).unwrap_or_default()
             }
 
             /// The hex digits alone.
@@ -119,6 +221,26 @@ mod tests {
         {
             assert!(DiffId::parse(bad).is_err(), "{bad}");
         }
+    }
+
+    /// The test vectors of FIPS 180-4 for `abc`, and names by hashes that nobody here can compute.
+    #[test]
+    fn every_registered_algorithm_is_computed_and_others_are_named() {
+        for (algorithm, start) in [
+            (Algorithm::Sha256, "sha256:ba7816bf8f01cfea"),
+            (Algorithm::Sha384, "sha384:cb00753f45a35e8b"),
+            (Algorithm::Sha512, "sha512:ddaf35a193617aba"),
+        ] {
+            let digest = Digest::by(algorithm, b"abc");
+            assert!(digest.as_str().starts_with(start), "{digest}");
+            assert_eq!(Digest::parse(digest.as_str()).unwrap().algorithm(), algorithm);
+        }
+        for unknown in [format!("blake3:{}", "ab".repeat(32)), format!("sha224:{}", "ab".repeat(28))] {
+            let error = Digest::parse(&unknown).unwrap_err().to_string();
+            assert!(error.contains("cannot verify") && error.contains(&unknown), "{error}");
+        }
+        let short = Digest::parse(&format!("sha512:{}", "ab".repeat(32))).unwrap_err().to_string();
+        assert!(short.contains("is not a digest"), "{short}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::redact::redact;
+use crate::redact::redact;
 
 /// The words that a Dockerfile instruction starts with (Dockerfile reference).
 pub const KEYWORDS: [&str; 18] = [
@@ -35,7 +35,7 @@ pub const KEYWORDS: [&str; 18] = [
     "WORKDIR",
 ];
 
-/// Longer entries are cut before they are read: history is hostile input.
+/// Longer entries are cut before they are read: history is untrusted input.
 const MAX_READ: usize = 64 * 1024;
 
 /// One Dockerfile step, normalised for people: no shell, no builder marks, single spaces. Build
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hostile_history_is_cut_and_survives() {
+    fn a_untrusted_history_is_cut_and_survives() {
         let long = format!("RUN {}", "é".repeat(100_000));
         assert!(read(&long).unwrap().chars().count() <= Instruction::MAX_CHARS);
         let key = format!("RUN |2 KEY={} MODE=x /bin/sh -c make # buildkit", "A".repeat(9000));

@@ -1,4 +1,4 @@
-//! What the content of a file says of being needed only by the build: marks, which a census keeps
+//! What the content of a file says of being needed only by the build: marks, which a file list keeps
 //! beside its files, for a layer that is known is not read again.
 
 use std::fmt;
@@ -8,7 +8,8 @@ use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::bytes::Bytes;
-use super::census::{Entry, LayerPath};
+use super::entry::Entry;
+use super::path::LayerPath;
 
 /// The most marks of one layer.
 pub const MAX_MARKS: usize = 200_000;
@@ -22,14 +23,14 @@ pub const MAX_DIRECTORY_BYTES: usize = 8 << 20;
 pub enum Mark {
     /// An ELF file with what only a debugger or a linker reads.
     Unstripped {
-        /// The file, as an entry of the census.
+        /// The file, as an entry of the file list.
         entry: u32,
         /// The bytes of the sections that `strip` would take.
         bytes: Bytes,
     },
     /// A file that holds what looks like a secret. The secret itself is never kept.
     Secret {
-        /// The file, as an entry of the census.
+        /// The file, as an entry of the file list.
         entry: u32,
         /// What it looks like.
         kind: SecretKind,
@@ -38,7 +39,7 @@ pub enum Mark {
     /// development needs. It names all of them: a package that is not named is needed, and where
     /// none is named, all are.
     Dev {
-        /// The file, as an entry of the census.
+        /// The file, as an entry of the file list.
         entry: u32,
         /// The directories of those packages, relative to the image's root; none of them is inside
         /// of another one, and not all of them need be there.
@@ -47,7 +48,7 @@ pub enum Mark {
     /// A project's own list of what it wants, which names the packages that development needs, and
     /// not what these need in turn. It counts only where no [`Mark::Dev`] knows better.
     DevDeclared {
-        /// The file, as an entry of the census.
+        /// The file, as an entry of the file list.
         entry: u32,
         /// The directories where those packages would be, relative to the image's root.
         directories: Vec<LayerPath>,
@@ -55,7 +56,7 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// The file that the mark is about, as an entry of the census.
+    /// The file that the mark is about, as an entry of the file list.
     pub fn entry(&self) -> u32 {
         match self {
             Mark::Unstripped { entry, .. } | Mark::Secret { entry, .. } => *entry,
@@ -230,30 +231,30 @@ fn part<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(seq: &mut A, what: &str) ->
     seq.next_element()?.ok_or_else(|| de::Error::custom(format!("a mark without {what}")))
 }
 
-/// The marks of a document that this version knows, held to what marks can say: hostile input.
+/// The marks of a document that this version knows, held to what marks can say: untrusted input.
 pub(super) fn checked(marks: Vec<ReadMark>, entries: &[Entry]) -> Result<Vec<Mark>, &'static str> {
     let marks: Vec<Mark> = marks.into_iter().filter_map(|mark| mark.0).collect();
     if marks.len() > MAX_MARKS {
-        return Err("a census with more marks than any layer has");
+        return Err("a file list with more marks than any layer has");
     }
     if !marks.is_sorted_by(|one, next| one.order() < next.order()) {
-        return Err("the marks of a census are not ascending");
+        return Err("the marks of a file list are not ascending");
     }
     let directories = || marks.iter().flat_map(Mark::directories);
     let bytes: usize = directories().map(|path| path.as_bytes().len()).sum();
     if directories().count() > MAX_DIRECTORIES || bytes > MAX_DIRECTORY_BYTES {
-        return Err("the marks of a census name more directories than any layer has");
+        return Err("the marks of a file list name more directories than any layer has");
     }
     if directories().any(|path| path.as_bytes().is_empty()) {
-        return Err("a mark of a census is of the whole image");
+        return Err("a mark of a file list is of the whole image");
     }
     for mark in &marks {
         match (entries.get(mark.entry() as usize), mark) {
             (Some(Entry::File(_, size)), Mark::Unstripped { bytes, .. }) if bytes > size => {
-                return Err("a mark of a census has more bytes than its file");
+                return Err("a mark of a file list has more bytes than its file");
             }
             (Some(Entry::File(..)), _) => {}
-            _ => return Err("a mark of a census is of no file"),
+            _ => return Err("a mark of a file list is of no file"),
         }
     }
     Ok(marks)
@@ -262,18 +263,18 @@ pub(super) fn checked(marks: Vec<ReadMark>, entries: &[Entry]) -> Result<Vec<Mar
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::Census;
+    use crate::image::FileList;
 
-    fn census(marks: Option<Vec<Mark>>) -> Census {
+    fn file_list(marks: Option<Vec<Mark>>) -> FileList {
         let files = vec![
             Entry::Dir("a".into()),
             Entry::File("a/b".into(), Bytes(9)),
             Entry::File("c".into(), Bytes(0)),
         ];
-        Census { marks, ..Census::of(files) }
+        FileList { marks, ..FileList::of(files) }
     }
 
-    fn read(marks: &str) -> Result<Census, serde_json::Error> {
+    fn read(marks: &str) -> Result<FileList, serde_json::Error> {
         serde_json::from_str(&format!(r#"{{"entries":[["d","a"],["f","a/b",9],["f","c",0]]{marks}}}"#))
     }
 
@@ -288,34 +289,34 @@ mod tests {
             Mark::DevDeclared { entry: 2, directories: Vec::new() },
             Mark::Secret { entry: 2, kind: SecretKind::PrivateKey },
         ];
-        let marked = census(Some(marks));
+        let marked = file_list(Some(marks));
         let text = serde_json::to_string(&marked).unwrap();
         let end = r#""marks":[["debug",1,9],["dev",2,["app/node_modules/a","b\\xff"]],["dev-declared",2,[]],["secret",2,"private-key"]]}"#;
         assert!(text.ends_with(end), "{text}");
-        assert_eq!(serde_json::from_str::<Census>(&text).unwrap(), marked);
+        assert_eq!(serde_json::from_str::<FileList>(&text).unwrap(), marked);
         for kind in SecretKind::ALL {
-            let marked = census(Some(vec![Mark::Secret { entry: 1, kind }]));
+            let marked = file_list(Some(vec![Mark::Secret { entry: 1, kind }]));
             let text = serde_json::to_string(&marked).unwrap();
-            assert_eq!(serde_json::from_str::<Census>(&text).unwrap(), marked, "{text}");
+            assert_eq!(serde_json::from_str::<FileList>(&text).unwrap(), marked, "{text}");
         }
     }
 
     #[test]
     fn not_looked_for_is_not_none() {
-        let (unknown, none) = (census(None), census(Some(Vec::new())));
+        let (unknown, none) = (file_list(None), file_list(Some(Vec::new())));
         assert_eq!(read("").unwrap(), unknown);
         assert_eq!(read(r#","marks":null"#).unwrap(), unknown);
         assert_eq!(read(r#","marks":[]"#).unwrap(), none);
-        for census in [unknown, none] {
-            let text = serde_json::to_string(&census).unwrap();
-            assert_eq!(serde_json::from_str::<Census>(&text).unwrap(), census, "{text}");
+        for file_list in [unknown, none] {
+            let text = serde_json::to_string(&file_list).unwrap();
+            assert_eq!(serde_json::from_str::<FileList>(&text).unwrap(), file_list, "{text}");
         }
     }
 
     #[test]
     fn marks_of_a_newer_version_are_passed_over() {
         let newer = r#","marks":[["mood",0,{"a":1},2],["secret",1,"passphrase"],["debug",1,3,"more"]]"#;
-        let known = census(Some(vec![Mark::Unstripped { entry: 1, bytes: Bytes(3) }]));
+        let known = file_list(Some(vec![Mark::Unstripped { entry: 1, bytes: Bytes(3) }]));
         assert_eq!(read(newer).unwrap(), known);
     }
 

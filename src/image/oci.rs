@@ -2,13 +2,19 @@
 //! "image index") and the `manifest.json` of `docker save`. Only what layergate reads of them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
+use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::container::{ContainerSettings, command, names, short};
 use super::digest::{DiffId, Digest};
 use super::instruction::Instruction;
 use super::platform::Platform;
-use super::snapshot::Step;
+use super::snapshot::HistoryEntry;
+
+/// The largest JSON document of an image that is read.
+pub const MAX_DOCUMENT: u64 = 8 << 20;
 
 /// The annotation that holds the tag of an image in an OCI layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
@@ -36,14 +42,20 @@ pub struct ImageConfig {
     /// The architecture's variant.
     #[serde(default)]
     pub variant: Option<String>,
+    /// The version of the operating system that the image is for.
+    #[serde(default, rename = "os.version")]
+    pub os_version: Option<String>,
+    /// What the image requires of the operating system.
+    #[serde(default, rename = "os.features", deserialize_with = "or_default")]
+    pub os_features: Vec<String>,
     /// The layers, lowest first.
     pub rootfs: RootFs,
-    /// What a container of the image is started with; of that, its labels.
+    /// What a container of the image is started with.
     #[serde(default, deserialize_with = "or_default")]
     pub config: ContainerConfig,
     /// One entry for each Dockerfile step, those without a layer included.
     #[serde(default, deserialize_with = "or_default")]
-    pub history: Vec<HistoryEntry>,
+    pub history: Vec<ConfigHistory>,
 }
 
 /// The part of an image config that containers are started with.
@@ -53,6 +65,75 @@ pub struct ContainerConfig {
     /// Free-form properties.
     #[serde(default, deserialize_with = "or_default")]
     pub labels: BTreeMap<String, String>,
+    /// Its user, as `USER[:GROUP]`.
+    #[serde(default, deserialize_with = "if_fit")]
+    pub user: String,
+    /// Its working directory.
+    #[serde(default, deserialize_with = "if_fit")]
+    pub working_dir: String,
+    /// The command that is always run.
+    #[serde(default, deserialize_with = "if_fit")]
+    pub entrypoint: Vec<String>,
+    /// The command, or arguments of the entrypoint.
+    #[serde(default, deserialize_with = "if_fit")]
+    pub cmd: Vec<String>,
+    /// Its environment, as `NAME=VALUE`.
+    #[serde(default, deserialize_with = "if_fit")]
+    pub env: Vec<String>,
+    /// The ports that it exposes, as `PORT/PROTOCOL`.
+    #[serde(default, deserialize_with = "if_fit")]
+    pub exposed_ports: BTreeMap<String, IgnoredAny>,
+    /// The paths of its volumes.
+    #[serde(default, deserialize_with = "if_fit")]
+    pub volumes: BTreeMap<String, IgnoredAny>,
+    /// The signal that stops it.
+    #[serde(default, deserialize_with = "if_fit")]
+    pub stop_signal: String,
+    /// How it is asked whether it works.
+    #[serde(default, deserialize_with = "if_fit")]
+    pub healthcheck: HealthCheck,
+}
+
+impl ContainerConfig {
+    /// What is kept of it.
+    pub fn settings(&self) -> ContainerSettings {
+        let name = |variable: &String| variable.split('=').next().unwrap_or_default().to_owned();
+        ContainerSettings {
+            user: short(&self.user),
+            workdir: short(&self.working_dir),
+            entrypoint: command("ENTRYPOINT", &self.entrypoint),
+            cmd: command("CMD", &self.cmd),
+            healthcheck: command("HEALTHCHECK CMD", &self.healthcheck.test),
+            stop_signal: short(&self.stop_signal),
+            env: names(self.env.iter().map(name)),
+            expose: names(self.exposed_ports.keys().cloned()),
+            volumes: names(self.volumes.keys().cloned()),
+            labels: names(self.labels.keys().cloned()),
+        }
+    }
+}
+
+/// The part of a container's config that says how it is asked whether it works.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct HealthCheck {
+    /// The command.
+    #[serde(default, deserialize_with = "if_fit")]
+    pub test: Vec<String>,
+}
+
+/// What only describes, and is of no form that engines know, keeps no image from being measured.
+fn if_fit<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Fit<T> {
+        Fit(T),
+        Unfit(IgnoredAny),
+    }
+    Ok(match Option::<Fit<T>>::deserialize(from)? {
+        Some(Fit::Fit(value)) => value,
+        Some(Fit::Unfit(_)) | None => T::default(),
+    })
 }
 
 /// The layers of an image config.
@@ -65,7 +146,7 @@ pub struct RootFs {
 
 /// One step of an image's history.
 #[derive(Debug, Clone, Deserialize)]
-pub struct HistoryEntry {
+pub struct ConfigHistory {
     /// The builder's own text of the step.
     #[serde(default)]
     pub created_by: Option<String>,
@@ -74,7 +155,7 @@ pub struct HistoryEntry {
     pub empty_layer: bool,
 }
 
-impl HistoryEntry {
+impl ConfigHistory {
     fn instruction(&self, arguments: &[String]) -> Option<Instruction> {
         self.created_by.as_deref().and_then(|text| Instruction::with_arguments(text, arguments))
     }
@@ -83,35 +164,29 @@ impl HistoryEntry {
 impl ImageConfig {
     /// The config's platform, where it names one.
     pub fn platform(&self) -> Option<Platform> {
-        Platform::from_fields(&self.os, &self.architecture, self.variant.as_deref())
+        let platform = Platform::from_fields(&self.os, &self.architecture, self.variant.as_deref())?;
+        Some(platform.with_os(self.os_version.as_deref(), &self.os_features))
     }
 
     /// All steps of the history, oldest first, redacted: of those without a layer only what they set,
-    /// not to what. Empty where history and layers do not belong together.
-    pub fn steps(&self) -> Vec<Step> {
+    /// not to what. Where they are of fewer layers than there are, the layers below come first, as
+    /// steps of which nothing is known: each build adds its own at the end, and some tools write none. Empty
+    /// where they claim more layers than there are, for then nothing tells which.
+    pub fn steps(&self) -> Vec<HistoryEntry> {
         let making = self.history.iter().filter(|entry| !entry.empty_layer).count();
-        if making != self.rootfs.diff_ids.len() {
+        let Some(untold) = self.rootfs.diff_ids.len().checked_sub(making) else { return Vec::new() };
+        if self.history.is_empty() {
             return Vec::new();
         }
         let arguments = self.misleading_arguments();
-        let step = |entry: &HistoryEntry| {
+        let step = |entry: &ConfigHistory| {
             let instruction = entry.instruction(&arguments);
             let makes_layer = !entry.empty_layer;
             let instruction = instruction.map(|step| if makes_layer { step } else { step.without_values() });
-            Step { instruction, makes_layer }
+            HistoryEntry { instruction, makes_layer }
         };
-        self.history.iter().map(step).collect()
-    }
-
-    /// The instruction of each layer, lowest first, redacted. History and layers belong together
-    /// only where they are equally many; otherwise nothing is claimed.
-    pub fn instructions(&self) -> Vec<Option<Instruction>> {
-        let steps: Vec<_> = self.history.iter().filter(|entry| !entry.empty_layer).collect();
-        if steps.len() != self.rootfs.diff_ids.len() {
-            return vec![None; self.rootfs.diff_ids.len()];
-        }
-        let arguments = self.misleading_arguments();
-        steps.iter().map(|entry| entry.instruction(&arguments)).collect()
+        let below = std::iter::repeat_n(HistoryEntry { instruction: None, makes_layer: true }, untold);
+        below.chain(self.history.iter().map(step)).collect()
     }
 
     /// Build arguments that could be taken for commands. The work is their number by that of the steps, and
@@ -135,6 +210,12 @@ pub struct Descriptor {
     /// The blob's bytes, as the descriptor claims.
     #[serde(default, deserialize_with = "or_default")]
     pub size: u64,
+    /// What the manifest is, where it is no image (OCI image specification 1.1).
+    #[serde(default)]
+    pub artifact_type: Option<String>,
+    /// Where else the blob may be fetched from.
+    #[serde(default, deserialize_with = "or_default")]
+    pub urls: Vec<String>,
     /// In an index: what the image runs on.
     #[serde(default)]
     pub platform: Option<RawPlatform>,
@@ -144,19 +225,37 @@ pub struct Descriptor {
 }
 
 impl Descriptor {
-    /// Whether the blob is itself an index. The media type is optional in old documents, so the
-    /// reader of the blob has the last word.
+    /// Whether the blob is said to be an index.
     pub fn is_index(&self) -> bool {
-        self.media_type == "application/vnd.oci.image.index.v1+json"
-            || self.media_type == "application/vnd.docker.distribution.manifest.list.v2+json"
+        INDEX_TYPES.contains(&self.media_type.as_str())
     }
 
-    /// Whether this is an attestation or another thing that is no image to run.
+    /// Whether the blob is said to be a manifest.
+    pub fn is_manifest(&self) -> bool {
+        MANIFEST_TYPES.contains(&self.media_type.as_str())
+    }
+
+    /// Whether this is an attestation, as BuildKit lists them beside the image.
     pub fn is_attestation(&self) -> bool {
         self.annotations.contains_key("vnd.docker.reference.type")
-            || self.platform.as_ref().is_some_and(|p| p.os == "unknown" || p.architecture == "unknown")
+    }
+
+    /// The image's manifest that an attestation is about (BuildKit, docs/attestations/attestation-storage.md).
+    pub fn attests(&self) -> Option<Digest> {
+        let kind = self.annotations.get("vnd.docker.reference.type")?;
+        let of =
+            self.annotations.get("vnd.docker.reference.digest").filter(|_| kind == "attestation-manifest");
+        Digest::parse(of?).ok()
     }
 }
+
+/// The media types of an index, as the Open Container Initiative and Docker call them.
+const INDEX_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
+
+/// The media types of a manifest.
+const MANIFEST_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
 
 /// A platform as an index spells it: fields that may be missing.
 #[derive(Debug, Clone, Deserialize)]
@@ -170,26 +269,67 @@ pub struct RawPlatform {
     /// The architecture's variant.
     #[serde(default)]
     pub variant: Option<String>,
+    /// The version of the operating system that the image is for.
+    #[serde(default, rename = "os.version")]
+    pub os_version: Option<String>,
+    /// What the image requires of the operating system.
+    #[serde(default, rename = "os.features", deserialize_with = "or_default")]
+    pub os_features: Vec<String>,
 }
 
 impl RawPlatform {
-    /// The platform, where both halves are there and well formed.
+    /// The platform, where both halves are there, well formed and not the `unknown` that stands for none.
     pub fn to_platform(&self) -> Option<Platform> {
-        Platform::from_fields(&self.os, &self.architecture, self.variant.as_deref())
+        let platform = Platform::from_fields(&self.os, &self.architecture, self.variant.as_deref())?;
+        let is_known = platform.os != "unknown" && platform.architecture != "unknown";
+        is_known.then(|| platform.with_os(self.os_version.as_deref(), &self.os_features))
     }
 }
 
 /// An image index, and the `index.json` of an OCI layout.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Default, Clone, Deserialize)]
 pub struct Index {
     /// What the index points at.
     #[serde(default, deserialize_with = "or_default")]
     pub manifests: Vec<Descriptor>,
 }
 
+/// What tells an index, a manifest and anything else apart: media types are optional in both.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outline {
+    /// 1 in manifests as Docker wrote them before 1.10, else 2.
+    #[serde(default)]
+    pub schema_version: Option<u32>,
+    /// What the document says that it is.
+    #[serde(default)]
+    pub media_type: Option<String>,
+    /// What a document that is no image says that it is.
+    #[serde(default)]
+    pub artifact_type: Option<String>,
+    /// There in an index.
+    pub manifests: Option<IgnoredAny>,
+    /// There in a manifest.
+    pub config: Option<IgnoredAny>,
+}
+
+impl Outline {
+    /// Whether the document is an index.
+    pub fn is_index(&self) -> bool {
+        let stated = self.media_type.as_deref().is_some_and(|stated| INDEX_TYPES.contains(&stated));
+        self.config.is_none() && (self.manifests.is_some() || stated)
+    }
+}
+
 /// An image manifest: one config and the packed layers.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Manifest {
+    /// What this is, where it is no image (OCI image specification 1.1).
+    #[serde(default, rename = "artifactType")]
+    pub artifact_type: Option<String>,
+    /// The manifest that this one is about, where it is about one.
+    #[serde(default)]
+    pub subject: Option<IgnoredAny>,
     /// Points at the config.
     pub config: Descriptor,
     /// Points at the layers as distributed, lowest first.
@@ -201,15 +341,45 @@ pub struct Manifest {
 }
 
 /// One image of the `manifest.json` that `docker save` writes.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Debug, Clone, Default)]
 pub struct SavedImage {
     /// The path of the config inside the archive.
     pub config: String,
     /// The names that the image was saved by.
-    #[serde(default)]
-    pub repo_tags: Option<Vec<String>>,
+    pub repo_tags: Vec<String>,
     /// The paths of the layers inside the archive, lowest first.
-    #[serde(default, deserialize_with = "or_default")]
     pub layers: Vec<String>,
+}
+
+/// Engines read it by Go's `encoding/json`, which matches keys without regard to case, and of a key that is
+/// there twice takes the last. Jib before 2.3 and containerify write them in other cases.
+impl<'de> Deserialize<'de> for SavedImage {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<SavedImage, D::Error> {
+        from.deserialize_map(SavedImageVisitor)
+    }
+}
+
+struct SavedImageVisitor;
+
+impl<'de> Visitor<'de> for SavedImageVisitor {
+    type Value = SavedImage;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an image with its `Config` and `Layers`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SavedImage, A::Error> {
+        let mut image = SavedImage::default();
+        let mut config = None;
+        while let Some(key) = map.next_key::<String>()? {
+            match key.to_ascii_lowercase().as_str() {
+                "config" => config = map.next_value::<Option<String>>()?.or(config),
+                "repotags" => image.repo_tags = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                "layers" => image.layers = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        image.config = config.ok_or_else(|| A::Error::missing_field("Config"))?;
+        Ok(image)
+    }
 }

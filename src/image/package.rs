@@ -3,6 +3,10 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::bytes::Bytes;
+use super::path::LayerPath;
+
+/// The most bytes that the paths in [`Package::elsewhere`] of one layer have; a list of 100,000 files has about half.
+pub const MAX_ELSEWHERE: usize = 16 << 20;
 
 /// Who numbers and installs a package. The names are the types of package URLs (purl-spec,
 /// "PURL types").
@@ -29,6 +33,18 @@ pub enum Ecosystem {
     /// The main module of a Go program.
     #[serde(rename = "golang")]
     Go,
+    /// The main crate of a Rust program, where cargo-auditable built it.
+    #[serde(rename = "cargo")]
+    Cargo,
+    /// Java artifacts that Maven built, as `GROUP:ARTIFACT`.
+    #[serde(rename = "maven")]
+    Maven,
+    /// .NET packages.
+    #[serde(rename = "nuget")]
+    NuGet,
+    /// Conda packages.
+    #[serde(rename = "conda")]
+    Conda,
 }
 
 impl Ecosystem {
@@ -42,13 +58,22 @@ impl Ecosystem {
             Ecosystem::Npm => "npm",
             Ecosystem::Gem => "gem",
             Ecosystem::Go => "golang",
+            Ecosystem::Cargo => "cargo",
+            Ecosystem::Maven => "maven",
+            Ecosystem::NuGet => "nuget",
+            Ecosystem::Conda => "conda",
         }
+    }
+
+    /// Whether the packages are those of the operating system's distribution.
+    pub fn is_system(self) -> bool {
+        matches!(self, Ecosystem::Dpkg | Ecosystem::Apk | Ecosystem::Rpm)
     }
 
     /// Whether the packages are those of a distribution, which also ship what the package managers
     /// of languages declare.
-    pub fn is_system(self) -> bool {
-        matches!(self, Ecosystem::Dpkg | Ecosystem::Apk | Ecosystem::Rpm)
+    pub fn is_distribution(self) -> bool {
+        self.is_system() || self == Ecosystem::Conda
     }
 }
 
@@ -62,12 +87,64 @@ pub struct Package {
     pub name: String,
     /// Its version, as its ecosystem writes it.
     pub version: String,
-    /// The entry of the census that declares it. Once that file is hidden or replaced, so is the
+    /// The entry of the file list that declares it. Once that file is hidden or replaced, so is the
     /// declaration.
     pub anchor: u32,
-    /// The entries of the census that are its files, ascending.
+    /// The entries of the file list that are its files, ascending.
     #[serde(serialize_with = "gaps", deserialize_with = "from_gaps")]
     pub files: Vec<u32>,
+    /// Paths that a distribution's package lists and that the layer does not have: files of other
+    /// layers, where the database is not in the layer of the files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub elsewhere: Vec<LayerPath>,
+    /// Bytes of the anchor that are the package's, where that file is an archive of several packages.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub inside: Bytes,
+}
+
+/// A package database that a layer has, and whose packages are not known, or not all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadDatabase {
+    /// The entry of the file list that it is.
+    pub entry: u32,
+    /// Why.
+    pub why: Unread,
+}
+
+/// Why a package database was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unread {
+    /// It is over the bound of its kind.
+    TooLarge,
+    /// Its content contradicts its format, or ends early.
+    Damaged,
+    /// It is in a form that is not known.
+    UnknownFormat,
+    /// A write-ahead log whose database is not in the same layer.
+    LogAlone,
+    /// The tar has it in pieces.
+    Sparse,
+    /// The layer has more packages, or larger lists of files, than are kept.
+    TooMuch,
+}
+
+impl Unread {
+    /// The reason, for people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Unread::TooLarge => "the file is larger than layergate reads",
+            Unread::Damaged => "the file is damaged or incomplete",
+            Unread::UnknownFormat => "the file is in a format that layergate does not read",
+            Unread::LogAlone => "this write-ahead log is in another layer than its database",
+            Unread::Sparse => "the layer stores the file as a sparse file",
+            Unread::TooMuch => "it holds more than layergate reads of one image",
+        }
+    }
+}
+
+fn is_zero(bytes: &Bytes) -> bool {
+    *bytes == Bytes(0)
 }
 
 /// A package that an image has once all of its layers are applied.
@@ -80,9 +157,9 @@ pub struct Installed {
     pub name: String,
     /// Its version, as its ecosystem writes it.
     pub version: String,
-    /// Bytes of its visible files.
+    /// Bytes of its flattened files.
     pub bytes: Bytes,
-    /// How many visible files it has.
+    /// How many flattened files it has.
     pub files: u64,
     /// The layer that brought it, counted from 0.
     pub layer: u64,

@@ -1,19 +1,20 @@
 //! The document of one measured image: `layergate.snapshot/v1`.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::build_only::{BuildOnly, MAX_BUILD_ONLY, Outcome};
 use super::bytes::{Bytes, group_digits};
-use super::census::{Census, Contents, MAX_PACKAGES};
+use super::container::ContainerSettings;
 use super::digest::{DiffId, Digest};
+use super::file_list::{FileList, MAX_PACKAGES};
 use super::instruction::Instruction;
+use super::layer_ref::{DockerfileLines, LayerRef, LinesBy};
 use super::package::Installed;
 use super::platform::Platform;
-use super::redact::{read_reference, read_some_reference};
+use super::removable::{MAX_REMOVABLE, Outcome, Removable};
 use super::schema::{self, SchemaError};
+use crate::redact::{read_reference, read_some_reference};
 
 /// The `schema` of a snapshot that this version writes.
 pub const SCHEMA: &str = "layergate.snapshot/v1";
@@ -59,27 +60,27 @@ pub struct Snapshot {
     pub totals: Totals,
     /// The layers, lowest first.
     pub layers: Vec<Layer>,
+    /// What a container of the image is started with, where the image's config was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<ContainerSettings>,
+    /// How the lines of the layers are known, where any of them has lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<LinesBy>,
     /// The steps that made the image, oldest first, those without a layer included; empty where that
     /// is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<Step>,
+    pub history: Vec<HistoryEntry>,
     /// The image that this one was built on, where that is known or can be guessed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseImage>,
-    /// The image that this one says it was built on. In no document: what matters is where that ends.
-    #[serde(skip)]
-    pub base_name: Option<String>,
-    /// Whether it is the Dockerfile that names it.
-    #[serde(skip)]
-    pub base_by_dockerfile: bool,
     /// The packages that are there once all layers are applied, where they were looked for: an earlier
     /// version did not, and that is not the same as none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub packages: Option<Vec<Installed>>,
+    pub packages: Option<Arc<[Installed]>>,
     /// What only the build needed, where that was looked for; most bytes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub build_only: Option<Vec<BuildOnly>>,
-    /// What follows from how it is built, where that was judged when it was recorded.
+    pub removable: Option<Vec<Removable>>,
+    /// What follows from how it is built, where that was evaluated when it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multi_stage: Option<Outcome>,
     /// Files that are there more than once, where that was asked for; largest saving first.
@@ -100,7 +101,7 @@ pub struct Duplicate {
 
 /// One step of an image's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Step {
+pub struct HistoryEntry {
     /// What it did; of a step without a layer only what it set, not to what.
     pub instruction: Option<Instruction>,
     /// Whether it made a layer.
@@ -123,6 +124,9 @@ pub struct BaseImage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BoundaryBy {
+    /// The build's provenance names the base image by its digest, and that image's own config has the lowest layers
+    /// of this image; or the provenance says that there is none.
+    Provenance,
     /// All steps of the Dockerfile were found in the history; what is below is the base image's.
     Dockerfile,
     /// The image that the Dockerfile builds on was looked at, and its layers are the lowest of this image.
@@ -145,6 +149,13 @@ pub struct ImageIdentity {
     pub platform: Option<Platform>,
     /// The digest of the image's config; of a `docker inspect` document, the `Id` that it states.
     pub id: Option<Digest>,
+}
+
+impl ImageIdentity {
+    /// What it runs on, as it is compared and recorded.
+    pub fn canonical_platform(&self) -> Option<Platform> {
+        self.platform.as_ref().map(Platform::canonical)
+    }
 }
 
 /// Where a snapshot's image was read from.
@@ -178,13 +189,13 @@ pub struct Commit {
 pub struct Totals {
     /// How many layers the image has.
     pub layers: u64,
-    /// How many regular files are visible.
+    /// How many regular files are flattened.
     pub files: Option<u64>,
-    /// Bytes of the regular files in all layers.
-    pub unpacked: Bytes,
+    /// Bytes of the regular files in all layers. Null where one of them is not distributed with the image.
+    pub uncompressed: Option<Bytes>,
     /// Bytes of the regular files that exist once all layers are applied.
-    pub visible: Option<Bytes>,
-    /// `unpacked - visible`: bytes that are shipped and cannot be reached.
+    pub flattened: Option<Bytes>,
+    /// `uncompressed - flattened`: bytes that are shipped and cannot be reached.
     pub wasted: Option<Bytes>,
     /// Bytes of the layer blobs as distributed: what a pull downloads.
     pub compressed: Option<Bytes>,
@@ -193,7 +204,7 @@ pub struct Totals {
 impl Totals {
     /// All that is counted in bytes.
     pub fn amounts(&self) -> [Option<Bytes>; 4] {
-        [Some(self.unpacked), self.visible, self.wasted, self.compressed]
+        [self.uncompressed, self.flattened, self.wasted, self.compressed]
     }
 }
 
@@ -209,18 +220,17 @@ impl Layer {
             compressed: None,
             files: None,
             dockerfile: None,
-            contents: None,
-            census: None,
+            file_list: None,
         }
     }
 
-    /// A made-up layer of a census, for tests.
+    /// A made-up layer of a file list, for tests.
     #[cfg(test)]
-    pub(crate) fn made_up(index: usize, census: Census) -> Layer {
+    pub(crate) fn made_up(index: usize, file_list: FileList) -> Layer {
         Layer {
-            size: census.size(),
-            files: Some(census.files()),
-            census: Some(Arc::new(census)),
+            size: file_list.size(),
+            files: Some(file_list.files()),
+            file_list: Some(Arc::new(file_list)),
             ..Layer::unknown(DiffId::of(&[index as u8]))
         }
     }
@@ -247,53 +257,10 @@ pub struct Layer {
     pub files: Option<u64>,
     /// Where in a Dockerfile the instruction stands, where that is certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dockerfile: Option<Place>,
-    /// What the layer's files hold. In no document: it is there only while copies are looked for.
-    #[serde(skip)]
-    pub contents: Option<Contents>,
+    pub dockerfile: Option<DockerfileLines>,
     /// The layer's files. A store keeps them apart, once for each diff ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub census: Option<Arc<Census>>,
-}
-
-/// Lines of a Dockerfile.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Place {
-    /// The Dockerfile, as it was named.
-    pub path: String,
-    /// The instruction's first line, counted from 1.
-    pub line: u32,
-    /// Its last line.
-    pub end_line: u32,
-}
-
-impl Place {
-    /// The file's name alone, where its path is long: one image has one Dockerfile.
-    pub fn short_name(&self) -> Option<&str> {
-        const LONG: usize = 24;
-        self.path.rsplit(['/', '\\']).next().filter(|_| self.path.chars().count() > LONG)
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.path, self.line)
-    }
-}
-
-/// A layer, and what made it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LayerRef {
-    /// Counted from 0.
-    pub index: u64,
-    /// Its instruction.
-    pub instruction: Option<Instruction>,
-    /// Where that stands, where that is certain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dockerfile: Option<Place>,
-    /// Whether it is the base image's, and so nothing that the Dockerfile could do otherwise.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub of_base_image: bool,
+    pub file_list: Option<Arc<FileList>>,
 }
 
 /// A document that is not a snapshot that this version can use.
@@ -311,7 +278,7 @@ pub enum SnapshotError {
 }
 
 impl Snapshot {
-    /// Reads a snapshot and checks that its figures agree: a stored document is hostile input.
+    /// Reads a snapshot and checks that its figures agree: a stored document is untrusted input.
     /// `most_nodes` bounds the files and directories that it may list.
     ///
     /// # Errors
@@ -338,15 +305,18 @@ impl Snapshot {
         if amounts.into_iter().chain(counts).chain(of_layers).flatten().any(|amount| amount > Bytes::MAX) {
             return Err(format!("an amount is over {}", Bytes::MAX.grouped()));
         }
-        let censuses = self.layers.iter().filter_map(|layer| layer.census.as_deref());
-        if censuses.map(Census::nodes).sum::<u64>() > most_nodes {
+        let file_lists = self.layers.iter().filter_map(|layer| layer.file_list.as_deref());
+        if file_lists.map(FileList::nodes).sum::<u64>() > most_nodes {
             return Err(format!("it lists over {} files and directories", group_digits(most_nodes)));
         }
         self.check_sums()?;
         self.check_places()?;
         // One that claims more than can be counted has no size, as one that is not known has none.
         let unfit = |layer: &&Layer| {
-            layer.census.as_ref().is_some_and(|census| census.size().is_none() || census.size() != layer.size)
+            layer
+                .file_list
+                .as_ref()
+                .is_some_and(|file_list| file_list.size().is_none() || file_list.size() != layer.size)
         };
         match self.layers.iter().find(unfit) {
             Some(layer) => Err(format!("the files of the layer {} do not sum to its size", layer.diff_id)),
@@ -371,25 +341,22 @@ impl Snapshot {
         let astray = |package: &&Installed| package.layer >= layers || package.bytes > Bytes::MAX;
         match packages.iter().find(astray) {
             Some(package) => Err(format!("the package {} is of no layer", excerpt(&package.name))),
-            None => self.check_build_only(layers),
+            None => self.check_removable(layers),
         }
     }
 
-    fn check_build_only(&self, layers: u64) -> Result<(), String> {
-        let found = self.build_only.as_deref().unwrap_or_default();
-        if found.len() > MAX_BUILD_ONLY {
-            return Err(format!(
-                "it lists over {} kinds of build files",
-                group_digits(MAX_BUILD_ONLY as u64)
-            ));
+    fn check_removable(&self, layers: u64) -> Result<(), String> {
+        let found = self.removable.as_deref().unwrap_or_default();
+        if found.len() > MAX_REMOVABLE {
+            return Err(format!("it lists over {} kinds of build files", group_digits(MAX_REMOVABLE as u64)));
         }
-        let of_document = |found: &&BuildOnly| found.layer.index >= layers || !found.is_short();
+        let of_document = |found: &&Removable| found.layer.index >= layers || !found.is_short();
         if let Some(found) = found.iter().find(of_document) {
             return Err(format!("what it has of {} is of no layer, or too long", excerpt(&found.kind)));
         }
         let sum = sum_known(found.iter().map(|found| Some(found.bytes)));
-        match sum.is_none_or(|sum| sum > self.totals.unpacked) {
-            true => Err("what only its build needed is more than all that it has".into()),
+        match sum.is_none_or(|sum| self.totals.uncompressed.is_some_and(|all| sum > all)) {
+            true => Err("its removable files are larger than the image".into()),
             false => Ok(()),
         }
     }
@@ -399,13 +366,19 @@ impl Snapshot {
         let all_known = !self.layers.is_empty() && self.layers.iter().all(|layer| layer.size.is_some());
         // What is known of only some layers has a bound as well: their files are added up.
         let sum = sum_known(self.layers.iter().map(|layer| layer.size).filter(Option::is_some));
-        if sum.is_none_or(|sum| sum > totals.unpacked || all_known && sum != totals.unpacked) {
+        let fits = sum.is_some_and(|sum| match totals.uncompressed {
+            Some(all) if all_known => sum == all,
+            Some(all) => sum <= all,
+            None => !all_known,
+        });
+        if !fits {
             let sum = sum.map_or_else(|| "more than can be counted".to_owned(), Bytes::grouped);
-            return Err(format!("the layers sum to {sum} and `unpacked` says {}", totals.unpacked.grouped()));
+            let all = totals.uncompressed.map_or_else(|| "null".to_owned(), Bytes::grouped);
+            return Err(format!("the layers sum to {sum} and `uncompressed` says {all}"));
         }
-        match totals.visible.zip(totals.wasted) {
-            Some((visible, wasted)) if visible.checked_add(wasted) != Some(totals.unpacked) => {
-                Err("`visible` and `wasted` do not sum to `unpacked`".into())
+        match totals.flattened.zip(totals.wasted) {
+            Some((flattened, wasted)) if flattened.checked_add(wasted) != totals.uncompressed => {
+                Err("`flattened` and `wasted` do not sum to `uncompressed`".into())
             }
             _ => Ok(()),
         }
@@ -416,7 +389,7 @@ impl Snapshot {
         image: ImageIdentity,
         source: SourceInfo,
         measured: Measured,
-        unpacked: Bytes,
+        uncompressed: Option<Bytes>,
         layers: Vec<Layer>,
     ) -> Snapshot {
         Snapshot {
@@ -428,18 +401,18 @@ impl Snapshot {
             totals: Totals {
                 layers: layers.len() as u64,
                 files: None,
-                unpacked,
-                visible: None,
+                uncompressed,
+                flattened: None,
                 wasted: None,
                 compressed: None,
             },
             layers,
+            config: None,
+            lines: None,
             history: Vec::new(),
             base: None,
-            base_name: None,
-            base_by_dockerfile: false,
             packages: None,
-            build_only: None,
+            removable: None,
             multi_stage: None,
             duplicates: None,
         }
@@ -450,19 +423,14 @@ impl Snapshot {
     pub(crate) fn made_up(layers: Vec<Layer>) -> Snapshot {
         let image = ImageIdentity { name: "app".into(), reference: "app:1".into(), platform: None, id: None };
         let source = SourceInfo { transport: "docker-archive".into(), engine: None };
-        let unpacked = sum_known(layers.iter().map(|layer| layer.size)).unwrap_or_default();
-        Snapshot::new(image, source, Measured::Content, unpacked, layers)
+        let uncompressed = Some(sum_known(layers.iter().map(|layer| layer.size)).unwrap_or_default());
+        Snapshot::new(image, source, Measured::Content, uncompressed, layers)
     }
 
     /// The same without the lists of files of its layers.
     pub fn without_files(mut self) -> Snapshot {
-        self.layers.iter_mut().for_each(|layer| layer.census = None);
+        self.layers.iter_mut().for_each(|layer| layer.file_list = None);
         self
-    }
-
-    /// What it runs on, as it is compared and recorded.
-    pub fn canonical_platform(&self) -> Option<Platform> {
-        self.image.platform.as_ref().map(Platform::canonical)
     }
 
     /// A layer, counted from 0, and what made it.
@@ -488,9 +456,9 @@ fn excerpt(name: &str) -> String {
 
 /// How many of the lowest layers are likely the base image's: those up to the last `CMD` or `ENTRYPOINT`
 /// that has layers above it, for base images mostly end with one. `None` where there is none.
-pub fn guess_base_layers(history: &[Step]) -> Option<u64> {
+pub fn guess_base_layers(history: &[HistoryEntry]) -> Option<u64> {
     let last_layer = history.iter().rposition(|step| step.makes_layer)?;
-    let ends = |step: &Step| {
+    let ends = |step: &HistoryEntry| {
         let kind = step.instruction.as_ref().map_or("", Instruction::kind);
         !step.makes_layer && matches!(kind, "CMD" | "ENTRYPOINT")
     };

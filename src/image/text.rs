@@ -1,5 +1,13 @@
 //! What all rooms know of text from foreign hands.
 
+/// The most characters of a text from foreign hands in a message.
+const EXCERPT: usize = 200;
+
+/// A short form of such a text, for messages.
+pub fn excerpt(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(EXCERPT).collect()
+}
+
 /// Whether a character is not seen, changes the direction of others, or ends a line somewhere; control
 /// characters aside. Fillers that have a width and no ink are among them, and the selectors of variants that only
 /// hide data.

@@ -2,7 +2,13 @@
 
 use std::io::{self, BufRead, Read};
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
+
+/// The most memory, in KiB, that an xz stream may claim to need: `xz -9` needs 65 MiB, and zstd's decoder
+/// has the same bound for its window.
+const XZ_MEMORY: u32 = 128 << 10;
 
 /// How a blob is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +19,10 @@ pub enum Compression {
     Gzip,
     /// RFC 8878, one frame or several, skippable ones included (zstd:chunked).
     Zstd,
+    /// The .xz file format, one stream or several. Docker and Podman take it around layers.
+    Xz,
+    /// bzip2, one stream or several. Docker and Podman take it around layers.
+    Bzip2,
 }
 
 impl Compression {
@@ -26,8 +36,21 @@ impl Compression {
             [0x1f, 0x8b, ..] => Some(Compression::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Compression::Zstd),
             head if skippable(head) => Some(Compression::Zstd),
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Compression::Xz),
+            [b'B', b'Z', b'h', b'1'..=b'9', rest @ ..] if begins_bzip2_block(rest) => {
+                Some(Compression::Bzip2)
+            }
             head if looks_like_tar(head) => Some(Compression::None),
             _ => None,
+        }
+    }
+
+    /// What a media type claims.
+    pub fn of_media_type(media_type: &str) -> Compression {
+        match media_type {
+            packed if packed.ends_with("gzip") => Compression::Gzip,
+            packed if packed.ends_with("zstd") => Compression::Zstd,
+            _ => Compression::None,
         }
     }
 
@@ -40,8 +63,26 @@ impl Compression {
             Compression::None => Box::new(input),
             Compression::Gzip => Box::new(MultiGzDecoder::new(input)),
             Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input)?),
+            Compression::Xz => Box::new(XzReader::new_mem_limit(input, true, XZ_MEMORY)),
+            Compression::Bzip2 => Box::new(MultiBzDecoder::new(input)),
         })
     }
+
+    /// Its name in messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Compression::None => "plain",
+            Compression::Gzip => "gzip",
+            Compression::Zstd => "zstd",
+            Compression::Xz => "xz",
+            Compression::Bzip2 => "bzip2",
+        }
+    }
+}
+
+/// What follows bzip2's signature: the mark of a block, or of the end where there is none.
+fn begins_bzip2_block(rest: &[u8]) -> bool {
+    rest.starts_with(b"\x31\x41\x59\x26\x53\x59") || rest.starts_with(b"\x17\x72\x45\x38\x50\x90")
 }
 
 /// A tar starts with a header, or, where it is empty, with zeros; engines take no bytes at all for an

@@ -5,18 +5,35 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 
-use sha2::{Digest as _, Sha256};
+use crate::image::digest::{Algorithm, Hasher};
 
 /// How much is read at once where content passes by.
 const CHUNK: usize = 64 * 1024;
 
 /// A reader that can get past content.
 pub trait Forward: Read {
+    /// Gets past `count` bytes, or to the end of the input where that comes first. Returns how many.
+    ///
+    /// # Errors
+    /// Whatever reading fails with.
+    fn skip_at_most(&mut self, count: u64) -> io::Result<u64>;
+
     /// Gets past exactly `count` bytes.
     ///
     /// # Errors
     /// `UnexpectedEof` where the input ends before; whatever reading fails with.
-    fn skip(&mut self, count: u64) -> io::Result<()>;
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        if self.skip_at_most(count)? < count { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+    }
+
+    /// Whether the content that comes next may be read. Only files that an engine has uncompressed can be
+    /// closed to the user that reads them.
+    ///
+    /// # Errors
+    /// Whatever finding out fails with.
+    fn is_readable(&mut self) -> io::Result<bool> {
+        Ok(true)
+    }
 }
 
 /// Any reader; skipping reads.
@@ -29,37 +46,64 @@ impl<R: Read> Read for Stream<R> {
 }
 
 impl<R: Read> Forward for Stream<R> {
-    fn skip(&mut self, count: u64) -> io::Result<()> {
+    fn skip_at_most(&mut self, count: u64) -> io::Result<u64> {
         let mut buffer = [0; CHUNK];
         let mut left = count;
         while left > 0 {
             let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
             match self.0.read(&mut buffer[..want]) {
-                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(0) => break,
                 Ok(read) => left -= read as u64,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
+        Ok(count - left)
     }
 }
 
-/// How much of a file is read at once: the least behind content that was jumped over, where mostly the
-/// next header is wanted; and the most where one piece after the other is.
-const LEAST_AHEAD: usize = 1024;
-const MOST_AHEAD: usize = 64 * 1024;
+/// How much is read at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Ahead {
+    /// Behind content that was jumped over, where mostly the next header is wanted.
+    pub least: usize,
+    /// Where one piece after the other is wanted.
+    pub most: usize,
+    /// Jumps so short are none: to read what is between would have been cheaper than to ask again.
+    pub near: u64,
+}
 
-/// A part of a file; skipping jumps. Reads name their place, so no jump costs a call of its own.
-pub struct Window {
-    file: File,
-    /// Where in the file the next byte is, and where the part ends.
+/// Of a file: asking for more costs next to nothing.
+const FILE_AHEAD: Ahead = Ahead { least: 1024, most: 64 * 1024, near: 0 };
+
+/// Bytes that can be read from any place.
+pub trait ReadAt {
+    /// Reads from a place, whatever was read before. Fewer bytes than the buffer has room for are no end.
+    ///
+    /// # Errors
+    /// Whatever reading fails with.
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+}
+
+impl ReadAt for File {
+    fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        read_at(self, buffer, offset)
+    }
+}
+
+/// A part of a file, or of what is read like one; skipping jumps. Reads name their place, so no jump costs a call
+/// of its own.
+pub struct Window<S = File> {
+    source: S,
+    /// Where in the source the next byte is, and where the part ends.
     at: u64,
     end: u64,
     /// Bytes from `at` on that have been read already.
     buffer: Vec<u8>,
     unread: Range<usize>,
-    ahead: usize,
+    /// How much is read next.
+    next: usize,
+    ahead: Ahead,
 }
 
 impl Window {
@@ -71,7 +115,14 @@ impl Window {
         let size = file.metadata()?.len();
         let end = offset.checked_add(length).filter(|end| *end <= size);
         let end = end.ok_or(ErrorKind::UnexpectedEof)?;
-        Ok(Window { file, at: offset, end, buffer: Vec::new(), unread: 0..0, ahead: LEAST_AHEAD })
+        Ok(Window { at: offset, ..Window::over(file, end, FILE_AHEAD) })
+    }
+}
+
+impl<S: ReadAt> Window<S> {
+    /// The first `length` bytes of a source.
+    pub fn over(source: S, length: u64, ahead: Ahead) -> Window<S> {
+        Window { source, at: 0, end: length, buffer: Vec::new(), unread: 0..0, next: ahead.least, ahead }
     }
 
     /// The next bytes, without getting past them; empty at the end.
@@ -80,9 +131,9 @@ impl Window {
     /// Whatever reading fails with.
     pub fn peek(&mut self) -> io::Result<&[u8]> {
         if self.unread.is_empty() {
-            let want = self.left_of(self.ahead);
+            let want = self.left_of(self.next);
             self.buffer.resize(want, 0);
-            let read = read_at(&self.file, &mut self.buffer, self.at)?;
+            let read = self.source.read_at(&mut self.buffer, self.at)?;
             self.unread = 0..read;
         }
         Ok(self.buffer.get(self.unread.clone()).unwrap_or_default())
@@ -96,16 +147,16 @@ impl Window {
         self.at += count as u64;
         self.unread.start += count;
         if self.unread.is_empty() {
-            self.ahead = (self.ahead * 2).min(MOST_AHEAD);
+            self.next = (self.next * 2).min(self.ahead.most);
         }
     }
 }
 
-impl Read for Window {
+impl<S: ReadAt> Read for Window<S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.unread.is_empty() && buffer.len() >= self.ahead {
+        if self.unread.is_empty() && buffer.len() >= self.next {
             let want = self.left_of(buffer.len());
-            let read = read_at(&self.file, &mut buffer[..want], self.at)?;
+            let read = self.source.read_at(&mut buffer[..want], self.at)?;
             self.at += read as u64;
             return Ok(read);
         }
@@ -117,28 +168,30 @@ impl Read for Window {
     }
 }
 
-impl Forward for Window {
-    fn skip(&mut self, count: u64) -> io::Result<()> {
-        if count > self.end - self.at {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
+impl<S: ReadAt> Forward for Window<S> {
+    fn skip_at_most(&mut self, count: u64) -> io::Result<u64> {
+        let count = count.min(self.end - self.at);
         match usize::try_from(count) {
             Ok(count) if count <= self.unread.len() => self.advance(count),
             _ => {
+                let jump = count - self.unread.len() as u64;
                 self.at += count;
                 self.unread = 0..0;
-                self.ahead = LEAST_AHEAD;
+                let is_near = jump <= self.ahead.near;
+                self.next = if is_near { (self.next * 2).min(self.ahead.most) } else { self.ahead.least };
             }
         }
-        Ok(())
+        Ok(count)
     }
 }
 
+/// Reads from a place in a file, whatever was read of it before.
 #[cfg(unix)]
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buffer, offset)
 }
 
+/// Reads from a place in a file, whatever was read of it before.
 #[cfg(windows)]
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
@@ -147,19 +200,19 @@ fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
 /// Counts and hashes what passes.
 pub struct Meter<R> {
     inner: R,
-    hash: Option<Sha256>,
+    hash: Option<Hasher>,
     count: u64,
 }
 
 impl<R: Read> Meter<R> {
-    /// Counts; hashes only where `hash` asks for it.
-    pub fn new(inner: R, hash: bool) -> Meter<R> {
-        Meter { inner, hash: hash.then(Sha256::new), count: 0 }
+    /// Counts; hashes only where `by` names an algorithm.
+    pub fn new(inner: R, by: Option<Algorithm>) -> Meter<R> {
+        Meter { inner, hash: by.map(Hasher::new), count: 0 }
     }
 
-    /// The bytes that have passed and, where asked for, their sha256.
-    pub fn finish(self) -> (u64, Option<[u8; 32]>) {
-        (self.count, self.hash.map(|hash| hash.finalize().into()))
+    /// The bytes that have passed and, where asked for, their hash.
+    pub fn finish(self) -> (u64, Option<Hasher>) {
+        (self.count, self.hash)
     }
 }
 

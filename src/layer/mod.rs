@@ -1,18 +1,15 @@
-//! Reading layers: tar, compression, censuses, and what layers make when applied. No network.
+//! Reading layers: tar, compression, file lists. No network.
 
-pub mod apply;
-pub mod bounds;
 pub mod compression;
 pub mod input;
-pub mod installed;
 pub mod packed;
+pub mod safety;
 mod sparse;
 pub mod tar;
+pub mod tar_split;
 pub mod walk;
 
-pub use apply::{Applied, apply};
-pub use bounds::{Bounds, Budget, Refusal};
 pub use compression::Compression;
-pub use input::{Forward, Stream, Window};
-pub use installed::{installed, owners_of};
-pub use walk::{LayerError, WalkedLayer, walk_stream, walk_window};
+pub use input::{Ahead, Forward, ReadAt, Stream, Window};
+pub use safety::{Budget, Refusal, SafetyLimits};
+pub use walk::{Hashing, LayerError, WalkedLayer, walk_stream, walk_uncompressed, walk_window};

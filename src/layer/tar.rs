@@ -12,8 +12,8 @@ use std::io::{self, ErrorKind, Read};
 use sha2::{Digest as _, Sha256};
 use tar::{EntryType, GnuExtSparseHeader, GnuSparseHeader, Header};
 
-use super::bounds::{Bounds, Refusal};
 use super::input::Forward;
+use super::safety::{Refusal, SafetyLimits};
 use super::sparse::{MapLines, SparseMap};
 
 const BLOCK: u64 = 512;
@@ -38,7 +38,7 @@ pub enum TarError {
         /// What is wrong there.
         what: String,
     },
-    /// A bound that keeps hostile input from using up memory.
+    /// A bound that keeps untrusted input from using up memory.
     #[error("refused: at byte {offset} of the tar, {refusal}")]
     OverLimit {
         /// Where in the tar the entry starts.
@@ -67,6 +67,15 @@ pub enum Kind {
     Dir,
     /// A device or a pipe.
     Special,
+    /// An entry of another type, by its flag. Content follows it, as Go's reader has it.
+    Other(u8),
+}
+
+impl Kind {
+    /// Whether content follows the header. What the headers of other kinds say of a size is ignored.
+    fn has_content(self) -> bool {
+        matches!(self, Kind::File | Kind::Other(_))
+    }
 }
 
 /// One entry of a tar.
@@ -76,7 +85,7 @@ pub struct TarEntry {
     pub path: Vec<u8>,
     /// What it is.
     pub kind: Kind,
-    /// The bytes of the file once unpacked: of a sparse file, holes included.
+    /// The bytes of the file once uncompressed: of a sparse file, holes included.
     pub size: u64,
     /// Whether what is stored is not the content, but a map of it and its parts.
     pub sparse: bool,
@@ -88,6 +97,8 @@ pub struct TarEntry {
     pub offset: u64,
     /// How many bytes of content are stored there.
     pub stored: u64,
+    /// Bytes of the extension headers before it.
+    pub headers: u64,
 }
 
 /// What extension headers say of the entry that follows them.
@@ -125,15 +136,25 @@ pub struct TarWalker<R> {
     /// Content of the current entry that nobody has read yet, and its padding.
     unread: u64,
     padding: u64,
-    bounds: Bounds,
+    bounds: SafetyLimits,
+    /// Bytes of extension headers since the last entry.
+    headers: u64,
     /// Hashes the current entry's content as it is read, where that was asked for.
     hash: Option<Sha256>,
 }
 
 impl<R: Forward> TarWalker<R> {
     /// Starts at the first header.
-    pub fn new(input: R, bounds: &Bounds) -> TarWalker<R> {
-        TarWalker { input, position: 0, unread: 0, padding: 0, bounds: bounds.clone(), hash: None }
+    pub fn new(input: R, bounds: &SafetyLimits) -> TarWalker<R> {
+        TarWalker {
+            input,
+            position: 0,
+            unread: 0,
+            padding: 0,
+            bounds: bounds.clone(),
+            headers: 0,
+            hash: None,
+        }
     }
 
     /// The next entry, or `None` at the tar's end. Content of the entry before is skipped.
@@ -143,17 +164,20 @@ impl<R: Forward> TarWalker<R> {
     pub fn next_entry(&mut self) -> Result<Option<TarEntry>, TarError> {
         let mut extensions = Extensions::default();
         loop {
-            self.finish_entry()?;
+            if !self.finish_entry()? {
+                return Ok(None);
+            }
             let start = self.position;
             let Some(header) = self.read_header()? else { return Ok(None) };
             let claimed = number(&header.as_old().size).ok_or_else(|| malformed(start, UNREADABLE_SIZE))?;
+            let metadata = |this: &mut Self| this.read_metadata(start, content_size(start, claimed)?);
             match header.entry_type() {
-                EntryType::GNULongName => extensions.path = trim_nul(self.read_metadata(start, claimed)?),
-                EntryType::GNULongLink => extensions.link = trim_nul(self.read_metadata(start, claimed)?),
-                EntryType::XHeader => extensions.pax = self.read_pax(start, claimed)?,
+                EntryType::GNULongName => extensions.path = trim_nul(metadata(self)?),
+                EntryType::GNULongLink => extensions.link = trim_nul(metadata(self)?),
+                EntryType::XHeader => extensions.pax = Pax::of_header(start, &metadata(self)?)?,
                 // Engines pass over a global header, and with it all that stands before it.
                 EntryType::XGlobalHeader => {
-                    self.read_pax(start, claimed)?;
+                    Pax::of_header(start, &metadata(self)?)?;
                     extensions = Extensions::default();
                 }
                 _ => return self.entry(start, &header, claimed, extensions).map(Some),
@@ -176,6 +200,14 @@ impl<R: Forward> TarWalker<R> {
         let mut content = Vec::with_capacity(room);
         self.content().take(most).read_to_end(&mut content).map_err(|error| self.read_error(error))?;
         Ok(content)
+    }
+
+    /// Whether the current entry's content may be read.
+    ///
+    /// # Errors
+    /// [`TarError`] where finding out fails.
+    pub fn is_readable(&mut self) -> Result<bool, TarError> {
+        self.input.is_readable().map_err(|error| self.read_error(error))
     }
 
     /// Hashes the current entry's content from here on: what is skipped is read then.
@@ -208,6 +240,11 @@ impl<R: Forward> TarWalker<R> {
         Ok(())
     }
 
+    /// How much of the current entry's stored content nobody has read yet.
+    pub fn left(&self) -> u64 {
+        self.unread
+    }
+
     /// The input, at wherever the walk has come to.
     pub fn into_inner(self) -> R {
         self.input
@@ -217,7 +254,7 @@ impl<R: Forward> TarWalker<R> {
         &mut self,
         start: u64,
         header: &Header,
-        claimed: u64,
+        claimed: i64,
         extensions: Extensions,
     ) -> Result<TarEntry, TarError> {
         let Extensions { path, link, mut pax } = extensions;
@@ -230,13 +267,9 @@ impl<R: Forward> TarWalker<R> {
         let link =
             link.or_else(|| header.link_name_bytes().map(|name| name.into_owned())).unwrap_or_default();
         self.check_names(start, &path, &link)?;
-        let kind = kind_of(header, &path).ok_or_else(|| {
-            let flag = char::from(header.entry_type().as_byte()).escape_default();
-            malformed(start, format!("an entry of unknown type `{flag}`"))
-        })?;
+        let kind = kind_of(header, &path);
         let claimed = pax.number("size").ok_or_else(|| malformed(start, UNREADABLE_SIZE))?.unwrap_or(claimed);
-        // Only regular files have content; what other headers say of a size is to be ignored.
-        let stored = if kind == Kind::File { claimed } else { 0 };
+        let stored = if kind.has_content() { content_size(start, claimed)? } else { 0 };
         let old_map = match header.entry_type() {
             EntryType::GNUSparse => Some(self.read_gnu_sparse(start, header)?),
             _ => None,
@@ -255,7 +288,8 @@ impl<R: Forward> TarWalker<R> {
             None => stored,
         };
         let mode = header.mode().unwrap_or_default();
-        Ok(TarEntry { path, kind, size, sparse, mode, link, offset, stored })
+        let headers = std::mem::take(&mut self.headers);
+        Ok(TarEntry { path, kind, size, sparse, mode, link, offset, stored, headers })
     }
 
     fn check_names(&self, start: u64, path: &[u8], link: &[u8]) -> Result<(), TarError> {
@@ -270,12 +304,15 @@ impl<R: Forward> TarWalker<R> {
         Ok(())
     }
 
-    fn finish_entry(&mut self) -> Result<(), TarError> {
-        let rest = self.unread + self.padding;
-        self.input.skip(rest).map_err(|error| self.read_error(error))?;
-        self.position += rest;
+    /// Gets past the entry's content and padding; false where the tar ends in the padding, which Go's
+    /// reader takes for the end of the tar.
+    fn finish_entry(&mut self) -> Result<bool, TarError> {
+        self.input.skip(self.unread).map_err(|error| self.read_error(error))?;
+        let skipped = self.input.skip_at_most(self.padding).map_err(|error| self.read_error(error))?;
+        let is_padded = skipped == self.padding;
+        self.position += self.unread + skipped;
         (self.unread, self.padding) = (0, 0);
-        Ok(())
+        Ok(is_padded)
     }
 
     /// The next header, or `None` at the end: two blocks of zeros, or no more bytes.
@@ -317,21 +354,31 @@ impl<R: Forward> TarWalker<R> {
             let what = format!("an extension header of {claimed} bytes (at most {})", self.bounds.header);
             return Err(over_limit(start, "header", what));
         }
+        self.count_headers(start, claimed)?;
         self.unread = claimed;
         self.padding = claimed.wrapping_neg() % BLOCK;
         self.read_content(claimed)
     }
 
-    fn read_pax(&mut self, start: u64, claimed: u64) -> Result<Pax, TarError> {
-        let records = self.read_metadata(start, claimed)?;
-        Pax::parse(&records).ok_or_else(|| malformed(start, "a PAX header is malformed"))
+    /// What describes one entry is bounded as a whole: a name, a link, and a PAX header of it and of all.
+    fn count_headers(&mut self, start: u64, bytes: u64) -> Result<(), TarError> {
+        self.headers += bytes;
+        let most = self.bounds.header.max(MAX_SPARSE_BLOCKS as u64 * BLOCK).saturating_mul(4);
+        if self.headers > most {
+            return Err(over_limit(
+                start,
+                "header",
+                format!("extension headers of over {most} bytes for one entry"),
+            ));
+        }
+        Ok(())
     }
 
     /// The real size of a file in GNU's old sparse format and its map, which may go on in further
     /// blocks.
     fn read_gnu_sparse(&mut self, start: u64, header: &Header) -> Result<(u64, SparseMap), TarError> {
         let gnu = header.as_gnu().ok_or_else(|| malformed(start, "a sparse file without a GNU header"))?;
-        let size = number(&gnu.realsize);
+        let size = amount(&gnu.realsize);
         let size = size.ok_or_else(|| malformed(start, "a sparse file without its size"))?;
         let mut map = SparseMap::default();
         add_fragments(&mut map, &gnu.sparse).ok_or_else(|| malformed(start, UNFIT_MAP))?;
@@ -341,6 +388,7 @@ impl<R: Forward> TarWalker<R> {
                 return Ok((size, map));
             }
             let block = self.read_block()?.ok_or(TarError::Truncated(self.position))?;
+            self.headers += BLOCK;
             let mut more = GnuExtSparseHeader::new();
             more.as_mut_bytes().copy_from_slice(block.as_bytes());
             add_fragments(&mut map, &more.sparse).ok_or_else(|| malformed(start, UNFIT_MAP))?;
@@ -355,7 +403,7 @@ impl<R: Forward> TarWalker<R> {
         let unreadable = || malformed(start, UNREADABLE_SIZE);
         let real_size = pax.number("GNU.sparse.size").ok_or_else(unreadable)?;
         let real_size = real_size.or(pax.number("GNU.sparse.realsize").ok_or_else(unreadable)?);
-        let size = real_size.unwrap_or(self.unread);
+        let size = real_size.map_or(Ok(self.unread), |size| content_size(start, size))?;
         let map = if pax.get("GNU.sparse.major") == Some(b"1") {
             Some(self.read_map_lines(start)?)
         } else {
@@ -374,6 +422,7 @@ impl<R: Forward> TarWalker<R> {
                 return Err(malformed(start, UNFIT_MAP));
             }
             let mut block = [0; BLOCK as usize];
+            self.headers += BLOCK;
             self.content().read_exact(&mut block).map_err(|error| self.read_error(error))?;
             match lines.take(&block) {
                 Some(true) => {}
@@ -384,7 +433,7 @@ impl<R: Forward> TarWalker<R> {
         Err(TarError::EndlessMap(start))
     }
 
-    fn read_error(&self, error: io::Error) -> TarError {
+    pub(super) fn read_error(&self, error: io::Error) -> TarError {
         match error.kind() {
             ErrorKind::UnexpectedEof => TarError::Truncated(self.position),
             _ => TarError::Read(error),
@@ -416,6 +465,10 @@ impl<R: Forward> Read for Content<'_, R> {
 }
 
 impl Pax {
+    fn of_header(start: u64, records: &[u8]) -> Result<Pax, TarError> {
+        Pax::parse(records).ok_or_else(|| malformed(start, "a PAX header is malformed"))
+    }
+
     /// Reads records, `LENGTH KEY=VALUE\n`; `None` where one is malformed.
     fn parse(mut records: &[u8]) -> Option<Pax> {
         let mut pax = Pax::default();
@@ -454,9 +507,9 @@ impl Pax {
         self.0.remove(key).filter(|value| !value.is_empty())
     }
 
-    /// An amount, if the key is there; `None` where it is none that a file can have.
-    fn number(&self, key: &str) -> Option<Option<u64>> {
-        let parse = |value| u64::try_from(std::str::from_utf8(value).ok()?.parse::<i64>().ok()?).ok();
+    /// A number, if the key is there; `None` where it is none.
+    fn number(&self, key: &str) -> Option<Option<i64>> {
+        let parse = |value| std::str::from_utf8(value).ok()?.parse::<i64>().ok();
         self.get(key).map_or(Some(None), |value| parse(value).map(Some))
     }
 
@@ -471,9 +524,9 @@ impl Pax {
     }
 }
 
-/// What an entry of this header and name is; `None` for what no engine unpacks.
-fn kind_of(header: &Header, path: &[u8]) -> Option<Kind> {
-    Some(match header.entry_type() {
+/// What an entry of this header and name is.
+fn kind_of(header: &Header, path: &[u8]) -> Kind {
+    match header.entry_type() {
         // Before POSIX, a directory was a file whose name ends in a slash.
         EntryType::Regular if header.as_bytes()[156] == 0 && path.ends_with(b"/") => Kind::Dir,
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File,
@@ -481,34 +534,44 @@ fn kind_of(header: &Header, path: &[u8]) -> Option<Kind> {
         EntryType::Symlink => Kind::Symlink,
         EntryType::Directory => Kind::Dir,
         EntryType::Char | EntryType::Block | EntryType::Fifo => Kind::Special,
-        _ => return None,
-    })
+        other => Kind::Other(other.as_byte()),
+    }
 }
 
 /// Adds the fragments of one block of GNU's old map, which end at the first empty one.
 fn add_fragments(map: &mut SparseMap, fragments: &[GnuSparseHeader]) -> Option<()> {
     let mut used = fragments.iter().take_while(|fragment| fragment.offset[0] != 0);
-    used.try_for_each(|fragment| map.add(number(&fragment.offset)?, number(&fragment.numbytes)?))
+    used.try_for_each(|fragment| map.add(amount(&fragment.offset)?, amount(&fragment.numbytes)?))
 }
 
-/// A number field of a header: octal, or base 256 where its first bit is set. `None` for one that is
-/// negative or over what any size can be; an empty one is 0.
-fn number(field: &[u8]) -> Option<u64> {
+/// A number field of a header: octal, or a signed number in base 256 where its first bit is set. `None`
+/// for one that no 64 bits hold; an empty one is 0.
+fn number(field: &[u8]) -> Option<i64> {
     if let Some((first, rest)) = field.split_first()
         && first & 0x80 != 0
     {
-        let start = Some(u64::from(first & 0x7f)).filter(|start| *start < 0x40)?;
-        let number =
-            rest.iter().try_fold(start, |sum, byte| Some(sum.checked_mul(256)? + u64::from(*byte)))?;
-        return i64::try_from(number).is_ok().then_some(number);
+        // The bit behind the first is the sign.
+        let start = i64::from((first << 1).cast_signed() >> 1);
+        let append = |sum: i64, byte: &u8| sum.checked_mul(256)?.checked_add(i64::from(*byte));
+        return rest.iter().try_fold(start, append);
     }
     let text = std::str::from_utf8(field).ok()?.trim_matches(['\0', ' ']);
     let digits = text.split('\0').next().unwrap_or_default();
     match digits {
         "" => Some(0),
-        digits if digits.starts_with('+') => None,
-        digits => u64::from_str_radix(digits, 8).ok(),
+        digits if digits.starts_with(['+', '-']) => None,
+        digits => i64::from_str_radix(digits, 8).ok(),
     }
+}
+
+/// A number field that cannot be negative.
+fn amount(field: &[u8]) -> Option<u64> {
+    number(field).and_then(|number| u64::try_from(number).ok())
+}
+
+/// The size of content that is there.
+fn content_size(start: u64, claimed: i64) -> Result<u64, TarError> {
+    u64::try_from(claimed).map_err(|_| malformed(start, UNREADABLE_SIZE))
 }
 
 fn verify_checksum(offset: u64, header: &Header) -> Result<(), TarError> {

@@ -1,18 +1,20 @@
-//! From a layer blob to its census, in one pass and in bounded memory.
+//! From a layer blob to its file list, in one pass and in bounded memory.
 
 use std::io::{self, BufReader, Read};
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
-use super::bounds::{Budget, Entries, Packed, Refusal, Unpacked};
 use super::compression::Compression;
-use super::input::{Forward, Meter, Stream, Window};
+use super::input::{Forward, Meter, ReadAt, Stream, Window};
+use super::safety::{Account, Budget, Entries, Packed, Purpose, Refusal, Scan, Uncompressed};
 use super::tar::{Kind, TarEntry, TarError, TarWalker};
-use crate::image::census::Contents;
-use crate::image::{Bytes, Census, DiffId, Digest, Entry, LayerPath};
+use crate::image::digest::Algorithm;
+use crate::image::file_list::Contents;
+use crate::image::{Bytes, DiffId, Digest, Entry, FileList, LayerPath};
+use crate::marks::{self, Document, elf};
 use crate::packages::golang::{self, Module, Scanner};
-use crate::packages::{self, Wanted};
-use crate::{marks, marks::elf};
+use crate::packages::zip::Passing;
+use crate::packages::{self, Unread, Wanted, cargo};
 
 /// How much of a blob is read at once.
 const CHUNK: usize = 128 * 1024;
@@ -28,13 +30,13 @@ pub enum LayerError {
     /// The packed bytes are damaged.
     #[error("the {format} data is corrupt or cut off: {source}")]
     Corrupt {
-        /// `gzip` or `zstd`.
+        /// Which: `gzip`, `zstd`, `xz` or `bzip2`.
         format: &'static str,
         /// What the decoder says.
         source: io::Error,
     },
     /// The blob is neither a tar nor packed in a known way.
-    #[error("it is neither a tar nor gzip nor zstd data")]
+    #[error("it is neither a tar nor packed with gzip, zstd, xz or bzip2")]
     UnknownFormat,
     /// The files claim more bytes than can be counted.
     #[error("refused: its files claim over {} bytes", Bytes::MAX.grouped())]
@@ -60,7 +62,7 @@ impl From<io::Error> for LayerError {
 #[derive(Debug, Clone)]
 pub struct WalkedLayer {
     /// The layer's files.
-    pub census: Arc<Census>,
+    pub file_list: Arc<FileList>,
     /// The content of each file that has any, where it was asked for.
     pub contents: Contents,
     /// `layer.size` of the accounting.
@@ -75,25 +77,54 @@ pub struct WalkedLayer {
     pub digest: Option<Digest>,
 }
 
-/// Walks a layer blob in a file. A plain tar's content is seeked over. Nothing is hashed, unless
-/// `verify` asks for it.
+/// By what a blob and the tar in it are hashed: by what names them, so that the two can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Hashing {
+    /// The blob, for its digest.
+    pub blob: Algorithm,
+    /// The tar, for its diff ID.
+    pub tar: Algorithm,
+}
+
+/// Walks a layer blob in a file, or in what is read like one. A plain tar's content is seeked over. Nothing is hashed, unless
+/// `hashing` asks for it.
 ///
 /// # Errors
 /// [`LayerError`].
-pub fn walk_window(
-    mut window: Window,
+pub fn walk_window<S: ReadAt + Send>(
+    mut window: Window<S>,
     length: u64,
     budget: &Budget,
-    verify: bool,
+    hashing: Option<Hashing>,
 ) -> Result<WalkedLayer, LayerError> {
     let plain = Compression::sniff(window.peek()?) == Some(Compression::None);
-    if !plain || verify {
-        return walk(window, budget, verify);
+    if !plain || hashing.is_some() {
+        return walk(window, budget, hashing);
     }
-    let (census, contents, _) = take_census(window, budget)?;
-    let size = census.size().ok_or(LayerError::TooLarge)?;
+    walk_uncompressed(window, length, budget)
+}
+
+/// Walks a plain tar of so many bytes that need not be hashed, by its headers.
+///
+/// # Errors
+/// [`LayerError`].
+pub fn walk_uncompressed(tar: impl Forward, length: u64, budget: &Budget) -> Result<WalkedLayer, LayerError> {
+    let account = budget.account();
+    account.earn(length);
+    walk_headers(tar, length, budget, &account)
+}
+
+/// The same of a tar whose bytes go on an account that others use too.
+pub(super) fn walk_headers(
+    tar: impl Forward,
+    length: u64,
+    budget: &Budget,
+    account: &Account,
+) -> Result<WalkedLayer, LayerError> {
+    let (file_list, contents, _) = take_file_list(tar, budget, account)?;
+    let size = file_list.size().ok_or(LayerError::TooLarge)?;
     Ok(WalkedLayer {
-        census: census.into(),
+        file_list: file_list.into(),
         contents,
         size,
         compression: Compression::None,
@@ -107,59 +138,79 @@ pub fn walk_window(
 ///
 /// # Errors
 /// [`LayerError`].
-pub fn walk_stream(input: impl Read + Send, budget: &Budget) -> Result<WalkedLayer, LayerError> {
-    walk(input, budget, true)
+pub fn walk_stream(
+    input: impl Read + Send,
+    budget: &Budget,
+    hashing: Hashing,
+) -> Result<WalkedLayer, LayerError> {
+    walk(input, budget, Some(hashing))
 }
 
-fn walk(mut input: impl Read + Send, budget: &Budget, hashed: bool) -> Result<WalkedLayer, LayerError> {
+fn walk(
+    mut input: impl Read + Send,
+    budget: &Budget,
+    hashing: Option<Hashing>,
+) -> Result<WalkedLayer, LayerError> {
     let mut head = Vec::new();
     input.by_ref().take(512).read_to_end(&mut head)?;
     let compression = Compression::sniff(&head).ok_or(LayerError::UnknownFormat)?;
-    let count = AtomicU64::new(0);
-    let blob = Packed::new(head.as_slice().chain(input), budget, &count);
-    let mut blob = BufReader::with_capacity(CHUNK, Meter::new(blob, hashed));
+    let account = budget.account();
+    let blob = Packed::new(head.as_slice().chain(input), budget, &account);
+    let mut blob = BufReader::with_capacity(CHUNK, Meter::new(blob, hashing.map(|by| by.blob)));
     let packed = compression != Compression::None;
+    // A plain tar's digest is its diff ID, unless the two are of different algorithms.
+    let tar_by = hashing.filter(|by| packed || by.blob != by.tar).map(|by| by.tar);
 
-    let (census, contents, tar_hash) = {
-        let unpacked = compression.reader(&mut blob).map_err(|error| blame(compression, error))?;
-        // A plain tar is hashed once: its digest is its diff ID.
-        let tar = Stream(Meter::new(Unpacked::new(unpacked, budget, &count), hashed && packed));
-        let (census, contents, mut rest) =
-            take_census(tar, budget).map_err(|error| blame_decoder(compression, error))?;
+    let (file_list, contents, tar_hash) = {
+        let uncompressed = compression.reader(&mut blob).map_err(|error| blame(compression, error))?;
+        let uncompressed = Uncompressed::new(uncompressed, budget, &account, packed);
+        let tar = Stream(Meter::new(uncompressed, tar_by));
+        let (file_list, contents, mut rest) =
+            take_file_list(tar, budget, &account).map_err(|error| blame_decoder(compression, error))?;
         // What follows the tar's end belongs to the hash, and to the decoder's own check.
         io::copy(&mut rest, &mut io::sink()).map_err(|error| blame(compression, error))?;
-        (census, contents, rest.0.finish().1)
+        (file_list, contents, rest.0.finish().1)
     };
     io::copy(&mut blob, &mut io::sink())?;
     let (stored, blob_hash) = blob.into_inner().finish();
 
-    let size = census.size().ok_or(LayerError::TooLarge)?;
+    let size = file_list.size().ok_or(LayerError::TooLarge)?;
     Ok(WalkedLayer {
-        census: census.into(),
+        file_list: file_list.into(),
         contents,
         size,
         compression,
         stored: Bytes(stored),
-        diff_id: if packed { tar_hash } else { blob_hash }.map(|hash| DiffId::from_sha256(&hash)),
-        digest: blob_hash.map(|hash| Digest::from_sha256(&hash)),
+        diff_id: tar_hash.or_else(|| blob_hash.clone()).map(DiffId::of_hash),
+        digest: blob_hash.map(Digest::of_hash),
     })
 }
 
-fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, Contents, R), LayerError> {
+fn take_file_list<R: Forward>(
+    input: R,
+    budget: &Budget,
+    account: &Account,
+) -> Result<(FileList, Contents, R), LayerError> {
     let mut walker = TarWalker::new(input, &budget.bounds);
     let mut entries = Vec::new();
-    let mut spent = Entries::new(budget);
-    let mut found = Found::default();
+    let mut spent = Entries::new(budget, account);
+    let mut found = Found::new(budget);
     let mut contents = Vec::new();
     while let Some(entry) = walker.next_entry()? {
-        spent.spend(&entry)?;
-        let Some(listed) = census_entry(&entry) else { continue };
+        spent.spend((entry.path.len() + entry.link.len()) as u64, entry.headers)?;
+        if let Kind::Other(flag) = entry.kind {
+            return Err(unknown_type(&entry, flag).into());
+        }
+        let Some(listed) = file_list_entry(&entry) else { continue };
         if let Entry::File(path, _) = &listed {
             // What is stored of a sparse file is not its content.
             let whole = !entry.sparse;
             let hashed = budget.contents && whole && entry.size > 0;
             if hashed {
                 walker.hash_content();
+            }
+            if !whole && let Some(Wanted::Nothing(why)) = Wanted::of_sparse(path.as_bytes()) {
+                found.packages.unread(path, why);
             }
             if whole {
                 look_inside(&mut walker, &entry, entries.len() as u32, path, &mut found)?;
@@ -173,61 +224,125 @@ fn take_census<R: Forward>(input: R, budget: &Budget) -> Result<(Census, Content
     }
     spent.finish()?;
     entries.shrink_to_fit();
-    let mut census = Census::of(entries);
-    census.packages = found.packages.finish(&census).of_census(&census);
-    census.marks = Some(found.marks.finish());
-    Ok((census, contents.into(), walker.into_inner()))
+    let mut file_list = FileList::of(entries);
+    (file_list.packages, file_list.unread) = found.packages.finish(&file_list).of_file_list(&file_list);
+    file_list.marks = (!found.scan.cut_short).then(|| found.marks.finish());
+    Ok((file_list, contents.into(), walker.into_inner()))
 }
 
 /// What the content of a layer's files says.
-#[derive(Default)]
-struct Found {
+struct Found<'a> {
     packages: packages::Collector,
     marks: marks::Collector,
+    scan: Scan<'a>,
+}
+
+impl<'a> Found<'a> {
+    fn new(budget: &'a Budget) -> Found<'a> {
+        let (packages, marks) = (packages::Collector::default(), marks::Collector::default());
+        Found { packages, marks, scan: Scan::new(budget) }
+    }
 }
 
 /// Reads of a file what it says of packages and of being needed, if it is one that does. `index` is its
-/// place in the census.
+/// place in the file list.
 fn look_inside<R: Forward>(
     walker: &mut TarWalker<R>,
     entry: &TarEntry,
     index: u32,
     path: &LayerPath,
-    found: &mut Found,
+    found: &mut Found<'_>,
 ) -> Result<(), TarError> {
     let executable = entry.mode & 0o111 != 0;
     let wanted = (
         Wanted::of(path.as_bytes(), entry.size, executable),
         marks::Wanted::of(path.as_bytes(), entry.size, executable),
     );
+    if matches!(wanted, (None, None)) || !walker.is_readable()? {
+        return Ok(());
+    }
     match wanted {
         (Some(Wanted::Content { database, length }), _) => {
-            found.packages.take(database, path, &walker.read_content(length)?);
+            if found.scan.spend(Purpose::Packages, length) {
+                found.packages.take(database, path, walker.read_content(length)?);
+            } else {
+                found.packages.unread(path, Unread::TooMuch);
+            }
         }
+        (Some(Wanted::Archive), _) => {
+            if !found.scan.spend(Purpose::Archives, 0) {
+                found.packages.unread(path, Unread::TooMuch);
+                return Ok(());
+            }
+            let mut content = ArchiveContent { walker, failed: None };
+            let inflated = found.packages.take_archive(path, &mut content);
+            found.scan.spend(Purpose::Archives, inflated);
+            content.failed.map_or(Ok(()), Err)?;
+        }
+        (Some(Wanted::Nothing(why)), _) => found.packages.unread(path, why),
         // What a file is by its name goes before what it may be by its mode.
         (_, Some(marks::Wanted::Content { document, length })) => {
-            found.marks.take(document, index, path, &walker.read_content(length)?);
+            let secret = matches!(document, Document::Secret(_));
+            let purpose = if secret { Purpose::Secret } else { Purpose::Development };
+            if found.scan.spend(purpose, length) {
+                found.marks.take(document, index, path, &walker.read_content(length)?);
+            }
         }
-        (None, None) => {}
         (module, symbols) => {
             let program = look_into_program(walker, entry.size, module.is_some(), symbols.is_some())?;
             program.module.iter().for_each(|module| found.packages.take_program(path, module));
+            program
+                .main_crate
+                .into_iter()
+                .for_each(|found_crate| found.packages.take_crate(path, found_crate));
             found.marks.take_program(index, program.symbols);
         }
     }
     Ok(())
 }
 
+/// The content of an archive. Whoever reads it need not tell one that is damaged from a layer that is: the
+/// latter is kept here.
+struct ArchiveContent<'a, R> {
+    walker: &'a mut TarWalker<R>,
+    failed: Option<TarError>,
+}
+
+impl<R: Forward> Read for ArchiveContent<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.walker.content().read(buffer);
+        read.map_err(|error| {
+            let kind = error.kind();
+            self.failed = Some(self.walker.read_error(error));
+            kind.into()
+        })
+    }
+}
+
+impl<R: Forward> Passing for ArchiveContent<'_, R> {
+    fn pass(&mut self, count: u64) -> io::Result<()> {
+        if count > self.walker.left() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.walker.skip_content(count).map_err(|error| {
+            self.failed = Some(error);
+            io::ErrorKind::Other.into()
+        })
+    }
+}
+
 /// What a program says of itself.
 #[derive(Default)]
 struct Program {
     module: Option<Module>,
+    main_crate: Option<cargo::Crate>,
     /// What `strip` would take.
     symbols: u64,
 }
 
 /// Of a program its first bytes are read, and then in the order of the file whatever part is asked
-/// for next: of a Go program the one that says what it is, and of all the table of their sections.
+/// for next: of a Go program the one that says what it is, of others the one that a Rust program says it in,
+/// and of all the table of their sections.
 fn look_into_program<R: Forward>(
     walker: &mut TarWalker<R>,
     size: u64,
@@ -239,6 +354,9 @@ fn look_into_program<R: Forward>(
         return Ok(Program::default());
     }
     head.extend(walker.read_content((golang::HEAD - ELF_MAGIC.len()) as u64)?);
+    // What a Rust program says counts only where the table of its sections has a place for it.
+    let mut main_crate =
+        cargo::Scanner::new(&head).filter(|_| module && symbols && !golang::looks_like_go(&head));
     let mut module = Scanner::new(&head).filter(|_| module);
     let mut symbols = elf::Scanner::new(&head, size).filter(|_| symbols);
     let (mut at, mut bytes) = (0, head);
@@ -246,22 +364,31 @@ fn look_into_program<R: Forward>(
         if let Some(scanner) = &mut module {
             scanner.feed(at, &bytes);
         }
+        if let Some(scanner) = &mut main_crate {
+            scanner.feed(at, &bytes);
+        }
         if let Some(scanner) = &mut symbols {
             scanner.feed(at, &bytes);
         }
         at += bytes.len() as u64;
-        let wanted =
-            [module.as_ref().and_then(Scanner::wanted), symbols.as_ref().and_then(elf::Scanner::wanted)];
+        let wanted = [
+            module.as_ref().and_then(Scanner::wanted),
+            main_crate.as_ref().and_then(cargo::Scanner::wanted),
+            symbols.as_ref().and_then(elf::Scanner::wanted),
+        ];
         let Some(next) = wanted.into_iter().flatten().min_by_key(|next| next.start) else { break };
         walker.skip_content(next.start.saturating_sub(at))?;
         at = at.max(next.start);
         bytes = walker.read_content(next.end.saturating_sub(at).min(CHUNK as u64))?;
     }
-    Ok(Program { module: module.and_then(Scanner::finish), symbols: symbols.map_or(0, elf::Scanner::finish) })
+    let is_section = |place: &Range<u64>| symbols.as_ref().is_some_and(|symbols| symbols.has_section(place));
+    let main_crate = main_crate.and_then(|scanner| scanner.finish(is_section));
+    let module = module.and_then(Scanner::finish);
+    Ok(Program { module, main_crate, symbols: symbols.map_or(0, elf::Scanner::finish) })
 }
 
 /// What a tar entry means as a part of a layer; `None` for the notes that AUFS leaves to itself.
-fn census_entry(entry: &TarEntry) -> Option<Entry> {
+fn file_list_entry(entry: &TarEntry) -> Option<Entry> {
     let path = LayerPath::clean(&entry.path);
     if let Some((parent, name)) = path.split()
         && let Some(hidden) = name.strip_prefix(b".wh.")
@@ -283,16 +410,28 @@ fn census_entry(entry: &TarEntry) -> Option<Entry> {
         Kind::HardLink => Entry::HardLink(path, LayerPath::clean(&entry.link)),
         Kind::Symlink => Entry::Symlink(path),
         Kind::Dir => Entry::Dir(path),
-        Kind::Special => Entry::Special(path),
+        // No engine makes anything of another one.
+        Kind::Special | Kind::Other(_) => Entry::Special(path),
     })
+}
+
+/// No engine unpacks a layer with an entry of another type (Docker, containerd and Podman: "unhandled tar
+/// header type").
+fn unknown_type(entry: &TarEntry, flag: u8) -> TarError {
+    let offset = entry.offset.saturating_sub(512);
+    let hint = match flag {
+        b'D' => ", which GNU tar writes with --listed-incremental and no engine unpacks; write it without",
+        _ => ", which no engine unpacks",
+    };
+    let flag = char::from(flag).escape_default();
+    TarError::Malformed { offset, what: format!("an entry of unknown type `{flag}`{hint}") }
 }
 
 fn blame(compression: Compression, source: io::Error) -> LayerError {
     match compression {
         _ if Refusal::of(&source).is_some() => source.into(),
         Compression::None => LayerError::Read(source),
-        Compression::Gzip => LayerError::Corrupt { format: "gzip", source },
-        Compression::Zstd => LayerError::Corrupt { format: "zstd", source },
+        packed => LayerError::Corrupt { format: packed.as_str(), source },
     }
 }
 
@@ -301,7 +440,7 @@ fn blame_decoder(compression: Compression, error: LayerError) -> LayerError {
     match error {
         LayerError::Tar(TarError::Read(source)) => blame(compression, source),
         LayerError::Tar(TarError::Truncated(at)) if compression != Compression::None => {
-            let what = format!("it ends after byte {at} of the unpacked tar");
+            let what = format!("it ends after byte {at} of the uncompressed tar");
             blame(compression, io::Error::new(io::ErrorKind::UnexpectedEof, what))
         }
         other => other,

@@ -7,8 +7,8 @@ use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::image::LayerPath;
-use crate::image::census::MAX_PATH;
-use crate::image::census::split;
+use crate::image::path::MAX_PATH;
+use crate::image::path::split;
 
 /// The most directories that one file names, and the most bytes that they have.
 const MAX_NAMED: usize = 20_000;

@@ -3,10 +3,12 @@
 //!
 //! The bytes are those of GNU's `strip`, to the byte, where the sections' names can be read: most
 //! linkers write them right before the table, and Go's after it. LLVM's puts a table of all symbols
-//! between, and is then judged by the sections' types and flags alone, which tell all but a few
+//! between, and is then evaluated by the sections' types and flags alone, which tell all but a few
 //! hundred bytes.
 
 use std::ops::Range;
+
+use crate::packages::elf::Format;
 
 /// How many bytes of a file say where its table of sections is.
 pub const HEAD: usize = 64;
@@ -57,8 +59,7 @@ pub struct Scanner {
 /// What of the header of a file counts here.
 #[derive(Debug, Clone, Copy)]
 struct Header {
-    wide: bool,
-    big_endian: bool,
+    format: Format,
     kind: u64,
     table: u64,
     count: u64,
@@ -147,6 +148,13 @@ impl Scanner {
         }
     }
 
+    /// Whether a section that is no part of the running program starts at this place, and has all of it.
+    pub fn has_section(&self, place: &Range<u64>) -> bool {
+        let length = place.end.saturating_sub(place.start);
+        let fits = |section: &Section| section.offset == place.start && section.size >= length;
+        self.sections.iter().any(|section| section.is_unloaded_data() && fits(section))
+    }
+
     /// The bytes that `strip` would take.
     pub fn finish(self) -> u64 {
         self.bytes.min(self.size)
@@ -156,20 +164,20 @@ impl Scanner {
     fn take_part(&mut self) {
         let (held, wanted) = (std::mem::take(&mut self.held), self.wanted.take().unwrap_or_default());
         if !self.sections.is_empty() {
-            self.bytes = self.judge(Some(&held));
+            self.bytes = self.evaluate(Some(&held));
             return;
         }
         let table = usize::try_from(self.header.table - wanted.start).unwrap_or(usize::MAX);
         self.sections = self.header.sections(held.get(table..).unwrap_or_default());
         // Until there are names: they may never come.
-        self.bytes = self.judge(None);
+        self.bytes = self.evaluate(None);
         let Some(names) = self.names() else { return };
         if names.start >= wanted.end && self.has_candidates() {
             self.wanted = Some(names);
         } else if names.start >= wanted.start && names.end <= wanted.end {
             let place = |at: u64| usize::try_from(at - wanted.start).unwrap_or(usize::MAX);
             let names = held.get(place(names.start)..place(names.end)).unwrap_or_default();
-            self.bytes = self.judge(Some(names));
+            self.bytes = self.evaluate(Some(names));
         }
     }
 
@@ -188,7 +196,7 @@ impl Scanner {
 
     /// The bytes of the sections that would go. No two of a file that a linker made overlap; of one
     /// that somebody made up, the sum is held to the file's size.
-    fn judge(&self, names: Option<&[u8]>) -> u64 {
+    fn evaluate(&self, names: Option<&[u8]>) -> u64 {
         let mut goes = self.debug_sections(names);
         // An object that is still to be linked, such as a kernel's module, needs its symbols.
         if self.header.kind != ET_REL {
@@ -269,17 +277,12 @@ fn is_debug_name(name: &[u8]) -> bool {
 
 impl Header {
     fn read(head: &[u8]) -> Option<Header> {
-        let [class, data] = head.strip_prefix(b"\x7fELF")?.first_chunk::<2>()?;
-        if !matches!(class, 1 | 2) || !matches!(data, 1 | 2) {
-            return None;
-        }
-        let (wide, big_endian) = (*class == 2, *data == 2);
-        let field = |at: usize, bytes: usize| number(head, big_endian, at, bytes);
+        let format = Format::of(head)?;
+        let field = |at: usize, bytes: usize| format.number(head, at, bytes);
         let (table, table_bytes, section, count, names) =
-            if wide { (40, 8, 58, 60, 62) } else { (32, 4, 46, 48, 50) };
+            if format.wide { (40, 8, 58, 60, 62) } else { (32, 4, 46, 48, 50) };
         let header = Header {
-            wide,
-            big_endian,
+            format,
             kind: field(16, 2)?,
             table: field(table, table_bytes)?,
             count: field(count, 2)?,
@@ -291,7 +294,7 @@ impl Header {
 
     /// What one section's header has.
     fn section_size(&self) -> u64 {
-        if self.wide { 64 } else { 40 }
+        if self.format.wide { 64 } else { 40 }
     }
 
     fn sections(&self, table: &[u8]) -> Vec<Section> {
@@ -300,8 +303,8 @@ impl Header {
     }
 
     fn section(&self, header: &[u8]) -> Option<Section> {
-        let field = |at: usize, bytes: usize| number(header, self.big_endian, at, bytes);
-        Some(if self.wide {
+        let field = |at: usize, bytes: usize| self.format.number(header, at, bytes);
+        Some(if self.format.wide {
             Section {
                 name: field(0, 4)?,
                 kind: field(4, 4)?,
@@ -323,11 +326,4 @@ impl Header {
             }
         })
     }
-}
-
-/// A number of so many bytes.
-fn number(bytes: &[u8], big_endian: bool, at: usize, length: usize) -> Option<u64> {
-    let bytes = bytes.get(at..at.checked_add(length)?)?;
-    let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-    Some(if big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) })
 }

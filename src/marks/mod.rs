@@ -3,7 +3,7 @@
 //!
 //! Whoever walks a layer asks [`Wanted::of`] for each regular file and hands the content of those that
 //! are wanted to a [`Collector`], one at a time, or the bytes of a program to an [`elf::Scanner`]. What
-//! was found are the [`Mark`]s of the layer's census. What follows from them is said elsewhere: a mark
+//! was found are the [`Mark`]s of the layer's file list. What follows from them is said elsewhere: a mark
 //! is what a file says, not what it means.
 //!
 //! All of it is foreign input. A file that is malformed, cut off or over a bound yields no mark, never
@@ -20,7 +20,7 @@ pub use wanted::{Document, Wanted};
 use crate::image::mark::{MAX_DIRECTORIES, MAX_DIRECTORY_BYTES, MAX_MARKS};
 use crate::image::{Bytes, LayerPath, Mark};
 
-/// Takes in what the files of one layer say, in the order of its census.
+/// Takes in what the files of one layer say, in the order of its file list.
 #[derive(Debug, Default)]
 pub struct Collector {
     marks: Vec<Mark>,
@@ -29,7 +29,7 @@ pub struct Collector {
 }
 
 impl Collector {
-    /// Reads the content of a file, which is the entry `entry` of the census.
+    /// Reads the content of a file, which is the entry `entry` of the file list.
     pub fn take(&mut self, document: Document, entry: u32, path: &LayerPath, content: &[u8]) {
         let mark = match document {
             Document::Secret(file) => file.look(content).map(|kind| Mark::Secret { entry, kind }),
@@ -44,20 +44,20 @@ impl Collector {
         mark.into_iter().for_each(|mark| self.add(mark));
     }
 
-    /// Takes in what an [`elf::Scanner`] found in a program, which is the entry `entry` of the census.
+    /// Takes in what an [`elf::Scanner`] found in a program, which is the entry `entry` of the file list.
     pub fn take_program(&mut self, entry: u32, bytes: u64) {
         if bytes > 0 {
             self.add(Mark::Unstripped { entry, bytes: Bytes(bytes) });
         }
     }
 
-    /// The marks, for the census.
+    /// The marks, for the file list.
     pub fn finish(mut self) -> Vec<Mark> {
         self.marks.shrink_to_fit();
         self.marks
     }
 
-    /// Keeps a mark, if there is room: what a census may have is bounded wherever it is read.
+    /// Keeps a mark, if there is room: what a file list may have is bounded wherever it is read.
     fn add(&mut self, mark: Mark) {
         let directories = self.directories + mark.directories().len();
         let of_mark: usize = mark.directories().iter().map(|path| path.as_bytes().len()).sum();

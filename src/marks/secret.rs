@@ -7,11 +7,14 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::image::{SecretKind, redact};
+use crate::image::SecretKind;
 use crate::packages::lines;
+use crate::redact;
 
 /// How much of a file is looked at.
 pub const MOST: u64 = 64 << 10;
+/// A shorter value of a variable is none.
+const MIN_SECRET: usize = 4;
 
 /// What a file is by its name, and so how its content is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,15 +189,19 @@ fn has_private_key(content: &[u8]) -> bool {
     if content.starts_with(b"PuTTY-User-Key-File-") {
         return true;
     }
-    let begin = b"-----BEGIN ";
+    let (begin, dashes) = (b"-----BEGIN ", b"-----");
     let mut rest = content;
     while let Some(at) = find(rest, begin) {
         rest = rest.get(at + begin.len()..).unwrap_or_default();
         let title = rest.get(..rest.len().min(64)).unwrap_or_default();
-        let Some(end) = find(title, b"-----") else { continue };
-        let (title, body) = (title.get(..end).unwrap_or_default(), rest.get(end..).unwrap_or_default());
+        let Some(end) = find(title, dashes) else { continue };
+        let title = title.get(..end).unwrap_or_default();
         let is_private = title.ends_with(b"PRIVATE KEY") || title.ends_with(b"PRIVATE KEY BLOCK");
-        if is_private && has_base64(body.get(..body.len().min(1024)).unwrap_or_default()) {
+        // A key ends where the next dashes are, so no byte is looked at for two titles.
+        let body = rest.get(end + dashes.len()..).unwrap_or_default();
+        let body = body.get(..body.len().min(1024)).unwrap_or_default();
+        let body = find(body, dashes).map_or(body, |end| body.get(..end).unwrap_or_default());
+        if is_private && has_base64(body) {
             return true;
         }
     }
@@ -464,14 +471,16 @@ fn is_secret_variable(name: &[u8], value: &[u8]) -> bool {
     let is_name = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
     // What a comment says after it is no part of a value.
     let value = unquoted(value.split(|byte| *byte == b'#').next().unwrap_or_default());
-    is_name && (redact::sort_of(name).is_some() && is_secret_value(value) || redact::has_login(value))
+    // A value is told fastest by its length and by what a login has in it.
+    let set = value.len() >= MIN_SECRET && redact::sort_of(name).is_some() && is_secret_value(value);
+    is_name && (set || contains(value, b"@") && redact::has_login(value))
 }
 
 /// A switch, a number and the path of a file are no secrets.
 fn is_secret_value(value: &[u8]) -> bool {
     let number = value.len() < 8 && value.iter().all(u8::is_ascii_digit);
     let word = matches!(value, b"true" | b"false" | b"none");
-    value.len() >= 4 && is_literal(value) && !number && !word && !value.starts_with(b"/")
+    value.len() >= MIN_SECRET && is_literal(value) && !number && !word && !value.starts_with(b"/")
 }
 
 fn json<'a, T: Deserialize<'a>>(content: &'a [u8]) -> Option<T> {
@@ -483,5 +492,5 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 }
 
 fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
+    memchr::memmem::find(text, part)
 }

@@ -2,7 +2,7 @@
 
 use super::elf;
 use super::secret::{self, SecretFile};
-use crate::image::census::split;
+use crate::image::path::split;
 
 const MIB: u64 = 1 << 20;
 

@@ -1,19 +1,47 @@
 //! From contents of files, one at a time, to what a layer declares.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
+use super::cargo::Crate;
 use super::dpkg::Dpkg;
-use super::paths::Room;
+use super::owners::other_name;
 use super::python::Python;
-use super::{Database, Declared, Ecosystem, MAX_PACKAGES, Owns, apk, gem, golang, npm, owners, rpm, word};
-use crate::image::{Census, Entry, LayerPath, Package};
+use super::rpm::Rpm;
+use super::sink::Sink;
+use super::zip::{Passing, Work, ZipError};
+use super::{
+    Database, Declared, Ecosystem, Owns, Unread, apk, conda, dotnet, gem, golang, java, npm, owners, rpm,
+    word,
+};
+use crate::image::file_list::MAX_UNREAD;
+use crate::image::package::{MAX_ELSEWHERE, UnreadDatabase};
+use crate::image::path::split;
+use crate::image::{Bytes, Entry, FileList, LayerPath, Package};
+
+/// What may be done with the archives of a layer. Most archives say how long their entries are, and of those
+/// only archives that are deflated inside of them cost something.
+pub const ARCHIVE_WORK: Work = Work { inflated: 512 << 20, entries: 2_000_000 };
 
 /// Takes in what one layer says of packages.
-#[derive(Default)]
 pub struct Collector {
     sink: Sink,
     dpkg: Dpkg,
     python: Python,
+    rpm: Rpm,
+    archives: Work,
+}
+
+impl Default for Collector {
+    fn default() -> Collector {
+        Collector {
+            sink: Sink::default(),
+            dpkg: Dpkg::default(),
+            python: Python::default(),
+            rpm: Rpm::default(),
+            archives: ARCHIVE_WORK,
+        }
+    }
 }
 
 /// What one layer says of packages.
@@ -21,19 +49,23 @@ pub struct Collector {
 pub struct Packages {
     /// The packages, ordered by ecosystem, name, version and anchor.
     pub declared: Vec<Declared>,
-    /// For each entry of the census, the index of the package whose file it is.
+    /// For each entry of the file list, the index of the package whose file it is.
     pub owners: Vec<Option<u32>>,
     /// How many packages or lists of files were left out for a bound.
     pub refused: u64,
+    /// The databases that were not read, or not to their end.
+    pub unread: Vec<(LayerPath, Unread)>,
 }
 
 impl Packages {
-    /// The packages as a census keeps them.
-    pub fn of_census(self, census: &Census) -> Vec<Package> {
-        let mut anchors: HashMap<&[u8], Option<u32>> =
-            self.declared.iter().map(|package| (package.anchor.as_bytes(), None)).collect();
+    /// The packages as a file list keeps them, and the databases that were not read.
+    pub fn of_file_list(self, file_list: &FileList) -> (Vec<Package>, Vec<UnreadDatabase>) {
+        let elsewhere = self.elsewhere(file_list);
+        let named = self.declared.iter().map(|package| &package.anchor);
+        let named = named.chain(self.unread.iter().map(|(path, _)| path));
+        let mut anchors: HashMap<&[u8], Option<u32>> = named.map(|path| (path.as_bytes(), None)).collect();
         let mut files = vec![Vec::new(); self.declared.len()];
-        for (index, (entry, owner)) in census.entries.iter().zip(&self.owners).enumerate() {
+        for (index, (entry, owner)) in file_list.entries.iter().zip(&self.owners).enumerate() {
             if let Some(files) = owner.and_then(|owner| files.get_mut(owner as usize)) {
                 files.push(index as u32);
             }
@@ -43,64 +75,107 @@ impl Packages {
                 *anchor = Some(index as u32);
             }
         }
-        let place = |(package, files): (&Declared, Vec<u32>)| {
-            let anchor = anchors.get(package.anchor.as_bytes()).copied().flatten()?;
+        let entry = |path: &LayerPath| anchors.get(path.as_bytes()).copied().flatten();
+        let place = |((package, files), elsewhere): ((&Declared, Vec<u32>), Vec<LayerPath>)| {
+            let anchor = entry(&package.anchor)?;
             let (name, version) = (package.name.clone(), package.version.clone());
-            Some(Package { ecosystem: package.ecosystem, name, version, anchor, files })
+            let inside = Bytes(package.owns.inside);
+            Some(Package { ecosystem: package.ecosystem, name, version, anchor, files, elsewhere, inside })
         };
-        self.declared.iter().zip(files).filter_map(place).collect()
+        let packages = self.declared.iter().zip(files).zip(elsewhere).filter_map(place).collect();
+        let unread = self.unread.iter();
+        let unread = unread.filter_map(|(path, why)| Some(UnreadDatabase { entry: entry(path)?, why: *why }));
+        (packages, unread.take(MAX_UNREAD).collect())
     }
-}
 
-/// Where packages go as they are found.
-#[derive(Default)]
-pub(super) struct Sink {
-    /// What was found.
-    pub declared: Vec<Declared>,
-    /// What memory is left.
-    pub room: Room,
-}
-
-impl Sink {
-    /// Adds a package, if there is room.
-    pub fn declare(
-        &mut self,
-        ecosystem: Ecosystem,
-        name: String,
-        version: String,
-        anchor: &LayerPath,
-        owns: Owns,
-    ) {
-        if self.declared.len() >= MAX_PACKAGES {
-            self.room.refused += 1;
-            return;
+    /// Of each package the files that its database lists and that the layer does not have, for those of
+    /// distributions: of others all is in one layer.
+    fn elsewhere(&self, file_list: &FileList) -> Vec<Vec<LayerPath>> {
+        let mut elsewhere = vec![Vec::new(); self.declared.len()];
+        if !self.declared.iter().any(|package| package.ecosystem.is_distribution()) {
+            return elsewhere;
         }
-        let below: usize = owns.below.iter().map(|path| path.as_bytes().len()).sum();
-        let cost = size_of::<Declared>() + name.len() + version.len() + anchor.as_bytes().len() + below;
-        if self.room.spend(cost).is_some() {
-            self.declared.push(Declared { ecosystem, name, version, anchor: anchor.clone(), owns });
+        let there: HashSet<&[u8]> = file_list.entries.iter().map(|entry| entry.path().as_bytes()).collect();
+        let is_here = |path: &[u8]| {
+            there.contains(path) || other_name(path).is_some_and(|other| there.contains(other.as_slice()))
+        };
+        let mut left = MAX_ELSEWHERE;
+        for (package, elsewhere) in self.declared.iter().zip(&mut elsewhere) {
+            let anchor = split(package.anchor.as_bytes()).0;
+            // What stands beside the database is a part of it, and there if it is anywhere.
+            let is_absent = |path: &&[u8]| split(path).0 != anchor && !is_here(path);
+            let listed = package.owns.files.iter().filter(|_| package.ecosystem.is_distribution());
+            for path in listed.filter(is_absent) {
+                if let Some(rest) = left.checked_sub(path.len()) {
+                    left = rest;
+                    elsewhere.push(LayerPath::clean(path));
+                }
+            }
         }
+        elsewhere
     }
 }
 
 impl Collector {
     /// Reads the content of a file of the layer. Of two with the same path, a tar has the later one
     /// replace the earlier; so few have that both counting is no matter.
-    pub fn take(&mut self, database: Database, path: &LayerPath, content: &[u8]) {
+    pub fn take<'a>(&mut self, database: Database, path: &LayerPath, content: impl Into<Cow<'a, [u8]>>) {
+        let refused = self.sink.room.refused;
         let sink = &mut self.sink;
+        let content = content.into();
+        if let Database::Rpm | Database::RpmLog = database {
+            return self.rpm.hold(path, content.into_owned(), sink);
+        }
+        let content = &*content;
         match database {
-            Database::DpkgStatus => self.dpkg.take_status(content, sink),
+            Database::Rpm | Database::RpmLog => {}
+            Database::RpmNdb => rpm::take_ndb(path, content, sink),
+            Database::RpmBerkeley => rpm::take_berkeley(path, content, sink),
+            Database::Conda => conda::take(path, content, sink),
+            Database::DotNet => dotnet::take(path, content, sink),
+            Database::DpkgStatus => self.dpkg.take_status(path, content, sink),
             Database::DpkgList => self.dpkg.take_list(path, content, sink),
             Database::DpkgPart => self.dpkg.take_part(path, content, sink),
             Database::DpkgPartList => self.dpkg.take_part_list(path, content, sink),
             Database::Apk => apk::take(path, content, sink),
-            Database::Rpm => rpm::take(path, content, sink),
             Database::PythonMetadata => self.python.take_metadata(path, content, sink),
             Database::PythonRecord => self.python.take_record(path, content, sink),
             Database::PythonInstalled => self.python.take_installed(path, content, sink),
             Database::Npm => npm::take(path, content, sink),
             Database::Gem => gem::take(path, content, sink),
         }
+        if self.sink.room.refused > refused {
+            self.sink.unread(path, Unread::TooMuch);
+        }
+    }
+
+    /// Says that a database of the layer is not read.
+    pub fn unread(&mut self, path: &LayerPath, why: Unread) {
+        self.sink.unread(path, why);
+    }
+
+    /// Reads what may be an archive of Java, as far as that takes. How many bytes were inflated.
+    pub fn take_archive(&mut self, path: &LayerPath, content: &mut dyn Passing) -> u64 {
+        let before = self.archives.inflated;
+        let (found, error) = java::read(split(path.as_bytes()).1, content, &mut self.archives);
+        let sink = &mut self.sink;
+        let why = error.and_then(|error| match error {
+            // Whatever else is called so.
+            ZipError::NoArchive => None,
+            ZipError::Damaged => Some(Unread::Damaged),
+            ZipError::UnknownFormat => Some(Unread::UnknownFormat),
+            ZipError::TooMuch => Some(Unread::TooMuch),
+        });
+        why.into_iter().for_each(|why| sink.unread(path, why));
+        if let Some(java::Artifact { name, version, .. }) = found.main
+            && let Some(files) = sink.room.keep([path.as_bytes()])
+        {
+            sink.declare(Ecosystem::Maven, name, version, path, Owns { files, ..Owns::default() });
+        }
+        for (java::Artifact { name, version, .. }, inside) in found.inside {
+            sink.declare(Ecosystem::Maven, name, version, path, Owns { inside, ..Owns::default() });
+        }
+        before - self.archives.inflated
     }
 
     /// Takes in what a [`golang::Scanner`] found in a program of the layer.
@@ -108,23 +183,34 @@ impl Collector {
         let words = (word(module.path.as_bytes()), word(module.version.as_bytes()));
         let (Some(name), Some(version)) = words else { return };
         if let Some(files) = self.sink.room.keep([path.as_bytes()]) {
-            self.sink.declare(Ecosystem::Go, name, version, path, Owns { files, below: Vec::new() });
+            self.sink.declare(Ecosystem::Go, name, version, path, Owns { files, ..Owns::default() });
+        }
+    }
+
+    /// Takes in what a [`cargo::Scanner`](super::cargo::Scanner) found in a program of the layer.
+    pub fn take_crate(&mut self, path: &LayerPath, found: Crate) {
+        if let Some(files) = self.sink.room.keep([path.as_bytes()]) {
+            let Crate { name, version } = found;
+            self.sink.declare(Ecosystem::Cargo, name, version, path, Owns { files, ..Owns::default() });
         }
     }
 
     /// What the layer declares, now that all of it has been seen, and whose its files are. A package
     /// whose files all belong to others is left out: a distribution's package that ships a Python
     /// distribution is one package, not two.
-    pub fn finish(self, census: &Census) -> Packages {
-        let Collector { mut sink, dpkg, python } = self;
+    pub fn finish(self, file_list: &FileList) -> Packages {
+        let Collector { mut sink, dpkg, python, rpm, .. } = self;
         dpkg.finish(&mut sink);
         python.finish(&mut sink);
+        rpm.finish(&mut sink);
         let mut declared = sink.declared;
         declared.sort_by(|one, other| one.order().cmp(&other.order()));
-        gem::add_extensions(census, &mut declared);
-        let mut owners = owners(census, &declared);
-        owners::drop_views(census, &mut declared, &mut owners);
+        gem::add_extensions(file_list, &mut declared);
+        let mut owners = owners(file_list, &declared);
+        owners::drop_views(file_list, &mut declared, &mut owners);
         declared.shrink_to_fit();
-        Packages { declared, owners, refused: sink.room.refused }
+        sink.unread.sort();
+        sink.unread.dedup();
+        Packages { declared, owners, refused: sink.room.refused, unread: sink.unread }
     }
 }

@@ -1,13 +1,14 @@
 //! dpkg's database: deb822(5), dpkg-query(1), and `status.d` as Bazel's and distroless images have it.
 
+use super::sink::Sink;
 use std::collections::BTreeMap;
 
-use super::collect::Sink;
 use super::fields::{field, lines, paragraphs};
 use super::paths::Paths;
 use super::{Ecosystem, Owns, word};
 use crate::image::LayerPath;
-use crate::image::census::split;
+use crate::image::package::Unread;
+use crate::image::path::split;
 
 /// What dpkg keeps of a package beside its list (deb-control-file names of deb(5) and dpkg(1)).
 const INFO_FILES: [&str; 13] = [
@@ -45,7 +46,10 @@ struct List {
 impl Dpkg {
     /// Reads `status`. A package counts if its files are there, whatever is wanted of it: a list of
     /// one that is removed may stay behind for its configuration.
-    pub fn take_status(&mut self, content: &[u8], sink: &mut Sink) {
+    pub fn take_status(&mut self, path: &LayerPath, content: &[u8], sink: &mut Sink) {
+        if paragraphs(content).next().is_some_and(|first| field(first, "Package").is_none()) {
+            return sink.unread(path, Unread::UnknownFormat);
+        }
         for paragraph in paragraphs(content) {
             let state = field(paragraph, "Status").and_then(|status| split_word(status, b' ').1);
             if state != Some(b"ok installed") {
@@ -92,12 +96,12 @@ impl Dpkg {
     pub fn finish(mut self, sink: &mut Sink) {
         for List { anchor, files } in std::mem::take(&mut self.lists) {
             if let Some((name, version)) = self.package_of(&anchor) {
-                sink.declare(Ecosystem::Dpkg, name, version, &anchor, Owns { files, below: Vec::new() });
+                sink.declare(Ecosystem::Dpkg, name, version, &anchor, Owns { files, ..Owns::default() });
             }
         }
         for (anchor, (name, version)) in self.parts {
             let files = self.part_lists.remove(&anchor).or_else(|| sink.room.keep([anchor.as_bytes()]));
-            let owns = Owns { files: files.unwrap_or_default(), below: Vec::new() };
+            let owns = Owns { files: files.unwrap_or_default(), ..Owns::default() };
             sink.declare(Ecosystem::Dpkg, name, version, &anchor, owns);
         }
     }

@@ -1,12 +1,12 @@
 //! Ruby gems (RubyGems' "Specification reference" and the layout of its `Gem.dir`).
 
+use super::sink::Sink;
 use std::collections::HashMap;
 
-use super::collect::Sink;
 use super::fields::lines;
 use super::{Declared, Ecosystem, Owns, word};
-use crate::image::census::split;
-use crate::image::{Census, Entry, LayerPath};
+use crate::image::path::split;
+use crate::image::{Entry, FileList, LayerPath};
 
 /// The most directories of one gem: an image has one or two versions of Ruby.
 const MAX_DIRECTORIES: usize = 16;
@@ -25,12 +25,12 @@ pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
     let own = [path.as_bytes().to_vec(), at("cache", ".gem"), at("build_info", ".info")];
     let Some(files) = sink.room.keep(own) else { return };
     let below = ["gems", "doc"].map(|directory| LayerPath::clean(&at(directory, ""))).into();
-    sink.declare(Ecosystem::Gem, name, version, path, Owns { files, below });
+    sink.declare(Ecosystem::Gem, name, version, path, Owns { files, below, ..Owns::default() });
 }
 
 /// Adds the directories of compiled extensions, whose paths have the platform and the version of
 /// Ruby in them: `extensions/PLATFORM/RUBY/NAME-VERSION`.
-pub fn add_extensions(census: &Census, declared: &mut [Declared]) {
+pub fn add_extensions(file_list: &FileList, declared: &mut [Declared]) {
     let gems = declared.iter().enumerate().filter(|(_, package)| package.ecosystem == Ecosystem::Gem);
     let gems: HashMap<(Vec<u8>, Vec<u8>), usize> = gems
         .filter_map(|(index, gem)| {
@@ -40,7 +40,7 @@ pub fn add_extensions(census: &Census, declared: &mut [Declared]) {
     if gems.is_empty() {
         return;
     }
-    for entry in &census.entries {
+    for entry in &file_list.entries {
         let Entry::File(path, _) = entry else { continue };
         let Some((root, name, directory)) = extension(path.as_bytes()) else { continue };
         let gem = gems.get(&(root.to_vec(), name.to_vec())).and_then(|index| declared.get_mut(*index));

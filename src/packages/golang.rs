@@ -5,11 +5,9 @@
 
 use std::ops::Range;
 
+pub use super::elf::HEAD;
+use super::elf::{Elf, PF_W, PF_X, PT_LOAD, PT_NOTE, Segment};
 use super::fields::lines;
-
-/// How many bytes of a program tell whether it is one of Go, and where its build information is.
-/// Go's own linker keeps its note within this, and external linkers put notes after the headers.
-pub const HEAD: usize = 4096;
 
 const MAGIC: &[u8] = b"\xff Go buildinf:";
 /// Build information is aligned so, in memory and therefore in the file.
@@ -24,12 +22,6 @@ const MAX_VERSION: usize = 256;
 const MAX_MODULES: usize = 1 << 20;
 /// How much of a program's data is looked through; the largest known have a few MiB.
 const MAX_DATA: u64 = 64 << 20;
-const MAX_SEGMENTS: u64 = 256;
-
-const PT_LOAD: u32 = 1;
-const PT_NOTE: u32 = 4;
-const PF_X: u32 = 1;
-const PF_W: u32 = 2;
 /// The note that holds Go's build ID (`cmd/internal/buildid`).
 const GO_NOTE: (&[u8], u32) = (b"Go\0\0", 4);
 
@@ -197,101 +189,11 @@ fn value(text: &[u8], start: &[u8], field: usize) -> Option<String> {
     Some(String::from_utf8_lossy(field).into_owned())
 }
 
-/// The headers of an ELF file (System V ABI, "Object Files"), as far as they are in its head.
-struct Elf<'a> {
-    head: &'a [u8],
-    wide: bool,
-    big_endian: bool,
-}
-
-/// A program header.
-struct Segment {
-    kind: u32,
-    flags: u32,
-    offset: u64,
-    /// Bytes in the file.
-    length: u64,
-}
-
-impl<'a> Elf<'a> {
-    fn new(head: &'a [u8]) -> Option<Elf<'a>> {
-        let head = head.get(..HEAD).unwrap_or(head);
-        let [class, data] = head.strip_prefix(b"\x7fELF")?.first_chunk::<2>()?;
-        let (wide, big_endian) = (*class == 2, *data == 2);
-        (matches!(class, 1 | 2) && matches!(data, 1 | 2)).then_some(Elf { head, wide, big_endian })
-    }
-
-    /// A number of so many bytes.
-    fn number(&self, at: u64, bytes: u64) -> Option<u64> {
-        let at = usize::try_from(at).ok()?;
-        let bytes = self.head.get(at..at.checked_add(usize::try_from(bytes).ok()?)?)?;
-        let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-        Some(if self.big_endian { bytes.iter().fold(0, add) } else { bytes.iter().rev().fold(0, add) })
-    }
-
-    fn half(&self, at: u64) -> Option<u64> {
-        self.number(at, 2)
-    }
-
-    fn word(&self, at: u64) -> Option<u32> {
-        u32::try_from(self.number(at, 4)?).ok()
-    }
-
-    /// An offset or a length, as wide as the class has them.
-    fn offset(&self, at: u64) -> Option<u64> {
-        self.number(at, if self.wide { 8 } else { 4 })
-    }
-
-    fn segments(&self) -> impl Iterator<Item = Segment> {
-        let (table, size, count) = if self.wide {
-            (self.offset(32), self.half(54), self.half(56))
-        } else {
-            (self.offset(28), self.half(42), self.half(44))
-        };
-        let count = count.unwrap_or_default().min(MAX_SEGMENTS);
-        (0..count).map_while(move |index| self.segment(table?.checked_add(index * size?)?))
-    }
-
-    fn segment(&self, at: u64) -> Option<Segment> {
-        at.checked_add(64)?;
-        let (flags, offset, length) = if self.wide { (4, 8, 32) } else { (24, 4, 16) };
-        Some(Segment {
-            kind: self.word(at)?,
-            flags: self.word(at + flags)?,
-            offset: self.offset(at + offset)?,
-            length: self.offset(at + length)?,
-        })
-    }
-
-    /// Whether one of the notes in a segment is Go's.
-    fn has_go_note(&self, notes: &Segment) -> bool {
-        let end = notes.offset.saturating_add(notes.length).min(self.head.len() as u64);
-        let mut at = notes.offset;
-        while at < end {
-            let Some((name, kind, next)) = self.note(at) else { return false };
-            if (name, kind) == GO_NOTE {
-                return true;
-            }
-            at = next;
-        }
-        false
-    }
-
-    /// A note's name and kind, and where the next one starts: later, so that notes come to an end.
-    fn note(&self, at: u64) -> Option<(&'a [u8], u32, u64)> {
-        let (name, content) = (u64::from(self.word(at)?), u64::from(self.word(at.checked_add(4)?)?));
-        let start = at + 12;
-        let bytes = self.head.get(usize::try_from(start).ok()?..usize::try_from(start + name).ok()?)?;
-        let next = (start + name).next_multiple_of(4) + content.next_multiple_of(4);
-        Some((bytes, self.word(at + 8)?, next))
-    }
-}
-
 /// Where the writable data of a Go program stands in its file: there the linker puts build
 /// information. `None` where it is no Go program.
 fn data_segment(head: &[u8]) -> Option<Range<u64>> {
     let elf = Elf::new(head)?;
-    if !elf.segments().any(|segment| segment.kind == PT_NOTE && elf.has_go_note(&segment)) {
+    if !elf.segments().any(|segment| segment.kind == PT_NOTE && elf.has_note(&segment, GO_NOTE)) {
         return None;
     }
     let is_data = |segment: &Segment| {

@@ -7,31 +7,46 @@
 //! entry whose files are in another layer, is that other layer's matter.
 //!
 //! All of it is foreign input. A database that is malformed, cut off or over a bound yields fewer
-//! packages, never an error: a gate must not fail because of a file that it only reads to explain.
+//! packages, and a word on why ([`Unread`]), never an error: a gate must not fail because of a file that
+//! it only reads to explain.
 
 mod apk;
+mod berkeley;
+pub mod cargo;
+mod claims;
 mod collect;
+mod conda;
+mod dotnet;
 mod dpkg;
+pub(crate) mod elf;
 mod fields;
 mod gem;
 pub mod golang;
+mod installed;
+mod java;
+mod ndb;
 mod npm;
 mod owners;
 mod paths;
 mod python;
 mod rpm;
+mod sink;
 mod sqlite;
 mod wanted;
+pub mod zip;
 
-pub use collect::{Collector, Packages};
+pub use claims::Claims;
+pub use collect::{ARCHIVE_WORK, Collector, Packages};
 pub(crate) use fields::lines;
+pub use installed::{installed, owners_of};
+pub(crate) use owners::other_name;
 pub use owners::owners;
 pub use paths::Paths;
 pub use wanted::{Database, Wanted};
 
 pub use crate::image::Ecosystem;
 use crate::image::LayerPath;
-use crate::image::census::MAX_PACKAGES;
+pub use crate::image::package::Unread;
 
 /// The longest name or version, in bytes.
 const MAX_WORD: usize = 256;
@@ -59,6 +74,8 @@ pub struct Owns {
     pub files: Paths,
     /// Directories, with all below that no package in a deeper one claims.
     pub below: Vec<LayerPath>,
+    /// Bytes of the anchor that are the package's, where that is an archive of several.
+    pub inside: u64,
 }
 
 impl Declared {

@@ -1,8 +1,8 @@
 //! Node packages (npm's "package.json" and "folders" documents).
 
+use super::sink::Sink;
 use serde::Deserialize;
 
-use super::collect::Sink;
 use super::{Ecosystem, Owns, word};
 use crate::image::LayerPath;
 

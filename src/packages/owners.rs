@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use super::{Declared, Ecosystem};
-use crate::image::census::split;
-use crate::image::{Census, Entry, LayerPath};
+use crate::image::path::split;
+use crate::image::{Entry, FileList, LayerPath};
 
 /// The directories of the root that merged-`/usr` systems have as links into `usr`. Lists of files
 /// may have either name.
@@ -18,7 +18,7 @@ enum Claim {
     System,
     /// A language's package has it in its list.
     Listed,
-    /// A program is itself; whatever package it came in comes first.
+    /// A program or an archive is itself; whatever package it came in comes first.
     Program,
 }
 
@@ -30,17 +30,17 @@ struct Names<'a> {
     ranks: HashMap<&'a [u8], (u32, bool)>,
 }
 
-/// For each entry of the census, the index of the package whose file it is; only regular files have
+/// For each entry of the file list, the index of the package whose file it is; only regular files have
 /// one, and each at most one. What a package lists by name is its own before what it has below a
 /// directory, a distribution's packages come before those of languages, deeper directories before
 /// higher ones, and otherwise the first.
-pub fn owners(census: &Census, declared: &[Declared]) -> Vec<Option<u32>> {
-    let mut owners = vec![None; census.entries.len()];
+pub fn owners(file_list: &FileList, declared: &[Declared]) -> Vec<Option<u32>> {
+    let mut owners = vec![None; file_list.entries.len()];
     if declared.is_empty() {
         return owners;
     }
     let mut names = Names::new(declared);
-    let files = || census.entries.iter().map(file);
+    let files = || file_list.entries.iter().map(file);
     own_by_name(files(), &mut names, &mut owners);
     own_by_other_names(files(), &names, &mut owners);
     own_below(files(), declared, &mut owners);
@@ -52,7 +52,7 @@ pub fn owners(census: &Census, declared: &[Declared]) -> Vec<Option<u32>> {
 
 /// Leaves out packages of languages that own nothing because the file that declares them belongs to
 /// another: they are that one, seen from inside.
-pub(super) fn drop_views(census: &Census, declared: &mut Vec<Declared>, owners: &mut [Option<u32>]) {
+pub(super) fn drop_views(file_list: &FileList, declared: &mut Vec<Declared>, owners: &mut [Option<u32>]) {
     let mut owning = vec![false; declared.len()];
     for owner in owners.iter().flatten() {
         if let Some(owning) = owning.get_mut(*owner as usize) {
@@ -60,11 +60,14 @@ pub(super) fn drop_views(census: &Census, declared: &mut Vec<Declared>, owners: 
         }
     }
     let anchors = declared.iter().zip(&owning);
-    let suspects = anchors.filter(|(package, owning)| !**owning && !package.ecosystem.is_system());
+    let suspects = anchors.filter(|(package, owning)| !**owning && !package.ecosystem.is_distribution());
     let mut suspects: HashMap<&LayerPath, bool> =
         suspects.map(|(package, _)| (&package.anchor, false)).collect();
-    for (entry, owner) in census.entries.iter().zip(owners.iter()) {
-        if let (Some(_), Some(owned)) = (owner, suspects.get_mut(entry.path())) {
+    for (entry, owner) in file_list.entries.iter().zip(owners.iter()) {
+        let owner = owner.and_then(|owner| declared.get(owner as usize));
+        // What is inside of an archive is there beside the artifact that the archive is.
+        let is_other = owner.is_some_and(|owner| owner.anchor != *entry.path());
+        if let (true, Some(owned)) = (is_other, suspects.get_mut(entry.path())) {
             *owned = true;
         }
     }
@@ -104,8 +107,8 @@ fn numbered(declared: &[Declared]) -> impl Iterator<Item = (u32, &Declared)> {
 impl<'a> Names<'a> {
     fn new(declared: &'a [Declared]) -> Names<'a> {
         let claim = |package: &Declared| match package.ecosystem {
-            Ecosystem::Go => Claim::Program,
-            ecosystem if ecosystem.is_system() => Claim::System,
+            Ecosystem::Go | Ecosystem::Cargo | Ecosystem::Maven => Claim::Program,
+            ecosystem if ecosystem.is_distribution() => Claim::System,
             _ => Claim::Listed,
         };
         // A distribution vendored inside another is listed by both: the deeper one has it.
@@ -179,7 +182,7 @@ fn source_of(path: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// `usr/bin/ls` for `bin/ls`, and the reverse.
-fn other_name(path: &[u8]) -> Option<Vec<u8>> {
+pub fn other_name(path: &[u8]) -> Option<Vec<u8>> {
     let without = path.strip_prefix(b"usr/");
     let first = without.unwrap_or(path).split(|byte| *byte == b'/').next()?;
     let merged = MERGED.contains(&first);

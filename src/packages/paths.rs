@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::image::LayerPath;
-use crate::image::census::MAX_PATH;
+use crate::image::path::MAX_PATH;
 
 /// What a path costs beside its bytes, once owners are looked up.
 const PATH_OVERHEAD: usize = 64;

@@ -1,9 +1,9 @@
 //! Python distributions (PyPA's "Recording installed projects" and "Core metadata"; setuptools'
 //! "The Internal Structure of Python Eggs").
 
+use super::sink::Sink;
 use std::collections::BTreeMap;
 
-use super::collect::Sink;
 use super::fields::{field, lines, paragraphs};
 use super::paths::{Paths, join};
 use super::{Ecosystem, Owns, word};
@@ -58,7 +58,7 @@ impl Python {
             let Some((name, version, anchor)) = said else { continue };
             let egg = anchor.as_bytes().ends_with(b".egg/EGG-INFO/PKG-INFO");
             let below = vec![if egg { parent(&metadata) } else { metadata }];
-            sink.declare(Ecosystem::Python, name, version, &anchor, Owns { files, below });
+            sink.declare(Ecosystem::Python, name, version, &anchor, Owns { files, below, ..Owns::default() });
         }
     }
 

@@ -1,11 +1,15 @@
-//! rpm's database: a table of package headers (rpm's manual, "Package Header format" and "Tags"; the
-//! table is that of rpm's `lib/backend/sqlite.c`).
+//! rpm's database: package headers (rpm's manual, "Package Header format" and "Tags") in one of three
+//! formats (rpm's `lib/backend`): SQLite since Fedora 33 and RHEL 9, ndb of SUSE, and Berkeley DB before.
 
-use super::collect::Sink;
+use super::sink::Sink;
+use std::collections::BTreeMap;
+
 use super::paths::join;
 use super::sqlite::{Database, Value, columns};
-use super::{Ecosystem, Owns, word};
+use super::{Ecosystem, Owns, berkeley, ndb, word};
 use crate::image::LayerPath;
+use crate::image::package::Unread;
+use crate::image::path::split;
 
 const NAME: u32 = 1000;
 const VERSION: u32 = 1001;
@@ -25,16 +29,70 @@ const MAX_DIRECTORIES: usize = 1 << 18;
 /// An entry of the index: tag, type, offset and count, four bytes each.
 const ENTRY: usize = 16;
 
-/// Reads `rpmdb.sqlite`.
-pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
-    let Some(database) = Database::new(content) else { return };
-    // What is malformed ends the table, not the run.
-    let _ = database.rows("Packages", |row| {
+/// What is kept of all databases of a layer until their logs have been seen.
+const MAX_HELD: usize = 128 << 20;
+
+/// Databases of SQLite and their write-ahead logs, by their directory: they come in any order.
+#[derive(Default)]
+pub struct Rpm {
+    databases: BTreeMap<Vec<u8>, Pair>,
+    held: usize,
+}
+
+#[derive(Default)]
+struct Pair {
+    file: Option<(LayerPath, Vec<u8>)>,
+    log: Option<(LayerPath, Vec<u8>)>,
+}
+
+impl Rpm {
+    /// Keeps `rpmdb.sqlite`, or its log.
+    pub fn hold(&mut self, path: &LayerPath, content: Vec<u8>, sink: &mut Sink) {
+        self.held = self.held.saturating_add(content.len());
+        if self.held > MAX_HELD {
+            return sink.unread(path, Unread::TooLarge);
+        }
+        let (directory, name) = split(path.as_bytes());
+        let pair = self.databases.entry(directory.to_vec()).or_default();
+        let place = if name.ends_with(b"-wal") { &mut pair.log } else { &mut pair.file };
+        *place = Some((path.clone(), content));
+    }
+
+    /// Declares what the databases have.
+    pub fn finish(self, sink: &mut Sink) {
+        for Pair { file, log } in self.databases.into_values() {
+            let alone = file.is_none();
+            let Some(path) = file.as_ref().or(log.as_ref()).map(|(path, _)| path.clone()) else { continue };
+            let [file, log] = [file, log].map(|part| part.map_or_else(Vec::new, |(_, content)| content));
+            if take_sqlite(&path, &file, &log, sink).is_none() {
+                sink.unread(&path, if alone { Unread::LogAlone } else { Unread::Damaged });
+            }
+        }
+    }
+}
+
+/// Declares the packages up to the first place that is malformed; `None` where there is one.
+fn take_sqlite(path: &LayerPath, file: &[u8], log: &[u8], sink: &mut Sink) -> Option<()> {
+    Database::new(file, log)?.rows("Packages", |row| {
         if let [_, Value::Bytes(blob)] = columns(row) {
             declare(path, blob, sink);
         }
         Some(())
-    });
+    })
+}
+
+/// Reads `Packages.db`.
+pub fn take_ndb(path: &LayerPath, content: &[u8], sink: &mut Sink) {
+    if let Err(why) = ndb::each(content, |blob| declare(path, blob, sink)) {
+        sink.unread(path, why);
+    }
+}
+
+/// Reads `Packages`.
+pub fn take_berkeley(path: &LayerPath, content: &[u8], sink: &mut Sink) {
+    if let Err(why) = berkeley::each(content, |blob| declare(path, blob, sink)) {
+        sink.unread(path, why);
+    }
 }
 
 /// Declares the package of one header.
@@ -57,7 +115,7 @@ pub fn declare(path: &LayerPath, blob: &[u8], sink: &mut Sink) {
     let files =
         names.filter_map(|(name, directory)| join(directories.get(usize::try_from(directory).ok()?)?, name));
     let Some(files) = sink.room.keep(files) else { return };
-    sink.declare(Ecosystem::Rpm, name, version, path, Owns { files, below: Vec::new() });
+    sink.declare(Ecosystem::Rpm, name, version, path, Owns { files, ..Owns::default() });
 }
 
 /// A package header without the magic that it has in package files: how many entries, how many bytes

@@ -1,11 +1,12 @@
 //! Reading the rows of one table out of an SQLite database in memory: as much of SQLite's "Database
-//! File Format" document as rpm's database needs. Nothing is written, and a write-ahead log beside
-//! the file is not looked at.
+//! File Format" document as rpm's database needs, with what its write-ahead log has. Nothing is
+//! written.
 //!
 //! The readers that crates.io has are either all of SQLite, in C, two megabytes of it, which does not
 //! open a database in WAL mode from memory, as rpm's is; or young ones, made for more than this.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// The largest row that is put together; the headers of the largest packages have a few MiB.
 const MAX_ROW: usize = 16 << 20;
@@ -14,10 +15,14 @@ const ROW_COST: usize = 16;
 const HEADER: usize = 100;
 const INTERIOR_TABLE: u8 = 5;
 const LEAF_TABLE: u8 = 13;
+/// Of a write-ahead log ("WAL File Format"): its header, and the header of a frame.
+const LOG_HEADER: usize = 32;
+const FRAME_HEADER: usize = 24;
 
-/// A database file.
+/// A database file, and the pages that a write-ahead log has in the place of its own.
 pub struct Database<'a> {
     file: &'a [u8],
+    logged: HashMap<usize, &'a [u8]>,
     page_size: usize,
     /// The bytes of a page that are not reserved for extensions.
     usable: usize,
@@ -34,19 +39,29 @@ pub enum Value<'a> {
 }
 
 impl<'a> Database<'a> {
-    /// Reads the header of a database whose text is UTF-8.
-    pub fn new(file: &'a [u8]) -> Option<Database<'a>> {
-        if !file.starts_with(b"SQLite format 3\0") {
+    /// Reads the header of a database whose text is UTF-8, and what its log has committed. Without a
+    /// log that is empty; the file may be empty where the log has all of its pages.
+    pub fn new(file: &'a [u8], log: &'a [u8]) -> Option<Database<'a>> {
+        let logged = committed(log, file.len());
+        let first = logged.get(&1).copied().unwrap_or(file);
+        if !first.starts_with(b"SQLite format 3\0") {
             return None;
         }
-        let page_size = match number(file.get(16..18)?) {
+        let page_size = match number(first.get(16..18)?) {
             1 => 65536,
             size => usize::try_from(size).ok()?,
         };
-        let usable = page_size.checked_sub(usize::from(*file.get(20)?))?;
-        let utf8 = matches!(number(file.get(56..60)?), 0 | 1);
+        let usable = page_size.checked_sub(usize::from(*first.get(20)?))?;
+        let utf8 = matches!(number(first.get(56..60)?), 0 | 1);
         let sizes = page_size.is_power_of_two() && page_size >= 512 && usable >= 480;
-        (sizes && utf8).then_some(Database { file, page_size, usable })
+        // A log is of its database, and so has pages of the same size.
+        let fits = logged.values().next().is_none_or(|page| page.len() == page_size);
+        (sizes && utf8 && fits).then_some(Database { file, logged, page_size, usable })
+    }
+
+    /// The bytes of all pages, those that the log has twice counted so.
+    fn bytes(&self) -> usize {
+        self.file.len() + self.logged.len() * self.page_size
     }
 
     /// Hands out the payload of each row of a table, until the table ends, something in it is
@@ -77,8 +92,69 @@ impl<'a> Database<'a> {
     /// A page, by its number from 1 on; the last one may be cut off.
     fn page(&self, number: usize) -> Option<&'a [u8]> {
         let start = number.checked_sub(1)?.checked_mul(self.page_size)?;
-        let rest = self.file.get(start..)?;
+        let rest = self.logged.get(&number).copied().or_else(|| self.file.get(start..))?;
         Some(rest.get(..self.usable).unwrap_or(rest))
+    }
+}
+
+/// The pages that a write-ahead log has up to its last commit, by their numbers; none of a log that is
+/// malformed. A frame counts if its salt is that of the header, and the sum over all before it is right.
+fn committed(log: &[u8], file: usize) -> HashMap<usize, &[u8]> {
+    let (mut pages, mut uncommitted) = (HashMap::new(), Vec::new());
+    let Some((header, frames)) = log.split_at_checked(LOG_HEADER) else { return pages };
+    let word = |bytes: &[u8], at: usize| number(bytes.get(4 * at..4 * at + 4).unwrap_or_default());
+    let page_size = usize::try_from(word(header, 2)).unwrap_or_default();
+    let big_endian = match word(header, 0) {
+        0x377f_0682 => false,
+        0x377f_0683 => true,
+        _ => return pages,
+    };
+    let mut sum = Sum { big_endian, words: [0; 2] };
+    if !(512..=65536).contains(&page_size) || !page_size.is_power_of_two() || !sum.fits(header, 24, &[]) {
+        return pages;
+    }
+    // No page can stand after all that there are.
+    let most = (file + log.len()) / page_size + 1;
+    for frame in frames.chunks_exact(FRAME_HEADER + page_size) {
+        let (head, page) = frame.split_at(FRAME_HEADER);
+        let salted = head.get(8..16) == header.get(16..24);
+        if !salted || !sum.fits(head, 8, page) {
+            break;
+        }
+        match usize::try_from(word(head, 0)) {
+            Ok(number) if (1..=most).contains(&number) => uncommitted.push((number, page)),
+            _ => break,
+        }
+        if word(head, 1) != 0 {
+            pages.extend(uncommitted.drain(..));
+        }
+    }
+    pages
+}
+
+/// The running checksum of a write-ahead log ("Checksum Algorithm").
+struct Sum {
+    big_endian: bool,
+    words: [u32; 2],
+}
+
+impl Sum {
+    /// Adds the start of a header and a page, and compares with what the header ends with.
+    fn fits(&mut self, header: &[u8], length: usize, page: &[u8]) -> bool {
+        let [mut one, mut other] = self.words;
+        for part in [header.get(..length).unwrap_or_default(), page] {
+            for pair in part.as_chunks::<4>().0.as_chunks::<2>().0 {
+                let [first, second] = pair.map(|word| match self.big_endian {
+                    true => u32::from_be_bytes(word),
+                    false => u32::from_le_bytes(word),
+                });
+                one = one.wrapping_add(first).wrapping_add(other);
+                other = other.wrapping_add(second).wrapping_add(one);
+            }
+        }
+        self.words = [one, other];
+        let stated = header.len().checked_sub(8).and_then(|at| header.get(at..));
+        stated.is_some_and(|stated| number(stated) == u64::from(one) << 32 | u64::from(other))
     }
 }
 
@@ -93,8 +169,8 @@ struct Walk<'d, 'a> {
 
 impl<'d, 'a> Walk<'d, 'a> {
     fn new(database: &'d Database<'a>) -> Walk<'d, 'a> {
-        let pages = database.file.len() / database.page_size + 2;
-        let left = database.file.len().saturating_mul(4).saturating_add(MAX_ROW);
+        let pages = database.bytes() / database.page_size + 2;
+        let left = database.bytes().saturating_mul(4).saturating_add(MAX_ROW);
         Walk { database, visited: vec![false; pages], left }
     }
 
@@ -134,7 +210,7 @@ impl<'d, 'a> Walk<'d, 'a> {
         if local == length {
             return rest.get(..length).map(Cow::Borrowed);
         }
-        let mut payload = Vec::with_capacity(length.min(self.database.file.len()));
+        let mut payload = Vec::with_capacity(length.min(self.database.bytes()));
         payload.extend_from_slice(rest.get(..local)?);
         let mut next = rest.get(local..local + 4)?;
         while payload.len() < length {

@@ -1,6 +1,7 @@
 //! Which files are read, and how much of each.
 
-use crate::image::census::split;
+use super::{Unread, java, zip};
+use crate::image::path::split;
 
 const MIB: u64 = 1 << 20;
 
@@ -19,6 +20,12 @@ pub enum Database {
     Apk,
     /// rpm's database, in SQLite's format.
     Rpm,
+    /// The write-ahead log of rpm's database.
+    RpmLog,
+    /// rpm's database, in its own format.
+    RpmNdb,
+    /// rpm's database, in the format of Berkeley DB.
+    RpmBerkeley,
     /// The metadata of a Python distribution.
     PythonMetadata,
     /// The files of a Python distribution, by a wheel's `RECORD`.
@@ -29,6 +36,25 @@ pub enum Database {
     Npm,
     /// A gem's specification.
     Gem,
+    /// What conda keeps of a package.
+    Conda,
+    /// What a .NET program depends on.
+    DotNet,
+}
+
+impl Database {
+    /// The largest that is read.
+    fn most(self) -> u64 {
+        match self {
+            Database::Rpm | Database::RpmLog | Database::RpmNdb | Database::RpmBerkeley => 64 * MIB,
+            Database::DpkgStatus | Database::Apk => 32 * MIB,
+            Database::PythonRecord | Database::Conda | Database::DotNet => 16 * MIB,
+            Database::DpkgList | Database::DpkgPartList | Database::PythonInstalled => 4 * MIB,
+            Database::DpkgPart | Database::Npm | Database::Gem => MIB,
+            // The fields stand at the start, before a description of any length.
+            Database::PythonMetadata => u64::MAX,
+        }
+    }
 }
 
 /// A file whose content is wanted.
@@ -41,9 +67,14 @@ pub enum Wanted {
         /// How many bytes to read: of most kinds the whole file.
         length: u64,
     },
-    /// It may be a Go program: the first [`golang::HEAD`](super::golang::HEAD) bytes tell, by
-    /// [`golang::Scanner::new`](super::golang::Scanner::new).
+    /// It may be a program of Go or Rust: the first [`golang::HEAD`](super::golang::HEAD) bytes tell, by
+    /// [`golang::Scanner::new`](super::golang::Scanner::new) and
+    /// [`cargo::Scanner::new`](super::cargo::Scanner::new).
     Program,
+    /// It may be an archive of Java, for [`Collector::take_archive`](super::Collector::take_archive).
+    Archive,
+    /// A database that is not read, for [`Collector::unread`](super::Collector::unread).
+    Nothing(Unread),
 }
 
 impl Wanted {
@@ -51,23 +82,22 @@ impl Wanted {
     /// the bound of their kind are not read.
     pub fn of(path: &[u8], size: u64, executable: bool) -> Option<Wanted> {
         let Some(database) = database_of(path) else {
+            if java::is_archive(path) {
+                return (size >= zip::SMALLEST).then_some(Wanted::Archive);
+            }
             return (executable && size > 64).then_some(Wanted::Program);
         };
-        let most = match database {
-            Database::Rpm => 64 * MIB,
-            Database::DpkgStatus | Database::Apk => 32 * MIB,
-            Database::PythonRecord => 16 * MIB,
-            Database::DpkgList | Database::DpkgPartList | Database::PythonInstalled => 4 * MIB,
-            Database::DpkgPart | Database::Npm | Database::Gem => MIB,
-            // The fields stand at the start, before a description of any length.
-            Database::PythonMetadata => return content(database, size.min(MIB / 4)),
-        };
-        if size <= most { content(database, size) } else { None }
+        if size > database.most() {
+            return Some(Wanted::Nothing(Unread::TooLarge));
+        }
+        let length = if database == Database::PythonMetadata { size.min(MIB / 4) } else { size };
+        (length > 0).then_some(Wanted::Content { database, length })
     }
-}
 
-fn content(database: Database, length: u64) -> Option<Wanted> {
-    (length > 0).then_some(Wanted::Content { database, length })
+    /// What is wanted of a file that the tar has in pieces.
+    pub fn of_sparse(path: &[u8]) -> Option<Wanted> {
+        database_of(path).map(|_| Wanted::Nothing(Unread::Sparse))
+    }
 }
 
 fn database_of(path: &[u8]) -> Option<Database> {
@@ -83,6 +113,8 @@ fn database_of(path: &[u8]) -> Option<Database> {
         }
         name if name.ends_with(b".egg-info") => Some(Database::PythonMetadata),
         name if name.ends_with(b".gemspec") => is_specifications(directory).then_some(Database::Gem),
+        name if name.ends_with(b".deps.json") => Some(Database::DotNet),
+        name if parent == b"conda-meta" => name.ends_with(b".json").then_some(Database::Conda),
         name => system_database(directory, name),
     }
 }
@@ -94,7 +126,17 @@ fn system_database(directory: &[u8], name: &[u8]) -> Option<Database> {
         (b"var/lib/dpkg/status.d", name) if name.ends_with(b".md5sums") => Some(Database::DpkgPartList),
         (b"var/lib/dpkg/status.d", _) => Some(Database::DpkgPart),
         (b"lib/apk/db" | b"usr/lib/apk/db", b"installed") => Some(Database::Apk),
-        (b"var/lib/rpm" | b"usr/lib/sysimage/rpm", b"rpmdb.sqlite") => Some(Database::Rpm),
+        (b"var/lib/rpm" | b"usr/lib/sysimage/rpm" | b"usr/share/rpm", name) => rpm_database(name),
+        _ => None,
+    }
+}
+
+fn rpm_database(name: &[u8]) -> Option<Database> {
+    match name {
+        b"rpmdb.sqlite" => Some(Database::Rpm),
+        b"rpmdb.sqlite-wal" => Some(Database::RpmLog),
+        b"Packages.db" => Some(Database::RpmNdb),
+        b"Packages" => Some(Database::RpmBerkeley),
         _ => None,
     }
 }

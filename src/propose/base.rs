@@ -2,7 +2,7 @@
 
 use crate::dockerfile::{BaseImage, slimmer_of};
 use crate::image::package::Installed;
-use crate::image::{Ecosystem, Snapshot};
+use crate::image::{Ecosystem, ImageName, Snapshot};
 
 /// Images for building in: what they build needs nothing of them, only the distribution's C library.
 const TOOLCHAINS: [&str; 8] = [
@@ -30,15 +30,8 @@ pub fn usual_final_base(base: &BaseImage, snapshot: &Snapshot) -> Option<String>
 
 /// Repository and tag of an image of Docker Hub. A digest says nothing of what it is of.
 fn split(name: &str) -> (&str, &str) {
-    if name.contains('@') {
-        return ("", "");
-    }
-    let name = name.strip_prefix("docker.io/").unwrap_or(name);
-    let name = name.strip_prefix("library/").unwrap_or(name);
-    match name.rsplit_once(':') {
-        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
-        _ => (name, "latest"),
-    }
+    let name = ImageName::parse(name);
+    if name.digest.is_some() { ("", "") } else { (name.short(), name.tag.unwrap_or("latest")) }
 }
 
 /// `maven:3-eclipse-temurin-17` and `gradle:8-jdk17` build on Eclipse Temurin.

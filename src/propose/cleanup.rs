@@ -1,7 +1,7 @@
 //! What a step that is done again should clear away behind itself, and does not.
 
-use super::scene::Scene;
-use super::steps::{Role, Step};
+use super::context::BuildContext;
+use super::steps::{BuildStep, Role};
 use super::tree::is_inside;
 use crate::image::{Bytes, Entry};
 
@@ -22,20 +22,20 @@ pub(super) struct Cleanup {
 }
 
 /// What to add to a step that installs packages, if anything can be for certain.
-pub(super) fn cleanup(scene: &Scene<'_>, index: usize) -> Option<Cleanup> {
-    let step = scene.steps.get(index).filter(|step| step.role == Role::InstallsPackages)?;
+pub(super) fn cleanup(context: &BuildContext<'_>, index: usize) -> Option<Cleanup> {
+    let step = context.steps.get(index).filter(|step| step.role == Role::InstallsPackages)?;
     if step.instruction.json().is_some() || !step.instruction.here_documents.is_empty() {
         return None;
     }
     let is_complete = !step.instruction.arguments.trim_end().ends_with([';', '&', '|', '\\']);
-    let needs_lists = |later: &Step<'_>| later.role == Role::InstallsPackages && !updates(later);
-    if !is_complete || scene.steps.get(index + 1..)?.iter().any(needs_lists) {
+    let needs_lists = |later: &BuildStep<'_>| later.role == Role::InstallsPackages && !updates(later);
+    if !is_complete || context.steps.get(index + 1..)?.iter().any(needs_lists) {
         return None;
     }
-    let census = scene.layers.get(step.layer? as usize)?;
+    let file_list = context.layers.get(step.layer? as usize)?;
     let mut cleanup = Cleanup::default();
     for (place, command) in LEFT {
-        let sizes = census.entries.iter().filter_map(|entry| match entry {
+        let sizes = file_list.entries.iter().filter_map(|entry| match entry {
             Entry::File(path, size) if is_inside(path.as_bytes(), place) => Some(size.0),
             _ => None,
         });
@@ -50,7 +50,7 @@ pub(super) fn cleanup(scene: &Scene<'_>, index: usize) -> Option<Cleanup> {
 }
 
 /// Whether a step fetches the indexes that it needs.
-fn updates(step: &Step<'_>) -> bool {
+fn updates(step: &BuildStep<'_>) -> bool {
     let commands = step.commands.as_deref().unwrap_or_default();
     commands
         .iter()

@@ -1,19 +1,21 @@
 //! What the final stage copies from the builder, as instructions, with the bytes that each adds.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::context::{BuildContext, Maker, hides_users};
 use super::entry::Entry;
-use super::fate::{ACCOUNTS, Fate, Judge, is_debris};
+use super::fate::{ACCOUNTS, Evaluate, Fate, is_debris, is_doubtful_cache, needs_development};
 use super::quote::{comment, copy_path, shell_word};
 use super::roots::{Roots, roots};
-use super::scene::{Maker, Scene, hides_users};
 use super::steps::Role;
 use super::tree::{Node, Tree, What, name_of, parent_of};
 use crate::image::Bytes;
-use crate::image::census::PathRef;
+use crate::image::path::PathRef;
 
 /// From so many parts of one directory on, they are gathered first.
 const GATHERED: usize = 6;
+/// The most packages that a sentence names.
+const MAX_TOLD: usize = 8;
 
 /// The instructions that copy.
 #[derive(Debug, Default)]
@@ -36,19 +38,19 @@ pub(super) struct Copies {
 }
 
 /// Makes the instructions.
-pub(super) fn copies(scene: &Scene<'_>, entry: &Entry) -> Copies {
-    let mut copies = Copies { prunes: prunes(scene, entry), ..Copies::default() };
-    let judge = Judge::new(scene, entry, !copies.prunes.is_empty());
-    let fates = judge.fates();
-    let found = roots(&scene.tree, &fates, |path| shell_word(path).is_some());
-    let mut tail = Vec::from_iter(removal(scene, &found));
-    let mut writer = Writer { scene, fates: &fates, removed: HashSet::new(), copies: &mut copies };
-    writer.removed = found.removed.iter().copied().filter(|node| writable(&scene.tree, *node)).collect();
+pub(super) fn copies(context: &BuildContext<'_>, entry: &Entry) -> Copies {
+    let mut copies = Copies { prunes: prunes(context, entry), ..Copies::default() };
+    let evaluate = Evaluate::new(context, entry, !copies.prunes.is_empty());
+    let fates = evaluate.fates();
+    let found = roots(&context.tree, &fates, |path| shell_word(path).is_some());
+    let mut tail = Vec::from_iter(removal(context, &found));
+    let mut writer = Writer { context, fates: &fates, removed: HashSet::new(), copies: &mut copies };
+    writer.removed = found.removed.iter().copied().filter(|node| writable(&context.tree, *node)).collect();
     let gathered = writer.instructions(&found);
     tail.extend(writer.gather(&gathered));
     copies.tail = tail;
-    accounts(scene, &mut copies);
-    tell(scene, entry, &judge, &fates, &found, &mut copies);
+    accounts(context, &mut copies);
+    tell(context, entry, &evaluate, &fates, &found, &mut copies);
     copies
 }
 
@@ -57,9 +59,9 @@ fn writable(tree: &Tree<'_>, node: usize) -> bool {
 }
 
 /// Takes away what is not wanted, once nothing is built any more.
-fn removal(scene: &Scene<'_>, roots: &Roots) -> Option<String> {
+fn removal(context: &BuildContext<'_>, roots: &Roots) -> Option<String> {
     let words: Vec<String> =
-        roots.removed.iter().filter_map(|node| shell_word(scene.tree.nodes[*node].path)).collect();
+        roots.removed.iter().filter_map(|node| shell_word(context.tree.nodes[*node].path)).collect();
     if words.is_empty() {
         return None;
     }
@@ -67,24 +69,24 @@ fn removal(scene: &Scene<'_>, roots: &Roots) -> Option<String> {
 }
 
 /// Takes away the packages that only development needs, by the manager that installed them.
-fn prunes(scene: &Scene<'_>, entry: &Entry) -> Vec<String> {
-    if needs_development(scene, entry) {
+fn prunes(context: &BuildContext<'_>, entry: &Entry) -> Vec<String> {
+    if needs_development(context, entry) {
         return Vec::new();
     }
     let mut projects: BTreeMap<&[u8], &str> = BTreeMap::new();
-    for node in scene.tree.nodes.iter().filter(|node| matches!(node.what, What::File(_))) {
-        let is_own = matches!(scene.maker(node.layer), Maker::Builder(_));
-        if !is_own || !scene.kinds.is_development(node.path) {
+    for node in context.tree.nodes.iter().filter(|node| matches!(node.what, What::File(_))) {
+        let is_own = matches!(context.maker(node.layer), Maker::Builder(_));
+        if !is_own || !context.kinds.is_development(node.path) {
             continue;
         }
         let Some(project) = project_of(node.path) else { continue };
-        match manager(scene, project) {
+        match manager(context, project) {
             Some(command) => drop(projects.insert(project, command)),
             None => return Vec::new(),
         }
     }
     let mut lines = Vec::new();
-    let directory = scene.directory_after(scene.split);
+    let directory = context.directory_after(context.split);
     for (project, command) in projects {
         let Some(path) = shell_word(project) else { return Vec::new() };
         let is_here = directory.as_deref() == Some(path.as_str());
@@ -92,21 +94,6 @@ fn prunes(scene: &Scene<'_>, entry: &Entry) -> Vec<String> {
         lines.push(format!("# What only development loads does not go along.\nRUN {cd}{command}"));
     }
     lines
-}
-
-/// Whether the image starts with something that only development needs, or may be so: whose a program of
-/// `node_modules/.bin` is can only be told where it has its package's name.
-pub(super) fn needs_development(scene: &Scene<'_>, entry: &Entry) -> bool {
-    entry.named.iter().any(|node| {
-        let path = scene.tree.nodes[*node].path;
-        let directory = parent_of(path);
-        let Some(modules) = directory.strip_suffix(b"/.bin") else { return scene.kinds.is_development(path) };
-        let package = [modules, b"/", name_of(path)].concat();
-        let has = |file: &[u8]| scene.tree.find(&[package.as_slice(), file].concat()).is_some();
-        let is_plain = (has(b"") || has(b"/package.json"))
-            && !scene.kinds.is_development(&[package.as_slice(), b"/package.json"].concat());
-        modules.ends_with(b"node_modules") && !is_plain
-    })
 }
 
 /// The directory whose `node_modules` a path is in.
@@ -117,8 +104,8 @@ fn project_of(path: &[u8]) -> Option<&[u8]> {
 }
 
 /// The command of a project's package manager, by what that leaves beside the packages.
-fn manager(scene: &Scene<'_>, project: &[u8]) -> Option<&'static str> {
-    let has = |name: &str| scene.tree.find(&[project, name.as_bytes()].concat()).is_some();
+fn manager(context: &BuildContext<'_>, project: &[u8]) -> Option<&'static str> {
+    let has = |name: &str| context.tree.find(&[project, name.as_bytes()].concat()).is_some();
     if has("/node_modules/.package-lock.json") {
         Some("npm prune --omit=dev")
     } else if has("/node_modules/.modules.yaml") {
@@ -130,7 +117,7 @@ fn manager(scene: &Scene<'_>, project: &[u8]) -> Option<&'static str> {
 
 /// Writes the instructions of one proposal.
 struct Writer<'w, 'a> {
-    scene: &'w Scene<'a>,
+    context: &'w BuildContext<'a>,
     fates: &'w [Fate],
     /// What the builder deletes at its end.
     removed: HashSet<usize>,
@@ -145,7 +132,7 @@ impl Writer<'_, '_> {
         let mut gathered = roots.links.clone();
         let careful = self.is_careful();
         for node in roots.directories.iter().chain(&roots.files) {
-            let Node { path, what, children, .. } = &self.scene.tree.nodes[*node];
+            let Node { path, what, children, .. } = &self.context.tree.nodes[*node];
             // Of an empty directory, builders copy neither owner nor mode.
             let is_empty = *what == What::Directory && children.is_empty();
             if is_empty || copy_path(path).is_none() || careful && self.is_in_own_directory(*node) {
@@ -159,7 +146,7 @@ impl Writer<'_, '_> {
                 gathered.extend(nodes);
                 continue;
             }
-            let is_directory = |node: &usize| self.scene.tree.nodes[*node].what == What::Directory;
+            let is_directory = |node: &usize| self.context.tree.nodes[*node].what == What::Directory;
             let (directories, files): (Vec<usize>, Vec<usize>) = nodes.into_iter().partition(is_directory);
             directories.iter().for_each(|node| self.copy_directory(*node));
             self.copy_files(parent, &files);
@@ -170,20 +157,20 @@ impl Writer<'_, '_> {
 
     /// Whether it matters to whom directories belong. `COPY` makes those above what it copies anew.
     fn is_careful(&self) -> bool {
-        self.scene.steps.iter().any(|step| {
+        self.context.steps.iter().any(|step| {
             let text = &step.instruction.text;
             step.instruction.keyword == "USER" || text.contains("chown") || text.contains("chmod")
         })
     }
 
     fn is_in_own_directory(&self, node: usize) -> bool {
-        let tree = &self.scene.tree;
+        let tree = &self.context.tree;
         let parent = tree.nodes[node].parent;
-        parent > 0 && !matches!(self.scene.maker(tree.nodes[parent].layer), Maker::Base)
+        parent > 0 && !matches!(self.context.maker(tree.nodes[parent].layer), Maker::Base)
     }
 
     fn copy_directory(&mut self, node: usize) {
-        let Some(path) = copy_path(self.scene.tree.nodes[node].path) else { return };
+        let Some(path) = copy_path(self.context.tree.nodes[node].path) else { return };
         self.add(&[node]);
         self.copies.lines.push(format!("COPY --from={{builder}} {path} {path}"));
         self.copies.paths.push(path);
@@ -191,7 +178,7 @@ impl Writer<'_, '_> {
 
     fn copy_files(&mut self, parent: &[u8], files: &[usize]) {
         let paths: Vec<String> =
-            files.iter().filter_map(|node| copy_path(self.scene.tree.nodes[*node].path)).collect();
+            files.iter().filter_map(|node| copy_path(self.context.tree.nodes[*node].path)).collect();
         let to = match (paths.as_slice(), parent) {
             ([], _) => return,
             ([one], _) => one.clone(),
@@ -206,12 +193,12 @@ impl Writer<'_, '_> {
     /// Copies with links, and with the owners of the directories above, into one directory.
     fn gather(&mut self, nodes: &[usize]) -> Option<String> {
         let words: Vec<String> =
-            nodes.iter().filter_map(|node| shell_word(self.scene.tree.nodes[*node].path)).collect();
+            nodes.iter().filter_map(|node| shell_word(self.context.tree.nodes[*node].path)).collect();
         if words.is_empty() {
             return None;
         }
         let names = ["runtime", "runtime-files", "layergate-runtime"];
-        let free = names.into_iter().find(|name| self.scene.tree.find(name.as_bytes()).is_none());
+        let free = names.into_iter().find(|name| self.context.tree.find(name.as_bytes()).is_none());
         let directory = format!("/{}", free.unwrap_or("layergate-runtime-files"));
         self.add(nodes);
         self.copies.lines.push(format!("COPY --from={{builder}} {directory}/ /"));
@@ -232,11 +219,11 @@ impl Writer<'_, '_> {
             if self.removed.contains(&index) {
                 continue;
             }
-            let node = &self.scene.tree.nodes[index];
+            let node = &self.context.tree.nodes[index];
             left.extend(&node.children);
             let What::File(file) = node.what else { continue };
             if self.fates[index] != Fate::Pruned && files.insert(file) {
-                sum += self.scene.inputs.applied.existing.get(file as usize).map_or(0, |file| file.size.0);
+                sum += self.context.filesystem.existing_at(file as usize).map_or(0, |file| file.size.0);
             }
             self.copies.has_libraries |= is_library(node.path);
             self.copies.has_modules |= node.path.ends_with(b".so") || node.path.ends_with(b".node");
@@ -257,23 +244,23 @@ fn is_library(path: &[u8]) -> bool {
 }
 
 /// Users that the builder makes in a way that cannot be repeated come along with their files.
-fn accounts(scene: &Scene<'_>, copies: &mut Copies) {
-    let hidden = scene.before().iter().any(|step| step.role != Role::InstallsPackages && hides_users(step));
+fn accounts(context: &BuildContext<'_>, copies: &mut Copies) {
+    let hidden = context.before().iter().any(|step| step.role != Role::InstallsPackages && hides_users(step));
     if !hidden {
         return;
     }
     let own = |path: &&&[u8]| {
-        let node = scene.tree.find(path).and_then(|node| scene.tree.nodes.get(node));
-        node.is_some_and(|node| matches!(scene.maker(node.layer), Maker::Builder(_)))
+        let node = context.tree.find(path).and_then(|node| context.tree.nodes.get(node));
+        node.is_some_and(|node| matches!(context.maker(node.layer), Maker::Builder(_)))
     };
     let paths: Vec<String> = ACCOUNTS.iter().filter(own).filter_map(|path| copy_path(path)).collect();
     if paths.is_empty() {
         return;
     }
     for path in ACCOUNTS.iter().filter(own) {
-        let file = scene.tree.find(path).map(|node| scene.tree.nodes[node].what);
+        let file = context.tree.find(path).map(|node| context.tree.nodes[node].what);
         if let Some(What::File(file)) = file {
-            let size = scene.inputs.applied.existing.get(file as usize).map_or(0, |file| file.size.0);
+            let size = context.filesystem.existing_at(file as usize).map_or(0, |file| file.size.0);
             copies.bytes = Bytes(copies.bytes.0.saturating_add(size));
         }
     }
@@ -285,14 +272,14 @@ fn accounts(scene: &Scene<'_>, copies: &mut Copies) {
 
 /// The first file of the base image that the builder deletes, and how many there are: where the final stage is
 /// built on that image, they are there again.
-fn deleted<'a>(scene: &Scene<'a>) -> Option<(PathRef<'a>, usize)> {
-    let mut gone = scene.inputs.applied.waste.iter().filter(|file| {
-        file.stored_by < scene.base_layers
+fn deleted<'a>(context: &BuildContext<'a>) -> Option<(PathRef<'a>, usize)> {
+    let mut gone = context.filesystem.waste().filter(|file| {
+        file.stored_by < context.base_layers
             && !file.replaced
-            && matches!(scene.maker(file.hidden_by), Maker::Builder(_))
+            && matches!(context.maker(file.hidden_by), Maker::Builder(_))
             && !is_debris(file.path.0)
             && !file.path.0.ends_with(b".pyc")
-            && scene.tree.find(file.path.0).is_none()
+            && context.tree.find(file.path.0).is_none()
     });
     let first = gone.next()?;
     Some((first.path, 1 + gone.count()))
@@ -300,75 +287,119 @@ fn deleted<'a>(scene: &Scene<'a>) -> Option<(PathRef<'a>, usize)> {
 
 /// Says what is not certain of the copies.
 fn tell(
-    scene: &Scene<'_>,
+    context: &BuildContext<'_>,
     entry: &Entry,
-    judge: &Judge<'_, '_>,
+    evaluate: &Evaluate<'_, '_>,
     fates: &[Fate],
     roots: &Roots,
     copies: &mut Copies,
 ) {
-    let shown = |node: usize| comment(&format!("/{}", PathRef(scene.tree.nodes[node].path)));
-    if let Some(first) = roots.unwritten.first() {
-        let count = roots.unwritten.len();
-        let (path, more) = (shown(*first), count - 1);
-        copies.unsure.push(match more {
-            0 => format!("{path} is not copied: its name cannot be written here for certain"),
-            _ => format!(
-                "{path} and {more} more are not copied: their names cannot be written here for certain"
-            ),
-        });
-    }
-    let specials = scene.tree.nodes.iter().enumerate().filter(|(_, node)| {
-        node.what == What::Special && matches!(scene.maker(node.layer), Maker::Builder(_))
+    let crowded = roots
+        .crowded
+        .first()
+        .map(|first| format!("{} is copied as a whole with its build tools", shown(context, *first)));
+    let companions = evaluate.companions(fates).map(|names| {
+        format!("these came with a build tool, and are copied, as others may load them: {names}")
     });
-    copies
-        .unsure
-        .extend(specials.take(1).map(|(node, _)| format!("{} is no file, and is not copied", shown(node))));
-    if let Some((path, count)) = deleted(scene) {
-        let path = comment(&format!("/{path}"));
-        let what = if count == 1 { path } else { format!("{path} and {} more", count - 1) };
-        copies
-            .unsure
-            .push(format!("the build deletes files of its base image, which the final stage has: {what}"));
-    }
+    let starts_by_script = evaluate.prunes && ["npm", "yarn", "pnpm"].iter().any(|tool| entry.calls(tool));
+    let script = starts_by_script
+        .then_some("the script that starts the program must do without development dependencies");
+    let beside = (evaluate.compiled && copies.paths.len() > 1)
+        .then_some("of what is copied beside the program, only what it reads when it runs is needed");
+    let is_empty = roots.directories.is_empty() && roots.files.is_empty() && roots.links.is_empty();
+    let nothing = is_empty.then_some("nothing of the builder was found that runs");
+    let told = [
+        unwritten(context, roots),
+        special(context),
+        gone(context),
+        secrets(context, fates),
+        doubtful_cache(context, fates),
+        development(context, fates),
+        crowded,
+        companions,
+        script.map(str::to_owned),
+        beside.map(str::to_owned),
+        nothing.map(str::to_owned),
+    ];
+    copies.unsure.extend(told.into_iter().flatten());
+}
+
+fn shown(context: &BuildContext<'_>, node: usize) -> String {
+    comment(&format!("/{}", PathRef(context.tree.nodes[node].path)))
+}
+
+/// What has a name that no Dockerfile can say.
+fn unwritten(context: &BuildContext<'_>, roots: &Roots) -> Option<String> {
+    let path = shown(context, *roots.unwritten.first()?);
+    Some(match roots.unwritten.len() - 1 {
+        0 => format!("{path} is not copied: its name cannot be written here for certain"),
+        more => {
+            format!("{path} and {more} more are not copied: their names cannot be written here for certain")
+        }
+    })
+}
+
+/// A device, a pipe or the like.
+fn special(context: &BuildContext<'_>) -> Option<String> {
+    let is_special = |node: &Node<'_>| {
+        node.what == What::Special && matches!(context.maker(node.layer), Maker::Builder(_))
+    };
+    let first = context.tree.nodes.iter().position(is_special)?;
+    Some(format!("{} is no file, and is not copied", shown(context, first)))
+}
+
+fn gone(context: &BuildContext<'_>) -> Option<String> {
+    let (path, count) = deleted(context)?;
+    let path = comment(&format!("/{path}"));
+    let what = if count == 1 { path } else { format!("{path} and {} more", count - 1) };
+    Some(format!("the build deletes files of its base image, which the final stage has: {what}"))
+}
+
+/// What looks like a secret, and is copied.
+fn secrets(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
     let is_secret = |(index, node): &(usize, &Node<'_>)| match node.what {
         What::File(file) if fates[*index] == Fate::Kept => {
-            let kind = scene.kinds.of(scene.inputs.applied, file as usize, node.path);
+            let kind = context.kinds.of(file as usize, node.path);
             kind.is_some_and(|kind| kind.name == "secrets")
         }
         _ => false,
     };
-    let secrets = scene.tree.nodes.iter().enumerate().filter(is_secret);
-    let secrets: Vec<String> = secrets.map(|(index, _)| shown(index)).collect();
-    if !secrets.is_empty() {
-        let (look, come) = match secrets.len() {
-            1 => ("looks", "comes along as it did: mount it"),
-            _ => ("look", "come along as they did: mount them"),
-        };
-        let names = secrets.join(", ");
-        copies.unsure.push(format!("{names} {look} like a secret, and {come} when a container starts"));
-    }
-    if let Some(first) = roots.crowded.first() {
-        copies
-            .unsure
-            .push(format!("{} is copied as a whole, with what in it only the build needs", shown(*first)));
-    }
-    if let Some(names) = judge.companions(fates) {
-        copies
-            .unsure
-            .push(format!("these came with a build tool, and are copied, as others may load them: {names}"));
-    }
-    if judge.prunes && (entry.calls("npm") || entry.calls("yarn") || entry.calls("pnpm")) {
-        copies
-            .unsure
-            .push("the script that starts the program must do without development dependencies".into());
-    }
-    if judge.compiled && copies.paths.len() > 1 {
-        copies
-            .unsure
-            .push("of what is copied beside the program, only what it reads when it runs is needed".into());
-    }
-    if roots.directories.is_empty() && roots.files.is_empty() && roots.links.is_empty() {
-        copies.unsure.push("nothing of the builder was found that runs".into());
-    }
+    let found = context.tree.nodes.iter().enumerate().filter(is_secret);
+    let found: Vec<String> = found.map(|(index, _)| shown(context, index)).collect();
+    let (look, come) = match found.len() {
+        0 => return None,
+        1 => ("looks", "comes along as it did: mount it"),
+        _ => ("look", "come along as they did: mount them"),
+    };
+    Some(format!("{} {look} like a secret, and {come} when a container starts", found.join(", ")))
+}
+
+/// A cache of which it is not known whether a program loads it.
+fn doubtful_cache(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
+    let is_doubtful = |(index, node): &(usize, &Node<'_>)| {
+        matches!(node.what, What::File(_))
+            && fates[*index] == Fate::Dropped
+            && is_doubtful_cache(node.path)
+            && matches!(context.maker(node.layer), Maker::Builder(_))
+    };
+    let (index, _) = context.tree.nodes.iter().enumerate().find(is_doubtful)?;
+    Some(format!("caches are not copied: copy {} if the program loads it", shown(context, index)))
+}
+
+/// Packages that only development loads, as far as their names tell.
+fn development(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
+    let name_of = |(index, node): (usize, &Node<'_>)| match node.what {
+        What::File(file) if fates[index] == Fate::Dropped => {
+            let kind = context.kinds.of(file as usize, node.path);
+            let is_one = kind.is_some_and(|kind| kind.name == "python-dev-dependencies");
+            context.kinds.owner(file as usize).filter(|_| is_one).map(|owner| owner.name.clone())
+        }
+        _ => None,
+    };
+    let names: BTreeSet<String> = context.tree.nodes.iter().enumerate().filter_map(name_of).collect();
+    let names: Vec<String> = names.into_iter().take(MAX_TOLD).map(|name| comment(&name)).collect();
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!("packages for development are not copied; the program must not import them: {names}")
+    })
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::scene::Scene;
+use super::context::BuildContext;
 use super::tree::{What, is_inside, name_of, parent_of};
-use super::{NoProposal, scene::Maker};
+use super::{NoProposal, context::Maker};
 use crate::image::LayerPath;
 
 /// The words of the commands that an image starts with and is watched by.
@@ -34,8 +34,8 @@ const BUILD_AND_START: &[(&str, &[&str])] = &[
 ];
 
 impl Entry {
-    pub fn of(scene: &Scene<'_>) -> Result<Entry, NoProposal> {
-        let last = |keyword: &str| scene.steps.iter().rfind(|step| step.instruction.keyword == keyword);
+    pub fn of(context: &BuildContext<'_>) -> Result<Entry, NoProposal> {
+        let last = |keyword: &str| context.steps.iter().rfind(|step| step.instruction.keyword == keyword);
         let mut words = Vec::new();
         for step in ["ENTRYPOINT", "CMD", "HEALTHCHECK"].into_iter().filter_map(last) {
             let own = words_of(&step.instruction.arguments);
@@ -45,10 +45,10 @@ impl Entry {
             }
             words.extend(own);
         }
-        let directory = scene.directory_after(scene.steps.len()).unwrap_or_else(|| "/".to_owned());
+        let directory = context.directory_after(context.steps.len()).unwrap_or_else(|| "/".to_owned());
         let named: BTreeSet<usize> =
-            words.iter().flat_map(|word| places_of(word, &directory, scene)).collect();
-        let environments = named.iter().filter_map(|node| environment_of(*node, scene)).collect();
+            words.iter().flat_map(|word| places_of(word, &directory, context)).collect();
+        let environments = named.iter().filter_map(|node| environment_of(*node, context)).collect();
         Ok(Entry { words, named, environments })
     }
 
@@ -76,10 +76,10 @@ impl Entry {
 }
 
 /// The Python environment whose program this is.
-fn environment_of(node: usize, scene: &Scene<'_>) -> Option<Vec<u8>> {
-    let environment = parent_of(parent_of(scene.tree.nodes[node].path));
+fn environment_of(node: usize, context: &BuildContext<'_>) -> Option<Vec<u8>> {
+    let environment = parent_of(parent_of(context.tree.nodes[node].path));
     let marker = [environment, b"/pyvenv.cfg"].concat();
-    (!environment.is_empty() && scene.tree.find(&marker).is_some()).then(|| environment.to_vec())
+    (!environment.is_empty() && context.tree.find(&marker).is_some()).then(|| environment.to_vec())
 }
 
 /// All words of a command, also those inside of a script and of `a:b` and `--a=b`.
@@ -103,7 +103,7 @@ fn builds(words: &[String]) -> bool {
 }
 
 /// The places in the tree that a word names, and that the builder has made.
-fn places_of(word: &str, directory: &str, scene: &Scene<'_>) -> Vec<usize> {
+fn places_of(word: &str, directory: &str, context: &BuildContext<'_>) -> Vec<usize> {
     let parts = word.split([':', '=', ',']).filter(|part| !part.is_empty() && !part.starts_with('-'));
     let mut places = Vec::new();
     for part in parts {
@@ -112,21 +112,21 @@ fn places_of(word: &str, directory: &str, scene: &Scene<'_>) -> Vec<usize> {
         let path = LayerPath::clean(absolute.as_bytes());
         // Where it works says nothing of what it reads there.
         let is_above = is_inside(LayerPath::clean(directory.as_bytes()).as_bytes(), path.as_bytes());
-        places.extend(scene.tree.find(path.as_bytes()).filter(|_| !is_above));
+        places.extend(context.tree.find(path.as_bytes()).filter(|_| !is_above));
         if !part.contains('/') {
-            places.extend(programs(part, scene));
+            places.extend(programs(part, context));
         }
     }
-    places.retain(|place| matches!(scene.maker(scene.tree.nodes[*place].layer), Maker::Builder(_)));
+    places.retain(|place| matches!(context.maker(context.tree.nodes[*place].layer), Maker::Builder(_)));
     places
 }
 
 /// The programs of that name, wherever they are.
-fn programs<'s>(name: &'s str, scene: &'s Scene<'_>) -> impl Iterator<Item = usize> + 's {
+fn programs<'s>(name: &'s str, context: &'s BuildContext<'_>) -> impl Iterator<Item = usize> + 's {
     let is_program = move |(_, node): &(usize, &super::tree::Node<'_>)| {
         matches!(node.what, What::File(_) | What::Symlink)
             && name_of(node.path) == name.as_bytes()
             && matches!(name_of(parent_of(node.path)), b"bin" | b"sbin" | b".bin")
     };
-    scene.tree.nodes.iter().enumerate().filter(is_program).map(|(index, _)| index)
+    context.tree.nodes.iter().enumerate().filter(is_program).map(|(index, _)| index)
 }

@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::copies::needs_development;
+use super::context::{BuildContext, Maker};
 use super::entry::Entry;
 use super::quote::listed;
-use super::scene::{Maker, Scene};
 use super::shell::Command;
 use super::tree::{What, is_inside, name_of, parent_of};
 use crate::dockerfile::WorkKind;
-use crate::evidence::Kind;
 use crate::image::{Ecosystem, Weight};
+use crate::removable::Kind;
 
 /// What becomes of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,19 +60,8 @@ const DEBRIS: &[&[u8]] = &[
     b"etc/mtab",
     b"usr/local/share/.cache",
 ];
-/// The same in a user's home. Other programs than those that build keep there what they need again.
+/// The same in a user's home.
 const HOME_DEBRIS: &[&[u8]] = &[
-    b".cache/pip",
-    b".cache/pipenv",
-    b".cache/uv",
-    b".cache/pypoetry",
-    b".cache/yarn",
-    b".cache/pnpm",
-    b".cache/go-build",
-    b".cache/node-gyp",
-    b".cache/node",
-    b".cache/composer",
-    b".cache/ccache",
     b".npm",
     b".node-gyp",
     b".config/go",
@@ -86,11 +74,57 @@ const HOME_DEBRIS: &[&[u8]] = &[
     b".bash_history",
     b".gnupg",
 ];
+/// What programs load when they run, and keep where caches are: models, browsers, engines.
+const LOADED_FROM_CACHE: &[&[u8]] = &[
+    b".cache/huggingface",
+    b".cache/torch",
+    b".cache/clip",
+    b".cache/whisper",
+    b".cache/tiktoken",
+    b".cache/ms-playwright",
+    b".cache/puppeteer",
+    b".cache/selenium",
+    b".cache/prisma",
+    b".cache/fontconfig",
+    b".cache/chroma",
+    b".cache/gpt4all",
+];
+/// What builds keep there, which nothing loads when a program runs.
+const BUILD_CACHES: &[&[u8]] = &[
+    b".cache/pip",
+    b".cache/pipenv",
+    b".cache/uv",
+    b".cache/pypoetry",
+    b".cache/pdm",
+    b".cache/pre-commit",
+    b".cache/yarn",
+    b".cache/pnpm",
+    b".cache/go-build",
+    b".cache/node-gyp",
+    b".cache/node",
+    b".cache/composer",
+    b".cache/ccache",
+    b".cache/sccache",
+    b".cache/bazel",
+    b".cache/deno",
+    b".cache/virtualenv",
+];
 
 /// Whether nothing is there that an image needs.
 pub(super) fn is_debris(path: &[u8]) -> bool {
     let inside = |path: &[u8], places: &[&[u8]]| places.iter().any(|place| is_inside(path, place));
-    inside(path, DEBRIS) || in_home(path).is_some_and(|path| inside(path, HOME_DEBRIS))
+    let of_home = |path: &[u8]| {
+        inside(path, HOME_DEBRIS) || is_inside(path, b".cache") && !inside(path, LOADED_FROM_CACHE)
+    };
+    inside(path, DEBRIS) || in_home(path).is_some_and(of_home)
+}
+
+/// A file in a cache of which it is not known whether a program loads it.
+pub(super) fn is_doubtful_cache(path: &[u8]) -> bool {
+    in_home(path).is_some_and(|path| {
+        let inside = |places: &[&[u8]]| places.iter().any(|place| is_inside(path, place));
+        is_inside(path, b".cache") && !inside(LOADED_FROM_CACHE) && !inside(BUILD_CACHES)
+    })
 }
 
 /// A path in a user's home, from there.
@@ -150,8 +184,8 @@ const LEFT_BY_PACKAGES: &[&[u8]] = &[
 ];
 
 /// What is asked of all paths.
-pub(super) struct Judge<'s, 'a> {
-    pub scene: &'s Scene<'a>,
+pub(super) struct Evaluate<'s, 'a> {
+    pub context: &'s BuildContext<'a>,
     pub entry: &'s Entry,
     pub compiled: bool,
     jvm: bool,
@@ -170,30 +204,30 @@ pub(super) struct Judge<'s, 'a> {
     needs_development: bool,
 }
 
-impl<'s, 'a> Judge<'s, 'a> {
-    pub fn new(scene: &'s Scene<'a>, entry: &'s Entry, prunes: bool) -> Judge<'s, 'a> {
-        let layers = 0..scene.layers.len() as u32;
-        let installs: Vec<bool> = layers.clone().map(|layer| scene.installs_packages(layer)).collect();
-        let only = |layer: u32| match scene.maker(layer) {
+impl<'s, 'a> Evaluate<'s, 'a> {
+    pub fn new(context: &'s BuildContext<'a>, entry: &'s Entry, prunes: bool) -> Evaluate<'s, 'a> {
+        let layers = 0..context.layers.len() as u32;
+        let installs: Vec<bool> = layers.clone().map(|layer| context.installs_packages(layer)).collect();
+        let only = |layer: u32| match context.maker(layer) {
             Maker::Builder(step) => {
-                let commands = scene.steps.get(step).and_then(|step| step.commands.as_deref());
+                let commands = context.steps.get(step).and_then(|step| step.commands.as_deref());
                 commands.is_some_and(|commands| commands.iter().all(is_of_packages))
             }
             _ => false,
         };
-        let only_tools: Vec<bool> = layers.clone().map(|layer| installs_only_tools(scene, layer)).collect();
-        Judge {
-            shared: shared(scene, &only_tools),
+        let only_tools: Vec<bool> = layers.clone().map(|layer| installs_only_tools(context, layer)).collect();
+        Evaluate {
+            shared: shared(context, &only_tools),
             only_tools,
-            scene,
+            context,
             entry,
-            compiled: scene.builds_with(COMPILERS),
-            jvm: scene.builds_with(JVM),
-            starts_jar: entry.named.iter().any(|node| scene.tree.nodes[*node].path.ends_with(b".jar")),
+            compiled: context.builds_with(COMPILERS),
+            jvm: context.builds_with(JVM),
+            starts_jar: entry.named.iter().any(|node| context.tree.nodes[*node].path.ends_with(b".jar")),
             only_packages: layers.map(only).collect(),
             installs,
             prunes,
-            needs_development: needs_development(scene, entry),
+            needs_development: needs_development(context, entry),
         }
     }
 
@@ -201,16 +235,16 @@ impl<'s, 'a> Judge<'s, 'a> {
     /// the builder made it, and says nothing of what is in it.
     pub fn fates(&self) -> Vec<Fate> {
         let named = self.named();
-        (0..self.scene.tree.nodes.len()).map(|node| self.fate(node, named[node])).collect()
+        (0..self.context.tree.nodes.len()).map(|node| self.fate(node, named[node])).collect()
     }
 
     /// Packages that came with a build tool and are copied all the same, in a few words.
     pub fn companions(&self, fates: &[Fate]) -> Option<String> {
         let mut names: BTreeSet<&str> = BTreeSet::new();
-        for (node, fate) in self.scene.tree.nodes.iter().zip(fates) {
+        for (node, fate) in self.context.tree.nodes.iter().zip(fates) {
             let only = self.only_tools.get(node.layer as usize).copied().unwrap_or_default();
             if let (What::File(file), Fate::Kept, true) = (node.what, fate, only) {
-                names.extend(self.scene.kinds.owner(file as usize).map(|owner| owner.name.as_str()));
+                names.extend(self.context.kinds.owner(file as usize).map(|owner| owner.name.as_str()));
             }
         }
         (!names.is_empty()).then(|| listed(names))
@@ -218,7 +252,7 @@ impl<'s, 'a> Judge<'s, 'a> {
 
     /// What the entry names, and all below it.
     fn named(&self) -> Vec<bool> {
-        let nodes = &self.scene.tree.nodes;
+        let nodes = &self.context.tree.nodes;
         let mut named = vec![false; nodes.len()];
         for index in 0..nodes.len() {
             // What is above comes first.
@@ -228,17 +262,17 @@ impl<'s, 'a> Judge<'s, 'a> {
     }
 
     fn fate(&self, index: usize, named: bool) -> Fate {
-        let node = &self.scene.tree.nodes[index];
-        let Maker::Builder(_) = self.scene.maker(node.layer) else { return Fate::There };
+        let node = &self.context.tree.nodes[index];
+        let Maker::Builder(_) = self.context.maker(node.layer) else { return Fate::There };
         if index == 0 {
             return Fate::There;
         }
         let kind = match node.what {
-            What::File(file) => self.scene.kinds.of(self.scene.inputs.applied, file as usize, node.path),
+            What::File(file) => self.context.kinds.of(file as usize, node.path),
             _ => None,
         };
         let owner = match node.what {
-            What::File(file) => self.scene.kinds.owner(file as usize),
+            What::File(file) => self.context.kinds.owner(file as usize),
             _ => None,
         };
         // The package manager brings it anew, or nobody needs it.
@@ -259,14 +293,14 @@ impl<'s, 'a> Judge<'s, 'a> {
         match node.what {
             What::Special => Fate::Dropped,
             What::File(file) => self.of_file(file, node.path, kind),
-            What::Symlink if self.prunes && self.scene.kinds.is_development(node.path) => Fate::Pruned,
+            What::Symlink if self.prunes && self.context.kinds.is_development(node.path) => Fate::Pruned,
             What::Symlink | What::Directory => Fate::Kept,
         }
     }
 
     /// What a package manager of the system made, file or not.
     fn is_left_by_packages(&self, index: usize) -> bool {
-        let node = &self.scene.tree.nodes[index];
+        let node = &self.context.tree.nodes[index];
         let layer = node.layer as usize;
         if !self.installs.get(layer).copied().unwrap_or_default() {
             return false;
@@ -281,7 +315,7 @@ impl<'s, 'a> Judge<'s, 'a> {
     /// What came with a build tool. Where other steps have installed packages beside it, they may well use
     /// what was there already.
     fn is_of_tools(&self, index: usize) -> bool {
-        let node = &self.scene.tree.nodes[index];
+        let node = &self.context.tree.nodes[index];
         let only = self.only_tools.get(node.layer as usize).copied().unwrap_or_default();
         only && packages_directory(node.path).is_none_or(|directory| !self.shared.contains(directory))
     }
@@ -292,15 +326,15 @@ impl<'s, 'a> Judge<'s, 'a> {
         let Some(above) = directory.strip_suffix(b"__pycache__") else { return false };
         let name = name_of(path);
         let stem = &name[..name.iter().position(|byte| *byte == b'.').unwrap_or(name.len())];
-        let source = self.scene.tree.find(&[above, stem, b".py"].concat());
+        let source = self.context.tree.find(&[above, stem, b".py"].concat());
         source.is_some_and(|source| {
-            !matches!(self.scene.maker(self.scene.tree.nodes[source].layer), Maker::Builder(_))
+            !matches!(self.context.maker(self.context.tree.nodes[source].layer), Maker::Builder(_))
         })
     }
 
     fn of_file(&self, file: u32, path: &[u8], kind: Option<&Kind>) -> Fate {
-        let owner = self.scene.kinds.owner(file as usize);
-        if self.prunes && self.scene.kinds.is_development(path) {
+        let owner = self.context.kinds.owner(file as usize);
+        if self.prunes && self.context.kinds.is_development(path) {
             return Fate::Pruned;
         }
         if owner.is_some_and(|owner| owner.ecosystem == Ecosystem::Python && owner.name == "pip") {
@@ -320,7 +354,7 @@ impl<'s, 'a> Judge<'s, 'a> {
     fn is_left_behind(&self, kind: &Kind, path: &[u8]) -> bool {
         let name = kind.name.as_str();
         match name {
-            "dev-dependencies" => !(self.needs_development && self.scene.kinds.is_development(path)),
+            "dev-dependencies" => !(self.needs_development && self.context.kinds.is_development(path)),
             "python-build-tools" => !RUNNERS.iter().any(|tool| self.entry.calls(tool)),
             // What a package ships is its own business, and goes with it.
             "compiled-sources" | "dockerfiles" => (self.compiled || is_c(path)) && !is_in_packages(path),
@@ -388,11 +422,11 @@ fn is_of_packages(command: &Command) -> bool {
 }
 
 /// Whether all that a layer's step does is to install build tools.
-fn installs_only_tools(scene: &Scene<'_>, layer: u32) -> bool {
-    let Maker::Builder(step) = scene.maker(layer) else { return false };
-    let Some(step) = scene.steps.get(step) else { return false };
+fn installs_only_tools(context: &BuildContext<'_>, layer: u32) -> bool {
+    let Maker::Builder(step) = context.maker(layer) else { return false };
+    let Some(step) = context.steps.get(step) else { return false };
     let mut works =
-        scene.inputs.facts.works.iter().filter(|work| work.line == step.instruction.line).peekable();
+        context.inputs.facts.works.iter().filter(|work| work.line == step.instruction.line).peekable();
     let installs = works.peek().is_some()
         && works.all(|work| matches!(work.kind, WorkKind::InstallsBuildTools | WorkKind::Removes));
     let known = |command: &Command| {
@@ -429,12 +463,12 @@ fn packages_directory(path: &[u8]) -> Option<&[u8]> {
 }
 
 /// The directories of packages into which other steps install than those for build tools.
-fn shared<'a>(scene: &Scene<'a>, only_tools: &[bool]) -> HashSet<&'a [u8]> {
-    let nodes = scene.tree.nodes.iter().filter(|node| {
+fn shared<'a>(context: &BuildContext<'a>, only_tools: &[bool]) -> HashSet<&'a [u8]> {
+    let nodes = context.tree.nodes.iter().filter(|node| {
         let layer = node.layer as usize;
         matches!(node.what, What::File(_))
             && !only_tools.get(layer).copied().unwrap_or_default()
-            && matches!(scene.maker(node.layer), Maker::Builder(_))
+            && matches!(context.maker(node.layer), Maker::Builder(_))
             && !node.path.ends_with(b".pyc")
     });
     nodes.filter_map(|node| packages_directory(node.path)).collect()
@@ -449,4 +483,21 @@ fn is_c(path: &[u8]) -> bool {
 fn is_in_packages(path: &[u8]) -> bool {
     let packages: [&[u8]; 5] = [b"site-packages", b"dist-packages", b"node_modules", b"gems", b"vendor"];
     path.split(|byte| *byte == b'/').any(|part| packages.contains(&part))
+}
+
+/// Whether the image starts with something that only development needs, or may be so: whose a program of
+/// `node_modules/.bin` is can only be told where it has its package's name.
+pub(super) fn needs_development(context: &BuildContext<'_>, entry: &Entry) -> bool {
+    entry.named.iter().any(|node| {
+        let path = context.tree.nodes[*node].path;
+        let directory = parent_of(path);
+        let Some(modules) = directory.strip_suffix(b"/.bin") else {
+            return context.kinds.is_development(path);
+        };
+        let package = [modules, b"/", name_of(path)].concat();
+        let has = |file: &[u8]| context.tree.find(&[package.as_slice(), file].concat()).is_some();
+        let is_plain = (has(b"") || has(b"/package.json"))
+            && !context.kinds.is_development(&[package.as_slice(), b"/package.json"].concat());
+        modules.ends_with(b"node_modules") && !is_plain
+    })
 }

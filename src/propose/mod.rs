@@ -7,6 +7,7 @@
 
 mod base;
 mod cleanup;
+mod context;
 mod copies;
 mod entry;
 mod fate;
@@ -15,7 +16,6 @@ mod other_base;
 mod packages;
 mod quote;
 mod roots;
-mod scene;
 mod shell;
 mod steps;
 #[cfg(test)]
@@ -24,9 +24,9 @@ mod tree;
 mod write;
 
 use crate::dockerfile::{BuildOptions, Dockerfile, Facts, Lines, WorkKind};
-use crate::evidence::Catalogue;
-use crate::image::{Bytes, Census, Snapshot};
-use crate::layer::Applied;
+use crate::image::filesystem::Filesystem;
+use crate::image::{Bytes, Snapshot};
+use crate::removable::Catalogue;
 
 pub use base::usual_final_base;
 
@@ -46,17 +46,17 @@ pub struct Inputs<'a> {
     /// The image: with its files, the lines that made its layers, its base image and what only the build
     /// needed.
     pub snapshot: &'a Snapshot,
-    /// The file system that its layers make.
-    pub applied: &'a Applied<'a>,
+    /// The file system that its layers make, where their files are known.
+    pub filesystem: Option<&'a Filesystem>,
     /// What is known of files that only builds need.
     pub catalogue: &'a Catalogue,
     /// The image for the final stage, if it shall be another one than that of the build.
-    pub final_base: Option<FinalBase<'a>>,
+    pub runtime_image: Option<RuntimeImage<'a>>,
 }
 
 /// The image that the final stage builds on.
 #[derive(Debug, Clone, Copy)]
-pub struct FinalBase<'a> {
+pub struct RuntimeImage<'a> {
     /// Its name.
     pub name: &'a str,
     /// The image, where it could be measured.
@@ -68,13 +68,13 @@ pub struct FinalBase<'a> {
 pub struct Proposal {
     /// The Dockerfile.
     pub text: String,
-    /// The unpacked bytes of the image that it makes; `None` where the size of its base image is not known.
+    /// The uncompressed bytes of the image that it makes; `None` where the size of its base image is not known.
     pub predicted: Option<Bytes>,
     /// Those of the image as it is.
     pub now: Bytes,
     /// The image that the final stage builds on.
-    pub final_base: String,
-    /// What the reader has to judge, in sentences.
+    pub runtime_image: String,
+    /// What the reader has to evaluate, in sentences.
     pub unsure: Vec<String>,
     /// The lines of the Dockerfile that only the builder has now.
     pub moved: Vec<Lines>,
@@ -90,7 +90,7 @@ pub enum NoProposal {
     NoFiles,
     /// There is nothing to leave behind.
     #[error("nothing in the image is there only for the build: it needs no stage for that")]
-    NothingBuildOnly,
+    NothingRemovable,
     /// It is a multi-stage build already.
     #[error(
         "the final stage builds nothing and copies from others already: what is left is in the report of `layergate stages`"
@@ -98,7 +98,7 @@ pub enum NoProposal {
     BuildsNothing,
     /// What is too much comes with the base image alone.
     #[error(
-        "no instruction builds anything: all that only builds need comes with the base image of line {line}; name {} there",
+        "no instruction builds anything: all build tools come with the base image of line {line}; name {} there",
         usual.as_deref().unwrap_or("a smaller one")
     )]
     NoBuildStep {
@@ -166,18 +166,16 @@ pub enum NoProposal {
 /// # Errors
 /// [`NoProposal`], where there is none, or nothing to gain.
 pub fn propose(inputs: &Inputs<'_>) -> Result<Proposal, NoProposal> {
-    let layers: Option<Vec<&Census>> =
-        inputs.snapshot.layers.iter().map(|layer| layer.census.as_deref()).collect();
-    let layers = layers.filter(|layers| !layers.is_empty()).ok_or(NoProposal::NoFiles)?;
-    if !inputs.snapshot.build_only.as_deref().unwrap_or_default().iter().any(|found| found.counts()) {
-        return Err(NoProposal::NothingBuildOnly);
+    let filesystem = inputs.filesystem.ok_or(NoProposal::NoFiles)?;
+    if !inputs.snapshot.removable.as_deref().unwrap_or_default().iter().any(|found| found.counts()) {
+        return Err(NoProposal::NothingRemovable);
     }
     if inputs.source.lines().take(20).any(is_escape_directive) {
         return Err(NoProposal::Escape);
     }
-    let scene = scene::Scene::new(inputs, &layers)?;
-    let entry = entry::Entry::of(&scene)?;
-    let proposal = write::write(&scene, &entry)?;
+    let context = context::BuildContext::new(inputs, filesystem)?;
+    let entry = entry::Entry::of(&context)?;
+    let proposal = write::write(&context, &entry)?;
     check(&proposal, inputs)?;
     Ok(proposal)
 }
@@ -187,7 +185,7 @@ fn is_escape_directive(line: &str) -> bool {
     directive.is_some_and(|(name, value)| name.trim().eq_ignore_ascii_case("escape") && value.trim() == "`")
 }
 
-/// A last look at what was written, by the same reader that would judge it.
+/// A last look at what was written, by the same reader that would evaluate it.
 fn check(proposal: &Proposal, inputs: &Inputs<'_>) -> Result<(), NoProposal> {
     if proposal.text.len() > MAX_TEXT + inputs.source.len() {
         return Err(NoProposal::TooLong { bytes: proposal.text.len() });
@@ -197,7 +195,9 @@ fn check(proposal: &Proposal, inputs: &Inputs<'_>) -> Result<(), NoProposal> {
     let target = inputs.dockerfile.stages().get(inputs.facts.target).and_then(|stage| stage.name.clone());
     let options = BuildOptions { target, args: inputs.options.args.clone() };
     let facts = file.facts(&options).map_err(|error| unwritable(error.to_string()))?;
-    let builds = |kind: WorkKind| !matches!(kind, WorkKind::InstallsPackages | WorkKind::Removes);
+    let builds = |kind: WorkKind| {
+        !matches!(kind, WorkKind::InstallsPackages | WorkKind::Removes | WorkKind::RunsScript)
+    };
     match facts.works.iter().find(|work| builds(work.kind)) {
         Some(work) => Err(unwritable(format!("its final stage runs {}", quote::comment(&work.tool)))),
         None => Ok(()),

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::context::BuildContext;
 use super::quote::copy_path;
-use super::scene::Scene;
 use super::tree::is_inside;
 use crate::image::Entry;
 
@@ -23,15 +23,15 @@ const CACHES: &[(&[u8], usize)] = &[
 ];
 
 /// The flags to give to the step, each with a blank after it.
-pub(super) fn mounts(scene: &Scene<'_>, step: usize) -> String {
+pub(super) fn mounts(context: &BuildContext<'_>, step: usize) -> String {
     let mut flags = String::new();
-    let Some(own) = scene.steps.get(step).filter(|step| step.instruction.keyword == "RUN") else {
+    let Some(own) = context.steps.get(step).filter(|step| step.instruction.keyword == "RUN") else {
         return flags;
     };
-    let Some(layer) = own.layer.filter(|_| scene.is_root_after(step)) else { return flags };
-    let Some(census) = scene.layers.get(layer as usize) else { return flags };
+    let Some(layer) = own.layer.filter(|_| context.is_root_after(step)) else { return flags };
+    let Some(file_list) = context.layers.get(layer as usize) else { return flags };
     let mut found: BTreeSet<&[u8]> = BTreeSet::new();
-    for entry in &census.entries {
+    for entry in &file_list.entries {
         if let Entry::File(path, _) = entry {
             let of = |(cache, parts): &(&[u8], usize)| cache_of(path.as_bytes(), cache, *parts);
             found.extend(CACHES.iter().filter_map(of));
@@ -44,7 +44,7 @@ pub(super) fn mounts(scene: &Scene<'_>, step: usize) -> String {
         let is_mounted = own.instruction.flags.iter().any(|flag| {
             flag.name == "mount" && flag.value.as_deref().is_some_and(|value| value.contains(&target))
         });
-        if !is_mounted && is_roots(cache) && !is_of_base(scene, cache) {
+        if !is_mounted && is_roots(cache) && !is_of_base(context, cache) {
             flags.push_str(&format!("--mount=type=cache,target={target} "));
         }
     }
@@ -65,9 +65,9 @@ fn is_roots(path: &[u8]) -> bool {
 }
 
 /// What the base image has there would be hidden.
-fn is_of_base(scene: &Scene<'_>, cache: &[u8]) -> bool {
-    let below = scene.layers.iter().take(scene.base_layers as usize);
-    below.flat_map(|census| &census.entries).any(|entry| {
+fn is_of_base(context: &BuildContext<'_>, cache: &[u8]) -> bool {
+    let below = context.layers.iter().take(context.base_layers as usize);
+    below.flat_map(|file_list| &file_list.entries).any(|entry| {
         matches!(entry, Entry::File(..) | Entry::HardLink(..)) && is_inside(entry.path().as_bytes(), cache)
     })
 }

@@ -1,12 +1,12 @@
 //! What it takes to build the final stage on another image than that of the build: what that one had, and the
 //! other has not.
 
+use super::context::{BuildContext, Maker};
 use super::entry::Entry;
 use super::quote::{copy_path, listed};
-use super::scene::{Maker, Scene};
-use super::steps::Step;
+use super::steps::BuildStep;
 use super::tree::{What, name_of, parent_of};
-use super::{FinalBase, base};
+use super::{RuntimeImage, base};
 use crate::image::{Bytes, Snapshot};
 
 /// Where programs are found in any image.
@@ -15,8 +15,8 @@ const USUAL_PATH: [&[u8]; 6] =
 
 /// Another image for the final stage.
 pub(super) struct OtherBase<'w, 'a> {
-    pub scene: &'w Scene<'a>,
-    pub other: FinalBase<'a>,
+    pub context: &'w BuildContext<'a>,
+    pub other: RuntimeImage<'a>,
 }
 
 impl OtherBase<'_, '_> {
@@ -24,14 +24,14 @@ impl OtherBase<'_, '_> {
     pub fn extra(&self, entry: &Entry) -> Extra {
         let (mut extra, other) = (Extra::default(), &self.other);
         let is_set = |keyword: &str| {
-            self.scene.steps.iter().any(|step| {
+            self.context.steps.iter().any(|step| {
                 step.instruction.keyword == keyword
                     && (keyword != "WORKDIR" || step.instruction.arguments.starts_with('/'))
             })
         };
         if !is_set("WORKDIR")
             && let Some(path) = self
-                .scene
+                .context
                 .of_base("WORKDIR")
                 .and_then(|path| copy_path(path.trim_start_matches('/').as_bytes()))
         {
@@ -45,7 +45,7 @@ impl OtherBase<'_, '_> {
         if !entry.is_known() {
             extra.unsure.push("no CMD or ENTRYPOINT is set here, so that of the base image counts".into());
         }
-        match other.snapshot.map(|snapshot| base::same_distribution(snapshot, self.scene.inputs.snapshot)) {
+        match other.snapshot.map(|snapshot| base::same_distribution(snapshot, self.context.inputs.snapshot)) {
             None | Some(Some(true)) => {}
             Some(_) => extra
                 .unsure
@@ -57,12 +57,13 @@ impl OtherBase<'_, '_> {
     /// A program that is called by name is looked for where its own base image looks.
     fn search_path(&self, entry: &Entry) -> Option<String> {
         let program = entry.program().filter(|program| !program.contains('/'))?;
-        let sets_path =
-            |step: &Step<'_>| step.instruction.keyword == "ENV" && step.instruction.text.contains("PATH");
-        if self.scene.steps.iter().any(sets_path) {
+        let sets_path = |step: &BuildStep<'_>| {
+            step.instruction.keyword == "ENV" && step.instruction.text.contains("PATH")
+        };
+        if self.context.steps.iter().any(sets_path) {
             return None;
         }
-        let nodes = entry.named.iter().map(|node| &self.scene.tree.nodes[*node]);
+        let nodes = entry.named.iter().map(|node| &self.context.tree.nodes[*node]);
         let mut programs = nodes.filter(|node| {
             matches!(node.what, What::File(_) | What::Symlink) && name_of(node.path) == program.as_bytes()
         });
@@ -75,21 +76,23 @@ impl OtherBase<'_, '_> {
     /// A plain distribution has no certificates of authorities, and a toolchain's image has.
     fn certificates(&self, extra: &mut Extra) {
         let path = b"etc/ssl/certs/ca-certificates.crt";
-        let Some(node) = self.scene.tree.find(path).map(|node| &self.scene.tree.nodes[node]) else { return };
+        let Some(node) = self.context.tree.find(path).map(|node| &self.context.tree.nodes[node]) else {
+            return;
+        };
         let What::File(file) = node.what else { return };
-        if self.scene.maker(node.layer) != Maker::Base
+        if self.context.maker(node.layer) != Maker::Base
             || self.other.snapshot.is_none_or(|snapshot| has_file(snapshot, path))
         {
             return;
         }
         extra.lines.push("COPY --from={builder} /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/".into());
-        let size = self.scene.inputs.applied.existing.get(file as usize).map_or(0, |file| file.size.0);
+        let size = self.context.filesystem.existing_at(file as usize).map_or(0, |file| file.size.0);
         extra.bytes = Bytes(extra.bytes.0 + size);
     }
 
     /// What it means to build on an image that has less.
     pub fn less(&self, has_modules: bool) -> String {
-        let had = self.scene.base_name().unwrap_or("the base image");
+        let had = self.context.base_name().unwrap_or("the base image");
         let libraries = if has_modules { self.missing_libraries() } else { Vec::new() };
         let name = self.other.name;
         if libraries.is_empty() {
@@ -105,12 +108,12 @@ impl OtherBase<'_, '_> {
 
     /// Libraries that the base image of the build has and another one has not.
     fn missing_libraries(&self) -> Vec<String> {
-        let packages = |snapshot: &'_ Snapshot| snapshot.packages.clone().unwrap_or_default();
+        let packages = |snapshot: &'_ Snapshot| snapshot.packages.as_deref().unwrap_or_default().to_vec();
         let there = self.other.snapshot.map(packages).unwrap_or_default();
-        let catalogue = self.scene.inputs.catalogue;
-        let mut missing = packages(self.scene.inputs.snapshot);
+        let catalogue = self.context.inputs.catalogue;
+        let mut missing = packages(self.context.inputs.snapshot);
         missing.retain(|package| {
-            package.layer < u64::from(self.scene.base_layers)
+            package.layer < u64::from(self.context.base_layers)
                 && package.ecosystem.is_system()
                 && package.name.starts_with("lib")
                 && catalogue.kind_of_package(package.ecosystem, &package.name).is_none()
@@ -121,11 +124,11 @@ impl OtherBase<'_, '_> {
 
     /// The images of gcc have newer libraries of C++ than the distribution that they are built on.
     fn libraries_of_compiler(&self, extra: &mut Extra) {
-        let tree = &self.scene.tree;
+        let tree = &self.context.tree;
         let is_there = |name: &&&str| tree.find(format!("usr/local/lib64/{name}").as_bytes()).is_some();
         let is_cpp =
             |path: &[u8]| [b".cpp" as &[u8], b".cc", b".cxx", b".hpp"].iter().any(|end| path.ends_with(end));
-        let is_own = |layer: u32| matches!(self.scene.maker(layer), Maker::Builder(_));
+        let is_own = |layer: u32| matches!(self.context.maker(layer), Maker::Builder(_));
         if !tree.nodes.iter().any(|node| is_own(node.layer) && is_cpp(node.path)) {
             return;
         }
@@ -140,7 +143,7 @@ impl OtherBase<'_, '_> {
         for name in names {
             let start = format!("usr/local/lib64/{name}");
             let sizes =
-                self.scene.inputs.applied.existing.iter().filter(|file| {
+                self.context.filesystem.existing().filter(|file| {
                     file.path.0.starts_with(start.as_bytes()) && !file.path.0.ends_with(b".py")
                 });
             extra.bytes = Bytes(extra.bytes.0 + sizes.map(|file| file.size.0).max().unwrap_or(0));
@@ -162,9 +165,9 @@ pub(super) struct Extra {
 }
 
 fn has_file(snapshot: &Snapshot, path: &[u8]) -> bool {
-    let censuses = snapshot.layers.iter().filter_map(|layer| layer.census.as_deref());
-    censuses
+    let file_lists = snapshot.layers.iter().filter_map(|layer| layer.file_list.as_deref());
+    file_lists
         .into_iter()
-        .flat_map(|census| &census.entries)
+        .flat_map(|file_list| &file_list.entries)
         .any(|entry| matches!(entry, crate::image::Entry::File(..)) && entry.path().as_bytes() == path)
 }

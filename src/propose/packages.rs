@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use super::context::{BuildContext, Maker};
 use super::entry::Entry;
-use super::scene::{Maker, Scene};
-use super::steps::{Role, Step, is_build_only};
+use super::steps::{BuildStep, Role, is_removable};
 use super::tree::{What, is_inside, name_of};
 use crate::dockerfile::WorkKind;
 use crate::image::package::Installed;
@@ -41,40 +41,40 @@ impl Install {
 }
 
 /// What each step of the builder installed that is needed on.
-pub(super) fn installs(scene: &Scene<'_>, entry: &Entry) -> Vec<Install> {
-    let steps = scene.before().iter().enumerate().filter(|(_, step)| step.role == Role::Builds);
-    steps.filter_map(|(index, step)| install(scene, entry, index, step)).collect()
+pub(super) fn installs(context: &BuildContext<'_>, entry: &Entry) -> Vec<Install> {
+    let steps = context.before().iter().enumerate().filter(|(_, step)| step.role == Role::Builds);
+    steps.filter_map(|(index, step)| install(context, entry, index, step)).collect()
 }
 
-fn install(scene: &Scene<'_>, entry: &Entry, index: usize, step: &Step<'_>) -> Option<Install> {
+fn install(context: &BuildContext<'_>, entry: &Entry, index: usize, step: &BuildStep<'_>) -> Option<Install> {
     let layer = step.layer?;
-    let snapshot = scene.inputs.snapshot;
+    let snapshot = context.inputs.snapshot;
     let brought = snapshot.packages.as_deref().unwrap_or_default().iter();
     let brought: Vec<&Installed> = brought
         .filter(|package| package.layer == u64::from(layer) && package.ecosystem.is_system())
         .filter(|package| is_name(&package.name))
         .collect();
     let ecosystem = brought.first()?.ecosystem;
-    let is_build_only =
-        |package: &&&Installed| is_build_only(scene.inputs.catalogue, package.ecosystem, &package.name);
-    let (build_only, rest): (Vec<&Installed>, Vec<&Installed>) =
-        brought.iter().partition(|package| is_build_only(package));
-    let asked = asked_for(scene, step.instruction.line);
-    let wanted = Wanted { asked: &asked, build_only: &build_only, entry, scene };
+    let is_removable =
+        |package: &&&Installed| is_removable(context.inputs.catalogue, package.ecosystem, &package.name);
+    let (removable, rest): (Vec<&Installed>, Vec<&Installed>) =
+        brought.iter().partition(|package| is_removable(package));
+    let asked = asked_for(context, step.instruction.line);
+    let wanted = Wanted { asked: &asked, removable: &removable, entry, context };
     let mut named: Vec<&Installed> = rest.iter().filter(|package| wanted.names(package)).copied().collect();
-    named.extend(build_only.iter().filter(|package| wanted.starts_with(package)));
+    named.extend(removable.iter().filter(|package| wanted.starts_with(package)));
     if named.is_empty() {
         return None;
     }
-    let whole = named.iter().any(|package| is_runtime(&package.name)) || build_only.is_empty();
+    let whole = named.iter().any(|package| is_runtime(&package.name)) || removable.is_empty();
     let comes = |package: &&&Installed| {
         whole || named.iter().any(|named| named.name == package.name) || is_part_of_library(&package.name)
     };
     let (coming, others): (Vec<&Installed>, Vec<&Installed>) =
         rest.iter().partition(|package| comes(package));
     let coming =
-        coming.into_iter().chain(build_only.iter().copied().filter(|package| wanted.starts_with(package)));
-    let bytes = coming.map(|package| package.bytes.0).sum::<u64>() + database(scene, layer);
+        coming.into_iter().chain(removable.iter().copied().filter(|package| wanted.starts_with(package)));
+    let bytes = coming.map(|package| package.bytes.0).sum::<u64>() + database(context, layer);
     let names = |packages: &[&Installed]| packages.iter().map(|package| package.name.clone()).collect();
     Some(Install {
         step: index,
@@ -86,8 +86,8 @@ fn install(scene: &Scene<'_>, entry: &Entry, index: usize, step: &Step<'_>) -> O
 }
 
 /// The packages that the commands of an instruction name.
-fn asked_for<'s>(scene: &'s Scene<'_>, line: u32) -> BTreeSet<&'s str> {
-    let works = scene.inputs.facts.works.iter().filter(|work| work.line == line);
+fn asked_for<'s>(context: &'s BuildContext<'_>, line: u32) -> BTreeSet<&'s str> {
+    let works = context.inputs.facts.works.iter().filter(|work| work.line == line);
     let installing =
         works.filter(|work| matches!(work.kind, WorkKind::InstallsPackages | WorkKind::InstallsBuildTools));
     installing.flat_map(|work| work.subjects.iter().map(String::as_str)).collect()
@@ -96,9 +96,9 @@ fn asked_for<'s>(scene: &'s Scene<'_>, line: u32) -> BTreeSet<&'s str> {
 /// What is asked of a package that was installed.
 struct Wanted<'s, 'a> {
     asked: &'s BTreeSet<&'s str>,
-    build_only: &'s [&'s Installed],
+    removable: &'s [&'s Installed],
     entry: &'s Entry,
-    scene: &'s Scene<'a>,
+    context: &'s BuildContext<'a>,
 }
 
 impl Wanted<'_, '_> {
@@ -117,13 +117,13 @@ impl Wanted<'_, '_> {
             return is_part_of_library(&package.name);
         }
         let Some(stem) = stem_of_library(&package.name) else { return false };
-        let headers = self.build_only.iter().filter_map(|package| stem_of_headers(&package.name));
+        let headers = self.removable.iter().filter_map(|package| stem_of_headers(&package.name));
         headers.into_iter().any(|headers| headers.starts_with(stem) || stem.starts_with(headers))
     }
 
     /// Whether the image starts with a program of it.
     fn starts_with(&self, package: &Installed) -> bool {
-        let nodes = self.scene.tree.nodes.iter();
+        let nodes = self.context.tree.nodes.iter();
         let programs = nodes.filter(|node| {
             is_inside(node.path, b"usr/bin")
                 || is_inside(node.path, b"usr/sbin")
@@ -131,9 +131,9 @@ impl Wanted<'_, '_> {
         });
         programs.into_iter().any(|node| match node.what {
             What::File(file) => {
-                matches!(self.scene.maker(node.layer), Maker::Builder(_))
+                matches!(self.context.maker(node.layer), Maker::Builder(_))
                     && std::str::from_utf8(name_of(node.path)).is_ok_and(|name| self.entry.calls(name))
-                    && self.scene.kinds.owner(file as usize).is_some_and(|owner| owner.name == package.name)
+                    && self.context.kinds.owner(file as usize).is_some_and(|owner| owner.name == package.name)
             }
             _ => false,
         })
@@ -205,18 +205,20 @@ fn is_part_of_library(name: &str) -> bool {
 }
 
 /// What the package manager itself writes: its database is written anew by each step.
-fn database(scene: &Scene<'_>, layer: u32) -> u64 {
-    let Some(census) = scene.layers.get(layer as usize) else { return 0 };
-    let places: [&[u8]; 6] = [
+fn database(context: &BuildContext<'_>, layer: u32) -> u64 {
+    let Some(file_list) = context.layers.get(layer as usize) else { return 0 };
+    let places: [&[u8]; 8] = [
         b"var/lib/dpkg",
         b"lib/apk/db",
         b"usr/lib/apk/db",
         b"var/lib/rpm",
+        b"usr/lib/sysimage/rpm",
+        b"usr/share/rpm",
         b"var/cache/debconf",
         b"etc/ld.so.cache",
     ];
-    let owners = census.owners();
-    let files = census.entries.iter().enumerate().filter_map(|(index, entry)| match entry {
+    let owners = file_list.owners();
+    let files = file_list.entries.iter().enumerate().filter_map(|(index, entry)| match entry {
         crate::image::Entry::File(path, size) if owners.get(index).copied().flatten().is_none() => {
             places.iter().any(|place| is_inside(path.as_bytes(), place)).then_some(size.0)
         }

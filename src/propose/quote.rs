@@ -1,4 +1,4 @@
-//! Paths of an image as text of a Dockerfile. They are hostile: whoever made the image chose them. One
+//! Paths of an image as text of a Dockerfile. They are untrusted: whoever made the image chose them. One
 //! that is not written for certain is not written at all.
 
 use crate::image::text::is_invisible;

@@ -53,7 +53,7 @@ pub(super) fn commands(instruction: &SourceInstruction) -> Option<Vec<Command>> 
 
 /// Splits a script, and gives up at whatever decides, repeats or reads.
 pub(super) fn split(script: &str) -> Option<Vec<Command>> {
-    let mut reader = Reader { commands: Vec::new(), words: Vec::new(), word: None, text: String::new() };
+    let mut reader = ShellReader { commands: Vec::new(), words: Vec::new(), word: None, text: String::new() };
     let mut rest = script.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
@@ -89,14 +89,14 @@ pub(super) fn split(script: &str) -> Option<Vec<Command>> {
 const DECIDING: [&str; 14] =
     ["if", "for", "while", "until", "case", "!", "then", "do", "eval", "exec", "function", ".", "{", "}"];
 
-struct Reader {
+struct ShellReader {
     commands: Vec<Command>,
     words: Vec<String>,
     word: Option<String>,
     text: String,
 }
 
-impl Reader {
+impl ShellReader {
     fn push(&mut self, c: char, written: &[char]) {
         self.word.get_or_insert_default().push(c);
         self.text.extend(written);

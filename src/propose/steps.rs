@@ -2,8 +2,8 @@
 
 use super::shell::{Command, commands};
 use crate::dockerfile::{Facts, SourceInstruction, Stage, Work, WorkKind};
-use crate::evidence::{Catalogue, Kind};
 use crate::image::{Ecosystem, Snapshot, Weight};
+use crate::removable::{Catalogue, Kind};
 
 /// What an instruction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) enum Role {
 
 /// One instruction of the build.
 #[derive(Debug)]
-pub(super) struct Step<'a> {
+pub(super) struct BuildStep<'a> {
     pub instruction: &'a SourceInstruction,
     /// The stage that it stands in.
     pub stage: usize,
@@ -39,7 +39,7 @@ pub(super) fn steps<'a>(
     facts: &Facts,
     snapshot: &Snapshot,
     catalogue: &Catalogue,
-) -> Vec<Step<'a>> {
+) -> Vec<BuildStep<'a>> {
     let of_chain = facts.chain.iter().filter_map(|index| stages.get(*index));
     let instructions =
         of_chain.flat_map(|stage| stage.instructions.iter().map(|instruction| (stage.index, instruction)));
@@ -47,7 +47,7 @@ pub(super) fn steps<'a>(
         let commands = if instruction.keyword == "RUN" { commands(instruction) } else { None };
         let role = role(instruction, commands.as_deref(), facts, catalogue);
         let layer = layer_of(instruction.line, snapshot);
-        Step { instruction, stage, role, layer, commands }
+        BuildStep { instruction, stage, role, layer, commands }
     };
     instructions.map(step).collect()
 }
@@ -69,10 +69,12 @@ fn role(
         _ => return Role::Config,
     }
     let works = facts.works.iter().filter(|work| work.line == instruction.line);
-    let is_harmless = |kind: WorkKind| matches!(kind, WorkKind::InstallsPackages | WorkKind::Removes);
+    let is_harmless = |kind: WorkKind| {
+        matches!(kind, WorkKind::InstallsPackages | WorkKind::Removes | WorkKind::RunsScript)
+    };
     let is_for_builds = |work: &Work| {
         let ecosystem = ecosystem_of(&work.tool);
-        work.subjects.iter().any(|name| is_build_only(catalogue, ecosystem, name))
+        work.subjects.iter().any(|name| is_removable(catalogue, ecosystem, name))
     };
     let builds = works.clone().any(|work| !is_harmless(work.kind) || is_for_builds(work));
     let Some(commands) = commands.filter(|_| !builds) else { return Role::Builds };
@@ -96,7 +98,7 @@ fn ecosystem_of(tool: &str) -> Ecosystem {
 }
 
 /// Whether only builds need a package.
-pub(super) fn is_build_only(catalogue: &Catalogue, ecosystem: Ecosystem, name: &str) -> bool {
+pub(super) fn is_removable(catalogue: &Catalogue, ecosystem: Ecosystem, name: &str) -> bool {
     // The libraries of compilers come with them, and are asked for by name where something else needs them.
     let is_one = |kind: &Kind| kind.weight <= Weight::Input || kind.name == "compiler-libraries";
     catalogue.kind_of_package(ecosystem, name).is_some_and(is_one)

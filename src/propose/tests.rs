@@ -5,18 +5,19 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::evidence::find;
+use crate::image::layer_ref::DockerfileLines;
 use crate::image::mark::Mark;
-use crate::image::snapshot::{BaseImage, BoundaryBy, Place, Step};
-use crate::image::{Ecosystem, Entry, Instruction, Layer, LayerPath, Package};
-use crate::layer::{apply, installed};
+use crate::image::snapshot::{BaseImage, BoundaryBy, HistoryEntry};
+use crate::image::{Ecosystem, Entry, FileList, Instruction, Layer, LayerPath, Package};
+use crate::packages::installed;
+use crate::removable::Search;
 
 /// A layer: the line that made it, 0 for the base image's, and what is in it, one a line: `f path bytes`,
 /// `f path bytes deb:package`, `d path`, `l link`, `h new old`, `dev path directory` for a file that says
 /// which directory only development needs.
 type Made<'a> = (u32, &'a str);
 
-fn census(text: &str) -> Census {
+fn file_list(text: &str) -> FileList {
     let (mut entries, mut packages, mut marks) = (Vec::new(), Vec::<Package>::new(), Vec::new());
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let words: Vec<&str> = line.split(' ').collect();
@@ -49,52 +50,47 @@ fn census(text: &str) -> Census {
                 version: version.into(),
                 anchor: entry,
                 files: vec![entry],
+                elsewhere: Vec::new(),
+                inside: Bytes(0),
             }),
         }
     }
-    Census { packages, marks: Some(marks), ..Census::of(entries) }
+    FileList { packages, marks: Some(marks), ..FileList::of(entries) }
 }
 
 fn layer(index: usize, (line, text): &Made<'_>) -> Layer {
-    let place = Place { path: "Dockerfile".into(), line: *line, end_line: *line };
-    Layer { dockerfile: Some(place).filter(|_| *line > 0), ..Layer::made_up(index, census(text)) }
+    let place = DockerfileLines { path: "Dockerfile".into(), line: *line, end_line: *line };
+    Layer { dockerfile: Some(place).filter(|_| *line > 0), ..Layer::made_up(index, file_list(text)) }
 }
 
 fn snapshot(made: &[Made<'_>]) -> Snapshot {
     let layers: Vec<Layer> = made.iter().enumerate().map(|(index, made)| layer(index, made)).collect();
     let base = made.iter().filter(|(line, _)| *line == 0).count() as u64;
-    let censuses: Vec<&Census> = layers.iter().filter_map(|layer| layer.census.as_deref()).collect();
-    let packages = installed(&censuses, &apply(censuses.iter().copied()));
+    let packages = Filesystem::of_layers(&layers).as_ref().map(installed).map(Arc::from);
     let base = BaseImage { name: None, layers: base, how: BoundaryBy::Dockerfile };
-    Snapshot {
-        base: Some(base),
-        base_by_dockerfile: true,
-        packages: Some(packages),
-        ..Snapshot::made_up(layers)
-    }
+    Snapshot { base: Some(base), packages, ..Snapshot::made_up(layers) }
 }
 
 fn proposed_of(
     source: &str,
     mut image: Snapshot,
-    final_base: Option<(&str, &Snapshot)>,
+    runtime_image: Option<(&str, &Snapshot)>,
 ) -> Result<Proposal, NoProposal> {
     let dockerfile = Dockerfile::parse(source).unwrap();
     let options = BuildOptions::default();
     let facts = dockerfile.facts(&options).unwrap();
-    let copy = image.clone();
-    let censuses: Vec<&Census> = copy.layers.iter().filter_map(|layer| layer.census.as_deref()).collect();
-    let applied = apply(censuses.iter().copied());
-    image.build_only = Some(find(&copy, &applied, &Catalogue::builtin()));
+    let filesystem = Filesystem::of_layers(&image.layers).map(Arc::new);
+    let find = |filesystem| Search::new(Catalogue::builtin()).find(&image, filesystem);
+    image.removable = filesystem.as_ref().map(find);
     propose(&Inputs {
         dockerfile: &dockerfile,
         source,
         options: &options,
         facts: &facts,
         snapshot: &image,
-        applied: &applied,
+        filesystem: filesystem.as_deref(),
         catalogue: &Catalogue::builtin(),
-        final_base: final_base.map(|(name, snapshot)| FinalBase { name, snapshot: Some(snapshot) }),
+        runtime_image: runtime_image.map(|(name, snapshot)| RuntimeImage { name, snapshot: Some(snapshot) }),
     })
 }
 
@@ -196,7 +192,7 @@ fn another_base_image_counts_with_its_own_bytes() {
     let proposal = proposed_of(TUTORIAL, snapshot(&borrowed(&made)), Some(("python:3-slim", &slim))).unwrap();
     assert_eq!(last(&proposal)[0], "FROM python:3-slim");
     assert_eq!(proposal.predicted, Some(Bytes(5000 + 18_220 + 700)));
-    assert_eq!(proposal.final_base, "python:3-slim");
+    assert_eq!(proposal.runtime_image, "python:3-slim");
     assert!(proposal.unsure.iter().any(|text| text.contains("python:3-slim has less than python:3")));
 
     let mut image = snapshot(&borrowed(&made));
@@ -468,7 +464,7 @@ fn a_builder_that_is_not_root_gathers_as_root() {
 #[test]
 fn names_of_an_image_make_no_instruction() {
     let source = "FROM gcc:12\nCOPY . /src\nRUN make -C /src\nCMD [\"/src/tide\"]\n";
-    let hostile = "f src/tide 100
+    let untrusted = "f src/tide 100
         f src/sub/x.c 1
         f src/sub/a\\_b 20
         f src/sub/it's 7
@@ -477,11 +473,11 @@ fn names_of_an_image_make_no_instruction() {
         f srv/q'\\_$(x)/run 9
         f src/sub/<<EOF 7
         f src/.git/'; 3";
-    let text = hostile.replace("<<EOF", "z\\x0aRUN\\_reboot");
-    for hostile in [hostile.to_owned(), text] {
+    let text = untrusted.replace("<<EOF", "z\\x0aRUN\\_reboot");
+    for untrusted in [untrusted.to_owned(), text] {
         // Of a directory that the base image has, the parts are named.
         let base = "f usr/bin/gcc 900 deb:gcc\nf src/sub/there 1";
-        let layers = [(0, base), (2, "f src/tide.c 40"), (3, hostile.as_str())];
+        let layers = [(0, base), (2, "f src/tide.c 40"), (3, untrusted.as_str())];
         let proposal = proposed(source, &layers);
         let is_code = |line: &&str| !line.starts_with('#');
         let code: Vec<&str> = proposal.text.lines().filter(is_code).collect();
@@ -571,7 +567,7 @@ fn there_is_a_reason_where_there_is_no_proposal() {
     let gcc = (0, "f usr/bin/gcc 900 deb:gcc");
     let error = |source: &str, made: &[Made<'_>]| proposed_of(source, snapshot(made), None).unwrap_err();
     let plain = error("FROM debian\nCOPY a /a\n", &[(0, "f bin/sh 9"), (2, "f a 1")]);
-    assert_eq!(plain, NoProposal::NothingBuildOnly);
+    assert_eq!(plain, NoProposal::NothingRemovable);
     let copied = error("FROM python:3\nCOPY a /a\n", &[gcc, (2, "f a 1")]);
     assert_eq!(copied, NoProposal::NoBuildStep { line: 1, usual: Some("python:3-slim".into()) });
     let staged = "FROM gcc AS b\nRUN make\nFROM python:3\nCOPY --from=b /a /a\n";
@@ -584,14 +580,17 @@ fn there_is_a_reason_where_there_is_no_proposal() {
     let windows = error("# escape=`\nFROM gcc\nRUN make\n", &[gcc, (3, "f a 1")]);
     assert_eq!(windows, NoProposal::Escape);
     let same = error("FROM gcc:12\nRUN make\nCMD [\"/a\"]\n", &[gcc, (2, "f a 1")]);
-    assert!(matches!(same, NoProposal::NoGain { .. }) && same.to_string().contains("--final-base"), "{same}");
+    assert!(
+        matches!(same, NoProposal::NoGain { .. }) && same.to_string().contains("--runtime-image"),
+        "{same}"
+    );
     let mut image = snapshot(&[gcc, (2, "f a 1")]);
     image.base = None;
     assert_eq!(
         proposed_of("FROM gcc\nRUN make\n", image.clone(), None).unwrap_err(),
         NoProposal::BaseUnknown
     );
-    image.layers[0].census = None;
+    image.layers[0].file_list = None;
     assert_eq!(proposed_of("FROM gcc\nRUN make\n", image, None).unwrap_err(), NoProposal::NoFiles);
 }
 
@@ -600,7 +599,7 @@ fn a_working_directory_of_the_old_base_image_is_set_on_the_new_one() {
     let source = "FROM gcc:12\nCOPY . .\nRUN make\nCMD [\"./tide\"]\n";
     let layers = [(0, "f usr/bin/gcc 900 deb:gcc"), (2, "f code/tide.c 40"), (3, "f code/tide 90")];
     let mut image = snapshot(&layers);
-    let step = |text: &str| Step { instruction: Instruction::from_history(text), makes_layer: false };
+    let step = |text: &str| HistoryEntry { instruction: Instruction::from_history(text), makes_layer: false };
     image.history =
         ["WORKDIR /code", "COPY . . # buildkit", "RUN make", "CMD [\"./tide\"]"].map(step).to_vec();
     let other = snapshot(&[(0, "f bin/sh 10")]);
@@ -692,8 +691,12 @@ fn what_cannot_be_told_apart_in_a_few_words_is_copied_whole() {
     }
     let mut image =
         snapshot(&[(0, "f usr/bin/gcc 900 deb:gcc\nf etc/motd 8"), (2, "f src/a.c 40"), (3, &made)]);
-    let gone = Census::of(vec![Entry::Whiteout("etc/motd".into())]);
-    image.layers[2].census.as_mut().map(|census| Arc::make_mut(census).entries.extend(gone.entries)).unwrap();
+    let gone = FileList::of(vec![Entry::Whiteout("etc/motd".into())]);
+    image.layers[2]
+        .file_list
+        .as_mut()
+        .map(|file_list| Arc::make_mut(file_list).entries.extend(gone.entries))
+        .unwrap();
     let proposal = proposed_of(source, image, None).unwrap();
     assert!(last(&proposal).contains(&"COPY --from=builder /src /src"), "{}", proposal.text);
     assert_eq!(proposal.predicted, Some(Bytes(908 + 90 + 700 + 70 + 40)));

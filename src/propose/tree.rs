@@ -3,17 +3,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 
-use crate::image::census::split;
-use crate::image::{Census, Entry};
-use crate::layer::Applied;
+use crate::image::filesystem::Filesystem;
+use crate::image::path::split;
+use crate::image::{Entry, FileList};
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum What {
-    /// A name of a file of [`Applied::existing`].
+    /// A name of a file of [`Filesystem::existing`].
     File(u32),
     Directory,
     Symlink,
@@ -43,11 +44,11 @@ pub(super) struct Tree<'a> {
 type Others<'a> = BTreeMap<&'a [u8], (What, u32)>;
 
 impl<'a> Tree<'a> {
-    pub fn new(layers: &[&'a Census], applied: &Applied<'a>) -> Tree<'a> {
-        let mut all = others(layers);
-        let files = applied.existing.iter().enumerate().map(|(index, file)| (file.path, index as u32));
-        for (path, file) in files.chain(applied.further_names.iter().map(|(file, path)| (*path, *file))) {
-            let layer = applied.existing.get(file as usize).map_or(0, |file| file.layer);
+    pub fn new(filesystem: &'a Filesystem) -> Tree<'a> {
+        let mut all = others(filesystem.layers());
+        let files = filesystem.existing().enumerate().map(|(index, file)| (file.path, index as u32));
+        for (path, file) in files.chain(filesystem.further_names().map(|(file, path)| (path, file))) {
+            let layer = filesystem.existing_at(file as usize).map_or(0, |file| file.layer);
             all.insert(path.0, (What::File(file), layer));
         }
         let root = Node { path: b"", what: What::Directory, layer: 0, parent: 0, children: Vec::new() };
@@ -109,18 +110,18 @@ pub(super) fn is_inside(path: &[u8], directory: &[u8]) -> bool {
 }
 
 /// Links, directories and devices once all layers are applied, by the rules that
-/// [`crate::layer::apply`] has for files.
-fn others<'a>(layers: &[&'a Census]) -> Others<'a> {
+/// [`Filesystem`] has for files.
+fn others<'a>(layers: &'a [Arc<FileList>]) -> Others<'a> {
     let mut others = Others::new();
-    for (layer, census) in layers.iter().enumerate() {
-        for entry in &census.entries {
+    for (layer, file_list) in layers.iter().enumerate() {
+        for entry in &file_list.entries {
             match entry {
                 Entry::Whiteout(path) => remove(&mut others, path.as_bytes()),
                 Entry::Opaque(path) => remove_below(&mut others, path.as_bytes()),
                 _ => {}
             }
         }
-        for entry in &census.entries {
+        for entry in &file_list.entries {
             let (path, layer) = (entry.path().as_bytes(), layer as u32);
             match entry {
                 Entry::File(..) | Entry::HardLink(..) => remove(&mut others, path),

@@ -1,6 +1,7 @@
 //! The text of a proposal.
 
 use super::cleanup::cleanup;
+use super::context::{BuildContext, Maker, user_commands};
 use super::copies::{Copies, copies};
 use super::entry::Entry;
 use super::fate::ACCOUNTS;
@@ -8,9 +9,8 @@ use super::mounts::mounts;
 use super::other_base::{Extra, OtherBase};
 use super::packages::{Install, installs};
 use super::quote::{comment, listed};
-use super::scene::{Maker, Scene, user_commands};
-use super::steps::{Role, Step};
-use super::{FinalBase, NoProposal, Proposal, base};
+use super::steps::{BuildStep, Role};
+use super::{NoProposal, Proposal, RuntimeImage, base};
 use crate::dockerfile::{BaseImage, Lines, SourceInstruction, Stage};
 use crate::image::{Bytes, Delta, Weight, snapshot};
 
@@ -19,12 +19,12 @@ const NAMES: [&str; 4] = ["builder", "build", "build-stage", "layergate-builder"
 /// Less of an image, in percent, is not worth a stage.
 const WORTH_IT: u64 = 1;
 /// Writes the proposal.
-pub(super) fn write(scene: &Scene<'_>, entry: &Entry) -> Result<Proposal, NoProposal> {
+pub(super) fn write(context: &BuildContext<'_>, entry: &Entry) -> Result<Proposal, NoProposal> {
     let missing = || NoProposal::Unwritable { why: "a stage is missing".into() };
-    let (split, target) = (scene.split_stage().ok_or_else(missing)?, scene.target().ok_or_else(missing)?);
+    let (split, target) = (context.split_stage().ok_or_else(missing)?, context.target().ok_or_else(missing)?);
     let writer = Writer {
-        scene,
-        lines: scene
+        context,
+        lines: context
             .inputs
             .source
             .trim_start_matches('\u{feff}')
@@ -33,9 +33,9 @@ pub(super) fn write(scene: &Scene<'_>, entry: &Entry) -> Result<Proposal, NoProp
             .collect(),
         split,
         target,
-        final_base: FinalStage::of(scene),
-        copies: copies(scene, entry),
-        installs: installs(scene, entry),
+        runtime_image: FinalStage::of(context),
+        copies: copies(context, entry),
+        installs: installs(context, entry),
     };
     writer.proposal(entry)
 }
@@ -46,17 +46,17 @@ struct FinalStage<'a> {
     text: String,
     name: String,
     /// Another image than that of the build.
-    other: Option<FinalBase<'a>>,
+    other: Option<RuntimeImage<'a>>,
 }
 
 impl<'a> FinalStage<'a> {
-    fn of(scene: &Scene<'a>) -> FinalStage<'a> {
-        let lowest = scene.inputs.facts.chain.first();
-        let stage = lowest.and_then(|stage| scene.inputs.dockerfile.stages().get(*stage));
+    fn of(context: &BuildContext<'a>) -> FinalStage<'a> {
+        let lowest = context.inputs.facts.chain.first();
+        let stage = lowest.and_then(|stage| context.inputs.dockerfile.stages().get(*stage));
         let platform = stage.and_then(|stage| stage.platform.as_deref());
         let platform = platform.map(|platform| format!("--platform={platform} ")).unwrap_or_default();
         let same = stage.map_or_else(String::new, |stage| stage.base.clone());
-        let chosen = scene.inputs.final_base.filter(|chosen| Some(chosen.name) != scene.base_name());
+        let chosen = context.inputs.runtime_image.filter(|chosen| Some(chosen.name) != context.base_name());
         match chosen.filter(|chosen| is_reference(chosen.name)) {
             Some(other) => FinalStage {
                 text: format!("{platform}{}", other.name),
@@ -65,7 +65,7 @@ impl<'a> FinalStage<'a> {
             },
             None => FinalStage {
                 text: format!("{platform}{same}"),
-                name: scene.base_name().map_or(same, str::to_owned),
+                name: context.base_name().map_or(same, str::to_owned),
                 other: None,
             },
         }
@@ -78,18 +78,18 @@ fn is_reference(name: &str) -> bool {
 }
 
 struct Writer<'w, 'a> {
-    scene: &'w Scene<'a>,
+    context: &'w BuildContext<'a>,
     lines: Vec<&'w str>,
     split: &'a Stage,
     target: &'a Stage,
-    final_base: FinalStage<'a>,
+    runtime_image: FinalStage<'a>,
     copies: Copies,
     installs: Vec<Install>,
 }
 
 impl Writer<'_, '_> {
     fn proposal(&self, entry: &Entry) -> Result<Proposal, NoProposal> {
-        let now = self.scene.inputs.snapshot.totals.unpacked;
+        let now = self.context.inputs.snapshot.totals.uncompressed.ok_or(NoProposal::NoFiles)?;
         let extra = self.other_base().map(|other| other.extra(entry)).unwrap_or_default();
         let predicted = self.predicted(&extra);
         let least = u128::from(now.0) * u128::from(100 - WORTH_IT) / 100;
@@ -99,14 +99,14 @@ impl Writer<'_, '_> {
         let unsure = self.unsure(&extra);
         let text = self.text(predicted, now, &unsure, &extra);
         let moved =
-            self.scene.before().iter().filter(|step| matches!(step.role, Role::Builds | Role::Copies));
+            self.context.before().iter().filter(|step| matches!(step.role, Role::Builds | Role::Copies));
         let lines =
-            |step: &Step<'_>| Lines { line: step.instruction.line, end_line: step.instruction.end_line };
+            |step: &BuildStep<'_>| Lines { line: step.instruction.line, end_line: step.instruction.end_line };
         Ok(Proposal {
             text,
             predicted,
             now,
-            final_base: self.final_base.name.clone(),
+            runtime_image: self.runtime_image.name.clone(),
             unsure,
             moved: moved.map(lines).collect(),
             copied: self.copies.paths.clone(),
@@ -115,43 +115,45 @@ impl Writer<'_, '_> {
 
     fn hint(&self) -> String {
         match (
-            &self.final_base.other,
-            base::usual_final_base(&self.scene.plan.base, self.scene.inputs.snapshot),
+            &self.runtime_image.other,
+            base::usual_final_base(&self.context.plan.base, self.context.inputs.snapshot),
         ) {
-            (None, Some(usual)) => format!("; build the final stage on {usual}, with --final-base {usual}"),
-            (None, None) => "; name a smaller image for the final stage with --final-base".into(),
+            (None, Some(usual)) => {
+                format!("; build the final stage on {usual}, with --runtime-image {usual}")
+            }
+            (None, None) => "; name a smaller image for the final stage with --runtime-image".into(),
             _ => String::new(),
         }
     }
 
     /// The bytes of the final image: of its base, of what is copied, and of the steps that are done again.
     fn predicted(&self, extra: &Extra) -> Option<Bytes> {
-        let snapshot = self.scene.inputs.snapshot;
-        let base = match &self.final_base.other {
-            Some(other) => other.snapshot?.totals.unpacked,
+        let snapshot = self.context.inputs.snapshot;
+        let base = match &self.runtime_image.other {
+            Some(other) => other.snapshot?.totals.uncompressed?,
             None => {
-                let base = snapshot.layers.iter().take(self.scene.base_layers as usize);
+                let base = snapshot.layers.iter().take(self.context.base_layers as usize);
                 snapshot::sum_known(base.map(|layer| layer.size))?
             }
         };
         let again =
-            (0..snapshot.layers.len() as u32).filter(|layer| self.scene.maker(*layer) == Maker::Again);
-        let again = again.map(|layer| self.scene.layer_size(layer).0).sum::<u64>();
+            (0..snapshot.layers.len() as u32).filter(|layer| self.context.maker(*layer) == Maker::Again);
+        let again = again.map(|layer| self.context.layer_size(layer).0).sum::<u64>();
         let installed = self.installs.iter().map(|install| install.bytes.0).sum::<u64>();
-        let cleared = (0..self.scene.steps.len()).filter_map(|step| cleanup(self.scene, step));
+        let cleared = (0..self.context.steps.len()).filter_map(|step| cleanup(self.context, step));
         let again = again.saturating_sub(cleared.map(|cleanup| cleanup.bytes.0).sum::<u64>());
         Some(Bytes(base.0 + self.copies.bytes.0 + again + installed + self.accounts() + extra.bytes.0))
     }
 
     /// What making the same users again adds.
     fn accounts(&self) -> u64 {
-        let steps = self.scene.before().iter().filter(|step| {
+        let steps = self.context.before().iter().filter(|step| {
             step.role != Role::InstallsPackages
                 && user_commands(step).is_some_and(|commands| !commands.is_empty())
         });
-        let layers = steps.filter_map(|step| self.scene.layers.get(step.layer? as usize));
+        let layers = steps.filter_map(|step| self.context.layers.get(step.layer? as usize));
         let is_account = |path: &[u8]| ACCOUNTS.contains(&path.strip_suffix(b"-").unwrap_or(path));
-        let files = layers.flat_map(|census| &census.entries).filter_map(|entry| match entry {
+        let files = layers.flat_map(|file_list| &file_list.entries).filter_map(|entry| match entry {
             crate::image::Entry::File(path, size) if is_account(path.as_bytes()) => Some(size.0),
             _ => None,
         });
@@ -187,7 +189,7 @@ impl Writer<'_, '_> {
     }
 
     fn text(&self, predicted: Option<Bytes>, now: Bytes, unsure: &[String], extra: &Extra) -> String {
-        let stages = self.scene.inputs.dockerfile.stages();
+        let stages = self.context.inputs.dockerfile.stages();
         let first = stages.first().map_or(1, |stage| self.with_comments(stage.line));
         let mut out = Text::default();
         let is_directive = |line: &str| {
@@ -220,17 +222,19 @@ impl Writer<'_, '_> {
     }
 
     fn header(&self, out: &mut Text, predicted: Option<Bytes>, now: Bytes, unsure: &[String]) {
-        let image = comment(&self.scene.inputs.snapshot.image.reference);
+        let image = comment(&self.context.inputs.snapshot.image.reference);
         out.line(&format!(
             "# A proposal of `layergate stages --propose`, made from this Dockerfile and the image {image}."
         ));
         out.line("# Review it before you use it.");
+        // It goes into a repository, where nobody expects no-break spaces.
+        let size = |bytes: Bytes| bytes.to_string().replace('\u{a0}', " ");
         out.line(&match predicted {
             Some(then) => {
                 let share = Delta::between(now, then).percent_of(now).unwrap_or_default();
-                format!("# Unpacked size: {now} now, about {then} then ({share}).")
+                format!("# Uncompressed size: {} now, about {} then ({share}).", size(now), size(then))
             }
-            None => format!("# Unpacked size: {now} now; then: not known."),
+            None => format!("# Uncompressed size: {} now; then: not known.", size(now)),
         });
         if !unsure.is_empty() {
             out.line("# Not certain:");
@@ -257,7 +261,7 @@ impl Writer<'_, '_> {
         out.line(&format!("# Only for the build: {}.", self.left_behind()));
         let platform = stage.platform.as_deref().map(|platform| format!("--platform={platform} "));
         out.line(&format!("FROM {}{} AS {name}", platform.unwrap_or_default(), stage.base));
-        let end = self.scene.steps.get(self.scene.split).map_or(0, |step| step.instruction.end_line);
+        let end = self.context.steps.get(self.context.split).map_or(0, |step| step.instruction.end_line);
         let body = self.lines(self.end_of_from(stage) + 1, end);
         body.for_each(|(number, line)| out.line(&self.with_mounts(number, line)));
         self.tail(out);
@@ -279,7 +283,7 @@ impl Writer<'_, '_> {
     fn tail(&self, out: &mut Text) {
         let Copies { prunes, tail, .. } = &self.copies;
         prunes.iter().for_each(|line| out.line(line));
-        if !tail.is_empty() && !self.scene.is_root_after(self.scene.split) {
+        if !tail.is_empty() && !self.context.is_root_after(self.context.split) {
             out.line("USER root");
         }
         tail.iter().for_each(|line| out.line(line));
@@ -288,8 +292,8 @@ impl Writer<'_, '_> {
 
     /// A line of the builder, with cache mounts where it begins a `RUN` that has left a cache.
     fn with_mounts(&self, number: u32, line: &str) -> String {
-        let step = self.scene.before().iter().position(|step| step.instruction.line == number);
-        let flags = step.map(|step| mounts(self.scene, step)).unwrap_or_default();
+        let step = self.context.before().iter().position(|step| step.instruction.line == number);
+        let flags = step.map(|step| mounts(self.context, step)).unwrap_or_default();
         let indent = line.len() - line.trim_start().len();
         let (indent, rest) = line.split_at(indent);
         match rest.get(..3).zip(rest.get(3..)) {
@@ -302,15 +306,15 @@ impl Writer<'_, '_> {
 
     /// A name that no stage has and nothing is copied from.
     fn free_name(&self) -> String {
-        let source = self.scene.inputs.source.to_ascii_lowercase();
-        let stages = self.scene.inputs.dockerfile.stages();
+        let source = self.context.inputs.source.to_ascii_lowercase();
+        let stages = self.context.inputs.dockerfile.stages();
         let sources: Vec<&str> = source.split("from=").skip(1).collect();
         let is_source = |name: &str| {
             let ends =
                 |rest: &str| !rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "._-".contains(c));
             sources.iter().any(|source| source.strip_prefix(name).is_some_and(ends))
         };
-        let bases = self.scene.inputs.facts.stages.iter().filter_map(|stage| match &stage.resolved {
+        let bases = self.context.inputs.facts.stages.iter().filter_map(|stage| match &stage.resolved {
             BaseImage::Image(name) => Some(name.as_str()),
             _ => None,
         });
@@ -329,24 +333,24 @@ impl Writer<'_, '_> {
 
     /// What stays in the builder, in a few words.
     fn left_behind(&self) -> String {
-        let found = self.scene.inputs.snapshot.build_only.as_deref().unwrap_or_default();
+        let found = self.context.inputs.snapshot.removable.as_deref().unwrap_or_default();
         let mut words: Vec<String> = Vec::new();
         for found in found.iter().filter(|found| found.counts()) {
             let is_left =
-                found.layer.of_base_image == self.final_base.other.is_some() || !found.layer.of_base_image;
+                found.layer.of_base_image == self.runtime_image.other.is_some() || !found.layer.of_base_image;
             let what = comment(&found.what);
             let is_worth_it = found.weight != Weight::Leftover;
             if is_left && is_worth_it && !words.contains(&what) && words.len() < 4 {
                 words.push(what);
             }
         }
-        if words.is_empty() { "what only the build needs".into() } else { words.join(", ") }
+        if words.is_empty() { "build tools".into() } else { words.join(", ") }
     }
 
     /// The final stage.
     fn last(&self, out: &mut Text, builder: &str, extra: &Extra) {
         let name = self.target.name.as_deref().map(|name| format!(" AS {name}")).unwrap_or_default();
-        out.line(&format!("FROM {}{name}", self.final_base.text));
+        out.line(&format!("FROM {}{name}", self.runtime_image.text));
         extra.first.iter().for_each(|line| out.line(line));
         self.before(out);
         let copies: Vec<&String> = extra.lines.iter().chain(&self.copies.lines).collect();
@@ -363,7 +367,7 @@ impl Writer<'_, '_> {
     /// What the builder's steps say of the image, and what of them is done again.
     fn before(&self, out: &mut Text) {
         let directory = self.working_directory();
-        for (index, step) in self.scene.before().iter().enumerate() {
+        for (index, step) in self.context.before().iter().enumerate() {
             let instruction = step.instruction;
             match (step.role, instruction.keyword) {
                 (Role::Config, "WORKDIR") if !directory.contains(&index) => {}
@@ -376,8 +380,8 @@ impl Writer<'_, '_> {
 
     /// A step as it is written, from a line on, and what it should clear away after itself.
     fn step(&self, out: &mut Text, index: usize, from: u32) {
-        let Some(step) = self.scene.steps.get(index) else { return };
-        let cleanup = cleanup(self.scene, index);
+        let Some(step) = self.context.steps.get(index) else { return };
+        let cleanup = cleanup(self.context, index);
         for (number, line) in self.lines(from, step.instruction.end_line) {
             match &cleanup {
                 Some(cleanup) if number == step.instruction.end_line => {
@@ -389,7 +393,7 @@ impl Writer<'_, '_> {
     }
 
     /// Of a step that builds, the packages that are needed on, and the users.
-    fn done_again(&self, out: &mut Text, step: &Step<'_>, index: usize) {
+    fn done_again(&self, out: &mut Text, step: &BuildStep<'_>, index: usize) {
         for install in self.installs.iter().filter(|install| install.step == index) {
             out.line("# Packages that the program needs when it runs.");
             out.line(&install.command());
@@ -404,33 +408,33 @@ impl Writer<'_, '_> {
     /// The steps whose working directory the final stage depends on: the last one with an absolute path,
     /// and those after it; none where the steps that follow set their own first.
     fn working_directory(&self) -> Vec<usize> {
-        let depends = |step: &&Step<'_>| match step.instruction.keyword {
+        let depends = |step: &&BuildStep<'_>| match step.instruction.keyword {
             "COPY" | "ADD" => !copies_to_absolute(step),
             keyword => matches!(keyword, "WORKDIR" | "RUN"),
         };
-        let next = self.scene.after().iter().find(depends).map(|step| step.instruction);
+        let next = self.context.after().iter().find(depends).map(|step| step.instruction);
         if next.is_some_and(|next| next.keyword == "WORKDIR" && next.arguments.starts_with('/')) {
             return Vec::new();
         }
         let set: Vec<usize> = self
-            .scene
+            .context
             .before()
             .iter()
             .enumerate()
             .filter(|(_, step)| step.instruction.keyword == "WORKDIR")
             .map(|(index, _)| index)
             .collect();
-        let absolute = |index: &usize| self.scene.steps[*index].instruction.arguments.starts_with('/');
+        let absolute = |index: &usize| self.context.steps[*index].instruction.arguments.starts_with('/');
         let from = set.iter().rposition(absolute).unwrap_or(0);
         set[from..].to_vec()
     }
 
     /// Whether the final stage names a build argument.
-    fn uses_argument(&self, argument: &Step<'_>) -> bool {
-        let again = self.scene.before().iter().filter_map(user_commands).flatten();
+    fn uses_argument(&self, argument: &BuildStep<'_>) -> bool {
+        let again = self.context.before().iter().filter_map(user_commands).flatten();
         let again = again.map(|command| command.text.as_str());
-        let is_kept = |step: &&Step<'_>| matches!(step.role, Role::Config | Role::InstallsPackages);
-        let kept = self.scene.before().iter().filter(is_kept).chain(self.scene.after());
+        let is_kept = |step: &&BuildStep<'_>| matches!(step.role, Role::Config | Role::InstallsPackages);
+        let kept = self.context.before().iter().filter(is_kept).chain(self.context.after());
         let kept = kept.map(|step| step.instruction).filter(|own| own.line != argument.instruction.line);
         let documents = |own: &'_ SourceInstruction| {
             own.here_documents.iter().map(|document| document.content.clone()).collect::<String>()
@@ -447,9 +451,9 @@ impl Writer<'_, '_> {
 
     /// The rest, as it is written.
     fn after(&self, out: &mut Text) {
-        let end_of = |step: usize| self.scene.steps.get(step).map_or(0, |step| step.instruction.end_line);
+        let end_of = |step: usize| self.context.steps.get(step).map_or(0, |step| step.instruction.end_line);
         let one_stage = self.split.index == self.target.index;
-        for (index, step) in self.scene.steps.iter().enumerate().skip(self.scene.split + 1) {
+        for (index, step) in self.context.steps.iter().enumerate().skip(self.context.split + 1) {
             // In one stage, all lines between two steps are kept.
             let comments = self.with_comments(step.instruction.line);
             let from = if one_stage { end_of(index - 1) + 1 } else { comments };
@@ -459,21 +463,21 @@ impl Writer<'_, '_> {
 
     /// Whether the final image has the program; what is static or from Alpine needs none.
     fn has_ldconfig(&self) -> bool {
-        let tree = &self.scene.tree;
+        let tree = &self.context.tree;
         [b"sbin/ldconfig" as &[u8], b"usr/sbin/ldconfig"].iter().any(|path| tree.find(path).is_some())
             && tree.find(b"etc/debian_version").is_some()
     }
 
     fn other_base(&self) -> Option<OtherBase<'_, '_>> {
-        self.final_base.other.map(|other| OtherBase { scene: self.scene, other })
+        self.runtime_image.other.map(|other| OtherBase { context: self.context, other })
     }
 
     fn unsure(&self, extra: &Extra) -> Vec<String> {
         let mut unsure = self.copies.unsure.clone();
         unsure.extend(extra.unsure.clone());
-        let usual = base::usual_final_base(&self.scene.plan.base, self.scene.inputs.snapshot);
-        match (&self.final_base.other, usual) {
-            (None, Some(usual)) => unsure.push(format!("the final stage is built on the same image as the builder; {usual} would save more, if the program runs there (--final-base {usual})")),
+        let usual = base::usual_final_base(&self.context.plan.base, self.context.inputs.snapshot);
+        match (&self.runtime_image.other, usual) {
+            (None, Some(usual)) => unsure.push(format!("the final stage is built on the same image as the builder; {usual} would save more, if the program runs there (--runtime-image {usual})")),
             (Some(other), _) if other.snapshot.is_none() => {
                 unsure.push(format!("the size of {} is not known here: pull it, and ask again", other.name));
             }
@@ -483,13 +487,16 @@ impl Writer<'_, '_> {
         let others: Vec<&str> =
             self.installs.iter().flat_map(|install| install.others.iter().map(String::as_str)).collect();
         if !others.is_empty() {
-            unsure.push(format!("these packages came with what only the build needs, and are not installed in the final stage: {}", listed(others)));
+            unsure.push(format!(
+                "these packages came with build tools and are not installed in the final stage: {}",
+                listed(others)
+            ));
         }
-        if self.scene.before().iter().any(|step| step.instruction.keyword == "VOLUME") {
+        if self.context.before().iter().any(|step| step.instruction.keyword == "VOLUME") {
             unsure.push("what a step writes below a VOLUME is not kept, and so not copied".into());
         }
-        let mut again = self.scene.steps.iter().filter(|step| step.role == Role::InstallsPackages);
-        let recommends = |step: &Step<'_>| {
+        let mut again = self.context.steps.iter().filter(|step| step.role == Role::InstallsPackages);
+        let recommends = |step: &BuildStep<'_>| {
             let text = &step.instruction.text;
             text.contains("apt") && text.contains("install") && !text.contains("no-install-recommends")
         };
@@ -497,7 +504,7 @@ impl Writer<'_, '_> {
             let text = "apt-get install without --no-install-recommends installs more than was asked for: try it with that";
             unsure.push(text.into());
         }
-        if (0..self.scene.split + 1).any(|step| !mounts(self.scene, step).is_empty()) {
+        if (0..self.context.split + 1).any(|step| !mounts(self.context, step).is_empty()) {
             unsure.push("the cache mounts need BuildKit (the default builder since Docker 23)".into());
         }
         unsure
@@ -505,7 +512,7 @@ impl Writer<'_, '_> {
 }
 
 /// Whether where a `COPY` goes does not depend on the working directory.
-fn copies_to_absolute(step: &Step<'_>) -> bool {
+fn copies_to_absolute(step: &BuildStep<'_>) -> bool {
     let instruction = step.instruction;
     let last = instruction.json().and_then(|words| words.last().cloned());
     let last = last.or_else(|| instruction.arguments.split_whitespace().last().map(str::to_owned));

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use super::escape::{command_message, command_property, short_path};
-use super::merge::is_not_delivered;
 use super::model::{ImageReport, Report};
 use super::words;
 use crate::compare::{Cause, Part};
-use crate::image::snapshot::{Place, sum_known};
+use crate::image::layer_ref::DockerfileLines;
+use crate::image::snapshot::sum_known;
 use crate::image::{Bytes, Delta};
-use crate::policy::{Finding, Severity, Verdict};
+use crate::limits::{Finding, Severity, Verdict};
 
 /// The most annotations: GitHub shows ten errors and ten warnings of a step.
 const MAX_ANNOTATIONS: usize = 10;
@@ -19,7 +19,7 @@ const MAX_ANNOTATIONS: usize = 10;
 pub fn outputs(report: &Report, report_path: &str) -> Vec<(&'static str, String)> {
     // A platform that is no longer there is said in words; both sums are of the same images.
     let images = || report.images.iter().filter(|image| image.head.is_some());
-    let missing = report.images.iter().any(is_not_delivered);
+    let missing = report.images.iter().any(ImageReport::is_not_delivered);
     let head = sum_known(images().map(ImageReport::head_size)).filter(|_| !missing);
     let base = sum_known(images().map(ImageReport::base_size));
     let delta = head.zip(base).map(|(head, base)| (head - base, base));
@@ -51,10 +51,10 @@ pub struct Annotation {
     /// How much it matters.
     pub level: Level,
     /// The lines that it is due to.
-    pub place: Option<Place>,
+    pub place: Option<DockerfileLines>,
     /// What it is about, in few words.
     pub title: String,
-    /// What is to be said. Hostile text, as the title is.
+    /// What is to be said. Untrusted text, as the title is.
     pub message: String,
 }
 
@@ -133,6 +133,6 @@ fn largest_growth(image: &ImageReport, label: &str) -> Option<Annotation> {
     })
 }
 
-fn property_of_place(place: &Place) -> String {
+fn property_of_place(place: &DockerfileLines) -> String {
     format!("file={},line={},endLine={},", command_property(&place.path), place.line, place.end_line)
 }

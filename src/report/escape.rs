@@ -1,4 +1,4 @@
-//! Text from images, Dockerfiles, tags and labels is hostile. These functions are the only way for
+//! Text from images, Dockerfiles, tags and labels is untrusted. These functions are the only way for
 //! it into an output.
 
 use std::fmt::Write as _;
@@ -88,7 +88,7 @@ pub fn json(document: &str) -> String {
     out
 }
 
-/// Hostile text as inline code in GitHub-flavoured markdown, in or outside a table. Inside code
+/// Untrusted text as inline code in GitHub-flavoured markdown, in or outside a table. Inside code
 /// GitHub makes no mention, no reference and no link.
 pub fn code(text: &str) -> String {
     let text = short(text.trim(), MAX_SHOWN);
@@ -125,16 +125,28 @@ pub fn sentence(text: &str) -> String {
     }
 }
 
-/// Hostile text within an HTML line of ours, where there is no markdown, so no back ticks either.
+/// The same of a sentence that has code between back ticks: whoever wrote them, each piece is made safe.
+pub fn prose(text: &str) -> String {
+    if text.matches('`').count() % 2 == 1 {
+        return plain(text);
+    }
+    let pieces = text.split('`').enumerate();
+    pieces.map(|(index, piece)| if index % 2 == 1 { code(piece) } else { plain(piece) }).collect()
+}
+
+/// Untrusted text within an HTML line of ours, where there is no markdown, so no back ticks either.
 pub fn html_code(text: &str) -> String {
     format!("<code>{}</code>", entities(&visible(text), true))
 }
 
 /// Every ASCII punctuation mark that markdown or HTML gives a meaning, as an entity. Entities stop
-/// markup; a zero-width space stops what is looked for in text once it is rendered: mentions,
-/// references, commits, addresses, emoji. In code GitHub looks for no references.
+/// markup; what is looked for in text once it is rendered (mentions, references, commits, addresses, emoji) is broken
+/// up: in prose by a zero-width space, in code, which is copied, by an element. In code GitHub looks for addresses
+/// alone.
 fn entities(text: &str, in_code: bool) -> String {
     const BREAK: char = '\u{200b}';
+    /// What breaks text up where it is code.
+    const SEAM: &str = "<span></span>";
     let mut out = String::with_capacity(text.len() * 2);
     let mut characters = text.chars().peekable();
     let mut hex_run = 0;
@@ -151,7 +163,9 @@ fn entities(text: &str, in_code: bool) -> String {
             _ => None,
         };
         hex_run = if c.is_ascii_hexdigit() { hex_run + 1 } else { 0 };
-        out.extend((c == '.' && w_run >= 3).then_some(BREAK));
+        if c == '.' && w_run >= 3 {
+            if in_code { out.push_str(SEAM) } else { out.push(BREAK) }
+        }
         w_run = if c.eq_ignore_ascii_case(&'w') { w_run + 1 } else { 0 };
         let in_ticket =
             !in_code && c == '-' && after_letter && characters.peek().is_some_and(char::is_ascii_digit);
@@ -160,10 +174,16 @@ fn entities(text: &str, in_code: bool) -> String {
             '-' if in_ticket => out.extend([c, BREAK]),
             '/' | ' ' | ',' | '.' | ';' | '(' | ')' | '%' | '+' | '-' | '=' | '\'' | '"' | '?' => out.push(c),
             ':' => {
-                out.extend(ends_emoji.then_some(BREAK));
+                out.extend((ends_emoji && !in_code).then_some(BREAK));
                 out.push(c);
-                out.extend(characters.peek().filter(|next| **next == '/').map(|_| BREAK));
+                let is_address = characters.peek() == Some(&'/');
+                out.push_str(if is_address && in_code { SEAM } else { "" });
+                out.extend((is_address && !in_code).then_some(BREAK));
             }
+            '@' if in_code => {
+                let _ = write!(out, "{SEAM}&#64;{SEAM}");
+            }
+            '#' if in_code => out.push_str("&#35;"),
             '@' | '#' => {
                 let _ = write!(out, "&#{};{BREAK}", c as u32);
             }
@@ -172,7 +192,7 @@ fn entities(text: &str, in_code: bool) -> String {
             }
             c => out.push(c),
         }
-        if hex_run == 6 {
+        if hex_run == 6 && !in_code {
             out.extend(characters.peek().filter(|next| next.is_ascii_hexdigit()).map(|_| BREAK));
             hex_run = 0;
         }
@@ -188,6 +208,11 @@ pub fn command_message(text: &str) -> String {
 /// A workflow command's property, in which `:` and `,` have a meaning too.
 pub fn command_property(text: &str) -> String {
     command_message(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// A name in the line that opens details.
+pub(super) fn summary_name(name: &str) -> String {
+    html_code(&short(name, 80))
 }
 
 #[cfg(test)]
@@ -238,6 +263,12 @@ mod tests {
         assert_eq!(plain("WWW.x w.w.w"), "WWW\u{200b}.x w.w.w");
         assert_eq!(plain("$x$"), "<span>&#36;</span>x<span>&#36;</span>");
         assert_eq!(html_code("$x-1"), "<code>&#36;x-1</code>");
+        assert_eq!(
+            html_code("www.x a@b http://x 0123456789 :x:"),
+            "<code>www<span></span>.x a<span></span>&#64;<span></span>b http:<span></span>//x 0123456789 :x:</code>"
+        );
+        assert_eq!(prose("run `a@b` @x"), "run `a@b` &#64;\u{200b}x");
+        assert_eq!(prose("a ` b"), "a &#96; b");
     }
 
     #[test]

@@ -6,14 +6,13 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::escape::{code, log};
-use super::markdown::summary_name;
-use super::model::ImageReport;
+use super::escape::{code, log, summary_name};
+use super::look::{Look, Sizes};
+use super::model::{ImageReport, TrendPoint};
 use super::table::{self, Align, Column};
-use super::words;
-use crate::baseline::store::Point;
-use crate::image::Bytes;
-use crate::policy::Metric;
+use crate::compare::baseline::Point;
+use crate::image::{Bytes, Delta};
+use crate::limits::Metric;
 
 /// The `schema` of a history that this version writes.
 const SCHEMA: &str = "layergate.history/v1";
@@ -21,8 +20,6 @@ const SCHEMA: &str = "layergate.history/v1";
 const BAR: usize = 24;
 /// The fewest points that are a trend, and the most that a chart of a comment has room for.
 const FEWEST: usize = 3;
-/// The most points of a comment's chart, this change included.
-pub const MOST_IN_CHART: usize = 20;
 
 /// Mermaid's own first colour is all but white; this blue is seen on white and on black.
 const COLOUR: &str = r##"%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#218bff"}}}}%%"##;
@@ -32,7 +29,7 @@ const COLUMNS: [Column; 5] = [
     ("Commit", Align::Left),
     ("Date", Align::Left),
     ("Size", Align::Right),
-    ("Delta", Align::Right),
+    ("Change", Align::Right),
     ("Layers", Align::Right),
 ];
 
@@ -47,15 +44,9 @@ pub struct History {
     pub metric: Metric,
     /// One for each commit and platform, in the order in which they were recorded.
     pub points: Vec<Point>,
-}
-
-/// A point of a comment's chart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TrendPoint {
-    /// The full hash of the commit; null for this change.
-    pub commit: Option<String>,
-    /// Bytes, in the metric that the limits judge.
-    pub size: Bytes,
+    /// The maximum size by the configuration, in the metric. In no document.
+    #[serde(skip)]
+    pub max_size: Option<Bytes>,
 }
 
 impl History {
@@ -63,11 +54,11 @@ impl History {
     pub fn new(image: &str, metric: Metric, points: Vec<Point>, platform: Option<&str>) -> History {
         let wanted = |point: &Point| platform.is_none_or(|platform| point.platform == platform);
         let points = points.into_iter().filter(wanted).collect();
-        History { schema: SCHEMA.into(), image: image.into(), metric, points }
+        History { schema: SCHEMA.into(), image: image.into(), metric, points, max_size: None }
     }
 
     /// The newest points of each platform.
-    fn by_platform(&self, most: usize) -> BTreeMap<&str, Vec<Row<'_>>> {
+    pub(super) fn by_platform(&self, most: usize) -> BTreeMap<&str, Vec<Row<'_>>> {
         let mut platforms: BTreeMap<&str, Vec<Row<'_>>> = BTreeMap::new();
         for point in &self.points {
             let rows = platforms.entry(&point.platform).or_default();
@@ -82,17 +73,18 @@ impl History {
     }
 }
 
-struct Row<'a> {
-    point: &'a Point,
-    size: Option<Bytes>,
+/// A recorded size, and the one before.
+pub(super) struct Row<'a> {
+    pub(super) point: &'a Point,
+    pub(super) size: Option<Bytes>,
     before: Option<Bytes>,
 }
 
 impl Row<'_> {
     /// What [`COLUMNS`] have of it; `escaped` makes text of the commit, which anyone may have written.
-    fn cells(&self, escaped: impl Fn(&str) -> String) -> [String; 5] {
+    fn cells(&self, sizes: Sizes, escaped: impl Fn(&str) -> String) -> [String; 5] {
         let layers = self.point.totals.layers.to_string();
-        [escaped(&self.commit()), self.date(), words::amount(self.size), self.change(), layers]
+        [escaped(&self.commit()), self.date(), sizes.amount(self.size), self.change(sizes), layers]
     }
 
     fn commit(&self) -> String {
@@ -103,10 +95,10 @@ impl Row<'_> {
         self.point.time.map_or_else(|| "unknown".into(), date)
     }
 
-    fn change(&self) -> String {
+    fn change(&self, sizes: Sizes) -> String {
         match self.size.zip(self.before) {
             Some((size, before)) if size == before => "0".into(),
-            Some((size, before)) => words::change(size - before, before),
+            Some((size, before)) => sizes.change(size - before, before),
             None => String::new(),
         }
     }
@@ -116,25 +108,46 @@ impl Row<'_> {
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_text(history: &History, most: usize, out: &mut impl Write) -> io::Result<()> {
+pub fn write_text(history: &History, most: usize, look: Look, out: &mut impl Write) -> io::Result<()> {
     for (platform, rows) in history.by_platform(most) {
-        writeln!(out, "{} ({}), {} size\n", log(&history.image), log(platform), history.metric)?;
-        let sizes = || rows.iter().filter_map(|row| row.size.map(|size| size.0));
-        let (least, largest) = (sizes().min().unwrap_or(0), sizes().max().unwrap_or(0));
+        let sizes = look.sizes;
+        writeln!(
+            out,
+            "{} {} ({})\n",
+            log(&history.image),
+            answer(history.metric, &rows, sizes),
+            log(platform)
+        )?;
+        let known = || rows.iter().filter_map(|row| row.size.map(|size| size.0));
+        let (least, largest) = (known().min().unwrap_or(0), known().max().unwrap_or(0));
         let [commit, date, size, delta, layers] = COLUMNS;
         let columns = [commit, date, size, delta, layers, ("", Align::Left)];
         let cells = |row: &Row<'_>| {
-            let [commit, date, size, delta, layers] = row.cells(log);
+            let [commit, date, size, delta, layers] = row.cells(sizes, log);
             let bar = row.size.map_or_else(String::new, |size| bar(size.0, least, largest));
             [commit, date, size, delta, layers, bar]
         };
-        writeln!(out, "{}\n", table::text(columns, rows.iter().map(cells).collect()))?;
+        writeln!(out, "{}\n", table::text(columns, rows.iter().map(cells).collect(), look))?;
         if largest > least {
-            let (least, largest) = (Bytes(least), Bytes(largest));
+            let (least, largest) = (sizes.bytes(Bytes(least)), sizes.bytes(Bytes(largest)));
             writeln!(out, "  bars from {least} (one mark) to {largest} ({BAR})\n")?;
         }
     }
     Ok(())
+}
+
+/// `is 1.39 GB uncompressed, +60.3 MB (+4.5%) over 12 commits`
+fn answer(metric: Metric, rows: &[Row<'_>], sizes: Sizes) -> String {
+    let known: Vec<Bytes> = rows.iter().filter_map(|row| row.size).collect();
+    let (Some(first), Some(last)) = (known.first(), known.last()) else {
+        return format!("has no known {metric} size");
+    };
+    let change = match (known.len(), *last - *first) {
+        (1, _) => String::new(),
+        (count, Delta(0)) => format!(", unchanged over {count} commits"),
+        (count, delta) => format!(", {} over {count} commits", sizes.change(delta, *first)),
+    };
+    format!("is {} {metric}{change}", sizes.bytes(*last))
 }
 
 /// What differs is seen from the least size on, and not from nothing.
@@ -149,15 +162,16 @@ fn bar(size: u64, least: u64, largest: u64) -> String {
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_markdown(history: &History, most: usize, out: &mut impl Write) -> io::Result<()> {
+pub fn write_markdown(history: &History, most: usize, sizes: Sizes, out: &mut impl Write) -> io::Result<()> {
     for (platform, rows) in history.by_platform(most) {
-        writeln!(out, "### {} {}\n", code(&history.image), code(platform))?;
+        let answer = answer(history.metric, &rows, sizes);
+        writeln!(out, "### {} {answer} ({})\n", code(&history.image), code(platform))?;
         let point = |row: &Row<'_>| Some((hash(row.point.commit.as_deref(), "none"), row.size?));
         let points: Vec<(String, Bytes)> = rows.iter().filter_map(point).collect();
         if let Some(chart) = chart(history.metric, &points) {
             writeln!(out, "{chart}\n")?;
         }
-        let rows = rows.iter().map(|row| row.cells(code)).collect();
+        let rows = rows.iter().map(|row| row.cells(sizes, code)).collect();
         writeln!(out, "{}\n", table::markdown(COLUMNS, rows))?;
     }
     Ok(())
@@ -167,29 +181,31 @@ pub fn write_markdown(history: &History, most: usize, out: &mut impl Write) -> i
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_csv(history: &History, out: &mut impl Write) -> io::Result<()> {
+pub fn write_csv(histories: &[History], out: &mut impl Write) -> io::Result<()> {
     let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
     csv.write_record([
         "image",
         "platform",
         "commit",
         "time",
-        "unpacked",
-        "visible",
+        "uncompressed",
+        "flattened",
         "wasted",
         "compressed",
         "layers",
         "files",
     ])?;
     let known = |bytes: Option<Bytes>| bytes.map_or_else(String::new, |bytes| bytes.0.to_string());
-    for Point { commit, time, platform, totals } in &history.points {
+    let points =
+        histories.iter().flat_map(|history| history.points.iter().map(|point| (&history.image, point)));
+    for (image, Point { commit, time, platform, totals }) in points {
         csv.write_record([
-            &cell(&history.image),
+            &cell(image),
             &cell(platform),
             &cell(commit.as_deref().unwrap_or_default()),
             &time.map_or_else(String::new, |time| time.to_string()),
-            &totals.unpacked.0.to_string(),
-            &known(totals.visible),
+            &known(totals.uncompressed),
+            &known(totals.flattened),
             &known(totals.wasted),
             &known(totals.compressed),
             &totals.layers.to_string(),
@@ -228,7 +244,7 @@ fn chart(metric: Metric, points: &[(String, Bytes)]) -> Option<String> {
     }
     let largest = points.iter().map(|(_, size)| size.0).max()?;
     let least = points.iter().map(|(_, size)| size.0).min()?;
-    let (unit, scale) = if largest >= 1 << 20 { ("MiB", 1_u32 << 20) } else { ("KiB", 1 << 10) };
+    let (unit, scale) = if largest >= 1_000_000 { ("MB", 1_000_000_u32) } else { ("kB", 1000) };
     let amount = |bytes: u64| format!("{:.2}", bytes as f64 / f64::from(scale));
     // Room above and below, so that a line that does not move is drawn too.
     let room = ((largest - least) / 10).max(largest / 200).max(u64::from(scale) / 50);
@@ -263,8 +279,9 @@ mod tests {
     use super::*;
     use crate::image::{Snapshot, Totals};
 
-    fn point(commit: &str, time: Option<i64>, unpacked: u64) -> Point {
-        let totals = Totals { unpacked: Bytes(unpacked), ..Snapshot::made_up(Vec::new()).totals };
+    fn point(commit: &str, time: Option<i64>, uncompressed: u64) -> Point {
+        let totals =
+            Totals { uncompressed: Some(Bytes(uncompressed)), ..Snapshot::made_up(Vec::new()).totals };
         Point { commit: Some(commit.into()), time, platform: "linux/amd64".into(), totals }
     }
 
@@ -285,40 +302,46 @@ mod tests {
     #[test]
     fn a_table_has_what_each_commit_changed() {
         let points = vec![
-            point(&"a".repeat(40), Some(0), 2 << 20),
-            point(&"b".repeat(40), Some(86_400), 4 << 20),
-            point("x\u{202e}y\n::error::", None, 3 << 20),
+            point(&"a".repeat(40), Some(0), 2_000_000),
+            point(&"b".repeat(40), Some(86_400), 4_000_000),
+            point("x\u{202e}y\n::error::", None, 3_000_000),
         ];
-        let history = History::new("api", Metric::Unpacked, points, None);
+        let history = History::new("api", Metric::Uncompressed, points, None);
         let mut out = Vec::new();
-        write_text(&history, 2, &mut out).unwrap();
+        write_text(&history, 2, Look { columns: 100, wraps: false, sizes: Sizes::Rounded }, &mut out)
+            .unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(
             !text.contains("aaaa") && !text.contains('\u{202e}') && !text.contains("\n::error"),
             "{text}"
         );
-        assert!(text.contains("bbbbbbbbbbbb  1970-01-02  4.0 MiB  +2.0 MiB (+100.0%)"), "{text}");
+        assert!(text.contains("bbbbbbbbbbbb  1970-01-02  4\u{a0}MB   +2\u{a0}MB (+100%)"), "{text}");
         assert!(text.contains("unknown"), "{text}");
     }
 
     #[test]
     fn a_chart_has_numbers_and_hashes_alone() {
         let at = |commit: Option<&str>, size| (hash(commit, "now"), Bytes(size));
-        let points = [at(Some("abcdef0123"), 1 << 20), at(Some("\"]\n```x"), 2 << 20), at(None, 2 << 20)];
-        let chart = chart(Metric::Visible, &points).unwrap();
+        let points =
+            [at(Some("abcdef0123"), 1_000_000), at(Some("\"]\n```x"), 2_000_000), at(None, 2_000_000)];
+        let chart = chart(Metric::Flattened, &points).unwrap();
         assert_eq!(
             chart,
-            "```mermaid\n%%{init: {\"themeVariables\": {\"xyChart\": {\"plotColorPalette\": \"#218bff\"}}}}%%\nxychart-beta\n    title \"visible size\"\n    x-axis [\"abcdef0\", \"\", \"now\"]\n    y-axis \"MiB\" 0.90 --> 2.10\n    line [1.00, 2.00, 2.00]\n```"
+            "```mermaid\n%%{init: {\"themeVariables\": {\"xyChart\": {\"plotColorPalette\": \"#218bff\"}}}}%%\nxychart-beta\n    title \"flattened size\"\n    x-axis [\"abcdef0\", \"\", \"now\"]\n    y-axis \"MB\" 0.90 --> 2.10\n    line [1.00, 2.00, 2.00]\n```"
         );
-        assert_eq!(super::chart(Metric::Visible, &points[..2]), None);
+        assert_eq!(super::chart(Metric::Flattened, &points[..2]), None);
     }
 
     #[test]
     fn a_spreadsheet_gets_no_formula() {
-        let history =
-            History::new("=cmd|' /C calc'!A0", Metric::Unpacked, vec![point("a,b\n::x::", None, 7)], None);
+        let history = History::new(
+            "=cmd|' /C calc'!A0",
+            Metric::Uncompressed,
+            vec![point("a,b\n::x::", None, 7)],
+            None,
+        );
         let mut out = Vec::new();
-        write_csv(&history, &mut out).unwrap();
+        write_csv(std::slice::from_ref(&history), &mut out).unwrap();
         let line = String::from_utf8(out).unwrap().split("\r\n").nth(1).unwrap().to_owned();
         assert_eq!(line, "'=cmd|' /C calc'!A0,linux/amd64,\"a,b\u{240a}::x::\",,7,,,,0,");
     }

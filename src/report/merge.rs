@@ -2,15 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{ImageReport, Report};
+use super::model::{ImageReport, MISSING_RULE, Report};
 use super::saved::MAX_IMAGES;
-use crate::baseline::find::short;
-use crate::baseline::store::platform_key;
+use crate::compare::baseline::short;
 use crate::image::Platform;
-use crate::policy::{Finding, Severity};
-
-/// The rule of the finding that there is no report of an image.
-pub const MISSING_RULE: &str = "report";
+use crate::image::platform::platform_key;
+use crate::limits::{Finding, Severity};
 
 /// Reports that cannot be put together.
 #[derive(Debug, thiserror::Error)]
@@ -140,6 +137,23 @@ pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Re
     Ok(Report { accept, accepted, notes, ..Report::new(head_sha, images) })
 }
 
+/// Gives the images of untrusted reports that nobody expects names of our own, `unexpected image 1` and so on: what a
+/// report calls an image may be any words. Returns how many there are.
+pub fn name_unexpected(saved: &mut [Saved], is_expected: impl Fn(&str) -> bool) -> usize {
+    let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
+    let images = saved.iter_mut().flat_map(|saved| &mut saved.report.images);
+    for image in images.filter(|image| !is_expected(&image.name)) {
+        let next = numbers.len() + 1;
+        let number = *numbers.entry(image.name.clone()).or_insert(next);
+        image.name = format!("unexpected image {number}");
+        image.reference.clone_from(&image.name);
+        if let Some(base) = &mut image.base {
+            base.name.clone_from(&image.name);
+        }
+    }
+    numbers.len()
+}
+
 fn same_commit(first: &Saved, saved: &[Saved]) -> Result<(), MergeError> {
     let of = |saved: &Saved| saved.report.head_sha.clone().unwrap_or_else(|| "none".into());
     match saved.iter().find(|saved| saved.report.head_sha != first.report.head_sha) {
@@ -193,22 +207,17 @@ pub(super) fn not_delivered(name: &str, platform: Option<&Platform>) -> ImageRep
     ImageReport::without_image(name, platform, vec![finding])
 }
 
-/// Whether this stands for an image of which no report came.
-pub fn is_not_delivered(image: &ImageReport) -> bool {
-    image.head.is_none() && image.base.is_none()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::image::{Bytes, Snapshot};
-    use crate::policy::Verdict;
+    use crate::limits::Verdict;
 
     fn image(name: &str, size: u64) -> ImageReport {
         let mut head = Snapshot::made_up(Vec::new());
         head.image.name = name.to_owned();
-        head.totals.unpacked = Bytes(size);
-        ImageReport::added(&head)
+        head.totals.uncompressed = Some(Bytes(size));
+        ImageReport::added(&head.into())
     }
 
     fn saved(file: &str, sha: &str, images: Vec<ImageReport>) -> Saved {
@@ -230,7 +239,7 @@ mod tests {
         assert_eq!((all.images.len(), all.verdict, all.notes.len()), (2, Verdict::Pass, 0));
         let fewer = merge(reports, &expected(&["api", "web", "worker=linux/arm64"]), Some("1")).unwrap();
         assert_eq!((fewer.images.len(), fewer.verdict), (3, Verdict::Fail));
-        let missing = fewer.images.iter().find(|image| is_not_delivered(image)).unwrap();
+        let missing = fewer.images.iter().find(|image| image.is_not_delivered()).unwrap();
         assert_eq!((missing.name.as_str(), missing.platform.as_deref()), ("worker", Some("linux/arm64")));
     }
 
@@ -243,6 +252,28 @@ mod tests {
         assert!(matches!(merge(reports(), &[], Some("3")), Err(MergeError::Nothing { .. })));
         let none = merge(reports(), &expected(&["api"]), Some("3")).unwrap();
         assert_eq!((none.images.len(), none.verdict, none.notes.len()), (1, Verdict::Fail, 1));
+    }
+
+    #[test]
+    fn what_nobody_expects_has_no_words_of_its_own() {
+        let names = |saved: &[Saved]| -> Vec<String> {
+            saved
+                .iter()
+                .flat_map(|saved| saved.report.images.iter().map(|image| image.name.clone()))
+                .collect()
+        };
+        let mut reports = vec![
+            saved("a", "1", vec![image("approved by security", 1), image("api", 1)]),
+            saved("b", "1", vec![image("web", 2), image("approved by security", 1)]),
+            saved("c", "1", vec![image("unexpected image 1", 2)]),
+        ];
+        assert_eq!(name_unexpected(&mut reports, |name| name == "api"), 3);
+        let numbered = |number: usize| format!("unexpected image {number}");
+        assert_eq!(names(&reports), [numbered(1), "api".into(), numbered(2), numbered(1), numbered(3)]);
+        // One image of two reports is still one.
+        assert_eq!(merge(reports, &expected(&["api"]), None).unwrap().images.len(), 4);
+        let mut known = vec![saved("a", "1", vec![image("api", 1)])];
+        assert_eq!((name_unexpected(&mut known, |_| true), names(&known)), (0, vec!["api".to_owned()]));
     }
 
     #[test]

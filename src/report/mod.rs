@@ -1,18 +1,28 @@
 //! Reports: one evaluation, and one file for each way of writing it down. Pure.
 
 pub mod actions;
-mod build_only;
+pub mod badge;
 pub mod escape;
 pub mod history;
+pub mod html;
 pub mod inspect;
+mod instruction;
+pub mod junit;
+pub mod links;
+pub mod look;
 pub mod markdown;
 pub mod merge;
 pub mod model;
-pub mod rejudge;
+pub mod openmetrics;
+pub mod reevaluate;
+mod removable;
+pub mod sarif;
 pub mod saved;
+mod script;
 pub mod stages;
+pub mod suggestions;
 pub mod table;
 pub mod text;
 mod words;
 
-pub use model::{Base, EvaluateError, ImageReport, Report, Ways, worst};
+pub use model::{AcceptanceRules, Base, DockerfileId, EvaluateError, ImageReport, Report, worst};

@@ -4,31 +4,36 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::history::{MOST_IN_CHART, TrendPoint};
-use super::merge::MISSING_RULE;
-use crate::baseline::find::age;
-use crate::baseline::store::{Point, platform_key};
-use crate::baseline::{Baseline, Missing};
+use super::links::Links;
+use crate::analysis::Analysis;
+use crate::compare::baseline::{Point, age};
 use crate::compare::{
-    Cause, Comparison, Deltas, FileChanges, LayerRow, PackageCounts, PackageRow, Split, Waste,
-    compare_applied, visible, waste,
+    Baseline, Cause, Comparison, ConfigChange, Deltas, FileChanges, LayerRow, Missing, Moved, PackageCounts,
+    PackageRow, Split, Update, Waste, compare, waste,
 };
+use crate::config::{Accept, Acceptance, Setting, Settings};
+use crate::image::platform::platform_key;
 use crate::image::snapshot::{Commit, ImageIdentity, SourceInfo};
-use crate::image::{BuildOnly, Bytes, Delta, Measured, Platform, Snapshot, Totals};
-use crate::layer::Applied;
-use crate::policy::limits::KEYS;
-use crate::policy::{
-    Accept, Acceptance, BASELINE_RULE, Case, Finding, Judgement, Limits, Metric, Setting, Settings, Severity,
-    Sides, UNJUDGED_RULE, Unjudgeable, Verdict, judge,
+use crate::image::unread::{UnreadFile, unread_files};
+use crate::image::{Bytes, Delta, Digest, LinesBy, Measured, Platform, Removable, Snapshot, Totals};
+use crate::limits::{
+    self, BASELINE_RULE, BaseFacts, CannotEvaluate, Fact, Finding, ImageFacts, Limits, Metric,
+    NOT_EVALUATED_RULE, NoBase, Severity, Shown, Subject, Verdict,
 };
+use crate::stages::{Evaluation, evaluate_stages};
 
 /// The `schema` of a report that this version writes.
 pub const SCHEMA: &str = "layergate.report/v1";
 
+/// The rule of the finding that there is no report of an image.
+pub const MISSING_RULE: &str = "report";
 /// The rules of findings that nobody can accept.
-const NO_LIMITS: [&str; 3] = [MISSING_RULE, UNJUDGED_RULE, BASELINE_RULE];
+const NO_LIMITS: [&str; 3] = [MISSING_RULE, NOT_EVALUATED_RULE, BASELINE_RULE];
 /// The most packages that are listed of one image.
 const MAX_PACKAGES: usize = 200;
+
+/// The most points of a comment's chart, this change included.
+pub const MOST_IN_CHART: usize = 20;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,18 +50,24 @@ pub struct Report {
     pub images: Vec<ImageReport>,
     /// What accepts a broken limit, where one is broken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub accept: Option<Ways>,
+    pub accept: Option<AcceptanceRules>,
     /// That what is broken is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Acceptance>,
     /// What else is to be said where several reports were put together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Where the page of the whole report is. In no document: it is where the report has been put.
+    #[serde(skip)]
+    pub url: Option<String>,
+    /// Where the repository can be seen. In no document either: whoever renders it knows.
+    #[serde(skip)]
+    pub links: Option<Links>,
 }
 
 /// What accepts a broken limit, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ways {
+pub struct AcceptanceRules {
     /// Labels of the pull request.
     pub labels: Vec<String>,
     /// The trailer of a commit.
@@ -72,11 +83,11 @@ pub struct ImageReport {
     pub name: String,
     /// The image as it was asked for.
     pub reference: String,
-    /// What it runs on, as `os/arch[/variant]`.
+    /// What it runs on, as `os/arch[/variant][:os.version]`.
     pub platform: Option<String>,
     /// The image's own verdict.
     pub verdict: Verdict,
-    /// Which amount the size limits judge.
+    /// Which amount the size limits evaluate.
     pub metric: Metric,
     /// How the bytes were come by.
     pub measured: Measured,
@@ -93,34 +104,70 @@ pub struct ImageReport {
     pub delta: Option<Deltas>,
     /// The aligned layers, in head order. Without a baseline, empty.
     pub layers: Vec<LayerRow>,
+    /// How what containers are started with differs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub config: Vec<ConfigChange>,
+    /// How the lines of the image's layers are known, where any of them has lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lines: Option<LinesBy>,
     /// The instructions that made the difference, largest first, and what in each explains it.
     pub causes: Vec<Cause>,
+    /// What both images store, by another instruction each, most bytes first: no cause.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<Moved>,
     /// How many packages differ.
     #[serde(default)]
     pub package_counts: PackageCounts,
     /// The packages that differ, largest difference first, at most 200 of them.
     #[serde(default)]
     pub packages: Vec<PackageRow>,
-    /// How the visible files differ, where all files of both images are known.
+    /// The package databases of the image that were not read.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unread_databases: Vec<UnreadFile>,
+    /// How the flattened files differ, where all files of both images are known.
     #[serde(default)]
     pub files: Option<FileChanges>,
     /// The base image's part in the difference, where it is known where that ends.
     #[serde(default)]
     pub split: Option<Split>,
+    /// What a host that has the baseline downloads when it moves to this image, where that is known.
+    #[serde(default)]
+    pub update: Option<Update>,
     /// What the image ships for nothing, by the two layers that it is due to, largest first.
     #[serde(default)]
     pub waste: Vec<Waste>,
     /// What it ships and only its build needed, most bytes first.
     #[serde(default)]
-    pub build_only: Vec<BuildOnly>,
-    /// Whether it is built in stages, or needs none, where that was judged.
+    pub removable: Vec<Removable>,
+    /// Whether it is built in stages, or needs none, where that was evaluated.
     #[serde(default)]
-    pub stages: Option<Judgement>,
+    pub stages: Option<Evaluation>,
+    /// The Dockerfile that the lines are of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<DockerfileId>,
     /// Its recorded sizes, and this one, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trend: Vec<TrendPoint>,
     /// What the rules found.
     pub findings: Vec<Finding>,
+}
+
+/// A Dockerfile, by what it says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DockerfileId {
+    /// How it is called.
+    pub path: String,
+    /// The sha256 of its text.
+    pub digest: Digest,
+}
+
+/// A point of a comment's chart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrendPoint {
+    /// The full hash of the commit; null for this change.
+    pub commit: Option<String>,
+    /// Bytes, in the metric that the limits evaluate.
+    pub size: Bytes,
 }
 
 /// The baseline that an image was compared with.
@@ -142,10 +189,11 @@ pub struct Base {
 
 impl Base {
     fn of(baseline: &Baseline) -> Base {
+        let snapshot = baseline.image.snapshot();
         Base {
-            name: baseline.snapshot.image.name.clone(),
-            totals: baseline.snapshot.totals,
-            commit: baseline.snapshot.commit.clone(),
+            name: snapshot.image.name.clone(),
+            totals: snapshot.totals,
+            commit: snapshot.commit.clone(),
             distance: baseline.distance,
             exact: baseline.exact,
             how: baseline.how.clone(),
@@ -166,9 +214,9 @@ pub enum EvaluateError {
     /// Baseline and image must not be compared.
     #[error(transparent)]
     Compare(#[from] crate::compare::CompareError),
-    /// A limit cannot be judged.
+    /// A limit cannot be evaluated.
     #[error(transparent)]
-    Unjudgeable(#[from] Unjudgeable),
+    CannotEvaluate(#[from] CannotEvaluate),
 }
 
 impl Report {
@@ -188,6 +236,8 @@ impl Report {
             accept: None,
             accepted: None,
             notes: Vec::new(),
+            url: None,
+            links: None,
         }
     }
 
@@ -219,13 +269,28 @@ pub fn worst(images: &[ImageReport]) -> Verdict {
     images.iter().map(|image| image.verdict).max().unwrap_or(Verdict::Pass)
 }
 
-/// Those of an image's settings that are limits, as they are written.
+/// Those of an image's settings that are keys of limits, as they are written.
 pub(super) fn written(settings: &Settings) -> BTreeMap<String, String> {
-    let limits = settings.iter().filter(|(key, _)| KEYS.contains(&key.as_str()));
+    let limits = settings.iter().filter(|(key, _)| limits::key(key).is_some());
     limits.map(|(key, setting)| (key.clone(), setting.text.clone())).collect()
 }
 
-impl Ways {
+/// That there is no baseline, as limits are told.
+pub(super) fn no_base(missing: Option<&Missing>) -> NoBase<'_> {
+    match missing {
+        Some(Missing { reason, message, help }) => {
+            NoBase { why: message, help, unusable: reason.is_unusable() }
+        }
+        None => NoBase { why: "no baseline was found", help: "", unusable: false },
+    }
+}
+
+/// What an image wastes, where its files are known.
+fn waste_of(image: &Analysis) -> Vec<Waste> {
+    image.filesystem().map_or_else(Vec::new, |files| waste(image.snapshot(), files))
+}
+
+impl AcceptanceRules {
     /// The same, to be asked for again; `None` where it cannot be.
     pub fn accept(&self) -> Option<Accept> {
         let setting = |text: String| Setting { text, origin: "the report".into() };
@@ -236,9 +301,9 @@ impl Ways {
     }
 }
 
-impl From<&Accept> for Ways {
-    fn from(accept: &Accept) -> Ways {
-        Ways {
+impl From<&Accept> for AcceptanceRules {
+    fn from(accept: &Accept) -> AcceptanceRules {
+        AcceptanceRules {
             labels: accept.labels.clone(),
             trailer: accept.trailer.clone(),
             max_increase: accept.max_increase.as_ref().map(ToString::to_string),
@@ -247,63 +312,60 @@ impl From<&Accept> for Ways {
 }
 
 impl ImageReport {
-    /// Compares an image with its baseline and judges it.
+    /// Compares an image with its baseline and evaluates it.
     ///
     /// # Errors
     /// [`EvaluateError`].
     pub fn evaluate(
-        head: &Snapshot,
+        head: &Analysis,
         baseline: Result<&Baseline, &Missing>,
         limits: &Limits,
         settings: &Settings,
         pull_request: bool,
-        stages: Option<&Judgement>,
-        files: Option<&Applied<'_>>,
     ) -> Result<ImageReport, EvaluateError> {
         let (baseline, missing) = (baseline.ok(), baseline.err());
-        let base_files = baseline.and_then(|baseline| visible(&baseline.snapshot));
-        let applied = Sides { base: base_files.as_ref(), head: files };
-        let comparison = baseline
-            .map(|baseline| compare_applied(&baseline.snapshot, head, applied.base, applied.head))
-            .transpose()?;
-        let inexact = baseline.filter(|baseline| !baseline.exact).map(|baseline| age(baseline.distance));
-        let case = Case {
-            head,
-            base: baseline.map(|baseline| &baseline.snapshot).zip(comparison.as_ref()),
-            missing: missing.map(|missing| (missing.message.as_str(), missing.help.as_str())),
-            unusable: missing.is_some_and(|missing| missing.reason.is_unusable()),
-            inexact: inexact.as_deref(),
+        let comparison = baseline.map(|baseline| compare(&baseline.image, head)).transpose()?;
+        let (waste, stages) = (waste_of(head), evaluate_stages(head));
+        let base = baseline.zip(comparison.as_ref()).map(|(baseline, comparison)| {
+            let inexact = (!baseline.exact).then(|| age(baseline.distance));
+            BaseFacts::new(ImageFacts::of_record(&baseline.image), comparison, inexact)
+        });
+        let subject = Subject {
+            name: &head.snapshot().image.name,
+            metric: limits.metric,
             pull_request,
-            applied,
-            stages,
+            head: ImageFacts::of_measured(head, &waste, stages.as_ref()),
+            base: base.ok_or_else(|| no_base(missing)),
         };
-        let findings = judge(&case, limits)?;
-        let mut report = ImageReport::describe(head, baseline, comparison, findings, files);
+        let findings = limits.evaluate(&subject)?;
+        drop(subject);
+        let mut report = ImageReport::describe(head, baseline, comparison, findings, waste);
         report.no_base = missing.cloned();
-        report.stages = stages.cloned();
+        report.stages = stages;
         report.metric = limits.metric;
         report.limits = written(settings);
         Ok(report)
     }
 
-    /// Compares without judging.
+    /// Compares without evaluating.
     ///
     /// # Errors
     /// [`EvaluateError`] where the two must not be compared.
-    pub fn difference(base: &Baseline, head: &Snapshot) -> Result<ImageReport, EvaluateError> {
-        let (before, now) = (visible(&base.snapshot), visible(head));
-        let comparison = compare_applied(&base.snapshot, head, before.as_ref(), now.as_ref())?;
-        Ok(ImageReport::describe(head, Some(base), Some(comparison), Vec::new(), now.as_ref()))
+    pub fn difference(base: &Baseline, head: &Analysis) -> Result<ImageReport, EvaluateError> {
+        let comparison = compare(&base.image, head)?;
+        Ok(ImageReport::describe(head, Some(base), Some(comparison), Vec::new(), waste_of(head)))
     }
 
     fn describe(
-        head: &Snapshot,
+        head: &Analysis,
         baseline: Option<&Baseline>,
         comparison: Option<Comparison>,
         findings: Vec<Finding>,
-        files: Option<&Applied<'_>>,
+        waste: Vec<Waste>,
     ) -> ImageReport {
-        let waste = files.map_or_else(Vec::new, |files| waste(head, files));
+        let dockerfile =
+            head.dockerfile().map(|own| DockerfileId { path: own.path.clone(), digest: own.digest.clone() });
+        let head = head.snapshot();
         let mut report = ImageReport {
             name: head.image.name.clone(),
             reference: head.image.reference.clone(),
@@ -317,38 +379,47 @@ impl ImageReport {
             head: Some(Head { totals: head.totals }),
             delta: None,
             layers: Vec::new(),
+            config: Vec::new(),
+            lines: head.lines,
             causes: Vec::new(),
+            moved: Vec::new(),
             package_counts: PackageCounts::default(),
             packages: Vec::new(),
+            unread_databases: unread_files(&head.layers),
             files: None,
             split: None,
+            update: None,
             waste,
-            build_only: head.build_only.clone().unwrap_or_default(),
+            removable: head.removable.clone().unwrap_or_default(),
             stages: None,
+            dockerfile,
             trend: Vec::new(),
             findings,
         };
-        if let Some(Comparison { deltas, rows, causes, packages, files, split }) = comparison {
+        if let Some(Comparison { deltas, rows, causes, moved, packages, files, split, config, update }) =
+            comparison
+        {
             report.delta = Some(deltas);
             report.layers = rows;
-            report.causes = causes;
+            (report.causes, report.moved) = (causes, moved);
             report.package_counts = PackageCounts::of(&packages);
             // A distribution's upgrade changes all packages; the largest say why.
             report.packages = packages.into_iter().take(MAX_PACKAGES).collect();
             (report.files, report.split) = (files, split);
+            (report.config, report.update) = (config, update);
         }
         report
     }
 
     /// Describes an image that there is nothing to compare with.
-    pub fn added(head: &Snapshot) -> ImageReport {
-        ImageReport::describe(head, None, None, Vec::new(), visible(head).as_ref())
+    pub fn added(head: &Analysis) -> ImageReport {
+        ImageReport::describe(head, None, None, Vec::new(), waste_of(head))
     }
 
     /// Describes what a baseline has and this change has not: an image of another platform.
     pub fn removed(base: &Baseline) -> ImageReport {
-        let files = visible(&base.snapshot);
-        let described = ImageReport::describe(&base.snapshot, Some(base), None, Vec::new(), files.as_ref());
+        let waste = waste_of(&base.image);
+        let described = ImageReport::describe(&base.image, Some(base), None, Vec::new(), waste);
         ImageReport { head: None, ..described }
     }
 
@@ -361,13 +432,14 @@ impl ImageReport {
             id: None,
         };
         let source = SourceInfo { transport: String::new(), engine: None };
-        let nothing = Snapshot::new(image, source, Measured::Content, Bytes(0), Vec::new());
-        ImageReport { head: None, ..ImageReport::describe(&nothing, None, None, findings, None) }
+        let nothing = Snapshot::new(image, source, Measured::Content, Some(Bytes(0)), Vec::new());
+        let nothing = Analysis::recorded(nothing, |_| None);
+        ImageReport { head: None, ..ImageReport::describe(&nothing, None, None, findings, Vec::new()) }
     }
 
     /// Adds how its size went, of what is recorded: where there is enough of it, a comment has a chart.
-    pub fn add_trend(&mut self, head: &Snapshot, history: Vec<Point>) {
-        let platform = platform_key(head.image.platform.as_ref());
+    pub fn add_trend(&mut self, history: Vec<Point>) {
+        let platform = platform_key(self.runs_on().as_ref());
         let point = |point: Point| {
             let (commit, size) = (point.commit?, self.metric.of(&point.totals)?);
             (point.platform == platform).then_some(TrendPoint { commit: Some(commit), size })
@@ -376,6 +448,11 @@ impl ImageReport {
         let newest = recorded.len().saturating_sub(MOST_IN_CHART - 1);
         let now = self.head_size().map(|size| TrendPoint { commit: None, size });
         self.trend = recorded.into_iter().skip(newest).chain(now).collect();
+    }
+
+    /// Whether this stands for an image of which no report came.
+    pub fn is_not_delivered(&self) -> bool {
+        self.head.is_none() && self.base.is_none()
     }
 
     /// What it runs on, where that is known.
@@ -399,9 +476,25 @@ impl ImageReport {
     }
 
     /// Whether a limit asks how it is built.
-    pub fn judges_stages(&self) -> bool {
-        let limit = |key: &str| self.limits.get(key).is_some_and(|limit| limit != "off");
-        limit("multi-stage") || limit("max-build-only")
+    pub fn evaluates_stages(&self) -> bool {
+        self.set_limits().any(|(limit, _)| limit.needs(Fact::Stages) || limit.needs(Fact::Removable))
+    }
+
+    /// The limits that are set, with their values, in the order in which they are evaluated.
+    pub fn set_limits(&self) -> impl Iterator<Item = (&'static limits::Definition, &str)> {
+        let value = |key| self.limits.get(key).map(String::as_str).filter(|value| value.trim() != "off");
+        limits::LIMITS.iter().filter_map(move |limit| Some((limit, value(limit.key.name)?)))
+    }
+
+    /// Whether a limit that needs this fact has a finding.
+    pub fn has_finding_of(&self, fact: Fact) -> bool {
+        let needs = |limit: &limits::Definition| limit.needs(fact);
+        self.findings.iter().any(|finding| limits::definition(&finding.rule).is_some_and(needs))
+    }
+
+    /// What a headline can tell of it.
+    pub fn shown(&self) -> Shown<'_> {
+        Shown { size: self.head_size(), base_size: self.base_size(), stages: self.stages.as_ref() }
     }
 
     /// The image's accounting, where it is still there.
@@ -409,12 +502,12 @@ impl ImageReport {
         self.head.as_ref().map(|head| &head.totals)
     }
 
-    /// The amount that the size limits judge, now.
+    /// The amount that the size limits evaluate, now.
     pub fn head_size(&self) -> Option<Bytes> {
         self.metric.of(self.head_totals()?)
     }
 
-    /// The amount that the size limits judge, in the baseline.
+    /// The amount that the size limits evaluate, in the baseline.
     pub fn base_size(&self) -> Option<Bytes> {
         self.metric.of(&self.base.as_ref()?.totals)
     }
@@ -426,7 +519,7 @@ impl ImageReport {
 
     /// Whether nothing at all differs from the baseline.
     pub fn is_unchanged(&self) -> bool {
-        let kept = |row: &LayerRow| row.status == crate::compare::Status::Kept;
+        let kept = |row: &LayerRow| row.status == crate::compare::Status::Unchanged;
         self.base.is_some() && self.layers.iter().all(kept) && self.size_delta() == Some(Delta(0))
     }
 }

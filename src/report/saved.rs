@@ -1,15 +1,13 @@
-//! Reading a saved report. What it says is hostile: a job of a fork may have written anything.
+//! Reading a saved report. What it says is untrusted: a job of a fork may have written anything.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::escape::short;
-use super::merge::is_not_delivered;
 use super::model::{ImageReport, Report};
 use crate::compare::Deltas;
 use crate::image::schema::{self, SchemaError};
-use crate::image::{BuildOnly, Platform};
-use crate::policy::Verdict;
-use crate::policy::limits::KEYS;
+use crate::image::{Platform, Removable};
+use crate::limits::{self, Form, Verdict};
 
 /// The most that one report, or all of a run together, may have of images.
 pub const MAX_IMAGES: usize = 1000;
@@ -29,6 +27,8 @@ const MAX_WORD: usize = 200;
 /// The most ways to accept, and notes.
 const MAX_WAYS: usize = 20;
 const MAX_NOTES: usize = 100;
+/// The most databases that could not be read.
+const MAX_UNREAD: usize = 1000;
 
 /// A document that is not a report that this version can use.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +75,7 @@ impl Report {
             return Err("`head_sha` is not a commit".into());
         }
         self.images.iter().try_for_each(ImageReport::check)?;
-        let is_something = |image: &ImageReport| image.head.is_some() || is_not_delivered(image);
+        let is_something = |image: &ImageReport| image.head.is_some() || image.is_not_delivered();
         if !self.images.iter().any(is_something) {
             return Err("it has no image that was measured".into());
         }
@@ -109,19 +109,20 @@ impl ImageReport {
         if let Some(platform) = &self.platform {
             platform.parse::<Platform>().map_err(|error| format!("{}: {error}", self.name))?;
         }
-        if !self.build_only.iter().all(BuildOnly::is_short) {
-            return Err(format!("what only the build of {} needed is told at too great length", self.name));
+        if !self.removable.iter().all(Removable::is_short) {
+            return Err(format!("the removable files of {} are described at too great length", self.name));
         }
-        if is_not_delivered(self) && Verdict::of(&self.findings) != Verdict::Fail {
+        if self.is_not_delivered() && Verdict::of(&self.findings) != Verdict::Fail {
             return Err(format!("nothing was measured of {}, and it does not fail", self.name));
         }
         Ok(())
     }
 
     fn shorten(&mut self) {
-        self.limits.retain(|key, _| KEYS.contains(&key.as_str()));
+        self.limits.retain(|key, _| limits::key(key).is_some());
         // A list of paths is compared, and not shown.
-        let shown = self.limits.iter_mut().filter(|(key, _)| *key != "forbid-paths");
+        let is_list = |key: &str| limits::key(key).is_some_and(|key| key.form == Form::Paths);
+        let shown = self.limits.iter_mut().filter(|(key, _)| !is_list(key));
         shown.for_each(|(_, limit)| cut(limit, MAX_WORD));
         for finding in &mut self.findings {
             let words = [&mut finding.rule, &mut finding.subject];
@@ -135,6 +136,19 @@ impl ImageReport {
                 .into_iter()
                 .for_each(|sentence| cut(sentence, MAX_SENTENCE));
         }
+        self.config.truncate(MAX_UNREAD);
+        for change in &mut self.config {
+            [&mut change.base, &mut change.head]
+                .into_iter()
+                .flatten()
+                .for_each(|text| cut(text, MAX_SENTENCE));
+            for names in [&mut change.added, &mut change.removed] {
+                names.truncate(MAX_UNREAD);
+                names.iter_mut().for_each(|name| cut(name, MAX_WORD));
+            }
+        }
+        self.unread_databases.truncate(MAX_UNREAD);
+        self.unread_databases.iter_mut().for_each(|file| cut(&mut file.path, MAX_WORD));
         if let Some(base) = &mut self.base {
             cut(&mut base.name, MAX_WORD);
             cut(&mut base.how, MAX_SENTENCE);
@@ -144,7 +158,8 @@ impl ImageReport {
                 .into_iter()
                 .for_each(|sentence| cut(sentence, MAX_SENTENCE));
         }
-        self.build_only.iter_mut().for_each(|found| cut(&mut found.help, MAX_SENTENCE));
+        self.dockerfile.iter_mut().for_each(|own| cut(&mut own.path, MAX_NAME));
+        self.removable.iter_mut().for_each(|found| cut(&mut found.help, MAX_SENTENCE));
     }
 
     /// Makes it say what follows from what it says.
@@ -263,11 +278,11 @@ impl<'de, const NUMBERS: bool> Visitor<'de> for Bounded<NUMBERS> {
 mod tests {
     use super::*;
     use crate::image::{Bytes, Snapshot};
-    use crate::policy::{Finding, Severity};
-    use crate::report::merge::MISSING_RULE;
+    use crate::limits::{Finding, Severity};
+    use crate::report::model::MISSING_RULE;
 
     fn measured() -> ImageReport {
-        ImageReport::added(&Snapshot::made_up(Vec::new()))
+        ImageReport::added(&Snapshot::made_up(Vec::new()).into())
     }
 
     fn missing(name: &str) -> ImageReport {
@@ -322,9 +337,10 @@ mod tests {
             how: String::new(),
         };
         report.images[0].base = Some(base.clone());
-        report.images[0].head.as_mut().unwrap().totals.unpacked = Bytes(totals.unpacked.0 + 5);
+        report.images[0].head.as_mut().unwrap().totals.uncompressed =
+            totals.uncompressed.map(|bytes| Bytes(bytes.0 + 5));
         assert_eq!(
-            read(&report).unwrap().images[0].delta.unwrap().unpacked.0,
+            read(&report).unwrap().images[0].delta.unwrap().uncompressed.unwrap().0,
             5,
             "growth cannot be left out"
         );
@@ -342,8 +358,8 @@ mod tests {
         };
         let long = "x".repeat(MAX_TEXT + 1);
         for (pointer, value, words) in [
-            ("/images/0/head/totals/unpacked", u64::MAX.into(), "more than there can be"),
-            ("/images/0/head/totals/unpacked", 1.5.into(), "invalid type"),
+            ("/images/0/head/totals/uncompressed", u64::MAX.into(), "more than there can be"),
+            ("/images/0/head/totals/uncompressed", 1.5.into(), "invalid type"),
             ("/layergate", "0.1.0; reviewed and accepted".into(), "not a version"),
             ("/layergate", "0.1.0-accepted".into(), "not a version"),
             ("/layergate", "0.1.0-".into(), "not a version"),

@@ -5,22 +5,29 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::build_only;
-use super::escape::{code, log, plain, short, short_path};
-use super::table::{self, Align, Column};
+use super::escape::{code, log, plain, prose, short};
+use super::look::{Look, Sizes};
+use super::removable;
+use super::table::{self, Align, Column, wrapped};
 use super::words;
-use crate::dockerfile::Facts;
-use crate::image::build_only::sum;
-use crate::image::redact::{redact_message, redact_reference};
+use crate::analysis::Analysis;
+use crate::dockerfile::DockerfileFacts;
 use crate::image::snapshot::Snapshot;
-use crate::image::{BuildOnly, Bytes};
-use crate::policy::stages::{Basis, Outcome, shell_path, shell_word};
-use crate::policy::{Judgement, Verdict};
+use crate::image::{Bytes, Classes, Removable};
+use crate::limits::Verdict;
+use crate::redact::{redact_message, redact_reference};
+use crate::stages::{
+    Basis, ByText, Evaluation, Outcome, TextVerdict, evaluate_dockerfile, evaluate_stages, shell_path,
+    shell_word,
+};
 
 /// The `schema` of the document that this version writes.
 pub const SCHEMA: &str = "layergate.stages/v1";
 
-/// How far Dockerfiles are with building in stages.
+/// What is to be done where all is well.
+const NOTHING: &str = "nothing";
+
+/// Which Dockerfiles are multi-stage, and which have to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Adoption {
     /// `layergate.stages/v1`.
@@ -29,6 +36,8 @@ pub struct Adoption {
     pub layergate: String,
     /// One entry for each Dockerfile and image of it.
     pub dockerfiles: Vec<Entry>,
+    /// Files that look like Dockerfiles and are templates of some.
+    pub templates: Vec<String>,
     /// All of them together.
     pub totals: Totals,
 }
@@ -44,13 +53,35 @@ pub struct Entry {
     pub error: Option<String>,
     /// Its stages, first to last.
     pub stages: Vec<Stage>,
-    /// How what is shipped is built.
-    pub judged: Option<Judgement>,
-    /// What the image ships and only its build needed; empty without an image.
-    pub build_only: Vec<BuildOnly>,
-    /// Bytes that building in stages is likely to save: what only the build needed and is not the base
-    /// image's. Null without an image.
-    pub saving: Option<Bytes>,
+    /// How what is shipped is built, by the image.
+    pub evaluated: Option<Evaluation>,
+    /// What the text says of it, without an image.
+    pub by_text: Option<ByText>,
+    /// The removable files of the image; empty without one.
+    pub removable: Vec<Removable>,
+    /// What they have of each class; null without an image.
+    pub classes: Option<Classes>,
+    /// What the proposal of `--propose` saves; null where there is none, or its size is not known.
+    pub fix: Option<Fix>,
+}
+
+/// A fix, and what it saves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fix {
+    /// The first and the last line that move to a builder stage.
+    pub lines: [u32; 2],
+    /// What the final stage then builds on.
+    pub runtime_image: String,
+    /// Uncompressed bytes that the image then has less.
+    pub saves: Bytes,
+}
+
+impl Fix {
+    fn text(&self) -> String {
+        let [first, last] = self.lines;
+        let lines = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
+        format!("moving {lines} to a builder stage saves {}", self.saves)
+    }
 }
 
 /// An image that was measured.
@@ -62,8 +93,8 @@ pub struct Measured {
     pub reference: String,
     /// What it runs on.
     pub platform: Option<String>,
-    /// Bytes of its layers.
-    pub unpacked: Bytes,
+    /// Bytes of its layers, where they are all known.
+    pub uncompressed: Option<Bytes>,
 }
 
 /// One stage of a Dockerfile.
@@ -88,6 +119,8 @@ pub struct Totals {
     pub dockerfiles: u64,
     /// How many could not be read.
     pub unreadable: u64,
+    /// How many only an image tells of.
+    pub unknown: u64,
     /// How many copy from another stage or image.
     pub multi_stage: u64,
     /// How many pass.
@@ -98,22 +131,34 @@ pub struct Totals {
     pub failing: u64,
     /// How many had an image to look at.
     pub images: u64,
-    /// Bytes that only the builds needed, of all images.
-    pub build_only: Bytes,
-    /// Bytes that are likely to be saved, of all images.
+    /// Bytes of removable files, of all images.
+    pub removable: Bytes,
+    /// Bytes that the fixes save, of all images.
     pub saving: Bytes,
 }
 
 impl Entry {
     /// A Dockerfile that nothing is known of.
     pub fn unreadable(path: String, error: String) -> Entry {
-        let (image, judged, saving) = (None, None, None);
+        let (image, evaluated, by_text, classes, fix) = (None, None, None, None, None);
         let error = redact_message(&error).into_owned();
-        Entry { path, image, error: Some(error), stages: Vec::new(), judged, build_only: Vec::new(), saving }
+        Entry {
+            path,
+            image,
+            error: Some(error),
+            stages: Vec::new(),
+            evaluated,
+            by_text,
+            removable: Vec::new(),
+            classes,
+            fix,
+        }
     }
 
     /// A Dockerfile, and how what it ships is built.
-    pub fn of(path: String, facts: &Facts, image: Option<&Snapshot>, judged: Option<Judgement>) -> Entry {
+    pub fn of(dockerfile: &DockerfileFacts, image: Option<&Analysis>, fix: Option<Fix>) -> Entry {
+        let evaluated = image.and_then(evaluate_stages);
+        let by_text = image.is_none().then(|| evaluate_dockerfile(dockerfile));
         let stage = |stage: &crate::dockerfile::StageFacts| Stage {
             name: stage.name.clone(),
             base: redact_reference(&stage.base).into_owned(),
@@ -121,49 +166,99 @@ impl Entry {
             shipped: stage.in_chain,
             used: stage.used,
         };
-        let build_only = image.and_then(|image| image.build_only.clone()).unwrap_or_default();
-        let own = build_only.iter().filter(|one| one.ignored.is_none() && !one.layer.of_base_image);
-        let saving = sum(own);
+        let found = image.and_then(Analysis::removable);
+        let removable = found.map(<[Removable]>::to_vec).unwrap_or_default();
+        let classes = found.map(|found| Classes::of(found.iter().filter(|one| one.counts())));
         Entry {
-            path,
-            image: image.map(Measured::of),
+            path: dockerfile.path.clone(),
+            image: image.map(|image| Measured::of(image.snapshot())),
             error: None,
-            stages: facts.stages.iter().map(stage).collect(),
-            judged,
-            saving: image.and_then(|image| image.build_only.as_ref()).map(|_| saving),
-            build_only,
+            stages: dockerfile.facts.stages.iter().map(stage).collect(),
+            evaluated,
+            by_text,
+            classes,
+            fix,
+            removable,
         }
     }
 
     fn verdict(&self) -> (Verdict, &'static str) {
-        match self.judged.as_ref().map(|judged| judged.outcome) {
-            Some(Outcome::Pass) => (Verdict::Pass, "pass"),
-            Some(Outcome::Warn) => (Verdict::Warn, "pass, could be smaller"),
-            Some(Outcome::Fail) => (Verdict::Fail, "builds where it runs"),
-            None => (Verdict::Warn, "unknown"),
+        match (self.outcome(), self.text_verdict()) {
+            (Some(Outcome::Pass), _) | (None, Some(TextVerdict::Pass)) => (Verdict::Pass, "pass"),
+            (Some(Outcome::Warn), _) => (Verdict::Warn, "pass, could be smaller"),
+            (Some(Outcome::Fail), _) => (Verdict::Fail, "fail"),
+            (None, Some(TextVerdict::Unknown)) => (Verdict::Warn, "unknown until measured"),
+            (None, None) => (Verdict::Warn, "unknown"),
         }
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        self.evaluated.as_ref().map(|evaluated| evaluated.outcome)
+    }
+
+    fn text_verdict(&self) -> Option<TextVerdict> {
+        self.by_text.as_ref().map(|by_text| by_text.verdict)
+    }
+
+    fn passes(&self) -> bool {
+        self.outcome() == Some(Outcome::Pass) || self.text_verdict() == Some(TextVerdict::Pass)
+    }
+
+    fn is_multi_stage(&self) -> bool {
+        let by_text = || self.by_text.as_ref().map(|by_text| by_text.multi_stage);
+        self.evaluated.as_ref().and_then(|evaluated| evaluated.multi_stage).or_else(by_text) == Some(true)
+    }
+
+    /// Why that is said.
+    fn reason(&self) -> Option<&str> {
+        let by_text = || self.by_text.as_ref().map(|by_text| by_text.reason.as_str());
+        self.evaluated.as_ref().map(|evaluated| evaluated.reason.as_str()).or_else(by_text)
     }
 
     /// `2, copies`, `1`.
     fn stages_text(&self) -> String {
-        let copies = self.judged.as_ref().and_then(|judged| judged.multi_stage) == Some(true);
         match self.stages.len() {
             0 => "?".into(),
-            count if copies => format!("{count}, copies"),
+            count if count > 1 && self.stages.iter().all(|stage| stage.shipped) => {
+                format!("{count}, all shipped")
+            }
+            count if self.is_multi_stage() => format!("{count}, copies"),
             count => count.to_string(),
         }
     }
 
+    /// Why, and what to do first.
+    fn write_reason(&self, explained: bool, look: Look, out: &mut impl Write) -> io::Result<()> {
+        let room = look.columns.saturating_sub(2).max(24);
+        let mut write = |indent: &str, text: &str| {
+            wrapped(&log(text), room, look).iter().try_for_each(|line| writeln!(out, "{indent}{line}"))
+        };
+        if let Some(error) = &self.error {
+            write("", "")?;
+            return write("", &format!("{}: {error}", self.path));
+        }
+        let reason = self.reason().filter(|_| explained);
+        let first = Some(self.first_thing()).filter(|first| first != NOTHING);
+        if reason.is_none() && first.is_none() {
+            return Ok(());
+        }
+        write("", "")?;
+        write("", &format!("{}: {}", self.path, reason.unwrap_or_else(|| self.verdict().1)))?;
+        first.map_or(Ok(()), |first| write("  ", &format!("next: {first}")))
+    }
+
     fn first_thing(&self) -> String {
-        match (&self.error, &self.judged) {
-            (Some(error), _) => error.clone(),
-            (None, Some(judged)) if judged.outcome != Outcome::Pass => {
+        match (&self.error, &self.evaluated, &self.by_text) {
+            (Some(error), ..) => error.clone(),
+            (None, Some(_), _) if self.fix.is_some() => self.fix.as_ref().map(Fix::text).unwrap_or_default(),
+            (None, Some(evaluated), _) if evaluated.outcome != Outcome::Pass => {
                 // That a proposal can be had is said once, below.
-                let help = judged.help.split("; layergate stages --propose").next().unwrap_or_default();
+                let help = evaluated.help.split("; layergate stages --propose").next().unwrap_or_default();
                 help.to_owned()
             }
-            (None, Some(_)) => "nothing".into(),
-            (None, None) => "measure the image from its layers".into(),
+            (None, None, Some(by_text)) if by_text.verdict == TextVerdict::Unknown => by_text.help.clone(),
+            (None, None, None) => "measure the image from its layers".into(),
+            (None, ..) => NOTHING.into(),
         }
     }
 }
@@ -174,17 +269,18 @@ impl Measured {
             name: image.image.name.clone(),
             reference: image.image.reference.clone(),
             platform: image.image.platform.as_ref().map(ToString::to_string),
-            unpacked: image.totals.unpacked,
+            uncompressed: image.totals.uncompressed,
         }
     }
 }
 
 impl Adoption {
     /// Puts Dockerfiles together, those with most to save first.
-    pub fn new(mut dockerfiles: Vec<Entry>) -> Adoption {
+    pub fn new(mut dockerfiles: Vec<Entry>, templates: Vec<String>) -> Adoption {
         let rank = |entry: &Entry| {
-            let outcome = entry.judged.as_ref().map(|judged| judged.outcome);
-            (std::cmp::Reverse(outcome), std::cmp::Reverse(entry.saving))
+            let outcome = entry.outcome().filter(|outcome| *outcome != Outcome::Pass);
+            let known = (std::cmp::Reverse(outcome), std::cmp::Reverse(entry.saving()));
+            (known, std::cmp::Reverse(entry.text_verdict()))
         };
         dockerfiles.sort_by(|one, other| rank(one).cmp(&rank(other)).then_with(|| one.path.cmp(&other.path)));
         let mut totals = Totals::default();
@@ -195,61 +291,64 @@ impl Adoption {
             totals.add(entry);
         }
         let (schema, layergate) = (SCHEMA.into(), env!("CARGO_PKG_VERSION").into());
-        Adoption { schema, layergate, dockerfiles, totals }
+        Adoption { schema, layergate, dockerfiles, templates, totals }
     }
 
     /// Writes it for a terminal or a log.
     ///
     /// # Errors
     /// Whatever writing fails with.
-    pub fn write_text(&self, width: usize, out: &mut impl Write) -> io::Result<()> {
+    pub fn write_text(&self, look: Look, out: &mut impl Write) -> io::Result<()> {
         let cell = |entry: &Entry| {
             let (verdict, word) = entry.verdict();
             [
-                short_path(&log(&entry.path), width),
+                log(&entry.path),
                 entry.stages_text(),
                 format!("{} {word}", words::icon(verdict)),
-                entry.bytes_text(Bytes::grouped),
-                entry.saving.map_or_else(String::new, Bytes::grouped),
-                short(&log(&entry.first_thing()), width * 2),
+                entry.bytes_text(look.sizes),
+                entry.saving().map_or_else(String::new, |saving| look.sizes.bytes(saving)),
             ]
         };
-        writeln!(out, "{}\n", table::text(COLUMNS, self.dockerfiles.iter().map(cell).collect()))?;
-        for entry in self.dockerfiles.iter().filter(|entry| self.explains(entry)) {
-            let Some(judged) = &entry.judged else { continue };
-            writeln!(out, "{}: {}\n", log(&entry.path), log(&judged.reason))?;
-            if self.dockerfiles.len() == 1 && !entry.build_only.is_empty() {
-                writeln!(out, "{}\n", build_only::text_list(&entry.build_only, width))?;
+        let answer = wrapped(&self.sentence(look.sizes), look.columns, look);
+        answer.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        writeln!(out)?;
+        let [dockerfile, stages, verdict, removable, saving, _] = COLUMNS;
+        let columns = [dockerfile, stages, verdict, removable, saving];
+        writeln!(out, "{}", table::text(columns, self.dockerfiles.iter().map(cell).collect(), look))?;
+        for entry in &self.dockerfiles {
+            entry.write_reason(self.explains(entry), look, out)?;
+            if self.dockerfiles.len() == 1 && !entry.removable.is_empty() {
+                writeln!(out, "\n{}", removable::text_list(&entry.removable, look))?;
             }
         }
-        writeln!(out, "{}", self.sentence())?;
-        self.hint().map_or(Ok(()), |hint| writeln!(out, "{}", log(&hint)))
+        let Some(hint) = self.hint() else { return Ok(()) };
+        writeln!(out)?;
+        wrapped(&log(&hint), look.columns, look).iter().try_for_each(|line| writeln!(out, "{line}"))
     }
 
     /// Writes it for GitHub.
     ///
     /// # Errors
     /// Whatever writing fails with.
-    pub fn write_markdown(&self, out: &mut impl Write) -> io::Result<()> {
-        let unbroken = |bytes: Bytes| bytes.to_string().replace(' ', "\u{a0}");
+    pub fn write_markdown(&self, sizes: Sizes, out: &mut impl Write) -> io::Result<()> {
         let cell = |entry: &Entry| {
             let (verdict, word) = entry.verdict();
             [
                 code(&entry.path),
                 entry.stages_text(),
                 format!("{} {word}", words::icon(verdict)),
-                entry.bytes_text(unbroken),
-                entry.saving.map_or_else(String::new, unbroken),
-                plain(&short(&entry.first_thing(), 300)),
+                entry.bytes_text(sizes),
+                entry.saving().map_or_else(String::new, |saving| sizes.bytes(saving)),
+                prose(&short(&entry.first_thing(), 300)),
             ]
         };
-        writeln!(out, "### Multi-stage builds: {}\n", plain(&self.sentence()))?;
+        writeln!(out, "### Multi-stage builds: {}\n", plain(&self.sentence(sizes)))?;
         writeln!(out, "{}", table::markdown(COLUMNS, self.dockerfiles.iter().map(cell).collect()))?;
         for entry in self.dockerfiles.iter().filter(|entry| self.explains(entry)) {
-            let Some(judged) = &entry.judged else { continue };
-            writeln!(out, "\n- {}: {}", code(&entry.path), plain(&judged.reason))?;
-            if self.dockerfiles.len() == 1 && !entry.build_only.is_empty() {
-                writeln!(out, "\n{}", build_only::markdown_rows(&entry.build_only))?;
+            let Some(reason) = entry.reason() else { continue };
+            writeln!(out, "\n- {}: {}", code(&entry.path), plain(reason))?;
+            if self.dockerfiles.len() == 1 && !entry.removable.is_empty() {
+                writeln!(out, "\n{}", removable::markdown_rows(&entry.removable, sizes))?;
             }
         }
         self.hint().map_or(Ok(()), |hint| writeln!(out, "\n{}", plain(&hint)))
@@ -257,97 +356,119 @@ impl Adoption {
 
     /// Of one the whole story is told, of many that of those that could do better.
     fn explains(&self, entry: &Entry) -> bool {
-        let passes = entry.judged.as_ref().is_some_and(|judged| judged.outcome == Outcome::Pass);
-        self.dockerfiles.len() == 1 || !passes
+        self.dockerfiles.len() == 1 || !entry.passes()
     }
 
-    fn sentence(&self) -> String {
+    /// How many of how many.
+    fn sentence(&self, sizes: Sizes) -> String {
         let totals = &self.totals;
         let count = |count: u64, word: &str| (count > 0).then(|| format!("{count} {word}"));
+        let verb = |count: u64, one: &'static str, many: &'static str| if count == 1 { one } else { many };
         let parts = [
-            count(
-                totals.failing,
-                if totals.failing == 1 { "builds where it runs" } else { "build where they run" },
-            ),
+            count(totals.failing, verb(totals.failing, "fails", "fail")),
             count(
                 totals.warned,
-                if totals.warned == 1 { "passes and could be smaller" } else { "pass and could be smaller" },
+                verb(totals.warned, "passes and could be smaller", "pass and could be smaller"),
             ),
-            count(totals.passing, if totals.passing == 1 { "passes" } else { "pass" }),
-            count(totals.unreadable, "unknown"),
+            count(totals.passing, verb(totals.passing, "passes", "pass")),
+            count(totals.unknown, "unknown until measured"),
+            count(totals.unreadable, "unreadable"),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         let images = match totals.images {
             0 => String::new(),
             _ => format!(
-                "; {} that only builds needed, {} likely to be saved",
-                totals.build_only, totals.saving
+                "; {} of removable files, of which builder stages save {}",
+                sizes.bytes(totals.removable),
+                sizes.bytes(totals.saving)
             ),
         };
         let files = if totals.dockerfiles == 1 { "Dockerfile" } else { "Dockerfiles" };
-        format!("{} {files}: {}{images}", totals.dockerfiles, parts.join(", "))
+        let templates = match self.templates.len() {
+            0 => String::new(),
+            1 => format!("; 1 template left out: {}", log(&self.templates[0])),
+            count => format!("; {count} templates left out: {}", named_most(&self.templates)),
+        };
+        format!("{} {files}: {}{images}{templates}", totals.dockerfiles, parts.join(", "))
     }
 
     fn hint(&self) -> Option<String> {
         let failing = |entry: &&Entry| {
-            entry.judged.as_ref().is_some_and(|judged| {
+            entry.evaluated.as_ref().is_some_and(|evaluated| {
                 // A Dockerfile that does not fit its image is nothing to start from.
-                judged.outcome == Outcome::Fail && judged.by != Basis::Image
+                evaluated.outcome == Outcome::Fail && evaluated.by != Basis::Image
             })
         };
-        let entry = self.dockerfiles.iter().find(failing)?;
-        let judged = entry.judged.as_ref()?;
-        let path = shell_path(&entry.path);
-        Some(match (&judged.by, &entry.image) {
-            (Basis::ImageAndDockerfile, Some(image)) => {
-                let image = shell_word(&image.reference);
-                format!("A Dockerfile to start from: layergate stages --propose {path} --image {image}")
-            }
-            _ => format!(
-                "Only the text of Dockerfiles was looked at where no image is given; the image shows what is really shipped: layergate stages {path} --image IMAGE"
-            ),
-        })
+        let propose = |entry: &Entry| {
+            let (path, image) = (shell_path(&entry.path), shell_word(&entry.image.as_ref()?.reference));
+            Some(format!("A Dockerfile to start from: layergate stages --propose {path} --image {image}"))
+        };
+        let unknown = |entry: &&Entry| entry.text_verdict() == Some(TextVerdict::Unknown);
+        let measure = |entry: &Entry| {
+            let path = shell_path(&entry.path);
+            format!("The image shows what ships: layergate stages {path} --image IMAGE")
+        };
+        let proposal = self.dockerfiles.iter().find(failing).and_then(propose);
+        proposal.or_else(|| self.dockerfiles.iter().find(unknown).map(measure))
     }
 }
 
+/// The first few of the names.
+fn named_most(names: &[String]) -> String {
+    const MOST: usize = 5;
+    let more = names.len().saturating_sub(MOST);
+    let first: Vec<String> = names.iter().take(MOST).map(|name| log(name)).collect();
+    let first = first.join(", ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
+}
+
 const COLUMNS: [Column; 6] = [
-    ("Dockerfile", Align::Left),
+    ("Dockerfile", Align::Path),
     ("Stages", Align::Left),
     ("", Align::Left),
-    ("Build only", Align::Right),
+    ("Removable", Align::Right),
     ("Saving", Align::Right),
     ("First thing to do", Align::Left),
 ];
 
 impl Entry {
-    fn bytes_text(&self, shown: impl Fn(Bytes) -> String) -> String {
-        match (&self.image, self.build_only_bytes()) {
+    fn bytes_text(&self, sizes: Sizes) -> String {
+        match (&self.image, self.removable_bytes()) {
             (None, _) => "no image".into(),
             (Some(_), None) => "unknown".into(),
-            (Some(_), Some(bytes)) => shown(bytes),
+            (Some(_), Some(bytes)) => sizes.bytes(bytes),
         }
     }
 
-    /// What only the build needed, in bytes, where there is an image and its files are known.
-    fn build_only_bytes(&self) -> Option<Bytes> {
-        self.saving.and(self.judged.as_ref()).map(|judged| judged.build_only)
+    /// Removable files in bytes, where there is an image and its files are known.
+    fn removable_bytes(&self) -> Option<Bytes> {
+        self.classes.and(self.evaluated.as_ref()).map(|evaluated| evaluated.removable)
+    }
+
+    /// What the fix saves.
+    fn saving(&self) -> Option<Bytes> {
+        self.fix.as_ref().map(|fix| fix.saves)
     }
 }
 
 impl Totals {
     fn add(&mut self, entry: &Entry) {
-        self.images += u64::from(entry.saving.is_some());
-        let Some(judged) = &entry.judged else {
-            self.unreadable += 1;
+        self.images += u64::from(entry.classes.is_some());
+        self.multi_stage += u64::from(entry.is_multi_stage());
+        let Some(evaluated) = &entry.evaluated else {
+            match entry.text_verdict() {
+                Some(TextVerdict::Pass) => self.passing += 1,
+                Some(TextVerdict::Unknown) => self.unknown += 1,
+                None => self.unreadable += 1,
+            }
             return;
         };
-        self.multi_stage += u64::from(judged.multi_stage == Some(true));
-        match judged.outcome {
+        match evaluated.outcome {
             Outcome::Pass => self.passing += 1,
             Outcome::Warn => self.warned += 1,
             Outcome::Fail => self.failing += 1,
         }
-        self.build_only = self.build_only.saturating_add(judged.build_only);
-        self.saving = self.saving.saturating_add(entry.saving.unwrap_or_default());
+        self.removable = self.removable.saturating_add(evaluated.removable);
+        self.saving = self.saving.saturating_add(entry.saving().unwrap_or_default());
     }
 }

@@ -4,69 +4,68 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::build_only;
-use super::escape::{log, short, short_path};
-use super::merge::is_not_delivered;
+use super::escape::log;
+use super::instruction;
+use super::look::Look;
 use super::model::{ImageReport, Report};
-use super::table::{Align, text as table};
+use super::removable;
+use super::table::{Align, Line, list, text as table, wrapped};
 use super::words;
 use crate::compare::files::PathChange;
-use crate::compare::{LayerRow, PackageRow, PartKind, Status, Waste};
-use crate::image::snapshot::{LayerRef, Place};
-use crate::image::{Bytes, Delta, Instruction};
-use crate::policy::Verdict;
+use crate::compare::{LayerRow, Moved, PackageRow, Status, Waste};
+use crate::image::unread::unread_lines;
+use crate::image::{Bytes, Delta};
+use crate::limits::{Fact, Verdict};
 
 /// The most causes, parts of one, and packages that are listed; the JSON report has more.
 const MAX_LISTED: usize = 10;
-/// The widest instruction where there is no terminal to ask.
-pub const DEFAULT_INSTRUCTION_WIDTH: usize = 72;
+/// What stands before the lines of a finding.
+const INDENT: &str = "       ";
 
-/// Writes a check's report: the answer first, then each image's figures, layers and findings.
+/// Writes a check's report: the answer first, then what to do about it, then each image's figures and layers.
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_check(report: &Report, width: usize, out: &mut impl Write) -> io::Result<()> {
+pub fn write_check(report: &Report, look: Look, out: &mut impl Write) -> io::Result<()> {
     let images = words::by_difference(report);
-    if images.len() > 1 {
+    let many = images.len() > 1;
+    if many {
         headline(report.verdict, &words::headline_of_many(report), out)?;
+        write_acceptance(report, look, out)?;
         writeln!(out)?;
     }
     for image in images {
         let sentence = format!("{} {}", log(&words::label(report, image)), words::headline(image));
         headline(image.verdict, &sentence, out)?;
-        match is_not_delivered(image) {
-            true => write_findings(image, width, out)?,
-            false => write_image(image, width, out)?,
+        write_findings(image, look, out)?;
+        if !many {
+            write_acceptance(report, look, out)?;
+        }
+        match image.is_not_delivered() {
+            true => writeln!(out)?,
+            false => write_image(image, look, out)?,
         }
     }
-    write_acceptance(report, out)?;
     for note in &report.notes {
         writeln!(out, "note: {}", log(note))?;
     }
     Ok(())
 }
 
-/// Writes what differs between two images; `named` by its platform where there are several.
+/// Two images that were compared, as they were asked for.
+pub use super::markdown::Compared;
+
+/// Writes what differs between two images.
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_difference(
-    image: &ImageReport,
-    named: bool,
-    width: usize,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let platform = image.platform.as_deref().filter(|_| named);
-    let platform = platform.map_or_else(String::new, |platform| format!(" ({})", log(platform)));
-    let base = image.base.as_ref().map_or("nothing", |base| base.name.as_str());
-    writeln!(
-        out,
-        "{} {} \u{2192} {}{platform}",
-        paint(Style::new().bold(), "Difference"),
-        log(base),
-        log(&image.name)
-    )?;
-    write_image(image, width, out)
+pub fn write_difference(compared: &Compared<'_>, look: Look, out: &mut impl Write) -> io::Result<()> {
+    let Compared { image, base, head, many } = *compared;
+    let platform = image.platform.as_deref().filter(|_| many);
+    let platform = platform.map_or_else(String::new, |platform| format!(" for {platform}"));
+    let answer = words::difference(image, look.sizes);
+    write_wrapped("", &format!("{head} {answer}{base}{platform}"), look, out)?;
+    write_image(image, look, out)
 }
 
 fn headline(verdict: Verdict, sentence: &str, out: &mut impl Write) -> io::Result<()> {
@@ -83,227 +82,231 @@ fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-fn write_image(image: &ImageReport, width: usize, out: &mut impl Write) -> io::Result<()> {
-    writeln!(out, "\n{}\n", figures(image))?;
+fn write_image(image: &ImageReport, look: Look, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "\n{}\n", figures(image, look))?;
     if image.delta.is_some() {
         writeln!(out, "  Layers: {}", words::layer_counts(image))?;
-        let rows: Vec<[String; 5]> = image
-            .layers
-            .iter()
-            .filter(|row| row.status != Status::Kept)
-            .map(|row| layer_cells(row, width))
-            .collect();
+        let changed = image.layers.iter().filter(|row| row.status != Status::Unchanged);
+        let rows: Vec<[String; 6]> = changed.map(|row| layer_cells(row, look)).collect();
         if !rows.is_empty() {
             let columns = [
-                ("Layer", Align::Left),
+                ("Layer", Align::Right),
+                ("", Align::Left),
                 ("Base", Align::Right),
                 ("Head", Align::Right),
-                ("Delta", Align::Right),
-                ("Instruction", Align::Left),
+                ("Change", Align::Right),
+                ("Instruction", Align::Rest),
             ];
-            writeln!(out, "\n{}", table(columns, rows))?;
+            writeln!(out, "\n{}", table(columns, rows, look))?;
+        }
+        if !image.config.is_empty() {
+            writeln!(out, "  Config: {}", log(&words::config(&image.config)))?;
         }
         writeln!(out)?;
     }
-    for part in [causes, packages, files, waste, build_only].iter().filter_map(|part| part(image, width)) {
+    for part in [causes, moved, packages, unread_databases, files, waste, removable]
+        .iter()
+        .filter_map(|part| part(image, look))
+    {
         writeln!(out, "{part}\n")?;
     }
-    write_findings(image, width, out)?;
     let (lead, label, how) = words::baseline(image);
     let label = label.map(|label| format!("{label}, ")).unwrap_or_default();
     // What the table says is not said again.
-    let in_table = words::drift_is_in_table(image);
     let base_image = match words::base_image(image).as_str() {
-        _ if in_table => String::new(),
         "" => String::new(),
+        _ if words::drift_is_in_table(image) => String::new(),
         text => format!("; {text}"),
     };
-    writeln!(out, "  ({}; {lead}{}{}{base_image})\n", words::basis(image), log(&label), log(how))
+    let sentence = format!("({}; {lead}{label}{how}{base_image})", words::basis(image));
+    write_wrapped("  ", &sentence, look, out)?;
+    writeln!(out)
 }
 
-fn write_acceptance(report: &Report, out: &mut impl Write) -> io::Result<()> {
-    if let Some(acceptance) = &report.accepted {
+fn write_acceptance(report: &Report, look: Look, out: &mut impl Write) -> io::Result<()> {
+    let sentence = if let Some(acceptance) = &report.accepted {
         let by = acceptance
             .by
             .as_ref()
             .map_or_else(String::new, |by| [words::accepted_by(acceptance), by].concat());
         let reason = acceptance.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-        let text = words::accepted(acceptance).concat() + &by + &reason;
-        writeln!(out, "accepted {}", log(&text))?;
+        format!("accepted {}{by}{reason}", words::accepted(acceptance).concat())
     } else {
-        for way in words::ways_to_accept(report) {
-            writeln!(out, "would be accepted by {}", log(&way.concat()))?;
+        let ways: Vec<String> = words::ways_to_accept(report).iter().map(|way| way.concat()).collect();
+        if ways.is_empty() {
+            return Ok(());
         }
-    }
-    Ok(())
+        format!("intended? add {}, and re-run the check", ways.join(" or "))
+    };
+    write_wrapped("  ", &sentence, look, out)
 }
 
-fn write_findings(image: &ImageReport, width: usize, out: &mut impl Write) -> io::Result<()> {
+fn write_wrapped(indent: &str, sentence: &str, look: Look, out: &mut impl Write) -> io::Result<()> {
+    let room = look.columns.saturating_sub(indent.len()).max(24);
+    wrapped(&log(sentence), room, look).iter().try_for_each(|line| writeln!(out, "{indent}{line}"))
+}
+
+fn write_findings(image: &ImageReport, look: Look, out: &mut impl Write) -> io::Result<()> {
     for finding in &image.findings {
-        writeln!(
-            out,
-            "  {} {}: {}",
-            words::severity(image, finding),
-            log(&finding.rule),
-            log(&finding.message)
-        )?;
+        let severity = words::severity(image, finding);
+        write_wrapped("  ", &format!("{severity} {}: {}", finding.rule, finding.message), look, out)?;
         if finding.subject != image.name {
-            writeln!(out, "       about {}", short(&log(&finding.subject), width))?;
+            write_wrapped(INDENT, &format!("about {}", finding.subject), look, out)?;
         }
         if let Some(help) = words::next_step(image, finding) {
-            writeln!(out, "       next: {}", log(help))?;
+            write_wrapped(INDENT, &format!("next: {help}"), look, out)?;
         }
-    }
-    if !image.findings.is_empty() {
-        writeln!(out)?;
     }
     Ok(())
 }
 
 /// The instructions that made the difference, with what in each explains it.
-fn causes(image: &ImageReport, width: usize) -> Option<String> {
-    let delta = image.delta?.unpacked;
-    let mut rows = Vec::new();
+fn causes(image: &ImageReport, look: Look) -> Option<String> {
+    let delta = image.delta?.uncompressed?;
+    let mut items: Vec<(String, Vec<Line>)> = Vec::new();
+    let mut add = |delta: Delta, line: Line| items.push((look.sizes.delta(delta), vec![line]));
     for cause in image.causes.iter().take(MAX_LISTED) {
-        rows.push([
-            cause.delta.grouped(),
-            step(cause.dockerfile.as_ref(), cause.instruction.as_ref(), width),
-        ]);
+        let step = instruction::text(cause.dockerfile.as_ref(), cause.instruction.as_ref());
+        add(cause.delta, Line::Cut(step));
         let parts = words::largest_parts(&cause.parts, MAX_LISTED);
         let named: Delta = parts.iter().map(|part| part.delta).sum();
-        rows.extend(parts.into_iter().map(|part| {
+        for part in parts {
             let (name, more) = words::part(part);
-            let name = match part.kind {
-                PartKind::Package => short(&log(&name), width),
-                PartKind::Directory | PartKind::File => short_path(&log(&name), width),
-            };
-            [part.delta.grouped(), format!("  {name}{}", short(&log(&more), width))]
-        }));
+            add(part.delta, Line::Path(format!("  {}", log(&name)), log(&more)));
+        }
         let rest = Delta(cause.delta.0 - named.0);
         if rest != Delta(0) && rest != cause.delta {
-            rows.push([rest.grouped(), "  other".to_owned()]);
+            add(rest, Line::Cut("  other".to_owned()));
         }
     }
     let left = image.causes.iter().skip(MAX_LISTED).map(|cause| cause.delta).sum::<Delta>();
     if left != Delta(0) {
-        rows.push([left.grouped(), "all others".to_owned()]);
+        add(left, Line::Cut("all others".to_owned()));
     }
-    if rows.is_empty() {
+    if items.is_empty() {
         return None;
     }
-    let columns = [("Delta", Align::Right), ("Cause", Align::Left)];
     let all = if left == Delta(0) { "all" } else { "the largest" };
-    Some(format!("  Causes: {all} of {}\n\n{}", delta.grouped(), table(columns, rows)))
+    let listed = list(["Change", "Cause"], items, look);
+    Some(format!("  Causes: {all} of {}\n\n{listed}", look.sizes.delta(delta)))
 }
 
-fn packages(image: &ImageReport, width: usize) -> Option<String> {
-    let columns = [("Delta", Align::Right), ("Package", Align::Left), ("", Align::Left), ("", Align::Left)];
+/// What moved from one instruction to another: no cause, and said so that nobody looks for it.
+fn moved(image: &ImageReport, look: Look) -> Option<String> {
+    let cells = |moved: &Moved| {
+        let [from, to] = words::moved_between(moved)?;
+        let what = words::some_packages(moved).join(", ");
+        Some([look.sizes.bytes(moved.bytes), log(&format!("{from} → {to}")), log(&what)])
+    };
+    let rows: Vec<_> = image.moved.iter().filter_map(cells).take(MAX_LISTED).collect();
+    let columns = [("Moved", Align::Right), ("From", Align::Left), ("", Align::Rest)];
+    (!rows.is_empty()).then(|| table(columns, rows, look))
+}
+
+fn packages(image: &ImageReport, look: Look) -> Option<String> {
+    let columns = [("Change", Align::Right), ("", Align::Left), ("Package", Align::Rest)];
     let cells = |row: &PackageRow| {
         // That it was removed stands beside it.
         let versions = words::versions(row.from.as_deref().filter(|_| row.to.is_some()), row.to.as_deref());
         let versions = if versions.is_empty() { row.from.clone().unwrap_or_default() } else { versions };
+        let place =
+            words::repeated_place(image, row).map_or_else(String::new, |place| format!(" in {place}"));
         [
-            row.delta.grouped(),
-            short(&log(&row.name), width),
+            look.sizes.delta(row.delta),
             format!("{} ({})", words::package_status(row.status), row.ecosystem.as_str()),
-            short(&log(&versions), width),
+            log(&format!("{} {versions}{place}", row.name)),
         ]
     };
-    let rows: Vec<[String; 4]> = image.packages.iter().take(MAX_LISTED).map(cells).collect();
+    let rows: Vec<[String; 3]> = image.packages.iter().take(MAX_LISTED).map(cells).collect();
     let counts = words::package_counts(image);
-    (!rows.is_empty()).then(|| format!("  Packages: {counts}\n\n{}", table(columns, rows)))
+    (!rows.is_empty()).then(|| format!("  Packages: {counts}\n\n{}", table(columns, rows, look)))
 }
 
-fn files(image: &ImageReport, width: usize) -> Option<String> {
+fn unread_databases(image: &ImageReport, _: Look) -> Option<String> {
+    let lines: Vec<String> =
+        unread_lines(&image.unread_databases).iter().map(|line| format!("  {}", log(line))).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn files(image: &ImageReport, look: Look) -> Option<String> {
     let changes = image.files.as_ref()?;
-    let columns = [("Delta", Align::Right), ("Files", Align::Right), ("Path", Align::Left)];
+    let columns = [("Change", Align::Right), ("Files", Align::Right), ("Path", Align::Path)];
     let cells = |change: &PathChange| {
         let path = format!("/{}", change.path);
-        [change.delta.grouped(), words::counted(Some(change.files)), short_path(&log(&path), width)]
+        [look.sizes.delta(change.delta), words::counted(Some(change.files)), log(&path)]
     };
     let rows: Vec<[String; 3]> = words::telling(&changes.directories).map(cells).collect();
     let counts = words::file_counts(changes);
-    (!rows.is_empty()).then(|| format!("  Visible files: {counts}\n\n{}", table(columns, rows)))
+    (!rows.is_empty()).then(|| format!("  Flattened files: {counts}\n\n{}", table(columns, rows, look)))
 }
 
-fn waste(image: &ImageReport, width: usize) -> Option<String> {
-    Some(waste_list(&image.waste, width)).filter(|list| !list.is_empty())
+fn waste(image: &ImageReport, look: Look) -> Option<String> {
+    Some(waste_list(&image.waste, look)).filter(|list| !list.is_empty())
 }
 
-/// What only the build needed, and whether the image is built in stages.
-fn build_only(image: &ImageReport, width: usize) -> Option<String> {
+/// Removable files, and whether the image is built in stages.
+fn removable(image: &ImageReport, look: Look) -> Option<String> {
     let stages = image.stages.as_ref()?;
-    let list = build_only::text_list(&image.build_only, width);
+    let files = removable::text_list(&image.removable, look);
     // What a finding says already is not said again.
-    let is_found = image.findings.iter().any(|finding| finding.rule == "multi-stage");
-    let verdict = if is_found { String::new() } else { format!("  Stages: {}", log(&words::stages(stages))) };
-    let summary =
-        build_only::summary(&image.build_only).map(|text| format!("  Build only: {text}\n\n{list}\n\n"));
-    (summary.is_some() || image.judges_stages()).then(|| [summary.unwrap_or_default(), verdict].concat())
+    let is_found = image.has_finding_of(Fact::Stages);
+    let room = look.columns.saturating_sub(2);
+    let verdict = wrapped(&log(&format!("Stages: {}", words::stages(stages))), room, look).join("\n  ");
+    let verdict = if is_found { String::new() } else { format!("  {verdict}") };
+    let summary = removable::summary(&image.removable, look.sizes)
+        .map(|text| format!("  Removable: {text}\n\n{files}\n\n"));
+    (summary.is_some() || image.evaluates_stages()).then(|| [summary.unwrap_or_default(), verdict].concat())
 }
 
-/// What is shipped for nothing, by the two layers that it is due to, and what to do about it.
-pub(super) fn waste_list(waste: &[Waste], width: usize) -> String {
-    let layer = |layer: &LayerRef| {
-        let (place, step) = words::layer_ref(layer);
-        let place = place.map(|place| format!("{place} ")).unwrap_or_default();
-        short(&log(&format!("{place}{step}")), width)
-    };
-    let mut rows = Vec::new();
-    for waste in waste {
-        let files = words::wasted_files(waste);
-        rows.push([
-            waste.bytes.grouped(),
-            format!("{}{files}", short_path(&log(&format!("/{}", waste.path)), width)),
-        ]);
+/// Files that are unreachable, by the two layers that it is due to, and what to do about it.
+pub(super) fn waste_list(waste: &[Waste], look: Look) -> String {
+    let item = |waste: &Waste| {
         let verb = if waste.replaced { "replaced by" } else { "deleted by" };
-        rows.push([String::new(), format!("  stored by {}", layer(&waste.stored_by))]);
-        rows.push([String::new(), format!("  {verb} {}", layer(&waste.hidden_by))]);
-        rows.push([String::new(), format!("  next: {}", waste.advice())]);
-    }
-    if rows.is_empty() {
+        let lines = vec![
+            Line::Path(log(&format!("/{}", waste.path)), words::wasted_files(waste)),
+            Line::Cut(format!("stored by {}", instruction::layer(&waste.stored_by))),
+            Line::Cut(format!("{verb} {}", instruction::layer(&waste.hidden_by))),
+            Line::Prose(format!("next: {}", waste.advice())),
+        ];
+        (look.sizes.bytes(waste.bytes), lines)
+    };
+    if waste.is_empty() {
         return String::new();
     }
-    table([("Wasted", Align::Right), ("Files, shipped and not to be reached", Align::Left)], rows)
+    list(["Wasted", "Unreachable files"], waste.iter().map(item).collect(), look)
 }
 
-/// An instruction, with its line before it where that is certain.
-pub(super) fn step(place: Option<&Place>, step: Option<&Instruction>, width: usize) -> String {
-    let place = place.map(|place| format!("{} ", words::place(place))).unwrap_or_default();
-    let step = step.map_or("(no history)", Instruction::as_str);
-    short(&log(&format!("{place}{step}")), width)
-}
-
-/// The accounting, both sides, to the byte.
-fn figures(image: &ImageReport) -> String {
-    let rows = words::figures(image);
+/// The accounting, both sides.
+fn figures(image: &ImageReport, look: Look) -> String {
+    let rows = words::figures(image, look.sizes);
     if image.base.is_none() {
         let rows = rows.into_iter().map(|figure| [figure.name.to_owned(), figure.head]).collect();
-        return table([("", Align::Left), ("", Align::Right)], rows);
+        return table([("", Align::Left), ("", Align::Right)], rows, look);
     }
     let columns = [
         ("", Align::Left),
         ("Base", Align::Right),
         ("Head", Align::Right),
-        ("Delta", Align::Right),
+        ("Change", Align::Right),
         ("", Align::Right),
     ];
     let cells = |figure: words::Figure| {
         [figure.name.to_owned(), figure.base, figure.head, figure.delta, figure.share.trim_start().to_owned()]
     };
-    table(columns, rows.into_iter().map(cells).collect())
+    table(columns, rows.into_iter().map(cells).collect(), look)
 }
 
-fn layer_cells(row: &LayerRow, width: usize) -> [String; 5] {
+fn layer_cells(row: &LayerRow, look: Look) -> [String; 6] {
     let side = |index: Option<u64>, size: Option<Bytes>| match index {
         None => "-".to_owned(),
-        Some(_) => words::exact(size),
+        Some(_) => look.sizes.amount(size),
     };
     [
+        row.head_index.map_or_else(|| "-".to_owned(), |index| (index + 1).to_string()),
         words::status(row.status).to_owned(),
         side(row.base_index, row.base_size),
         side(row.head_index, row.head_size),
-        row.delta.map_or_else(|| "unknown".into(), Delta::grouped),
-        step(row.dockerfile.as_ref(), row.instruction.as_ref(), width),
+        row.delta.map_or_else(|| "unknown".into(), |delta| look.sizes.delta(delta)),
+        instruction::text(row.dockerfile.as_ref(), row.instruction.as_ref()),
     ]
 }

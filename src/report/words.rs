@@ -1,16 +1,27 @@
 //! The sentences that all outputs share.
 
+use std::cmp::Ordering;
+
 use super::escape::short;
-use super::merge::{MISSING_RULE, is_not_delivered};
-use super::model::{ImageReport, Report};
-use crate::baseline::find::short as short_sha;
+use super::look::Sizes;
+use super::model::{ImageReport, MISSING_RULE, Report};
+use crate::compare::baseline::short as short_sha;
+use crate::compare::causes::Stored;
 use crate::compare::files::PathChange;
-use crate::compare::{FileChanges, LayerRow, PackageStatus, Part, PartKind, Status, Waste};
-use crate::image::bytes::group_digits;
-use crate::image::snapshot::{BoundaryBy, LayerRef, Place};
-use crate::image::{Bytes, Delta, Measured, Totals};
-use crate::policy::stages::Outcome;
-use crate::policy::{Acceptance, BASELINE_RULE, Finding, Judgement, Severity, Verdict};
+use crate::compare::{
+    ConfigChange, ConfigPart, FileChanges, LayerRow, Moved, PackageRow, PackageStatus, Part, PartKind,
+    Status, Update, Waste,
+};
+use crate::config::Acceptance;
+use crate::image::bytes::{Units, group_digits};
+use crate::image::layer_ref::{DockerfileLines, LayerRef};
+use crate::image::snapshot::BoundaryBy;
+use crate::image::{Bytes, Delta, LinesBy, Measured, Totals};
+use crate::limits::{self, BASELINE_RULE, Finding, Severity, Verdict};
+use crate::stages::{Evaluation, Outcome};
+
+/// The most characters of a text of the config.
+const MAX_CONFIG: usize = 60;
 
 /// The icon of a verdict. Never alone: words say the same.
 pub fn icon(verdict: Verdict) -> &'static str {
@@ -27,32 +38,26 @@ pub fn amount(bytes: Option<Bytes>) -> String {
     bytes.map_or_else(|| "unknown".into(), |bytes| bytes.to_string())
 }
 
-/// An amount to the byte, or the word for what is not known.
-pub fn exact(bytes: Option<Bytes>) -> String {
-    bytes.map_or_else(|| "unknown".into(), Bytes::grouped)
-}
-
 /// A count, or the word for what is not known.
 pub fn counted(count: Option<u64>) -> String {
     count.map_or_else(|| "unknown".into(), group_digits)
 }
 
-/// A difference and its share: `+18.4 MiB (+7.9%)`.
-pub fn change(delta: Delta, base: Bytes) -> String {
-    match delta.percent_of(base).filter(|_| delta != Delta(0)) {
-        Some(share) => format!("{delta} ({share})"),
-        None => delta.to_string(),
-    }
+/// The finding that a headline tells: the first of the most serious ones.
+pub fn worst(image: &ImageReport) -> Option<&Finding> {
+    let worst = image.findings.iter().map(|finding| finding.severity).max()?;
+    image.findings.iter().find(|finding| finding.severity == worst)
 }
 
 /// What happened, in one sentence after the image's name: the answer to "pass or fail, by how much".
 pub fn headline(image: &ImageReport) -> String {
-    let worst = image.findings.iter().map(|finding| finding.severity).max();
-    let mut worst = image.findings.iter().filter(|finding| Some(finding.severity) == worst);
-    let Some(first) = worst.next() else { return calm_headline(image) };
+    let Some(first) = worst(image) else { return calm_headline(image) };
     let accepted = if image.verdict == Verdict::Accepted { "; accepted" } else { "" };
-    let sentence = finding_headline(image, first) + accepted;
-    match worst.count() {
+    // Why it is no failure stands at the end of what a finding says.
+    let note = first.message.rfind(" (warning only: ").and_then(|at| first.message.get(at..)).unwrap_or("");
+    let sentence = format!("{}{note}{accepted}", finding_headline(image, first));
+    let others = image.findings.iter().filter(|finding| finding.severity == first.severity).count() - 1;
+    match others {
         0 => sentence,
         1 => format!("{sentence}, and 1 more finding"),
         more => format!("{sentence}, and {more} more findings"),
@@ -64,94 +69,110 @@ fn calm_headline(image: &ImageReport) -> String {
         let platform = image.platform.as_deref().unwrap_or("its platform");
         return format!("is no longer there for {platform}");
     }
-    let moved = movement(image);
+    let size = image.shown().size_and_change(Units::Decimal);
     if image.base.is_none() {
-        return format!("{moved}; no baseline to compare with");
+        return format!("is {size}; no baseline to compare with");
     }
-    let limited = image.limits.keys().any(|key| key != "metric" && key != "on-missing-baseline");
-    if limited { format!("{moved}, within the limits") } else { moved }
+    if image.set_limits().next().is_some() {
+        format!("is {size}, within its limits")
+    } else {
+        format!("is {size}")
+    }
 }
 
 fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
-    let limit = finding.limit.as_deref().unwrap_or("unknown");
+    if let Some(limit) = limits::definition(&finding.rule) {
+        return (limit.headline)(finding, &image.shown());
+    }
     match finding.rule.as_str() {
-        "max-increase" | "warn-increase" => format!("{}, over the +{limit} limit", movement(image)),
-        "max-own-increase" => {
-            let own =
-                image.split.map_or_else(|| "more".to_owned(), |split| split.own.magnitude().to_string());
-            format!("grew {own} without its base image, over the +{limit} limit")
-        }
-        "max-size" => format!("is {}, over the limit of {limit}", amount(image.head_size())),
-        "max-layers" => {
-            let layers = image.head_totals().map(|totals| totals.layers);
-            format!("has {} layers, over the limit of {limit}", counted(layers))
-        }
-        "max-layer-size" => format!("has a layer over the limit of {limit}"),
-        "max-build-only" => {
-            let judged = image.stages.as_ref().map(|stages| stages.build_only);
-            format!("ships {} that only its build needed, over the limit of {limit}", amount(judged))
-        }
-        "multi-stage" => match &image.stages {
-            Some(stages) => stages_headline(stages, finding.measured),
-            None => "is not built in stages".into(),
-        },
-        "forbid-paths" => "has files that are forbidden".into(),
-        "max-wasted" => {
-            let wasted = image.head_totals().and_then(|totals| totals.wasted);
-            format!("wastes {}, over the limit of {limit}", amount(wasted))
-        }
         MISSING_RULE => "has no report".into(),
-        BASELINE_RULE => {
-            let why = if image.has_unusable_base() {
-                "its baseline cannot be used"
-            } else {
-                "no baseline was found"
-            };
-            format!("is {}; {why}", amount(image.head_size()))
+        BASELINE_RULE if image.has_unusable_base() => {
+            format!("is {}; its baseline cannot be used", amount(image.head_size()))
         }
-        _ => format!("{}: {}", movement(image), finding.message),
+        BASELINE_RULE => format!("is {}; no baseline to compare with", amount(image.head_size())),
+        _ => format!("is {}: {}", image.shown().size_and_change(Units::Decimal), finding.message),
     }
 }
 
-/// `held` is what is held against the image: bytes of our own programs that build, and what they read.
-fn stages_headline(judged: &Judgement, held: Option<i64>) -> String {
-    let own = (judged.build_only - judged.build_only_of_base).magnitude();
-    let of_base = judged.build_only_of_base;
-    match (judged.outcome, own) {
-        (Outcome::Fail, _) if held.is_none_or(|held| held == 0) => {
-            format!("builds with its base image, and ships {of_base} that only that needed")
+/// What differs between two images, to be read between their names: `is 1.9 MB, +348 kB (+22.3%) compared with `.
+pub fn difference(image: &ImageReport, sizes: Sizes) -> String {
+    match (image.head_size(), image.base_size()) {
+        (Some(head), Some(base)) if head == base => {
+            format!("is {}, unchanged in size compared with ", sizes.bytes(head))
         }
-        (Outcome::Fail, own) => format!("ships {own} that only its build needed"),
-        (_, Bytes(0)) => format!("inherits {of_base} that only builds need from its base image"),
-        (_, own) => {
-            let base = if of_base == Bytes(0) { String::new() } else { format!(", and inherits {of_base}") };
-            format!("is built in stages, but ships {own} that only builds need{base}")
+        (Some(head), Some(base)) => {
+            format!("is {}, {} compared with ", sizes.bytes(head), sizes.change(head - base, base))
         }
+        (Some(head), None) => format!("is {} and new compared with ", sizes.bytes(head)),
+        (None, Some(base)) => format!("has no such platform, which is {} in ", sizes.bytes(base)),
+        (None, None) => "compared with ".into(),
     }
 }
 
-fn movement(image: &ImageReport) -> String {
-    let Some((delta, base)) = image.size_delta().zip(image.base_size()) else {
-        return format!("is {}", amount(image.head_size()));
+/// How much is changed: `: 5 layers, 31 packages, 214 files changed`; empty where nothing is.
+pub fn changed(image: &ImageReport) -> String {
+    let layers = image.layers.iter().filter(|row| row.status != Status::Unchanged).count() as u64;
+    let files = image
+        .files
+        .as_ref()
+        .map_or(0, |files| files.added.files + files.removed.files + files.grown.files + files.shrunk.files);
+    let count = |count: u64, word: &str| {
+        let ending = if count == 1 { "" } else { "s" };
+        (count > 0).then(|| format!("{} {word}{ending}", group_digits(count)))
     };
-    let share = delta.percent_of(base).map(|share| format!(" ({share})")).unwrap_or_default();
-    match delta.0 {
-        0 => "did not change in size".into(),
-        1.. => format!("grew {}{share}", delta.magnitude()),
-        _ => format!("shrank {}{share}", delta.magnitude()),
+    let parts = [count(layers, "layer"), count(image.package_counts.all(), "package"), count(files, "file")];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { String::new() } else { format!(": {} changed", parts.join(", ")) }
+}
+
+/// Names in the order in which people count: `app2` before `app10`.
+pub fn natural(one: &str, other: &str) -> Ordering {
+    let digits = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (mut a, mut b) = (one, other);
+    loop {
+        let (in_a, in_b) = (digits(a), digits(b));
+        let order = if in_a > 0 && in_b > 0 {
+            let (x, y) = (a[..in_a].trim_start_matches('0'), b[..in_b].trim_start_matches('0'));
+            (a, b) = (&a[in_a..], &b[in_b..]);
+            x.len().cmp(&y.len()).then_with(|| x.cmp(y))
+        } else {
+            let (mut left, mut right) = (a.chars(), b.chars());
+            let (x, y) = (left.next(), right.next());
+            (a, b) = (left.as_str(), right.as_str());
+            if x.is_none() && y.is_none() {
+                return one.cmp(other);
+            }
+            x.cmp(&y)
+        };
+        if order.is_ne() {
+            return order;
+        }
     }
+}
+
+/// Where a layer of the image was made: a line of a Dockerfile, or its number.
+fn layer_place(image: &ImageReport, layer: u64) -> String {
+    let row = image.layers.iter().find(|row| row.head_index == Some(layer));
+    let lines = row.and_then(|row| row.dockerfile.as_ref());
+    lines.map_or_else(|| format!("layer {}", layer + 1), place)
+}
+
+/// Where a package is, where its name alone does not tell: others are called alike.
+pub fn repeated_place(image: &ImageReport, row: &PackageRow) -> Option<String> {
+    let namesakes = image.packages.iter().filter(|other| other.name == row.name).count();
+    Some(layer_place(image, row.layer.filter(|_| namesakes > 1)?))
 }
 
 /// The sentence over a report of several images.
 pub fn headline_of_many(report: &Report) -> String {
     let count = |verdict| report.images.iter().filter(|image| image.verdict == verdict).count();
-    let missing = report.images.iter().filter(|image| is_not_delivered(image)).count();
+    let missing = report.images.iter().filter(|image| image.is_not_delivered()).count();
     let all = report.images.iter().filter(|image| image.head.is_some()).count() + missing;
     let sentence = match report.verdict {
         Verdict::Fail => format!("{} of {all} images fail", count(Verdict::Fail)),
         Verdict::Warn => format!("{all} images pass, {} with a warning", count(Verdict::Warn)),
         Verdict::Accepted => {
-            format!("{} of {all} images over a limit and accepted", count(Verdict::Accepted))
+            format!("{} of {all} images exceed a limit; accepted", count(Verdict::Accepted))
         }
         Verdict::Pass => format!("{all} images within their limits"),
     };
@@ -165,7 +186,7 @@ pub fn headline_of_many(report: &Report) -> String {
     }
 }
 
-/// By what a broken limit is accepted, around what is hostile text: the words before it, it, and those after it.
+/// By what a broken limit is accepted, around what is untrusted text: the words before it, it, and those after it.
 pub fn accepted(acceptance: &Acceptance) -> [String; 3] {
     let when =
         acceptance.at.as_deref().map_or_else(String::new, |at| format!(" on {}", at.get(..10).unwrap_or(at)));
@@ -200,32 +221,27 @@ pub fn ways_to_accept(report: &Report) -> Vec<[String; 3]> {
     labels.chain(trailer).collect()
 }
 
-/// The limits that a table shows beside a size, or the others where there are no such.
-pub fn size_limits(image: &ImageReport) -> String {
-    let limit = |key: &str, prefix: &str| image.limits.get(key).map(|limit| format!("{prefix}{limit}"));
-    let limits = [
-        limit("max-increase", "+"),
-        limit("warn-increase", "warn +"),
-        limit("max-own-increase", "own +"),
-        limit("max-size", "max "),
-    ];
-    let limits: Vec<String> = limits.into_iter().flatten().collect();
-    if !limits.is_empty() {
-        return limits.join(", ");
+/// The limits that are exceeded, each with its value: `max-increase = 1%`. Of an image that is alone also those that
+/// are not.
+pub fn rules(image: &ImageReport, single: bool) -> String {
+    let rule = |rule: &str, value: &str| format!("{rule} = {}", limits::unbroken(&value.replace('\n', ", ")));
+    let found = image.findings.iter().filter(|finding| limits::definition(&finding.rule).is_some());
+    let mut exceeded: Vec<String> =
+        found.map(|finding| rule(&finding.rule, finding.limit.as_deref().unwrap_or("unknown"))).collect();
+    exceeded.dedup();
+    if !exceeded.is_empty() || !single {
+        return exceeded.join(", ");
     }
-    // Where none is about the size: "none" beside a broken limit would be a riddle.
-    let others = [
-        image.limits.get("max-wasted").map(|limit| format!("wasted {limit}")),
-        image.limits.get("max-layer-size").map(|limit| format!("a layer {limit}")),
-        image.limits.get("max-layers").map(|limit| format!("{limit} layers")),
-        image.limits.get("max-build-only").map(|limit| format!("build only {limit}")),
-        image.limits.get("multi-stage").filter(|rule| *rule != "off").map(|_| "stages".to_owned()),
-    ];
-    let others: Vec<String> = others.into_iter().flatten().collect();
-    if others.is_empty() { "none".into() } else { others.join(", ") }
+    let of = |about_size: bool| -> Vec<String> {
+        let shown = image.set_limits().filter(|(limit, _)| limit.is_about_size() == about_size);
+        shown.map(|(limit, value)| rule(limit.key.name, value)).collect()
+    };
+    let limits = of(true);
+    // Where none is about the size: nothing would be a riddle.
+    if limits.is_empty() { of(false).join(", ") } else { limits.join(", ") }
 }
 
-/// The name of a part of a cause, and what else is to be said of it. Both are hostile text.
+/// The name of a part of a cause, and what else is to be said of it. Both are untrusted text.
 pub fn part(part: &Part) -> (String, String) {
     match part.kind {
         PartKind::Package => {
@@ -237,7 +253,7 @@ pub fn part(part: &Part) -> (String, String) {
     }
 }
 
-/// `2.1 → 2.2`, `2.2`, `2.1 removed`. Versions are hostile text, and may be long.
+/// `2.1 → 2.2`, `2.2`, `2.1 removed`. Versions are untrusted text, and may be long.
 pub fn versions(from: Option<&str>, to: Option<&str>) -> String {
     // A version has no blanks: what comes after one is a sentence.
     let word = |version: &str| short(version.split_whitespace().next().unwrap_or_default(), 40);
@@ -325,9 +341,28 @@ pub fn file_counts(changes: &FileChanges) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
+/// Where something moved: the places, each as a line of a Dockerfile or else as a layer; `None` where both read the
+/// same.
+pub fn moved_between(moved: &Moved) -> Option<[String; 2]> {
+    let at = |stored: &Stored| {
+        stored.dockerfile.as_ref().map_or_else(|| format!("layer {}", stored.layer + 1), place)
+    };
+    let places = [at(&moved.from), at(&moved.to)];
+    (places[0] != places[1]).then_some(places)
+}
+
+/// A few of the packages that moved, and how many more.
+pub fn some_packages(moved: &Moved) -> Vec<String> {
+    const NAMED: usize = 3;
+    let more = moved.packages.len().saturating_sub(NAMED) as u64 + moved.more_packages;
+    let mut names: Vec<String> = moved.packages.iter().take(NAMED).cloned().collect();
+    names.extend((more > 0).then(|| format!("{} more", group_digits(more))));
+    names
+}
+
 /// How much of what went in the difference's direction is named: `98% of what grew`.
 pub fn coverage(image: &ImageReport, named: Delta) -> String {
-    let direction = image.delta.as_ref().map_or(0, |delta| delta.unpacked.0.signum());
+    let direction = image.delta.and_then(|delta| delta.uncompressed).map_or(0, |delta| delta.0.signum());
     let along = image.causes.iter().map(|cause| cause.delta).filter(|delta| delta.0.signum() == direction);
     let word = if direction < 0 { "shrank" } else { "grew" };
     format!("{} of what {word}", share(named, along.sum()))
@@ -354,7 +389,7 @@ pub fn wasted_files(waste: &Waste) -> String {
 }
 
 /// A place in few words.
-pub fn place(place: &Place) -> String {
+pub fn place(place: &DockerfileLines) -> String {
     match place.short_name() {
         Some(name) => format!("\u{2026}/{name}:{}", place.line),
         None => place.to_string(),
@@ -375,19 +410,19 @@ fn is_built_on_nothing(image: &ImageReport) -> bool {
 }
 
 /// Whether an image is built in stages, and why that is said.
-pub fn stages(judged: &Judgement) -> String {
-    let word = match judged.outcome {
+pub fn stages(evaluated: &Evaluation) -> String {
+    let word = match evaluated.outcome {
         Outcome::Pass => "pass",
         Outcome::Warn => "pass, with something left to do",
-        Outcome::Fail => "built where it runs",
+        Outcome::Fail => "not built in stages",
     };
-    format!("{word}: {}", judged.reason)
+    format!("{word}: {}", evaluated.reason)
 }
 
 /// How sure it is where the base image ends.
 pub fn boundary(how: BoundaryBy) -> &'static str {
     match how {
-        BoundaryBy::Dockerfile | BoundaryBy::Image => "",
+        BoundaryBy::Provenance | BoundaryBy::Dockerfile | BoundaryBy::Image => "",
         BoundaryBy::Label => " (as the image's label says)",
         BoundaryBy::History => " (a guess)",
     }
@@ -406,17 +441,44 @@ pub fn base_image(image: &ImageReport) -> String {
     let guess = boundary(split.how);
     match split.base_image {
         Delta(0) => format!("base image unchanged{guess}"),
-        drift => format!("base image {drift}, own layers {}{guess}", split.own),
+        drift => format!("base image {drift}, application layers {}{guess}", split.app),
     }
 }
 
 /// What the sizes of an image mean, for the small print.
 pub fn basis(image: &ImageReport) -> String {
     let measured = match image.measured {
-        Measured::Content => "counted from the layers",
-        Measured::Engine => "as the engine reported it",
+        Measured::Content => "",
+        Measured::Engine => " as the engine reports it",
     };
-    format!("{} size, {measured}", image.metric)
+    let lines = image.lines.map_or_else(String::new, |by| format!("; {}", lines_by(by)));
+    format!("{} size{measured}{lines}", image.metric)
+}
+
+/// `USER root -> app, 2 ENV, ENTRYPOINT`: what differs of what containers are started with. The texts are untrusted.
+pub fn config(changes: &[ConfigChange]) -> String {
+    let one = |change: &ConfigChange| {
+        let part = change.part.as_str();
+        match (change.part, &change.base, &change.head) {
+            (ConfigPart::User | ConfigPart::Workdir | ConfigPart::Stopsignal, Some(base), Some(head)) => {
+                let [base, head] = [base, head].map(|text| short(text, MAX_CONFIG));
+                format!("{part} {base} \u{2192} {head}")
+            }
+            _ => match change.added.len() + change.removed.len() {
+                0 => part.to_owned(),
+                names => format!("{names} {part}"),
+            },
+        }
+    };
+    changes.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// How lines are known.
+pub fn lines_by(by: LinesBy) -> &'static str {
+    match by {
+        LinesBy::Provenance => "lines from build provenance",
+        LinesBy::Estimated => "lines estimated",
+    }
 }
 
 /// What is said of a baseline: what leads in, its commit as `main@a1b2c3d`, and why this one. The last two are
@@ -440,7 +502,7 @@ pub fn baseline(image: &ImageReport) -> (&'static str, Option<String>, &str) {
     ("baseline ", label, &base.how)
 }
 
-/// `2 changed, 1 added, 9 unchanged (171 MiB)`.
+/// `2 changed, 1 added, 9 unchanged (171 MB)`.
 pub fn layer_counts(image: &ImageReport) -> String {
     let of = |status: Status| image.layers.iter().filter(move |row| row.status == status);
     let words = [
@@ -449,6 +511,7 @@ pub fn layer_counts(image: &ImageReport) -> String {
         (Status::Added, "added"),
         (Status::Removed, "removed"),
         (Status::Moved, "moved"),
+        (Status::Repacked, "repacked"),
     ];
     let mut parts: Vec<String> = words
         .iter()
@@ -456,9 +519,9 @@ pub fn layer_counts(image: &ImageReport) -> String {
         .filter(|(count, _)| *count > 0)
         .map(|(count, word)| format!("{count} {word}"))
         .collect();
-    let kept = of(Status::Kept).count();
+    let kept = of(Status::Unchanged).count();
     if kept > 0 {
-        let bytes = crate::image::snapshot::sum_known(of(Status::Kept).map(|row| row.head_size));
+        let bytes = crate::image::snapshot::sum_known(of(Status::Unchanged).map(|row| row.head_size));
         parts.push(format!(
             "{kept} unchanged ({})",
             bytes.map_or_else(|| "size unknown".into(), |b| b.to_string())
@@ -470,10 +533,11 @@ pub fn layer_counts(image: &ImageReport) -> String {
 /// The word for a row's status.
 pub fn status(status: Status) -> &'static str {
     match status {
-        Status::Kept => "unchanged",
+        Status::Unchanged => "unchanged",
         Status::Moved => "moved",
         Status::Rebuilt => "rebuilt",
         Status::Changed => "changed",
+        Status::Repacked => "repacked",
         Status::Added => "added",
         Status::Removed => "removed",
     }
@@ -510,12 +574,13 @@ pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
     let mut images: Vec<&ImageReport> = report.images.iter().collect();
     let size = |image: &ImageReport| image.size_delta().map_or(0, |delta| delta.magnitude().0);
     images.sort_by(|a, b| {
-        let unknown = is_not_delivered(b).cmp(&is_not_delivered(a));
+        let unknown = b.is_not_delivered().cmp(&a.is_not_delivered());
         let fails = (b.verdict == Verdict::Fail).cmp(&(a.verdict == Verdict::Fail));
         unknown
             .then(fails)
             .then_with(|| size(b).cmp(&size(a)))
-            .then_with(|| (&a.name, &a.platform).cmp(&(&b.name, &b.platform)))
+            .then_with(|| natural(&a.name, &b.name))
+            .then_with(|| a.platform.cmp(&b.platform))
     });
     images
 }
@@ -525,7 +590,7 @@ pub const GONE: &str = "gone";
 /// What stands for the size of an image of which no report came.
 pub const NO_REPORT: &str = "no report";
 
-/// One figure of the accounting on both sides, to the byte.
+/// One figure of the accounting on both sides.
 pub struct Figure {
     /// What is counted.
     pub name: &'static str,
@@ -540,17 +605,17 @@ pub struct Figure {
 }
 
 /// The accounting of both sides.
-pub fn figures(image: &ImageReport) -> Vec<Figure> {
+pub fn figures(image: &ImageReport, sizes: Sizes) -> Vec<Figure> {
     let (base, head) = (image.base.as_ref().map(|base| &base.totals), image.head_totals());
     let bytes = |name, of: fn(&Totals) -> Option<Bytes>| {
-        let exact = |totals: &Totals| exact(of(totals));
+        let shown = |totals: &Totals| sizes.amount(of(totals));
         let delta = base.and_then(of).zip(head.and_then(of)).map(|(base, head)| (head - base, base));
         let share = delta.and_then(|(delta, base)| delta.percent_of(base).filter(|_| delta != Delta(0)));
         Figure {
             name,
-            base: base.map_or_else(String::new, exact),
-            head: head.map_or_else(|| GONE.into(), exact),
-            delta: delta.map_or_else(String::new, |(delta, _)| delta.grouped()),
+            base: base.map_or_else(String::new, shown),
+            head: head.map_or_else(|| GONE.into(), shown),
+            delta: delta.map_or_else(String::new, |(delta, _)| sizes.delta(delta)),
             share: share.map_or_else(String::new, |share| format!(" ({share})")),
         }
     };
@@ -561,41 +626,67 @@ pub fn figures(image: &ImageReport) -> Vec<Figure> {
             (base.map_or_else(String::new, shown), delta.map_or_else(String::new, signed_count));
         Figure { name, base, head: head.map_or_else(|| GONE.into(), shown), delta, share: String::new() }
     };
-    let mut figures = vec![bytes("unpacked bytes", |totals| Some(totals.unpacked))];
-    figures.extend(split_figures(image));
+    let mut figures = vec![bytes("uncompressed", |totals| totals.uncompressed)];
+    figures.extend(split_figures(image, sizes));
     figures.extend([
-        bytes("visible bytes", |totals| totals.visible),
-        bytes("wasted bytes", |totals| totals.wasted),
-        bytes("compressed bytes", |totals| totals.compressed),
-        count("layers", |totals| Some(totals.layers)),
-        count("files", |totals| totals.files),
+        bytes("flattened", |totals| totals.flattened),
+        bytes("wasted", |totals| totals.wasted),
+        bytes("compressed", |totals| totals.compressed),
     ]);
+    figures.extend(image.update.map(|update| update_figure(update, sizes)));
+    figures.extend([count("layers", |totals| Some(totals.layers)), count("files", |totals| totals.files)]);
     figures
 }
 
-/// The unpacked bytes, split where the base image ends.
-fn split_figures(image: &ImageReport) -> Vec<Figure> {
+/// What a host that has the baseline downloads.
+fn update_figure(update: Update, sizes: Sizes) -> Figure {
+    Figure {
+        name: if update.estimated { "update, at most" } else { "update" },
+        base: String::new(),
+        head: sizes.amount(Some(update.bytes)),
+        delta: String::new(),
+        share: String::new(),
+    }
+}
+
+/// The uncompressed size, split where the base image ends.
+fn split_figures(image: &ImageReport, sizes: Sizes) -> Vec<Figure> {
     let (Some(split), Some(base), Some(head)) = (&image.split, &image.base, image.head_totals()) else {
         return Vec::new();
     };
     if is_built_on_nothing(image) {
         return Vec::new();
     }
-    let own_head = Bytes((split.own_base.0 as i64 + split.own.0).max(0) as u64);
-    let rest = |totals: &Totals, own: Bytes| (totals.unpacked - own).magnitude();
+    let own_head = Bytes((split.app_base.0 as i64 + split.app.0).max(0) as u64);
+    let rest = |totals: &Totals, own: Bytes| Some((totals.uncompressed? - own).magnitude());
+    let Some((base_below, head_below)) = rest(&base.totals, split.app_base).zip(rest(head, own_head)) else {
+        return Vec::new();
+    };
     let figure = |name, base: Bytes, head: Bytes| {
         let delta = head - base;
         let share = delta.percent_of(base).filter(|_| delta != Delta(0));
         Figure {
             name,
-            base: base.grouped(),
-            head: head.grouped(),
-            delta: delta.grouped(),
+            base: sizes.bytes(base),
+            head: sizes.bytes(head),
+            delta: sizes.delta(delta),
             share: share.map_or_else(String::new, |share| format!(" ({share})")),
         }
     };
     vec![
-        figure("  of the base image", rest(&base.totals, split.own_base), rest(head, own_head)),
-        figure("  own", split.own_base, own_head),
+        figure("  base image", base_below, head_below),
+        figure("  application layers", split.app_base, own_head),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::natural;
+
+    #[test]
+    fn names_are_in_the_order_in_which_people_count() {
+        let mut names = ["app10", "app2", "app", "b1", "app02", "app2-x", "App1"];
+        names.sort_by(|a, b| natural(a, b));
+        assert_eq!(names, ["App1", "app", "app02", "app2", "app2-x", "app10", "b1"]);
+    }
 }

@@ -1,153 +1,134 @@
-//! A first configuration and workflow for a repository, made from what it says of its images: its workflows,
-//! compose and bake files, and Dockerfiles.
+//! `layergate init`: one step into the workflow that builds the images.
 //!
-//! [`plan`] finds the images and how each is built, [`configuration`] and [`workflow`] write that down. All of the
-//! repository is hostile text: what is read of it is bounded, no path leaves it, and whatever gets into a file that
-//! is written is a plain word or quoted. What cannot be told is said ([`Plan::notes`]) and left out. Nothing here
-//! reads a file: [`Tree`] is asked.
+//! [`plan`] finds the steps that build images and makes text edits that put layergate behind them. Expressions of
+//! the workflow (matrix values, tags, arguments) are copied, never evaluated; what has to be understood is asked of
+//! docker ([`Tree::ask`]); what is not followed is said ([`Plan::notes`]). The repository is untrusted: reading is
+//! bounded, no path leaves it, and what is written is parsed again first. Nothing here reads a file.
 
-mod bake;
-mod call;
-mod compose;
+mod build;
 mod configuration;
-mod expression;
-mod hcl;
-mod names;
+mod edit;
+mod gate;
+mod matrix;
+mod name;
 mod path;
 mod plan;
+mod preflight;
 mod quote;
-#[cfg(test)]
-mod tests;
+mod script;
 mod workflow;
-mod workflows;
 mod yaml;
 
-use std::collections::BTreeMap;
-
-use crate::dockerfile::UNKNOWN;
-
-pub use configuration::configuration;
-pub use plan::{Nothing, plan};
+pub use configuration::{Measured, configuration};
+pub use plan::plan;
 pub use quote::is_branch;
-pub use workflow::workflow;
-pub use yaml::Yaml;
+use quote::is_visible;
+use serde_json::Value;
 
 /// The action, as a workflow names it.
-pub const ACTION: &str = "layergate/layergate@main";
-/// Where the configuration is written.
+const ACTION: &str = "layergate/layergate";
+/// Compose files that compose finds by itself.
+const COMPOSE: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+/// The configuration.
 pub const CONFIGURATION: &str = "layergate.toml";
-/// Where the workflow is written.
+/// The workflow for what no workflow builds for both events.
 pub const WORKFLOW: &str = ".github/workflows/layergate.yml";
 
-/// A repository. Paths are told from its root, with `/` between their parts.
+/// A repository. Paths are relative to its root, with `/` between their parts.
 pub struct Tree<'a> {
     /// Its workflows.
     pub workflows: Vec<String>,
-    /// What looks like a Dockerfile by its name.
+    /// The `action.yml` files of its composite actions.
+    pub actions: Vec<String>,
+    /// Files that look like a Dockerfile by their name.
     pub dockerfiles: Vec<String>,
-    /// Its owner and name, as far as they are known.
-    pub repository: (String, String),
-    /// The text of a file; the error says why there is none.
-    pub read: &'a dyn Fn(&str) -> Result<String, String>,
-    /// Whether there is such a file or directory.
-    pub exists: &'a dyn Fn(&str) -> bool,
-}
-
-impl Tree<'_> {
-    /// The text of a file, without the mark of what is unknown.
-    fn text(&self, path: &str) -> Result<String, String> {
-        (self.read)(path).map(|text| text.replace(UNKNOWN, "\u{fffd}"))
-    }
-}
-
-/// What some files build, and what is to be said of them; or why they cannot be read.
-type Reading = Result<(Vec<Build>, Vec<String>), String>;
-
-/// How an image is built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Build {
-    /// The file that says so.
-    pub origin: String,
-    /// What it is called there.
-    pub name: Option<String>,
-    /// The directory that is built from.
-    pub context: String,
-    /// Its Dockerfile; nothing where that is written elsewhere.
-    pub dockerfile: Option<String>,
-    /// The stage that is built, unless it is the last one.
-    pub target: Option<String>,
-    /// Build arguments whose value is known.
-    pub arguments: Vec<(String, String)>,
-    /// The platforms that it is built for, where they are named.
-    pub platforms: Vec<String>,
-    /// What builds it.
-    pub by: By,
-}
-
-/// What builds an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum By {
-    /// `docker build`.
-    Docker,
-    /// `docker compose build`.
-    Compose {
-        /// The compose files.
-        files: Vec<String>,
-        /// The service.
-        service: String,
-        /// What it calls the image.
-        image: String,
-        /// The variables that this needs, and their values.
-        variables: BTreeMap<String, String>,
-    },
-    /// `docker buildx bake`.
-    Bake {
-        /// The bake files.
-        files: Vec<String>,
-        /// The target.
-        target: String,
-    },
-}
-
-/// What a checkout needs, as other workflows do it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Checkout {
-    /// `submodules: true` or `recursive`.
-    pub submodules: Option<String>,
-    /// `lfs: true`.
-    pub lfs: bool,
-}
-
-/// What to write.
-#[derive(Debug, Clone)]
-pub struct Plan {
-    /// The images, each under a name of its own.
-    pub images: Vec<Image>,
-    /// The branch whose pushes are recorded.
+    /// Makefiles and scripts, which may build images too.
+    pub scripts: Vec<String>,
+    /// Its name.
+    pub repository: String,
+    /// The branch whose images are recorded.
     pub branch: String,
     /// Where baselines are kept.
     pub store: String,
-    /// What a checkout needs.
-    pub checkout: Checkout,
-    /// What was not understood, or is to be looked at.
-    pub notes: Vec<String>,
-    /// Dockerfiles of no image here.
-    pub left_out: Vec<String>,
-    /// A workflow that already runs layergate.
-    pub gated: Option<String>,
+    /// The text of a file; the error says why there is none.
+    pub read: &'a dyn Fn(&str) -> Result<String, String>,
+    /// Whether a file or directory exists.
+    pub exists: &'a dyn Fn(&str) -> bool,
+    /// Runs docker with arguments, if that is allowed; the error says why there is no answer.
+    pub ask: Option<Ask<'a>>,
 }
 
-/// An image.
-#[derive(Debug, Clone)]
+/// Runs docker with arguments, and reads its answer.
+pub type Ask<'a> = &'a dyn Fn(&[&str]) -> Result<Value, String>;
+
+impl Tree<'_> {
+    /// What docker answers of files: to a command, `--file` of each, and more arguments. None of these is of the
+    /// workflow's expressions.
+    fn ask(&self, command: &[&str], files: &[String], more: &[&str]) -> Result<Value, String> {
+        let why =
+            "not followed: only docker can read these files; if you trust them, run again with --ask-docker";
+        let ask = self.ask.ok_or(why)?;
+        if let Some(file) = files.iter().find(|file| !(self.exists)(file)) {
+            return Err(format!("not followed: {file} is not in the repository"));
+        }
+        let files = files.iter().flat_map(|file| ["--file", file.as_str()]);
+        let arguments: Vec<&str> = command.iter().copied().chain(files).chain(more.iter().copied()).collect();
+        ask(&arguments).map_err(|why| format!("not followed: {why}"))
+    }
+
+    /// What compose makes of its files; of those that it finds by itself, if none is named.
+    fn compose(&self, files: &[String], project: Option<&str>) -> Result<Value, String> {
+        let first = files.first().map(String::as_str);
+        let first = first.or_else(|| COMPOSE.into_iter().find(|file| (self.exists)(file)));
+        let text = first.ok_or("not followed: there is no compose file").map(|first| (self.read)(first))?;
+        // Without a name of its own, a project is called as the directory that the runner checks out to.
+        let is_named = text.is_ok_and(|text| text.lines().any(|line| line.starts_with("name:")));
+        let odd = |c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-';
+        let own = self.repository.to_ascii_lowercase().replace(odd, "");
+        let project = project.or(Some(own.as_str()).filter(|_| !is_named));
+        let mut more = project.map_or(Vec::new(), |project| vec!["--project-name", project]);
+        more.extend(["config", "--no-path-resolution", "--format", "json"]);
+        self.ask(&["compose"], files, &more)
+    }
+
+    /// What an image is called by the place of its Dockerfile; else it is called as the repository.
+    fn name_of(&self, dockerfile: Option<&str>) -> String {
+        let place = dockerfile.filter(|path| !path.contains("${{")).and_then(name::of_path);
+        place.or_else(|| name::plain(&self.repository)).unwrap_or_else(|| "app".into())
+    }
+}
+
+/// An image that is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// The name that reports, limits and baselines know it by.
+    /// The name that reports, limits and baselines know it by; it may have expressions of the workflow.
     pub name: String,
-    /// How it is built.
-    pub build: Build,
-    /// What the engine calls it once it is built, as layergate reads it.
-    pub reference: String,
-    /// Whether its Dockerfile passes `multi-stage = "require"`, by its text.
-    pub staged: bool,
-    /// Why not, or why that is not known.
-    pub stages: Option<String>,
+    /// Its Dockerfile, if known; it may have expressions.
+    pub dockerfile: Option<String>,
+    /// The stage that is built, likewise.
+    pub target: Option<String>,
+}
+
+/// A file that changes or is new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its path.
+    pub path: String,
+    /// What it has now; `None` for a new file.
+    pub before: Option<String>,
+    /// What it shall have.
+    pub after: String,
+}
+
+/// What to do.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// The workflows and actions that change.
+    pub changes: Vec<Change>,
+    /// The images, each with the place of its build.
+    pub images: Vec<(Image, String)>,
+    /// Images whose builds have layergate behind them already.
+    pub gated: usize,
+    /// What was not followed or would fail, each with its file and line.
+    pub notes: Vec<String>,
 }

@@ -1,15 +1,13 @@
-//! Paths inside of a repository, as builds name them.
+//! Paths inside a repository, as builds name them.
 
-use crate::dockerfile::UNKNOWN;
-
-/// Longer paths are nobody's.
+/// Longest path that is looked at.
 const MAX_LENGTH: usize = 1024;
 
-/// What a path that is told from a directory is from the root; `.` is the root itself. Nothing for what is outside
-/// of it, is an address, is not known, or has characters that no file should have in its name.
+/// A path relative to `directory`, as a path from the root; `.` is the root itself. `None` if it leaves the root, is
+/// an address, or has control or invisible characters.
 pub fn join(directory: &str, path: &str) -> Option<String> {
     let is_address = path.contains("://") || path.starts_with("git@") || path.starts_with("github.com/");
-    let odd = |c: char| c == UNKNOWN || c.is_control() || c == '\\' || crate::image::text::is_invisible(c);
+    let odd = |c: char| c.is_control() || c == '\\' || crate::image::text::is_invisible(c);
     if path.is_empty() || is_address || path.starts_with(['/', '~']) || path.contains(odd) {
         return None;
     }

@@ -1,347 +1,208 @@
-//! Which images a repository has, and how each is built: by its workflows, else by its bake or compose files, else by
-//! the Dockerfiles that do not look like those of a test.
+//! Which builds get layergate behind them, and where the rest is built.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Build, By, Image, Plan, Reading, Tree, bake, compose, names, path, workflows};
-use crate::dockerfile::{BuildOptions, Dockerfile, UNKNOWN};
-use crate::image::Outcome;
-use crate::policy::stages::{Told, judge_dockerfile};
+use super::build::{self, Build, Delivery};
+use super::edit::{self, Edit};
+use super::gate::{self, Gate, Row};
+use super::name::plain;
+use super::workflow::{self, Hosts, PULL, PUSH};
+use super::yaml::Node;
+use super::{Change, Plan, Tree, WORKFLOW, matrix, path, preflight, script};
 
-/// More images are left out.
-const MAX_IMAGES: usize = 100;
-/// What the runners are that the workflow runs on.
-const RUNNER: &str = "linux/amd64";
-/// Parts of paths of Dockerfiles whose images are not shipped.
-const UNSHIPPED: [&str; 25] = [
-    "vendor",
-    "third_party",
-    "target",
-    "cache",
-    "dev",
-    "development",
-    "debug",
-    "local",
-    "test",
-    "tests",
-    "testing",
-    "testdata",
-    "fixtures",
-    "e2e",
-    "integration",
-    "example",
-    "examples",
-    "sample",
-    "samples",
-    "docs",
-    "bench",
-    "benchmark",
-    "benchmarks",
-    "ci",
-    "devcontainer",
-];
+/// Most images of one repository.
+const MAX_IMAGES: usize = 200;
 
-/// A repository without any image that is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nothing {
-    /// What was not understood.
-    pub notes: Vec<String>,
-}
-
-/// What to write for a repository whose pushes to `branch` are recorded in `store`.
+/// What to do in a repository.
 ///
 /// # Errors
-/// [`Nothing`].
-pub fn plan(tree: &Tree<'_>, branch: &str, store: &str) -> Result<Plan, Nothing> {
-    let said = workflows::read(tree);
-    let mut notes = said.notes;
-    let mut builds = usable(said.builds, tree, &mut notes);
-    if builds.is_empty() {
-        builds = usable(of_files(tree, &mut notes), tree, &mut notes);
-    }
-    if builds.is_empty() {
-        builds = of_dockerfiles(tree, &mut notes);
-    }
-    if builds.len() > MAX_IMAGES {
-        notes.push(format!("there are {} images, and only the first {MAX_IMAGES} are taken", builds.len()));
-        builds.truncate(MAX_IMAGES);
-    }
-    if builds.is_empty() {
-        return Err(Nothing { notes });
-    }
-    let built: BTreeSet<&str> = builds.iter().filter_map(|build| build.dockerfile.as_deref()).collect();
-    let left_out = tree.dockerfiles.iter().filter(|file| !built.contains(file.as_str())).cloned().collect();
-    let names = named(&builds, &tree.repository.1);
-    let images =
-        builds.into_iter().zip(names).map(|(build, name)| image(name, build, tree, &mut notes)).collect();
-    Ok(Plan {
-        images,
-        branch: branch.to_owned(),
-        store: store.to_owned(),
-        checkout: said.checkout,
-        notes,
-        left_out,
-        gated: said.gated,
-    })
-}
-
-/// The builds that can be repeated here, each once.
-fn usable(builds: Vec<Build>, tree: &Tree<'_>, notes: &mut Vec<String>) -> Vec<Build> {
-    let mut usable: Vec<Build> = Vec::new();
-    let mut variables = BTreeMap::new();
-    for mut build in builds {
-        let missing = build.dockerfile.as_deref().filter(|file| !(tree.exists)(file));
-        if let Some(missing) = missing {
-            let note = format!(
-                "{}: an image is left out, because its Dockerfile {missing} is not there",
-                build.origin
-            );
-            notes.extend(Some(note).filter(|note| !notes.contains(note)));
+/// What is wrong with a text that would be written, which is a fault of layergate.
+pub fn plan(tree: &Tree<'_>) -> Result<Plan, String> {
+    let mut plan = Plan::default();
+    let files = workflow::read(tree, &mut plan.notes);
+    let hosts = Hosts::new(&files, &tree.branch);
+    let (mut served, mut rows) = (Vec::new(), Vec::new());
+    let (mut taken, mut looked) = (BTreeSet::new(), BTreeSet::new());
+    for mut build in builds(&hosts, tree, &mut plan) {
+        if let Err(why) = matrix::assign(&mut build, &hosts, tree, &mut taken) {
+            plan.notes.push(format!("{}: not followed: {why}", build.place));
             continue;
         }
-        // What one file builds with several arguments are several images; what several files build alike is mostly one,
-        // in a test and for a release.
-        let same = |other: &&mut Build| {
-            (&other.context, &other.dockerfile, &other.target)
-                == (&build.context, &build.dockerfile, &build.target)
-                && (other.arguments == build.arguments || other.origin != build.origin)
-                && build.dockerfile.is_some()
-        };
-        match usable.iter_mut().find(same) {
-            Some(other) => {
-                if other.arguments != build.arguments {
-                    notes.push(format!(
-                        "{}: builds {} with other arguments than {}; these are the ones that are taken",
-                        build.origin,
-                        build.dockerfile.as_deref().unwrap_or_default(),
-                        other.origin
-                    ));
-                }
-                other.name = other.name.take().or(build.name);
+        let found = &build.found;
+        for image in &found.images {
+            if looked.insert((image.dockerfile.clone(), found.context.clone())) {
+                preflight::look(image, found.context.as_deref(), &found.key, tree, &mut plan.notes);
             }
-            None if runs_here(&mut build, &mut variables, notes) => usable.push(build),
-            None => {}
+        }
+        if build.runs || build.can_be_copied {
+            plan.images.extend(found.images.iter().map(|image| (image.clone(), build.place.clone())));
+            served.push(build);
+        } else if let Some(own) = Row::of(&build) {
+            plan.images.extend(own.iter().map(|row| (row.image.clone(), build.place.clone())));
+            rows.extend(own);
+        } else {
+            let (place, branch) = (&build.place, &tree.branch);
+            plan.notes.push(format!(
+                "{place}: not followed: no workflow runs this build for pull requests and for pushes to {branch}"
+            ));
         }
     }
-    usable
-}
-
-/// Sees to it that a runner can build it as the workflow will have it; whether it can. What one step sets for compose
-/// gets into `variables`.
-fn runs_here(build: &mut Build, variables: &mut BTreeMap<String, String>, notes: &mut Vec<String>) -> bool {
-    let subject = build.dockerfile.clone().or(build.name.clone()).unwrap_or_else(|| "an image".into());
-    if build.platforms.iter().any(|platform| platform != RUNNER) {
-        let platforms = build.platforms.join(", ");
-        notes.push(format!(
-            "{}: {subject} is built for {platforms}; what is checked is the image for {RUNNER}, which is what the runner builds",
-            build.origin
-        ));
-    }
-    let By::Compose { image, variables: own, .. } = &build.by else { return true };
-    let foreign = build.platforms.iter().any(|platform| platform != RUNNER);
-    let differs = |(name, value): (&String, &String)| variables.get(name).is_some_and(|other| other != value);
-    let why = if !is_reference(image) {
-        "what it calls the image is not known"
-    } else if own.iter().any(differs) {
-        "a variable has another default there"
-    } else if foreign && build.dockerfile.is_some() {
-        "it is for other platforms too"
-    } else {
-        variables.extend(own.clone());
-        return true;
-    };
-    // What a Dockerfile inside of a compose file builds, compose alone can build.
-    if build.dockerfile.is_none() {
-        notes.push(format!("{}: {subject} is left out, because {why}", build.origin));
-        return false;
-    }
-    notes.push(format!("{}: {subject} is built by `docker build`, because {why}", build.origin));
-    build.by = By::Docker;
-    true
-}
-
-/// Whether an engine takes this for the name of an image.
-fn is_reference(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/:".contains(c);
-    let (name, tag) = match text.rsplit_once(':') {
-        Some((name, tag)) if !tag.contains('/') => (name, tag),
-        _ => (text, "latest"),
-    };
-    !text.contains(UNKNOWN)
-        && name.chars().all(allowed)
-        && name.split(['/', ':']).all(|part| {
-            part.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && part.ends_with(|c: char| c.is_ascii_alphanumeric())
-        })
-        && tag.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
-        && tag.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-        && text.len() <= 255
-}
-
-/// What bake files, or else compose files, at the root build.
-fn of_files(tree: &Tree<'_>, notes: &mut Vec<String>) -> Vec<Build> {
-    let there = |names: &[&str]| -> Vec<String> {
-        names.iter().filter(|name| (tree.exists)(name)).map(|name| (*name).to_owned()).collect()
-    };
-    let bake = there(&bake::USUAL);
-    let read = if bake.is_empty() { None } else { Some(bake::builds(&bake, &[], ".", tree)) };
-    let of_bake = take(read, notes);
-    if !of_bake.is_empty() {
-        return of_bake;
-    }
-    let compose = there(&compose::USUAL).into_iter().next();
-    take(compose.map(|file| compose::builds(&[file], &[], tree)), notes)
-}
-
-fn take(read: Option<Reading>, notes: &mut Vec<String>) -> Vec<Build> {
-    match read {
-        None => Vec::new(),
-        Some(Ok((builds, said))) => {
-            notes.extend(said);
-            builds
-        }
-        Some(Err(why)) => {
-            notes.push(format!("not looked at: {why}"));
-            Vec::new()
+    let mut patch = Patch { tree, hosts: &hosts, edits: BTreeMap::new(), jobs: BTreeMap::new() };
+    for build in &served {
+        let file = build.host.file;
+        let is_only = served.iter().filter(|other| other.host.file.path == file.path).count() == 1;
+        patch.gate(build, is_only);
+        if file.has_path_filter() {
+            plan.notes.push(format!(
+                "{}: check: this workflow has path filters; after a push that it skips, the baseline is from an older commit, and growth is only a warning",
+                file.path
+            ));
         }
     }
-}
-
-/// A build of each Dockerfile that looks like one of an image that is shipped; of all, where none does.
-fn of_dockerfiles(tree: &Tree<'_>, notes: &mut Vec<String>) -> Vec<Build> {
-    let is_unshipped = |file: &&String| {
-        let lower = file.to_ascii_lowercase();
-        lower.split(['/', '.']).any(|part| UNSHIPPED.contains(&part))
-    };
-    let (unshipped, shipped): (Vec<&String>, Vec<&String>) = tree.dockerfiles.iter().partition(is_unshipped);
-    let of = |file: &String| {
-        let path = path::join(".", file)?;
-        Some(Build {
-            origin: path.clone(),
-            name: None,
-            context: context_of(&path, tree),
-            dockerfile: Some(path),
-            target: None,
-            arguments: Vec::new(),
-            platforms: Vec::new(),
-            by: By::Docker,
-        })
-    };
-    let files = if shipped.is_empty() { unshipped } else { shipped };
-    if files.len() > MAX_IMAGES {
-        notes.push(format!(
-            "there are {} Dockerfiles, and only the first {MAX_IMAGES} are taken",
-            files.len()
-        ));
+    plan.changes = patch.changes(!rows.is_empty());
+    apart(rows, tree, &mut plan);
+    let mut said = BTreeSet::new();
+    plan.notes.retain(|note| said.insert(note.clone()));
+    for Change { path, after, .. } in &plan.changes {
+        Node::parse(after).map_err(|why| format!("{path}: {why}"))?;
     }
-    files.into_iter().take(MAX_IMAGES).filter_map(of).collect()
+    Ok(plan)
 }
 
-/// The directory that a Dockerfile is built from: its own, unless what it copies is only there from the root.
-fn context_of(file: &str, tree: &Tree<'_>) -> String {
-    let own = path::parent(file);
-    let Some(dockerfile) = tree.text(file).ok().and_then(|text| Dockerfile::parse(&text).ok()) else {
-        return own.to_owned();
-    };
-    let instructions = dockerfile.stages().iter().flat_map(|stage| &stage.instructions);
-    let copies = instructions.filter(|one| matches!(one.keyword, "COPY" | "ADD"));
-    let copies = copies
-        .filter(|one| !one.flags.iter().any(|flag| flag.name == "from") && one.here_documents.is_empty());
-    let (mut here, mut at_root) = (0, 0);
-    for copy in copies.take(200) {
-        let words =
-            copy.json().unwrap_or_else(|| copy.arguments.split_whitespace().map(str::to_owned).collect());
-        let sources = words.split_last().map(|(_, sources)| sources).unwrap_or_default();
-        let is_literal = |source: &&String| !source.contains(['*', '?', '[', '$', '"', '\'']);
-        for source in sources.iter().filter(is_literal).take(20) {
-            // A source is told from the context whatever it starts with.
-            let source = source.trim_start_matches('/');
-            let there = |directory: &str| {
-                !source.is_empty()
-                    && path::join(directory, source).is_some_and(|path| path != "." && (tree.exists)(&path))
-            };
-            here += usize::from(there(own));
-            at_root += usize::from(there("."));
+/// The builds without those that layergate stands behind already. Of several that build the same, it is one that runs
+/// for both events.
+fn builds<'a>(hosts: &'a Hosts<'a>, tree: &Tree<'_>, plan: &mut Plan) -> Vec<Build<'a>> {
+    let mut groups: Vec<Vec<Build<'a>>> = Vec::new();
+    for host in &hosts.all {
+        let mut notes = Vec::new();
+        for build in build::find(host, hosts, tree, &mut notes) {
+            let is_full = groups.len() >= MAX_IMAGES;
+            match groups.iter_mut().find(|group| group[0].found.key == build.found.key) {
+                Some(group) => group.push(build),
+                None if is_full => notes
+                    .push(format!("{}: not followed: only the first {MAX_IMAGES} builds are", build.place)),
+                None => groups.push(vec![build]),
+            }
+        }
+        if !host.is_gated() {
+            plan.notes.extend(notes);
         }
     }
-    if at_root > here { ".".to_owned() } else { own.to_owned() }
+    let runs = hosts.all.iter().flat_map(|host| host.steps).filter_map(|step| step.text_of("run"));
+    script::say_scripts(tree, &runs.collect::<Vec<_>>(), &mut plan.notes);
+    let all = groups.len();
+    groups.retain(|group| !group.iter().any(|build| build.host.is_gated()));
+    plan.gated = all - groups.len();
+    let best = |mut group: Vec<Build<'a>>| {
+        group.sort_by_key(|build| if build.runs { 0 } else { 2 - usize::from(build.can_be_copied) });
+        group.into_iter().next()
+    };
+    groups.into_iter().filter_map(best).collect()
 }
 
-/// A name for each build: its own, that of its place, or the repository's; where two have the same, with what tells
-/// them apart.
-fn named(builds: &[Build], repository: &str) -> Vec<String> {
-    let base = |build: &Build| {
-        let own = build.name.as_deref().and_then(names::plain);
-        let place =
-            || build.dockerfile.as_deref().and_then(names::of_path).and_then(|name| names::plain(&name));
-        own.or_else(place).or_else(|| names::plain(repository)).unwrap_or_else(|| "app".into())
-    };
-    let bases: Vec<String> = builds.iter().map(base).collect();
-    let mut taken: BTreeSet<String> = BTreeSet::new();
-    let mut named = Vec::new();
-    for (build, base) in builds.iter().zip(&bases) {
-        let is_alone = bases.iter().filter(|other| *other == base).count() == 1;
-        let with = |text: &str| names::plain(&format!("{base} {text}"));
-        let place = build.dockerfile.as_deref().and_then(names::of_path).filter(|place| place != base);
-        // `a/api` and `b/api`
-        let directory = build.dockerfile.as_deref().map(path::parent).and_then(names::plain);
-        let parts = [build.target.clone(), place];
-        let apart = parts.iter().flatten().filter_map(|part| with(part)).chain(directory);
-        let first = if is_alone { Some(base.clone()) } else { None };
-        let numbered = (2..).map(|number| format!("{base}-{number}"));
-        let mut candidates =
-            first.into_iter().chain(apart.filter(|_| !is_alone)).chain([base.clone()]).chain(numbered);
-        let name = candidates.find(|name| !taken.contains(name)).unwrap_or_default();
-        taken.insert(name.clone());
-        named.push(name);
+/// The new workflow: for builds that no workflow runs for both events, or for Dockerfiles that none builds.
+fn apart(mut rows: Vec<Row>, tree: &Tree<'_>, plan: &mut Plan) {
+    let mut said = Vec::new();
+    let is_open = |note: &String| note.contains(": not followed: ");
+    if plan.images.is_empty() && plan.gated == 0 && !plan.notes.iter().any(is_open) {
+        rows = preflight::rows(tree, &mut said, &mut plan.notes);
+        let place = |row: &Row| row.image.dockerfile.clone().unwrap_or_default();
+        plan.images.extend(rows.iter().map(|row| (row.image.clone(), place(row))));
     }
-    named
+    if !(tree.exists)(WORKFLOW) && !rows.is_empty() {
+        let key = if plan.changes.is_empty() { "" } else { "layergate" };
+        let after = gate::workflow(&rows, &said, key, tree);
+        return plan.changes.push(Change { path: WORKFLOW.into(), before: None, after });
+    }
+    let text = (tree.read)(WORKFLOW).unwrap_or_default();
+    let names = rows.iter().map(|row| row.image.name.as_str());
+    let lacks: Vec<&str> = names.filter(|name| !text.contains(&format!("name: {name}\n"))).collect();
+    if !lacks.is_empty() {
+        plan.notes.push(format!("{WORKFLOW} exists and stays as it is; it lacks {}", lacks.join(", ")));
+    }
 }
 
-fn image(name: String, build: Build, tree: &Tree<'_>, notes: &mut Vec<String>) -> Image {
-    let reference = match &build.by {
-        By::Compose { image, .. } => of_engine(image),
-        By::Docker | By::Bake { .. } => format!("{name}:ci"),
-    };
-    if super::workflow::arguments(&build).count() < build.arguments.len() {
-        notes.push(format!(
-            "{}: a build argument of {name} is left out, because it looks like a secret or is no plain text",
-            build.origin
-        ));
-    }
-    let (staged, stages) = match stages_of(&build, tree) {
-        Ok(judged) => judged,
-        Err(why) => {
-            notes.push(format!("{}: {why}", build.dockerfile.as_deref().unwrap_or(&build.origin)));
-            (false, None)
+/// The edits of the files that are there.
+struct Patch<'a> {
+    tree: &'a Tree<'a>,
+    hosts: &'a Hosts<'a>,
+    edits: BTreeMap<&'a str, Vec<Edit>>,
+    /// By workflow: the jobs whose measurements are commented on, and those whose are recorded.
+    jobs: BTreeMap<&'a str, [Vec<&'a str>; 2]>,
+}
+
+impl<'a> Patch<'a> {
+    /// Makes the edits that a build needs, and puts the gate behind it. `is_only` says that no other gate of the file
+    /// would comment.
+    fn gate(&mut self, build: &Build<'a>, is_only: bool) {
+        let (host, node, found, columns) = (build.host, build.node, &build.found, build.columns);
+        let end = edit::end_of_block(&host.file.text, node, columns.0);
+        let edits = self.edits.entry(&host.file.path).or_default();
+        let condition = node.text_of("if").filter(|_| build.runs);
+        let references: Vec<String> = match &found.delivery {
+            Delivery::Present(references) if build.runs => references.clone(),
+            Delivery::Load(tag) if build.runs => {
+                let own = Delivery::own_tag(&found.images[0].name);
+                edits.extend(load(node, &host.file.text, tag.is_none().then_some(&own)));
+                vec![build::in_engine(tag.as_ref().unwrap_or(&own))]
+            }
+            _ => {
+                edits.push((end, edit::item(&gate::copy_of(build, condition, self.tree), columns)));
+                let names = found.images.iter().map(|image| &image.name);
+                names.map(|name| format!("oci-archive:{}", gate::archive(name))).collect()
+            }
+        };
+        let is_registry = self.tree.store.starts_with("oci:");
+        let gate = Gate {
+            images: found.images.iter().cloned().zip(references).collect(),
+            host: Some(host),
+            condition,
+            comments: host.may_write("pull-requests") && host.get("strategy").is_none() && is_only,
+            records: host.may_write(if is_registry { "packages" } else { "contents" }),
+        };
+        let steps = gate.steps(self.tree);
+        edits.push((end, steps.iter().map(|step| edit::item(step, columns)).collect()));
+        for start in self.hosts.starts(host) {
+            let is_for =
+                [start.events & PULL != 0 && !gate.comments, start.events & PUSH != 0 && !gate.records];
+            let jobs = self.jobs.entry(&start.file.path).or_default().iter_mut();
+            for (jobs, _) in jobs.zip(is_for).filter(|(jobs, is_for)| *is_for && !jobs.contains(&start.job)) {
+                jobs.push(start.job);
+            }
         }
-    };
-    Image { name, build, reference, staged, stages }
-}
+    }
 
-/// The name of an image as layergate takes it for that of an engine: with a tag it is no path, and with its transport
-/// it is of no other one.
-fn of_engine(image: &str) -> String {
-    let tagged = match image.rsplit_once(':') {
-        Some((_, tag)) if !tag.contains('/') => image.to_owned(),
-        _ => format!("{image}:latest"),
-    };
-    match tagged.split_once(':') {
-        Some((first, _)) if names::TRANSPORTS.contains(&first) => format!("docker-daemon:{tagged}"),
-        _ => tagged,
+    /// The files with their edits, and with the jobs that comment and record behind the others.
+    /// `more` says that another workflow comments, too, so that each needs a comment of its own.
+    fn changes(mut self, more: bool) -> Vec<Change> {
+        let commenting = self.jobs.values().filter(|[comment, _]| !comment.is_empty()).count();
+        let several = commenting + usize::from(more) > 1;
+        let mut changes = Vec::new();
+        for host in &self.hosts.all {
+            let file = host.file;
+            if let Some(([comment, record], (jobs, entries))) =
+                self.jobs.remove(file.path.as_str()).zip(file.root.entry("jobs"))
+            {
+                let key = path::name(&file.path).split('.').next().and_then(plain).filter(|_| several);
+                let column = entries.entries.first().map_or(2, |(id, _)| id.column);
+                let text = gate::jobs([&comment, &record], &key.unwrap_or_default(), column, self.tree);
+                let end = edit::end_of_block(&file.text, jobs, jobs.column);
+                self.edits.entry(&file.path).or_default().extend((!text.is_empty()).then_some((end, text)));
+            }
+            if let Some(edits) = self.edits.remove(file.path.as_str()).filter(|edits| !edits.is_empty()) {
+                let after = edit::apply(&file.text, edits);
+                changes.push(Change { path: file.path.clone(), before: Some(file.text.clone()), after });
+            }
+        }
+        changes
     }
 }
 
-/// Whether the Dockerfile passes as one that builds in stages, and what is said of it.
-fn stages_of(build: &Build, tree: &Tree<'_>) -> Result<(bool, Option<String>), String> {
-    let Some(path) = &build.dockerfile else { return Ok((false, None)) };
-    let dockerfile = Dockerfile::parse(&tree.text(path)?).map_err(|error| error.to_string())?;
-    let options =
-        BuildOptions { target: build.target.clone(), args: build.arguments.iter().cloned().collect() };
-    let facts = dockerfile.facts(&options).map_err(|error| error.to_string())?;
-    let judged = judge_dockerfile(Told { path, facts: &facts });
-    let passes = judged.multi_stage == Some(true) && judged.outcome == Outcome::Pass;
-    // That there is no image yet goes without saying.
-    let reason = judged.reason.split(" (by the Dockerfile").next().unwrap_or_default().to_owned();
-    Ok((passes, Some(reason)))
+/// The lines that make a step load its image into the engine.
+fn load(step: &Node, text: &str, tag: Option<&String>) -> Option<Edit> {
+    let (key, with) = step.entry("with")?;
+    let blank = " ".repeat(with.entries.first()?.0.column);
+    let tags = tag.map(|tag| format!("{blank}tags: {tag}\n")).unwrap_or_default();
+    let load = format!("{blank}load: true # layergate reads the image from the runner's engine\n{tags}");
+    Some((edit::end_of_block(text, key, key.column), load))
 }

@@ -1,270 +1,271 @@
-//! The workflow that is written: one job that checks pull requests, one that records what is merged, and every line
-//! or block of lines explained to somebody who reviews it.
+//! Workflows and composite actions: their steps, and the events that start these.
 
 use std::collections::BTreeMap;
 
-use super::quote::{Script, comment, yaml, yaml_value};
-use super::{ACTION, Build, By, CONFIGURATION, Image, Plan};
-use crate::image::redact::redact_message;
+use super::yaml::Node;
+use super::{ACTION, Tree, path};
 
-/// What checks out, by its commit: a tag could be moved.
-const CHECKOUT: &str = "actions/checkout@de0fac2e4500dabe0009e67214ff5f5447ce83dd # v6.0.2";
-/// What a runner is, for a builder that would else build for several.
-const RUNNER: &str = "linux/amd64";
-/// The variable that says how compose calls images without a name of their own.
-const PROJECT_NAME: &str = "COMPOSE_PROJECT_NAME";
-/// How many commits keep their records.
-const KEEP: usize = 500;
+/// Most calls that are followed from one list of steps, and how deep one calls another.
+const MAX_CALLS: usize = 200;
+const MAX_DEPTH: usize = 8;
+/// Most bytes of all files together.
+const MAX_BYTES: usize = 8 << 20;
 
-/// The text of `.github/workflows/layergate.yml`.
-pub fn workflow(plan: &Plan) -> String {
-    let images = if plan.images.len() == 1 { "image" } else { "images" };
-    let builds = build_step(plan);
-    let merged =
-        checkout(plan, "The code as it would be merged. The token is not kept where a build could read it.");
-    let pushed =
-        checkout(plan, "The code that was pushed. The token is not kept where a build could read it.");
-    let judged = step(plan, None);
-    let recorded = step(plan, Some("record"));
-    let (reads, writes) = permissions(plan);
-    let about = comment(
-        0,
-        &format!(
-            "Measures the container {images} of each pull request, compares {it} layer by layer with the {images} of the commit that the change is put on, says on the pull request what grew and why, and fails where a limit of {CONFIGURATION} is broken. Made by `layergate init` to start from; change what you like. https://github.com/layergate/layergate",
-            it = if plan.images.len() == 1 { "it" } else { "them" },
-        ),
-    );
-    let branch = yaml(&plan.branch);
-    format!(
-        "{about}name: image size
-
-on:
-  # What is pushed here is recorded: later changes are compared with it.
-  push:
-    branches: [{branch}]
-  # Each pull request is checked, when it is opened and after every push to it.
-  pull_request:
-
-# No job may do anything but what it asks for below.
-permissions: {{}}
-
-concurrency:
-  # Every push is recorded; of a pull request only the last one is checked.
-  group: image-size-${{{{ github.event_name == 'push' && github.sha || github.ref }}}}
-  cancel-in-progress: ${{{{ github.event_name == 'pull_request' }}}}
-
-jobs:
-  check:
-    # This name is what a rule for the branch can require.
-    name: check the {images}
-    if: github.event_name == 'pull_request'
-    runs-on: ubuntu-latest
-    permissions:
-{reads}    steps:
-{merged}{builds}{judged}  record:
-    # Runs after a merge, and never for a pull request: only merged code may change what is compared with.
-    name: record the baseline
-    if: github.event_name == 'push'
-    runs-on: ubuntu-latest
-    permissions:
-{writes}    steps:
-{pushed}{builds}{recorded}"
-    )
+/// A workflow or the `action.yml` of a composite action.
+#[derive(Debug)]
+pub struct File {
+    pub path: String,
+    pub text: String,
+    pub root: Node,
 }
 
-/// What both jobs may do.
-fn permissions(plan: &Plan) -> (String, String) {
-    let mut reads = "      contents: read # to check out, and to read the baselines\n      pull-requests: write # for the comment; a run for a fork cannot write, and does without\n".to_owned();
-    if plan.store.starts_with("git") {
-        let writes = "      contents: write # to the branch of the baselines, which has nothing else\n";
-        return (reads, writes.into());
+impl File {
+    /// Whether an event starts it.
+    pub fn starts_on(&self, event: &str) -> bool {
+        let Some(on) = self.root.get("on") else { return false };
+        let is_event = |node: &Node| node.text() == Some(event);
+        is_event(on) || on.items.iter().any(is_event) || on.get(event).is_some()
     }
-    reads += "      packages: read # where the baselines are in GitHub's own registry\n";
-    let writes = "      contents: read # to check out\n      packages: write # where the baselines are in GitHub's own registry\n";
-    (reads, writes.into())
-}
 
-fn checkout(plan: &Plan, about: &str) -> String {
-    let mut out = comment(6, about);
-    out += &format!("      - uses: {CHECKOUT}\n        with:\n          persist-credentials: false\n");
-    if let Some(submodules) = &plan.checkout.submodules {
-        out += &format!("          submodules: {} # as your other workflows do\n", yaml_value(submodules));
-    }
-    if plan.checkout.lfs {
-        out += "          lfs: true # as your other workflows do\n";
-    }
-    out
-}
-
-/// The step that runs layergate.
-fn step(plan: &Plan, command: Option<&str>) -> String {
-    let mut out = String::new();
-    if let Some(host) = plan.store.strip_prefix("oci:").and_then(|name| name.split('/').next()) {
-        out += &comment(
-            6,
-            &format!("Before this step, log in to {host}, where baselines are kept (docker login)."),
-        );
-    }
-    out += &comment(
-        6,
-        match command {
-            None => {
-                "Measures, compares with the baseline, judges and comments. It pushes nothing and runs nothing of the images."
-            }
-            Some(_) => "Measures and stores the sizes for this commit.",
-        },
-    );
-    if ACTION.ends_with("@main") {
-        out += &comment(
-            6,
-            "There is no release yet: this builds layergate from its source, which takes some minutes. A branch can move; the commit that you have read, in the place of main, cannot.",
-        );
-    }
-    out += &format!("      - uses: {ACTION}\n        with:\n");
-    if let Some(command) = command {
-        out += &format!("          command: {command}\n");
-    }
-    out += "          # NAME=IMAGE, one a line: what reports and limits call it, and what the step above has built.\n";
-    let lines: Vec<String> =
-        plan.images.iter().map(|image| format!("{}={}", image.name, image.reference)).collect();
-    match lines.as_slice() {
-        [line] => out += &format!("          images: {line}\n"),
-        lines => {
-            out += "          images: |\n";
-            lines.iter().for_each(|line| out += &format!("            {line}\n"));
-        }
-    }
-    out += "          # Where the baselines are.";
-    if plan.store.starts_with("git") {
-        out += " The branch is made by the first push, and holds nothing else.";
-    }
-    out += &format!("\n          store: {}\n", yaml_value(&plan.store));
-    if command.is_some() {
-        out += &format!("          # Older records are taken out.\n          keep: {KEEP}\n");
-    }
-    out
-}
-
-/// The step that builds the images: those of compose and of bake files together, the others one by one.
-fn build_step(plan: &Plan) -> String {
-    let mut script = Script::default();
-    let mut compose: BTreeMap<&[String], Vec<&Image>> = BTreeMap::new();
-    let mut bake: BTreeMap<&[String], Vec<&Image>> = BTreeMap::new();
-    for image in &plan.images {
-        match &image.build.by {
-            By::Docker => plain(image, &mut script),
-            By::Compose { files, .. } => compose.entry(files).or_default().push(image),
-            By::Bake { files, .. } => bake.entry(files).or_default().push(image),
-        }
-    }
-    compose.iter().for_each(|(files, images)| with_compose(files, images, &mut script));
-    bake.iter().for_each(|(files, images)| with_bake(files, images, &mut script));
-    let origins: Vec<&str> = plan.images.iter().map(|image| image.build.origin.as_str()).collect();
-    let one = origins.first().filter(|first| origins.iter().all(|origin| origin == *first));
-    let as_there = match one {
-        Some(origin) if origin.contains("/workflows/") || !compose.is_empty() || !bake.is_empty() => {
-            format!(", as {} does", crate::report::escape::short_path(origin, 60))
-        }
-        _ => String::new(),
-    };
-    let mut out = comment(6, &format!("Builds what is measured{as_there}. Nothing is pushed."));
-    out += "      - name: build\n";
-    if !script.variables.is_empty() {
-        let about = match compose.is_empty() {
-            true => "Paths and values that a shell could take for something else, for the script below.",
-            false => "What compose calls its images by, and what else the script below needs as it is.",
+    /// The events that start it.
+    fn triggers(&self, branch: &str) -> Events {
+        let of_push = |key: &str| self.root.get("on")?.get("push")?.get(key);
+        let fits = |pattern: &&str| *pattern == branch || pattern.contains(['*', '$']);
+        let on_branch = match of_push("branches") {
+            Some(patterns) => patterns.texts().iter().any(fits),
+            None => of_push("tags").is_none(),
         };
-        out += &format!("{}        env:\n", comment(8, about));
-        for (name, value) in &script.variables {
-            out += &format!("          {name}: {}\n", yaml_value(value));
-        }
+        let pull = if self.starts_on("pull_request") { PULL } else { 0 };
+        if self.starts_on("push") && on_branch { pull | PUSH } else { pull }
     }
-    match script.lines.as_slice() {
-        // A colon or a hash with a blank at its side is YAML's.
-        [line] if !line.contains(": ") && !line.contains(" #") && !line.ends_with(':') => {
-            out += &format!("        run: {line}\n")
-        }
-        lines => {
-            out += "        run: |\n";
-            lines.iter().for_each(|line| out += &format!("          {line}\n"));
-        }
+
+    /// Whether it runs only when some paths change.
+    pub fn has_path_filter(&self) -> bool {
+        let filters = |(_, event): &(Node, Node)| event.get("paths").or(event.get("paths-ignore")).is_some();
+        self.root.get("on").is_some_and(|on| on.entries.iter().any(filters))
     }
-    out
+
+    /// Whether a step of it is layergate.
+    pub fn is_gated(&self) -> bool {
+        self.root.texts().iter().any(|text| text.split('@').next() == Some(ACTION))
+    }
 }
 
-/// The build arguments that can be repeated: those with a name and one line, and no secrets.
-pub(super) fn arguments(build: &Build) -> impl Iterator<Item = &(String, String)> {
-    build.arguments.iter().filter(|(name, value)| {
-        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-        let pair = format!("{name}={value}");
-        is_name
-            && value.len() <= 1024
-            && !value.chars().any(char::is_control)
-            && redact_message(&pair) == pair
-    })
+/// Reads the files, and says what cannot be read of them.
+pub fn read(tree: &Tree<'_>, notes: &mut Vec<String>) -> Vec<File> {
+    let (mut files, mut left) = (Vec::new(), MAX_BYTES);
+    for path in tree.workflows.iter().chain(&tree.actions) {
+        let parsed = (tree.read)(path).and_then(|text| {
+            left = left.checked_sub(text.len()).ok_or("all workflows together are too large")?;
+            Ok(File { path: path.clone(), root: Node::parse(&text)?, text })
+        });
+        match parsed {
+            Ok(file) => files.push(file),
+            Err(why) => notes.push(format!("{path}: not followed: {why}")),
+        }
+    }
+    files
 }
 
-/// `docker build`.
-fn plain(image: &Image, script: &mut Script) {
-    let build = &image.build;
-    let mut line = format!("docker build --tag {}", image.reference);
-    let usual =
-        if build.context == "." { "Dockerfile".into() } else { format!("{}/Dockerfile", build.context) };
-    if let Some(file) = build.dockerfile.as_ref().filter(|file| **file != usual) {
-        line += &format!(" --file {}", script.path("DOCKERFILE", file));
-    }
-    if let Some(target) = &build.target {
-        line += &format!(" --target {}", script.word("TARGET", target));
-    }
-    for (name, value) in arguments(build) {
-        line += &format!(" --build-arg {}", script.word("ARGUMENT", &format!("{name}={value}")));
-    }
-    line += &format!(" {}", script.path("CONTEXT", &build.context));
-    script.lines.push(line);
+/// What has steps: a job or a composite action. A job that calls a reusable workflow has none.
+#[derive(Debug)]
+pub struct Host<'a> {
+    pub file: &'a File,
+    /// The job's ID and content; `None` for a composite action.
+    pub job: Option<(&'a str, &'a Node)>,
+    /// The steps.
+    pub steps: &'a [Node],
 }
 
-/// `docker compose build`, of the services by their names: those of profiles too.
-fn with_compose(files: &[String], images: &[&Image], script: &mut Script) {
-    let mut line = "docker compose".to_owned();
-    for file in files {
-        line += &format!(" --file {}", script.path("FILE", file));
+impl<'a> Host<'a> {
+    /// The job, if it is one, and the steps.
+    pub fn nodes(&self) -> impl Iterator<Item = &'a Node> {
+        self.job.map(|(_, job)| job).into_iter().chain(self.steps)
     }
-    line += " build";
-    for image in images {
-        if let By::Compose { service, variables, .. } = &image.build.by {
-            line += &format!(" {service}");
-            for (name, value) in variables {
-                if !script.variables.iter().any(|(own, _)| own == name) {
-                    script.variables.push((name.clone(), value.clone()));
+
+    /// A value of the job.
+    pub fn get(&self, key: &str) -> Option<&'a Node> {
+        self.job?.1.get(key)
+    }
+
+    /// Whether a step of it is layergate.
+    pub fn is_gated(&self) -> bool {
+        self.steps.iter().any(|step| action_of(step) == ACTION)
+    }
+
+    /// Whether its token is known to have a permission: it is named for the job, or for the whole workflow.
+    pub fn may_write(&self, scope: &str) -> bool {
+        let named = self.get("permissions").or_else(|| self.job.and(self.file.root.get("permissions")));
+        named.is_some_and(|named| named.text() == Some("write-all") || named.text_of(scope) == Some("write"))
+    }
+}
+
+/// What a step or a job uses, without its version.
+pub fn action_of(node: &Node) -> &str {
+    node.text_of("uses").and_then(|uses| uses.split('@').next()).unwrap_or_default()
+}
+
+/// The events that something runs for, as bits.
+pub type Events = u8;
+/// Pull requests.
+pub const PULL: Events = 1;
+/// Pushes to the branch whose images are recorded.
+pub const PUSH: Events = 2;
+/// Both.
+pub const BOTH: Events = PULL | PUSH;
+
+/// A job of a workflow that events start.
+#[derive(Debug)]
+pub struct Start<'a> {
+    pub file: &'a File,
+    /// The job's ID.
+    pub job: &'a str,
+    /// The events for which it runs the steps that are looked at.
+    pub events: Events,
+}
+
+/// All jobs and composite actions, and which call which.
+pub struct Hosts<'a> {
+    pub all: Vec<Host<'a>>,
+    /// By the path that is called: the caller and its job or step.
+    calls: BTreeMap<String, Vec<(usize, &'a Node)>>,
+    branch: &'a str,
+}
+
+impl<'a> Hosts<'a> {
+    /// Those of all files.
+    pub fn new(files: &'a [File], branch: &'a str) -> Hosts<'a> {
+        let (mut all, mut calls) = (Vec::new(), BTreeMap::<String, Vec<(usize, &Node)>>::new());
+        for file in files {
+            for (id, job) in file.root.get("jobs").map(|jobs| &jobs.entries[..]).unwrap_or_default() {
+                let steps = job.get("steps").map(|steps| &steps.items[..]).unwrap_or_default();
+                all.extend(id.text().map(|id| Host { file, job: Some((id, job)), steps }));
+            }
+            if let Some(steps) = file.root.get("runs").and_then(|runs| runs.get("steps")) {
+                all.push(Host { file, job: None, steps: &steps.items });
+            }
+        }
+        for (index, host) in all.iter().enumerate() {
+            for node in host.nodes() {
+                let uses = node.text_of("uses").filter(|uses| uses.starts_with("./"));
+                if let Some(place) = uses.and_then(|uses| path::join(".", uses)) {
+                    calls.entry(place).or_default().push((index, node));
                 }
             }
         }
+        Hosts { all, calls, branch }
     }
-    // What the images are called that have no name of their own.
-    if !script.variables.iter().any(|(name, _)| name == PROJECT_NAME) {
-        script.variables.push((PROJECT_NAME.into(), super::compose::PROJECT.into()));
+
+    /// What calls a reusable workflow or a composite action: each the caller and its job or step.
+    pub fn callers(&self, file: &File) -> impl Iterator<Item = (&Host<'a>, &'a Node)> {
+        let place = if file.root.get("runs").is_some() { path::parent(&file.path) } else { &file.path };
+        let calls = self.calls.get(place).map(Vec::as_slice).unwrap_or_default();
+        calls.iter().map(|(caller, call)| (&self.all[*caller], *call))
     }
-    script.lines.push(line);
+
+    /// The jobs that events start and that run the steps of a host, directly or through `uses: ./...`.
+    pub fn starts(&self, host: &Host<'a>) -> Vec<Start<'a>> {
+        let (mut found, mut open, mut budget) = (Vec::new(), vec![(host, BOTH, 0)], MAX_CALLS);
+        while let Some((host, within, depth)) = open.pop().filter(|_| budget > 0) {
+            budget -= 1;
+            let within = within & events_of(host.get("if").and_then(Node::text), self.branch);
+            if let Some((job, _)) = host.job {
+                let events = within & host.file.triggers(self.branch);
+                found.push(Start { file: host.file, job, events });
+            }
+            for (caller, call) in self.callers(host.file).filter(|_| depth < MAX_DEPTH) {
+                open.push((caller, within & events_of(call.text_of("if"), self.branch), depth + 1));
+            }
+        }
+        found.reverse();
+        found
+    }
+
+    /// Whether one run of a workflow runs the steps of a host several times, by several jobs or steps.
+    pub fn are_together(&self, host: &Host<'a>) -> bool {
+        let starts = self.starts(host);
+        let mut paths: Vec<&str> =
+            starts.iter().filter(|start| start.events != 0).map(|start| start.file.path.as_str()).collect();
+        paths.sort_unstable();
+        paths.windows(2).any(|two| two[0] == two[1])
+    }
 }
 
-/// `docker buildx bake`. The images get names that are known, whatever tags the file makes up, and go to the engine.
-fn with_bake(files: &[String], images: &[&Image], script: &mut Script) {
-    let mut line = "docker buildx bake --load".to_owned();
-    for file in files {
-        line += &format!(" --file {}", script.path("FILE", file));
+/// A condition without the `${{ }}` around it, on one line.
+pub fn bare(condition: &str) -> String {
+    let text = condition.split_whitespace().collect::<Vec<_>>().join(" ");
+    let inner = text.strip_prefix("${{").and_then(|text| text.strip_suffix("}}"));
+    inner.filter(|inner| !inner.contains("}}")).unwrap_or(&text).trim().to_owned()
+}
+
+/// For which events an `if:` lets something run, by what it says of the event and the branch. A condition of
+/// anything else lets both through; one that cannot be told lets none.
+pub fn events_of(condition: Option<&str>, branch: &str) -> Events {
+    let text = bare(condition.unwrap_or_default()).replace('"', "'");
+    let about = ["github.event", "github.ref", "github.head_ref", "github.base_ref"];
+    let is_about = |text: &str| about.iter().any(|word| text.contains(word));
+    if is_about(&text) && text.contains("||") {
+        return 0;
     }
-    for image in images {
-        let By::Bake { target, .. } = &image.build.by else { continue };
-        line += &format!(" --set {target}.tags={}", image.reference);
-        if !image.build.platforms.is_empty() {
-            line += &format!(" --set {target}.platform={RUNNER}");
+    let one = |part: &str| match part.trim().trim_matches(['(', ')']).trim() {
+        "github.event_name == 'pull_request'"
+        | "github.event_name != 'push'"
+        | "github.event.pull_request.head.repo.full_name == github.repository" => PULL,
+        "github.event_name == 'push'" | "github.event_name != 'pull_request'" => PUSH,
+        part if part == format!("github.ref == 'refs/heads/{branch}'") => PUSH,
+        part if part == format!("github.ref_name == '{branch}'") => PUSH,
+        "!github.event.pull_request.draft" | "github.event.pull_request.draft == false" => BOTH,
+        part if is_about(part) => 0,
+        _ => BOTH,
+    };
+    text.split("&&").map(one).fold(BOTH, |all, one| all & one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_told_by_what_they_say_of_the_event() {
+        for (condition, expected) in [
+            ("", BOTH),
+            ("steps.filter.outputs.api == 'true'", BOTH),
+            ("steps.a.outputs.b || steps.a.outputs.c", BOTH),
+            ("${{ !github.event.pull_request.draft }}", BOTH),
+            ("github.event_name == 'pull_request'", PULL),
+            ("${{ github.event_name != 'pull_request' }}", PUSH),
+            ("github.event_name == \"push\" && github.ref == 'refs/heads/main'", PUSH),
+            ("github.repository == 'a/b' && github.event_name != 'push'", PULL),
+            ("github.event_name == 'push' || inputs.x", 0),
+            ("startsWith(github.ref, 'refs/tags/')", 0),
+            ("github.event_name == 'release'", 0),
+        ] {
+            assert_eq!(events_of(Some(condition), "main"), expected, "{condition}");
         }
     }
-    for image in images {
-        if let By::Bake { target, .. } = &image.build.by {
-            line += &format!(" {target}");
+
+    #[test]
+    fn triggers_are_those_of_the_recorded_branch() {
+        for (on, expected) in [
+            ("push", PUSH),
+            ("[push, pull_request]", BOTH),
+            ("{push: {tags: ['v*']}, pull_request: }", PULL),
+            ("{push: {branches: [main]}}", PUSH),
+            ("{push: {branches: [dev]}, pull_request_target: }", 0),
+            ("workflow_call", 0),
+        ] {
+            let text = format!("on: {on}\n");
+            let file = File { path: "w.yml".into(), root: Node::parse(&text).unwrap(), text };
+            assert_eq!(file.triggers("main"), expected, "{on}");
         }
     }
-    script.lines.push(line);
+
+    #[test]
+    fn calls_that_go_round_end() {
+        let text = "on: [push]\njobs:\n  a: {uses: ./w.yml}\n  b: {uses: ./w.yml}\n  c: {steps: []}\n";
+        let files = [File { path: "w.yml".into(), text: text.into(), root: Node::parse(text).unwrap() }];
+        let hosts = Hosts::new(&files, "main");
+        let starts = hosts.starts(&hosts.all[2]);
+        assert!(starts.len() <= MAX_CALLS && starts.iter().all(|start| start.events == PUSH));
+    }
 }

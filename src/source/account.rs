@@ -1,43 +1,92 @@
 //! From counted layers to the accounting of an image.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::count::Counted;
-use super::layout::{Blob, LayerKey, Plan, Reader};
+use super::plan::{Blob, LayerKey, Plan};
+use super::reader::ImageReader;
 use super::{NamedImage, SourceError};
+use crate::image::package::Installed;
 use crate::image::snapshot::{ImageIdentity, Layer, Measured, Snapshot, SourceInfo, sum_known};
-use crate::image::{Census, DiffId, Instruction};
-use crate::layer::{Applied, apply, installed};
+use crate::image::{Bytes, DiffId, Filesystem, Instruction, MeasuredImage};
+use crate::packages::installed;
 
-impl Reader<'_> {
+/// Accounts for the images of one source, whose layers have been counted.
+pub(super) struct Accounts<'a> {
+    reader: &'a ImageReader<'a>,
+    counted: HashMap<LayerKey, Counted>,
+    /// By the layers: the platforms of an index may have all of them in common.
+    applied: HashMap<Vec<LayerKey>, Applied>,
+}
+
+/// What layers are once they are put on each other.
+#[derive(Clone)]
+struct Applied {
+    filesystem: Option<Arc<Filesystem>>,
+    packages: Option<Arc<[Installed]>>,
+}
+
+impl<'a> Accounts<'a> {
+    /// # Errors
+    /// Where the images have more files than may be put together.
+    pub fn new(
+        reader: &'a ImageReader<'a>,
+        counted: HashMap<LayerKey, Counted>,
+        plans: &[Plan],
+    ) -> Result<Accounts<'a>, SourceError> {
+        let nodes: HashMap<&LayerKey, u64> =
+            counted.iter().map(|(key, layer)| (key, layer.file_list.nodes())).collect();
+        let refused = |refusal| reader.refused(&refusal);
+        let mut together = 0;
+        for keys in plans.iter().map(Plan::keys).collect::<BTreeSet<_>>() {
+            let own = keys.iter().filter_map(|key| nodes.get(key)).sum();
+            reader.budget.allow(own).map_err(refused)?;
+            together += own;
+        }
+        let stored = counted.values().filter_map(|layer| layer.stored).map(|stored| stored.0);
+        let stored = stored.fold(0, u64::saturating_add);
+        reader.budget.allow_together(together, stored).map_err(refused)?;
+        Ok(Accounts { reader, counted, applied: HashMap::new() })
+    }
+
+    /// Puts layers on each other, once for all images that have these.
+    fn applied(&mut self, keys: &[LayerKey]) -> Applied {
+        if let Some(applied) = self.applied.get(keys) {
+            return applied.clone();
+        }
+        let file_lists = keys.iter().map(|key| Some(self.counted.get(key)?.file_list.clone()));
+        let filesystem = file_lists.collect::<Option<_>>().map(Filesystem::of).map(Arc::new);
+        let packages = filesystem.as_deref().map(installed).map(Arc::from);
+        let applied = Applied { filesystem, packages };
+        self.applied.insert(keys.to_vec(), applied.clone());
+        applied
+    }
+
     /// Puts the layers of a plan on each other and adds up.
-    pub(super) fn account(
-        &self,
+    pub fn account(
+        &mut self,
         named: &NamedImage,
         source: SourceInfo,
         plan: Plan,
-        counted: &HashMap<LayerKey, Counted>,
-    ) -> Result<Snapshot, SourceError> {
+    ) -> Result<MeasuredImage, SourceError> {
         let diff_ids = &plan.config.rootfs.diff_ids;
-        let keys: Vec<LayerKey> = (0..diff_ids.len()).map(|index| plan.key(index)).collect();
-        let in_order = || keys.iter().map(|key| &counted[key]);
+        let keys = plan.keys();
         // Before anything is added up: what files claim may be more than can be counted, and a
         // small layer that is used a thousand times is a large image.
-        let unpacked = sum_known(in_order().map(|layer| Some(layer.size)));
-        let unpacked = unpacked.ok_or_else(|| SourceError::TooLarge(self.image.clone()))?;
-        let distinct: BTreeSet<&LayerKey> = keys.iter().collect();
-        let nodes: HashMap<_, _> =
-            distinct.into_iter().map(|key| (key, counted[key].census.nodes())).collect();
-        self.budget
-            .allow(keys.iter().map(|key| nodes[key]).sum())
-            .map_err(|refusal| self.refused(&refusal))?;
-        let censuses: Vec<&Census> = in_order().map(|layer| &*layer.census).collect();
-        let applied = apply(censuses.iter().copied());
-        let packages = installed(&censuses, &applied);
-        let Applied { visible, wasted, files, .. } = applied;
+        let known =
+            sum_known(keys.iter().filter_map(|key| self.counted.get(key)).map(|layer| Some(layer.size)));
+        let known = known.ok_or_else(|| SourceError::TooLarge(self.reader.image.clone()))?;
+        let Applied { filesystem, packages } = self.applied(&keys);
+        let counted = &self.counted;
+        // One that is not distributed with the image has not been counted.
+        let in_order = || keys.iter().map(|key| counted.get(key));
+        let uncompressed = in_order().all(|layer| layer.is_some()).then_some(known);
+        let note = plan.note.clone().into_iter().chain(not_distributed(&plan, counted));
+        let note = note.reduce(|one, other| format!("{one}; {other}"));
         let history = plan.config.steps();
-        let platform = plan.config.platform();
-        let instructions = plan.config.instructions();
+        let making = history.iter().filter(|step| step.makes_layer);
+        let instructions = making.map(|step| step.instruction.clone()).chain(std::iter::repeat(None));
         let blobs = plan.blobs.into_iter().zip(instructions).zip(in_order());
         let layers: Vec<Layer> = diff_ids
             .iter()
@@ -45,20 +94,48 @@ impl Reader<'_> {
             .map(|(id, ((blob, step), counted))| layer(id, blob, step, counted))
             .collect();
         let (name, reference) = (named.display_name(), named.text.clone());
-        let image = ImageIdentity { name, reference, platform, id: Some(plan.id) };
-        let mut snapshot = Snapshot::new(image, source, Measured::Content, unpacked, layers);
+        let image = ImageIdentity { name, reference, platform: plan.platform, id: Some(plan.id) };
+        let mut snapshot = Snapshot::new(image, source, Measured::Content, uncompressed, layers);
+        snapshot.config = Some(plan.config.config.settings());
         let totals = &mut snapshot.totals;
-        (totals.files, totals.visible, totals.wasted) = (Some(files), Some(visible), Some(wasted));
+        totals.files = filesystem.as_deref().map(Filesystem::files);
+        totals.flattened = filesystem.as_ref().map(|filesystem| filesystem.flattened);
+        totals.wasted = filesystem.as_ref().map(|filesystem| filesystem.wasted);
         totals.compressed = sum_known(snapshot.layers.iter().map(|layer| layer.compressed));
-        (snapshot.history, snapshot.base_name) = (history, plan.base_name);
-        snapshot.packages = Some(packages);
-        Ok(snapshot)
+        (snapshot.history, snapshot.packages) = (history, packages);
+        let contents = in_order().map(|layer| layer?.contents.clone()).collect();
+        let filesystem = filesystem.filter(|filesystem| !filesystem.layers().is_empty());
+        let (base_name, attested) = (plan.base_name, plan.attested);
+        Ok(MeasuredImage { snapshot, filesystem, base_name, contents, attested, note })
     }
+}
+
+/// What is said of layers that are not distributed with the image (OCI image specification, "Non-Distributable
+/// Layers"), as those of older Windows base images.
+fn not_distributed(plan: &Plan, counted: &HashMap<LayerKey, Counted>) -> Option<String> {
+    let mut absent =
+        plan.blobs.iter().enumerate().filter(|(index, _)| !counted.contains_key(&plan.key(*index)));
+    let (index, blob) = absent.next()?;
+    let from = blob.elsewhere.as_deref().filter(|url| !url.is_empty());
+    let from = from.map_or_else(String::new, |url| format!(", but fetched from {url}"));
+    let more = match absent.count() {
+        0 => String::new(),
+        more => format!(" (nor are {more} more)"),
+    };
+    Some(format!(
+        "layer {} of {}{more} is not distributed with the image{from}: its uncompressed size is unknown",
+        index + 1,
+        plan.blobs.len()
+    ))
 }
 
 /// A layer of a snapshot. A `docker save` of the classic store holds plain tars, and nothing was ever
 /// distributed that way.
-fn layer(diff_id: &DiffId, blob: Blob, created_by: Option<Instruction>, counted: &Counted) -> Layer {
+fn layer(diff_id: &DiffId, blob: Blob, created_by: Option<Instruction>, counted: Option<&Counted>) -> Layer {
+    let Some(counted) = counted else {
+        let (digest, media_type, compressed) = (blob.digest, blob.media_type, blob.claimed.map(Bytes));
+        return Layer { digest, media_type, created_by, compressed, ..Layer::unknown(diff_id.clone()) };
+    };
     let distributed = blob.distributed || counted.packed;
     Layer {
         diff_id: diff_id.clone(),
@@ -67,9 +144,8 @@ fn layer(diff_id: &DiffId, blob: Blob, created_by: Option<Instruction>, counted:
         created_by,
         size: Some(counted.size),
         compressed: counted.stored.filter(|_| distributed),
-        files: Some(counted.census.files()),
+        files: Some(counted.file_list.files()),
         dockerfile: None,
-        contents: counted.contents.clone(),
-        census: Some(counted.census.clone()),
+        file_list: Some(counted.file_list.clone()),
     }
 }

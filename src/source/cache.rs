@@ -1,19 +1,22 @@
 //! What earlier runs have learnt of layers and images, in files:
 //!
 //! ```text
-//! CACHE/v3/layers/AB/ABCD....json.zst    the files of one layer, by the hex of its diff ID
-//! CACHE/v3/images/AB/ABCD....json.zst    an image of an engine without its files, by what it was asked by
+//! CACHE/v1/layers/AB/ABCD....json.zst    the files of one layer, by the hex of its diff ID
+//! CACHE/v1/seen/AB/ABCD....json.zst      the same of a layer that was not hashed, by an image's ID and its diff ID
+//! CACHE/v1/images/AB/ABCD....json.zst    an image of an engine without its files, by what it was asked by
 //! ```
 //!
 //! A diff ID is the hash of all that its entry says, so an entry never becomes wrong; and only
-//! layers that were hashed get one. An entry that is damaged or not there is a miss. Entries are renamed into their place, so processes do not disturb each other.
+//! layers that were hashed get one that counts for every image. An entry that is damaged or not there is a miss.
+//! Entries are renamed into their place, so processes do not disturb each other.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use crate::image::{Census, DiffId, Digest, Snapshot};
+use crate::files;
+use crate::image::{DiffId, Digest, FileList, Snapshot};
 use crate::layer::packed;
 
 /// Entries that nobody has used for so long are removed.
@@ -25,7 +28,7 @@ const PRUNE_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// How exactly the use of an entry is remembered: not every reading is a writing.
 const TOUCH_EVERY: Duration = Duration::from_secs(3600);
 /// The directory of entries as this version writes them; other versions have others.
-const VERSION: &str = "v3";
+const VERSION: &str = "v1";
 /// The file whose age tells when the cache was pruned.
 const STAMP: &str = "pruned";
 
@@ -43,30 +46,46 @@ impl Cache {
     }
 
     /// The files of a layer, where they are known.
-    pub fn layer(&self, diff_id: &DiffId) -> Option<Census> {
-        let path = self.path("layers", diff_id.hex());
-        let Some(census) = packed::unpack(self.read(&path)?.as_slice(), diff_id) else {
+    pub fn layer(&self, diff_id: &DiffId) -> Option<FileList> {
+        self.file_list(&self.path("layers", diff_id.hex()), diff_id)
+    }
+
+    /// The files of a layer of one image that were found without hashing it.
+    pub fn layer_of(&self, image: &Digest, diff_id: &DiffId) -> Option<FileList> {
+        self.file_list(&self.seen_path(image, diff_id), diff_id)
+    }
+
+    fn file_list(&self, path: &Path, diff_id: &DiffId) -> Option<FileList> {
+        let Some(file_list) = packed::unpack(&self.read(path)?, diff_id) else {
             // So that the next one who reads the layer writes it anew.
             let _ = fs::remove_file(path);
             return None;
         };
-        (census.nodes() <= self.most_nodes && census.size().is_some()).then_some(census)
+        (file_list.nodes() <= self.most_nodes && file_list.size().is_some()).then_some(file_list)
     }
 
     /// Remembers a layer. That a cache cannot be written is no error: nothing depends on it.
-    pub fn keep_layer(&self, diff_id: &DiffId, census: &Census) {
-        let path = self.path("layers", diff_id.hex());
+    pub fn keep_layer(&self, diff_id: &DiffId, file_list: &FileList) {
+        self.keep_file_list(&self.path("layers", diff_id.hex()), diff_id, file_list);
+    }
+
+    /// Remembers a layer of one image that was not hashed.
+    pub fn keep_layer_of(&self, image: &Digest, diff_id: &DiffId, file_list: &FileList) {
+        self.keep_file_list(&self.seen_path(image, diff_id), diff_id, file_list);
+    }
+
+    fn keep_file_list(&self, path: &Path, diff_id: &DiffId, file_list: &FileList) {
         if !path.exists()
-            && let Ok(content) = packed::pack(diff_id, census)
+            && let Ok(content) = packed::pack(diff_id, file_list)
         {
-            let _ = self.write(&path, &content);
+            let _ = self.write(path, &content);
         }
     }
 
     /// An image that an engine has under an ID, without the files of its layers.
     pub fn image(&self, asked: &str) -> Option<Snapshot> {
         let content = self.read(&self.image_path(asked))?;
-        let json = packed::decode(content.as_slice())?;
+        let json = packed::decode(&content)?;
         Snapshot::from_json(&json, 0).ok()
     }
 
@@ -81,6 +100,10 @@ impl Cache {
         }
     }
 
+    fn seen_path(&self, image: &Digest, diff_id: &DiffId) -> PathBuf {
+        self.path("seen", Digest::of(format!("{image} {diff_id}").as_bytes()).hex())
+    }
+
     fn image_path(&self, asked: &str) -> PathBuf {
         self.path("images", Digest::of(asked.as_bytes()).hex())
     }
@@ -91,10 +114,9 @@ impl Cache {
 
     /// An entry's bytes. Its time of change is when it was last used.
     fn read(&self, path: &Path) -> Option<Vec<u8>> {
-        let mut file = File::open(path).ok()?;
-        let mut content = Vec::new();
-        io::Read::by_ref(&mut file).take(MAX_SIZE).read_to_end(&mut content).ok()?;
-        let used = file.metadata().and_then(|metadata| metadata.modified()).ok()?;
+        let metadata = path.symlink_metadata().ok().filter(Metadata::is_file)?;
+        let content = files::read(path, packed::MAX_PACKED).ok()?;
+        let used = metadata.modified().ok()?;
         if age(used) > TOUCH_EVERY {
             let _ =
                 File::options().write(true).open(path).and_then(|file| file.set_modified(SystemTime::now()));
@@ -114,15 +136,14 @@ impl Cache {
 
     /// Removes what is old or too much, at most once a day.
     pub fn prune(&self) {
-        let stamp = self.root.join(STAMP);
-        let pruned = stamp.metadata().and_then(|metadata| metadata.modified());
-        if !self.root.is_dir() || pruned.is_ok_and(|pruned| age(pruned) < PRUNE_EVERY) {
+        let pruned = self.root.join(STAMP).symlink_metadata().and_then(|metadata| metadata.modified());
+        if !is_directory(&self.root) || pruned.is_ok_and(|pruned| age(pruned) < PRUNE_EVERY) {
             return;
         }
-        // Written first: of several processes one prunes.
-        let _ = File::create(&stamp).and_then(|file| file.set_modified(SystemTime::now()));
+        // Written first: of several processes one prunes. It takes the place of whatever is there.
+        let _ = self.write(&self.root.join(STAMP), &[]);
         let mut entries = Vec::new();
-        for kind in ["layers", "images"] {
+        for kind in ["layers", "seen", "images"] {
             collect(&self.root.join(kind), 2, &mut entries);
         }
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.used));
@@ -145,6 +166,9 @@ struct CacheFile {
 
 /// The files below a directory of the cache, and never anything that a link leads to.
 fn collect(directory: &Path, depth: usize, found: &mut Vec<CacheFile>) {
+    if !is_directory(directory) {
+        return;
+    }
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
         let Ok(metadata) = entry.metadata() else { continue };
         if metadata.is_dir() && depth > 1 {
@@ -154,6 +178,10 @@ fn collect(directory: &Path, depth: usize, found: &mut Vec<CacheFile>) {
             found.push(CacheFile { path: entry.path(), size: metadata.len(), used });
         }
     }
+}
+
+fn is_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir())
 }
 
 fn age(time: SystemTime) -> Duration {

@@ -1,147 +1,519 @@
-//! Which image of several is meant: by its name, and by its platform.
+//! Which image of several is meant: by its name, by what it is, and by its platform.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use super::layout::{Candidate, Packed, Reader, blob_name};
+use super::blob::blob_name;
+use super::kind::{self, Kind};
+use super::reader::{ImageReader, Packed};
 use super::{Platforms, SourceError, check_digest, excerpt};
-use crate::image::oci::{CONTAINERD_NAME, Descriptor, Index, REF_NAME, SavedImage};
-use crate::image::{Digest, Platform};
+use crate::image::oci::{
+    CONTAINERD_NAME, Descriptor, ImageConfig, Index, Manifest, Outline, REF_NAME, SavedImage,
+};
+use crate::image::{Digest, ImageName, Platform};
 use crate::layer::Refusal;
 
-/// How many images an index may list.
+/// How many images an index may list, and how many kinds of other things are told.
 const MAX_IMAGES: usize = 1000;
+const MAX_OTHERS: usize = 20;
 
-impl Reader<'_> {
-    /// All images that there are. `index.json` says more than `manifest.json`, where both exist.
-    pub(super) fn candidates(&self) -> Result<Vec<Candidate>, SourceError> {
-        let mut candidates = Vec::new();
-        let mut seen = BTreeSet::new();
-        if let Some(index) = self.json::<Index>("index.json")? {
-            for descriptor in index.manifests {
-                let group = descriptor.digest.to_string();
-                let names = descriptor_names(&descriptor);
-                self.expand(descriptor, &group, &names, 0, &mut seen, &mut candidates)?;
-            }
-        } else if let Some(saved) = self.json::<Vec<SavedImage>>("manifest.json")? {
-            for image in saved.into_iter().take(MAX_IMAGES) {
-                let names = image.repo_tags.clone().unwrap_or_default();
-                let group = image.config.clone();
-                candidates.push(Candidate { names, group, platform: None, image: Packed::Saved(image) });
+/// What an archive, a layout or a registry lists: an image, or one for each of several platforms.
+struct Group {
+    names: Vec<String>,
+    root: Packed,
+}
+
+/// An image of one platform. Its manifest is read no sooner than something depends on it.
+struct Candidate {
+    /// The digest of the index that lists it, or its own.
+    root: Option<Digest>,
+    platform: Option<Platform>,
+    packed: Packed,
+    manifest: Option<Manifest>,
+}
+
+/// What indexes lead to.
+#[derive(Default)]
+struct Listing {
+    names: Vec<String>,
+    /// That of the manifest or index that the names are of.
+    digest: Option<Digest>,
+    images: Vec<Candidate>,
+    /// What is no image, in words.
+    others: Vec<String>,
+    /// Whether anything is listed that is not here.
+    lacks_some: bool,
+    /// What is listed as an attestation of an image, by the digest of that one's manifest.
+    attestations: Vec<(Digest, Descriptor)>,
+    /// What is listed already. One manifest may be for several platforms.
+    seen: BTreeSet<(Digest, Option<Platform>)>,
+}
+
+/// An image that was chosen.
+pub(super) struct Found {
+    /// The digest of the index that lists it, or of its manifest.
+    pub root: Option<Digest>,
+    pub platform: Option<Platform>,
+    pub packed: Packed,
+    pub manifest: Option<Manifest>,
+    pub config: ImageConfig,
+    /// The digest of the config.
+    pub id: Digest,
+    /// What is listed as an attestation of it.
+    pub attestations: Vec<Descriptor>,
+    /// What else there is of this image, for people.
+    pub note: Option<String>,
+}
+
+/// What a manifest turned out to be.
+enum Document {
+    Index(Index),
+    Manifest(Box<Manifest>),
+    Other(String),
+}
+
+impl ImageReader<'_> {
+    /// The images that are meant: one, or one for each platform.
+    pub(super) fn choose(&self, wanted: Option<&str>) -> Result<Vec<Found>, SourceError> {
+        let groups = self.groups()?;
+        let digest = wanted.and_then(|wanted| wanted.strip_prefix('@'));
+        let by_name = |group: &&Group| match wanted {
+            Some(wanted) if digest.is_none() => group.names.iter().any(|name| same_name(name, wanted)),
+            _ => true,
+        };
+        let named = groups.iter().filter(by_name).map(|group| self.expand_group(group, digest));
+        let mut listings: Vec<Listing> = named.collect::<Result<_, _>>()?;
+        listings.retain(|listing| digest.is_none() || !listing.is_empty());
+        if let (Some(wanted), true) = (wanted, listings.is_empty()) {
+            let all = groups.iter().map(|group| (group.names.as_slice(), self.root_digest(&group.root)));
+            let names = distinct_names(&all.collect::<Vec<_>>());
+            return Err(SourceError::NoSuchImage { image: self.image.clone(), wanted: wanted.into(), names });
+        }
+        // What has the same names is one image: the platform tells the descriptors apart.
+        if digest.is_none() && !listings.iter().all(|listing| listing.is_called_as(&listings[0])) {
+            listings = self.images_alone(listings);
+            let count = listings.iter().filter(|listing| !listing.images.is_empty()).count();
+            if count > 1 {
+                let all = listings.iter().map(|listing| (listing.names.as_slice(), listing.digest.clone()));
+                let names = distinct_names(&all.collect::<Vec<_>>());
+                return Err(SourceError::Ambiguous { image: self.place().to_owned(), count, names });
             }
         }
-        Ok(candidates)
+        let mut all = Listing::default();
+        listings.into_iter().for_each(|listing| all.merge(listing));
+        let attestations = std::mem::take(&mut all.attestations);
+        let mut chosen = self.choose_platform(all)?;
+        for found in &mut chosen {
+            let of_this = |(of, _): &&(Digest, Descriptor)| found.manifest_digest() == Some(of);
+            found.attestations =
+                attestations.iter().filter(of_this).map(|(_, listed)| listed.clone()).collect();
+        }
+        Ok(chosen)
     }
 
-    /// Follows indexes down to manifests. What an index lists and the layout does not hold (the
-    /// other platforms of an image that was pulled for one) is passed over.
-    fn expand(
-        &self,
-        descriptor: Descriptor,
-        group: &str,
-        names: &[String],
-        depth: usize,
-        seen: &mut BTreeSet<(String, Digest)>,
-        found: &mut Vec<Candidate>,
-    ) -> Result<(), SourceError> {
-        if descriptor.is_attestation() || found.len() >= MAX_IMAGES {
-            return Ok(());
-        }
-        // An index that is listed a thousand times is read once for each image.
-        if descriptor.is_index() && !seen.insert((group.to_owned(), descriptor.digest.clone())) {
-            return Ok(());
-        }
-        let name = blob_name(&descriptor.digest);
-        if descriptor.is_index() {
-            let most = self.budget.bounds.nesting;
-            if depth as u64 >= most {
-                let refusal = Refusal::new("nesting", format!("indexes point at indexes over {most} deep"));
-                return Err(self.refused(&refusal));
+    /// All images that there are. `index.json` says more than `manifest.json`, where it names what is here:
+    /// `docker save ID` of Docker 25 writes an index of nothing. What is listed under two names is one image.
+    fn groups(&self) -> Result<Vec<Group>, SourceError> {
+        let index = self.json::<Index>("index.json")?.map_or_else(Vec::new, |index| index.manifests);
+        let saved = match index.iter().any(|entry| self.parts.has(&blob_name(&entry.digest))) {
+            true => Vec::new(),
+            false => self.json::<Vec<SavedImage>>("manifest.json")?.unwrap_or_default(),
+        };
+        let mut groups: Vec<Group> = Vec::new();
+        let mut places = HashMap::new();
+        let mut add = |key: String, names: Vec<String>, root: Packed| match places.get(&key) {
+            Some(&place) => {
+                let group: &mut Group = &mut groups[place];
+                group.names.extend(names);
             }
-            let Some(content) = self.manifest(&descriptor.digest)? else { return Ok(()) };
-            check_digest(&self.image, "the index".into(), &descriptor.digest, &content)?;
-            let index: Index = self.parse(&name, &content)?;
-            for inner in index.manifests {
-                self.expand(inner, group, names, depth + 1, seen, found)?;
+            None => {
+                places.insert(key, groups.len());
+                groups.push(Group { names, root });
             }
+        };
+        for descriptor in if saved.is_empty() { index } else { Vec::new() } {
+            let names = descriptor_names(&descriptor);
+            add(descriptor.digest.to_string(), names, Packed::Manifest(descriptor));
+        }
+        for image in saved.into_iter().take(MAX_IMAGES) {
+            add(image.config.clone(), image.repo_tags.clone(), Packed::Saved(image));
+        }
+        Ok(groups)
+    }
+
+    /// What a group consists of; only what has a digest, if one is asked for.
+    fn expand_group(&self, group: &Group, digest: Option<&str>) -> Result<Listing, SourceError> {
+        let mut listing = Listing { names: group.names.clone(), ..Listing::default() };
+        match &group.root {
+            Packed::Manifest(descriptor) => {
+                listing.digest = Some(descriptor.digest.clone());
+                self.expand(descriptor.clone(), 0, &mut listing)?;
+            }
+            Packed::Saved(_) => {
+                if digest.is_some() || group.names.is_empty() {
+                    listing.digest = self.root_digest(&group.root);
+                }
+                let packed = group.root.clone();
+                listing.images.push(Candidate { root: None, platform: None, packed, manifest: None });
+            }
+        }
+        if digest.is_some() && listing.digest.as_ref().map(Digest::as_str) != digest {
+            listing.images.retain(|image| image.digest().map(Digest::as_str) == digest);
+            listing.others.clear();
+        }
+        Ok(listing)
+    }
+
+    /// Follows indexes down to manifests, and passes over what is no image. What an inner index lists and the
+    /// layout does not hold (the other platforms of an image that was pulled for one) is passed over too.
+    fn expand(&self, descriptor: Descriptor, depth: u64, into: &mut Listing) -> Result<(), SourceError> {
+        if let Some(what) = kind::of_entry(&descriptor) {
+            let attests = descriptor.attests().filter(|_| into.attestations.len() < MAX_IMAGES);
+            into.attestations.extend(attests.map(|of| (of, descriptor)));
+            into.pass_over(what);
             return Ok(());
         }
-        if depth > 0 && !self.parts.has(&name) {
+        let platform = descriptor.platform.as_ref().and_then(|platform| platform.to_platform());
+        let key = (descriptor.digest.clone(), platform.clone());
+        // What is listed a thousand times is read once.
+        if into.images.len() >= MAX_IMAGES || !into.seen.insert(key) {
             return Ok(());
         }
-        found.push(Candidate {
-            names: names.to_vec(),
-            group: group.to_owned(),
-            platform: descriptor.platform.as_ref().and_then(|platform| platform.to_platform()),
-            image: Packed::Manifest(descriptor),
+        let is_here = depth == 0 || self.parts.has(&blob_name(&descriptor.digest));
+        let document = match depth > 0 && descriptor.is_manifest() {
+            true => None,
+            false => self.read(&descriptor)?,
+        };
+        let manifest = match document {
+            Some(Document::Index(index)) => {
+                let most = self.budget.bounds.nesting;
+                if depth >= most {
+                    let refusal =
+                        Refusal::new("nesting", format!("indexes point at indexes over {most} deep"));
+                    return Err(self.refused(&refusal));
+                }
+                return index.manifests.into_iter().try_for_each(|inner| self.expand(inner, depth + 1, into));
+            }
+            Some(Document::Other(what)) => {
+                into.pass_over(what);
+                return Ok(());
+            }
+            Some(Document::Manifest(manifest)) => Some(*manifest),
+            None if !is_here || descriptor.is_index() => {
+                into.lacks_some = true;
+                return Ok(());
+            }
+            None => None,
+        };
+        into.images.push(Candidate {
+            root: into.digest.clone(),
+            platform,
+            packed: Packed::Manifest(descriptor),
+            manifest,
         });
         Ok(())
     }
 
-    /// The images that are meant: one, or one for each platform.
-    pub(super) fn choose(
-        &self,
-        candidates: Vec<Candidate>,
-        wanted: Option<&str>,
-    ) -> Result<Vec<Candidate>, SourceError> {
-        let names: BTreeSet<String> =
-            candidates.iter().flat_map(|c| c.names.iter().map(|n| excerpt(n))).collect();
-        let names: Vec<String> = names.into_iter().collect();
-        let image = self.image.clone();
-        let mut left = candidates;
-        if let Some(wanted) = wanted {
-            left.retain(|candidate| candidate.names.iter().any(|name| same_name(name, wanted)));
-            if left.is_empty() {
-                return Err(SourceError::NoSuchImage { image, wanted: wanted.into(), names });
-            }
-        }
-        let groups: BTreeSet<&str> = left.iter().map(|candidate| candidate.group.as_str()).collect();
-        if groups.len() > 1 {
-            return Err(SourceError::Ambiguous { image: self.prefixed.clone(), count: groups.len(), names });
-        }
-        // An image that was saved under two names is listed twice.
-        let mut seen = BTreeSet::new();
-        left.retain(|candidate| seen.insert(candidate.key()));
-        self.choose_platform(left)
+    /// An index or a manifest; `None` where it is not there.
+    fn read(&self, descriptor: &Descriptor) -> Result<Option<Document>, SourceError> {
+        let Some(content) = self.manifest(&descriptor.digest)? else { return Ok(None) };
+        let what = if descriptor.is_index() { "the index" } else { "the manifest" };
+        check_digest(&self.image, what.into(), &descriptor.digest, &content)?;
+        let name = blob_name(&descriptor.digest);
+        let outline: Outline = self.parse(&name, &content)?;
+        let stated = outline.artifact_type.clone().or(outline.media_type.clone()).unwrap_or_default();
+        let stated = Descriptor { media_type: stated, ..descriptor.clone() };
+        Ok(Some(if outline.is_index() {
+            Document::Index(self.parse(&name, &content)?)
+        } else if outline.schema_version == Some(1) {
+            Document::Other(kind::SCHEMA_1.into())
+        } else if let (None, Some(what)) = (&outline.config, kind::of_entry(&stated)) {
+            Document::Other(what)
+        } else {
+            Document::Manifest(Box::new(self.parse(&name, &content)?))
+        }))
     }
 
-    fn choose_platform(&self, mut candidates: Vec<Candidate>) -> Result<Vec<Candidate>, SourceError> {
-        let image = self.image.clone();
-        if candidates.is_empty() {
-            let (what, name) = ("every image".into(), "its index lists none that is here".into());
-            return Err(SourceError::Missing { image, what, name });
+    /// What a candidate is, which its manifest says.
+    fn kind(&self, candidate: &mut Candidate) -> Result<Kind, SourceError> {
+        let Packed::Manifest(descriptor) = &candidate.packed else { return Ok(Kind::Image) };
+        if candidate.manifest.is_none() {
+            let name = blob_name(&descriptor.digest);
+            candidate.manifest = match self.found("the manifest", &name, self.read(descriptor)?)? {
+                Document::Manifest(manifest) => Some(*manifest),
+                Document::Other(what) => return Ok(Kind::Other(what)),
+                Document::Index(_) => {
+                    return Ok(Kind::Other("an index, listed as a manifest".into()));
+                }
+            };
         }
-        for candidate in &mut candidates {
-            if candidate.platform.is_none() {
-                candidate.platform = self.plan_config(candidate)?.0.platform();
+        Ok(candidate.manifest.as_ref().map_or(Kind::Image, |manifest| Kind::of(descriptor, manifest)))
+    }
+
+    /// Leaves out signatures and whatever else lies beside an image, and what others list as well. What cannot
+    /// be read is most likely an image.
+    fn images_alone(&self, listings: Vec<Listing>) -> Vec<Listing> {
+        let mut kinds = Vec::new();
+        for mut listing in listings {
+            let mut best = None;
+            for mut image in std::mem::take(&mut listing.images) {
+                match self.kind(&mut image).unwrap_or(Kind::Image) {
+                    Kind::Other(what) => listing.pass_over(what),
+                    kind => {
+                        best = best.into_iter().chain([kind]).min();
+                        listing.images.push(image);
+                    }
+                }
+            }
+            kinds.push((best, listing));
+        }
+        let best = kinds.iter().filter_map(|(kind, _)| kind.clone()).min();
+        let kept = kinds.into_iter().filter(|(kind, _)| *kind == best);
+        let left: Vec<Listing> = kept.map(|(_, listing)| listing).collect();
+        let digests = |listing: &Listing| -> BTreeSet<Digest> {
+            listing.images.iter().filter_map(|image| image.digest().cloned()).collect()
+        };
+        let all: Vec<BTreeSet<Digest>> = left.iter().map(digests).collect();
+        let is_listed_by = |one: usize, other: usize| {
+            one != other && all[one].is_subset(&all[other]) && (all[one] != all[other] || other < one)
+        };
+        let is_extra =
+            |one: usize| !all[one].is_empty() && (0..all.len()).any(|other| is_listed_by(one, other));
+        left.into_iter().enumerate().filter(|(at, _)| !is_extra(*at)).map(|(_, listing)| listing).collect()
+    }
+
+    fn choose_platform(&self, listing: Listing) -> Result<Vec<Found>, SourceError> {
+        let Listing { images, mut others, lacks_some, .. } = listing;
+        let image = self.image.clone();
+        let (wanted, usual) = match &self.platforms {
+            Platforms::All => (None, false),
+            Platforms::One(platform) => (Some(platform.clone()), false),
+            Platforms::Usual => {
+                (Some(self.inspected.platform.clone().unwrap_or_else(Platform::of_this_machine)), true)
+            }
+        };
+        let fits = |own: &Platform| wanted.as_ref().is_none_or(|wanted| own.satisfies(wanted));
+        let (near, far): (Vec<_>, Vec<_>) =
+            images.into_iter().partition(|image| image.platform.as_ref().is_none_or(fits));
+        let mut elsewhere: Vec<String> =
+            far.iter().filter_map(|image| Some(image.platform.as_ref()?.to_string())).collect();
+        let near = self.images(near, &mut others)?;
+        let Some(wanted) = &wanted else {
+            return if near.is_empty() {
+                Err(self.no_image(others, lacks_some))
+            } else {
+                self.one_a_platform(near)
+            };
+        };
+        let (near, mut left): (Vec<_>, Vec<_>) =
+            near.into_iter().partition(|image| image.platform.as_ref().is_some_and(fits));
+        if !near.is_empty() {
+            return self.pick(self.one_a_platform(near)?, wanted);
+        }
+        elsewhere.extend(left.iter().filter_map(|image| Some(image.platform.as_ref()?.to_string())));
+        if usual {
+            // The only one there is will be the one that is meant.
+            match (far.len(), self.images(far, &mut others)) {
+                (1, Err(error)) => return Err(error),
+                (_, images) => left.extend(images.unwrap_or_default()),
+            }
+            left = self.one_a_platform(left)?;
+            if left.len() == 1 {
+                return Ok(left);
             }
         }
-        let (wanted, usual) = match &self.options.platform {
-            Platforms::All => return Ok(candidates),
-            Platforms::One(platform) => (platform.clone(), false),
-            Platforms::Usual => (self.usual_platform.clone().unwrap_or_else(Platform::of_this_machine), true),
+        let wanted = wanted.to_string();
+        match (elsewhere.is_empty(), left.is_empty()) {
+            (false, _) => {
+                let mut seen = BTreeSet::new();
+                elsewhere.retain(|platform| seen.insert(platform.clone()));
+                Err(SourceError::NoSuchPlatform { image, wanted, platforms: elsewhere })
+            }
+            (true, false) => Err(SourceError::NoPlatform { image, wanted }),
+            (true, true) => Err(self.no_image(others, lacks_some)),
+        }
+    }
+
+    /// Reads manifests and configs of what may be meant, and keeps what is most like an image.
+    fn images(
+        &self,
+        candidates: Vec<Candidate>,
+        others: &mut Vec<String>,
+    ) -> Result<Vec<Found>, SourceError> {
+        let mut kinds = Vec::new();
+        for mut candidate in candidates {
+            match self.kind(&mut candidate)? {
+                Kind::Other(what) if others.len() < MAX_OTHERS && !others.contains(&what) => {
+                    others.push(what)
+                }
+                Kind::Other(_) => {}
+                Kind::Marked => kinds.push((Kind::Image, candidate)),
+                kind => kinds.push((kind, candidate)),
+            }
+        }
+        let best = kinds.iter().map(|(kind, _)| kind).min().cloned();
+        let best = kinds.into_iter().filter(|(kind, _)| Some(kind) == best.as_ref());
+        best.map(|(_, candidate)| self.with_config(candidate)).collect()
+    }
+
+    fn with_config(&self, candidate: Candidate) -> Result<Found, SourceError> {
+        let Candidate { root, platform, packed, manifest } = candidate;
+        let (config, id) = self.config(&packed, manifest.as_ref())?;
+        // The index has the last word, and the config may say the same more exactly.
+        let own = config.platform();
+        let platform = match (own, platform) {
+            (Some(own), Some(listed)) if !own.satisfies(&listed) => Some(listed),
+            (own, listed) => own.or(listed),
         };
-        let platforms =
-            candidates.iter().map(|c| c.platform.as_ref().map_or("unknown".into(), Platform::to_string));
-        let platforms: Vec<String> = platforms.collect();
-        let fits = |candidate: &Candidate| candidate.platform.as_ref().is_some_and(|p| p.satisfies(&wanted));
-        let same = |candidate: &Candidate| candidate.platform.as_ref() == Some(&wanted);
-        let one_fits = candidates.iter().filter(|candidate| fits(candidate)).count() == 1;
-        let position = candidates.iter().position(same);
-        match position.or_else(|| candidates.iter().position(fits).filter(|_| one_fits)) {
-            Some(at) => Ok(vec![candidates.swap_remove(at)]),
-            None if usual && candidates.len() == 1 => Ok(candidates),
-            None => Err(SourceError::NoSuchPlatform { image, wanted: wanted.to_string(), platforms }),
+        Ok(Found { root, platform, packed, manifest, config, id, attestations: Vec::new(), note: None })
+    }
+
+    /// Of several images for one platform the first, which engines take, if all have the same layers: then
+    /// they differ in compression.
+    fn one_a_platform(&self, images: Vec<Found>) -> Result<Vec<Found>, SourceError> {
+        let mut rows: Vec<Found> = Vec::new();
+        for image in images {
+            let key = |image: &Found| image.platform.as_ref().map(Platform::canonical);
+            let Some(row) = rows.iter_mut().find(|row| key(row) == key(&image)) else {
+                rows.push(image);
+                continue;
+            };
+            if row.config.rootfs.diff_ids != image.config.rootfs.diff_ids {
+                let platform = row.platform.as_ref().map_or("no platform".into(), Platform::to_string);
+                let names = [&*row, &image].map(|image| self.by_digest(image)).into();
+                return Err(SourceError::SamePlatform { image: self.image.clone(), platform, names });
+            }
+            row.note.get_or_insert_with(|| note_of_twin(&self.image, &image));
+        }
+        Ok(rows)
+    }
+
+    /// The one image of several for a platform that is meant.
+    fn pick(&self, mut fitting: Vec<Found>, wanted: &Platform) -> Result<Vec<Found>, SourceError> {
+        let exact =
+            |image: &Found| image.platform.as_ref().map(Platform::canonical) == Some(wanted.canonical());
+        let plain = |image: &Found| image.platform.as_ref().is_some_and(|own| own.os_features.is_empty());
+        let only = |fits: &dyn Fn(&Found) -> bool| {
+            let mut places = fitting.iter().enumerate().filter(|(_, image)| fits(image)).map(|(at, _)| at);
+            places.next().filter(|_| places.next().is_none())
+        };
+        match only(&exact).or_else(|| only(&|_| true)).or_else(|| only(&plain)) {
+            Some(at) => Ok(vec![fitting.swap_remove(at)]),
+            None => {
+                let platforms = fitting.iter().filter_map(|image| Some(image.platform.as_ref()?.to_string()));
+                Err(SourceError::SeveralPlatforms {
+                    image: self.image.clone(),
+                    wanted: wanted.to_string(),
+                    platforms: platforms.collect(),
+                })
+            }
+        }
+    }
+
+    fn no_image(&self, others: Vec<String>, lacks_some: bool) -> SourceError {
+        let image = self.image.clone();
+        match (others.is_empty(), lacks_some) {
+            (true, true) => {
+                let (what, name) = ("every image".into(), "its index lists none that is here".into());
+                SourceError::Missing { image, what, name }
+            }
+            (true, false) => SourceError::Empty { image },
+            (false, _) => SourceError::NoImage { image, found: kind::listed(&others) },
+        }
+    }
+
+    /// The digest that an image can be named by: that of its manifest or index, else that of its config.
+    fn root_digest(&self, root: &Packed) -> Option<Digest> {
+        match root {
+            Packed::Manifest(descriptor) => Some(descriptor.digest.clone()),
+            Packed::Saved(_) => self.config(root, None).map(|(_, id)| id).ok(),
+        }
+    }
+
+    /// Where the image is, without the name that it was asked for by.
+    fn place(&self) -> &str {
+        let name = self.wanted.as_ref().and_then(|wanted| self.prefixed.strip_suffix(wanted.as_str()));
+        name.and_then(|place| place.strip_suffix(':')).unwrap_or(&self.prefixed)
+    }
+
+    /// How to ask for one image of several by its digest.
+    fn by_digest(&self, image: &Found) -> String {
+        let digest = match &image.packed {
+            Packed::Manifest(descriptor) => &descriptor.digest,
+            Packed::Saved(_) => &image.id,
+        };
+        let place = self.place();
+        match place.strip_prefix("docker://") {
+            Some(name) => format!("docker://{}@{digest}", ImageName::parse(name).repository),
+            None if place.starts_with("docker-daemon:") => format!("docker-archive:FILE:@{digest}"),
+            None => format!("{place}:@{digest}"),
+        }
+    }
+}
+
+impl Found {
+    /// The digest of its manifest, where it has one.
+    pub fn manifest_digest(&self) -> Option<&Digest> {
+        match &self.packed {
+            Packed::Manifest(descriptor) => Some(&descriptor.digest),
+            Packed::Saved(_) => None,
         }
     }
 }
 
 impl Candidate {
-    fn key(&self) -> String {
-        match &self.image {
-            Packed::Manifest(descriptor) => descriptor.digest.to_string(),
-            Packed::Saved(saved) => saved.config.clone(),
+    fn digest(&self) -> Option<&Digest> {
+        match &self.packed {
+            Packed::Manifest(descriptor) => Some(&descriptor.digest),
+            Packed::Saved(_) => None,
         }
     }
+}
+
+impl Listing {
+    fn is_empty(&self) -> bool {
+        self.images.is_empty() && self.others.is_empty()
+    }
+
+    /// Whether another one has the same names, and any. One in common is not enough: engines write the whole
+    /// name and the tag, and many images have the same tag.
+    fn is_called_as(&self, other: &Listing) -> bool {
+        !self.names.is_empty() && self.names == other.names || std::ptr::eq(self, other)
+    }
+
+    fn merge(&mut self, other: Listing) {
+        for image in other.images {
+            let key = image.digest().map(|digest| (digest.clone(), image.platform.clone()));
+            if key.is_none_or(|key| self.seen.insert(key)) {
+                self.images.push(image);
+            }
+        }
+        self.lacks_some |= other.lacks_some;
+        self.attestations.extend(other.attestations);
+        other.others.into_iter().for_each(|what| self.pass_over(what));
+    }
+
+    fn pass_over(&mut self, what: String) {
+        if self.others.len() < MAX_OTHERS && !self.others.contains(&what) {
+            self.others.push(what);
+        }
+    }
+}
+
+/// Says that an image is there once more, and how that is packed.
+fn note_of_twin(image: &str, twin: &Found) -> String {
+    let layers = twin.manifest.iter().flat_map(|manifest| &manifest.layers);
+    let packed: BTreeSet<&str> = layers
+        .map(|layer| match layer.media_type.rsplit(['+', '.']).next() {
+            Some("zstd") => "with zstd",
+            Some("gzip") => "with gzip",
+            _ => "otherwise",
+        })
+        .collect();
+    let packed: Vec<&str> = packed.into_iter().collect();
+    format!(
+        "{image} has the same layers once more, compressed {}; the first is measured",
+        packed.join(" and ")
+    )
 }
 
 fn descriptor_names(descriptor: &Descriptor) -> Vec<String> {
@@ -152,11 +524,30 @@ fn descriptor_names(descriptor: &Descriptor) -> Vec<String> {
 /// Whether two names are of one image, as people write them: `app`, `app:latest` and
 /// `docker.io/library/app:latest` are, and so is a tag that stands alone in a layout.
 fn same_name(name: &str, wanted: &str) -> bool {
-    let familiar = |text: &str| {
-        let text = text.strip_prefix("docker.io/").unwrap_or(text);
-        let text = text.strip_prefix("library/").unwrap_or(text).to_owned();
-        let tagged = text.rsplit('/').next().is_some_and(|last| last.contains([':', '@']));
-        if tagged { text } else { format!("{text}:latest") }
-    };
-    name == wanted || familiar(name) == familiar(wanted)
+    name == wanted || ImageName::parse(name).canonical() == ImageName::parse(wanted).canonical()
+}
+
+/// What images can be named by: the names that no other one has, else the digest. A tag that another name of
+/// the image ends in is left out.
+fn distinct_names(images: &[(&[String], Option<Digest>)]) -> Vec<String> {
+    let mut users: HashMap<&str, usize> = HashMap::new();
+    for (names, _) in images {
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        names.into_iter().for_each(|name| *users.entry(name).or_default() += 1);
+    }
+    let mut all = BTreeSet::new();
+    for (names, digest) in images {
+        let is_tag = |name: &str| names.iter().any(|other| other.ends_with(&format!(":{name}")));
+        let own: Vec<String> = names
+            .iter()
+            .filter(|name| users[name.as_str()] == 1 && !is_tag(name))
+            .map(|name| excerpt(name))
+            .collect();
+        match (own.is_empty(), digest) {
+            (false, _) => all.extend(own),
+            (true, Some(digest)) => drop(all.insert(format!("@{digest}"))),
+            (true, None) => {}
+        }
+    }
+    all.into_iter().collect()
 }

@@ -5,48 +5,50 @@ use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use super::layout::{Blob, LayerKey, Plan, Reader};
-use super::parts::Parts;
-use super::{SourceError, excerpt};
-use crate::image::census::Contents;
-use crate::image::{Bytes, Census};
-use crate::layer::{Compression, WalkedLayer};
-
-/// How many layers of a registry are fetched at once, whatever the number of cores.
-const DOWNLOADS: usize = 4;
+use super::blob::LayerRequest;
+use super::known::Claim;
+use super::parts::ImageParts;
+use super::plan::{Blob, LayerKey, Plan};
+use super::reader::ImageReader;
+use super::{SourceError, turns};
+use crate::image::digest::Algorithm;
+use crate::image::file_list::Contents;
+use crate::image::{Bytes, DiffId, Digest, FileList};
+use crate::layer::{Compression, Hashing, WalkedLayer};
 
 /// What a layer holds, found by a walk or known before.
+#[derive(Clone)]
 pub(super) struct Counted {
-    pub census: Arc<Census>,
+    pub file_list: Arc<FileList>,
     pub size: Bytes,
     /// Where they were asked for, and so read.
-    pub contents: Option<Contents>,
+    pub contents: Option<Arc<Contents>>,
     pub packed: bool,
     pub stored: Option<Bytes>,
 }
 
-/// A layer to count.
+/// A blob to count, and the layers that it is said to be: a plan and the number of a layer in it, each diff ID
+/// once. It is walked once, however often it is listed and by however many names.
 struct Task<'a> {
-    plan: &'a Plan,
-    index: usize,
+    layers: Vec<(&'a Plan, usize)>,
     /// Bytes to fetch or inflate, unless the layer is known.
     cost: Option<u64>,
 }
 
-impl Reader<'_> {
-    /// Counts what is in every distinct layer, on all cores.
+impl ImageReader<'_> {
+    /// Counts what is in every distinct layer, on all cores. One that is not distributed with its image is left out.
     pub(super) fn count(&self, plans: &[Plan]) -> Result<HashMap<LayerKey, Counted>, SourceError> {
         let tasks = self.tasks(plans)?;
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        let at_once = if matches!(self.parts, Parts::Remote(_)) { cores.max(DOWNLOADS) } else { cores };
+        let fetched = matches!(self.parts, ImageParts::Remote(_) | ImageParts::Content(_));
+        let at_once = if fetched { turns::at_once() } else { turns::cores() };
         let workers = at_once.min(tasks.len());
         let queue = Mutex::new(tasks);
         let next = || queue.lock().ok()?.pop();
         let count_all = || {
             let mut counted = Vec::new();
             while let Some(task) = next() {
-                match self.count_layer(&task) {
-                    Ok(layer) => counted.push((task.plan.key(task.index), layer)),
+                match self.count_blob(&task) {
+                    Ok(layers) => counted.extend(layers),
                     Err(error) => {
                         // What the others would still do is for nothing.
                         queue.lock().into_iter().for_each(|mut left| left.clear());
@@ -57,8 +59,10 @@ impl Reader<'_> {
             Ok::<_, SourceError>(counted)
         };
         thread::scope(|scope| {
-            let handles: Vec<_> = (0..workers).map(|_| scope.spawn(count_all)).collect();
-            let mut all = HashMap::new();
+            // This thread counts too; where no other can be started, alone.
+            let spawn = |_| thread::Builder::new().spawn_scoped(scope, count_all).ok();
+            let handles: Vec<_> = (1..workers).map_while(spawn).collect();
+            let mut all: HashMap<_, _> = count_all()?.into_iter().collect();
             for handle in handles {
                 all.extend(handle.join().unwrap_or_else(|panic| resume_unwind(panic))?);
             }
@@ -66,34 +70,117 @@ impl Reader<'_> {
         })
     }
 
-    /// The distinct layers. The most costly one comes last, where it is taken first, so that no core
+    /// The distinct blobs. The most costly one comes last, where it is taken first, so that no core
     /// is left alone with it.
     fn tasks<'a>(&self, plans: &'a [Plan]) -> Result<Vec<Task<'a>>, SourceError> {
         let mut seen = BTreeSet::new();
-        let mut tasks = Vec::new();
+        let mut places = HashMap::new();
+        let mut tasks: Vec<Task<'a>> = Vec::new();
         for plan in plans {
-            for (index, blob) in plan.blobs.iter().enumerate() {
-                if seen.insert(plan.key(index)) {
-                    let costly = self.parts.is_costly(&blob.name)?;
-                    let cost = if costly { self.stored(blob)?.or(Some(0)) } else { None };
-                    self.options.progress.expect(cost.unwrap_or(0));
-                    tasks.push(Task { plan, index, cost });
+            for (index, blob) in
+                plan.blobs.iter().enumerate().filter(|(index, _)| seen.insert(plan.key(*index)))
+            {
+                let (by, tar) = algorithms(plan, index);
+                let walk = (self.parts.place(&blob.name), by.name(), tar.name());
+                let place = *places.entry(walk).or_insert(tasks.len());
+                if let Some(task) = tasks.get_mut(place) {
+                    task.layers.push((plan, index));
+                    continue;
                 }
+                let costly = self.parts.is_costly(&blob.name)?;
+                let cost = if costly { self.stored(blob)?.or(Some(0)) } else { None };
+                self.options.progress.expect(cost.unwrap_or(0));
+                tasks.push(Task { layers: vec![(plan, index)], cost });
             }
         }
         tasks.sort_by_key(|task| task.cost);
         Ok(tasks)
     }
 
-    fn count_layer(&self, task: &Task<'_>) -> Result<Counted, SourceError> {
-        let Task { plan, index, cost } = *task;
-        if let Some(cost) = cost
-            && let Some(census) = self.options.known.layer(&plan.config.rootfs.diff_ids[index])
-        {
-            self.options.progress.expect_less(cost);
-            return self.known(&plan.blobs[index], census);
+    fn count_blob(&self, task: &Task<'_>) -> Result<Vec<(LayerKey, Counted)>, SourceError> {
+        let mut walked = None;
+        let mut counted = Vec::new();
+        let mut claim = None;
+        for &(plan, index) in &task.layers {
+            let blob = &plan.blobs[index];
+            let layer = match self.look_up(task, plan, index, &mut claim)? {
+                Some(file_list) => self.known(blob, file_list)?,
+                None => {
+                    if walked.is_none() {
+                        let _turn = self.options.turns.take();
+                        walked = self.walk(plan, index)?;
+                    }
+                    let Some(walk) = &walked else { continue };
+                    self.check(plan, index, walk)?;
+                    self.counted(walk)
+                }
+            };
+            counted.push((plan.key(index), layer));
         }
-        self.walk(plan, index)
+        match walked {
+            Some(walk) => self.keep(task, &walk),
+            None => self.options.progress.expect_less(task.cost.unwrap_or(0)),
+        }
+        Ok(counted)
+    }
+
+    /// What is known of a layer. One that is to be read is claimed, once a task: another image of this run may be
+    /// reading it, and then it is known.
+    fn look_up<'a>(
+        &'a self,
+        task: &Task<'_>,
+        plan: &Plan,
+        index: usize,
+        claim: &mut Option<Claim<'a>>,
+    ) -> Result<Option<Arc<FileList>>, SourceError> {
+        if task.cost.is_none() && !self.parts.lacks(&plan.blobs[index].name) {
+            return Ok(None);
+        }
+        let known = self.plausible(plan, index)?;
+        if known.is_some() || task.cost.is_none() || claim.is_some() {
+            return Ok(known);
+        }
+        *claim = Some(self.options.known.claim(&plan.config.rootfs.diff_ids[index]));
+        self.plausible(plan, index)
+    }
+
+    /// Remembers a layer: what was not hashed, only as one of this image of an engine.
+    fn keep(&self, task: &Task<'_>, walked: &WalkedLayer) {
+        self.options.known.keep_layer(walked);
+        if let (None, Some(image)) = (&walked.diff_id, &self.inspected.identity) {
+            for &(plan, index) in &task.layers {
+                let diff_id = &plan.config.rootfs.diff_ids[index];
+                self.options.known.keep_layer_of(&image.id, diff_id, &walked.file_list);
+            }
+        }
+    }
+
+    /// What is known of a layer, unless its blob has more bytes than that can take.
+    fn plausible(&self, plan: &Plan, index: usize) -> Result<Option<Arc<FileList>>, SourceError> {
+        let (blob, diff_id) = (&plan.blobs[index], &plan.config.rootfs.diff_ids[index]);
+        let image = self.inspected.identity.as_ref().map(|identity| &identity.id);
+        let Some(file_list) = self.options.known.layer_of(image, diff_id) else { return Ok(None) };
+        if self.stored(blob)?.is_none_or(|stored| file_list.may_fill(stored)) {
+            return Ok(Some(file_list));
+        }
+        if matches!(self.parts, ImageParts::Streamed(_)) {
+            // It was known, and so the export was read without it.
+            let (image, diff_id) = (self.image.clone(), diff_id.to_string());
+            return Err(SourceError::Implausible { image, number: index + 1, diff_id });
+        }
+        Ok(None)
+    }
+
+    /// That a layer is not the one that the image names. What passes by was hashed before it was known by what.
+    fn not_the_one(&self, what: String, expected: String, found: String) -> SourceError {
+        let image = self.image.clone();
+        let by = |text: &str| text.split_once(':').and_then(|(name, _)| Algorithm::parse(name));
+        match by(&expected) {
+            Some(algorithm) if by(&found) != Some(algorithm) => {
+                SourceError::Unverifiable { image, what, algorithm }
+            }
+            _ => SourceError::Mismatch { image, what, expected, found },
+        }
     }
 
     /// The bytes of a blob as the image or the file says.
@@ -105,57 +192,76 @@ impl Reader<'_> {
     }
 
     /// A layer that need not be read.
-    fn known(&self, blob: &Blob, census: Arc<Census>) -> Result<Counted, SourceError> {
-        let size = census.size().ok_or_else(|| SourceError::TooLarge(self.image.clone()))?;
+    fn known(&self, blob: &Blob, file_list: Arc<FileList>) -> Result<Counted, SourceError> {
+        let size = file_list.size().ok_or_else(|| SourceError::TooLarge(self.image.clone()))?;
         let stored = self.stored(blob)?;
         let packed = match (&blob.media_type, self.parts) {
             (Some(media_type), _) => media_type.ends_with("gzip") || media_type.ends_with("zstd"),
             // In files only packed layers are costly, and so looked up.
-            (None, parts) => !matches!(parts, Parts::Streamed(_)),
+            (None, parts) => !matches!(parts, ImageParts::Streamed(_) | ImageParts::Engine(_)),
         };
-        Ok(Counted { census, size, contents: None, packed, stored: stored.map(Bytes) })
+        Ok(Counted { file_list, size, contents: None, packed, stored: stored.map(Bytes) })
     }
 
-    fn walk(&self, plan: &Plan, index: usize) -> Result<Counted, SourceError> {
+    /// Walks a layer; `None` where it is not distributed with its image.
+    fn walk(&self, plan: &Plan, index: usize) -> Result<Option<WalkedLayer>, SourceError> {
         let (blob, diff_id) = (&plan.blobs[index], &plan.config.rootfs.diff_ids[index]);
-        let number = index + 1;
-        let what = || format!("layer {number} of {}", plan.blobs.len());
-        let walked = self.parts.walk_layer(&blob.name, self.budget, self.options.verify)?;
-        let walked = walked.ok_or_else(|| SourceError::Missing {
-            image: self.image.clone(),
-            what: what(),
-            name: excerpt(&blob.name),
-        })?;
-        let walked = walked.map_err(|error| SourceError::Layer {
+        let (number, total) = (index + 1, plan.blobs.len());
+        let (by, tar) = algorithms(plan, index);
+        let wanted = LayerRequest {
+            name: &blob.name,
+            claimed: blob.claimed,
+            hashing: Hashing { blob: by, tar },
+            // Of a plain tar digest and diff ID can be compared without that, if they are of one algorithm.
+            verify: self.options.verify || by != tar,
+        };
+        let Some(walked) = self.parts.walk_layer(&wanted, self.budget)? else {
+            return if blob.elsewhere.is_some() { Ok(None) } else { Err(self.missing(plan, index)) };
+        };
+        walked.map(Some).map_err(|error| SourceError::Layer {
             image: self.image.clone(),
             number,
-            total: plan.blobs.len(),
+            total,
             diff_id: diff_id.to_string(),
             error,
-        })?;
-        let mismatch = |expected: &dyn ToString, found: &dyn ToString| {
-            let (expected, found) = (expected.to_string(), found.to_string());
-            Err(SourceError::Mismatch { image: self.image.clone(), what: what(), expected, found })
-        };
-        if let (Some(expected), Some(found)) = (&blob.digest, &walked.digest)
-            && expected.algorithm() == "sha256"
-            && expected != found
-        {
-            return mismatch(expected, found);
-        }
+        })
+    }
+
+    /// Compares a blob that was walked with what the image says that it is.
+    fn check(&self, plan: &Plan, index: usize, walked: &WalkedLayer) -> Result<(), SourceError> {
+        let (blob, diff_id) = (&plan.blobs[index], &plan.config.rootfs.diff_ids[index]);
         // A plain tar's digest is its diff ID: where the blob was not hashed, its name tells.
         let named = blob.digest.as_ref().filter(|_| walked.compression == Compression::None);
-        match (&walked.diff_id, named) {
-            (Some(found), _) if diff_id.algorithm() == "sha256" && found != diff_id => {
-                return mismatch(diff_id, found);
+        let found = walked.diff_id.as_ref().map(DiffId::as_str).or(named.map(Digest::as_str));
+        let size = |bytes: u64| format!("{bytes} bytes");
+        for (expected, found) in [
+            (blob.digest.as_ref().map(Digest::to_string), walked.digest.as_ref().map(Digest::to_string)),
+            (Some(diff_id.to_string()), found.map(str::to_owned)),
+            (blob.claimed.map(size), Some(size(walked.stored.0))),
+        ] {
+            if let (Some(expected), Some(found)) = (expected, found)
+                && expected != found
+            {
+                let what = format!("layer {} of {}", index + 1, plan.blobs.len());
+                return Err(self.not_the_one(what, expected, found));
             }
-            (None, Some(named)) if named.as_str() != diff_id.as_str() => return mismatch(diff_id, named),
-            _ => {}
         }
-        self.options.known.keep_layer(&walked);
-        let WalkedLayer { census, contents, size, compression, stored, .. } = walked;
-        let contents = self.budget.contents.then_some(contents);
-        let packed = compression != Compression::None;
-        Ok(Counted { census, size, contents, packed, stored: Some(stored) })
+        Ok(())
     }
+
+    fn counted(&self, walked: &WalkedLayer) -> Counted {
+        Counted {
+            file_list: walked.file_list.clone(),
+            size: walked.size,
+            contents: self.budget.contents.then(|| Arc::new(walked.contents.clone())),
+            packed: walked.compression != Compression::None,
+            stored: Some(walked.stored),
+        }
+    }
+}
+
+/// By which algorithms a layer's blob and its tar are named.
+fn algorithms(plan: &Plan, index: usize) -> (Algorithm, Algorithm) {
+    let tar = plan.config.rootfs.diff_ids[index].algorithm();
+    (plan.blobs[index].digest.as_ref().map_or(tar, |digest| digest.algorithm()), tar)
 }

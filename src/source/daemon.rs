@@ -4,23 +4,39 @@
 //! An export costs an engine far more than reading it costs layergate, so none is asked for where
 //! all layers are known; and it is read no further than to the last layer that is not.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bollard::errors::Error as EngineError;
-use bollard::models::{ImageHistoryResponseItem as Step, ImageInspect};
+use bollard::models::{
+    ImageConfig as InspectedConfig, ImageHistoryResponseItem as HistoryEntry, ImageInspect,
+    ImageInspectRootFs,
+};
+use bollard::query_parameters::ListImagesOptions;
 use futures_util::StreamExt;
+use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 
-use super::engine::{Connection, Endpoint};
-use super::layout;
-use super::parts::{Awaited, Everything, Parts, Streamed};
-use super::{NamedImage, Options, Platforms, SourceError, excerpt};
-use crate::image::oci::{BASE_NAME, ContainerConfig, HistoryEntry, ImageConfig, Manifest, RootFs};
+use super::content::ContentStore;
+use super::engine::{Connection, Endpoint, text_of};
+use super::engine_store::EngineStore;
+use super::layout::{self, DescribedImage};
+use super::parts::{Everything, ImageParts, StopCondition, Streamed};
+use super::reader::{Identity, Inspected};
+use super::{ImageReference, NamedImage, Options, Platforms, SourceError, aside, excerpt};
+use crate::image::oci::{
+    BASE_NAME, ConfigHistory, ContainerConfig, HealthCheck, ImageConfig, Manifest, RootFs,
+};
 use crate::image::snapshot::SourceInfo;
-use crate::image::{DiffId, Digest, Platform, Snapshot};
+use crate::image::{DiffId, Digest, MeasuredImage, Platform, Snapshot};
+
+/// The version of the API from which on an engine answers calls without an upgrade of the connection.
+const DIRECT_API: (u64, u64) = (1, 53);
+
+/// The most names that are compared with one that the engine has not.
+const MOST_NAMES: usize = 5000;
 
 /// An engine that answers.
 struct Engine {
@@ -28,18 +44,33 @@ struct Engine {
     endpoint: Endpoint,
     source: SourceInfo,
     platform: Option<Platform>,
+    is_podman: bool,
+    /// The newest version of the API that it speaks.
+    api: (u64, u64),
+}
+
+/// An image to export.
+struct Export {
+    named: NamedImage,
+    /// Its ID when it was inspected.
+    id: String,
+    inspected: Inspected,
+    /// The platform that was inspected, where the engine may lack others that the image has.
+    held: Option<Platform>,
+    awaited: Option<UnknownLayers>,
 }
 
 /// What an engine says of an image before it is exported.
 struct Described {
-    /// What the engine calls the image: a hash, and so of one content for ever.
+    /// What the engine calls the image: the digest of its config, its manifest or its index, and so of one content
+    /// for ever. Which of them it is, that document tells.
     id: Digest,
     platform: Option<Platform>,
     diff_ids: Vec<DiffId>,
-    /// Whether `id` is that of a manifest or an index, and not that of a config: the engine keeps
-    /// images as distributed (Docker's containerd image store).
+    /// Whether the engine keeps images as distributed (Docker's containerd image store): layers packed, and
+    /// possibly several platforms.
     distributed: bool,
-    labels: BTreeMap<String, String>,
+    container: ContainerConfig,
 }
 
 /// Measures an image that an engine holds.
@@ -50,24 +81,56 @@ pub async fn measure(
     named: &NamedImage,
     name: &str,
     options: &Arc<Options>,
-) -> Result<Vec<Snapshot>, SourceError> {
+) -> Result<Vec<MeasuredImage>, SourceError> {
     let engine = Engine::connect(options.engine.as_deref()).await?;
     let inspected = engine.inspect(name).await?;
     // By ID, so that an image that is tagged anew meanwhile cannot be mixed with the old one.
     let id = inspected.id.clone().unwrap_or_else(|| name.to_owned());
-    let described = Described::of(inspected);
-    if let Some(described) = &described
-        && let Some(snapshot) = engine.without_export(named, &id, described, options).await?
-    {
-        return Ok(vec![snapshot]);
+    // `docker info` takes an engine a while, and only classic stores say where an image's layers are.
+    let is_classic = inspected.graph_driver.as_ref().is_some_and(|driver| !driver.data.is_empty());
+    let distributed = inspected.descriptor.is_some() || !is_classic && engine.has_containerd_store().await?;
+    let described = Described::of(inspected, distributed);
+    let mut because = None;
+    if let Some(described) = &described {
+        match engine.without_export(named, &id, described, options).await? {
+            Ok(measured) => return Ok(vec![measured]),
+            Err(reason) => because = reason,
+        }
     }
     let asked = described.as_ref().and_then(|described| engine.asked(described, options));
-    let awaited = described.filter(|_| asked.is_some()).and_then(|described| Unknown::of(described, options));
-    let snapshots = engine.export(named, &id, awaited, options).await?;
-    if let (Some(asked), [snapshot]) = (asked, snapshots.as_slice()) {
-        options.known.keep_image(&asked, snapshot);
+    let platform = engine.platform.clone();
+    let inspected = Inspected { platform, identity: described.as_ref().map(Described::identity) };
+    let held = described.as_ref().filter(|described| described.distributed);
+    let held = held.and_then(|described| described.platform.clone());
+    let read = match described.as_ref().filter(|described| described.distributed) {
+        Some(described) => engine.read_content_store(named, described, options).await?,
+        None => Err(because),
+    };
+    let images = match read {
+        Ok(images) => images,
+        Err(because) => {
+            let mut awaited = described
+                .filter(|_| asked.is_some())
+                .and_then(|described| UnknownLayers::of(described, options));
+            if let Some(awaited) = awaited.as_mut().filter(|awaited| awaited.may_end_early()) {
+                awaited.facts = engine.facts(&id, &awaited.image).await?;
+            }
+            let export = Export { named: named.clone(), id, inspected, held, awaited };
+            let (images, is_checked) = engine.export(export, options).await?;
+            options.progress.took("read the engine's export".into(), because);
+            if !is_checked {
+                return Ok(images);
+            }
+            images
+        }
+    };
+    // Provenance is in no cache: it holds arguments of the build. So it is read again, with the manifest.
+    if let (Some(asked), [measured]) = (asked, images.as_slice())
+        && measured.attested.provenance.is_none()
+    {
+        options.known.keep_image(&asked, &measured.snapshot);
     }
-    Ok(snapshots)
+    Ok(images)
 }
 
 /// The diff IDs of the layers of an image that an engine holds; nothing where it does not tell.
@@ -76,8 +139,35 @@ pub async fn measure(
 /// [`SourceError`] where no engine answers or it has no such image.
 pub async fn layers(name: &str, options: &Options) -> Result<Vec<DiffId>, SourceError> {
     let engine = Engine::connect(options.engine.as_deref()).await?;
-    let described = Described::of(engine.inspect(name).await?);
-    Ok(described.map_or_else(Vec::new, |described| described.diff_ids))
+    let inspected = engine.inspect(name).await?;
+    Ok(diff_ids(inspected.root_fs).unwrap_or_default())
+}
+
+/// The same of an image by its digest, `NAME@DIGEST`: the containerd store has also what has no name of its own, such as
+/// a base image that only a build has fetched.
+///
+/// # Errors
+/// As of [`layers`].
+pub async fn layers_by_digest(
+    name: &str,
+    digest: &Digest,
+    platform: Option<&Platform>,
+    options: &Arc<Options>,
+) -> Result<Vec<DiffId>, SourceError> {
+    let engine = Engine::connect(options.engine.as_deref()).await?;
+    if engine.has_containerd_store().await?
+        && let Some(transport) = &engine.connection.transport
+        && let Ok(store) = ContentStore::open(transport, engine.api >= DIRECT_API, digest).await
+        && let Ok(image) = NamedImage::parse(&format!("docker-daemon:{name}"))
+    {
+        let (options, platform) = (options.clone(), platform.cloned());
+        let parts = ImageParts::Content(Box::new(store));
+        let read = move || layout::layers(&parts, &image, None, platform.as_ref(), &options);
+        let reading = tokio::task::spawn_blocking(read);
+        return reading.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    }
+    let inspected = engine.inspect(name).await?;
+    Ok(diff_ids(inspected.root_fs).unwrap_or_default())
 }
 
 impl Engine {
@@ -87,61 +177,145 @@ impl Engine {
         let version = connection.docker.version().await.map_err(|error| endpoint.unreachable(&error))?;
         let component =
             |part: &str| version.components.iter().flatten().any(|component| component.name.contains(part));
-        let kind = if component("Podman") { "podman" } else { "docker" };
+        let is_podman = component("Podman");
+        let kind = if is_podman { "podman" } else { "docker" };
         let number = version.version.as_deref().map_or_else(|| "unknown".into(), excerpt);
         let source =
             SourceInfo { transport: "docker-daemon".into(), engine: Some(format!("{kind} {number}")) };
         let field = |field: &Option<String>| field.clone().unwrap_or_default();
         let platform = Platform::from_fields(&field(&version.os), &field(&version.arch), None);
-        Ok(Engine { connection, endpoint, source, platform })
+        let api = field(&version.api_version);
+        let api =
+            api.split_once('.').and_then(|(major, minor)| Some((major.parse().ok()?, minor.parse().ok()?)));
+        Ok(Engine { connection, endpoint, source, platform, is_podman, api: api.unwrap_or_default() })
+    }
+
+    /// Whether this is Docker with the containerd image store, by `docker info`. Docker 28 and later say the same in
+    /// each image's `Descriptor`; Docker before 23 (API 1.42) has no such store.
+    async fn has_containerd_store(&self) -> Result<bool, SourceError> {
+        if self.is_podman || self.api < (1, 42) {
+            return Ok(false);
+        }
+        let info = match self.connection.docker.info().await {
+            // A proxy in front of an engine may let images through and not this; the image's own documents tell too.
+            Err(EngineError::DockerResponseServerError { status_code: 403 | 404, .. }) => return Ok(false),
+            info => info,
+        };
+        let info = info.map_err(|error| self.error("describe itself (`docker info`)".into(), &error))?;
+        let containerd = ["driver-type", "io.containerd.snapshotter.v1"];
+        Ok(info.driver_status.iter().flatten().any(|status| *status == containerd))
     }
 
     async fn inspect(&self, name: &str) -> Result<ImageInspect, SourceError> {
-        self.connection.docker.inspect_image(name).await.map_err(|error| match error {
-            EngineError::DockerResponseServerError { status_code: 404, .. } => {
-                SourceError::NoSuchLocalImage { address: self.endpoint.address.clone(), name: excerpt(name) }
+        match self.connection.docker.inspect_image(name).await {
+            Ok(inspected) => Ok(inspected),
+            Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => {
+                let (address, nearest) = (self.endpoint.address.clone(), self.nearest(name).await);
+                Err(SourceError::NoSuchLocalImage { address, name: excerpt(name), nearest })
             }
-            other => self.error(format!("describe the image `{}`", excerpt(name)), &other),
-        })
+            Err(other) => Err(self.error(format!("describe the image `{}`", excerpt(name)), &other)),
+        }
     }
 
-    /// The image, where all of it is known: from an earlier run, or layer by layer.
+    /// The images of the engine whose names are most like one that it has not; none where it does not list them.
+    async fn nearest(&self, name: &str) -> Vec<String> {
+        let listed = self.connection.docker.list_images(None::<ListImagesOptions>).await.unwrap_or_default();
+        let mut names: Vec<String> = listed.into_iter().flat_map(|image| image.repo_tags).collect();
+        names.retain(|name| !name.contains("<none>"));
+        names.truncate(MOST_NAMES);
+        let repository = |name: &str| match name.rsplit_once(':') {
+            Some((repository, tag)) if !tag.contains('/') => repository.to_owned(),
+            _ => name.to_owned(),
+        };
+        let asked = repository(name);
+        names.sort_by_cached_key(|own| (repository(own) != asked, strsim::damerau_levenshtein(own, name)));
+        names.truncate(3);
+        names.iter().map(|name| excerpt(name)).collect()
+    }
+
+    /// The image, where it need not be exported: all of it is known from an earlier run, or layer by layer, or the store
+    /// of this machine can be read. The inner error says why that could not be done, where it was to be.
     async fn without_export(
         &self,
         named: &NamedImage,
         id: &str,
         described: &Described,
         options: &Arc<Options>,
-    ) -> Result<Option<Snapshot>, SourceError> {
-        let Some(asked) = self.asked(described, options) else { return Ok(None) };
-        if let Some(mut snapshot) = options.known.image(&asked) {
+    ) -> Result<Result<MeasuredImage, Option<String>>, SourceError> {
+        let Some(asked) = self.asked(described, options) else { return Ok(Err(None)) };
+        let none_read = |snapshot: &Snapshot| {
+            let layers = snapshot.layers.len();
+            options.progress.took(format!("all {layers} layers are known, none was read,"), None);
+        };
+        if let Some(mut snapshot) = options.known.image(&asked, &described.id) {
             snapshot.image.name = named.display_name();
             snapshot.image.reference.clone_from(&named.text);
             snapshot.source = self.source.clone();
-            snapshot.base_name = described.labels.get(BASE_NAME).cloned();
-            return Ok(Some(snapshot));
+            let base_name = described.container.labels.get(BASE_NAME).cloned();
+            none_read(&snapshot);
+            return Ok(Ok(MeasuredImage { base_name, ..snapshot.into() }));
         }
-        // Which blobs an image is distributed as, only an export says.
-        let known = |id: &DiffId| options.known.layer(id).is_some();
-        if described.distributed || !described.diff_ids.iter().all(known) {
-            return Ok(None);
+        // Which blobs an image is distributed as, only its manifest says; and what is to be verified is exported, since
+        // only an export shows that the image has these layers.
+        if described.distributed || options.verify {
+            return Ok(Err(None));
         }
+        let known = |id: &DiffId| options.known.layer_of(Some(&described.id), id).is_some();
+        let store = match described.diff_ids.iter().all(known) {
+            true => None,
+            false => match self.store(described, options) {
+                Ok(Some(store)) => Some(store),
+                Ok(None) => return Ok(Err(None)),
+                Err(error) => return Ok(Err(Some(not_read(&error)))),
+            },
+        };
+        let Some(config) = self.facts(id, described).await? else {
+            let unclear = || not_read("its history does not say which instruction made which layer");
+            return Ok(Err(store.map(|_| unclear())));
+        };
+        let parts = store.map_or_else(
+            || ImageParts::Streamed(HashMap::new()),
+            |store| ImageParts::Engine(Box::new(store)),
+        );
+        let described = DescribedImage { identity: described.identity(), config, manifest: None };
+        let named = named.clone();
+        let (reading, source) = (options.clone(), self.source.clone());
+        let measuring = move || {
+            let budget = reading.budget();
+            // Not remembered by its ID: that it has these layers is only the engine's word.
+            let measured = layout::of_described(&parts, &named, &source, described, (&reading, &budget));
+            (measured, parts)
+        };
+        match aside(measuring).await {
+            (Ok(measured), ImageParts::Engine(store)) => {
+                let (read, layers, by) =
+                    (store.layers_read(), count_layers(std::slice::from_ref(&measured)), store.by());
+                options.progress.took(format!("read {read} of {layers} layers from {by}"), None);
+                Ok(Ok(measured))
+            }
+            (Ok(measured), _) => {
+                none_read(&measured.snapshot);
+                Ok(Ok(measured))
+            }
+            (Err(error), ImageParts::Engine(_)) => Ok(Err(Some(not_read(&error.to_string())))),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// What the image's config says, as far as the engine tells it; `None` where that is not clear.
+    async fn facts(&self, id: &str, described: &Described) -> Result<Option<ImageConfig>, SourceError> {
         let history = self.connection.docker.image_history(id).await;
         let history =
             history.map_err(|error| self.error(format!("tell the history of {}", excerpt(id)), &error))?;
-        let Some(history) = with_layers(&history, described.diff_ids.len()) else { return Ok(None) };
-        let config = ImageConfig {
-            architecture: described.platform.as_ref().map(|p| p.architecture.clone()).unwrap_or_default(),
-            os: described.platform.as_ref().map(|p| p.os.clone()).unwrap_or_default(),
-            variant: described.platform.as_ref().and_then(|p| p.variant.clone()),
-            rootfs: RootFs { diff_ids: described.diff_ids.clone() },
-            config: ContainerConfig { labels: described.labels.clone() },
-            history,
-        };
-        let budget = options.budget();
-        let snapshot = layout::of_known(named, &self.source, described.id.clone(), config, options, &budget)?;
-        options.known.keep_image(&asked, &snapshot);
-        Ok(Some(snapshot))
+        Ok(described.config(&history))
+    }
+
+    /// The engine's store, where it is on this machine.
+    fn store(&self, described: &Described, options: &Options) -> Result<Option<EngineStore>, String> {
+        if self.is_podman || !self.endpoint.address.starts_with("unix://") {
+            return Ok(None);
+        }
+        EngineStore::open(options.engine_store, &described.diff_ids)
     }
 
     /// What one image of the engine is remembered by, where the options ask for that one.
@@ -160,28 +334,74 @@ impl Engine {
         (fits || described.distributed).then(|| format!("{version} {kind} {} {wanted}", described.id))
     }
 
-    /// Reads the engine's export as it arrives: one task fetches, one thread walks.
-    async fn export(
+    /// Reads no more than what is not known, from the engine's content store. The inner error says why that cannot be
+    /// done and the export has to be read instead.
+    async fn read_content_store(
         &self,
         named: &NamedImage,
-        id: &str,
-        awaited: Option<Unknown>,
+        described: &Described,
         options: &Arc<Options>,
-    ) -> Result<Vec<Snapshot>, SourceError> {
-        let (sender, receiver) = mpsc::channel(16);
-        let origin = PathBuf::from(format!("the export of {}", excerpt(id)));
+    ) -> Result<Result<Vec<MeasuredImage>, Option<String>>, SourceError> {
+        let Some(transport) = &self.connection.transport else { return Ok(Err(None)) };
+        let refused = |error: String| {
+            Some(format!("its content store, which is faster to read, cannot be read: {}", excerpt(&error)))
+        };
+        let store = match ContentStore::open(transport, self.api >= DIRECT_API, &described.id).await {
+            Ok(store) => store,
+            Err(error) => return Ok(Err(refused(error))),
+        };
+        let inspected = Inspected { platform: self.platform.clone(), identity: Some(described.identity()) };
         let (named, options, source) = (named.clone(), options.clone(), self.source.clone());
-        let usual = self.platform.clone();
-        let walking = tokio::task::spawn_blocking(move || {
+        aside(move || {
+            let parts = ImageParts::Content(Box::new(store));
+            let budget = options.budget();
+            let measured = layout::measure(&parts, &named, None, &source, inspected, &options, &budget);
+            let ImageParts::Content(store) = parts else { return measured.map(Ok) };
+            if let (Err(_), Some(error)) = (&measured, store.failure()) {
+                return Ok(Err(refused(error)));
+            }
+            let layers = measured.as_ref().map_or(0, |images| count_layers(images));
+            let read = store.layers_read();
+            options
+                .progress
+                .took(format!("read {read} of {layers} layers from the engine's content store"), None);
+            measured.map(Ok)
+        })
+        .await
+    }
+
+    /// Reads the engine's export as it arrives: one task fetches, one thread walks. Tells too whether the export has
+    /// shown that it is the image which the engine calls by this ID: where layers are known, its end is not waited for.
+    async fn export(
+        &self,
+        export: Export,
+        options: &Arc<Options>,
+    ) -> Result<(Vec<MeasuredImage>, bool), SourceError> {
+        let Export { named, id, inspected, held, awaited } = export;
+        let (sender, receiver) = mpsc::channel(16);
+        let origin = PathBuf::from(format!("the export of {}", excerpt(&id)));
+        options.progress.wait_for(if self.is_podman { "podman save" } else { "docker save" });
+        let (image, options, source) = (named.image.clone(), options.clone(), self.source.clone());
+        // Begins at once: what it reads comes below.
+        let walking = tokio::task::spawn_blocking(move || -> Result<_, SourceError> {
             let input = ChannelReader { receiver, chunk: bytes::Bytes::new() };
             let budget = options.budget();
-            let parts = match awaited {
-                Some(mut awaited) => Parts::stream(input, &origin, &budget, &mut awaited)?,
-                None => Parts::stream(input, &origin, &budget, &mut Everything)?,
+            let (parts, described) = match awaited {
+                Some(mut awaited) => {
+                    let parts = ImageParts::stream(input, &origin, &budget, &mut awaited)?;
+                    (parts, awaited.without_config())
+                }
+                None => (ImageParts::stream(input, &origin, &budget, &mut Everything)?, None),
             };
-            layout::measure(&parts, &named, None, &source, usual, &options, &budget)
+            if let Some(described) = described {
+                let reading = (&*options, &budget);
+                let measured = layout::of_described(&parts, &named, &source, described, reading)?;
+                return Ok((vec![measured], false));
+            }
+            let images = layout::measure(&parts, &named, None, &source, inspected, &options, &budget)?;
+            Ok((images, true))
         });
-        let mut stream = Box::pin(self.connection.docker.export_image(id));
+        let mut stream = Box::pin(self.connection.docker.export_image(&id));
         let mut failure = None;
         loop {
             // Whoever reads may have seen enough, or be able to read no more of it.
@@ -192,7 +412,7 @@ impl Engine {
             let Some(chunk) = next else { break };
             let chunk = chunk.map_err(|error| {
                 let message = error.to_string();
-                failure = Some(self.error(format!("export the image {}", excerpt(id)), &error));
+                failure = Some(self.not_exported(&image, &id, held.as_ref(), &error));
                 io::Error::other(message)
             });
             let last = chunk.is_err();
@@ -208,20 +428,69 @@ impl Engine {
         }
     }
 
+    /// Docker 26 exports no image of several platforms that lacks the engine's own.
+    fn not_exported(
+        &self,
+        image: &ImageReference,
+        id: &str,
+        held: Option<&Platform>,
+        error: &EngineError,
+    ) -> SourceError {
+        match (error, held, &self.platform, image) {
+            (
+                EngineError::DockerResponseServerError { status_code: 404, .. },
+                Some(held),
+                Some(own),
+                ImageReference::Daemon(name),
+            ) if !held.satisfies(own) => SourceError::PartlyPulled {
+                address: self.endpoint.address.clone(),
+                name: excerpt(name),
+                held: held.to_string(),
+                missing: own.to_string(),
+            },
+            _ => self.error(format!("export the image {}", excerpt(id)), error),
+        }
+    }
+
     fn error(&self, operation: String, error: &EngineError) -> SourceError {
         let address = self.endpoint.address.clone();
-        SourceError::Engine { address, operation, error: excerpt(&error.to_string()) }
+        SourceError::Engine { address, operation, error: excerpt(&text_of(error)) }
     }
 }
 
+/// Why the store on disk was not read, which was to be.
+fn not_read(error: &str) -> String {
+    format!("its store on disk, which is faster to read, cannot be read: {}", excerpt(error))
+}
+
 impl Described {
+    /// What the image's config says that matters here, as far as the engine tells it; `None` where its history may be
+    /// read in two ways.
+    fn config(&self, history: &[HistoryEntry]) -> Option<ImageConfig> {
+        let platform = self.platform.as_ref();
+        Some(ImageConfig {
+            architecture: platform.map(|p| p.architecture.clone()).unwrap_or_default(),
+            os: platform.map(|p| p.os.clone()).unwrap_or_default(),
+            variant: platform.and_then(|p| p.variant.clone()),
+            os_version: platform.and_then(|p| p.os_version.clone()),
+            os_features: platform.map(|p| p.os_features.clone()).unwrap_or_default(),
+            rootfs: RootFs { diff_ids: self.diff_ids.clone() },
+            config: self.container.clone(),
+            history: with_layers(history, self.diff_ids.len())?,
+        })
+    }
+
+    /// What an export of the image has to be.
+    fn identity(&self) -> Identity {
+        Identity { id: self.id.clone(), diff_ids: self.diff_ids.clone() }
+    }
+
     /// `None` where the engine leaves out what has to be relied on.
-    fn of(inspected: ImageInspect) -> Option<Described> {
+    fn of(inspected: ImageInspect, distributed: bool) -> Option<Described> {
         let field = |field: &Option<String>| field.clone().unwrap_or_default();
         let id = inspected.id?;
         // Podman writes IDs without the algorithm in places.
         let id = if id.contains(':') { id } else { format!("sha256:{id}") };
-        let diff_ids = inspected.root_fs?.layers?;
         Some(Described {
             id: Digest::parse(&id).ok()?,
             platform: Platform::from_fields(
@@ -229,28 +498,51 @@ impl Described {
                 &field(&inspected.architecture),
                 inspected.variant.as_deref(),
             ),
-            diff_ids: diff_ids.iter().map(|id| DiffId::parse(id)).collect::<Result<_, _>>().ok()?,
-            distributed: inspected.descriptor.is_some(),
-            labels: inspected
-                .config
-                .and_then(|config| config.labels)
-                .unwrap_or_default()
-                .into_iter()
-                .collect(),
+            diff_ids: diff_ids(inspected.root_fs)?,
+            distributed,
+            container: inspected.config.map(container_of).unwrap_or_default(),
         })
     }
 }
 
+fn container_of(config: InspectedConfig) -> ContainerConfig {
+    let keys = |names: Vec<String>| names.into_iter().map(|name| (name, IgnoredAny)).collect();
+    ContainerConfig {
+        labels: config.labels.unwrap_or_default().into_iter().collect(),
+        user: config.user.unwrap_or_default(),
+        working_dir: config.working_dir.unwrap_or_default(),
+        entrypoint: config.entrypoint.unwrap_or_default(),
+        cmd: config.cmd.unwrap_or_default(),
+        env: config.env.unwrap_or_default(),
+        exposed_ports: keys(config.exposed_ports.unwrap_or_default()),
+        volumes: keys(config.volumes.unwrap_or_default()),
+        stop_signal: config.stop_signal.unwrap_or_default(),
+        healthcheck: HealthCheck {
+            test: config.healthcheck.and_then(|check| check.test).unwrap_or_default(),
+        },
+    }
+}
+
+/// How many layers there are in images, each once.
+fn count_layers(images: &[MeasuredImage]) -> usize {
+    let layers = images.iter().flat_map(|measured| &measured.snapshot.layers);
+    layers.map(|layer| &layer.diff_id).collect::<BTreeSet<_>>().len()
+}
+
+fn diff_ids(root: Option<ImageInspectRootFs>) -> Option<Vec<DiffId>> {
+    root?.layers?.iter().map(|id| DiffId::parse(id).ok()).collect()
+}
+
 /// The steps of an engine's history, oldest first, with which of them made a layer. The engine does
 /// not say that; where size and instruction do not tell it beyond doubt, `None`.
-fn with_layers(history: &[Step], layers: usize) -> Option<Vec<HistoryEntry>> {
+fn with_layers(history: &[HistoryEntry], layers: usize) -> Option<Vec<ConfigHistory>> {
     #[derive(PartialEq)]
     enum Made {
         Layer,
         Nothing,
         Unclear,
     }
-    let made = |step: &Step| match step.created_by.split_once(' ') {
+    let made = |step: &HistoryEntry| match step.created_by.split_once(' ') {
         _ if step.size > 0 => Made::Layer,
         // BuildKit makes a layer of each of these, even if it is empty.
         Some(("RUN" | "COPY" | "ADD", rest)) if rest.ends_with("# buildkit") => Made::Layer,
@@ -269,7 +561,7 @@ fn with_layers(history: &[Step], layers: usize) -> Option<Vec<HistoryEntry>> {
         Some(left) if left == unclear => true,
         _ => return None,
     };
-    let entry = |(step, made): (&Step, &Made)| HistoryEntry {
+    let entry = |(step, made): (&HistoryEntry, &Made)| ConfigHistory {
         created_by: Some(step.created_by.clone()),
         empty_layer: *made == Made::Nothing || (*made == Made::Unclear && !unclear_are_layers),
     };
@@ -277,44 +569,84 @@ fn with_layers(history: &[Step], layers: usize) -> Option<Vec<HistoryEntry>> {
 }
 
 /// The layers of an image that have to be waited for in its export.
-struct Unknown {
+struct UnknownLayers {
     image: Described,
     known: BTreeSet<DiffId>,
     left: BTreeSet<DiffId>,
     /// Where layers and documents were found.
     layers: HashMap<DiffId, String>,
     documents: HashMap<Digest, String>,
-    /// The config that the manifest names.
+    /// The config, once the document that the ID names has told it.
     config: Option<Digest>,
+    /// What the engine says that is in the config, where that need not be waited for.
+    facts: Option<ImageConfig>,
+    /// The manifest that the ID names.
+    manifest: Option<Manifest>,
     enough: bool,
 }
 
-impl Unknown {
+impl UnknownLayers {
     /// `None` where the whole export is needed: what `--platform` asks for may not be what the engine
     /// has described.
-    fn of(image: Described, options: &Options) -> Option<Unknown> {
+    fn of(image: Described, options: &Options) -> Option<UnknownLayers> {
         if image.distributed && options.platform != Platforms::Usual {
             return None;
         }
-        let (known, left) =
-            image.diff_ids.iter().cloned().partition(|diff_id| options.known.layer(diff_id).is_some());
-        let config = (!image.distributed).then(|| image.id.clone());
+        let is_known = |diff_id: &DiffId| options.known.layer_of(Some(&image.id), diff_id).is_some();
+        let (known, left) = image.diff_ids.iter().cloned().partition(is_known);
         let (layers, documents) = (HashMap::new(), HashMap::new());
-        Some(Unknown { image, known, left, layers, documents, config, enough: false })
+        Some(UnknownLayers {
+            image,
+            known,
+            left,
+            layers,
+            documents,
+            config: None,
+            facts: None,
+            manifest: None,
+            enough: false,
+        })
+    }
+
+    /// Whether the export may end before its config. Where all layers of a classic store are known, that was tried.
+    fn may_end_early(&self) -> bool {
+        !self.known.is_empty() && (self.image.distributed || !self.left.is_empty())
+    }
+
+    fn has_config(&self) -> bool {
+        self.config.as_ref().is_some_and(|id| self.documents.contains_key(id))
+    }
+
+    /// Whether all but the config is there, and the engine has told what is in that. Layers that are kept as they are
+    /// distributed are named by the manifest; of an index it is not known yet which one is meant.
+    fn is_described(&self) -> bool {
+        self.facts.is_some() && (self.manifest.is_some() || !self.image.distributed)
+    }
+
+    /// The image, where its config was not waited for.
+    fn without_config(&mut self) -> Option<DescribedImage> {
+        if !self.enough || self.has_config() {
+            return None;
+        }
+        let (config, manifest) = (self.facts.take()?, self.manifest.take());
+        Some(DescribedImage { identity: self.image.identity(), config, manifest })
     }
 
     fn note_document(&mut self, name: &str, content: &[u8]) {
         let digest = Digest::of(content);
-        if self.image.distributed && digest == self.image.id {
+        if digest == self.image.id {
+            let manifest = serde_json::from_slice::<Manifest>(content).ok();
+            let config = || serde_json::from_slice::<ImageConfig>(content).ok().map(|_| digest.clone());
             // An index has several images in it, and which is meant is told when all have been seen.
-            self.config =
-                serde_json::from_slice(content).ok().map(|manifest: Manifest| manifest.config.digest);
+            let of_manifest = manifest.as_ref().map(|manifest| manifest.config.digest.clone());
+            self.config = of_manifest.or_else(config);
+            self.manifest = manifest.filter(|manifest| manifest.layers.len() == self.image.diff_ids.len());
         }
         self.documents.insert(digest, name.to_owned());
     }
 }
 
-impl Awaited for Unknown {
+impl StopCondition for UnknownLayers {
     fn is_known(&self, name: &str) -> bool {
         // Plain blobs are named by what is their diff ID too.
         let hex = name.strip_prefix("blobs/sha256/");
@@ -335,8 +667,7 @@ impl Awaited for Unknown {
             }
             Streamed::Link(_) | Streamed::Other(_) => {}
         }
-        let config = self.config.as_ref();
-        self.enough = self.left.is_empty() && config.is_some_and(|id| self.documents.contains_key(id));
+        self.enough = self.left.is_empty() && (self.has_config() || self.is_described());
         self.enough
     }
 
@@ -347,7 +678,8 @@ impl Awaited for Unknown {
         }
         let document = |value: serde_json::Value| Streamed::Document(value.to_string().into_bytes());
         pieces.retain(|name, _| name != "index.json" && name != "manifest.json");
-        if self.image.distributed {
+        let is_config = self.config.as_ref().is_none_or(|config| *config == self.image.id);
+        if self.manifest.is_some() || !is_config {
             let manifest = serde_json::json!({ "digest": self.image.id });
             pieces.insert("index.json".into(), document(serde_json::json!({ "manifests": [manifest] })));
             pieces.insert("manifest.json".into(), document(serde_json::json!([])));

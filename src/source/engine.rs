@@ -1,15 +1,18 @@
 //! Which container engine is asked, and how it is reached.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as EngineError;
 use serde::Deserialize;
 
+use super::transport::EngineAddress;
 #[cfg(unix)]
 use super::tunnel::Tunnel;
 use super::{SourceError, excerpt};
+use crate::files;
 use crate::image::Digest;
 
 /// Elsewhere there is none.
@@ -32,6 +35,8 @@ impl Tunnel {
 const TIMEOUT_SECONDS: u64 = 300;
 /// How long it may take to be reached at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most bytes of docker's own files that are read.
+const MAX_CONFIG: u64 = 4 << 20;
 
 /// Where an engine is, and what proves who asks and who answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +51,8 @@ pub struct Endpoint {
 pub struct Connection {
     /// The client of its API.
     pub docker: Docker,
+    /// How it is reached; `None` by a pipe of Windows.
+    pub(super) transport: Option<Arc<EngineAddress>>,
     _tunnel: Option<Tunnel>,
 }
 
@@ -77,10 +84,13 @@ impl Endpoint {
     pub async fn connect(&self) -> Result<Connection, SourceError> {
         let tunnel = self.tunnel()?;
         let near = tunnel.as_ref().map_or_else(|| self.address.clone(), Tunnel::address);
-        let connecting = async { self.client(&near)?.negotiate_version().await };
+        let connecting = async {
+            let (docker, transport) = self.client(&near)?;
+            Ok((docker.negotiate_version().await?, transport))
+        };
         let connected = tokio::time::timeout(CONNECT_TIMEOUT, connecting).await;
         match (connected.unwrap_or(Err(EngineError::RequestTimeoutError)), tunnel) {
-            (Ok(docker), tunnel) => Ok(Connection { docker, _tunnel: tunnel }),
+            (Ok((docker, transport)), tunnel) => Ok(Connection { docker, transport, _tunnel: tunnel }),
             (Err(error), None) => Err(self.unreachable(&error)),
             (Err(error), Some(tunnel)) => Err(match tunnel.messages().await {
                 Some(messages) => self.unreachable_because(&messages),
@@ -101,40 +111,28 @@ impl Endpoint {
         Ok(None)
     }
 
-    fn client(&self, address: &str) -> Result<Docker, EngineError> {
-        let version = bollard::API_DEFAULT_VERSION;
-        match (address.split_once("://"), &self.tls) {
-            (Some(("unix" | "npipe", path)), _) => Docker::connect_with_local(path, TIMEOUT_SECONDS, version),
-            (Some(("tcp" | "https", _)), Some(files)) => {
-                // The TLS library wants to be told which implementation to use.
-                let _ = rustls::crypto::ring::default_provider().install_default();
-                let file = |name| files.join(name);
-                let (key, certificate, authority) = (file("key.pem"), file("cert.pem"), file("ca.pem"));
-                Docker::connect_with_ssl(
-                    &self.address,
-                    &key,
-                    &certificate,
-                    &authority,
-                    TIMEOUT_SECONDS,
-                    version,
-                )
+    fn client(&self, address: &str) -> Result<(Docker, Option<Arc<EngineAddress>>), EngineError> {
+        let transport = match address.split_once("://") {
+            #[cfg(windows)]
+            Some(("npipe", path)) => {
+                let docker = Docker::connect_with_local(path, TIMEOUT_SECONDS, bollard::API_DEFAULT_VERSION)?;
+                return Ok((docker, None));
             }
-            (Some(("tcp" | "http", _)), None) => {
-                Docker::connect_with_http(&self.address, TIMEOUT_SECONDS, version)
+            #[cfg(unix)]
+            Some(("unix", path)) => EngineAddress::Unix(path.into()),
+            Some(("tcp" | "https", authority)) if self.tls.is_some() => {
+                EngineAddress::tcp(authority, self.tls.as_deref())?
             }
-            _ => Err(EngineError::UnsupportedURISchemeError { uri: self.address.clone() }),
-        }
+            Some(("tcp" | "http", authority)) => EngineAddress::tcp(authority, None)?,
+            _ => return Err(EngineError::UnsupportedURISchemeError { uri: self.address.clone() }),
+        };
+        let transport = Arc::new(transport);
+        Ok((transport.clone().client(TIMEOUT_SECONDS)?, Some(transport)))
     }
 
     /// That the engine cannot be reached, why, and what to do.
     pub fn unreachable(&self, error: &EngineError) -> SourceError {
-        let mut text = error.to_string();
-        let mut source = std::error::Error::source(error);
-        while let Some(inner) = source {
-            text = inner.to_string();
-            source = inner.source();
-        }
-        self.unreachable_because(&text)
+        self.unreachable_because(&text_of(error))
     }
 
     fn unreachable_because(&self, text: &str) -> SourceError {
@@ -160,6 +158,12 @@ impl Endpoint {
     }
 }
 
+/// What went wrong in the end: what is around it says that it was while sending or receiving.
+pub(super) fn text_of(error: &EngineError) -> String {
+    let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    causes.last().map(ToString::to_string).unwrap_or_default()
+}
+
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -175,7 +179,7 @@ fn configured() -> Result<Option<Endpoint>, SourceError> {
         current_context: Option<String>,
     }
     let current = || {
-        let config = std::fs::read(docker_config().join("config.json")).ok()?;
+        let config = files::read(&docker_config().join("config.json"), MAX_CONFIG).ok()?;
         serde_json::from_slice::<Config>(&config).ok()?.current_context
     };
     match variable("DOCKER_CONTEXT").or_else(current) {
@@ -213,7 +217,7 @@ fn in_context(name: &str) -> Result<Endpoint, SourceError> {
     }
     let contexts = docker_config().join("contexts");
     let hashed = Digest::of(name.as_bytes());
-    let meta = std::fs::read(contexts.join("meta").join(hashed.hex()).join("meta.json")).ok();
+    let meta = files::read(&contexts.join("meta").join(hashed.hex()).join("meta.json"), MAX_CONFIG).ok();
     let meta: Option<Meta> = meta.and_then(|meta| serde_json::from_slice(&meta).ok());
     let host =
         meta.and_then(|meta| meta.endpoints.get("docker")?.host.clone()).filter(|host| !host.is_empty());

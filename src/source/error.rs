@@ -3,10 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::artifacts::ArtifactError;
+use super::kind;
+use crate::image::digest::Algorithm;
 use crate::image::snapshot::SnapshotError;
 use crate::layer::Refusal;
 use crate::layer::tar::TarError;
+use crate::registry::ArtifactError;
 
 /// An image that could not be read or measured: what, where, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +24,7 @@ pub enum SourceError {
         error: io::Error,
     },
     /// A path that holds nothing that layergate knows.
-    #[error("{}: not an image; expected the output of `docker save`, an OCI layout (file or directory), a `docker inspect` document or a layergate snapshot", .0.display())]
+    #[error("{}: not an image; expected the output of `docker save`, an OCI layout (file or directory), a directory of `skopeo copy`, a `docker inspect` document or a layergate snapshot", .0.display())]
     NotAnImage(PathBuf),
     /// A file of another kind than its transport says.
     #[error("{}: this is no {expected}; {hint}", path.display())]
@@ -72,6 +74,24 @@ pub enum SourceError {
         /// Its name in the image.
         name: String,
     },
+    /// An index that lists nothing.
+    #[error("{image}: there is no image in it: its index lists nothing; build or copy an image into it")]
+    Empty {
+        /// The place.
+        image: String,
+    },
+    /// A recorded list of files that cannot be that of its layer.
+    #[error(
+        "{image}: layer {number} ({diff_id}) has more compressed bytes than the files that are recorded of it can take; measure it with --verify, and record the baseline again"
+    )]
+    Implausible {
+        /// The image.
+        image: String,
+        /// Which layer, from 1.
+        number: usize,
+        /// Its diff ID.
+        diff_id: String,
+    },
     /// A blob that is not the one that its name promises.
     #[error(
         "{image}: {what} is not the one that the image names: expected {expected}, found {found}; save or build the image again"
@@ -85,6 +105,19 @@ pub enum SourceError {
         expected: String,
         /// The identifier of what is there.
         found: String,
+    },
+    /// A layer that was read before it was known by what it is named.
+    #[error(
+        "{image}: {what} is named by its {}, which layergate cannot verify in a stream; save the image to an uncompressed file and measure that",
+        algorithm.name()
+    )]
+    Unverifiable {
+        /// The image.
+        image: String,
+        /// Which piece.
+        what: String,
+        /// The hash function.
+        algorithm: Algorithm,
     },
     /// A layer that cannot be read.
     #[error("{image}: layer {number} of {total} ({diff_id}): {error}")]
@@ -100,7 +133,7 @@ pub enum SourceError {
         /// What is wrong with it.
         error: String,
     },
-    /// A blob that is no layer, or no config.
+    /// A blob that is no layer.
     #[error("{image}: {what} has the media type `{media_type}`, which layergate cannot measure{hint}")]
     MediaType {
         /// The image.
@@ -123,15 +156,56 @@ pub enum SourceError {
         /// Which bound it is over.
         refusal: Refusal,
     },
+    /// What is there is something else than an image.
+    #[error("{image}: this is {}, not a container image; {}", enumerated(found), kind::advice(found))]
+    NoImage {
+        /// What was asked for.
+        image: String,
+        /// What is there, in words.
+        found: Vec<String>,
+    },
     /// More than one image, and nothing that says which is meant.
-    #[error("{image}: it holds {count} images; {}", which(image, names))]
+    #[error("{image}: it holds {count} images; name one of them ({}), as in {image}:{}", listed(names), names.first().map_or("NAME", String::as_str))]
     Ambiguous {
         /// The archive.
         image: String,
         /// How many images there are.
         count: usize,
-        /// The names of the images in it.
+        /// What the images in it can be named by.
         names: Vec<String>,
+    },
+    /// Several images for one platform, which nothing but their content tells apart.
+    #[error(
+        "{image}: it holds different images for {platform}; name one of them by its digest, as in {}",
+        enumerated(names)
+    )]
+    SamePlatform {
+        /// The image.
+        image: String,
+        /// The platform that they share.
+        platform: String,
+        /// What to write instead, for each of them.
+        names: Vec<String>,
+    },
+    /// Several images that are all for the platform that was asked for, and more exactly for different ones.
+    #[error("{image}: several images are for {wanted}: {}. Choose one with --platform", listed(platforms))]
+    SeveralPlatforms {
+        /// The image.
+        image: String,
+        /// The platform that was asked for, or this machine's.
+        wanted: String,
+        /// The platforms that are there.
+        platforms: Vec<String>,
+    },
+    /// The only image there is names no platform, and one was asked for.
+    #[error(
+        "{image}: neither the image nor its index names a platform, so {wanted} cannot be chosen; leave out --platform"
+    )]
+    NoPlatform {
+        /// The image.
+        image: String,
+        /// The platform that was asked for.
+        wanted: String,
     },
     /// The image that was asked for is not among those that are there.
     #[error("{image}: no image `{wanted}` in it; it holds {}", listed(names))]
@@ -140,11 +214,15 @@ pub enum SourceError {
         image: String,
         /// The name that was asked for.
         wanted: String,
-        /// The names of the images in it.
+        /// What the images in it can be named by.
         names: Vec<String>,
     },
     /// The platform that was asked for is not among those that are there.
-    #[error("{image}: no image for {wanted}; it has {}. Choose one with --platform", listed(platforms))]
+    #[error(
+        "{image}: no image for {wanted}; it has {}. Choose one with --platform{}",
+        listed(platforms),
+        or_pull(image, wanted)
+    )]
     NoSuchPlatform {
         /// The image.
         image: String,
@@ -184,16 +262,69 @@ pub enum SourceError {
         "{0}: the registry has no such image; check its name and tag, and whether it is private and needs `docker login`"
     )]
     NoSuchRemoteImage(String),
+    /// There is no store of containers/storage, or an empty one.
+    #[error(
+        "no image in the container storage at {}; build or pull one as this user, or name the store: containers-storage:[overlay@ROOT]NAME",
+        paths(.0)
+    )]
+    NoStoredImages(Vec<PathBuf>),
+    /// The store has no such image.
+    #[error("the container storage has no image `{name}`; {}", nearest_names(nearest))]
+    NoSuchStoredImage {
+        /// What was asked for.
+        name: String,
+        /// The names that are most like it.
+        nearest: Vec<String>,
+    },
+    /// Several images of the store go by the name.
+    #[error("{image}: it names {count} images; write one of {}", listed(names))]
+    AmbiguousStored {
+        /// What was asked for.
+        image: String,
+        /// How many there are.
+        count: usize,
+        /// Their names.
+        names: Vec<String>,
+    },
+    /// A layer of the store without its tar-split document.
+    #[error(
+        "{}: the container storage keeps no tar-split document of this layer; measure what `podman save` writes instead",
+        .0.display()
+    )]
+    NoTarSplit(PathBuf),
     /// The engine has no such image.
     #[error(
-        "the engine at {address} has no image `{name}`; build or pull it first, or check the spelling with `docker images`"
+        "the engine at {address} has no image `{name}`; build or pull it first, or name one that it has{}",
+        such_as(nearest)
     )]
     NoSuchLocalImage {
         /// Which engine.
         address: String,
         /// The image.
         name: String,
+        /// The names that are most like it: other tags of the same repository first.
+        nearest: Vec<String>,
     },
+    /// The engine holds some platforms of an image, and exports nothing without its own.
+    #[error(
+        "the engine at {address} has `{name}` for `{held}`, not for `{missing}`, and exports no image that lacks its own platform: pull that too (docker pull --platform {missing} {name}), or measure the image in its registry (docker://...)"
+    )]
+    PartlyPulled {
+        /// Which engine.
+        address: String,
+        /// The image.
+        name: String,
+        /// A platform that the engine holds.
+        held: String,
+        /// The engine's own platform.
+        missing: String,
+    },
+    /// The engine's content store cannot be read, and so another way is taken.
+    #[error("the engine's content store cannot be read: {0}")]
+    ContentStore(String),
+    /// The engine's store on disk cannot be read, and so another way is taken.
+    #[error("the engine's store on disk cannot be read: {0}")]
+    EngineStore(String),
     /// The engine answered with an error.
     #[error("the engine at {address} could not {operation}: {error}")]
     Engine {
@@ -212,16 +343,48 @@ impl SourceError {
     }
 }
 
-fn listed(names: &[String]) -> String {
+fn paths(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(" and ")
+}
+
+fn nearest_names(names: &[String]) -> String {
     match names {
-        [] => "none with a name".into(),
-        names => names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
+        [] => "none of its images has a name; write an ID (`podman images`)".into(),
+        names => format!("the nearest names are {}", listed(names)),
     }
 }
 
-fn which(image: &str, names: &[String]) -> String {
-    match names.first() {
-        Some(first) => format!("name one of them ({}), as in {image}:{first}", listed(names)),
-        None => "they have no names to choose by, so save the one that is meant alone".into(),
+fn such_as(names: &[String]) -> String {
+    match names {
+        [] => " (`docker images`)".into(),
+        names => format!(": {}", listed(names)),
+    }
+}
+
+/// What an engine lacks can be pulled.
+fn or_pull(image: &str, wanted: &str) -> String {
+    let name = image.strip_prefix("docker-daemon:");
+    name.map_or_else(String::new, |name| format!(", or pull it: docker pull --platform {wanted} {name}"))
+}
+
+/// Names in code spans; of many, the first.
+fn listed(names: &[String]) -> String {
+    const MOST: usize = 20;
+    let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(MOST) {
+        _ if names.is_empty() => "nothing".into(),
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// `one`, `one and another`, `one, another and a third`; of many, the first.
+fn enumerated(things: &[String]) -> String {
+    const MOST: usize = 5;
+    match things {
+        [] => "nothing".into(),
+        [one] => one.clone(),
+        [first @ .., last] if things.len() <= MOST => format!("{} and {last}", first.join(", ")),
+        many => format!("{} and {} more", many[..MOST].join(", "), many.len() - MOST),
     }
 }

@@ -4,9 +4,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::parts::MAX_DOCUMENT;
 use super::{NamedImage, SourceError, excerpt};
-use crate::image::oci::or_default;
+use crate::image::oci::{MAX_DOCUMENT, or_default};
 use crate::image::snapshot::{ImageIdentity, Layer, MAX_LAYERS, Measured, Snapshot, SourceInfo};
 use crate::image::{Bytes, DiffId, Digest, Platform};
 
@@ -80,5 +79,5 @@ pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot,
         id: Digest::parse(&document.id).ok(),
     };
     let source = SourceInfo { transport: "inspect".into(), engine: Some(store.into()) };
-    Ok(Snapshot::new(image, source, Measured::Engine, Bytes(document.size), layers))
+    Ok(Snapshot::new(image, source, Measured::Engine, Some(Bytes(document.size)), layers))
 }

@@ -1,47 +1,69 @@
-//! Where images are read from. Every transport ends in one [`Snapshot`].
+//! Where images are read from. Every transport ends in one [`MeasuredImage`].
 
-mod access;
 mod account;
-pub mod artifacts;
+mod attestation;
+mod beneath;
+mod blob;
 pub mod cache;
 mod choose;
+mod content;
 mod count;
-mod credentials;
 pub mod daemon;
 pub mod engine;
+mod engine_store;
 mod error;
+pub mod flat;
+mod grpc;
 pub mod inspect;
+mod kind;
 pub mod known;
 pub mod layout;
 pub mod parts;
+mod plan;
 pub mod progress;
+pub mod reader;
 pub mod reference;
 pub mod registry;
+pub mod storage;
+pub mod store_files;
+mod stores;
+mod transport;
 #[cfg(unix)]
 mod tunnel;
+mod turns;
 
 use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::files;
+use crate::image::json::{self, Room};
+use crate::image::oci::MAX_DOCUMENT;
 use crate::image::platform::InvalidPlatform;
 use crate::image::schema;
 use crate::image::snapshot::SourceInfo;
-use crate::image::{DiffId, Digest, Platform, Snapshot};
-use crate::layer::{Bounds, Budget, Compression};
+use crate::image::text::excerpt;
+use crate::image::{DiffId, Digest, ImageName, MeasuredImage, Platform, Snapshot};
+use crate::layer::safety::{Enclosing, Uncompressed};
+use crate::layer::{Budget, Compression, SafetyLimits};
 
 pub use cache::Cache;
+pub use engine_store::EngineStoreUse;
 pub use error::SourceError;
-pub use known::Known;
+pub use known::KnownLayers;
 pub use progress::Progress;
 pub use reference::{ImageReference, NamedImage, ReferenceError};
+pub use turns::{Turns, at_once};
 
-use parts::{Everything, MAX_DOCUMENT, Parts};
+use blob::open;
+use parts::{Everything, ImageParts};
+use reader::Inspected;
 use registry::Remote;
+use storage::StoredImage;
 
 /// How images are read.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Which platform of an image of several.
     pub platform: Platforms,
@@ -50,15 +72,21 @@ pub struct Options {
     /// Hash the content of each file, so that copies are found. What is known does not have that.
     pub contents: bool,
     /// What need not be read.
-    pub known: Known,
+    pub known: KnownLayers,
     /// What reading may cost.
-    pub bounds: Bounds,
+    pub bounds: SafetyLimits,
     /// Which engine to ask; by default, the one that docker would.
     pub engine: Option<String>,
+    /// Whether the files of a local engine's store are read.
+    pub engine_store: EngineStoreUse,
     /// Speak plain HTTP also to registries elsewhere than on this machine.
     pub plain_http: bool,
     /// Told how far the work is.
     pub progress: Progress,
+    /// Shared by all images that are read at the same time.
+    pub turns: Turns,
+    /// Whether others are read at the same time, which is not to wait for files. One alone needs no further thread.
+    pub beside_others: bool,
 }
 
 /// Which platform of an image of several is meant.
@@ -93,18 +121,42 @@ impl Options {
 ///
 /// # Errors
 /// [`SourceError`].
-pub async fn measure(image: &NamedImage, options: &Arc<Options>) -> Result<Vec<Snapshot>, SourceError> {
-    let one = |snapshot: Result<Snapshot, SourceError>| snapshot.map(|snapshot| vec![snapshot]);
+pub async fn measure(image: &NamedImage, options: &Arc<Options>) -> Result<Vec<MeasuredImage>, SourceError> {
     match &image.image {
         ImageReference::Daemon(name) => daemon::measure(image, name, options).await,
         ImageReference::Registry(text) => measure_remote(image, text, options).await,
+        _ if !options.beside_others => measure_local(image, options),
+        _ => {
+            let (image, options) = (image.clone(), options.clone());
+            aside(move || measure_local(&image, &options)).await
+        }
+    }
+}
+
+/// Does what waits for files or for other threads, while others go on.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let working = tokio::task::spawn_blocking(work);
+    working.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+/// Measures what is in files.
+fn measure_local(image: &NamedImage, options: &Options) -> Result<Vec<MeasuredImage>, SourceError> {
+    let one = |snapshot: Result<Snapshot, SourceError>| snapshot.map(|snapshot| vec![snapshot.into()]);
+    match &image.image {
+        ImageReference::Daemon(name) | ImageReference::Registry(name) => {
+            Err(SourceError::NotAnImage(name.into()))
+        }
         ImageReference::DockerArchive(path, name) => {
             measure_archive(image, path, name.as_deref(), "docker-archive", options)
         }
         ImageReference::OciArchive(path, name) => {
             measure_archive(image, path, name.as_deref(), "oci-archive", options)
         }
-        ImageReference::OciLayout(path, name) => measure_directory(image, path, name.as_deref(), options),
+        ImageReference::OciLayout(path, name) => {
+            measure_directory(image, path, name.as_deref(), Some("oci"), options)
+        }
+        ImageReference::Dir(path) => measure_directory(image, path, None, Some("dir"), options),
+        ImageReference::ContainersStorage(name) => measure_stored(image, name, options),
         ImageReference::Inspect(path) => one(inspect::measure(image, path, &read_file(path, MAX_DOCUMENT)?)),
         ImageReference::Snapshot(path) => {
             one(read_snapshot(image, path, &read_file(path, MAX_SNAPSHOT)?, options))
@@ -128,16 +180,51 @@ pub async fn layers_beside(
             daemon::layers(name, options).await.ok()
         }
         ImageReference::Registry(own) => {
-            let host = |text| registry::parse(text).ok().map(|image| image.resolve_registry().to_owned());
+            let host =
+                |text| crate::registry::parse(text).ok().map(|image| image.resolve_registry().to_owned());
             if host(own) != host(name) {
                 return None;
             }
             let image = NamedImage::parse(&format!("docker://{name}")).ok()?;
-            let parts = Parts::Remote(Box::new(Remote::open(name, options.plain_http).await.ok()?));
+            let parts = ImageParts::Remote(Box::new(Remote::open(name, options.plain_http).await.ok()?));
             let (options, platform) = (options.clone(), platform.cloned());
-            let read = move || layout::layers(&parts, &image, platform.as_ref(), &options).ok();
-            let reading = tokio::task::spawn_blocking(read);
-            reading.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+            aside(move || layout::layers(&parts, &image, None, platform.as_ref(), &options).ok()).await
+        }
+        ImageReference::ContainersStorage(_) => {
+            let image = NamedImage::parse(&format!("containers-storage:{name}")).ok()?;
+            let parts = ImageParts::Stored(Box::new(StoredImage::open(name).ok()?));
+            layout::layers(&parts, &image, None, platform, options).ok()
+        }
+        _ => None,
+    }
+}
+
+/// The same of an image that is named by its digest: also of one in the same layout.
+pub async fn layers_by_digest(
+    beside: &NamedImage,
+    (name, digest): (&str, &Digest),
+    platform: Option<&Platform>,
+    options: &Arc<Options>,
+) -> Option<Vec<DiffId>> {
+    let by_digest = format!("{}@{digest}", ImageName::parse(name).repository);
+    match &beside.image {
+        ImageReference::Daemon(_) => {
+            daemon::layers_by_digest(&by_digest, digest, platform, options).await.ok()
+        }
+        ImageReference::Registry(_) => layers_beside(beside, &by_digest, platform, options).await,
+        ImageReference::OciArchive(path, _)
+        | ImageReference::DockerArchive(path, _)
+        | ImageReference::OciLayout(path, _)
+        | ImageReference::Path(path) => {
+            let parts = match path.is_dir() {
+                true => ImageParts::of_directory(path).ok()?.0,
+                // A packed one would have to be read as a whole.
+                false if !files::is_pipe(path) && peek(path).ok()?.0 == Some(Compression::None) => {
+                    ImageParts::index(path, &options.bounds).ok()?
+                }
+                false => return None,
+            };
+            layout::layers(&parts, beside, Some(digest), platform, options).ok()
         }
         _ => None,
     }
@@ -147,22 +234,47 @@ async fn measure_remote(
     image: &NamedImage,
     text: &str,
     options: &Arc<Options>,
-) -> Result<Vec<Snapshot>, SourceError> {
-    let parts = Parts::Remote(Box::new(Remote::open(text, options.plain_http).await?));
+) -> Result<Vec<MeasuredImage>, SourceError> {
+    let parts = ImageParts::Remote(Box::new(Remote::open(text, options.plain_http).await?));
     let (image, options) = (image.clone(), options.clone());
     // Threads walk what this one fetches for them.
-    let measuring = tokio::task::spawn_blocking(move || {
+    aside(move || {
         let source = SourceInfo { transport: "docker".into(), engine: None };
-        layout::measure(&parts, &image, None, &source, None, &options, &options.budget())
-    });
-    measuring.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+        layout::measure(&parts, &image, None, &source, Inspected::default(), &options, &options.budget())
+    })
+    .await
+}
+
+fn measure_stored(
+    image: &NamedImage,
+    name: &str,
+    options: &Options,
+) -> Result<Vec<MeasuredImage>, SourceError> {
+    let parts = ImageParts::Stored(Box::new(StoredImage::open(name)?));
+    let source = SourceInfo { transport: "containers-storage".into(), engine: None };
+    let (budget, inspected) = (options.budget(), Inspected::default());
+    let mut measured = layout::measure(&parts, image, None, &source, inspected, options, &budget)?;
+    if let (ImageParts::Stored(stored), Some(first)) = (&parts, measured.first_mut()) {
+        first.note = first.note.take().or_else(|| stored.note());
+    }
+    Ok(measured)
 }
 
 /// Looks inside a path and measures what it finds.
-fn measure_path(image: &NamedImage, path: &Path, options: &Options) -> Result<Vec<Snapshot>, SourceError> {
+fn measure_path(
+    image: &NamedImage,
+    path: &Path,
+    options: &Options,
+) -> Result<Vec<MeasuredImage>, SourceError> {
+    if path == Path::new("-") {
+        return measure_archive(image, path, None, "archive", options);
+    }
     let metadata = path.metadata().map_err(|error| SourceError::io("open", path, error))?;
     if metadata.is_dir() {
-        return measure_directory(image, path, None, options);
+        return measure_directory(image, path, None, None, options);
+    }
+    if files::is_pipe(path) {
+        return measure_archive(image, path, None, "archive", options);
     }
     let (compression, head) = peek(path)?;
     if looks_like_json(&head) {
@@ -171,7 +283,7 @@ fn measure_path(image: &NamedImage, path: &Path, options: &Options) -> Result<Ve
             true => read_snapshot(image, path, &json, options),
             false => inspect::measure(image, path, &json),
         }
-        .map(|snapshot| vec![snapshot]);
+        .map(|snapshot| vec![snapshot.into()]);
     }
     if compression.is_none() || Compression::sniff(&head) != Some(Compression::None) {
         return Err(SourceError::NotAnImage(path.into()));
@@ -185,25 +297,9 @@ fn measure_archive(
     name: Option<&str>,
     transport: &'static str,
     options: &Options,
-) -> Result<Vec<Snapshot>, SourceError> {
-    let budget = options.budget();
-    let parts = if path == Path::new("-") {
-        Parts::stream(io::stdin(), Path::new("standard input"), &budget, &mut Everything)?
-    } else {
-        let (compression, head) = peek(path)?;
-        match compression {
-            Some(_) if Compression::sniff(&head) != Some(Compression::None) => {
-                return Err(SourceError::NotAnImage(path.into()));
-            }
-            Some(Compression::None) => Parts::index(path, &options.bounds)?,
-            Some(packed) => {
-                let file = io::BufReader::with_capacity(64 * 1024, parts::open(path)?);
-                let unpacked = packed.reader(file).map_err(|error| SourceError::io("unpack", path, error))?;
-                Parts::stream(unpacked, path, &budget, &mut Everything)?
-            }
-            None => return Err(SourceError::NotAnImage(path.into())),
-        }
-    };
+) -> Result<Vec<MeasuredImage>, SourceError> {
+    let mut budget = options.budget();
+    let parts = open_archive(path, options, &mut budget)?;
     let (saved, layout) = (parts.has("manifest.json"), parts.has("index.json"));
     let transport = match (transport, saved, layout) {
         (_, false, false) => return Err(SourceError::NotAnImage(path.into())),
@@ -224,22 +320,89 @@ fn measure_archive(
         (transport, ..) => transport,
     };
     let source = SourceInfo { transport: transport.into(), engine: None };
-    layout::measure(&parts, image, name, &source, None, options, &budget)
+    let measure = |parts: &ImageParts, budget: &Budget| {
+        layout::measure(parts, image, name, &source, Inspected::default(), options, budget)
+    };
+    match measure(&parts, &budget) {
+        // In a packed archive the layers have passed by before it is known how their diff IDs are made.
+        Err(SourceError::Unverifiable { algorithm, .. })
+            if path != Path::new("-") && !files::is_pipe(path) =>
+        {
+            let mut budget = options.budget();
+            budget.diff_ids = algorithm;
+            let parts = open_archive(path, options, &mut budget)?;
+            measure(&parts, &budget)
+        }
+        measured => measured,
+    }
 }
 
+/// The pieces of an archive: where they are in a file, or what they are where they have to pass by.
+fn open_archive(path: &Path, options: &Options, budget: &mut Budget) -> Result<ImageParts, SourceError> {
+    if path == Path::new("-") {
+        return stream_archive(io::stdin(), Path::new("standard input"), budget);
+    }
+    if files::is_pipe(path) {
+        let _waiting = files::Waiting::on(path);
+        return stream_archive(open(path)?, path, budget);
+    }
+    let (compression, head) = peek(path)?;
+    match compression {
+        Some(_) if Compression::sniff(&head) != Some(Compression::None) => {
+            Err(SourceError::NotAnImage(path.into()))
+        }
+        Some(Compression::None) => ImageParts::index(path, &options.bounds),
+        Some(_) => stream_archive(open(path)?, path, budget),
+        None => Err(SourceError::NotAnImage(path.into())),
+    }
+}
+
+/// Reads an archive, packed or not, as it passes by.
+fn stream_archive(
+    mut input: impl Read + Send,
+    origin: &Path,
+    budget: &mut Budget,
+) -> Result<ImageParts, SourceError> {
+    let failed = |error| SourceError::io("read", origin, error);
+    let mut head = Vec::new();
+    input.by_ref().take(512).read_to_end(&mut head).map_err(failed)?;
+    let compression = Compression::sniff(&head).ok_or_else(|| SourceError::NotAnImage(origin.into()))?;
+    let whole = head.as_slice().chain(input);
+    if compression == Compression::None {
+        return ImageParts::stream(whole, origin, budget, &mut Everything);
+    }
+    let account = budget.enclose();
+    let packed = io::BufReader::with_capacity(64 * 1024, Enclosing::new(whole, account.clone()));
+    let uncompressed = compression.reader(packed).map_err(failed)?;
+    ImageParts::stream(
+        Uncompressed::new(uncompressed, budget, &account, true),
+        origin,
+        budget,
+        &mut Everything,
+    )
+}
+
+/// Measures what is in a directory; `asked` is the transport that it was named by.
 fn measure_directory(
     image: &NamedImage,
     path: &Path,
     name: Option<&str>,
+    asked: Option<&str>,
     options: &Options,
-) -> Result<Vec<Snapshot>, SourceError> {
-    let metadata = path.metadata().map_err(|error| SourceError::io("open", path, error))?;
-    let parts = Parts::Directory(path.into());
-    if !metadata.is_dir() || !(parts.has("index.json") || parts.has("manifest.json")) {
-        return Err(SourceError::NotAnImage(path.into()));
+) -> Result<Vec<MeasuredImage>, SourceError> {
+    let (parts, found) = ImageParts::of_directory(path)?;
+    let wrong = |expected, hint| Err(SourceError::WrongKind { path: path.into(), expected, hint });
+    match (asked, found) {
+        (Some("oci"), "dir") => {
+            return wrong("OCI layout", "it is a directory of skopeo: write dir:, or the path alone");
+        }
+        (Some("dir"), "oci") => {
+            return wrong("directory of skopeo", "it is an OCI layout: write oci:, or the path alone");
+        }
+        _ => {}
     }
-    let source = SourceInfo { transport: "oci".into(), engine: None };
-    layout::measure(&parts, image, name, &source, None, options, &options.budget())
+    let source = SourceInfo { transport: found.into(), engine: None };
+    layout::measure(&parts, image, name, &source, Inspected::default(), options, &options.budget())
 }
 
 /// A snapshot keeps the name it was measured by, unless another one is given.
@@ -261,27 +424,33 @@ fn read_snapshot(
 fn peek(path: &Path) -> Result<(Option<Compression>, Vec<u8>), SourceError> {
     let failed = |error| SourceError::io("read", path, error);
     let mut head = Vec::new();
-    parts::open(path)?.take(512).read_to_end(&mut head).map_err(failed)?;
+    let _waiting = files::Waiting::on(path);
+    open(path)?.take(512).read_to_end(&mut head).map_err(failed)?;
     let compression = Compression::sniff(&head);
-    if let Some(packed @ (Compression::Gzip | Compression::Zstd)) = compression {
-        let file = io::BufReader::new(parts::open(path)?);
+    if let Some(packed) = compression.filter(|compression| *compression != Compression::None) {
+        let file = io::BufReader::new(open(path)?);
         head.clear();
         packed.reader(file).and_then(|reader| reader.take(512).read_to_end(&mut head)).map_err(failed)?;
     }
     Ok((compression, head))
 }
 
-/// The largest snapshot that is read, unpacked: one of five million files fits.
+/// The largest snapshot that is read, uncompressed: one of five million files fits.
 const MAX_SNAPSHOT: u64 = 512 << 20;
 
-/// A whole document, unpacked where it is packed.
+/// A whole document, uncompressed where it is packed.
 fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, SourceError> {
     let failed = |error| SourceError::io("read", path, error);
+    // A pipe can be read once: what is in it is no packed document.
+    if files::is_pipe(path) {
+        return files::read(path, most).map_err(failed);
+    }
     let (compression, _) = peek(path)?;
-    let file = io::BufReader::new(parts::open(path)?);
-    let mut content = Vec::new();
-    let reader = compression.unwrap_or(Compression::None).reader(file).map_err(failed)?;
-    reader.take(most + 1).read_to_end(&mut content).map_err(failed)?;
+    let file = open(path)?;
+    let packed = file.metadata().map_err(failed)?.len();
+    let reader = compression.unwrap_or(Compression::None).reader(io::BufReader::new(file)).map_err(failed)?;
+    let room = Room::of(packed);
+    let (content, _) = json::read(reader.take(most + 1), room).map_err(failed)?;
     if content.len() as u64 > most {
         let name = path.display().to_string();
         return Err(SourceError::DocumentTooLarge { name, length: content.len() as u64, most });
@@ -293,16 +462,10 @@ fn looks_like_json(head: &[u8]) -> bool {
     head.trim_ascii_start().first().is_some_and(|first| b"{[".contains(first))
 }
 
-/// A short form of a text from an image, for messages.
-fn excerpt(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(200).collect()
-}
-
 /// Checks the bytes of a document against the digest that names it.
 fn check_digest(image: &str, what: String, expected: &Digest, content: &[u8]) -> Result<(), SourceError> {
-    let found = Digest::of(content);
-    // Other algorithms than sha256 are allowed and rare; their documents are taken as they are.
-    if expected.algorithm() != "sha256" || found == *expected {
+    let found = Digest::by(expected.algorithm(), content);
+    if found == *expected {
         return Ok(());
     }
     let (expected, found) = (expected.to_string(), found.to_string());

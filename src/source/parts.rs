@@ -2,25 +2,28 @@
 //!
 //! In a file or a directory every piece can be looked up, so layers are walked only when they are
 //! asked for. In a stream the documents that explain the layers come last, so each piece is told
-//! by its first bytes while it passes, and nothing is kept but documents and censuses.
+//! by its first bytes while it passes, and nothing is kept but documents and file lists.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::SourceError;
-use super::layout::blob_name;
+use super::blob::{LayerRequest, Walked, blob_name, digest_of_name, open, too_large};
+use super::content::ContentStore;
+use super::engine_store::EngineStore;
+use super::flat::FlatDirectory;
 use super::registry::Remote;
+use super::storage::StoredImage;
 use crate::image::bytes::group_digits;
+use crate::image::oci::{Descriptor, MAX_DOCUMENT};
 use crate::image::{Digest, LayerPath};
-use crate::layer::tar::{Kind, TarEntry, TarWalker};
+use crate::layer::tar::{Kind, TarEntry, TarError, TarWalker};
 use crate::layer::{
-    Bounds, Budget, Compression, LayerError, Refusal, Stream, WalkedLayer, Window, walk_stream, walk_window,
+    Budget, Compression, Hashing, LayerError, Refusal, SafetyLimits, Stream, WalkedLayer, Window,
+    walk_stream, walk_window,
 };
 
-/// The largest JSON document of an image that is read.
-pub const MAX_DOCUMENT: u64 = 8 << 20;
 /// How many bytes of documents are kept of one stream.
 const MAX_STREAM_DOCUMENTS: u64 = 64 << 20;
 /// The longest name of a piece, or of what one links to, that is kept: digests and their directories
@@ -28,19 +31,24 @@ const MAX_STREAM_DOCUMENTS: u64 = 64 << 20;
 const MAX_NAME: usize = 1024;
 
 /// The pieces of a packed image, by their names inside it.
-pub enum Parts {
+pub enum ImageParts {
     /// A tar in a file: where in it each piece is.
     Indexed(PathBuf, HashMap<String, Piece>),
     /// A directory.
     Directory(PathBuf),
+    /// A directory of skopeo's `dir:`.
+    Flat(Box<FlatDirectory>),
     /// What a stream left behind.
     Streamed(HashMap<String, Streamed>),
     /// An image of a registry.
     Remote(Box<Remote>),
+    /// An image of an engine's content store.
+    Content(Box<ContentStore>),
+    /// Layers of an engine's store on this machine.
+    Engine(Box<EngineStore>),
+    /// An image of the store of Podman and its kin.
+    Stored(Box<StoredImage>),
 }
-
-/// A layer that was there: what is in it, or why it could not be walked.
-pub type Walked = Result<WalkedLayer, String>;
 
 /// Where a piece of an archive is.
 pub enum Piece {
@@ -62,12 +70,31 @@ pub enum Streamed {
     Other(u64),
 }
 
-impl Parts {
+impl ImageParts {
+    /// The parts of an image in a directory, and what kind of directory it is: `dir` or `oci`.
+    ///
+    /// # Errors
+    /// [`SourceError::NotAnImage`] where it holds none.
+    pub fn of_directory(path: &Path) -> Result<(ImageParts, &'static str), SourceError> {
+        let metadata = path.metadata().map_err(|error| SourceError::io("open", path, error))?;
+        if !metadata.is_dir() {
+            return Err(SourceError::NotAnImage(path.into()));
+        }
+        if let Some(flat) = FlatDirectory::open(path)? {
+            return Ok((ImageParts::Flat(Box::new(flat)), "dir"));
+        }
+        let parts = ImageParts::Directory(path.into());
+        match parts.has("index.json") || parts.has("manifest.json") {
+            true => Ok((parts, "oci")),
+            false => Err(SourceError::NotAnImage(path.into())),
+        }
+    }
+
     /// Looks through a tar file, without reading content.
     ///
     /// # Errors
     /// Where the file cannot be read or is no complete tar.
-    pub fn index(path: &Path, bounds: &Bounds) -> Result<Parts, SourceError> {
+    pub fn index(path: &Path, bounds: &SafetyLimits) -> Result<ImageParts, SourceError> {
         let file = open(path)?;
         let length = file.metadata().map_err(|error| SourceError::io("read", path, error))?.len();
         let window = Window::new(file, 0, length).map_err(|error| SourceError::io("read", path, error))?;
@@ -83,7 +110,7 @@ impl Parts {
             };
             pieces.extend(short(clean(&entry.path)).map(|name| (name, piece)));
         }
-        Ok(Parts::Indexed(path.into(), pieces))
+        Ok(ImageParts::Indexed(path.into(), pieces))
     }
 
     /// Reads a tar stream once: to its end, or until `awaited` has seen enough.
@@ -95,9 +122,9 @@ impl Parts {
         input: impl Read + Send,
         origin: &Path,
         budget: &Budget,
-        awaited: &mut impl Awaited,
-    ) -> Result<Parts, SourceError> {
-        let broken = |error| SourceError::BrokenArchive { path: origin.into(), error };
+        awaited: &mut impl StopCondition,
+    ) -> Result<ImageParts, SourceError> {
+        let broken = |error| broken_archive(origin, error);
         let mut walker = TarWalker::new(Stream(BufReader::with_capacity(128 * 1024, input)), &budget.bounds);
         let mut pieces = HashMap::new();
         let mut documents_left = MAX_STREAM_DOCUMENTS;
@@ -122,12 +149,13 @@ impl Parts {
             }
         }
         awaited.complete(&mut pieces);
-        Ok(Parts::Streamed(pieces))
+        Ok(ImageParts::Streamed(pieces))
     }
 
-    /// Whether a piece of this name is not there. Of a stream and of a registry only its use tells.
+    /// Whether a piece of this name is not there. Elsewhere than in files only its use tells.
     pub fn lacks(&self, name: &str) -> bool {
-        matches!(self, Parts::Indexed(..) | Parts::Directory(_)) && !self.has(name)
+        !matches!(self, ImageParts::Streamed(_) | ImageParts::Remote(_) | ImageParts::Content(_))
+            && !self.has(name)
     }
 
     /// Whether a layer has to be inflated or fetched before it can be walked.
@@ -136,9 +164,10 @@ impl Parts {
     /// Where it cannot be read.
     pub fn is_costly(&self, name: &str) -> Result<bool, SourceError> {
         match self {
-            Parts::Streamed(pieces) => Ok(!pieces.contains_key(name)),
-            Parts::Remote(_) => Ok(true),
-            Parts::Indexed(..) | Parts::Directory(_) => {
+            ImageParts::Streamed(pieces) => Ok(!pieces.contains_key(name)),
+            ImageParts::Remote(_) | ImageParts::Content(_) | ImageParts::Engine(_) => Ok(true),
+            ImageParts::Stored(_) => Ok(false),
+            ImageParts::Indexed(..) | ImageParts::Directory(_) | ImageParts::Flat(_) => {
                 let Some((mut window, _)) = self.open_piece(name)? else { return Ok(false) };
                 let head = window.peek().map_err(|error| SourceError::io("read", name.as_ref(), error))?;
                 Ok(Compression::sniff(head) != Some(Compression::None))
@@ -146,24 +175,69 @@ impl Parts {
         }
     }
 
+    /// A config, by its descriptor; `None` where there is none.
+    ///
+    /// # Errors
+    /// As of [`ImageParts::document`]; of a registry no more is read than the descriptor states.
+    pub fn config(&self, descriptor: &Descriptor) -> Result<Option<Vec<u8>>, SourceError> {
+        match self {
+            ImageParts::Remote(remote) => remote.blob(&descriptor.digest, descriptor.size.min(MAX_DOCUMENT)),
+            _ => self.document(&blob_name(&descriptor.digest)),
+        }
+    }
+
     /// A manifest or an inner index, by its digest; `None` where there is none.
     ///
     /// # Errors
-    /// As of [`Parts::document`].
+    /// As of [`ImageParts::document`].
     pub fn manifest(&self, digest: &Digest) -> Result<Option<Vec<u8>>, SourceError> {
         match self {
-            Parts::Remote(remote) => remote.manifest(digest),
+            ImageParts::Remote(remote) => remote.manifest(digest),
             _ => self.document(&blob_name(digest)),
         }
+    }
+
+    /// What tells that two names are of one piece.
+    pub fn place(&self, name: &str) -> String {
+        match self {
+            ImageParts::Indexed(_, pieces) => {
+                let span = follow(pieces, name, |piece| match piece {
+                    Piece::Link(target) => Err(target),
+                    Piece::Span(offset, _) => Ok(*offset),
+                });
+                span.map_or_else(|| name.to_owned(), |offset| offset.to_string())
+            }
+            ImageParts::Directory(root) => match root.join(name).canonicalize() {
+                Ok(path) => path.to_string_lossy().into_owned(),
+                Err(_) => name.to_owned(),
+            },
+            ImageParts::Flat(_)
+            | ImageParts::Streamed(_)
+            | ImageParts::Remote(_)
+            | ImageParts::Content(_)
+            | ImageParts::Engine(_)
+            | ImageParts::Stored(_) => name.to_owned(),
+        }
+    }
+
+    /// Whether layers are kept as they are distributed, so that a blob's length is what a pull downloads.
+    pub fn as_distributed(&self) -> bool {
+        !matches!(self, ImageParts::Stored(_) | ImageParts::Content(_)) && !self.has("manifest.json")
     }
 
     /// Whether there is a piece of this name.
     pub fn has(&self, name: &str) -> bool {
         match self {
-            Parts::Indexed(_, pieces) => pieces.contains_key(name),
-            Parts::Directory(root) => root.join(name).is_file(),
-            Parts::Streamed(pieces) => pieces.contains_key(name),
-            Parts::Remote(_) => name != "manifest.json",
+            ImageParts::Indexed(_, pieces) => pieces.contains_key(name),
+            ImageParts::Directory(root) => root.join(name).is_file(),
+            ImageParts::Flat(flat) => {
+                name == "index.json" || flat.path_of(name).is_some_and(|path| path.is_file())
+            }
+            ImageParts::Streamed(pieces) => pieces.contains_key(name),
+            ImageParts::Remote(_) => name != "manifest.json",
+            ImageParts::Content(store) => store.has(name),
+            ImageParts::Engine(store) => store.has(name),
+            ImageParts::Stored(image) => image.has(name),
         }
     }
 
@@ -174,8 +248,12 @@ impl Parts {
     pub fn document(&self, name: &str) -> Result<Option<Vec<u8>>, SourceError> {
         let mut content = Vec::new();
         match self {
-            Parts::Remote(remote) => return remote.document(name, MAX_DOCUMENT),
-            Parts::Streamed(pieces) => {
+            ImageParts::Remote(remote) => return Ok(remote.document(name)),
+            ImageParts::Content(store) => return store.document(name),
+            ImageParts::Engine(_) => return Ok(None),
+            ImageParts::Stored(image) => return image.document(name),
+            ImageParts::Flat(flat) if name == "index.json" => return Ok(Some(flat.index())),
+            ImageParts::Streamed(pieces) => {
                 let found = follow(pieces, name, |piece| match piece {
                     Streamed::Link(target) => Err(target),
                     Streamed::Document(document) => Ok(Ok(Some(document.clone()))),
@@ -205,13 +283,16 @@ impl Parts {
     /// # Errors
     /// Where it cannot be looked up.
     pub fn stored_length(&self, name: &str) -> Result<Option<u64>, SourceError> {
-        if let Parts::Streamed(pieces) = self {
+        if let ImageParts::Streamed(pieces) = self {
             return Ok(follow(pieces, name, |piece| match piece {
                 Streamed::Link(target) => Err(target),
                 Streamed::Layer(layer) => Ok(layer.as_ref().as_ref().ok().map(|layer| layer.stored.0)),
                 _ => Ok(None),
             })
             .flatten());
+        }
+        if let ImageParts::Stored(image) = self {
+            return Ok(image.stored_length(name));
         }
         Ok(self.open_piece(name)?.map(|(_, length)| length))
     }
@@ -222,27 +303,36 @@ impl Parts {
     /// Where it cannot be opened; the inner result says whether it could be walked.
     pub fn walk_layer(
         &self,
-        name: &str,
+        wanted: &LayerRequest<'_>,
         budget: &Budget,
-        verify: bool,
     ) -> Result<Option<Walked>, SourceError> {
-        if let Parts::Streamed(pieces) = self {
-            return Ok(follow(pieces, name, |piece| match piece {
+        if let ImageParts::Streamed(pieces) = self {
+            return Ok(follow(pieces, wanted.name, |piece| match piece {
                 Streamed::Link(target) => Err(target),
                 Streamed::Layer(layer) => Ok(layer.as_ref().as_ref().map_err(ToString::to_string).cloned()),
                 Streamed::Document(_) | Streamed::Other(_) => Ok(Err(LayerError::UnknownFormat.to_string())),
             }));
         }
-        if let Parts::Remote(remote) = self {
-            return remote.walk_layer(name, budget);
+        if let ImageParts::Remote(remote) = self {
+            return remote.walk_layer(wanted, budget);
         }
-        let Some((window, length)) = self.open_piece(name)? else { return Ok(None) };
-        Ok(Some(walk_window(window, length, budget, verify).map_err(|error| error.to_string())))
+        if let ImageParts::Content(store) = self {
+            return store.walk_layer(wanted, budget);
+        }
+        if let ImageParts::Engine(store) = self {
+            return store.walk_layer(wanted, budget);
+        }
+        if let ImageParts::Stored(image) = self {
+            return image.walk_layer(wanted, budget);
+        }
+        let Some((window, length)) = self.open_piece(wanted.name)? else { return Ok(None) };
+        let hashing = wanted.verify.then_some(wanted.hashing);
+        Ok(Some(walk_window(window, length, budget, hashing).map_err(|error| error.to_string())))
     }
 
     fn open_piece(&self, name: &str) -> Result<Option<(Window, u64)>, SourceError> {
         let (path, offset, length) = match self {
-            Parts::Indexed(path, pieces) => {
+            ImageParts::Indexed(path, pieces) => {
                 let span = follow(pieces, name, |piece| match piece {
                     Piece::Link(target) => Err(target),
                     Piece::Span(offset, length) => Ok((*offset, *length)),
@@ -250,16 +340,20 @@ impl Parts {
                 let Some((offset, length)) = span else { return Ok(None) };
                 (path.clone(), offset, length)
             }
-            Parts::Directory(root) => {
-                let path = root.join(name);
-                match path.metadata() {
-                    Ok(metadata) if metadata.is_file() => (path, 0, metadata.len()),
-                    Ok(_) => return Ok(None),
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                    Err(error) => return Err(SourceError::io("read", &path, error)),
-                }
+            ImageParts::Directory(root) => match file_length(&root.join(name))? {
+                Some(length) => (root.join(name), 0, length),
+                None => return Ok(None),
+            },
+            ImageParts::Flat(flat) => {
+                let Some(path) = flat.path_of(name) else { return Ok(None) };
+                let Some(length) = file_length(&path)? else { return Ok(None) };
+                (path, 0, length)
             }
-            Parts::Streamed(_) | Parts::Remote(_) => return Ok(None),
+            ImageParts::Streamed(_)
+            | ImageParts::Remote(_)
+            | ImageParts::Content(_)
+            | ImageParts::Engine(_)
+            | ImageParts::Stored(_) => return Ok(None),
         };
         let file = open(&path)?;
         let window =
@@ -269,7 +363,7 @@ impl Parts {
 }
 
 /// What whoever reads a stream waits for.
-pub trait Awaited {
+pub trait StopCondition {
     /// Whether the piece of this name need not be read.
     fn is_known(&self, name: &str) -> bool;
     /// Whether with this piece all is there that is needed.
@@ -281,7 +375,7 @@ pub trait Awaited {
 /// Waits for all that there is.
 pub struct Everything;
 
-impl Awaited for Everything {
+impl StopCondition for Everything {
     fn is_known(&self, _: &str) -> bool {
         false
     }
@@ -293,7 +387,7 @@ impl Awaited for Everything {
     fn complete(&self, _: &mut HashMap<String, Streamed>) {}
 }
 
-fn check_count(count: usize, path: &Path, bounds: &Bounds) -> Result<(), SourceError> {
+fn check_count(count: usize, path: &Path, bounds: &SafetyLimits) -> Result<(), SourceError> {
     let most = bounds.parts;
     if count as u64 >= most {
         let refusal = Refusal::new("parts", format!("the archive has over {} entries", group_digits(most)));
@@ -302,8 +396,23 @@ fn check_count(count: usize, path: &Path, bounds: &Bounds) -> Result<(), SourceE
     Ok(())
 }
 
-fn too_large(name: &str, length: u64) -> SourceError {
-    SourceError::DocumentTooLarge { name: name.into(), length, most: MAX_DOCUMENT }
+/// The length of a file, where there is one.
+fn file_length(path: &Path) -> Result<Option<u64>, SourceError> {
+    match path.metadata() {
+        Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(SourceError::io("read", path, error)),
+    }
+}
+
+/// An archive that cannot be walked, or whose decoder is over a bound.
+fn broken_archive(path: &Path, error: TarError) -> SourceError {
+    if let TarError::Read(error) = &error
+        && let Some(refusal) = Refusal::of(error)
+    {
+        return SourceError::Refused { image: path.display().to_string(), refusal: refusal.clone() };
+    }
+    SourceError::BrokenArchive { path: path.into(), error }
 }
 
 /// Looks a name up, through the links that `docker save` writes for layers that are alike.
@@ -332,7 +441,10 @@ fn take_piece(
     content.by_ref().take(512).read_to_end(&mut head)?;
     // A tar begins with a file's name, which may begin like a document.
     if Compression::sniff(&head).is_some() {
-        let layer = walk_stream(head.chain(content), budget);
+        let tar = budget.diff_ids;
+        let named = digest_of_name(&clean(&entry.path));
+        let blob = named.map_or(tar, |digest| digest.algorithm());
+        let layer = walk_stream(head.chain(content), budget, Hashing { blob, tar });
         return Ok(Streamed::Layer(Box::new(layer)));
     }
     // As in a file, a document may begin with any amount of white space.
@@ -364,9 +476,4 @@ fn short(name: String) -> Option<String> {
 
 fn clean(name: &[u8]) -> String {
     LayerPath::clean(name).to_string()
-}
-
-/// Opens a file, or says which and why not.
-pub fn open(path: &Path) -> Result<File, SourceError> {
-    File::open(path).map_err(|error| SourceError::io("open", path, error))
 }

@@ -1,13 +1,24 @@
 //! How far the reading of images is, for whoever shows it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Counts of packed bytes. Shared: the reading side counts, another thread shows.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
     read: Arc<AtomicU64>,
     expected: Arc<AtomicU64>,
+    way: Arc<Mutex<Option<Way>>>,
+    awaited: Arc<Mutex<Option<&'static str>>>,
+}
+
+/// Which of several ways to an image was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// What was read, and of what.
+    pub what: String,
+    /// Why no shorter way was taken.
+    pub because: Option<String>,
 }
 
 impl Progress {
@@ -29,6 +40,30 @@ impl Progress {
     /// Says that so many of the expected bytes need not be read after all.
     pub fn expect_less(&self, bytes: u64) {
         self.expected.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Says what has to happen before anything can be read, such as `docker save`.
+    pub fn wait_for(&self, what: &'static str) {
+        if let Ok(mut awaited) = self.awaited.lock() {
+            *awaited = Some(what);
+        }
+    }
+
+    /// What has to happen before anything can be read.
+    pub fn awaited(&self) -> Option<&'static str> {
+        *self.awaited.lock().ok()?
+    }
+
+    /// Says which way was taken.
+    pub fn took(&self, what: String, because: Option<String>) {
+        if let Ok(mut way) = self.way.lock() {
+            *way = Some(Way { what, because });
+        }
+    }
+
+    /// Which way was taken since this was asked last.
+    pub fn way(&self) -> Option<Way> {
+        self.way.lock().ok()?.take()
     }
 
     /// What the reading side counts with.

@@ -4,8 +4,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::registry;
-use crate::image::redact::redact_reference;
+use crate::image::ImageName;
+use crate::redact::redact_reference;
+use crate::registry;
 
 /// An image argument that cannot be understood.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +16,7 @@ pub enum ReferenceError {
     Empty,
     /// A transport that layergate does not read.
     #[error(
-        "`{image}`: unknown transport `{transport}:`; use docker-daemon:, docker://, docker-archive:, oci-archive:, oci:, inspect:, snapshot:, a path, or a plain image name"
+        "`{image}`: unknown transport `{transport}:`; use docker-daemon:, docker://, containers-storage:, docker-archive:, oci-archive:, oci:, dir:, inspect:, snapshot:, a path, or a plain image name"
     )]
     UnknownTransport {
         /// The whole argument.
@@ -54,6 +55,10 @@ pub enum ImageReference {
     OciArchive(PathBuf, Option<String>),
     /// An OCI layout in a directory, and the name of the image in it.
     OciLayout(PathBuf, Option<String>),
+    /// An image of the store of Podman, Buildah and Skopeo on this machine.
+    ContainersStorage(String),
+    /// A directory that `skopeo copy` wrote to its `dir:` transport.
+    Dir(PathBuf),
     /// A saved `docker inspect` document.
     Inspect(PathBuf),
     /// A layergate snapshot.
@@ -103,6 +108,27 @@ fn is_plain_name(name: &str) -> bool {
 }
 
 impl ImageReference {
+    /// Whether it is an archive on standard input, which can be read once.
+    pub fn is_standard_input(&self) -> bool {
+        self.path() == Some(Path::new("-"))
+    }
+
+    /// The file or directory that it is read from, where it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            ImageReference::Daemon(_)
+            | ImageReference::Registry(_)
+            | ImageReference::ContainersStorage(_) => None,
+            ImageReference::DockerArchive(path, _)
+            | ImageReference::OciArchive(path, _)
+            | ImageReference::OciLayout(path, _)
+            | ImageReference::Dir(path)
+            | ImageReference::Inspect(path)
+            | ImageReference::Snapshot(path)
+            | ImageReference::Path(path) => Some(path),
+        }
+    }
+
     fn parse(text: &str) -> Result<ImageReference, ReferenceError> {
         if text.trim().is_empty() {
             return Err(ReferenceError::Empty);
@@ -125,12 +151,17 @@ impl ImageReference {
             "docker-archive" => file("file").map(|(path, name)| Self::DockerArchive(path, name)),
             "oci-archive" => file("file").map(|(path, name)| Self::OciArchive(path, name)),
             "oci" => file("directory").map(|(path, name)| Self::OciLayout(path, name)),
+            "containers-storage" => match rest.rsplit(']').next() {
+                None | Some("") => Err(ReferenceError::Incomplete(text.into(), "image")),
+                Some(name) => Self::daemon(name).map(|_| Self::ContainersStorage(rest.to_owned())),
+            },
+            "dir" => file("directory").map(|_| Self::Dir(rest.into())),
             "inspect" => file("file").map(|_| Self::Inspect(rest.into())),
             "snapshot" => file("file").map(|_| Self::Snapshot(rest.into())),
             transport if rest.starts_with("//") && !Path::new(text).exists() => {
                 Err(ReferenceError::UnknownTransport { image: text.into(), transport: transport.into() })
             }
-            "containers-storage" | "dir" | "sif" | "ostree" | "tarball" if !Path::new(text).exists() => {
+            "sif" | "ostree" | "tarball" if !Path::new(text).exists() => {
                 Err(ReferenceError::UnknownTransport { image: text.into(), transport: transport.into() })
             }
             _ => Self::plain(text),
@@ -138,8 +169,10 @@ impl ImageReference {
     }
 
     fn plain(text: &str) -> Result<ImageReference, ReferenceError> {
-        let looks_like_path =
-            text.starts_with(['.', '/', '~']) || text.ends_with(".tar") || text.ends_with(".json");
+        let looks_like_path = text == "-"
+            || text.starts_with(['.', '/', '~'])
+            || text.ends_with(".tar")
+            || text.ends_with(".json");
         if looks_like_path || Path::new(text).exists() {
             return Ok(Self::Path(text.into()));
         }
@@ -160,6 +193,7 @@ impl ImageReference {
     fn default_name(&self) -> String {
         match self {
             Self::Daemon(name) | Self::Registry(name) => repository_name(name),
+            Self::ContainersStorage(text) => repository_name(text.rsplit(']').next().unwrap_or(text)),
             Self::DockerArchive(_, Some(name))
             | Self::OciArchive(_, Some(name))
             | Self::OciLayout(_, Some(name))
@@ -170,7 +204,9 @@ impl ImageReference {
             Self::DockerArchive(path, _) | Self::OciArchive(path, _) | Self::OciLayout(path, _) => {
                 file_name(path)
             }
-            Self::Inspect(path) | Self::Snapshot(path) | Self::Path(path) => file_name(path),
+            Self::Dir(path) | Self::Inspect(path) | Self::Snapshot(path) | Self::Path(path) => {
+                file_name(path)
+            }
         }
     }
 }
@@ -184,9 +220,11 @@ impl fmt::Display for ImageReference {
         match self {
             Self::Daemon(name) => write!(f, "docker-daemon:{name}"),
             Self::Registry(name) => write!(f, "docker://{name}"),
+            Self::ContainersStorage(name) => write!(f, "containers-storage:{name}"),
             Self::DockerArchive(path, name) => named(f, "docker-archive", path, name),
             Self::OciArchive(path, name) => named(f, "oci-archive", path, name),
             Self::OciLayout(path, name) => named(f, "oci", path, name),
+            Self::Dir(path) => write!(f, "dir:{}", path.display()),
             Self::Inspect(path) => write!(f, "inspect:{}", path.display()),
             Self::Snapshot(path) => write!(f, "snapshot:{}", path.display()),
             Self::Path(path) => write!(f, "{}", path.display()),
@@ -209,17 +247,18 @@ fn split_path(text: &str) -> (PathBuf, Option<String>) {
 
 /// `registry:5000/team/api:1.2@sha256:...` -> `api`.
 fn repository_name(reference: &str) -> String {
-    let without_digest = reference.split('@').next().unwrap_or(reference);
-    let last = without_digest.rsplit('/').next().unwrap_or(without_digest);
-    last.split(':').next().unwrap_or(last).to_owned()
+    ImageName::parse(reference).last().to_owned()
 }
 
 /// The file's name without the endings that say its kind.
 fn file_name(path: &Path) -> String {
     let name = path.file_name().map_or_else(|| "image".into(), |name| name.to_string_lossy().into_owned());
     let mut stem = name.as_str();
-    for ending in [".gz", ".tgz", ".zst", ".tar", ".json"] {
+    for ending in [".gz", ".zst", ".xz", ".bz2", ".tgz", ".txz", ".tbz2", ".tar", ".json"] {
         stem = stem.strip_suffix(ending).unwrap_or(stem);
+    }
+    if stem == "-" {
+        return "image".into();
     }
     if stem.is_empty() { name } else { stem.to_owned() }
 }
@@ -244,6 +283,11 @@ mod tests {
             ("oci-archive:out/web.tar.gz:latest", "web"),
             ("./a=b.tar", "a=b"),
             ("inspect:app.json", "app"),
+            ("dir:out/web", "web"),
+            ("-", "image"),
+            ("web=-", "web"),
+            ("docker-archive:web.tar.xz", "web"),
+            ("docker-archive:web.tbz2", "web"),
         ];
         for (text, name) in cases {
             assert_eq!(NamedImage::parse(text).unwrap().display_name(), name, "{text}");
@@ -257,6 +301,7 @@ mod tests {
             ("api=", "empty image name"),
             ("docker-archive:", "names no file"),
             ("docker-daemon:", "names no image"),
+            ("dir:", "names no directory"),
             ("a/../../containers/json", "no image can be called that"),
             ("x?y", "no such file"),
             ("ostree:/x", "unknown transport `ostree:`"),

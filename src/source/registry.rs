@@ -2,18 +2,16 @@
 //! its manifest and config are enough then.
 
 use std::io::{self, Read};
-use std::str::FromStr;
 use std::sync::Mutex;
 
-use oci_spec::distribution::Reference;
-use serde::Deserialize;
 use tokio::runtime::Handle;
 
-use super::artifacts::{ATTEMPTS, ArtifactError, Artifacts, Body, MANIFEST_TYPES, PAUSE, text_of};
-use super::parts::Walked;
+use super::blob::{LayerRequest, Walked, digest_of_name, index_of};
 use super::{SourceError, excerpt};
 use crate::image::Digest;
 use crate::layer::{Budget, walk_stream};
+use crate::registry::transport::{ATTEMPTS, PAUSE};
+use crate::registry::{ArtifactError, Artifacts, Body, parse, text_of};
 
 /// An image of a registry, by its resolved manifest or index.
 pub struct Remote {
@@ -25,24 +23,6 @@ pub struct Remote {
     root: (Digest, Vec<u8>),
     /// What was fetched, by digest: documents are asked for more than once.
     documents: Mutex<Vec<(Digest, Vec<u8>)>>,
-}
-
-/// What has to be known of a document to tell an index from a manifest.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Kind {
-    #[serde(default)]
-    schema_version: u32,
-    media_type: Option<String>,
-    manifests: Option<serde::de::IgnoredAny>,
-}
-
-/// Reads `HOST/NAME[:TAG][@DIGEST]`.
-///
-/// # Errors
-/// What is wrong with it, in words.
-pub fn parse(text: &str) -> Result<Reference, String> {
-    Reference::from_str(text).map_err(|error| error.to_string())
 }
 
 impl Remote {
@@ -58,23 +38,25 @@ impl Remote {
         let artifacts = Artifacts::open(&reference, plain_http, false).await.map_err(failed)?;
         let wanted = reference.digest().or(reference.tag()).unwrap_or("latest");
         let root = artifacts.manifest(wanted).await.map_err(failed)?;
-        let root = root.ok_or_else(|| SourceError::NoSuchRemoteImage(name.clone()))?;
+        let root = root.ok_or_else(|| match artifacts.no_registry() {
+            Some(error) => failed(error),
+            None => SourceError::NoSuchRemoteImage(name.clone()),
+        })?;
         let (runtime, documents) = (Handle::current(), Mutex::default());
         Ok(Remote { artifacts, name, runtime, root: (root.digest, root.content), documents })
     }
 
-    /// A document by its name in a layout. What `index.json` would say is made from the root.
+    /// What `index.json` of a layout would say, made from the root; a registry has no other document with a name.
+    pub fn document(&self, name: &str) -> Option<Vec<u8>> {
+        (name == "index.json").then(|| index_of(&self.root))
+    }
+
+    /// A blob of at most so many bytes, by its digest.
     ///
     /// # Errors
     /// [`SourceError`].
-    pub fn document(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, SourceError> {
-        match name {
-            "index.json" => self.index().map(Some),
-            name => match blob_digest(name) {
-                Some(digest) => self.kept(&digest, self.artifacts.blob(&digest, most)),
-                None => Ok(None),
-            },
-        }
+    pub fn blob(&self, digest: &Digest, most: u64) -> Result<Option<Vec<u8>>, SourceError> {
+        self.kept(digest, self.artifacts.blob(digest, most))
     }
 
     /// A manifest or an index, by its digest.
@@ -89,36 +71,30 @@ impl Remote {
         self.kept(digest, async { Ok(manifest.await?.map(|document| document.content)) })
     }
 
-    /// Fetches a layer, and unpacks it as it arrives. What it turned out to be is for others to judge.
+    /// Fetches a layer, and unpacks it as it arrives. What it turned out to be is for others to evaluate.
     ///
     /// # Errors
-    /// As of [`super::parts::Parts::walk_layer`].
-    pub fn walk_layer(&self, name: &str, budget: &Budget) -> Result<Option<Walked>, SourceError> {
-        let Some(digest) = blob_digest(name) else { return Ok(None) };
+    /// As of [`super::parts::ImageParts::walk_layer`].
+    pub fn walk_layer(
+        &self,
+        wanted: &LayerRequest<'_>,
+        budget: &Budget,
+    ) -> Result<Option<Walked>, SourceError> {
+        let Some(digest) = digest_of_name(wanted.name) else { return Ok(None) };
         // That there is no such blob is told from all that can go wrong later.
         let opened = self.runtime.block_on(self.artifacts.open_blob(&digest, 0));
         let Some(body) = opened.map_err(|error| failed(&self.name, error))? else { return Ok(None) };
-        let chunk = bytes::Bytes::new();
-        let blob =
-            BlobReader { remote: self, digest, body: Some(body), chunk, at: 0, ended: false, failures: 0 };
-        Ok(Some(walk_stream(blob, budget).map_err(|error| error.to_string())))
-    }
-
-    /// An index of the one thing that was asked for.
-    fn index(&self) -> Result<Vec<u8>, SourceError> {
-        let (digest, content) = &self.root;
-        let malformed = |error: &str| malformed(&self.name, "manifest", error);
-        let kind: Kind = serde_json::from_slice(content).map_err(|error| malformed(&error.to_string()))?;
-        if kind.schema_version == 1 {
-            return Err(malformed(
-                "it is in Docker's first format, which no engine writes any more; push the image again",
-            ));
-        }
-        let guessed = MANIFEST_TYPES[if kind.manifests.is_some() { 2 } else { 0 }].to_owned();
-        let media_type = kind.media_type.unwrap_or(guessed);
-        let descriptor =
-            serde_json::json!({ "mediaType": media_type, "digest": digest, "size": content.len() });
-        Ok(serde_json::json!({ "manifests": [descriptor] }).to_string().into_bytes())
+        let blob = BlobReader {
+            remote: self,
+            digest,
+            body: Some(body),
+            chunk: bytes::Bytes::new(),
+            at: 0,
+            most: wanted.claimed.unwrap_or(u64::MAX),
+            ended: false,
+            failures: 0,
+        };
+        Ok(Some(walk_stream(blob, budget, wanted.hashing).map_err(|error| error.to_string())))
     }
 
     fn kept(
@@ -146,8 +122,9 @@ struct BlobReader<'a> {
     digest: Digest,
     body: Option<Body>,
     chunk: bytes::Bytes,
-    /// Bytes received, and whether they are all.
+    /// Bytes received, how many they may be, and whether they are all.
     at: u64,
+    most: u64,
     ended: bool,
     failures: u32,
 }
@@ -158,6 +135,13 @@ impl Read for BlobReader<'_> {
             match self.next_chunk() {
                 Ok(Some(chunk)) => {
                     self.at += chunk.len() as u64;
+                    if self.at > self.most {
+                        let more = format!(
+                            "the registry sends more than the {} bytes that its manifest states",
+                            self.most
+                        );
+                        return Err(io::Error::other(more));
+                    }
                     self.chunk = chunk;
                 }
                 Ok(None) => self.ended = true,
@@ -197,9 +181,4 @@ fn failed(image: &str, error: ArtifactError) -> SourceError {
 
 fn malformed(image: &str, name: &str, error: &str) -> SourceError {
     SourceError::Malformed { image: image.to_owned(), name: name.into(), error: excerpt(error) }
-}
-
-fn blob_digest(name: &str) -> Option<Digest> {
-    let (algorithm, hex) = name.strip_prefix("blobs/")?.split_once('/')?;
-    Digest::parse(&format!("{algorithm}:{hex}")).ok()
 }

@@ -109,8 +109,8 @@ fn a_repository_with_many_dockerfiles() {
     let document = repository.stages(&["--format", "json"]).expect(0).json();
     assert_eq!(document["schema"], "layergate.stages/v1");
     let expected = serde_json::json!({
-        "dockerfiles": 10, "unreadable": 2, "multi_stage": 2, "passing": 4, "warned": 0, "failing": 4,
-        "images": 0, "build_only": 0, "saving": 0,
+        "dockerfiles": 10, "unreadable": 2, "unknown": 4, "multi_stage": 2, "passing": 4, "warned": 0,
+        "failing": 0, "images": 0, "removable": 0, "saving": 0,
     });
     assert_eq!(document["totals"], expected);
 }
@@ -170,13 +170,16 @@ fn images_show_what_is_really_shipped() {
     let document = repository.stages(&["--image", &of_path, "--format", "json"]).expect(0).json();
     let first = &document["dockerfiles"][0];
     assert_eq!(first["path"], "services/api/Dockerfile", "what can be saved comes first");
-    assert_eq!((&first["saving"], &document["totals"]["saving"]), (&3_030_000.into(), &3_030_000.into()));
     assert_eq!(
-        (&first["judged"]["build_only"], &first["judged"]["build_only_of_base"]),
+        (&first["fix"]["saves"], &document["totals"]["saving"]),
+        (&3_030_000.into(), &3_030_000.into())
+    );
+    assert_eq!(
+        (&first["evaluated"]["removable"], &first["evaluated"]["removable_of_base"]),
         (&3_230_000.into(), &200_000.into())
     );
     assert_eq!((&document["totals"]["images"], &document["totals"]["dockerfiles"]), (&1.into(), &10.into()));
-    let reason = first["judged"]["reason"].as_str().unwrap();
+    let reason = first["evaluated"]["reason"].as_str().unwrap();
     assert!(reason.contains("services/api/Dockerfile:5 apt-get install gcc"), "{reason}");
 
     // It could be of any of them.
@@ -189,13 +192,13 @@ fn images_show_what_is_really_shipped() {
         let run = repository.stages(&[arguments, &["--format", "json"]].concat()).expect(0);
         run.json()["dockerfiles"][0].take()
     };
-    assert_eq!(of_first(&["--image", &format!("api={image}")])["saving"], 3_030_000);
-    assert_eq!(of_first(&["services/api/Dockerfile", "--image", &image])["saving"], 3_030_000);
-    assert_eq!(of_first(&["--image", &format!("./{of_path}")])["saving"], 3_030_000);
+    assert_eq!(of_first(&["--image", &format!("api={image}")])["fix"]["saves"], 3_030_000);
+    assert_eq!(of_first(&["services/api/Dockerfile", "--image", &image])["fix"]["saves"], 3_030_000);
+    assert_eq!(of_first(&["--image", &format!("./{of_path}")])["fix"]["saves"], 3_030_000);
     let alone = repository.stages(&["services/api/Dockerfile", "--image", &image]).expect(0).stdout;
     for words in [
         "compilers and linkers",
-        "stored by services/api/Dockerfile:5",
+        ": services/api/Dockerfile:5",
         "--propose services/api/Dockerfile --image oci:",
     ] {
         assert!(alone.contains(words), "{words}: {alone}");

@@ -28,7 +28,7 @@ import tempfile
 MANAGER = ["apt", "dpkg"]
 COMPILERS = ["gcc", "make", "libc6-dev"]
 # What Dockerfiles of tests install.
-INSTALLABLE = [*COMPILERS, "libyaml-dev", "busybox-static"]
+INSTALLABLE = [*COMPILERS, "libyaml-dev", "busybox-static", "passwd"]
 
 # An image for few megabytes leaves these out, and its dpkg does so later on.
 LEFT_OUT = re.compile(r"/usr/share/(doc/.*/(?!copyright$)[^/]*|man/.*|info/.*|locale/.*|lintian/.*|groff/.*)")

@@ -1,5 +1,5 @@
 //! Real applications, built from Dockerfiles as people write them and run: what pip, pipenv, npm, apt, gcc and
-//! javac leave in an image is there for what judges it. The base images are made out of this machine's own
+//! javac leave in an image is there for what evaluates it. The base images are made out of this machine's own
 //! packages by `apps.py`, and all that a build installs comes from a directory that `tests/run` serves.
 
 use std::fs;

@@ -18,7 +18,7 @@ pub const BRANCH: &str = "refs/heads/layergate-baselines";
 /// The program, as in a run of a workflow of a repository on a fake GitHub.
 pub fn in_run(github: &FakeGithub, directory: &Path, event: &str) -> Command {
     let mut command = layergate();
-    command.current_dir(directory).env_remove("LAYERGATE_DIRTY");
+    command.current_dir(directory).env_remove("LAYERGATE_ALLOW_DIRTY");
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", event).env("RUNNER_TEMP", directory);
     command.env("GITHUB_REPOSITORY", "acme/shop").env("GITHUB_API_URL", &github.url);
     command.env("GITHUB_TOKEN", "ghs_secret-token").env("LAYERGATE_STORE", "git");
@@ -64,7 +64,7 @@ fn a_branch_keeps_baselines_without_a_checkout_and_six_requests_find_one() {
     assert!(
         first
             .stdout
-            .contains("recorded app (linux/amd64), 102.5 KiB, for 000000000000 in git:layergate-baselines"),
+            .contains("recorded app (linux/amd64), 105 kB, for 000000000000 in git:layergate-baselines"),
         "{}",
         first.stdout
     );
@@ -73,7 +73,7 @@ fn a_branch_keeps_baselines_without_a_checkout_and_six_requests_find_one() {
     record(&after, &sha(2)).expect(0);
     let files = files_of(&github);
     let count = |start: &str| files.iter().filter(|path| path.starts_with(start)).count();
-    assert_eq!((count("records/"), count("censuses/"), count("images/")), (2, 3, 1), "{files:?}");
+    assert_eq!((count("records/"), count("file-lists/"), count("images/")), (2, 3, 1), "{files:?}");
     assert!(files.contains("README.md"));
     assert_eq!(github.repository().line(&["rev-list", "--count", BRANCH]).unwrap(), "2");
     assert_sound(&github);
@@ -94,7 +94,7 @@ fn a_branch_keeps_baselines_without_a_checkout_and_six_requests_find_one() {
     let report = Run::of(&mut check).expect(1).json();
     let image = &report["images"][0];
     assert_eq!((&image["base"]["commit"]["sha"], &image["base"]["exact"]), (&json!(sha(1)), &json!(true)));
-    assert_eq!(image["delta"]["unpacked"], 20_000);
+    assert_eq!(image["delta"]["uncompressed"], 20_000);
     assert_eq!(image["causes"][0]["parts"][0]["name"], "app", "{}", image["causes"]);
     let requests = github.world().requests.clone();
     assert!(requests.iter().all(|request| request.starts_with("GET ")), "{requests:?}");
@@ -113,14 +113,14 @@ fn a_record_needs_a_commit_that_is_no_guess() {
     let store = format!("dir:{}", checkout.path().join("store").display());
     let record = |extra: &[&str]| {
         let mut command = layergate();
-        command.env_remove("LAYERGATE_DIRTY").current_dir(checkout.path());
+        command.env_remove("LAYERGATE_ALLOW_DIRTY").current_dir(checkout.path());
         Run::of(command.args(["record", &app, "--store", &store]).args(extra))
     };
     record(&[]).expect(0);
     fs::write(checkout.path().join("tracked"), "2").unwrap();
     let refused = record(&[]).expect(2);
     assert!(refused.stderr.contains("tracked differs from the commit"), "{}", refused.stderr);
-    record(&["--dirty"]).expect(0);
+    record(&["--allow-dirty"]).expect(0);
     record(&["--commit", &head]).expect(0);
 
     for event in ["pull_request", "pull_request_target"] {
@@ -130,7 +130,7 @@ fn a_record_needs_a_commit_that_is_no_guess() {
     assert_eq!(files_of(&github), BTreeSet::new());
     // A run's build may write to tracked files.
     Run::of(in_run(&github, checkout.path(), "push").args(["record", &app])).expect(0);
-    Run::of(in_run(&github, checkout.path(), "pull_request").args(["record", &app, "--pull-requests"]))
+    Run::of(in_run(&github, checkout.path(), "pull_request").args(["record", &app, "--allow-pull-request"]))
         .expect(0);
     let elsewhere = tempfile::tempdir().unwrap();
     let mut follows = in_run(&github, elsewhere.path(), "workflow_run");
@@ -186,7 +186,7 @@ fn why_there_is_no_baseline_is_said() {
         &commits[3][..7]
     );
     assert!(far.stdout.contains(&near_enough), "{}", far.stdout);
-    record(&app, &["--commit", &sha(8), "--keep", "1"]);
+    record(&app, &["--commit", &sha(8), "--keep-last", "1"]);
     let expired = check(&[]).expect(4);
     assert!(
         expired.stdout.contains("no baseline any more")
@@ -208,11 +208,12 @@ fn old_records_and_the_files_that_only_they_had_are_removed() {
     for number in 1..=5 {
         let app = layered(directory.path(), &number.to_string(), &[("base", 5000), ("app", number)]);
         let mut record = in_run(&github, directory.path(), "push");
-        Run::of(record.args(["record", &app, "--commit", &sha(number as usize), "--keep", "2"])).expect(0);
+        Run::of(record.args(["record", &app, "--commit", &sha(number as usize), "--keep-last", "2"]))
+            .expect(0);
     }
     let files = files_of(&github);
     let count = |start: &str| files.iter().filter(|path| path.starts_with(start)).count();
-    assert_eq!((count("records/"), count("censuses/")), (2, 3), "{files:?}");
+    assert_eq!((count("records/"), count("file-lists/")), (2, 3), "{files:?}");
     assert!(
         files.iter().any(|path| path.contains(&sha(5))) && files.iter().any(|path| path.contains(&sha(4)))
     );
@@ -227,7 +228,8 @@ fn old_records_and_the_files_that_only_they_had_are_removed() {
     let store = format!("dir:{}", directory.path().join("store").display());
     for number in 1..=5 {
         let app = image(directory.path(), "own", number);
-        run(&["record", &app, "--store", &store, "--commit", &sha(number as usize), "--keep", "2"]).expect(0);
+        run(&["record", &app, "--store", &store, "--commit", &sha(number as usize), "--keep-last", "2"])
+            .expect(0);
     }
     let kept = fs::read_dir(directory.path().join("store/records")).unwrap();
     let kept: BTreeSet<String> =
@@ -282,12 +284,12 @@ fn fifty_writers_at_once_lose_nothing_on_a_branch() {
     assert_sound(&github);
     let files = files_of(&github);
     let count = |start: &str| files.iter().filter(|path| path.starts_with(start)).count();
-    assert_eq!((count("records/"), count("censuses/")), (50, 51));
+    assert_eq!((count("records/"), count("file-lists/")), (50, 51));
     for number in [1, 17, 50] {
         let mut check = in_run(&github, directory.path(), "push");
         check.args(["check", &images[number - 1], "--base-commit", &sha(number), "--format", "json"]);
         let report = Run::of(&mut check).expect(0).json();
-        assert_eq!(report["images"][0]["delta"]["unpacked"], 0, "{report}");
+        assert_eq!(report["images"][0]["delta"]["uncompressed"], 0, "{report}");
     }
     let index =
         github.repository().git(&["cat-file", "blob", &format!("{BRANCH}:images/app.json")], b"").unwrap();
@@ -330,7 +332,7 @@ fn fifty_writers_at_once_lose_nothing_in_a_directory() {
         ];
         let report = run(&check).expect(0).json();
         assert_eq!(report["images"][0]["base"]["exact"], true);
-        assert_eq!(report["images"][0]["delta"]["unpacked"], 0);
+        assert_eq!(report["images"][0]["delta"]["uncompressed"], 0);
     }
 }
 
@@ -362,7 +364,7 @@ pub fn kill_often(directory: &Path, command: impl Fn() -> Command) {
         let mut check = command();
         check.args(["check", &images[next], "--base-commit", &sha(1), "--format", "json", "--no-cache"]);
         let report = Run::of(&mut check).expect(0).json();
-        let found = match report["images"][0]["base"]["totals"]["unpacked"].as_u64() {
+        let found = match report["images"][0]["base"]["totals"]["uncompressed"].as_u64() {
             Some(1007) => 0,
             Some(2007) => 1,
             other => panic!("round {round}: {other:?}"),

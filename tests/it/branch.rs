@@ -7,7 +7,7 @@ use axum::http::Method;
 use layergate::baseline::branch::BranchStore;
 use layergate::github::{Client, Repository};
 use layergate::image::snapshot::Commit;
-use layergate::image::{Bytes, Census, DiffId, Entry, Snapshot};
+use layergate::image::{Bytes, DiffId, Entry, FileList, Snapshot};
 use serde_json::json;
 
 use crate::baselines::{BRANCH, assert_sound, files_of, in_run, layered, sha};
@@ -100,15 +100,15 @@ fn removing_old_records_looks_at_no_other_record() {
         }
     }
     for commit in 1..=3 {
-        place.record("app", commit, &["--keep", "2"]).expect(0);
+        place.record("app", commit, &["--keep-last", "2"]).expect(0);
     }
     assert_eq!(
-        (place.count("records/"), place.count("censuses/")),
+        (place.count("records/"), place.count("file-lists/")),
         (3 * 4 + 2, 1 + 4),
         "own layers are alike"
     );
     place.github.world().requests.clear();
-    place.record("app", 4, &["--keep", "2"]).expect(0);
+    place.record("app", 4, &["--keep-last", "2"]).expect(0);
     let requests = place.github.world().requests.clone();
     let blobs = requests.iter().filter(|request| request.starts_with("GET") && request.contains("/blobs/"));
     assert_eq!(
@@ -125,26 +125,26 @@ fn what_others_have_on_the_branch_keeps_no_record_from_being_made() {
     let place = Place::new();
     place.record("web", 1, &[]).expect(0);
     for commit in 1..=2 {
-        place.record("app", commit, &["--keep", "1"]).expect(0);
+        place.record("app", commit, &["--keep-last", "1"]).expect(0);
     }
     // An index that nobody can read may name any list of files, so none is removed.
     place.edit("images/web.json", Some("{}"));
-    let before = place.count("censuses/");
-    let kept = place.record("app", 3, &["--keep", "1"]).expect(0);
+    let before = place.count("file-lists/");
+    let kept = place.record("app", 3, &["--keep-last", "1"]).expect(0);
     assert!(kept.stdout.starts_with("recorded app"), "{}", kept.stdout);
     let words = "all is recorded, and not all old records are removed";
     assert!(kept.stderr.contains(words) && kept.stderr.contains("images/web.json"), "{}", kept.stderr);
-    assert_eq!((place.count("records/"), place.count("censuses/")), (1 + 1, before + 1));
+    assert_eq!((place.count("records/"), place.count("file-lists/")), (1 + 1, before + 1));
 
     // Its own index is needed, and is not overwritten.
     let refused = place.record("web", 2, &[]).expect(3);
     assert!(refused.stderr.contains("no `schema` field"), "{}", refused.stderr);
     place.edit("images/web.json", None);
     place.record("web", 2, &[]).expect(0);
-    place.record("app", 4, &["--keep", "1"]).expect(0);
+    place.record("app", 4, &["--keep-last", "1"]).expect(0);
     // Those of the first record of `web` are known to no index now.
     let files = files_of(&place.github);
-    assert_eq!((place.count("records/"), place.count("censuses/")), (2 + 1, 1 + 2), "{files:?}");
+    assert_eq!((place.count("records/"), place.count("file-lists/")), (2 + 1, 1 + 2), "{files:?}");
     assert_sound(&place.github);
 }
 
@@ -155,7 +155,7 @@ fn a_record_that_was_deleted_by_hand_is_no_hindrance() {
         place.record("app", commit, &[]).expect(0);
     }
     place.edit(&place.find("records/", &sha(1)), None);
-    place.record("app", 3, &["--keep", "1"]).expect(0);
+    place.record("app", 3, &["--keep-last", "1"]).expect(0);
     assert_eq!(
         (place.count("records/"), place.count("images/")),
         (1, 1),
@@ -173,10 +173,14 @@ fn a_record_that_is_made_anew_is_the_newest() {
     place.record("app", 2, &[]).expect(0);
     // Of the same commit, but another image.
     let image = place.image("app", 77);
-    let again = place.run(&["record", &image, "--commit", &sha(1), "--keep", "1"]).expect(0);
+    let again = place.run(&["record", &image, "--commit", &sha(1), "--keep-last", "1"]).expect(0);
     assert!(again.stdout.starts_with("recorded app"), "{}", again.stdout);
     let report = place.check("app", 1, &["--format", "json"]).expect(0).json();
-    assert_eq!(report["images"][0]["base"]["totals"]["unpacked"], 5077, "{}", report["images"][0]["base"]);
+    assert_eq!(
+        report["images"][0]["base"]["totals"]["uncompressed"], 5077,
+        "{}",
+        report["images"][0]["base"]
+    );
     assert_eq!(place.count("records/"), 1);
 }
 
@@ -199,8 +203,8 @@ fn files_that_were_not_known_at_first_are_added() {
     let path = place.find("records/", &sha(1));
     let text = place.github.repository().line(&["show", &format!("{BRANCH}:{path}")]).unwrap();
     let mut record: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(record["census_blobs"].as_object().unwrap().len(), 2);
-    record["census_blobs"] = json!({});
+    assert_eq!(record["file_list_blobs"].as_object().unwrap().len(), 2);
+    record["file_list_blobs"] = json!({});
     place.edit(&path, Some(&record.to_string()));
     // The index names the record by its hash, so that it is the edited one that is read.
     let blob = place.github.repository().line(&["rev-parse", &format!("{BRANCH}:{path}")]).unwrap();
@@ -363,17 +367,17 @@ fn an_unusable_record_of_another_platform_is_not_looked_at() {
 }
 
 /// A list of files that nothing makes shorter, of so many files.
-fn list(seed: u64, files: u64) -> Census {
+fn list(seed: u64, files: u64) -> FileList {
     let mut state = seed + 1;
     let mut name = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         format!("{state:016x}")
     };
     let entries: Vec<Entry> = (0..files).map(|_| Entry::File(name().as_str().into(), Bytes(1))).collect();
-    Census::of(entries)
+    FileList::of(entries)
 }
 
-fn of_lists(directory: &Path, lists: &[Census]) -> Snapshot {
+fn of_lists(directory: &Path, lists: &[FileList]) -> Snapshot {
     let image = layered(directory, "one", &[("base", 5000)]);
     let measured = directory.join("snapshot.json");
     Run::of(layergate().args(["inspect", &image, "--output"]).arg(&measured)).expect(0);
@@ -386,7 +390,7 @@ fn of_lists(directory: &Path, lists: &[Census]) -> Snapshot {
         .map(|(number, list)| {
             let mut layer = layer.clone();
             layer.diff_id = DiffId::of(number.to_string().as_bytes());
-            (layer.size, layer.census) = (list.size(), Some(std::sync::Arc::new(list.clone())));
+            (layer.size, layer.file_list) = (list.size(), Some(std::sync::Arc::new(list.clone())));
             layer.files = list.size().map(|bytes| bytes.0);
             layer
         })
@@ -394,8 +398,9 @@ fn of_lists(directory: &Path, lists: &[Census]) -> Snapshot {
     snapshot.history.clear();
     let totals = &mut snapshot.totals;
     totals.layers = lists.len() as u64;
-    totals.unpacked = Bytes(snapshot.layers.iter().filter_map(|layer| layer.size).map(|size| size.0).sum());
-    (totals.visible, totals.compressed) = (Some(totals.unpacked), None);
+    totals.uncompressed =
+        Some(Bytes(snapshot.layers.iter().filter_map(|layer| layer.size).map(|size| size.0).sum()));
+    (totals.flattened, totals.compressed) = (totals.uncompressed, None);
     snapshot
 }
 
@@ -409,15 +414,15 @@ async fn assert_lists_come_back(store: &BranchStore, snapshot: &Snapshot) {
     let listed = store.records(&snapshot.image.name, Some(&sha(1))).await.unwrap();
     store.load(&listed[0]).await.unwrap();
     for layer in &snapshot.layers {
-        let census = store.census(&layer.diff_id).await.unwrap().unwrap();
-        assert_eq!(Some(&census), layer.census.as_deref());
+        let file_list = store.file_list(&layer.diff_id).await.unwrap().unwrap();
+        assert_eq!(Some(&file_list), layer.file_list.as_deref());
     }
 }
 
 #[test]
 fn many_long_lists_of_files_are_not_sent_in_one_request() {
     let place = Place::new();
-    let lists: Vec<Census> = (0..9).map(|seed| list(seed, 50_000)).collect();
+    let lists: Vec<FileList> = (0..9).map(|seed| list(seed, 50_000)).collect();
     let snapshot = of_lists(place.directory.path(), &lists);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
@@ -496,9 +501,9 @@ fn old_records_go_also_where_there_is_nothing_new() {
     for commit in 1..=3 {
         place.record("app", commit, &[]).expect(0);
     }
-    let again = place.record("app", 3, &["--keep", "1"]).expect(0);
+    let again = place.record("app", 3, &["--keep-last", "1"]).expect(0);
     assert!(again.stdout.starts_with("already recorded"), "{}", again.stdout);
-    assert_eq!((place.count("records/"), place.count("censuses/")), (1, 2));
+    assert_eq!((place.count("records/"), place.count("file-lists/")), (1, 2));
 }
 
 #[test]

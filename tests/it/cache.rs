@@ -46,7 +46,7 @@ impl Fixture {
     }
 
     fn entries(&self) -> Vec<PathBuf> {
-        files_below(&self.cache().join("v3/layers"))
+        files_below(&self.cache().join("v1/layers"))
     }
 }
 
@@ -100,7 +100,7 @@ fn a_corrupt_entry_is_a_miss_and_is_written_anew() {
         ("cut off", whole[0][..whole[0].len() / 2].to_vec()),
         ("another layer's", whole[1].clone()),
         ("not packed", b"[]".to_vec()),
-        ("no census", zstd::encode_all(&b"{\"schema\":\"layergate.census/v1\"}"[..], 3).unwrap()),
+        ("no file list", zstd::encode_all(&b"{\"schema\":\"layergate.file-list/v1\"}"[..], 3).unwrap()),
     ];
     for (name, content) in damages {
         fs::write(&entry, content).unwrap();
@@ -149,7 +149,7 @@ fn what_is_old_or_too_much_goes() {
     days_ago(&old, 31);
     fixture.inspect(&[]).expect(0);
     assert!(dropped.exists(), "it was pruned less than a day ago");
-    days_ago(&fixture.cache().join("v3/pruned"), 2);
+    days_ago(&fixture.cache().join("v1/pruned"), 2);
     days_ago(&old, 31);
     fixture.inspect(&["--no-cache"]).expect(0);
     assert!(dropped.exists(), "--no-cache leaves it alone");
@@ -177,11 +177,11 @@ fn the_cache_is_where_the_user_keeps_caches() {
         Run::of(command.arg(&fixture.layout)).expect(0);
     };
     run(&[("XDG_CACHE_HOME", &home.join("xdg"))]);
-    assert!(home.join("xdg/layergate/v3/layers").is_dir());
+    assert!(home.join("xdg/layergate/v1/layers").is_dir());
     run(&[("XDG_CACHE_HOME", Path::new("relative")), ("HOME", &home.join("home"))]);
     assert!(!home.join("relative").exists(), "the specification wants it to be absolute");
     let usual = if cfg!(target_os = "macos") { "home/Library/Caches" } else { "home/.cache" };
-    assert!(home.join(usual).join("layergate/v3/layers").is_dir());
+    assert!(home.join(usual).join("layergate/v1/layers").is_dir());
 }
 
 /// The files of unchanged layers come from the baseline.
@@ -198,5 +198,5 @@ fn what_a_baseline_has_recorded_is_known() {
     run("record").expect(0);
     fixture.spoil_layers();
     let checked = run("check").expect(0);
-    assert!(checked.stdout.contains("did not change in size"), "{}", checked.stdout);
+    assert!(checked.stdout.contains("(unchanged)"), "{}", checked.stdout);
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::engine::Engine;
 use crate::gate::Checkout;
-use crate::support::{Run, layergate};
+use crate::support::{Run, layergate, spaced};
 
 /// The image that all others here are built on: a shell, dpkg, Python and pip, out of this machine's own.
 const SYSTEM: &str = "causes-system:1";
@@ -102,6 +102,7 @@ impl Project {
         let image = format!("app={image}");
         let mut command = self.command(&[&["check", &image], options].concat());
         command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", "workflow_dispatch");
+        command.env("LAYERGATE_STORE", "dir:.layergate");
         command.env("RUNNER_TEMP", self.checkout.path()).args(["--comment", "never"]);
         let run = Run::of(&mut command).expect(code);
         run.stderr.lines().filter(|line| line.starts_with("::")).map(str::to_owned).collect()
@@ -154,13 +155,13 @@ fn with<'a>(lines: &[&'a str], step: &'a str) -> Vec<&'a str> {
     [lines, &[step]].concat()
 }
 
-/// `+12.2 KiB`, as reports for people have it.
+/// `+12.2 kB`, as reports for people have it.
 fn short(bytes: i64) -> String {
-    layergate::image::Delta(bytes).to_string()
+    spaced(&layergate::image::Delta(bytes).to_string())
 }
 
-fn grouped(bytes: i64) -> String {
-    layergate::image::Delta(bytes).grouped()
+fn exact(bytes: i64) -> String {
+    spaced(&layergate::image::Delta(bytes).exact())
 }
 
 /// That the growth has one cause, with these parts; the text and the comment say the same.
@@ -174,20 +175,20 @@ fn one_cause(project: &Project, image: &str, lines: &[&str], step: &str, parts: 
         "dockerfile": place(line), "delta": delta, "parts": parts, "other": 0,
     }]);
     assert_eq!(report["causes"], expected);
-    assert_eq!(report["delta"]["unpacked"], delta);
+    assert_eq!(report["delta"]["uncompressed"], delta);
 
-    let text = project.check(image, &["--max-increase", "1 GB"]).expect(0).stdout;
-    assert!(text.contains(&format!("Causes: all of {}", grouped(delta))), "{text}");
+    let text = project.check(image, &["--max-increase", "1 GB", "--bytes"]).expect(0).stdout;
+    assert!(text.contains(&format!("Causes: all of {}", exact(delta))), "{text}");
     // A long one is cut where no terminal says how wide it is.
     let shown_step: String = format!("Dockerfile:{line} {step}").chars().take(71).collect();
-    assert!(text.contains(&format!("{}  {shown_step}", grouped(delta))), "{text}");
+    assert!(text.contains(&format!("{}  {shown_step}", exact(delta))), "{text}");
     for part in parts {
-        let named = format!("{}    {}", grouped(part["delta"].as_i64().unwrap()), text_of(part));
+        let named = format!("{}    {}", exact(part["delta"].as_i64().unwrap()), text_of(part));
         assert!(text.contains(&named), "{named}\n{text}");
     }
     let markdown = project.check(image, &["--max-increase", "1 GB", "--format", "markdown"]).expect(0).stdout;
     let size = short(delta);
-    let cause = format!("**Cause** (100% of what grew): `Dockerfile:{line}` `{step}` {size}: {shown}");
+    let cause = format!("- `Dockerfile:{line}` `{step}` {size}: {shown}");
     assert!(markdown.contains(&cause), "{cause}\n{markdown}");
 }
 
@@ -276,7 +277,7 @@ fn a_model_file_is_the_cause_by_its_name() {
     let image = project.build("head", &lines);
     assert_eq!(project.bytes_below(&image, "/models"), 20_000_000);
     let part = json!({ "kind": "file", "name": "models/model.bin", "files": 1, "delta": 20_000_000 });
-    one_cause(&project, &image, &lines, step, &[part], "`/models/model.bin` (+19.1 MiB)");
+    one_cause(&project, &image, &lines, step, &[part], "`/models/model.bin` (+20 MB)");
 }
 
 #[test]
@@ -288,7 +289,7 @@ fn a_chmod_is_the_cause_and_the_waste_and_the_copy_can_set_the_mode() {
     let bytes = project.bytes_below(&image, "/app/data");
     assert_eq!(bytes, 82_345);
     let part = json!({ "kind": "directory", "name": "app/data", "files": 3, "delta": bytes });
-    one_cause(&project, &image, &lines, step, &[part], "`/app/data/` 3 files (+80.4 KiB)");
+    one_cause(&project, &image, &lines, step, &[part], "`/app/data/` 3 files (+82.3 kB)");
 
     let report = project.report(&image);
     let (stored, hidden) = (line_of(&lines, "COPY data"), line_of(&lines, step));
@@ -300,16 +301,16 @@ fn a_chmod_is_the_cause_and_the_waste_and_the_copy_can_set_the_mode() {
     assert_eq!(report["waste"], json!([expected]));
     assert_eq!(report["files"]["added"]["files"], 0, "nothing is there that was not: {}", report["files"]);
     let advice = "set the mode where the files are copied: COPY --chmod=...";
-    let text = project.check(&image, &["--max-increase", "1 GB"]).expect(0).stdout;
+    let text = project.check(&image, &["--max-increase", "1 GB", "--bytes"]).expect(0).stdout;
     let told = format!(
-        "  82,345  /app/data/ (3 files)\n            stored by Dockerfile:{stored} COPY data /app/data\n            \
-         replaced by Dockerfile:{hidden} {step}\n            next: {advice}\n"
+        "  82,345 B  /app/data/ (3 files)\n              stored by layer 4: Dockerfile:{stored} COPY data /app/data\n              \
+         replaced by layer 6: Dockerfile:{hidden} {step}\n              next: {advice}\n"
     );
     assert!(text.contains(&told), "{told}\n{text}");
     let markdown =
         project.check(&image, &["--max-increase", "1 GB", "--format", "markdown"]).expect(0).stdout;
     let row = format!(
-        "| 80.4\u{a0}KiB | `/app/data/` (3 files) | `Dockerfile:{stored}` `COPY data /app/data` | `Dockerfile:{hidden}` `{step}` | {advice} |"
+        "| 82.3 kB | `/app/data/` (3 files) | `Dockerfile:{stored}` `COPY data /app/data` | `Dockerfile:{hidden}` `{step}` | {advice} |"
     );
     assert!(markdown.contains(&row), "{row}\n{markdown}");
 }
@@ -436,21 +437,22 @@ fn what_a_later_step_deletes_names_both_steps_and_how_to_join_them() {
     let checked = project.check(&image, &limit).expect(1).stdout;
     for text in [&inspected, &checked] {
         for told in [
-            "3,000,000  /build/objects/big.o",
-            &format!("stored by Dockerfile:2 {}", &make[..40]),
-            "deleted by Dockerfile:4 RUN rm -rf /build",
+            "3 MB  /build/objects/big.o",
+            &format!("stored by layer 2: Dockerfile:2 {}", &make[..40]),
+            "deleted by layer 4: Dockerfile:4 RUN rm -rf /build",
             advice,
         ] {
             assert!(text.contains(told), "{told}\n{text}");
         }
     }
     let markdown = project.check(&image, &[&limit[..], &["--format", "markdown"]].concat()).expect(1).stdout;
-    assert!(markdown.contains("| \u{2013} | wasted 1 MB | \u{274c} fail |"), "{markdown}");
-    let row = "| 2.9\u{a0}MiB | `/build/objects/big.o` | `Dockerfile:2` `RUN mkdir -p /build/objects";
+    assert!(markdown.contains("| \u{274c} | `app` | no baseline |"), "{markdown}");
+    assert!(markdown.contains("| max-wasted = 1 MB |"), "{markdown}");
+    let row = "| 3 MB | `/build/objects/big.o` | `Dockerfile:2` `RUN mkdir -p /build/objects";
     assert!(markdown.contains(row) && markdown.contains("`Dockerfile:4` `RUN rm -rf /build`"), "{markdown}");
     assert!(markdown.contains(advice), "{markdown}");
     let annotations = project.annotations(&image, &limit, 1);
-    let start = "::error file=Dockerfile,line=4,endLine=4,title=layergate%3A app max-wasted::2.9 MiB wasted";
+    let start = "::error file=Dockerfile,line=4,endLine=4,title=layergate%3A app max-wasted::3 MB wasted";
     assert!(annotations.len() == 1 && annotations[0].starts_with(start), "{annotations:?}");
 }
 
@@ -467,7 +469,7 @@ fn annotations_are_on_the_line_that_grew_most_and_are_ten_at_most() {
     let start = "::error file=Dockerfile,line=3,endLine=4,title=layergate%3A app max-increase::";
     assert!(failed.len() == 1 && failed[0].starts_with(start), "{failed:?}");
     let calm = project.annotations(&image, &["--max-increase", "1 MB"], 0);
-    let notice = "::notice file=Dockerfile,line=3,endLine=4,title=layergate%3A app::+86.9 KiB by this instruction: /large (+86.9 KiB)";
+    let notice = "::notice file=Dockerfile,line=3,endLine=4,title=layergate%3A app::+89 kB by this instruction: /large (+89 kB)";
     assert_eq!(calm, [notice]);
 
     lines.extend(["RUN echo 2 > /two"; 12]);
@@ -506,24 +508,24 @@ fn the_base_images_drift_and_our_own_growth_are_two_figures() {
     project.record(&first);
     let report = project.report(&image);
     let expected =
-        json!({ "base_image": 1_000_000, "own": 300_000, "own_base": 100_005, "how": "dockerfile" });
+        json!({ "base_image": 1_000_000, "app": 300_000, "app_base": 100_005, "how": "dockerfile" });
     assert_eq!(report["split"], expected);
     let own =
-        |limit: &str, code: i32| project.check(&image, &["--max-own-increase", limit]).expect(code).stdout;
+        |limit: &str, code: i32| project.check(&image, &["--max-app-increase", limit]).expect(code).stdout;
     let failed = own("200 kB", 1);
-    assert!(failed.contains("app grew 293.0 KiB without its base image, over the +200 kB limit"), "{failed}");
+    assert!(failed.contains("app exceeds max-app-increase: application layers +300 kB"), "{failed}");
     let text = own("400 kB", 0);
     let whole = project.check(&image, &["--max-increase", "400 kB"]).expect(1).stdout;
-    assert!(whole.contains("next: the base image made +976.6 KiB of it"), "{whole}");
-    for told in ["of the base image  ", "+1,000,000", "  own  ", "+300,000"] {
+    assert!(whole.contains("next: the base image made +1 MB of it"), "{whole}");
+    for told in ["  base image  ", "+1 MB", "  application layers  ", "+300 kB"] {
         assert!(text.contains(told), "{told}\n{text}");
     }
     assert!(!text.contains("guess"), "{text}");
     let markdown =
-        project.check(&image, &["--max-own-increase", "400 kB", "--format", "markdown"]).expect(0).stdout;
-    assert!(markdown.contains("<br>base image +976.6 KiB<br>own layers +293.0 KiB |"), "{markdown}");
-    let annotations = project.annotations(&image, &["--max-own-increase", "200 kB"], 1);
-    let start = "::error file=Dockerfile,line=3,endLine=3,title=layergate%3A app max-own-increase::";
+        project.check(&image, &["--max-app-increase", "400 kB", "--format", "markdown"]).expect(0).stdout;
+    assert!(markdown.contains("<br>base image +1 MB<br>application layers +300 kB |"), "{markdown}");
+    let annotations = project.annotations(&image, &["--max-app-increase", "200 kB"], 1);
+    let start = "::error file=Dockerfile,line=3,endLine=3,title=layergate%3A app max-app-increase::";
     assert!(
         annotations[0].starts_with(start),
         "our own step, and not what the base image did: {annotations:?}"
@@ -533,15 +535,15 @@ fn the_base_images_drift_and_our_own_growth_are_two_figures() {
     fs::remove_file(project.path("Dockerfile")).unwrap();
     project.record(&first);
     let report = project.report(&image);
-    let expected = json!({ "base_image": 1_000_000, "own": 300_000, "own_base": 100_005, "how": "history" });
+    let expected = json!({ "base_image": 1_000_000, "app": 300_000, "app_base": 100_005, "how": "history" });
     assert_eq!(report["split"], expected);
     let guessed = own("200 kB", 1);
     assert!(guessed.contains("where the base image ends is a guess"), "{guessed}");
-    assert!(guessed.contains("own layers +293.0 KiB (a guess)"), "{guessed}");
+    assert!(guessed.contains("application layers +300 kB (a guess)"), "{guessed}");
 }
 
 #[test]
-fn own_growth_is_not_judged_where_nobody_knows_what_is_ours() {
+fn own_growth_is_not_evaluated_where_nobody_knows_what_is_ours() {
     let Some(project) = Project::new("unknown-base") else { return };
     project.write(&[("own", 1000)]);
     let lines = ["FROM scratch", "COPY own /own"];
@@ -550,11 +552,11 @@ fn own_growth_is_not_judged_where_nobody_knows_what_is_ours() {
     let image = project.build("head", &lines);
     // With the Dockerfile it is known: there is no base image, and all is ours.
     project.record(&first);
-    project.check(&image, &["--max-own-increase", "900 B"]).expect(1);
+    project.check(&image, &["--max-app-increase", "900 B"]).expect(1);
     fs::remove_file(project.path("Dockerfile")).unwrap();
     project.record(&first);
-    let unknown = project.check(&image, &["--max-own-increase", "900 B"]).expect(3);
-    for part in ["max-own-increase cannot be judged", "where the base image ends", "--dockerfile"] {
+    let unknown = project.check(&image, &["--max-app-increase", "900 B"]).expect(3);
+    for part in ["max-app-increase cannot be evaluated", "where the base image ends", "--dockerfile"] {
         assert!(unknown.stderr.contains(part), "{}", unknown.stderr);
     }
 }

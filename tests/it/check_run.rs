@@ -24,7 +24,7 @@ fn check(github: &FakeGithub, directory: &std::path::Path, layers: u64, limit: &
     fs::write(directory.join("Dockerfile"), format!("FROM scratch\n{}\n", steps.join("\n"))).unwrap();
     let event = json!({ "pull_request": {
         "number": 7, "head": { "sha": HEAD, "repo": { "full_name": "acme/shop" } },
-        "base": { "sha": "b".repeat(40), "repo": { "full_name": "acme/shop" } },
+        "base": { "ref": "main", "sha": "b".repeat(40), "repo": { "full_name": "acme/shop" } },
     } });
     fs::write(directory.join("event.json"), event.to_string()).unwrap();
     let mut command = in_run(github, directory, "pull_request");
@@ -42,7 +42,8 @@ fn it_is_on_the_head_of_the_pull_request_and_its_annotations_come_in_batches() {
     let first = &sent[0];
     assert_eq!((&first["head_sha"], &first["conclusion"]), (&json!(HEAD), &json!("failure")));
     assert_eq!(first["name"], "layergate");
-    assert!(first["output"]["title"].as_str().unwrap().contains("app has a layer over the limit of 500 B"));
+    let title = crate::support::spaced(first["output"]["title"].as_str().unwrap());
+    assert!(title.contains("app exceeds max-layer-size: a layer of"), "{title}");
     assert!(first["output"]["summary"].as_str().unwrap().contains("| `app` |"));
     let batches: Vec<usize> =
         sent.iter().map(|sent| sent["output"]["annotations"].as_array().unwrap().len()).collect();

@@ -8,7 +8,7 @@ use axum::http::Method;
 use serde_json::json;
 
 use crate::fake_github::{BOT, FakeGithub, Fault, Shape};
-use crate::support::{Run, fixture, layergate};
+use crate::support::{Run, fixture, layergate, spaced};
 
 /// A pull request run on a machine of its own.
 struct Job {
@@ -23,7 +23,7 @@ impl Job {
             "pull_request": {
                 "number": 7,
                 "head": { "sha": "a".repeat(40), "repo": { "full_name": "acme/shop" } },
-                "base": { "sha": "b".repeat(40), "repo": { "full_name": "acme/shop" } },
+                "base": { "ref": "main", "sha": "b".repeat(40), "repo": { "full_name": "acme/shop" } },
             }
         });
         fs::write(directory.path().join("event.json"), event.to_string()).unwrap();
@@ -47,6 +47,9 @@ impl Job {
                 limit,
             ])
             .env("GITHUB_ACTIONS", "true")
+            // What happens to the comment is no matter of limits, which would need the API too.
+            .env("LAYERGATE_LIMITS_FROM", "head")
+            .env("LAYERGATE_STORE", "dir:.layergate")
             .env("GITHUB_EVENT_NAME", "pull_request")
             .env("GITHUB_EVENT_PATH", file("event.json"))
             .env("GITHUB_REPOSITORY", "acme/shop")
@@ -66,7 +69,7 @@ impl Job {
     }
 
     fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.directory.path().join(name)).unwrap()
+        spaced(&fs::read_to_string(self.directory.path().join(name)).unwrap())
     }
 
     fn output(&self, name: &str) -> Option<String> {
@@ -98,17 +101,18 @@ fn the_first_run_creates_and_the_second_edits() {
     job.check("v2", "5%").expect(1);
     let [first] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(first.starts_with("<!-- layergate key=default verdict=fail sha=aaaa"), "{first}");
-    assert!(first.contains("### \u{274c} `web` grew 340.2 KiB (+22.3%), over the +5% limit"), "{first}");
+    assert!(first.contains("### \u{274c} `web` exceeds max-increase: 1.91 MB (+348 kB, +22.3%)"), "{first}");
     assert!(
-        first.contains(
-            "`RUN /build/install -r /app/requirements.txt` +339.7 KiB: `pandas` 2.2.3 (+339.2 KiB)"
-        ),
+        first.contains("`RUN /build/install -r /app/requirements.txt` +348 kB: `pandas` 2.2.3 (+347 kB)"),
         "{first}"
     );
 
     job.check("v2", "30%").expect(0);
     let [second] = job.github.bodies_of(BOT).try_into().unwrap();
-    assert!(second.contains("### \u{2705} `web` grew 340.2 KiB (+22.3%), within the limits"), "{second}");
+    assert!(
+        second.contains("### \u{2705} `web` is 1.91 MB (+348 kB, +22.3%), within its limits"),
+        "{second}"
+    );
     assert_eq!((job.requests("POST"), job.requests("PATCH")), (1, 1));
 }
 
@@ -133,7 +137,7 @@ fn the_third_page_is_searched() {
     job.check("v2", "5%").expect(1);
     let world = job.github.world();
     let comment = world.comments.iter().find(|comment| comment.id == own).unwrap();
-    assert!(comment.body.contains("over the +5% limit"));
+    assert!(comment.body.contains("exceeds max-increase"));
     assert_eq!(world.comments.len(), 251);
     assert!(world.requests.iter().any(|request| request.contains("page=3")));
 }
@@ -173,6 +177,9 @@ fn a_token_or_address_that_cannot_be_one_is_a_warning() {
         ("GITHUB_TOKEN", "two\nlines", "see github-token"),
         ("GITHUB_API_URL", "github.example", "see github-api-url"),
         ("GITHUB_API_URL", "ftp://github.example", "see github-api-url"),
+        ("GITHUB_API_URL", "https//me:two@github", "see github-api-url"),
+        ("GITHUB_API_URL", "https://me:two@github.example", "see github-api-url"),
+        ("GITHUB_API_URL", "two", "see github-api-url"),
         ("GITHUB_API_URL", "http://127.0.0.1:1", "not commented"),
     ] {
         let run = Run::of(job.command("v2", "30%").env(name, value)).expect(0);
@@ -223,7 +230,7 @@ fn nothing_changed_makes_no_comment_and_updates_one_that_is_there() {
     job.check("v2", "5%").expect(1);
     job.check("v1", "5%").expect(0);
     let [body] = job.github.bodies_of(BOT).try_into().unwrap();
-    assert!(body.contains("`web` did not change in size, within the limits"), "{body}");
+    assert!(body.contains("`web` is 1.56 MB (unchanged), within its limits"), "{body}");
 }
 
 #[test]
@@ -343,13 +350,19 @@ fn the_token_is_nowhere_to_be_read() {
 fn a_run_gets_its_summary_outputs_and_annotations() {
     let job = Job::new();
     let run = job.check("v2", "5%").expect(1);
-    assert!(run.stdout.starts_with("\u{274c} fail: web grew 340.2 KiB (+22.3%)"), "{}", run.stdout);
     assert!(
-        run.stderr.contains("::error title=layergate%3A web max-increase::+340.2 KiB (+22.3%25)"),
+        run.stdout.starts_with("\u{274c} fail: web exceeds max-increase: 1.91 MB (+348 kB, +22.3%)"),
+        "{}",
+        run.stdout
+    );
+    assert!(
+        run.stderr.contains("::error title=layergate%3A web max-increase::+348 kB (+22.3%25)"),
         "{}",
         run.stderr
     );
-    assert!(job.read("summary").contains("| `web` | `linux/amd64` | 1.5\u{a0}MiB | 1.8\u{a0}MiB |"));
+    assert!(
+        job.read("summary").contains("| \u{274c} | `web` | +348 kB (+22.3%) | 1.91 MB | max-increase = 5% |")
+    );
     let expected = [
         ("verdict", "fail"),
         ("size", "1912697"),
@@ -541,7 +554,7 @@ fn a_comment_that_cannot_be_shown_is_a_warning() {
         let words = "if somebody has hidden the comment, it still is";
         assert!(run.stderr.contains(words) && run.stderr.contains(part), "{part}: {}", run.stderr);
         let [body] = job.github.bodies_of(BOT).try_into().unwrap();
-        assert!(body.contains("over the +5% limit"), "{body}");
+        assert!(body.contains("exceeds max-increase"), "{body}");
         assert!(job.output("comment-url").is_some_and(|url| !url.is_empty()));
     }
 }

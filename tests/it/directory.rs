@@ -72,7 +72,7 @@ fn a_history_is_in_the_order_of_commits_whatever_was_recorded_last() {
     assert_eq!(here.commits_in_history(), [commits[1].clone(), commits[3].clone()]);
 
     // The newest commits are kept, and the one that was just recorded.
-    here.record_here(2600, &["--keep", "2"]);
+    here.record_here(2600, &["--keep-last", "2"]);
     let mut kept: Vec<String> = fs::read_dir(here.store.path().join("records"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -86,7 +86,7 @@ fn a_history_is_in_the_order_of_commits_whatever_was_recorded_last() {
 fn what_was_removed_is_called_expired() {
     let here = Here::new();
     let first = here.record(1, 1000, &[]);
-    (2..=4).for_each(|day| drop(here.record(day, 1000, &["--keep", "2"])));
+    (2..=4).for_each(|day| drop(here.record(day, 1000, &["--keep-last", "2"])));
     let app = image(here.store.path(), "app-1000", 1000);
     let check =
         here.run(&["check", &app, "--base-commit", &first, "--on-missing-baseline", "fail"]).expect(4);
@@ -119,7 +119,7 @@ fn a_record_of_a_newer_version_is_not_replaced() {
     let refused = here.run(&["record", &app]).expect(3);
     assert!(refused.stderr.contains("written by a newer layergate"), "{}", refused.stderr);
     assert_eq!(fs::read_to_string(here.record_of(&commit)).unwrap(), newer);
-    // What it says is not known, and what needs no baseline is judged all the same.
+    // What it says is not known, and what needs no baseline is evaluated all the same.
     let check = |limits: &[&str]| here.run(&[&["check", &app, "--format", "json"], limits].concat());
     let growth = check(&["--max-increase", "5%", "--max-size", "1 MB"]).expect(3).json();
     assert_eq!(
@@ -166,7 +166,7 @@ fn a_name_may_be_longer_than_what_a_file_may_be_called() {
     let app = format!("{}={layout}", "A".repeat(100));
     here.run(&["record", &app]).expect(0);
     let check = here.run(&["check", &app, "--on-missing-baseline", "fail"]).expect(0);
-    assert!(check.stdout.contains("did not change in size"), "{}", check.stdout);
+    assert!(check.stdout.contains("(unchanged)"), "{}", check.stdout);
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn what_killed_writers_leave_goes_and_what_links_lead_to_stays() {
     };
     // What a process has begun and not finished, and a list of files that no record names.
     let begun = [store.join(format!("records/{commit}/app/.tmpAbCd")), store.join("pruned/.tmpAbCd")];
-    let unnamed = store.join(format!("censuses/ab/ab{}.json.zst", "0".repeat(62)));
+    let unnamed = store.join(format!("file-lists/ab/ab{}.json.zst", "0".repeat(62)));
     fs::create_dir_all(store.join("pruned")).unwrap();
     fs::create_dir_all(unnamed.parent().unwrap()).unwrap();
     for path in begun.iter().chain([&unnamed]) {
@@ -194,10 +194,10 @@ fn what_killed_writers_leave_goes_and_what_links_lead_to_stays() {
         fs::write(path, "{}").unwrap();
         old(path);
     }
-    for link in [store.join(format!("records/{}", "0".repeat(40))), store.join("censuses/zz")] {
+    for link in [store.join(format!("records/{}", "0".repeat(40))), store.join("file-lists/zz")] {
         std::os::unix::fs::symlink(outside.path(), link).unwrap();
     }
-    here.record(2, 1000, &["--keep", "1"]);
+    here.record(2, 1000, &["--keep-last", "1"]);
     for gone in begun.iter().chain([&unnamed]) {
         assert!(!gone.exists(), "{}", gone.display());
     }

@@ -15,8 +15,8 @@ use std::process::{Command, Stdio};
 
 use comrak::nodes::{AstNode, NodeValue};
 use comrak::{Anchorizer, Arena, Options, parse_document};
+use layergate::config::Config;
 use layergate::dockerfile::Dockerfile;
-use layergate::policy::Config;
 use serde_json::Value;
 
 use crate::apps;

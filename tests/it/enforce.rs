@@ -22,7 +22,7 @@ impl Project {
         let project = Project(tempfile::tempdir().unwrap());
         let head = "a".repeat(40);
         let event = format!(
-            r#"{{"pull_request":{{"number":1,"head":{{"sha":"{head}"}},"base":{{"sha":"{BASE_SHA}"}}}}}}"#
+            r#"{{"pull_request":{{"number":1,"head":{{"sha":"{head}"}},"base":{{"ref":"main","sha":"{BASE_SHA}"}}}}}}"#
         );
         project.write("event.json", &event);
         project
@@ -62,6 +62,7 @@ impl Project {
         let check = ["check", image, "--base-commit", BASE_SHA, "--comment", "never", "--format", "json"];
         let mut command = self.command(&[&check[..], more].concat());
         command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", "pull_request");
+        command.env("LAYERGATE_STORE", "dir:.layergate").env("LAYERGATE_LIMITS_FROM", "head");
         Run::of(command.env("GITHUB_EVENT_PATH", self.path().join("event.json")))
     }
 }
@@ -83,7 +84,7 @@ fn says(finding: &Value, severity: &str, words: &[&str]) {
     words.iter().for_each(|word| assert!(message.contains(word), "`{word}`: {message}"));
 }
 
-const ALREADY: &str = "only a warning, for the baseline is already over it";
+const ALREADY: &str = "warning only: the baseline already exceeds it";
 
 #[test]
 fn a_pull_request_answers_for_the_compilers_that_it_adds() {
@@ -131,7 +132,7 @@ fn a_pull_request_answers_for_starting_to_build_with_what_its_base_image_has() {
         &[ALREADY, "golang:1.22"],
     );
     let brought = finding(&project.pull(&copies, &copied).expect(0), "multi-stage");
-    says(&brought, "warn", &["nothing is built where it runs, but golang:1.22 brings"]);
+    says(&brought, "warn", &["the final stage builds nothing, but golang:1.22 brings"]);
 
     project.record(&copies, &copied[..2]);
     let started = finding(&project.pull(&builds, &built).expect(1), "multi-stage");
@@ -146,22 +147,23 @@ fn what_only_builds_need_has_a_limit() {
         project.image(name, &[("RUN pip install flask", &[Item::File("root/.cache/pip/http/0/x", bytes)])])
     };
     let (before, more) = (image("before", 5000), image("more", 5001));
-    let limit = ["--max-build-only", "4 kB"];
+    let limit = ["--max-removable", "4 kB"];
     project.record(&before, &[]);
-    let same = finding(&project.pull(&before, &limit).expect(0), "max-build-only");
+    let same = finding(&project.pull(&before, &limit).expect(0), "max-removable");
     says(&same, "warn", &["over the limit of 4 kB (pip's cache", ALREADY]);
-    let worse = finding(&project.pull(&more, &limit).expect(1), "max-build-only");
+    let worse = finding(&project.pull(&more, &limit).expect(1), "max-removable");
     assert!(worse["help"].as_str().unwrap().contains("pip install --no-cache-dir"), "{worse}");
     assert_eq!(worse["measured"], 5001);
-    project.pull(&more, &["--max-build-only", "5001 B"]).expect(0);
-    project.write("layergate.toml", "[limits]\nmax-build-only = \"5 kB\"\n");
+    project.pull(&more, &["--max-removable", "5001 B"]).expect(0);
+    project.write("layergate.toml", "[limits]\nmax-removable = \"5 kB\"\n");
     project.run(&["check", &more]).expect(1);
     project.run(&["check", &before]).expect(0);
     // What is meant to be there counts for nothing.
-    let ignored = "[limits]\nmax-build-only = \"5 kB\"\n[[build-only.ignore]]\nkind = \"pip-cache\"\nreason = \"warm\"\n";
+    let ignored =
+        "[limits]\nmax-removable = \"5 kB\"\n[[removable.ignore]]\nkind = \"pip-cache\"\nreason = \"warm\"\n";
     project.write("layergate.toml", ignored);
     let accepted = project.run(&["check", &more, "--format", "json"]).expect(0).json();
-    assert_eq!(accepted["images"][0]["build_only"][0]["ignored"], "warm");
+    assert_eq!(accepted["images"][0]["removable"][0]["ignored"], "warm");
 }
 
 #[test]
@@ -224,7 +226,7 @@ fn settings_that_cannot_be_used_are_refused_with_their_place() {
     let image = project.image("image", &[("COPY a /", &[Item::File("a", 1)])]);
     let flags: [(&[&str], &str); 4] = [
         (&["--multi-stage", "yes"], "--multi-stage: `yes` is not one of require, warn, off"),
-        (&["--max-build-only", "20"], "--max-build-only: `20` has no unit"),
+        (&["--max-removable", "20"], "--max-removable: `20` has no unit"),
         (&["--forbid-paths", "a{b"], "--forbid-paths: `a{b` is not a pattern of paths"),
         (&["--forbid-paths", "/"], "--forbid-paths: `/` is not a pattern of paths: it is empty"),
     ];
@@ -237,8 +239,8 @@ fn settings_that_cannot_be_used_are_refused_with_their_place() {
             "[limits]\nmulti-stage = \"required\"\n",
             "layergate.toml:2 ([limits] multi-stage): `required` is not one of",
         ),
-        ("[limits]\nmulti-stage = true\n", "layergate.toml:2: `multi-stage` has to be a text"),
-        ("[limits]\nmax-build-only = 5\n", "layergate.toml:2 ([limits] max-build-only): `5` has no unit"),
+        ("[limits]\nmulti-stage = true\n", "layergate.toml:2: `multi-stage`: expected one of \"require\","),
+        ("[limits]\nmax-removable = 5\n", "layergate.toml:2 ([limits] max-removable): `5` has no unit"),
         (
             "\n[limits]\nforbid-paths = [\"ok\", \"[\"]\n",
             "layergate.toml:3 ([limits] forbid-paths): `[` is not a pattern",
@@ -249,44 +251,44 @@ fn settings_that_cannot_be_used_are_refused_with_their_place() {
         ),
         ("[limits]\nforbid-path = []\n", "did you mean `forbid-paths`?"),
         (
-            "[[build-only.ignore]]\nkind = \"compilers\"\n",
-            "layergate.toml:1: [build-only]: missing field `reason`",
+            "[[removable.ignore]]\nkind = \"compilers\"\n",
+            "layergate.toml:1: [removable]: missing field `reason`",
         ),
         (
-            "[[build-only.ignore]]\nkind = \"compilers\"\nreason = \" \"\n",
-            "layergate.toml:1: [build-only]: `reason` is empty; say why",
+            "[[removable.ignore]]\nkind = \"compilers\"\nreason = \" \"\n",
+            "layergate.toml:1: [removable]: `reason` is empty; say why",
         ),
         (
-            "[limits]\n[[build-only.ignore]]\nkind = \"compiler\"\nreason = \"x\"\n",
-            "layergate.toml:2: [build-only]: there is no kind `compiler`; did you mean `compilers`?",
+            "[limits]\n[[removable.ignore]]\nkind = \"compiler\"\nreason = \"x\"\n",
+            "layergate.toml:2: [removable]: there is no kind `compiler`; did you mean `compilers`?",
         ),
         (
-            "[[build-only.ignore]]\nkind = \"compilers\"\nreasons = \"x\"\n",
-            "layergate.toml:3: [build-only]: unknown field `reasons`; did you mean `reason`?",
+            "[[removable.ignore]]\nkind = \"compilers\"\nreasons = \"x\"\n",
+            "layergate.toml:3: [removable]: unknown field `reasons`; did you mean `reason`?",
         ),
         (
-            "[[build-only.ignore]]\nreason = \"x\"\n",
-            "layergate.toml:1: [build-only]: an exception needs a `kind`, or `paths`",
+            "[[removable.ignore]]\nreason = \"x\"\n",
+            "layergate.toml:1: [removable]: an exception needs a `kind`, or `paths`",
         ),
         (
-            "[build-only]\n[[build-only.kinds]]\nname = \"a\"\npaths = [\"x/**\"]\n[[build-only.kinds]]\nname = \"b\"\npaths = [\"[\"]\n",
-            "layergate.toml:5: [build-only]: `[` is not a pattern of paths",
+            "[removable]\n[[removable.kinds]]\nname = \"a\"\npaths = [\"x/**\"]\n[[removable.kinds]]\nname = \"b\"\npaths = [\"[\"]\n",
+            "layergate.toml:5: [removable]: `[` is not a pattern of paths",
         ),
         (
-            "[[build-only.kinds]]\nname = \"jdk\"\npaths = [\"x/**\"]\n",
-            "layergate.toml:1: [build-only]: there is a kind `jdk` already",
+            "[[removable.kinds]]\nname = \"jdk\"\npaths = [\"x/**\"]\n",
+            "layergate.toml:1: [removable]: there is a kind `jdk` already",
         ),
         (
-            "[[build-only.kinds]]\nname = \"b\"\n",
-            "layergate.toml:1: [build-only]: the kind `b` needs `paths` or",
+            "[[removable.kinds]]\nname = \"b\"\n",
+            "layergate.toml:1: [removable]: the kind `b` needs `paths` or",
         ),
         (
-            "[[build-only.kinds]]\nname = \"b\"\npaths = [\"x\"]\nweight = \"heavy\"\n",
-            "layergate.toml:4: [build-only]: unknown variant `heavy`; known are tool, input, cache, leftover",
+            "[[removable.kinds]]\nname = \"b\"\npaths = [\"x\"]\nweight = \"heavy\"\n",
+            "layergate.toml:4: [removable]: unknown variant `heavy`; known are tool, input, cache, leftover",
         ),
         (
-            "[build-only]\nignores = []\n",
-            "layergate.toml:2: [build-only]: unknown field `ignores`; did you mean `ignore`?",
+            "[removable]\nignores = []\n",
+            "layergate.toml:2: [removable]: unknown field `ignores`; did you mean `ignore`?",
         ),
     ];
     for (text, expected) in files {
@@ -300,12 +302,11 @@ fn settings_that_cannot_be_used_are_refused_with_their_place() {
 fn what_cannot_be_seen_is_not_passed() {
     let project = Project::new();
     let image = format!("inspect:{}", fixture("engines/docker-20.10/edge-v1.inspect.json"));
-    for limit in
-        [["--multi-stage", "require"], ["--max-build-only", "5 MB"], ["--forbid-paths", "**/.git/**"]]
+    for limit in [["--multi-stage", "require"], ["--max-removable", "5 MB"], ["--forbid-paths", "**/.git/**"]]
     {
         let run = project.run(&["check", &image, limit[0], limit[1]]).expect(3);
         let rule = limit[0].trim_start_matches("--");
-        for word in [rule, "cannot be judged", "measure this image from its layers"] {
+        for word in [rule, "cannot be evaluated", "measure this image from its layers"] {
             assert!(run.stderr.contains(word), "{word}: {}", run.stderr);
         }
     }

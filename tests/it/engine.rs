@@ -1,8 +1,8 @@
-//! A real Docker engine, started by `tests/run`.
+//! Real engines, started by `tests/run`: the machine's own Docker, and newer ones with their tools beside them.
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -89,6 +89,108 @@ impl Engine {
     }
 }
 
+/// A newer engine than the machine's own, with the tools of its release beside it (`tests/modern-engine`).
+pub struct Modern {
+    /// The engine, asked by the machine's own client.
+    pub engine: Engine,
+    state: PathBuf,
+}
+
+/// A command that root runs.
+pub fn as_root(program: &str) -> Command {
+    let id = Run::of(Command::new("id").arg("-u")).expect(0).stdout;
+    if id.trim() == "0" {
+        return Command::new(program);
+    }
+    let mut command = Command::new("sudo");
+    command.arg("--").arg(program);
+    command
+}
+
+/// A directory in which an engine's own tools and the tests both read and write.
+pub struct Shared {
+    directory: tempfile::TempDir,
+}
+
+impl Modern {
+    /// Docker with its containerd image store.
+    pub fn containerd(test: &str) -> Option<Modern> {
+        Modern::of("LAYERGATE_TEST_MODERN_CONTAINERD", test)
+    }
+
+    /// Docker with its classic image store.
+    pub fn classic(test: &str) -> Option<Modern> {
+        Modern::of("LAYERGATE_TEST_MODERN_CLASSIC", test)
+    }
+
+    /// Docker with its containerd image store and a network of its own, in which BuildKit's generators run. It
+    /// reaches no registry of this machine.
+    pub fn with_network(test: &str) -> Option<Modern> {
+        Modern::of("LAYERGATE_TEST_MODERN_NETWORK", test)
+    }
+
+    fn of(variable: &str, test: &str) -> Option<Modern> {
+        let engine = Engine::of_this_run(test)?;
+        let Some(state) = std::env::var_os(variable).filter(|state| !state.is_empty()) else {
+            skip(test, &format!("{variable} is not set"));
+            return None;
+        };
+        let state = PathBuf::from(state);
+        let engine = engine.at(&format!("unix://{}", state.join("docker.sock").display()));
+        Some(Modern { engine, state })
+    }
+
+    /// The program where this engine's data is at `/var/lib/docker`, as on most machines: in a mount namespace of its
+    /// own. It runs as root, or as a user that may use the engine and `sudo` no more than `rule` says.
+    pub fn at_home(&self, user: Option<(&str, &str)>) -> Command {
+        let mut command = as_root(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/at-home"));
+        command.arg(&self.state).arg(layergate().get_program());
+        command.args(user.map_or(["", ""], |(user, rule)| [user, rule])).arg("/var/lib/layergate");
+        command
+    }
+
+    /// A path below its state.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.state.join(name)
+    }
+
+    /// Podman, which runs beside Docker with the containerd image store.
+    pub fn podman(&self) -> Engine {
+        self.engine.at(&format!("unix://{}", self.state.join("podman.sock").display()))
+    }
+
+    /// Where that Podman keeps its images, as `containers-storage:` names it. Only root may read it.
+    pub fn podman_storage(&self) -> String {
+        format!("overlay@{}", self.state.join("containers/storage").display())
+    }
+
+    /// A new directory with busybox and a Dockerfile in it.
+    pub fn context(&self, dockerfile: &str) -> Shared {
+        let directory = tempfile::tempdir_in(self.state.join("tmp")).unwrap();
+        self.engine.copy_busybox(directory.path());
+        fs::write(directory.path().join("Dockerfile"), dockerfile).unwrap();
+        Shared { directory }
+    }
+
+    /// Runs a shell script with the engine's own tools in a directory that is shared with them. What it prints.
+    #[track_caller]
+    pub fn shell(&self, directory: &Shared, script: &str) -> String {
+        let name = directory.directory.path().file_name().unwrap().display().to_string();
+        // Root may have written what the tests are to read.
+        let script = format!("set -e; cd '/tmp/{name}'; chmod a+rx .; {script}; chmod -R a+rX .");
+        let mut command = Command::new("tests/modern-engine");
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("run").arg(&self.state);
+        Run::of(command.args(["sh", "-c", &script])).expect(0).stdout.trim().to_owned()
+    }
+}
+
+impl Shared {
+    /// A file of the directory, as the tests name it.
+    pub fn path(&self, name: &str) -> String {
+        self.directory.path().join(name).display().to_string()
+    }
+}
+
 #[test]
 fn the_tutorials_application_passes_in_two_stages_and_fails_in_one() {
     let Some(engine) = apps::engine("the tutorial's application") else { return };
@@ -99,11 +201,11 @@ fn the_tutorials_application_passes_in_two_stages_and_fails_in_one() {
 
     let sizes = ["notesapp:default", "notesapp:multistage"].map(|image| {
         let measured = engine.inspect(image);
-        assert_eq!(measured["totals"]["unpacked"], engine.size(image), "{image}: the engine's own size");
+        assert_eq!(measured["totals"]["uncompressed"], engine.size(image), "{image}: the engine's own size");
         assert_eq!(measured["measured"], "content");
         assert!(measured["source"]["engine"].as_str().unwrap().starts_with("docker "));
         assert_eq!(measured["image"]["name"], "notesapp");
-        measured["totals"]["unpacked"].as_i64().unwrap()
+        measured["totals"]["uncompressed"].as_i64().unwrap()
     });
     let store = tempfile::tempdir().unwrap();
     let store = format!("dir:{}", store.path().display());
@@ -116,7 +218,8 @@ fn the_tutorials_application_passes_in_two_stages_and_fails_in_one() {
     // pip's cache, pipenv, and the environment that it locked in are gone.
     let saved = layergate::image::Delta(sizes[1] - sizes[0]);
     assert!(saved.0 < -50_000_000, "{saved}");
-    let difference = engine.layergate(&["diff", "notesapp:default", "notesapp:multistage"]).expect(0).stdout;
+    let difference =
+        engine.layergate(&["diff", "--bytes", "notesapp:default", "notesapp:multistage"]).expect(0).stdout;
     assert!(difference.contains(&saved.grouped()), "{saved}: {difference}");
 }
 
@@ -143,14 +246,14 @@ fn an_image_measures_the_same_by_name_and_from_its_save() {
     assert_eq!(by_name, from_save);
     assert!(by_name[0]["wasted"].as_u64().unwrap() > 20_000, "{}", by_name[0]);
 
-    assert_eq!(exported(&engine, "layers:1"), by_name[0]["visible"], "what `docker export` writes");
+    assert_eq!(exported(&engine, "layers:1"), by_name[0]["flattened"], "what `docker export` writes");
     // What a container of the image sees is what is called visible.
     let seen = engine.docker(&[
         "run", "--rm", "--network", "none", "layers:1", "/bin/busybox", "sh", "-c",
         "find / -xdev -type f -links 1 ! -path '/etc/host*' ! -path /etc/resolv.conf ! -path /.dockerenv -exec stat -c %s {} + ; stat -c %s /data/b",
     ]);
     let sizes: Vec<u64> = seen.lines().map(|line| line.parse().unwrap()).collect();
-    let visible = by_name[0]["visible"].as_u64().unwrap();
+    let visible = by_name[0]["flattened"].as_u64().unwrap();
     // After `chmod` the file under /data/b has that name alone, so it is in both lists.
     let twice = *sizes.last().unwrap();
     assert_eq!(sizes.iter().sum::<u64>() - twice, visible, "{seen}");
@@ -158,7 +261,7 @@ fn an_image_measures_the_same_by_name_and_from_its_save() {
 
 /// The bytes of the regular files in `docker export` of a container that never ran. What the engine
 /// puts into it (`.dockerenv`, `etc/hosts` and the like) is empty then.
-fn exported(engine: &Engine, image: &str) -> u64 {
+pub fn exported(engine: &Engine, image: &str) -> u64 {
     let file = tempfile::NamedTempFile::new().unwrap();
     let container = engine.docker(&["create", image, "/bin/sh"]);
     engine.docker(&["export", "--output", &file.path().display().to_string(), container.trim()]);

@@ -41,7 +41,10 @@ impl Job {
         command.current_dir(self.checkout.path()).args(["check", &self.image, "--max-increase", "5%"]);
         command.args(more).env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", event);
         command.env("GITHUB_EVENT_PATH", &path).env("GITHUB_REPOSITORY", "acme/shop");
-        command.env("GITHUB_SHA", &self.head).env("GITHUB_REF", "refs/heads/fix/it");
+        let of_default_branch = ["workflow_run", "issue_comment"].contains(&event);
+        let reference = if of_default_branch { "refs/heads/main" } else { "refs/heads/fix/it" };
+        command.env("GITHUB_SHA", &self.head).env("GITHUB_REF", reference);
+        command.env("LAYERGATE_STORE", "dir:.layergate");
         command.env("GITHUB_API_URL", &self.github.url).env("GITHUB_TOKEN", "ghs_secret-token");
         Run::of(command.env("RUNNER_TEMP", self.checkout.path()))
     }
@@ -55,7 +58,7 @@ impl Job {
         json!({ "pull_request": {
             "number": 7,
             "head": { "sha": self.head, "repo": { "full_name": head_repository } },
-            "base": { "sha": self.base, "repo": { "full_name": "acme/shop" } },
+            "base": { "ref": "main", "sha": self.base, "repo": { "full_name": "acme/shop" } },
         } })
     }
 
@@ -65,7 +68,7 @@ impl Job {
             "pull_request" | "pull_request_target" => self.of_pull_request("acme/shop"),
             "push" => json!({ "ref": "refs/heads/fix/it", "before": self.base, "after": self.head }),
             "merge_group" => json!({ "merge_group": {
-                "base_sha": self.base,
+                "base_sha": self.base, "base_ref": "refs/heads/main",
                 "head_ref": format!("refs/heads/gh-readonly-queue/main/pr-7-{}", self.base),
             } }),
             "workflow_run" => json!({ "workflow_run": {
@@ -96,7 +99,7 @@ const EVENTS: [&str; 8] = [
     "schedule",
 ];
 
-/// Of each event: with all that its file should have; with none of it; with something else in its place, and
+/// Of each event, with limits that come from the target branch: with all that its file should have; with none of it; with something else in its place, and
 /// without a file: the exit code, and what is said. Compared with the commit that is checked out, which has no
 /// record of its own, growth only warns.
 #[test]
@@ -111,13 +114,13 @@ fn each_event_is_understood_and_what_its_file_does_not_say_is_said() {
     };
     let no_number = "has a `pull_request.number` that is no number";
     for (event, pointer, codes, complete, missing, mistaken) in [
-        ("pull_request", "pull_request.number", [1, 0, 0], "", "nothing of `pull_request.number`", no_number),
+        ("pull_request", "pull_request.number", [1, 3, 3], "", "nothing of `pull_request.number`", no_number),
         ("pull_request_target", "pull_request.number", [1, 2, 2], "", "may be from a fork", no_number),
         ("push", "before", [1, 1, 1], "", "says nothing of `before`", "a `before` that is no text"),
         (
             "merge_group",
             "merge_group.base_sha",
-            [1, 0, 0],
+            [1, 3, 3],
             no_pull,
             "nothing of `merge_group.base_sha`",
             "a `merge_group.base_sha` that is no text",
@@ -164,6 +167,7 @@ fn each_event_is_understood_and_what_its_file_does_not_say_is_said() {
     let mut command = layergate();
     command.current_dir(job.checkout.path()).args(["check", &job.image]);
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", "push");
+    command.env("LAYERGATE_STORE", "dir:.layergate");
     let run = Run::of(&mut command).expect(0);
     assert!(run.stderr.contains("GITHUB_EVENT_PATH names no file of the event"), "{}", run.stderr);
 }
@@ -199,7 +203,7 @@ fn no_file_of_an_event_is_a_crash() {
     for event in EVENTS {
         for file in variants(&job.complete(event)) {
             let run = job.check(event, Some(&file.to_string()), &["--format", "json"]);
-            assert!([0, 1, 2].contains(&run.code), "{event} {file}: {}", run.stderr);
+            assert!([0, 1, 2, 3].contains(&run.code), "{event} {file}: {}", run.stderr);
             let expected = run.code;
             run.expect(expected);
             tried += 1;
@@ -232,8 +236,9 @@ fn nothing_of_a_fork_is_measured_where_a_token_may_write() {
     assert!(job.github.world().requests.is_empty(), "nothing was asked");
     // Nor is it a baseline, even if pull requests may be.
     let mut record = layergate();
-    record.current_dir(job.checkout.path()).args(["record", &job.image, "--pull-requests"]);
+    record.current_dir(job.checkout.path()).args(["record", &job.image, "--allow-pull-request"]);
     record.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", "pull_request_target");
+    record.env("LAYERGATE_STORE", "dir:.layergate");
     let recorded = Run::of(record.env("GITHUB_EVENT_PATH", job.checkout.path().join("event.json"))).expect(2);
     assert!(recorded.stderr.contains("record measures nothing in"), "{}", recorded.stderr);
 

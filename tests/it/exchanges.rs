@@ -1,4 +1,4 @@
-//! Writes down what is asked of a fake GitHub and what it answers, for `tests/openapi` to judge.
+//! Writes down what is asked of a fake GitHub and what it answers, for `tests/openapi` to evaluate.
 
 use std::fs::File;
 use std::io::Write as _;

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -13,6 +14,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use serde_json::Value;
 
+use crate::fake_content::{self, Connections, Content};
 use crate::support::{Run, fixture, layergate};
 
 /// What the engine answers with.
@@ -24,6 +26,8 @@ pub struct Capture {
     pub save: Vec<u8>,
     /// Whether an export goes on without an end after `save`.
     pub endless: bool,
+    /// What is in its content store.
+    pub content: Content,
 }
 
 impl Capture {
@@ -36,6 +40,7 @@ impl Capture {
             history: file(&format!("{image}.history.json")),
             save: file(&format!("{image}.save.tar")),
             endless: false,
+            content: Content::default(),
         }
     }
 
@@ -47,7 +52,8 @@ impl Capture {
 
 struct Served {
     capture: Capture,
-    requests: Mutex<Vec<String>>,
+    content: Arc<Content>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 pub struct FakeEngine {
@@ -61,12 +67,24 @@ impl FakeEngine {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let directory = tempfile::tempdir().unwrap();
-        let served = Arc::new(Served { capture, requests: Mutex::default() });
+        let content = Arc::new(capture.content.clone());
+        let served = Arc::new(Served { capture, content, requests: Arc::default() });
         let app = Router::new().fallback(answer).with_state(served.clone());
         let socket = directory.path().join("engine.sock");
         let listener = runtime.block_on(async { tokio::net::UnixListener::bind(socket) }).unwrap();
-        runtime.spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let (content, requests) = (served.content.clone(), served.requests.clone());
+        let connections = Connections { listener, content, requests };
+        runtime.spawn(async move { axum::serve(connections, app).await.unwrap() });
         FakeEngine { served, directory, _runtime: runtime }
+    }
+
+    pub fn diff_ids(&self) -> Vec<String> {
+        self.served.capture.diff_ids()
+    }
+
+    /// The bytes that its content store has sent.
+    pub fn served_bytes(&self) -> usize {
+        self.served.content.served.load(Ordering::Relaxed)
     }
 
     fn address(&self) -> String {
@@ -103,6 +121,9 @@ fn late() -> impl futures_util::Stream<Item = std::io::Result<axum::body::Bytes>
 async fn answer(State(served): State<Arc<Served>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     served.requests.lock().unwrap().push(path.clone());
+    if path == "/grpc" {
+        return fake_content::upgrade(request, served.content.clone(), served.requests.clone());
+    }
     let capture = &served.capture;
     let image = path.split_once("/images/").map(|(_, rest)| rest.rsplit_once('/').unwrap_or((rest, "")));
     let id = capture.inspect["Id"].as_str().unwrap();

@@ -134,6 +134,11 @@ impl Repository {
         Some(fields.chunks_exact(FIELDS).map(commit_of).collect())
     }
 
+    /// The commit at the tip of a branch.
+    pub fn branch_tip(&self, name: &str) -> Option<Commit> {
+        self.logged(&self.reference(&format!("refs/heads/{name}"))?)
+    }
+
     fn logged(&self, sha: &str) -> Option<Commit> {
         self.log(sha, 0, 1)?.pop()
     }

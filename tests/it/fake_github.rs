@@ -29,6 +29,17 @@ pub struct Comment {
     pub hidden: bool,
 }
 
+/// A comment on lines of a pull request's diff.
+#[derive(Debug, Clone)]
+pub struct ReviewComment {
+    pub id: u64,
+    pub author: String,
+    pub body: String,
+    pub path: String,
+    /// The first and the last line; none once the diff has lost them.
+    pub lines: Option<(u64, u64)>,
+}
+
 /// Answers to give instead of the real one.
 #[derive(Debug, Clone)]
 pub struct Fault {
@@ -143,13 +154,18 @@ pub struct World {
     pub messages: Vec<&'static str>,
     /// What check runs were made with, each with what was added to it.
     pub check_runs: Vec<Vec<Value>>,
+    /// Comments of reviews.
+    pub reviews: Vec<ReviewComment>,
+    /// The files that pull requests change, each with its diff.
+    pub changed: Vec<(String, String)>,
     /// The open pull requests.
     pub pulls: Vec<PullRequest>,
-    /// Files of branches: the branch, the path, the text.
+    /// Files of branches or commits: which, the path, the text.
     pub files: Vec<(&'static str, &'static str, &'static str)>,
     /// What `GET /user` answers; a workflow's own token may not ask.
     pub login: Option<String>,
     next_id: u64,
+    repository: Option<&'static Repository>,
 }
 
 pub struct FakeGithub {
@@ -179,7 +195,8 @@ impl FakeGithub {
     fn serve(repository: &'static Repository, directory: Option<tempfile::TempDir>) -> FakeGithub {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
-        let world = Arc::new(Mutex::new(World { next_id: 1000, ..World::default() }));
+        let world = World { next_id: 1000, repository: Some(repository), ..World::default() };
+        let world = Arc::new(Mutex::new(world));
         let mut api = Router::new()
             .route("/user", get(user))
             .route("/repos/{owner}/{repo}/issues/{number}/comments", get(list).post(create))
@@ -189,8 +206,12 @@ impl FakeGithub {
             .route("/repos/{owner}/{repo}/issues/{number}", get(issue))
             .route("/repos/{owner}/{repo}/issues/{number}/timeline", get(timeline))
             .route("/repos/{owner}/{repo}/pulls/{number}/commits", get(commits))
+            .route("/repos/{owner}/{repo}/pulls/{number}/files", get(changed))
+            .route("/repos/{owner}/{repo}/pulls/{number}/comments", get(reviews).post(review))
+            .route("/repos/{owner}/{repo}/pulls/comments/{id}", patch(edit_review).delete(delete_review))
             .route("/repos/{owner}/{repo}/pulls", get(pulls))
             .route("/repos/{owner}/{repo}/pulls/{number}", get(pull))
+            .route("/repos/{owner}/{repo}/branches/{*name}", get(branch))
             .route("/repos/{owner}/{repo}/contents/{*path}", get(contents))
             .with_state(world.clone())
             .merge(fake_git::routes(repository))
@@ -230,7 +251,12 @@ impl FakeGithub {
     }
 
     pub fn bodies_of(&self, author: &str) -> Vec<String> {
-        self.world().comments.iter().filter(|c| c.author == author).map(|c| c.body.clone()).collect()
+        self.world()
+            .comments
+            .iter()
+            .filter(|c| c.author == author)
+            .map(|c| crate::support::spaced(&c.body))
+            .collect()
     }
 }
 
@@ -452,16 +478,38 @@ struct At {
     r#ref: String,
 }
 
+async fn branch(State(world): Shared, Path((_, _, name)): Path<(String, String, String)>) -> Response {
+    let repository = world.lock().unwrap().repository.unwrap();
+    match repository.branch_tip(&name) {
+        Some(commit) => answer(StatusCode::OK, documents::branch(&name, &commit)),
+        None => refuse(StatusCode::NOT_FOUND, "Branch not found"),
+    }
+}
+
+/// A file that a test has put on a branch, or that was pushed.
 async fn contents(
     State(world): Shared,
     Path((_, _, path)): Path<(String, String, String)>,
     Query(at): Query<At>,
 ) -> Response {
     let world = world.lock().unwrap();
-    let mut files = world.files.iter();
-    let of_branch = |branch: &str| at.r#ref == format!("refs/heads/{branch}");
-    match files.find(|(branch, own, _)| of_branch(branch) && *own == path) {
-        Some((branch, path, text)) => answer(StatusCode::OK, documents::content(branch, path, text)),
+    let repository = world.repository.unwrap();
+    let is_of = |branch: &str| {
+        let tip = repository.line(&["rev-parse", "--verify", "--quiet", &format!("refs/heads/{branch}")]);
+        at.r#ref == branch
+            || at.r#ref == format!("refs/heads/{branch}")
+            || tip.is_some_and(|tip| at.r#ref == tip)
+    };
+    let put = world.files.iter().find(|(branch, own, _)| *own == path && is_of(branch));
+    let text = match put {
+        Some((.., text)) => Some((*text).to_owned()),
+        None => {
+            let pushed = repository.git(&["cat-file", "blob", &format!("{}:{path}", at.r#ref)], b"");
+            pushed.map(|text| String::from_utf8(text).unwrap())
+        }
+    };
+    match text {
+        Some(text) => answer(StatusCode::OK, documents::content(&at.r#ref, &path, &text)),
         None => refuse(StatusCode::NOT_FOUND, "Not Found"),
     }
 }
@@ -520,6 +568,80 @@ async fn edit(State(world): Shared, Path((_, _, id)): Path<(String, String, u64)
             comment.body = body;
             answer(StatusCode::OK, document(comment))
         }
+    }
+}
+
+async fn changed(State(world): Shared, Query(paging): Query<Paging>) -> Response {
+    let world = world.lock().unwrap();
+    paging.answer(world.changed.iter().map(|(path, patch)| documents::changed_file(path, patch)))
+}
+
+async fn reviews(State(world): Shared, Query(paging): Query<Paging>) -> Response {
+    paging.answer(world.lock().unwrap().reviews.iter().map(documents::review_comment))
+}
+
+/// Takes a comment only on lines that one hunk shows, as GitHub does.
+async fn review(State(world): Shared, Json(asked): Json<Value>) -> Response {
+    let mut world = world.lock().unwrap();
+    let number = |name: &str| asked[name].as_u64();
+    let (path, last) = (asked["path"].as_str().unwrap(), number("line").unwrap());
+    let first = number("start_line").unwrap_or(last);
+    let shows = |(changed, patch): &(String, String)| {
+        changed == path && hunks_of(patch).iter().any(|(from, to)| *from <= first && last <= *to)
+    };
+    if asked["side"] != "RIGHT" || number("start_line") == Some(last) || !world.changed.iter().any(shows) {
+        return unprocessable();
+    }
+    world.next_id += 1;
+    let comment = ReviewComment {
+        id: world.next_id,
+        author: world.token_login(),
+        body: asked["body"].as_str().unwrap().to_owned(),
+        path: path.to_owned(),
+        lines: Some((first, last)),
+    };
+    world.reviews.push(comment.clone());
+    answer(StatusCode::CREATED, documents::review_comment(&comment))
+}
+
+/// The lines of the new file that each hunk of a diff shows, counted and not read from its heading.
+fn hunks_of(patch: &str) -> Vec<(u64, u64)> {
+    let mut hunks: Vec<(u64, u64)> = Vec::new();
+    for line in patch.lines() {
+        if let Some(heading) = line.strip_prefix("@@ -") {
+            let first = heading.split('+').nth(1).unwrap().split([',', ' ']).next().unwrap();
+            let first: u64 = first.parse().unwrap();
+            hunks.push((first, first - 1));
+        } else if !line.starts_with(['-', '\\']) {
+            hunks.last_mut().unwrap().1 += 1;
+        }
+    }
+    hunks
+}
+
+async fn edit_review(
+    State(world): Shared,
+    Path((_, _, id)): Path<(String, String, u64)>,
+    body: Bytes,
+) -> Response {
+    let Ok(body) = body_of(&body) else { return unprocessable() };
+    let mut world = world.lock().unwrap();
+    match world.reviews.iter_mut().find(|comment| comment.id == id) {
+        None => refuse(StatusCode::NOT_FOUND, "Not Found"),
+        Some(comment) => {
+            comment.body = body;
+            answer(StatusCode::OK, documents::review_comment(comment))
+        }
+    }
+}
+
+async fn delete_review(State(world): Shared, Path((_, _, id)): Path<(String, String, u64)>) -> Response {
+    let mut world = world.lock().unwrap();
+    let before = world.reviews.len();
+    world.reviews.retain(|comment| comment.id != id);
+    match world.reviews.len() < before {
+        true => StatusCode::NO_CONTENT.into_response(),
+        false => refuse(StatusCode::NOT_FOUND, "Not Found"),
     }
 }
 

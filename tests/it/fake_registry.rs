@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -11,6 +12,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::serve::ListenerExt as _;
 use serde_json::json;
 
 /// Whom the registry serves.
@@ -54,6 +56,7 @@ struct Served {
     layout: PathBuf,
     faults: Mutex<Faults>,
     requests: Mutex<Vec<String>>,
+    connections: AtomicUsize,
     address: String,
 }
 
@@ -73,9 +76,14 @@ impl FakeRegistry {
             layout: layout.into(),
             faults: Mutex::new(faults),
             requests: Mutex::default(),
+            connections: AtomicUsize::new(0),
             address: address.clone(),
         });
         let app = Router::new().fallback(answer).with_state(served.clone());
+        let counted = served.clone();
+        let listener = listener.tap_io(move |_| {
+            counted.connections.fetch_add(1, Ordering::Relaxed);
+        });
         runtime.spawn(async move { axum::serve(listener, app).await.unwrap() });
         FakeRegistry { address, served, _runtime: runtime }
     }
@@ -83,6 +91,11 @@ impl FakeRegistry {
     /// The image `team/app:1`, or by its digest.
     pub fn image(&self) -> String {
         format!("docker://{}/team/app:1", self.address)
+    }
+
+    /// How many connections there were.
+    pub fn connections(&self) -> usize {
+        self.served.connections.load(Ordering::Relaxed)
     }
 
     /// What was asked for, as METHOD and path.

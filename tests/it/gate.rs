@@ -62,11 +62,7 @@ fn the_nearest_recorded_ancestor_is_the_baseline_and_says_how_far_it_is() {
     checkout.commit("second");
     checkout.commit("third");
     let behind = checkout.run(&["check", &large, "--max-increase", "5%"]).expect(0);
-    assert!(
-        behind.stdout.contains("only a warning, for the baseline is 2 commits behind"),
-        "{}",
-        behind.stdout
-    );
+    assert!(behind.stdout.contains("warning only: baseline is 2 commits behind"), "{}", behind.stdout);
     let named = checkout.run(&["check", &large, "--max-increase", "5%", "--base-commit", "HEAD~2"]).expect(1);
     assert!(named.stdout.contains("the commit that was asked for"), "{}", named.stdout);
     // A commit that was asked for is meant itself, not its ancestors.
@@ -169,7 +165,7 @@ fn on_a_pull_request_what_was_over_before_only_warns() {
     let event = directory.path().join("event.json");
     let sha = "b".repeat(40);
     let text = format!(
-        r#"{{"pull_request":{{"number":1,"head":{{"sha":"{}"}},"base":{{"sha":"{sha}"}}}}}}"#,
+        r#"{{"pull_request":{{"number":1,"head":{{"sha":"{}"}},"base":{{"ref":"main","sha":"{sha}"}}}}}}"#,
         "a".repeat(40)
     );
     fs::write(&event, text).unwrap();
@@ -189,11 +185,12 @@ fn on_a_pull_request_what_was_over_before_only_warns() {
         command.args(["--base-commit", &sha, "--comment", "never"]);
         if pull_request {
             command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_PATH", &event);
+            command.env("LAYERGATE_LIMITS_FROM", "head");
         }
         Run::of(&mut command)
     };
     let same = check("same", 100_000, true).expect(0);
-    assert!(same.stdout.contains("the baseline is already over it"), "{}", same.stdout);
+    assert!(same.stdout.contains("the baseline already exceeds it"), "{}", same.stdout);
     check("better", 99_000, true).expect(0);
     check("worse", 100_001, true).expect(1);
     check("same", 100_000, false).expect(1);
@@ -210,26 +207,22 @@ fn a_record_is_found_again_with_all_its_layers() {
         run(&["record", &edge, "--store", &store, "--commit", &sha]).expect(0);
     }
     let same = run(&["check", &edge, "--store", &store, "--base-commit", &sha]).expect(0);
-    assert!(
-        same.stdout.contains("did not change in size") && same.stdout.contains("6 unchanged"),
-        "{}",
-        same.stdout
-    );
+    assert!(same.stdout.contains("(unchanged)") && same.stdout.contains("6 unchanged"), "{}", same.stdout);
 
     let opened = layergate::baseline::DirStore::at(store_path.clone());
     let [listed] = opened.records("edge", Some(&sha)).unwrap().try_into().unwrap();
     assert_eq!(listed.platform, "linux/amd64");
     let snapshot = opened.load(&listed).unwrap();
     for layer in &snapshot.layers {
-        assert_eq!(layer.census, None, "a record is small");
-        assert_eq!(opened.census(&layer.diff_id).unwrap().size(), layer.size);
+        assert_eq!(layer.file_list, None, "a record is small");
+        assert_eq!(opened.file_list(&layer.diff_id).unwrap().size(), layer.size);
     }
     // A list of files that is damaged or of an earlier form explains less and stops nothing, and recording
     // writes it anew.
     let layer = &snapshot.layers[3].diff_id;
-    let census =
-        store_path.join("censuses").join(&layer.hex()[..2]).join(format!("{}.json.zst", layer.hex()));
-    fs::write(&census, "damaged").unwrap();
+    let file_list =
+        store_path.join("file-lists").join(&layer.hex()[..2]).join(format!("{}.json.zst", layer.hex()));
+    fs::write(&file_list, "damaged").unwrap();
     let other = format!("edge={}", fixture("engines/docker-29/edge-v2.save.tar"));
     let check = ["check", &other, "--store", &store, "--base-commit", &sha, "--format", "json", "--no-cache"];
     let explained = |run: crate::support::Run| run.json()["images"][0]["files"].is_object();
@@ -251,7 +244,7 @@ fn a_record_is_found_again_with_all_its_layers() {
 }
 
 #[test]
-fn content_is_never_judged_against_an_engines_figure() {
+fn content_is_never_evaluated_against_an_engines_figure() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("dir:{}", directory.path().join("store").display());
     let sha = "d".repeat(40);
@@ -306,10 +299,12 @@ fn a_shallow_checkout_only_warns_of_what_it_cannot_know() {
             "never",
         ]);
         command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_PATH", &file).env("GITHUB_EVENT_NAME", name);
+        command.env("LAYERGATE_STORE", "dir:.layergate").env("LAYERGATE_LIMITS_FROM", "head");
         Run::of(command.env("RUNNER_TEMP", checkout.0.path())).expect(0).stdout
     };
-    let pull =
-        format!(r#"{{"pull_request":{{"number":1,"head":{{"sha":"{own}"}},"base":{{"sha":"{base}"}}}}}}"#);
+    let pull = format!(
+        r#"{{"pull_request":{{"number":1,"head":{{"sha":"{own}"}},"base":{{"ref":"main","sha":"{base}"}}}}}}"#
+    );
     assert!(check(&pull, "pull_request").contains("fetch more history to know better"));
     checkout.commit("a second commit of the same push");
     assert!(check(&format!(r#"{{"before":"{base}"}}"#), "push").contains("the branch before the push"));

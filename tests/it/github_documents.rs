@@ -1,5 +1,6 @@
 //! The documents that a fake GitHub answers with, of all that GitHub's own description of its API requires.
 
+use crate::fake_github::ReviewComment;
 use axum::http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
@@ -76,6 +77,35 @@ pub fn comment(id: u64, author: &str, body: &str) -> Value {
         "html_url": page(&format!("pull/7#issuecomment-{id}")),
         "user": user(author), "author_association": "NONE", "performed_via_github_app": null,
         "created_at": THEN, "updated_at": THEN, "body": body, "reactions": reactions,
+    })
+}
+
+/// A comment on lines of a diff.
+pub fn review_comment(comment: &ReviewComment) -> Value {
+    let url = api(&format!("pulls/comments/{}", comment.id));
+    let (html, pull) = (page(&format!("pull/7#discussion_r{}", comment.id)), api("pulls/7"));
+    let (first, last) = comment.lines.unzip();
+    // A comment on one line has no start.
+    let start = first.filter(|_| first != last);
+    json!({
+        "id": comment.id, "node_id": node("PRRC", &comment.id.to_string()), "url": url, "html_url": html,
+        "pull_request_url": pull, "pull_request_review_id": 9, "diff_hunk": "@@ -1 +1 @@", "path": comment.path,
+        "commit_id": "a".repeat(40), "original_commit_id": "a".repeat(40), "user": user(&comment.author),
+        "body": comment.body, "created_at": THEN, "updated_at": THEN, "author_association": "NONE",
+        "line": last, "start_line": start, "side": "RIGHT", "subject_type": "line",
+        "_links": { "self": { "href": url }, "html": { "href": html }, "pull_request": { "href": pull } },
+    })
+}
+
+/// A file that a pull request changes.
+pub fn changed_file(path: &str, patch: &str) -> Value {
+    let count = |sign: char| patch.lines().filter(|line| line.starts_with(sign)).count();
+    let (added, deleted) = (count('+'), count('-'));
+    json!({
+        "sha": "d".repeat(40), "filename": path, "status": "modified", "additions": added,
+        "deletions": deleted, "changes": added + deleted, "blob_url": page(&format!("blob/a/{path}")),
+        "raw_url": page(&format!("raw/a/{path}")), "contents_url": api(&format!("contents/{path}?ref=a")),
+        "patch": patch,
     })
 }
 
@@ -406,8 +436,20 @@ pub fn check_run(id: usize, sent: &[Value]) -> Value {
     })
 }
 
-/// A file of a branch, with its content.
-pub fn content(branch: &str, path: &str, text: &str) -> Value {
+/// A branch that no rule protects.
+pub fn branch(name: &str, tip: &Commit) -> Value {
+    let url = api(&format!("branches/{name}"));
+    let protection = format!("{url}/protection");
+    let none = json!({ "enforcement_level": "off", "contexts": [], "checks": [] });
+    json!({
+        "name": name, "commit": tip.item(), "protected": false, "protection_url": protection,
+        "_links": { "self": url, "html": page(&format!("tree/{name}")) },
+        "protection": { "enabled": false, "required_status_checks": none },
+    })
+}
+
+/// A file at a branch or a commit, with its content.
+pub fn content(reference: &str, path: &str, text: &str) -> Value {
     use base64::Engine as _;
     // As GitHub does it: in lines.
     let encoded = base64::engine::general_purpose::STANDARD.encode(text);
@@ -416,14 +458,14 @@ pub fn content(branch: &str, path: &str, text: &str) -> Value {
     let name = path.rsplit('/').next().unwrap();
     let sha = "d".repeat(40);
     let (url, git, html) = (
-        api(&format!("contents/{path}?ref=refs/heads/{branch}")),
+        api(&format!("contents/{path}?ref={reference}")),
         api(&format!("git/blobs/{sha}")),
-        page(&format!("blob/{branch}/{path}")),
+        page(&format!("blob/{reference}/{path}")),
     );
     json!({
         "type": "file", "encoding": "base64", "size": text.len(), "name": name, "path": path,
         "content": lines.join("\n") + "\n", "sha": sha, "url": url, "git_url": git, "html_url": html,
-        "download_url": format!("https://raw.github.example/acme/shop/{branch}/{path}"),
+        "download_url": format!("https://raw.github.example/acme/shop/{reference}/{path}"),
         "_links": { "git": git, "html": html, "self": url },
     })
 }

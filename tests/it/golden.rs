@@ -67,6 +67,53 @@ fn a_difference_and_an_inspection() {
 }
 
 #[test]
+fn a_number_and_its_unit_stay_on_one_line() {
+    for format in ["text", "markdown"] {
+        let printed = layergate().args(["diff", V1, V2, "--format", format]).output().unwrap();
+        let printed = String::from_utf8(printed.stdout).unwrap();
+        assert!(printed.contains("+348\u{a0}kB") && !printed.contains(" kB"), "{printed}");
+    }
+}
+
+/// What a terminal of so many columns shows (`script` of util-linux makes one).
+fn on_a_terminal(columns: usize, arguments: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_layergate");
+    let line = format!("stty cols {columns} rows 50; exec {program} {arguments} 2>/dev/null");
+    let mut script = std::process::Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+    script.env("NO_COLOR", "1").env("SHELL", "/bin/sh").stdin(std::process::Stdio::null());
+    for variable in ["CI", "GITHUB_ACTIONS", "LAYERGATE_STORE"] {
+        script.env_remove(variable);
+    }
+    Run::unwatched(&mut script).stdout.replace("\r\n", "\n")
+}
+
+#[test]
+fn a_terminal_of_eighty_and_of_a_hundred_and_forty_columns() {
+    let (_directory, store) = recorded();
+    let commit = "b".repeat(40);
+    let check = format!("check {V2} --store {store} --base-commit {commit} --max-increase 5%");
+    let difference = format!("diff {V1} {V2}");
+    let commands = [
+        ("inspect", "inspect tests/fixtures/engines/docker-29/edge-v2.save.tar"),
+        ("diff", &difference),
+        ("check", &check),
+        (
+            "stages",
+            "stages tests/fixtures/seed/Dockerfile.multistage tests/fixtures/seed/Dockerfile.proposed",
+        ),
+    ];
+    for columns in [80, 140] {
+        for (name, arguments) in commands {
+            let shown = on_a_terminal(columns, arguments);
+            let widest = shown.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+            assert!(widest > 20 && widest <= columns, "{widest} of {columns}:\n{shown}");
+            insta::assert_snapshot!(format!("{name}_at_{columns}_columns"), shown);
+        }
+    }
+}
+
+#[test]
 fn help() {
     for command in ["help", "help check", "help stages", "help report"] {
         let arguments: Vec<&str> = command.split(' ').collect();

@@ -120,8 +120,7 @@ impl Shape {
 }
 
 fn pull_request(merge: &str, base: &str, head: &str) -> Event {
-    let content =
-        json!({ "pull_request": { "number": 7, "head": { "sha": head }, "base": { "sha": base } } });
+    let content = json!({ "pull_request": { "number": 7, "head": { "sha": head }, "base": { "ref": "main", "sha": base } } });
     Event { name: "pull_request", sha: merge.to_owned(), content }
 }
 
@@ -202,7 +201,7 @@ fn tags_new_branches_and_merge_queues_have_their_own_right_commit() {
     let branch = shape.branch("new", 2);
     let event = push(&branch[1], ZERO);
     shape.expect(&event, &main[2], "1 commit behind the parent of the pushed commit");
-    let content = json!({ "merge_group": { "base_sha": main[1], "head_sha": branch[1] } });
+    let content = json!({ "merge_group": { "base_sha": main[1], "base_ref": "refs/heads/main", "head_sha": branch[1] } });
     let event = Event { name: "merge_group", sha: branch[1].clone(), content };
     shape.expect(&event, &main[1], "exact: the commit that the merge group is put on");
 }

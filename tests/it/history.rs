@@ -29,9 +29,9 @@ fn what_is_recorded_is_shown_in_every_form_and_in_the_comment() {
 
         let text = layergate(&["history", "app", "--last", "3"]).expect(0).stdout;
         let rows: Vec<&str> =
-            text.lines().filter(|line| line.contains("MiB") && line.contains("20")).collect();
+            text.lines().filter(|line| line.contains("MB") && line.contains("20")).collect();
         assert!(rows.len() == 3 && rows[0].contains(&commits[1][..12]), "{text}");
-        assert!(rows[0].contains("2.9 MiB  +976.6 KiB (+50.0%)") && rows[1].contains("  0  "), "{text}");
+        assert!(rows[0].contains("3 MB    +1 MB (+50.0%)") && rows[1].contains("  0  "), "{text}");
         let bar = |row: &str| row.matches('\u{2588}').count();
         assert_eq!(rows.iter().map(|row| bar(row)).collect::<Vec<_>>(), [24, 24, 1], "{text}");
 
@@ -42,7 +42,7 @@ fn what_is_recorded_is_shown_in_every_form_and_in_the_comment() {
         let json =
             layergate(&["history", "app", "--format", "json", "--platform", "linux/amd64"]).expect(0).json();
         assert_eq!(json["schema"], "layergate.history/v1");
-        assert_eq!(json["points"][3]["totals"]["unpacked"], 2_500_000);
+        assert_eq!(json["points"][3]["totals"]["uncompressed"], 2_500_000);
         assert!(json["points"][3]["time"].as_i64().unwrap() > 1_700_000_000);
         layergate(&["history", "app", "--platform", "linux/arm64"]).expect(4);
 
@@ -59,7 +59,7 @@ fn what_is_recorded_is_shown_in_every_form_and_in_the_comment() {
         let of = |commit: &String| format!("\"{}\"", &commit[..7]);
         let axis = commits.iter().map(of).collect::<Vec<_>>().join(", ");
         assert!(markdown.contains(&format!("    x-axis [{axis}, \"now\"]\n")), "{markdown}");
-        assert!(markdown.contains("    line [1.91, 2.86, 2.86, 2.38, 2.48]\n```"), "{markdown}");
+        assert!(markdown.contains("    line [2.00, 3.00, 3.00, 2.50, 2.60]\n```"), "{markdown}");
         let whole = layergate(&["history", "app", "--format", "markdown"]).expect(0).stdout;
         assert!(whole.contains("```mermaid") && whole.contains("| Commit | Date |"), "{whole}");
     }

@@ -25,8 +25,8 @@ fn plain_gzip_and_zstd_layers_count_the_same() {
             let arguments = [&["inspect", "--format", "json", path.as_str()], verify].concat();
             let snapshot = run(&arguments).expect(0).json();
             let totals = &snapshot["totals"];
-            assert_eq!(totals["unpacked"], 201_005);
-            assert_eq!(totals["visible"], 5, "the hard link kept /usr/a until it went too");
+            assert_eq!(totals["uncompressed"], 201_005);
+            assert_eq!(totals["flattened"], 5, "the hard link kept /usr/a until it went too");
             assert_eq!(totals["wasted"], 201_000);
             assert_eq!(totals["files"], 1);
             assert!(totals["compressed"].as_u64().unwrap() > 0, "a layout holds blobs as distributed");
@@ -71,7 +71,7 @@ fn copies_are_found_by_content_and_hard_links_are_none() {
         let expected = serde_json::json!([{ "bytes": 5000, "copies": 3, "paths": ["a", "c", "d/a"] }]);
         assert_eq!(json["duplicates"], expected);
         let text = run(&arguments[..3]).expect(0).stdout;
-        assert!(text.contains("10,000       3  /a, /c, /d/a"), "{text}");
+        assert!(text.contains("10 kB       3  /a, /c, /d/a"), "{text}");
         assert!(run(&["inspect", &path, "--format", "json"]).expect(0).json()["duplicates"].is_null());
     }
 }
@@ -108,8 +108,8 @@ fn names_that_look_like_something_else_are_names() {
     fs::write(&packed, gzip(&tar.into_inner().unwrap())).unwrap();
     for path in [layout, packed] {
         let snapshot = run(&["inspect", "--format", "json", &path.display().to_string()]).expect(0).json();
-        assert_eq!(snapshot["totals"]["unpacked"], 327);
-        assert_eq!(snapshot["totals"]["visible"], 327, "a whiteout of `.` or `..` hides nothing");
+        assert_eq!(snapshot["totals"]["uncompressed"], 327);
+        assert_eq!(snapshot["totals"]["flattened"], 327, "a whiteout of `.` or `..` hides nothing");
     }
 }
 
@@ -162,7 +162,7 @@ fn headers_count_as_an_engine_unpacks_them() {
         let directory = tempfile::tempdir().unwrap();
         let layout = oci_layout(directory.path(), &[layer]).display().to_string();
         let snapshot = run(&["inspect", "--format", "json", &layout]).expect(0).json();
-        assert_eq!(snapshot["totals"]["unpacked"], size, "{} {name} {pax}", char::from(kind));
+        assert_eq!(snapshot["totals"]["uncompressed"], size, "{} {name} {pax}", char::from(kind));
     }
 }
 
@@ -176,7 +176,7 @@ fn one_tar_that_is_packed_in_two_ways_is_two_blobs() {
     let snapshot = run(&["inspect", "--format", "json", &layout]).expect(0).json();
     assert_eq!(snapshot["totals"]["compressed"], blobs);
     assert_eq!(
-        (&snapshot["totals"]["unpacked"], &snapshot["totals"]["visible"]),
+        (&snapshot["totals"]["uncompressed"], &snapshot["totals"]["flattened"]),
         (&200_000.into(), &100_000.into())
     );
 }

@@ -64,6 +64,20 @@ fn answer(mut stream: TcpStream, status: u16, body: &[u8]) {
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
 }
 
+/// A server whose answers have no length and no end.
+fn endless() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            request_of(&stream);
+            let _ = stream.write_all(b"HTTP/1.1 200 x\r\nconnection: close\r\n\r\n");
+            while stream.write_all(&[0; 1 << 16]).is_ok() {}
+        }
+    });
+    url
+}
+
 /// A place with the action's files and what a runner has.
 struct Place {
     directory: tempfile::TempDir,
@@ -421,7 +435,8 @@ fn repository(manifest: Option<&str>, inputs: &str) -> tempfile::TempDir {
         "on: push\n\
          jobs:\n  gate:\n    runs-on: ubuntu-latest\n    steps:\n\
          \x20     - uses: actions/checkout@v4\n\
-         \x20     - id: gate\n        uses: ./\n        with:\n          images: web=web.tar\n          comment: never\n{inputs}\
+         \x20     - id: gate\n        uses: ./\n        with:\n          images: web=web.tar\n          comment: never\n\
+         \x20         store: dir:${{{{ runner.temp }}}}/baselines\n{inputs}\
          \x20     - if: always()\n        env:\n          VERDICT: ${{{{ steps.gate.outputs.verdict }}}}\n\
          \x20         BINARY: ${{{{ steps.gate.outputs.binary }}}}\n\
          \x20       run: echo \"the verdict is $VERDICT by $BINARY\"\n"
@@ -504,6 +519,9 @@ fn a_runner_builds_the_action_s_own_source() {
     let mut copy = Command::new("cp");
     let parts = ["Cargo.toml", "Cargo.lock", "src", "benches", "schema", "tests"].map(|part| own.join(part));
     Run::of(copy.arg("-r").args(parts).arg(repository.path())).expect(0);
+    let page = repository.path().join("web/dist");
+    fs::create_dir_all(&page).unwrap();
+    fs::copy(own.join("web/dist/report.html"), page.join("report.html")).unwrap();
     // As it would be released this takes minutes; that it is built is the same.
     let quick = [("CARGO_PROFILE_RELEASE_LTO", "off"), ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "0")];
     let mut environment = vec![("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")];
@@ -517,4 +535,57 @@ fn a_runner_builds_the_action_s_own_source() {
     assert!(run.stdout.contains("building it from the action's own source"), "{}", run.stdout);
     assert!(run.stdout.contains("layergate-build/release/layergate"), "{}", run.stdout);
     assert!(run.stdout.contains("the verdict is pass by /"), "{}", run.stdout);
+}
+
+/// The tools that the script runs, without one of the two that download.
+fn tools_without(place: &Place, left_out: &str) -> String {
+    let tools = place.path("bin");
+    fs::create_dir(&tools).unwrap();
+    for directory in ["/usr/bin", "/bin"] {
+        for tool in fs::read_dir(directory).unwrap().map(|tool| tool.unwrap()) {
+            if tool.file_name() != left_out {
+                let _ = std::os::unix::fs::symlink(tool.path(), tools.join(tool.file_name()));
+            }
+        }
+    }
+    tools.display().to_string()
+}
+
+#[test]
+fn a_download_without_an_end_is_given_up() {
+    for shell in ["bash", "dash"] {
+        for left_out in ["wget", "curl"] {
+            let mut place = Place::new(Some(&line("1.0.0", LINUX, b"x")));
+            place.shell = shell.into();
+            let path = tools_without(&place, left_out);
+            let (run, named) = place.install(&[("ACTION_DOWNLOAD_URL", &endless()), ("PATH", &path)]);
+            let run = run.expect(2);
+            assert!(
+                run.stdout.contains("it is far larger than layergate"),
+                "{shell}, no {left_out}: {}",
+                run.stdout
+            );
+            assert!(!run.stdout.contains("trying again"), "{}", run.stdout);
+            assert_eq!((named, place.files()), (None, Vec::<String>::new()), "{shell}, no {left_out}");
+        }
+    }
+}
+
+#[test]
+fn settings_of_the_user_have_no_say_in_a_download() {
+    let content = program("released");
+    let file = format!("v1.0.0/layergate-{LINUX}");
+    for left_out in ["wget", "curl"] {
+        let releases = Releases::serve(&[(&file, &content)]);
+        let place = Place::new(Some(&line("1.0.0", LINUX, &content)));
+        let home = place.path("home");
+        fs::create_dir(&home).unwrap();
+        fs::write(home.join(".curlrc"), "proxy = http://127.0.0.1:1\n").unwrap();
+        fs::write(home.join(".wgetrc"), "use_proxy = on\nhttp_proxy = http://127.0.0.1:1\n").unwrap();
+        let (path, home) = (tools_without(&place, left_out), home.display().to_string());
+        let inputs = [("ACTION_DOWNLOAD_URL", releases.url.as_str()), ("PATH", &path), ("HOME", &home)];
+        let (run, named) = place.install(&inputs);
+        run.expect(0);
+        assert!(named.is_some(), "no {left_out}");
+    }
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::fake_github::{BOT, FakeGithub};
-use crate::hostile::{Step, assert_only_ours, render};
 use crate::support::{FakeLayer, Item, configured_layout, tar_of};
+use crate::untrusted::{Step, assert_only_ours, render};
 
 /// The layers of a small service, whose dependencies have this many bytes.
 fn service(dependencies: u64) -> Vec<FakeLayer> {
@@ -129,7 +129,7 @@ fn forty_images_of_a_matrix() {
         assert!(run.code < 2, "{}", run.stderr);
         reports.push(report);
     }
-    let report = ["report", "reports", "--comment", "always", "--expect", "service-40=linux/arm64"];
+    let report = ["report", "reports", "--comment", "always", "--require-image", "service-40=linux/arm64"];
     shown.step.run(Some(&shown.github), &report).expect(1);
     keep("matrix", &shown.comment());
 }

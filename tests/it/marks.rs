@@ -36,18 +36,18 @@ fn snapshot(files: &[(&str, u32, Vec<u8>)]) -> String {
         fs::read_to_string(document).unwrap()
     };
     let text = inspect(&plain, &[]);
-    let census = |text: &str| -> Value {
+    let file_list = |text: &str| -> Value {
         let document: Value = serde_json::from_str(text).unwrap();
-        document["layers"][0]["census"].clone()
+        document["layers"][0]["file_list"].clone()
     };
-    assert_eq!(census(&inspect(&plain, &["--verify"])), census(&text));
-    assert_eq!(census(&inspect(&packed, &[])), census(&text));
+    assert_eq!(file_list(&inspect(&plain, &["--verify"])), file_list(&text));
+    assert_eq!(file_list(&inspect(&packed, &[])), file_list(&text));
     text
 }
 
 fn marks(text: &str) -> Value {
     let document: Value = serde_json::from_str(text).unwrap();
-    document["layers"][0]["census"]["marks"].clone()
+    document["layers"][0]["file_list"]["marks"].clone()
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn files_say_what_they_are_and_no_secret_is_kept() {
 fn a_snapshot_without_marks_is_read_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
     let mut document: Value = serde_json::from_str(&snapshot(&[("a", 0o644, vec![1])])).unwrap();
-    document["layers"][0]["census"].as_object_mut().unwrap().remove("marks").unwrap();
+    document["layers"][0]["file_list"].as_object_mut().unwrap().remove("marks").unwrap();
     let path = directory.path().join("old.json");
     fs::write(&path, document.to_string()).unwrap();
     let again = directory.path().join("again.json");
@@ -104,16 +104,16 @@ fn a_recorded_layer_without_marks_is_read_again() {
         Run::of(command.arg(format!("app={}", layout.display()))).expect(0);
     };
     record();
-    let census = files_below(&store.join("censuses")).remove(0);
-    let new = zstd::decode_all(fs::read(&census).unwrap().as_slice()).unwrap();
+    let file_list = files_below(&store.join("file-lists")).remove(0);
+    let new = zstd::decode_all(fs::read(&file_list).unwrap().as_slice()).unwrap();
     let mut document: Value = serde_json::from_slice(&new).unwrap();
-    assert_eq!(document["census"]["marks"], json!([["secret", 0, "env-file"]]));
-    document["census"].as_object_mut().unwrap().remove("marks");
-    for schema in ["layergate.census/v3", "layergate.census/v2"] {
+    assert_eq!(document["file_list"]["marks"], json!([["secret", 0, "env-file"]]));
+    document["file_list"].as_object_mut().unwrap().remove("marks");
+    for schema in ["layergate.file-list/v1", "layergate.file-list/v0"] {
         document["schema"] = schema.into();
-        fs::write(&census, zstd::encode_all(document.to_string().as_bytes(), 3).unwrap()).unwrap();
+        fs::write(&file_list, zstd::encode_all(document.to_string().as_bytes(), 3).unwrap()).unwrap();
         record();
-        assert_eq!(zstd::decode_all(fs::read(&census).unwrap().as_slice()).unwrap(), new, "{schema}");
+        assert_eq!(zstd::decode_all(fs::read(&file_list).unwrap().as_slice()).unwrap(), new, "{schema}");
     }
 }
 
@@ -151,7 +151,7 @@ const C: &str = "#include <stdio.h>\nstatic int twice(int x) { return 2 * x; }\n
 fn what_strip_takes_is_what_is_marked() {
     let missing = |tool: &&str| Command::new(tool).arg("--version").output().is_err();
     if !cfg!(target_os = "linux") || ["gcc", "strip", "readelf", "rustc"].iter().any(missing) {
-        return skip("programs with debug symbols", "gcc, strip, readelf and rustc make and judge them");
+        return skip("programs with debug symbols", "gcc, strip, readelf and rustc make and evaluate them");
     }
     let directory = tempfile::tempdir().unwrap();
     let (c, rust) = (directory.path().join("a.c"), directory.path().join("b.rs"));

@@ -36,6 +36,7 @@ impl Job {
         command.env("GITHUB_EVENT_PATH", self.path().join("event.json")).env("RUNNER_TEMP", self.path());
         command.env("GITHUB_REPOSITORY", "acme/shop").env("GITHUB_API_URL", &self.github.url);
         command.env("GITHUB_TOKEN", "ghs_secret-token").env("GITHUB_RUN_ID", "900");
+        command.env("GITHUB_REF", "refs/heads/main");
         command.env("GITHUB_OUTPUT", self.path().join("outputs"));
         Run::of(command.env("GITHUB_STEP_SUMMARY", self.path().join("summary")))
     }
@@ -64,7 +65,7 @@ fn of_pull_request(head: &str) -> Value {
     json!({ "pull_request": {
         "number": 7,
         "head": { "sha": head, "repo": { "full_name": "acme/shop" } },
-        "base": { "sha": BASE, "repo": { "full_name": "acme/shop" } },
+        "base": { "ref": "main", "sha": BASE, "repo": { "full_name": "acme/shop" } },
     } })
 }
 
@@ -102,15 +103,15 @@ fn jobs_of_a_matrix_make_one_comment_one_summary_and_one_verdict() {
     let arguments = [
         "report",
         "reports",
-        "--expect",
+        "--require-image",
         "api\nweb",
-        "--expect",
+        "--require-image",
         "worker=linux/arm64",
         "--format",
         "markdown",
     ];
     let missing = job.run("pull_request", &of_pull_request(HEAD), &arguments).expect(1);
-    let row = "| `worker` | `linux/arm64` | \u{2013} | no report |";
+    let row = "| `worker`<br>`linux/arm64` | \u{2013} | no report |";
     assert!(missing.stdout.contains(row), "{}", missing.stdout);
     assert!(missing.stdout.contains("2 of 3 images fail, 1 of them without a report"), "{}", missing.stdout);
     assert_eq!(job.github.bodies_of(BOT).len(), 1);
@@ -149,12 +150,12 @@ fn reports_that_do_not_belong_together_are_told() {
         assert!(refused.stderr.contains(words) && refused.stderr.contains("other"), "{}", refused.stderr);
     }
     run(&["report", "nowhere"]).expect(3);
-    let nothing = run(&["report", "nowhere", "--expect", "api\nweb", "--comment", "always"]).expect(1);
+    let nothing = run(&["report", "nowhere", "--require-image", "api\nweb", "--comment", "always"]).expect(1);
     assert!(nothing.stderr.contains("nowhere is not there"), "{}", nothing.stderr);
     assert!(nothing.stdout.contains("2 of 2 images fail, 2 of them without a report"), "{}", nothing.stdout);
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(comment.contains("2 of them without a report"), "{comment}");
-    run(&["report", "reports", "--expect", "api=x y"]).expect(2);
+    run(&["report", "reports", "--require-image", "api=x y"]).expect(2);
 }
 
 #[test]
@@ -174,7 +175,15 @@ fn the_trusted_half_finds_the_pull_request_itself_and_judges_by_its_own_limits()
     let refused = job.run("workflow_run", &run, &arguments).expect(2);
     assert!(refused.stderr.contains("no limit is known here"), "{}", refused.stderr);
 
-    fs::write(job.path().join("layergate.toml"), "[limits]\nmax-increase = \"5%\"\n").unwrap();
+    // Nothing of the working directory counts: what is downloaded there may be the fork's.
+    fs::write(job.path().join("layergate.toml"), "[limits]\nmax-increase = \"90%\"\n").unwrap();
+    let here = job.run("workflow_run", &run, &arguments).expect(2);
+    assert!(here.stderr.contains("no limit is known here"), "{}", here.stderr);
+    let named = [&arguments[..], &["--config", "layergate.toml"]].concat();
+    job.run("workflow_run", &run, &named).expect(2);
+    job.github.world().files = vec![("main", "layergate.toml", "[limits]\nmax-increase = \"5%\"\n")];
+    job.run("workflow_run", &run, &named).expect(1);
+    job.github.world().comments.clear();
     for pulls in [vec![], vec![pull_request(7, moved, BASE)], vec![pull_request(7, own, BASE)]] {
         job.github.world().pulls = pulls;
         let nowhere = job.run("workflow_run", &run, &arguments).expect(1);
@@ -186,10 +195,10 @@ fn the_trusted_half_finds_the_pull_request_itself_and_judges_by_its_own_limits()
     assert_eq!(job.github.world().comments.len(), 0);
 
     job.github.world().pulls.pop();
-    let judged = job.run("workflow_run", &run, &arguments).expect(1);
-    assert!(judged.stdout.contains("over the +5% limit"), "{}", judged.stdout);
+    let evaluated = job.run("workflow_run", &run, &arguments).expect(1);
+    assert!(evaluated.stdout.contains("over the limit of +5%"), "{}", evaluated.stdout);
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
-    assert!(comment.contains("over the +5% limit") && comment.contains("run=500.2 -->"), "{comment}");
+    assert!(comment.contains("exceeds max-increase") && comment.contains("run=500.2 -->"), "{comment}");
     job.github.fail(Fault { path: "/pulls?", status: 500, times: 3, ..Fault::default() });
     let unknown = job.run("workflow_run", &run, &arguments).expect(3);
     assert!(unknown.stderr.contains("find the pull request of the run"), "{}", unknown.stderr);
@@ -206,39 +215,42 @@ fn the_trusted_half_finds_the_pull_request_itself_and_judges_by_its_own_limits()
 /// Not those of what is checked out, which in such a run is the default branch.
 fn the_limits_are_those_of_the_target_branch(job: &Job, run: &Value) {
     let arguments = ["report", "reports", "--comment", "always"];
-    let judged = |code| job.run("workflow_run", run, &arguments).expect(code);
+    let evaluated = |code| job.run("workflow_run", run, &arguments).expect(code);
     job.github.world().files = vec![
         ("release", "layergate.toml", "[limits]\nmax-increase = \"1%\"\n"),
         ("main", ".github/layergate.toml", "[limits]\nmax-increase = \"40%\"\n"),
     ];
-    let by_its_own = judged(0);
+    let by_its_own = evaluated(0);
     assert!(!by_its_own.stderr.contains("::warning"), "{}", by_its_own.stderr);
     job.github.world().files[1].2 = "[limits]\nmax-incraese = \"40%\"\n";
-    let refused = judged(2);
+    let refused = evaluated(2);
     assert!(refused.stderr.contains(".github/layergate.toml of main"), "{}", refused.stderr);
-    let given = job.run("workflow_run", run, &[&arguments[..], &["--config", "layergate.toml"]].concat());
-    given.expect(1);
+    // A file of the runner's own is whoever wrote the workflow's.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("limits.toml").display().to_string();
+    fs::write(&file, "[limits]\nmax-increase = \"5%\"\n").unwrap();
+    job.run("workflow_run", run, &[&arguments[..], &["--config", &file]].concat()).expect(1);
     let fault = Fault { path: "/contents/", ..Fault::default() };
     job.github.fail(fault);
     // That they cannot be read does not mean that there are none.
     // Of that no comment is wrong.
     let before = job.github.bodies_of(BOT);
-    let unknown = judged(3);
+    let unknown = evaluated(3);
     assert!(unknown.stderr.contains("contents: read"), "{}", unknown.stderr);
     assert_eq!(job.github.bodies_of(BOT), before);
     job.github.world().faults.clear();
     // Of reports that cannot be used an earlier one would be.
     job.github.world().files[1].2 = "[limits]\nmax-increase = \"40%\"\n";
     fs::write(job.path().join("reports/broken.json"), "{}").unwrap();
-    judged(3);
+    evaluated(3);
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(comment.contains("has no report") && comment.contains("cannot be used"), "{comment}");
     fs::remove_file(job.path().join("reports/broken.json")).unwrap();
-    job.github.world().files.clear();
+    job.github.world().files = vec![("main", "layergate.toml", "[limits]\nmax-increase = \"5%\"\n")];
 }
 
 #[test]
-fn what_reports_say_is_quoted_and_what_nobody_judged_nobody_accepts() {
+fn what_reports_say_is_quoted_and_what_nobody_evaluated_nobody_accepts() {
     let job = Job::new();
     let report = job.save("app", 101_000, HEAD, &["--forbid-paths", "**/x"]);
     let path = job.path().join(&report);
@@ -256,7 +268,8 @@ fn what_reports_say_is_quoted_and_what_nobody_judged_nobody_accepts() {
     job.github.world().labelled = vec![("bob", "size-ok", "2026-11-03T09:00:00Z", true)];
     let event = of_workflow_run(HEAD, "mallory/shop", "fix");
     let run = |paths| {
-        let arguments = ["report", "reports", "--comment", "always", "--forbid-paths", paths];
+        let arguments =
+            ["report", "reports", "--comment", "always", "--forbid-paths", paths, "--require-image", "app"];
         job.run("workflow_run", &event, &[&arguments, &ACCEPT[..2]].concat())
     };
     let quoted = run("**/x").expect(0);
@@ -276,7 +289,59 @@ fn what_reports_say_is_quoted_and_what_nobody_judged_nobody_accepts() {
     assert!(!comment.contains("approved") && !comment.contains("accepted"), "{comment}");
     fs::write(&path, &text).unwrap();
     let unjudged = run("**/y").expect(1);
-    assert!(unjudged.stdout.contains("fail not-judged: forbid-paths was judged by"), "{}", unjudged.stdout);
+    assert!(
+        unjudged.stdout.contains("fail not-evaluated: forbid-paths was evaluated by"),
+        "{}",
+        unjudged.stdout
+    );
+}
+
+/// What a fork calls its images may be any words: those that nobody expects have none in what is shown.
+#[test]
+fn an_image_that_nobody_expects_is_shown_by_a_number() {
+    let job = Job::new();
+    for name in ["app", "by-config"] {
+        job.save(name, 101_000, HEAD, &["--max-increase", "5%"]);
+    }
+    let report = job.path().join(job.save("odd", 130_000, HEAD, &["--max-increase", "90%"]));
+    let name = "reviewed and approved by the owner";
+    let text = fs::read_to_string(&report).unwrap().replace("\"odd\"", &format!("{name:?}"));
+    fs::write(&report, text).unwrap();
+    job.github.world().pulls = vec![pull_request(7, ("mallory/shop", "fix", HEAD), BASE)];
+    job.github.world().files = vec![(
+        "main",
+        "layergate.toml",
+        "[limits]\nmax-increase = \"5%\"\n[images.by-config]\nmax-layers = 9\n",
+    )];
+    let event = of_workflow_run(HEAD, "mallory/shop", "fix");
+    for format in ["text", "markdown", "json"] {
+        let arguments =
+            ["report", "reports", "--comment", "always", "--require-image", "app", "--format", format];
+        let run = job.run("workflow_run", &event, &arguments).expect(1);
+        let comment = job.github.bodies_of(BOT).concat();
+        for said in [&run.stdout, &run.stderr, &comment] {
+            assert!(!said.contains("approved"), "{said}");
+        }
+        for shown in ["unexpected image 1", "app", "by-config", "is shown by a number"] {
+            assert!(
+                run.stdout.contains(shown) && comment.contains(shown),
+                "{shown}: {}\n{comment}",
+                run.stdout
+            );
+        }
+        assert!(!comment.contains("unexpected image 2"), "{comment}");
+    }
+    // On a machine of one's own, the reports are one's own too.
+    let mut local = layergate();
+    local.current_dir(job.path()).args([
+        "report",
+        "reports",
+        "--limits-from",
+        "target",
+        "--max-increase",
+        "5%",
+    ]);
+    assert!(Run::of(&mut local).expect(1).stdout.contains(name));
 }
 
 #[test]
@@ -293,7 +358,7 @@ fn an_acceptance_that_is_gone_since_is_not_taken_from_a_report() {
     // Also where nobody says in this job what accepts.
     merged(&[]).expect(1);
     let back = merged(&ACCEPT).expect(1);
-    assert!(back.stdout.contains("would be accepted by the label size-ok"), "{}", back.stdout);
+    assert!(back.stdout.contains("intended? add the label size-ok"), "{}", back.stdout);
 }
 
 #[test]
@@ -377,7 +442,8 @@ fn a_report_is_put_together_without_github_too() {
         Run::of(command.current_dir(job.path()).args(["report", &report]).args(more))
     };
     local(&[]).expect(1);
-    let lax = local(&["--judge", "--max-increase", "50%", "--format", "json"]).expect(0).json();
+    let lax =
+        local(&["--limits-from", "target", "--max-increase", "50%", "--format", "json"]).expect(0).json();
     assert_eq!(
         (&lax["verdict"], &lax["images"][0]["limits"]["max-increase"]),
         (&json!("pass"), &json!("50%"))
@@ -404,13 +470,9 @@ fn a_label_accepts_and_who_set_it_is_said() {
     let check =
         |percent, more: &[&str]| grown(&job, ("pull_request", &pull), percent, &[&ACCEPT, more].concat());
     let not_yet = check(20, &[]).expect(1);
-    assert!(
-        not_yet.stdout.contains("accepted by the label size-ok (growth up to 50%)"),
-        "{}",
-        not_yet.stdout
-    );
+    assert!(not_yet.stdout.contains("add the label size-ok (growth up to 50%)"), "{}", not_yet.stdout);
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
-    let meant = "**Meant to be so?** It would be accepted by the label `size-ok` (growth up to 50%) or by the commit trailer";
+    let meant = "**Intended?** Add the label `size-ok` (growth up to 50%) or the commit trailer";
     assert!(comment.contains(meant), "{comment}");
 
     job.github.world().labelled = vec![
@@ -432,7 +494,7 @@ fn a_label_accepts_and_who_set_it_is_said() {
     );
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(comment.contains("**Accepted** by the label `Size-OK` on 2026-11-03, by `bob`"), "{comment}");
-    assert!(comment.contains("over the +5% limit; accepted"), "{comment}");
+    assert!(comment.contains("exceeds max-increase") && comment.contains("; accepted"), "{comment}");
     assert!(job.outputs().contains("\naccepted\n"));
 
     // No more than it may be.
@@ -467,7 +529,8 @@ fn a_merge_queue_keeps_what_was_accepted_and_what_cannot_be_asked_stays_a_failur
     let job = Job::new();
     job.github.world().labelled = vec![("ann", "size-ok", "2026-11-01T09:00:00Z", true)];
     let queue = json!({ "merge_group": {
-        "base_sha": BASE, "head_ref": format!("refs/heads/gh-readonly-queue/main/pr-7-{BASE}"),
+        "base_sha": BASE, "base_ref": "refs/heads/main",
+        "head_ref": format!("refs/heads/gh-readonly-queue/main/pr-7-{BASE}"),
     } });
     grown(&job, ("merge_group", &queue), 20, &ACCEPT).expect(0);
     let broken = crate::fake_github::Fault { path: "/issues/7", times: 1, status: 404, ..Default::default() };

@@ -61,7 +61,7 @@ impl Site {
     fn check(&self, api: &str) -> Command {
         let event = json!({ "pull_request": {
             "number": 7, "head": { "sha": "a".repeat(40), "repo": { "full_name": "acme/shop" } },
-            "base": { "sha": "b".repeat(40), "repo": { "full_name": "acme/shop" } },
+            "base": { "ref": "main", "sha": "b".repeat(40), "repo": { "full_name": "acme/shop" } },
         } });
         fs::write(self.path("event.json"), event.to_string()).unwrap();
         let mut command = layergate();
@@ -71,6 +71,8 @@ impl Site {
         command.env("GITHUB_EVENT_PATH", self.path("event.json")).env("GITHUB_REPOSITORY", "acme/shop");
         command.env("GITHUB_API_URL", api).env("GITHUB_TOKEN", "ghs_secret-token");
         command.env("RUNNER_TEMP", self.directory.path());
+        // Only the comment needs the API.
+        command.env("LAYERGATE_STORE", "dir:.layergate").env("LAYERGATE_LIMITS_FROM", "head");
         command
     }
 
@@ -90,7 +92,7 @@ impl Site {
 }
 
 /// Makes `ca.pem`, and `cert.pem` with `key.pem` that it vouches for.
-fn certify(directory: &Path) {
+pub fn certify(directory: &Path) {
     let openssl = |arguments: &str| {
         let mut command = Command::new("openssl");
         Run::of(command.current_dir(directory).args(arguments.split(' '))).expect(0);
@@ -105,7 +107,7 @@ fn certify(directory: &Path) {
 }
 
 /// Speaks TLS for a server that does not, at the address that this gives.
-async fn front(certificates: &Path, server: &str) -> String {
+pub async fn front(certificates: &Path, server: &str) -> String {
     drop(rustls::crypto::ring::default_provider().install_default());
     let chain = CertificateDer::pem_file_iter(certificates.join("cert.pem")).unwrap();
     let chain: Vec<CertificateDer<'_>> = chain.map(Result::unwrap).collect();

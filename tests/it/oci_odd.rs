@@ -33,7 +33,7 @@ fn deleting_asks_for_a_token_that_allows_it() {
     let login = login(&memory);
     for commit in [COMMIT, OTHER] {
         let image = format!("api={}", memory.images[0]);
-        let mut record = memory.command(&["record", &image, "--commit", commit, "--keep", "1"]);
+        let mut record = memory.command(&["record", &image, "--commit", commit, "--keep-last", "1"]);
         says(&Run::of(record.env("DOCKER_CONFIG", &login)).expect(0), &[], "warning");
     }
     let [left] = memory.tags("layergate-").try_into().unwrap();
@@ -129,7 +129,7 @@ fn a_snapshot_that_is_not_what_its_record_says() {
     let record = memory.manifest(&tag);
     let digest = record["annotations"]["io.github.layergate.snapshot"].as_str().unwrap();
     memory.registry.world().blobs.insert(digest.to_owned(), "{}".into());
-    says(&memory.check(COMMIT).expect(3), &["what it sent has the digest"], "--plain-http");
+    says(&memory.check(COMMIT).expect(3), &["what it sent does not have the digest", digest], "--plain-http");
     memory.registry.world().blobs.remove(digest);
     says(&memory.check(COMMIT).expect(3), &["is missing; record the baseline again"], "--plain-http");
     memory.record(COMMIT, &[]).expect(0);
@@ -194,8 +194,8 @@ fn of_a_list_of_what_refers_to_an_image_only_what_is_ours_is_changed() {
     let foreign = json!({ "digest": foreign, "artifactType": "application/x-signature", "size": 1 });
     let annotations = json!({ "other.tool": "kept" });
     memory.put_manifest(&list, &json!({ "manifests": [foreign], "annotations": annotations }));
-    memory.record(COMMIT, &["--keep", "1"]).expect(0);
-    memory.record(OTHER, &["--keep", "1"]).expect(0);
+    memory.record(COMMIT, &["--keep-last", "1"]).expect(0);
+    memory.record(OTHER, &["--keep-last", "1"]).expect(0);
     let left = memory.manifest(&list);
     assert_eq!((&left["annotations"], &left["manifests"][0]), (&annotations, &foreign));
     let own = &left["manifests"][1]["annotations"]["org.opencontainers.image.revision"];
@@ -239,7 +239,7 @@ fn old_records_are_deleted_also_if_nothing_is_new() {
     memory.record(COMMIT, &[]).expect(0);
     memory.record(OTHER, &[]).expect(0);
     // What was just asked for is never what is old.
-    let again = memory.record(COMMIT, &["--keep", "1"]).expect(0);
+    let again = memory.record(COMMIT, &["--keep-last", "1"]).expect(0);
     assert!(again.stdout.starts_with("already recorded"), "{}", again.stdout);
     let [left] = memory.tags("layergate-").try_into().unwrap();
     assert!(left.contains(COMMIT), "{left}");
@@ -263,7 +263,7 @@ fn tags_are_bounded() {
     memory.registry.world().page = 1000;
     let tags = (0..100_000).map(|number| (format!("build-{number}"), "sha256:x".to_owned()));
     memory.registry.world().tags.extend(tags);
-    let parts = ["it has over 100000 of them", "a repository that is there for baselines alone"];
+    let parts = ["it has over 100000 of them", "use a repository for baselines only"];
     says(&memory.history().expect(3), &parts, "--plain-http");
 }
 

@@ -166,7 +166,7 @@ async fn answer(
             // A record in a registry also says where its lists of files are, which is this store's own.
             let mut record: Value = serde_json::from_slice(&body).unwrap_or_default();
             if let Some(fields) = record.as_object_mut() {
-                fields.remove("census_blobs");
+                fields.remove("file_list_blobs");
                 hold(record.to_string().as_bytes(), "a record");
             }
             let digest = format!("sha256:{}", hex_sha256(&body));

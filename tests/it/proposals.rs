@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::support::Run;
 
 /// What `check --multi-stage require` says of an image.
-fn judged(engine: &Engine, app: &App, kind: &str, code: i32) -> (Value, Run) {
+fn evaluated(engine: &Engine, app: &App, kind: &str, code: i32) -> (Value, Run) {
     let image = apps::image(engine, app, kind);
     let dockerfile = app.dockerfile(kind).display().to_string();
     let store = tempfile::tempdir().unwrap();
@@ -23,9 +23,9 @@ fn judged(engine: &Engine, app: &App, kind: &str, code: i32) -> (Value, Run) {
 
 #[test]
 fn the_tutorials_application_fails_in_one_stage_by_name_and_line() {
-    let Some(engine) = apps::engine("the tutorial's application, judged") else { return };
+    let Some(engine) = apps::engine("the tutorial's application, evaluated") else { return };
     let app = App::named("seed");
-    let (image, text) = judged(&engine, &app, "single", 1);
+    let (image, text) = evaluated(&engine, &app, "single", 1);
     let (finding, stages) = (&image["findings"][0], &image["stages"]);
     assert_eq!((finding["rule"].as_str(), finding["severity"].as_str()), (Some("multi-stage"), Some("fail")));
     assert_eq!(
@@ -42,7 +42,7 @@ fn the_tutorials_application_fails_in_one_stage_by_name_and_line() {
 
     // The tutorial's own multi-stage file builds on the same image, which has compilers, and ships what
     // `install -d` brings.
-    let (image, text) = judged(&engine, &app, "multistage", 0);
+    let (image, text) = evaluated(&engine, &app, "multistage", 0);
     let (finding, stages) = (&image["findings"][0], &image["stages"]);
     assert_eq!((finding["rule"].as_str(), finding["severity"].as_str()), (Some("multi-stage"), Some("warn")));
     assert_eq!((&stages["stages"], &stages["multi_stage"]), (&3.into(), &true.into()));
@@ -80,7 +80,7 @@ fn proposal_of(engine: &Engine, app: &App, kind: &str) {
     apps::build(engine, app, file.path(), &proposed);
     assert_eq!(apps::answers(engine, &proposed, app), app.answer, "{text}");
     let [now, then] =
-        [&image, &proposed].map(|image| engine.inspect(image)["totals"]["unpacked"].as_i64().unwrap());
+        [&image, &proposed].map(|image| engine.inspect(image)["totals"]["uncompressed"].as_i64().unwrap());
     assert_eq!(json["now"], now);
     let said = json["predicted"].as_i64().unwrap();
     let off = (said - then).abs() as f64 * 100.0 / then as f64;
@@ -93,7 +93,8 @@ fn proposal_of(engine: &Engine, app: &App, kind: &str) {
 
     // And it is what the rule asks for.
     let path = file.path().display().to_string();
-    let judged = ["check", &proposed, "--dockerfile", &path, "--multi-stage", "require", "--format", "json"];
-    let judged = engine.layergate(&judged).expect(0).json();
-    assert_eq!(judged["images"][0]["stages"]["multi_stage"], true, "{text}");
+    let evaluated =
+        ["check", &proposed, "--dockerfile", &path, "--multi-stage", "require", "--format", "json"];
+    let evaluated = engine.layergate(&evaluated).expect(0).json();
+    assert_eq!(evaluated["images"][0]["stages"]["multi_stage"], true, "{text}");
 }

@@ -1,33 +1,37 @@
-//! `docs/cli.md` and `docs/config.md`, made from the definition of the command line and from the schema of the
-//! configuration. With `INSTA_UPDATE=always` they are written anew; otherwise they have to be what is made.
+//! What is made from the program: `docs/cli.md` from the definition of the command line, the limits in the schema of the
+//! configuration and in `action.yml` from the list of limits, and `docs/config.md` from that schema. With
+//! `INSTA_UPDATE=always` they are written anew; otherwise they have to be what is made.
 
 use std::fmt::Write as _;
 use std::fs;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use layergate::cli::Cli;
-use serde_json::{Map, Value};
+use layergate::limits::{self, Form, Key};
+use serde_json::{Map, Value, json};
 
-use crate::schema::{resolved, schema};
+use crate::schema::resolved;
 
 /// The commands that the action runs: their options are inputs of it.
 const OF_ACTION: [&str; 3] = ["check", "record", "report"];
 
 const HEAD: &str = "<!-- Made of the program by tests/it/reference.rs; change it there. -->\n\n";
 
-/// Holds a document to what it is made of.
+fn path_of(name: &str) -> String {
+    format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Holds a file to what it is made of.
 fn hold(name: &str, made: &str) {
-    let directory = format!("{}/docs", env!("CARGO_MANIFEST_DIR"));
-    let path = format!("{directory}/{name}");
+    let path = path_of(name);
     if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
-        fs::create_dir_all(&directory).unwrap();
         fs::write(&path, made).unwrap();
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
     let difference = found.lines().zip(made.lines()).find(|(found, made)| found != made);
     assert!(
         found == made,
-        "docs/{name} is not what the program has: {difference:#?}; write it with INSTA_UPDATE=always"
+        "{name} is not what the program has: {difference:#?}; write it with INSTA_UPDATE=always"
     );
 }
 
@@ -170,7 +174,7 @@ fn the_reference_of_the_command_line_is_what_the_program_takes() {
     writeln!(out, "\n```text\n{}\n```\n", program.get_after_help().unwrap()).unwrap();
     out.push_str("Each command also has `-h` and `--help`; `layergate --version` says the version. An option that is set by a variable and takes no value is set by `true`. What may be given several times has one a line in its variable.\n\n");
     commands.into_iter().for_each(|command| write_command(command, &mut out));
-    hold("cli.md", &(out.trim_end().to_owned() + "\n"));
+    hold("docs/cli.md", &(out.trim_end().to_owned() + "\n"));
 }
 
 /// A section of the configuration: its heading, what comes before its keys' flags, and where the schema has it.
@@ -178,8 +182,8 @@ const SECTIONS: [(&str, &str, &str); 5] = [
     ("[limits]", "", "limits"),
     ("[accept]", "accept-", "accept"),
     ("[images.NAME]", "none", "image"),
-    ("[[build-only.kinds]]", "none", "kind"),
-    ("[[build-only.ignore]]", "none", "ignore"),
+    ("[[removable.kinds]]", "none", "kind"),
+    ("[[removable.ignore]]", "none", "ignore"),
 ];
 
 /// What may be written as a value.
@@ -193,7 +197,7 @@ fn form_of(says: &[&Value]) -> String {
     let kind = has("type").map(Value::to_string).unwrap_or_default();
     let form = match kind.as_str() {
         _ if refers("size") => "a size",
-        _ if refers("increase") => "a share, a size, or several",
+        _ if refers("increase") => "a percentage, a size, or several",
         "[\"array\",\"string\"]" => "a list of texts, or one text with lines",
         "[\"integer\",\"string\"]" | "\"integer\"" => "a whole number",
         "\"array\"" => "a list of texts",
@@ -235,8 +239,7 @@ fn write_key(key: &str, says: &[&Value], required: bool, flag: Option<&str>, out
 }
 
 /// Keys in the order in which the schema's text has them.
-fn in_order<'s>(section: &str, keys: &'s Map<String, Value>) -> Vec<(&'s String, &'s Value)> {
-    let text = include_str!("../../schema/layergate.toml.json");
+fn in_order<'s>(text: &str, section: &str, keys: &'s Map<String, Value>) -> Vec<(&'s String, &'s Value)> {
     let (_, definitions) = text.split_once("\n  \"definitions\": {").unwrap();
     let (_, text) = definitions.split_once(&format!("\n    \"{section}\": {{")).unwrap();
     let mut keys: Vec<_> = keys.iter().collect();
@@ -247,13 +250,16 @@ fn in_order<'s>(section: &str, keys: &'s Map<String, Value>) -> Vec<(&'s String,
 }
 
 #[test]
-fn the_reference_of_the_configuration_is_what_its_schema_says() {
-    let (root, program) = (schema("config"), Cli::command());
+fn the_schema_has_each_limit_and_the_reference_of_the_configuration_is_what_it_says() {
+    let text = made_schema();
+    hold("schema/layergate.toml.json", &text);
+    let root: Value = serde_json::from_str(&text).unwrap();
+    let program = Cli::command();
     let check = program.find_subcommand("check").unwrap();
     let mut out = format!("# The configuration\n\n{HEAD}");
     writeln!(
         out,
-        "`layergate.toml`, or `.github/layergate.toml`, where layergate runs, or the file that `--config` names. Nothing in it is required, and a key that there is not is an error. What a flag says goes first, then a variable, then what is set for the image's platform, for the image, and in `[limits]`.\n\nWith `#:schema {}` as its first line, editors with Taplo complete and check it; `layergate schema` prints that schema.\n",
+        "`layergate.toml`, or `.github/layergate.toml`, where layergate runs, or the file that `--config` names; both at once are an error. On a pull request and in a merge queue it is [the target branch's](threat-model.md#where-limits-come-from). Nothing in it is required, and a key that there is not is an error. What a flag says goes first, then a variable, then what is set for the image's platform, for the image, and in `[limits]`.\n\nWith `#:schema {}` as its first line, editors with Taplo complete and check it; `layergate schema` prints that schema.\n",
         root["$id"].as_str().unwrap()
     )
     .unwrap();
@@ -265,7 +271,7 @@ fn the_reference_of_the_configuration_is_what_its_schema_says() {
         if section == "image" {
             out.push_str("Each key of `[limits]`, and:\n\n");
         }
-        for (key, property) in in_order(section, properties) {
+        for (key, property) in in_order(&text, section, properties) {
             if section == "image" && limits.contains_key(key) {
                 continue;
             }
@@ -276,5 +282,76 @@ fn the_reference_of_the_configuration_is_what_its_schema_says() {
             write_key(key, &resolved(property, &root), required, flag.as_deref(), &mut out);
         }
     }
-    hold("config.md", &(out.trim_end().to_owned() + "\n"));
+    hold("docs/config.md", &(out.trim_end().to_owned() + "\n"));
+}
+
+/// A text with `made` in place of what is between two lines that begin so; `place` counts from 0.
+fn spliced(text: &str, place: usize, from: &str, to: &str, made: &str) -> String {
+    let (start, _) = text.match_indices(from).nth(place).unwrap_or_else(|| panic!("no {from}"));
+    let end = start + text[start..].find(to).unwrap_or_else(|| panic!("no {to}"));
+    [&text[..start], made, &text[end..]].concat()
+}
+
+/// What the schema says of a key.
+fn schema_of(key: &Key) -> String {
+    let examples = || json!(key.examples);
+    let form = match key.form {
+        Form::Size => vec![("allOf", json!([{ "$ref": "#/definitions/size" }])), ("examples", examples())],
+        Form::Increase => {
+            vec![("allOf", json!([{ "$ref": "#/definitions/increase" }])), ("examples", examples())]
+        }
+        Form::Count => vec![
+            ("type", json!(["integer", "string"])),
+            ("minimum", json!(0)),
+            ("pattern", json!("^\\s*\\+?[0-9]+\\s*$")),
+            ("examples", key.examples.iter().map(|example| example.parse::<u64>().unwrap()).collect()),
+        ],
+        Form::Paths => vec![
+            ("type", json!(["array", "string"])),
+            ("items", json!({ "$ref": "#/definitions/pattern" })),
+            ("examples", json!([key.examples])),
+        ],
+        Form::Choice(choices) => vec![("enum", json!(choices))],
+    };
+    let description = format!("{} {}", key.description, key.form.description());
+    let mut fields = vec![("description", json!(description.trim_end()))];
+    fields.extend(form);
+    let choices = if let Form::Choice(choices) = key.form { choices } else { &[] };
+    fields.extend(key.default.filter(|word| choices.contains(word)).map(|word| ("default", json!(word))));
+    let fields: Vec<String> =
+        fields.into_iter().map(|(name, value)| format!("      {}: {value}", json!(name))).collect();
+    format!("    {}: {{\n{}\n    }},\n", json!(key.name), fields.join(",\n"))
+}
+
+/// The text of the schema, with what the list of limits says.
+fn made_schema() -> String {
+    let definitions: String = limits::keys().map(schema_of).collect();
+    let property = |key: &Key| format!("        \"{0}\": {{ \"$ref\": \"#/definitions/{0}\" }},\n", key.name);
+    let properties: String = limits::keys().map(property).collect();
+    let text = fs::read_to_string(path_of("schema/layergate.toml.json")).unwrap();
+    let mut made = spliced(&text, 0, "    \"metric\": {\n", "    \"dockerfile\": {\n", &definitions);
+    for place in [0, 1] {
+        made = spliced(&made, place, "        \"metric\": {", "        \"dockerfile\": {", &properties);
+    }
+    made
+}
+
+#[test]
+fn the_action_has_each_limit() {
+    let input = |key: &Key| {
+        let several = if key.form == Form::Paths { ", one per line" } else { "" };
+        let default = key.default.map_or_else(String::new, |default| format!(" By default {default}."));
+        let help = key.help.replace('"', "").replace("--", "");
+        format!("  {}:\n    description: \"{help}{several}.{default}\"\n", key.name)
+    };
+    let passed = |key: &Key| {
+        let variable = key.name.replace('-', "_").to_uppercase();
+        format!("        LAYERGATE_{variable}: ${{{{ inputs.{} }}}}\n", key.name)
+    };
+    let inputs: String = limits::keys().map(input).collect();
+    let passed: String = limits::keys().map(passed).collect();
+    let text = fs::read_to_string(path_of("action.yml")).unwrap();
+    let made = spliced(&text, 0, "  metric:\n", "  accept-label:\n", &inputs);
+    let made = spliced(&made, 0, "        LAYERGATE_METRIC:", "        LAYERGATE_ACCEPT_LABEL:", &passed);
+    hold("action.yml", &made);
 }

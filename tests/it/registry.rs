@@ -82,7 +82,7 @@ fn only_what_is_not_known_is_fetched() {
     assert_eq!(run(&[]), 4, "the config and three layers");
     assert_eq!(run(&[]), 1, "the config");
     let known = &layers()[0].diff_id["sha256:".len()..];
-    fs::remove_file(Path::new(&cache).join("v3/layers").join(&known[..2]).join(format!("{known}.json.zst")))
+    fs::remove_file(Path::new(&cache).join("v1/layers").join(&known[..2]).join(format!("{known}.json.zst")))
         .unwrap();
     assert_eq!(run(&[]), 2, "the config and the layer that is not known any more");
     assert_eq!(run(&["--verify"]), 4);
@@ -185,6 +185,27 @@ fn credentials_come_from_docker_podman_or_a_helper_and_are_never_shown() {
     }
 }
 
+#[test]
+fn an_image_of_known_layers_costs_one_connection_and_four_requests() {
+    let served = Served::with(Faults { access: Access::Token, ..Faults::default() });
+    let (image, cache) = (served.registry.image(), served.directory.path().join("cache"));
+    let credentials = credentials(served.directory.path(), &served.registry.address);
+    let run = || {
+        let mut command = layergate();
+        command.args(["inspect", "--format", "json", &image, "--cache-dir"]).arg(&cache);
+        command.envs(credentials[0].1.iter().cloned());
+        assert_eq!(measures(Run::of(&mut command).expect(0).json()), served.expected);
+    };
+    run();
+    let (requests, connections) = (served.registry.requests().len(), served.registry.connections());
+    run();
+    let asked = served.registry.requests().split_off(requests);
+    let parts = ["GET /v2/", "GET /token", "GET /v2/team/app/manifests/1", "GET /v2/team/app/blobs/"];
+    let all = asked.iter().zip(parts).all(|(asked, part)| asked.starts_with(part));
+    assert!(all && asked.len() == parts.len(), "{asked:#?}");
+    assert_eq!(served.registry.connections() - connections, 1);
+}
+
 fn credentials_of_helper(directory: &Path) -> (&'static str, Vec<(&'static str, String)>) {
     let path = format!("{}:{}", directory.join("bin").display(), std::env::var("PATH").unwrap());
     ("", vec![("DOCKER_CONFIG", directory.join("helped").display().to_string()), ("PATH", path)])
@@ -215,13 +236,14 @@ fn a_platform_of_an_index_costs_nothing_of_the_others() {
     let registry = FakeRegistry::start(&layout, Faults::default());
     let snapshot = inspect(&registry.image(), &["--platform", "linux/arm64"]).expect(0).json();
     assert_eq!(
-        (&snapshot["totals"]["unpacked"], &snapshot["image"]["platform"]),
+        (&snapshot["totals"]["uncompressed"], &snapshot["image"]["platform"]),
         (&json!(2000), &json!("linux/arm64"))
     );
     let asked = registry.requests();
     assert_eq!(asked.iter().filter(|path| path.contains("/blobs/")).count(), 2, "{asked:?}");
     let all = inspect(&registry.image(), &["--platform", "all"]).expect(0).json();
-    let sizes: Vec<&Value> = all.as_array().unwrap().iter().map(|one| &one["totals"]["unpacked"]).collect();
+    let sizes: Vec<&Value> =
+        all.as_array().unwrap().iter().map(|one| &one["totals"]["uncompressed"]).collect();
     assert_eq!(sizes, [&json!(1000), &json!(2000)]);
     let none = inspect(&registry.image(), &["--platform", "linux/s390x"]).expect(3);
     assert!(none.stderr.contains("linux/amd64`, `linux/arm64"), "{}", none.stderr);

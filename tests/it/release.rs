@@ -97,12 +97,12 @@ fn image(bytes: usize) -> (Run, tempfile::TempDir) {
     let mut make = Command::new(own("release/image"));
     make.arg(directory.path()).arg(directory.path().join("layergate.tar"));
     make.env("LAYERGATE", env!("CARGO_BIN_EXE_layergate")).env("CERTIFICATES", certificates);
-    make.env("LAYERGATE_DIRTY", "true").env("STORAGE_DRIVER", "vfs").env("BUILDAH_ISOLATION", "chroot");
+    make.env("LAYERGATE_ALLOW_DIRTY", "true").env("STORAGE_DRIVER", "vfs").env("BUILDAH_ISOLATION", "chroot");
     (Run::of(&mut make), directory)
 }
 
 #[test]
-fn the_image_of_a_release_has_the_program_alone_and_is_judged_by_itself() {
+fn the_image_of_a_release_has_the_program_alone_and_is_evaluated_by_itself() {
     let missing = Run::of(Command::new("sh").args(["-c", "command -v buildah"])).code != 0;
     if missing {
         skip("the image of a release", "there is no `buildah`");
@@ -118,7 +118,7 @@ fn the_image_of_a_release_has_the_program_alone_and_is_judged_by_itself() {
         crate::support::run(&["inspect", &archive, "--platform", "linux/arm64", "--format", "json"]);
     let measured = measured.expect(0).json();
     assert_eq!(measured["totals"]["files"], 2, "{measured}");
-    assert_eq!(measured["totals"]["unpacked"], 1_000_012);
+    assert_eq!(measured["totals"]["uncompressed"], 1_000_012);
 
     let (run, _directory) = image(11_000_000);
     let run = run.expect(1);

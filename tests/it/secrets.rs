@@ -205,9 +205,10 @@ impl Scene {
         let content = if content.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
             zstd::decode_all(content.as_slice()).unwrap()
         } else if content.starts_with(&[0x1f, 0x8b]) {
-            let mut unpacked = Vec::new();
-            std::io::copy(&mut flate2::read::MultiGzDecoder::new(content.as_slice()), &mut unpacked).unwrap();
-            unpacked
+            let mut uncompressed = Vec::new();
+            std::io::copy(&mut flate2::read::MultiGzDecoder::new(content.as_slice()), &mut uncompressed)
+                .unwrap();
+            uncompressed
         } else {
             content
         };
@@ -235,8 +236,8 @@ impl Scene {
         for line in String::from_utf8(listed.clone()).unwrap().lines() {
             let (name, kind) = line.split_once(' ').unwrap();
             let content = git(&["cat-file", kind, name]);
-            let unpacked = zstd::decode_all(content.as_slice()).unwrap_or_default();
-            self.seen.push((format!("{kind} {name}"), [content, unpacked].concat()));
+            let uncompressed = zstd::decode_all(content.as_slice()).unwrap_or_default();
+            self.seen.push((format!("{kind} {name}"), [content, uncompressed].concat()));
         }
     }
 
@@ -285,7 +286,7 @@ fn no_output_has_a_secret_of_an_image() {
         command
     };
     for format in ["text", "markdown", "json"] {
-        scene.run(&mut at(&["inspect", &after, "--duplicates", "--build-only", "--format", format]), 0);
+        scene.run(&mut at(&["inspect", &after, "--duplicates", "--removable", "--format", format]), 0);
         scene.run(&mut at(&["diff", &before, &after, "--format", format]), 0);
         scene.run(&mut at(&["stages", "Dockerfile", "--format", format]), 0);
         scene.run(&mut at(&["stages", "Dockerfile", "--image", &after, "--format", format]), 0);
@@ -330,7 +331,7 @@ fn neither_a_pull_request_nor_a_branch_of_baselines_has_a_secret() {
         "pull_request": {
             "number": 7,
             "head": { "sha": sha(2), "repo": { "full_name": "acme/shop" } },
-            "base": { "sha": sha(1), "repo": { "full_name": "acme/shop" } },
+            "base": { "ref": "main", "sha": sha(1), "repo": { "full_name": "acme/shop" } },
         }
     });
     fs::write(here.join("event.json"), event.to_string()).unwrap();
@@ -414,7 +415,7 @@ fn what_an_earlier_version_recorded_is_shown_without_secrets_and_still_fits() {
     let diff = scene.run(&mut at(&["diff", "snapshot:old.json", &after, "--format", "json"]), 0).json();
     let layers = diff["images"][0]["layers"].as_array().or_else(|| diff["layers"].as_array()).unwrap();
     let statuses: Vec<&str> = layers.iter().map(|layer| layer["status"].as_str().unwrap()).collect();
-    assert!(statuses.iter().all(|status| ["rebuilt", "kept"].contains(status)), "{statuses:?}");
+    assert!(statuses.iter().all(|status| ["rebuilt", "unchanged"].contains(status)), "{statuses:?}");
 
     // What docker itself says of an image has all of its environment.
     let mut inspected: Value = serde_json::from_str(
@@ -485,14 +486,14 @@ fn no_message_has_a_secret_of_the_command_line_or_the_environment() {
         vec!["check", &image, "--no-such-option", &token],
         vec![token.as_str()],
         vec!["inspect", &image, "--platform", &token],
-        vec!["record", &image, "--keep", &token],
+        vec!["record", &image, "--keep-last", &token],
     ] {
         scene.run(&mut at(&odd), 2);
     }
     for help in [vec!["--help"], vec!["check", "--help"], vec!["record", "-h"], vec!["--version"]] {
         scene.run(&mut at(&help), 0);
     }
-    scene.run(&mut at(&["inspect", &image, "--read-limit", &format!("{token}=1")]), 2);
+    scene.run(&mut at(&["inspect", &image, "--safety-limit", &format!("{token}=1")]), 2);
     let settings = format!("[limits]\nmax-size = \"{token}\"\n");
     fs::write(here.join("layergate.toml"), settings).unwrap();
     scene.run(&mut at(&["check", &image]), 2);

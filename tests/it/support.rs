@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -18,7 +19,7 @@ pub fn fixture(path: &str) -> String {
 /// this package may be changed while they run, and no image of theirs is built from it.
 pub fn layergate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_layergate"));
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LAYERGATE_DIRTY", "true");
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LAYERGATE_ALLOW_DIRTY", "true");
     command
 }
 
@@ -61,10 +62,16 @@ impl From<Output> for Run {
     fn from(output: Output) -> Run {
         Run {
             code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
+            stdout: spaced(&String::from_utf8(output.stdout).unwrap()),
+            stderr: spaced(&String::from_utf8(output.stderr).unwrap()),
         }
     }
+}
+
+/// A text with plain spaces between numbers and their units, as it is read. That no line breaks there is held by
+/// `golden::a_number_and_its_unit_stay_on_one_line`.
+pub fn spaced(text: &str) -> String {
+    text.replace('\u{a0}', " ")
 }
 
 /// Writes a program to run. Another process writes it: a file that this one had open would be open too in
@@ -78,6 +85,32 @@ pub fn write_program(path: &Path, text: &str) {
 /// Runs the program in this package's directory.
 pub fn run(arguments: &[&str]) -> Run {
     Run::of(layergate().args(arguments))
+}
+
+/// What a run of the program has cost. Processor time, and not that of the clock: other tests run beside it.
+#[derive(Debug)]
+pub struct Cost {
+    /// The most memory, in KiB.
+    pub peak: u64,
+    pub work: Duration,
+    pub stderr: String,
+}
+
+impl Cost {
+    /// Of a run that ends with this exit code.
+    #[track_caller]
+    pub fn of(arguments: &[&str], code: i32) -> Cost {
+        let script = "import resource, subprocess, sys\n\
+                      code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode\n\
+                      used = resource.getrusage(resource.RUSAGE_CHILDREN)\n\
+                      print(used.ru_maxrss, used.ru_utime + used.ru_stime)\n\
+                      sys.exit(code)";
+        let program = env!("CARGO_BIN_EXE_layergate");
+        let run = Run::of(Command::new("python3").args(["-c", script, program]).args(arguments)).expect(code);
+        let (peak, work) = run.stdout.trim().split_once(' ').unwrap();
+        let (peak, work) = (peak.parse().unwrap(), Duration::from_secs_f64(work.parse().unwrap()));
+        Cost { peak, work, stderr: run.stderr }
+    }
 }
 
 /// A run whose environment lacks what the test needs. CI sets `LAYERGATE_TEST_ALL` and so skips none.
@@ -200,7 +233,8 @@ pub fn platforms_layout(directory: &Path, images: &[(&str, Vec<FakeLayer>)]) -> 
     blobs.finish(&json!([index]))
 }
 
-fn config_of(layers: &[FakeLayer], platform: &str) -> Value {
+/// The config of an image for a platform, as `os/arch`.
+pub fn config_of(layers: &[FakeLayer], platform: &str) -> Value {
     let (os, architecture) = platform.split_once('/').unwrap();
     json!({
         "architecture": architecture,
@@ -211,25 +245,29 @@ fn config_of(layers: &[FakeLayer], platform: &str) -> Value {
     })
 }
 
-struct Blobs(PathBuf);
+/// An OCI layout that is being written.
+pub struct Blobs(PathBuf);
 
 impl Blobs {
-    fn at(directory: &Path) -> Blobs {
+    pub fn at(directory: &Path) -> Blobs {
         std::fs::create_dir_all(directory.join("blobs/sha256")).unwrap();
         Blobs(directory.to_path_buf())
     }
 
-    fn put(&self, content: &[u8], media_type: &str) -> Value {
+    /// Stores a blob, and gives its descriptor.
+    pub fn put(&self, content: &[u8], media_type: &str) -> Value {
         let hex = hex_sha256(content);
         std::fs::write(self.0.join("blobs/sha256").join(&hex), content).unwrap();
         json!({ "mediaType": media_type, "digest": format!("sha256:{hex}"), "size": content.len() })
     }
 
-    fn put_image(&self, layers: &[FakeLayer], platform: &str) -> Value {
+    /// Stores an image.
+    pub fn put_image(&self, layers: &[FakeLayer], platform: &str) -> Value {
         self.put_manifest(&config_of(layers, platform), layers)
     }
 
-    fn put_manifest(&self, config: &Value, layers: &[FakeLayer]) -> Value {
+    /// Stores an image of this config.
+    pub fn put_manifest(&self, config: &Value, layers: &[FakeLayer]) -> Value {
         let config = self.put(config.to_string().as_bytes(), "application/vnd.oci.image.config.v1+json");
         let layers: Vec<Value> =
             layers.iter().map(|layer| self.put(&layer.blob, &layer.media_type)).collect();
@@ -237,7 +275,8 @@ impl Blobs {
         self.put(manifest.to_string().as_bytes(), "application/vnd.oci.image.manifest.v1+json")
     }
 
-    fn finish(self, manifests: &Value) -> PathBuf {
+    /// Writes the list of all that there is.
+    pub fn finish(self, manifests: &Value) -> PathBuf {
         let index = json!({ "schemaVersion": 2, "manifests": manifests });
         std::fs::write(self.0.join("index.json"), index.to_string()).unwrap();
         std::fs::write(self.0.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();

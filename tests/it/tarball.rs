@@ -125,3 +125,18 @@ pub fn zstd_with_checksum(content: &[u8]) -> Vec<u8> {
     encoder.write_all(content).unwrap();
     encoder.finish().unwrap()
 }
+
+/// A stream of xz.
+pub fn xz(content: &[u8]) -> Vec<u8> {
+    let options = lzma_rust2::XzOptions::with_preset(3);
+    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
+    writer.write_all(content).unwrap();
+    writer.finish().unwrap()
+}
+
+/// A stream of bzip2.
+pub fn bzip2(content: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(content).unwrap();
+    encoder.finish().unwrap()
+}

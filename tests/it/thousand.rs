@@ -6,7 +6,7 @@ use std::time::Instant;
 use layergate::baseline::branch::BranchStore;
 use layergate::github::{Client, Repository};
 use layergate::image::snapshot::Commit;
-use layergate::image::{Bytes, Census, DiffId, Entry, Snapshot};
+use layergate::image::{Bytes, DiffId, Entry, FileList, Snapshot};
 
 use crate::fake_github::FakeGithub;
 use crate::support::{FakeLayer, Item, Run, layergate, oci_layout, tar_of};
@@ -26,16 +26,17 @@ fn sha(number: usize) -> String {
 fn image_of(number: usize, first: &Snapshot) -> Snapshot {
     let size = |file: usize| 1000 + ((number + 9 - file % 10) / 10) as u64;
     let entries = (0..100).map(|file| Entry::File(format!("app/{file}").as_str().into(), Bytes(size(file))));
-    let census = Census::of(entries.collect());
+    let file_list = FileList::of(entries.collect());
     let mut snapshot = first.clone();
     snapshot.commit = Some(Commit { sha: sha(number), parents: Vec::new(), reference: None, time: None });
-    let own = census.size().unwrap();
+    let own = file_list.size().unwrap();
     let layer = &mut snapshot.layers[1];
-    snapshot.totals.unpacked = Bytes(snapshot.totals.unpacked.0 - layer.size.unwrap().0 + own.0);
-    snapshot.totals.visible = Some(snapshot.totals.unpacked);
+    snapshot.totals.uncompressed =
+        snapshot.totals.uncompressed.map(|all| Bytes(all.0 - layer.size.unwrap().0 + own.0));
+    snapshot.totals.flattened = snapshot.totals.uncompressed;
     (layer.size, layer.files) = (Some(own), Some(100));
     layer.diff_id = DiffId::of(format!("{number}").as_bytes());
-    layer.census = Some(std::sync::Arc::new(census));
+    layer.file_list = Some(std::sync::Arc::new(file_list));
     snapshot
 }
 
@@ -115,7 +116,7 @@ fn a_thousand_commits_cost_little_to_keep_and_six_requests_to_look_one_up() {
     let _ = writeln!(
         std::io::stderr().lock(),
         "a branch of {COMMITS} commits of {FILES} files: {added} bytes a record as written ({packed} once packed), \
-         {record_requests} requests and {record_ms} ms to record, at most {most} and {keep_ms} ms with --keep, \
+         {record_requests} requests and {record_ms} ms to record, at most {most} and {keep_ms} ms with --keep-last, \
          {requests} requests and {find_ms} ms to find"
     );
 

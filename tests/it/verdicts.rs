@@ -1,5 +1,5 @@
 //! Whether images are built in stages, or need none: Dockerfiles as people write them, each with the verdict that
-//! is right for it, really built and judged.
+//! is right for it, really built and evaluated.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -35,7 +35,7 @@ struct Pair {
     /// Options of the build and of the check alike: `--target`, `--build-arg`.
     options: Vec<&'static str>,
     config: &'static str,
-    /// What the Dockerfile is when the image is judged; empty where there is none.
+    /// What the Dockerfile is when the image is evaluated; empty where there is none.
     later: Option<&'static str>,
 }
 
@@ -114,7 +114,7 @@ impl Pair {
         }
     }
 
-    fn judge(&self, engine: &Engine, directory: &Path, image: &str) -> Run {
+    fn evaluate(&self, engine: &Engine, directory: &Path, image: &str) -> Run {
         let dockerfile = self.later.unwrap_or(self.dockerfile);
         fs::write(directory.join("layergate.toml"), self.config).unwrap();
         let mut command = layergate();
@@ -161,7 +161,7 @@ impl Pair {
         }
         let line = stages["dockerfile"]["line"].as_u64();
         fault(line != self.line, format!("names line {line:?}"));
-        let found: Vec<&str> = image["build_only"]
+        let found: Vec<&str> = image["removable"]
             .as_array()
             .into_iter()
             .flatten()
@@ -219,7 +219,7 @@ fn write_wrapper(path: &Path) {
 }
 
 #[test]
-fn every_image_is_judged_as_is_right() {
+fn every_image_is_evaluated_as_is_right() {
     let Some(engine) = apps::engine("Dockerfiles and their verdicts") else { return };
     bases(&engine);
     let pairs = pairs::all();
@@ -228,7 +228,7 @@ fn every_image_is_judged_as_is_right() {
     let (next, faults) = (AtomicUsize::new(0), Mutex::new(String::new()));
     let work = || {
         while let Some((index, pair)) = pairs.iter().enumerate().nth(next.fetch_add(1, Ordering::Relaxed)) {
-            for fault in built_and_judged(&engine, pair, &format!("verdicts:{index}")) {
+            for fault in built_and_evaluated(&engine, pair, &format!("verdicts:{index}")) {
                 writeln!(faults.lock().unwrap(), "{}: {fault}", pair.name).unwrap();
             }
         }
@@ -238,10 +238,10 @@ fn every_image_is_judged_as_is_right() {
     assert!(faults.is_empty(), "\n{faults}");
 }
 
-fn built_and_judged(engine: &Engine, pair: &Pair, image: &str) -> Vec<String> {
-    let (context, judged) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+fn built_and_evaluated(engine: &Engine, pair: &Pair, image: &str) -> Vec<String> {
+    let (context, evaluated) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     pair.write_context(context.path(), engine);
-    let path = judged.path().join("built");
+    let path = evaluated.path().join("built");
     fs::write(&path, pair.dockerfile).unwrap();
     let (file, directory) = (path.display().to_string(), context.path().display().to_string());
     let mut arguments = vec!["build", "--quiet", "--network", "host", "--file", &file, "--tag", image];
@@ -250,5 +250,5 @@ fn built_and_judged(engine: &Engine, pair: &Pair, image: &str) -> Vec<String> {
     if let Err(error) = engine.docker_with(&arguments, true) {
         return vec![format!("is not built: {error}")];
     }
-    pair.faults(&pair.judge(engine, judged.path(), image))
+    pair.faults(&pair.evaluate(engine, evaluated.path(), image))
 }

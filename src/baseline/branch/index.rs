@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::super::git::is_sha;
-use super::super::store::platform_key;
+use crate::image::platform::platform_key;
 use crate::image::schema::{self, SchemaError};
 use crate::image::{Bytes, DiffId, Snapshot, Totals};
 
@@ -54,7 +54,7 @@ pub struct IndexEntry {
     /// When that was committed, in seconds since 1970-01-01T00:00Z, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<i64>,
-    /// What the image runs on, as `os/arch[/variant]`, or `unknown`.
+    /// What the image runs on, as `os/arch[/variant][:os.version]`, or `unknown`.
     pub platform: String,
     /// The Git hash of the record.
     pub record: String,

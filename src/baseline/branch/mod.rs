@@ -4,7 +4,7 @@
 //! README.md                                     what this branch is
 //! images/IMAGE.json                             which commits are recorded, and their figures
 //! records/AB/COMMIT/IMAGE/PLATFORM.json         a snapshot without the files of its layers
-//! censuses/AB/ABCD....json.zst.b64              those of one layer, by the hex of its diff ID
+//! file-lists/AB/ABCD....json.zst.b64              those of one layer, by the hex of its diff ID
 //! ```
 //!
 //! Whoever writes makes a commit on top of the one that was read, and moves the branch there only if nobody
@@ -26,20 +26,21 @@ pub use self::index::IndexError;
 use self::index::{Index, IndexEntry};
 use super::dir::file_name;
 use super::git::is_sha;
-use super::store::{Listed, Overview, Point, StoreError};
+use super::record::{Listed, Overview, StoreError};
+use crate::compare::baseline::Point;
 use crate::github::repository::TreeEntry;
 use crate::github::{GithubError, Repository};
-use crate::image::census::MAX_NODES;
-use crate::image::{Census, DiffId, Snapshot};
+use crate::image::file_list::MAX_NODES;
+use crate::image::{DiffId, FileList, Snapshot};
 use crate::layer::packed;
 
 /// What there is at the top of such a branch.
 const README: &str = "README.md";
 const IMAGES: &str = "images";
 const RECORDS: &str = "records";
-const CENSUSES: &str = "censuses";
+const FILE_LISTS: &str = "file-lists";
 /// How the name of a list of files ends.
-const CENSUS_FILE: &str = ".json.zst.b64";
+const FILE_LIST_FILE: &str = ".json.zst.b64";
 /// GitHub's servers may take a moment to know what another one was told.
 const CATCHES_UP: Duration = Duration::from_secs(1);
 
@@ -54,7 +55,7 @@ pub struct BranchStore {
     /// What was read: a blob never changes.
     blobs: Mutex<HashMap<String, Vec<u8>>>,
     /// Where the lists of files of loaded records are.
-    censuses: Mutex<HashMap<DiffId, String>>,
+    file_lists: Mutex<HashMap<DiffId, String>>,
 }
 
 /// The branch at one moment.
@@ -63,7 +64,7 @@ struct Head {
     tree: String,
     /// The tree of records, and that of lists of files.
     records: Option<String>,
-    censuses: Option<String>,
+    file_lists: Option<String>,
     /// The indexes of images, by their files' names.
     images: Vec<TreeEntry>,
 }
@@ -71,7 +72,7 @@ struct Head {
 impl Head {
     /// What is not read whole, with its name.
     fn directories(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let directories = [(RECORDS, &self.records), (CENSUSES, &self.censuses)];
+        let directories = [(RECORDS, &self.records), (FILE_LISTS, &self.file_lists)];
         directories.into_iter().filter_map(|(name, tree)| Some((name, tree.as_deref()?)))
     }
 }
@@ -83,7 +84,7 @@ struct Record {
     snapshot: Snapshot,
     /// The Git hashes of its layers' lists of files, so that each costs one request. In an order, so that the
     /// same record is the same text.
-    census_blobs: BTreeMap<DiffId, String>,
+    file_list_blobs: BTreeMap<DiffId, String>,
 }
 
 impl BranchStore {
@@ -95,7 +96,7 @@ impl BranchStore {
             head: OnceCell::new(),
             indexes: Mutex::default(),
             blobs: Mutex::default(),
-            censuses: Mutex::default(),
+            file_lists: Mutex::default(),
         }
     }
 
@@ -126,7 +127,7 @@ impl BranchStore {
     /// [`StoreError`] where it cannot be used.
     pub async fn load(&self, listed: &Listed) -> Result<Snapshot, StoreError> {
         let record = self.record(&listed.at).await?;
-        self.censuses.lock().await.extend(record.census_blobs);
+        self.file_lists.lock().await.extend(record.file_list_blobs);
         Ok(record.snapshot)
     }
 
@@ -134,13 +135,13 @@ impl BranchStore {
     ///
     /// # Errors
     /// [`StoreError`] where GitHub cannot be asked.
-    pub async fn census(&self, diff_id: &DiffId) -> Result<Option<Census>, StoreError> {
-        let sha = self.censuses.lock().await.get(diff_id).cloned();
+    pub async fn file_list(&self, diff_id: &DiffId) -> Result<Option<FileList>, StoreError> {
+        let sha = self.file_lists.lock().await.get(diff_id).cloned();
         let Some(sha) = sha else { return Ok(None) };
         let Some(text) = self.repository.blob(&sha).await? else { return Ok(None) };
         let packed = STANDARD.decode(text.trim_ascii()).ok();
-        let census = packed.and_then(|packed| packed::unpack(packed.as_slice(), diff_id));
-        Ok(census.filter(|census| census.nodes() <= MAX_NODES))
+        let file_list = packed.and_then(|packed| packed::unpack(&packed, diff_id));
+        Ok(file_list.filter(|file_list| file_list.nodes() <= MAX_NODES))
     }
 
     /// What there is of an image.
@@ -203,12 +204,12 @@ impl BranchStore {
         #[derive(Deserialize)]
         struct Blobs {
             #[serde(default)]
-            census_blobs: BTreeMap<DiffId, String>,
+            file_list_blobs: BTreeMap<DiffId, String>,
         }
-        let Blobs { mut census_blobs } = serde_json::from_slice(&json)?;
+        let Blobs { mut file_list_blobs } = serde_json::from_slice(&json)?;
         // They become part of an address.
-        census_blobs.retain(|_, sha| is_sha(sha));
-        Ok(Record { snapshot, census_blobs })
+        file_list_blobs.retain(|_, sha| is_sha(sha));
+        Ok(Record { snapshot, file_list_blobs })
     }
 
     /// A small file of the branch.
@@ -225,7 +226,7 @@ impl BranchStore {
         let Some(commit) = self.repository.reference(&self.reference).await? else { return Ok(None) };
         let (_, tree) = there(&self.place("its commit"), || self.repository.commit(&commit)).await?;
         let top = there(&self.place("its tree"), || self.repository.tree(&tree, false)).await?;
-        let ours = [README, IMAGES, RECORDS, CENSUSES];
+        let ours = [README, IMAGES, RECORDS, FILE_LISTS];
         if let Some(other) = top.iter().find(|entry| !ours.contains(&entry.path.as_str())) {
             return Err(StoreError::OtherBranch { place: self.describe(), file: other.path.clone() });
         }
@@ -238,8 +239,8 @@ impl BranchStore {
             Some(sha) => there(&self.place(IMAGES), || self.repository.tree(&sha, false)).await?,
             None => Vec::new(),
         };
-        let (records, censuses) = (sha_of(RECORDS), sha_of(CENSUSES));
-        Ok(Some(Head { commit, tree, records, censuses, images }))
+        let (records, file_lists) = (sha_of(RECORDS), sha_of(FILE_LISTS));
+        Ok(Some(Head { commit, tree, records, file_lists, images }))
     }
 
     fn place(&self, what: &str) -> String {
@@ -268,7 +269,7 @@ fn record_path(commit: &str, image: &str, platform: &str) -> String {
     format!("{RECORDS}/{start}/{commit}/{}/{}.json", file_name(image), file_name(platform))
 }
 
-fn census_path(diff_id: &DiffId) -> String {
+fn file_list_path(diff_id: &DiffId) -> String {
     let hex = diff_id.hex();
-    format!("{CENSUSES}/{}/{hex}{CENSUS_FILE}", &hex[..2])
+    format!("{FILE_LISTS}/{}/{hex}{FILE_LIST_FILE}", &hex[..2])
 }

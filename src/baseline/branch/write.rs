@@ -9,15 +9,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
-use super::super::store::{StoreError, Stored, Written, is_same, platform_key, replaceable};
+use super::super::record::{StoreError, Stored, Written, is_same, replaceable};
 use super::{
-    BranchStore, CENSUS_FILE, CENSUSES, Head, IMAGES, Index, IndexEntry, README, Record, census_path,
+    BranchStore, FILE_LIST_FILE, FILE_LISTS, Head, IMAGES, Index, IndexEntry, README, Record, file_list_path,
     index_path, record_path, there,
 };
 use crate::baseline::dir::name_of_file;
 use crate::github::GithubError;
 use crate::github::repository::{Change, Update};
-use crate::image::{Census, DiffId, Snapshot};
+use crate::image::platform::platform_key;
+use crate::image::{DiffId, FileList, Snapshot};
 use crate::layer::packed;
 
 /// How long others may keep writing before this gives up.
@@ -47,7 +48,7 @@ repository. It has no history in common with the code, and nothing needs to be c
 
 - `images/`: of each image, which commits are recorded, and their figures
 - `records/`: the measurements, by commit, image and platform
-- `censuses/`: the names and sizes of the files of each layer, and nothing of their content
+- `file-lists/`: the names and sizes of the files of each layer, and nothing of their content
 
 It is written by `layergate record` alone. To begin anew, delete the branch.
 ";
@@ -255,20 +256,20 @@ impl BranchStore {
         if let Some(entry) = newest
             && let Ok(newest) = self.record(&entry.record).await
         {
-            draft.lists.extend(newest.census_blobs);
+            draft.lists.extend(newest.file_list_blobs);
         }
-        let mut record = Record { snapshot: snapshot.clone(), census_blobs: BTreeMap::new() };
+        let mut record = Record { snapshot: snapshot.clone(), file_list_blobs: BTreeMap::new() };
         for layer in &mut record.snapshot.layers {
-            let Some(census) = layer.census.take() else { continue };
+            let Some(file_list) = layer.file_list.take() else { continue };
             if !draft.lists.contains_key(&layer.diff_id) {
-                self.draft_list(&layer.diff_id, &census, tries, draft).await?;
+                self.draft_list(&layer.diff_id, &file_list, tries, draft).await?;
             }
             let sha = draft.lists.get(&layer.diff_id);
-            record.census_blobs.extend(sha.map(|sha| (layer.diff_id.clone(), sha.clone())));
+            record.file_list_blobs.extend(sha.map(|sha| (layer.diff_id.clone(), sha.clone())));
         }
         let json = serde_json::to_string_pretty(&record)? + "\n";
         if let Some(index) = draft.indexes.get_mut(name) {
-            index.put(snapshot, commit, git_hash(json.as_bytes()), record.census_blobs.keys());
+            index.put(snapshot, commit, git_hash(json.as_bytes()), record.file_list_blobs.keys());
         }
         draft.changes.insert(record_path(commit, name, &platform), Change::Text(json));
         Ok(Stored::Recorded)
@@ -278,12 +279,12 @@ impl BranchStore {
     async fn draft_list(
         &self,
         diff_id: &DiffId,
-        census: &Census,
+        file_list: &FileList,
         tries: &mut Tries,
         draft: &mut Draft,
     ) -> Result<(), StoreError> {
         if !tries.packed.contains_key(diff_id) {
-            let packed = self.pack(diff_id, census).await?;
+            let packed = self.pack(diff_id, file_list).await?;
             tries.packed.insert(diff_id.clone(), packed);
         }
         let Some(file) = tries.packed[diff_id].clone() else { return Ok(()) };
@@ -293,9 +294,9 @@ impl BranchStore {
     }
 
     /// Packs a list of files, and sends it if it is long; `None` where it is too long.
-    async fn pack(&self, diff_id: &DiffId, census: &Census) -> Result<Option<Packed>, StoreError> {
-        let path = census_path(diff_id);
-        let packed = packed::pack(diff_id, census).map_err(|error| StoreError::Io {
+    async fn pack(&self, diff_id: &DiffId, file_list: &FileList) -> Result<Option<Packed>, StoreError> {
+        let path = file_list_path(diff_id);
+        let packed = packed::pack(diff_id, file_list).map_err(|error| StoreError::Io {
             operation: "pack",
             path: path.clone().into(),
             error,
@@ -330,10 +331,10 @@ impl BranchStore {
 
     /// Takes out the lists of files that no index names any more.
     async fn sweep(&self, head: &Head, draft: &mut Draft) -> Result<(), StoreError> {
-        let Some(tree) = &head.censuses else { return Ok(()) };
+        let Some(tree) = &head.file_lists else { return Ok(()) };
         let mut named: HashSet<String> = HashSet::new();
         let mut name =
-            |index: &Index| index.named().map(|layers| named.extend(layers.into_iter().map(census_path)));
+            |index: &Index| index.named().map(|layers| named.extend(layers.into_iter().map(file_list_path)));
         // While a record does not say what it names, nothing can be removed; it is gone some day itself.
         if !draft.indexes.values().all(|index| name(index).is_some()) {
             return Ok(());
@@ -364,7 +365,7 @@ impl BranchStore {
         let listed = match self.repository.tree(tree, true).await? {
             Some(all) => all.into_iter().map(|entry| entry.path).collect(),
             None => {
-                let place = self.place(CENSUSES);
+                let place = self.place(FILE_LISTS);
                 let mut directories = there(&place, || self.repository.tree(tree, false)).await?;
                 fastrand::shuffle(&mut directories);
                 let mut paths = Vec::new();
@@ -376,16 +377,16 @@ impl BranchStore {
             }
         };
         // Directories are listed too.
-        let files = listed.into_iter().filter(|path: &String| path.ends_with(CENSUS_FILE));
-        Ok(files.map(|path| format!("{CENSUSES}/{path}")).collect())
+        let files = listed.into_iter().filter(|path: &String| path.ends_with(FILE_LIST_FILE));
+        Ok(files.map(|path| format!("{FILE_LISTS}/{path}")).collect())
     }
 }
 
 impl Record {
     /// Whether it names the files of all layers whose files are known.
     fn has_files_of(&self, snapshot: &Snapshot) -> bool {
-        let mut known = snapshot.layers.iter().filter(|layer| layer.census.is_some());
-        known.all(|layer| self.census_blobs.contains_key(&layer.diff_id))
+        let mut known = snapshot.layers.iter().filter(|layer| layer.file_list.is_some());
+        known.all(|layer| self.file_list_blobs.contains_key(&layer.diff_id))
     }
 }
 

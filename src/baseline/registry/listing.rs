@@ -5,14 +5,15 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::super::git::is_sha;
-use super::super::store::{Point, platform_key};
+use crate::compare::baseline::Point;
+use crate::image::platform::platform_key;
 use crate::image::{DiffId, Digest, Platform, Snapshot, Totals};
-use crate::source::artifacts::Document;
+use crate::registry::Document;
 
 /// What a record is.
 pub const ARTIFACT_TYPE: &str = "application/vnd.layergate.snapshot.v1+json";
 /// What the files of a layer are.
-const CENSUS_TYPE: &str = "application/vnd.layergate.census.v1+json+zstd";
+const FILE_LIST_TYPE: &str = "application/vnd.layergate.file-list.v1+json+zstd";
 /// The media types of a manifest, an index, and of the config of what has none.
 pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
@@ -197,10 +198,10 @@ pub fn descriptor(media_type: &str, digest: &Digest, size: usize) -> Value {
 }
 
 /// Points at the files of a layer.
-pub fn census(diff_id: &DiffId, digest: &Digest, size: usize) -> Value {
-    let mut census = descriptor(CENSUS_TYPE, digest, size);
-    census["annotations"] = json!({ DIFF_ID: diff_id });
-    census
+pub fn file_list(diff_id: &DiffId, digest: &Digest, size: usize) -> Value {
+    let mut file_list = descriptor(FILE_LIST_TYPE, digest, size);
+    file_list["annotations"] = json!({ DIFF_ID: diff_id });
+    file_list
 }
 
 /// The manifest of a record.
@@ -208,7 +209,7 @@ pub fn manifest(
     snapshot: &Snapshot,
     commit: &str,
     content: &Value,
-    censuses: Vec<Value>,
+    file_lists: Vec<Value>,
     subject: Option<&Value>,
     now: u128,
 ) -> serde_json::Result<Vec<u8>> {
@@ -224,7 +225,7 @@ pub fn manifest(
         annotations[TIME] = time.to_string().into();
     }
     let mut layers = vec![content.clone()];
-    layers.extend(censuses);
+    layers.extend(file_lists);
     let mut manifest = json!({
         "schemaVersion": 2,
         "mediaType": MANIFEST_TYPE,

@@ -28,21 +28,19 @@ use tokio::sync::{Mutex, OnceCell};
 
 use self::listing::{ARTIFACT_TYPE, Change, Entry, INDEX_TYPE, MANIFEST_TYPE, tag, tag_parts, tag_prefix};
 use super::git::is_sha;
-use super::store::{
-    Listed, Overview, Point, StoreError, Stored, Written, is_same, platform_key, replaceable,
-};
-use crate::image::census::MAX_NODES;
-use crate::image::oci::{Descriptor, ImageConfig, Index, Manifest};
-use crate::image::{Bytes, Census, DiffId, Digest, Snapshot};
+use super::record::{Listed, Overview, StoreError, Stored, Written, is_same, replaceable};
+use crate::compare::baseline::Point;
+use crate::image::file_list::MAX_NODES;
+use crate::image::oci::{Descriptor, ImageConfig, Index, MAX_DOCUMENT, Manifest};
+use crate::image::platform::platform_key;
+use crate::image::{Bytes, DiffId, Digest, FileList, Snapshot};
 use crate::layer::packed;
-use crate::source::artifacts::{ArtifactError, Artifacts, Document};
-use crate::source::parts::MAX_DOCUMENT;
-use crate::source::registry;
+use crate::registry::{self, ArtifactError, Artifacts, Document};
 
 /// The largest snapshot; it has no files in it.
 const MAX_RECORD: u64 = 64 << 20;
 /// The largest list of files of a layer, packed.
-const MAX_CENSUS: u64 = 256 << 20;
+const MAX_FILE_LIST: u64 = 256 << 20;
 /// The most tags of a repository that are looked through.
 const MAX_TAGS: usize = 100_000;
 /// The most platforms of an image.
@@ -73,7 +71,7 @@ struct Seen {
     tags: Option<Arc<BTreeSet<String>>>,
     /// The records that were asked for, by tag; none where there is none.
     records: HashMap<String, Option<Entry>>,
-    censuses: HashMap<DiffId, Digest>,
+    file_lists: HashMap<DiffId, Digest>,
 }
 
 /// What is to be changed in what refers to images, by their digests.
@@ -179,7 +177,7 @@ impl RegistryStore {
         if !entry.is_of(&snapshot) {
             return Err(self.unfit(&entry.tag(), "has a record of another image, commit or platform"));
         }
-        self.seen.lock().await.censuses.extend(files);
+        self.seen.lock().await.file_lists.extend(files);
         Ok(snapshot)
     }
 
@@ -187,12 +185,12 @@ impl RegistryStore {
     ///
     /// # Errors
     /// [`StoreError`] where the registry cannot be asked.
-    pub async fn census(&self, diff_id: &DiffId) -> Result<Option<Census>, StoreError> {
-        let digest = self.seen.lock().await.censuses.get(diff_id).cloned();
+    pub async fn file_list(&self, diff_id: &DiffId) -> Result<Option<FileList>, StoreError> {
+        let digest = self.seen.lock().await.file_lists.get(diff_id).cloned();
         let Some(digest) = digest else { return Ok(None) };
-        let packed = self.reader().await?.blob(&digest, MAX_CENSUS).await.map_err(|e| self.failed(e))?;
-        let census = packed.and_then(|packed| packed::unpack(packed.as_slice(), diff_id));
-        Ok(census.filter(|census| census.nodes() <= MAX_NODES))
+        let packed = self.reader().await?.blob(&digest, MAX_FILE_LIST).await.map_err(|e| self.failed(e))?;
+        let file_list = packed.and_then(|packed| packed::unpack(&packed, diff_id));
+        Ok(file_list.filter(|file_list| file_list.nodes() <= MAX_NODES))
     }
 
     /// What there is of an image, by its tags; of each platform a record says what it is called.
@@ -350,7 +348,7 @@ impl RegistryStore {
             && snapshot
                 .layers
                 .iter()
-                .all(|layer| layer.census.is_none() || files.contains_key(&layer.diff_id))
+                .all(|layer| layer.file_list.is_none() || files.contains_key(&layer.diff_id))
         {
             return Ok(Some(document.content));
         }
@@ -366,13 +364,14 @@ impl RegistryStore {
         commit: &str,
         subject: Option<&(Digest, Value)>,
     ) -> Result<(Vec<u8>, bool), StoreError> {
-        let censuses = self.put_censuses(writer, snapshot).await?;
-        let json = record_json(snapshot, &censuses)?;
+        let file_lists = self.put_file_lists(writer, snapshot).await?;
+        let json = record_json(snapshot, &file_lists)?;
         let content = listing::descriptor(ARTIFACT_TYPE, &Digest::of(&json), json.len());
         for blob in [json, listing::EMPTY.to_vec()] {
             writer.put_blob(blob).await.map_err(|e| self.failed(e))?;
         }
-        let layers = censuses.iter().map(|(id, digest, size)| listing::census(id, digest, *size)).collect();
+        let layers =
+            file_lists.iter().map(|(id, digest, size)| listing::file_list(id, digest, *size)).collect();
         let subject = subject.map(|(_, descriptor)| descriptor);
         let manifest = listing::manifest(snapshot, commit, &content, layers, subject, now())?;
         let put = writer.put_manifest(tag, MANIFEST_TYPE, manifest.clone()).await;
@@ -380,25 +379,25 @@ impl RegistryStore {
     }
 
     /// The files of the layers, each where it is now.
-    async fn put_censuses(
+    async fn put_file_lists(
         &self,
         writer: &Artifacts,
         snapshot: &Snapshot,
     ) -> Result<Vec<(DiffId, Digest, usize)>, StoreError> {
         let mut done = HashSet::new();
         let with_files =
-            snapshot.layers.iter().filter_map(|layer| Some((&layer.diff_id, layer.census.as_ref()?)));
+            snapshot.layers.iter().filter_map(|layer| Some((&layer.diff_id, layer.file_list.as_ref()?)));
         let once = with_files.filter(|(id, _)| done.insert((*id).clone()));
-        let put = |(id, census): (DiffId, Arc<Census>)| async move {
+        let put = |(id, file_list): (DiffId, Arc<FileList>)| async move {
             let pack_failed =
                 |error| StoreError::Io { operation: "pack", path: id.as_str().to_owned().into(), error };
-            let packed = packed::pack(&id, &census).map_err(pack_failed)?;
+            let packed = packed::pack(&id, &file_list).map_err(pack_failed)?;
             let size = packed.len();
             let digest = writer.put_blob(packed).await.map_err(|e| self.failed(e))?;
             Ok((id, digest, size))
         };
-        let once: Vec<(DiffId, Arc<Census>)> =
-            once.map(|(id, census)| (id.clone(), census.clone())).collect();
+        let once: Vec<(DiffId, Arc<FileList>)> =
+            once.map(|(id, file_list)| (id.clone(), file_list.clone())).collect();
         stream::iter(once).map(put).buffered(REQUESTS).try_collect().await
     }
 
@@ -572,7 +571,7 @@ impl RegistryStore {
     fn cannot_prune(&self, error: ArtifactError) -> StoreError {
         let hint = match error.status() {
             Some(401 | 403 | 405) => {
-                "allow the registry and this user to delete manifests, or record without --keep".into()
+                "allow the registry and this user to delete manifests, or record without --keep-last".into()
             }
             _ => error.hint,
         };
@@ -618,11 +617,11 @@ impl RegistryStore {
         #[derive(Deserialize)]
         struct Blobs {
             #[serde(default)]
-            census_blobs: HashMap<DiffId, Digest>,
+            file_list_blobs: HashMap<DiffId, Digest>,
         }
         let blobs: Blobs = serde_json::from_slice(&json).map_err(|error| unusable(error.into()))?;
         let own: HashSet<&DiffId> = snapshot.layers.iter().map(|layer| &layer.diff_id).collect();
-        let files = blobs.census_blobs.into_iter().filter(|(id, _)| own.contains(id)).collect();
+        let files = blobs.file_list_blobs.into_iter().filter(|(id, _)| own.contains(id)).collect();
         Ok((snapshot, files))
     }
 
@@ -663,16 +662,17 @@ impl RegistryStore {
 
 /// The tag of what refers to a manifest (OCI distribution specification, "Referrers Tag Schema").
 fn fallback_tag(digest: &Digest) -> String {
-    digest.as_str().replace(':', "-")
+    let hex = digest.hex();
+    format!("{}-{}", digest.algorithm().name(), hex.get(..64).unwrap_or(hex))
 }
 
 /// A record as it is written: the snapshot without files, and where those are.
-fn record_json(snapshot: &Snapshot, censuses: &[(DiffId, Digest, usize)]) -> serde_json::Result<Vec<u8>> {
+fn record_json(snapshot: &Snapshot, file_lists: &[(DiffId, Digest, usize)]) -> serde_json::Result<Vec<u8>> {
     let mut bare = snapshot.clone();
-    bare.layers.iter_mut().for_each(|layer| layer.census = None);
+    bare.layers.iter_mut().for_each(|layer| layer.file_list = None);
     let mut value = serde_json::to_value(&bare)?;
-    let blobs = censuses.iter().map(|(id, digest, _)| (id.as_str().to_owned(), json!(digest)));
-    value["census_blobs"] = Value::Object(blobs.collect());
+    let blobs = file_lists.iter().map(|(id, digest, _)| (id.as_str().to_owned(), json!(digest)));
+    value["file_list_blobs"] = Value::Object(blobs.collect());
     serde_json::to_vec(&value)
 }
 

@@ -8,7 +8,8 @@ use super::words::{
     ASKS, ASKS_ALONE, COMMANDS, CROSS, Does, FAMILIES, Family, FamilyWords, SHELLS, VALUE_OPTIONS, WRAPPERS,
 };
 use crate::dockerfile::expand::UNKNOWN;
-use crate::image::redact::redact;
+use crate::dockerfile::pattern::fits;
+use crate::redact::redact;
 
 /// Longer names are cut.
 const MAX_SUBJECT: usize = 120;
@@ -74,20 +75,6 @@ impl Patterns {
         let is_like = |patterns: &[&str]| patterns.iter().any(|pattern| fits(pattern, &name));
         (self.exact.contains(name.as_str()) || is_like(&self.like)) && !is_like(&self.not)
     }
-}
-
-/// Whether a text fits a pattern in which `*` is any text. Each part is taken at the first place where
-/// it fits, so the work is bounded by the lengths.
-pub(super) fn fits(pattern: &str, text: &str) -> bool {
-    let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(mut text) = text.strip_prefix(start) else { return false };
-    let mut last = rest;
-    while let Some((middle, after)) = last.split_once('*') {
-        let Some(at) = text.find(middle) else { return false };
-        text = &text[at + middle.len()..];
-        last = after;
-    }
-    text.ends_with(last)
 }
 
 fn fits_any(patterns: &str, text: &str) -> bool {

@@ -1,12 +1,15 @@
 //! The commands of a shell script, as far as they can be told without running it.
 //!
-//! Words are split, unquoted and expanded as POSIX shells do (POSIX.1, "Shell Command Language"), and
-//! what decides which commands run is left out: both sides of `||` and of an `if` count. What comes
-//! out of commands and of variables that nothing here sets is unknown. Scripts are hostile input: each
+//! Words are split, unquoted and expanded as POSIX shells do (POSIX.1, "Shell Command Language"). What
+//! decides which commands run is left out, save where it is certain: `[ "$X" = yes ]` on an argument of
+//! the build says which side of an `if`, `&&` or `||` runs (`conditions.rs`); else both sides count. What
+//! comes out of commands and of variables that nothing here sets is unknown. Scripts are untrusted input: each
 //! text is read once for each level that it is nested in, and the levels are counted.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
+use super::conditions::{Conditions, truth_of};
 use super::words::CONVENTIONS;
 use crate::dockerfile::expand::{Environment, UNKNOWN};
 
@@ -25,6 +28,9 @@ const KEYWORDS: [&str; 12] =
 pub(super) trait Receiver {
     /// One command: its program and arguments. An argument may have [`UNKNOWN`] in it.
     fn command(&mut self, words: &[String]) -> Input;
+
+    /// A shell reads commands that are not in the text: `curl ... | sh`.
+    fn reads_unknown(&mut self) {}
 
     /// What follows is run by a shell of its own: where it goes to and what it sets is lost with it.
     fn enters(&mut self) {}
@@ -49,12 +55,23 @@ pub(super) struct Shell<'a, R> {
     /// What the script itself sets.
     variables: BTreeMap<String, String>,
     commands: usize,
+    /// Whether what is read is certain not to run.
+    skips: bool,
+    /// Whether a word was expanded from what the script sets, which an untaken branch may have set.
+    used_own: Cell<bool>,
     receiver: &'a mut R,
 }
 
 impl<'a, R: Receiver> Shell<'a, R> {
     pub(super) fn new(environment: &'a Environment, receiver: &'a mut R) -> Shell<'a, R> {
-        Shell { environment, variables: BTreeMap::new(), commands: 0, receiver }
+        Shell {
+            environment,
+            variables: BTreeMap::new(),
+            commands: 0,
+            skips: false,
+            used_own: Cell::new(false),
+            receiver,
+        }
     }
 
     /// Tells the receiver of all commands of a script.
@@ -78,13 +95,14 @@ impl<'a, R: Receiver> Shell<'a, R> {
 
     fn read(&mut self, text: &str, depth: usize) {
         if depth <= MAX_DEPTH {
-            Reader::new(self, text, depth).read();
+            ShellReader::new(self, text, depth).read();
         }
     }
 
     /// The value of a variable, or what is unknown.
     fn value(&self, name: &str) -> String {
         let own = self.variables.get(name).map(String::as_str);
+        self.used_own.set(self.used_own.get() || own.is_some());
         let known = own.or_else(|| self.environment.get(name)).filter(|value| !is_unknown(value));
         let convention = || CONVENTIONS.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
         match known.or_else(convention) {
@@ -96,7 +114,7 @@ impl<'a, R: Receiver> Shell<'a, R> {
     /// `for`, `read` and assignments change variables; all else is for the receiver.
     fn command(&mut self, words: &[String]) -> Input {
         self.commands += 1;
-        if self.commands > MAX_COMMANDS {
+        if self.commands > MAX_COMMANDS || self.skips {
             return Input::None;
         }
         let Some((program, arguments)) = words.split_first() else { return Input::None };
@@ -119,6 +137,9 @@ impl<'a, R: Receiver> Shell<'a, R> {
 
     /// `name=value` and `name+=value`.
     fn assign(&mut self, word: &str) {
+        if self.skips {
+            return;
+        }
         if let Some((name, value)) = assignment(word) {
             let value = match name.strip_suffix('+') {
                 Some(name) => format!("{}{value}", self.value(name)),
@@ -156,7 +177,7 @@ enum Next {
 }
 
 /// The state of reading one text.
-struct Reader<'s, 'a, 't, R> {
+struct ShellReader<'s, 'a, 't, R> {
     shell: &'s mut Shell<'a, R>,
     depth: usize,
     rest: &'t str,
@@ -170,11 +191,15 @@ struct Reader<'s, 'a, 't, R> {
     /// Whether a command of this line takes commands from what it reads.
     reads_commands: bool,
     subshells: usize,
+    conditions: Conditions,
+    /// Whether what this text stands in does not run.
+    skips_all: bool,
 }
 
-impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
-    fn new(shell: &'s mut Shell<'a, R>, text: &'t str, depth: usize) -> Reader<'s, 'a, 't, R> {
-        Reader {
+impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
+    fn new(shell: &'s mut Shell<'a, R>, text: &'t str, depth: usize) -> ShellReader<'s, 'a, 't, R> {
+        let skips_all = shell.skips;
+        ShellReader {
             shell,
             depth,
             rest: text,
@@ -185,6 +210,8 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
             documents: Vec::new(),
             reads_commands: false,
             subshells: 0,
+            conditions: Conditions::default(),
+            skips_all,
         }
     }
 
@@ -193,6 +220,8 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
             match c {
                 '\n' => {
                     self.end_command();
+                    self.conditions.ended(c);
+                    self.update_skips();
                     self.here_documents();
                 }
                 c if c.is_whitespace() => self.end_word(),
@@ -208,6 +237,11 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
         while self.subshells > 0 {
             self.leave();
         }
+        self.shell.skips = self.skips_all;
+    }
+
+    fn update_skips(&mut self) {
+        self.shell.skips = self.skips_all || self.conditions.skips();
     }
 
     fn leave(&mut self) {
@@ -368,7 +402,10 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
             Next::Target => {}
             Next::Delimiter(chomp) => self.documents.push((word, chomp)),
             Next::Word if !self.words.is_empty() => self.words.push(word),
-            Next::Word if KEYWORDS.contains(&word.as_str()) => {}
+            Next::Word if KEYWORDS.contains(&word.as_str()) => {
+                self.conditions.keyword(&word);
+                self.update_skips();
+            }
             Next::Word if assignment(&word).is_some() => self.assignments.push(word),
             Next::Word => self.words.push(word),
         }
@@ -378,12 +415,15 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
         self.end_word();
         self.next = Next::Word;
         let (words, assignments) = (std::mem::take(&mut self.words), std::mem::take(&mut self.assignments));
+        let used_own = self.shell.used_own.replace(false);
         if words.is_empty() {
             return assignments.iter().for_each(|word| self.shell.assign(word));
         }
+        self.conditions.command(truth_of(&words).filter(|_| !used_own && assignments.is_empty()));
         match self.shell.command(&words) {
             Input::None => {}
             Input::Script(script) => self.shell.read_apart(&script, self.depth + 1),
+            Input::Lines if self.documents.is_empty() => self.shell.receiver.reads_unknown(),
             Input::Lines => self.reads_commands = true,
         }
     }
@@ -398,7 +438,12 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
         let is_first = self.words.is_empty() && self.word.is_none();
         match c {
             '&' if self.skip(">") => self.redirect('>'),
+            '&' | '|' if self.skip(c.encode_utf8(&mut [0; 4])) => {
+                self.end_command();
+                self.conditions.joined(c);
+            }
             '(' if is_first => {
+                self.conditions.group();
                 self.shell.receiver.enters();
                 self.subshells += 1;
             }
@@ -414,13 +459,20 @@ impl<'s, 'a, 't, R: Receiver> Reader<'s, 'a, 't, R> {
                 self.skip(")");
             }
             // The pattern of a `case`.
-            ')' if self.subshells == 0 => self.drop_command(),
+            ')' if self.subshells == 0 => {
+                self.drop_command();
+                self.conditions.group();
+            }
             ')' => {
                 self.end_command();
                 self.leave();
             }
-            _ => self.end_command(),
+            _ => {
+                self.end_command();
+                self.conditions.ended(c);
+            }
         }
+        self.update_skips();
     }
 
     fn redirect(&mut self, c: char) {

@@ -183,19 +183,6 @@ pub fn slimmer_of(reference: &str) -> Option<String> {
     tag.map(|tag| format!("{}:{tag}", read.before_tag))
 }
 
-/// Repositories of Docker Hub whose images are for building in.
-const BUILDERS: &[&str] =
-    &["golang", "rust", "gcc", "maven", "gradle", "buildpack-deps", "swift", "haskell", "sbt"];
-
-/// Whether an image is known to bring compilers or a kit to develop with: it is for building in, or it has a
-/// slimmer twin without them. Debian's own has a slimmer one that only lacks documentation.
-pub fn brings_tools(reference: &str) -> bool {
-    let Some(read) = Reference::read(reference) else { return false };
-    let is_builder = read.is_on_hub() && BUILDERS.contains(&read.repository);
-    let only_documents = read.repository == "debian" || read.repository.starts_with("distroless/");
-    is_builder || !only_documents && slimmer_of(reference).is_some()
-}
-
 /// A version, `lts`, or nothing, perhaps `rc`, and perhaps a release of Debian: the tags that have a
 /// slim twin.
 fn version_and_release<'a>(words: &[&'a str]) -> Option<(Vec<&'a str>, Option<&'a str>)> {

@@ -6,20 +6,25 @@ use std::collections::BTreeSet;
 use super::call::shorten;
 use super::words::{SHELLS, WINDOWS_SHELLS};
 use super::works::{works_of_script, works_of_words};
-use super::{Copied, FoundWork, Work};
+use super::{Copied, FoundWork, Work, WorkKind};
+use crate::dockerfile::ast::{BaseImage, Dockerfile, Origin, SourceInstruction, Stage, source_of};
 use crate::dockerfile::expand::Environment;
-use crate::dockerfile::parse::{Dockerfile, Origin, SourceInstruction, Stage, here_document_word, source_of};
-use crate::dockerfile::plan::{BaseImage, BuildOptions, Variables, resolve_base};
+use crate::dockerfile::expand::here_document_word;
+use crate::dockerfile::variables::{BuildOptions, Variables, resolve_base};
 
 /// So much memory may go into the variables and triggers that stages inherit; after that, they are
 /// unknown.
 const MAX_INHERITED: usize = 2 << 20;
+
+/// More directories of one stage are not noted down.
+const MAX_DIRECTORIES: usize = 16;
 
 /// What was found in one stage.
 pub(super) struct Walked {
     pub(super) resolved: BaseImage,
     pub(super) works: Vec<Work>,
     pub(super) copies: Vec<Copied>,
+    pub(super) directories: Vec<String>,
 }
 
 /// What a stage leaves for those that build on it.
@@ -29,6 +34,8 @@ struct State<'a> {
     /// Whether the shell form is read as a shell reads.
     has_shell: bool,
     triggers: Vec<SourceInstruction>,
+    /// Where it is, by `WORKDIR`.
+    directory: String,
 }
 
 impl State<'_> {
@@ -88,11 +95,18 @@ impl<'a> Walk<'a> {
             }
         }
         let variables = Variables::new(self.file, self.options, self.globals, base);
-        State { variables, has_shell: end.is_none_or(|end| end.has_shell), triggers: Vec::new() }
+        State {
+            variables,
+            has_shell: end.is_none_or(|end| end.has_shell),
+            triggers: Vec::new(),
+            directory: String::new(),
+        }
     }
 
     fn stage(&self, stage: &Stage, base: &BaseImage, state: &mut State<'a>) -> Walked {
-        let mut walked = Walked { resolved: base.clone(), works: Vec::new(), copies: Vec::new() };
+        let mut walked =
+            Walked { resolved: base.clone(), works: Vec::new(), copies: Vec::new(), directories: Vec::new() };
+        walked.directories.extend(Some(state.directory.clone()).filter(|directory| !directory.is_empty()));
         state.variables.environment.enter_stage();
         for trigger in std::mem::take(&mut state.triggers) {
             self.instruction(&trigger, stage.index, state, &mut walked);
@@ -123,11 +137,24 @@ impl<'a> Walk<'a> {
                     tool: found.tool,
                     subjects: found.subjects,
                     undone: found.undone,
+                    production: found.production,
                     line,
                     end_line,
                     stage,
                 });
                 walked.works.extend(works);
+            }
+            "ADD" => walked.works.extend(extracted(instruction, stage, &state.variables)),
+            "WORKDIR" => {
+                let path = shorten(&state.variables.expand(&instruction.arguments));
+                let joined = match path.starts_with('/') {
+                    true => path,
+                    false => format!("{}/{path}", state.directory),
+                };
+                state.directory = joined.trim_matches('/').to_owned();
+                if walked.directories.len() < MAX_DIRECTORIES {
+                    walked.directories.push(state.directory.clone());
+                }
             }
             "SHELL" => state.has_shell = instruction.json().is_some_and(|words| names_shell(&words)),
             _ => state.variables.apply(instruction),
@@ -163,6 +190,27 @@ impl<'a> Walk<'a> {
             _ => Vec::new(),
         }
     }
+}
+
+/// An archive or an address that `ADD` unpacks or fetches: what is in it, the text does not say.
+fn extracted(instruction: &SourceInstruction, stage: usize, variables: &Variables<'_>) -> Option<Work> {
+    const ARCHIVES: [&str; 9] =
+        [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst", ".git"];
+    let is_one = |source: &&String| {
+        let name = source.split(['?', '#']).next().unwrap_or(source);
+        source.starts_with("git@") || ARCHIVES.iter().any(|end| name.ends_with(end))
+    };
+    let source = sources(instruction, variables).iter().find(is_one)?.clone();
+    Some(Work {
+        kind: WorkKind::RunsScript,
+        tool: format!("ADD {source}"),
+        subjects: Vec::new(),
+        undone: false,
+        production: false,
+        line: instruction.line,
+        end_line: instruction.end_line,
+        stage,
+    })
 }
 
 /// `source=/x` of a mount.

@@ -97,7 +97,26 @@ pub(super) const FAMILIES: &[FamilyWords] = &[
     words(Cargo, false, "@", &[], &[]),
     words(Java, false, "@", &[], &[]),
     words(Toolchain, false, "@", &[], &[]),
-    words(OtherLanguage, false, "@:=", &[], &["hex", "rebar", "phpunit*", "phpstan*"]),
+    words(
+        OtherLanguage,
+        false,
+        "@:=",
+        &[],
+        &[
+            "hex",
+            "rebar",
+            "phpunit*",
+            "phpstan*",
+            "dotnet-ef",
+            "dotnet-format",
+            "dotnet-reportgenerator*",
+            "dotnet-sonarscanner",
+            "dotnet-coverage",
+            "csharpier",
+            "nbgv",
+            "gitversion.tool",
+        ],
+    ),
 ];
 
 /// Packages of operating systems. `git` is not among them: programs call it too, and a package list
@@ -514,7 +533,7 @@ pub(super) const COMMANDS: &[(&str, &str, Does)] = &[
     ("dotnet", "build|publish|pack|msbuild", Builds),
     ("msbuild xbuild", "", Builds),
     ("dotnet nuget", "restore", Dependencies(OtherLanguage)),
-    ("dotnet", "tool install", Tools(OtherLanguage)),
+    ("dotnet", "tool install", Installs(OtherLanguage)),
     ("dotnet", "workload install", Tools(OtherLanguage)),
     // JavaScript.
     (
@@ -836,6 +855,14 @@ pub(super) const PATHS: &[(&str, Option<(Family, &str)>)] = &[
     ("/usr/src", None),
 ];
 
+/// Options by which a command leaves out what only development needs.
+pub(super) const PRODUCTION: &[(Family, &str)] = &[
+    (Npm, "--omit*|--production*|--only*|--prod|-P"),
+    (Pip, "--no-dev|--only*|--without*|--prod*|--no-default-groups"),
+    (Gem, "--without*"),
+    (OtherLanguage, "--no-dev"),
+];
+
 /// Options whose value is the next word, by program. Of those that are not here, the next word counts
 /// as an argument.
 pub(super) const VALUE_OPTIONS: &[(&str, &str)] = &[
@@ -914,7 +941,7 @@ pub(super) const VALUE_OPTIONS: &[(&str, &str)] = &[
     ("meson ninja cmake", "-C -f"),
     (
         "dotnet",
-        "-c -o -r -f -v --configuration --output --runtime --framework --version --tool-path --source --verbosity",
+        "-c -o -r -f -v --configuration --output --runtime --framework --version --tool-path --source --add-source --configfile --arch -a --os --runtime-identifier --verbosity",
     ),
     (
         "gem",

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::call::{
-    Call, MAX_WRAPPERS, Names, Row, Runs, fits, has_path, is_in_table, names_of, program_of, row_of, shorten,
+    Call, MAX_WRAPPERS, Names, Row, Runs, has_path, is_in_table, names_of, program_of, row_of, shorten,
 };
 use super::shell::{Input, Receiver, Shell, assignment};
-use super::words::{BUILD_LABELS, DOWNLOADS, Does, Family, PATHS, SHELLS};
+use super::words::{BUILD_LABELS, DOWNLOADS, Does, Family, PATHS, PRODUCTION, SHELLS};
 use super::{FoundWork, WorkKind};
 use crate::dockerfile::expand::Environment;
+use crate::dockerfile::pattern::fits;
 
 /// More patterns of packages in one `RUN` are not compared.
 const MAX_PATTERNS: usize = 32;
@@ -28,7 +29,7 @@ pub(super) fn works_of_words(words: &[String], environment: &Environment) -> Vec
 }
 
 /// What one command did, in the order of a `RUN`.
-enum Step {
+enum WorkStep {
     Work { work: FoundWork, family: Option<Family>, label: Option<String> },
     Removal { work: FoundWork, family: Option<Family>, all: bool, automatic: bool },
     MarksAutomatic,
@@ -38,7 +39,7 @@ enum Step {
 /// The commands of one `RUN`.
 #[derive(Default)]
 struct Run {
-    steps: Vec<Step>,
+    steps: Vec<WorkStep>,
     /// The families of which something was installed.
     installed: BTreeSet<Family>,
 }
@@ -75,11 +76,28 @@ impl Receiver for Run {
             }
             match call.wrapped() {
                 Some(inner) => (words, is_wrapped) = (inner, true),
-                None => return Input::None,
+                None => {
+                    if is_script(first) {
+                        self.runs_script(first);
+                    }
+                    return Input::None;
+                }
             }
         }
         Input::None
     }
+
+    fn reads_unknown(&mut self) {
+        self.runs_script("sh");
+    }
+}
+
+/// Whether a command is called by a path that is none of a system's own programs: what it does is not known.
+fn is_script(program: &str) -> bool {
+    const OWN: [&str; 5] = ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/local/sbin/"];
+    const INTERPRETED: [&str; 7] = [".py", ".js", ".mjs", ".cjs", ".rb", ".php", ".pl"];
+    let has_end = INTERPRETED.iter().any(|end| program.ends_with(end));
+    program.contains('/') && !has_end && !OWN.iter().any(|directory| program.starts_with(directory))
 }
 
 impl Run {
@@ -92,10 +110,20 @@ impl Run {
             Runs::File(file, arguments) => {
                 let file = if file.contains('/') { file.to_owned() } else { format!("./{file}") };
                 let call = Call::new(program_of(&file), arguments, false);
-                self.known(&call);
+                if !self.known(&call) {
+                    self.runs_script(&file);
+                }
                 Input::None
             }
         }
+    }
+
+    /// Something whose text is not here. Where a tool was fetched just before, that is what it installs.
+    fn runs_script(&mut self, script: &str) {
+        if matches!(self.steps.last(), Some(WorkStep::Work { family: Some(Family::Toolchain), .. })) {
+            return;
+        }
+        self.work(WorkKind::RunsScript, &shorten(script), Vec::new(), None, None);
     }
 
     /// Whether the table knows the command; notes down what it does.
@@ -109,6 +137,7 @@ impl Run {
             Does::Builds => self.work(WorkKind::Build, &tool, Vec::new(), None, None),
             Does::Dependencies(family) => {
                 self.work(WorkKind::InstallsDependencies, &tool, Vec::new(), Some(family), None);
+                self.is_for_production(call, family);
             }
             Does::Tools(family) => {
                 let names = Names::of(call, taken, family).names;
@@ -119,8 +148,8 @@ impl Run {
             Does::Deletes => self.deletes(call),
             Does::Removes(family) => self.removes(call, taken, &tool, family),
             Does::RemovesAll(family) => self.removal(&tool, Vec::new(), Some(family), true, false),
-            Does::MarksAutomatic => self.steps.push(Step::MarksAutomatic),
-            Does::SavesMarks => self.steps.push(Step::SavesMarks),
+            Does::MarksAutomatic => self.steps.push(WorkStep::MarksAutomatic),
+            Does::SavesMarks => self.steps.push(WorkStep::SavesMarks),
         }
         true
     }
@@ -134,8 +163,8 @@ impl Run {
         label: Option<String>,
     ) {
         self.installed.extend(family);
-        let work = FoundWork { kind, tool: tool.to_owned(), subjects, undone: false };
-        self.steps.push(Step::Work { work, family, label });
+        let work = FoundWork { kind, tool: tool.to_owned(), subjects, undone: false, production: false };
+        self.steps.push(WorkStep::Work { work, family, label });
     }
 
     fn installs(&mut self, call: &Call<'_>, taken: usize, tool: &str, family: Family) {
@@ -156,7 +185,17 @@ impl Run {
         let unnamed = if is_system { !named && call.has_unknown && !for_build } else { !named || has_list };
         if !rest.is_empty() || unnamed {
             let kind = if is_system { WorkKind::InstallsPackages } else { WorkKind::InstallsDependencies };
-            self.work(kind, tool, rest, Some(family), label);
+            let listed = has_list.then(|| "\u{2026}".to_owned()).filter(|_| named);
+            self.work(kind, tool, rest.into_iter().chain(listed).collect(), Some(family), label);
+            self.is_for_production(call, family);
+        }
+    }
+
+    /// Marks what was installed last, where the command leaves out what only development needs.
+    fn is_for_production(&mut self, call: &Call<'_>, family: Family) {
+        let leaves_out = PRODUCTION.iter().any(|(of, options)| *of == family && call.has_option(options));
+        if let Some(WorkStep::Work { work, .. }) = self.steps.last_mut() {
+            work.production = leaves_out;
         }
     }
 
@@ -205,8 +244,14 @@ impl Run {
             None => !self.steps.is_empty(),
         };
         if matters {
-            let work = FoundWork { kind: WorkKind::Removes, tool: tool.to_owned(), subjects, undone: false };
-            self.steps.push(Step::Removal { work, family, all, automatic });
+            let work = FoundWork {
+                kind: WorkKind::Removes,
+                tool: tool.to_owned(),
+                subjects,
+                undone: false,
+                production: false,
+            };
+            self.steps.push(WorkStep::Removal { work, family, all, automatic });
         }
     }
 
@@ -217,22 +262,22 @@ impl Run {
         // From the end: what is taken away is known before what was installed.
         for step in self.steps.into_iter().rev() {
             match step {
-                Step::Work { work, family, label } => match removed.get(&family) {
+                WorkStep::Work { work, family, label } => match removed.get(&family) {
                     Some(removed) if family.is_some() => removed.split(work, label.as_deref(), &mut works),
                     _ => works.push(work),
                 },
-                Step::Removal { work, family, all, automatic } => {
+                WorkStep::Removal { work, family, all, automatic } => {
                     let removed = removed.entry(family).or_default();
                     removed.add(&work.subjects);
                     removed.all |= all;
                     removed.automatic |= automatic;
                     works.push(work);
                 }
-                Step::MarksAutomatic => {
+                WorkStep::MarksAutomatic => {
                     let apt = removed.entry(Some(Family::Apt)).or_default();
                     apt.all |= apt.automatic;
                 }
-                Step::SavesMarks => removed.entry(Some(Family::Apt)).or_default().all = false,
+                WorkStep::SavesMarks => removed.entry(Some(Family::Apt)).or_default().all = false,
             }
         }
         works.reverse();
@@ -278,15 +323,17 @@ impl Removed {
 
 /// The same tool at the same work is one work.
 fn merged(works: Vec<FoundWork>) -> Vec<FoundWork> {
-    let mut places: BTreeMap<(WorkKind, String, bool), usize> = BTreeMap::new();
+    let mut places: BTreeMap<(WorkKind, String, bool, bool), usize> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut merged: Vec<FoundWork> = Vec::new();
     for mut work in works {
         let subjects = std::mem::take(&mut work.subjects);
-        let place = *places.entry((work.kind, work.tool.clone(), work.undone)).or_insert_with(|| {
-            merged.push(work);
-            merged.len() - 1
-        });
+        let place = *places
+            .entry((work.kind, work.tool.clone(), work.undone, work.production))
+            .or_insert_with(|| {
+                merged.push(work);
+                merged.len() - 1
+            });
         let new = subjects.into_iter().filter(|subject| seen.insert((place, subject.clone())));
         if let Some(work) = merged.get_mut(place) {
             work.subjects.extend(new);

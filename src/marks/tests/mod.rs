@@ -19,7 +19,7 @@ fn mark(path: &str, content: &[u8]) -> Option<Mark> {
 #[test]
 fn a_layer_has_room_for_so_many_marks_and_no_more() {
     use crate::image::mark::{MAX_DIRECTORIES, MAX_MARKS};
-    use crate::image::{Bytes, Census, Entry};
+    use crate::image::{Bytes, Entry, FileList};
 
     let mut collector = Collector::default();
     let names: Vec<String> = (0..15_000).map(|number| format!(r#""p{number}":"1""#)).collect();
@@ -33,7 +33,7 @@ fn a_layer_has_room_for_so_many_marks_and_no_more() {
     let directories: usize = marks.iter().map(|mark| mark.directories().len()).sum();
     assert_eq!(directories, MAX_DIRECTORIES / 15_000 * 15_000);
     let entries = vec![Entry::File("a".into(), Bytes(1)); MAX_MARKS + 8];
-    let census = Census { marks: Some(marks), ..Census::of(entries) };
-    let text = serde_json::to_vec(&census).unwrap();
-    assert_eq!(serde_json::from_slice::<Census>(&text).unwrap(), census, "what is written can be read");
+    let file_list = FileList { marks: Some(marks), ..FileList::of(entries) };
+    let text = serde_json::to_vec(&file_list).unwrap();
+    assert_eq!(serde_json::from_slice::<FileList>(&text).unwrap(), file_list, "what is written can be read");
 }

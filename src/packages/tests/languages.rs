@@ -115,6 +115,58 @@ fn a_node_package_ends_where_a_nested_one_starts() {
 }
 
 #[test]
+fn a_conda_package_owns_what_its_record_lists() {
+    let record = fixture("conda-meta.json");
+    let at = "opt/conda";
+    let [meta, library, header, cached, metadata] = [
+        "conda-meta/tool-2.5-py311_0.json",
+        "lib/python3.11/site-packages/tool/__init__.py",
+        "include/tool.h",
+        "pkgs/tool-2.5-py311_0/info/index.json",
+        "lib/python3.11/site-packages/tool-2.5.dist-info/METADATA",
+    ]
+    .map(|path| format!("{at}/{path}"));
+    let found = packages(&[
+        (&meta, &record),
+        (&library, b""),
+        (&header, b""),
+        (&cached, b""),
+        (&metadata, b"Name: tool\nVersion: 2.5\n"),
+        ("opt/conda/lib/other.so", b""),
+    ]);
+    let own = [meta, library, header, cached, metadata];
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    assert_eq!(found, expected(&[("conda/tool@2.5", &own)]));
+}
+
+#[test]
+fn a_dotnet_program_says_which_files_are_of_which_package() {
+    let document = fixture("web.deps.json");
+    let found = packages(&[
+        ("app/web.deps.json", &document),
+        ("app/web.dll", b""),
+        ("app/Newtonsoft.Json.dll", b""),
+        ("app/SQLitePCLRaw.core.dll", b""),
+        ("app/runtimes/linux-x64/native/libe_sqlite3.so", b""),
+        ("app/de/Humanizer.resources.dll", b""),
+        ("app/Humanizer.dll", b""),
+        ("app/libhostfxr.so", b""),
+        ("app/unknown.dll", b""),
+        ("other/Newtonsoft.Json.dll", b""),
+    ]);
+    let expected = expected(&[
+        ("nuget/Humanizer.Core@2.14.1", &["app/de/Humanizer.resources.dll", "app/Humanizer.dll"]),
+        ("nuget/Microsoft.NETCore.App.Runtime.linux-x64@8.0.4", &["app/libhostfxr.so"]),
+        ("nuget/Newtonsoft.Json@13.0.3", &["app/Newtonsoft.Json.dll"]),
+        (
+            "nuget/SQLitePCLRaw.lib.e_sqlite3@2.1.8",
+            &["app/SQLitePCLRaw.core.dll", "app/runtimes/linux-x64/native/libe_sqlite3.so"],
+        ),
+    ]);
+    assert_eq!(found, expected);
+}
+
+#[test]
 fn a_gem_owns_its_directories_by_the_name_of_its_specification() {
     let specification = fixture("layergate-tiny.gemspec.txt");
     for root in ["", "usr/local/bundle/", "var/lib/gems/3.1.0/"] {

@@ -3,13 +3,14 @@
 use std::io::Read;
 
 use super::*;
-use crate::image::{Bytes, Census, Entry};
+use crate::image::{Bytes, Entry, FileList};
 
-mod hostile;
+mod archives;
 mod languages;
 mod ownership;
 mod programs;
 mod systems;
+mod untrusted;
 
 /// A fixture of `tests/fixtures/packages`.
 fn fixture(name: &str) -> Vec<u8> {
@@ -24,27 +25,35 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 /// Walks a layer of these files as a walker is to.
-fn read_layer(files: &[(&str, &[u8])]) -> (Census, Packages) {
-    let census = Census::of(files.iter().map(|(path, _)| Entry::File((*path).into(), Bytes(1))).collect());
+fn read_layer(files: &[(&str, &[u8])]) -> (FileList, Packages) {
+    let file_list =
+        FileList::of(files.iter().map(|(path, _)| Entry::File((*path).into(), Bytes(1))).collect());
     let mut collector = Collector::default();
     for (path, content) in files {
-        if let Some(Wanted::Content { database, length }) =
-            Wanted::of(path.as_bytes(), content.len() as u64, false)
-        {
-            collector.take(database, &(*path).into(), &content[..length as usize]);
+        let (mut content, path) = (*content, LayerPath::from(*path));
+        match Wanted::of(path.as_bytes(), content.len() as u64, false) {
+            Some(Wanted::Content { database, length }) => {
+                collector.take(database, &path, &content[..length as usize]);
+            }
+            Some(Wanted::Archive) => {
+                collector.take_archive(&path, &mut content);
+            }
+            Some(Wanted::Nothing(why)) => collector.unread(&path, why),
+            Some(Wanted::Program) | None => {}
         }
     }
-    let packages = collector.finish(&census);
-    (census, packages)
+    let packages = collector.finish(&file_list);
+    (file_list, packages)
 }
 
 /// The packages of a layer, each as `TYPE/NAME@VERSION` with the files that are its own.
 fn packages(files: &[(&str, &[u8])]) -> Vec<(String, Vec<String>)> {
-    let (census, packages) = read_layer(files);
-    assert_eq!(packages.owners.len(), census.entries.len());
+    let (file_list, packages) = read_layer(files);
+    assert_eq!(packages.owners.len(), file_list.entries.len());
     assert_eq!(packages.refused, 0);
+    assert_eq!(packages.unread, []);
     let owned = |index: usize| {
-        let entries = census.entries.iter().zip(&packages.owners);
+        let entries = file_list.entries.iter().zip(&packages.owners);
         let own = entries.filter(|(_, owner)| **owner == Some(index as u32));
         own.map(|(entry, _)| entry.path().to_string()).collect()
     };
@@ -54,6 +63,12 @@ fn packages(files: &[(&str, &[u8])]) -> Vec<(String, Vec<String>)> {
 
 fn shown(package: &Declared) -> String {
     format!("{}/{}@{}", package.ecosystem.as_str(), package.name, package.version)
+}
+
+/// The databases of a layer that are not read, and why.
+fn unread(files: &[(&str, &[u8])]) -> Vec<(String, Unread)> {
+    let (_, packages) = read_layer(files);
+    packages.unread.into_iter().map(|(path, why)| (path.to_string(), why)).collect()
 }
 
 /// What [`packages`] is to return.
@@ -72,6 +87,10 @@ fn names_of_ecosystems_are_those_of_package_urls() {
         (Ecosystem::Npm, "npm"),
         (Ecosystem::Gem, "gem"),
         (Ecosystem::Go, "golang"),
+        (Ecosystem::Cargo, "cargo"),
+        (Ecosystem::Maven, "maven"),
+        (Ecosystem::NuGet, "nuget"),
+        (Ecosystem::Conda, "conda"),
     ] {
         assert_eq!(ecosystem.as_str(), name);
         assert_eq!(serde_json::to_string(&ecosystem).unwrap(), format!("\"{name}\""));
@@ -83,6 +102,7 @@ fn names_of_ecosystems_are_those_of_package_urls() {
 fn only_databases_are_wanted_and_none_over_its_bound() {
     let wanted = |path: &str, size| match Wanted::of(path.as_bytes(), size, false) {
         Some(Wanted::Content { database, length }) => Some((database, length)),
+        Some(Wanted::Nothing(Unread::TooLarge)) if size == u64::MAX => None,
         other => {
             assert_eq!(other, None);
             None
@@ -97,6 +117,13 @@ fn only_databases_are_wanted_and_none_over_its_bound() {
         ("usr/lib/apk/db/installed", Database::Apk),
         ("var/lib/rpm/rpmdb.sqlite", Database::Rpm),
         ("usr/lib/sysimage/rpm/rpmdb.sqlite", Database::Rpm),
+        ("usr/share/rpm/rpmdb.sqlite", Database::Rpm),
+        ("var/lib/rpm/rpmdb.sqlite-wal", Database::RpmLog),
+        ("usr/lib/sysimage/rpm/Packages.db", Database::RpmNdb),
+        ("var/lib/rpm/Packages", Database::RpmBerkeley),
+        ("opt/conda/conda-meta/zlib-1.3.1-h4ab18f5_1.json", Database::Conda),
+        ("conda-meta/zlib-1.3.1-h4ab18f5_1.json", Database::Conda),
+        ("app/web.deps.json", Database::DotNet),
         ("a/six-1.dist-info/METADATA", Database::PythonMetadata),
         ("six-1.dist-info/RECORD", Database::PythonRecord),
         ("a/six.egg-info", Database::PythonMetadata),
@@ -129,9 +156,20 @@ fn only_databases_are_wanted_and_none_over_its_bound() {
         "a/RECORD",
         "a/PKG-INFO",
         "a/a.gemspec",
+        "app/Packages",
+        "var/lib/rpm/Name",
+        "opt/conda/conda-meta/history",
+        "app/deps.json",
+        "app/web.jar",
     ] {
         assert_eq!(wanted(path, 9), None, "{path}");
     }
+    for name in ["a.jar", "opt/b.war", "c.ear", "plugins/git.hpi", "d.jpi"] {
+        assert_eq!(Wanted::of(name.as_bytes(), 22, true), Some(Wanted::Archive), "{name}");
+    }
+    let sparse = |path: &str| Wanted::of_sparse(path.as_bytes());
+    assert_eq!(sparse("var/lib/rpm/Packages"), Some(Wanted::Nothing(Unread::Sparse)));
+    assert_eq!(sparse("var/log/lastlog"), None);
     assert_eq!(Wanted::of(b"usr/bin/tool", 9000, true), Some(Wanted::Program));
     assert_eq!(Wanted::of(b"usr/bin/tool", 9000, false), None);
 }

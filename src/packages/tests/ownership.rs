@@ -97,7 +97,7 @@ fn only_regular_files_have_owners() {
         anchor: path("node_modules/a/package.json"),
         owns: Owns { below: vec![path("node_modules/a")], ..Owns::default() },
     };
-    assert_eq!(owners(&Census::of(entries), &[declared]), [None, None, None, None, Some(0)]);
+    assert_eq!(owners(&FileList::of(entries), &[declared]), [None, None, None, None, Some(0)]);
 }
 
 #[test]
@@ -154,6 +154,6 @@ fn each_of_many_packages_has_its_own_files() {
         owns: Owns { below: vec![format!("app/node_modules/p{n}").as_str().into()], ..Owns::default() },
     };
     let declared: Vec<_> = (0..1000).map(package).collect();
-    let owners = owners(&Census::of(entries), &declared);
+    let owners = owners(&FileList::of(entries), &declared);
     assert!(owners.iter().enumerate().all(|(n, owner)| *owner == Some(n as u32 % 1000)));
 }

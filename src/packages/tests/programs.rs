@@ -1,7 +1,10 @@
 //! Programs that say what they are made of. The bytes are laid out as in programs that Go 1.19 (with
 //! an external linker) and Go 1.27 (with its own) made.
 
+use super::cargo;
+use super::fixture;
 use super::golang::{HEAD, Module, Scanner, looks_like_go};
+use crate::marks::elf;
 
 /// A program of Go's own linker: its note before the first page's end, its data at a page.
 struct Program {
@@ -196,4 +199,51 @@ fn the_magic_alone_is_nothing() {
     }
     // One at a place where the linker puts none.
     assert_eq!(scan(&Program::with([vec![0; 8], real].concat()).bytes(), 100), None);
+}
+
+/// What cargo-auditable put into a program, which is fed in pieces of this size.
+fn main_crate(file: &[u8], chunk: usize) -> Option<cargo::Crate> {
+    let head = &file[..file.len().min(HEAD)];
+    let mut scanner = cargo::Scanner::new(head)?;
+    let mut sections = elf::Scanner::new(head, file.len() as u64)?;
+    for (index, bytes) in file.chunks(chunk).enumerate() {
+        scanner.feed((index * chunk) as u64, bytes);
+        sections.feed((index * chunk) as u64, bytes);
+    }
+    scanner.finish(|place| sections.has_section(place))
+}
+
+#[test]
+fn a_program_of_rust_is_known_by_its_main_crate_however_it_is_cut() {
+    let file = fixture("layergate-audited");
+    let found = cargo::Crate { name: "layergate-audited".into(), version: "0.3.1".into() };
+    for chunk in [1, 7, 128, 700, 5000] {
+        assert_eq!(main_crate(&file, chunk).as_ref(), Some(&found), "{chunk}");
+    }
+    // What is wanted is a few bytes behind the program.
+    let scanner = cargo::Scanner::new(&file).unwrap();
+    assert_eq!(scanner.wanted(), Some(0x20e..0x368));
+    // A list that no section starts at is none, and one that is damaged neither.
+    let moved = [&file[..0x298], &file[0x299..0x31b], b"x", &file[0x31b..]].concat();
+    assert_eq!(moved.len(), file.len());
+    assert_eq!(main_crate(&moved, 700), None);
+    let mut damaged = file.clone();
+    damaged[0x2f0] ^= 0xff;
+    assert_eq!(main_crate(&damaged, 700), None);
+    assert_eq!(main_crate(&file[..0x300], 700), None);
+}
+
+#[test]
+fn headers_that_are_no_lists_cost_little() {
+    let file = fixture("layergate-audited");
+    let start = 0x20e;
+    let table = start + (8 << 20);
+    let mut untrusted = [&file[..start], &[0x78, 0x9c].repeat(4 << 20), &file[0x368..]].concat();
+    untrusted[40..48].copy_from_slice(&(table as u64).to_le_bytes());
+    let mut scanner = cargo::Scanner::new(&untrusted).unwrap();
+    for (index, bytes) in untrusted.chunks(100_000).enumerate() {
+        scanner.feed((index * 100_000) as u64, bytes);
+    }
+    assert_eq!(scanner.wanted(), None);
+    assert_eq!(scanner.finish(|_| true), None);
 }

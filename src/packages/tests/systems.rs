@@ -140,10 +140,101 @@ fn rpm_reads_a_database_that_rpm_wrote() {
     assert_eq!(found, expected);
 }
 
+/// The two packages of the fixtures, by a database of this name, and the files that it is read from.
+fn rpms(databases: &[(&str, &[u8])]) -> Vec<(String, Vec<String>)> {
+    let files: [(&str, &[u8]); 3] =
+        [("usr/bin/hello", b""), ("etc/hello.conf", b""), ("usr/lib/tiny/one", b"")];
+    packages(&[&files[..], databases].concat())
+}
+
+fn both_rpms() -> Vec<(String, Vec<String>)> {
+    expected(&[
+        ("rpm/layergate-hello@2:1.4-3", &["usr/bin/hello", "etc/hello.conf"]),
+        ("rpm/layergate-tiny@0.1~rc1-1", &["usr/lib/tiny/one"]),
+    ])
+}
+
+#[test]
+fn rpm_keeps_its_database_in_three_places_and_formats() {
+    let formats = [
+        ("rpmdb.sqlite", "rpmdb.sqlite.gz"),
+        ("Packages.db", "Packages.db.gz"),
+        ("Packages", "Packages.gz"),
+        ("Packages", "Packages-big-endian.gz"),
+    ];
+    for place in ["var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"] {
+        for (name, stored) in formats {
+            let (path, database) = (format!("{place}/{name}"), fixture(stored));
+            assert_eq!(rpms(&[(&path, &database)]), both_rpms(), "{path} {stored}");
+        }
+    }
+}
+
+#[test]
+fn rows_that_stand_only_in_the_log_are_read() {
+    let (file, log) = (fixture("rpmdb-behind.sqlite.gz"), fixture("rpmdb-behind.sqlite-wal.gz"));
+    let [path, log_path] = ["var/lib/rpm/rpmdb.sqlite", "var/lib/rpm/rpmdb.sqlite-wal"];
+    let behind = expected(&[("rpm/layergate-tiny@0.1~rc1-1", &["usr/lib/tiny/one"])]);
+    assert_eq!(rpms(&[(path, &file)]), behind, "the file alone has only one of the two");
+    assert_eq!(rpms(&[(path, &file), (log_path, &log)]), both_rpms());
+    assert_eq!(rpms(&[(log_path, &log), (path, &file)]), both_rpms());
+    assert_eq!(rpms(&[(path, &file), (log_path, b"")]), behind);
+    // What was not committed does not count, nor what another log has left behind.
+    assert_eq!(rpms(&[(path, &file), (log_path, &log[..32 + 24 + 4096])]), behind);
+    let mut stale = log.clone();
+    stale[20] ^= 1;
+    assert_eq!(rpms(&[(path, &file), (log_path, &stale)]), behind);
+    assert_eq!(unread(&[(log_path, &log)]), [(log_path.to_owned(), Unread::LogAlone)]);
+}
+
+#[test]
+fn databases_that_cannot_be_read_are_said() {
+    let cut = |name: &str, at: usize| fixture(name)[..at].to_vec();
+    let cases: [(&str, Vec<u8>, Unread); 12] = [
+        ("var/lib/rpm/rpmdb.sqlite", cut("rpmdb.sqlite.gz", 9000), Unread::Damaged),
+        ("var/lib/rpm/rpmdb.sqlite", b"nothing that is known".to_vec(), Unread::Damaged),
+        ("var/lib/rpm/Packages.db", cut("Packages.db.gz", 5000), Unread::Damaged),
+        ("var/lib/rpm/Packages.db", b"\x00\x01\x02\x03\x04\x05\x06\x07".to_vec(), Unread::UnknownFormat),
+        ("var/lib/rpm/Packages", cut("Packages.gz", 9000), Unread::Damaged),
+        ("var/lib/rpm/Packages", vec![0; 4096], Unread::UnknownFormat),
+        ("lib/apk/db/installed", b"{}\n".to_vec(), Unread::UnknownFormat),
+        ("var/lib/dpkg/status", b"<html>\n".to_vec(), Unread::UnknownFormat),
+        ("opt/conda/conda-meta/a-1-0.json", b"{\"name\": ".to_vec(), Unread::Damaged),
+        ("app/web.deps.json", b"[]".to_vec(), Unread::Damaged),
+        ("var/lib/dpkg/status", vec![b'x'; (32 << 20) + 1], Unread::TooLarge),
+        ("app/node_modules/a/package.json", vec![b' '; (1 << 20) + 1], Unread::TooLarge),
+    ];
+    for (path, content, why) in cases {
+        assert_eq!(unread(&[(path, &content)]), [(path.to_owned(), why)], "{path}: {} bytes", content.len());
+    }
+    let empty: [(&str, &[u8]); 3] =
+        [("lib/apk/db/installed", b"\n"), ("var/lib/dpkg/status", b""), ("var/lib/rpm/rpmdb.sqlite", b"")];
+    assert_eq!(unread(&empty), [], "one of no packages is whole");
+}
+
+#[test]
+fn what_a_database_lists_and_the_layer_does_not_have_is_kept_by_its_path() {
+    let (file_list, found) = read_layer(&[
+        (
+            "lib/apk/db/installed",
+            b"P:a\nV:1\nF:usr/bin\nR:here\nR:there\nF:lib/apk/db\nR:triggers\n\nP:b\nV:2\nF:lib\nR:b.so\n",
+        ),
+        ("usr/bin/here", b""),
+        ("usr/lib/b.so", b""),
+        ("p/a-1.dist-info/METADATA", b"Name: a\nVersion: 1\n"),
+        ("p/a-1.dist-info/RECORD", b"elsewhere.py,,\n"),
+    ]);
+    let (packages, _) = found.of_file_list(&file_list);
+    let elsewhere: Vec<_> =
+        packages.iter().map(|package| (package.name.as_str(), package.elsewhere.as_slice())).collect();
+    let there: [&[LayerPath]; 2] = [&["usr/bin/there".into()], &[]];
+    assert_eq!(elsewhere, [("a", there[0]), ("b", there[1]), ("a", there[1])]);
+}
+
 #[test]
 fn a_table_of_many_pages_is_read_in_order_and_whole() {
     let file = fixture("many.sqlite.gz");
-    let database = sqlite::Database::new(&file).unwrap();
+    let database = sqlite::Database::new(&file, &[]).unwrap();
     let mut blobs = Vec::new();
     let end = database.rows("Packages", |row| {
         let [_, sqlite::Value::Bytes(blob)] = sqlite::columns(row) else { panic!("a row without a blob") };

@@ -1,4 +1,4 @@
-//! Hostile images, each made byte by byte: it counts exactly what the rules say, or is refused with a
+//! Untrusted images, each made byte by byte: it counts exactly what the rules say, or is refused with a
 //! message that says why. Every one is read as a directory and as a packed stream.
 //!
 //! With `LAYERGATE_TEST_WRITE_CORPUS=DIR` they are also written out, as seeds for fuzzing.
@@ -79,10 +79,10 @@ fn check_run(name: &str, run: Run, expected: &Expected) {
             let found: Vec<u64> = layers.iter().map(|layer| layer["size"].as_u64().unwrap()).collect();
             assert_eq!(&found, sizes, "{name}: the layers' sizes");
             let totals = &snapshot["totals"];
-            let unpacked: u64 = sizes.iter().sum();
-            assert_eq!(totals["unpacked"], unpacked, "{name}: unpacked");
-            assert_eq!(totals["visible"], *visible, "{name}: visible");
-            assert_eq!(totals["wasted"], unpacked - visible, "{name}: wasted");
+            let uncompressed: u64 = sizes.iter().sum();
+            assert_eq!(totals["uncompressed"], uncompressed, "{name}: uncompressed");
+            assert_eq!(totals["flattened"], *visible, "{name}: visible");
+            assert_eq!(totals["wasted"], uncompressed - visible, "{name}: wasted");
             assert_eq!(totals["files"], *files, "{name}: files");
         }
         Refused(part) | RefusedWhenVerified(part) => {

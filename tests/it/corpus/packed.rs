@@ -3,7 +3,7 @@
 use super::Expected::{Refused, RefusedWhenVerified};
 use super::{check, check_layers, counts, cut, noise};
 use crate::support::{FakeLayer, gzip};
-use crate::tarball::{end, entry, file, head, tar, zstd_with_checksum};
+use crate::tarball::{bzip2, end, entry, file, head, tar, xz, zstd_with_checksum};
 
 /// A layer whose tar is known and whose blob is not what packing it would give.
 fn packed(tar: &[u8], blob: Vec<u8>) -> FakeLayer {
@@ -91,6 +91,47 @@ fn gzip_in_every_form_is_one_tar_or_none() {
     check_layers("eStargz", &[packed(&toc, stargz)], &counts(&[3713], 3713, 3));
 }
 
+/// A stream of xz whose block asks for a dictionary of 4 GiB.
+fn greedy_xz() -> Vec<u8> {
+    let mut blob = xz(&tar(&[file("a", 700)]));
+    // The block's header: its size in words, flags, the filter, the size of its properties, the dictionary.
+    let (start, length) = (12, (usize::from(blob[12]) + 1) * 4);
+    assert_eq!(blob[start + 2..start + 4], [0x21, 1]);
+    blob[start + 4] = 40;
+    let mut checksum = flate2::Crc::new();
+    checksum.update(&blob[start..start + length - 4]);
+    blob[start + length - 4..start + length].copy_from_slice(&checksum.sum().to_le_bytes());
+    blob
+}
+
+#[test]
+fn xz_and_bzip2_in_every_form_are_one_tar_or_none() {
+    let whole = || tar(&[file("a", 700), entry(b'0', "b", noise(3000))]);
+    let good = || counts(&[3700], 3700, 2);
+    for (name, pack) in [("xz", xz as fn(&[u8]) -> Vec<u8>), ("bzip2", bzip2)] {
+        let blob = || pack(&whole());
+        let corrupt: &'static str =
+            if name == "xz" { "xz data is corrupt or cut off" } else { "bzip2 data is corrupt or cut off" };
+        let cases = [
+            ("whole", blob(), good()),
+            ("two streams", [pack(&whole()[..1000]), pack(&whole()[1000..])].concat(), good()),
+            ("an empty stream last", [blob(), pack(b"")].concat(), good()),
+            ("no tar at all", pack(b""), counts(&[0], 0, 0)),
+            ("garbage after it", [blob(), b"garbage".to_vec()].concat(), Refused(corrupt)),
+            ("a flipped byte", changed(blob(), blob().len() / 2), Refused("layer 1 of 1")),
+            ("cut off", cut(&blob(), blob().len() / 2), Refused(corrupt)),
+            ("cut off at its end", cut(&blob(), blob().len() - 3), Refused(corrupt)),
+            ("text", pack(&b"hello".repeat(200)), Refused("not a tar")),
+            ("in itself", pack(&blob()), Refused("layer 1 of 1")),
+        ];
+        for (case, blob, expected) in cases {
+            let tar = if case.ends_with("at all") { Vec::new() } else { whole() };
+            check_layers(&format!("{name}: {case}"), &[packed(&tar, blob)], &expected);
+        }
+    }
+    check_layers("xz of a huge dictionary", &[packed(&whole(), greedy_xz())], &Refused("xz data is corrupt"));
+}
+
 #[test]
 fn zstd_in_every_form_is_one_tar_or_none() {
     let whole = || tar(&[file("a", 700), entry(b'0', "b", noise(3000))]);
@@ -145,8 +186,15 @@ fn blobs_of_another_kind_are_no_layers() {
     let xz = [b"\xfd7zXZ\0\0\x04".to_vec(), noise(900)].concat();
     let bzip2 = [b"BZh91AY&SY".to_vec(), noise(900)].concat();
     let json = format!("{{\"schemaVersion\":2,\"x\":\"{}\"}}", "x".repeat(900)).into_bytes();
-    for (name, blob) in [("zip", zip), ("xz", xz), ("bzip2", bzip2), ("JSON", json), ("noise", noise(5000))] {
-        check(&[(&format!("layer of {name}"), vec![blob], Refused("neither a tar nor gzip nor zstd"))]);
+    let other = || Refused("neither a tar nor packed with");
+    for (name, blob, expected) in [
+        ("zip", zip, other()),
+        ("what begins as xz does", xz, Refused("xz data is corrupt or cut off")),
+        ("what begins as bzip2 does", bzip2, Refused("bzip2 data is corrupt or cut off")),
+        ("JSON", json, other()),
+        ("noise", noise(5000), other()),
+    ] {
+        check(&[(&format!("layer of {name}"), vec![blob], expected)]);
     }
 }
 

@@ -28,7 +28,7 @@ fn good_snapshot() -> Value {
     serde_json::from_slice(&document).unwrap()
 }
 
-/// A census of one file, with packages by the entry that declares each and by the gaps of its files.
+/// A file list of one file, with packages by the entry that declares each and by the gaps of its files.
 fn packages(packages: &[(u64, &[u64])]) -> Value {
     let package = |(anchor, files): &(u64, &[u64])| json!({ "type": "npm", "name": "a", "version": "1", "anchor": anchor, "files": files });
     json!({ "entries": [["f", "a", 10]], "packages": packages.iter().map(package).collect::<Vec<_>>() })
@@ -40,16 +40,16 @@ fn snapshots_that_contradict_themselves_or_their_form_are_refused() {
     let cases = [
         ("/totals/layers", json!(2), "contradicts itself"),
         ("/totals/layers", json!(u64::MAX), "contradicts itself"),
-        ("/totals/unpacked", json!(11), "contradicts itself"),
-        ("/totals/unpacked", json!(u64::MAX), "contradicts itself"),
-        ("/totals/visible", json!(9), "contradicts itself"),
+        ("/totals/uncompressed", json!(11), "contradicts itself"),
+        ("/totals/uncompressed", json!(u64::MAX), "contradicts itself"),
+        ("/totals/flattened", json!(9), "contradicts itself"),
         ("/totals/wasted", json!(1u64 << 63), "contradicts itself"),
         ("/totals/files", json!(u64::MAX), "contradicts itself"),
         ("/totals/compressed", json!(u64::MAX), "contradicts itself"),
         ("/totals/files", json!(18446744073709551616.0), "not a layergate snapshot"),
-        ("/totals/visible", json!(-1), "not a layergate snapshot"),
-        ("/totals/visible", json!(1.5), "not a layergate snapshot"),
-        ("/totals/unpacked", json!("10"), "not a layergate snapshot"),
+        ("/totals/flattened", json!(-1), "not a layergate snapshot"),
+        ("/totals/flattened", json!(1.5), "not a layergate snapshot"),
+        ("/totals/uncompressed", json!("10"), "not a layergate snapshot"),
         ("/totals", Value::Null, "not a layergate snapshot"),
         ("/measured", json!("guessed"), "not a layergate snapshot"),
         ("/schema", json!("layergate.snapshot/v0"), "is needed"),
@@ -63,18 +63,18 @@ fn snapshots_that_contradict_themselves_or_their_form_are_refused() {
         ("/layers/0/diff_id", json!("x".repeat(100_000)), "is not a digest"),
         ("/layers/0/size", json!(9), "contradicts itself"),
         ("/layers/0/size", json!(null), "do not sum to its size"),
-        ("/layers/0/census/entries", json!([]), "do not sum to its size"),
-        ("/layers/0/census/entries", json!([["f", "a", 4], ["f", "b", 5]]), "do not sum to its size"),
-        ("/layers/0/census/entries", json!([["f", "a"]]), "without its bytes"),
-        ("/layers/0/census/entries", json!([["h", "a"]]), "without its target"),
-        ("/layers/0/census/entries", json!([["q", "a"]]), "unknown kind `q`"),
-        ("/layers/0/census/entries", json!([[]]), "without its kind"),
-        ("/layers/0/census/entries", json!([["f", "a", 10, "more"]]), "not a layergate snapshot"),
-        ("/layers/0/census", json!("f"), "not a layergate snapshot"),
-        ("/layers/0/census", packages(&[(7, &[])]), "has a file that is none"),
-        ("/layers/0/census", packages(&[(0, &[0, 1])]), "has a file that is none"),
-        ("/layers/0/census", packages(&[(0, &[0, 0])]), "not ascending"),
-        ("/layers/0/census", packages(&[(0, &[0]), (0, &[0])]), "is of two packages"),
+        ("/layers/0/file_list/entries", json!([]), "do not sum to its size"),
+        ("/layers/0/file_list/entries", json!([["f", "a", 4], ["f", "b", 5]]), "do not sum to its size"),
+        ("/layers/0/file_list/entries", json!([["f", "a"]]), "without its bytes"),
+        ("/layers/0/file_list/entries", json!([["h", "a"]]), "without its target"),
+        ("/layers/0/file_list/entries", json!([["q", "a"]]), "unknown kind `q`"),
+        ("/layers/0/file_list/entries", json!([[]]), "without its kind"),
+        ("/layers/0/file_list/entries", json!([["f", "a", 10, "more"]]), "not a layergate snapshot"),
+        ("/layers/0/file_list", json!("f"), "not a layergate snapshot"),
+        ("/layers/0/file_list", packages(&[(7, &[])]), "has a file that is none"),
+        ("/layers/0/file_list", packages(&[(0, &[0, 1])]), "has a file that is none"),
+        ("/layers/0/file_list", packages(&[(0, &[0, 0])]), "not ascending"),
+        ("/layers/0/file_list", packages(&[(0, &[0]), (0, &[0])]), "is of two packages"),
         ("/base", json!({ "name": null, "layers": 9, "how": "history" }), "contradicts itself"),
         (
             "/history",
@@ -87,17 +87,17 @@ fn snapshots_that_contradict_themselves_or_their_form_are_refused() {
             "contradicts itself",
         ),
         (
-            "/layers/0/census/entries",
+            "/layers/0/file_list/entries",
             json!([["f", "d/".repeat(5_000_001), 10]]),
             "a longer or deeper path than any layer has",
         ),
         (
-            "/layers/0/census/entries",
+            "/layers/0/file_list/entries",
             (0..1300).map(|at| json!(["d", format!("{at}/{}", "d/".repeat(4000))])).collect(),
             "lists over 5,000,000 files and directories",
         ),
         (
-            "/layers/0/census/entries",
+            "/layers/0/file_list/entries",
             json!([["f", "a", u64::MAX], ["f", "b", u64::MAX]]),
             "do not sum to its size",
         ),
@@ -146,7 +146,7 @@ fn layers_of_unknown_size_do_not_hide_what_the_others_claim() {
     let mut document = good_snapshot();
     let mut layer = document["layers"][0].clone();
     layer["size"] = i64::MAX.into();
-    layer["census"] = json!({ "entries": [["f", "a", i64::MAX]] });
+    layer["file_list"] = json!({ "entries": [["f", "a", i64::MAX]] });
     let unknown = json!({ "diff_id": layer["diff_id"] });
     document["layers"] = json!([layer, layer, layer, unknown]);
     document["totals"]["layers"] = 4.into();
@@ -154,7 +154,7 @@ fn layers_of_unknown_size_do_not_hide_what_the_others_claim() {
     // A layer of unknown size with files that claim more than can be counted.
     let mut beyond = layer.clone();
     beyond["size"] = Value::Null;
-    beyond["census"] = json!({ "entries": [["f", "a", i64::MAX], ["f", "b", i64::MAX]] });
+    beyond["file_list"] = json!({ "entries": [["f", "a", i64::MAX], ["f", "b", i64::MAX]] });
     document["layers"] = json!([beyond]);
     document["totals"]["layers"] = 1.into();
     check_snapshot(

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use layergate::evidence::Catalogue;
-use layergate::policy::Config;
+use layergate::config::Config;
+use layergate::removable::Catalogue;
 use serde_json::{Value, json};
 
 use super::{held, schema};
@@ -17,9 +17,9 @@ const SECTIONS: [(&str, &str, &str); 8] = [
     ("[images.api]\n", "", "/definitions/image"),
     ("[images.api.platforms.\"linux/arm64\"]\n", "", "/definitions/limits"),
     ("[accept]\n", "", "/definitions/accept"),
-    ("[build-only]\n", "", "/definitions/build-only"),
-    ("[[build-only.kinds]]\n", "name = \"x\"\npaths = [\"x\"]\n", "/definitions/kind"),
-    ("[[build-only.ignore]]\n", "kind = \"jdk\"\nreason = \"x\"\n", "/definitions/ignore"),
+    ("[removable]\n", "", "/definitions/removable"),
+    ("[[removable.kinds]]\n", "name = \"x\"\npaths = [\"x\"]\n", "/definitions/kind"),
+    ("[[removable.ignore]]\n", "kind = \"jdk\"\nreason = \"x\"\n", "/definitions/ignore"),
 ];
 
 /// Why the program refuses a configuration, if it does.
@@ -98,18 +98,18 @@ fn the_schema_and_the_program_take_and_refuse_the_same() {
     let good = [
         "",
         "[limits]\n",
-        "[limits]\nmax-size = \"500MB\"\nmax-layer-size = \" 1.5 gib \"\nmax-build-only = \"12 bytes\"",
-        "[limits]\nmax-increase = \"5 %\"\nwarn-increase = \"0.000001%\"\nmax-own-increase = \"1 B\"",
+        "[limits]\nmax-size = \"500MB\"\nmax-layer-size = \" 1.5 gib \"\nmax-removable = \"12 bytes\"",
+        "[limits]\nmax-increase = \"5 %\"\nwarn-increase = \"0.000001%\"\nmax-app-increase = \"1 B\"",
         "[limits]\nmax-increase = \"5%  and 1 MiB\"\nmax-wasted = \"1% or 2 kB or 3 GB\"",
         "[limits]\nmax-layers = 0",
         "[limits]\nmax-layers = \"20\"",
         "[limits]\nforbid-paths = \"**/.git\\nroot/**\"",
         "[limits]\nforbid-paths = []\nbuild-args = [\"A=1=2\", \"B=\"]\ntarget = \"run\"\ndockerfile = \"D\"",
-        "[images.\"a b\"]\nmax-size = \"1 B\"\n[images.a.platforms.\"linux/arm/v7\"]\nmetric = \"visible\"",
+        "[images.\"a b\"]\nmax-size = \"1 B\"\n[images.a.platforms.\"linux/arm/v7\"]\nmetric = \"flattened\"",
         "[accept]\nlabels = \"one\\ntwo\"\ntrailer = \"Ok\"\nmax-increase = \"5% and 1 MB\"",
-        "[[build-only.kinds]]\nname = \"x\"\npackages = [\"deb:x\"]",
-        "[[build-only.kinds]]\nname = \"x\"\npaths = [\"x\"]\n[[build-only.ignore]]\nkind = \"x\"\nreason = \"y\"",
-        "[[build-only.ignore]]\npaths = [\"/usr/lib/x\"]\nreason = \"y\"",
+        "[[removable.kinds]]\nname = \"x\"\npackages = [\"deb:x\"]",
+        "[[removable.kinds]]\nname = \"x\"\npaths = [\"x\"]\n[[removable.ignore]]\nkind = \"x\"\nreason = \"y\"",
+        "[[removable.ignore]]\npaths = [\"/usr/lib/x\"]\nreason = \"y\"",
     ];
     for text in good {
         assert_eq!(refusal(text), None, "{text}");
@@ -137,8 +137,8 @@ fn the_schema_and_the_program_take_and_refuse_the_same() {
         };
         keys.iter().flat_map(pair).collect()
     };
-    let mut bad = of(&["max-size", "max-layer-size", "max-build-only"], &sizes);
-    bad.extend(of(&["max-increase", "warn-increase", "max-own-increase", "max-wasted"], &increases));
+    let mut bad = of(&["max-size", "max-layer-size", "max-removable"], &sizes);
+    bad.extend(of(&["max-increase", "warn-increase", "max-app-increase", "max-wasted"], &increases));
     bad.extend(of(&["metric", "multi-stage", "on-missing-baseline"], &["", "packed", "Warn"]));
     bad.extend(of(&["max-layers"], &["", "many", "-1", "1.5"]));
     let more = [
@@ -173,24 +173,24 @@ fn the_schema_and_the_program_take_and_refuse_the_same() {
         "[accept]\ntrailer = \"a b\"",
         "[accept]\ntrailer = \"\"",
         "[accept]\nmax-increase = \"5\"",
-        "[build-only]\nkind = []",
-        "[[build-only.kinds]]\nname = \"x\"",
-        "[[build-only.kinds]]\nname = \"x\"\npaths = []",
-        "[[build-only.kinds]]\nname = \" \"\npaths = [\"x\"]",
-        "[[build-only.kinds]]\nname = \"jdk\"\npaths = [\"x\"]",
-        "[[build-only.kinds]]\npaths = [\"x\"]",
-        "[[build-only.kinds]]\nname = \"x\"\npaths = \"x\"",
-        "[[build-only.kinds]]\nname = \"x\"\npaths = [\"x\"]\nweight = \"heavy\"",
-        "[[build-only.kinds]]\nname = \"x\"\npaths = [\"x\"]\nmarks = [\"bad\"]",
-        "[[build-only.kinds]]\nname = \"x\"\npaths = [\"x\"]\nbeside-source = \"yes\"",
-        "[[build-only.kinds]]\nname = \"x\"\npaths = [\"x\"]\nhelps = { npm = 1 }",
-        "[[build-only.kinds]]\nname = \"x\"\npaths = [\"\"]",
-        "[[build-only.ignore]]\nkind = \"jdk\"",
-        "[[build-only.ignore]]\nkind = \"jdk\"\nreason = \"\"",
-        "[[build-only.ignore]]\nreason = \"x\"",
-        "[[build-only.ignore]]\nreason = \"x\"\npaths = []",
-        "[[build-only.ignore]]\nkind = \"jdk\"\nreasons = \"x\"",
-        "[[build-only.ignore]]\nkind = 3\nreason = \"x\"",
+        "[removable]\nkind = []",
+        "[[removable.kinds]]\nname = \"x\"",
+        "[[removable.kinds]]\nname = \"x\"\npaths = []",
+        "[[removable.kinds]]\nname = \" \"\npaths = [\"x\"]",
+        "[[removable.kinds]]\nname = \"jdk\"\npaths = [\"x\"]",
+        "[[removable.kinds]]\npaths = [\"x\"]",
+        "[[removable.kinds]]\nname = \"x\"\npaths = \"x\"",
+        "[[removable.kinds]]\nname = \"x\"\npaths = [\"x\"]\nweight = \"heavy\"",
+        "[[removable.kinds]]\nname = \"x\"\npaths = [\"x\"]\nmarks = [\"bad\"]",
+        "[[removable.kinds]]\nname = \"x\"\npaths = [\"x\"]\nbeside-source = \"yes\"",
+        "[[removable.kinds]]\nname = \"x\"\npaths = [\"x\"]\nhelps = { npm = 1 }",
+        "[[removable.kinds]]\nname = \"x\"\npaths = [\"\"]",
+        "[[removable.ignore]]\nkind = \"jdk\"",
+        "[[removable.ignore]]\nkind = \"jdk\"\nreason = \"\"",
+        "[[removable.ignore]]\nreason = \"x\"",
+        "[[removable.ignore]]\nreason = \"x\"\npaths = []",
+        "[[removable.ignore]]\nkind = \"jdk\"\nreasons = \"x\"",
+        "[[removable.ignore]]\nkind = 3\nreason = \"x\"",
     ];
     bad.extend(more.map(str::to_owned));
     for text in bad {

@@ -76,18 +76,18 @@ pub fn config(text: &str) -> Result<(), String> {
 }
 
 /// Holds what the program has written, if it is a document of which there is a schema, or several. Packed ones are
-/// unpacked first.
+/// uncompressed first.
 #[track_caller]
 pub fn hold(written: &[u8], place: &str) {
-    let mut unpacked = Vec::new();
+    let mut uncompressed = Vec::new();
     let json = match written {
         [0x1f, 0x8b, ..] => {
-            flate2::read::GzDecoder::new(written).read_to_end(&mut unpacked).unwrap();
-            &unpacked
+            flate2::read::GzDecoder::new(written).read_to_end(&mut uncompressed).unwrap();
+            &uncompressed
         }
         [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            unpacked = zstd::decode_all(written).unwrap();
-            &unpacked
+            uncompressed = zstd::decode_all(written).unwrap();
+            &uncompressed
         }
         _ => written,
     };

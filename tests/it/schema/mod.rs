@@ -101,7 +101,7 @@ fn the_schema_of_the_configuration_is_printed_unless_another_is_asked_for() {
         let id = schema(of)["$id"].as_str().unwrap().to_owned();
         assert!(id.ends_with(&format!("/main/schema/{name}.json")), "{id}");
     }
-    let refused = run(&["schema", "census"]).expect(2);
+    let refused = run(&["schema", "file_list"]).expect(2);
     assert!(refused.stderr.contains("[possible values: config, snapshot, report]"), "{}", refused.stderr);
     // The help says what the first line of the file has to be for an editor.
     let help = run(&["schema", "--help"]).expect(0).stdout;
@@ -129,9 +129,9 @@ fn a_document_of_another_version_or_with_another_form_is_none() {
         ("/measured", json!("guessed")),
         ("/image/id", json!("sha256:abc")),
         ("/image/platform", json!("linux")),
-        ("/totals/unpacked", json!("2 MB")),
-        ("/totals/unpacked", json!(-1)),
-        ("/totals/unpacked", json!(null)),
+        ("/totals/uncompressed", json!("2 MB")),
+        ("/totals/uncompressed", json!(-1)),
+        ("/totals/layers", json!(null)),
         ("/layers/0/diff_id", json!("abc")),
         ("/layers/0", json!({})),
     ] {
@@ -142,7 +142,7 @@ fn a_document_of_another_version_or_with_another_form_is_none() {
         ("/verdict", json!("maybe")),
         ("/images/0/metric", json!("size")),
         ("/images/0/layers/0/status", json!("same")),
-        ("/images/0/delta/unpacked", json!(null)),
+        ("/images/0/delta/layers", json!(null)),
         ("/images/0/findings", json!([{ "rule": "max-size" }])),
     ] {
         assert!(held::open("report", &with(&report, place, value)).is_err(), "{place}");

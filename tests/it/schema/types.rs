@@ -227,16 +227,18 @@ fn a_report_has_what_its_schema_describes() {
 }
 
 #[test]
-fn the_short_arrays_of_a_census_are_what_is_read() {
+fn the_short_arrays_of_a_file_list_are_what_is_read() {
     let root = schema("snapshot");
     let secrets = &root["definitions"]["mark"]["anyOf"][1]["items"][2]["enum"];
     assert_eq!(*secrets, json!(SecretKind::ALL.map(SecretKind::as_str)));
     let whole = Maker { root: &root, whole: true, choices: Names::new() }.make(&root, "");
     let with = |list: &str, item: &Value| {
         let mut document = whole.clone();
-        let census = &mut document["layers"][0]["census"];
-        census["entries"] = json!([["f", "a", 1], ["f", "b", 2]]);
-        let entries = census[list].as_array_mut().unwrap();
+        let file_list = &mut document["layers"][0]["file_list"];
+        file_list["entries"] = json!([["f", "a", 1], ["f", "b", 2]]);
+        // What packages say of other entries is not looked at here.
+        file_list["packages"] = json!([]);
+        let entries = file_list[list].as_array_mut().unwrap();
         if list == "marks" {
             *entries = vec![item.clone()]
         } else {

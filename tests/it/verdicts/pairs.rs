@@ -183,9 +183,9 @@ fn right_to_pass_for_its_dockerfile() -> Vec<Pair> {
             .option("--build-arg", "BASE=verdicts-debian:1"),
         pair("a compiler that is meant to be there", "pass", "FROM verdicts-debian:1\nRUN apt-get install -y gcc\nCOPY app /app\n")
             .file("app", Text("x"))
-            .config("[[build-only.ignore]]\nkind = \"compilers\"\nreason = \"the service compiles what it is given\"\n[[build-only.ignore]]\npaths = [\"usr/include/**\", \"**/*.a\"]\nreason = \"and so needs the headers\"\n")
+            .config("[[removable.ignore]]\nkind = \"compilers\"\nreason = \"the service compiles what it is given\"\n[[removable.ignore]]\npaths = [\"usr/include/**\", \"**/*.a\"]\nreason = \"and so needs the headers\"\n")
             .kinds(&["compilers"])
-            .says(&["is accepted", "compilers and linkers", "the service compiles what it is given"])
+            .says(&["are accepted", "compilers and linkers", "the service compiles what it is given"])
             .never_says(&["no program that builds"]),
         pair("no Dockerfile, and nothing that builds", "pass", "FROM verdicts-debian:1\nRUN apt-get install -y curl\nCOPY app /app\n")
             .file("app", Text("x"))
@@ -198,7 +198,7 @@ fn right_to_pass_for_its_dockerfile() -> Vec<Pair> {
 fn bases_to_blame() -> Vec<Pair> {
     vec![
         pair("two stages, the last on a fat base", "warn", "FROM python:3 AS builder\nRUN pip install --no-cache-dir --target /packages flask\nFROM python:3\nCOPY --from=builder /packages /packages\n")
-            .says(&["2 stages", "nothing is built where it runs", "python:3 brings"])
+            .says(&["2 stages", "the final stage builds nothing", "python:3 brings"])
             .helps(&["python:3-slim"]),
         pair("a slimmer base is there already", "warn", "FROM python:3-slim AS packages\nRUN mkdir /packages\nFROM python:3\nCOPY --from=packages /packages /packages\n")
             .says(&["python:3 brings"])
@@ -262,7 +262,7 @@ fn right_to_fail() -> Vec<Pair> {
             .at(2),
         pair("the last stage is the builder", "fail", "FROM verdicts-debian:1 AS builder\nRUN apt-get install -y gcc\nCOPY main.c .\nRUN gcc -o /server main.c\nFROM builder\nRUN rm -rf /usr/lib/gcc /usr/bin/gcc\n")
             .file("main.c", Text("int main;"))
-            .says(&["2 stages, of which the last takes nothing from the others", "Dockerfile:2 apt-get install gcc"])
+            .says(&["2 stages, each built on the one before: all of them ship", "Dockerfile:2 apt-get install gcc"])
             .at(2),
         pair("a builder that nothing comes from", "fail", "FROM verdicts-golang:1 AS builder\nCOPY main.c .\nRUN go build -o /server main.c\nFROM verdicts-debian:1\nRUN apt-get install -y gcc\nCOPY main.c .\nRUN gcc -o /server main.c\n")
             .file("main.c", Text("int main;"))
@@ -333,7 +333,7 @@ fn traps() -> Vec<Pair> {
         pair("no Dockerfile, and a fat base", "warn", "FROM python:3\nCOPY app.py /app/\n")
             .file("app.py", Text("print(1)"))
             .later("")
-            .says(&["nothing is built where it runs, but the base image brings", "by the image alone"])
+            .says(&["the final stage builds nothing, but the base image brings", "by the image alone"])
             .never_says(&["it; "]),
         pair("a Dockerfile that was edited since", "fail", "FROM verdicts-debian:1\nRUN apt-get install -y gcc\nCOPY app /app\n")
             .file("app", Text("x"))
@@ -347,7 +347,7 @@ fn traps() -> Vec<Pair> {
             .never_says(&["Dockerfile:"]),
         pair("a kind of one's own", "fail", "FROM verdicts-debian:1\nCOPY model-compiler /opt/compiler/model-compiler\n")
             .file("model-compiler", Bytes(2_000_000))
-            .config("[[build-only.kinds]]\nname = \"model-compiler\"\nwhat = \"the compiler of models\"\nweight = \"tool\"\npaths = [\"/opt/compiler/**\"]\nhelp = \"run it in a builder stage, not in {step}\"\n")
+            .config("[[removable.kinds]]\nname = \"model-compiler\"\nwhat = \"the compiler of models\"\nweight = \"tool\"\npaths = [\"/opt/compiler/**\"]\nhelp = \"run it in a builder stage, not in {step}\"\n")
             .says(&["the compiler of models"])
             .helps(&["run it in a builder stage, not in Dockerfile:2"])
             .at(2),

@@ -1,0 +1,183 @@
+//! How an image came to be: which lines of a Dockerfile made its layers, and where its base image ends.
+
+use std::path::Path;
+
+use crate::dockerfile::provenance::Material;
+use crate::dockerfile::{
+    self, BuildOptions, Dockerfile, DockerfileFacts, HistoryStep, Mapping, Plan, Provenance, Unmapped,
+};
+use crate::image::LinesBy;
+use crate::image::layer_ref::DockerfileLines;
+use crate::image::snapshot::{BaseImage, BoundaryBy, HistoryEntry, guess_base_layers};
+use crate::image::{DiffId, Digest, MeasuredImage, Snapshot};
+use crate::redact::redact_reference;
+
+/// What is known of how an image came to be, by itself and by a Dockerfile.
+#[derive(Debug)]
+pub struct Origin {
+    /// For each layer the lines that made it, where a Dockerfile was looked at.
+    pub(super) lines: Option<Vec<Option<DockerfileLines>>>,
+    /// How they are known.
+    pub(super) lines_by: LinesBy,
+    /// The Dockerfile, where it fits.
+    pub(super) dockerfile: Option<DockerfileFacts>,
+    /// Where the base image ends, as far as that needs no other image.
+    base: Option<BaseImage>,
+    /// The name of the base image, and how it is known.
+    base_name: Option<(String, BoundaryBy)>,
+    /// Why the Dockerfile explains not all, in a sentence.
+    pub note: Option<String>,
+}
+
+impl Origin {
+    /// What an image says of itself.
+    pub fn of_image(measured: &MeasuredImage) -> Origin {
+        let base_name = measured.base_name.clone().map(|name| (name, BoundaryBy::Label));
+        Origin {
+            lines: None,
+            lines_by: LinesBy::Estimated,
+            dockerfile: None,
+            base: measured.snapshot.base.clone(),
+            base_name,
+            note: None,
+        }
+    }
+
+    /// What its build says of it: exact lines, and the Dockerfile. `named` is the Dockerfile's path, where that is
+    /// known. Where the base image ends is not taken from there: see [`Origin::confirm_base`].
+    pub fn explain_by(&mut self, provenance: &Provenance, blobs: &[Option<Digest>], named: Option<&Path>) {
+        if !provenance.tells_lines(blobs) {
+            return;
+        }
+        let named = named.map(|path| path.display().to_string());
+        let path = named.or_else(|| provenance.file.clone()).unwrap_or_else(|| "Dockerfile".to_owned());
+        let at = |lines: dockerfile::Lines| DockerfileLines {
+            path: path.clone(),
+            line: lines.line,
+            end_line: lines.end_line,
+        };
+        self.lines = Some(provenance.lines_of(blobs).into_iter().map(|lines| lines.map(at)).collect());
+        self.lines_by = LinesBy::Provenance;
+        self.note = None;
+        let options = BuildOptions { target: provenance.target.clone(), args: provenance.arguments.clone() };
+        // Another language than that of Dockerfiles may be what it was built from.
+        let parsed = provenance.text.as_deref().and_then(|text| Dockerfile::parse(text).ok());
+        if let Some(dockerfile) = parsed
+            && let Ok(facts) = dockerfile.facts(&options)
+        {
+            self.dockerfile = Some(DockerfileFacts { path, digest: dockerfile.digest().clone(), facts });
+        }
+        if provenance.base_layers(blobs) == Some(0) {
+            self.base = Some(BaseImage { name: None, layers: 0, how: BoundaryBy::Provenance });
+        }
+    }
+
+    /// Takes the base image from provenance, where that image's own config confirms it: `asked` are the images that
+    /// provenance names, with their layers as far as they could be looked up. Provenance is text that came with the
+    /// image, and where the base image ends counts for a limit. Of several, the one with the most layers is the base;
+    /// only if all could be looked up, for the base of a builder may be below that of the image.
+    pub fn confirm_base(&mut self, snapshot: &Snapshot, asked: &[(&Material, Option<Vec<DiffId>>)]) {
+        let all: Option<Vec<(&Material, &Vec<DiffId>)>> =
+            asked.iter().map(|(image, layers)| Some((*image, layers.as_ref()?))).collect();
+        let below = all.into_iter().flatten().filter(|(_, layers)| is_below(layers, snapshot));
+        if let Some((image, layers)) = below.max_by_key(|(_, layers)| layers.len()) {
+            let name = Some(redact_reference(&image.name).into_owned());
+            let layers = layers.len() as u64;
+            self.base = Some(BaseImage { name, layers, how: BoundaryBy::Provenance });
+        }
+    }
+
+    /// What a Dockerfile says of it too. `named`: it is said to be the image's own, and does not only lie
+    /// where such files are.
+    pub fn of_dockerfile(
+        measured: &MeasuredImage,
+        (path, dockerfile): (&Path, &Dockerfile),
+        options: &BuildOptions,
+        named: bool,
+    ) -> Origin {
+        let mut origin = Origin::of_image(measured);
+        let plan = match dockerfile.plan(options) {
+            Ok(plan) => plan,
+            Err(error) => {
+                origin.note = Some(format!("{}: {error}; lines are not named", path.display()));
+                return origin;
+            }
+        };
+        let history = &measured.snapshot.history;
+        let steps: Vec<HistoryStep<'_>> = history.iter().map(step).collect();
+        let mapping = dockerfile::map(&plan, &steps);
+        // The usual one may well be that of another image; then nothing of it fits.
+        let fits = mapping.lines.iter().any(Option::is_some);
+        let note = mapping.note.as_ref().filter(|_| named || fits);
+        origin.note = note.map(|note| format!("{}: {note}", path.display()));
+        origin.lines = Some(lines(history, &mapping, path));
+        let stored = origin.base.take();
+        let is_known = stored.as_ref().is_some_and(|base| base.how == BoundaryBy::Provenance);
+        let found = boundary(history, &mapping, &plan).filter(|_| !is_known);
+        origin.base = found.or(stored);
+        if let (true, dockerfile::BaseImage::Image(name)) = (fits, plan.base) {
+            origin.base_name = Some((name, BoundaryBy::Image));
+        }
+        // One that explains no step of a history that can be read is of another image, or was written anew.
+        let is_another = matches!(mapping.note, Some(Unmapped::Differs { mapped: 0, .. }));
+        if fits || named && !is_another {
+            let (path, digest) = (path.display().to_string(), dockerfile.digest().clone());
+            let facts = dockerfile.facts(options).ok();
+            origin.dockerfile = facts.map(|facts| DockerfileFacts { path, digest, facts });
+        }
+        origin
+    }
+
+    /// The image whose layers would tell where the base image ends, where nothing else does.
+    pub fn base_to_ask(&self) -> Option<&str> {
+        let (name, _) = self.base_name.as_ref().filter(|_| self.base.is_none())?;
+        Some(name)
+    }
+
+    /// Where the base image ends: as the Dockerfile has it, by the layers of the image that is named as the
+    /// base, or by a guess.
+    pub(super) fn base(&self, snapshot: &Snapshot, below: Option<Vec<DiffId>>) -> Option<BaseImage> {
+        if self.base.is_some() {
+            return self.base.clone();
+        }
+        let below = below.filter(|below| is_below(below, snapshot));
+        if let (Some((name, how)), Some(below)) = (&self.base_name, below) {
+            let name = Some(redact_reference(name).into_owned());
+            return Some(BaseImage { name, layers: below.len() as u64, how: *how });
+        }
+        let layers = guess_base_layers(&snapshot.history)?;
+        Some(BaseImage { name: None, layers, how: BoundaryBy::History })
+    }
+}
+
+/// Whether these are the lowest layers of an image that has more.
+fn is_below(below: &[DiffId], snapshot: &Snapshot) -> bool {
+    !below.is_empty()
+        && below.len() < snapshot.layers.len()
+        && below.iter().zip(&snapshot.layers).all(|(below, layer)| *below == layer.diff_id)
+}
+
+fn step(step: &HistoryEntry) -> HistoryStep<'_> {
+    HistoryStep { instruction: step.instruction.as_ref(), makes_layer: step.makes_layer }
+}
+
+/// For each layer, the lines that made it.
+fn lines(history: &[HistoryEntry], mapping: &Mapping, path: &Path) -> Vec<Option<DockerfileLines>> {
+    let making = history.iter().zip(&mapping.lines).filter(|(step, _)| step.makes_layer);
+    let at = |lines: dockerfile::Lines| DockerfileLines {
+        path: path.display().to_string(),
+        line: lines.line,
+        end_line: lines.end_line,
+    };
+    making.map(|(_, lines)| lines.map(at)).collect()
+}
+
+/// Where the base image ends, where all that is above it was found in the Dockerfile.
+fn boundary(history: &[HistoryEntry], mapping: &Mapping, plan: &Plan) -> Option<BaseImage> {
+    let below = history.iter().take(mapping.base_steps?).filter(|step| step.makes_layer);
+    let name = match &plan.base {
+        dockerfile::BaseImage::Image(name) => Some(redact_reference(name).into_owned()),
+        _ => None,
+    };
+    Some(BaseImage { name, layers: below.count() as u64, how: BoundaryBy::Dockerfile })
+}

@@ -1,0 +1,218 @@
+//! An image, explained by all that is at hand: the one way in which every command makes an [`Analysis`].
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::build_metadata::BuildMetadata;
+use super::{UsageError, console};
+use crate::analysis::{Analysis, Origin};
+use crate::config::Build;
+use crate::dockerfile::{BuildOptions, Dockerfile, DockerfileError, Provenance};
+use crate::image::{Digest, MeasuredImage};
+use crate::removable::{Catalogue, Search};
+use crate::source::{self, NamedImage, Options};
+
+/// The Dockerfile of an image that is alone and has none named.
+const USUAL: &str = "Dockerfile";
+/// The most of a Dockerfile that is read; the reader refuses less.
+const MAX_READ: u64 = 4 << 20;
+/// The most images that are looked up because provenance names them.
+const MAX_BASE_IMAGES: usize = 8;
+
+/// Explains images. Each Dockerfile is read once: an image may have many platforms.
+#[derive(Default)]
+pub struct Analyzer {
+    /// Says nothing: of an image that a Dockerfile need not fit.
+    pub quiet: bool,
+    /// Without one, nothing is looked for.
+    search: Option<Search>,
+    metadata: BuildMetadata,
+    read: BTreeMap<PathBuf, Result<Arc<Source>, String>>,
+    said: Vec<String>,
+}
+
+/// A Dockerfile that was read.
+pub struct Source {
+    /// What it says.
+    pub dockerfile: Dockerfile,
+    /// Its text.
+    pub text: String,
+}
+
+impl Analyzer {
+    /// Finds what only builds need by this catalogue.
+    pub fn new(catalogue: Arc<Catalogue>) -> Analyzer {
+        Analyzer { search: Some(Search::new(catalogue)), ..Analyzer::default() }
+    }
+
+    /// Takes what builds have said of themselves, as `--build-metadata` gives it.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a file that cannot be read.
+    pub fn with_metadata(self, arguments: &[String]) -> Result<Analyzer, UsageError> {
+        Ok(Analyzer { metadata: BuildMetadata::read(arguments)?, ..self })
+    }
+
+    /// Says what of that was of no use, once all images are explained.
+    pub fn finish(&self) {
+        self.metadata.warn_unused();
+    }
+
+    /// Whether what a command line says of the build exists. Of a configuration file it is a warning: the target
+    /// branch's may name a Dockerfile that a pull request has moved.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a Dockerfile or a stage that does not exist.
+    pub fn check_flags(&mut self, build: &Build) -> Result<(), UsageError> {
+        let path = build.dockerfile.as_deref();
+        if let Some(path) = path.filter(|path| !path.exists()) {
+            let path = path.display();
+            return Err(UsageError(format!(
+                "--dockerfile {path}: no such file; the path is relative to the current directory"
+            )));
+        }
+        let path = path.unwrap_or(Path::new(USUAL));
+        if build.target.is_none() || !path.is_file() {
+            return Ok(());
+        }
+        let Ok(source) = self.source(path) else { return Ok(()) };
+        match source.dockerfile.plan(&build_options(build)) {
+            Err(error @ DockerfileError::NoSuchTarget { .. }) => {
+                Err(UsageError(format!("--target: {}: {error}", path.display())))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Explains an image. `single`: it is the only one, so that the usual Dockerfile is most likely its own.
+    pub async fn analyze(
+        &mut self,
+        measured: MeasuredImage,
+        image: &NamedImage,
+        build: &Build,
+        single: bool,
+        options: &Arc<Options>,
+    ) -> Analysis {
+        let provenance = self.provenance(&measured);
+        let blobs = blobs(&measured);
+        let explains = provenance.as_ref().is_some_and(|provenance| provenance.tells_lines(&blobs));
+        let mut origin = self.origin(&measured, build, single);
+        if let Some(provenance) = &provenance {
+            origin.explain_by(provenance, &blobs, build.dockerfile.as_deref());
+            if let (true, Some(path)) = (explains, &build.dockerfile) {
+                self.compare_text(path, provenance);
+            }
+            let images = provenance.base_images(&blobs);
+            let platform = measured.snapshot.image.platform.as_ref();
+            let mut asked = Vec::new();
+            for base in images.into_iter().take(MAX_BASE_IMAGES) {
+                let by = (base.name.as_str(), &base.digest);
+                asked.push((base, source::layers_by_digest(image, by, platform, options).await));
+            }
+            origin.confirm_base(&measured.snapshot, &asked);
+        }
+        origin.note.take().into_iter().for_each(|note| self.say(note));
+        let below = match origin.base_to_ask() {
+            Some(name) => {
+                let platform = measured.snapshot.image.platform.as_ref();
+                source::layers_beside(image, name, platform, options).await
+            }
+            None => None,
+        };
+        Analysis::of(measured, origin, below, self.search.as_mut())
+    }
+
+    /// How an image came to be. That a Dockerfile cannot be read or does not fit is said, and is no error: it
+    /// only explains.
+    fn origin(&mut self, measured: &MeasuredImage, build: &Build, single: bool) -> Origin {
+        let usual = || Some(PathBuf::from(USUAL)).filter(|path| single && path.is_file());
+        let named = build.dockerfile.is_some();
+        let Some(path) = build.dockerfile.clone().or_else(usual) else { return Origin::of_image(measured) };
+        let source = match self.source(&path) {
+            Ok(source) => source,
+            Err(error) => {
+                if named {
+                    self.say(format!("{error}; lines are not named"));
+                }
+                return Origin::of_image(measured);
+            }
+        };
+        let options = build_options(build);
+        Origin::of_dockerfile(measured, (&path, &source.dockerfile), &options, named)
+    }
+
+    /// What the build of an image says of itself. That it cannot be used is said.
+    fn provenance(&mut self, measured: &MeasuredImage) -> Option<Provenance> {
+        if let Some(provenance) = self.metadata.provenance_of(measured) {
+            return Some(provenance);
+        }
+        let (statement, manifest) =
+            measured.attested.provenance.as_ref().zip(measured.attested.manifest.as_ref())?;
+        match Provenance::of_statement(statement, manifest) {
+            Ok(provenance) => provenance,
+            Err(error) => {
+                self.say(format!("{}: {error}; it is ignored", measured.snapshot.image.name));
+                None
+            }
+        }
+    }
+
+    /// Says where the Dockerfile that is named is not what the image was built from.
+    fn compare_text(&mut self, path: &Path, provenance: &Provenance) {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        let own = self.source(path).ok().map(|source| lines(&source.text));
+        if own.is_some_and(|own| provenance.text.as_deref().is_some_and(|text| lines(text) != own)) {
+            self.say(format!(
+                "{}: the image was built from another text of it; lines are those of the build",
+                path.display()
+            ));
+        }
+    }
+
+    /// A Dockerfile, read once.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub fn source(&mut self, path: &Path) -> Result<Arc<Source>, String> {
+        self.read.entry(path.into()).or_insert_with(|| read(path).map(Arc::new)).clone()
+    }
+
+    /// Warns once of each thing.
+    fn say(&mut self, message: String) {
+        if !self.quiet && !self.said.contains(&message) {
+            console::warn(&message);
+            self.said.push(message);
+        }
+    }
+}
+
+/// The digests of an image's layers, as far as they are known: its manifest's, else what was stored.
+fn blobs(measured: &MeasuredImage) -> Vec<Option<Digest>> {
+    let MeasuredImage { snapshot, attested, .. } = measured;
+    match attested.blobs.len() == snapshot.layers.len() {
+        true => attested.blobs.clone(),
+        false => snapshot.layers.iter().map(|layer| layer.digest.clone()).collect(),
+    }
+}
+
+/// How a build makes an image of its Dockerfile.
+pub fn build_options(build: &Build) -> BuildOptions {
+    BuildOptions { target: build.target.clone(), args: build.arguments.clone() }
+}
+
+fn read(path: &Path) -> Result<Source, String> {
+    let failed =
+        |error: &dyn std::fmt::Display| format!("cannot read the Dockerfile {}: {error}", path.display());
+    // Opening a pipe or a device may take for ever; and what is in /proc is nobody's business.
+    let kind = path.metadata().map_err(|error| failed(&error))?;
+    if !kind.is_file() || path.starts_with("/proc") {
+        return Err(failed(&"it is no regular file"));
+    }
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    file.take(MAX_READ).read_to_end(&mut text).map_err(|error| failed(&error))?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    Ok(Source { dockerfile: Dockerfile::parse(&text).map_err(|error| failed(&error))?, text })
+}

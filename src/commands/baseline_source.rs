@@ -1,0 +1,286 @@
+//! What a check compares images with: the records of a store, or images that are named.
+
+use std::sync::Arc;
+
+use super::{
+    UsageError, console, fetch_files, github, lines_of, local_git, measure_all, refuse_second_input, stores,
+};
+use crate::analysis::Analysis;
+use crate::baseline::find::Found;
+use crate::baseline::{Ancestry, DirStore, Finder, Store, StoreError, StoreName, Trigger};
+use crate::cli::{Check, Reading};
+use crate::compare::baseline::{Baseline, Missing, Point, Reason};
+use crate::github::{Context, Repository};
+use crate::image::{DiffId, FileList, Platform, Snapshot};
+use crate::source::{ImageReference, NamedImage, Options, Platforms};
+
+/// A directory has no index, so each record has to be read; so many take some milliseconds.
+const MOST_READ: usize = 300;
+
+/// What images are compared with.
+pub enum BaselineSource {
+    /// The records of a store.
+    Recorded(Store, Box<Ancestry>),
+    /// Other images; a store may have what measuring them would give.
+    Named(Vec<NamedBaseline>, Option<Store>),
+}
+
+/// An image that another one is compared with.
+pub struct NamedBaseline {
+    /// The name of the image that is compared with it.
+    name: String,
+    image: NamedImage,
+    /// What was measured, once it was.
+    measured: Vec<Arc<Analysis>>,
+}
+
+impl BaselineSource {
+    /// What is asked for, or the records that fit what made this run. Which commits those are is found here.
+    pub async fn choose(
+        arguments: &Check,
+        images: &[NamedImage],
+        context: Option<&Context>,
+    ) -> anyhow::Result<BaselineSource> {
+        let (store, github) = (&arguments.store, &arguments.github);
+        let open = || stores::open(store, github, arguments.reading.plain_http);
+        let given = given_baselines(arguments, images)?;
+        refuse_second_input(images.iter().chain(given.iter().map(|given| &given.image)))?;
+        for path in given.iter().filter_map(|given| given.image.image.path()) {
+            stores::refuse_committed(path, "--baseline", context)?;
+        }
+        if given.is_empty() {
+            return Ok(BaselineSource::Recorded(open()?, Box::new(find_ancestry(arguments, context).await?)));
+        }
+        // A branch has records by commit alone, so neither it nor a token is needed.
+        let is_branch = matches!(stores::name(store, github)?, StoreName::Branch(_));
+        Ok(BaselineSource::Named(given, if is_branch { None } else { Some(open()?) }))
+    }
+
+    /// The directory that has the baselines, if one has.
+    pub fn directory(&self) -> Option<&DirStore> {
+        match self {
+            BaselineSource::Recorded(store, _) | BaselineSource::Named(_, Some(store)) => store.directory(),
+            BaselineSource::Named(_, None) => None,
+        }
+    }
+
+    /// The commit that is checked out, or that the run is about.
+    pub fn head_sha(&self) -> Option<String> {
+        match self {
+            BaselineSource::Recorded(_, ancestry) => ancestry.head.as_ref().map(|head| head.sha.clone()),
+            BaselineSource::Named(..) => local_git().head().map(|head| head.sha),
+        }
+    }
+
+    /// Fetches what the baseline has of an image's layers before that is measured: layers that are known need
+    /// not be exported or downloaded. Of files, reading costs less than asking. It only saves work: what keeps a
+    /// baseline from being used is said of that of the image's own platform, once that is known.
+    pub async fn prepare(&mut self, image: &NamedImage, options: &Options) {
+        let BaselineSource::Recorded(store, ancestry) = self else { return };
+        if store.directory().is_some()
+            || !matches!(image.image, ImageReference::Daemon(_) | ImageReference::Registry(_))
+        {
+            return;
+        }
+        let found = Finder::new(store, ancestry).platforms(&image.display_name()).await;
+        for baseline in found.unwrap_or_default() {
+            fetch_files(&baseline.snapshot, store, options).await;
+        }
+    }
+
+    /// Measures the images that are named as baselines, but for those that were recorded with the image.
+    pub async fn measure(&mut self, reading: &Reading, options: &Arc<Options>) -> anyhow::Result<()> {
+        if let BaselineSource::Named(given, store) = self {
+            let (mut recorded, mut unknown) = (Vec::new(), Vec::new());
+            for given in &*given {
+                let found = recorded_with(&given.image, store.as_ref(), options).await;
+                unknown.extend(found.is_none().then_some(&given.image));
+                recorded.push(found);
+            }
+            let mut measured = measure_all(unknown, options, reading).await?.into_iter();
+            for (given, recorded) in given.iter_mut().zip(recorded) {
+                let measured = match recorded {
+                    Some(recorded) => vec![recorded.into()],
+                    None => measured.next().unwrap_or_default(),
+                };
+                let files = |diff_id: &DiffId| options.known.files(diff_id);
+                let analyses =
+                    measured.into_iter().map(|measured| Arc::new(Analysis::recorded(measured, files)));
+                given.measured = analyses.collect();
+            }
+        }
+        Ok(())
+    }
+
+    /// The baseline of an image, with the files of its layers as far as they are known; or why there is none.
+    pub async fn of(
+        &mut self,
+        head: &Snapshot,
+        options: &Options,
+    ) -> anyhow::Result<Result<Baseline, Missing>> {
+        match self {
+            BaselineSource::Recorded(store, ancestry) => {
+                let found = Finder::new(store, ancestry).baseline(head).await?;
+                if let Some(problem) = ancestry.take_problem() {
+                    console::warn(&format!(
+                        "which commit to compare with is not known as well as it could be: {problem}"
+                    ));
+                }
+                let found = match found {
+                    Ok(found) => found,
+                    Err(missing) => return Ok(Err(missing)),
+                };
+                fetch_files(&found.snapshot, store, options).await;
+                Ok(Ok(baseline(found, |diff_id| options.known.files(diff_id))))
+            }
+            BaselineSource::Named(given, _) => Ok(given_baseline(given, head)),
+        }
+    }
+
+    /// What is recorded of an image, for a chart. It explains nothing and fails nothing, so where that would
+    /// cost much it is left out.
+    pub async fn history(&self, name: &str) -> Vec<Point> {
+        let BaselineSource::Recorded(store, _) = self else { return Vec::new() };
+        let history = async {
+            let costly = match store {
+                Store::Branch(_) => false,
+                Store::Directory(store) => store.overview(name)?.commits > MOST_READ,
+                // Each record would be a request.
+                Store::Registry(_) => true,
+            };
+            if costly { Ok(Vec::new()) } else { store.history(name).await }
+        };
+        history.await.unwrap_or_else(|error: StoreError| {
+            console::warn(&format!("how the size of {name} went is not shown: {error}"));
+            Vec::new()
+        })
+    }
+
+    /// The baselines of an image for all its platforms.
+    pub async fn platforms(&mut self, name: &str) -> anyhow::Result<Vec<Baseline>> {
+        Ok(match self {
+            BaselineSource::Recorded(store, ancestry) => {
+                let found = Finder::new(store, ancestry).platforms(name).await?;
+                found.into_iter().map(|found| baseline(found, |_| None)).collect()
+            }
+            BaselineSource::Named(given, _) => {
+                let of_name = given.iter().filter(|given| given.name == name);
+                of_name.flat_map(|given| given.measured.iter().map(|one| given.measured_now(one))).collect()
+            }
+        })
+    }
+}
+
+fn baseline(found: Found, files: impl Fn(&DiffId) -> Option<Arc<FileList>>) -> Baseline {
+    let Found { snapshot, distance, exact, how } = found;
+    Baseline { image: Arc::new(Analysis::recorded(snapshot, files)), distance, exact, how }
+}
+
+/// The images to compare with, where they are named; of several, each is of the image that has its name.
+fn given_baselines(arguments: &Check, images: &[NamedImage]) -> anyhow::Result<Vec<NamedBaseline>> {
+    let named: Vec<&str> = lines_of(&arguments.baseline).collect();
+    let mut given = Vec::new();
+    for text in &named {
+        let baseline = NamedImage::parse(text)?;
+        // One without a name is of the one image that there is.
+        let alone = images.len() == 1 && named.len() == 1 && baseline.name.is_none();
+        let name = if alone { images[0].display_name() } else { baseline.display_name() };
+        if !images.iter().any(|image| image.display_name() == name) {
+            let message =
+                format!("--baseline {text}: no image that is checked is called `{name}`; write NAME=IMAGE");
+            return Err(UsageError(message).into());
+        }
+        given.push(NamedBaseline { name, image: baseline, measured: Vec::new() });
+    }
+    Ok(given)
+}
+
+/// What the store has of an image of a registry by the image itself. It saves work, and nothing depends on it:
+/// what is not certainly what measuring would give is measured, and so are all platforms at once.
+async fn recorded_with(image: &NamedImage, store: Option<&Store>, options: &Options) -> Option<Snapshot> {
+    let (ImageReference::Registry(name), Some(store)) = (&image.image, store) else { return None };
+    let wanted = match &options.platform {
+        Platforms::One(platform) if !options.verify => platform.clone(),
+        Platforms::Usual if !options.verify => Platform::of_this_machine(),
+        _ => return None,
+    };
+    let recorded = match store.of_image(name).await {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            console::warn(&format!(
+                "{} is measured, for what was recorded cannot be used: {error}",
+                image.text
+            ));
+            return None;
+        }
+    };
+    let fits = |one: &Snapshot| one.image.platform.as_ref().is_some_and(|own| own.satisfies(&wanted));
+    let mut found = recorded.into_iter().find(fits)?;
+    found.image.name = image.display_name();
+    found.image.reference.clone_from(&image.text);
+    fetch_files(&found, store, options).await;
+    Some(found)
+}
+
+fn given_baseline(given: &[NamedBaseline], head: &Snapshot) -> Result<Baseline, Missing> {
+    let of_name = || given.iter().filter(|given| given.name == head.image.name);
+    let platform = head.image.canonical_platform();
+    let fits = |one: &&Arc<Analysis>| one.snapshot().image.canonical_platform() == platform;
+    let mut found = of_name().filter_map(|given| Some(given.measured_now(given.measured.iter().find(fits)?)));
+    found.next().ok_or_else(|| {
+        let (reason, message) = match of_name().next() {
+            Some(given) => {
+                let message =
+                    format!("no baseline: {} is not there for {}", given.image.text, head.platform_text());
+                (Reason::OtherPlatform, message)
+            }
+            None => (Reason::NeverRecorded, "no baseline: no --baseline is named for this image".into()),
+        };
+        Missing { reason, message, help: "name the image to compare with as --baseline NAME=IMAGE".into() }
+    })
+}
+
+impl NamedBaseline {
+    fn measured_now(&self, image: &Arc<Analysis>) -> Baseline {
+        // Only what was recorded is of a commit.
+        let how = match &image.snapshot().commit {
+            Some(_) => format!("recorded with {}", self.image.text),
+            None => format!("measured now from {}", self.image.text),
+        };
+        Baseline { image: image.clone(), distance: None, exact: true, how }
+    }
+}
+
+/// The commits to compare with: those that are asked for, or those that fit what made this run.
+async fn find_ancestry(arguments: &Check, context: Option<&Context>) -> anyhow::Result<Ancestry> {
+    let git = local_git();
+    let Some(name) = &arguments.base_commit else {
+        // Without a token or a repository, the checkout is all that is known.
+        let of_run = context.and_then(|context| github::of_run(&arguments.github, context).ok()?);
+        let repository = of_run.map(|(client, (owner, name))| Repository::new(client, owner, name));
+        let run_sha = context.filter(|context| !context.is_about_default_branch());
+        let run_sha = run_sha.and_then(|context| context.sha.as_deref());
+        return Ok(Ancestry::of(&trigger(context), &git, repository, run_sha).await);
+    };
+    let message = || {
+        format!(
+            "--base-commit {name}: no such commit here; write its full hash, or run in a checkout that has it"
+        )
+    };
+    Ancestry::named(name, &git).ok_or_else(|| UsageError(message()).into())
+}
+
+fn trigger(context: Option<&Context>) -> Trigger {
+    let Some(context) = context else { return Trigger::Other };
+    if let Some(pull) = &context.pull_request {
+        return Trigger::PullRequest { head: pull.head_sha.clone(), base: pull.base_sha.clone() };
+    }
+    match &context.merge_group_base {
+        Some(base) => Trigger::MergeGroup { base: base.clone() },
+        // A checkout knows the parent, whatever the event says.
+        None if context.event_name == "push" => {
+            Trigger::Push { before: context.push_before.clone().unwrap_or_default() }
+        }
+        None => Trigger::Other,
+    }
+}

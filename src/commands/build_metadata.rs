@@ -1,0 +1,113 @@
+//! What builds have said of themselves: the files of `docker buildx build --metadata-file`, and what
+//! `docker/build-push-action` has as its output `metadata`.
+
+use std::path::Path;
+
+use super::{UsageError, console};
+use crate::dockerfile::Provenance;
+use crate::dockerfile::provenance::ProvenanceError;
+use crate::files;
+use crate::image::oci::MAX_DOCUMENT;
+use crate::image::{Digest, MeasuredImage};
+
+/// How to get what is missing.
+const HELP: &str = "set BUILDX_METADATA_PROVENANCE=max for the build";
+
+/// What `--build-metadata` has given.
+#[derive(Default)]
+pub struct BuildMetadata {
+    documents: Vec<Document>,
+}
+
+/// What one or several builds have said.
+struct Document {
+    /// The image that it is said to be of.
+    image: Option<String>,
+    /// What it was given as.
+    origin: String,
+    json: Vec<u8>,
+    found: Found,
+}
+
+/// What a document turned out to have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Found {
+    OtherImages,
+    NoProvenance,
+    Provenance,
+}
+
+impl BuildMetadata {
+    /// Reads what is given: `[NAME=]FILE`, one a line, or the JSON itself.
+    ///
+    /// # Errors
+    /// [`UsageError`] for a file that cannot be read.
+    pub fn read(arguments: &[String]) -> Result<BuildMetadata, UsageError> {
+        let mut documents = Vec::new();
+        for argument in arguments {
+            if argument.trim_start().starts_with('{') {
+                let (origin, json) = ("--build-metadata".to_owned(), argument.clone().into_bytes());
+                documents.push(Document { image: None, origin, json, found: Found::OtherImages });
+                continue;
+            }
+            let lines = argument.lines().map(str::trim).filter(|line| !line.is_empty());
+            for line in lines {
+                documents.push(Document::read(line)?);
+            }
+        }
+        Ok(BuildMetadata { documents })
+    }
+
+    /// What the build of an image has said, and what is to be said of that.
+    pub fn provenance_of(&mut self, measured: &MeasuredImage) -> Option<Provenance> {
+        let image = &measured.snapshot.image;
+        let attested = &measured.attested;
+        let digests: Vec<Digest> =
+            [&attested.manifest, &attested.index, &image.id].into_iter().flatten().cloned().collect();
+        let platform = image.platform.as_ref().map(ToString::to_string);
+        for document in &mut self.documents {
+            if document.image.as_ref().is_some_and(|name| *name != image.name) {
+                continue;
+            }
+            match Provenance::of_metadata(&document.json, &digests, platform.as_deref()) {
+                Ok(Some(provenance)) => {
+                    document.found = Found::Provenance;
+                    return Some(provenance);
+                }
+                Ok(None) => document.found = Found::NoProvenance,
+                Err(ProvenanceError::OtherImage(_)) => {}
+                Err(error) => {
+                    console::warn(&format!("{} is ignored: {error}", document.origin));
+                    document.found = Found::Provenance;
+                }
+            }
+        }
+        None
+    }
+
+    /// Says which of it was of no use.
+    pub fn warn_unused(&self) {
+        for Document { origin, found, .. } in &self.documents {
+            match found {
+                Found::Provenance => {}
+                Found::NoProvenance => {
+                    console::warn(&format!("{origin} has no provenance: {HELP}"));
+                }
+                Found::OtherImages => console::warn(&format!(
+                    "{origin} is ignored: the digests in it are of another build than the images here"
+                )),
+            }
+        }
+    }
+}
+
+impl Document {
+    fn read(text: &str) -> Result<Document, UsageError> {
+        let named = text.split_once('=').filter(|_| !Path::new(text).exists());
+        let (image, path) = named.map_or((None, text), |(name, path)| (Some(name.to_owned()), path));
+        let origin = format!("--build-metadata {path}");
+        let json = files::read(Path::new(path), MAX_DOCUMENT)
+            .map_err(|error| UsageError(format!("{origin}: cannot be read: {error}")))?;
+        Ok(Document { image, origin, json, found: Found::OtherImages })
+    }
+}

@@ -1,0 +1,310 @@
+//! Whose configuration counts. On a pull request and in a merge queue it is the one at the tip of the target branch: what
+//! is checked out there is the author's, and nobody sets limits for themselves. The tip, and not the commit that the
+//! change is based on, for an author picks that by branching from an old one.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::stores::{Committed, committed_link, plain};
+use super::{UsageError, console, github, written_text};
+use crate::baseline::Git;
+use crate::cli::{GithubFlags, LimitsFrom};
+use crate::config::Config;
+use crate::github::{Context, Deciding, Repository, contents};
+
+/// Where a configuration is looked for.
+pub const USUAL: [&str; 2] = ["layergate.toml", ".github/layergate.toml"];
+
+/// Why a file of a commit is asked for, to follow "cannot".
+const READ_TARGET: &str = "read the configuration of the target branch";
+
+/// What a run goes by.
+#[derive(Default)]
+pub struct Chosen {
+    /// The configuration.
+    pub config: Config,
+    /// What the pull request changes in it, for the comment.
+    pub note: Option<String>,
+}
+
+/// What a run is told of its configuration.
+pub struct Wanted<'a> {
+    /// The file that is named.
+    pub named: Option<&'a Path>,
+    /// Whose limits count.
+    pub from: LimitsFrom,
+    /// Whether limits are given beside the file.
+    pub has_limits: bool,
+    /// How to ask GitHub.
+    pub github: &'a GithubFlags,
+}
+
+/// A configuration file that was read.
+struct Found {
+    file: String,
+    config: Config,
+}
+
+/// The target branch, at its tip.
+struct Target {
+    repository: Repository,
+    branch: String,
+    tip: String,
+    /// The files that may be the configuration.
+    files: Vec<String>,
+}
+
+/// The configuration of a check.
+///
+/// # Errors
+/// Where a file cannot be used, or the target branch cannot be read.
+pub async fn of_check(wanted: &Wanted<'_>, context: Option<&Context>) -> anyhow::Result<Chosen> {
+    let own = local(wanted.named)?;
+    let deciding = context.map_or(Deciding::Checkout, Context::deciding);
+    let (Some(context), false) = (context, deciding == Deciding::Checkout) else {
+        return Ok(Chosen { config: own.map(|own| own.config).unwrap_or_default(), note: None });
+    };
+    let Some(files) = candidates(wanted.named, context)? else {
+        // A file of the runner, that no change can bring.
+        return Ok(Chosen { config: own.map(|own| own.config).unwrap_or_default(), note: None });
+    };
+    if wanted.from == LimitsFrom::Head {
+        let config = own.map(|own| own.config.limits_alone()).unwrap_or_default();
+        return Ok(Chosen { config, note: None });
+    }
+    let target = Target::read(deciding, files, wanted.github, context).await?;
+    let theirs = target.config_at(&target.tip).await?;
+    let Some(theirs) = theirs else { return Ok(adopted(own, wanted.has_limits, &target.branch)) };
+    let unchanged = own.is_some_and(|own| theirs.config.changes(&own.config).is_empty());
+    let note = if unchanged { None } else { target.note(Some(&theirs), context).await };
+    Ok(Chosen { config: theirs.config, note })
+}
+
+/// What counts of a change's own file, where the target branch has none. Where no limit was in force its own loosen
+/// nothing, and whoever adopts them sees them work; beside limits of the workflow, its metric alone could loosen those.
+fn adopted(own: Option<Found>, has_limits: bool, branch: &str) -> Chosen {
+    let Some(Found { file, config }) = own else { return Chosen::default() };
+    match has_limits {
+        false => Chosen {
+            config: config.limits_alone(),
+            note: Some(format!(
+                "{file} is not on {branch} yet: its limits are evaluated here, and the rest of it takes effect after merge"
+            )),
+        },
+        true => Chosen {
+            config: Config::default(),
+            note: Some(format!(
+                "{file} is not on {branch} yet, and takes effect after merge: only the limits that the workflow gives count here"
+            )),
+        },
+    }
+}
+
+/// The configuration that reports of others are evaluated by. Nothing of the working directory counts: it may have been
+/// filled by the run that is evaluated.
+///
+/// # Errors
+/// Where a file cannot be used, or the branch cannot be read.
+pub async fn of_evaluate(wanted: &Wanted<'_>, context: Option<&Context>) -> anyhow::Result<Chosen> {
+    let Some(context) = context else {
+        return Ok(Chosen { config: load(wanted.named)?, note: None });
+    };
+    let deciding = match context.deciding() {
+        // The run is the default branch's own.
+        Deciding::Checkout | Deciding::Unknown if context.is_about_default_branch() => own_branch(context),
+        deciding => deciding,
+    };
+    if deciding == Deciding::Checkout {
+        return Ok(Chosen { config: load(wanted.named)?, note: None });
+    }
+    let Some(files) = candidates(wanted.named, context)? else {
+        return Ok(Chosen { config: load(wanted.named)?, note: None });
+    };
+    let target = Target::read(deciding, files, wanted.github, context).await?;
+    let theirs = target.config_at(&target.tip).await?;
+    let note = target.note(theirs.as_ref(), context).await;
+    Ok(Chosen { config: theirs.map(|theirs| theirs.config).unwrap_or_default(), note })
+}
+
+fn own_branch(context: &Context) -> Deciding {
+    let own = context.reference.as_deref().and_then(|name| name.strip_prefix("refs/heads/"));
+    own.map_or(Deciding::Unknown, |own| Deciding::Branch(own.to_owned()))
+}
+
+/// The file that is named, or the one that is where it is looked for.
+///
+/// # Errors
+/// [`UsageError`] where there are two, or it cannot be read; [`crate::config::ConfigError`] for what is wrong in it.
+pub fn load(named: Option<&Path>) -> anyhow::Result<Config> {
+    Ok(local(named)?.map(|found| found.config).unwrap_or_default())
+}
+
+fn local(named: Option<&Path>) -> anyhow::Result<Option<Found>> {
+    let path = match named {
+        Some(path) => path.to_path_buf(),
+        None => {
+            let exists = |path: &&str| Path::new(path).symlink_metadata().is_ok();
+            let existing: Vec<&str> = USUAL.into_iter().filter(exists).collect();
+            refuse_two(&existing, "here")?;
+            let Some(only) = existing.first() else { return Ok(None) };
+            only.into()
+        }
+    };
+    let text = written_text(&path).map_err(|error| unreadable(&path, &error))?;
+    let file = path.display().to_string();
+    Ok(Some(Found { config: Config::parse(&file, &text)?, file }))
+}
+
+/// A file that cannot be the configuration is a mistake in the command; that the system has no room for it is none.
+fn unreadable(path: &Path, error: &io::Error) -> anyhow::Error {
+    let message = format!("cannot read the configuration {}: {error}", path.display());
+    match error.kind() {
+        ErrorKind::NotFound
+        | ErrorKind::NotADirectory
+        | ErrorKind::PermissionDenied
+        | ErrorKind::InvalidInput => UsageError(message).into(),
+        _ => anyhow::anyhow!(message),
+    }
+}
+
+/// One file would silently win over the other.
+fn refuse_two<T: AsRef<str>>(files: &[T], place: &str) -> Result<(), UsageError> {
+    let [first, second, ..] = files else { return Ok(()) };
+    let (first, second) = (first.as_ref(), second.as_ref());
+    Err(UsageError(format!("there are two configurations {place}, {first} and {second}; keep one of them")))
+}
+
+/// Where the configuration may be in the repository; `None` for a file of the runner.
+fn candidates(named: Option<&Path>, context: &Context) -> Result<Option<Vec<String>>, UsageError> {
+    if let Some(named) = named {
+        return Ok(in_repository(named, context)?.map(|file| vec![file]));
+    }
+    // Below the working directory names count as they are written: what is there may be a link.
+    let Some(here) = in_repository(Path::new(USUAL[0]), context)? else {
+        // Whatever the working directory is, the repository has a root.
+        return Ok(Some(USUAL.map(str::to_owned).to_vec()));
+    };
+    let prefix = here.strip_suffix(USUAL[0]).unwrap_or_default();
+    Ok(Some(USUAL.map(|file| format!("{prefix}{file}")).to_vec()))
+}
+
+/// The path of a file in its repository; `None` where it is in none, or in a checkout of another one.
+///
+/// # Errors
+/// [`UsageError`] for a file of a submodule, whose commit a pull request can change, or behind a committed link.
+fn in_repository(file: &Path, context: &Context) -> Result<Option<String>, UsageError> {
+    let absolute = plain(&std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()));
+    let refused = |why: &str| UsageError(format!("the configuration {}: {why}", file.display()));
+    match absolute.parent().map_or(Committed::No, committed_link) {
+        Committed::No => {}
+        Committed::File(link) => {
+            return Err(refused(&format!(
+                "{link} is a committed link, and a pull request can point it elsewhere; name the file itself"
+            )));
+        }
+        Committed::Unknown => {
+            return Err(refused(
+                "there is a link on its way, and no git tells whether it is committed; name the file itself",
+            ));
+        }
+    }
+    let directory = absolute
+        .ancestors()
+        .skip(1)
+        .find_map(|directory| Some((directory.canonicalize().ok()?, absolute.strip_prefix(directory).ok()?)));
+    let real = directory.map_or_else(|| absolute.clone(), |(directory, rest)| directory.join(rest));
+    let workspace = super::set_variable("GITHUB_WORKSPACE").map(PathBuf::from);
+    let Some((git, root)) = Git::around(&real) else {
+        // Without git, all of the workspace may be the checkout.
+        let mut roots: Vec<PathBuf> = workspace.into_iter().chain(std::env::current_dir().ok()).collect();
+        roots.extend(roots.clone().iter().filter_map(|root| root.canonicalize().ok()));
+        return Ok(roots.iter().find_map(|root| absolute.strip_prefix(root).ok().map(slashes)));
+    };
+    if git.is_submodule() {
+        return Err(refused(
+            "it is in a submodule, and a pull request can point that elsewhere; check its repository out in a step of its own",
+        ));
+    }
+    let is_other = git.origin().is_some_and(|(owner, name)| !context.is_of_run(&owner, &name));
+    // The workspace itself is the checkout, whatever its origin is called.
+    let is_workspace = workspace.and_then(|path| path.canonicalize().ok()).is_some_and(|path| path == root);
+    // As it is written, below the root: on some disks a directory may have been given another case.
+    let mut above = absolute.ancestors().skip(1);
+    let written = above.find(|directory| directory.canonicalize().is_ok_and(|real| real == root));
+    let file = written.map_or_else(|| real.strip_prefix(root), |root| absolute.strip_prefix(root)).ok();
+    Ok(file.filter(|_| is_workspace || !is_other).map(slashes))
+}
+
+fn slashes(path: &Path) -> String {
+    path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
+}
+
+impl Target {
+    async fn read(
+        deciding: Deciding,
+        files: Vec<String>,
+        flags: &GithubFlags,
+        context: &Context,
+    ) -> anyhow::Result<Target> {
+        let Deciding::Branch(branch) = deciding else {
+            let problem = context.problem.as_deref().unwrap_or("the event names no branch");
+            anyhow::bail!(
+                "the limits come from the target branch, and which that is is not known: {problem}"
+            );
+        };
+        let Some((client, (owner, name))) = github::of_run(flags, context)? else {
+            anyhow::bail!(
+                "the limits come from the branch {branch}, and there is no token to read it with; pass `github-token` (contents: read)"
+            );
+        };
+        let repository = Repository::new(client, owner, name);
+        let tip = contents::tip_of(&repository, &branch).await?;
+        Ok(Target { repository, branch, tip, files })
+    }
+
+    /// The configuration at a commit that the token may read.
+    async fn config_at(&self, commit: &str) -> anyhow::Result<Option<Found>> {
+        let mut found = Vec::new();
+        for file in &self.files {
+            if let Some(text) = contents::text_of(&self.repository, file, commit, READ_TARGET).await? {
+                found.push((file.as_str(), text));
+            }
+        }
+        let names: Vec<&str> = found.iter().map(|(file, _)| *file).collect();
+        refuse_two(&names, &format!("on {}", self.branch))?;
+        let Some((file, text)) = found.pop() else { return Ok(None) };
+        let config = Config::parse(&format!("{file} of {}", self.branch), &text)?;
+        Ok(Some(Found { file: file.to_owned(), config }))
+    }
+
+    /// What the pull request itself changes, and not what the branch has changed meanwhile. It explains and decides
+    /// nothing, so where it cannot be told that is said.
+    async fn note(&self, theirs: Option<&Found>, context: &Context) -> Option<String> {
+        let head = &context.pull_request.as_ref()?.head_sha;
+        let changes = async {
+            let none = Config::default();
+            let own = self.config_at(head).await?.map(|own| own.config).unwrap_or_default();
+            if theirs.map_or(&none, |theirs| &theirs.config).changes(&own).is_empty() {
+                return Ok(Vec::new());
+            }
+            // Where they meet is known only of commits that the token may read.
+            let Some(meeting) = self.repository.merge_base(&self.tip, head).await? else {
+                return Ok(Vec::new());
+            };
+            let before = self.config_at(&meeting).await?;
+            anyhow::Ok(before.map_or(none, |before| before.config).changes(&own))
+        };
+        match changes.await {
+            Ok(changes) if changes.is_empty() => None,
+            Ok(changes) => {
+                Some(format!("this PR changes limits: {}; takes effect after merge", changes.join(", ")))
+            }
+            Err(error) => {
+                console::warn(&format!(
+                    "what the pull request changes of its limits is not known: {error:#}"
+                ));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Suggestions on the pull request, where they are asked for. Like the comment they are a courtesy: their failure is a
+//! warning.
+
+use std::collections::BTreeMap;
+
+use super::check_run::inside;
+use super::{console, github};
+use crate::cli::{CommentFlags, GithubFlags};
+use crate::github::reviews::{Done, Review, Suggested};
+use crate::github::{Context, Forge, GithubError, PullRequest, Repository, comments, contents};
+use crate::image::Digest;
+use crate::report::Report;
+use crate::report::suggestions::suggestions;
+
+/// Makes the suggestions of a report be on the pull request of this run.
+pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, context: &Context) {
+    let Some(pull) = context.pull_request.as_ref().filter(|_| flags.suggest) else { return };
+    if let forge @ (Forge::Gitea | Forge::Forgejo) = github::forge(github) {
+        return console::warn(&format!("no suggestions: {} has none that can be accepted", forge.name()));
+    }
+    if pull.from_fork && context.event_name == "pull_request" {
+        return console::note(
+            "no suggestions from this run: the token of a pull request from a fork can only read; `layergate report --suggest` makes them in the trusted job",
+        );
+    }
+    match show(report, flags, github, context, pull).await {
+        Ok(None) => console::warn("no suggestions: no token; pass `github-token`, or set GITHUB_TOKEN"),
+        Ok(Some(Done { outside, .. })) if outside > 0 => console::note(&format!(
+            "{outside} fixes could be suggested for lines that this pull request does not show, and are not"
+        )),
+        Ok(Some(_)) => {}
+        Err(error) => console::warn(&format!("no suggestions: {error}")),
+    }
+}
+
+async fn show(
+    report: &Report,
+    flags: &CommentFlags,
+    github: &GithubFlags,
+    context: &Context,
+    pull: &PullRequest,
+) -> Result<Option<Done>, GithubError> {
+    let (Some((owner, name)), Some(token)) = (&context.repository, github::token(github)) else {
+        return Ok(None);
+    };
+    let repository = Repository::new(github::client(github, &token)?, owner, name);
+    let author = match &flags.comment_author {
+        Some(author) => author.clone(),
+        None => comments::author(repository.client(), &token, github::forge(github)).await?,
+    };
+    let wanted = wanted(report, &repository, &pull.head_sha).await?;
+    let review = Review {
+        repository: (owner, name),
+        number: pull.number,
+        head_sha: &pull.head_sha,
+        key: &flags.comment_key,
+        author: &author,
+        run: context.run,
+    };
+    review.show(repository.client(), &wanted).await.map(Some)
+}
+
+/// What is suggested for each Dockerfile, where the one that was built is that of the head: a line of another would
+/// be somebody else's.
+async fn wanted(
+    report: &Report,
+    repository: &Repository,
+    head_sha: &str,
+) -> Result<Vec<Suggested>, GithubError> {
+    let mut texts: BTreeMap<String, Option<String>> = BTreeMap::new();
+    let mut wanted: Vec<Suggested> = Vec::new();
+    for image in &report.images {
+        let Some(built) = &image.dockerfile else { continue };
+        let Some(path) = inside(&built.path) else { continue };
+        if !texts.contains_key(&path) {
+            let operation = "read the Dockerfile of the pull request's head";
+            let text = contents::text_of(repository, &path, head_sha, operation).await?;
+            texts.insert(path.clone(), text);
+        }
+        let text = texts.get(&path).and_then(Option::as_ref);
+        let Some(text) = text.filter(|text| Digest::of(text.as_bytes()) == built.digest) else { continue };
+        for one in suggestions(image, text) {
+            let overlaps = |other: &Suggested| {
+                other.path == path && other.line <= one.end_line && one.line <= other.end_line
+            };
+            // Images of several platforms are of one Dockerfile.
+            if !wanted.iter().any(overlaps) {
+                let (line, end_line, body) = (one.line, one.end_line, one.body());
+                wanted.push(Suggested { path: path.clone(), line, end_line, body });
+            }
+        }
+    }
+    Ok(wanted)
+}

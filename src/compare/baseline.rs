@@ -1,0 +1,125 @@
+//! What an image is compared with, or why there is nothing to compare it with.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::analysis::Analysis;
+use crate::image::Totals;
+
+/// A baseline that was found, and why this one.
+#[derive(Debug, Clone)]
+pub struct Baseline {
+    /// The recorded image.
+    pub image: Arc<Analysis>,
+    /// How many commits it is older than the commit to compare with, where known.
+    pub distance: Option<u64>,
+    /// Whether it is the baseline of exactly the commit to compare with.
+    pub exact: bool,
+    /// Why this one, in words.
+    pub how: String,
+}
+
+/// Why there is no baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Nothing was ever recorded of the image.
+    NeverRecorded,
+    /// It is recorded, but not for this platform.
+    OtherPlatform,
+    /// It is recorded, but not for a commit that is near enough.
+    OutOfReach,
+    /// It was recorded, and what was near enough has been removed because it was old.
+    Expired,
+    /// Nothing says which commit to compare with.
+    NoCommit,
+    /// There is a record, and it cannot be read.
+    Unreadable,
+    /// There is a record, and a newer version wrote it.
+    Newer,
+}
+
+impl Reason {
+    /// Whether there is a record all the same, so that not to compare with it is no harmless thing.
+    pub fn is_unusable(self) -> bool {
+        matches!(self, Reason::Unreadable | Reason::Newer)
+    }
+
+    /// The reason in a sentence that fits any image, and what to do about it.
+    pub fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Reason::NeverRecorded => (
+                "no baseline: nothing is recorded of it yet",
+                "run layergate record on the branch that pull requests are made against",
+            ),
+            Reason::OtherPlatform => {
+                ("no baseline: it is recorded for other platforms only", "record this platform too")
+            }
+            Reason::NoCommit => (
+                "no baseline: nothing says which commit to compare with",
+                "name the commit with --base-commit, or run in a checkout",
+            ),
+            Reason::Unreadable => {
+                ("no usable baseline: its record cannot be read", "record the baseline again")
+            }
+            Reason::Newer => (
+                "no usable baseline: a newer layergate wrote its record",
+                "use the same version of layergate to check and to record",
+            ),
+            Reason::Expired => (
+                "no baseline any more: older records were removed",
+                "bring the branch up to date, or keep more with record --keep-last",
+            ),
+            Reason::OutOfReach => (
+                "no baseline near enough",
+                "run layergate record on every push to the target branch, and bring the branch up to date",
+            ),
+        }
+    }
+}
+
+impl From<Reason> for Missing {
+    fn from(reason: Reason) -> Missing {
+        let (message, help) = reason.words();
+        Missing { reason, message: message.into(), help: help.into() }
+    }
+}
+
+/// That there is no baseline, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// In a word, for programs.
+    pub reason: Reason,
+    /// In a sentence.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// One recorded size of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// The full hash of the commit, where there is one.
+    pub commit: Option<String>,
+    /// When it was committed, in seconds since 1970-01-01T00:00Z, where known.
+    pub time: Option<i64>,
+    /// What the image runs on, as `os/arch[/variant][:os.version]`, or `unknown`.
+    pub platform: String,
+    /// Its accounting.
+    pub totals: Totals,
+}
+
+/// As much of a commit's hash as people read.
+pub fn short(sha: &str) -> String {
+    sha.chars().take(7).collect()
+}
+
+/// What a baseline is that is so many commits older than the one to compare with: "is 3 commits behind".
+pub fn age(distance: Option<u64>) -> String {
+    match distance {
+        Some(1) => "is 1 commit behind".into(),
+        Some(behind) => format!("is {behind} commits behind"),
+        None => "is not tied to the commit to compare with".into(),
+    }
+}

@@ -1,0 +1,583 @@
+//! `layergate.toml`: read, checked and turned into typed settings, so that nothing else ever sees text. Pure.
+
+mod accept;
+mod setting;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::IntoDeserializer as _;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::image::Platform;
+use crate::limits::{self, Form, Limits};
+use crate::removable::{Catalogue, Culprit, Ignore, Kind};
+
+use accept::ACCEPT_KEYS;
+pub use accept::{Accept, Acceptance};
+pub use setting::{ConfigError, Setting, Settings};
+
+/// The keys of `[limits]` and `[images.NAME]` that say how an image is built, and limit nothing.
+const BUILD_KEYS: [&str; 3] = ["dockerfile", "target", "build-args"];
+
+/// What could be in the list that is the value of a key, if one is.
+fn list_example(key: &str) -> Option<&'static str> {
+    match key {
+        "build-args" => Some("VERSION=3"),
+        "labels" => Some("size-ok"),
+        _ => limits::key(key).filter(|key| key.form == Form::Paths)?.examples.first().copied(),
+    }
+}
+
+/// The limits that settings say.
+///
+/// # Errors
+/// [`ConfigError`] for the first one that cannot be used.
+pub fn limits_of(settings: &Settings) -> Result<Limits, ConfigError> {
+    let parsed = Limits::parse(|key| settings.get(key).map(|setting| setting.text.as_str()));
+    parsed.map_err(|(key, error)| ConfigError {
+        origin: settings.get(key).map_or_else(String::new, |setting| setting.origin.clone()),
+        message: error.to_string(),
+    })
+}
+
+/// How an image is built, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Build {
+    /// Its Dockerfile.
+    pub dockerfile: Option<PathBuf>,
+    /// The stage that is built; the last one otherwise.
+    pub target: Option<String>,
+    /// Build arguments, by name.
+    pub arguments: BTreeMap<String, String>,
+}
+
+impl Build {
+    /// Turns written settings into what they say.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a build argument that is not written as `NAME=VALUE`.
+    pub fn from_settings(settings: &Settings) -> Result<Build, ConfigError> {
+        let text = |key| settings.get(key).map(|setting| setting.text.trim()).filter(|text| !text.is_empty());
+        let mut build = Build {
+            dockerfile: text("dockerfile").map(PathBuf::from),
+            target: text("target").map(str::to_owned),
+            arguments: BTreeMap::new(),
+        };
+        if let Some(setting) = settings.get("build-args") {
+            for line in setting.text.lines().filter(|line| !line.trim().is_empty()) {
+                let pair = line.trim_start().split_once('=').filter(|(name, _)| !name.is_empty());
+                let (name, value) = pair.ok_or_else(|| ConfigError {
+                    origin: setting.origin.clone(),
+                    message: "a build argument is written as NAME=VALUE".into(),
+                })?;
+                build.arguments.insert(name.trim_end().to_owned(), value.to_owned());
+            }
+        }
+        Ok(build)
+    }
+}
+
+/// A configuration file, checked.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    limits: Settings,
+    images: BTreeMap<String, ImageSettings>,
+    accept: Settings,
+    catalogue: Option<Arc<Catalogue>>,
+    /// `[removable]` as it is written.
+    removable: Option<toml::Value>,
+}
+
+/// `[removable]`: what else only builds need, and what is meant to be shipped.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct RemovableSection {
+    #[serde(default)]
+    kinds: Vec<Spanned<Kind>>,
+    #[serde(default)]
+    ignore: Vec<Spanned<Ignore>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct ImageSettings {
+    limits: Settings,
+    platforms: BTreeMap<Platform, Settings>,
+}
+
+impl Config {
+    /// Reads the text of a configuration file. All of it is checked, also what is about images
+    /// that this run does not measure.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the file's name and the line.
+    pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
+        let reader = FileReader { file, text };
+        let document = DeTable::parse(text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            reader.error(at, format!("not valid TOML: {}", error.message()))
+        })?;
+        let mut config = Config::default();
+        for (key, value) in document.get_ref() {
+            match key.get_ref().as_ref() {
+                "limits" => config.limits = reader.limits(reader.table(key, value)?, "[limits]", &[])?.0,
+                "accept" => {
+                    let table = reader.table(key, value)?;
+                    config.accept = reader.settings(table, "[accept]", &ACCEPT_KEYS, &[])?.0;
+                }
+                "images" => {
+                    for (name, section) in reader.table(key, value)? {
+                        let settings = reader.image(name.get_ref(), reader.table(name, section)?)?;
+                        config.images.insert(name.get_ref().to_string(), settings);
+                    }
+                }
+                "removable" => {
+                    config.catalogue = Some(Arc::new(reader.catalogue(value)?));
+                    config.removable = toml::Value::deserialize(value.clone().into_deserializer()).ok();
+                }
+                other => {
+                    let known = ["limits", "images", "accept", "removable"];
+                    return Err(reader.unknown_key(key, other, "the file", &known));
+                }
+            }
+        }
+        config.check()?;
+        Ok(config)
+    }
+
+    /// The same without what accepts or ignores anything: what counts of a file that nobody has agreed to yet.
+    pub fn limits_alone(self) -> Config {
+        Config { limits: self.limits, images: self.images, ..Config::default() }
+    }
+
+    /// What another configuration says otherwise, each as `max-size 500 MB -> 900 MB`.
+    pub fn changes(&self, other: &Config) -> Vec<String> {
+        let (before, after) = (self.written(), other.written());
+        let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+        let text = |of: &BTreeMap<String, String>, key: &str| {
+            of.get(key).map_or_else(|| "none".to_owned(), |text| text.replace('\n', ", "))
+        };
+        let change = |key: &&String| format!("{key} {} -> {}", text(&before, key), text(&after, key));
+        let mut changes: Vec<String> =
+            keys.iter().filter(|key| before.get(**key) != after.get(**key)).map(change).collect();
+        if self.removable != other.removable {
+            changes.push("[removable]".into());
+        }
+        changes
+    }
+
+    /// Every setting but those of `[removable]`, by its key; outside `[limits]`, by its section too.
+    fn written(&self) -> BTreeMap<String, String> {
+        let mut sections = vec![(String::new(), &self.limits), ("accept ".to_owned(), &self.accept)];
+        for (name, image) in &self.images {
+            sections.push((format!("images.{name} "), &image.limits));
+            let of_platforms = image.platforms.iter();
+            sections.extend(of_platforms.map(|(platform, own)| (format!("images.{name} {platform} "), own)));
+        }
+        let settings = sections.into_iter().flat_map(|(section, settings)| {
+            settings.iter().map(move |(key, setting)| (format!("{section}{key}"), setting.text.clone()))
+        });
+        settings.collect()
+    }
+
+    /// What only builds need.
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        self.catalogue.clone().unwrap_or_else(Catalogue::builtin)
+    }
+
+    /// The Dockerfile of an image of its own section.
+    pub fn dockerfile_of(&self, image: &str) -> Option<PathBuf> {
+        let setting = self.images.get(image)?.limits.get("dockerfile")?;
+        Some(PathBuf::from(setting.text.trim()))
+    }
+
+    /// Whether an image has a section of its own.
+    pub fn has_section(&self, image: &str) -> bool {
+        self.images.contains_key(image)
+    }
+
+    /// A section that is of none of these images, with the one of them that it may be meant for: one without a section
+    /// of its own, of almost that name. Sections of images of other jobs are nothing to say anything of.
+    pub fn misspelt<'a>(&self, images: &[&'a str]) -> Option<(String, &'a str)> {
+        let without = images.iter().filter(|image| !self.images.contains_key(**image));
+        let sections = self.images.keys().filter(|section| !images.contains(&section.as_str()));
+        let words = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
+        // `api1` and `api2` are two images.
+        let near = |section: &str, image: &str| {
+            strsim::osa_distance(section, image) <= 1 + section.len() / 8 && words(section) != words(image)
+        };
+        let mut pairs = sections.flat_map(|section| without.clone().map(move |image| (section, *image)));
+        pairs.find(|(section, image)| near(section, image)).map(|(section, image)| (section.clone(), image))
+    }
+
+    /// The image whose section names a Dockerfile.
+    pub fn image_of_dockerfile(&self, path: &Path) -> Option<String> {
+        let plain = |path: &Path| path.strip_prefix(".").unwrap_or(path).to_owned();
+        let of = |name: &&String| self.dockerfile_of(name).is_some_and(|own| plain(&own) == plain(path));
+        self.images.keys().find(of).cloned()
+    }
+
+    /// What accepts a broken limit, by the file and the flags.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where a flag cannot be used.
+    pub fn accept(&self, flags: &Settings) -> Result<Accept, ConfigError> {
+        let mut settings = self.accept.clone();
+        settings.extend(flags.clone());
+        Accept::from_settings(&settings)
+    }
+
+    /// How one image is built, by the file and the flags.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where a flag cannot be used.
+    pub fn build_of(
+        &self,
+        image: &str,
+        platform: Option<&Platform>,
+        flags: &Settings,
+    ) -> Result<Build, ConfigError> {
+        Build::from_settings(&self.settings_of(image, platform, flags))
+    }
+
+    /// The limits of one image: those of all images, its own, its platform's, then the flags. Comes
+    /// with the settings that they were made from.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where a flag cannot be used; the file was checked when it was read.
+    pub fn limits_for(
+        &self,
+        image: &str,
+        platform: Option<&Platform>,
+        flags: &Settings,
+    ) -> Result<(Limits, Settings), ConfigError> {
+        let settings = self.settings_of(image, platform, flags);
+        Ok((limits_of(&settings)?, settings))
+    }
+
+    fn settings_of(&self, image: &str, platform: Option<&Platform>, flags: &Settings) -> Settings {
+        let mut settings = self.limits.clone();
+        if let Some(own) = self.images.get(image) {
+            settings.extend(own.limits.clone());
+            let fits = |wanted: &&Platform| platform.is_some_and(|platform| platform.satisfies(wanted));
+            for wanted in own.platforms.keys().filter(fits) {
+                settings.extend(own.platforms[wanted].clone());
+            }
+        }
+        settings.extend(flags.clone());
+        settings
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let of_images =
+            self.images.values().flat_map(|image| image.platforms.values().chain([&image.limits]));
+        for settings in of_images.chain([&self.limits]) {
+            limits_of(settings)?;
+            Build::from_settings(settings)?;
+        }
+        Accept::from_settings(&self.accept)?;
+        Ok(())
+    }
+}
+
+type Item<'i> = (Spanned<std::borrow::Cow<'i, str>>, Spanned<DeValue<'i>>);
+
+/// Turns positions into lines.
+struct FileReader<'a> {
+    file: &'a str,
+    text: &'a str,
+}
+
+impl FileReader<'_> {
+    fn catalogue(&self, section: &Spanned<DeValue<'_>>) -> Result<Catalogue, ConfigError> {
+        let section = RemovableSection::deserialize(section.clone().into_deserializer());
+        let RemovableSection { kinds, ignore } = section.map_err(|error: toml::de::Error| {
+            self.error(
+                error.span().map_or(0, |span| span.start),
+                format!("[removable]: {}", suggesting(error.message())),
+            )
+        })?;
+        let places: [Vec<usize>; 2] = [
+            kinds.iter().map(|kind| kind.span().start).collect(),
+            ignore.iter().map(|ignore| ignore.span().start).collect(),
+        ];
+        let kinds = kinds.into_iter().map(Spanned::into_inner).collect();
+        let ignore = ignore.into_iter().map(Spanned::into_inner).collect();
+        Catalogue::new(kinds, ignore).map_err(|error| {
+            let at = match error.culprit {
+                Some(Culprit::Kind(index)) => places[0].get(index),
+                Some(Culprit::Ignore(index)) => places[1].get(index),
+                None => None,
+            };
+            self.error(at.copied().unwrap_or_default(), format!("[removable]: {error}"))
+        })
+    }
+
+    fn image(&self, name: &str, table: &DeTable<'_>) -> Result<ImageSettings, ConfigError> {
+        let section = format!("[images.{name}]");
+        let (limits, inner) = self.limits(table, &section, &["platforms"])?;
+        let mut platforms = BTreeMap::new();
+        for (key, value) in inner {
+            for (platform, section) in self.table(&key, &value)? {
+                let parsed: Platform = platform
+                    .get_ref()
+                    .parse()
+                    .map_err(|error| self.error(platform.span().start, format!("{error}")))?;
+                let name = format!("[images.{name}.platforms.\"{parsed}\"]");
+                platforms.insert(parsed, self.limits(self.table(platform, section)?, &name, &[])?.0);
+            }
+        }
+        Ok(ImageSettings { limits, platforms })
+    }
+
+    /// The limits of a section, and the sections inside it that may be there.
+    fn limits<'i>(
+        &self,
+        table: &DeTable<'i>,
+        section: &str,
+        inner: &[&'static str],
+    ) -> Result<(Settings, Vec<Item<'i>>), ConfigError> {
+        let known: Vec<&str> = limits::keys().map(|key| key.name).chain(BUILD_KEYS).collect();
+        self.settings(table, section, &known, inner)
+    }
+
+    /// The settings of a section, and the sections inside it that may be there.
+    fn settings<'i>(
+        &self,
+        table: &DeTable<'i>,
+        section: &str,
+        known: &[&str],
+        inner: &[&'static str],
+    ) -> Result<(Settings, Vec<Item<'i>>), ConfigError> {
+        let mut settings = Settings::new();
+        let mut sections = Vec::new();
+        for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            if inner.contains(&name) {
+                sections.push((key.clone(), value.clone()));
+                continue;
+            }
+            if !known.contains(&name) {
+                let known: Vec<&str> = known.iter().chain(inner).copied().collect();
+                return Err(self.unknown_key(key, name, section, &known));
+            }
+            let text = match value.get_ref() {
+                DeValue::String(text) => text.to_string(),
+                DeValue::Integer(number) => number.to_string(),
+                DeValue::Float(number) => number.to_string(),
+                DeValue::Array(items) if list_example(name).is_some() => {
+                    let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
+                    let example = list_example(name).unwrap_or_default();
+                    let message = format!("`{name}` has to be a list of texts such as \"{example}\"");
+                    texts.ok_or_else(|| self.error(value.span().start, message))?.join("\n")
+                }
+                other => {
+                    let message =
+                        format!("`{name}`: expected {}, not a {}", expected(name), other.type_str());
+                    return Err(self.error(value.span().start, message));
+                }
+            };
+            let origin = format!("{} ({section} {name})", self.place(key.span().start));
+            settings.insert(name.to_owned(), Setting { text, origin });
+        }
+        Ok((settings, sections))
+    }
+
+    fn table<'t, 'i>(
+        &self,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &'t Spanned<DeValue<'i>>,
+    ) -> Result<&'t DeTable<'i>, ConfigError> {
+        value.get_ref().as_table().ok_or_else(|| {
+            let message =
+                format!("`{}` has to be a section, and is a {}", key.get_ref(), value.get_ref().type_str());
+            self.error(key.span().start, message)
+        })
+    }
+
+    fn unknown_key(
+        &self,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        name: &str,
+        section: &str,
+        known: &[&str],
+    ) -> ConfigError {
+        let hint = home(name)
+            .filter(|home| *home != section)
+            .map_or_else(|| hint(name, known), |home| format!("it belongs under {home}"));
+        self.error(key.span().start, format!("unknown key `{name}` in {section}; {hint}"))
+    }
+
+    fn error(&self, at: usize, message: impl fmt::Display) -> ConfigError {
+        ConfigError { origin: self.place(at), message: message.to_string() }
+    }
+
+    fn place(&self, at: usize) -> String {
+        let before = self.text.get(..at).unwrap_or_default();
+        format!("{}:{}", self.file, before.matches('\n').count() + 1)
+    }
+}
+
+/// How the value of a key is written.
+fn expected(name: &str) -> String {
+    let Some(key) = limits::key(name) else { return "a text or a number".into() };
+    match (key.form, key.examples.first()) {
+        (Form::Choice(words), _) => {
+            let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+            format!("one of {}", words.join(", "))
+        }
+        (Form::Count, Some(example)) => format!("a number such as {example}"),
+        (_, Some(example)) => format!("a text such as {example:?}"),
+        (_, None) => "a text".into(),
+    }
+}
+
+/// The section that a key belongs to; `max-increase`, which two have, is a limit first.
+fn home(name: &str) -> Option<&'static str> {
+    match name {
+        name if limits::key(name).is_some() || BUILD_KEYS.contains(&name) => Some("[limits]"),
+        name if ACCEPT_KEYS.contains(&name) => Some("[accept]"),
+        "kinds" | "ignore" => Some("[removable]"),
+        _ => None,
+    }
+}
+
+/// The known word that somebody may have meant, or all of them.
+fn hint(name: &str, known: &[&str]) -> String {
+    let likeness = |known: &&str| (strsim::jaro_winkler(name, known), (*known).to_owned());
+    match known.iter().map(likeness).max_by(|a, b| a.0.total_cmp(&b.0)) {
+        Some((likeness, known)) if likeness > 0.75 => format!("did you mean `{known}`?"),
+        _ => format!("known are {}", known.join(", ")),
+    }
+}
+
+/// What serde says of an unknown field or variant: all of its words, without which of them is meant.
+fn suggesting(message: &str) -> String {
+    let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match (message.split_once(", expected"), words.split_first()) {
+        (Some((before, _)), Some((name, known))) if message.starts_with("unknown ") && !known.is_empty() => {
+            format!("{before}; {}", hint(name, known))
+        }
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_word_wins_image_over_all_platform_over_image_flag_over_file() {
+        let text = r#"
+            [limits]
+            max-size = "500 MB"
+            max-layers = 20
+            [images.api]
+            max-size = "300 MB"
+            [images.api.platforms."linux/arm64"]
+            max-size = "200 MB"
+        "#;
+        let config = Config::parse("layergate.toml", text).unwrap();
+        let arm: Platform = "linux/arm64/v8".parse().unwrap();
+        let amd: Platform = "linux/amd64".parse().unwrap();
+        let flags = Settings::from([(
+            "max-size".to_owned(),
+            Setting { text: "1 GB".into(), origin: "--max-size".into() },
+        )]);
+        let size = |image, platform, flags: &Settings| {
+            config.limits_for(image, Some(platform), flags).unwrap().1["max-size"].text.clone()
+        };
+        let none = Settings::new();
+        assert_eq!(size("web", &amd, &none), "500 MB");
+        assert_eq!(size("api", &amd, &none), "300 MB");
+        assert_eq!(size("api", &arm, &none), "200 MB");
+        assert_eq!(size("api", &arm, &flags), "1 GB");
+        assert_eq!(config.limits_for("api", Some(&arm), &none).unwrap().1["max-layers"].text, "20");
+    }
+
+    #[test]
+    fn what_changes_is_told_setting_by_setting() {
+        let config = |text: &str| Config::parse("f.toml", text).unwrap();
+        let before = config("[limits]\nmax-size = \"500 MB\"\nmax-layers = 9\n[accept]\nlabels = [\"ok\"]");
+        let after = config(
+            "[limits]\nmax-size = '900 MB'\nmax-layers = 9\n[images.api]\nforbid-paths = [\"a\", \"b\"]\n[[removable.ignore]]\npaths = [\"**\"]\nreason = \"x\"",
+        );
+        let expected = [
+            "accept labels ok -> none",
+            "images.api forbid-paths none -> a, b",
+            "max-size 500 MB -> 900 MB",
+            "[removable]",
+        ];
+        assert_eq!(before.changes(&after), expected);
+        // Where it stands in the file, and how it is quoted, is no change.
+        assert!(after.changes(&config(&format!("# moved\n{}", "[limits]\nmax-layers = 9\nmax-size = \"900 MB\"\n[images.api]\nforbid-paths = [\"a\", \"b\"]\n[[removable.ignore]]\nreason = \"x\"\npaths = [\"**\"]"))).is_empty());
+        let alone =
+            config("[limits]\nmax-layers = 9\n[accept]\ntrailer = \"Ok\"\n[removable]").limits_alone();
+        assert!(alone.accept(&Settings::new()).unwrap().is_empty() && alone.catalogue.is_none());
+        assert_eq!(alone.limits_for("api", None, &Settings::new()).unwrap().1["max-layers"].text, "9");
+    }
+
+    #[test]
+    fn a_section_of_almost_an_images_name_is_found() {
+        let config = |names: &[&str]| {
+            let sections = names.iter().map(|name| format!("[images.{name}]\nmax-layers = 9\n"));
+            Config::parse("layergate.toml", &sections.collect::<String>()).unwrap()
+        };
+        assert_eq!(config(&["wbe"]).misspelt(&["api", "web"]), Some(("wbe".into(), "web")));
+        assert_eq!(config(&["wbe", "web"]).misspelt(&["web"]), None);
+        for (section, image) in [("worker", "web"), ("api1", "api2"), ("web", "web")] {
+            assert_eq!(config(&[section]).misspelt(&[image]), None, "{section}");
+        }
+    }
+
+    #[test]
+    fn mistakes_name_the_line_and_the_way_out() {
+        for (text, expected) in [
+            (
+                "[limits]\nmax-sise = \"5 MB\"",
+                "f.toml:2: unknown key `max-sise` in [limits]; did you mean `max-size`?",
+            ),
+            ("[limit]\n", "f.toml:1: unknown key `limit` in the file; did you mean `limits`?"),
+            ("\n[images.api]\ncolour = 1", "f.toml:3: unknown key `colour` in [images.api]; known are"),
+            ("[limits]\nmax-size = 500", "f.toml:2 ([limits] max-size): `500` has no unit"),
+            (
+                "[limits]\nmax-size = true",
+                "f.toml:2: `max-size`: expected a text such as \"500 MB\", not a boolean",
+            ),
+            (
+                "[limits]\nmulti-stage = true",
+                "f.toml:2: `multi-stage`: expected one of \"require\", \"warn\", \"off\", not a boolean",
+            ),
+            (
+                "max-size = \"5 MB\"",
+                "f.toml:1: unknown key `max-size` in the file; it belongs under [limits]",
+            ),
+            (
+                "[limits]\nlabels = \"x\"",
+                "f.toml:2: unknown key `labels` in [limits]; it belongs under [accept]",
+            ),
+            ("[limits]\nmax-increase = 5", "f.toml:2 ([limits] max-increase): `5` has no unit; write `5%`"),
+            ("[limits]\nmetric = \"packed\"", "f.toml:2 ([limits] metric): `packed` is not one of"),
+            ("[images.a.platforms.arm]\n", "f.toml:1: `arm` is not a platform"),
+            ("limits = 3", "f.toml:1: `limits` has to be a section"),
+            ("[limits\n", "f.toml:1: not valid TOML"),
+            ("[accept]\nlabel = \"x\"", "f.toml:2: unknown key `label` in [accept]; did you mean `labels`?"),
+            (
+                "[accept]\nlabels = 3.5\ntrailer = \"a b\"",
+                "f.toml:3 ([accept] trailer): a trailer is called by",
+            ),
+            ("[accept]\nmax-increase = \"5\"", "f.toml:2 ([accept] max-increase): `5` has no unit"),
+            (
+                "[images.b]\nmax-layers = \"many\"",
+                "f.toml:2 ([images.b] max-layers): `many` is not a whole number",
+            ),
+        ] {
+            let error = Config::parse("f.toml", text).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A Dockerfile as stages and instructions.
+
+use crate::image::Digest;
+
+/// A Dockerfile that was read.
+#[derive(Debug, Clone)]
+pub struct Dockerfile {
+    /// The `ARG`s before the first `FROM`.
+    pub(super) globals: Vec<SourceInstruction>,
+    pub(super) stages: Vec<Stage>,
+    /// What escapes, and continues a line: `\`, or a back tick by directive.
+    pub(super) escape: char,
+    /// The sha256 of the text.
+    pub(super) digest: Digest,
+}
+
+/// One `FROM` and what follows it.
+#[derive(Debug, Clone)]
+pub struct Stage {
+    /// Its place, counted from 0, which `--target` and `COPY --from` take too.
+    pub index: usize,
+    /// The name after `AS`.
+    pub name: Option<String>,
+    /// What it builds on, as written.
+    pub base: String,
+    /// `--platform`, as written.
+    pub platform: Option<String>,
+    /// The base with the defaults of the arguments before the first `FROM`.
+    pub resolved: BaseImage,
+    /// The line of its `FROM`.
+    pub line: u32,
+    /// The last line of its last instruction.
+    pub end_line: u32,
+    /// All but its `FROM`.
+    pub instructions: Vec<SourceInstruction>,
+    /// What it takes from other stages and images.
+    pub uses: Vec<StageUse>,
+}
+
+/// One instruction as written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceInstruction {
+    /// `RUN`, `COPY`, in capitals.
+    pub keyword: &'static str,
+    /// What follows it, flags included: lines joined, comments gone.
+    pub text: String,
+    /// `--name=value` before the arguments.
+    pub flags: Vec<Flag>,
+    /// The text without the flags.
+    pub arguments: String,
+    /// Its here-documents, in order.
+    pub here_documents: Vec<HereDocument>,
+    /// Its first line, counted from 1.
+    pub line: u32,
+    /// Its last line.
+    pub end_line: u32,
+}
+
+/// A flag of an instruction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flag {
+    /// Without the dashes.
+    pub name: String,
+    /// As written; absent in `--link`.
+    pub value: Option<String>,
+}
+
+/// `<<NAME` and the lines that belong to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HereDocument {
+    /// The delimiter, without quotes.
+    pub name: String,
+    /// `<<-`: leading tabs are dropped.
+    pub chomp: bool,
+    /// Its lines.
+    pub content: String,
+}
+
+/// Where a copy or a mount takes files from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// An earlier stage.
+    Stage(usize),
+    /// Another image.
+    Image(String),
+}
+
+/// A stage's use of another stage or image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageUse {
+    /// What is used.
+    pub origin: Origin,
+    /// The place of the using instruction in the stage.
+    pub instruction: usize,
+}
+
+/// What a stage builds on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BaseImage {
+    /// Another image, by its reference.
+    Image(String),
+    /// Nothing.
+    Scratch,
+    /// An earlier stage.
+    Stage(usize),
+    /// A reference with a variable whose value is not known; as written.
+    Unresolved(String),
+}
+
+impl Dockerfile {
+    /// The sha256 of the text that it was read from.
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
+    /// Whether a backslash continues a line, and nothing else does.
+    pub fn escapes_by_backslash(&self) -> bool {
+        self.escape == '\\'
+    }
+
+    /// The stages, in order.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// The latest stage below `before` that has a name. Names ignore case (Dockerfile reference).
+    pub(super) fn named(&self, name: &str, before: usize) -> Option<usize> {
+        let has = |stage: &&Stage| stage.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name));
+        self.stages[..before.min(self.stages.len())].iter().rev().find(has).map(|stage| stage.index)
+    }
+
+    /// What `--from` names, seen from a stage.
+    pub(super) fn origin(&self, from: &str, before: usize) -> Origin {
+        let number = from.parse().ok().filter(|number| *number < before);
+        match self.named(from, before).or(number) {
+            Some(stage) => Origin::Stage(stage),
+            None => Origin::Image(from.to_owned()),
+        }
+    }
+}
+
+impl SourceInstruction {
+    /// The list of the JSON form (`RUN ["make", "all"]`).
+    pub fn json(&self) -> Option<Vec<String>> {
+        if !self.arguments.starts_with('[') {
+            return None;
+        }
+        serde_json::from_str(&self.arguments).ok()
+    }
+}
+
+/// `--from=x` and `--mount=type=bind,from=x`.
+pub(super) fn source_of(flag: &Flag) -> Option<String> {
+    let value = flag.value.as_deref()?;
+    match flag.name.as_str() {
+        "from" => Some(value.to_owned()),
+        "mount" => {
+            value.split(',').find_map(|part| part.trim_matches('"').strip_prefix("from=")).map(str::to_owned)
+        }
+        _ => None,
+    }
+}

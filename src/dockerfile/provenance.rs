@@ -1,0 +1,370 @@
+//! BuildKit's provenance: what a build says of itself (SLSA provenance v0.2 and v1, and BuildKit's
+//! docs/attestations/slsa-definitions.md). With `mode=max` it names the Dockerfile's lines of each layer, so that
+//! nothing has to be inferred; with `mode=min` it names the base images by digest. Whoever made the image wrote it:
+//! it is untrusted text, and true of this image only where it names the image's digest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::Lines;
+use super::parse::MAX_BYTES;
+use super::statement::{Predicate, RawMaterial, Statement, Subject};
+use super::steps::{Step, Steps, number};
+use crate::image::Digest;
+
+/// The predicate types of SLSA that BuildKit writes.
+pub const PREDICATES: [&str; 2] = ["https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1"];
+/// What `buildx build --metadata-file` calls the provenance and the image: its manifest or index, and its config.
+const IN_METADATA: &str = "buildx.build.provenance";
+const METADATA_DIGESTS: [&str; 2] = ["containerimage.digest", "containerimage.config.digest"];
+/// The longest path of a Dockerfile that is taken over.
+const MAX_PATH: usize = 500;
+
+/// What a build says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Provenance {
+    /// The Dockerfile's path: in the repository where the build says that, else as the build calls it.
+    pub file: Option<String>,
+    /// The Dockerfile's text.
+    pub text: Option<String>,
+    /// The stage that was built, where one was named.
+    pub target: Option<String>,
+    /// The build arguments that were given.
+    pub arguments: BTreeMap<String, String>,
+    /// The images that the build read, base images among them.
+    pub images: Vec<Material>,
+    /// The layers of each step's result, lowest first, by the number of the step.
+    chains: BTreeMap<u64, Vec<Digest>>,
+    /// The lines of each step: of one that is written twice, both.
+    lines: BTreeMap<u64, Vec<Lines>>,
+    /// The steps, and what they stand on.
+    steps: Steps,
+}
+
+/// An image that a build read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Material {
+    /// Its name as it was given, `mybase:1`.
+    pub name: String,
+    /// The digest of its manifest or index.
+    pub digest: Digest,
+}
+
+/// Provenance that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ProvenanceError {
+    /// It is not JSON, or not of the form that BuildKit writes.
+    #[error("the provenance is malformed: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// It names another image.
+    #[error("the provenance is of another image than {0}")]
+    OtherImage(Digest),
+}
+
+impl Provenance {
+    /// Reads an attestation: an in-toto statement that is stored beside the image whose manifest has this digest.
+    /// `None` where the statement is no provenance.
+    ///
+    /// # Errors
+    /// [`ProvenanceError`], also where it says that it is of another image. One that names no image at all is of the
+    /// image that it is stored beside: BuildKit names none of an image without a name.
+    pub fn of_statement(json: &[u8], manifest: &Digest) -> Result<Option<Provenance>, ProvenanceError> {
+        let statement: Statement = serde_json::from_slice(json)?;
+        if !PREDICATES.contains(&statement.predicate_type.as_str()) {
+            return Ok(None);
+        }
+        let is_this = |subject: &Subject| digest_of(&subject.digest).as_ref() == Some(manifest);
+        if !statement.subject.is_empty() && !statement.subject.iter().any(is_this) {
+            return Err(ProvenanceError::OtherImage(manifest.clone()));
+        }
+        Provenance::of_predicate(statement.predicate).map(Some)
+    }
+
+    /// Reads what `buildx build --metadata-file` wrote, or a target's part of what `buildx bake` did, for the image whose
+    /// manifest or index has one of these digests. `platform`: the one that is meant, where the file has several.
+    /// `None` where the file has no provenance.
+    ///
+    /// # Errors
+    /// [`ProvenanceError`], also where the file is about another image.
+    pub fn of_metadata(
+        json: &[u8],
+        image: &[Digest],
+        platform: Option<&str>,
+    ) -> Result<Option<Provenance>, ProvenanceError> {
+        let document: BTreeMap<String, Value> = serde_json::from_slice(json)?;
+        let is_build =
+            |value: &BTreeMap<String, Value>| METADATA_DIGESTS.iter().any(|name| value.contains_key(*name));
+        let builds: Vec<BTreeMap<String, Value>> = match is_build(&document) {
+            true => vec![document],
+            false => document.into_values().filter_map(|value| serde_json::from_value(value).ok()).collect(),
+        };
+        let about = |build: &&BTreeMap<String, Value>| {
+            let texts = METADATA_DIGESTS.iter().filter_map(|name| build.get(*name)?.as_str());
+            texts.filter_map(|text| Digest::parse(text).ok()).any(|digest| image.contains(&digest))
+        };
+        let Some(build) = builds.iter().find(about) else {
+            let other = image.first().filter(|_| builds.iter().any(is_build)).cloned();
+            return other.map_or(Ok(None), |image| Err(ProvenanceError::OtherImage(image)));
+        };
+        let of_platform = platform.and_then(|platform| build.get(&format!("{IN_METADATA}/{platform}")));
+        match build.get(IN_METADATA).or(of_platform) {
+            Some(predicate) => Provenance::of_predicate(Predicate::deserialize(predicate)?).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn of_predicate(predicate: Predicate) -> Result<Provenance, ProvenanceError> {
+        let Predicate { materials, invocation, build_config, metadata, build_definition, run_details } =
+            predicate;
+        let own = metadata.v02.or(run_details.metadata.v1).unwrap_or_default();
+        let external = build_definition.external_parameters;
+        let mut arguments = invocation.parameters.args;
+        arguments.extend(external.request.args);
+        let target = arguments.get("target").filter(|target| !target.is_empty()).cloned();
+        let arguments = arguments
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.strip_prefix("build-arg:")?.to_owned(), value)));
+        let info = own.source.infos.into_iter().next();
+        let decoded = info.as_ref().filter(|info| info.data.len() / 4 * 3 <= MAX_BYTES + 3);
+        let decoded = decoded.and_then(|info| STANDARD.decode(&info.data).ok());
+        let config = [invocation.config_source, external.config_source];
+        let named = config.into_iter().find_map(|source| source.entry_point.or(source.path));
+        let images = materials.iter().chain(&build_definition.resolved_dependencies);
+        let mut operations = build_config.llb_definition;
+        operations.extend(build_definition.internal_parameters.build_config.llb_definition);
+        let layers = own.layers.into_iter().filter_map(|(output, chains)| {
+            let chain = chains.into_iter().next()?;
+            Some((number(&output)?, chain.into_iter().map(|layer| layer.digest).collect()))
+        });
+        let locations = own.source.locations.into_iter();
+        Ok(Provenance {
+            file: path_of(named.or_else(|| info.and_then(|info| info.filename)), &own.vcs),
+            text: decoded.and_then(|bytes| String::from_utf8(bytes).ok()),
+            target,
+            arguments: arguments.collect(),
+            images: images.filter_map(Material::of).collect(),
+            chains: layers.collect(),
+            lines: locations
+                .filter_map(|(step, of)| Some((number(&step)?, of.lines())))
+                .filter(|(_, lines)| !lines.is_empty())
+                .collect(),
+            steps: Steps::of(&operations),
+        })
+    }
+
+    /// The lines of each of an image's layers, by their digests, lowest first. `None` of those that a base image
+    /// brought, and of those that it does not tell: all of them with `mode=min`.
+    pub fn lines_of(&self, layers: &[Option<Digest>]) -> Vec<Option<Lines>> {
+        let own = self.makers(layers).into_iter().map(|maker| maker.filter(|maker| !self.is_image(*maker)));
+        let places: Vec<&[Lines]> = own
+            .map(|maker| maker.and_then(|maker| self.lines.get(&maker)).map_or(&[][..], Vec::as_slice))
+            .collect();
+        // An instruction stands below those that it builds on.
+        let only = |places: &&[Lines]| if let [lines] = places { Some(*lines) } else { None };
+        let place = |at: usize| {
+            let below = places[..at].iter().rev().find_map(only).map_or(0, |lines| lines.end_line);
+            let above = places[at + 1..].iter().find_map(only).map_or(u32::MAX, |lines| lines.line);
+            let mut fitting = places[at].iter().filter(|lines| lines.line > below && lines.end_line < above);
+            only(&places[at]).or_else(|| fitting.next().filter(|_| fitting.next().is_none()).copied())
+        };
+        (0..places.len()).map(place).collect()
+    }
+
+    /// Whether it tells which steps made these layers.
+    pub fn tells_lines(&self, layers: &[Option<Digest>]) -> bool {
+        !layers.is_empty() && self.makers(layers).iter().all(Option::is_some)
+    }
+
+    /// The images that the base image may be: that of the step below, where it tells the steps, else all that the
+    /// build read.
+    pub fn base_images(&self, layers: &[Option<Digest>]) -> Vec<&Material> {
+        let lowest = self.makers(layers).first().copied().flatten();
+        let images = self.images.iter().filter(|image| !image.is_frontend());
+        match lowest.map(|lowest| self.steps.get(lowest)) {
+            Some(Some(Step::Image(Some(digest)))) => images.filter(|image| image.digest == *digest).collect(),
+            Some(Some(Step::Image(None))) | None => images.collect(),
+            Some(_) => Vec::new(),
+        }
+    }
+
+    /// How many of the lowest of an image's layers are the base image's; `None` where it does not tell.
+    pub fn base_layers(&self, layers: &[Option<Digest>]) -> Option<u64> {
+        let makers = self.makers(layers);
+        if makers.iter().any(Option::is_none) {
+            return None;
+        }
+        let from_image = |maker: &&Option<u64>| maker.is_some_and(|maker| self.is_image(maker));
+        Some(makers.iter().take_while(from_image).count() as u64)
+    }
+
+    fn is_image(&self, step: u64) -> bool {
+        matches!(self.steps.get(step), Some(Step::Image(_)))
+    }
+
+    /// The step that made each layer, by the graph of the steps: layers may be equal, and BuildKit leaves out the layers of
+    /// some steps, so that digests alone do not tell. Where it names them they have to fit, unless it packed all layers
+    /// anew for the image (eStargz).
+    fn makers(&self, layers: &[Option<Digest>]) -> Vec<Option<u64>> {
+        let unknown = || vec![None; layers.len()];
+        let Some(makers) = self.steps.makers(layers.len()) else { return unknown() };
+        let known: BTreeSet<&Digest> = layers.iter().flatten().collect();
+        let is_repacked = !self.chains.values().flatten().any(|digest| known.contains(digest));
+        let fits = |(maker, layer): (&u64, &Option<Digest>)| {
+            let made = self.chains.get(maker).filter(|_| !is_repacked && !self.is_image(*maker));
+            made.zip(layer.as_ref()).is_none_or(|(made, layer)| made.last() == Some(layer))
+        };
+        match makers.iter().zip(layers).all(fits) {
+            true => makers.into_iter().map(Some).collect(),
+            false => unknown(),
+        }
+    }
+}
+
+impl Material {
+    /// Of a package URL such as `pkg:docker/mybase@1?platform=linux%2Famd64` (purl specification, type docker).
+    fn of(raw: &RawMaterial) -> Option<Material> {
+        let rest = raw.uri.strip_prefix("pkg:docker/")?;
+        let (path, _) = rest.split_once('?').unwrap_or((rest, ""));
+        let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
+        // A version may be a digest as well as a tag.
+        let name = match path.split_once('@') {
+            Some((name, version)) if version.contains(':') => format!("{name}@{version}"),
+            Some((name, tag)) => format!("{name}:{tag}"),
+            None => path.into_owned(),
+        };
+        Some(Material { name, digest: digest_of(&raw.digest)? })
+    }
+
+    /// Whether it is the program that reads Dockerfiles, which `# syntax=` names.
+    fn is_frontend(&self) -> bool {
+        let name = self.name.strip_prefix("docker.io/").unwrap_or(&self.name);
+        ["docker/dockerfile:", "docker/dockerfile@", "docker/dockerfile-upstream"]
+            .iter()
+            .any(|frontend| name.starts_with(frontend))
+    }
+}
+
+/// Where the Dockerfile is: below its directory in the repository, where the client has said that.
+fn path_of(name: Option<String>, vcs: &BTreeMap<String, String>) -> Option<String> {
+    let is_fit = |path: &str| {
+        let is_below = |part: &str| !part.is_empty() && part != "..";
+        path.len() <= MAX_PATH && path.split('/').all(is_below) && !path.contains(['\\', ':'])
+    };
+    let name = name.filter(|name| is_fit(name) && !name.chars().any(char::is_control))?;
+    let directory = vcs.get("localdir:dockerfile").filter(|directory| is_fit(directory) && *directory != ".");
+    let directory = directory.filter(|directory| !directory.chars().any(char::is_control));
+    Some(directory.map_or_else(|| name.clone(), |directory| format!("{directory}/{name}")))
+}
+
+fn digest_of(digests: &BTreeMap<String, String>) -> Option<Digest> {
+    digests.iter().find_map(|(algorithm, hex)| Digest::parse(&format!("{algorithm}:{hex}")).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A digest of the fixtures, by its first digits, out of the text that has it.
+    fn digest(text: &str, start: &str) -> Digest {
+        let at = text.find(&format!("sha256:{start}")).unwrap();
+        Digest::parse(&text[at..at + 7 + 64]).unwrap()
+    }
+
+    fn statement(name: &str) -> String {
+        std::fs::read_to_string(format!("tests/fixtures/provenance/{name}.json")).unwrap()
+    }
+
+    fn layers(text: &str, starts: &[&str]) -> Vec<Option<Digest>> {
+        starts.iter().map(|start| Some(digest(text, start))).collect()
+    }
+
+    fn lines(provenance: &Provenance, layers: &[Option<Digest>]) -> Vec<Option<(u32, u32)>> {
+        let lines = provenance.lines_of(layers);
+        lines.into_iter().map(|lines| lines.map(|lines| (lines.line, lines.end_line))).collect()
+    }
+
+    /// The manifests that the fixtures are about.
+    const APP: &str = "sha256:e95409f81500481b7d668c991eaf91365be44483743cb655186068a905d6611c";
+    const APP_V1: &str = "sha256:9b9dd413b46659c326b1314a7a0056591fd5ab82e1aa28794c26c9ad3e4bef5a";
+    const APP_LINES: [Option<(u32, u32)>; 4] = [None, Some((10, 11)), Some((12, 13)), Some((14, 14))];
+
+    #[test]
+    fn with_mode_max_each_layer_has_its_lines() {
+        let dockerfile = std::fs::read_to_string("tests/fixtures/provenance/app.Dockerfile").unwrap();
+        let (of, v1) = (Digest::parse(APP).unwrap(), Digest::parse(APP_V1).unwrap());
+        for (name, image, starts) in [
+            ("max", &of, ["a1c027eb", "963780a5", "79ba82ac", "c157a005"]),
+            ("max-v1", &v1, ["99825925", "e8d9c65b", "87f6fbcc", "52fb4a86"]),
+        ] {
+            let text = statement(name);
+            let provenance = Provenance::of_statement(text.as_bytes(), image).unwrap().unwrap();
+            let layers = layers(&text, &starts);
+            assert_eq!(lines(&provenance, &layers), APP_LINES, "{name}");
+            assert_eq!(provenance.base_layers(&layers), Some(1), "{name}");
+            assert_eq!(provenance.text.as_deref(), Some(dockerfile.as_str()), "{name}");
+            assert_eq!(provenance.file.as_deref(), Some("Dockerfile"), "{name}");
+            assert_eq!(provenance.images[0].name, "mybase:1", "{name}");
+            let other = Provenance::of_statement(text.as_bytes(), layers[0].as_ref().unwrap());
+            assert!(matches!(other, Err(ProvenanceError::OtherImage(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn with_mode_min_it_names_the_base_image_and_no_lines() {
+        let text = statement("min");
+        let of = Digest::parse(APP).unwrap();
+        let provenance = Provenance::of_statement(text.as_bytes(), &of).unwrap().unwrap();
+        assert_eq!(provenance.lines_of(&[Some(of.clone())]), [None]);
+        assert_eq!(provenance.base_layers(&[Some(of)]), None);
+        let material = &provenance.images[0];
+        assert_eq!(material.name, "mybase:1");
+        assert!(material.digest.to_string().starts_with("sha256:207b924e"));
+        assert_eq!(provenance.text, None);
+    }
+
+    #[test]
+    fn layers_that_were_packed_anew_are_in_the_same_order() {
+        let text = statement("stages-estargz");
+        let provenance =
+            Provenance::of_statement(text.as_bytes(), &digest(&text, "416be6f7")).unwrap().unwrap();
+        let expected = [Some((2, 2)), Some((6, 6)), Some((7, 7)), Some((8, 8))];
+        let made = layers(&text, &["416be6f7", "04cef855", "a24ecc80", "a56f109e"]);
+        assert_eq!(lines(&provenance, &made), expected);
+        let other = vec![Some(Digest::of(b"one")), None, Some(Digest::of(b"two")), None];
+        assert_eq!(lines(&provenance, &other), expected);
+        assert_eq!(lines(&provenance, &other[1..]), [None; 3], "it is of four layers");
+        assert_eq!(provenance.base_layers(&made), Some(0));
+    }
+
+    #[test]
+    fn a_metadata_file_is_of_the_image_that_it_names() {
+        let text = statement("metadata");
+        let index = digest(&text, "8aefa103");
+        let read = |of: &[Digest]| Provenance::of_metadata(text.as_bytes(), of, Some("linux/amd64"));
+        let provenance = read(std::slice::from_ref(&index)).unwrap().unwrap();
+        let layers = layers(&text, &["99825925", "e8d9c65b", "87f6fbcc", "52fb4a86"]);
+        assert_eq!(lines(&provenance, &layers), APP_LINES);
+        let bake = format!(r#"{{"app":{text},"other":{{}}}}"#);
+        assert_eq!(Provenance::of_metadata(bake.as_bytes(), &[index], None).unwrap(), Some(provenance));
+        assert!(matches!(read(&[Digest::of(b"other")]), Err(ProvenanceError::OtherImage(_))));
+        assert!(matches!(Provenance::of_metadata(b"{}", &[Digest::of(b"")], None), Ok(None)));
+        assert!(matches!(Provenance::of_metadata(b"[]", &[], None), Err(ProvenanceError::Malformed(_))));
+    }
+
+    #[test]
+    fn what_is_no_provenance_or_odd_breaks_nothing() {
+        let of = Digest::of(b"image");
+        let sbom = br#"{"predicateType":"https://spdx.dev/Document","predicate":{}}"#;
+        assert!(matches!(Provenance::of_statement(sbom, &of), Ok(None)));
+        let odd = br#"{"predicateType":"https://slsa.dev/provenance/v1","predicate":{"runDetails":{"metadata":{"buildkit_metadata":
+            {"source":{"locations":{"step0":{"locations":[{"ranges":[{"start":{"line":0},"end":{"line":9}}]}]},"x":{}},
+            "infos":[{"data":"%%"}]},"layers":{"step0:0":[],"nonsense":[[]]}}}}}}"#;
+        let provenance = Provenance::of_statement(odd, &of).unwrap().unwrap();
+        assert_eq!(provenance, Provenance::default());
+        assert!(Provenance::of_statement(b"{", &of).is_err());
+    }
+}

@@ -1,0 +1,111 @@
+//! Which step of a build made which layer of its result: BuildKit's graph of steps, followed from the result down. Each
+//! step that runs a command or changes files adds one layer to those that it stands on.
+
+use std::collections::BTreeMap;
+
+use super::statement::Operation;
+use crate::image::Digest;
+use crate::image::snapshot::MAX_LAYERS;
+
+/// A step, as far as it matters for layers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Reads an image, whose digest may be named.
+    Image(Option<Digest>),
+    /// Adds a layer to those of another step, or to none.
+    Layer(Option<u64>),
+    /// Puts the layers of several steps on each other (`COPY --link`).
+    Merge(Vec<u64>),
+    /// Anything else.
+    Other,
+}
+
+/// The steps of a build.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Steps {
+    steps: BTreeMap<u64, Step>,
+    /// The step whose layers are those of the image.
+    result: Option<u64>,
+}
+
+impl Steps {
+    /// Reads a graph. Its last step only hands out the result.
+    pub fn of(operations: &[Operation]) -> Steps {
+        let steps = operations.iter().filter_map(|operation| Some((number(&operation.id)?, step(operation))));
+        let result = operations.last().and_then(|last| number(last.inputs.first()?));
+        Steps { steps: steps.collect(), result }
+    }
+
+    /// A step.
+    pub fn get(&self, step: u64) -> Option<&Step> {
+        self.steps.get(&step)
+    }
+
+    /// The steps that made an image of so many layers, lowest first; `None` where the graph has none, has steps of an
+    /// unknown kind there, or makes another number of layers.
+    pub fn makers(&self, layers: usize) -> Option<Vec<u64>> {
+        // Each with the step that it is merged by, whose lines are those of its layer.
+        let mut left = vec![(self.result?, None)];
+        let mut above: Vec<u64> = Vec::new();
+        // What adds no layer is a merge, or ends the search; no graph has more merges than this.
+        for _ in 0..2 * MAX_LAYERS {
+            let Some((number, merged)) = left.pop() else {
+                above.reverse();
+                return (above.len() == layers).then_some(above);
+            };
+            if above.len() > layers || left.len() > MAX_LAYERS {
+                return None;
+            }
+            match self.steps.get(&number)? {
+                Step::Layer(below) => {
+                    above.push(merged.unwrap_or(number));
+                    left.extend(below.map(|below| (below, merged)));
+                }
+                Step::Merge(inputs) if inputs.len() <= MAX_LAYERS => {
+                    let input =
+                        |(at, input): (usize, &u64)| (*input, merged.or(Some(number).filter(|_| at > 0)));
+                    left.extend(inputs.iter().enumerate().map(input));
+                }
+                Step::Image(_) if left.is_empty() && above.len() < layers => {
+                    let below = std::iter::repeat_n(number, layers - above.len());
+                    return Some(below.chain(above.into_iter().rev()).collect());
+                }
+                Step::Image(_) | Step::Merge(_) | Step::Other => return None,
+            }
+        }
+        None
+    }
+}
+
+fn step(operation: &Operation) -> Step {
+    let input = |index: i64| -> Option<u64> { number(operation.inputs.get(usize::try_from(index).ok()?)?) };
+    // Below 0 stands for no files at all.
+    let on = |index: i64| match (index < 0, input(index)) {
+        (true, _) => Step::Layer(None),
+        (false, Some(below)) => Step::Layer(Some(below)),
+        (false, None) => Step::Other,
+    };
+    let Some(kind) = &operation.op.op else { return Step::Other };
+    if let Some(source) = &kind.source {
+        let image = source.identifier.strip_prefix("docker-image://");
+        let digest = |image: &str| image.rsplit_once('@').and_then(|(_, digest)| Digest::parse(digest).ok());
+        return image.map_or(Step::Other, |image| Step::Image(digest(image)));
+    }
+    if let Some(exec) = &kind.exec {
+        let root = exec.mounts.iter().find(|mount| mount.dest == "/");
+        return root.map_or(Step::Other, |root| on(root.input));
+    }
+    if let Some(file) = &kind.file {
+        return file.actions.first().map_or(Step::Other, |first| on(first.input));
+    }
+    if kind.merge.is_some() {
+        let inputs: Option<Vec<u64>> = operation.inputs.iter().map(|input| number(input)).collect();
+        return inputs.map_or(Step::Other, Step::Merge);
+    }
+    Step::Other
+}
+
+/// `step3` and `step3:0` are 3.
+pub fn number(name: &str) -> Option<u64> {
+    name.strip_prefix("step")?.split(':').next()?.parse().ok()
+}

@@ -1,0 +1,117 @@
+//! Opening files that others name. A device has no end, a named pipe may have nobody at its other end, and a file may
+//! be of any length.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::Duration;
+
+/// How long a pipe may be silent before that is said.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Who says that a pipe is waited for.
+static NOTICE: OnceLock<fn(&Path)> = OnceLock::new();
+
+/// Sets who says that a named pipe is waited for; once a program.
+pub fn on_waiting(notice: fn(&Path)) {
+    let _ = NOTICE.set(notice);
+}
+
+/// While it lives, the first bytes of a named pipe are waited for, and after a while that is said.
+pub struct Waiting(#[allow(dead_code, reason = "its end is what the thread sees")] Option<Sender<()>>);
+
+impl Waiting {
+    /// Starts to wait, where the path is of a pipe.
+    pub fn on(path: &Path) -> Waiting {
+        let Some(notice) = NOTICE.get().filter(|_| is_pipe(path)) else { return Waiting(None) };
+        let (sender, done) = mpsc::channel();
+        let path = PathBuf::from(path);
+        let wait = move || {
+            if done.recv_timeout(PATIENCE) == Err(mpsc::RecvTimeoutError::Timeout) {
+                notice(&path);
+            }
+        };
+        Waiting(thread::Builder::new().spawn(wait).ok().map(|_| sender))
+    }
+}
+
+/// Whether a path is of a pipe: one with a name, or what a shell's `<(…)` names.
+pub fn is_pipe(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| kind_of(&metadata) == Kind::Pipe)
+}
+
+/// Opens a file, or a pipe, for reading; waits for whoever writes to that.
+///
+/// # Errors
+/// Of a device, and whatever opening fails with.
+pub fn open(path: &Path) -> io::Result<File> {
+    let _waiting = Waiting::on(path);
+    if kind_of(&path.metadata()?) == Kind::Device {
+        return Err(unfit("it is a device, not a file"));
+    }
+    File::open(path)
+}
+
+/// Reads a file, or a pipe to its end.
+///
+/// # Errors
+/// Where it has over `most` bytes, of a device, and whatever reading fails with.
+pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let _waiting = Waiting::on(path);
+    let mut content = Vec::new();
+    open(path)?.take(most.saturating_add(1)).read_to_end(&mut content)?;
+    if content.len() as u64 > most {
+        return Err(unfit(&format!("it has over {most} bytes")));
+    }
+    Ok(content)
+}
+
+/// Opens a file to add to its end; it need not be there.
+///
+/// # Errors
+/// Of what is no file, which may never take what is written, and whatever opening fails with.
+pub fn append(path: &Path) -> io::Result<File> {
+    check_written(path)?;
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// Whether a path may be written to as a file: it is one, or there is nothing yet.
+///
+/// # Errors
+/// Of a pipe, which nobody may read. A device is for whoever names it: `/dev/stdout`, `/dev/null`.
+pub fn check_written(path: &Path) -> io::Result<()> {
+    match path.metadata().map(|metadata| kind_of(&metadata)) {
+        Ok(Kind::Pipe) => Err(unfit("it is a pipe, and that anybody reads it is not certain; name a file")),
+        _ => Ok(()),
+    }
+}
+
+fn unfit(why: &str) -> io::Error {
+    io::Error::other(why.to_owned())
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Pipe,
+    Device,
+    Other,
+}
+
+#[cfg(unix)]
+fn kind_of(metadata: &Metadata) -> Kind {
+    use std::os::unix::fs::FileTypeExt as _;
+    let kind = metadata.file_type();
+    match kind {
+        _ if kind.is_fifo() => Kind::Pipe,
+        _ if kind.is_char_device() || kind.is_block_device() => Kind::Device,
+        _ => Kind::Other,
+    }
+}
+
+#[cfg(not(unix))]
+fn kind_of(_: &Metadata) -> Kind {
+    Kind::Other
+}

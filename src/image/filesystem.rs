@@ -1,0 +1,521 @@
+//! Applying layers: what exists once all of them lie on each other, and what is shipped and cannot
+//! be reached (OCI image layer specification, "Applying Changesets").
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use super::path::PathRef;
+use super::{Bytes, Entry, FileList, Layer, LayerPath};
+
+/// The file system that an image's layers make. It owns the layers' file lists and holds entries of them rather
+/// than paths: an image may have millions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filesystem {
+    /// Bytes of the files that exist, each file once however many names it has.
+    pub flattened: Bytes,
+    /// Bytes of the files that were shipped and do not exist any more.
+    pub wasted: Bytes,
+    layers: Vec<Arc<FileList>>,
+    existing: Vec<Existing>,
+    /// The further names of files that have several: the file's index in `existing`, and the name's entry.
+    further_names: Vec<(u32, EntryIndex)>,
+    waste: Vec<Waste>,
+}
+
+/// An entry: its layer, counted from 0, and its index in the layer's file list.
+type EntryIndex = (u32, u32);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Existing {
+    file: EntryIndex,
+    name: EntryIndex,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Waste {
+    file: EntryIndex,
+    name: EntryIndex,
+    hidden_by: u32,
+    replaced: bool,
+}
+
+/// A file that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExistingFile<'a> {
+    /// Its first name, in the order of paths.
+    pub path: PathRef<'a>,
+    /// Its content.
+    pub size: Bytes,
+    /// The layer that stored it, counted from 0.
+    pub layer: u32,
+    /// Which of the layer's entries it is.
+    pub entry: u32,
+}
+
+/// A file whose bytes are shipped for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WastedFile<'a> {
+    /// The name under which it was last seen.
+    pub path: PathRef<'a>,
+    /// Its content.
+    pub size: Bytes,
+    /// The layer that stored it, counted from 0.
+    pub stored_by: u32,
+    /// Which of that layer's entries it is.
+    pub entry: u32,
+    /// The layer that hid or replaced it, counted from 0.
+    pub hidden_by: u32,
+    /// Whether that layer has something else of that name, and did not only take it away.
+    pub replaced: bool,
+}
+
+impl Filesystem {
+    /// Applies the layers, lowest first. The amounts of each file list have to be countable
+    /// ([`FileList::size`]); what would overflow in their sum is the caller's to refuse.
+    pub fn of(layers: Vec<Arc<FileList>>) -> Filesystem {
+        let Found { existing, further_names, waste } = Tree::of(&layers).finish();
+        let mut filesystem =
+            Filesystem { flattened: Bytes(0), wasted: Bytes(0), layers, existing, further_names, waste };
+        filesystem.flattened = Bytes(filesystem.existing().map(|file| file.size.0).sum());
+        filesystem.wasted = Bytes(filesystem.waste().map(|file| file.size.0).sum());
+        filesystem
+    }
+
+    /// The same of an image, where the files of all its layers are known.
+    pub fn of_layers(layers: &[Layer]) -> Option<Filesystem> {
+        let layers: Vec<Arc<FileList>> =
+            layers.iter().map(|layer| layer.file_list.clone()).collect::<Option<_>>()?;
+        (!layers.is_empty()).then(|| Filesystem::of(layers))
+    }
+
+    /// The layers' files, lowest layer first.
+    pub fn layers(&self) -> &[Arc<FileList>] {
+        &self.layers
+    }
+
+    /// How many regular files exist.
+    pub fn files(&self) -> u64 {
+        self.existing.len() as u64
+    }
+
+    /// The files that exist, each under its first name, in the order in which the layers have them.
+    pub fn existing(&self) -> impl ExactSizeIterator<Item = ExistingFile<'_>> {
+        self.existing.iter().map(|existing| self.existing_file(existing))
+    }
+
+    /// The same in the order of paths.
+    pub fn existing_by_path(&self) -> impl Iterator<Item = ExistingFile<'_>> {
+        let mut sorted: Vec<u32> = (0..self.existing.len() as u32).collect();
+        let path = |index: &u32| self.path(self.existing[*index as usize].name).0;
+        // Stable, since that is fast where most are in order.
+        sorted.sort_by(|one, other| path(one).cmp(path(other)));
+        sorted.into_iter().map(|index| self.existing_file(&self.existing[index as usize]))
+    }
+
+    /// One of [`Filesystem::existing`], by its index.
+    pub fn existing_at(&self, index: usize) -> Option<ExistingFile<'_>> {
+        self.existing.get(index).map(|existing| self.existing_file(existing))
+    }
+
+    /// The further names of files that have several: the file's index in [`Filesystem::existing`], and a name.
+    pub fn further_names(&self) -> impl ExactSizeIterator<Item = (u32, PathRef<'_>)> {
+        self.further_names.iter().map(|(file, name)| (*file, self.path(*name)))
+    }
+
+    /// The files that do not exist any more, in the order in which they went.
+    pub fn waste(&self) -> impl ExactSizeIterator<Item = WastedFile<'_>> {
+        self.waste.iter().map(|wasted| {
+            let Waste { file, name, hidden_by, replaced } = *wasted;
+            let (stored_by, entry) = file;
+            WastedFile { path: self.path(name), size: self.size(file), stored_by, entry, hidden_by, replaced }
+        })
+    }
+
+    fn existing_file(&self, existing: &Existing) -> ExistingFile<'_> {
+        let (layer, entry) = existing.file;
+        ExistingFile { path: self.path(existing.name), size: self.size(existing.file), layer, entry }
+    }
+
+    fn path(&self, index: EntryIndex) -> PathRef<'_> {
+        PathRef(entry_at(&self.layers, index).path().as_bytes())
+    }
+
+    fn size(&self, index: EntryIndex) -> Bytes {
+        size_at(&self.layers, index)
+    }
+}
+
+fn entry_at(layers: &[Arc<FileList>], (layer, entry): EntryIndex) -> &Entry {
+    &layers[layer as usize].entries[entry as usize]
+}
+
+fn size_at(layers: &[Arc<FileList>], file: EntryIndex) -> Bytes {
+    match entry_at(layers, file) {
+        Entry::File(_, size) => *size,
+        _ => Bytes(0),
+    }
+}
+
+/// What a path is. A name is the number of the entry that gives it, counted over all layers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Node {
+    File(u32),
+    /// Where in [`Tree::inside`] is what the directory holds.
+    Dir(u32),
+    Other,
+}
+
+/// What an entry is the name of.
+#[derive(Clone, Copy)]
+enum Named {
+    /// No regular file.
+    Nothing,
+    /// The file that it stores; how many names that has.
+    Own { names: u32 },
+    /// The file that another entry stores.
+    Other(u32),
+}
+
+/// Where in [`Tree::inside`] the root is.
+const ROOT: u32 = 0;
+
+/// The tree while layers are put on it. Paths are borrowed: an image may have a million.
+struct Tree<'a> {
+    layers: &'a [Arc<FileList>],
+    /// The number of each layer's first entry.
+    starts: Vec<u32>,
+    nodes: HashMap<&'a [u8], Node, RandomState>,
+    /// The paths directly inside each directory; some may be gone again, and some stand there twice.
+    inside: Vec<Vec<&'a [u8]>>,
+    /// By the number of the entry.
+    named: Vec<Named>,
+    waste: Vec<Waste>,
+    layer: u32,
+    /// The directory that was last made sure of: entries come in directory order.
+    known_dir: Option<(&'a [u8], u32)>,
+}
+
+/// What there is once all layers are applied.
+struct Found {
+    existing: Vec<Existing>,
+    further_names: Vec<(u32, EntryIndex)>,
+    waste: Vec<Waste>,
+}
+
+impl<'a> Tree<'a> {
+    fn of(layers: &'a [Arc<FileList>]) -> Tree<'a> {
+        // Few paths are in two layers, so this is about what there is, and nothing has to move as it grows.
+        let entries = layers.iter().map(|file_list| file_list.entries.len()).sum();
+        let mut tree = Tree {
+            layers,
+            starts: Vec::with_capacity(layers.len()),
+            nodes: HashMap::with_capacity_and_hasher(entries, RandomState::default()),
+            inside: vec![Vec::new()],
+            named: Vec::with_capacity(entries),
+            waste: Vec::new(),
+            layer: 0,
+            known_dir: None,
+        };
+        for (index, file_list) in layers.iter().enumerate() {
+            tree.layer = index as u32;
+            tree.known_dir = None;
+            tree.starts.push(tree.named.len() as u32);
+            // A whiteout hides what lower layers hold, never what its own layer adds, wherever in the
+            // tar it stands.
+            for entry in &file_list.entries {
+                match entry {
+                    Entry::Whiteout(path) => tree.remove(path.as_bytes()),
+                    Entry::Opaque(path) => tree.remove_below(path.as_bytes()),
+                    _ => {}
+                }
+            }
+            file_list.entries.iter().for_each(|entry| tree.add(entry));
+        }
+        tree
+    }
+
+    fn add(&mut self, entry: &'a Entry) {
+        let name = self.named.len() as u32;
+        self.named.push(Named::Nothing);
+        match entry {
+            Entry::File(path, _) => {
+                self.named[name as usize] = Named::Own { names: 0 };
+                self.put(path, Node::File(name));
+            }
+            Entry::HardLink(path, target) => match self.nodes.get(target.as_bytes()) {
+                _ if path == target => {}
+                Some(Node::File(other)) => {
+                    self.named[name as usize] = Named::Other(self.file(*other));
+                    self.put(path, Node::File(name));
+                }
+                // A link to nothing, or to what has no bytes, has none either.
+                _ => self.put(path, Node::Other),
+            },
+            Entry::Dir(path) => drop(self.ensure_dir(path.as_bytes())),
+            Entry::Symlink(path) | Entry::Special(path) => self.put(path, Node::Other),
+            Entry::Whiteout(_) | Entry::Opaque(_) => {}
+        }
+    }
+
+    /// The file that a name is of, by the number of the entry that stores it.
+    fn file(&self, name: u32) -> u32 {
+        match self.named[name as usize] {
+            Named::Other(file) => file,
+            Named::Own { .. } | Named::Nothing => name,
+        }
+    }
+
+    fn names(&self, file: u32) -> u32 {
+        match self.named[file as usize] {
+            Named::Own { names } => names,
+            Named::Nothing | Named::Other(_) => 0,
+        }
+    }
+
+    fn entry_index(&self, number: u32) -> EntryIndex {
+        // Of layers without entries, the last one that starts there has it.
+        let layer = self.starts.partition_point(|start| *start <= number).saturating_sub(1);
+        (layer as u32, number - self.starts[layer])
+    }
+
+    /// Puts what is no directory where it belongs.
+    fn put(&mut self, path: &'a LayerPath, node: Node) {
+        let key = path.as_bytes();
+        let Some((parent, _)) = path.split() else {
+            // The root is a directory, whatever a tar says.
+            if let Node::File(name) = node {
+                self.waste_if_nameless(name, true);
+            }
+            return;
+        };
+        // Before anything is replaced: a link may stand below the very file that it links to.
+        if let Node::File(name) = node {
+            let file = self.file(name);
+            self.named[file as usize] = Named::Own { names: self.names(file) + 1 };
+        }
+        let parent = self.ensure_dir(parent);
+        match self.nodes.insert(key, node) {
+            Some(Node::Dir(replaced)) => {
+                self.empty(replaced);
+                self.known_dir = None;
+            }
+            Some(Node::File(replaced)) => self.drop_name(replaced, true),
+            Some(Node::Other) => {}
+            None => self.inside[parent as usize].push(key),
+        }
+    }
+
+    /// Makes sure that `dir` and all above it are directories: a tar may leave them out, and a file
+    /// that stood in the way is replaced.
+    fn ensure_dir(&mut self, dir: &'a [u8]) -> u32 {
+        if let Some((_, known)) = self.known_dir.filter(|(known, _)| *known == dir) {
+            return known;
+        }
+        // Above a directory there are only directories, so the search ends at the first one.
+        let mut missing = Vec::new();
+        let mut ancestor = dir;
+        let mut last = loop {
+            match self.nodes.get(ancestor) {
+                _ if ancestor.is_empty() => break ROOT,
+                Some(Node::Dir(found)) => break *found,
+                _ => missing.push(ancestor),
+            }
+            ancestor = &ancestor[..ancestor.iter().rposition(|byte| *byte == b'/').unwrap_or(0)];
+        };
+        for ancestor in missing.into_iter().rev() {
+            let new = self.inside.len() as u32;
+            self.inside.push(Vec::new());
+            match self.nodes.insert(ancestor, Node::Dir(new)) {
+                Some(Node::File(name)) => self.drop_name(name, true),
+                Some(_) => {}
+                None => self.inside[last as usize].push(ancestor),
+            }
+            last = new;
+        }
+        self.known_dir = Some((dir, last));
+        last
+    }
+
+    fn remove(&mut self, path: &'a [u8]) {
+        match self.nodes.remove(path) {
+            Some(Node::File(name)) => self.drop_name(name, false),
+            Some(Node::Dir(dir)) => self.empty(dir),
+            _ => {}
+        }
+    }
+
+    fn remove_below(&mut self, dir: &[u8]) {
+        match self.nodes.get(dir) {
+            _ if dir.is_empty() => self.empty(ROOT),
+            Some(Node::Dir(dir)) => self.empty(*dir),
+            _ => {}
+        }
+    }
+
+    /// Removes all that a directory holds.
+    fn empty(&mut self, dir: u32) {
+        let mut gone = Vec::new();
+        let mut directories = vec![dir];
+        while let Some(dir) = directories.pop() {
+            for path in std::mem::take(&mut self.inside[dir as usize]) {
+                match self.nodes.remove(path) {
+                    Some(Node::Dir(inner)) => directories.push(inner),
+                    Some(Node::File(name)) => gone.push((path, name)),
+                    _ => {}
+                }
+            }
+        }
+        gone.sort_unstable();
+        gone.into_iter().for_each(|(_, name)| self.drop_name(name, false));
+    }
+
+    fn drop_name(&mut self, name: u32, replaced: bool) {
+        let file = self.file(name);
+        self.named[file as usize] = Named::Own { names: self.names(file).saturating_sub(1) };
+        self.waste_if_nameless(name, replaced);
+    }
+
+    /// Of a file that has lost its last name, or never had one, this one.
+    fn waste_if_nameless(&mut self, name: u32, replaced: bool) {
+        let file = self.file(name);
+        if self.names(file) > 0 {
+            return;
+        }
+        let (file, name) = (self.entry_index(file), self.entry_index(name));
+        if size_at(self.layers, file) > Bytes(0) {
+            self.waste.push(Waste { file, name, hidden_by: self.layer, replaced });
+        }
+    }
+
+    fn finish(self) -> Found {
+        // The names of files that have other names than the one that they were stored under.
+        let mut names = Vec::new();
+        for (path, node) in &self.nodes {
+            let Node::File(name) = *node else { continue };
+            let file = self.file(name);
+            if file != name || self.names(file) > 1 {
+                names.push((file, *path, name));
+            }
+        }
+        names.sort_unstable();
+        let mut names = names.into_iter().peekable();
+        let exists = |named: &&Named| matches!(named, Named::Own { names: 1.. });
+        let mut existing = Vec::with_capacity(self.named.iter().filter(exists).count());
+        let mut further_names = Vec::new();
+        for (number, _) in (0_u32..).zip(&self.named).filter(|(_, named)| exists(named)) {
+            let index = existing.len() as u32;
+            let file = self.entry_index(number);
+            let mut of_file = std::iter::from_fn(|| names.next_if(|(file, ..)| *file == number));
+            let name = of_file.next().map_or(file, |(_, _, name)| self.entry_index(name));
+            further_names.extend(of_file.map(|(_, _, name)| (index, self.entry_index(name))));
+            existing.push(Existing { file, name });
+        }
+        Found { existing, further_names, waste: self.waste }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `f a/b 3`, `h new old`, `d dir`, `l link`, `w gone`, `o dir`: one entry a line.
+    fn layer(lines: &str) -> FileList {
+        let entry = |line: &str| {
+            let mut words = line.split(' ');
+            let kind = words.next().unwrap();
+            let path = LayerPath::from(words.next().unwrap());
+            match kind {
+                "f" => Entry::File(path, Bytes(words.next().unwrap().parse().unwrap())),
+                "h" => Entry::HardLink(path, LayerPath::from(words.next().unwrap())),
+                "d" => Entry::Dir(path),
+                "l" => Entry::Symlink(path),
+                "w" => Entry::Whiteout(path),
+                "o" => Entry::Opaque(path),
+                other => panic!("{other}"),
+            }
+        };
+        FileList::of(lines.split("; ").filter(|line| !line.is_empty()).map(entry).collect())
+    }
+
+    fn figures(layers: &[&str]) -> (u64, u64, u64) {
+        let layers: Vec<Arc<FileList>> = layers.iter().map(|lines| Arc::new(layer(lines))).collect();
+        let uncompressed: u64 = layers.iter().map(|file_list| file_list.size().unwrap().0).sum();
+        let filesystem = Filesystem::of(layers);
+        let (flattened, wasted) = (filesystem.flattened.0, filesystem.wasted.0);
+        assert_eq!(flattened + wasted, uncompressed, "every byte is flattened or wasted");
+        (flattened, wasted, filesystem.files())
+    }
+
+    #[test]
+    fn each_rule_of_layers_counts_as_an_engine_would_unpack_it() {
+        type Case<'a> = (&'a str, &'a [&'a str], (u64, u64, u64));
+        let cases: &[Case<'_>] = &[
+            ("one layer", &["d a; f a/x 3; f a/y 4"], (7, 0, 2)),
+            ("replaced file", &["f x 3", "f x 5"], (5, 3, 1)),
+            ("whiteout", &["f a/x 3; f a/y 4", "w a/x"], (4, 3, 1)),
+            ("whiteout of a directory", &["f a/x 3; f a/b/y 4; f ab 1", "w a"], (1, 7, 1)),
+            ("whiteout of nothing", &["f x 3", "w y"], (3, 0, 1)),
+            ("a whiteout spares its own layer", &["f a/x 3", "f a/x 9; w a"], (9, 3, 1)),
+            ("opaque directory", &["f a/x 3; f b 1", "f a/y 4; o a"], (5, 3, 2)),
+            ("opaque root", &["f a/x 3; f b 1", "o ; f c 2"], (2, 4, 1)),
+            ("hard links cost once", &["f x 3; h y x"], (3, 0, 1)),
+            ("hard link survives its first name", &["f x 3; h y x", "w x"], (3, 0, 1)),
+            ("hard link gone with its last name", &["f x 3; h y x", "w x", "w y"], (0, 3, 0)),
+            ("hard link to a lower layer", &["f x 3", "h y x", "w x"], (3, 0, 1)),
+            ("hard link to nothing", &["h y x"], (0, 0, 0)),
+            ("hard link to itself", &["f x 3; h x x"], (3, 0, 1)),
+            ("hard link below its own target", &["f x 3; h x/y x"], (3, 0, 1)),
+            ("hard link replaced", &["f x 3; h y x; f z 4", "h y z"], (7, 0, 2)),
+            ("file replaces directory", &["f a/x 3; f a/b/y 4", "f a 5"], (5, 7, 1)),
+            ("link replaces directory", &["f a/x 3", "l a"], (0, 3, 0)),
+            ("directory replaces file", &["f a 5", "d a; f a/x 3"], (3, 5, 1)),
+            ("implied directory replaces file", &["f a 5", "f a/b/x 3"], (3, 5, 1)),
+            ("directory over directory merges", &["f a/x 3", "d a; f a/y 4"], (7, 0, 2)),
+            ("the same name twice in one layer", &["f x 3; f x 4"], (4, 3, 1)),
+            ("names that only begin alike", &["f a/x 1; f a.b 2; f a0 4; f a-b 8", "w a"], (14, 1, 3)),
+            ("empty files exist and waste nothing", &["f x 0; f y 0", "w x"], (0, 0, 1)),
+            ("a file as the root", &["f  7; f x 1"], (1, 7, 1)),
+            ("no layers", &[], (0, 0, 0)),
+        ];
+        for (name, layers, expected) in cases {
+            assert_eq!(figures(layers), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn waste_names_both_layers() {
+        let layers = ["f cache/x 30", "f y 1", "w cache"].map(|lines| Arc::new(layer(lines)));
+        let filesystem = Filesystem::of(layers.to_vec());
+        assert_eq!(
+            filesystem.waste().collect::<Vec<_>>(),
+            [WastedFile {
+                path: PathRef(b"cache/x"),
+                size: Bytes(30),
+                stored_by: 0,
+                entry: 0,
+                hidden_by: 2,
+                replaced: false
+            }]
+        );
+    }
+
+    /// A file may be known by names that other layers gave it, and by none of those that it was stored under.
+    #[test]
+    fn files_have_the_first_of_their_names_and_the_others_apart() {
+        let layers = ["f m 3; h z m; h b m", "f own 1; h c own", "w m; h d z"];
+        let filesystem = Filesystem::of(layers.map(|lines| Arc::new(layer(lines))).to_vec());
+        let existing: Vec<(String, u64, u32, u32)> = filesystem
+            .existing()
+            .map(|file| (file.path.to_string(), file.size.0, file.layer, file.entry))
+            .collect();
+        assert_eq!(existing, [("b".into(), 3, 0, 0), ("c".into(), 1, 1, 0)]);
+        let further: Vec<(u32, String)> =
+            filesystem.further_names().map(|(file, name)| (file, name.to_string())).collect();
+        assert_eq!(further, [(0, "d".into()), (0, "z".into()), (1, "own".into())]);
+        let sole = Filesystem::of(vec![Arc::new(layer("f m 3; h z m")), Arc::new(layer("w m"))]);
+        assert_eq!(sole.existing().map(|file| file.path.to_string()).collect::<Vec<_>>(), ["z"]);
+        assert_eq!(sole.further_names().len(), 0);
+    }
+}

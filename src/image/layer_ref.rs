@@ -1,0 +1,57 @@
+//! A layer by its number, and what made it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::instruction::Instruction;
+
+/// A layer, and what made it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerRef {
+    /// Counted from 0.
+    pub index: u64,
+    /// Its instruction.
+    pub instruction: Option<Instruction>,
+    /// Where that stands, where that is certain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dockerfile: Option<DockerfileLines>,
+    /// Whether it is the base image's, and so nothing that the Dockerfile could do otherwise.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_base_image: bool,
+}
+
+/// How it is known which lines made which layers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LinesBy {
+    /// The build's own provenance names them.
+    Provenance,
+    /// Inferred: the Dockerfile's instructions were found in the image's history.
+    Estimated,
+}
+
+/// Lines of a Dockerfile.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct DockerfileLines {
+    /// The Dockerfile, as it was named.
+    pub path: String,
+    /// The instruction's first line, counted from 1.
+    pub line: u32,
+    /// Its last line.
+    pub end_line: u32,
+}
+
+impl DockerfileLines {
+    /// The file's name alone, where its path is long: one image has one Dockerfile.
+    pub fn short_name(&self) -> Option<&str> {
+        const LONG: usize = 24;
+        self.path.rsplit(['/', '\\']).next().filter(|_| self.path.chars().count() > LONG)
+    }
+}
+
+impl fmt::Display for DockerfileLines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.path, self.line)
+    }
+}

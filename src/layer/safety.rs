@@ -1,0 +1,646 @@
+//! What reading an image may cost: bounds that keep untrusted input from using up memory or time.
+//! Each can be raised by name; none can be turned off.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::image::bytes::group_digits;
+use crate::image::digest::Algorithm;
+use crate::image::file_list::MAX_NODES;
+use crate::image::path::{MAX_DEPTH, MAX_PATH};
+use crate::packages::ARCHIVE_WORK;
+
+/// What an image may cost whatever its packed length: a file of zeros packs to almost nothing.
+const FREE_INFLATED: u64 = 1 << 30;
+const FREE_ENTRIES: u64 = 300_000;
+const FREE_NAMES: u64 = 32 << 20;
+const FREE_HEADERS: u64 = 32 << 20;
+/// What each packed byte adds to that. The header of an entry takes a dozen packed bytes or more.
+const BYTES_PER_ENTRY: u64 = 8;
+const NAMES_PER_BYTE: u64 = 16;
+const HEADERS_PER_BYTE: u64 = 32;
+
+/// The bounds of one image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SafetyLimits {
+    /// Files and directories, those that paths only imply included.
+    pub entries: u64,
+    /// Bytes of all path names together.
+    pub names: u64,
+    /// Bytes of one path.
+    pub path: u64,
+    /// Parts of one path.
+    pub depth: u64,
+    /// Bytes of one PAX header or GNU long name. Go's reader has the same bound.
+    pub header: u64,
+    /// Inflated bytes for each packed one, counted after the first GiB of an image.
+    pub ratio: u64,
+    /// Bytes of layers that are read or inflated; what is seeked over does not count.
+    pub uncompressed: u64,
+    /// Entries of an archive that holds an image.
+    pub parts: u64,
+    /// Indexes inside of indexes.
+    pub nesting: u64,
+    /// Bytes of indexes, manifests and configs that are read of an image.
+    pub documents: u64,
+}
+
+impl Default for SafetyLimits {
+    /// Many times what the largest images known need.
+    fn default() -> SafetyLimits {
+        SafetyLimits {
+            entries: MAX_NODES,
+            names: 512 << 20,
+            path: MAX_PATH as u64,
+            depth: MAX_DEPTH as u64,
+            header: 1 << 20,
+            ratio: 2000,
+            uncompressed: 1 << 40,
+            parts: 10_000,
+            nesting: 3,
+            documents: 64 << 20,
+        }
+    }
+}
+
+/// A bound that cannot be set as it is written.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidSafetyLimit(String);
+
+impl SafetyLimits {
+    /// Sets one bound from `NAME=NUMBER`.
+    ///
+    /// # Errors
+    /// [`InvalidSafetyLimit`] for an unknown name, for what is no number, or for one below the default.
+    pub fn set(&mut self, text: &str) -> Result<(), InvalidSafetyLimit> {
+        let invalid = |why: String| InvalidSafetyLimit(format!("`{text}`: {why}"));
+        let (name, number) = text
+            .split_once('=')
+            .ok_or_else(|| invalid("write NAME=NUMBER, such as entries=20000000".into()))?;
+        let default = SafetyLimits::default();
+        let lowest = default.clone().named(name.trim()).map(|bound| *bound);
+        let lowest = lowest.ok_or_else(|| {
+            invalid("no such bound; there are entries, names, path, depth, header, ratio, uncompressed, parts, nesting and documents".into())
+        })?;
+        let number: u64 = number
+            .trim()
+            .replace(['_', ','], "")
+            .parse()
+            .map_err(|_| invalid("the value is no whole number".into()))?;
+        if number < lowest {
+            return Err(invalid(format!("a bound can only be raised, and this one is {lowest} already")));
+        }
+        if let Some(bound) = self.named(name.trim()) {
+            *bound = number;
+        }
+        Ok(())
+    }
+
+    fn named(&mut self, name: &str) -> Option<&mut u64> {
+        Some(match name {
+            "entries" => &mut self.entries,
+            "names" => &mut self.names,
+            "path" => &mut self.path,
+            "depth" => &mut self.depth,
+            "header" => &mut self.header,
+            "ratio" => &mut self.ratio,
+            "uncompressed" => &mut self.uncompressed,
+            "parts" => &mut self.parts,
+            "nesting" => &mut self.nesting,
+            "documents" => &mut self.documents,
+            _ => return None,
+        })
+    }
+}
+
+/// A bound that an image is over, and the name to raise it by.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}; --safety-limit {bound}=NUMBER raises this bound")]
+pub struct Refusal {
+    /// What there is too much of.
+    pub what: String,
+    /// The bound's name.
+    pub bound: &'static str,
+}
+
+impl Refusal {
+    /// Too much of what `bound` is about.
+    pub fn new(bound: &'static str, what: impl fmt::Display) -> Refusal {
+        Refusal { what: what.to_string(), bound }
+    }
+
+    /// The refusal inside an error of reading, where there is one.
+    pub fn of(error: &io::Error) -> Option<&Refusal> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl From<Refusal> for io::Error {
+    fn from(refusal: Refusal) -> io::Error {
+        io::Error::other(refusal)
+    }
+}
+
+/// What is left of the bounds of one image, shared by all of its layers over all threads.
+#[derive(Debug, Default)]
+pub struct Budget {
+    /// The bounds.
+    pub bounds: SafetyLimits,
+    /// Whether the content of each file is hashed, so that copies are found.
+    pub contents: bool,
+    /// How the tars of layers are hashed that pass by before their diff IDs are known.
+    pub diff_ids: Algorithm,
+    entries: AtomicU64,
+    names: AtomicU64,
+    uncompressed: AtomicU64,
+    scanned: [AtomicU64; 4],
+    read: Arc<AtomicU64>,
+    free: Free,
+    /// Of an archive that is packed itself: what is packed inside of it earns nothing.
+    outer: Option<Arc<Account>>,
+}
+
+/// How much has been drawn of what is free.
+#[derive(Debug, Default)]
+struct Free {
+    inflated: AtomicU64,
+    entries: AtomicU64,
+    names: AtomicU64,
+    headers: AtomicU64,
+}
+
+/// What one packed stream has cost. Its length earns a part of that; the rest is drawn from what is free for
+/// the whole image, so the order in which layers are read decides nothing.
+#[derive(Debug, Default)]
+pub struct Account {
+    packed: AtomicU64,
+    inflated: Tally,
+    entries: Tally,
+    names: Tally,
+    headers: Tally,
+}
+
+#[derive(Debug, Default)]
+struct Tally {
+    spent: AtomicU64,
+    drawn: AtomicU64,
+}
+
+impl Tally {
+    /// Spends `count` where `earned` of it is paid for; whether the rest can be drawn from `free`. One thread
+    /// reads a stream.
+    fn spend(&self, count: u64, earned: u64, free: &AtomicU64, most: u64) -> bool {
+        let spent = self.spent.fetch_add(count, Ordering::Relaxed) + count;
+        let excess = spent.saturating_sub(earned);
+        let more = excess.saturating_sub(self.drawn.fetch_max(excess, Ordering::Relaxed));
+        free.fetch_add(more, Ordering::Relaxed) + more <= most
+    }
+}
+
+impl Account {
+    /// Counts packed bytes.
+    pub fn earn(&self, bytes: u64) {
+        self.packed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn packed(&self) -> u64 {
+        self.packed.load(Ordering::Relaxed)
+    }
+}
+
+impl Budget {
+    /// Nothing spent yet. `read` counts packed bytes as they are read, for whoever shows progress.
+    pub fn new(bounds: SafetyLimits, read: Arc<AtomicU64>) -> Budget {
+        Budget { bounds, read, ..Budget::default() }
+    }
+
+    /// The account of a layer that is about to be read.
+    pub fn account(&self) -> Arc<Account> {
+        self.outer.clone().unwrap_or_default()
+    }
+
+    /// The account of an archive that is packed as a whole, on which all that is inside of it goes.
+    pub fn enclose(&mut self) -> Arc<Account> {
+        self.outer.insert(Arc::default()).clone()
+    }
+
+    /// Whether layers of so many [`crate::image::FileList::nodes`] may be put together: one that is
+    /// used twice counts twice.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn allow(&self, nodes: u64) -> Result<(), Refusal> {
+        let most = self.bounds.entries;
+        if nodes > most {
+            return Err(Refusal::new(
+                "entries",
+                format!("the image has over {} files and directories", group_digits(most)),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the platforms of an index may be put together that have so many nodes, all of them together, in layers of
+    /// so many bytes as they are stored. A few small layers, each platform with another choice of them, would make as
+    /// much work as there are choices.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn allow_together(&self, nodes: u64, stored: u64) -> Result<(), Refusal> {
+        if nodes <= self.bounds.entries.saturating_add(stored / BYTES_PER_ENTRY) {
+            return Ok(());
+        }
+        let most = group_digits(self.bounds.entries);
+        Err(Refusal::new("entries", format!("its platforms have over {most} files and directories together")))
+    }
+
+    /// Counts bytes that were got past without reading all of them, for whoever shows progress.
+    pub fn pass(&self, bytes: u64) {
+        self.read.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn spend(&self, account: &Account, cost: &Cost) -> Result<(), Refusal> {
+        self.allow(self.entries.fetch_add(cost.entries, Ordering::Relaxed) + cost.entries)?;
+        let most = self.bounds.names;
+        if self.names.fetch_add(cost.names, Ordering::Relaxed) + cost.names > most {
+            return Err(Refusal::new(
+                "names",
+                format!("the image has over {} bytes of path names", group_digits(most)),
+            ));
+        }
+        self.spend_dense(account, cost)
+    }
+
+    /// Refuses small input that lists more than any real layer of its length. Whoever raises a bound knows what
+    /// comes.
+    fn spend_dense(&self, account: &Account, cost: &Cost) -> Result<(), Refusal> {
+        let (default, packed) = (SafetyLimits::default(), account.packed());
+        let dense = |bound: &'static str, what: &str| {
+            let packed = group_digits(packed);
+            Err(Refusal::new(bound, format!("the image has too many {what} for {packed} bytes")))
+        };
+        let (own, free) = (&self.bounds, &self.free);
+        let earned = packed / BYTES_PER_ENTRY;
+        let fits = account.entries.spend(cost.entries, earned, &free.entries, FREE_ENTRIES);
+        if !fits && own.entries <= default.entries {
+            return dense("entries", "files and directories");
+        }
+        let earned = packed.saturating_mul(NAMES_PER_BYTE);
+        let fits = account.names.spend(cost.names, earned, &free.names, FREE_NAMES);
+        if !fits && own.names <= default.names {
+            return dense("names", "path names");
+        }
+        let earned = packed.saturating_mul(HEADERS_PER_BYTE);
+        let fits = account.headers.spend(cost.headers, earned, &free.headers, FREE_HEADERS);
+        if !fits && own.header <= default.header {
+            return dense("header", "extension headers");
+        }
+        Ok(())
+    }
+
+    fn spend_inflated(&self, account: &Account, bytes: u64) -> Result<(), Refusal> {
+        let ratio = self.bounds.ratio;
+        let earned = account.packed().saturating_mul(ratio);
+        if account.inflated.spend(bytes, earned, &self.free.inflated, FREE_INFLATED) {
+            return Ok(());
+        }
+        let ratio = group_digits(ratio);
+        Err(Refusal::new("ratio", format!("it is over {ratio} times as large uncompressed as packed")))
+    }
+
+    fn spend_uncompressed(&self, bytes: u64) -> Result<(), Refusal> {
+        let most = self.bounds.uncompressed;
+        if self.uncompressed.fetch_add(bytes, Ordering::Relaxed) + bytes > most {
+            return Err(Refusal::new(
+                "uncompressed",
+                format!("the image has over {} bytes to read", group_digits(most)),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// How many entries are spent at once: counters that all cores write to are slow.
+const ENTRIES_AT_ONCE: u64 = 64;
+const HEADERS_AT_ONCE: u64 = 1 << 20;
+
+/// What entries cost: their number, and the bytes of their names and of their extension headers.
+#[derive(Default)]
+struct Cost {
+    entries: u64,
+    names: u64,
+    headers: u64,
+}
+
+/// Spends what the entries of one layer cost.
+pub struct Entries<'a> {
+    budget: &'a Budget,
+    account: &'a Account,
+    cost: Cost,
+}
+
+impl<'a> Entries<'a> {
+    /// Nothing spent yet.
+    pub fn new(budget: &'a Budget, account: &'a Account) -> Entries<'a> {
+        Entries { budget, account, cost: Cost::default() }
+    }
+
+    /// Counts an entry whose names and extension headers have so many bytes, and now and then spends what has
+    /// come together.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn spend(&mut self, names: u64, headers: u64) -> Result<(), Refusal> {
+        self.cost.entries += 1;
+        self.cost.names += names;
+        self.cost.headers += headers;
+        let little = self.cost.entries < ENTRIES_AT_ONCE && self.cost.headers < HEADERS_AT_ONCE;
+        if little { Ok(()) } else { self.finish() }
+    }
+
+    /// Spends the rest.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn finish(&mut self) -> Result<(), Refusal> {
+        self.budget.spend(self.account, &std::mem::take(&mut self.cost))
+    }
+}
+
+/// Why the content of a file is looked into. Each has room of its own: none explains more than the accounting needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Whether it holds a secret.
+    Secret,
+    /// Which files only development needs.
+    Development,
+    /// Which packages are installed.
+    Packages,
+    /// What archives hold: of them only what is inflated counts.
+    Archives,
+}
+
+impl Purpose {
+    /// The most bytes that are looked into: of one layer, and of an image. Images hold a hundredth of it.
+    fn most(self) -> (u64, u64) {
+        match self {
+            Purpose::Secret => (8 << 20, 16 << 20),
+            Purpose::Development => (64 << 20, 128 << 20),
+            Purpose::Packages => (256 << 20, 512 << 20),
+            Purpose::Archives => (ARCHIVE_WORK.inflated, 2 * ARCHIVE_WORK.inflated),
+        }
+    }
+}
+
+/// Spends the content of one layer that is looked into.
+pub struct Scan<'a> {
+    budget: &'a Budget,
+    spent: [u64; 4],
+    /// Whether the image has had more than is looked into: what is known of the layer depends on the others then.
+    pub cut_short: bool,
+}
+
+impl<'a> Scan<'a> {
+    /// Nothing spent yet.
+    pub fn new(budget: &'a Budget) -> Scan<'a> {
+        Scan { budget, spent: [0; 4], cut_short: false }
+    }
+
+    /// Spends `bytes`; whether there is room for them. Where a layer is full, all that comes after is left out:
+    /// what is said of a layer is the same wherever it is read.
+    pub fn spend(&mut self, purpose: Purpose, bytes: u64) -> bool {
+        let (of_layer, of_image) = purpose.most();
+        let spent = &mut self.spent[purpose as usize];
+        *spent = spent.saturating_add(bytes);
+        if *spent > of_layer {
+            *spent = u64::MAX;
+            return false;
+        }
+        let all = self.budget.scanned[purpose as usize].fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.cut_short |= all > of_image;
+        all <= of_image
+    }
+}
+
+/// Counts packed bytes on their way into a decoder.
+pub struct Packed<'a, R> {
+    inner: R,
+    budget: &'a Budget,
+    account: &'a Account,
+}
+
+impl<'a, R> Packed<'a, R> {
+    /// `account` is what [`Uncompressed`] compares with.
+    pub fn new(inner: R, budget: &'a Budget, account: &'a Account) -> Packed<'a, R> {
+        Packed { inner, budget, account }
+    }
+}
+
+impl<R: Read> Read for Packed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        if self.budget.outer.is_none() {
+            self.account.earn(read as u64);
+        }
+        self.budget.read.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// Counts the bytes of a file that holds a packed archive.
+pub struct Enclosing<R> {
+    inner: R,
+    account: Arc<Account>,
+}
+
+impl<R> Enclosing<R> {
+    /// The account is that of [`Budget::enclose`].
+    pub fn new(inner: R, account: Arc<Account>) -> Enclosing<R> {
+        Enclosing { inner, account }
+    }
+}
+
+impl<R: Read> Read for Enclosing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.account.earn(read as u64);
+        Ok(read)
+    }
+}
+
+/// Holds what comes out of a decoder to the bounds.
+pub struct Uncompressed<'a, R> {
+    inner: R,
+    budget: &'a Budget,
+    account: &'a Account,
+    /// Whether there is a decoder, and not a plain tar alone.
+    inflated: bool,
+}
+
+impl<'a, R> Uncompressed<'a, R> {
+    /// `account` is of what has gone into the decoder.
+    pub fn new(inner: R, budget: &'a Budget, account: &'a Account, inflated: bool) -> Uncompressed<'a, R> {
+        Uncompressed { inner, budget, account, inflated }
+    }
+}
+
+impl<R: Read> Read for Uncompressed<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.budget.spend_uncompressed(read as u64)?;
+        if self.inflated {
+            self.budget.spend_inflated(self.account, read as u64)?;
+        }
+        Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_raised_by_name_and_never_lowered() {
+        let mut bounds = SafetyLimits::default();
+        bounds.set("entries=20_000_000").unwrap();
+        assert_eq!(bounds.entries, 20_000_000);
+        for (text, part) in [
+            ("entries", "NAME=NUMBER"),
+            ("files=1", "no such bound"),
+            ("entries=many", "no whole number"),
+            ("entries=-1", "no whole number"),
+            ("depth=3", "only be raised"),
+        ] {
+            let error = bounds.set(text).unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+    }
+
+    /// A tar of files, and a layer that is made of it.
+    fn layer(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (path, content) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, path, content.as_slice()).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn packed(files: &[(String, Vec<u8>)]) -> Vec<u8> {
+        zstd::encode_all(layer(files).as_slice(), 1).unwrap()
+    }
+
+    /// Which entries of a layer hold a secret, or nothing where that was not looked for.
+    fn secrets(blob: &[u8], budget: &Budget) -> Option<Vec<u32>> {
+        let file_list =
+            crate::layer::walk_stream(blob, budget, crate::layer::Hashing::default()).unwrap().file_list;
+        file_list.marks.as_ref().map(|marks| marks.iter().map(crate::image::Mark::entry).collect())
+    }
+
+    #[test]
+    fn a_layer_is_looked_into_as_far_as_it_has_room_wherever_it_is_read() {
+        let env = |count: usize, content: Vec<u8>| {
+            (0..count).map(|at| (format!("{at}/.env"), content.clone())).collect()
+        };
+        let secret = b"API_TOKEN=0a1b2c3d4e5f60718293\n".to_vec();
+        let (of_layer, _) = Purpose::Secret.most();
+        let full = (of_layer >> 16) as usize;
+        for (before, found) in [(0, vec![0]), (full - 1, vec![full as u32 - 1]), (full, vec![])] {
+            let mut files: Vec<_> = env(before, vec![b'x'; 1 << 16]);
+            files.push(("last/.env".into(), secret.clone()));
+            let (plain, packed) = (layer(&files), packed(&files));
+            assert_eq!(secrets(&plain, &Budget::default()), Some(found.clone()), "{before}");
+            assert_eq!(secrets(&packed, &Budget::default()), Some(found), "{before}");
+        }
+    }
+
+    #[test]
+    fn an_image_of_many_layers_is_looked_into_no_further_than_a_large_one() {
+        let (of_layer, of_image) = Purpose::Secret.most();
+        let content = vec![b'x'; 1 << 16];
+        let files: Vec<_> = (0..of_layer >> 16).map(|at| (format!("{at}/k.pem"), content.clone())).collect();
+        let (blob, budget) = (packed(&files), Budget::default());
+        for _ in 0..of_image / of_layer {
+            assert_eq!(secrets(&blob, &budget), Some(Vec::new()));
+        }
+        // That it was not looked for is not that there is none.
+        assert_eq!(secrets(&blob, &budget), None);
+    }
+
+    #[test]
+    fn each_purpose_has_room_of_its_own() {
+        let budget = Budget::default();
+        let mut scan = Scan::new(&budget);
+        for purpose in [Purpose::Secret, Purpose::Development, Purpose::Packages, Purpose::Archives] {
+            let (of_layer, _) = purpose.most();
+            assert!(scan.spend(purpose, of_layer), "{purpose:?}");
+            // What is left out is left out in order, however small.
+            assert!(!scan.spend(purpose, 1) && !scan.spend(purpose, 0), "{purpose:?}");
+        }
+        assert!(!scan.cut_short);
+    }
+
+    /// How many entries with such names and headers a layer of so many packed bytes may have, and which bound ends it.
+    fn entries_of(
+        bounds: SafetyLimits,
+        packed: u64,
+        (names, headers): (u64, u64),
+    ) -> (u64, Option<&'static str>) {
+        let budget = Budget::new(bounds, Arc::default());
+        let account = budget.account();
+        account.earn(packed);
+        let mut entries = Entries::new(&budget, &account);
+        let most = 2_000_000;
+        for count in 0..most {
+            if let Err(refusal) = entries.spend(names, headers) {
+                return (count, Some(refusal.bound));
+            }
+        }
+        (most, None)
+    }
+
+    #[test]
+    fn small_input_lists_no_more_than_a_real_layer_of_its_length() {
+        let mib = 1 << 20;
+        let of = |entry: (u64, u64), packed| entries_of(SafetyLimits::default(), packed, entry);
+        let (count, bound) = of((10, 0), mib);
+        assert_eq!(bound, Some("entries"));
+        assert!((431_000..432_000).contains(&count), "{count}");
+        let (count, bound) = of((4000, 0), mib);
+        assert_eq!(bound, Some("names"));
+        assert!(count < 13_000, "{count}");
+        let (count, bound) = of((100, 1 << 20), mib);
+        assert_eq!(bound, Some("header"));
+        assert!(count <= 64, "{count}");
+        // Each has a dozen packed bytes, and a name of a hundred.
+        assert_eq!(of((100, 100), 12 * 2_000_000), (2_000_000, None));
+        let mut raised = SafetyLimits::default();
+        raised.set("entries=5000001").unwrap();
+        assert_eq!(entries_of(raised, mib, (10, 0)), (2_000_000, None));
+    }
+
+    /// The free part is one for all layers, and what a layer earns is its own: so the order does not matter.
+    #[test]
+    fn layers_share_what_is_free() {
+        let inflate = |budget: &Budget, layers: &[(u64, u64)]| {
+            layers.iter().try_for_each(|(packed, inflated)| {
+                let account = budget.account();
+                account.earn(*packed);
+                budget.spend_inflated(&account, *inflated)
+            })
+        };
+        let (mib, gib) = (1 << 20, 1 << 30);
+        let fits = |layers: &[(u64, u64)]| inflate(&Budget::default(), layers).is_ok();
+        assert!(fits(&[(mib, 2000 * mib), (1, gib)]) && fits(&[(1, gib), (mib, 2000 * mib)]));
+        assert!(!fits(&[(1, gib), (1, mib)]) && !fits(&[(mib, 2000 * mib + gib / 2 + mib), (1, gib / 2)]));
+        assert!(!fits(&[(1, 100 * mib); 11]));
+        // In an archive that is packed itself only its own length counts.
+        let mut nested = Budget::default();
+        nested.enclose().earn(1);
+        assert!(inflate(&nested, &[(0, gib)]).is_ok() && inflate(&nested, &[(0, mib)]).is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! What a limit is: its words, its needs and its evaluation, in a form that all of them share.
+
+use super::key::{Key, ValueError};
+use super::subject::{CannotEvaluate, Fact, ImageFacts, Subject, Unknown};
+use super::{Finding, Severity};
+use crate::image::Bytes;
+use crate::image::bytes::Units;
+use crate::image::layer_ref::DockerfileLines;
+use crate::stages::Evaluation;
+
+/// A limit. Nothing has a default, so one without a headline does not compile.
+pub(super) trait Limit: Sized {
+    /// Its words.
+    const KEY: Key;
+    /// The facts that it needs.
+    const NEEDS: Needs;
+    /// The key of a limit that says the same more strictly: where that has a finding, this one is not evaluated.
+    const COVERED_BY: Option<&'static str>;
+
+    /// Turns a written value into a limit; `None` for a word that turns it off.
+    fn parse(text: &str) -> Result<Option<Self>, ValueError>;
+
+    /// What exceeds it.
+    fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Exceeded>, Unknown>;
+
+    /// What happened, to be read after the image's name: `exceeds max-increase: 57.8 MB (+4.2 MB, +7.9%)`.
+    fn headline(finding: &Finding, image: &Shown<'_>) -> String;
+}
+
+/// The facts that a limit needs, on each side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Needs {
+    /// Of the image as it is now.
+    pub head: &'static [Fact],
+    /// Of the baseline; where this is not empty, the limit can only be evaluated against one.
+    pub base: &'static [Fact],
+}
+
+/// What all need to know of a limit.
+#[derive(Debug)]
+pub struct Definition {
+    /// Its words.
+    pub key: Key,
+    pub(super) needs: Needs,
+    pub(super) covered_by: Option<&'static str>,
+    /// What happened, to be read after the image's name.
+    pub headline: fn(&Finding, &Shown<'_>) -> String,
+}
+
+impl Definition {
+    pub(super) const fn of<L: Limit>() -> Definition {
+        Definition { key: L::KEY, needs: L::NEEDS, covered_by: L::COVERED_BY, headline: L::headline }
+    }
+
+    /// Whether it can only be evaluated against a baseline.
+    pub fn needs_baseline(&self) -> bool {
+        !self.needs.base.is_empty()
+    }
+
+    /// Whether it is about the size, or its growth.
+    pub fn is_about_size(&self) -> bool {
+        self.needs(Fact::Size) || self.needs(Fact::AppSize)
+    }
+
+    /// Whether it needs this fact of an image.
+    pub fn needs(&self, fact: Fact) -> bool {
+        self.needs.head.contains(&fact)
+    }
+}
+
+/// What exceeds a limit: a finding without what the limit itself knows.
+#[derive(Debug)]
+pub(super) struct Exceeded {
+    pub severity: Severity,
+    pub message: String,
+    /// Bytes, or a number.
+    pub measured: Option<i64>,
+    /// The limit as it is written.
+    pub limit: String,
+    /// The part of the image that it is about, where it is not all of it.
+    pub about: Option<String>,
+    pub help: String,
+    pub dockerfile: Option<DockerfileLines>,
+}
+
+/// Evaluates one limit.
+pub(super) fn evaluate<L: Limit>(limit: &L, subject: &Subject<'_>) -> Result<Vec<Finding>, CannotEvaluate> {
+    // What a missing baseline means is a choice of its own.
+    if subject.base.is_err() && !L::NEEDS.base.is_empty() {
+        return Ok(Vec::new());
+    }
+    let failed = |unknown| CannotEvaluate::new(subject, L::KEY.name, unknown);
+    let known = |side: &ImageFacts<'_>, facts: &[Fact]| {
+        facts.iter().try_for_each(|fact| side.knows(*fact, subject.metric))
+    };
+    known(&subject.head, L::NEEDS.head).map_err(failed)?;
+    if let Ok(base) = &subject.base {
+        known(&base.image, L::NEEDS.base).map_err(failed)?;
+    }
+    let exceeded = limit.evaluate(subject).map_err(failed)?;
+    let finding = |exceeded: Exceeded| Finding {
+        rule: L::KEY.name.into(),
+        severity: exceeded.severity,
+        message: exceeded.message,
+        measured: exceeded.measured,
+        limit: Some(exceeded.limit),
+        subject: exceeded.about.unwrap_or_else(|| subject.name.to_owned()),
+        help: exceeded.help,
+        dockerfile: exceeded.dockerfile,
+    };
+    Ok(exceeded.into_iter().map(finding).collect())
+}
+
+/// What a headline can tell beside its finding.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Shown<'a> {
+    /// The size in the metric, now.
+    pub size: Option<Bytes>,
+    /// The same of the baseline.
+    pub base_size: Option<Bytes>,
+    /// How the image is built, where that was evaluated.
+    pub stages: Option<&'a Evaluation>,
+}
+
+impl Shown<'_> {
+    /// `57.8 MB (+4.2 MB, +7.9%)`; without a baseline the size alone.
+    pub fn size_and_change(&self, units: Units) -> String {
+        let size = |bytes: Bytes| bytes.in_units(units);
+        match (self.size, self.base_size) {
+            (None, _) => "unknown in size".into(),
+            (Some(now), None) => size(now),
+            (Some(now), Some(base)) if now == base => format!("{} (unchanged)", size(now)),
+            (Some(now), Some(base)) => {
+                let share = (now - base).percent_of(base);
+                let share = share.map_or_else(String::new, |share| format!(", {share}"));
+                format!("{} ({}{share})", size(now), (now - base).in_units(units))
+            }
+        }
+    }
+}
+
+/// Makes the list of all limits, and a type for one that is set.
+macro_rules! registry {
+    ($($module:ident::$limit:ident),* $(,)?) => {
+        /// What is known of each limit.
+        pub static LIMITS: &[Definition] = &[$(Definition::of::<$module::$limit>()),*];
+
+        /// A limit that is set, with its value.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        enum SetLimit { $($limit($module::$limit)),* }
+
+        impl SetLimit {
+            fn parse(key: &str, text: &str) -> Result<Option<SetLimit>, ValueError> {
+                $(if key == <$module::$limit as Limit>::KEY.name {
+                    return Ok($module::$limit::parse(text)?.map(SetLimit::$limit));
+                })*
+                Ok(None)
+            }
+
+            fn definition(&self) -> &'static Definition {
+                match self { $(SetLimit::$limit(_) => const { &Definition::of::<$module::$limit>() }),* }
+            }
+
+            fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Finding>, CannotEvaluate> {
+                match self { $(SetLimit::$limit(limit) => definition::evaluate(limit, subject)),* }
+            }
+        }
+    };
+}
+pub(super) use registry;

@@ -1,0 +1,100 @@
+//! A key of `[limits]`: its words, and how its value is written.
+
+use std::fmt;
+
+use super::AmountError;
+
+/// How a key of `[limits]` is written and described.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    /// Its name, which is also that of the flag and of the action's input.
+    pub name: &'static str,
+    /// What stands for its value in help: `SIZE`.
+    pub value_name: &'static str,
+    /// How its value is written.
+    pub form: Form,
+    /// What holds where it is not set, if that is not "no limit".
+    pub default: Option<&'static str>,
+    /// One line, for help and for the action's input.
+    pub help: &'static str,
+    /// Sentences, for the schema and the documents.
+    pub description: &'static str,
+    /// Values as they may be written; the first is the best to start from.
+    pub examples: &'static [&'static str],
+}
+
+impl Key {
+    /// A line of TOML that sets it.
+    pub fn toml_example(&self) -> String {
+        let first = self.examples.first().copied().unwrap_or_default();
+        let value = match self.form {
+            Form::Size | Form::Increase => format!("{first:?}"),
+            Form::Count => first.to_owned(),
+            Form::Paths => format!("{:?}", self.examples),
+            Form::Choice(words) => format!("{:?}", words.first().copied().unwrap_or_default()),
+        };
+        format!("{} = {value}", self.name)
+    }
+}
+
+/// How a value is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A size with a unit.
+    Size,
+    /// A percentage or a size, or several joined by `and` or `or`.
+    Increase,
+    /// A whole number.
+    Count,
+    /// Patterns of paths, one a line.
+    Paths,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+}
+
+impl Form {
+    /// How it is written, in a sentence for the schema and the documents.
+    pub fn description(self) -> &'static str {
+        match self {
+            Form::Size => {
+                "A number with a unit: B, kB, MB, GB or TB (powers of 1000), KiB, MiB, GiB or TiB (powers of 1024)."
+            }
+            Form::Increase => {
+                "A percentage such as `5%`, a size such as `10 MB`, or several of these joined by `and` (all must be exceeded) or `or` (one is enough)."
+            }
+            Form::Paths => "A list, or a text with one pattern per line.",
+            Form::Count | Form::Choice(_) => "",
+        }
+    }
+}
+
+/// A value that cannot be used, and what to write.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ValueError(String);
+
+impl ValueError {
+    pub(super) fn new(message: impl fmt::Display) -> ValueError {
+        ValueError(message.to_string())
+    }
+}
+
+impl From<AmountError> for ValueError {
+    fn from(error: AmountError) -> ValueError {
+        ValueError::new(error)
+    }
+}
+
+/// One of the words of a choice.
+pub(super) fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Result<T, ValueError> {
+    let found = choices.iter().find(|choice| choice.0 == text);
+    found.map(|choice| choice.1).ok_or_else(|| {
+        let known: Vec<&str> = choices.iter().map(|choice| choice.0).collect();
+        ValueError::new(format!("`{text}` is not one of {}", known.join(", ")))
+    })
+}
+
+/// A whole number.
+pub(super) fn count(text: &str) -> Result<u64, ValueError> {
+    text.parse().map_err(|_| ValueError::new(format!("`{text}` is not a whole number such as 20")))
+}

@@ -1,0 +1,55 @@
+//! `max-app-increase`: the maximum growth of the layers above the base image.
+
+use super::definition::{Exceeded, Limit, Needs, Shown};
+use super::key::{Form, Key, ValueError};
+use super::subject::Fact;
+use super::{Finding, Severity, Subject, Threshold, Unknown, growth};
+use crate::image::snapshot::BoundaryBy;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaxAppIncrease(Threshold);
+
+impl Limit for MaxAppIncrease {
+    const KEY: Key = Key {
+        name: "max-app-increase",
+        value_name: "INCREASE",
+        form: Form::Increase,
+        default: None,
+        help: "Maximum growth of the application layers, those above the base image (same syntax as --max-increase)",
+        description: "Maximum growth of the application layers, which are those above the base image: growth without what the base image's own change adds. In uncompressed bytes under every metric.",
+        examples: &["10 MB"],
+    };
+    const NEEDS: Needs = Needs { head: &[Fact::AppSize], base: &[Fact::AppSize] };
+    const COVERED_BY: Option<&'static str> = None;
+
+    fn parse(text: &str) -> Result<Option<MaxAppIncrease>, ValueError> {
+        Ok(Some(MaxAppIncrease(text.parse()?)))
+    }
+
+    fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Exceeded>, Unknown> {
+        let Ok(base) = &subject.base else { return Ok(Vec::new()) };
+        let before = base.image.app_size()?;
+        let growth = subject.head.app_size()? - before;
+        if growth.0 <= self.0.bytes_of(before).0 as i64 {
+            return Ok(Vec::new());
+        }
+        let is_guess = base.split.is_some_and(|split| split.how == BoundaryBy::History);
+        let guess = if is_guess { "; where the base image ends is a guess" } else { "" };
+        let (severity, note) = base.demoted(Severity::Fail);
+        let grown = growth::message(growth, before, &self.0);
+        let place = base.app_grown_most();
+        Ok(vec![Exceeded {
+            severity,
+            message: format!("without the base image {grown}{guess}{note}"),
+            measured: Some(growth.0),
+            limit: self.0.to_string(),
+            about: None,
+            help: growth::make_smaller(place.as_ref(), Self::KEY.name),
+            dockerfile: place,
+        }])
+    }
+
+    fn headline(finding: &Finding, _: &Shown<'_>) -> String {
+        finding.exceeds(&format!("application layers +{}", finding.measured_bytes(None)))
+    }
+}

@@ -1,0 +1,53 @@
+//! `max-layer-size`: the maximum uncompressed size of one layer.
+
+use super::definition::{Exceeded, Limit, Needs, Shown};
+use super::key::{Form, Key, ValueError};
+use super::subject::Fact;
+use super::{Finding, SizeLimit, Subject, Unknown};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaxLayerSize(SizeLimit);
+
+impl Limit for MaxLayerSize {
+    const KEY: Key = Key {
+        name: "max-layer-size",
+        value_name: "SIZE",
+        form: Form::Size,
+        default: None,
+        help: "Maximum uncompressed size of one layer, such as \"200 MB\"",
+        description: "Maximum uncompressed size of one layer.",
+        examples: &["200 MB"],
+    };
+    const NEEDS: Needs = Needs { head: &[Fact::LayerSizes], base: &[] };
+    const COVERED_BY: Option<&'static str> = None;
+
+    fn parse(text: &str) -> Result<Option<MaxLayerSize>, ValueError> {
+        Ok(Some(MaxLayerSize(text.parse()?)))
+    }
+
+    fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Exceeded>, Unknown> {
+        let limit = &self.0;
+        let layers = subject.head.layer_sizes()?.into_iter().enumerate();
+        let exceeded = layers.filter(|(_, (size, _))| *size > limit.bytes).map(|(index, (size, layer))| {
+            let before = subject.base.as_ref().ok().and_then(|base| base.layer_before(index));
+            let already = before.is_some_and(|size| size > limit.bytes);
+            let (severity, note) = subject.unless_inherited(size.0, before.map(|size| size.0), already);
+            let step = layer.instruction.map(|step| format!(" ({step})")).unwrap_or_default();
+            let (measured, over) = limit.exceeded_by(size);
+            Exceeded {
+                severity,
+                message: format!("{measured}, {over}{note}"),
+                measured: Some(size.0 as i64),
+                limit: limit.to_string(),
+                about: Some(format!("layer {}{step}", index + 1)),
+                help: "put less into this step, or split what changes often from what does not".into(),
+                dockerfile: layer.dockerfile.cloned(),
+            }
+        });
+        Ok(exceeded.collect())
+    }
+
+    fn headline(finding: &Finding, _: &Shown<'_>) -> String {
+        finding.exceeds(&format!("a layer of {}", finding.measured_bytes(None)))
+    }
+}

@@ -1,0 +1,67 @@
+//! `max-update`: the maximum size of an update from the baseline to this image.
+
+use super::definition::{Exceeded, Limit, Needs, Shown};
+use super::key::{Form, Key, ValueError};
+use super::subject::Fact;
+use super::{Finding, Severity, SizeLimit, Subject, Unknown};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MaxUpdate(SizeLimit);
+
+impl Limit for MaxUpdate {
+    const KEY: Key = Key {
+        name: "max-update",
+        value_name: "SIZE",
+        form: Form::Size,
+        default: None,
+        help: "Maximum update size, such as \"80 MB\": what a host that runs the baseline downloads",
+        description: "Maximum update size: the compressed bytes of the layers that the baseline lacks, which is what a host that runs the baseline downloads. Only a warning where an engine knows no compressed sizes, so that it is estimated.",
+        examples: &["80 MB"],
+    };
+    const NEEDS: Needs = Needs { head: &[], base: &[Fact::Update] };
+    const COVERED_BY: Option<&'static str> = None;
+
+    fn parse(text: &str) -> Result<Option<MaxUpdate>, ValueError> {
+        Ok(Some(MaxUpdate(text.parse()?)))
+    }
+
+    fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Exceeded>, Unknown> {
+        evaluate(&self.0, Severity::Fail, subject)
+    }
+
+    fn headline(finding: &Finding, image: &Shown<'_>) -> String {
+        headline(finding, image)
+    }
+}
+
+/// What is over `limit`.
+pub(super) fn evaluate(
+    limit: &SizeLimit,
+    severity: Severity,
+    subject: &Subject<'_>,
+) -> Result<Vec<Exceeded>, Unknown> {
+    let Ok(base) = &subject.base else { return Ok(Vec::new()) };
+    let update = base.update()?;
+    if update.bytes <= limit.bytes {
+        return Ok(Vec::new());
+    }
+    let (measured, over) = limit.exceeded_by(update.bytes);
+    let (severity, note) = match update.estimated {
+        // An uncompressed size stands for what nobody knows. A guess fails nothing.
+        true => (Severity::Warn, " (warning only: estimated from uncompressed sizes)".to_owned()),
+        false => base.demoted(severity),
+    };
+    Ok(vec![Exceeded {
+        severity,
+        message: format!("an update downloads {measured}, {over}{note}"),
+        measured: Some(update.bytes.0 as i64),
+        limit: limit.to_string(),
+        about: None,
+        help: "put what changes often into layers above what does not, and keep the layer cache of the build between runs".into(),
+        dockerfile: base.grown_most(),
+    }])
+}
+
+pub(super) fn headline(finding: &Finding, _: &Shown<'_>) -> String {
+    finding.exceeds(&format!("an update of {}", finding.measured_bytes(None)))
+}

@@ -1,0 +1,72 @@
+//! `metric`: which size of an image the limits on size and growth evaluate. A choice, and no limit.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::key::{Form, Key, ValueError, choice};
+use crate::image::{Bytes, Totals};
+
+pub(super) const KEY: Key = Key {
+    name: "metric",
+    value_name: "METRIC",
+    form: Form::Choice(&["uncompressed", "flattened", "compressed"]),
+    default: Some("uncompressed"),
+    help: "Size that limits on size and growth evaluate: uncompressed, flattened or compressed",
+    description: "Which size the limits on size and growth evaluate. `uncompressed`: the files in all layers; `flattened`: the files that a container of the image can see; `compressed`: what a full pull downloads.",
+    examples: &[],
+};
+
+const METRICS: [(&str, Metric); 3] = [
+    ("uncompressed", Metric::Uncompressed),
+    ("flattened", Metric::Flattened),
+    ("compressed", Metric::Compressed),
+];
+
+/// Which of an image's amounts the size limits evaluate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Bytes of the files in all layers.
+    #[default]
+    Uncompressed,
+    /// Bytes of the files that exist.
+    Flattened,
+    /// Bytes that a pull downloads.
+    Compressed,
+}
+
+impl Metric {
+    /// The word in settings and documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Metric::Uncompressed => "uncompressed",
+            Metric::Flattened => "flattened",
+            Metric::Compressed => "compressed",
+        }
+    }
+
+    /// This metric of an image, where known.
+    pub fn of(self, totals: &Totals) -> Option<Bytes> {
+        match self {
+            Metric::Uncompressed => totals.uncompressed,
+            Metric::Flattened => totals.flattened,
+            Metric::Compressed => totals.compressed,
+        }
+    }
+}
+
+impl FromStr for Metric {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Metric, ValueError> {
+        choice(text, &METRICS)
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

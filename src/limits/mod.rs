@@ -1,0 +1,155 @@
+//! Limits: what an image may be, and what is said where it is more. Pure: nothing is read, nothing is printed.
+//!
+//! One file is one limit: its key, how it is written, the facts that it needs, its evaluation and its headline. Flags,
+//! keys of the configuration, inputs of the action, the schema, the documents and the report are made from the list
+//! below.
+//!
+//! To add a limit: copy the file of one that is like it, name it below (a `mod` and a line of the list), test it in
+//! `tests.rs`, and run `INSTA_UPDATE=always cargo test --test it -- reference golden`, which writes the schema, the
+//! action's inputs, the documents and the help anew. If it needs a fact that none has needed yet, `subject.rs` gets it.
+
+mod amount;
+mod definition;
+mod finding;
+mod forbid_paths;
+mod growth;
+mod key;
+mod max_app_increase;
+mod max_increase;
+mod max_layer_size;
+mod max_layers;
+mod max_removable;
+mod max_size;
+mod max_update;
+mod max_wasted;
+mod metric;
+mod multi_stage;
+mod on_missing_baseline;
+mod subject;
+mod warn_increase;
+mod warn_update;
+
+pub use amount::{AmountError, SizeLimit, Threshold, unbroken};
+pub use definition::{Definition, Shown};
+pub use finding::{Finding, NOT_EVALUATED_RULE, Severity, Verdict};
+pub use key::{Form, Key, ValueError};
+pub use metric::Metric;
+pub use on_missing_baseline::{BASELINE_RULE, OnMissingBaseline};
+pub use subject::{BaseFacts, CannotEvaluate, Fact, ImageFacts, LayerFacts, NoBase, Subject, Unknown};
+
+use definition::{Limit, registry};
+
+// In the order of help, documents and findings: of several findings, the first is the headline.
+registry! {
+    max_increase::MaxIncrease,
+    warn_increase::WarnIncrease,
+    max_app_increase::MaxAppIncrease,
+    max_update::MaxUpdate,
+    warn_update::WarnUpdate,
+    max_size::MaxSize,
+    max_layers::MaxLayers,
+    max_layer_size::MaxLayerSize,
+    max_wasted::MaxWasted,
+    multi_stage::MultiStage,
+    max_removable::MaxRemovable,
+    forbid_paths::ForbidPaths,
+}
+
+/// The keys of `[limits]`: the limits, and the two choices that say how they are evaluated. Each is also a flag and
+/// an input of the action.
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    let limits = LIMITS.iter().map(|limit| &limit.key);
+    [&metric::KEY].into_iter().chain(limits).chain([&on_missing_baseline::KEY])
+}
+
+/// The key of this name.
+pub fn key(name: &str) -> Option<&'static Key> {
+    keys().find(|key| key.name == name)
+}
+
+/// The limit of this key; a finding has it as its rule.
+pub fn definition(key: &str) -> Option<&'static Definition> {
+    LIMITS.iter().find(|limit| limit.key.name == key)
+}
+
+/// The limits of one image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Which amount the limits on size and growth evaluate.
+    pub metric: Metric,
+    on_missing_baseline: Option<OnMissingBaseline>,
+    set: Vec<SetLimit>,
+}
+
+impl Limits {
+    /// Turns written values into limits; `written` is what stands for a key.
+    ///
+    /// # Errors
+    /// The first key whose value cannot be used, and why.
+    pub fn parse<'t>(
+        written: impl Fn(&'static str) -> Option<&'t str>,
+    ) -> Result<Limits, (&'static str, ValueError)> {
+        let mut limits = Limits::default();
+        for key in keys() {
+            let Some(text) = written(key.name) else { continue };
+            limits.set_one(key, text.trim()).map_err(|error| (key.name, error))?;
+        }
+        Ok(limits)
+    }
+
+    fn set_one(&mut self, key: &Key, text: &str) -> Result<(), ValueError> {
+        if key.name == metric::KEY.name {
+            self.metric = text.parse()?;
+        } else if key.name == on_missing_baseline::KEY.name {
+            self.on_missing_baseline = Some(text.parse()?);
+        } else {
+            self.set.extend(SetLimit::parse(key.name, text)?);
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is limited at all, so that no image could ever fail.
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty()
+    }
+
+    /// Whether a limit can only be evaluated against a baseline.
+    fn need_baseline(&self) -> bool {
+        self.set.iter().any(|limit| limit.definition().needs_baseline())
+    }
+
+    /// Evaluates an image.
+    ///
+    /// # Errors
+    /// [`CannotEvaluate`] where a limit is set and a fact that it needs is unknown: a gate that cannot see must not
+    /// pass.
+    pub fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Finding>, CannotEvaluate> {
+        self.evaluate_or(subject, |_, error| Err(error))
+    }
+
+    /// The same, where somebody else may know what a limit would find.
+    ///
+    /// # Errors
+    /// Those of `otherwise`.
+    pub fn evaluate_or(
+        &self,
+        subject: &Subject<'_>,
+        otherwise: impl Fn(&'static Definition, CannotEvaluate) -> Result<Vec<Finding>, CannotEvaluate>,
+    ) -> Result<Vec<Finding>, CannotEvaluate> {
+        let missing = on_missing_baseline::evaluate(self.on_missing_baseline, self.need_baseline(), subject);
+        let mut findings = Vec::from_iter(missing);
+        for limit in &self.set {
+            let definition = limit.definition();
+            let is_covered = |by: &str| findings.iter().any(|finding| finding.rule == by);
+            if definition.covered_by.is_some_and(is_covered) {
+                continue;
+            }
+            let found = limit.evaluate(subject).or_else(|error| otherwise(definition, error))?;
+            findings.extend(found);
+        }
+        Ok(findings)
+    }
+}
+
+#[cfg(test)]
+mod tests;

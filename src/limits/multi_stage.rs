@@ -1,0 +1,94 @@
+//! `multi-stage`: that an image is built in stages, or else ships no build tools or build inputs.
+
+use super::definition::{Exceeded, Limit, Needs, Shown};
+use super::key::{Form, Key, ValueError, choice};
+use super::subject::Fact;
+use super::{Finding, Severity, Subject, Unknown};
+use crate::image::{Bytes, Outcome};
+use crate::stages::{Evaluation, held_against};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MultiStage(Severity);
+
+impl MultiStage {
+    fn word(&self) -> &'static str {
+        match self.0 {
+            Severity::Warn => "warn",
+            Severity::Fail => "require",
+        }
+    }
+}
+
+impl Limit for MultiStage {
+    const KEY: Key = Key {
+        name: "multi-stage",
+        value_name: "OUTCOME",
+        form: Form::Choice(&["require", "warn", "off"]),
+        default: Some("off"),
+        help: "Require images to be built in stages, or else to ship no build tools or build inputs: require, warn or off",
+        description: "Whether images must be built in stages, or else ship no build tools or build inputs. `require`: fail; `warn`: warn; `off`: not evaluated.",
+        examples: &[],
+    };
+    const NEEDS: Needs = Needs { head: &[Fact::Stages], base: &[] };
+    const COVERED_BY: Option<&'static str> = None;
+
+    fn parse(text: &str) -> Result<Option<MultiStage>, ValueError> {
+        let choices = [("require", Some(Severity::Fail)), ("warn", Some(Severity::Warn)), ("off", None)];
+        Ok(choice(text, &choices)?.map(MultiStage))
+    }
+
+    fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Exceeded>, Unknown> {
+        let evaluated = subject.head.stages()?;
+        let held = |found| held_against(found).unwrap_or_default();
+        let now = subject.head.removable().map(held).unwrap_or_default();
+        let (severity, note) = match evaluated.outcome {
+            Outcome::Pass => return Ok(Vec::new()),
+            Outcome::Warn => (Severity::Warn, ""),
+            Outcome::Fail => {
+                let base = subject.before();
+                let before = base.and_then(|base| base.removable().ok()).and_then(held_against);
+                let already = base.and_then(|base| base.recorded_outcome()).map_or_else(
+                    || before.is_some_and(|bytes| bytes > Bytes(0)),
+                    |outcome| outcome == Outcome::Fail,
+                );
+                let before = before.map(|bytes| bytes.0);
+                let (severity, note) = subject.unless_inherited(now.0, before, already);
+                (severity.min(self.0), note)
+            }
+        };
+        Ok(vec![Exceeded {
+            severity,
+            message: format!("{}{note}", evaluated.reason),
+            measured: i64::try_from(now.0).ok(),
+            limit: self.word().into(),
+            about: None,
+            help: evaluated.help.clone(),
+            dockerfile: evaluated.dockerfile.clone(),
+        }])
+    }
+
+    fn headline(finding: &Finding, image: &Shown<'_>) -> String {
+        let what = image.stages.map_or_else(
+            || "is not built in stages".into(),
+            |evaluated| what_it_ships(evaluated, finding.measured),
+        );
+        format!("fails {}: {what}", finding.rule)
+    }
+}
+
+/// `held` is what is held against the image: bytes of our own programs that build, and what they read.
+fn what_it_ships(evaluated: &Evaluation, held: Option<i64>) -> String {
+    let own = (evaluated.removable - evaluated.removable_of_base).magnitude();
+    let of_base = evaluated.removable_of_base;
+    match (evaluated.outcome, own) {
+        (Outcome::Fail, _) if held.is_none_or(|held| held == 0) => {
+            format!("builds with tools of its base image and ships them, {of_base}")
+        }
+        (Outcome::Fail, own) => format!("ships {own} of removable files"),
+        (_, Bytes(0)) => format!("inherits {of_base} of removable files from its base image"),
+        (_, own) => {
+            let base = if of_base == Bytes(0) { String::new() } else { format!(" and inherits {of_base}") };
+            format!("is built in stages, but ships {own} of removable files{base}")
+        }
+    }
+}

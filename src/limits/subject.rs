@@ -1,0 +1,503 @@
+//! What limits evaluate: facts of an image and of its baseline, each of which may be unknown. It is made from an image
+//! that was measured now, from a stored record, which may lack file lists, or from a saved report, which has none.
+
+use super::{Metric, Severity};
+use crate::analysis::Analysis;
+use crate::compare::{Cause, Comparison, LayerRow, Split, Status, Update, Waste, app_size};
+use crate::image::{
+    Bytes, Delta, DockerfileLines, Filesystem, Instruction, Outcome, Removable, Snapshot, Totals,
+};
+use crate::stages::Evaluation;
+
+/// An image, as far as limits look at it.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Which amount the limits on size and growth evaluate.
+    pub metric: Metric,
+    /// Whether this is about a pull request, which is not at fault for what was wrong before.
+    pub pull_request: bool,
+    /// The image as it is now.
+    pub head: ImageFacts<'a>,
+    /// The baseline, or why there is none.
+    pub base: Result<BaseFacts<'a>, NoBase<'a>>,
+}
+
+/// A baseline, and what changed since.
+#[derive(Debug)]
+pub struct BaseFacts<'a> {
+    /// What is known of it.
+    pub image: ImageFacts<'a>,
+    /// Where it is not that of the base commit: what it is instead.
+    pub inexact: Option<String>,
+    /// The aligned layers, in head order.
+    pub rows: &'a [LayerRow],
+    /// What made the difference, largest first.
+    pub causes: &'a [Cause],
+    /// The base image's part in the difference, where it is known where that ends.
+    pub split: Option<Split>,
+    /// What a host that has it downloads when it moves to the image.
+    pub update: Option<Update>,
+}
+
+/// That there is no baseline.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBase<'a> {
+    /// Why.
+    pub why: &'a str,
+    /// What to do about it.
+    pub help: &'a str,
+    /// Whether one is recorded that cannot be used.
+    pub unusable: bool,
+}
+
+/// What is known of one image. What is `None` is unknown.
+#[derive(Debug)]
+pub struct ImageFacts<'a> {
+    is_head: bool,
+    totals: Totals,
+    app_size: Option<Bytes>,
+    layers: Option<Vec<LayerFacts<'a>>>,
+    waste: &'a [Waste],
+    removable: Option<&'a [Removable]>,
+    stages: Option<&'a Evaluation>,
+    outcome: Option<Outcome>,
+    paths: Option<Paths<'a>>,
+}
+
+/// What is known of one layer.
+#[derive(Debug, Clone, Copy)]
+pub struct LayerFacts<'a> {
+    /// Its uncompressed size.
+    pub size: Option<Bytes>,
+    /// Its instruction.
+    pub instruction: Option<&'a Instruction>,
+    /// Where that stands.
+    pub dockerfile: Option<&'a DockerfileLines>,
+}
+
+/// The paths in an image's layers, and the file system that they make.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Paths<'a> {
+    pub snapshot: &'a Snapshot,
+    pub filesystem: &'a Filesystem,
+}
+
+/// Something to know of an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fact {
+    /// The size in the metric.
+    Size,
+    /// The uncompressed size of the layers above the base image.
+    AppSize,
+    /// The update size.
+    Update,
+    /// The uncompressed size of each layer.
+    LayerSizes,
+    /// The wasted bytes, and the uncompressed size that they are a part of.
+    Wasted,
+    /// The paths in each layer.
+    Paths,
+    /// What only the build needed.
+    Removable,
+    /// How it is built.
+    Stages,
+}
+
+impl Fact {
+    /// Whether it is a sum that every report has, where it was known when that was made. Others come from file lists,
+    /// which no report has.
+    pub fn is_in_reports(self) -> bool {
+        match self {
+            Fact::Size | Fact::AppSize | Fact::Update | Fact::Wasted => true,
+            Fact::LayerSizes | Fact::Paths | Fact::Removable | Fact::Stages => false,
+        }
+    }
+}
+
+/// A fact that is unknown, of the image as it is now or of its baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unknown {
+    /// Which.
+    pub fact: Fact,
+    /// Whether of the image as it is now.
+    pub of_head: bool,
+}
+
+impl<'a> ImageFacts<'a> {
+    fn new(is_head: bool, totals: &Totals) -> ImageFacts<'a> {
+        ImageFacts {
+            is_head,
+            totals: *totals,
+            app_size: None,
+            layers: None,
+            waste: &[],
+            removable: None,
+            stages: None,
+            outcome: None,
+            paths: None,
+        }
+    }
+
+    /// The image as it was measured now; `waste` is what its file system hides, `stages` how it is built.
+    pub fn of_measured(
+        image: &'a Analysis,
+        waste: &'a [Waste],
+        stages: Option<&'a Evaluation>,
+    ) -> ImageFacts<'a> {
+        ImageFacts { waste, stages, ..ImageFacts::of_analysis(true, image) }
+    }
+
+    /// The baseline as it was recorded, perhaps without file lists.
+    pub fn of_record(image: &'a Analysis) -> ImageFacts<'a> {
+        ImageFacts::of_analysis(false, image)
+    }
+
+    fn of_analysis(is_head: bool, image: &'a Analysis) -> ImageFacts<'a> {
+        let snapshot = image.snapshot();
+        let layer = |layer: &'a crate::image::Layer| LayerFacts {
+            size: layer.size,
+            instruction: layer.created_by.as_ref(),
+            dockerfile: layer.dockerfile.as_ref(),
+        };
+        ImageFacts {
+            app_size: app_size(snapshot),
+            layers: Some(snapshot.layers.iter().map(layer).collect()),
+            removable: image.removable(),
+            outcome: snapshot.multi_stage,
+            paths: image.filesystem().map(|filesystem| Paths { snapshot, filesystem }),
+            ..ImageFacts::new(is_head, &snapshot.totals)
+        }
+    }
+
+    /// The image as its saved report has it.
+    pub fn of_report(
+        totals: &Totals,
+        app_size: Option<Bytes>,
+        layers: Vec<LayerFacts<'a>>,
+        waste: &'a [Waste],
+    ) -> ImageFacts<'a> {
+        // Without a baseline no layers are listed.
+        let layers = Some(layers).filter(|layers| layers.len() as u64 == totals.layers);
+        ImageFacts { app_size, layers, waste, ..ImageFacts::new(true, totals) }
+    }
+
+    /// The baseline as a saved report has it.
+    pub fn of_reported_base(totals: &Totals, app_size: Option<Bytes>) -> ImageFacts<'a> {
+        ImageFacts { app_size, ..ImageFacts::new(false, totals) }
+    }
+
+    fn unknown(&self, fact: Fact) -> Unknown {
+        Unknown { fact, of_head: self.is_head }
+    }
+
+    /// That a fact is known.
+    pub(super) fn knows(&self, fact: Fact, metric: Metric) -> Result<(), Unknown> {
+        match fact {
+            Fact::Size => self.size(metric).map(drop),
+            Fact::AppSize => self.app_size().map(drop),
+            // Of two images together: `BaseFacts::update` says.
+            Fact::Update => Ok(()),
+            Fact::LayerSizes => self.layer_sizes().map(drop),
+            Fact::Wasted => self.wasted().map(drop),
+            Fact::Paths => self.paths().map(drop),
+            Fact::Removable => self.removable().map(drop),
+            Fact::Stages => self.stages().map(drop),
+        }
+    }
+
+    /// How many layers it has.
+    pub(super) fn layer_count(&self) -> u64 {
+        self.totals.layers
+    }
+
+    /// Its size in a metric.
+    pub(super) fn size(&self, metric: Metric) -> Result<Bytes, Unknown> {
+        metric.of(&self.totals).ok_or(self.unknown(Fact::Size))
+    }
+
+    /// The uncompressed size of the layers above the base image.
+    pub(super) fn app_size(&self) -> Result<Bytes, Unknown> {
+        self.app_size.ok_or(self.unknown(Fact::AppSize))
+    }
+
+    /// Each layer with its uncompressed size, lowest first.
+    pub(super) fn layer_sizes(&self) -> Result<Vec<(Bytes, LayerFacts<'a>)>, Unknown> {
+        let sized = |layer: &LayerFacts<'a>| Some((layer.size?, *layer));
+        let layers = self.layers.as_ref().and_then(|layers| layers.iter().map(sized).collect());
+        layers.ok_or(self.unknown(Fact::LayerSizes))
+    }
+
+    /// The wasted bytes, and the uncompressed size.
+    pub(super) fn wasted(&self) -> Result<(Bytes, Bytes), Unknown> {
+        let wasted = self.totals.wasted.zip(self.totals.uncompressed);
+        wasted.ok_or(self.unknown(Fact::Wasted))
+    }
+
+    /// What is wasted, by the two layers that it is due to, largest first; empty where that is not known.
+    pub(super) fn waste(&self) -> &'a [Waste] {
+        self.waste
+    }
+
+    /// The paths in each layer.
+    pub(super) fn paths(&self) -> Result<Paths<'a>, Unknown> {
+        self.paths.ok_or(self.unknown(Fact::Paths))
+    }
+
+    /// What only the build needed.
+    pub(super) fn removable(&self) -> Result<&'a [Removable], Unknown> {
+        self.removable.ok_or(self.unknown(Fact::Removable))
+    }
+
+    /// How it is built.
+    pub(super) fn stages(&self) -> Result<&'a Evaluation, Unknown> {
+        self.stages.ok_or(self.unknown(Fact::Stages))
+    }
+
+    /// What followed from how it was built when it was recorded.
+    pub(super) fn recorded_outcome(&self) -> Option<Outcome> {
+        self.outcome
+    }
+
+    /// Where the largest layer of those with a known line was made.
+    pub(super) fn largest_layer(&self) -> Option<DockerfileLines> {
+        let located = self.layers.iter().flatten().filter(|layer| layer.dockerfile.is_some());
+        located.max_by_key(|layer| layer.size)?.dockerfile.cloned()
+    }
+}
+
+impl<'a> BaseFacts<'a> {
+    /// A baseline, compared with the image.
+    pub fn new(image: ImageFacts<'a>, comparison: &'a Comparison, inexact: Option<String>) -> BaseFacts<'a> {
+        let Comparison { rows, causes, split, update, .. } = comparison;
+        BaseFacts { image, inexact, rows, causes, split: *split, update: *update }
+    }
+
+    /// What a host that has it downloads when it moves to the image.
+    pub(super) fn update(&self) -> Result<Update, Unknown> {
+        self.update.ok_or(self.image.unknown(Fact::Update))
+    }
+
+    /// How serious a change is: against an inexact baseline only a warning. With a note that says so.
+    pub(super) fn demoted(&self, severity: Severity) -> (Severity, String) {
+        match &self.inexact {
+            Some(why) => (Severity::Warn, format!(" (warning only: baseline {why})")),
+            None => (severity, String::new()),
+        }
+    }
+
+    /// What the layer at `head_index` had before.
+    pub(super) fn layer_before(&self, head_index: usize) -> Option<Bytes> {
+        let row = self.rows.iter().find(|row| row.head_index == Some(head_index as u64))?;
+        if row.status == Status::Added { None } else { row.base_size }
+    }
+
+    /// Where what grew most was made.
+    pub(super) fn grown_most(&self) -> Option<DockerfileLines> {
+        self.causes.iter().find(|cause| cause.delta > Delta(0))?.dockerfile.clone()
+    }
+
+    /// The same, of the layers above the base image.
+    pub(super) fn app_grown_most(&self) -> Option<DockerfileLines> {
+        let of_base = |index: Option<u64>| {
+            let mut rows = self.rows.iter();
+            rows.any(|row| row.head_index == index && row.of_base_image == Some(true))
+        };
+        let grown = self.causes.iter().filter(|cause| cause.delta > Delta(0) && cause.head_index.is_some());
+        grown.into_iter().find(|cause| !of_base(cause.head_index))?.dockerfile.clone()
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// How serious it is that an absolute limit is exceeded: on a pull request, one that the baseline exceeded already
+    /// fails only if the change makes it worse. With a note that says so.
+    pub(super) fn unless_inherited(
+        &self,
+        now: u64,
+        before: Option<u64>,
+        already: bool,
+    ) -> (Severity, &'static str) {
+        if self.pull_request && already && before.is_some_and(|before| now <= before) {
+            return (Severity::Warn, " (warning only: the baseline already exceeds it)");
+        }
+        (Severity::Fail, "")
+    }
+
+    /// The baseline's facts.
+    pub(super) fn before(&self) -> Option<&ImageFacts<'a>> {
+        self.base.as_ref().ok().map(|base| &base.image)
+    }
+}
+
+/// A limit that cannot be evaluated, because a fact that it needs is unknown.
+#[derive(Debug, thiserror::Error)]
+#[error("`{image}`: {limit} cannot be evaluated: {what} of {side} is unknown; {hint}")]
+pub struct CannotEvaluate {
+    /// The fact, and of which image.
+    pub unknown: Unknown,
+    image: String,
+    limit: &'static str,
+    what: String,
+    side: &'static str,
+    hint: String,
+}
+
+impl CannotEvaluate {
+    pub(super) fn new(subject: &Subject<'_>, limit: &'static str, unknown: Unknown) -> CannotEvaluate {
+        let side = if unknown.of_head { "this image" } else { "the baseline" };
+        CannotEvaluate {
+            unknown,
+            image: subject.name.to_owned(),
+            limit,
+            what: what(unknown.fact, subject.metric),
+            side,
+            hint: hint(unknown, subject, side),
+        }
+    }
+}
+
+/// A fact in words, to be read before "of this image".
+fn what(fact: Fact, metric: Metric) -> String {
+    match fact {
+        Fact::Size => format!("the {metric} size"),
+        Fact::AppSize => "the size of the application layers".into(),
+        Fact::Update => "the update size from the layers".into(),
+        Fact::LayerSizes => "the size of each layer".into(),
+        Fact::Wasted => "the wasted size".into(),
+        Fact::Paths => "the list of files".into(),
+        Fact::Removable | Fact::Stages => "the list of removable files".into(),
+    }
+}
+
+fn hint(unknown: Unknown, subject: &Subject<'_>, side: &str) -> String {
+    let of = if unknown.of_head { Some(&subject.head) } else { subject.before() };
+    if unknown.fact != Fact::AppSize && of.is_some_and(|side| side.totals.uncompressed.is_none()) {
+        return format!(
+            "a layer of it is not distributed with the image: pull it with an engine of its platform and measure {side} there, or limit its compressed size (metric = \"compressed\")"
+        );
+    }
+    let mut hint = format!("measure {side} from its layers (by name, or with `docker save`)");
+    match unknown.fact {
+        Fact::Size if subject.metric == Metric::Compressed => {
+            hint += "; compressed sizes are in a registry, an OCI layout or an export of the containerd image store";
+        }
+        Fact::Update => {
+            hint = "measure both images from their layers (by name, or with `docker save`)".into()
+        }
+        Fact::AppSize => {
+            hint = "pass --dockerfile, which tells where the base image ends, also when recording".into()
+        }
+        _ => {}
+    }
+    hint
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Form, LIMITS, Limits};
+    use super::*;
+    use crate::image::Snapshot;
+
+    const ALL: [Fact; 8] = [
+        Fact::Size,
+        Fact::AppSize,
+        Fact::Update,
+        Fact::LayerSizes,
+        Fact::Wasted,
+        Fact::Paths,
+        Fact::Removable,
+        Fact::Stages,
+    ];
+
+    /// An image of which only these facts are known.
+    struct Image {
+        snapshot: Snapshot,
+        stages: Evaluation,
+        facts: Vec<Fact>,
+    }
+
+    impl Image {
+        fn knowing(facts: &[Fact]) -> Image {
+            let stages = Evaluation {
+                outcome: Outcome::Pass,
+                reason: String::new(),
+                by: crate::stages::Basis::Image,
+                stages: None,
+                multi_stage: None,
+                removable: Bytes(0),
+                removable_of_base: Bytes(0),
+                help: String::new(),
+                dockerfile: None,
+            };
+            Image { snapshot: Snapshot::made_up(Vec::new()), stages, facts: facts.to_vec() }
+        }
+
+        fn side<'a>(&'a self, is_head: bool, filesystem: &'a Filesystem) -> ImageFacts<'a> {
+            let knows = |fact| self.facts.contains(&fact);
+            let mut totals = self.snapshot.totals;
+            totals.compressed = knows(Fact::Size).then_some(Bytes(0));
+            totals.wasted = knows(Fact::Wasted).then_some(Bytes(0));
+            ImageFacts {
+                app_size: knows(Fact::AppSize).then_some(Bytes(0)),
+                layers: knows(Fact::LayerSizes).then(Vec::new),
+                removable: knows(Fact::Removable).then_some(&[]),
+                stages: knows(Fact::Stages).then_some(&self.stages),
+                paths: knows(Fact::Paths).then_some(Paths { snapshot: &self.snapshot, filesystem }),
+                ..ImageFacts::new(is_head, &totals)
+            }
+        }
+    }
+
+    /// What the only limit that is set finds, or the fact that it lacks.
+    fn evaluated(limits: &Limits, head: &Image, base: &Image) -> Result<usize, CannotEvaluate> {
+        let filesystem = Filesystem::of(Vec::new());
+        let nothing = Update { bytes: Bytes(0), classic_bytes: Bytes(0), estimated: false };
+        let update = base.facts.contains(&Fact::Update).then_some(nothing);
+        let base = BaseFacts {
+            image: base.side(false, &filesystem),
+            inexact: None,
+            rows: &[],
+            causes: &[],
+            split: None,
+            update,
+        };
+        let subject = Subject {
+            name: "app",
+            metric: Metric::Compressed,
+            pull_request: false,
+            head: head.side(true, &filesystem),
+            base: Ok(base),
+        };
+        limits.evaluate(&subject).map(|findings| findings.len())
+    }
+
+    #[test]
+    fn a_limit_needs_the_facts_that_it_declares_and_no_other() {
+        for limit in LIMITS {
+            let key = limit.key;
+            let value = if let Form::Choice(choices) = key.form { choices[0] } else { key.examples[0] };
+            let limits = Limits::parse(|name| (name == key.name).then_some(value)).unwrap();
+            let (head, base) = (Image::knowing(limit.needs.head), Image::knowing(limit.needs.base));
+            assert_eq!(evaluated(&limits, &head, &base).unwrap(), 0, "{}", key.name);
+            let without = |fact: &Fact| -> Image {
+                Image::knowing(&ALL.into_iter().filter(|other| other != fact).collect::<Vec<_>>())
+            };
+            for fact in limit.needs.head {
+                let error = evaluated(&limits, &without(fact), &Image::knowing(&ALL)).unwrap_err();
+                assert_eq!(error.unknown, Unknown { fact: *fact, of_head: true }, "{}", key.name);
+                let message = error.to_string();
+                let said = [
+                    format!("`app`: {} cannot be evaluated: ", key.name),
+                    " of this image is unknown; ".into(),
+                ];
+                assert!(said.iter().all(|part| message.contains(part)), "{message}");
+            }
+            for fact in limit.needs.base {
+                let error = evaluated(&limits, &Image::knowing(&ALL), &without(fact)).unwrap_err();
+                assert_eq!(error.unknown, Unknown { fact: *fact, of_head: false }, "{}", key.name);
+                assert!(error.to_string().contains(" of the baseline is unknown; "), "{error}");
+            }
+        }
+    }
+}

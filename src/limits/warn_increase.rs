@@ -1,0 +1,35 @@
+//! `warn-increase`: the growth over the baseline that gets a warning.
+
+use super::definition::{Exceeded, Limit, Needs, Shown};
+use super::key::{Form, Key, ValueError};
+use super::subject::Fact;
+use super::{Finding, Severity, Subject, Threshold, Unknown, growth};
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WarnIncrease(Threshold);
+
+impl Limit for WarnIncrease {
+    const KEY: Key = Key {
+        name: "warn-increase",
+        value_name: "INCREASE",
+        form: Form::Increase,
+        default: None,
+        help: "Warn when growth exceeds this (same syntax as --max-increase)",
+        description: "Growth over the baseline, in the metric, that gets a warning. Said only where `max-increase` is not exceeded.",
+        examples: &["1%"],
+    };
+    const NEEDS: Needs = Needs { head: &[Fact::Size], base: &[Fact::Size] };
+    const COVERED_BY: Option<&'static str> = Some("max-increase");
+
+    fn parse(text: &str) -> Result<Option<WarnIncrease>, ValueError> {
+        Ok(Some(WarnIncrease(text.parse()?)))
+    }
+
+    fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Exceeded>, Unknown> {
+        growth::evaluate(&self.0, Self::KEY.name, Severity::Warn, subject)
+    }
+
+    fn headline(finding: &Finding, image: &Shown<'_>) -> String {
+        growth::headline(finding, image)
+    }
+}

@@ -1,0 +1,97 @@
+//! .NET packages, by what `dotnet publish` writes beside a program (.NET SDK documentation, "Runtime
+//! configuration files", `deps.json`).
+
+use super::sink::Sink;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::paths::join;
+use super::{Ecosystem, Owns, word};
+use crate::image::LayerPath;
+use crate::image::package::Unread;
+use crate::image::path::split;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Document {
+    #[serde(default)]
+    runtime_target: Option<RuntimeTarget>,
+    targets: BTreeMap<String, BTreeMap<String, Target>>,
+    #[serde(default)]
+    libraries: BTreeMap<String, Library>,
+}
+
+#[derive(Deserialize)]
+struct RuntimeTarget {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Library {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
+/// What a library brings, by its path in the package.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Target {
+    #[serde(default)]
+    runtime: BTreeMap<String, IgnoredAny>,
+    #[serde(default)]
+    native: BTreeMap<String, IgnoredAny>,
+    #[serde(default)]
+    runtime_targets: BTreeMap<String, IgnoredAny>,
+    #[serde(default)]
+    resources: BTreeMap<String, Resource>,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    #[serde(default)]
+    locale: String,
+}
+
+/// Reads `NAME.deps.json`. What a library brings stands beside it, without the directories that it has in its
+/// package; translations in one of their language, and what is for one system only where it was.
+pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
+    let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+    let Ok(document) = serde_json::from_slice::<Document>(content) else {
+        return sink.unread(path, Unread::Damaged);
+    };
+    let Document { runtime_target, targets, libraries } = document;
+    let named = runtime_target.and_then(|target| targets.get(&target.name));
+    let Some(target) = named.or_else(|| targets.values().next()) else { return };
+    let directory = path.split().map_or(&b""[..], |(directory, _)| directory);
+    for (library, brings) in target {
+        // The program itself is a project, and a reference to a file is of no package.
+        let is_package = |library: &Library| matches!(library.kind.as_str(), "package" | "runtimepack");
+        let Some((name, version)) = library.split_once('/') else { continue };
+        let (Some(name), Some(version)) = (word(name.as_bytes()), word(version.as_bytes())) else { continue };
+        if !libraries.get(library).is_some_and(is_package) {
+            continue;
+        }
+        let name = name.strip_prefix("runtimepack.").map(str::to_owned).unwrap_or(name);
+        let files = brings.files().filter_map(|file| join(directory, &file));
+        let Some(files) = sink.room.keep(files) else { continue };
+        // One that only the build read brings nothing.
+        if files.iter().next().is_some() {
+            sink.declare(Ecosystem::NuGet, name, version, path, Owns { files, ..Owns::default() });
+        }
+    }
+}
+
+impl Target {
+    fn files(&self) -> impl Iterator<Item = Vec<u8>> {
+        let flat =
+            self.runtime.keys().chain(self.native.keys()).map(|path| split(path.as_bytes()).1.to_vec());
+        let localized = |(path, resource): (&String, &Resource)| {
+            join(resource.locale.as_bytes(), split(path.as_bytes()).1)
+        };
+        let translations = self.resources.iter().filter_map(localized);
+        let whole = self.runtime_targets.keys().map(|path| path.clone().into_bytes());
+        flat.chain(translations).chain(whole).filter(|file| !file.ends_with(b"_._"))
+    }
+}

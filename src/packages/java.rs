@@ -1,0 +1,136 @@
+//! Java artifacts, by the `pom.properties` that Maven writes into each archive (Maven Archiver's
+//! documentation): in libraries, in web archives, and in archives that hold others, as Spring Boot's do.
+
+use std::io::Read;
+
+use super::fields::lines;
+use super::word;
+use super::zip::{Look, Passing, Work, ZipEntry, ZipError, each};
+use crate::image::path::split;
+
+/// Archives in archives in archives: a library in a web application in an enterprise application, and one more.
+const MAX_DEPTH: u32 = 4;
+/// Properties are three lines and a date.
+const MAX_PROPERTIES: u64 = 16 * 1024;
+/// The most properties that one archive may have, and the most archives inside of one file.
+const MAX_POMS: usize = 2000;
+const MAX_INSIDE: usize = 20_000;
+
+/// What archives are called.
+const ENDINGS: [&[u8]; 5] = [b".jar", b".war", b".ear", b".hpi", b".jpi"];
+
+/// An artifact, as `pom.properties` names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// `GROUP:ARTIFACT`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The artifact without its group.
+    id: String,
+}
+
+/// What a file holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Archive {
+    /// The artifact that the file is.
+    pub main: Option<Artifact>,
+    /// The artifacts inside, each with the bytes of the file that are its own, as far as they are counted: what is
+    /// deflated twice, or was copied in class by class, has none.
+    pub inside: Vec<(Artifact, u64)>,
+}
+
+/// Whether a file of this name may be an archive of Java.
+pub fn is_archive(name: &[u8]) -> bool {
+    ENDINGS.iter().any(|ending| name.ends_with(ending))
+}
+
+/// Reads an archive as it passes by. What it holds up to where it cannot be read, and why it cannot.
+pub fn read(name: &[u8], content: &mut dyn Passing, work: &mut Work) -> (Archive, Option<ZipError>) {
+    let mut scan = Scan { depth: MAX_DEPTH, is_counted: true, ..Scan::default() };
+    let error = each(content, work, &mut scan).err();
+    let (main, copied) = tell_apart(scan.poms, name);
+    scan.inside.extend(copied);
+    (Archive { main, inside: scan.inside }, error)
+}
+
+#[derive(Default)]
+struct Scan {
+    depth: u32,
+    /// Whether what is inside has bytes of the file.
+    is_counted: bool,
+    poms: Vec<Artifact>,
+    inside: Vec<(Artifact, u64)>,
+    /// The archive that is passing by: which of those inside it is, and what those inside of it have.
+    current: Option<(usize, u64)>,
+}
+
+impl Look for Scan {
+    fn wants(&self, entry: &ZipEntry) -> bool {
+        is_properties(&entry.name) || self.depth > 0 && is_archive(&entry.name)
+    }
+
+    fn look(&mut self, entry: &ZipEntry, content: &mut dyn Passing, work: &mut Work) -> Result<(), ZipError> {
+        self.current = None;
+        if is_properties(&entry.name) {
+            let mut properties = Vec::new();
+            content.take(MAX_PROPERTIES).read_to_end(&mut properties)?;
+            if self.poms.len() < MAX_POMS {
+                self.poms.extend(artifact(&properties));
+            }
+            return Ok(());
+        }
+        let is_counted = self.is_counted && entry.is_stored();
+        let mut scan = Scan { depth: self.depth - 1, is_counted, ..Scan::default() };
+        // One that is damaged is a file like any other.
+        if let Err(ZipError::TooMuch) = each(content, work, &mut scan) {
+            return Err(ZipError::TooMuch);
+        }
+        let inner: u64 = scan.inside.iter().map(|(_, bytes)| *bytes).sum();
+        self.inside.append(&mut scan.inside);
+        let (main, copied) = tell_apart(scan.poms, split(&entry.name).1);
+        if let Some(artifact) = main {
+            self.current = self.is_counted.then_some((self.inside.len(), inner));
+            self.inside.push((artifact, 0));
+        }
+        self.inside.extend(copied);
+        if self.inside.len() > MAX_INSIDE { Err(ZipError::TooMuch) } else { Ok(()) }
+    }
+
+    fn passed(&mut self, stored: u64) {
+        if let Some((index, inner)) = self.current.take()
+            && let Some((_, bytes)) = self.inside.get_mut(index)
+        {
+            *bytes = stored.saturating_sub(inner);
+        }
+    }
+}
+
+fn is_properties(name: &[u8]) -> bool {
+    name.strip_prefix(b"META-INF/maven/").is_some_and(|rest| {
+        rest.split(|byte| *byte == b'/').count() == 3 && rest.ends_with(b"/pom.properties")
+    })
+}
+
+/// Reads `key=value` lines (`java.util.Properties`).
+fn artifact(properties: &[u8]) -> Option<Artifact> {
+    let value = |key: &[u8]| {
+        lines(properties).find_map(|line| {
+            let rest = line.trim_ascii().strip_prefix(key)?.trim_ascii_start();
+            word(rest.strip_prefix(b"=").or_else(|| rest.strip_prefix(b":"))?)
+        })
+    };
+    let (group, id, version) = (value(b"groupId")?, value(b"artifactId")?, value(b"version")?);
+    Some(Artifact { name: word(format!("{group}:{id}").as_bytes())?, version, id })
+}
+
+/// Which artifact an archive is, and which were copied into it, class by class: those have no bytes that can be
+/// told from its own. Of several it is the one by whose name the file is called. The order says nothing: tools
+/// write an archive's own properties first, last or not at all.
+fn tell_apart(mut poms: Vec<Artifact>, file: &[u8]) -> (Option<Artifact>, Vec<(Artifact, u64)>) {
+    let named = |(_, artifact): &(usize, &Artifact)| file.starts_with(artifact.id.as_bytes());
+    let longest = poms.iter().enumerate().filter(named).max_by_key(|(_, artifact)| artifact.id.len());
+    let main = longest.map(|(at, _)| at).or((poms.len() == 1).then_some(0));
+    let main = main.map(|at| poms.swap_remove(at));
+    (main, poms.into_iter().map(|artifact| (artifact, 0)).collect())
+}

@@ -1,0 +1,46 @@
+//! Where the readers of package databases put what they find, within bounds.
+
+use super::paths::Room;
+use super::{Declared, Ecosystem, Owns, Unread};
+use crate::image::LayerPath;
+use crate::image::file_list::{MAX_PACKAGES, MAX_UNREAD};
+
+/// Where packages go as they are found.
+#[derive(Default)]
+pub(super) struct Sink {
+    /// What was found.
+    pub declared: Vec<Declared>,
+    /// What memory is left.
+    pub room: Room,
+    /// The databases that were not read.
+    pub unread: Vec<(LayerPath, Unread)>,
+}
+
+impl Sink {
+    /// Says that a database was not read, or not to its end.
+    pub fn unread(&mut self, path: &LayerPath, why: Unread) {
+        if self.unread.len() < MAX_UNREAD {
+            self.unread.push((path.clone(), why));
+        }
+    }
+
+    /// Adds a package, if there is room.
+    pub fn declare(
+        &mut self,
+        ecosystem: Ecosystem,
+        name: String,
+        version: String,
+        anchor: &LayerPath,
+        owns: Owns,
+    ) {
+        if self.declared.len() >= MAX_PACKAGES {
+            self.room.refused += 1;
+            return;
+        }
+        let below: usize = owns.below.iter().map(|path| path.as_bytes().len()).sum();
+        let cost = size_of::<Declared>() + name.len() + version.len() + anchor.as_bytes().len() + below;
+        if self.room.spend(cost).is_some() {
+            self.declared.push(Declared { ecosystem, name, version, anchor: anchor.clone(), owns });
+        }
+    }
+}

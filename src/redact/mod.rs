@@ -1,0 +1,207 @@
+//! Values that look like secrets are taken out of text before it is kept or shown: `***` stands for
+//! them. Names stay, for they say where the secret is.
+//!
+//! What is a secret is told by what it is called (`NPM_TOKEN=`, `--password`), by where it stands
+//! (`https://USER:PASSWORD@HOST`, `Authorization: Bearer`) or by its own shape (`ghp_`, `AKIA`).
+//! That is a best effort: a secret that has neither a name, a place nor a shape looks like any word.
+//! What only names a secret (`$TOKEN`, `$(cat /run/secrets/x)`, the path of a file) is none.
+//!
+//! Text is untrusted, so every step looks at each of its bytes a bounded number of times.
+
+mod closes;
+mod commands;
+mod configured;
+mod known;
+mod lines;
+mod login;
+mod name;
+mod settings;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use closes::Closes;
+use serde::{Deserialize, Deserializer};
+use value::Lexer;
+
+pub use known::{remember, without_known};
+pub use login::has_login;
+pub use name::{Sort, sort_of};
+pub use value::is_literal;
+
+/// What stands for a value that was taken out.
+pub const MARK: &str = "***";
+
+/// What was taken out may have hidden more; more often than this nothing was ever seen to change.
+const ROUNDS: usize = 4;
+
+/// Takes the values that look like secrets out of a text: an instruction, a command, a message.
+pub fn redact(text: &str) -> Cow<'_, str> {
+    repeated(text, places)
+}
+
+fn places(text: &[u8]) -> Vec<Range<usize>> {
+    let closes = Closes::of(text);
+    let lexer = Lexer::of(text, &closes);
+    let mut found = shape::all(text);
+    found.extend(known::all(text, known::LEAST_IN_CONTENT));
+    found.extend(login::all(text));
+    found.extend(login::without_scheme(text));
+    found.extend(login::of_images(text));
+    found.extend(lines::all(text));
+    found.extend(settings::all(lexer, settings::In::Command));
+    found.extend(commands::all(lexer));
+    found
+}
+
+/// [`redact`] for one instruction as a Dockerfile has it: comments between its lines are no part of it,
+/// and are looked at by themselves.
+pub fn redact_source(text: &str) -> Cow<'_, str> {
+    repeated(text, |text| {
+        let comments = comments_between(text);
+        let mut own = text.to_vec();
+        let mut found = Vec::new();
+        for comment in comments {
+            found.extend(moved(places(&text[comment.clone()]), comment.start));
+            // As the end of a line that goes on in the next.
+            own[comment.clone()].fill(b' ');
+            own[comment.end - 1] = b'\\';
+        }
+        found.extend(places(&own));
+        found
+    })
+}
+
+/// [`redact`] for lines of which each is a comment: only a private key goes on from one to the next.
+pub fn redact_comments(text: &str) -> Cow<'_, str> {
+    repeated(text, |text| {
+        let mut found = shape::all(text);
+        let mut start = 0;
+        for line in text.split_inclusive(|byte| *byte == b'\n') {
+            found.extend(moved(places(line), start));
+            start += line.len();
+        }
+        found
+    })
+}
+
+fn moved(found: Vec<Range<usize>>, by: usize) -> impl Iterator<Item = Range<usize>> {
+    found.into_iter().map(move |place| place.start + by..place.end + by)
+}
+
+/// The comments in an instruction, up to its here-documents, in which they are text.
+fn comments_between(text: &[u8]) -> Vec<Range<usize>> {
+    let mut comments = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let own = line.trim_ascii();
+        if own.starts_with(b"#") {
+            let end = start + line.trim_ascii_end().len();
+            comments.push(end - own.len()..end);
+        } else if own.windows(2).any(|window| window == b"<<") {
+            break;
+        }
+        start += line.len();
+    }
+    comments
+}
+
+/// [`redact`] for what names an image, a registry or a host: there a login may stand before any host, as in
+/// `USER:PASSWORD@HOST/NAME`.
+pub fn redact_reference(text: &str) -> Cow<'_, str> {
+    repeated(text, |text| {
+        let mut found = places(text);
+        // A sentence is about a name, and is none.
+        let is_name = !text.iter().any(|byte| byte.is_ascii_whitespace() || *byte == b'`');
+        found.extend(is_name.then(|| login::of_image(text)).flatten());
+        found
+    })
+}
+
+/// Takes secrets out of what the program says: its own sentences speak of tokens and passwords
+/// (`set GITHUB_TOKEN (contents: read)`), and of a word behind such a name only what looks random is one.
+/// What comes from others in a message may be anything: `NAME=VALUE`, addresses with logins and what has
+/// the shape of a token are taken out as everywhere.
+pub fn redact_message(text: &str) -> Cow<'_, str> {
+    repeated(text, |text| {
+        let closes = Closes::of(text);
+        let mut found = shape::all(text);
+        found.extend(known::all(text, 0));
+        found.extend(login::all(text));
+        found.extend(login::without_scheme(text));
+        found.extend(login::of_message(text));
+        found.extend(settings::all(Lexer::of(text, &closes), settings::In::Message));
+        found
+    })
+}
+
+/// Reads a text of a document: an earlier version may have stored what is taken out today.
+///
+/// # Errors
+/// Where there is no text.
+pub fn read_reference<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    let text = String::deserialize(from)?;
+    Ok(redact_reference(&text).into_owned())
+}
+
+/// [`read_reference`] where there may be none.
+///
+/// # Errors
+/// Where there is something else.
+pub fn read_some_reference<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(from)?;
+    Ok(text.map(|text| redact_reference(&text).into_owned()))
+}
+
+fn repeated(text: &str, find: impl Fn(&[u8]) -> Vec<Range<usize>>) -> Cow<'_, str> {
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..ROUNDS {
+        match replaced(&text, find(text.as_bytes())) {
+            Some(changed) => text = Cow::Owned(changed),
+            None => break,
+        }
+    }
+    text
+}
+
+/// The text with a mark for each place; `None` where that changes nothing. Places that touch are one.
+fn replaced(text: &str, mut found: Vec<Range<usize>>) -> Option<String> {
+    found.retain(|place| place.start < place.end && text.get(place.clone()).is_some_and(|was| was != MARK));
+    found.sort_by_key(|place| place.start);
+    let mut changed = String::with_capacity(text.len());
+    let (mut kept, mut until) = (0, 0);
+    for place in &found {
+        if place.start > until || until == 0 {
+            changed.push_str(text.get(kept..place.start).unwrap_or_default());
+            changed.push_str(MARK);
+        }
+        until = until.max(place.end);
+        kept = until;
+    }
+    changed.push_str(text.get(kept..).unwrap_or_default());
+    (!found.is_empty() && changed != text).then_some(changed)
+}
+
+/// Whether bytes start with others, whatever their case.
+fn starts_with(text: &[u8], start: &[u8]) -> bool {
+    text.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start))
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many bytes were looked at.
+    static WORK: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
+/// Says that so many bytes were looked at, which a test counts.
+#[inline]
+fn work(bytes: usize) {
+    #[cfg(test)]
+    WORK.set(WORK.get() + bytes);
+    #[cfg(not(test))]
+    let _ = bytes;
+}

@@ -1,0 +1,474 @@
+//! Requests to one registry: over TLS unless plain HTTP is asked for or cannot be overheard, with the login or token
+//! that it wants, again where that may help, and no answer longer or slower than its bound.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use oci_spec::distribution::Reference;
+use reqwest::{RequestBuilder, Response, Url};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+
+use super::auth::{self, Access, Challenge};
+use super::credentials::{self, Credentials};
+use super::error::{ArtifactError, Cause, text_of};
+use super::links::{self, Links, Place, Refused};
+use crate::image::text::excerpt;
+use crate::network;
+use crate::redact;
+
+/// How long a registry may take to accept a connection, and between two pieces of an answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a whole answer may take that is no layer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How often a request is sent, and how often a download is taken up again where it broke off.
+pub const ATTEMPTS: u32 = 4;
+/// The pause before the second attempt; each further one is twice as long.
+pub const PAUSE: Duration = Duration::from_millis(500);
+/// The longest that a registry may ask to wait before another attempt.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// Who asks.
+const USER_AGENT: &str = concat!("layergate/", env!("CARGO_PKG_VERSION"));
+/// The most that is read of an answer only so that its connection can be used again.
+const MAX_DRAINED: usize = 16 << 10;
+/// The largest answer that is only looked at where it is an error.
+pub(super) const MAX_ANSWER: usize = 1 << 20;
+
+/// The way to a repository of a registry.
+pub(super) struct Transport {
+    http: reqwest::Client,
+    reference: Reference,
+    credentials: Credentials,
+    writes: bool,
+    base: Url,
+    links: Links,
+    access: Mutex<Access>,
+    /// Whether the host answered with a web page where a registry says that it is one.
+    is_site: AtomicBool,
+}
+
+/// Reads to its end an answer of which no more is wanted: another request can be sent on its connection then.
+async fn drain(mut response: Response) {
+    let mut left = MAX_DRAINED;
+    while let Ok(Some(chunk)) = response.chunk().await {
+        match left.checked_sub(chunk.len()) {
+            Some(rest) => left = rest,
+            None => break,
+        }
+    }
+}
+
+/// A good answer.
+pub(super) struct Answer {
+    pub headers: HeaderMap,
+    pub body: Vec<u8>,
+}
+
+/// Errors as registries send them.
+#[derive(Deserialize)]
+struct Errors {
+    errors: Vec<ErrorEntry>,
+}
+
+#[derive(Deserialize)]
+struct ErrorEntry {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: Option<String>,
+}
+
+impl Transport {
+    /// Opens a repository: finds out what its registry speaks, and shows it who asks. That is TLS, unless plain HTTP
+    /// is asked for or cannot be overheard.
+    ///
+    /// # Errors
+    /// [`ArtifactError`] where the registry cannot be reached or refuses.
+    pub async fn open(
+        reference: &Reference,
+        plain_http: bool,
+        writes: bool,
+    ) -> Result<Transport, ArtifactError> {
+        let loopback = is_loopback(reference.resolve_registry());
+        if !plain_http && !loopback {
+            return Self::open_as("https", reference, writes).await;
+        }
+        match Self::open_as("http", reference, writes).await {
+            // Nobody but this machine can listen there, so whichever it speaks is as good. A server that speaks TLS
+            // answers plain HTTP with 400, or not at all; if it is none, what it said first is what matters.
+            Err(first)
+                if !plain_http
+                    && matches!(first.cause, Cause::Way { connected: true } | Cause::Status(400)) =>
+            {
+                let second = Self::open_as("https", reference, writes).await;
+                // Whatever is wrong with what it said over TLS, it speaks that.
+                let speaks_tls = |second: &ArtifactError| !matches!(second.cause, Cause::Way { .. });
+                second.map_err(
+                    |second| {
+                        if first.status().is_some() || speaks_tls(&second) { second } else { first }
+                    },
+                )
+            }
+            other => other,
+        }
+    }
+
+    async fn open_as(scheme: &str, reference: &Reference, writes: bool) -> Result<Transport, ArtifactError> {
+        let operation = "answer";
+        let host = reference.resolve_registry();
+        let credentials = credentials::of(host);
+        let unusable = |error: &dyn std::error::Error| ArtifactError {
+            operation,
+            cause: Cause::Answer,
+            error: excerpt(&text_of(error)),
+            hint: format!("check the host's name, {}", excerpt(host)),
+            wait: None,
+        };
+        let client = network::client().map_err(|error| ArtifactError {
+            hint: "layergate checks registries against these certificates too".into(),
+            ..unusable(&error)
+        })?;
+        let base = Url::parse(&format!("{scheme}://{host}/v2/")).map_err(|error| unusable(&error))?;
+        let links = Links::of(&base);
+        let mut client = client.user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT);
+        client =
+            client.redirect(links.policy()).dns_resolver(std::sync::Arc::new(links.clone())).referer(false);
+        if is_loopback(host) {
+            // A proxy is elsewhere, where this name means another machine, and would overhear who asks.
+            client = client.no_proxy();
+        }
+        let actions = if writes { ["pull", "push"].as_slice() } else { &["pull"] };
+        let transport = Transport {
+            http: client.read_timeout(READ_TIMEOUT).build().map_err(|error| unusable(&error))?,
+            reference: reference.clone(),
+            credentials,
+            writes,
+            base,
+            links,
+            access: Mutex::new(Access {
+                header: None,
+                actions: actions.iter().map(|&action| action.to_owned()).collect(),
+            }),
+            is_site: AtomicBool::new(false),
+        };
+        retried(async || transport.greet(operation).await).await?;
+        Ok(transport)
+    }
+
+    /// Finds out whether the registry speaks this protocol, and whom it wants to know.
+    async fn greet(&self, operation: &'static str) -> Result<(), ArtifactError> {
+        let response = self.http.get(self.base.clone()).send().await;
+        let response = response.map_err(|error| self.on_the_way(operation, &error))?;
+        match response.status() {
+            // Whoever it was redirected to is not the registry that the login is for.
+            StatusCode::UNAUTHORIZED if !self.is_here(&response) => Ok(()),
+            StatusCode::UNAUTHORIZED => {
+                let challenge = Challenge::of(response.headers(), self.reference.repository());
+                drain(response).await;
+                self.renew(operation, None, challenge).await.map(drop)
+            }
+            StatusCode::BAD_REQUEST | StatusCode::TOO_MANY_REQUESTS => {
+                self.read(operation, MAX_ANSWER, response).await.map(drop)
+            }
+            status if status.is_server_error() => self.read(operation, MAX_ANSWER, response).await.map(drop),
+            _ => {
+                self.is_site.store(is_html(response.headers()), Ordering::Relaxed);
+                drain(response).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// The address of something in the repository.
+    pub fn url(&self, kind: &str, name: &str) -> String {
+        format!("{}{}/{kind}/{name}", self.base, self.reference.repository())
+    }
+
+    /// Sends a request, again where it failed on the way or the registry had no time.
+    pub async fn send(
+        &self,
+        operation: &'static str,
+        most: usize,
+        request: impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<Answer, ArtifactError> {
+        retried(async || {
+            let response = self.exchange(operation, &request).await?;
+            self.read(operation, most, response).await
+        })
+        .await
+    }
+
+    /// Sends a request, again with a new token where the old one is over or allows something else.
+    pub async fn exchange(
+        &self,
+        operation: &'static str,
+        request: &impl Fn(&reqwest::Client) -> RequestBuilder,
+    ) -> Result<Response, ArtifactError> {
+        let mut renewed = false;
+        loop {
+            let header = self.access.lock().await.header.clone();
+            let request = request(&self.http).build();
+            let mut request = request.map_err(|error| self.on_the_way(operation, &error))?;
+            let deletes = request.method() == Method::DELETE;
+            // Who asks is nobody's business elsewhere.
+            if let Some(header) = header.clone().filter(|_| request.url().origin() == self.base.origin()) {
+                request.headers_mut().insert(header::AUTHORIZATION, header);
+            }
+            let response = self.http.execute(request).await;
+            let response = response.map_err(|error| self.on_the_way(operation, &error))?;
+            if response.status() != StatusCode::UNAUTHORIZED || renewed || !self.is_here(&response) {
+                return Ok(response);
+            }
+            let mut challenge = Challenge::of(response.headers(), self.reference.repository());
+            if let Some(Challenge::Token { actions, .. }) = &mut challenge
+                && deletes
+            {
+                actions.insert("delete".into());
+            }
+            renewed = self.renew(operation, header, challenge).await?;
+            if !renewed {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Gets what the registry wants to be shown in place of what it was shown. Whether there is anything else.
+    async fn renew(
+        &self,
+        operation: &'static str,
+        shown: Option<HeaderValue>,
+        challenge: Option<Challenge>,
+    ) -> Result<bool, ArtifactError> {
+        let mut access = self.access.lock().await;
+        if access.header != shown {
+            // For another request it was got meanwhile.
+            return Ok(true);
+        }
+        let login = self.credentials.login.as_ref().and_then(auth::basic);
+        let header = match challenge {
+            None => return Ok(false),
+            Some(Challenge::Basic) => login,
+            Some(Challenge::Token { realm, service, actions }) => {
+                let actions: Vec<String> = access.actions.union(&actions).cloned().collect();
+                let scope = format!("repository:{}:{}", self.reference.repository(), actions.join(","));
+                access.actions.extend(actions);
+                Some(self.token(operation, &realm, service.as_deref(), &scope, login).await?)
+            }
+        };
+        let is_other = header != access.header;
+        access.header = header;
+        Ok(is_other)
+    }
+
+    async fn token(
+        &self,
+        operation: &'static str,
+        realm: &Url,
+        service: Option<&str>,
+        scope: &str,
+        login: Option<HeaderValue>,
+    ) -> Result<HeaderValue, ArtifactError> {
+        let unfit = |error: &str| self.error(operation, Cause::Answer, error);
+        self.follow(operation, &self.base, realm)?;
+        let mut request = self.http.get(realm.clone()).query(&[("scope", scope)]);
+        request = request.query(&service.map(|service| ("service", service)).as_slice());
+        if let Some(login) = login {
+            if !self.links.may_have_login(&self.base, realm) {
+                let host = realm.host_str().unwrap_or_default();
+                return Err(unfit(&format!(
+                    "it gives out its tokens at {host}, another host, without TLS; your login is not sent there"
+                )));
+            }
+            request = request.header(header::AUTHORIZATION, login);
+        }
+        let response = request.send().await.map_err(|error| self.on_the_way(operation, &error))?;
+        match self.read(operation, MAX_ANSWER, response).await {
+            Ok(answer) => auth::bearer(&answer.body).ok_or_else(|| unfit("it gives out no usable token")),
+            // However it says so, it does not know who asks.
+            Err(error) if matches!(error.status(), Some(400..=428 | 430..=499)) => {
+                Err(self.error(operation, Cause::Status(401), &error.error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads an answer whole, if it is a good one.
+    pub async fn read(
+        &self,
+        operation: &'static str,
+        most: usize,
+        mut response: Response,
+    ) -> Result<Answer, ArtifactError> {
+        if !response.status().is_success() {
+            return Err(self.refused(operation, response).await);
+        }
+        let headers = std::mem::take(response.headers_mut());
+        let mut body = Vec::new();
+        let whole = async {
+            while let Some(chunk) =
+                response.chunk().await.map_err(|error| self.on_the_way(operation, &error))?
+            {
+                body.extend_from_slice(&chunk);
+                if body.len() > most {
+                    let error = format!("its answer has over {most} bytes");
+                    return Err(self.error(operation, Cause::Answer, &error));
+                }
+            }
+            Ok(())
+        };
+        // A server that sends a byte now and then would be listened to for ever.
+        let late = |_| {
+            let error = format!("its answer has not ended after {} s", ANSWER_TIMEOUT.as_secs());
+            self.error(operation, Cause::Time, &error)
+        };
+        tokio::time::timeout(ANSWER_TIMEOUT, whole).await.map_err(late)??;
+        if is_html(&headers) && body.trim_ascii_start().starts_with(b"<") {
+            return Err(self.web_page(operation));
+        }
+        Ok(Answer { headers, body })
+    }
+
+    /// Why an image is not there, if it is because the host is no registry.
+    pub fn no_registry(&self) -> Option<ArtifactError> {
+        self.is_site.load(Ordering::Relaxed).then(|| self.web_page("send a manifest"))
+    }
+
+    fn web_page(&self, operation: &'static str) -> ArtifactError {
+        let hint = format!(
+            "check that {} is a registry, and that no proxy or login page answers in its place",
+            excerpt(self.reference.resolve_registry())
+        );
+        ArtifactError { hint, ..self.error(operation, Cause::Answer, "it answered with a web page") }
+    }
+
+    /// What an answer that is not a good one says.
+    pub async fn refused(&self, operation: &'static str, mut response: Response) -> ArtifactError {
+        let (status, mut body) = (response.status(), Vec::new());
+        let wait =
+            response.headers().get(header::RETRY_AFTER).and_then(|wait| wait.to_str().ok()?.parse().ok());
+        let said = async {
+            while let Ok(Some(chunk)) = response.chunk().await {
+                body.extend_from_slice(&chunk);
+                if body.len() > MAX_ANSWER {
+                    break;
+                }
+            }
+        };
+        // What it says is only for people.
+        let _ = tokio::time::timeout(READ_TIMEOUT, said).await;
+        let said = serde_json::from_slice::<Errors>(&body).ok();
+        let said = said.and_then(|errors| errors.errors.into_iter().next()).map_or_else(
+            || status.to_string(),
+            |error| format!("{status}, {}: {}", error.code, error.message.unwrap_or_default()),
+        );
+        let error = self.error(operation, Cause::Status(status.as_u16()), &said);
+        let Some(wait) = wait else { return error };
+        let hint = match Duration::from_secs(wait) > MAX_WAIT {
+            true => format!("it asks to wait {wait} s; try again then"),
+            false => error.hint,
+        };
+        ArtifactError { hint, wait: Some(Duration::from_secs(wait)), ..error }
+    }
+
+    /// Refuses to go where a registry must not lead.
+    pub fn follow(&self, operation: &'static str, from: &Url, to: &Url) -> Result<(), ArtifactError> {
+        let refused = |refused: Refused| self.error(operation, Cause::Answer, &refused.to_string());
+        self.links.check(from, to).map_err(refused)
+    }
+
+    /// Whether an answer is the registry's own, and not of whoever it redirected to.
+    fn is_here(&self, response: &Response) -> bool {
+        response.url().origin() == self.base.origin()
+    }
+
+    fn on_the_way(&self, operation: &'static str, error: &reqwest::Error) -> ArtifactError {
+        if let Some(refused) = Refused::of(error) {
+            return self.error(operation, Cause::Answer, &refused.to_string());
+        }
+        let connected = !error.is_connect() && !error.is_builder();
+        match error.is_timeout() && connected {
+            true => self.error(operation, Cause::Time, "it is silent for too long"),
+            false => self.error(operation, Cause::Way { connected }, &text_of(error)),
+        }
+    }
+
+    pub fn error(&self, operation: &'static str, cause: Cause, error: &str) -> ArtifactError {
+        // A registry may say what it was shown. That goes before the text is cut, and with it a part of it.
+        let shown = excerpt(&redact::without_known(error));
+        ArtifactError { operation, cause, error: shown, hint: self.hint(cause, error), wait: None }
+    }
+
+    /// What to do about it.
+    fn hint(&self, cause: Cause, error: &str) -> String {
+        let host = self.reference.resolve_registry();
+        let purpose = if self.writes { "push to" } else { "pull from" };
+        match cause {
+            Cause::Time => format!("try again later, or ask whoever runs {host}"),
+            Cause::Way { .. } if self.base.scheme() == "http" => "check the host's name and that it can be reached".into(),
+            Cause::Way { .. } => "check the host's name and that it can be reached; a registry that speaks plain HTTP needs --plain-http".into(),
+            Cause::Answer => format!("ask whoever runs {host}"),
+            Cause::Status(401 | 403) => self.credentials.problem.clone().unwrap_or_else(|| format!(
+                "log in with `docker login {host}` or `podman login {host}`, as a user that may {purpose} this repository"
+            )),
+            Cause::Status(404) => "check the repository's name; some registries want it to be made first".into(),
+            Cause::Status(413) => format!("ask whoever runs {host}, or what is before it, to take as much"),
+            Cause::Status(429) => "it limits how often it may be asked; log in, or try again later".into(),
+            Cause::Status(500..) => "try again later, or ask whoever runs the registry".into(),
+            Cause::Status(409 | 412) => IMMUTABLE.into(),
+            Cause::Status(_) if error.contains("TAG_INVALID") || error.contains("immutable") => IMMUTABLE.into(),
+            Cause::Status(_) => format!("ask whoever runs {host} whether it allows that"),
+        }
+    }
+}
+
+/// What to do where a registry lets nobody overwrite a tag.
+const IMMUTABLE: &str = "use a repository whose tags may be overwritten";
+
+/// Tries again what may be well the next time.
+pub(super) async fn retried<T>(
+    attempt: impl AsyncFn() -> Result<T, ArtifactError>,
+) -> Result<T, ArtifactError> {
+    let mut pause = PAUSE;
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(error) if error.wait.is_some_and(|wait| wait > MAX_WAIT) => return Err(error),
+            Err(error) if error.is_passing() => {
+                tokio::time::sleep(pause.max(error.wait.unwrap_or_default())).await
+            }
+            other => return other,
+        }
+        pause *= 2;
+    }
+    attempt().await
+}
+
+/// Whether an answer is said to be a web page.
+fn is_html(headers: &HeaderMap) -> bool {
+    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    media_type.is_some_and(|media_type| media_type.starts_with("text/html"))
+}
+
+/// Whether only this machine can be meant.
+fn is_loopback(host: &str) -> bool {
+    let url = Url::parse(&format!("http://{host}")).ok();
+    url.is_some_and(|url| links::stated_place(&url) == Some(Place::Machine))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_http_is_for_this_machine_alone() {
+        for host in ["localhost", "localhost:5000", "127.0.0.1:5000", "127.8.8.8", "[::1]:5000"] {
+            assert!(is_loopback(host), "{host}");
+        }
+        for host in
+            ["localhost.example:5000", "10.0.0.1:5000", "example.org", "[fe80::1]:5000", "registry:5000"]
+        {
+            assert!(!is_loopback(host), "{host}");
+        }
+    }
+}

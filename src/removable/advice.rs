@@ -1,0 +1,210 @@
+//! What is certain about an advice: what a container starts stays, and what a package's runtime is called.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::image::filesystem::Filesystem;
+use crate::image::snapshot::{HistoryEntry, Snapshot};
+
+/// The table.
+const TABLE: &str = include_str!("advice.toml");
+/// Longer commands are not looked at to their end.
+const MAX_WORDS: usize = 400;
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    started: Vec<Started>,
+    instead: Vec<Instead>,
+}
+
+/// A kind that stays where a container starts it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Started {
+    kind: String,
+    by: Vec<String>,
+}
+
+/// What is installed in the place of a package.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Instead {
+    r#type: String,
+    package: String,
+    runtime: String,
+}
+
+// A test reads it; without it no advice is changed.
+static ADVICE: LazyLock<Table> = LazyLock::new(|| toml::from_str(TABLE).unwrap_or_default());
+
+/// What a container of an image starts and is watched by: words, by the instruction that has them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Starts {
+    words: BTreeMap<String, &'static str>,
+}
+
+impl Starts {
+    pub fn of(snapshot: &Snapshot) -> Starts {
+        let mut starts = Starts::default();
+        let last = |keyword: &str| snapshot.history.iter().rposition(|step| text_of(step, keyword).is_some());
+        let entry = last("ENTRYPOINT");
+        // A new ENTRYPOINT takes the CMD of the base image away.
+        let base_ends = steps_of_base(snapshot);
+        let is_own = |at: usize| at >= base_ends;
+        let command = last("CMD").filter(|at| is_own(*at) || entry.is_none_or(|entry| !is_own(entry)));
+        let steps = [("ENTRYPOINT", entry), ("CMD", command), ("HEALTHCHECK", last("HEALTHCHECK"))];
+        for (keyword, at) in steps {
+            let text = at.and_then(|at| text_of(snapshot.history.get(at)?, keyword));
+            for word in text.into_iter().flat_map(words_of).take(MAX_WORDS) {
+                starts.words.entry(word.to_owned()).or_insert(keyword);
+            }
+        }
+        starts
+    }
+
+    /// Which instruction starts a file of a tool, and by which word.
+    pub fn starts(&self, kind: &str, path: &[u8], package: Option<&str>) -> Option<(&'static str, &str)> {
+        if self.words.is_empty() {
+            return None;
+        }
+        let whole = ADVICE.started.iter().filter(|row| row.kind == kind).flat_map(|row| &row.by);
+        let has_all = |text: &&String| text.split(' ').all(|word| self.words.contains_key(word));
+        let by_kind = || whole.clone().find(has_all).and_then(|text| self.word(text.split(' ').next()?));
+        let by_package = || self.word(package?);
+        by_package().or_else(|| self.word(program_of(path)?)).or_else(by_kind)
+    }
+
+    fn word(&self, word: &str) -> Option<(&'static str, &str)> {
+        self.words.get_key_value(word).map(|(word, keyword)| (*keyword, word.as_str()))
+    }
+}
+
+/// How many of the first steps are the base image's: up to the first layer above it.
+fn steps_of_base(snapshot: &Snapshot) -> usize {
+    let below = snapshot.base.as_ref().map_or(0, |base| base.layers as usize);
+    let layers = snapshot.history.iter().enumerate().filter(|(_, step)| step.makes_layer);
+    let last = layers.take(below).last().map_or(0, |(at, _)| at + 1);
+    // What the base image sets behind its last layer comes before what is set here: its CMD is the first.
+    let sets = |step: &HistoryEntry| text_of(step, "CMD").is_some();
+    let after = snapshot.history.iter().skip(last).take_while(|step| !step.makes_layer);
+    last + after.enumerate().filter(|(_, step)| sets(step)).map(|(at, _)| at + 1).next().unwrap_or(0)
+}
+
+/// What follows the keyword of a step.
+fn text_of<'a>(step: &'a HistoryEntry, keyword: &str) -> Option<&'a str> {
+    let instruction = step.instruction.as_ref().filter(|instruction| instruction.kind() == keyword)?;
+    instruction.as_str().split_once(keyword).map(|(_, text)| text)
+}
+
+/// The names of programs and scripts among the words of a command, in whatever form builders write it.
+fn words_of(text: &str) -> impl Iterator<Item = &str> {
+    let words = text.split(|c: char| c.is_whitespace() || "[]\"',;&|()`{}=".contains(c));
+    let named = words.filter(|word| !word.is_empty() && !word.starts_with('-'));
+    named.map(|word| word.rsplit('/').next().unwrap_or(word)).filter(|word| !word.is_empty())
+}
+
+/// The program that a path is of: the file in a directory of programs, or the package of Node's modules.
+fn program_of(path: &[u8]) -> Option<&str> {
+    let path = std::str::from_utf8(path).ok()?;
+    let parts: Vec<&str> = path.split('/').collect();
+    if let Some(at) = parts.iter().rposition(|part| *part == "node_modules") {
+        return parts.get(at + 1).copied();
+    }
+    let (name, directory) = (parts.last()?, parts.get(parts.len().checked_sub(2)?)?);
+    matches!(*directory, "bin" | "sbin").then_some(*name)
+}
+
+/// What is installed instead of a package, by the table.
+pub(super) fn instead(ecosystem: &str, package: &str) -> Option<String> {
+    ADVICE.instead.iter().filter(|row| row.r#type == ecosystem).find_map(|row| {
+        let Some((start, end)) = row.package.split_once('*') else {
+            return (row.package == package).then(|| row.runtime.clone());
+        };
+        let version = package.strip_prefix(start)?.strip_suffix(end)?;
+        Some(row.runtime.replacen('*', version, 1))
+    })
+}
+
+/// The packages whose libraries are those that development packages link to: `libpq5` for `libpq-dev`, by
+/// `libpq.so` beside `libpq.so.5`, as the image has them. Those of the base image are there anyway.
+pub(super) fn libraries_of(
+    filesystem: &Filesystem,
+    packages: &BTreeSet<(usize, u32)>,
+    base_layers: usize,
+) -> Vec<String> {
+    let mut stems: BTreeSet<Vec<u8>> = BTreeSet::new();
+    for (layer, package) in packages {
+        let Some(file_list) = filesystem.layers().get(*layer) else { continue };
+        let Some(package) = file_list.packages.get(*package as usize) else { continue };
+        let entries = package.files.iter().filter_map(|entry| file_list.entries.get(*entry as usize));
+        let paths = entries.map(|entry| entry.path().as_bytes());
+        let elsewhere = package.elsewhere.iter().map(|path| path.as_bytes());
+        stems.extend(paths.chain(elsewhere).filter(|path| path.ends_with(b".so")).map(<[u8]>::to_vec));
+    }
+    let mut names = BTreeSet::new();
+    for (layer, file_list) in filesystem.layers().iter().enumerate().skip(base_layers) {
+        let is_dev = |index: usize| packages.contains(&(layer, index as u32));
+        let others = file_list.packages.iter().enumerate().filter(|(index, _)| !is_dev(*index));
+        for (_, package) in others {
+            let entries = package.files.iter().filter_map(|entry| file_list.entries.get(*entry as usize));
+            let mut paths = entries.map(|entry| entry.path().as_bytes());
+            if paths.any(|path| stem_of(path).is_some_and(|stem| stems.contains(stem))) {
+                names.insert(package.name.clone());
+            }
+        }
+    }
+    names.into_iter().collect()
+}
+
+/// `usr/lib/libpq.so` of `usr/lib/libpq.so.5.16`.
+fn stem_of(path: &[u8]) -> Option<&[u8]> {
+    let name_at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+    let at = path[name_at..].windows(4).position(|window| window == b".so.")?;
+    Some(&path[..name_at + at + 3])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::removable::Catalogue;
+
+    #[test]
+    fn the_table_is_read_and_names_kinds_that_there_are() {
+        let table: Table = toml::from_str(TABLE).unwrap();
+        assert_eq!(table.started.len(), ADVICE.started.len());
+        let catalogue = Catalogue::builtin();
+        for row in &table.started {
+            assert!(catalogue.kinds().iter().any(|kind| kind.name == row.kind), "{}", row.kind);
+        }
+    }
+
+    #[test]
+    fn a_development_kit_becomes_its_runtime() {
+        for (ecosystem, package, runtime) in [
+            ("deb", "openjdk-21-jdk-headless", Some("openjdk-21-jre-headless")),
+            ("deb", "openjdk-17-jdk", Some("openjdk-17-jre")),
+            ("apk", "openjdk21-jdk", Some("openjdk21-jre")),
+            ("rpm", "java-21-openjdk-devel", Some("java-21-openjdk-headless")),
+            ("deb", "gcc", None),
+        ] {
+            assert_eq!(instead(ecosystem, package).as_deref(), runtime, "{package}");
+        }
+    }
+
+    #[test]
+    fn words_of_every_form_of_a_command() {
+        for text in [
+            " [\"pnpm\", \"start\"]",
+            " [\"/bin/sh\" \"-c\" \"exec pnpm start\"]",
+            " [\"sh\",\"-c\",\"cd /a && /usr/local/bin/pnpm start\"]",
+        ] {
+            assert!(words_of(text).any(|word| word == "pnpm"), "{text}");
+        }
+        assert_eq!(program_of(b"usr/local/lib/node_modules/tsx/dist/cli.js"), Some("tsx"));
+        assert_eq!(program_of(b"usr/local/bin/uv"), Some("uv"));
+        assert_eq!(program_of(b"opt/app/start"), None);
+    }
+}

@@ -1,0 +1,512 @@
+//! The kinds of files that only builds need: data of this program, and what a configuration adds.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock};
+
+use foldhash::fast::RandomState;
+use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::Deserialize;
+
+use crate::image::path::{PathRef, split};
+use crate::image::{Ecosystem, Weight};
+
+/// The catalogue of this program.
+const BUILTIN: &str = include_str!("catalogue.toml");
+
+/// One kind of files.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Kind {
+    /// Its name, in reports and in what a configuration says of it.
+    pub name: String,
+    /// What it is, in a few words; its name, where that says it.
+    #[serde(default)]
+    pub what: String,
+    /// What it says about the build.
+    #[serde(default = "default_weight")]
+    pub weight: Weight,
+    /// Packages whose files are of it, as `TYPE:NAME` with `*`, `?`, `[]` and `{}`.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// Files that are of it, relative to the image's root, with the same and `**`.
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// What marks of a file list make a file one of it.
+    #[serde(default)]
+    pub marks: Vec<MarkKind>,
+    /// Packages that are not of it all the same.
+    #[serde(default)]
+    pub unless_packages: Vec<String>,
+    /// Files that are not of it all the same.
+    #[serde(default)]
+    pub unless_paths: Vec<String>,
+    /// Whether it is of it only where what it was made from is there as well.
+    #[serde(default)]
+    pub beside_source: bool,
+    /// What to do about it. `{step}` stands for the step that stored it, `{packages}` for its packages.
+    #[serde(default = "default_help")]
+    pub help: String,
+    /// The same where most of its bytes are of packages of one type, by that.
+    #[serde(default)]
+    pub helps: BTreeMap<String, String>,
+}
+
+impl Kind {
+    /// What it is, in a few words.
+    pub fn words(&self) -> &str {
+        if self.what.is_empty() { &self.name } else { &self.what }
+    }
+}
+
+fn default_weight() -> Weight {
+    Weight::Input
+}
+
+fn default_help() -> String {
+    "build in a builder stage, and copy only what runs from there: COPY --from=builder".into()
+}
+
+/// What is known of a file by its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MarkKind {
+    /// It looks like a secret.
+    Secret,
+    /// It has debug symbols; only they are of the kind.
+    Debug,
+    /// A package manager says that only development needs it.
+    Dev,
+}
+
+/// Files that are meant to be shipped, by a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Ignore {
+    /// The kind; any, where only paths are given.
+    pub kind: Option<String>,
+    /// The files; all of the kind, where none is given.
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// The images that this is about; all, where none is given.
+    #[serde(default)]
+    pub images: Vec<String>,
+    /// Why they are shipped.
+    pub reason: String,
+}
+
+/// A kind or an exception that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CatalogueError {
+    message: String,
+    /// Which of those that were given it is.
+    pub culprit: Option<Culprit>,
+}
+
+/// One of the kinds or exceptions that a catalogue was given, counted from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Culprit {
+    /// A kind.
+    Kind(usize),
+    /// An exception.
+    Ignore(usize),
+}
+
+impl CatalogueError {
+    fn new(message: impl Into<String>) -> CatalogueError {
+        CatalogueError { message: message.into(), culprit: None }
+    }
+
+    fn of(self, culprit: Culprit) -> CatalogueError {
+        CatalogueError { culprit: Some(culprit), ..self }
+    }
+}
+
+#[derive(Deserialize)]
+struct File {
+    kind: Vec<Kind>,
+}
+
+static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+    let file: Result<File, _> = toml::from_str(BUILTIN);
+    // A test reads it; a catalogue that cannot be read finds nothing, and is no reason to stop.
+    file.map(|file| file.kind).unwrap_or_default()
+});
+
+/// All kinds, ready to be asked.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    kinds: Vec<Kind>,
+    ignores: Vec<Ignore>,
+    /// Patterns of all that is below a directory, without the `/**` that says so: of each directory that is
+    /// asked once, and files are many.
+    below: Globs,
+    /// The other patterns of paths.
+    files: Globs,
+    packages: Globs,
+    ignored: Vec<GlobSet>,
+}
+
+/// A pattern, the kind that it is of, and whether it takes away.
+type Pattern = (String, usize, bool);
+
+/// Patterns of all kinds at once: which one each is of, and whether it takes away.
+#[derive(Debug, Clone, Default)]
+struct Globs {
+    set: GlobSet,
+    of: Vec<(usize, bool)>,
+}
+
+static BUILTIN_CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
+    let none = |_| Catalogue {
+        kinds: Vec::new(),
+        ignores: Vec::new(),
+        below: Globs::default(),
+        files: Globs::default(),
+        packages: Globs::default(),
+        ignored: Vec::new(),
+    };
+    Arc::new(Catalogue::new(Vec::new(), Vec::new()).unwrap_or_else(none))
+});
+
+impl Catalogue {
+    /// The catalogue of this program, with kinds that go before it and what is not held against an image.
+    ///
+    /// # Errors
+    /// [`CatalogueError`] for a pattern that is none, a name that is taken, or an exception to a kind that
+    /// there is not.
+    pub fn new(own: Vec<Kind>, ignores: Vec<Ignore>) -> Result<Catalogue, CatalogueError> {
+        for (index, kind) in own.iter().enumerate() {
+            check_kind(kind, &own[..index]).map_err(|error| error.of(Culprit::Kind(index)))?;
+        }
+        let kinds: Vec<Kind> = own.into_iter().chain(KINDS.iter().cloned()).collect();
+        for (index, ignore) in ignores.iter().enumerate() {
+            check_ignore(ignore, &kinds).map_err(|error| error.of(Culprit::Ignore(index)))?;
+        }
+        let globs = |including: fn(&Kind) -> &Vec<String>, excluding: fn(&Kind) -> &Vec<String>| {
+            let of = |(index, kind): (usize, &'_ Kind)| {
+                let with = including(kind).iter().map(move |text| (text.clone(), index, false));
+                let without = excluding(kind).iter().map(move |text| (text.clone(), index, true));
+                with.chain(without).collect::<Vec<_>>()
+            };
+            kinds.iter().enumerate().flat_map(of).collect::<Vec<_>>()
+        };
+        let paths = globs(|kind| &kind.paths, |kind| &kind.unless_paths);
+        for (text, kind, _) in &paths {
+            // Those that were given come first.
+            glob(text).map_err(|error| error.of(Culprit::Kind(*kind)))?;
+        }
+        let (below, files): (Vec<Pattern>, Vec<Pattern>) =
+            paths.into_iter().partition(|(text, ..)| directory_of(text).is_some());
+        let directory = |(text, kind, without): Pattern| {
+            (directory_of(&text).map(str::to_owned).unwrap_or(text), kind, without)
+        };
+        let written_out = |(text, kind, without): Pattern| {
+            expanded(&text).into_iter().map(move |text| (text, kind, without)).collect::<Vec<_>>()
+        };
+        Ok(Catalogue {
+            below: Globs::new(below.into_iter().map(directory))?,
+            files: Globs::new(files.into_iter().flat_map(written_out))?,
+            packages: Globs::new(globs(|kind| &kind.packages, |kind| &kind.unless_packages).into_iter())?,
+            ignored: ignores.iter().map(|ignore| glob_set(&ignore.paths)).collect::<Result<_, _>>()?,
+            kinds,
+            ignores,
+        })
+    }
+
+    /// The catalogue of this program alone, made once.
+    pub fn builtin() -> Arc<Catalogue> {
+        BUILTIN_CATALOGUE.clone()
+    }
+
+    /// The kinds, in the order in which a file is offered to them.
+    pub fn kinds(&self) -> &[Kind] {
+        &self.kinds
+    }
+
+    /// The first kind that a package's files are of.
+    pub fn kind_of_package(&self, ecosystem: Ecosystem, name: &str) -> Option<&Kind> {
+        let fits = self.of_package(ecosystem.as_str(), name);
+        let kind = fits.kinds().find(|kind| !fits.excepted(*kind))?;
+        self.kinds.get(kind)
+    }
+
+    /// The first kind that a file is of by its path, which is relative to the image's root.
+    pub fn kind_of_path(&self, path: &[u8]) -> Option<&Kind> {
+        let fits = self.of_path(path, &Directories::default());
+        let kind = fits.kinds().find(|kind| !fits.excepted(*kind))?;
+        self.kinds.get(kind)
+    }
+
+    /// By the order of the kinds: of which of them a package's files are.
+    pub(super) fn of_package(&self, ecosystem: &str, name: &str) -> Fits {
+        Fits::of_all(self.packages.fitting(&Candidate::new(&format!("{ecosystem}:{name}"))))
+    }
+
+    /// By the order of the kinds: of which of them a file is.
+    pub(super) fn of_path(&self, path: &[u8], directories: &Directories) -> Fits {
+        let mut found = directories.of(split(path).0, &self.below).to_vec();
+        found.extend(self.files.fitting(&Candidate::from_bytes(path)));
+        Fits::of_all(found)
+    }
+
+    /// Why a file of a kind is not held against an image, if it is not.
+    pub(super) fn ignored(&self, kind: &Kind, path: &[u8], image: &str) -> Option<usize> {
+        self.ignores.iter().zip(&self.ignored).position(|(ignore, paths)| {
+            ignore.kind.as_ref().is_none_or(|name| *name == kind.name)
+                && (ignore.images.is_empty() || ignore.images.iter().any(|name| name == image))
+                && (ignore.paths.is_empty() || paths.is_match_candidate(&Candidate::from_bytes(path)))
+        })
+    }
+
+    pub(super) fn reason(&self, ignore: usize) -> String {
+        self.ignores.get(ignore).map_or_else(String::new, |ignore| ignore.reason.clone())
+    }
+}
+
+fn check_kind(kind: &Kind, before: &[Kind]) -> Result<(), CatalogueError> {
+    if KINDS.iter().chain(before).any(|other| other.name == kind.name) {
+        let message = format!("there is a kind `{}` already; choose another name", kind.name);
+        return Err(CatalogueError::new(message));
+    }
+    if kind.name.trim().is_empty() {
+        return Err(CatalogueError::new("a kind needs a `name`"));
+    }
+    if kind.paths.is_empty() && kind.packages.is_empty() {
+        let message = format!("the kind `{}` needs `paths` or `packages`", kind.name);
+        return Err(CatalogueError::new(message));
+    }
+    Ok(())
+}
+
+fn check_ignore(ignore: &Ignore, kinds: &[Kind]) -> Result<(), CatalogueError> {
+    glob_set(&ignore.paths)?;
+    if ignore.reason.trim().is_empty() {
+        return Err(CatalogueError::new("`reason` is empty; say why these files are shipped"));
+    }
+    let Some(name) = &ignore.kind else {
+        let message = "an exception needs a `kind`, or `paths`";
+        return if ignore.paths.is_empty() { Err(CatalogueError::new(message)) } else { Ok(()) };
+    };
+    if kinds.iter().any(|kind| kind.name == *name) {
+        return Ok(());
+    }
+    let likeness = |kind: &Kind| strsim::jaro_winkler(&kind.name, name);
+    let closest = kinds.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    let closest = closest.map_or("", |kind| kind.name.as_str());
+    Err(CatalogueError::new(format!("there is no kind `{name}`; did you mean `{closest}`?")))
+}
+
+/// Which kinds fit, and which are excepted; of most files none.
+#[derive(Debug, Default)]
+pub(super) struct Fits {
+    found: Vec<(usize, bool)>,
+}
+
+impl Fits {
+    fn of_all(mut found: Vec<(usize, bool)>) -> Fits {
+        found.sort_unstable();
+        found.dedup();
+        Fits { found }
+    }
+
+    pub fn of(&self, kind: usize) -> bool {
+        self.found.contains(&(kind, false))
+    }
+
+    pub fn excepted(&self, kind: usize) -> bool {
+        self.found.contains(&(kind, true))
+    }
+
+    /// The kinds that fit, in order.
+    pub fn kinds(&self) -> impl Iterator<Item = usize> {
+        let fitting = self.found.iter().filter(|(_, without)| !without);
+        fitting.map(|(kind, _)| *kind)
+    }
+}
+
+impl Globs {
+    fn new(patterns: impl Iterator<Item = (String, usize, bool)>) -> Result<Globs, CatalogueError> {
+        let (mut builder, mut of) = (GlobSetBuilder::new(), Vec::new());
+        for (text, kind, without) in patterns {
+            // Those that were given come first.
+            builder.add(glob(&text).map_err(|error| error.of(Culprit::Kind(kind)))?);
+            of.push((kind, without));
+        }
+        Ok(Globs { set: builder.build().map_err(|error| CatalogueError::new(error.to_string()))?, of })
+    }
+
+    fn fitting(&self, candidate: &Candidate<'_>) -> Vec<(usize, bool)> {
+        self.set.matches_candidate(candidate).into_iter().map(|index| self.of[index]).collect()
+    }
+}
+
+/// What fits of the patterns of directories, for directories that were asked already.
+#[derive(Debug, Default)]
+pub(super) struct Directories {
+    known: RefCell<HashMap<Box<[u8]>, Known, RandomState>>,
+    /// The last one: files come in the order of directories.
+    last: RefCell<(Box<[u8]>, Known)>,
+}
+
+type Known = Arc<[(usize, bool)]>;
+
+/// The most directories that are remembered at once.
+const MAX_KNOWN: usize = 100_000;
+
+impl Directories {
+    /// What fits of a directory or of one above it.
+    fn of(&self, directory: &[u8], globs: &Globs) -> Known {
+        let mut last = self.last.borrow_mut();
+        if *last.0 != *directory {
+            *last = (directory.into(), self.look_up(directory, globs));
+        }
+        last.1.clone()
+    }
+
+    fn look_up(&self, directory: &[u8], globs: &Globs) -> Known {
+        let mut known = self.known.borrow_mut();
+        if known.len() > MAX_KNOWN {
+            known.clear();
+        }
+        // From the deepest that is known downwards; a path may be deep.
+        let mut missing = Vec::new();
+        let mut above = directory;
+        let mut found: Known = loop {
+            match known.get(above) {
+                Some(found) => break found.clone(),
+                None if above.is_empty() => break Arc::default(),
+                None => missing.push(above),
+            }
+            above = split(above).0;
+        };
+        for directory in missing.into_iter().rev() {
+            let own = globs.fitting(&Candidate::from_bytes(directory));
+            if !own.is_empty() {
+                found = found.iter().copied().chain(own).collect();
+            }
+            known.insert(directory.into(), found.clone());
+        }
+        found
+    }
+}
+
+/// Of a pattern for all that is below a directory, that directory's.
+fn directory_of(text: &str) -> Option<&str> {
+    let directory = text.trim().trim_start_matches('/').strip_suffix("/**")?;
+    // `**/**` is everything; and braces that are open here go on behind.
+    let open = |c| directory.matches(c).count();
+    (!directory.is_empty() && directory != "**" && open('{') == open('}')).then_some(directory)
+}
+
+/// The most patterns that one with braces is written out as.
+const MAX_EXPANDED: usize = 400;
+
+/// `a/{b,c}` as `a/b` and `a/c`: most patterns without braces are a name, an ending or a start, which are looked
+/// up, and each with braces has to be searched for.
+fn expanded(whole: &str) -> Vec<String> {
+    // Where a brace may stand for itself, nothing is written out.
+    if whole.contains(['[', '\\']) {
+        return vec![whole.to_owned()];
+    }
+    let (mut done, mut left) = (Vec::new(), vec![whole.to_owned()]);
+    while let Some(text) = left.pop() {
+        let Some((start, end)) = inner_braces(&text) else {
+            done.push(text);
+            continue;
+        };
+        let parts = text[start + 1..end].split(',');
+        left.extend(parts.map(|part| format!("{}{part}{}", &text[..start], &text[end + 1..])));
+        if done.len() + left.len() > MAX_EXPANDED {
+            return vec![whole.to_owned()];
+        }
+    }
+    done
+}
+
+/// The first braces that have no others inside.
+fn inner_braces(text: &str) -> Option<(usize, usize)> {
+    let end = text.find('}')?;
+    Some((text[..end].rfind('{')?, end))
+}
+
+/// A pattern of paths as all of layergate reads it: `*` stays inside of a directory, `**` does not, a leading
+/// slash says nothing.
+///
+/// # Errors
+/// [`CatalogueError`] where it is none.
+pub fn glob(text: &str) -> Result<globset::Glob, CatalogueError> {
+    let (written, text) = (text, text.trim().trim_start_matches('/'));
+    let invalid = |why: &str| CatalogueError::new(format!("`{written}` is not a pattern of paths: {why}"));
+    if text.is_empty() {
+        return Err(invalid("it is empty"));
+    }
+    let glob =
+        GlobBuilder::new(text).literal_separator(true).empty_alternates(true).backslash_escape(true).build();
+    glob.map_err(|error| invalid(&error.kind().to_string()))
+}
+
+/// The most patterns of a list, and their bytes: each takes some 10 KiB of memory once it is compiled.
+const MAX_PATTERNS: usize = 1000;
+const MAX_PATTERN_BYTES: usize = 64 << 10;
+
+/// Several patterns at once.
+///
+/// # Errors
+/// As [`glob`].
+pub fn glob_set(texts: &[String]) -> Result<GlobSet, CatalogueError> {
+    let bytes: usize = texts.iter().map(String::len).sum();
+    if texts.len() > MAX_PATTERNS || bytes > MAX_PATTERN_BYTES {
+        return Err(CatalogueError::new(format!(
+            "at most {MAX_PATTERNS} patterns of together {MAX_PATTERN_BYTES} bytes are taken; name directories instead"
+        )));
+    }
+    let mut builder = GlobSetBuilder::new();
+    for text in texts {
+        builder.add(glob(text)?);
+    }
+    builder.build().map_err(|error| CatalogueError::new(error.to_string()))
+}
+
+/// Whether a path fits one of several patterns.
+pub fn fits(patterns: &GlobSet, path: PathRef<'_>) -> bool {
+    patterns.is_match_candidate(&Candidate::from_bytes(path.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_patterns_is_bounded() {
+        let of = |count: usize, length: usize| glob_set(&vec![format!("**/{}", "a".repeat(length)); count]);
+        assert!(of(MAX_PATTERNS, 5).is_ok());
+        for (count, length) in [(MAX_PATTERNS + 1, 5), (10, MAX_PATTERN_BYTES / 10), (40_000, 20)] {
+            assert!(of(count, length).unwrap_err().to_string().contains("at most 1000 patterns"));
+        }
+    }
+
+    #[test]
+    fn the_catalogue_is_read_whole() {
+        let file: File = toml::from_str(BUILTIN).unwrap();
+        assert!(file.kind.len() > 40);
+        let mut names: Vec<&str> = file.kind.iter().map(|kind| kind.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), file.kind.len(), "a name that is there twice");
+        let catalogue = Catalogue::new(Vec::new(), Vec::new()).unwrap();
+        assert_eq!(catalogue.kinds().len(), file.kind.len());
+        for kind in &file.kind {
+            for help in kind.helps.values().chain([&kind.help]) {
+                assert!(!help.ends_with('.') && help.len() > 30, "{}: {help}", kind.name);
+            }
+            assert!(
+                !(kind.paths.is_empty() && kind.packages.is_empty() && kind.marks.is_empty()),
+                "{}",
+                kind.name
+            );
+        }
+    }
+}

@@ -1,0 +1,459 @@
+//! From an image's files to what of them only the build needed.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Weak};
+
+use foldhash::fast::RandomState;
+
+use super::advice::{Starts, instead, libraries_of};
+use super::catalogue::{Catalogue, Directories, Fits, Kind, MarkKind};
+use super::marks::Marks;
+use crate::image::filesystem::{Filesystem, WastedFile};
+use crate::image::layer_ref::LayerRef;
+use crate::image::path::PathRef;
+use crate::image::rollup::{Explained, roll_up, together};
+use crate::image::snapshot::Snapshot;
+use crate::image::{Bytes, Delta, FileList, LayerPath, Package, Removable, Weight};
+use crate::packages::owners_of;
+
+/// The most paths and packages that are named of one kind in one layer.
+const MAX_NAMED: usize = 8;
+/// The most packages that a command names.
+const MAX_IN_COMMAND: usize = 24;
+/// Stands for the exception that a container starts it.
+const STARTED: usize = usize::MAX;
+
+/// Finds in images what only their builds needed. Those of one index may have all their files in common: these are
+/// looked through once.
+pub struct Search {
+    catalogue: Arc<Catalogue>,
+    done: Vec<Done>,
+}
+
+/// What was found in a file system: in which image's name, and above how many layers of a base image.
+struct Done {
+    filesystem: Weak<Filesystem>,
+    name: String,
+    base_layers: u64,
+    starts: Starts,
+    groups: Vec<Group>,
+}
+
+impl Search {
+    /// Nothing found yet.
+    pub fn new(catalogue: Arc<Catalogue>) -> Search {
+        Search { catalogue, done: Vec::new() }
+    }
+
+    /// What only the build of an image needed, most bytes first. `filesystem` is that of the image's layers. A file is
+    /// of one kind and one layer, so no byte counts twice; one with several names counts only if all of them are of a
+    /// kind.
+    pub fn find(&mut self, snapshot: &Snapshot, filesystem: &Arc<Filesystem>) -> Vec<Removable> {
+        let name = &snapshot.image.name;
+        let base_layers = snapshot.base.as_ref().map_or(0, |base| base.layers);
+        let (of, starts) = (Arc::downgrade(filesystem), Starts::of(snapshot));
+        let is_same = |done: &Done| {
+            done.filesystem.ptr_eq(&of)
+                && done.name == *name
+                && done.base_layers == base_layers
+                && done.starts == starts
+        };
+        let at = self.done.iter().position(is_same).unwrap_or_else(|| {
+            let found = found(snapshot, filesystem, &self.catalogue);
+            let groups = found.into_iter().map(|(group, _)| group).collect();
+            let name = name.clone();
+            self.done.push(Done {
+                filesystem: of.clone(),
+                name,
+                base_layers,
+                starts: starts.clone(),
+                groups,
+            });
+            self.done.len() - 1
+        });
+        self.done[at].groups.iter().map(|group| group.explain(snapshot, &self.catalogue)).collect()
+    }
+}
+
+/// What [`Search::find`] finds with every file of it, and what of its bytes counts: all of them, or those of its
+/// symbols.
+pub fn find_files(
+    snapshot: &Snapshot,
+    filesystem: &Filesystem,
+    catalogue: &Catalogue,
+) -> Vec<(Removable, Vec<(LayerPath, Bytes)>)> {
+    let file = |(path, bytes, _): &Member<'_>| (LayerPath::clean(path), *bytes);
+    let files = |(group, members): (Group, Vec<Member<'_>>)| {
+        (group.explain(snapshot, catalogue), members.iter().map(file).collect())
+    };
+    found(snapshot, filesystem, catalogue).into_iter().map(files).collect()
+}
+
+fn found<'a>(
+    snapshot: &'a Snapshot,
+    filesystem: &'a Filesystem,
+    catalogue: &'a Catalogue,
+) -> Vec<(Group, Vec<Member<'a>>)> {
+    let finder = Finder::new(snapshot, catalogue, filesystem);
+    let mut groups = BTreeMap::new();
+    finder.existing(&mut groups);
+    finder.deleted(&mut groups);
+    let mut found: Vec<_> =
+        groups.into_iter().map(|(key, members)| (finder.group(key, &members), members)).collect();
+    let name = |group: &Group| catalogue.kinds()[group.key.kind].name.as_str();
+    found.sort_by(|(one, _), (other, _)| {
+        let order = |group: &Group| (group.key.deleted, Reverse(group.bytes), group.key.layer);
+        order(one).cmp(&order(other)).then_with(|| name(one).cmp(name(other)))
+    });
+    found
+}
+
+/// Of what kind each file is under each of its names: what [`Search::find`] sums up, one by one.
+pub struct Kinds<'a> {
+    finder: Finder<'a>,
+    owners: Vec<Option<(usize, u32)>>,
+}
+
+impl<'a> Kinds<'a> {
+    /// `filesystem` is that of the image's layers.
+    pub fn new(snapshot: &'a Snapshot, filesystem: &'a Filesystem, catalogue: &'a Catalogue) -> Kinds<'a> {
+        Kinds { finder: Finder::new(snapshot, catalogue, filesystem), owners: owners_of(filesystem) }
+    }
+
+    /// The kind of a file of [`Filesystem::existing`], under one of its names.
+    pub fn of(&self, file: usize, path: &[u8]) -> Option<&'a Kind> {
+        let existing = self.finder.filesystem.existing_at(file)?;
+        let owner = self.owners.get(file).copied().flatten();
+        let marked = self.finder.marks.of_file(path, existing.layer, existing.entry);
+        let kind = self.finder.kind(path, owner, &marked)?;
+        self.finder.catalogue.kinds().get(kind)
+    }
+
+    /// The package that a file of [`Filesystem::existing`] is of.
+    pub fn owner(&self, file: usize) -> Option<&'a Package> {
+        let (layer, package) = self.owners.get(file).copied().flatten()?;
+        self.finder.filesystem.layers().get(layer)?.packages.get(package as usize)
+    }
+
+    /// Whether a package manager says that only development needs the directory that a path is in.
+    pub fn is_development(&self, path: &[u8]) -> bool {
+        self.finder.marks.is_in_development(path)
+    }
+}
+
+/// What goes together: a kind, the layer, whether it was deleted, and which exception holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    kind: usize,
+    layer: u32,
+    deleted: bool,
+    ignored: Option<usize>,
+}
+
+/// A file of a group: its path, its bytes that count, its package.
+type Member<'a> = (&'a [u8], Bytes, Option<(usize, u32)>);
+type Groups<'a> = BTreeMap<Key, Vec<Member<'a>>>;
+
+struct Finder<'a> {
+    snapshot: &'a Snapshot,
+    catalogue: &'a Catalogue,
+    filesystem: &'a Filesystem,
+    /// Of each layer's packages, the kinds that their files are of.
+    packages: Vec<Vec<Fits>>,
+    marks: Marks<'a>,
+    starts: Starts,
+    directories: Directories,
+    /// The paths of Python sources; only these are asked for.
+    sources: HashSet<&'a [u8], RandomState>,
+}
+
+impl<'a> Finder<'a> {
+    fn new(snapshot: &'a Snapshot, catalogue: &'a Catalogue, filesystem: &'a Filesystem) -> Finder<'a> {
+        let of_layer = |file_list: &Arc<FileList>| {
+            let packages = file_list.packages.iter();
+            packages.map(|package| catalogue.of_package(package.ecosystem.as_str(), &package.name)).collect()
+        };
+        let paths = filesystem.existing().map(|file| file.path.0);
+        Finder {
+            snapshot,
+            catalogue,
+            filesystem,
+            packages: filesystem.layers().iter().map(of_layer).collect(),
+            marks: Marks::of(filesystem),
+            starts: Starts::of(snapshot),
+            directories: Directories::default(),
+            sources: paths.filter(|path| path.ends_with(b".py")).collect(),
+        }
+    }
+
+    fn existing(&self, groups: &mut Groups<'a>) {
+        let owners = owners_of(self.filesystem);
+        let mut further: HashMap<u32, Vec<PathRef<'a>>> = HashMap::new();
+        for (file, path) in self.filesystem.further_names() {
+            further.entry(file).or_default().push(path);
+        }
+        for (index, (file, owner)) in self.filesystem.existing().zip(owners).enumerate() {
+            let kind_of =
+                |path: &[u8]| self.kind(path, owner, &self.marks.of_file(path, file.layer, file.entry));
+            let others = further.get(&(index as u32)).map(Vec::as_slice).unwrap_or_default();
+            let tool = |path: &PathRef<'_>| {
+                kind_of(path.0).filter(|kind| self.catalogue.kinds()[*kind].weight == Weight::Tool)
+            };
+            let kind = kind_of(file.path.0).or_else(|| others.iter().find_map(tool));
+            let Some(kind) = kind else { continue };
+            let fits = |path: &PathRef<'_>| kind_of(path.0).is_some();
+            let bytes = self.bytes(kind, file.path.0, file.size, (file.layer, file.entry));
+            // A cache may share its files with what runs; a program that builds is one under any name.
+            let is_tool = self.catalogue.kinds()[kind].weight == Weight::Tool;
+            if bytes == Bytes(0) || !is_tool && !others.iter().all(fits) {
+                continue;
+            }
+            let name = &self.snapshot.image.name;
+            let ignored = self.catalogue.ignored(&self.catalogue.kinds()[kind], file.path.0, name);
+            let is_started = || is_tool && self.started(kind, file.path.0, owner).is_some();
+            let ignored = ignored.or_else(|| is_started().then_some(STARTED));
+            let key = Key { kind, layer: file.layer, deleted: false, ignored };
+            groups.entry(key).or_default().push((file.path.0, bytes, owner));
+        }
+    }
+
+    /// What was deleted again is shipped all the same: programs that build, and what they read, tell how the
+    /// image was built, and a secret is in it. What the base image itself deletes of its own tells nothing.
+    fn deleted(&self, groups: &mut Groups<'a>) {
+        let layers = self.filesystem.layers();
+        let owners: Vec<Vec<Option<u32>>> = layers.iter().map(|file_list| file_list.owners()).collect();
+        let is_ours = |hidden_by: u32| !self.snapshot.layer_ref(hidden_by).of_base_image;
+        // A file that was stored anew counts where it is now, unless that is no longer of a kind: emptied, it is
+        // as good as deleted.
+        let counted: HashSet<&[u8]> = groups.values().flatten().map(|(path, ..)| *path).collect();
+        let is_gone = |file: &WastedFile<'_>| !file.replaced || !counted.contains(file.path.0);
+        for file in self.filesystem.waste().filter(|file| is_ours(file.hidden_by)).filter(is_gone) {
+            let layer = file.stored_by as usize;
+            let owner = owners[layer].get(file.entry as usize).copied().flatten().map(|owner| (layer, owner));
+            let marked = self.marks.of_deleted(file.path.0, file.stored_by, file.entry);
+            let Some(index) = self.kind(file.path.0, owner, &marked) else { continue };
+            let kind = &self.catalogue.kinds()[index];
+            if kind.weight <= Weight::Input || kind.marks.contains(&MarkKind::Secret) {
+                let ignored = self.catalogue.ignored(kind, file.path.0, &self.snapshot.image.name);
+                let key = Key { kind: index, layer: file.stored_by, deleted: true, ignored };
+                groups.entry(key).or_default().push((file.path.0, file.size, owner));
+            }
+        }
+    }
+
+    /// The first kind that a file is of.
+    fn kind(&self, path: &[u8], owner: Option<(usize, u32)>, marked: &[MarkKind]) -> Option<usize> {
+        let of_path = self.catalogue.of_path(path, &self.directories);
+        let none = Fits::default();
+        let of_package = owner.map_or(&none, |(layer, package)| &self.packages[layer][package as usize]);
+        let is_marked = |kind: &Kind| kind.marks.iter().any(|mark| marked.contains(mark));
+        let by_mark =
+            |(index, kind): (usize, &Kind)| (!marked.is_empty() && is_marked(kind)).then_some(index);
+        let by_mark = self.catalogue.kinds().iter().enumerate().filter_map(by_mark);
+        let mut kinds: Vec<usize> = of_path.kinds().chain(of_package.kinds()).collect();
+        if !marked.is_empty() {
+            kinds.extend(by_mark);
+        }
+        kinds.sort_unstable();
+        let fits = |kind: &usize| {
+            !of_path.excepted(*kind)
+                && !of_package.excepted(*kind)
+                && (!self.catalogue.kinds()[*kind].beside_source || self.has_source(path))
+        };
+        kinds.into_iter().find(fits)
+    }
+
+    /// Whether what byte code was made from is there: `a/__pycache__/b.cpython-311.pyc` from `a/b.py`,
+    /// `a/b.pyc` from the same (PEP 3147).
+    fn has_source(&self, path: &[u8]) -> bool {
+        let Some(stem) = path.strip_suffix(b".pyc") else { return true };
+        let (directory, name) = match stem.iter().rposition(|byte| *byte == b'/') {
+            Some(at) => stem.split_at(at + 1),
+            None => (&[][..], stem),
+        };
+        let source = match directory.strip_suffix(b"__pycache__/") {
+            Some(above) => {
+                let end = name.iter().position(|byte| *byte == b'.').unwrap_or(name.len());
+                [above, &name[..end], b".py"].concat()
+            }
+            None => [stem, b".py"].concat(),
+        };
+        self.sources.contains(source.as_slice())
+    }
+
+    /// The bytes of a file that are of a kind: of one with debug symbols only these.
+    fn bytes(&self, kind: usize, path: &[u8], size: Bytes, (layer, entry): (u32, u32)) -> Bytes {
+        let of_path = || self.catalogue.of_path(path, &self.directories).of(kind);
+        let only_symbols = self.catalogue.kinds()[kind].marks.contains(&MarkKind::Debug);
+        match self.marks.debug_bytes(layer, entry) {
+            Some(symbols) if only_symbols && !of_path() => symbols.min(size),
+            _ => size,
+        }
+    }
+
+    /// Which instruction starts it, and by which word.
+    fn started(&self, kind: usize, path: &[u8], owner: Option<(usize, u32)>) -> Option<(&'static str, &str)> {
+        let package = owner.map(|owner| self.package(owner).name.as_str());
+        self.starts.starts(&self.catalogue.kinds()[kind].name, path, package)
+    }
+
+    fn package(&self, (layer, package): (usize, u32)) -> &'a Package {
+        &self.filesystem.layers()[layer].packages[package as usize]
+    }
+
+    /// Why it is not held against the image.
+    fn reason(&self, key: Key, members: &[Member<'a>]) -> Option<String> {
+        let ignored = key.ignored?;
+        if ignored != STARTED {
+            return Some(self.catalogue.reason(ignored));
+        }
+        let by = members.iter().find_map(|(path, _, owner)| self.started(key.kind, path, *owner));
+        let (keyword, word) = by.unwrap_or(("CMD", "it"));
+        Some(format!("{keyword} runs {word}"))
+    }
+
+    /// The packages that run what the members' packages are for, where an advice names them.
+    fn runtime(&self, key: Key, members: &[Member<'a>]) -> Vec<String> {
+        if !self.catalogue.kinds()[key.kind].helps.values().any(|help| help.contains("{runtime}")) {
+            return Vec::new();
+        }
+        let owners: BTreeSet<(usize, u32)> = members.iter().filter_map(|(.., owner)| *owner).collect();
+        let of_table = |owner: &(usize, u32)| {
+            let package = self.package(*owner);
+            instead(package.ecosystem.as_str(), &package.name)
+        };
+        let mut names: BTreeSet<String> = owners.iter().filter_map(of_table).collect();
+        let base_layers = self.snapshot.base.as_ref().map_or(0, |base| base.layers as usize);
+        names.extend(libraries_of(self.filesystem, &owners, base_layers));
+        names.into_iter().take(MAX_NAMED).collect()
+    }
+
+    fn group(&self, key: Key, members: &[Member<'a>]) -> Group {
+        let bytes = members.iter().try_fold(Bytes(0), |sum, (_, bytes, _)| sum.checked_add(*bytes));
+        Group {
+            key,
+            bytes: bytes.unwrap_or(Bytes::MAX),
+            files: members.len() as u64,
+            paths: paths(members),
+            packages: self.packages_of(members),
+            ecosystem: self.ecosystem_of(members),
+            runtime: self.runtime(key, members),
+            ignored: self.reason(key, members),
+        }
+    }
+
+    fn packages_of(&self, members: &[Member<'a>]) -> Vec<String> {
+        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+        for (_, bytes, owner) in members {
+            if let Some((layer, package)) = owner {
+                let name = self.filesystem.layers()[*layer].packages[*package as usize].name.as_str();
+                *sums.entry(name).or_default() += bytes.0;
+            }
+        }
+        let mut largest: Vec<(&str, u64)> = sums.into_iter().collect();
+        largest.sort_by_key(|(name, bytes)| (Reverse(*bytes), *name));
+        largest.into_iter().take(MAX_IN_COMMAND).map(|(name, _)| name.to_owned()).collect()
+    }
+
+    /// The type of packages that most of the bytes are of.
+    fn ecosystem_of(&self, members: &[Member<'a>]) -> Option<&'static str> {
+        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+        for (_, bytes, owner) in members {
+            if let Some((layer, package)) = owner {
+                let package = &self.filesystem.layers()[*layer].packages[*package as usize];
+                *sums.entry(package.ecosystem.as_str()).or_default() += bytes.0;
+            }
+        }
+        sums.into_iter().max_by_key(|(_, bytes)| *bytes).map(|(ecosystem, _)| ecosystem)
+    }
+}
+
+/// What there is of one kind in one layer, whatever made the layer.
+struct Group {
+    key: Key,
+    bytes: Bytes,
+    files: u64,
+    paths: Vec<String>,
+    /// As many as a command names.
+    packages: Vec<String>,
+    ecosystem: Option<&'static str>,
+    /// What is installed instead of them.
+    runtime: Vec<String>,
+    /// Why it is not held against the image.
+    ignored: Option<String>,
+}
+
+impl Group {
+    /// The same as it is said of an image.
+    fn explain(&self, snapshot: &Snapshot, catalogue: &Catalogue) -> Removable {
+        let kind = &catalogue.kinds()[self.key.kind];
+        let layer = snapshot.layer_ref(self.key.layer);
+        Removable {
+            kind: kind.name.clone(),
+            what: kind.words().to_owned(),
+            weight: kind.weight,
+            bytes: self.bytes,
+            files: self.files,
+            paths: self.paths.clone(),
+            packages: self.packages.iter().take(MAX_NAMED).cloned().collect(),
+            deleted: self.key.deleted,
+            ignored: self.ignored.clone(),
+            help: self.help(kind, &layer, snapshot),
+            layer,
+        }
+    }
+
+    fn help(&self, kind: &Kind, layer: &LayerRef, snapshot: &Snapshot) -> String {
+        if layer.of_base_image {
+            return help_with_base(kind, snapshot);
+        }
+        let fits = |text: &&String| !text.contains("{runtime}") || !self.runtime.is_empty();
+        let of_type = self.ecosystem.and_then(|of| kind.helps.get(of)).filter(fits);
+        let help = of_type.unwrap_or(&kind.help);
+        let step = match (&layer.dockerfile, &layer.instruction) {
+            (Some(place), _) => place.to_string(),
+            (None, Some(step)) => format!("`{}`", step.as_str().chars().take(60).collect::<String>()),
+            (None, None) => format!("the step of layer {}", layer.index + 1),
+        };
+        let packages = match self.packages.as_slice() {
+            [] => "them".to_owned(),
+            packages => packages[..packages.len().min(MAX_NAMED)].join(", "),
+        };
+        help.replace("{step}", &step)
+            .replace("{packages}", &packages)
+            .replace("{names}", &self.packages.join(" "))
+            .replace("{runtime}", &self.runtime.join(" "))
+    }
+}
+
+fn help_with_base(kind: &Kind, snapshot: &Snapshot) -> String {
+    let name = snapshot.base.as_ref().and_then(|base| base.name.as_deref());
+    let slimmer = name.and_then(crate::dockerfile::slimmer_of);
+    match (name, slimmer, kind.weight) {
+        (Some(name), Some(slimmer), Weight::Tool | Weight::Input) => {
+            format!("it comes with {name}: build the final stage on {slimmer}")
+        }
+        (Some(name), None, Weight::Tool) => format!(
+            "it comes with {name}: keep that for a builder stage (FROM {name} AS builder), and build the final stage on an image without it (debian:bookworm-slim, alpine, or scratch for a static program)"
+        ),
+        (None, _, Weight::Tool) => "it comes with the base image: build the final stage on one without it, such as its -slim variant, and build in a builder stage on this one".into(),
+        (name, ..) => {
+            let (name, kind) = (name.unwrap_or("the base image"), &kind.name);
+            format!(
+                "it comes with {name}, and only another base image is without it; to accept it, write into layergate.toml: [[removable.ignore]] kind = \"{kind}\" reason = \"...\""
+            )
+        }
+    }
+}
+
+/// The one directory that holds all, or the few directories and files that hold most of it.
+fn paths(members: &[Member<'_>]) -> Vec<String> {
+    let deltas = || members.iter().map(|(path, bytes, _)| (*path, Delta(bytes.0 as i64)));
+    let shown = |found: &Explained| {
+        let slash = if found.is_directory && !found.path.is_empty() { "/" } else { "" };
+        format!("{}{slash}", PathRef(&found.path))
+    };
+    let one = together(deltas()).filter(|one| one.path.contains(&b'/'));
+    one.map_or_else(|| roll_up(deltas()), |one| vec![one]).iter().take(MAX_NAMED).map(shown).collect()
+}

@@ -1,0 +1,15 @@
+//! What an image ships and only its build needed: found in the file system that its layers make, by a
+//! catalogue of kinds. Pure.
+
+mod advice;
+mod catalogue;
+mod find;
+mod help;
+mod marks;
+
+pub use catalogue::{Catalogue, CatalogueError, Culprit, Ignore, Kind, MarkKind, fits, glob, glob_set};
+pub use find::{Kinds, Search, find_files};
+pub use help::help_with_copy;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,127 @@
+//! The size of an image as a badge: an SVG, or the JSON that shields.io draws one from (shields.io, "Endpoint Badge").
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::json;
+
+use super::escape::visible;
+use super::{Report, words};
+use crate::image::Bytes;
+use crate::image::snapshot::sum_known;
+use crate::limits::Verdict;
+
+/// A label, a message and its colour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Badge {
+    /// What it is of.
+    pub label: String,
+    /// The size.
+    pub message: String,
+    /// The verdict that colours it, where there is one.
+    pub verdict: Option<Verdict>,
+}
+
+/// How a badge is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A picture.
+    Svg,
+    /// What shields.io asks for.
+    Endpoint,
+}
+
+/// The most characters of a label.
+const MAX_LABEL: usize = 60;
+/// Half of the space around each of the two texts.
+const SPACE: usize = 60;
+
+impl Form {
+    /// The form that a file's name asks for.
+    pub fn of(path: &Path) -> Form {
+        let is_json = path.extension().is_some_and(|ending| ending == "json");
+        if is_json { Form::Endpoint } else { Form::Svg }
+    }
+}
+
+impl Badge {
+    /// The badge of a size.
+    pub fn of_size(name: &str, size: Option<Bytes>) -> Badge {
+        Badge { label: name.to_owned(), message: words::amount(size), verdict: None }
+    }
+
+    /// The badge of a check: of its image, or of all together.
+    pub fn of(report: &Report) -> Badge {
+        let (label, size) = match report.images.as_slice() {
+            [image] => (image.name.clone(), image.head_size()),
+            images => {
+                let here = images.iter().filter(|image| image.head.is_some());
+                (format!("{} images", images.len()), sum_known(here.map(|image| image.head_size())))
+            }
+        };
+        Badge { verdict: Some(report.verdict), ..Badge::of_size(&label, size) }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Whatever writing fails with.
+    pub fn write(&self, form: Form, out: &mut impl Write) -> io::Result<()> {
+        let label = super::escape::short(&self.label, MAX_LABEL);
+        let message = visible(&self.message);
+        match form {
+            Form::Endpoint => {
+                let (color, _) = self.color();
+                let document =
+                    json!({ "schemaVersion": 1, "label": label, "message": message, "color": color });
+                serde_json::to_writer(&mut *out, &document)?;
+                writeln!(out)
+            }
+            Form::Svg => write_svg(&label, &message, self.color().1, out),
+        }
+    }
+
+    /// The name that shields.io knows, and the same in hexadecimal; white on each has a contrast of 4.5 or more.
+    fn color(&self) -> (&'static str, &'static str) {
+        match self.verdict {
+            None => ("blue", "#0969da"),
+            Some(Verdict::Pass) => ("brightgreen", "#1a7f37"),
+            Some(Verdict::Warn) => ("yellow", "#8a5a00"),
+            Some(Verdict::Accepted) => ("blueviolet", "#6639ba"),
+            Some(Verdict::Fail) => ("red", "#c21c2c"),
+        }
+    }
+}
+
+/// Lengths are in tenths of a pixel; `textLength` makes whatever font there is as wide as is reckoned here.
+fn write_svg(label: &str, message: &str, color: &str, out: &mut impl Write) -> io::Result<()> {
+    let (left, right) = (width(label), width(message));
+    let (left_box, right_box) = (left + 2 * SPACE, right + 2 * SPACE);
+    let all = left_box + right_box;
+    let (label, message) = (text(label), text(message));
+    write!(
+        out,
+        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="20" viewBox="0 0 {all} 200" role="img" aria-label="{label}: {message}"><title>{label}: {message}</title><g fill="#fff"><rect width="{all}" height="200" rx="30" fill="#3d444d"/><path d="M{left_box} 0H{end}a30 30 0 0 1 30 30V170a30 30 0 0 1-30 30H{left_box}z" fill="{color}"/><g font-family="Verdana,DejaVu Sans,sans-serif" font-size="110"><text x="{SPACE}" y="140" textLength="{left}">{label}</text><text x="{message_x}" y="140" textLength="{right}">{message}</text></g></g></svg>"##,
+        w = all.div_ceil(10),
+        end = all - 30,
+        message_x = left_box + SPACE,
+    )?;
+    writeln!(out)
+}
+
+/// About the width of a text in Verdana of 11 pixels.
+fn width(text: &str) -> usize {
+    let of = |c: char| match c {
+        'i' | 'j' | 'l' | '.' | ',' | ':' | ' ' | '\u{a0}' | '\'' | '|' => 40,
+        'f' | 'r' | 't' | '-' | '/' | '(' | ')' => 48,
+        'm' | 'w' | 'M' | 'W' => 100,
+        c if c.is_ascii_uppercase() => 80,
+        c if c.is_ascii() => 68,
+        _ => 110,
+    };
+    text.chars().map(of).sum()
+}
+
+fn text(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

@@ -1,0 +1,147 @@
+//! The HTML report: one page without requests. The page itself is built from `web/`, and this fills in the documents
+//! that its script reads; `web/src/data.ts` describes them. Text from images is untrusted: it gets into the page as JSON
+//! alone, in which no character can end the element, and the script makes nothing but text of it.
+
+mod document;
+mod files;
+
+use std::io::{self, Write};
+
+use memchr::memchr3_iter;
+use serde::Serialize;
+
+use document::Page;
+pub use files::{Details, MAX_FILES};
+
+use super::history::History;
+use super::links::Links;
+use super::{Report, escape, markdown, words};
+use crate::image::bytes::Units;
+
+/// The page: `{{title}}` and `{{data}}` are left to fill in.
+const SHELL: &str = include_str!("../../../web/dist/report.html");
+
+/// What the page is of, and so what its first line says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// Images that were checked.
+    Check,
+    /// Two images that were compared.
+    Difference,
+    /// One image, or its platforms.
+    Image,
+}
+
+/// Writes the page of a report. `details`: what is known of each of its images beyond the report, where something is.
+///
+/// # Errors
+/// Whatever writing fails with.
+pub fn write(
+    report: &Report,
+    subject: Subject,
+    details: &[Details],
+    links: Option<&Links>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let title = headline(report, subject);
+    let page = Page::new(&title, report, subject, details, links);
+    fill(&title, out, |out| write_data(&page, details, out))
+}
+
+/// Writes the page with its title, and what writes its documents.
+fn fill<W: Write>(title: &str, out: &mut W, data: impl Fn(&mut W) -> io::Result<()>) -> io::Result<()> {
+    for part in SHELL.split("{{") {
+        let (name, rest) = part.split_once("}}").unwrap_or(("", part));
+        match name {
+            "title" => out.write_all(text(title).as_bytes())?,
+            "data" => data(out)?,
+            _ => {}
+        }
+        out.write_all(rest.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Writes the page of recorded sizes: the trend of each image; `most` of the newest of each platform.
+///
+/// # Errors
+/// Whatever writing fails with.
+pub fn write_history(histories: &[History], most: usize, out: &mut impl Write) -> io::Result<()> {
+    let title = match histories {
+        [history] => format!("{}: {} size", history.image, history.metric),
+        _ => format!("Sizes of {} images", histories.len()),
+    };
+    let page = Page::of_histories(&title, histories, most);
+    fill(&title, out, |out| write_element("data", &page, out))
+}
+
+fn write_data(page: &Page<'_>, details: &[Details], out: &mut impl Write) -> io::Result<()> {
+    write_element("data", page, out)?;
+    for (index, files) in
+        details.iter().enumerate().filter_map(|(index, of)| Some((index, of.files.as_ref()?)))
+    {
+        write_element(&document::files_id(index), files, out)?;
+    }
+    Ok(())
+}
+
+fn write_element(id: &str, document: &impl Serialize, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "<script type=\"application/json\" id=\"{id}\">")?;
+    serde_json::to_writer(InElement(out), document)?;
+    writeln!(out, "</script>")
+}
+
+/// The verdict and the amount, in one line.
+fn headline(report: &Report, subject: Subject) -> String {
+    let sentence = match (subject, report.images.as_slice()) {
+        (Subject::Check, _) => return markdown::headline(report),
+        (Subject::Difference, [image]) => {
+            let base = image.base.as_ref().map(|base| format!("{} \u{2192} ", base.name)).unwrap_or_default();
+            let size = image.shown().size_and_change(Units::default());
+            format!("{base}{}: {size}", image.name)
+        }
+        (Subject::Image, [image]) => {
+            let layers = image.head_totals().map(|totals| totals.layers);
+            format!(
+                "{}: {} in {} layers",
+                image.name,
+                words::amount(image.head_size()),
+                words::counted(layers)
+            )
+        }
+        (_, images) => {
+            let name = images.first().map_or("", |image| image.name.as_str());
+            format!("{name}: {} platforms", images.len())
+        }
+    };
+    escape::log(&sentence)
+}
+
+/// Untrusted text as the text of an element.
+fn text(untrusted: &str) -> String {
+    escape::visible(untrusted).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// Lets no text of a JSON document end the element that holds it: `<`, `>` and `&` are written by their number. Outside
+/// of texts, JSON has none of them.
+struct InElement<'w, W: Write>(&'w mut W);
+
+impl<W: Write> Write for InElement<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut from = 0;
+        for at in memchr3_iter(b'<', b'>', b'&', bytes) {
+            self.0.write_all(&bytes[from..at])?;
+            write!(self.0, "\\u{:04x}", bytes[at])?;
+            from = at + 1;
+        }
+        self.0.write_all(&bytes[from..])?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! Where things can be seen on the web: lines of Dockerfiles, commits, the run, the documents.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::image::DockerfileLines;
+
+/// What a path keeps in an address (RFC 3986, unreserved characters, and the slash).
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// The project's own page.
+pub const HOME: &str = "https://github.com/layergate/layergate";
+/// What the words of a comment mean.
+pub const DOCS: &str = "https://github.com/layergate/layergate/blob/main/docs/limits.md";
+
+/// Where the repository, the commit that was built and the run can be seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Links {
+    /// The repository's address, such as `https://github.com/acme/api`.
+    pub repository: String,
+    /// What stands before the commit in the address of a file: `blob`, or `src/commit` on Gitea.
+    pub files: &'static str,
+    /// The commit that was built.
+    pub commit: String,
+    /// The number of the run.
+    pub run: Option<u64>,
+}
+
+impl Links {
+    /// The address of an instruction; `None` where its file is not in the repository.
+    pub fn to(&self, lines: &DockerfileLines) -> Option<String> {
+        let Links { repository, files, commit, .. } = self;
+        let path = repository_path(&lines.path)?;
+        Some(format!("{repository}/{files}/{commit}/{path}#L{}", lines.line))
+    }
+
+    /// The address of a commit; `None` for a text that is no full hash: a report of another job may say anything.
+    pub fn commit(&self, sha: &str) -> Option<String> {
+        let is_hash = matches!(sha.len(), 40 | 64) && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hash.then(|| format!("{}/commit/{sha}", self.repository))
+    }
+
+    /// The address of the run.
+    pub fn run(&self) -> Option<String> {
+        self.run.map(|run| format!("{}/actions/runs/{run}", self.repository))
+    }
+}
+
+/// A path relative to the repository as a URI has it; `None` for one that leads out of it.
+pub fn repository_path(path: &str) -> Option<String> {
+    let path = path.strip_prefix("./").unwrap_or(path);
+    let leaves = path.is_empty() || path.starts_with('/') || path.split('/').any(|part| part == "..");
+    (!leaves).then(|| utf8_percent_encode(path, PATH).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_lead_into_the_repository_alone() {
+        let links = Links {
+            repository: "https://github.com/acme/api".into(),
+            files: "blob",
+            commit: "abc".into(),
+            run: Some(9),
+        };
+        let to = |path: &str| links.to(&DockerfileLines { path: path.into(), line: 5, end_line: 7 });
+        assert_eq!(
+            to("./a b/Dockerfile").unwrap(),
+            "https://github.com/acme/api/blob/abc/a%20b/Dockerfile#L5"
+        );
+        assert_eq!(to("x?y#z").unwrap(), "https://github.com/acme/api/blob/abc/x%3Fy%23z#L5");
+        assert_eq!(to("/etc/Dockerfile"), None);
+        assert_eq!(to("a/../../Dockerfile"), None);
+        assert_eq!(to(""), None);
+        let sha = "a".repeat(40);
+        assert_eq!(links.commit(&sha).unwrap(), format!("https://github.com/acme/api/commit/{sha}"));
+        assert_eq!(links.commit("../../settings"), None);
+        assert_eq!(links.run().unwrap(), "https://github.com/acme/api/actions/runs/9");
+    }
+}

@@ -1,0 +1,369 @@
+//! What stands above the details: the verdict, why, what to do, what accepts it; and the small print at the end.
+
+use super::MAX_SENTENCE;
+use super::Part as Style;
+use crate::compare::{Cause, LayerRow, Part, Status};
+use crate::image::layer_ref::DockerfileLines;
+use crate::image::{Delta, Instruction};
+use crate::limits::{BASELINE_RULE, Finding, Metric, Severity, Verdict};
+use crate::report::escape::{code, plain, prose, short};
+use crate::report::links::{DOCS, HOME, Links};
+use crate::report::look::Sizes;
+use crate::report::model::{ImageReport, Report};
+use crate::report::words;
+
+/// The most causes that are named, and the share of the difference, in percent, that is explained well enough.
+const MAX_CAUSES: usize = 3;
+const ENOUGH: u128 = 95;
+/// The most parts that are named of a cause, and the share of it, in percent, that is worth it.
+const MAX_PARTS: usize = 3;
+const WORTH_NAMING: u128 = 2;
+/// The most causes that are listed in the details.
+const MAX_LISTED: usize = 10;
+/// The most characters of an instruction where causes are named; the table of layers has more of it.
+const MAX_STEP: usize = 80;
+/// The most characters of what a finding says, and of what to do.
+const MAX_FINDING: usize = 1000;
+const MAX_HELP: usize = 300;
+/// The most characters of what is said after a label or trailer.
+const MAX_AFTER: usize = 60;
+/// The most labels that are named of those that would accept.
+const MAX_WAYS: usize = 5;
+/// The most different reasons that are told of several images, and the most images that are named of each.
+const MAX_REASONS: usize = 3;
+const MAX_NAMED: usize = 3;
+/// The most findings that are listed of one image.
+const MAX_FINDINGS: usize = 20;
+/// Two blanks make a line break, also where markdown is shown as in files.
+const LINE_BREAK: &str = "  \n";
+
+pub(super) fn heading(report: &Report, images: &[&ImageReport]) -> String {
+    let icon = words::icon(report.verdict);
+    match images {
+        [image] => {
+            let sentence = short(&words::headline(image), MAX_SENTENCE);
+            format!("### {icon} {} {}", code(&image.name), plain(&sentence))
+        }
+        _ => format!("### {icon} {}", words::headline_of_many(report)),
+    }
+}
+
+/// Why and what to do, what accepts it, and that there is no baseline; empty where nothing of this is to be said.
+pub(super) fn lead(report: &Report, images: &[&ImageReport], sizes: Sizes) -> String {
+    let mut lines = reasons(report, images, sizes);
+    let others = match images {
+        [image] => other_findings(image),
+        _ => None,
+    };
+    let mut after: Vec<String> = acceptance(report).into_iter().collect();
+    after.extend(missing_baselines(report, images));
+    if others.is_none() {
+        lines.append(&mut after);
+    }
+    let paragraphs = [lines.join(LINE_BREAK), others.unwrap_or_default(), after.join(LINE_BREAK)];
+    let paragraphs: Vec<String> = paragraphs.into_iter().filter(|text| !text.is_empty()).collect();
+    paragraphs.join("\n\n")
+}
+
+/// Why each image is what it is, and what to do about it. What several have in common is told once.
+fn reasons(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Vec<String> {
+    let mut reasons: Vec<([Option<String>; 2], Vec<String>)> = Vec::new();
+    let is_told = |image: &&&ImageReport| images.len() == 1 || image.verdict != Verdict::Pass;
+    for image in images.iter().filter(is_told) {
+        let reason = [why(image, sizes, report.links.as_ref()), fix(image)];
+        if reason.iter().all(Option::is_none) {
+            continue;
+        }
+        let label = words::label(report, image);
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, labels)) => labels.push(label),
+            None => reasons.push((reason, vec![label])),
+        }
+    }
+    let many = images.len() > 1;
+    reasons.truncate(MAX_REASONS);
+    let mut told = Vec::new();
+    for (index, ([why, fix], labels)) in reasons.iter().enumerate() {
+        let of = if many { format!(" ({})", named(labels.clone())) } else { String::new() };
+        told.extend(why.as_ref().map(|why| format!("**Why{of}:** {why}")));
+        // What helps several is told once, after the last of them; images are named by what comes first.
+        let is_told_later = reasons[index + 1..].iter().any(|([_, later], _)| later == fix);
+        let of = if why.is_none() { of } else { String::new() };
+        told.extend(fix.as_ref().filter(|_| !is_told_later).map(|fix| format!("**Fix{of}:** {fix}")));
+    }
+    told
+}
+
+/// `app2`, `app10` and 3 more.
+fn named(mut labels: Vec<String>) -> String {
+    labels.sort_by(|a, b| words::natural(a, b));
+    let more = labels.len().saturating_sub(MAX_NAMED);
+    let shown: Vec<String> =
+        labels.iter().take(MAX_NAMED).map(|label| code(&short(label, MAX_STEP))).collect();
+    match more {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// The instructions that explain the difference, in its direction.
+fn why(image: &ImageReport, sizes: Sizes, links: Option<&Links>) -> Option<String> {
+    let delta = image.delta.as_ref()?.uncompressed?;
+    let along = |cause: &&Cause| cause.delta.0.signum() == delta.0.signum();
+    let (of_base, own): (Vec<&Cause>, Vec<&Cause>) =
+        image.causes.iter().filter(along).partition(|cause| is_of_base(image, cause));
+    let base: Delta = of_base.iter().map(|cause| cause.delta).sum();
+    let mut causes: Vec<(Delta, Option<&Cause>)> =
+        own.into_iter().map(|cause| (cause.delta, Some(cause))).collect();
+    causes.extend((base != Delta(0)).then_some((base, None)));
+    causes.sort_by_key(|(delta, _)| std::cmp::Reverse(delta.magnitude()));
+    let (mut told, mut shown, mut file) = (Delta(0), Vec::new(), None);
+    for (amount, cause) in causes {
+        let explained = u128::from(told.magnitude().0) * 100 >= u128::from(delta.magnitude().0) * ENOUGH;
+        if shown.len() == MAX_CAUSES || explained {
+            break;
+        }
+        told = [told, amount].into_iter().sum();
+        shown.push(match cause {
+            None => format!("the base image {}", sizes.delta(amount)),
+            Some(cause) => {
+                let place = cause.dockerfile.as_ref();
+                let text = short_cause(cause, sizes, place.map(|place| linked(place, file, links)));
+                file = place.map(|place| place.path.as_str()).or(file);
+                text
+            }
+        });
+    }
+    let note = if image.metric == Metric::Uncompressed { "" } else { " (uncompressed)" };
+    let last = shown.pop()?;
+    let before = shown.join(", ");
+    Some(if shown.is_empty() { format!("{last}{note}") } else { format!("{before} and {last}{note}") })
+}
+
+/// Whether a cause is a layer of the base image.
+fn is_of_base(image: &ImageReport, cause: &Cause) -> bool {
+    let is_its = |row: &&LayerRow| match cause.head_index {
+        Some(index) => row.head_index == Some(index),
+        None => row.status == Status::Removed && row.instruction == cause.instruction,
+    };
+    image.layers.iter().find(is_its).is_some_and(|row| row.of_base_image == Some(true))
+}
+
+/// A place, linked where that can be seen; without its file's name where that has just been said.
+fn linked(place: &DockerfileLines, file: Option<&str>, links: Option<&Links>) -> String {
+    let text = match file == Some(place.path.as_str()) {
+        true => format!(":{}", place.line),
+        false => words::place(place),
+    };
+    match links.and_then(|links| links.to(place)) {
+        Some(url) => format!("[{}]({url})", code(&text)),
+        None => code(&text),
+    }
+}
+
+/// `Dockerfile:12` `pip install pandas` +18.2 MB (`pandas` 2.2.3 +12.1 MB)
+fn short_cause(cause: &Cause, sizes: Sizes, place: Option<String>) -> String {
+    let step = cause.instruction.as_ref().map_or("(no history)", Instruction::as_str);
+    let step = step.strip_prefix("RUN ").unwrap_or(step);
+    let place = place.map_or_else(String::new, |place| format!("{place} "));
+    let text = format!("{place}{} {}", code(&short(step, MAX_STEP)), sizes.delta(cause.delta));
+    let largest = words::largest_parts(&cause.parts, 1).into_iter().next();
+    let says_most = |part: &&Part| {
+        part.delta.0.signum() == cause.delta.0.signum()
+            && u128::from(part.delta.magnitude().0) * 2 >= u128::from(cause.delta.magnitude().0)
+    };
+    let Some(part) = largest.filter(says_most) else { return text };
+    let (name, more) = words::part(part);
+    let amount = match part.delta == cause.delta {
+        true => String::new(),
+        false => format!(" {}", sizes.delta(part.delta)),
+    };
+    format!("{text} ({}{}{amount})", code(&name), plain(&more))
+}
+
+/// What to do first. Of a missing baseline that is said elsewhere, for nobody but maintainers can.
+fn fix(image: &ImageReport) -> Option<String> {
+    let first = words::worst(image)?;
+    let help = words::next_step(image, first).filter(|_| first.rule != BASELINE_RULE)?;
+    Some(prose(&short(help, MAX_HELP)))
+}
+
+/// What was found beside what the heading says.
+fn other_findings(image: &ImageReport) -> Option<String> {
+    let first = words::worst(image)?;
+    let others = image.findings.iter().filter(|finding| !std::ptr::eq(*finding, first));
+    let others = others.filter(|finding| finding.rule != BASELINE_RULE).take(MAX_FINDINGS);
+    let lines: Vec<String> = others.map(|finding| finding_line(image, finding, true)).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// The findings of one of several images, or what else is to be said of the one that a heading has.
+pub(super) fn findings(image: &ImageReport, many: bool) -> Option<String> {
+    let first = words::worst(image)?;
+    let listed = image.findings.iter().filter(|finding| many || std::ptr::eq(*finding, first));
+    let line = |finding: &Finding| finding_line(image, finding, many && !std::ptr::eq(finding, first));
+    let lines: Vec<String> = listed.take(MAX_FINDINGS).map(line).collect();
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+fn finding_line(image: &ImageReport, finding: &Finding, with_help: bool) -> String {
+    let icon = match image.verdict {
+        Verdict::Accepted if finding.severity == Severity::Fail => words::icon(Verdict::Accepted),
+        _ => words::icon(Verdict::of(std::slice::from_ref(finding))),
+    };
+    let subject = match finding.subject == image.name {
+        true => String::new(),
+        false => format!("{}: ", code(&finding.subject)),
+    };
+    let help = words::next_step(image, finding).filter(|_| with_help);
+    let help =
+        help.map_or_else(String::new, |help| format!(" {}.", prose(&capitalised(&short(help, MAX_FINDING)))));
+    format!(
+        "- {icon} **{}** ({}): {subject}{}.{help}",
+        plain(&short(&finding.rule, 40)),
+        words::severity(image, finding),
+        plain(&short(&finding.message, MAX_FINDING)),
+    )
+}
+
+fn capitalised(sentence: &str) -> String {
+    let mut characters = sentence.chars();
+    characters
+        .next()
+        .map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), characters.as_str()))
+}
+
+/// Who has accepted what is broken, or what would.
+fn acceptance(report: &Report) -> Option<String> {
+    let Some(acceptance) = &report.accepted else {
+        let ways = words::ways_to_accept(report);
+        let more = ways.len().saturating_sub(MAX_WAYS);
+        let way = |[before, name, after]: &[String; 3]| {
+            format!("{before}{}{}", code(name), plain(&short(after, MAX_AFTER)))
+        };
+        let mut ways: Vec<String> = ways.iter().take(MAX_WAYS).map(way).collect();
+        ways.extend((more > 0).then(|| format!("one of {more} more, in the JSON report")));
+        return (!ways.is_empty())
+            .then(|| format!("**Intended?** Add {}, and re-run the check.", ways.join(" or ")));
+    };
+    let [before, name, after] = words::accepted(acceptance);
+    let by = acceptance
+        .by
+        .as_ref()
+        .map_or_else(String::new, |by| format!("{}{}", words::accepted_by(acceptance), code(&short(by, 60))));
+    let reason =
+        acceptance.reason.as_ref().map_or_else(String::new, |text| format!(": {}", plain(&short(text, 300))));
+    let lead = if report.verdict == Verdict::Fail { "**Accepted** in part" } else { "**Accepted**" };
+    Some(format!("{lead} {before}{}{}{by}{reason}", code(&name), plain(&short(&after, MAX_AFTER))))
+}
+
+/// That there is no baseline: nothing that the author of a change has to do anything about.
+fn missing_baselines(report: &Report, images: &[&ImageReport]) -> Vec<String> {
+    let mut missing: Vec<(&str, &str, Vec<String>)> = Vec::new();
+    for image in images.iter().filter(|image| image.head.is_some()) {
+        let Some(no_base) = &image.no_base else { continue };
+        let label = words::label(report, image);
+        match missing
+            .iter_mut()
+            .find(|(message, help, _)| *message == no_base.message && *help == no_base.help)
+        {
+            Some((.., labels)) => labels.push(label),
+            None => missing.push((no_base.message.as_str(), no_base.help.as_str(), vec![label])),
+        }
+    }
+    let many = images.len() > 1;
+    let line = |(message, help, labels): (&str, &str, Vec<String>)| {
+        let of = if many { format!(" ({})", named(labels)) } else { String::new() };
+        let message = message.strip_prefix("no baseline: ").unwrap_or(message);
+        format!(
+            "**No baseline**{of}: {}, so growth is not evaluated. Nothing for you to do. For maintainers: {}.",
+            plain(&short(message, MAX_HELP)),
+            prose(&short(help, MAX_HELP))
+        )
+    };
+    missing.into_iter().take(MAX_REASONS).map(line).collect()
+}
+
+/// The causes with all that explains them; they and the rest sum to the difference.
+pub(super) fn causes(image: &ImageReport, style: &Style<'_>) -> Option<String> {
+    let delta = image.delta.as_ref()?.uncompressed?;
+    let along = |cause: &&Cause| cause.delta.0.signum() == delta.0.signum();
+    // Of many images, each has a part of the room.
+    let most = if style.label.is_some() { MAX_CAUSES } else { MAX_LISTED };
+    let shown: Vec<&Cause> = image.causes.iter().filter(along).take(most).collect();
+    let named: Delta = shown.iter().map(|cause| cause.delta).sum();
+    if named == Delta(0) {
+        return None;
+    }
+    let mut lines: Vec<String> = shown.into_iter().map(|cause| cause_line(cause, style)).collect();
+    let rest = Delta(delta.0 - named.0);
+    lines.extend((rest != Delta(0)).then(|| format!("- all others {}", style.sizes.delta(rest))));
+    let note = if image.metric == Metric::Uncompressed { "" } else { ", uncompressed" };
+    Some(format!("**Causes**: {}{note}\n\n{}", words::coverage(image, named), lines.join("\n")))
+}
+
+/// `Dockerfile:12` `RUN pip install` +18.2 MB: `pandas` 2.2.3 (+12.1 MB), other +6.1 MB
+fn cause_line(cause: &Cause, style: &Style<'_>) -> String {
+    let place = cause.dockerfile.as_ref().map(|place| format!("{} ", linked(place, None, style.links)));
+    let step = cause.instruction.as_ref().map_or("(no history)", Instruction::as_str);
+    let step = format!("{}{}", place.unwrap_or_default(), code(&short(step, MAX_STEP)));
+    let worth = |part: &&Part| {
+        let (part, whole) = (part.delta, cause.delta);
+        part.0.signum() == whole.0.signum()
+            && u128::from(part.magnitude().0) * 100 >= u128::from(whole.magnitude().0) * WORTH_NAMING
+    };
+    let amount = style.sizes.delta(cause.delta);
+    let named: Vec<&Part> = words::largest_parts(&cause.parts, MAX_PARTS).into_iter().filter(worth).collect();
+    if named.is_empty() {
+        return format!("- {step} {amount}");
+    }
+    let text = |part: &&Part| {
+        let (name, more) = words::part(part);
+        format!("{}{} ({})", code(&name), plain(&more), style.sizes.delta(part.delta))
+    };
+    let mut parts: Vec<String> = named.iter().map(text).collect();
+    let rest = Delta(cause.delta.0 - named.iter().map(|part| part.delta).sum::<Delta>().0);
+    parts.extend((rest != Delta(0)).then(|| format!("other {}", style.sizes.delta(rest))));
+    format!("- {step} {amount}: {}", parts.join(", "))
+}
+
+/// What the figures mean, and where to read on. In no `<sub>`: GitHub gives that no line height, and on a phone its
+/// lines would lie on each other.
+pub(super) fn footer(report: &Report, images: &[&ImageReport]) -> String {
+    let links = report.links.as_ref();
+    let line = |image: &&ImageReport| {
+        let is_missing = image.base.is_none() && image.no_base.is_some();
+        let none = ("", None, "no baseline");
+        let (lead, label, how) = if is_missing { none } else { words::baseline(image) };
+        let sha = image.base.as_ref().and_then(|base| base.commit.as_ref()).map(|commit| commit.sha.as_str());
+        let url = links.zip(sha).and_then(|(links, sha)| links.commit(sha));
+        let label = label.map(|label| match url {
+            Some(url) => format!("[{}]({url}), ", code(&label)),
+            None => format!("{}, ", code(&label)),
+        });
+        // What the table says is not said again.
+        let base_image = match words::base_image(image).as_str() {
+            "" => String::new(),
+            _ if words::drift_is_in_table(image) => String::new(),
+            text => format!(" \u{b7} {}", plain(text)),
+        };
+        let basis = plain(&words::basis(image));
+        format!("{basis} \u{b7} {lead}{}{}{base_image}", label.unwrap_or_default(), plain(&short(how, 200)))
+    };
+    let mut lines: Vec<String> = images.iter().filter(|image| !image.is_not_delivered()).map(line).collect();
+    lines.dedup();
+    let figures = match lines.as_slice() {
+        [] => None,
+        [line] => Some(line.clone()),
+        [line, ..] => Some(format!("{line}, and others")),
+    };
+    let linked = |name: &str, url: Option<String>| url.map(|url| format!("[{name}]({url})"));
+    let parts = [
+        linked("layergate", Some(HOME.into())),
+        figures,
+        linked("run", links.and_then(Links::run)),
+        linked("report", report.url.clone()),
+        linked("docs", Some(DOCS.into())),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" \u{b7} ")
+}

@@ -1,0 +1,313 @@
+//! The comment and the step summary: GitHub-flavoured markdown within a budget of bytes.
+//!
+//! It answers in order: pass or fail, by how much, which instruction, what to do. Detail is dropped
+//! in whole blocks, so a table is never cut.
+
+mod lead;
+mod tables;
+
+use std::io::{self, Write};
+
+use super::escape::{code, plain, sentence, short, summary_name};
+use super::history;
+use super::links::Links;
+use super::look::Sizes;
+use super::model::{ImageReport, Report};
+use super::table::{Align, markdown as table};
+use super::words;
+
+pub(super) use tables::waste_rows;
+
+/// The most bytes of a comment: GitHub takes 65,536 characters, and ours may be outside ASCII.
+pub const COMMENT_BUDGET: usize = 60_000;
+/// The most bytes of a step summary: GitHub refuses a whole one over 1 MiB.
+pub const SUMMARY_BUDGET: usize = 1_000_000;
+/// The most notes on the whole.
+const MAX_NOTES: usize = 10;
+/// The most characters of a sentence on the whole.
+const MAX_SENTENCE: usize = 300;
+/// What is said where not all is.
+const LEFT_OUT: &str = "Some details are left out to keep this short; the JSON report has all of them.";
+
+/// Where the table of images is among the blocks.
+const TABLE: usize = 2;
+
+/// How one image's part is written.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part<'a> {
+    /// What the image is called, where there are several.
+    label: Option<&'a str>,
+    sizes: Sizes,
+    links: Option<&'a Links>,
+}
+
+impl Part<'_> {
+    /// ` of NAME` in the line that opens details, where there are several images.
+    fn of_summary(&self) -> String {
+        self.label.map_or_else(String::new, |label| format!(" of {}", summary_name(label)))
+    }
+}
+
+/// A part of the text that is kept or dropped as a whole.
+struct Block {
+    /// 0 is never dropped; the highest goes first.
+    rank: usize,
+    text: String,
+    /// The details that it is in.
+    fold: Option<usize>,
+}
+
+/// All that could be said.
+#[derive(Default)]
+struct Blocks {
+    blocks: Vec<Block>,
+    /// The lines that open details.
+    folds: Vec<String>,
+}
+
+impl Blocks {
+    fn push(&mut self, rank: usize, text: impl Into<Option<String>>) {
+        let block = |text| Block { rank, text, fold: None };
+        self.blocks.extend(text.into().map(block));
+    }
+
+    /// Adds details; nothing where there are none.
+    fn fold(&mut self, summary: String, parts: Vec<(usize, String)>) {
+        if parts.is_empty() {
+            return;
+        }
+        let fold = Some(self.folds.len());
+        self.folds.push(format!("<details><summary>{summary}</summary>"));
+        self.blocks.extend(parts.into_iter().map(|(rank, text)| Block { rank, text, fold }));
+    }
+}
+
+/// Writes the report as markdown of at most `budget` bytes.
+///
+/// # Errors
+/// Whatever writing fails with.
+pub fn write(report: &Report, budget: usize, sizes: Sizes, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(rendered(report, budget, sizes).as_bytes())
+}
+
+/// Two images that were compared, as they were asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Compared<'a> {
+    /// What differs.
+    pub image: &'a ImageReport,
+    /// The image that it is compared with.
+    pub base: &'a str,
+    /// The image as it is now.
+    pub head: &'a str,
+    /// Whether the platform has to be named.
+    pub many: bool,
+}
+
+/// Writes what differs between two images, without a verdict.
+///
+/// # Errors
+/// Whatever writing fails with.
+pub fn write_difference(compared: &Compared<'_>, sizes: Sizes, out: &mut impl Write) -> io::Result<()> {
+    let columns =
+        [("", Align::Left), ("Base", Align::Right), ("Head", Align::Right), ("Change", Align::Right)];
+    let image = compared.image;
+    let platform = image.platform.as_deref().filter(|_| compared.many);
+    let platform = platform.map_or_else(String::new, |platform| format!(" for {}", code(platform)));
+    let answer = words::difference(image, sizes);
+    let (head, base) = (code(compared.head), code(compared.base));
+    writeln!(out, "### {head} {}{base}{platform}\n", plain(&answer))?;
+    let rows = words::figures(image, sizes).into_iter().map(|figure| {
+        let delta = [figure.delta, figure.share].concat();
+        [figure.name.to_owned(), figure.base, figure.head, plain(&delta)]
+    });
+    writeln!(out, "{}", table(columns, rows.collect()))?;
+    let part = Part { sizes, ..Part::default() };
+    for text in tables::details(image, &part) {
+        writeln!(out, "\n{text}")?;
+    }
+    writeln!(out, "\n{}", plain(&words::basis(image)))
+}
+
+/// The report as markdown of at most `budget` bytes.
+pub fn render(report: &Report, budget: usize) -> String {
+    rendered(report, budget, Sizes::Rounded)
+}
+
+fn rendered(report: &Report, budget: usize, sizes: Sizes) -> String {
+    let images = words::by_difference(report);
+    let mut blocks = blocks(report, &images, sizes);
+    let mut rows = images.len();
+    loop {
+        let text = fit(&blocks, budget);
+        if text.len() <= budget {
+            return text;
+        }
+        // Only a table of very many images can be too long by itself; then its last rows go.
+        if rows <= 1 {
+            return format!("{}\n\n{LEFT_OUT}\n", lead::heading(report, &images));
+        }
+        rows = rows * 3 / 4;
+        if let Some(block) = blocks.blocks.get_mut(TABLE) {
+            block.text = tables::images(&images, rows, sizes);
+        }
+    }
+}
+
+/// The blocks that there is room for: those of low ranks first, and what is small also after something that
+/// is too large.
+fn fit(Blocks { blocks, folds }: &Blocks, budget: usize) -> String {
+    const CLOSE: &str = "</details>";
+    let length = |text: &str| text.len() + 2;
+    let around = |fold: Option<usize>| {
+        fold.and_then(|fold| folds.get(fold)).map_or(0, |opening| length(opening) + length(CLOSE))
+    };
+    let all: usize = blocks.iter().map(|block| length(&block.text) + around(block.fold)).sum();
+    let mut order: Vec<usize> = (0..blocks.len()).collect();
+    order.sort_by_key(|index| blocks[*index].rank);
+    let mut room = if all <= budget { budget } else { budget.saturating_sub(length(LEFT_OUT)) };
+    let mut kept = vec![false; blocks.len()];
+    let mut opened = vec![false; folds.len()];
+    for index in order {
+        let block = &blocks[index];
+        let is_open = block.fold.is_none_or(|fold| opened[fold]);
+        let needed = length(&block.text) + if is_open { 0 } else { around(block.fold) };
+        kept[index] = block.rank == 0 || needed <= room;
+        if kept[index] {
+            room = room.saturating_sub(needed);
+            block.fold.into_iter().for_each(|fold| opened[fold] = true);
+        }
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    let mut open = None;
+    // The lead may have nothing to say.
+    let shown = blocks.iter().zip(&kept).filter(|(block, kept)| **kept && !block.text.is_empty());
+    for (block, _) in shown {
+        if open != block.fold {
+            parts.extend(open.map(|_| CLOSE));
+            parts.extend(block.fold.and_then(|fold| folds.get(fold)).map(String::as_str));
+            open = block.fold;
+        }
+        parts.push(&block.text);
+    }
+    parts.extend(open.map(|_| CLOSE));
+    parts.extend(kept.contains(&false).then_some(LEFT_OUT));
+    format!("{}\n", parts.join("\n\n"))
+}
+
+fn blocks(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Blocks {
+    let mut blocks = Blocks::default();
+    blocks.push(0, lead::heading(report, images));
+    // An empty one keeps the table in its place; it is the last that is dropped.
+    blocks.push(1, lead::lead(report, images, sizes));
+    blocks.push(0, tables::images(images, images.len(), sizes));
+    let many = images.len() > 1;
+    let labels: Vec<String> = images.iter().map(|image| words::label(report, image)).collect();
+    for (index, image) in images.iter().enumerate() {
+        // The further down the list, the sooner dropped; layers go before findings.
+        let rank = |rank: usize| (1 + rank) * images.len() + index + 1;
+        let label = labels.get(index).map(String::as_str).filter(|_| many);
+        let part = Part { label, sizes, links: report.links.as_ref() };
+        let details = [lead::findings(image, many), lead::causes(image, &part)].into_iter().flatten();
+        let details = details.chain(tables::details(image, &part));
+        let details: Vec<(usize, String)> =
+            details.enumerate().map(|(detail, text)| (rank(detail), text)).collect();
+        blocks.fold(format!("Details{}{}", part.of_summary(), words::changed(image)), details);
+        if let Some((summary, text)) = tables::removable(image, &part) {
+            blocks.fold(format!("Removable{}: {summary}", part.of_summary()), vec![(rank(8), text)]);
+        }
+        blocks.push(rank(9), history::trend(image, label));
+    }
+    // Before all that is said of single images, but not at any cost: reports of jobs may have written them.
+    blocks.push(1, notes(report));
+    blocks.push(0, Some(lead::footer(report, images)).filter(|text| !text.is_empty()));
+    blocks
+}
+
+/// What else is to be said of the whole, in few lines: a list of jobs may be long.
+fn notes(report: &Report) -> Option<String> {
+    let line = |note: &String| format!("- {}", sentence(&short(note, MAX_SENTENCE)));
+    let mut lines: Vec<String> = report.notes.iter().take(MAX_NOTES).map(line).collect();
+    if report.notes.len() > MAX_NOTES {
+        lines.push(format!("- and {} more notes, in the JSON report", report.notes.len() - MAX_NOTES));
+    }
+    (!lines.is_empty()).then(|| lines.join("\n"))
+}
+
+/// The verdict in one sentence, as plain text.
+pub fn headline(report: &Report) -> String {
+    let sentence = match report.images.as_slice() {
+        [image] => format!("{} {}", image.name, words::headline(image)),
+        _ => words::headline_of_many(report),
+    };
+    super::escape::log(&sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Acceptance;
+    use crate::image::Snapshot;
+    use crate::limits::{Severity, Verdict};
+    use crate::report::model::AcceptanceRules;
+
+    /// A report of images that fail, in which every text that anyone may write is as long as this one.
+    fn report(images: usize, text: &str) -> Report {
+        let image = |index: usize| {
+            let mut image = ImageReport::added(&Snapshot::made_up(Vec::new()).into());
+            image.name = format!("{index}{text}");
+            image.platform = Some(text.to_owned());
+            image.verdict = Verdict::Fail;
+            image.limits = ["max-size", "max-increase"].map(|key| (key.to_owned(), text.to_owned())).into();
+            let finding = |rule: &str| crate::limits::Finding {
+                rule: rule.to_owned(),
+                severity: Severity::Fail,
+                message: text.to_owned(),
+                measured: None,
+                limit: Some(text.to_owned()),
+                subject: text.to_owned(),
+                help: text.to_owned(),
+                dockerfile: None,
+            };
+            image.findings = vec![finding("max-size"), finding(text)];
+            image
+        };
+        let mut report = Report::new(None, (0..images).map(image).collect());
+        report.notes = vec![text.to_owned(); 20];
+        let ways = AcceptanceRules {
+            labels: vec![text.to_owned(); 20],
+            trailer: Some(text.to_owned()),
+            max_increase: Some(text.to_owned()),
+        };
+        report.accept = Some(ways);
+        report
+    }
+
+    #[test]
+    fn no_text_is_too_long_for_a_comment() {
+        for text in
+            ["x", "|", "$", "@", "#1 ", "\u{202e}", "\u{1f600}", "a\n"].map(|text| text.repeat(10_000))
+        {
+            for images in [1, 5] {
+                let mut report = report(images, &text);
+                let fits = |report: &Report, budget: usize| {
+                    let rendered = render(report, budget);
+                    assert!(rendered.len() <= budget, "{images}: {} bytes", rendered.len());
+                    rendered
+                };
+                let whole = fits(&report, COMMENT_BUDGET - 200);
+                assert!(whole.contains("| Image |"), "{}", whole.len());
+                // A comment that has room for nothing else still says what happened.
+                let least = fits(&report, 5000);
+                assert!(least.starts_with("### \u{274c} ") && least.ends_with(&format!("{LEFT_OUT}\n")));
+                report.accepted = Some(Acceptance {
+                    label: Some(text.clone()),
+                    reason: Some(text.clone()),
+                    by: Some(text.clone()),
+                    at: Some(text.clone()),
+                    ..Acceptance::default()
+                });
+                fits(&report, COMMENT_BUDGET);
+            }
+        }
+    }
+}

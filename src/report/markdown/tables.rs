@@ -1,0 +1,305 @@
+//! The table of images, and what is below the lines that open details.
+
+use super::{MAX_SENTENCE, Part};
+use crate::compare::files::PathChange;
+use crate::compare::{ConfigChange, LayerRow, Moved, PackageRow, Status, Waste};
+use crate::image::layer_ref::LayerRef;
+use crate::image::snapshot::sum_known;
+use crate::image::unread::unread_lines;
+use crate::image::{Bytes, Delta};
+use crate::limits::{Fact, Metric, Verdict};
+use crate::report::escape::{code, plain, short};
+use crate::report::instruction;
+use crate::report::look::Sizes;
+use crate::report::model::ImageReport;
+use crate::report::removable;
+use crate::report::table::{Align, Column, markdown as table};
+use crate::report::words;
+
+/// The most characters of the limits of one image.
+const MAX_LIMITS: usize = 100;
+/// The most names of variables or labels that are listed, and the most characters of each text of the config.
+const MAX_NAMES: usize = 10;
+const MAX_TEXT: usize = 80;
+/// The most rows of a table of packages.
+const MAX_ROWS: usize = 30;
+/// The most pairs of lines between which something moved.
+const MAX_MOVED: usize = 3;
+
+/// The images, one a row; those that did not change share one.
+pub(super) fn images(images: &[&ImageReport], rows: usize, sizes: Sizes) -> String {
+    let (unchanged, told): (Vec<&ImageReport>, Vec<&ImageReport>) =
+        images.iter().copied().partition(|image| has_nothing_to_tell(image));
+    // One alone needs no more room by its name.
+    let (unchanged, told) =
+        if unchanged.len() < 2 { (Vec::new(), images.to_vec()) } else { (unchanged, told) };
+    let single = images.len() == 1;
+    let platform = images.first().map(|image| &image.platform);
+    let differs = images.iter().any(|image| Some(&image.platform) != platform);
+    let mut cells: Vec<[String; 5]> =
+        told.iter().take(rows).map(|image| image_cells(image, single, differs, sizes)).collect();
+    if !unchanged.is_empty() {
+        let size = sum_known(unchanged.iter().map(|image| image.head_size()));
+        let (count, size) = (unchanged.len(), plain(&sizes.amount(size)));
+        let name = if told.is_empty() { format!("all {count}") } else { format!("{count} more") };
+        let icon = words::icon(Verdict::Pass).to_owned();
+        cells.push([icon, format!("{name}, unchanged"), String::new(), size, String::new()]);
+    }
+    let text = table(COLUMNS, cells);
+    match told.len().saturating_sub(rows) {
+        0 => text,
+        left => format!("{text}\n\n\u{2026} and {left} more images, in the JSON report."),
+    }
+}
+
+const COLUMNS: [Column; 5] = [
+    ("", Align::Center),
+    ("Image", Align::Left),
+    ("Change", Align::Right),
+    ("Size", Align::Right),
+    ("Rule", Align::Left),
+];
+
+fn has_nothing_to_tell(image: &ImageReport) -> bool {
+    image.verdict == Verdict::Pass && image.findings.is_empty() && image.size_delta() == Some(Delta(0))
+}
+
+fn image_cells(image: &ImageReport, single: bool, with_platform: bool, sizes: Sizes) -> [String; 5] {
+    let delta = image.size_delta().zip(image.base_size()).map(|(delta, base)| match delta {
+        Delta(0) => "unchanged".to_owned(),
+        delta => sizes.change(delta, base),
+    });
+    let drift = image.split.filter(|split| split.base_image != Delta(0));
+    let drift = drift.map(|_| format!("<br>{}", plain(&words::base_image(image)).replace(", ", "<br>")));
+    let change = match (&image.base, &image.head) {
+        _ if image.is_not_delivered() => "\u{2013}".into(),
+        (Some(_), Some(_)) => delta.map_or_else(|| "unknown".into(), |delta| plain(&delta)),
+        (None, _) => "no baseline".into(),
+        (_, None) => "\u{2013}".into(),
+    };
+    [
+        match &image.head {
+            None if !image.is_not_delivered() => "\u{2013}".into(),
+            _ => words::icon(image.verdict).into(),
+        },
+        // Below the name, so that a phone has room for the columns that matter.
+        match image.platform.as_deref().filter(|_| with_platform) {
+            Some(platform) => format!("{}<br>{}", code(&image.name), code(platform)),
+            None => code(&image.name),
+        },
+        change + &drift.unwrap_or_default(),
+        match &image.head {
+            Some(_) => plain(&sizes.amount(image.head_size())),
+            None if image.is_not_delivered() => words::NO_REPORT.into(),
+            None => words::GONE.into(),
+        },
+        plain(&short(&words::rules(image, single), MAX_LIMITS)),
+    ]
+}
+
+/// What differs in detail: layers, packages, files, and what is wasted.
+pub(super) fn details(image: &ImageReport, part: &Part<'_>) -> Vec<String> {
+    let tables: [fn(&ImageReport, &Part<'_>) -> Option<String>; 7] =
+        [layer_table, config_table, moved, package_table, unread_databases, file_table, waste_table];
+    tables.iter().filter_map(|table| table(image, part)).collect()
+}
+
+fn titled(title: &str, counts: &str, body: &str) -> String {
+    format!("**{title}**: {counts}\n\n{body}")
+}
+
+fn layer_table(image: &ImageReport, part: &Part<'_>) -> Option<String> {
+    let columns = [
+        ("Layer", Align::Left),
+        ("Instruction", Align::Left),
+        ("Base", Align::Right),
+        ("Head", Align::Right),
+        ("Change", Align::Right),
+    ];
+    // A step that was run again and holds nothing has nothing to say.
+    let nothing = |row: &LayerRow| {
+        let bytes = [row.base_size, row.head_size].into_iter().flatten().map(|bytes| bytes.0).max();
+        row.delta == Some(Delta(0)) && bytes == Some(0)
+    };
+    let shown = |row: &&LayerRow| row.status != Status::Unchanged && !nothing(row);
+    let (of_base, own): (Vec<&LayerRow>, Vec<&LayerRow>) =
+        image.layers.iter().filter(shown).partition(|row| row.of_base_image == Some(true));
+    // What the base image brings is one thing to the reader.
+    let (of_base, own) = match of_base.len() {
+        0 | 1 => (Vec::new(), image.layers.iter().filter(shown).collect()),
+        _ => (of_base, own),
+    };
+    let mut rows: Vec<[String; 5]> = base_row(&of_base, part.sizes).into_iter().collect();
+    rows.extend(own.iter().map(|row| layer_cells(row, part.sizes)));
+    let note = if image.metric == Metric::Uncompressed { "" } else { " (uncompressed)" };
+    let title = format!("Layers{note}");
+    (!rows.is_empty()).then(|| titled(&title, &words::layer_counts(image), &table(columns, rows)))
+}
+
+fn base_row(rows: &[&LayerRow], sizes: Sizes) -> Option<[String; 5]> {
+    if rows.is_empty() {
+        return None;
+    }
+    let side = |size: fn(&LayerRow) -> Option<Bytes>, is_there: fn(&LayerRow) -> bool| {
+        sum_known(rows.iter().filter(|row| is_there(row)).map(|row| size(row)))
+    };
+    let base = side(|row| row.base_size, |row| row.base_index.is_some());
+    let head = side(|row| row.head_size, |row| row.head_index.is_some());
+    let delta = base.zip(head).map_or_else(|| "unknown".into(), |(base, head)| sizes.delta(head - base));
+    Some([
+        "base image".into(),
+        format!("{} layers", rows.len()),
+        plain(&sizes.amount(base)),
+        plain(&sizes.amount(head)),
+        plain(&delta),
+    ])
+}
+
+fn layer_cells(row: &LayerRow, sizes: Sizes) -> [String; 5] {
+    let side = |index: Option<u64>, size| {
+        if index.is_none() { String::new() } else { plain(&sizes.amount(size)) }
+    };
+    [
+        words::status(row.status).into(),
+        instruction::markdown(row.dockerfile.as_ref(), row.instruction.as_ref()),
+        side(row.base_index, row.base_size),
+        side(row.head_index, row.head_size),
+        row.delta.map_or_else(|| "unknown".into(), |delta| plain(&sizes.delta(delta))),
+    ]
+}
+
+/// `**Moved**, no change in size: pandas, numpy and 12 more from Dockerfile:9 to Dockerfile:12 (190 MB)`
+fn moved(image: &ImageReport, part: &Part<'_>) -> Option<String> {
+    let text = |moved: &Moved| {
+        let [from, to] = words::moved_between(moved)?;
+        let names: Vec<String> =
+            words::some_packages(moved).iter().map(|name| plain(&short(name, 60))).collect();
+        let what = if names.is_empty() { "files".to_owned() } else { names.join(", ") };
+        Some(format!("{what} from {} to {} ({})", code(&from), code(&to), part.sizes.bytes(moved.bytes)))
+    };
+    let moved: Vec<String> = image.moved.iter().filter_map(text).take(MAX_MOVED).collect();
+    (!moved.is_empty()).then(|| format!("**Moved**, no change in size: {}", moved.join("; ")))
+}
+
+/// What containers are started with, where that differs. Of variables and labels there are names alone.
+fn config_table(image: &ImageReport, _: &Part<'_>) -> Option<String> {
+    let columns = [("Config", Align::Left), ("Base", Align::Left), ("Head", Align::Left)];
+    let text =
+        |text: &Option<String>| text.as_ref().map_or_else(String::new, |text| code(&short(text, MAX_TEXT)));
+    let names = |names: &[String]| {
+        let shown = names.iter().take(MAX_NAMES).map(|name| code(&short(name, MAX_TEXT)));
+        let more = names.len().saturating_sub(MAX_NAMES);
+        shown.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>().join(", ")
+    };
+    let cells = |change: &ConfigChange| {
+        let (base, head) = match change.added.is_empty() && change.removed.is_empty() {
+            true => (text(&change.base), text(&change.head)),
+            false => (names(&change.removed), names(&change.added)),
+        };
+        [change.part.as_str().to_owned(), base, head]
+    };
+    let rows: Vec<[String; 3]> = image.config.iter().take(MAX_ROWS).map(cells).collect();
+    (!rows.is_empty()).then(|| titled("Config", &plain(&words::config(&image.config)), &table(columns, rows)))
+}
+
+fn package_table(image: &ImageReport, part: &Part<'_>) -> Option<String> {
+    let columns = [
+        ("Package", Align::Left),
+        ("", Align::Left),
+        ("Base", Align::Left),
+        ("Head", Align::Left),
+        ("Change", Align::Right),
+    ];
+    let cells = |row: &PackageRow| {
+        let version = |version: Option<&String>| version.map_or_else(String::new, |version| code(version));
+        // Of one name in several places, the place tells which is meant.
+        let place = words::repeated_place(image, row);
+        let place = place.map_or_else(String::new, |place| format!(" in {}", plain(&place)));
+        [
+            code(&row.name) + &place,
+            format!("{} ({})", words::package_status(row.status), row.ecosystem.as_str()),
+            version(row.from.as_ref()),
+            version(row.to.as_ref()),
+            plain(&part.sizes.delta(row.delta)),
+        ]
+    };
+    let rows: Vec<[String; 5]> = image.packages.iter().take(MAX_ROWS).map(cells).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let body = table(columns, rows) + &more(image.package_counts.all() as usize);
+    Some(titled("Packages", &words::package_counts(image), &body))
+}
+
+fn more(rows: usize) -> String {
+    let left = rows.saturating_sub(MAX_ROWS);
+    if left == 0 { String::new() } else { format!("\n\n\u{2026} and {left} more, with smaller differences.") }
+}
+
+fn unread_databases(image: &ImageReport, _: &Part<'_>) -> Option<String> {
+    let lines = unread_lines(&image.unread_databases);
+    let lines: Vec<String> =
+        lines.iter().map(|line| format!("- {}", plain(&short(line, MAX_SENTENCE)))).collect();
+    let counts = words::files(image.unread_databases.len() as u64);
+    (!lines.is_empty()).then(|| titled("Packages not known", &counts, &lines.join("\n")))
+}
+
+fn file_table(image: &ImageReport, part: &Part<'_>) -> Option<String> {
+    let changes = image.files.as_ref()?;
+    let columns = [("Path", Align::Left), ("Files", Align::Right), ("Change", Align::Right)];
+    let cells = |change: &PathChange| {
+        let path = format!("/{}", change.path);
+        [code(&path), words::counted(Some(change.files)), plain(&part.sizes.delta(change.delta))]
+    };
+    let rows: Vec<[String; 3]> = words::telling(&changes.directories).map(cells).collect();
+    (!rows.is_empty()).then(|| titled("Files", &words::file_counts(changes), &table(columns, rows)))
+}
+
+fn waste_table(image: &ImageReport, part: &Part<'_>) -> Option<String> {
+    let wasted = part.sizes.amount(image.head_totals().and_then(|totals| totals.wasted));
+    let counts = format!("{wasted} unreachable");
+    (!image.waste.is_empty()).then(|| titled("Wasted", &counts, &waste_rows(&image.waste, part.sizes)))
+}
+
+/// Files that are unreachable, by the two layers that it is due to, and what to do about it.
+pub(in crate::report) fn waste_rows(waste: &[Waste], sizes: Sizes) -> String {
+    let columns = [
+        ("Wasted", Align::Right),
+        ("Files", Align::Left),
+        ("Stored by", Align::Left),
+        ("Hidden by", Align::Left),
+        ("What to do", Align::Left),
+    ];
+    let layer = |layer: &LayerRef| {
+        let (place, step) = words::layer_ref(layer);
+        let place = place.map(|place| format!("{} ", code(&place)));
+        format!("{}{}", place.unwrap_or_default(), code(&short(&step, 80)))
+    };
+    let cells = |waste: &Waste| {
+        let path = code(&format!("/{}", waste.path));
+        let files = path + &words::wasted_files(waste);
+        [
+            plain(&sizes.bytes(waste.bytes)),
+            files,
+            layer(&waste.stored_by),
+            layer(&waste.hidden_by),
+            plain(waste.advice()),
+        ]
+    };
+    table(columns, waste.iter().map(cells).collect())
+}
+
+/// Removable files, and whether the image is built in stages: what opens them, and what is below.
+pub(super) fn removable(image: &ImageReport, part: &Part<'_>) -> Option<(String, String)> {
+    let stages = image.stages.as_ref()?;
+    let summary = removable::summary(&image.removable, part.sizes);
+    if summary.is_none() && !image.evaluates_stages() {
+        return None;
+    }
+    // What a finding says already is not said again.
+    let is_found = image.has_finding_of(Fact::Stages);
+    let verdict = (!is_found).then(|| format!("**Stages:** {}.", plain(&words::stages(stages))));
+    let rows = summary.as_ref().map(|_| removable::markdown_rows(&image.removable, part.sizes));
+    let body = verdict.into_iter().chain(rows).collect::<Vec<_>>().join("\n\n");
+    Some((plain(&summary.unwrap_or_else(|| "nothing".into())), body))
+}

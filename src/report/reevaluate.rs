@@ -1,0 +1,256 @@
+//! Evaluating a saved report by other limits: those of the branch that a pull request goes to, whatever the job
+//! that measured it was told.
+
+use std::collections::BTreeMap;
+
+use super::escape::short;
+use super::merge::not_delivered;
+use super::model::{Head, ImageReport, no_base, written};
+use crate::compare::LayerRow;
+use crate::compare::baseline::age;
+use crate::config::Settings;
+use crate::image::{Bytes, Totals};
+use crate::limits::{
+    BaseFacts, CannotEvaluate, Finding, ImageFacts, LayerFacts, Limits, NOT_EVALUATED_RULE, Severity,
+    Subject, Verdict,
+};
+use crate::removable::Catalogue;
+
+/// What stands for a reason that a report has.
+const UNTOLD: &str = "a reason that its job has told";
+/// The most characters of what a report says in sentences of its own.
+const MAX_QUOTE: usize = 200;
+
+/// Evaluates an image anew, and leaves no sentence of its report that looks like ours. What a report does not tell
+/// enough for is taken from it where it was evaluated by the same limit, and fails where it was not.
+///
+/// # Errors
+/// [`CannotEvaluate`] where a limit is set and what it evaluates is not in the report.
+pub fn reevaluate(
+    image: &mut ImageReport,
+    limits: &Limits,
+    settings: &Settings,
+    pull_request: bool,
+) -> Result<(), CannotEvaluate> {
+    in_our_words(image);
+    if image.is_not_delivered() {
+        // There is nothing to be had from it but its name.
+        *image = not_delivered(&image.name, image.runs_on().as_ref());
+        return Ok(());
+    }
+    let Some(Head { totals }) = image.head.clone() else {
+        // It is not there any more: there is nothing to evaluate.
+        (image.findings, image.limits, image.verdict) = (Vec::new(), BTreeMap::new(), Verdict::Pass);
+        return Ok(());
+    };
+    let subject = subject(image, &totals, limits, pull_request);
+    let findings = limits.evaluate_or(&subject, |limit, error| match error.unknown.fact.is_in_reports() {
+        true => Err(error),
+        false => Ok(kept_findings(image, limit.key.name, settings)),
+    })?;
+    image.verdict = Verdict::of(&findings);
+    image.findings = findings;
+    image.metric = limits.metric;
+    image.limits = written(settings);
+    Ok(())
+}
+
+/// Says what a report says in sentences anew, or as the word of the job that it is from: anybody may have written
+/// them, and a reader would take them for ours.
+fn in_our_words(image: &mut ImageReport) {
+    if let Some(missing) = &mut image.no_base {
+        *missing = missing.reason.into();
+    }
+    if let Some(base) = &mut image.base {
+        base.how = if base.exact { "exact".into() } else { age(base.distance) };
+    }
+    if let Some(stages) = &mut image.stages {
+        (stages.reason, stages.help) = (quote(&stages.reason), String::new());
+    }
+    for found in &mut image.removable {
+        found.help.clear();
+        (found.what, found.ignored) = (named(&found.kind), found.ignored.take().map(|_| UNTOLD.into()));
+    }
+}
+
+/// What a kind of what only builds need is, as far as it is one that everybody has.
+fn named(kind: &str) -> String {
+    let catalogue = Catalogue::builtin();
+    let known = catalogue.kinds().iter().find(|known| known.name == kind);
+    known.map_or_else(|| "of a kind of its own".into(), |known| known.what.clone())
+}
+
+fn quote(sentence: &str) -> String {
+    format!("the job that measured it says: {}", short(sentence, MAX_QUOTE))
+}
+
+fn quoted(image: &ImageReport, finding: &Finding, limit: &str) -> Finding {
+    Finding {
+        message: quote(&finding.message),
+        help: "look at the log of that job".into(),
+        subject: image.name.clone(),
+        limit: Some(short(limit, MAX_QUOTE)),
+        ..finding.clone()
+    }
+}
+
+/// What the job that measured the image has found by a rule.
+fn kept_findings(image: &ImageReport, rule: &str, settings: &Settings) -> Vec<Finding> {
+    let wanted = settings.get(rule).map(|setting| setting.text.trim()).filter(|text| *text != "off");
+    let evaluated = image.limits.get(rule).map(|text| text.trim()).filter(|text| *text != "off");
+    match wanted {
+        None => Vec::new(),
+        Some(wanted) if evaluated == Some(wanted) => {
+            image.findings.iter().filter(|finding| finding.rule == rule).map(|finding| quoted(image, finding, wanted)).collect()
+        }
+        Some(wanted) => vec![Finding {
+            rule: NOT_EVALUATED_RULE.into(),
+            severity: Severity::Fail,
+            // Not what it was evaluated by: that is the report's own text.
+            message: match evaluated {
+                Some(_) => format!("{rule} was evaluated by another limit where it was measured, and not by `{}`", short(wanted, MAX_QUOTE)),
+                None => format!("{rule} was not evaluated where it was measured, and is `{}` here", short(wanted, MAX_QUOTE)),
+            },
+            measured: None,
+            limit: Some(wanted.to_owned()),
+            subject: image.name.clone(),
+            help: "a report does not have all files, so this limit has to be the same in the job that measures: bring the branch up to date, or use the same configuration".into(),
+            dockerfile: None,
+        }],
+    }
+}
+
+/// What limits can evaluate of a report: figures, and nothing that only file lists tell.
+fn subject<'a>(image: &'a ImageReport, totals: &Totals, limits: &Limits, pull_request: bool) -> Subject<'a> {
+    let base = image.base.as_ref().filter(|_| image.delta.is_some()).map(|base| BaseFacts {
+        image: ImageFacts::of_reported_base(&base.totals, image.split.map(|split| split.app_base)),
+        inexact: (!base.exact).then(|| age(base.distance)),
+        rows: &image.layers,
+        causes: &image.causes,
+        split: image.split,
+        update: image.update,
+    });
+    let app_size = image.split.map(|split| Bytes(split.app_base.0.saturating_add_signed(split.app.0)));
+    Subject {
+        name: &image.name,
+        metric: limits.metric,
+        pull_request,
+        head: ImageFacts::of_report(totals, app_size, layers(image), &image.waste),
+        base: base.ok_or_else(|| no_base(image.no_base.as_ref())),
+    }
+}
+
+/// The image's layers, lowest first.
+fn layers<'a>(image: &'a ImageReport) -> Vec<LayerFacts<'a>> {
+    let mut rows: Vec<_> = image.layers.iter().filter(|row| row.head_index.is_some()).collect();
+    rows.sort_by_key(|row| row.head_index);
+    let layer = |row: &'a LayerRow| LayerFacts {
+        size: row.head_size,
+        instruction: row.instruction.as_ref(),
+        dockerfile: row.dockerfile.as_ref(),
+    };
+    rows.into_iter().map(layer).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::compare::Baseline;
+    use crate::config::{Setting, limits_of};
+    use crate::image::{Bytes, DiffId, Layer, Snapshot};
+
+    fn measured(size: u64) -> Snapshot {
+        let layer = Layer { size: Some(Bytes(size)), ..Layer::unknown(DiffId::of(&size.to_le_bytes())) };
+        Snapshot::made_up(vec![layer])
+    }
+
+    fn settings(limits: &[(&str, &str)]) -> Settings {
+        let setting = |text: &str| Setting { text: text.to_owned(), origin: "test".into() };
+        limits.iter().map(|(key, text)| ((*key).to_owned(), setting(text))).collect::<BTreeMap<_, _>>()
+    }
+
+    /// A report of growth from 100 to 120, evaluated by some limits where it was measured.
+    fn report(limits: &[(&str, &str)]) -> ImageReport {
+        let baseline = Baseline {
+            image: Arc::new(measured(100).into()),
+            distance: Some(0),
+            exact: true,
+            how: "exact".into(),
+        };
+        let settings = settings(limits);
+        let limits = limits_of(&settings).unwrap();
+        ImageReport::evaluate(&measured(120).into(), Ok(&baseline), &limits, &settings, true).unwrap()
+    }
+
+    fn evaluated(mut image: ImageReport, limits: &[(&str, &str)]) -> ImageReport {
+        let settings = settings(limits);
+        let limits = limits_of(&settings).unwrap();
+        reevaluate(&mut image, &limits, &settings, true).unwrap();
+        image
+    }
+
+    #[test]
+    fn the_same_limits_find_the_same() {
+        for limits in [
+            &[("max-increase", "5%")][..],
+            &[("max-size", "110 B"), ("max-layers", "0"), ("max-layer-size", "1 B")],
+            &[("max-increase", "50%"), ("warn-increase", "1%")],
+            &[],
+        ] {
+            let first = report(limits);
+            assert_eq!(evaluated(first.clone(), limits), first, "{limits:?}");
+        }
+    }
+
+    #[test]
+    fn the_limits_of_the_target_count_and_not_those_of_the_job() {
+        let lax = report(&[("max-increase", "50%")]);
+        assert_eq!(lax.verdict, Verdict::Pass);
+        let strict = evaluated(lax, &[("max-increase", "5%")]);
+        assert_eq!((strict.verdict, strict.limits["max-increase"].as_str()), (Verdict::Fail, "5%"));
+        assert_eq!(evaluated(strict, &[("max-increase", "50%")]).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn what_only_files_tell_is_kept_where_it_was_evaluated_alike() {
+        let mut image = report(&[]);
+        image.limits.insert("forbid-paths".into(), "**/x".into());
+        assert_eq!(evaluated(image.clone(), &[("forbid-paths", "**/x")]).verdict, Verdict::Pass);
+        let other = evaluated(image.clone(), &[("forbid-paths", "**/y")]);
+        assert_eq!((other.verdict, other.findings[0].rule.as_str()), (Verdict::Fail, NOT_EVALUATED_RULE));
+        assert!(!other.findings[0].message.contains("**/x"), "{}", other.findings[0].message);
+        assert_eq!(evaluated(image.clone(), &[]).verdict, Verdict::Pass);
+        image.findings = vec![Finding {
+            rule: "forbid-paths".into(),
+            severity: Severity::Fail,
+            message: "/x must not be in it. Dear maintainer".into(),
+            measured: Some(1),
+            limit: Some("**/x".into()),
+            subject: "app".into(),
+            help: "run this".into(),
+            dockerfile: None,
+        }];
+        let kept = evaluated(image, &[("forbid-paths", "**/x")]);
+        let said = "the job that measured it says: /x must not be in it. Dear maintainer";
+        assert_eq!((kept.verdict, kept.findings[0].message.as_str()), (Verdict::Fail, said));
+        assert!(!kept.findings[0].help.contains("run this"));
+    }
+
+    #[test]
+    fn what_is_gone_is_not_evaluated_by_what_its_report_says() {
+        let mut image = report(&[("max-size", "10 B")]);
+        (image.head, image.delta) = (None, None);
+        assert_eq!(image.verdict, Verdict::Fail);
+        let gone = evaluated(image, &[("max-size", "10 B")]);
+        assert_eq!((gone.verdict, gone.findings.len()), (Verdict::Pass, 0));
+        let mut never = not_delivered("x", None);
+        never.findings[0].message = "all is well".into();
+        let never = evaluated(never, &[]);
+        assert_eq!(
+            (never.verdict, never.findings[0].message.as_str()),
+            (Verdict::Fail, "there is no report of it")
+        );
+    }
+}

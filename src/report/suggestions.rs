@@ -1,0 +1,348 @@
+//! Small fixes of a Dockerfile that can be accepted with a click: what an instruction stores and need not store, and
+//! the same lines without that. Only what the text itself shows to be safe is suggested; all else stays advice.
+
+use std::collections::BTreeMap;
+
+use super::model::ImageReport;
+use super::script::{Command, Script};
+use crate::compare::Waste;
+use crate::dockerfile::{Dockerfile, SourceInstruction};
+use crate::image::layer_ref::DockerfileLines;
+use crate::image::{Bytes, Removable};
+use crate::redact::redact;
+
+/// The most suggestions of one image: a reviewer accepts a few.
+const MAX_SUGGESTIONS: usize = 10;
+/// The longest range, and the longest line of it.
+const MAX_LINES: usize = 40;
+const MAX_LINE: usize = 1000;
+/// What apt leaves behind, as a path below which it is and as what removes it.
+const APT: [(&str, &str); 4] = [
+    ("var/lib/apt/lists/", "/var/lib/apt/lists/*"),
+    ("var/cache/apt/", "/var/cache/apt/*"),
+    ("var/cache/debconf/", "/var/cache/debconf/*-old"),
+    ("var/lib/dpkg/", "/var/lib/dpkg/*-old"),
+];
+
+/// Lines to put in the place of others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suggestion {
+    /// The first line that is replaced, counted from 1.
+    pub line: u32,
+    /// The last one.
+    pub end_line: u32,
+    /// What the image has less of afterwards, in the metric of layers.
+    pub bytes: Bytes,
+    /// Why, in sentences of ours alone.
+    pub why: Vec<&'static str>,
+    /// The lines, without the last line's end.
+    pub text: String,
+}
+
+/// A change of one instruction.
+#[derive(Default)]
+struct Edit {
+    bytes: Bytes,
+    why: Vec<&'static str>,
+    /// What is put where in the instruction's text.
+    inserted: BTreeMap<usize, &'static str>,
+    /// What is run at its end.
+    appended: String,
+}
+
+/// What is suggested for the Dockerfile that an image was built from, most bytes first. `text` is that very file.
+pub fn suggestions(image: &ImageReport, text: &str) -> Vec<Suggestion> {
+    let Ok(dockerfile) = Dockerfile::parse(text) else { return Vec::new() };
+    let file = File { lines: text.lines().collect(), dockerfile: &dockerfile };
+    let mut found: BTreeMap<u32, Suggestion> = BTreeMap::new();
+    let joined = file.joined(&image.waste);
+    let mut by_line: BTreeMap<u32, Vec<&Removable>> = BTreeMap::new();
+    for entry in image.removable.iter().filter(|entry| entry.counts() && !entry.layer.of_base_image) {
+        if let Some(lines) = &entry.layer.dockerfile {
+            by_line.entry(lines.line).or_default().push(entry);
+        }
+    }
+    for (line, entries) in by_line {
+        found.extend(file.edited(&entries).map(|suggestion| (line, suggestion)));
+    }
+    for suggestion in joined {
+        // Of two for the same lines, the one that saves more is shown; the other comes once it is accepted.
+        let overlaps =
+            |other: &Suggestion| other.line <= suggestion.end_line && suggestion.line <= other.end_line;
+        if !found.values().any(|other| overlaps(other) && other.bytes >= suggestion.bytes) {
+            found.retain(|_, other| !overlaps(other));
+            found.insert(suggestion.line, suggestion);
+        }
+    }
+    let mut found: Vec<Suggestion> = found.into_values().filter(Suggestion::is_safe).collect();
+    found.sort_by_key(|suggestion| (std::cmp::Reverse(suggestion.bytes), suggestion.line));
+    found.truncate(MAX_SUGGESTIONS);
+    found
+}
+
+impl Suggestion {
+    /// The suggestion as a comment of a review.
+    pub fn body(&self) -> String {
+        format!("**Saves {}.** {}\n\n```suggestion\n{}\n```\n", self.bytes, self.why.join(" "), self.text)
+    }
+
+    /// Whether the lines can stand in a comment as they are: nothing in them ends the block, is shown as something
+    /// else than it is, or looks like a secret.
+    fn is_safe(&self) -> bool {
+        let is_odd = |c: char| {
+            (c.is_control() && c != '\n' && c != '\t')
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        };
+        self.bytes > Bytes(0)
+            && self.text.lines().count() <= MAX_LINES
+            && self.text.lines().all(|line| line.len() <= MAX_LINE)
+            && !self.text.contains("```")
+            && !self.text.contains("~~~")
+            && !self.text.contains(is_odd)
+            && redact(&self.text) == self.text
+    }
+}
+
+/// A Dockerfile by its lines.
+struct File<'a> {
+    lines: Vec<&'a str>,
+    dockerfile: &'a Dockerfile,
+}
+
+impl File<'_> {
+    /// The instruction of exactly these lines, if it is a `RUN` in the shell's language and nothing else.
+    fn run(&self, lines: &DockerfileLines) -> Option<&SourceInstruction> {
+        let mut all = self.instructions();
+        let is_it = |one: &&SourceInstruction| (one.line, one.end_line) == (lines.line, lines.end_line);
+        all.find(is_it).filter(|one| {
+            one.keyword == "RUN"
+                && one.flags.is_empty()
+                && one.here_documents.is_empty()
+                && one.json().is_none()
+                && self.dockerfile.escapes_by_backslash()
+        })
+    }
+
+    fn instructions(&self) -> impl Iterator<Item = &SourceInstruction> {
+        self.dockerfile.stages().iter().flat_map(|stage| &stage.instructions)
+    }
+
+    /// The text of an instruction as it stands, its keyword included.
+    fn text(&self, instruction: &SourceInstruction) -> Option<String> {
+        let first = usize::try_from(instruction.line).ok()?.checked_sub(1)?;
+        let last = usize::try_from(instruction.end_line).ok()?;
+        Some(self.lines.get(first..last)?.join("\n"))
+    }
+
+    /// An instruction without what it stores for nothing.
+    fn edited(&self, entries: &[&Removable]) -> Option<Suggestion> {
+        let instruction = self.run(entries.first()?.layer.dockerfile.as_ref()?)?;
+        let text = self.text(instruction)?;
+        let script = Script::of_run(&text)?;
+        let mut edit = Edit::default();
+        for entry in entries {
+            match entry.kind.as_str() {
+                "apt-cache" => self.apt(instruction, &script, entry, &mut edit),
+                "pip-cache" => pip(&script, entry, &mut edit),
+                "apk-cache" => apk(&script, entry, &mut edit),
+                "npm-cache" => npm_cache(&script, entry, &mut edit),
+                "dev-dependencies" => self.npm(instruction, &script, entry, &mut edit),
+                "login-records" => useradd(&script, entry, &mut edit),
+                _ => {}
+            }
+        }
+        let mut written = text.clone();
+        for (at, inserted) in edit.inserted.iter().rev() {
+            written.insert_str(*at, inserted);
+        }
+        let written = written.trim_end().to_owned() + &edit.appended;
+        (!edit.why.is_empty()).then_some(Suggestion {
+            line: instruction.line,
+            end_line: instruction.end_line,
+            bytes: edit.bytes,
+            why: edit.why,
+            text: written,
+        })
+    }
+
+    /// Instructions that only delete what the one right before them stores, joined to that.
+    fn joined(&self, waste: &[Waste]) -> Vec<Suggestion> {
+        let mut pairs: BTreeMap<(&DockerfileLines, &DockerfileLines), Bytes> = BTreeMap::new();
+        let deleted = waste.iter().filter(|waste| !waste.replaced && !waste.stored_by.of_base_image);
+        for waste in deleted {
+            if let (Some(stored), Some(hidden)) = (&waste.stored_by.dockerfile, &waste.hidden_by.dockerfile) {
+                let bytes = pairs.entry((stored, hidden)).or_default();
+                *bytes = bytes.saturating_add(waste.bytes);
+            }
+        }
+        let join = |((stored, hidden), bytes): ((&DockerfileLines, &DockerfileLines), Bytes)| {
+            let (stored, hidden) = (self.run(stored)?, self.run(hidden)?);
+            let text = self.joined_text(stored, hidden)?;
+            let why = vec![
+                "The second instruction deletes what the first one stores, and both layers ship. In one instruction, the files are never stored.",
+            ];
+            Some(Suggestion { line: stored.line, end_line: hidden.end_line, bytes, why, text })
+        };
+        pairs.into_iter().filter_map(join).collect()
+    }
+
+    fn joined_text(&self, stored: &SourceInstruction, hidden: &SourceInstruction) -> Option<String> {
+        let between = self.lines.get(stored.end_line as usize..hidden.line.checked_sub(1)? as usize)?;
+        let (first, second) = (self.text(stored)?, self.text(hidden)?);
+        let deletes = Script::of_run(&second)?;
+        let only_deletes = deletes.is_plain() && deletes.commands().iter().all(deletes_by_path);
+        let fits = between.iter().all(|line| line.trim().is_empty())
+            && only_deletes
+            && Script::of_run(&first)?.may_be_followed();
+        let rest = second.trim_start().get("RUN".len()..)?.trim_start().to_owned();
+        fits.then(|| format!("{} && \\\n    {}", first.trim_end(), rest.trim_end()))
+    }
+
+    /// Whether an instruction after this one has a command for which this holds, in whatever stage.
+    fn later(&self, instruction: &SourceInstruction, holds: impl Fn(&str) -> bool) -> bool {
+        self.instructions().any(|other| other.line > instruction.line && holds(&other.text))
+    }
+
+    /// `apt-get install` without what is only recommended, and without its lists. Who installs later on without an
+    /// update of its own needs them.
+    fn apt(&self, instruction: &SourceInstruction, script: &Script<'_>, found: &Removable, edit: &mut Edit) {
+        let is_apt = |command: &&Command<'_>| matches!(command.program(), "apt-get" | "apt");
+        let installs: Vec<usize> =
+            script.commands().iter().filter(is_apt).filter_map(|one| one.after("install")).collect();
+        let needs_lists =
+            |text: &str| text.contains("apt") && text.contains("install") && !text.contains("update");
+        if installs.is_empty() || !script.may_be_followed() || self.later(instruction, needs_lists) {
+            return;
+        }
+        let is_below = |at: &str| found.paths.iter().any(|path| path.starts_with(at));
+        let is_known = |path: &String| APT.iter().any(|(at, _)| path.starts_with(at));
+        let all = !found.paths.iter().all(is_known) || found.paths.is_empty();
+        let removed = APT.iter().filter(|(at, _)| all || is_below(at)).map(|(_, pattern)| *pattern);
+        let removed: Vec<&str> = removed.collect();
+        edit.append(script, &format!("rm -rf {}", removed.join(" ")));
+        edit.add(
+            found,
+            "apt's lists of packages stay in this layer; delete them in the instruction that gets them.",
+        );
+        if !script.text.contains("ecommends") {
+            edit.inserted.extend(installs.into_iter().map(|at| (at, " --no-install-recommends")));
+            edit.why.push(
+                "Packages that are only recommended are left out too, which saves more: name those that you need.",
+            );
+        }
+    }
+
+    /// `npm ci` without dependencies for development, where nothing later on builds or starts by npm.
+    fn npm(&self, instruction: &SourceInstruction, script: &Script<'_>, found: &Removable, edit: &mut Edit) {
+        const BY_NPM: [&str; 6] = ["npm", "npx", "yarn", "pnpm", "node_modules/.bin", "tsc"];
+        let installs =
+            |command: &&Command<'_>| command.program() == "npm" && command.words().get(1) == Some(&"ci");
+        let others = script.commands().iter().filter(|command| !installs(command));
+        let uses = |text: &str| BY_NPM.iter().any(|word| text.contains(word));
+        let is_used = others.flat_map(|command| command.words()).any(|word| uses(word));
+        let said = ["--omit", "--include", "--production", "--only", "NODE_ENV"];
+        if is_used || self.later(instruction, uses) || said.iter().any(|word| script.text.contains(word)) {
+            return;
+        }
+        let at = script.commands().iter().filter(installs).filter_map(|command| command.after("ci"));
+        edit.insert(
+            at.map(|at| (at, " --omit=dev")),
+            found,
+            "These are dependencies for development: keep them only if the app needs them when it runs.",
+        );
+    }
+}
+
+fn pip(script: &Script<'_>, found: &Removable, edit: &mut Edit) {
+    let is_pip = |command: &&Command<'_>| {
+        let program = command.program();
+        let named = program.strip_prefix("pip").is_some_and(is_version);
+        let module = program.strip_prefix("python").is_some_and(is_version)
+            && command.words().get(1..3) == Some(&["-m", "pip"]);
+        (named || module) && !command.words().iter().any(|word| word.starts_with("--no-cache-dir"))
+    };
+    let at = script.commands().iter().filter(is_pip).filter_map(|command| command.after("install"));
+    edit.insert(at.map(|at| (at, " --no-cache-dir")), found, "pip keeps what it downloads in this layer.");
+}
+
+/// What npm has downloaded, deleted by its own command: with fewer packages there is less of it as well.
+fn npm_cache(script: &Script<'_>, found: &Removable, edit: &mut Edit) {
+    let installs = |command: &Command<'_>| {
+        command.program() == "npm" && matches!(command.words().get(1), Some(&("ci" | "install" | "i")))
+    };
+    if script.may_be_followed() && script.commands().iter().any(installs) {
+        edit.append(script, "npm cache clean --force");
+        edit.add(found, "npm keeps what it downloads in this layer.");
+    }
+}
+
+/// `3` and `3.12`, or nothing.
+fn is_version(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_digit() || c == '.')
+}
+
+fn apk(script: &Script<'_>, found: &Removable, edit: &mut Edit) {
+    let is_apk = |command: &&Command<'_>| command.program() == "apk";
+    // What it has got is kept, whatever the others do.
+    let updates = |command: &Command<'_>| command.after("update").is_some();
+    let adds =
+        |command: &Command<'_>| command.after("add").filter(|_| !command.words().contains(&"--no-cache"));
+    if script.commands().iter().filter(is_apk).any(updates) {
+        return;
+    }
+    let at = script.commands().iter().filter(is_apk).filter_map(adds);
+    edit.insert(at.map(|at| (at, " --no-cache")), found, "apk keeps its index of packages in this layer.");
+}
+
+fn useradd(script: &Script<'_>, found: &Removable, edit: &mut Edit) {
+    let is_short_l = |word: &&str| word.starts_with('-') && !word.starts_with("--") && word.contains('l');
+    let is_it = |command: &&Command<'_>| {
+        let words = command.words();
+        let said = words.contains(&"--no-log-init") || words.iter().any(is_short_l);
+        command.program() == "useradd" && !said
+    };
+    let at = script.commands().iter().filter(is_it).filter_map(|command| command.after("useradd"));
+    edit.insert(
+        at.map(|at| (at, " --no-log-init")),
+        found,
+        "useradd makes the records of logins as long as the user's number is high.",
+    );
+}
+
+/// `rm` of absolute paths: what the instruction before has set or where it has gone to does not matter.
+fn deletes_by_path(command: &Command<'_>) -> bool {
+    let arguments = command.words().get(1..).unwrap_or_default();
+    command.words().first() == Some(&"rm")
+        && !arguments.iter().any(|word| word.contains('$'))
+        && arguments.iter().any(|word| word.starts_with('/'))
+        && arguments.iter().all(|word| word.starts_with('/') || word.starts_with('-'))
+}
+
+impl Edit {
+    /// Adds a command at the end, on a line of its own where the instruction has several.
+    fn append(&mut self, script: &Script<'_>, command: &str) {
+        self.appended += if script.text.contains('\n') { " && \\\n    " } else { " && " };
+        self.appended += command;
+    }
+
+    fn add(&mut self, found: &Removable, why: &'static str) {
+        self.bytes = self.bytes.saturating_add(found.bytes);
+        if !self.why.contains(&why) {
+            self.why.push(why);
+        }
+    }
+
+    /// Adds options, if there is a command to add them to.
+    fn insert(
+        &mut self,
+        at: impl Iterator<Item = (usize, &'static str)>,
+        found: &Removable,
+        why: &'static str,
+    ) {
+        let before = self.inserted.len();
+        self.inserted.extend(at);
+        if self.inserted.len() > before {
+            self.add(found, why);
+        }
+    }
+}

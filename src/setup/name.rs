@@ -1,0 +1,152 @@
+//! What images are called, by their tag or by the place of their Dockerfile; and expressions of a workflow in other
+//! text, which stay what they are.
+
+use std::collections::BTreeSet;
+
+use super::{Image, path};
+
+/// Longest name.
+const MAX_LENGTH: usize = 60;
+/// Directories that say nothing about the image in them.
+const GENERIC: &str =
+    "docker .docker dockerfiles build package packaging deploy deployment container containers ci images src";
+/// Expressions are represented by the characters from this one on, which have no meaning of their own.
+const FIRST: u32 = 0xf_0000;
+const MAX_EXPRESSIONS: usize = 10_000;
+
+/// Expressions of a workflow, each taken out of a text and represented by one character, so that the text around them
+/// can be split.
+#[derive(Debug, Default)]
+pub struct Expressions(Vec<String>);
+
+impl Expressions {
+    /// A text with a character in the place of each `${{ }}`.
+    pub fn mask(&mut self, text: &str) -> String {
+        let (mut out, mut rest) = (String::new(), text);
+        while let Some(start) = rest.find("${{").filter(|_| self.0.len() < MAX_EXPRESSIONS) {
+            let end = rest[start..].find("}}").map_or(rest.len(), |end| start + end + 2);
+            out.push_str(&rest[..start]);
+            out.extend(char::from_u32(FIRST + self.0.len() as u32));
+            self.0.push(rest[start..end].to_owned());
+            rest = &rest[end..];
+        }
+        out + rest
+    }
+
+    /// The expression that a character represents.
+    pub fn of(&self, c: char) -> Option<&str> {
+        self.0.get((c as u32).checked_sub(FIRST)? as usize).map(String::as_str)
+    }
+
+    /// A text with the expressions in their places again.
+    pub fn restore(&self, text: &str) -> String {
+        text.chars().map(|c| self.of(c).map_or_else(|| c.to_string(), str::to_owned)).collect()
+    }
+}
+
+/// The `matrix.X` and `inputs.X` that are expressions of a text.
+pub fn variables(text: &str) -> Vec<String> {
+    let mut expressions = Expressions::default();
+    expressions.mask(text);
+    expressions.0.iter().filter_map(|expression| variable_of(expression)).map(str::to_owned).collect()
+}
+
+/// The variable that an expression is.
+pub fn variable_of(expression: &str) -> Option<&str> {
+    let name = expression.strip_prefix("${{")?.strip_suffix("}}")?.trim();
+    Some(name).filter(|name| ["matrix.", "inputs."].iter().any(|of| name.starts_with(of)) && is_word(name))
+}
+
+/// A name of lower-case letters, digits and single hyphens.
+pub fn plain(text: &str) -> Option<String> {
+    let lower = text.chars().take(MAX_LENGTH).collect::<String>().to_ascii_lowercase();
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    Some(words.collect::<Vec<_>>().join("-")).filter(|name| !name.is_empty())
+}
+
+/// Whether a text can be part of a name, of a file's name and of the name of an artifact.
+pub fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+}
+
+/// Whether a text, its expressions aside, has the characters of a reference alone.
+pub fn is_reference(text: &str) -> bool {
+    let masked = Expressions::default().mask(text);
+    let is_own = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c) || c as u32 >= FIRST;
+    !masked.is_empty() && masked.chars().all(|c| is_own(c) && c != crate::dockerfile::UNKNOWN)
+}
+
+/// The name in a tag such as `ghcr.io/acme/${{ matrix.app }}:1.2`: its last part, if that is plain text and
+/// `matrix` or `inputs` expressions alone.
+pub fn of_tag(tag: &str) -> Option<String> {
+    let mut expressions = Expressions::default();
+    let masked = expressions.mask(tag);
+    let name = masked.rsplit('/').find(|part| !part.is_empty())?.split([':', '@']).next()?;
+    let is_own = |c: char| match expressions.of(c) {
+        Some(expression) => variable_of(expression).is_some(),
+        None => is_word(c.encode_utf8(&mut [0; 4])),
+    };
+    let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric() || expressions.of(c).is_some());
+    (starts && name.chars().all(is_own)).then(|| expressions.restore(name))
+}
+
+/// The name that the place of a Dockerfile gives: `api/Dockerfile`, `Dockerfile.api` and `api.Dockerfile` are all
+/// called `api`. `None` for one at the root.
+pub fn of_path(dockerfile: &str) -> Option<String> {
+    let file = path::name(dockerfile).to_ascii_lowercase();
+    let starts = ["dockerfile.", "containerfile."].iter().find_map(|start| file.strip_prefix(start));
+    let own = starts.or_else(|| file.strip_suffix(".dockerfile")).and_then(plain);
+    let is_generic = |part: &str| part == "." || GENERIC.split(' ').any(|generic| generic == part);
+    let mut directories = path::parent(dockerfile).rsplit('/').filter(|part| !is_generic(part));
+    own.or_else(|| directories.find_map(plain))
+}
+
+/// A name that no other image has: its own, that with the target or the place of the Dockerfile, or that with a number.
+pub fn unique(image: &Image, taken: &mut BTreeSet<String>) -> String {
+    let base = &image.name;
+    let target = image.target.clone().filter(|target| is_word(target));
+    let file = image.dockerfile.as_deref();
+    let more = target.into_iter().chain(file.and_then(of_path));
+    let more = more.chain(file.and_then(|file| plain(path::parent(file))));
+    let more = more.filter(|more| more != base).map(|more| format!("{base}-{more}"));
+    let numbered = (2..).map(|number| format!("{base}-{number}"));
+    let mut names = [base.clone()].into_iter().chain(more).chain(numbered);
+    names.find(|name| taken.insert(name.clone())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_come_from_tags_and_places() {
+        for (tag, expected) in [
+            ("localhost:5000/acme/api@sha256:0", Some("api")),
+            ("ghcr.io/${{ github.repository }}:1", None),
+            (
+                "ghcr.io/acme/${{ matrix.app }}-x:${{ github.ref_name || 'a:b/c' }}",
+                Some("${{ matrix.app }}-x"),
+            ),
+            ("api", Some("api")),
+            ("a/b c", None),
+            ("", None),
+        ] {
+            assert_eq!(of_tag(tag).as_deref(), expected, "{tag}");
+        }
+        for (path, expected) in [
+            ("Dockerfile", None),
+            ("services/api/Dockerfile", Some("api")),
+            ("build/package/Dockerfile", None),
+            ("docker/Dockerfile.worker", Some("worker")),
+            ("web.Dockerfile", Some("web")),
+            ("web/dockerfile", Some("web")),
+        ] {
+            assert_eq!(of_path(path).as_deref(), expected, "{path}");
+        }
+        assert_eq!(plain("--$(x) My_App").as_deref(), Some("x-my-app"));
+        assert_eq!(variables("${{ matrix.a.b }}x${{ inputs.c }}${{ env.d }}"), ["matrix.a.b", "inputs.c"]);
+        assert!(
+            is_reference("a/b:${{ x == 'y z' }}") && !is_reference("a b") && !is_reference("a\u{10ffff}")
+        );
+    }
+}

@@ -1,0 +1,184 @@
+//! What a Dockerfile alone tells before it is built: what would fail, and which Dockerfiles are of images that ship.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::gate::Row;
+use super::{Image, Tree, name, path};
+use crate::dockerfile::{BaseImage, Dockerfile, Origin, Stage};
+
+/// Most images of a new workflow.
+const MAX_IMAGES: usize = 50;
+/// Most sources that are looked for of one stage.
+const MAX_SOURCES: usize = 1000;
+/// Parts of paths whose Dockerfiles make what is not shipped.
+const UNSHIPPED: &str = "devcontainer playwright cypress dev development test tests testing e2e ci example examples \
+    sample samples docs fixtures testdata bench benchmarks playground";
+/// Marks of template engines.
+const TEMPLATE_MARKS: [&str; 3] = ["{{", "{%", "<%"];
+/// Base images of Windows.
+const WINDOWS: [&str; 3] = ["windows/", "nanoserver", "servercore"];
+
+/// Says what would fail in the build of an image. `arguments` has the build arguments that it is given.
+pub fn look(image: &Image, context: Option<&str>, arguments: &str, tree: &Tree<'_>, notes: &mut Vec<String>) {
+    let Some(file) = image.dockerfile.as_deref().filter(|file| !file.contains("${{")) else { return };
+    let text = (tree.read)(file);
+    let dockerfile = match text.and_then(|text| Dockerfile::parse(&text).map_err(|error| error.to_string())) {
+        Ok(dockerfile) => dockerfile,
+        Err(why) => return notes.push(format!("{file}: would fail: {why}")),
+    };
+    let mut say = |line: u32, what: String| notes.push(format!("{file}:{line}: {what}"));
+    for stage in dockerfile.stages() {
+        if is_windows(stage) {
+            say(stage.line, "would fail: a Windows image on a Linux runner".into());
+        } else if let Some(why) = unresolved(stage, dockerfile.stages(), arguments, tree) {
+            say(stage.line, format!("check: {why}"));
+        }
+        for used in &stage.uses {
+            let line = stage.instructions.get(used.instruction).map_or(stage.line, |own| own.line);
+            if let Origin::Image(from) = &used.origin
+                && !from.contains(['/', ':', '.', '@', '$'])
+            {
+                say(line, format!("check: no stage is named {from}; an image of that name will be pulled"));
+            }
+        }
+        let Some(context) = context else { continue };
+        for (line, source) in
+            sources(stage).into_iter().filter(|(_, source)| !is_there(context, source, tree))
+        {
+            say(line, format!("check: {source} is not in the repository; an earlier step must create it"));
+        }
+    }
+}
+
+fn is_windows(stage: &Stage) -> bool {
+    let base = stage.base.to_ascii_lowercase();
+    WINDOWS.iter().any(|word| base.contains(word))
+}
+
+/// Why the base image of a stage may not resolve.
+fn unresolved(stage: &Stage, stages: &[Stage], arguments: &str, tree: &Tree<'_>) -> Option<String> {
+    let base = &stage.base;
+    match &stage.resolved {
+        BaseImage::Unresolved(_) => {
+            let name = base.split('$').nth(1)?.trim_start_matches('{');
+            let name = name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
+            let is_given = ["TARGET", "BUILD"].iter().any(|start| name.starts_with(start))
+                || arguments.lines().any(|line| line.split('=').next() == Some(name));
+            (!is_given).then(|| {
+                format!("the base image {base} needs the build argument {name}, which has no default")
+            })
+        }
+        BaseImage::Image(image) => {
+            let is_later = |other: &&Stage| other.name.as_ref() == Some(image) && other.index >= stage.index;
+            if let Some(later) = stages.iter().find(is_later) {
+                let line = later.line;
+                return Some(format!(
+                    "the stage {image} is defined later, at line {line}; an image of that name will be pulled"
+                ));
+            }
+            let inspect =
+                ["buildx", "imagetools", "inspect", "--format", "{{json .Name}}", "--", image.as_str()];
+            let why = (tree.ask?)(&inspect).err()?;
+            Some(format!("docker does not find the base image {image}: {why}"))
+        }
+        BaseImage::Scratch | BaseImage::Stage(_) => None,
+    }
+}
+
+/// The plain sources of what a stage copies from its context, each with its line.
+fn sources(stage: &Stage) -> Vec<(u32, String)> {
+    let mut found = Vec::new();
+    for copy in stage.instructions.iter().filter(|one| matches!(one.keyword, "COPY" | "ADD")) {
+        let is_from = copy.flags.iter().any(|flag| flag.name == "from") || !copy.here_documents.is_empty();
+        let words =
+            copy.json().unwrap_or_else(|| copy.arguments.split_whitespace().map(str::to_owned).collect());
+        let own = words.split_last().map(|(_, sources)| sources).filter(|_| !is_from).unwrap_or_default();
+        let odd = ['*', '?', '[', '$', '"', '\'', '\\'];
+        let is_plain = |source: &&str| !source.is_empty() && !source.contains(odd) && !source.contains("://");
+        let plain = own.iter().map(|source| source.trim_start_matches('/')).filter(is_plain);
+        found.extend(plain.map(|source| (copy.line, source.to_owned())));
+    }
+    found.truncate(MAX_SOURCES);
+    found
+}
+
+fn is_there(context: &str, source: &str, tree: &Tree<'_>) -> bool {
+    path::join(context, source).is_some_and(|path| path == "." || (tree.exists)(&path))
+}
+
+/// Rows for the Dockerfiles of the repository; those that are left out are said.
+pub fn rows(tree: &Tree<'_>, said: &mut Vec<String>, notes: &mut Vec<String>) -> Vec<Row> {
+    let compose = tree.compose(&[], None).unwrap_or_default();
+    let (mut rows, mut taken) = (Vec::new(), BTreeSet::new());
+    for file in &tree.dockerfiles {
+        let Ok(text) = (tree.read)(file) else { continue };
+        match why_left_out(file, &text, rows.len()) {
+            Ok(dockerfile) => {
+                let (context, check) = context_of(file, &dockerfile, &compose, tree);
+                let name = tree.name_of(Some(file));
+                let mut image = Image { name, dockerfile: Some(file.clone()), target: None };
+                image.name = name::unique(&image, &mut taken);
+                look(&image, Some(&context), "", tree, notes);
+                rows.push(Row { image, context, check });
+            }
+            Err(why) => {
+                said.push(format!("Left out: {file}: {why}."));
+                notes.push(format!("{file}: left out: {why}"));
+            }
+        }
+    }
+    rows
+}
+
+/// The Dockerfile, or why no image of it is built.
+fn why_left_out(file: &str, text: &str, taken: usize) -> Result<Dockerfile, String> {
+    let lower = file.to_ascii_lowercase();
+    let is_unshipped = |part: &&str| UNSHIPPED.split_whitespace().any(|word| word == *part);
+    if file.contains("${{") {
+        return Err("GitHub would take its path for an expression".into());
+    }
+    if let Some(part) = lower.split(['/', '.', '-', '_']).find(is_unshipped) {
+        return Err(format!("`{part}` in its path suggests that it does not ship"));
+    }
+    let has_mark = |text: &str| TEMPLATE_MARKS.iter().any(|mark| text.contains(mark));
+    let parsed = Dockerfile::parse(text);
+    if parsed.is_err() && has_mark(text)
+        || text.lines().any(|line| line.trim_start().starts_with(['F', '{', '<']) && has_mark(line))
+    {
+        return Err("it is a template".into());
+    }
+    let dockerfile = parsed.map_err(|error| error.to_string())?;
+    if dockerfile.stages().iter().any(is_windows) {
+        return Err("it builds a Windows image, and the runner is Linux".into());
+    }
+    if taken >= MAX_IMAGES { Err(format!("there are more than {MAX_IMAGES}")) } else { Ok(dockerfile) }
+}
+
+/// The directory that a Dockerfile is built from: what compose says, else the one that has what it copies; and that
+/// this is a guess, if it is one.
+fn context_of(
+    file: &str,
+    dockerfile: &Dockerfile,
+    compose: &Value,
+    tree: &Tree<'_>,
+) -> (String, Option<String>) {
+    for (_, service) in compose["services"].as_object().into_iter().flatten() {
+        let build = &service["build"];
+        let own = build["dockerfile"].as_str().unwrap_or("Dockerfile");
+        let context = build["context"].as_str().and_then(|context| path::join(".", context));
+        if let Some(context) = context.filter(|context| path::join(context, own).as_deref() == Some(file)) {
+            return (context, None);
+        }
+    }
+    let all: Vec<(u32, String)> = dockerfile.stages().iter().flat_map(sources).collect();
+    let count = |directory: &str| {
+        all.iter().filter(|(_, source)| source != "." && is_there(directory, source, tree)).count()
+    };
+    match path::parent(file) {
+        "." => (".".into(), None),
+        own if count(".") > count(own) => (".".into(), Some("guessed from its COPY sources".into())),
+        own => (own.to_owned(), Some("guessed from the Dockerfile's directory".into())),
+    }
+}

@@ -1,0 +1,45 @@
+//! What there is to read of an image that was chosen: its layers, each with its blob.
+
+use crate::image::measured::Attested;
+use crate::image::oci::ImageConfig;
+use crate::image::{DiffId, Digest, Platform};
+
+/// An image's config and where its layers are.
+pub(super) struct Plan {
+    pub config: ImageConfig,
+    pub platform: Option<Platform>,
+    /// What else there is of this image, for people.
+    pub note: Option<String>,
+    /// The image that this one says it was built on.
+    pub base_name: Option<String>,
+    pub id: Digest,
+    pub blobs: Vec<Blob>,
+    /// What it is called by, and what its build says of it.
+    pub attested: Attested,
+}
+
+/// A layer's diff ID and its blob's name: the same tar may be there twice, packed in two ways.
+pub(super) type LayerKey = (DiffId, String);
+
+impl Plan {
+    pub fn key(&self, index: usize) -> LayerKey {
+        (self.config.rootfs.diff_ids[index].clone(), self.blobs[index].name.clone())
+    }
+
+    pub fn keys(&self) -> Vec<LayerKey> {
+        (0..self.blobs.len()).map(|index| self.key(index)).collect()
+    }
+}
+
+/// A layer's blob and what the image claims of it.
+pub(super) struct Blob {
+    pub name: String,
+    pub digest: Option<Digest>,
+    pub media_type: Option<String>,
+    pub claimed: Option<u64>,
+    /// Where the blob is fetched from, if it is not distributed with the image (OCI image specification,
+    /// "non-distributable layers"); empty where the image does not say.
+    pub elsewhere: Option<String>,
+    /// Whether the blob is as it is distributed, so that its length is the layer's compressed size.
+    pub distributed: bool,
+}

@@ -1,0 +1,67 @@
+//! What to do about an image that is built where it runs.
+
+use super::steps::Builder;
+use super::text::{EXCLUDE, meant_for_tools};
+use crate::dockerfile::{DockerfileFacts, slimmer_of};
+use crate::image::snapshot::Snapshot;
+use crate::image::{Outcome, Removable};
+
+pub(super) fn help(
+    outcome: Outcome,
+    largest: Option<&Removable>,
+    builder: &Builder<'_>,
+    head: &Snapshot,
+    dockerfile: Option<&DockerfileFacts>,
+) -> String {
+    let slimmer = dockerfile.and_then(|dockerfile| dockerfile.facts.slimmer.first());
+    let of_largest = largest.map(|one| one.help.clone()).unwrap_or_default();
+    let is_of_base = largest.is_some_and(|one| one.layer.of_base_image);
+    let meant = dockerfile.and_then(meant_for_tools);
+    match (outcome, slimmer) {
+        (Outcome::Pass, _) => String::new(),
+        _ if meant.is_some() => format!("{}; {EXCLUDE}", meant.unwrap_or_default()),
+        (Outcome::Warn, Some(slimmer)) if is_of_base => {
+            format!("build the final stage on {}, as line {} does", slimmer.base, slimmer.line)
+        }
+        (Outcome::Warn, _) => of_largest,
+        (Outcome::Fail, _) => {
+            let first = if is_of_base { split_off(builder, head) } else { of_largest };
+            match dockerfile {
+                Some(dockerfile) => format!(
+                    "{first}; layergate stages --propose {} --image {} writes a Dockerfile to start from",
+                    shell_path(&dockerfile.path),
+                    shell_word(&head.image.reference)
+                ),
+                None => first,
+            }
+        }
+    }
+}
+
+/// What to do where it is the base image that brings what the steps build with.
+fn split_off(builder: &Builder<'_>, head: &Snapshot) -> String {
+    let name = head.base.as_ref().and_then(|base| base.name.as_deref());
+    let from = name.unwrap_or("...");
+    let slimmer = name.and_then(slimmer_of);
+    let slimmer =
+        slimmer.as_deref().unwrap_or("an image without it (its -slim variant, debian:bookworm-slim, alpine)");
+    format!(
+        "move {} to a builder stage (FROM {from} AS builder), and build the final stage on {slimmer} with what that makes: COPY --from=builder",
+        builder.steps()
+    )
+}
+
+/// A word as a shell takes it: names come from files and images, and commands are copied from reports.
+pub fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+/// The same of a path, which is never an option.
+pub fn shell_path(path: &str) -> String {
+    let path = shell_word(path);
+    if path.starts_with('-') || path.starts_with("'-") { format!("./{path}") } else { path }
+}

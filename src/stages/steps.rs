@@ -1,0 +1,144 @@
+//! The steps that made an image, and which of them build where it runs.
+
+use super::{MAX_NAMED, is_multi_stage, named_most};
+use crate::dockerfile::{DockerfileFacts, Work, WorkKind, works_of};
+use crate::image::layer_ref::DockerfileLines;
+use crate::image::snapshot::Snapshot;
+use crate::image::{Bytes, Instruction};
+
+/// One command that a step of what is shipped runs.
+pub(super) struct Step {
+    pub kind: WorkKind,
+    pub tool: String,
+    pub subjects: Vec<String>,
+    pub undone: bool,
+    pub production: bool,
+    pub place: Option<DockerfileLines>,
+}
+
+pub(super) fn works_of_dockerfile(dockerfile: &DockerfileFacts) -> Vec<Step> {
+    let step = |work: &Work| Step {
+        kind: work.kind,
+        tool: work.tool.clone(),
+        subjects: work.subjects.clone(),
+        undone: work.undone,
+        production: work.production,
+        place: Some(DockerfileLines {
+            path: dockerfile.path.clone(),
+            line: work.line,
+            end_line: work.end_line,
+        }),
+    };
+    dockerfile.facts.works.iter().map(step).collect()
+}
+
+/// Of an image without a Dockerfile: what its history says was run above the base image.
+pub(super) fn works_of_history(head: &Snapshot) -> Vec<Step> {
+    let below = head.base.as_ref().map_or(0, |base| base.layers as usize);
+    let own = head.layers.iter().skip(below).filter(|layer| layer.size != Some(Bytes(0)));
+    let own = own.filter_map(|layer| layer.created_by.as_ref());
+    let runs = own.filter(|step| matches!(step.kind(), "RUN" | ""));
+    let found = runs.flat_map(|step: &Instruction| works_of(step.as_str()));
+    let step = |work: crate::dockerfile::FoundWork| Step {
+        kind: work.kind,
+        tool: work.tool,
+        subjects: work.subjects,
+        undone: work.undone,
+        production: work.production,
+        place: None,
+    };
+    found.map(step).collect()
+}
+
+/// Whether it only brings what installs packages up to date, which the base image has as well.
+pub(super) fn is_installer(work: &Step) -> bool {
+    const INSTALLERS: [&str; 7] = ["pip", "setuptools", "wheel", "npm", "corepack", "bundler", "python3-pip"];
+    let is_one = |subject: &String| {
+        INSTALLERS.iter().any(|name| {
+            subject == name || subject.strip_prefix(name).is_some_and(|rest| rest.starts_with('@'))
+        })
+    };
+    !work.subjects.is_empty() && work.subjects.iter().all(is_one)
+}
+
+/// The steps that build where the image runs.
+pub(super) struct Builder<'a> {
+    works: &'a [Step],
+    /// Whether installing what the application depends on counts: with one stage it is what building is.
+    single: bool,
+}
+
+impl<'a> Builder<'a> {
+    pub fn of(works: &'a [Step], dockerfile: Option<&DockerfileFacts>) -> Builder<'a> {
+        Builder { works, single: dockerfile.is_none_or(|dockerfile| !is_multi_stage(&dockerfile.facts)) }
+    }
+
+    pub fn blames(&self, work: &Step) -> bool {
+        match work.kind {
+            WorkKind::InstallsBuildTools => !work.undone && !is_installer(work),
+            // What a step installs to build with, and takes away again, is not shipped.
+            WorkKind::Build => !self.works.iter().any(|other| {
+                other.kind == WorkKind::InstallsBuildTools
+                    && other.undone
+                    && other.place == work.place
+                    && work.place.is_some()
+            }),
+            WorkKind::InstallsDependencies
+            | WorkKind::InstallsPackages
+            | WorkKind::Removes
+            | WorkKind::RunsScript => false,
+        }
+    }
+
+    /// Whether anything is built where the image runs.
+    pub fn builds(&self) -> bool {
+        self.works.iter().any(|work| self.blames(work))
+    }
+
+    /// Whether the base image's tools are used where the image runs.
+    pub fn uses_base_tools(&self) -> bool {
+        let uses = |work: &Step| match work.kind {
+            WorkKind::Build => true,
+            WorkKind::InstallsDependencies | WorkKind::InstallsBuildTools => self.single,
+            WorkKind::InstallsPackages | WorkKind::Removes | WorkKind::RunsScript => false,
+        };
+        self.works.iter().any(uses)
+    }
+
+    pub fn names(&self, work: &Step) -> bool {
+        self.blames(work) || self.single && work.kind == WorkKind::InstallsDependencies
+    }
+
+    /// The steps in words, with their lines. With one stage, installing what the application depends on is
+    /// what building is.
+    pub fn steps(&self) -> String {
+        self.texts_of(|work| self.names(work))
+    }
+
+    /// The same with those that take away again what they install.
+    pub fn steps_with_undone(&self) -> String {
+        self.texts_of(|work| self.names(work) || work.kind == WorkKind::InstallsBuildTools)
+    }
+
+    fn texts_of(&self, is_named: impl Fn(&Step) -> bool) -> String {
+        let mut texts: Vec<String> = Vec::new();
+        for step in self.works.iter().filter(|work| is_named(work)) {
+            let text = step_text(step);
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        named_most(texts, MAX_NAMED)
+    }
+}
+
+/// `Dockerfile:5 pip install pipenv`.
+pub(super) fn step_text(step: &Step) -> String {
+    let subjects: Vec<&str> = step.subjects.iter().take(MAX_NAMED).map(String::as_str).collect();
+    let place = step.place.as_ref().map_or_else(String::new, |place| match place.short_name() {
+        Some(name) => format!("{name}:{} ", place.line),
+        None => format!("{place} "),
+    });
+    let subjects = if subjects.is_empty() { String::new() } else { format!(" {}", subjects.join(" ")) };
+    format!("{place}{}{subjects}", step.tool)
+}

@@ -1,0 +1,269 @@
+//! What a Dockerfile may ship, by its text alone. Where nothing can, it passes. All else is a question that only
+//! the image answers: text never fails a build.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::steps::{Builder, Step, is_installer, step_text, works_of_dockerfile};
+use super::{is_multi_stage, named_most, stages_text};
+use crate::dockerfile::{
+    BaseImage, Copied, DockerfileFacts, ImageIs, Origin, StageFacts, Work, WorkKind, known_image,
+};
+use crate::image::Weight;
+use crate::image::layer_ref::DockerfileLines;
+use crate::redact::redact_reference;
+use crate::removable::Catalogue;
+
+/// The most questions that a sentence names.
+const MAX_NAMED: usize = 4;
+/// The most questions that a document lists.
+const MAX_QUESTIONS: usize = 100;
+
+/// Directories that hold more than one program, so that tools may be among it.
+const TREES: &[&str] = &[
+    "",
+    ".",
+    "usr",
+    "usr/local",
+    "usr/local/bin",
+    "usr/local/lib",
+    "usr/bin",
+    "usr/lib",
+    "bin",
+    "lib",
+    "opt",
+    "root",
+    "home",
+    "var",
+    "etc",
+    "tmp",
+];
+/// Directories of dependencies, which may hold those of development.
+const DEPENDENCIES: &[&str] =
+    &["node_modules", "vendor", "venv", ".venv", "site-packages", "dist-packages", "deps", "bundle"];
+
+/// What the text of a Dockerfile says about what it ships.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ByText {
+    /// Whether nothing that builds can ship; only the image tells otherwise.
+    pub verdict: TextVerdict,
+    /// Why, in one sentence.
+    pub reason: String,
+    /// How many stages there are.
+    pub stages: u64,
+    /// Whether what is shipped takes something from another stage or image.
+    pub multi_stage: bool,
+    /// What to look at in the image, in the order of the file.
+    pub questions: Vec<Question>,
+    /// What to do next.
+    pub help: String,
+}
+
+/// What text alone can say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextVerdict {
+    /// Nothing that builds can ship.
+    Pass,
+    /// Only the image tells.
+    Unknown,
+}
+
+/// Something that may bring build tools or build inputs into the image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Question {
+    /// The instruction, and what it may bring.
+    pub text: String,
+    /// Its lines.
+    pub dockerfile: DockerfileLines,
+}
+
+/// Reads a Dockerfile whose image is not at hand.
+pub fn evaluate_dockerfile(dockerfile: &DockerfileFacts) -> ByText {
+    let meant = meant_for_tools(dockerfile);
+    let mut questions = questions(dockerfile);
+    questions.sort_by_key(|question| question.dockerfile.line);
+    let mut seen = BTreeSet::new();
+    questions.retain(|question| seen.insert(question.text.clone()));
+    questions.truncate(MAX_QUESTIONS);
+    let stages = stages_text(&dockerfile.facts);
+    let texts = named_most(questions.iter().map(|question| question.text.clone()).collect(), MAX_NAMED);
+    let (verdict, reason) = match (&meant, questions.is_empty()) {
+        (Some(what), _) => (TextVerdict::Unknown, format!("{stages}; {what}")),
+        (None, true) => (TextVerdict::Pass, format!("{stages}, and nothing in them ships build tools")),
+        (None, false) => {
+            (TextVerdict::Unknown, format!("{stages}; text cannot tell what these ship: {texts}"))
+        }
+    };
+    let help = match (&meant, verdict) {
+        (Some(_), _) => EXCLUDE.to_owned(),
+        (None, TextVerdict::Pass) => String::new(),
+        (None, TextVerdict::Unknown) => format!("measure the image (--image), and look at {texts}"),
+    };
+    ByText {
+        verdict,
+        reason,
+        stages: dockerfile.facts.stages.len() as u64,
+        multi_stage: is_multi_stage(&dockerfile.facts),
+        questions,
+        help,
+    }
+}
+
+/// What to do about an image that is meant to contain tools.
+pub(super) const EXCLUDE: &str = "it is meant to contain tools: exclude it with multi-stage = \"off\" in its [images.NAME] of layergate.toml";
+
+/// Why an image is meant to contain tools: a development container, a CI runner, an SDK.
+pub(super) fn meant_for_tools(dockerfile: &DockerfileFacts) -> Option<String> {
+    if dockerfile.path.split('/').any(|part| part == ".devcontainer" || part == ".gitpod") {
+        return Some("it is a development container".to_owned());
+    }
+    let BaseImage::Image(name) = &dockerfile.facts.base else { return None };
+    let known = known_image(name).filter(|known| known.is == ImageIs::Workbench)?;
+    Some(format!("{name} is {}", known.brings))
+}
+
+fn questions(dockerfile: &DockerfileFacts) -> Vec<Question> {
+    let mut questions = questions_of_bases(dockerfile);
+    let catalogue = Catalogue::builtin();
+    for copied in dockerfile.facts.copies.iter().filter(|copied| !copied.mount) {
+        let what =
+            copied.paths.iter().find_map(|path| question_of_copy(copied, path, dockerfile, &catalogue));
+        questions.extend(what.map(|what| Question {
+            text: format!("{} {what}", short_place(dockerfile, copied.line)),
+            dockerfile: lines(dockerfile, copied.line, copied.end_line),
+        }));
+    }
+    let works = works_of_dockerfile(dockerfile);
+    let builder = Builder::of(&works, Some(dockerfile));
+    for (step, work) in works.iter().zip(&dockerfile.facts.works) {
+        questions.extend(question_of_work(step, &builder).map(|after| Question {
+            text: format!("{}{after}", step_text(step)),
+            dockerfile: lines(dockerfile, work.line, work.end_line),
+        }));
+    }
+    questions
+}
+
+fn questions_of_bases(dockerfile: &DockerfileFacts) -> Vec<Question> {
+    let facts = &dockerfile.facts;
+    let bases =
+        if facts.variants.is_empty() { vec![&facts.base] } else { facts.variant_bases.iter().collect() };
+    let line_of = |base: &BaseImage| {
+        let stage = facts.stages.iter().find(|stage| stage.in_chain && stage.resolved == *base);
+        stage.map_or(1, |stage| stage.line)
+    };
+    let question = |base: &BaseImage| {
+        let line = line_of(base);
+        let what = match base {
+            BaseImage::Scratch | BaseImage::Stage(_) => return None,
+            BaseImage::Unresolved(name) => {
+                format!("FROM {} (an image that only the build knows)", redact_reference(name))
+            }
+            BaseImage::Image(name) => match known_image(name) {
+                Some(known) if known.is == ImageIs::Lean => return None,
+                Some(known) => format!("FROM {} (brings {})", redact_reference(name), known.brings),
+                None => format!("FROM {} (brings what is not known here)", redact_reference(name)),
+            },
+        };
+        let text = format!("{} {what}", short_place(dockerfile, line));
+        Some(Question { text, dockerfile: lines(dockerfile, line, line) })
+    };
+    bases.into_iter().filter_map(question).collect()
+}
+
+/// What a copy from elsewhere may bring.
+fn question_of_copy(
+    copied: &Copied,
+    path: &str,
+    dockerfile: &DockerfileFacts,
+    catalogue: &Catalogue,
+) -> Option<String> {
+    let stages = &dockerfile.facts.stages;
+    let (from, stage) = match &copied.origin {
+        Origin::Stage(index) => {
+            let stage = stages.get(*index)?;
+            (stage.name.clone().unwrap_or_else(|| index.to_string()), Some(stage))
+        }
+        Origin::Image(name) => (redact_reference(name).into_owned(), None),
+    };
+    let asked = |what: &str| Some(format!("COPY --from={from} {path} ({what})"));
+    let plain =
+        path.trim_start_matches('/').trim_end_matches("/*").trim_end_matches("/.").trim_end_matches('/');
+    if plain.contains('\u{2026}') {
+        return asked("a path that only the build knows");
+    }
+    if TREES.contains(&plain) || plain == "*" {
+        return asked("a whole directory tree");
+    }
+    if let Origin::Image(name) = &copied.origin
+        && let Some(known) = known_image(name).filter(|known| known.tool)
+    {
+        return asked(&known.brings);
+    }
+    let within = ["", "/x", "/bin/x"].map(|end| format!("{plain}{end}"));
+    let kind = within.iter().find_map(|path| catalogue.kind_of_path(path.as_bytes()));
+    if let Some(kind) = kind.filter(|kind| kind.weight <= Weight::Input) {
+        return asked(kind.words());
+    }
+    let stage = stage?;
+    let works = works_below(stage, stages);
+    let builds = works.iter().any(|work| !matches!(work.kind, WorkKind::Removes));
+    let is_in = |directory: &String| *directory == plain || directory.starts_with(&format!("{plain}/"));
+    if builds && stage.directories.iter().any(is_in) {
+        return asked("the directory that it builds in");
+    }
+    let last = plain.rsplit('/').next().unwrap_or(plain);
+    let lists_all = works.iter().any(|work| lists_unknown(work.kind, &work.subjects, work.production));
+    let prunes = works.iter().any(|work| work.kind == WorkKind::Removes && work.tool.ends_with("prune"));
+    (DEPENDENCIES.contains(&last) && lists_all && !prunes)
+        .then(|| asked("dependencies, perhaps those of development"))
+        .flatten()
+}
+
+/// What a stage does, with those that it is built on.
+fn works_below<'a>(stage: &'a StageFacts, stages: &'a [StageFacts]) -> Vec<&'a Work> {
+    let mut works: Vec<&Work> = Vec::new();
+    let mut next = Some(stage);
+    while let Some(stage) = next {
+        works.extend(&stage.works);
+        // A base is always an earlier stage, so this ends.
+        next = match stage.resolved {
+            BaseImage::Stage(below) => stages.get(below),
+            _ => None,
+        };
+    }
+    works
+}
+
+/// Whether it installs what a file lists.
+fn lists_unknown(kind: WorkKind, subjects: &[String], production: bool) -> bool {
+    let is_list = subjects.is_empty() || subjects.iter().any(|subject| subject == "\u{2026}");
+    kind == WorkKind::InstallsDependencies && is_list && !production
+}
+
+/// Why a step may leave build tools or inputs behind: what to say behind it.
+fn question_of_work(step: &Step, builder: &Builder<'_>) -> Option<&'static str> {
+    match step.kind {
+        WorkKind::InstallsBuildTools | WorkKind::Build => builder.blames(step).then_some(""),
+        WorkKind::InstallsDependencies if is_installer(step) || step.undone => None,
+        WorkKind::InstallsDependencies => {
+            lists_unknown(step.kind, &step.subjects, step.production).then_some(" (what a file lists)")
+        }
+        WorkKind::InstallsPackages => {
+            (step.subjects.is_empty() && !step.undone).then_some(" (packages that only the build knows)")
+        }
+        WorkKind::Removes => None,
+        WorkKind::RunsScript => Some(" (what it does is not in the text)"),
+    }
+}
+
+fn short_place(dockerfile: &DockerfileFacts, line: u32) -> String {
+    let place = lines(dockerfile, line, line);
+    place.short_name().map_or_else(|| place.to_string(), |name| format!("{name}:{line}"))
+}
+
+fn lines(dockerfile: &DockerfileFacts, line: u32, end_line: u32) -> DockerfileLines {
+    DockerfileLines { path: dockerfile.path.clone(), line, end_line }
+}
