@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use crate::config::{Setting, Settings};
 use crate::image::Platform;
-use crate::limits::{self, Form, Key, Metric};
+use crate::limits::{self, LimitKey, Metric, ValueForm};
 use crate::source::{EngineStoreUse, Platforms};
 
 const REPORT_HELP: &str = "\
@@ -127,47 +127,47 @@ pub struct Cli {
 pub enum Command {
     /// Measure an image and print its accounting, layers and largest files
     #[command(after_help = IMAGE_HELP)]
-    Inspect(Inspect),
+    Inspect(InspectArgs),
     /// Compare two images, layer by layer; never fails for a size
     #[command(after_help = IMAGE_HELP)]
-    Diff(Diff),
+    Diff(DiffArgs),
     /// The gate: measure images, compare them with their baselines, evaluate, report, comment
     #[command(after_help = format!("{IMAGE_HELP}\n\n{EVENT_HELP}\n\n{EXIT_HELP}"))]
-    Check(Box<Check>),
+    Check(Box<CheckArgs>),
     /// Measure images and store them as the baseline of the checked-out commit
     #[command(after_help = IMAGE_HELP)]
-    Record(Record),
+    Record(RecordArgs),
     /// Show which Dockerfiles are multi-stage, and their images' removable files
     #[command(after_help = format!("{STAGES_HELP}\n\n{IMAGE_HELP}"))]
-    Stages(Box<Stages>),
+    Stages(Box<StagesArgs>),
     /// The sizes of an image over the commits that it is recorded for
-    History(History),
+    History(HistoryArgs),
     /// Put saved reports together: those of a matrix, or of a job that could not comment itself
     #[command(after_help = REPORT_HELP)]
-    Report(Box<Reports>),
+    Report(Box<ReportArgs>),
     /// Add layergate to the workflow that builds the images: prints a diff, or writes it
     #[command(after_help = INIT_HELP)]
-    Init(Init),
+    Init(InitArgs),
     /// Print a JSON Schema: of layergate.toml, for editors, or of a document that layergate writes
     #[command(after_help = SCHEMA_HELP)]
-    Schema(Schema),
+    Schema(SchemaArgs),
     /// Print what a shell completes this program's commands and options by
     #[command(after_help = COMPLETIONS_HELP)]
-    Completions(Completions),
+    Completions(CompletionsArgs),
     /// Print the manual page, or write one for each command
     #[command(after_help = MAN_HELP)]
-    Man(Manual),
+    Man(ManualArgs),
 }
 
 /// `layergate inspect`.
 #[derive(Debug, Args)]
-pub struct Inspect {
+pub struct InspectArgs {
     /// The image
     #[arg(value_name = "[NAME=]IMAGE")]
     pub image: String,
     /// How to read it.
     #[command(flatten)]
-    pub reading: Reading,
+    pub reading: ReadingFlags,
     /// How it is built.
     #[command(flatten)]
     pub build: BuildFlags,
@@ -191,7 +191,7 @@ pub struct Inspect {
     pub html: Option<PathBuf>,
 }
 
-impl Inspect {
+impl InspectArgs {
     /// Whether removable files are asked for.
     pub fn looks_for_removable(&self) -> bool {
         self.removable || self.output.is_some() || self.html.is_some() || self.format == Format::Json
@@ -200,7 +200,7 @@ impl Inspect {
 
 /// `layergate diff`.
 #[derive(Debug, Args)]
-pub struct Diff {
+pub struct DiffArgs {
     /// The image to compare with
     #[arg(value_name = "BASE")]
     pub base: String,
@@ -209,7 +209,7 @@ pub struct Diff {
     pub head: String,
     /// How to read them.
     #[command(flatten)]
-    pub reading: Reading,
+    pub reading: ReadingFlags,
     /// How they are built.
     #[command(flatten)]
     pub build: BuildFlags,
@@ -226,19 +226,19 @@ pub struct Diff {
 
 /// `layergate check`.
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct CheckArgs {
     /// The images to check; without NAME= an image is called by its repository's or file's name
     #[arg(value_name = "[NAME=]IMAGE", required = true)]
     pub images: Vec<String>,
     /// How to read them.
     #[command(flatten)]
-    pub reading: Reading,
+    pub reading: ReadingFlags,
     /// How they are built.
     #[command(flatten)]
     pub build: BuildFlags,
     /// Where baselines are kept.
     #[command(flatten)]
-    pub store: Store,
+    pub store: StoreFlags,
     /// Compare with this commit's record instead of the one that fits the event and checkout
     #[arg(long, value_name = "COMMIT", help_heading = "Baseline")]
     pub base_commit: Option<String>,
@@ -270,7 +270,7 @@ pub struct Check {
 
 /// `layergate report`.
 #[derive(Debug, Args)]
-pub struct Reports {
+pub struct ReportArgs {
     /// Reports that check has saved, and directories that have such somewhere below
     #[arg(value_name = "REPORT", required = true)]
     pub reports: Vec<String>,
@@ -307,19 +307,19 @@ pub struct Reports {
 
 /// `layergate record`.
 #[derive(Debug, Args)]
-pub struct Record {
+pub struct RecordArgs {
     /// The images to record; without NAME= an image is called by its repository's or file's name
     #[arg(value_name = "[NAME=]IMAGE", required_unless_present = "from")]
     pub images: Vec<String>,
     /// How to read them.
     #[command(flatten)]
-    pub reading: Reading,
+    pub reading: ReadingFlags,
     /// How they are built.
     #[command(flatten)]
     pub build: BuildFlags,
     /// Where baselines are kept.
     #[command(flatten)]
-    pub store: Store,
+    pub store: StoreFlags,
     /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
     #[arg(long, value_name = "FILE", help_heading = "Dockerfile")]
     pub config: Option<PathBuf>,
@@ -345,7 +345,7 @@ pub struct Record {
 
 /// `layergate stages`.
 #[derive(Debug, Args)]
-pub struct Stages {
+pub struct StagesArgs {
     /// Dockerfiles, directories or patterns such as 'services/*/Dockerfile' [default: all below here]
     #[arg(value_name = "DOCKERFILE")]
     pub dockerfiles: Vec<String>,
@@ -372,12 +372,12 @@ pub struct Stages {
     pub build: StageFlags,
     /// How they are read.
     #[command(flatten)]
-    pub reading: Reading,
+    pub reading: ReadingFlags,
 }
 
 /// `layergate schema`.
 #[derive(Debug, Args)]
-pub struct Schema {
+pub struct SchemaArgs {
     /// What it is of
     #[arg(value_enum, default_value_t, value_name = "OF")]
     pub of: SchemaOf,
@@ -397,7 +397,7 @@ pub enum SchemaOf {
 
 /// `layergate completions`.
 #[derive(Debug, Args)]
-pub struct Completions {
+pub struct CompletionsArgs {
     /// The shell
     #[arg(value_enum, value_name = "SHELL")]
     pub shell: Shell,
@@ -405,7 +405,7 @@ pub struct Completions {
 
 /// `layergate man`.
 #[derive(Debug, Args)]
-pub struct Manual {
+pub struct ManualArgs {
     /// Write a page for each command to DIR, and print none
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
@@ -413,7 +413,7 @@ pub struct Manual {
 
 /// `layergate history`.
 #[derive(Debug, Args)]
-pub struct History {
+pub struct HistoryArgs {
     /// The images, by the names that they are recorded under
     #[arg(value_name = "NAME", required = true)]
     pub images: Vec<String>,
@@ -443,7 +443,7 @@ pub struct History {
     pub plain_http: bool,
     /// Where baselines are kept.
     #[command(flatten)]
-    pub store: Store,
+    pub store: StoreFlags,
     /// How to ask GitHub.
     #[command(flatten)]
     pub github: GithubFlags,
@@ -451,7 +451,7 @@ pub struct History {
 
 /// `layergate init`.
 #[derive(Debug, Args)]
-pub struct Init {
+pub struct InitArgs {
     /// The root of the repository
     #[arg(value_name = "DIR", default_value = ".")]
     pub directory: PathBuf,
@@ -472,7 +472,7 @@ pub struct Init {
     pub branch: Option<String>,
     /// How to read the images of --image.
     #[command(flatten)]
-    pub reading: Reading,
+    pub reading: ReadingFlags,
 }
 
 /// How to print a history.
@@ -518,7 +518,7 @@ impl StageFlags {
 
 /// How images are read.
 #[derive(Debug, Args)]
-pub struct Reading {
+pub struct ReadingFlags {
     /// Measure the image for this platform, or for all [default: this machine's, or the only one]
     #[arg(long, value_name = "OS/ARCH[/VARIANT][:OS.VERSION]|all", help_heading = "Reading")]
     pub platform: Option<Platforms>,
@@ -577,7 +577,7 @@ impl BuildFlags {
 
 /// Where baselines are kept.
 #[derive(Debug, Args)]
-pub struct Store {
+pub struct StoreFlags {
     /// The baseline store: git:BRANCH of the repository on GitHub (git alone: layergate-baselines), oci:HOST/REPO, a repository of a registry, or dir:PATH, a directory that git does not track [default: git:layergate-baselines in GitHub Actions, dir:.layergate elsewhere]
     #[arg(long, value_name = "STORE", help_heading = "Baseline")]
     pub store: Option<String>,
@@ -608,9 +608,9 @@ impl Args for LimitFlags {
 
 impl FromArgMatches for LimitFlags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<LimitFlags, clap::Error> {
-        let setting = |key: &Key| {
+        let setting = |key: &LimitKey| {
             let values: Vec<String> = matches.get_many(key.name)?.cloned().collect();
-            let text = if key.form == Form::Paths { lines(&values)? } else { values.join("\n") };
+            let text = if key.form == ValueForm::Paths { lines(&values)? } else { values.join("\n") };
             let origin = format!("--{}", key.name);
             Some((key.name.to_owned(), Setting { text, origin }))
         };
@@ -623,8 +623,8 @@ impl FromArgMatches for LimitFlags {
     }
 }
 
-fn limit_flag(key: &'static Key) -> Arg {
-    let is_list = key.form == Form::Paths;
+fn limit_flag(key: &'static LimitKey) -> Arg {
+    let is_list = key.form == ValueForm::Paths;
     let several = if is_list { "; repeatable, or one per line" } else { "" };
     let default = key.default.map_or_else(String::new, |default| format!(" [default: {default}]"));
     Arg::new(key.name)

@@ -40,7 +40,7 @@ impl Waiting {
 
 /// Whether a path is of a pipe: one with a name, or what a shell's `<(…)` names.
 pub fn is_pipe(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| kind_of(&metadata) == Kind::Pipe)
+    path.metadata().is_ok_and(|metadata| kind_of(&metadata) == SpecialFile::Pipe)
 }
 
 /// Opens a file, or a pipe, for reading; waits for whoever writes to that.
@@ -49,7 +49,7 @@ pub fn is_pipe(path: &Path) -> bool {
 /// Of a device, and whatever opening fails with.
 pub fn open(path: &Path) -> io::Result<File> {
     let _waiting = Waiting::on(path);
-    if kind_of(&path.metadata()?) == Kind::Device {
+    if kind_of(&path.metadata()?) == SpecialFile::Device {
         return Err(unfit("it is a device, not a file"));
     }
     File::open(path)
@@ -84,7 +84,9 @@ pub fn append(path: &Path) -> io::Result<File> {
 /// Of a pipe, which nobody may read. A device is for whoever names it: `/dev/stdout`, `/dev/null`.
 pub fn check_written(path: &Path) -> io::Result<()> {
     match path.metadata().map(|metadata| kind_of(&metadata)) {
-        Ok(Kind::Pipe) => Err(unfit("it is a pipe, and that anybody reads it is not certain; name a file")),
+        Ok(SpecialFile::Pipe) => {
+            Err(unfit("it is a pipe, and that anybody reads it is not certain; name a file"))
+        }
         _ => Ok(()),
     }
 }
@@ -94,24 +96,24 @@ fn unfit(why: &str) -> io::Error {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum SpecialFile {
     Pipe,
     Device,
     Other,
 }
 
 #[cfg(unix)]
-fn kind_of(metadata: &Metadata) -> Kind {
+fn kind_of(metadata: &Metadata) -> SpecialFile {
     use std::os::unix::fs::FileTypeExt as _;
     let kind = metadata.file_type();
     match kind {
-        _ if kind.is_fifo() => Kind::Pipe,
-        _ if kind.is_char_device() || kind.is_block_device() => Kind::Device,
-        _ => Kind::Other,
+        _ if kind.is_fifo() => SpecialFile::Pipe,
+        _ if kind.is_char_device() || kind.is_block_device() => SpecialFile::Device,
+        _ => SpecialFile::Other,
     }
 }
 
 #[cfg(not(unix))]
-fn kind_of(_: &Metadata) -> Kind {
-    Kind::Other
+fn kind_of(_: &Metadata) -> SpecialFile {
+    SpecialFile::Other
 }

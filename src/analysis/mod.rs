@@ -11,10 +11,12 @@ use std::sync::Arc;
 
 use crate::dockerfile::DockerfileFacts;
 use crate::image::snapshot::{BaseImage, BoundaryBy, Commit};
-use crate::image::{DiffId, FileList, Filesystem, LinesBy, MeasuredImage, Outcome, Removable, Snapshot};
+use crate::image::{
+    DiffId, FileList, Filesystem, LinesBy, MeasuredImage, Removable, RemovableOutcome, Snapshot,
+};
 use crate::removable::{Search, help_with_copy};
 use duplicates::duplicates;
-pub use origin::Origin;
+pub use origin::ImageOrigin;
 
 /// One image, understood.
 #[derive(Debug, Clone)]
@@ -26,18 +28,18 @@ pub struct Analysis {
 }
 
 impl Analysis {
-    /// Explains an image that was measured. `below` are the layers of the image that [`Origin::base_to_ask`]
+    /// Explains an image that was measured. `below` are the layers of the image that [`ImageOrigin::base_to_ask`]
     /// names, where they could be looked up. Without a search, nothing is looked for among its files.
     pub fn of(
         measured: MeasuredImage,
-        origin: Origin,
+        origin: ImageOrigin,
         below: Option<Vec<DiffId>>,
         search: Option<&mut Search>,
     ) -> Analysis {
         let MeasuredImage { mut snapshot, filesystem, contents, .. } = measured;
         let filesystem = filesystem.or_else(|| Filesystem::of_layers(&snapshot.layers).map(Arc::new));
         let base = origin.base(&snapshot, below);
-        let Origin { lines, lines_by, dockerfile, .. } = origin;
+        let ImageOrigin { lines, lines_by, dockerfile, .. } = origin;
         // What a stored image has by provenance is not inferred anew.
         let is_better = lines_by == LinesBy::Provenance || snapshot.lines != Some(LinesBy::Provenance);
         if let Some(lines) = lines.filter(|_| is_better) {
@@ -114,7 +116,7 @@ impl Analysis {
     pub fn into_record(
         self,
         commit: Option<Commit>,
-        multi_stage: Option<Outcome>,
+        multi_stage: Option<RemovableOutcome>,
         keeps: impl Fn(&DiffId) -> bool,
     ) -> Snapshot {
         let mut snapshot = Snapshot { commit, multi_stage, ..self.snapshot };

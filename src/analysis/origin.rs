@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::dockerfile::provenance::Material;
 use crate::dockerfile::{
-    self, BuildOptions, Dockerfile, DockerfileFacts, HistoryStep, Mapping, Plan, Provenance, Unmapped,
+    self, BuildOptions, BuildPlan, Dockerfile, DockerfileFacts, HistoryStep, Mapping, Provenance, Unmapped,
 };
 use crate::image::LinesBy;
 use crate::image::layer_ref::DockerfileLines;
@@ -14,7 +14,7 @@ use crate::redact::redact_reference;
 
 /// What is known of how an image came to be, by itself and by a Dockerfile.
 #[derive(Debug)]
-pub struct Origin {
+pub struct ImageOrigin {
     /// For each layer the lines that made it, where a Dockerfile was looked at.
     pub(super) lines: Option<Vec<Option<DockerfileLines>>>,
     /// How they are known.
@@ -29,11 +29,11 @@ pub struct Origin {
     pub note: Option<String>,
 }
 
-impl Origin {
+impl ImageOrigin {
     /// What an image says of itself.
-    pub fn of_image(measured: &MeasuredImage) -> Origin {
+    pub fn of_image(measured: &MeasuredImage) -> ImageOrigin {
         let base_name = measured.base_name.clone().map(|name| (name, BoundaryBy::Label));
-        Origin {
+        ImageOrigin {
             lines: None,
             lines_by: LinesBy::Estimated,
             dockerfile: None,
@@ -44,14 +44,14 @@ impl Origin {
     }
 
     /// What its build says of it: exact lines, and the Dockerfile. `named` is the Dockerfile's path, where that is
-    /// known. Where the base image ends is not taken from there: see [`Origin::confirm_base`].
+    /// known. Where the base image ends is not taken from there: see [`ImageOrigin::confirm_base`].
     pub fn explain_by(&mut self, provenance: &Provenance, blobs: &[Option<Digest>], named: Option<&Path>) {
         if !provenance.tells_lines(blobs) {
             return;
         }
         let named = named.map(|path| path.display().to_string());
         let path = named.or_else(|| provenance.file.clone()).unwrap_or_else(|| "Dockerfile".to_owned());
-        let at = |lines: dockerfile::Lines| DockerfileLines {
+        let at = |lines: dockerfile::LineRange| DockerfileLines {
             path: path.clone(),
             line: lines.line,
             end_line: lines.end_line,
@@ -94,8 +94,8 @@ impl Origin {
         (path, dockerfile): (&Path, &Dockerfile),
         options: &BuildOptions,
         named: bool,
-    ) -> Origin {
-        let mut origin = Origin::of_image(measured);
+    ) -> ImageOrigin {
+        let mut origin = ImageOrigin::of_image(measured);
         let plan = match dockerfile.plan(options) {
             Ok(plan) => plan,
             Err(error) => {
@@ -115,7 +115,7 @@ impl Origin {
         let is_known = stored.as_ref().is_some_and(|base| base.how == BoundaryBy::Provenance);
         let found = boundary(history, &mapping, &plan).filter(|_| !is_known);
         origin.base = found.or(stored);
-        if let (true, dockerfile::BaseImage::Image(name)) = (fits, plan.base) {
+        if let (true, dockerfile::StageBase::Image(name)) = (fits, plan.base) {
             origin.base_name = Some((name, BoundaryBy::Image));
         }
         // One that explains no step of a history that can be read is of another image, or was written anew.
@@ -164,7 +164,7 @@ fn step(step: &HistoryEntry) -> HistoryStep<'_> {
 /// For each layer, the lines that made it.
 fn lines(history: &[HistoryEntry], mapping: &Mapping, path: &Path) -> Vec<Option<DockerfileLines>> {
     let making = history.iter().zip(&mapping.lines).filter(|(step, _)| step.makes_layer);
-    let at = |lines: dockerfile::Lines| DockerfileLines {
+    let at = |lines: dockerfile::LineRange| DockerfileLines {
         path: path.display().to_string(),
         line: lines.line,
         end_line: lines.end_line,
@@ -173,10 +173,10 @@ fn lines(history: &[HistoryEntry], mapping: &Mapping, path: &Path) -> Vec<Option
 }
 
 /// Where the base image ends, where all that is above it was found in the Dockerfile.
-fn boundary(history: &[HistoryEntry], mapping: &Mapping, plan: &Plan) -> Option<BaseImage> {
+fn boundary(history: &[HistoryEntry], mapping: &Mapping, plan: &BuildPlan) -> Option<BaseImage> {
     let below = history.iter().take(mapping.base_steps?).filter(|step| step.makes_layer);
     let name = match &plan.base {
-        dockerfile::BaseImage::Image(name) => Some(redact_reference(name).into_owned()),
+        dockerfile::StageBase::Image(name) => Some(redact_reference(name).into_owned()),
         _ => None,
     };
     Some(BaseImage { name, layers: below.count() as u64, how: BoundaryBy::Dockerfile })

@@ -1,7 +1,7 @@
 //! The commits whose records may be the baseline, nearest first. They are found once for all images of a run,
 //! from the local checkout as far as it reaches, and from GitHub beyond that.
 
-use super::choose::{MergeBase, Start, Trigger, choose_start, wanted_merge_base};
+use super::choose::{MergeBase, StartCommit, Trigger, choose_start, wanted_merge_base};
 use super::git::{Git, MAX_ANCESTORS, is_sha};
 use crate::github::{GithubError, Repository};
 use crate::image::snapshot::Commit;
@@ -13,7 +13,7 @@ const QUESTIONS: u32 = 5;
 pub struct Ancestry {
     /// The commit that is checked out, or that the run is about.
     pub head: Option<Commit>,
-    start: Option<Start>,
+    start: Option<StartCommit>,
     commits: Vec<String>,
     /// How often GitHub may still be asked for earlier commits.
     questions: u32,
@@ -74,7 +74,7 @@ impl Ancestry {
     pub fn named(name: &str, git: &Git) -> Option<Ancestry> {
         let known = git.commit(name).map(|commit| commit.sha);
         let sha = known.or_else(|| is_sha(name).then(|| name.to_owned()))?;
-        let start = Start { sha: sha.clone(), why: "the commit that was asked for", certain: true };
+        let start = StartCommit { sha: sha.clone(), why: "the commit that was asked for", certain: true };
         Some(Ancestry {
             head: git.head(),
             start: Some(start),
@@ -87,7 +87,7 @@ impl Ancestry {
     }
 
     /// The commit to compare with.
-    pub fn start(&self) -> Option<&Start> {
+    pub fn start(&self) -> Option<&StartCommit> {
         self.start.as_ref()
     }
 

@@ -30,7 +30,7 @@ pub enum Trigger {
 
 /// The commit whose record is looked for first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Start {
+pub struct StartCommit {
     /// The commit.
     pub sha: String,
     /// Why this one, in words.
@@ -72,10 +72,10 @@ pub fn choose_start(
     trigger: &Trigger,
     head: Option<&Commit>,
     merge_base: Option<&MergeBase>,
-) -> Option<Start> {
-    let start = |sha: &str, why| is_sha(sha).then(|| Start { sha: sha.to_owned(), why, certain: true });
+) -> Option<StartCommit> {
+    let start = |sha: &str, why| is_sha(sha).then(|| StartCommit { sha: sha.to_owned(), why, certain: true });
     // The target branch may have moved on since the pull request left it.
-    let nearest = |sha: &str, why| start(sha, why).map(|start| Start { certain: false, ..start });
+    let nearest = |sha: &str, why| start(sha, why).map(|start| StartCommit { certain: false, ..start });
     match trigger {
         Trigger::PullRequest { head: own, base } => match head {
             // Its first parent is the exact code that the change is put on.

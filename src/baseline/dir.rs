@@ -17,8 +17,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::record::{Listed, Overview, StoreError, Stored, Written, is_same, replaceable};
-use crate::compare::baseline::Point;
+use super::record::{ListedBaseline, Overview, RecordOutcome, StoreError, Written, is_same, replaceable};
+use crate::compare::baseline::HistoryPoint;
 use crate::image::file_list::MAX_NODES;
 use crate::image::platform::platform_key;
 use crate::image::{DiffId, Digest, FileList, Platform, Snapshot};
@@ -81,7 +81,7 @@ impl DirStore {
     }
 
     /// Stores a snapshot, file lists first, so that a record never lacks one.
-    fn put(&self, snapshot: &Snapshot) -> Result<Stored, StoreError> {
+    fn put(&self, snapshot: &Snapshot) -> Result<RecordOutcome, StoreError> {
         for layer in &snapshot.layers {
             if let Some(file_list) = &layer.file_list {
                 self.put_file_list(&layer.diff_id, file_list)?;
@@ -97,20 +97,24 @@ impl DirStore {
             // What is not kept any more, such as secrets in instructions, is to go from what is there too.
             && json == written(&existing)?
         {
-            return Ok(Stored::Unchanged);
+            return Ok(RecordOutcome::Unchanged);
         }
         write_atomically(&path, &written(&bare)?)?;
-        Ok(Stored::Recorded)
+        Ok(RecordOutcome::Recorded)
     }
 
     /// The records of an image for a commit, one for each platform, in the order of their names.
     ///
     /// # Errors
     /// [`StoreError`] where the directory cannot be read.
-    pub fn records(&self, image: &str, commit: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+    pub fn records(&self, image: &str, commit: Option<&str>) -> Result<Vec<ListedBaseline>, StoreError> {
         let listed = |path: PathBuf| {
             let platform = name_of_file(path.file_name()?.to_str()?.strip_suffix(".json")?)?;
-            Some(Listed { commit: commit.map(str::to_owned), platform, at: path.to_str()?.to_owned() })
+            Some(ListedBaseline {
+                commit: commit.map(str::to_owned),
+                platform,
+                at: path.to_str()?.to_owned(),
+            })
         };
         Ok(listing(&self.record_directory(commit, image))?.into_iter().filter_map(listed).collect())
     }
@@ -119,7 +123,7 @@ impl DirStore {
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be used.
-    pub fn load(&self, listed: &Listed) -> Result<Snapshot, StoreError> {
+    pub fn load(&self, listed: &ListedBaseline) -> Result<Snapshot, StoreError> {
         let path = Path::new(&listed.at);
         record(path)?.ok_or_else(|| StoreError::Lost { place: listed.at.clone() })
     }
@@ -162,7 +166,7 @@ impl DirStore {
     ///
     /// # Errors
     /// [`StoreError`] where the directory cannot be read.
-    pub fn history(&self, image: &str) -> Result<Vec<Point>, StoreError> {
+    pub fn history(&self, image: &str) -> Result<Vec<HistoryPoint>, StoreError> {
         let mut points = Vec::new();
         for listed in self.all(image)?.into_iter().flatten() {
             let snapshot = match self.load(&listed) {
@@ -171,8 +175,12 @@ impl DirStore {
             };
             let age = age(&listed, Some(&snapshot));
             let (commit, time) = snapshot.commit.map(|commit| (commit.sha, commit.time)).unzip();
-            let point =
-                Point { commit, time: time.flatten(), platform: listed.platform, totals: snapshot.totals };
+            let point = HistoryPoint {
+                commit,
+                time: time.flatten(),
+                platform: listed.platform,
+                totals: snapshot.totals,
+            };
             points.push((age, point));
         }
         points.sort_by_key(|(age, _)| *age);
@@ -180,7 +188,7 @@ impl DirStore {
     }
 
     /// The records of an image, by commit.
-    fn all(&self, image: &str) -> Result<Vec<Vec<Listed>>, StoreError> {
+    fn all(&self, image: &str) -> Result<Vec<Vec<ListedBaseline>>, StoreError> {
         let commit = |path: PathBuf| name_of_file(path.file_name()?.to_str()?);
         let commits = listing(&self.root.join("records"))?.into_iter().filter_map(commit);
         commits
@@ -351,7 +359,7 @@ fn is_temporary(path: &Path) -> bool {
 }
 
 /// What orders records: when their commit was made, in seconds, or else when they were written.
-fn age(listed: &Listed, snapshot: Option<&Snapshot>) -> (i64, SystemTime) {
+fn age(listed: &ListedBaseline, snapshot: Option<&Snapshot>) -> (i64, SystemTime) {
     let written = modified(Path::new(&listed.at));
     let seconds = written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let committed = snapshot.and_then(|snapshot| snapshot.commit.as_ref()?.time);

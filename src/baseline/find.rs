@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::ancestry::Ancestry;
-use super::record::{Listed, Overview, StoreError};
+use super::record::{ListedBaseline, Overview, StoreError};
 use super::store::Store;
 use crate::compare::baseline::{Missing, Reason, short};
 use crate::image::Snapshot;
@@ -15,7 +15,7 @@ use crate::image::snapshot::SnapshotError;
 
 /// A record that fits, and why this one.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundBaseline {
     /// The recorded image, without the files of its layers.
     pub snapshot: Snapshot,
     /// How many commits it is older than the commit to compare with, where known.
@@ -27,7 +27,7 @@ pub struct Found {
 }
 
 /// Looks for baselines in a store.
-pub struct Finder<'a> {
+pub struct BaselineFinder<'a> {
     store: &'a Store,
     ancestry: &'a mut Ancestry,
 }
@@ -35,20 +35,20 @@ pub struct Finder<'a> {
 /// The records of the nearest commit that has any that fit.
 struct Nearest {
     distance: usize,
-    records: Vec<Listed>,
+    records: Vec<ListedBaseline>,
 }
 
-impl<'a> Finder<'a> {
+impl<'a> BaselineFinder<'a> {
     /// Looks in a store, for records of these commits.
-    pub fn new(store: &'a Store, ancestry: &'a mut Ancestry) -> Finder<'a> {
-        Finder { store, ancestry }
+    pub fn new(store: &'a Store, ancestry: &'a mut Ancestry) -> BaselineFinder<'a> {
+        BaselineFinder { store, ancestry }
     }
 
     /// The nearest record of an image of this name and platform, or why there is none.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn baseline(&mut self, image: &Snapshot) -> Result<Result<Found, Missing>, StoreError> {
+    pub async fn baseline(&mut self, image: &Snapshot) -> Result<Result<FoundBaseline, Missing>, StoreError> {
         match self.look(image).await {
             // An older one in its place would be a wrong one.
             Err(StoreError::Record { place, error }) => {
@@ -68,7 +68,7 @@ impl<'a> Finder<'a> {
         }
     }
 
-    async fn look(&mut self, image: &Snapshot) -> Result<Result<Found, Missing>, StoreError> {
+    async fn look(&mut self, image: &Snapshot) -> Result<Result<FoundBaseline, Missing>, StoreError> {
         let name = &image.image.name;
         let platform = platform_key(image.image.platform.as_ref());
         if let Some(nearest) = self.nearest(name, Some(&platform)).await? {
@@ -76,19 +76,24 @@ impl<'a> Finder<'a> {
             return Ok(Ok(self.found(snapshot, nearest.distance)));
         }
         let of_platform =
-            |records: Vec<Listed>| records.into_iter().find(|listed| listed.platform == platform);
+            |records: Vec<ListedBaseline>| records.into_iter().find(|listed| listed.platform == platform);
         if let Some(before) = self.ancestry.before().map(str::to_owned)
             && let Some(listed) = of_platform(self.store.records(name, Some(&before), Some(&platform)).await?)
         {
             let how = "the branch before the push; fetch more history to know how far behind".to_owned();
             let snapshot = self.store.load(&listed).await?;
-            return Ok(Ok(Found { snapshot, distance: None, exact: false, how }));
+            return Ok(Ok(FoundBaseline { snapshot, distance: None, exact: false, how }));
         }
         if let Some(listed) = of_platform(self.store.records(name, None, Some(&platform)).await?) {
             // Without a checkout there are no commits to tell records apart by, and then the one
             // record is what it was recorded to be.
             let (exact, how) = (self.ancestry.start().is_none(), "recorded without a commit".to_owned());
-            return Ok(Ok(Found { snapshot: self.store.load(&listed).await?, distance: None, exact, how }));
+            return Ok(Ok(FoundBaseline {
+                snapshot: self.store.load(&listed).await?,
+                distance: None,
+                exact,
+                how,
+            }));
         }
         self.missing(name, &platform).await.map(Err)
     }
@@ -97,7 +102,7 @@ impl<'a> Finder<'a> {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn platforms(&mut self, name: &str) -> Result<Vec<Found>, StoreError> {
+    pub async fn platforms(&mut self, name: &str) -> Result<Vec<FoundBaseline>, StoreError> {
         let Some(nearest) = self.nearest(name, None).await? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for listed in &nearest.records {
@@ -123,7 +128,7 @@ impl<'a> Finder<'a> {
         Ok(None)
     }
 
-    fn found(&self, snapshot: Snapshot, distance: usize) -> Found {
+    fn found(&self, snapshot: Snapshot, distance: usize) -> FoundBaseline {
         let (why, certain) = self.ancestry.start().map_or(("", false), |start| (start.why, start.certain));
         let how = match distance {
             0 if certain => format!("exact: {why}"),
@@ -131,7 +136,12 @@ impl<'a> Finder<'a> {
             1 => format!("1 commit behind {why}"),
             behind => format!("{behind} commits behind {why}"),
         };
-        Found { snapshot, distance: certain.then_some(distance as u64), exact: certain && distance == 0, how }
+        FoundBaseline {
+            snapshot,
+            distance: certain.then_some(distance as u64),
+            exact: certain && distance == 0,
+            how,
+        }
     }
 
     async fn missing(&mut self, name: &str, platform: &str) -> Result<Missing, StoreError> {

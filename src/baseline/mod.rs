@@ -11,10 +11,10 @@ pub mod registry;
 pub mod store;
 
 pub use ancestry::Ancestry;
-pub use choose::{Start, Trigger, choose_start};
+pub use choose::{StartCommit, Trigger, choose_start};
 pub use dir::DirStore;
-pub use find::Finder;
+pub use find::BaselineFinder;
 pub use git::Git;
-pub use record::{StoreError, Stored};
+pub use record::{RecordOutcome, StoreError};
 pub use registry::RegistryStore;
 pub use store::{Store, StoreName};

@@ -135,7 +135,7 @@ impl From<GithubError> for StoreError {
 
 /// A record, as a list of them has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listed {
+pub struct ListedBaseline {
     /// The commit that it is of.
     pub commit: Option<String>,
     /// What its image runs on, as [`platform_key`] has it.
@@ -157,7 +157,7 @@ pub struct Overview {
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stored {
+pub enum RecordOutcome {
     /// It is there now.
     Recorded,
     /// The same was there before.
@@ -168,7 +168,7 @@ pub enum Stored {
 #[derive(Debug)]
 pub struct Written {
     /// One for each, in their order.
-    pub stored: Vec<Stored>,
+    pub stored: Vec<RecordOutcome>,
     /// Why not all is removed that should be. What is to be kept is there all the same.
     pub not_pruned: Option<StoreError>,
     /// Why not all of them are found by their images too, where they should be.

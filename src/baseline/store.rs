@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use super::branch::BranchStore;
 use super::dir::DirStore;
-use super::record::{Listed, Overview, StoreError, Written};
+use super::record::{ListedBaseline, Overview, StoreError, Written};
 use super::registry::{self, RegistryStore};
-use crate::compare::baseline::Point;
+use crate::compare::baseline::HistoryPoint;
 use crate::github::Repository;
 use crate::image::{DiffId, FileList, Snapshot};
 
@@ -138,7 +138,7 @@ impl Store {
         image: &str,
         commit: Option<&str>,
         platform: Option<&str>,
-    ) -> Result<Vec<Listed>, StoreError> {
+    ) -> Result<Vec<ListedBaseline>, StoreError> {
         match self {
             Store::Directory(store) => store.records(image, commit),
             Store::Branch(store) => store.records(image, commit).await,
@@ -150,7 +150,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be used: an older one in its place would be a wrong one.
-    pub async fn load(&self, listed: &Listed) -> Result<Snapshot, StoreError> {
+    pub async fn load(&self, listed: &ListedBaseline) -> Result<Snapshot, StoreError> {
         match self {
             Store::Directory(store) => store.load(listed),
             Store::Branch(store) => store.load(listed).await,
@@ -187,7 +187,7 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn history(&self, image: &str) -> Result<Vec<Point>, StoreError> {
+    pub async fn history(&self, image: &str) -> Result<Vec<HistoryPoint>, StoreError> {
         match self {
             Store::Directory(store) => store.history(image),
             Store::Branch(store) => store.history(image).await,

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::build_metadata::BuildMetadata;
 use super::{UsageError, console};
-use crate::analysis::{Analysis, Origin};
-use crate::config::Build;
+use crate::analysis::{Analysis, ImageOrigin};
+use crate::config::BuildSettings;
 use crate::dockerfile::{BuildOptions, Dockerfile, DockerfileError, Provenance};
 use crate::image::{Digest, MeasuredImage};
 use crate::removable::{Catalogue, Search};
@@ -29,12 +29,12 @@ pub struct Analyzer {
     /// Without one, nothing is looked for.
     search: Option<Search>,
     metadata: BuildMetadata,
-    read: BTreeMap<PathBuf, Result<Arc<Source>, String>>,
+    read: BTreeMap<PathBuf, Result<Arc<DockerfileSource>, String>>,
     said: Vec<String>,
 }
 
 /// A Dockerfile that was read.
-pub struct Source {
+pub struct DockerfileSource {
     /// What it says.
     pub dockerfile: Dockerfile,
     /// Its text.
@@ -65,7 +65,7 @@ impl Analyzer {
     ///
     /// # Errors
     /// [`UsageError`] for a Dockerfile or a stage that does not exist.
-    pub fn check_flags(&mut self, build: &Build) -> Result<(), UsageError> {
+    pub fn check_flags(&mut self, build: &BuildSettings) -> Result<(), UsageError> {
         let path = build.dockerfile.as_deref();
         if let Some(path) = path.filter(|path| !path.exists()) {
             let path = path.display();
@@ -91,7 +91,7 @@ impl Analyzer {
         &mut self,
         measured: MeasuredImage,
         image: &NamedImage,
-        build: &Build,
+        build: &BuildSettings,
         single: bool,
         options: &Arc<Options>,
     ) -> Analysis {
@@ -126,21 +126,23 @@ impl Analyzer {
 
     /// How an image came to be. That a Dockerfile cannot be read or does not fit is said, and is no error: it
     /// only explains.
-    fn origin(&mut self, measured: &MeasuredImage, build: &Build, single: bool) -> Origin {
+    fn origin(&mut self, measured: &MeasuredImage, build: &BuildSettings, single: bool) -> ImageOrigin {
         let usual = || Some(PathBuf::from(USUAL)).filter(|path| single && path.is_file());
         let named = build.dockerfile.is_some();
-        let Some(path) = build.dockerfile.clone().or_else(usual) else { return Origin::of_image(measured) };
+        let Some(path) = build.dockerfile.clone().or_else(usual) else {
+            return ImageOrigin::of_image(measured);
+        };
         let source = match self.source(&path) {
             Ok(source) => source,
             Err(error) => {
                 if named {
                     self.say(format!("{error}; lines are not named"));
                 }
-                return Origin::of_image(measured);
+                return ImageOrigin::of_image(measured);
             }
         };
         let options = build_options(build);
-        Origin::of_dockerfile(measured, (&path, &source.dockerfile), &options, named)
+        ImageOrigin::of_dockerfile(measured, (&path, &source.dockerfile), &options, named)
     }
 
     /// What the build of an image says of itself. That it cannot be used is said.
@@ -175,7 +177,7 @@ impl Analyzer {
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub fn source(&mut self, path: &Path) -> Result<Arc<Source>, String> {
+    pub fn source(&mut self, path: &Path) -> Result<Arc<DockerfileSource>, String> {
         self.read.entry(path.into()).or_insert_with(|| read(path).map(Arc::new)).clone()
     }
 
@@ -198,11 +200,11 @@ fn blobs(measured: &MeasuredImage) -> Vec<Option<Digest>> {
 }
 
 /// How a build makes an image of its Dockerfile.
-pub fn build_options(build: &Build) -> BuildOptions {
+pub fn build_options(build: &BuildSettings) -> BuildOptions {
     BuildOptions { target: build.target.clone(), args: build.arguments.clone() }
 }
 
-fn read(path: &Path) -> Result<Source, String> {
+fn read(path: &Path) -> Result<DockerfileSource, String> {
     let failed =
         |error: &dyn std::fmt::Display| format!("cannot read the Dockerfile {}: {error}", path.display());
     // Opening a pipe or a device may take for ever; and what is in /proc is nobody's business.
@@ -214,5 +216,5 @@ fn read(path: &Path) -> Result<Source, String> {
     let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
     file.take(MAX_READ).read_to_end(&mut text).map_err(|error| failed(&error))?;
     let text = String::from_utf8_lossy(&text).into_owned();
-    Ok(Source { dockerfile: Dockerfile::parse(&text).map_err(|error| failed(&error))?, text })
+    Ok(DockerfileSource { dockerfile: Dockerfile::parse(&text).map_err(|error| failed(&error))?, text })
 }

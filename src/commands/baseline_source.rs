@@ -6,10 +6,10 @@ use super::{
     UsageError, console, fetch_files, github, lines_of, local_git, measure_all, refuse_second_input, stores,
 };
 use crate::analysis::Analysis;
-use crate::baseline::find::Found;
-use crate::baseline::{Ancestry, DirStore, Finder, Store, StoreError, StoreName, Trigger};
-use crate::cli::{Check, Reading};
-use crate::compare::baseline::{Baseline, Missing, Point, Reason};
+use crate::baseline::find::FoundBaseline;
+use crate::baseline::{Ancestry, BaselineFinder, DirStore, Store, StoreError, StoreName, Trigger};
+use crate::cli::{CheckArgs, ReadingFlags};
+use crate::compare::baseline::{Baseline, HistoryPoint, Missing, Reason};
 use crate::github::{Context, Repository};
 use crate::image::{DiffId, FileList, Platform, Snapshot};
 use crate::source::{ImageReference, NamedImage, Options, Platforms};
@@ -37,7 +37,7 @@ pub struct NamedBaseline {
 impl BaselineSource {
     /// What is asked for, or the records that fit what made this run. Which commits those are is found here.
     pub async fn choose(
-        arguments: &Check,
+        arguments: &CheckArgs,
         images: &[NamedImage],
         context: Option<&Context>,
     ) -> anyhow::Result<BaselineSource> {
@@ -82,14 +82,14 @@ impl BaselineSource {
         {
             return;
         }
-        let found = Finder::new(store, ancestry).platforms(&image.display_name()).await;
+        let found = BaselineFinder::new(store, ancestry).platforms(&image.display_name()).await;
         for baseline in found.unwrap_or_default() {
             fetch_files(&baseline.snapshot, store, options).await;
         }
     }
 
     /// Measures the images that are named as baselines, but for those that were recorded with the image.
-    pub async fn measure(&mut self, reading: &Reading, options: &Arc<Options>) -> anyhow::Result<()> {
+    pub async fn measure(&mut self, reading: &ReadingFlags, options: &Arc<Options>) -> anyhow::Result<()> {
         if let BaselineSource::Named(given, store) = self {
             let (mut recorded, mut unknown) = (Vec::new(), Vec::new());
             for given in &*given {
@@ -120,7 +120,7 @@ impl BaselineSource {
     ) -> anyhow::Result<Result<Baseline, Missing>> {
         match self {
             BaselineSource::Recorded(store, ancestry) => {
-                let found = Finder::new(store, ancestry).baseline(head).await?;
+                let found = BaselineFinder::new(store, ancestry).baseline(head).await?;
                 if let Some(problem) = ancestry.take_problem() {
                     console::warn(&format!(
                         "which commit to compare with is not known as well as it could be: {problem}"
@@ -139,7 +139,7 @@ impl BaselineSource {
 
     /// What is recorded of an image, for a chart. It explains nothing and fails nothing, so where that would
     /// cost much it is left out.
-    pub async fn history(&self, name: &str) -> Vec<Point> {
+    pub async fn history(&self, name: &str) -> Vec<HistoryPoint> {
         let BaselineSource::Recorded(store, _) = self else { return Vec::new() };
         let history = async {
             let costly = match store {
@@ -160,7 +160,7 @@ impl BaselineSource {
     pub async fn platforms(&mut self, name: &str) -> anyhow::Result<Vec<Baseline>> {
         Ok(match self {
             BaselineSource::Recorded(store, ancestry) => {
-                let found = Finder::new(store, ancestry).platforms(name).await?;
+                let found = BaselineFinder::new(store, ancestry).platforms(name).await?;
                 found.into_iter().map(|found| baseline(found, |_| None)).collect()
             }
             BaselineSource::Named(given, _) => {
@@ -171,13 +171,13 @@ impl BaselineSource {
     }
 }
 
-fn baseline(found: Found, files: impl Fn(&DiffId) -> Option<Arc<FileList>>) -> Baseline {
-    let Found { snapshot, distance, exact, how } = found;
+fn baseline(found: FoundBaseline, files: impl Fn(&DiffId) -> Option<Arc<FileList>>) -> Baseline {
+    let FoundBaseline { snapshot, distance, exact, how } = found;
     Baseline { image: Arc::new(Analysis::recorded(snapshot, files)), distance, exact, how }
 }
 
 /// The images to compare with, where they are named; of several, each is of the image that has its name.
-fn given_baselines(arguments: &Check, images: &[NamedImage]) -> anyhow::Result<Vec<NamedBaseline>> {
+fn given_baselines(arguments: &CheckArgs, images: &[NamedImage]) -> anyhow::Result<Vec<NamedBaseline>> {
     let named: Vec<&str> = lines_of(&arguments.baseline).collect();
     let mut given = Vec::new();
     for text in &named {
@@ -252,7 +252,7 @@ impl NamedBaseline {
 }
 
 /// The commits to compare with: those that are asked for, or those that fit what made this run.
-async fn find_ancestry(arguments: &Check, context: Option<&Context>) -> anyhow::Result<Ancestry> {
+async fn find_ancestry(arguments: &CheckArgs, context: Option<&Context>) -> anyhow::Result<Ancestry> {
     let git = local_git();
     let Some(name) = &arguments.base_commit else {
         // Without a token or a repository, the checkout is all that is known.

@@ -16,22 +16,22 @@ const HELP: &str = "set BUILDX_METADATA_PROVENANCE=max for the build";
 /// What `--build-metadata` has given.
 #[derive(Default)]
 pub struct BuildMetadata {
-    documents: Vec<Document>,
+    documents: Vec<MetadataDocument>,
 }
 
 /// What one or several builds have said.
-struct Document {
+struct MetadataDocument {
     /// The image that it is said to be of.
     image: Option<String>,
     /// What it was given as.
     origin: String,
     json: Vec<u8>,
-    found: Found,
+    found: MetadataContent,
 }
 
 /// What a document turned out to have.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum MetadataContent {
     OtherImages,
     NoProvenance,
     Provenance,
@@ -47,12 +47,17 @@ impl BuildMetadata {
         for argument in arguments {
             if argument.trim_start().starts_with('{') {
                 let (origin, json) = ("--build-metadata".to_owned(), argument.clone().into_bytes());
-                documents.push(Document { image: None, origin, json, found: Found::OtherImages });
+                documents.push(MetadataDocument {
+                    image: None,
+                    origin,
+                    json,
+                    found: MetadataContent::OtherImages,
+                });
                 continue;
             }
             let lines = argument.lines().map(str::trim).filter(|line| !line.is_empty());
             for line in lines {
-                documents.push(Document::read(line)?);
+                documents.push(MetadataDocument::read(line)?);
             }
         }
         Ok(BuildMetadata { documents })
@@ -71,14 +76,14 @@ impl BuildMetadata {
             }
             match Provenance::of_metadata(&document.json, &digests, platform.as_deref()) {
                 Ok(Some(provenance)) => {
-                    document.found = Found::Provenance;
+                    document.found = MetadataContent::Provenance;
                     return Some(provenance);
                 }
-                Ok(None) => document.found = Found::NoProvenance,
+                Ok(None) => document.found = MetadataContent::NoProvenance,
                 Err(ProvenanceError::OtherImage(_)) => {}
                 Err(error) => {
                     console::warn(&format!("{} is ignored: {error}", document.origin));
-                    document.found = Found::Provenance;
+                    document.found = MetadataContent::Provenance;
                 }
             }
         }
@@ -87,13 +92,13 @@ impl BuildMetadata {
 
     /// Says which of it was of no use.
     pub fn warn_unused(&self) {
-        for Document { origin, found, .. } in &self.documents {
+        for MetadataDocument { origin, found, .. } in &self.documents {
             match found {
-                Found::Provenance => {}
-                Found::NoProvenance => {
+                MetadataContent::Provenance => {}
+                MetadataContent::NoProvenance => {
                     console::warn(&format!("{origin} has no provenance: {HELP}"));
                 }
-                Found::OtherImages => console::warn(&format!(
+                MetadataContent::OtherImages => console::warn(&format!(
                     "{origin} is ignored: the digests in it are of another build than the images here"
                 )),
             }
@@ -101,13 +106,13 @@ impl BuildMetadata {
     }
 }
 
-impl Document {
-    fn read(text: &str) -> Result<Document, UsageError> {
+impl MetadataDocument {
+    fn read(text: &str) -> Result<MetadataDocument, UsageError> {
         let named = text.split_once('=').filter(|_| !Path::new(text).exists());
         let (image, path) = named.map_or((None, text), |(name, path)| (Some(name.to_owned()), path));
         let origin = format!("--build-metadata {path}");
         let json = files::read(Path::new(path), MAX_DOCUMENT)
             .map_err(|error| UsageError(format!("{origin}: cannot be read: {error}")))?;
-        Ok(Document { image, origin, json, found: Found::OtherImages })
+        Ok(MetadataDocument { image, origin, json, found: MetadataContent::OtherImages })
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::analyze::Analyzer;
 use super::baseline_source::BaselineSource;
-use super::configuration::{self, Wanted};
+use super::configuration::{self, ConfigurationRequest};
 use super::publish::{self, publish};
 use super::{Exit, console, measure_all, parse_images, reading_options, refuse_twins, set_variable};
 use super::{accept, comment, event};
-use crate::cli::Check;
+use crate::cli::CheckArgs;
 use crate::compare::Baseline;
-use crate::config::Build;
+use crate::config::BuildSettings;
 use crate::github::Context;
 use crate::image::Snapshot;
 use crate::image::snapshot::ImageIdentity;
@@ -23,7 +23,7 @@ use crate::source::{Options, Platforms};
 ///
 /// # Errors
 /// What kept the check from its end.
-pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
+pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
     comment::check_flags(&arguments.output.comment)?;
     let flags = arguments.limits.settings();
@@ -31,7 +31,7 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     if let Some(context) = &mut context {
         event::resolve_event(arguments, context).await?;
     }
-    let wanted = Wanted {
+    let wanted = ConfigurationRequest {
         named: arguments.config.as_deref(),
         from: arguments.limits_from,
         has_limits: !flags.is_empty(),
@@ -46,7 +46,7 @@ pub async fn run(arguments: &Check) -> anyhow::Result<Exit> {
     let mut analyzer =
         Analyzer::new(config.catalogue()).with_metadata(&arguments.build.stage.build_metadata)?;
     let build_flags = arguments.build.settings();
-    analyzer.check_flags(&Build::from_settings(&build_flags)?)?;
+    analyzer.check_flags(&BuildSettings::from_settings(&build_flags)?)?;
 
     let mut base = BaselineSource::choose(arguments, &images, context.as_ref()).await?;
     let options = reading_options(&arguments.reading, base.directory())?;

@@ -4,7 +4,7 @@ use std::path::{Component, Path};
 
 use super::{console, github};
 use crate::cli::{CommentFlags, GithubFlags};
-use crate::github::check_runs::{CheckRun, Lines};
+use crate::github::check_runs::{CheckRun, LineAnnotation};
 use crate::github::{Context, Forge, GithubError};
 use crate::limits::Verdict;
 use crate::report::actions::{Annotation, Level, annotated};
@@ -70,10 +70,10 @@ pub(super) fn inside(path: &str) -> Option<String> {
 }
 
 /// What has a place in a file of the repository.
-fn lines(report: &Report) -> Vec<Lines> {
+fn lines(report: &Report) -> Vec<LineAnnotation> {
     let line = |annotation: Annotation| {
         let place = annotation.place?;
-        Some(Lines {
+        Some(LineAnnotation {
             path: inside(&place.path)?,
             first: place.line,
             last: place.end_line,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{UsageError, console, github};
 use crate::cli::{CommentFlags, CommentWhen, GithubFlags};
-use crate::github::comments::{self, Edited, Origin, Outcome, Place};
+use crate::github::comments::{self, CommentOrigin, CommentOutcome, CommentTarget, Edited};
 use crate::github::hidden::Graphql;
 use crate::github::{Client, Context, Forge, GithubError, PullRequest};
 use crate::limits::Verdict;
@@ -37,7 +37,7 @@ pub fn check_flags(flags: &CommentFlags) -> Result<(), UsageError> {
 }
 
 /// A comment that is wanted.
-struct Wanted<'a> {
+struct CommentRequest<'a> {
     report: &'a Report,
     flags: &'a CommentFlags,
     /// Whether one that does not exist is written.
@@ -52,7 +52,7 @@ pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, c
         CommentWhen::Failures => matches!(report.verdict, Verdict::Fail | Verdict::Accepted),
         CommentWhen::Never => return Posted::None,
     };
-    post_on_each(&Wanted { report, flags, create }, github, context).await
+    post_on_each(&CommentRequest { report, flags, create }, github, context).await
 }
 
 /// Updates the comment of this run's pull request, and writes none where there is none.
@@ -62,10 +62,10 @@ pub async fn update(
     github: &GithubFlags,
     context: &Context,
 ) -> Posted {
-    post_on_each(&Wanted { report, flags, create: false }, github, context).await
+    post_on_each(&CommentRequest { report, flags, create: false }, github, context).await
 }
 
-async fn post_on_each(wanted: &Wanted<'_>, github: &GithubFlags, context: &Context) -> Posted {
+async fn post_on_each(wanted: &CommentRequest<'_>, github: &GithubFlags, context: &Context) -> Posted {
     let (mut at, mut failed) = (None, false);
     for pull in context.pull_request.iter().chain(&context.pushed_pulls) {
         match post_on(pull, wanted, github, context).await {
@@ -81,7 +81,12 @@ async fn post_on_each(wanted: &Wanted<'_>, github: &GithubFlags, context: &Conte
     }
 }
 
-async fn post_on(pull: &PullRequest, wanted: &Wanted<'_>, github: &GithubFlags, context: &Context) -> Posted {
+async fn post_on(
+    pull: &PullRequest,
+    wanted: &CommentRequest<'_>,
+    github: &GithubFlags,
+    context: &Context,
+) -> Posted {
     let Some((owner, repository)) = &context.repository else { return Posted::None };
     let Some(token) = github::token(github) else {
         console::warn("not commented: no token; pass `github-token`, or set GITHUB_TOKEN");
@@ -96,18 +101,18 @@ async fn post_on(pull: &PullRequest, wanted: &Wanted<'_>, github: &GithubFlags, 
         Err(error) => Err(error),
     };
     match posted {
-        Ok(Outcome::Updated(edited)) => {
+        Ok(CommentOutcome::Updated(edited)) => {
             if wanted.report.verdict == Verdict::Fail && edited.verdict_before.as_deref() != Some("fail") {
                 show(&edited, github, &token).await;
             }
             Posted::At(edited.url)
         }
-        Ok(Outcome::Created(url, _)) => Posted::At(url),
-        Ok(Outcome::NewerExists(url)) => {
+        Ok(CommentOutcome::Created(url, _)) => Posted::At(url),
+        Ok(CommentOutcome::NewerExists(url)) => {
             console::note("the comment is of a newer run already, and is left as it is");
             Posted::At(url)
         }
-        Ok(Outcome::NotNeeded) => Posted::None,
+        Ok(CommentOutcome::NotNeeded) => Posted::None,
         Err(error) => {
             let fork = if pull.from_fork { " (this pull request is from a fork)" } else { "" };
             console::warn(&format!("not commented{fork}: {error}"));
@@ -118,7 +123,9 @@ async fn post_on(pull: &PullRequest, wanted: &Wanted<'_>, github: &GithubFlags, 
 
 /// Tries once more where GitHub asks to wait for a moment. All is looked up anew then, so that there is no second
 /// comment; what has not changed meanwhile costs nothing of the rate limit.
-async fn patiently(attempt: impl AsyncFn() -> Result<Outcome, GithubError>) -> Result<Outcome, GithubError> {
+async fn patiently(
+    attempt: impl AsyncFn() -> Result<CommentOutcome, GithubError>,
+) -> Result<CommentOutcome, GithubError> {
     match attempt().await {
         Err(GithubError::RateLimited { retry_after, .. }) if retry_after <= MOST_PATIENCE => {
             console::note(&format!("GitHub asks to wait {retry_after} s before the comment"));
@@ -144,23 +151,24 @@ async fn show(edited: &Edited, github: &GithubFlags, token: &str) {
 }
 
 async fn try_post(
-    &Wanted { report, flags, create }: &Wanted<'_>,
+    &CommentRequest { report, flags, create }: &CommentRequest<'_>,
     context: &Context,
     pull: &PullRequest,
     (owner, repository): (&str, &str),
     client: &Client,
     (token, forge): (&str, Forge),
-) -> Result<Outcome, GithubError> {
+) -> Result<CommentOutcome, GithubError> {
     let author = match &flags.comment_author {
         Some(author) => author.clone(),
         None => comments::author(client, token, forge).await?,
     };
-    let place = Place { owner, repository, number: pull.number, key: &flags.comment_key, author: &author };
-    let origin = Origin { verdict: report.verdict.as_str(), sha: &pull.head_sha, run: context.run };
+    let place =
+        CommentTarget { owner, repository, number: pull.number, key: &flags.comment_key, author: &author };
+    let origin = CommentOrigin { verdict: report.verdict.as_str(), sha: &pull.head_sha, run: context.run };
     let marker = comments::marker(&flags.comment_key, origin);
     let body = render(report, COMMENT_BUDGET - marker.len());
     let outcome = comments::upsert(client, &place, origin, &body, create).await?;
-    if let Outcome::Created(_, own) = &outcome
+    if let CommentOutcome::Created(_, own) = &outcome
         && !own.eq_ignore_ascii_case(&author)
     {
         console::warn(&format!(

@@ -3,13 +3,13 @@
 use clap::CommandFactory as _;
 
 use super::{Exit, console};
-use crate::cli::{Cli, Completions as Arguments};
+use crate::cli::{Cli, CompletionsArgs};
 
 /// Prints what a shell completes the command line by.
 ///
 /// # Errors
 /// Whatever printing fails with.
-pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+pub fn run(arguments: &CompletionsArgs) -> anyhow::Result<Exit> {
     let mut out = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "layergate", &mut out);
     console::result(&String::from_utf8_lossy(&out))?;

@@ -28,7 +28,7 @@ pub struct Chosen {
 }
 
 /// What a run is told of its configuration.
-pub struct Wanted<'a> {
+pub struct ConfigurationRequest<'a> {
     /// The file that is named.
     pub named: Option<&'a Path>,
     /// Whose limits count.
@@ -40,13 +40,13 @@ pub struct Wanted<'a> {
 }
 
 /// A configuration file that was read.
-struct Found {
+struct ConfigurationFile {
     file: String,
     config: Config,
 }
 
 /// The target branch, at its tip.
-struct Target {
+struct TargetCommit {
     repository: Repository,
     branch: String,
     tip: String,
@@ -58,7 +58,10 @@ struct Target {
 ///
 /// # Errors
 /// Where a file cannot be used, or the target branch cannot be read.
-pub async fn of_check(wanted: &Wanted<'_>, context: Option<&Context>) -> anyhow::Result<Chosen> {
+pub async fn of_check(
+    wanted: &ConfigurationRequest<'_>,
+    context: Option<&Context>,
+) -> anyhow::Result<Chosen> {
     let own = local(wanted.named)?;
     let deciding = context.map_or(Deciding::Checkout, Context::deciding);
     let (Some(context), false) = (context, deciding == Deciding::Checkout) else {
@@ -72,7 +75,7 @@ pub async fn of_check(wanted: &Wanted<'_>, context: Option<&Context>) -> anyhow:
         let config = own.map(|own| own.config.limits_alone()).unwrap_or_default();
         return Ok(Chosen { config, note: None });
     }
-    let target = Target::read(deciding, files, wanted.github, context).await?;
+    let target = TargetCommit::read(deciding, files, wanted.github, context).await?;
     let theirs = target.config_at(&target.tip).await?;
     let Some(theirs) = theirs else { return Ok(adopted(own, wanted.has_limits, &target.branch)) };
     let unchanged = own.is_some_and(|own| theirs.config.changes(&own.config).is_empty());
@@ -82,8 +85,8 @@ pub async fn of_check(wanted: &Wanted<'_>, context: Option<&Context>) -> anyhow:
 
 /// What counts of a change's own file, where the target branch has none. Where no limit was in force its own loosen
 /// nothing, and whoever adopts them sees them work; beside limits of the workflow, its metric alone could loosen those.
-fn adopted(own: Option<Found>, has_limits: bool, branch: &str) -> Chosen {
-    let Some(Found { file, config }) = own else { return Chosen::default() };
+fn adopted(own: Option<ConfigurationFile>, has_limits: bool, branch: &str) -> Chosen {
+    let Some(ConfigurationFile { file, config }) = own else { return Chosen::default() };
     match has_limits {
         false => Chosen {
             config: config.limits_alone(),
@@ -105,7 +108,10 @@ fn adopted(own: Option<Found>, has_limits: bool, branch: &str) -> Chosen {
 ///
 /// # Errors
 /// Where a file cannot be used, or the branch cannot be read.
-pub async fn of_evaluate(wanted: &Wanted<'_>, context: Option<&Context>) -> anyhow::Result<Chosen> {
+pub async fn of_evaluate(
+    wanted: &ConfigurationRequest<'_>,
+    context: Option<&Context>,
+) -> anyhow::Result<Chosen> {
     let Some(context) = context else {
         return Ok(Chosen { config: load(wanted.named)?, note: None });
     };
@@ -120,7 +126,7 @@ pub async fn of_evaluate(wanted: &Wanted<'_>, context: Option<&Context>) -> anyh
     let Some(files) = candidates(wanted.named, context)? else {
         return Ok(Chosen { config: load(wanted.named)?, note: None });
     };
-    let target = Target::read(deciding, files, wanted.github, context).await?;
+    let target = TargetCommit::read(deciding, files, wanted.github, context).await?;
     let theirs = target.config_at(&target.tip).await?;
     let note = target.note(theirs.as_ref(), context).await;
     Ok(Chosen { config: theirs.map(|theirs| theirs.config).unwrap_or_default(), note })
@@ -139,7 +145,7 @@ pub fn load(named: Option<&Path>) -> anyhow::Result<Config> {
     Ok(local(named)?.map(|found| found.config).unwrap_or_default())
 }
 
-fn local(named: Option<&Path>) -> anyhow::Result<Option<Found>> {
+fn local(named: Option<&Path>) -> anyhow::Result<Option<ConfigurationFile>> {
     let path = match named {
         Some(path) => path.to_path_buf(),
         None => {
@@ -152,7 +158,7 @@ fn local(named: Option<&Path>) -> anyhow::Result<Option<Found>> {
     };
     let text = written_text(&path).map_err(|error| unreadable(&path, &error))?;
     let file = path.display().to_string();
-    Ok(Some(Found { config: Config::parse(&file, &text)?, file }))
+    Ok(Some(ConfigurationFile { config: Config::parse(&file, &text)?, file }))
 }
 
 /// A file that cannot be the configuration is a mistake in the command; that the system has no room for it is none.
@@ -239,13 +245,13 @@ fn slashes(path: &Path) -> String {
     path.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/")
 }
 
-impl Target {
+impl TargetCommit {
     async fn read(
         deciding: Deciding,
         files: Vec<String>,
         flags: &GithubFlags,
         context: &Context,
-    ) -> anyhow::Result<Target> {
+    ) -> anyhow::Result<TargetCommit> {
         let Deciding::Branch(branch) = deciding else {
             let problem = context.problem.as_deref().unwrap_or("the event names no branch");
             anyhow::bail!(
@@ -259,11 +265,11 @@ impl Target {
         };
         let repository = Repository::new(client, owner, name);
         let tip = contents::tip_of(&repository, &branch).await?;
-        Ok(Target { repository, branch, tip, files })
+        Ok(TargetCommit { repository, branch, tip, files })
     }
 
     /// The configuration at a commit that the token may read.
-    async fn config_at(&self, commit: &str) -> anyhow::Result<Option<Found>> {
+    async fn config_at(&self, commit: &str) -> anyhow::Result<Option<ConfigurationFile>> {
         let mut found = Vec::new();
         for file in &self.files {
             if let Some(text) = contents::text_of(&self.repository, file, commit, READ_TARGET).await? {
@@ -274,12 +280,12 @@ impl Target {
         refuse_two(&names, &format!("on {}", self.branch))?;
         let Some((file, text)) = found.pop() else { return Ok(None) };
         let config = Config::parse(&format!("{file} of {}", self.branch), &text)?;
-        Ok(Some(Found { file: file.to_owned(), config }))
+        Ok(Some(ConfigurationFile { file: file.to_owned(), config }))
     }
 
     /// What the pull request itself changes, and not what the branch has changed meanwhile. It explains and decides
     /// nothing, so where it cannot be told that is said.
-    async fn note(&self, theirs: Option<&Found>, context: &Context) -> Option<String> {
+    async fn note(&self, theirs: Option<&ConfigurationFile>, context: &Context) -> Option<String> {
         let head = &context.pull_request.as_ref()?.head_sha;
         let changes = async {
             let none = Config::default();

@@ -12,7 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 use super::Exit;
 use crate::image::Bytes;
 use crate::redact::redact_message;
-use crate::report::look::{Look, Sizes};
+use crate::report::look::{Sizes, TextLayout};
 use crate::source::Progress;
 
 /// The width where there is no terminal to ask.
@@ -32,10 +32,10 @@ pub fn result(text: &str) -> io::Result<()> {
 }
 
 /// How a report looks here: as wide as the terminal, or of a fixed width in a pipe.
-pub fn look(sizes: Sizes) -> Look {
+pub fn look(sizes: Sizes) -> TextLayout {
     let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
     let columns = terminal.map_or(PIPE_COLUMNS, |(width, _)| usize::from(width.0));
-    Look { columns, wraps: terminal.is_some(), sizes }
+    TextLayout { columns, wraps: terminal.is_some(), sizes }
 }
 
 /// Says something on the side.
@@ -124,7 +124,7 @@ pub struct Bars(MultiProgress);
 
 /// How far the reading of an image is, for whoever waits: a bar on a terminal; elsewhere one line
 /// once it is done, and none in CI.
-pub struct Shown {
+pub struct ProgressLine {
     label: String,
     progress: Progress,
     started: Instant,
@@ -134,9 +134,9 @@ pub struct Shown {
     bar: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
-impl Shown {
+impl ProgressLine {
     /// Starts to watch. `quiet` shows nothing.
-    pub fn start(label: &str, progress: Progress, quiet: bool, bars: Bars) -> Shown {
+    pub fn start(label: &str, progress: Progress, quiet: bool, bars: Bars) -> ProgressLine {
         let label = crate::report::escape::short(&crate::report::escape::log(label), 40);
         let terminal = io::stderr().is_terminal();
         let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty()) || in_actions();
@@ -144,7 +144,7 @@ impl Shown {
         let (shown, name, all) = (progress.clone(), label.clone(), bars.clone());
         // Where no thread can be started there is no bar.
         let bar = || thread::Builder::new().spawn(move || draw(&name, &shown, &receiver, &all)).ok();
-        Shown {
+        ProgressLine {
             label,
             bars,
             progress,

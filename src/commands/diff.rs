@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::analyze::Analyzer;
 use super::{Exit, console, measure_all, parse_images, printed_json, reading_options, write_html};
 use crate::analysis::Analysis;
-use crate::cli::{Diff, Format};
+use crate::cli::{DiffArgs, Format};
 use crate::compare::Baseline;
-use crate::config::Build;
+use crate::config::BuildSettings;
 use crate::image::DiffId;
 use crate::image::snapshot::BoundaryBy;
-use crate::report::html::{self, Details, Subject};
+use crate::report::html::{self, Details, PageSubject};
 use crate::report::look::Sizes;
 use crate::report::markdown::Compared;
 use crate::report::{ImageReport, Report, markdown, text};
@@ -19,9 +19,9 @@ use crate::report::{ImageReport, Report, markdown, text};
 ///
 /// # Errors
 /// Where an image cannot be measured, or the two must not be compared.
-pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
+pub async fn run(arguments: &DiffArgs) -> anyhow::Result<Exit> {
     let images = parse_images(&[arguments.base.clone(), arguments.head.clone()])?;
-    let build = Build::from_settings(&arguments.build.settings())?;
+    let build = BuildSettings::from_settings(&arguments.build.settings())?;
     let mut analyzer = Analyzer::default().with_metadata(&arguments.build.stage.build_metadata)?;
     analyzer.check_flags(&build)?;
     let options = reading_options(&arguments.reading, None)?;
@@ -53,7 +53,7 @@ pub async fn run(arguments: &Diff) -> anyhow::Result<Exit> {
     }
     let report = Report::new(None, differences);
     if let Some(path) = &arguments.html {
-        write_html(path, &report, Subject::Difference, &details, None)?;
+        write_html(path, &report, PageSubject::Difference, &details, None)?;
     }
     if arguments.format == Format::Json {
         out = printed_json(&report)?.into_bytes();

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use super::{UsageError, console, lines_of};
-use crate::config::{Build, Config, Settings};
+use crate::config::{BuildSettings, Config, Settings};
 use crate::source::NamedImage;
 
 /// The names that Dockerfiles have, where none is named. Case makes no difference.
@@ -59,7 +59,7 @@ const MAX_FILES: usize = 10_000;
 const MAX_DEPTH: usize = 64;
 
 /// A Dockerfile to look at.
-pub(super) struct File {
+pub(super) struct DockerfilePath {
     pub path: PathBuf,
     /// Whether it was asked for by its name; one that was only found may be something else.
     pub named: bool,
@@ -67,13 +67,13 @@ pub(super) struct File {
 
 /// What was found.
 #[derive(Default)]
-pub(super) struct Found {
-    pub files: Vec<File>,
+pub(super) struct DockerfileSearch {
+    pub files: Vec<DockerfilePath>,
     /// Templates of Dockerfiles, which are none.
     pub templates: Vec<PathBuf>,
 }
 
-impl Found {
+impl DockerfileSearch {
     fn add_all(&mut self, paths: Vec<PathBuf>, known: &mut BTreeSet<PathBuf>) {
         for path in paths {
             if is_other(&path) || !known.insert(real(&path)) {
@@ -81,7 +81,7 @@ impl Found {
             }
             match is_template(&path) {
                 true => self.templates.push(path),
-                false => self.files.push(File { path, named: false }),
+                false => self.files.push(DockerfilePath { path, named: false }),
             }
         }
     }
@@ -132,21 +132,21 @@ pub(super) struct Assigned {
 
 /// How a Dockerfile is built: as the configuration says of its image, and by the flags.
 pub(super) fn build_of(
-    file: &File,
+    file: &DockerfilePath,
     image: Option<&Assigned>,
     config: &Config,
     flags: &Settings,
-) -> anyhow::Result<Build> {
+) -> anyhow::Result<BuildSettings> {
     let name = image.map(|image| image.name.clone().unwrap_or_else(|| image.image.display_name()));
     let name = name.or_else(|| config.image_of_dockerfile(&file.path));
     let build = config.build_of(name.as_deref().unwrap_or_default(), None, flags)?;
-    Ok(Build { dockerfile: Some(file.path.clone()), ..build })
+    Ok(BuildSettings { dockerfile: Some(file.path.clone()), ..build })
 }
 
 /// The Dockerfiles that are named, by path, directory or pattern; all of the directory tree otherwise.
-pub(super) fn dockerfiles(arguments: &[String]) -> anyhow::Result<Found> {
+pub(super) fn dockerfiles(arguments: &[String]) -> anyhow::Result<DockerfileSearch> {
     let names: Vec<&str> = lines_of(arguments).collect();
-    let mut all = Found::default();
+    let mut all = DockerfileSearch::default();
     let mut known = BTreeSet::new();
     for name in &names {
         let path = Path::new(name);
@@ -154,7 +154,7 @@ pub(super) fn dockerfiles(arguments: &[String]) -> anyhow::Result<Found> {
             all.add_all(found(path, &usual()?)?, &mut known);
         } else if path.exists() || !name.contains(['*', '?', '[', '{']) {
             if known.insert(real(path)) {
-                all.files.push(File { path: path.to_owned(), named: true });
+                all.files.push(DockerfilePath { path: path.to_owned(), named: true });
             }
         } else {
             let matching = matching(name)?;
@@ -243,11 +243,15 @@ pub(super) fn found(directory: &Path, fitting: &globset::GlobSet) -> anyhow::Res
 
 /// Which image is of which Dockerfile: `DOCKERFILE=IMAGE`, `NAME=IMAGE` where the configuration has the
 /// Dockerfile of that name, or the only Dockerfile that there is.
-pub(super) fn assign(images: &[String], files: &[File], config: &Config) -> anyhow::Result<Vec<Assigned>> {
+pub(super) fn assign(
+    images: &[String],
+    files: &[DockerfilePath],
+    config: &Config,
+) -> anyhow::Result<Vec<Assigned>> {
     lines_of(images).map(|text| assign_one(text, files, config)).collect()
 }
 
-fn assign_one(text: &str, files: &[File], config: &Config) -> anyhow::Result<Assigned> {
+fn assign_one(text: &str, files: &[DockerfilePath], config: &Config) -> anyhow::Result<Assigned> {
     let of_path = |path: &Path| files.iter().position(|file| same(&file.path, path));
     if let Some((path, image)) = text.split_once('=')
         && let Some(file) = of_path(Path::new(path))

@@ -2,7 +2,7 @@
 //! measured at all.
 
 use super::{UsageError, console, github, local_git};
-use crate::cli::{Check, CommentWhen};
+use crate::cli::{CheckArgs, CommentWhen};
 use crate::compare::baseline::short;
 use crate::github::{Context, GithubError, PullRequest, pulls};
 use crate::image::snapshot::Commit;
@@ -14,7 +14,7 @@ const NEXT_STEP: &str = "Check in a `pull_request` job that saves its report (--
 ///
 /// # Errors
 /// [`UsageError`] where an image of a pull request may have been built beside secrets that are not for its code.
-pub async fn resolve_event(arguments: &Check, context: &mut Context) -> Result<(), UsageError> {
+pub async fn resolve_event(arguments: &CheckArgs, context: &mut Context) -> Result<(), UsageError> {
     let wants_comment = arguments.output.comment.comment != CommentWhen::Never;
     match context.event_name.as_str() {
         "pull_request_target" => refuse_target(context, "check")?,
@@ -101,7 +101,7 @@ fn checked_out(checkout: Option<&Commit>, pull: &PullRequest) -> String {
 }
 
 /// A comment makes a run on the default branch, with a token that may write and secrets, whoever wrote it.
-async fn of_comment(arguments: &Check, context: &mut Context) -> Result<(), UsageError> {
+async fn of_comment(arguments: &CheckArgs, context: &mut Context) -> Result<(), UsageError> {
     let Some(commented) = context.commented else { return Ok(()) };
     let number = commented.number;
     if !commented.is_pull_request {
@@ -154,7 +154,7 @@ fn unknown(number: u64, is_usual: bool, why: &dyn std::fmt::Display) -> Result<(
 
 /// The open pull requests whose head was pushed. One is what this check is about then; of several, which go to
 /// different branches, none is, and the push is compared as any other.
-async fn of_push(arguments: &Check, context: &mut Context) {
+async fn of_push(arguments: &CheckArgs, context: &mut Context) {
     match pushed(arguments, context).await {
         Ok(mut found) if found.len() == 1 => context.pull_request = found.pop(),
         Ok(found) if found.is_empty() => {
@@ -174,7 +174,7 @@ async fn of_push(arguments: &Check, context: &mut Context) {
     }
 }
 
-async fn pushed(arguments: &Check, context: &Context) -> Result<Vec<PullRequest>, GithubError> {
+async fn pushed(arguments: &CheckArgs, context: &Context) -> Result<Vec<PullRequest>, GithubError> {
     // A tag is the head of nothing.
     let branch = context.reference.as_deref().and_then(|name| name.strip_prefix("refs/heads/"));
     let (Some(branch), Some(sha)) = (branch, &context.sha) else { return Ok(Vec::new()) };

@@ -1,11 +1,11 @@
 //! `layergate history`.
 
 use super::{Exit, configuration, console, printed_json, stores, write_file};
-use crate::cli::{History as Arguments, HistoryFormat};
+use crate::cli::{HistoryArgs, HistoryFormat};
 use crate::config::Settings;
 use crate::image::Bytes;
 use crate::limits::SizeLimit;
-use crate::report::badge::{Badge, Form};
+use crate::report::badge::{Badge, BadgeFormat};
 use crate::report::history::{self, History};
 use crate::report::html;
 use crate::report::look::Sizes;
@@ -14,7 +14,7 @@ use crate::report::look::Sizes;
 ///
 /// # Errors
 /// Where the store cannot be read.
-pub async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+pub async fn run(arguments: &HistoryArgs) -> anyhow::Result<Exit> {
     let store = stores::open(&arguments.store, &arguments.github, arguments.plain_http)?;
     let platform = arguments.platform.as_ref().map(|platform| platform.canonical().to_string());
     let mut histories = Vec::new();
@@ -55,7 +55,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
     }
     if let Some(path) = &arguments.badge {
         let mut badge = Vec::new();
-        history_badge(&histories).write(Form::of(path), &mut badge)?;
+        history_badge(&histories).write(BadgeFormat::of(path), &mut badge)?;
         write_file(path, &badge)?;
     }
     console::result(&String::from_utf8_lossy(&out))?;
@@ -63,7 +63,7 @@ pub async fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
 }
 
 /// The maximum size that the configuration sets, in the metric that is shown.
-fn max_size(arguments: &Arguments, image: &str) -> anyhow::Result<Option<Bytes>> {
+fn max_size(arguments: &HistoryArgs, image: &str) -> anyhow::Result<Option<Bytes>> {
     let config = configuration::load(arguments.config.as_deref())?;
     let (limits, settings) = config.limits_for(image, arguments.platform.as_ref(), &Settings::default())?;
     let written = settings.get("max-size").filter(|_| limits.metric == arguments.metric);

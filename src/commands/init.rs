@@ -13,11 +13,13 @@ use super::analyze::Analyzer;
 use super::configuration::USUAL as CONFIG_FILES;
 use super::{Exit, UsageError, console, dockerfiles, measure, parse_images, reading_options};
 use crate::baseline::{Git, StoreName};
-use crate::cli::Init;
+use crate::cli::InitArgs;
 use crate::config::Config;
-use crate::image::Outcome;
+use crate::image::RemovableOutcome;
 use crate::report::escape::visible;
-use crate::setup::{self, CONFIGURATION, Change, Image, Measured, Plan, Tree};
+use crate::setup::{
+    self, CONFIGURATION, CheckedImage, FileChange, ImageMeasurement, InitPlan, RepositoryTree,
+};
 use crate::stages::evaluate_stages;
 
 /// Where workflows are.
@@ -35,7 +37,7 @@ const MAX_ANSWER: u64 = 8 << 20;
 ///
 /// # Errors
 /// If no image is found, or something cannot be read, measured or written.
-pub async fn run(arguments: &Init) -> anyhow::Result<Exit> {
+pub async fn run(arguments: &InitArgs) -> anyhow::Result<Exit> {
     let root = root(&arguments.directory)?;
     let git = Git::at(&root);
     let read = |path: &str| inside(&root, path).and_then(|path| super::bounded_text(&path));
@@ -46,7 +48,7 @@ pub async fn run(arguments: &Init) -> anyhow::Result<Exit> {
     let ask = |arguments: &[&str]| ask(arguments, &root);
     let mut workflows = files(&root, &["**/.github/workflows/*.yml", "**/.github/workflows/*.yaml"])?;
     workflows.retain(|path| path.starts_with(WORKFLOWS));
-    let tree = Tree {
+    let tree = RepositoryTree {
         workflows,
         actions: files(&root, &["**/action.yml", "**/action.yaml"])?,
         dockerfiles: of_paths(&root, dockerfiles::of_tree(&root)?),
@@ -74,11 +76,11 @@ pub async fn run(arguments: &Init) -> anyhow::Result<Exit> {
         return Err(UsageError(format!("no step in {WORKFLOWS} builds an image{why}: {how}")).into());
     }
     if !CONFIG_FILES.iter().any(|path| root.join(path).symlink_metadata().is_ok()) {
-        let images: Vec<Image> = plan.images.iter().map(|(image, _)| image.clone()).collect();
+        let images: Vec<CheckedImage> = plan.images.iter().map(|(image, _)| image.clone()).collect();
         let measured = measured(arguments, &images).await?;
         let after = setup::configuration(&images, &measured);
         Config::parse(CONFIGURATION, &after).map_err(|error| fault(&error.to_string()))?;
-        plan.changes.push(Change { path: CONFIGURATION.into(), before: None, after });
+        plan.changes.push(FileChange { path: CONFIGURATION.into(), before: None, after });
     }
     for (image, place) in &plan.images {
         console::note(&format!("{}: {place}", image.name));
@@ -230,7 +232,7 @@ fn ask(arguments: &[&str], root: &Path) -> Result<Value, String> {
 }
 
 /// Measures the images that are at hand.
-async fn measured(arguments: &Init, images: &[Image]) -> anyhow::Result<Vec<Measured>> {
+async fn measured(arguments: &InitArgs, images: &[CheckedImage]) -> anyhow::Result<Vec<ImageMeasurement>> {
     if arguments.image.is_empty() {
         return Ok(Vec::new());
     }
@@ -247,7 +249,7 @@ async fn measured(arguments: &Init, images: &[Image]) -> anyhow::Result<Vec<Meas
             ))
             .into());
         };
-        let build = crate::config::Build {
+        let build = crate::config::BuildSettings {
             dockerfile: image.dockerfile.as_deref().map(|path| arguments.directory.join(path)),
             target: image.target.clone(),
             ..Default::default()
@@ -255,10 +257,10 @@ async fn measured(arguments: &Init, images: &[Image]) -> anyhow::Result<Vec<Meas
         for measured in measure(&named, &options, &arguments.reading).await? {
             let analysis = analyzer.analyze(measured, &named, &build, false, &options).await;
             let evaluated = evaluate_stages(&analysis);
-            found.push(Measured {
+            found.push(ImageMeasurement {
                 name: name.clone(),
                 size: analysis.snapshot().totals.uncompressed.map(|size| size.0),
-                staged: evaluated.is_some_and(|evaluated| evaluated.outcome == Outcome::Pass),
+                staged: evaluated.is_some_and(|evaluated| evaluated.outcome == RemovableOutcome::Pass),
             });
         }
     }
@@ -266,7 +268,7 @@ async fn measured(arguments: &Init, images: &[Image]) -> anyhow::Result<Vec<Meas
 }
 
 /// Prints the changes as a unified diff. For a terminal, untrusted characters are made visible.
-fn show(changes: &[Change]) -> anyhow::Result<()> {
+fn show(changes: &[FileChange]) -> anyhow::Result<()> {
     let mut out = String::new();
     for change in changes {
         let before = change.before.as_deref().unwrap_or_default();
@@ -285,9 +287,9 @@ fn show(changes: &[Change]) -> anyhow::Result<()> {
 }
 
 /// Writes the files: each is complete beside its place before the first is put there.
-fn write(root: &Path, changes: &[Change]) -> anyhow::Result<()> {
+fn write(root: &Path, changes: &[FileChange]) -> anyhow::Result<()> {
     let mut ready = Vec::new();
-    for Change { path, before, after } in changes {
+    for FileChange { path, before, after } in changes {
         let place = root.join(path);
         let parent = place.parent().unwrap_or(root);
         // `.github` may be a link to anywhere.
@@ -321,8 +323,8 @@ fn write(root: &Path, changes: &[Change]) -> anyhow::Result<()> {
 }
 
 /// Says what to do with the files.
-fn next(plan: &Plan) {
-    for Change { path, before, .. } in &plan.changes {
+fn next(plan: &InitPlan) {
+    for FileChange { path, before, .. } in &plan.changes {
         console::note(&format!("{} {path}", if before.is_some() { "changed" } else { "wrote" }));
     }
     console::note(

@@ -7,11 +7,11 @@ use super::analyze::Analyzer;
 use super::{
     Exit, UsageError, console, measure, parse_images, printed_json, reading_options, write_file, write_html,
 };
-use crate::cli::{Format, Inspect};
-use crate::config::Build;
+use crate::cli::{Format, InspectArgs};
+use crate::config::BuildSettings;
 use crate::image::Snapshot;
 use crate::removable::Catalogue;
-use crate::report::html::{self, Details, Subject};
+use crate::report::html::{self, Details, PageSubject};
 use crate::report::look::Sizes;
 use crate::report::{ImageReport, Report, inspect as report};
 use crate::source::Platforms;
@@ -23,7 +23,7 @@ const ZSTD_LEVEL: i32 = 9;
 ///
 /// # Errors
 /// Where the image cannot be measured or the snapshot cannot be written.
-pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
+pub async fn run(arguments: &InspectArgs) -> anyhow::Result<Exit> {
     let images = parse_images(std::slice::from_ref(&arguments.image))?;
     let all = arguments.reading.platform == Some(Platforms::All);
     if all && arguments.output.is_some() {
@@ -35,7 +35,7 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
         options.contents = true;
         options.known = std::mem::take(&mut options.known).forgetting();
     }
-    let build = Build::from_settings(&arguments.build.settings())?;
+    let build = BuildSettings::from_settings(&arguments.build.settings())?;
     let mut analyzer = match arguments.looks_for_removable() {
         true => Analyzer::new(Catalogue::builtin()),
         false => Analyzer::default(),
@@ -71,7 +71,7 @@ pub async fn run(arguments: &Inspect) -> anyhow::Result<Exit> {
         console::note(&format!("wrote {}", path.display()));
     }
     if let Some(path) = &arguments.html {
-        write_html(path, &Report::new(None, images_shown), Subject::Image, &details, None)?;
+        write_html(path, &Report::new(None, images_shown), PageSubject::Image, &details, None)?;
     }
     if arguments.format == Format::Json {
         let short: Vec<Snapshot> = snapshots.into_iter().map(Snapshot::without_files).collect();

@@ -6,13 +6,13 @@ use clap::CommandFactory as _;
 use clap_mangen::Man;
 
 use super::{Exit, console, write_file};
-use crate::cli::{Cli, Manual as Arguments};
+use crate::cli::{Cli, ManualArgs};
 
 /// Prints the manual page of the program, or writes that and one for each command to a directory.
 ///
 /// # Errors
 /// Where a page cannot be written; the error names it.
-pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+pub fn run(arguments: &ManualArgs) -> anyhow::Result<Exit> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();
     let Some(directory) = &arguments.output else {

@@ -7,14 +7,17 @@ use futures_util::{StreamExt as _, stream};
 
 use super::{UsageError, console, set_variable};
 use crate::baseline::DirStore;
-use crate::cli::Reading;
+use crate::cli::ReadingFlags;
 use crate::image::MeasuredImage;
 use crate::image::unread::{unread_files, unread_lines};
 use crate::layer::SafetyLimits;
 use crate::source::{self, Cache, KnownLayers, NamedImage, Options, Progress, Turns};
 
 /// How images are read, by the flags; `store` holds what earlier records know of layers.
-pub(super) fn reading_options(reading: &Reading, store: Option<&DirStore>) -> anyhow::Result<Arc<Options>> {
+pub(super) fn reading_options(
+    reading: &ReadingFlags,
+    store: Option<&DirStore>,
+) -> anyhow::Result<Arc<Options>> {
     let mut bounds = SafetyLimits::default();
     let separators = |c: char| c == ',' || c.is_whitespace();
     let limits = reading.safety_limit.iter().flat_map(|text| text.split(separators));
@@ -62,7 +65,7 @@ fn cache_directory() -> Option<PathBuf> {
 pub(super) async fn measure(
     image: &NamedImage,
     options: &Arc<Options>,
-    reading: &Reading,
+    reading: &ReadingFlags,
 ) -> anyhow::Result<Vec<MeasuredImage>> {
     Ok(measure_all([image], options, reading).await?.pop().unwrap_or_default())
 }
@@ -71,7 +74,7 @@ pub(super) async fn measure(
 pub(super) async fn measure_all<'a>(
     images: impl IntoIterator<Item = &'a NamedImage>,
     options: &Arc<Options>,
-    reading: &Reading,
+    reading: &ReadingFlags,
 ) -> anyhow::Result<Vec<Vec<MeasuredImage>>> {
     let bars = console::Bars::default();
     let images: Vec<&NamedImage> = images.into_iter().collect();
@@ -81,7 +84,7 @@ pub(super) async fn measure_all<'a>(
         let own = Arc::new(Options { progress, beside_others, ..Options::clone(options) });
         let bars = bars.clone();
         async move {
-            let shown = console::Shown::start(&image.text, own.progress.clone(), reading.quiet, bars);
+            let shown = console::ProgressLine::start(&image.text, own.progress.clone(), reading.quiet, bars);
             let measured = source::measure(image, &own).await;
             shown.finish(measured.is_ok());
             measured

@@ -42,8 +42,8 @@ use crate::files;
 use crate::image::Snapshot;
 use crate::image::snapshot::{ImageIdentity, Layer};
 use crate::removable::Catalogue;
-use crate::report::html::{self, Details, Subject};
-use crate::report::links::Links;
+use crate::report::html::{self, Details, PageSubject};
+use crate::report::links::RunLinks;
 use crate::report::{Report, escape};
 use crate::source::{NamedImage, Options, ReferenceError};
 use measure::{measure, measure_all, reading_options};
@@ -229,9 +229,9 @@ fn write_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 fn write_html(
     path: &Path,
     report: &Report,
-    subject: Subject,
+    subject: PageSubject,
     details: &[Details],
-    links: Option<&Links>,
+    links: Option<&RunLinks>,
 ) -> anyhow::Result<()> {
     let mut page = Vec::new();
     html::write(report, subject, details, links, &mut page)?;

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::analyze::{Analyzer, Source, build_options};
-use super::dockerfiles::{Assigned, File, assign, build_of};
+use super::analyze::{Analyzer, DockerfileSource, build_options};
+use super::dockerfiles::{Assigned, DockerfilePath, assign, build_of};
 use super::{Exit, UsageError, console, measure, printed_json, reading_options};
 use crate::analysis::Analysis;
-use crate::cli::{Format, Stages};
+use crate::cli::{Format, StagesArgs};
 use crate::config::Config;
 use crate::dockerfile::{BuildOptions, Facts, redacted};
 use crate::image::{Bytes, Snapshot};
@@ -22,7 +22,7 @@ use crate::source::{self, ImageReference, NamedImage, Options};
 ///
 /// # Errors
 /// Where the Dockerfile or the image cannot be read, or there is nothing to propose.
-pub async fn run(arguments: &Stages, config: &Config, files: &[File]) -> anyhow::Result<Exit> {
+pub async fn run(arguments: &StagesArgs, config: &Config, files: &[DockerfilePath]) -> anyhow::Result<Exit> {
     if arguments.format == Format::Markdown {
         return Err(
             UsageError("--propose prints a Dockerfile, or --format json what is known of it".into()).into()
@@ -71,7 +71,7 @@ fn print(proposal: &mut Proposal, format: Format) -> anyhow::Result<()> {
         proposal.text = written;
     }
     match format {
-        Format::Json => console::result(&printed_json(&Document::of(proposal))?)?,
+        Format::Json => console::result(&printed_json(&ProposalDocument::of(proposal))?)?,
         // A Dockerfile is not to be changed, and there is no other way to keep a log from reading it.
         Format::Text | Format::Markdown if console::in_actions() && has_command(&proposal.text) => {
             return Err(Unreadable(IS_COMMAND.into()).into());
@@ -83,7 +83,7 @@ fn print(proposal: &mut Proposal, format: Format) -> anyhow::Result<()> {
 
 /// What a proposal is made from beside the image.
 pub(super) struct MadeFrom<'a> {
-    pub source: &'a Source,
+    pub source: &'a DockerfileSource,
     pub options: &'a BuildOptions,
     pub facts: &'a Facts,
     pub catalogue: &'a Catalogue,
@@ -122,7 +122,7 @@ const IS_COMMAND: &str = "the Dockerfile has a line that the log of a GitHub Act
 
 /// A proposal for programs: `layergate.proposal/v1`.
 #[derive(Serialize)]
-struct Document<'a> {
+struct ProposalDocument<'a> {
     schema: &'static str,
     layergate: &'static str,
     /// The Dockerfile.
@@ -141,9 +141,9 @@ struct Document<'a> {
     unsure: &'a [String],
 }
 
-impl Document<'_> {
-    fn of(proposal: &Proposal) -> Document<'_> {
-        Document {
+impl ProposalDocument<'_> {
+    fn of(proposal: &Proposal) -> ProposalDocument<'_> {
+        ProposalDocument {
             schema: "layergate.proposal/v1",
             layergate: env!("CARGO_PKG_VERSION"),
             dockerfile: &proposal.text,

@@ -7,9 +7,9 @@ use super::{Exit, check_run, console, printed_json, set_variable, suggest, write
 use crate::cli::{Format, GithubFlags, OutputFlags};
 use crate::github::{Context, Forge, runner};
 use crate::limits::{BASELINE_RULE, Verdict};
-use crate::report::badge::{Badge, Form};
-use crate::report::html::{Details, Subject};
-use crate::report::links::Links;
+use crate::report::badge::{Badge, BadgeFormat};
+use crate::report::html::{Details, PageSubject};
+use crate::report::links::RunLinks;
 use crate::report::look::Sizes;
 use crate::report::markdown::{COMMENT_BUDGET, SUMMARY_BUDGET};
 use crate::report::{ImageReport, Report, actions, junit, markdown, openmetrics, sarif, text};
@@ -92,7 +92,7 @@ fn write_files(report: &Report, details: &[Details], flags: &OutputFlags) -> any
     let page = flags
         .html
         .as_ref()
-        .map_or(Ok(()), |path| write_html(path, report, Subject::Check, details, report.links.as_ref()));
+        .map_or(Ok(()), |path| write_html(path, report, PageSubject::Check, details, report.links.as_ref()));
     let outputs: [(&Option<PathBuf>, Render); 3] = [
         (&flags.sarif, sarif::write),
         (&flags.junit, junit::write),
@@ -109,19 +109,20 @@ fn write_files(report: &Report, details: &[Details], flags: &OutputFlags) -> any
         written = written.and(done);
     }
     let badge = flags.badge.as_ref();
-    let badge = badge.map_or(Ok(()), |path| write(path, &|out| Badge::of(report).write(Form::of(path), out)));
+    let badge =
+        badge.map_or(Ok(()), |path| write(path, &|out| Badge::of(report).write(BadgeFormat::of(path), out)));
     written.and(badge)
 }
 
 /// Where the Dockerfiles of the commit can be seen, in a run of GitHub Actions.
-pub fn links(report: &Report, context: Option<&Context>) -> Option<Links> {
+pub fn links(report: &Report, context: Option<&Context>) -> Option<RunLinks> {
     let context = context?;
     let server = set_variable("GITHUB_SERVER_URL").filter(|server| server.starts_with("https://"))?;
     let (owner, name) = context.repository.as_ref()?;
     let commit = report.head_sha.as_ref().or(context.sha.as_ref())?;
     let files = if Forge::of_runner(set_variable).is_some() { "src/commit" } else { "blob" };
     let (repository, commit) = (format!("{server}/{owner}/{name}"), commit.clone());
-    Some(Links { repository, files, commit, run: context.run.map(|run| run.id) })
+    Some(RunLinks { repository, files, commit, run: context.run.map(|run| run.id) })
 }
 
 fn warn_of(what: &str, file: &Path, done: std::io::Result<()>) {

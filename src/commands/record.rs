@@ -9,9 +9,9 @@ use super::{
     refuse_twins, set_variable, stores,
 };
 use crate::baseline::git::is_sha;
-use crate::baseline::{Git, StoreError, Stored};
-use crate::cli::Record;
-use crate::config::Build;
+use crate::baseline::{Git, RecordOutcome, StoreError};
+use crate::cli::RecordArgs;
+use crate::config::BuildSettings;
 use crate::github::Context;
 use crate::image::snapshot::{Commit, ImageIdentity};
 use crate::image::{DiffId, Snapshot};
@@ -21,7 +21,7 @@ use crate::stages::evaluate_stages;
 ///
 /// # Errors
 /// Where an image cannot be measured, the commit is not known or the store cannot be written.
-pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
+pub async fn run(arguments: &RecordArgs) -> anyhow::Result<Exit> {
     let store = stores::open(&arguments.store, &arguments.github, arguments.reading.plain_http)?;
     let commit = commit(arguments)?;
     if commit.is_none() && store.directory().is_none() {
@@ -40,8 +40,8 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
         let size = snapshot.totals.uncompressed;
         let size = size.map_or_else(|| "unknown in size".to_owned(), |size| size.to_string());
         let done = match stored {
-            Stored::Recorded => "recorded",
-            Stored::Unchanged => "already recorded",
+            RecordOutcome::Recorded => "recorded",
+            RecordOutcome::Unchanged => "already recorded",
         };
         let store = crate::report::escape::log(&store.describe());
         console::result(&format!("{done} {name} ({platform}), {size}, for {commit} in {store}\n"))?;
@@ -56,13 +56,13 @@ pub async fn run(arguments: &Record) -> anyhow::Result<Exit> {
 }
 
 /// Measures the images.
-async fn measured_now(arguments: &Record, commit: Option<&Commit>) -> anyhow::Result<Vec<Snapshot>> {
+async fn measured_now(arguments: &RecordArgs, commit: Option<&Commit>) -> anyhow::Result<Vec<Snapshot>> {
     let images = parse_images(&arguments.images)?;
     let config = configuration::load(arguments.config.as_deref())?;
     let flags = arguments.build.settings();
     let mut analyzer =
         Analyzer::new(config.catalogue()).with_metadata(&arguments.build.stage.build_metadata)?;
-    analyzer.check_flags(&Build::from_settings(&flags)?)?;
+    analyzer.check_flags(&BuildSettings::from_settings(&flags)?)?;
     let mut options = reading_options(&arguments.reading, None)?;
     // What is kept for later runs is read and hashed here, whatever earlier runs say of it.
     if let Some(options) = Arc::get_mut(&mut options) {
@@ -107,7 +107,7 @@ fn measured_before(directory: &Path, commit: Option<&Commit>) -> anyhow::Result<
 ///
 /// # Errors
 /// [`UsageError`] where the images may well be of another commit.
-fn commit(arguments: &Record) -> anyhow::Result<Option<Commit>> {
+fn commit(arguments: &RecordArgs) -> anyhow::Result<Option<Commit>> {
     let git = local_git();
     let context = Context::read(set_variable);
     refuse_pull_request(arguments, context.as_ref())?;
@@ -140,7 +140,7 @@ fn reference(context: Option<Context>) -> Option<String> {
 }
 
 /// What a pull request builds is in no branch yet: as a baseline, it would be compared with others.
-fn refuse_pull_request(arguments: &Record, context: Option<&Context>) -> Result<(), UsageError> {
+fn refuse_pull_request(arguments: &RecordArgs, context: Option<&Context>) -> Result<(), UsageError> {
     let Some(context) = context else { return Ok(()) };
     // A run that follows another one is of what that one was of.
     let before = context.workflow_run.as_ref().map(|run| &run.event);
@@ -155,7 +155,7 @@ fn refuse_pull_request(arguments: &Record, context: Option<&Context>) -> Result<
 
 /// In a run, what is checked out is what was built, whatever the build has written since. Elsewhere, an image
 /// may be of the changes as well.
-fn refuse_changes(arguments: &Record, git: &Git, context: Option<&Context>) -> Result<(), UsageError> {
+fn refuse_changes(arguments: &RecordArgs, git: &Git, context: Option<&Context>) -> Result<(), UsageError> {
     if arguments.allow_dirty || context.is_some() {
         return Ok(());
     }

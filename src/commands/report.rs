@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::configuration::{Chosen, Wanted};
+use super::configuration::{Chosen, ConfigurationRequest};
 use super::publish::{self, publish, update_comment};
 use super::{
     Exit, UsageError, accept, comment, configuration, console, github, lines_of, set_variable, stores,
 };
 use crate::baseline::Git;
-use crate::cli::{LimitsFrom, ReportLimits, Reports};
+use crate::cli::{LimitsFrom, ReportArgs, ReportLimits};
 use crate::config::{Config, ConfigError, Settings};
 use crate::files;
 use crate::github::{Context, Deciding, GithubError, PullRequest, WorkflowRun, pulls};
@@ -35,7 +35,7 @@ const UNEXPECTED: &str = "An image that neither `require-image` nor a section of
 ///
 /// # Errors
 /// Where a report cannot be read or evaluated, or there is none.
-pub async fn run(arguments: &Reports) -> anyhow::Result<Exit> {
+pub async fn run(arguments: &ReportArgs) -> anyhow::Result<Exit> {
     comment::check_flags(&arguments.output.comment)?;
     let expected = expected(arguments)?;
     let mut context = Context::read(set_variable);
@@ -88,7 +88,7 @@ fn may_be_deceived(context: &Context) -> bool {
 
 /// The report of all; `None` where there is nobody to tell, and nothing to evaluate by.
 async fn evaluate(
-    arguments: &Reports,
+    arguments: &ReportArgs,
     expected: &[Expected],
     context: Option<&Context>,
     head: Option<&str>,
@@ -102,7 +102,7 @@ async fn evaluate(
             "{limit} is given and not used: reports are evaluated where they are measured; pass --limits-from target to evaluate them anew"
         ));
     }
-    let wanted = Wanted {
+    let wanted = ConfigurationRequest {
         named: arguments.config.as_deref(),
         from: LimitsFrom::Target,
         has_limits: !flags.is_empty(),
@@ -162,7 +162,7 @@ fn no_limits(context: Option<&Context>) -> anyhow::Result<Option<Report>> {
     Err(UsageError(message.into()).into())
 }
 
-fn expected(arguments: &Reports) -> Result<Vec<Expected>, UsageError> {
+fn expected(arguments: &ReportArgs) -> Result<Vec<Expected>, UsageError> {
     let parse = |text: &str| {
         let message = || format!("--require-image {text}: write NAME or NAME=OS/ARCH[/VARIANT]");
         Expected::parse(text).ok_or_else(|| UsageError(message()))
@@ -171,8 +171,8 @@ fn expected(arguments: &Reports) -> Result<Vec<Expected>, UsageError> {
 }
 
 /// The files that are named, and those below directories that are.
-fn files(arguments: &Reports) -> anyhow::Result<Vec<PathBuf>> {
-    let mut found = Found { files: Vec::new(), entries: 0 };
+fn files(arguments: &ReportArgs) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = ReportFiles { files: Vec::new(), entries: 0 };
     for named in lines_of(&arguments.reports).map(PathBuf::from) {
         match fs::metadata(&named) {
             Ok(kind) if kind.is_dir() => found.look_below(&named, MAX_DEPTH)?,
@@ -189,12 +189,12 @@ fn files(arguments: &Reports) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// The files that were found, and how much was looked at for it.
-struct Found {
+struct ReportFiles {
     files: Vec<PathBuf>,
     entries: usize,
 }
 
-impl Found {
+impl ReportFiles {
     /// JSON files in the order of their names. What is no directory and no plain file, such as a link, is passed
     /// over: it may lead anywhere.
     fn look_below(&mut self, directory: &Path, depth: usize) -> anyhow::Result<()> {
@@ -245,7 +245,7 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Saved>> {
 ///
 /// # Errors
 /// Where GitHub does not say: the limits of its target are not known then either.
-async fn find_pull_request(arguments: &Reports, context: &mut Context) -> Result<(), GithubError> {
+async fn find_pull_request(arguments: &ReportArgs, context: &mut Context) -> Result<(), GithubError> {
     let run = context.workflow_run.clone();
     if arguments.pull_request.is_none() && run.is_none() {
         return Ok(());
@@ -261,7 +261,7 @@ async fn find_pull_request(arguments: &Reports, context: &mut Context) -> Result
 }
 
 async fn asked(
-    arguments: &Reports,
+    arguments: &ReportArgs,
     context: &Context,
     run: Option<&WorkflowRun>,
 ) -> Result<Option<PullRequest>, GithubError> {

@@ -1,13 +1,13 @@
 //! `layergate schema`.
 
 use super::{Exit, console};
-use crate::cli::{Schema as Arguments, SchemaOf};
+use crate::cli::{SchemaArgs, SchemaOf};
 
 /// Prints the schema. It is written by hand and part of the program; tests hold it to what is read and written.
 ///
 /// # Errors
 /// Whatever printing fails with.
-pub fn run(arguments: &Arguments) -> anyhow::Result<Exit> {
+pub fn run(arguments: &SchemaArgs) -> anyhow::Result<Exit> {
     console::result(text_of(arguments.of))?;
     Ok(Exit::Success)
 }

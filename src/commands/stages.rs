@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::analyze::{Analyzer, Source, build_options};
-use super::dockerfiles::{Assigned, Found, assign, build_of, dockerfiles};
+use super::analyze::{Analyzer, DockerfileSource, build_options};
+use super::dockerfiles::{Assigned, DockerfileSearch, assign, build_of, dockerfiles};
 use super::propose::MadeFrom;
 use super::{Exit, configuration, console, measure, printed_json, reading_options};
 use crate::analysis::Analysis;
-use crate::cli::{Format, Stages};
-use crate::config::Build;
+use crate::cli::{Format, StagesArgs};
+use crate::config::BuildSettings;
 use crate::dockerfile::{DockerfileError, DockerfileFacts};
-use crate::image::Outcome;
+use crate::image::RemovableOutcome;
 use crate::removable::Catalogue;
 use crate::report::look::Sizes;
-use crate::report::stages::{Adoption, Entry};
+use crate::report::stages::{Adoption, DockerfileEntry};
 use crate::source::Options;
 use crate::stages::evaluate_stages;
 
@@ -21,9 +21,9 @@ use crate::stages::evaluate_stages;
 ///
 /// # Errors
 /// Where a named Dockerfile or an image cannot be read.
-pub async fn run(arguments: &Stages) -> anyhow::Result<Exit> {
+pub async fn run(arguments: &StagesArgs) -> anyhow::Result<Exit> {
     let config = configuration::load(arguments.config.as_deref())?;
-    let Found { files, templates } = dockerfiles(&arguments.dockerfiles)?;
+    let DockerfileSearch { files, templates } = dockerfiles(&arguments.dockerfiles)?;
     let templates: Vec<String> = templates.iter().map(|path| path.display().to_string()).collect();
     if arguments.propose {
         return super::propose::run(arguments, &config, &files).await;
@@ -43,7 +43,7 @@ pub async fn run(arguments: &Stages) -> anyhow::Result<Exit> {
             Err(error) => {
                 all_read &= !file.named;
                 console::warn(&error);
-                entries.push(Entry::unreadable(path, error));
+                entries.push(DockerfileEntry::unreadable(path, error));
                 continue;
             }
         };
@@ -70,8 +70,8 @@ pub async fn run(arguments: &Stages) -> anyhow::Result<Exit> {
 
 /// What an entry is made from beside an image.
 struct Of<'a> {
-    source: &'a Source,
-    build: &'a Build,
+    source: &'a DockerfileSource,
+    build: &'a BuildSettings,
     catalogue: &'a Catalogue,
 }
 
@@ -82,10 +82,10 @@ impl Of<'_> {
         Ok(DockerfileFacts { path: path.to_owned(), digest, facts })
     }
 
-    fn text(&self, path: &str) -> Entry {
+    fn text(&self, path: &str) -> DockerfileEntry {
         match self.facts(path) {
-            Ok(facts) => Entry::of(&facts, None, None),
-            Err(error) => Entry::unreadable(path.to_owned(), error.to_string()),
+            Ok(facts) => DockerfileEntry::of(&facts, None, None),
+            Err(error) => DockerfileEntry::unreadable(path.to_owned(), error.to_string()),
         }
     }
 
@@ -95,10 +95,10 @@ impl Of<'_> {
         analysis: &Analysis,
         image: &Assigned,
         options: &Arc<Options>,
-    ) -> Entry {
+    ) -> DockerfileEntry {
         let dockerfile = match self.facts(path) {
             Ok(dockerfile) => dockerfile,
-            Err(error) => return Entry::unreadable(path.to_owned(), error.to_string()),
+            Err(error) => return DockerfileEntry::unreadable(path.to_owned(), error.to_string()),
         };
         let build_options = build_options(self.build);
         let made_from = MadeFrom {
@@ -107,13 +107,14 @@ impl Of<'_> {
             facts: &dockerfile.facts,
             catalogue: self.catalogue,
         };
-        let fails = evaluate_stages(analysis).is_some_and(|evaluated| evaluated.outcome == Outcome::Fail);
+        let fails =
+            evaluate_stages(analysis).is_some_and(|evaluated| evaluated.outcome == RemovableOutcome::Fail);
         let fix = if fails { made_from.fix(analysis, image, options).await } else { None };
-        Entry::of(&dockerfile, Some(analysis), fix)
+        DockerfileEntry::of(&dockerfile, Some(analysis), fix)
     }
 }
 
-fn rendered(adoption: Adoption, arguments: &Stages) -> anyhow::Result<String> {
+fn rendered(adoption: Adoption, arguments: &StagesArgs) -> anyhow::Result<String> {
     let mut out = Vec::new();
     let sizes = Sizes::of_flag(arguments.bytes);
     match arguments.format {

@@ -18,7 +18,7 @@ const NO_GIT: &str = "it is in the workspace, and no git tells which files come 
 ///
 /// # Errors
 /// [`StoreError`] for a name that no store can have.
-pub fn name(flags: &cli::Store, github: &GithubFlags) -> Result<StoreName, StoreError> {
+pub fn name(flags: &cli::StoreFlags, github: &GithubFlags) -> Result<StoreName, StoreError> {
     // Gitea and Forgejo have no such branch.
     let has_branch = || console::in_actions() && github::forge(github) == Forge::Github;
     let usual = || if has_branch() { IN_ACTIONS } else { ELSEWHERE };
@@ -29,7 +29,7 @@ pub fn name(flags: &cli::Store, github: &GithubFlags) -> Result<StoreName, Store
 ///
 /// # Errors
 /// Where it is not there to be used: [`UsageError`] for files that git tracks.
-pub fn open(flags: &cli::Store, github: &GithubFlags, plain_http: bool) -> anyhow::Result<Store> {
+pub fn open(flags: &cli::StoreFlags, github: &GithubFlags, plain_http: bool) -> anyhow::Result<Store> {
     match name(flags, github)? {
         StoreName::Directory(path) => Ok(Store::Directory(directory(path)?)),
         name => name.open(plain_http, || github::of_store(github)),
@@ -47,11 +47,11 @@ pub fn directory(path: PathBuf) -> Result<DirStore, UsageError> {
             path.display()
         ))
     };
-    match Place::of(&path) {
-        Place::Outside => Ok(DirStore::at(path)),
-        Place::InCheckout => Ok(DirStore::at(path).in_checkout()),
-        Place::Tracked(file) => Err(refused(format!("git tracks {file}"))),
-        Place::Unknown => Err(refused(NO_GIT.into())),
+    match DirectoryTrust::of(&path) {
+        DirectoryTrust::Outside => Ok(DirStore::at(path)),
+        DirectoryTrust::InCheckout => Ok(DirStore::at(path).in_checkout()),
+        DirectoryTrust::Tracked(file) => Err(refused(format!("git tracks {file}"))),
+        DirectoryTrust::Unknown => Err(refused(NO_GIT.into())),
     }
 }
 
@@ -63,10 +63,10 @@ pub fn refuse_committed(path: &Path, what: &str, context: Option<&Context>) -> R
     if context.is_none_or(|context| context.deciding() == Deciding::Checkout) {
         return Ok(());
     }
-    let why = match Place::of(path) {
-        Place::Tracked(file) => format!("git tracks {file}"),
-        Place::Unknown => NO_GIT.to_owned(),
-        Place::Outside | Place::InCheckout => return Ok(()),
+    let why = match DirectoryTrust::of(path) {
+        DirectoryTrust::Tracked(file) => format!("git tracks {file}"),
+        DirectoryTrust::Unknown => NO_GIT.to_owned(),
+        DirectoryTrust::Outside | DirectoryTrust::InCheckout => return Ok(()),
     };
     Err(UsageError(format!(
         "{what} {}: {why}, so a pull request could bring its own; name one that is not committed",
@@ -75,7 +75,7 @@ pub fn refuse_committed(path: &Path, what: &str, context: Option<&Context>) -> R
 }
 
 /// Where a directory is, as far as that says who can write there.
-enum Place {
+enum DirectoryTrust {
     /// In no checkout.
     Outside,
     /// In a checkout, with nothing in it that is committed.
@@ -86,8 +86,8 @@ enum Place {
     Unknown,
 }
 
-impl Place {
-    fn of(path: &Path) -> Place {
+impl DirectoryTrust {
+    fn of(path: &Path) -> DirectoryTrust {
         let absolute = plain(&std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));
         match committed_link(&absolute) {
             Committed::No => {}
@@ -106,10 +106,10 @@ impl Place {
             set_variable("GITHUB_WORKSPACE").and_then(|path| Path::new(&path).canonicalize().ok());
         let is_in_workspace = workspace.is_some_and(|workspace| real.starts_with(workspace));
         match Git::around(&real) {
-            Some(_) => Place::InCheckout,
-            None if is_in_workspace && !Git::is_installed() => Place::Unknown,
-            None if is_in_workspace => Place::InCheckout,
-            None => Place::Outside,
+            Some(_) => DirectoryTrust::InCheckout,
+            None if is_in_workspace && !Git::is_installed() => DirectoryTrust::Unknown,
+            None if is_in_workspace => DirectoryTrust::InCheckout,
+            None => DirectoryTrust::Outside,
         }
     }
 }
@@ -124,11 +124,11 @@ pub enum Committed {
     Unknown,
 }
 
-impl From<Committed> for Place {
-    fn from(committed: Committed) -> Place {
+impl From<Committed> for DirectoryTrust {
+    fn from(committed: Committed) -> DirectoryTrust {
         match committed {
-            Committed::File(file) => Place::Tracked(file),
-            Committed::No | Committed::Unknown => Place::Unknown,
+            Committed::File(file) => DirectoryTrust::Tracked(file),
+            Committed::No | Committed::Unknown => DirectoryTrust::Unknown,
         }
     }
 }

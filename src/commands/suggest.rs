@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::check_run::inside;
 use super::{console, github};
 use crate::cli::{CommentFlags, GithubFlags};
-use crate::github::reviews::{Done, Review, Suggested};
+use crate::github::reviews::{PostedSuggestions, Review, Suggested};
 use crate::github::{Context, Forge, GithubError, PullRequest, Repository, comments, contents};
 use crate::image::Digest;
 use crate::report::Report;
@@ -25,7 +25,7 @@ pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, c
     }
     match show(report, flags, github, context, pull).await {
         Ok(None) => console::warn("no suggestions: no token; pass `github-token`, or set GITHUB_TOKEN"),
-        Ok(Some(Done { outside, .. })) if outside > 0 => console::note(&format!(
+        Ok(Some(PostedSuggestions { outside, .. })) if outside > 0 => console::note(&format!(
             "{outside} fixes could be suggested for lines that this pull request does not show, and are not"
         )),
         Ok(Some(_)) => {}
@@ -39,7 +39,7 @@ async fn show(
     github: &GithubFlags,
     context: &Context,
     pull: &PullRequest,
-) -> Result<Option<Done>, GithubError> {
+) -> Result<Option<PostedSuggestions>, GithubError> {
     let (Some((owner, name)), Some(token)) = (&context.repository, github::token(github)) else {
         return Ok(None);
     };

@@ -36,7 +36,7 @@ impl Status {
 
 /// One row of an alignment: a base layer, a head layer, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pair {
+pub struct LayerPair {
     /// What became of the layer.
     pub status: Status,
     /// The base layer's index, lowest layer first.
@@ -59,7 +59,7 @@ const SIZES_COUNT: f64 = 1e-6;
 
 /// Aligns two lists of layers. Every layer is in exactly one pair; pairs are in head order, and
 /// what was removed stands where it was. Swapping base and head gives the same pairs, mirrored.
-pub fn align(base: &[Layer], head: &[Layer]) -> Vec<Pair> {
+pub fn align(base: &[Layer], head: &[Layer]) -> Vec<LayerPair> {
     // Of several equally good alignments one is chosen by order. Both directions have to choose the
     // same one, so the computation always runs in the same direction.
     let mut pairs = if sort_key(base) <= sort_key(head) {
@@ -104,14 +104,14 @@ fn is_repacked(base: &Layer, head: &Layer) -> bool {
     entries(base) == entries(head)
 }
 
-type Found = (Status, Option<usize>, Option<usize>);
+type Match = (Status, Option<usize>, Option<usize>);
 
 fn sort_key(layers: &[Layer]) -> (usize, Vec<(&DiffId, Option<&Instruction>)>) {
     (layers.len(), layers.iter().map(|layer| (&layer.diff_id, layer.created_by.as_ref())).collect())
 }
 
 /// All pairs that have both sides.
-fn align_one_way(base: &[Layer], head: &[Layer]) -> Vec<Found> {
+fn align_one_way(base: &[Layer], head: &[Layer]) -> Vec<Match> {
     let found = |status| move |(b, h): (usize, usize)| (status, Some(b), Some(h));
     let base_order: Vec<usize> = (0..base.len()).collect();
     let head_order: Vec<usize> = (0..head.len()).collect();
@@ -129,7 +129,7 @@ fn align_one_way(base: &[Layer], head: &[Layer]) -> Vec<Found> {
         .filter_map(|b| Some((b, by_content.get_mut(&base[b].diff_id)?.pop()?)))
         .collect();
 
-    let mut pairs: Vec<Found> = kept.iter().copied().map(found(Status::Unchanged)).collect();
+    let mut pairs: Vec<Match> = kept.iter().copied().map(found(Status::Unchanged)).collect();
     pairs.extend(moved.iter().copied().map(found(Status::Moved)));
 
     let same_step = |b: usize, h: usize| same_step(&base[b], &head[h]);
@@ -303,13 +303,13 @@ fn unpaired(count: usize, paired: impl Iterator<Item = usize>) -> Vec<usize> {
 }
 
 /// Head order; a removed layer follows the layer that it lay on.
-fn order(pairs: Vec<Found>) -> Vec<Pair> {
+fn order(pairs: Vec<Match>) -> Vec<LayerPair> {
     let head_of: HashMap<usize, usize> = pairs
         .iter()
         .filter(|pair| pair.0 != Status::Moved)
         .filter_map(|(_, b, h)| Some(((*b)?, (*h)?)))
         .collect();
-    let position = |(_, base, head): &Found| match (head, base) {
+    let position = |(_, base, head): &Match| match (head, base) {
         (Some(head), _) => (*head as i64, -1),
         (None, Some(base)) => {
             let below = (0..*base).rev().find_map(|lower| head_of.get(&lower));
@@ -319,5 +319,5 @@ fn order(pairs: Vec<Found>) -> Vec<Pair> {
     };
     let mut pairs = pairs;
     pairs.sort_by_key(position);
-    pairs.into_iter().map(|(status, base, head)| Pair { status, base, head }).collect()
+    pairs.into_iter().map(|(status, base, head)| LayerPair { status, base, head }).collect()
 }

@@ -99,7 +99,7 @@ pub struct Missing {
 
 /// One recorded size of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Point {
+pub struct HistoryPoint {
     /// The full hash of the commit, where there is one.
     pub commit: Option<String>,
     /// When it was committed, in seconds since 1970-01-01T00:00Z, where known.

@@ -38,7 +38,7 @@ pub struct Cause {
     pub delta: Delta,
     /// What explains it: packages, then directories, then files, each kind largest first.
     #[serde(default)]
-    pub parts: Vec<Part>,
+    pub parts: Vec<CausePart>,
     /// What the parts leave of the delta.
     #[serde(default)]
     pub other: Delta,
@@ -46,7 +46,7 @@ pub struct Cause {
 
 /// A package, directory or file that explains a part of a cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Part {
+pub struct CausePart {
     /// What it is.
     pub kind: PartKind,
     /// The package's name, or the path, relative to the image's root.
@@ -82,9 +82,9 @@ pub enum PartKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moved {
     /// Where the base image stores them.
-    pub from: Stored,
+    pub from: StoringLayer,
     /// Where the head image stores them.
-    pub to: Stored,
+    pub to: StoringLayer,
     /// Bytes.
     pub bytes: Bytes,
     /// The packages among them, most bytes first; at most twenty.
@@ -96,7 +96,7 @@ pub struct Moved {
 
 /// The layer that stores something, and what made it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stored {
+pub struct StoringLayer {
     /// The layer, counted from 0.
     pub layer: u64,
     /// Its instruction.
@@ -290,7 +290,7 @@ impl<'a> Net<'a> {
     fn moved(&self) -> Vec<Moved> {
         let stored = |side: Side<'_>, layer: u64| {
             let of = side.layers.get(layer as usize);
-            Stored {
+            StoringLayer {
                 layer,
                 instruction: of.and_then(|of| of.created_by.clone()),
                 dockerfile: of.and_then(|of| of.dockerfile.clone()),
@@ -322,7 +322,7 @@ fn name_of(package: &Package) -> Name<'_> {
 /// What differs by one row.
 #[derive(Default)]
 struct RowDelta<'a> {
-    packages: BTreeMap<Name<'a>, Part>,
+    packages: BTreeMap<Name<'a>, CausePart>,
     files: Vec<(&'a [u8], Delta)>,
 }
 
@@ -331,7 +331,7 @@ impl<'a> RowDelta<'a> {
         let Some(shown) = path.head_owner.or(path.base_owner) else {
             return self.files.push((path.path, path.delta()));
         };
-        let part = self.packages.entry(name_of(shown)).or_insert_with(|| Part {
+        let part = self.packages.entry(name_of(shown)).or_insert_with(|| CausePart {
             kind: PartKind::Package,
             name: shown.name.clone(),
             ecosystem: Some(shown.ecosystem),
@@ -369,11 +369,11 @@ impl<'a> RowDelta<'a> {
     }
 
     /// Packages, then directories and files; `again`: the layer has nothing but what was there before.
-    fn parts(self, again: bool) -> Vec<Part> {
+    fn parts(self, again: bool) -> Vec<CausePart> {
         // `chmod -R` is about a directory, and not about whatever is large in it.
         let whole = if again { together(self.files.iter().copied()) } else { None };
         let rolled = whole.map_or_else(|| roll_up(self.files), |whole| vec![whole]);
-        let of_path = |found: Explained| Part {
+        let of_path = |found: Explained| CausePart {
             kind: if found.is_directory { PartKind::Directory } else { PartKind::File },
             name: PathRef(&found.path).to_string(),
             ecosystem: None,
@@ -382,7 +382,7 @@ impl<'a> RowDelta<'a> {
             files: found.files,
             delta: found.delta,
         };
-        let mut parts: Vec<Part> = self.packages.into_values().collect();
+        let mut parts: Vec<CausePart> = self.packages.into_values().collect();
         parts.extend(rolled.into_iter().map(of_path));
         parts.retain(|part| part.delta != Delta(0) || part.from != part.to);
         parts.sort_by_key(|part| Reverse(part.delta.magnitude()));

@@ -21,13 +21,13 @@ const LOGIN_RECORDS: [&str; 2] = ["var/log/lastlog", "var/log/faillog"];
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileChanges {
     /// Only in the head image.
-    pub added: Counted,
+    pub added: FileCount,
     /// Only in the base image.
-    pub removed: Counted,
+    pub removed: FileCount,
     /// In both, and larger in the head image.
-    pub grown: Counted,
+    pub grown: FileCount,
     /// In both, and smaller in the head image.
-    pub shrunk: Counted,
+    pub shrunk: FileCount,
     /// The few directories and files that explain most of it, largest first.
     pub directories: Vec<PathChange>,
     /// The files that differ most.
@@ -36,7 +36,7 @@ pub struct FileChanges {
 
 /// Files, and the bytes by which they differ together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Counted {
+pub struct FileCount {
     /// How many.
     pub files: u64,
     /// Bytes, with a sign.
@@ -151,7 +151,7 @@ pub(super) fn file_changes(base: &Filesystem, head: &Filesystem) -> FileChanges 
     let mut different = different(base, head);
     let count = |of: fn(&FileDelta<'_>) -> bool| {
         let found = different.iter().filter(|path| of(path));
-        found.fold(Counted::default(), |sum, path| Counted {
+        found.fold(FileCount::default(), |sum, path| FileCount {
             files: sum.files + 1,
             delta: [sum.delta, path.delta()].into_iter().sum(),
         })

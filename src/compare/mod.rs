@@ -16,14 +16,14 @@ use crate::image::layer_ref::DockerfileLines;
 use crate::image::snapshot::BoundaryBy;
 use crate::image::snapshot::sum_known;
 use crate::image::{Bytes, Delta, DiffId, Instruction, Layer, Measured, Snapshot, Totals};
-pub use align::{Pair, Status, align};
+pub use align::{LayerPair, Status, align};
 pub use baseline::{Baseline, Missing};
-pub use causes::{Cause, Moved, Part, PartKind};
+pub use causes::{Cause, CausePart, Moved, PartKind};
 use causes::{Side, causes};
 pub use config::{ConfigChange, ConfigPart, config_changes};
 pub use files::{FileChanges, Waste, waste};
 pub use packages::{PackageCounts, PackageRow, PackageStatus, package_rows};
-pub use update::Update;
+pub use update::UpdateSize;
 
 /// Two snapshots that must not be compared.
 #[derive(Debug, thiserror::Error)]
@@ -135,7 +135,7 @@ pub struct Comparison {
     /// How what containers are started with differs.
     pub config: Vec<ConfigChange>,
     /// What a host that has the baseline downloads, where the size of each new layer is known.
-    pub update: Option<Update>,
+    pub update: Option<UpdateSize>,
 }
 
 /// Compares two images.
@@ -241,7 +241,7 @@ impl Deltas {
     }
 }
 
-fn row(pair: Pair, base: &[Layer], head: &[Layer]) -> LayerRow {
+fn row(pair: LayerPair, base: &[Layer], head: &[Layer]) -> LayerRow {
     let (base_layer, head_layer) = (pair.base.map(|i| &base[i]), pair.head.map(|i| &head[i]));
     // One of the two is there by construction; the head's says what is shipped now.
     let shown = head_layer.or(base_layer).unwrap_or_else(|| unreachable!("a pair without layers"));

@@ -50,7 +50,7 @@ impl<'a> PathDelta<'a> {
         }
     }
 
-    fn add(&mut self, size: Bytes, owner: Option<&'a Package>, place: Place) {
+    fn add(&mut self, size: Bytes, owner: Option<&'a Package>, place: FilePosition) {
         let layer = place.layer() as u64;
         let (side, side_layer, side_owner) = match place.is_head() {
             false => (&mut self.base, &mut self.base_layer, &mut self.base_owner),
@@ -97,7 +97,7 @@ impl<'a> Owners<'a> {
     }
 
     /// Adds a file to what its path has. Of an archive, what is inside counts for the packages that it is of.
-    fn add_to(&self, of_path: &mut Vec<PathDelta<'a>>, path: &'a [u8], size: Bytes, place: Place) {
+    fn add_to(&self, of_path: &mut Vec<PathDelta<'a>>, path: &'a [u8], size: Bytes, place: FilePosition) {
         let layer = place.layer();
         let (Some(file_list), Some(own)) = (self.entries(layer), self.own.get(layer)) else { return };
         let packages =
@@ -123,13 +123,13 @@ impl<'a> Owners<'a> {
 
 /// Where a file is stored: on which side, in which layer, as which of its entries.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct FilePosition {
     /// Twice the layer, and one more on the head's side.
     layer_and_side: u32,
     entry: u32,
 }
 
-impl Place {
+impl FilePosition {
     fn layer(self) -> usize {
         self.layer_and_side as usize / 2
     }
@@ -142,14 +142,14 @@ impl Place {
 /// Tells of each path that these layers store, in order; of one with packages inside, part by part. `sides` is the base's
 /// and the head's.
 pub(super) fn each_path<'a>(sides: [(&Owners<'a>, &[usize]); 2], mut tell: impl FnMut(&PathDelta<'a>)) {
-    let file = |place: &Place| {
+    let file = |place: &FilePosition| {
         let (owners, _) = sides[usize::from(place.is_head())];
         match owners.entries(place.layer())?.entries.get(place.entry as usize)? {
             Entry::File(path, size) => Some((path.as_bytes(), *size)),
             _ => None,
         }
     };
-    let path = |place: &Place| file(place).map(|(path, _)| path);
+    let path = |place: &FilePosition| file(place).map(|(path, _)| path);
     let mut places = places(sides);
     // Those of one path stay in the order of layers.
     places.sort_by(|one, other| path(one).cmp(&path(other)));
@@ -168,7 +168,7 @@ pub(super) fn each_path<'a>(sides: [(&Owners<'a>, &[usize]); 2], mut tell: impl 
 }
 
 /// The regular files of these layers.
-fn places(sides: [(&Owners<'_>, &[usize]); 2]) -> Vec<Place> {
+fn places(sides: [(&Owners<'_>, &[usize]); 2]) -> Vec<FilePosition> {
     let mut lists = Vec::new();
     for (side, (owners, layers)) in (0..).zip(sides) {
         let one =
@@ -178,7 +178,7 @@ fn places(sides: [(&Owners<'_>, &[usize]); 2]) -> Vec<Place> {
     let mut places = Vec::with_capacity(lists.iter().map(|(_, entries)| entries.len()).sum());
     for (layer_and_side, entries) in lists {
         let files = (0..).zip(entries).filter(|(_, entry)| matches!(entry, Entry::File(..)));
-        places.extend(files.map(|(entry, _)| Place { layer_and_side, entry }));
+        places.extend(files.map(|(entry, _)| FilePosition { layer_and_side, entry }));
     }
     places
 }

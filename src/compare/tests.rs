@@ -195,7 +195,7 @@ fn unknown_sizes_stay_unknown() {
     base.size = None;
     let rows = compare(&snapshot(vec![]), &snapshot(vec![])).unwrap().rows;
     assert!(rows.is_empty());
-    let row = row(Pair { status: Status::Removed, base: Some(0), head: None }, &[base], &[]);
+    let row = row(LayerPair { status: Status::Removed, base: Some(0), head: None }, &[base], &[]);
     assert_eq!((row.delta, row.base_size), (None, None));
 }
 
@@ -406,7 +406,7 @@ proptest! {
             prop_assert_eq!(parts, cause.delta);
             let files = |kind| cause.parts.iter().filter(move |part| part.kind == kind);
             for part in files(PartKind::File) {
-                let inside = |directory: &Part| part.name.starts_with(&format!("{}/", directory.name));
+                let inside = |directory: &CausePart| part.name.starts_with(&format!("{}/", directory.name));
                 prop_assert!(!files(PartKind::Directory).any(inside), "{:?}", cause);
             }
         }

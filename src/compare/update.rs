@@ -11,7 +11,7 @@ const REGISTRY: &str = "docker";
 
 /// What a host that has the baseline downloads when it moves to this image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Update {
+pub struct UpdateSize {
     /// Compressed bytes of the layers that the baseline lacks: what a store downloads that keeps layers by their digest,
     /// as containerd, Podman and CRI-O do.
     pub bytes: Bytes,
@@ -25,30 +25,31 @@ pub struct Update {
 
 /// What makes two layers one download.
 #[derive(PartialEq, Eq, Hash)]
-enum Identity<'a> {
+enum DownloadIdentity<'a> {
     Blob(&'a Digest),
     Content(&'a DiffId),
 }
 
-fn identity(layer: &Layer, pushed: bool) -> Identity<'_> {
+fn identity(layer: &Layer, pushed: bool) -> DownloadIdentity<'_> {
     match layer.digest.as_ref().filter(|_| pushed) {
-        Some(digest) => Identity::Blob(digest),
-        None => Identity::Content(&layer.diff_id),
+        Some(digest) => DownloadIdentity::Blob(digest),
+        None => DownloadIdentity::Content(&layer.diff_id),
     }
 }
 
 /// The update size from one image to another; `None` where a new layer has no known size at all.
-pub fn update(base: &Snapshot, head: &Snapshot) -> Option<Update> {
+pub fn update(base: &Snapshot, head: &Snapshot) -> Option<UpdateSize> {
     // Two builds pack the same content differently, so that only where both have been pushed the blobs tell what is
     // there. Anywhere else a known content is a known layer.
     let pushed = [base, head].iter().all(|snapshot| snapshot.source.transport == REGISTRY);
-    let there: HashSet<Identity<'_>> = base.layers.iter().map(|layer| identity(layer, pushed)).collect();
+    let there: HashSet<DownloadIdentity<'_>> =
+        base.layers.iter().map(|layer| identity(layer, pushed)).collect();
     let is_new = |layer: &&Layer| !there.contains(&identity(layer, pushed));
     let pairs = base.layers.iter().zip(&head.layers);
     let shared = pairs.take_while(|(base, head)| identity(base, pushed) == identity(head, pushed)).count();
     let (bytes, estimated) = download(head.layers.iter().filter(is_new), pushed)?;
     let (classic_bytes, classic_estimated) = download(&head.layers[shared..], pushed)?;
-    Some(Update { bytes, classic_bytes, estimated: estimated || classic_estimated })
+    Some(UpdateSize { bytes, classic_bytes, estimated: estimated || classic_estimated })
 }
 
 /// The bytes of these layers, each of which is downloaded once, and whether an uncompressed size stands for one.

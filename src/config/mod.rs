@@ -14,8 +14,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::image::Platform;
-use crate::limits::{self, Form, Limits};
-use crate::removable::{Catalogue, Culprit, Ignore, Kind};
+use crate::limits::{self, Limits, ValueForm};
+use crate::removable::{Catalogue, Culprit, Ignore, RemovableKind};
 
 use accept::ACCEPT_KEYS;
 pub use accept::{Accept, Acceptance};
@@ -29,7 +29,7 @@ fn list_example(key: &str) -> Option<&'static str> {
     match key {
         "build-args" => Some("VERSION=3"),
         "labels" => Some("size-ok"),
-        _ => limits::key(key).filter(|key| key.form == Form::Paths)?.examples.first().copied(),
+        _ => limits::key(key).filter(|key| key.form == ValueForm::Paths)?.examples.first().copied(),
     }
 }
 
@@ -47,7 +47,7 @@ pub fn limits_of(settings: &Settings) -> Result<Limits, ConfigError> {
 
 /// How an image is built, as far as it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Build {
+pub struct BuildSettings {
     /// Its Dockerfile.
     pub dockerfile: Option<PathBuf>,
     /// The stage that is built; the last one otherwise.
@@ -56,14 +56,14 @@ pub struct Build {
     pub arguments: BTreeMap<String, String>,
 }
 
-impl Build {
+impl BuildSettings {
     /// Turns written settings into what they say.
     ///
     /// # Errors
     /// [`ConfigError`] for a build argument that is not written as `NAME=VALUE`.
-    pub fn from_settings(settings: &Settings) -> Result<Build, ConfigError> {
+    pub fn from_settings(settings: &Settings) -> Result<BuildSettings, ConfigError> {
         let text = |key| settings.get(key).map(|setting| setting.text.trim()).filter(|text| !text.is_empty());
-        let mut build = Build {
+        let mut build = BuildSettings {
             dockerfile: text("dockerfile").map(PathBuf::from),
             target: text("target").map(str::to_owned),
             arguments: BTreeMap::new(),
@@ -98,7 +98,7 @@ pub struct Config {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct RemovableSection {
     #[serde(default)]
-    kinds: Vec<Spanned<Kind>>,
+    kinds: Vec<Spanned<RemovableKind>>,
     #[serde(default)]
     ignore: Vec<Spanned<Ignore>>,
 }
@@ -240,8 +240,8 @@ impl Config {
         image: &str,
         platform: Option<&Platform>,
         flags: &Settings,
-    ) -> Result<Build, ConfigError> {
-        Build::from_settings(&self.settings_of(image, platform, flags))
+    ) -> Result<BuildSettings, ConfigError> {
+        BuildSettings::from_settings(&self.settings_of(image, platform, flags))
     }
 
     /// The limits of one image: those of all images, its own, its platform's, then the flags. Comes
@@ -277,7 +277,7 @@ impl Config {
             self.images.values().flat_map(|image| image.platforms.values().chain([&image.limits]));
         for settings in of_images.chain([&self.limits]) {
             limits_of(settings)?;
-            Build::from_settings(settings)?;
+            BuildSettings::from_settings(settings)?;
         }
         Accept::from_settings(&self.accept)?;
         Ok(())
@@ -426,11 +426,11 @@ impl FileReader<'_> {
 fn expected(name: &str) -> String {
     let Some(key) = limits::key(name) else { return "a text or a number".into() };
     match (key.form, key.examples.first()) {
-        (Form::Choice(words), _) => {
+        (ValueForm::Choice(words), _) => {
             let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
             format!("one of {}", words.join(", "))
         }
-        (Form::Count, Some(example)) => format!("a number such as {example}"),
+        (ValueForm::Count, Some(example)) => format!("a number such as {example}"),
         (_, Some(example)) => format!("a text such as {example:?}"),
         (_, None) => "a text".into(),
     }

@@ -26,7 +26,7 @@ pub struct Stage {
     /// `--platform`, as written.
     pub platform: Option<String>,
     /// The base with the defaults of the arguments before the first `FROM`.
-    pub resolved: BaseImage,
+    pub resolved: StageBase,
     /// The line of its `FROM`.
     pub line: u32,
     /// The last line of its last instruction.
@@ -78,7 +78,7 @@ pub struct HereDocument {
 
 /// Where a copy or a mount takes files from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum CopyOrigin {
     /// An earlier stage.
     Stage(usize),
     /// Another image.
@@ -89,14 +89,14 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StageUse {
     /// What is used.
-    pub origin: Origin,
+    pub origin: CopyOrigin,
     /// The place of the using instruction in the stage.
     pub instruction: usize,
 }
 
 /// What a stage builds on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BaseImage {
+pub enum StageBase {
     /// Another image, by its reference.
     Image(String),
     /// Nothing.
@@ -130,11 +130,11 @@ impl Dockerfile {
     }
 
     /// What `--from` names, seen from a stage.
-    pub(super) fn origin(&self, from: &str, before: usize) -> Origin {
+    pub(super) fn origin(&self, from: &str, before: usize) -> CopyOrigin {
         let number = from.parse().ok().filter(|number| *number < before);
         match self.named(from, before).or(number) {
-            Some(stage) => Origin::Stage(stage),
-            None => Origin::Image(from.to_owned()),
+            Some(stage) => CopyOrigin::Stage(stage),
+            None => CopyOrigin::Image(from.to_owned()),
         }
     }
 }

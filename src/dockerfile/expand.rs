@@ -114,18 +114,18 @@ fn bounded(mut value: String) -> String {
 /// One word without its quotes, and with its variables expanded. Where a builder would fail, the
 /// word is unknown.
 pub(super) fn expand_word(word: &str, escape: char, environment: &Environment) -> String {
-    let mut lexer = Lexer { rest: word.chars().peekable(), escape, environment, depth: 0 };
+    let mut lexer = VariableLexer { rest: word.chars().peekable(), escape, environment, depth: 0 };
     lexer.until(None).map_or_else(|| UNKNOWN.to_string(), bounded)
 }
 
-struct Lexer<'a> {
+struct VariableLexer<'a> {
     rest: Peekable<Chars<'a>>,
     escape: char,
     environment: &'a Environment,
     depth: usize,
 }
 
-impl Lexer<'_> {
+impl VariableLexer<'_> {
     /// Everything up to `stop`, which is consumed, or to the end.
     fn until(&mut self, stop: Option<char>) -> Option<String> {
         let mut text = String::new();

@@ -22,13 +22,13 @@ mod words;
 mod works;
 
 use super::DockerfileError;
-use super::ast::{BaseImage, Dockerfile, Origin};
+use super::ast::{CopyOrigin, Dockerfile, StageBase};
 use super::expand::{Environment, UNKNOWN};
 use super::parse::MAX_BYTES;
 use super::variables::{BuildOptions, global_arguments, possible_bases, resolve_base};
 use crate::image::Digest;
 use crate::image::instruction::{KEYWORDS, command_of};
-use walk::{Walk, Walked, reachable};
+use walk::{StageFindings, StageWalk, reachable};
 
 pub use commands::{ScriptStep, commands_of};
 pub use images::{ImageIs, KnownImage, known_image};
@@ -45,12 +45,12 @@ pub struct Facts {
     /// first, the target last.
     pub chain: Vec<usize>,
     /// What the lowest of them builds on; never a stage.
-    pub base: BaseImage,
+    pub base: StageBase,
     /// The stages that the lowest may build on, where `FROM base-$TARGETARCH` names one of several. What
     /// they do and copy counts as the chain's own.
     pub variants: Vec<usize>,
     /// What those build on.
-    pub variant_bases: Vec<BaseImage>,
+    pub variant_bases: Vec<StageBase>,
     /// What the chain takes from stages outside it and from other images, in order.
     pub copies: Vec<Copied>,
     /// What the chain itself does, in order.
@@ -82,7 +82,7 @@ pub struct StageFacts {
     /// What it builds on, as written.
     pub base: String,
     /// The same with its variables expanded.
-    pub resolved: BaseImage,
+    pub resolved: StageBase,
     /// Whether the image has its layers.
     pub in_chain: bool,
     /// Whether the target needs it at all: builds on it, copies from it or mounts it, itself or through
@@ -98,7 +98,7 @@ pub struct StageFacts {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {
     /// Where they come from.
-    pub origin: Origin,
+    pub origin: CopyOrigin,
     /// The sources as far as they are named; U+2026 stands for what is not known.
     pub paths: Vec<String>,
     /// Only there while a command runs.
@@ -184,17 +184,17 @@ impl Dockerfile {
         let globals = global_arguments(self, &options.args);
         let (base, chain) = self.chain(options, &globals)?;
         let target = chain.last().copied().unwrap_or_default();
-        let walked = Walk::new(self, options, &globals).stages();
+        let walked = StageWalk::new(self, options, &globals).stages();
         let variants = self.variants(&chain, &base, &globals);
         let mut used = reachable(&walked, target);
         variants.iter().for_each(|index| used.extend(reachable(&walked, *index)));
         let in_chain = |index: &usize| chain.contains(index) || variants.contains(index);
         let of_chain = || variants.iter().chain(&chain).filter_map(|index| walked.get(*index));
-        let outside = |copy: &&Copied| !matches!(&copy.origin, Origin::Stage(index) if in_chain(index));
+        let outside = |copy: &&Copied| !matches!(&copy.origin, CopyOrigin::Stage(index) if in_chain(index));
         let copies = of_chain().flat_map(|stage| &stage.copies).filter(outside).cloned().collect();
         let works = of_chain().flat_map(|stage| stage.works.iter().cloned()).collect();
         let slimmer = slimmer_stages(self, &walked, &base, &chain);
-        let below = |stage: &&Walked| !matches!(stage.resolved, BaseImage::Stage(_));
+        let below = |stage: &&StageFindings| !matches!(stage.resolved, StageBase::Stage(_));
         let variant_bases = variants.iter().filter_map(|index| walked.get(*index)).filter(below);
         let variant_bases = variant_bases.map(|stage| stage.resolved.clone()).collect();
         let stages = self.stages().iter().zip(walked).map(|(stage, walked)| StageFacts {
@@ -223,8 +223,8 @@ impl Dockerfile {
     }
 
     /// The stages that the lowest of the chain may build on, and those below them.
-    fn variants(&self, chain: &[usize], base: &BaseImage, globals: &Environment) -> Vec<usize> {
-        let (BaseImage::Unresolved(_), Some(lowest)) = (base, chain.first()) else { return Vec::new() };
+    fn variants(&self, chain: &[usize], base: &StageBase, globals: &Environment) -> Vec<usize> {
+        let (StageBase::Unresolved(_), Some(lowest)) = (base, chain.first()) else { return Vec::new() };
         let mut next = possible_bases(self, *lowest, globals);
         let mut found = Vec::new();
         while let Some(index) = next.pop() {
@@ -232,7 +232,7 @@ impl Dockerfile {
                 continue;
             }
             found.push(index);
-            if let BaseImage::Stage(below) = resolve_base(self, index, globals) {
+            if let StageBase::Stage(below) = resolve_base(self, index, globals) {
                 next.push(below);
             }
         }
@@ -282,13 +282,18 @@ fn without_flags(mut command: &str) -> &str {
     command
 }
 
-fn slimmer_stages(file: &Dockerfile, walked: &[Walked], base: &BaseImage, chain: &[usize]) -> Vec<Slimmer> {
-    let BaseImage::Image(base) = base else { return Vec::new() };
+fn slimmer_stages(
+    file: &Dockerfile,
+    walked: &[StageFindings],
+    base: &StageBase,
+    chain: &[usize],
+) -> Vec<Slimmer> {
+    let StageBase::Image(base) = base else { return Vec::new() };
     let target = chain.last().copied().unwrap_or_default();
     let earlier = file.stages().iter().zip(walked).take(target);
     let outside = earlier.filter(|(stage, _)| !chain.contains(&stage.index));
     let slimmer = outside.filter_map(|(stage, walked)| match &walked.resolved {
-        BaseImage::Image(other) if is_slimmer(other, base) => {
+        StageBase::Image(other) if is_slimmer(other, base) => {
             Some(Slimmer { stage: stage.index, base: other.clone(), line: stage.line })
         }
         _ => None,

@@ -17,7 +17,7 @@ const MAX_PORTS: u32 = 1024;
 
 /// One way in which an instruction may look in a history.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Form {
+pub(super) struct HistoryForm {
     /// Normalised; [`UNKNOWN`] stands for any text.
     pub(super) text: String,
     /// The same with its secrets, where it has some.
@@ -38,24 +38,24 @@ pub(super) enum Fit {
     Exact,
 }
 
-impl Form {
+impl HistoryForm {
     /// Of what a builder writes.
-    fn of(created_by: &str) -> Option<Form> {
+    fn of(created_by: &str) -> Option<HistoryForm> {
         let instruction = Instruction::from_history(created_by)?;
         let (text, whole) = (instruction.as_str(), instruction.whole());
         let said = whole.unwrap_or(text);
         let cut = said.chars().count() >= Instruction::MAX_CHARS;
         let exact = !cut && !said.contains([UNKNOWN, '\u{2026}']);
-        Some(Form { text: join_unknown(text), whole: whole.map(join_unknown), flags: None, exact })
+        Some(HistoryForm { text: join_unknown(text), whole: whole.map(join_unknown), flags: None, exact })
     }
 
-    fn with_flags(mut self, flags: &[[String; 2]]) -> Form {
+    fn with_flags(mut self, flags: &[[String; 2]]) -> HistoryForm {
         self.exact &= flags.is_empty();
         self.flags = Some(flags.to_vec());
         self
     }
 
-    fn loose(mut self) -> Form {
+    fn loose(mut self) -> HistoryForm {
         self.exact = false;
         self
     }
@@ -116,7 +116,7 @@ fn like(pattern: &str, text: &str) -> bool {
 }
 
 /// An instruction at its place in a build.
-pub(super) struct Source<'a> {
+pub(super) struct PlacedInstruction<'a> {
     pub(super) instruction: &'a SourceInstruction,
     pub(super) escape: char,
     pub(super) environment: &'a Environment,
@@ -130,9 +130,9 @@ pub(super) struct Source<'a> {
     pub(super) directory: &'a str,
 }
 
-impl Source<'_> {
+impl PlacedInstruction<'_> {
     /// All ways in which it may look, BuildKit's first.
-    pub(super) fn forms(&self) -> Vec<Form> {
+    pub(super) fn forms(&self) -> Vec<HistoryForm> {
         let mut forms = match self.instruction.keyword {
             "RUN" => self.run(),
             "COPY" | "ADD" => self.copy(),
@@ -157,7 +157,7 @@ impl Source<'_> {
         for index in 0..forms.len() {
             forms.extend(without_values(&forms[index]));
         }
-        let mut distinct: Vec<Form> = Vec::new();
+        let mut distinct: Vec<HistoryForm> = Vec::new();
         for form in forms {
             if !distinct.contains(&form) {
                 distinct.push(form);
@@ -182,10 +182,10 @@ impl Source<'_> {
     }
 
     /// `KEYWORD text`, with the marks of the classic builder's unknown shells too.
-    fn step(&self, text: &str) -> Vec<Form> {
+    fn step(&self, text: &str) -> Vec<HistoryForm> {
         let plain = format!("{} {text}", self.instruction.keyword);
         let classic = self.classic(&plain);
-        Form::of(&plain).into_iter().chain(Form::of(&classic)).collect()
+        HistoryForm::of(&plain).into_iter().chain(HistoryForm::of(&classic)).collect()
     }
 
     /// What the classic builder writes for what runs no command.
@@ -198,7 +198,7 @@ impl Source<'_> {
         self.shell.map_or_else(default, <[String]>::to_vec)
     }
 
-    fn run(&self) -> Vec<Form> {
+    fn run(&self) -> Vec<HistoryForm> {
         let instruction = self.instruction;
         let exec = instruction.json().map(|words| words.join(" "));
         let shell = self.shell().join(" ");
@@ -218,12 +218,12 @@ impl Source<'_> {
             let prefixes = if self.has_arguments { &["", "|1 A=a "][..] } else { &[""] };
             for prefix in prefixes {
                 let written = [format!("RUN {prefix}{command} # buildkit"), format!("{prefix}{command}")];
-                let read = written.iter().filter_map(|written| Form::of(written));
+                let read = written.iter().filter_map(|written| HistoryForm::of(written));
                 forms.extend(read.map(|form| if exact { form } else { form.loose() }.with_flags(&flags)));
             }
         }
         // Buildah has its own shell before everything, the JSON form and the flags too.
-        forms.extend(Form::of(&format!("/bin/sh -c {}", instruction.text)));
+        forms.extend(HistoryForm::of(&format!("/bin/sh -c {}", instruction.text)));
         forms
     }
 
@@ -268,7 +268,7 @@ impl Source<'_> {
         words.iter().map(|word| self.expand(word)).collect()
     }
 
-    fn copy(&self) -> Vec<Form> {
+    fn copy(&self) -> Vec<HistoryForm> {
         let keyword = self.instruction.keyword;
         let mut words = self.words();
         let destination = words.pop().unwrap_or_default();
@@ -280,21 +280,21 @@ impl Source<'_> {
         }
         words.push(destination.clone());
         let flags = self.flags();
-        let buildkit = Form::of(&format!("{keyword} {} # buildkit", words.join(" ")));
-        let with_content = |form: Form| if documents.is_empty() { form } else { form.loose() };
-        let mut forms: Vec<Form> =
+        let buildkit = HistoryForm::of(&format!("{keyword} {} # buildkit", words.join(" ")));
+        let with_content = |form: HistoryForm| if documents.is_empty() { form } else { form.loose() };
+        let mut forms: Vec<HistoryForm> =
             buildkit.into_iter().map(|form| with_content(form).with_flags(&flags)).collect();
         // The others write hashes for the files.
         for sources in [format!("file:{UNKNOWN}"), UNKNOWN.to_string()] {
             let step = format!("{keyword} {sources} in {destination}");
-            forms.extend(Form::of(&self.classic(&step)).map(Form::loose));
+            forms.extend(HistoryForm::of(&self.classic(&step)).map(HistoryForm::loose));
         }
         let unexpanded = self.instruction.arguments.split_whitespace().next_back().unwrap_or("");
-        forms.extend(Form::of(&format!("/bin/sh -c #(nop) {keyword} file:0 in {unexpanded}")));
+        forms.extend(HistoryForm::of(&format!("/bin/sh -c #(nop) {keyword} file:0 in {unexpanded}")));
         forms
     }
 
-    fn keys_and_values(&self) -> Vec<Form> {
+    fn keys_and_values(&self) -> Vec<HistoryForm> {
         let mut text = String::new();
         for (name, value) in pairs(&self.instruction.arguments, self.escape) {
             text.push_str(&format!(" {}={}", self.expand(&name), self.expand(&value)));
@@ -303,7 +303,7 @@ impl Source<'_> {
     }
 
     /// `ARG a=b`: the value is the build's, so only the names say something.
-    fn argument(&self) -> Vec<Form> {
+    fn argument(&self) -> Vec<HistoryForm> {
         let words = split_words(&self.instruction.arguments, self.escape).unwrap_or_default();
         let names: Vec<&str> = words.iter().map(|word| word.split('=').next().unwrap_or(word)).collect();
         let any: Vec<String> = names.iter().map(|name| format!("{name}={UNKNOWN}")).collect();
@@ -313,7 +313,7 @@ impl Source<'_> {
         texts.iter().flat_map(|text| self.step(text)).collect()
     }
 
-    fn workdir(&self) -> Vec<Form> {
+    fn workdir(&self) -> Vec<HistoryForm> {
         let root = if self.directory.is_empty() { "/" } else { self.directory };
         // Docker 20.10 leaves an absolute path as it is.
         let written = self.expand(&self.instruction.arguments);
@@ -322,7 +322,7 @@ impl Source<'_> {
         [self.step(root), self.step(&written), self.step(&slash)].concat()
     }
 
-    fn command(&self) -> Vec<Form> {
+    fn command(&self) -> Vec<HistoryForm> {
         if let Some(words) = self.instruction.json() {
             return self.step(&format!("[{}]", quote_all(&words)));
         }
@@ -341,7 +341,7 @@ impl Source<'_> {
     }
 
     /// BuildKit and the classic builder write a Go value whose times differ between versions.
-    fn healthcheck(&self) -> Vec<Form> {
+    fn healthcheck(&self) -> Vec<HistoryForm> {
         let arguments = &self.instruction.arguments;
         let (kind, command) = arguments.split_once(char::is_whitespace).unwrap_or((arguments, ""));
         let command = command.trim();
@@ -355,7 +355,7 @@ impl Source<'_> {
         self.step(&format!("&{{[{}] {UNKNOWN}", quote_all(&words)))
     }
 
-    fn expose(&self) -> Vec<Form> {
+    fn expose(&self) -> Vec<HistoryForm> {
         let expanded: Vec<String> = self
             .words()
             .iter()
@@ -376,23 +376,23 @@ impl Source<'_> {
     }
 
     /// As Go writes a list of texts.
-    fn list(&self, words: Vec<String>) -> Vec<Form> {
+    fn list(&self, words: Vec<String>) -> Vec<HistoryForm> {
         self.step(&format!("[{}]", words.join(" ")))
     }
 }
 
 /// The form that a history kept without values has.
-fn without_values(form: &Form) -> Vec<Form> {
+fn without_values(form: &HistoryForm) -> Vec<HistoryForm> {
     let Some(instruction) = Instruction::from_history(&form.text) else { return Vec::new() };
     let reduced = instruction.without_values();
     if reduced == instruction {
         return Vec::new();
     }
     let text = reduced.as_str().to_owned();
-    let mut forms = vec![Form { text: text.clone(), whole: None, flags: None, exact: false }];
+    let mut forms = vec![HistoryForm { text: text.clone(), whole: None, flags: None, exact: false }];
     if form.text.contains(UNKNOWN) {
         // More keys may follow a value that is not known.
-        forms.push(Form { text: format!("{text} {UNKNOWN}"), whole: None, flags: None, exact: false });
+        forms.push(HistoryForm { text: format!("{text} {UNKNOWN}"), whole: None, flags: None, exact: false });
     }
     forms
 }

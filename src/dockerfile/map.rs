@@ -11,9 +11,9 @@
 
 use std::fmt;
 
-use super::ast::BaseImage;
+use super::ast::StageBase;
 use super::form::Fit;
-use super::plan::{Onbuild, Plan, Step};
+use super::plan::{BuildPlan, Onbuild, PlannedInstruction};
 use crate::image::Instruction;
 
 /// More steps on either side are not compared: the work is their product.
@@ -31,7 +31,7 @@ pub struct HistoryStep<'a> {
 
 /// Lines of a Dockerfile, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Lines {
+pub struct LineRange {
     /// The first one.
     pub line: u32,
     /// The last one.
@@ -43,7 +43,7 @@ pub struct Lines {
 pub struct Mapping {
     /// For each step of the history, in its order: the lines that made it. Nothing where the base
     /// image brought it, and where it is not certain.
-    pub lines: Vec<Option<Lines>>,
+    pub lines: Vec<Option<LineRange>>,
     /// How many steps lie below the first one of this Dockerfile. Known only where the Dockerfile
     /// explains the end of the history without a gap. That its first instructions were deleted since
     /// the build cannot be seen: their steps then count as the base image's.
@@ -122,7 +122,7 @@ impl fmt::Display for Unmapped {
 
 /// Finds the lines that made the steps of a history, lowest step first. Never guesses: what could
 /// be another line's is left out, and [`Mapping::note`] says why.
-pub fn map(plan: &Plan, history: &[HistoryStep<'_>]) -> Mapping {
+pub fn map(plan: &BuildPlan, history: &[HistoryStep<'_>]) -> Mapping {
     let nothing = |note| Mapping { lines: vec![None; history.len()], base_steps: None, note: Some(note) };
     if history.iter().all(|step| step.instruction.is_none()) {
         return nothing(Unmapped::NoHistory);
@@ -133,7 +133,7 @@ pub fn map(plan: &Plan, history: &[HistoryStep<'_>]) -> Mapping {
     if plan.steps.len() > MAX_STEPS || history.len() > MAX_STEPS {
         return nothing(Unmapped::TooManySteps);
     }
-    let table = Table::new(plan, history);
+    let table = CostTable::new(plan, history);
     let alignment = whole(&table);
     let pairs = alignment.clone().unwrap_or_else(|| sure_pairs(&table));
     if is_squashed(&table, &pairs) {
@@ -146,19 +146,19 @@ pub fn map(plan: &Plan, history: &[HistoryStep<'_>]) -> Mapping {
 }
 
 /// A step of the history and a step of the plan, by their places.
-type Pair = (usize, usize);
+type StepPair = (usize, usize);
 
 /// How well each step of the history fits each step of the plan.
-struct Table<'a> {
-    plan: &'a Plan,
+struct CostTable<'a> {
+    plan: &'a BuildPlan,
     history: &'a [HistoryStep<'a>],
     fits: Vec<Option<Fit>>,
 }
 
-impl<'a> Table<'a> {
-    fn new(plan: &'a Plan, history: &'a [HistoryStep<'a>]) -> Table<'a> {
+impl<'a> CostTable<'a> {
+    fn new(plan: &'a BuildPlan, history: &'a [HistoryStep<'a>]) -> CostTable<'a> {
         let row = |of: &'a HistoryStep<'a>| plan.steps.iter().map(move |step| fit(step, of.instruction?));
-        Table { plan, history, fits: history.iter().flat_map(row).collect() }
+        CostTable { plan, history, fits: history.iter().flat_map(row).collect() }
     }
 
     fn fit(&self, history: usize, step: usize) -> Option<Fit> {
@@ -168,21 +168,21 @@ impl<'a> Table<'a> {
         self.fits.get(history * self.plan.steps.len() + step).copied().flatten()
     }
 
-    fn step(&self, step: usize) -> &Step {
+    fn step(&self, step: usize) -> &PlannedInstruction {
         &self.plan.steps[step]
     }
 
-    fn lines(&self, step: usize) -> Lines {
-        Lines { line: self.step(step).line, end_line: self.step(step).end_line }
+    fn lines(&self, step: usize) -> LineRange {
+        LineRange { line: self.step(step).line, end_line: self.step(step).end_line }
     }
 
     /// Whether all steps of the history must be the plan's.
     fn is_complete(&self) -> bool {
-        self.plan.base == BaseImage::Scratch
+        self.plan.base == StageBase::Scratch
     }
 }
 
-fn fit(step: &Step, instruction: &Instruction) -> Option<Fit> {
+fn fit(step: &PlannedInstruction, instruction: &Instruction) -> Option<Fit> {
     if instruction.as_str().is_empty() {
         return None;
     }
@@ -191,9 +191,9 @@ fn fit(step: &Step, instruction: &Instruction) -> Option<Fit> {
 
 /// The alignment of a plan that explains the end of the history without a gap. Builders differ in
 /// what they write for `ONBUILD` and do with it, so each way is tried.
-fn whole(table: &Table<'_>) -> Option<Vec<Pair>> {
+fn whole(table: &CostTable<'_>) -> Option<Vec<StepPair>> {
     for (declared, triggered) in [(false, true), (true, true), (true, false), (false, false)] {
-        let shown = |step: &Step| match step.onbuild {
+        let shown = |step: &PlannedInstruction| match step.onbuild {
             Onbuild::No => true,
             Onbuild::Declared => declared,
             Onbuild::Triggered => triggered,
@@ -209,25 +209,25 @@ fn whole(table: &Table<'_>) -> Option<Vec<Pair>> {
 }
 
 /// `docker build --label` makes the classic builder add a step of its own at the end.
-fn appended_labels(table: &Table<'_>) -> usize {
+fn appended_labels(table: &CostTable<'_>) -> usize {
     let is_label = |step: &HistoryStep<'_>| {
         !step.makes_layer && step.instruction.is_some_and(|instruction| instruction.kind() == "LABEL")
     };
     usize::from(table.history.last().is_some_and(is_label))
 }
 
-fn end_of_history(table: &Table<'_>, steps: &[usize], skipped: usize) -> Option<Vec<Pair>> {
+fn end_of_history(table: &CostTable<'_>, steps: &[usize], skipped: usize) -> Option<Vec<StepPair>> {
     let below = table.history.len().checked_sub(skipped)?.checked_sub(steps.len())?;
     if steps.is_empty() || table.is_complete() && below > 0 {
         return None;
     }
-    let pairs: Vec<Pair> = steps.iter().enumerate().map(|(place, step)| (below + place, *step)).collect();
+    let pairs: Vec<StepPair> = steps.iter().enumerate().map(|(place, step)| (below + place, *step)).collect();
     pairs.iter().all(|(history, step)| table.fit(*history, *step).is_some()).then_some(pairs)
 }
 
 /// The mapping of a history that is explained wholly, without the steps that could have changed
 /// places with others unseen.
-fn certain(table: &Table<'_>, alignment: &[Pair]) -> Mapping {
+fn certain(table: &CostTable<'_>, alignment: &[StepPair]) -> Mapping {
     let shifted = unseen_shift(table, alignment);
     let doubtful = |place: usize| {
         place < shifted
@@ -249,7 +249,7 @@ fn certain(table: &Table<'_>, alignment: &[Pair]) -> Mapping {
 }
 
 /// Whether two instructions that differ could be exchanged, and each still fit the other's step.
-fn has_unseen_swap(table: &Table<'_>, alignment: &[Pair], place: usize) -> bool {
+fn has_unseen_swap(table: &CostTable<'_>, alignment: &[StepPair], place: usize) -> bool {
     let (history, step) = alignment[place];
     alignment.iter().any(|(other_history, other)| {
         *other != step
@@ -260,7 +260,7 @@ fn has_unseen_swap(table: &Table<'_>, alignment: &[Pair], place: usize) -> bool 
 }
 
 /// Whether a step that does not fit word for word would also fit one that is left to the base image.
-fn has_rival_below(table: &Table<'_>, alignment: &[Pair], pair: Pair) -> bool {
+fn has_rival_below(table: &CostTable<'_>, alignment: &[StepPair], pair: StepPair) -> bool {
     let own = alignment.first().map_or(0, |lowest| lowest.0);
     table.fit(pair.0, pair.1) == Some(Fit::Loose) && (0..own).any(|place| table.fit(place, pair.1).is_some())
 }
@@ -268,13 +268,13 @@ fn has_rival_below(table: &Table<'_>, alignment: &[Pair], pair: Pair) -> bool {
 /// How many of the lowest steps could be the neighbours' above or below: an instruction that was
 /// deleted from the Dockerfile, or added to it, shifts all below it, and that goes unseen where each
 /// of them fits there too. Steps that fit word for word say that nothing was shifted.
-fn unseen_shift(table: &Table<'_>, alignment: &[Pair]) -> usize {
+fn unseen_shift(table: &CostTable<'_>, alignment: &[StepPair]) -> usize {
     if table.is_complete() {
         // One step more or less would have been seen.
         return 0;
     }
     let reach = |shift: &dyn Fn(usize) -> Option<usize>| {
-        let fits = |pair: &&Pair| shift(pair.0).and_then(|place| table.fit(place, pair.1));
+        let fits = |pair: &&StepPair| shift(pair.0).and_then(|place| table.fit(place, pair.1));
         let run: Vec<Option<Fit>> =
             alignment.iter().map(|pair| fits(&pair)).take_while(Option::is_some).collect();
         let all_exact = run.iter().all(|fit| *fit == Some(Fit::Exact));
@@ -287,7 +287,7 @@ fn unseen_shift(table: &Table<'_>, alignment: &[Pair]) -> usize {
         .unwrap_or(0)
 }
 
-fn lines_of(table: &Table<'_>, pairs: &[Pair]) -> Vec<Option<Lines>> {
+fn lines_of(table: &CostTable<'_>, pairs: &[StepPair]) -> Vec<Option<LineRange>> {
     let mut lines = vec![None; table.history.len()];
     for (history, step) in pairs {
         lines[*history] = Some(table.lines(*step));
@@ -296,25 +296,25 @@ fn lines_of(table: &Table<'_>, pairs: &[Pair]) -> Vec<Option<Lines>> {
 }
 
 /// The mapping of a history that the Dockerfile does not explain.
-fn partial(table: &Table<'_>, pairs: &[Pair]) -> Mapping {
+fn partial(table: &CostTable<'_>, pairs: &[StepPair]) -> Mapping {
     let note = Unmapped::Differs { first: first_difference(table), mapped: pairs.len() };
     Mapping { lines: lines_of(table, pairs), base_steps: None, note: Some(note) }
 }
 
 /// What is certain by its text alone.
-fn sure_pairs(table: &Table<'_>) -> Vec<Pair> {
+fn sure_pairs(table: &CostTable<'_>) -> Vec<StepPair> {
     let runs = runs(&longest_rising(&unique_pairs(table)));
-    let runs: Vec<Vec<Pair>> = runs.iter().map(|run| anchored(table, run)).collect();
+    let runs: Vec<Vec<StepPair>> = runs.iter().map(|run| anchored(table, run)).collect();
     let own = runs.iter().position(|run| table.is_complete() || is_own(table, run)).unwrap_or(runs.len());
     // Of an argument the history has not more than its name, if that.
     runs[own..].concat().into_iter().filter(|pair| table.step(pair.1).kind != "ARG").collect()
 }
 
 /// The steps that fit one another and nothing else.
-fn unique_pairs(table: &Table<'_>) -> Vec<Pair> {
+fn unique_pairs(table: &CostTable<'_>) -> Vec<StepPair> {
     let (height, width) = (table.history.len(), table.plan.steps.len());
     let places = (0..height).flat_map(|history| (0..width).map(move |step| (history, step)));
-    let mut pairs: Vec<Pair> = places.filter(|pair| table.fit(pair.0, pair.1).is_some()).collect();
+    let mut pairs: Vec<StepPair> = places.filter(|pair| table.fit(pair.0, pair.1).is_some()).collect();
     let (mut in_row, mut in_column) = (vec![0usize; height], vec![0usize; width]);
     for (history, step) in &pairs {
         in_row[*history] += 1;
@@ -325,7 +325,7 @@ fn unique_pairs(table: &Table<'_>) -> Vec<Pair> {
 }
 
 /// The most pairs of which none crosses another: lines never go back. Both sides are unique.
-fn longest_rising(pairs: &[Pair]) -> Vec<Pair> {
+fn longest_rising(pairs: &[StepPair]) -> Vec<StepPair> {
     let mut best: Vec<(usize, Option<usize>)> = Vec::with_capacity(pairs.len());
     for (place, pair) in pairs.iter().enumerate() {
         let before = (0..place).filter(|earlier| pairs[*earlier].1 < pair.1);
@@ -343,8 +343,8 @@ fn longest_rising(pairs: &[Pair]) -> Vec<Pair> {
 }
 
 /// Pairs that follow one another on both sides belong together.
-fn runs(pairs: &[Pair]) -> Vec<Vec<Pair>> {
-    let mut runs: Vec<Vec<Pair>> = Vec::new();
+fn runs(pairs: &[StepPair]) -> Vec<Vec<StepPair>> {
+    let mut runs: Vec<Vec<StepPair>> = Vec::new();
     for pair in pairs {
         match runs.last_mut() {
             Some(run) if run.last().is_some_and(|last| (last.0 + 1, last.1 + 1) == *pair) => run.push(*pair),
@@ -356,8 +356,8 @@ fn runs(pairs: &[Pair]) -> Vec<Vec<Pair>> {
 
 /// A run without the steps at its ends that do not fit word for word: only between two that do is
 /// there no room for another.
-fn anchored(table: &Table<'_>, run: &[Pair]) -> Vec<Pair> {
-    let is_exact = |pair: &Pair| table.fit(pair.0, pair.1) == Some(Fit::Exact);
+fn anchored(table: &CostTable<'_>, run: &[StepPair]) -> Vec<StepPair> {
+    let is_exact = |pair: &StepPair| table.fit(pair.0, pair.1) == Some(Fit::Exact);
     let Some(start) = run.iter().position(is_exact) else { return Vec::new() };
     let end = run.iter().rposition(is_exact).map_or(start, |end| end + 1);
     run[start..end].to_vec()
@@ -365,8 +365,8 @@ fn anchored(table: &Table<'_>, run: &[Pair]) -> Vec<Pair> {
 
 /// Whether a run cannot be the base image's: base images copy and run things too, but hardly two in
 /// a row that are word for word those of the Dockerfile.
-fn is_own(table: &Table<'_>, run: &[Pair]) -> bool {
-    let counts = |pair: &&Pair| {
+fn is_own(table: &CostTable<'_>, run: &[StepPair]) -> bool {
+    let counts = |pair: &&StepPair| {
         table.fit(pair.0, pair.1) == Some(Fit::Exact)
             && matches!(table.step(pair.1).kind, "RUN" | "COPY" | "ADD")
     };
@@ -374,7 +374,7 @@ fn is_own(table: &Table<'_>, run: &[Pair]) -> bool {
 }
 
 /// Where the plan and the history part, seen from their ends.
-fn first_difference(table: &Table<'_>) -> Option<(u32, String)> {
+fn first_difference(table: &CostTable<'_>) -> Option<(u32, String)> {
     let steps = (0..table.plan.steps.len()).rev().filter(|step| table.step(*step).onbuild == Onbuild::No);
     let mut place = table.history.len().checked_sub(appended_labels(table));
     for step in steps {
@@ -390,10 +390,10 @@ fn first_difference(table: &Table<'_>) -> Option<(u32, String)> {
 
 /// Whether layers hold more than their own step: a copy that made no layer, or a layer that an
 /// instruction made which cannot make one (`docker build --squash`, `buildah build --layers=false`).
-fn is_squashed(table: &Table<'_>, pairs: &[Pair]) -> bool {
-    let kind = |pair: &Pair| table.step(pair.1).kind;
-    let made = |pair: &Pair| table.history[pair.0].makes_layer;
-    let is_odd = |pair: &Pair| match kind(pair) {
+fn is_squashed(table: &CostTable<'_>, pairs: &[StepPair]) -> bool {
+    let kind = |pair: &StepPair| table.step(pair.1).kind;
+    let made = |pair: &StepPair| table.history[pair.0].makes_layer;
+    let is_odd = |pair: &StepPair| match kind(pair) {
         "COPY" | "ADD" => !made(pair),
         "RUN" | "WORKDIR" => false,
         _ => made(pair),
@@ -403,7 +403,7 @@ fn is_squashed(table: &Table<'_>, pairs: &[Pair]) -> bool {
     }
     // The classic builder makes no layer for a command that changed nothing. But if of several
     // commands only the last has one, it may hold what all did.
-    let content: Vec<&Pair> =
+    let content: Vec<&StepPair> =
         pairs.iter().filter(|pair| matches!(kind(pair), "RUN" | "COPY" | "ADD")).collect();
     let layers = content.iter().filter(|pair| made(pair)).count();
     content.len() > 1 && layers == 1 && content.last().is_some_and(|last| made(last))

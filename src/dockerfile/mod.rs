@@ -22,14 +22,14 @@ mod steps;
 mod tests;
 mod variables;
 
-pub use ast::{BaseImage, Dockerfile, Flag, HereDocument, Origin, SourceInstruction, Stage, StageUse};
+pub use ast::{CopyOrigin, Dockerfile, Flag, HereDocument, SourceInstruction, Stage, StageBase, StageUse};
 pub use expand::UNKNOWN;
 pub use facts::{
     Copied, DockerfileFacts, Facts, FoundWork, ImageIs, KnownImage, ScriptStep, Slimmer, StageFacts, Work,
     WorkKind, commands_of, is_slimmer, known_image, slimmer_of, works_of,
 };
-pub use map::{HistoryStep, Lines, Mapping, Unmapped, map};
-pub use plan::{Onbuild, Plan, Step};
+pub use map::{HistoryStep, LineRange, Mapping, Unmapped, map};
+pub use plan::{BuildPlan, Onbuild, PlannedInstruction};
 pub use provenance::Provenance;
 pub use redacted::redacted;
 pub use variables::BuildOptions;

@@ -8,7 +8,7 @@ use crate::image::Digest;
 use std::collections::{BTreeMap, HashMap};
 
 use super::DockerfileError;
-use super::ast::{BaseImage, Dockerfile, Flag, HereDocument, SourceInstruction, Stage, StageUse, source_of};
+use super::ast::{Dockerfile, Flag, HereDocument, SourceInstruction, Stage, StageBase, StageUse, source_of};
 use super::expand::{UNKNOWN, here_document_word, split_words};
 use super::variables::{global_arguments, resolve_base};
 use crate::image::instruction::KEYWORDS;
@@ -46,7 +46,7 @@ impl Dockerfile {
         let (line, end_line, keyword) = (instruction.line, instruction.end_line, instruction.keyword);
         if keyword == "FROM" {
             let (base, name) = split_from(&instruction).ok_or(DockerfileError::From { line })?;
-            let resolved = BaseImage::Unresolved(base.clone());
+            let resolved = StageBase::Unresolved(base.clone());
             let index = self.stages.len();
             let platform = instruction.flags.into_iter().find(|flag| flag.name == "platform");
             let platform = platform.and_then(|flag| flag.value);

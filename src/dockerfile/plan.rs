@@ -4,21 +4,21 @@
 use std::collections::BTreeSet;
 
 use super::DockerfileError;
-use super::ast::{BaseImage, Dockerfile, SourceInstruction};
+use super::ast::{Dockerfile, SourceInstruction, StageBase};
 use super::expand::{Environment, UNKNOWN};
-use super::form::{Form, Source, clean};
+use super::form::{HistoryForm, PlacedInstruction, clean};
 use super::variables::{BuildOptions, Variables, arguments_of, global_arguments, resolve_base};
 use crate::image::Instruction;
 
 /// The steps that a build adds to its base image.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct BuildPlan {
     /// What the lowest stage builds on; never a stage.
-    pub base: BaseImage,
+    pub base: StageBase,
     /// The stages that the build goes through, lowest first: the last one is the target.
     pub stages: Vec<usize>,
     /// Their steps, lowest first.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlannedInstruction>,
 }
 
 /// Whether a step has to do with `ONBUILD`.
@@ -34,7 +34,7 @@ pub enum Onbuild {
 
 /// One step of a build.
 #[derive(Debug, Clone)]
-pub struct Step {
+pub struct PlannedInstruction {
     /// `RUN`, `COPY`.
     pub kind: &'static str,
     /// What BuildKit's history has for it, normalised as
@@ -50,7 +50,7 @@ pub struct Step {
     /// Whether it has to do with `ONBUILD`.
     pub onbuild: Onbuild,
     /// What builders write for it.
-    pub(super) forms: Vec<Form>,
+    pub(super) forms: Vec<HistoryForm>,
     /// The instruction as written, white space aside.
     pub(super) source: String,
 }
@@ -60,15 +60,15 @@ impl Dockerfile {
     ///
     /// # Errors
     /// [`DockerfileError::NoSuchTarget`].
-    pub fn plan(&self, options: &BuildOptions) -> Result<Plan, DockerfileError> {
+    pub fn plan(&self, options: &BuildOptions) -> Result<BuildPlan, DockerfileError> {
         let globals = global_arguments(self, &options.args);
         let (base, chain) = self.chain(options, &globals)?;
-        let mut build = Build::new(self, options, &globals, &base);
+        let mut build = BuildState::new(self, options, &globals, &base);
         for stage in &chain {
             build.stage(*stage);
         }
         let steps = build.steps;
-        Ok(Plan { base, stages: chain, steps })
+        Ok(BuildPlan { base, stages: chain, steps })
     }
 
     /// The external base image, and the stages from it up to the target.
@@ -76,13 +76,13 @@ impl Dockerfile {
         &self,
         options: &BuildOptions,
         globals: &Environment,
-    ) -> Result<(BaseImage, Vec<usize>), DockerfileError> {
+    ) -> Result<(StageBase, Vec<usize>), DockerfileError> {
         let mut chain = vec![self.target(options.target.as_deref())?];
         let base = loop {
             let lowest = chain.last().copied().unwrap_or_default();
             match resolve_base(self, lowest, globals) {
                 // A base is always an earlier stage, so this ends.
-                BaseImage::Stage(below) => chain.push(below),
+                StageBase::Stage(below) => chain.push(below),
                 base => break base,
             }
         };
@@ -103,7 +103,7 @@ impl Dockerfile {
 }
 
 /// The state of a build between two instructions.
-struct Build<'a> {
+struct BuildState<'a> {
     file: &'a Dockerfile,
     variables: Variables<'a>,
     /// Absolute, without a slash at its end: the root is the empty text.
@@ -117,18 +117,18 @@ struct Build<'a> {
     arguments_in_force: BTreeSet<String>,
     /// The `ONBUILD` instructions of the stage below.
     triggers: Vec<SourceInstruction>,
-    steps: Vec<Step>,
+    steps: Vec<PlannedInstruction>,
 }
 
-impl<'a> Build<'a> {
+impl<'a> BuildState<'a> {
     fn new(
         file: &'a Dockerfile,
         options: &'a BuildOptions,
         globals: &'a Environment,
-        base: &BaseImage,
-    ) -> Build<'a> {
-        let has_base = *base != BaseImage::Scratch;
-        Build {
+        base: &StageBase,
+    ) -> BuildState<'a> {
+        let has_base = *base != StageBase::Scratch;
+        BuildState {
             file,
             variables: Variables::new(file, options, globals, base),
             directory: if has_base { UNKNOWN.to_string() } else { String::new() },
@@ -169,7 +169,7 @@ impl<'a> Build<'a> {
             "ARG" => self.put_in_force(instruction),
             _ => {}
         }
-        let source = Source {
+        let source = PlacedInstruction {
             instruction,
             escape: self.file.escape,
             environment: &self.variables.environment,
@@ -184,7 +184,16 @@ impl<'a> Build<'a> {
         let text = forms.first().and_then(|form| Instruction::from_history(&form.text));
         let text = text.map(|text| text.without_values().as_str().to_owned()).unwrap_or_default();
         let (line, end_line, kind) = (instruction.line, instruction.end_line, instruction.keyword);
-        self.steps.push(Step { kind, text, line, end_line, stage, onbuild, forms, source: canonical });
+        self.steps.push(PlannedInstruction {
+            kind,
+            text,
+            line,
+            end_line,
+            stage,
+            onbuild,
+            forms,
+            source: canonical,
+        });
         self.has_arguments |= instruction.keyword == "ARG";
         self.variables.apply(instruction);
         if let Some(directory) = directory {

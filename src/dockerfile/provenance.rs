@@ -10,10 +10,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Lines;
+use super::LineRange;
 use super::parse::MAX_BYTES;
-use super::statement::{Predicate, RawMaterial, Statement, Subject};
-use super::steps::{Step, Steps, number};
+use super::statement::{Predicate, RawMaterial, Statement, StatementSubject};
+use super::steps::{ProvenanceStep, Steps, number};
 use crate::image::Digest;
 
 /// The predicate types of SLSA that BuildKit writes.
@@ -40,7 +40,7 @@ pub struct Provenance {
     /// The layers of each step's result, lowest first, by the number of the step.
     chains: BTreeMap<u64, Vec<Digest>>,
     /// The lines of each step: of one that is written twice, both.
-    lines: BTreeMap<u64, Vec<Lines>>,
+    lines: BTreeMap<u64, Vec<LineRange>>,
     /// The steps, and what they stand on.
     steps: Steps,
 }
@@ -77,7 +77,7 @@ impl Provenance {
         if !PREDICATES.contains(&statement.predicate_type.as_str()) {
             return Ok(None);
         }
-        let is_this = |subject: &Subject| digest_of(&subject.digest).as_ref() == Some(manifest);
+        let is_this = |subject: &StatementSubject| digest_of(&subject.digest).as_ref() == Some(manifest);
         if !statement.subject.is_empty() && !statement.subject.iter().any(is_this) {
             return Err(ProvenanceError::OtherImage(manifest.clone()));
         }
@@ -158,13 +158,13 @@ impl Provenance {
 
     /// The lines of each of an image's layers, by their digests, lowest first. `None` of those that a base image
     /// brought, and of those that it does not tell: all of them with `mode=min`.
-    pub fn lines_of(&self, layers: &[Option<Digest>]) -> Vec<Option<Lines>> {
+    pub fn lines_of(&self, layers: &[Option<Digest>]) -> Vec<Option<LineRange>> {
         let own = self.makers(layers).into_iter().map(|maker| maker.filter(|maker| !self.is_image(*maker)));
-        let places: Vec<&[Lines]> = own
+        let places: Vec<&[LineRange]> = own
             .map(|maker| maker.and_then(|maker| self.lines.get(&maker)).map_or(&[][..], Vec::as_slice))
             .collect();
         // An instruction stands below those that it builds on.
-        let only = |places: &&[Lines]| if let [lines] = places { Some(*lines) } else { None };
+        let only = |places: &&[LineRange]| if let [lines] = places { Some(*lines) } else { None };
         let place = |at: usize| {
             let below = places[..at].iter().rev().find_map(only).map_or(0, |lines| lines.end_line);
             let above = places[at + 1..].iter().find_map(only).map_or(u32::MAX, |lines| lines.line);
@@ -185,8 +185,10 @@ impl Provenance {
         let lowest = self.makers(layers).first().copied().flatten();
         let images = self.images.iter().filter(|image| !image.is_frontend());
         match lowest.map(|lowest| self.steps.get(lowest)) {
-            Some(Some(Step::Image(Some(digest)))) => images.filter(|image| image.digest == *digest).collect(),
-            Some(Some(Step::Image(None))) | None => images.collect(),
+            Some(Some(ProvenanceStep::Image(Some(digest)))) => {
+                images.filter(|image| image.digest == *digest).collect()
+            }
+            Some(Some(ProvenanceStep::Image(None))) | None => images.collect(),
             Some(_) => Vec::new(),
         }
     }
@@ -202,7 +204,7 @@ impl Provenance {
     }
 
     fn is_image(&self, step: u64) -> bool {
-        matches!(self.steps.get(step), Some(Step::Image(_)))
+        matches!(self.steps.get(step), Some(ProvenanceStep::Image(_)))
     }
 
     /// The step that made each layer, by the graph of the steps: layers may be equal, and BuildKit leaves out the layers of

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::map::Lines;
+use super::map::LineRange;
 use crate::image::Digest;
 use crate::image::oci::or_default;
 
@@ -15,12 +15,12 @@ use crate::image::oci::or_default;
 pub struct Statement {
     pub predicate_type: String,
     #[serde(default)]
-    pub subject: Vec<Subject>,
+    pub subject: Vec<StatementSubject>,
     pub predicate: Predicate,
 }
 
 #[derive(Deserialize)]
-pub struct Subject {
+pub struct StatementSubject {
     #[serde(default)]
     pub digest: BTreeMap<String, String>,
 }
@@ -177,14 +177,14 @@ pub struct Metadata {
 pub struct OwnMetadata {
     #[serde(deserialize_with = "or_default")]
     pub vcs: BTreeMap<String, String>,
-    pub source: Source,
+    pub source: StatementSource,
     #[serde(deserialize_with = "or_default")]
     pub layers: BTreeMap<String, Vec<Vec<LayerDescriptor>>>,
 }
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-pub struct Source {
+pub struct StatementSource {
     #[serde(deserialize_with = "or_default")]
     pub locations: BTreeMap<String, Locations>,
     #[serde(deserialize_with = "or_default")]
@@ -233,12 +233,12 @@ pub struct LayerDescriptor {
 
 impl Locations {
     /// The first and the last line of each place: a step that is written twice is one step.
-    pub fn lines(&self) -> Vec<Lines> {
+    pub fn lines(&self) -> Vec<LineRange> {
         let lines = |location: &Location| {
             let ranges = &location.ranges;
             let line = ranges.iter().map(|range| range.start.line).min().filter(|line| *line > 0)?;
             let end_line = ranges.iter().map(|range| range.end.line).max()?.max(line);
-            Some(Lines { line, end_line })
+            Some(LineRange { line, end_line })
         };
         self.locations.iter().filter(|location| location.file == 0).filter_map(lines).collect()
     }

@@ -9,7 +9,7 @@ use crate::image::snapshot::MAX_LAYERS;
 
 /// A step, as far as it matters for layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum ProvenanceStep {
     /// Reads an image, whose digest may be named.
     Image(Option<Digest>),
     /// Adds a layer to those of another step, or to none.
@@ -23,7 +23,7 @@ pub enum Step {
 /// The steps of a build.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Steps {
-    steps: BTreeMap<u64, Step>,
+    steps: BTreeMap<u64, ProvenanceStep>,
     /// The step whose layers are those of the image.
     result: Option<u64>,
 }
@@ -37,7 +37,7 @@ impl Steps {
     }
 
     /// A step.
-    pub fn get(&self, step: u64) -> Option<&Step> {
+    pub fn get(&self, step: u64) -> Option<&ProvenanceStep> {
         self.steps.get(&step)
     }
 
@@ -57,52 +57,52 @@ impl Steps {
                 return None;
             }
             match self.steps.get(&number)? {
-                Step::Layer(below) => {
+                ProvenanceStep::Layer(below) => {
                     above.push(merged.unwrap_or(number));
                     left.extend(below.map(|below| (below, merged)));
                 }
-                Step::Merge(inputs) if inputs.len() <= MAX_LAYERS => {
+                ProvenanceStep::Merge(inputs) if inputs.len() <= MAX_LAYERS => {
                     let input =
                         |(at, input): (usize, &u64)| (*input, merged.or(Some(number).filter(|_| at > 0)));
                     left.extend(inputs.iter().enumerate().map(input));
                 }
-                Step::Image(_) if left.is_empty() && above.len() < layers => {
+                ProvenanceStep::Image(_) if left.is_empty() && above.len() < layers => {
                     let below = std::iter::repeat_n(number, layers - above.len());
                     return Some(below.chain(above.into_iter().rev()).collect());
                 }
-                Step::Image(_) | Step::Merge(_) | Step::Other => return None,
+                ProvenanceStep::Image(_) | ProvenanceStep::Merge(_) | ProvenanceStep::Other => return None,
             }
         }
         None
     }
 }
 
-fn step(operation: &Operation) -> Step {
+fn step(operation: &Operation) -> ProvenanceStep {
     let input = |index: i64| -> Option<u64> { number(operation.inputs.get(usize::try_from(index).ok()?)?) };
     // Below 0 stands for no files at all.
     let on = |index: i64| match (index < 0, input(index)) {
-        (true, _) => Step::Layer(None),
-        (false, Some(below)) => Step::Layer(Some(below)),
-        (false, None) => Step::Other,
+        (true, _) => ProvenanceStep::Layer(None),
+        (false, Some(below)) => ProvenanceStep::Layer(Some(below)),
+        (false, None) => ProvenanceStep::Other,
     };
-    let Some(kind) = &operation.op.op else { return Step::Other };
+    let Some(kind) = &operation.op.op else { return ProvenanceStep::Other };
     if let Some(source) = &kind.source {
         let image = source.identifier.strip_prefix("docker-image://");
         let digest = |image: &str| image.rsplit_once('@').and_then(|(_, digest)| Digest::parse(digest).ok());
-        return image.map_or(Step::Other, |image| Step::Image(digest(image)));
+        return image.map_or(ProvenanceStep::Other, |image| ProvenanceStep::Image(digest(image)));
     }
     if let Some(exec) = &kind.exec {
         let root = exec.mounts.iter().find(|mount| mount.dest == "/");
-        return root.map_or(Step::Other, |root| on(root.input));
+        return root.map_or(ProvenanceStep::Other, |root| on(root.input));
     }
     if let Some(file) = &kind.file {
-        return file.actions.first().map_or(Step::Other, |first| on(first.input));
+        return file.actions.first().map_or(ProvenanceStep::Other, |first| on(first.input));
     }
     if kind.merge.is_some() {
         let inputs: Option<Vec<u64>> = operation.inputs.iter().map(|input| number(input)).collect();
-        return inputs.map_or(Step::Other, Step::Merge);
+        return inputs.map_or(ProvenanceStep::Other, ProvenanceStep::Merge);
     }
-    Step::Other
+    ProvenanceStep::Other
 }
 
 /// `step3` and `step3:0` are 3.

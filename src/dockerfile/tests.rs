@@ -10,7 +10,7 @@ fn parse(text: &str) -> Dockerfile {
     Dockerfile::parse(text).unwrap()
 }
 
-fn plan(text: &str) -> Plan {
+fn plan(text: &str) -> BuildPlan {
     parse(text).plan(&BuildOptions::default()).unwrap()
 }
 
@@ -26,7 +26,7 @@ fn map_text(text: &str, history: &[&str]) -> Mapping {
     map_plan(&plan(text), history)
 }
 
-fn map_plan(plan: &Plan, history: &[&str]) -> Mapping {
+fn map_plan(plan: &BuildPlan, history: &[&str]) -> Mapping {
     let entries: Vec<(Option<Instruction>, bool)> = history
         .iter()
         .map(|entry| {
@@ -135,21 +135,21 @@ fn stages_say_what_they_build_on_and_what_they_use() {
          FROM scratch\nFROM ${UNSET}x-$TARGETARCH\n",
     );
     let stages = file.stages();
-    assert_eq!(stages[0].resolved, BaseImage::Image("debian:1".into()));
+    assert_eq!(stages[0].resolved, StageBase::Image("debian:1".into()));
     assert_eq!(stages[0].base, "$IMG");
-    assert_eq!(stages[1].resolved, BaseImage::Stage(0));
+    assert_eq!(stages[1].resolved, StageBase::Stage(0));
     assert_eq!(stages[1].platform.as_deref(), Some("$BUILDPLATFORM"));
     assert_eq!((stages[1].line, stages[1].end_line), (4, 8));
-    assert_eq!(stages[2].resolved, BaseImage::Scratch);
-    assert_eq!(stages[3].resolved, BaseImage::Unresolved("${UNSET}x-$TARGETARCH".into()));
-    let origins: Vec<&Origin> = stages[1].uses.iter().map(|used| &used.origin).collect();
-    let image = |name: &str| Origin::Image(name.into());
-    assert_eq!(origins, [&Origin::Stage(0), &Origin::Stage(0), &image("nginx:1"), &image("7")]);
+    assert_eq!(stages[2].resolved, StageBase::Scratch);
+    assert_eq!(stages[3].resolved, StageBase::Unresolved("${UNSET}x-$TARGETARCH".into()));
+    let origins: Vec<&CopyOrigin> = stages[1].uses.iter().map(|used| &used.origin).collect();
+    let image = |name: &str| CopyOrigin::Image(name.into());
+    assert_eq!(origins, [&CopyOrigin::Stage(0), &CopyOrigin::Stage(0), &image("nginx:1"), &image("7")]);
 
     let options =
         BuildOptions { target: Some("TWO".into()), args: BTreeMap::from([("T".to_owned(), "9".to_owned())]) };
     let plan = file.plan(&options).unwrap();
-    assert_eq!(plan.base, BaseImage::Image("debian:9".into()));
+    assert_eq!(plan.base, StageBase::Image("debian:9".into()));
     assert_eq!(plan.stages, [0, 1]);
 }
 

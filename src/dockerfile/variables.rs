@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ast::{BaseImage, Dockerfile, SourceInstruction};
+use super::ast::{Dockerfile, SourceInstruction, StageBase};
 use super::expand::{Environment, UNKNOWN, expand_word, split_words};
 use super::pattern::fits;
 
@@ -58,16 +58,16 @@ pub(super) fn arguments_of(instruction: &SourceInstruction, escape: char) -> Vec
 }
 
 /// What a stage builds on. Only stages before it count.
-pub(super) fn resolve_base(file: &Dockerfile, index: usize, globals: &Environment) -> BaseImage {
-    let Some(stage) = file.stages().get(index) else { return BaseImage::Unresolved(String::new()) };
+pub(super) fn resolve_base(file: &Dockerfile, index: usize, globals: &Environment) -> StageBase {
+    let Some(stage) = file.stages().get(index) else { return StageBase::Unresolved(String::new()) };
     let base = expand_word(&stage.base, file.escape, globals);
     if base.is_empty() || base.contains(UNKNOWN) {
-        return BaseImage::Unresolved(stage.base.clone());
+        return StageBase::Unresolved(stage.base.clone());
     }
     match file.named(&base, index) {
-        Some(below) => BaseImage::Stage(below),
-        None if base == "scratch" => BaseImage::Scratch,
-        None => BaseImage::Image(base),
+        Some(below) => StageBase::Stage(below),
+        None if base == "scratch" => StageBase::Scratch,
+        None => StageBase::Image(base),
     }
 }
 
@@ -102,9 +102,9 @@ impl<'a> Variables<'a> {
         file: &Dockerfile,
         options: &'a BuildOptions,
         globals: &'a Environment,
-        base: &BaseImage,
+        base: &StageBase,
     ) -> Variables<'a> {
-        let has_base = *base != BaseImage::Scratch;
+        let has_base = *base != StageBase::Scratch;
         let mut environment = if has_base { Environment::of_unknown_image() } else { Environment::default() };
         // BuildKit gives an image without a PATH one.
         environment.set_unknown("PATH");

@@ -4,7 +4,7 @@
 use http::Method;
 use serde_json::Value;
 
-use super::client::{Client, GithubError, Request};
+use super::client::{ApiRequest, Client, GithubError};
 
 /// On one page (GitHub REST API: at most 100), and how many of them are looked through.
 const PAGE: usize = 100;
@@ -108,7 +108,7 @@ impl Pull<'_> {
     async fn get(&self, path: &str, operation: &str) -> Result<Value, GithubError> {
         let (owner, name) = self.repository;
         let path = format!("/repos/{owner}/{name}/{path}");
-        let request = Request { method: Method::GET, path, body: None, operation, permission: READ };
+        let request = ApiRequest { method: Method::GET, path, body: None, operation, permission: READ };
         self.client.send(&request).await
     }
 }

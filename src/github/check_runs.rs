@@ -4,7 +4,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::client::{Client, GithubError, Request};
+use super::client::{ApiRequest, Client, GithubError};
 
 /// The most annotations of a check run: whoever has more reads none of them.
 const MAX_ANNOTATIONS: usize = 200;
@@ -27,11 +27,11 @@ pub struct CheckRun<'a> {
     /// The report as markdown.
     pub summary: &'a str,
     /// Lines of the commit's files.
-    pub annotations: &'a [Lines],
+    pub annotations: &'a [LineAnnotation],
 }
 
 /// An annotation of lines of a file.
-pub struct Lines {
+pub struct LineAnnotation {
     /// The file, from the top of the repository.
     pub path: String,
     /// The first line, counted from 1.
@@ -74,8 +74,8 @@ impl CheckRun<'_> {
         Ok(created.get("html_url").and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
-    fn output(&self, lines: &[Lines]) -> Value {
-        let annotation = |lines: &Lines| {
+    fn output(&self, lines: &[LineAnnotation]) -> Value {
+        let annotation = |lines: &LineAnnotation| {
             json!({
                 "path": lines.path, "start_line": lines.first, "end_line": lines.last,
                 "annotation_level": lines.level, "title": cut(&lines.title, MAX_TITLE),
@@ -87,9 +87,9 @@ impl CheckRun<'_> {
     }
 }
 
-fn request(method: Method, path: String, body: Value) -> Request<'static> {
+fn request(method: Method, path: String, body: Value) -> ApiRequest<'static> {
     let operation = "report the check run";
-    Request { method, path, body: Some(body), operation, permission: "checks: write" }
+    ApiRequest { method, path, body: Some(body), operation, permission: "checks: write" }
 }
 
 fn cut(text: &str, most: usize) -> String {

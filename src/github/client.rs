@@ -154,7 +154,7 @@ impl Kept {
 }
 
 /// What to do, and how to speak of it.
-pub struct Request<'a> {
+pub struct ApiRequest<'a> {
     /// The HTTP method.
     pub method: Method,
     /// The path and query below the API's address.
@@ -204,7 +204,7 @@ impl Client {
     ///
     /// # Errors
     /// [`GithubError`].
-    pub async fn send(&self, request: &Request<'_>) -> Result<Value, GithubError> {
+    pub async fn send(&self, request: &ApiRequest<'_>) -> Result<Value, GithubError> {
         match request.method {
             Method::GET => self.ask(request).await,
             _ => self.write(request, WRITE_PAUSE).await,
@@ -215,7 +215,7 @@ impl Client {
     ///
     /// # Errors
     /// [`GithubError`].
-    pub async fn follow(&self, request: &Request<'_>) -> Result<Value, GithubError> {
+    pub async fn follow(&self, request: &ApiRequest<'_>) -> Result<Value, GithubError> {
         self.write(request, Duration::ZERO).await
     }
 
@@ -227,7 +227,7 @@ impl Client {
         }
     }
 
-    async fn write(&self, request: &Request<'_>, pause: Duration) -> Result<Value, GithubError> {
+    async fn write(&self, request: &ApiRequest<'_>, pause: Duration) -> Result<Value, GithubError> {
         let mut last = LAST_WRITE.lock().await;
         if let Some(last) = *last {
             tokio::time::sleep(pause.saturating_sub(last.elapsed())).await;
@@ -241,7 +241,7 @@ impl Client {
     ///
     /// # Errors
     /// [`GithubError`].
-    pub async fn ask(&self, request: &Request<'_>) -> Result<Value, GithubError> {
+    pub async fn ask(&self, request: &ApiRequest<'_>) -> Result<Value, GithubError> {
         let mut tried = 1;
         loop {
             match self.send_once(request).await {
@@ -254,7 +254,7 @@ impl Client {
         }
     }
 
-    async fn send_once(&self, request: &Request<'_>) -> Result<Value, GithubError> {
+    async fn send_once(&self, request: &ApiRequest<'_>) -> Result<Value, GithubError> {
         let network = |message: String| GithubError::Network {
             operation: request.operation.to_owned(),
             api: self.api.clone(),
@@ -299,7 +299,7 @@ impl Client {
     }
 
     /// What was answered before to the same question, and its name.
-    fn kept(&self, request: &Request<'_>) -> Option<(HeaderValue, Value)> {
+    fn kept(&self, request: &ApiRequest<'_>) -> Option<(HeaderValue, Value)> {
         let is_read = request.method == Method::GET;
         self.kept.lock().ok().filter(|_| is_read)?.answers.get(&request.path).cloned()
     }
@@ -307,7 +307,7 @@ impl Client {
 
 /// What an answer that is no success means. A 403 is either a rate limit or a missing permission, and only
 /// the headers and the message tell (GitHub REST API, "Rate limits").
-fn refusal(request: &Request<'_>, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> GithubError {
+fn refusal(request: &ApiRequest<'_>, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> GithubError {
     let message = serde_json::from_slice::<Value>(body).ok();
     let message = message.as_ref().and_then(|value| value.get("message")).and_then(Value::as_str);
     let message: String =

@@ -5,7 +5,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::client::{Client, GithubError, Request};
+use super::client::{ApiRequest, Client, GithubError};
 use super::context::RunId;
 use super::forge::Forge;
 
@@ -15,7 +15,7 @@ const PAGE: usize = 100;
 const MAX_PAGES: usize = 100;
 
 /// Where a comment belongs, and whose it is.
-pub struct Place<'a> {
+pub struct CommentTarget<'a> {
     /// The repository's owner.
     pub owner: &'a str,
     /// The repository's name.
@@ -30,7 +30,7 @@ pub struct Place<'a> {
 
 /// What a comment says of the run that wrote it.
 #[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
+pub struct CommentOrigin<'a> {
     /// The verdict, in one word.
     pub verdict: &'a str,
     /// The head commit.
@@ -41,7 +41,7 @@ pub struct Origin<'a> {
 
 /// What became of a comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum CommentOutcome {
     /// There was none, and now there is; its address, and the login that it was written under.
     Created(String, String),
     /// It was edited.
@@ -64,7 +64,7 @@ pub struct Edited {
 }
 
 /// The hidden first line of a comment.
-pub fn marker(key: &str, origin: Origin<'_>) -> String {
+pub fn marker(key: &str, origin: CommentOrigin<'_>) -> String {
     let run = origin.run.map(|run| format!(" run={}.{}", run.id, run.attempt)).unwrap_or_default();
     format!("{}verdict={} sha={}{run} -->\n", marker_start(key), origin.verdict, origin.sha)
 }
@@ -87,11 +87,11 @@ pub fn is_key(key: &str) -> bool {
 /// [`GithubError`]. A creation that seems to have failed is looked for before it is tried again.
 pub async fn upsert(
     client: &Client,
-    place: &Place<'_>,
-    origin: Origin<'_>,
+    place: &CommentTarget<'_>,
+    origin: CommentOrigin<'_>,
     body: &str,
     create: bool,
-) -> Result<Outcome, GithubError> {
+) -> Result<CommentOutcome, GithubError> {
     let body = format!("{}{body}", marker(place.key, origin));
     let mut found = place.find(client).await?;
     // An edit whose answer was lost has put its own verdict there. Of a comment that was not there, nobody has seen
@@ -102,17 +102,17 @@ pub async fn upsert(
     for last_try in [false, true] {
         let result = match &found {
             Some(existing) if existing.run > origin.run => {
-                return Ok(Outcome::NewerExists(existing.url.clone()));
+                return Ok(CommentOutcome::NewerExists(existing.url.clone()));
             }
             Some(existing) => place.edit(client, existing.id, &body).await.map(|url| {
                 let verdict_before = before.clone().unwrap_or_else(|| existing.verdict.clone());
                 let node_id = existing.node_id.clone();
-                Outcome::Updated(Edited { url, node_id, verdict_before })
+                CommentOutcome::Updated(Edited { url, node_id, verdict_before })
             }),
             None if create => {
-                place.create(client, &body).await.map(|(url, author)| Outcome::Created(url, author))
+                place.create(client, &body).await.map(|(url, author)| CommentOutcome::Created(url, author))
             }
-            None => return Ok(Outcome::NotNeeded),
+            None => return Ok(CommentOutcome::NotNeeded),
         };
         match result {
             Err(error) if !last_try && (error.is_passing() || error.is_not_found()) => {
@@ -122,7 +122,7 @@ pub async fn upsert(
             result => return result,
         }
     }
-    Ok(Outcome::NotNeeded)
+    Ok(CommentOutcome::NotNeeded)
 }
 
 /// The login that a token writes under. The token of a workflow run may not ask (`GET /user`), and
@@ -135,7 +135,7 @@ pub async fn author(client: &Client, token: &str, forge: Forge) -> Result<String
     if token.starts_with("ghs_") {
         return Ok(of_runs());
     }
-    let request = Request {
+    let request = ApiRequest {
         method: Method::GET,
         path: "/user".into(),
         body: None,
@@ -152,7 +152,7 @@ pub async fn author(client: &Client, token: &str, forge: Forge) -> Result<String
     }
 }
 
-struct Existing {
+struct ExistingComment {
     id: u64,
     url: String,
     node_id: String,
@@ -160,12 +160,12 @@ struct Existing {
     run: Option<RunId>,
 }
 
-impl Place<'_> {
-    async fn find(&self, client: &Client) -> Result<Option<Existing>, GithubError> {
+impl CommentTarget<'_> {
+    async fn find(&self, client: &Client) -> Result<Option<ExistingComment>, GithubError> {
         let start = marker_start(self.key);
         let mut first_before = None;
         for page in 1..=MAX_PAGES {
-            let request = Request {
+            let request = ApiRequest {
                 method: Method::GET,
                 path: format!("{}?per_page={PAGE}&page={page}", self.comments_path()),
                 body: None,
@@ -187,7 +187,7 @@ impl Place<'_> {
         Ok(None)
     }
 
-    fn read(&self, comment: &Value, start: &str) -> Option<Existing> {
+    fn read(&self, comment: &Value, start: &str) -> Option<ExistingComment> {
         let author = comment.pointer("/user/login")?.as_str()?;
         let marker = comment.get("body")?.as_str()?.strip_prefix(start)?;
         let marker = marker.lines().next()?;
@@ -196,7 +196,7 @@ impl Place<'_> {
         let run = run
             .and_then(|(id, attempt)| Some(RunId { id: id.parse().ok()?, attempt: attempt.parse().ok()? }));
         author.eq_ignore_ascii_case(self.author).then_some(())?;
-        Some(Existing {
+        Some(ExistingComment {
             id: comment.get("id")?.as_u64()?,
             url: url_of(comment),
             node_id: comment.get("node_id").and_then(Value::as_str).unwrap_or_default().to_owned(),
@@ -206,7 +206,7 @@ impl Place<'_> {
     }
 
     async fn create(&self, client: &Client, body: &str) -> Result<(String, String), GithubError> {
-        let request = Request {
+        let request = ApiRequest {
             method: Method::POST,
             path: self.comments_path(),
             body: Some(json!({ "body": body })),
@@ -219,7 +219,7 @@ impl Place<'_> {
     }
 
     async fn edit(&self, client: &Client, id: u64, body: &str) -> Result<String, GithubError> {
-        let request = Request {
+        let request = ApiRequest {
             method: Method::PATCH,
             path: format!("/repos/{}/{}/issues/comments/{id}", self.owner, self.repository),
             body: Some(json!({ "body": body })),
@@ -244,9 +244,9 @@ mod tests {
 
     #[test]
     fn only_our_own_marker_by_our_own_author_is_ours() {
-        let place = Place { owner: "o", repository: "r", number: 1, key: "default", author: "bot" };
+        let place = CommentTarget { owner: "o", repository: "r", number: 1, key: "default", author: "bot" };
         let run = Some(RunId { id: 7, attempt: 2 });
-        let own = marker("default", Origin { verdict: "warn", sha: "abc", run });
+        let own = marker("default", CommentOrigin { verdict: "warn", sha: "abc", run });
         let comment = |login: &str, body: &str| json!({"id": 5, "html_url": "u", "user": {"login": login}, "body": body});
         let read = |value: &Value| place.read(value, &marker_start("default")).map(|found| found.run);
         assert_eq!(read(&comment("bot", &own)), Some(run));

@@ -6,7 +6,7 @@ use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::client::{GithubError, Request};
+use super::client::{ApiRequest, GithubError};
 use super::repository::Repository;
 
 const READ: &str = "contents: read";
@@ -22,7 +22,8 @@ pub async fn tip_of(repository: &Repository, branch: &str) -> Result<String, Git
     let operation = format!("read the branch {branch}, whose configuration counts");
     let name = utf8_percent_encode(branch, ESCAPED);
     let path = format!("/repos/{}/branches/{name}", repository.full_name());
-    let request = Request { method: Method::GET, path, body: None, operation: &operation, permission: READ };
+    let request =
+        ApiRequest { method: Method::GET, path, body: None, operation: &operation, permission: READ };
     let found = match repository.client().send(&request).await {
         // To a token that may not read the repository, GitHub says that there is nothing.
         Err(GithubError::Status { operation, status: status @ 404, message }) => {
@@ -52,7 +53,7 @@ pub async fn text_of(
     let parts: Vec<String> =
         file.split('/').map(|part| utf8_percent_encode(part, ESCAPED).to_string()).collect();
     let (path, commit) = (parts.join("/"), utf8_percent_encode(commit, ESCAPED));
-    let request = Request {
+    let request = ApiRequest {
         method: Method::GET,
         path: format!("/repos/{}/contents/{path}?ref={commit}", repository.full_name()),
         body: None,

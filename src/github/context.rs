@@ -238,28 +238,30 @@ fn read_event(path: Option<&str>) -> Result<Value, String> {
 
 /// What a run of each event is understood by, and of what type it is. What may well be missing, such as the
 /// repository of a fork that was deleted, is not here.
-fn needed(event_name: &str) -> &'static [(&'static str, Kind)] {
+fn needed(event_name: &str) -> &'static [(&'static str, FieldKind)] {
     match event_name {
         "pull_request" | "pull_request_target" => &[
-            ("pull_request.number", Kind::Number),
-            ("pull_request.head.sha", Kind::Text),
-            ("pull_request.base.sha", Kind::Text),
-            ("pull_request.base.ref", Kind::Text),
+            ("pull_request.number", FieldKind::Number),
+            ("pull_request.head.sha", FieldKind::Text),
+            ("pull_request.base.sha", FieldKind::Text),
+            ("pull_request.base.ref", FieldKind::Text),
         ],
-        "push" => &[("before", Kind::Text)],
+        "push" => &[("before", FieldKind::Text)],
         "merge_group" => &[
-            ("merge_group.base_sha", Kind::Text),
-            ("merge_group.head_ref", Kind::Text),
-            ("merge_group.base_ref", Kind::Text),
+            ("merge_group.base_sha", FieldKind::Text),
+            ("merge_group.head_ref", FieldKind::Text),
+            ("merge_group.base_ref", FieldKind::Text),
         ],
-        "workflow_run" => &[("workflow_run.head_sha", Kind::Text), ("workflow_run.event", Kind::Text)],
-        "issue_comment" => &[("issue.number", Kind::Number)],
+        "workflow_run" => {
+            &[("workflow_run.head_sha", FieldKind::Text), ("workflow_run.event", FieldKind::Text)]
+        }
+        "issue_comment" => &[("issue.number", FieldKind::Number)],
         _ => &[],
     }
 }
 
 #[derive(Clone, Copy)]
-enum Kind {
+enum FieldKind {
     Number,
     Text,
 }
@@ -274,8 +276,8 @@ fn problem(event_name: &str, event: &Result<Value, String>) -> Option<String> {
     needed.iter().find_map(|(name, kind)| {
         let found = event.pointer(&format!("/{}", name.replace('.', "/"))).unwrap_or(&Value::Null);
         let (is_good, wanted) = match kind {
-            Kind::Number => (found.is_u64(), "number"),
-            Kind::Text => (found.is_string(), "text"),
+            FieldKind::Number => (found.is_u64(), "number"),
+            FieldKind::Text => (found.is_string(), "text"),
         };
         if is_good {
             None

@@ -4,7 +4,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::client::{Client, GithubError, Request};
+use super::client::{ApiRequest, Client, GithubError};
 
 const OPERATION: &str = "show the hidden comment again";
 const PERMISSION: &str = "pull-requests: write";
@@ -43,10 +43,10 @@ impl Graphql {
         data(&shown).map(|_| true)
     }
 
-    fn request(&self, query: &str, node_id: &str) -> Request<'static> {
+    fn request(&self, query: &str, node_id: &str) -> ApiRequest<'static> {
         let body = json!({ "query": query, "variables": { "id": node_id } });
         let (path, operation) = (self.path.clone(), OPERATION);
-        Request { method: Method::POST, path, body: Some(body), operation, permission: PERMISSION }
+        ApiRequest { method: Method::POST, path, body: Some(body), operation, permission: PERMISSION }
     }
 }
 

@@ -4,7 +4,7 @@ use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use super::client::{Client, GithubError, Request};
+use super::client::{ApiRequest, Client, GithubError};
 use super::context::{PullRequest, WorkflowRun, read_pull_request};
 
 /// Pull requests on one page (GitHub REST API, "List pull requests": at most 100).
@@ -79,6 +79,6 @@ pub async fn of_tip(
     Ok(listed.filter(is_its).filter_map(read_pull_request).collect())
 }
 
-fn request(path: String, operation: &str) -> Request<'_> {
-    Request { method: Method::GET, path, body: None, operation, permission: READ }
+fn request(path: String, operation: &str) -> ApiRequest<'_> {
+    ApiRequest { method: Method::GET, path, body: None, operation, permission: READ }
 }

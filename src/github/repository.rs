@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::{Value, json};
 
-use super::client::{Client, GithubError, Request};
+use super::client::{ApiRequest, Client, GithubError};
 use crate::image::snapshot::Commit;
 
 /// Commits on one page (GitHub REST API, "List commits": at most 100).
@@ -35,7 +35,7 @@ pub struct TreeEntry {
 
 /// What a new tree has that its base has not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Change {
+pub enum TreeChange {
     /// A file of this text.
     Text(String),
     /// A file that is there already, by its hash.
@@ -46,7 +46,7 @@ pub enum Change {
 
 /// What became of an update of a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Update {
+pub enum ReferenceUpdate {
     /// It points to the new commit.
     Done,
     /// Somebody else was faster.
@@ -153,13 +153,13 @@ impl Repository {
     pub async fn create_tree(
         &self,
         base: Option<&str>,
-        changes: &[(String, Change)],
+        changes: &[(String, TreeChange)],
     ) -> Result<String, GithubError> {
-        let entry = |(path, change): &(String, Change)| {
+        let entry = |(path, change): &(String, TreeChange)| {
             let (key, value) = match change {
-                Change::Text(text) => ("content", json!(text)),
-                Change::Blob(sha) => ("sha", json!(sha)),
-                Change::Deleted => ("sha", Value::Null),
+                TreeChange::Text(text) => ("content", json!(text)),
+                TreeChange::Blob(sha) => ("sha", json!(sha)),
+                TreeChange::Deleted => ("sha", Value::Null),
             };
             json!({ "path": path, "mode": "100644", "type": "blob", key: value })
         };
@@ -199,7 +199,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`GithubError`], except for that somebody else was faster.
-    pub async fn advance(&self, name: &str, sha: &str, is_new: bool) -> Result<Update, GithubError> {
+    pub async fn advance(&self, name: &str, sha: &str, is_new: bool) -> Result<ReferenceUpdate, GithubError> {
         let (method, path, body) = match is_new {
             true => (Method::POST, "git/refs".to_owned(), json!({ "ref": name, "sha": sha })),
             false => {
@@ -208,13 +208,13 @@ impl Repository {
             }
         };
         let (path, operation) = (self.path(&path), "update the branch of the baselines");
-        let request = Request { method, path, body: Some(body), operation, permission: WRITE };
+        let request = ApiRequest { method, path, body: Some(body), operation, permission: WRITE };
         match self.client.follow(&request).await {
-            Ok(_) => Ok(Update::Done),
+            Ok(_) => Ok(ReferenceUpdate::Done),
             // "Update is not a fast forward" and "Reference already exists" are 422; 409 is a repository that
             // is busy with another update.
             Err(GithubError::Status { status: 409 | 422, message, .. }) if is_conflict(&message) => {
-                Ok(Update::Conflict)
+                Ok(ReferenceUpdate::Conflict)
             }
             Err(error) => Err(error),
         }
@@ -273,7 +273,8 @@ impl Repository {
         follows: bool,
     ) -> Result<String, GithubError> {
         let path = self.path(path);
-        let request = Request { method: Method::POST, path, body: Some(body), operation, permission: WRITE };
+        let request =
+            ApiRequest { method: Method::POST, path, body: Some(body), operation, permission: WRITE };
         let created =
             if follows { self.client.follow(&request).await } else { self.client.send(&request).await };
         let created = created.map_err(|error| match error {
@@ -292,7 +293,7 @@ impl Repository {
 
     async fn read(&self, path: &str, operation: &str) -> Result<Value, GithubError> {
         let path = self.path(path);
-        let request = Request { method: Method::GET, path, body: None, operation, permission: READ };
+        let request = ApiRequest { method: Method::GET, path, body: None, operation, permission: READ };
         self.client.send(&request).await
     }
 

@@ -4,7 +4,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::client::{Client, GithubError, Request};
+use super::client::{ApiRequest, Client, GithubError};
 use super::context::RunId;
 
 /// Files and comments on one page (GitHub REST API: at most 100).
@@ -45,7 +45,7 @@ pub struct Suggested {
 
 /// What was done, in numbers of suggestions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Done {
+pub struct PostedSuggestions {
     /// Those that are there now.
     pub shown: usize,
     /// Those on lines that are not in the diff, where no comment can be.
@@ -53,7 +53,7 @@ pub struct Done {
 }
 
 /// One that was made before.
-struct Existing {
+struct ExistingReview {
     id: u64,
     path: String,
     /// The lines as they are numbered now; none where the diff has them no more.
@@ -68,13 +68,17 @@ impl Review<'_> {
     ///
     /// # Errors
     /// [`GithubError`].
-    pub async fn show(&self, client: &Client, wanted: &[Suggested]) -> Result<Done, GithubError> {
+    pub async fn show(
+        &self,
+        client: &Client,
+        wanted: &[Suggested],
+    ) -> Result<PostedSuggestions, GithubError> {
         let mut existing = self.existing(client).await?;
         if existing.iter().any(|one| one.run > self.run) {
-            return Ok(Done { shown: existing.len(), outside: 0 });
+            return Ok(PostedSuggestions { shown: existing.len(), outside: 0 });
         }
         let hunks = if wanted.is_empty() { Vec::new() } else { self.hunks(client).await? };
-        let mut done = Done::default();
+        let mut done = PostedSuggestions::default();
         for one in wanted {
             let is_inside = |(path, first, last): &(String, u32, u32)| {
                 *path == one.path && *first <= one.line && one.end_line <= *last
@@ -85,7 +89,7 @@ impl Review<'_> {
             }
             done.shown += 1;
             let place = Some((one.line, one.end_line));
-            let is_it = |old: &Existing| old.path == one.path && old.lines == place;
+            let is_it = |old: &ExistingReview| old.path == one.path && old.lines == place;
             match existing.iter().position(is_it).map(|at| existing.swap_remove(at)) {
                 Some(old) if old.body == one.body => {}
                 Some(old) => self.edit(client, &old, one).await?,
@@ -121,12 +125,12 @@ impl Review<'_> {
         Ok(hunks)
     }
 
-    async fn existing(&self, client: &Client) -> Result<Vec<Existing>, GithubError> {
+    async fn existing(&self, client: &Client) -> Result<Vec<ExistingReview>, GithubError> {
         let listed = self.all(client, "comments", "list the review comments of the pull request").await?;
         Ok(listed.iter().filter_map(|comment| self.read(comment)).collect())
     }
 
-    fn read(&self, comment: &Value) -> Option<Existing> {
+    fn read(&self, comment: &Value) -> Option<ExistingReview> {
         let text = |pointer: &str| comment.pointer(pointer).and_then(Value::as_str);
         let number = |name: &str| comment.get(name).and_then(Value::as_u64);
         let marked = text("/body")?.strip_prefix(&self.marker_start())?;
@@ -139,7 +143,7 @@ impl Review<'_> {
         let first = number("start_line").and_then(|line| u32::try_from(line).ok());
         let lines = last.map(|last| (first.unwrap_or(last), last));
         let (path, body) = (text("/path")?.to_owned(), body.to_owned());
-        Some(Existing { id: number("id")?, path, lines, body, run })
+        Some(ExistingReview { id: number("id")?, path, lines, body, run })
     }
 
     /// All pages of a list of the pull request.
@@ -147,7 +151,7 @@ impl Review<'_> {
         let mut all = Vec::new();
         for page in 1..=MAX_PAGES {
             let path = format!("{}/{}/{what}?per_page={PAGE}&page={page}", self.pulls(), self.number);
-            let request = Request { method: Method::GET, path, body: None, operation, permission: READ };
+            let request = ApiRequest { method: Method::GET, path, body: None, operation, permission: READ };
             let Value::Array(listed) = client.send(&request).await? else { break };
             let is_last = listed.len() < PAGE;
             all.extend(listed);
@@ -171,12 +175,12 @@ impl Review<'_> {
         self.write(client, Method::POST, path, Some(body), "suggest a change").await
     }
 
-    async fn edit(&self, client: &Client, old: &Existing, one: &Suggested) -> Result<(), GithubError> {
+    async fn edit(&self, client: &Client, old: &ExistingReview, one: &Suggested) -> Result<(), GithubError> {
         let body = json!({ "body": self.marked(&one.body) });
         self.write(client, Method::PATCH, self.comment(old), Some(body), "edit a suggestion").await
     }
 
-    async fn delete(&self, client: &Client, old: &Existing) -> Result<(), GithubError> {
+    async fn delete(&self, client: &Client, old: &ExistingReview) -> Result<(), GithubError> {
         let operation = "delete a suggestion that no longer holds";
         match self.write(client, Method::DELETE, self.comment(old), None, operation).await {
             Err(error) if error.is_not_found() => Ok(()),
@@ -192,14 +196,14 @@ impl Review<'_> {
         body: Option<Value>,
         operation: &str,
     ) -> Result<(), GithubError> {
-        client.send(&Request { method, path, body, operation, permission: WRITE }).await.map(drop)
+        client.send(&ApiRequest { method, path, body, operation, permission: WRITE }).await.map(drop)
     }
 
     fn pulls(&self) -> String {
         format!("/repos/{}/{}/pulls", self.repository.0, self.repository.1)
     }
 
-    fn comment(&self, old: &Existing) -> String {
+    fn comment(&self, old: &ExistingReview) -> String {
         format!("{}/comments/{}", self.pulls(), old.id)
     }
 }

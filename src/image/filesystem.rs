@@ -18,23 +18,23 @@ pub struct Filesystem {
     /// Bytes of the files that were shipped and do not exist any more.
     pub wasted: Bytes,
     layers: Vec<Arc<FileList>>,
-    existing: Vec<Existing>,
+    existing: Vec<PresentFile>,
     /// The further names of files that have several: the file's index in `existing`, and the name's entry.
     further_names: Vec<(u32, EntryIndex)>,
-    waste: Vec<Waste>,
+    waste: Vec<HiddenEntry>,
 }
 
 /// An entry: its layer, counted from 0, and its index in the layer's file list.
 type EntryIndex = (u32, u32);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Existing {
+struct PresentFile {
     file: EntryIndex,
     name: EntryIndex,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Waste {
+struct HiddenEntry {
     file: EntryIndex,
     name: EntryIndex,
     hidden_by: u32,
@@ -75,7 +75,7 @@ impl Filesystem {
     /// Applies the layers, lowest first. The amounts of each file list have to be countable
     /// ([`FileList::size`]); what would overflow in their sum is the caller's to refuse.
     pub fn of(layers: Vec<Arc<FileList>>) -> Filesystem {
-        let Found { existing, further_names, waste } = Tree::of(&layers).finish();
+        let AppliedLayers { existing, further_names, waste } = LayeredTree::of(&layers).finish();
         let mut filesystem =
             Filesystem { flattened: Bytes(0), wasted: Bytes(0), layers, existing, further_names, waste };
         filesystem.flattened = Bytes(filesystem.existing().map(|file| file.size.0).sum());
@@ -127,13 +127,13 @@ impl Filesystem {
     /// The files that do not exist any more, in the order in which they went.
     pub fn waste(&self) -> impl ExactSizeIterator<Item = WastedFile<'_>> {
         self.waste.iter().map(|wasted| {
-            let Waste { file, name, hidden_by, replaced } = *wasted;
+            let HiddenEntry { file, name, hidden_by, replaced } = *wasted;
             let (stored_by, entry) = file;
             WastedFile { path: self.path(name), size: self.size(file), stored_by, entry, hidden_by, replaced }
         })
     }
 
-    fn existing_file(&self, existing: &Existing) -> ExistingFile<'_> {
+    fn existing_file(&self, existing: &PresentFile) -> ExistingFile<'_> {
         let (layer, entry) = existing.file;
         ExistingFile { path: self.path(existing.name), size: self.size(existing.file), layer, entry }
     }
@@ -160,16 +160,16 @@ fn size_at(layers: &[Arc<FileList>], file: EntryIndex) -> Bytes {
 
 /// What a path is. A name is the number of the entry that gives it, counted over all layers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Node {
+enum PathNode {
     File(u32),
-    /// Where in [`Tree::inside`] is what the directory holds.
+    /// Where in [`LayeredTree::inside`] is what the directory holds.
     Dir(u32),
     Other,
 }
 
 /// What an entry is the name of.
 #[derive(Clone, Copy)]
-enum Named {
+enum NamedEntry {
     /// No regular file.
     Nothing,
     /// The file that it stores; how many names that has.
@@ -178,37 +178,37 @@ enum Named {
     Other(u32),
 }
 
-/// Where in [`Tree::inside`] the root is.
+/// Where in [`LayeredTree::inside`] the root is.
 const ROOT: u32 = 0;
 
 /// The tree while layers are put on it. Paths are borrowed: an image may have a million.
-struct Tree<'a> {
+struct LayeredTree<'a> {
     layers: &'a [Arc<FileList>],
     /// The number of each layer's first entry.
     starts: Vec<u32>,
-    nodes: HashMap<&'a [u8], Node, RandomState>,
+    nodes: HashMap<&'a [u8], PathNode, RandomState>,
     /// The paths directly inside each directory; some may be gone again, and some stand there twice.
     inside: Vec<Vec<&'a [u8]>>,
     /// By the number of the entry.
-    named: Vec<Named>,
-    waste: Vec<Waste>,
+    named: Vec<NamedEntry>,
+    waste: Vec<HiddenEntry>,
     layer: u32,
     /// The directory that was last made sure of: entries come in directory order.
     known_dir: Option<(&'a [u8], u32)>,
 }
 
 /// What there is once all layers are applied.
-struct Found {
-    existing: Vec<Existing>,
+struct AppliedLayers {
+    existing: Vec<PresentFile>,
     further_names: Vec<(u32, EntryIndex)>,
-    waste: Vec<Waste>,
+    waste: Vec<HiddenEntry>,
 }
 
-impl<'a> Tree<'a> {
-    fn of(layers: &'a [Arc<FileList>]) -> Tree<'a> {
+impl<'a> LayeredTree<'a> {
+    fn of(layers: &'a [Arc<FileList>]) -> LayeredTree<'a> {
         // Few paths are in two layers, so this is about what there is, and nothing has to move as it grows.
         let entries = layers.iter().map(|file_list| file_list.entries.len()).sum();
-        let mut tree = Tree {
+        let mut tree = LayeredTree {
             layers,
             starts: Vec::with_capacity(layers.len()),
             nodes: HashMap::with_capacity_and_hasher(entries, RandomState::default()),
@@ -238,23 +238,23 @@ impl<'a> Tree<'a> {
 
     fn add(&mut self, entry: &'a Entry) {
         let name = self.named.len() as u32;
-        self.named.push(Named::Nothing);
+        self.named.push(NamedEntry::Nothing);
         match entry {
             Entry::File(path, _) => {
-                self.named[name as usize] = Named::Own { names: 0 };
-                self.put(path, Node::File(name));
+                self.named[name as usize] = NamedEntry::Own { names: 0 };
+                self.put(path, PathNode::File(name));
             }
             Entry::HardLink(path, target) => match self.nodes.get(target.as_bytes()) {
                 _ if path == target => {}
-                Some(Node::File(other)) => {
-                    self.named[name as usize] = Named::Other(self.file(*other));
-                    self.put(path, Node::File(name));
+                Some(PathNode::File(other)) => {
+                    self.named[name as usize] = NamedEntry::Other(self.file(*other));
+                    self.put(path, PathNode::File(name));
                 }
                 // A link to nothing, or to what has no bytes, has none either.
-                _ => self.put(path, Node::Other),
+                _ => self.put(path, PathNode::Other),
             },
             Entry::Dir(path) => drop(self.ensure_dir(path.as_bytes())),
-            Entry::Symlink(path) | Entry::Special(path) => self.put(path, Node::Other),
+            Entry::Symlink(path) | Entry::Special(path) => self.put(path, PathNode::Other),
             Entry::Whiteout(_) | Entry::Opaque(_) => {}
         }
     }
@@ -262,15 +262,15 @@ impl<'a> Tree<'a> {
     /// The file that a name is of, by the number of the entry that stores it.
     fn file(&self, name: u32) -> u32 {
         match self.named[name as usize] {
-            Named::Other(file) => file,
-            Named::Own { .. } | Named::Nothing => name,
+            NamedEntry::Other(file) => file,
+            NamedEntry::Own { .. } | NamedEntry::Nothing => name,
         }
     }
 
     fn names(&self, file: u32) -> u32 {
         match self.named[file as usize] {
-            Named::Own { names } => names,
-            Named::Nothing | Named::Other(_) => 0,
+            NamedEntry::Own { names } => names,
+            NamedEntry::Nothing | NamedEntry::Other(_) => 0,
         }
     }
 
@@ -281,28 +281,28 @@ impl<'a> Tree<'a> {
     }
 
     /// Puts what is no directory where it belongs.
-    fn put(&mut self, path: &'a LayerPath, node: Node) {
+    fn put(&mut self, path: &'a LayerPath, node: PathNode) {
         let key = path.as_bytes();
         let Some((parent, _)) = path.split() else {
             // The root is a directory, whatever a tar says.
-            if let Node::File(name) = node {
+            if let PathNode::File(name) = node {
                 self.waste_if_nameless(name, true);
             }
             return;
         };
         // Before anything is replaced: a link may stand below the very file that it links to.
-        if let Node::File(name) = node {
+        if let PathNode::File(name) = node {
             let file = self.file(name);
-            self.named[file as usize] = Named::Own { names: self.names(file) + 1 };
+            self.named[file as usize] = NamedEntry::Own { names: self.names(file) + 1 };
         }
         let parent = self.ensure_dir(parent);
         match self.nodes.insert(key, node) {
-            Some(Node::Dir(replaced)) => {
+            Some(PathNode::Dir(replaced)) => {
                 self.empty(replaced);
                 self.known_dir = None;
             }
-            Some(Node::File(replaced)) => self.drop_name(replaced, true),
-            Some(Node::Other) => {}
+            Some(PathNode::File(replaced)) => self.drop_name(replaced, true),
+            Some(PathNode::Other) => {}
             None => self.inside[parent as usize].push(key),
         }
     }
@@ -319,7 +319,7 @@ impl<'a> Tree<'a> {
         let mut last = loop {
             match self.nodes.get(ancestor) {
                 _ if ancestor.is_empty() => break ROOT,
-                Some(Node::Dir(found)) => break *found,
+                Some(PathNode::Dir(found)) => break *found,
                 _ => missing.push(ancestor),
             }
             ancestor = &ancestor[..ancestor.iter().rposition(|byte| *byte == b'/').unwrap_or(0)];
@@ -327,8 +327,8 @@ impl<'a> Tree<'a> {
         for ancestor in missing.into_iter().rev() {
             let new = self.inside.len() as u32;
             self.inside.push(Vec::new());
-            match self.nodes.insert(ancestor, Node::Dir(new)) {
-                Some(Node::File(name)) => self.drop_name(name, true),
+            match self.nodes.insert(ancestor, PathNode::Dir(new)) {
+                Some(PathNode::File(name)) => self.drop_name(name, true),
                 Some(_) => {}
                 None => self.inside[last as usize].push(ancestor),
             }
@@ -340,8 +340,8 @@ impl<'a> Tree<'a> {
 
     fn remove(&mut self, path: &'a [u8]) {
         match self.nodes.remove(path) {
-            Some(Node::File(name)) => self.drop_name(name, false),
-            Some(Node::Dir(dir)) => self.empty(dir),
+            Some(PathNode::File(name)) => self.drop_name(name, false),
+            Some(PathNode::Dir(dir)) => self.empty(dir),
             _ => {}
         }
     }
@@ -349,7 +349,7 @@ impl<'a> Tree<'a> {
     fn remove_below(&mut self, dir: &[u8]) {
         match self.nodes.get(dir) {
             _ if dir.is_empty() => self.empty(ROOT),
-            Some(Node::Dir(dir)) => self.empty(*dir),
+            Some(PathNode::Dir(dir)) => self.empty(*dir),
             _ => {}
         }
     }
@@ -361,8 +361,8 @@ impl<'a> Tree<'a> {
         while let Some(dir) = directories.pop() {
             for path in std::mem::take(&mut self.inside[dir as usize]) {
                 match self.nodes.remove(path) {
-                    Some(Node::Dir(inner)) => directories.push(inner),
-                    Some(Node::File(name)) => gone.push((path, name)),
+                    Some(PathNode::Dir(inner)) => directories.push(inner),
+                    Some(PathNode::File(name)) => gone.push((path, name)),
                     _ => {}
                 }
             }
@@ -373,7 +373,7 @@ impl<'a> Tree<'a> {
 
     fn drop_name(&mut self, name: u32, replaced: bool) {
         let file = self.file(name);
-        self.named[file as usize] = Named::Own { names: self.names(file).saturating_sub(1) };
+        self.named[file as usize] = NamedEntry::Own { names: self.names(file).saturating_sub(1) };
         self.waste_if_nameless(name, replaced);
     }
 
@@ -385,15 +385,15 @@ impl<'a> Tree<'a> {
         }
         let (file, name) = (self.entry_index(file), self.entry_index(name));
         if size_at(self.layers, file) > Bytes(0) {
-            self.waste.push(Waste { file, name, hidden_by: self.layer, replaced });
+            self.waste.push(HiddenEntry { file, name, hidden_by: self.layer, replaced });
         }
     }
 
-    fn finish(self) -> Found {
+    fn finish(self) -> AppliedLayers {
         // The names of files that have other names than the one that they were stored under.
         let mut names = Vec::new();
         for (path, node) in &self.nodes {
-            let Node::File(name) = *node else { continue };
+            let PathNode::File(name) = *node else { continue };
             let file = self.file(name);
             if file != name || self.names(file) > 1 {
                 names.push((file, *path, name));
@@ -401,7 +401,7 @@ impl<'a> Tree<'a> {
         }
         names.sort_unstable();
         let mut names = names.into_iter().peekable();
-        let exists = |named: &&Named| matches!(named, Named::Own { names: 1.. });
+        let exists = |named: &&NamedEntry| matches!(named, NamedEntry::Own { names: 1.. });
         let mut existing = Vec::with_capacity(self.named.iter().filter(exists).count());
         let mut further_names = Vec::new();
         for (number, _) in (0_u32..).zip(&self.named).filter(|(_, named)| exists(named)) {
@@ -410,9 +410,9 @@ impl<'a> Tree<'a> {
             let mut of_file = std::iter::from_fn(|| names.next_if(|(file, ..)| *file == number));
             let name = of_file.next().map_or(file, |(_, _, name)| self.entry_index(name));
             further_names.extend(of_file.map(|(_, _, name)| (index, self.entry_index(name))));
-            existing.push(Existing { file, name });
+            existing.push(PresentFile { file, name });
         }
-        Found { existing, further_names, waste: self.waste }
+        AppliedLayers { existing, further_names, waste: self.waste }
     }
 }
 

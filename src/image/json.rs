@@ -12,17 +12,17 @@ const CHUNK: usize = 64 * 1024;
 
 /// What one document may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
+pub struct DocumentBudget {
     /// Its bytes, uncompressed.
     pub bytes: u64,
     /// Its values: at most, what is separated by commas and opened by brackets.
     pub values: u64,
 }
 
-impl Room {
+impl DocumentBudget {
     /// What a document may have that takes so many bytes where it is kept.
-    pub fn of(packed: u64) -> Room {
-        Room {
+    pub fn of(packed: u64) -> DocumentBudget {
+        DocumentBudget {
             bytes: FREE_BYTES.saturating_add(packed.saturating_mul(BYTES_PER_BYTE)),
             values: FREE_VALUES.saturating_add(packed),
         }
@@ -48,7 +48,7 @@ pub fn values(text: &[u8]) -> u64 {
 ///
 /// # Errors
 /// Whatever reading fails with, and where there is more than `room`.
-pub fn read(mut input: impl Read, room: Room) -> io::Result<(Vec<u8>, u64)> {
+pub fn read(mut input: impl Read, room: DocumentBudget) -> io::Result<(Vec<u8>, u64)> {
     let (mut document, mut count) = (Vec::new(), 0);
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -77,7 +77,8 @@ mod tests {
     fn a_document_has_room_by_its_length() {
         let of = |unit: &str, count: usize, packed: u64| {
             let text = format!("[{}0]", unit.repeat(count));
-            read(text.as_bytes(), Room::of(packed)).map(|(document, _)| document.len() == text.len())
+            read(text.as_bytes(), DocumentBudget::of(packed))
+                .map(|(document, _)| document.len() == text.len())
         };
         assert!(of("0,", 1_000_000, 10).unwrap());
         for (unit, count, words) in

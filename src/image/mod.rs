@@ -38,5 +38,5 @@ pub use name::ImageName;
 pub use package::{Ecosystem, Package};
 pub use path::{LayerPath, PathRef};
 pub use platform::Platform;
-pub use removable::{Classes, Outcome, Removable, Weight};
+pub use removable::{Classes, Removable, RemovableOutcome, Weight};
 pub use snapshot::{Layer, Measured, Snapshot, Totals};

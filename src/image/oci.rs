@@ -288,7 +288,7 @@ impl RawPlatform {
 
 /// An image index, and the `index.json` of an OCI layout.
 #[derive(Debug, Default, Clone, Deserialize)]
-pub struct Index {
+pub struct ImageIndex {
     /// What the index points at.
     #[serde(default, deserialize_with = "or_default")]
     pub manifests: Vec<Descriptor>,

@@ -30,7 +30,7 @@ pub enum Weight {
 /// What follows from how an image is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum RemovableOutcome {
     /// It is built in stages, or needs none.
     Pass,
     /// It is built in stages and could be smaller: the base image brings programs that build, or what such

@@ -29,7 +29,7 @@ pub(crate) struct Explained {
 /// them; together they are all.
 pub(crate) fn roll_up<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -> Vec<Explained> {
     let mut found = Vec::new();
-    let mut left = vec![Group { prefix: 0, members: paths.into_iter().collect() }];
+    let mut left = vec![PathGroup { prefix: 0, members: paths.into_iter().collect() }];
     while let Some(group) = left.pop() {
         found.extend(explain(group, &mut left));
     }
@@ -52,7 +52,7 @@ pub(crate) fn together<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -
     while !inside(prefix) {
         prefix = slash_before(first, prefix)?;
     }
-    let found = Group { prefix, members }.explained()?;
+    let found = PathGroup { prefix, members }.explained()?;
     (!SYSTEM.contains(&found.path.as_slice())).then_some(found)
 }
 
@@ -63,12 +63,12 @@ fn slash_before(path: &[u8], end: usize) -> Option<usize> {
 }
 
 /// Paths that have their first bytes in common: those of a directory, with the slash.
-struct Group<'a> {
+struct PathGroup<'a> {
     prefix: usize,
     members: Vec<(&'a [u8], Delta)>,
 }
 
-impl<'a> Group<'a> {
+impl<'a> PathGroup<'a> {
     fn delta(&self) -> Delta {
         self.members.iter().map(|(_, delta)| *delta).sum()
     }
@@ -78,12 +78,12 @@ impl<'a> Group<'a> {
     }
 
     /// The members by the next part of their paths.
-    fn parts(self) -> Vec<Group<'a>> {
-        let mut parts: BTreeMap<&[u8], Group<'a>> = BTreeMap::new();
+    fn parts(self) -> Vec<PathGroup<'a>> {
+        let mut parts: BTreeMap<&[u8], PathGroup<'a>> = BTreeMap::new();
         for (path, delta) in self.members {
             let rest = &path[self.prefix..];
             let length = rest.iter().position(|byte| *byte == b'/').map_or(rest.len(), |at| at + 1);
-            let new = || Group { prefix: self.prefix + length, members: Vec::new() };
+            let new = || PathGroup { prefix: self.prefix + length, members: Vec::new() };
             parts.entry(&rest[..length]).or_insert_with(new).members.push((path, delta));
         }
         parts.into_values().collect()
@@ -107,7 +107,7 @@ impl<'a> Group<'a> {
 
 /// What explains a group, or nothing where its parts do; they are `left` then. A list of work and not a
 /// recursion: paths may be deep.
-fn explain<'a>(mut group: Group<'a>, left: &mut Vec<Group<'a>>) -> Option<Explained> {
+fn explain<'a>(mut group: PathGroup<'a>, left: &mut Vec<PathGroup<'a>>) -> Option<Explained> {
     loop {
         if group.is_one_path() {
             return group.explained();

@@ -43,13 +43,13 @@ pub enum SchemaError {
 }
 
 #[derive(Deserialize)]
-struct Head {
+struct SchemaHeader {
     schema: String,
 }
 
 /// Whether a JSON document says of itself that it is one of layergate's.
 pub fn is_ours(json: &[u8]) -> bool {
-    serde_json::from_slice(json).is_ok_and(|head: Head| head.schema.starts_with("layergate."))
+    serde_json::from_slice(json).is_ok_and(|head: SchemaHeader| head.schema.starts_with("layergate."))
 }
 
 /// Checks a document's `schema` before anything else of it is believed.
@@ -57,7 +57,7 @@ pub fn is_ours(json: &[u8]) -> bool {
 /// # Errors
 /// [`SchemaError`] where the document is not `kind` in a version up to `supported`.
 pub fn check(json: &[u8], kind: &'static str, supported: u32) -> Result<(), SchemaError> {
-    let head: Head = serde_json::from_slice(json).map_err(|error| match error.is_data() {
+    let head: SchemaHeader = serde_json::from_slice(json).map_err(|error| match error.is_data() {
         true => SchemaError::Missing { kind },
         false => SchemaError::Broken { kind, error: error.to_string() },
     })?;

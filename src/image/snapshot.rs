@@ -12,7 +12,7 @@ use super::instruction::Instruction;
 use super::layer_ref::{DockerfileLines, LayerRef, LinesBy};
 use super::package::Installed;
 use super::platform::Platform;
-use super::removable::{MAX_REMOVABLE, Outcome, Removable};
+use super::removable::{MAX_REMOVABLE, Removable, RemovableOutcome};
 use super::schema::{self, SchemaError};
 use crate::redact::{read_reference, read_some_reference};
 
@@ -82,7 +82,7 @@ pub struct Snapshot {
     pub removable: Option<Vec<Removable>>,
     /// What follows from how it is built, where that was evaluated when it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub multi_stage: Option<Outcome>,
+    pub multi_stage: Option<RemovableOutcome>,
     /// Files that are there more than once, where that was asked for; largest saving first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<Vec<Duplicate>>,

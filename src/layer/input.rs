@@ -37,15 +37,15 @@ pub trait Forward: Read {
 }
 
 /// Any reader; skipping reads.
-pub struct Stream<R>(pub R);
+pub struct PlainInput<R>(pub R);
 
-impl<R: Read> Read for Stream<R> {
+impl<R: Read> Read for PlainInput<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer)
     }
 }
 
-impl<R: Read> Forward for Stream<R> {
+impl<R: Read> Forward for PlainInput<R> {
     fn skip_at_most(&mut self, count: u64) -> io::Result<u64> {
         let mut buffer = [0; CHUNK];
         let mut left = count;

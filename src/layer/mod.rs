@@ -10,6 +10,6 @@ pub mod tar_split;
 pub mod walk;
 
 pub use compression::Compression;
-pub use input::{Ahead, Forward, ReadAt, Stream, Window};
+pub use input::{Ahead, Forward, PlainInput, ReadAt, Window};
 pub use safety::{Budget, Refusal, SafetyLimits};
 pub use walk::{Hashing, LayerError, WalkedLayer, walk_stream, walk_uncompressed, walk_window};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::image::json::{self, Room};
+use crate::image::json::{self, DocumentBudget};
 use crate::image::{DiffId, FileList};
 
 /// The `schema` of a stored file list that this version writes.
@@ -28,7 +28,7 @@ struct Out<'a> {
 }
 
 #[derive(Deserialize)]
-struct In {
+struct PackedFileList {
     schema: String,
     diff_id: DiffId,
     file_list: FileList,
@@ -48,8 +48,8 @@ pub fn pack(diff_id: &DiffId, file_list: &FileList) -> io::Result<Vec<u8>> {
 /// this one does not read, or more than a file of this length lists.
 pub fn unpack(packed: &[u8], diff_id: &DiffId) -> Option<FileList> {
     let (document, values) = read(packed)?;
-    let excess = Room::excess(packed.len() as u64, values);
-    if !Room::is_free(EXCESS.load(Ordering::Relaxed).saturating_add(excess)) {
+    let excess = DocumentBudget::excess(packed.len() as u64, values);
+    if !DocumentBudget::is_free(EXCESS.load(Ordering::Relaxed).saturating_add(excess)) {
         return None;
     }
     let file_list = parse(&document, diff_id)?;
@@ -58,7 +58,7 @@ pub fn unpack(packed: &[u8], diff_id: &DiffId) -> Option<FileList> {
 }
 
 fn parse(document: &[u8], diff_id: &DiffId) -> Option<FileList> {
-    let document: In = serde_json::from_slice(document).ok()?;
+    let document: PackedFileList = serde_json::from_slice(document).ok()?;
     (document.schema == SCHEMA && document.diff_id == *diff_id).then_some(document.file_list)
 }
 
@@ -79,7 +79,7 @@ pub fn decode(packed: &[u8]) -> Option<Vec<u8>> {
 
 fn read(packed: &[u8]) -> Option<(Vec<u8>, u64)> {
     let decoder = zstd::Decoder::with_buffer(packed).ok()?;
-    json::read(decoder, Room::of(packed.len() as u64)).ok()
+    json::read(decoder, DocumentBudget::of(packed.len() as u64)).ok()
 }
 
 fn encoder() -> io::Result<zstd::Encoder<'static, Vec<u8>>> {

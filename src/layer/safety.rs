@@ -396,17 +396,17 @@ impl Purpose {
 }
 
 /// Spends the content of one layer that is looked into.
-pub struct Scan<'a> {
+pub struct ScanBudget<'a> {
     budget: &'a Budget,
     spent: [u64; 4],
     /// Whether the image has had more than is looked into: what is known of the layer depends on the others then.
     pub cut_short: bool,
 }
 
-impl<'a> Scan<'a> {
+impl<'a> ScanBudget<'a> {
     /// Nothing spent yet.
-    pub fn new(budget: &'a Budget) -> Scan<'a> {
-        Scan { budget, spent: [0; 4], cut_short: false }
+    pub fn new(budget: &'a Budget) -> ScanBudget<'a> {
+        ScanBudget { budget, spent: [0; 4], cut_short: false }
     }
 
     /// Spends `bytes`; whether there is room for them. Where a layer is full, all that comes after is left out:
@@ -426,20 +426,20 @@ impl<'a> Scan<'a> {
 }
 
 /// Counts packed bytes on their way into a decoder.
-pub struct Packed<'a, R> {
+pub struct PackedReader<'a, R> {
     inner: R,
     budget: &'a Budget,
     account: &'a Account,
 }
 
-impl<'a, R> Packed<'a, R> {
-    /// `account` is what [`Uncompressed`] compares with.
-    pub fn new(inner: R, budget: &'a Budget, account: &'a Account) -> Packed<'a, R> {
-        Packed { inner, budget, account }
+impl<'a, R> PackedReader<'a, R> {
+    /// `account` is what [`UnpackedReader`] compares with.
+    pub fn new(inner: R, budget: &'a Budget, account: &'a Account) -> PackedReader<'a, R> {
+        PackedReader { inner, budget, account }
     }
 }
 
-impl<R: Read> Read for Packed<'_, R> {
+impl<R: Read> Read for PackedReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         if self.budget.outer.is_none() {
@@ -472,7 +472,7 @@ impl<R: Read> Read for Enclosing<R> {
 }
 
 /// Holds what comes out of a decoder to the bounds.
-pub struct Uncompressed<'a, R> {
+pub struct UnpackedReader<'a, R> {
     inner: R,
     budget: &'a Budget,
     account: &'a Account,
@@ -480,14 +480,14 @@ pub struct Uncompressed<'a, R> {
     inflated: bool,
 }
 
-impl<'a, R> Uncompressed<'a, R> {
+impl<'a, R> UnpackedReader<'a, R> {
     /// `account` is of what has gone into the decoder.
-    pub fn new(inner: R, budget: &'a Budget, account: &'a Account, inflated: bool) -> Uncompressed<'a, R> {
-        Uncompressed { inner, budget, account, inflated }
+    pub fn new(inner: R, budget: &'a Budget, account: &'a Account, inflated: bool) -> UnpackedReader<'a, R> {
+        UnpackedReader { inner, budget, account, inflated }
     }
 }
 
-impl<R: Read> Read for Uncompressed<'_, R> {
+impl<R: Read> Read for UnpackedReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.inner.read(buffer)?;
         self.budget.spend_uncompressed(read as u64)?;
@@ -574,7 +574,7 @@ mod tests {
     #[test]
     fn each_purpose_has_room_of_its_own() {
         let budget = Budget::default();
-        let mut scan = Scan::new(&budget);
+        let mut scan = ScanBudget::new(&budget);
         for purpose in [Purpose::Secret, Purpose::Development, Purpose::Packages, Purpose::Archives] {
             let (of_layer, _) = purpose.most();
             assert!(scan.spend(purpose, of_layer), "{purpose:?}");

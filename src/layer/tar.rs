@@ -56,7 +56,7 @@ pub enum TarError {
 
 /// What a tar entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum EntryKind {
     /// A regular file.
     File,
     /// A further name of a file.
@@ -71,10 +71,10 @@ pub enum Kind {
     Other(u8),
 }
 
-impl Kind {
+impl EntryKind {
     /// Whether content follows the header. What the headers of other kinds say of a size is ignored.
     fn has_content(self) -> bool {
-        matches!(self, Kind::File | Kind::Other(_))
+        matches!(self, EntryKind::File | EntryKind::Other(_))
     }
 }
 
@@ -84,7 +84,7 @@ pub struct TarEntry {
     /// The name, as the tar has it.
     pub path: Vec<u8>,
     /// What it is.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// The bytes of the file once uncompressed: of a sparse file, holes included.
     pub size: u64,
     /// Whether what is stored is not the content, but a map of it and its parts.
@@ -186,8 +186,8 @@ impl<R: Forward> TarWalker<R> {
     }
 
     /// Reads the current entry's stored content.
-    pub fn content(&mut self) -> Content<'_, R> {
-        Content(self)
+    pub fn content(&mut self) -> EntryContent<'_, R> {
+        EntryContent(self)
     }
 
     /// The next bytes of the current entry's stored content: so many, or what is left of it.
@@ -280,7 +280,7 @@ impl<R: Forward> TarWalker<R> {
         if offset.checked_add(stored).and_then(|end| end.checked_add(self.padding)).is_none() {
             return Err(malformed(start, UNREADABLE_SIZE));
         }
-        let sparse = old_map.is_some() || sparse && kind == Kind::File;
+        let sparse = old_map.is_some() || sparse && kind == EntryKind::File;
         let size = match old_map {
             Some((size, map)) if map.fits(size, stored) => size,
             Some(_) => return Err(malformed(start, UNFIT_MAP)),
@@ -442,9 +442,9 @@ impl<R: Forward> TarWalker<R> {
 }
 
 /// The stored content of the entry that a walk is at.
-pub struct Content<'a, R>(&'a mut TarWalker<R>);
+pub struct EntryContent<'a, R>(&'a mut TarWalker<R>);
 
-impl<R: Forward> Read for Content<'_, R> {
+impl<R: Forward> Read for EntryContent<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let want = usize::try_from(self.0.unread).unwrap_or(usize::MAX).min(buffer.len());
         if want == 0 {
@@ -525,16 +525,16 @@ impl Pax {
 }
 
 /// What an entry of this header and name is.
-fn kind_of(header: &Header, path: &[u8]) -> Kind {
+fn kind_of(header: &Header, path: &[u8]) -> EntryKind {
     match header.entry_type() {
         // Before POSIX, a directory was a file whose name ends in a slash.
-        EntryType::Regular if header.as_bytes()[156] == 0 && path.ends_with(b"/") => Kind::Dir,
-        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File,
-        EntryType::Link => Kind::HardLink,
-        EntryType::Symlink => Kind::Symlink,
-        EntryType::Directory => Kind::Dir,
-        EntryType::Char | EntryType::Block | EntryType::Fifo => Kind::Special,
-        other => Kind::Other(other.as_byte()),
+        EntryType::Regular if header.as_bytes()[156] == 0 && path.ends_with(b"/") => EntryKind::Dir,
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => EntryKind::File,
+        EntryType::Link => EntryKind::HardLink,
+        EntryType::Symlink => EntryKind::Symlink,
+        EntryType::Directory => EntryKind::Dir,
+        EntryType::Char | EntryType::Block | EntryType::Fifo => EntryKind::Special,
+        other => EntryKind::Other(other.as_byte()),
     }
 }
 

@@ -14,7 +14,7 @@ use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 
 use super::input::{Forward, ReadAt};
-use super::safety::{Budget, Packed, Uncompressed};
+use super::safety::{Budget, PackedReader, UnpackedReader};
 use super::walk::{Hashing, LayerError, WalkedLayer, walk_headers, walk_stream};
 
 /// The longest line. The writer puts at most 1 MiB of padding, or a file's headers, into one.
@@ -39,7 +39,7 @@ pub trait UncompressedFiles {
 pub struct TarSplit<R, F: UncompressedFiles> {
     lines: R,
     files: F,
-    piece: Piece<F::Content>,
+    piece: TarPiece<F::Content>,
 }
 
 /// Walks a layer by its tar-split document, which is compressed and belongs to a blob of so many bytes, or to none. To hash the layer,
@@ -59,8 +59,8 @@ where
 {
     let account = budget.account();
     account.earn(length);
-    let document = BufReader::with_capacity(DOCUMENT_CHUNK, Packed::new(document, budget, &account));
-    let lines = Uncompressed::new(MultiGzDecoder::new(document), budget, &account, true);
+    let document = BufReader::with_capacity(DOCUMENT_CHUNK, PackedReader::new(document, budget, &account));
+    let lines = UnpackedReader::new(MultiGzDecoder::new(document), budget, &account, true);
     let tar = TarSplit::new(BufReader::new(lines), files);
     match hashing {
         Some(hashing) => walk_stream(tar, budget, hashing),
@@ -69,7 +69,7 @@ where
 }
 
 /// What comes next in the tar.
-enum Piece<C> {
+enum TarPiece<C> {
     /// Bytes of headers and padding, and how many of them have been read.
     Raw(Vec<u8>, usize),
     /// A file's content.
@@ -78,7 +78,7 @@ enum Piece<C> {
 
 /// One line of the document.
 #[derive(Deserialize)]
-struct Line {
+struct TarSplitLine {
     #[serde(rename = "type")]
     kind: u8,
     #[serde(default)]
@@ -98,15 +98,15 @@ const RAW: u8 = 2;
 impl<R: BufRead, F: UncompressedFiles> TarSplit<R, F> {
     /// Reads an uncompressed tar-split document.
     pub fn new(lines: R, files: F) -> TarSplit<R, F> {
-        TarSplit { lines, files, piece: Piece::Raw(Vec::new(), 0) }
+        TarSplit { lines, files, piece: TarPiece::Raw(Vec::new(), 0) }
     }
 
     /// Gets to the next piece that has bytes left; `false` at the tar's end.
     fn fill(&mut self) -> io::Result<bool> {
         loop {
             let left = match &self.piece {
-                Piece::Raw(bytes, at) => bytes.len() > *at,
-                Piece::Content { left, .. } => *left > 0,
+                TarPiece::Raw(bytes, at) => bytes.len() > *at,
+                TarPiece::Content { left, .. } => *left > 0,
             };
             if left {
                 return Ok(true);
@@ -116,25 +116,25 @@ impl<R: BufRead, F: UncompressedFiles> TarSplit<R, F> {
         }
     }
 
-    fn next_piece(&mut self) -> io::Result<Option<Piece<F::Content>>> {
+    fn next_piece(&mut self) -> io::Result<Option<TarPiece<F::Content>>> {
         let mut line = Vec::new();
         let read = self.lines.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
         if read as u64 == MAX_LINE {
             return Err(invalid(format!("a line has over {MAX_LINE} bytes")));
         }
         if line.trim_ascii().is_empty() {
-            return if read == 0 { Ok(None) } else { Ok(Some(Piece::Raw(Vec::new(), 0))) };
+            return if read == 0 { Ok(None) } else { Ok(Some(TarPiece::Raw(Vec::new(), 0))) };
         }
-        let line: Line = serde_json::from_slice(&line).map_err(invalid)?;
+        let line: TarSplitLine = serde_json::from_slice(&line).map_err(invalid)?;
         let decoded = |text: Option<String>| STANDARD.decode(text.unwrap_or_default()).map_err(invalid);
         match line.kind {
-            RAW => Ok(Some(Piece::Raw(decoded(line.payload)?, 0))),
+            RAW => Ok(Some(TarPiece::Raw(decoded(line.payload)?, 0))),
             FILE => {
                 let name = match line.name_raw {
                     Some(raw) => decoded(Some(raw))?,
                     None => line.name.unwrap_or_default().into_bytes(),
                 };
-                Ok(Some(Piece::Content { name, at: 0, left: line.size, file: None }))
+                Ok(Some(TarPiece::Content { name, at: 0, left: line.size, file: None }))
             }
             kind => Err(invalid(format!("an entry of unknown type {kind}"))),
         }
@@ -147,12 +147,12 @@ impl<R: BufRead, F: UncompressedFiles> Read for TarSplit<R, F> {
             return Ok(0);
         }
         match &mut self.piece {
-            Piece::Raw(bytes, at) => {
+            TarPiece::Raw(bytes, at) => {
                 let read = bytes.get(*at..).unwrap_or_default().read(buffer)?;
                 *at += read;
                 Ok(read)
             }
-            Piece::Content { name, at, left, file } => {
+            TarPiece::Content { name, at, left, file } => {
                 let opened = match file {
                     Some(file) => file,
                     None => file.insert(self.files.open(name)?),
@@ -176,7 +176,7 @@ impl<R: BufRead, F: UncompressedFiles> Forward for TarSplit<R, F> {
         if !self.fill()? {
             return Ok(true);
         }
-        let Piece::Content { name, file, .. } = &mut self.piece else { return Ok(true) };
+        let TarPiece::Content { name, file, .. } = &mut self.piece else { return Ok(true) };
         if file.is_none() {
             match self.files.open(name) {
                 Ok(opened) => *file = Some(opened),
@@ -191,12 +191,12 @@ impl<R: BufRead, F: UncompressedFiles> Forward for TarSplit<R, F> {
         let mut ahead = count;
         while ahead > 0 && self.fill()? {
             match &mut self.piece {
-                Piece::Raw(bytes, at) => {
+                TarPiece::Raw(bytes, at) => {
                     let step = (bytes.len() - *at).min(usize::try_from(ahead).unwrap_or(usize::MAX));
                     *at += step;
                     ahead -= step as u64;
                 }
-                Piece::Content { at, left, .. } => {
+                TarPiece::Content { at, left, .. } => {
                     let step = ahead.min(*left);
                     *at += step;
                     *left -= step;

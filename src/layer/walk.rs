@@ -5,16 +5,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::compression::Compression;
-use super::input::{Forward, Meter, ReadAt, Stream, Window};
-use super::safety::{Account, Budget, Entries, Packed, Purpose, Refusal, Scan, Uncompressed};
-use super::tar::{Kind, TarEntry, TarError, TarWalker};
+use super::input::{Forward, Meter, PlainInput, ReadAt, Window};
+use super::safety::{Account, Budget, Entries, PackedReader, Purpose, Refusal, ScanBudget, UnpackedReader};
+use super::tar::{EntryKind, TarEntry, TarError, TarWalker};
 use crate::image::digest::Algorithm;
 use crate::image::file_list::Contents;
 use crate::image::{Bytes, DiffId, Digest, Entry, FileList, LayerPath};
-use crate::marks::{self, Document, elf};
-use crate::packages::golang::{self, Module, Scanner};
+use crate::marks::{self, FileRole, elf};
+use crate::packages::golang::{self, GoScanner, Module};
 use crate::packages::zip::Passing;
-use crate::packages::{self, Unread, Wanted, cargo};
+use crate::packages::{self, Unread, WantedPackageFile, cargo};
 
 /// How much of a blob is read at once.
 const CHUNK: usize = 128 * 1024;
@@ -155,7 +155,7 @@ fn walk(
     input.by_ref().take(512).read_to_end(&mut head)?;
     let compression = Compression::sniff(&head).ok_or(LayerError::UnknownFormat)?;
     let account = budget.account();
-    let blob = Packed::new(head.as_slice().chain(input), budget, &account);
+    let blob = PackedReader::new(head.as_slice().chain(input), budget, &account);
     let mut blob = BufReader::with_capacity(CHUNK, Meter::new(blob, hashing.map(|by| by.blob)));
     let packed = compression != Compression::None;
     // A plain tar's digest is its diff ID, unless the two are of different algorithms.
@@ -163,8 +163,8 @@ fn walk(
 
     let (file_list, contents, tar_hash) = {
         let uncompressed = compression.reader(&mut blob).map_err(|error| blame(compression, error))?;
-        let uncompressed = Uncompressed::new(uncompressed, budget, &account, packed);
-        let tar = Stream(Meter::new(uncompressed, tar_by));
+        let uncompressed = UnpackedReader::new(uncompressed, budget, &account, packed);
+        let tar = PlainInput(Meter::new(uncompressed, tar_by));
         let (file_list, contents, mut rest) =
             take_file_list(tar, budget, &account).map_err(|error| blame_decoder(compression, error))?;
         // What follows the tar's end belongs to the hash, and to the decoder's own check.
@@ -194,11 +194,11 @@ fn take_file_list<R: Forward>(
     let mut walker = TarWalker::new(input, &budget.bounds);
     let mut entries = Vec::new();
     let mut spent = Entries::new(budget, account);
-    let mut found = Found::new(budget);
+    let mut found = ContentFindings::new(budget);
     let mut contents = Vec::new();
     while let Some(entry) = walker.next_entry()? {
         spent.spend((entry.path.len() + entry.link.len()) as u64, entry.headers)?;
-        if let Kind::Other(flag) = entry.kind {
+        if let EntryKind::Other(flag) = entry.kind {
             return Err(unknown_type(&entry, flag).into());
         }
         let Some(listed) = file_list_entry(&entry) else { continue };
@@ -209,7 +209,9 @@ fn take_file_list<R: Forward>(
             if hashed {
                 walker.hash_content();
             }
-            if !whole && let Some(Wanted::Nothing(why)) = Wanted::of_sparse(path.as_bytes()) {
+            if !whole
+                && let Some(WantedPackageFile::Nothing(why)) = WantedPackageFile::of_sparse(path.as_bytes())
+            {
                 found.packages.unread(path, why);
             }
             if whole {
@@ -231,16 +233,16 @@ fn take_file_list<R: Forward>(
 }
 
 /// What the content of a layer's files says.
-struct Found<'a> {
-    packages: packages::Collector,
-    marks: marks::Collector,
-    scan: Scan<'a>,
+struct ContentFindings<'a> {
+    packages: packages::PackageCollector,
+    marks: marks::MarkCollector,
+    scan: ScanBudget<'a>,
 }
 
-impl<'a> Found<'a> {
-    fn new(budget: &'a Budget) -> Found<'a> {
-        let (packages, marks) = (packages::Collector::default(), marks::Collector::default());
-        Found { packages, marks, scan: Scan::new(budget) }
+impl<'a> ContentFindings<'a> {
+    fn new(budget: &'a Budget) -> ContentFindings<'a> {
+        let (packages, marks) = (packages::PackageCollector::default(), marks::MarkCollector::default());
+        ContentFindings { packages, marks, scan: ScanBudget::new(budget) }
     }
 }
 
@@ -251,25 +253,25 @@ fn look_inside<R: Forward>(
     entry: &TarEntry,
     index: u32,
     path: &LayerPath,
-    found: &mut Found<'_>,
+    found: &mut ContentFindings<'_>,
 ) -> Result<(), TarError> {
     let executable = entry.mode & 0o111 != 0;
     let wanted = (
-        Wanted::of(path.as_bytes(), entry.size, executable),
-        marks::Wanted::of(path.as_bytes(), entry.size, executable),
+        WantedPackageFile::of(path.as_bytes(), entry.size, executable),
+        marks::WantedMarkFile::of(path.as_bytes(), entry.size, executable),
     );
     if matches!(wanted, (None, None)) || !walker.is_readable()? {
         return Ok(());
     }
     match wanted {
-        (Some(Wanted::Content { database, length }), _) => {
+        (Some(WantedPackageFile::Content { database, length }), _) => {
             if found.scan.spend(Purpose::Packages, length) {
                 found.packages.take(database, path, walker.read_content(length)?);
             } else {
                 found.packages.unread(path, Unread::TooMuch);
             }
         }
-        (Some(Wanted::Archive), _) => {
+        (Some(WantedPackageFile::Archive), _) => {
             if !found.scan.spend(Purpose::Archives, 0) {
                 found.packages.unread(path, Unread::TooMuch);
                 return Ok(());
@@ -279,10 +281,10 @@ fn look_inside<R: Forward>(
             found.scan.spend(Purpose::Archives, inflated);
             content.failed.map_or(Ok(()), Err)?;
         }
-        (Some(Wanted::Nothing(why)), _) => found.packages.unread(path, why),
+        (Some(WantedPackageFile::Nothing(why)), _) => found.packages.unread(path, why),
         // What a file is by its name goes before what it may be by its mode.
-        (_, Some(marks::Wanted::Content { document, length })) => {
-            let secret = matches!(document, Document::Secret(_));
+        (_, Some(marks::WantedMarkFile::Content { document, length })) => {
+            let secret = matches!(document, FileRole::Secret(_));
             let purpose = if secret { Purpose::Secret } else { Purpose::Development };
             if found.scan.spend(purpose, length) {
                 found.marks.take(document, index, path, &walker.read_content(length)?);
@@ -333,7 +335,7 @@ impl<R: Forward> Passing for ArchiveContent<'_, R> {
 
 /// What a program says of itself.
 #[derive(Default)]
-struct Program {
+struct ProgramFile {
     module: Option<Module>,
     main_crate: Option<cargo::Crate>,
     /// What `strip` would take.
@@ -348,17 +350,17 @@ fn look_into_program<R: Forward>(
     size: u64,
     module: bool,
     symbols: bool,
-) -> Result<Program, TarError> {
+) -> Result<ProgramFile, TarError> {
     let mut head = walker.read_content(ELF_MAGIC.len() as u64)?;
     if head != ELF_MAGIC {
-        return Ok(Program::default());
+        return Ok(ProgramFile::default());
     }
     head.extend(walker.read_content((golang::HEAD - ELF_MAGIC.len()) as u64)?);
     // What a Rust program says counts only where the table of its sections has a place for it.
     let mut main_crate =
-        cargo::Scanner::new(&head).filter(|_| module && symbols && !golang::looks_like_go(&head));
-    let mut module = Scanner::new(&head).filter(|_| module);
-    let mut symbols = elf::Scanner::new(&head, size).filter(|_| symbols);
+        cargo::CrateScanner::new(&head).filter(|_| module && symbols && !golang::looks_like_go(&head));
+    let mut module = GoScanner::new(&head).filter(|_| module);
+    let mut symbols = elf::SectionScanner::new(&head, size).filter(|_| symbols);
     let (mut at, mut bytes) = (0, head);
     while !bytes.is_empty() {
         if let Some(scanner) = &mut module {
@@ -372,9 +374,9 @@ fn look_into_program<R: Forward>(
         }
         at += bytes.len() as u64;
         let wanted = [
-            module.as_ref().and_then(Scanner::wanted),
-            main_crate.as_ref().and_then(cargo::Scanner::wanted),
-            symbols.as_ref().and_then(elf::Scanner::wanted),
+            module.as_ref().and_then(GoScanner::wanted),
+            main_crate.as_ref().and_then(cargo::CrateScanner::wanted),
+            symbols.as_ref().and_then(elf::SectionScanner::wanted),
         ];
         let Some(next) = wanted.into_iter().flatten().min_by_key(|next| next.start) else { break };
         walker.skip_content(next.start.saturating_sub(at))?;
@@ -383,8 +385,8 @@ fn look_into_program<R: Forward>(
     }
     let is_section = |place: &Range<u64>| symbols.as_ref().is_some_and(|symbols| symbols.has_section(place));
     let main_crate = main_crate.and_then(|scanner| scanner.finish(is_section));
-    let module = module.and_then(Scanner::finish);
-    Ok(Program { module, main_crate, symbols: symbols.map_or(0, elf::Scanner::finish) })
+    let module = module.and_then(GoScanner::finish);
+    Ok(ProgramFile { module, main_crate, symbols: symbols.map_or(0, elf::SectionScanner::finish) })
 }
 
 /// What a tar entry means as a part of a layer; `None` for the notes that AUFS leaves to itself.
@@ -406,12 +408,12 @@ fn file_list_entry(entry: &TarEntry) -> Option<Entry> {
         return None;
     }
     Some(match entry.kind {
-        Kind::File => Entry::File(path, Bytes(entry.size)),
-        Kind::HardLink => Entry::HardLink(path, LayerPath::clean(&entry.link)),
-        Kind::Symlink => Entry::Symlink(path),
-        Kind::Dir => Entry::Dir(path),
+        EntryKind::File => Entry::File(path, Bytes(entry.size)),
+        EntryKind::HardLink => Entry::HardLink(path, LayerPath::clean(&entry.link)),
+        EntryKind::Symlink => Entry::Symlink(path),
+        EntryKind::Dir => Entry::Dir(path),
         // No engine makes anything of another one.
-        Kind::Special | Kind::Other(_) => Entry::Special(path),
+        EntryKind::Special | EntryKind::Other(_) => Entry::Special(path),
     })
 }
 

@@ -1,6 +1,6 @@
 //! What a limit is: its words, its needs and its evaluation, in a form that all of them share.
 
-use super::key::{Key, ValueError};
+use super::key::{LimitKey, ValueError};
 use super::subject::{CannotEvaluate, Fact, ImageFacts, Subject, Unknown};
 use super::{Finding, Severity};
 use crate::image::Bytes;
@@ -11,7 +11,7 @@ use crate::stages::Evaluation;
 /// A limit. Nothing has a default, so one without a headline does not compile.
 pub(super) trait Limit: Sized {
     /// Its words.
-    const KEY: Key;
+    const KEY: LimitKey;
     /// The facts that it needs.
     const NEEDS: Needs;
     /// The key of a limit that says the same more strictly: where that has a finding, this one is not evaluated.
@@ -24,7 +24,7 @@ pub(super) trait Limit: Sized {
     fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Exceeded>, Unknown>;
 
     /// What happened, to be read after the image's name: `exceeds max-increase: 57.8 MB (+4.2 MB, +7.9%)`.
-    fn headline(finding: &Finding, image: &Shown<'_>) -> String;
+    fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String;
 }
 
 /// The facts that a limit needs, on each side.
@@ -40,11 +40,11 @@ pub(super) struct Needs {
 #[derive(Debug)]
 pub struct Definition {
     /// Its words.
-    pub key: Key,
+    pub key: LimitKey,
     pub(super) needs: Needs,
     pub(super) covered_by: Option<&'static str>,
     /// What happened, to be read after the image's name.
-    pub headline: fn(&Finding, &Shown<'_>) -> String,
+    pub headline: fn(&Finding, &HeadlineContext<'_>) -> String,
 }
 
 impl Definition {
@@ -113,7 +113,7 @@ pub(super) fn evaluate<L: Limit>(limit: &L, subject: &Subject<'_>) -> Result<Vec
 
 /// What a headline can tell beside its finding.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Shown<'a> {
+pub struct HeadlineContext<'a> {
     /// The size in the metric, now.
     pub size: Option<Bytes>,
     /// The same of the baseline.
@@ -122,7 +122,7 @@ pub struct Shown<'a> {
     pub stages: Option<&'a Evaluation>,
 }
 
-impl Shown<'_> {
+impl HeadlineContext<'_> {
     /// `57.8 MB (+4.2 MB, +7.9%)`; without a baseline the size alone.
     pub fn size_and_change(&self, units: Units) -> String {
         let size = |bytes: Bytes| bytes.in_units(units);

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 
 use globset::GlobSet;
 
-use super::definition::{Exceeded, Limit, Needs, Shown};
-use super::key::{Form, Key, ValueError};
+use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
+use super::key::{LimitKey, ValueError, ValueForm};
 use super::subject::Fact;
 use super::{Finding, Subject, Unknown, subject};
 use crate::image::Entry;
@@ -38,10 +38,10 @@ impl ForbidPaths {
 }
 
 impl Limit for ForbidPaths {
-    const KEY: Key = Key {
+    const KEY: LimitKey = LimitKey {
         name: "forbid-paths",
         value_name: "PATTERN",
-        form: Form::Paths,
+        form: ValueForm::Paths,
         default: None,
         help: "Paths that no layer may contain, such as \"**/.git/**\"",
         description: "Paths that no layer may contain, whether files, links or directories, also if a later layer deletes them. `*` stays within a directory, `**` does not.",
@@ -90,7 +90,7 @@ impl Limit for ForbidPaths {
         }])
     }
 
-    fn headline(_: &Finding, _: &Shown<'_>) -> String {
+    fn headline(_: &Finding, _: &HeadlineContext<'_>) -> String {
         "has forbidden files".into()
     }
 }
@@ -110,7 +110,7 @@ struct Forbidden<'a> {
 }
 
 /// All that matches in the layers, whatever kind of file it is; of a directory that matches, itself.
-fn forbidden<'a>(paths: &subject::Paths<'a>, patterns: &ForbidPaths) -> Vec<Forbidden<'a>> {
+fn forbidden<'a>(paths: &subject::ImagePaths<'a>, patterns: &ForbidPaths) -> Vec<Forbidden<'a>> {
     let wasted = paths.filesystem.waste().filter(|file| !file.replaced);
     let gone: HashSet<&[u8]> = wasted.map(|file| file.path.0).collect();
     let mut looked_at: HashSet<&[u8]> = HashSet::new();

@@ -1,7 +1,7 @@
 //! What the limits on growth share.
 
 use super::amount::unbroken;
-use super::definition::{Exceeded, Shown};
+use super::definition::{Exceeded, HeadlineContext};
 use super::{BaseFacts, Finding, Severity, Subject, Threshold, Unknown};
 use crate::image::layer_ref::DockerfileLines;
 use crate::image::{Bytes, Delta};
@@ -58,7 +58,7 @@ fn help(base: &BaseFacts<'_>, growth: Delta, key: &str) -> String {
     }
 }
 
-pub(super) fn headline(finding: &Finding, image: &Shown<'_>) -> String {
+pub(super) fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String {
     let limit = finding.limit.as_deref().and_then(|limit| limit.parse::<Threshold>().ok());
     let units = limit.as_ref().zip(image.base_size).map(|(limit, base)| limit.bound(base).units());
     let usual = image.size_and_change(units.unwrap_or_default());

@@ -6,13 +6,13 @@ use super::AmountError;
 
 /// How a key of `[limits]` is written and described.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
+pub struct LimitKey {
     /// Its name, which is also that of the flag and of the action's input.
     pub name: &'static str,
     /// What stands for its value in help: `SIZE`.
     pub value_name: &'static str,
     /// How its value is written.
-    pub form: Form,
+    pub form: ValueForm,
     /// What holds where it is not set, if that is not "no limit".
     pub default: Option<&'static str>,
     /// One line, for help and for the action's input.
@@ -23,15 +23,15 @@ pub struct Key {
     pub examples: &'static [&'static str],
 }
 
-impl Key {
+impl LimitKey {
     /// A line of TOML that sets it.
     pub fn toml_example(&self) -> String {
         let first = self.examples.first().copied().unwrap_or_default();
         let value = match self.form {
-            Form::Size | Form::Increase => format!("{first:?}"),
-            Form::Count => first.to_owned(),
-            Form::Paths => format!("{:?}", self.examples),
-            Form::Choice(words) => format!("{:?}", words.first().copied().unwrap_or_default()),
+            ValueForm::Size | ValueForm::Increase => format!("{first:?}"),
+            ValueForm::Count => first.to_owned(),
+            ValueForm::Paths => format!("{:?}", self.examples),
+            ValueForm::Choice(words) => format!("{:?}", words.first().copied().unwrap_or_default()),
         };
         format!("{} = {value}", self.name)
     }
@@ -39,7 +39,7 @@ impl Key {
 
 /// How a value is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum ValueForm {
     /// A size with a unit.
     Size,
     /// A percentage or a size, or several joined by `and` or `or`.
@@ -52,18 +52,18 @@ pub enum Form {
     Choice(&'static [&'static str]),
 }
 
-impl Form {
+impl ValueForm {
     /// How it is written, in a sentence for the schema and the documents.
     pub fn description(self) -> &'static str {
         match self {
-            Form::Size => {
+            ValueForm::Size => {
                 "A number with a unit: B, kB, MB, GB or TB (powers of 1000), KiB, MiB, GiB or TiB (powers of 1024)."
             }
-            Form::Increase => {
+            ValueForm::Increase => {
                 "A percentage such as `5%`, a size such as `10 MB`, or several of these joined by `and` (all must be exceeded) or `or` (one is enough)."
             }
-            Form::Paths => "A list, or a text with one pattern per line.",
-            Form::Count | Form::Choice(_) => "",
+            ValueForm::Paths => "A list, or a text with one pattern per line.",
+            ValueForm::Count | ValueForm::Choice(_) => "",
         }
     }
 }

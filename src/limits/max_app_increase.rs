@@ -1,7 +1,7 @@
 //! `max-app-increase`: the maximum growth of the layers above the base image.
 
-use super::definition::{Exceeded, Limit, Needs, Shown};
-use super::key::{Form, Key, ValueError};
+use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
+use super::key::{LimitKey, ValueError, ValueForm};
 use super::subject::Fact;
 use super::{Finding, Severity, Subject, Threshold, Unknown, growth};
 use crate::image::snapshot::BoundaryBy;
@@ -10,10 +10,10 @@ use crate::image::snapshot::BoundaryBy;
 pub struct MaxAppIncrease(Threshold);
 
 impl Limit for MaxAppIncrease {
-    const KEY: Key = Key {
+    const KEY: LimitKey = LimitKey {
         name: "max-app-increase",
         value_name: "INCREASE",
-        form: Form::Increase,
+        form: ValueForm::Increase,
         default: None,
         help: "Maximum growth of the application layers, those above the base image (same syntax as --max-increase)",
         description: "Maximum growth of the application layers, which are those above the base image: growth without what the base image's own change adds. In uncompressed bytes under every metric.",
@@ -49,7 +49,7 @@ impl Limit for MaxAppIncrease {
         }])
     }
 
-    fn headline(finding: &Finding, _: &Shown<'_>) -> String {
+    fn headline(finding: &Finding, _: &HeadlineContext<'_>) -> String {
         finding.exceeds(&format!("application layers +{}", finding.measured_bytes(None)))
     }
 }

@@ -1,7 +1,7 @@
 //! `max-increase`: the maximum growth over the baseline.
 
-use super::definition::{Exceeded, Limit, Needs, Shown};
-use super::key::{Form, Key, ValueError};
+use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
+use super::key::{LimitKey, ValueError, ValueForm};
 use super::subject::Fact;
 use super::{Finding, Severity, Subject, Threshold, Unknown, growth};
 
@@ -9,10 +9,10 @@ use super::{Finding, Severity, Subject, Threshold, Unknown, growth};
 pub struct MaxIncrease(Threshold);
 
 impl Limit for MaxIncrease {
-    const KEY: Key = Key {
+    const KEY: LimitKey = LimitKey {
         name: "max-increase",
         value_name: "INCREASE",
-        form: Form::Increase,
+        form: ValueForm::Increase,
         default: None,
         help: "Maximum growth over the baseline: \"5%\", \"10 MB\", \"5% and 1 MiB\" (both), \"5% or 20 MB\" (either)",
         description: "Maximum growth over the baseline, in the metric.",
@@ -29,7 +29,7 @@ impl Limit for MaxIncrease {
         growth::evaluate(&self.0, Self::KEY.name, Severity::Fail, subject)
     }
 
-    fn headline(finding: &Finding, image: &Shown<'_>) -> String {
+    fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String {
         growth::headline(finding, image)
     }
 }

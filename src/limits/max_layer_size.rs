@@ -1,7 +1,7 @@
 //! `max-layer-size`: the maximum uncompressed size of one layer.
 
-use super::definition::{Exceeded, Limit, Needs, Shown};
-use super::key::{Form, Key, ValueError};
+use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
+use super::key::{LimitKey, ValueError, ValueForm};
 use super::subject::Fact;
 use super::{Finding, SizeLimit, Subject, Unknown};
 
@@ -9,10 +9,10 @@ use super::{Finding, SizeLimit, Subject, Unknown};
 pub struct MaxLayerSize(SizeLimit);
 
 impl Limit for MaxLayerSize {
-    const KEY: Key = Key {
+    const KEY: LimitKey = LimitKey {
         name: "max-layer-size",
         value_name: "SIZE",
-        form: Form::Size,
+        form: ValueForm::Size,
         default: None,
         help: "Maximum uncompressed size of one layer, such as \"200 MB\"",
         description: "Maximum uncompressed size of one layer.",
@@ -47,7 +47,7 @@ impl Limit for MaxLayerSize {
         Ok(exceeded.collect())
     }
 
-    fn headline(finding: &Finding, _: &Shown<'_>) -> String {
+    fn headline(finding: &Finding, _: &HeadlineContext<'_>) -> String {
         finding.exceeds(&format!("a layer of {}", finding.measured_bytes(None)))
     }
 }

@@ -1,17 +1,17 @@
 //! `max-layers`: the maximum number of layers.
 
-use super::definition::{Exceeded, Limit, Needs, Shown};
-use super::key::{Form, Key, ValueError, count};
+use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
+use super::key::{LimitKey, ValueError, ValueForm, count};
 use super::{Finding, Subject, Unknown};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaxLayers(u64);
 
 impl Limit for MaxLayers {
-    const KEY: Key = Key {
+    const KEY: LimitKey = LimitKey {
         name: "max-layers",
         value_name: "COUNT",
-        form: Form::Count,
+        form: ValueForm::Count,
         default: None,
         help: "Maximum number of layers",
         description: "Maximum number of layers.",
@@ -43,7 +43,7 @@ impl Limit for MaxLayers {
         }])
     }
 
-    fn headline(finding: &Finding, _: &Shown<'_>) -> String {
+    fn headline(finding: &Finding, _: &HeadlineContext<'_>) -> String {
         let layers = finding.measured.map_or_else(|| "too many".into(), |layers| layers.to_string());
         finding.exceeds(&format!("{layers} layers"))
     }

@@ -1,7 +1,7 @@
 //! `max-removable`: the maximum size of removable files.
 
-use super::definition::{Exceeded, Limit, Needs, Shown};
-use super::key::{Form, Key, ValueError};
+use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
+use super::key::{LimitKey, ValueError, ValueForm};
 use super::subject::Fact;
 use super::{Finding, SizeLimit, Subject, Unknown};
 use crate::image::Removable;
@@ -11,10 +11,10 @@ use crate::stages::{largest_kinds, sum_counting};
 pub struct MaxRemovable(SizeLimit);
 
 impl Limit for MaxRemovable {
-    const KEY: Key = Key {
+    const KEY: LimitKey = LimitKey {
         name: "max-removable",
         value_name: "SIZE",
-        form: Form::Size,
+        form: ValueForm::Size,
         default: None,
         help: "Maximum size of removable files (build tools, build inputs, caches, leftovers), such as \"20 MB\"",
         description: "Maximum size of removable files: build tools, build inputs, caches and leftovers, those of the base image included.",
@@ -53,7 +53,7 @@ impl Limit for MaxRemovable {
         }])
     }
 
-    fn headline(finding: &Finding, _: &Shown<'_>) -> String {
+    fn headline(finding: &Finding, _: &HeadlineContext<'_>) -> String {
         finding.exceeds(&format!("{} of removable files", finding.measured_bytes(None)))
     }
 }

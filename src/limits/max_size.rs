@@ -1,7 +1,7 @@
 //! `max-size`: the maximum size of an image.
 
-use super::definition::{Exceeded, Limit, Needs, Shown};
-use super::key::{Form, Key, ValueError};
+use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
+use super::key::{LimitKey, ValueError, ValueForm};
 use super::subject::Fact;
 use super::{Finding, SizeLimit, Subject, Unknown};
 
@@ -9,10 +9,10 @@ use super::{Finding, SizeLimit, Subject, Unknown};
 pub struct MaxSize(SizeLimit);
 
 impl Limit for MaxSize {
-    const KEY: Key = Key {
+    const KEY: LimitKey = LimitKey {
         name: "max-size",
         value_name: "SIZE",
-        form: Form::Size,
+        form: ValueForm::Size,
         default: None,
         help: "Maximum image size, such as \"500 MB\"",
         description: "Maximum size of an image, in the metric.",
@@ -47,7 +47,7 @@ impl Limit for MaxSize {
         }])
     }
 
-    fn headline(finding: &Finding, image: &Shown<'_>) -> String {
+    fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String {
         let units = finding
             .limit_text()
             .parse::<SizeLimit>()

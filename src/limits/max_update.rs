@@ -1,7 +1,7 @@
 //! `max-update`: the maximum size of an update from the baseline to this image.
 
-use super::definition::{Exceeded, Limit, Needs, Shown};
-use super::key::{Form, Key, ValueError};
+use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
+use super::key::{LimitKey, ValueError, ValueForm};
 use super::subject::Fact;
 use super::{Finding, Severity, SizeLimit, Subject, Unknown};
 
@@ -9,10 +9,10 @@ use super::{Finding, Severity, SizeLimit, Subject, Unknown};
 pub struct MaxUpdate(SizeLimit);
 
 impl Limit for MaxUpdate {
-    const KEY: Key = Key {
+    const KEY: LimitKey = LimitKey {
         name: "max-update",
         value_name: "SIZE",
-        form: Form::Size,
+        form: ValueForm::Size,
         default: None,
         help: "Maximum update size, such as \"80 MB\": what a host that runs the baseline downloads",
         description: "Maximum update size: the compressed bytes of the layers that the baseline lacks, which is what a host that runs the baseline downloads. Only a warning where an engine knows no compressed sizes, so that it is estimated.",
@@ -29,7 +29,7 @@ impl Limit for MaxUpdate {
         evaluate(&self.0, Severity::Fail, subject)
     }
 
-    fn headline(finding: &Finding, image: &Shown<'_>) -> String {
+    fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String {
         headline(finding, image)
     }
 }
@@ -62,6 +62,6 @@ pub(super) fn evaluate(
     }])
 }
 
-pub(super) fn headline(finding: &Finding, _: &Shown<'_>) -> String {
+pub(super) fn headline(finding: &Finding, _: &HeadlineContext<'_>) -> String {
     finding.exceeds(&format!("an update of {}", finding.measured_bytes(None)))
 }

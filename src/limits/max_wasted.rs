@@ -1,8 +1,8 @@
 //! `max-wasted`: the maximum of what is in the layers and cannot be reached.
 
 use super::amount::unbroken;
-use super::definition::{Exceeded, Limit, Needs, Shown};
-use super::key::{Form, Key, ValueError};
+use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
+use super::key::{LimitKey, ValueError, ValueForm};
 use super::subject::Fact;
 use super::{Finding, Subject, Threshold, Unknown};
 use crate::compare::Waste;
@@ -11,10 +11,10 @@ use crate::compare::Waste;
 pub struct MaxWasted(Threshold);
 
 impl Limit for MaxWasted {
-    const KEY: Key = Key {
+    const KEY: LimitKey = LimitKey {
         name: "max-wasted",
         value_name: "AMOUNT",
-        form: Form::Increase,
+        form: ValueForm::Increase,
         default: None,
         help: "Maximum wasted size: \"5%\" of the uncompressed size, or \"10 MB\"",
         description: "Maximum wasted size: files in the layers that are unreachable, because a later layer deletes or replaces them. Percentages are of the uncompressed size.",
@@ -57,7 +57,7 @@ impl Limit for MaxWasted {
         }])
     }
 
-    fn headline(finding: &Finding, image: &Shown<'_>) -> String {
+    fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String {
         finding.exceeds(&format!("{} wasted", finding.measured_bytes(image.size)))
     }
 }

@@ -5,13 +5,13 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::key::{Form, Key, ValueError, choice};
+use super::key::{LimitKey, ValueError, ValueForm, choice};
 use crate::image::{Bytes, Totals};
 
-pub(super) const KEY: Key = Key {
+pub(super) const KEY: LimitKey = LimitKey {
     name: "metric",
     value_name: "METRIC",
-    form: Form::Choice(&["uncompressed", "flattened", "compressed"]),
+    form: ValueForm::Choice(&["uncompressed", "flattened", "compressed"]),
     default: Some("uncompressed"),
     help: "Size that limits on size and growth evaluate: uncompressed, flattened or compressed",
     description: "Which size the limits on size and growth evaluate. `uncompressed`: the files in all layers; `flattened`: the files that a container of the image can see; `compressed`: what a full pull downloads.",

@@ -30,9 +30,9 @@ mod warn_increase;
 mod warn_update;
 
 pub use amount::{AmountError, SizeLimit, Threshold, unbroken};
-pub use definition::{Definition, Shown};
+pub use definition::{Definition, HeadlineContext};
 pub use finding::{Finding, NOT_EVALUATED_RULE, Severity, Verdict};
-pub use key::{Form, Key, ValueError};
+pub use key::{LimitKey, ValueError, ValueForm};
 pub use metric::Metric;
 pub use on_missing_baseline::{BASELINE_RULE, OnMissingBaseline};
 pub use subject::{BaseFacts, CannotEvaluate, Fact, ImageFacts, LayerFacts, NoBase, Subject, Unknown};
@@ -57,13 +57,13 @@ registry! {
 
 /// The keys of `[limits]`: the limits, and the two choices that say how they are evaluated. Each is also a flag and
 /// an input of the action.
-pub fn keys() -> impl Iterator<Item = &'static Key> {
+pub fn keys() -> impl Iterator<Item = &'static LimitKey> {
     let limits = LIMITS.iter().map(|limit| &limit.key);
     [&metric::KEY].into_iter().chain(limits).chain([&on_missing_baseline::KEY])
 }
 
 /// The key of this name.
-pub fn key(name: &str) -> Option<&'static Key> {
+pub fn key(name: &str) -> Option<&'static LimitKey> {
     keys().find(|key| key.name == name)
 }
 
@@ -97,7 +97,7 @@ impl Limits {
         Ok(limits)
     }
 
-    fn set_one(&mut self, key: &Key, text: &str) -> Result<(), ValueError> {
+    fn set_one(&mut self, key: &LimitKey, text: &str) -> Result<(), ValueError> {
         if key.name == metric::KEY.name {
             self.metric = text.parse()?;
         } else if key.name == on_missing_baseline::KEY.name {

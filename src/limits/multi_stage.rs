@@ -1,10 +1,10 @@
 //! `multi-stage`: that an image is built in stages, or else ships no build tools or build inputs.
 
-use super::definition::{Exceeded, Limit, Needs, Shown};
-use super::key::{Form, Key, ValueError, choice};
+use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
+use super::key::{LimitKey, ValueError, ValueForm, choice};
 use super::subject::Fact;
 use super::{Finding, Severity, Subject, Unknown};
-use crate::image::{Bytes, Outcome};
+use crate::image::{Bytes, RemovableOutcome};
 use crate::stages::{Evaluation, held_against};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,10 +20,10 @@ impl MultiStage {
 }
 
 impl Limit for MultiStage {
-    const KEY: Key = Key {
+    const KEY: LimitKey = LimitKey {
         name: "multi-stage",
         value_name: "OUTCOME",
-        form: Form::Choice(&["require", "warn", "off"]),
+        form: ValueForm::Choice(&["require", "warn", "off"]),
         default: Some("off"),
         help: "Require images to be built in stages, or else to ship no build tools or build inputs: require, warn or off",
         description: "Whether images must be built in stages, or else ship no build tools or build inputs. `require`: fail; `warn`: warn; `off`: not evaluated.",
@@ -42,14 +42,14 @@ impl Limit for MultiStage {
         let held = |found| held_against(found).unwrap_or_default();
         let now = subject.head.removable().map(held).unwrap_or_default();
         let (severity, note) = match evaluated.outcome {
-            Outcome::Pass => return Ok(Vec::new()),
-            Outcome::Warn => (Severity::Warn, ""),
-            Outcome::Fail => {
+            RemovableOutcome::Pass => return Ok(Vec::new()),
+            RemovableOutcome::Warn => (Severity::Warn, ""),
+            RemovableOutcome::Fail => {
                 let base = subject.before();
                 let before = base.and_then(|base| base.removable().ok()).and_then(held_against);
                 let already = base.and_then(|base| base.recorded_outcome()).map_or_else(
                     || before.is_some_and(|bytes| bytes > Bytes(0)),
-                    |outcome| outcome == Outcome::Fail,
+                    |outcome| outcome == RemovableOutcome::Fail,
                 );
                 let before = before.map(|bytes| bytes.0);
                 let (severity, note) = subject.unless_inherited(now.0, before, already);
@@ -67,7 +67,7 @@ impl Limit for MultiStage {
         }])
     }
 
-    fn headline(finding: &Finding, image: &Shown<'_>) -> String {
+    fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String {
         let what = image.stages.map_or_else(
             || "is not built in stages".into(),
             |evaluated| what_it_ships(evaluated, finding.measured),
@@ -81,10 +81,10 @@ fn what_it_ships(evaluated: &Evaluation, held: Option<i64>) -> String {
     let own = (evaluated.removable - evaluated.removable_of_base).magnitude();
     let of_base = evaluated.removable_of_base;
     match (evaluated.outcome, own) {
-        (Outcome::Fail, _) if held.is_none_or(|held| held == 0) => {
+        (RemovableOutcome::Fail, _) if held.is_none_or(|held| held == 0) => {
             format!("builds with tools of its base image and ships them, {of_base}")
         }
-        (Outcome::Fail, own) => format!("ships {own} of removable files"),
+        (RemovableOutcome::Fail, own) => format!("ships {own} of removable files"),
         (_, Bytes(0)) => format!("inherits {of_base} of removable files from its base image"),
         (_, own) => {
             let base = if of_base == Bytes(0) { String::new() } else { format!(" and inherits {of_base}") };

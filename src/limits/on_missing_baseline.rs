@@ -2,16 +2,16 @@
 
 use std::str::FromStr;
 
-use super::key::{Form, Key, ValueError, choice};
+use super::key::{LimitKey, ValueError, ValueForm, choice};
 use super::{Finding, Severity, Subject};
 
 /// The rule of the finding that no baseline was found; it has an exit code of its own.
 pub const BASELINE_RULE: &str = "baseline";
 
-pub(super) const KEY: Key = Key {
+pub(super) const KEY: LimitKey = LimitKey {
     name: "on-missing-baseline",
     value_name: "OUTCOME",
-    form: Form::Choice(&["pass", "warn", "fail"]),
+    form: ValueForm::Choice(&["pass", "warn", "fail"]),
     default: Some("warn if a limit needs one"),
     help: "What a missing baseline means: pass, warn or fail",
     description: "What a missing baseline means. `pass`: nothing; `warn`: a warning; `fail`: a failure with exit code 4. By default `warn` where a limit needs a baseline.",

@@ -3,9 +3,9 @@
 
 use super::{Metric, Severity};
 use crate::analysis::Analysis;
-use crate::compare::{Cause, Comparison, LayerRow, Split, Status, Update, Waste, app_size};
+use crate::compare::{Cause, Comparison, LayerRow, Split, Status, UpdateSize, Waste, app_size};
 use crate::image::{
-    Bytes, Delta, DockerfileLines, Filesystem, Instruction, Outcome, Removable, Snapshot, Totals,
+    Bytes, Delta, DockerfileLines, Filesystem, Instruction, Removable, RemovableOutcome, Snapshot, Totals,
 };
 use crate::stages::Evaluation;
 
@@ -38,7 +38,7 @@ pub struct BaseFacts<'a> {
     /// The base image's part in the difference, where it is known where that ends.
     pub split: Option<Split>,
     /// What a host that has it downloads when it moves to the image.
-    pub update: Option<Update>,
+    pub update: Option<UpdateSize>,
 }
 
 /// That there is no baseline.
@@ -62,8 +62,8 @@ pub struct ImageFacts<'a> {
     waste: &'a [Waste],
     removable: Option<&'a [Removable]>,
     stages: Option<&'a Evaluation>,
-    outcome: Option<Outcome>,
-    paths: Option<Paths<'a>>,
+    outcome: Option<RemovableOutcome>,
+    paths: Option<ImagePaths<'a>>,
 }
 
 /// What is known of one layer.
@@ -79,7 +79,7 @@ pub struct LayerFacts<'a> {
 
 /// The paths in an image's layers, and the file system that they make.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Paths<'a> {
+pub(super) struct ImagePaths<'a> {
     pub snapshot: &'a Snapshot,
     pub filesystem: &'a Filesystem,
 }
@@ -166,7 +166,7 @@ impl<'a> ImageFacts<'a> {
             layers: Some(snapshot.layers.iter().map(layer).collect()),
             removable: image.removable(),
             outcome: snapshot.multi_stage,
-            paths: image.filesystem().map(|filesystem| Paths { snapshot, filesystem }),
+            paths: image.filesystem().map(|filesystem| ImagePaths { snapshot, filesystem }),
             ..ImageFacts::new(is_head, &snapshot.totals)
         }
     }
@@ -241,7 +241,7 @@ impl<'a> ImageFacts<'a> {
     }
 
     /// The paths in each layer.
-    pub(super) fn paths(&self) -> Result<Paths<'a>, Unknown> {
+    pub(super) fn paths(&self) -> Result<ImagePaths<'a>, Unknown> {
         self.paths.ok_or(self.unknown(Fact::Paths))
     }
 
@@ -256,7 +256,7 @@ impl<'a> ImageFacts<'a> {
     }
 
     /// What followed from how it was built when it was recorded.
-    pub(super) fn recorded_outcome(&self) -> Option<Outcome> {
+    pub(super) fn recorded_outcome(&self) -> Option<RemovableOutcome> {
         self.outcome
     }
 
@@ -275,7 +275,7 @@ impl<'a> BaseFacts<'a> {
     }
 
     /// What a host that has it downloads when it moves to the image.
-    pub(super) fn update(&self) -> Result<Update, Unknown> {
+    pub(super) fn update(&self) -> Result<UpdateSize, Unknown> {
         self.update.ok_or(self.image.unknown(Fact::Update))
     }
 
@@ -395,7 +395,7 @@ fn hint(unknown: Unknown, subject: &Subject<'_>, side: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Form, LIMITS, Limits};
+    use super::super::{LIMITS, Limits, ValueForm};
     use super::*;
     use crate::image::Snapshot;
 
@@ -420,7 +420,7 @@ mod tests {
     impl Image {
         fn knowing(facts: &[Fact]) -> Image {
             let stages = Evaluation {
-                outcome: Outcome::Pass,
+                outcome: RemovableOutcome::Pass,
                 reason: String::new(),
                 by: crate::stages::Basis::Image,
                 stages: None,
@@ -443,7 +443,7 @@ mod tests {
                 layers: knows(Fact::LayerSizes).then(Vec::new),
                 removable: knows(Fact::Removable).then_some(&[]),
                 stages: knows(Fact::Stages).then_some(&self.stages),
-                paths: knows(Fact::Paths).then_some(Paths { snapshot: &self.snapshot, filesystem }),
+                paths: knows(Fact::Paths).then_some(ImagePaths { snapshot: &self.snapshot, filesystem }),
                 ..ImageFacts::new(is_head, &totals)
             }
         }
@@ -452,7 +452,7 @@ mod tests {
     /// What the only limit that is set finds, or the fact that it lacks.
     fn evaluated(limits: &Limits, head: &Image, base: &Image) -> Result<usize, CannotEvaluate> {
         let filesystem = Filesystem::of(Vec::new());
-        let nothing = Update { bytes: Bytes(0), classic_bytes: Bytes(0), estimated: false };
+        let nothing = UpdateSize { bytes: Bytes(0), classic_bytes: Bytes(0), estimated: false };
         let update = base.facts.contains(&Fact::Update).then_some(nothing);
         let base = BaseFacts {
             image: base.side(false, &filesystem),
@@ -476,7 +476,7 @@ mod tests {
     fn a_limit_needs_the_facts_that_it_declares_and_no_other() {
         for limit in LIMITS {
             let key = limit.key;
-            let value = if let Form::Choice(choices) = key.form { choices[0] } else { key.examples[0] };
+            let value = if let ValueForm::Choice(choices) = key.form { choices[0] } else { key.examples[0] };
             let limits = Limits::parse(|name| (name == key.name).then_some(value)).unwrap();
             let (head, base) = (Image::knowing(limit.needs.head), Image::knowing(limit.needs.base));
             assert_eq!(evaluated(&limits, &head, &base).unwrap(), 0, "{}", key.name);

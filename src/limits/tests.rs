@@ -9,7 +9,7 @@ fn limits(written: &[(&str, &str)]) -> Result<Limits, (&'static str, ValueError)
 fn every_limit_can_be_set_as_its_examples_say() {
     for limit in LIMITS {
         let key = &limit.key;
-        let choices = if let Form::Choice(choices) = key.form { choices } else { &[] };
+        let choices = if let ValueForm::Choice(choices) = key.form { choices } else { &[] };
         let values: Vec<&str> = key.examples.iter().chain(choices).copied().collect();
         assert!(!values.is_empty(), "{}", key.name);
         for value in values {
@@ -29,7 +29,7 @@ fn every_limit_can_be_set_as_its_examples_say() {
             help: String::new(),
             dockerfile: None,
         };
-        assert!(!(limit.headline)(&finding, &Shown::default()).is_empty(), "{}", key.name);
+        assert!(!(limit.headline)(&finding, &HeadlineContext::default()).is_empty(), "{}", key.name);
         assert_eq!(definition(key.name).map(|found| found.key), Some(*key), "each key is there once");
     }
     assert_eq!(limits(&[("max-layers", "many")]).unwrap_err().0, "max-layers");

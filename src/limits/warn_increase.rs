@@ -1,7 +1,7 @@
 //! `warn-increase`: the growth over the baseline that gets a warning.
 
-use super::definition::{Exceeded, Limit, Needs, Shown};
-use super::key::{Form, Key, ValueError};
+use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
+use super::key::{LimitKey, ValueError, ValueForm};
 use super::subject::Fact;
 use super::{Finding, Severity, Subject, Threshold, Unknown, growth};
 
@@ -9,10 +9,10 @@ use super::{Finding, Severity, Subject, Threshold, Unknown, growth};
 pub struct WarnIncrease(Threshold);
 
 impl Limit for WarnIncrease {
-    const KEY: Key = Key {
+    const KEY: LimitKey = LimitKey {
         name: "warn-increase",
         value_name: "INCREASE",
-        form: Form::Increase,
+        form: ValueForm::Increase,
         default: None,
         help: "Warn when growth exceeds this (same syntax as --max-increase)",
         description: "Growth over the baseline, in the metric, that gets a warning. Said only where `max-increase` is not exceeded.",
@@ -29,7 +29,7 @@ impl Limit for WarnIncrease {
         growth::evaluate(&self.0, Self::KEY.name, Severity::Warn, subject)
     }
 
-    fn headline(finding: &Finding, image: &Shown<'_>) -> String {
+    fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String {
         growth::headline(finding, image)
     }
 }

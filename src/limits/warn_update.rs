@@ -1,7 +1,7 @@
 //! `warn-update`: the size of an update from the baseline to this image that gets a warning.
 
-use super::definition::{Exceeded, Limit, Needs, Shown};
-use super::key::{Form, Key, ValueError};
+use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
+use super::key::{LimitKey, ValueError, ValueForm};
 use super::subject::Fact;
 use super::{Finding, Severity, SizeLimit, Subject, Unknown, max_update};
 
@@ -9,10 +9,10 @@ use super::{Finding, Severity, SizeLimit, Subject, Unknown, max_update};
 pub struct WarnUpdate(SizeLimit);
 
 impl Limit for WarnUpdate {
-    const KEY: Key = Key {
+    const KEY: LimitKey = LimitKey {
         name: "warn-update",
         value_name: "SIZE",
-        form: Form::Size,
+        form: ValueForm::Size,
         default: None,
         help: "Warn when the update size exceeds this (same syntax as --max-update)",
         description: "Update size that gets a warning. Said only where `max-update` is not exceeded.",
@@ -29,7 +29,7 @@ impl Limit for WarnUpdate {
         max_update::evaluate(&self.0, Severity::Warn, subject)
     }
 
-    fn headline(finding: &Finding, image: &Shown<'_>) -> String {
+    fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String {
         max_update::headline(finding, image)
     }
 }

@@ -16,12 +16,12 @@ const MAX_BYTES: usize = 4 << 20;
 
 /// Directories as they come together, each by its clean path.
 #[derive(Default)]
-struct Directories {
+struct DirectoryPaths {
     paths: Vec<Vec<u8>>,
     bytes: usize,
 }
 
-impl Directories {
+impl DirectoryPaths {
     /// Adds a directory, if there is room for it.
     fn add(&mut self, base: &[u8], below: &[u8]) {
         let length = base.len() + 1 + below.len();
@@ -56,7 +56,7 @@ pub fn hidden_lockfile(path: &LayerPath, content: &[u8]) -> Option<Vec<LayerPath
     }
     let project = split(split(path.as_bytes()).0).0;
     let DevPackages(names) = serde_json::from_slice::<Lockfile>(plain(content)).ok()?.packages;
-    let mut directories = Directories::default();
+    let mut directories = DirectoryPaths::default();
     names.iter().for_each(|name| directories.add(project, name.as_bytes()));
     Some(directories.finish())
 }
@@ -121,15 +121,15 @@ pub fn manifest(path: &LayerPath, content: &[u8]) -> Option<Vec<LayerPath>> {
     #[serde(default, rename_all = "camelCase")]
     #[derive(Default)]
     struct Manifest {
-        dev_dependencies: Names,
-        dependencies: Names,
-        optional_dependencies: Names,
-        peer_dependencies: Names,
+        dev_dependencies: DependencyNames,
+        dependencies: DependencyNames,
+        optional_dependencies: DependencyNames,
+        peer_dependencies: DependencyNames,
     }
     let project = split(path.as_bytes()).0;
     let manifest: Manifest = serde_json::from_slice(plain(content)).ok()?;
     let needed = [manifest.dependencies, manifest.optional_dependencies, manifest.peer_dependencies];
-    let mut directories = Directories::default();
+    let mut directories = DirectoryPaths::default();
     for name in &manifest.dev_dependencies.0 {
         let place = format!("node_modules/{name}");
         if is_installed(&place) && !needed.iter().any(|needed| needed.0.contains(name)) {
@@ -141,25 +141,25 @@ pub fn manifest(path: &LayerPath, content: &[u8]) -> Option<Vec<LayerPath>> {
 
 /// The names of a list of dependencies, without what is said of them.
 #[derive(Default)]
-struct Names(BTreeSet<String>);
+struct DependencyNames(BTreeSet<String>);
 
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Names, D::Error> {
+impl<'de> Deserialize<'de> for DependencyNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DependencyNames, D::Error> {
         struct NamesVisitor;
 
         impl<'de> Visitor<'de> for NamesVisitor {
-            type Value = Names;
+            type Value = DependencyNames;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("dependencies")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DependencyNames, A::Error> {
                 let mut names = BTreeSet::new();
                 while let Some((name, IgnoredAny)) = map.next_entry::<String, IgnoredAny>()? {
                     names.insert(name);
                 }
-                Ok(Names(names))
+                Ok(DependencyNames(names))
             }
         }
 
@@ -188,7 +188,7 @@ pub fn composer(path: &LayerPath, content: &[u8]) -> Option<Vec<LayerPath>> {
     let project = split(vendor).0;
     let installed: Installed = serde_json::from_slice(plain(content)).ok()?;
     let is_dev = |package: &&Package| installed.dev_package_names.contains(&package.name);
-    let mut directories = Directories::default();
+    let mut directories = DirectoryPaths::default();
     for package in installed.packages.iter().filter(is_dev) {
         let place = match &package.install_path {
             Some(place) => follow(beside, place.as_bytes()),

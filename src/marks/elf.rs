@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::packages::elf::Format;
+use crate::packages::elf::ElfFormat;
 
 /// How many bytes of a file say where its table of sections is.
 pub const HEAD: usize = 64;
@@ -42,8 +42,8 @@ const DEBUG_NAMES: [&[u8]; 6] =
 
 /// Reads the table of sections as the bytes of a file pass by.
 #[derive(Debug)]
-pub struct Scanner {
-    header: Header,
+pub struct SectionScanner {
+    header: ElfHeader,
     /// The size of the file.
     size: u64,
     /// Where the next byte is to come from; what is before it has passed.
@@ -58,8 +58,8 @@ pub struct Scanner {
 
 /// What of the header of a file counts here.
 #[derive(Debug, Clone, Copy)]
-struct Header {
-    format: Format,
+struct ElfHeader {
+    format: ElfFormat,
     kind: u64,
     table: u64,
     count: u64,
@@ -99,16 +99,16 @@ impl Section {
     }
 }
 
-impl Scanner {
+impl SectionScanner {
     /// Starts with the first bytes of a file of `size` bytes, at least [`HEAD`] of them or all; `None`
     /// where it is no ELF file, or has no sections.
-    pub fn new(head: &[u8], size: u64) -> Option<Scanner> {
-        let header = Header::read(head)?;
+    pub fn new(head: &[u8], size: u64) -> Option<SectionScanner> {
+        let header = ElfHeader::read(head)?;
         let end = header.table.checked_add(header.count * header.section_size())?;
         if header.table == 0 || header.count == 0 || header.count > MAX_SECTIONS || end > size {
             return None;
         }
-        Some(Scanner {
+        Some(SectionScanner {
             header,
             size,
             position: 0,
@@ -275,13 +275,13 @@ fn is_debug_name(name: &[u8]) -> bool {
     name == b".gdb_index" || DEBUG_NAMES.iter().any(|start| name.starts_with(start))
 }
 
-impl Header {
-    fn read(head: &[u8]) -> Option<Header> {
-        let format = Format::of(head)?;
+impl ElfHeader {
+    fn read(head: &[u8]) -> Option<ElfHeader> {
+        let format = ElfFormat::of(head)?;
         let field = |at: usize, bytes: usize| format.number(head, at, bytes);
         let (table, table_bytes, section, count, names) =
             if format.wide { (40, 8, 58, 60, 62) } else { (32, 4, 46, 48, 50) };
-        let header = Header {
+        let header = ElfHeader {
             format,
             kind: field(16, 2)?,
             table: field(table, table_bytes)?,

@@ -1,8 +1,8 @@
 //! What the content of a file says of being needed only by the build, or of not belonging into an
 //! image at all. Pure: no file, no clock, no environment.
 //!
-//! Whoever walks a layer asks [`Wanted::of`] for each regular file and hands the content of those that
-//! are wanted to a [`Collector`], one at a time, or the bytes of a program to an [`elf::Scanner`]. What
+//! Whoever walks a layer asks [`WantedMarkFile::of`] for each regular file and hands the content of those that
+//! are wanted to a [`MarkCollector`], one at a time, or the bytes of a program to an [`elf::SectionScanner`]. What
 //! was found are the [`Mark`]s of the layer's file list. What follows from them is said elsewhere: a mark
 //! is what a file says, not what it means.
 //!
@@ -15,36 +15,36 @@ mod secret;
 mod wanted;
 
 pub use secret::SecretFile;
-pub use wanted::{Document, Wanted};
+pub use wanted::{FileRole, WantedMarkFile};
 
 use crate::image::mark::{MAX_DIRECTORIES, MAX_DIRECTORY_BYTES, MAX_MARKS};
 use crate::image::{Bytes, LayerPath, Mark};
 
 /// Takes in what the files of one layer say, in the order of its file list.
 #[derive(Debug, Default)]
-pub struct Collector {
+pub struct MarkCollector {
     marks: Vec<Mark>,
     directories: usize,
     directory_bytes: usize,
 }
 
-impl Collector {
+impl MarkCollector {
     /// Reads the content of a file, which is the entry `entry` of the file list.
-    pub fn take(&mut self, document: Document, entry: u32, path: &LayerPath, content: &[u8]) {
+    pub fn take(&mut self, document: FileRole, entry: u32, path: &LayerPath, content: &[u8]) {
         let mark = match document {
-            Document::Secret(file) => file.look(content).map(|kind| Mark::Secret { entry, kind }),
-            Document::HiddenLockfile => development::hidden_lockfile(path, content)
+            FileRole::Secret(file) => file.look(content).map(|kind| Mark::Secret { entry, kind }),
+            FileRole::HiddenLockfile => development::hidden_lockfile(path, content)
                 .map(|directories| Mark::Dev { entry, directories }),
-            Document::Composer => {
+            FileRole::Composer => {
                 development::composer(path, content).map(|directories| Mark::Dev { entry, directories })
             }
-            Document::Manifest => development::manifest(path, content)
+            FileRole::Manifest => development::manifest(path, content)
                 .map(|directories| Mark::DevDeclared { entry, directories }),
         };
         mark.into_iter().for_each(|mark| self.add(mark));
     }
 
-    /// Takes in what an [`elf::Scanner`] found in a program, which is the entry `entry` of the file list.
+    /// Takes in what an [`elf::SectionScanner`] found in a program, which is the entry `entry` of the file list.
     pub fn take_program(&mut self, entry: u32, bytes: u64) {
         if bytes > 0 {
             self.add(Mark::Unstripped { entry, bytes: Bytes(bytes) });

@@ -8,7 +8,7 @@ const MIB: u64 = 1 << 20;
 
 /// What a file is by its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Document {
+pub enum FileRole {
     /// One that is likely to hold a secret.
     Secret(SecretFile),
     /// npm's `node_modules/.package-lock.json`.
@@ -21,11 +21,11 @@ pub enum Document {
 
 /// A file whose content is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// The first `length` bytes, for [`Collector::take`](super::Collector::take).
+pub enum WantedMarkFile {
+    /// The first `length` bytes, for [`MarkCollector::take`](super::MarkCollector::take).
     Content {
         /// What the file is.
-        document: Document,
+        document: FileRole,
         /// How many bytes to read.
         length: u64,
     },
@@ -33,37 +33,37 @@ pub enum Wanted {
     Program,
 }
 
-impl Wanted {
+impl WantedMarkFile {
     /// What is wanted of a regular file. The path is clean, relative to the image's root. Files over
     /// the bound of their kind are not read.
-    pub fn of(path: &[u8], size: u64, executable: bool) -> Option<Wanted> {
+    pub fn of(path: &[u8], size: u64, executable: bool) -> Option<WantedMarkFile> {
         let (directory, name) = split(path);
         let Some(document) = document_of(directory, name) else {
             let program = size > elf::HEAD as u64 && (executable || is_library(name));
-            return program.then_some(Wanted::Program);
+            return program.then_some(WantedMarkFile::Program);
         };
         let length = match document {
-            Document::Secret(_) => size.min(secret::MOST),
-            Document::HiddenLockfile if size > 32 * MIB => return None,
-            Document::Composer if size > 8 * MIB => return None,
-            Document::Manifest if size > MIB => return None,
+            FileRole::Secret(_) => size.min(secret::MOST),
+            FileRole::HiddenLockfile if size > 32 * MIB => return None,
+            FileRole::Composer if size > 8 * MIB => return None,
+            FileRole::Manifest if size > MIB => return None,
             _ => size,
         };
-        (length > 0).then_some(Wanted::Content { document, length })
+        (length > 0).then_some(WantedMarkFile::Content { document, length })
     }
 }
 
-fn document_of(directory: &[u8], name: &[u8]) -> Option<Document> {
+fn document_of(directory: &[u8], name: &[u8]) -> Option<FileRole> {
     let parent = || split(directory).1;
     match name {
-        b".package-lock.json" => (parent() == b"node_modules").then_some(Document::HiddenLockfile),
+        b".package-lock.json" => (parent() == b"node_modules").then_some(FileRole::HiddenLockfile),
         // That of an installed package says what its authors needed.
         b"package.json" => {
             let mut parts = directory.split(|byte| *byte == b'/');
-            (!parts.any(|part| part == b"node_modules")).then_some(Document::Manifest)
+            (!parts.any(|part| part == b"node_modules")).then_some(FileRole::Manifest)
         }
-        b"installed.json" => (parent() == b"composer").then_some(Document::Composer),
-        name => SecretFile::of(parent(), name).map(Document::Secret),
+        b"installed.json" => (parent() == b"composer").then_some(FileRole::Composer),
+        name => SecretFile::of(parent(), name).map(FileRole::Secret),
     }
 }
 

@@ -27,7 +27,7 @@ const MAX_VALUE: usize = 16 << 20;
 /// An item of any length costs as much.
 const ITEM_COST: usize = 16;
 
-struct Database<'a> {
+struct BerkeleyFile<'a> {
     file: &'a [u8],
     page_size: usize,
     big_endian: bool,
@@ -38,7 +38,7 @@ struct Database<'a> {
 /// # Errors
 /// Where the database cannot be read to its end.
 pub fn each(content: &[u8], mut take: impl FnMut(&[u8])) -> Result<(), Unread> {
-    let database = Database::new(content)?;
+    let database = BerkeleyFile::new(content)?;
     // Chains that share their pages cost no more than a few times what the file has.
     let mut left = content.len().saturating_mul(4).saturating_add(MAX_VALUE);
     for page in content.chunks_exact(database.page_size) {
@@ -55,10 +55,10 @@ pub fn each(content: &[u8], mut take: impl FnMut(&[u8])) -> Result<(), Unread> {
     if content.len().is_multiple_of(database.page_size) { Ok(()) } else { Err(Unread::Damaged) }
 }
 
-impl<'a> Database<'a> {
-    fn new(file: &'a [u8]) -> Result<Database<'a>, Unread> {
-        let of = |big_endian| Database { file, page_size: 0, big_endian };
-        let fits = |database: &Database<'_>| database.number(file, MAGIC.0, 4) == Some(MAGIC.1);
+impl<'a> BerkeleyFile<'a> {
+    fn new(file: &'a [u8]) -> Result<BerkeleyFile<'a>, Unread> {
+        let of = |big_endian| BerkeleyFile { file, page_size: 0, big_endian };
+        let fits = |database: &BerkeleyFile<'_>| database.number(file, MAGIC.0, 4) == Some(MAGIC.1);
         let known = [of(false), of(true)].into_iter().find(fits);
         let mut database =
             known.filter(|_| file.get(META_TYPE.0) == Some(&META_TYPE.1)).ok_or(Unread::UnknownFormat)?;

@@ -41,12 +41,12 @@ pub struct Crate {
 }
 
 #[derive(Deserialize)]
-struct List {
-    packages: Vec<Listed>,
+struct CrateList {
+    packages: Vec<ListedCrate>,
 }
 
 #[derive(Deserialize)]
-struct Listed {
+struct ListedCrate {
     name: String,
     version: String,
     #[serde(default)]
@@ -55,7 +55,7 @@ struct Listed {
 
 /// Looks through what a program has behind all that is loaded as it runs: there linkers put the section.
 #[derive(Debug)]
-pub struct Scanner {
+pub struct CrateScanner {
     range: Range<u64>,
     /// Where in the file what is held starts.
     start: u64,
@@ -67,15 +67,15 @@ pub struct Scanner {
     work: u64,
 }
 
-impl Scanner {
+impl CrateScanner {
     /// Starts with a program's first bytes, as many as [`super::golang::HEAD`] or all; `None` where it is no
     /// program, or has nothing but what is loaded.
-    pub fn new(head: &[u8]) -> Option<Scanner> {
+    pub fn new(head: &[u8]) -> Option<CrateScanner> {
         let whole = Elf::new(head)?.unloaded()?;
         let length = whole.end.checked_sub(whole.start).filter(|length| *length > 0)?.min(MAX_READ);
         let range = whole.start..whole.start + length;
         let work = WORK.0 + WORK.1 * length;
-        Some(Scanner { start: range.start, range, held: Vec::new(), enough: 0, found: Vec::new(), work })
+        Some(CrateScanner { start: range.start, range, held: Vec::new(), enough: 0, found: Vec::new(), work })
     }
 
     /// The part of the file that is to be fed next.
@@ -128,12 +128,12 @@ impl Scanner {
             let (uncompressed, length) = unpack(rest);
             self.work = self.work.saturating_sub(LOOK_COST + length);
             match uncompressed {
-                Uncompressed::Whole(found, length) if self.found.len() < MAX_FOUND => {
+                AuditData::Whole(found, length) if self.found.len() < MAX_FOUND => {
                     let start = self.start + at as u64;
                     self.found.push((start..start + length, found));
                     at += 1;
                 }
-                Uncompressed::Cut if !last && rest.len() < MAX_PACKED => {
+                AuditData::Cut if !last && rest.len() < MAX_PACKED => {
                     // Twice as much: each byte is looked at a few times, however many come at once.
                     self.enough = 2 * rest.len();
                     break;
@@ -163,7 +163,7 @@ impl Scanner {
     }
 }
 
-enum Uncompressed {
+enum AuditData {
     /// A list, and how many bytes it has.
     Whole(Crate, u64),
     /// More bytes are needed to tell.
@@ -172,22 +172,22 @@ enum Uncompressed {
 }
 
 /// Unpacks a list. What there is, and how many bytes it was uncompressed to.
-fn unpack(packed: &[u8]) -> (Uncompressed, u64) {
+fn unpack(packed: &[u8]) -> (AuditData, u64) {
     let mut decoder = Decompress::new(true);
     let uncompressed = unpack_with(&mut decoder, packed);
     (uncompressed, decoder.total_out())
 }
 
 /// Unpacks first as much as tells whether it is a list.
-fn unpack_with(decoder: &mut Decompress, packed: &[u8]) -> Uncompressed {
+fn unpack_with(decoder: &mut Decompress, packed: &[u8]) -> AuditData {
     let mut text = vec![0; START.len()];
     let started = decoder.decompress(packed, &mut text, FlushDecompress::None);
     let out = usize::try_from(decoder.total_out()).unwrap_or_default();
     match started {
-        Err(_) => return Uncompressed::Other,
-        Ok(_) if text.get(..out) != START.get(..out) => return Uncompressed::Other,
-        Ok(Status::StreamEnd) => return Uncompressed::Other,
-        Ok(_) if out < START.len() => return Uncompressed::Cut,
+        Err(_) => return AuditData::Other,
+        Ok(_) if text.get(..out) != START.get(..out) => return AuditData::Other,
+        Ok(Status::StreamEnd) => return AuditData::Other,
+        Ok(_) if out < START.len() => return AuditData::Cut,
         Ok(_) => {}
     }
     loop {
@@ -198,18 +198,18 @@ fn unpack_with(decoder: &mut Decompress, packed: &[u8]) -> Uncompressed {
         let stands = (read, written) == (decoder.total_in(), decoder.total_out());
         match status {
             Ok(Status::StreamEnd) => break,
-            Ok(_) if text.len() > MAX_LIST => return Uncompressed::Other,
+            Ok(_) if text.len() > MAX_LIST => return AuditData::Other,
             Ok(_) if !stands => {}
-            Ok(_) if rest.is_empty() => return Uncompressed::Cut,
-            _ => return Uncompressed::Other,
+            Ok(_) if rest.is_empty() => return AuditData::Cut,
+            _ => return AuditData::Other,
         }
     }
     let length = decoder.total_in();
-    main_crate(&text).map_or(Uncompressed::Other, |found| Uncompressed::Whole(found, length))
+    main_crate(&text).map_or(AuditData::Other, |found| AuditData::Whole(found, length))
 }
 
 fn main_crate(text: &[u8]) -> Option<Crate> {
-    let list: List = serde_json::from_slice(text).ok()?;
+    let list: CrateList = serde_json::from_slice(text).ok()?;
     let main = list.packages.into_iter().find(|listed| listed.root)?;
     Some(Crate { name: word(main.name.as_bytes())?, version: word(main.version.as_bytes())? })
 }

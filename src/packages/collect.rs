@@ -9,10 +9,10 @@ use super::owners::other_name;
 use super::python::Python;
 use super::rpm::Rpm;
 use super::sink::Sink;
-use super::zip::{Passing, Work, ZipError};
+use super::zip::{ArchiveBudget, Passing, ZipError};
 use super::{
-    Database, Declared, Ecosystem, Owns, Unread, apk, conda, dotnet, gem, golang, java, npm, owners, rpm,
-    word,
+    Declared, Ecosystem, Owns, PackageDatabase, Unread, apk, conda, dotnet, gem, golang, java, npm, owners,
+    rpm, word,
 };
 use crate::image::file_list::MAX_UNREAD;
 use crate::image::package::{MAX_ELSEWHERE, UnreadDatabase};
@@ -21,20 +21,20 @@ use crate::image::{Bytes, Entry, FileList, LayerPath, Package};
 
 /// What may be done with the archives of a layer. Most archives say how long their entries are, and of those
 /// only archives that are deflated inside of them cost something.
-pub const ARCHIVE_WORK: Work = Work { inflated: 512 << 20, entries: 2_000_000 };
+pub const ARCHIVE_WORK: ArchiveBudget = ArchiveBudget { inflated: 512 << 20, entries: 2_000_000 };
 
 /// Takes in what one layer says of packages.
-pub struct Collector {
+pub struct PackageCollector {
     sink: Sink,
     dpkg: Dpkg,
     python: Python,
     rpm: Rpm,
-    archives: Work,
+    archives: ArchiveBudget,
 }
 
-impl Default for Collector {
-    fn default() -> Collector {
-        Collector {
+impl Default for PackageCollector {
+    fn default() -> PackageCollector {
+        PackageCollector {
             sink: Sink::default(),
             dpkg: Dpkg::default(),
             python: Python::default(),
@@ -46,7 +46,7 @@ impl Default for Collector {
 
 /// What one layer says of packages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Packages {
+pub struct LayerPackages {
     /// The packages, ordered by ecosystem, name, version and anchor.
     pub declared: Vec<Declared>,
     /// For each entry of the file list, the index of the package whose file it is.
@@ -57,7 +57,7 @@ pub struct Packages {
     pub unread: Vec<(LayerPath, Unread)>,
 }
 
-impl Packages {
+impl LayerPackages {
     /// The packages as a file list keeps them, and the databases that were not read.
     pub fn of_file_list(self, file_list: &FileList) -> (Vec<Package>, Vec<UnreadDatabase>) {
         let elsewhere = self.elsewhere(file_list);
@@ -116,33 +116,38 @@ impl Packages {
     }
 }
 
-impl Collector {
+impl PackageCollector {
     /// Reads the content of a file of the layer. Of two with the same path, a tar has the later one
     /// replace the earlier; so few have that both counting is no matter.
-    pub fn take<'a>(&mut self, database: Database, path: &LayerPath, content: impl Into<Cow<'a, [u8]>>) {
+    pub fn take<'a>(
+        &mut self,
+        database: PackageDatabase,
+        path: &LayerPath,
+        content: impl Into<Cow<'a, [u8]>>,
+    ) {
         let refused = self.sink.room.refused;
         let sink = &mut self.sink;
         let content = content.into();
-        if let Database::Rpm | Database::RpmLog = database {
+        if let PackageDatabase::Rpm | PackageDatabase::RpmLog = database {
             return self.rpm.hold(path, content.into_owned(), sink);
         }
         let content = &*content;
         match database {
-            Database::Rpm | Database::RpmLog => {}
-            Database::RpmNdb => rpm::take_ndb(path, content, sink),
-            Database::RpmBerkeley => rpm::take_berkeley(path, content, sink),
-            Database::Conda => conda::take(path, content, sink),
-            Database::DotNet => dotnet::take(path, content, sink),
-            Database::DpkgStatus => self.dpkg.take_status(path, content, sink),
-            Database::DpkgList => self.dpkg.take_list(path, content, sink),
-            Database::DpkgPart => self.dpkg.take_part(path, content, sink),
-            Database::DpkgPartList => self.dpkg.take_part_list(path, content, sink),
-            Database::Apk => apk::take(path, content, sink),
-            Database::PythonMetadata => self.python.take_metadata(path, content, sink),
-            Database::PythonRecord => self.python.take_record(path, content, sink),
-            Database::PythonInstalled => self.python.take_installed(path, content, sink),
-            Database::Npm => npm::take(path, content, sink),
-            Database::Gem => gem::take(path, content, sink),
+            PackageDatabase::Rpm | PackageDatabase::RpmLog => {}
+            PackageDatabase::RpmNdb => rpm::take_ndb(path, content, sink),
+            PackageDatabase::RpmBerkeley => rpm::take_berkeley(path, content, sink),
+            PackageDatabase::Conda => conda::take(path, content, sink),
+            PackageDatabase::DotNet => dotnet::take(path, content, sink),
+            PackageDatabase::DpkgStatus => self.dpkg.take_status(path, content, sink),
+            PackageDatabase::DpkgList => self.dpkg.take_list(path, content, sink),
+            PackageDatabase::DpkgPart => self.dpkg.take_part(path, content, sink),
+            PackageDatabase::DpkgPartList => self.dpkg.take_part_list(path, content, sink),
+            PackageDatabase::Apk => apk::take(path, content, sink),
+            PackageDatabase::PythonMetadata => self.python.take_metadata(path, content, sink),
+            PackageDatabase::PythonRecord => self.python.take_record(path, content, sink),
+            PackageDatabase::PythonInstalled => self.python.take_installed(path, content, sink),
+            PackageDatabase::Npm => npm::take(path, content, sink),
+            PackageDatabase::Gem => gem::take(path, content, sink),
         }
         if self.sink.room.refused > refused {
             self.sink.unread(path, Unread::TooMuch);
@@ -198,8 +203,8 @@ impl Collector {
     /// What the layer declares, now that all of it has been seen, and whose its files are. A package
     /// whose files all belong to others is left out: a distribution's package that ships a Python
     /// distribution is one package, not two.
-    pub fn finish(self, file_list: &FileList) -> Packages {
-        let Collector { mut sink, dpkg, python, rpm, .. } = self;
+    pub fn finish(self, file_list: &FileList) -> LayerPackages {
+        let PackageCollector { mut sink, dpkg, python, rpm, .. } = self;
         dpkg.finish(&mut sink);
         python.finish(&mut sink);
         rpm.finish(&mut sink);
@@ -211,6 +216,6 @@ impl Collector {
         declared.shrink_to_fit();
         sink.unread.sort();
         sink.unread.dedup();
-        Packages { declared, owners, refused: sink.room.refused, unread: sink.unread }
+        LayerPackages { declared, owners, refused: sink.room.refused, unread: sink.unread }
     }
 }

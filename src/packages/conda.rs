@@ -10,7 +10,7 @@ use crate::image::package::Unread;
 use crate::image::path::split;
 
 #[derive(Deserialize)]
-struct Record {
+struct CondaRecord {
     name: String,
     version: String,
     #[serde(default)]
@@ -29,7 +29,7 @@ struct Link {
 /// Reads `PREFIX/conda-meta/NAME-VERSION-BUILD.json`. Files are listed relative to the prefix; in the
 /// cache of uncompressed packages the same files stand again, mostly as hard links.
 pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
-    let Ok(record) = serde_json::from_slice::<Record>(content) else {
+    let Ok(record) = serde_json::from_slice::<CondaRecord>(content) else {
         return sink.unread(path, Unread::Damaged);
     };
     let words = (word(record.name.as_bytes()), word(record.version.as_bytes()));

@@ -15,10 +15,10 @@ use crate::image::path::split;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+struct DepsJson {
     #[serde(default)]
     runtime_target: Option<RuntimeTarget>,
-    targets: BTreeMap<String, BTreeMap<String, Target>>,
+    targets: BTreeMap<String, BTreeMap<String, DotnetTarget>>,
     #[serde(default)]
     libraries: BTreeMap<String, Library>,
 }
@@ -37,7 +37,7 @@ struct Library {
 /// What a library brings, by its path in the package.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Target {
+struct DotnetTarget {
     #[serde(default)]
     runtime: BTreeMap<String, IgnoredAny>,
     #[serde(default)]
@@ -58,10 +58,10 @@ struct Resource {
 /// package; translations in one of their language, and what is for one system only where it was.
 pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-    let Ok(document) = serde_json::from_slice::<Document>(content) else {
+    let Ok(document) = serde_json::from_slice::<DepsJson>(content) else {
         return sink.unread(path, Unread::Damaged);
     };
-    let Document { runtime_target, targets, libraries } = document;
+    let DepsJson { runtime_target, targets, libraries } = document;
     let named = runtime_target.and_then(|target| targets.get(&target.name));
     let Some(target) = named.or_else(|| targets.values().next()) else { return };
     let directory = path.split().map_or(&b""[..], |(directory, _)| directory);
@@ -83,7 +83,7 @@ pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
     }
 }
 
-impl Target {
+impl DotnetTarget {
     fn files(&self) -> impl Iterator<Item = Vec<u8>> {
         let flat =
             self.runtime.keys().chain(self.native.keys()).map(|path| split(path.as_bytes()).1.to_vec());

@@ -4,7 +4,7 @@ use super::sink::Sink;
 use std::collections::BTreeMap;
 
 use super::fields::{field, lines, paragraphs};
-use super::paths::Paths;
+use super::paths::PathList;
 use super::{Ecosystem, Owns, word};
 use crate::image::LayerPath;
 use crate::image::package::Unread;
@@ -32,15 +32,15 @@ const INFO_FILES: [&str; 13] = [
 pub struct Dpkg {
     /// Versions of what is installed, by name and architecture.
     installed: BTreeMap<(String, String), String>,
-    lists: Vec<List>,
+    lists: Vec<DpkgListFile>,
     /// `status.d`, by path of the package's file there.
     parts: BTreeMap<LayerPath, (String, String)>,
-    part_lists: BTreeMap<LayerPath, Paths>,
+    part_lists: BTreeMap<LayerPath, PathList>,
 }
 
-struct List {
+struct DpkgListFile {
     anchor: LayerPath,
-    files: Paths,
+    files: PathList,
 }
 
 impl Dpkg {
@@ -69,7 +69,7 @@ impl Dpkg {
     pub fn take_list(&mut self, path: &LayerPath, content: &[u8], sink: &mut Sink) {
         let own = info_files(path);
         if let Some(files) = sink.room.keep(lines(content).chain(own.iter().map(Vec::as_slice))) {
-            self.lists.push(List { anchor: path.clone(), files });
+            self.lists.push(DpkgListFile { anchor: path.clone(), files });
         }
     }
 
@@ -94,7 +94,7 @@ impl Dpkg {
 
     /// Joins what belongs together.
     pub fn finish(mut self, sink: &mut Sink) {
-        for List { anchor, files } in std::mem::take(&mut self.lists) {
+        for DpkgListFile { anchor, files } in std::mem::take(&mut self.lists) {
             if let Some((name, version)) = self.package_of(&anchor) {
                 sink.declare(Ecosystem::Dpkg, name, version, &anchor, Owns { files, ..Owns::default() });
             }

@@ -15,18 +15,18 @@ pub const PF_W: u32 = 2;
 
 /// How numbers are written in an ELF file (System V ABI, "ELF Identification").
 #[derive(Debug, Clone, Copy)]
-pub struct Format {
+pub struct ElfFormat {
     /// Whether offsets and lengths have 8 bytes, and not 4.
     pub wide: bool,
     big_endian: bool,
 }
 
-impl Format {
+impl ElfFormat {
     /// That of a file with these first bytes; `None` where it is no ELF file.
-    pub fn of(head: &[u8]) -> Option<Format> {
+    pub fn of(head: &[u8]) -> Option<ElfFormat> {
         let [class, data] = head.strip_prefix(b"\x7fELF")?.first_chunk::<2>()?;
         let (wide, big_endian) = (*class == 2, *data == 2);
-        (matches!(class, 1 | 2) && matches!(data, 1 | 2)).then_some(Format { wide, big_endian })
+        (matches!(class, 1 | 2) && matches!(data, 1 | 2)).then_some(ElfFormat { wide, big_endian })
     }
 
     /// The number at a place, of so many bytes.
@@ -40,7 +40,7 @@ impl Format {
 /// The headers of an ELF file (System V ABI, "Object Files"), as far as they are in its head.
 pub struct Elf<'a> {
     head: &'a [u8],
-    format: Format,
+    format: ElfFormat,
 }
 
 /// A program header.
@@ -59,7 +59,7 @@ impl<'a> Elf<'a> {
     /// Starts with a file's first bytes; `None` where it is no ELF file.
     pub fn new(head: &'a [u8]) -> Option<Elf<'a>> {
         let head = head.get(..HEAD).unwrap_or(head);
-        Some(Elf { head, format: Format::of(head)? })
+        Some(Elf { head, format: ElfFormat::of(head)? })
     }
 
     /// A number of so many bytes.

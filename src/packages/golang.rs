@@ -44,7 +44,7 @@ pub fn looks_like_go(head: &[u8]) -> bool {
 
 /// Looks through a program for its build information.
 #[derive(Debug)]
-pub struct Scanner {
+pub struct GoScanner {
     data: Range<u64>,
     /// Where in the file the next byte is to come from.
     position: u64,
@@ -53,12 +53,12 @@ pub struct Scanner {
     done: Option<Option<Module>>,
 }
 
-impl Scanner {
+impl GoScanner {
     /// Starts with a program's first bytes, [`HEAD`] or all; `None` where it is no Go program. The
-    /// head is still to be fed, where [`Scanner::data`] starts inside of it.
-    pub fn new(head: &[u8]) -> Option<Scanner> {
+    /// head is still to be fed, where [`GoScanner::data`] starts inside of it.
+    pub fn new(head: &[u8]) -> Option<GoScanner> {
         let data = data_segment(head)?;
-        Some(Scanner { position: data.start, data, held: Vec::new(), done: None })
+        Some(GoScanner { position: data.start, data, held: Vec::new(), done: None })
     }
 
     /// The part of the file that is to be looked through; it may claim more than there is.
@@ -72,7 +72,7 @@ impl Scanner {
     }
 
     /// Looks at the bytes that stand at `offset` in the file; what is outside of
-    /// [`Scanner::data`] is passed over. Returns whether more are wanted.
+    /// [`GoScanner::data`] is passed over. Returns whether more are wanted.
     pub fn feed(&mut self, offset: u64, bytes: &[u8]) -> bool {
         let end = offset.saturating_add(bytes.len() as u64).min(self.data.end);
         let start = offset.max(self.position);
@@ -153,10 +153,10 @@ fn parse(held: &[u8]) -> Parsed {
 
 struct TooLong;
 /// A string and what follows it.
-type Parts<'a> = (&'a [u8], &'a [u8]);
+type ModuleParts<'a> = (&'a [u8], &'a [u8]);
 
 /// A string behind its length; `None` where it is not all there.
-fn string(bytes: &[u8], most: usize) -> Result<Option<Parts<'_>>, TooLong> {
+fn string(bytes: &[u8], most: usize) -> Result<Option<ModuleParts<'_>>, TooLong> {
     let mut length = 0_usize;
     // Three groups of seven bits are as much as any bound here takes.
     for (at, byte) in bytes.iter().take(3).enumerate() {

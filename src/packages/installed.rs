@@ -11,7 +11,7 @@ use crate::image::path::PathRef;
 use crate::image::{Bytes, Ecosystem, Entry, FileList, Package};
 
 /// What tells one package from another: two versions of one name may well be in an image.
-type Key<'a> = (Ecosystem, &'a str, &'a str, &'a [u8]);
+type PackageKey<'a> = (Ecosystem, &'a str, &'a str, &'a [u8]);
 
 /// The packages of an image, by ecosystem, name and version. A package is there while the file that
 /// declares it is; its bytes are those of its visible files, also where a later layer stored one of
@@ -24,7 +24,7 @@ pub fn installed(filesystem: &Filesystem) -> Vec<Installed> {
     let visible = visible(filesystem);
     let owners = owners(filesystem, &visible);
     let views = views(filesystem, &owners);
-    let mut packages = Packages::default();
+    let mut packages = PackageIndex::default();
     for (layer, file_list) in layers.iter().enumerate() {
         for package in &file_list.packages {
             if package.ecosystem.is_distribution() || !views.contains(&(layer as u32, package.anchor)) {
@@ -115,14 +115,14 @@ fn hidden_owners<'a>(
 }
 
 #[derive(Default)]
-struct Packages<'a> {
+struct PackageIndex<'a> {
     found: Vec<(Installed, bool)>,
-    by_key: HashMap<Key<'a>, usize>,
+    by_key: HashMap<PackageKey<'a>, usize>,
     /// The version that is there now, by what stays the same over an upgrade.
     there: HashMap<(Ecosystem, &'a str, &'a [u8]), usize>,
 }
 
-impl<'a> Packages<'a> {
+impl<'a> PackageIndex<'a> {
     fn declare(&mut self, file_list: &'a FileList, package: &'a Package, layer: u32, there: bool) {
         let key = key(file_list, package);
         let new = || Installed {
@@ -164,7 +164,7 @@ impl<'a> Packages<'a> {
     }
 }
 
-fn key<'a>(file_list: &'a FileList, package: &'a Package) -> Key<'a> {
+fn key<'a>(file_list: &'a FileList, package: &'a Package) -> PackageKey<'a> {
     let anchor = file_list.entries[package.anchor as usize].path().as_bytes();
     (package.ecosystem, &package.name, &package.version, anchor)
 }

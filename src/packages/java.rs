@@ -5,7 +5,7 @@ use std::io::Read;
 
 use super::fields::lines;
 use super::word;
-use super::zip::{Look, Passing, Work, ZipEntry, ZipError, each};
+use super::zip::{ArchiveBudget, Passing, ZipEntry, ZipError, ZipVisitor, each};
 use crate::image::path::split;
 
 /// Archives in archives in archives: a library in a web application in an enterprise application, and one more.
@@ -46,8 +46,8 @@ pub fn is_archive(name: &[u8]) -> bool {
 }
 
 /// Reads an archive as it passes by. What it holds up to where it cannot be read, and why it cannot.
-pub fn read(name: &[u8], content: &mut dyn Passing, work: &mut Work) -> (Archive, Option<ZipError>) {
-    let mut scan = Scan { depth: MAX_DEPTH, is_counted: true, ..Scan::default() };
+pub fn read(name: &[u8], content: &mut dyn Passing, work: &mut ArchiveBudget) -> (Archive, Option<ZipError>) {
+    let mut scan = JarScan { depth: MAX_DEPTH, is_counted: true, ..JarScan::default() };
     let error = each(content, work, &mut scan).err();
     let (main, copied) = tell_apart(scan.poms, name);
     scan.inside.extend(copied);
@@ -55,7 +55,7 @@ pub fn read(name: &[u8], content: &mut dyn Passing, work: &mut Work) -> (Archive
 }
 
 #[derive(Default)]
-struct Scan {
+struct JarScan {
     depth: u32,
     /// Whether what is inside has bytes of the file.
     is_counted: bool,
@@ -65,12 +65,17 @@ struct Scan {
     current: Option<(usize, u64)>,
 }
 
-impl Look for Scan {
+impl ZipVisitor for JarScan {
     fn wants(&self, entry: &ZipEntry) -> bool {
         is_properties(&entry.name) || self.depth > 0 && is_archive(&entry.name)
     }
 
-    fn look(&mut self, entry: &ZipEntry, content: &mut dyn Passing, work: &mut Work) -> Result<(), ZipError> {
+    fn look(
+        &mut self,
+        entry: &ZipEntry,
+        content: &mut dyn Passing,
+        work: &mut ArchiveBudget,
+    ) -> Result<(), ZipError> {
         self.current = None;
         if is_properties(&entry.name) {
             let mut properties = Vec::new();
@@ -81,7 +86,7 @@ impl Look for Scan {
             return Ok(());
         }
         let is_counted = self.is_counted && entry.is_stored();
-        let mut scan = Scan { depth: self.depth - 1, is_counted, ..Scan::default() };
+        let mut scan = JarScan { depth: self.depth - 1, is_counted, ..JarScan::default() };
         // One that is damaged is a file like any other.
         if let Err(ZipError::TooMuch) = each(content, work, &mut scan) {
             return Err(ZipError::TooMuch);

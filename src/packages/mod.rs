@@ -1,8 +1,8 @@
 //! Which packages a layer declares, and which of its files are theirs: package databases, read from
 //! the files of one layer. Pure: no file, no clock, no environment.
 //!
-//! Whoever walks the layer asks [`Wanted::of`] for each regular file, hands the content of those
-//! that are wanted to a [`Collector`], one at a time, and at the layer's end [`Collector::finish`]
+//! Whoever walks the layer asks [`WantedPackageFile::of`] for each regular file, hands the content of those
+//! that are wanted to a [`PackageCollector`], one at a time, and at the layer's end [`PackageCollector::finish`]
 //! says what there is. A layer is looked at by itself: a database that a layer below has, or an
 //! entry whose files are in another layer, is that other layer's matter.
 //!
@@ -36,13 +36,13 @@ mod wanted;
 pub mod zip;
 
 pub use claims::Claims;
-pub use collect::{ARCHIVE_WORK, Collector, Packages};
+pub use collect::{ARCHIVE_WORK, LayerPackages, PackageCollector};
 pub(crate) use fields::lines;
 pub use installed::{installed, owners_of};
 pub(crate) use owners::other_name;
 pub use owners::owners;
-pub use paths::Paths;
-pub use wanted::{Database, Wanted};
+pub use paths::PathList;
+pub use wanted::{PackageDatabase, WantedPackageFile};
 
 pub use crate::image::Ecosystem;
 use crate::image::LayerPath;
@@ -71,7 +71,7 @@ pub struct Declared {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Owns {
     /// Paths of files; some may be directories, or in other layers.
-    pub files: Paths,
+    pub files: PathList,
     /// Directories, with all below that no package in a deeper one claims.
     pub below: Vec<LayerPath>,
     /// Bytes of the anchor that are the package's, where that is an archive of several.

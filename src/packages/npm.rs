@@ -7,7 +7,7 @@ use super::{Ecosystem, Owns, word};
 use crate::image::LayerPath;
 
 #[derive(Deserialize)]
-struct Manifest {
+struct PackageJson {
     name: String,
     version: String,
 }
@@ -17,7 +17,7 @@ struct Manifest {
 pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
     // npm takes a byte order mark, JSON has none.
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-    let Ok(manifest) = serde_json::from_slice::<Manifest>(content) else { return };
+    let Ok(manifest) = serde_json::from_slice::<PackageJson>(content) else { return };
     let words = (word(manifest.name.as_bytes()), word(manifest.version.as_bytes()));
     if let ((Some(name), Some(version)), Some((directory, _))) = (words, path.split()) {
         let below = vec![LayerPath::clean(directory)];

@@ -13,7 +13,7 @@ const MERGED: [&[u8]; 6] = [b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx3
 
 /// How strong a claim of a file by name is; the first wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Claim {
+enum ClaimStrength {
     /// A distribution's package has it in its list.
     System,
     /// A language's package has it in its list.
@@ -23,9 +23,9 @@ enum Claim {
 }
 
 /// All claims by name.
-struct Names<'a> {
+struct ClaimedNames<'a> {
     /// The packages, the strongest first.
-    ranked: Vec<(Claim, u32)>,
+    ranked: Vec<(ClaimStrength, u32)>,
     /// The rank of the strongest claim of each path, and whether there is a file of that name.
     ranks: HashMap<&'a [u8], (u32, bool)>,
 }
@@ -39,7 +39,7 @@ pub fn owners(file_list: &FileList, declared: &[Declared]) -> Vec<Option<u32>> {
     if declared.is_empty() {
         return owners;
     }
-    let mut names = Names::new(declared);
+    let mut names = ClaimedNames::new(declared);
     let files = || file_list.entries.iter().map(file);
     own_by_name(files(), &mut names, &mut owners);
     own_by_other_names(files(), &names, &mut owners);
@@ -104,16 +104,16 @@ fn numbered(declared: &[Declared]) -> impl Iterator<Item = (u32, &Declared)> {
     (0_u32..).zip(declared)
 }
 
-impl<'a> Names<'a> {
-    fn new(declared: &'a [Declared]) -> Names<'a> {
+impl<'a> ClaimedNames<'a> {
+    fn new(declared: &'a [Declared]) -> ClaimedNames<'a> {
         let claim = |package: &Declared| match package.ecosystem {
-            Ecosystem::Go | Ecosystem::Cargo | Ecosystem::Maven => Claim::Program,
-            ecosystem if ecosystem.is_distribution() => Claim::System,
-            _ => Claim::Listed,
+            Ecosystem::Go | Ecosystem::Cargo | Ecosystem::Maven => ClaimStrength::Program,
+            ecosystem if ecosystem.is_distribution() => ClaimStrength::System,
+            _ => ClaimStrength::Listed,
         };
         // A distribution vendored inside another is listed by both: the deeper one has it.
         let depth = |package: &Declared| match claim(package) {
-            Claim::Listed => package.anchor.depth(),
+            ClaimStrength::Listed => package.anchor.depth(),
             _ => 0,
         };
         let mut ranked: Vec<(u32, &Declared)> = numbered(declared).collect();
@@ -124,15 +124,18 @@ impl<'a> Names<'a> {
                 ranks.entry(path).or_insert((rank, false));
             }
         }
-        Names { ranked: ranked.into_iter().map(|(index, package)| (claim(package), index)).collect(), ranks }
+        ClaimedNames {
+            ranked: ranked.into_iter().map(|(index, package)| (claim(package), index)).collect(),
+            ranks,
+        }
     }
 
-    fn of_rank(&self, rank: u32) -> Option<(Claim, u32)> {
+    fn of_rank(&self, rank: u32) -> Option<(ClaimStrength, u32)> {
         self.ranked.get(rank as usize).copied()
     }
 
     /// The strongest claim of a path, and the package that has it.
-    fn claim(&self, path: &[u8]) -> Option<(Claim, u32)> {
+    fn claim(&self, path: &[u8]) -> Option<(ClaimStrength, u32)> {
         self.of_rank(self.ranks.get(path)?.0)
     }
 }
@@ -141,7 +144,7 @@ impl<'a> Names<'a> {
 /// packages of distributions do not list it, for it is made once they are installed.
 fn own_by_name<'a>(
     files: impl Iterator<Item = Option<&'a [u8]>>,
-    names: &mut Names<'_>,
+    names: &mut ClaimedNames<'_>,
     owners: &mut [Option<u32>],
 ) {
     for (path, owner) in files.zip(owners) {
@@ -153,7 +156,7 @@ fn own_by_name<'a>(
         let source =
             source_of(path).and_then(|source| names.ranks.get(source.as_slice())).map(|(rank, _)| *rank);
         let claim = listed.into_iter().chain(source).min().and_then(|rank| names.of_rank(rank));
-        *owner = claim.filter(|(claim, _)| *claim != Claim::Program).map(|(_, index)| index);
+        *owner = claim.filter(|(claim, _)| *claim != ClaimStrength::Program).map(|(_, index)| index);
     }
 }
 
@@ -161,13 +164,13 @@ fn own_by_name<'a>(
 /// merged. A name that a file answers to is no other file's.
 fn own_by_other_names<'a>(
     files: impl Iterator<Item = Option<&'a [u8]>>,
-    names: &Names<'_>,
+    names: &ClaimedNames<'_>,
     owners: &mut [Option<u32>],
 ) {
     for (path, owner) in files.zip(owners).filter(|(_, owner)| owner.is_none()) {
         let Some(other) = path.and_then(other_name) else { continue };
         if let Some((rank, false)) = names.ranks.get(other.as_slice())
-            && let Some((Claim::System, index)) = names.of_rank(*rank)
+            && let Some((ClaimStrength::System, index)) = names.of_rank(*rank)
         {
             *owner = Some(index);
         }

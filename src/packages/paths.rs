@@ -21,16 +21,16 @@ pub fn join(directory: &[u8], name: &[u8]) -> Option<Vec<u8>> {
 /// Clean paths relative to the image's root, in one piece of memory: each ends with a NUL, which no
 /// path contains.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Paths(Box<[u8]>);
+pub struct PathList(Box<[u8]>);
 
-impl Paths {
+impl PathList {
     /// The bytes of each path.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.0.split(|byte| *byte == 0).filter(|path| !path.is_empty())
     }
 }
 
-impl fmt::Debug for Paths {
+impl fmt::Debug for PathList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.iter().map(String::from_utf8_lossy)).finish()
     }
@@ -38,7 +38,7 @@ impl fmt::Debug for Paths {
 
 /// What is left of the memory that a layer's packages may take.
 #[derive(Debug)]
-pub struct Room {
+pub struct PackageBudget {
     left: usize,
     /// Bytes of paths that may still be looked at; what was looked at in vain is not given back.
     work: usize,
@@ -46,13 +46,13 @@ pub struct Room {
     pub refused: u64,
 }
 
-impl Default for Room {
-    fn default() -> Room {
-        Room { left: MAX_KEPT, work: MAX_WORK, refused: 0 }
+impl Default for PackageBudget {
+    fn default() -> PackageBudget {
+        PackageBudget { left: MAX_KEPT, work: MAX_WORK, refused: 0 }
     }
 }
 
-impl Room {
+impl PackageBudget {
     /// Takes so many bytes; `None`, and counted as refused, where they are not left.
     pub fn spend(&mut self, bytes: usize) -> Option<()> {
         match self.left.checked_sub(bytes) {
@@ -67,13 +67,13 @@ impl Room {
 
     /// Keeps a list of paths; `None`, and counted as refused, where there is no room for all of it.
     /// Paths that no file can have are passed over.
-    pub fn keep<P: AsRef<[u8]>>(&mut self, paths: impl IntoIterator<Item = P>) -> Option<Paths> {
+    pub fn keep<P: AsRef<[u8]>>(&mut self, paths: impl IntoIterator<Item = P>) -> Option<PathList> {
         let before = self.left;
         let kept = paths.into_iter().try_fold(Vec::new(), |kept, path| self.add(kept, path.as_ref()));
         if kept.is_none() {
             self.left = before;
         }
-        Some(Paths(kept?.into()))
+        Some(PathList(kept?.into()))
     }
 
     fn add(&mut self, mut kept: Vec<u8>, raw: &[u8]) -> Option<Vec<u8>> {
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn work_that_comes_to_nothing_has_an_end() {
-        let mut room = Room::default();
+        let mut room = PackageBudget::default();
         let mut looked_at = 0;
         let endless = std::iter::from_fn(|| {
             looked_at += 1;
@@ -124,7 +124,7 @@ mod tests {
         });
         assert_eq!(room.keep(endless), None);
         assert_eq!(looked_at, MAX_WORK / 4001 + 1);
-        assert_eq!(room.keep(["a"]), Some(Paths(b"a\0".to_vec().into())), "a short one still fits");
+        assert_eq!(room.keep(["a"]), Some(PathList(b"a\0".to_vec().into())), "a short one still fits");
         assert_eq!((room.refused, room.left < MAX_KEPT), (1, true));
     }
 }

@@ -5,7 +5,7 @@ use super::sink::Sink;
 use std::collections::BTreeMap;
 
 use super::fields::{field, lines, paragraphs};
-use super::paths::{Paths, join};
+use super::paths::{PathList, join};
 use super::{Ecosystem, Owns, word};
 use crate::image::LayerPath;
 
@@ -17,7 +17,7 @@ pub struct Python(BTreeMap<LayerPath, Distribution>);
 struct Distribution {
     /// Name, version, and the file that says so.
     said: Option<(String, String, LayerPath)>,
-    files: Paths,
+    files: PathList,
 }
 
 impl Python {
@@ -62,7 +62,7 @@ impl Python {
         }
     }
 
-    fn add_files(&mut self, path: &LayerPath, files: Paths, sink: &mut Sink) {
+    fn add_files(&mut self, path: &LayerPath, files: PathList, sink: &mut Sink) {
         if let Some(distribution) = self.of(path, sink) {
             distribution.files = files;
         }

@@ -5,7 +5,7 @@ use super::sink::Sink;
 use std::collections::BTreeMap;
 
 use super::paths::join;
-use super::sqlite::{Database, Value, columns};
+use super::sqlite::{SqliteFile, Value, columns};
 use super::{Ecosystem, Owns, berkeley, ndb, word};
 use crate::image::LayerPath;
 use crate::image::package::Unread;
@@ -35,12 +35,12 @@ const MAX_HELD: usize = 128 << 20;
 /// Databases of SQLite and their write-ahead logs, by their directory: they come in any order.
 #[derive(Default)]
 pub struct Rpm {
-    databases: BTreeMap<Vec<u8>, Pair>,
+    databases: BTreeMap<Vec<u8>, FileAndLog>,
     held: usize,
 }
 
 #[derive(Default)]
-struct Pair {
+struct FileAndLog {
     file: Option<(LayerPath, Vec<u8>)>,
     log: Option<(LayerPath, Vec<u8>)>,
 }
@@ -60,7 +60,7 @@ impl Rpm {
 
     /// Declares what the databases have.
     pub fn finish(self, sink: &mut Sink) {
-        for Pair { file, log } in self.databases.into_values() {
+        for FileAndLog { file, log } in self.databases.into_values() {
             let alone = file.is_none();
             let Some(path) = file.as_ref().or(log.as_ref()).map(|(path, _)| path.clone()) else { continue };
             let [file, log] = [file, log].map(|part| part.map_or_else(Vec::new, |(_, content)| content));
@@ -73,7 +73,7 @@ impl Rpm {
 
 /// Declares the packages up to the first place that is malformed; `None` where there is one.
 fn take_sqlite(path: &LayerPath, file: &[u8], log: &[u8], sink: &mut Sink) -> Option<()> {
-    Database::new(file, log)?.rows("Packages", |row| {
+    SqliteFile::new(file, log)?.rows("Packages", |row| {
         if let [_, Value::Bytes(blob)] = columns(row) {
             declare(path, blob, sink);
         }
@@ -97,7 +97,7 @@ pub fn take_berkeley(path: &LayerPath, content: &[u8], sink: &mut Sink) {
 
 /// Declares the package of one header.
 pub fn declare(path: &LayerPath, blob: &[u8], sink: &mut Sink) {
-    let Some(header) = Header::new(blob) else { return };
+    let Some(header) = RpmHeader::new(blob) else { return };
     let text = |tag| header.strings(tag).next().and_then(word);
     let (Some(name), Some(version), Some(release)) = (text(NAME), text(VERSION), text(RELEASE)) else {
         return;
@@ -120,19 +120,19 @@ pub fn declare(path: &LayerPath, blob: &[u8], sink: &mut Sink) {
 
 /// A package header without the magic that it has in package files: how many entries, how many bytes
 /// of data, the index, the data.
-struct Header<'a> {
+struct RpmHeader<'a> {
     index: &'a [u8],
     data: &'a [u8],
 }
 
-impl<'a> Header<'a> {
-    fn new(blob: &'a [u8]) -> Option<Header<'a>> {
+impl<'a> RpmHeader<'a> {
+    fn new(blob: &'a [u8]) -> Option<RpmHeader<'a>> {
         let (entries, rest) = blob.split_first_chunk::<4>()?;
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let index = usize::try_from(u32::from_be_bytes(*entries)).ok()?.checked_mul(ENTRY)?;
         let (index, data) = rest.split_at_checked(index)?;
         let data = data.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)?;
-        Some(Header { index, data })
+        Some(RpmHeader { index, data })
     }
 
     /// The type of what has this tag, its data and all data after that, and how many values there are.

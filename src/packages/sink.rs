@@ -1,6 +1,6 @@
 //! Where the readers of package databases put what they find, within bounds.
 
-use super::paths::Room;
+use super::paths::PackageBudget;
 use super::{Declared, Ecosystem, Owns, Unread};
 use crate::image::LayerPath;
 use crate::image::file_list::{MAX_PACKAGES, MAX_UNREAD};
@@ -11,7 +11,7 @@ pub(super) struct Sink {
     /// What was found.
     pub declared: Vec<Declared>,
     /// What memory is left.
-    pub room: Room,
+    pub room: PackageBudget,
     /// The databases that were not read.
     pub unread: Vec<(LayerPath, Unread)>,
 }

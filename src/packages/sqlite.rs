@@ -20,7 +20,7 @@ const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
 /// A database file, and the pages that a write-ahead log has in the place of its own.
-pub struct Database<'a> {
+pub struct SqliteFile<'a> {
     file: &'a [u8],
     logged: HashMap<usize, &'a [u8]>,
     page_size: usize,
@@ -38,10 +38,10 @@ pub enum Value<'a> {
     Other,
 }
 
-impl<'a> Database<'a> {
+impl<'a> SqliteFile<'a> {
     /// Reads the header of a database whose text is UTF-8, and what its log has committed. Without a
     /// log that is empty; the file may be empty where the log has all of its pages.
-    pub fn new(file: &'a [u8], log: &'a [u8]) -> Option<Database<'a>> {
+    pub fn new(file: &'a [u8], log: &'a [u8]) -> Option<SqliteFile<'a>> {
         let logged = committed(log, file.len());
         let first = logged.get(&1).copied().unwrap_or(file);
         if !first.starts_with(b"SQLite format 3\0") {
@@ -56,7 +56,7 @@ impl<'a> Database<'a> {
         let sizes = page_size.is_power_of_two() && page_size >= 512 && usable >= 480;
         // A log is of its database, and so has pages of the same size.
         let fits = logged.values().next().is_none_or(|page| page.len() == page_size);
-        (sizes && utf8 && fits).then_some(Database { file, logged, page_size, usable })
+        (sizes && utf8 && fits).then_some(SqliteFile { file, logged, page_size, usable })
     }
 
     /// The bytes of all pages, those that the log has twice counted so.
@@ -68,13 +68,13 @@ impl<'a> Database<'a> {
     /// malformed, or `each` returns `None`.
     pub fn rows(&self, table: &str, each: impl FnMut(&[u8]) -> Option<()>) -> Option<()> {
         let root = self.root_of(table)?;
-        Walk::new(self).rows(root, each)
+        BtreeWalk::new(self).rows(root, each)
     }
 
     /// The root page of a table, by the table that lists all others, whose root is page 1.
     fn root_of(&self, table: &str) -> Option<usize> {
         let mut root = None;
-        Walk::new(self).rows(1, |payload| {
+        BtreeWalk::new(self).rows(1, |payload| {
             let [kind, name, _, page] = columns(payload);
             match (kind, name, page) {
                 (Value::Bytes(b"table"), Value::Bytes(name), Value::Integer(page))
@@ -109,7 +109,7 @@ fn committed(log: &[u8], file: usize) -> HashMap<usize, &[u8]> {
         0x377f_0683 => true,
         _ => return pages,
     };
-    let mut sum = Sum { big_endian, words: [0; 2] };
+    let mut sum = LogChecksum { big_endian, words: [0; 2] };
     if !(512..=65536).contains(&page_size) || !page_size.is_power_of_two() || !sum.fits(header, 24, &[]) {
         return pages;
     }
@@ -133,12 +133,12 @@ fn committed(log: &[u8], file: usize) -> HashMap<usize, &[u8]> {
 }
 
 /// The running checksum of a write-ahead log ("Checksum Algorithm").
-struct Sum {
+struct LogChecksum {
     big_endian: bool,
     words: [u32; 2],
 }
 
-impl Sum {
+impl LogChecksum {
     /// Adds the start of a header and a page, and compares with what the header ends with.
     fn fits(&mut self, header: &[u8], length: usize, page: &[u8]) -> bool {
         let [mut one, mut other] = self.words;
@@ -160,18 +160,18 @@ impl Sum {
 
 /// One pass over a b-tree. It ends whatever the pages say: no page is visited twice, and rows cost no
 /// more than a few times what the file has.
-struct Walk<'d, 'a> {
-    database: &'d Database<'a>,
+struct BtreeWalk<'d, 'a> {
+    database: &'d SqliteFile<'a>,
     visited: Vec<bool>,
     /// Bytes of rows that may still be put together.
     left: usize,
 }
 
-impl<'d, 'a> Walk<'d, 'a> {
-    fn new(database: &'d Database<'a>) -> Walk<'d, 'a> {
+impl<'d, 'a> BtreeWalk<'d, 'a> {
+    fn new(database: &'d SqliteFile<'a>) -> BtreeWalk<'d, 'a> {
         let pages = database.bytes() / database.page_size + 2;
         let left = database.bytes().saturating_mul(4).saturating_add(MAX_ROW);
-        Walk { database, visited: vec![false; pages], left }
+        BtreeWalk { database, visited: vec![false; pages], left }
     }
 
     fn rows(&mut self, root: usize, mut each: impl FnMut(&[u8]) -> Option<()>) -> Option<()> {

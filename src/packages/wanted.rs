@@ -7,7 +7,7 @@ const MIB: u64 = 1 << 20;
 
 /// A kind of file that declares packages, or says which files are theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Database {
+pub enum PackageDatabase {
     /// dpkg's `status`.
     DpkgStatus,
     /// A package's list of files, in dpkg's `info`.
@@ -42,28 +42,33 @@ pub enum Database {
     DotNet,
 }
 
-impl Database {
+impl PackageDatabase {
     /// The largest that is read.
     fn most(self) -> u64 {
         match self {
-            Database::Rpm | Database::RpmLog | Database::RpmNdb | Database::RpmBerkeley => 64 * MIB,
-            Database::DpkgStatus | Database::Apk => 32 * MIB,
-            Database::PythonRecord | Database::Conda | Database::DotNet => 16 * MIB,
-            Database::DpkgList | Database::DpkgPartList | Database::PythonInstalled => 4 * MIB,
-            Database::DpkgPart | Database::Npm | Database::Gem => MIB,
+            PackageDatabase::Rpm
+            | PackageDatabase::RpmLog
+            | PackageDatabase::RpmNdb
+            | PackageDatabase::RpmBerkeley => 64 * MIB,
+            PackageDatabase::DpkgStatus | PackageDatabase::Apk => 32 * MIB,
+            PackageDatabase::PythonRecord | PackageDatabase::Conda | PackageDatabase::DotNet => 16 * MIB,
+            PackageDatabase::DpkgList | PackageDatabase::DpkgPartList | PackageDatabase::PythonInstalled => {
+                4 * MIB
+            }
+            PackageDatabase::DpkgPart | PackageDatabase::Npm | PackageDatabase::Gem => MIB,
             // The fields stand at the start, before a description of any length.
-            Database::PythonMetadata => u64::MAX,
+            PackageDatabase::PythonMetadata => u64::MAX,
         }
     }
 }
 
 /// A file whose content is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// The first `length` bytes, for [`Collector::take`](super::Collector::take).
+pub enum WantedPackageFile {
+    /// The first `length` bytes, for [`PackageCollector::take`](super::PackageCollector::take).
     Content {
         /// What the file is.
-        database: Database,
+        database: PackageDatabase,
         /// How many bytes to read: of most kinds the whole file.
         length: u64,
     },
@@ -71,72 +76,74 @@ pub enum Wanted {
     /// [`golang::Scanner::new`](super::golang::Scanner::new) and
     /// [`cargo::Scanner::new`](super::cargo::Scanner::new).
     Program,
-    /// It may be an archive of Java, for [`Collector::take_archive`](super::Collector::take_archive).
+    /// It may be an archive of Java, for [`PackageCollector::take_archive`](super::PackageCollector::take_archive).
     Archive,
-    /// A database that is not read, for [`Collector::unread`](super::Collector::unread).
+    /// A database that is not read, for [`PackageCollector::unread`](super::PackageCollector::unread).
     Nothing(Unread),
 }
 
-impl Wanted {
+impl WantedPackageFile {
     /// What is wanted of a regular file. The path is clean, relative to the image's root. Files over
     /// the bound of their kind are not read.
-    pub fn of(path: &[u8], size: u64, executable: bool) -> Option<Wanted> {
+    pub fn of(path: &[u8], size: u64, executable: bool) -> Option<WantedPackageFile> {
         let Some(database) = database_of(path) else {
             if java::is_archive(path) {
-                return (size >= zip::SMALLEST).then_some(Wanted::Archive);
+                return (size >= zip::SMALLEST).then_some(WantedPackageFile::Archive);
             }
-            return (executable && size > 64).then_some(Wanted::Program);
+            return (executable && size > 64).then_some(WantedPackageFile::Program);
         };
         if size > database.most() {
-            return Some(Wanted::Nothing(Unread::TooLarge));
+            return Some(WantedPackageFile::Nothing(Unread::TooLarge));
         }
-        let length = if database == Database::PythonMetadata { size.min(MIB / 4) } else { size };
-        (length > 0).then_some(Wanted::Content { database, length })
+        let length = if database == PackageDatabase::PythonMetadata { size.min(MIB / 4) } else { size };
+        (length > 0).then_some(WantedPackageFile::Content { database, length })
     }
 
     /// What is wanted of a file that the tar has in pieces.
-    pub fn of_sparse(path: &[u8]) -> Option<Wanted> {
-        database_of(path).map(|_| Wanted::Nothing(Unread::Sparse))
+    pub fn of_sparse(path: &[u8]) -> Option<WantedPackageFile> {
+        database_of(path).map(|_| WantedPackageFile::Nothing(Unread::Sparse))
     }
 }
 
-fn database_of(path: &[u8]) -> Option<Database> {
+fn database_of(path: &[u8]) -> Option<PackageDatabase> {
     let (directory, name) = split(path);
     let parent = split(directory).1;
     match name {
-        b"package.json" => is_node_package(directory).then_some(Database::Npm),
-        b"METADATA" => parent.ends_with(b".dist-info").then_some(Database::PythonMetadata),
-        b"RECORD" => parent.ends_with(b".dist-info").then_some(Database::PythonRecord),
-        b"installed-files.txt" => parent.ends_with(b".egg-info").then_some(Database::PythonInstalled),
+        b"package.json" => is_node_package(directory).then_some(PackageDatabase::Npm),
+        b"METADATA" => parent.ends_with(b".dist-info").then_some(PackageDatabase::PythonMetadata),
+        b"RECORD" => parent.ends_with(b".dist-info").then_some(PackageDatabase::PythonRecord),
+        b"installed-files.txt" => parent.ends_with(b".egg-info").then_some(PackageDatabase::PythonInstalled),
         b"PKG-INFO" => {
-            (parent.ends_with(b".egg-info") || is_egg(directory)).then_some(Database::PythonMetadata)
+            (parent.ends_with(b".egg-info") || is_egg(directory)).then_some(PackageDatabase::PythonMetadata)
         }
-        name if name.ends_with(b".egg-info") => Some(Database::PythonMetadata),
-        name if name.ends_with(b".gemspec") => is_specifications(directory).then_some(Database::Gem),
-        name if name.ends_with(b".deps.json") => Some(Database::DotNet),
-        name if parent == b"conda-meta" => name.ends_with(b".json").then_some(Database::Conda),
+        name if name.ends_with(b".egg-info") => Some(PackageDatabase::PythonMetadata),
+        name if name.ends_with(b".gemspec") => is_specifications(directory).then_some(PackageDatabase::Gem),
+        name if name.ends_with(b".deps.json") => Some(PackageDatabase::DotNet),
+        name if parent == b"conda-meta" => name.ends_with(b".json").then_some(PackageDatabase::Conda),
         name => system_database(directory, name),
     }
 }
 
-fn system_database(directory: &[u8], name: &[u8]) -> Option<Database> {
+fn system_database(directory: &[u8], name: &[u8]) -> Option<PackageDatabase> {
     match (directory, name) {
-        (b"var/lib/dpkg", b"status") => Some(Database::DpkgStatus),
-        (b"var/lib/dpkg/info", name) => name.ends_with(b".list").then_some(Database::DpkgList),
-        (b"var/lib/dpkg/status.d", name) if name.ends_with(b".md5sums") => Some(Database::DpkgPartList),
-        (b"var/lib/dpkg/status.d", _) => Some(Database::DpkgPart),
-        (b"lib/apk/db" | b"usr/lib/apk/db", b"installed") => Some(Database::Apk),
+        (b"var/lib/dpkg", b"status") => Some(PackageDatabase::DpkgStatus),
+        (b"var/lib/dpkg/info", name) => name.ends_with(b".list").then_some(PackageDatabase::DpkgList),
+        (b"var/lib/dpkg/status.d", name) if name.ends_with(b".md5sums") => {
+            Some(PackageDatabase::DpkgPartList)
+        }
+        (b"var/lib/dpkg/status.d", _) => Some(PackageDatabase::DpkgPart),
+        (b"lib/apk/db" | b"usr/lib/apk/db", b"installed") => Some(PackageDatabase::Apk),
         (b"var/lib/rpm" | b"usr/lib/sysimage/rpm" | b"usr/share/rpm", name) => rpm_database(name),
         _ => None,
     }
 }
 
-fn rpm_database(name: &[u8]) -> Option<Database> {
+fn rpm_database(name: &[u8]) -> Option<PackageDatabase> {
     match name {
-        b"rpmdb.sqlite" => Some(Database::Rpm),
-        b"rpmdb.sqlite-wal" => Some(Database::RpmLog),
-        b"Packages.db" => Some(Database::RpmNdb),
-        b"Packages" => Some(Database::RpmBerkeley),
+        b"rpmdb.sqlite" => Some(PackageDatabase::Rpm),
+        b"rpmdb.sqlite-wal" => Some(PackageDatabase::RpmLog),
+        b"Packages.db" => Some(PackageDatabase::RpmNdb),
+        b"Packages" => Some(PackageDatabase::RpmBerkeley),
         _ => None,
     }
 }

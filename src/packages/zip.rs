@@ -47,7 +47,7 @@ const ZIP64: u16 = 1;
 
 /// What may still be done with the archives of a layer.
 #[derive(Debug)]
-pub struct Work {
+pub struct ArchiveBudget {
     /// Bytes that may still be inflated, or looked through to get past them.
     pub inflated: u64,
     /// Entries that may still be looked at.
@@ -63,7 +63,7 @@ pub enum ZipError {
     Damaged,
     /// It is a form that cannot be read in one pass.
     UnknownFormat,
-    /// There is more of it than [`Work`] allows.
+    /// There is more of it than [`ArchiveBudget`] allows.
     TooMuch,
 }
 
@@ -74,13 +74,13 @@ impl From<io::Error> for ZipError {
 }
 
 /// Where an entry's content comes from: a buffer over whatever passes.
-struct Input<'a> {
+struct EntryInput<'a> {
     from: &'a mut dyn Passing,
     buffer: Vec<u8>,
     at: usize,
 }
 
-impl Read for Input<'_> {
+impl Read for EntryInput<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let next = self.fill_buf()?;
         let count = next.len().min(buffer.len());
@@ -91,7 +91,7 @@ impl Read for Input<'_> {
     }
 }
 
-impl BufRead for Input<'_> {
+impl BufRead for EntryInput<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at >= self.buffer.len() {
             self.buffer.resize(CHUNK, 0);
@@ -108,7 +108,7 @@ impl BufRead for Input<'_> {
     }
 }
 
-impl Passing for Input<'_> {
+impl Passing for EntryInput<'_> {
     fn pass(&mut self, count: u64) -> io::Result<()> {
         let buffered = self.buffer.len().saturating_sub(self.at);
         match usize::try_from(count) {
@@ -123,12 +123,12 @@ impl Passing for Input<'_> {
 }
 
 /// The content of an entry that is stored as it is.
-struct Stored<'a, 'b> {
-    input: &'a mut Input<'b>,
+struct StoredContent<'a, 'b> {
+    input: &'a mut EntryInput<'b>,
     left: u64,
 }
 
-impl Read for Stored<'_, '_> {
+impl Read for StoredContent<'_, '_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let want = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
         let read = self.input.read(buffer.get_mut(..want).unwrap_or_default())?;
@@ -137,7 +137,7 @@ impl Read for Stored<'_, '_> {
     }
 }
 
-impl Passing for Stored<'_, '_> {
+impl Passing for StoredContent<'_, '_> {
     fn pass(&mut self, count: u64) -> io::Result<()> {
         self.left = self.left.checked_sub(count).ok_or(ErrorKind::UnexpectedEof)?;
         self.input.pass(count)
@@ -187,7 +187,7 @@ impl ZipEntry {
 }
 
 /// Whoever looks at the entries of an archive.
-pub trait Look {
+pub trait ZipVisitor {
     /// Whether the content of this entry is wanted.
     fn wants(&self, entry: &ZipEntry) -> bool;
     /// Looks at the content of an entry that is wanted, or at a part of it. What it inflates of it in turn
@@ -195,7 +195,12 @@ pub trait Look {
     ///
     /// # Errors
     /// Where there is no more to be done with the archive.
-    fn look(&mut self, entry: &ZipEntry, content: &mut dyn Passing, work: &mut Work) -> Result<(), ZipError>;
+    fn look(
+        &mut self,
+        entry: &ZipEntry,
+        content: &mut dyn Passing,
+        work: &mut ArchiveBudget,
+    ) -> Result<(), ZipError>;
     /// An entry that was looked at has passed; its content had so many bytes in the archive.
     fn passed(&mut self, stored: u64);
 }
@@ -204,8 +209,12 @@ pub trait Look {
 ///
 /// # Errors
 /// Where it cannot be read to its last entry.
-pub fn each(from: &mut dyn Passing, work: &mut Work, look: &mut dyn Look) -> Result<(), ZipError> {
-    let mut input = Input { from, buffer: Vec::new(), at: 0 };
+pub fn each(
+    from: &mut dyn Passing,
+    work: &mut ArchiveBudget,
+    look: &mut dyn ZipVisitor,
+) -> Result<(), ZipError> {
+    let mut input = EntryInput { from, buffer: Vec::new(), at: 0 };
     let mut signature = find_start(&mut input)?;
     while signature == LOCAL {
         work.entries = work.entries.checked_sub(1).ok_or(ZipError::TooMuch)?;
@@ -219,7 +228,7 @@ pub fn each(from: &mut dyn Passing, work: &mut Work, look: &mut dyn Look) -> Res
 }
 
 /// Gets past the first signature, and whatever stands before it.
-fn find_start(input: &mut Input<'_>) -> Result<[u8; 4], ZipError> {
+fn find_start(input: &mut EntryInput<'_>) -> Result<[u8; 4], ZipError> {
     let mut signature = [0; 4];
     input.read_exact(&mut signature).map_err(|_| ZipError::NoArchive)?;
     let starts = |signature: &[u8; 4]| signature == LOCAL || ENDS.contains(&signature.as_slice());
@@ -237,7 +246,7 @@ fn find_start(input: &mut Input<'_>) -> Result<[u8; 4], ZipError> {
 }
 
 /// Reads the header of an entry, behind its signature.
-fn read_header(input: &mut Input<'_>) -> Result<ZipEntry, ZipError> {
+fn read_header(input: &mut EntryInput<'_>) -> Result<ZipEntry, ZipError> {
     let mut header = [0; HEADER];
     input.read_exact(&mut header[4..])?;
     let half =
@@ -275,15 +284,15 @@ fn long_length(mut extra: &[u8]) -> Option<u64> {
 }
 
 fn take_entry(
-    input: &mut Input<'_>,
+    input: &mut EntryInput<'_>,
     entry: &ZipEntry,
-    work: &mut Work,
-    look: &mut dyn Look,
+    work: &mut ArchiveBudget,
+    look: &mut dyn ZipVisitor,
 ) -> Result<(), ZipError> {
     let wanted = look.wants(entry) && entry.flags & ENCRYPTED == 0;
     let length = match (entry.method, entry.stored) {
         (STORED | DEFLATED, Some(length)) if wanted => {
-            let mut content = Stored { input, left: length };
+            let mut content = StoredContent { input, left: length };
             match entry.is_stored() {
                 true => look.look(entry, &mut content, work)?,
                 false => {
@@ -299,7 +308,7 @@ fn take_entry(
             length
         }
         (DEFLATED, None) if entry.flags & ENCRYPTED == 0 => {
-            let looks: &mut dyn Look = if wanted { look } else { &mut Nothing };
+            let looks: &mut dyn ZipVisitor = if wanted { look } else { &mut Nothing };
             let lengths = inflate(&mut *input, entry, work, looks)?;
             pass_descriptor(input, lengths)?;
             lengths.0
@@ -315,12 +324,12 @@ fn take_entry(
 /// Looks at nothing.
 struct Nothing;
 
-impl Look for Nothing {
+impl ZipVisitor for Nothing {
     fn wants(&self, _: &ZipEntry) -> bool {
         false
     }
 
-    fn look(&mut self, _: &ZipEntry, _: &mut dyn Passing, _: &mut Work) -> Result<(), ZipError> {
+    fn look(&mut self, _: &ZipEntry, _: &mut dyn Passing, _: &mut ArchiveBudget) -> Result<(), ZipError> {
         Ok(())
     }
 
@@ -331,13 +340,13 @@ impl Look for Nothing {
 fn inflate(
     from: impl BufRead,
     entry: &ZipEntry,
-    work: &mut Work,
-    look: &mut dyn Look,
+    work: &mut ArchiveBudget,
+    look: &mut dyn ZipVisitor,
 ) -> Result<(u64, u64), ZipError> {
     let mut left = work.inflated;
     let mut content = Inflated { decoder: DeflateDecoder::new(from), left: &mut left };
     // Both levels draw on one amount: the one above waits while the one below is at work.
-    let mut inner = Work { inflated: work.inflated, entries: work.entries };
+    let mut inner = ArchiveBudget { inflated: work.inflated, entries: work.entries };
     let looked = look.look(entry, &mut content, &mut inner);
     let drained = looked.and_then(|()| Ok(io::copy(&mut content, &mut io::sink()).map(drop)?));
     let lengths = (content.decoder.total_in(), content.decoder.total_out());
@@ -355,7 +364,7 @@ fn inflate(
 
 /// Gets past what follows content whose length its header does not say: a sum, and lengths of four bytes
 /// each, or of eight.
-fn pass_descriptor(input: &mut Input<'_>, (stored, length): (u64, u64)) -> Result<(), ZipError> {
+fn pass_descriptor(input: &mut EntryInput<'_>, (stored, length): (u64, u64)) -> Result<(), ZipError> {
     let mut start = [0; 4];
     input.read_exact(&mut start)?;
     if start == DESCRIPTOR {

@@ -1,6 +1,6 @@
 //! Which image the final stage builds on, where nobody has chosen one.
 
-use crate::dockerfile::{BaseImage, slimmer_of};
+use crate::dockerfile::{StageBase, slimmer_of};
 use crate::image::package::Installed;
 use crate::image::{Ecosystem, ImageName, Snapshot};
 
@@ -20,8 +20,8 @@ const TOOLCHAINS: [&str; 8] = [
 /// of the same family, the runtime to a build tool, or the plain distribution that a toolchain's image is
 /// built on. `snapshot` is of the image that was built, and says which distribution that is. `None` where
 /// there is no better one than the same.
-pub fn usual_final_base(base: &BaseImage, snapshot: &Snapshot) -> Option<String> {
-    let BaseImage::Image(name) = base else { return None };
+pub fn usual_final_base(base: &StageBase, snapshot: &Snapshot) -> Option<String> {
+    let StageBase::Image(name) = base else { return None };
     slimmer_of(name).or_else(|| java_runtime(name)).or_else(|| {
         let (repository, _) = split(name);
         if TOOLCHAINS.contains(&repository) { distribution(snapshot) } else { None }

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use super::shell::Command;
+use super::shell::ShellCommand;
 use super::steps::{BuildStep, Role, USERS, steps};
-use super::tree::Tree;
+use super::tree::PathTree;
 use super::{Inputs, NoProposal, usual_final_base};
-use crate::dockerfile::{BaseImage, Plan, Stage, WorkKind};
+use crate::dockerfile::{BuildPlan, Stage, StageBase, WorkKind};
 use crate::image::{Bytes, Entry, FileList, Filesystem, Instruction};
 use crate::removable::Kinds;
 
@@ -19,9 +19,9 @@ pub(super) struct BuildContext<'a> {
     pub inputs: &'a Inputs<'a>,
     pub filesystem: &'a Filesystem,
     pub layers: &'a [Arc<FileList>],
-    pub tree: Tree<'a>,
+    pub tree: PathTree<'a>,
     pub kinds: Kinds<'a>,
-    pub plan: Plan,
+    pub plan: BuildPlan,
     pub steps: Vec<BuildStep<'a>>,
     /// The last step of the builder.
     pub split: usize,
@@ -52,7 +52,7 @@ impl<'a> BuildContext<'a> {
         let split = split.ok_or_else(|| nothing_builds(inputs))?;
         let makers = makers(inputs, &steps, split, base_layers)?;
         let layers = filesystem.layers();
-        let tree = Tree::new(filesystem);
+        let tree = PathTree::new(filesystem);
         let kinds = Kinds::new(inputs.snapshot, filesystem, inputs.catalogue);
         Ok(BuildContext { inputs, filesystem, layers, tree, kinds, plan, steps, split, base_layers, makers })
     }
@@ -84,7 +84,7 @@ impl<'a> BuildContext<'a> {
     /// The name of the base image, where it is one.
     pub fn base_name(&self) -> Option<&str> {
         match &self.plan.base {
-            BaseImage::Image(name) => Some(name),
+            StageBase::Image(name) => Some(name),
             _ => None,
         }
     }
@@ -151,9 +151,10 @@ impl<'a> BuildContext<'a> {
 }
 
 /// The commands of a step that make users; nothing where they cannot be told.
-pub(super) fn user_commands<'s>(step: &'s BuildStep<'_>) -> Option<Vec<&'s Command>> {
+pub(super) fn user_commands<'s>(step: &'s BuildStep<'_>) -> Option<Vec<&'s ShellCommand>> {
     let commands = step.commands.as_ref()?;
-    let makes_users = |command: &&Command| USERS.contains(&command.program()) && !command.text.is_empty();
+    let makes_users =
+        |command: &&ShellCommand| USERS.contains(&command.program()) && !command.text.is_empty();
     Some(commands.iter().filter(makes_users).collect())
 }
 

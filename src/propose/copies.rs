@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::context::{BuildContext, Maker, hides_users};
-use super::entry::Entry;
+use super::entry::StartCommands;
 use super::fate::{ACCOUNTS, Evaluate, Fate, is_debris, is_doubtful_cache, needs_development};
 use super::quote::{comment, copy_path, shell_word};
 use super::roots::{Roots, roots};
 use super::steps::Role;
-use super::tree::{Node, Tree, What, name_of, parent_of};
+use super::tree::{PathKind, PathTree, TreeNode, name_of, parent_of};
 use crate::image::Bytes;
 use crate::image::path::PathRef;
 
@@ -38,13 +38,13 @@ pub(super) struct Copies {
 }
 
 /// Makes the instructions.
-pub(super) fn copies(context: &BuildContext<'_>, entry: &Entry) -> Copies {
+pub(super) fn copies(context: &BuildContext<'_>, entry: &StartCommands) -> Copies {
     let mut copies = Copies { prunes: prunes(context, entry), ..Copies::default() };
     let evaluate = Evaluate::new(context, entry, !copies.prunes.is_empty());
     let fates = evaluate.fates();
     let found = roots(&context.tree, &fates, |path| shell_word(path).is_some());
     let mut tail = Vec::from_iter(removal(context, &found));
-    let mut writer = Writer { context, fates: &fates, removed: HashSet::new(), copies: &mut copies };
+    let mut writer = CopyWriter { context, fates: &fates, removed: HashSet::new(), copies: &mut copies };
     writer.removed = found.removed.iter().copied().filter(|node| writable(&context.tree, *node)).collect();
     let gathered = writer.instructions(&found);
     tail.extend(writer.gather(&gathered));
@@ -54,7 +54,7 @@ pub(super) fn copies(context: &BuildContext<'_>, entry: &Entry) -> Copies {
     copies
 }
 
-fn writable(tree: &Tree<'_>, node: usize) -> bool {
+fn writable(tree: &PathTree<'_>, node: usize) -> bool {
     shell_word(tree.nodes[node].path).is_some()
 }
 
@@ -69,12 +69,12 @@ fn removal(context: &BuildContext<'_>, roots: &Roots) -> Option<String> {
 }
 
 /// Takes away the packages that only development needs, by the manager that installed them.
-fn prunes(context: &BuildContext<'_>, entry: &Entry) -> Vec<String> {
+fn prunes(context: &BuildContext<'_>, entry: &StartCommands) -> Vec<String> {
     if needs_development(context, entry) {
         return Vec::new();
     }
     let mut projects: BTreeMap<&[u8], &str> = BTreeMap::new();
-    for node in context.tree.nodes.iter().filter(|node| matches!(node.what, What::File(_))) {
+    for node in context.tree.nodes.iter().filter(|node| matches!(node.what, PathKind::File(_))) {
         let is_own = matches!(context.maker(node.layer), Maker::Builder(_));
         if !is_own || !context.kinds.is_development(node.path) {
             continue;
@@ -116,7 +116,7 @@ fn manager(context: &BuildContext<'_>, project: &[u8]) -> Option<&'static str> {
 }
 
 /// Writes the instructions of one proposal.
-struct Writer<'w, 'a> {
+struct CopyWriter<'w, 'a> {
     context: &'w BuildContext<'a>,
     fates: &'w [Fate],
     /// What the builder deletes at its end.
@@ -124,7 +124,7 @@ struct Writer<'w, 'a> {
     copies: &'w mut Copies,
 }
 
-impl Writer<'_, '_> {
+impl CopyWriter<'_, '_> {
     /// One `COPY` for each directory, and one for the files of a directory; what cannot be copied so
     /// is returned.
     fn instructions(&mut self, roots: &Roots) -> Vec<usize> {
@@ -132,9 +132,9 @@ impl Writer<'_, '_> {
         let mut gathered = roots.links.clone();
         let careful = self.is_careful();
         for node in roots.directories.iter().chain(&roots.files) {
-            let Node { path, what, children, .. } = &self.context.tree.nodes[*node];
+            let TreeNode { path, what, children, .. } = &self.context.tree.nodes[*node];
             // Of an empty directory, builders copy neither owner nor mode.
-            let is_empty = *what == What::Directory && children.is_empty();
+            let is_empty = *what == PathKind::Directory && children.is_empty();
             if is_empty || copy_path(path).is_none() || careful && self.is_in_own_directory(*node) {
                 gathered.push(*node);
             } else {
@@ -146,7 +146,7 @@ impl Writer<'_, '_> {
                 gathered.extend(nodes);
                 continue;
             }
-            let is_directory = |node: &usize| self.context.tree.nodes[*node].what == What::Directory;
+            let is_directory = |node: &usize| self.context.tree.nodes[*node].what == PathKind::Directory;
             let (directories, files): (Vec<usize>, Vec<usize>) = nodes.into_iter().partition(is_directory);
             directories.iter().for_each(|node| self.copy_directory(*node));
             self.copy_files(parent, &files);
@@ -221,7 +221,7 @@ impl Writer<'_, '_> {
             }
             let node = &self.context.tree.nodes[index];
             left.extend(&node.children);
-            let What::File(file) = node.what else { continue };
+            let PathKind::File(file) = node.what else { continue };
             if self.fates[index] != Fate::Pruned && files.insert(file) {
                 sum += self.context.filesystem.existing_at(file as usize).map_or(0, |file| file.size.0);
             }
@@ -259,7 +259,7 @@ fn accounts(context: &BuildContext<'_>, copies: &mut Copies) {
     }
     for path in ACCOUNTS.iter().filter(own) {
         let file = context.tree.find(path).map(|node| context.tree.nodes[node].what);
-        if let Some(What::File(file)) = file {
+        if let Some(PathKind::File(file)) = file {
             let size = context.filesystem.existing_at(file as usize).map_or(0, |file| file.size.0);
             copies.bytes = Bytes(copies.bytes.0.saturating_add(size));
         }
@@ -288,7 +288,7 @@ fn deleted<'a>(context: &BuildContext<'a>) -> Option<(PathRef<'a>, usize)> {
 /// Says what is not certain of the copies.
 fn tell(
     context: &BuildContext<'_>,
-    entry: &Entry,
+    entry: &StartCommands,
     evaluate: &Evaluate<'_, '_>,
     fates: &[Fate],
     roots: &Roots,
@@ -341,8 +341,8 @@ fn unwritten(context: &BuildContext<'_>, roots: &Roots) -> Option<String> {
 
 /// A device, a pipe or the like.
 fn special(context: &BuildContext<'_>) -> Option<String> {
-    let is_special = |node: &Node<'_>| {
-        node.what == What::Special && matches!(context.maker(node.layer), Maker::Builder(_))
+    let is_special = |node: &TreeNode<'_>| {
+        node.what == PathKind::Special && matches!(context.maker(node.layer), Maker::Builder(_))
     };
     let first = context.tree.nodes.iter().position(is_special)?;
     Some(format!("{} is no file, and is not copied", shown(context, first)))
@@ -357,8 +357,8 @@ fn gone(context: &BuildContext<'_>) -> Option<String> {
 
 /// What looks like a secret, and is copied.
 fn secrets(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
-    let is_secret = |(index, node): &(usize, &Node<'_>)| match node.what {
-        What::File(file) if fates[*index] == Fate::Kept => {
+    let is_secret = |(index, node): &(usize, &TreeNode<'_>)| match node.what {
+        PathKind::File(file) if fates[*index] == Fate::Kept => {
             let kind = context.kinds.of(file as usize, node.path);
             kind.is_some_and(|kind| kind.name == "secrets")
         }
@@ -376,8 +376,8 @@ fn secrets(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
 
 /// A cache of which it is not known whether a program loads it.
 fn doubtful_cache(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
-    let is_doubtful = |(index, node): &(usize, &Node<'_>)| {
-        matches!(node.what, What::File(_))
+    let is_doubtful = |(index, node): &(usize, &TreeNode<'_>)| {
+        matches!(node.what, PathKind::File(_))
             && fates[*index] == Fate::Dropped
             && is_doubtful_cache(node.path)
             && matches!(context.maker(node.layer), Maker::Builder(_))
@@ -388,8 +388,8 @@ fn doubtful_cache(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> 
 
 /// Packages that only development loads, as far as their names tell.
 fn development(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
-    let name_of = |(index, node): (usize, &Node<'_>)| match node.what {
-        What::File(file) if fates[index] == Fate::Dropped => {
+    let name_of = |(index, node): (usize, &TreeNode<'_>)| match node.what {
+        PathKind::File(file) if fates[index] == Fate::Dropped => {
             let kind = context.kinds.of(file as usize, node.path);
             let is_one = kind.is_some_and(|kind| kind.name == "python-dev-dependencies");
             context.kinds.owner(file as usize).filter(|_| is_one).map(|owner| owner.name.clone())

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::context::BuildContext;
-use super::tree::{What, is_inside, name_of, parent_of};
+use super::tree::{PathKind, is_inside, name_of, parent_of};
 use super::{NoProposal, context::Maker};
 use crate::image::LayerPath;
 
 /// The words of the commands that an image starts with and is watched by.
-pub(super) struct Entry {
+pub(super) struct StartCommands {
     words: Vec<String>,
     /// The places of what they name in the tree: all below a directory is meant.
     pub named: BTreeSet<usize>,
@@ -33,8 +33,8 @@ const BUILD_AND_START: &[(&str, &[&str])] = &[
     ("lein", &[]),
 ];
 
-impl Entry {
-    pub fn of(context: &BuildContext<'_>) -> Result<Entry, NoProposal> {
+impl StartCommands {
+    pub fn of(context: &BuildContext<'_>) -> Result<StartCommands, NoProposal> {
         let last = |keyword: &str| context.steps.iter().rfind(|step| step.instruction.keyword == keyword);
         let mut words = Vec::new();
         for step in ["ENTRYPOINT", "CMD", "HEALTHCHECK"].into_iter().filter_map(last) {
@@ -49,7 +49,7 @@ impl Entry {
         let named: BTreeSet<usize> =
             words.iter().flat_map(|word| places_of(word, &directory, context)).collect();
         let environments = named.iter().filter_map(|node| environment_of(*node, context)).collect();
-        Ok(Entry { words, named, environments })
+        Ok(StartCommands { words, named, environments })
     }
 
     /// Whether a path is in an environment that is used.
@@ -123,8 +123,8 @@ fn places_of(word: &str, directory: &str, context: &BuildContext<'_>) -> Vec<usi
 
 /// The programs of that name, wherever they are.
 fn programs<'s>(name: &'s str, context: &'s BuildContext<'_>) -> impl Iterator<Item = usize> + 's {
-    let is_program = move |(_, node): &(usize, &super::tree::Node<'_>)| {
-        matches!(node.what, What::File(_) | What::Symlink)
+    let is_program = move |(_, node): &(usize, &super::tree::TreeNode<'_>)| {
+        matches!(node.what, PathKind::File(_) | PathKind::Symlink)
             && name_of(node.path) == name.as_bytes()
             && matches!(name_of(parent_of(node.path)), b"bin" | b"sbin" | b".bin")
     };

@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::context::{BuildContext, Maker};
-use super::entry::Entry;
+use super::entry::StartCommands;
 use super::quote::listed;
-use super::shell::Command;
-use super::tree::{What, is_inside, name_of, parent_of};
+use super::shell::ShellCommand;
+use super::tree::{PathKind, is_inside, name_of, parent_of};
 use crate::dockerfile::WorkKind;
 use crate::image::{Ecosystem, Weight};
-use crate::removable::Kind;
+use crate::removable::RemovableKind;
 
 /// What becomes of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,7 +186,7 @@ const LEFT_BY_PACKAGES: &[&[u8]] = &[
 /// What is asked of all paths.
 pub(super) struct Evaluate<'s, 'a> {
     pub context: &'s BuildContext<'a>,
-    pub entry: &'s Entry,
+    pub entry: &'s StartCommands,
     pub compiled: bool,
     jvm: bool,
     /// Whether the image starts from a jar, which has its classes in it.
@@ -205,7 +205,7 @@ pub(super) struct Evaluate<'s, 'a> {
 }
 
 impl<'s, 'a> Evaluate<'s, 'a> {
-    pub fn new(context: &'s BuildContext<'a>, entry: &'s Entry, prunes: bool) -> Evaluate<'s, 'a> {
+    pub fn new(context: &'s BuildContext<'a>, entry: &'s StartCommands, prunes: bool) -> Evaluate<'s, 'a> {
         let layers = 0..context.layers.len() as u32;
         let installs: Vec<bool> = layers.clone().map(|layer| context.installs_packages(layer)).collect();
         let only = |layer: u32| match context.maker(layer) {
@@ -243,7 +243,7 @@ impl<'s, 'a> Evaluate<'s, 'a> {
         let mut names: BTreeSet<&str> = BTreeSet::new();
         for (node, fate) in self.context.tree.nodes.iter().zip(fates) {
             let only = self.only_tools.get(node.layer as usize).copied().unwrap_or_default();
-            if let (What::File(file), Fate::Kept, true) = (node.what, fate, only) {
+            if let (PathKind::File(file), Fate::Kept, true) = (node.what, fate, only) {
                 names.extend(self.context.kinds.owner(file as usize).map(|owner| owner.name.as_str()));
             }
         }
@@ -268,11 +268,11 @@ impl<'s, 'a> Evaluate<'s, 'a> {
             return Fate::There;
         }
         let kind = match node.what {
-            What::File(file) => self.context.kinds.of(file as usize, node.path),
+            PathKind::File(file) => self.context.kinds.of(file as usize, node.path),
             _ => None,
         };
         let owner = match node.what {
-            What::File(file) => self.context.kinds.owner(file as usize),
+            PathKind::File(file) => self.context.kinds.owner(file as usize),
             _ => None,
         };
         // The package manager brings it anew, or nobody needs it.
@@ -291,10 +291,10 @@ impl<'s, 'a> Evaluate<'s, 'a> {
             return Fate::Dropped;
         }
         match node.what {
-            What::Special => Fate::Dropped,
-            What::File(file) => self.of_file(file, node.path, kind),
-            What::Symlink if self.prunes && self.context.kinds.is_development(node.path) => Fate::Pruned,
-            What::Symlink | What::Directory => Fate::Kept,
+            PathKind::Special => Fate::Dropped,
+            PathKind::File(file) => self.of_file(file, node.path, kind),
+            PathKind::Symlink if self.prunes && self.context.kinds.is_development(node.path) => Fate::Pruned,
+            PathKind::Symlink | PathKind::Directory => Fate::Kept,
         }
     }
 
@@ -308,7 +308,7 @@ impl<'s, 'a> Evaluate<'s, 'a> {
         let inside = |places: &[&[u8]]| places.iter().any(|place| is_inside(node.path, place));
         let of_packages = inside(OF_PACKAGES) && !inside(NOT_OF_PACKAGES);
         let only = self.only_packages.get(layer).copied().unwrap_or_default();
-        let has_no_owner = !matches!(node.what, What::File(_));
+        let has_no_owner = !matches!(node.what, PathKind::File(_));
         of_packages && (only || has_no_owner || inside(LEFT_BY_PACKAGES))
     }
 
@@ -332,7 +332,7 @@ impl<'s, 'a> Evaluate<'s, 'a> {
         })
     }
 
-    fn of_file(&self, file: u32, path: &[u8], kind: Option<&Kind>) -> Fate {
+    fn of_file(&self, file: u32, path: &[u8], kind: Option<&RemovableKind>) -> Fate {
         let owner = self.context.kinds.owner(file as usize);
         if self.prunes && self.context.kinds.is_development(path) {
             return Fate::Pruned;
@@ -351,7 +351,7 @@ impl<'s, 'a> Evaluate<'s, 'a> {
     }
 
     /// Whether files of a kind stay in the builder.
-    fn is_left_behind(&self, kind: &Kind, path: &[u8]) -> bool {
+    fn is_left_behind(&self, kind: &RemovableKind, path: &[u8]) -> bool {
         let name = kind.name.as_str();
         match name {
             "dev-dependencies" => !(self.needs_development && self.context.kinds.is_development(path)),
@@ -403,7 +403,7 @@ const ALWAYS_LEFT: &[&str] = &["version-control", "pnpm-store"];
 const RUNNERS: &[&str] = &["pipenv", "poetry", "uv", "pdm", "hatch"];
 
 /// Whether a command only has to do with packages of the system.
-fn is_of_packages(command: &Command) -> bool {
+fn is_of_packages(command: &ShellCommand) -> bool {
     matches!(
         command.program(),
         "apt-get"
@@ -429,7 +429,7 @@ fn installs_only_tools(context: &BuildContext<'_>, layer: u32) -> bool {
         context.inputs.facts.works.iter().filter(|work| work.line == step.instruction.line).peekable();
     let installs = works.peek().is_some()
         && works.all(|work| matches!(work.kind, WorkKind::InstallsBuildTools | WorkKind::Removes));
-    let known = |command: &Command| {
+    let known = |command: &ShellCommand| {
         is_of_packages(command)
             || matches!(
                 command.program(),
@@ -466,7 +466,7 @@ fn packages_directory(path: &[u8]) -> Option<&[u8]> {
 fn shared<'a>(context: &BuildContext<'a>, only_tools: &[bool]) -> HashSet<&'a [u8]> {
     let nodes = context.tree.nodes.iter().filter(|node| {
         let layer = node.layer as usize;
-        matches!(node.what, What::File(_))
+        matches!(node.what, PathKind::File(_))
             && !only_tools.get(layer).copied().unwrap_or_default()
             && matches!(context.maker(node.layer), Maker::Builder(_))
             && !node.path.ends_with(b".pyc")
@@ -487,7 +487,7 @@ fn is_in_packages(path: &[u8]) -> bool {
 
 /// Whether the image starts with something that only development needs, or may be so: whose a program of
 /// `node_modules/.bin` is can only be told where it has its package's name.
-pub(super) fn needs_development(context: &BuildContext<'_>, entry: &Entry) -> bool {
+pub(super) fn needs_development(context: &BuildContext<'_>, entry: &StartCommands) -> bool {
     entry.named.iter().any(|node| {
         let path = context.tree.nodes[*node].path;
         let directory = parent_of(path);

@@ -23,7 +23,7 @@ mod tests;
 mod tree;
 mod write;
 
-use crate::dockerfile::{BuildOptions, Dockerfile, Facts, Lines, WorkKind};
+use crate::dockerfile::{BuildOptions, Dockerfile, Facts, LineRange, WorkKind};
 use crate::image::filesystem::Filesystem;
 use crate::image::{Bytes, Snapshot};
 use crate::removable::Catalogue;
@@ -77,7 +77,7 @@ pub struct Proposal {
     /// What the reader has to evaluate, in sentences.
     pub unsure: Vec<String>,
     /// The lines of the Dockerfile that only the builder has now.
-    pub moved: Vec<Lines>,
+    pub moved: Vec<LineRange>,
     /// What the final stage copies from the builder, as it is written there.
     pub copied: Vec<String>,
 }
@@ -174,7 +174,7 @@ pub fn propose(inputs: &Inputs<'_>) -> Result<Proposal, NoProposal> {
         return Err(NoProposal::Escape);
     }
     let context = context::BuildContext::new(inputs, filesystem)?;
-    let entry = entry::Entry::of(&context)?;
+    let entry = entry::StartCommands::of(&context)?;
     let proposal = write::write(&context, &entry)?;
     check(&proposal, inputs)?;
     Ok(proposal)

@@ -2,10 +2,10 @@
 //! other has not.
 
 use super::context::{BuildContext, Maker};
-use super::entry::Entry;
+use super::entry::StartCommands;
 use super::quote::{copy_path, listed};
 use super::steps::BuildStep;
-use super::tree::{What, name_of, parent_of};
+use super::tree::{PathKind, name_of, parent_of};
 use super::{RuntimeImage, base};
 use crate::image::{Bytes, Snapshot};
 
@@ -21,7 +21,7 @@ pub(super) struct OtherBase<'w, 'a> {
 
 impl OtherBase<'_, '_> {
     /// What another base image needs that this one had.
-    pub fn extra(&self, entry: &Entry) -> Extra {
+    pub fn extra(&self, entry: &StartCommands) -> Extra {
         let (mut extra, other) = (Extra::default(), &self.other);
         let is_set = |keyword: &str| {
             self.context.steps.iter().any(|step| {
@@ -55,7 +55,7 @@ impl OtherBase<'_, '_> {
     }
 
     /// A program that is called by name is looked for where its own base image looks.
-    fn search_path(&self, entry: &Entry) -> Option<String> {
+    fn search_path(&self, entry: &StartCommands) -> Option<String> {
         let program = entry.program().filter(|program| !program.contains('/'))?;
         let sets_path = |step: &BuildStep<'_>| {
             step.instruction.keyword == "ENV" && step.instruction.text.contains("PATH")
@@ -65,7 +65,8 @@ impl OtherBase<'_, '_> {
         }
         let nodes = entry.named.iter().map(|node| &self.context.tree.nodes[*node]);
         let mut programs = nodes.filter(|node| {
-            matches!(node.what, What::File(_) | What::Symlink) && name_of(node.path) == program.as_bytes()
+            matches!(node.what, PathKind::File(_) | PathKind::Symlink)
+                && name_of(node.path) == program.as_bytes()
         });
         let directory = parent_of(programs.next()?.path);
         let is_usual = USUAL_PATH.contains(&directory) || directory.ends_with(b".bin");
@@ -79,7 +80,7 @@ impl OtherBase<'_, '_> {
         let Some(node) = self.context.tree.find(path).map(|node| &self.context.tree.nodes[node]) else {
             return;
         };
-        let What::File(file) = node.what else { return };
+        let PathKind::File(file) = node.what else { return };
         if self.context.maker(node.layer) != Maker::Base
             || self.other.snapshot.is_none_or(|snapshot| has_file(snapshot, path))
         {

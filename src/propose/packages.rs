@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::context::{BuildContext, Maker};
-use super::entry::Entry;
+use super::entry::StartCommands;
 use super::steps::{BuildStep, Role, is_removable};
-use super::tree::{What, is_inside, name_of};
+use super::tree::{PathKind, is_inside, name_of};
 use crate::dockerfile::WorkKind;
 use crate::image::package::Installed;
 use crate::image::{Bytes, Ecosystem};
@@ -41,12 +41,17 @@ impl Install {
 }
 
 /// What each step of the builder installed that is needed on.
-pub(super) fn installs(context: &BuildContext<'_>, entry: &Entry) -> Vec<Install> {
+pub(super) fn installs(context: &BuildContext<'_>, entry: &StartCommands) -> Vec<Install> {
     let steps = context.before().iter().enumerate().filter(|(_, step)| step.role == Role::Builds);
     steps.filter_map(|(index, step)| install(context, entry, index, step)).collect()
 }
 
-fn install(context: &BuildContext<'_>, entry: &Entry, index: usize, step: &BuildStep<'_>) -> Option<Install> {
+fn install(
+    context: &BuildContext<'_>,
+    entry: &StartCommands,
+    index: usize,
+    step: &BuildStep<'_>,
+) -> Option<Install> {
     let layer = step.layer?;
     let snapshot = context.inputs.snapshot;
     let brought = snapshot.packages.as_deref().unwrap_or_default().iter();
@@ -60,7 +65,7 @@ fn install(context: &BuildContext<'_>, entry: &Entry, index: usize, step: &Build
     let (removable, rest): (Vec<&Installed>, Vec<&Installed>) =
         brought.iter().partition(|package| is_removable(package));
     let asked = asked_for(context, step.instruction.line);
-    let wanted = Wanted { asked: &asked, removable: &removable, entry, context };
+    let wanted = PackageQuery { asked: &asked, removable: &removable, entry, context };
     let mut named: Vec<&Installed> = rest.iter().filter(|package| wanted.names(package)).copied().collect();
     named.extend(removable.iter().filter(|package| wanted.starts_with(package)));
     if named.is_empty() {
@@ -94,14 +99,14 @@ fn asked_for<'s>(context: &'s BuildContext<'_>, line: u32) -> BTreeSet<&'s str> 
 }
 
 /// What is asked of a package that was installed.
-struct Wanted<'s, 'a> {
+struct PackageQuery<'s, 'a> {
     asked: &'s BTreeSet<&'s str>,
     removable: &'s [&'s Installed],
-    entry: &'s Entry,
+    entry: &'s StartCommands,
     context: &'s BuildContext<'a>,
 }
 
-impl Wanted<'_, '_> {
+impl PackageQuery<'_, '_> {
     /// Whether the final stage installs it by its name.
     fn names(&self, package: &Installed) -> bool {
         let name = package.name.as_str();
@@ -130,7 +135,7 @@ impl Wanted<'_, '_> {
                 || is_inside(node.path, b"bin")
         });
         programs.into_iter().any(|node| match node.what {
-            What::File(file) => {
+            PathKind::File(file) => {
                 matches!(self.context.maker(node.layer), Maker::Builder(_))
                     && std::str::from_utf8(name_of(node.path)).is_ok_and(|name| self.entry.calls(name))
                     && self.context.kinds.owner(file as usize).is_some_and(|owner| owner.name == package.name)

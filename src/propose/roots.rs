@@ -2,7 +2,7 @@
 //! to be copied, and where only little of one stays behind, that little to be deleted first.
 
 use super::fate::Fate;
-use super::tree::{Tree, What};
+use super::tree::{PathKind, PathTree};
 
 /// At most so many paths are deleted for the sake of one directory.
 const MAX_REMOVED: usize = 25;
@@ -33,7 +33,7 @@ pub(super) struct Roots {
 
 /// What is known of a node and all that is below it.
 #[derive(Debug, Clone, Copy, Default)]
-struct Sum {
+struct RootSum {
     /// How many paths are to be copied.
     kept: usize,
     /// How many stay behind, or are in the final stage already.
@@ -52,7 +52,7 @@ struct Sum {
     crowded: bool,
 }
 
-impl Sum {
+impl RootSum {
     fn words(&self) -> usize {
         match (self.whole, self.crowded) {
             (true, false) => 1 + self.removals,
@@ -63,7 +63,7 @@ impl Sum {
 }
 
 /// Chooses. `writable` says whether a path can be written into a Dockerfile.
-pub(super) fn roots(tree: &Tree<'_>, fates: &[Fate], writable: impl Fn(&[u8]) -> bool) -> Roots {
+pub(super) fn roots(tree: &PathTree<'_>, fates: &[Fate], writable: impl Fn(&[u8]) -> bool) -> Roots {
     let sums = sums(tree, fates, &writable);
     let mut roots = Roots::default();
     let mut left = vec![0];
@@ -71,17 +71,19 @@ pub(super) fn roots(tree: &Tree<'_>, fates: &[Fate], writable: impl Fn(&[u8]) ->
         let node = &tree.nodes[index];
         match node.what {
             _ if sums[index].kept == 0 => {}
-            What::Directory if !sums[index].whole && !node.children.is_empty() => left.extend(&node.children),
+            PathKind::Directory if !sums[index].whole && !node.children.is_empty() => {
+                left.extend(&node.children)
+            }
             _ if !writable(node.path) => roots.unwritten.push(index),
-            What::Directory => {
+            PathKind::Directory => {
                 roots.directories.push(index);
                 match sums[index].crowded {
                     true => roots.crowded.push(index),
                     false => remove(tree, &sums, index, &mut roots.removed),
                 }
             }
-            What::Symlink => roots.links.push(index),
-            What::File(_) | What::Special => roots.files.push(index),
+            PathKind::Symlink => roots.links.push(index),
+            PathKind::File(_) | PathKind::Special => roots.files.push(index),
         }
     }
     let Roots { directories, files, links, removed, unwritten, crowded } = &mut roots;
@@ -90,8 +92,8 @@ pub(super) fn roots(tree: &Tree<'_>, fates: &[Fate], writable: impl Fn(&[u8]) ->
     roots
 }
 
-fn sums(tree: &Tree<'_>, fates: &[Fate], writable: &impl Fn(&[u8]) -> bool) -> Vec<Sum> {
-    let mut sums = vec![Sum::default(); tree.nodes.len()];
+fn sums(tree: &PathTree<'_>, fates: &[Fate], writable: &impl Fn(&[u8]) -> bool) -> Vec<RootSum> {
+    let mut sums = vec![RootSum::default(); tree.nodes.len()];
     // What is in a directory comes after it.
     for index in (0..tree.nodes.len()).rev() {
         let node = &tree.nodes[index];
@@ -120,14 +122,21 @@ fn sums(tree: &Tree<'_>, fates: &[Fate], writable: &impl Fn(&[u8]) -> bool) -> V
     sums
 }
 
-fn leaf(fate: Fate) -> Sum {
+fn leaf(fate: Fate) -> RootSum {
     let kept = matches!(fate, Fate::Kept | Fate::Pruned);
     let (one, other) = (usize::from(kept), usize::from(!kept));
-    Sum { kept: one, others: other, there: fate == Fate::There, parts: one, whole: kept, ..Sum::default() }
+    RootSum {
+        kept: one,
+        others: other,
+        there: fate == Fate::There,
+        parts: one,
+        whole: kept,
+        ..RootSum::default()
+    }
 }
 
 /// Whether a directory is copied as a whole, once it is cleared of what is not wanted in it.
-fn is_whole(sum: &Sum, fate: Fate) -> bool {
+fn is_whole(sum: &RootSum, fate: Fate) -> bool {
     let own = fate != Fate::There && !sum.there;
     match (sum.kept, sum.others) {
         (0, _) => false,
@@ -140,7 +149,7 @@ fn is_whole(sum: &Sum, fate: Fate) -> bool {
     }
 }
 
-fn remove(tree: &Tree<'_>, sums: &[Sum], directory: usize, removed: &mut Vec<usize>) {
+fn remove(tree: &PathTree<'_>, sums: &[RootSum], directory: usize, removed: &mut Vec<usize>) {
     let mut left = tree.nodes[directory].children.clone();
     while let Some(index) = left.pop() {
         if sums[index].kept > 0 {

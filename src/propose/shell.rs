@@ -8,14 +8,14 @@ use crate::dockerfile::SourceInstruction;
 
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Command {
+pub(super) struct ShellCommand {
     /// Without quotes; variables stand as they are.
     pub words: Vec<String>,
     /// As written.
     pub text: String,
 }
 
-impl Command {
+impl ShellCommand {
     /// The program, without its directory.
     pub fn program(&self) -> &str {
         let program = self.words.iter().find(|word| !is_assignment(word)).map_or("", String::as_str);
@@ -35,10 +35,10 @@ fn is_assignment(word: &str) -> bool {
 }
 
 /// The commands of a `RUN`, or nothing where one cannot be told for certain.
-pub(super) fn commands(instruction: &SourceInstruction) -> Option<Vec<Command>> {
+pub(super) fn commands(instruction: &SourceInstruction) -> Option<Vec<ShellCommand>> {
     if let Some(words) = instruction.json() {
         // What runs no shell cannot be cut out of one's script.
-        return Some(vec![Command { words, text: String::new() }]);
+        return Some(vec![ShellCommand { words, text: String::new() }]);
     }
     match instruction.here_documents.as_slice() {
         [] => split(&instruction.arguments),
@@ -52,8 +52,8 @@ pub(super) fn commands(instruction: &SourceInstruction) -> Option<Vec<Command>> 
 }
 
 /// Splits a script, and gives up at whatever decides, repeats or reads.
-pub(super) fn split(script: &str) -> Option<Vec<Command>> {
-    let mut reader = ShellReader { commands: Vec::new(), words: Vec::new(), word: None, text: String::new() };
+pub(super) fn split(script: &str) -> Option<Vec<ShellCommand>> {
+    let mut reader = ScriptReader { commands: Vec::new(), words: Vec::new(), word: None, text: String::new() };
     let mut rest = script.chars().peekable();
     while let Some(c) = rest.next() {
         match c {
@@ -81,7 +81,7 @@ pub(super) fn split(script: &str) -> Option<Vec<Command>> {
         }
     }
     reader.end_command();
-    let decides = |command: &Command| DECIDING.contains(&command.program());
+    let decides = |command: &ShellCommand| DECIDING.contains(&command.program());
     if reader.commands.iter().any(decides) { None } else { Some(reader.commands) }
 }
 
@@ -89,14 +89,14 @@ pub(super) fn split(script: &str) -> Option<Vec<Command>> {
 const DECIDING: [&str; 14] =
     ["if", "for", "while", "until", "case", "!", "then", "do", "eval", "exec", "function", ".", "{", "}"];
 
-struct ShellReader {
-    commands: Vec<Command>,
+struct ScriptReader {
+    commands: Vec<ShellCommand>,
     words: Vec<String>,
     word: Option<String>,
     text: String,
 }
 
-impl ShellReader {
+impl ScriptReader {
     fn push(&mut self, c: char, written: &[char]) {
         self.word.get_or_insert_default().push(c);
         self.text.extend(written);
@@ -143,7 +143,7 @@ impl ShellReader {
         self.end_word();
         let (words, text) = (std::mem::take(&mut self.words), std::mem::take(&mut self.text));
         if !words.is_empty() {
-            self.commands.push(Command { words, text: text.trim().to_owned() });
+            self.commands.push(ShellCommand { words, text: text.trim().to_owned() });
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The instructions of a build in a row, and what each is for.
 
-use super::shell::{Command, commands};
+use super::shell::{ShellCommand, commands};
 use crate::dockerfile::{Facts, SourceInstruction, Stage, Work, WorkKind};
 use crate::image::{Ecosystem, Snapshot, Weight};
-use crate::removable::{Catalogue, Kind};
+use crate::removable::{Catalogue, RemovableKind};
 
 /// What an instruction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) struct BuildStep<'a> {
     /// The layer that it made, if it made one.
     pub layer: Option<u32>,
     /// The commands, where they can be told.
-    pub commands: Option<Vec<Command>>,
+    pub commands: Option<Vec<ShellCommand>>,
 }
 
 /// The instructions of all stages that an image is made of, lowest first.
@@ -59,7 +59,7 @@ fn layer_of(line: u32, snapshot: &Snapshot) -> Option<u32> {
 
 fn role(
     instruction: &SourceInstruction,
-    commands: Option<&[Command]>,
+    commands: Option<&[ShellCommand]>,
     facts: &Facts,
     catalogue: &Catalogue,
 ) -> Role {
@@ -78,7 +78,7 @@ fn role(
     };
     let builds = works.clone().any(|work| !is_harmless(work.kind) || is_for_builds(work));
     let Some(commands) = commands.filter(|_| !builds) else { return Role::Builds };
-    let sets_up = |command: &Command| sets_up(command, commands);
+    let sets_up = |command: &ShellCommand| sets_up(command, commands);
     if commands.iter().all(sets_up) {
         Role::SetsUp
     } else if commands.iter().all(|command| sets_up(command) || manages(command)) {
@@ -100,7 +100,7 @@ fn ecosystem_of(tool: &str) -> Ecosystem {
 /// Whether only builds need a package.
 pub(super) fn is_removable(catalogue: &Catalogue, ecosystem: Ecosystem, name: &str) -> bool {
     // The libraries of compilers come with them, and are asked for by name where something else needs them.
-    let is_one = |kind: &Kind| kind.weight <= Weight::Input || kind.name == "compiler-libraries";
+    let is_one = |kind: &RemovableKind| kind.weight <= Weight::Input || kind.name == "compiler-libraries";
     catalogue.kind_of_package(ecosystem, name).is_some_and(is_one)
 }
 
@@ -109,7 +109,7 @@ pub(super) const USERS: [&str; 6] = ["useradd", "adduser", "groupadd", "addgroup
 
 /// Whether a command, one of several, makes what takes no bytes and touches nothing that was there: whatever changes
 /// the owner or mode of a file stores it again.
-fn sets_up(command: &Command, all: &[Command]) -> bool {
+fn sets_up(command: &ShellCommand, all: &[ShellCommand]) -> bool {
     let options = || command.arguments().filter(|argument| argument.starts_with('-'));
     match command.program() {
         "mkdir" | "set" | "true" | ":" => true,
@@ -119,7 +119,7 @@ fn sets_up(command: &Command, all: &[Command]) -> bool {
         "chown" | "chmod" | "chgrp" => {
             let plain = command.arguments().filter(|argument| !argument.starts_with('-'));
             let is_new = |path: &str| {
-                let makes = |other: &&Command| other.program() == "mkdir" || makes_directories(other);
+                let makes = |other: &&ShellCommand| other.program() == "mkdir" || makes_directories(other);
                 all.iter().filter(makes).any(|other| other.arguments().any(|argument| argument == path))
             };
             plain.skip(1).all(is_new)
@@ -128,13 +128,13 @@ fn sets_up(command: &Command, all: &[Command]) -> bool {
     }
 }
 
-fn makes_directories(command: &Command) -> bool {
+fn makes_directories(command: &ShellCommand) -> bool {
     command.program() == "install"
         && command.arguments().any(|argument| matches!(argument, "-d" | "--directory"))
 }
 
 /// Whether a command installs packages of the system, or clears up after that.
-fn manages(command: &Command) -> bool {
+fn manages(command: &ShellCommand) -> bool {
     let is_option = |argument: &&str| argument.starts_with('-');
     let first = command.arguments().find(|argument| !is_option(argument)).unwrap_or("");
     match command.program() {

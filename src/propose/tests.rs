@@ -293,7 +293,7 @@ fn a_program_needs_nothing_of_its_toolchain() {
         (8, "f root/.cache/go-build/x 7000\nf go/bin/tide 6000"),
     ];
     let image = snapshot(&layers);
-    let base = crate::dockerfile::BaseImage::Image("golang:1.22".into());
+    let base = crate::dockerfile::StageBase::Image("golang:1.22".into());
     assert_eq!(usual_final_base(&base, &image).as_deref(), Some("debian:bookworm-slim"));
     let slim = snapshot(&[(0, "f var/lib/dpkg/status 100 deb:base-files=12.4+deb12u5\nf bin/sh 1000")]);
     let proposal = proposed_of(GO, image, Some(("debian:bookworm-slim", &slim))).unwrap();
@@ -330,7 +330,7 @@ fn a_jar_leaves_its_sources_and_build_behind() {
         ),
     ];
     let image = snapshot(&layers);
-    let base = crate::dockerfile::BaseImage::Image("maven:3-eclipse-temurin-17".into());
+    let base = crate::dockerfile::StageBase::Image("maven:3-eclipse-temurin-17".into());
     assert_eq!(usual_final_base(&base, &image).as_deref(), Some("eclipse-temurin:17-jre"));
     let jre = snapshot(&[(0, "f opt/java/openjdk/bin/java 100000")]);
     let proposal = proposed_of(source, image, Some(("eclipse-temurin:17-jre", &jre))).unwrap();

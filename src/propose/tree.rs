@@ -13,7 +13,7 @@ use crate::image::{Entry, FileList};
 
 /// What stands at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum PathKind {
     /// A name of a file of [`Filesystem::existing`].
     File(u32),
     Directory,
@@ -24,9 +24,9 @@ pub(super) enum What {
 
 /// One path of an image.
 #[derive(Debug)]
-pub(super) struct Node<'a> {
+pub(super) struct TreeNode<'a> {
     pub path: &'a [u8],
-    pub what: What,
+    pub what: PathKind,
     /// The layer that it is from; of a directory, the one that made it.
     pub layer: u32,
     /// The directory that it is in. That of the root is the root.
@@ -35,24 +35,25 @@ pub(super) struct Node<'a> {
 }
 
 /// All paths of an image. A directory is before all that is in it, and the root is the first.
-pub(super) struct Tree<'a> {
-    pub nodes: Vec<Node<'a>>,
+pub(super) struct PathTree<'a> {
+    pub nodes: Vec<TreeNode<'a>>,
     by_path: HashMap<&'a [u8], usize, RandomState>,
 }
 
 /// The paths that are no files, and the layers that made them.
-type Others<'a> = BTreeMap<&'a [u8], (What, u32)>;
+type Others<'a> = BTreeMap<&'a [u8], (PathKind, u32)>;
 
-impl<'a> Tree<'a> {
-    pub fn new(filesystem: &'a Filesystem) -> Tree<'a> {
+impl<'a> PathTree<'a> {
+    pub fn new(filesystem: &'a Filesystem) -> PathTree<'a> {
         let mut all = others(filesystem.layers());
         let files = filesystem.existing().enumerate().map(|(index, file)| (file.path, index as u32));
         for (path, file) in files.chain(filesystem.further_names().map(|(file, path)| (path, file))) {
             let layer = filesystem.existing_at(file as usize).map_or(0, |file| file.layer);
-            all.insert(path.0, (What::File(file), layer));
+            all.insert(path.0, (PathKind::File(file), layer));
         }
-        let root = Node { path: b"", what: What::Directory, layer: 0, parent: 0, children: Vec::new() };
-        let mut tree = Tree { nodes: vec![root], by_path: HashMap::default() };
+        let root =
+            TreeNode { path: b"", what: PathKind::Directory, layer: 0, parent: 0, children: Vec::new() };
+        let mut tree = PathTree { nodes: vec![root], by_path: HashMap::default() };
         tree.by_path.insert(b"", 0);
         // In this order, a directory is before what is in it.
         for (path, (what, layer)) in all {
@@ -61,7 +62,7 @@ impl<'a> Tree<'a> {
         tree
     }
 
-    fn add(&mut self, path: &'a [u8], what: What, layer: u32) {
+    fn add(&mut self, path: &'a [u8], what: PathKind, layer: u32) {
         if path.is_empty() {
             return;
         }
@@ -71,7 +72,7 @@ impl<'a> Tree<'a> {
         }
         let parent = self.by_path.get(above).copied().unwrap_or_default();
         let index = self.nodes.len();
-        self.nodes.push(Node { path, what, layer, parent, children: Vec::new() });
+        self.nodes.push(TreeNode { path, what, layer, parent, children: Vec::new() });
         self.nodes[parent].children.push(index);
         self.by_path.insert(path, index);
     }
@@ -84,7 +85,7 @@ impl<'a> Tree<'a> {
             missing.push(at);
             at = parent_of(at);
         }
-        missing.into_iter().rev().for_each(|path| self.add(path, What::Directory, layer));
+        missing.into_iter().rev().for_each(|path| self.add(path, PathKind::Directory, layer));
     }
 
     /// Where a path is, if it is there.
@@ -125,10 +126,10 @@ fn others<'a>(layers: &'a [Arc<FileList>]) -> Others<'a> {
             let (path, layer) = (entry.path().as_bytes(), layer as u32);
             match entry {
                 Entry::File(..) | Entry::HardLink(..) => remove(&mut others, path),
-                Entry::Symlink(_) => put(&mut others, path, What::Symlink, layer),
-                Entry::Special(_) => put(&mut others, path, What::Special, layer),
-                Entry::Dir(_) if others.get(path).is_none_or(|(what, _)| *what != What::Directory) => {
-                    others.insert(path, (What::Directory, layer));
+                Entry::Symlink(_) => put(&mut others, path, PathKind::Symlink, layer),
+                Entry::Special(_) => put(&mut others, path, PathKind::Special, layer),
+                Entry::Dir(_) if others.get(path).is_none_or(|(what, _)| *what != PathKind::Directory) => {
+                    others.insert(path, (PathKind::Directory, layer));
                 }
                 _ => {}
             }
@@ -137,14 +138,14 @@ fn others<'a>(layers: &'a [Arc<FileList>]) -> Others<'a> {
     others
 }
 
-fn put<'a>(others: &mut Others<'a>, path: &'a [u8], what: What, layer: u32) {
-    if matches!(others.insert(path, (what, layer)), Some((What::Directory, _))) {
+fn put<'a>(others: &mut Others<'a>, path: &'a [u8], what: PathKind, layer: u32) {
+    if matches!(others.insert(path, (what, layer)), Some((PathKind::Directory, _))) {
         remove_below(others, path);
     }
 }
 
 fn remove(others: &mut Others<'_>, path: &[u8]) {
-    if matches!(others.remove(path), Some((What::Directory, _))) {
+    if matches!(others.remove(path), Some((PathKind::Directory, _))) {
         remove_below(others, path);
     }
 }

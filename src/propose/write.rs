@@ -3,7 +3,7 @@
 use super::cleanup::cleanup;
 use super::context::{BuildContext, Maker, user_commands};
 use super::copies::{Copies, copies};
-use super::entry::Entry;
+use super::entry::StartCommands;
 use super::fate::ACCOUNTS;
 use super::mounts::mounts;
 use super::other_base::{Extra, OtherBase};
@@ -11,7 +11,7 @@ use super::packages::{Install, installs};
 use super::quote::{comment, listed};
 use super::steps::{BuildStep, Role};
 use super::{NoProposal, Proposal, RuntimeImage, base};
-use crate::dockerfile::{BaseImage, Lines, SourceInstruction, Stage};
+use crate::dockerfile::{LineRange, SourceInstruction, Stage, StageBase};
 use crate::image::{Bytes, Delta, Weight, snapshot};
 
 /// Names for the new stage; the first that is free.
@@ -19,10 +19,10 @@ const NAMES: [&str; 4] = ["builder", "build", "build-stage", "layergate-builder"
 /// Less of an image, in percent, is not worth a stage.
 const WORTH_IT: u64 = 1;
 /// Writes the proposal.
-pub(super) fn write(context: &BuildContext<'_>, entry: &Entry) -> Result<Proposal, NoProposal> {
+pub(super) fn write(context: &BuildContext<'_>, entry: &StartCommands) -> Result<Proposal, NoProposal> {
     let missing = || NoProposal::Unwritable { why: "a stage is missing".into() };
     let (split, target) = (context.split_stage().ok_or_else(missing)?, context.target().ok_or_else(missing)?);
-    let writer = Writer {
+    let writer = DockerfileWriter {
         context,
         lines: context
             .inputs
@@ -77,7 +77,7 @@ fn is_reference(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "/:.-_@+".contains(c))
 }
 
-struct Writer<'w, 'a> {
+struct DockerfileWriter<'w, 'a> {
     context: &'w BuildContext<'a>,
     lines: Vec<&'w str>,
     split: &'a Stage,
@@ -87,8 +87,8 @@ struct Writer<'w, 'a> {
     installs: Vec<Install>,
 }
 
-impl Writer<'_, '_> {
-    fn proposal(&self, entry: &Entry) -> Result<Proposal, NoProposal> {
+impl DockerfileWriter<'_, '_> {
+    fn proposal(&self, entry: &StartCommands) -> Result<Proposal, NoProposal> {
         let now = self.context.inputs.snapshot.totals.uncompressed.ok_or(NoProposal::NoFiles)?;
         let extra = self.other_base().map(|other| other.extra(entry)).unwrap_or_default();
         let predicted = self.predicted(&extra);
@@ -100,8 +100,10 @@ impl Writer<'_, '_> {
         let text = self.text(predicted, now, &unsure, &extra);
         let moved =
             self.context.before().iter().filter(|step| matches!(step.role, Role::Builds | Role::Copies));
-        let lines =
-            |step: &BuildStep<'_>| Lines { line: step.instruction.line, end_line: step.instruction.end_line };
+        let lines = |step: &BuildStep<'_>| LineRange {
+            line: step.instruction.line,
+            end_line: step.instruction.end_line,
+        };
         Ok(Proposal {
             text,
             predicted,
@@ -315,7 +317,7 @@ impl Writer<'_, '_> {
             sources.iter().any(|source| source.strip_prefix(name).is_some_and(ends))
         };
         let bases = self.context.inputs.facts.stages.iter().filter_map(|stage| match &stage.resolved {
-            BaseImage::Image(name) => Some(name.as_str()),
+            StageBase::Image(name) => Some(name.as_str()),
             _ => None,
         });
         let is_taken = |name: &str| {

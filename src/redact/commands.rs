@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::configured;
-use super::value::{Lexer, is_literal, is_secret};
+use super::value::{ValueLexer, is_literal, is_secret};
 use super::{Sort, starts_with, work};
 
 /// How a program takes a secret.
-struct Program {
+struct SecretProgram {
     names: &'static [&'static str],
     /// A word that has to come first: `docker login -p`.
     command: Option<&'static str>,
@@ -22,7 +22,7 @@ struct Program {
     letters: &'static [u8],
 }
 
-const NONE: Program = Program {
+const NONE: SecretProgram = SecretProgram {
     names: &[],
     command: None,
     options: &[],
@@ -32,8 +32,8 @@ const NONE: Program = Program {
     letters: b"",
 };
 
-const PROGRAMS: &[Program] = &[
-    Program {
+const PROGRAMS: &[SecretProgram] = &[
+    SecretProgram {
         names: &["curl", "http", "https"],
         options: &["-u", "--user", "-U", "--proxy-user", "-a", "--auth"],
         attached: true,
@@ -41,7 +41,7 @@ const PROGRAMS: &[Program] = &[
         letters: b"0123469aBfgGiIjJkKlLnNOpqRsSvVZ#",
         ..NONE
     },
-    Program {
+    SecretProgram {
         names: &[
             "docker", "podman", "buildah", "skopeo", "nerdctl", "helm", "oras", "crane", "regctl", "az",
             "oc", "argocd",
@@ -51,45 +51,49 @@ const PROGRAMS: &[Program] = &[
         attached: true,
         ..NONE
     },
-    Program { names: &["lftp"], options: &["-u", "--user"], login: Some(b','), ..NONE },
-    Program {
+    SecretProgram { names: &["lftp"], options: &["-u", "--user"], login: Some(b','), ..NONE },
+    SecretProgram {
         names: &["smbclient", "rpcclient", "smbget"],
         options: &["-U", "--user"],
         attached: true,
         login: Some(b'%'),
         ..NONE
     },
-    Program { names: &["sshpass"], options: &["-p"], attached: true, ..NONE },
-    Program {
+    SecretProgram { names: &["sshpass"], options: &["-p"], attached: true, ..NONE },
+    SecretProgram {
         names: &["mysql", "mysqladmin", "mysqldump", "mariadb", "mariadb-admin", "mariadb-dump"],
         options: &["-p"],
         attached: true,
         only_attached: true,
         ..NONE
     },
-    Program { names: &["redis-cli"], options: &["-a"], ..NONE },
-    Program { names: &["mongo", "mongosh", "mongodump", "useradd", "usermod"], options: &["-p"], ..NONE },
-    Program { names: &["sqlcmd", "zip", "unzip"], options: &["-P"], attached: true, ..NONE },
-    Program { names: &["7z", "7za"], options: &["-p"], attached: true, only_attached: true, ..NONE },
-    Program { names: &["ldapsearch", "ldapadd"], options: &["-w"], ..NONE },
-    Program { names: &["ssh-keygen"], options: &["-N", "-P"], ..NONE },
-    Program { names: &["openssl"], options: &["-k", "-K", "-pass"], ..NONE },
-    Program {
+    SecretProgram { names: &["redis-cli"], options: &["-a"], ..NONE },
+    SecretProgram {
+        names: &["mongo", "mongosh", "mongodump", "useradd", "usermod"],
+        options: &["-p"],
+        ..NONE
+    },
+    SecretProgram { names: &["sqlcmd", "zip", "unzip"], options: &["-P"], attached: true, ..NONE },
+    SecretProgram { names: &["7z", "7za"], options: &["-p"], attached: true, only_attached: true, ..NONE },
+    SecretProgram { names: &["ldapsearch", "ldapadd"], options: &["-w"], ..NONE },
+    SecretProgram { names: &["ssh-keygen"], options: &["-N", "-P"], ..NONE },
+    SecretProgram { names: &["openssl"], options: &["-k", "-K", "-pass"], ..NONE },
+    SecretProgram {
         names: &["twine", "cypher-shell", "cqlsh", "couchbase-cli", "rabbitmqadmin"],
         options: &["-p"],
         ..NONE
     },
-    Program { names: &["mongorestore", "mongoexport", "mongoimport"], options: &["-p"], ..NONE },
-    Program { names: &["ipmitool", "p4", "bcp", "tsql"], options: &["-P"], attached: true, ..NONE },
-    Program { names: &["rar", "unrar"], options: &["-p"], attached: true, only_attached: true, ..NONE },
-    Program { names: &["ldappasswd"], options: &["-s", "-w"], ..NONE },
-    Program { names: &["x11vnc"], options: &["-storepasswd", "-passwd"], ..NONE },
-    Program { names: &["cf"], command: Some("login"), options: &["-p"], ..NONE },
-    Program { names: &["gh"], command: Some("secret"), options: &["-b", "--body"], ..NONE },
-    Program { names: &["gitlab-runner"], command: Some("register"), options: &["-r", "-t"], ..NONE },
-    Program { names: &["dotnet"], command: Some("nuget"), options: &["-p", "-k"], ..NONE },
-    Program { names: &["elasticsearch-users"], options: &["-p"], ..NONE },
-    Program { names: &["doctl"], command: Some("auth"), options: &["-t"], ..NONE },
+    SecretProgram { names: &["mongorestore", "mongoexport", "mongoimport"], options: &["-p"], ..NONE },
+    SecretProgram { names: &["ipmitool", "p4", "bcp", "tsql"], options: &["-P"], attached: true, ..NONE },
+    SecretProgram { names: &["rar", "unrar"], options: &["-p"], attached: true, only_attached: true, ..NONE },
+    SecretProgram { names: &["ldappasswd"], options: &["-s", "-w"], ..NONE },
+    SecretProgram { names: &["x11vnc"], options: &["-storepasswd", "-passwd"], ..NONE },
+    SecretProgram { names: &["cf"], command: Some("login"), options: &["-p"], ..NONE },
+    SecretProgram { names: &["gh"], command: Some("secret"), options: &["-b", "--body"], ..NONE },
+    SecretProgram { names: &["gitlab-runner"], command: Some("register"), options: &["-r", "-t"], ..NONE },
+    SecretProgram { names: &["dotnet"], command: Some("nuget"), options: &["-p", "-k"], ..NONE },
+    SecretProgram { names: &["elasticsearch-users"], options: &["-p"], ..NONE },
+    SecretProgram { names: &["doctl"], command: Some("auth"), options: &["-t"], ..NONE },
 ];
 
 /// Programs that read passwords, and options that make others read one.
@@ -109,14 +113,15 @@ const SPEAKERS: [&[u8]; 3] = [b"echo", b"printf", b"yes"];
 const MAX_DEPTH: usize = 3;
 
 /// All such values.
-pub(super) fn all(lexer: Lexer<'_>) -> Vec<Range<usize>> {
+pub(super) fn all(lexer: ValueLexer<'_>) -> Vec<Range<usize>> {
     inside(lexer, 0, 0)
 }
 
 /// All of a part of a text, that ends where `text` does.
-fn inside(lexer: Lexer<'_>, from: usize, depth: usize) -> Vec<Range<usize>> {
+fn inside(lexer: ValueLexer<'_>, from: usize, depth: usize) -> Vec<Range<usize>> {
     let text = lexer.text;
-    let mut walk = Walk { text, found: Vec::new(), command: Vec::new(), piped: Vec::new(), here: None };
+    let mut walk =
+        CommandWalk { text, found: Vec::new(), command: Vec::new(), piped: Vec::new(), here: None };
     let mut at = from;
     while let Some(byte) = text.get(at) {
         work(1);
@@ -154,7 +159,7 @@ fn inside(lexer: Lexer<'_>, from: usize, depth: usize) -> Vec<Range<usize>> {
     walk.found
 }
 
-struct Walk<'a> {
+struct CommandWalk<'a> {
     text: &'a [u8],
     found: Vec<Range<usize>>,
     /// The words of the command so far.
@@ -165,7 +170,7 @@ struct Walk<'a> {
     here: Option<usize>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> CommandWalk<'a> {
     fn of(&self, word: &Range<usize>) -> &'a [u8] {
         self.text.get(word.clone()).unwrap_or_default()
     }
@@ -200,12 +205,12 @@ impl<'a> Walk<'a> {
     }
 
     fn options(&mut self, command: &[Range<usize>]) {
-        let mut program: Option<&Program> = None;
+        let mut program: Option<&SecretProgram> = None;
         let mut ready = false;
         for (index, word) in command.iter().enumerate() {
             let text = self.of(word);
             let base = base_of(text);
-            let named = |program: &&Program| program.names.iter().any(|name| name.as_bytes() == base);
+            let named = |program: &&SecretProgram| program.names.iter().any(|name| name.as_bytes() == base);
             if let Some(known) = PROGRAMS.iter().find(named) {
                 (program, ready) = (Some(known), known.command.is_none());
                 continue;
@@ -222,7 +227,7 @@ impl<'a> Walk<'a> {
     /// The value that an option has, where it is a secret.
     fn value_of(
         &self,
-        program: &Program,
+        program: &SecretProgram,
         word: &Range<usize>,
         next: Option<&Range<usize>>,
     ) -> Option<Range<usize>> {

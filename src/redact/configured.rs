@@ -4,7 +4,7 @@ use super::Sort;
 use super::value::is_secret;
 
 /// A setting whose value is a secret.
-struct Setting {
+struct SecretSetting {
     program: &'static [u8],
     /// The setting begins with it: `http-basic.HOST`.
     start: &'static [u8],
@@ -12,11 +12,11 @@ struct Setting {
     behind: usize,
 }
 
-const fn setting(program: &'static [u8], start: &'static [u8], behind: usize) -> Setting {
-    Setting { program, start, behind }
+const fn setting(program: &'static [u8], start: &'static [u8], behind: usize) -> SecretSetting {
+    SecretSetting { program, start, behind }
 }
 
-const SETTINGS: &[Setting] = &[
+const SETTINGS: &[SecretSetting] = &[
     setting(b"composer", b"http-basic.", 2),
     setting(b"composer", b"github-oauth.", 1),
     setting(b"composer", b"gitlab-oauth.", 1),

@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::closes::Closes;
 use super::name::sort_of;
 use super::starts_with;
-use super::value::{Lexer, is_secret};
+use super::value::{ValueLexer, is_secret};
 use super::work;
 
 /// The values that the lines of a text give to names of secrets.
@@ -15,7 +15,7 @@ pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
     let mut start = 0;
     while start < text.len() {
         let end = line_end(text, start);
-        let own = Line { text: text.get(start..end).unwrap_or_default() };
+        let own = SingleLine { text: text.get(start..end).unwrap_or_default() };
         if let Some((keyword, at)) = own.keyword() {
             let own = own.pairs(keyword, at);
             found.extend(own.into_iter().map(|value| start + value.start..start + value.end));
@@ -40,11 +40,11 @@ fn line_end(text: &[u8], start: usize) -> usize {
 }
 
 /// A line alone: no value goes on in the next.
-struct Line<'a> {
+struct SingleLine<'a> {
     text: &'a [u8],
 }
 
-impl<'a> Line<'a> {
+impl<'a> SingleLine<'a> {
     fn rest(&self, at: usize) -> &'a [u8] {
         self.text.get(at..).unwrap_or_default()
     }
@@ -75,7 +75,7 @@ impl<'a> Line<'a> {
 
     fn pairs(&self, keyword: &[u8], start: usize) -> Vec<Range<usize>> {
         let closes = Closes::of(self.text);
-        let lexer = Lexer::of(self.text, &closes);
+        let lexer = ValueLexer::of(self.text, &closes);
         let mut found = Vec::new();
         let mut at = start;
         while at < self.text.len() {
@@ -105,7 +105,7 @@ impl<'a> Line<'a> {
     }
 
     /// The value that starts here, and where the next pair does.
-    fn value(&self, lexer: Lexer<'_>, at: usize) -> (Range<usize>, usize) {
+    fn value(&self, lexer: ValueLexer<'_>, at: usize) -> (Range<usize>, usize) {
         let lexed = lexer.value(at, None);
         let next = self.next_word(lexed.end);
         if lexed.start > at {

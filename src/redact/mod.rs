@@ -26,7 +26,7 @@ use std::ops::Range;
 
 use closes::Closes;
 use serde::{Deserialize, Deserializer};
-use value::Lexer;
+use value::ValueLexer;
 
 pub use known::{remember, without_known};
 pub use login::has_login;
@@ -46,14 +46,14 @@ pub fn redact(text: &str) -> Cow<'_, str> {
 
 fn places(text: &[u8]) -> Vec<Range<usize>> {
     let closes = Closes::of(text);
-    let lexer = Lexer::of(text, &closes);
+    let lexer = ValueLexer::of(text, &closes);
     let mut found = shape::all(text);
     found.extend(known::all(text, known::LEAST_IN_CONTENT));
     found.extend(login::all(text));
     found.extend(login::without_scheme(text));
     found.extend(login::of_images(text));
     found.extend(lines::all(text));
-    found.extend(settings::all(lexer, settings::In::Command));
+    found.extend(settings::all(lexer, settings::TextKind::Command));
     found.extend(commands::all(lexer));
     found
 }
@@ -134,7 +134,7 @@ pub fn redact_message(text: &str) -> Cow<'_, str> {
         found.extend(login::all(text));
         found.extend(login::without_scheme(text));
         found.extend(login::of_message(text));
-        found.extend(settings::all(Lexer::of(text, &closes), settings::In::Message));
+        found.extend(settings::all(ValueLexer::of(text, &closes), settings::TextKind::Message));
         found
     })
 }

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::name::{Sort, sort_of};
-use super::value::{Lexer, is_secret, looks_random};
+use super::value::{ValueLexer, is_secret, looks_random};
 use super::work;
 
 /// The schemes of `Authorization:`, which are no secret.
@@ -46,7 +46,7 @@ const MAX_NESTED: usize = 4;
 
 /// What a text is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum In {
+pub(super) enum TextKind {
     /// A command, or a file.
     Command,
     /// A sentence of the program.
@@ -54,8 +54,8 @@ pub(super) enum In {
 }
 
 /// All values that are given to names of secrets.
-pub(super) fn all(lexer: Lexer<'_>, kind: In) -> Vec<Range<usize>> {
-    let mut scan = Scan {
+pub(super) fn all(lexer: ValueLexer<'_>, kind: TextKind) -> Vec<Range<usize>> {
+    let mut scan = SettingScan {
         lexer,
         kind,
         text: lexer.text,
@@ -97,9 +97,9 @@ enum Tie {
     Spaced,
 }
 
-struct Scan<'a> {
-    lexer: Lexer<'a>,
-    kind: In,
+struct SettingScan<'a> {
+    lexer: ValueLexer<'a>,
+    kind: TextKind,
     text: &'a [u8],
     at: usize,
     /// The quote that is open.
@@ -117,7 +117,7 @@ struct Scan<'a> {
     found: Vec<Range<usize>>,
 }
 
-impl<'a> Scan<'a> {
+impl<'a> SettingScan<'a> {
     fn byte(&self, at: usize) -> u8 {
         self.text.get(at).copied().unwrap_or_default()
     }
@@ -219,7 +219,7 @@ impl<'a> Scan<'a> {
         };
         let text = self.of(&value);
         let likely = match tie {
-            _ if self.kind == In::Message && !self.is_setting(name, tie, value.start > at) => {
+            _ if self.kind == TextKind::Message && !self.is_setting(name, tie, value.start > at) => {
                 looks_random(text)
             }
             Tie::Sure => true,
@@ -429,7 +429,7 @@ impl<'a> Scan<'a> {
         let value = start..self.header_end(start, quote).max(word.end);
         self.around.push(value.end);
         let text = self.of(&value);
-        let likely = self.kind == In::Command || looks_random(text);
+        let likely = self.kind == TextKind::Command || looks_random(text);
         (likely && is_secret(Sort::Token, text)).then_some(value)
     }
 }

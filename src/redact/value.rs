@@ -211,7 +211,7 @@ fn is_reference(value: &[u8]) -> bool {
         return false;
     }
     let closes = Closes::of(value);
-    let lexer = Lexer::of(value, &closes);
+    let lexer = ValueLexer::of(value, &closes);
     let (mut at, mut seen, mut path) = (0, false, false);
     while let Some(byte) = value.get(at) {
         match lexer.reference_end(at) {
@@ -249,19 +249,19 @@ fn has_default(reference: &[u8]) -> bool {
 
 /// Reads values out of a text.
 #[derive(Clone, Copy)]
-pub(super) struct Lexer<'a> {
+pub(super) struct ValueLexer<'a> {
     pub(super) text: &'a [u8],
     closes: &'a Closes,
 }
 
-impl<'a> Lexer<'a> {
-    pub(super) fn of(text: &'a [u8], closes: &'a Closes) -> Lexer<'a> {
-        Lexer { text, closes }
+impl<'a> ValueLexer<'a> {
+    pub(super) fn of(text: &'a [u8], closes: &'a Closes) -> ValueLexer<'a> {
+        ValueLexer { text, closes }
     }
 
     /// The same for a text that ends here.
-    pub(super) fn up_to(self, end: usize) -> Lexer<'a> {
-        Lexer { text: self.text.get(..end).unwrap_or(self.text), ..self }
+    pub(super) fn up_to(self, end: usize) -> ValueLexer<'a> {
+        ValueLexer { text: self.text.get(..end).unwrap_or(self.text), ..self }
     }
 
     fn byte(&self, at: usize) -> u8 {

@@ -9,7 +9,7 @@ pub struct ArtifactError {
     /// What was asked of it.
     pub operation: &'static str,
     /// Where it went wrong.
-    pub cause: Cause,
+    pub cause: RequestFailure,
     /// Its answer, or why there is none.
     pub error: String,
     /// What to do.
@@ -20,7 +20,7 @@ pub struct ArtifactError {
 
 /// Where a request went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cause {
+pub enum RequestFailure {
     /// On the way; it may be worth another try.
     Way {
         /// Whether there was a connection at all.
@@ -38,8 +38,8 @@ impl ArtifactError {
     /// The status of the registry's answer, where that is what went wrong.
     pub fn status(&self) -> Option<u16> {
         match self.cause {
-            Cause::Status(status) => Some(status),
-            Cause::Way { .. } | Cause::Time | Cause::Answer => None,
+            RequestFailure::Status(status) => Some(status),
+            RequestFailure::Way { .. } | RequestFailure::Time | RequestFailure::Answer => None,
         }
     }
 
@@ -47,11 +47,11 @@ impl ArtifactError {
     pub(super) fn is_passing(&self) -> bool {
         match self.cause {
             // A server that is not there will not be there in a second either.
-            Cause::Way { connected } => connected,
+            RequestFailure::Way { connected } => connected,
             // Digests are computed here, so it is the registry that has met a file half written for another.
-            Cause::Status(400) => self.error.contains("DIGEST_INVALID"),
-            Cause::Status(status) => matches!(status, 429 | 500..=599),
-            Cause::Time | Cause::Answer => false,
+            RequestFailure::Status(400) => self.error.contains("DIGEST_INVALID"),
+            RequestFailure::Status(status) => matches!(status, 429 | 500..=599),
+            RequestFailure::Time | RequestFailure::Answer => false,
         }
     }
 }

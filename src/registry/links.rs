@@ -18,20 +18,20 @@ const MAX_REDIRECTS: usize = 10;
 
 /// Evaluates where a registry leads.
 #[derive(Clone)]
-pub(super) struct Links(Arc<Registry>);
+pub(super) struct LinkPolicy(Arc<Registry>);
 
 struct Registry {
     /// Its own host, without a port.
     host: String,
     /// Where that is, once it is known.
-    place: OnceLock<Place>,
+    place: OnceLock<AddressScope>,
     /// Hosts of proxies: connected to, whoever is asked.
     proxies: Vec<String>,
 }
 
 /// Where an address is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum AddressScope {
     /// This machine (loopback).
     Machine,
     /// The network segment that this machine is connected to (link-local).
@@ -66,15 +66,15 @@ impl Refused {
     }
 }
 
-impl Links {
+impl LinkPolicy {
     /// Of the registry at an address.
-    pub fn of(base: &Url) -> Links {
+    pub fn of(base: &Url) -> LinkPolicy {
         let place = OnceLock::new();
         if let Some(known) = stated_place(base) {
             let _ = place.set(known);
         }
         let host = base.host_str().unwrap_or_default().to_owned();
-        Links(Arc::new(Registry { host, place, proxies: proxies() }))
+        LinkPolicy(Arc::new(Registry { host, place, proxies: proxies() }))
     }
 
     /// What redirects are followed.
@@ -122,14 +122,14 @@ impl Links {
     /// Whether a login may be sent to whoever gives out the tokens of the registry at `base`: to any host over HTTPS, as
     /// Docker does; without it only where nobody else can listen, or where the registry itself is asked that way.
     pub fn may_have_login(&self, base: &Url, realm: &Url) -> bool {
-        let on_machine = |url: &Url| stated_place(url) == Some(Place::Machine);
+        let on_machine = |url: &Url| stated_place(url) == Some(AddressScope::Machine);
         realm.scheme() == "https"
             || realm.host_str() == base.host_str()
             || (on_machine(base) && on_machine(realm))
     }
 
-    fn may_lead_to(&self, place: Place) -> bool {
-        place == Place::Elsewhere || self.0.place.get() == Some(&place)
+    fn may_lead_to(&self, place: AddressScope) -> bool {
+        place == AddressScope::Elsewhere || self.0.place.get() == Some(&place)
     }
 
     /// The addresses of a name that may be connected to.
@@ -150,7 +150,7 @@ impl Links {
     }
 }
 
-impl Resolve for Links {
+impl Resolve for LinkPolicy {
     fn resolve(&self, name: Name) -> Resolving {
         let links = self.clone();
         Box::pin(async move {
@@ -167,39 +167,39 @@ fn shown(url: &Url) -> String {
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
-fn refusal(target: &str, place: Place) -> Refused {
-    let kind = if place == Place::Machine { "of this machine" } else { "link-local" };
+fn refusal(target: &str, place: AddressScope) -> Refused {
+    let kind = if place == AddressScope::Machine { "of this machine" } else { "link-local" };
     Refused(format!(
         "it leads to {target}, which is an address {kind}; that is not followed from a registry elsewhere"
     ))
 }
 
 /// Where a host is by its own text: an address, or a name that always means this machine (RFC 6761, "localhost").
-pub(super) fn stated_place(url: &Url) -> Option<Place> {
+pub(super) fn stated_place(url: &Url) -> Option<AddressScope> {
     // Whatever way an IPv4 address is written, the URL has it in the usual one.
     let name = url.host_str()?.trim_end_matches('.');
     let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name).parse();
     let is_local = name == "localhost" || name.ends_with(".localhost");
-    address.map_or(is_local.then_some(Place::Machine), |address| Some(place_of(address)))
+    address.map_or(is_local.then_some(AddressScope::Machine), |address| Some(place_of(address)))
 }
 
-fn place_of(address: IpAddr) -> Place {
+fn place_of(address: IpAddr) -> AddressScope {
     match address.to_canonical() {
         // Whoever connects to the unspecified address connects to this machine.
-        address if address.is_loopback() || address.is_unspecified() => Place::Machine,
-        IpAddr::V4(address) if address.is_link_local() => Place::Segment,
-        IpAddr::V6(address) if address.is_unicast_link_local() => Place::Segment,
-        _ => Place::Elsewhere,
+        address if address.is_loopback() || address.is_unspecified() => AddressScope::Machine,
+        IpAddr::V4(address) if address.is_link_local() => AddressScope::Segment,
+        IpAddr::V6(address) if address.is_unicast_link_local() => AddressScope::Segment,
+        _ => AddressScope::Elsewhere,
     }
 }
 
-fn place_of_all(addresses: &[SocketAddr]) -> Place {
+fn place_of_all(addresses: &[SocketAddr]) -> AddressScope {
     let all = |place| addresses.iter().all(|address| place_of(address.ip()) == place);
     match addresses {
-        [] => Place::Elsewhere,
-        _ if all(Place::Machine) => Place::Machine,
-        _ if all(Place::Segment) => Place::Segment,
-        _ => Place::Elsewhere,
+        [] => AddressScope::Elsewhere,
+        _ if all(AddressScope::Machine) => AddressScope::Machine,
+        _ if all(AddressScope::Segment) => AddressScope::Segment,
+        _ => AddressScope::Elsewhere,
     }
 }
 
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_registry_elsewhere_leads_neither_here_nor_to_its_segment() {
         let base = url("https://registry.example/v2/");
-        let links = Links::of(&base);
+        let links = LinkPolicy::of(&base);
         for refused in [
             "https://127.0.0.1/",
             "https://127.1/",
@@ -263,27 +263,27 @@ mod tests {
     fn a_registry_here_leads_here_and_no_other_way() {
         for base in ["http://localhost:5000/v2/", "http://127.0.0.1:5000/v2/", "http://[::1]:5000/v2/"] {
             let base = url(base);
-            let links = Links::of(&base);
+            let links = LinkPolicy::of(&base);
             for followed in ["http://127.0.0.2/", "http://localhost:1/", "https://cdn.example/"] {
                 links.check(&base, &url(followed)).unwrap();
             }
             assert!(links.check(&base, &url("http://169.254.169.254/")).is_err());
         }
         let segment = url("http://169.254.3.4:5000/v2/");
-        assert!(Links::of(&segment).check(&segment, &url("http://127.0.0.1/")).is_err());
-        Links::of(&segment).check(&segment, &url("http://169.254.3.5/")).unwrap();
+        assert!(LinkPolicy::of(&segment).check(&segment, &url("http://127.0.0.1/")).is_err());
+        LinkPolicy::of(&segment).check(&segment, &url("http://169.254.3.5/")).unwrap();
     }
 
     #[test]
     fn a_name_counts_as_its_addresses() {
-        let links = Links::of(&url("https://registry.example/v2/"));
+        let links = LinkPolicy::of(&url("https://registry.example/v2/"));
         for local in [&["127.0.0.1"][..], &["::1", "127.0.0.1"], &["169.254.169.254"], &["0.0.0.0"]] {
             assert!(links.allowed("cdn.example", addresses(local)).is_err(), "{local:?}");
         }
         let both = links.allowed("cdn.example", addresses(&["127.0.0.1", "203.0.113.7"])).unwrap();
         assert_eq!(both, addresses(&["203.0.113.7"]));
         // A registry may have a name of this machine, and then leads here.
-        let here = Links::of(&url("http://registry.test:5000/v2/"));
+        let here = LinkPolicy::of(&url("http://registry.test:5000/v2/"));
         assert_eq!(here.allowed("registry.test", addresses(&["127.0.0.1"])).unwrap().len(), 1);
         assert_eq!(here.allowed("other.test", addresses(&["127.0.0.1"])).unwrap().len(), 1);
         // But does not move here.
@@ -295,7 +295,7 @@ mod tests {
     fn a_login_goes_to_another_host_over_https_only() {
         let may = |base: &str, realm: &str| {
             let base = url(base);
-            Links::of(&base).may_have_login(&base, &url(realm))
+            LinkPolicy::of(&base).may_have_login(&base, &url(realm))
         };
         assert!(may("https://registry.example/v2/", "https://auth.example/token"));
         assert!(may("http://registry.example:5000/v2/", "https://auth.example/token"));

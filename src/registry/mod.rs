@@ -16,7 +16,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Response, Url};
 use serde::Deserialize;
 
-pub use error::{ArtifactError, Cause, text_of};
+pub use error::{ArtifactError, RequestFailure, text_of};
 
 use crate::image::Digest;
 use transport::{MAX_ANSWER, Transport, retried};
@@ -40,7 +40,7 @@ pub const MANIFEST_TYPES: [&str; 4] = [
 
 /// A manifest or an index.
 #[derive(Debug, Clone)]
-pub struct Document {
+pub struct RawManifest {
     /// Its digest, computed.
     pub digest: Digest,
     /// What it is, by the registry's answer.
@@ -99,12 +99,12 @@ impl Artifacts {
     ///
     /// # Errors
     /// [`ArtifactError`].
-    pub async fn manifest(&self, name: &str) -> Result<Option<Document>, ArtifactError> {
+    pub async fn manifest(&self, name: &str) -> Result<Option<RawManifest>, ArtifactError> {
         let operation = "send a manifest";
         // A tag has no colon.
         let asked = name.contains(':').then(|| Digest::parse(name)).transpose();
-        let asked =
-            asked.map_err(|error| self.transport.error(operation, Cause::Answer, &error.to_string()))?;
+        let asked = asked
+            .map_err(|error| self.transport.error(operation, RequestFailure::Answer, &error.to_string()))?;
         let url = self.transport.url("manifests", name);
         let accept = MANIFEST_TYPES.join(", ");
         let request = |http: &reqwest::Client| http.get(&url).header(header::ACCEPT, &accept);
@@ -114,7 +114,7 @@ impl Artifacts {
         let media_type =
             media_type.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
         let digest = self.checked(operation, asked.as_ref(), &answer.body)?;
-        Ok(Some(Document { digest, media_type, content: answer.body }))
+        Ok(Some(RawManifest { digest, media_type, content: answer.body }))
     }
 
     /// Puts a manifest or an index there, by a tag or its digest. Whether the registry lists it with what it is
@@ -156,7 +156,7 @@ impl Artifacts {
         wanted: impl Fn(&str) -> bool,
     ) -> Result<Vec<String>, ArtifactError> {
         let operation = "list the tags";
-        let malformed = |error: &str| self.transport.error(operation, Cause::Answer, error);
+        let malformed = |error: &str| self.transport.error(operation, RequestFailure::Answer, error);
         let list = self.transport.url("tags", "list");
         let mut url = Some(format!("{list}?n={PAGE}"));
         let (mut tags, mut seen) = (Vec::new(), 0);
@@ -230,8 +230,9 @@ impl Artifacts {
     ) -> Result<Option<String>, ArtifactError> {
         let Some(next) = next_page(headers) else { return Ok(None) };
         let query = next_query(next, page, name);
-        let unclear =
-            || self.transport.error(operation, Cause::Answer, "its list does not say how it goes on");
+        let unclear = || {
+            self.transport.error(operation, RequestFailure::Answer, "its list does not say how it goes on")
+        };
         query.map(|query| Some(format!("{list}?{query}"))).ok_or_else(unclear)
     }
 
@@ -262,7 +263,7 @@ impl Artifacts {
             None => Ok(found),
             Some(asked) => {
                 let error = format!("what it sent does not have the digest {asked}: it has {found}");
-                Err(self.transport.error(operation, Cause::Answer, &error))
+                Err(self.transport.error(operation, RequestFailure::Answer, &error))
             }
         }
     }
@@ -321,7 +322,11 @@ impl Artifacts {
         let place = answer.headers.get(header::LOCATION).and_then(|place| place.to_str().ok());
         let place = place.and_then(|place| base.join(place).ok());
         let mut place = place.ok_or_else(|| {
-            self.transport.error(operation, Cause::Answer, "it does not say where the blob is to be sent")
+            self.transport.error(
+                operation,
+                RequestFailure::Answer,
+                "it does not say where the blob is to be sent",
+            )
         })?;
         self.transport.follow(operation, &base, &place)?;
         place.query_pairs_mut().append_pair("digest", digest.as_str());

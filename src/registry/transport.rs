@@ -12,8 +12,8 @@ use tokio::sync::Mutex;
 
 use super::auth::{self, Access, Challenge};
 use super::credentials::{self, Credentials};
-use super::error::{ArtifactError, Cause, text_of};
-use super::links::{self, Links, Place, Refused};
+use super::error::{ArtifactError, RequestFailure, text_of};
+use super::links::{self, AddressScope, LinkPolicy, Refused};
 use crate::image::text::excerpt;
 use crate::network;
 use crate::redact;
@@ -43,7 +43,7 @@ pub(super) struct Transport {
     credentials: Credentials,
     writes: bool,
     base: Url,
-    links: Links,
+    links: LinkPolicy,
     access: Mutex<Access>,
     /// Whether the host answered with a web page where a registry says that it is one.
     is_site: AtomicBool,
@@ -100,11 +100,14 @@ impl Transport {
             // answers plain HTTP with 400, or not at all; if it is none, what it said first is what matters.
             Err(first)
                 if !plain_http
-                    && matches!(first.cause, Cause::Way { connected: true } | Cause::Status(400)) =>
+                    && matches!(
+                        first.cause,
+                        RequestFailure::Way { connected: true } | RequestFailure::Status(400)
+                    ) =>
             {
                 let second = Self::open_as("https", reference, writes).await;
                 // Whatever is wrong with what it said over TLS, it speaks that.
-                let speaks_tls = |second: &ArtifactError| !matches!(second.cause, Cause::Way { .. });
+                let speaks_tls = |second: &ArtifactError| !matches!(second.cause, RequestFailure::Way { .. });
                 second.map_err(
                     |second| {
                         if first.status().is_some() || speaks_tls(&second) { second } else { first }
@@ -121,7 +124,7 @@ impl Transport {
         let credentials = credentials::of(host);
         let unusable = |error: &dyn std::error::Error| ArtifactError {
             operation,
-            cause: Cause::Answer,
+            cause: RequestFailure::Answer,
             error: excerpt(&text_of(error)),
             hint: format!("check the host's name, {}", excerpt(host)),
             wait: None,
@@ -131,7 +134,7 @@ impl Transport {
             ..unusable(&error)
         })?;
         let base = Url::parse(&format!("{scheme}://{host}/v2/")).map_err(|error| unusable(&error))?;
-        let links = Links::of(&base);
+        let links = LinkPolicy::of(&base);
         let mut client = client.user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT);
         client =
             client.redirect(links.policy()).dns_resolver(std::sync::Arc::new(links.clone())).referer(false);
@@ -270,7 +273,7 @@ impl Transport {
         scope: &str,
         login: Option<HeaderValue>,
     ) -> Result<HeaderValue, ArtifactError> {
-        let unfit = |error: &str| self.error(operation, Cause::Answer, error);
+        let unfit = |error: &str| self.error(operation, RequestFailure::Answer, error);
         self.follow(operation, &self.base, realm)?;
         let mut request = self.http.get(realm.clone()).query(&[("scope", scope)]);
         request = request.query(&service.map(|service| ("service", service)).as_slice());
@@ -288,7 +291,7 @@ impl Transport {
             Ok(answer) => auth::bearer(&answer.body).ok_or_else(|| unfit("it gives out no usable token")),
             // However it says so, it does not know who asks.
             Err(error) if matches!(error.status(), Some(400..=428 | 430..=499)) => {
-                Err(self.error(operation, Cause::Status(401), &error.error))
+                Err(self.error(operation, RequestFailure::Status(401), &error.error))
             }
             Err(error) => Err(error),
         }
@@ -313,7 +316,7 @@ impl Transport {
                 body.extend_from_slice(&chunk);
                 if body.len() > most {
                     let error = format!("its answer has over {most} bytes");
-                    return Err(self.error(operation, Cause::Answer, &error));
+                    return Err(self.error(operation, RequestFailure::Answer, &error));
                 }
             }
             Ok(())
@@ -321,7 +324,7 @@ impl Transport {
         // A server that sends a byte now and then would be listened to for ever.
         let late = |_| {
             let error = format!("its answer has not ended after {} s", ANSWER_TIMEOUT.as_secs());
-            self.error(operation, Cause::Time, &error)
+            self.error(operation, RequestFailure::Time, &error)
         };
         tokio::time::timeout(ANSWER_TIMEOUT, whole).await.map_err(late)??;
         if is_html(&headers) && body.trim_ascii_start().starts_with(b"<") {
@@ -340,7 +343,7 @@ impl Transport {
             "check that {} is a registry, and that no proxy or login page answers in its place",
             excerpt(self.reference.resolve_registry())
         );
-        ArtifactError { hint, ..self.error(operation, Cause::Answer, "it answered with a web page") }
+        ArtifactError { hint, ..self.error(operation, RequestFailure::Answer, "it answered with a web page") }
     }
 
     /// What an answer that is not a good one says.
@@ -363,7 +366,7 @@ impl Transport {
             || status.to_string(),
             |error| format!("{status}, {}: {}", error.code, error.message.unwrap_or_default()),
         );
-        let error = self.error(operation, Cause::Status(status.as_u16()), &said);
+        let error = self.error(operation, RequestFailure::Status(status.as_u16()), &said);
         let Some(wait) = wait else { return error };
         let hint = match Duration::from_secs(wait) > MAX_WAIT {
             true => format!("it asks to wait {wait} s; try again then"),
@@ -374,7 +377,7 @@ impl Transport {
 
     /// Refuses to go where a registry must not lead.
     pub fn follow(&self, operation: &'static str, from: &Url, to: &Url) -> Result<(), ArtifactError> {
-        let refused = |refused: Refused| self.error(operation, Cause::Answer, &refused.to_string());
+        let refused = |refused: Refused| self.error(operation, RequestFailure::Answer, &refused.to_string());
         self.links.check(from, to).map_err(refused)
     }
 
@@ -385,40 +388,40 @@ impl Transport {
 
     fn on_the_way(&self, operation: &'static str, error: &reqwest::Error) -> ArtifactError {
         if let Some(refused) = Refused::of(error) {
-            return self.error(operation, Cause::Answer, &refused.to_string());
+            return self.error(operation, RequestFailure::Answer, &refused.to_string());
         }
         let connected = !error.is_connect() && !error.is_builder();
         match error.is_timeout() && connected {
-            true => self.error(operation, Cause::Time, "it is silent for too long"),
-            false => self.error(operation, Cause::Way { connected }, &text_of(error)),
+            true => self.error(operation, RequestFailure::Time, "it is silent for too long"),
+            false => self.error(operation, RequestFailure::Way { connected }, &text_of(error)),
         }
     }
 
-    pub fn error(&self, operation: &'static str, cause: Cause, error: &str) -> ArtifactError {
+    pub fn error(&self, operation: &'static str, cause: RequestFailure, error: &str) -> ArtifactError {
         // A registry may say what it was shown. That goes before the text is cut, and with it a part of it.
         let shown = excerpt(&redact::without_known(error));
         ArtifactError { operation, cause, error: shown, hint: self.hint(cause, error), wait: None }
     }
 
     /// What to do about it.
-    fn hint(&self, cause: Cause, error: &str) -> String {
+    fn hint(&self, cause: RequestFailure, error: &str) -> String {
         let host = self.reference.resolve_registry();
         let purpose = if self.writes { "push to" } else { "pull from" };
         match cause {
-            Cause::Time => format!("try again later, or ask whoever runs {host}"),
-            Cause::Way { .. } if self.base.scheme() == "http" => "check the host's name and that it can be reached".into(),
-            Cause::Way { .. } => "check the host's name and that it can be reached; a registry that speaks plain HTTP needs --plain-http".into(),
-            Cause::Answer => format!("ask whoever runs {host}"),
-            Cause::Status(401 | 403) => self.credentials.problem.clone().unwrap_or_else(|| format!(
+            RequestFailure::Time => format!("try again later, or ask whoever runs {host}"),
+            RequestFailure::Way { .. } if self.base.scheme() == "http" => "check the host's name and that it can be reached".into(),
+            RequestFailure::Way { .. } => "check the host's name and that it can be reached; a registry that speaks plain HTTP needs --plain-http".into(),
+            RequestFailure::Answer => format!("ask whoever runs {host}"),
+            RequestFailure::Status(401 | 403) => self.credentials.problem.clone().unwrap_or_else(|| format!(
                 "log in with `docker login {host}` or `podman login {host}`, as a user that may {purpose} this repository"
             )),
-            Cause::Status(404) => "check the repository's name; some registries want it to be made first".into(),
-            Cause::Status(413) => format!("ask whoever runs {host}, or what is before it, to take as much"),
-            Cause::Status(429) => "it limits how often it may be asked; log in, or try again later".into(),
-            Cause::Status(500..) => "try again later, or ask whoever runs the registry".into(),
-            Cause::Status(409 | 412) => IMMUTABLE.into(),
-            Cause::Status(_) if error.contains("TAG_INVALID") || error.contains("immutable") => IMMUTABLE.into(),
-            Cause::Status(_) => format!("ask whoever runs {host} whether it allows that"),
+            RequestFailure::Status(404) => "check the repository's name; some registries want it to be made first".into(),
+            RequestFailure::Status(413) => format!("ask whoever runs {host}, or what is before it, to take as much"),
+            RequestFailure::Status(429) => "it limits how often it may be asked; log in, or try again later".into(),
+            RequestFailure::Status(500..) => "try again later, or ask whoever runs the registry".into(),
+            RequestFailure::Status(409 | 412) => IMMUTABLE.into(),
+            RequestFailure::Status(_) if error.contains("TAG_INVALID") || error.contains("immutable") => IMMUTABLE.into(),
+            RequestFailure::Status(_) => format!("ask whoever runs {host} whether it allows that"),
         }
     }
 }
@@ -453,7 +456,7 @@ fn is_html(headers: &HeaderMap) -> bool {
 /// Whether only this machine can be meant.
 fn is_loopback(host: &str) -> bool {
     let url = Url::parse(&format!("http://{host}")).ok();
-    url.is_some_and(|url| links::stated_place(&url) == Some(Place::Machine))
+    url.is_some_and(|url| links::stated_place(&url) == Some(AddressScope::Machine))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ const MAX_WORDS: usize = 400;
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct AdviceTable {
     started: Vec<Started>,
     instead: Vec<Instead>,
 }
@@ -38,7 +38,7 @@ struct Instead {
 }
 
 // A test reads it; without it no advice is changed.
-static ADVICE: LazyLock<Table> = LazyLock::new(|| toml::from_str(TABLE).unwrap_or_default());
+static ADVICE: LazyLock<AdviceTable> = LazyLock::new(|| toml::from_str(TABLE).unwrap_or_default());
 
 /// What a container of an image starts and is watched by: words, by the instruction that has them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_table_is_read_and_names_kinds_that_there_are() {
-        let table: Table = toml::from_str(TABLE).unwrap();
+        let table: AdviceTable = toml::from_str(TABLE).unwrap();
         assert_eq!(table.started.len(), ADVICE.started.len());
         let catalogue = Catalogue::builtin();
         for row in &table.started {

@@ -18,7 +18,7 @@ const BUILTIN: &str = include_str!("catalogue.toml");
 /// One kind of files.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Kind {
+pub struct RemovableKind {
     /// Its name, in reports and in what a configuration says of it.
     pub name: String,
     /// What it is, in a few words; its name, where that says it.
@@ -53,7 +53,7 @@ pub struct Kind {
     pub helps: BTreeMap<String, String>,
 }
 
-impl Kind {
+impl RemovableKind {
     /// What it is, in a few words.
     pub fn words(&self) -> &str {
         if self.what.is_empty() { &self.name } else { &self.what }
@@ -125,12 +125,12 @@ impl CatalogueError {
 }
 
 #[derive(Deserialize)]
-struct File {
-    kind: Vec<Kind>,
+struct CatalogueFile {
+    kind: Vec<RemovableKind>,
 }
 
-static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
-    let file: Result<File, _> = toml::from_str(BUILTIN);
+static KINDS: LazyLock<Vec<RemovableKind>> = LazyLock::new(|| {
+    let file: Result<CatalogueFile, _> = toml::from_str(BUILTIN);
     // A test reads it; a catalogue that cannot be read finds nothing, and is no reason to stop.
     file.map(|file| file.kind).unwrap_or_default()
 });
@@ -138,7 +138,7 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
 /// All kinds, ready to be asked.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
-    kinds: Vec<Kind>,
+    kinds: Vec<RemovableKind>,
     ignores: Vec<Ignore>,
     /// Patterns of all that is below a directory, without the `/**` that says so: of each directory that is
     /// asked once, and files are many.
@@ -177,16 +177,17 @@ impl Catalogue {
     /// # Errors
     /// [`CatalogueError`] for a pattern that is none, a name that is taken, or an exception to a kind that
     /// there is not.
-    pub fn new(own: Vec<Kind>, ignores: Vec<Ignore>) -> Result<Catalogue, CatalogueError> {
+    pub fn new(own: Vec<RemovableKind>, ignores: Vec<Ignore>) -> Result<Catalogue, CatalogueError> {
         for (index, kind) in own.iter().enumerate() {
             check_kind(kind, &own[..index]).map_err(|error| error.of(Culprit::Kind(index)))?;
         }
-        let kinds: Vec<Kind> = own.into_iter().chain(KINDS.iter().cloned()).collect();
+        let kinds: Vec<RemovableKind> = own.into_iter().chain(KINDS.iter().cloned()).collect();
         for (index, ignore) in ignores.iter().enumerate() {
             check_ignore(ignore, &kinds).map_err(|error| error.of(Culprit::Ignore(index)))?;
         }
-        let globs = |including: fn(&Kind) -> &Vec<String>, excluding: fn(&Kind) -> &Vec<String>| {
-            let of = |(index, kind): (usize, &'_ Kind)| {
+        let globs = |including: fn(&RemovableKind) -> &Vec<String>,
+                     excluding: fn(&RemovableKind) -> &Vec<String>| {
+            let of = |(index, kind): (usize, &'_ RemovableKind)| {
                 let with = including(kind).iter().map(move |text| (text.clone(), index, false));
                 let without = excluding(kind).iter().map(move |text| (text.clone(), index, true));
                 with.chain(without).collect::<Vec<_>>()
@@ -222,38 +223,38 @@ impl Catalogue {
     }
 
     /// The kinds, in the order in which a file is offered to them.
-    pub fn kinds(&self) -> &[Kind] {
+    pub fn kinds(&self) -> &[RemovableKind] {
         &self.kinds
     }
 
     /// The first kind that a package's files are of.
-    pub fn kind_of_package(&self, ecosystem: Ecosystem, name: &str) -> Option<&Kind> {
+    pub fn kind_of_package(&self, ecosystem: Ecosystem, name: &str) -> Option<&RemovableKind> {
         let fits = self.of_package(ecosystem.as_str(), name);
         let kind = fits.kinds().find(|kind| !fits.excepted(*kind))?;
         self.kinds.get(kind)
     }
 
     /// The first kind that a file is of by its path, which is relative to the image's root.
-    pub fn kind_of_path(&self, path: &[u8]) -> Option<&Kind> {
-        let fits = self.of_path(path, &Directories::default());
+    pub fn kind_of_path(&self, path: &[u8]) -> Option<&RemovableKind> {
+        let fits = self.of_path(path, &DirectoryMatches::default());
         let kind = fits.kinds().find(|kind| !fits.excepted(*kind))?;
         self.kinds.get(kind)
     }
 
     /// By the order of the kinds: of which of them a package's files are.
-    pub(super) fn of_package(&self, ecosystem: &str, name: &str) -> Fits {
-        Fits::of_all(self.packages.fitting(&Candidate::new(&format!("{ecosystem}:{name}"))))
+    pub(super) fn of_package(&self, ecosystem: &str, name: &str) -> KindMatches {
+        KindMatches::of_all(self.packages.fitting(&Candidate::new(&format!("{ecosystem}:{name}"))))
     }
 
     /// By the order of the kinds: of which of them a file is.
-    pub(super) fn of_path(&self, path: &[u8], directories: &Directories) -> Fits {
+    pub(super) fn of_path(&self, path: &[u8], directories: &DirectoryMatches) -> KindMatches {
         let mut found = directories.of(split(path).0, &self.below).to_vec();
         found.extend(self.files.fitting(&Candidate::from_bytes(path)));
-        Fits::of_all(found)
+        KindMatches::of_all(found)
     }
 
     /// Why a file of a kind is not held against an image, if it is not.
-    pub(super) fn ignored(&self, kind: &Kind, path: &[u8], image: &str) -> Option<usize> {
+    pub(super) fn ignored(&self, kind: &RemovableKind, path: &[u8], image: &str) -> Option<usize> {
         self.ignores.iter().zip(&self.ignored).position(|(ignore, paths)| {
             ignore.kind.as_ref().is_none_or(|name| *name == kind.name)
                 && (ignore.images.is_empty() || ignore.images.iter().any(|name| name == image))
@@ -266,7 +267,7 @@ impl Catalogue {
     }
 }
 
-fn check_kind(kind: &Kind, before: &[Kind]) -> Result<(), CatalogueError> {
+fn check_kind(kind: &RemovableKind, before: &[RemovableKind]) -> Result<(), CatalogueError> {
     if KINDS.iter().chain(before).any(|other| other.name == kind.name) {
         let message = format!("there is a kind `{}` already; choose another name", kind.name);
         return Err(CatalogueError::new(message));
@@ -281,7 +282,7 @@ fn check_kind(kind: &Kind, before: &[Kind]) -> Result<(), CatalogueError> {
     Ok(())
 }
 
-fn check_ignore(ignore: &Ignore, kinds: &[Kind]) -> Result<(), CatalogueError> {
+fn check_ignore(ignore: &Ignore, kinds: &[RemovableKind]) -> Result<(), CatalogueError> {
     glob_set(&ignore.paths)?;
     if ignore.reason.trim().is_empty() {
         return Err(CatalogueError::new("`reason` is empty; say why these files are shipped"));
@@ -293,7 +294,7 @@ fn check_ignore(ignore: &Ignore, kinds: &[Kind]) -> Result<(), CatalogueError> {
     if kinds.iter().any(|kind| kind.name == *name) {
         return Ok(());
     }
-    let likeness = |kind: &Kind| strsim::jaro_winkler(&kind.name, name);
+    let likeness = |kind: &RemovableKind| strsim::jaro_winkler(&kind.name, name);
     let closest = kinds.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
     let closest = closest.map_or("", |kind| kind.name.as_str());
     Err(CatalogueError::new(format!("there is no kind `{name}`; did you mean `{closest}`?")))
@@ -301,15 +302,15 @@ fn check_ignore(ignore: &Ignore, kinds: &[Kind]) -> Result<(), CatalogueError> {
 
 /// Which kinds fit, and which are excepted; of most files none.
 #[derive(Debug, Default)]
-pub(super) struct Fits {
+pub(super) struct KindMatches {
     found: Vec<(usize, bool)>,
 }
 
-impl Fits {
-    fn of_all(mut found: Vec<(usize, bool)>) -> Fits {
+impl KindMatches {
+    fn of_all(mut found: Vec<(usize, bool)>) -> KindMatches {
         found.sort_unstable();
         found.dedup();
-        Fits { found }
+        KindMatches { found }
     }
 
     pub fn of(&self, kind: usize) -> bool {
@@ -345,20 +346,20 @@ impl Globs {
 
 /// What fits of the patterns of directories, for directories that were asked already.
 #[derive(Debug, Default)]
-pub(super) struct Directories {
-    known: RefCell<HashMap<Box<[u8]>, Known, RandomState>>,
+pub(super) struct DirectoryMatches {
+    known: RefCell<HashMap<Box<[u8]>, MatchedKinds, RandomState>>,
     /// The last one: files come in the order of directories.
-    last: RefCell<(Box<[u8]>, Known)>,
+    last: RefCell<(Box<[u8]>, MatchedKinds)>,
 }
 
-type Known = Arc<[(usize, bool)]>;
+type MatchedKinds = Arc<[(usize, bool)]>;
 
 /// The most directories that are remembered at once.
 const MAX_KNOWN: usize = 100_000;
 
-impl Directories {
+impl DirectoryMatches {
     /// What fits of a directory or of one above it.
-    fn of(&self, directory: &[u8], globs: &Globs) -> Known {
+    fn of(&self, directory: &[u8], globs: &Globs) -> MatchedKinds {
         let mut last = self.last.borrow_mut();
         if *last.0 != *directory {
             *last = (directory.into(), self.look_up(directory, globs));
@@ -366,7 +367,7 @@ impl Directories {
         last.1.clone()
     }
 
-    fn look_up(&self, directory: &[u8], globs: &Globs) -> Known {
+    fn look_up(&self, directory: &[u8], globs: &Globs) -> MatchedKinds {
         let mut known = self.known.borrow_mut();
         if known.len() > MAX_KNOWN {
             known.clear();
@@ -374,7 +375,7 @@ impl Directories {
         // From the deepest that is known downwards; a path may be deep.
         let mut missing = Vec::new();
         let mut above = directory;
-        let mut found: Known = loop {
+        let mut found: MatchedKinds = loop {
             match known.get(above) {
                 Some(found) => break found.clone(),
                 None if above.is_empty() => break Arc::default(),
@@ -490,7 +491,7 @@ mod tests {
 
     #[test]
     fn the_catalogue_is_read_whole() {
-        let file: File = toml::from_str(BUILTIN).unwrap();
+        let file: CatalogueFile = toml::from_str(BUILTIN).unwrap();
         assert!(file.kind.len() > 40);
         let mut names: Vec<&str> = file.kind.iter().map(|kind| kind.name.as_str()).collect();
         names.sort_unstable();

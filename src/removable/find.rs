@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use foldhash::fast::RandomState;
 
 use super::advice::{Starts, instead, libraries_of};
-use super::catalogue::{Catalogue, Directories, Fits, Kind, MarkKind};
+use super::catalogue::{Catalogue, DirectoryMatches, KindMatches, MarkKind, RemovableKind};
 use super::marks::Marks;
 use crate::image::filesystem::{Filesystem, WastedFile};
 use crate::image::layer_ref::LayerRef;
@@ -28,16 +28,16 @@ const STARTED: usize = usize::MAX;
 /// looked through once.
 pub struct Search {
     catalogue: Arc<Catalogue>,
-    done: Vec<Done>,
+    done: Vec<CachedFindings>,
 }
 
 /// What was found in a file system: in which image's name, and above how many layers of a base image.
-struct Done {
+struct CachedFindings {
     filesystem: Weak<Filesystem>,
     name: String,
     base_layers: u64,
     starts: Starts,
-    groups: Vec<Group>,
+    groups: Vec<FindingGroup>,
 }
 
 impl Search {
@@ -53,7 +53,7 @@ impl Search {
         let name = &snapshot.image.name;
         let base_layers = snapshot.base.as_ref().map_or(0, |base| base.layers);
         let (of, starts) = (Arc::downgrade(filesystem), Starts::of(snapshot));
-        let is_same = |done: &Done| {
+        let is_same = |done: &CachedFindings| {
             done.filesystem.ptr_eq(&of)
                 && done.name == *name
                 && done.base_layers == base_layers
@@ -63,7 +63,7 @@ impl Search {
             let found = found(snapshot, filesystem, &self.catalogue);
             let groups = found.into_iter().map(|(group, _)| group).collect();
             let name = name.clone();
-            self.done.push(Done {
+            self.done.push(CachedFindings {
                 filesystem: of.clone(),
                 name,
                 base_layers,
@@ -84,7 +84,7 @@ pub fn find_files(
     catalogue: &Catalogue,
 ) -> Vec<(Removable, Vec<(LayerPath, Bytes)>)> {
     let file = |(path, bytes, _): &Member<'_>| (LayerPath::clean(path), *bytes);
-    let files = |(group, members): (Group, Vec<Member<'_>>)| {
+    let files = |(group, members): (FindingGroup, Vec<Member<'_>>)| {
         (group.explain(snapshot, catalogue), members.iter().map(file).collect())
     };
     found(snapshot, filesystem, catalogue).into_iter().map(files).collect()
@@ -94,16 +94,16 @@ fn found<'a>(
     snapshot: &'a Snapshot,
     filesystem: &'a Filesystem,
     catalogue: &'a Catalogue,
-) -> Vec<(Group, Vec<Member<'a>>)> {
-    let finder = Finder::new(snapshot, catalogue, filesystem);
+) -> Vec<(FindingGroup, Vec<Member<'a>>)> {
+    let finder = RemovableFinder::new(snapshot, catalogue, filesystem);
     let mut groups = BTreeMap::new();
     finder.existing(&mut groups);
     finder.deleted(&mut groups);
     let mut found: Vec<_> =
         groups.into_iter().map(|(key, members)| (finder.group(key, &members), members)).collect();
-    let name = |group: &Group| catalogue.kinds()[group.key.kind].name.as_str();
+    let name = |group: &FindingGroup| catalogue.kinds()[group.key.kind].name.as_str();
     found.sort_by(|(one, _), (other, _)| {
-        let order = |group: &Group| (group.key.deleted, Reverse(group.bytes), group.key.layer);
+        let order = |group: &FindingGroup| (group.key.deleted, Reverse(group.bytes), group.key.layer);
         order(one).cmp(&order(other)).then_with(|| name(one).cmp(name(other)))
     });
     found
@@ -111,18 +111,18 @@ fn found<'a>(
 
 /// Of what kind each file is under each of its names: what [`Search::find`] sums up, one by one.
 pub struct Kinds<'a> {
-    finder: Finder<'a>,
+    finder: RemovableFinder<'a>,
     owners: Vec<Option<(usize, u32)>>,
 }
 
 impl<'a> Kinds<'a> {
     /// `filesystem` is that of the image's layers.
     pub fn new(snapshot: &'a Snapshot, filesystem: &'a Filesystem, catalogue: &'a Catalogue) -> Kinds<'a> {
-        Kinds { finder: Finder::new(snapshot, catalogue, filesystem), owners: owners_of(filesystem) }
+        Kinds { finder: RemovableFinder::new(snapshot, catalogue, filesystem), owners: owners_of(filesystem) }
     }
 
     /// The kind of a file of [`Filesystem::existing`], under one of its names.
-    pub fn of(&self, file: usize, path: &[u8]) -> Option<&'a Kind> {
+    pub fn of(&self, file: usize, path: &[u8]) -> Option<&'a RemovableKind> {
         let existing = self.finder.filesystem.existing_at(file)?;
         let owner = self.owners.get(file).copied().flatten();
         let marked = self.finder.marks.of_file(path, existing.layer, existing.entry);
@@ -144,7 +144,7 @@ impl<'a> Kinds<'a> {
 
 /// What goes together: a kind, the layer, whether it was deleted, and which exception holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
+struct GroupKey {
     kind: usize,
     layer: u32,
     deleted: bool,
@@ -153,36 +153,40 @@ struct Key {
 
 /// A file of a group: its path, its bytes that count, its package.
 type Member<'a> = (&'a [u8], Bytes, Option<(usize, u32)>);
-type Groups<'a> = BTreeMap<Key, Vec<Member<'a>>>;
+type Groups<'a> = BTreeMap<GroupKey, Vec<Member<'a>>>;
 
-struct Finder<'a> {
+struct RemovableFinder<'a> {
     snapshot: &'a Snapshot,
     catalogue: &'a Catalogue,
     filesystem: &'a Filesystem,
     /// Of each layer's packages, the kinds that their files are of.
-    packages: Vec<Vec<Fits>>,
+    packages: Vec<Vec<KindMatches>>,
     marks: Marks<'a>,
     starts: Starts,
-    directories: Directories,
+    directories: DirectoryMatches,
     /// The paths of Python sources; only these are asked for.
     sources: HashSet<&'a [u8], RandomState>,
 }
 
-impl<'a> Finder<'a> {
-    fn new(snapshot: &'a Snapshot, catalogue: &'a Catalogue, filesystem: &'a Filesystem) -> Finder<'a> {
+impl<'a> RemovableFinder<'a> {
+    fn new(
+        snapshot: &'a Snapshot,
+        catalogue: &'a Catalogue,
+        filesystem: &'a Filesystem,
+    ) -> RemovableFinder<'a> {
         let of_layer = |file_list: &Arc<FileList>| {
             let packages = file_list.packages.iter();
             packages.map(|package| catalogue.of_package(package.ecosystem.as_str(), &package.name)).collect()
         };
         let paths = filesystem.existing().map(|file| file.path.0);
-        Finder {
+        RemovableFinder {
             snapshot,
             catalogue,
             filesystem,
             packages: filesystem.layers().iter().map(of_layer).collect(),
             marks: Marks::of(filesystem),
             starts: Starts::of(snapshot),
-            directories: Directories::default(),
+            directories: DirectoryMatches::default(),
             sources: paths.filter(|path| path.ends_with(b".py")).collect(),
         }
     }
@@ -213,7 +217,7 @@ impl<'a> Finder<'a> {
             let ignored = self.catalogue.ignored(&self.catalogue.kinds()[kind], file.path.0, name);
             let is_started = || is_tool && self.started(kind, file.path.0, owner).is_some();
             let ignored = ignored.or_else(|| is_started().then_some(STARTED));
-            let key = Key { kind, layer: file.layer, deleted: false, ignored };
+            let key = GroupKey { kind, layer: file.layer, deleted: false, ignored };
             groups.entry(key).or_default().push((file.path.0, bytes, owner));
         }
     }
@@ -236,7 +240,7 @@ impl<'a> Finder<'a> {
             let kind = &self.catalogue.kinds()[index];
             if kind.weight <= Weight::Input || kind.marks.contains(&MarkKind::Secret) {
                 let ignored = self.catalogue.ignored(kind, file.path.0, &self.snapshot.image.name);
-                let key = Key { kind: index, layer: file.stored_by, deleted: true, ignored };
+                let key = GroupKey { kind: index, layer: file.stored_by, deleted: true, ignored };
                 groups.entry(key).or_default().push((file.path.0, file.size, owner));
             }
         }
@@ -245,11 +249,11 @@ impl<'a> Finder<'a> {
     /// The first kind that a file is of.
     fn kind(&self, path: &[u8], owner: Option<(usize, u32)>, marked: &[MarkKind]) -> Option<usize> {
         let of_path = self.catalogue.of_path(path, &self.directories);
-        let none = Fits::default();
+        let none = KindMatches::default();
         let of_package = owner.map_or(&none, |(layer, package)| &self.packages[layer][package as usize]);
-        let is_marked = |kind: &Kind| kind.marks.iter().any(|mark| marked.contains(mark));
+        let is_marked = |kind: &RemovableKind| kind.marks.iter().any(|mark| marked.contains(mark));
         let by_mark =
-            |(index, kind): (usize, &Kind)| (!marked.is_empty() && is_marked(kind)).then_some(index);
+            |(index, kind): (usize, &RemovableKind)| (!marked.is_empty() && is_marked(kind)).then_some(index);
         let by_mark = self.catalogue.kinds().iter().enumerate().filter_map(by_mark);
         let mut kinds: Vec<usize> = of_path.kinds().chain(of_package.kinds()).collect();
         if !marked.is_empty() {
@@ -303,7 +307,7 @@ impl<'a> Finder<'a> {
     }
 
     /// Why it is not held against the image.
-    fn reason(&self, key: Key, members: &[Member<'a>]) -> Option<String> {
+    fn reason(&self, key: GroupKey, members: &[Member<'a>]) -> Option<String> {
         let ignored = key.ignored?;
         if ignored != STARTED {
             return Some(self.catalogue.reason(ignored));
@@ -314,7 +318,7 @@ impl<'a> Finder<'a> {
     }
 
     /// The packages that run what the members' packages are for, where an advice names them.
-    fn runtime(&self, key: Key, members: &[Member<'a>]) -> Vec<String> {
+    fn runtime(&self, key: GroupKey, members: &[Member<'a>]) -> Vec<String> {
         if !self.catalogue.kinds()[key.kind].helps.values().any(|help| help.contains("{runtime}")) {
             return Vec::new();
         }
@@ -329,9 +333,9 @@ impl<'a> Finder<'a> {
         names.into_iter().take(MAX_NAMED).collect()
     }
 
-    fn group(&self, key: Key, members: &[Member<'a>]) -> Group {
+    fn group(&self, key: GroupKey, members: &[Member<'a>]) -> FindingGroup {
         let bytes = members.iter().try_fold(Bytes(0), |sum, (_, bytes, _)| sum.checked_add(*bytes));
-        Group {
+        FindingGroup {
             key,
             bytes: bytes.unwrap_or(Bytes::MAX),
             files: members.len() as u64,
@@ -370,8 +374,8 @@ impl<'a> Finder<'a> {
 }
 
 /// What there is of one kind in one layer, whatever made the layer.
-struct Group {
-    key: Key,
+struct FindingGroup {
+    key: GroupKey,
     bytes: Bytes,
     files: u64,
     paths: Vec<String>,
@@ -384,7 +388,7 @@ struct Group {
     ignored: Option<String>,
 }
 
-impl Group {
+impl FindingGroup {
     /// The same as it is said of an image.
     fn explain(&self, snapshot: &Snapshot, catalogue: &Catalogue) -> Removable {
         let kind = &catalogue.kinds()[self.key.kind];
@@ -404,7 +408,7 @@ impl Group {
         }
     }
 
-    fn help(&self, kind: &Kind, layer: &LayerRef, snapshot: &Snapshot) -> String {
+    fn help(&self, kind: &RemovableKind, layer: &LayerRef, snapshot: &Snapshot) -> String {
         if layer.of_base_image {
             return help_with_base(kind, snapshot);
         }
@@ -427,7 +431,7 @@ impl Group {
     }
 }
 
-fn help_with_base(kind: &Kind, snapshot: &Snapshot) -> String {
+fn help_with_base(kind: &RemovableKind, snapshot: &Snapshot) -> String {
     let name = snapshot.base.as_ref().and_then(|base| base.name.as_deref());
     let slimmer = name.and_then(crate::dockerfile::slimmer_of);
     match (name, slimmer, kind.weight) {

@@ -381,7 +381,7 @@ fn a_secret_that_is_deleted_is_shipped_and_what_is_accepted_is_so_also_deleted()
 
 #[test]
 fn a_configuration_adds_kinds_and_excepts_files_with_a_reason() {
-    let own = Kind {
+    let own = RemovableKind {
         name: "models".into(),
         what: String::new(),
         weight: Weight::Leftover,
@@ -417,9 +417,9 @@ fn a_configuration_adds_kinds_and_excepts_files_with_a_reason() {
         (twice.to_string(), twice.culprit),
         ("there is a kind `models` already; choose another name".into(), Some(Culprit::Kind(1)))
     );
-    let taken = Kind { name: "compilers".into(), ..own.clone() };
+    let taken = RemovableKind { name: "compilers".into(), ..own.clone() };
     assert!(Catalogue::new(vec![taken], Vec::new()).is_err());
-    let bad = Kind { paths: vec!["a{b".into()], ..own };
+    let bad = RemovableKind { paths: vec!["a{b".into()], ..own };
     let error = Catalogue::new(vec![bad], Vec::new()).unwrap_err();
     assert!(error.to_string().starts_with("`a{b` is not a pattern of paths: "), "{error}");
     let unknown = Catalogue::new(Vec::new(), vec![ignore(Some("compiler"), &[])]).unwrap_err();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::escape::{command_message, command_property, short_path};
 use super::model::{ImageReport, Report};
 use super::words;
-use crate::compare::{Cause, Part};
+use crate::compare::{Cause, CausePart};
 use crate::image::layer_ref::DockerfileLines;
 use crate::image::snapshot::sum_known;
 use crate::image::{Bytes, Delta};
@@ -119,7 +119,7 @@ fn grown(image: &ImageReport) -> impl Iterator<Item = &Cause> {
 fn largest_growth(image: &ImageReport, label: &str) -> Option<Annotation> {
     // The base image's own steps stand in no file of ours.
     let cause = grown(image).find(|cause| cause.dockerfile.is_some())?;
-    let text = |part: &Part| {
+    let text = |part: &CausePart| {
         let (name, more) = words::part(part);
         format!("{}{more} ({})", short_path(&name, 120), part.delta)
     };

@@ -24,7 +24,7 @@ pub struct Badge {
 
 /// How a badge is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum BadgeFormat {
     /// A picture.
     Svg,
     /// What shields.io asks for.
@@ -36,11 +36,11 @@ const MAX_LABEL: usize = 60;
 /// Half of the space around each of the two texts.
 const SPACE: usize = 60;
 
-impl Form {
+impl BadgeFormat {
     /// The form that a file's name asks for.
-    pub fn of(path: &Path) -> Form {
+    pub fn of(path: &Path) -> BadgeFormat {
         let is_json = path.extension().is_some_and(|ending| ending == "json");
-        if is_json { Form::Endpoint } else { Form::Svg }
+        if is_json { BadgeFormat::Endpoint } else { BadgeFormat::Svg }
     }
 }
 
@@ -66,18 +66,18 @@ impl Badge {
     ///
     /// # Errors
     /// Whatever writing fails with.
-    pub fn write(&self, form: Form, out: &mut impl Write) -> io::Result<()> {
+    pub fn write(&self, form: BadgeFormat, out: &mut impl Write) -> io::Result<()> {
         let label = super::escape::short(&self.label, MAX_LABEL);
         let message = visible(&self.message);
         match form {
-            Form::Endpoint => {
+            BadgeFormat::Endpoint => {
                 let (color, _) = self.color();
                 let document =
                     json!({ "schemaVersion": 1, "label": label, "message": message, "color": color });
                 serde_json::to_writer(&mut *out, &document)?;
                 writeln!(out)
             }
-            Form::Svg => write_svg(&label, &message, self.color().1, out),
+            BadgeFormat::Svg => write_svg(&label, &message, self.color().1, out),
         }
     }
 

@@ -7,10 +7,10 @@ use std::io::{self, Write};
 use serde::{Deserialize, Serialize};
 
 use super::escape::{code, log, summary_name};
-use super::look::{Look, Sizes};
+use super::look::{Sizes, TextLayout};
 use super::model::{ImageReport, TrendPoint};
 use super::table::{self, Align, Column};
-use crate::compare::baseline::Point;
+use crate::compare::baseline::HistoryPoint;
 use crate::image::{Bytes, Delta};
 use crate::limits::Metric;
 
@@ -43,7 +43,7 @@ pub struct History {
     /// Which amount is shown; the document has all of them.
     pub metric: Metric,
     /// One for each commit and platform, in the order in which they were recorded.
-    pub points: Vec<Point>,
+    pub points: Vec<HistoryPoint>,
     /// The maximum size by the configuration, in the metric. In no document.
     #[serde(skip)]
     pub max_size: Option<Bytes>,
@@ -51,20 +51,20 @@ pub struct History {
 
 impl History {
     /// The history of an image; of one platform alone where one is named.
-    pub fn new(image: &str, metric: Metric, points: Vec<Point>, platform: Option<&str>) -> History {
-        let wanted = |point: &Point| platform.is_none_or(|platform| point.platform == platform);
+    pub fn new(image: &str, metric: Metric, points: Vec<HistoryPoint>, platform: Option<&str>) -> History {
+        let wanted = |point: &HistoryPoint| platform.is_none_or(|platform| point.platform == platform);
         let points = points.into_iter().filter(wanted).collect();
         History { schema: SCHEMA.into(), image: image.into(), metric, points, max_size: None }
     }
 
     /// The newest points of each platform.
-    pub(super) fn by_platform(&self, most: usize) -> BTreeMap<&str, Vec<Row<'_>>> {
-        let mut platforms: BTreeMap<&str, Vec<Row<'_>>> = BTreeMap::new();
+    pub(super) fn by_platform(&self, most: usize) -> BTreeMap<&str, Vec<HistoryRow<'_>>> {
+        let mut platforms: BTreeMap<&str, Vec<HistoryRow<'_>>> = BTreeMap::new();
         for point in &self.points {
             let rows = platforms.entry(&point.platform).or_default();
             let size = self.metric.of(&point.totals);
             let before = rows.last().and_then(|row| row.size);
-            rows.push(Row { point, size, before });
+            rows.push(HistoryRow { point, size, before });
         }
         for rows in platforms.values_mut() {
             rows.drain(..rows.len().saturating_sub(most));
@@ -74,13 +74,13 @@ impl History {
 }
 
 /// A recorded size, and the one before.
-pub(super) struct Row<'a> {
-    pub(super) point: &'a Point,
+pub(super) struct HistoryRow<'a> {
+    pub(super) point: &'a HistoryPoint,
     pub(super) size: Option<Bytes>,
     before: Option<Bytes>,
 }
 
-impl Row<'_> {
+impl HistoryRow<'_> {
     /// What [`COLUMNS`] have of it; `escaped` makes text of the commit, which anyone may have written.
     fn cells(&self, sizes: Sizes, escaped: impl Fn(&str) -> String) -> [String; 5] {
         let layers = self.point.totals.layers.to_string();
@@ -108,7 +108,7 @@ impl Row<'_> {
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_text(history: &History, most: usize, look: Look, out: &mut impl Write) -> io::Result<()> {
+pub fn write_text(history: &History, most: usize, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     for (platform, rows) in history.by_platform(most) {
         let sizes = look.sizes;
         writeln!(
@@ -122,7 +122,7 @@ pub fn write_text(history: &History, most: usize, look: Look, out: &mut impl Wri
         let (least, largest) = (known().min().unwrap_or(0), known().max().unwrap_or(0));
         let [commit, date, size, delta, layers] = COLUMNS;
         let columns = [commit, date, size, delta, layers, ("", Align::Left)];
-        let cells = |row: &Row<'_>| {
+        let cells = |row: &HistoryRow<'_>| {
             let [commit, date, size, delta, layers] = row.cells(sizes, log);
             let bar = row.size.map_or_else(String::new, |size| bar(size.0, least, largest));
             [commit, date, size, delta, layers, bar]
@@ -137,7 +137,7 @@ pub fn write_text(history: &History, most: usize, look: Look, out: &mut impl Wri
 }
 
 /// `is 1.39 GB uncompressed, +60.3 MB (+4.5%) over 12 commits`
-fn answer(metric: Metric, rows: &[Row<'_>], sizes: Sizes) -> String {
+fn answer(metric: Metric, rows: &[HistoryRow<'_>], sizes: Sizes) -> String {
     let known: Vec<Bytes> = rows.iter().filter_map(|row| row.size).collect();
     let (Some(first), Some(last)) = (known.first(), known.last()) else {
         return format!("has no known {metric} size");
@@ -166,7 +166,7 @@ pub fn write_markdown(history: &History, most: usize, sizes: Sizes, out: &mut im
     for (platform, rows) in history.by_platform(most) {
         let answer = answer(history.metric, &rows, sizes);
         writeln!(out, "### {} {answer} ({})\n", code(&history.image), code(platform))?;
-        let point = |row: &Row<'_>| Some((hash(row.point.commit.as_deref(), "none"), row.size?));
+        let point = |row: &HistoryRow<'_>| Some((hash(row.point.commit.as_deref(), "none"), row.size?));
         let points: Vec<(String, Bytes)> = rows.iter().filter_map(point).collect();
         if let Some(chart) = chart(history.metric, &points) {
             writeln!(out, "{chart}\n")?;
@@ -198,7 +198,7 @@ pub fn write_csv(histories: &[History], out: &mut impl Write) -> io::Result<()> 
     let known = |bytes: Option<Bytes>| bytes.map_or_else(String::new, |bytes| bytes.0.to_string());
     let points =
         histories.iter().flat_map(|history| history.points.iter().map(|point| (&history.image, point)));
-    for (image, Point { commit, time, platform, totals }) in points {
+    for (image, HistoryPoint { commit, time, platform, totals }) in points {
         csv.write_record([
             &cell(image),
             &cell(platform),
@@ -279,10 +279,10 @@ mod tests {
     use super::*;
     use crate::image::{Snapshot, Totals};
 
-    fn point(commit: &str, time: Option<i64>, uncompressed: u64) -> Point {
+    fn point(commit: &str, time: Option<i64>, uncompressed: u64) -> HistoryPoint {
         let totals =
             Totals { uncompressed: Some(Bytes(uncompressed)), ..Snapshot::made_up(Vec::new()).totals };
-        Point { commit: Some(commit.into()), time, platform: "linux/amd64".into(), totals }
+        HistoryPoint { commit: Some(commit.into()), time, platform: "linux/amd64".into(), totals }
     }
 
     #[test]
@@ -308,7 +308,7 @@ mod tests {
         ];
         let history = History::new("api", Metric::Uncompressed, points, None);
         let mut out = Vec::new();
-        write_text(&history, 2, Look { columns: 100, wraps: false, sizes: Sizes::Rounded }, &mut out)
+        write_text(&history, 2, TextLayout { columns: 100, wraps: false, sizes: Sizes::Rounded }, &mut out)
             .unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(

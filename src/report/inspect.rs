@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use super::escape::{code, log};
 use super::instruction;
-use super::look::{Look, Sizes};
+use super::look::{Sizes, TextLayout};
 use super::removable;
 use super::table::{self, Align, Column};
 use super::words::counted;
@@ -24,7 +24,7 @@ const MAX_PATHS: usize = 10;
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_text(analysis: &Analysis, look: Look, out: &mut impl Write) -> io::Result<()> {
+pub fn write_text(analysis: &Analysis, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     let snapshot = analysis.snapshot();
     let image = &snapshot.image;
     let answer = answer(snapshot, look.sizes);
@@ -57,14 +57,14 @@ fn answer(snapshot: &Snapshot, sizes: Sizes) -> String {
 
 /// How tables and the untrusted text in them are written.
 enum Style {
-    Text(Look),
+    Text(TextLayout),
     Markdown(Sizes),
 }
 
 impl Style {
     fn sizes(&self) -> Sizes {
         match self {
-            Style::Text(Look { sizes, .. }) | Style::Markdown(sizes) => *sizes,
+            Style::Text(TextLayout { sizes, .. }) | Style::Markdown(sizes) => *sizes,
         }
     }
 

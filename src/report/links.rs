@@ -14,7 +14,7 @@ pub const DOCS: &str = "https://github.com/layergate/layergate/blob/main/docs/li
 
 /// Where the repository, the commit that was built and the run can be seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Links {
+pub struct RunLinks {
     /// The repository's address, such as `https://github.com/acme/api`.
     pub repository: String,
     /// What stands before the commit in the address of a file: `blob`, or `src/commit` on Gitea.
@@ -25,10 +25,10 @@ pub struct Links {
     pub run: Option<u64>,
 }
 
-impl Links {
+impl RunLinks {
     /// The address of an instruction; `None` where its file is not in the repository.
     pub fn to(&self, lines: &DockerfileLines) -> Option<String> {
-        let Links { repository, files, commit, .. } = self;
+        let RunLinks { repository, files, commit, .. } = self;
         let path = repository_path(&lines.path)?;
         Some(format!("{repository}/{files}/{commit}/{path}#L{}", lines.line))
     }
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn links_lead_into_the_repository_alone() {
-        let links = Links {
+        let links = RunLinks {
             repository: "https://github.com/acme/api".into(),
             files: "blob",
             commit: "abc".into(),

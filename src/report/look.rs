@@ -49,7 +49,7 @@ impl Sizes {
 
 /// How a report for a terminal or a log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct TextLayout {
     /// How many columns there are.
     pub columns: usize,
     /// Whether sentences go on in a new line: on a terminal, and not in a log, in which people search.

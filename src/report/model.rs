@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::links::Links;
+use super::links::RunLinks;
 use crate::analysis::Analysis;
-use crate::compare::baseline::{Point, age};
+use crate::compare::baseline::{HistoryPoint, age};
 use crate::compare::{
     Baseline, Cause, Comparison, ConfigChange, Deltas, FileChanges, LayerRow, Missing, Moved, PackageCounts,
-    PackageRow, Split, Update, Waste, compare, waste,
+    PackageRow, Split, UpdateSize, Waste, compare, waste,
 };
 use crate::config::{Accept, Acceptance, Setting, Settings};
 use crate::image::platform::platform_key;
@@ -17,8 +17,8 @@ use crate::image::snapshot::{Commit, ImageIdentity, SourceInfo};
 use crate::image::unread::{UnreadFile, unread_files};
 use crate::image::{Bytes, Delta, Digest, LinesBy, Measured, Platform, Removable, Snapshot, Totals};
 use crate::limits::{
-    self, BASELINE_RULE, BaseFacts, CannotEvaluate, Fact, Finding, ImageFacts, Limits, Metric,
-    NOT_EVALUATED_RULE, NoBase, Severity, Shown, Subject, Verdict,
+    self, BASELINE_RULE, BaseFacts, CannotEvaluate, Fact, Finding, HeadlineContext, ImageFacts, Limits,
+    Metric, NOT_EVALUATED_RULE, NoBase, Severity, Subject, Verdict,
 };
 use crate::stages::{Evaluation, evaluate_stages};
 
@@ -62,7 +62,7 @@ pub struct Report {
     pub url: Option<String>,
     /// Where the repository can be seen. In no document either: whoever renders it knows.
     #[serde(skip)]
-    pub links: Option<Links>,
+    pub links: Option<RunLinks>,
 }
 
 /// What accepts a broken limit, as it is written.
@@ -99,7 +99,7 @@ pub struct ImageReport {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_base: Option<Missing>,
     /// The image as it is now. Null where the baseline has a platform that is not there any more.
-    pub head: Option<Head>,
+    pub head: Option<HeadImage>,
     /// The differences, head minus base.
     pub delta: Option<Deltas>,
     /// The aligned layers, in head order. Without a baseline, empty.
@@ -132,7 +132,7 @@ pub struct ImageReport {
     pub split: Option<Split>,
     /// What a host that has the baseline downloads when it moves to this image, where that is known.
     #[serde(default)]
-    pub update: Option<Update>,
+    pub update: Option<UpdateSize>,
     /// What the image ships for nothing, by the two layers that it is due to, largest first.
     #[serde(default)]
     pub waste: Vec<Waste>,
@@ -203,7 +203,7 @@ impl Base {
 
 /// The image as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Head {
+pub struct HeadImage {
     /// Its accounting.
     pub totals: Totals,
 }
@@ -376,7 +376,7 @@ impl ImageReport {
             limits: BTreeMap::new(),
             base: baseline.map(Base::of),
             no_base: None,
-            head: Some(Head { totals: head.totals }),
+            head: Some(HeadImage { totals: head.totals }),
             delta: None,
             layers: Vec::new(),
             config: Vec::new(),
@@ -438,9 +438,9 @@ impl ImageReport {
     }
 
     /// Adds how its size went, of what is recorded: where there is enough of it, a comment has a chart.
-    pub fn add_trend(&mut self, history: Vec<Point>) {
+    pub fn add_trend(&mut self, history: Vec<HistoryPoint>) {
         let platform = platform_key(self.runs_on().as_ref());
-        let point = |point: Point| {
+        let point = |point: HistoryPoint| {
             let (commit, size) = (point.commit?, self.metric.of(&point.totals)?);
             (point.platform == platform).then_some(TrendPoint { commit: Some(commit), size })
         };
@@ -493,8 +493,8 @@ impl ImageReport {
     }
 
     /// What a headline can tell of it.
-    pub fn shown(&self) -> Shown<'_> {
-        Shown { size: self.head_size(), base_size: self.base_size(), stages: self.stages.as_ref() }
+    pub fn shown(&self) -> HeadlineContext<'_> {
+        HeadlineContext { size: self.head_size(), base_size: self.base_size(), stages: self.stages.as_ref() }
     }
 
     /// The image's accounting, where it is still there.

@@ -8,14 +8,14 @@ use crate::image::removable::sum;
 use crate::limits::Verdict;
 
 /// One figure of every image.
-struct Metric {
+struct MetricFamily {
     name: &'static str,
     unit: Option<&'static str>,
     help: &'static str,
     of: fn(&ImageReport) -> Option<i64>,
 }
 
-const METRICS: [Metric; 9] = [
+const METRICS: [MetricFamily; 9] = [
     bytes("layergate_image_uncompressed_bytes", "Sum of the sizes of all layers.", |image| {
         image.head_totals()?.uncompressed.map(amount)
     }),
@@ -48,12 +48,12 @@ const METRICS: [Metric; 9] = [
     }),
 ];
 
-const fn bytes(name: &'static str, help: &'static str, of: fn(&ImageReport) -> Option<i64>) -> Metric {
-    Metric { name, unit: Some("bytes"), help, of }
+const fn bytes(name: &'static str, help: &'static str, of: fn(&ImageReport) -> Option<i64>) -> MetricFamily {
+    MetricFamily { name, unit: Some("bytes"), help, of }
 }
 
-const fn count(name: &'static str, help: &'static str, of: fn(&ImageReport) -> Option<i64>) -> Metric {
-    Metric { name, unit: None, help, of }
+const fn count(name: &'static str, help: &'static str, of: fn(&ImageReport) -> Option<i64>) -> MetricFamily {
+    MetricFamily { name, unit: None, help, of }
 }
 
 fn amount(bytes: Bytes) -> i64 {
@@ -65,7 +65,7 @@ fn amount(bytes: Bytes) -> i64 {
 /// # Errors
 /// Whatever writing fails with.
 pub fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
-    for Metric { name, unit, help, of } in &METRICS {
+    for MetricFamily { name, unit, help, of } in &METRICS {
         writeln!(out, "# TYPE {name} gauge")?;
         if let Some(unit) = unit {
             writeln!(out, "# UNIT {name} {unit}")?;

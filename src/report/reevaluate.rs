@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::escape::short;
 use super::merge::not_delivered;
-use super::model::{Head, ImageReport, no_base, written};
+use super::model::{HeadImage, ImageReport, no_base, written};
 use crate::compare::LayerRow;
 use crate::compare::baseline::age;
 use crate::config::Settings;
@@ -38,7 +38,7 @@ pub fn reevaluate(
         *image = not_delivered(&image.name, image.runs_on().as_ref());
         return Ok(());
     }
-    let Some(Head { totals }) = image.head.clone() else {
+    let Some(HeadImage { totals }) = image.head.clone() else {
         // It is not there any more: there is nothing to evaluate.
         (image.findings, image.limits, image.verdict) = (Vec::new(), BTreeMap::new(), Verdict::Pass);
         return Ok(());

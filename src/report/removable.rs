@@ -2,8 +2,8 @@
 
 use super::escape::{code, log, plain, prose};
 use super::instruction;
-use super::look::{Look, Sizes};
-use super::table::{Align, Line, list, markdown};
+use super::look::{Sizes, TextLayout};
+use super::table::{Align, ListLine, list, markdown};
 use crate::image::layer_ref::LayerRef;
 use crate::image::removable::sum;
 use crate::image::{Bytes, Removable, Weight};
@@ -40,7 +40,7 @@ pub fn in_order(found: &[Removable]) -> Vec<&Removable> {
 }
 
 /// One row: what it is and where, who stored it and what to do.
-struct Row<'a> {
+struct RemovableRow<'a> {
     bytes: Bytes,
     what: String,
     /// Packages, or directories and files.
@@ -56,22 +56,22 @@ const SECRETS: &str = "secrets";
 /// A row for each that says something: programs that build and what they read, and of the others what is not
 /// nothing beside the largest. What is the base image's has one row, for one thing helps against all of it.
 /// Comes with how many are left out.
-fn rows(found: &[Removable]) -> (Vec<Row<'_>>, usize) {
+fn rows(found: &[Removable]) -> (Vec<RemovableRow<'_>>, usize) {
     let is_base = |one: &&Removable| one.layer.of_base_image && one.counts();
     let (base, own): (Vec<&Removable>, Vec<&Removable>) = in_order(found).into_iter().partition(is_base);
     let largest = own.iter().map(|one| one.bytes.0).max().unwrap_or_default();
     let tells =
         |one: &&Removable| one.weight <= Weight::Input || one.bytes.0 >= largest / 100 || one.kind == SECRETS;
     let all = own.len();
-    let mut rows: Vec<Row<'_>> = own.into_iter().filter(tells).take(MAX_ROWS).map(row).collect();
+    let mut rows: Vec<RemovableRow<'_>> = own.into_iter().filter(tells).take(MAX_ROWS).map(row).collect();
     let left = all - rows.len();
     rows.extend(base_row(&base));
     (rows, left)
 }
 
-fn row(one: &Removable) -> Row<'_> {
+fn row(one: &Removable) -> RemovableRow<'_> {
     let accepted = one.ignored.as_ref().map(|why| format!("accepted: {why}"));
-    Row {
+    RemovableRow {
         bytes: one.bytes,
         what: format!("{}{}", one.what, state(one)),
         places: names(one),
@@ -80,7 +80,7 @@ fn row(one: &Removable) -> Row<'_> {
     }
 }
 
-fn base_row(base: &[&Removable]) -> Option<Row<'static>> {
+fn base_row(base: &[&Removable]) -> Option<RemovableRow<'static>> {
     let first = base.first()?;
     let mut kinds: Vec<(&str, Bytes)> = Vec::new();
     for one in base {
@@ -96,7 +96,7 @@ fn base_row(base: &[&Removable]) -> Option<Row<'static>> {
         0 => String::new(),
         left => format!(" and {left} more kinds"),
     };
-    Some(Row {
+    Some(RemovableRow {
         bytes: sum(base.iter().copied()),
         what: format!("{}{more}", named.join(", ")),
         places: Vec::new(),
@@ -106,15 +106,15 @@ fn base_row(base: &[&Removable]) -> Option<Row<'static>> {
 }
 
 /// A list for terminals and logs: each kind with where it is and what to do.
-pub fn text_list(found: &[Removable], look: Look) -> String {
+pub fn text_list(found: &[Removable], look: TextLayout) -> String {
     let (rows, left) = rows(found);
-    let item = |row: &Row<'_>| {
-        let mut lines = vec![Line::Cut(log(&row.what))];
+    let item = |row: &RemovableRow<'_>| {
+        let mut lines = vec![ListLine::Cut(log(&row.what))];
         if !row.places.is_empty() {
-            lines.push(Line::Cut(format!("in {}", log(&row.places.join(", ")))));
+            lines.push(ListLine::Cut(format!("in {}", log(&row.places.join(", ")))));
         }
-        lines.push(Line::Cut(format!("stored by {}", stored_by_text(row.layer))));
-        lines.push(Line::Prose(log(&row.next)));
+        lines.push(ListLine::Cut(format!("stored by {}", stored_by_text(row.layer))));
+        lines.push(ListLine::Prose(log(&row.next)));
         (look.sizes.bytes(row.bytes), lines)
     };
     if rows.is_empty() {
@@ -132,7 +132,7 @@ pub fn markdown_rows(found: &[Removable], sizes: Sizes) -> String {
         ("Stored by", Align::Left),
         ("What to do", Align::Left),
     ];
-    let cells = |row: &Row<'_>| {
+    let cells = |row: &RemovableRow<'_>| {
         let places = row.places.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ");
         let places = if places.is_empty() { places } else { format!("<br>{places}") };
         let stored_by = match row.layer {

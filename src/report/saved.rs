@@ -7,7 +7,7 @@ use super::model::{ImageReport, Report};
 use crate::compare::Deltas;
 use crate::image::schema::{self, SchemaError};
 use crate::image::{Platform, Removable};
-use crate::limits::{self, Form, Verdict};
+use crate::limits::{self, ValueForm, Verdict};
 
 /// The most that one report, or all of a run together, may have of images.
 pub const MAX_IMAGES: usize = 1000;
@@ -54,10 +54,10 @@ impl Report {
         schema::check(json, "layergate.report", 1)?;
         let failed = |error: serde_json::Error| ReportError::Json(error.to_string());
         // Looked through before anything of it is kept; what a later version has as well may be of any size.
-        serde_json::from_slice::<Bounded<false>>(json).map_err(failed)?;
+        serde_json::from_slice::<BoundedText<false>>(json).map_err(failed)?;
         let mut report: Report = serde_json::from_slice(json).map_err(failed)?;
         let known = serde_json::to_vec(&report).map_err(failed)?;
-        serde_json::from_slice::<Bounded<true>>(&known).map_err(failed)?;
+        serde_json::from_slice::<BoundedText<true>>(&known).map_err(failed)?;
         report.check().map_err(ReportError::Inconsistent)?;
         report.shorten();
         report.images.iter_mut().for_each(ImageReport::settle);
@@ -121,7 +121,7 @@ impl ImageReport {
     fn shorten(&mut self) {
         self.limits.retain(|key, _| limits::key(key).is_some());
         // A list of paths is compared, and not shown.
-        let is_list = |key: &str| limits::key(key).is_some_and(|key| key.form == Form::Paths);
+        let is_list = |key: &str| limits::key(key).is_some_and(|key| key.form == ValueForm::Paths);
         let shown = self.limits.iter_mut().filter(|(key, _)| !is_list(key));
         shown.for_each(|(_, limit)| cut(limit, MAX_WORD));
         for finding in &mut self.findings {
@@ -205,15 +205,15 @@ fn cut(text: &mut String, most: usize) {
 }
 
 /// Looks through a document, keeps nothing of it, and refuses what no report has: of numbers too, if that is asked.
-struct Bounded<const NUMBERS: bool>;
+struct BoundedText<const NUMBERS: bool>;
 
-impl<'de, const NUMBERS: bool> Deserialize<'de> for Bounded<NUMBERS> {
+impl<'de, const NUMBERS: bool> Deserialize<'de> for BoundedText<NUMBERS> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Bounded::<NUMBERS>)
+        deserializer.deserialize_any(BoundedText::<NUMBERS>)
     }
 }
 
-impl<'de, const NUMBERS: bool> Visitor<'de> for Bounded<NUMBERS> {
+impl<'de, const NUMBERS: bool> Visitor<'de> for BoundedText<NUMBERS> {
     type Value = Self;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

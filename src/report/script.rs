@@ -3,17 +3,17 @@
 //! is not understood.
 
 /// A script whose words are all in plain sight.
-pub(super) struct Script<'a> {
+pub(super) struct PlainScript<'a> {
     /// The instruction as it stands, `RUN` included.
     pub text: &'a str,
-    commands: Vec<Command<'a>>,
+    commands: Vec<PlainCommand<'a>>,
     /// The operators between the commands.
     operators: Vec<&'a str>,
 }
 
 /// One command.
 #[derive(Default)]
-pub(super) struct Command<'a> {
+pub(super) struct PlainCommand<'a> {
     words: Vec<&'a str>,
     ends: Vec<usize>,
 }
@@ -21,7 +21,7 @@ pub(super) struct Command<'a> {
 /// What only decides which commands run, and which stands before one.
 const BEFORE: [&str; 8] = ["then", "do", "else", "!", "{", "if", "while", "time"];
 
-impl<'a> Command<'a> {
+impl<'a> PlainCommand<'a> {
     /// The program, without what is set for it alone.
     pub fn program(&self) -> &'a str {
         self.words.get(self.first()).copied().unwrap_or_default()
@@ -50,16 +50,16 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-impl<'a> Script<'a> {
+impl<'a> PlainScript<'a> {
     /// Reads an instruction in the shell's language. `None` for what is not plain.
-    pub fn of_run(text: &'a str) -> Option<Script<'a>> {
+    pub fn of_run(text: &'a str) -> Option<PlainScript<'a>> {
         let start = text.len() - text.trim_start().len();
         let keyword = text.get(start..start + 3)?;
         if !keyword.eq_ignore_ascii_case("RUN") || text.contains(['`', '\r']) || text.contains("$(") {
             return None;
         }
-        let mut script = Script { text, commands: Vec::new(), operators: Vec::new() };
-        let (mut command, mut at) = (Command::default(), start + 3);
+        let mut script = PlainScript { text, commands: Vec::new(), operators: Vec::new() };
+        let (mut command, mut at) = (PlainCommand::default(), start + 3);
         while let Some(c) = text[at..].chars().next() {
             let rest = &text[at..];
             if let Some(more) = rest.strip_prefix("\\\n") {
@@ -81,7 +81,7 @@ impl<'a> Script<'a> {
         Some(script)
     }
 
-    fn end(&mut self, command: Command<'a>, operator: &'a str) {
+    fn end(&mut self, command: PlainCommand<'a>, operator: &'a str) {
         if !command.words.is_empty() {
             self.commands.push(command);
         }
@@ -91,7 +91,7 @@ impl<'a> Script<'a> {
     }
 
     /// The commands in order.
-    pub fn commands(&self) -> &[Command<'a>] {
+    pub fn commands(&self) -> &[PlainCommand<'a>] {
         &self.commands
     }
 
@@ -102,7 +102,7 @@ impl<'a> Script<'a> {
 
     /// Whether `&& COMMAND` at its end runs once all of it was done.
     pub fn may_be_followed(&self) -> bool {
-        let ends = |command: &Command<'_>| matches!(command.program(), "exit" | "exec" | "return");
+        let ends = |command: &PlainCommand<'_>| matches!(command.program(), "exit" | "exec" | "return");
         let is_open = self.text.trim_end().ends_with(['&', '|', ';', '\\']);
         !is_open && !self.commands.iter().any(ends) && !self.operators.contains(&"&")
     }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use super::escape::{code, log, plain, prose, short};
-use super::look::{Look, Sizes};
+use super::look::{Sizes, TextLayout};
 use super::removable;
 use super::table::{self, Align, Column, wrapped};
 use super::words;
@@ -17,8 +17,8 @@ use crate::image::{Bytes, Classes, Removable};
 use crate::limits::Verdict;
 use crate::redact::{redact_message, redact_reference};
 use crate::stages::{
-    Basis, ByText, Evaluation, Outcome, TextVerdict, evaluate_dockerfile, evaluate_stages, shell_path,
-    shell_word,
+    Basis, ByText, Evaluation, RemovableOutcome, TextVerdict, evaluate_dockerfile, evaluate_stages,
+    shell_path, shell_word,
 };
 
 /// The `schema` of the document that this version writes.
@@ -35,24 +35,24 @@ pub struct Adoption {
     /// The version of layergate that wrote it.
     pub layergate: String,
     /// One entry for each Dockerfile and image of it.
-    pub dockerfiles: Vec<Entry>,
+    pub dockerfiles: Vec<DockerfileEntry>,
     /// Files that look like Dockerfiles and are templates of some.
     pub templates: Vec<String>,
     /// All of them together.
-    pub totals: Totals,
+    pub totals: DockerfileTotals,
 }
 
 /// One Dockerfile, with its image where that is at hand.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Entry {
+pub struct DockerfileEntry {
     /// The Dockerfile, as it was named or found.
     pub path: String,
     /// Its image.
-    pub image: Option<Measured>,
+    pub image: Option<StagesImage>,
     /// Why nothing more is known of it.
     pub error: Option<String>,
     /// Its stages, first to last.
-    pub stages: Vec<Stage>,
+    pub stages: Vec<StageReport>,
     /// How what is shipped is built, by the image.
     pub evaluated: Option<Evaluation>,
     /// What the text says of it, without an image.
@@ -86,7 +86,7 @@ impl Fix {
 
 /// An image that was measured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Measured {
+pub struct StagesImage {
     /// Its name.
     pub name: String,
     /// The image as it was asked for.
@@ -99,7 +99,7 @@ pub struct Measured {
 
 /// One stage of a Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Stage {
+pub struct StageReport {
     /// The name after `AS`.
     pub name: Option<String>,
     /// What it builds on, as written.
@@ -114,7 +114,7 @@ pub struct Stage {
 
 /// All Dockerfiles together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Totals {
+pub struct DockerfileTotals {
     /// How many there are.
     pub dockerfiles: u64,
     /// How many could not be read.
@@ -137,12 +137,12 @@ pub struct Totals {
     pub saving: Bytes,
 }
 
-impl Entry {
+impl DockerfileEntry {
     /// A Dockerfile that nothing is known of.
-    pub fn unreadable(path: String, error: String) -> Entry {
+    pub fn unreadable(path: String, error: String) -> DockerfileEntry {
         let (image, evaluated, by_text, classes, fix) = (None, None, None, None, None);
         let error = redact_message(&error).into_owned();
-        Entry {
+        DockerfileEntry {
             path,
             image,
             error: Some(error),
@@ -156,10 +156,10 @@ impl Entry {
     }
 
     /// A Dockerfile, and how what it ships is built.
-    pub fn of(dockerfile: &DockerfileFacts, image: Option<&Analysis>, fix: Option<Fix>) -> Entry {
+    pub fn of(dockerfile: &DockerfileFacts, image: Option<&Analysis>, fix: Option<Fix>) -> DockerfileEntry {
         let evaluated = image.and_then(evaluate_stages);
         let by_text = image.is_none().then(|| evaluate_dockerfile(dockerfile));
-        let stage = |stage: &crate::dockerfile::StageFacts| Stage {
+        let stage = |stage: &crate::dockerfile::StageFacts| StageReport {
             name: stage.name.clone(),
             base: redact_reference(&stage.base).into_owned(),
             line: stage.line,
@@ -169,9 +169,9 @@ impl Entry {
         let found = image.and_then(Analysis::removable);
         let removable = found.map(<[Removable]>::to_vec).unwrap_or_default();
         let classes = found.map(|found| Classes::of(found.iter().filter(|one| one.counts())));
-        Entry {
+        DockerfileEntry {
             path: dockerfile.path.clone(),
-            image: image.map(|image| Measured::of(image.snapshot())),
+            image: image.map(|image| StagesImage::of(image.snapshot())),
             error: None,
             stages: dockerfile.facts.stages.iter().map(stage).collect(),
             evaluated,
@@ -184,15 +184,15 @@ impl Entry {
 
     fn verdict(&self) -> (Verdict, &'static str) {
         match (self.outcome(), self.text_verdict()) {
-            (Some(Outcome::Pass), _) | (None, Some(TextVerdict::Pass)) => (Verdict::Pass, "pass"),
-            (Some(Outcome::Warn), _) => (Verdict::Warn, "pass, could be smaller"),
-            (Some(Outcome::Fail), _) => (Verdict::Fail, "fail"),
+            (Some(RemovableOutcome::Pass), _) | (None, Some(TextVerdict::Pass)) => (Verdict::Pass, "pass"),
+            (Some(RemovableOutcome::Warn), _) => (Verdict::Warn, "pass, could be smaller"),
+            (Some(RemovableOutcome::Fail), _) => (Verdict::Fail, "fail"),
             (None, Some(TextVerdict::Unknown)) => (Verdict::Warn, "unknown until measured"),
             (None, None) => (Verdict::Warn, "unknown"),
         }
     }
 
-    fn outcome(&self) -> Option<Outcome> {
+    fn outcome(&self) -> Option<RemovableOutcome> {
         self.evaluated.as_ref().map(|evaluated| evaluated.outcome)
     }
 
@@ -201,7 +201,7 @@ impl Entry {
     }
 
     fn passes(&self) -> bool {
-        self.outcome() == Some(Outcome::Pass) || self.text_verdict() == Some(TextVerdict::Pass)
+        self.outcome() == Some(RemovableOutcome::Pass) || self.text_verdict() == Some(TextVerdict::Pass)
     }
 
     fn is_multi_stage(&self) -> bool {
@@ -228,7 +228,7 @@ impl Entry {
     }
 
     /// Why, and what to do first.
-    fn write_reason(&self, explained: bool, look: Look, out: &mut impl Write) -> io::Result<()> {
+    fn write_reason(&self, explained: bool, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
         let room = look.columns.saturating_sub(2).max(24);
         let mut write = |indent: &str, text: &str| {
             wrapped(&log(text), room, look).iter().try_for_each(|line| writeln!(out, "{indent}{line}"))
@@ -251,7 +251,7 @@ impl Entry {
         match (&self.error, &self.evaluated, &self.by_text) {
             (Some(error), ..) => error.clone(),
             (None, Some(_), _) if self.fix.is_some() => self.fix.as_ref().map(Fix::text).unwrap_or_default(),
-            (None, Some(evaluated), _) if evaluated.outcome != Outcome::Pass => {
+            (None, Some(evaluated), _) if evaluated.outcome != RemovableOutcome::Pass => {
                 // That a proposal can be had is said once, below.
                 let help = evaluated.help.split("; layergate stages --propose").next().unwrap_or_default();
                 help.to_owned()
@@ -263,9 +263,9 @@ impl Entry {
     }
 }
 
-impl Measured {
-    fn of(image: &Snapshot) -> Measured {
-        Measured {
+impl StagesImage {
+    fn of(image: &Snapshot) -> StagesImage {
+        StagesImage {
             name: image.image.name.clone(),
             reference: image.image.reference.clone(),
             platform: image.image.platform.as_ref().map(ToString::to_string),
@@ -276,14 +276,14 @@ impl Measured {
 
 impl Adoption {
     /// Puts Dockerfiles together, those with most to save first.
-    pub fn new(mut dockerfiles: Vec<Entry>, templates: Vec<String>) -> Adoption {
-        let rank = |entry: &Entry| {
-            let outcome = entry.outcome().filter(|outcome| *outcome != Outcome::Pass);
+    pub fn new(mut dockerfiles: Vec<DockerfileEntry>, templates: Vec<String>) -> Adoption {
+        let rank = |entry: &DockerfileEntry| {
+            let outcome = entry.outcome().filter(|outcome| *outcome != RemovableOutcome::Pass);
             let known = (std::cmp::Reverse(outcome), std::cmp::Reverse(entry.saving()));
             (known, std::cmp::Reverse(entry.text_verdict()))
         };
         dockerfiles.sort_by(|one, other| rank(one).cmp(&rank(other)).then_with(|| one.path.cmp(&other.path)));
-        let mut totals = Totals::default();
+        let mut totals = DockerfileTotals::default();
         let mut paths = BTreeSet::new();
         for entry in &dockerfiles {
             // One Dockerfile may make several images.
@@ -298,8 +298,8 @@ impl Adoption {
     ///
     /// # Errors
     /// Whatever writing fails with.
-    pub fn write_text(&self, look: Look, out: &mut impl Write) -> io::Result<()> {
-        let cell = |entry: &Entry| {
+    pub fn write_text(&self, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
+        let cell = |entry: &DockerfileEntry| {
             let (verdict, word) = entry.verdict();
             [
                 log(&entry.path),
@@ -331,7 +331,7 @@ impl Adoption {
     /// # Errors
     /// Whatever writing fails with.
     pub fn write_markdown(&self, sizes: Sizes, out: &mut impl Write) -> io::Result<()> {
-        let cell = |entry: &Entry| {
+        let cell = |entry: &DockerfileEntry| {
             let (verdict, word) = entry.verdict();
             [
                 code(&entry.path),
@@ -355,7 +355,7 @@ impl Adoption {
     }
 
     /// Of one the whole story is told, of many that of those that could do better.
-    fn explains(&self, entry: &Entry) -> bool {
+    fn explains(&self, entry: &DockerfileEntry) -> bool {
         self.dockerfiles.len() == 1 || !entry.passes()
     }
 
@@ -393,18 +393,18 @@ impl Adoption {
     }
 
     fn hint(&self) -> Option<String> {
-        let failing = |entry: &&Entry| {
+        let failing = |entry: &&DockerfileEntry| {
             entry.evaluated.as_ref().is_some_and(|evaluated| {
                 // A Dockerfile that does not fit its image is nothing to start from.
-                evaluated.outcome == Outcome::Fail && evaluated.by != Basis::Image
+                evaluated.outcome == RemovableOutcome::Fail && evaluated.by != Basis::Image
             })
         };
-        let propose = |entry: &Entry| {
+        let propose = |entry: &DockerfileEntry| {
             let (path, image) = (shell_path(&entry.path), shell_word(&entry.image.as_ref()?.reference));
             Some(format!("A Dockerfile to start from: layergate stages --propose {path} --image {image}"))
         };
-        let unknown = |entry: &&Entry| entry.text_verdict() == Some(TextVerdict::Unknown);
-        let measure = |entry: &Entry| {
+        let unknown = |entry: &&DockerfileEntry| entry.text_verdict() == Some(TextVerdict::Unknown);
+        let measure = |entry: &DockerfileEntry| {
             let path = shell_path(&entry.path);
             format!("The image shows what ships: layergate stages {path} --image IMAGE")
         };
@@ -431,7 +431,7 @@ const COLUMNS: [Column; 6] = [
     ("First thing to do", Align::Left),
 ];
 
-impl Entry {
+impl DockerfileEntry {
     fn bytes_text(&self, sizes: Sizes) -> String {
         match (&self.image, self.removable_bytes()) {
             (None, _) => "no image".into(),
@@ -451,8 +451,8 @@ impl Entry {
     }
 }
 
-impl Totals {
-    fn add(&mut self, entry: &Entry) {
+impl DockerfileTotals {
+    fn add(&mut self, entry: &DockerfileEntry) {
         self.images += u64::from(entry.classes.is_some());
         self.multi_stage += u64::from(entry.is_multi_stage());
         let Some(evaluated) = &entry.evaluated else {
@@ -464,9 +464,9 @@ impl Totals {
             return;
         };
         match evaluated.outcome {
-            Outcome::Pass => self.passing += 1,
-            Outcome::Warn => self.warned += 1,
-            Outcome::Fail => self.failing += 1,
+            RemovableOutcome::Pass => self.passing += 1,
+            RemovableOutcome::Warn => self.warned += 1,
+            RemovableOutcome::Fail => self.failing += 1,
         }
         self.removable = self.removable.saturating_add(evaluated.removable);
         self.saving = self.saving.saturating_add(entry.saving().unwrap_or_default());

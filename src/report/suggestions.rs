@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::model::ImageReport;
-use super::script::{Command, Script};
+use super::script::{PlainCommand, PlainScript};
 use crate::compare::Waste;
 use crate::dockerfile::{Dockerfile, SourceInstruction};
 use crate::image::layer_ref::DockerfileLines;
@@ -41,7 +41,7 @@ pub struct Suggestion {
 
 /// A change of one instruction.
 #[derive(Default)]
-struct Edit {
+struct InstructionEdit {
     bytes: Bytes,
     why: Vec<&'static str>,
     /// What is put where in the instruction's text.
@@ -53,7 +53,7 @@ struct Edit {
 /// What is suggested for the Dockerfile that an image was built from, most bytes first. `text` is that very file.
 pub fn suggestions(image: &ImageReport, text: &str) -> Vec<Suggestion> {
     let Ok(dockerfile) = Dockerfile::parse(text) else { return Vec::new() };
-    let file = File { lines: text.lines().collect(), dockerfile: &dockerfile };
+    let file = NumberedLines { lines: text.lines().collect(), dockerfile: &dockerfile };
     let mut found: BTreeMap<u32, Suggestion> = BTreeMap::new();
     let joined = file.joined(&image.waste);
     let mut by_line: BTreeMap<u32, Vec<&Removable>> = BTreeMap::new();
@@ -104,12 +104,12 @@ impl Suggestion {
 }
 
 /// A Dockerfile by its lines.
-struct File<'a> {
+struct NumberedLines<'a> {
     lines: Vec<&'a str>,
     dockerfile: &'a Dockerfile,
 }
 
-impl File<'_> {
+impl NumberedLines<'_> {
     /// The instruction of exactly these lines, if it is a `RUN` in the shell's language and nothing else.
     fn run(&self, lines: &DockerfileLines) -> Option<&SourceInstruction> {
         let mut all = self.instructions();
@@ -138,8 +138,8 @@ impl File<'_> {
     fn edited(&self, entries: &[&Removable]) -> Option<Suggestion> {
         let instruction = self.run(entries.first()?.layer.dockerfile.as_ref()?)?;
         let text = self.text(instruction)?;
-        let script = Script::of_run(&text)?;
-        let mut edit = Edit::default();
+        let script = PlainScript::of_run(&text)?;
+        let mut edit = InstructionEdit::default();
         for entry in entries {
             match entry.kind.as_str() {
                 "apt-cache" => self.apt(instruction, &script, entry, &mut edit),
@@ -189,11 +189,11 @@ impl File<'_> {
     fn joined_text(&self, stored: &SourceInstruction, hidden: &SourceInstruction) -> Option<String> {
         let between = self.lines.get(stored.end_line as usize..hidden.line.checked_sub(1)? as usize)?;
         let (first, second) = (self.text(stored)?, self.text(hidden)?);
-        let deletes = Script::of_run(&second)?;
+        let deletes = PlainScript::of_run(&second)?;
         let only_deletes = deletes.is_plain() && deletes.commands().iter().all(deletes_by_path);
         let fits = between.iter().all(|line| line.trim().is_empty())
             && only_deletes
-            && Script::of_run(&first)?.may_be_followed();
+            && PlainScript::of_run(&first)?.may_be_followed();
         let rest = second.trim_start().get("RUN".len()..)?.trim_start().to_owned();
         fits.then(|| format!("{} && \\\n    {}", first.trim_end(), rest.trim_end()))
     }
@@ -205,8 +205,14 @@ impl File<'_> {
 
     /// `apt-get install` without what is only recommended, and without its lists. Who installs later on without an
     /// update of its own needs them.
-    fn apt(&self, instruction: &SourceInstruction, script: &Script<'_>, found: &Removable, edit: &mut Edit) {
-        let is_apt = |command: &&Command<'_>| matches!(command.program(), "apt-get" | "apt");
+    fn apt(
+        &self,
+        instruction: &SourceInstruction,
+        script: &PlainScript<'_>,
+        found: &Removable,
+        edit: &mut InstructionEdit,
+    ) {
+        let is_apt = |command: &&PlainCommand<'_>| matches!(command.program(), "apt-get" | "apt");
         let installs: Vec<usize> =
             script.commands().iter().filter(is_apt).filter_map(|one| one.after("install")).collect();
         let needs_lists =
@@ -233,10 +239,16 @@ impl File<'_> {
     }
 
     /// `npm ci` without dependencies for development, where nothing later on builds or starts by npm.
-    fn npm(&self, instruction: &SourceInstruction, script: &Script<'_>, found: &Removable, edit: &mut Edit) {
+    fn npm(
+        &self,
+        instruction: &SourceInstruction,
+        script: &PlainScript<'_>,
+        found: &Removable,
+        edit: &mut InstructionEdit,
+    ) {
         const BY_NPM: [&str; 6] = ["npm", "npx", "yarn", "pnpm", "node_modules/.bin", "tsc"];
         let installs =
-            |command: &&Command<'_>| command.program() == "npm" && command.words().get(1) == Some(&"ci");
+            |command: &&PlainCommand<'_>| command.program() == "npm" && command.words().get(1) == Some(&"ci");
         let others = script.commands().iter().filter(|command| !installs(command));
         let uses = |text: &str| BY_NPM.iter().any(|word| text.contains(word));
         let is_used = others.flat_map(|command| command.words()).any(|word| uses(word));
@@ -253,8 +265,8 @@ impl File<'_> {
     }
 }
 
-fn pip(script: &Script<'_>, found: &Removable, edit: &mut Edit) {
-    let is_pip = |command: &&Command<'_>| {
+fn pip(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) {
+    let is_pip = |command: &&PlainCommand<'_>| {
         let program = command.program();
         let named = program.strip_prefix("pip").is_some_and(is_version);
         let module = program.strip_prefix("python").is_some_and(is_version)
@@ -266,8 +278,8 @@ fn pip(script: &Script<'_>, found: &Removable, edit: &mut Edit) {
 }
 
 /// What npm has downloaded, deleted by its own command: with fewer packages there is less of it as well.
-fn npm_cache(script: &Script<'_>, found: &Removable, edit: &mut Edit) {
-    let installs = |command: &Command<'_>| {
+fn npm_cache(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) {
+    let installs = |command: &PlainCommand<'_>| {
         command.program() == "npm" && matches!(command.words().get(1), Some(&("ci" | "install" | "i")))
     };
     if script.may_be_followed() && script.commands().iter().any(installs) {
@@ -281,12 +293,13 @@ fn is_version(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
-fn apk(script: &Script<'_>, found: &Removable, edit: &mut Edit) {
-    let is_apk = |command: &&Command<'_>| command.program() == "apk";
+fn apk(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) {
+    let is_apk = |command: &&PlainCommand<'_>| command.program() == "apk";
     // What it has got is kept, whatever the others do.
-    let updates = |command: &Command<'_>| command.after("update").is_some();
-    let adds =
-        |command: &Command<'_>| command.after("add").filter(|_| !command.words().contains(&"--no-cache"));
+    let updates = |command: &PlainCommand<'_>| command.after("update").is_some();
+    let adds = |command: &PlainCommand<'_>| {
+        command.after("add").filter(|_| !command.words().contains(&"--no-cache"))
+    };
     if script.commands().iter().filter(is_apk).any(updates) {
         return;
     }
@@ -294,9 +307,9 @@ fn apk(script: &Script<'_>, found: &Removable, edit: &mut Edit) {
     edit.insert(at.map(|at| (at, " --no-cache")), found, "apk keeps its index of packages in this layer.");
 }
 
-fn useradd(script: &Script<'_>, found: &Removable, edit: &mut Edit) {
+fn useradd(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) {
     let is_short_l = |word: &&str| word.starts_with('-') && !word.starts_with("--") && word.contains('l');
-    let is_it = |command: &&Command<'_>| {
+    let is_it = |command: &&PlainCommand<'_>| {
         let words = command.words();
         let said = words.contains(&"--no-log-init") || words.iter().any(is_short_l);
         command.program() == "useradd" && !said
@@ -310,7 +323,7 @@ fn useradd(script: &Script<'_>, found: &Removable, edit: &mut Edit) {
 }
 
 /// `rm` of absolute paths: what the instruction before has set or where it has gone to does not matter.
-fn deletes_by_path(command: &Command<'_>) -> bool {
+fn deletes_by_path(command: &PlainCommand<'_>) -> bool {
     let arguments = command.words().get(1..).unwrap_or_default();
     command.words().first() == Some(&"rm")
         && !arguments.iter().any(|word| word.contains('$'))
@@ -318,9 +331,9 @@ fn deletes_by_path(command: &Command<'_>) -> bool {
         && arguments.iter().all(|word| word.starts_with('/') || word.starts_with('-'))
 }
 
-impl Edit {
+impl InstructionEdit {
     /// Adds a command at the end, on a line of its own where the instruction has several.
-    fn append(&mut self, script: &Script<'_>, command: &str) {
+    fn append(&mut self, script: &PlainScript<'_>, command: &str) {
         self.appended += if script.text.contains('\n') { " && \\\n    " } else { " && " };
         self.appended += command;
     }

@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use markdown_table::{Heading, HeadingAlignment, MarkdownTable};
 
 use super::escape::{short, short_path};
-use super::look::Look;
+use super::look::TextLayout;
 
 /// How a column is aligned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ fn unpad(table: &str) -> String {
 }
 
 /// A table for a terminal or a log: aligned, no lines, two spaces between columns.
-pub fn text<const N: usize>(columns: [Column; N], mut rows: Vec<[String; N]>, look: Look) -> String {
+pub fn text<const N: usize>(columns: [Column; N], mut rows: Vec<[String; N]>, look: TextLayout) -> String {
     fit(&columns, &mut rows, look.columns);
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -106,7 +106,7 @@ fn fit<const N: usize>(columns: &[Column; N], rows: &mut [[String; N]], all: usi
 
 /// A line of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Line {
+pub enum ListLine {
     /// A path, cut in the middle, and what is said after it.
     Path(String, String),
     /// Text that is cut at its end.
@@ -116,18 +116,18 @@ pub enum Line {
 }
 
 /// A list for a terminal or a log: an amount, and beside it lines of which each has the whole width.
-pub fn list(heading: [&str; 2], items: Vec<(String, Vec<Line>)>, look: Look) -> String {
+pub fn list(heading: [&str; 2], items: Vec<(String, Vec<ListLine>)>, look: TextLayout) -> String {
     let amount = items.iter().map(|(amount, _)| width(amount)).max().unwrap_or(0).max(width(heading[0]));
     let indent = " ".repeat(amount + 2 * GAP);
     let room = look.columns.saturating_sub(indent.len() + GAP).max(LEAST);
     let mut out = vec![format!("  {:>amount$}  {}", heading[0], heading[1])];
     for (size, lines) in items {
         let mut shown = lines.into_iter().flat_map(|line| match line {
-            Line::Path(path, after) => {
+            ListLine::Path(path, after) => {
                 vec![short_path(&path, room.saturating_sub(width(&after)).max(LEAST)) + &after]
             }
-            Line::Cut(text) => vec![short(&text, room)],
-            Line::Prose(text) => wrapped(&text, room, look),
+            ListLine::Cut(text) => vec![short(&text, room)],
+            ListLine::Prose(text) => wrapped(&text, room, look),
         });
         out.push(format!("  {size:>amount$}  {}", shown.next().unwrap_or_default()));
         out.extend(shown.map(|line| format!("{indent}  {line}")));
@@ -136,7 +136,7 @@ pub fn list(heading: [&str; 2], items: Vec<(String, Vec<Line>)>, look: Look) -> 
 }
 
 /// A sentence in lines that break between words; those after the first are indented.
-pub fn wrapped(text: &str, width_of_line: usize, look: Look) -> Vec<String> {
+pub fn wrapped(text: &str, width_of_line: usize, look: TextLayout) -> Vec<String> {
     if !look.wraps {
         return vec![text.to_owned()];
     }
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::report::look::Sizes;
 
-    const LOOK: Look = Look { columns: 40, wraps: true, sizes: Sizes::Rounded };
+    const LOOK: TextLayout = TextLayout { columns: 40, wraps: true, sizes: Sizes::Rounded };
 
     #[test]
     fn both_kinds_align_numbers_to_the_right() {
@@ -193,13 +193,13 @@ mod tests {
 
     #[test]
     fn advice_breaks_between_words() {
-        let path = Line::Path("/usr/lib/python3/site-packages/pandas".into(), " (3 files)".into());
-        let next = Line::Prose("next: delete files in the step that makes them".into());
-        let look = Look { columns: 50, ..LOOK };
+        let path = ListLine::Path("/usr/lib/python3/site-packages/pandas".into(), " (3 files)".into());
+        let next = ListLine::Prose("next: delete files in the step that makes them".into());
+        let look = TextLayout { columns: 50, ..LOOK };
         let shown = list(["Wasted", "Files"], vec![("1 MB".into(), vec![path, next])], look);
         let expected = "  Wasted  Files\n    1 MB  /usr/li\u{2026}site-packages/pandas (3 files)\n            next: delete files in the step that\n              makes them";
         assert_eq!(shown, expected);
-        let pipe = Look { wraps: false, ..LOOK };
+        let pipe = TextLayout { wraps: false, ..LOOK };
         assert_eq!(wrapped("a b", 1, pipe), ["a b"]);
     }
 }

@@ -6,10 +6,10 @@ use anstyle::{AnsiColor, Style};
 
 use super::escape::log;
 use super::instruction;
-use super::look::Look;
+use super::look::TextLayout;
 use super::model::{ImageReport, Report};
 use super::removable;
-use super::table::{Align, Line, list, text as table, wrapped};
+use super::table::{Align, ListLine, list, text as table, wrapped};
 use super::words;
 use crate::compare::files::PathChange;
 use crate::compare::{LayerRow, Moved, PackageRow, Status, Waste};
@@ -26,7 +26,7 @@ const INDENT: &str = "       ";
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_check(report: &Report, look: Look, out: &mut impl Write) -> io::Result<()> {
+pub fn write_check(report: &Report, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     let images = words::by_difference(report);
     let many = images.len() > 1;
     if many {
@@ -59,7 +59,7 @@ pub use super::markdown::Compared;
 ///
 /// # Errors
 /// Whatever writing fails with.
-pub fn write_difference(compared: &Compared<'_>, look: Look, out: &mut impl Write) -> io::Result<()> {
+pub fn write_difference(compared: &Compared<'_>, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     let Compared { image, base, head, many } = *compared;
     let platform = image.platform.as_deref().filter(|_| many);
     let platform = platform.map_or_else(String::new, |platform| format!(" for {platform}"));
@@ -82,7 +82,7 @@ fn paint(style: Style, text: &str) -> String {
     format!("{style}{text}{style:#}")
 }
 
-fn write_image(image: &ImageReport, look: Look, out: &mut impl Write) -> io::Result<()> {
+fn write_image(image: &ImageReport, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "\n{}\n", figures(image, look))?;
     if image.delta.is_some() {
         writeln!(out, "  Layers: {}", words::layer_counts(image))?;
@@ -123,7 +123,7 @@ fn write_image(image: &ImageReport, look: Look, out: &mut impl Write) -> io::Res
     writeln!(out)
 }
 
-fn write_acceptance(report: &Report, look: Look, out: &mut impl Write) -> io::Result<()> {
+fn write_acceptance(report: &Report, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     let sentence = if let Some(acceptance) = &report.accepted {
         let by = acceptance
             .by
@@ -141,12 +141,12 @@ fn write_acceptance(report: &Report, look: Look, out: &mut impl Write) -> io::Re
     write_wrapped("  ", &sentence, look, out)
 }
 
-fn write_wrapped(indent: &str, sentence: &str, look: Look, out: &mut impl Write) -> io::Result<()> {
+fn write_wrapped(indent: &str, sentence: &str, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     let room = look.columns.saturating_sub(indent.len()).max(24);
     wrapped(&log(sentence), room, look).iter().try_for_each(|line| writeln!(out, "{indent}{line}"))
 }
 
-fn write_findings(image: &ImageReport, look: Look, out: &mut impl Write) -> io::Result<()> {
+fn write_findings(image: &ImageReport, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     for finding in &image.findings {
         let severity = words::severity(image, finding);
         write_wrapped("  ", &format!("{severity} {}: {}", finding.rule, finding.message), look, out)?;
@@ -161,27 +161,27 @@ fn write_findings(image: &ImageReport, look: Look, out: &mut impl Write) -> io::
 }
 
 /// The instructions that made the difference, with what in each explains it.
-fn causes(image: &ImageReport, look: Look) -> Option<String> {
+fn causes(image: &ImageReport, look: TextLayout) -> Option<String> {
     let delta = image.delta?.uncompressed?;
-    let mut items: Vec<(String, Vec<Line>)> = Vec::new();
-    let mut add = |delta: Delta, line: Line| items.push((look.sizes.delta(delta), vec![line]));
+    let mut items: Vec<(String, Vec<ListLine>)> = Vec::new();
+    let mut add = |delta: Delta, line: ListLine| items.push((look.sizes.delta(delta), vec![line]));
     for cause in image.causes.iter().take(MAX_LISTED) {
         let step = instruction::text(cause.dockerfile.as_ref(), cause.instruction.as_ref());
-        add(cause.delta, Line::Cut(step));
+        add(cause.delta, ListLine::Cut(step));
         let parts = words::largest_parts(&cause.parts, MAX_LISTED);
         let named: Delta = parts.iter().map(|part| part.delta).sum();
         for part in parts {
             let (name, more) = words::part(part);
-            add(part.delta, Line::Path(format!("  {}", log(&name)), log(&more)));
+            add(part.delta, ListLine::Path(format!("  {}", log(&name)), log(&more)));
         }
         let rest = Delta(cause.delta.0 - named.0);
         if rest != Delta(0) && rest != cause.delta {
-            add(rest, Line::Cut("  other".to_owned()));
+            add(rest, ListLine::Cut("  other".to_owned()));
         }
     }
     let left = image.causes.iter().skip(MAX_LISTED).map(|cause| cause.delta).sum::<Delta>();
     if left != Delta(0) {
-        add(left, Line::Cut("all others".to_owned()));
+        add(left, ListLine::Cut("all others".to_owned()));
     }
     if items.is_empty() {
         return None;
@@ -192,7 +192,7 @@ fn causes(image: &ImageReport, look: Look) -> Option<String> {
 }
 
 /// What moved from one instruction to another: no cause, and said so that nobody looks for it.
-fn moved(image: &ImageReport, look: Look) -> Option<String> {
+fn moved(image: &ImageReport, look: TextLayout) -> Option<String> {
     let cells = |moved: &Moved| {
         let [from, to] = words::moved_between(moved)?;
         let what = words::some_packages(moved).join(", ");
@@ -203,7 +203,7 @@ fn moved(image: &ImageReport, look: Look) -> Option<String> {
     (!rows.is_empty()).then(|| table(columns, rows, look))
 }
 
-fn packages(image: &ImageReport, look: Look) -> Option<String> {
+fn packages(image: &ImageReport, look: TextLayout) -> Option<String> {
     let columns = [("Change", Align::Right), ("", Align::Left), ("Package", Align::Rest)];
     let cells = |row: &PackageRow| {
         // That it was removed stands beside it.
@@ -222,13 +222,13 @@ fn packages(image: &ImageReport, look: Look) -> Option<String> {
     (!rows.is_empty()).then(|| format!("  Packages: {counts}\n\n{}", table(columns, rows, look)))
 }
 
-fn unread_databases(image: &ImageReport, _: Look) -> Option<String> {
+fn unread_databases(image: &ImageReport, _: TextLayout) -> Option<String> {
     let lines: Vec<String> =
         unread_lines(&image.unread_databases).iter().map(|line| format!("  {}", log(line))).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-fn files(image: &ImageReport, look: Look) -> Option<String> {
+fn files(image: &ImageReport, look: TextLayout) -> Option<String> {
     let changes = image.files.as_ref()?;
     let columns = [("Change", Align::Right), ("Files", Align::Right), ("Path", Align::Path)];
     let cells = |change: &PathChange| {
@@ -240,12 +240,12 @@ fn files(image: &ImageReport, look: Look) -> Option<String> {
     (!rows.is_empty()).then(|| format!("  Flattened files: {counts}\n\n{}", table(columns, rows, look)))
 }
 
-fn waste(image: &ImageReport, look: Look) -> Option<String> {
+fn waste(image: &ImageReport, look: TextLayout) -> Option<String> {
     Some(waste_list(&image.waste, look)).filter(|list| !list.is_empty())
 }
 
 /// Removable files, and whether the image is built in stages.
-fn removable(image: &ImageReport, look: Look) -> Option<String> {
+fn removable(image: &ImageReport, look: TextLayout) -> Option<String> {
     let stages = image.stages.as_ref()?;
     let files = removable::text_list(&image.removable, look);
     // What a finding says already is not said again.
@@ -259,14 +259,14 @@ fn removable(image: &ImageReport, look: Look) -> Option<String> {
 }
 
 /// Files that are unreachable, by the two layers that it is due to, and what to do about it.
-pub(super) fn waste_list(waste: &[Waste], look: Look) -> String {
+pub(super) fn waste_list(waste: &[Waste], look: TextLayout) -> String {
     let item = |waste: &Waste| {
         let verb = if waste.replaced { "replaced by" } else { "deleted by" };
         let lines = vec![
-            Line::Path(log(&format!("/{}", waste.path)), words::wasted_files(waste)),
-            Line::Cut(format!("stored by {}", instruction::layer(&waste.stored_by))),
-            Line::Cut(format!("{verb} {}", instruction::layer(&waste.hidden_by))),
-            Line::Prose(format!("next: {}", waste.advice())),
+            ListLine::Path(log(&format!("/{}", waste.path)), words::wasted_files(waste)),
+            ListLine::Cut(format!("stored by {}", instruction::layer(&waste.stored_by))),
+            ListLine::Cut(format!("{verb} {}", instruction::layer(&waste.hidden_by))),
+            ListLine::Prose(format!("next: {}", waste.advice())),
         ];
         (look.sizes.bytes(waste.bytes), lines)
     };
@@ -277,7 +277,7 @@ pub(super) fn waste_list(waste: &[Waste], look: Look) -> String {
 }
 
 /// The accounting, both sides.
-fn figures(image: &ImageReport, look: Look) -> String {
+fn figures(image: &ImageReport, look: TextLayout) -> String {
     let rows = words::figures(image, look.sizes);
     if image.base.is_none() {
         let rows = rows.into_iter().map(|figure| [figure.name.to_owned(), figure.head]).collect();
@@ -296,7 +296,7 @@ fn figures(image: &ImageReport, look: Look) -> String {
     table(columns, rows.into_iter().map(cells).collect(), look)
 }
 
-fn layer_cells(row: &LayerRow, look: Look) -> [String; 6] {
+fn layer_cells(row: &LayerRow, look: TextLayout) -> [String; 6] {
     let side = |index: Option<u64>, size: Option<Bytes>| match index {
         None => "-".to_owned(),
         Some(_) => look.sizes.amount(size),

@@ -6,11 +6,11 @@ use super::escape::short;
 use super::look::Sizes;
 use super::model::{ImageReport, MISSING_RULE, Report};
 use crate::compare::baseline::short as short_sha;
-use crate::compare::causes::Stored;
+use crate::compare::causes::StoringLayer;
 use crate::compare::files::PathChange;
 use crate::compare::{
-    ConfigChange, ConfigPart, FileChanges, LayerRow, Moved, PackageRow, PackageStatus, Part, PartKind,
-    Status, Update, Waste,
+    CausePart, ConfigChange, ConfigPart, FileChanges, LayerRow, Moved, PackageRow, PackageStatus, PartKind,
+    Status, UpdateSize, Waste,
 };
 use crate::config::Acceptance;
 use crate::image::bytes::{Units, group_digits};
@@ -18,7 +18,7 @@ use crate::image::layer_ref::{DockerfileLines, LayerRef};
 use crate::image::snapshot::BoundaryBy;
 use crate::image::{Bytes, Delta, LinesBy, Measured, Totals};
 use crate::limits::{self, BASELINE_RULE, Finding, Severity, Verdict};
-use crate::stages::{Evaluation, Outcome};
+use crate::stages::{Evaluation, RemovableOutcome};
 
 /// The most characters of a text of the config.
 const MAX_CONFIG: usize = 60;
@@ -242,7 +242,7 @@ pub fn rules(image: &ImageReport, single: bool) -> String {
 }
 
 /// The name of a part of a cause, and what else is to be said of it. Both are untrusted text.
-pub fn part(part: &Part) -> (String, String) {
+pub fn part(part: &CausePart) -> (String, String) {
     match part.kind {
         PartKind::Package => {
             let versions = versions(part.from.as_deref(), part.to.as_deref());
@@ -311,8 +311,8 @@ pub fn package_counts(image: &ImageReport) -> String {
 }
 
 /// The largest of a cause's parts, largest first: of what is named, the eye takes in the first.
-pub fn largest_parts(parts: &[Part], most: usize) -> Vec<&Part> {
-    let mut parts: Vec<&Part> = parts.iter().collect();
+pub fn largest_parts(parts: &[CausePart], most: usize) -> Vec<&CausePart> {
+    let mut parts: Vec<&CausePart> = parts.iter().collect();
     parts.sort_by_key(|part| std::cmp::Reverse(part.delta.magnitude()));
     parts.truncate(most);
     parts
@@ -344,7 +344,7 @@ pub fn file_counts(changes: &FileChanges) -> String {
 /// Where something moved: the places, each as a line of a Dockerfile or else as a layer; `None` where both read the
 /// same.
 pub fn moved_between(moved: &Moved) -> Option<[String; 2]> {
-    let at = |stored: &Stored| {
+    let at = |stored: &StoringLayer| {
         stored.dockerfile.as_ref().map_or_else(|| format!("layer {}", stored.layer + 1), place)
     };
     let places = [at(&moved.from), at(&moved.to)];
@@ -412,9 +412,9 @@ fn is_built_on_nothing(image: &ImageReport) -> bool {
 /// Whether an image is built in stages, and why that is said.
 pub fn stages(evaluated: &Evaluation) -> String {
     let word = match evaluated.outcome {
-        Outcome::Pass => "pass",
-        Outcome::Warn => "pass, with something left to do",
-        Outcome::Fail => "not built in stages",
+        RemovableOutcome::Pass => "pass",
+        RemovableOutcome::Warn => "pass, with something left to do",
+        RemovableOutcome::Fail => "not built in stages",
     };
     format!("{word}: {}", evaluated.reason)
 }
@@ -639,7 +639,7 @@ pub fn figures(image: &ImageReport, sizes: Sizes) -> Vec<Figure> {
 }
 
 /// What a host that has the baseline downloads.
-fn update_figure(update: Update, sizes: Sizes) -> Figure {
+fn update_figure(update: UpdateSize, sizes: Sizes) -> Figure {
     Figure {
         name: if update.estimated { "update, at most" } else { "update" },
         base: String::new(),

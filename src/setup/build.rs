@@ -1,8 +1,8 @@
 //! The steps that build images, and where each leaves its image.
 
 use super::workflow::{BOTH, Events, Host, Hosts, action_of, events_of};
-use super::yaml::Node;
-use super::{Image, Tree, edit, name, path, script};
+use super::yaml::YamlNode;
+use super::{CheckedImage, RepositoryTree, edit, name, path, script};
 
 /// Why a step is left alone.
 pub const ONLY_CHECKS: &str = "builds no image: it only checks the Dockerfile";
@@ -32,8 +32,8 @@ impl Delivery {
 
 /// What a step builds.
 #[derive(Debug)]
-pub struct Found {
-    pub images: Vec<Image>,
+pub struct BuiltImages {
+    pub images: Vec<CheckedImage>,
     /// What is built, as it is written: builds of one key build the same.
     pub key: String,
     pub delivery: Delivery,
@@ -43,15 +43,15 @@ pub struct Found {
 
 /// A step that builds images.
 #[derive(Debug)]
-pub struct Build<'a> {
+pub struct ImageBuildStep<'a> {
     /// Its job or action.
     pub host: &'a Host<'a>,
-    pub node: &'a Node,
+    pub node: &'a YamlNode,
     /// Its file and the line of the command or of `uses:`.
     pub place: String,
     /// The columns of its dash and of its keys.
     pub columns: (usize, usize),
-    pub found: Found,
+    pub found: BuiltImages,
     /// Whether it runs for pull requests and for pushes.
     pub runs: bool,
     /// Whether a copy of it in the same job would.
@@ -62,18 +62,18 @@ pub struct Build<'a> {
 pub fn find<'a>(
     host: &'a Host<'a>,
     hosts: &Hosts<'a>,
-    tree: &Tree<'_>,
+    tree: &RepositoryTree<'_>,
     notes: &mut Vec<String>,
-) -> Vec<Build<'a>> {
+) -> Vec<ImageBuildStep<'a>> {
     let has_builder = sets_up_builder(host) || host.job.is_none() && hosts.all.iter().any(sets_up_builder);
     let mut builds = Vec::new();
     for node in host.nodes() {
-        let step = Step { host, node, tree, has_builder };
+        let step = WorkflowStep { host, node, tree, has_builder };
         for (line, found) in step.found() {
             let place = format!("{}:{line}", host.file.path);
             match found.and_then(|found| Ok((found, step.reach(hosts)?))) {
                 Err(why) => notes.push(format!("{place}: {why}")),
-                Ok((found, (columns, reach))) => builds.push(Build {
+                Ok((found, (columns, reach))) => builds.push(ImageBuildStep {
                     host,
                     node,
                     place,
@@ -91,22 +91,22 @@ pub fn find<'a>(
 /// Whether `docker/setup-buildx-action` gives it a builder that keeps what it builds, as all drivers but `docker` do.
 fn sets_up_builder(host: &Host<'_>) -> bool {
     let is_setup =
-        |step: &Node| action_of(step) == "docker/setup-buildx-action" && step.input("driver") != "docker";
+        |step: &YamlNode| action_of(step) == "docker/setup-buildx-action" && step.input("driver") != "docker";
     host.steps.iter().any(is_setup)
 }
 
 /// A step and what is around it.
-pub struct Step<'a> {
+pub struct WorkflowStep<'a> {
     pub host: &'a Host<'a>,
-    pub node: &'a Node,
-    pub tree: &'a Tree<'a>,
+    pub node: &'a YamlNode,
+    pub tree: &'a RepositoryTree<'a>,
     /// Whether a builder of its own keeps what is built.
     pub has_builder: bool,
 }
 
-impl Step<'_> {
+impl WorkflowStep<'_> {
     /// What the step builds, each with its line.
-    fn found(&self) -> Vec<(usize, Result<Found, String>)> {
+    fn found(&self) -> Vec<(usize, Result<BuiltImages, String>)> {
         let Some((key, _)) = self.node.entry("uses") else { return script::found(self) };
         let action = action_of(self.node);
         let is_known = ["docker/build-push-action", "docker/bake-action"].contains(&action);
@@ -132,7 +132,7 @@ impl Step<'_> {
         let columns = edit::columns_of(&file.text, self.node);
         let columns = columns.filter(|_| self.node.get("with").is_none_or(|with| with.is_block));
         let (starts, is_open) = (hosts.starts(host), !host.is_gated());
-        let labels = host.get("runs-on").map(Node::texts).unwrap_or_default();
+        let labels = host.get("runs-on").map(YamlNode::texts).unwrap_or_default();
         let why = if !self.node.texts().iter().all(|text| super::is_visible(&text.replace(['\n', '\t'], "")))
         {
             "the step has invisible characters"
@@ -163,7 +163,7 @@ impl Step<'_> {
         parts.map(str::to_owned).collect()
     }
 
-    fn build_push(&self) -> Result<Found, String> {
+    fn build_push(&self) -> Result<BuiltImages, String> {
         let input = |key: &str| self.node.input(key);
         let is_off = |key: &str| matches!(input(key), "" | "false");
         if !is_off("outputs") && is_off("push") && input("outputs").lines().all(is_no_image) {
@@ -194,7 +194,7 @@ impl Step<'_> {
                         .into(),
                 ),
             };
-        Ok(Found {
+        Ok(BuiltImages {
             images: vec![image_of(dockerfile, Some(target), tag.as_deref(), self.tree)],
             key: [context, file, target, input("build-args")].join("\n"),
             delivery,
@@ -210,12 +210,12 @@ impl Step<'_> {
         let Some(output) = of_step else { return Some(first).filter(|tag| name::is_reference(tag)) };
         let id = output.strip_suffix(".outputs.tags")?;
         let is_metadata =
-            |step: &&Node| step.text_of("id") == Some(id) && action_of(step) == "docker/metadata-action";
+            |step: &&YamlNode| step.text_of("id") == Some(id) && action_of(step) == "docker/metadata-action";
         self.host.steps.iter().find(is_metadata)?;
         Some(format!("${{{{ fromJSON(steps.{id}.outputs.json).tags[0] }}}}"))
     }
 
-    fn bake_action(&self) -> Result<Found, String> {
+    fn bake_action(&self) -> Result<BuiltImages, String> {
         let mut outputs = self.node.input("set").lines().filter(|line| line.contains(".output")).peekable();
         if outputs.peek().is_some() && outputs.all(is_no_image) {
             return Err("builds no image: its outputs are local".into());
@@ -232,7 +232,7 @@ impl Step<'_> {
         files: Option<Vec<String>>,
         targets: &[String],
         has_builder: bool,
-    ) -> Result<Found, String> {
+    ) -> Result<BuiltImages, String> {
         let files = files.ok_or("not followed: a bake file is not in the repository")?;
         let key = format!("bake\n{}\n{}", files.join("\n"), targets.join("\n"));
         if key.contains('$') {
@@ -255,7 +255,7 @@ impl Step<'_> {
         let copy = || Delivery::Copy(images.iter().map(|image| image.name.clone()).collect());
         let delivery = if has_builder { Some(copy()) } else { tags };
         let delivery = delivery.ok_or("not followed: a target has no tag, so its image has no name")?;
-        Ok(Found { images, key, delivery, context: None })
+        Ok(BuiltImages { images, key, delivery, context: None })
     }
 }
 
@@ -275,26 +275,34 @@ pub fn image_of(
     dockerfile: Option<String>,
     target: Option<&str>,
     tag: Option<&str>,
-    tree: &Tree<'_>,
-) -> Image {
+    tree: &RepositoryTree<'_>,
+) -> CheckedImage {
     let name = tag.and_then(name::of_tag).unwrap_or_else(|| tree.name_of(dockerfile.as_deref()));
-    Image { name, dockerfile, target: target.filter(|target| !target.is_empty()).map(str::to_owned) }
+    CheckedImage { name, dockerfile, target: target.filter(|target| !target.is_empty()).map(str::to_owned) }
 }
 
 /// The Dockerfile of a context: the one that is named relative to it, else the usual one.
-pub fn dockerfile_of(context: &str, file: Option<&str>, tree: &Tree<'_>) -> Option<String> {
+pub fn dockerfile_of(context: &str, file: Option<&str>, tree: &RepositoryTree<'_>) -> Option<String> {
     let names = file.map_or(vec!["Dockerfile", "dockerfile"], |file| vec![file]);
     let mut paths = names.iter().filter_map(|name| path::join(context, name));
     paths.find(|path| path.contains("${{") || (tree.exists)(path))
 }
 
 /// An image as docker answers. Nothing of an answer becomes an expression.
-pub fn answered(name: &str, build: &serde_json::Value, tree: &Tree<'_>) -> Result<Image, String> {
+pub fn answered(
+    name: &str,
+    build: &serde_json::Value,
+    tree: &RepositoryTree<'_>,
+) -> Result<CheckedImage, String> {
     let text = build.to_string();
     if !name::is_word(name) || text.contains("${{") || !super::is_visible(&text) {
         return Err(format!("not followed: {name} has characters that init does not write into workflows"));
     }
     let context = build["context"].as_str().unwrap_or(".");
     let dockerfile = dockerfile_of(context, build["dockerfile"].as_str(), tree);
-    Ok(Image { name: name.to_owned(), dockerfile, target: build["target"].as_str().map(str::to_owned) })
+    Ok(CheckedImage {
+        name: name.to_owned(),
+        dockerfile,
+        target: build["target"].as_str().map(str::to_owned),
+    })
 }

@@ -1,6 +1,6 @@
 //! The first `layergate.toml`: limits that hold today.
 
-use super::Image;
+use super::CheckedImage;
 use super::quote::{fill, quoted};
 use crate::limits;
 
@@ -8,7 +8,7 @@ const TEMPLATE: &str = include_str!("templates/layergate.toml");
 
 /// What was measured of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Measured {
+pub struct ImageMeasurement {
     /// The image's name.
     pub name: String,
     /// Its uncompressed size in bytes, where that is known.
@@ -18,8 +18,8 @@ pub struct Measured {
 }
 
 /// The text of the file.
-pub fn configuration(images: &[Image], measured: &[Measured]) -> String {
-    let size_of = |image: &Image| measured.iter().find(|one| one.name == image.name);
+pub fn configuration(images: &[CheckedImage], measured: &[ImageMeasurement]) -> String {
+    let size_of = |image: &CheckedImage| measured.iter().find(|one| one.name == image.name);
     let all_staged =
         !images.is_empty() && images.iter().all(|image| size_of(image).is_some_and(|one| one.staged));
     let multi_stage = if all_staged { "require" } else { "warn" };
@@ -72,12 +72,12 @@ mod tests {
         {
             assert_eq!(above(bytes), expected);
         }
-        let image = |name: &str| Image {
+        let image = |name: &str| CheckedImage {
             name: name.into(),
             dockerfile: Some("a\"b/Dockerfile".into()),
             target: None,
         };
-        let measured = [Measured { name: "x".into(), size: Some(70_000_000), staged: true }];
+        let measured = [ImageMeasurement { name: "x".into(), size: Some(70_000_000), staged: true }];
         let text = configuration(&[image("x")], &measured);
         assert!(
             text.contains("multi-stage = \"require\"") && text.contains("max-size = \"78 MB\""),

@@ -1,12 +1,12 @@
 //! Text edits by lines: everything else of a file stays as it is, byte for byte.
 
-use super::yaml::Node;
+use super::yaml::YamlNode;
 
 /// Lines to insert before a line (from 1) of a file; each ends with `\n`.
-pub type Edit = (usize, String);
+pub type Insertion = (usize, String);
 
 /// The text with the edits in it. Those of the same line keep their order.
-pub fn apply(text: &str, mut edits: Vec<Edit>) -> String {
+pub fn apply(text: &str, mut edits: Vec<Insertion>) -> String {
     let ending = if text.contains("\r\n") { "\r\n" } else { "\n" };
     edits.sort_by_key(|(line, _)| *line);
     let mut edits = edits.into_iter().peekable();
@@ -25,7 +25,7 @@ pub fn apply(text: &str, mut edits: Vec<Edit>) -> String {
 
 /// The line behind the block of a node: the first that is no deeper than `column`, blank lines and comments before it
 /// left out. A comment that is no deeper ends no block.
-pub fn end_of_block(text: &str, node: &Node, column: usize) -> usize {
+pub fn end_of_block(text: &str, node: &YamlNode, column: usize) -> usize {
     let mut end = node.line + 1;
     for (index, line) in text.lines().enumerate().skip(node.line) {
         let content = line.trim_start_matches(' ');
@@ -42,7 +42,7 @@ pub fn end_of_block(text: &str, node: &Node, column: usize) -> usize {
 }
 
 /// The columns of the dash and of the first key of a step in block style. The parser does not tell the first.
-pub fn columns_of(text: &str, step: &Node) -> Option<(usize, usize)> {
+pub fn columns_of(text: &str, step: &YamlNode) -> Option<(usize, usize)> {
     let line = text.lines().nth(step.line.checked_sub(1)?)?;
     let start: String = line.chars().take(step.column).collect();
     // The dash may be alone on a line above.
@@ -54,7 +54,7 @@ pub fn columns_of(text: &str, step: &Node) -> Option<(usize, usize)> {
 }
 
 /// The lines of an entry of a mapping in block style, as they are written, without the indentation of its key.
-pub fn source_of<'a>(text: &'a str, key: &Node) -> impl Iterator<Item = &'a str> {
+pub fn source_of<'a>(text: &'a str, key: &YamlNode) -> impl Iterator<Item = &'a str> {
     let count = end_of_block(text, key, key.column) - key.line;
     text.lines().skip(key.line - 1).take(count).map(move |line| {
         let start = line.char_indices().nth(key.column).map_or(line.len(), |(at, _)| at);
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn blocks_end_before_what_is_no_deeper() {
         let text = "steps:\n  - run: |\n      a\n\n      # in the script\n\n  # of the next\n  - b: c\n";
-        let node = Node::parse(text).unwrap();
+        let node = YamlNode::parse(text).unwrap();
         let steps = &node.get("steps").unwrap().items;
         assert_eq!(end_of_block(text, &steps[0], 2), 6);
         assert_eq!(columns_of(text, &steps[1]), Some((2, 4)));
@@ -98,12 +98,12 @@ mod tests {
         assert_eq!(source_of(text, run).collect::<Vec<_>>(), ["run: |", "  a", "", "  # in the script"]);
         assert_eq!(item("a: b\n\nc: d\n", (1, 4)), " -  a: b\n\n    c: d\n");
         let commented = "- a: b\n# c: d\n  e: f\n# g\n- h: i\n";
-        assert_eq!(end_of_block(commented, &Node::parse(commented).unwrap().items[0], 0), 4);
+        assert_eq!(end_of_block(commented, &YamlNode::parse(commented).unwrap().items[0], 0), 4);
         let apart = "steps:\n  -\n    # A build.\n    run: a\n  -\n    b: c\n";
-        let step = &Node::parse(apart).unwrap().get("steps").unwrap().items[0].clone();
+        let step = &YamlNode::parse(apart).unwrap().get("steps").unwrap().items[0].clone();
         assert_eq!((columns_of(apart, step), end_of_block(apart, step, 2)), (Some((2, 4)), 5));
         for flow in ["steps: [{run: a}]\n", "steps:\n  - {run: a}\n", "steps:\n  - &a {run: b}\n"] {
-            let node = Node::parse(flow).unwrap();
+            let node = YamlNode::parse(flow).unwrap();
             assert_eq!(columns_of(flow, &node.get("steps").unwrap().items[0]), None, "{flow}");
         }
     }

@@ -1,10 +1,10 @@
 //! The steps and jobs that are written.
 
-use super::build::{Build, Delivery, in_engine};
+use super::build::{Delivery, ImageBuildStep, in_engine};
 use super::edit::{indented, item, source_of};
 use super::quote::{fill, quoted, yaml};
 use super::workflow::{Host, bare};
-use super::{Image, Tree, name};
+use super::{CheckedImage, RepositoryTree, name};
 use crate::report::escape::visible;
 
 /// Inputs of a build step that say what it ships and where, and nothing about the image's layers.
@@ -14,7 +14,7 @@ const OF_SHIPPING: &str = "push load outputs tags labels annotations cache-to pr
 const SET_OF_SHIPPING: &str = ".output .tags .cache-to .attest .labels .annotations";
 const ON_PULL: &str = "github.event_name == 'pull_request'";
 
-fn on_push(tree: &Tree<'_>) -> String {
+fn on_push(tree: &RepositoryTree<'_>) -> String {
     format!("github.event_name == 'push' && github.ref == 'refs/heads/{}'", tree.branch)
 }
 
@@ -28,7 +28,7 @@ fn condition(own: Option<&str>, event: &str) -> String {
 #[derive(Default)]
 pub struct Gate<'a> {
     /// The images and how layergate finds each.
-    pub images: Vec<(Image, String)>,
+    pub images: Vec<(CheckedImage, String)>,
     /// Where the build is; `None` in a workflow of layergate's own.
     pub host: Option<&'a Host<'a>>,
     /// The condition of the build.
@@ -41,7 +41,7 @@ pub struct Gate<'a> {
 
 impl Gate<'_> {
     /// The steps behind the build.
-    pub fn steps(&self, tree: &Tree<'_>) -> Vec<String> {
+    pub fn steps(&self, tree: &RepositoryTree<'_>) -> Vec<String> {
         let name = self.images.first().map_or("", |(image, _)| &image.name);
         let named = self.images.iter().map(|(image, reference)| format!("{}={reference}", image.name));
         let images = match &self.images[..] {
@@ -94,7 +94,11 @@ pub fn archive(name: &str) -> String {
 
 /// The build step again, for layergate alone: its own lines, without what says what it ships. It runs for the events
 /// that are checked or recorded, and on a push its failure stops nothing.
-pub fn copy_of(build: &Build<'_>, condition_of_build: Option<&str>, tree: &Tree<'_>) -> String {
+pub fn copy_of(
+    build: &ImageBuildStep<'_>,
+    condition_of_build: Option<&str>,
+    tree: &RepositoryTree<'_>,
+) -> String {
     let (text, node) = (&build.host.file.text, build.node);
     let names: Vec<&str> = build.found.images.iter().map(|image| image.name.as_str()).collect();
     let mut lines = vec![
@@ -142,7 +146,7 @@ pub fn copy_of(build: &Build<'_>, condition_of_build: Option<&str>, tree: &Tree<
 }
 
 /// The jobs that comment and record, behind the jobs that measure.
-pub fn jobs(behind: [&[&str]; 2], key: &str, column: usize, tree: &Tree<'_>) -> String {
+pub fn jobs(behind: [&[&str]; 2], key: &str, column: usize, tree: &RepositoryTree<'_>) -> String {
     let templates = [include_str!("templates/comment-job.yml"), include_str!("templates/record-job.yml")];
     let id = |job: &&str| if name::is_word(job) { (*job).to_owned() } else { quoted(job) };
     let mut text = String::new();
@@ -160,21 +164,21 @@ pub fn jobs(behind: [&[&str]; 2], key: &str, column: usize, tree: &Tree<'_>) -> 
 }
 
 /// A row of the matrix of a new workflow: a Dockerfile and the directory that it is built from.
-pub struct Row {
-    pub image: Image,
+pub struct MatrixRow {
+    pub image: CheckedImage,
     pub context: String,
     /// What has to be checked, if something has to.
     pub check: Option<String>,
 }
 
-impl Row {
+impl MatrixRow {
     /// The rows for a build that no workflow runs for pull requests and for pushes, if nothing of it is an expression.
-    pub fn of(build: &Build<'_>) -> Option<Vec<Row>> {
+    pub fn of(build: &ImageBuildStep<'_>) -> Option<Vec<MatrixRow>> {
         let context = build.found.context.as_ref()?;
-        let row = |image: &Image| {
+        let row = |image: &CheckedImage| {
             let is_plain = image.dockerfile.is_some() && !format!("{image:?}").contains("${{");
             let check = Some(format!("compare with {}", build.place));
-            is_plain.then(|| Row { image: image.clone(), context: context.clone(), check })
+            is_plain.then(|| MatrixRow { image: image.clone(), context: context.clone(), check })
         };
         build.found.images.iter().map(row).collect()
     }
@@ -193,15 +197,15 @@ impl Row {
 }
 
 /// A new workflow that builds, checks and records the images of some Dockerfiles.
-pub fn workflow(rows: &[Row], notes: &[String], key: &str, tree: &Tree<'_>) -> String {
+pub fn workflow(rows: &[MatrixRow], notes: &[String], key: &str, tree: &RepositoryTree<'_>) -> String {
     let [name, file, target] = ["name", "file", "target"].map(|key| format!("${{{{ matrix.{key} }}}}"));
     let reference = in_engine(&Delivery::own_tag(&name));
-    let image = Image { name, dockerfile: Some(file), target: Some(target) };
+    let image = CheckedImage { name, dockerfile: Some(file), target: Some(target) };
     let gate = Gate { images: vec![(image, reference)], ..Gate::default() };
     let steps: String = gate.steps(tree).iter().map(|step| item(step, (6, 8))).collect();
     let values = [
         ("branch", yaml(&tree.branch)),
-        ("rows", rows.iter().map(Row::text).collect::<String>().trim_end().to_owned()),
+        ("rows", rows.iter().map(MatrixRow::text).collect::<String>().trim_end().to_owned()),
         ("steps", steps.trim_end().to_owned()),
     ];
     let notes: String = notes.iter().map(|note| format!("# {}\n", visible(note))).collect();

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::Tree;
-use super::build::Build;
+use super::RepositoryTree;
+use super::build::ImageBuildStep;
 use super::name::{is_word, unique, variable_of, variables};
 use super::workflow::{Host, Hosts};
-use super::yaml::Node;
+use super::yaml::YamlNode;
 
 /// Most calls that are followed.
 const MAX_CALLS: usize = 50;
@@ -20,8 +20,8 @@ struct Axis {
 
 impl Axis {
     /// The variables of a list of scalars or of mappings.
-    fn new(name: &str, items: &[&Node]) -> Axis {
-        let values = |of: &dyn Fn(&Node) -> Option<String>| {
+    fn new(name: &str, items: &[&YamlNode]) -> Axis {
+        let values = |of: &dyn Fn(&YamlNode) -> Option<String>| {
             items.iter().map(|item| of(item).unwrap_or_default()).collect::<Vec<_>>()
         };
         let keys = items.first().map(|item| &item.entries[..]).unwrap_or_default();
@@ -35,13 +35,13 @@ impl Axis {
     }
 
     /// The variables of a matrix: of each of its keys, else of the rows below `include`.
-    fn of_matrix(matrix: &Node) -> Vec<Axis> {
+    fn of_matrix(matrix: &YamlNode) -> Vec<Axis> {
         let rows = matrix.get("include").map(|rows| &rows.items[..]).unwrap_or_default();
-        let of_key = |(key, list): &(Node, Node)| {
+        let of_key = |(key, list): &(YamlNode, YamlNode)| {
             let key = key.text().filter(|key| !["include", "exclude"].contains(key))?;
-            let is_new = |value: &&Node| !list.items.iter().any(|item| item.text == value.text);
+            let is_new = |value: &&YamlNode| !list.items.iter().any(|item| item.text == value.text);
             let more = rows.iter().filter_map(|row| row.get(key)).filter(is_new);
-            let items: Vec<&Node> = list.items.iter().chain(more).collect();
+            let items: Vec<&YamlNode> = list.items.iter().chain(more).collect();
             Some(Axis::new(&format!("matrix.{key}"), &items))
         };
         let axes: Vec<Axis> = matrix.entries.iter().filter_map(of_key).collect();
@@ -62,12 +62,12 @@ impl Axis {
     fn of_host(host: &Host<'_>, hosts: &Hosts<'_>, budget: &mut usize) -> Vec<Axis> {
         let matrix = host.get("strategy").and_then(|strategy| strategy.get("matrix"));
         let mut axes = matrix.map(Axis::of_matrix).unwrap_or_default();
-        let none = Node::default();
+        let none = YamlNode::default();
         let calls: Vec<_> = hosts
             .callers(host.file)
             .map(|(caller, call)| (caller, call.get("with").unwrap_or(&none)))
             .collect();
-        let given: Vec<&Node> = calls.iter().map(|(_, inputs)| *inputs).collect();
+        let given: Vec<&YamlNode> = calls.iter().map(|(_, inputs)| *inputs).collect();
         let own = Axis::new("inputs", &given);
         axes.push(Axis { count: if hosts.are_together(host) { own.count } else { 1 }, ..own });
         for (caller, inputs) in calls {
@@ -75,7 +75,8 @@ impl Axis {
             *budget = left;
             // An input that is a variable of the caller and nothing else has its values.
             let input_of = |variable: &str| {
-                let is_it = |(_, value): &&(Node, Node)| value.text().and_then(variable_of) == Some(variable);
+                let is_it =
+                    |(_, value): &&(YamlNode, YamlNode)| value.text().and_then(variable_of) == Some(variable);
                 inputs.entries.iter().find(is_it)?.0.text()
             };
             for mut outer in Axis::of_host(caller, hosts, budget) {
@@ -92,9 +93,9 @@ impl Axis {
 /// Gives each image of a build a name of its own, with what tells the jobs of a matrix and the callers of a reusable
 /// workflow apart. Only values that can be part of a file's name can be part of an image's; a report has the platform.
 pub fn assign(
-    build: &mut Build<'_>,
+    build: &mut ImageBuildStep<'_>,
     hosts: &Hosts<'_>,
-    tree: &Tree<'_>,
+    tree: &RepositoryTree<'_>,
     taken: &mut BTreeSet<String>,
 ) -> Result<(), &'static str> {
     let mut budget = MAX_CALLS;

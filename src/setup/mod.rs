@@ -2,7 +2,7 @@
 //!
 //! [`plan`] finds the steps that build images and makes text edits that put layergate behind them. Expressions of
 //! the workflow (matrix values, tags, arguments) are copied, never evaluated; what has to be understood is asked of
-//! docker ([`Tree::ask`]); what is not followed is said ([`Plan::notes`]). The repository is untrusted: reading is
+//! docker ([`RepositoryTree::ask`]); what is not followed is said ([`InitPlan::notes`]). The repository is untrusted: reading is
 //! bounded, no path leaves it, and what is written is parsed again first. Nothing here reads a file.
 
 mod build;
@@ -19,7 +19,7 @@ mod script;
 mod workflow;
 mod yaml;
 
-pub use configuration::{Measured, configuration};
+pub use configuration::{ImageMeasurement, configuration};
 pub use plan::plan;
 pub use quote::is_branch;
 use quote::is_visible;
@@ -35,7 +35,7 @@ pub const CONFIGURATION: &str = "layergate.toml";
 pub const WORKFLOW: &str = ".github/workflows/layergate.yml";
 
 /// A repository. Paths are relative to its root, with `/` between their parts.
-pub struct Tree<'a> {
+pub struct RepositoryTree<'a> {
     /// Its workflows.
     pub workflows: Vec<String>,
     /// The `action.yml` files of its composite actions.
@@ -61,7 +61,7 @@ pub struct Tree<'a> {
 /// Runs docker with arguments, and reads its answer.
 pub type Ask<'a> = &'a dyn Fn(&[&str]) -> Result<Value, String>;
 
-impl Tree<'_> {
+impl RepositoryTree<'_> {
     /// What docker answers of files: to a command, `--file` of each, and more arguments. None of these is of the
     /// workflow's expressions.
     fn ask(&self, command: &[&str], files: &[String], more: &[&str]) -> Result<Value, String> {
@@ -100,7 +100,7 @@ impl Tree<'_> {
 
 /// An image that is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Image {
+pub struct CheckedImage {
     /// The name that reports, limits and baselines know it by; it may have expressions of the workflow.
     pub name: String,
     /// Its Dockerfile, if known; it may have expressions.
@@ -111,7 +111,7 @@ pub struct Image {
 
 /// A file that changes or is new.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct FileChange {
     /// Its path.
     pub path: String,
     /// What it has now; `None` for a new file.
@@ -122,11 +122,11 @@ pub struct Change {
 
 /// What to do.
 #[derive(Debug, Clone, Default)]
-pub struct Plan {
+pub struct InitPlan {
     /// The workflows and actions that change.
-    pub changes: Vec<Change>,
+    pub changes: Vec<FileChange>,
     /// The images, each with the place of its build.
-    pub images: Vec<(Image, String)>,
+    pub images: Vec<(CheckedImage, String)>,
     /// Images whose builds have layergate behind them already.
     pub gated: usize,
     /// What was not followed or would fail, each with its file and line.

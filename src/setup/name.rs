@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Image, path};
+use super::{CheckedImage, path};
 
 /// Longest name.
 const MAX_LENGTH: usize = 60;
@@ -102,7 +102,7 @@ pub fn of_path(dockerfile: &str) -> Option<String> {
 }
 
 /// A name that no other image has: its own, that with the target or the place of the Dockerfile, or that with a number.
-pub fn unique(image: &Image, taken: &mut BTreeSet<String>) -> String {
+pub fn unique(image: &CheckedImage, taken: &mut BTreeSet<String>) -> String {
     let base = &image.name;
     let target = image.target.clone().filter(|target| is_word(target));
     let file = image.dockerfile.as_deref();

@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::build::{self, Build, Delivery};
-use super::edit::{self, Edit};
-use super::gate::{self, Gate, Row};
+use super::build::{self, Delivery, ImageBuildStep};
+use super::edit::{self, Insertion};
+use super::gate::{self, Gate, MatrixRow};
 use super::name::plain;
 use super::workflow::{self, Hosts, PULL, PUSH};
-use super::yaml::Node;
-use super::{Change, Plan, Tree, WORKFLOW, matrix, path, preflight, script};
+use super::yaml::YamlNode;
+use super::{FileChange, InitPlan, RepositoryTree, WORKFLOW, matrix, path, preflight, script};
 
 /// Most images of one repository.
 const MAX_IMAGES: usize = 200;
@@ -17,8 +17,8 @@ const MAX_IMAGES: usize = 200;
 ///
 /// # Errors
 /// What is wrong with a text that would be written, which is a fault of layergate.
-pub fn plan(tree: &Tree<'_>) -> Result<Plan, String> {
-    let mut plan = Plan::default();
+pub fn plan(tree: &RepositoryTree<'_>) -> Result<InitPlan, String> {
+    let mut plan = InitPlan::default();
     let files = workflow::read(tree, &mut plan.notes);
     let hosts = Hosts::new(&files, &tree.branch);
     let (mut served, mut rows) = (Vec::new(), Vec::new());
@@ -37,7 +37,7 @@ pub fn plan(tree: &Tree<'_>) -> Result<Plan, String> {
         if build.runs || build.can_be_copied {
             plan.images.extend(found.images.iter().map(|image| (image.clone(), build.place.clone())));
             served.push(build);
-        } else if let Some(own) = Row::of(&build) {
+        } else if let Some(own) = MatrixRow::of(&build) {
             plan.images.extend(own.iter().map(|row| (row.image.clone(), build.place.clone())));
             rows.extend(own);
         } else {
@@ -63,16 +63,20 @@ pub fn plan(tree: &Tree<'_>) -> Result<Plan, String> {
     apart(rows, tree, &mut plan);
     let mut said = BTreeSet::new();
     plan.notes.retain(|note| said.insert(note.clone()));
-    for Change { path, after, .. } in &plan.changes {
-        Node::parse(after).map_err(|why| format!("{path}: {why}"))?;
+    for FileChange { path, after, .. } in &plan.changes {
+        YamlNode::parse(after).map_err(|why| format!("{path}: {why}"))?;
     }
     Ok(plan)
 }
 
 /// The builds without those that layergate stands behind already. Of several that build the same, it is one that runs
 /// for both events.
-fn builds<'a>(hosts: &'a Hosts<'a>, tree: &Tree<'_>, plan: &mut Plan) -> Vec<Build<'a>> {
-    let mut groups: Vec<Vec<Build<'a>>> = Vec::new();
+fn builds<'a>(
+    hosts: &'a Hosts<'a>,
+    tree: &RepositoryTree<'_>,
+    plan: &mut InitPlan,
+) -> Vec<ImageBuildStep<'a>> {
+    let mut groups: Vec<Vec<ImageBuildStep<'a>>> = Vec::new();
     for host in &hosts.all {
         let mut notes = Vec::new();
         for build in build::find(host, hosts, tree, &mut notes) {
@@ -93,7 +97,7 @@ fn builds<'a>(hosts: &'a Hosts<'a>, tree: &Tree<'_>, plan: &mut Plan) -> Vec<Bui
     let all = groups.len();
     groups.retain(|group| !group.iter().any(|build| build.host.is_gated()));
     plan.gated = all - groups.len();
-    let best = |mut group: Vec<Build<'a>>| {
+    let best = |mut group: Vec<ImageBuildStep<'a>>| {
         group.sort_by_key(|build| if build.runs { 0 } else { 2 - usize::from(build.can_be_copied) });
         group.into_iter().next()
     };
@@ -101,18 +105,18 @@ fn builds<'a>(hosts: &'a Hosts<'a>, tree: &Tree<'_>, plan: &mut Plan) -> Vec<Bui
 }
 
 /// The new workflow: for builds that no workflow runs for both events, or for Dockerfiles that none builds.
-fn apart(mut rows: Vec<Row>, tree: &Tree<'_>, plan: &mut Plan) {
+fn apart(mut rows: Vec<MatrixRow>, tree: &RepositoryTree<'_>, plan: &mut InitPlan) {
     let mut said = Vec::new();
     let is_open = |note: &String| note.contains(": not followed: ");
     if plan.images.is_empty() && plan.gated == 0 && !plan.notes.iter().any(is_open) {
         rows = preflight::rows(tree, &mut said, &mut plan.notes);
-        let place = |row: &Row| row.image.dockerfile.clone().unwrap_or_default();
+        let place = |row: &MatrixRow| row.image.dockerfile.clone().unwrap_or_default();
         plan.images.extend(rows.iter().map(|row| (row.image.clone(), place(row))));
     }
     if !(tree.exists)(WORKFLOW) && !rows.is_empty() {
         let key = if plan.changes.is_empty() { "" } else { "layergate" };
         let after = gate::workflow(&rows, &said, key, tree);
-        return plan.changes.push(Change { path: WORKFLOW.into(), before: None, after });
+        return plan.changes.push(FileChange { path: WORKFLOW.into(), before: None, after });
     }
     let text = (tree.read)(WORKFLOW).unwrap_or_default();
     let names = rows.iter().map(|row| row.image.name.as_str());
@@ -124,9 +128,9 @@ fn apart(mut rows: Vec<Row>, tree: &Tree<'_>, plan: &mut Plan) {
 
 /// The edits of the files that are there.
 struct Patch<'a> {
-    tree: &'a Tree<'a>,
+    tree: &'a RepositoryTree<'a>,
     hosts: &'a Hosts<'a>,
-    edits: BTreeMap<&'a str, Vec<Edit>>,
+    edits: BTreeMap<&'a str, Vec<Insertion>>,
     /// By workflow: the jobs whose measurements are commented on, and those whose are recorded.
     jobs: BTreeMap<&'a str, [Vec<&'a str>; 2]>,
 }
@@ -134,7 +138,7 @@ struct Patch<'a> {
 impl<'a> Patch<'a> {
     /// Makes the edits that a build needs, and puts the gate behind it. `is_only` says that no other gate of the file
     /// would comment.
-    fn gate(&mut self, build: &Build<'a>, is_only: bool) {
+    fn gate(&mut self, build: &ImageBuildStep<'a>, is_only: bool) {
         let (host, node, found, columns) = (build.host, build.node, &build.found, build.columns);
         let end = edit::end_of_block(&host.file.text, node, columns.0);
         let edits = self.edits.entry(&host.file.path).or_default();
@@ -174,7 +178,7 @@ impl<'a> Patch<'a> {
 
     /// The files with their edits, and with the jobs that comment and record behind the others.
     /// `more` says that another workflow comments, too, so that each needs a comment of its own.
-    fn changes(mut self, more: bool) -> Vec<Change> {
+    fn changes(mut self, more: bool) -> Vec<FileChange> {
         let commenting = self.jobs.values().filter(|[comment, _]| !comment.is_empty()).count();
         let several = commenting + usize::from(more) > 1;
         let mut changes = Vec::new();
@@ -191,7 +195,7 @@ impl<'a> Patch<'a> {
             }
             if let Some(edits) = self.edits.remove(file.path.as_str()).filter(|edits| !edits.is_empty()) {
                 let after = edit::apply(&file.text, edits);
-                changes.push(Change { path: file.path.clone(), before: Some(file.text.clone()), after });
+                changes.push(FileChange { path: file.path.clone(), before: Some(file.text.clone()), after });
             }
         }
         changes
@@ -199,7 +203,7 @@ impl<'a> Patch<'a> {
 }
 
 /// The lines that make a step load its image into the engine.
-fn load(step: &Node, text: &str, tag: Option<&String>) -> Option<Edit> {
+fn load(step: &YamlNode, text: &str, tag: Option<&String>) -> Option<Insertion> {
     let (key, with) = step.entry("with")?;
     let blank = " ".repeat(with.entries.first()?.0.column);
     let tags = tag.map(|tag| format!("{blank}tags: {tag}\n")).unwrap_or_default();

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::gate::Row;
-use super::{Image, Tree, name, path};
-use crate::dockerfile::{BaseImage, Dockerfile, Origin, Stage};
+use super::gate::MatrixRow;
+use super::{CheckedImage, RepositoryTree, name, path};
+use crate::dockerfile::{CopyOrigin, Dockerfile, Stage, StageBase};
 
 /// Most images of a new workflow.
 const MAX_IMAGES: usize = 50;
@@ -21,7 +21,13 @@ const TEMPLATE_MARKS: [&str; 3] = ["{{", "{%", "<%"];
 const WINDOWS: [&str; 3] = ["windows/", "nanoserver", "servercore"];
 
 /// Says what would fail in the build of an image. `arguments` has the build arguments that it is given.
-pub fn look(image: &Image, context: Option<&str>, arguments: &str, tree: &Tree<'_>, notes: &mut Vec<String>) {
+pub fn look(
+    image: &CheckedImage,
+    context: Option<&str>,
+    arguments: &str,
+    tree: &RepositoryTree<'_>,
+    notes: &mut Vec<String>,
+) {
     let Some(file) = image.dockerfile.as_deref().filter(|file| !file.contains("${{")) else { return };
     let text = (tree.read)(file);
     let dockerfile = match text.and_then(|text| Dockerfile::parse(&text).map_err(|error| error.to_string())) {
@@ -37,7 +43,7 @@ pub fn look(image: &Image, context: Option<&str>, arguments: &str, tree: &Tree<'
         }
         for used in &stage.uses {
             let line = stage.instructions.get(used.instruction).map_or(stage.line, |own| own.line);
-            if let Origin::Image(from) = &used.origin
+            if let CopyOrigin::Image(from) = &used.origin
                 && !from.contains(['/', ':', '.', '@', '$'])
             {
                 say(line, format!("check: no stage is named {from}; an image of that name will be pulled"));
@@ -58,10 +64,10 @@ fn is_windows(stage: &Stage) -> bool {
 }
 
 /// Why the base image of a stage may not resolve.
-fn unresolved(stage: &Stage, stages: &[Stage], arguments: &str, tree: &Tree<'_>) -> Option<String> {
+fn unresolved(stage: &Stage, stages: &[Stage], arguments: &str, tree: &RepositoryTree<'_>) -> Option<String> {
     let base = &stage.base;
     match &stage.resolved {
-        BaseImage::Unresolved(_) => {
+        StageBase::Unresolved(_) => {
             let name = base.split('$').nth(1)?.trim_start_matches('{');
             let name = name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
             let is_given = ["TARGET", "BUILD"].iter().any(|start| name.starts_with(start))
@@ -70,7 +76,7 @@ fn unresolved(stage: &Stage, stages: &[Stage], arguments: &str, tree: &Tree<'_>)
                 format!("the base image {base} needs the build argument {name}, which has no default")
             })
         }
-        BaseImage::Image(image) => {
+        StageBase::Image(image) => {
             let is_later = |other: &&Stage| other.name.as_ref() == Some(image) && other.index >= stage.index;
             if let Some(later) = stages.iter().find(is_later) {
                 let line = later.line;
@@ -83,7 +89,7 @@ fn unresolved(stage: &Stage, stages: &[Stage], arguments: &str, tree: &Tree<'_>)
             let why = (tree.ask?)(&inspect).err()?;
             Some(format!("docker does not find the base image {image}: {why}"))
         }
-        BaseImage::Scratch | BaseImage::Stage(_) => None,
+        StageBase::Scratch | StageBase::Stage(_) => None,
     }
 }
 
@@ -104,12 +110,12 @@ fn sources(stage: &Stage) -> Vec<(u32, String)> {
     found
 }
 
-fn is_there(context: &str, source: &str, tree: &Tree<'_>) -> bool {
+fn is_there(context: &str, source: &str, tree: &RepositoryTree<'_>) -> bool {
     path::join(context, source).is_some_and(|path| path == "." || (tree.exists)(&path))
 }
 
 /// Rows for the Dockerfiles of the repository; those that are left out are said.
-pub fn rows(tree: &Tree<'_>, said: &mut Vec<String>, notes: &mut Vec<String>) -> Vec<Row> {
+pub fn rows(tree: &RepositoryTree<'_>, said: &mut Vec<String>, notes: &mut Vec<String>) -> Vec<MatrixRow> {
     let compose = tree.compose(&[], None).unwrap_or_default();
     let (mut rows, mut taken) = (Vec::new(), BTreeSet::new());
     for file in &tree.dockerfiles {
@@ -118,10 +124,10 @@ pub fn rows(tree: &Tree<'_>, said: &mut Vec<String>, notes: &mut Vec<String>) ->
             Ok(dockerfile) => {
                 let (context, check) = context_of(file, &dockerfile, &compose, tree);
                 let name = tree.name_of(Some(file));
-                let mut image = Image { name, dockerfile: Some(file.clone()), target: None };
+                let mut image = CheckedImage { name, dockerfile: Some(file.clone()), target: None };
                 image.name = name::unique(&image, &mut taken);
                 look(&image, Some(&context), "", tree, notes);
-                rows.push(Row { image, context, check });
+                rows.push(MatrixRow { image, context, check });
             }
             Err(why) => {
                 said.push(format!("Left out: {file}: {why}."));
@@ -162,7 +168,7 @@ fn context_of(
     file: &str,
     dockerfile: &Dockerfile,
     compose: &Value,
-    tree: &Tree<'_>,
+    tree: &RepositoryTree<'_>,
 ) -> (String, Option<String>) {
     for (_, service) in compose["services"].as_object().into_iter().flatten() {
         let build = &service["build"];

@@ -67,7 +67,7 @@ mod tests {
             ("!x && \"y\"", "\"!x && \\\"y\\\"\""),
         ] {
             assert_eq!(yaml(text), expected);
-            let node = super::super::yaml::Node::parse(&format!("k: {}", yaml(text))).unwrap();
+            let node = super::super::yaml::YamlNode::parse(&format!("k: {}", yaml(text))).unwrap();
             assert_eq!(node.text_of("k"), Some(text));
         }
         assert!(is_branch("release/1.x") && !is_branch("a*") && !is_branch("${{x}}") && !is_branch("!a"));

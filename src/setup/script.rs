@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::build::{Delivery, Found, ONLY_CHECKS, Step, answered, dockerfile_of, image_of, in_engine};
+use super::build::{
+    BuiltImages, Delivery, ONLY_CHECKS, WorkflowStep, answered, dockerfile_of, image_of, in_engine,
+};
 use super::name::{self, Expressions};
-use super::{COMPOSE, Tree, path};
+use super::{COMPOSE, RepositoryTree, path};
 use crate::dockerfile::{ScriptStep, UNKNOWN, commands_of};
 
 /// Options of these commands that take no value after them.
@@ -16,22 +18,22 @@ const OF_RUN: [&str; 5] = ["sha", "ref_name", "run_id", "run_number", "repositor
 
 /// A command, by its options and its other words.
 #[derive(Default)]
-struct Command {
+struct BuildCommand {
     words: Vec<String>,
     options: Vec<(String, String)>,
 }
 
 /// What a command builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum BuildKind {
     Image,
     Compose,
     Bake,
 }
 
-impl Command {
-    fn new(words: &[String]) -> Command {
-        let mut command = Command::default();
+impl BuildCommand {
+    fn new(words: &[String]) -> BuildCommand {
+        let mut command = BuildCommand::default();
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let (name, value) = match word.split_once('=') {
@@ -51,18 +53,18 @@ impl Command {
     }
 
     /// What it builds, and its words behind the names of the command.
-    fn kind(&self) -> Option<(Kind, &[String])> {
+    fn kind(&self) -> Option<(BuildKind, &[String])> {
         let words: Vec<&str> = self.words.iter().take(3).map(String::as_str).collect();
         let (kind, names) = match words[..] {
-            ["docker-compose" | "podman-compose", "build", ..] => (Kind::Compose, 2),
-            ["docker-compose" | "podman-compose", "up", ..] if self.has("--build") => (Kind::Compose, 2),
-            ["docker" | "podman", "compose", "build"] => (Kind::Compose, 3),
-            ["docker" | "podman", "compose", "up"] if self.has("--build") => (Kind::Compose, 3),
-            ["docker", "buildx", "bake"] => (Kind::Bake, 3),
+            ["docker-compose" | "podman-compose", "build", ..] => (BuildKind::Compose, 2),
+            ["docker-compose" | "podman-compose", "up", ..] if self.has("--build") => (BuildKind::Compose, 2),
+            ["docker" | "podman", "compose", "build"] => (BuildKind::Compose, 3),
+            ["docker" | "podman", "compose", "up"] if self.has("--build") => (BuildKind::Compose, 3),
+            ["docker", "buildx", "bake"] => (BuildKind::Bake, 3),
             ["docker" | "podman" | "nerdctl" | "buildah", "build", ..] | ["buildah", "bud", ..] => {
-                (Kind::Image, 2)
+                (BuildKind::Image, 2)
             }
-            ["docker" | "podman", "buildx" | "image" | "builder", "build"] => (Kind::Image, 3),
+            ["docker" | "podman", "buildx" | "image" | "builder", "build"] => (BuildKind::Image, 3),
             _ => return None,
         };
         Some((kind, &self.words[names..]))
@@ -86,7 +88,7 @@ fn commands(script: &str, variables: &BTreeMap<String, String>) -> Vec<Vec<Strin
 
 /// What the workflow says of the variables of a step's script, the nearest last. Behind the step, the expressions of a
 /// job's and of a workflow's variables still have their values; of the step's own, they are copied.
-fn variables_of<'a>(step: &Step<'a>) -> impl Iterator<Item = (&'a str, String)> {
+fn variables_of<'a>(step: &WorkflowStep<'a>) -> impl Iterator<Item = (&'a str, String)> {
     let outer = [step.host.file.root.get("env"), step.host.get("env")].into_iter().flatten();
     let outer = outer.flat_map(|env| &env.entries).filter_map(|(key, _)| key.text());
     let own = step.node.get("env").map(|env| &env.entries[..]).unwrap_or_default();
@@ -95,7 +97,7 @@ fn variables_of<'a>(step: &Step<'a>) -> impl Iterator<Item = (&'a str, String)> 
 }
 
 /// The builds of a `run:` step, each with its line.
-pub fn found(step: &Step<'_>) -> Vec<(usize, Result<Found, String>)> {
+pub fn found(step: &WorkflowStep<'_>) -> Vec<(usize, Result<BuiltImages, String>)> {
     let Some((key, run)) = step.node.entry("run") else { return Vec::new() };
     let text = run.text().unwrap_or_default();
     let mut expressions = Expressions::default();
@@ -110,7 +112,7 @@ pub fn found(step: &Step<'_>) -> Vec<(usize, Result<Found, String>)> {
     let mut runs = std::iter::once(step.node).chain(defaults.filter_map(|defaults| defaults.get("run")));
     let directory = path::join(".", runs.find_map(|run| run.text_of("working-directory")).unwrap_or("."));
     let directory = directory.filter(|directory| !directory.contains('$') && !commands.iter().any(moves));
-    let script = Script { step, text, directory };
+    let script = RunScript { step, text, directory };
     let (mut found, mut line) = (Vec::new(), 0);
     for words in commands {
         // The words of a command are as they are written, but for variables, quotes and line breaks.
@@ -125,25 +127,25 @@ pub fn found(step: &Step<'_>) -> Vec<(usize, Result<Found, String>)> {
 }
 
 /// A `run:` step.
-struct Script<'a> {
-    step: &'a Step<'a>,
+struct RunScript<'a> {
+    step: &'a WorkflowStep<'a>,
     text: &'a str,
     /// The directory that it runs in, if it stays there.
     directory: Option<String>,
 }
 
-impl Script<'_> {
+impl RunScript<'_> {
     /// What one command builds.
-    fn one(&self, words: &[String]) -> Option<Result<Found, String>> {
-        let command = Command::new(words);
+    fn one(&self, words: &[String]) -> Option<Result<BuiltImages, String>> {
+        let command = BuildCommand::new(words);
         let (kind, rest) = command.kind()?;
         Some(match kind {
-            Kind::Image => self.image(&command, rest.last()?),
-            Kind::Compose => self.compose(&command, rest),
-            Kind::Bake if self.step.has_builder || command.has("--set") => {
+            BuildKind::Image => self.image(&command, rest.last()?),
+            BuildKind::Compose => self.compose(&command, rest),
+            BuildKind::Bake if self.step.has_builder || command.has("--set") => {
                 Err("not followed: bake runs with its own builder or `--set`; use docker/bake-action".into())
             }
-            Kind::Bake => self.step.bake(self.files(&command), rest, false),
+            BuildKind::Bake => self.step.bake(self.files(&command), rest, false),
         })
     }
 
@@ -153,12 +155,12 @@ impl Script<'_> {
     }
 
     /// The files that a command names.
-    fn files(&self, command: &Command) -> Option<Vec<String>> {
+    fn files(&self, command: &BuildCommand) -> Option<Vec<String>> {
         self.directory.as_ref()?;
         command.values("-f", "--file").iter().map(|file| self.path(file)).collect()
     }
 
-    fn image(&self, command: &Command, context: &str) -> Result<Found, String> {
+    fn image(&self, command: &BuildCommand, context: &str) -> Result<BuiltImages, String> {
         let has = |name: &str| command.has(name);
         if has("--check") || has("--call") || has("--print") {
             return Err(ONLY_CHECKS.into());
@@ -192,10 +194,10 @@ impl Script<'_> {
         let key = [context.clone(), file, target].map(Option::unwrap_or_default).join("\n");
         let key = key + "\n" + &command.values("", "--build-arg").join("\n");
         let context = context.filter(|context| !context.contains("${{"));
-        Ok(Found { images, key, delivery: Delivery::Present(vec![reference]), context })
+        Ok(BuiltImages { images, key, delivery: Delivery::Present(vec![reference]), context })
     }
 
-    fn compose(&self, command: &Command, services: &[String]) -> Result<Found, String> {
+    fn compose(&self, command: &BuildCommand, services: &[String]) -> Result<BuiltImages, String> {
         let tree = self.step.tree;
         let files = self
             .files(command)
@@ -232,12 +234,12 @@ impl Script<'_> {
             references.push(in_engine(tag));
         }
         let key = format!("compose\n{}\n{}", files.join("\n"), services.join("\n"));
-        Ok(Found { images, key, delivery: Delivery::Present(references), context: None })
+        Ok(BuiltImages { images, key, delivery: Delivery::Present(references), context: None })
     }
 }
 
 /// Says which scripts and Makefiles of the repository build images, if a workflow runs them.
-pub fn say_scripts(tree: &Tree<'_>, runs: &[&str], notes: &mut Vec<String>) {
+pub fn say_scripts(tree: &RepositoryTree<'_>, runs: &[&str], notes: &mut Vec<String>) {
     for file in &tree.scripts {
         let call = if path::name(file) == "Makefile" { "make" } else { path::name(file) };
         let is_run = runs.iter().flat_map(|run| run.split_whitespace()).any(|word| path::name(word) == call);
@@ -254,7 +256,7 @@ pub fn say_scripts(tree: &Tree<'_>, runs: &[&str], notes: &mut Vec<String>) {
 /// Whether a line of a script or of a recipe builds an image.
 fn builds_image(line: &str) -> bool {
     let line = line.trim_start_matches(['\t', '@', '-', ' ']);
-    let is_build = |words: &Vec<String>| Command::new(words).kind().is_some();
+    let is_build = |words: &Vec<String>| BuildCommand::new(words).kind().is_some();
     line.contains("build") && commands(line, &BTreeMap::new()).iter().any(is_build)
 }
 
@@ -262,9 +264,9 @@ fn builds_image(line: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn of(line: &str) -> (Option<Kind>, Command) {
+    fn of(line: &str) -> (Option<BuildKind>, BuildCommand) {
         let words = commands(line, &BTreeMap::new()).pop().unwrap_or_default();
-        let command = Command::new(&words);
+        let command = BuildCommand::new(&words);
         (command.kind().map(|(kind, _)| kind), command)
     }
 
@@ -273,7 +275,7 @@ mod tests {
         let (kind, command) = of(
             "sudo docker --context x buildx build --push -t a/b:1 -tc --build-arg=V=3 -f x/Dockerfile --target prod .",
         );
-        assert_eq!((kind, command.words.join(" ")), (Some(Kind::Image), "docker buildx build .".into()));
+        assert_eq!((kind, command.words.join(" ")), (Some(BuildKind::Image), "docker buildx build .".into()));
         assert_eq!(command.values("-t", "--tag"), ["a/b:1", "c"]);
         assert_eq!(command.values("", "--build-arg"), ["V=3"]);
         assert!(command.has("--push") && !command.has("--load"));
@@ -285,24 +287,24 @@ mod tests {
             "DOCKER_BUILDKIT=1 docker build .",
             "if true; then docker build .; fi",
         ] {
-            assert_eq!(of(line).0, Some(Kind::Image), "{line}");
+            assert_eq!(of(line).0, Some(BuildKind::Image), "{line}");
         }
         for line in ["docker run x build .", "docker push a", "docker", "make build", "docker compose up -d"]
         {
             assert_eq!(of(line).0, None, "{line}");
         }
         let (kind, command) = of("docker compose -f a.yml --file=b.yml build --pull api web");
-        assert_eq!((kind, command.kind().unwrap().1.join(" ")), (Some(Kind::Compose), "api web".into()));
+        assert_eq!((kind, command.kind().unwrap().1.join(" ")), (Some(BuildKind::Compose), "api web".into()));
         assert_eq!(command.values("-f", "--file"), ["a.yml", "b.yml"]);
         let (kind, command) = of("docker buildx bake -f x.hcl --set a.b=c --push api");
-        assert_eq!((kind, command.kind().unwrap().1.join(" ")), (Some(Kind::Bake), "api".into()));
+        assert_eq!((kind, command.kind().unwrap().1.join(" ")), (Some(BuildKind::Bake), "api".into()));
     }
 
     proptest::proptest! {
         #[test]
         fn no_script_makes_it_panic(text in "[a-c$\\{\\}'\"\\\\#;&|()` \\né-]{0,60}") {
             for words in commands(&text, &BTreeMap::new()) {
-                let _ = Command::new(&words).kind();
+                let _ = BuildCommand::new(&words).kind();
             }
         }
     }

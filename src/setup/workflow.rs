@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::yaml::Node;
-use super::{ACTION, Tree, path};
+use super::yaml::YamlNode;
+use super::{ACTION, RepositoryTree, path};
 
 /// Most calls that are followed from one list of steps, and how deep one calls another.
 const MAX_CALLS: usize = 200;
@@ -13,17 +13,17 @@ const MAX_BYTES: usize = 8 << 20;
 
 /// A workflow or the `action.yml` of a composite action.
 #[derive(Debug)]
-pub struct File {
+pub struct WorkflowFile {
     pub path: String,
     pub text: String,
-    pub root: Node,
+    pub root: YamlNode,
 }
 
-impl File {
+impl WorkflowFile {
     /// Whether an event starts it.
     pub fn starts_on(&self, event: &str) -> bool {
         let Some(on) = self.root.get("on") else { return false };
-        let is_event = |node: &Node| node.text() == Some(event);
+        let is_event = |node: &YamlNode| node.text() == Some(event);
         is_event(on) || on.items.iter().any(is_event) || on.get(event).is_some()
     }
 
@@ -41,7 +41,8 @@ impl File {
 
     /// Whether it runs only when some paths change.
     pub fn has_path_filter(&self) -> bool {
-        let filters = |(_, event): &(Node, Node)| event.get("paths").or(event.get("paths-ignore")).is_some();
+        let filters =
+            |(_, event): &(YamlNode, YamlNode)| event.get("paths").or(event.get("paths-ignore")).is_some();
         self.root.get("on").is_some_and(|on| on.entries.iter().any(filters))
     }
 
@@ -52,12 +53,12 @@ impl File {
 }
 
 /// Reads the files, and says what cannot be read of them.
-pub fn read(tree: &Tree<'_>, notes: &mut Vec<String>) -> Vec<File> {
+pub fn read(tree: &RepositoryTree<'_>, notes: &mut Vec<String>) -> Vec<WorkflowFile> {
     let (mut files, mut left) = (Vec::new(), MAX_BYTES);
     for path in tree.workflows.iter().chain(&tree.actions) {
         let parsed = (tree.read)(path).and_then(|text| {
             left = left.checked_sub(text.len()).ok_or("all workflows together are too large")?;
-            Ok(File { path: path.clone(), root: Node::parse(&text)?, text })
+            Ok(WorkflowFile { path: path.clone(), root: YamlNode::parse(&text)?, text })
         });
         match parsed {
             Ok(file) => files.push(file),
@@ -70,21 +71,21 @@ pub fn read(tree: &Tree<'_>, notes: &mut Vec<String>) -> Vec<File> {
 /// What has steps: a job or a composite action. A job that calls a reusable workflow has none.
 #[derive(Debug)]
 pub struct Host<'a> {
-    pub file: &'a File,
+    pub file: &'a WorkflowFile,
     /// The job's ID and content; `None` for a composite action.
-    pub job: Option<(&'a str, &'a Node)>,
+    pub job: Option<(&'a str, &'a YamlNode)>,
     /// The steps.
-    pub steps: &'a [Node],
+    pub steps: &'a [YamlNode],
 }
 
 impl<'a> Host<'a> {
     /// The job, if it is one, and the steps.
-    pub fn nodes(&self) -> impl Iterator<Item = &'a Node> {
+    pub fn nodes(&self) -> impl Iterator<Item = &'a YamlNode> {
         self.job.map(|(_, job)| job).into_iter().chain(self.steps)
     }
 
     /// A value of the job.
-    pub fn get(&self, key: &str) -> Option<&'a Node> {
+    pub fn get(&self, key: &str) -> Option<&'a YamlNode> {
         self.job?.1.get(key)
     }
 
@@ -101,7 +102,7 @@ impl<'a> Host<'a> {
 }
 
 /// What a step or a job uses, without its version.
-pub fn action_of(node: &Node) -> &str {
+pub fn action_of(node: &YamlNode) -> &str {
     node.text_of("uses").and_then(|uses| uses.split('@').next()).unwrap_or_default()
 }
 
@@ -116,8 +117,8 @@ pub const BOTH: Events = PULL | PUSH;
 
 /// A job of a workflow that events start.
 #[derive(Debug)]
-pub struct Start<'a> {
-    pub file: &'a File,
+pub struct StartedJob<'a> {
+    pub file: &'a WorkflowFile,
     /// The job's ID.
     pub job: &'a str,
     /// The events for which it runs the steps that are looked at.
@@ -128,14 +129,14 @@ pub struct Start<'a> {
 pub struct Hosts<'a> {
     pub all: Vec<Host<'a>>,
     /// By the path that is called: the caller and its job or step.
-    calls: BTreeMap<String, Vec<(usize, &'a Node)>>,
+    calls: BTreeMap<String, Vec<(usize, &'a YamlNode)>>,
     branch: &'a str,
 }
 
 impl<'a> Hosts<'a> {
     /// Those of all files.
-    pub fn new(files: &'a [File], branch: &'a str) -> Hosts<'a> {
-        let (mut all, mut calls) = (Vec::new(), BTreeMap::<String, Vec<(usize, &Node)>>::new());
+    pub fn new(files: &'a [WorkflowFile], branch: &'a str) -> Hosts<'a> {
+        let (mut all, mut calls) = (Vec::new(), BTreeMap::<String, Vec<(usize, &YamlNode)>>::new());
         for file in files {
             for (id, job) in file.root.get("jobs").map(|jobs| &jobs.entries[..]).unwrap_or_default() {
                 let steps = job.get("steps").map(|steps| &steps.items[..]).unwrap_or_default();
@@ -157,21 +158,21 @@ impl<'a> Hosts<'a> {
     }
 
     /// What calls a reusable workflow or a composite action: each the caller and its job or step.
-    pub fn callers(&self, file: &File) -> impl Iterator<Item = (&Host<'a>, &'a Node)> {
+    pub fn callers(&self, file: &WorkflowFile) -> impl Iterator<Item = (&Host<'a>, &'a YamlNode)> {
         let place = if file.root.get("runs").is_some() { path::parent(&file.path) } else { &file.path };
         let calls = self.calls.get(place).map(Vec::as_slice).unwrap_or_default();
         calls.iter().map(|(caller, call)| (&self.all[*caller], *call))
     }
 
     /// The jobs that events start and that run the steps of a host, directly or through `uses: ./...`.
-    pub fn starts(&self, host: &Host<'a>) -> Vec<Start<'a>> {
+    pub fn starts(&self, host: &Host<'a>) -> Vec<StartedJob<'a>> {
         let (mut found, mut open, mut budget) = (Vec::new(), vec![(host, BOTH, 0)], MAX_CALLS);
         while let Some((host, within, depth)) = open.pop().filter(|_| budget > 0) {
             budget -= 1;
-            let within = within & events_of(host.get("if").and_then(Node::text), self.branch);
+            let within = within & events_of(host.get("if").and_then(YamlNode::text), self.branch);
             if let Some((job, _)) = host.job {
                 let events = within & host.file.triggers(self.branch);
-                found.push(Start { file: host.file, job, events });
+                found.push(StartedJob { file: host.file, job, events });
             }
             for (caller, call) in self.callers(host.file).filter(|_| depth < MAX_DEPTH) {
                 open.push((caller, within & events_of(call.text_of("if"), self.branch), depth + 1));
@@ -255,7 +256,7 @@ mod tests {
             ("workflow_call", 0),
         ] {
             let text = format!("on: {on}\n");
-            let file = File { path: "w.yml".into(), root: Node::parse(&text).unwrap(), text };
+            let file = WorkflowFile { path: "w.yml".into(), root: YamlNode::parse(&text).unwrap(), text };
             assert_eq!(file.triggers("main"), expected, "{on}");
         }
     }
@@ -263,7 +264,8 @@ mod tests {
     #[test]
     fn calls_that_go_round_end() {
         let text = "on: [push]\njobs:\n  a: {uses: ./w.yml}\n  b: {uses: ./w.yml}\n  c: {steps: []}\n";
-        let files = [File { path: "w.yml".into(), text: text.into(), root: Node::parse(text).unwrap() }];
+        let files =
+            [WorkflowFile { path: "w.yml".into(), text: text.into(), root: YamlNode::parse(text).unwrap() }];
         let hosts = Hosts::new(&files, "main");
         let starts = hosts.starts(&hosts.all[2]);
         assert!(starts.len() <= MAX_CALLS && starts.iter().all(|start| start.events == PUSH));

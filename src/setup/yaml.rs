@@ -10,7 +10,7 @@ const MAX_DEPTH: usize = 64;
 
 /// A node, and where it starts. An alias is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Node {
+pub struct YamlNode {
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 0.
@@ -20,21 +20,21 @@ pub struct Node {
     /// A scalar. Numbers and booleans are text, as written; null is empty.
     pub text: Option<String>,
     /// The items of a list.
-    pub items: Vec<Node>,
+    pub items: Vec<YamlNode>,
     /// The keys and values of a mapping.
-    pub entries: Vec<(Node, Node)>,
+    pub entries: Vec<(YamlNode, YamlNode)>,
 }
 
-impl Node {
+impl YamlNode {
     /// Reads the first document of a text.
     ///
     /// # Errors
     /// What is wrong, with its line, or which safety limit was reached.
-    pub fn parse(text: &str) -> Result<Node, String> {
-        let mut reader = Reader { events: Parser::new_from_str(text), nodes: 0 };
+    pub fn parse(text: &str) -> Result<YamlNode, String> {
+        let mut reader = YamlReader { events: Parser::new_from_str(text), nodes: 0 };
         loop {
             match reader.next()? {
-                None => return Ok(Node::default()),
+                None => return Ok(YamlNode::default()),
                 Some((Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _)) => {}
                 Some(first) => return reader.node(first, 0),
             }
@@ -42,12 +42,12 @@ impl Node {
     }
 
     /// The key and value of an entry.
-    pub fn entry(&self, key: &str) -> Option<&(Node, Node)> {
+    pub fn entry(&self, key: &str) -> Option<&(YamlNode, YamlNode)> {
         self.entries.iter().find(|(own, _)| own.text() == Some(key))
     }
 
     /// The value of a key.
-    pub fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&YamlNode> {
         self.entry(key).map(|(_, value)| value)
     }
 
@@ -69,16 +69,16 @@ impl Node {
     /// All texts in it, its own included.
     pub fn texts(&self) -> Vec<&str> {
         let inner = self.entries.iter().flat_map(|(key, value)| [key, value]).chain(&self.items);
-        self.text().into_iter().chain(inner.flat_map(Node::texts)).collect()
+        self.text().into_iter().chain(inner.flat_map(YamlNode::texts)).collect()
     }
 }
 
-struct Reader<'a> {
+struct YamlReader<'a> {
     events: Parser<'a, StrInput<'a>>,
     nodes: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> YamlReader<'a> {
     /// The next event; none at the end of a collection or of the text.
     fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, String> {
         match self.events.next() {
@@ -93,8 +93,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn node(&mut self, (event, span): (Event<'a>, Span), depth: usize) -> Result<Node, String> {
-        let mut node = Node { line: span.start.line(), column: span.start.col(), ..Node::default() };
+    fn node(&mut self, (event, span): (Event<'a>, Span), depth: usize) -> Result<YamlNode, String> {
+        let mut node = YamlNode { line: span.start.line(), column: span.start.col(), ..YamlNode::default() };
         self.nodes += 1;
         if self.nodes > MAX_NODES || depth > MAX_DEPTH {
             let limits = format!("more than {MAX_NODES} nodes, or nested deeper than {MAX_DEPTH} levels");
@@ -132,7 +132,8 @@ mod tests {
 
     #[test]
     fn nodes_know_where_they_stand() {
-        let node = Node::parse("a: 1\njobs:\n  b:\n    - run: |\n        é x\n      if: {y: [z]}\n").unwrap();
+        let node =
+            YamlNode::parse("a: 1\njobs:\n  b:\n    - run: |\n        é x\n      if: {y: [z]}\n").unwrap();
         let step = &node.get("jobs").unwrap().get("b").unwrap().items[0];
         assert_eq!((step.line, step.column, step.is_block), (4, 6, true));
         assert_eq!(step.text_of("run"), Some("é x\n"));
@@ -143,7 +144,7 @@ mod tests {
         assert_eq!((key.line, key.column, value.is_block), (6, 6, false));
         assert!(!value.get("y").unwrap().is_block);
         assert_eq!(node.get("c"), None);
-        assert_eq!(Node::parse("").unwrap(), Node::default());
+        assert_eq!(YamlNode::parse("").unwrap(), YamlNode::default());
     }
 
     #[test]
@@ -154,7 +155,7 @@ mod tests {
             bomb += &format!("a{level}: &a{level} [{inner}]\n");
         }
         // Aliases stay what they are, so a bomb is small.
-        assert!(Node::parse(&bomb).unwrap().texts().len() < 100);
+        assert!(YamlNode::parse(&bomb).unwrap().texts().len() < 100);
         let blocks: String = (0..200).map(|level| "  ".repeat(level) + "a:\n").collect();
         let many = "- x\n".repeat(MAX_NODES + 1);
         for (text, expected) in [
@@ -162,7 +163,7 @@ mod tests {
             (&blocks, "nested deeper than 64"),
             ("a: [1, 2\nb: }", "line 2: not valid YAML"),
         ] {
-            let error = Node::parse(text).unwrap_err();
+            let error = YamlNode::parse(text).unwrap_err();
             assert!(error.contains(expected), "{error}");
         }
     }
@@ -170,7 +171,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "[\\[\\]{}:,&*!|>'\"%@`#?a-b \\n\\t-]{0,80}") {
-            let _ = Node::parse(&text);
+            let _ = YamlNode::parse(&text);
         }
     }
 }

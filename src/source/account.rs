@@ -3,8 +3,8 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::count::Counted;
-use super::plan::{Blob, LayerKey, Plan};
+use super::count::CountedLayer;
+use super::plan::{Blob, LayerKey, LocatedImage};
 use super::reader::ImageReader;
 use super::{NamedImage, SourceError};
 use crate::image::package::Installed;
@@ -15,7 +15,7 @@ use crate::packages::installed;
 /// Accounts for the images of one source, whose layers have been counted.
 pub(super) struct Accounts<'a> {
     reader: &'a ImageReader<'a>,
-    counted: HashMap<LayerKey, Counted>,
+    counted: HashMap<LayerKey, CountedLayer>,
     /// By the layers: the platforms of an index may have all of them in common.
     applied: HashMap<Vec<LayerKey>, Applied>,
 }
@@ -32,14 +32,14 @@ impl<'a> Accounts<'a> {
     /// Where the images have more files than may be put together.
     pub fn new(
         reader: &'a ImageReader<'a>,
-        counted: HashMap<LayerKey, Counted>,
-        plans: &[Plan],
+        counted: HashMap<LayerKey, CountedLayer>,
+        plans: &[LocatedImage],
     ) -> Result<Accounts<'a>, SourceError> {
         let nodes: HashMap<&LayerKey, u64> =
             counted.iter().map(|(key, layer)| (key, layer.file_list.nodes())).collect();
         let refused = |refusal| reader.refused(&refusal);
         let mut together = 0;
-        for keys in plans.iter().map(Plan::keys).collect::<BTreeSet<_>>() {
+        for keys in plans.iter().map(LocatedImage::keys).collect::<BTreeSet<_>>() {
             let own = keys.iter().filter_map(|key| nodes.get(key)).sum();
             reader.budget.allow(own).map_err(refused)?;
             together += own;
@@ -68,7 +68,7 @@ impl<'a> Accounts<'a> {
         &mut self,
         named: &NamedImage,
         source: SourceInfo,
-        plan: Plan,
+        plan: LocatedImage,
     ) -> Result<MeasuredImage, SourceError> {
         let diff_ids = &plan.config.rootfs.diff_ids;
         let keys = plan.keys();
@@ -112,7 +112,7 @@ impl<'a> Accounts<'a> {
 
 /// What is said of layers that are not distributed with the image (OCI image specification, "Non-Distributable
 /// Layers"), as those of older Windows base images.
-fn not_distributed(plan: &Plan, counted: &HashMap<LayerKey, Counted>) -> Option<String> {
+fn not_distributed(plan: &LocatedImage, counted: &HashMap<LayerKey, CountedLayer>) -> Option<String> {
     let mut absent =
         plan.blobs.iter().enumerate().filter(|(index, _)| !counted.contains_key(&plan.key(*index)));
     let (index, blob) = absent.next()?;
@@ -131,7 +131,12 @@ fn not_distributed(plan: &Plan, counted: &HashMap<LayerKey, Counted>) -> Option<
 
 /// A layer of a snapshot. A `docker save` of the classic store holds plain tars, and nothing was ever
 /// distributed that way.
-fn layer(diff_id: &DiffId, blob: Blob, created_by: Option<Instruction>, counted: Option<&Counted>) -> Layer {
+fn layer(
+    diff_id: &DiffId,
+    blob: Blob,
+    created_by: Option<Instruction>,
+    counted: Option<&CountedLayer>,
+) -> Layer {
     let Some(counted) = counted else {
         let (digest, media_type, compressed) = (blob.digest, blob.media_type, blob.claimed.map(Bytes));
         return Layer { digest, media_type, created_by, compressed, ..Layer::unknown(diff_id.clone()) };

@@ -2,7 +2,7 @@
 //! layers are in-toto statements (BuildKit, docs/attestations/attestation-storage.md). It only explains, so that it
 //! cannot be read is a note.
 
-use super::choose::Found;
+use super::choose::ChosenImage;
 use super::reader::ImageReader;
 use super::{SourceError, check_digest, excerpt};
 use crate::image::oci::{Descriptor, Manifest};
@@ -16,7 +16,7 @@ const MAX_ATTESTATIONS: usize = 4;
 
 impl ImageReader<'_> {
     /// The statement with an image's provenance, as it is stored; else why it cannot be read, where there is one.
-    pub(super) fn provenance(&self, found: &Found) -> (Option<Vec<u8>>, Option<String>) {
+    pub(super) fn provenance(&self, found: &ChosenImage) -> (Option<Vec<u8>>, Option<String>) {
         for listed in found.attestations.iter().take(MAX_ATTESTATIONS) {
             match self.statement(listed) {
                 Ok(None) => {}

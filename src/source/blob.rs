@@ -10,7 +10,7 @@ use crate::image::{Digest, LayerPath};
 use crate::layer::{Hashing, WalkedLayer};
 
 /// A layer that was there: what is in it, or why it could not be walked.
-pub type Walked = Result<WalkedLayer, String>;
+pub type WalkResult = Result<WalkedLayer, String>;
 
 /// A layer to walk.
 pub struct LayerRequest<'a> {

@@ -3,11 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::blob::blob_name;
-use super::kind::{self, Kind};
-use super::reader::{ImageReader, Packed};
+use super::kind::{self, ManifestKind};
+use super::reader::{ImagePieces, ImageReader};
 use super::{Platforms, SourceError, check_digest, excerpt};
 use crate::image::oci::{
-    CONTAINERD_NAME, Descriptor, ImageConfig, Index, Manifest, Outline, REF_NAME, SavedImage,
+    CONTAINERD_NAME, Descriptor, ImageConfig, ImageIndex, Manifest, Outline, REF_NAME, SavedImage,
 };
 use crate::image::{Digest, ImageName, Platform};
 use crate::layer::Refusal;
@@ -17,9 +17,9 @@ const MAX_IMAGES: usize = 1000;
 const MAX_OTHERS: usize = 20;
 
 /// What an archive, a layout or a registry lists: an image, or one for each of several platforms.
-struct Group {
+struct ImageGroup {
     names: Vec<String>,
-    root: Packed,
+    root: ImagePieces,
 }
 
 /// An image of one platform. Its manifest is read no sooner than something depends on it.
@@ -27,7 +27,7 @@ struct Candidate {
     /// The digest of the index that lists it, or its own.
     root: Option<Digest>,
     platform: Option<Platform>,
-    packed: Packed,
+    packed: ImagePieces,
     manifest: Option<Manifest>,
 }
 
@@ -49,11 +49,11 @@ struct Listing {
 }
 
 /// An image that was chosen.
-pub(super) struct Found {
+pub(super) struct ChosenImage {
     /// The digest of the index that lists it, or of its manifest.
     pub root: Option<Digest>,
     pub platform: Option<Platform>,
-    pub packed: Packed,
+    pub packed: ImagePieces,
     pub manifest: Option<Manifest>,
     pub config: ImageConfig,
     /// The digest of the config.
@@ -65,18 +65,18 @@ pub(super) struct Found {
 }
 
 /// What a manifest turned out to be.
-enum Document {
-    Index(Index),
+enum ChosenDocument {
+    Index(ImageIndex),
     Manifest(Box<Manifest>),
     Other(String),
 }
 
 impl ImageReader<'_> {
     /// The images that are meant: one, or one for each platform.
-    pub(super) fn choose(&self, wanted: Option<&str>) -> Result<Vec<Found>, SourceError> {
+    pub(super) fn choose(&self, wanted: Option<&str>) -> Result<Vec<ChosenImage>, SourceError> {
         let groups = self.groups()?;
         let digest = wanted.and_then(|wanted| wanted.strip_prefix('@'));
-        let by_name = |group: &&Group| match wanted {
+        let by_name = |group: &&ImageGroup| match wanted {
             Some(wanted) if digest.is_none() => group.names.iter().any(|name| same_name(name, wanted)),
             _ => true,
         };
@@ -112,43 +112,43 @@ impl ImageReader<'_> {
 
     /// All images that there are. `index.json` says more than `manifest.json`, where it names what is here:
     /// `docker save ID` of Docker 25 writes an index of nothing. What is listed under two names is one image.
-    fn groups(&self) -> Result<Vec<Group>, SourceError> {
-        let index = self.json::<Index>("index.json")?.map_or_else(Vec::new, |index| index.manifests);
+    fn groups(&self) -> Result<Vec<ImageGroup>, SourceError> {
+        let index = self.json::<ImageIndex>("index.json")?.map_or_else(Vec::new, |index| index.manifests);
         let saved = match index.iter().any(|entry| self.parts.has(&blob_name(&entry.digest))) {
             true => Vec::new(),
             false => self.json::<Vec<SavedImage>>("manifest.json")?.unwrap_or_default(),
         };
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups: Vec<ImageGroup> = Vec::new();
         let mut places = HashMap::new();
-        let mut add = |key: String, names: Vec<String>, root: Packed| match places.get(&key) {
+        let mut add = |key: String, names: Vec<String>, root: ImagePieces| match places.get(&key) {
             Some(&place) => {
-                let group: &mut Group = &mut groups[place];
+                let group: &mut ImageGroup = &mut groups[place];
                 group.names.extend(names);
             }
             None => {
                 places.insert(key, groups.len());
-                groups.push(Group { names, root });
+                groups.push(ImageGroup { names, root });
             }
         };
         for descriptor in if saved.is_empty() { index } else { Vec::new() } {
             let names = descriptor_names(&descriptor);
-            add(descriptor.digest.to_string(), names, Packed::Manifest(descriptor));
+            add(descriptor.digest.to_string(), names, ImagePieces::Manifest(descriptor));
         }
         for image in saved.into_iter().take(MAX_IMAGES) {
-            add(image.config.clone(), image.repo_tags.clone(), Packed::Saved(image));
+            add(image.config.clone(), image.repo_tags.clone(), ImagePieces::Saved(image));
         }
         Ok(groups)
     }
 
     /// What a group consists of; only what has a digest, if one is asked for.
-    fn expand_group(&self, group: &Group, digest: Option<&str>) -> Result<Listing, SourceError> {
+    fn expand_group(&self, group: &ImageGroup, digest: Option<&str>) -> Result<Listing, SourceError> {
         let mut listing = Listing { names: group.names.clone(), ..Listing::default() };
         match &group.root {
-            Packed::Manifest(descriptor) => {
+            ImagePieces::Manifest(descriptor) => {
                 listing.digest = Some(descriptor.digest.clone());
                 self.expand(descriptor.clone(), 0, &mut listing)?;
             }
-            Packed::Saved(_) => {
+            ImagePieces::Saved(_) => {
                 if digest.is_some() || group.names.is_empty() {
                     listing.digest = self.root_digest(&group.root);
                 }
@@ -184,7 +184,7 @@ impl ImageReader<'_> {
             false => self.read(&descriptor)?,
         };
         let manifest = match document {
-            Some(Document::Index(index)) => {
+            Some(ChosenDocument::Index(index)) => {
                 let most = self.budget.bounds.nesting;
                 if depth >= most {
                     let refusal =
@@ -193,11 +193,11 @@ impl ImageReader<'_> {
                 }
                 return index.manifests.into_iter().try_for_each(|inner| self.expand(inner, depth + 1, into));
             }
-            Some(Document::Other(what)) => {
+            Some(ChosenDocument::Other(what)) => {
                 into.pass_over(what);
                 return Ok(());
             }
-            Some(Document::Manifest(manifest)) => Some(*manifest),
+            Some(ChosenDocument::Manifest(manifest)) => Some(*manifest),
             None if !is_here || descriptor.is_index() => {
                 into.lacks_some = true;
                 return Ok(());
@@ -207,14 +207,14 @@ impl ImageReader<'_> {
         into.images.push(Candidate {
             root: into.digest.clone(),
             platform,
-            packed: Packed::Manifest(descriptor),
+            packed: ImagePieces::Manifest(descriptor),
             manifest,
         });
         Ok(())
     }
 
     /// An index or a manifest; `None` where it is not there.
-    fn read(&self, descriptor: &Descriptor) -> Result<Option<Document>, SourceError> {
+    fn read(&self, descriptor: &Descriptor) -> Result<Option<ChosenDocument>, SourceError> {
         let Some(content) = self.manifest(&descriptor.digest)? else { return Ok(None) };
         let what = if descriptor.is_index() { "the index" } else { "the manifest" };
         check_digest(&self.image, what.into(), &descriptor.digest, &content)?;
@@ -223,30 +223,33 @@ impl ImageReader<'_> {
         let stated = outline.artifact_type.clone().or(outline.media_type.clone()).unwrap_or_default();
         let stated = Descriptor { media_type: stated, ..descriptor.clone() };
         Ok(Some(if outline.is_index() {
-            Document::Index(self.parse(&name, &content)?)
+            ChosenDocument::Index(self.parse(&name, &content)?)
         } else if outline.schema_version == Some(1) {
-            Document::Other(kind::SCHEMA_1.into())
+            ChosenDocument::Other(kind::SCHEMA_1.into())
         } else if let (None, Some(what)) = (&outline.config, kind::of_entry(&stated)) {
-            Document::Other(what)
+            ChosenDocument::Other(what)
         } else {
-            Document::Manifest(Box::new(self.parse(&name, &content)?))
+            ChosenDocument::Manifest(Box::new(self.parse(&name, &content)?))
         }))
     }
 
     /// What a candidate is, which its manifest says.
-    fn kind(&self, candidate: &mut Candidate) -> Result<Kind, SourceError> {
-        let Packed::Manifest(descriptor) = &candidate.packed else { return Ok(Kind::Image) };
+    fn kind(&self, candidate: &mut Candidate) -> Result<ManifestKind, SourceError> {
+        let ImagePieces::Manifest(descriptor) = &candidate.packed else { return Ok(ManifestKind::Image) };
         if candidate.manifest.is_none() {
             let name = blob_name(&descriptor.digest);
             candidate.manifest = match self.found("the manifest", &name, self.read(descriptor)?)? {
-                Document::Manifest(manifest) => Some(*manifest),
-                Document::Other(what) => return Ok(Kind::Other(what)),
-                Document::Index(_) => {
-                    return Ok(Kind::Other("an index, listed as a manifest".into()));
+                ChosenDocument::Manifest(manifest) => Some(*manifest),
+                ChosenDocument::Other(what) => return Ok(ManifestKind::Other(what)),
+                ChosenDocument::Index(_) => {
+                    return Ok(ManifestKind::Other("an index, listed as a manifest".into()));
                 }
             };
         }
-        Ok(candidate.manifest.as_ref().map_or(Kind::Image, |manifest| Kind::of(descriptor, manifest)))
+        Ok(candidate
+            .manifest
+            .as_ref()
+            .map_or(ManifestKind::Image, |manifest| ManifestKind::of(descriptor, manifest)))
     }
 
     /// Leaves out signatures and whatever else lies beside an image, and what others list as well. What cannot
@@ -256,8 +259,8 @@ impl ImageReader<'_> {
         for mut listing in listings {
             let mut best = None;
             for mut image in std::mem::take(&mut listing.images) {
-                match self.kind(&mut image).unwrap_or(Kind::Image) {
-                    Kind::Other(what) => listing.pass_over(what),
+                match self.kind(&mut image).unwrap_or(ManifestKind::Image) {
+                    ManifestKind::Other(what) => listing.pass_over(what),
                     kind => {
                         best = best.into_iter().chain([kind]).min();
                         listing.images.push(image);
@@ -281,7 +284,7 @@ impl ImageReader<'_> {
         left.into_iter().enumerate().filter(|(at, _)| !is_extra(*at)).map(|(_, listing)| listing).collect()
     }
 
-    fn choose_platform(&self, listing: Listing) -> Result<Vec<Found>, SourceError> {
+    fn choose_platform(&self, listing: Listing) -> Result<Vec<ChosenImage>, SourceError> {
         let Listing { images, mut others, lacks_some, .. } = listing;
         let image = self.image.clone();
         let (wanted, usual) = match &self.platforms {
@@ -338,15 +341,15 @@ impl ImageReader<'_> {
         &self,
         candidates: Vec<Candidate>,
         others: &mut Vec<String>,
-    ) -> Result<Vec<Found>, SourceError> {
+    ) -> Result<Vec<ChosenImage>, SourceError> {
         let mut kinds = Vec::new();
         for mut candidate in candidates {
             match self.kind(&mut candidate)? {
-                Kind::Other(what) if others.len() < MAX_OTHERS && !others.contains(&what) => {
+                ManifestKind::Other(what) if others.len() < MAX_OTHERS && !others.contains(&what) => {
                     others.push(what)
                 }
-                Kind::Other(_) => {}
-                Kind::Marked => kinds.push((Kind::Image, candidate)),
+                ManifestKind::Other(_) => {}
+                ManifestKind::Marked => kinds.push((ManifestKind::Image, candidate)),
                 kind => kinds.push((kind, candidate)),
             }
         }
@@ -355,7 +358,7 @@ impl ImageReader<'_> {
         best.map(|(_, candidate)| self.with_config(candidate)).collect()
     }
 
-    fn with_config(&self, candidate: Candidate) -> Result<Found, SourceError> {
+    fn with_config(&self, candidate: Candidate) -> Result<ChosenImage, SourceError> {
         let Candidate { root, platform, packed, manifest } = candidate;
         let (config, id) = self.config(&packed, manifest.as_ref())?;
         // The index has the last word, and the config may say the same more exactly.
@@ -364,15 +367,15 @@ impl ImageReader<'_> {
             (Some(own), Some(listed)) if !own.satisfies(&listed) => Some(listed),
             (own, listed) => own.or(listed),
         };
-        Ok(Found { root, platform, packed, manifest, config, id, attestations: Vec::new(), note: None })
+        Ok(ChosenImage { root, platform, packed, manifest, config, id, attestations: Vec::new(), note: None })
     }
 
     /// Of several images for one platform the first, which engines take, if all have the same layers: then
     /// they differ in compression.
-    fn one_a_platform(&self, images: Vec<Found>) -> Result<Vec<Found>, SourceError> {
-        let mut rows: Vec<Found> = Vec::new();
+    fn one_a_platform(&self, images: Vec<ChosenImage>) -> Result<Vec<ChosenImage>, SourceError> {
+        let mut rows: Vec<ChosenImage> = Vec::new();
         for image in images {
-            let key = |image: &Found| image.platform.as_ref().map(Platform::canonical);
+            let key = |image: &ChosenImage| image.platform.as_ref().map(Platform::canonical);
             let Some(row) = rows.iter_mut().find(|row| key(row) == key(&image)) else {
                 rows.push(image);
                 continue;
@@ -388,11 +391,17 @@ impl ImageReader<'_> {
     }
 
     /// The one image of several for a platform that is meant.
-    fn pick(&self, mut fitting: Vec<Found>, wanted: &Platform) -> Result<Vec<Found>, SourceError> {
-        let exact =
-            |image: &Found| image.platform.as_ref().map(Platform::canonical) == Some(wanted.canonical());
-        let plain = |image: &Found| image.platform.as_ref().is_some_and(|own| own.os_features.is_empty());
-        let only = |fits: &dyn Fn(&Found) -> bool| {
+    fn pick(
+        &self,
+        mut fitting: Vec<ChosenImage>,
+        wanted: &Platform,
+    ) -> Result<Vec<ChosenImage>, SourceError> {
+        let exact = |image: &ChosenImage| {
+            image.platform.as_ref().map(Platform::canonical) == Some(wanted.canonical())
+        };
+        let plain =
+            |image: &ChosenImage| image.platform.as_ref().is_some_and(|own| own.os_features.is_empty());
+        let only = |fits: &dyn Fn(&ChosenImage) -> bool| {
             let mut places = fitting.iter().enumerate().filter(|(_, image)| fits(image)).map(|(at, _)| at);
             places.next().filter(|_| places.next().is_none())
         };
@@ -422,10 +431,10 @@ impl ImageReader<'_> {
     }
 
     /// The digest that an image can be named by: that of its manifest or index, else that of its config.
-    fn root_digest(&self, root: &Packed) -> Option<Digest> {
+    fn root_digest(&self, root: &ImagePieces) -> Option<Digest> {
         match root {
-            Packed::Manifest(descriptor) => Some(descriptor.digest.clone()),
-            Packed::Saved(_) => self.config(root, None).map(|(_, id)| id).ok(),
+            ImagePieces::Manifest(descriptor) => Some(descriptor.digest.clone()),
+            ImagePieces::Saved(_) => self.config(root, None).map(|(_, id)| id).ok(),
         }
     }
 
@@ -436,10 +445,10 @@ impl ImageReader<'_> {
     }
 
     /// How to ask for one image of several by its digest.
-    fn by_digest(&self, image: &Found) -> String {
+    fn by_digest(&self, image: &ChosenImage) -> String {
         let digest = match &image.packed {
-            Packed::Manifest(descriptor) => &descriptor.digest,
-            Packed::Saved(_) => &image.id,
+            ImagePieces::Manifest(descriptor) => &descriptor.digest,
+            ImagePieces::Saved(_) => &image.id,
         };
         let place = self.place();
         match place.strip_prefix("docker://") {
@@ -450,12 +459,12 @@ impl ImageReader<'_> {
     }
 }
 
-impl Found {
+impl ChosenImage {
     /// The digest of its manifest, where it has one.
     pub fn manifest_digest(&self) -> Option<&Digest> {
         match &self.packed {
-            Packed::Manifest(descriptor) => Some(&descriptor.digest),
-            Packed::Saved(_) => None,
+            ImagePieces::Manifest(descriptor) => Some(&descriptor.digest),
+            ImagePieces::Saved(_) => None,
         }
     }
 }
@@ -463,8 +472,8 @@ impl Found {
 impl Candidate {
     fn digest(&self) -> Option<&Digest> {
         match &self.packed {
-            Packed::Manifest(descriptor) => Some(&descriptor.digest),
-            Packed::Saved(_) => None,
+            ImagePieces::Manifest(descriptor) => Some(&descriptor.digest),
+            ImagePieces::Saved(_) => None,
         }
     }
 }
@@ -500,7 +509,7 @@ impl Listing {
 }
 
 /// Says that an image is there once more, and how that is packed.
-fn note_of_twin(image: &str, twin: &Found) -> String {
+fn note_of_twin(image: &str, twin: &ChosenImage) -> String {
     let layers = twin.manifest.iter().flat_map(|manifest| &manifest.layers);
     let packed: BTreeSet<&str> = layers
         .map(|layer| match layer.media_type.rsplit(['+', '.']).next() {

@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::SourceError;
-use super::blob::{LayerRequest, Walked, digest_of_name, index_of, too_large};
+use super::blob::{LayerRequest, WalkResult, digest_of_name, index_of, too_large};
 use super::grpc::{CallError, Grpc, Messages};
 use super::transport::EngineAddress;
 use crate::image::Digest;
@@ -111,7 +111,7 @@ impl ContentStore {
         &self,
         wanted: &LayerRequest<'_>,
         budget: &Budget,
-    ) -> Result<Option<Walked>, SourceError> {
+    ) -> Result<Option<WalkResult>, SourceError> {
         let Some(digest) = digest_of_name(wanted.name) else { return Ok(None) };
         let Some(length) = self.length(&digest)? else { return Ok(None) };
         self.layers_read.fetch_add(1, Ordering::Relaxed);

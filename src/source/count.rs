@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use super::blob::LayerRequest;
-use super::known::Claim;
+use super::known::LayerReservation;
 use super::parts::ImageParts;
-use super::plan::{Blob, LayerKey, Plan};
+use super::plan::{Blob, LayerKey, LocatedImage};
 use super::reader::ImageReader;
 use super::{SourceError, turns};
 use crate::image::digest::Algorithm;
@@ -18,7 +18,7 @@ use crate::layer::{Compression, Hashing, WalkedLayer};
 
 /// What a layer holds, found by a walk or known before.
 #[derive(Clone)]
-pub(super) struct Counted {
+pub(super) struct CountedLayer {
     pub file_list: Arc<FileList>,
     pub size: Bytes,
     /// Where they were asked for, and so read.
@@ -30,14 +30,17 @@ pub(super) struct Counted {
 /// A blob to count, and the layers that it is said to be: a plan and the number of a layer in it, each diff ID
 /// once. It is walked once, however often it is listed and by however many names.
 struct Task<'a> {
-    layers: Vec<(&'a Plan, usize)>,
+    layers: Vec<(&'a LocatedImage, usize)>,
     /// Bytes to fetch or inflate, unless the layer is known.
     cost: Option<u64>,
 }
 
 impl ImageReader<'_> {
     /// Counts what is in every distinct layer, on all cores. One that is not distributed with its image is left out.
-    pub(super) fn count(&self, plans: &[Plan]) -> Result<HashMap<LayerKey, Counted>, SourceError> {
+    pub(super) fn count(
+        &self,
+        plans: &[LocatedImage],
+    ) -> Result<HashMap<LayerKey, CountedLayer>, SourceError> {
         let tasks = self.tasks(plans)?;
         let fetched = matches!(self.parts, ImageParts::Remote(_) | ImageParts::Content(_));
         let at_once = if fetched { turns::at_once() } else { turns::cores() };
@@ -72,7 +75,7 @@ impl ImageReader<'_> {
 
     /// The distinct blobs. The most costly one comes last, where it is taken first, so that no core
     /// is left alone with it.
-    fn tasks<'a>(&self, plans: &'a [Plan]) -> Result<Vec<Task<'a>>, SourceError> {
+    fn tasks<'a>(&self, plans: &'a [LocatedImage]) -> Result<Vec<Task<'a>>, SourceError> {
         let mut seen = BTreeSet::new();
         let mut places = HashMap::new();
         let mut tasks: Vec<Task<'a>> = Vec::new();
@@ -97,7 +100,7 @@ impl ImageReader<'_> {
         Ok(tasks)
     }
 
-    fn count_blob(&self, task: &Task<'_>) -> Result<Vec<(LayerKey, Counted)>, SourceError> {
+    fn count_blob(&self, task: &Task<'_>) -> Result<Vec<(LayerKey, CountedLayer)>, SourceError> {
         let mut walked = None;
         let mut counted = Vec::new();
         let mut claim = None;
@@ -129,9 +132,9 @@ impl ImageReader<'_> {
     fn look_up<'a>(
         &'a self,
         task: &Task<'_>,
-        plan: &Plan,
+        plan: &LocatedImage,
         index: usize,
-        claim: &mut Option<Claim<'a>>,
+        claim: &mut Option<LayerReservation<'a>>,
     ) -> Result<Option<Arc<FileList>>, SourceError> {
         if task.cost.is_none() && !self.parts.lacks(&plan.blobs[index].name) {
             return Ok(None);
@@ -156,7 +159,7 @@ impl ImageReader<'_> {
     }
 
     /// What is known of a layer, unless its blob has more bytes than that can take.
-    fn plausible(&self, plan: &Plan, index: usize) -> Result<Option<Arc<FileList>>, SourceError> {
+    fn plausible(&self, plan: &LocatedImage, index: usize) -> Result<Option<Arc<FileList>>, SourceError> {
         let (blob, diff_id) = (&plan.blobs[index], &plan.config.rootfs.diff_ids[index]);
         let image = self.inspected.identity.as_ref().map(|identity| &identity.id);
         let Some(file_list) = self.options.known.layer_of(image, diff_id) else { return Ok(None) };
@@ -192,7 +195,7 @@ impl ImageReader<'_> {
     }
 
     /// A layer that need not be read.
-    fn known(&self, blob: &Blob, file_list: Arc<FileList>) -> Result<Counted, SourceError> {
+    fn known(&self, blob: &Blob, file_list: Arc<FileList>) -> Result<CountedLayer, SourceError> {
         let size = file_list.size().ok_or_else(|| SourceError::TooLarge(self.image.clone()))?;
         let stored = self.stored(blob)?;
         let packed = match (&blob.media_type, self.parts) {
@@ -200,11 +203,11 @@ impl ImageReader<'_> {
             // In files only packed layers are costly, and so looked up.
             (None, parts) => !matches!(parts, ImageParts::Streamed(_) | ImageParts::Engine(_)),
         };
-        Ok(Counted { file_list, size, contents: None, packed, stored: stored.map(Bytes) })
+        Ok(CountedLayer { file_list, size, contents: None, packed, stored: stored.map(Bytes) })
     }
 
     /// Walks a layer; `None` where it is not distributed with its image.
-    fn walk(&self, plan: &Plan, index: usize) -> Result<Option<WalkedLayer>, SourceError> {
+    fn walk(&self, plan: &LocatedImage, index: usize) -> Result<Option<WalkedLayer>, SourceError> {
         let (blob, diff_id) = (&plan.blobs[index], &plan.config.rootfs.diff_ids[index]);
         let (number, total) = (index + 1, plan.blobs.len());
         let (by, tar) = algorithms(plan, index);
@@ -228,7 +231,7 @@ impl ImageReader<'_> {
     }
 
     /// Compares a blob that was walked with what the image says that it is.
-    fn check(&self, plan: &Plan, index: usize, walked: &WalkedLayer) -> Result<(), SourceError> {
+    fn check(&self, plan: &LocatedImage, index: usize, walked: &WalkedLayer) -> Result<(), SourceError> {
         let (blob, diff_id) = (&plan.blobs[index], &plan.config.rootfs.diff_ids[index]);
         // A plain tar's digest is its diff ID: where the blob was not hashed, its name tells.
         let named = blob.digest.as_ref().filter(|_| walked.compression == Compression::None);
@@ -249,8 +252,8 @@ impl ImageReader<'_> {
         Ok(())
     }
 
-    fn counted(&self, walked: &WalkedLayer) -> Counted {
-        Counted {
+    fn counted(&self, walked: &WalkedLayer) -> CountedLayer {
+        CountedLayer {
             file_list: walked.file_list.clone(),
             size: walked.size,
             contents: self.budget.contents.then(|| Arc::new(walked.contents.clone())),
@@ -261,7 +264,7 @@ impl ImageReader<'_> {
 }
 
 /// By which algorithms a layer's blob and its tar are named.
-fn algorithms(plan: &Plan, index: usize) -> (Algorithm, Algorithm) {
+fn algorithms(plan: &LocatedImage, index: usize) -> (Algorithm, Algorithm) {
     let tar = plan.config.rootfs.diff_ids[index].algorithm();
     (plan.blobs[index].digest.as_ref().map_or(tar, |digest| digest.algorithm()), tar)
 }

@@ -24,7 +24,7 @@ use super::engine::{Connection, Endpoint, text_of};
 use super::engine_store::EngineStore;
 use super::layout::{self, DescribedImage};
 use super::parts::{Everything, ImageParts, StopCondition, Streamed};
-use super::reader::{Identity, Inspected};
+use super::reader::{ExpectedIdentity, Inspected};
 use super::{ImageReference, NamedImage, Options, Platforms, SourceError, aside, excerpt};
 use crate::image::oci::{
     BASE_NAME, ConfigHistory, ContainerConfig, HealthCheck, ImageConfig, Manifest, RootFs,
@@ -481,8 +481,8 @@ impl Described {
     }
 
     /// What an export of the image has to be.
-    fn identity(&self) -> Identity {
-        Identity { id: self.id.clone(), diff_ids: self.diff_ids.clone() }
+    fn identity(&self) -> ExpectedIdentity {
+        ExpectedIdentity { id: self.id.clone(), diff_ids: self.diff_ids.clone() }
     }
 
     /// `None` where the engine leaves out what has to be relied on.

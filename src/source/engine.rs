@@ -208,11 +208,11 @@ fn in_context(name: &str) -> Result<Endpoint, SourceError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
     struct Meta {
-        endpoints: std::collections::HashMap<String, Named>,
+        endpoints: std::collections::HashMap<String, EngineName>,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "PascalCase")]
-    struct Named {
+    struct EngineName {
         host: Option<String>,
     }
     let contexts = docker_config().join("contexts");

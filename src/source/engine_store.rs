@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::SourceError;
-use super::blob::{LayerRequest, Walked, digest_of_name};
+use super::blob::{LayerRequest, WalkResult, digest_of_name};
 use super::store_files::{LayerFile, RootReader, StoreAccess, StoreFile, StoreFiles};
 use crate::image::{DiffId, Digest};
 use crate::layer::tar_split::{UncompressedFiles, walk_tar_split};
@@ -85,12 +85,12 @@ impl EngineStore {
         &self,
         wanted: &LayerRequest<'_>,
         budget: &Budget,
-    ) -> Result<Option<Walked>, SourceError> {
+    ) -> Result<Option<WalkResult>, SourceError> {
         let Some(chain) = self.chain(wanted.name) else { return Ok(None) };
         self.layers_read.fetch_add(1, Ordering::Relaxed);
         let opened = self.access.open(chain, LayerFile::Document("tar-split.json.gz"));
         let file = opened.map_err(|error| SourceError::EngineStore(error.to_string()))?;
-        let (document, files) = (Document { file, at: 0 }, Content { access: &self.access, chain });
+        let (document, files) = (StoreDocument { file, at: 0 }, StoreContent { access: &self.access, chain });
         let walked = walk_tar_split(document, files, 0, wanted.verify.then_some(wanted.hashing), budget);
         // There is no blob: what was hashed is the tar.
         let walked = walked.map(|walked| WalkedLayer { digest: None, ..walked });
@@ -142,12 +142,12 @@ fn chains(access: &StoreAccess, diff_ids: &[DiffId]) -> Result<HashMap<String, S
 }
 
 /// A document, from its beginning to its end.
-struct Document<'a> {
+struct StoreDocument<'a> {
     file: StoreFile<'a>,
     at: u64,
 }
 
-impl Read for Document<'_> {
+impl Read for StoreDocument<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read_at(buffer, self.at)?;
         self.at += read as u64;
@@ -156,12 +156,12 @@ impl Read for Document<'_> {
 }
 
 /// The content of a layer's files.
-struct Content<'a> {
+struct StoreContent<'a> {
     access: &'a StoreAccess,
     chain: &'a str,
 }
 
-impl<'a> UncompressedFiles for Content<'a> {
+impl<'a> UncompressedFiles for StoreContent<'a> {
     type Content = StoreFile<'a>;
 
     fn open(&self, name: &[u8]) -> io::Result<StoreFile<'a>> {

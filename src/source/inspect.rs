@@ -12,7 +12,7 @@ use crate::image::{Bytes, DiffId, Digest, Platform};
 /// What layergate reads of an engine's image document (Docker Engine API, "ImageInspect").
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Document {
+struct EngineImage {
     id: String,
     size: u64,
     #[serde(default)]
@@ -22,7 +22,7 @@ struct Document {
     #[serde(default)]
     variant: Option<String>,
     #[serde(rename = "RootFS")]
-    root_fs: RootFs,
+    root_fs: EngineRootFs,
     /// Only the containerd image store fills this.
     #[serde(default)]
     descriptor: Option<serde::de::IgnoredAny>,
@@ -30,7 +30,7 @@ struct Document {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct RootFs {
+struct EngineRootFs {
     #[serde(default, deserialize_with = "or_default")]
     layers: Vec<DiffId>,
 }
@@ -52,7 +52,7 @@ pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot,
         |error: serde_json::Error| malformed(format!("{error}; is it of an image, not of a container?"));
     // Engines print a list of documents; their API gives the document alone.
     let listed = json.trim_ascii_start().starts_with(b"[");
-    let mut documents: Vec<Document> =
+    let mut documents: Vec<EngineImage> =
         if listed { serde_json::from_slice(json) } else { serde_json::from_slice(json).map(|one| vec![one]) }
             .map_err(unfit)?;
     let document = match documents.len() {

@@ -52,7 +52,7 @@ const NYDUS_IMAGE: &str = "a Nydus image";
 
 /// What a manifest is of. The better one comes first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(super) enum ManifestKind {
     /// A container image.
     Image,
     /// One that is about another image, or says that it is of another type. Engines run it all the same.
@@ -63,24 +63,24 @@ pub(super) enum Kind {
     Other(String),
 }
 
-impl Kind {
+impl ManifestKind {
     /// The kind of a manifest. `listed` is what an index says of it.
-    pub fn of(listed: &Descriptor, manifest: &Manifest) -> Kind {
+    pub fn of(listed: &Descriptor, manifest: &Manifest) -> ManifestKind {
         let config = manifest.config.media_type.as_str();
         let layers = manifest.layers.iter().map(|layer| layer.media_type.as_str());
         let foreign: Vec<&str> = layers.filter(|media_type| !is_layer_family(media_type)).collect();
         let declared = manifest.artifact_type.as_deref().or(listed.artifact_type.as_deref());
         let declared = declared.filter(|declared| !CONFIG_TYPES.contains(declared));
         if !CONFIG_TYPES.contains(&config) {
-            return Kind::Other(describe(declared.unwrap_or(config)));
+            return ManifestKind::Other(describe(declared.unwrap_or(config)));
         }
         match foreign.first() {
             Some(first) if foreign.len() == manifest.layers.len() => {
-                Kind::Other(describe(declared.unwrap_or(first)))
+                ManifestKind::Other(describe(declared.unwrap_or(first)))
             }
-            Some(_) => Kind::Doubtful,
-            None if declared.is_none() && manifest.subject.is_none() => Kind::Image,
-            None => Kind::Marked,
+            Some(_) => ManifestKind::Doubtful,
+            None if declared.is_none() && manifest.subject.is_none() => ManifestKind::Image,
+            None => ManifestKind::Marked,
         }
     }
 }

@@ -15,7 +15,7 @@ type Recorded = Arc<dyn Fn(&DiffId) -> Option<FileList> + Send + Sync>;
 
 /// Where the files of a layer are known from, and so what they may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
+enum ListOrigin {
     /// This run or an earlier one on this machine has read the layer.
     Read,
     /// A baseline store says so: whoever may write there.
@@ -32,10 +32,10 @@ type Shared<T> = Arc<Mutex<T>>;
 #[derive(Clone, Default)]
 pub struct KnownLayers {
     cache: Option<Cache>,
-    recorded: Option<(Recorded, Origin)>,
+    recorded: Option<(Recorded, ListOrigin)>,
     forget: bool,
     /// What was looked up in this run: what is known once stays so, whatever happens to the files.
-    found: Shared<HashMap<DiffId, (Arc<FileList>, Origin)>>,
+    found: Shared<HashMap<DiffId, (Arc<FileList>, ListOrigin)>>,
     /// The same of layers that were not hashed, each of one image of an engine.
     found_of: Shared<HashMap<(Digest, DiffId), Arc<FileList>>>,
     /// The layers that this run has hashed.
@@ -45,12 +45,12 @@ pub struct KnownLayers {
 }
 
 /// While it lives, others that need the layer wait for it.
-pub struct Claim<'a> {
+pub struct LayerReservation<'a> {
     known: &'a KnownLayers,
     diff_id: DiffId,
 }
 
-impl Drop for Claim<'_> {
+impl Drop for LayerReservation<'_> {
     fn drop(&mut self) {
         let (claimed, changed) = &*self.known.claimed;
         if let Ok(mut claimed) = claimed.lock() {
@@ -72,7 +72,7 @@ impl KnownLayers {
         look_up: impl Fn(&DiffId) -> Option<FileList> + Send + Sync + 'static,
         is_in_checkout: bool,
     ) -> KnownLayers {
-        let origin = if is_in_checkout { Origin::Checkout } else { Origin::Store };
+        let origin = if is_in_checkout { ListOrigin::Checkout } else { ListOrigin::Store };
         KnownLayers { recorded: Some((Arc::new(look_up), origin)), ..self }
     }
 
@@ -84,7 +84,7 @@ impl KnownLayers {
     /// A layer of an image, where all that reading it would tell is known.
     pub fn layer(&self, diff_id: &DiffId) -> Option<Arc<FileList>> {
         let (file_list, origin) = self.look_up(diff_id)?;
-        (origin != Origin::Checkout && file_list.marks.is_some()).then_some(file_list)
+        (origin != ListOrigin::Checkout && file_list.marks.is_some()).then_some(file_list)
     }
 
     /// The same of a layer of an image that an engine calls by this ID. What was read of an engine's own files without
@@ -110,7 +110,7 @@ impl KnownLayers {
         self.look_up(diff_id).map(|(file_list, _)| file_list)
     }
 
-    fn look_up(&self, diff_id: &DiffId) -> Option<(Arc<FileList>, Origin)> {
+    fn look_up(&self, diff_id: &DiffId) -> Option<(Arc<FileList>, ListOrigin)> {
         if self.forget {
             return None;
         }
@@ -122,7 +122,7 @@ impl KnownLayers {
             let (look_up, origin) = self.recorded.as_ref()?;
             Some((look_up(diff_id).filter(|file_list| file_list.size().is_some())?, *origin))
         };
-        let (file_list, origin) = cached.map(|file_list| (file_list, Origin::Read)).or_else(recorded)?;
+        let (file_list, origin) = cached.map(|file_list| (file_list, ListOrigin::Read)).or_else(recorded)?;
         let found = (Arc::new(file_list), origin);
         self.found.lock().ok()?.insert(diff_id.clone(), found.clone());
         Some(found)
@@ -130,15 +130,15 @@ impl KnownLayers {
 
     /// Takes as known, for this run, what was just read of a layer.
     pub fn learn(&self, diff_id: &DiffId, file_list: Arc<FileList>) {
-        self.insert(diff_id, file_list, Origin::Read);
+        self.insert(diff_id, file_list, ListOrigin::Read);
     }
 
     /// The same of what a store has recorded of a layer.
     pub fn learn_recorded(&self, diff_id: &DiffId, file_list: Arc<FileList>) {
-        self.insert(diff_id, file_list, Origin::Store);
+        self.insert(diff_id, file_list, ListOrigin::Store);
     }
 
-    fn insert(&self, diff_id: &DiffId, file_list: Arc<FileList>, origin: Origin) {
+    fn insert(&self, diff_id: &DiffId, file_list: Arc<FileList>, origin: ListOrigin) {
         if file_list.size().is_some()
             && let Ok(mut found) = self.found.lock()
         {
@@ -150,7 +150,7 @@ impl KnownLayers {
     pub fn taken_on_word(&self, snapshot: &Snapshot) -> usize {
         let Ok(found) = self.found.lock() else { return 0 };
         let is_taken = |layer: &&Layer| {
-            let known = found.get(&layer.diff_id).filter(|(_, origin)| *origin == Origin::Store);
+            let known = found.get(&layer.diff_id).filter(|(_, origin)| *origin == ListOrigin::Store);
             known.zip(layer.file_list.as_ref()).is_some_and(|((known, _), own)| Arc::ptr_eq(known, own))
         };
         snapshot.layers.iter().filter(is_taken).count()
@@ -162,7 +162,7 @@ impl KnownLayers {
     }
 
     /// Takes a layer to read; waits while another image of this run has it read, after which it may be known.
-    pub fn claim(&self, diff_id: &DiffId) -> Claim<'_> {
+    pub fn claim(&self, diff_id: &DiffId) -> LayerReservation<'_> {
         let (claimed, changed) = &*self.claimed;
         // Where nothing is taken as known, there is nothing to wait for.
         if !self.forget
@@ -171,7 +171,7 @@ impl KnownLayers {
         {
             claimed.insert(diff_id.clone());
         }
-        Claim { known: self, diff_id: diff_id.clone() }
+        LayerReservation { known: self, diff_id: diff_id.clone() }
     }
 
     /// Remembers a layer, if it was hashed and so is the one that its diff ID says.

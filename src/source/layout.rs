@@ -3,11 +3,11 @@
 
 use super::account::Accounts;
 use super::blob::{blob_name, clean_name, digest_of_name};
-use super::choose::Found;
+use super::choose::ChosenImage;
 use super::kind;
 use super::parts::ImageParts;
-use super::plan::{Blob, Plan};
-use super::reader::{Identity, ImageReader, Inspected, Packed};
+use super::plan::{Blob, LocatedImage};
+use super::reader::{ExpectedIdentity, ImagePieces, ImageReader, Inspected};
 use super::{NamedImage, Options, Platforms, SourceError, excerpt};
 use crate::image::MeasuredImage;
 use crate::image::measured::Attested;
@@ -72,7 +72,7 @@ pub fn layers(
 /// An image as an engine describes it, without its config.
 pub struct DescribedImage {
     /// What the engine knows it by.
-    pub identity: Identity,
+    pub identity: ExpectedIdentity,
     /// What its config says, as far as the engine tells that.
     pub config: ImageConfig,
     /// Its manifest, where its layers are kept as they are distributed; else they are plain.
@@ -101,7 +101,7 @@ pub fn of_described(
         None => config.rootfs.diff_ids.iter().map(name).collect(),
     };
     let base_name = config.config.labels.get(BASE_NAME).cloned();
-    let plan = Plan {
+    let plan = LocatedImage {
         platform: config.platform(),
         note: None,
         config,
@@ -118,17 +118,17 @@ pub fn of_described(
 
 impl ImageReader<'_> {
     /// Lists the layer blobs.
-    fn plan(&self, found: Found) -> Result<Plan, SourceError> {
+    fn plan(&self, found: ChosenImage) -> Result<LocatedImage, SourceError> {
         self.check_identity(&found)?;
         let mut attested = Attested { manifest: found.manifest_digest().cloned(), ..Attested::default() };
         let (provenance, unread) = self.provenance(&found);
-        let Found { root, platform, packed, manifest, config, id, attestations: _, note } = found;
+        let ChosenImage { root, platform, packed, manifest, config, id, attestations: _, note } = found;
         let note = note.into_iter().chain(unread).reduce(|one, other| format!("{one}; {other}"));
         let annotated = manifest.as_ref().and_then(|manifest| manifest.annotations.get(BASE_NAME));
         let base_name = annotated.or(config.config.labels.get(BASE_NAME)).cloned();
         let blobs: Vec<Blob> = match (packed, manifest) {
-            (Packed::Saved(saved), _) => saved.layers.iter().map(|layer| saved_blob(layer)).collect(),
-            (Packed::Manifest(_), manifest) => {
+            (ImagePieces::Saved(saved), _) => saved.layers.iter().map(|layer| saved_blob(layer)).collect(),
+            (ImagePieces::Manifest(_), manifest) => {
                 let layers = manifest.map(|manifest| manifest.layers).unwrap_or_default();
                 layers.into_iter().map(|layer| self.manifest_blob(layer)).collect()
             }
@@ -147,14 +147,14 @@ impl ImageReader<'_> {
         }
         attested.blobs = blobs.iter().map(|blob| blob.digest.clone()).collect();
         (attested.index, attested.provenance) = (root, provenance);
-        let plan = Plan { config, platform, note, base_name, id, blobs, attested };
+        let plan = LocatedImage { config, platform, note, base_name, id, blobs, attested };
         plan.blobs.iter().enumerate().try_for_each(|(index, blob)| self.check_blob(&plan, index, blob))?;
         Ok(plan)
     }
 
     /// Whether this is the image that was asked for: by the digest of its index, its manifest or its config, all of
     /// which were computed, or by its layers.
-    fn check_identity(&self, found: &Found) -> Result<(), SourceError> {
+    fn check_identity(&self, found: &ChosenImage) -> Result<(), SourceError> {
         let Some(inspected) = &self.inspected.identity else { return Ok(()) };
         let is_named =
             [found.root.as_ref(), found.manifest_digest(), Some(&found.id)].contains(&Some(&inspected.id));
@@ -170,7 +170,7 @@ impl ImageReader<'_> {
     }
 
     /// What can be said of a blob without reading it.
-    fn check_blob(&self, plan: &Plan, index: usize, blob: &Blob) -> Result<(), SourceError> {
+    fn check_blob(&self, plan: &LocatedImage, index: usize, blob: &Blob) -> Result<(), SourceError> {
         let what = format!("layer {} of {}", index + 1, plan.blobs.len());
         if let Some(media_type) = &blob.media_type
             && !kind::is_layer(media_type)
@@ -196,7 +196,7 @@ impl ImageReader<'_> {
     }
 
     /// That a layer's blob is not there.
-    pub(super) fn missing(&self, plan: &Plan, index: usize) -> SourceError {
+    pub(super) fn missing(&self, plan: &LocatedImage, index: usize) -> SourceError {
         SourceError::Missing {
             image: self.image.clone(),
             what: format!("layer {} of {}", index + 1, plan.blobs.len()),

@@ -38,14 +38,14 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::files;
-use crate::image::json::{self, Room};
+use crate::image::json::{self, DocumentBudget};
 use crate::image::oci::MAX_DOCUMENT;
 use crate::image::platform::InvalidPlatform;
 use crate::image::schema;
 use crate::image::snapshot::SourceInfo;
 use crate::image::text::excerpt;
 use crate::image::{DiffId, Digest, ImageName, MeasuredImage, Platform, Snapshot};
-use crate::layer::safety::{Enclosing, Uncompressed};
+use crate::layer::safety::{Enclosing, UnpackedReader};
 use crate::layer::{Budget, Compression, SafetyLimits};
 
 pub use cache::Cache;
@@ -375,7 +375,7 @@ fn stream_archive(
     let packed = io::BufReader::with_capacity(64 * 1024, Enclosing::new(whole, account.clone()));
     let uncompressed = compression.reader(packed).map_err(failed)?;
     ImageParts::stream(
-        Uncompressed::new(uncompressed, budget, &account, true),
+        UnpackedReader::new(uncompressed, budget, &account, true),
         origin,
         budget,
         &mut Everything,
@@ -449,7 +449,7 @@ fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, SourceError> {
     let file = open(path)?;
     let packed = file.metadata().map_err(failed)?.len();
     let reader = compression.unwrap_or(Compression::None).reader(io::BufReader::new(file)).map_err(failed)?;
-    let room = Room::of(packed);
+    let room = DocumentBudget::of(packed);
     let (content, _) = json::read(reader.take(most + 1), room).map_err(failed)?;
     if content.len() as u64 > most {
         let name = path.display().to_string();

@@ -9,7 +9,7 @@ use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use super::SourceError;
-use super::blob::{LayerRequest, Walked, blob_name, digest_of_name, open, too_large};
+use super::blob::{LayerRequest, WalkResult, blob_name, digest_of_name, open, too_large};
 use super::content::ContentStore;
 use super::engine_store::EngineStore;
 use super::flat::FlatDirectory;
@@ -18,9 +18,9 @@ use super::storage::StoredImage;
 use crate::image::bytes::group_digits;
 use crate::image::oci::{Descriptor, MAX_DOCUMENT};
 use crate::image::{Digest, LayerPath};
-use crate::layer::tar::{Kind, TarEntry, TarError, TarWalker};
+use crate::layer::tar::{EntryKind, TarEntry, TarError, TarWalker};
 use crate::layer::{
-    Budget, Compression, Hashing, LayerError, Refusal, SafetyLimits, Stream, WalkedLayer, Window,
+    Budget, Compression, Hashing, LayerError, PlainInput, Refusal, SafetyLimits, WalkedLayer, Window,
     walk_stream, walk_window,
 };
 
@@ -33,7 +33,7 @@ const MAX_NAME: usize = 1024;
 /// The pieces of a packed image, by their names inside it.
 pub enum ImageParts {
     /// A tar in a file: where in it each piece is.
-    Indexed(PathBuf, HashMap<String, Piece>),
+    Indexed(PathBuf, HashMap<String, ArchivePiece>),
     /// A directory.
     Directory(PathBuf),
     /// A directory of skopeo's `dir:`.
@@ -51,7 +51,7 @@ pub enum ImageParts {
 }
 
 /// Where a piece of an archive is.
-pub enum Piece {
+pub enum ArchivePiece {
     /// Content, from an offset on, of a length.
     Span(u64, u64),
     /// Another name of the piece that is meant.
@@ -104,8 +104,8 @@ impl ImageParts {
         while let Some(entry) = walker.next_entry().map_err(broken)? {
             check_count(pieces.len(), path, bounds)?;
             let piece = match link_target(&entry) {
-                Some(target) => Piece::Link(target),
-                None if entry.kind == Kind::File => Piece::Span(entry.offset, entry.stored),
+                Some(target) => ArchivePiece::Link(target),
+                None if entry.kind == EntryKind::File => ArchivePiece::Span(entry.offset, entry.stored),
                 None => continue,
             };
             pieces.extend(short(clean(&entry.path)).map(|name| (name, piece)));
@@ -125,7 +125,8 @@ impl ImageParts {
         awaited: &mut impl StopCondition,
     ) -> Result<ImageParts, SourceError> {
         let broken = |error| broken_archive(origin, error);
-        let mut walker = TarWalker::new(Stream(BufReader::with_capacity(128 * 1024, input)), &budget.bounds);
+        let mut walker =
+            TarWalker::new(PlainInput(BufReader::with_capacity(128 * 1024, input)), &budget.bounds);
         let mut pieces = HashMap::new();
         let mut documents_left = MAX_STREAM_DOCUMENTS;
         while let Some(entry) = walker.next_entry().map_err(broken)? {
@@ -133,7 +134,7 @@ impl ImageParts {
             let name = clean(&entry.path);
             let piece = match link_target(&entry) {
                 Some(target) => Some(Streamed::Link(target)),
-                None if entry.kind == Kind::File && !awaited.is_known(&name) => {
+                None if entry.kind == EntryKind::File && !awaited.is_known(&name) => {
                     let content = walker.content();
                     let piece = take_piece(&entry, content, budget, &mut documents_left);
                     Some(piece.map_err(|error| SourceError::io("read", origin, error))?)
@@ -202,8 +203,8 @@ impl ImageParts {
         match self {
             ImageParts::Indexed(_, pieces) => {
                 let span = follow(pieces, name, |piece| match piece {
-                    Piece::Link(target) => Err(target),
-                    Piece::Span(offset, _) => Ok(*offset),
+                    ArchivePiece::Link(target) => Err(target),
+                    ArchivePiece::Span(offset, _) => Ok(*offset),
                 });
                 span.map_or_else(|| name.to_owned(), |offset| offset.to_string())
             }
@@ -305,7 +306,7 @@ impl ImageParts {
         &self,
         wanted: &LayerRequest<'_>,
         budget: &Budget,
-    ) -> Result<Option<Walked>, SourceError> {
+    ) -> Result<Option<WalkResult>, SourceError> {
         if let ImageParts::Streamed(pieces) = self {
             return Ok(follow(pieces, wanted.name, |piece| match piece {
                 Streamed::Link(target) => Err(target),
@@ -334,8 +335,8 @@ impl ImageParts {
         let (path, offset, length) = match self {
             ImageParts::Indexed(path, pieces) => {
                 let span = follow(pieces, name, |piece| match piece {
-                    Piece::Link(target) => Err(target),
-                    Piece::Span(offset, length) => Ok((*offset, *length)),
+                    ArchivePiece::Link(target) => Err(target),
+                    ArchivePiece::Span(offset, length) => Ok((*offset, *length)),
                 });
                 let Some((offset, length)) = span else { return Ok(None) };
                 (path.clone(), offset, length)
@@ -460,8 +461,8 @@ fn take_piece(
 /// The piece that a link stands for, by its name in the archive.
 fn link_target(entry: &TarEntry) -> Option<String> {
     match entry.kind {
-        Kind::HardLink => short(clean(&entry.link)),
-        Kind::Symlink => {
+        EntryKind::HardLink => short(clean(&entry.link)),
+        EntryKind::Symlink => {
             let path = LayerPath::clean(&entry.path);
             let parent = path.split().map_or(&b""[..], |(parent, _)| parent);
             short(clean(&[parent, b"/", entry.link.as_slice()].concat()))

@@ -5,7 +5,7 @@ use crate::image::oci::ImageConfig;
 use crate::image::{DiffId, Digest, Platform};
 
 /// An image's config and where its layers are.
-pub(super) struct Plan {
+pub(super) struct LocatedImage {
     pub config: ImageConfig,
     pub platform: Option<Platform>,
     /// What else there is of this image, for people.
@@ -21,7 +21,7 @@ pub(super) struct Plan {
 /// A layer's diff ID and its blob's name: the same tar may be there twice, packed in two ways.
 pub(super) type LayerKey = (DiffId, String);
 
-impl Plan {
+impl LocatedImage {
     pub fn key(&self, index: usize) -> LayerKey {
         (self.config.rootfs.diff_ids[index].clone(), self.blobs[index].name.clone())
     }

@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex};
 pub struct Progress {
     read: Arc<AtomicU64>,
     expected: Arc<AtomicU64>,
-    way: Arc<Mutex<Option<Way>>>,
+    way: Arc<Mutex<Option<ReadMethod>>>,
     awaited: Arc<Mutex<Option<&'static str>>>,
 }
 
 /// Which of several ways to an image was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Way {
+pub struct ReadMethod {
     /// What was read, and of what.
     pub what: String,
     /// Why no shorter way was taken.
@@ -57,12 +57,12 @@ impl Progress {
     /// Says which way was taken.
     pub fn took(&self, what: String, because: Option<String>) {
         if let Ok(mut way) = self.way.lock() {
-            *way = Some(Way { what, because });
+            *way = Some(ReadMethod { what, because });
         }
     }
 
     /// Which way was taken since this was asked last.
-    pub fn way(&self) -> Option<Way> {
+    pub fn way(&self) -> Option<ReadMethod> {
         self.way.lock().ok()?.take()
     }
 

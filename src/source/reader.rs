@@ -18,7 +18,7 @@ const BYTES_PER_VALUE: u64 = 64;
 
 /// The pieces that an image says it consists of.
 #[derive(Clone)]
-pub(super) enum Packed {
+pub(super) enum ImagePieces {
     /// By an OCI manifest, or an index of some.
     Manifest(Descriptor),
     /// By `manifest.json`.
@@ -31,11 +31,11 @@ pub struct Inspected {
     /// The platform that is meant where none is asked for; by default it is this machine's.
     pub platform: Option<Platform>,
     /// Which image it has to be.
-    pub identity: Option<Identity>,
+    pub identity: Option<ExpectedIdentity>,
 }
 
 /// What an image is known by.
-pub struct Identity {
+pub struct ExpectedIdentity {
     /// The digest of its config, its manifest or its index.
     pub id: Digest,
     /// Its layers.
@@ -85,20 +85,20 @@ impl<'a> ImageReader<'a> {
     /// An image's config, and its digest.
     pub(super) fn config(
         &self,
-        packed: &Packed,
+        packed: &ImagePieces,
         manifest: Option<&Manifest>,
     ) -> Result<(ImageConfig, Digest), SourceError> {
         let (expected, content, name) = match (packed, manifest) {
-            (Packed::Saved(saved), _) => {
+            (ImagePieces::Saved(saved), _) => {
                 let name = clean_name(&saved.config);
                 (digest_of_name(&name), self.document(&name)?, name)
             }
-            (Packed::Manifest(_), Some(manifest)) => {
+            (ImagePieces::Manifest(_), Some(manifest)) => {
                 let digest = manifest.config.digest.clone();
                 let content = self.spend(self.parts.config(&manifest.config)?)?;
                 (Some(digest.clone()), content, blob_name(&digest))
             }
-            (Packed::Manifest(descriptor), None) => (None, None, blob_name(&descriptor.digest)),
+            (ImagePieces::Manifest(descriptor), None) => (None, None, blob_name(&descriptor.digest)),
         };
         let content = self.found("the config", &name, content)?;
         if let Some(expected) = &expected {

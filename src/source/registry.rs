@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use tokio::runtime::Handle;
 
-use super::blob::{LayerRequest, Walked, digest_of_name, index_of};
+use super::blob::{LayerRequest, WalkResult, digest_of_name, index_of};
 use super::{SourceError, excerpt};
 use crate::image::Digest;
 use crate::layer::{Budget, walk_stream};
@@ -79,7 +79,7 @@ impl Remote {
         &self,
         wanted: &LayerRequest<'_>,
         budget: &Budget,
-    ) -> Result<Option<Walked>, SourceError> {
+    ) -> Result<Option<WalkResult>, SourceError> {
         let Some(digest) = digest_of_name(wanted.name) else { return Ok(None) };
         // That there is no such blob is told from all that can go wrong later.
         let opened = self.runtime.block_on(self.artifacts.open_blob(&digest, 0));

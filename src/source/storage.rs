@@ -17,11 +17,11 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::beneath::Beneath;
-use super::blob::{LayerRequest, Walked, blob_name, open};
+use super::blob::{LayerRequest, WalkResult, blob_name, open};
 use super::stores::{DriverStore, Root};
 use super::{SourceError, excerpt};
 use crate::files;
-use crate::image::oci::{ImageConfig, Index, MAX_DOCUMENT, Manifest, or_default};
+use crate::image::oci::{ImageConfig, ImageIndex, MAX_DOCUMENT, Manifest, or_default};
 use crate::image::{Digest, ImageName};
 use crate::layer::tar_split::{UncompressedFiles, walk_tar_split};
 use crate::layer::{Budget, Compression};
@@ -98,7 +98,7 @@ impl StoredImage {
         let (place, image) = stores.find(name)?;
         let mut found = StoredImage::default();
         let manifest = found.add_documents(place, image, name)?;
-        let listed: Index = parse(name, "manifest", &manifest).unwrap_or_default();
+        let listed: ImageIndex = parse(name, "manifest", &manifest).unwrap_or_default();
         found.index = index_of(&manifest);
         if listed.manifests.is_empty() {
             found.add_layers(&stores, image, &manifest, name)?;
@@ -220,13 +220,13 @@ impl StoredImage {
         &self,
         wanted: &LayerRequest<'_>,
         budget: &Budget,
-    ) -> Result<Option<Walked>, SourceError> {
+    ) -> Result<Option<WalkResult>, SourceError> {
         let Some(layer) = self.layers.get(wanted.name) else { return Ok(None) };
         let document = files::open(&layer.tar_split).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => SourceError::NoTarSplit(layer.tar_split.clone()),
             _ => SourceError::io("open", &layer.tar_split, error),
         })?;
-        let files = Uncompressed { directory: Beneath::new(&layer.uncompressed), closed: &self.closed };
+        let files = UnpackedLayer { directory: Beneath::new(&layer.uncompressed), closed: &self.closed };
         let hashing = wanted.verify.then_some(wanted.hashing);
         let walked = walk_tar_split(document, files, layer.stored, hashing, budget);
         let walked = walked.map(|walked| {
@@ -309,12 +309,12 @@ impl Stores {
 }
 
 /// The uncompressed files of one layer.
-struct Uncompressed<'a> {
+struct UnpackedLayer<'a> {
     directory: Beneath,
     closed: &'a AtomicU64,
 }
 
-impl UncompressedFiles for Uncompressed<'_> {
+impl UncompressedFiles for UnpackedLayer<'_> {
     type Content = File;
 
     fn open(&self, name: &[u8]) -> io::Result<File> {

@@ -278,7 +278,7 @@ pub fn serve(requests: impl Read, mut answers: impl Write) -> io::Result<()> {
         if line.is_empty() {
             return Ok(());
         }
-        let Some(request) = Request::parse(&line) else { return Err(ErrorKind::InvalidInput.into()) };
+        let Some(request) = StoreRequest::parse(&line) else { return Err(ErrorKind::InvalidInput.into()) };
         let mut name = vec![0; request.name];
         requests.read_exact(&mut name)?;
         let answer = request.answer(&files, &name).map_err(|error| error.to_string());
@@ -298,7 +298,7 @@ fn send(answers: &mut impl Write, answer: &Result<Vec<u8>, String>) -> io::Resul
 }
 
 /// What is asked of the process that reads as root.
-struct Request {
+struct StoreRequest {
     is_content: bool,
     chain: String,
     offset: u64,
@@ -307,8 +307,8 @@ struct Request {
     name: usize,
 }
 
-impl Request {
-    fn parse(line: &[u8]) -> Option<Request> {
+impl StoreRequest {
+    fn parse(line: &[u8]) -> Option<StoreRequest> {
         let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
         let [kind, chain, offset, length, name] = line.split(' ').collect::<Vec<_>>().try_into().ok()?;
         let is_content = match kind {
@@ -319,7 +319,7 @@ impl Request {
         let (length, name): (usize, usize) = (length.parse().ok()?, name.parse().ok()?);
         let fits = length <= MAX_ANSWER && name as u64 <= MAX_REQUEST;
         let request =
-            Request { is_content, chain: chain.to_owned(), offset: offset.parse().ok()?, length, name };
+            StoreRequest { is_content, chain: chain.to_owned(), offset: offset.parse().ok()?, length, name };
         fits.then_some(request)
     }
 
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn requests_are_read_or_refused() {
         let chain = "a".repeat(64);
-        let request = |line: &str| Request::parse(line.as_bytes());
+        let request = |line: &str| StoreRequest::parse(line.as_bytes());
         let read = request(&format!("content {chain} 512 1024 9\n")).unwrap();
         assert!(read.is_content && read.offset == 512 && read.length == 1024 && read.name == 9);
         for line in [

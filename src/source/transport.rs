@@ -72,7 +72,7 @@ impl EngineAddress {
     async fn send(&self, mut request: BollardRequest) -> Result<Response<Incoming>, EngineError> {
         let export = request.uri().path().ends_with("/get");
         let stream =
-            Bounded { stream: self.connect().await?, left: if export { u64::MAX } else { MAX_ANSWER } };
+            BoundedBody { stream: self.connect().await?, left: if export { u64::MAX } else { MAX_ANSWER } };
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
         request.headers_mut().insert(header::HOST, HeaderValue::from_static("engine"));
@@ -85,7 +85,7 @@ impl EngineAddress {
     ///
     /// # Errors
     /// Where the engine cannot be reached.
-    pub async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+    pub async fn connect(&self) -> io::Result<Box<dyn EngineStream>> {
         Ok(match self {
             #[cfg(unix)]
             EngineAddress::Unix(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
@@ -125,17 +125,17 @@ fn connector(directory: &Path) -> Result<TlsConnector, EngineError> {
 }
 
 /// What is sent over.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait EngineStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> EngineStream for S {}
 
 /// A stream of which so many bytes may come.
-struct Bounded {
-    stream: Box<dyn Stream>,
+struct BoundedBody {
+    stream: Box<dyn EngineStream>,
     left: u64,
 }
 
-impl AsyncRead for Bounded {
+impl AsyncRead for BoundedBody {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -154,7 +154,7 @@ impl AsyncRead for Bounded {
     }
 }
 
-impl AsyncWrite for Bounded {
+impl AsyncWrite for BoundedBody {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

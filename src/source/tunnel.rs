@@ -26,14 +26,14 @@ pub struct Tunnel {
 
 /// What `ssh://[USER@]HOST[:PORT]` means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Target {
+struct TunnelTarget {
     user: Option<String>,
     host: String,
     port: Option<u16>,
 }
 
-impl Target {
-    fn parse(address: &str) -> Option<Target> {
+impl TunnelTarget {
+    fn parse(address: &str) -> Option<TunnelTarget> {
         let rest = address.strip_prefix("ssh://")?.trim_end_matches('/');
         let (user, rest) = match rest.rsplit_once('@') {
             Some((user, rest)) => (Some(user.to_owned()), rest),
@@ -53,7 +53,7 @@ impl Target {
             return None;
         }
         let port = port.map(|port| port.parse().map_err(|_| ())).transpose().ok()?;
-        Some(Target { user, host: host.to_owned(), port })
+        Some(TunnelTarget { user, host: host.to_owned(), port })
     }
 
     fn command(&self) -> Command {
@@ -75,7 +75,7 @@ impl Tunnel {
     pub fn open(address: &str) -> io::Result<Tunnel> {
         let invalid =
             || io::Error::new(io::ErrorKind::InvalidInput, "write the address as ssh://[USER@]HOST[:PORT]");
-        let target = Target::parse(address).ok_or_else(invalid)?;
+        let target = TunnelTarget::parse(address).ok_or_else(invalid)?;
         let directory = tempfile::tempdir()?;
         let listener = UnixListener::bind(directory.path().join("engine.sock"))?;
         let (end, ended) = watch::channel(None);
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn an_address_is_a_host_and_nothing_that_ssh_takes_for_an_option() {
         let target = |user: Option<&str>, host: &str, port| {
-            Some(Target { user: user.map(str::to_owned), host: host.to_owned(), port })
+            Some(TunnelTarget { user: user.map(str::to_owned), host: host.to_owned(), port })
         };
         for (address, expected) in [
             ("ssh://host", target(None, "host", None)),
@@ -154,7 +154,7 @@ mod tests {
             ("ssh://host:port", None),
             ("ssh://host/path", None),
         ] {
-            assert_eq!(Target::parse(address), expected, "{address}");
+            assert_eq!(TunnelTarget::parse(address), expected, "{address}");
         }
     }
 }

@@ -4,10 +4,10 @@ use super::steps::Builder;
 use super::text::{EXCLUDE, meant_for_tools};
 use crate::dockerfile::{DockerfileFacts, slimmer_of};
 use crate::image::snapshot::Snapshot;
-use crate::image::{Outcome, Removable};
+use crate::image::{Removable, RemovableOutcome};
 
 pub(super) fn help(
-    outcome: Outcome,
+    outcome: RemovableOutcome,
     largest: Option<&Removable>,
     builder: &Builder<'_>,
     head: &Snapshot,
@@ -18,13 +18,13 @@ pub(super) fn help(
     let is_of_base = largest.is_some_and(|one| one.layer.of_base_image);
     let meant = dockerfile.and_then(meant_for_tools);
     match (outcome, slimmer) {
-        (Outcome::Pass, _) => String::new(),
+        (RemovableOutcome::Pass, _) => String::new(),
         _ if meant.is_some() => format!("{}; {EXCLUDE}", meant.unwrap_or_default()),
-        (Outcome::Warn, Some(slimmer)) if is_of_base => {
+        (RemovableOutcome::Warn, Some(slimmer)) if is_of_base => {
             format!("build the final stage on {}, as line {} does", slimmer.base, slimmer.line)
         }
-        (Outcome::Warn, _) => of_largest,
-        (Outcome::Fail, _) => {
+        (RemovableOutcome::Warn, _) => of_largest,
+        (RemovableOutcome::Fail, _) => {
             let first = if is_of_base { split_off(builder, head) } else { of_largest };
             match dockerfile {
                 Some(dockerfile) => format!(

@@ -17,10 +17,10 @@ use crate::image::removable::sum;
 use crate::image::snapshot::Snapshot;
 use crate::image::{Bytes, Classes, Removable, Weight};
 
-pub use crate::image::Outcome;
+pub use crate::image::RemovableOutcome;
 use help::help;
 pub use help::{shell_path, shell_word};
-use steps::{Builder, Step, works_of_dockerfile, works_of_history};
+use steps::{Builder, ToolRun, works_of_dockerfile, works_of_history};
 pub use text::{ByText, Question, TextVerdict, evaluate_dockerfile};
 
 /// Headers and the like of fewer bytes say nothing: many a package brings a few.
@@ -32,7 +32,7 @@ const MAX_NAMED: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evaluation {
     /// What follows from it.
-    pub outcome: Outcome,
+    pub outcome: RemovableOutcome,
     /// Why, in one sentence.
     pub reason: String,
     /// What it was evaluated by.
@@ -74,11 +74,11 @@ pub fn evaluate_stages(image: &Analysis) -> Option<Evaluation> {
     let (of_base, all) =
         (sum(found.iter().filter(|one| one.counts() && one.layer.of_base_image)), sum_counting(found));
     let largest = evidence.first_to_do(outcome);
-    let place_of = |work: Option<&Step>| work.and_then(|work| work.place.clone());
+    let place_of = |work: Option<&ToolRun>| work.and_then(|work| work.place.clone());
     let place = place_of(works.iter().find(|work| builder.blames(work)))
         .or_else(|| largest.and_then(|one| one.layer.dockerfile.clone()))
         .or_else(|| place_of(works.iter().find(|work| builder.names(work))))
-        .filter(|_| outcome != Outcome::Pass);
+        .filter(|_| outcome != RemovableOutcome::Pass);
     Some(Evaluation {
         outcome,
         reason: if dockerfile.is_some() {
@@ -163,13 +163,13 @@ impl<'a> Evidence<'a> {
     }
 
     /// What to do something about first: what says most, or, where nothing has to be done, what is largest.
-    fn first_to_do(&self, outcome: Outcome) -> Option<&'a Removable> {
+    fn first_to_do(&self, outcome: RemovableOutcome) -> Option<&'a Removable> {
         match outcome {
-            Outcome::Warn => {
+            RemovableOutcome::Warn => {
                 let all = self.own_inputs.iter().chain(&self.base_tools);
                 all.copied().max_by_key(|one| one.bytes)
             }
-            Outcome::Pass | Outcome::Fail => {
+            RemovableOutcome::Pass | RemovableOutcome::Fail => {
                 let own = || self.own_tools.iter().chain(&self.own_inputs).copied();
                 own().max_by_key(|one| one.bytes).or_else(|| self.to_name().first().copied())
             }
@@ -211,7 +211,7 @@ fn decide(
     builder: &Builder<'_>,
     head: &Snapshot,
     dockerfile: Option<&DockerfileFacts>,
-) -> (Outcome, String) {
+) -> (RemovableOutcome, String) {
     let stages = dockerfile.map_or_else(|| "it".to_owned(), |dockerfile| stages_text(&dockerfile.facts));
     let steps = builder.steps();
     let ran = if steps.is_empty() {
@@ -229,7 +229,7 @@ fn decide(
             tools => format!(", and {base} brings {}", kinds_text(tools, MAX_NAMED)),
         };
         return (
-            Outcome::Warn,
+            RemovableOutcome::Warn,
             format!("{stages}, and the final stage builds nothing, but ships {what}{brings}"),
         );
     }
@@ -238,22 +238,22 @@ fn decide(
         let what = kinds_text(&evidence.to_name(), MAX_NAMED);
         let deleted = deleted_text(evidence.own_tools.iter().chain(&evidence.own_inputs));
         let joined = if dockerfile.is_some() { format!("{stages}, and it ships") } else { "it ships".into() };
-        return (Outcome::Fail, format!("{joined} {classes}: {what}{deleted}{ran}"));
+        return (RemovableOutcome::Fail, format!("{joined} {classes}: {what}{deleted}{ran}"));
     }
     if !evidence.base_tools.is_empty() {
         let what = kinds_text(&evidence.base_tools, MAX_NAMED);
         let what = what + deleted_text(evidence.base_tools.iter());
         if builder.uses_base_tools() {
             return (
-                Outcome::Fail,
+                RemovableOutcome::Fail,
                 format!("{stages} builds with what comes with {base}, and ships it: {what}{ran}"),
             );
         }
         let before = dockerfile.map_or_else(String::new, |_| format!("{stages}; "));
         let text = format!("{before}the final stage builds nothing, but {base} brings build tools: {what}");
-        return (Outcome::Warn, text);
+        return (RemovableOutcome::Warn, text);
     }
-    (Outcome::Pass, passed(&stages, evidence, builder, dockerfile, head))
+    (RemovableOutcome::Pass, passed(&stages, evidence, builder, dockerfile, head))
 }
 
 /// Why it is fine.

@@ -7,7 +7,7 @@ use crate::image::snapshot::Snapshot;
 use crate::image::{Bytes, Instruction};
 
 /// One command that a step of what is shipped runs.
-pub(super) struct Step {
+pub(super) struct ToolRun {
     pub kind: WorkKind,
     pub tool: String,
     pub subjects: Vec<String>,
@@ -16,8 +16,8 @@ pub(super) struct Step {
     pub place: Option<DockerfileLines>,
 }
 
-pub(super) fn works_of_dockerfile(dockerfile: &DockerfileFacts) -> Vec<Step> {
-    let step = |work: &Work| Step {
+pub(super) fn works_of_dockerfile(dockerfile: &DockerfileFacts) -> Vec<ToolRun> {
+    let step = |work: &Work| ToolRun {
         kind: work.kind,
         tool: work.tool.clone(),
         subjects: work.subjects.clone(),
@@ -33,13 +33,13 @@ pub(super) fn works_of_dockerfile(dockerfile: &DockerfileFacts) -> Vec<Step> {
 }
 
 /// Of an image without a Dockerfile: what its history says was run above the base image.
-pub(super) fn works_of_history(head: &Snapshot) -> Vec<Step> {
+pub(super) fn works_of_history(head: &Snapshot) -> Vec<ToolRun> {
     let below = head.base.as_ref().map_or(0, |base| base.layers as usize);
     let own = head.layers.iter().skip(below).filter(|layer| layer.size != Some(Bytes(0)));
     let own = own.filter_map(|layer| layer.created_by.as_ref());
     let runs = own.filter(|step| matches!(step.kind(), "RUN" | ""));
     let found = runs.flat_map(|step: &Instruction| works_of(step.as_str()));
-    let step = |work: crate::dockerfile::FoundWork| Step {
+    let step = |work: crate::dockerfile::FoundWork| ToolRun {
         kind: work.kind,
         tool: work.tool,
         subjects: work.subjects,
@@ -51,7 +51,7 @@ pub(super) fn works_of_history(head: &Snapshot) -> Vec<Step> {
 }
 
 /// Whether it only brings what installs packages up to date, which the base image has as well.
-pub(super) fn is_installer(work: &Step) -> bool {
+pub(super) fn is_installer(work: &ToolRun) -> bool {
     const INSTALLERS: [&str; 7] = ["pip", "setuptools", "wheel", "npm", "corepack", "bundler", "python3-pip"];
     let is_one = |subject: &String| {
         INSTALLERS.iter().any(|name| {
@@ -63,17 +63,17 @@ pub(super) fn is_installer(work: &Step) -> bool {
 
 /// The steps that build where the image runs.
 pub(super) struct Builder<'a> {
-    works: &'a [Step],
+    works: &'a [ToolRun],
     /// Whether installing what the application depends on counts: with one stage it is what building is.
     single: bool,
 }
 
 impl<'a> Builder<'a> {
-    pub fn of(works: &'a [Step], dockerfile: Option<&DockerfileFacts>) -> Builder<'a> {
+    pub fn of(works: &'a [ToolRun], dockerfile: Option<&DockerfileFacts>) -> Builder<'a> {
         Builder { works, single: dockerfile.is_none_or(|dockerfile| !is_multi_stage(&dockerfile.facts)) }
     }
 
-    pub fn blames(&self, work: &Step) -> bool {
+    pub fn blames(&self, work: &ToolRun) -> bool {
         match work.kind {
             WorkKind::InstallsBuildTools => !work.undone && !is_installer(work),
             // What a step installs to build with, and takes away again, is not shipped.
@@ -97,7 +97,7 @@ impl<'a> Builder<'a> {
 
     /// Whether the base image's tools are used where the image runs.
     pub fn uses_base_tools(&self) -> bool {
-        let uses = |work: &Step| match work.kind {
+        let uses = |work: &ToolRun| match work.kind {
             WorkKind::Build => true,
             WorkKind::InstallsDependencies | WorkKind::InstallsBuildTools => self.single,
             WorkKind::InstallsPackages | WorkKind::Removes | WorkKind::RunsScript => false,
@@ -105,7 +105,7 @@ impl<'a> Builder<'a> {
         self.works.iter().any(uses)
     }
 
-    pub fn names(&self, work: &Step) -> bool {
+    pub fn names(&self, work: &ToolRun) -> bool {
         self.blames(work) || self.single && work.kind == WorkKind::InstallsDependencies
     }
 
@@ -120,7 +120,7 @@ impl<'a> Builder<'a> {
         self.texts_of(|work| self.names(work) || work.kind == WorkKind::InstallsBuildTools)
     }
 
-    fn texts_of(&self, is_named: impl Fn(&Step) -> bool) -> String {
+    fn texts_of(&self, is_named: impl Fn(&ToolRun) -> bool) -> String {
         let mut texts: Vec<String> = Vec::new();
         for step in self.works.iter().filter(|work| is_named(work)) {
             let text = step_text(step);
@@ -133,7 +133,7 @@ impl<'a> Builder<'a> {
 }
 
 /// `Dockerfile:5 pip install pipenv`.
-pub(super) fn step_text(step: &Step) -> String {
+pub(super) fn step_text(step: &ToolRun) -> String {
     let subjects: Vec<&str> = step.subjects.iter().take(MAX_NAMED).map(String::as_str).collect();
     let place = step.place.as_ref().map_or_else(String::new, |place| match place.short_name() {
         Some(name) => format!("{name}:{} ", place.line),

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::steps::{Builder, Step, is_installer, step_text, works_of_dockerfile};
+use super::steps::{Builder, ToolRun, is_installer, step_text, works_of_dockerfile};
 use super::{is_multi_stage, named_most, stages_text};
 use crate::dockerfile::{
-    BaseImage, Copied, DockerfileFacts, ImageIs, Origin, StageFacts, Work, WorkKind, known_image,
+    Copied, CopyOrigin, DockerfileFacts, ImageIs, StageBase, StageFacts, Work, WorkKind, known_image,
 };
 use crate::image::Weight;
 use crate::image::layer_ref::DockerfileLines;
@@ -119,7 +119,7 @@ pub(super) fn meant_for_tools(dockerfile: &DockerfileFacts) -> Option<String> {
     if dockerfile.path.split('/').any(|part| part == ".devcontainer" || part == ".gitpod") {
         return Some("it is a development container".to_owned());
     }
-    let BaseImage::Image(name) = &dockerfile.facts.base else { return None };
+    let StageBase::Image(name) = &dockerfile.facts.base else { return None };
     let known = known_image(name).filter(|known| known.is == ImageIs::Workbench)?;
     Some(format!("{name} is {}", known.brings))
 }
@@ -150,18 +150,18 @@ fn questions_of_bases(dockerfile: &DockerfileFacts) -> Vec<Question> {
     let facts = &dockerfile.facts;
     let bases =
         if facts.variants.is_empty() { vec![&facts.base] } else { facts.variant_bases.iter().collect() };
-    let line_of = |base: &BaseImage| {
+    let line_of = |base: &StageBase| {
         let stage = facts.stages.iter().find(|stage| stage.in_chain && stage.resolved == *base);
         stage.map_or(1, |stage| stage.line)
     };
-    let question = |base: &BaseImage| {
+    let question = |base: &StageBase| {
         let line = line_of(base);
         let what = match base {
-            BaseImage::Scratch | BaseImage::Stage(_) => return None,
-            BaseImage::Unresolved(name) => {
+            StageBase::Scratch | StageBase::Stage(_) => return None,
+            StageBase::Unresolved(name) => {
                 format!("FROM {} (an image that only the build knows)", redact_reference(name))
             }
-            BaseImage::Image(name) => match known_image(name) {
+            StageBase::Image(name) => match known_image(name) {
                 Some(known) if known.is == ImageIs::Lean => return None,
                 Some(known) => format!("FROM {} (brings {})", redact_reference(name), known.brings),
                 None => format!("FROM {} (brings what is not known here)", redact_reference(name)),
@@ -182,11 +182,11 @@ fn question_of_copy(
 ) -> Option<String> {
     let stages = &dockerfile.facts.stages;
     let (from, stage) = match &copied.origin {
-        Origin::Stage(index) => {
+        CopyOrigin::Stage(index) => {
             let stage = stages.get(*index)?;
             (stage.name.clone().unwrap_or_else(|| index.to_string()), Some(stage))
         }
-        Origin::Image(name) => (redact_reference(name).into_owned(), None),
+        CopyOrigin::Image(name) => (redact_reference(name).into_owned(), None),
     };
     let asked = |what: &str| Some(format!("COPY --from={from} {path} ({what})"));
     let plain =
@@ -197,7 +197,7 @@ fn question_of_copy(
     if TREES.contains(&plain) || plain == "*" {
         return asked("a whole directory tree");
     }
-    if let Origin::Image(name) = &copied.origin
+    if let CopyOrigin::Image(name) = &copied.origin
         && let Some(known) = known_image(name).filter(|known| known.tool)
     {
         return asked(&known.brings);
@@ -230,7 +230,7 @@ fn works_below<'a>(stage: &'a StageFacts, stages: &'a [StageFacts]) -> Vec<&'a W
         works.extend(&stage.works);
         // A base is always an earlier stage, so this ends.
         next = match stage.resolved {
-            BaseImage::Stage(below) => stages.get(below),
+            StageBase::Stage(below) => stages.get(below),
             _ => None,
         };
     }
@@ -244,7 +244,7 @@ fn lists_unknown(kind: WorkKind, subjects: &[String], production: bool) -> bool 
 }
 
 /// Why a step may leave build tools or inputs behind: what to say behind it.
-fn question_of_work(step: &Step, builder: &Builder<'_>) -> Option<&'static str> {
+fn question_of_work(step: &ToolRun, builder: &Builder<'_>) -> Option<&'static str> {
     match step.kind {
         WorkKind::InstallsBuildTools | WorkKind::Build => builder.blames(step).then_some(""),
         WorkKind::InstallsDependencies if is_installer(step) || step.undone => None,

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use layergate::dockerfile::{BuildOptions, Dockerfile, HistoryStep, Mapping, Plan, map};
+use layergate::dockerfile::{BuildOptions, BuildPlan, Dockerfile, HistoryStep, Mapping, map};
 use layergate::image::Instruction;
 use serde_json::Value;
 
@@ -86,7 +86,7 @@ fn kept(history: &[Entry], values: bool) -> Vec<Option<Instruction>> {
     history.iter().map(read).collect()
 }
 
-fn mapping(plan: &Plan, history: &[Entry], instructions: &[Option<Instruction>]) -> Mapping {
+fn mapping(plan: &BuildPlan, history: &[Entry], instructions: &[Option<Instruction>]) -> Mapping {
     let steps: Vec<HistoryStep<'_>> = instructions
         .iter()
         .zip(history)
@@ -95,7 +95,7 @@ fn mapping(plan: &Plan, history: &[Entry], instructions: &[Option<Instruction>])
     map(plan, &steps)
 }
 
-fn plan(text: &str, options: &BuildOptions) -> Option<Plan> {
+fn plan(text: &str, options: &BuildOptions) -> Option<BuildPlan> {
     Dockerfile::parse(text).ok()?.plan(options).ok()
 }
 

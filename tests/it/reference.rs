@@ -7,7 +7,7 @@ use std::fs;
 
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use layergate::cli::Cli;
-use layergate::limits::{self, Form, Key};
+use layergate::limits::{self, LimitKey, ValueForm};
 use serde_json::{Map, Value, json};
 
 use crate::schema::resolved;
@@ -293,30 +293,32 @@ fn spliced(text: &str, place: usize, from: &str, to: &str, made: &str) -> String
 }
 
 /// What the schema says of a key.
-fn schema_of(key: &Key) -> String {
+fn schema_of(key: &LimitKey) -> String {
     let examples = || json!(key.examples);
     let form = match key.form {
-        Form::Size => vec![("allOf", json!([{ "$ref": "#/definitions/size" }])), ("examples", examples())],
-        Form::Increase => {
+        ValueForm::Size => {
+            vec![("allOf", json!([{ "$ref": "#/definitions/size" }])), ("examples", examples())]
+        }
+        ValueForm::Increase => {
             vec![("allOf", json!([{ "$ref": "#/definitions/increase" }])), ("examples", examples())]
         }
-        Form::Count => vec![
+        ValueForm::Count => vec![
             ("type", json!(["integer", "string"])),
             ("minimum", json!(0)),
             ("pattern", json!("^\\s*\\+?[0-9]+\\s*$")),
             ("examples", key.examples.iter().map(|example| example.parse::<u64>().unwrap()).collect()),
         ],
-        Form::Paths => vec![
+        ValueForm::Paths => vec![
             ("type", json!(["array", "string"])),
             ("items", json!({ "$ref": "#/definitions/pattern" })),
             ("examples", json!([key.examples])),
         ],
-        Form::Choice(choices) => vec![("enum", json!(choices))],
+        ValueForm::Choice(choices) => vec![("enum", json!(choices))],
     };
     let description = format!("{} {}", key.description, key.form.description());
     let mut fields = vec![("description", json!(description.trim_end()))];
     fields.extend(form);
-    let choices = if let Form::Choice(choices) = key.form { choices } else { &[] };
+    let choices = if let ValueForm::Choice(choices) = key.form { choices } else { &[] };
     fields.extend(key.default.filter(|word| choices.contains(word)).map(|word| ("default", json!(word))));
     let fields: Vec<String> =
         fields.into_iter().map(|(name, value)| format!("      {}: {value}", json!(name))).collect();
@@ -326,7 +328,8 @@ fn schema_of(key: &Key) -> String {
 /// The text of the schema, with what the list of limits says.
 fn made_schema() -> String {
     let definitions: String = limits::keys().map(schema_of).collect();
-    let property = |key: &Key| format!("        \"{0}\": {{ \"$ref\": \"#/definitions/{0}\" }},\n", key.name);
+    let property =
+        |key: &LimitKey| format!("        \"{0}\": {{ \"$ref\": \"#/definitions/{0}\" }},\n", key.name);
     let properties: String = limits::keys().map(property).collect();
     let text = fs::read_to_string(path_of("schema/layergate.toml.json")).unwrap();
     let mut made = spliced(&text, 0, "    \"metric\": {\n", "    \"dockerfile\": {\n", &definitions);
@@ -338,13 +341,13 @@ fn made_schema() -> String {
 
 #[test]
 fn the_action_has_each_limit() {
-    let input = |key: &Key| {
-        let several = if key.form == Form::Paths { ", one per line" } else { "" };
+    let input = |key: &LimitKey| {
+        let several = if key.form == ValueForm::Paths { ", one per line" } else { "" };
         let default = key.default.map_or_else(String::new, |default| format!(" By default {default}."));
         let help = key.help.replace('"', "").replace("--", "");
         format!("  {}:\n    description: \"{help}{several}.{default}\"\n", key.name)
     };
-    let passed = |key: &Key| {
+    let passed = |key: &LimitKey| {
         let variable = key.name.replace('-', "_").to_uppercase();
         format!("        LAYERGATE_{variable}: ${{{{ inputs.{} }}}}\n", key.name)
     };

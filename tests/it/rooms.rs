@@ -1,5 +1,5 @@
-//! The structure of the program, as `ARCHITECTURE.md` shows it: which room may import which, and that no files
-//! import each other in a circle. Read from the sources: a crate for each room would let the compiler say the same,
+//! The structure of the program, as `ARCHITECTURE.md` shows it: which room may import which, that no files import
+//! each other in a circle, and that no two types share a name. Read from the sources: a crate for each room would let the compiler say the same,
 //! and make half of what is private public and each build several.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,6 +66,9 @@ const CIRCLES: &[(&[&str], &str)] = &[(
     &["setup::build", "setup::script"],
     "a step of a workflow either calls an action or runs a script, which yields the same kinds of builds",
 )];
+
+/// Names that two types share, and why.
+const SHARED_NAMES: &[(&str, &str)] = &[("Tunnel", "an empty one stands for it where there is no Unix")];
 
 /// `["image", "snapshot"]`; the crate itself is empty.
 type Module = Vec<String>;
@@ -284,6 +287,40 @@ fn reached(module: &Module, imports: &BTreeMap<Module, BTreeSet<Module>>) -> BTr
         }
     }
     reached
+}
+
+/// The names of the types that a file defines, those of its tests left out. rustfmt puts each at the start of a line.
+fn types(text: &str) -> impl Iterator<Item = &str> {
+    let text = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    text.lines().filter_map(|line| {
+        let mut words =
+            line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+        let visibility = ["pub", "crate", "super", "in"];
+        let word = words.find(|word| !visibility.contains(word))?;
+        let is_type = !line.starts_with(' ') && ["struct", "enum", "trait", "type", "union"].contains(&word);
+        words.next().filter(|_| is_type)
+    })
+}
+
+#[test]
+fn no_two_types_share_a_name() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for module in modules().keys() {
+        let path = src.join(module.iter().collect::<std::path::PathBuf>());
+        let path = [path.with_extension("rs"), path.join("mod.rs"), path.join("lib.rs")]
+            .into_iter()
+            .find(|path| path.exists());
+        let Some(text) = path.map(|path| fs::read_to_string(path).unwrap()) else { continue };
+        for name in types(&text) {
+            files.entry(name.to_owned()).or_default().push(module.join("::"));
+        }
+    }
+    assert!(files.len() > 500, "only {} types were found", files.len());
+    files.retain(|_, files| files.len() > 1);
+    let known: Vec<&str> = SHARED_NAMES.iter().map(|(name, _)| *name).collect();
+    let shared: Vec<&str> = files.keys().map(String::as_str).collect();
+    assert_eq!(shared, known, "names that types share, and those that have a reason: {files:#?}");
 }
 
 #[test]

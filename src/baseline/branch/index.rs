@@ -32,7 +32,7 @@ const AGAIN: &str = "put back what record has written there, or delete the branc
 
 /// The records of one image, in the order in which they were made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Index {
+pub struct RecordIndex {
     schema: String,
     /// The image's name.
     pub image: String,
@@ -65,10 +65,10 @@ pub struct IndexEntry {
     lists: Option<Vec<u32>>,
 }
 
-impl Index {
+impl RecordIndex {
     /// An image of which nothing is recorded.
-    pub fn new(image: &str) -> Index {
-        Index {
+    pub fn new(image: &str) -> RecordIndex {
+        RecordIndex {
             schema: SCHEMA.into(),
             image: image.into(),
             pruned: 0,
@@ -82,9 +82,9 @@ impl Index {
     ///
     /// # Errors
     /// [`IndexError`], also for a document that a newer version wrote, or that is of another image.
-    pub fn from_json(json: &[u8], image: &str) -> Result<Index, IndexError> {
+    pub fn from_json(json: &[u8], image: &str) -> Result<RecordIndex, IndexError> {
         schema::check(json, "layergate.index", 1)?;
-        let index: Index = serde_json::from_slice(json)?;
+        let index: RecordIndex = serde_json::from_slice(json)?;
         if index.image != image {
             return Err(IndexError::Inconsistent(format!("it says that it is of `{}`", index.image)));
         }
@@ -196,19 +196,19 @@ mod tests {
         format!("{number:040x}")
     }
 
-    fn put(index: &mut Index, commit: u32, layers: &[&str]) {
+    fn put(index: &mut RecordIndex, commit: u32, layers: &[&str]) {
         let layers: Vec<DiffId> = layers.iter().map(|layer| DiffId::of(layer.as_bytes())).collect();
         index.put(&Snapshot::made_up(Vec::new()), &sha(commit), sha(commit), layers.iter());
     }
 
-    fn named(index: &Index, layers: &[&str]) -> bool {
+    fn named(index: &RecordIndex, layers: &[&str]) -> bool {
         let layers: HashSet<DiffId> = layers.iter().map(|layer| DiffId::of(layer.as_bytes())).collect();
         index.named().unwrap().into_iter().cloned().collect::<HashSet<_>>() == layers
     }
 
     #[test]
     fn the_files_of_a_layer_are_needed_as_long_as_a_record_names_them() {
-        let mut index = Index::new("app");
+        let mut index = RecordIndex::new("app");
         put(&mut index, 1, &["base", "one"]);
         put(&mut index, 2, &["base", "two"]);
         put(&mut index, 3, &["base", "three"]);
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_slow_job_of_an_older_commit_keeps_what_its_commit_names() {
-        let mut index = Index::new("app");
+        let mut index = RecordIndex::new("app");
         put(&mut index, 1, &["shared"]);
         put(&mut index, 2, &["shared"]);
         let mut arm = Snapshot::made_up(Vec::new());
@@ -239,13 +239,13 @@ mod tests {
 
     #[test]
     fn a_record_of_an_early_version_does_not_say_what_it_names() {
-        let mut index = Index::new("app");
+        let mut index = RecordIndex::new("app");
         put(&mut index, 1, &["one"]);
         put(&mut index, 2, &["two"]);
         let json = index.to_json().unwrap();
         let early = json.replacen(",\"lists\":[0]", "", 1);
         assert_ne!(early, json);
-        let mut early = Index::from_json(early.as_bytes(), "app").unwrap();
+        let mut early = RecordIndex::from_json(early.as_bytes(), "app").unwrap();
         assert_eq!(early.named(), None);
         early.forget();
         assert_eq!(early.lists.len(), 2);
@@ -255,19 +255,19 @@ mod tests {
 
     #[test]
     fn an_index_is_read_as_it_was_written_and_only_as_the_one_of_its_image() {
-        let mut index = Index::new("app");
+        let mut index = RecordIndex::new("app");
         for records in 0..3 {
             let json = index.to_json().unwrap();
-            assert_eq!(Index::from_json(json.as_bytes(), "app").unwrap(), index, "{json}");
-            let other = Index::from_json(json.as_bytes(), "web").unwrap_err();
+            assert_eq!(RecordIndex::from_json(json.as_bytes(), "app").unwrap(), index, "{json}");
+            let other = RecordIndex::from_json(json.as_bytes(), "web").unwrap_err();
             assert!(other.to_string().contains("it says that it is of `app`"), "{other}");
             put(&mut index, records, &["base"]);
         }
         let json = index.to_json().unwrap();
         let evil = json.replacen(&sha(1), "../../x", 1);
         assert_ne!(evil, json);
-        assert!(Index::from_json(evil.as_bytes(), "app").is_err());
+        assert!(RecordIndex::from_json(evil.as_bytes(), "app").is_err());
         let digest = Digest::of(b"base").to_string();
-        assert!(Index::from_json(json.replace(&digest, "sha256:..").as_bytes(), "app").is_err());
+        assert!(RecordIndex::from_json(json.replace(&digest, "sha256:..").as_bytes(), "app").is_err());
     }
 }

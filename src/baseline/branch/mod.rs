@@ -23,11 +23,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OnceCell};
 
 pub use self::index::IndexError;
-use self::index::{Index, IndexEntry};
+use self::index::{IndexEntry, RecordIndex};
 use super::dir::file_name;
 use super::git::is_sha;
-use super::record::{Listed, Overview, StoreError};
-use crate::compare::baseline::Point;
+use super::record::{ListedBaseline, Overview, StoreError};
+use crate::compare::baseline::HistoryPoint;
 use crate::github::repository::TreeEntry;
 use crate::github::{GithubError, Repository};
 use crate::image::file_list::MAX_NODES;
@@ -50,8 +50,8 @@ pub struct BranchStore {
     /// `refs/heads/NAME`.
     reference: String,
     /// The branch is looked up once by whoever reads; whoever writes looks again.
-    head: OnceCell<Option<Head>>,
-    indexes: Mutex<HashMap<String, Arc<Index>>>,
+    head: OnceCell<Option<BranchState>>,
+    indexes: Mutex<HashMap<String, Arc<RecordIndex>>>,
     /// What was read: a blob never changes.
     blobs: Mutex<HashMap<String, Vec<u8>>>,
     /// Where the lists of files of loaded records are.
@@ -59,7 +59,7 @@ pub struct BranchStore {
 }
 
 /// The branch at one moment.
-struct Head {
+struct BranchState {
     commit: String,
     tree: String,
     /// The tree of records, and that of lists of files.
@@ -69,7 +69,7 @@ struct Head {
     images: Vec<TreeEntry>,
 }
 
-impl Head {
+impl BranchState {
     /// What is not read whole, with its name.
     fn directories(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let directories = [(RECORDS, &self.records), (FILE_LISTS, &self.file_lists)];
@@ -79,7 +79,7 @@ impl Head {
 
 /// A record as it is written: the snapshot, and where the files of its layers are.
 #[derive(Serialize)]
-struct Record {
+struct BranchRecord {
     #[serde(flatten)]
     snapshot: Snapshot,
     /// The Git hashes of its layers' lists of files, so that each costs one request. In an order, so that the
@@ -109,11 +109,15 @@ impl BranchStore {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn records(&self, image: &str, commit: Option<&str>) -> Result<Vec<Listed>, StoreError> {
+    pub async fn records(
+        &self,
+        image: &str,
+        commit: Option<&str>,
+    ) -> Result<Vec<ListedBaseline>, StoreError> {
         let Some(commit) = commit else { return Ok(Vec::new()) };
         let index = self.index(image).await?;
         let of_commit = index.records.iter().filter(|entry| entry.commit == commit);
-        let listed = |entry: &IndexEntry| Listed {
+        let listed = |entry: &IndexEntry| ListedBaseline {
             commit: Some(entry.commit.clone()),
             platform: entry.platform.clone(),
             at: entry.record.clone(),
@@ -125,7 +129,7 @@ impl BranchStore {
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be used.
-    pub async fn load(&self, listed: &Listed) -> Result<Snapshot, StoreError> {
+    pub async fn load(&self, listed: &ListedBaseline) -> Result<Snapshot, StoreError> {
         let record = self.record(&listed.at).await?;
         self.file_lists.lock().await.extend(record.file_list_blobs);
         Ok(record.snapshot)
@@ -159,8 +163,8 @@ impl BranchStore {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn history(&self, image: &str) -> Result<Vec<Point>, StoreError> {
-        let point = |entry: &IndexEntry| Point {
+    pub async fn history(&self, image: &str) -> Result<Vec<HistoryPoint>, StoreError> {
+        let point = |entry: &IndexEntry| HistoryPoint {
             commit: Some(entry.commit.clone()),
             time: entry.time,
             platform: entry.platform.clone(),
@@ -171,7 +175,7 @@ impl BranchStore {
 
     /// The index of an image, as it was when the branch was first looked up: each commit that may be a baseline
     /// is looked for in it.
-    async fn index(&self, image: &str) -> Result<Arc<Index>, StoreError> {
+    async fn index(&self, image: &str) -> Result<Arc<RecordIndex>, StoreError> {
         if let Some(index) = self.indexes.lock().await.get(image) {
             return Ok(index.clone());
         }
@@ -181,35 +185,35 @@ impl BranchStore {
         Ok(index)
     }
 
-    async fn index_at(&self, head: Option<&Head>, image: &str) -> Result<Index, StoreError> {
+    async fn index_at(&self, head: Option<&BranchState>, image: &str) -> Result<RecordIndex, StoreError> {
         let path = index_path(image);
         let is_its = |entry: &&TreeEntry| format!("{IMAGES}/{}", entry.path) == path;
         match head.and_then(|head| head.images.iter().find(is_its)) {
             Some(entry) => self.parse_index(&entry.sha, image).await,
-            None => Ok(Index::new(image)),
+            None => Ok(RecordIndex::new(image)),
         }
     }
 
-    async fn parse_index(&self, sha: &str, image: &str) -> Result<Index, StoreError> {
+    async fn parse_index(&self, sha: &str, image: &str) -> Result<RecordIndex, StoreError> {
         let place = self.place(&index_path(image));
         let json = self.blob(sha, &place).await?;
-        Index::from_json(&json, image).map_err(|error| StoreError::Index { place, error })
+        RecordIndex::from_json(&json, image).map_err(|error| StoreError::Index { place, error })
     }
 
-    async fn record(&self, sha: &str) -> Result<Record, StoreError> {
+    async fn record(&self, sha: &str) -> Result<BranchRecord, StoreError> {
         let place = self.place(&format!("the record {sha}"));
         let json = self.blob(sha, &place).await?;
         let snapshot =
             Snapshot::from_json(&json, MAX_NODES).map_err(|error| StoreError::Record { place, error })?;
         #[derive(Deserialize)]
-        struct Blobs {
+        struct BranchBlobs {
             #[serde(default)]
             file_list_blobs: BTreeMap<DiffId, String>,
         }
-        let Blobs { mut file_list_blobs } = serde_json::from_slice(&json)?;
+        let BranchBlobs { mut file_list_blobs } = serde_json::from_slice(&json)?;
         // They become part of an address.
         file_list_blobs.retain(|_, sha| is_sha(sha));
-        Ok(Record { snapshot, file_list_blobs })
+        Ok(BranchRecord { snapshot, file_list_blobs })
     }
 
     /// A small file of the branch.
@@ -222,7 +226,7 @@ impl BranchStore {
         Ok(content)
     }
 
-    async fn read_head(&self) -> Result<Option<Head>, StoreError> {
+    async fn read_head(&self) -> Result<Option<BranchState>, StoreError> {
         let Some(commit) = self.repository.reference(&self.reference).await? else { return Ok(None) };
         let (_, tree) = there(&self.place("its commit"), || self.repository.commit(&commit)).await?;
         let top = there(&self.place("its tree"), || self.repository.tree(&tree, false)).await?;
@@ -240,7 +244,7 @@ impl BranchStore {
             None => Vec::new(),
         };
         let (records, file_lists) = (sha_of(RECORDS), sha_of(FILE_LISTS));
-        Ok(Some(Head { commit, tree, records, file_lists, images }))
+        Ok(Some(BranchState { commit, tree, records, file_lists, images }))
     }
 
     fn place(&self, what: &str) -> String {

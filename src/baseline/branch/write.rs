@@ -9,14 +9,14 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
-use super::super::record::{StoreError, Stored, Written, is_same, replaceable};
+use super::super::record::{RecordOutcome, StoreError, Written, is_same, replaceable};
 use super::{
-    BranchStore, FILE_LIST_FILE, FILE_LISTS, Head, IMAGES, Index, IndexEntry, README, Record, file_list_path,
-    index_path, record_path, there,
+    BranchRecord, BranchState, BranchStore, FILE_LIST_FILE, FILE_LISTS, IMAGES, IndexEntry, README,
+    RecordIndex, file_list_path, index_path, record_path, there,
 };
 use crate::baseline::dir::name_of_file;
 use crate::github::GithubError;
-use crate::github::repository::{Change, Update};
+use crate::github::repository::{ReferenceUpdate, TreeChange};
 use crate::image::platform::platform_key;
 use crate::image::{DiffId, FileList, Snapshot};
 use crate::layer::packed;
@@ -55,10 +55,10 @@ It is written by `layergate record` alone. To begin anew, delete the branch.
 
 /// A list of files as it is stored.
 #[derive(Clone)]
-struct Packed {
+struct StoredFileList {
     path: String,
     sha: String,
-    change: Change,
+    change: TreeChange,
 }
 
 /// What one try leaves to the next.
@@ -66,20 +66,20 @@ struct Packed {
 struct Tries {
     count: u32,
     /// Lists of files that are packed, and sent if they are long; none where one is too long.
-    packed: HashMap<DiffId, Option<Packed>>,
+    packed: HashMap<DiffId, Option<StoredFileList>>,
     /// What was to be recorded by a try of which nobody knows whether it took effect.
-    sent: Option<Vec<Stored>>,
+    sent: Option<Vec<RecordOutcome>>,
 }
 
 /// What is about to be written.
 #[derive(Default)]
 struct Draft {
     /// The indexes of the images that it is about.
-    indexes: HashMap<String, Index>,
-    changes: BTreeMap<String, Change>,
+    indexes: HashMap<String, RecordIndex>,
+    changes: BTreeMap<String, TreeChange>,
     /// The Git hashes of lists of files that are there, or will be.
     lists: HashMap<DiffId, String>,
-    stored: Vec<Stored>,
+    stored: Vec<RecordOutcome>,
     not_pruned: Option<StoreError>,
 }
 
@@ -144,10 +144,10 @@ impl BranchStore {
             if json.len() > MAX_FILE {
                 return Err(StoreError::Full { place: self.describe(), image: index.image.clone() });
             }
-            draft.changes.insert(index_path(&index.image), Change::Text(json));
+            draft.changes.insert(index_path(&index.image), TreeChange::Text(json));
         }
         if head.is_none() {
-            draft.changes.insert(README.into(), Change::Text(README_TEXT.into()));
+            draft.changes.insert(README.into(), TreeChange::Text(README_TEXT.into()));
         }
         self.commit(head, &message(snapshots), draft, tries).await
     }
@@ -155,7 +155,7 @@ impl BranchStore {
     /// Makes a commit of a draft, and moves the branch to it.
     async fn commit(
         &self,
-        head: Option<&Head>,
+        head: Option<&BranchState>,
         message: &str,
         draft: Draft,
         tries: &mut Tries,
@@ -171,11 +171,11 @@ impl BranchStore {
         let commit = self.repository.create_commit(message, &tree, parent).await?;
         tries.sent = Some(draft.stored.clone());
         match self.repository.advance(&self.reference, &commit, head.is_none()).await? {
-            Update::Done => {
+            ReferenceUpdate::Done => {
                 let Draft { stored, not_pruned, .. } = draft;
                 Ok(Some(Written { stored, not_pruned, not_attached: None }))
             }
-            Update::Conflict => {
+            ReferenceUpdate::Conflict => {
                 tries.sent = None;
                 Ok(None)
             }
@@ -185,15 +185,15 @@ impl BranchStore {
     /// Makes the tree of a draft, in several steps if it is a large one: nobody sees those before the last.
     async fn tree(
         &self,
-        head: Option<&Head>,
-        changes: BTreeMap<String, Change>,
+        head: Option<&BranchState>,
+        changes: BTreeMap<String, TreeChange>,
     ) -> Result<String, StoreError> {
         let mut tree = head.map(|head| head.tree.clone());
         let mut changes = changes.into_iter().peekable();
         while changes.peek().is_some() {
             let (mut step, mut bytes) = (Vec::new(), 0);
             while let Some(change) = changes.next_if(|_| step.len() < MAX_CHANGES && bytes < MAX_CHANGED) {
-                bytes += if let Change::Text(text) = &change.1 { text.len() } else { 0 };
+                bytes += if let TreeChange::Text(text) = &change.1 { text.len() } else { 0 };
                 step.push(change);
             }
             tree = self.changed_tree(head, tree, step).await?;
@@ -203,22 +203,22 @@ impl BranchStore {
 
     async fn changed_tree(
         &self,
-        head: Option<&Head>,
+        head: Option<&BranchState>,
         base: Option<String>,
-        mut changes: Vec<(String, Change)>,
+        mut changes: Vec<(String, TreeChange)>,
     ) -> Result<Option<String>, StoreError> {
         let made = self.repository.create_tree(base.as_deref(), &changes).await;
-        let deletes = changes.iter().any(|(_, change)| *change == Change::Deleted);
+        let deletes = changes.iter().any(|(_, change)| *change == TreeChange::Deleted);
         if !(deletes && matches!(made, Err(GithubError::Status { status: 422, .. }))) {
             return Ok(Some(made?));
         }
         // GitHub refuses to delete what is not there: somebody has changed the branch by hand.
         let mut there: HashSet<String> = HashSet::new();
-        for (directory, tree) in head.into_iter().flat_map(Head::directories) {
+        for (directory, tree) in head.into_iter().flat_map(BranchState::directories) {
             let files = self.repository.tree(tree, true).await?.unwrap_or_default();
             there.extend(files.into_iter().map(|file| format!("{directory}/{}", file.path)));
         }
-        changes.retain(|(path, change)| *change != Change::Deleted || there.contains(path));
+        changes.retain(|(path, change)| *change != TreeChange::Deleted || there.contains(path));
         if changes.is_empty() {
             return Ok(base);
         }
@@ -228,11 +228,11 @@ impl BranchStore {
     /// What has to change for one snapshot.
     async fn draft(
         &self,
-        head: Option<&Head>,
+        head: Option<&BranchState>,
         snapshot: &Snapshot,
         tries: &mut Tries,
         draft: &mut Draft,
-    ) -> Result<Stored, StoreError> {
+    ) -> Result<RecordOutcome, StoreError> {
         let commit = &snapshot.commit.as_ref().ok_or(StoreError::NoCommit("git"))?.sha;
         let name = &snapshot.image.name;
         let platform = platform_key(snapshot.image.platform.as_ref());
@@ -245,7 +245,7 @@ impl BranchStore {
             && is_same(&existing.snapshot, snapshot)
             && existing.has_files_of(snapshot)
         {
-            return Ok(Stored::Unchanged);
+            return Ok(RecordOutcome::Unchanged);
         }
         // What the newest record has of the same layers is there, and need not be stored again.
         let is_there = |entry: &&IndexEntry| {
@@ -258,7 +258,7 @@ impl BranchStore {
         {
             draft.lists.extend(newest.file_list_blobs);
         }
-        let mut record = Record { snapshot: snapshot.clone(), file_list_blobs: BTreeMap::new() };
+        let mut record = BranchRecord { snapshot: snapshot.clone(), file_list_blobs: BTreeMap::new() };
         for layer in &mut record.snapshot.layers {
             let Some(file_list) = layer.file_list.take() else { continue };
             if !draft.lists.contains_key(&layer.diff_id) {
@@ -271,8 +271,8 @@ impl BranchStore {
         if let Some(index) = draft.indexes.get_mut(name) {
             index.put(snapshot, commit, git_hash(json.as_bytes()), record.file_list_blobs.keys());
         }
-        draft.changes.insert(record_path(commit, name, &platform), Change::Text(json));
-        Ok(Stored::Recorded)
+        draft.changes.insert(record_path(commit, name, &platform), TreeChange::Text(json));
+        Ok(RecordOutcome::Recorded)
     }
 
     /// Adds a list of files, unless it is too long to be stored.
@@ -294,7 +294,11 @@ impl BranchStore {
     }
 
     /// Packs a list of files, and sends it if it is long; `None` where it is too long.
-    async fn pack(&self, diff_id: &DiffId, file_list: &FileList) -> Result<Option<Packed>, StoreError> {
+    async fn pack(
+        &self,
+        diff_id: &DiffId,
+        file_list: &FileList,
+    ) -> Result<Option<StoredFileList>, StoreError> {
         let path = file_list_path(diff_id);
         let packed = packed::pack(diff_id, file_list).map_err(|error| StoreError::Io {
             operation: "pack",
@@ -305,22 +309,22 @@ impl BranchStore {
         let sha = git_hash(text.as_bytes());
         let change = match text.len() {
             length if length > MAX_FILE => return Ok(None),
-            length if length > MAX_INLINE => Change::Blob(self.repository.create_blob(&text).await?),
-            _ => Change::Text(text),
+            length if length > MAX_INLINE => TreeChange::Blob(self.repository.create_blob(&text).await?),
+            _ => TreeChange::Text(text),
         };
-        Ok(Some(Packed { path, sha, change }))
+        Ok(Some(StoredFileList { path, sha, change }))
     }
 
     /// Takes out the records of old commits. Their lists of files are looked through now and then only, for
     /// that needs the indexes of all other images; if it cannot be done, what is to be recorded still is.
-    async fn prune(&self, head: Option<&Head>, keep: usize, draft: &mut Draft) {
+    async fn prune(&self, head: Option<&BranchState>, keep: usize, draft: &mut Draft) {
         let mut sweep = false;
         for index in draft.indexes.values_mut() {
             let batch = (keep as u64 / 4).max(1);
             let before = index.pruned / batch;
             for entry in index.prune(keep) {
                 let path = record_path(&entry.commit, &index.image, &entry.platform);
-                draft.changes.entry(path).or_insert(Change::Deleted);
+                draft.changes.entry(path).or_insert(TreeChange::Deleted);
             }
             sweep |= index.pruned / batch > before;
         }
@@ -330,11 +334,12 @@ impl BranchStore {
     }
 
     /// Takes out the lists of files that no index names any more.
-    async fn sweep(&self, head: &Head, draft: &mut Draft) -> Result<(), StoreError> {
+    async fn sweep(&self, head: &BranchState, draft: &mut Draft) -> Result<(), StoreError> {
         let Some(tree) = &head.file_lists else { return Ok(()) };
         let mut named: HashSet<String> = HashSet::new();
-        let mut name =
-            |index: &Index| index.named().map(|layers| named.extend(layers.into_iter().map(file_list_path)));
+        let mut name = |index: &RecordIndex| {
+            index.named().map(|layers| named.extend(layers.into_iter().map(file_list_path)))
+        };
         // While a record does not say what it names, nothing can be removed; it is gone some day itself.
         if !draft.indexes.values().all(|index| name(index).is_some()) {
             return Ok(());
@@ -353,9 +358,9 @@ impl BranchStore {
             }
         }
         for path in self.stored_lists(tree).await?.into_iter().filter(|path| !named.contains(path)) {
-            draft.changes.entry(path).or_insert(Change::Deleted);
+            draft.changes.entry(path).or_insert(TreeChange::Deleted);
         }
-        draft.indexes.values_mut().for_each(Index::forget);
+        draft.indexes.values_mut().for_each(RecordIndex::forget);
         Ok(())
     }
 
@@ -382,7 +387,7 @@ impl BranchStore {
     }
 }
 
-impl Record {
+impl BranchRecord {
     /// Whether it names the files of all layers whose files are known.
     fn has_files_of(&self, snapshot: &Snapshot) -> bool {
         let mut known = snapshot.layers.iter().filter(|layer| layer.file_list.is_some());

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use serde_json::{Value, json};
 
 use super::super::git::is_sha;
-use crate::compare::baseline::Point;
+use crate::compare::baseline::HistoryPoint;
 use crate::image::platform::platform_key;
 use crate::image::{DiffId, Digest, Platform, Snapshot, Totals};
-use crate::registry::Document;
+use crate::registry::RawManifest;
 
 /// What a record is.
 pub const ARTIFACT_TYPE: &str = "application/vnd.layergate.snapshot.v1+json";
@@ -39,7 +39,7 @@ const MAX_ENTRIES: usize = 10_000;
 
 /// A record, as its manifest has it, or a list of what refers to an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct ReferrerEntry {
     /// The digest of its manifest.
     pub manifest: Digest,
     /// That of the snapshot.
@@ -60,22 +60,22 @@ pub struct Entry {
     pub totals: Option<Totals>,
 }
 
-impl Entry {
+impl ReferrerEntry {
     /// Reads a manifest that a tag leads to; `None` for what is no record, or that of another tag. Anyone who may
     /// push may have written it.
-    pub fn of(document: &Document, of_tag: &str) -> Option<Entry> {
+    pub fn of(document: &RawManifest, of_tag: &str) -> Option<ReferrerEntry> {
         let manifest: Value = serde_json::from_slice(&document.content).ok()?;
         let subject = manifest["subject"]["digest"].as_str().and_then(|subject| Digest::parse(subject).ok());
-        let entry = Entry { subject, ..Entry::read(&manifest, document.digest.clone())? };
+        let entry = ReferrerEntry { subject, ..ReferrerEntry::read(&manifest, document.digest.clone())? };
         (entry.tag() == of_tag).then_some(entry)
     }
 
     /// Reads what a list says of a record; `None` for what is none.
-    pub fn listed(descriptor: &Value) -> Option<Entry> {
-        Entry::read(descriptor, digest(&descriptor["digest"])?)
+    pub fn listed(descriptor: &Value) -> Option<ReferrerEntry> {
+        ReferrerEntry::read(descriptor, digest(&descriptor["digest"])?)
     }
 
-    fn read(of: &Value, manifest: Digest) -> Option<Entry> {
+    fn read(of: &Value, manifest: Digest) -> Option<ReferrerEntry> {
         let annotations = of.get("annotations").filter(|_| of["artifactType"] == ARTIFACT_TYPE)?;
         let text = |name: &str| annotations.get(name)?.as_str().map(str::to_owned);
         let number = |name: &str| text(name)?.parse().ok();
@@ -83,7 +83,7 @@ impl Entry {
             let platform: Option<Platform> = text.parse().ok();
             text == &platform_key(platform.as_ref())
         };
-        Some(Entry {
+        Some(ReferrerEntry {
             manifest,
             snapshot: digest(annotations.get(SNAPSHOT)?)?,
             subject: None,
@@ -115,8 +115,8 @@ impl Entry {
     }
 
     /// Its part of a history.
-    pub fn point(self) -> Option<Point> {
-        Some(Point {
+    pub fn point(self) -> Option<HistoryPoint> {
+        Some(HistoryPoint {
             commit: Some(self.commit),
             time: self.time,
             platform: self.platform,
@@ -159,24 +159,24 @@ fn descriptors(index: &mut Value) -> Option<&mut Vec<Value>> {
 
 /// What is to be changed in the list of what refers to an image.
 #[derive(Default)]
-pub struct Change {
+pub struct ReferrerChange {
     /// The tags of records that are deleted.
     pub gone: HashSet<String>,
     /// The descriptors of new ones.
     pub new: Vec<Value>,
 }
 
-impl Change {
+impl ReferrerChange {
     /// Makes it in an index, whatever else is in that. Whether there was anything to change; `None` where the
     /// document is no index. Of two records of the same it is the newer one that stays, whoever comes last.
     pub fn make(&self, index: &mut Value) -> Option<bool> {
         let listed = descriptors(index)?;
         let before = listed.len();
-        listed.retain(|one| Entry::listed(one).is_none_or(|entry| !self.gone.contains(&entry.tag())));
+        listed.retain(|one| ReferrerEntry::listed(one).is_none_or(|entry| !self.gone.contains(&entry.tag())));
         let mut is_changed = listed.len() != before;
-        for (new, entry) in self.new.iter().filter_map(|new| Some((new, Entry::listed(new)?))) {
-            let same = |one: &Value| Entry::listed(one).filter(|other| other.tag() == entry.tag());
-            let order = |entry: &Entry| (entry.recorded, entry.manifest.clone());
+        for (new, entry) in self.new.iter().filter_map(|new| Some((new, ReferrerEntry::listed(new)?))) {
+            let same = |one: &Value| ReferrerEntry::listed(one).filter(|other| other.tag() == entry.tag());
+            let order = |entry: &ReferrerEntry| (entry.recorded, entry.manifest.clone());
             if !listed.iter().filter_map(same).any(|other| order(&other) >= order(&entry)) {
                 listed.retain(|one| same(one).is_none());
                 listed.push(new.clone());
@@ -258,8 +258,8 @@ mod tests {
         manifest(&Snapshot::made_up(Vec::new()), commit, &content, Vec::new(), None, now).unwrap()
     }
 
-    fn document(content: Vec<u8>) -> Document {
-        Document { digest: Digest::of(&content), media_type: MANIFEST_TYPE.into(), content }
+    fn document(content: Vec<u8>) -> RawManifest {
+        RawManifest { digest: Digest::of(&content), media_type: MANIFEST_TYPE.into(), content }
     }
 
     #[test]
@@ -278,11 +278,11 @@ mod tests {
     fn a_record_is_one_of_its_own_tag_alone() {
         let commit = "c".repeat(40);
         let record = document(made(&commit, 7));
-        let read = Entry::of(&record, &tag("app", &commit, "unknown")).unwrap();
+        let read = ReferrerEntry::of(&record, &tag("app", &commit, "unknown")).unwrap();
         assert_eq!((read.image.as_str(), read.platform.as_str(), read.recorded), ("app", "unknown", Some(7)));
-        assert_eq!(Entry::listed(&listing(&record.content).unwrap()), Some(read));
+        assert_eq!(ReferrerEntry::listed(&listing(&record.content).unwrap()), Some(read));
         for other in [tag("api", &commit, "unknown"), tag("app", &commit, "linux/amd64"), "1".into()] {
-            assert_eq!(Entry::of(&record, &other), None, "{other}");
+            assert_eq!(ReferrerEntry::of(&record, &other), None, "{other}");
         }
         let text = String::from_utf8(record.content).unwrap();
         for (good, bad) in
@@ -290,7 +290,7 @@ mod tests {
         {
             assert!(text.contains(good), "{good}");
             let forged: Value = serde_json::from_str(&text.replace(good, bad)).unwrap();
-            assert_eq!(Entry::read(&forged, Digest::of(b"x")), None, "{bad}");
+            assert_eq!(ReferrerEntry::read(&forged, Digest::of(b"x")), None, "{bad}");
         }
     }
 
@@ -300,7 +300,7 @@ mod tests {
         let of = |commit: &str, now| listing(&made(commit, now)).unwrap();
         let foreign = json!({ "digest": Digest::of(b"x"), "artifactType": "other", "annotations": {} });
         let mut list = json!({ "manifests": [foreign, of(&one, 1), 5], "annotations": { "a": "b" } });
-        let change = |gone: &[&str], new: &[Value]| Change {
+        let change = |gone: &[&str], new: &[Value]| ReferrerChange {
             gone: gone.iter().map(|commit| tag("app", commit, "unknown")).collect(),
             new: new.to_vec(),
         };

@@ -26,16 +26,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
 
-use self::listing::{ARTIFACT_TYPE, Change, Entry, INDEX_TYPE, MANIFEST_TYPE, tag, tag_parts, tag_prefix};
+use self::listing::{
+    ARTIFACT_TYPE, INDEX_TYPE, MANIFEST_TYPE, ReferrerChange, ReferrerEntry, tag, tag_parts, tag_prefix,
+};
 use super::git::is_sha;
-use super::record::{Listed, Overview, StoreError, Stored, Written, is_same, replaceable};
-use crate::compare::baseline::Point;
+use super::record::{ListedBaseline, Overview, RecordOutcome, StoreError, Written, is_same, replaceable};
+use crate::compare::baseline::HistoryPoint;
 use crate::image::file_list::MAX_NODES;
-use crate::image::oci::{Descriptor, ImageConfig, Index, MAX_DOCUMENT, Manifest};
+use crate::image::oci::{Descriptor, ImageConfig, ImageIndex, MAX_DOCUMENT, Manifest};
 use crate::image::platform::platform_key;
 use crate::image::{Bytes, DiffId, Digest, FileList, Snapshot};
 use crate::layer::packed;
-use crate::registry::{self, ArtifactError, Artifacts, Document};
+use crate::registry::{self, ArtifactError, Artifacts, RawManifest};
 
 /// The largest snapshot; it has no files in it.
 const MAX_RECORD: u64 = 64 << 20;
@@ -70,12 +72,12 @@ struct Seen {
     /// The tags that may lead to records.
     tags: Option<Arc<BTreeSet<String>>>,
     /// The records that were asked for, by tag; none where there is none.
-    records: HashMap<String, Option<Entry>>,
+    records: HashMap<String, Option<ReferrerEntry>>,
     file_lists: HashMap<DiffId, Digest>,
 }
 
 /// What is to be changed in what refers to images, by their digests.
-type Changes = BTreeMap<Digest, Change>;
+type Changes = BTreeMap<Digest, ReferrerChange>;
 
 /// Reads `HOST/REPO`; `None` for what no repository can be called. The host has to look like one: without it,
 /// `team/app` would be somebody's on Docker Hub.
@@ -119,7 +121,7 @@ impl RegistryStore {
         image: &str,
         commit: Option<&str>,
         platform: Option<&str>,
-    ) -> Result<Vec<Listed>, StoreError> {
+    ) -> Result<Vec<ListedBaseline>, StoreError> {
         let Some(commit) = commit.filter(|commit| is_sha(commit)) else { return Ok(Vec::new()) };
         let tags: Vec<String> = match platform {
             Some(platform) => vec![tag(image, commit, platform)],
@@ -133,17 +135,17 @@ impl RegistryStore {
             return Err(StoreError::TooMany { place: self.place(&tags[0]), most: MAX_PLATFORMS });
         }
         let record = |tag: String| async move { self.record(&tag).await };
-        let records: Vec<Option<Entry>> =
+        let records: Vec<Option<ReferrerEntry>> =
             stream::iter(tags).map(record).buffered(REQUESTS).try_collect().await?;
-        let listed = |entry: Entry| {
+        let listed = |entry: ReferrerEntry| {
             let at = entry.tag();
-            Listed { commit: Some(entry.commit), platform: entry.platform, at }
+            ListedBaseline { commit: Some(entry.commit), platform: entry.platform, at }
         };
         Ok(records.into_iter().flatten().map(listed).collect())
     }
 
     /// The record that a tag leads to, read once.
-    async fn record(&self, tag: &str) -> Result<Option<Entry>, StoreError> {
+    async fn record(&self, tag: &str) -> Result<Option<ReferrerEntry>, StoreError> {
         let seen = self.seen.lock().await;
         if let Some(known) = seen.records.get(tag) {
             return Ok(known.clone());
@@ -158,7 +160,8 @@ impl RegistryStore {
             self.tags().await?;
         }
         let unfit = || self.unfit(tag, "leads to something that is not its record");
-        let entry = document.map(|document| Entry::of(&document, tag).ok_or_else(unfit)).transpose()?;
+        let entry =
+            document.map(|document| ReferrerEntry::of(&document, tag).ok_or_else(unfit)).transpose()?;
         self.seen.lock().await.records.insert(tag.to_owned(), entry.clone());
         Ok(entry)
     }
@@ -167,12 +170,12 @@ impl RegistryStore {
     ///
     /// # Errors
     /// [`StoreError`] where it cannot be used.
-    pub async fn load(&self, listed: &Listed) -> Result<Snapshot, StoreError> {
+    pub async fn load(&self, listed: &ListedBaseline) -> Result<Snapshot, StoreError> {
         let entry = self.record(&listed.at).await?;
         self.load_entry(&entry.ok_or_else(|| StoreError::Lost { place: self.place(&listed.at) })?).await
     }
 
-    async fn load_entry(&self, entry: &Entry) -> Result<Snapshot, StoreError> {
+    async fn load_entry(&self, entry: &ReferrerEntry) -> Result<Snapshot, StoreError> {
         let (snapshot, files) = self.read(self.reader().await?, &entry.snapshot).await?;
         if !entry.is_of(&snapshot) {
             return Err(self.unfit(&entry.tag(), "has a record of another image, commit or platform"));
@@ -219,13 +222,13 @@ impl RegistryStore {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn history(&self, image: &str) -> Result<Vec<Point>, StoreError> {
+    pub async fn history(&self, image: &str) -> Result<Vec<HistoryPoint>, StoreError> {
         let (tags, prefix) = (self.tags().await?, tag_prefix(image));
         let tags = tags.iter().filter(|tag| tag_parts(tag, &prefix).is_some()).cloned().collect();
-        let point = |entry: Entry| Some((entry.age(), entry.point()?));
+        let point = |entry: ReferrerEntry| Some((entry.age(), entry.point()?));
         let points = self.entries(self.reader().await?, tags).map_ok(|entry| entry.and_then(point));
-        let points: Vec<Option<(i64, Point)>> = points.try_collect().await?;
-        let mut points: Vec<(i64, Point)> = points.into_iter().flatten().collect();
+        let points: Vec<Option<(i64, HistoryPoint)>> = points.try_collect().await?;
+        let mut points: Vec<(i64, HistoryPoint)> = points.into_iter().flatten().collect();
         points.sort_by_key(|(age, _)| *age);
         Ok(points.into_iter().map(|(_, point)| point).collect())
     }
@@ -287,7 +290,7 @@ impl RegistryStore {
                 written.not_pruned = written.not_pruned.or(pruned.err());
             }
         }
-        let change = |(subject, change): (Digest, Change)| async move {
+        let change = |(subject, change): (Digest, ReferrerChange)| async move {
             let changed = self.change(writer, &subject, &change).await;
             changed.map_err(|error| (error, change.new.is_empty()))
         };
@@ -307,7 +310,7 @@ impl RegistryStore {
         writer: &Artifacts,
         snapshot: &Snapshot,
         changes: &mut Changes,
-    ) -> Result<Stored, StoreError> {
+    ) -> Result<RecordOutcome, StoreError> {
         let commit = snapshot.commit.as_ref().map(|commit| commit.sha.as_str());
         let commit = commit.filter(|commit| is_sha(commit)).ok_or(StoreError::NoCommit("oci"))?;
         let tag = tag(&snapshot.image.name, commit, &platform_key(snapshot.image.platform.as_ref()));
@@ -328,7 +331,7 @@ impl RegistryStore {
         if let Some((subject, _)) = subject.filter(|_| !is_listed) {
             changes.entry(subject).or_default().new.push(listing::listing(&manifest)?);
         }
-        Ok(if is_recorded { Stored::Unchanged } else { Stored::Recorded })
+        Ok(if is_recorded { RecordOutcome::Unchanged } else { RecordOutcome::Recorded })
     }
 
     /// The manifest of a record that is there and says the same; what cannot be used is replaced.
@@ -341,7 +344,7 @@ impl RegistryStore {
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let document = writer.manifest(tag).await.map_err(|e| self.failed(e))?;
         if let Some(document) = document
-            && let Some(entry) = Entry::of(&document, tag)
+            && let Some(entry) = ReferrerEntry::of(&document, tag)
             && (subject.is_none() || entry.subject.as_ref() == subject)
             && let Some((recorded, files)) = replaceable(self.read(writer, &entry.snapshot).await)?
             && is_same(&recorded, snapshot)
@@ -425,7 +428,7 @@ impl RegistryStore {
     async fn is_of(
         &self,
         artifacts: &Artifacts,
-        root: &Document,
+        root: &RawManifest,
         snapshot: &Snapshot,
     ) -> Result<bool, StoreError> {
         let Some(manifest) = self.manifest_of(artifacts, root, snapshot).await? else { return Ok(false) };
@@ -445,14 +448,14 @@ impl RegistryStore {
     async fn manifest_of(
         &self,
         artifacts: &Artifacts,
-        root: &Document,
+        root: &RawManifest,
         snapshot: &Snapshot,
     ) -> Result<Option<Manifest>, StoreError> {
         let fitting = |manifest: &[u8]| {
             let manifest: Option<Manifest> = serde_json::from_slice(manifest).ok();
             manifest.filter(|manifest| Some(&manifest.config.digest) == snapshot.image.id.as_ref())
         };
-        let index: Option<Index> = serde_json::from_slice(&root.content).ok();
+        let index: Option<ImageIndex> = serde_json::from_slice(&root.content).ok();
         let same = |one: &&Descriptor| {
             let platform = one.platform.as_ref().and_then(|platform| platform.to_platform());
             !one.is_attestation()
@@ -477,24 +480,33 @@ impl RegistryStore {
     }
 
     /// The records that refer to an image, by the registry's own list and by the tag that stands in for it.
-    async fn referrers(&self, artifacts: &Artifacts, digest: &Digest) -> Result<Vec<Entry>, StoreError> {
+    async fn referrers(
+        &self,
+        artifacts: &Artifacts,
+        digest: &Digest,
+    ) -> Result<Vec<ReferrerEntry>, StoreError> {
         let own = artifacts.referrers(digest, ARTIFACT_TYPE).await.map_err(|e| self.failed(e))?;
         let pages =
             own.map(|pages| pages.iter().map(|page| listing::listed(page)).collect::<Option<Vec<_>>>());
         if let Some(listed) = pages.flatten() {
-            return Ok(listed.concat().iter().filter_map(Entry::listed).collect());
+            return Ok(listed.concat().iter().filter_map(ReferrerEntry::listed).collect());
         }
         let tag = fallback_tag(digest);
         let Some(document) = artifacts.manifest(&tag).await.map_err(|e| self.failed(e))? else {
             return Ok(Vec::new());
         };
         let listed = listing::listed(&document.content).ok_or_else(|| self.no_list(&tag))?;
-        Ok(listed.iter().filter_map(Entry::listed).collect())
+        Ok(listed.iter().filter_map(ReferrerEntry::listed).collect())
     }
 
     /// Changes the tag that stands in for a registry's own list. A registry knows no conditions, so it is looked
     /// again later whether somebody who had read the same list has written it without this.
-    async fn change(&self, writer: &Artifacts, subject: &Digest, change: &Change) -> Result<(), StoreError> {
+    async fn change(
+        &self,
+        writer: &Artifacts,
+        subject: &Digest,
+        change: &ReferrerChange,
+    ) -> Result<(), StoreError> {
         let tag = fallback_tag(subject);
         for _ in 0..TRIES {
             let there = writer.manifest(&tag).await.map_err(|e| self.failed(e))?;
@@ -548,13 +560,14 @@ impl RegistryStore {
             return Ok(());
         }
         // What another job has deleted meanwhile, or is no record, is none of those to delete.
-        let entries: Vec<Option<Entry>> = self.entries(writer, tags).try_collect().await?;
-        let mut commits: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+        let entries: Vec<Option<ReferrerEntry>> = self.entries(writer, tags).try_collect().await?;
+        let mut commits: BTreeMap<String, Vec<ReferrerEntry>> = BTreeMap::new();
         for entry in entries.into_iter().flatten() {
             commits.entry(entry.commit.clone()).or_default().push(entry);
         }
-        let mut commits: Vec<(String, Vec<Entry>)> = commits.into_iter().collect();
-        let newest = |entries: &[Entry]| entries.iter().map(|entry| (entry.recorded, entry.time)).max();
+        let mut commits: Vec<(String, Vec<ReferrerEntry>)> = commits.into_iter().collect();
+        let newest =
+            |entries: &[ReferrerEntry]| entries.iter().map(|entry| (entry.recorded, entry.time)).max();
         commits.sort_by_key(|(commit, entries)| {
             std::cmp::Reverse((own.contains(commit.as_str()), newest(entries)))
         });
@@ -596,10 +609,10 @@ impl RegistryStore {
         &'a self,
         artifacts: &'a Artifacts,
         tags: Vec<String>,
-    ) -> impl Stream<Item = Result<Option<Entry>, StoreError>> + 'a {
+    ) -> impl Stream<Item = Result<Option<ReferrerEntry>, StoreError>> + 'a {
         let read = move |tag: String| async move {
             let document = artifacts.manifest(&tag).await.map_err(|e| self.failed(e))?;
-            Ok(document.and_then(|document| Entry::of(&document, &tag)))
+            Ok(document.and_then(|document| ReferrerEntry::of(&document, &tag)))
         };
         stream::iter(tags).map(read).buffered(REQUESTS)
     }
@@ -615,11 +628,11 @@ impl RegistryStore {
         let unusable = |error| StoreError::Record { place: self.place(digest.as_str()), error };
         let snapshot = Snapshot::from_json(&json, MAX_NODES).map_err(unusable)?;
         #[derive(Deserialize)]
-        struct Blobs {
+        struct RegistryBlobs {
             #[serde(default)]
             file_list_blobs: HashMap<DiffId, Digest>,
         }
-        let blobs: Blobs = serde_json::from_slice(&json).map_err(|error| unusable(error.into()))?;
+        let blobs: RegistryBlobs = serde_json::from_slice(&json).map_err(|error| unusable(error.into()))?;
         let own: HashSet<&DiffId> = snapshot.layers.iter().map(|layer| &layer.diff_id).collect();
         let files = blobs.file_list_blobs.into_iter().filter(|(id, _)| own.contains(id)).collect();
         Ok((snapshot, files))

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 
 use super::shell::is_unknown;
 use super::words::{
-    ASKS, ASKS_ALONE, COMMANDS, CROSS, Does, FAMILIES, Family, FamilyWords, SHELLS, VALUE_OPTIONS, WRAPPERS,
+    ASKS, ASKS_ALONE, COMMANDS, CROSS, FAMILIES, Family, FamilyWords, SHELLS, ToolAction, VALUE_OPTIONS,
+    WRAPPERS,
 };
 use crate::dockerfile::expand::UNKNOWN;
 use crate::dockerfile::pattern::fits;
@@ -17,10 +18,10 @@ const MAX_SUBJECT: usize = 120;
 pub(super) const MAX_WRAPPERS: usize = 16;
 
 /// Rows by program.
-type Table<T> = HashMap<&'static str, Vec<T>>;
+type ToolTable<T> = HashMap<&'static str, Vec<T>>;
 
-fn table<T: Copy>(rows: impl Iterator<Item = (&'static str, T)>) -> Table<T> {
-    let mut table = Table::new();
+fn table<T: Copy>(rows: impl Iterator<Item = (&'static str, T)>) -> ToolTable<T> {
+    let mut table = ToolTable::new();
     for (programs, row) in rows {
         for program in programs.split(' ') {
             table.entry(program).or_default().push(row);
@@ -29,9 +30,9 @@ fn table<T: Copy>(rows: impl Iterator<Item = (&'static str, T)>) -> Table<T> {
     table
 }
 
-static RULES: LazyLock<Table<(&str, Does)>> =
+static RULES: LazyLock<ToolTable<(&str, ToolAction)>> =
     LazyLock::new(|| table(COMMANDS.iter().map(|(programs, phrase, does)| (*programs, (*phrase, *does)))));
-static WRAPS: LazyLock<Table<(&str, usize)>> =
+static WRAPS: LazyLock<ToolTable<(&str, usize)>> =
     LazyLock::new(|| table(WRAPPERS.iter().map(|(programs, phrase, skip)| (*programs, (*phrase, *skip)))));
 static WITH_VALUE: LazyLock<HashMap<&str, HashSet<&str>>> = LazyLock::new(|| {
     let rows = table(VALUE_OPTIONS.iter().copied()).into_iter();
@@ -251,23 +252,23 @@ impl<'a> Runs<'a> {
 }
 
 /// The first row of the table that a command fits.
-pub(super) struct Row {
-    pub(super) does: Does,
+pub(super) struct ToolRow {
+    pub(super) does: ToolAction,
     /// How many of the arguments belong to it.
     pub(super) taken: usize,
     pub(super) tool: String,
 }
 
-pub(super) fn row_of(call: &Call<'_>) -> Option<Row> {
+pub(super) fn row_of(call: &Call<'_>) -> Option<ToolRow> {
     RULES.get(call.program.as_str())?.iter().find_map(|(phrase, does)| {
         let (taken, tool) = call.matches(phrase)?;
-        Some(Row { does: *does, taken, tool })
+        Some(ToolRow { does: *does, taken, tool })
     })
 }
 
 /// The row of the table for a command, as it stands there.
 #[cfg(test)]
-pub(super) fn phrase_of(words: &[String]) -> Option<(&'static str, Does)> {
+pub(super) fn phrase_of(words: &[String]) -> Option<(&'static str, ToolAction)> {
     let (first, arguments) = words.split_first()?;
     let call = Call::new(program_of(first), arguments, false);
     RULES.get(call.program.as_str())?.iter().copied().find(|(phrase, _)| call.matches(phrase).is_some())
@@ -290,15 +291,17 @@ fn takes_value(options: &HashSet<&str>, argument: &str) -> bool {
 }
 
 /// The packages that a command names.
-pub(super) struct Names {
+pub(super) struct PackageNames {
     pub(super) names: Vec<String>,
     /// It also takes a list from a file.
     pub(super) has_list: bool,
 }
 
-impl Names {
-    pub(super) fn of(call: &Call<'_>, taken: usize, family: Family) -> Names {
-        let Some(patterns) = names_of(family) else { return Names { names: Vec::new(), has_list: false } };
+impl PackageNames {
+    pub(super) fn of(call: &Call<'_>, taken: usize, family: Family) -> PackageNames {
+        let Some(patterns) = names_of(family) else {
+            return PackageNames { names: Vec::new(), has_list: false };
+        };
         let words = patterns.words;
         let mut has_list = words.lists.iter().any(|option| call.has_option(option));
         let mut names = Vec::new();
@@ -314,7 +317,7 @@ impl Names {
             }
             names.extend(name_of(argument, words));
         }
-        Names { names, has_list }
+        PackageNames { names, has_list }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::call::{Call, MAX_WRAPPERS, Runs, program_of};
-use super::shell::{Input, Receiver, Shell, assignment};
+use super::shell::{CommandInput, Receiver, Shell, assignment};
 use super::words::SHELLS;
 use crate::dockerfile::expand::{Environment, UNKNOWN};
 
@@ -35,29 +35,29 @@ pub fn commands_of(script: &str, variables: &BTreeMap<String, String>) -> Vec<Sc
 struct Commands(Vec<ScriptStep>);
 
 impl Receiver for Commands {
-    fn command(&mut self, mut words: &[String]) -> Input {
+    fn command(&mut self, mut words: &[String]) -> CommandInput {
         let mut inputs = None;
         for wrappers in 0..MAX_WRAPPERS {
             while words.first().is_some_and(|word| assignment(word).is_some()) {
                 words = &words[1..];
             }
-            let Some((first, arguments)) = words.split_first() else { return Input::None };
+            let Some((first, arguments)) = words.split_first() else { return CommandInput::None };
             // `flock FILE "docker build ."`
             if wrappers > 0 && arguments.is_empty() && first.contains(char::is_whitespace) {
-                return Input::Script(first.clone());
+                return CommandInput::Script(first.clone());
             }
             let call = Call::new(program_of(first), arguments, false);
             if SHELLS.contains(&call.program.as_str()) {
                 match Runs::of(arguments) {
-                    Runs::Script(script) => return Input::Script(script.to_owned()),
-                    Runs::Lines => return Input::Lines,
+                    Runs::Script(script) => return CommandInput::Script(script.to_owned()),
+                    Runs::Lines => return CommandInput::Lines,
                     Runs::File(..) | Runs::Nothing => {}
                 }
             }
             if matches!(call.program.as_str(), "su" | "runuser" | "flock")
                 && let Some(script) = call.value(&["-c", "--command", "--session-command"])
             {
-                return Input::Script(script.to_owned());
+                return CommandInput::Script(script.to_owned());
             }
             if call.program == "xargs" {
                 let attached = || arguments.iter().find_map(|word| word.strip_prefix("-I"));
@@ -69,11 +69,11 @@ impl Receiver for Commands {
                 None => {
                     let words = [call.program].into_iter().chain(arguments.iter().cloned());
                     self.0.push(ScriptStep::Command(with_inputs(words.collect(), inputs.as_deref())));
-                    return Input::None;
+                    return CommandInput::None;
                 }
             }
         }
-        Input::None
+        CommandInput::None
     }
 
     fn enters(&mut self) {

@@ -55,12 +55,12 @@ pub struct KnownImage {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Table {
+struct ImageTable {
     image: Vec<KnownImage>,
 }
 
 static IMAGES: LazyLock<Vec<KnownImage>> = LazyLock::new(|| {
-    let table: Result<Table, _> = toml::from_str(TABLE);
+    let table: Result<ImageTable, _> = toml::from_str(TABLE);
     // A test reads it; without it no image is known, which is a question and no reason to stop.
     table.map(|table| table.image).unwrap_or_default()
 });
@@ -97,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_table_is_read_and_each_row_can_be_reached() {
-        let table: Table = toml::from_str(TABLE).unwrap();
+        let table: ImageTable = toml::from_str(TABLE).unwrap();
         assert_eq!(table.image.len(), IMAGES.len());
         for row in &table.image {
             assert_eq!(row.brings.is_empty(), row.is == ImageIs::Lean, "{row:?}");

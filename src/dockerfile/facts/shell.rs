@@ -27,7 +27,7 @@ const KEYWORDS: [&str; 12] =
 /// Who is told of the commands.
 pub(super) trait Receiver {
     /// One command: its program and arguments. An argument may have [`UNKNOWN`] in it.
-    fn command(&mut self, words: &[String]) -> Input;
+    fn command(&mut self, words: &[String]) -> CommandInput;
 
     /// A shell reads commands that are not in the text: `curl ... | sh`.
     fn reads_unknown(&mut self) {}
@@ -40,7 +40,7 @@ pub(super) trait Receiver {
 }
 
 /// Where a command takes further commands from.
-pub(super) enum Input {
+pub(super) enum CommandInput {
     /// From nowhere.
     None,
     /// From this text: `sh -c`.
@@ -81,7 +81,7 @@ impl<'a, R: Receiver> Shell<'a, R> {
 
     /// The same of one command, whose words need no reading.
     pub(super) fn run_words(&mut self, words: &[String]) {
-        if let Input::Script(script) = self.receiver.command(words) {
+        if let CommandInput::Script(script) = self.receiver.command(words) {
             self.read_apart(&script, 1);
         }
     }
@@ -112,12 +112,12 @@ impl<'a, R: Receiver> Shell<'a, R> {
     }
 
     /// `for`, `read` and assignments change variables; all else is for the receiver.
-    fn command(&mut self, words: &[String]) -> Input {
+    fn command(&mut self, words: &[String]) -> CommandInput {
         self.commands += 1;
         if self.commands > MAX_COMMANDS || self.skips {
-            return Input::None;
+            return CommandInput::None;
         }
-        let Some((program, arguments)) = words.split_first() else { return Input::None };
+        let Some((program, arguments)) = words.split_first() else { return CommandInput::None };
         match program.as_str() {
             "for" | "select" => self.forget(arguments.get(..1).unwrap_or_default()),
             "read" | "unset" | "mapfile" | "getopts" => self.forget(arguments),
@@ -126,7 +126,7 @@ impl<'a, R: Receiver> Shell<'a, R> {
             }
             _ => return self.receiver.command(words),
         }
-        Input::None
+        CommandInput::None
     }
 
     fn forget(&mut self, names: &[String]) {
@@ -421,10 +421,10 @@ impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
         }
         self.conditions.command(truth_of(&words).filter(|_| !used_own && assignments.is_empty()));
         match self.shell.command(&words) {
-            Input::None => {}
-            Input::Script(script) => self.shell.read_apart(&script, self.depth + 1),
-            Input::Lines if self.documents.is_empty() => self.shell.receiver.reads_unknown(),
-            Input::Lines => self.reads_commands = true,
+            CommandInput::None => {}
+            CommandInput::Script(script) => self.shell.read_apart(&script, self.depth + 1),
+            CommandInput::Lines if self.documents.is_empty() => self.shell.receiver.reads_unknown(),
+            CommandInput::Lines => self.reads_commands = true,
         }
     }
 

@@ -307,10 +307,10 @@ fn each_row_of_the_table_can_be_reached() {
 fn the_seed_builds_elsewhere_and_ships_the_full_base() {
     let facts = facts(include_str!("../../../tests/fixtures/seed/Dockerfile.multistage"));
     assert_eq!((facts.target, facts.chain), (2, vec![0, 2]));
-    assert_eq!(facts.base, BaseImage::Image("python:3".into()));
+    assert_eq!(facts.base, StageBase::Image("python:3".into()));
     assert_eq!(facts.works, []);
     let copied = Copied {
-        origin: Origin::Stage(1),
+        origin: CopyOrigin::Stage(1),
         paths: vec!["/pybase".into()],
         mount: false,
         line: 14,
@@ -321,7 +321,7 @@ fn the_seed_builds_elsewhere_and_ships_the_full_base() {
     assert_eq!(lined(&facts.stages[1].works), ["7 tools: pip install (pipenv)", "11 deps: pipenv install"]);
     assert!(facts.stages.iter().all(|stage| stage.used));
     assert_eq!(facts.stages.iter().map(|stage| stage.in_chain).collect::<Vec<_>>(), [true, false, true]);
-    assert_eq!(facts.stages[2].resolved, BaseImage::Stage(0));
+    assert_eq!(facts.stages[2].resolved, StageBase::Stage(0));
 }
 
 /// A file; its works in the chain; what the chain copies, as `line origin paths`; the used stages.
@@ -330,8 +330,8 @@ struct Case(&'static str, &'static [&'static str], &'static [&'static str], &'st
 fn copied(copies: &[Copied]) -> Vec<String> {
     let show = |copy: &Copied| {
         let origin = match &copy.origin {
-            Origin::Stage(index) => index.to_string(),
-            Origin::Image(name) => name.clone(),
+            CopyOrigin::Stage(index) => index.to_string(),
+            CopyOrigin::Image(name) => name.clone(),
         };
         let mount = if copy.mount { " mount" } else { "" };
         format!("{} {origin} {}{mount}", copy.line, copy.paths.join(" "))
@@ -526,7 +526,7 @@ fn given_arguments_count() {
     let text = "ARG V=3\nFROM python:$V\nARG TOOL=echo\nRUN $TOOL x\n";
     let args = BTreeMap::from([("V".to_owned(), "2".to_owned()), ("TOOL".to_owned(), "make".to_owned())]);
     let facts = Dockerfile::parse(text).unwrap().facts(&BuildOptions { target: None, args }).unwrap();
-    assert_eq!(facts.base, BaseImage::Image("python:2".into()));
+    assert_eq!(facts.base, StageBase::Image("python:2".into()));
     assert_eq!(facts.stages[0].resolved, facts.base);
     assert_eq!(lined(&facts.works), ["4 build: make"]);
 }
@@ -863,12 +863,12 @@ proptest! {
             let facts = parsed.facts(&options).unwrap();
             prop_assert_eq!(facts.chain.last(), Some(&index));
             prop_assert!(facts.stages.iter().all(|stage| !stage.in_chain || stage.used));
-            prop_assert!(!matches!(facts.base, BaseImage::Stage(_)));
+            prop_assert!(!matches!(facts.base, StageBase::Stage(_)));
             let of_chain: usize = facts.chain.iter().map(|index| facts.stages[*index].works.len()).sum();
             prop_assert_eq!(of_chain, facts.works.len());
             prop_assert!(facts.works.iter().all(|work| work.line <= work.end_line && work.end_line <= lines));
             for copy in &facts.copies {
-                prop_assert!(!matches!(&copy.origin, Origin::Stage(from) if facts.chain.contains(from)));
+                prop_assert!(!matches!(&copy.origin, CopyOrigin::Stage(from) if facts.chain.contains(from)));
             }
         }
     }

@@ -7,7 +7,7 @@ use super::call::shorten;
 use super::words::{SHELLS, WINDOWS_SHELLS};
 use super::works::{works_of_script, works_of_words};
 use super::{Copied, FoundWork, Work, WorkKind};
-use crate::dockerfile::ast::{BaseImage, Dockerfile, Origin, SourceInstruction, Stage, source_of};
+use crate::dockerfile::ast::{CopyOrigin, Dockerfile, SourceInstruction, Stage, StageBase, source_of};
 use crate::dockerfile::expand::Environment;
 use crate::dockerfile::expand::here_document_word;
 use crate::dockerfile::variables::{BuildOptions, Variables, resolve_base};
@@ -20,8 +20,8 @@ const MAX_INHERITED: usize = 2 << 20;
 const MAX_DIRECTORIES: usize = 16;
 
 /// What was found in one stage.
-pub(super) struct Walked {
-    pub(super) resolved: BaseImage,
+pub(super) struct StageFindings {
+    pub(super) resolved: StageBase,
     pub(super) works: Vec<Work>,
     pub(super) copies: Vec<Copied>,
     pub(super) directories: Vec<String>,
@@ -50,7 +50,7 @@ impl State<'_> {
 }
 
 /// The state of going through all stages.
-pub(super) struct Walk<'a> {
+pub(super) struct StageWalk<'a> {
     file: &'a Dockerfile,
     options: &'a BuildOptions,
     globals: &'a Environment,
@@ -59,15 +59,19 @@ pub(super) struct Walk<'a> {
     inherited: usize,
 }
 
-impl<'a> Walk<'a> {
-    pub(super) fn new(file: &'a Dockerfile, options: &'a BuildOptions, globals: &'a Environment) -> Walk<'a> {
-        Walk { file, options, globals, ends: Vec::new(), inherited: 0 }
+impl<'a> StageWalk<'a> {
+    pub(super) fn new(
+        file: &'a Dockerfile,
+        options: &'a BuildOptions,
+        globals: &'a Environment,
+    ) -> StageWalk<'a> {
+        StageWalk { file, options, globals, ends: Vec::new(), inherited: 0 }
     }
 
-    pub(super) fn stages(mut self) -> Vec<Walked> {
-        let bases: Vec<BaseImage> =
+    pub(super) fn stages(mut self) -> Vec<StageFindings> {
+        let bases: Vec<StageBase> =
             (0..self.file.stages().len()).map(|index| resolve_base(self.file, index, self.globals)).collect();
-        let is_base = |index: usize| bases.contains(&BaseImage::Stage(index));
+        let is_base = |index: usize| bases.contains(&StageBase::Stage(index));
         let is_base: Vec<bool> = (0..bases.len()).map(is_base).collect();
         let mut walked = Vec::new();
         let mut expanded = Environment::default();
@@ -83,9 +87,9 @@ impl<'a> Walk<'a> {
     }
 
     /// What a stage begins with.
-    fn start(&mut self, base: &BaseImage) -> State<'a> {
+    fn start(&mut self, base: &StageBase) -> State<'a> {
         let end = match base {
-            BaseImage::Stage(below) => self.ends.get(*below).and_then(Option::as_ref),
+            StageBase::Stage(below) => self.ends.get(*below).and_then(Option::as_ref),
             _ => None,
         };
         if let Some(end) = end {
@@ -103,9 +107,13 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn stage(&self, stage: &Stage, base: &BaseImage, state: &mut State<'a>) -> Walked {
-        let mut walked =
-            Walked { resolved: base.clone(), works: Vec::new(), copies: Vec::new(), directories: Vec::new() };
+    fn stage(&self, stage: &Stage, base: &StageBase, state: &mut State<'a>) -> StageFindings {
+        let mut walked = StageFindings {
+            resolved: base.clone(),
+            works: Vec::new(),
+            copies: Vec::new(),
+            directories: Vec::new(),
+        };
         walked.directories.extend(Some(state.directory.clone()).filter(|directory| !directory.is_empty()));
         state.variables.environment.enter_stage();
         for trigger in std::mem::take(&mut state.triggers) {
@@ -126,7 +134,7 @@ impl<'a> Walk<'a> {
         instruction: &SourceInstruction,
         stage: usize,
         state: &mut State<'a>,
-        walked: &mut Walked,
+        walked: &mut StageFindings,
     ) {
         walked.copies.extend(self.copies(instruction, stage, state));
         match instruction.keyword {
@@ -270,17 +278,17 @@ fn names_shell(words: &[String]) -> bool {
 }
 
 /// The target and all stages that it needs.
-pub(super) fn reachable(walked: &[Walked], target: usize) -> BTreeSet<usize> {
+pub(super) fn reachable(walked: &[StageFindings], target: usize) -> BTreeSet<usize> {
     let mut reached = BTreeSet::new();
     let mut next = vec![target];
     while let Some(index) = next.pop() {
         let Some(stage) = walked.get(index).filter(|_| reached.insert(index)) else { continue };
-        if let BaseImage::Stage(below) = stage.resolved {
+        if let StageBase::Stage(below) = stage.resolved {
             next.push(below);
         }
         next.extend(stage.copies.iter().filter_map(|copy| match copy.origin {
-            Origin::Stage(index) => Some(index),
-            Origin::Image(_) => None,
+            CopyOrigin::Stage(index) => Some(index),
+            CopyOrigin::Image(_) => None,
         }));
     }
     reached

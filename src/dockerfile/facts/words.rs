@@ -3,18 +3,18 @@
 //! To teach a tool, add a row to [`COMMANDS`]; a package, a pattern to a family; an option that takes
 //! a value, a word to [`VALUE_OPTIONS`]. A test holds that each row can be reached.
 
-use Does::{
-    Builds, Deletes, Dependencies, Downloads, Installs, MarksAutomatic, Nothing, Removes, RemovesAll,
-    SavesMarks, Tools,
-};
 use Family::{
     Apk, Apt, Cargo, Conda, Gem, Go, Java, Npm, OtherLanguage, OtherSystem, Pacman, Pip, Rpm, Toolchain,
     Zypper,
 };
+use ToolAction::{
+    Builds, Deletes, Dependencies, Downloads, Installs, MarksAutomatic, Nothing, Removes, RemovesAll,
+    SavesMarks, Tools,
+};
 
 /// What a command does to the image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Does {
+pub(super) enum ToolAction {
     /// Compiles, bundles or links.
     Builds,
     /// Installs what it names: what the family knows as build tools, and the rest.
@@ -450,7 +450,7 @@ const RUBY_TOOLS: &[&str] = &["bundler", "rake-compiler", "jekyll", "sass", "com
 /// build; `npm test`, `go test` and the like, which leave nothing to ship; `manage.py collectstatic`,
 /// which only copies, and which single images rightly do where they run; `compileall`, which speeds
 /// up what runs.
-pub(super) const COMMANDS: &[(&str, &str, Does)] = &[
+pub(super) const COMMANDS: &[(&str, &str, ToolAction)] = &[
     // Looking something up.
     ("command", "-v|-V", Nothing),
     // C and its kin.

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::call::{
-    Call, MAX_WRAPPERS, Names, Row, Runs, has_path, is_in_table, names_of, program_of, row_of, shorten,
+    Call, MAX_WRAPPERS, PackageNames, Runs, ToolRow, has_path, is_in_table, names_of, program_of, row_of,
+    shorten,
 };
-use super::shell::{Input, Receiver, Shell, assignment};
-use super::words::{BUILD_LABELS, DOWNLOADS, Does, Family, PATHS, PRODUCTION, SHELLS};
+use super::shell::{CommandInput, Receiver, Shell, assignment};
+use super::words::{BUILD_LABELS, DOWNLOADS, Family, PATHS, PRODUCTION, SHELLS, ToolAction};
 use super::{FoundWork, WorkKind};
 use crate::dockerfile::expand::Environment;
 use crate::dockerfile::pattern::fits;
@@ -45,23 +46,23 @@ struct Run {
 }
 
 impl Receiver for Run {
-    fn command(&mut self, mut words: &[String]) -> Input {
+    fn command(&mut self, mut words: &[String]) -> CommandInput {
         let (mut has_unknown, mut is_wrapped) = (false, false);
         for _ in 0..MAX_WRAPPERS {
             while words.first().is_some_and(|word| assignment(word).is_some()) {
                 words = &words[1..];
             }
-            let Some((first, arguments)) = words.split_first() else { return Input::None };
+            let Some((first, arguments)) = words.split_first() else { return CommandInput::None };
             let program = program_of(first);
             if SHELLS.contains(&program.as_str()) {
                 return self.shell(arguments);
             }
             // `scl enable gcc-toolset-13 "make all"`
             if is_wrapped && arguments.is_empty() && first.contains(char::is_whitespace) {
-                return Input::Script(first.clone());
+                return CommandInput::Script(first.clone());
             }
             if program == "eval" {
-                return Input::Script(arguments.join(" "));
+                return CommandInput::Script(arguments.join(" "));
             }
             // What `xargs` adds is not known.
             has_unknown |= program == "xargs";
@@ -69,10 +70,10 @@ impl Receiver for Run {
             if matches!(call.program.as_str(), "su" | "runuser")
                 && let Some(script) = call.value(&["-c", "--command", "--session-command"])
             {
-                return Input::Script(script.to_owned());
+                return CommandInput::Script(script.to_owned());
             }
             if self.known(&call) {
-                return Input::None;
+                return CommandInput::None;
             }
             match call.wrapped() {
                 Some(inner) => (words, is_wrapped) = (inner, true),
@@ -80,11 +81,11 @@ impl Receiver for Run {
                     if is_script(first) {
                         self.runs_script(first);
                     }
-                    return Input::None;
+                    return CommandInput::None;
                 }
             }
         }
-        Input::None
+        CommandInput::None
     }
 
     fn reads_unknown(&mut self) {
@@ -102,18 +103,18 @@ fn is_script(program: &str) -> bool {
 
 impl Run {
     /// `sh -c TEXT`, `sh FILE`, or `sh` alone.
-    fn shell(&mut self, arguments: &[String]) -> Input {
+    fn shell(&mut self, arguments: &[String]) -> CommandInput {
         match Runs::of(arguments) {
-            Runs::Script(script) => Input::Script(script.to_owned()),
-            Runs::Lines => Input::Lines,
-            Runs::Nothing => Input::None,
+            Runs::Script(script) => CommandInput::Script(script.to_owned()),
+            Runs::Lines => CommandInput::Lines,
+            Runs::Nothing => CommandInput::None,
             Runs::File(file, arguments) => {
                 let file = if file.contains('/') { file.to_owned() } else { format!("./{file}") };
                 let call = Call::new(program_of(&file), arguments, false);
                 if !self.known(&call) {
                     self.runs_script(&file);
                 }
-                Input::None
+                CommandInput::None
             }
         }
     }
@@ -131,25 +132,25 @@ impl Run {
         if call.asks() {
             return is_in_table(&call.program);
         }
-        let Some(Row { does, taken, tool }) = row_of(call) else { return false };
+        let Some(ToolRow { does, taken, tool }) = row_of(call) else { return false };
         match does {
-            Does::Nothing => {}
-            Does::Builds => self.work(WorkKind::Build, &tool, Vec::new(), None, None),
-            Does::Dependencies(family) => {
+            ToolAction::Nothing => {}
+            ToolAction::Builds => self.work(WorkKind::Build, &tool, Vec::new(), None, None),
+            ToolAction::Dependencies(family) => {
                 self.work(WorkKind::InstallsDependencies, &tool, Vec::new(), Some(family), None);
                 self.is_for_production(call, family);
             }
-            Does::Tools(family) => {
-                let names = Names::of(call, taken, family).names;
+            ToolAction::Tools(family) => {
+                let names = PackageNames::of(call, taken, family).names;
                 self.work(WorkKind::InstallsBuildTools, &tool, names, Some(family), None);
             }
-            Does::Installs(family) => self.installs(call, taken, &tool, family),
-            Does::Downloads => self.downloads(call),
-            Does::Deletes => self.deletes(call),
-            Does::Removes(family) => self.removes(call, taken, &tool, family),
-            Does::RemovesAll(family) => self.removal(&tool, Vec::new(), Some(family), true, false),
-            Does::MarksAutomatic => self.steps.push(WorkStep::MarksAutomatic),
-            Does::SavesMarks => self.steps.push(WorkStep::SavesMarks),
+            ToolAction::Installs(family) => self.installs(call, taken, &tool, family),
+            ToolAction::Downloads => self.downloads(call),
+            ToolAction::Deletes => self.deletes(call),
+            ToolAction::Removes(family) => self.removes(call, taken, &tool, family),
+            ToolAction::RemovesAll(family) => self.removal(&tool, Vec::new(), Some(family), true, false),
+            ToolAction::MarksAutomatic => self.steps.push(WorkStep::MarksAutomatic),
+            ToolAction::SavesMarks => self.steps.push(WorkStep::SavesMarks),
         }
         true
     }
@@ -169,7 +170,7 @@ impl Run {
 
     fn installs(&mut self, call: &Call<'_>, taken: usize, tool: &str, family: Family) {
         let Some(patterns) = names_of(family) else { return };
-        let Names { names, has_list } = Names::of(call, taken, family);
+        let PackageNames { names, has_list } = PackageNames::of(call, taken, family);
         let label = (family == Family::Apk).then(|| call.value(&["--virtual", "-t"])).flatten();
         let for_build = label.is_some_and(|label| BUILD_LABELS.iter().any(|pattern| fits(pattern, label)));
         let named = !names.is_empty();
@@ -224,7 +225,7 @@ impl Run {
     }
 
     fn removes(&mut self, call: &Call<'_>, taken: usize, tool: &str, family: Family) {
-        let names = Names::of(call, taken, family).names;
+        let names = PackageNames::of(call, taken, family).names;
         let automatic = tool.contains("auto") || call.has_option("--auto-remove|--autoremove");
         // What may be any package may be all of them.
         self.removal(tool, names, Some(family), call.has_unknown, automatic);

@@ -4,14 +4,14 @@ mod development;
 mod programs;
 mod secrets;
 
-use super::{Collector, Document, Wanted};
+use super::{FileRole, MarkCollector, WantedMarkFile};
 use crate::image::{LayerPath, Mark};
 
 /// The mark of a file, by way of what is asked of it.
 fn mark(path: &str, content: &[u8]) -> Option<Mark> {
-    let wanted = Wanted::of(path.as_bytes(), content.len() as u64, false);
-    let Some(Wanted::Content { document, length }) = wanted else { return None };
-    let mut collector = Collector::default();
+    let wanted = WantedMarkFile::of(path.as_bytes(), content.len() as u64, false);
+    let Some(WantedMarkFile::Content { document, length }) = wanted else { return None };
+    let mut collector = MarkCollector::default();
     collector.take(document, 7, &LayerPath::from(path), &content[..length as usize]);
     collector.finish().pop()
 }
@@ -21,11 +21,11 @@ fn a_layer_has_room_for_so_many_marks_and_no_more() {
     use crate::image::mark::{MAX_DIRECTORIES, MAX_MARKS};
     use crate::image::{Bytes, Entry, FileList};
 
-    let mut collector = Collector::default();
+    let mut collector = MarkCollector::default();
     let names: Vec<String> = (0..15_000).map(|number| format!(r#""p{number}":"1""#)).collect();
     let manifest = format!(r#"{{"devDependencies":{{{}}}}}"#, names.join(","));
     for entry in 0..8 {
-        collector.take(Document::Manifest, entry, &"package.json".into(), manifest.as_bytes());
+        collector.take(FileRole::Manifest, entry, &"package.json".into(), manifest.as_bytes());
     }
     (8..MAX_MARKS as u32 + 8).for_each(|entry| collector.take_program(entry, 1));
     let marks = collector.finish();

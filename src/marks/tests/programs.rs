@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::marks::elf::{HEAD, Scanner};
+use crate::marks::elf::{HEAD, SectionScanner};
 
 #[derive(Clone, Copy)]
 struct Section {
@@ -112,8 +112,8 @@ impl File {
 /// Feeds all of the file in pieces, or only what is asked for.
 fn scan(file: &[u8], chunk: usize) -> u64 {
     let head = &file[..file.len().min(chunk.max(HEAD))];
-    let Some(mut whole) = Scanner::new(head, file.len() as u64) else { return 0 };
-    let mut jumping = Scanner::new(head, file.len() as u64).unwrap();
+    let Some(mut whole) = SectionScanner::new(head, file.len() as u64) else { return 0 };
+    let mut jumping = SectionScanner::new(head, file.len() as u64).unwrap();
     for (index, bytes) in file.chunks(chunk).enumerate() {
         whole.feed((index * chunk) as u64, bytes);
     }

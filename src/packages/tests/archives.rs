@@ -2,12 +2,12 @@
 
 use proptest::prelude::*;
 
-use super::zip::{Work, ZipError};
+use super::zip::{ArchiveBudget, ZipError};
 use super::*;
 
 /// The artifacts of an archive: what it is, what is inside and how many bytes of it that has.
 fn read(name: &str, mut content: &[u8]) -> (Option<String>, Vec<(String, u64)>, Option<ZipError>) {
-    let mut work = Work { inflated: 64 << 20, entries: 100_000 };
+    let mut work = ArchiveBudget { inflated: 64 << 20, entries: 100_000 };
     let (found, error) = java::read(name.as_bytes(), &mut content, &mut work);
     let shown = |artifact: java::Artifact| format!("{}@{}", artifact.name, artifact.version);
     let inside = found.inside.into_iter().map(|(artifact, bytes)| (shown(artifact), bytes)).collect();
@@ -148,12 +148,12 @@ fn what_is_uncompressed_has_an_end() {
     let mut bomb = entry("lib/a.jar", &packed);
     bomb[8] = 8;
     let bomb = archive(&[bomb]);
-    let mut work = Work { inflated: 1 << 20, entries: 10 };
+    let mut work = ArchiveBudget { inflated: 1 << 20, entries: 10 };
     let (_, error) = java::read(b"a.jar", &mut bomb.as_slice(), &mut work);
     assert!(matches!(error, Some(ZipError::TooMuch)), "{error:?}");
     assert_eq!(work.inflated, 0);
     let many = archive(&vec![entry("a", b""); 11]);
-    let mut work = Work { inflated: 1 << 20, entries: 10 };
+    let mut work = ArchiveBudget { inflated: 1 << 20, entries: 10 };
     let (_, error) = java::read(b"a.jar", &mut many.as_slice(), &mut work);
     assert!(matches!(error, Some(ZipError::TooMuch)), "{error:?}");
 }

@@ -25,21 +25,21 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 /// Walks a layer of these files as a walker is to.
-fn read_layer(files: &[(&str, &[u8])]) -> (FileList, Packages) {
+fn read_layer(files: &[(&str, &[u8])]) -> (FileList, LayerPackages) {
     let file_list =
         FileList::of(files.iter().map(|(path, _)| Entry::File((*path).into(), Bytes(1))).collect());
-    let mut collector = Collector::default();
+    let mut collector = PackageCollector::default();
     for (path, content) in files {
         let (mut content, path) = (*content, LayerPath::from(*path));
-        match Wanted::of(path.as_bytes(), content.len() as u64, false) {
-            Some(Wanted::Content { database, length }) => {
+        match WantedPackageFile::of(path.as_bytes(), content.len() as u64, false) {
+            Some(WantedPackageFile::Content { database, length }) => {
                 collector.take(database, &path, &content[..length as usize]);
             }
-            Some(Wanted::Archive) => {
+            Some(WantedPackageFile::Archive) => {
                 collector.take_archive(&path, &mut content);
             }
-            Some(Wanted::Nothing(why)) => collector.unread(&path, why),
-            Some(Wanted::Program) | None => {}
+            Some(WantedPackageFile::Nothing(why)) => collector.unread(&path, why),
+            Some(WantedPackageFile::Program) | None => {}
         }
     }
     let packages = collector.finish(&file_list);
@@ -100,46 +100,50 @@ fn names_of_ecosystems_are_those_of_package_urls() {
 
 #[test]
 fn only_databases_are_wanted_and_none_over_its_bound() {
-    let wanted = |path: &str, size| match Wanted::of(path.as_bytes(), size, false) {
-        Some(Wanted::Content { database, length }) => Some((database, length)),
-        Some(Wanted::Nothing(Unread::TooLarge)) if size == u64::MAX => None,
+    let wanted = |path: &str, size| match WantedPackageFile::of(path.as_bytes(), size, false) {
+        Some(WantedPackageFile::Content { database, length }) => Some((database, length)),
+        Some(WantedPackageFile::Nothing(Unread::TooLarge)) if size == u64::MAX => None,
         other => {
             assert_eq!(other, None);
             None
         }
     };
     for (path, database) in [
-        ("var/lib/dpkg/status", Database::DpkgStatus),
-        ("var/lib/dpkg/info/libc6:amd64.list", Database::DpkgList),
-        ("var/lib/dpkg/status.d/base", Database::DpkgPart),
-        ("var/lib/dpkg/status.d/base.md5sums", Database::DpkgPartList),
-        ("lib/apk/db/installed", Database::Apk),
-        ("usr/lib/apk/db/installed", Database::Apk),
-        ("var/lib/rpm/rpmdb.sqlite", Database::Rpm),
-        ("usr/lib/sysimage/rpm/rpmdb.sqlite", Database::Rpm),
-        ("usr/share/rpm/rpmdb.sqlite", Database::Rpm),
-        ("var/lib/rpm/rpmdb.sqlite-wal", Database::RpmLog),
-        ("usr/lib/sysimage/rpm/Packages.db", Database::RpmNdb),
-        ("var/lib/rpm/Packages", Database::RpmBerkeley),
-        ("opt/conda/conda-meta/zlib-1.3.1-h4ab18f5_1.json", Database::Conda),
-        ("conda-meta/zlib-1.3.1-h4ab18f5_1.json", Database::Conda),
-        ("app/web.deps.json", Database::DotNet),
-        ("a/six-1.dist-info/METADATA", Database::PythonMetadata),
-        ("six-1.dist-info/RECORD", Database::PythonRecord),
-        ("a/six.egg-info", Database::PythonMetadata),
-        ("a/six.egg-info/PKG-INFO", Database::PythonMetadata),
-        ("a/six.egg-info/installed-files.txt", Database::PythonInstalled),
-        ("a/six.egg/EGG-INFO/PKG-INFO", Database::PythonMetadata),
-        ("node_modules/a/package.json", Database::Npm),
-        ("x/node_modules/@s/a/package.json", Database::Npm),
-        ("x/node_modules/.pnpm/a@1/node_modules/a/package.json", Database::Npm),
-        ("usr/lib/ruby/gems/3.1.0/specifications/a-1.gemspec", Database::Gem),
-        ("usr/local/bundle/specifications/default/a-1.gemspec", Database::Gem),
+        ("var/lib/dpkg/status", PackageDatabase::DpkgStatus),
+        ("var/lib/dpkg/info/libc6:amd64.list", PackageDatabase::DpkgList),
+        ("var/lib/dpkg/status.d/base", PackageDatabase::DpkgPart),
+        ("var/lib/dpkg/status.d/base.md5sums", PackageDatabase::DpkgPartList),
+        ("lib/apk/db/installed", PackageDatabase::Apk),
+        ("usr/lib/apk/db/installed", PackageDatabase::Apk),
+        ("var/lib/rpm/rpmdb.sqlite", PackageDatabase::Rpm),
+        ("usr/lib/sysimage/rpm/rpmdb.sqlite", PackageDatabase::Rpm),
+        ("usr/share/rpm/rpmdb.sqlite", PackageDatabase::Rpm),
+        ("var/lib/rpm/rpmdb.sqlite-wal", PackageDatabase::RpmLog),
+        ("usr/lib/sysimage/rpm/Packages.db", PackageDatabase::RpmNdb),
+        ("var/lib/rpm/Packages", PackageDatabase::RpmBerkeley),
+        ("opt/conda/conda-meta/zlib-1.3.1-h4ab18f5_1.json", PackageDatabase::Conda),
+        ("conda-meta/zlib-1.3.1-h4ab18f5_1.json", PackageDatabase::Conda),
+        ("app/web.deps.json", PackageDatabase::DotNet),
+        ("a/six-1.dist-info/METADATA", PackageDatabase::PythonMetadata),
+        ("six-1.dist-info/RECORD", PackageDatabase::PythonRecord),
+        ("a/six.egg-info", PackageDatabase::PythonMetadata),
+        ("a/six.egg-info/PKG-INFO", PackageDatabase::PythonMetadata),
+        ("a/six.egg-info/installed-files.txt", PackageDatabase::PythonInstalled),
+        ("a/six.egg/EGG-INFO/PKG-INFO", PackageDatabase::PythonMetadata),
+        ("node_modules/a/package.json", PackageDatabase::Npm),
+        ("x/node_modules/@s/a/package.json", PackageDatabase::Npm),
+        ("x/node_modules/.pnpm/a@1/node_modules/a/package.json", PackageDatabase::Npm),
+        ("usr/lib/ruby/gems/3.1.0/specifications/a-1.gemspec", PackageDatabase::Gem),
+        ("usr/local/bundle/specifications/default/a-1.gemspec", PackageDatabase::Gem),
     ] {
         assert_eq!(wanted(path, 9), Some((database, 9)), "{path}");
         assert_eq!(wanted(path, 0), None, "{path}");
         let huge = wanted(path, u64::MAX);
-        assert_eq!(huge, (database == Database::PythonMetadata).then_some((database, 256 << 10)), "{path}");
+        assert_eq!(
+            huge,
+            (database == PackageDatabase::PythonMetadata).then_some((database, 256 << 10)),
+            "{path}"
+        );
     }
     for path in [
         "",
@@ -165,11 +169,15 @@ fn only_databases_are_wanted_and_none_over_its_bound() {
         assert_eq!(wanted(path, 9), None, "{path}");
     }
     for name in ["a.jar", "opt/b.war", "c.ear", "plugins/git.hpi", "d.jpi"] {
-        assert_eq!(Wanted::of(name.as_bytes(), 22, true), Some(Wanted::Archive), "{name}");
+        assert_eq!(
+            WantedPackageFile::of(name.as_bytes(), 22, true),
+            Some(WantedPackageFile::Archive),
+            "{name}"
+        );
     }
-    let sparse = |path: &str| Wanted::of_sparse(path.as_bytes());
-    assert_eq!(sparse("var/lib/rpm/Packages"), Some(Wanted::Nothing(Unread::Sparse)));
+    let sparse = |path: &str| WantedPackageFile::of_sparse(path.as_bytes());
+    assert_eq!(sparse("var/lib/rpm/Packages"), Some(WantedPackageFile::Nothing(Unread::Sparse)));
     assert_eq!(sparse("var/log/lastlog"), None);
-    assert_eq!(Wanted::of(b"usr/bin/tool", 9000, true), Some(Wanted::Program));
-    assert_eq!(Wanted::of(b"usr/bin/tool", 9000, false), None);
+    assert_eq!(WantedPackageFile::of(b"usr/bin/tool", 9000, true), Some(WantedPackageFile::Program));
+    assert_eq!(WantedPackageFile::of(b"usr/bin/tool", 9000, false), None);
 }

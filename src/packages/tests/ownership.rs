@@ -102,7 +102,7 @@ fn only_regular_files_have_owners() {
 
 #[test]
 fn directories_that_a_list_has_before_their_files_are_not_kept() {
-    let mut room = paths::Room::default();
+    let mut room = paths::PackageBudget::default();
     let list = [
         "/.",
         "/usr",

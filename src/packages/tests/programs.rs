@@ -3,7 +3,7 @@
 
 use super::cargo;
 use super::fixture;
-use super::golang::{HEAD, Module, Scanner, looks_like_go};
+use super::golang::{GoScanner, HEAD, Module, looks_like_go};
 use crate::marks::elf;
 
 /// A program of Go's own linker: its note before the first page's end, its data at a page.
@@ -92,7 +92,7 @@ fn build_info(go: &str, modules: &str) -> Vec<u8> {
 }
 
 fn scan(file: &[u8], chunk: usize) -> Option<Module> {
-    let mut scanner = Scanner::new(&file[..file.len().min(HEAD)])?;
+    let mut scanner = GoScanner::new(&file[..file.len().min(HEAD)])?;
     for (index, bytes) in file.chunks(chunk).enumerate() {
         if !scanner.feed((index * chunk) as u64, bytes) {
             break;
@@ -122,13 +122,13 @@ fn a_program_is_known_by_its_main_module_however_it_is_cut() {
 #[test]
 fn what_can_seek_feeds_the_data_alone() {
     let file = Program::with(build_info("go1.27.0", LEFTHOOK)).bytes();
-    let mut scanner = Scanner::new(&file[..HEAD]).unwrap();
+    let mut scanner = GoScanner::new(&file[..HEAD]).unwrap();
     let data = scanner.data();
     assert_eq!(data, 0x3000..file.len() as u64);
     assert!(!scanner.feed(data.start, &file[data.start as usize..]));
     assert!(scanner.finish().is_some());
     // A part that is left out is not bridged.
-    let mut scanner = Scanner::new(&file[..HEAD]).unwrap();
+    let mut scanner = GoScanner::new(&file[..HEAD]).unwrap();
     assert!(scanner.feed(0x3000, &file[0x3000..0x3040]));
     assert!(!scanner.feed(0x3050, &file[0x3050..]));
     assert_eq!(scanner.finish(), None);
@@ -204,8 +204,8 @@ fn the_magic_alone_is_nothing() {
 /// What cargo-auditable put into a program, which is fed in pieces of this size.
 fn main_crate(file: &[u8], chunk: usize) -> Option<cargo::Crate> {
     let head = &file[..file.len().min(HEAD)];
-    let mut scanner = cargo::Scanner::new(head)?;
-    let mut sections = elf::Scanner::new(head, file.len() as u64)?;
+    let mut scanner = cargo::CrateScanner::new(head)?;
+    let mut sections = elf::SectionScanner::new(head, file.len() as u64)?;
     for (index, bytes) in file.chunks(chunk).enumerate() {
         scanner.feed((index * chunk) as u64, bytes);
         sections.feed((index * chunk) as u64, bytes);
@@ -221,7 +221,7 @@ fn a_program_of_rust_is_known_by_its_main_crate_however_it_is_cut() {
         assert_eq!(main_crate(&file, chunk).as_ref(), Some(&found), "{chunk}");
     }
     // What is wanted is a few bytes behind the program.
-    let scanner = cargo::Scanner::new(&file).unwrap();
+    let scanner = cargo::CrateScanner::new(&file).unwrap();
     assert_eq!(scanner.wanted(), Some(0x20e..0x368));
     // A list that no section starts at is none, and one that is damaged neither.
     let moved = [&file[..0x298], &file[0x299..0x31b], b"x", &file[0x31b..]].concat();
@@ -240,7 +240,7 @@ fn headers_that_are_no_lists_cost_little() {
     let table = start + (8 << 20);
     let mut untrusted = [&file[..start], &[0x78, 0x9c].repeat(4 << 20), &file[0x368..]].concat();
     untrusted[40..48].copy_from_slice(&(table as u64).to_le_bytes());
-    let mut scanner = cargo::Scanner::new(&untrusted).unwrap();
+    let mut scanner = cargo::CrateScanner::new(&untrusted).unwrap();
     for (index, bytes) in untrusted.chunks(100_000).enumerate() {
         scanner.feed((index * 100_000) as u64, bytes);
     }

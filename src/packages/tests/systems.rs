@@ -234,7 +234,7 @@ fn what_a_database_lists_and_the_layer_does_not_have_is_kept_by_its_path() {
 #[test]
 fn a_table_of_many_pages_is_read_in_order_and_whole() {
     let file = fixture("many.sqlite.gz");
-    let database = sqlite::Database::new(&file, &[]).unwrap();
+    let database = sqlite::SqliteFile::new(&file, &[]).unwrap();
     let mut blobs = Vec::new();
     let end = database.rows("Packages", |row| {
         let [_, sqlite::Value::Bytes(blob)] = sqlite::columns(row) else { panic!("a row without a blob") };

@@ -2,52 +2,52 @@
 
 use proptest::prelude::*;
 
-use super::golang::Scanner;
+use super::golang::GoScanner;
 use super::*;
 
-const DATABASES: [(Database, &str); 16] = [
-    (Database::DpkgStatus, "var/lib/dpkg/status"),
-    (Database::DpkgList, "var/lib/dpkg/info/tool.list"),
-    (Database::DpkgPart, "var/lib/dpkg/status.d/tool"),
-    (Database::DpkgPartList, "var/lib/dpkg/status.d/tool.md5sums"),
-    (Database::Apk, "lib/apk/db/installed"),
-    (Database::Rpm, "var/lib/rpm/rpmdb.sqlite"),
-    (Database::PythonMetadata, "p/tool.dist-info/METADATA"),
-    (Database::PythonRecord, "p/tool.dist-info/RECORD"),
-    (Database::PythonInstalled, "p/tool.egg-info/installed-files.txt"),
-    (Database::Npm, "node_modules/tool/package.json"),
-    (Database::Gem, "g/specifications/tool-1.gemspec"),
-    (Database::RpmLog, "var/lib/rpm/rpmdb.sqlite-wal"),
-    (Database::RpmNdb, "var/lib/rpm/Packages.db"),
-    (Database::RpmBerkeley, "var/lib/rpm/Packages"),
-    (Database::Conda, "opt/conda/conda-meta/tool-1-0.json"),
-    (Database::DotNet, "app/tool.deps.json"),
+const DATABASES: [(PackageDatabase, &str); 16] = [
+    (PackageDatabase::DpkgStatus, "var/lib/dpkg/status"),
+    (PackageDatabase::DpkgList, "var/lib/dpkg/info/tool.list"),
+    (PackageDatabase::DpkgPart, "var/lib/dpkg/status.d/tool"),
+    (PackageDatabase::DpkgPartList, "var/lib/dpkg/status.d/tool.md5sums"),
+    (PackageDatabase::Apk, "lib/apk/db/installed"),
+    (PackageDatabase::Rpm, "var/lib/rpm/rpmdb.sqlite"),
+    (PackageDatabase::PythonMetadata, "p/tool.dist-info/METADATA"),
+    (PackageDatabase::PythonRecord, "p/tool.dist-info/RECORD"),
+    (PackageDatabase::PythonInstalled, "p/tool.egg-info/installed-files.txt"),
+    (PackageDatabase::Npm, "node_modules/tool/package.json"),
+    (PackageDatabase::Gem, "g/specifications/tool-1.gemspec"),
+    (PackageDatabase::RpmLog, "var/lib/rpm/rpmdb.sqlite-wal"),
+    (PackageDatabase::RpmNdb, "var/lib/rpm/Packages.db"),
+    (PackageDatabase::RpmBerkeley, "var/lib/rpm/Packages"),
+    (PackageDatabase::Conda, "opt/conda/conda-meta/tool-1-0.json"),
+    (PackageDatabase::DotNet, "app/tool.deps.json"),
 ];
 
-fn take(database: Database, path: &str, content: &[u8]) -> Packages {
-    let mut collector = Collector::default();
+fn take(database: PackageDatabase, path: &str, content: &[u8]) -> LayerPackages {
+    let mut collector = PackageCollector::default();
     collector.take(database, &path.into(), content);
     collector.finish(&FileList::of(vec![Entry::File(path.into(), Bytes(1))]))
 }
 
 /// Content that gets past the first look of each parser.
-fn seed(database: Database) -> Vec<u8> {
+fn seed(database: PackageDatabase) -> Vec<u8> {
     match database {
-        Database::DpkgStatus => fixture("dpkg-status"),
-        Database::DpkgList | Database::PythonInstalled => fixture("hostname.list"),
-        Database::DpkgPart => b"Package: a\nVersion: 1\n".to_vec(),
-        Database::DpkgPartList => b"00  usr/a\n00  b\n".to_vec(),
-        Database::Apk => b"P:a\nV:1\nF:usr\nR:a\n\nP:b\nV:2\n".to_vec(),
-        Database::Rpm => fixture("rpmdb.sqlite.gz"),
-        Database::PythonMetadata => fixture("six-METADATA"),
-        Database::PythonRecord => fixture("six-RECORD"),
-        Database::Npm => br#"{"name":"a","version":"1"}"#.to_vec(),
-        Database::Gem => fixture("layergate-tiny.gemspec.txt"),
-        Database::RpmLog => fixture("rpmdb-behind.sqlite-wal.gz"),
-        Database::RpmNdb => fixture("Packages.db.gz"),
-        Database::RpmBerkeley => fixture("Packages.gz"),
-        Database::Conda => fixture("conda-meta.json"),
-        Database::DotNet => fixture("web.deps.json"),
+        PackageDatabase::DpkgStatus => fixture("dpkg-status"),
+        PackageDatabase::DpkgList | PackageDatabase::PythonInstalled => fixture("hostname.list"),
+        PackageDatabase::DpkgPart => b"Package: a\nVersion: 1\n".to_vec(),
+        PackageDatabase::DpkgPartList => b"00  usr/a\n00  b\n".to_vec(),
+        PackageDatabase::Apk => b"P:a\nV:1\nF:usr\nR:a\n\nP:b\nV:2\n".to_vec(),
+        PackageDatabase::Rpm => fixture("rpmdb.sqlite.gz"),
+        PackageDatabase::PythonMetadata => fixture("six-METADATA"),
+        PackageDatabase::PythonRecord => fixture("six-RECORD"),
+        PackageDatabase::Npm => br#"{"name":"a","version":"1"}"#.to_vec(),
+        PackageDatabase::Gem => fixture("layergate-tiny.gemspec.txt"),
+        PackageDatabase::RpmLog => fixture("rpmdb-behind.sqlite-wal.gz"),
+        PackageDatabase::RpmNdb => fixture("Packages.db.gz"),
+        PackageDatabase::RpmBerkeley => fixture("Packages.gz"),
+        PackageDatabase::Conda => fixture("conda-meta.json"),
+        PackageDatabase::DotNet => fixture("web.deps.json"),
     }
 }
 
@@ -90,7 +90,7 @@ proptest! {
                 *place = byte;
             }
         }
-        take(Database::Rpm, "var/lib/rpm/rpmdb.sqlite", &content);
+        take(PackageDatabase::Rpm, "var/lib/rpm/rpmdb.sqlite", &content);
     }
 
     /// Damage in the pages of the other formats, and in a log beside its database.
@@ -99,9 +99,9 @@ proptest! {
         damage in proptest::collection::vec((0..32_usize, 0..64_usize, any::<u8>()), 1..20),
     ) {
         for (database, path, name) in [
-            (Database::RpmNdb, "var/lib/rpm/Packages.db", "Packages.db.gz"),
-            (Database::RpmBerkeley, "var/lib/rpm/Packages", "Packages.gz"),
-            (Database::RpmLog, "var/lib/rpm/rpmdb.sqlite-wal", "rpmdb-behind.sqlite-wal.gz"),
+            (PackageDatabase::RpmNdb, "var/lib/rpm/Packages.db", "Packages.db.gz"),
+            (PackageDatabase::RpmBerkeley, "var/lib/rpm/Packages", "Packages.gz"),
+            (PackageDatabase::RpmLog, "var/lib/rpm/rpmdb.sqlite-wal", "rpmdb-behind.sqlite-wal.gz"),
         ] {
             let mut content = fixture(name);
             for (page, at, byte) in &damage {
@@ -109,8 +109,8 @@ proptest! {
                     *place = *byte;
                 }
             }
-            let mut collector = Collector::default();
-            collector.take(Database::Rpm, &"var/lib/rpm/rpmdb.sqlite".into(), fixture("rpmdb-behind.sqlite.gz"));
+            let mut collector = PackageCollector::default();
+            collector.take(PackageDatabase::Rpm, &"var/lib/rpm/rpmdb.sqlite".into(), fixture("rpmdb-behind.sqlite.gz"));
             collector.take(database, &path.into(), content);
             collector.finish(&FileList::of(vec![Entry::File(path.into(), Bytes(1))]));
         }
@@ -119,9 +119,9 @@ proptest! {
     #[test]
     fn any_path_is_looked_at(path in "[a-z./@-]{0,40}(node_modules/|[.]dist-info/|[.]egg/EGG-INFO/|specifications/)?(package.json|RECORD|METADATA|PKG-INFO|a.gemspec)?", size in any::<u64>()) {
         let path = LayerPath::from(path.as_str());
-        if let Some(Wanted::Content { database, length }) = Wanted::of(path.as_bytes(), size, true) {
+        if let Some(WantedPackageFile::Content { database, length }) = WantedPackageFile::of(path.as_bytes(), size, true) {
             prop_assert!(length <= size && length <= 64 << 20);
-            let mut collector = Collector::default();
+            let mut collector = PackageCollector::default();
             collector.take(database, &path, b"{\"name\":\"a\",\"version\":\"1\"}");
             collector.finish(&FileList::default());
         }
@@ -130,7 +130,7 @@ proptest! {
     #[test]
     fn any_program_is_scanned(head in proptest::collection::vec(any::<u8>(), 0..400), wide in 0..4_u8, order in 0..4_u8) {
         let head = [b"\x7fELF", [wide, order].as_slice(), &head].concat();
-        if let Some(mut scanner) = Scanner::new(&head) {
+        if let Some(mut scanner) = GoScanner::new(&head) {
             scanner.feed(0, &head);
             scanner.finish();
         }
@@ -163,7 +163,7 @@ fn database(pages: &[Vec<u8>]) -> Vec<u8> {
 fn rows(pages: &[Vec<u8>]) -> (usize, Option<()>) {
     let file = database(pages);
     let mut rows = 0;
-    let end = sqlite::Database::new(&file, &[]).unwrap().rows("Packages", |_| {
+    let end = sqlite::SqliteFile::new(&file, &[]).unwrap().rows("Packages", |_| {
         rows += 1;
         Some(())
     });
@@ -254,15 +254,15 @@ fn a_header_whose_lists_do_not_fit_is_passed_over() {
 #[test]
 fn lists_over_the_room_for_them_are_left_out_and_counted() {
     let record = format!("{}\n", "a".repeat(2000)).repeat(10_000);
-    let mut collector = Collector::default();
+    let mut collector = PackageCollector::default();
     for n in 0..4 {
         collector.take(
-            Database::PythonMetadata,
+            PackageDatabase::PythonMetadata,
             &format!("p{n}.dist-info/METADATA").as_str().into(),
             b"Name: a\nVersion: 1\n",
         );
         collector.take(
-            Database::PythonRecord,
+            PackageDatabase::PythonRecord,
             &format!("p{n}.dist-info/RECORD").as_str().into(),
             record.as_bytes(),
         );
@@ -278,7 +278,7 @@ fn lists_over_the_room_for_them_are_left_out_and_counted() {
 fn names_that_are_none_are_left_out() {
     let name = |name: &str| {
         let json = serde_json::json!({ "name": name, "version": "1" }).to_string();
-        take(Database::Npm, "node_modules/a/package.json", json.as_bytes()).declared.len()
+        take(PackageDatabase::Npm, "node_modules/a/package.json", json.as_bytes()).declared.len()
     };
     assert_eq!(name("fine"), 1);
     assert_eq!(name(&"n".repeat(256)), 1);

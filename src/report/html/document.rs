@@ -2,17 +2,17 @@
 
 use serde::Serialize;
 
-use super::Subject;
+use super::PageSubject;
 use super::files::{Details, LayerDetails, PackageDetails};
 use crate::compare::baseline::short;
-use crate::compare::causes::{Moved, Stored};
+use crate::compare::causes::{Moved, StoringLayer};
 use crate::compare::{Cause, LayerRow, PackageRow, Waste};
 use crate::image::removable::{Removable, Weight};
 use crate::image::{Bytes, Delta, Instruction, Totals};
 use crate::image::{DockerfileLines, LayerRef};
 use crate::limits::{Finding, Metric, SizeLimit};
-use crate::report::history::{History, Row};
-use crate::report::links::Links;
+use crate::report::history::{History, HistoryRow};
+use crate::report::links::RunLinks;
 use crate::report::model::TrendPoint;
 use crate::report::{ImageReport, Report, removable, words};
 
@@ -29,34 +29,34 @@ pub(super) struct Page<'a> {
     verdict: Option<&'static str>,
     headline: &'a str,
     notes: &'a [String],
-    images: Vec<Image<'a>>,
+    images: Vec<PageImage<'a>>,
 }
 
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Image<'a> {
+struct PageImage<'a> {
     name: &'a str,
     platform: Option<&'a str>,
     verdict: Option<&'static str>,
     headline: String,
-    figures: Vec<Figure>,
+    figures: Vec<PageFigure>,
     baseline: Option<String>,
     limits: Vec<(&'a str, &'a str)>,
     findings: Vec<FindingText<'a>>,
     causes: Vec<CauseText<'a>>,
     moved: Vec<MovedText<'a>>,
     layers: Vec<LayerText<'a>>,
-    packages: Option<Packages<'a>>,
+    packages: Option<PagePackages<'a>>,
     waste: Vec<WasteText<'a>>,
     removable: Vec<RemovableText<'a>>,
-    trend: Vec<Point>,
+    trend: Vec<ChartPoint>,
     max_size: Option<Bytes>,
     files: Option<String>,
     files_missing: Option<&'static str>,
 }
 
 #[derive(Serialize)]
-struct Figure {
+struct PageFigure {
     name: &'static str,
     unit: &'static str,
     head: Option<u64>,
@@ -65,7 +65,7 @@ struct Figure {
 }
 
 #[derive(Serialize)]
-struct Place<'a> {
+struct DockerfilePlace<'a> {
     path: &'a str,
     line: u32,
     url: Option<String>,
@@ -77,13 +77,13 @@ struct FindingText<'a> {
     rule: &'a str,
     message: String,
     help: &'a str,
-    place: Option<Place<'a>>,
+    place: Option<DockerfilePlace<'a>>,
 }
 
 #[derive(Serialize)]
 struct CauseText<'a> {
     text: &'a str,
-    place: Option<Place<'a>>,
+    place: Option<DockerfilePlace<'a>>,
     delta: Delta,
     parts: Vec<(String, Delta)>,
 }
@@ -102,7 +102,7 @@ struct LayerText<'a> {
     number: Option<u64>,
     status: Option<&'static str>,
     text: &'a str,
-    place: Option<Place<'a>>,
+    place: Option<DockerfilePlace<'a>>,
     head: Option<Bytes>,
     base: Option<Bytes>,
     delta: Option<Delta>,
@@ -113,15 +113,15 @@ struct LayerText<'a> {
 }
 
 #[derive(Serialize)]
-struct Packages<'a> {
+struct PagePackages<'a> {
     summary: String,
     complete: bool,
-    rows: Vec<Package<'a>>,
+    rows: Vec<PagePackage<'a>>,
 }
 
 /// Name, type, version before and now, bytes before and now, difference, layer counted from 1.
 #[derive(Serialize)]
-struct Package<'a>(
+struct PagePackage<'a>(
     &'a str,
     &'static str,
     Option<&'a str>,
@@ -160,11 +160,11 @@ struct RemovableText<'a> {
 #[derive(Serialize)]
 struct LayerName<'a> {
     text: String,
-    place: Option<Place<'a>>,
+    place: Option<DockerfilePlace<'a>>,
 }
 
 #[derive(Serialize)]
-struct Point {
+struct ChartPoint {
     label: String,
     time: Option<i64>,
     size: Bytes,
@@ -179,14 +179,15 @@ impl<'a> Page<'a> {
     pub(super) fn new(
         headline: &'a str,
         report: &'a Report,
-        subject: Subject,
+        subject: PageSubject,
         details: &'a [Details],
-        links: Option<&Links>,
+        links: Option<&RunLinks>,
     ) -> Page<'a> {
-        let source = |(index, image)| Source { image, details: details.get(index), index, subject, links };
+        let source =
+            |(index, image)| PageSource { image, details: details.get(index), index, subject, links };
         Page {
             layergate: env!("CARGO_PKG_VERSION"),
-            verdict: (subject == Subject::Check).then(|| report.verdict.as_str()),
+            verdict: (subject == PageSubject::Check).then(|| report.verdict.as_str()),
             headline,
             notes: &report.notes,
             images: report.images.iter().enumerate().map(source).map(|source| source.image()).collect(),
@@ -204,40 +205,40 @@ impl<'a> Page<'a> {
 }
 
 /// The trend of one platform, with the figures of its newest record beside those of the one before.
-fn of_history<'a>(history: &'a History, platform: &'a str, rows: &[Row<'a>]) -> Image<'a> {
+fn of_history<'a>(history: &'a History, platform: &'a str, rows: &[HistoryRow<'a>]) -> PageImage<'a> {
     let newest = |back: usize| rows.len().checked_sub(back).and_then(|at| rows.get(at));
     let [head, base] = [1, 2].map(|back| newest(back).map(|row| &row.point.totals));
-    let point = |row: &Row<'a>| {
+    let point = |row: &HistoryRow<'a>| {
         let commit = row.point.commit.as_deref().map_or_else(|| "no commit".into(), short);
-        Some(Point { label: commit, time: row.point.time, size: row.size? })
+        Some(ChartPoint { label: commit, time: row.point.time, size: row.size? })
     };
-    Image {
+    PageImage {
         name: &history.image,
         platform: Some(platform),
         figures: figures([head, base], history.metric, None),
         trend: rows.iter().filter_map(point).collect(),
         max_size: history.max_size,
-        ..Image::default()
+        ..PageImage::default()
     }
 }
 
 /// All that is known of one image.
 #[derive(Clone, Copy)]
-struct Source<'a, 'l> {
+struct PageSource<'a, 'l> {
     image: &'a ImageReport,
     details: Option<&'a Details>,
     index: usize,
-    subject: Subject,
-    links: Option<&'l Links>,
+    subject: PageSubject,
+    links: Option<&'l RunLinks>,
 }
 
-impl<'a> Source<'a, '_> {
-    fn image(self) -> Image<'a> {
-        let Source { image, details, subject, .. } = self;
-        let is_checked = subject == Subject::Check;
+impl<'a> PageSource<'a, '_> {
+    fn image(self) -> PageImage<'a> {
+        let PageSource { image, details, subject, .. } = self;
+        let is_checked = subject == PageSubject::Check;
         let files = details.filter(|details| details.files.is_some()).map(|_| files_id(self.index));
         let why = if details.is_some() { NOT_KNOWN } else { NOT_SAVED };
-        Image {
+        PageImage {
             name: &image.name,
             platform: image.platform.as_deref(),
             verdict: is_checked.then(|| image.verdict.as_str()),
@@ -270,10 +271,10 @@ impl<'a> Source<'a, '_> {
         }
     }
 
-    fn place(self, lines: Option<&'a DockerfileLines>) -> Option<Place<'a>> {
+    fn place(self, lines: Option<&'a DockerfileLines>) -> Option<DockerfilePlace<'a>> {
         let lines = lines?;
         let url = self.links.and_then(|links| links.to(lines));
-        Some(Place { path: &lines.path, line: lines.line, url })
+        Some(DockerfilePlace { path: &lines.path, line: lines.line, url })
     }
 
     fn finding(self, finding: &'a Finding) -> FindingText<'a> {
@@ -308,7 +309,7 @@ impl<'a> Source<'a, '_> {
     }
 
     fn moved(self, moved: &'a Moved) -> MovedText<'a> {
-        let name = |stored: &'a Stored| LayerName {
+        let name = |stored: &'a StoringLayer| LayerName {
             text: stored
                 .instruction
                 .as_ref()
@@ -367,14 +368,14 @@ impl<'a> Source<'a, '_> {
     }
 
     /// All packages where they are known, else those that the report lists.
-    fn packages(self) -> Option<Packages<'a>> {
+    fn packages(self) -> Option<PagePackages<'a>> {
         let summary = words::package_counts(self.image);
         if let Some(packages) = self.details.and_then(|details| details.packages.as_ref()) {
             let rows = packages.iter().map(|one| package(one, self.image.base.is_some())).collect();
-            return Some(Packages { summary, complete: true, rows });
+            return Some(PagePackages { summary, complete: true, rows });
         }
-        let rows: Vec<Package<'a>> = self.image.packages.iter().map(changed_package).collect();
-        (!rows.is_empty()).then_some(Packages { summary, complete: false, rows })
+        let rows: Vec<PagePackage<'a>> = self.image.packages.iter().map(changed_package).collect();
+        (!rows.is_empty()).then_some(PagePackages { summary, complete: false, rows })
     }
 
     fn waste(self, waste: &'a Waste) -> WasteText<'a> {
@@ -414,15 +415,15 @@ impl<'a> Source<'a, '_> {
 }
 
 /// The figures of head and base; first the one that the size limits use.
-fn figures([head, base]: [Option<&Totals>; 2], metric: Metric, update: Option<Bytes>) -> Vec<Figure> {
-    let bytes = |name, of: fn(&Totals) -> Option<Bytes>, help| Figure {
+fn figures([head, base]: [Option<&Totals>; 2], metric: Metric, update: Option<Bytes>) -> Vec<PageFigure> {
+    let bytes = |name, of: fn(&Totals) -> Option<Bytes>, help| PageFigure {
         name,
         unit: "bytes",
         head: head.and_then(of).map(|bytes| bytes.0),
         base: base.and_then(of).map(|bytes| bytes.0),
         help,
     };
-    let count = |name, of: fn(&Totals) -> Option<u64>, help| Figure {
+    let count = |name, of: fn(&Totals) -> Option<u64>, help| PageFigure {
         name,
         unit: "count",
         head: head.and_then(of),
@@ -442,7 +443,7 @@ fn figures([head, base]: [Option<&Totals>; 2], metric: Metric, update: Option<By
     figures[..=first].rotate_right(1);
     if let Some(update) = update {
         let help = "What a host that has the baseline downloads.";
-        figures.push(Figure { name: "Update", unit: "bytes", head: Some(update.0), base: None, help });
+        figures.push(PageFigure { name: "Update", unit: "bytes", head: Some(update.0), base: None, help });
     }
     figures.extend([
         bytes(
@@ -469,12 +470,12 @@ fn group(weight: Weight) -> &'static str {
     }
 }
 
-fn baseline(image: &ImageReport, subject: Subject) -> Option<String> {
+fn baseline(image: &ImageReport, subject: PageSubject) -> Option<String> {
     match (subject, &image.base) {
-        (Subject::Image, _) => None,
-        (Subject::Difference, base) => base.as_ref().map(|base| format!("Compared with {}", base.name)),
-        (Subject::Check, None) => Some(words::baseline(image).2.to_owned()).filter(|why| !why.is_empty()),
-        (Subject::Check, Some(_)) => {
+        (PageSubject::Image, _) => None,
+        (PageSubject::Difference, base) => base.as_ref().map(|base| format!("Compared with {}", base.name)),
+        (PageSubject::Check, None) => Some(words::baseline(image).2.to_owned()).filter(|why| !why.is_empty()),
+        (PageSubject::Check, Some(_)) => {
             let (_, commit, how) = words::baseline(image);
             Some(
                 commit
@@ -484,10 +485,10 @@ fn baseline(image: &ImageReport, subject: Subject) -> Option<String> {
     }
 }
 
-fn package(one: &PackageDetails, compared: bool) -> Package<'_> {
+fn package(one: &PackageDetails, compared: bool) -> PagePackage<'_> {
     let (base, head) = (one.base.as_ref(), one.head.as_ref());
     let bytes = |side: Option<&(String, Bytes)>| side.map_or(Bytes(0), |(_, bytes)| *bytes);
-    Package(
+    PagePackage(
         &one.name,
         one.ecosystem.as_str(),
         base.map(|(version, _)| version.as_str()),
@@ -499,9 +500,9 @@ fn package(one: &PackageDetails, compared: bool) -> Package<'_> {
     )
 }
 
-fn changed_package(row: &PackageRow) -> Package<'_> {
+fn changed_package(row: &PackageRow) -> PagePackage<'_> {
     let layer = row.layer.map(|layer| layer + 1);
-    Package(
+    PagePackage(
         &row.name,
         row.ecosystem.as_str(),
         row.from.as_deref(),
@@ -513,9 +514,9 @@ fn changed_package(row: &PackageRow) -> Package<'_> {
     )
 }
 
-fn point(point: &TrendPoint) -> Point {
+fn point(point: &TrendPoint) -> ChartPoint {
     let commit = point.commit.as_ref();
-    Point {
+    ChartPoint {
         label: commit.map_or_else(|| "this change".into(), |sha| short(sha)),
         time: None,
         size: point.size,

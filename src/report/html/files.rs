@@ -50,7 +50,7 @@ pub(super) struct PackageDetails {
 /// Columns as `Files` in `web/src/data.ts` has them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Files {
-    dirs: Directories,
+    dirs: DirectoryColumns,
     names: String,
     sizes: Vec<i64>,
     layers: Vec<i64>,
@@ -58,7 +58,7 @@ pub(super) struct Files {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-struct Directories {
+struct DirectoryColumns {
     names: String,
     depths: Vec<usize>,
     counts: Vec<u64>,
@@ -154,7 +154,7 @@ fn packages_of(head: &[Installed], base: Option<Option<&[Installed]>>) -> Vec<Pa
 
 /// A file in both images.
 #[derive(Clone, Copy)]
-struct Entry<'a> {
+struct FileRow<'a> {
     directory: &'a [u8],
     name: &'a [u8],
     head: i64,
@@ -162,7 +162,7 @@ struct Entry<'a> {
     layer: i64,
 }
 
-impl Entry<'_> {
+impl FileRow<'_> {
     fn size(&self) -> i64 {
         self.head.max(self.base)
     }
@@ -181,16 +181,16 @@ impl Files {
 }
 
 /// The files of both sides in the order of the tree, each path once.
-fn both<'a>(head: &'a Filesystem, base: Option<&'a Filesystem>) -> Vec<Entry<'a>> {
+fn both<'a>(head: &'a Filesystem, base: Option<&'a Filesystem>) -> Vec<FileRow<'a>> {
     let of = |path: PathRef<'a>| split(path.0);
-    let mut entries: Vec<Entry<'a>> = Vec::with_capacity(head.existing().len());
+    let mut entries: Vec<FileRow<'a>> = Vec::with_capacity(head.existing().len());
     entries.extend(head.existing().map(|file| {
         let ((directory, name), size) = (of(file.path), file.size.0 as i64);
-        Entry { directory, name, head: size, base: NONE, layer: i64::from(file.layer) }
+        FileRow { directory, name, head: size, base: NONE, layer: i64::from(file.layer) }
     }));
     entries.extend(base.into_iter().flat_map(Filesystem::existing).map(|file| {
         let (directory, name) = of(file.path);
-        Entry { directory, name, head: NONE, base: file.size.0 as i64, layer: NONE }
+        FileRow { directory, name, head: NONE, base: file.size.0 as i64, layer: NONE }
     }));
     entries.sort_unstable_by(in_tree);
     entries.dedup_by(|later, kept| {
@@ -207,7 +207,7 @@ fn both<'a>(head: &'a Filesystem, base: Option<&'a Filesystem>) -> Vec<Entry<'a>
 }
 
 /// Directories in preorder, so a slash comes before all else.
-fn in_tree(a: &Entry<'_>, b: &Entry<'_>) -> Ordering {
+fn in_tree(a: &FileRow<'_>, b: &FileRow<'_>) -> Ordering {
     let rank = |path: &[u8], at: usize| path.get(at).map(|byte| if *byte == b'/' { 0 } else { *byte });
     if a.directory != b.directory {
         let apart = a.directory.iter().zip(b.directory).take_while(|(a, b)| a == b).count();
@@ -226,20 +226,20 @@ struct Folded<'a> {
 }
 
 impl Folded<'_> {
-    fn entry(&self) -> Entry<'_> {
+    fn entry(&self) -> FileRow<'_> {
         let Folded { directory, name, head, base, layer } = self;
-        Entry { directory, name: name.as_bytes(), head: *head, base: *base, layer: *layer }
+        FileRow { directory, name: name.as_bytes(), head: *head, base: *base, layer: *layer }
     }
 }
 
 /// Keeps the largest entries that there is room for, and gives the others: one of each directory at the top and layer.
-fn fold<'a>(entries: &mut Vec<Entry<'a>>, room: usize) -> Vec<Folded<'a>> {
-    let mut sizes: Vec<i64> = entries.iter().map(Entry::size).collect();
+fn fold<'a>(entries: &mut Vec<FileRow<'a>>, room: usize) -> Vec<Folded<'a>> {
+    let mut sizes: Vec<i64> = entries.iter().map(FileRow::size).collect();
     let at = room.min(sizes.len() - 1);
     let (_, least, _) = sizes.select_nth_unstable_by_key(at, |size| Reverse(*size));
     let least = *least;
     let mut groups: BTreeMap<(&'a [u8], i64), (u64, i64, i64)> = BTreeMap::new();
-    let top = |entry: &Entry<'a>| entry.directory.split(|byte| *byte == b'/').next().unwrap_or_default();
+    let top = |entry: &FileRow<'a>| entry.directory.split(|byte| *byte == b'/').next().unwrap_or_default();
     let many = entries.iter().map(top).collect::<HashSet<_>>().len() > MAX_TOP;
     entries.retain(|entry| {
         let small = entry.size() <= least;
@@ -267,8 +267,8 @@ fn fold<'a>(entries: &mut Vec<Entry<'a>>, room: usize) -> Vec<Folded<'a>> {
     groups.into_iter().map(folded).collect()
 }
 
-fn columns(entries: &[Entry<'_>], compared: bool) -> Files {
-    let mut dirs = Directories { counts: vec![0], ..Directories::default() };
+fn columns(entries: &[FileRow<'_>], compared: bool) -> Files {
+    let mut dirs = DirectoryColumns { counts: vec![0], ..DirectoryColumns::default() };
     let (mut names, mut previous) = (String::new(), String::new());
     let mut sizes = Vec::with_capacity(entries.len());
     let (mut layers, mut changes): (Vec<i64>, Vec<i64>) = (Vec::new(), Vec::new());
@@ -304,7 +304,7 @@ fn columns(entries: &[Entry<'_>], compared: bool) -> Files {
 }
 
 /// Lists the directories on the way from one to the next that are not listed yet.
-fn descend(from: &[u8], to: &[u8], dirs: &mut Directories) {
+fn descend(from: &[u8], to: &[u8], dirs: &mut DirectoryColumns) {
     let (from, to) = (parts(from), parts(to));
     let shared = from.iter().zip(&to).take_while(|(from, to)| from == to).count();
     for (depth, part) in to.iter().enumerate().skip(shared) {

@@ -14,7 +14,7 @@ use document::Page;
 pub use files::{Details, MAX_FILES};
 
 use super::history::History;
-use super::links::Links;
+use super::links::RunLinks;
 use super::{Report, escape, markdown, words};
 use crate::image::bytes::Units;
 
@@ -23,7 +23,7 @@ const SHELL: &str = include_str!("../../../web/dist/report.html");
 
 /// What the page is of, and so what its first line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
+pub enum PageSubject {
     /// Images that were checked.
     Check,
     /// Two images that were compared.
@@ -38,9 +38,9 @@ pub enum Subject {
 /// Whatever writing fails with.
 pub fn write(
     report: &Report,
-    subject: Subject,
+    subject: PageSubject,
     details: &[Details],
-    links: Option<&Links>,
+    links: Option<&RunLinks>,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let title = headline(report, subject);
@@ -92,15 +92,15 @@ fn write_element(id: &str, document: &impl Serialize, out: &mut impl Write) -> i
 }
 
 /// The verdict and the amount, in one line.
-fn headline(report: &Report, subject: Subject) -> String {
+fn headline(report: &Report, subject: PageSubject) -> String {
     let sentence = match (subject, report.images.as_slice()) {
-        (Subject::Check, _) => return markdown::headline(report),
-        (Subject::Difference, [image]) => {
+        (PageSubject::Check, _) => return markdown::headline(report),
+        (PageSubject::Difference, [image]) => {
             let base = image.base.as_ref().map(|base| format!("{} \u{2192} ", base.name)).unwrap_or_default();
             let size = image.shown().size_and_change(Units::default());
             format!("{base}{}: {size}", image.name)
         }
-        (Subject::Image, [image]) => {
+        (PageSubject::Image, [image]) => {
             let layers = image.head_totals().map(|totals| totals.layers);
             format!(
                 "{}: {} in {} layers",

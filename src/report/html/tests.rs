@@ -23,7 +23,7 @@ fn page(name: &str) -> String {
     let details = [Details::of(&image, None, &mut 10)];
     let report = Report::new(None, vec![ImageReport::added(&image)]);
     let mut out = Vec::new();
-    write(&report, Subject::Image, &details, None, &mut out).unwrap();
+    write(&report, PageSubject::Image, &details, None, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -1,13 +1,12 @@
 //! What stands above the details: the verdict, why, what to do, what accepts it; and the small print at the end.
 
-use super::MAX_SENTENCE;
-use super::Part as Style;
-use crate::compare::{Cause, LayerRow, Part, Status};
+use super::{ImagePart, MAX_SENTENCE};
+use crate::compare::{Cause, CausePart, LayerRow, Status};
 use crate::image::layer_ref::DockerfileLines;
 use crate::image::{Delta, Instruction};
 use crate::limits::{BASELINE_RULE, Finding, Metric, Severity, Verdict};
 use crate::report::escape::{code, plain, prose, short};
-use crate::report::links::{DOCS, HOME, Links};
+use crate::report::links::{DOCS, HOME, RunLinks};
 use crate::report::look::Sizes;
 use crate::report::model::{ImageReport, Report};
 use crate::report::words;
@@ -107,7 +106,7 @@ fn named(mut labels: Vec<String>) -> String {
 }
 
 /// The instructions that explain the difference, in its direction.
-fn why(image: &ImageReport, sizes: Sizes, links: Option<&Links>) -> Option<String> {
+fn why(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<String> {
     let delta = image.delta.as_ref()?.uncompressed?;
     let along = |cause: &&Cause| cause.delta.0.signum() == delta.0.signum();
     let (of_base, own): (Vec<&Cause>, Vec<&Cause>) =
@@ -150,7 +149,7 @@ fn is_of_base(image: &ImageReport, cause: &Cause) -> bool {
 }
 
 /// A place, linked where that can be seen; without its file's name where that has just been said.
-fn linked(place: &DockerfileLines, file: Option<&str>, links: Option<&Links>) -> String {
+fn linked(place: &DockerfileLines, file: Option<&str>, links: Option<&RunLinks>) -> String {
     let text = match file == Some(place.path.as_str()) {
         true => format!(":{}", place.line),
         false => words::place(place),
@@ -168,7 +167,7 @@ fn short_cause(cause: &Cause, sizes: Sizes, place: Option<String>) -> String {
     let place = place.map_or_else(String::new, |place| format!("{place} "));
     let text = format!("{place}{} {}", code(&short(step, MAX_STEP)), sizes.delta(cause.delta));
     let largest = words::largest_parts(&cause.parts, 1).into_iter().next();
-    let says_most = |part: &&Part| {
+    let says_most = |part: &&CausePart| {
         part.delta.0.signum() == cause.delta.0.signum()
             && u128::from(part.delta.magnitude().0) * 2 >= u128::from(cause.delta.magnitude().0)
     };
@@ -285,7 +284,7 @@ fn missing_baselines(report: &Report, images: &[&ImageReport]) -> Vec<String> {
 }
 
 /// The causes with all that explains them; they and the rest sum to the difference.
-pub(super) fn causes(image: &ImageReport, style: &Style<'_>) -> Option<String> {
+pub(super) fn causes(image: &ImageReport, style: &ImagePart<'_>) -> Option<String> {
     let delta = image.delta.as_ref()?.uncompressed?;
     let along = |cause: &&Cause| cause.delta.0.signum() == delta.0.signum();
     // Of many images, each has a part of the room.
@@ -303,21 +302,22 @@ pub(super) fn causes(image: &ImageReport, style: &Style<'_>) -> Option<String> {
 }
 
 /// `Dockerfile:12` `RUN pip install` +18.2 MB: `pandas` 2.2.3 (+12.1 MB), other +6.1 MB
-fn cause_line(cause: &Cause, style: &Style<'_>) -> String {
+fn cause_line(cause: &Cause, style: &ImagePart<'_>) -> String {
     let place = cause.dockerfile.as_ref().map(|place| format!("{} ", linked(place, None, style.links)));
     let step = cause.instruction.as_ref().map_or("(no history)", Instruction::as_str);
     let step = format!("{}{}", place.unwrap_or_default(), code(&short(step, MAX_STEP)));
-    let worth = |part: &&Part| {
+    let worth = |part: &&CausePart| {
         let (part, whole) = (part.delta, cause.delta);
         part.0.signum() == whole.0.signum()
             && u128::from(part.magnitude().0) * 100 >= u128::from(whole.magnitude().0) * WORTH_NAMING
     };
     let amount = style.sizes.delta(cause.delta);
-    let named: Vec<&Part> = words::largest_parts(&cause.parts, MAX_PARTS).into_iter().filter(worth).collect();
+    let named: Vec<&CausePart> =
+        words::largest_parts(&cause.parts, MAX_PARTS).into_iter().filter(worth).collect();
     if named.is_empty() {
         return format!("- {step} {amount}");
     }
-    let text = |part: &&Part| {
+    let text = |part: &&CausePart| {
         let (name, more) = words::part(part);
         format!("{}{} ({})", code(&name), plain(&more), style.sizes.delta(part.delta))
     };
@@ -361,7 +361,7 @@ pub(super) fn footer(report: &Report, images: &[&ImageReport]) -> String {
     let parts = [
         linked("layergate", Some(HOME.into())),
         figures,
-        linked("run", links.and_then(Links::run)),
+        linked("run", links.and_then(RunLinks::run)),
         linked("report", report.url.clone()),
         linked("docs", Some(DOCS.into())),
     ];

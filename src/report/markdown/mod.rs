@@ -10,7 +10,7 @@ use std::io::{self, Write};
 
 use super::escape::{code, plain, sentence, short, summary_name};
 use super::history;
-use super::links::Links;
+use super::links::RunLinks;
 use super::look::Sizes;
 use super::model::{ImageReport, Report};
 use super::table::{Align, markdown as table};
@@ -34,14 +34,14 @@ const TABLE: usize = 2;
 
 /// How one image's part is written.
 #[derive(Debug, Clone, Copy, Default)]
-struct Part<'a> {
+struct ImagePart<'a> {
     /// What the image is called, where there are several.
     label: Option<&'a str>,
     sizes: Sizes,
-    links: Option<&'a Links>,
+    links: Option<&'a RunLinks>,
 }
 
-impl Part<'_> {
+impl ImagePart<'_> {
     /// ` of NAME` in the line that opens details, where there are several images.
     fn of_summary(&self) -> String {
         self.label.map_or_else(String::new, |label| format!(" of {}", summary_name(label)))
@@ -121,7 +121,7 @@ pub fn write_difference(compared: &Compared<'_>, sizes: Sizes, out: &mut impl Wr
         [figure.name.to_owned(), figure.base, figure.head, plain(&delta)]
     });
     writeln!(out, "{}", table(columns, rows.collect()))?;
-    let part = Part { sizes, ..Part::default() };
+    let part = ImagePart { sizes, ..ImagePart::default() };
     for text in tables::details(image, &part) {
         writeln!(out, "\n{text}")?;
     }
@@ -206,7 +206,7 @@ fn blocks(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Blocks {
         // The further down the list, the sooner dropped; layers go before findings.
         let rank = |rank: usize| (1 + rank) * images.len() + index + 1;
         let label = labels.get(index).map(String::as_str).filter(|_| many);
-        let part = Part { label, sizes, links: report.links.as_ref() };
+        let part = ImagePart { label, sizes, links: report.links.as_ref() };
         let details = [lead::findings(image, many), lead::causes(image, &part)].into_iter().flatten();
         let details = details.chain(tables::details(image, &part));
         let details: Vec<(usize, String)> =

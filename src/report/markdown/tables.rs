@@ -1,6 +1,6 @@
 //! The table of images, and what is below the lines that open details.
 
-use super::{MAX_SENTENCE, Part};
+use super::{ImagePart, MAX_SENTENCE};
 use crate::compare::files::PathChange;
 use crate::compare::{ConfigChange, LayerRow, Moved, PackageRow, Status, Waste};
 use crate::image::layer_ref::LayerRef;
@@ -98,8 +98,8 @@ fn image_cells(image: &ImageReport, single: bool, with_platform: bool, sizes: Si
 }
 
 /// What differs in detail: layers, packages, files, and what is wasted.
-pub(super) fn details(image: &ImageReport, part: &Part<'_>) -> Vec<String> {
-    let tables: [fn(&ImageReport, &Part<'_>) -> Option<String>; 7] =
+pub(super) fn details(image: &ImageReport, part: &ImagePart<'_>) -> Vec<String> {
+    let tables: [fn(&ImageReport, &ImagePart<'_>) -> Option<String>; 7] =
         [layer_table, config_table, moved, package_table, unread_databases, file_table, waste_table];
     tables.iter().filter_map(|table| table(image, part)).collect()
 }
@@ -108,7 +108,7 @@ fn titled(title: &str, counts: &str, body: &str) -> String {
     format!("**{title}**: {counts}\n\n{body}")
 }
 
-fn layer_table(image: &ImageReport, part: &Part<'_>) -> Option<String> {
+fn layer_table(image: &ImageReport, part: &ImagePart<'_>) -> Option<String> {
     let columns = [
         ("Layer", Align::Left),
         ("Instruction", Align::Left),
@@ -169,7 +169,7 @@ fn layer_cells(row: &LayerRow, sizes: Sizes) -> [String; 5] {
 }
 
 /// `**Moved**, no change in size: pandas, numpy and 12 more from Dockerfile:9 to Dockerfile:12 (190 MB)`
-fn moved(image: &ImageReport, part: &Part<'_>) -> Option<String> {
+fn moved(image: &ImageReport, part: &ImagePart<'_>) -> Option<String> {
     let text = |moved: &Moved| {
         let [from, to] = words::moved_between(moved)?;
         let names: Vec<String> =
@@ -182,7 +182,7 @@ fn moved(image: &ImageReport, part: &Part<'_>) -> Option<String> {
 }
 
 /// What containers are started with, where that differs. Of variables and labels there are names alone.
-fn config_table(image: &ImageReport, _: &Part<'_>) -> Option<String> {
+fn config_table(image: &ImageReport, _: &ImagePart<'_>) -> Option<String> {
     let columns = [("Config", Align::Left), ("Base", Align::Left), ("Head", Align::Left)];
     let text =
         |text: &Option<String>| text.as_ref().map_or_else(String::new, |text| code(&short(text, MAX_TEXT)));
@@ -202,7 +202,7 @@ fn config_table(image: &ImageReport, _: &Part<'_>) -> Option<String> {
     (!rows.is_empty()).then(|| titled("Config", &plain(&words::config(&image.config)), &table(columns, rows)))
 }
 
-fn package_table(image: &ImageReport, part: &Part<'_>) -> Option<String> {
+fn package_table(image: &ImageReport, part: &ImagePart<'_>) -> Option<String> {
     let columns = [
         ("Package", Align::Left),
         ("", Align::Left),
@@ -236,7 +236,7 @@ fn more(rows: usize) -> String {
     if left == 0 { String::new() } else { format!("\n\n\u{2026} and {left} more, with smaller differences.") }
 }
 
-fn unread_databases(image: &ImageReport, _: &Part<'_>) -> Option<String> {
+fn unread_databases(image: &ImageReport, _: &ImagePart<'_>) -> Option<String> {
     let lines = unread_lines(&image.unread_databases);
     let lines: Vec<String> =
         lines.iter().map(|line| format!("- {}", plain(&short(line, MAX_SENTENCE)))).collect();
@@ -244,7 +244,7 @@ fn unread_databases(image: &ImageReport, _: &Part<'_>) -> Option<String> {
     (!lines.is_empty()).then(|| titled("Packages not known", &counts, &lines.join("\n")))
 }
 
-fn file_table(image: &ImageReport, part: &Part<'_>) -> Option<String> {
+fn file_table(image: &ImageReport, part: &ImagePart<'_>) -> Option<String> {
     let changes = image.files.as_ref()?;
     let columns = [("Path", Align::Left), ("Files", Align::Right), ("Change", Align::Right)];
     let cells = |change: &PathChange| {
@@ -255,7 +255,7 @@ fn file_table(image: &ImageReport, part: &Part<'_>) -> Option<String> {
     (!rows.is_empty()).then(|| titled("Files", &words::file_counts(changes), &table(columns, rows)))
 }
 
-fn waste_table(image: &ImageReport, part: &Part<'_>) -> Option<String> {
+fn waste_table(image: &ImageReport, part: &ImagePart<'_>) -> Option<String> {
     let wasted = part.sizes.amount(image.head_totals().and_then(|totals| totals.wasted));
     let counts = format!("{wasted} unreachable");
     (!image.waste.is_empty()).then(|| titled("Wasted", &counts, &waste_rows(&image.waste, part.sizes)))
@@ -290,7 +290,7 @@ pub(in crate::report) fn waste_rows(waste: &[Waste], sizes: Sizes) -> String {
 }
 
 /// Removable files, and whether the image is built in stages: what opens them, and what is below.
-pub(super) fn removable(image: &ImageReport, part: &Part<'_>) -> Option<(String, String)> {
+pub(super) fn removable(image: &ImageReport, part: &ImagePart<'_>) -> Option<(String, String)> {
     let stages = image.stages.as_ref()?;
     let summary = removable::summary(&image.removable, part.sizes);
     if summary.is_none() && !image.evaluates_stages() {
