@@ -1,22 +1,25 @@
 //! `layergate check`: the gate.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::analyze::Analyzer;
 use super::baseline_source::BaselineSource;
-use super::configuration::{self, ConfigurationRequest};
+use super::configuration::{self, Chosen, ConfigurationRequest};
 use super::publish::{self, publish};
 use super::{Exit, console, measure_all, parse_images, reading_options, refuse_twins, set_variable};
 use super::{accept, comment, event};
+use crate::analysis::Analysis;
 use crate::cli::CheckArgs;
 use crate::compare::Baseline;
-use crate::config::BuildSettings;
+use crate::compare::baseline::Missing;
+use crate::config::{BuildSettings, Config, Settings};
 use crate::github::Context;
-use crate::image::Snapshot;
 use crate::image::snapshot::ImageIdentity;
+use crate::image::{MeasuredImage, Snapshot};
 use crate::report::html::{self, Details};
 use crate::report::{ImageReport, Report};
-use crate::source::{Options, Platforms};
+use crate::source::{NamedImage, Options, Platforms};
 
 /// Runs the command. Settings are checked before anything is measured; then come the verdict in the
 /// log, the summary, the outputs, the annotations and, as the least reliable, the comment.
@@ -26,86 +29,131 @@ use crate::source::{Options, Platforms};
 pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
     comment::check_flags(&arguments.output.comment)?;
-    let flags = arguments.limits.settings();
     let mut context = Context::read(set_variable);
     if let Some(context) = &mut context {
         event::resolve_event(arguments, context).await?;
     }
-    let wanted = ConfigurationRequest {
-        named: arguments.config.as_deref(),
-        from: arguments.limits_from,
-        has_limits: !flags.is_empty(),
-        github: &arguments.github,
-    };
-    let chosen = configuration::of_check(&wanted, context.as_ref()).await?;
-    let config = chosen.config;
-    for image in &images {
-        config.limits_for(&image.display_name(), None, &flags)?;
-    }
+    let context = context.as_ref();
+    let Chosen { config, note } = configuration::of_check(&request(arguments), context).await?;
+    let is_pull_request = context.is_some_and(|context| context.pull_request.is_some());
+    let gate = Gate::new(arguments, &config, &images, is_pull_request)?;
     let accept = config.accept(&arguments.accept.settings())?;
     let mut analyzer =
         Analyzer::new(config.catalogue()).with_metadata(&arguments.build.stage.build_metadata)?;
-    let build_flags = arguments.build.settings();
-    analyzer.check_flags(&BuildSettings::from_settings(&build_flags)?)?;
+    analyzer.check_flags(&BuildSettings::from_settings(&gate.build)?)?;
 
-    let mut base = BaselineSource::choose(arguments, &images, context.as_ref()).await?;
+    let mut base = BaselineSource::choose(arguments, &images, context).await?;
     let options = reading_options(&arguments.reading, base.directory())?;
     for image in &images {
         base.prepare(image, &options).await;
     }
-    let mut heads = Vec::new();
-    for (image, measured) in images.iter().zip(measure_all(&images, &options, &arguments.reading).await?) {
-        measured.iter().for_each(|measured| say_taken_on_word(&measured.snapshot, &options));
-        heads.extend(measured.into_iter().map(|measured| (image, measured)));
-    }
-    // What a baseline has in common with an image need not be fetched.
-    for layer in heads.iter().flat_map(|(_, measured)| &measured.snapshot.layers) {
-        if let Some(file_list) = &layer.file_list {
-            options.known.learn(&layer.diff_id, file_list.clone());
-        }
-    }
+    let heads = measure_heads(&images, &options, arguments).await?;
     let identities: Vec<ImageIdentity> =
         heads.iter().map(|(_, measured)| measured.snapshot.image.clone()).collect();
     refuse_twins(&identities.iter().collect::<Vec<_>>())?;
-    let names: Vec<&str> = identities.iter().map(|image| image.name.as_str()).collect();
-    if let Some((section, image)) = config.misspelt(&names) {
-        console::warn(&format!(
-            "[images.{section}] of the configuration is of no image here, and {image} has no section; is it meant for {image}?"
-        ));
-    }
+    warn_of_misspelt_section(&config, &identities);
     base.measure(&arguments.reading, &options).await?;
-    let pull_request = context.as_ref().is_some_and(|context| context.pull_request.is_some());
     let (mut reports, mut details, mut room) = (Vec::new(), Vec::new(), html::MAX_FILES);
     // One after the other: an image is no longer needed once its report is made.
     for (image, measured) in heads {
         let ImageIdentity { name, platform, .. } = measured.snapshot.image.clone();
-        let build = config.build_of(&name, platform.as_ref(), &build_flags)?;
+        let build = config.build_of(&name, platform.as_ref(), &gate.build)?;
         let head = analyzer.analyze(measured, image, &build, images.len() == 1, &options).await;
         let baseline = base.of(head.snapshot(), &options).await?;
-        let (limits, settings) = config.limits_for(&name, platform.as_ref(), &flags)?;
-        let mut report = ImageReport::evaluate(&head, baseline.as_ref(), &limits, &settings, pull_request)?;
+        let mut report = gate.evaluate(&head, &baseline)?;
         if arguments.output.html.is_some() {
             let base = baseline.as_ref().ok().map(|baseline| &*baseline.image);
             details.push(Details::of(&head, base, &mut room));
         }
         report.add_trend(base.history(&name).await);
         reports.push(report);
-        if limits.is_empty() {
-            console::warn(&format!(
-                "no limit is set for {name}, so it cannot fail; set max-increase or max-size"
-            ));
-        }
     }
     analyzer.finish();
     if options.platform == Platforms::All {
         reports.extend(gone(&identities, &mut base).await?);
     }
-    let mut report = Report::new(head_sha(&base, context.as_ref()), reports);
-    report.notes.extend(chosen.note);
+    let mut report = Report::new(head_sha(&base, context), reports);
+    report.notes.extend(note);
     report.url = arguments.output.report_url.clone();
-    report.links = publish::links(&report, context.as_ref());
-    accept::apply(&mut report, &accept, &arguments.github, context.as_ref()).await;
-    publish(&report, &details, &arguments.output, &arguments.github, context.as_ref()).await
+    report.links = publish::links(&report, context);
+    accept::apply(&mut report, &accept, &arguments.github, context).await;
+    publish(&report, &details, &arguments.output, &arguments.github, context).await
+}
+
+fn request(arguments: &CheckArgs) -> ConfigurationRequest<'_> {
+    ConfigurationRequest {
+        named: arguments.config.as_deref(),
+        from: arguments.limits_from,
+        has_limits: !arguments.limits.settings().is_empty(),
+        github: &arguments.github,
+    }
+}
+
+/// What images are evaluated by.
+struct Gate<'a> {
+    config: &'a Config,
+    limits: Settings,
+    build: Settings,
+    is_pull_request: bool,
+}
+
+impl<'a> Gate<'a> {
+    /// Refuses limits that cannot be read, before anything is measured.
+    fn new(
+        arguments: &CheckArgs,
+        config: &'a Config,
+        images: &[NamedImage],
+        is_pull_request: bool,
+    ) -> anyhow::Result<Gate<'a>> {
+        let (limits, build) = (arguments.limits.settings(), arguments.build.settings());
+        for image in images {
+            config.limits_for(&image.display_name(), None, &limits)?;
+        }
+        Ok(Gate { config, limits, build, is_pull_request })
+    }
+
+    fn evaluate(
+        &self,
+        head: &Analysis,
+        baseline: &Result<Baseline, Missing>,
+    ) -> anyhow::Result<ImageReport> {
+        let ImageIdentity { name, platform, .. } = &head.snapshot().image;
+        let (limits, settings) = self.config.limits_for(name, platform.as_ref(), &self.limits)?;
+        if limits.is_empty() {
+            console::warn(&format!(
+                "no limit is set for {name}, so it cannot fail; set max-increase or max-size"
+            ));
+        }
+        Ok(ImageReport::evaluate(head, baseline.as_ref(), &limits, &settings, self.is_pull_request)?)
+    }
+}
+
+/// Measures the images, and remembers their layers: what a baseline has in common with them need not be fetched.
+async fn measure_heads<'a>(
+    images: &'a [NamedImage],
+    options: &Arc<Options>,
+    arguments: &CheckArgs,
+) -> anyhow::Result<Vec<(&'a NamedImage, MeasuredImage)>> {
+    let mut heads = Vec::new();
+    for (image, measured) in images.iter().zip(measure_all(images, options, &arguments.reading).await?) {
+        measured.iter().for_each(|measured| say_taken_on_word(&measured.snapshot, options));
+        heads.extend(measured.into_iter().map(|measured| (image, measured)));
+    }
+    for layer in heads.iter().flat_map(|(_, measured)| &measured.snapshot.layers) {
+        if let Some(file_list) = &layer.file_list {
+            options.known.learn(&layer.diff_id, file_list.clone());
+        }
+    }
+    Ok(heads)
+}
+
+fn warn_of_misspelt_section(config: &Config, images: &[ImageIdentity]) {
+    let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+    if let Some((section, image)) = config.misspelt(&names) {
+        console::warn(&format!(
+            "[images.{section}] of the configuration is of no image here, and {image} has no section; is it meant for {image}?"
+        ));
+    }
 }
 
 /// Says what was measured without being read: it is as true as whoever may write to the store.

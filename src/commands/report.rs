@@ -102,38 +102,11 @@ async fn evaluate(
             "{limit} is given and not used: reports are evaluated where they are measured; pass --limits-from target to evaluate them anew"
         ));
     }
-    let wanted = ConfigurationRequest {
-        named: arguments.config.as_deref(),
-        from: LimitsFrom::Target,
-        has_limits: !flags.is_empty(),
-        github: &arguments.github,
-    };
-    let is_of_change = context.is_some_and(|context| context.deciding() != Deciding::Checkout);
-    let Chosen { config, note } = match evaluates || !is_of_change {
-        true => configuration::of_evaluate(&wanted, context).await?,
-        // What the jobs were told comes from the target branch, and is in their reports.
-        false => Chosen::default(),
-    };
+    let Chosen { config, note } = choose_configuration(arguments, evaluates, context).await?;
     let mut accept = config.accept(&arguments.accept.settings())?;
-    // Without git nobody knows; but no committed report knows the commit that it would have to be of.
-    for named in lines_of(&arguments.reports).filter(|_| Git::is_installed()) {
-        stores::refuse_committed(Path::new(named), "report", context)?;
-    }
-    let mut saved = read(&files(arguments)?)?;
-    if evaluates {
-        // Nothing but figures is taken from reports that are not believed.
-        saved.iter_mut().for_each(|saved| saved.report.notes.clear());
-    }
-    let unexpected = match context.is_some_and(may_be_deceived) {
-        true => name_unexpected(&mut saved, |name| {
-            expected.iter().any(|expected| expected.name == name) || config.has_section(name)
-        }),
-        false => 0,
-    };
+    let (saved, notes) = read_reports(arguments, expected, &config, evaluates, context)?;
     let mut report = merge(saved, expected, head)?;
-    if unexpected > 0 {
-        report.notes.push(UNEXPECTED.into());
-    }
+    report.notes.extend(notes);
     report.notes.extend(note);
     if evaluates {
         let of_pull_request = match context.and_then(|context| context.workflow_run.as_ref()) {
@@ -149,6 +122,52 @@ async fn evaluate(
     }
     accept::apply(&mut report, &accept, &arguments.github, context).await;
     Ok(Some(report))
+}
+
+/// The configuration that counts for reports: none where those of a change are taken as they are, for what its jobs
+/// were told comes from the target branch, and is in their reports.
+async fn choose_configuration(
+    arguments: &ReportArgs,
+    evaluates: bool,
+    context: Option<&Context>,
+) -> anyhow::Result<Chosen> {
+    let is_of_change = context.is_some_and(|context| context.deciding() != Deciding::Checkout);
+    if is_of_change && !evaluates {
+        return Ok(Chosen::default());
+    }
+    let request = ConfigurationRequest {
+        named: arguments.config.as_deref(),
+        from: LimitsFrom::Target,
+        has_limits: !arguments.limits.settings().is_empty(),
+        github: &arguments.github,
+    };
+    configuration::of_evaluate(&request, context).await
+}
+
+/// The saved reports, without what is not believed of them, and what is to be noted of that.
+fn read_reports(
+    arguments: &ReportArgs,
+    expected: &[Expected],
+    config: &Config,
+    evaluates: bool,
+    context: Option<&Context>,
+) -> anyhow::Result<(Vec<Saved>, Option<String>)> {
+    // Without git nobody knows; but no committed report knows the commit that it would have to be of.
+    for named in lines_of(&arguments.reports).filter(|_| Git::is_installed()) {
+        stores::refuse_committed(Path::new(named), "report", context)?;
+    }
+    let mut saved = read(&files(arguments)?)?;
+    if evaluates {
+        // Nothing but figures is taken from reports that are not believed.
+        saved.iter_mut().for_each(|saved| saved.report.notes.clear());
+    }
+    if !context.is_some_and(may_be_deceived) {
+        return Ok((saved, None));
+    }
+    let is_named =
+        |name: &str| expected.iter().any(|expected| expected.name == name) || config.has_section(name);
+    let unexpected = name_unexpected(&mut saved, is_named);
+    Ok((saved, (unexpected > 0).then(|| UNEXPECTED.into())))
 }
 
 /// A run that follows one whose commit is no pull request's head any more has nothing to say; any other has to be

@@ -53,7 +53,8 @@ pub(super) fn commands(instruction: &SourceInstruction) -> Option<Vec<ShellComma
 
 /// Splits a script, and gives up at whatever decides, repeats or reads.
 pub(super) fn split(script: &str) -> Option<Vec<ShellCommand>> {
-    let mut reader = ScriptReader { commands: Vec::new(), words: Vec::new(), word: None, text: String::new() };
+    let mut reader =
+        ScriptReader { commands: Vec::new(), words: Vec::new(), word: None, text: String::new() };
     let mut rest = script.chars().peekable();
     while let Some(c) = rest.next() {
         match c {

@@ -243,17 +243,9 @@ impl Engine {
         options: &Arc<Options>,
     ) -> Result<Result<MeasuredImage, Option<String>>, SourceError> {
         let Some(asked) = self.asked(described, options) else { return Ok(Err(None)) };
-        let none_read = |snapshot: &Snapshot| {
-            let layers = snapshot.layers.len();
-            options.progress.took(format!("all {layers} layers are known, none was read,"), None);
-        };
-        if let Some(mut snapshot) = options.known.image(&asked, &described.id) {
-            snapshot.image.name = named.display_name();
-            snapshot.image.reference.clone_from(&named.text);
-            snapshot.source = self.source.clone();
-            let base_name = described.container.labels.get(BASE_NAME).cloned();
-            none_read(&snapshot);
-            return Ok(Ok(MeasuredImage { base_name, ..snapshot.into() }));
+        if let Some(measured) = self.remembered(&asked, named, described, options) {
+            none_read(&measured.snapshot, options);
+            return Ok(Ok(measured));
         }
         // Which blobs an image is distributed as, only its manifest says; and what is to be verified is exported, since
         // only an export shows that the image has these layers.
@@ -273,11 +265,38 @@ impl Engine {
             let unclear = || not_read("its history does not say which instruction made which layer");
             return Ok(Err(store.map(|_| unclear())));
         };
+        let described = DescribedImage { identity: described.identity(), config, manifest: None };
+        self.measure_described(named, described, store, options).await
+    }
+
+    /// The image as an earlier run has measured it.
+    fn remembered(
+        &self,
+        asked: &str,
+        named: &NamedImage,
+        described: &Described,
+        options: &Options,
+    ) -> Option<MeasuredImage> {
+        let mut snapshot = options.known.image(asked, &described.id)?;
+        snapshot.image.name = named.display_name();
+        snapshot.image.reference.clone_from(&named.text);
+        snapshot.source = self.source.clone();
+        let base_name = described.container.labels.get(BASE_NAME).cloned();
+        Some(MeasuredImage { base_name, ..snapshot.into() })
+    }
+
+    /// Measures an image by what the engine says of it, and by its store; without one, all layers are known.
+    async fn measure_described(
+        &self,
+        named: &NamedImage,
+        described: DescribedImage,
+        store: Option<EngineStore>,
+        options: &Arc<Options>,
+    ) -> Result<Result<MeasuredImage, Option<String>>, SourceError> {
         let parts = store.map_or_else(
             || ImageParts::Streamed(HashMap::new()),
             |store| ImageParts::Engine(Box::new(store)),
         );
-        let described = DescribedImage { identity: described.identity(), config, manifest: None };
         let named = named.clone();
         let (reading, source) = (options.clone(), self.source.clone());
         let measuring = move || {
@@ -294,7 +313,7 @@ impl Engine {
                 Ok(Ok(measured))
             }
             (Ok(measured), _) => {
-                none_read(&measured.snapshot);
+                none_read(&measured.snapshot, options);
                 Ok(Ok(measured))
             }
             (Err(error), ImageParts::Engine(_)) => Ok(Err(Some(not_read(&error.to_string())))),
@@ -456,6 +475,11 @@ impl Engine {
         let address = self.endpoint.address.clone();
         SourceError::Engine { address, operation, error: excerpt(&text_of(error)) }
     }
+}
+
+fn none_read(snapshot: &Snapshot, options: &Options) {
+    let layers = snapshot.layers.len();
+    options.progress.took(format!("all {layers} layers are known, none was read,"), None);
 }
 
 /// Why the store on disk was not read, which was to be.
