@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::branch::IndexError;
+use super::branch::index::IndexError;
 use crate::github::GithubError;
 use crate::image::Snapshot;
 use crate::image::schema::SchemaError;

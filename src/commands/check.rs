@@ -1,4 +1,4 @@
-//! `layergate check`: the gate.
+//! `layergate check`: the rules.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,11 +36,11 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
     let context = context.as_ref();
     let Chosen { config, note } = configuration::of_check(&request(arguments), context).await?;
     let is_pull_request = context.is_some_and(|context| context.pull_request.is_some());
-    let gate = Gate::new(arguments, &config, &images, is_pull_request)?;
+    let rules = Rules::new(arguments, &config, &images, is_pull_request)?;
     let accept = config.accept(&arguments.accept.settings())?;
     let mut analyzer =
         Analyzer::new(config.catalogue()).with_metadata(&arguments.build.stage.build_metadata)?;
-    analyzer.check_flags(&BuildSettings::from_settings(&gate.build)?)?;
+    analyzer.check_flags(&BuildSettings::from_settings(&rules.build)?)?;
 
     let mut base = BaselineSource::choose(arguments, &images, context).await?;
     let options = reading_options(&arguments.reading, base.directory())?;
@@ -57,10 +57,10 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
     // One after the other: an image is no longer needed once its report is made.
     for (image, measured) in heads {
         let ImageIdentity { name, platform, .. } = measured.snapshot.image.clone();
-        let build = config.build_of(&name, platform.as_ref(), &gate.build)?;
+        let build = config.build_of(&name, platform.as_ref(), &rules.build)?;
         let head = analyzer.analyze(measured, image, &build, images.len() == 1, &options).await;
         let baseline = base.of(head.snapshot(), &options).await?;
-        let mut report = gate.evaluate(&head, &baseline)?;
+        let mut report = rules.evaluate(&head, &baseline)?;
         if arguments.output.html.is_some() {
             let base = baseline.as_ref().ok().map(|baseline| &*baseline.image);
             details.push(Details::of(&head, base, &mut room));
@@ -90,33 +90,29 @@ fn request(arguments: &CheckArgs) -> ConfigurationRequest<'_> {
 }
 
 /// What images are evaluated by.
-struct Gate<'a> {
+struct Rules<'a> {
     config: &'a Config,
     limits: Settings,
     build: Settings,
     is_pull_request: bool,
 }
 
-impl<'a> Gate<'a> {
+impl<'a> Rules<'a> {
     /// Refuses limits that cannot be read, before anything is measured.
     fn new(
         arguments: &CheckArgs,
         config: &'a Config,
         images: &[NamedImage],
         is_pull_request: bool,
-    ) -> anyhow::Result<Gate<'a>> {
+    ) -> anyhow::Result<Rules<'a>> {
         let (limits, build) = (arguments.limits.settings(), arguments.build.settings());
         for image in images {
             config.limits_for(&image.display_name(), None, &limits)?;
         }
-        Ok(Gate { config, limits, build, is_pull_request })
+        Ok(Rules { config, limits, build, is_pull_request })
     }
 
-    fn evaluate(
-        &self,
-        head: &Analysis,
-        baseline: &Result<Baseline, Missing>,
-    ) -> anyhow::Result<ImageReport> {
+    fn evaluate(&self, head: &Analysis, baseline: &Result<Baseline, Missing>) -> anyhow::Result<ImageReport> {
         let ImageIdentity { name, platform, .. } = &head.snapshot().image;
         let (limits, settings) = self.config.limits_for(name, platform.as_ref(), &self.limits)?;
         if limits.is_empty() {

@@ -10,7 +10,7 @@
 //! Whoever writes makes a commit on top of the one that was read, and moves the branch there only if nobody
 //! else was faster; then all is read and tried again. So each write is whole, and none overwrites another.
 
-mod index;
+pub mod index;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -22,7 +22,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, OnceCell};
 
-pub use self::index::IndexError;
 use self::index::{IndexEntry, RecordIndex};
 use super::dir::file_name;
 use super::git::is_sha;
