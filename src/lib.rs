@@ -3,7 +3,7 @@
 //! Pure rooms ([`redact`], [`image`], [`packages`], [`marks`], [`layer`], [`dockerfile`], [`removable`], [`analysis`],
 //! [`compare`], [`stages`], [`limits`], [`config`], [`propose`], [`report`], [`setup`]: no file, no network, no clock),
 //! edges ([`files`], [`network`], [`registry`], [`github`], [`source`], [`baseline`]), and [`commands`], which puts them
-//! together for the program. `tests/it/rooms.rs` says which may import which.
+//! together for the program. `tests/it/project/rooms.rs` says which may import which.
 
 pub mod analysis;
 pub mod baseline;

@@ -1,0 +1,12 @@
+//! The project around the program: documents, installation, workflows, structure.
+
+mod completions;
+pub mod docs;
+mod init;
+mod install;
+mod manual;
+mod reference;
+mod release;
+mod rooms;
+mod vocabulary;
+mod workflows;

@@ -1,0 +1,10 @@
+//! Untrusted input, secrets, and who decides what.
+
+mod attack;
+mod bad_input;
+mod corpus;
+mod safety;
+mod secrets;
+mod surroundings;
+pub mod trust;
+pub mod untrusted;

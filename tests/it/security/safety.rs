@@ -1,0 +1,269 @@
+//! What untrusted images may cost: bounds, and the flag that raises them.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::support::tarball::{bzip2, head, xz};
+use crate::support::{Blobs, Cost, FakeLayer, Item, config_of, gzip, oci_layout, run, tar_of};
+
+/// An image of one layer.
+fn image(directory: &std::path::Path, layer: FakeLayer) -> String {
+    oci_layout(directory, &[layer]).display().to_string()
+}
+
+#[test]
+fn each_bound_names_itself_and_can_be_raised() {
+    let long = format!("{}/f", "a/".repeat(2200));
+    let cases = [
+        ("depth", "depth=300", tar_of(&[Item::File(&("d/".repeat(257) + "f"), 1)])),
+        ("path", "path=5000,depth=5000", tar_of(&[Item::File(&long, 1)])),
+        ("header", "header=2000000 path=2000000", tar_of(&[Item::File(&"n".repeat(1_200_000), 1)])),
+    ];
+    for (bound, raised, tar) in cases {
+        let directory = tempfile::tempdir().unwrap();
+        let image = image(directory.path(), FakeLayer::gzip(&tar, "COPY . /"));
+        let refused = run(&["inspect", &image]).expect(3);
+        for part in ["refused", "layer 1 of 1", &format!("--safety-limit {bound}=NUMBER")] {
+            assert!(refused.stderr.contains(part), "{bound}: {}", refused.stderr);
+        }
+        run(&["inspect", &image, "--safety-limit", raised]).expect(0);
+    }
+}
+
+/// 1.2 GiB of zeros: gzip packs them a thousand times smaller, which is allowed, and zstd thirty
+/// thousand times.
+#[test]
+fn a_bomb_is_refused_before_it_has_gone_off() {
+    let zeros = || std::io::Read::take(std::io::repeat(0), 1_200 << 20);
+    let mut header = tar::Header::new_gnu();
+    header.set_path("zeros").unwrap();
+    header.set_size(1_200 << 20);
+    header.set_cksum();
+    let tar = || {
+        let end = std::io::Cursor::new([0; 1024]);
+        std::io::Read::chain(
+            std::io::Read::chain(std::io::Cursor::new(header.as_bytes().to_vec()), zeros()),
+            end,
+        )
+    };
+    let blob = zstd::encode_all(tar(), 1).unwrap();
+    assert!(blob.len() < 200_000, "{}", blob.len());
+    let directory = tempfile::tempdir().unwrap();
+    let whole = directory.path().join("image.tar.zst");
+    std::fs::write(&whole, &blob).unwrap();
+    let refused = run(&["inspect", &whole.display().to_string()]).expect(3);
+    assert!(refused.stderr.contains("--safety-limit ratio=NUMBER"), "{}", refused.stderr);
+    let media_type = "application/vnd.oci.image.layer.v1.tar+zstd".into();
+    let diff_id = format!("sha256:{}", "00".repeat(32));
+    let layer = FakeLayer { diff_id, blob, media_type, created_by: "COPY . /".into() };
+    let directory = tempfile::tempdir().unwrap();
+    let image = image(directory.path(), layer);
+    let refused = run(&["inspect", &image]).expect(3);
+    for part in ["refused", "over 2,000 times", "--safety-limit ratio=NUMBER"] {
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+    let counted = run(&["inspect", &image, "--safety-limit", "ratio=100000", "--format", "json"]).expect(0);
+    assert_eq!(counted.json()["totals"]["uncompressed"], 1_200u64 << 20);
+}
+
+/// The same of xz around an archive, and of bzip2 around a layer.
+#[test]
+fn a_bomb_of_any_packing_is_refused() {
+    // Streams may follow each other, so one of 20 MiB is packed once.
+    let bomb = |pack: fn(&[u8]) -> Vec<u8>| {
+        let header = head(b'0', "zeros", 2_000 << 20).bytes();
+        let bomb = [pack(&header), pack(&vec![0; 20 << 20]).repeat(100), pack(&[0; 1024])].concat();
+        assert!(bomb.len() < 400_000, "{}", bomb.len());
+        bomb
+    };
+    let refused = |image: &str| {
+        let refused = run(&["inspect", image]).expect(3);
+        for part in ["refused", "over 2,000 times", "--safety-limit ratio=NUMBER"] {
+            assert!(refused.stderr.contains(part), "{}", refused.stderr);
+        }
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("bomb.tar.xz");
+    std::fs::write(&archive, bomb(xz)).unwrap();
+    refused(&archive.display().to_string());
+    let layer = FakeLayer { blob: bomb(bzip2), ..FakeLayer::plain(&gzip(b""), "COPY . /") };
+    refused(&image(&directory.path().join("layout"), layer));
+}
+
+/// Around an archive, and around an archive of layers that are packed themselves: what counts is what all of it takes.
+#[test]
+fn a_bomb_around_an_archive_is_refused() {
+    fn zstd(content: &[u8]) -> Vec<u8> {
+        zstd::encode_all(content, 3).unwrap()
+    }
+    let directory = tempfile::tempdir().unwrap();
+    // A thousand times smaller each time.
+    let zeros = |pack: fn(&[u8]) -> Vec<u8>, count: usize| pack(&vec![0; 20 << 20]).repeat(count);
+    let member = |name: &str, content: &[u8]| {
+        [head(b'0', name, content.len() as u64).bytes(), content.to_vec(), vec![0; 512 - content.len() % 512]]
+            .concat()
+    };
+    let ends = || vec![0; 1024];
+    let plain = |pack: fn(&[u8]) -> Vec<u8>| {
+        [pack(&head(b'0', "zeros", 2_000 << 20).bytes()), zeros(pack, 100), pack(&ends())].concat()
+    };
+    let layered = |inner: fn(&[u8]) -> Vec<u8>, outer: fn(&[u8]) -> Vec<u8>| {
+        let layer = [inner(&head(b'0', "zeros", 4_000 << 20).bytes()), zeros(inner, 200), inner(&ends())];
+        let config = format!(
+            r#"{{"os":"linux","architecture":"amd64","rootfs":{{"type":"layers","diff_ids":["sha256:{}"]}}}}"#,
+            "0".repeat(64)
+        );
+        let manifest = r#"[{"Config":"c.json","RepoTags":["a:1"],"Layers":["layer.tar"]}]"#;
+        let archive = [
+            member("layer.tar", &layer.concat()),
+            member("c.json", config.as_bytes()),
+            member("manifest.json", manifest.as_bytes()),
+            ends(),
+        ];
+        outer(&archive.concat())
+    };
+    for (name, bomb) in [
+        ("bzip2", plain(bzip2)),
+        ("zstd", plain(zstd)),
+        ("gzip in gzip", layered(gzip, gzip)),
+        ("gzip in xz", layered(gzip, xz)),
+        ("xz in gzip", layered(xz, gzip)),
+        ("zstd in zstd", layered(zstd, zstd)),
+    ] {
+        assert!(bomb.len() < 600_000, "{name}: {}", bomb.len());
+        let path = directory.path().join("bomb");
+        std::fs::write(&path, bomb).unwrap();
+        let refused = Cost::of(&["inspect", "--no-cache", &path.display().to_string()], 3);
+        for part in ["refused", "over 2,000 times", "--safety-limit ratio=NUMBER"] {
+            assert!(refused.stderr.contains(part), "{name}: {}", refused.stderr);
+        }
+        assert!(refused.work.as_secs() < 60 && refused.peak < 256 << 10, "{name}: {refused:?}");
+    }
+}
+
+/// Some KB of names that unpack to more than a layer of that length has.
+#[test]
+fn a_small_layer_with_long_names_is_refused() {
+    let names: Vec<String> = (0..12_000).map(|at| format!("{}/{at}", "d".repeat(3900))).collect();
+    let items: Vec<Item<'_>> = names.iter().map(|name| Item::File(name, 0)).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let image = image(directory.path(), FakeLayer::zstd(&tar_of(&items), "COPY . /"));
+    let refused = run(&["inspect", &image]).expect(3);
+    for part in ["refused", "too many path names for", "--safety-limit names=NUMBER"] {
+        assert!(refused.stderr.contains(part), "{}", refused.stderr);
+    }
+    let raised = ["--safety-limit", "names=600000000,header=2000000"];
+    run(&[&["inspect", &image], &raised[..]].concat()).expect(0);
+}
+
+#[test]
+fn lists_of_files_unpack_to_no_more_than_real_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let layer = FakeLayer::gzip(&tar_of(&[Item::File("f", 10)]), "COPY . /");
+    let hex = layer.diff_id.strip_prefix("sha256:").unwrap().to_owned();
+    let image = image(directory.path(), layer);
+    let (cache, store) = (directory.path().join("cache"), directory.path().join("store"));
+    let list = |unit: &str, count: usize| {
+        let start = format!(
+            r#"{{"schema":"layergate.file-list/v1","diff_id":"sha256:{hex}","file_list":{{"entries":["#
+        );
+        let document = format!(r#"{start}{}["f","f",10]],"marks":[]}}}}"#, unit.repeat(count));
+        zstd::encode_all(document.as_bytes(), 1).unwrap()
+    };
+    let long = format!(r#"["d","{}"],"#, "d".repeat(4000));
+    for (unit, count) in
+        [(r#"["f","a",1],"#, 1_000_000), (r#"["d","a"],"#, 1_000_000), (long.as_str(), 10_000)]
+    {
+        for (root, part) in [(&cache, "v1/layers"), (&store, "file-lists")] {
+            let file = root.join(part).join(&hex[..2]).join(format!("{hex}.json.zst"));
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, list(unit, count)).unwrap();
+        }
+        let store = format!("dir:{}", store.display());
+        let cache = cache.display().to_string();
+        let flags = ["--max-size", "1 GB", "--format", "json", "--cache-dir", &cache, "--store", &store];
+        let read = run(&[&["check", &image], &flags[..]].concat()).expect(0);
+        assert_eq!(read.json()["images"][0]["head"]["totals"]["files"], 1, "{unit}");
+    }
+}
+
+/// Values that are a few bytes each in a document, and many once they are parsed.
+#[test]
+fn documents_have_no_more_values_than_real_ones() {
+    let directory = tempfile::tempdir().unwrap();
+    let refused = |path: &Path| {
+        let refused =
+            Cost::of(&["inspect", "--no-cache", "--platform", "all", &path.display().to_string()], 3);
+        for part in ["over 1,048,576 values of JSON", "--safety-limit documents=NUMBER"] {
+            assert!(refused.stderr.contains(part), "{refused:?}");
+        }
+        assert!(refused.peak < 200 << 10, "{refused:?}");
+    };
+    // In a packed archive, of a few KB.
+    let manifest = format!(r#"[{{"Config":"c.json","Layers":[{}"l.tar"]}}]"#, r#""","#.repeat(2_000_000));
+    let mut archive = head(b'0', "manifest.json", manifest.len() as u64).bytes();
+    archive.extend_from_slice(manifest.as_bytes());
+    archive.resize(archive.len().next_multiple_of(512) + 1024, 0);
+    let path = directory.path().join("image.tar.zst");
+    std::fs::write(&path, zstd::encode_all(archive.as_slice(), 3).unwrap()).unwrap();
+    refused(&path);
+    // In one config, and in those of several platforms together.
+    let layer = FakeLayer::gzip(&tar_of(&[Item::File("f", 10)]), "COPY . /");
+    for (count, steps) in [(1, 600_000), (4, 150_000)] {
+        let blobs = Blobs::at(&directory.path().join(count.to_string()));
+        let platforms: Vec<Value> = (0..count)
+            .map(|at| {
+                let mut config = config_of(std::slice::from_ref(&layer), &format!("linux/a{at}"));
+                config["history"] = vec![json!({}); steps].into();
+                let mut one = blobs.put_manifest(&config, std::slice::from_ref(&layer));
+                one["platform"] = json!({ "os": "linux", "architecture": format!("a{at}") });
+                one
+            })
+            .collect();
+        let index = "application/vnd.oci.image.index.v1+json";
+        let root = json!({ "schemaVersion": 2, "mediaType": index, "manifests": platforms });
+        let root = blobs.put(root.to_string().as_bytes(), index);
+        refused(&blobs.finish(&json!([root])));
+    }
+}
+
+#[test]
+fn a_snapshot_unpacks_to_no_more_than_a_real_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = image(directory.path(), FakeLayer::gzip(&tar_of(&[Item::File("f", 10)]), "COPY . /"));
+    let snapshot = run(&["inspect", &image, "--format", "json"]).expect(0).stdout;
+    let path = directory.path().join("s.json.zst");
+    let file = path.display().to_string();
+    let write =
+        |document: &str| std::fs::write(&path, zstd::encode_all(document.as_bytes(), 1).unwrap()).unwrap();
+    write(&snapshot);
+    run(&["inspect", &file]).expect(0);
+    let more = |unit: &str, count: usize| {
+        let end = snapshot.trim_end().strip_suffix('}').unwrap();
+        format!(r#"{end},"more":[{}0]}}"#, unit.repeat(count))
+    };
+    for (unit, count, part) in [
+        ("0,", 1_200_000, "values"),
+        ("[],", 600_000, "values"),
+        (&format!("{:?},", "x".repeat(4000)), 10_000, "bytes"),
+    ] {
+        write(&more(unit, count));
+        let refused = run(&["inspect", &file]).expect(3);
+        assert!(refused.stderr.contains(part) && refused.stderr.contains("s.json.zst"), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_bound_that_makes_no_sense_is_a_usage_error() {
+    for (text, part) in
+        [("files=9", "no such bound"), ("entries=5", "only be raised"), ("entries", "NAME=NUMBER")]
+    {
+        let refused = run(&["inspect", "x.tar", "--safety-limit", text]).expect(2);
+        assert!(
+            refused.stderr.contains("--safety-limit") && refused.stderr.contains(part),
+            "{}",
+            refused.stderr
+        );
+    }
+}

@@ -1,0 +1,11 @@
+//! Dockerfiles: which line made a layer, what only the build needed, and what is advised.
+
+mod adoption;
+mod dockerfiles;
+mod proposals;
+mod provenance;
+mod removable;
+mod savings;
+mod suggestions;
+mod texts;
+mod verdicts;
