@@ -46,13 +46,27 @@ pub fn is_pipe(path: &Path) -> bool {
 /// Opens a file, or a pipe, for reading; waits for whoever writes to that.
 ///
 /// # Errors
-/// Of a device, and whatever opening fails with.
+/// Of a device, of what the kernel only shows as a file, and whatever opening fails with.
 pub fn open(path: &Path) -> io::Result<File> {
     let _waiting = Waiting::on(path);
     if kind_of(&path.metadata()?) == SpecialFile::Device {
         return Err(unfit("it is a device, not a file"));
     }
+    if is_of_kernel(path) {
+        return Err(unfit("it is no file on a disk: the kernel makes its content up, and it may never end"));
+    }
     File::open(path)
+}
+
+/// Opens a file that is one, for reading.
+///
+/// # Errors
+/// Of a directory, a pipe, a device and what the kernel only shows as a file; and whatever opening fails with.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    match path.metadata()?.is_file() {
+        true => open(path),
+        false => Err(unfit("it is no file")),
+    }
 }
 
 /// Reads a file, or a pipe to its end.
@@ -91,8 +105,22 @@ pub fn check_written(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Whether a path is of a file system that has no files, only what the kernel tells: `/proc/kmsg` and `trace_pipe` look
+/// like files, and reading them may wait for ever. What is linked from there, such as standard input, is elsewhere.
+#[cfg(target_os = "linux")]
+fn is_of_kernel(path: &Path) -> bool {
+    // proc, sysfs, debugfs and tracefs (linux/magic.h).
+    const KERNEL: [i128; 4] = [0x9fa0, 0x6265_6572, 0x6462_6720, 0x7472_6163];
+    rustix::fs::statfs(path).is_ok_and(|found| KERNEL.iter().any(|magic| *magic == i128::from(found.f_type)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_of_kernel(_: &Path) -> bool {
+    false
+}
+
 fn unfit(why: &str) -> io::Error {
-    io::Error::other(why.to_owned())
+    io::Error::new(io::ErrorKind::InvalidInput, why.to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,6 +19,7 @@ use std::time::{Duration, SystemTime};
 
 use super::record::{ListedBaseline, Overview, RecordOutcome, StoreError, Written, is_same, replaceable};
 use crate::compare::baseline::HistoryPoint;
+use crate::files;
 use crate::image::file_list::MAX_NODES;
 use crate::image::platform::platform_key;
 use crate::image::{DiffId, Digest, FileList, Platform, Snapshot};
@@ -398,10 +399,7 @@ fn parsed(path: &Path, json: &[u8]) -> Result<Snapshot, StoreError> {
 fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let failed = |error| StoreError::Io { operation: "read", path: path.into(), error };
     // What is no file may not end, or not even begin.
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        return Err(failed(io::Error::other("it is no file")));
-    }
-    let file = match fs::File::open(path) {
+    let file = match files::open_regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),

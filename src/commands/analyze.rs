@@ -10,6 +10,7 @@ use super::{UsageError, console};
 use crate::analysis::{Analysis, ImageOrigin};
 use crate::config::BuildSettings;
 use crate::dockerfile::{BuildOptions, Dockerfile, DockerfileError, Provenance};
+use crate::files;
 use crate::image::{Digest, MeasuredImage};
 use crate::removable::{Catalogue, Search};
 use crate::source::{self, NamedImage, Options};
@@ -207,13 +208,8 @@ pub fn build_options(build: &BuildSettings) -> BuildOptions {
 fn read(path: &Path) -> Result<DockerfileSource, String> {
     let failed =
         |error: &dyn std::fmt::Display| format!("cannot read the Dockerfile {}: {error}", path.display());
-    // Opening a pipe or a device may take for ever; and what is in /proc is nobody's business.
-    let kind = path.metadata().map_err(|error| failed(&error))?;
-    if !kind.is_file() || path.starts_with("/proc") {
-        return Err(failed(&"it is no regular file"));
-    }
     let mut text = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    let file = files::open_regular(path).map_err(|error| failed(&error))?;
     file.take(MAX_READ).read_to_end(&mut text).map_err(|error| failed(&error))?;
     let text = String::from_utf8_lossy(&text).into_owned();
     Ok(DockerfileSource { dockerfile: Dockerfile::parse(&text).map_err(|error| failed(&error))?, text })

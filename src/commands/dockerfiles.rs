@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{UsageError, console, lines_of};
 use crate::config::{BuildSettings, Config, Settings};
+use crate::files;
 use crate::source::NamedImage;
 
 /// The names that Dockerfiles have, where none is named. Case makes no difference.
@@ -103,7 +104,7 @@ fn is_template(path: &Path) -> bool {
         return true;
     }
     let mut text = String::new();
-    let file = std::fs::File::open(path);
+    let file = files::open_regular(path);
     let read = file.and_then(|file| file.take(MAX_TEXT).read_to_string(&mut text));
     read.is_ok() && text.lines().any(is_line_of_template)
 }

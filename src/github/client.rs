@@ -5,16 +5,21 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
+use http_body_util::combinators::BoxBody;
 use octocrab::Octocrab;
 use serde_json::Value;
 
+use crate::image::json;
 use crate::network;
 use crate::redact;
 
-/// The largest answer that is read: a hundred comments of the largest size.
-const MAX_ANSWER: usize = 64 << 20;
+/// The largest answer that is read: a file of 32 MiB in base64. A hundred comments of the largest size have less.
+const MAX_ANSWER: usize = 48 << 20;
+/// The most JSON values of an answer: a tree of 100,000 files, the largest that GitHub lists, has 800,000.
+const MAX_VALUES: u64 = 1 << 20;
 /// How often a read is tried, and how long to wait before the next try.
 const READ_TRIES: u32 = 3;
 const READ_PAUSE: Duration = Duration::from_secs(1);
@@ -79,7 +84,7 @@ pub enum GithubError {
         message: String,
     },
     /// An answer that is longer than what is read.
-    #[error("cannot {operation}: GitHub's answer has over {MAX_ANSWER} bytes")]
+    #[error("cannot {operation}: GitHub's answer has over {MAX_ANSWER} bytes, or over {MAX_VALUES} values")]
     TooLong {
         /// What was tried.
         operation: String,
@@ -272,13 +277,10 @@ impl Client {
             }
         };
         let (head, body) = sent.map_err(|error| network(innermost(&error)))?.into_parts();
-        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| match error
-            .is::<LengthLimitError>()
-        {
-            true => GithubError::TooLong { operation: request.operation.to_owned() },
-            false => network(error.to_string()),
+        let body = received(body).await.map_err(|error| match error {
+            Unreceived::TooLong => GithubError::TooLong { operation: request.operation.to_owned() },
+            Unreceived::Broken(message) => network(message),
         })?;
-        let body = body.to_bytes();
         if let (StatusCode::NOT_MODIFIED, Some((_, answer))) = (head.status, kept) {
             return Ok(answer);
         }
@@ -303,6 +305,27 @@ impl Client {
         let is_read = request.method == Method::GET;
         self.kept.lock().ok().filter(|_| is_read)?.answers.get(&request.path).cloned()
     }
+}
+
+/// Why an answer was not read to its end.
+enum Unreceived {
+    TooLong,
+    Broken(String),
+}
+
+/// An answer's bytes. They are gathered once, and their values are counted before anything is made of them.
+async fn received(mut body: BoxBody<Bytes, octocrab::Error>) -> Result<Vec<u8>, Unreceived> {
+    let (mut bytes, mut values) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Unreceived::Broken(error.to_string()))?;
+        let Ok(data) = frame.into_data() else { continue };
+        values += json::values(&data);
+        if values > MAX_VALUES || bytes.len() + data.len() > MAX_ANSWER {
+            return Err(Unreceived::TooLong);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(bytes)
 }
 
 /// What an answer that is no success means. A 403 is either a rate limit or a missing permission, and only

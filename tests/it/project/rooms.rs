@@ -34,7 +34,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("registry", &["image", "network", "redact"]),
     ("github", &["files", "image", "network", "redact"]),
     ("source", &["files", "image", "layer", "packages", "redact", "registry"]),
-    ("baseline", &["compare", "github", "image", "layer", "registry"]),
+    ("baseline", &["compare", "files", "github", "image", "layer", "registry"]),
     ("cli", &["config", "image", "limits", "source"]),
     (
         "commands",

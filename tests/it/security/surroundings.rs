@@ -2,14 +2,15 @@
 //! and an engine that never ends an answer.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::support::{FakeLayer, Item, Run, layergate, oci_layout, run, skip, tar_of};
+use crate::support::{Cost, FakeLayer, Item, Run, layergate, oci_layout, run, skip, tar_of};
 
 fn pipe(directory: &Path, name: &str) -> String {
     let path = directory.join(name);
@@ -113,6 +114,38 @@ fn a_device_is_no_file() {
     }
 }
 
+/// `/proc/kmsg` looks like a file, and reading it as root waits for ever; so does `trace_pipe`. A pull request can commit
+/// links to them.
+#[test]
+fn what_the_kernel_makes_up_is_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = archive(directory.path());
+    let kernel = ["/proc/kmsg", "/proc/self/environ", "/sys/kernel/notes"];
+    let in_directory = |arguments: &[&str]| {
+        let mut command = layergate();
+        Run::of(command.current_dir(directory.path()).args(arguments))
+    };
+    for place in kernel.into_iter().filter(|place| Path::new(place).exists()) {
+        let refused = |arguments: &[&str], code: i32| {
+            let run = in_directory(arguments).expect(code);
+            let said = format!("{}{}", run.stdout, run.stderr);
+            assert!(said.contains("the kernel makes its content up"), "{arguments:?}: {said}");
+        };
+        for image in ["", "docker-archive:", "inspect:", "snapshot:"] {
+            refused(&["inspect", &format!("{image}{place}")], 3);
+        }
+        refused(&["report", place], 3);
+        refused(&["inspect", &archive, "--build-metadata", place], 2);
+        for (name, code) in [("layergate.toml", 2), ("Dockerfile", 0)] {
+            symlink(place, directory.path().join(name)).unwrap();
+            let named = if code == 0 { vec!["--dockerfile", name] } else { vec![] };
+            refused(&[&["check", &archive, "--max-size", "1 GB"][..], &named].concat(), code);
+            in_directory(&["stages"]);
+            fs::remove_file(directory.path().join(name)).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_device_is_no_configuration_and_no_dockerfile() {
     let directory = tempfile::tempdir().unwrap();
@@ -140,7 +173,7 @@ fn a_device_is_no_configuration_and_no_dockerfile() {
         }
         // It only explains.
         let lines = in_directory(&["check", &layout, "--max-size", "1 GB", "--dockerfile", device]).expect(0);
-        assert!(lines.stderr.contains("it is no regular file"), "{device}: {}", lines.stderr);
+        assert!(lines.stderr.contains("it is no file"), "{device}: {}", lines.stderr);
         link("Dockerfile", device);
         in_directory(&["check", &layout, "--max-size", "1 GB"]).expect(0);
     }
@@ -400,5 +433,43 @@ fn an_answer_of_an_engine_is_read_up_to_a_bound() {
         assert!(refused.stderr.contains("its answer has over 8388608 bytes"), "{what}: {}", refused.stderr);
         let sent = sent.load(std::sync::atomic::Ordering::SeqCst);
         assert!(sent < 24 << 20, "{what}: {sent}");
+    }
+}
+
+/// An API that repeats a text to whatever it is asked, so many times, within a JSON list.
+fn wordy_api(unit: &'static str, times: usize) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut request = BufReader::new(stream.try_clone().unwrap()).lines();
+            while request.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n[\"";
+            let many = unit.repeat(1 << 10).into_bytes();
+            let mut sent = stream.write_all(head);
+            for _ in 0..times / (1 << 10) {
+                sent = sent.and_then(|()| stream.write_all(&many));
+            }
+            let _ = sent.and_then(|()| stream.write_all(b"\"]"));
+        }
+    });
+    address
+}
+
+#[test]
+fn an_answer_of_the_api_is_read_up_to_a_bound() {
+    const MANY: usize = 47 << 20;
+    for (unit, times, code, said) in [
+        ("0123456789abcdef", MANY / 16, 4, "nothing is recorded of app"),
+        ("0123456789abcdef", 64 << 20, 3, "GitHub's answer has over 50331648 bytes"),
+        ("\",\"", MANY / 3, 3, "or over 1048576 values"),
+        ("\",[\"", MANY / 3, 3, "or over 1048576 values"),
+    ] {
+        let api = wordy_api(unit, times);
+        let variables =
+            [("GITHUB_API_URL", api.as_str()), ("GITHUB_TOKEN", "t"), ("GITHUB_REPOSITORY", "acme/shop")];
+        let cost = Cost::with(&variables, &["history", "app", "--store", "git"], code);
+        assert!(cost.stderr.contains(said), "{unit} {times}: {}", cost.stderr);
+        assert!(cost.peak < 160 << 10, "{unit} {times}: {cost:?}");
     }
 }

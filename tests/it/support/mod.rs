@@ -114,13 +114,21 @@ impl Cost {
     /// Of a run that ends with this exit code.
     #[track_caller]
     pub fn of(arguments: &[&str], code: i32) -> Cost {
+        Cost::with(&[], arguments, code)
+    }
+
+    /// The same, with variables set.
+    #[track_caller]
+    pub fn with(variables: &[(&str, &str)], arguments: &[&str], code: i32) -> Cost {
         let script = "import resource, subprocess, sys\n\
                       code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode\n\
                       used = resource.getrusage(resource.RUSAGE_CHILDREN)\n\
                       print(used.ru_maxrss, used.ru_utime + used.ru_stime)\n\
                       sys.exit(code)";
         let program = env!("CARGO_BIN_EXE_layergate");
-        let run = Run::of(Command::new("python3").args(["-c", script, program]).args(arguments)).expect(code);
+        let mut command = Command::new("python3");
+        command.args(["-c", script, program]).args(arguments).envs(variables.iter().copied());
+        let run = Run::of(&mut command).expect(code);
         let (peak, work) = run.stdout.trim().split_once(' ').unwrap();
         let (peak, work) = (peak.parse().unwrap(), Duration::from_secs_f64(work.parse().unwrap()));
         Cost { peak, work, stderr: run.stderr }
