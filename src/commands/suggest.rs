@@ -12,6 +12,11 @@ use crate::image::Digest;
 use crate::report::Report;
 use crate::report::suggestions::suggestions;
 
+/// The most suggestions on a pull request, and the most Dockerfiles that are read for them: a report of a fork may name
+/// a thousand, and each suggestion is a comment.
+const MAX_SUGGESTIONS: usize = 10;
+const MAX_FILES: usize = 20;
+
 /// Makes the suggestions of a report be on the pull request of this run.
 pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, context: &Context) {
     let Some(pull) = context.pull_request.as_ref().filter(|_| flags.suggest) else { return };
@@ -72,6 +77,9 @@ async fn wanted(
     for image in &report.images {
         let Some(built) = &image.dockerfile else { continue };
         let Some(path) = inside(&built.path) else { continue };
+        if wanted.len() == MAX_SUGGESTIONS || texts.len() == MAX_FILES && !texts.contains_key(&path) {
+            continue;
+        }
         if !texts.contains_key(&path) {
             let operation = "read the Dockerfile of the pull request's head";
             let text = contents::text_of(repository, &path, head_sha, operation).await?;
@@ -84,7 +92,7 @@ async fn wanted(
                 other.path == path && other.line <= one.end_line && one.line <= other.end_line
             };
             // Images of several platforms are of one Dockerfile.
-            if !wanted.iter().any(overlaps) {
+            if wanted.len() < MAX_SUGGESTIONS && !wanted.iter().any(overlaps) {
                 let (line, end_line, body) = (one.line, one.end_line, one.body());
                 wanted.push(Suggested { path: path.clone(), line, end_line, body });
             }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::stores::baselines::in_run;
 use crate::support::apps::{self, App};
@@ -271,6 +271,40 @@ fn only_the_dockerfile_that_was_built_is_what_is_suggested_for() {
     job.github.world().files.clear();
     job.check(&image, &["--suggest"]).expect(0);
     assert_eq!((job.suggested().len(), job.writes().len()), (0, 0));
+}
+
+/// A report of a fork may name a thousand images with a Dockerfile each, and every suggestion is a comment.
+#[test]
+fn there_are_no_more_suggestions_than_somebody_reads() {
+    let job = Job::new(BOTH, 1..=99);
+    job.check(&image_of_both(&job, 4000), &["--report", "report.json"]).expect(0);
+    let saved = job.path().join("report.json");
+    let mut report: Value = serde_json::from_str(&fs::read_to_string(&saved).unwrap()).unwrap();
+    let image = report["images"][0].clone();
+    let many = (0..30).map(|number| {
+        let mut image = image.clone();
+        image["name"] = json!(format!("app{number}"));
+        image["dockerfile"]["path"] = json!(format!("{number}/Dockerfile"));
+        image
+    });
+    report["images"] = many.collect();
+    fs::write(&saved, report.to_string()).unwrap();
+    let patch = job.github.world().changed[0].1.clone();
+    let suggest = |built: usize| {
+        let mut world = job.github.world();
+        let paths: Vec<&str> = (0..30).map(|number| &*format!("{number}/Dockerfile").leak()).collect();
+        world.changed = paths.iter().map(|path| ((*path).to_owned(), patch.clone())).collect();
+        let text = |number| if number < built { BOTH } else { "FROM scratch\nRUN another\n" };
+        world.files = paths.iter().enumerate().map(|(number, path)| (HEAD, *path, text(number))).collect();
+        world.requests.clear();
+        drop(world);
+        job.run("pull_request", &["report", "report.json", "--suggest"]).expect(0);
+        let read =
+            job.github.world().requests.iter().filter(|request| request.contains("/Dockerfile")).count();
+        (job.suggested().len(), read)
+    };
+    assert_eq!(suggest(30), (10, 5), "two for each");
+    assert_eq!(suggest(0), (0, 20));
 }
 
 #[test]
