@@ -1,6 +1,9 @@
 //! A Dockerfile as stages and instructions.
 
+use std::borrow::Cow;
+
 use crate::image::Digest;
+use crate::redact::redact_reference;
 
 /// A Dockerfile that was read.
 #[derive(Debug, Clone)]
@@ -105,6 +108,16 @@ pub enum StageBase {
     Stage(usize),
     /// A reference with a variable whose value is not known; as written.
     Unresolved(String),
+}
+
+impl StageBase {
+    /// The reference as it may be shown, without a login; `None` where it is no image.
+    pub fn shown(&self) -> Option<Cow<'_, str>> {
+        match self {
+            StageBase::Image(name) | StageBase::Unresolved(name) => Some(redact_reference(name)),
+            StageBase::Scratch | StageBase::Stage(_) => None,
+        }
+    }
 }
 
 impl Dockerfile {

@@ -119,9 +119,10 @@ pub(super) fn meant_for_tools(dockerfile: &DockerfileFacts) -> Option<String> {
     if dockerfile.path.split('/').any(|part| part == ".devcontainer" || part == ".gitpod") {
         return Some("it is a development container".to_owned());
     }
-    let StageBase::Image(name) = &dockerfile.facts.base else { return None };
+    let base = &dockerfile.facts.base;
+    let StageBase::Image(name) = base else { return None };
     let known = known_image(name).filter(|known| known.is == ImageIs::Workbench)?;
-    Some(format!("{name} is {}", known.brings))
+    Some(format!("{} is {}", base.shown()?, known.brings))
 }
 
 fn questions(dockerfile: &DockerfileFacts) -> Vec<Question> {
@@ -156,17 +157,16 @@ fn questions_of_bases(dockerfile: &DockerfileFacts) -> Vec<Question> {
     };
     let question = |base: &StageBase| {
         let line = line_of(base);
-        let what = match base {
+        let brings = match base {
             StageBase::Scratch | StageBase::Stage(_) => return None,
-            StageBase::Unresolved(name) => {
-                format!("FROM {} (an image that only the build knows)", redact_reference(name))
-            }
+            StageBase::Unresolved(_) => "an image that only the build knows".to_owned(),
             StageBase::Image(name) => match known_image(name) {
                 Some(known) if known.is == ImageIs::Lean => return None,
-                Some(known) => format!("FROM {} (brings {})", redact_reference(name), known.brings),
-                None => format!("FROM {} (brings what is not known here)", redact_reference(name)),
+                Some(known) => format!("brings {}", known.brings),
+                None => "brings what is not known here".to_owned(),
             },
         };
+        let what = format!("FROM {} ({brings})", base.shown()?);
         let text = format!("{} {what}", short_place(dockerfile, line));
         Some(Question { text, dockerfile: lines(dockerfile, line, line) })
     };
