@@ -147,14 +147,14 @@ impl Analyzer {
     }
 
     /// What the build of an image says of itself. That it cannot be used is said.
-    fn provenance(&mut self, measured: &MeasuredImage) -> Option<Provenance> {
+    fn provenance(&mut self, measured: &MeasuredImage) -> Option<Arc<Provenance>> {
         if let Some(provenance) = self.metadata.provenance_of(measured) {
             return Some(provenance);
         }
         let (statement, manifest) =
             measured.attested.provenance.as_ref().zip(measured.attested.manifest.as_ref())?;
         match Provenance::of_statement(statement, manifest) {
-            Ok(provenance) => provenance,
+            Ok(provenance) => provenance.map(Arc::new),
             Err(error) => {
                 self.say(format!("{}: {error}; it is ignored", measured.snapshot.image.name));
                 None

@@ -2,13 +2,17 @@
 //! `docker/build-push-action` has as its output `metadata`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::{UsageError, console};
 use crate::dockerfile::Provenance;
-use crate::dockerfile::provenance::ProvenanceError;
+use crate::dockerfile::provenance::{BuildxMetadata, ProvenanceError};
 use crate::files;
 use crate::image::oci::MAX_DOCUMENT;
-use crate::image::{Digest, MeasuredImage};
+use crate::image::{Digest, MeasuredImage, json};
+
+/// The most JSON values of all documents together: what a value costs once it is parsed has little to do with its length.
+const MAX_VALUES: u64 = 1 << 20;
 
 /// How to get what is missing.
 const HELP: &str = "set BUILDX_METADATA_PROVENANCE=max for the build";
@@ -25,7 +29,7 @@ struct MetadataDocument {
     image: Option<String>,
     /// What it was given as.
     origin: String,
-    json: Vec<u8>,
+    builds: BuildxMetadata,
     found: MetadataContent,
 }
 
@@ -43,28 +47,27 @@ impl BuildMetadata {
     /// # Errors
     /// [`UsageError`] for a file that cannot be read.
     pub fn read(arguments: &[String]) -> Result<BuildMetadata, UsageError> {
-        let mut documents = Vec::new();
+        let (mut documents, mut room) = (Vec::new(), MAX_VALUES);
         for argument in arguments {
             if argument.trim_start().starts_with('{') {
-                let (origin, json) = ("--build-metadata".to_owned(), argument.clone().into_bytes());
-                documents.push(MetadataDocument {
-                    image: None,
-                    origin,
-                    json,
-                    found: MetadataContent::OtherImages,
-                });
+                documents.extend(MetadataDocument::parse(
+                    None,
+                    "--build-metadata",
+                    argument.as_bytes(),
+                    &mut room,
+                )?);
                 continue;
             }
             let lines = argument.lines().map(str::trim).filter(|line| !line.is_empty());
             for line in lines {
-                documents.push(MetadataDocument::read(line)?);
+                documents.extend(MetadataDocument::read(line, &mut room)?);
             }
         }
         Ok(BuildMetadata { documents })
     }
 
     /// What the build of an image has said, and what is to be said of that.
-    pub fn provenance_of(&mut self, measured: &MeasuredImage) -> Option<Provenance> {
+    pub fn provenance_of(&mut self, measured: &MeasuredImage) -> Option<Arc<Provenance>> {
         let image = &measured.snapshot.image;
         let attested = &measured.attested;
         let digests: Vec<Digest> =
@@ -74,13 +77,13 @@ impl BuildMetadata {
             if document.image.as_ref().is_some_and(|name| *name != image.name) {
                 continue;
             }
-            match Provenance::of_metadata(&document.json, &digests, platform.as_deref()) {
+            match document.builds.provenance_of(&digests, platform.as_deref()) {
                 Ok(Some(provenance)) => {
                     document.found = MetadataContent::Provenance;
                     return Some(provenance);
                 }
                 Ok(None) => document.found = MetadataContent::NoProvenance,
-                Err(ProvenanceError::OtherImage(_)) => {}
+                Err(ProvenanceError::OtherImages) => {}
                 Err(error) => {
                     console::warn(&format!("{} is ignored: {error}", document.origin));
                     document.found = MetadataContent::Provenance;
@@ -107,12 +110,36 @@ impl BuildMetadata {
 }
 
 impl MetadataDocument {
-    fn read(text: &str) -> Result<MetadataDocument, UsageError> {
+    fn read(text: &str, room: &mut u64) -> Result<Option<MetadataDocument>, UsageError> {
         let named = text.split_once('=').filter(|_| !Path::new(text).exists());
         let (image, path) = named.map_or((None, text), |(name, path)| (Some(name.to_owned()), path));
         let origin = format!("--build-metadata {path}");
         let json = files::read(Path::new(path), MAX_DOCUMENT)
             .map_err(|error| UsageError(format!("{origin}: cannot be read: {error}")))?;
-        Ok(MetadataDocument { image, origin, json, found: MetadataContent::OtherImages })
+        MetadataDocument::parse(image, &origin, &json, room)
+    }
+
+    /// What cannot be used is said, and left out: it only explains.
+    fn parse(
+        image: Option<String>,
+        origin: &str,
+        json: &[u8],
+        room: &mut u64,
+    ) -> Result<Option<MetadataDocument>, UsageError> {
+        *room = room.checked_sub(json::values(json)).ok_or_else(|| {
+            UsageError(format!("{origin}: there are over {MAX_VALUES} values of JSON in what builds say"))
+        })?;
+        match BuildxMetadata::parse(json) {
+            Ok(builds) => Ok(Some(MetadataDocument {
+                image,
+                origin: origin.to_owned(),
+                builds,
+                found: MetadataContent::OtherImages,
+            })),
+            Err(error) => {
+                console::warn(&format!("{origin} is ignored: {error}"));
+                Ok(None)
+            }
+        }
     }
 }

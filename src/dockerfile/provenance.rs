@@ -4,6 +4,7 @@
 //! it is untrusted text, and true of this image only where it names the image's digest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -54,6 +55,21 @@ pub struct Material {
     pub digest: Digest,
 }
 
+/// What `buildx build --metadata-file` wrote, or a target's part of what `buildx bake` did: read once, for many images.
+#[derive(Debug, Default)]
+pub struct BuildxMetadata {
+    builds: Vec<BuildxBuild>,
+}
+
+/// What it says of one build.
+#[derive(Debug)]
+struct BuildxBuild {
+    /// The digests of its manifest or index, and of its config.
+    digests: Vec<Digest>,
+    /// The provenance, by the name that it has in the document.
+    provenance: BTreeMap<String, Result<Arc<Provenance>, ProvenanceError>>,
+}
+
 /// Provenance that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvenanceError {
@@ -63,6 +79,9 @@ pub enum ProvenanceError {
     /// It names another image.
     #[error("the provenance is of another image than {0}")]
     OtherImage(Digest),
+    /// It names other images than those that are measured.
+    #[error("the provenance is of other images")]
+    OtherImages,
 }
 
 impl Provenance {
@@ -81,43 +100,10 @@ impl Provenance {
         if !statement.subject.is_empty() && !statement.subject.iter().any(is_this) {
             return Err(ProvenanceError::OtherImage(manifest.clone()));
         }
-        Provenance::of_predicate(statement.predicate).map(Some)
+        Ok(Some(Provenance::of_predicate(statement.predicate)))
     }
 
-    /// Reads what `buildx build --metadata-file` wrote, or a target's part of what `buildx bake` did, for the image whose
-    /// manifest or index has one of these digests. `platform`: the one that is meant, where the file has several.
-    /// `None` where the file has no provenance.
-    ///
-    /// # Errors
-    /// [`ProvenanceError`], also where the file is about another image.
-    pub fn of_metadata(
-        json: &[u8],
-        image: &[Digest],
-        platform: Option<&str>,
-    ) -> Result<Option<Provenance>, ProvenanceError> {
-        let document: BTreeMap<String, Value> = serde_json::from_slice(json)?;
-        let is_build =
-            |value: &BTreeMap<String, Value>| METADATA_DIGESTS.iter().any(|name| value.contains_key(*name));
-        let builds: Vec<BTreeMap<String, Value>> = match is_build(&document) {
-            true => vec![document],
-            false => document.into_values().filter_map(|value| serde_json::from_value(value).ok()).collect(),
-        };
-        let about = |build: &&BTreeMap<String, Value>| {
-            let texts = METADATA_DIGESTS.iter().filter_map(|name| build.get(*name)?.as_str());
-            texts.filter_map(|text| Digest::parse(text).ok()).any(|digest| image.contains(&digest))
-        };
-        let Some(build) = builds.iter().find(about) else {
-            let other = image.first().filter(|_| builds.iter().any(is_build)).cloned();
-            return other.map_or(Ok(None), |image| Err(ProvenanceError::OtherImage(image)));
-        };
-        let of_platform = platform.and_then(|platform| build.get(&format!("{IN_METADATA}/{platform}")));
-        match build.get(IN_METADATA).or(of_platform) {
-            Some(predicate) => Provenance::of_predicate(Predicate::deserialize(predicate)?).map(Some),
-            None => Ok(None),
-        }
-    }
-
-    fn of_predicate(predicate: Predicate) -> Result<Provenance, ProvenanceError> {
+    fn of_predicate(predicate: Predicate) -> Provenance {
         let Predicate { materials, invocation, build_config, metadata, build_definition, run_details } =
             predicate;
         let own = metadata.v02.or(run_details.metadata.v1).unwrap_or_default();
@@ -141,7 +127,7 @@ impl Provenance {
             Some((number(&output)?, chain.into_iter().map(|layer| layer.digest).collect()))
         });
         let locations = own.source.locations.into_iter();
-        Ok(Provenance {
+        Provenance {
             file: path_of(named.or_else(|| info.and_then(|info| info.filename)), &own.vcs),
             text: decoded.and_then(|bytes| String::from_utf8(bytes).ok()),
             target,
@@ -153,7 +139,7 @@ impl Provenance {
                 .filter(|(_, lines)| !lines.is_empty())
                 .collect(),
             steps: Steps::of(&operations),
-        })
+        }
     }
 
     /// The lines of each of an image's layers, by their digests, lowest first. `None` of those that a base image
@@ -223,6 +209,61 @@ impl Provenance {
             true => makers.into_iter().map(Some).collect(),
             false => unknown(),
         }
+    }
+}
+
+impl BuildxMetadata {
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// [`ProvenanceError::Malformed`] where it is no such document. Provenance in it that cannot be used is an error of
+    /// the images that it is about alone.
+    pub fn parse(json: &[u8]) -> Result<BuildxMetadata, ProvenanceError> {
+        let document: BTreeMap<String, Value> = serde_json::from_slice(json)?;
+        let is_build = |document: &BTreeMap<String, Value>| {
+            METADATA_DIGESTS.iter().any(|name| document.contains_key(*name))
+        };
+        let builds = match is_build(&document) {
+            true => vec![BuildxBuild::of(document)],
+            false => {
+                let objects = document.into_values().filter_map(|value| serde_json::from_value(value).ok());
+                objects.filter(is_build).map(BuildxBuild::of).collect()
+            }
+        };
+        Ok(BuildxMetadata { builds })
+    }
+
+    /// The provenance of the image whose manifest, index or config has one of these digests. `platform`: the one that is
+    /// meant, where there are several. `None` where it has none of that image.
+    ///
+    /// # Errors
+    /// [`ProvenanceError`], also where the document is about other images.
+    pub fn provenance_of(
+        &self,
+        image: &[Digest],
+        platform: Option<&str>,
+    ) -> Result<Option<Arc<Provenance>>, &ProvenanceError> {
+        const OTHER: &ProvenanceError = &ProvenanceError::OtherImages;
+        let about = |build: &&BuildxBuild| build.digests.iter().any(|digest| image.contains(digest));
+        let Some(build) = self.builds.iter().find(about) else {
+            return if self.builds.is_empty() || image.is_empty() { Ok(None) } else { Err(OTHER) };
+        };
+        let of_platform = || build.provenance.get(&format!("{IN_METADATA}/{}", platform?));
+        let found = build.provenance.get(IN_METADATA).or_else(of_platform);
+        found.map(|found| found.as_ref().map(Arc::clone)).transpose()
+    }
+}
+
+impl BuildxBuild {
+    fn of(document: BTreeMap<String, Value>) -> BuildxBuild {
+        let texts = METADATA_DIGESTS.iter().filter_map(|name| document.get(*name)?.as_str());
+        let digests = texts.filter_map(|text| Digest::parse(text).ok()).collect();
+        let read = |(name, value): (String, Value)| {
+            let predicate = Predicate::deserialize(value).map_err(ProvenanceError::from);
+            (name, predicate.map(|predicate| Arc::new(Provenance::of_predicate(predicate))))
+        };
+        let provenance = document.into_iter().filter(|(name, _)| name.starts_with(IN_METADATA));
+        BuildxBuild { digests, provenance: provenance.map(read).collect() }
     }
 }
 
@@ -346,15 +387,17 @@ mod tests {
     fn a_metadata_file_is_of_the_image_that_it_names() {
         let text = statement("metadata");
         let index = digest(&text, "8aefa103");
-        let read = |of: &[Digest]| Provenance::of_metadata(text.as_bytes(), of, Some("linux/amd64"));
+        let parse = |text: &str| BuildxMetadata::parse(text.as_bytes()).unwrap();
+        let file = parse(&text);
+        let read = |of: &[Digest]| file.provenance_of(of, Some("linux/amd64"));
         let provenance = read(std::slice::from_ref(&index)).unwrap().unwrap();
         let layers = layers(&text, &["99825925", "e8d9c65b", "87f6fbcc", "52fb4a86"]);
         assert_eq!(lines(&provenance, &layers), APP_LINES);
-        let bake = format!(r#"{{"app":{text},"other":{{}}}}"#);
-        assert_eq!(Provenance::of_metadata(bake.as_bytes(), &[index], None).unwrap(), Some(provenance));
-        assert!(matches!(read(&[Digest::of(b"other")]), Err(ProvenanceError::OtherImage(_))));
-        assert!(matches!(Provenance::of_metadata(b"{}", &[Digest::of(b"")], None), Ok(None)));
-        assert!(matches!(Provenance::of_metadata(b"[]", &[], None), Err(ProvenanceError::Malformed(_))));
+        let bake = parse(&format!(r#"{{"app":{text},"other":{{}}}}"#));
+        assert_eq!(bake.provenance_of(&[index], None).unwrap(), Some(provenance));
+        assert!(matches!(read(&[Digest::of(b"other")]), Err(ProvenanceError::OtherImages)));
+        assert!(matches!(parse("{}").provenance_of(&[Digest::of(b"")], None), Ok(None)));
+        assert!(matches!(BuildxMetadata::parse(b"[]"), Err(ProvenanceError::Malformed(_))));
     }
 
     #[test]

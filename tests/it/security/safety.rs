@@ -1,11 +1,12 @@
 //! What untrusted images may cost: bounds, and the flag that raises them.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::tarball::{bzip2, head, xz};
-use crate::support::{Blobs, Cost, FakeLayer, Item, config_of, gzip, oci_layout, run, tar_of};
+use crate::support::{Blobs, Cost, FakeLayer, Item, Run, config_of, gzip, oci_layout, run, tar_of};
 
 /// An image of one layer.
 fn image(directory: &std::path::Path, layer: FakeLayer) -> String {
@@ -89,6 +90,21 @@ fn a_bomb_of_any_packing_is_refused() {
     refused(&archive.display().to_string());
     let layer = FakeLayer { blob: bomb(bzip2), ..FakeLayer::plain(&gzip(b""), "COPY . /") };
     refused(&image(&directory.path().join("layout"), layer));
+}
+
+/// What comes by a pipe cannot be looked at twice, and is held to the same limits.
+#[test]
+fn a_bomb_on_standard_input_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let archive = directory.path().join("bomb.tar.xz");
+    let header = head(b'0', "zeros", 2_000 << 20).bytes();
+    std::fs::write(&archive, [xz(&header), xz(&vec![0; 20 << 20]).repeat(100)].concat()).unwrap();
+    for image in ["-", "docker-archive:-"] {
+        let piped = format!("cat {} | \"$0\" inspect {image}", archive.display());
+        let refused =
+            Run::of(Command::new("sh").args(["-c", &piped, env!("CARGO_BIN_EXE_layergate")])).expect(3);
+        assert!(refused.stderr.contains("--safety-limit ratio=NUMBER"), "{image}: {}", refused.stderr);
+    }
 }
 
 /// Around an archive, and around an archive of layers that are packed themselves: what counts is what all of it takes.

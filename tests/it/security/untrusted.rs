@@ -8,8 +8,11 @@ mod strings;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
+use crate::stages::provenance::attested_otherwise;
 use crate::support::fake_github::{BOT, FakeGithub};
 use crate::support::{FakeLayer, Run, configured_layout, fixture, layergate, run};
 
@@ -395,6 +398,32 @@ fn a_dockerfile_is_text() {
         }
     }
     assert!(located > 100, "{located}");
+}
+
+/// What a build says of itself: the Dockerfile's name, its directory and its text, and the base image.
+#[test]
+fn what_a_build_says_is_text() {
+    let mut named = 0;
+    for text in strings() {
+        let step = Step::new();
+        let image = attested_otherwise(&step.path("image"), |said| {
+            said["invocation"]["configSource"]["entryPoint"] = json!(text);
+            said["materials"][0]["uri"] = json!(format!("pkg:docker/{text}"));
+            let own = &mut said["metadata"]["https://mobyproject.org/buildkit@v1#metadata"];
+            own["vcs"]["localdir:dockerfile"] = json!(text);
+            own["source"]["infos"][0]["data"] = json!(STANDARD.encode(dockerfile(&text)));
+        });
+        let image = format!("app={}", image.display());
+        let base = configured_layout(&step.path("base"), &[layer(&[], "COPY")], |_| {});
+        let base = format!("app={}", base.display());
+        let check =
+            ["check", &image, "--baseline", &base, "--max-increase", "1%", "--multi-stage", "require"];
+        step.evaluated(None, &check).expect(1);
+        let summary = step.read("summary");
+        assert!(summary.contains("lines from build provenance"), "{summary}");
+        named += usize::from(!summary.contains("`Dockerfile:"));
+    }
+    assert!(named > 50, "{named}");
 }
 
 /// A proposal is a Dockerfile as somebody wrote it, and printed.

@@ -3,7 +3,7 @@
 mod adoption;
 mod dockerfiles;
 mod proposals;
-mod provenance;
+pub mod provenance;
 mod removable;
 mod savings;
 mod suggestions;

@@ -10,7 +10,7 @@ use crate::support::engine::Modern;
 use crate::support::fake_content::{Content, Offer};
 use crate::support::fake_engine::{Capture, FakeEngine};
 use crate::support::fake_registry::{FakeRegistry, Faults};
-use crate::support::{Blobs, FakeLayer, Item, Run, config_of, gzip, layergate, run, tar_of};
+use crate::support::{Blobs, Cost, FakeLayer, Item, Run, config_of, gzip, layergate, run, tar_of};
 
 const DOCKERFILE: &str = "# syntax: none\nFROM base\nCOPY app \\\n  /app\n\nRUN make\nRUN true\nRUN true\n";
 /// The lines of the layers above the base image.
@@ -145,8 +145,14 @@ fn statement(of: &str, predicate: Value) -> Value {
 
 /// The image with its true provenance.
 fn attested(directory: &Path) -> PathBuf {
+    attested_otherwise(directory, |_| {})
+}
+
+/// The image with a provenance that says something else.
+pub fn attested_otherwise(directory: &Path, change: impl Fn(&mut Value)) -> PathBuf {
     let image = Attested::at(directory, &layers());
-    let predicate = predicate(&image.layers, 2, &"0".repeat(64));
+    let mut predicate = predicate(&image.layers, 2, &"0".repeat(64));
+    change(&mut predicate);
     let listed = image.attest(&image.digest(), &statement(&image.digest(), predicate));
     image.finish(&[listed], &[])
 }
@@ -301,6 +307,28 @@ fn a_metadata_file_says_the_same() {
     assert!(missing.stderr.contains("--build-metadata missing.json: cannot be read"), "{}", missing.stderr);
 }
 
+/// A document for many images is parsed once, and its values are counted before: 8 MiB of them cost 600 MiB otherwise.
+#[test]
+fn a_metadata_file_is_bounded_by_its_values() {
+    let directory = tempfile::tempdir().unwrap();
+    let layout =
+        crate::support::oci_layout(&directory.path().join("layout"), &layers()).display().to_string();
+    let file = directory.path().join("metadata.json").display().to_string();
+    let inspect = ["inspect", &layout, "--build-metadata", &file];
+    for (unit, count) in [("{\"\":0},", 900_000), ("0,", 1_100_000), ("[],", 600_000)] {
+        fs::write(&file, format!("{{\"a\":[{}0]}}", unit.repeat(count))).unwrap();
+        let cost = Cost::of(&inspect, 2);
+        assert!(cost.stderr.contains("values of JSON"), "{unit}: {}", cost.stderr);
+        assert!(cost.peak < 100 << 10, "{unit}: {cost:?}");
+    }
+    // Several documents share that.
+    fs::write(&file, format!("{{\"a\":[{}0]}}", "0,".repeat(600_000))).unwrap();
+    let twice = [&inspect[..], &["--build-metadata", &file]].concat();
+    Cost::of(&twice, 2);
+    let once = Cost::of(&inspect, 0);
+    assert!(once.peak < 256 << 10, "{once:?}");
+}
+
 /// What provenance says of the base image counts where that image itself confirms it, and nowhere else.
 #[test]
 fn the_base_image_counts_once_its_own_config_confirms_it() {
@@ -356,6 +384,27 @@ fn a_forged_provenance_does_not_hide_growth() {
     let check = ["check", &forged, "--store", &store, "--max-app-increase", "10 kB"];
     let run = run(&[&check[..], &["--dockerfile", &dockerfile]].concat()).expect(1);
     assert!(run.stdout.contains("max-app-increase"), "{}", run.stdout);
+}
+
+/// The Dockerfile that a provenance brings looks as if all were built elsewhere. What ships is measured.
+#[test]
+fn a_forged_dockerfile_excuses_no_build_tools() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut all = layers();
+    all[3] =
+        FakeLayer::gzip(&tar_of(&[Item::File("usr/bin/gcc", 5_000_000)]), "RUN /bin/sh -c make # buildkit");
+    let forged = Attested::at(&directory.path().join("forged"), &all);
+    let mut predicate = predicate(&forged.layers, 4, &"7".repeat(64));
+    let text =
+        "FROM golang AS builder\nRUN make\nFROM scratch\nCOPY --from=builder /app /app\nCOPY b /\nCOPY c /\n";
+    let own = &mut predicate["metadata"]["https://mobyproject.org/buildkit@v1#metadata"];
+    own["source"]["infos"][0]["data"] = json!(base64_of(text));
+    let listed = forged.attest(&forged.digest(), &statement(&forged.digest(), predicate));
+    let image = format!("app={}", forged.finish(&[listed], &[]).display());
+    let failed = run(&["check", &image, "--multi-stage", "require", "--format", "json"]).expect(1).json();
+    assert_eq!(failed["images"][0]["lines"], "provenance");
+    let reason = failed["images"][0]["stages"]["reason"].as_str().unwrap();
+    assert!(reason.contains("2 stages") && reason.contains("compilers"), "{reason}");
 }
 
 #[test]
