@@ -1,5 +1,6 @@
 //! How an image came to be: which lines of a Dockerfile made its layers, and where its base image ends.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use crate::dockerfile::provenance::Material;
@@ -25,6 +26,8 @@ pub struct ImageOrigin {
     base: Option<BaseImage>,
     /// The name of the base image, and how it is known.
     base_name: Option<(String, BoundaryBy)>,
+    /// The base image of the baseline, where this image still has its layers at the bottom.
+    inherited: Option<BaseImage>,
     /// Why the Dockerfile explains not all, in a sentence.
     pub note: Option<String>,
 }
@@ -39,8 +42,20 @@ impl ImageOrigin {
             dockerfile: None,
             base: measured.snapshot.base.clone(),
             base_name,
+            inherited: None,
             note: None,
         }
+    }
+
+    /// Takes the base image of the baseline rather than to guess, where the image still has its layers at the bottom. A
+    /// guess is the image's own word: a `CMD` on top of a layer would make that the base image's.
+    pub fn inherit_base(&mut self, baseline: &Snapshot, snapshot: &Snapshot) {
+        let layers = |base: &BaseImage| baseline.layers.get(..usize::try_from(base.layers).ok()?);
+        let is_there = |base: &&BaseImage| {
+            let below = layers(base).unwrap_or_default().iter().map(|layer| layer.diff_id.clone());
+            is_below(&below.collect::<Vec<_>>(), snapshot)
+        };
+        self.inherited = baseline.base.as_ref().filter(is_there).cloned();
     }
 
     /// What its build says of it: exact lines, and the Dockerfile. `named` is the Dockerfile's path, where that is
@@ -135,18 +150,22 @@ impl ImageOrigin {
     }
 
     /// Where the base image ends: as the Dockerfile has it, by the layers of the image that is named as the
-    /// base, or by a guess.
+    /// base, as it was in the baseline, or by a guess.
     pub(super) fn base(&self, snapshot: &Snapshot, below: Option<Vec<DiffId>>) -> Option<BaseImage> {
-        if self.base.is_some() {
-            return self.base.clone();
+        let is_guess = |base: &&BaseImage| base.how == BoundaryBy::History;
+        if let Some(base) = self.base.as_ref().filter(|base| !is_guess(base)) {
+            return Some(base.clone());
         }
         let below = below.filter(|below| is_below(below, snapshot));
         if let (Some((name, how)), Some(below)) = (&self.base_name, below) {
             let name = Some(redact_reference(name).into_owned());
             return Some(BaseImage { name, layers: below.len() as u64, how: *how });
         }
-        let layers = guess_base_layers(&snapshot.history)?;
-        Some(BaseImage { name: None, layers, how: BoundaryBy::History })
+        let guess = || {
+            let layers = guess_base_layers(&snapshot.history)?;
+            Some(BaseImage { name: None, layers, how: BoundaryBy::History })
+        };
+        self.inherited.clone().or_else(|| self.base.clone()).or_else(guess)
     }
 }
 
@@ -176,7 +195,7 @@ fn lines(history: &[HistoryEntry], mapping: &Mapping, path: &Path) -> Vec<Option
 fn boundary(history: &[HistoryEntry], mapping: &Mapping, plan: &BuildPlan) -> Option<BaseImage> {
     let below = history.iter().take(mapping.base_steps?).filter(|step| step.makes_layer);
     let name = match &plan.base {
-        dockerfile::StageBase::Image(name) => Some(redact_reference(name).into_owned()),
+        base @ dockerfile::StageBase::Image(_) => base.shown().map(Cow::into_owned),
         _ => None,
     };
     Some(BaseImage { name, layers: below.count() as u64, how: BoundaryBy::Dockerfile })

@@ -27,6 +27,8 @@ const MAX_BASE_IMAGES: usize = 8;
 pub struct Analyzer {
     /// Says nothing: of an image that a Dockerfile need not fit.
     pub quiet: bool,
+    /// What the next image is compared with.
+    pub baseline: Option<Arc<Analysis>>,
     /// Without one, nothing is looked for.
     search: Option<Search>,
     metadata: BuildMetadata,
@@ -113,6 +115,9 @@ impl Analyzer {
                 asked.push((base, source::layers_by_digest(image, by, platform, options).await));
             }
             origin.confirm_base(&measured.snapshot, &asked);
+        }
+        if let Some(baseline) = &self.baseline {
+            origin.inherit_base(baseline.snapshot(), &measured.snapshot);
         }
         origin.note.take().into_iter().for_each(|note| self.say(note));
         let below = match origin.base_to_ask() {

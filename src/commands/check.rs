@@ -58,8 +58,9 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
     for (image, measured) in heads {
         let ImageIdentity { name, platform, .. } = measured.snapshot.image.clone();
         let build = config.build_of(&name, platform.as_ref(), &rules.build)?;
+        let baseline = base.of(&measured.snapshot, &options).await?;
+        analyzer.baseline = baseline.as_ref().ok().map(|baseline| baseline.image.clone());
         let head = analyzer.analyze(measured, image, &build, images.len() == 1, &options).await;
-        let baseline = base.of(head.snapshot(), &options).await?;
         let mut report = rules.evaluate(&head, &baseline)?;
         if arguments.output.html.is_some() {
             let base = baseline.as_ref().ok().map(|baseline| &*baseline.image);

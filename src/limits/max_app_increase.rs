@@ -6,6 +6,12 @@ use super::subject::Fact;
 use super::{Finding, Severity, Subject, Threshold, Unknown, growth};
 use crate::image::snapshot::BoundaryBy;
 
+/// What is said where the boundary is a guess, and what tells it.
+const GUESS: &str =
+    " (warning only: it cannot be evaluated exactly, for where the base image ends is a guess)";
+const TELL: &str =
+    "pass --dockerfile or --build-metadata, which tell where the base image ends, also when recording";
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaxAppIncrease(Threshold);
 
@@ -30,21 +36,29 @@ impl Limit for MaxAppIncrease {
         let Ok(base) = &subject.base else { return Ok(Vec::new()) };
         let before = base.image.app_size()?;
         let growth = subject.head.app_size()? - before;
-        if growth.0 <= self.0.bytes_of(before).0 as i64 {
-            return Ok(Vec::new());
-        }
+        let bound = self.0.bytes_of(before).0 as i64;
         let is_guess = base.split.is_some_and(|split| split.how == BoundaryBy::History);
-        let guess = if is_guess { "; where the base image ends is a guess" } else { "" };
-        let (severity, note) = base.demoted(Severity::Fail);
-        let grown = growth::message(growth, before, &self.0);
+        // A guess fails nothing. It hides nothing either: growth of the whole image may be the application's.
+        let whole = subject.uncompressed_growth().filter(|whole| is_guess && whole.0 > bound);
+        let grown = match (growth.0 > bound, whole) {
+            (true, _) => format!("without the base image {}", growth::message(growth, before, &self.0)),
+            (false, Some(whole)) => format!("with the base image {whole}"),
+            (false, None) => return Ok(Vec::new()),
+        };
+        let (severity, note) = match is_guess {
+            true => (Severity::Warn, GUESS.to_owned()),
+            false => base.demoted(Severity::Fail),
+        };
         let place = base.app_grown_most();
+        let help =
+            if is_guess { TELL.to_owned() } else { growth::make_smaller(place.as_ref(), Self::KEY.name) };
         Ok(vec![Exceeded {
             severity,
-            message: format!("without the base image {grown}{guess}{note}"),
+            message: grown + &note,
             measured: Some(growth.0),
             limit: self.0.to_string(),
             about: None,
-            help: growth::make_smaller(place.as_ref(), Self::KEY.name),
+            help,
             dockerfile: place,
         }])
     }

@@ -324,6 +324,11 @@ impl<'a> Subject<'a> {
         (Severity::Fail, "")
     }
 
+    /// How much more all layers store than those of the baseline.
+    pub(super) fn uncompressed_growth(&self) -> Option<Delta> {
+        Some(self.head.totals.uncompressed? - self.before()?.totals.uncompressed?)
+    }
+
     /// The baseline's facts.
     pub(super) fn before(&self) -> Option<&ImageFacts<'a>> {
         self.base.as_ref().ok().map(|base| &base.image)

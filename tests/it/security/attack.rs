@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::security::trust::{Change, LAX, MAX, commit};
 use crate::support::fake_github::{BOT, Fault, pull_request};
-use crate::support::{Blobs, FakeLayer, Item, Run, config_of, layergate, tar_of};
+use crate::support::{Blobs, FakeLayer, Item, Run, config_of, configured_layout, layergate, tar_of};
 
 /// Makes a change's own commit again, after something else was done to its files.
 fn again(change: Change) -> Change {
@@ -315,4 +315,66 @@ fn a_pull_request_of_dependabot_is_evaluated_as_any_other() {
     let mut trusted = change.command(&["report", &report, "--require-image", "app"]);
     Run::of(trusted.env("GITHUB_REF", "refs/heads/main")).expect(1);
     assert!(change.comment().contains("over the limit of 110 kB"), "{}", change.comment());
+}
+
+/// Where the base image ends is a guess as soon as no Dockerfile fits, and the last CMD below decides it: an instruction
+/// that a pull request puts on top of its own layers.
+#[test]
+fn a_guess_of_where_the_base_image_ends_hides_no_growth_and_fails_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = |name: &str| directory.path().join(name);
+    let layer =
+        |name: &str, size: u64, step: &str| FakeLayer::plain(&tar_of(&[Item::File(name, size)]), step);
+    let image = |name: &str, layers: &[FakeLayer], command: Option<usize>| {
+        let image = configured_layout(&place(name), layers, |config| {
+            let history = config["history"].as_array_mut().unwrap();
+            if let Some(at) = command {
+                history.insert(at, json!({ "created_by": "CMD [\"x\"]", "empty_layer": true }));
+            }
+        });
+        format!("app={}", image.display())
+    };
+    let (below, own) = (layer("base", 5_000, "ADD base /"), layer("own", 10_000, "COPY own /"));
+    let large = layer("own", 90_000, "COPY own / # another");
+    let last = layer("last", 1, "RUN last");
+    fs::write(place("Dockerfile"), "FROM base\nCOPY own /\n").unwrap();
+    fs::write(place("Other"), "FROM base\nRUN other\n").unwrap();
+    let (dockerfile, other) =
+        (place("Dockerfile").display().to_string(), place("Other").display().to_string());
+    let store = format!("dir:{}", place("store").display());
+    let record = |image: &str, more: &[&str]| {
+        Run::of(layergate().args(["record", image, "--store", &store]).args(more)).expect(0);
+    };
+    let check = |image: &str, limit: &str| {
+        let arguments =
+            ["check", image, "--store", &store, "--dockerfile", &other, "--max-app-increase", limit];
+        Run::of(layergate().args(arguments))
+    };
+    let before = image("before", &[below.clone(), own.clone()], Some(1));
+    let hidden = image("hidden", &[below.clone(), large.clone(), last.clone()], Some(2));
+    // The baseline knows where its base image ends, and the image is still built on that.
+    record(&before, &["--dockerfile", &dockerfile]);
+    let failed = check(&hidden, "10 kB").expect(1).stdout;
+    assert!(failed.contains("application layers +80"), "{failed}");
+    // Compilers are not the base image's by that either.
+    let compilers = layer("usr/bin/gcc", 5_000_000, "COPY gcc /");
+    let with_compilers = image("compilers", &[below.clone(), compilers.clone(), last.clone()], Some(2));
+    let require = |store: &str| {
+        let arguments = ["check", &with_compilers, "--store", store, "--multi-stage", "require"];
+        Run::of(layergate().args(arguments).args(["--dockerfile", &other]))
+    };
+    require(&store).expect(1);
+    // Not even where the baseline's is a guess, which was one of merged code.
+    let guessed = format!("dir:{}", place("guessed").display());
+    Run::of(layergate().args(["record", &before, "--store", &guessed, "--dockerfile", &other])).expect(0);
+    require(&guessed).expect(1);
+    // It is built on another one: what is the application's is a guess, whichever way it falls.
+    let other_base = layer("base", 5_001, "ADD base /");
+    for (name, command) in [("hides", 2), ("shows", 1)] {
+        let image = image(name, &[other_base.clone(), large.clone(), last.clone()], Some(command));
+        let warned = check(&image, "10 kB").expect(0).stdout;
+        let said = "warning only: it cannot be evaluated exactly, for where the base image ends is a guess";
+        assert!(warned.contains(said) && warned.contains("--dockerfile"), "{name}: {warned}");
+        assert!(!check(&image, "100 kB").expect(0).stdout.contains("cannot be evaluated"), "{name}");
+    }
 }
