@@ -10,11 +10,15 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
-use reqwest::{Certificate, ClientBuilder};
-use rustls::RootCertStore;
-use rustls::pki_types::CertificateDer;
+use reqwest::{ClientBuilder, Url};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme};
+use rustls_platform_verifier::Verifier;
 
 use crate::files;
 
@@ -33,23 +37,20 @@ pub struct CertificateError {
     why: String,
 }
 
-/// What an HTTP client starts from. Proxies are those of the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+/// What an HTTP client starts from that asks `first` first. Proxies are those of the environment (`HTTPS_PROXY`,
+/// `HTTP_PROXY`, `NO_PROXY`).
 ///
 /// # Errors
 /// [`CertificateError`].
-pub fn client() -> Result<ClientBuilder, CertificateError> {
+pub fn client(first: &Url) -> Result<ClientBuilder, CertificateError> {
     // A second call finds the provider of the first in place, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    let _ = ring::default_provider().install_default();
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let builder = reqwest::Client::builder();
     let mut all = Vec::new();
     if let Some(file) = set(EXTRA) {
         all.extend(of_file(EXTRA, Path::new(&file))?);
     }
     let (file, directories) = (set(FILE), set(DIRECTORIES));
-    if file.is_none() && directories.is_none() {
-        return Ok(if all.is_empty() { builder } else { builder.tls_certs_merge(all) });
-    }
     if let Some(file) = &file {
         all.extend(of_file(FILE, Path::new(file))?);
     }
@@ -62,12 +63,81 @@ pub fn client() -> Result<ClientBuilder, CertificateError> {
         }
         all.extend(found);
     }
-    Ok(builder.tls_certs_only(all))
+    let config = ClientConfig::builder();
+    let config = if file.is_some() || directories.is_some() {
+        let mut roots = RootCertStore::empty();
+        roots.add_parsable_certificates(all);
+        config.with_root_certificates(roots)
+    } else {
+        let system = Arc::new(SystemVerifier::new(all));
+        if first.scheme() == "https" {
+            // By the time that a server has answered, they are there.
+            let system = Arc::clone(&system);
+            std::thread::spawn(move || system.verifier().is_ok());
+        }
+        config.dangerous().with_custom_certificate_verifier(system)
+    };
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(config.with_no_client_auth()))
+}
+
+/// Believes the system's certificates, and reads them once they are needed: there are a hundred and more, and whoever
+/// asks a registry by plain HTTP needs none.
+#[derive(Debug)]
+struct SystemVerifier {
+    provider: Arc<CryptoProvider>,
+    extra: Vec<CertificateDer<'static>>,
+    verifier: OnceLock<Result<Verifier, TlsError>>,
+}
+
+impl SystemVerifier {
+    fn new(extra: Vec<CertificateDer<'static>>) -> SystemVerifier {
+        SystemVerifier { provider: Arc::new(ring::default_provider()), extra, verifier: OnceLock::new() }
+    }
+
+    fn verifier(&self) -> Result<&Verifier, TlsError> {
+        let make = || Verifier::new_with_extra_roots(self.extra.iter().cloned(), Arc::clone(&self.provider));
+        self.verifier.get_or_init(make).as_ref().map_err(Clone::clone)
+    }
+}
+
+impl ServerCertVerifier for SystemVerifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, TlsError> {
+        self.verifier()?.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, TlsError> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 /// The certificates of a file. A bundle may well have one of a kind that nobody uses any more; that it has none at
 /// all is an error.
-fn of_file(variable: &'static str, path: &Path) -> Result<Vec<Certificate>, CertificateError> {
+fn of_file(variable: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let failed = |why: String| CertificateError { variable, path: path.to_owned(), why };
     let content = read(path).map_err(|error| failed(error.to_string()))?;
     let found = usable(&content);
@@ -75,7 +145,7 @@ fn of_file(variable: &'static str, path: &Path) -> Result<Vec<Certificate>, Cert
 }
 
 /// Those of all files of directories, which have others too.
-fn of_directories(directories: &OsStr) -> Vec<Certificate> {
+fn of_directories(directories: &OsStr) -> Vec<CertificateDer<'static>> {
     let files = std::env::split_paths(directories)
         .filter_map(|directory| fs::read_dir(directory).ok())
         .flat_map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path())));
@@ -90,10 +160,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     files::read(path, MAX_FILE)
 }
 
-fn usable(pem: &[u8]) -> Vec<Certificate> {
-    let usable = |certificate: CertificateDer<'static>| {
-        RootCertStore::empty().add(certificate.clone()).ok()?;
-        Certificate::from_der(&certificate).ok()
-    };
-    CertificateDer::pem_slice_iter(pem).filter_map(|found| usable(found.ok()?)).collect()
+fn usable(pem: &[u8]) -> Vec<CertificateDer<'static>> {
+    let is_usable =
+        |certificate: &CertificateDer<'static>| RootCertStore::empty().add(certificate.clone()).is_ok();
+    CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).filter(is_usable).collect()
 }

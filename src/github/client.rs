@@ -187,7 +187,8 @@ impl Client {
         if token.is_empty() || http::HeaderValue::from_str(token).is_err() {
             return Err(failed("the token has characters that no token has; see github-token".into()));
         }
-        let http = network::client()
+        let base = reqwest::Url::parse(api).map_err(|error| failed(error.to_string()))?;
+        let http = network::client(&base)
             .map_err(|error| failed(error.to_string()))?
             .connect_timeout(Duration::from_secs(10))
             .read_timeout(Duration::from_secs(30))

@@ -1,7 +1,7 @@
 //! The name of an image as engines take it: `[HOST/]PATH[:TAG][@DIGEST]`.
 //!
 //! It is taken apart and not checked: names come from Dockerfiles and indexes, where they may be anything. A name that
-//! is asked for at a registry is checked by [`crate::registry::parse`].
+//! is asked for at a registry is checked by [`crate::registry::RemoteName`].
 
 /// A name in its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,17 +6,16 @@ mod auth;
 mod credentials;
 mod error;
 mod links;
+mod name;
 pub mod transport;
 
-use std::str::FromStr as _;
-
 use http::{HeaderMap, StatusCode, header};
-use oci_spec::distribution::Reference;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{Response, Url};
 use serde::Deserialize;
 
 pub use error::{ArtifactError, RequestFailure, text_of};
+pub use name::{NameError, RemoteName};
 
 use crate::image::Digest;
 use transport::{MAX_ANSWER, Transport, retried};
@@ -68,21 +67,13 @@ struct Tags {
     tags: Option<Vec<String>>,
 }
 
-/// Reads `HOST/NAME[:TAG][@DIGEST]`.
-///
-/// # Errors
-/// What is wrong with it, in words.
-pub fn parse(text: &str) -> Result<Reference, String> {
-    Reference::from_str(text).map_err(|error| error.to_string())
-}
-
 impl Artifacts {
     /// Opens a repository: finds out what its registry speaks, and shows it who asks.
     ///
     /// # Errors
     /// [`ArtifactError`] where the registry cannot be reached or refuses.
     pub async fn open(
-        reference: &Reference,
+        reference: &RemoteName,
         plain_http: bool,
         writes: bool,
     ) -> Result<Artifacts, ArtifactError> {

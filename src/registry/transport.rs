@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use oci_spec::distribution::Reference;
 use reqwest::{RequestBuilder, Response, Url};
 use serde::Deserialize;
 use tokio::sync::Mutex;
@@ -14,6 +13,7 @@ use super::auth::{self, Access, Challenge};
 use super::credentials::{self, Credentials};
 use super::error::{ArtifactError, RequestFailure, text_of};
 use super::links::{self, AddressScope, LinkPolicy, Refused};
+use super::name::RemoteName;
 use crate::image::text::excerpt;
 use crate::network;
 use crate::redact;
@@ -39,7 +39,7 @@ pub(super) const MAX_ANSWER: usize = 1 << 20;
 /// The way to a repository of a registry.
 pub(super) struct Transport {
     http: reqwest::Client,
-    reference: Reference,
+    reference: RemoteName,
     credentials: Credentials,
     writes: bool,
     base: Url,
@@ -87,11 +87,11 @@ impl Transport {
     /// # Errors
     /// [`ArtifactError`] where the registry cannot be reached or refuses.
     pub async fn open(
-        reference: &Reference,
+        reference: &RemoteName,
         plain_http: bool,
         writes: bool,
     ) -> Result<Transport, ArtifactError> {
-        let loopback = is_loopback(reference.resolve_registry());
+        let loopback = is_loopback(reference.host());
         if !plain_http && !loopback {
             return Self::open_as("https", reference, writes).await;
         }
@@ -118,9 +118,9 @@ impl Transport {
         }
     }
 
-    async fn open_as(scheme: &str, reference: &Reference, writes: bool) -> Result<Transport, ArtifactError> {
+    async fn open_as(scheme: &str, reference: &RemoteName, writes: bool) -> Result<Transport, ArtifactError> {
         let operation = "answer";
-        let host = reference.resolve_registry();
+        let host = reference.host();
         let credentials = credentials::of(host);
         let unusable = |error: &dyn std::error::Error| ArtifactError {
             operation,
@@ -129,11 +129,11 @@ impl Transport {
             hint: format!("check the host's name, {}", excerpt(host)),
             wait: None,
         };
-        let client = network::client().map_err(|error| ArtifactError {
+        let base = Url::parse(&format!("{scheme}://{host}/v2/")).map_err(|error| unusable(&error))?;
+        let client = network::client(&base).map_err(|error| ArtifactError {
             hint: "layergate checks registries against these certificates too".into(),
             ..unusable(&error)
         })?;
-        let base = Url::parse(&format!("{scheme}://{host}/v2/")).map_err(|error| unusable(&error))?;
         let links = LinkPolicy::of(&base);
         let mut client = client.user_agent(USER_AGENT).connect_timeout(CONNECT_TIMEOUT);
         client =
@@ -341,7 +341,7 @@ impl Transport {
     fn web_page(&self, operation: &'static str) -> ArtifactError {
         let hint = format!(
             "check that {} is a registry, and that no proxy or login page answers in its place",
-            excerpt(self.reference.resolve_registry())
+            excerpt(self.reference.host())
         );
         ArtifactError { hint, ..self.error(operation, RequestFailure::Answer, "it answered with a web page") }
     }
@@ -405,7 +405,7 @@ impl Transport {
 
     /// What to do about it.
     fn hint(&self, cause: RequestFailure, error: &str) -> String {
-        let host = self.reference.resolve_registry();
+        let host = self.reference.host();
         let purpose = if self.writes { "push to" } else { "pull from" };
         match cause {
             RequestFailure::Time => format!("try again later, or ask whoever runs {host}"),

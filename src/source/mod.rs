@@ -181,7 +181,7 @@ pub async fn layers_beside(
         }
         ImageReference::Registry(own) => {
             let host =
-                |text| crate::registry::parse(text).ok().map(|image| image.resolve_registry().to_owned());
+                |text| crate::registry::RemoteName::parse(text).ok().map(|image| image.host().to_owned());
             if host(own) != host(name) {
                 return None;
             }

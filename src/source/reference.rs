@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::image::ImageName;
 use crate::redact::redact_reference;
-use crate::registry;
+use crate::registry::RemoteName;
 
 /// An image argument that cannot be understood.
 #[derive(Debug, thiserror::Error)]
@@ -146,7 +146,9 @@ impl ImageReference {
             "docker" if rest.starts_with("//") => {
                 let name = &rest[2..];
                 let invalid = |error| ReferenceError::InvalidRemoteName { image: text.into(), error };
-                registry::parse(name).map_err(invalid).map(|_| Self::Registry(name.to_owned()))
+                RemoteName::parse(name)
+                    .map_err(|error| invalid(error.to_string()))
+                    .map(|_| Self::Registry(name.to_owned()))
             }
             "docker-archive" => file("file").map(|(path, name)| Self::DockerArchive(path, name)),
             "oci-archive" => file("file").map(|(path, name)| Self::OciArchive(path, name)),

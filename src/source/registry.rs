@@ -11,7 +11,7 @@ use super::{SourceError, excerpt};
 use crate::image::Digest;
 use crate::layer::{Budget, walk_stream};
 use crate::registry::transport::{ATTEMPTS, PAUSE};
-use crate::registry::{ArtifactError, Artifacts, Body, parse, text_of};
+use crate::registry::{ArtifactError, Artifacts, Body, NameError, RemoteName, text_of};
 
 /// An image of a registry, by its resolved manifest or index.
 pub struct Remote {
@@ -31,8 +31,9 @@ impl Remote {
     /// # Errors
     /// [`SourceError`] where the registry cannot be reached, refuses, or has no such image.
     pub async fn open(text: &str, plain_http: bool) -> Result<Remote, SourceError> {
-        let malformed = |error: String| malformed(&format!("docker://{}", excerpt(text)), "name", &error);
-        let reference = parse(text).map_err(malformed)?;
+        let malformed =
+            |error: NameError| malformed(&format!("docker://{}", excerpt(text)), "name", &error.to_string());
+        let reference = RemoteName::parse(text).map_err(malformed)?;
         let name = format!("docker://{reference}");
         let failed = |error| failed(&name, error);
         let artifacts = Artifacts::open(&reference, plain_http, false).await.map_err(failed)?;

@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use oci_spec::distribution::Reference;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OnceCell};
@@ -37,7 +36,7 @@ use crate::image::oci::{Descriptor, ImageConfig, ImageIndex, MAX_DOCUMENT, Manif
 use crate::image::platform::platform_key;
 use crate::image::{Bytes, DiffId, Digest, FileList, Snapshot};
 use crate::layer::packed;
-use crate::registry::{self, ArtifactError, Artifacts, RawManifest};
+use crate::registry::{ArtifactError, Artifacts, RawManifest, RemoteName};
 
 /// The largest snapshot; it has no files in it.
 const MAX_RECORD: u64 = 64 << 20;
@@ -59,7 +58,7 @@ const CHOICES: usize = 3;
 /// A repository of a registry, as far as it is known.
 pub struct RegistryStore {
     name: String,
-    reference: Reference,
+    reference: RemoteName,
     plain_http: bool,
     reader: OnceCell<Artifacts>,
     writer: OnceCell<Artifacts>,
@@ -81,10 +80,10 @@ type Changes = BTreeMap<Digest, ReferrerChange>;
 
 /// Reads `HOST/REPO`; `None` for what no repository can be called. The host has to look like one: without it,
 /// `team/app` would be somebody's on Docker Hub.
-pub fn parse_repository(name: &str) -> Option<Reference> {
+pub fn parse_repository(name: &str) -> Option<RemoteName> {
     let (host, repository) = name.split_once('/')?;
     let is_host = host == "localhost" || host.contains(['.', ':']);
-    let reference = registry::parse(name).ok()?;
+    let reference = RemoteName::parse(name).ok()?;
     let whole = is_host && reference.digest().is_none() && !repository.contains([':', '@']);
     whole.then_some(reference)
 }
@@ -472,9 +471,8 @@ impl RegistryStore {
 
     /// The tag or digest of an image of this repository.
     fn name_here(&self, image: &str) -> Option<String> {
-        let image = registry::parse(image).ok()?;
-        let here = image.resolve_registry() == self.reference.resolve_registry()
-            && image.repository() == self.reference.repository();
+        let image = RemoteName::parse(image).ok()?;
+        let here = image.host() == self.reference.host() && image.repository() == self.reference.repository();
         let name = image.digest().or(image.tag()).unwrap_or("latest").to_owned();
         here.then_some(name)
     }
