@@ -161,7 +161,7 @@ fn read_reports(
         // Nothing but figures is taken from reports that are not believed.
         saved.iter_mut().for_each(|saved| saved.report.notes.clear());
     }
-    if !context.is_some_and(may_be_deceived) {
+    if !evaluates || !context.is_some_and(may_be_deceived) {
         return Ok((saved, None));
     }
     let is_named =

@@ -1,5 +1,6 @@
 //! The page of a check, uploaded as an artifact and linked from the comment: by a real runner, and alone.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -7,21 +8,26 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::act;
-use crate::support::fake_github::{BOT, FakeGithub};
+use crate::support::fake_github::{BOT, FakeGithub, pull_request};
 use crate::support::{Run, fixture, layergate, skip};
+
+const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+const BASE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
 /// Names the directory into which npm has installed what uploads artifacts.
 const INSTALLED: &str = "LAYERGATE_TEST_ARTIFACT";
 
-/// A repository whose workflow checks an image and gives the page to `uses: ./page`.
-fn repository(github: &FakeGithub) -> tempfile::TempDir {
-    let directory = tempfile::tempdir().unwrap();
-    act::copy_action(directory.path());
-    let workflows = directory.path().join(".github/workflows");
-    fs::create_dir_all(&workflows).unwrap();
-    let workflow = format!(
+/// The workflow of a pull request: it checks an image and gives the page to `uses: ./page`.
+fn of_check(github: &FakeGithub) -> String {
+    let image = format!("images: web={}", fixture("demo/web-v1.tar"));
+    workflow(github, "pull_request", &[&image, "limits-from: head"])
+}
+
+/// A workflow whose first step is `uses: ./` with these inputs, and whose second gives its page to `uses: ./page`.
+fn workflow(github: &FakeGithub, event: &str, inputs: &[&str]) -> String {
+    format!(
         r#"
-on: pull_request
+on: {event}
 jobs:
   gate:
     runs-on: ubuntu-latest
@@ -31,9 +37,8 @@ jobs:
         uses: ./
         with:
           binary: {binary}
-          images: web={image}
+          {inputs}
           max-size: 1 MB
-          limits-from: head
           github-token: ghs_secret-token
           github-api-url: {api}
           html: web-size.html
@@ -47,9 +52,17 @@ jobs:
           github-api-url: {api}
 "#,
         binary = env!("CARGO_BIN_EXE_layergate"),
-        image = fixture("demo/web-v1.tar"),
+        inputs = inputs.join("\n          "),
         api = github.url,
-    );
+    )
+}
+
+/// A repository with this workflow.
+fn repository(workflow: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    act::copy_action(directory.path());
+    let workflows = directory.path().join(".github/workflows");
+    fs::create_dir_all(&workflows).unwrap();
     fs::write(workflows.join("gate.yml"), workflow).unwrap();
     act::git(directory.path(), &["init", "--quiet", "--initial-branch", "main"]);
     act::commit(directory.path(), "start");
@@ -62,11 +75,10 @@ fn upload_action() -> String {
     action.split("uses: ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned()
 }
 
-/// Runs the workflow, with a server of artifacts where there is a directory for them.
-fn run(github: &FakeGithub, installed: &std::ffi::OsStr, artifacts: Option<&Path>) -> Run {
-    let repository = repository(github);
-    let event = act::pull_request(&"a".repeat(40), &"b".repeat(40));
-    let (mut command, _home) = act::runner(repository.path(), "pull_request", &event);
+/// Runs a workflow for an event, with a server of artifacts where there is a directory for them.
+fn run(workflow: &str, (name, event): (&str, &Value), installed: &OsStr, artifacts: Option<&Path>) -> Run {
+    let repository = repository(workflow);
+    let (mut command, _home) = act::runner(repository.path(), name, event);
     let stand_in = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/outputs/upload-artifact");
     command.args(["--local-repository", &format!("{}={stand_in}", upload_action())]);
     command.args(["--env", &format!("{INSTALLED}={}", installed.display())]);
@@ -89,23 +101,39 @@ fn files_below(directory: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
+/// The page that was uploaded.
+fn page_below(artifacts: &Path) -> String {
+    let pages = files_below(artifacts);
+    let is_page = |path: &&std::path::PathBuf| path.to_string_lossy().contains("web-size.html");
+    let page = pages.iter().find(is_page).unwrap_or_else(|| panic!("{pages:?}"));
+    let text = fs::read_to_string(page).unwrap();
+    // It is the page itself, and no archive of it.
+    assert!(text.to_lowercase().starts_with("<!doctype html>"), "{}", page.display());
+    text
+}
+
+/// What uploads artifacts, where it and a runner are there.
+fn installed() -> Option<OsString> {
+    let installed = std::env::var_os(INSTALLED).filter(|path| !path.is_empty());
+    let installed = installed.filter(|_| act::has_runner());
+    if installed.is_none() {
+        skip("the page as an artifact", "`@actions/artifact` was not installed for it");
+    }
+    installed
+}
+
 #[test]
 fn the_page_is_uploaded_and_linked_from_the_comment() {
-    let installed = std::env::var_os(INSTALLED).filter(|path| !path.is_empty());
-    let Some(installed) = installed.filter(|_| act::has_runner()) else {
-        return skip("the page as an artifact", "`@actions/artifact` was not installed for it");
-    };
+    let Some(installed) = installed() else { return };
     let artifacts = tempfile::tempdir().unwrap();
     let github = FakeGithub::start();
     // The check has failed, and that is the verdict; the page is uploaded all the same.
-    let run_of = |artifacts| run(&github, &installed, artifacts).expect(1);
-    let shown = run_of(Some(artifacts.path()));
-    let pages = files_below(artifacts.path());
-    let is_page = |path: &&std::path::PathBuf| path.to_string_lossy().contains("web-size.html");
-    let page = pages.iter().find(is_page).unwrap_or_else(|| panic!("{pages:?}\n{}", shown.stdout));
-    // It is the page itself, and no archive of it.
-    let text = fs::read_to_string(page).unwrap();
-    assert!(text.to_lowercase().starts_with("<!doctype html>"), "{}", page.display());
+    let event = act::pull_request(HEAD, BASE);
+    let run_of = |github: &FakeGithub, artifacts| {
+        run(&of_check(github), ("pull_request", &event), &installed, artifacts).expect(1)
+    };
+    let shown = run_of(&github, Some(artifacts.path()));
+    page_below(artifacts.path());
     let [comment] = github.bodies_of(BOT).try_into().unwrap();
     let mut links = comment.split("](https://github.com/").skip(1).filter_map(|link| link.split(')').next());
     let link = links.find(|link| link.contains("/artifacts/")).unwrap_or_else(|| panic!("{comment}"));
@@ -118,25 +146,63 @@ fn the_page_is_uploaded_and_linked_from_the_comment() {
 
     // Nothing takes the page: no link, and nothing else changes.
     let github = FakeGithub::start();
-    let without_page = run(&github, &installed, None).expect(1);
+    let without_page = run_of(&github, None);
     for said in ["Summary - ###", "::error title=layergate"] {
         let counts = [&shown, &without_page].map(|run| run.stdout.matches(said).count());
         assert!(counts[0] > 0 && counts[0] == counts[1], "{said}: {counts:?}");
     }
     let [without] = github.bodies_of(BOT).try_into().unwrap();
     assert_eq!((requests(&github, "POST"), requests(&github, "PATCH")), (1, 0), "{}", without_page.stdout);
-    let linked = |text: &str| text.contains("/artifacts/");
-    assert!(linked(&comment) && !linked(&without), "{without}");
-    let headline = |text: &str| text.lines().find(|line| line.starts_with("###")).unwrap().to_owned();
+    assert!(is_linked(&comment) && !is_linked(&without), "{without}");
     assert_eq!(headline(&comment), headline(&without));
+}
+
+fn is_linked(comment: &str) -> bool {
+    comment.contains("/artifacts/")
+}
+
+fn headline(comment: &str) -> &str {
+    comment.lines().find(|line| line.starts_with("###")).unwrap()
+}
+
+#[test]
+fn of_a_fork_the_trusted_job_uploads_a_page_of_its_own_and_links_it() {
+    let Some(installed) = installed() else { return };
+    let (github, measured, artifacts) =
+        (FakeGithub::start(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    github.world().pulls = vec![pull_request(7, ("mallory/shop", "change", HEAD), BASE)];
+    // The fork's job has limits of its own, and two images under names that nobody asks for.
+    for name in ["web", "everyone"] {
+        let image = format!("{name}={}", fixture("demo/web-v1.tar"));
+        let report = measured.path().join(format!("{name}.json"));
+        let arguments =
+            ["check", &image, "--max-size", "9 GB", "--limits-from", "head", "--comment", "never"];
+        let mut check = command(&github, measured.path(), &arguments);
+        Run::of(check.arg("--report").arg(&report)).expect(0);
+    }
+    let event = json!({ "workflow_run": {
+        "id": 500, "run_attempt": 2, "event": "pull_request", "head_sha": HEAD, "head_branch": "change",
+        "head_repository": { "full_name": "mallory/shop" },
+    } });
+    let reports = format!("reports: {}", measured.path().display());
+    fs::remove_file(measured.path().join("event.json")).unwrap();
+    let trusted = workflow(&github, "workflow_run", &["command: report", "require-image: web", &reports]);
+    run(&trusted, ("workflow_run", &event), &installed, Some(artifacts.path())).expect(1);
+    let [comment] = github.bodies_of(BOT).try_into().unwrap();
+    assert!(is_linked(&comment), "{comment}");
+    // The second time as well it is this job's limit that counts, and names are shown that it expects.
+    for text in [comment, page_below(artifacts.path())] {
+        assert!(text.contains("max-size") && text.contains("1 MB") && !text.contains("9 GB"), "{text}");
+        assert!(text.contains("unexpected image 1") && !text.contains("everyone"), "{text}");
+    }
 }
 
 /// The command for one event in a directory.
 fn command(github: &FakeGithub, directory: &Path, arguments: &[&str]) -> Command {
     let event: Value = json!({ "pull_request": {
         "number": 7,
-        "head": { "sha": "a".repeat(40), "repo": { "full_name": "acme/shop" } },
-        "base": { "ref": "main", "sha": "b".repeat(40), "repo": { "full_name": "acme/shop" } },
+        "head": { "sha": HEAD, "repo": { "full_name": "acme/shop" } },
+        "base": { "ref": "main", "sha": BASE, "repo": { "full_name": "acme/shop" } },
     } });
     fs::write(directory.join("event.json"), event.to_string()).unwrap();
     let mut command = layergate();
