@@ -397,6 +397,9 @@ fn said(comment: &ReviewComment) -> u64 {
 fn each_kind_builds_and_saves_what_it_says() {
     let Some(engine) = apps::engine("suggestions, accepted") else { return };
     let empty = tempfile::tempdir().unwrap();
+    // Newer ones write no login records for a user of theirs.
+    let useradd = tempfile::tempdir().unwrap();
+    apps::copy_served("useradd.tar", useradd.path());
     let debian = "FROM debian:bookworm-slim\n";
     for (name, context, dockerfile) in [
         ("apt", empty.path(), format!("{debian}RUN apt-get update && apt-get install -y busybox-static\n")),
@@ -405,6 +408,11 @@ fn each_kind_builds_and_saves_what_it_says() {
             "npm",
             &*App::named("node-dev").dir,
             "FROM node:20-slim\nWORKDIR /app\nCOPY package.json package-lock.json ./\nRUN npm ci\nCMD [\"node\", \"server.js\"]\n".to_owned(),
+        ),
+        (
+            "useradd",
+            useradd.path(),
+            format!("{debian}ADD useradd.tar /\nRUN touch /var/log/lastlog /var/log/faillog\nRUN useradd --uid 50000 app\n"),
         ),
         (
             "joined",

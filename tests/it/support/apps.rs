@@ -102,6 +102,12 @@ impl Packages {
     }
 }
 
+/// Copies a file that is served while tests run into a directory.
+pub fn copy_served(name: &str, directory: &Path) {
+    let packages = Packages::of_this_run().expect("packages are served by tests/run");
+    fs::copy(Path::new(&packages.directory).join(name), directory.join(name)).unwrap();
+}
+
 /// Runs `apps.py`.
 fn make(arguments: &[&str]) {
     let mut command = Command::new("python3");
