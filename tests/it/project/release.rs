@@ -80,9 +80,9 @@ fn a_program_that_is_large_broken_or_needs_the_system_is_not_released() {
 
     write_program(&built.join("layergate"), "#!/bin/sh\nexit 101\n");
     take(TARGETS[1]).expect(101);
-    let large = format!("#!/bin/sh\n{}", "# much\n".repeat(10_000_000 / 7));
+    let large = format!("#!/bin/sh\n{}", "# much\n".repeat(12_000_000 / 7 + 1));
     fs::write(built.join("layergate"), large).unwrap();
-    assert!(take(TARGETS[1]).expect(1).stderr.contains("10000000 is the most"));
+    assert!(take(TARGETS[1]).expect(1).stderr.contains("12000000 is the most"));
     assert!(!programs.join(format!("layergate-{}", TARGETS[1])).exists());
 }
 
