@@ -35,7 +35,7 @@ export function signed(delta: number, text: (amount: number) => string): string 
 export function growth(delta: number, base: number): string {
   if (base <= 0) return "";
   const ratio = (base + delta) / base;
-  if (ratio >= 10) return `${Math.round(ratio)}x`;
+  if (ratio >= 10) return `${grouped(Math.round(ratio))}x`;
   const percent = Math.abs((delta / base) * 100);
   return `${delta > 0 ? "+" : delta < 0 ? "-" : ""}${percent.toFixed(percent < 100 ? 1 : 0)}%`;
 }

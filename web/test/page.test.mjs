@@ -191,6 +191,7 @@ test("amounts have three significant digits, in decimal units", async () => {
   for (const [amount, text] of Object.entries(cases)) assert.equal(units.bytes(Number(amount)), text.replace(" ", "\u00a0"));
   assert.equal(units.growth(60_300_000, 1_329_700_000), "+4.5%");
   assert.equal(units.growth(110, 10), "12x");
+  assert.equal(units.growth(188_990, 10), "18,900x");
   assert.equal(units.growth(15, 10), "+150%");
   assert.equal(units.signed(-5, units.exact), "-5\u00a0B");
 });
