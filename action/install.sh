@@ -41,7 +41,7 @@ shown() { printf '%s' "$1" | sed -e 's#//[^/@]*@#//***@#'; }
 
 found() { # PROGRAM
   if [ ! -f "$1" ] || [ ! -x "$1" ]; then
-    fail "$1 is no program that can be run. Name one as the input \`binary\`, or leave that out."
+    fail "$1 cannot be run. Name a program as the input \`binary\`, or leave that out."
   fi
   # Steps of one's own may be of another shell, which does not know the paths of Git's bash.
   program=$(cygpath -m "$1" 2>/dev/null) || program=$1
@@ -151,8 +151,17 @@ download() { # URL FILE
 
 from_source() {
   command -v cargo >/dev/null || fail "$1, and there is no cargo to build it with. Pin a release of the action, install a Rust toolchain before this step, or name a program that is there as the input \`binary\`."
-  echo "$1: building it from the action's own source"
   build=$temporary/layergate-build
+  made_from=$(source_hash)
+  program=$build/release/layergate
+  [ -f "$program" ] || program=$program.exe
+  # A step before this one, or a cache that the workflow restored, may have built it.
+  if [ -f "$program" ] && [ "$(cat "$build/source" 2>/dev/null)" = "$made_from" ]; then
+    echo "$1: built before from the same source"
+    found "$program"
+  fi
+  echo "$1: building it from the action's own source"
+  rm -f "$build/source"
   # In the action's own directory, so that the workspace's toolchain and cargo settings have no say; and a build
   # script has no business with tokens that the job may have.
   (
@@ -160,9 +169,21 @@ from_source() {
     unset GITHUB_TOKEN GH_TOKEN ACTIONS_RUNTIME_TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN CARGO_BUILD_TARGET
     cargo build --quiet --release --locked --target-dir "$build" --bin layergate
   ) || fail "layergate cannot be built from the action's own source: see above."
+  printf '%s' "$made_from" >"$build/source"
   program=$build/release/layergate
   [ -f "$program" ] || program=$program.exe
   found "$program"
+}
+
+# What a program is built from: the names and contents of the source, and the compiler.
+source_hash() {
+  (
+    cd "$here/.." || exit
+    find Cargo.toml Cargo.lock src schema web/dist -type f | LC_ALL=C sort >"$work/names"
+    { cat "$work/names" && xargs cat <"$work/names" && rustc -vV 2>/dev/null; } >"$work/source" || :
+    sha256 "$work/source"
+    rm -f "$work/names" "$work/source"
+  )
 }
 
 # A copy for the next job on this runner. It is only a convenience, so nothing of it has to work.

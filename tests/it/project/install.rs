@@ -265,6 +265,40 @@ fn what_there_is_not_is_said_with_what_there_is() {
     assert!(run.expect(2).stdout.contains("there is no cargo to build it with"));
 }
 
+/// A workflow may keep what was built in a cache: it is used for the very source that it was built from.
+#[test]
+fn a_program_is_built_once_for_the_same_source() {
+    let place = Place::new(None);
+    let write = |name: &str, text: &str| {
+        let path = place.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    for name in ["Cargo.toml", "Cargo.lock", "src/main.rs", "schema/one.json", "web/dist/report.html"] {
+        write(name, name);
+    }
+    let tools = place.path("bin");
+    fs::create_dir(&tools).unwrap();
+    let cargo = "#!/bin/sh\nshift 4\nmkdir -p \"$2/release\"\necho '#!/bin/sh' >\"$2/release/layergate\"\nchmod 755 \"$2/release/layergate\"\n";
+    write_program(&tools.join("cargo"), cargo);
+    write_program(&tools.join("rustc"), "#!/bin/sh\necho \"rustc ${COMPILER:-1}\"\n");
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap());
+    let install = |says: &str, compiler: &str| {
+        let (run, named) = place.install(&[("PATH", &path), ("COMPILER", compiler)]);
+        assert!(run.expect(0).stdout.contains(says), "{says}");
+        assert!(named.unwrap().ends_with("layergate-build/release/layergate"));
+    };
+    let (building, built) = ("building it from the action's own source", "built before from the same source");
+    install(building, "1");
+    install(built, "1");
+    write("src/main.rs", "changed");
+    install(building, "1");
+    install(built, "1");
+    install(building, "2");
+    fs::rename(place.path("src/main.rs"), place.path("src/other.rs")).unwrap();
+    install(building, "2");
+}
+
 #[test]
 fn a_manifest_that_has_no_sum_is_believed_in_nothing() {
     for sum in ["", "0000", &"z".repeat(64)] {
