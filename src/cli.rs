@@ -13,68 +13,68 @@ use crate::limits::{self, LimitKey, Metric, ValueForm};
 use crate::source::{EngineStoreUse, Platforms};
 
 const REPORT_HELP: &str = "\
-Each job of a matrix saves its report (check --report FILE --comment never); one job that waits for
-all of them puts them together: one comment, one summary, one verdict. The same report twice counts
-once; one of another commit is left out and said; an image that --require-image names and no report has
-fails.
+Each job of a matrix saves its report (check --report FILE --comment never). A last job merges them:
+one comment, one summary, one verdict. A report that arrives twice counts once, and one of another
+commit is left out with a note. An image of --require-image without a report fails.
 
-A run for a pull request from a fork has a token that may only read, so it cannot comment. A second
-workflow, on workflow_run, gets its reports as an artifact. There the pull request is found by the
-head that the run was about, and never by what the artifact says; and the limits are those of
-layergate.toml on the branch that it goes to, and those that are given.";
+A pull request from a fork has a read-only token, so its run cannot comment. A second workflow, on
+workflow_run, gets its reports as an artifact. It finds the pull request by the head of that run, not
+by what the artifact says, and takes the limits from layergate.toml on the target branch and from the
+options given here.";
 
 const IMAGE_HELP: &str = "\
 How images are named:
   NAME[:TAG], docker-daemon:NAME[:TAG]   an image of the local engine
   docker-archive:FILE[:REF]              `docker save` output, of any Docker version
-  oci-archive:FILE[:REF], oci:DIR[:REF]  an OCI layout, packed or not
+  oci-archive:FILE[:REF], oci:DIR[:REF]  an OCI layout, as an archive or a directory
   dir:DIR                                a directory of skopeo (dir:) or podman (docker-dir)
-  docker://HOST/NAME[:TAG][@DIGEST]      an image of a registry, by docker's or podman's login
+  docker://HOST/NAME[:TAG][@DIGEST]      an image in a registry, with the login of docker or podman
   containers-storage:NAME                an image in the storage of podman or buildah
   inspect:FILE                           a saved `docker inspect` document (totals only)
   snapshot:FILE                          what `layergate inspect -o FILE` wrote
-  PATH                                   any of these files; the kind is found by looking inside
-Archives may be packed with gzip, zstd, xz or bzip2. FILE and PATH may be - for standard input.";
+  PATH                                   any of these files, recognised by its content
+Archives may be compressed with gzip, zstd, xz or bzip2. FILE and PATH may be - for standard input.";
 
 const STAGES_HELP: &str = "\
 Examples:
-  layergate stages                                       all Dockerfiles below here, by their text
-  layergate stages Dockerfile --image api:ci             with the evidence from the image
+  layergate stages                                       all Dockerfiles below this directory, text only
+  layergate stages Dockerfile --image api:ci             with what the image ships
   layergate stages 'services/*/Dockerfile' --image services/api/Dockerfile=api:ci
   layergate stages --propose Dockerfile --image api:ci   a multi-stage Dockerfile to start from";
 
 const INIT_HELP: &str = "\
-Finds the steps of .github/workflows that build an image, those in composite actions and reusable
-workflows of the repository included, and puts layergate behind them: a check for pull requests,
-a record for pushes to the default branch. Matrix values, tags and arguments stay the workflow's
-own expressions. What the workflow ships does not change, and no permission is added to its jobs:
-a small job of its own comments, another records.
+Finds the steps in .github/workflows that build an image, including those in the repository's
+composite actions and reusable workflows. After each it adds a check for pull requests, and a record
+for pushes to the default branch. Matrix values, tags and arguments stay the workflow's own
+expressions. What the workflow ships does not change, and its jobs get no new permissions: a small
+job of its own comments, and another records.
 
-A build that does not run for both events gets a row in a workflow of its own,
+A build that does not run for both events gets a row in a new workflow,
 .github/workflows/layergate.yml. So do the Dockerfiles of a repository whose workflows build none.
-layergate.toml gets limits that hold today. What is not followed is said, with file and line.
+layergate.toml gets limits that pass today. Builds that cannot be followed are listed with file and
+line.
 
 Examples:
   layergate init                            print the changes as a unified diff
-  layergate init --write                    apply them; a second time changes nothing
-  layergate init --ask-docker               follow bake and compose files of your own, too
-  layergate init --image api=api:latest     set max-size to what api measures now and a tenth more
+  layergate init --write                    apply them; a second run changes nothing
+  layergate init --ask-docker               also follow your bake and compose files
+  layergate init --image api=api:latest     set max-size 10% above the size of api
 
 Exit codes:
   0  printed or written, or nothing to do
-  2  no image was found, or a file cannot be replaced: nothing is written
+  2  no image found, or a file cannot be replaced; nothing is written
   3  something could not be read, measured or written";
 
 const SCHEMA_HELP: &str = "\
-The schemas are of JSON Schema draft-07, which editors know best. An editor with Taplo, such as
-VS Code with Even Better TOML, completes and checks layergate.toml where its first line is
+The schemas are JSON Schema draft-07, which most editors support. An editor with Taplo, such as
+VS Code with Even Better TOML, completes and checks layergate.toml if its first line is
 
   #:schema https://raw.githubusercontent.com/layergate/layergate/main/schema/layergate.toml.json
 
-or, next to a file that `layergate schema > layergate.toml.json` wrote, #:schema ./layergate.toml.json";
+or, after `layergate schema > layergate.toml.json`, #:schema ./layergate.toml.json";
 
 const COMPLETIONS_HELP: &str = "\
-Where shells look for it:
+Where to put it:
   bash        mkdir -p ~/.local/share/bash-completion/completions
               layergate completions bash > ~/.local/share/bash-completion/completions/layergate
   zsh         layergate completions zsh > DIR/_layergate, with DIR in $fpath
@@ -89,31 +89,30 @@ Examples:
 
 const EVENT_HELP: &str = "\
 Events of GitHub Actions:
-  pull_request         compared with the code that it is put on, and commented on
-  pull_request_target  refused (exit code 2), unless the pull request is of this very repository
-                       and its head, or a merge of it, is checked out: the job has a token that
-                       may write, and secrets, and a build of a fork's code there could take
-                       both. Check on pull_request, and comment from a workflow_run job with
+  pull_request         compares with the base commit; posts a comment
+  pull_request_target  refused (exit code 2), unless the pull request comes from this repository and
+                       its head, or a merge of it, is checked out: the job has a token that may
+                       write, and secrets, and building a fork's code there could expose both.
+                       Check on pull_request, and comment from a workflow_run job with
                        `layergate report`
-  issue_comment        on a pull request whose head, or a merge of it, is checked out: as
-                       pull_request, and refused for a fork as pull_request_target is;
-                       otherwise about what is checked out
-  push                 compared with the parent; --comment-on-push makes it a check of the pull
-                       request whose head was pushed, where there is one
-  merge_group          compared with the commit that the group is put on; nothing is commented on
-  others               compared with the commit that is checked out; nothing is commented on";
+  issue_comment        like pull_request if the pull request's head, or a merge of it, is checked
+                       out, and refused for forks; otherwise about the checked-out commit
+  push                 compares with the parent; --comment-on-push makes it a check of the open
+                       pull request with this head
+  merge_group          compares with the base commit of the group; posts no comment
+  others               compares with the checked-out commit; posts no comment";
 
 const EXIT_HELP: &str = "\
 Exit codes:
-  0  pass, warn or accepted      3  an image, file or engine could not be read
-  1  a limit is broken           4  a baseline was required and none was found
+  0  pass, warn or accepted      3  something could not be read, measured or evaluated
+  1  a limit is exceeded         4  a required baseline was not found
   2  usage or configuration
 
-Every option can also be set by an environment variable: --max-size is LAYERGATE_MAX_SIZE.
+Each option is also an environment variable: --max-size is LAYERGATE_MAX_SIZE.
 An empty variable counts as not set.";
 
-/// The load gate for container images: measures an image, compares its layers with a stored
-/// baseline, reports what changed and by how much, and fails when a limit is broken.
+/// A CI gate for container image size: compares an image layer by layer with the baseline of its
+/// base commit, reports what changed, and fails when a limit is exceeded.
 #[derive(Debug, Parser)]
 #[command(name = "layergate", version, after_help = EXIT_HELP, max_term_width = 100)]
 pub struct Cli {
@@ -125,36 +124,36 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Measure an image and print its accounting, layers and largest files
+    /// Show an image's size, layers, packages and largest files
     #[command(after_help = IMAGE_HELP)]
     Inspect(InspectArgs),
-    /// Compare two images, layer by layer; never fails for a size
+    /// Compare two images layer by layer; a size never fails it
     #[command(after_help = IMAGE_HELP)]
     Diff(DiffArgs),
-    /// The gate: measure images, compare them with their baselines, evaluate, report, comment
+    /// Check images against their baselines and limits, and comment on the pull request
     #[command(after_help = format!("{IMAGE_HELP}\n\n{EVENT_HELP}\n\n{EXIT_HELP}"))]
     Check(Box<CheckArgs>),
     /// Measure images and store them as the baseline of the checked-out commit
     #[command(after_help = IMAGE_HELP)]
     Record(RecordArgs),
-    /// Show which Dockerfiles are multi-stage, and their images' removable files
+    /// Show which Dockerfiles are multi-stage, and which removable files ship
     #[command(after_help = format!("{STAGES_HELP}\n\n{IMAGE_HELP}"))]
     Stages(Box<StagesArgs>),
-    /// The sizes of an image over the commits that it is recorded for
+    /// Show the sizes of an image over commits
     History(HistoryArgs),
-    /// Put saved reports together: those of a matrix, or of a job that could not comment itself
+    /// Merge saved reports of a matrix, or of a job that could not comment, into one comment
     #[command(after_help = REPORT_HELP)]
     Report(Box<ReportArgs>),
-    /// Add layergate to the workflow that builds the images: prints a diff, or writes it
+    /// Add layergate to the workflow that builds your images: prints a diff, or applies it
     #[command(after_help = INIT_HELP)]
     Init(InitArgs),
-    /// Print a JSON Schema: of layergate.toml, for editors, or of a document that layergate writes
+    /// Print the JSON Schema of layergate.toml or of a document
     #[command(after_help = SCHEMA_HELP)]
     Schema(SchemaArgs),
-    /// Print what a shell completes this program's commands and options by
+    /// Generate shell completions
     #[command(after_help = COMPLETIONS_HELP)]
     Completions(CompletionsArgs),
-    /// Print the manual page, or write one for each command
+    /// Print the manual page, or write one page per command
     #[command(after_help = MAN_HELP)]
     Man(ManualArgs),
 }
@@ -171,22 +170,22 @@ pub struct InspectArgs {
     /// How it is built.
     #[command(flatten)]
     pub build: BuildFlags,
-    /// List files of the same content, which cost their bytes more than once; reads all layers
+    /// List files with the same content; reads all layers
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub duplicates: bool,
-    /// List removable files; a snapshot always has them
+    /// List removable files
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub removable: bool,
-    /// How to print; json is the snapshot without the lists of files
+    /// Output format; json is the snapshot without file lists
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
-    /// Print sizes to the byte [default: rounded to three digits]
+    /// Print exact bytes [default: three digits]
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub bytes: bool,
-    /// Write the snapshot with the lists of files to FILE (packed if it ends in .gz or .zst)
+    /// Write the snapshot with file lists to FILE (compressed if it ends in .gz or .zst)
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     pub output: Option<PathBuf>,
-    /// Write the report to FILE as an HTML page that needs nothing else: a map of the files, layers, packages
+    /// Write the report to FILE as a self-contained HTML page: a map of files, layers and packages
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
 }
@@ -213,13 +212,13 @@ pub struct DiffArgs {
     /// How they are built.
     #[command(flatten)]
     pub build: BuildFlags,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
-    /// Print sizes to the byte [default: rounded to three digits]
+    /// Print exact bytes [default: three digits]
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub bytes: bool,
-    /// Write the report to FILE as an HTML page that needs nothing else: a map of the files, layers, packages
+    /// Write the report to FILE as a self-contained HTML page: a map of files, layers and packages
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
 }
@@ -227,7 +226,7 @@ pub struct DiffArgs {
 /// `layergate check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The images to check; without NAME= an image is called by its repository's or file's name
+    /// Images to check; NAME defaults to the repository's or file's name
     #[arg(value_name = "[NAME=]IMAGE", required = true)]
     pub images: Vec<String>,
     /// How to read them.
@@ -239,10 +238,10 @@ pub struct CheckArgs {
     /// Where baselines are kept.
     #[command(flatten)]
     pub store: StoreFlags,
-    /// Compare with this commit's record instead of the one that fits the event and checkout
+    /// Compare with the baseline of this commit [default: the base commit of the event or checkout]
     #[arg(long, value_name = "COMMIT", help_heading = "Baseline")]
     pub base_commit: Option<String>,
-    /// Compare with this image, measured now, and not with a record; several by NAME, or one a line
+    /// Compare with this image instead of a stored baseline; repeatable, or one per line
     #[arg(long, value_name = "[NAME=]IMAGE", help_heading = "Baseline", conflicts_with = "base_commit")]
     pub baseline: Vec<String>,
     /// How to ask GitHub.
@@ -251,7 +250,7 @@ pub struct CheckArgs {
     /// Configuration file [default: layergate.toml or .github/layergate.toml]
     #[arg(long, value_name = "FILE", help_heading = "Limits")]
     pub config: Option<PathBuf>,
-    /// Whose configuration counts on a pull request and in a merge queue
+    /// Whose configuration to use on a pull request and in a merge queue
     #[arg(long, value_enum, default_value_t, value_name = "WHOSE", help_heading = "Limits")]
     pub limits_from: LimitsFrom,
     /// The limits.
@@ -263,7 +262,7 @@ pub struct CheckArgs {
     /// What becomes of the report.
     #[command(flatten)]
     pub output: OutputFlags,
-    /// On a push, comment on the open pull request whose head was pushed, and compare as for that one
+    /// On a push, treat the open pull request with this head as the event: compare and comment as there
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Comment on the pull request")]
     pub comment_on_push: bool,
 }
@@ -271,15 +270,14 @@ pub struct CheckArgs {
 /// `layergate report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Reports that check has saved, and directories that have such somewhere below
+    /// Saved reports, and directories, which are searched recursively
     #[arg(value_name = "REPORT", required = true)]
     pub reports: Vec<String>,
-    /// An image of which there has to be a report; several, or one a line
+    /// Fail if this image has no report; repeatable, or one per line
     #[arg(long, value_name = "NAME[=PLATFORM]", help_heading = "Reports")]
     pub require_image: Vec<String>,
-    /// Whose limits count: the target branch's, or those that the reports were made with [default: target where the
-    /// token may write, whoever made the reports: in a `workflow_run`, `pull_request_target` or `issue_comment`, and
-    /// for pull requests from forks; reports elsewhere]
+    /// Whose limits to use: the target branch's, or those in the reports [default: target in a `workflow_run`,
+    /// `pull_request_target` or `issue_comment`, and for pull requests from forks; reports elsewhere]
     #[arg(long, value_enum, value_name = "WHOSE", help_heading = "Limits")]
     pub limits_from: Option<ReportLimits>,
     /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
@@ -297,10 +295,10 @@ pub struct ReportArgs {
     /// What becomes of the report.
     #[command(flatten)]
     pub output: OutputFlags,
-    /// The pull request to comment on [default: the event's; in a `workflow_run`, the one of that run's head]
+    /// Pull request to comment on [default: the event's; in a `workflow_run`, that of the run's head]
     #[arg(long, value_name = "NUMBER", help_heading = "Comment on the pull request")]
     pub pull_request: Option<u64>,
-    /// Only update the comment of the check, such as with --report-url: print, write and annotate nothing
+    /// Only update the existing comment, for example with --report-url; print and write nothing else
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Comment on the pull request")]
     pub only_comment: bool,
 }
@@ -308,7 +306,7 @@ pub struct ReportArgs {
 /// `layergate record`.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
-    /// The images to record; without NAME= an image is called by its repository's or file's name
+    /// Images to record; NAME defaults to the repository's or file's name
     #[arg(value_name = "[NAME=]IMAGE", required_unless_present = "from")]
     pub images: Vec<String>,
     /// How to read them.
@@ -323,19 +321,19 @@ pub struct RecordArgs {
     /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
     #[arg(long, value_name = "FILE", help_heading = "Dockerfile")]
     pub config: Option<PathBuf>,
-    /// The commit that the images were built from [default: the checked-out one]
+    /// Commit that the images were built from [default: the checked-out one]
     #[arg(long, value_name = "COMMIT", help_heading = "Baseline")]
     pub commit: Option<String>,
-    /// Keep the records of the newest COMMITS only of each image [default: all]
+    /// Keep only the newest COMMITS baselines of each image [default: all]
     #[arg(long, value_name = "COMMITS", value_parser = commits, help_heading = "Baseline")]
     pub keep_last: Option<NonZeroUsize>,
-    /// Record what `record --store dir:DIR` has measured for this commit, in another job for example
+    /// Record what `record --store dir:DIR` measured for this commit, for example in another job
     #[arg(long, value_name = "DIR", conflicts_with = "images", help_heading = "Baseline")]
     pub from: Option<PathBuf>,
-    /// Record also in a run for a pull request, whose code is not in the target branch yet
+    /// Record even in a pull request's run, whose code is not merged
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Baseline")]
     pub allow_pull_request: bool,
-    /// Record also if tracked files differ from the commit
+    /// Record even if tracked files differ from the commit
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Baseline")]
     pub allow_dirty: bool,
     /// How to ask GitHub.
@@ -349,19 +347,19 @@ pub struct StagesArgs {
     /// Dockerfiles, directories or patterns such as 'services/*/Dockerfile' [default: all below here]
     #[arg(value_name = "DOCKERFILE")]
     pub dockerfiles: Vec<String>,
-    /// An image, and which Dockerfile it is of where there are several; repeatable, or one a line
+    /// Image to measure, as DOCKERFILE=IMAGE if there are several Dockerfiles; repeatable, or one per line
     #[arg(long, value_name = "[DOCKERFILE=]IMAGE")]
     pub image: Vec<String>,
-    /// Print a multi-stage Dockerfile made from this one and its image; nothing is edited
+    /// Print a multi-stage Dockerfile made from this one and its image; edits nothing
     #[arg(long, value_parser = BoolishValueParser::new(), requires = "image")]
     pub propose: bool,
-    /// The image that the proposal's final stage builds on [default: a slimmer one, if it is at hand]
+    /// Base image of the proposal's final stage [default: a slimmer one, if the engine has it]
     #[arg(long, value_name = "IMAGE", requires = "propose")]
     pub runtime_image: Option<String>,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
-    /// Print sizes to the byte [default: rounded to three digits]
+    /// Print exact bytes [default: three digits]
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub bytes: bool,
     /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
@@ -378,7 +376,7 @@ pub struct StagesArgs {
 /// `layergate schema`.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// What it is of
+    /// What the schema describes
     #[arg(value_enum, default_value_t, value_name = "OF")]
     pub of: SchemaOf,
 }
@@ -406,7 +404,7 @@ pub struct CompletionsArgs {
 /// `layergate man`.
 #[derive(Debug, Args)]
 pub struct ManualArgs {
-    /// Write a page for each command to DIR, and print none
+    /// Write a page per command to DIR
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
 }
@@ -414,22 +412,22 @@ pub struct ManualArgs {
 /// `layergate history`.
 #[derive(Debug, Args)]
 pub struct HistoryArgs {
-    /// The images, by the names that they are recorded under
+    /// Names of recorded images
     #[arg(value_name = "NAME", required = true)]
     pub images: Vec<String>,
-    /// Only this platform [default: each that is recorded]
+    /// Show only this platform [default: all recorded ones]
     #[arg(long, value_name = "OS/ARCH[/VARIANT][:OS.VERSION]")]
     pub platform: Option<Platform>,
-    /// Which size is shown: uncompressed, flattened or compressed
+    /// Size to show: uncompressed, flattened or compressed
     #[arg(long, value_name = "METRIC", default_value_t)]
     pub metric: Metric,
-    /// Show the newest COMMITS; csv and json have all
+    /// Show only the newest COMMITS; csv and json show all
     #[arg(long, value_name = "COMMITS", value_parser = commits, default_value = "50")]
     pub last: NonZeroUsize,
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: HistoryFormat,
-    /// Print sizes to the byte [default: rounded to three digits]
+    /// Print exact bytes [default: three digits]
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub bytes: bool,
     /// Configuration file, whose max-size is a line of the page [default: layergate.toml or .github/layergate.toml, where there is one]
@@ -438,7 +436,7 @@ pub struct HistoryArgs {
     /// Write the size to FILE as a badge: an SVG, or JSON for shields.io if it ends in .json
     #[arg(long, value_name = "FILE")]
     pub badge: Option<PathBuf>,
-    /// Speak plain HTTP to the registry of an oci: store; without it, only to one of this machine
+    /// Use plain HTTP for the registry of an oci: store [default: only on this machine]
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Baseline")]
     pub plain_http: bool,
     /// Where baselines are kept.
@@ -452,22 +450,22 @@ pub struct HistoryArgs {
 /// `layergate init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The root of the repository
+    /// Root of the repository
     #[arg(value_name = "DIR", default_value = ".")]
     pub directory: PathBuf,
     /// Apply the changes [default: print them as a unified diff]
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub write: bool,
-    /// Ask docker what bake and compose files of the repository build, and whether base images exist; only for files that you trust
+    /// Ask docker what bake and compose files build, and whether base images exist; only for files that you trust
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub ask_docker: bool,
-    /// An image that was built already, to set its limits by; several, or one a line
+    /// An image that is built already, to derive its limits from; repeatable, or one per line
     #[arg(long, value_name = "[NAME=]IMAGE")]
     pub image: Vec<String>,
-    /// Where the workflow keeps baselines: git:BRANCH of the repository, or oci:HOST/REPO of a registry
+    /// Store of the workflow's baselines: git:BRANCH or oci:HOST/REPO
     #[arg(long, value_name = "STORE", default_value = "git:layergate-baselines")]
     pub store: String,
-    /// The branch whose pushes are recorded [default: origin's default branch; else main, master or the checked-out one]
+    /// Branch whose pushes are recorded [default: origin's default branch; else main, master or the checked-out one]
     #[arg(long, value_name = "BRANCH")]
     pub branch: Option<String>,
     /// How to read the images of --image.
@@ -481,13 +479,13 @@ pub enum HistoryFormat {
     /// A table with bars
     #[default]
     Text,
-    /// A table and a chart, on GitHub
+    /// A table and a chart, for GitHub
     Markdown,
     /// For programs: one document
     Json,
     /// For spreadsheets
     Csv,
-    /// For a browser: a page that needs nothing else
+    /// A self-contained page
     Html,
 }
 
@@ -495,13 +493,13 @@ pub enum HistoryFormat {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Dockerfile")]
 pub struct StageFlags {
-    /// The stage that is built, as for docker build [default: the last one]
+    /// Build stage, as in docker build [default: the last one]
     #[arg(long, value_name = "STAGE")]
     pub target: Option<String>,
-    /// A build argument, as for docker build; several, or one a line
+    /// Build argument, as in docker build; repeatable, or one per line
     #[arg(long, value_name = "NAME=VALUE")]
     pub build_arg: Vec<String>,
-    /// What the build says of itself (docker buildx build --metadata-file), for exact lines; several, or one a line
+    /// Metadata of the build (docker buildx build --metadata-file), for exact lines; repeatable, or one per line
     #[arg(long, value_name = "[NAME=]FILE")]
     pub build_metadata: Vec<String>,
 }
@@ -519,16 +517,16 @@ impl StageFlags {
 /// How images are read.
 #[derive(Debug, Args)]
 pub struct ReadingFlags {
-    /// Measure the image for this platform, or for all [default: this machine's, or the only one]
+    /// Platform to measure, or all [default: this machine's, or the only one]
     #[arg(long, value_name = "OS/ARCH[/VARIANT][:OS.VERSION]|all", help_heading = "Reading")]
     pub platform: Option<Platforms>,
-    /// Read all layers and hash them, also those that are known or can be measured by seeking
+    /// Read and hash every layer, even known ones
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
     pub verify: bool,
-    /// The engine to ask: docker, podman, a docker context, or an address such as ssh://me@host
+    /// Container engine: docker, podman, a docker context, or an address such as ssh://me@host
     #[arg(long, value_name = "ENGINE", help_heading = "Reading")]
     pub engine: Option<String>,
-    /// Read layers from the Docker engine's store on disk: where this user may, never, or as root by sudo [default: auto]
+    /// Read layers from Docker's store on disk: if this user may (auto), never (off), or as root (sudo) [default: auto]
     #[arg(
         long,
         value_name = "auto|off|sudo",
@@ -537,16 +535,16 @@ pub struct ReadingFlags {
         help_heading = "Reading"
     )]
     pub engine_store: EngineStoreUse,
-    /// Speak plain HTTP to registries; without it, only to those of this machine
+    /// Use plain HTTP for registries [default: only for those on this machine]
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
     pub plain_http: bool,
-    /// Where to remember measured layers [default: layergate in the user's cache directory]
+    /// Directory for the cache of measured layers [default: layergate in the user's cache directory]
     #[arg(long, value_name = "DIR", help_heading = "Reading")]
     pub cache_dir: Option<PathBuf>,
-    /// Neither use nor keep what other runs have measured
+    /// Do not use the cache of measured layers
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
     pub no_cache: bool,
-    /// Raise a bound that protects from untrusted images, such as entries=20000000 (see docs/threat-model.md)
+    /// Raise a safety limit, such as entries=20000000 (see docs/threat-model.md)
     #[arg(long, value_name = "NAME=NUMBER", help_heading = "Reading")]
     pub safety_limit: Vec<String>,
     /// Show no progress
@@ -558,7 +556,7 @@ pub struct ReadingFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Dockerfile")]
 pub struct BuildFlags {
-    /// The Dockerfile, to say which line made which layer [default: Dockerfile, for a single image]
+    /// Dockerfile of the image, to name the lines that made its layers [default: Dockerfile, for a single image]
     #[arg(long, value_name = "FILE")]
     pub dockerfile: Option<String>,
     /// What of it is built.
@@ -578,7 +576,7 @@ impl BuildFlags {
 /// Where baselines are kept.
 #[derive(Debug, Args)]
 pub struct StoreFlags {
-    /// The baseline store: git:BRANCH of the repository on GitHub (git alone: layergate-baselines), oci:HOST/REPO, a repository of a registry, or dir:PATH, a directory that git does not track [default: git:layergate-baselines in GitHub Actions, dir:.layergate elsewhere]
+    /// Baseline store: git:BRANCH on GitHub (git alone: layergate-baselines), oci:HOST/REPO in a registry, or dir:PATH, a directory that git does not track [default: git:layergate-baselines in GitHub Actions, dir:.layergate elsewhere]
     #[arg(long, value_name = "STORE", help_heading = "Baseline")]
     pub store: Option<String>,
 }
@@ -639,13 +637,13 @@ fn limit_flag(key: &'static LimitKey) -> Arg {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Acceptance")]
 pub struct AcceptFlags {
-    /// A label of the pull request that turns fail into accepted; several, or one a line
+    /// Pull request label that accepts exceeded limits; repeatable, or one per line
     #[arg(long, value_name = "LABEL")]
     pub accept_label: Vec<String>,
-    /// A trailer of one of its commits that does the same, such as Image-Size-Accept
+    /// Commit trailer that accepts exceeded limits, such as Image-Size-Accept
     #[arg(long, value_name = "NAME")]
     pub accept_trailer: Option<String>,
-    /// The most growth that can be accepted, written like max-increase [default: any]
+    /// Maximum growth that can be accepted (same syntax as --max-increase) [default: any]
     #[arg(long, value_name = "INCREASE")]
     pub accept_max_increase: Option<String>,
 }
@@ -677,22 +675,22 @@ fn lines(values: &[String]) -> Option<String> {
 /// What becomes of a report.
 #[derive(Debug, Args)]
 pub struct OutputFlags {
-    /// How to print
+    /// Output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
-    /// Print sizes to the byte [default: rounded to three digits]
+    /// Print exact bytes [default: three digits]
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub bytes: bool,
     /// Write the report to FILE as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<PathBuf>,
-    /// Write the report to FILE as an HTML page that needs nothing else: a map of the files, layers, packages
+    /// Write the report to FILE as a self-contained HTML page: a map of files, layers and packages
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
     /// Write the findings to FILE as SARIF 2.1.0, for code scanning
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub sarif: Option<PathBuf>,
-    /// Write the report to FILE as JUnit XML: a test for each limit
+    /// Write the report to FILE as JUnit XML, one test per limit
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub junit: Option<PathBuf>,
     /// Write the sizes to FILE as OpenMetrics text
@@ -701,7 +699,7 @@ pub struct OutputFlags {
     /// Write the size to FILE as a badge: an SVG, or JSON for shields.io if it ends in .json
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub badge: Option<PathBuf>,
-    /// Address of the full report, such as an artifact's; the comment and the step summary link to it
+    /// URL of the full report, such as an artifact's, to link from the comment and the step summary
     #[arg(long, value_name = "URL", value_parser = web_address, help_heading = "Output")]
     pub report_url: Option<String>,
     /// How to comment.
@@ -726,19 +724,19 @@ fn web_address(text: &str) -> Result<String, &'static str> {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Comment on the pull request")]
 pub struct CommentFlags {
-    /// When to comment; a comment that is there is always brought up to date, except with never
+    /// When to comment; an existing comment is always updated, unless never
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub comment: CommentWhen,
-    /// Tells several gates on one pull request apart
+    /// Key that distinguishes several layergate comments on one pull request
     #[arg(long, value_name = "KEY", default_value = "default")]
     pub comment_key: String,
-    /// The login that the token comments under [default: the token's own]
+    /// Login that the token comments as [default: the token's own]
     #[arg(long, value_name = "LOGIN")]
     pub comment_author: Option<String>,
-    /// Report a check run on the commit too, with annotations on its lines (needs checks: write)
+    /// Also report a check run on the commit, with annotations (needs checks: write)
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub check_run: bool,
-    /// Suggest small fixes of the Dockerfile on the lines of the pull request, to accept with a click
+    /// Suggest small Dockerfile fixes on the pull request's lines, to accept with a click
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub suggest: bool,
     /// Exit with 3 if the comment cannot be posted
@@ -750,13 +748,13 @@ pub struct CommentFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "GitHub")]
 pub struct GithubFlags {
-    /// The token to comment with, and to reach a git: store [default: $GITHUB_TOKEN]
+    /// Token for comments and for a git: store [default: $GITHUB_TOKEN]
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]
     pub github_token: Option<String>,
-    /// The address of GitHub's API [default: $GITHUB_API_URL]
+    /// URL of the GitHub API [default: $GITHUB_API_URL]
     #[arg(long, value_name = "URL")]
     pub github_api_url: Option<String>,
-    /// The repository whose branch is the store [default: $GITHUB_REPOSITORY]
+    /// Repository with the baseline branch [default: $GITHUB_REPOSITORY]
     #[arg(long, value_name = "OWNER/NAME")]
     pub github_repository: Option<String>,
 }
@@ -764,10 +762,10 @@ pub struct GithubFlags {
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum Format {
-    /// For people, in a terminal or a log
+    /// For a terminal or a log
     #[default]
     Text,
-    /// For people, on GitHub
+    /// For GitHub
     Markdown,
     /// For programs: one document
     Json,
@@ -776,19 +774,19 @@ pub enum Format {
 /// Whose configuration counts on a pull request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LimitsFrom {
-    /// The target branch's, at its tip
+    /// The one at the tip of the target branch
     #[default]
     Target,
-    /// The limits of the pull request's own; its acceptance and exceptions never count
+    /// The pull request's own, for limits only, never for acceptance or exceptions
     Head,
 }
 
 /// Whose limits count where saved reports are put together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportLimits {
-    /// Those of the target branch, at its tip: every image is evaluated anew
+    /// Those at the tip of the target branch; every image is evaluated again
     Target,
-    /// Those that the reports were made with
+    /// Those in the reports
     Reports,
 }
 
@@ -797,10 +795,10 @@ pub enum ReportLimits {
 pub enum CommentWhen {
     /// On every run
     Always,
-    /// If something changed, or a limit has something to say
+    /// If the image changed, or a limit warns or fails
     #[default]
     Changes,
-    /// If a limit is broken
+    /// If a limit is exceeded
     Failures,
     /// Never
     Never,

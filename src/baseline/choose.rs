@@ -113,7 +113,7 @@ pub fn choose_start(
             None if before.bytes().all(|byte| byte == b'0') => None,
             None => start(before, "the branch before the push"),
         },
-        Trigger::Other => start(&head?.sha, "the commit that is checked out"),
+        Trigger::Other => start(&head?.sha, "the checked-out commit"),
     }
 }
 

@@ -166,8 +166,8 @@ impl<'a> BaselineFinder<'a> {
             return Err(StoreError::Ancestry(problem));
         }
         let recorded = match commits {
-            1 => "1 commit is".to_owned(),
-            many => format!("{many} commits are"),
+            1 => "1 commit".to_owned(),
+            many => format!("{many} commits"),
         };
         let looked = match (self.ancestry.start(), self.ancestry.looked_at()) {
             (Some(start), 0 | 1) => short(&start.sha),
@@ -175,20 +175,20 @@ impl<'a> BaselineFinder<'a> {
             (None, _) => String::new(),
         };
         let message = match reason {
-            Reason::NeverRecorded => format!("no baseline: nothing is recorded of {name} in {store} yet"),
+            Reason::NeverRecorded => format!("no baseline: {name} is not recorded in {store} yet"),
             Reason::OtherPlatform => format!(
                 "no baseline: {name} is recorded for {} only, and this is {platform}",
                 listed(&platforms)
             ),
-            Reason::NoCommit => format!(
-                "no baseline: {recorded} recorded of {name} in {store}, and nothing says which to compare with"
-            ),
+            Reason::NoCommit => {
+                format!("no baseline: {store} has {recorded} of {name}, but the base commit is unknown")
+            }
             Reason::Expired => format!(
-                "no baseline any more: {recorded} recorded of {name} in {store}, none of them among {looked}; {pruned} older records were removed"
+                "no baseline: {store} has {recorded} of {name}, none of them among {looked}; {pruned} older ones were removed"
             ),
             Reason::Unreadable | Reason::Newer => reason.words().0.to_owned(),
             Reason::OutOfReach => format!(
-                "no baseline near enough: {recorded} recorded of {name} in {store}, none of them among {looked}"
+                "no baseline near enough: {store} has {recorded} of {name}, none of them among {looked}"
             ),
         };
         Ok(Missing { message, ..reason.into() })

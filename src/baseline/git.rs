@@ -118,7 +118,7 @@ impl Git {
         self.run(&["rev-parse", "--is-shallow-repository"]).is_none_or(|answer| answer != "false")
     }
 
-    /// Tracked files that differ from the commit that is checked out.
+    /// Tracked files that differ from the checked-out commit.
     pub fn changed_files(&self) -> Vec<String> {
         let status =
             self.run(&["status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty"]);

@@ -52,7 +52,7 @@ pub enum StoreError {
     },
     /// A branch with other files, such as the code.
     #[error(
-        "--store {place}: this branch has `{file}`, so it is not one of baselines alone; name a branch that is there for nothing else, or none yet"
+        "--store {place}: this branch also holds `{file}`; name a branch that holds only baselines, or a new one"
     )]
     OtherBranch {
         /// The branch.

@@ -158,7 +158,7 @@ fn say_taken_on_word(snapshot: &Snapshot, options: &Options) {
     let (taken, all) = (options.known.taken_on_word(snapshot), snapshot.layers.len());
     if taken > 0 {
         console::note(&format!(
-            "{}: {taken} of {all} layers were not read; what is in them is the baseline store's word. --verify reads them all",
+            "{}: {taken} of {all} layers were taken from the baseline store without reading them; --verify reads them all",
             snapshot.image.name
         ));
     }

@@ -106,7 +106,7 @@ async fn of_comment(arguments: &CheckArgs, context: &mut Context) -> Result<(), 
     let number = commented.number;
     if !commented.is_pull_request {
         console::note(&format!(
-            "the comment is on the issue #{number} and not on a pull request, so there is none to comment on"
+            "the comment is on issue #{number}, not on a pull request, so there is nothing to comment on"
         ));
         return Ok(());
     }

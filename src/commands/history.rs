@@ -23,7 +23,7 @@ pub async fn run(arguments: &HistoryArgs) -> anyhow::Result<Exit> {
         let mut history = History::new(image, arguments.metric, points, platform.as_deref());
         if history.points.is_empty() {
             let of = platform.map_or_else(String::new, |platform| format!(" for {platform}"));
-            console::error(&format!("nothing is recorded of {image}{of} in {}", store.describe()));
+            console::error(&format!("{image}{of} is not recorded in {}", store.describe()));
             return Ok(Exit::NoBaseline);
         }
         if arguments.format == HistoryFormat::Html {

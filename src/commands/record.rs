@@ -166,7 +166,7 @@ fn refuse_changes(arguments: &RecordArgs, git: &Git, context: Option<&Context>) 
         more => format!("and {more} more differ"),
     };
     Err(UsageError(format!(
-        "{first} {differ} from the commit that is checked out, so the images may not be of it; commit first, name the commit with --commit, or pass --allow-dirty"
+        "{first} {differ} from the checked-out commit, so the images may not match it; commit first, pass --commit, or pass --allow-dirty"
     )))
 }
 

@@ -49,31 +49,27 @@ impl Reason {
     /// The reason in a sentence that fits any image, and what to do about it.
     pub fn words(self) -> (&'static str, &'static str) {
         match self {
-            Reason::NeverRecorded => (
-                "no baseline: nothing is recorded of it yet",
-                "run layergate record on the branch that pull requests are made against",
-            ),
+            Reason::NeverRecorded => {
+                ("no baseline: none recorded yet", "run `layergate record` on the target branch")
+            }
             Reason::OtherPlatform => {
                 ("no baseline: it is recorded for other platforms only", "record this platform too")
             }
-            Reason::NoCommit => (
-                "no baseline: nothing says which commit to compare with",
-                "name the commit with --base-commit, or run in a checkout",
-            ),
-            Reason::Unreadable => {
-                ("no usable baseline: its record cannot be read", "record the baseline again")
+            Reason::NoCommit => {
+                ("no baseline: the base commit is unknown", "pass --base-commit, or run in a checkout")
             }
+            Reason::Unreadable => ("no usable baseline: it cannot be read", "record the baseline again"),
             Reason::Newer => (
-                "no usable baseline: a newer layergate wrote its record",
-                "use the same version of layergate to check and to record",
+                "no usable baseline: a newer layergate wrote it",
+                "use the same layergate version for check and record",
             ),
             Reason::Expired => (
-                "no baseline any more: older records were removed",
-                "bring the branch up to date, or keep more with record --keep-last",
+                "no baseline: older ones were removed",
+                "update the branch, or keep more with `record --keep-last`",
             ),
             Reason::OutOfReach => (
                 "no baseline near enough",
-                "run layergate record on every push to the target branch, and bring the branch up to date",
+                "run `layergate record` on every push to the target branch, and update this branch",
             ),
         }
     }

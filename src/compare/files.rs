@@ -82,32 +82,34 @@ impl Waste {
         let storing = self.stored_by.instruction.as_ref().map_or("", Instruction::kind);
         let copied = matches!(storing, "COPY" | "ADD");
         if self.stored_by.index == self.hidden_by.index {
-            return "this one layer stores the same names more than once: make it anew, with each once";
+            return "this layer stores the same paths more than once: rebuild it with each path once";
         }
         if self.hidden_by.of_base_image {
-            return "both steps are the base image's: build on one that does without";
+            return "comes with the base image: use another to avoid it";
         }
         if self.stored_by.of_base_image {
             return match self.replaced {
-                true => "the base image ships them: leave them as they are, or build on one that has them so",
-                false => "the base image ships them, so deleting frees nothing: build on one without them",
+                true => {
+                    "these files come with the base image: leave them unchanged, or use a base image that has them as you need them"
+                }
+                false => {
+                    "these files come with the base image, so deleting them frees nothing: use a base image without them"
+                }
             };
         }
         if LOGIN_RECORDS.contains(&self.path.as_str()) {
-            return "write useradd --no-log-init in both steps: a large user ID makes this file as large";
+            return "use `useradd --no-log-init` in both instructions: a large user ID makes this file large";
         }
         match self.replaced {
-            true if copied && hiding.contains("chmod") => {
-                "set the mode where the files are copied: COPY --chmod=..."
-            }
-            true if copied && hiding.contains("chown") => {
-                "set the owner where the files are copied: COPY --chown=..."
-            }
+            true if copied && hiding.contains("chmod") => "set the mode when copying: `COPY --chmod=...`",
+            true if copied && hiding.contains("chown") => "set the owner when copying: `COPY --chown=...`",
             false if copied => {
                 "leave the files out of the copy (.dockerignore), or copy them in another stage"
             }
-            true => "join the two steps, so that the files are stored once",
-            false => "join the two steps: what a step deletes of its own is not stored",
+            true => "combine the two instructions, so that the files are stored once",
+            false => {
+                "combine the two instructions: what an instruction both creates and deletes is not stored"
+            }
         }
     }
 }

@@ -372,7 +372,7 @@ impl FileReader<'_> {
                 DeValue::Array(items) if list_example(name).is_some() => {
                     let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
                     let example = list_example(name).unwrap_or_default();
-                    let message = format!("`{name}` has to be a list of texts such as \"{example}\"");
+                    let message = format!("`{name}` must be a list of strings such as \"{example}\"");
                     texts.ok_or_else(|| self.error(value.span().start, message))?.join("\n")
                 }
                 other => {
@@ -394,7 +394,7 @@ impl FileReader<'_> {
     ) -> Result<&'t DeTable<'i>, ConfigError> {
         value.get_ref().as_table().ok_or_else(|| {
             let message =
-                format!("`{}` has to be a section, and is a {}", key.get_ref(), value.get_ref().type_str());
+                format!("`{}` must be a section, not a {}", key.get_ref(), value.get_ref().type_str());
             self.error(key.span().start, message)
         })
     }
@@ -546,7 +546,7 @@ mod tests {
             ("[limits]\nmax-size = 500", "f.toml:2 ([limits] max-size): `500` has no unit"),
             (
                 "[limits]\nmax-size = true",
-                "f.toml:2: `max-size`: expected a text such as \"500 MB\", not a boolean",
+                "f.toml:2: `max-size`: expected a string such as \"500 MB\", not a boolean",
             ),
             (
                 "[limits]\nmulti-stage = true",
@@ -563,7 +563,7 @@ mod tests {
             ("[limits]\nmax-increase = 5", "f.toml:2 ([limits] max-increase): `5` has no unit; write `5%`"),
             ("[limits]\nmetric = \"packed\"", "f.toml:2 ([limits] metric): `packed` is not one of"),
             ("[images.a.platforms.arm]\n", "f.toml:1: `arm` is not a platform"),
-            ("limits = 3", "f.toml:1: `limits` has to be a section"),
+            ("limits = 3", "f.toml:1: `limits` must be a section"),
             ("[limits\n", "f.toml:1: not valid TOML"),
             ("[accept]\nlabel = \"x\"", "f.toml:2: unknown key `label` in [accept]; did you mean `labels`?"),
             (

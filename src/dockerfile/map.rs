@@ -82,37 +82,31 @@ impl fmt::Display for Unmapped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unmapped::NoHistory => {
-                f.write_str("the image does not say which step made which layer, so no line can be named")
+                f.write_str("the image has no history, so no layer can be matched to a line")
             }
             Unmapped::NoInstruction => f.write_str("the Dockerfile adds nothing to its base image"),
             Unmapped::TooManySteps => write!(f, "more than {MAX_STEPS} steps are not compared"),
-            Unmapped::Squashed => {
-                f.write_str("the steps were squashed into one layer, which no single line made")
-            }
+            Unmapped::Squashed => f.write_str("the layers were squashed into one, which no single line made"),
             Unmapped::Differs { first, mapped } => {
-                f.write_str("the Dockerfile does not explain the image's history: ")?;
+                f.write_str("the Dockerfile does not match the image's history: ")?;
                 match first {
-                    Some((line, text)) => write!(f, "read from the end, line {line} ({text}) does not fit")?,
-                    None => f.write_str("the history has steps that the Dockerfile does not have")?,
+                    Some((line, text)) => write!(f, "reading from the end, line {line} ({text}) differs")?,
+                    None => f.write_str("the history has instructions that the Dockerfile lacks")?,
                 }
                 f.write_str("; it was edited since, or built with another --target or --build-arg; ")?;
                 match mapped {
-                    0 => f.write_str("no line is named"),
-                    count => write!(f, "a line is named only where the text leaves no doubt ({count})"),
+                    0 => f.write_str("no lines are shown"),
+                    count => write!(f, "lines are shown only where there is no doubt ({count})"),
                 }
             }
             Unmapped::Alike { lines } if lines.len() == 1 => {
-                write!(
-                    f,
-                    "line {} may have made more than one step of this history, and is not named",
-                    lines[0]
-                )
+                write!(f, "line {} may have made more than one layer, so it is not shown", lines[0])
             }
             Unmapped::Alike { lines } => {
                 let lines: Vec<String> = lines.iter().map(u32::to_string).collect();
                 write!(
                     f,
-                    "lines {} look the same in this history, and none is named for their steps",
+                    "lines {} look the same in this history, so none of them is shown",
                     lines.join(", ")
                 )
             }

@@ -218,7 +218,7 @@ fn an_edit_is_noticed_and_only_what_is_certain_keeps_its_line() {
 
     let mapping = map_text("FROM debian\nRUN other\nRUN make\n", &SMALL_HISTORY);
     assert_eq!(lines(&mapping), [0; 7], "one step alone could be the base image's");
-    assert!(mapping.note.unwrap().to_string().ends_with("no line is named"));
+    assert!(mapping.note.unwrap().to_string().ends_with("no lines are shown"));
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn what_could_have_changed_places_is_left_out() {
     assert_eq!(mapping.base_steps, None, "the lower copy may be the base image's, and one of ours be new");
     assert_eq!(
         mapping.note.unwrap().to_string(),
-        "lines 2, 3 look the same in this history, and none is named for their steps"
+        "lines 2, 3 look the same in this history, so none of them is shown"
     );
     // The same words twice: it does not matter which is which.
     let text = "FROM debian\nRUN x\nRUN x\nRUN make\n";

@@ -73,17 +73,16 @@ impl Limit for ForbidPaths {
             1 => " and 1 more file".to_owned(),
             more => format!(" and {more} more files"),
         };
-        let deleted =
-            if first.deleted { ", which a later step deletes and the image ships all the same" } else { "" };
+        let deleted = if first.deleted { ", deleted by a later instruction but still shipped" } else { "" };
         let pattern = self.matching(first.path);
         Ok(vec![Exceeded {
             severity,
-            message: format!("/{}{more} must not be in it (`{pattern}`){deleted}{note}", first.path),
+            message: format!("/{}{more} must not be in the image (`{pattern}`){deleted}{note}", first.path),
             measured: i64::try_from(found.len()).ok(),
             limit: pattern.to_owned(),
             about: None,
             help: format!(
-                "leave them out of what {} stores (.dockerignore, another stage), or take the pattern out of forbid-paths",
+                "keep them out of {} (.dockerignore, another stage), or remove the pattern from forbid-paths",
                 step(&layer)
             ),
             dockerfile: layer.dockerfile,

@@ -4,7 +4,7 @@ use super::amount::unbroken;
 use super::definition::{Exceeded, HeadlineContext};
 use super::{BaseFacts, Finding, Severity, Subject, Threshold, Unknown};
 use crate::image::layer_ref::DockerfileLines;
-use crate::image::{Bytes, Delta};
+use crate::image::{Bytes, Delta, Removable};
 
 /// Evaluates growth of the size in the metric.
 pub(super) fn evaluate(
@@ -27,7 +27,7 @@ pub(super) fn evaluate(
         measured: Some(growth.0),
         limit: limit.to_string(),
         about: None,
-        help: help(base, growth, key),
+        help: removable_help(subject, base, growth).unwrap_or_else(|| help(base, growth, key)),
         dockerfile: base.grown_most(),
     }])
 }
@@ -43,8 +43,8 @@ pub(super) fn message(growth: Delta, before: Bytes, limit: &Threshold) -> String
 
 /// What makes an image smaller that grew at `place`.
 pub(super) fn make_smaller(place: Option<&DockerfileLines>, key: &str) -> String {
-    let step = place.map_or_else(|| "the instruction that grew most".to_owned(), DockerfileLines::to_string);
-    format!("remove what the image does not need from {step}, or raise {key}")
+    let from = place.map_or_else(String::new, |place| format!(" from {place}"));
+    format!("remove what the image does not need{from}, or raise {key}")
 }
 
 /// None of our steps can help where it is mostly the base image's.
@@ -52,10 +52,26 @@ fn help(base: &BaseFacts<'_>, growth: Delta, key: &str) -> String {
     let drift = base.split.map(|split| split.base_image).filter(|drift| drift.0 > growth.0 / 2);
     match drift {
         Some(drift) => format!(
-            "the base image made {drift} of it: build on an earlier one, take the change by itself, or raise {key} (max-app-increase evaluates what is left)"
+            "{drift} of it comes from the base image: pin the earlier one, merge the update on its own, or raise {key} (max-app-increase leaves the base image out)"
         ),
         None => make_smaller(base.grown_most().as_ref(), key),
     }
+}
+
+/// What to do about the removable files of the instruction that grew most, where a good part of the growth are
+/// removable files that the baseline does not have.
+fn removable_help(subject: &Subject<'_>, base: &BaseFacts<'_>, growth: Delta) -> Option<String> {
+    const GOOD_PART: i64 = 4;
+    let (place, head) = (base.grown_most()?, subject.head.removable().ok()?);
+    let before = base.image.removable().ok()?;
+    let own = |found: &[Removable]| {
+        let counts = found.iter().filter(|one| one.counts() && !one.layer.of_base_image);
+        counts.fold(Bytes(0), |sum, one| sum.saturating_add(one.bytes))
+    };
+    let more = own(head) - own(before);
+    let is_there = |one: &&Removable| one.counts() && one.layer.dockerfile.as_ref() == Some(&place);
+    let largest = head.iter().filter(is_there).max_by_key(|one| one.bytes)?;
+    (more.0.saturating_mul(GOOD_PART) >= growth.0).then(|| largest.help.clone())
 }
 
 pub(super) fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String {

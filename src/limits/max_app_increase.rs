@@ -21,7 +21,7 @@ impl Limit for MaxAppIncrease {
         value_name: "INCREASE",
         form: ValueForm::Increase,
         default: None,
-        help: "Maximum growth of the application layers, those above the base image (same syntax as --max-increase)",
+        help: "Maximum growth of the layers above the base image (same syntax as --max-increase)",
         description: "Maximum growth of the application layers, which are those above the base image: growth without what the base image's own change adds. In uncompressed bytes under every metric.",
         examples: &["10 MB"],
     };

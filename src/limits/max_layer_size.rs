@@ -40,7 +40,7 @@ impl Limit for MaxLayerSize {
                 measured: Some(size.0 as i64),
                 limit: limit.to_string(),
                 about: Some(format!("layer {}{step}", index + 1)),
-                help: "put less into this step, or split what changes often from what does not".into(),
+                help: "put less into this instruction, or split what changes often from what does not".into(),
                 dockerfile: layer.dockerfile.cloned(),
             }
         });

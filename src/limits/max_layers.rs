@@ -38,7 +38,7 @@ impl Limit for MaxLayers {
             measured: i64::try_from(layers).ok(),
             limit: limit.to_string(),
             about: None,
-            help: "join RUN steps that belong together, or raise max-layers".into(),
+            help: "combine related RUN instructions, or raise max-layers".into(),
             dockerfile: None,
         }])
     }

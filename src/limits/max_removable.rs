@@ -44,7 +44,7 @@ impl Limit for MaxRemovable {
         let ((measured, over), kinds) = (limit.exceeded_by(bytes), largest_kinds(found, 3));
         Ok(vec![Exceeded {
             severity,
-            message: format!("{measured} of removable files, {over} ({kinds}){note}"),
+            message: format!("{measured} of removable files, {over}: {kinds}{note}"),
             measured: i64::try_from(bytes.0).ok(),
             limit: limit.to_string(),
             about: None,

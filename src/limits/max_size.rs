@@ -42,7 +42,7 @@ impl Limit for MaxSize {
             measured: Some(size.0 as i64),
             limit: limit.to_string(),
             about: None,
-            help: "make the largest layers smaller (layergate inspect lists them and their largest files), or raise max-size".into(),
+            help: "make the largest layers smaller (`layergate inspect <your tag>` lists them), or raise max-size".into(),
             dockerfile: grown.or_else(|| subject.head.largest_layer()),
         }])
     }

@@ -57,7 +57,8 @@ pub(super) fn evaluate(
         measured: Some(update.bytes.0 as i64),
         limit: limit.to_string(),
         about: None,
-        help: "put what changes often into layers above what does not, and keep the layer cache of the build between runs".into(),
+        help: "put what changes often into layers above what does not, and keep the build cache between runs"
+            .into(),
         dockerfile: base.grown_most(),
     }])
 }

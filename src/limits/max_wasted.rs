@@ -39,7 +39,7 @@ impl Limit for MaxWasted {
         let (severity, note) = subject.unless_inherited(wasted.0, before.map(|before| before.0.0), already);
         let most = subject.head.waste().first();
         let help = most.map_or(
-            "delete files in the step that makes them, or build in another stage and copy the result",
+            "delete files in the instruction that creates them, or build in another stage and copy the result",
             Waste::advice,
         );
         let (measured, over) = (bound.measured(wasted), bound.excess(wasted));

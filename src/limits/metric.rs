@@ -13,7 +13,7 @@ pub(super) const KEY: LimitKey = LimitKey {
     value_name: "METRIC",
     form: ValueForm::Choice(&["uncompressed", "flattened", "compressed"]),
     default: Some("uncompressed"),
-    help: "Size that limits on size and growth evaluate: uncompressed, flattened or compressed",
+    help: "Size to evaluate: uncompressed, flattened or compressed",
     description: "Which size the limits on size and growth evaluate. `uncompressed`: the files in all layers; `flattened`: the files that a container of the image can see; `compressed`: what a full pull downloads.",
     examples: &[],
 };

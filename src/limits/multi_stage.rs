@@ -25,8 +25,8 @@ impl Limit for MultiStage {
         value_name: "OUTCOME",
         form: ValueForm::Choice(&["require", "warn", "off"]),
         default: Some("off"),
-        help: "Require images to be built in stages, or else to ship no build tools or build inputs: require, warn or off",
-        description: "Whether images must be built in stages, or else ship no build tools or build inputs. `require`: fail; `warn`: warn; `off`: not evaluated.",
+        help: "Require multi-stage builds, or images without build tools and build inputs: require, warn or off",
+        description: "Whether images must be multi-stage builds, or else ship no build tools or build inputs. `require`: fail; `warn`: warn; `off`: not evaluated.",
         examples: &[],
     };
     const NEEDS: Needs = Needs { head: &[Fact::Stages], base: &[] };

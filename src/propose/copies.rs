@@ -65,7 +65,7 @@ fn removal(context: &BuildContext<'_>, roots: &Roots) -> Option<String> {
     if words.is_empty() {
         return None;
     }
-    Some(format!("# Not to be copied with what is around it.\nRUN rm -rf {}", words.join(" \\\n      ")))
+    Some(format!("# Leave these out of the copy.\nRUN rm -rf {}", words.join(" \\\n      ")))
 }
 
 /// Takes away the packages that only development needs, by the manager that installed them.
@@ -400,6 +400,6 @@ fn development(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
     let names: Vec<String> = names.into_iter().take(MAX_TOLD).map(|name| comment(&name)).collect();
     (!names.is_empty()).then(|| {
         let names = names.join(", ");
-        format!("packages for development are not copied; the program must not import them: {names}")
+        format!("development packages are not copied, so the program must not import them: {names}")
     })
 }

@@ -93,7 +93,7 @@ pub enum NoProposal {
     NothingRemovable,
     /// It is a multi-stage build already.
     #[error(
-        "the final stage builds nothing and copies from others already: what is left is in the report of `layergate stages`"
+        "the final stage builds nothing and already copies from others; `layergate stages` lists what is left"
     )]
     BuildsNothing,
     /// What is too much comes with the base image alone.

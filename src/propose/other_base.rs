@@ -103,7 +103,7 @@ impl OtherBase<'_, '_> {
         }
         let missing = listed(libraries.iter().map(String::as_str));
         format!(
-            "there are compiled modules, and {name} does not have these libraries of {had}: {missing}; one that a module loads has to be installed in the final stage"
+            "{name} lacks these libraries of {had}: {missing}; install those that compiled modules load in the final stage"
         )
     }
 

@@ -357,7 +357,7 @@ impl DockerfileWriter<'_, '_> {
         self.before(out);
         let copies: Vec<&String> = extra.lines.iter().chain(&self.copies.lines).collect();
         if !copies.is_empty() {
-            out.line("# What the builder made and the program needs.");
+            out.line("# Built in the builder stage, and needed at run time.");
         }
         copies.into_iter().for_each(|line| out.line(&line.replace("{builder}", builder)));
         if (self.copies.has_libraries || extra.has_libraries) && self.has_ldconfig() {
@@ -479,7 +479,7 @@ impl DockerfileWriter<'_, '_> {
         unsure.extend(extra.unsure.clone());
         let usual = base::usual_final_base(&self.context.plan.base, self.context.inputs.snapshot);
         match (&self.runtime_image.other, usual) {
-            (None, Some(usual)) => unsure.push(format!("the final stage is built on the same image as the builder; {usual} would save more, if the program runs there (--runtime-image {usual})")),
+            (None, Some(usual)) => unsure.push(format!("the final stage is built on the same image as the builder; {usual} would save more if the program runs on it (--runtime-image {usual})")),
             (Some(other), _) if other.snapshot.is_none() => {
                 unsure.push(format!("the size of {} is not known here: pull it, and ask again", other.name));
             }

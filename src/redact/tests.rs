@@ -243,7 +243,7 @@ fn ordinary_text_stays() {
         "cannot log in: unauthorized: incorrect username or password: try again",
         "the token: expired; Bad credentials: 401",
         "RUN don't panic; echo it's a token",
-        "nothing is recorded of app in git:layergate-baselines yet",
+        "app is not recorded in git:layergate-baselines yet",
         "docker://localhost:5000/team/service:1.2@sha256:0123456789abcdef",
         "RUN curl https://host:8080/@scope/pkg",
         "-----BEGIN PUBLIC KEY-----\nabc\n-----END PUBLIC KEY-----",

@@ -408,7 +408,7 @@ impl Transport {
         let host = self.reference.host();
         let purpose = if self.writes { "push to" } else { "pull from" };
         match cause {
-            RequestFailure::Time => format!("try again later, or ask whoever runs {host}"),
+            RequestFailure::Time => format!("try again later, or ask the operator of {host}"),
             RequestFailure::Way { .. } if self.base.scheme() == "http" => "check the host's name and that it can be reached".into(),
             RequestFailure::Way { .. } => "check the host's name and that it can be reached; a registry that speaks plain HTTP needs --plain-http".into(),
             RequestFailure::Answer => format!("ask whoever runs {host}"),
@@ -418,7 +418,7 @@ impl Transport {
             RequestFailure::Status(404) => "check the repository's name; some registries want it to be made first".into(),
             RequestFailure::Status(413) => format!("ask whoever runs {host}, or what is before it, to take as much"),
             RequestFailure::Status(429) => "it limits how often it may be asked; log in, or try again later".into(),
-            RequestFailure::Status(500..) => "try again later, or ask whoever runs the registry".into(),
+            RequestFailure::Status(500..) => "try again later, or ask the registry's operator".into(),
             RequestFailure::Status(409 | 412) => IMMUTABLE.into(),
             RequestFailure::Status(_) if error.contains("TAG_INVALID") || error.contains("immutable") => IMMUTABLE.into(),
             RequestFailure::Status(_) => format!("ask whoever runs {host} whether it allows that"),

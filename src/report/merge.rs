@@ -108,7 +108,9 @@ pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Re
         let of = other.report.head_sha.as_deref().map_or("no commit".into(), short);
         notes.push(match others.len() {
             1 => format!("a report is of {of}, another commit, and is left out"),
-            more => format!("{more} reports are of other commits, such as {of}, and are left out"),
+            more => {
+                format!("{more} reports are left out, because they belong to other commits, such as {of}")
+            }
         });
     }
     let Some(first) = saved.first() else {
@@ -201,7 +203,8 @@ pub(super) fn not_delivered(name: &str, platform: Option<&Platform>) -> ImageRep
         measured: None,
         limit: None,
         subject: name.to_owned(),
-        help: "look at the job that measures it: it failed before it could, was skipped, or did not save its report".into(),
+        help: "check the job that measures it: it failed earlier, was skipped, or did not save its report"
+            .into(),
         dockerfile: None,
     };
     ImageReport::without_image(name, platform, vec![finding])

@@ -43,7 +43,7 @@ const METRICS: [MetricFamily; 9] = [
     count("layergate_image_files", "Regular files that a container can see.", |image| {
         image.head_totals()?.files.map(|files| files as i64)
     }),
-    count("layergate_image_failed", "1 where a limit is exceeded and nobody has accepted it.", |image| {
+    count("layergate_image_failed", "1 if a limit is exceeded and not accepted.", |image| {
         Some(i64::from(image.verdict == Verdict::Fail))
     }),
 ];

@@ -18,7 +18,7 @@ use crate::limits::Verdict;
 use crate::redact::{redact_message, redact_reference};
 use crate::stages::{
     Basis, ByText, Evaluation, RemovableOutcome, TextVerdict, evaluate_dockerfile, evaluate_stages,
-    shell_path, shell_word,
+    shell_path, shell_word, without_proposal,
 };
 
 /// The `schema` of the document that this version writes.
@@ -253,8 +253,7 @@ impl DockerfileEntry {
             (None, Some(_), _) if self.fix.is_some() => self.fix.as_ref().map(Fix::text).unwrap_or_default(),
             (None, Some(evaluated), _) if evaluated.outcome != RemovableOutcome::Pass => {
                 // That a proposal can be had is said once, below.
-                let help = evaluated.help.split("; layergate stages --propose").next().unwrap_or_default();
-                help.to_owned()
+                without_proposal(&evaluated.help).to_owned()
             }
             (None, None, Some(by_text)) if by_text.verdict == TextVerdict::Unknown => by_text.help.clone(),
             (None, None, None) => "measure the image from its layers".into(),

@@ -109,8 +109,8 @@ pub fn difference(image: &ImageReport, sizes: Sizes) -> String {
     }
 }
 
-/// How much is changed: `: 5 layers, 31 packages, 214 files changed`; empty where nothing is.
-pub fn changed(image: &ImageReport) -> String {
+/// How much is changed: `: 5 layers, 31 packages, 214 files changed · update size 84.2 MB`; empty where nothing is.
+pub fn changed(image: &ImageReport, sizes: Sizes) -> String {
     let layers = image.layers.iter().filter(|row| row.status != Status::Unchanged).count() as u64;
     let files = image
         .files
@@ -122,7 +122,17 @@ pub fn changed(image: &ImageReport) -> String {
     };
     let parts = [count(layers, "layer"), count(image.package_counts.all(), "package"), count(files, "file")];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { String::new() } else { format!(": {} changed", parts.join(", ")) }
+    let changed = (!parts.is_empty()).then(|| format!("{} changed", parts.join(", ")));
+    let update =
+        image.update.filter(|update| update.bytes > Bytes(0)).map(|update| update_size(update, sizes));
+    let said: Vec<String> = changed.into_iter().chain(update).collect();
+    if said.is_empty() { String::new() } else { format!(": {}", said.join(" \u{b7} ")) }
+}
+
+/// `update size 84.2 MB`; of an estimate, that it is the most.
+fn update_size(update: UpdateSize, sizes: Sizes) -> String {
+    let most = if update.estimated { "at most " } else { "" };
+    format!("update size {most}{}", sizes.bytes(update.bytes))
 }
 
 /// Names in the order in which people count: `app2` before `app10`.
@@ -413,8 +423,8 @@ fn is_built_on_nothing(image: &ImageReport) -> bool {
 pub fn stages(evaluated: &Evaluation) -> String {
     let word = match evaluated.outcome {
         RemovableOutcome::Pass => "pass",
-        RemovableOutcome::Warn => "pass, with something left to do",
-        RemovableOutcome::Fail => "not built in stages",
+        RemovableOutcome::Warn => "pass, with a warning",
+        RemovableOutcome::Fail => "not multi-stage",
     };
     format!("{word}: {}", evaluated.reason)
 }
@@ -441,6 +451,7 @@ pub fn base_image(image: &ImageReport) -> String {
     let guess = boundary(split.how);
     match split.base_image {
         Delta(0) => format!("base image unchanged{guess}"),
+        drift if split.app == Delta(0) => format!("base image {drift}{guess}"),
         drift => format!("base image {drift}, application layers {}{guess}", split.app),
     }
 }

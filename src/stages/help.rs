@@ -6,6 +6,9 @@ use crate::dockerfile::{DockerfileFacts, slimmer_of};
 use crate::image::snapshot::Snapshot;
 use crate::image::{Removable, RemovableOutcome};
 
+/// The command that writes a Dockerfile to start from.
+const PROPOSE: &str = "layergate stages --propose";
+
 pub(super) fn help(
     outcome: RemovableOutcome,
     largest: Option<&Removable>,
@@ -27,15 +30,21 @@ pub(super) fn help(
         (RemovableOutcome::Fail, _) => {
             let first = if is_of_base { split_off(builder, head) } else { of_largest };
             match dockerfile {
-                Some(dockerfile) => format!(
-                    "{first}; layergate stages --propose {} --image {} writes a Dockerfile to start from",
-                    shell_path(&dockerfile.path),
-                    shell_word(&head.image.reference)
-                ),
+                Some(dockerfile) => format!("{first}{}", propose(&dockerfile.path)),
                 None => first,
             }
         }
     }
+}
+
+/// How to get a Dockerfile to start from. The image that was measured is on a runner; the reader builds their own.
+fn propose(path: &str) -> String {
+    format!("; `{PROPOSE} {} --image <your tag>` writes a Dockerfile to start from", shell_path(path))
+}
+
+/// Advice without the command that writes a Dockerfile, where that is told once for all.
+pub fn without_proposal(help: &str) -> &str {
+    help.split_once(&format!("; `{PROPOSE} ")).map_or(help, |(first, _)| first)
 }
 
 /// What to do where it is the base image that brings what the steps build with.

@@ -19,7 +19,7 @@ use crate::image::{Bytes, Classes, Removable, Weight};
 
 pub use crate::image::RemovableOutcome;
 use help::help;
-pub use help::{shell_path, shell_word};
+pub use help::{shell_path, shell_word, without_proposal};
 use steps::{Builder, ToolRun, works_of_dockerfile, works_of_history};
 pub use text::{ByText, Question, TextVerdict, evaluate_dockerfile};
 
@@ -246,7 +246,7 @@ fn decide(
         if builder.uses_base_tools() {
             return (
                 RemovableOutcome::Fail,
-                format!("{stages} builds with what comes with {base}, and ships it: {what}{ran}"),
+                format!("{stages} builds with tools of {base}, and ships them: {what}{ran}"),
             );
         }
         let before = dockerfile.map_or_else(String::new, |_| format!("{stages}; "));
@@ -275,25 +275,25 @@ fn passed(
         };
     }
     let files = match head.totals.files {
-        Some(1) => ", which is one file".to_owned(),
+        Some(1) => " (one file)".to_owned(),
         _ => String::new(),
     };
     let steps = builder.steps_with_undone();
     match dockerfile {
-        None => format!("no program that builds is in the image{files}"),
+        None => format!("the image has no build tools{files}"),
         Some(_) if !steps.is_empty() => {
-            format!("{stages}, and no program that builds is left in the image by {steps}")
+            format!("{stages}, and nothing that {steps} needed for the build is left")
         }
         Some(dockerfile) if is_multi_stage(&dockerfile.facts) => {
-            format!("{stages}, and no program that builds is in the image{files}")
+            format!("{stages}, and the image has no build tools{files}")
         }
-        Some(_) => format!("{stages}, and needs no other: no program that builds is in the image{files}"),
+        Some(_) => format!("{stages}, and needs no other: the image has no build tools{files}"),
     }
 }
 
 /// Of what is deleted again, all of it.
 fn deleted_text<'a>(mut found: impl Iterator<Item = &'a &'a Removable>) -> &'static str {
-    if found.all(|one| one.deleted) { ", deleted in a later step and shipped all the same" } else { "" }
+    if found.all(|one| one.deleted) { ", deleted by a later instruction but still shipped" } else { "" }
 }
 
 fn base_name(head: &Snapshot) -> String {

@@ -163,7 +163,7 @@ fn questions_of_bases(dockerfile: &DockerfileFacts) -> Vec<Question> {
             StageBase::Image(name) => match known_image(name) {
                 Some(known) if known.is == ImageIs::Lean => return None,
                 Some(known) => format!("brings {}", known.brings),
-                None => "brings what is not known here".to_owned(),
+                None => "contents unknown".to_owned(),
             },
         };
         let what = format!("FROM {} ({brings})", base.shown()?);

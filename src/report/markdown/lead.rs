@@ -2,9 +2,10 @@
 
 use super::{ImagePart, MAX_SENTENCE};
 use crate::compare::{Cause, CausePart, LayerRow, Status};
-use crate::image::layer_ref::DockerfileLines;
-use crate::image::{Delta, Instruction};
-use crate::limits::{BASELINE_RULE, Finding, Metric, Severity, Verdict};
+use crate::image::layer_ref::{DockerfileLines, LayerRef};
+use crate::image::removable::sum;
+use crate::image::{Bytes, Delta, Instruction};
+use crate::limits::{self, BASELINE_RULE, Definition, Fact, Finding, Metric, Severity, Verdict};
 use crate::report::escape::{code, plain, prose, short};
 use crate::report::links::{DOCS, HOME, RunLinks};
 use crate::report::look::Sizes;
@@ -14,6 +15,8 @@ use crate::report::words;
 /// The most causes that are named, and the share of the difference, in percent, that is explained well enough.
 const MAX_CAUSES: usize = 3;
 const ENOUGH: u128 = 95;
+/// The most instructions that are named of those that ship removable files.
+const MAX_SHIPPING: usize = 2;
 /// The most parts that are named of a cause, and the share of it, in percent, that is worth it.
 const MAX_PARTS: usize = 3;
 const WORTH_NAMING: u128 = 2;
@@ -69,7 +72,13 @@ fn reasons(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Vec<String
     let mut reasons: Vec<([Option<String>; 2], Vec<String>)> = Vec::new();
     let is_told = |image: &&&ImageReport| images.len() == 1 || image.verdict != Verdict::Pass;
     for image in images.iter().filter(is_told) {
-        let reason = [why(image, sizes, report.links.as_ref()), fix(image)];
+        let links = report.links.as_ref();
+        let why = match image.is_not_delivered() {
+            true => Some("no report arrived".to_owned()),
+            false if is_about_removable(image) => ships(image, sizes, links),
+            false => why(image, sizes, links),
+        };
+        let reason = [why, fix(image)];
         if reason.iter().all(Option::is_none) {
             continue;
         }
@@ -117,9 +126,11 @@ fn why(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<St
     causes.extend((base != Delta(0)).then_some((base, None)));
     causes.sort_by_key(|(delta, _)| std::cmp::Reverse(delta.magnitude()));
     let (mut told, mut shown, mut file) = (Delta(0), Vec::new(), None);
+    let is_explained =
+        |told: Delta| u128::from(told.magnitude().0) * 100 >= u128::from(delta.magnitude().0) * ENOUGH;
+    let count = causes.len();
     for (amount, cause) in causes {
-        let explained = u128::from(told.magnitude().0) * 100 >= u128::from(delta.magnitude().0) * ENOUGH;
-        if shown.len() == MAX_CAUSES || explained {
+        if shown.len() == MAX_CAUSES || is_explained(told) {
             break;
         }
         told = [told, amount].into_iter().sum();
@@ -133,10 +144,60 @@ fn why(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<St
             }
         });
     }
+    if shown.is_empty() {
+        return None;
+    }
+    let rest = count - shown.len();
+    shown.extend((rest > 0 && !is_explained(told)).then(|| format!("{rest} more")));
     let note = if image.metric == Metric::Uncompressed { "" } else { " (uncompressed)" };
-    let last = shown.pop()?;
-    let before = shown.join(", ");
-    Some(if shown.is_empty() { format!("{last}{note}") } else { format!("{before} and {last}{note}") })
+    Some(listed(shown) + note)
+}
+
+/// Whether what the heading tells is about removable files, and not about growth.
+fn is_about_removable(image: &ImageReport) -> bool {
+    let is_its = |definition: &Definition| {
+        !definition.needs_baseline() && (definition.needs(Fact::Removable) || definition.needs(Fact::Stages))
+    };
+    words::worst(image).and_then(|first| limits::definition(&first.rule)).is_some_and(is_its)
+}
+
+/// The instructions that ship most removable files, and what the base image brings where they ship none.
+fn ships(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<String> {
+    let counting = || image.removable.iter().filter(|one| one.counts());
+    let mut layers: Vec<(Bytes, &LayerRef)> = Vec::new();
+    for one in counting().filter(|one| !one.layer.of_base_image) {
+        match layers.iter_mut().find(|(_, layer)| layer.index == one.layer.index) {
+            Some((bytes, _)) => *bytes = bytes.saturating_add(one.bytes),
+            None => layers.push((one.bytes, &one.layer)),
+        }
+    }
+    layers.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+    if layers.is_empty() {
+        let base = sum(counting());
+        return (base > Bytes(0)).then(|| format!("the base image ships {}", sizes.bytes(base)));
+    }
+    let (mut file, mut told) = (None, Vec::new());
+    for (bytes, layer) in layers.iter().take(MAX_SHIPPING) {
+        let place = layer.dockerfile.as_ref();
+        let linked = place.map_or_else(String::new, |place| format!("{} ", linked(place, file, links)));
+        file = place.map(|place| place.path.as_str()).or(file);
+        told.push(format!("{linked}{} {}", step_code(layer.instruction.as_ref()), sizes.bytes(*bytes)));
+    }
+    let rest = layers.len() - told.len();
+    told.extend((rest > 0).then(|| format!("{rest} more")));
+    Some(listed(told))
+}
+
+/// An instruction where causes are named: of a `RUN`, what it runs.
+fn step_code(instruction: Option<&Instruction>) -> String {
+    let step = instruction.map_or("(no history)", Instruction::as_str);
+    code(&short(step.strip_prefix("RUN ").unwrap_or(step), MAX_STEP))
+}
+
+/// `a, b and c`.
+fn listed(mut parts: Vec<String>) -> String {
+    let last = parts.pop().unwrap_or_default();
+    if parts.is_empty() { last } else { format!("{} and {last}", parts.join(", ")) }
 }
 
 /// Whether a cause is a layer of the base image.
@@ -162,10 +223,8 @@ fn linked(place: &DockerfileLines, file: Option<&str>, links: Option<&RunLinks>)
 
 /// `Dockerfile:12` `pip install pandas` +18.2 MB (`pandas` 2.2.3 +12.1 MB)
 fn short_cause(cause: &Cause, sizes: Sizes, place: Option<String>) -> String {
-    let step = cause.instruction.as_ref().map_or("(no history)", Instruction::as_str);
-    let step = step.strip_prefix("RUN ").unwrap_or(step);
     let place = place.map_or_else(String::new, |place| format!("{place} "));
-    let text = format!("{place}{} {}", code(&short(step, MAX_STEP)), sizes.delta(cause.delta));
+    let text = format!("{place}{} {}", step_code(cause.instruction.as_ref()), sizes.delta(cause.delta));
     let largest = words::largest_parts(&cause.parts, 1).into_iter().next();
     let says_most = |part: &&CausePart| {
         part.delta.0.signum() == cause.delta.0.signum()
@@ -192,7 +251,9 @@ fn other_findings(image: &ImageReport) -> Option<String> {
     let first = words::worst(image)?;
     let others = image.findings.iter().filter(|finding| !std::ptr::eq(*finding, first));
     let others = others.filter(|finding| finding.rule != BASELINE_RULE).take(MAX_FINDINGS);
-    let lines: Vec<String> = others.map(|finding| finding_line(image, finding, true)).collect();
+    // What the first says to do is not said again, also where it says more.
+    let says_more = |finding: &Finding| !first.help.starts_with(&finding.help);
+    let lines: Vec<String> = others.map(|finding| finding_line(image, finding, says_more(finding))).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
@@ -259,7 +320,8 @@ fn acceptance(report: &Report) -> Option<String> {
 /// That there is no baseline: nothing that the author of a change has to do anything about.
 fn missing_baselines(report: &Report, images: &[&ImageReport]) -> Vec<String> {
     let mut missing: Vec<(&str, &str, Vec<String>)> = Vec::new();
-    for image in images.iter().filter(|image| image.head.is_some()) {
+    let is_found = |image: &&&ImageReport| image.findings.iter().any(|finding| finding.rule == BASELINE_RULE);
+    for image in images.iter().filter(is_found) {
         let Some(no_base) = &image.no_base else { continue };
         let label = words::label(report, image);
         match missing
@@ -275,7 +337,7 @@ fn missing_baselines(report: &Report, images: &[&ImageReport]) -> Vec<String> {
         let of = if many { format!(" ({})", named(labels)) } else { String::new() };
         let message = message.strip_prefix("no baseline: ").unwrap_or(message);
         format!(
-            "**No baseline**{of}: {}, so growth is not evaluated. Nothing for you to do. For maintainers: {}.",
+            "**No baseline**{of}: {}, so growth is not evaluated. Nothing for you to do. Maintainers: {}.",
             plain(&short(message, MAX_HELP)),
             prose(&short(help, MAX_HELP))
         )

@@ -15,6 +15,7 @@ use super::look::Sizes;
 use super::model::{ImageReport, Report};
 use super::table::{Align, markdown as table};
 use super::words;
+use crate::limits::Verdict;
 
 pub(super) use tables::waste_rows;
 
@@ -26,11 +27,15 @@ pub const SUMMARY_BUDGET: usize = 1_000_000;
 const MAX_NOTES: usize = 10;
 /// The most characters of a sentence on the whole.
 const MAX_SENTENCE: usize = 300;
+/// What closes details.
+const CLOSE: &str = "</details>";
 /// What is said where not all is.
 const LEFT_OUT: &str = "Some details are left out to keep this short; the JSON report has all of them.";
 
 /// Where the table of images is among the blocks.
 const TABLE: usize = 2;
+/// Of more images than this, those that pass share one line that opens details.
+const MAX_OPEN: usize = 3;
 
 /// How one image's part is written.
 #[derive(Debug, Clone, Copy, Default)]
@@ -57,17 +62,25 @@ struct Block {
     fold: Option<usize>,
 }
 
+/// Details that a line opens.
+struct Fold {
+    opening: String,
+    /// The details that it is in.
+    within: Option<usize>,
+}
+
 /// All that could be said.
 #[derive(Default)]
 struct Blocks {
     blocks: Vec<Block>,
-    /// The lines that open details.
-    folds: Vec<String>,
+    folds: Vec<Fold>,
+    /// The details that new ones are in.
+    within: Option<usize>,
 }
 
 impl Blocks {
     fn push(&mut self, rank: usize, text: impl Into<Option<String>>) {
-        let block = |text| Block { rank, text, fold: None };
+        let block = |text| Block { rank, text, fold: self.within };
         self.blocks.extend(text.into().map(block));
     }
 
@@ -76,9 +89,26 @@ impl Blocks {
         if parts.is_empty() {
             return;
         }
-        let fold = Some(self.folds.len());
-        self.folds.push(format!("<details><summary>{summary}</summary>"));
+        let fold = Some(self.open(summary));
         self.blocks.extend(parts.into_iter().map(|(rank, text)| Block { rank, text, fold }));
+    }
+
+    fn open(&mut self, summary: String) -> usize {
+        let opening = format!("<details><summary>{summary}</summary>");
+        self.folds.push(Fold { opening, within: self.within });
+        self.folds.len() - 1
+    }
+
+    /// The details that these are in, and these, outermost first.
+    fn around(&self, fold: Option<usize>) -> Vec<usize> {
+        let mut folds = Vec::new();
+        let mut next = fold;
+        while let Some(fold) = next {
+            folds.push(fold);
+            next = self.folds.get(fold).and_then(|fold| fold.within);
+        }
+        folds.reverse();
+        folds
     }
 }
 
@@ -155,43 +185,48 @@ fn rendered(report: &Report, budget: usize, sizes: Sizes) -> String {
 
 /// The blocks that there is room for: those of low ranks first, and what is small also after something that
 /// is too large.
-fn fit(Blocks { blocks, folds }: &Blocks, budget: usize) -> String {
-    const CLOSE: &str = "</details>";
+fn fit(all: &Blocks, budget: usize) -> String {
+    let Blocks { blocks, folds, .. } = all;
     let length = |text: &str| text.len() + 2;
-    let around = |fold: Option<usize>| {
-        fold.and_then(|fold| folds.get(fold)).map_or(0, |opening| length(opening) + length(CLOSE))
-    };
-    let all: usize = blocks.iter().map(|block| length(&block.text) + around(block.fold)).sum();
+    let ends = |fold: &Fold| length(&fold.opening) + length(CLOSE);
+    let whole: usize = blocks.iter().map(|block| length(&block.text)).chain(folds.iter().map(ends)).sum();
     let mut order: Vec<usize> = (0..blocks.len()).collect();
     order.sort_by_key(|index| blocks[*index].rank);
-    let mut room = if all <= budget { budget } else { budget.saturating_sub(length(LEFT_OUT)) };
+    let mut room = if whole <= budget { budget } else { budget.saturating_sub(length(LEFT_OUT)) };
     let mut kept = vec![false; blocks.len()];
     let mut opened = vec![false; folds.len()];
     for index in order {
         let block = &blocks[index];
-        let is_open = block.fold.is_none_or(|fold| opened[fold]);
-        let needed = length(&block.text) + if is_open { 0 } else { around(block.fold) };
+        let around = all.around(block.fold);
+        let closed: usize =
+            around.iter().filter(|fold| !opened[**fold]).map(|fold| ends(&folds[*fold])).sum();
+        let needed = length(&block.text) + closed;
         kept[index] = block.rank == 0 || needed <= room;
         if kept[index] {
             room = room.saturating_sub(needed);
-            block.fold.into_iter().for_each(|fold| opened[fold] = true);
+            around.into_iter().for_each(|fold| opened[fold] = true);
         }
     }
-    let mut parts: Vec<&str> = Vec::new();
-    let mut open = None;
     // The lead may have nothing to say.
     let shown = blocks.iter().zip(&kept).filter(|(block, kept)| **kept && !block.text.is_empty());
-    for (block, _) in shown {
-        if open != block.fold {
-            parts.extend(open.map(|_| CLOSE));
-            parts.extend(block.fold.and_then(|fold| folds.get(fold)).map(String::as_str));
-            open = block.fold;
-        }
-        parts.push(&block.text);
-    }
-    parts.extend(open.map(|_| CLOSE));
+    let mut parts = nested(all, shown.map(|(block, _)| block));
     parts.extend(kept.contains(&false).then_some(LEFT_OUT));
     format!("{}\n", parts.join("\n\n"))
+}
+
+/// The texts of blocks, with what opens and closes details around them.
+fn nested<'a>(all: &'a Blocks, shown: impl Iterator<Item = &'a Block>) -> Vec<&'a str> {
+    let (mut parts, mut open) = (Vec::new(), Vec::new());
+    for block in shown {
+        let around = all.around(block.fold);
+        let shared = open.iter().zip(&around).take_while(|(one, other)| one == other).count();
+        parts.extend(open.iter().skip(shared).map(|_| CLOSE));
+        parts.extend(around.iter().skip(shared).map(|fold| all.folds[*fold].opening.as_str()));
+        parts.push(block.text.as_str());
+        open = around;
+    }
+    parts.extend(open.iter().map(|_| CLOSE));
+    parts
 }
 
 fn blocks(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Blocks {
@@ -200,27 +235,46 @@ fn blocks(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Blocks {
     // An empty one keeps the table in its place; it is the last that is dropped.
     blocks.push(1, lead::lead(report, images, sizes));
     blocks.push(0, tables::images(images, images.len(), sizes));
-    let many = images.len() > 1;
-    let labels: Vec<String> = images.iter().map(|image| words::label(report, image)).collect();
-    for (index, image) in images.iter().enumerate() {
-        // The further down the list, the sooner dropped; layers go before findings.
-        let rank = |rank: usize| (1 + rank) * images.len() + index + 1;
-        let label = labels.get(index).map(String::as_str).filter(|_| many);
-        let part = ImagePart { label, sizes, links: report.links.as_ref() };
-        let details = [lead::findings(image, many), lead::causes(image, &part)].into_iter().flatten();
-        let details = details.chain(tables::details(image, &part));
-        let details: Vec<(usize, String)> =
-            details.enumerate().map(|(detail, text)| (rank(detail), text)).collect();
-        blocks.fold(format!("Details{}{}", part.of_summary(), words::changed(image)), details);
-        if let Some((summary, text)) = tables::removable(image, &part) {
-            blocks.fold(format!("Removable{}: {summary}", part.of_summary()), vec![(rank(8), text)]);
-        }
-        blocks.push(rank(9), history::trend(image, label));
+    let shares = |image: &ImageReport| images.len() > MAX_OPEN && image.verdict == Verdict::Pass;
+    let (sharing, own): (Vec<_>, Vec<_>) = images.iter().enumerate().partition(|(_, image)| shares(image));
+    for (index, image) in own {
+        image_blocks(&mut blocks, report, (images.len(), index), image, sizes);
     }
+    if !sharing.is_empty() {
+        blocks.within = Some(blocks.open(format!("Details of {} images that pass", sharing.len())));
+    }
+    for (index, image) in sharing {
+        image_blocks(&mut blocks, report, (images.len(), index), image, sizes);
+    }
+    blocks.within = None;
     // Before all that is said of single images, but not at any cost: reports of jobs may have written them.
     blocks.push(1, notes(report));
     blocks.push(0, Some(lead::footer(report, images)).filter(|text| !text.is_empty()));
     blocks
+}
+
+/// What is said of one image, which is at an index of a number of them. The further down the list, the sooner it is
+/// dropped; layers go before findings.
+fn image_blocks(
+    blocks: &mut Blocks,
+    report: &Report,
+    (images, index): (usize, usize),
+    image: &ImageReport,
+    sizes: Sizes,
+) {
+    let rank = |rank: usize| (1 + rank) * images + index + 1;
+    let name = words::label(report, image);
+    let label = Some(name.as_str()).filter(|_| images > 1);
+    let part = ImagePart { label, sizes, links: report.links.as_ref() };
+    let details = [lead::findings(image, images > 1), lead::causes(image, &part)].into_iter().flatten();
+    let details = details.chain(tables::details(image, &part));
+    let details: Vec<(usize, String)> =
+        details.enumerate().map(|(detail, text)| (rank(detail), text)).collect();
+    blocks.fold(format!("Details{}{}", part.of_summary(), words::changed(image, sizes)), details);
+    if let Some((summary, text)) = tables::removable(image, &part) {
+        blocks.fold(format!("Removable{}: {summary}", part.of_summary()), vec![(rank(8), text)]);
+    }
+    blocks.push(rank(9), history::trend(image, label));
 }
 
 /// What else is to be said of the whole, in few lines: a list of jobs may be long.
@@ -247,7 +301,7 @@ mod tests {
     use super::*;
     use crate::config::Acceptance;
     use crate::image::Snapshot;
-    use crate::limits::{Severity, Verdict};
+    use crate::limits::Severity;
     use crate::report::model::AcceptanceRules;
 
     /// A report of images that fail, in which every text that anyone may write is as long as this one.

@@ -8,7 +8,7 @@ use crate::image::snapshot::sum_known;
 use crate::image::unread::unread_lines;
 use crate::image::{Bytes, Delta};
 use crate::limits::{Fact, Metric, Verdict};
-use crate::report::escape::{code, plain, short};
+use crate::report::escape::{code, plain, prose, short};
 use crate::report::instruction;
 use crate::report::look::Sizes;
 use crate::report::model::ImageReport;
@@ -43,7 +43,7 @@ pub(super) fn images(images: &[&ImageReport], rows: usize, sizes: Sizes) -> Stri
         let (count, size) = (unchanged.len(), plain(&sizes.amount(size)));
         let name = if told.is_empty() { format!("all {count}") } else { format!("{count} more") };
         let icon = words::icon(Verdict::Pass).to_owned();
-        cells.push([icon, format!("{name}, unchanged"), String::new(), size, String::new()]);
+        cells.push([icon, format!("{name}, unchanged"), String::new(), String::new(), size]);
     }
     let text = table(COLUMNS, cells);
     match told.len().saturating_sub(rows) {
@@ -56,8 +56,9 @@ const COLUMNS: [Column; 5] = [
     ("", Align::Center),
     ("Image", Align::Left),
     ("Change", Align::Right),
-    ("Size", Align::Right),
+    // Before the size: a phone shows the left columns.
     ("Rule", Align::Left),
+    ("Size", Align::Right),
 ];
 
 fn has_nothing_to_tell(image: &ImageReport) -> bool {
@@ -88,12 +89,12 @@ fn image_cells(image: &ImageReport, single: bool, with_platform: bool, sizes: Si
             None => code(&image.name),
         },
         change + &drift.unwrap_or_default(),
+        plain(&short(&words::rules(image, single), MAX_LIMITS)),
         match &image.head {
             Some(_) => plain(&sizes.amount(image.head_size())),
             None if image.is_not_delivered() => words::NO_REPORT.into(),
             None => words::GONE.into(),
         },
-        plain(&short(&words::rules(image, single), MAX_LIMITS)),
     ]
 }
 
@@ -283,7 +284,7 @@ pub(in crate::report) fn waste_rows(waste: &[Waste], sizes: Sizes) -> String {
             files,
             layer(&waste.stored_by),
             layer(&waste.hidden_by),
-            plain(waste.advice()),
+            prose(waste.advice()),
         ]
     };
     table(columns, waste.iter().map(cells).collect())

@@ -264,7 +264,7 @@ fn a_dpkg_package_is_the_cause_with_what_dpkg_lists() {
     let row = json!({ "type": "deb", "name": "lib-like", "status": "added", "from": null, "to": "1.0-1", "delta": bytes, "layer": 5 });
     assert_eq!(report["packages"], json!([row]));
     let text = project.check(&image, &["--max-increase", "1 GB"]).expect(0).stdout;
-    let advice = "next: the base image ships them: leave them as they are, or build on one that has them so";
+    let advice = "next: these files come with the base image: leave them unchanged, or use a base image that has them as you need them";
     assert!(text.contains("/var/lib/dpkg/status\n") && text.contains(advice), "{text}");
 }
 
@@ -300,7 +300,7 @@ fn a_chmod_is_the_cause_and_the_waste_and_the_copy_can_set_the_mode() {
     });
     assert_eq!(report["waste"], json!([expected]));
     assert_eq!(report["files"]["added"]["files"], 0, "nothing is there that was not: {}", report["files"]);
-    let advice = "set the mode where the files are copied: COPY --chmod=...";
+    let advice = "set the mode when copying: `COPY --chmod=...`";
     let text = project.check(&image, &["--max-increase", "1 GB", "--bytes"]).expect(0).stdout;
     let told = format!(
         "  82,345 B  /app/data/ (3 files)\n              stored by layer 4: Dockerfile:{stored} COPY data /app/data\n              \
@@ -432,7 +432,7 @@ fn what_a_later_step_deletes_names_both_steps_and_how_to_join_them() {
     assert_eq!(report["images"][0]["waste"], expected);
     assert_eq!(report["images"][0]["findings"][0]["dockerfile"], place(4));
 
-    let advice = "join the two steps: what a step deletes of its own is not stored";
+    let advice = "combine the two instructions: what an instruction both creates and deletes is not stored";
     let inspected = Run::of(&mut project.command(&["inspect", &image])).expect(0).stdout;
     let checked = project.check(&image, &limit).expect(1).stdout;
     for text in [&inspected, &checked] {
@@ -516,7 +516,7 @@ fn the_base_images_drift_and_our_own_growth_are_two_figures() {
     assert!(failed.contains("app exceeds max-app-increase: application layers +300 kB"), "{failed}");
     let text = own("400 kB", 0);
     let whole = project.check(&image, &["--max-increase", "400 kB"]).expect(1).stdout;
-    assert!(whole.contains("next: the base image made +1 MB of it"), "{whole}");
+    assert!(whole.contains("next: +1 MB of it comes from the base image"), "{whole}");
     for told in ["  base image  ", "+1 MB", "  application layers  ", "+300 kB"] {
         assert!(text.contains(told), "{told}\n{text}");
     }

@@ -136,7 +136,7 @@ fn a_pull_request_answers_for_starting_to_build_with_what_its_base_image_has() {
 
     project.record(&copies, &copied[..2]);
     let started = finding(&project.pull(&builds, &built).expect(1), "multi-stage");
-    says(&started, "fail", &["one stage builds with what comes with golang:1.22", "Dockerfile:3 go build"]);
+    says(&started, "fail", &["one stage builds with tools of golang:1.22", "Dockerfile:3 go build"]);
     assert_eq!(started["dockerfile"]["line"], 3);
 }
 
@@ -150,7 +150,7 @@ fn what_only_builds_need_has_a_limit() {
     let limit = ["--max-removable", "4 kB"];
     project.record(&before, &[]);
     let same = finding(&project.pull(&before, &limit).expect(0), "max-removable");
-    says(&same, "warn", &["over the limit of 4 kB (pip's cache", ALREADY]);
+    says(&same, "warn", &["over the limit of 4 kB: pip's cache", ALREADY]);
     let worse = finding(&project.pull(&more, &limit).expect(1), "max-removable");
     assert!(worse["help"].as_str().unwrap().contains("pip install --no-cache-dir"), "{worse}");
     assert_eq!(worse["measured"], 5001);
@@ -182,7 +182,7 @@ fn paths_are_forbidden_by_list_flags_and_lines() {
     says(
         &deleted,
         "fail",
-        &["/root/.ssh/id_rsa must not be in it", "a later step deletes", "ships all the same"],
+        &["/root/.ssh/id_rsa must not be in the image", "deleted by a later instruction", "still shipped"],
     );
     let both = ["--forbid-paths", "**/.git/**", "--forbid-paths", "root/.ssh/**"];
     says(&finding(&check(&both).expect(1), "forbid-paths"), "fail", &["/app/.git/HEAD and 1 more file"]);
@@ -247,7 +247,7 @@ fn settings_that_cannot_be_used_are_refused_with_their_place() {
         ),
         (
             "[limits]\nforbid-paths = [1]\n",
-            "layergate.toml:2: `forbid-paths` has to be a list of texts such as",
+            "layergate.toml:2: `forbid-paths` must be a list of strings such as",
         ),
         ("[limits]\nforbid-path = []\n", "did you mean `forbid-paths`?"),
         (

@@ -100,7 +100,7 @@ const EVENTS: [&str; 8] = [
 ];
 
 /// Of each event, with limits that come from the target branch: with all that its file should have; with none of it; with something else in its place, and
-/// without a file: the exit code, and what is said. Compared with the commit that is checked out, which has no
+/// without a file: the exit code, and what is said. Compared with the checked-out commit, which has no
 /// record of its own, growth only warns.
 #[test]
 fn each_event_is_understood_and_what_its_file_does_not_say_is_said() {
@@ -295,7 +295,7 @@ fn a_comment_is_for_its_pull_request_only_if_that_is_checked_out() {
 
     let issue = json!({ "issue": { "number": 5 } }).to_string();
     let run = job.check("issue_comment", Some(&issue), &[]).expect(1);
-    assert!(run.stderr.contains("on the issue #5 and not on a pull request"), "{}", run.stderr);
+    assert!(run.stderr.contains("on issue #5, not on a pull request"), "{}", run.stderr);
     assert_eq!(job.comments(), 0);
 }
 

@@ -361,7 +361,7 @@ fn a_run_gets_its_summary_outputs_and_annotations() {
         run.stderr
     );
     assert!(
-        job.read("summary").contains("| \u{274c} | `web` | +348 kB (+22.3%) | 1.91 MB | max-increase = 5% |")
+        job.read("summary").contains("| \u{274c} | `web` | +348 kB (+22.3%) | max-increase = 5% | 1.91 MB |")
     );
     let expected = [
         ("verdict", "fail"),

@@ -2,12 +2,16 @@
 //! to what people see is seen as a change.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 
 use crate::security::untrusted::{Step, assert_only_ours, render};
 use crate::support::fake_github::{BOT, FakeGithub};
-use crate::support::{FakeLayer, Item, configured_layout, tar_of};
+use crate::support::{FakeLayer, Item, Run, configured_layout, fixture, platforms_layout, spaced, tar_of};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The layers of a small service, whose dependencies have this many bytes.
 fn service(dependencies: u64) -> Vec<FakeLayer> {
@@ -64,8 +68,9 @@ impl Shown {
         self.comment()
     }
 
+    /// With the blanks between numbers and units at which no line breaks.
     fn comment(&self) -> String {
-        let [body] = self.github.bodies_of(BOT).try_into().unwrap();
+        let [body] = self.github.written_by(BOT).try_into().unwrap();
         let (_, text) = body.split_once("-->\n").unwrap();
         assert_only_ours(text);
         // The directory is another one in each run.
@@ -78,12 +83,22 @@ impl Shown {
     }
 }
 
-/// Keeps a page, and writes it where somebody wants to look at it.
+/// The tutorial's application as it is built in a variant, and its Dockerfile in the place of ours.
+fn notes(shown: &Shown, variant: &str) -> String {
+    let dockerfile = Path::new(ROOT).join("tests/it/support/apps/seed/Dockerfile");
+    std::fs::copy(dockerfile, shown.step.path("Dockerfile")).unwrap();
+    let snapshot = format!("notes-{variant}.json.zst");
+    let measured = fixture(&format!("seed/notesapp-{variant}.snapshot.json.zst"));
+    std::fs::copy(measured, shown.step.path(&snapshot)).unwrap();
+    shown.step.path(&snapshot).display().to_string()
+}
+
+/// Keeps a page, and writes it where somebody wants to look at it: `node web/test/picture.mjs` makes a picture of it.
 fn keep(name: &str, html: &str) {
     if let Some(directory) = std::env::var_os("LAYERGATE_TEST_PAGES") {
         std::fs::write(Path::new(&directory).join(format!("{name}.html")), html).unwrap();
     }
-    insta::assert_snapshot!(name, html);
+    insta::assert_snapshot!(name, spaced(html));
 }
 
 #[test]
@@ -153,4 +168,74 @@ fn as_many_layers_as_an_image_can_have() {
         shown.check(&[("tools", head, Some(base))], &["--max-increase", "5%", "--max-layers", "120"], 1);
     assert!(json!(html).to_string().contains("part-126"));
     keep("many_layers", &html);
+}
+
+#[test]
+fn a_real_image_of_a_single_stage_is_not_multi_stage() {
+    let shown = Shown::new();
+    let head = notes(&shown, "single");
+    let limits = ["--multi-stage", "require", "--dockerfile", "Dockerfile", "--accept-label", "size-ok"];
+    keep("multi_stage", &shown.check(&[("notes", head, None)], &limits, 1));
+}
+
+#[test]
+fn the_base_image_has_changed() {
+    let shown = Shown::new();
+    let dockerfile = DOCKERFILE.replace("FROM scratch\nADD rootfs.tar.xz /\n", "FROM python:3.13-slim\n");
+    std::fs::write(shown.step.path("Dockerfile"), dockerfile).unwrap();
+    let layers = |base: u64| {
+        let mut layers = service(9_000_000);
+        layers[0] = FakeLayer::gzip(&tar_of(&[Item::File("usr/lib/libc.so.6", base)]), "ADD rootfs.tar.xz /");
+        let python = Item::File("usr/local/lib/libpython3.13.so", base * 4);
+        layers.insert(1, FakeLayer::gzip(&tar_of(&[python]), "RUN /bin/sh -c make install # buildkit"));
+        layers
+    };
+    let (base, head) =
+        (image(&shown.step, "base", &layers(6_300_000)), image(&shown.step, "head", &layers(7_100_000)));
+    // Where the base image ends is known of both only if both are measured with the Dockerfile.
+    let dockerfile = ["--dockerfile", "Dockerfile"];
+    let measured = shown.step.path("base.json").display().to_string();
+    shown.step.run(None, &[&["inspect", &base, "-o", &measured], &dockerfile[..]].concat()).expect(0);
+    let limits = ["--max-increase", "5%", "--accept-label", "size-ok", dockerfile[0], dockerfile[1]];
+    keep("base_image", &shown.check(&[("api", head, Some(measured))], &limits, 1));
+}
+
+#[test]
+fn two_platforms_and_an_image_of_one() {
+    let shown = Shown::new();
+    let both = |place: &str, amd: u64, arm: u64| {
+        let images = [("linux/amd64", service(amd)), ("linux/arm64", service(arm))];
+        platforms_layout(&shown.step.path(place), &images).display().to_string()
+    };
+    let (base, head) = (both("base", 9_000_000, 8_400_000), both("head", 9_100_000, 11_400_000));
+    let worker = image(&shown.step, "worker", &service(2_000_000));
+    let images = [("api", head, Some(base)), ("worker", worker.clone(), Some(worker))];
+    keep("platforms", &shown.check(&images, &["--max-increase", "5%", "--platform", "all"], 1));
+}
+
+/// The pictures in the README, and the HTML that they were made of. `INSTA_UPDATE=always` makes them again, with the
+/// browser; they carry the hash of that HTML.
+#[test]
+fn the_pictures_in_the_readme_show_what_a_comment_says_today() {
+    let shown = Shown::new();
+    let (base, head) = (notes(&shown, "multistage"), notes(&shown, "single"));
+    let limits = ["--max-increase", "5%", "--dockerfile", "Dockerfile", "--accept-label", "size-ok"];
+    let html = shown.check(&[("notes", head, Some(base))], &limits, 1).replace("DIRECTORY/", "");
+    let at = |name: &str| Path::new(ROOT).join("docs/images").join(name);
+    let (source, pictures) =
+        (at("comment.html"), ["light", "dark"].map(|scheme| at(&format!("comment-{scheme}.png"))));
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        std::fs::write(&source, &html).unwrap();
+        let mut node = Command::new("node");
+        node.current_dir(Path::new(ROOT).join("web")).args(["test/picture.mjs", "760"]).arg(&source);
+        Run::of(node.args(&pictures)).expect(0);
+    }
+    assert_eq!(std::fs::read_to_string(source).unwrap(), html, "INSTA_UPDATE=always makes new pictures");
+    let hash: String = Sha256::digest(&html).iter().map(|byte| format!("{byte:02x}")).collect();
+    for picture in pictures {
+        let bytes = std::fs::read(&picture).unwrap();
+        let carries = bytes.windows(hash.len()).any(|part| part == hash.as_bytes());
+        assert!(carries, "{}: made of something else", picture.display());
+        assert!(bytes.len() < 100_000, "{}: {} bytes", picture.display(), bytes.len());
+    }
 }

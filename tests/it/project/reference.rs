@@ -198,9 +198,9 @@ fn form_of(says: &[&Value]) -> String {
     let form = match kind.as_str() {
         _ if refers("size") => "a size",
         _ if refers("increase") => "a percentage, a size, or several",
-        "[\"array\",\"string\"]" => "a list of texts, or one text with lines",
+        "[\"array\",\"string\"]" => "a list of strings, or one string with lines",
         "[\"integer\",\"string\"]" | "\"integer\"" => "a whole number",
-        "\"array\"" => "a list of texts",
+        "\"array\"" => "a list of strings",
         "\"boolean\"" => "`true` or `false`",
         "\"object\"" => "a table",
         _ => "a text",

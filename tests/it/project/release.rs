@@ -56,6 +56,34 @@ fn only_a_version_that_is_meant_and_described_is_released() {
     assert!(!notes(&own("."), version).expect(0).stdout.trim().is_empty());
 }
 
+/// `cargo binstall` asks for the files that a release has.
+#[test]
+fn what_binstall_downloads_is_what_a_release_publishes() {
+    let manifest: toml::Table = fs::read_to_string(own("Cargo.toml")).unwrap().parse().unwrap();
+    let package = manifest["package"].as_table().unwrap();
+    let binstall = &package["metadata"]["binstall"];
+    assert_eq!(binstall["pkg-fmt"].as_str(), Some("bin"));
+    let publish = fs::read_to_string(own("release/publish")).unwrap();
+    let listed = publish.split("files=(\n").nth(1).unwrap().split("\n)").next().unwrap();
+    let files: Vec<&str> = listed.lines().map(str::trim).collect();
+    assert_eq!(files.len(), 5, "{files:?}");
+    for file in files {
+        let (target, ending) = match file.strip_suffix(".exe") {
+            Some(rest) => (rest.strip_prefix("layergate-").unwrap(), ".exe"),
+            None => (file.strip_prefix("layergate-").unwrap(), ""),
+        };
+        let url = binstall["pkg-url"]
+            .as_str()
+            .unwrap()
+            .replace("{ repo }", package["repository"].as_str().unwrap());
+        let url = url
+            .replace("{ version }", "1.2.3")
+            .replace("{ target }", target)
+            .replace("{ binary-ext }", ending);
+        assert_eq!(url, format!("https://github.com/layergate/layergate/releases/download/v1.2.3/{file}"));
+    }
+}
+
 #[test]
 fn a_program_that_is_large_broken_or_needs_the_system_is_not_released() {
     let directory = tempfile::tempdir().unwrap();

@@ -504,5 +504,5 @@ fn login_records_of_large_user_ids_are_named() {
     assert_eq!(records["bytes"], 29_200_584);
     assert!(records["help"].as_str().unwrap().contains("useradd --no-log-init"), "{records}");
     let text = engine.layergate(&["inspect", "lastlog:1"]).expect(0).stdout;
-    assert!(text.contains("next: write useradd --no-log-init in both steps"), "{text}");
+    assert!(text.contains("next: use `useradd --no-log-init` in both instructions"), "{text}");
 }

@@ -70,9 +70,9 @@ fn a_check_of_all_platforms_says_which_one_is_gone_and_judges_the_others() {
     assert_eq!(
         table,
         [
-            "| \u{274c} | `app`<br>`linux/riscv64` | no baseline | 4 kB | max-size = 2 kB |",
-            "| \u{2705} | `app`<br>`linux/amd64` | +500 B (+50.0%) | 1.5 kB |  |",
-            "| \u{2013} | `app`<br>`linux/arm64` | \u{2013} | gone |  |",
+            "| \u{274c} | `app`<br>`linux/riscv64` | no baseline | max-size = 2 kB | 4 kB |",
+            "| \u{2705} | `app`<br>`linux/amd64` | +500 B (+50.0%) |  | 1.5 kB |",
+            "| \u{2013} | `app`<br>`linux/arm64` | \u{2013} |  | gone |",
         ],
         "{}",
         checked.stdout

@@ -622,7 +622,7 @@ fn no_layer_is_taken_on_the_word_of_a_directory_in_the_checkout() {
         Run::of(&mut change.command(&[&arguments, more].concat()))
     };
     let inside = check(&change.checkout.path().join("made"), &[]).expect(1);
-    assert!(!inside.stderr.contains("baseline store's word"), "{}", inside.stderr);
+    assert!(!inside.stderr.contains("taken from the baseline store"), "{}", inside.stderr);
     // Where no git is, all of the workspace may be the checkout.
     let workspace = tempfile::tempdir().unwrap();
     let store = workspace.path().join("made");
@@ -633,10 +633,11 @@ fn no_layer_is_taken_on_the_word_of_a_directory_in_the_checkout() {
     // One elsewhere is the word of whoever may write there, and that is said.
     let outside = change.elsewhere.path().join("other");
     let taken = check(&outside, &[]).expect(0);
-    let words = "app: 1 of 1 layers were not read; what is in them is the baseline store's word. --verify reads them all";
+    let words =
+        "app: 1 of 1 layers were taken from the baseline store without reading them; --verify reads them all";
     assert!(taken.stderr.contains(words), "{}", taken.stderr);
     let verified = check(&outside, &["--verify"]).expect(1);
-    assert!(!verified.stderr.contains("baseline store's word"), "{}", verified.stderr);
+    assert!(!verified.stderr.contains("taken from the baseline store"), "{}", verified.stderr);
 }
 
 #[test]
@@ -649,7 +650,7 @@ fn lists_that_cannot_be_true_are_not_used() {
         let named = format!("dir:{}", store.display());
         let arguments = ["check", &app, "--max-size", "190 kB", "--store", &named, "--no-cache"];
         let run = Run::of(&mut change.command(&arguments)).expect(code);
-        assert_eq!(run.stderr.contains("baseline store's word"), taken, "{bytes}: {}", run.stderr);
+        assert_eq!(run.stderr.contains("taken from the baseline store"), taken, "{bytes}: {}", run.stderr);
     }
 }
 
@@ -666,7 +667,10 @@ fn lists_that_disagree_with_their_record_are_not_used() {
     let remote = format!("app=docker://{}/team/app:1", registry.address);
     let taken = |more: &[&str]| {
         let arguments = ["check", &remote, "--base-commit", &base, "--max-size", "1 kB", "--no-cache"];
-        run(&[&arguments, more].concat()).expect(1).stderr.contains("1 of 1 layers were not read")
+        run(&[&arguments, more].concat())
+            .expect(1)
+            .stderr
+            .contains("1 of 1 layers were taken from the baseline store")
     };
     assert!(taken(&[]) && !taken(&["--verify"]));
     rewrite_record(&github, |record| record["layers"][0]["size"] = json!(7));

@@ -35,7 +35,7 @@ fn the_tutorials_application_fails_in_one_stage_by_name_and_line() {
     assert_eq!(finding["dockerfile"]["line"], 5);
     let message = finding["message"].as_str().unwrap();
     let steps = ["Dockerfile:5 pip install pipenv", "Dockerfile:9 pipenv install"];
-    for named in ["tools that build or lock Python packages", "pipenv", "pip's cache", steps[0], steps[1]] {
+    for named in ["Python build and lock tools", "pipenv", "pip's cache", steps[0], steps[1]] {
         assert!(message.contains(named), "{named}: {message}");
     }
     assert!(text.stdout.contains("stages --propose"), "{}", text.stdout);

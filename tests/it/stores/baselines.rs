@@ -119,7 +119,7 @@ fn a_record_needs_a_commit_that_is_no_guess() {
     record(&[]).expect(0);
     fs::write(checkout.path().join("tracked"), "2").unwrap();
     let refused = record(&[]).expect(2);
-    assert!(refused.stderr.contains("tracked differs from the commit"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("tracked differs from the checked-out commit"), "{}", refused.stderr);
     record(&["--allow-dirty"]).expect(0);
     record(&["--commit", &head]).expect(0);
 
@@ -167,11 +167,7 @@ fn why_there_is_no_baseline_is_said() {
         Run::of(in_run(&github, checkout.path(), "push").args(["record", image]).args(extra)).expect(0);
     };
     let none = check(&[]).expect(4);
-    assert!(
-        none.stdout.contains("nothing is recorded of app in git:layergate-baselines yet"),
-        "{}",
-        none.stdout
-    );
+    assert!(none.stdout.contains("app is not recorded in git:layergate-baselines yet"), "{}", none.stdout);
 
     let arm = [("linux/arm64", vec![FakeLayer::gzip(&tar_of(&[Item::File("a", 1)]), "a")])];
     let arm = format!("app={}", platforms_layout(&checkout.path().join("arm"), &arm).display());
@@ -182,15 +178,14 @@ fn why_there_is_no_baseline_is_said() {
     record(&app, &["--commit", &sha(7)]);
     let far = check(&[]).expect(4);
     let near_enough = format!(
-        "no baseline near enough: 2 commits are recorded of app in git:layergate-baselines, none of them among {} and the 3 before it",
+        "no baseline near enough: git:layergate-baselines has 2 commits of app, none of them among {} and the 3 before it",
         &commits[3][..7]
     );
     assert!(far.stdout.contains(&near_enough), "{}", far.stdout);
     record(&app, &["--commit", &sha(8), "--keep-last", "1"]);
     let expired = check(&[]).expect(4);
     assert!(
-        expired.stdout.contains("no baseline any more")
-            && expired.stdout.contains("2 older records were removed"),
+        expired.stdout.contains("no baseline: ") && expired.stdout.contains("2 older ones were removed"),
         "{}",
         expired.stdout
     );
@@ -198,7 +193,7 @@ fn why_there_is_no_baseline_is_said() {
     assert!(named.stdout.contains(&format!("none of them among {};", &commits[1][..7])), "{}", named.stdout);
     record(&app, &["--commit", &commits[1]]);
     let behind = check(&[]).expect(0);
-    assert!(behind.stdout.contains("2 commits behind the commit that is checked out"), "{}", behind.stdout);
+    assert!(behind.stdout.contains("2 commits behind the checked-out commit"), "{}", behind.stdout);
 }
 
 #[test]

@@ -492,7 +492,7 @@ fn a_project_with_a_readme_alone_is_no_branch_of_baselines() {
     let commit = bare.git(&["commit-tree", tree.trim()], b"First").unwrap();
     bare.git(&["update-ref", "refs/heads/main", String::from_utf8(commit).unwrap().trim()], b"").unwrap();
     let refused = place.record("app", 1, &["--store", "git:main"]).expect(2);
-    assert!(refused.stderr.contains("this branch has `README.md`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("this branch also holds `README.md`"), "{}", refused.stderr);
 }
 
 #[test]

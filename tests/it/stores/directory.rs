@@ -91,8 +91,7 @@ fn what_was_removed_is_called_expired() {
     let check =
         here.run(&["check", &app, "--base-commit", &first, "--on-missing-baseline", "fail"]).expect(4);
     assert!(
-        check.stdout.contains("no baseline any more")
-            && check.stdout.contains("2 older records were removed"),
+        check.stdout.contains("no baseline: ") && check.stdout.contains("2 older ones were removed"),
         "{}",
         check.stdout
     );

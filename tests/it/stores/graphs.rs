@@ -76,7 +76,7 @@ impl Shape {
         self.git(&["push", "--quiet", "--force", "--all", &path]);
     }
 
-    /// A clone of the commit that is checked out, and of no other one.
+    /// A clone of the checked-out commit, and of no other one.
     fn shallow(&self) -> tempfile::TempDir {
         let clone = tempfile::tempdir().unwrap();
         let from = format!("file://{}", self.checkout.path().display());
@@ -218,7 +218,7 @@ fn the_nearest_of_two_hundred_ancestors_is_found_and_none_beyond() {
     let first = shape.chosen_in(shape.checkout.path(), &event);
     assert_eq!(
         first,
-        (None, "no baseline: nothing is recorded of app in the store yet".into()),
+        (None, "no baseline: app is not recorded in the store yet".into()),
         "the first run ever"
     );
     shape.record(&main[1]);

@@ -16,7 +16,7 @@ fn what_is_recorded_is_shown_in_every_form_and_in_the_comment() {
             Run::of(command.env("GITHUB_REPOSITORY", "acme/shop"))
         };
         let none = layergate(&["history", "app"]).expect(4);
-        assert!(none.stderr.contains("nothing is recorded of app in "), "{}", none.stderr);
+        assert!(none.stderr.contains("app is not recorded in "), "{}", none.stderr);
         let sizes = [2_000_000, 3_000_000, 3_000_000, 2_500_000];
         let commits: Vec<String> = sizes
             .iter()

@@ -104,7 +104,7 @@ fn a_tag_that_leads_to_something_else_spoils_nothing_but_itself() {
         let history = memory.history().expect(0).stdout;
         assert!(history.contains(COMMIT) && !history.contains(OTHER), "{history}");
         let missing = memory.check(&"9".repeat(40)).expect(4);
-        assert!(missing.stdout.contains("2 commits are recorded of api"), "{}", missing.stdout);
+        assert!(missing.stdout.contains("has 2 commits of api"), "{}", missing.stdout);
     }
     assert!(memory.record(OTHER, &[]).expect(0).stdout.starts_with("recorded"));
     memory.check(OTHER).expect(0);

@@ -169,15 +169,15 @@ fn a_tag_that_is_deleted_is_no_baseline() {
         let run = repository.check(&image, &flags).expect(4);
         assert!(run.stdout.contains(words), "{words}\n{}", run.stdout);
     };
-    missing("no baseline: nothing is recorded of api in oci:");
+    missing("no baseline: api is not recorded in oci:");
     repository.record(&image, COMMIT).expect(0);
     repository.check(&image, &["--base-commit", COMMIT, "--on-missing-baseline", "fail"]).expect(0);
     let [tag] = repository.tags().try_into().unwrap();
     assert!(tag.contains(COMMIT), "{tag}");
     repository.delete(&tag);
-    missing("no baseline: nothing is recorded of api in oci:");
+    missing("no baseline: api is not recorded in oci:");
     repository.record(&image, OTHER).expect(0);
-    missing("no baseline near enough: 1 commit is recorded of api");
+    missing("has 1 commit of api, none of them among");
     repository.record(&image, COMMIT).expect(0);
     repository.check(&image, &["--base-commit", COMMIT, "--on-missing-baseline", "fail"]).expect(0);
 }
@@ -367,7 +367,7 @@ fn finding_a_baseline_takes_few_requests() {
             .partition(|request| request.contains("/blobs/") && !request.contains("/blobs/uploads"));
         (found, files.len())
     };
-    let (found, blobs) = check("exact: the commit that is checked out");
+    let (found, blobs) = check("exact: the checked-out commit");
     assert_eq!(
         (found.len(), blobs),
         (1, 2),

@@ -251,12 +251,12 @@ impl FakeGithub {
     }
 
     pub fn bodies_of(&self, author: &str) -> Vec<String> {
-        self.world()
-            .comments
-            .iter()
-            .filter(|c| c.author == author)
-            .map(|c| crate::support::spaced(&c.body))
-            .collect()
+        self.written_by(author).iter().map(|body| crate::support::spaced(body)).collect()
+    }
+
+    /// The same to the byte.
+    pub fn written_by(&self, author: &str) -> Vec<String> {
+        self.world().comments.iter().filter(|c| c.author == author).map(|c| c.body.clone()).collect()
     }
 }
 

@@ -74,18 +74,18 @@ fn right_to_pass() -> Vec<Pair> {
     vec![
         pair("static binary on scratch", "pass", "FROM scratch\nCOPY server /server\nENTRYPOINT [\"/server\"]\n")
             .file("server", Program)
-            .says(&["one stage", "needs no other", "which is one file"]),
+            .says(&["one stage", "needs no other", "(one file)"]),
         pair("files on scratch", "pass", "FROM scratch\nCOPY site /site\nCOPY server /server\n")
             .file("site/index.html", Text("<p>tides</p>"))
             .file("server", Program)
-            .says(&["one stage", "no program that builds is in the image"]),
+            .says(&["one stage", "the image has no build tools"]),
         pair("interpreted app, real pip on python:3-slim", "pass", "FROM python:3-slim\nWORKDIR /app\nRUN pip install --no-cache-dir flask\nCOPY app.py .\nCMD [\"python3\", \"app.py\"]\n")
             .file("app.py", Text("print(1)"))
-            .says(&["one stage", "no program that builds is left in the image by Dockerfile:3 pip install"]),
+            .says(&["one stage", "nothing that Dockerfile:3 pip install needed for the build is left"]),
         pair("interpreted app with a cache mount", "pass", "FROM verdicts-python:1\nCOPY requirements.txt .\nRUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements.txt\nCOPY app.py /app/\n")
             .file("requirements.txt", Text("flask"))
             .file("app.py", Text("print(1)"))
-            .says(&["one stage", "no program that builds is left in the image by Dockerfile:3 pip install"]),
+            .says(&["one stage", "nothing that Dockerfile:3 pip install needed for the build is left"]),
         pair("node app, production dependencies only", "pass", "FROM verdicts-node:1\nWORKDIR /app\nCOPY package.json package-lock.json ./\nRUN npm ci --omit=dev && npm cache clean --force\nCOPY server.js .\nCMD [\"node\", \"server.js\"]\n")
             .file("package.json", Text(PACKAGE_JSON))
             .file("package-lock.json", Text("{}"))
@@ -98,7 +98,7 @@ fn right_to_pass() -> Vec<Pair> {
             .file("cc", Bytes(2_000_000))
             .file("make", Bytes(2_000_000))
             .file("task", Bytes(2_000_000))
-            .says(&["no program that builds is in the image"]),
+            .says(&["the image has no build tools"]),
         pair("version control", "pass", "FROM verdicts-debian:1\nCOPY . /app\n")
             .file(".git/objects/pack/pack-1.pack", Bytes(3_000_000))
             .file(".git/HEAD", Text("ref: refs/heads/main"))
@@ -118,7 +118,7 @@ fn right_to_pass() -> Vec<Pair> {
         pair("a few headers", "pass", "FROM verdicts-debian:1\nRUN apt-get install -y libpq-dev\nCOPY app /app\n")
             .file("app", Text("x"))
             .kinds(&["dev-packages"])
-            .says(&["no program that builds is left in the image by Dockerfile:2 apt-get install libpq-dev"]),
+            .says(&["nothing that Dockerfile:2 apt-get install libpq-dev"]),
         pair("packages with a part of a compiler's name", "pass", "FROM verdicts-alpine:1\nRUN apk add --no-cache libpq git\nCOPY app /app\n")
             .file("app", Text("x"))
             .says(&["one stage", "needs no other"]),
@@ -128,9 +128,9 @@ fn right_to_pass() -> Vec<Pair> {
             .file("src/Makefile", Text("all:"))
             .file("app.js.map", Bytes(3_000_000))
             .kinds(&["dockerfiles", "compiled-sources", "source-maps"])
-            .says(&["no program that builds is in the image"]),
+            .says(&["the image has no build tools"]),
         pair("a package manager that runs", "pass", "FROM verdicts-debian:1\nRUN apt-get install -y --no-install-recommends python3 python3-pip && pip install --no-cache-dir flask\n")
-            .says(&["no program that builds is left in the image by Dockerfile:2"]),
+            .says(&["nothing that Dockerfile:2"]),
     ]
 }
 
@@ -142,10 +142,10 @@ fn right_to_pass_for_its_dockerfile() -> Vec<Pair> {
     vec![
         pair("two stages onto scratch", "pass", "FROM verdicts-golang:1 AS builder\nCOPY main.go /src/\nRUN go build -o /out/server /src\nFROM scratch\nCOPY --from=builder /out/server /server\n")
             .file("main.go", Text("package main"))
-            .says(&["2 stages", "which is one file"]),
+            .says(&["2 stages", "(one file)"]),
         pair("two stages, and libraries at run time", "pass", "FROM verdicts-gcc:1 AS builder\nCOPY main.c .\nRUN apt-get install -y libpq-dev && gcc -o /server main.c\nFROM verdicts-debian:1\nRUN apt-get update && apt-get install -y libpq5 && rm -rf /var/lib/apt/lists/*\nCOPY --from=builder /server /usr/local/bin/server\n")
             .file("main.c", Text("int main;"))
-            .says(&["2 stages", "no program that builds is in the image"]),
+            .says(&["2 stages", "the image has no build tools"]),
         pair("by index", "pass", "FROM verdicts-gcc:1\nCOPY main.c .\nRUN gcc -o /server main.c\n\nFROM verdicts-debian:1\nCOPY --from=0 /server /server\n")
             .file("main.c", Text("int main;"))
             .says(&["2 stages"]),
@@ -186,11 +186,11 @@ fn right_to_pass_for_its_dockerfile() -> Vec<Pair> {
             .config("[[removable.ignore]]\nkind = \"compilers\"\nreason = \"the service compiles what it is given\"\n[[removable.ignore]]\npaths = [\"usr/include/**\", \"**/*.a\"]\nreason = \"and so needs the headers\"\n")
             .kinds(&["compilers"])
             .says(&["are accepted", "compilers and linkers", "the service compiles what it is given"])
-            .never_says(&["no program that builds"]),
+            .never_says(&["has no build tools"]),
         pair("no Dockerfile, and nothing that builds", "pass", "FROM verdicts-debian:1\nRUN apt-get install -y curl\nCOPY app /app\n")
             .file("app", Text("x"))
             .later("")
-            .says(&["no program that builds is in the image", "by the image alone"]),
+            .says(&["the image has no build tools", "by the image alone"]),
     ]
 }
 
@@ -213,11 +213,11 @@ fn bases_to_blame() -> Vec<Pair> {
             .helps(&["verdicts-golang:1"]),
         pair("the default of the same argument", "fail", "ARG BASE=verdicts-golang:1\nFROM ${BASE}\nCOPY main.go .\nRUN go build -o /server main.go\n")
             .file("main.go", Text("package main"))
-            .says(&["builds with what comes with verdicts-golang:1", "Dockerfile:4 go build"])
+            .says(&["builds with tools of verdicts-golang:1", "Dockerfile:4 go build"])
             .at(4),
         pair("real pip on python:3", "fail", "FROM python:3\nCOPY app.py /app/\nRUN pip install --no-cache-dir flask\n")
             .file("app.py", Text("print(1)"))
-            .says(&["one stage", "builds with what comes with python:3", "Dockerfile:3 pip install flask"])
+            .says(&["one stage", "builds with tools of python:3", "Dockerfile:3 pip install flask"])
             .helps(&["python:3-slim"])
             .at(3),
         pair("go build in one stage", "fail", "FROM verdicts-golang:1\nWORKDIR /src\nCOPY main.go .\nRUN go build -o /server .\n")
@@ -231,12 +231,12 @@ fn bases_to_blame() -> Vec<Pair> {
             .at(4),
         pair("real javac in one stage", "fail", "FROM eclipse-temurin:17\nCOPY A.java .\nRUN javac -d /app A.java\nCMD [\"java\", \"-cp\", \"/app\", \"A\"]\n")
             .file("A.java", Text("public class A { public static void main(String[] words) {} }"))
-            .says(&["builds with what comes with eclipse-temurin:17", "Dockerfile:3 javac"])
+            .says(&["builds with tools of eclipse-temurin:17", "Dockerfile:3 javac"])
             .helps(&["move Dockerfile:3 javac to a builder stage (FROM eclipse-temurin:17 AS builder)", "on eclipse-temurin:17-jre"])
             .at(3),
         pair("the base's compiler, used and purged", "fail", "FROM verdicts-gcc:1\nCOPY main.c .\nRUN gcc -o /server main.c\nRUN apt-get purge -y --auto-remove gcc make\n")
             .file("main.c", Text("int main;"))
-            .says(&["builds with what comes with verdicts-gcc:1", "deleted in a later step and shipped all the same", "Dockerfile:3 gcc"])
+            .says(&["builds with tools of verdicts-gcc:1", "deleted by a later instruction but still shipped", "Dockerfile:3 gcc"])
             .at(3),
     ]
 }
@@ -246,7 +246,7 @@ fn right_to_fail() -> Vec<Pair> {
     vec![
         pair("gcc in one step and its removal in another", "fail", "FROM verdicts-debian:1\nRUN apt-get install -y gcc\nCOPY main.c .\nRUN gcc -o /server main.c\nRUN apt-get purge -y --auto-remove gcc\n")
             .file("main.c", Text("int main;"))
-            .says(&["deleted in a later step and shipped all the same", "compilers", "Dockerfile:2 apt-get install gcc"])
+            .says(&["deleted by a later instruction but still shipped", "compilers", "Dockerfile:2 apt-get install gcc"])
             .at(2),
         pair("real build-essentials in one stage", "fail", "FROM debian:bookworm-slim\nRUN apt-get update && apt-get install -y gcc make && rm -rf /var/lib/apt/lists/*\nCOPY main.c .\n")
             .file("main.c", Text("int main;"))
@@ -289,13 +289,13 @@ fn right_to_fail() -> Vec<Pair> {
             .says(&["Composer"])
             .at(2),
         pair("uv from its image", "fail", "FROM verdicts-python:1\nCOPY --from=verdicts-tools:1 /uv /bin/\nRUN uv sync --locked\n")
-            .says(&["tools that build or lock Python packages"])
+            .says(&["Python build and lock tools"])
             .at(2),
         pair("build-base of apk", "fail", "FROM verdicts-alpine:1\nRUN apk add --no-cache build-base\nRUN make\n")
             .says(&["Dockerfile:2 apk add build-base"])
             .at(2),
         pair("a virtual package of apk deleted in another step", "fail", "FROM verdicts-alpine:1\nRUN apk add --no-cache --virtual .build-deps gcc\nRUN gcc -o /server main.c\nRUN apk del .build-deps\n")
-            .says(&["deleted in a later step and shipped all the same", "Dockerfile:2 apk add gcc"])
+            .says(&["deleted by a later instruction but still shipped", "Dockerfile:2 apk add gcc"])
             .at(2),
         pair("development dependencies", "fail", "FROM verdicts-node:1\nWORKDIR /app\nCOPY package.json package-lock.json ./\nRUN npm ci\nCOPY server.js .\n")
             .file("package.json", Text(PACKAGE_JSON))
@@ -307,14 +307,14 @@ fn right_to_fail() -> Vec<Pair> {
         pair("development dependencies, pruned in another step", "fail", "FROM verdicts-node:1\nWORKDIR /app\nCOPY package.json package-lock.json ./\nRUN npm ci\nRUN npm run build\nRUN npm prune --omit=dev\n")
             .file("package.json", Text(PACKAGE_JSON))
             .file("package-lock.json", Text("{}"))
-            .says(&["deleted in a later step and shipped all the same", "Dockerfile:5 npm run"])
+            .says(&["deleted by a later instruction but still shipped", "Dockerfile:5 npm run"])
             .at(5),
         pair("a global compiler of npm", "fail", "FROM verdicts-node:1\nRUN npm install -g typescript@5\nCOPY server.ts .\n")
             .file("server.ts", Text("1"))
             .says(&["global Node packages that build", "Dockerfile:2 npm install typescript"])
             .at(2),
         pair("pipenv in the final stage", "fail", "FROM verdicts-python:1 AS builder\nRUN pip install --target /packages flask\nFROM verdicts-python:1\nRUN pip install pipenv\nCOPY --from=builder /packages /packages\n")
-            .says(&["2 stages", "tools that build or lock Python packages", "pipenv", "Dockerfile:4 pip install pipenv"])
+            .says(&["2 stages", "Python build and lock tools", "pipenv", "Dockerfile:4 pip install pipenv"])
             .at(4),
         pair("the last of three stages is for debugging", "fail", "FROM verdicts-golang:1 AS builder\nCOPY main.go .\nRUN go build -o /server main.go\nFROM verdicts-debian:1 AS runtime\nCOPY --from=builder /server /server\nFROM runtime AS debug\nRUN apt-get install -y gcc\n")
             .file("main.go", Text("package main"))
