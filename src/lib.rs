@@ -1,6 +1,6 @@
 //! layergate: a CI gate for container image size, as a library.
 //!
-//! Pure rooms ([`redact`], [`image`], [`packages`], [`marks`], [`layer`], [`dockerfile`], [`removable`], [`analysis`],
+//! Pure rooms ([`redact`], [`tools`], [`image`], [`packages`], [`marks`], [`layer`], [`dockerfile`], [`removable`], [`analysis`],
 //! [`compare`], [`stages`], [`limits`], [`config`], [`propose`], [`report`], [`setup`]: no file, no network, no clock),
 //! edges ([`files`], [`network`], [`registry`], [`github`], [`source`], [`baseline`]), and [`commands`], which puts them
 //! together for the program. `tests/it/project/rooms.rs` says which may import which.
@@ -28,3 +28,4 @@ pub mod report;
 pub mod setup;
 pub mod source;
 pub mod stages;
+pub mod tools;

@@ -3,7 +3,7 @@
 //!
 //! [`Dockerfile::facts`] reads a whole file, [`works_of`] one command of a history, where there is no
 //! file. Nothing is run, so a fact is what a command is for by its name: an `if` is taken to be true,
-//! and where a variable is not known, nothing is said of it. What names mean is data, in `words.rs`.
+//! and where a variable is not known, nothing is said of it. What names mean is data, in `tools.toml`.
 //!
 //! The shell's language is read by a splitter of our own. Parsers of whole scripts (brush-parser,
 //! yash-syntax) refuse what is cut or not quite right, as histories are, and bring much more than is
@@ -18,7 +18,6 @@ mod slim;
 #[cfg(test)]
 mod tests;
 mod walk;
-mod words;
 mod works;
 
 use super::DockerfileError;
@@ -31,7 +30,7 @@ use crate::image::instruction::{KEYWORDS, command_of};
 use walk::{StageFindings, StageWalk, reachable};
 
 pub use commands::{ScriptStep, commands_of};
-pub use images::{ImageIs, KnownImage, known_image};
+pub use images::known_image;
 pub use slim::{is_slimmer, slimmer_of};
 
 /// What a Dockerfile does, with regard to one target.

@@ -12,7 +12,6 @@ mod facts;
 mod form;
 mod map;
 mod parse;
-mod pattern;
 mod plan;
 pub mod provenance;
 mod redacted;
@@ -25,8 +24,8 @@ mod variables;
 pub use ast::{CopyOrigin, Dockerfile, Flag, HereDocument, SourceInstruction, Stage, StageBase, StageUse};
 pub use expand::UNKNOWN;
 pub use facts::{
-    Copied, DockerfileFacts, Facts, FoundWork, ImageIs, KnownImage, ScriptStep, Slimmer, StageFacts, Work,
-    WorkKind, commands_of, is_slimmer, known_image, slimmer_of, works_of,
+    Copied, DockerfileFacts, Facts, FoundWork, ScriptStep, Slimmer, StageFacts, Work, WorkKind, commands_of,
+    is_slimmer, known_image, slimmer_of, works_of,
 };
 pub use map::{HistoryStep, LineRange, Mapping, Unmapped, map};
 pub use plan::{BuildPlan, Onbuild, PlannedInstruction};

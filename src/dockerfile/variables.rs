@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ast::{Dockerfile, SourceInstruction, StageBase};
 use super::expand::{Environment, UNKNOWN, expand_word, split_words};
-use super::pattern::fits;
+use crate::tools::fits;
 
 /// The arguments that BuildKit sets itself. Their values depend on where the build runs.
 const PLATFORM_ARGUMENTS: [&str; 8] = [

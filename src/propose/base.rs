@@ -3,18 +3,7 @@
 use crate::dockerfile::{StageBase, slimmer_of};
 use crate::image::package::Installed;
 use crate::image::{Ecosystem, ImageName, Snapshot};
-
-/// Images for building in: what they build needs nothing of them, only the distribution's C library.
-const TOOLCHAINS: [&str; 8] = [
-    "golang",
-    "rust",
-    "gcc",
-    "buildpack-deps",
-    "haskell",
-    "crystallang/crystal",
-    "nimlang/nim",
-    "hugomods/hugo",
-];
+use crate::tools::tools;
 
 /// The image that is usual for the final stage in the place of the one that the build has: the slim one
 /// of the same family, the runtime to a build tool, or the plain distribution that a toolchain's image is
@@ -24,7 +13,9 @@ pub fn usual_final_base(base: &StageBase, snapshot: &Snapshot) -> Option<String>
     let StageBase::Image(name) = base else { return None };
     slimmer_of(name).or_else(|| java_runtime(name)).or_else(|| {
         let (repository, _) = split(name);
-        if TOOLCHAINS.contains(&repository) { distribution(snapshot) } else { None }
+        // What they build needs nothing of them, only the distribution's C library.
+        let is_plain = tools().image.iter().any(|image| image.plain.iter().any(|name| name == repository));
+        if is_plain { distribution(snapshot) } else { None }
     })
 }
 
@@ -93,7 +84,49 @@ pub(super) fn same_distribution(one: &Snapshot, other: &Snapshot) -> Option<bool
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::dockerfile::known_image;
+    use crate::image::{Bytes, Entry, FileList, Filesystem, Layer, Package, Weight};
+    use crate::packages::installed;
+    use crate::removable::Catalogue;
+    use crate::tools::ImageIs;
+
+    #[test]
+    fn an_image_of_a_compiler_is_answered_the_same_by_facts_catalogue_and_proposal() {
+        let base_files = Package {
+            ecosystem: Ecosystem::Dpkg,
+            name: "base-files".into(),
+            version: "12.4+deb12u5".into(),
+            anchor: 0,
+            files: vec![0],
+            elsewhere: Vec::new(),
+            inside: Bytes(0),
+        };
+        let files = FileList::of(vec![Entry::File("etc/debian_version".into(), Bytes(5))]);
+        let layers = vec![Layer::made_up(0, FileList { packages: vec![base_files], ..files })];
+        let packages = Filesystem::of_layers(&layers).as_ref().map(installed).map(Arc::from);
+        let debian = Snapshot { packages, ..Snapshot::made_up(layers) };
+        let compilers = [
+            ("golang", "usr/local/go/bin/go"),
+            ("rust", "usr/local/cargo/bin/rustc"),
+            ("gcc", "usr/local/bin/gcc"),
+            ("buildpack-deps", "usr/bin/gcc"),
+        ];
+        let plain: Vec<&String> = tools().image.iter().flat_map(|image| &image.plain).collect();
+        assert!(compilers.iter().all(|(name, _)| plain.iter().any(|plain| plain == name)));
+        for name in plain {
+            let image = format!("{name}:1");
+            assert_eq!(known_image(&image).map(|known| known.is), Some(ImageIs::Tools), "{image}");
+            let runtime = usual_final_base(&StageBase::Image(image.clone()), &debian);
+            assert_eq!(runtime.as_deref(), Some("debian:bookworm-slim"), "{image}");
+        }
+        for (image, path) in compilers {
+            let kind = Catalogue::builtin().kind_of_path(path.as_bytes()).map(|kind| kind.weight);
+            assert_eq!(kind, Some(Weight::Tool), "{image}: {path}");
+        }
+    }
 
     #[test]
     fn runtimes_of_build_tools_are_known() {

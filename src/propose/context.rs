@@ -141,11 +141,12 @@ impl<'a> BuildContext<'a> {
     }
 
     /// Whether one of these tools built something.
-    pub fn builds_with(&self, tools: &[&str]) -> bool {
+    pub fn builds_with(&self, tools: &[String]) -> bool {
         let works = self.inputs.facts.works.iter().filter(|work| work.kind == WorkKind::Build);
         works.into_iter().any(|work| {
             let program = work.tool.split(' ').next().unwrap_or("");
-            tools.contains(&program.rsplit('/').next().unwrap_or(program))
+            let program = program.rsplit('/').next().unwrap_or(program);
+            tools.iter().any(|tool| tool == program)
         })
     }
 }

@@ -10,6 +10,7 @@ use super::tree::{PathKind, is_inside, name_of, parent_of};
 use crate::dockerfile::WorkKind;
 use crate::image::{Ecosystem, Weight};
 use crate::removable::RemovableKind;
+use crate::tools::{Family, tools};
 
 /// What becomes of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,15 +24,6 @@ pub(super) enum Fate {
     /// It stays in the builder.
     Dropped,
 }
-
-/// Tools whose results run without their sources.
-pub(super) const COMPILERS: &[&str] = &[
-    "go", "cargo", "rustc", "gcc", "g++", "cc", "c++", "clang", "clang++", "make", "cmake", "ninja", "meson",
-    "mvn", "mvnw", "gradle", "gradlew", "javac", "kotlinc", "sbt", "dotnet", "zig", "ghc", "stack", "cabal",
-    "swift", "gfortran", "nim", "crystal", "ldc2", "dmd", "scons", "bazel", "ant",
-];
-/// Those of them that make jars.
-const JVM: &[&str] = &["mvn", "mvnw", "gradle", "gradlew", "javac", "kotlinc", "sbt", "ant"];
 
 /// Where nothing is that an image needs, but for what it starts with.
 const DEBRIS: &[&[u8]] = &[
@@ -221,8 +213,8 @@ impl<'s, 'a> Evaluate<'s, 'a> {
             only_tools,
             context,
             entry,
-            compiled: context.builds_with(COMPILERS),
-            jvm: context.builds_with(JVM),
+            compiled: context.builds_with(&tools().compilers),
+            jvm: context.builds_with(&tools().jar_compilers),
             starts_jar: entry.named.iter().any(|node| context.tree.nodes[*node].path.ends_with(b".jar")),
             only_packages: layers.map(only).collect(),
             installs,
@@ -355,7 +347,7 @@ impl<'s, 'a> Evaluate<'s, 'a> {
         let name = kind.name.as_str();
         match name {
             "dev-dependencies" => !(self.needs_development && self.context.kinds.is_development(path)),
-            "python-build-tools" => !RUNNERS.iter().any(|tool| self.entry.calls(tool)),
+            "python-build-tools" => !tools().runners.iter().any(|tool| self.entry.calls(tool)),
             // What a package ships is its own business, and goes with it.
             "compiled-sources" | "dockerfiles" => (self.compiled || is_c(path)) && !is_in_packages(path),
             "documentation" => is_inside(path, b"usr"),
@@ -399,26 +391,11 @@ impl<'s, 'a> Evaluate<'s, 'a> {
 /// Kinds that are left behind even where the image starts with what is beside them.
 const ALWAYS_LEFT: &[&str] = &["version-control", "pnpm-store"];
 
-/// Tools that start programs as well.
-const RUNNERS: &[&str] = &["pipenv", "poetry", "uv", "pdm", "hatch"];
-
 /// Whether a command only has to do with packages of the system.
 fn is_of_packages(command: &ShellCommand) -> bool {
-    matches!(
-        command.program(),
-        "apt-get"
-            | "apt"
-            | "apk"
-            | "dnf"
-            | "microdnf"
-            | "yum"
-            | "zypper"
-            | "rm"
-            | "set"
-            | "true"
-            | "echo"
-            | "export"
-    )
+    use Family::{Apk, Apt, Rpm, Zypper};
+    let manages = matches!(Family::managed_by(command.program()), Some(Apt | Apk | Rpm | Zypper));
+    manages || matches!(command.program(), "rm" | "set" | "true" | "echo" | "export")
 }
 
 /// Whether all that a layer's step does is to install build tools.

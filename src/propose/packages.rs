@@ -10,6 +10,7 @@ use super::tree::{PathKind, is_inside, name_of};
 use crate::dockerfile::WorkKind;
 use crate::image::package::Installed;
 use crate::image::{Bytes, Ecosystem};
+use crate::tools::tools;
 
 /// One step's packages.
 #[derive(Debug)]
@@ -110,7 +111,7 @@ impl PackageQuery<'_, '_> {
     /// Whether the final stage installs it by its name.
     fn names(&self, package: &Installed) -> bool {
         let name = package.name.as_str();
-        self.asked.contains(name) && !FETCHERS.contains(&name)
+        self.asked.contains(name) && !tools().fetchers.iter().any(|fetcher| fetcher == name)
             || self.is_library_of_headers(package)
             || is_runtime(name) && self.asked.iter().any(|asked| asked.contains("jdk") || is_java_tool(asked))
             || self.starts_with(package)
@@ -144,30 +145,6 @@ impl PackageQuery<'_, '_> {
         })
     }
 }
-
-/// What fetches and unpacks while an image is built. Beside build tools, it is for that.
-const FETCHERS: [&str; 20] = [
-    "git",
-    "git-core",
-    "curl",
-    "wget",
-    "unzip",
-    "zip",
-    "xz-utils",
-    "xz",
-    "bzip2",
-    "gnupg",
-    "gnupg2",
-    "dirmngr",
-    "subversion",
-    "mercurial",
-    "file",
-    "apt-utils",
-    "software-properties-common",
-    "apt-transport-https",
-    "lsb-release",
-    "rsync",
-];
 
 /// What a compiler brings of its own: nothing is linked with that by name.
 const COMPILERS_OWN: [&str; 10] = ["c6", "c", "gcc", "stdc++", "crypt", "nsl", "tirpc", "isl", "mpfr", "mpc"];

@@ -4,6 +4,7 @@ use super::shell::{ShellCommand, commands};
 use crate::dockerfile::{Facts, SourceInstruction, Stage, Work, WorkKind};
 use crate::image::{Ecosystem, Snapshot, Weight};
 use crate::removable::{Catalogue, RemovableKind};
+use crate::tools::Family;
 
 /// What an instruction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,9 +91,9 @@ fn role(
 
 /// Whose packages a manager of a system's packages installs.
 fn ecosystem_of(tool: &str) -> Ecosystem {
-    match tool.split(' ').next().unwrap_or("") {
-        "apk" => Ecosystem::Apk,
-        "apt" | "apt-get" | "aptitude" => Ecosystem::Dpkg,
+    match Family::managed_by(tool.split(' ').next().unwrap_or("")) {
+        Some(Family::Apk) => Ecosystem::Apk,
+        Some(Family::Apt) => Ecosystem::Dpkg,
         _ => Ecosystem::Rpm,
     }
 }
@@ -137,11 +138,14 @@ fn makes_directories(command: &ShellCommand) -> bool {
 fn manages(command: &ShellCommand) -> bool {
     let is_option = |argument: &&str| argument.starts_with('-');
     let first = command.arguments().find(|argument| !is_option(argument)).unwrap_or("");
-    match command.program() {
-        "apt-get" | "apt" | "dnf" | "microdnf" | "yum" | "zypper" => {
-            matches!(first, "update" | "install" | "clean" | "makecache" | "refresh" | "autoclean")
+    match Family::managed_by(command.program()) {
+        Some(Family::Apt | Family::Rpm | Family::Zypper) => {
+            return matches!(first, "update" | "install" | "clean" | "makecache" | "refresh" | "autoclean");
         }
-        "apk" => matches!(first, "add" | "update"),
+        Some(Family::Apk) => return matches!(first, "add" | "update"),
+        _ => {}
+    }
+    match command.program() {
         "rm" => command.arguments().filter(|argument| !is_option(argument)).all(is_left_by_managers),
         "export" | "ldconfig" | "update-ca-certificates" => true,
         _ => false,
@@ -154,4 +158,78 @@ fn is_left_by_managers(path: &str) -> bool {
         .iter()
         .any(|start| path.starts_with(start))
         && !path.contains("..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dockerfile::{BuildOptions, Dockerfile};
+    use crate::tools::{ToolAction, tools};
+
+    /// What facts say of a command, and what a proposal takes it for.
+    fn answers(command: &str) -> (Vec<Work>, Role) {
+        let dockerfile = Dockerfile::parse(&format!("FROM debian:12\nRUN {command}\n")).unwrap();
+        let facts = dockerfile.facts(&BuildOptions::default()).unwrap();
+        let snapshot = Snapshot::made_up(Vec::new());
+        let steps = steps(dockerfile.stages(), &facts, &snapshot, &Catalogue::builtin());
+        (facts.works.clone(), steps.last().unwrap().role)
+    }
+
+    /// Names that fit a pattern: each of its alternatives, with `1` for what may be any text.
+    fn names(pattern: &str) -> Vec<String> {
+        let Some((start, rest)) = pattern.split_once('{') else {
+            return vec![pattern.replace("[0-9]", "1").replace('*', "1")];
+        };
+        let (choices, end) = rest.split_once('}').unwrap();
+        choices.split(',').flat_map(|choice| names(&format!("{start}{choice}{end}"))).collect()
+    }
+
+    #[test]
+    fn a_package_of_the_table_is_answered_the_same_by_facts_catalogue_and_proposal() {
+        let catalogue = Catalogue::builtin();
+        let (mut seen, mut wrong) = (0, Vec::new());
+        let asked = tools().packages.iter().filter(|packages| !packages.kind.is_empty() && !packages.along);
+        for name in asked.flat_map(|packages| &packages.names).flat_map(|name| names(name)) {
+            let (package_type, name) = name.split_once(':').unwrap();
+            let (install, ecosystem) = match package_type {
+                "deb" => ("apt-get install -y", Ecosystem::Dpkg),
+                "apk" => ("apk add", Ecosystem::Apk),
+                "rpm" => ("dnf install -y", Ecosystem::Rpm),
+                "pypi" => ("pip install", Ecosystem::Python),
+                "gem" => ("gem install", Ecosystem::Gem),
+                other => panic!("{other}"),
+            };
+            let in_image = catalogue.kind_of_package(ecosystem, name).is_some();
+            let (works, role) = answers(&format!("{install} {name}"));
+            let in_file = matches!(&works[..], [work] if work.kind == WorkKind::InstallsBuildTools && work.subjects == [name]);
+            let left_behind = role == Role::Builds && is_removable(&catalogue, ecosystem, name);
+            if (in_file, left_behind) != (in_image, in_image) {
+                wrong.push((package_type.to_owned(), name.to_owned(), in_image, in_file, left_behind));
+            }
+            seen += usize::from(in_image);
+        }
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        assert!(seen > 350, "only {seen} names were asked for");
+    }
+
+    /// An argument that fits a part of a phrase.
+    fn argument(part: &str) -> String {
+        let first = part.trim_start_matches("..").trim_start_matches('~').split('|').next().unwrap_or("");
+        if first == "?" { "x".to_owned() } else { first.replace('*', "x") }
+    }
+
+    #[test]
+    fn a_pipeline_with_a_command_of_the_table_that_builds_is_answered_the_same() {
+        let mut seen = 0;
+        let rows = tools().commands.iter().filter(|(.., does)| *does == ToolAction::Builds);
+        for (program, phrase) in rows.flat_map(|row| row.0.split(' ').map(move |program| (program, &row.1))) {
+            let parts = phrase.split(' ').filter(|part| !part.is_empty() && *part != "$");
+            let words: Vec<String> = std::iter::once(program.to_owned()).chain(parts.map(argument)).collect();
+            let (works, role) = answers(&format!("cat list | {} | tee log", words.join(" ")));
+            assert!(works.iter().any(|work| work.kind == WorkKind::Build), "{words:?}: {works:?}");
+            assert_eq!(role, Role::Builds, "{words:?}");
+            seen += 1;
+        }
+        assert!(seen > 200, "only {seen} commands were asked for");
+    }
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use crate::image::path::{PathRef, split};
 use crate::image::{Ecosystem, Weight};
+use crate::tools::tools;
 
 /// The catalogue of this program.
 const BUILTIN: &str = include_str!("catalogue.toml");
@@ -132,7 +133,14 @@ struct CatalogueFile {
 static KINDS: LazyLock<Vec<RemovableKind>> = LazyLock::new(|| {
     let file: Result<CatalogueFile, _> = toml::from_str(BUILTIN);
     // A test reads it; a catalogue that cannot be read finds nothing, and is no reason to stop.
-    file.map(|file| file.kind).unwrap_or_default()
+    let mut kinds = file.map(|file| file.kind).unwrap_or_default();
+    for kind in &mut kinds {
+        for packages in tools().packages_of(&kind.name) {
+            kind.packages.extend(packages.names.iter().cloned());
+            kind.unless_packages.extend(packages.unless.iter().cloned());
+        }
+    }
+    kinds
 });
 
 /// All kinds, ready to be asked.
@@ -499,7 +507,10 @@ mod tests {
         assert_eq!(names.len(), file.kind.len(), "a name that is there twice");
         let catalogue = Catalogue::new(Vec::new(), Vec::new()).unwrap();
         assert_eq!(catalogue.kinds().len(), file.kind.len());
-        for kind in &file.kind {
+        for packages in tools().packages.iter().filter(|packages| !packages.kind.is_empty()) {
+            assert!(names.contains(&packages.kind.as_str()), "no kind is called {}", packages.kind);
+        }
+        for kind in catalogue.kinds() {
             for help in kind.helps.values().chain([&kind.help]) {
                 assert!(!help.ends_with('.') && help.len() > 30, "{}: {help}", kind.name);
             }

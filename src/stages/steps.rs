@@ -5,6 +5,7 @@ use crate::dockerfile::{DockerfileFacts, Work, WorkKind, works_of};
 use crate::image::layer_ref::DockerfileLines;
 use crate::image::snapshot::Snapshot;
 use crate::image::{Bytes, Instruction};
+use crate::tools::tools;
 
 /// One command that a step of what is shipped runs.
 pub(super) struct ToolRun {
@@ -52,10 +53,9 @@ pub(super) fn works_of_history(head: &Snapshot) -> Vec<ToolRun> {
 
 /// Whether it only brings what installs packages up to date, which the base image has as well.
 pub(super) fn is_installer(work: &ToolRun) -> bool {
-    const INSTALLERS: [&str; 7] = ["pip", "setuptools", "wheel", "npm", "corepack", "bundler", "python3-pip"];
     let is_one = |subject: &String| {
-        INSTALLERS.iter().any(|name| {
-            subject == name || subject.strip_prefix(name).is_some_and(|rest| rest.starts_with('@'))
+        tools().installers.iter().any(|name| {
+            subject == name || subject.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('@'))
         })
     };
     !work.subjects.is_empty() && work.subjects.iter().all(is_one)

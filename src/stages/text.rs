@@ -8,12 +8,13 @@ use serde::Serialize;
 use super::steps::{Builder, ToolRun, is_installer, step_text, works_of_dockerfile};
 use super::{is_multi_stage, named_most, stages_text};
 use crate::dockerfile::{
-    Copied, CopyOrigin, DockerfileFacts, ImageIs, StageBase, StageFacts, Work, WorkKind, known_image,
+    Copied, CopyOrigin, DockerfileFacts, StageBase, StageFacts, Work, WorkKind, known_image,
 };
 use crate::image::Weight;
 use crate::image::layer_ref::DockerfileLines;
 use crate::redact::redact_reference;
 use crate::removable::Catalogue;
+use crate::tools::ImageIs;
 
 /// The most questions that a sentence names.
 const MAX_NAMED: usize = 4;

@@ -1,16 +1,12 @@
 //! One command against the table of words: its program, its arguments, the packages that it names.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use super::shell::is_unknown;
-use super::words::{
-    ASKS, ASKS_ALONE, COMMANDS, CROSS, FAMILIES, Family, FamilyWords, SHELLS, ToolAction, VALUE_OPTIONS,
-    WRAPPERS,
-};
 use crate::dockerfile::expand::UNKNOWN;
-use crate::dockerfile::pattern::fits;
 use crate::redact::redact;
+use crate::tools::{Family, FamilyWords, ToolAction, fits, tools};
 
 /// Longer names are cut.
 const MAX_SUBJECT: usize = 120;
@@ -30,52 +26,28 @@ fn table<T: Copy>(rows: impl Iterator<Item = (&'static str, T)>) -> ToolTable<T>
     table
 }
 
-static RULES: LazyLock<ToolTable<(&str, ToolAction)>> =
-    LazyLock::new(|| table(COMMANDS.iter().map(|(programs, phrase, does)| (*programs, (*phrase, *does)))));
-static WRAPS: LazyLock<ToolTable<(&str, usize)>> =
-    LazyLock::new(|| table(WRAPPERS.iter().map(|(programs, phrase, skip)| (*programs, (*phrase, *skip)))));
+static RULES: LazyLock<ToolTable<(&str, ToolAction)>> = LazyLock::new(|| {
+    let rows = tools().commands.iter();
+    table(rows.map(|(programs, phrase, does)| (programs.as_str(), (phrase.as_str(), *does))))
+});
+static WRAPS: LazyLock<ToolTable<(&str, usize)>> = LazyLock::new(|| {
+    let rows = tools().wrappers.iter();
+    table(rows.map(|(programs, phrase, skip)| (programs.as_str(), (phrase.as_str(), *skip))))
+});
 static WITH_VALUE: LazyLock<HashMap<&str, HashSet<&str>>> = LazyLock::new(|| {
-    let rows = table(VALUE_OPTIONS.iter().copied()).into_iter();
+    let options = tools().value_options.iter();
+    let rows = table(options.map(|(programs, options)| (programs.as_str(), options.as_str()))).into_iter();
     rows.map(|(program, rows)| (program, rows.iter().flat_map(|row| row.split(' ')).collect())).collect()
 });
-static NAMES: LazyLock<BTreeMap<Family, Patterns>> =
-    LazyLock::new(|| FAMILIES.iter().map(|words| (words.family, Patterns::of(words))).collect());
 
 /// Whether the table has rows for a program.
 pub(super) fn is_in_table(program: &str) -> bool {
     RULES.contains_key(program)
 }
 
-/// What is known of a family's names.
-pub(super) fn names_of(family: Family) -> Option<&'static Patterns> {
-    NAMES.get(&family)
-}
-
-/// The names of a family, to be looked up fast.
-pub(super) struct Patterns {
-    pub(super) words: &'static FamilyWords,
-    exact: HashSet<&'static str>,
-    like: Vec<&'static str>,
-    not: Vec<&'static str>,
-}
-
-impl Patterns {
-    fn of(words: &'static FamilyWords) -> Patterns {
-        let (not, tools): (Vec<&str>, Vec<&str>) = words.tools.iter().partition(|tool| tool.starts_with('!'));
-        let (like, exact): (Vec<&str>, Vec<&str>) = tools.into_iter().partition(|tool| tool.contains('*'));
-        let not = not.into_iter().map(|pattern| &pattern[1..]).collect();
-        Patterns { words, exact: exact.into_iter().collect(), like, not }
-    }
-
-    pub(super) fn is_tool(&self, name: &str) -> bool {
-        let mut name = name.to_ascii_lowercase();
-        if self.words.family == Family::Pip {
-            // Python's names know no difference (PEP 503).
-            name = name.replace('_', "-");
-        }
-        let is_like = |patterns: &[&str]| patterns.iter().any(|pattern| fits(pattern, &name));
-        (self.exact.contains(name.as_str()) || is_like(&self.like)) && !is_like(&self.not)
-    }
+/// Whether a program reads commands from a text or a file.
+pub(super) fn is_shell(program: &str) -> bool {
+    tools().shells.iter().any(|shell| shell == program)
 }
 
 fn fits_any(patterns: &str, text: &str) -> bool {
@@ -99,13 +71,15 @@ pub(super) fn program_of(word: &str) -> String {
     if word.contains('/') && RULES.contains_key(by_path.as_str()) {
         return by_path;
     }
-    let is_known =
-        |name: &str| RULES.contains_key(name) || WRAPS.contains_key(name) || SHELLS.contains(&name);
+    let is_known = |name: &str| RULES.contains_key(name) || WRAPS.contains_key(name) || is_shell(name);
     if is_known(name) {
         return name.to_owned();
     }
     let plain = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.').trim_end_matches('-');
-    let cross = plain.rsplit_once('-').map(|(_, compiler)| compiler).filter(|name| CROSS.contains(name));
+    let cross = plain
+        .rsplit_once('-')
+        .map(|(_, compiler)| compiler)
+        .filter(|name| tools().cross_compilers.iter().any(|known| known == name));
     if is_known(plain) { plain } else { cross.unwrap_or(name) }.to_owned()
 }
 
@@ -189,9 +163,9 @@ impl<'a> Call<'a> {
 
     /// `gcc --version`.
     pub(super) fn asks(&self) -> bool {
-        let asks = |argument: &str| ASKS.iter().any(|pattern| fits(pattern, argument));
+        let asks = |argument: &str| tools().asks.iter().any(|pattern| fits(pattern, argument));
         match self.arguments {
-            [only] if ASKS_ALONE.contains(&only.as_str()) => true,
+            [only] if tools().asks_alone.contains(only) => true,
             [first, ..] if asks(first) => true,
             _ => self.plain.is_empty() && self.options().any(asks),
         }
@@ -299,10 +273,9 @@ pub(super) struct PackageNames {
 
 impl PackageNames {
     pub(super) fn of(call: &Call<'_>, taken: usize, family: Family) -> PackageNames {
-        let Some(patterns) = names_of(family) else {
+        let Some(words) = tools().words_of(family) else {
             return PackageNames { names: Vec::new(), has_list: false };
         };
-        let words = patterns.words;
         let mut has_list = words.lists.iter().any(|option| call.has_option(option));
         let mut names = Vec::new();
         for argument in call.plain().skip(taken) {

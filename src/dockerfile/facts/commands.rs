@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::call::{Call, MAX_WRAPPERS, Runs, program_of};
+use super::call::{Call, MAX_WRAPPERS, Runs, is_shell, program_of};
 use super::shell::{CommandInput, Receiver, Shell, assignment};
-use super::words::SHELLS;
 use crate::dockerfile::expand::{Environment, UNKNOWN};
 
 /// What a script does, as far as it is told here.
@@ -47,7 +46,7 @@ impl Receiver for Commands {
                 return CommandInput::Script(first.clone());
             }
             let call = Call::new(program_of(first), arguments, false);
-            if SHELLS.contains(&call.program.as_str()) {
+            if is_shell(&call.program) {
                 match Runs::of(arguments) {
                     Runs::Script(script) => return CommandInput::Script(script.to_owned()),
                     Runs::Lines => return CommandInput::Lines,

@@ -2,7 +2,7 @@
 //! value is known. Everything less simple counts as if it might run.
 
 use crate::dockerfile::expand::UNKNOWN;
-use crate::dockerfile::pattern::fits;
+use crate::tools::fits;
 
 /// More nested conditions are not followed.
 const MAX_NESTED: usize = 64;

@@ -1,13 +1,6 @@
-//! What well-known images bring, by their names: `images.toml`.
+//! What well-known images bring, by their names: the images of `tools.toml`.
 
-use std::sync::LazyLock;
-
-use serde::Deserialize;
-
-use crate::dockerfile::pattern::fits;
-
-/// The table.
-const TABLE: &str = include_str!("../images.toml");
+use crate::tools::{KnownImage, fits, tools};
 
 /// Hosts of Docker Hub and of public copies of its official images, with what they put before a name.
 const HUB: [&str; 8] = [
@@ -24,47 +17,6 @@ const HUB: [&str; 8] = [
 /// Official images of one platform alone stand below these.
 const PLATFORMS: [&str; 7] = ["amd64/", "arm64v8/", "arm32v7/", "arm32v6/", "i386/", "ppc64le/", "s390x/"];
 
-/// What an image is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ImageIs {
-    /// It brings what builds need.
-    Tools,
-    /// It brings nothing of that.
-    Lean,
-    /// It is meant to contain tools: a development environment, a CI runner, an SDK.
-    Workbench,
-}
-
-/// One row of the table.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KnownImage {
-    names: Vec<String>,
-    #[serde(default)]
-    tags: Vec<String>,
-    /// What it is.
-    pub is: ImageIs,
-    /// What it brings, in a few words; empty where it is lean.
-    #[serde(default)]
-    pub brings: String,
-    /// Whether all that can be copied from it is a tool.
-    #[serde(default)]
-    pub tool: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ImageTable {
-    image: Vec<KnownImage>,
-}
-
-static IMAGES: LazyLock<Vec<KnownImage>> = LazyLock::new(|| {
-    let table: Result<ImageTable, _> = toml::from_str(TABLE);
-    // A test reads it; without it no image is known, which is a question and no reason to stop.
-    table.map(|table| table.image).unwrap_or_default()
-});
-
 /// What is known of an image by its reference.
 pub fn known_image(reference: &str) -> Option<&'static KnownImage> {
     let (reference, digest) = reference.split_once('@').unwrap_or((reference, ""));
@@ -78,31 +30,21 @@ pub fn known_image(reference: &str) -> Option<&'static KnownImage> {
     let name = HUB.iter().find_map(|host| name.strip_prefix(host)).unwrap_or(name);
     let name = PLATFORMS.iter().find_map(|platform| name.strip_prefix(platform)).unwrap_or(name);
     // A digest alone says what it is in no word.
-    let has_tag = |row: &KnownImage| row.tags.is_empty() || !tag.is_empty() && row.has_tag(tag);
-    IMAGES.iter().find(|row| row.names.iter().any(|pattern| fits(pattern, name)) && has_tag(row))
+    let has_tag = |row: &KnownImage| row.tags.is_empty() || !tag.is_empty() && fits_tag(row, tag);
+    tools().image.iter().find(|row| row.names.iter().any(|pattern| fits(pattern, name)) && has_tag(row))
 }
 
-impl KnownImage {
-    fn has_tag(&self, tag: &str) -> bool {
-        let (not, like): (Vec<&String>, Vec<&String>) =
-            self.tags.iter().partition(|pattern| pattern.starts_with('!'));
-        (like.is_empty() || like.iter().any(|pattern| fits(pattern, tag)))
-            && !not.iter().any(|pattern| fits(&pattern[1..], tag))
-    }
+fn fits_tag(row: &KnownImage, tag: &str) -> bool {
+    let (not, like): (Vec<&String>, Vec<&String>) =
+        row.tags.iter().partition(|pattern| pattern.starts_with('!'));
+    (like.is_empty() || like.iter().any(|pattern| fits(pattern, tag)))
+        && !not.iter().any(|pattern| fits(&pattern[1..], tag))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_table_is_read_and_each_row_can_be_reached() {
-        let table: ImageTable = toml::from_str(TABLE).unwrap();
-        assert_eq!(table.image.len(), IMAGES.len());
-        for row in &table.image {
-            assert_eq!(row.brings.is_empty(), row.is == ImageIs::Lean, "{row:?}");
-        }
-    }
+    use crate::tools::ImageIs;
 
     #[test]
     fn images_are_known_by_name_and_tag() {

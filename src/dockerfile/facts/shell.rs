@@ -10,8 +10,8 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 
 use super::conditions::{Conditions, truth_of};
-use super::words::CONVENTIONS;
 use crate::dockerfile::expand::{Environment, UNKNOWN};
+use crate::tools::tools;
 
 /// `$(...)` and `sh -c` may go this deep.
 const MAX_DEPTH: usize = 8;
@@ -104,7 +104,10 @@ impl<'a, R: Receiver> Shell<'a, R> {
         let own = self.variables.get(name).map(String::as_str);
         self.used_own.set(self.used_own.get() || own.is_some());
         let known = own.or_else(|| self.environment.get(name)).filter(|value| !is_unknown(value));
-        let convention = || CONVENTIONS.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
+        let convention = || {
+            let known = tools().conventions.iter().find(|(known, _)| known == name);
+            known.map(|(_, value)| value.as_str())
+        };
         match known.or_else(convention) {
             Some(value) if self.environment.charge(value.len()) => value.to_owned(),
             _ => UNKNOWN.to_string(),

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::call::shorten;
-use super::words::{SHELLS, WINDOWS_SHELLS};
 use super::works::{works_of_script, works_of_words};
 use super::{Copied, FoundWork, Work, WorkKind};
 use crate::dockerfile::ast::{CopyOrigin, Dockerfile, SourceInstruction, Stage, StageBase, source_of};
 use crate::dockerfile::expand::Environment;
 use crate::dockerfile::expand::here_document_word;
 use crate::dockerfile::variables::{BuildOptions, Variables, resolve_base};
+use crate::tools::tools;
 
 /// So much memory may go into the variables and triggers that stages inherit; after that, they are
 /// unknown.
@@ -273,7 +273,7 @@ fn names_shell(words: &[String]) -> bool {
     words.iter().any(|word| {
         let name = word.rsplit(['/', '\\']).next().unwrap_or(word).to_ascii_lowercase();
         let name = name.trim_end_matches(".exe");
-        SHELLS.contains(&name) || WINDOWS_SHELLS.contains(&name)
+        tools().shells.iter().chain(&tools().windows_shells).any(|shell| shell == name)
     })
 }
 

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::call::{
-    Call, MAX_WRAPPERS, PackageNames, Runs, ToolRow, has_path, is_in_table, names_of, program_of, row_of,
+    Call, MAX_WRAPPERS, PackageNames, Runs, ToolRow, has_path, is_in_table, is_shell, program_of, row_of,
     shorten,
 };
 use super::shell::{CommandInput, Receiver, Shell, assignment};
-use super::words::{BUILD_LABELS, DOWNLOADS, Family, PATHS, PRODUCTION, SHELLS, ToolAction};
 use super::{FoundWork, WorkKind};
 use crate::dockerfile::expand::Environment;
-use crate::dockerfile::pattern::fits;
+use crate::tools::{ClearedPath, Family, ToolAction, fits, tools};
 
 /// More patterns of packages in one `RUN` are not compared.
 const MAX_PATTERNS: usize = 32;
@@ -54,7 +53,7 @@ impl Receiver for Run {
             }
             let Some((first, arguments)) = words.split_first() else { return CommandInput::None };
             let program = program_of(first);
-            if SHELLS.contains(&program.as_str()) {
+            if is_shell(&program) {
                 return self.shell(arguments);
             }
             // `scl enable gcc-toolset-13 "make all"`
@@ -169,20 +168,21 @@ impl Run {
     }
 
     fn installs(&mut self, call: &Call<'_>, taken: usize, tool: &str, family: Family) {
-        let Some(patterns) = names_of(family) else { return };
+        let Some(words) = tools().words_of(family) else { return };
         let PackageNames { names, has_list } = PackageNames::of(call, taken, family);
         let label = (family == Family::Apk).then(|| call.value(&["--virtual", "-t"])).flatten();
-        let for_build = label.is_some_and(|label| BUILD_LABELS.iter().any(|pattern| fits(pattern, label)));
+        let for_build =
+            label.is_some_and(|label| tools().build_labels.iter().any(|pattern| fits(pattern, label)));
         let named = !names.is_empty();
         let (tools, rest): (Vec<String>, Vec<String>) =
-            names.into_iter().partition(|name| for_build || patterns.is_tool(name));
+            names.into_iter().partition(|name| for_build || family.is_build_tool(name));
         let label = label.map(shorten);
         if !tools.is_empty() || for_build && call.has_unknown {
             self.work(WorkKind::InstallsBuildTools, tool, tools, Some(family), label.clone());
         }
         // Without a name: the operating system's manager installs what is not known here, or nothing;
         // a language's what some file lists.
-        let is_system = patterns.words.system;
+        let is_system = words.system;
         let unnamed = if is_system { !named && call.has_unknown && !for_build } else { !named || has_list };
         if !rest.is_empty() || unnamed {
             let kind = if is_system { WorkKind::InstallsPackages } else { WorkKind::InstallsDependencies };
@@ -194,7 +194,8 @@ impl Run {
 
     /// Marks what was installed last, where the command leaves out what only development needs.
     fn is_for_production(&mut self, call: &Call<'_>, family: Family) {
-        let leaves_out = PRODUCTION.iter().any(|(of, options)| *of == family && call.has_option(options));
+        let leaves_out =
+            tools().production_options.iter().any(|(of, options)| *of == family && call.has_option(options));
         if let Some(WorkStep::Work { work, .. }) = self.steps.last_mut() {
             work.production = leaves_out;
         }
@@ -203,8 +204,9 @@ impl Run {
     fn downloads(&mut self, call: &Call<'_>) {
         for argument in call.arguments.iter().filter(|argument| argument.contains('/')) {
             let argument = argument.to_ascii_lowercase();
-            if let Some((_, name)) = DOWNLOADS.iter().find(|(address, _)| argument.contains(address)) {
-                let names = vec![(*name).to_owned()];
+            if let Some((_, name)) = tools().downloads.iter().find(|(address, _)| argument.contains(address))
+            {
+                let names = vec![name.clone()];
                 self.work(WorkKind::InstallsBuildTools, &call.program, names, Some(Family::Toolchain), None);
             }
         }
@@ -212,15 +214,11 @@ impl Run {
 
     fn deletes(&mut self, call: &Call<'_>) {
         for argument in call.plain() {
-            let Some((_, target)) = PATHS.iter().find(|(path, _)| has_path(argument, path)) else { continue };
-            let path = shorten(argument);
-            match target {
-                Some((family, "")) => self.removal("rm", vec![path], Some(*family), true, false),
-                Some((family, name)) => {
-                    self.removal("rm", vec![(*name).to_owned()], Some(*family), false, false);
-                }
-                None => self.removal("rm", vec![path], None, false, false),
-            }
+            let cleared = tools().paths.iter().find(|cleared| has_path(argument, &cleared.path));
+            let Some(ClearedPath { family, name, .. }) = cleared else { continue };
+            let subject = if name.is_empty() { shorten(argument) } else { name.clone() };
+            let all = family.is_some() && name.is_empty();
+            self.removal("rm", vec![subject], *family, all, false);
         }
     }
 

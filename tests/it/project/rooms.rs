@@ -11,18 +11,19 @@ use std::path::Path;
 const ROOMS: &[(&str, &[&str])] = &[
     // Pure: no file, no network, no clock.
     ("redact", &[]),
+    ("tools", &[]),
     ("image", &["redact"]),
     ("packages", &["image"]),
     ("marks", &["image", "packages", "redact"]),
     ("layer", &["image", "marks", "packages"]),
-    ("dockerfile", &["image", "redact"]),
-    ("removable", &["dockerfile", "image", "packages"]),
+    ("dockerfile", &["image", "redact", "tools"]),
+    ("removable", &["dockerfile", "image", "packages", "tools"]),
     ("analysis", &["dockerfile", "image", "redact", "removable"]),
     ("compare", &["analysis", "image", "packages"]),
-    ("stages", &["analysis", "dockerfile", "image", "redact", "removable"]),
+    ("stages", &["analysis", "dockerfile", "image", "redact", "removable", "tools"]),
     ("limits", &["analysis", "compare", "image", "removable", "stages"]),
     ("config", &["image", "limits", "removable"]),
-    ("propose", &["dockerfile", "image", "removable"]),
+    ("propose", &["dockerfile", "image", "removable", "tools"]),
     (
         "report",
         &["analysis", "compare", "dockerfile", "image", "config", "limits", "stages", "redact", "removable"],
