@@ -1,6 +1,6 @@
 //! layergate: a CI gate for container image size, as a library.
 //!
-//! Pure rooms ([`redact`], [`tools`], [`image`], [`packages`], [`marks`], [`layer`], [`dockerfile`], [`removable`], [`analysis`],
+//! Pure rooms ([`redact`], [`shell`], [`tools`], [`image`], [`packages`], [`marks`], [`layer`], [`dockerfile`], [`removable`], [`analysis`],
 //! [`compare`], [`stages`], [`limits`], [`config`], [`propose`], [`report`], [`setup`]: no file, no network, no clock),
 //! edges ([`files`], [`network`], [`registry`], [`github`], [`source`], [`baseline`]), and [`commands`], which puts them
 //! together for the program. `tests/it/project/rooms.rs` says which may import which.
@@ -26,6 +26,7 @@ pub mod registry;
 pub mod removable;
 pub mod report;
 pub mod setup;
+pub mod shell;
 pub mod source;
 pub mod stages;
 pub mod tools;

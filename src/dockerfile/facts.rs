@@ -4,10 +4,6 @@
 //! [`Dockerfile::facts`] reads a whole file, [`works_of`] one command of a history, where there is no
 //! file. Nothing is run, so a fact is what a command is for by its name: an `if` is taken to be true,
 //! and where a variable is not known, nothing is said of it. What names mean is data, in `tools.toml`.
-//!
-//! The shell's language is read by a splitter of our own. Parsers of whole scripts (brush-parser,
-//! yash-syntax) refuse what is cut or not quite right, as histories are, and bring much more than is
-//! needed here; splitters of words (shlex) know no operators.
 
 mod call;
 mod commands;

@@ -1,10 +1,8 @@
 //! The commands of a `RUN`, where they can be told for certain: a few words in a row, joined by `&&` and
 //! `;`. All else is none of this room's business, and goes where builds go.
 
-use std::iter::Peekable;
-use std::str::Chars;
-
 use crate::dockerfile::SourceInstruction;
+use crate::shell::{Part, Tokenizer};
 
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,43 +51,57 @@ pub(super) fn commands(instruction: &SourceInstruction) -> Option<Vec<ShellComma
 
 /// Splits a script, and gives up at whatever decides, repeats or reads.
 pub(super) fn split(script: &str) -> Option<Vec<ShellCommand>> {
-    let mut reader =
-        ScriptReader { commands: Vec::new(), words: Vec::new(), word: None, text: String::new() };
-    let mut rest = script.chars().peekable();
-    while let Some(c) = rest.next() {
-        match c {
-            '\n' | ';' => reader.end_command(),
-            '&' => {
-                if rest.next() != Some('&') {
-                    return None;
-                }
-                reader.end_command();
+    let mut reader = ScriptReader::default();
+    let mut tokens = Tokenizer::new(script);
+    let mut quoted = false;
+    while let Some((part, span)) = tokens.part() {
+        let written = script.get(span)?;
+        match part {
+            Part::Newline | Part::Operator(";" | "&&") => reader.end_command(),
+            Part::Operator(_) | Part::Comment => return None,
+            Part::Redirection(operator) => {
+                let target = target(tokens.rest());
+                tokens.skip(target.len());
+                reader.redirect(operator, target)?;
             }
-            c if c.is_whitespace() => {
+            Part::Blank => {
                 reader.end_word();
-                reader.text.push(c);
+                reader.text.push_str(written);
             }
-            '#' if reader.word.is_none() => return None,
-            '>' => reader.redirect(&mut rest)?,
-            '|' | '(' | ')' | '<' | '`' => return None,
-            '$' if rest.peek() == Some(&'(') => return None,
-            '\\' => match rest.next()? {
-                '\n' => reader.text.push(' '),
-                c => reader.push(c, &['\\', c]),
-            },
-            '\'' | '"' => reader.quoted(c, &mut rest)?,
-            c => reader.push(c, &[c]),
+            // A backslash between double quotes.
+            Part::Escaped(_) | Part::Nothing if quoted => return None,
+            Part::Text(text) if quoted && text.starts_with('\\') => return None,
+            Part::Nothing if written.starts_with('\\') => reader.text.push(' '),
+            Part::Escaped(c) => reader.push(c.encode_utf8(&mut [0; 4]), written),
+            Part::Single(text) => reader.push(text, written),
+            Part::Quote => {
+                quoted = !quoted;
+                reader.push("", written);
+            }
+            Part::Command(_) if !quoted || written.starts_with('`') => return None,
+            // Variables stand as they are.
+            Part::Text(_) | Part::Variable(_) | Part::Braced(_) | Part::Command(_) | Part::Nothing => {
+                reader.push(written, written);
+            }
         }
     }
     reader.end_command();
     let decides = |command: &ShellCommand| DECIDING.contains(&command.program());
-    if reader.commands.iter().any(decides) { None } else { Some(reader.commands) }
+    (tokens.is_closed() && !reader.commands.iter().any(decides)).then_some(reader.commands)
+}
+
+/// The file that something is redirected to, with the blanks before it.
+fn target(text: &str) -> &str {
+    let file = text.trim_start_matches([' ', '\t']);
+    let end = file.find(|c: char| c.is_whitespace() || c == ';').unwrap_or(file.len());
+    &text[..text.len() - file.len() + end]
 }
 
 /// Words that begin what is more than a command.
 const DECIDING: [&str; 14] =
     ["if", "for", "while", "until", "case", "!", "then", "do", "eval", "exec", "function", ".", "{", "}"];
 
+#[derive(Default)]
 struct ScriptReader {
     commands: Vec<ShellCommand>,
     words: Vec<String>,
@@ -98,42 +110,20 @@ struct ScriptReader {
 }
 
 impl ScriptReader {
-    fn push(&mut self, c: char, written: &[char]) {
-        self.word.get_or_insert_default().push(c);
-        self.text.extend(written);
-    }
-
-    fn quoted(&mut self, quote: char, rest: &mut impl Iterator<Item = char>) -> Option<()> {
-        self.word.get_or_insert_default();
-        self.text.push(quote);
-        loop {
-            let c = rest.next()?;
-            match c {
-                c if c == quote => break,
-                '\\' | '`' if quote == '"' => return None,
-                c => self.push(c, &[c]),
-            }
-        }
-        self.text.push(quote);
-        Some(())
+    fn push(&mut self, text: &str, written: &str) {
+        self.word.get_or_insert_default().push_str(text);
+        self.text.push_str(written);
     }
 
     /// `>/dev/null` and `2>&1`, which only make a command quiet.
-    fn redirect(&mut self, rest: &mut Peekable<Chars<'_>>) -> Option<()> {
+    fn redirect(&mut self, operator: &str, target: &str) -> Option<()> {
         if self.word.as_deref().is_some_and(|word| word.chars().all(|c| c.is_ascii_digit())) {
             self.word = None;
         }
         self.end_word();
-        let mut target = String::new();
-        while let Some(blank) = rest.next_if(|c| matches!(c, ' ' | '\t')) {
-            target.push(blank);
-        }
-        while let Some(c) = rest.next_if(|c| !c.is_whitespace() && *c != ';') {
-            target.push(c);
-        }
-        self.text.push('>');
-        self.text.push_str(&target);
-        matches!(target.trim(), "/dev/null" | "&1" | "&2").then_some(())
+        self.text.push_str(operator);
+        self.text.push_str(target);
+        matches!((operator, target.trim()), (">", "/dev/null") | (">&", "1" | "2")).then_some(())
     }
 
     fn end_word(&mut self) {

@@ -2,6 +2,8 @@
 //! behind another. A script that needs more than words, quotes and operators is not read: nothing is put into what
 //! is not understood.
 
+use crate::shell::{Part, Tokenizer};
+
 /// A script whose words are all in plain sight.
 pub(super) struct PlainScript<'a> {
     /// The instruction as it stands, `RUN` included.
@@ -39,6 +41,14 @@ impl<'a> PlainCommand<'a> {
         self.words.iter().take_while(|word| is_before(word)).count()
     }
 
+    /// Adds the word of a text that ends here, if one has begun.
+    fn add(&mut self, text: &'a str, start: Option<usize>, end: usize) {
+        if let Some(word) = start.and_then(|start| text.get(start..end)) {
+            self.words.push(word);
+            self.ends.push(end);
+        }
+    }
+
     /// Where a word ends in the script's text.
     pub fn after(&self, word: &str) -> Option<usize> {
         let at = self.words.iter().skip(self.first()).position(|one| *one == word)? + self.first();
@@ -58,27 +68,36 @@ impl<'a> PlainScript<'a> {
         if !keyword.eq_ignore_ascii_case("RUN") || text.contains(['`', '\r']) || text.contains("$(") {
             return None;
         }
+        let from = start + 3;
         let mut script = PlainScript { text, commands: Vec::new(), operators: Vec::new() };
-        let (mut command, mut at) = (PlainCommand::default(), start + 3);
-        while let Some(c) = text[at..].chars().next() {
-            let rest = &text[at..];
-            if let Some(more) = rest.strip_prefix("\\\n") {
-                at = text.len() - more.len();
-            } else if c.is_whitespace() {
-                at += c.len_utf8();
-            } else if let Some(operator) = operator(rest) {
-                script.end(std::mem::take(&mut command), operator);
-                at += operator.len();
-            } else {
-                // A comment between the lines, and what is read from elsewhere.
-                let end = at + word(rest).filter(|_| !matches!(c, '#' | '<'))?;
-                command.words.push(&text[at..end]);
-                command.ends.push(end);
-                at = end;
+        let (mut command, mut word, mut quoted) = (PlainCommand::default(), None, false);
+        let mut tokens = Tokenizer::new(text.get(from..)?);
+        while let Some((part, span)) = tokens.part() {
+            let (at, end) = (from + span.start, from + span.end);
+            match part {
+                // What is read from elsewhere, and a comment between the lines.
+                Part::Comment => return None,
+                Part::Redirection(operator) if operator.starts_with('<') => return None,
+                Part::Blank | Part::Newline => command.add(text, word.take(), at),
+                Part::Nothing if !quoted && text[at..].starts_with('\\') => {
+                    command.add(text, word.take(), at)
+                }
+                Part::Operator(operator) => {
+                    command.add(text, word.take(), at);
+                    script.end(std::mem::take(&mut command), operator);
+                }
+                // The file that follows `>` counts as a word of its own, unless it stands right there.
+                _ => {
+                    quoted ^= part == Part::Quote;
+                    word.get_or_insert(at);
+                }
+            }
+            if tokens.rest().is_empty() {
+                command.add(text, word.take(), end);
             }
         }
         script.end(command, "");
-        Some(script)
+        tokens.is_closed().then_some(script)
     }
 
     fn end(&mut self, command: PlainCommand<'a>, operator: &'a str) {
@@ -106,42 +125,4 @@ impl<'a> PlainScript<'a> {
         let is_open = self.text.trim_end().ends_with(['&', '|', ';', '\\']);
         !is_open && !self.commands.iter().any(ends) && !self.operators.contains(&"&")
     }
-}
-
-/// The operator that a text starts with (POSIX.1, "Shell Command Language", "Token Recognition").
-fn operator(text: &str) -> Option<&str> {
-    let known = ["&&", "||", ";;", ";", "|", "&", "(", ")"];
-    let found = known.into_iter().find(|operator| text.starts_with(operator))?;
-    text.get(..found.len())
-}
-
-/// How long the word is that a text starts with; `None` if a quote of it does not end, or something is redirected
-/// within it.
-fn word(text: &str) -> Option<usize> {
-    let (mut quote, mut escaped) = (None, false);
-    for (at, c) in text.char_indices() {
-        match (quote, c) {
-            _ if escaped => escaped = false,
-            (Some('\''), '\'') | (Some('"'), '"') => quote = None,
-            (None | Some('"'), '\\') => match text[at..].starts_with("\\\n") && quote.is_none() {
-                true => return Some(at),
-                false => escaped = true,
-            },
-            (None, '\'' | '"') => quote = Some(c),
-            (None, '<') => return None,
-            (None, '>') => return Some(at + redirection(&text[at..])),
-            (None, '&' | '|' | ';' | '(' | ')') => return Some(at),
-            (None, _) if c.is_whitespace() => return Some(at),
-            _ => {}
-        }
-    }
-    (quote.is_none() && !escaped).then_some(text.len())
-}
-
-/// How long `>/dev/null`, `>&2` or a `>` alone is: the file that follows it counts as a word.
-fn redirection(text: &str) -> usize {
-    let rest = text.trim_start_matches('>');
-    let rest = rest.strip_prefix('&').unwrap_or(rest);
-    let end = rest.find(|c: char| c.is_whitespace() || "&|;()<>".contains(c)).unwrap_or(rest.len());
-    text.len() - rest.len() + end
 }

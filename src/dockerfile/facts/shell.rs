@@ -1,6 +1,6 @@
 //! The commands of a shell script, as far as they can be told without running it.
 //!
-//! Words are split, unquoted and expanded as POSIX shells do (POSIX.1, "Shell Command Language"). What
+//! Words are unquoted and expanded as POSIX shells do (POSIX.1, "Shell Command Language"). What
 //! decides which commands run is left out, save where it is certain: `[ "$X" = yes ]` on an argument of
 //! the build says which side of an `if`, `&&` or `||` runs (`conditions.rs`); else both sides count. What
 //! comes out of commands and of variables that nothing here sets is unknown. Scripts are untrusted input: each
@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use super::conditions::{Conditions, truth_of};
 use crate::dockerfile::expand::{Environment, UNKNOWN};
+use crate::shell::{Part, Tokenizer};
 use crate::tools::tools;
 
 /// `$(...)` and `sh -c` may go this deep.
@@ -183,7 +184,9 @@ enum Next {
 struct ShellReader<'s, 'a, 't, R> {
     shell: &'s mut Shell<'a, R>,
     depth: usize,
-    rest: &'t str,
+    tokens: Tokenizer<'t>,
+    /// Whether it is between double quotes.
+    quoted: bool,
     /// The words of the command so far, and the one that is being read.
     words: Vec<String>,
     word: Option<String>,
@@ -205,7 +208,8 @@ impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
         ShellReader {
             shell,
             depth,
-            rest: text,
+            tokens: Tokenizer::new(text),
+            quoted: false,
             words: Vec::new(),
             word: None,
             assignments: Vec::new(),
@@ -219,21 +223,30 @@ impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
     }
 
     fn read(mut self) {
-        while let Some(c) = self.character() {
-            match c {
-                '\n' => {
+        while let Some((part, _)) = self.tokens.part() {
+            match part {
+                Part::Newline => {
                     self.end_command();
-                    self.conditions.ended(c);
+                    self.conditions.ended('\n');
                     self.update_skips();
                     self.here_documents();
                 }
-                c if c.is_whitespace() => self.end_word(),
-                ';' | '&' | '|' | '(' | ')' => self.operator(c),
-                '<' | '>' => self.redirect(c),
-                '#' if self.word.is_none() => {
-                    self.rest = &self.rest[self.rest.find('\n').unwrap_or(self.rest.len())..];
+                Part::Blank => self.end_word(),
+                Part::Comment | Part::Nothing => {}
+                Part::Operator(operator) => self.operator(operator),
+                Part::Redirection(operator) => self.redirect(operator),
+                Part::Text(text) | Part::Single(text) => self.push(text),
+                Part::Escaped(c) => self.push_character(c),
+                Part::Quote => {
+                    self.quoted = !self.quoted;
+                    self.push("");
                 }
-                _ => self.part_of_word(c),
+                Part::Command(script) => self.substitute(script),
+                Part::Variable(name) => self.variable(name),
+                Part::Braced(inner) => {
+                    let value = self.braced(inner);
+                    self.expanded(&value);
+                }
             }
         }
         self.end_command();
@@ -252,18 +265,6 @@ impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
         self.subshells -= 1;
     }
 
-    fn character(&mut self) -> Option<char> {
-        let c = self.rest.chars().next()?;
-        self.rest = &self.rest[c.len_utf8()..];
-        Some(c)
-    }
-
-    fn skip(&mut self, start: &str) -> bool {
-        let rest = self.rest.strip_prefix(start);
-        self.rest = rest.unwrap_or(self.rest);
-        rest.is_some()
-    }
-
     fn push(&mut self, text: &str) {
         self.word.get_or_insert_default().push_str(text);
     }
@@ -272,103 +273,18 @@ impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
         self.word.get_or_insert_default().push(c);
     }
 
-    fn part_of_word(&mut self, c: char) {
-        match c {
-            '\\' => match self.character() {
-                None | Some('\n') => {}
-                Some(c) => self.push_character(c),
-            },
-            '\'' => {
-                let end = self.rest.find('\'').unwrap_or(self.rest.len());
-                self.push(&self.rest[..end]);
-                self.rest = self.rest.get(end + 1..).unwrap_or("");
-            }
-            '"' => self.double_quoted(),
-            '`' => self.back_ticks(),
-            '$' => self.dollar(false),
-            c => self.push_character(c),
-        }
-    }
-
-    fn double_quoted(&mut self) {
-        self.push("");
-        while let Some(c) = self.character() {
-            match c {
-                '"' => return,
-                '`' => self.back_ticks(),
-                '$' => self.dollar(true),
-                '\\' => match self.character() {
-                    None | Some('\n') => {}
-                    Some(c) => {
-                        // Before other characters it is itself.
-                        if !matches!(c, '"' | '$' | '`' | '\\') {
-                            self.push_character('\\');
-                        }
-                        self.push_character(c);
-                    }
-                },
-                c => self.push_character(c),
-            }
-        }
-    }
-
-    fn back_ticks(&mut self) {
-        let mut escaped = false;
-        let end = self.rest.find(|c| {
-            let ends = c == '`' && !escaped;
-            escaped = c == '\\' && !escaped;
-            ends
-        });
-        let end = end.unwrap_or(self.rest.len());
-        let (inner, rest) = self.rest.split_at(end);
-        self.rest = rest.get(1..).unwrap_or("");
-        self.substitute(inner);
-    }
-
     /// The output of a command is not known, and the command is run.
     fn substitute(&mut self, script: &str) {
         self.shell.read_apart(script, self.depth + 1);
         self.push_character(UNKNOWN);
     }
 
-    fn nested(&mut self, close: u8) -> &'t str {
-        let (inner, rest) = split_nested(self.rest, close);
-        self.rest = rest;
-        inner
-    }
-
-    fn dollar(&mut self, quoted: bool) {
-        if self.skip("(") {
-            let inner = self.nested(b')');
-            return self.substitute(inner);
-        }
-        if self.skip("{") {
-            let inner = self.nested(b'}');
-            let value = self.braced(inner);
-            return self.expanded(&value, quoted);
-        }
-        if !quoted && self.rest.starts_with(['\'', '"']) {
-            // `$'a\n'` and `$"a"`: the dollar says how to read what is in the quotes.
-            return;
-        }
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let end = self.rest.find(|c| !is_name(c)).unwrap_or(self.rest.len());
-        match (end, self.rest.chars().next()) {
-            (0, Some('@' | '*' | '#' | '?' | '!' | '-' | '$')) => {
-                self.character();
-                self.push_character(UNKNOWN);
-            }
-            (0, _) => self.push("$"),
-            (_, Some(c)) if c.is_ascii_digit() => {
-                self.character();
-                self.push_character(UNKNOWN);
-            }
-            _ => {
-                let (name, rest) = self.rest.split_at(end);
-                self.rest = rest;
-                let value = self.shell.value(name);
-                self.expanded(&value, quoted);
-            }
+    fn variable(&mut self, name: &str) {
+        if name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            let value = self.shell.value(name);
+            self.expanded(&value);
+        } else {
+            self.push_character(UNKNOWN);
         }
     }
 
@@ -384,10 +300,10 @@ impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
     }
 
     /// Outside quotes, a value may be several words.
-    fn expanded(&mut self, value: &str, quoted: bool) {
+    fn expanded(&mut self, value: &str) {
         let is_assigned =
             self.words.is_empty() && self.word.as_deref().is_some_and(|w| assignment(w).is_some());
-        if quoted || is_assigned {
+        if self.quoted || is_assigned {
             return self.push(value);
         }
         for c in value.chars() {
@@ -437,77 +353,75 @@ impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
         self.assignments.clear();
     }
 
-    fn operator(&mut self, c: char) {
+    fn operator(&mut self, operator: &str) {
         let is_first = self.words.is_empty() && self.word.is_none();
-        match c {
-            '&' if self.skip(">") => self.redirect('>'),
-            '&' | '|' if self.skip(c.encode_utf8(&mut [0; 4])) => {
+        match operator {
+            "&&" | "||" => {
                 self.end_command();
-                self.conditions.joined(c);
+                self.conditions.joined(if operator == "&&" { '&' } else { '|' });
             }
-            '(' if is_first => {
+            "(" if is_first => {
                 self.conditions.group();
                 self.shell.receiver.enters();
                 self.subshells += 1;
             }
-            '(' if self.word.as_deref().is_some_and(|word| word.ends_with('=')) => {
+            "(" if self.word.as_deref().is_some_and(|word| word.ends_with('=')) => {
                 // The values of an array: which of them is meant later is not followed.
-                self.nested(b')');
+                self.tokens.nested(b')');
                 self.push_character(UNKNOWN);
             }
-            '(' => {
+            "(" => {
                 // `name()`: what follows is what the function does.
                 self.drop_command();
-                self.rest = self.rest.trim_start_matches([' ', '\t']);
-                self.skip(")");
+                let rest = self.tokens.rest();
+                let inner = rest.trim_start_matches([' ', '\t']);
+                self.tokens.skip(rest.len() - inner.strip_prefix(')').unwrap_or(inner).len());
             }
             // The pattern of a `case`.
-            ')' if self.subshells == 0 => {
+            ")" if self.subshells == 0 => {
                 self.drop_command();
                 self.conditions.group();
             }
-            ')' => {
+            ")" => {
                 self.end_command();
                 self.leave();
             }
             _ => {
                 self.end_command();
-                self.conditions.ended(c);
+                operator.chars().for_each(|c| self.conditions.ended(c));
             }
         }
         self.update_skips();
     }
 
-    fn redirect(&mut self, c: char) {
+    fn redirect(&mut self, operator: &str) {
         // `2>`: the number is not an argument.
         if self.word.as_deref().is_some_and(|word| word.bytes().all(|b| b.is_ascii_digit())) {
             self.word = None;
         }
         self.end_word();
-        if self.skip("(") {
-            let inner = self.nested(b')');
+        if matches!(operator, "<" | ">" | "&>") && self.tokens.rest().starts_with('(') {
+            self.tokens.skip(1);
+            let inner = self.tokens.nested(b')');
             return self.substitute(inner);
         }
-        self.next = match c {
-            '<' if self.skip("<<") => Next::Target,
-            '<' if self.skip("<") => Next::Delimiter(self.skip("-")),
+        self.next = match operator {
+            "<<" => Next::Delimiter(false),
+            "<<-" => Next::Delimiter(true),
             _ => Next::Target,
         };
-        if self.next == Next::Target {
-            let after = self.rest.trim_start_matches(['>', '&', '|']);
-            self.rest = after;
-        }
     }
 
     /// The lines after one with `<<END`.
     fn here_documents(&mut self) {
         for (name, chomp) in std::mem::take(&mut self.documents) {
-            let text = self.rest;
+            let text = self.tokens.rest();
             let mut end = text.len();
-            while !self.rest.is_empty() {
-                let start = text.len() - self.rest.len();
-                let (line, rest) = self.rest.split_once('\n').unwrap_or((self.rest, ""));
-                self.rest = rest;
+            while !self.tokens.rest().is_empty() {
+                let rest = self.tokens.rest();
+                let start = text.len() - rest.len();
+                let line = rest.split('\n').next().unwrap_or(rest);
+                self.tokens.skip((line.len() + 1).min(rest.len()));
                 let line = line.trim_end_matches('\r');
                 if name == if chomp { line.trim_start_matches('\t') } else { line } {
                     end = start;
@@ -520,33 +434,4 @@ impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
         }
         self.reads_commands = false;
     }
-}
-
-/// The text up to the mark that closes it, and what follows; quotes and what is opened inside are
-/// passed over.
-fn split_nested(text: &str, close: u8) -> (&str, &str) {
-    let bytes = text.as_bytes();
-    let mut open = vec![close];
-    let (mut at, mut before) = (0, 0);
-    while at < bytes.len() {
-        let (c, inner) = (bytes[at], open.last().copied().unwrap_or(close));
-        match c {
-            b'\\' if inner != b'\'' => at += 1,
-            c if c == inner => {
-                open.pop();
-                if open.is_empty() {
-                    return (&text[..at], &text[at + 1..]);
-                }
-            }
-            _ if inner == b'\'' => {}
-            b'"' => open.push(b'"'),
-            b'\'' if inner != b'"' => open.push(b'\''),
-            b'(' if inner == b')' || before == b'$' => open.push(b')'),
-            b'{' if before == b'$' => open.push(b'}'),
-            _ => {}
-        }
-        before = c;
-        at += 1;
-    }
-    (text, "")
 }
