@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{UsageError, console, lines_of};
 use crate::config::{BuildSettings, Config, Settings};
+use crate::dockerfile;
 use crate::files;
 use crate::source::NamedImage;
 
@@ -46,10 +47,6 @@ const OTHERS: &[&str] = &[
     "toml",
     "lua",
     "vim",
-];
-/// Endings of templates: what they make is a Dockerfile.
-const TEMPLATES: [&str; 13] = [
-    "j2", "jinja", "jinja2", "tmpl", "tpl", "template", "erb", "in", "mustache", "hbs", "gotmpl", "ejs", "m4",
 ];
 /// So much of a file is read to tell a template by its text.
 const MAX_TEXT: u64 = 1 << 20;
@@ -98,29 +95,10 @@ fn is_other(path: &Path) -> bool {
     path.extension().is_some_and(has_ending) || path.to_string_lossy().ends_with('~')
 }
 
-/// Whether a file is a template by its ending, or by a line that no builder takes: `FROM {{ base }}`, `{% if %}`.
 fn is_template(path: &Path) -> bool {
-    if path.extension().is_some_and(|ending| TEMPLATES.iter().any(|one| ending.eq_ignore_ascii_case(one))) {
-        return true;
-    }
     let mut text = String::new();
-    let file = files::open_regular(path);
-    let read = file.and_then(|file| file.take(MAX_TEXT).read_to_string(&mut text));
-    read.is_ok() && text.lines().any(is_line_of_template)
-}
-
-fn is_line_of_template(line: &str) -> bool {
-    let line = line.trim_start();
-    if ["{{", "{%", "{#", "<%", "%%", "@@"].iter().any(|start| line.starts_with(start)) {
-        return true;
-    }
-    let Some(base) = line.get(..5).filter(|word| word.eq_ignore_ascii_case("from ")).map(|_| &line[5..])
-    else {
-        return false;
-    };
-    let first = base.split_whitespace().find(|word| !word.starts_with("--")).unwrap_or_default();
-    ["{{", "{%", "<%", "%%"].iter().any(|mark| base.contains(mark))
-        || first.strip_prefix('@').is_some_and(|rest| rest.contains('@'))
+    let read = files::open_regular(path).and_then(|file| file.take(MAX_TEXT).read_to_string(&mut text));
+    dockerfile::is_template(&path.to_string_lossy(), if read.is_ok() { &text } else { "" })
 }
 
 /// An image, and which of the Dockerfiles it is of.

@@ -17,6 +17,7 @@ pub mod provenance;
 mod redacted;
 mod statement;
 mod steps;
+mod template;
 #[cfg(test)]
 mod tests;
 mod variables;
@@ -31,6 +32,7 @@ pub use map::{HistoryStep, LineRange, Mapping, Unmapped, map};
 pub use plan::{BuildPlan, Onbuild, PlannedInstruction};
 pub use provenance::Provenance;
 pub use redacted::redacted;
+pub use template::is_template;
 pub use variables::BuildOptions;
 
 /// Why a Dockerfile cannot be read, or not be built as asked.

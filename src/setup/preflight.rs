@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::gate::MatrixRow;
 use super::{CheckedImage, RepositoryTree, name, path};
-use crate::dockerfile::{CopyOrigin, Dockerfile, Stage, StageBase};
+use crate::dockerfile::{CopyOrigin, Dockerfile, Stage, StageBase, is_template};
 
 /// Most images of a new workflow.
 const MAX_IMAGES: usize = 50;
@@ -15,8 +15,6 @@ const MAX_SOURCES: usize = 1000;
 /// Parts of paths whose Dockerfiles make what is not shipped.
 const UNSHIPPED: &str = "devcontainer playwright cypress dev development test tests testing e2e ci example examples \
     sample samples docs fixtures testdata bench benchmarks playground";
-/// Marks of template engines.
-const TEMPLATE_MARKS: [&str; 3] = ["{{", "{%", "<%"];
 /// Base images of Windows.
 const WINDOWS: [&str; 3] = ["windows/", "nanoserver", "servercore"];
 
@@ -148,14 +146,10 @@ fn why_left_out(file: &str, text: &str, taken: usize) -> Result<Dockerfile, Stri
     if let Some(part) = lower.split(['/', '.', '-', '_']).find(is_unshipped) {
         return Err(format!("`{part}` in its path suggests that it does not ship"));
     }
-    let has_mark = |text: &str| TEMPLATE_MARKS.iter().any(|mark| text.contains(mark));
-    let parsed = Dockerfile::parse(text);
-    if parsed.is_err() && has_mark(text)
-        || text.lines().any(|line| line.trim_start().starts_with(['F', '{', '<']) && has_mark(line))
-    {
+    if is_template(file, text) {
         return Err("it is a template".into());
     }
-    let dockerfile = parsed.map_err(|error| error.to_string())?;
+    let dockerfile = Dockerfile::parse(text).map_err(|error| error.to_string())?;
     if dockerfile.stages().iter().any(is_windows) {
         return Err("it builds a Windows image, and the runner is Linux".into());
     }
