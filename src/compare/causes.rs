@@ -54,10 +54,10 @@ pub struct CausePart {
     /// Who installed the package.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub ecosystem: Option<Ecosystem>,
-    /// The package's version in the base image.
+    /// The package's version in the base image; `24.2 and 25.0` where it has two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
-    /// The package's version in the head image.
+    /// The package's version in the head image, as above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
     /// How many files of it differ.
@@ -125,9 +125,6 @@ impl Side<'_> {
 /// A package, whatever its version.
 type Name<'a> = (Ecosystem, &'a str);
 
-/// What stands for a version where one name has more than one.
-const SEVERAL: &str = "(several versions)";
-
 /// What made the difference, largest first, and what moved. Causes together are the whole difference. What is in
 /// them is said where the files are known: net over all layers where those of all layers that differ are, else layer
 /// by layer. `stored_again`: the head's layers of nothing but what was there before.
@@ -154,6 +151,7 @@ pub fn causes(
         // Bytes of a layer whose files are not known may be anywhere: the others explain themselves alone.
         differing.iter().filter(|row| is_known(row)).for_each(|row| net.add(&[*row], &owners));
     }
+    net.rows.iter_mut().for_each(RowDelta::name_versions);
     net.cancel_packages();
     net.add_versions();
     let moved = net.moved();
@@ -319,10 +317,23 @@ fn name_of(package: &Package) -> Name<'_> {
     (package.ecosystem, &package.name)
 }
 
+/// `24.2`, `24.2 and 25.0`, `23.1, 24.2 and others`.
+fn listed(versions: &BTreeSet<&str>) -> Option<String> {
+    let mut all = versions.iter();
+    let (first, second) = (all.next()?, all.next());
+    Some(match (second, all.next()) {
+        (None, _) => (*first).to_owned(),
+        (Some(second), None) => format!("{first} and {second}"),
+        (Some(second), Some(_)) => format!("{first}, {second} and others"),
+    })
+}
+
 /// What differs by one row.
 #[derive(Default)]
 struct RowDelta<'a> {
     packages: BTreeMap<Name<'a>, CausePart>,
+    /// The versions of each package, before and after: one name may be in an image more than once.
+    versions: BTreeMap<Name<'a>, [BTreeSet<&'a str>; 2]>,
     files: Vec<(&'a [u8], Delta)>,
 }
 
@@ -340,18 +351,22 @@ impl<'a> RowDelta<'a> {
             files: 0,
             delta: Delta(0),
         });
-        // An owner of the other side may be another package, and has no version of this one.
-        let version = |known: Option<String>, owner: Option<&Package>| {
-            let own = owner.filter(|owner| name_of(owner) == name_of(shown));
-            match (known, own.map(|owner| owner.version.clone())) {
-                (Some(known), Some(other)) if known != other => Some(SEVERAL.to_owned()),
-                (known, other) => known.or(other),
-            }
-        };
-        part.from = version(part.from.take(), path.base_owner);
-        part.to = version(part.to.take(), path.head_owner);
         part.files += 1;
         part.delta = [part.delta, path.delta()].into_iter().sum();
+        let versions = self.versions.entry(name_of(shown)).or_default();
+        for (versions, owner) in versions.iter_mut().zip([path.base_owner, path.head_owner]) {
+            // An owner of the other side may be another package, and has no version of this one.
+            let own = owner.filter(|owner| name_of(owner) == name_of(shown));
+            versions.extend(own.map(|owner| owner.version.as_str()));
+        }
+    }
+
+    fn name_versions(&mut self) {
+        for (name, [from, to]) in std::mem::take(&mut self.versions) {
+            if let Some(part) = self.packages.get_mut(&name) {
+                (part.from, part.to) = (listed(&from), listed(&to));
+            }
+        }
     }
 
     /// Sets what is left of a package; of one of which nothing is left only an upgrade is told.

@@ -123,6 +123,28 @@ fn a_package_that_went_to_another_directory_counts_with_what_is_left() {
 }
 
 #[test]
+fn a_package_that_an_image_has_more_than_once_names_its_versions() {
+    let with = |versions: &[&str]| {
+        let paths: Vec<String> = versions.iter().map(|version| format!("app/{version}/code.js")).collect();
+        let sized: Vec<(&str, u64)> = paths.iter().map(|path| (path.as_str(), 10)).collect();
+        let mut layer = files("COPY app /app", &sized, versions);
+        let list = layer.file_list.as_mut().map(Arc::make_mut).unwrap();
+        for package in &mut list.packages {
+            package.version = std::mem::replace(&mut package.name, "semver".into());
+        }
+        snapshot(vec![layer])
+    };
+    let versions = |base: &[&str], head: &[&str]| {
+        let mut comparison = compare(&with(base), &with(head)).unwrap();
+        let part = comparison.causes.remove(0).parts.remove(0);
+        (part.from.unwrap_or_default(), part.to.unwrap_or_default())
+    };
+    assert_eq!(versions(&[], &["5.7"]), ("".into(), "5.7".into()));
+    assert_eq!(versions(&["7.5"], &["5.7", "6.3"]), ("7.5".into(), "5.7 and 6.3".into()));
+    assert_eq!(versions(&["1", "2", "3", "4"], &[]), ("1, 2 and others".into(), "".into()));
+}
+
+#[test]
 fn a_path_that_layers_store_again_is_due_to_the_last() {
     let base = snapshot(vec![files("RUN make", &[("app/a", 10)], &[])]);
     let head = snapshot(vec![
@@ -455,12 +477,15 @@ proptest! {
     }
 
     #[test]
-    fn layers_split_or_reordered_are_no_cause(image in image(), cut in 0..4_usize) {
+    fn layers_split_joined_or_reordered_are_no_cause(image in image(), cut in 0..4_usize) {
         let mut other = image.clone();
         other.layers = image.layers.iter().flat_map(|layer| split_at(layer, cut)).collect();
         other.totals.layers = other.layers.len() as u64;
         let comparison = compare(&image, &other).unwrap();
         prop_assert!(comparison.causes.is_empty(), "{:?}", comparison.causes);
+        // The other way two layers without a path in common are joined.
+        let joined = compare(&other, &image).unwrap();
+        prop_assert!(joined.causes.is_empty(), "{:?}", joined.causes);
         other.layers.reverse();
         let comparison = compare(&image, &other).unwrap();
         prop_assert!(comparison.causes.is_empty(), "{:?}", comparison.causes);
