@@ -201,8 +201,8 @@ fn accounting(snapshot: &Snapshot, sizes: Sizes) -> Vec<[String; 2]> {
     if let Some(base) = snapshot.base.as_ref().filter(|base| base.layers > 0) {
         let below = snapshot.layers.iter().take(base.layers as usize).map(|layer| layer.size);
         if let Some((below, all)) = crate::image::snapshot::sum_known(below).zip(totals.uncompressed) {
-            let guess = super::words::boundary(base.how);
-            rows.push(bytes(&format!("  base image{guess}"), Some(below)));
+            let how = super::words::boundary(base.how);
+            rows.push(bytes(&format!("  base image{how}"), Some(below)));
             rows.push(bytes("  application layers", Some((all - below).magnitude())));
         }
     }

@@ -434,11 +434,11 @@ pub fn boundary(how: BoundaryBy) -> &'static str {
     match how {
         BoundaryBy::Provenance | BoundaryBy::Dockerfile | BoundaryBy::Image => "",
         BoundaryBy::Label => " (as the image's label says)",
-        BoundaryBy::History => " (a guess)",
+        BoundaryBy::History => " (estimated)",
     }
 }
 
-/// Whether a table has the base image's drift already, and nothing is to be added, such as that it is a guess.
+/// Whether a table has the base image's drift already, and nothing is to be added, such as that it is estimated.
 pub fn drift_is_in_table(image: &ImageReport) -> bool {
     image.split.is_some_and(|split| split.base_image != Delta(0) && boundary(split.how).is_empty())
 }
@@ -448,11 +448,11 @@ pub fn base_image(image: &ImageReport) -> String {
     let Some(split) = image.split.as_ref().filter(|_| !is_built_on_nothing(image)) else {
         return String::new();
     };
-    let guess = boundary(split.how);
+    let how = boundary(split.how);
     match split.base_image {
-        Delta(0) => format!("base image unchanged{guess}"),
-        drift if split.app == Delta(0) => format!("base image {drift}{guess}"),
-        drift => format!("base image {drift}, application layers {}{guess}", split.app),
+        Delta(0) => format!("base image unchanged{how}"),
+        drift if split.app == Delta(0) => format!("base image {drift}{how}"),
+        drift => format!("base image {drift}, application layers {}{how}", split.app),
     }
 }
 
@@ -482,6 +482,15 @@ pub fn config(changes: &[ConfigChange]) -> String {
         }
     };
     changes.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// A part of the config before and now: its text, or of variables, ports and labels the names that are gone and those
+/// that are new.
+pub fn config_sides(change: &ConfigChange) -> [Vec<&str>; 2] {
+    match change.added.is_empty() && change.removed.is_empty() {
+        true => [&change.base, &change.head].map(|text| text.iter().map(String::as_str).collect()),
+        false => [&change.removed, &change.added].map(|names| names.iter().map(String::as_str).collect()),
+    }
 }
 
 /// How lines are known.

@@ -24,10 +24,14 @@ export interface Image {
   figures: Figure[];
   /** What is compared with, in words: `baseline main@a1b2c3d, exact`. */
   baseline: string | null;
+  /** How the Dockerfile lines are known, in words. */
+  lines: string | null;
   limits: [key: string, value: string][];
   findings: Finding[];
   causes: Cause[];
   moved: Moved[];
+  /** What containers are started with, where it differs. */
+  config: Config | null;
   layers: Layer[];
   packages: Packages | null;
   waste: Waste[];
@@ -81,6 +85,13 @@ export interface Moved {
   packages: string[];
   from: LayerName;
   to: LayerName;
+}
+
+export interface Config {
+  /** `USER root → app, 2 ENV, ENTRYPOINT`. */
+  summary: string;
+  /** Of what has names, those that are gone and those that are new. */
+  rows: [part: string, base: string, head: string][];
 }
 
 export interface Layer {

@@ -1,7 +1,7 @@
 import type { Page } from "./data";
 import { h, present, showExact, type Child } from "./dom";
 import { mapOf } from "./map";
-import { answer, badge, figures, images, ladder, packages, removable, section, trend, trendOf, waste } from "./sections";
+import { answer, badge, config, figures, images, ladder, packages, removable, section, trend, trendOf, waste } from "./sections";
 
 const page = JSON.parse(document.getElementById("data")?.textContent ?? "") as Page;
 const main = document.querySelector("main")!;
@@ -15,7 +15,7 @@ function show(index: number): void {
     chooser, title, chooser && image.headline && h("p", { class: "lead" }, image.headline), answer(image),
     image.files || image.packages?.complete ? mapOf(image) : null,
     image.filesMissing && section("Files", "files", h("p", { class: "lead" }, image.filesMissing)),
-    ladder(image), packages(image), waste(image), removable(image), trend(image),
+    ladder(image), config(image), packages(image), waste(image), removable(image), trend(image),
   ];
   shown.replaceChildren(...present(parts));
   if (started) title?.focus();

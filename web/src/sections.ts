@@ -62,7 +62,10 @@ function finding(one: Finding): HTMLElement {
 
 function small(image: Image): HTMLElement {
   const limits = image.limits.flatMap(([key, value]): Child[] => [" ", h("code", {}, `${key} = ${value}`)]);
-  return h("p", { class: "small" }, image.baseline, image.limits.length > 0 && h("span", {}, image.baseline && ". ", "Limits:", ...limits));
+  const parts: Child[][] = [
+    image.baseline ? [image.baseline] : [], image.lines ? [image.lines] : [], image.limits.length > 0 ? ["limits:", ...limits] : [],
+  ].filter((part) => part.length > 0);
+  return h("p", { class: "small" }, ...parts.flatMap((part, index) => [index > 0 && "; ", ...part]));
 }
 
 /** One row an image, where there are several. */
@@ -139,6 +142,15 @@ export function packages(image: Image): HTMLElement | null {
   if (rows.length === 0) return null;
   const label = compared ? `Packages that differ: ${found.summary}` : `${grouped(rows.length)} packages, largest first`;
   return section("Packages", "packages", ...table(label, ["Package", compared ? "Change" : "Size", "Layer"], rows));
+}
+
+/** What containers are started with. Values of variables and labels may be secrets: only their names are known. */
+export function config(image: Image): HTMLElement | null {
+  const { config: found } = image;
+  if (!found) return null;
+  const cell = (text: string): Child => text && h("code", {}, text);
+  const rows = found.rows.map(([part, base, head]) => row([part], [cell(base)], [cell(head)]));
+  return section("Config", "config", ...table(found.summary, ["Config", "Baseline", "Now"], rows));
 }
 
 export function waste(image: Image): HTMLElement | null {

@@ -127,6 +127,19 @@ test("what is searched for is found, and what is not is said", async () => {
   await context.close();
 });
 
+test("it says how lines are known, and what containers are started with", async () => {
+  const { page, context } = await open("config", DOCUMENTS.fail);
+  assert.match(await page.locator(".answer .small").last().innerText(), /; lines from build provenance; limits: max-increase = 1%/);
+  const config = page.locator("section[aria-labelledby=config]");
+  assert.deepEqual(await config.locator("tbody tr").allInnerTexts().then((rows) => rows.map((row) => row.split("\t"))),
+    [["USER", "root", "app"], ["ENV", "PIPENV_VENV", "PYTHONUSERBASE"], ["ENTRYPOINT", "", '["/app/start"]']]);
+  assert.match(await config.innerText(), /USER root → app, 2 ENV, ENTRYPOINT/);
+  await context.close();
+  const pass = await open("no-config", DOCUMENTS.pass);
+  assert.equal(await pass.page.locator("section[aria-labelledby=config]").count(), 0);
+  await pass.context.close();
+});
+
 test("it prints: without controls, in light colours, nothing cut off", async () => {
   const { page, context } = await open("print", DOCUMENTS.fail, { colorScheme: "dark" });
   await page.emulateMedia({ media: "print", colorScheme: "dark" });

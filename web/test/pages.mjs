@@ -116,6 +116,7 @@ export function failing(count = 4000) {
         { name: "Files", unit: "count", head: files.filter((file) => file[1] >= 0).length, base: files.filter((file) => file[2] >= 0).length, help: "" },
       ],
       baseline: "Baseline main@a1b2c3d, base commit (exact)",
+      lines: "lines from build provenance",
       limits: [["max-increase", "1%"], ["max-size", "1.5 GB"]],
       findings: [{ severity: "fail", rule: "max-increase", message: "grew by 60.3 MB (4.5%), 47.0 MB more than 1% allows", help: "Install in a builder stage and COPY --from=builder /pybase /pybase", place: place(5) }],
       causes: [
@@ -124,6 +125,7 @@ export function failing(count = 4000) {
         { text: "COPY . /app", place: place(9), delta: 100_000, parts: [] },
       ],
       moved: [{ bytes: 4_000_000, packages: ["requests", "urllib3"], from: { text: "RUN pip install", place: place(3) }, to: { text: "COPY --from=builder /x /x", place: place(7) } }],
+      config: { summary: "USER root → app, 2 ENV, ENTRYPOINT", rows: [["USER", "root", "app"], ["ENV", "PIPENV_VENV", "PYTHONUSERBASE"], ["ENTRYPOINT", "", "[\"/app/start\"]"]] },
       layers: [
         layer(1, "ADD rootfs.tar.xz /", 74_800_000, 74_800_000, { ofBase: true }), layer(2, "RUN apt-get update && apt-get install -y ca-certificates", 9_200_000, 9_200_000, { ofBase: true }),
         layer(3, "RUN set -ex; wget https://www.python.org/ftp/python/3.12/Python-3.12.tar.xz; make -j; make install; rm -rf /usr/src/python", 54_000_000, 54_000_000, { ofBase: true }), layer(4, "RUN ln -s python3 python", 0, 0, { ofBase: true }),
@@ -148,7 +150,7 @@ export function passing() {
   Object.assign(page, { verdict: "pass", headline: "api is within its limits: 1.39 GB (unchanged)" });
   const files = madeUp(3000).map(([path, head, , layer]) => [path, Math.max(head, 10), Math.max(head, 10), Math.max(layer, 0)]);
   const same = image.layers.filter((one) => one.number !== null).map((one) => layer(one.number, one.text, one.head, one.head, { place: one.place, ofBase: one.ofBase }));
-  Object.assign(image, { verdict: "pass", headline: "is within its limits", findings: [], causes: [], moved: [], waste: [], removable: [], layers: same, files: columns(files, true), packages: { summary: "", complete: true, rows: image.packages.rows.map((one) => [one[0], one[1], one[3], one[3], one[5], one[5], 0, one[7]]) } });
+  Object.assign(image, { verdict: "pass", headline: "is within its limits", findings: [], causes: [], moved: [], config: null, waste: [], removable: [], layers: same, files: columns(files, true), packages: { summary: "", complete: true, rows: image.packages.rows.map((one) => [one[0], one[1], one[3], one[3], one[5], one[5], 0, one[7]]) } });
   image.figures.forEach((figure) => (figure.base = figure.head));
   return page;
 }
@@ -160,7 +162,7 @@ export function inspected() {
   Object.assign(page, { verdict: null, headline: "api: 1.39 GB in 7 layers" });
   const layers = image.layers.filter((one) => one.number !== null).map((one) => layer(one.number, one.text, one.head, undefined, { place: one.place, ofBase: one.ofBase, wasted: one.wasted }));
   const files = madeUp(3000).map(([path, head, , layer]) => [path, Math.max(head, 10), Math.max(head, 10), Math.max(layer, 0)]);
-  Object.assign(image, { verdict: null, headline: "", baseline: null, limits: [], findings: [], causes: [], moved: [], layers, trend: [], files: columns(files, false), packages: { summary: "", complete: true, rows: image.packages.rows.map((one) => [one[0], one[1], null, one[3], null, one[5], null, one[7]]) } });
+  Object.assign(image, { verdict: null, headline: "", baseline: null, lines: null, limits: [], findings: [], causes: [], moved: [], config: null, layers, trend: [], files: columns(files, false), packages: { summary: "", complete: true, rows: image.packages.rows.map((one) => [one[0], one[1], null, one[3], null, one[5], null, one[7]]) } });
   image.figures.forEach((figure) => (figure.base = null));
   return page;
 }
@@ -176,7 +178,7 @@ export function several() {
 /** What `history` shows. */
 export function history() {
   const page = failing(10);
-  const bare = (name) => ({ ...page.images[0], name, verdict: null, headline: "", baseline: null, limits: [], findings: [], causes: [], moved: [], layers: [], packages: null, waste: [], removable: [], files: null, filesMissing: null });
+  const bare = (name) => ({ ...page.images[0], name, verdict: null, headline: "", baseline: null, lines: null, limits: [], findings: [], causes: [], moved: [], config: null, layers: [], packages: null, waste: [], removable: [], files: null, filesMissing: null });
   return { ...page, verdict: null, headline: "Sizes of 2 images", images: [bare("api"), bare("web")] };
 }
 

@@ -6,7 +6,7 @@ use super::PageSubject;
 use super::files::{Details, LayerDetails, PackageDetails};
 use crate::compare::baseline::short;
 use crate::compare::causes::{Moved, StoringLayer};
-use crate::compare::{Cause, LayerRow, PackageRow, Waste};
+use crate::compare::{Cause, ConfigChange, LayerRow, PackageRow, Waste};
 use crate::image::removable::{Removable, Weight};
 use crate::image::{Bytes, Delta, Instruction, Totals};
 use crate::image::{DockerfileLines, LayerRef};
@@ -22,6 +22,9 @@ const NOT_SAVED: &str = "A saved report has no file lists. Run layergate check -
 const NOT_KNOWN: &str = "The files of this image are not known, or there was no room for them on this page. Measure this image alone, from its layers, to see them.";
 /// What stands for an instruction that the image's history does not have.
 const NO_HISTORY: &str = "(no history)";
+
+/// The most names of variables or labels in one row.
+const MAX_NAMES: usize = 20;
 
 #[derive(Serialize)]
 pub(super) struct Page<'a> {
@@ -41,10 +44,12 @@ struct PageImage<'a> {
     headline: String,
     figures: Vec<PageFigure>,
     baseline: Option<String>,
+    lines: Option<&'static str>,
     limits: Vec<(&'a str, &'a str)>,
     findings: Vec<FindingText<'a>>,
     causes: Vec<CauseText<'a>>,
     moved: Vec<MovedText<'a>>,
+    config: Option<ConfigText>,
     layers: Vec<LayerText<'a>>,
     packages: Option<PagePackages<'a>>,
     waste: Vec<WasteText<'a>>,
@@ -94,6 +99,12 @@ struct MovedText<'a> {
     packages: Vec<String>,
     from: LayerName<'a>,
     to: LayerName<'a>,
+}
+
+#[derive(Serialize)]
+struct ConfigText {
+    summary: String,
+    rows: Vec<[String; 3]>,
 }
 
 #[derive(Serialize)]
@@ -222,6 +233,21 @@ fn of_history<'a>(history: &'a History, platform: &'a str, rows: &[HistoryRow<'a
     }
 }
 
+/// What containers are started with, where that differs.
+fn config(image: &ImageReport) -> Option<ConfigText> {
+    let row = |change: &ConfigChange| {
+        let [base, head] = words::config_sides(change).map(|names| match names.get(MAX_NAMES..) {
+            Some(more) if !more.is_empty() => {
+                format!("{} and {} more", names[..MAX_NAMES].join(", "), more.len())
+            }
+            _ => names.join(", "),
+        });
+        [change.part.as_str().to_owned(), base, head]
+    };
+    let rows: Vec<[String; 3]> = image.config.iter().map(row).collect();
+    (!rows.is_empty()).then(|| ConfigText { summary: words::config(&image.config), rows })
+}
+
 /// All that is known of one image.
 #[derive(Clone, Copy)]
 struct PageSource<'a, 'l> {
@@ -249,10 +275,12 @@ impl<'a> PageSource<'a, '_> {
                 details.and_then(|details| details.update),
             ),
             baseline: baseline(image, subject),
+            lines: image.lines.map(words::lines_by),
             limits: image.limits.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
             findings: image.findings.iter().map(|finding| self.finding(finding)).collect(),
             causes: image.causes.iter().map(|cause| self.cause(cause)).collect(),
             moved: image.moved.iter().map(|moved| self.moved(moved)).collect(),
+            config: config(image),
             layers: self.layers(),
             packages: self.packages(),
             waste: image.waste.iter().map(|waste| self.waste(waste)).collect(),

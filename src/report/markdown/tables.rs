@@ -185,18 +185,13 @@ fn moved(image: &ImageReport, part: &ImagePart<'_>) -> Option<String> {
 /// What containers are started with, where that differs. Of variables and labels there are names alone.
 fn config_table(image: &ImageReport, _: &ImagePart<'_>) -> Option<String> {
     let columns = [("Config", Align::Left), ("Base", Align::Left), ("Head", Align::Left)];
-    let text =
-        |text: &Option<String>| text.as_ref().map_or_else(String::new, |text| code(&short(text, MAX_TEXT)));
-    let names = |names: &[String]| {
+    let shown = |names: Vec<&str>| {
         let shown = names.iter().take(MAX_NAMES).map(|name| code(&short(name, MAX_TEXT)));
         let more = names.len().saturating_sub(MAX_NAMES);
         shown.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>().join(", ")
     };
     let cells = |change: &ConfigChange| {
-        let (base, head) = match change.added.is_empty() && change.removed.is_empty() {
-            true => (text(&change.base), text(&change.head)),
-            false => (names(&change.removed), names(&change.added)),
-        };
+        let [base, head] = words::config_sides(change).map(shown);
         [change.part.as_str().to_owned(), base, head]
     };
     let rows: Vec<[String; 3]> = image.config.iter().take(MAX_ROWS).map(cells).collect();
