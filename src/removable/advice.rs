@@ -44,6 +44,8 @@ static ADVICE: LazyLock<AdviceTable> = LazyLock::new(|| toml::from_str(TABLE).un
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Starts {
     words: BTreeMap<String, &'static str>,
+    /// Paths from the root among them, without their slash, and as they are written.
+    paths: BTreeMap<String, (&'static str, String)>,
 }
 
 impl Starts {
@@ -59,7 +61,11 @@ impl Starts {
         for (keyword, at) in steps {
             let text = at.and_then(|at| text_of(snapshot.history.get(at)?, keyword));
             for word in text.into_iter().flat_map(words_of).take(MAX_WORDS) {
-                starts.words.entry(word.to_owned()).or_insert(keyword);
+                if let Some(path) = word.strip_prefix('/') {
+                    starts.paths.entry(path.to_owned()).or_insert((keyword, word.to_owned()));
+                }
+                let name = word.rsplit('/').next().unwrap_or(word);
+                starts.words.entry(name.to_owned()).or_insert(keyword);
             }
         }
         starts
@@ -75,6 +81,12 @@ impl Starts {
         let by_kind = || whole.clone().find(has_all).and_then(|text| self.word(text.split(' ').next()?));
         let by_package = || self.word(package?);
         by_package().or_else(|| self.word(program_of(path)?)).or_else(by_kind)
+    }
+
+    /// Which instruction names this very file.
+    pub fn names(&self, path: &[u8]) -> Option<(&'static str, &str)> {
+        let (keyword, word) = self.paths.get(std::str::from_utf8(path).ok()?)?;
+        Some((*keyword, word.as_str()))
     }
 
     fn word(&self, word: &str) -> Option<(&'static str, &str)> {
@@ -99,11 +111,10 @@ fn text_of<'a>(step: &'a HistoryEntry, keyword: &str) -> Option<&'a str> {
     instruction.as_str().split_once(keyword).map(|(_, text)| text)
 }
 
-/// The names of programs and scripts among the words of a command, in whatever form builders write it.
+/// The programs and scripts among the words of a command, in whatever form builders write it.
 fn words_of(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| c.is_whitespace() || "[]\"',;&|()`{}=".contains(c));
-    let named = words.filter(|word| !word.is_empty() && !word.starts_with('-'));
-    named.map(|word| word.rsplit('/').next().unwrap_or(word)).filter(|word| !word.is_empty())
+    words.filter(|word| !word.is_empty() && !word.starts_with('-') && !word.ends_with('/'))
 }
 
 /// The program that a path is of: the file in a directory of programs, or the package of Node's modules.
@@ -201,7 +212,7 @@ mod tests {
             " [\"/bin/sh\" \"-c\" \"exec pnpm start\"]",
             " [\"sh\",\"-c\",\"cd /a && /usr/local/bin/pnpm start\"]",
         ] {
-            assert!(words_of(text).any(|word| word == "pnpm"), "{text}");
+            assert!(words_of(text).any(|word| word.rsplit('/').next() == Some("pnpm")), "{text}");
         }
         assert_eq!(program_of(b"usr/local/lib/node_modules/tsx/dist/cli.js"), Some("tsx"));
         assert_eq!(program_of(b"usr/local/bin/uv"), Some("uv"));

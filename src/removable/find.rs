@@ -215,7 +215,9 @@ impl<'a> RemovableFinder<'a> {
             }
             let name = &self.snapshot.image.name;
             let ignored = self.catalogue.ignored(&self.catalogue.kinds()[kind], file.path.0, name);
-            let is_started = || is_tool && self.started(kind, file.path.0, owner).is_some();
+            // Of a program that is started, only its debug symbols may go.
+            let is_named = || bytes == file.size && self.starts.names(file.path.0).is_some();
+            let is_started = || is_named() || is_tool && self.started(kind, file.path.0, owner).is_some();
             let ignored = ignored.or_else(|| is_started().then_some(STARTED));
             let key = GroupKey { kind, layer: file.layer, deleted: false, ignored };
             groups.entry(key).or_default().push((file.path.0, bytes, owner));
@@ -299,7 +301,8 @@ impl<'a> RemovableFinder<'a> {
     /// Which instruction starts it, and by which word.
     fn started(&self, kind: usize, path: &[u8], owner: Option<(usize, u32)>) -> Option<(&'static str, &str)> {
         let package = owner.map(|owner| self.package(owner).name.as_str());
-        self.starts.starts(&self.catalogue.kinds()[kind].name, path, package)
+        let by_kind = || self.starts.starts(&self.catalogue.kinds()[kind].name, path, package);
+        self.starts.names(path).or_else(by_kind)
     }
 
     fn package(&self, (layer, package): (usize, u32)) -> &'a Package {
