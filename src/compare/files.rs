@@ -216,11 +216,11 @@ pub fn waste(snapshot: &Snapshot, filesystem: &Filesystem) -> Vec<Waste> {
     let mut largest: Vec<_> = by_layers.into_iter().collect();
     largest.sort_by_key(|(_, (bytes, _))| Reverse(*bytes));
     largest.truncate(MAX_LISTED);
-    // No advice is built on a guess.
-    let guessed = snapshot.base.as_ref().is_some_and(|base| base.how == BoundaryBy::History);
+    // No advice is built on an estimate.
+    let estimated = snapshot.base.as_ref().is_some_and(|base| base.how == BoundaryBy::History);
     let reference = |index: u32| {
         let layer = snapshot.layer_ref(index);
-        LayerRef { of_base_image: layer.of_base_image && !guessed, ..layer }
+        LayerRef { of_base_image: layer.of_base_image && !estimated, ..layer }
     };
     let group = |((stored, hidden, replaced), (bytes, paths)): ((u32, u32, bool), Hidden<'_>)| {
         let files = paths.len() as u64;

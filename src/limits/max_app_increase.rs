@@ -6,9 +6,9 @@ use super::subject::Fact;
 use super::{Finding, Severity, Subject, Threshold, Unknown, growth};
 use crate::image::snapshot::BoundaryBy;
 
-/// What is said where the boundary is a guess, and what tells it.
-const GUESS: &str =
-    " (warning only: it cannot be evaluated exactly, for where the base image ends is a guess)";
+/// What is said where the boundary is estimated, and what tells it.
+const ESTIMATED: &str =
+    " (warning only: it cannot be evaluated exactly, for where the base image ends is estimated)";
 const TELL: &str =
     "pass --dockerfile or --build-metadata, which tell where the base image ends, also when recording";
 
@@ -37,21 +37,21 @@ impl Limit for MaxAppIncrease {
         let before = base.image.app_size()?;
         let growth = subject.head.app_size()? - before;
         let bound = self.0.bytes_of(before).0 as i64;
-        let is_guess = base.split.is_some_and(|split| split.how == BoundaryBy::History);
-        // A guess fails nothing. It hides nothing either: growth of the whole image may be the application's.
-        let whole = subject.uncompressed_growth().filter(|whole| is_guess && whole.0 > bound);
+        let is_estimated = base.split.is_some_and(|split| split.how == BoundaryBy::History);
+        // An estimate fails nothing. It hides nothing either: growth of the whole image may be the application's.
+        let whole = subject.uncompressed_growth().filter(|whole| is_estimated && whole.0 > bound);
         let grown = match (growth.0 > bound, whole) {
             (true, _) => format!("without the base image {}", growth::message(growth, before, &self.0)),
             (false, Some(whole)) => format!("with the base image {whole}"),
             (false, None) => return Ok(Vec::new()),
         };
-        let (severity, note) = match is_guess {
-            true => (Severity::Warn, GUESS.to_owned()),
+        let (severity, note) = match is_estimated {
+            true => (Severity::Warn, ESTIMATED.to_owned()),
             false => base.demoted(Severity::Fail),
         };
         let place = base.app_grown_most();
         let help =
-            if is_guess { TELL.to_owned() } else { growth::make_smaller(place.as_ref(), Self::KEY.name) };
+            if is_estimated { TELL.to_owned() } else { growth::make_smaller(place.as_ref(), Self::KEY.name) };
         Ok(vec![Exceeded {
             severity,
             message: grown + &note,

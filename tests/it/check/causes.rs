@@ -520,7 +520,7 @@ fn the_base_images_drift_and_our_own_growth_are_two_figures() {
     for told in ["  base image  ", "+1 MB", "  application layers  ", "+300 kB"] {
         assert!(text.contains(told), "{told}\n{text}");
     }
-    assert!(!text.contains("guess"), "{text}");
+    assert!(!text.contains("estimated"), "{text}");
     let markdown =
         project.check(&image, &["--max-app-increase", "400 kB", "--format", "markdown"]).expect(0).stdout;
     assert!(markdown.contains("<br>base image +1 MB<br>application layers +300 kB |"), "{markdown}");
@@ -531,15 +531,18 @@ fn the_base_images_drift_and_our_own_growth_are_two_figures() {
         "our own step, and not what the base image did: {annotations:?}"
     );
 
-    // Elsewhere, without a Dockerfile, it is a guess by the last CMD below.
+    // Elsewhere, without a Dockerfile, it is estimated by the last CMD below.
     fs::remove_file(project.path("Dockerfile")).unwrap();
     project.record(&first);
     let report = project.report(&image);
     let expected = json!({ "base_image": 1_000_000, "app": 300_000, "app_base": 100_005, "how": "history" });
     assert_eq!(report["split"], expected);
-    let guessed = own("200 kB", 0);
-    assert!(guessed.contains("where the base image ends is a guess"), "a guess fails nothing: {guessed}");
-    assert!(guessed.contains("application layers +300 kB (a guess)"), "{guessed}");
+    let estimated = own("200 kB", 0);
+    assert!(
+        estimated.contains("where the base image ends is estimated"),
+        "an estimate fails nothing: {estimated}"
+    );
+    assert!(estimated.contains("application layers +300 kB (estimated)"), "{estimated}");
 }
 
 #[test]
