@@ -499,6 +499,9 @@ pub struct StageFlags {
     /// Build argument, as in docker build; repeatable, or one per line
     #[arg(long, value_name = "NAME=VALUE")]
     pub build_arg: Vec<String>,
+    /// What a named context stands for, as in docker build: base=docker-image://alpine; repeatable, or one per line
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub build_context: Vec<String>,
     /// Metadata of the build (docker buildx build --metadata-file), for exact lines; repeatable, or one per line
     #[arg(long, value_name = "[NAME=]FILE")]
     pub build_metadata: Vec<String>,
@@ -510,6 +513,7 @@ impl StageFlags {
         given([
             ("target", "--target", self.target.clone()),
             ("build-args", "--build-arg", lines(&self.build_arg)),
+            ("build-contexts", "--build-context", lines(&self.build_context)),
         ])
     }
 }

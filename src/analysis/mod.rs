@@ -92,7 +92,7 @@ impl Analysis {
         self.dockerfile.as_ref()
     }
 
-    /// The image that it was built on, where that is known or can be guessed.
+    /// The image that it was built on, where that is known or can be estimated.
     pub fn base(&self) -> Option<&BaseImage> {
         self.snapshot.base.as_ref()
     }
@@ -102,7 +102,7 @@ impl Analysis {
         self.snapshot.removable.as_deref()
     }
 
-    /// The same, with no more than a guess where the base image ends: the Dockerfile that says so is that of
+    /// The same, with no more than an estimate where the base image ends: the Dockerfile that says so is that of
     /// another image.
     pub fn with_doubtful_base(mut self) -> Analysis {
         if let Some(base) = &mut self.snapshot.base {

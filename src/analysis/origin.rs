@@ -9,7 +9,7 @@ use crate::dockerfile::{
 };
 use crate::image::LinesBy;
 use crate::image::layer_ref::DockerfileLines;
-use crate::image::snapshot::{BaseImage, BoundaryBy, HistoryEntry, guess_base_layers};
+use crate::image::snapshot::{BaseImage, BoundaryBy, HistoryEntry, estimate_base_layers};
 use crate::image::{DiffId, Digest, MeasuredImage, Snapshot};
 use crate::redact::redact_reference;
 
@@ -74,7 +74,11 @@ impl ImageOrigin {
         self.lines = Some(provenance.lines_of(blobs).into_iter().map(|lines| lines.map(at)).collect());
         self.lines_by = LinesBy::Provenance;
         self.note = None;
-        let options = BuildOptions { target: provenance.target.clone(), args: provenance.arguments.clone() };
+        let options = BuildOptions {
+            target: provenance.target.clone(),
+            args: provenance.arguments.clone(),
+            contexts: provenance.contexts.clone(),
+        };
         // Another language than that of Dockerfiles may be what it was built from.
         let parsed = provenance.text.as_deref().and_then(|text| Dockerfile::parse(text).ok());
         if let Some(dockerfile) = parsed
@@ -150,10 +154,10 @@ impl ImageOrigin {
     }
 
     /// Where the base image ends: as the Dockerfile has it, by the layers of the image that is named as the
-    /// base, as it was in the baseline, or by a guess.
+    /// base, as it was in the baseline, or estimated from the history.
     pub(super) fn base(&self, snapshot: &Snapshot, below: Option<Vec<DiffId>>) -> Option<BaseImage> {
-        let is_guess = |base: &&BaseImage| base.how == BoundaryBy::History;
-        if let Some(base) = self.base.as_ref().filter(|base| !is_guess(base)) {
+        let is_estimate = |base: &&BaseImage| base.how == BoundaryBy::History;
+        if let Some(base) = self.base.as_ref().filter(|base| !is_estimate(base)) {
             return Some(base.clone());
         }
         let below = below.filter(|below| is_below(below, snapshot));
@@ -161,11 +165,11 @@ impl ImageOrigin {
             let name = Some(redact_reference(name).into_owned());
             return Some(BaseImage { name, layers: below.len() as u64, how: *how });
         }
-        let guess = || {
-            let layers = guess_base_layers(&snapshot.history)?;
+        let estimate = || {
+            let layers = estimate_base_layers(&snapshot.history)?;
             Some(BaseImage { name: None, layers, how: BoundaryBy::History })
         };
-        self.inherited.clone().or_else(|| self.base.clone()).or_else(guess)
+        self.inherited.clone().or_else(|| self.base.clone()).or_else(estimate)
     }
 }
 

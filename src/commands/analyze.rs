@@ -207,7 +207,11 @@ fn blobs(measured: &MeasuredImage) -> Vec<Option<Digest>> {
 
 /// How a build makes an image of its Dockerfile.
 pub fn build_options(build: &BuildSettings) -> BuildOptions {
-    BuildOptions { target: build.target.clone(), args: build.arguments.clone() }
+    BuildOptions {
+        target: build.target.clone(),
+        args: build.arguments.clone(),
+        contexts: build.contexts.clone(),
+    }
 }
 
 fn read(path: &Path) -> Result<DockerfileSource, String> {

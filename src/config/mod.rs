@@ -22,12 +22,13 @@ pub use accept::{Accept, Acceptance};
 pub use setting::{ConfigError, Setting, Settings};
 
 /// The keys of `[limits]` and `[images.NAME]` that say how an image is built, and limit nothing.
-const BUILD_KEYS: [&str; 3] = ["dockerfile", "target", "build-args"];
+const BUILD_KEYS: [&str; 4] = ["dockerfile", "target", "build-args", "build-contexts"];
 
 /// What could be in the list that is the value of a key, if one is.
 fn list_example(key: &str) -> Option<&'static str> {
     match key {
         "build-args" => Some("VERSION=3"),
+        "build-contexts" => Some("base=docker-image://alpine"),
         "labels" => Some("size-ok"),
         _ => limits::key(key).filter(|key| key.form == ValueForm::Paths)?.examples.first().copied(),
     }
@@ -54,6 +55,8 @@ pub struct BuildSettings {
     pub target: Option<String>,
     /// Build arguments, by name.
     pub arguments: BTreeMap<String, String>,
+    /// Named contexts, by name.
+    pub contexts: BTreeMap<String, String>,
 }
 
 impl BuildSettings {
@@ -63,23 +66,27 @@ impl BuildSettings {
     /// [`ConfigError`] for a build argument that is not written as `NAME=VALUE`.
     pub fn from_settings(settings: &Settings) -> Result<BuildSettings, ConfigError> {
         let text = |key| settings.get(key).map(|setting| setting.text.trim()).filter(|text| !text.is_empty());
-        let mut build = BuildSettings {
+        Ok(BuildSettings {
             dockerfile: text("dockerfile").map(PathBuf::from),
             target: text("target").map(str::to_owned),
-            arguments: BTreeMap::new(),
-        };
-        if let Some(setting) = settings.get("build-args") {
-            for line in setting.text.lines().filter(|line| !line.trim().is_empty()) {
-                let pair = line.trim_start().split_once('=').filter(|(name, _)| !name.is_empty());
-                let (name, value) = pair.ok_or_else(|| ConfigError {
-                    origin: setting.origin.clone(),
-                    message: "a build argument is written as NAME=VALUE".into(),
-                })?;
-                build.arguments.insert(name.trim_end().to_owned(), value.to_owned());
-            }
-        }
-        Ok(build)
+            arguments: pairs_of(settings.get("build-args"), "a build argument")?,
+            contexts: pairs_of(settings.get("build-contexts"), "a build context")?,
+        })
     }
+}
+
+/// `NAME=VALUE`, one a line.
+fn pairs_of(setting: Option<&Setting>, what: &str) -> Result<BTreeMap<String, String>, ConfigError> {
+    let Some(setting) = setting else { return Ok(BTreeMap::new()) };
+    let pair = |line: &str| {
+        let pair = line.trim_start().split_once('=').filter(|(name, _)| !name.is_empty());
+        let (name, value) = pair.ok_or_else(|| ConfigError {
+            origin: setting.origin.clone(),
+            message: format!("{what} is written as NAME=VALUE"),
+        })?;
+        Ok((name.trim_end().to_owned(), value.to_owned()))
+    };
+    setting.text.lines().filter(|line| !line.trim().is_empty()).map(pair).collect()
 }
 
 /// A configuration file, checked.

@@ -141,15 +141,6 @@ impl Dockerfile {
         let has = |stage: &&Stage| stage.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name));
         self.stages[..before.min(self.stages.len())].iter().rev().find(has).map(|stage| stage.index)
     }
-
-    /// What `--from` names, seen from a stage.
-    pub(super) fn origin(&self, from: &str, before: usize) -> CopyOrigin {
-        let number = from.parse().ok().filter(|number| *number < before);
-        match self.named(from, before).or(number) {
-            Some(stage) => CopyOrigin::Stage(stage),
-            None => CopyOrigin::Image(from.to_owned()),
-        }
-    }
 }
 
 impl SourceInstruction {

@@ -20,7 +20,7 @@ use super::DockerfileError;
 use super::ast::{CopyOrigin, Dockerfile, StageBase};
 use super::expand::{Environment, UNKNOWN};
 use super::parse::MAX_BYTES;
-use super::variables::{BuildOptions, global_arguments, possible_bases, resolve_base};
+use super::variables::{BuildOptions, Globals, possible_bases, resolve_base};
 use crate::image::Digest;
 use crate::image::instruction::{KEYWORDS, command_of};
 use walk::{StageFindings, StageWalk, reachable};
@@ -176,7 +176,7 @@ impl Dockerfile {
     /// # Errors
     /// [`DockerfileError::NoSuchTarget`].
     pub fn facts(&self, options: &BuildOptions) -> Result<Facts, DockerfileError> {
-        let globals = global_arguments(self, &options.args);
+        let globals = Globals::of(self, options);
         let (base, chain) = self.chain(options, &globals)?;
         let target = chain.last().copied().unwrap_or_default();
         let walked = StageWalk::new(self, options, &globals).stages();
@@ -218,7 +218,7 @@ impl Dockerfile {
     }
 
     /// The stages that the lowest of the chain may build on, and those below them.
-    fn variants(&self, chain: &[usize], base: &StageBase, globals: &Environment) -> Vec<usize> {
+    fn variants(&self, chain: &[usize], base: &StageBase, globals: &Globals<'_>) -> Vec<usize> {
         let (StageBase::Unresolved(_), Some(lowest)) = (base, chain.first()) else { return Vec::new() };
         let mut next = possible_bases(self, *lowest, globals);
         let mut found = Vec::new();

@@ -5,12 +5,12 @@
 //! continued instruction have to come out the same to the character.
 
 use crate::image::Digest;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use super::DockerfileError;
 use super::ast::{Dockerfile, Flag, HereDocument, SourceInstruction, Stage, StageBase, StageUse, source_of};
 use super::expand::{UNKNOWN, here_document_word, split_words};
-use super::variables::{global_arguments, resolve_base};
+use super::variables::{BuildOptions, Globals, origin_of, resolve_base};
 use crate::image::instruction::KEYWORDS;
 
 /// Larger files are refused.
@@ -68,20 +68,26 @@ impl Dockerfile {
 
     /// Fills in what needs all stages.
     fn resolve(&mut self) {
-        let globals = global_arguments(self, &BTreeMap::new());
+        let options = BuildOptions::default();
+        let globals = Globals::of(self, &options);
         for index in 0..self.stages.len() {
             let resolved = resolve_base(self, index, &globals);
-            let uses = self.uses_of(index);
+            let uses = self.uses_of(index, &globals);
             self.stages[index].resolved = resolved;
             self.stages[index].uses = uses;
         }
     }
 
-    fn uses_of(&self, index: usize) -> Vec<StageUse> {
+    fn uses_of(&self, index: usize, globals: &Globals<'_>) -> Vec<StageUse> {
         let mut uses = Vec::new();
         for (place, instruction) in self.stages[index].instructions.iter().enumerate() {
             let from = instruction.flags.iter().filter_map(source_of);
-            uses.extend(from.map(|from| StageUse { origin: self.origin(&from, index), instruction: place }));
+            uses.extend(
+                from.map(|from| StageUse {
+                    origin: origin_of(self, &from, index, globals),
+                    instruction: place,
+                }),
+            );
         }
         uses
     }

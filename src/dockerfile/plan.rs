@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use super::DockerfileError;
 use super::ast::{Dockerfile, SourceInstruction, StageBase};
-use super::expand::{Environment, UNKNOWN};
+use super::expand::UNKNOWN;
 use super::form::{HistoryForm, PlacedInstruction, clean};
-use super::variables::{BuildOptions, Variables, arguments_of, global_arguments, resolve_base};
+use super::variables::{BuildOptions, Globals, Variables, arguments_of, resolve_base};
 use crate::image::Instruction;
 
 /// The steps that a build adds to its base image.
@@ -61,7 +61,7 @@ impl Dockerfile {
     /// # Errors
     /// [`DockerfileError::NoSuchTarget`].
     pub fn plan(&self, options: &BuildOptions) -> Result<BuildPlan, DockerfileError> {
-        let globals = global_arguments(self, &options.args);
+        let globals = Globals::of(self, options);
         let (base, chain) = self.chain(options, &globals)?;
         let mut build = BuildState::new(self, options, &globals, &base);
         for stage in &chain {
@@ -75,7 +75,7 @@ impl Dockerfile {
     pub(super) fn chain(
         &self,
         options: &BuildOptions,
-        globals: &Environment,
+        globals: &Globals<'_>,
     ) -> Result<(StageBase, Vec<usize>), DockerfileError> {
         let mut chain = vec![self.target(options.target.as_deref())?];
         let base = loop {
@@ -124,7 +124,7 @@ impl<'a> BuildState<'a> {
     fn new(
         file: &'a Dockerfile,
         options: &'a BuildOptions,
-        globals: &'a Environment,
+        globals: &'a Globals<'a>,
         base: &StageBase,
     ) -> BuildState<'a> {
         let has_base = *base != StageBase::Scratch;

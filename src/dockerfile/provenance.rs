@@ -36,6 +36,8 @@ pub struct Provenance {
     pub target: Option<String>,
     /// The build arguments that were given.
     pub arguments: BTreeMap<String, String>,
+    /// Named contexts, by name.
+    pub contexts: BTreeMap<String, String>,
     /// The images that the build read, base images among them.
     pub images: Vec<Material>,
     /// The layers of each step's result, lowest first, by the number of the step.
@@ -111,9 +113,12 @@ impl Provenance {
         let mut arguments = invocation.parameters.args;
         arguments.extend(external.request.args);
         let target = arguments.get("target").filter(|target| !target.is_empty()).cloned();
-        let arguments = arguments
-            .into_iter()
-            .filter_map(|(name, value)| Some((name.strip_prefix("build-arg:")?.to_owned(), value)));
+        let with_prefix = |prefix: &str| -> BTreeMap<String, String> {
+            let named = arguments.iter();
+            named
+                .filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value.clone())))
+                .collect()
+        };
         let info = own.source.infos.into_iter().next();
         let decoded = info.as_ref().filter(|info| info.data.len() / 4 * 3 <= MAX_BYTES + 3);
         let decoded = decoded.and_then(|info| STANDARD.decode(&info.data).ok());
@@ -131,7 +136,8 @@ impl Provenance {
             file: path_of(named.or_else(|| info.and_then(|info| info.filename)), &own.vcs),
             text: decoded.and_then(|bytes| String::from_utf8(bytes).ok()),
             target,
-            arguments: arguments.collect(),
+            arguments: with_prefix("build-arg:"),
+            contexts: with_prefix("context:"),
             images: images.filter_map(Material::of).collect(),
             chains: layers.collect(),
             lines: locations
@@ -353,6 +359,22 @@ mod tests {
             assert_eq!(provenance.images[0].name, "mybase:1", "{name}");
             let other = Provenance::of_statement(text.as_bytes(), layers[0].as_ref().unwrap());
             assert!(matches!(other, Err(ProvenanceError::OtherImage(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_named_contexts_stand_for_is_read() {
+        // As BuildKit of docker 26.1.5 writes it for `--build-context base=docker-image://mybase:1`.
+        let args = r#"{"context:base":"docker-image://mybase:1","build-arg:A":"1"}"#;
+        for text in [
+            format!(r#"{{"invocation":{{"parameters":{{"args":{args}}}}}}}"#),
+            format!(r#"{{"buildDefinition":{{"externalParameters":{{"request":{{"args":{args}}}}}}}}}"#),
+        ] {
+            let predicate: Predicate = serde_json::from_str(&text).unwrap();
+            let provenance = Provenance::of_predicate(predicate);
+            let pair = |name: &str, value: &str| BTreeMap::from([(name.to_owned(), value.to_owned())]);
+            assert_eq!(provenance.contexts, pair("base", "docker-image://mybase:1"), "{text}");
+            assert_eq!(provenance.arguments, pair("A", "1"), "{text}");
         }
     }
 

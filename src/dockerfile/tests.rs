@@ -146,8 +146,11 @@ fn stages_say_what_they_build_on_and_what_they_use() {
     let image = |name: &str| CopyOrigin::Image(name.into());
     assert_eq!(origins, [&CopyOrigin::Stage(0), &CopyOrigin::Stage(0), &image("nginx:1"), &image("7")]);
 
-    let options =
-        BuildOptions { target: Some("TWO".into()), args: BTreeMap::from([("T".to_owned(), "9".to_owned())]) };
+    let options = BuildOptions {
+        target: Some("TWO".into()),
+        args: BTreeMap::from([("T".to_owned(), "9".to_owned())]),
+        ..BuildOptions::default()
+    };
     let plan = file.plan(&options).unwrap();
     assert_eq!(plan.base, StageBase::Image("debian:9".into()));
     assert_eq!(plan.stages, [0, 1]);
@@ -429,7 +432,7 @@ proptest! {
         let Ok(file) = Dockerfile::parse(&text) else { return Ok(()) };
         let count = u32::try_from(text.split('\n').count()).unwrap();
         for index in 0..file.stages().len() {
-            let options = BuildOptions { target: Some(index.to_string()), args: BTreeMap::new() };
+            let options = BuildOptions { target: Some(index.to_string()), ..BuildOptions::default() };
             let Ok(plan) = file.plan(&options) else { continue };
             let entries: Vec<String> = history.iter().map(|(text, layer)| format!("{}{text}", if *layer { "" } else { "-" })).collect();
             let entries: Vec<&str> = entries.iter().map(String::as_str).collect();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ast::{Dockerfile, SourceInstruction, StageBase};
+use super::ast::{CopyOrigin, Dockerfile, SourceInstruction, StageBase};
 use super::expand::{Environment, UNKNOWN, expand_word, split_words};
 use crate::tools::fits;
 
@@ -25,10 +25,52 @@ pub struct BuildOptions {
     pub target: Option<String>,
     /// `--build-arg`, by name.
     pub args: BTreeMap<String, String>,
+    /// `--build-context`, by name: what bake and compose call contexts, too.
+    pub contexts: BTreeMap<String, String>,
 }
 
-/// The arguments before the first `FROM`, which only `FROM` sees.
-pub(super) fn global_arguments(file: &Dockerfile, given: &BTreeMap<String, String>) -> Environment {
+/// What names mean to all stages.
+pub(super) struct Globals<'a> {
+    /// The arguments before the first `FROM`, which only `FROM` sees.
+    pub arguments: Environment,
+    contexts: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Globals<'a> {
+    pub fn of(file: &Dockerfile, options: &'a BuildOptions) -> Globals<'a> {
+        Globals { arguments: global_arguments(file, &options.args), contexts: &options.contexts }
+    }
+
+    /// What a named context stands for in the place of an image. It goes before a stage of that name.
+    pub fn context(&self, name: &str) -> Option<&str> {
+        let plain = |name: &str| {
+            let name = name.strip_prefix("docker.io/").unwrap_or(name);
+            let name = name.strip_prefix("library/").unwrap_or(name);
+            name.strip_suffix(":latest").unwrap_or(name).to_ascii_lowercase()
+        };
+        let name = plain(name);
+        self.contexts.iter().find(|(own, _)| plain(own) == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The image that a named context is; another target, a directory or an address is none.
+fn image_of_context(value: &str) -> Option<&str> {
+    value.strip_prefix("docker-image://")
+}
+
+/// What `--from` names, seen from a stage.
+pub(super) fn origin_of(file: &Dockerfile, from: &str, before: usize, globals: &Globals<'_>) -> CopyOrigin {
+    if let Some(context) = globals.context(from) {
+        return CopyOrigin::Image(image_of_context(context).unwrap_or(from).to_owned());
+    }
+    let number = from.parse().ok().filter(|number| *number < before);
+    match file.named(from, before).or(number) {
+        Some(stage) => CopyOrigin::Stage(stage),
+        None => CopyOrigin::Image(from.to_owned()),
+    }
+}
+
+fn global_arguments(file: &Dockerfile, given: &BTreeMap<String, String>) -> Environment {
     let mut globals = Environment::default();
     for name in PLATFORM_ARGUMENTS {
         match given.get(name) {
@@ -58,11 +100,15 @@ pub(super) fn arguments_of(instruction: &SourceInstruction, escape: char) -> Vec
 }
 
 /// What a stage builds on. Only stages before it count.
-pub(super) fn resolve_base(file: &Dockerfile, index: usize, globals: &Environment) -> StageBase {
+pub(super) fn resolve_base(file: &Dockerfile, index: usize, globals: &Globals<'_>) -> StageBase {
     let Some(stage) = file.stages().get(index) else { return StageBase::Unresolved(String::new()) };
-    let base = expand_word(&stage.base, file.escape, globals);
+    let base = expand_word(&stage.base, file.escape, &globals.arguments);
     if base.is_empty() || base.contains(UNKNOWN) {
         return StageBase::Unresolved(stage.base.clone());
+    }
+    if let Some(context) = globals.context(&base) {
+        let image = image_of_context(context).map(str::to_owned);
+        return image.map_or_else(|| StageBase::Unresolved(stage.base.clone()), StageBase::Image);
     }
     match file.named(&base, index) {
         Some(below) => StageBase::Stage(below),
@@ -72,9 +118,9 @@ pub(super) fn resolve_base(file: &Dockerfile, index: usize, globals: &Environmen
 }
 
 /// The stages that `FROM base-$TARGETARCH` may mean: those before it whose names fit what is known of its own.
-pub(super) fn possible_bases(file: &Dockerfile, index: usize, globals: &Environment) -> Vec<usize> {
+pub(super) fn possible_bases(file: &Dockerfile, index: usize, globals: &Globals<'_>) -> Vec<usize> {
     let Some(stage) = file.stages().get(index) else { return Vec::new() };
-    let base = expand_word(&stage.base, file.escape, globals).to_ascii_lowercase();
+    let base = expand_word(&stage.base, file.escape, &globals.arguments).to_ascii_lowercase();
     let known = base.replace(UNKNOWN, "");
     if known.is_empty() || known == base || base.matches(UNKNOWN).count() > MAX_UNKNOWN {
         return Vec::new();
@@ -93,7 +139,7 @@ const MAX_UNKNOWN: usize = 2;
 pub(super) struct Variables<'a> {
     escape: char,
     options: &'a BuildOptions,
-    globals: &'a Environment,
+    globals: &'a Globals<'a>,
     pub(super) environment: Environment,
 }
 
@@ -101,7 +147,7 @@ impl<'a> Variables<'a> {
     pub(super) fn new(
         file: &Dockerfile,
         options: &'a BuildOptions,
-        globals: &'a Environment,
+        globals: &'a Globals<'a>,
         base: &StageBase,
     ) -> Variables<'a> {
         let has_base = *base != StageBase::Scratch;
@@ -137,7 +183,7 @@ impl<'a> Variables<'a> {
 
     /// Whether the build, or an `ARG` before the first `FROM`, gives an argument a value.
     pub(super) fn is_given(&self, name: &str) -> bool {
-        self.options.args.contains_key(name) || self.globals.get(name).is_some()
+        self.options.args.contains_key(name) || self.globals.arguments.get(name).is_some()
     }
 
     fn argument(&mut self, name: &str, default: Option<&str>) {
@@ -146,7 +192,7 @@ impl<'a> Variables<'a> {
         }
         let given = self.options.args.get(name).cloned();
         let default = default.map(|default| self.expand(default));
-        let global = || self.globals.get(name).map(str::to_owned);
+        let global = || self.globals.arguments.get(name).map(str::to_owned);
         if let Some(value) = given.or(default).or_else(global) {
             self.environment.set_argument(name, value);
         }

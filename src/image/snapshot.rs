@@ -70,7 +70,7 @@ pub struct Snapshot {
     /// is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
-    /// The image that this one was built on, where that is known or can be guessed.
+    /// The image that this one was built on, where that is known or can be estimated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseImage>,
     /// The packages that are there once all layers are applied, where they were looked for: an earlier
@@ -456,7 +456,7 @@ fn excerpt(name: &str) -> String {
 
 /// How many of the lowest layers are likely the base image's: those up to the last `CMD` or `ENTRYPOINT`
 /// that has layers above it, for base images mostly end with one. `None` where there is none.
-pub fn guess_base_layers(history: &[HistoryEntry]) -> Option<u64> {
+pub fn estimate_base_layers(history: &[HistoryEntry]) -> Option<u64> {
     let last_layer = history.iter().rposition(|step| step.makes_layer)?;
     let ends = |step: &HistoryEntry| {
         let kind = step.instruction.as_ref().map_or("", Instruction::kind);

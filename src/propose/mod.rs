@@ -193,7 +193,7 @@ fn check(proposal: &Proposal, inputs: &Inputs<'_>) -> Result<(), NoProposal> {
     let unwritable = |why: String| NoProposal::Unwritable { why };
     let file = Dockerfile::parse(&proposal.text).map_err(|error| unwritable(error.to_string()))?;
     let target = inputs.dockerfile.stages().get(inputs.facts.target).and_then(|stage| stage.name.clone());
-    let options = BuildOptions { target, args: inputs.options.args.clone() };
+    let options = BuildOptions { target, ..inputs.options.clone() };
     let facts = file.facts(&options).map_err(|error| unwritable(error.to_string()))?;
     let builds = |kind: WorkKind| {
         !matches!(kind, WorkKind::InstallsPackages | WorkKind::Removes | WorkKind::RunsScript)

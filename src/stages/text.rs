@@ -126,6 +126,15 @@ pub(super) fn meant_for_tools(dockerfile: &DockerfileFacts) -> Option<String> {
     Some(format!("{} is {}", base.shown()?, known.brings))
 }
 
+/// What is asked of a name that only the build can tell.
+const CONTEXT: &str = "a named context of the build, or an image that is not known here";
+
+/// Whether a name may be that of a named context: of bake's `contexts`, compose's `additional_contexts` or
+/// `--build-context`. Known images are taken for themselves.
+fn may_be_context(name: &str) -> bool {
+    !name.contains(['/', ':', '@', '.']) && known_image(name).is_none()
+}
+
 fn questions(dockerfile: &DockerfileFacts) -> Vec<Question> {
     let mut questions = questions_of_bases(dockerfile);
     let catalogue = Catalogue::builtin();
@@ -164,6 +173,7 @@ fn questions_of_bases(dockerfile: &DockerfileFacts) -> Vec<Question> {
             StageBase::Image(name) => match known_image(name) {
                 Some(known) if known.is == ImageIs::Lean => return None,
                 Some(known) => format!("brings {}", known.brings),
+                None if may_be_context(name) => CONTEXT.to_owned(),
                 None => "contents unknown".to_owned(),
             },
         };
@@ -207,6 +217,11 @@ fn question_of_copy(
     let kind = within.iter().find_map(|path| catalogue.kind_of_path(path.as_bytes()));
     if let Some(kind) = kind.filter(|kind| kind.weight <= Weight::Input) {
         return asked(kind.words());
+    }
+    if let CopyOrigin::Image(name) = &copied.origin
+        && may_be_context(name)
+    {
+        return asked(CONTEXT);
     }
     let stage = stage?;
     let works = works_below(stage, stages);

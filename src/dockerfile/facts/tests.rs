@@ -26,7 +26,7 @@ fn found(command: &str) -> Vec<String> {
 }
 
 fn facts_of(text: &str, target: Option<&str>) -> Facts {
-    let options = BuildOptions { target: target.map(str::to_owned), args: BTreeMap::new() };
+    let options = BuildOptions { target: target.map(str::to_owned), ..BuildOptions::default() };
     Dockerfile::parse(text).unwrap().facts(&options).unwrap()
 }
 
@@ -510,7 +510,7 @@ fn a_target_in_the_middle_is_what_is_evaluated() {
     let build = facts_of(text, Some("0"));
     assert_eq!(lined(&build.works), ["2 build: npm run build"]);
     assert_eq!(lined(&facts_of(text, None).works), ["6 build: make"]);
-    let options = BuildOptions { target: Some("x".into()), args: BTreeMap::new() };
+    let options = BuildOptions { target: Some("x".into()), ..BuildOptions::default() };
     assert!(matches!(
         Dockerfile::parse(text).unwrap().facts(&options),
         Err(DockerfileError::NoSuchTarget { .. })
@@ -521,7 +521,8 @@ fn a_target_in_the_middle_is_what_is_evaluated() {
 fn given_arguments_count() {
     let text = "ARG V=3\nFROM python:$V\nARG TOOL=echo\nRUN $TOOL x\n";
     let args = BTreeMap::from([("V".to_owned(), "2".to_owned()), ("TOOL".to_owned(), "make".to_owned())]);
-    let facts = Dockerfile::parse(text).unwrap().facts(&BuildOptions { target: None, args }).unwrap();
+    let facts =
+        Dockerfile::parse(text).unwrap().facts(&BuildOptions { args, ..BuildOptions::default() }).unwrap();
     assert_eq!(facts.base, StageBase::Image("python:2".into()));
     assert_eq!(facts.stages[0].resolved, facts.base);
     assert_eq!(lined(&facts.works), ["4 build: make"]);
@@ -855,7 +856,7 @@ proptest! {
         let Ok(parsed) = Dockerfile::parse(&file) else { return Ok(()) };
         let lines = u32::try_from(file.lines().count()).unwrap();
         for index in 0..parsed.stages().len() {
-            let options = BuildOptions { target: Some(index.to_string()), args: BTreeMap::new() };
+            let options = BuildOptions { target: Some(index.to_string()), ..BuildOptions::default() };
             let facts = parsed.facts(&options).unwrap();
             prop_assert_eq!(facts.chain.last(), Some(&index));
             prop_assert!(facts.stages.iter().all(|stage| !stage.in_chain || stage.used));

@@ -9,7 +9,7 @@ use super::{Copied, FoundWork, Work, WorkKind};
 use crate::dockerfile::ast::{CopyOrigin, Dockerfile, SourceInstruction, Stage, StageBase, source_of};
 use crate::dockerfile::expand::Environment;
 use crate::dockerfile::expand::here_document_word;
-use crate::dockerfile::variables::{BuildOptions, Variables, resolve_base};
+use crate::dockerfile::variables::{BuildOptions, Globals, Variables, origin_of, resolve_base};
 use crate::tools::tools;
 
 /// So much memory may go into the variables and triggers that stages inherit; after that, they are
@@ -53,7 +53,7 @@ impl State<'_> {
 pub(super) struct StageWalk<'a> {
     file: &'a Dockerfile,
     options: &'a BuildOptions,
-    globals: &'a Environment,
+    globals: &'a Globals<'a>,
     /// The stages that others build on, as they end.
     ends: Vec<Option<State<'a>>>,
     inherited: usize,
@@ -63,7 +63,7 @@ impl<'a> StageWalk<'a> {
     pub(super) fn new(
         file: &'a Dockerfile,
         options: &'a BuildOptions,
-        globals: &'a Environment,
+        globals: &'a Globals<'a>,
     ) -> StageWalk<'a> {
         StageWalk { file, options, globals, ends: Vec::new(), inherited: 0 }
     }
@@ -172,7 +172,7 @@ impl<'a> StageWalk<'a> {
     /// What the instruction takes from elsewhere.
     fn copies(&self, instruction: &SourceInstruction, stage: usize, state: &State<'a>) -> Vec<Copied> {
         let copied = |from: &str, paths: Vec<String>, mount: bool| Copied {
-            origin: self.file.origin(from, stage),
+            origin: origin_of(self.file, from, stage, self.globals),
             paths,
             mount,
             line: instruction.line,

@@ -54,6 +54,7 @@ fn shape(name: &str, about: &Value) -> Shape {
         options: BuildOptions {
             target: about.get("target").and_then(Value::as_str).map(str::to_owned),
             args: texts("args"),
+            ..BuildOptions::default()
         },
         labels: texts("labels"),
         steps: BUILDERS.into_iter().map(steps).collect(),

@@ -145,6 +145,12 @@ const SHAPES: &[Shape] = &[
         &["COPY --from=runner /", "a whole directory tree"],
     ),
     (
+        "named-context-file",
+        "FROM alpine\nCOPY --from=build /out/app /usr/bin/app\n",
+        &["COPY --from=build /out/app (a named context of the build, or an image that is not known here)"],
+    ),
+    ("image-without-tag", "FROM alpine\nCOPY --from=busybox /bin/wget /usr/bin/wget\n", &[]),
+    (
         "devcontainer",
         "FROM mcr.microsoft.com/devcontainers/base:ubuntu\nRUN apt-get update && apt-get install -y build-essential\n",
         &[],
@@ -322,6 +328,41 @@ fn cases_that_were_wrong_once() {
         document["templates"].as_array().unwrap().iter().map(|path| path.as_str().unwrap()).collect();
     assert_eq!(templates.len(), 5, "{templates:?}");
     assert!(!entries.keys().any(|path| path.starts_with("templates/")), "none of them is evaluated");
+}
+
+/// A Dockerfile with named contexts, what they stand for, and what is asked; nothing is asked of one that passes.
+const CONTEXTS: &[Shape] = &[
+    ("FROM base\nCOPY app /\n", "", &["FROM base (a named context of the build"]),
+    ("FROM base\nCOPY app /\n", "base=docker-image://alpine:3.21", &[]),
+    ("FROM base\nCOPY app /\n", "base=docker-image://golang:1.24", &["FROM golang:1.24", "the Go toolchain"]),
+    ("FROM base\nCOPY app /\n", "base=target:base", &["FROM base (an image that only the build knows)"]),
+    ("FROM base\nCOPY app /\n", "base=./base", &["FROM base (an image that only the build knows)"]),
+    ("FROM golang:1.24\nCOPY app /\n", "docker.io/library/golang:1.24=docker-image://alpine", &[]),
+    ("FROM golang AS base\nRUN go build -o /x\nFROM base\nCOPY app /\n", "base=docker-image://alpine", &[]),
+    ("FROM alpine\nCOPY --from=tools /x /x\n", "tools=docker-image://ghcr.io/astral-sh/uv:0.5", &["(uv)"]),
+    ("FROM alpine\nCOPY --from=tools /x /x\n", "tools=target:tools", &["(a named context of the build"]),
+];
+
+#[test]
+fn named_contexts_are_followed_where_they_are_defined() {
+    for (text, context, asked) in CONTEXTS {
+        let directory = tempfile::tempdir().unwrap();
+        fs::write(directory.path().join("Dockerfile"), text).unwrap();
+        let entry = |arguments: &[&str]| {
+            let mut command = layergate();
+            command.current_dir(directory.path()).args(["stages", "--format", "json"]).args(arguments);
+            Run::of(&mut command).expect(0).json()["dockerfiles"][0].clone()
+        };
+        let flags = if context.is_empty() { vec![] } else { vec!["--build-context", context] };
+        let by_flag = entry(&flags);
+        check(text, &by_flag, Some(*asked).filter(|asked| !asked.is_empty()));
+        if context.is_empty() {
+            continue;
+        }
+        let config = format!("[images.app]\ndockerfile = \"Dockerfile\"\nbuild-contexts = [\"{context}\"]\n");
+        fs::write(directory.path().join("layergate.toml"), config).unwrap();
+        assert_eq!(entry(&[]), by_flag, "{context}");
+    }
 }
 
 #[test]
