@@ -227,6 +227,7 @@ fn application(name: &'static str) -> Option<Project> {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn a_pip_package_is_the_cause_with_what_its_record_lists() {
     let Some(project) = application("pip") else { return };
     let step = "RUN pip install --no-index ./flask_like-2.1-py3-none-any.whl";
@@ -243,6 +244,7 @@ fn a_pip_package_is_the_cause_with_what_its_record_lists() {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn a_dpkg_package_is_the_cause_with_what_dpkg_lists() {
     let Some(project) = application("dpkg") else { return };
     let step = "RUN dpkg -i ./lib-like_1.0-1.deb";
@@ -269,6 +271,7 @@ fn a_dpkg_package_is_the_cause_with_what_dpkg_lists() {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn a_model_file_is_the_cause_by_its_name() {
     let Some(project) = application("model") else { return };
     project.write(&[("model.bin", 20_000_000)]);
@@ -281,6 +284,7 @@ fn a_model_file_is_the_cause_by_its_name() {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn a_chmod_is_the_cause_and_the_waste_and_the_copy_can_set_the_mode() {
     let Some(project) = application("chmod") else { return };
     let step = "RUN chmod -R 700 /app/data";
@@ -339,6 +343,7 @@ fn part<'a>(report: &'a Value, name: &str) -> &'a Value {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn one_upgrade_among_forty_dpkg_packages_is_one_row() {
     let Some(project) = Project::new("forty-debs") else { return };
     forty(&project, "debs");
@@ -381,6 +386,7 @@ fn one_upgrade_among_forty_dpkg_packages_is_one_row() {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn one_upgrade_among_forty_pip_packages_is_one_row() {
     let Some(project) = Project::new("forty-wheels") else { return };
     forty(&project, "wheels");
@@ -417,6 +423,7 @@ fn one_upgrade_among_forty_pip_packages_is_one_row() {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn what_a_later_step_deletes_names_both_steps_and_how_to_join_them() {
     let Some(project) = Project::new("deleted") else { return };
     let make = "RUN mkdir -p /build/objects && head -c 3000000 /dev/zero > /build/objects/big.o";
@@ -457,6 +464,7 @@ fn what_a_later_step_deletes_names_both_steps_and_how_to_join_them() {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn annotations_are_on_the_line_that_grew_most_and_are_ten_at_most() {
     let Some(project) = Project::new("annotated") else { return };
     project.write(&[("small", 1000), ("large", 1000)]);
@@ -484,6 +492,7 @@ fn annotations_are_on_the_line_that_grew_most_and_are_ten_at_most() {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn the_base_images_drift_and_our_own_growth_are_two_figures() {
     let Some(project) = Project::new("drift") else { return };
     let base_image = |size: usize| {
@@ -546,6 +555,7 @@ fn the_base_images_drift_and_our_own_growth_are_two_figures() {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn own_growth_is_not_evaluated_where_nobody_knows_what_is_ours() {
     let Some(project) = Project::new("unknown-base") else { return };
     project.write(&[("own", 1000)]);

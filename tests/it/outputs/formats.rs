@@ -61,6 +61,7 @@ fn text(directory: &Path, name: &str) -> String {
 }
 
 #[test]
+#[ignore = "needs the SARIF Multitool: tests/run"]
 fn code_scanning_takes_the_findings() {
     let Some(tool) = std::env::var_os("LAYERGATE_TEST_SARIF").filter(|path| !path.is_empty()) else {
         skip("the SARIF of reports", "the SARIF Multitool was not installed");
@@ -117,6 +118,7 @@ fn an_alert_stays_the_same_where_only_lines_and_sizes_differ() {
 }
 
 #[test]
+#[ignore = "needs parsers: tests/run"]
 fn test_reports_have_a_case_for_each_limit() {
     const READ: &str = "import json, sys\nfrom junitparser import JUnitXml\nxml = JUnitXml.fromfile(sys.argv[1])\n\
         print(json.dumps([[s.name, s.tests, s.failures, [[c.name, [r.message for r in c.result]] for c in s]] for s in xml]))";
@@ -144,6 +146,7 @@ fn test_reports_have_a_case_for_each_limit() {
 }
 
 #[test]
+#[ignore = "needs parsers: tests/run"]
 fn prometheus_reads_the_sizes() {
     const READ: &str = "import json, sys\nfrom prometheus_client.openmetrics.parser import text_string_to_metric_families as read\n\
         print(json.dumps([[f.name, f.unit, f.type, [[s.labels, s.value] for s in f.samples]] for f in read(open(sys.argv[1]).read())]))";

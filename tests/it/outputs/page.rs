@@ -29,6 +29,7 @@ fn opened(pages: &[&Path]) -> String {
 
 /// `web/package.json` has the steps: types, the checked-in page against its source, the page in a browser.
 #[test]
+#[ignore = "needs a browser: tests/run"]
 fn the_page_is_what_its_source_makes_and_works_in_a_browser() {
     if has_browser() {
         let mut npm = Command::new("npm");
@@ -43,6 +44,7 @@ fn layout(directory: &Path, name: &str, files: &[(&str, u64)]) -> PathBuf {
 }
 
 #[test]
+#[ignore = "needs a browser: tests/run"]
 fn pages_of_real_images_open_in_a_browser_and_say_what_changed() {
     if !has_browser() {
         return;
@@ -89,6 +91,7 @@ fn pages_of_real_images_open_in_a_browser_and_say_what_changed() {
 }
 
 #[test]
+#[ignore = "needs a browser: tests/run"]
 fn no_name_of_an_image_becomes_markup_of_its_page() {
     if !has_browser() {
         return;

@@ -61,6 +61,7 @@ fn bash_completes_commands_options_and_values() {
 }
 
 #[test]
+#[ignore = "needs fish: tests/run"]
 fn fish_completes_commands_and_options() {
     let script = "source $argv[1]; complete -C 'layergate sche'; complete -C 'layergate check --max-la'";
     let Some(said) = asked("fish", &["--no-config"], &script.replace("$argv[1]", "$argv[2]")) else {
@@ -71,6 +72,7 @@ fn fish_completes_commands_and_options() {
 }
 
 #[test]
+#[ignore = "needs zsh: tests/run"]
 fn zsh_takes_its_function() {
     let script = "autoload -U compinit; compinit -D; source $1; print ${_comps[layergate]}";
     let Some(said) = asked("zsh", &["-f"], script) else {

@@ -25,6 +25,13 @@ fn names() -> Vec<String> {
     names
 }
 
+/// Those for which no docker is needed.
+fn names_without_docker() -> Vec<String> {
+    let names: Vec<String> = names().into_iter().filter(|name| !ASKED.contains(&name.as_str())).collect();
+    assert!(names.len() >= 15);
+    names
+}
+
 /// A copy of a repository, in a directory of its name.
 fn repository(name: &str, into: &Path) -> PathBuf {
     let root = into.join(name);
@@ -60,18 +67,15 @@ fn modern_client() -> Option<(PathBuf, String)> {
 }
 
 /// Runs `init` with what the repository needs to be followed.
-fn init_as_meant(name: &str, root: &Path, home: &Path, write: bool) -> Option<Run> {
+fn init_as_meant(name: &str, root: &Path, home: &Path, write: bool) -> Run {
     let mut command = layergate();
     command.arg("init").args(write.then_some("--write"));
     if ASKED.contains(&name) {
-        let Some((modern, host)) = modern_client() else {
-            skip(&format!("init of {name}"), "no modern client was named for it");
-            return None;
-        };
+        let (modern, host) = modern_client().expect("tests/run starts newer engines");
         command.arg("--ask-docker").env("HOME", home).env("DOCKER_HOST", host);
         command.env("PATH", with_modern(&modern, home));
     }
-    Some(Run::of(command.arg(root)))
+    Run::of(command.arg(root))
 }
 
 /// A `PATH` with the modern client first; its plugins are configured in `home`.
@@ -107,14 +111,22 @@ fn content(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 #[test]
 fn each_repository_gets_the_diff_that_was_read() {
+    diffs_that_were_read(&names_without_docker());
+}
+
+#[test]
+#[ignore = "needs newer engines: tests/run"]
+fn each_repository_that_docker_reads_gets_the_diff_that_was_read() {
+    diffs_that_were_read(&ASKED.map(str::to_owned));
+}
+
+fn diffs_that_were_read(names: &[String]) {
     let directory = tempfile::tempdir().unwrap();
     let update = std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always");
-    assert!(names().len() >= 15);
-    for name in names() {
-        let root = repository(&name, directory.path());
+    for name in names {
+        let root = repository(name, directory.path());
         let before = content(&root);
-        let Some(run) = init_as_meant(&name, &root, &directory.path().join("home"), false) else { continue };
-        let run = run.expect(0);
+        let run = init_as_meant(name, &root, &directory.path().join("home"), false).expect(0);
         assert_eq!(content(&root), before, "{name}: printing has changed something");
         for (file, text) in [("expected.diff", &run.stdout), ("expected.txt", &run.stderr)] {
             let path = fixture(&format!("init/{name}/{file}"));
@@ -131,7 +143,7 @@ fn each_repository_gets_the_diff_that_was_read() {
         let applied = content(&root);
         git(&root, &["checkout", "--quiet", "."]);
         git(&root, &["clean", "--quiet", "-fd"]);
-        let written = init_as_meant(&name, &root, &directory.path().join("home"), true).unwrap().expect(0);
+        let written = init_as_meant(name, &root, &directory.path().join("home"), true).expect(0);
         assert_eq!(written.stdout, "");
         assert_eq!(content(&root), applied, "{name}: the diff is not what is written");
     }
@@ -139,13 +151,22 @@ fn each_repository_gets_the_diff_that_was_read() {
 
 #[test]
 fn what_is_there_stays_byte_for_byte_and_a_second_time_changes_nothing() {
+    stays_byte_for_byte(&names_without_docker());
+}
+
+#[test]
+#[ignore = "needs newer engines: tests/run"]
+fn what_is_there_stays_byte_for_byte_where_docker_reads_it() {
+    stays_byte_for_byte(&ASKED.map(str::to_owned));
+}
+
+fn stays_byte_for_byte(names: &[String]) {
     let directory = tempfile::tempdir().unwrap();
-    for name in names() {
-        let root = repository(&name, directory.path());
+    for name in names {
+        let root = repository(name, directory.path());
         let before = content(&root);
         let home = directory.path().join("home");
-        let Some(run) = init_as_meant(&name, &root, &home, true) else { continue };
-        run.expect(0);
+        init_as_meant(name, &root, &home, true).expect(0);
         let after = content(&root);
         for (path, text) in &before {
             let (text, changed) =
@@ -164,10 +185,10 @@ fn what_is_there_stays_byte_for_byte_and_a_second_time_changes_nothing() {
                 "{name}"
             );
         }
-        let again = init_as_meant(&name, &root, &home, true).unwrap().expect(0);
+        let again = init_as_meant(&name, &root, &home, true).expect(0);
         assert!(again.stderr.contains("nothing to do"), "{name}: {}", again.stderr);
         assert_eq!(content(&root), after, "{name}: a second time changes something");
-        assert_eq!(init_as_meant(&name, &root, &home, false).unwrap().expect(0).stdout, "", "{name}");
+        assert_eq!(init_as_meant(&name, &root, &home, false).expect(0).stdout, "", "{name}");
     }
 }
 
@@ -185,6 +206,7 @@ fn findings(zizmor: &std::ffi::OsStr, root: &Path) -> BTreeMap<String, usize> {
 }
 
 #[test]
+#[ignore = "needs zizmor and actionlint: tests/run"]
 fn auditors_find_nothing_in_what_is_added() {
     let program = |name: &str| std::env::var_os(name).filter(|path| !path.is_empty());
     let (zizmor, actionlint) = (program("LAYERGATE_TEST_ZIZMOR"), program("LAYERGATE_TEST_ACTIONLINT"));
@@ -197,7 +219,7 @@ fn auditors_find_nothing_in_what_is_added() {
             .filter(|_| has_workflows)
             .map(|zizmor| findings(zizmor, &root))
             .unwrap_or_default();
-        let Some(run) = init_as_meant(&name, &root, &directory.path().join("home"), true) else { continue };
+        let run = init_as_meant(&name, &root, &directory.path().join("home"), true);
         run.expect(0);
         if let Some(zizmor) = &zizmor {
             assert_eq!(findings(zizmor, &root), before, "{name}");
@@ -433,6 +455,7 @@ fn act(
 }
 
 #[test]
+#[ignore = "needs a runner and newer engines: tests/run"]
 fn what_is_written_records_and_checks_by_a_real_runner() {
     let Some(engine) = Engine::of_this_run("the written workflows by a real runner") else { return };
     drop(engine);
@@ -475,7 +498,7 @@ fn what_is_written_records_and_checks_by_a_real_runner() {
         let github = FakeGithub::start();
         let mapped = stand_ins(at, &github);
         let root = repository(name, at);
-        init_as_meant(name, &root, &at.join("home"), true).unwrap().expect(0);
+        init_as_meant(name, &root, &at.join("home"), true).expect(0);
         commit(&root, "gate");
         let base = git(&root, &["rev-parse", "HEAD"]);
         let push = json!({ "ref": "refs/heads/main", "before": "0".repeat(40), "after": base });

@@ -490,6 +490,7 @@ fn pushed(repository: &Path, environment: &[(&str, &str)]) -> Run {
 }
 
 #[test]
+#[ignore = "needs a runner: tests/run"]
 fn a_runner_installs_the_release_of_the_commit_and_runs_it() {
     if !has_runner() {
         return;
@@ -528,6 +529,7 @@ fn a_runner_installs_the_release_of_the_commit_and_runs_it() {
 }
 
 #[test]
+#[ignore = "needs a runner: tests/run"]
 fn a_runner_takes_a_program_that_is_there_without_any_network() {
     if !has_runner() {
         return;
@@ -540,6 +542,7 @@ fn a_runner_takes_a_program_that_is_there_without_any_network() {
 }
 
 #[test]
+#[ignore = "needs a runner: tests/run"]
 fn a_runner_builds_the_action_s_own_source() {
     if !has_runner() {
         return;

@@ -21,6 +21,7 @@ fn shown(page: &Path) -> Option<String> {
 }
 
 #[test]
+#[ignore = "needs man: tests/run"]
 fn there_is_a_page_for_each_command_and_man_shows_it() {
     let directory = tempfile::tempdir().unwrap();
     let target = directory.path().join("share/man/man1");

@@ -130,6 +130,7 @@ fn image(bytes: usize) -> (Run, tempfile::TempDir) {
 }
 
 #[test]
+#[ignore = "needs buildah: tests/run"]
 fn the_image_of_a_release_has_the_program_alone_and_is_evaluated_by_itself() {
     let missing = Run::of(Command::new("sh").args(["-c", "command -v buildah"])).code != 0;
     if missing {

@@ -145,6 +145,7 @@ fn archives_and_layers_may_be_packed_with_xz_and_bzip2() {
 }
 
 #[test]
+#[ignore = "needs xz and bzip2: tests/run"]
 fn what_the_tools_pack_is_read() {
     let old = fixture("engines/docker-20.10/edge-v1.save.tar");
     let directory = tempfile::tempdir().unwrap();
@@ -234,6 +235,7 @@ fn a_directory_of_skopeo_may_hold_several_platforms() {
 
 /// What `skopeo` itself writes; its manifest is Docker's or OCI's, its layers packed in any way.
 #[test]
+#[ignore = "needs skopeo: tests/run"]
 fn skopeos_own_directories() {
     let Some(skopeo) = std::env::var_os("LAYERGATE_TEST_SKOPEO").filter(|value| !value.is_empty()) else {
         return skip("directories of skopeo", "LAYERGATE_TEST_SKOPEO is not set");
@@ -374,6 +376,7 @@ fn odd_tars_add_up() {
 
 /// A real engine takes and refuses the same of them, and its own figure is the same number.
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn an_engine_agrees_on_odd_tars() {
     let Some(engine) = Engine::of_this_run("odd tars in an engine") else { return };
     let directory = tempfile::tempdir().unwrap();
@@ -486,6 +489,7 @@ fn only_what_is_known_is_evaluated(image: &str) {
 
 /// `useradd` of a large user ID leaves a sparse file, which an engine counts in full.
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn login_records_of_large_user_ids_are_named() {
     let Some(engine) = Engine::of_this_run("login records in an engine") else { return };
     let context = tempfile::tempdir().unwrap();

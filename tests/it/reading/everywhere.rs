@@ -45,6 +45,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 #[test]
+#[ignore = "needs engines: tests/run"]
 fn one_image_has_the_same_numbers_from_every_place() {
     let Some(engine) = Engine::of_this_run("one image from every place") else { return };
     let names = ["LAYERGATE_TEST_SKOPEO", "LAYERGATE_TEST_REGISTRY", "LAYERGATE_TEST_PODMAN"];
@@ -295,6 +296,7 @@ fn load_everywhere(test: &str, tag: &str, directory: &Path) -> Option<Vec<Place>
 }
 
 #[test]
+#[ignore = "needs engines: tests/run"]
 fn every_engine_and_every_save_of_it_has_the_same_numbers() {
     let directory = tempfile::tempdir().unwrap();
     let tag = "everywhere-engines:1";
@@ -350,6 +352,7 @@ fn every_engine_and_every_save_of_it_has_the_same_numbers() {
 }
 
 #[test]
+#[ignore = "needs engines: tests/run"]
 fn the_same_image_on_another_engine_is_no_change() {
     let directory = tempfile::tempdir().unwrap();
     let (tag, path) = ("everywhere-baseline:1", directory.path());
@@ -421,6 +424,7 @@ impl Output {
 }
 
 #[test]
+#[ignore = "needs engines: tests/run"]
 fn every_output_of_buildx_has_the_same_numbers() {
     let test = "every output of buildx";
     let (Some(engine), Some(modern)) = (Engine::of_this_run(test), Modern::containerd(test)) else { return };
@@ -453,8 +457,8 @@ fn every_output_of_buildx_has_the_same_numbers() {
 
 /// Each output of buildx in each engine that loads it, and in a registry.
 #[test]
-#[ignore = "takes minutes: tests/live runs it"]
-fn every_output_of_buildx_in_every_place_has_the_same_numbers() {
+#[ignore = "takes minutes: tests/live"]
+fn live_every_output_of_buildx_in_every_place_has_the_same_numbers() {
     let test = "every output of buildx in every place";
     let (Some(containerd), Some(classic)) = (Modern::containerd(test), Modern::classic(test)) else { return };
     let Some(builder) = Modern::with_network(test) else { return };

@@ -252,6 +252,7 @@ fn names_of_loopback() -> Vec<String> {
 }
 
 #[test]
+#[ignore = "needs an address that is not loopback: tests/run"]
 fn a_registry_elsewhere_does_not_lead_to_this_machine() {
     let Some(elsewhere) = own_address() else {
         return skip("a registry that is not on loopback", "this machine has no other address");
@@ -261,11 +262,7 @@ fn a_registry_elsewhere_does_not_lead_to_this_machine() {
     let port = inner.address.rsplit_once(':').unwrap().1.to_owned();
     let mut targets: Vec<String> =
         ["127.0.0.1", "127.1", "2130706433", "0.0.0.0", "localhost", "a.localhost"].map(str::to_owned).into();
-    let names = names_of_loopback();
-    if names.is_empty() {
-        skip("a name of the loopback address", "this machine has none but localhost");
-    }
-    targets.extend(names);
+    targets.extend(names_of_loopback());
     for target in targets {
         let to = format!("http://{target}:{port}/x");
         let (realm, link) = (bearer(&to), to.clone());

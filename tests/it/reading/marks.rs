@@ -148,6 +148,7 @@ const C: &str = "#include <stdio.h>\nstatic int twice(int x) { return 2 * x; }\n
     int main(int count, char **words) { printf(\"%d %s\\n\", twice(count), words[0]); return 0; }\n";
 
 #[test]
+#[ignore = "needs compilers: tests/run"]
 fn what_strip_takes_is_what_is_marked() {
     let missing = |tool: &&str| Command::new(tool).arg("--version").output().is_err();
     if !cfg!(target_os = "linux") || ["gcc", "strip", "readelf", "rustc"].iter().any(missing) {

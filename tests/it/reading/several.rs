@@ -134,6 +134,7 @@ fn standard_input_holds_one_image() {
 }
 
 #[test]
+#[ignore = "needs newer engines: tests/run"]
 fn a_build_is_checked_while_it_is_written() {
     let Some(modern) = Modern::containerd("a build that is piped in") else { return };
     let context = modern.context(

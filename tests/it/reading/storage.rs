@@ -127,6 +127,7 @@ fn figures(run: &Run) -> (serde_json::Value, Vec<serde_json::Value>) {
 
 /// For root, and for a user with none of its rights.
 #[test]
+#[ignore = "needs buildah: tests/run"]
 fn an_image_of_the_storage_has_the_numbers_of_what_is_saved_of_it() {
     const TEST: &str = "an image of the container storage";
     let Some(rootless) = std::env::var("LAYERGATE_TEST_ROOTLESS").ok().filter(|user| !user.is_empty()) else {
@@ -174,6 +175,7 @@ fn an_image_of_the_storage_has_the_numbers_of_what_is_saved_of_it() {
 }
 
 #[test]
+#[ignore = "needs buildah: tests/run"]
 fn what_the_storage_lacks_is_said() {
     let Some(storage) = Storage::filled("what a container storage lacks", None) else { return };
     let fails = |image: &str| Run::of(layergate().args(["inspect", image])).expect(3).stderr;
@@ -193,6 +195,7 @@ fn what_the_storage_lacks_is_said() {
 }
 
 #[test]
+#[ignore = "needs buildah: tests/run"]
 fn an_index_of_the_storage_has_its_platforms() {
     let Some(storage) = Storage::filled("an index of a container storage", None) else { return };
     let context = storage.directory.path().join("context");
@@ -218,6 +221,7 @@ fn layergate_text(storage: &Storage, image: &str) -> String {
 
 /// A file of a layer that is a link by now leads nowhere.
 #[test]
+#[ignore = "needs buildah: tests/run"]
 fn a_link_in_the_storage_is_not_followed() {
     let Some(storage) = Storage::filled("links in a container storage", None) else { return };
     let files = walk(&storage.root().join("vfs/dir"));

@@ -253,6 +253,7 @@ fn limited(line: &str, arguments: &[&str]) -> Option<Run> {
 }
 
 #[test]
+#[ignore = "needs setpriv: tests/run"]
 fn too_low_limits_are_an_error_and_no_crash() {
     let directory = tempfile::Builder::new().prefix("layergate-limits").tempdir().unwrap();
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -295,6 +296,7 @@ fn too_low_limits_are_an_error_and_no_crash() {
 
 /// The same of a check with all that it reads, of a packed archive, and of what jobs have saved.
 #[test]
+#[ignore = "needs setpriv: tests/run"]
 fn too_low_limits_end_no_command_in_a_crash() {
     let directory = tempfile::Builder::new().prefix("layergate-limits").tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).display().to_string();

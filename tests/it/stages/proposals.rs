@@ -22,6 +22,7 @@ fn evaluated(engine: &Engine, app: &App, kind: &str, code: i32) -> (Value, Run) 
 }
 
 #[test]
+#[ignore = "needs an engine, and packages to install: tests/run"]
 fn the_tutorials_application_fails_in_one_stage_by_name_and_line() {
     let Some(engine) = apps::engine("the tutorial's application, evaluated") else { return };
     let app = App::named("seed");
@@ -55,6 +56,7 @@ fn the_tutorials_application_fails_in_one_stage_by_name_and_line() {
 }
 
 #[test]
+#[ignore = "needs an engine, and packages to install: tests/run"]
 fn what_is_proposed_builds_runs_and_is_as_large_as_was_said() {
     let Some(engine) = apps::engine("proposals") else { return };
     for app in App::all() {

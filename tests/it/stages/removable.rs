@@ -110,6 +110,7 @@ fn check(engine: &Engine, image: &str) -> Vec<Removable> {
 }
 
 #[test]
+#[ignore = "needs an engine, and packages to install: tests/run"]
 fn what_is_found_has_the_bytes_that_du_counts_and_none_twice() {
     let Some(engine) = apps::engine("what du counts") else { return };
     if ["strip", "readelf"].iter().any(|tool| Command::new(tool).arg("--version").output().is_err()) {

@@ -75,6 +75,7 @@ fn row(text: std::fmt::Arguments<'_>) {
 }
 
 #[test]
+#[ignore = "needs an engine, and packages to install: tests/run"]
 fn applications_save_what_was_said() {
     let Some(engine) = apps::engine("what fixes save") else { return };
     let cases = Case::all();
@@ -145,6 +146,7 @@ impl Advice {
 }
 
 #[test]
+#[ignore = "needs an engine, and packages to install: tests/run"]
 fn advice_that_is_followed_saves_what_was_said_and_the_program_runs() {
     let Some(engine) = apps::engine("advice that is followed") else { return };
     for advice in ADVICE {
@@ -176,6 +178,7 @@ fn advice_that_is_followed_saves_what_was_said_and_the_program_runs() {
 }
 
 #[test]
+#[ignore = "needs an engine, and packages to install: tests/run"]
 fn what_a_container_starts_stays() {
     let Some(engine) = apps::engine("what a container starts") else { return };
     let app = App::named("c-server");

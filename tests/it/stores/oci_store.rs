@@ -128,6 +128,7 @@ impl Repository {
 }
 
 #[test]
+#[ignore = "needs a registry: tests/run"]
 fn a_record_in_a_registry_is_found_by_commit_and_by_image() {
     let Some(repository) = Repository::new("found") else { return };
     let image = repository.push("1", &layers(1000));
@@ -161,6 +162,7 @@ fn a_record_in_a_registry_is_found_by_commit_and_by_image() {
 }
 
 #[test]
+#[ignore = "needs a registry: tests/run"]
 fn a_tag_that_is_deleted_is_no_baseline() {
     let Some(repository) = Repository::new("gone") else { return };
     let image = repository.push("1", &layers(1000));
@@ -183,6 +185,7 @@ fn a_tag_that_is_deleted_is_no_baseline() {
 }
 
 #[test]
+#[ignore = "needs a registry: tests/run"]
 fn files_of_layers_that_are_there_are_not_sent_again() {
     let Some(repository) = Repository::new("once") else { return };
     repository.record(&repository.push("1", &layers(1000)), COMMIT).expect(0);
@@ -208,6 +211,7 @@ fn files_of_layers_that_are_there_are_not_sent_again() {
 }
 
 #[test]
+#[ignore = "needs a registry: tests/run"]
 fn jobs_that_record_at_once_lose_nothing() {
     let Some(repository) = Repository::new("crowd") else { return };
     let platforms = ["linux/amd64", "linux/arm64", "linux/arm/v7", "linux/s390x", "linux/riscv64"];
@@ -236,6 +240,7 @@ fn jobs_that_record_at_once_lose_nothing() {
 }
 
 #[test]
+#[ignore = "needs a registry: tests/run"]
 fn jobs_that_record_and_delete_at_once_do_not_fail() {
     let Some(repository) = Repository::new("pruning") else { return };
     let image = repository.push("1", &layers(1000));
@@ -260,6 +265,7 @@ fn jobs_that_record_and_delete_at_once_do_not_fail() {
 }
 
 #[test]
+#[ignore = "needs a registry: tests/run"]
 fn old_records_are_deleted() {
     let Some(repository) = Repository::new("keep") else { return };
     let image = repository.push("1", &layers(1000));
@@ -284,6 +290,7 @@ fn old_records_are_deleted() {
 }
 
 #[test]
+#[ignore = "needs a registry: tests/run"]
 fn a_killed_record_leaves_a_registry_with_the_old_or_the_new() {
     let Some(repository) = Repository::new("killed") else { return };
     let store = repository.store();

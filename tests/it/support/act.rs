@@ -128,6 +128,7 @@ pub fn has_runner() -> bool {
 }
 
 #[test]
+#[ignore = "needs a runner and an engine: tests/run"]
 fn the_action_is_green_within_the_limit_and_red_beyond_it() {
     let Some(engine) = Engine::of_this_run("the action by a real runner") else { return };
     if !has_runner() {
@@ -175,6 +176,7 @@ fn push(engine: &Engine, repository: &Path) -> String {
 }
 
 #[test]
+#[ignore = "needs a runner and an engine: tests/run"]
 fn what_is_pushed_is_recorded_and_the_next_pull_request_is_compared_with_exactly_that() {
     let Some(engine) = Engine::of_this_run("the loop of pushes and pull requests") else { return };
     if !has_runner() {

@@ -173,6 +173,7 @@ pub fn answers(engine: &Engine, image: &str, app: &App) -> String {
 }
 
 #[test]
+#[ignore = "needs an engine, and packages to install: tests/run"]
 fn apps_build_and_answer() {
     let Some(engine) = engine("real applications") else { return };
     for app in App::all() {

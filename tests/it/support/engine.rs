@@ -192,6 +192,7 @@ impl Shared {
 }
 
 #[test]
+#[ignore = "needs an engine, and packages to install: tests/run"]
 fn the_tutorials_application_passes_in_two_stages_and_fails_in_one() {
     let Some(engine) = apps::engine("the tutorial's application") else { return };
     let app = App::named("seed");
@@ -224,6 +225,7 @@ fn the_tutorials_application_passes_in_two_stages_and_fails_in_one() {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn an_image_measures_the_same_by_name_and_from_its_save() {
     let Some(engine) = Engine::of_this_run("by name and from a save") else { return };
     let context = tempfile::tempdir().unwrap();
@@ -272,6 +274,7 @@ pub fn exported(engine: &Engine, image: &str) -> u64 {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn the_base_image_ends_where_the_one_that_is_named_does() {
     let Some(engine) = Engine::of_this_run("a base image by its name") else { return };
     let context = tempfile::tempdir().unwrap();
@@ -297,6 +300,7 @@ fn the_base_image_ends_where_the_one_that_is_named_does() {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn an_engine_over_tls_by_environment_and_by_context() {
     let Some(engine) = Engine::of_this_run("an engine over TLS") else { return };
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
@@ -339,6 +343,7 @@ fn an_engine_over_tls_by_environment_and_by_context() {
 /// The program that stands in for ssh runs the command here: that one is asked for the engine's
 /// stream, by docker's own client, is what counts.
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn an_engine_over_ssh() {
     let Some(engine) = Engine::of_this_run("an engine over ssh") else { return };
     let directory = tempfile::tempdir().unwrap();
@@ -370,6 +375,7 @@ fn an_engine_over_ssh() {
 }
 
 #[test]
+#[ignore = "needs an engine: tests/run"]
 fn an_image_that_the_engine_does_not_have() {
     let Some(engine) = Engine::of_this_run("an unknown image") else { return };
     let run = engine.layergate(&["inspect", "no-such-image:v1"]).expect(3);
