@@ -8,5 +8,6 @@ mod manual;
 mod reference;
 mod release;
 mod rooms;
+mod schema;
 mod vocabulary;
 mod workflows;

@@ -1,6 +1,7 @@
-//! What is made from the program: `docs/cli.md` from the definition of the command line, the limits in the schema of the
-//! configuration and in `action.yml` from the list of limits, and `docs/config.md` from that schema. With
-//! `INSTA_UPDATE=always` they are written anew; otherwise they have to be what is made.
+//! What is made from the program: `docs/cli.md` from the definition of the command line; the limits in the schema of
+//! the configuration and in `action.yml` from the list of limits; the kinds in that schema from their catalogue; and
+//! `docs/config.md` from that schema. With `INSTA_UPDATE=always` they are written anew; otherwise they have to be what is
+//! made.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,9 +9,10 @@ use std::fs;
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use layergate::cli::Cli;
 use layergate::limits::{self, LimitKey, ValueForm};
+use layergate::removable::Catalogue;
 use serde_json::{Map, Value, json};
 
-use crate::support::schema::resolved;
+use super::schema::resolved;
 
 /// The commands that the action runs: their options are inputs of it.
 const OF_ACTION: [&str; 3] = ["check", "record", "report"];
@@ -207,7 +209,7 @@ fn form_of(says: &[&Value]) -> String {
     };
     let examples = has("examples").and_then(Value::as_array).into_iter().flatten();
     let examples: Vec<String> =
-        examples.map(|example| format!("`{}`", crate::support::schema::toml_of(example))).collect();
+        examples.map(|example| format!("`{}`", super::schema::toml_of(example))).collect();
     match examples.is_empty() {
         true => form.to_owned(),
         false => format!("{form}, such as {}", examples.join(" or ")),
@@ -325,7 +327,7 @@ fn schema_of(key: &LimitKey) -> String {
     format!("    {}: {{\n{}\n    }},\n", json!(key.name), fields.join(",\n"))
 }
 
-/// The text of the schema, with what the list of limits says.
+/// The text of the schema, with what the list of limits and the catalogue of removable files say.
 fn made_schema() -> String {
     let definitions: String = limits::keys().map(schema_of).collect();
     let property =
@@ -336,7 +338,14 @@ fn made_schema() -> String {
     for place in [0, 1] {
         made = spliced(&made, place, "        \"metric\": {", "        \"dockerfile\": {", &properties);
     }
-    made
+    let catalogue = Catalogue::builtin();
+    let kinds: Vec<String> =
+        catalogue.kinds().iter().map(|kind| format!("        {:?}", kind.name)).collect();
+    let kinds = format!(
+        "    \"built-in-kind\": {{\n      \"description\": \"The kinds that are built in.\",\n      \"enum\": [\n{}\n      ]\n",
+        kinds.join(",\n")
+    );
+    spliced(&made, 0, "    \"built-in-kind\": {", "    }\n", &kinds)
 }
 
 #[test]

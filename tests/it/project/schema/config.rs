@@ -8,7 +8,7 @@ use layergate::config::Config;
 use layergate::removable::Catalogue;
 use serde_json::{Value, json};
 
-use super::{held, schema};
+use crate::support::schema::{self as held, schema};
 
 /// Each section: the beginning of it, what it needs to have, and where the schema describes it.
 const SECTIONS: [(&str, &str, &str); 8] = [

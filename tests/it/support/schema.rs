@@ -10,7 +10,13 @@ use std::sync::LazyLock;
 use boon::{Compiler, SchemaIndex, Schemas};
 use serde_json::Value;
 
-use super::schema;
+use super::{Run, layergate};
+
+/// A schema, by the word that asks for it.
+pub fn schema(of: &str) -> Value {
+    let mut command = layergate();
+    serde_json::from_str(&Run::unwatched(command.args(["schema", of])).expect(0).stdout).unwrap()
+}
 
 /// A schema, ready to be asked.
 struct Held {
