@@ -8,8 +8,9 @@ test *ARGS:
 test-all *ARGS:
     tests/run {{ARGS}}
 
-# Accepts changed golden files, references and generated documents.
+# Accepts changed schemas, golden files, references and generated documents.
 bless:
+    INSTA_UPDATE=always cargo test --locked --lib -- reference
     INSTA_UPDATE=always cargo test --locked --test it -- golden reference looks
 
 # Formatting and clippy.

@@ -9,6 +9,7 @@ use crate::image::{DiffId, Entry, FileList, Instruction, Layer};
 
 /// What became of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The same layer, byte for byte, in the same order.

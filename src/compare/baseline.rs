@@ -22,6 +22,7 @@ pub struct Baseline {
 
 /// Why there is no baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// Nothing was ever recorded of the image.
@@ -84,6 +85,7 @@ impl From<Reason> for Missing {
 
 /// That there is no baseline, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Missing {
     /// In a word, for programs.
     pub reason: Reason,

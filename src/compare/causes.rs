@@ -24,6 +24,7 @@ const MAX_NAMES: usize = 20;
 
 /// A part of the difference, and the instruction that it is due to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cause {
     /// The instruction.
     pub instruction: Option<Instruction>,
@@ -46,6 +47,7 @@ pub struct Cause {
 
 /// A package, directory or file that explains a part of a cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CausePart {
     /// What it is.
     pub kind: PartKind,
@@ -68,6 +70,7 @@ pub struct CausePart {
 
 /// What a part of a cause is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PartKind {
     /// A package, by the files that its database says are its own.
@@ -80,6 +83,7 @@ pub enum PartKind {
 
 /// Bytes that both images store, by another instruction each: no cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Moved {
     /// Where the base image stores them.
     pub from: StoringLayer,
@@ -96,6 +100,7 @@ pub struct Moved {
 
 /// The layer that stores something, and what made it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StoringLayer {
     /// The layer, counted from 0.
     pub layer: u64,

@@ -6,6 +6,7 @@ use crate::image::{ContainerSettings, Snapshot};
 
 /// A part of an image's config, by the instruction that sets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
 pub enum ConfigPart {
     /// The user.
@@ -32,6 +33,7 @@ pub enum ConfigPart {
 
 /// A part of the config that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ConfigChange {
     /// Which one.
     pub part: ConfigPart,

@@ -19,6 +19,7 @@ const LOGIN_RECORDS: [&str; 2] = ["var/log/lastlog", "var/log/faillog"];
 
 /// How the flattened files of two images differ.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileChanges {
     /// Only in the head image.
     pub added: FileCount,
@@ -36,6 +37,7 @@ pub struct FileChanges {
 
 /// Files, and the bytes by which they differ together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileCount {
     /// How many.
     pub files: u64,
@@ -45,6 +47,7 @@ pub struct FileCount {
 
 /// A path that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PathChange {
     /// Relative to the image's root; a directory ends with a slash.
     pub path: String,
@@ -56,6 +59,7 @@ pub struct PathChange {
 
 /// Files that one layer stores and another hides: unreachable.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Waste {
     /// The directory or file that it is in, relative to the image's root; a directory ends with a
     /// slash.

@@ -60,6 +60,7 @@ pub enum CompareError {
 
 /// The differences between two snapshots, head minus base; `None` where a side is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Deltas {
     /// Bytes.
     pub uncompressed: Option<Delta>,
@@ -77,6 +78,7 @@ pub struct Deltas {
 
 /// One row of the layer table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LayerRow {
     /// What became of the layer.
     pub status: Status,
@@ -104,6 +106,7 @@ pub struct LayerRow {
 
 /// The difference, split where the base image ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Split {
     /// Bytes by which the base image's own layers differ.
     pub base_image: Delta,

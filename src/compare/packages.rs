@@ -10,6 +10,7 @@ use crate::image::{Bytes, Delta, Ecosystem};
 
 /// What became of a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PackageStatus {
     /// Only in the head image.
@@ -26,6 +27,7 @@ pub enum PackageStatus {
 
 /// How many packages differ, by what became of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PackageCounts {
     /// Only in the head image.
     pub added: u64,
@@ -60,6 +62,7 @@ impl PackageCounts {
 
 /// A package that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PackageRow {
     /// Who installed it.
     #[serde(rename = "type")]

@@ -11,6 +11,7 @@ const REGISTRY: &str = "docker";
 
 /// What a host that has the baseline downloads when it moves to this image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UpdateSize {
     /// Compressed bytes of the layers that the baseline lacks: what a store downloads that keeps layers by their digest,
     /// as containerd, Podman and CRI-O do.

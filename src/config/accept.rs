@@ -22,6 +22,7 @@ pub struct Accept {
 
 /// That a broken limit is accepted, and by what.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Acceptance {
     /// The label of the pull request.
     #[serde(default, skip_serializing_if = "Option::is_none")]

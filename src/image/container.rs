@@ -11,6 +11,7 @@ const MAX_TEXT: usize = 1000;
 
 /// What a container of an image is started with.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ContainerSettings {
     /// The user, as the config has it; empty for root.

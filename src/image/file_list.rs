@@ -20,6 +20,7 @@ pub const MAX_NODES: u64 = 5_000_000;
 /// The files of one layer, in the order of its tar, the packages that they are of, and what their
 /// content says.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Raw")]
 pub struct FileList {
     /// What the layer's tar lists.
@@ -45,11 +46,13 @@ const MAX_READ_DEPTH: usize = 4096;
 
 /// A file list as a document has it: untrusted input.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Raw {
     entries: Vec<Entry>,
     #[serde(default)]
     packages: Vec<Package>,
     #[serde(default)]
+    #[cfg_attr(test, schemars(with = "Option<Vec<Mark>>"))]
     marks: Option<Vec<ReadMark>>,
     #[serde(default)]
     unread: Vec<UnreadDatabase>,

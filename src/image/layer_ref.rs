@@ -8,6 +8,7 @@ use super::instruction::Instruction;
 
 /// A layer, and what made it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LayerRef {
     /// Counted from 0.
     pub index: u64,
@@ -23,6 +24,7 @@ pub struct LayerRef {
 
 /// How it is known which lines made which layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum LinesBy {
     /// The build's own provenance names them.
@@ -33,6 +35,7 @@ pub enum LinesBy {
 
 /// Lines of a Dockerfile.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DockerfileLines {
     /// The Dockerfile, as it was named.
     pub path: String,

@@ -3,6 +3,8 @@
 
 pub mod bytes;
 pub mod container;
+#[cfg(test)]
+mod described;
 pub mod digest;
 pub mod entry;
 pub mod file_list;

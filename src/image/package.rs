@@ -11,6 +11,7 @@ pub const MAX_ELSEWHERE: usize = 16 << 20;
 /// Who numbers and installs a package. The names are the types of package URLs (purl-spec,
 /// "PURL types").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Ecosystem {
     /// Debian packages, by dpkg.
     #[serde(rename = "deb")]
@@ -79,6 +80,7 @@ impl Ecosystem {
 
 /// A package that a layer declares, with those of its files that are in the same layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Package {
     /// Who installed it.
     #[serde(rename = "type")]
@@ -92,6 +94,12 @@ pub struct Package {
     pub anchor: u32,
     /// The entries of the file list that are its files, ascending.
     #[serde(serialize_with = "gaps", deserialize_with = "from_gaps")]
+    #[cfg_attr(
+        test,
+        schemars(
+            description = "The entries of the file list that are its files: the first counted from 0, each other as its distance from the one before."
+        )
+    )]
     pub files: Vec<u32>,
     /// Paths that a distribution's package lists and that the layer does not have: files of other
     /// layers, where the database is not in the layer of the files.
@@ -104,6 +112,7 @@ pub struct Package {
 
 /// A package database that a layer has, and whose packages are not known, or not all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnreadDatabase {
     /// The entry of the file list that it is.
     pub entry: u32,
@@ -113,6 +122,7 @@ pub struct UnreadDatabase {
 
 /// Why a package database was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Unread {
     /// It is over the bound of its kind.
@@ -149,6 +159,7 @@ fn is_zero(bytes: &Bytes) -> bool {
 
 /// A package that an image has once all of its layers are applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Installed {
     /// Who installed it.
     #[serde(rename = "type")]

@@ -14,6 +14,7 @@ const MAX_TEXT: usize = 16 * 1024;
 
 /// What it says about a build that something of a kind is shipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Weight {
     /// A program that builds: whoever ships it has built where the image runs.
@@ -29,6 +30,7 @@ pub enum Weight {
 
 /// What follows from how an image is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RemovableOutcome {
     /// It is built in stages, or needs none.
@@ -42,6 +44,7 @@ pub enum RemovableOutcome {
 
 /// Files of one kind that one layer stores.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Removable {
     /// The kind's name in the catalogue.
     pub kind: String,

@@ -24,6 +24,7 @@ pub const MAX_LAYERS: usize = 2048;
 
 /// How the bytes of a snapshot were come by. Two snapshots are compared only where this is equal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Measured {
     /// Counted from the layers' tars: the same on every engine, to the byte.
@@ -44,8 +45,10 @@ impl Measured {
 
 /// One measured image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Snapshot {
-    /// `layergate.snapshot/v1`.
+    /// The document's kind and major version.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA)))]
     pub schema: String,
     /// Which image this is.
     pub image: ImageIdentity,
@@ -90,6 +93,7 @@ pub struct Snapshot {
 
 /// Files of the same content, none of them a hard link of another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Duplicate {
     /// Bytes of one of them.
     pub bytes: Bytes,
@@ -101,6 +105,7 @@ pub struct Duplicate {
 
 /// One step of an image's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HistoryEntry {
     /// What it did; of a step without a layer only what it set, not to what.
     pub instruction: Option<Instruction>,
@@ -110,6 +115,7 @@ pub struct HistoryEntry {
 
 /// The image that an image was built on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BaseImage {
     /// Its name, where that is known.
     #[serde(default, deserialize_with = "read_some_reference")]
@@ -122,6 +128,7 @@ pub struct BaseImage {
 
 /// How it is known which layers are those of the base image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BoundaryBy {
     /// The build's provenance names the base image by its digest, and that image's own config has the lowest layers
@@ -139,6 +146,7 @@ pub enum BoundaryBy {
 
 /// Which image a snapshot is of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImageIdentity {
     /// The name that reports, limits and baselines know the image by.
     pub name: String,
@@ -160,6 +168,7 @@ impl ImageIdentity {
 
 /// Where a snapshot's image was read from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SourceInfo {
     /// The transport's name, as in containers-transports(5).
     pub transport: String,
@@ -170,6 +179,7 @@ pub struct SourceInfo {
 
 /// The commit that an image was built from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Commit {
     /// The full hash.
     pub sha: String,
@@ -186,6 +196,7 @@ pub struct Commit {
 
 /// The accounting of one image (docs/numbers.md, "What is counted"). What is not known is null, never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// How many layers the image has.
     pub layers: u64,
@@ -238,6 +249,7 @@ impl Layer {
 
 /// One layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Layer {
     /// The hash of the uncompressed tar.
     pub diff_id: DiffId,

@@ -8,6 +8,7 @@ use super::snapshot::Layer;
 
 /// A package database of an image that was not read, or not to its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnreadFile {
     /// The database, relative to the image's root.
     pub path: String,

@@ -26,6 +26,7 @@ const METRICS: [(&str, Metric); 3] = [
 
 /// Which of an image's amounts the size limits evaluate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// Bytes of the files in all layers.

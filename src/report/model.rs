@@ -37,8 +37,10 @@ pub const MOST_IN_CHART: usize = 20;
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Report {
-    /// `layergate.report/v1`.
+    /// The document's kind and major version.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA)))]
     pub schema: String,
     /// The version of layergate that wrote it.
     pub layergate: String,
@@ -67,6 +69,7 @@ pub struct Report {
 
 /// What accepts a broken limit, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AcceptanceRules {
     /// Labels of the pull request.
     pub labels: Vec<String>,
@@ -78,6 +81,7 @@ pub struct AcceptanceRules {
 
 /// What a check found of one image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImageReport {
     /// The image's name.
     pub name: String,
@@ -154,6 +158,7 @@ pub struct ImageReport {
 
 /// A Dockerfile, by what it says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DockerfileId {
     /// How it is called.
     pub path: String,
@@ -163,6 +168,7 @@ pub struct DockerfileId {
 
 /// A point of a comment's chart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrendPoint {
     /// The full hash of the commit; null for this change.
     pub commit: Option<String>,
@@ -172,6 +178,7 @@ pub struct TrendPoint {
 
 /// The baseline that an image was compared with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Base {
     /// The baseline image's name; differs from the head's only in `diff`.
     pub name: String,
@@ -203,6 +210,7 @@ impl Base {
 
 /// The image as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HeadImage {
     /// Its accounting.
     pub totals: Totals,

@@ -30,6 +30,7 @@ const MAX_NAMED: usize = 4;
 
 /// How an image is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Evaluation {
     /// What follows from it.
     pub outcome: RemovableOutcome,
@@ -54,6 +55,7 @@ pub struct Evaluation {
 
 /// What an image is evaluated by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// What it ships, and its Dockerfile.
