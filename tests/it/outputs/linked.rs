@@ -167,6 +167,7 @@ fn headline(comment: &str) -> &str {
 }
 
 #[test]
+#[ignore = "needs a runner: tests/run"]
 fn of_a_fork_the_trusted_job_uploads_a_page_of_its_own_and_links_it() {
     let Some(installed) = installed() else { return };
     let (github, measured, artifacts) =
