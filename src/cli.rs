@@ -104,8 +104,9 @@ Events of GitHub Actions:
 
 const EXIT_HELP: &str = "\
 Exit codes:
-  0  pass, warn or accepted      3  something could not be read, measured or evaluated
-  1  a limit is exceeded         4  a required baseline was not found
+  0  pass, warn, accepted or     3  something could not be read, measured or evaluated
+     unenforced                  4  a required baseline was not found
+  1  a limit is exceeded
   2  usage or configuration
 
 Each option is also an environment variable: --max-size is LAYERGATE_MAX_SIZE.
@@ -241,13 +242,14 @@ pub struct CheckArgs {
     /// Compare with the baseline of this commit [default: the base commit of the event or checkout]
     #[arg(long, value_name = "COMMIT", help_heading = "Baseline")]
     pub base_commit: Option<String>,
-    /// Compare with this image instead of a stored baseline; repeatable, or one per line
+    /// Compare with this image instead of a stored baseline; repeatable, or one per line. `release`: with the baseline of
+    /// the newest release
     #[arg(long, value_name = "[NAME=]IMAGE", help_heading = "Baseline", conflicts_with = "base_commit")]
     pub baseline: Vec<String>,
     /// How to ask GitHub.
     #[command(flatten)]
     pub github: GithubFlags,
-    /// Configuration file [default: layergate.toml or .github/layergate.toml]
+    /// Configuration: a file, or OWNER/REPO//PATH@REF [default: layergate.toml or .github/layergate.toml]
     #[arg(long, value_name = "FILE", help_heading = "Limits")]
     pub config: Option<PathBuf>,
     /// Whose configuration to use on a pull request and in a merge queue
@@ -262,9 +264,21 @@ pub struct CheckArgs {
     /// What becomes of the report.
     #[command(flatten)]
     pub output: OutputFlags,
+    /// Leave changes of these paths out of causes and of comment-min-change; limits count them. Repeatable, or one per
+    /// line
+    #[arg(long, value_name = "PATTERN", help_heading = "Comment on the pull request")]
+    pub comment_ignore_path: Vec<String>,
     /// On a push, treat the open pull request with this head as the event: compare and comment as there
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Comment on the pull request")]
     pub comment_on_push: bool,
+}
+
+impl CheckArgs {
+    /// What is worth a new comment, by the keys of `[comment]`.
+    pub fn comment_settings(&self) -> Settings {
+        let ignored = given([("ignore-paths", "--comment-ignore-path", lines(&self.comment_ignore_path))]);
+        self.output.comment.settings().into_iter().chain(ignored).collect()
+    }
 }
 
 /// `layergate report`.
@@ -280,7 +294,8 @@ pub struct ReportArgs {
     /// `pull_request_target` or `issue_comment`, and for pull requests from forks; reports elsewhere]
     #[arg(long, value_enum, value_name = "WHOSE", help_heading = "Limits")]
     pub limits_from: Option<ReportLimits>,
-    /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
+    /// Configuration: a file, or OWNER/REPO//PATH@REF [default: layergate.toml or .github/layergate.toml, where there
+    /// is one]
     #[arg(long, value_name = "FILE", help_heading = "Limits")]
     pub config: Option<PathBuf>,
     /// The limits.
@@ -318,7 +333,8 @@ pub struct RecordArgs {
     /// Where baselines are kept.
     #[command(flatten)]
     pub store: StoreFlags,
-    /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
+    /// Configuration: a file, or OWNER/REPO//PATH@REF [default: layergate.toml or .github/layergate.toml, where there
+    /// is one]
     #[arg(long, value_name = "FILE", help_heading = "Dockerfile")]
     pub config: Option<PathBuf>,
     /// Commit that the images were built from [default: the checked-out one]
@@ -419,7 +435,7 @@ pub struct HistoryArgs {
     #[arg(long, value_name = "OS/ARCH[/VARIANT][:OS.VERSION]")]
     pub platform: Option<Platform>,
     /// Size to show: uncompressed, flattened or compressed
-    #[arg(long, value_name = "METRIC", default_value_t)]
+    #[arg(long, value_name = "METRIC", default_value_t, value_parser = metric_of_one)]
     pub metric: Metric,
     /// Show only the newest COMMITS; csv and json show all
     #[arg(long, value_name = "COMMITS", value_parser = commits, default_value = "50")]
@@ -711,6 +727,12 @@ pub struct OutputFlags {
     pub comment: CommentFlags,
 }
 
+/// A metric that one image has by itself.
+fn metric_of_one(text: &str) -> Result<Metric, &'static str> {
+    let metric = text.parse().ok().filter(|metric| *metric != Metric::Update);
+    metric.ok_or("expected uncompressed, flattened or compressed")
+}
+
 /// A number of commits.
 fn commits(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse().map_err(|_| "expected a number of commits, 1 or more")
@@ -731,6 +753,9 @@ pub struct CommentFlags {
     /// When to comment; an existing comment is always updated, unless never
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub comment: CommentWhen,
+    /// Post no new comment for a change below SIZE, such as "100 kB", unless a limit warns or fails
+    #[arg(long, value_name = "SIZE")]
+    pub comment_min_change: Option<String>,
     /// Key that distinguishes several layergate comments on one pull request
     #[arg(long, value_name = "KEY", default_value = "default")]
     pub comment_key: String,
@@ -748,6 +773,13 @@ pub struct CommentFlags {
     pub require_comment: bool,
 }
 
+impl CommentFlags {
+    /// What is given of it, by the keys of `[comment]`.
+    pub fn settings(&self) -> Settings {
+        given([("min-change", "--comment-min-change", self.comment_min_change.clone())])
+    }
+}
+
 /// How to ask GitHub, for comments and for a store on a branch.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "GitHub")]
@@ -755,6 +787,9 @@ pub struct GithubFlags {
     /// Token for comments and for a git: store [default: $GITHUB_TOKEN]
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]
     pub github_token: Option<String>,
+    /// Token to read the configuration of another repository with [default: --github-token]
+    #[arg(long, value_name = "TOKEN", hide_env_values = true)]
+    pub config_token: Option<String>,
     /// URL of the GitHub API [default: $GITHUB_API_URL]
     #[arg(long, value_name = "URL")]
     pub github_api_url: Option<String>,

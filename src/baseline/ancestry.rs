@@ -71,19 +71,24 @@ impl Ancestry {
     }
 
     /// One commit that is meant itself, and not its ancestors; `None` where there is none of that name.
-    pub fn named(name: &str, git: &Git) -> Option<Ancestry> {
+    pub fn named(name: &str, why: &'static str, git: &Git) -> Option<Ancestry> {
         let known = git.commit(name).map(|commit| commit.sha);
         let sha = known.or_else(|| is_sha(name).then(|| name.to_owned()))?;
-        let start = StartCommit { sha: sha.clone(), why: "the commit that was asked for", certain: true };
-        Some(Ancestry {
+        let start = StartCommit { sha: sha.clone(), why, certain: true };
+        Some(Ancestry { start: Some(start), commits: vec![sha], ..Ancestry::none(git) })
+    }
+
+    /// No commit at all.
+    pub fn none(git: &Git) -> Ancestry {
+        Ancestry {
             head: git.head(),
-            start: Some(start),
-            commits: vec![sha],
+            start: None,
+            commits: Vec::new(),
             questions: 0,
             before: None,
             github: None,
             problem: None,
-        })
+        }
     }
 
     /// The commit to compare with.

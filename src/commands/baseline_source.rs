@@ -7,13 +7,15 @@ use super::{
 };
 use crate::analysis::Analysis;
 use crate::baseline::find::FoundBaseline;
-use crate::baseline::{Ancestry, BaselineFinder, DirStore, Store, StoreError, StoreName, Trigger};
+use crate::baseline::{Ancestry, BaselineFinder, DirStore, Git, Store, StoreError, StoreName, Trigger};
 use crate::cli::{CheckArgs, ReadingFlags};
-use crate::compare::baseline::{Baseline, HistoryPoint, Missing, Reason};
-use crate::github::{Context, Repository};
+use crate::compare::baseline::{Baseline, HistoryPoint, Missing, Reason, short};
+use crate::github::{Context, Repository, releases};
 use crate::image::{DiffId, FileList, Platform, Snapshot};
 use crate::source::{ImageReference, NamedImage, Options, Platforms};
 
+/// What stands for the record of the newest release, in place of an image.
+const RELEASE: &str = "release";
 /// A directory has no index, so each record has to be read; so many take some milliseconds.
 const MOST_READ: usize = 300;
 
@@ -180,7 +182,7 @@ fn baseline(found: FoundBaseline, files: impl Fn(&DiffId) -> Option<Arc<FileList
 fn given_baselines(arguments: &CheckArgs, images: &[NamedImage]) -> anyhow::Result<Vec<NamedBaseline>> {
     let named: Vec<&str> = lines_of(&arguments.baseline).collect();
     let mut given = Vec::new();
-    for text in &named {
+    for text in named.iter().filter(|_| named != [RELEASE]) {
         let baseline = NamedImage::parse(text)?;
         // One without a name is of the one image that there is.
         let alone = images.len() == 1 && named.len() == 1 && baseline.name.is_none();
@@ -254,6 +256,9 @@ impl NamedBaseline {
 /// The commits to compare with: those that are asked for, or those that fit what made this run.
 async fn find_ancestry(arguments: &CheckArgs, context: Option<&Context>) -> anyhow::Result<Ancestry> {
     let git = local_git();
+    if lines_of(&arguments.baseline).eq([RELEASE]) {
+        return of_release(arguments, context, &git).await;
+    }
     let Some(name) = &arguments.base_commit else {
         // Without a token or a repository, the checkout is all that is known.
         let of_run = context.and_then(|context| github::of_run(&arguments.github, context).ok()?);
@@ -267,7 +272,23 @@ async fn find_ancestry(arguments: &CheckArgs, context: Option<&Context>) -> anyh
             "--base-commit {name}: no such commit here; write its full hash, or run in a checkout that has it"
         )
     };
-    Ancestry::named(name, &git).ok_or_else(|| UsageError(message()).into())
+    Ancestry::named(name, "the commit that was asked for", &git).ok_or_else(|| UsageError(message()).into())
+}
+
+/// The commit of the newest release.
+async fn of_release(arguments: &CheckArgs, context: Option<&Context>, git: &Git) -> anyhow::Result<Ancestry> {
+    let of_run = context.map(|context| github::of_run(&arguments.github, context)).transpose()?.flatten();
+    let Some((client, (owner, name))) = of_run else {
+        let message = "--baseline release asks GitHub which release is the newest, and there is no run or no token for that; name its commit with --base-commit";
+        return Err(UsageError(message.into()).into());
+    };
+    let Some(release) = releases::newest(&Repository::new(client, owner, name)).await? else {
+        console::warn("--baseline release: there is no release yet");
+        return Ok(Ancestry::none(git));
+    };
+    console::note(&format!("compared with release {}, commit {}", release.tag, short(&release.commit)));
+    Ancestry::named(&release.commit, "the newest release", git)
+        .ok_or_else(|| anyhow::anyhow!("the newest release is of `{}`, which is no commit", release.commit))
 }
 
 fn trigger(context: Option<&Context>) -> Trigger {

@@ -8,17 +8,18 @@ use super::baseline_source::BaselineSource;
 use super::configuration::{self, Chosen, ConfigurationRequest};
 use super::publish::{self, publish};
 use super::{Exit, console, measure_all, parse_images, reading_options, refuse_twins, set_variable};
-use super::{accept, comment, event};
+use super::{accept, comment, event, today};
 use crate::analysis::Analysis;
 use crate::cli::CheckArgs;
 use crate::compare::Baseline;
 use crate::compare::baseline::Missing;
-use crate::config::{BuildSettings, Config, Settings};
+use crate::config::{BuildSettings, CommentRules, Config, Settings};
 use crate::github::Context;
 use crate::image::snapshot::ImageIdentity;
 use crate::image::{MeasuredImage, Snapshot};
+use crate::limits::Occasion;
 use crate::report::html::{self, Details};
-use crate::report::{ImageReport, Report};
+use crate::report::{ImageReport, Report, Terms};
 use crate::source::{NamedImage, Options, Platforms};
 
 /// Runs the command. Settings are checked before anything is measured; then come the verdict in the
@@ -34,12 +35,12 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
         event::resolve_event(arguments, context).await?;
     }
     let context = context.as_ref();
-    let Chosen { config, note } = configuration::of_check(&request(arguments), context).await?;
+    let Chosen { config, note, unread } = configuration::of_check(&request(arguments), context).await?;
     let is_pull_request = context.is_some_and(|context| context.pull_request.is_some());
     let rules = Rules::new(arguments, &config, &images, is_pull_request)?;
-    let accept = config.accept(&arguments.accept.settings())?;
-    let mut analyzer =
-        Analyzer::new(config.catalogue()).with_metadata(&arguments.build.stage.build_metadata)?;
+    let accept = config.accept(&arguments.accept.settings(), &rules.occasion.today)?;
+    let mut analyzer = Analyzer::new(config.catalogue(&rules.occasion.today))
+        .with_metadata(&arguments.build.stage.build_metadata)?;
     analyzer.check_flags(&BuildSettings::from_settings(&rules.build)?)?;
 
     let mut base = BaselineSource::choose(arguments, &images, context).await?;
@@ -74,11 +75,20 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
         reports.extend(gone(&identities, &mut base).await?);
     }
     let mut report = Report::new(head_sha(&base, context), reports);
+    report.configurations = config.sources();
+    report.min_change = rules.comment.min_change;
     report.notes.extend(note);
     report.url = arguments.output.report_url.clone();
     report.links = publish::links(&report, context);
     accept::apply(&mut report, &accept, &arguments.github, context).await;
-    publish(&report, &details, &arguments.output, &arguments.github, context).await
+    let exit = publish(&report, &details, &arguments.output, &arguments.github, context).await?;
+    Ok(match (exit, unread) {
+        (Exit::Success, Some(error)) => {
+            console::error(&error);
+            Exit::Unreadable
+        }
+        (exit, _) => exit,
+    })
 }
 
 fn request(arguments: &CheckArgs) -> ConfigurationRequest<'_> {
@@ -95,7 +105,8 @@ struct Rules<'a> {
     config: &'a Config,
     limits: Settings,
     build: Settings,
-    is_pull_request: bool,
+    comment: CommentRules,
+    occasion: Occasion,
 }
 
 impl<'a> Rules<'a> {
@@ -104,24 +115,28 @@ impl<'a> Rules<'a> {
         arguments: &CheckArgs,
         config: &'a Config,
         images: &[NamedImage],
-        is_pull_request: bool,
+        pull_request: bool,
     ) -> anyhow::Result<Rules<'a>> {
+        let occasion = Occasion { pull_request, today: today() };
+        let comment = config.comment(&arguments.comment_settings())?;
         let (limits, build) = (arguments.limits.settings(), arguments.build.settings());
         for image in images {
-            config.limits_for(&image.display_name(), None, &limits)?;
+            config.rulesets_for(&image.display_name(), None, &limits, &occasion.today)?;
         }
-        Ok(Rules { config, limits, build, is_pull_request })
+        Ok(Rules { config, limits, build, comment, occasion })
     }
 
     fn evaluate(&self, head: &Analysis, baseline: &Result<Baseline, Missing>) -> anyhow::Result<ImageReport> {
         let ImageIdentity { name, platform, .. } = &head.snapshot().image;
-        let (limits, settings) = self.config.limits_for(name, platform.as_ref(), &self.limits)?;
-        if limits.is_empty() {
+        let Rules { config, occasion, comment, .. } = self;
+        let rulesets = config.rulesets_for(name, platform.as_ref(), &self.limits, &occasion.today)?;
+        if rulesets.iter().all(|ruleset| ruleset.limits.is_empty()) {
             console::warn(&format!(
                 "no limit is set for {name}, so it cannot fail; set max-increase or max-size"
             ));
         }
-        Ok(ImageReport::evaluate(head, baseline.as_ref(), &limits, &settings, self.is_pull_request)?)
+        let terms = Terms { rulesets: &rulesets, occasion, ignored: comment.ignored.as_ref() };
+        Ok(ImageReport::evaluate(head, baseline.as_ref(), &terms)?)
     }
 }
 

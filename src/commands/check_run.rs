@@ -51,7 +51,7 @@ async fn create(
         head_sha,
         conclusion: match report.verdict {
             Verdict::Pass | Verdict::Accepted => "success",
-            Verdict::Warn => "neutral",
+            Verdict::Warn | Verdict::Unenforced => "neutral",
             Verdict::Fail => "failure",
         },
         title: &title,

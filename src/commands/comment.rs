@@ -49,7 +49,7 @@ pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, c
     let create = match flags.comment {
         CommentWhen::Always => true,
         CommentWhen::Changes => report.is_worth_a_comment(),
-        CommentWhen::Failures => matches!(report.verdict, Verdict::Fail | Verdict::Accepted),
+        CommentWhen::Failures => report.verdict >= Verdict::Accepted,
         CommentWhen::Never => return Posted::None,
     };
     post_on_each(&CommentRequest { report, flags, create }, github, context).await

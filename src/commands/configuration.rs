@@ -4,9 +4,11 @@
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::extends::{self, Place, ReadError};
 use super::stores::{Committed, committed_link, plain};
-use super::{UsageError, console, github, written_text};
+use super::{UsageError, console, github, set_variable, written_text};
 use crate::baseline::Git;
 use crate::cli::{GithubFlags, LimitsFrom};
 use crate::config::Config;
@@ -25,6 +27,9 @@ pub struct Chosen {
     pub config: Config,
     /// What the pull request changes in it, for the comment.
     pub note: Option<String>,
+    /// Why a configuration that it extends does not count: in a run of a fork, which has no token for that. The job
+    /// that comments evaluates by it.
+    pub unread: Option<String>,
 }
 
 /// What a run is told of its configuration.
@@ -43,11 +48,18 @@ pub struct ConfigurationRequest<'a> {
 struct ConfigurationFile {
     file: String,
     config: Config,
+    place: Place,
+}
+
+impl ConfigurationFile {
+    fn limits_alone(self) -> ConfigurationFile {
+        ConfigurationFile { config: self.config.limits_alone(), ..self }
+    }
 }
 
 /// The target branch, at its tip.
 struct TargetCommit {
-    repository: Repository,
+    repository: Arc<Repository>,
     branch: String,
     tip: String,
     /// The files that may be the configuration.
@@ -62,44 +74,70 @@ pub async fn of_check(
     wanted: &ConfigurationRequest<'_>,
     context: Option<&Context>,
 ) -> anyhow::Result<Chosen> {
+    if let Some(remote) = wanted.named.and_then(extends::named_remote) {
+        // What the workflow names is no file of the change.
+        return Ok(Chosen { config: extends::remote(remote, wanted.github).await?, ..Chosen::default() });
+    }
+    let (found, note) = chosen_file(wanted, context).await?;
+    let Some(ConfigurationFile { config, place, .. }) = found else {
+        return Ok(Chosen { note, ..Chosen::default() });
+    };
+    // Nor do Dependabot's own runs have secrets.
+    let has_no_secrets = set_variable("GITHUB_ACTOR").is_some_and(|actor| actor == "dependabot[bot]")
+        || context.and_then(|context| context.pull_request.as_ref()).is_some_and(|pull| pull.from_fork);
+    match extends::with_extended(config.clone(), place, wanted.github).await {
+        Ok(config) => Ok(Chosen { config, note, unread: None }),
+        // Its report is still needed: the job that comments evaluates it.
+        Err(error) if has_no_secrets && error.is::<ReadError>() => {
+            Ok(Chosen { config, note, unread: Some(format!("{error:#}")) })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// The file that counts, and what is to be said of it.
+async fn chosen_file(
+    wanted: &ConfigurationRequest<'_>,
+    context: Option<&Context>,
+) -> anyhow::Result<(Option<ConfigurationFile>, Option<String>)> {
     let own = local(wanted.named)?;
     let deciding = context.map_or(Deciding::Checkout, Context::deciding);
-    let (Some(context), false) = (context, deciding == Deciding::Checkout) else {
-        return Ok(Chosen { config: own.map(|own| own.config).unwrap_or_default(), note: None });
-    };
-    let Some(files) = candidates(wanted.named, context)? else {
-        // A file of the runner, that no change can bring.
-        return Ok(Chosen { config: own.map(|own| own.config).unwrap_or_default(), note: None });
-    };
+    let (Some(context), false) = (context, deciding == Deciding::Checkout) else { return Ok((own, None)) };
+    // A file of the runner is none that a change can bring.
+    let Some(files) = candidates(wanted.named, context)? else { return Ok((own, None)) };
     if wanted.from == LimitsFrom::Head {
-        let config = own.map(|own| own.config.limits_alone()).unwrap_or_default();
-        return Ok(Chosen { config, note: None });
+        return Ok((own.map(ConfigurationFile::limits_alone), None));
     }
     let target = TargetCommit::read(deciding, files, wanted.github, context).await?;
     let theirs = target.config_at(&target.tip).await?;
     let Some(theirs) = theirs else { return Ok(adopted(own, wanted.has_limits, &target.branch)) };
     let unchanged = own.is_some_and(|own| theirs.config.changes(&own.config).is_empty());
     let note = if unchanged { None } else { target.note(Some(&theirs), context).await };
-    Ok(Chosen { config: theirs.config, note })
+    Ok((Some(theirs), note))
 }
 
 /// What counts of a change's own file, where the target branch has none. Where no limit was in force its own loosen
 /// nothing, and whoever adopts them sees them work; beside limits of the workflow, its metric alone could loosen those.
-fn adopted(own: Option<ConfigurationFile>, has_limits: bool, branch: &str) -> Chosen {
-    let Some(ConfigurationFile { file, config }) = own else { return Chosen::default() };
+fn adopted(
+    own: Option<ConfigurationFile>,
+    has_limits: bool,
+    branch: &str,
+) -> (Option<ConfigurationFile>, Option<String>) {
+    let Some(own) = own else { return (None, None) };
+    let file = &own.file;
     match has_limits {
-        false => Chosen {
-            config: config.limits_alone(),
-            note: Some(format!(
+        false => {
+            let note = format!(
                 "{file} is not on {branch} yet: its limits are evaluated here, and the rest of it takes effect after merge"
-            )),
-        },
-        true => Chosen {
-            config: Config::default(),
-            note: Some(format!(
+            );
+            (Some(own.limits_alone()), Some(note))
+        }
+        true => {
+            let note = format!(
                 "{file} is not on {branch} yet, and takes effect after merge: only the limits that the workflow gives count here"
-            )),
-        },
+            );
+            (None, Some(note))
+        }
     }
 }
 
@@ -112,29 +150,48 @@ pub async fn of_evaluate(
     wanted: &ConfigurationRequest<'_>,
     context: Option<&Context>,
 ) -> anyhow::Result<Chosen> {
-    let Some(context) = context else {
-        return Ok(Chosen { config: load(wanted.named)?, note: None });
+    if let Some(remote) = wanted.named.and_then(extends::named_remote) {
+        return Ok(Chosen { config: extends::remote(remote, wanted.github).await?, ..Chosen::default() });
+    }
+    let here = async || {
+        let config = of_checkout(wanted.named, wanted.github).await?;
+        anyhow::Ok(Chosen { config, ..Chosen::default() })
     };
+    let Some(context) = context else { return here().await };
     let deciding = match context.deciding() {
         // The run is the default branch's own.
         Deciding::Checkout | Deciding::Unknown if context.is_about_default_branch() => own_branch(context),
         deciding => deciding,
     };
     if deciding == Deciding::Checkout {
-        return Ok(Chosen { config: load(wanted.named)?, note: None });
+        return here().await;
     }
-    let Some(files) = candidates(wanted.named, context)? else {
-        return Ok(Chosen { config: load(wanted.named)?, note: None });
-    };
+    let Some(files) = candidates(wanted.named, context)? else { return here().await };
     let target = TargetCommit::read(deciding, files, wanted.github, context).await?;
     let theirs = target.config_at(&target.tip).await?;
     let note = target.note(theirs.as_ref(), context).await;
-    Ok(Chosen { config: theirs.map(|theirs| theirs.config).unwrap_or_default(), note })
+    let Some(ConfigurationFile { config, place, .. }) = theirs else {
+        return Ok(Chosen { note, ..Chosen::default() });
+    };
+    let config = extends::with_extended(config, place, wanted.github).await?;
+    Ok(Chosen { config, note, unread: None })
 }
 
 fn own_branch(context: &Context) -> Deciding {
     let own = context.reference.as_deref().and_then(|name| name.strip_prefix("refs/heads/"));
     own.map_or(Deciding::Unknown, |own| Deciding::Branch(own.to_owned()))
+}
+
+/// What is checked out, or named, with all that it extends.
+///
+/// # Errors
+/// As those of [`load`], and where what is extended cannot be read or used.
+pub async fn of_checkout(named: Option<&Path>, flags: &GithubFlags) -> anyhow::Result<Config> {
+    if let Some(remote) = named.and_then(extends::named_remote) {
+        return extends::remote(remote, flags).await;
+    }
+    let Some(ConfigurationFile { config, place, .. }) = local(named)? else { return Ok(Config::default()) };
+    extends::with_extended(config, place, flags).await
 }
 
 /// The file that is named, or the one that is where it is looked for.
@@ -158,7 +215,7 @@ fn local(named: Option<&Path>) -> anyhow::Result<Option<ConfigurationFile>> {
     };
     let text = written_text(&path).map_err(|error| unreadable(&path, &error))?;
     let file = path.display().to_string();
-    Ok(Some(ConfigurationFile { config: Config::parse(&file, &text)?, file }))
+    Ok(Some(ConfigurationFile { config: Config::parse(&file, &text)?, file, place: Place::Local(path) }))
 }
 
 /// A file that cannot be the configuration is a mistake in the command; that the system has no room for it is none.
@@ -219,7 +276,7 @@ fn in_repository(file: &Path, context: &Context) -> Result<Option<String>, Usage
         .skip(1)
         .find_map(|directory| Some((directory.canonicalize().ok()?, absolute.strip_prefix(directory).ok()?)));
     let real = directory.map_or_else(|| absolute.clone(), |(directory, rest)| directory.join(rest));
-    let workspace = super::set_variable("GITHUB_WORKSPACE").map(PathBuf::from);
+    let workspace = set_variable("GITHUB_WORKSPACE").map(PathBuf::from);
     let Some((git, root)) = Git::around(&real) else {
         // Without git, all of the workspace may be the checkout.
         let mut roots: Vec<PathBuf> = workspace.into_iter().chain(std::env::current_dir().ok()).collect();
@@ -263,7 +320,7 @@ impl TargetCommit {
                 "the limits come from the branch {branch}, and there is no token to read it with; pass `github-token` (contents: read)"
             );
         };
-        let repository = Repository::new(client, owner, name);
+        let repository = Arc::new(Repository::new(client, owner, name));
         let tip = contents::tip_of(&repository, &branch).await?;
         Ok(TargetCommit { repository, branch, tip, files })
     }
@@ -280,7 +337,12 @@ impl TargetCommit {
         refuse_two(&names, &format!("on {}", self.branch))?;
         let Some((file, text)) = found.pop() else { return Ok(None) };
         let config = Config::parse(&format!("{file} of {}", self.branch), &text)?;
-        Ok(Some(ConfigurationFile { file: file.to_owned(), config }))
+        let place = Place::Branch {
+            repository: self.repository.clone(),
+            file: file.to_owned(),
+            commit: commit.to_owned(),
+        };
+        Ok(Some(ConfigurationFile { file: file.to_owned(), config, place }))
     }
 
     /// What the pull request itself changes, and not what the branch has changed meanwhile. It explains and decides

@@ -1,8 +1,9 @@
 //! `layergate history`.
 
-use super::{Exit, configuration, console, printed_json, stores, write_file};
+use super::configuration::of_checkout;
+use super::{Exit, console, printed_json, stores, write_file};
 use crate::cli::{HistoryArgs, HistoryFormat};
-use crate::config::Settings;
+use crate::config::{Config, Settings};
 use crate::image::Bytes;
 use crate::limits::SizeLimit;
 use crate::report::badge::{Badge, BadgeFormat};
@@ -15,6 +16,10 @@ use crate::report::look::Sizes;
 /// # Errors
 /// Where the store cannot be read.
 pub async fn run(arguments: &HistoryArgs) -> anyhow::Result<Exit> {
+    let config = match arguments.format {
+        HistoryFormat::Html => of_checkout(arguments.config.as_deref(), &arguments.github).await?,
+        _ => Config::default(),
+    };
     let store = stores::open(&arguments.store, &arguments.github, arguments.plain_http)?;
     let platform = arguments.platform.as_ref().map(|platform| platform.canonical().to_string());
     let mut histories = Vec::new();
@@ -27,7 +32,7 @@ pub async fn run(arguments: &HistoryArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::NoBaseline);
         }
         if arguments.format == HistoryFormat::Html {
-            history.max_size = max_size(arguments, image)?;
+            history.max_size = max_size(arguments, &config, image)?;
         }
         histories.push(history);
     }
@@ -63,8 +68,7 @@ pub async fn run(arguments: &HistoryArgs) -> anyhow::Result<Exit> {
 }
 
 /// The maximum size that the configuration sets, in the metric that is shown.
-fn max_size(arguments: &HistoryArgs, image: &str) -> anyhow::Result<Option<Bytes>> {
-    let config = configuration::load(arguments.config.as_deref())?;
+fn max_size(arguments: &HistoryArgs, config: &Config, image: &str) -> anyhow::Result<Option<Bytes>> {
     let (limits, settings) = config.limits_for(image, arguments.platform.as_ref(), &Settings::default())?;
     let written = settings.get("max-size").filter(|_| limits.metric == arguments.metric);
     Ok(written.and_then(|setting| setting.text.parse::<SizeLimit>().ok()).map(|limit| limit.bytes))

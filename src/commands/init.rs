@@ -16,6 +16,7 @@ use crate::baseline::{Git, StoreName};
 use crate::cli::InitArgs;
 use crate::config::Config;
 use crate::image::RemovableOutcome;
+use crate::removable::Catalogue;
 use crate::report::escape::visible;
 use crate::setup::{
     self, CONFIGURATION, CheckedImage, FileChange, ImageMeasurement, InitPlan, RepositoryTree,
@@ -237,7 +238,7 @@ async fn measured(arguments: &InitArgs, images: &[CheckedImage]) -> anyhow::Resu
         return Ok(Vec::new());
     }
     let options = reading_options(&arguments.reading, None)?;
-    let mut analyzer = Analyzer::new(Config::default().catalogue());
+    let mut analyzer = Analyzer::new(Catalogue::builtin());
     let mut found = Vec::new();
     for named in parse_images(&arguments.image)? {
         let name = named.display_name();

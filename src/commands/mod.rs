@@ -13,6 +13,7 @@ pub mod console;
 pub mod diff;
 mod dockerfiles;
 mod event;
+mod extends;
 mod github;
 pub mod history;
 pub mod init;
@@ -31,6 +32,7 @@ mod suggest;
 use std::io::{ErrorKind, Read as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use futures_util::{StreamExt as _, stream};
@@ -39,8 +41,8 @@ use crate::baseline::{Git, Store, StoreError};
 use crate::cli::{Cli, Command};
 use crate::config::ConfigError;
 use crate::files;
-use crate::image::Snapshot;
 use crate::image::snapshot::{ImageIdentity, Layer};
+use crate::image::{Day, Snapshot};
 use crate::removable::Catalogue;
 use crate::report::html::{self, Details, PageSubject};
 use crate::report::links::RunLinks;
@@ -57,7 +59,7 @@ const FETCHES: usize = 8;
 /// How a command ended. The numbers are documented and stay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Pass, warn or accepted.
+    /// Pass, warn, accepted or unenforced.
     Success = 0,
     /// A limit is broken.
     LimitBroken = 1,
@@ -234,6 +236,12 @@ fn write_html(
     write_file(path, &page)?;
     console::note(&format!("wrote {}", path.display()));
     Ok(())
+}
+
+/// The day, in UTC, on which limits are evaluated.
+fn today() -> Day {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    Day::of(since.as_secs().try_into().unwrap_or_default())
 }
 
 fn set_variable(name: &str) -> Option<String> {

@@ -41,7 +41,7 @@ pub async fn run(arguments: &StagesArgs, config: &Config, files: &[DockerfilePat
     };
     let options = reading_options(&arguments.reading, None)?;
     let build = build_of(file, Some(assigned), config, &arguments.build.settings())?;
-    let catalogue = config.catalogue();
+    let catalogue = config.catalogue(&super::today());
     let mut analyzer = Analyzer::new(catalogue.clone()).with_metadata(&arguments.build.build_metadata)?;
     let source = analyzer.source(&file.path).map_err(Unreadable)?;
     let build_options = build_options(&build);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::analyze::Analyzer;
 use super::{
     Exit, UsageError, configuration, console, event, local_git, measure_all, parse_images, reading_options,
-    refuse_twins, set_variable, stores,
+    refuse_twins, set_variable, stores, today,
 };
 use crate::baseline::git::is_sha;
 use crate::baseline::{Git, RecordOutcome, StoreError};
@@ -58,10 +58,10 @@ pub async fn run(arguments: &RecordArgs) -> anyhow::Result<Exit> {
 /// Measures the images.
 async fn measured_now(arguments: &RecordArgs, commit: Option<&Commit>) -> anyhow::Result<Vec<Snapshot>> {
     let images = parse_images(&arguments.images)?;
-    let config = configuration::load(arguments.config.as_deref())?;
+    let config = configuration::of_checkout(arguments.config.as_deref(), &arguments.github).await?;
     let flags = arguments.build.settings();
     let mut analyzer =
-        Analyzer::new(config.catalogue()).with_metadata(&arguments.build.stage.build_metadata)?;
+        Analyzer::new(config.catalogue(&today())).with_metadata(&arguments.build.stage.build_metadata)?;
     analyzer.check_flags(&BuildSettings::from_settings(&flags)?)?;
     let mut options = reading_options(&arguments.reading, None)?;
     // What is kept for later runs is read and hashed here, whatever earlier runs say of it.

@@ -7,15 +7,17 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 
 use super::configuration::{Chosen, ConfigurationRequest};
+use super::extends::ReadError;
 use super::publish::{self, publish, update_comment};
 use super::{
-    Exit, UsageError, accept, comment, configuration, console, github, lines_of, set_variable, stores,
+    Exit, UsageError, accept, comment, configuration, console, github, lines_of, set_variable, stores, today,
 };
 use crate::baseline::Git;
 use crate::cli::{LimitsFrom, ReportArgs, ReportLimits};
 use crate::config::{Config, ConfigError, Settings};
 use crate::files;
 use crate::github::{Context, Deciding, GithubError, PullRequest, WorkflowRun, pulls};
+use crate::limits::Occasion;
 use crate::report::merge::{Expected, Saved, merge, name_unexpected};
 use crate::report::reevaluate::reevaluate;
 use crate::report::{AcceptanceRules, Report, worst};
@@ -68,7 +70,8 @@ pub async fn run(arguments: &ReportArgs) -> anyhow::Result<Exit> {
 
 /// Whether it is the reports that cannot be used, and not something that the next try may find.
 fn is_of_reports(error: &anyhow::Error) -> bool {
-    !error.is::<UsageError>() && !error.is::<ConfigError>() && !error.is::<GithubError>()
+    let of_others = error.is::<UsageError>() || error.is::<ConfigError>() || error.is::<ReadError>();
+    !of_others && !error.is::<GithubError>()
 }
 
 /// What is said on the pull request where the reports cannot be used.
@@ -102,10 +105,13 @@ async fn evaluate(
             "{limit} is given and not used: reports are evaluated where they are measured; pass --limits-from target to evaluate them anew"
         ));
     }
-    let Chosen { config, note } = choose_configuration(arguments, evaluates, context).await?;
-    let mut accept = config.accept(&arguments.accept.settings())?;
+    let Chosen { config, note, .. } = choose_configuration(arguments, evaluates, context).await?;
+    let mut accept = config.accept(&arguments.accept.settings(), &today())?;
     let (saved, notes) = read_reports(arguments, expected, &config, evaluates, context)?;
     let mut report = merge(saved, expected, head)?;
+    if evaluates || !arguments.output.comment.settings().is_empty() {
+        report.min_change = config.comment(&arguments.output.comment.settings())?.min_change;
+    }
     report.notes.extend(notes);
     report.notes.extend(note);
     if evaluates {
@@ -327,12 +333,15 @@ fn evaluate_anew(
     of_pull_request: bool,
 ) -> anyhow::Result<bool> {
     let mut any = false;
+    let occasion = Occasion { pull_request: of_pull_request, today: today() };
     for image in &mut report.images {
-        let (limits, settings) = config.limits_for(&image.name, image.runs_on().as_ref(), flags)?;
-        any |= !limits.is_empty();
-        reevaluate(image, &limits, &settings, of_pull_request)?;
+        let platform = image.runs_on();
+        let rulesets = config.rulesets_for(&image.name, platform.as_ref(), flags, &occasion.today)?;
+        any |= rulesets.iter().any(|ruleset| !ruleset.limits.is_empty());
+        reevaluate(image, &rulesets, &occasion)?;
     }
     // What the reports say of that is not believed either.
+    report.configurations = config.sources();
     (report.accept, report.accepted) = (None, None);
     report.verdict = worst(&report.images);
     Ok(any)

@@ -31,7 +31,7 @@ pub async fn run(arguments: &StagesArgs) -> anyhow::Result<Exit> {
     let images = assign(&arguments.image, &files, &config)?;
     let options = reading_options(&arguments.reading, None)?;
     let flags = arguments.build.settings();
-    let catalogue = config.catalogue();
+    let catalogue = config.catalogue(&super::today());
     let mut analyzer = Analyzer::new(catalogue.clone()).with_metadata(&arguments.build.build_metadata)?;
     let (mut entries, mut all_read) = (Vec::new(), true);
     for (index, file) in files.iter().enumerate() {

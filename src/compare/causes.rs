@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use globset::{Candidate, GlobSet};
 use serde::{Deserialize, Serialize};
 
 use super::paths::{Owners, PathDelta, each_path};
@@ -130,15 +131,25 @@ impl Side<'_> {
 /// A package, whatever its version.
 type Name<'a> = (Ecosystem, &'a str);
 
-/// What made the difference, largest first, and what moved. Causes together are the whole difference. What is in
+/// What is no news.
+#[derive(Debug)]
+pub struct PassedOver<'a> {
+    /// The head's layers of nothing but what was there before.
+    pub stored_again: BTreeSet<u64>,
+    /// Paths that are in no cause.
+    pub ignored: Option<&'a GlobSet>,
+}
+
+/// What made the difference, largest first, what moved, and what differs in paths that are ignored, if any are.
+/// Causes together, and that, are the whole difference. What is in
 /// them is said where the files are known: net over all layers where those of all layers that differ are, else layer
-/// by layer. `stored_again`: the head's layers of nothing but what was there before.
+/// by layer.
 pub fn causes(
     rows: &[LayerRow],
     base: Side<'_>,
     head: Side<'_>,
-    stored_again: &BTreeSet<u64>,
-) -> (Vec<Cause>, Vec<Moved>) {
+    passed_over: &PassedOver<'_>,
+) -> (Vec<Cause>, Vec<Moved>, Option<Delta>) {
     let differing: Vec<usize> = (0..rows.len()).filter(|row| !rows[*row].status.is_same()).collect();
     let is_known = |row: &usize| {
         let known = |side: Side<'_>, index: Option<u64>| {
@@ -149,7 +160,7 @@ pub fn causes(
     };
     let owners = [base, head]
         .map(|side| Owners::of(side.layers.iter().map(|layer| layer.file_list.as_deref()).collect()));
-    let mut net = Net::new(rows, base, head);
+    let mut net = Net::new(rows, base, head, passed_over.ignored);
     if differing.iter().all(is_known) {
         net.add(&differing, &owners);
     } else {
@@ -160,12 +171,14 @@ pub fn causes(
     net.cancel_packages();
     net.add_versions();
     let moved = net.moved();
+    let ignored = passed_over.ignored.map(|_| net.ignored_delta);
     let mut causes = Vec::new();
     for (index, explained) in net.rows.into_iter().enumerate() {
         let row = &rows[index];
         let delta = if is_known(&index) { Some(explained.delta()) } else { row.delta };
         let Some(delta) = delta.filter(|delta| *delta != Delta(0)) else { continue };
-        let again = row.base_index.is_none() && row.head_index.is_some_and(|at| stored_again.contains(&at));
+        let again = row.base_index.is_none()
+            && row.head_index.is_some_and(|at| passed_over.stored_again.contains(&at));
         let parts = explained.parts(again);
         let named: Delta = parts.iter().map(|part| part.delta).sum();
         causes.push(Cause {
@@ -179,7 +192,7 @@ pub fn causes(
         });
     }
     causes.sort_by_key(|cause| Reverse(cause.delta.magnitude()));
-    (causes, moved)
+    (causes, moved, ignored)
 }
 
 /// The net deltas of paths, by the rows that they are due to.
@@ -189,15 +202,22 @@ struct Net<'a> {
     layer_rows: &'a [LayerRow],
     rows: Vec<RowDelta<'a>>,
     moved: BTreeMap<(u64, u64), MovedBytes<'a>>,
+    ignored: Option<&'a GlobSet>,
+    ignored_delta: Delta,
 }
 
 /// What both images store: bytes by package, and of files of no package.
 type MovedBytes<'a> = BTreeMap<Option<Name<'a>>, Bytes>;
 
 impl<'a> Net<'a> {
-    fn new(layer_rows: &'a [LayerRow], base: Side<'a>, head: Side<'a>) -> Net<'a> {
+    fn new(
+        layer_rows: &'a [LayerRow],
+        base: Side<'a>,
+        head: Side<'a>,
+        ignored: Option<&'a GlobSet>,
+    ) -> Net<'a> {
         let rows = layer_rows.iter().map(|_| RowDelta::default()).collect();
-        Net { base, head, layer_rows, rows, moved: BTreeMap::new() }
+        Net { base, head, layer_rows, rows, moved: BTreeMap::new(), ignored, ignored_delta: Delta(0) }
     }
 
     /// Adds what differs between the base layers and the head layers of these rows. A path is due to the last head
@@ -211,6 +231,11 @@ impl<'a> Net<'a> {
         let [base_layers, head_layers] =
             row_of.each_ref().map(|rows| rows.keys().map(|layer| *layer as usize).collect::<Vec<_>>());
         each_path([(base, &base_layers), (head, &head_layers)], |path| {
+            let candidate = || Candidate::from_bytes(path.path);
+            if self.ignored.is_some_and(|ignored| ignored.is_match_candidate(&candidate())) {
+                self.ignored_delta = [self.ignored_delta, path.delta()].into_iter().sum();
+                return;
+            }
             let base = path.base.and_then(|_| row_of[0].get(&path.base_layer));
             let head = path.head.and_then(|_| row_of[1].get(&path.head_layer));
             if let Some((base_bytes, head_bytes)) = path.base.zip(path.head).filter(|_| base != head) {

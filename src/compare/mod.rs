@@ -9,6 +9,7 @@ pub mod packages;
 mod paths;
 mod update;
 
+use globset::GlobSet;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::Analysis;
@@ -19,7 +20,7 @@ use crate::image::{Bytes, Delta, DiffId, Instruction, Layer, Measured, Snapshot,
 pub use align::{LayerPair, Status, align};
 pub use baseline::{Baseline, Missing};
 pub use causes::{Cause, CausePart, Moved, PartKind};
-use causes::{Side, causes};
+use causes::{PassedOver, Side, causes};
 pub use config::{ConfigChange, ConfigPart, config_changes};
 pub use files::{FileChanges, Waste, waste};
 pub use packages::{PackageCounts, PackageRow, PackageStatus, package_rows};
@@ -127,6 +128,8 @@ pub struct Comparison {
     pub rows: Vec<LayerRow>,
     /// What made the difference, largest first.
     pub causes: Vec<Cause>,
+    /// What of the difference is in ignored paths, and so in no cause; `None` where none are ignored.
+    pub ignored: Option<Delta>,
     /// What both images store, by another instruction each, most bytes first.
     pub moved: Vec<Moved>,
     /// The packages that differ, largest difference first.
@@ -141,11 +144,15 @@ pub struct Comparison {
     pub update: Option<UpdateSize>,
 }
 
-/// Compares two images.
+/// Compares two images. What differs in paths that are `ignored` is no cause.
 ///
 /// # Errors
 /// [`CompareError`] where their figures do not mean the same.
-pub fn compare(base: &Analysis, head: &Analysis) -> Result<Comparison, CompareError> {
+pub fn compare(
+    base: &Analysis,
+    head: &Analysis,
+    ignored: Option<&GlobSet>,
+) -> Result<Comparison, CompareError> {
     let (base_files, head_files) = (base.filesystem(), head.filesystem());
     let (base, head) = (base.snapshot(), head.snapshot());
     check_comparable(base, head)?;
@@ -164,10 +171,12 @@ pub fn compare(base: &Analysis, head: &Analysis) -> Result<Comparison, CompareEr
     }
     let again = head_files.map(|files| files::stored_again(&head.layers, files));
     let files = base_files.zip(head_files).map(|(base, head)| files::file_changes(base, head));
-    let (causes, moved) = causes(&rows, Side::of(base), Side::of(head), &again.unwrap_or_default());
+    let passed_over = PassedOver { stored_again: again.unwrap_or_default(), ignored };
+    let (causes, moved, ignored) = causes(&rows, Side::of(base), Side::of(head), &passed_over);
     Ok(Comparison {
         deltas: Deltas::of(&base.totals, &head.totals),
         causes,
+        ignored,
         moved,
         packages: base
             .packages

@@ -21,7 +21,7 @@ fn snapshot(layers: Vec<Layer>) -> Snapshot {
 }
 
 fn compare(base: &Snapshot, head: &Snapshot) -> Result<Comparison, CompareError> {
-    super::compare(&base.clone().into(), &head.clone().into())
+    super::compare(&base.clone().into(), &head.clone().into(), None)
 }
 
 fn shape(base: &[Layer], head: &[Layer]) -> Vec<(Status, Option<usize>, Option<usize>)> {

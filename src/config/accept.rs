@@ -16,8 +16,8 @@ pub struct Accept {
     pub labels: Vec<String>,
     /// The trailer of a commit of the pull request that does, by its name.
     pub trailer: Option<String>,
-    /// The most growth that is accepted.
-    pub max_increase: Option<Threshold>,
+    /// The most growth that is accepted; none of these may be exceeded.
+    pub max_increase: Vec<Threshold>,
 }
 
 /// That a broken limit is accepted, and by what.
@@ -63,11 +63,24 @@ impl Accept {
                 });
             }
         };
-        let bound = settings.get("max-increase").map(|setting| {
+        let mut max_increase = Vec::new();
+        if let Some(setting) = settings.get("max-increase") {
             let failed = |error| ConfigError { origin: setting.origin.clone(), message: format!("{error}") };
-            setting.text.parse::<Threshold>().map_err(failed)
-        });
-        Ok(Accept { labels, trailer, max_increase: bound.transpose()? })
+            for line in setting.text.split('\n') {
+                max_increase.push(line.parse::<Threshold>().map_err(failed)?);
+            }
+        }
+        Ok(Accept { labels, trailer, max_increase })
+    }
+
+    /// What both accept.
+    pub fn and(mut self, other: &Accept) -> Accept {
+        self.labels.retain(|label| other.labels.iter().any(|own| own.eq_ignore_ascii_case(label)));
+        self.trailer = self.trailer.filter(|trailer| other.trailer.as_ref() == Some(trailer));
+        let more = other.max_increase.iter().filter(|bound| !self.max_increase.contains(bound)).cloned();
+        let more: Vec<Threshold> = more.collect();
+        self.max_increase.extend(more);
+        self
     }
 
     /// Whether nothing accepts anything.
@@ -77,9 +90,9 @@ impl Accept {
 
     /// Whether so much growth may be accepted. What is not known is not.
     pub fn reaches(&self, growth: Option<(Delta, Bytes)>) -> bool {
-        self.max_increase.as_ref().is_none_or(|bound| {
-            growth.is_some_and(|(growth, base)| growth.0 <= bound.bytes_of(base).0 as i64)
-        })
+        self.max_increase
+            .iter()
+            .all(|bound| growth.is_some_and(|(growth, base)| growth.0 <= bound.bytes_of(base).0 as i64))
     }
 
     /// The first of a pull request's labels that accepts; GitHub takes no notice of their case.

@@ -1,6 +1,9 @@
 //! `layergate.toml`: read, checked and turned into typed settings, so that nothing else ever sees text. Pure.
 
 mod accept;
+mod chain;
+mod comment;
+mod extends;
 mod setting;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,10 +22,23 @@ use crate::removable::{Catalogue, Culprit, Ignore, RemovableKind};
 
 use accept::ACCEPT_KEYS;
 pub use accept::{Accept, Acceptance};
+pub use chain::Ruleset;
+use comment::COMMENT_KEYS;
+pub use comment::CommentRules;
+use extends::Allow;
+pub use extends::{ConfigReference, MAX_EXTENDED, RemoteConfig};
 pub use setting::{ConfigError, Setting, Settings};
 
 /// The keys of `[limits]` and `[images.NAME]` that say how an image is built, and limit nothing.
 const BUILD_KEYS: [&str; 4] = ["dockerfile", "target", "build-args", "build-contexts"];
+
+/// Keys that stand at the top of the file.
+const TOP_KEYS: [&str; 2] = ["enforce", "extends"];
+
+/// Whether the value of a key may be `true` or `false`.
+fn is_switch(key: &str) -> bool {
+    limits::key(key).is_some_and(|key| key.form == ValueForm::Enforce)
+}
 
 /// What could be in the list that is the value of a key, if one is.
 fn list_example(key: &str) -> Option<&'static str> {
@@ -30,6 +46,8 @@ fn list_example(key: &str) -> Option<&'static str> {
         "build-args" => Some("VERSION=3"),
         "build-contexts" => Some("base=docker-image://alpine"),
         "labels" => Some("size-ok"),
+        "loosen" => Some("max-size"),
+        "ignore-paths" => Some("**/*.pyc"),
         _ => limits::key(key).filter(|key| key.form == ValueForm::Paths)?.examples.first().copied(),
     }
 }
@@ -92,9 +110,17 @@ fn pairs_of(setting: Option<&Setting>, what: &str) -> Result<BTreeMap<String, St
 /// A configuration file, checked.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
+    /// What it is called: its file, and where that is.
+    name: String,
+    /// What stands at the top of the file, but for `enforce`.
+    top: Settings,
+    allow: Allow,
+    /// Those that it extends, nearest first.
+    extended: Vec<Config>,
     limits: Settings,
     images: BTreeMap<String, ImageSettings>,
     accept: Settings,
+    comment: Settings,
     catalogue: Option<Arc<Catalogue>>,
     /// `[removable]` as it is written.
     removable: Option<toml::Value>,
@@ -128,13 +154,25 @@ impl Config {
             let at = error.span().map_or(0, |span| span.start);
             reader.error(at, format!("not valid TOML: {}", error.message()))
         })?;
-        let mut config = Config::default();
+        let mut config = Config { name: file.to_owned(), ..Config::default() };
+        let mut enforce = None;
         for (key, value) in document.get_ref() {
             match key.get_ref().as_ref() {
+                "enforce" => {
+                    enforce = Some(("enforce".to_owned(), reader.setting(key, value, "")?));
+                }
+                "extends" => {
+                    config.top.insert("extends".to_owned(), reader.setting(key, value, "")?);
+                }
+                "allow" => config.allow = reader.allow(reader.table(key, value)?)?,
                 "limits" => config.limits = reader.limits(reader.table(key, value)?, "[limits]", &[])?.0,
                 "accept" => {
                     let table = reader.table(key, value)?;
                     config.accept = reader.settings(table, "[accept]", &ACCEPT_KEYS, &[])?.0;
+                }
+                "comment" => {
+                    let table = reader.table(key, value)?;
+                    config.comment = reader.settings(table, "[comment]", &COMMENT_KEYS, &[])?.0;
                 }
                 "images" => {
                     for (name, section) in reader.table(key, value)? {
@@ -147,18 +185,21 @@ impl Config {
                     config.removable = toml::Value::deserialize(value.clone().into_deserializer()).ok();
                 }
                 other => {
-                    let known = ["limits", "images", "accept", "removable"];
+                    let known =
+                        ["extends", "enforce", "limits", "images", "accept", "comment", "removable", "allow"];
                     return Err(reader.unknown_key(key, other, "the file", &known));
                 }
             }
         }
+        config.limits.extend(enforce);
         config.check()?;
         Ok(config)
     }
 
     /// The same without what accepts or ignores anything: what counts of a file that nobody has agreed to yet.
     pub fn limits_alone(self) -> Config {
-        Config { limits: self.limits, images: self.images, ..Config::default() }
+        let Config { name, top, limits, images, .. } = self;
+        Config { name, top, limits, images, ..Config::default() }
     }
 
     /// What another configuration says otherwise, each as `max-size 500 MB -> 900 MB`.
@@ -179,7 +220,12 @@ impl Config {
 
     /// Every setting but those of `[removable]`, by its key; outside `[limits]`, by its section too.
     fn written(&self) -> BTreeMap<String, String> {
-        let mut sections = vec![(String::new(), &self.limits), ("accept ".to_owned(), &self.accept)];
+        let mut sections = vec![
+            (String::new(), &self.top),
+            (String::new(), &self.limits),
+            ("accept ".to_owned(), &self.accept),
+            ("comment ".to_owned(), &self.comment),
+        ];
         for (name, image) in &self.images {
             sections.push((format!("images.{name} "), &image.limits));
             let of_platforms = image.platforms.iter();
@@ -191,20 +237,10 @@ impl Config {
         settings.collect()
     }
 
-    /// What only builds need.
-    pub fn catalogue(&self) -> Arc<Catalogue> {
-        self.catalogue.clone().unwrap_or_else(Catalogue::builtin)
-    }
-
     /// The Dockerfile of an image of its own section.
     pub fn dockerfile_of(&self, image: &str) -> Option<PathBuf> {
         let setting = self.images.get(image)?.limits.get("dockerfile")?;
         Some(PathBuf::from(setting.text.trim()))
-    }
-
-    /// Whether an image has a section of its own.
-    pub fn has_section(&self, image: &str) -> bool {
-        self.images.contains_key(image)
     }
 
     /// A section that is of none of these images, with the one of them that it may be meant for: one without a section
@@ -226,16 +262,6 @@ impl Config {
         let plain = |path: &Path| path.strip_prefix(".").unwrap_or(path).to_owned();
         let of = |name: &&String| self.dockerfile_of(name).is_some_and(|own| plain(&own) == plain(path));
         self.images.keys().find(of).cloned()
-    }
-
-    /// What accepts a broken limit, by the file and the flags.
-    ///
-    /// # Errors
-    /// [`ConfigError`] where a flag cannot be used.
-    pub fn accept(&self, flags: &Settings) -> Result<Accept, ConfigError> {
-        let mut settings = self.accept.clone();
-        settings.extend(flags.clone());
-        Accept::from_settings(&settings)
     }
 
     /// How one image is built, by the file and the flags.
@@ -287,6 +313,11 @@ impl Config {
             BuildSettings::from_settings(settings)?;
         }
         Accept::from_settings(&self.accept)?;
+        CommentRules::from_settings(&self.comment)?;
+        if let Some(extends) = self.extends() {
+            let failed = |error| ConfigError { origin: extends.origin.clone(), message: format!("{error}") };
+            extends.text.trim().parse::<ConfigReference>().map_err(failed)?;
+        }
         Ok(())
     }
 }
@@ -324,6 +355,26 @@ impl FileReader<'_> {
         })
     }
 
+    fn allow(&self, table: &DeTable<'_>) -> Result<Allow, ConfigError> {
+        let mut allow = Allow::default();
+        let mut add = |image: Option<&str>, settings: &Settings| {
+            allow.add(image, settings).map_err(|(key, message)| {
+                let origin = settings.get(key).map_or_else(String::new, |setting| setting.origin.clone());
+                ConfigError { origin, message }
+            })
+        };
+        let (settings, inner) = self.settings(table, "[allow]", &Allow::KEYS, &["images"])?;
+        add(None, &settings)?;
+        for (key, value) in inner {
+            for (name, section) in self.table(&key, &value)? {
+                let place = format!("[allow.images.{}]", name.get_ref());
+                let section = self.table(name, section)?;
+                add(Some(name.get_ref().as_ref()), &self.settings(section, &place, &Allow::KEYS, &[])?.0)?;
+            }
+        }
+        Ok(allow)
+    }
+
     fn image(&self, name: &str, table: &DeTable<'_>) -> Result<ImageSettings, ConfigError> {
         let section = format!("[images.{name}]");
         let (limits, inner) = self.limits(table, &section, &["platforms"])?;
@@ -348,7 +399,10 @@ impl FileReader<'_> {
         section: &str,
         inner: &[&'static str],
     ) -> Result<(Settings, Vec<Item<'i>>), ConfigError> {
-        let known: Vec<&str> = limits::keys().map(|key| key.name).chain(BUILD_KEYS).collect();
+        // An image, which has platforms, may have its own.
+        let is_home = |name: &&str| !inner.is_empty() || !TOP_KEYS.contains(name);
+        let names = limits::keys().map(|key| key.name).filter(is_home);
+        let known: Vec<&str> = names.chain(BUILD_KEYS).collect();
         self.settings(table, section, &known, inner)
     }
 
@@ -372,26 +426,37 @@ impl FileReader<'_> {
                 let known: Vec<&str> = known.iter().chain(inner).copied().collect();
                 return Err(self.unknown_key(key, name, section, &known));
             }
-            let text = match value.get_ref() {
-                DeValue::String(text) => text.to_string(),
-                DeValue::Integer(number) => number.to_string(),
-                DeValue::Float(number) => number.to_string(),
-                DeValue::Array(items) if list_example(name).is_some() => {
-                    let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
-                    let example = list_example(name).unwrap_or_default();
-                    let message = format!("`{name}` must be a list of strings such as \"{example}\"");
-                    texts.ok_or_else(|| self.error(value.span().start, message))?.join("\n")
-                }
-                other => {
-                    let message =
-                        format!("`{name}`: expected {}, not a {}", expected(name), other.type_str());
-                    return Err(self.error(value.span().start, message));
-                }
-            };
-            let origin = format!("{} ({section} {name})", self.place(key.span().start));
-            settings.insert(name.to_owned(), Setting { text, origin });
+            settings.insert(name.to_owned(), self.setting(key, value, section)?);
         }
         Ok((settings, sections))
+    }
+
+    fn setting(
+        &self,
+        key: &Spanned<std::borrow::Cow<'_, str>>,
+        value: &Spanned<DeValue<'_>>,
+        section: &str,
+    ) -> Result<Setting, ConfigError> {
+        let name = key.get_ref().as_ref();
+        let text = match value.get_ref() {
+            DeValue::String(text) => text.to_string(),
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::Float(number) => number.to_string(),
+            DeValue::Boolean(is_true) if is_switch(name) => is_true.to_string(),
+            DeValue::Array(items) if list_example(name).is_some() => {
+                let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
+                let example = list_example(name).unwrap_or_default();
+                let message = format!("`{name}` must be a list of strings such as \"{example}\"");
+                texts.ok_or_else(|| self.error(value.span().start, message))?.join("\n")
+            }
+            other => {
+                let message = format!("`{name}`: expected {}, not a {}", expected(name), other.type_str());
+                return Err(self.error(value.span().start, message));
+            }
+        };
+        let origin =
+            format!("{} ({})", self.place(key.span().start), format!("{section} {name}").trim_start());
+        Ok(Setting { text, origin })
     }
 
     fn table<'t, 'i>(
@@ -414,8 +479,8 @@ impl FileReader<'_> {
         known: &[&str],
     ) -> ConfigError {
         let hint = home(name)
-            .filter(|home| *home != section)
-            .map_or_else(|| hint(name, known), |home| format!("it belongs under {home}"));
+            .filter(|home| !home.ends_with(section))
+            .map_or_else(|| hint(name, known), |home| format!("it belongs {home}"));
         self.error(key.span().start, format!("unknown key `{name}` in {section}; {hint}"))
     }
 
@@ -433,6 +498,7 @@ impl FileReader<'_> {
 fn expected(name: &str) -> String {
     let Some(key) = limits::key(name) else { return "a text or a number".into() };
     match (key.form, key.examples.first()) {
+        (ValueForm::Enforce, _) => "true, false, or a day such as \"2027-01-31\"".into(),
         (ValueForm::Choice(words), _) => {
             let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
             format!("one of {}", words.join(", "))
@@ -446,9 +512,12 @@ fn expected(name: &str) -> String {
 /// The section that a key belongs to; `max-increase`, which two have, is a limit first.
 fn home(name: &str) -> Option<&'static str> {
     match name {
-        name if limits::key(name).is_some() || BUILD_KEYS.contains(&name) => Some("[limits]"),
-        name if ACCEPT_KEYS.contains(&name) => Some("[accept]"),
-        "kinds" | "ignore" => Some("[removable]"),
+        name if TOP_KEYS.contains(&name) => Some("at the top of the file"),
+        name if limits::key(name).is_some() || BUILD_KEYS.contains(&name) => Some("under [limits]"),
+        name if ACCEPT_KEYS.contains(&name) => Some("under [accept]"),
+        name if COMMENT_KEYS.contains(&name) => Some("under [comment]"),
+        name if Allow::KEYS.contains(&name) => Some("under [allow]"),
+        "kinds" | "ignore" => Some("under [removable]"),
         _ => None,
     }
 }
@@ -476,6 +545,7 @@ fn suggesting(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::image::Day;
 
     #[test]
     fn the_closest_word_wins_image_over_all_platform_over_image_flag_over_file() {
@@ -524,7 +594,7 @@ mod tests {
         assert!(after.changes(&config(&format!("# moved\n{}", "[limits]\nmax-layers = 9\nmax-size = \"900 MB\"\n[images.api]\nforbid-paths = [\"a\", \"b\"]\n[[removable.ignore]]\nreason = \"x\"\npaths = [\"**\"]"))).is_empty());
         let alone =
             config("[limits]\nmax-layers = 9\n[accept]\ntrailer = \"Ok\"\n[removable]").limits_alone();
-        assert!(alone.accept(&Settings::new()).unwrap().is_empty() && alone.catalogue.is_none());
+        assert!(alone.accept(&Settings::new(), &Day::of(0)).unwrap().is_empty() && alone.catalogue.is_none());
         assert_eq!(alone.limits_for("api", None, &Settings::new()).unwrap().1["max-layers"].text, "9");
     }
 
@@ -570,12 +640,40 @@ mod tests {
             ("[limits]\nmax-increase = 5", "f.toml:2 ([limits] max-increase): `5` has no unit; write `5%`"),
             ("[limits]\nmetric = \"packed\"", "f.toml:2 ([limits] metric): `packed` is not one of"),
             ("[images.a.platforms.arm]\n", "f.toml:1: `arm` is not a platform"),
+            (
+                "enforce = \"soon\"",
+                "f.toml:1 (enforce): `soon` is not true, false, or a day such as 2027-01-31",
+            ),
+            (
+                "[limits]\nenforce = false",
+                "f.toml:2: unknown key `enforce` in [limits]; it belongs at the top of the file",
+            ),
+            (
+                "enforce = [\"x\"]",
+                "f.toml:1: `enforce`: expected true, false, or a day such as \"2027-01-31\", not a",
+            ),
             ("limits = 3", "f.toml:1: `limits` must be a section"),
             ("[limits\n", "f.toml:1: not valid TOML"),
             ("[accept]\nlabel = \"x\"", "f.toml:2: unknown key `label` in [accept]; did you mean `labels`?"),
             (
                 "[accept]\nlabels = 3.5\ntrailer = \"a b\"",
                 "f.toml:3 ([accept] trailer): a trailer is called by",
+            ),
+            (
+                "extends = \"acme//x@y\"",
+                "f.toml:1 (extends): `acme//x@y`: expected a file, or OWNER/REPO//PATH@REF",
+            ),
+            ("[allow]\nloosen = [\"max-sise\"]", "f.toml:2 ([allow] loosen): `max-sise` is no key"),
+            ("[allow.images.api]\nuntil = \"soon\"", "f.toml:2 ([allow.images.api] until): expected a day"),
+            (
+                "[limits]\nextends = \"x\"",
+                "f.toml:2: unknown key `extends` in [limits]; it belongs at the top of the file",
+            ),
+            ("[comment]\nmin-change = \"5\"", "f.toml:2 ([comment] min-change): `5` has no unit"),
+            ("[comment]\nignore-paths = [\"[\"]", "f.toml:2 ([comment] ignore-paths): "),
+            (
+                "[limits]\nmin-change = \"5 B\"",
+                "f.toml:2: unknown key `min-change` in [limits]; it belongs under [comment]",
             ),
             ("[accept]\nmax-increase = \"5\"", "f.toml:2 ([accept] max-increase): `5` has no unit"),
             (

@@ -3,6 +3,7 @@
 
 pub mod bytes;
 pub mod container;
+pub mod day;
 #[cfg(test)]
 mod described;
 pub mod digest;
@@ -28,6 +29,7 @@ pub mod unread;
 
 pub use bytes::{Bytes, Delta};
 pub use container::ContainerSettings;
+pub use day::Day;
 pub use digest::{DiffId, Digest};
 pub use entry::Entry;
 pub use file_list::FileList;

@@ -2,7 +2,7 @@
 
 use super::key::{LimitKey, ValueError};
 use super::subject::{CannotEvaluate, Fact, ImageFacts, Subject, Unknown};
-use super::{Finding, Severity};
+use super::{Finding, Metric, Severity};
 use crate::image::Bytes;
 use crate::image::bytes::Units;
 use crate::image::layer_ref::DockerfileLines;
@@ -114,6 +114,8 @@ pub(super) fn evaluate<L: Limit>(limit: &L, subject: &Subject<'_>) -> Result<Vec
 /// What a headline can tell beside its finding.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HeadlineContext<'a> {
+    /// Which amount the limits on size and growth evaluate.
+    pub metric: Metric,
     /// The size in the metric, now.
     pub size: Option<Bytes>,
     /// The same of the baseline.

@@ -17,6 +17,8 @@ pub const NOT_EVALUATED_RULE: &str = "not-evaluated";
 pub enum Severity {
     /// Worth a look; the check passes.
     Warn,
+    /// A limit is broken that is not enforced; the check passes.
+    Unenforced,
     /// A limit is broken; the check fails.
     Fail,
 }
@@ -32,6 +34,8 @@ pub enum Verdict {
     Warn,
     /// A limit is broken and somebody with the right to do so accepted it.
     Accepted,
+    /// A limit is broken that is not enforced.
+    Unenforced,
     /// A limit is broken.
     Fail,
 }
@@ -43,6 +47,7 @@ impl Verdict {
             Verdict::Pass => "pass",
             Verdict::Warn => "warn",
             Verdict::Accepted => "accepted",
+            Verdict::Unenforced => "unenforced",
             Verdict::Fail => "fail",
         }
     }
@@ -52,6 +57,7 @@ impl Verdict {
         match findings.iter().map(|finding| finding.severity).max() {
             None => Verdict::Pass,
             Some(Severity::Warn) => Verdict::Warn,
+            Some(Severity::Unenforced) => Verdict::Unenforced,
             Some(Severity::Fail) => Verdict::Fail,
         }
     }
@@ -81,6 +87,13 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What fails does so no more.
+    pub(super) fn do_not_enforce(&mut self) {
+        if self.severity == Severity::Fail {
+            self.severity = Severity::Unenforced;
+        }
+    }
+
     /// `exceeds max-size: 57.8 MB`
     pub(super) fn exceeds(&self, what: &str) -> String {
         format!("exceeds {}: {what}", self.rule)

@@ -2,7 +2,7 @@
 
 use super::amount::unbroken;
 use super::definition::{Exceeded, HeadlineContext};
-use super::{BaseFacts, Finding, Severity, Subject, Threshold, Unknown};
+use super::{BaseFacts, Finding, Metric, Severity, Subject, Threshold, Unknown, max_update};
 use crate::image::layer_ref::DockerfileLines;
 use crate::image::{Bytes, Delta, Removable};
 
@@ -14,6 +14,10 @@ pub(super) fn evaluate(
     subject: &Subject<'_>,
 ) -> Result<Vec<Exceeded>, Unknown> {
     let Ok(base) = &subject.base else { return Ok(Vec::new()) };
+    if subject.metric == Metric::Update {
+        let bound = limit.bound(base.full_pull()?);
+        return max_update::over(bound, severity, &limit.to_string(), base);
+    }
     let before = base.image.size(subject.metric)?;
     let growth = subject.head.size(subject.metric)? - before;
     let bound = limit.bytes_of(before);
@@ -75,6 +79,9 @@ fn removable_help(subject: &Subject<'_>, base: &BaseFacts<'_>, growth: Delta) ->
 }
 
 pub(super) fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String {
+    if image.metric == Metric::Update {
+        return max_update::headline(finding, image);
+    }
     let limit = finding.limit.as_deref().and_then(|limit| limit.parse::<Threshold>().ok());
     let units = limit.as_ref().zip(image.base_size).map(|(limit, base)| limit.bound(base).units());
     let usual = image.size_and_change(units.unwrap_or_default());

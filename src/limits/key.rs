@@ -31,6 +31,7 @@ impl LimitKey {
             ValueForm::Size | ValueForm::Increase => format!("{first:?}"),
             ValueForm::Count => first.to_owned(),
             ValueForm::Paths => format!("{:?}", self.examples),
+            ValueForm::Enforce => first.to_owned(),
             ValueForm::Choice(words) => format!("{:?}", words.first().copied().unwrap_or_default()),
         };
         format!("{} = {value}", self.name)
@@ -48,6 +49,8 @@ pub enum ValueForm {
     Count,
     /// Patterns of paths, one a line.
     Paths,
+    /// `true`, `false` or a day.
+    Enforce,
     /// One of these words.
     Choice(&'static [&'static str]),
 }
@@ -63,7 +66,7 @@ impl ValueForm {
                 "A percentage such as `5%`, a size such as `10 MB`, or several of these joined by `and` (all must be exceeded) or `or` (one is enough)."
             }
             ValueForm::Paths => "A list, or a text with one pattern per line.",
-            ValueForm::Count | ValueForm::Choice(_) => "",
+            ValueForm::Count | ValueForm::Enforce | ValueForm::Choice(_) => "",
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
 use super::key::{LimitKey, ValueError, ValueForm};
 use super::subject::Fact;
-use super::{Finding, SizeLimit, Subject, Unknown};
+use super::{Finding, Metric, Severity, SizeLimit, Subject, Unknown, max_update};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaxSize(SizeLimit);
@@ -27,6 +27,9 @@ impl Limit for MaxSize {
 
     fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Exceeded>, Unknown> {
         let (limit, metric) = (&self.0, subject.metric);
+        if metric == Metric::Update {
+            return max_update::evaluate(limit, Severity::Fail, subject);
+        }
         let size = subject.head.size(metric)?;
         if size <= limit.bytes {
             return Ok(Vec::new());
@@ -48,6 +51,9 @@ impl Limit for MaxSize {
     }
 
     fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String {
+        if image.metric == Metric::Update {
+            return max_update::headline(finding, image);
+        }
         let units = finding
             .limit_text()
             .parse::<SizeLimit>()

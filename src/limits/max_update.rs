@@ -1,9 +1,10 @@
 //! `max-update`: the maximum size of an update from the baseline to this image.
 
+use super::amount::{Bound, unbroken};
 use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
 use super::key::{LimitKey, ValueError, ValueForm};
 use super::subject::Fact;
-use super::{Finding, Severity, SizeLimit, Subject, Unknown};
+use super::{BaseFacts, Finding, Severity, SizeLimit, Subject, Unknown};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaxUpdate(SizeLimit);
@@ -41,11 +42,21 @@ pub(super) fn evaluate(
     subject: &Subject<'_>,
 ) -> Result<Vec<Exceeded>, Unknown> {
     let Ok(base) = &subject.base else { return Ok(Vec::new()) };
+    over(limit.bound(), severity, &limit.to_string(), base)
+}
+
+/// What is over `bound`, which is written as `limit`.
+pub(super) fn over(
+    bound: Bound,
+    severity: Severity,
+    limit: &str,
+    base: &BaseFacts<'_>,
+) -> Result<Vec<Exceeded>, Unknown> {
     let update = base.update()?;
-    if update.bytes <= limit.bytes {
+    if update.bytes <= bound.bytes {
         return Ok(Vec::new());
     }
-    let (measured, over) = limit.exceeded_by(update.bytes);
+    let (measured, over) = (bound.measured(update.bytes), bound.excess(update.bytes));
     let (severity, note) = match update.estimated {
         // An uncompressed size stands for what nobody knows. A guess fails nothing.
         true => (Severity::Warn, " (warning only: estimated from uncompressed sizes)".to_owned()),
@@ -53,9 +64,12 @@ pub(super) fn evaluate(
     };
     Ok(vec![Exceeded {
         severity,
-        message: format!("an update downloads {measured}, {over}{note}"),
+        message: format!(
+            "an update downloads {measured}, {over} over the limit of {}{note}",
+            unbroken(limit)
+        ),
         measured: Some(update.bytes.0 as i64),
-        limit: limit.to_string(),
+        limit: limit.to_owned(),
         about: None,
         help: "put what changes often into layers above what does not, and keep the build cache between runs"
             .into(),

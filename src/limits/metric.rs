@@ -11,17 +11,18 @@ use crate::image::{Bytes, Totals};
 pub(super) const KEY: LimitKey = LimitKey {
     name: "metric",
     value_name: "METRIC",
-    form: ValueForm::Choice(&["uncompressed", "flattened", "compressed"]),
+    form: ValueForm::Choice(&["uncompressed", "flattened", "compressed", "update"]),
     default: Some("uncompressed"),
-    help: "Size to evaluate: uncompressed, flattened or compressed",
-    description: "Which size the limits on size and growth evaluate. `uncompressed`: the files in all layers; `flattened`: the files that a container of the image can see; `compressed`: what a full pull downloads.",
+    help: "Size to evaluate: uncompressed, flattened, compressed or update",
+    description: "Which size the limits on size and growth evaluate. `uncompressed`: the files in all layers; `flattened`: the files that a container of the image can see; `compressed`: what a full pull downloads; `update`: what a host that runs the baseline downloads, and percentages are of the baseline's full pull.",
     examples: &[],
 };
 
-const METRICS: [(&str, Metric); 3] = [
+const METRICS: [(&str, Metric); 4] = [
     ("uncompressed", Metric::Uncompressed),
     ("flattened", Metric::Flattened),
     ("compressed", Metric::Compressed),
+    ("update", Metric::Update),
 ];
 
 /// Which of an image's amounts the size limits evaluate.
@@ -36,6 +37,8 @@ pub enum Metric {
     Flattened,
     /// Bytes that a pull downloads.
     Compressed,
+    /// Bytes that a pull downloads where the baseline is there.
+    Update,
 }
 
 impl Metric {
@@ -45,15 +48,16 @@ impl Metric {
             Metric::Uncompressed => "uncompressed",
             Metric::Flattened => "flattened",
             Metric::Compressed => "compressed",
+            Metric::Update => "update",
         }
     }
 
-    /// This metric of an image, where known.
+    /// This metric of an image, where known; of one image alone, an update is a full pull.
     pub fn of(self, totals: &Totals) -> Option<Bytes> {
         match self {
             Metric::Uncompressed => totals.uncompressed,
             Metric::Flattened => totals.flattened,
-            Metric::Compressed => totals.compressed,
+            Metric::Compressed | Metric::Update => totals.compressed,
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod amount;
 mod definition;
+mod enforce;
 mod finding;
 mod forbid_paths;
 mod growth;
@@ -31,11 +32,14 @@ mod warn_update;
 
 pub use amount::{AmountError, SizeLimit, Threshold, unbroken};
 pub use definition::{Definition, HeadlineContext};
+pub use enforce::Enforce;
 pub use finding::{Finding, NOT_EVALUATED_RULE, Severity, Verdict};
 pub use key::{LimitKey, ValueError, ValueForm};
 pub use metric::Metric;
 pub use on_missing_baseline::{BASELINE_RULE, OnMissingBaseline};
-pub use subject::{BaseFacts, CannotEvaluate, Fact, ImageFacts, LayerFacts, NoBase, Subject, Unknown};
+pub use subject::{
+    BaseFacts, CannotEvaluate, Fact, ImageFacts, LayerFacts, NoBase, Occasion, Subject, Unknown,
+};
 
 use definition::{Limit, registry};
 
@@ -55,11 +59,11 @@ registry! {
     forbid_paths::ForbidPaths,
 }
 
-/// The keys of `[limits]`: the limits, and the two choices that say how they are evaluated. Each is also a flag and
+/// The keys of `[limits]`: the limits, and the choices that say how they are evaluated. Each is also a flag and
 /// an input of the action.
 pub fn keys() -> impl Iterator<Item = &'static LimitKey> {
     let limits = LIMITS.iter().map(|limit| &limit.key);
-    [&metric::KEY].into_iter().chain(limits).chain([&on_missing_baseline::KEY])
+    [&metric::KEY].into_iter().chain(limits).chain([&on_missing_baseline::KEY, &enforce::KEY])
 }
 
 /// The key of this name.
@@ -77,6 +81,8 @@ pub fn definition(key: &str) -> Option<&'static Definition> {
 pub struct Limits {
     /// Which amount the limits on size and growth evaluate.
     pub metric: Metric,
+    /// Whether they are enforced.
+    pub enforce: Enforce,
     on_missing_baseline: Option<OnMissingBaseline>,
     set: Vec<SetLimit>,
 }
@@ -100,6 +106,8 @@ impl Limits {
     fn set_one(&mut self, key: &LimitKey, text: &str) -> Result<(), ValueError> {
         if key.name == metric::KEY.name {
             self.metric = text.parse()?;
+        } else if key.name == enforce::KEY.name {
+            self.enforce = text.parse()?;
         } else if key.name == on_missing_baseline::KEY.name {
             self.on_missing_baseline = Some(text.parse()?);
         } else {
@@ -115,7 +123,11 @@ impl Limits {
 
     /// Whether a limit can only be evaluated against a baseline.
     fn need_baseline(&self) -> bool {
-        self.set.iter().any(|limit| limit.definition().needs_baseline())
+        // Of one image alone there is no update.
+        let needs = |limit: &Definition| {
+            limit.needs_baseline() || self.metric == Metric::Update && limit.needs(Fact::Size)
+        };
+        self.set.iter().any(|limit| needs(limit.definition()))
     }
 
     /// Evaluates an image.
@@ -146,6 +158,9 @@ impl Limits {
             }
             let found = limit.evaluate(subject).or_else(|error| otherwise(definition, error))?;
             findings.extend(found);
+        }
+        if !self.enforce.holds_on(&subject.today) {
+            findings.iter_mut().for_each(Finding::do_not_enforce);
         }
         Ok(findings)
     }

@@ -14,7 +14,7 @@ impl MultiStage {
     fn word(&self) -> &'static str {
         match self.0 {
             Severity::Warn => "warn",
-            Severity::Fail => "require",
+            Severity::Fail | Severity::Unenforced => "require",
         }
     }
 }

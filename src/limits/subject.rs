@@ -5,7 +5,8 @@ use super::{Metric, Severity};
 use crate::analysis::Analysis;
 use crate::compare::{Cause, Comparison, LayerRow, Split, Status, UpdateSize, Waste, app_size};
 use crate::image::{
-    Bytes, Delta, DockerfileLines, Filesystem, Instruction, Removable, RemovableOutcome, Snapshot, Totals,
+    Bytes, Day, Delta, DockerfileLines, Filesystem, Instruction, Removable, RemovableOutcome, Snapshot,
+    Totals,
 };
 use crate::stages::Evaluation;
 
@@ -18,10 +19,21 @@ pub struct Subject<'a> {
     pub metric: Metric,
     /// Whether this is about a pull request, which is not at fault for what was wrong before.
     pub pull_request: bool,
+    /// The day of the evaluation: limits may be enforced from one on.
+    pub today: Day,
     /// The image as it is now.
     pub head: ImageFacts<'a>,
     /// The baseline, or why there is none.
     pub base: Result<BaseFacts<'a>, NoBase<'a>>,
+}
+
+/// When and for what an image is evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Occasion {
+    /// Whether it is for a pull request.
+    pub pull_request: bool,
+    /// The day, in UTC.
+    pub today: Day,
 }
 
 /// A baseline, and what changed since.
@@ -195,6 +207,8 @@ impl<'a> ImageFacts<'a> {
     /// That a fact is known.
     pub(super) fn knows(&self, fact: Fact, metric: Metric) -> Result<(), Unknown> {
         match fact {
+            // Of two images together: `BaseFacts::update` says.
+            Fact::Size if metric == Metric::Update => Ok(()),
             Fact::Size => self.size(metric).map(drop),
             Fact::AppSize => self.app_size().map(drop),
             // Of two images together: `BaseFacts::update` says.
@@ -272,6 +286,13 @@ impl<'a> BaseFacts<'a> {
     pub fn new(image: ImageFacts<'a>, comparison: &'a Comparison, inexact: Option<String>) -> BaseFacts<'a> {
         let Comparison { rows, causes, split, update, .. } = comparison;
         BaseFacts { image, inexact, rows, causes, split: *split, update: *update }
+    }
+
+    /// What an update is a share of: the baseline's full pull, or what is known of it where the update is estimated.
+    pub(super) fn full_pull(&self) -> Result<Bytes, Unknown> {
+        let totals = &self.image.totals;
+        let estimated = totals.uncompressed.filter(|_| self.update.is_some_and(|update| update.estimated));
+        totals.compressed.or(estimated).ok_or(self.image.unknown(Fact::Size))
     }
 
     /// What a host that has it downloads when it moves to the image.
@@ -384,7 +405,7 @@ fn hint(unknown: Unknown, subject: &Subject<'_>, side: &str) -> String {
     }
     let mut hint = format!("measure {side} from its layers (by name, or with `docker save`)");
     match unknown.fact {
-        Fact::Size if subject.metric == Metric::Compressed => {
+        Fact::Size if matches!(subject.metric, Metric::Compressed | Metric::Update) => {
             hint += "; compressed sizes are in a registry, an OCI layout or an export of the containerd image store";
         }
         Fact::Update => {
@@ -471,6 +492,7 @@ mod tests {
             name: "app",
             metric: Metric::Compressed,
             pull_request: false,
+            today: Day::of(0),
             head: head.side(true, &filesystem),
             base: Ok(base),
         };

@@ -1,5 +1,6 @@
 use super::*;
-use crate::image::Snapshot;
+use crate::compare::UpdateSize;
+use crate::image::{Bytes, Day, Snapshot};
 
 fn limits(written: &[(&str, &str)]) -> Result<Limits, (&'static str, ValueError)> {
     Limits::parse(|key| written.iter().find(|(name, _)| *name == key).map(|(_, text)| *text))
@@ -39,13 +40,14 @@ fn every_limit_can_be_set_as_its_examples_say() {
 fn a_warning_of_growth_is_not_said_beside_a_failure_of_it() {
     let snapshot = Snapshot::made_up(Vec::new());
     let mut totals = snapshot.totals;
-    totals.compressed = Some(crate::image::Bytes(100));
+    totals.compressed = Some(Bytes(100));
     let before = totals;
-    totals.compressed = Some(crate::image::Bytes(120));
+    totals.compressed = Some(Bytes(120));
     let subject = |inexact: Option<&str>| Subject {
         name: "app",
         metric: Metric::Compressed,
         pull_request: true,
+        today: Day::of(86_400),
         head: ImageFacts::of_report(&totals, None, Vec::new(), &[]),
         base: Ok(BaseFacts {
             image: ImageFacts::of_reported_base(&before, None),
@@ -65,4 +67,65 @@ fn a_warning_of_growth_is_not_said_beside_a_failure_of_it() {
     assert_eq!(found(&both, Some("is old")), [("max-increase".into(), Severity::Warn)]);
     let wide = [("max-increase", "50%"), ("warn-increase", "1%")];
     assert_eq!(found(&wide, None), [("warn-increase".into(), Severity::Warn)]);
+}
+
+#[test]
+fn by_the_update_size_shares_are_of_a_full_pull() {
+    let snapshot = Snapshot::made_up(Vec::new());
+    let mut totals = snapshot.totals;
+    (totals.compressed, totals.uncompressed) = (Some(Bytes(1000)), Some(Bytes(4000)));
+    let mut engine = totals;
+    engine.compressed = None;
+    let found = |written: &[(&str, &str)], base: &crate::image::Totals, estimated: bool| {
+        let update = UpdateSize { bytes: Bytes(300), classic_bytes: Bytes(900), estimated };
+        let facts = BaseFacts {
+            image: ImageFacts::of_reported_base(base, None),
+            inexact: None,
+            rows: &[],
+            causes: &[],
+            split: None,
+            update: Some(update),
+        };
+        let subject = Subject {
+            name: "app",
+            metric: Metric::Update,
+            pull_request: true,
+            today: Day::of(0),
+            head: ImageFacts::of_report(base, None, Vec::new(), &[]),
+            base: Ok(facts),
+        };
+        let found = limits(written).unwrap().evaluate(&subject).unwrap();
+        found.into_iter().map(|finding| (finding.severity, finding.message)).collect::<Vec<_>>()
+    };
+    let update = ("metric", "update");
+    for (key, value) in [("max-increase", "30%"), ("max-increase", "300 B"), ("max-size", "300 B")] {
+        assert_eq!(found(&[update, (key, value)], &totals, false), [], "{key} {value}");
+    }
+    for (key, value) in [("max-increase", "29%"), ("max-increase", "299 B"), ("max-size", "299 B")] {
+        let found = found(&[update, (key, value)], &totals, false);
+        let [(Severity::Fail, message)] = &found[..] else { panic!("{key} {value} {found:?}") };
+        assert!(message.starts_with("an update downloads 300\u{a0}B, "), "{message}");
+    }
+    let warned = found(&[update, ("warn-increase", "29%")], &totals, false);
+    assert!(matches!(&warned[..], [(Severity::Warn, _)]), "{warned:?}");
+    // Where it is estimated by uncompressed sizes, so is what it is a share of, and nothing fails.
+    assert_eq!(found(&[update, ("max-increase", "8%")], &engine, true), []);
+    let guessed = found(&[update, ("max-increase", "7%")], &engine, true);
+    assert!(matches!(&guessed[..], [(Severity::Warn, _)]), "{guessed:?}");
+}
+
+#[test]
+fn the_update_size_needs_a_baseline() {
+    let totals = Snapshot::made_up(Vec::new()).totals;
+    let subject = Subject {
+        name: "app",
+        metric: Metric::Update,
+        pull_request: true,
+        today: Day::of(0),
+        head: ImageFacts::of_report(&totals, None, Vec::new(), &[]),
+        base: Err(NoBase { why: "none", help: "", unusable: false }),
+    };
+    let found = |written: &[(&str, &str)]| limits(written).unwrap().evaluate(&subject).unwrap();
+    let without = found(&[("metric", "update"), ("max-size", "1 B")]);
+    assert_eq!((without.len(), without[0].rule.as_str()), (1, BASELINE_RULE));
 }

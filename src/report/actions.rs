@@ -70,7 +70,7 @@ pub fn annotated(report: &Report) -> Vec<Annotation> {
         Annotation {
             level: match finding.severity {
                 Severity::Fail if image.verdict != Verdict::Accepted => Level::Failure,
-                Severity::Fail | Severity::Warn => Level::Warning,
+                Severity::Fail | Severity::Unenforced | Severity::Warn => Level::Warning,
             },
             place: finding.dockerfile.clone(),
             title: format!("layergate: {} {}", words::label(report, image), finding.rule),

@@ -86,7 +86,7 @@ impl Badge {
         match self.verdict {
             None => ("blue", "#0969da"),
             Some(Verdict::Pass) => ("brightgreen", "#1a7f37"),
-            Some(Verdict::Warn) => ("yellow", "#8a5a00"),
+            Some(Verdict::Warn | Verdict::Unenforced) => ("yellow", "#8a5a00"),
             Some(Verdict::Accepted) => ("blueviolet", "#6639ba"),
             Some(Verdict::Fail) => ("red", "#c21c2c"),
         }

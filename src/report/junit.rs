@@ -42,11 +42,16 @@ impl Suite {
     fn of(report: &Report, image: &ImageReport) -> Suite {
         let case = |(limit, value): (&limits::Definition, &str)| {
             let key = limit.key.name;
-            let found = image.findings.iter().filter(|finding| finding.rule == key).collect();
+            let is_other = |finding: &Finding| {
+                let mut values = image.values_of(key).filter(|other| *other != value);
+                values.any(|other| finding.limit.as_deref() == Some(other.trim()))
+            };
+            let found =
+                image.findings.iter().filter(|finding| finding.rule == key && !is_other(finding)).collect();
             Case::of(format!("{key} = {}", value.replace('\n', ", ")), image, found)
         };
         let mut cases: Vec<Case> = image.set_limits().map(case).collect();
-        let others = image.findings.iter().filter(|finding| !image.limits.contains_key(&finding.rule));
+        let others = image.findings.iter().filter(|finding| image.values_of(&finding.rule).next().is_none());
         cases.extend(others.map(|finding| Case::of(finding.rule.clone(), image, vec![finding])));
         if cases.is_empty() {
             cases.push(Case { name: "measured".into(), failure: None, note: Some("no limit is set".into()) });

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::model::{ImageReport, MISSING_RULE, Report};
 use super::saved::MAX_IMAGES;
 use crate::compare::baseline::short;
-use crate::image::Platform;
 use crate::image::platform::platform_key;
+use crate::image::{Bytes, Platform};
 use crate::limits::{Finding, Severity};
 
 /// Reports that cannot be put together.
@@ -132,11 +132,17 @@ pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Re
     notes.extend(saved.iter().flat_map(|saved| saved.report.notes.iter().cloned()));
     let accept = saved.iter().find_map(|saved| saved.report.accept.clone());
     let accepted = saved.iter().find_map(|saved| saved.report.accepted.clone());
+    // The least of all jobs; any change, where one has none.
+    let least: Option<Vec<Bytes>> = saved.iter().map(|saved| saved.report.min_change).collect();
+    let min_change = least.and_then(|least| least.into_iter().min());
+    let configurations =
+        saved.iter().map(|saved| &saved.report.configurations).find(|names| !names.is_empty());
+    let configurations = configurations.cloned().unwrap_or_default();
     let mut images = distinct(saved)?;
     let missing = expected.iter().filter(|expected| !images.iter().any(|image| expected.is(image)));
     let missing: Vec<ImageReport> = missing.map(Expected::not_delivered).collect();
     images.extend(missing);
-    Ok(Report { accept, accepted, notes, ..Report::new(head_sha, images) })
+    Ok(Report { accept, accepted, notes, configurations, min_change, ..Report::new(head_sha, images) })
 }
 
 /// Gives the images of untrusted reports that nobody expects names of our own, `unexpected image 1` and so on: what a

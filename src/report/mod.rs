@@ -25,4 +25,6 @@ pub mod table;
 pub mod text;
 mod words;
 
-pub use model::{AcceptanceRules, Base, DockerfileId, EvaluateError, ImageReport, Report, worst};
+pub use model::{
+    AcceptanceRules, Base, DockerfileId, EvaluateError, ExtendedLimits, ImageReport, Report, Terms, worst,
+};

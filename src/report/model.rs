@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use globset::GlobSet;
 use serde::{Deserialize, Serialize};
 
 use super::links::RunLinks;
@@ -11,14 +12,14 @@ use crate::compare::{
     Baseline, Cause, Comparison, ConfigChange, Deltas, FileChanges, LayerRow, Missing, Moved, PackageCounts,
     PackageRow, Split, UpdateSize, Waste, compare, waste,
 };
-use crate::config::{Accept, Acceptance, Setting, Settings};
+use crate::config::{Accept, Acceptance, Ruleset, Setting, Settings};
 use crate::image::platform::platform_key;
 use crate::image::snapshot::{Commit, ImageIdentity, SourceInfo};
 use crate::image::unread::{UnreadFile, unread_files};
 use crate::image::{Bytes, Delta, Digest, LinesBy, Measured, Platform, Removable, Snapshot, Totals};
 use crate::limits::{
-    self, BASELINE_RULE, BaseFacts, CannotEvaluate, Fact, Finding, HeadlineContext, ImageFacts, Limits,
-    Metric, NOT_EVALUATED_RULE, NoBase, Severity, Subject, Verdict,
+    self, BASELINE_RULE, BaseFacts, CannotEvaluate, Fact, Finding, HeadlineContext, ImageFacts, Metric,
+    NOT_EVALUATED_RULE, NoBase, Occasion, Severity, Subject, Verdict,
 };
 use crate::stages::{Evaluation, evaluate_stages};
 
@@ -59,6 +60,12 @@ pub struct Report {
     /// What else is to be said where several reports were put together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// The configurations that count, the image's own first, where these are more than the usual file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configurations: Vec<String>,
+    /// The least change that is worth a new comment, where the configuration has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_change: Option<Bytes>,
     /// Where the page of the whole report is. In no document: it is where the report has been put.
     #[serde(skip)]
     pub url: Option<String>,
@@ -97,6 +104,9 @@ pub struct ImageReport {
     pub measured: Measured,
     /// The limits that are set, as they are written.
     pub limits: BTreeMap<String, String>,
+    /// The limits of the configurations that the image's own extends, nearest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended: Vec<ExtendedLimits>,
     /// The baseline. Null where none was found: not 0, and no growth of 100%.
     pub base: Option<Base>,
     /// Why there is no baseline.
@@ -116,6 +126,9 @@ pub struct ImageReport {
     pub lines: Option<LinesBy>,
     /// The instructions that made the difference, largest first, and what in each explains it.
     pub causes: Vec<Cause>,
+    /// What of the difference is in paths that `[comment]` ignores, and so in no cause.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ignored: Option<Delta>,
     /// What both images store, by another instruction each, most bytes first: no cause.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moved: Vec<Moved>,
@@ -134,6 +147,9 @@ pub struct ImageReport {
     /// The base image's part in the difference, where it is known where that ends.
     #[serde(default)]
     pub split: Option<Split>,
+    /// The name of the base image, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_image: Option<String>,
     /// What a host that has the baseline downloads when it moves to this image, where that is known.
     #[serde(default)]
     pub update: Option<UpdateSize>,
@@ -154,6 +170,41 @@ pub struct ImageReport {
     pub trend: Vec<TrendPoint>,
     /// What the rules found.
     pub findings: Vec<Finding>,
+}
+
+/// The limits of a configuration that another one extends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtendedLimits {
+    /// The configuration.
+    pub source: String,
+    /// Its limits that are set, as they are written, with what it lets others set instead.
+    pub limits: BTreeMap<String, String>,
+}
+
+/// What several sets of limits find.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) all: Vec<Finding>,
+}
+
+impl Findings {
+    /// Adds what one set has found. The same twice is said once, as seriously as it is meant.
+    pub(super) fn add(&mut self, ruleset: &Ruleset, found: Vec<Finding>) {
+        for mut finding in found {
+            let is_same = |known: &&mut Finding| {
+                (&known.rule, &known.limit, &known.subject)
+                    == (&finding.rule, &finding.limit, &finding.subject)
+            };
+            match self.all.iter_mut().find(is_same) {
+                Some(known) => known.severity = known.severity.max(finding.severity),
+                None => {
+                    let source = ruleset.source.as_ref().filter(|_| finding.limit.is_some()).cloned();
+                    finding.message.extend(source.map(|source| format!(" (limit of {source})")));
+                    self.all.push(finding);
+                }
+            }
+        }
+    }
 }
 
 /// A Dockerfile, by what it says.
@@ -216,6 +267,17 @@ pub struct HeadImage {
     pub totals: Totals,
 }
 
+/// What an image is evaluated by.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms<'a> {
+    /// The limits of each configuration that counts, the image's own first.
+    pub rulesets: &'a [Ruleset],
+    /// When and for what.
+    pub occasion: &'a Occasion,
+    /// Paths whose change is no cause.
+    pub ignored: Option<&'a GlobSet>,
+}
+
 /// An image that cannot be evaluated.
 #[derive(Debug, thiserror::Error)]
 pub enum EvaluateError {
@@ -230,7 +292,11 @@ pub enum EvaluateError {
 impl Report {
     /// Whether there is something to say that a pull request without a comment should be told.
     pub fn is_worth_a_comment(&self) -> bool {
-        self.verdict != Verdict::Pass || self.images.iter().any(|image| !image.is_unchanged())
+        let is_large = |image: &ImageReport| {
+            self.min_change.is_none_or(|least| image.change().is_none_or(|change| change >= least))
+        };
+        let is_news = |image: &ImageReport| !image.is_unchanged() && is_large(image);
+        self.verdict != Verdict::Pass || self.images.iter().any(is_news)
     }
 
     /// Puts images together; the most serious verdict is the report's.
@@ -244,6 +310,8 @@ impl Report {
             accept: None,
             accepted: None,
             notes: Vec::new(),
+            configurations: Vec::new(),
+            min_change: None,
             url: None,
             links: None,
         }
@@ -314,7 +382,10 @@ impl From<&Accept> for AcceptanceRules {
         AcceptanceRules {
             labels: accept.labels.clone(),
             trailer: accept.trailer.clone(),
-            max_increase: accept.max_increase.as_ref().map(ToString::to_string),
+            max_increase: {
+                let bounds: Vec<String> = accept.max_increase.iter().map(ToString::to_string).collect();
+                (!bounds.is_empty()).then(|| bounds.join("\n"))
+            },
         }
     }
 }
@@ -327,31 +398,35 @@ impl ImageReport {
     pub fn evaluate(
         head: &Analysis,
         baseline: Result<&Baseline, &Missing>,
-        limits: &Limits,
-        settings: &Settings,
-        pull_request: bool,
+        terms: &Terms<'_>,
     ) -> Result<ImageReport, EvaluateError> {
         let (baseline, missing) = (baseline.ok(), baseline.err());
-        let comparison = baseline.map(|baseline| compare(&baseline.image, head)).transpose()?;
+        let Terms { rulesets, occasion, ignored } = *terms;
+        let comparison = baseline.map(|baseline| compare(&baseline.image, head, ignored)).transpose()?;
         let (waste, stages) = (waste_of(head), evaluate_stages(head));
         let base = baseline.zip(comparison.as_ref()).map(|(baseline, comparison)| {
             let inexact = (!baseline.exact).then(|| age(baseline.distance));
             BaseFacts::new(ImageFacts::of_record(&baseline.image), comparison, inexact)
         });
-        let subject = Subject {
+        let mut subject = Subject {
             name: &head.snapshot().image.name,
-            metric: limits.metric,
-            pull_request,
+            metric: Metric::default(),
+            pull_request: occasion.pull_request,
+            today: occasion.today.clone(),
             head: ImageFacts::of_measured(head, &waste, stages.as_ref()),
             base: base.ok_or_else(|| no_base(missing)),
         };
-        let findings = limits.evaluate(&subject)?;
+        let mut findings = Findings::default();
+        for ruleset in rulesets {
+            subject.metric = ruleset.limits.metric;
+            findings.add(ruleset, ruleset.limits.evaluate(&subject)?);
+        }
         drop(subject);
+        let findings = findings.all;
         let mut report = ImageReport::describe(head, baseline, comparison, findings, waste);
         report.no_base = missing.cloned();
         report.stages = stages;
-        report.metric = limits.metric;
-        report.limits = written(settings);
+        report.set_rules(rulesets);
         Ok(report)
     }
 
@@ -360,7 +435,7 @@ impl ImageReport {
     /// # Errors
     /// [`EvaluateError`] where the two must not be compared.
     pub fn difference(base: &Baseline, head: &Analysis) -> Result<ImageReport, EvaluateError> {
-        let comparison = compare(&base.image, head)?;
+        let comparison = compare(&base.image, head, None)?;
         Ok(ImageReport::describe(head, Some(base), Some(comparison), Vec::new(), waste_of(head)))
     }
 
@@ -382,6 +457,7 @@ impl ImageReport {
             metric: Metric::default(),
             measured: head.measured,
             limits: BTreeMap::new(),
+            extended: Vec::new(),
             base: baseline.map(Base::of),
             no_base: None,
             head: Some(HeadImage { totals: head.totals }),
@@ -390,12 +466,14 @@ impl ImageReport {
             config: Vec::new(),
             lines: head.lines,
             causes: Vec::new(),
+            ignored: None,
             moved: Vec::new(),
             package_counts: PackageCounts::default(),
             packages: Vec::new(),
             unread_databases: unread_files(&head.layers),
             files: None,
             split: None,
+            base_image: head.base.as_ref().and_then(|base| base.name.clone()),
             update: None,
             waste,
             removable: head.removable.clone().unwrap_or_default(),
@@ -404,12 +482,22 @@ impl ImageReport {
             trend: Vec::new(),
             findings,
         };
-        if let Some(Comparison { deltas, rows, causes, moved, packages, files, split, config, update }) =
-            comparison
+        if let Some(Comparison {
+            deltas,
+            rows,
+            causes,
+            ignored,
+            moved,
+            packages,
+            files,
+            split,
+            config,
+            update,
+        }) = comparison
         {
             report.delta = Some(deltas);
             report.layers = rows;
-            (report.causes, report.moved) = (causes, moved);
+            (report.causes, report.ignored, report.moved) = (causes, ignored, moved);
             report.package_counts = PackageCounts::of(&packages);
             // A distribution's upgrade changes all packages; the largest say why.
             report.packages = packages.into_iter().take(MAX_PACKAGES).collect();
@@ -488,10 +576,37 @@ impl ImageReport {
         self.set_limits().any(|(limit, _)| limit.needs(Fact::Stages) || limit.needs(Fact::Removable))
     }
 
-    /// The limits that are set, with their values, in the order in which they are evaluated.
+    /// The limits that are set, with their values, in the order in which they are evaluated; one that several
+    /// configurations set, with each of its values.
     pub fn set_limits(&self) -> impl Iterator<Item = (&'static limits::Definition, &str)> {
-        let value = |key| self.limits.get(key).map(String::as_str).filter(|value| value.trim() != "off");
-        limits::LIMITS.iter().filter_map(move |limit| Some((limit, value(limit.key.name)?)))
+        limits::LIMITS.iter().flat_map(move |limit| {
+            let mut values: Vec<&str> = self.values_of(limit.key.name).collect();
+            values.retain(|value| value.trim() != "off");
+            values.dedup();
+            values.into_iter().map(move |value| (limit, value))
+        })
+    }
+
+    /// The values of a key, in each configuration that sets it.
+    pub fn values_of(&self, key: &str) -> impl Iterator<Item = &str> {
+        let extended = self.extended.iter().map(|extended| &extended.limits);
+        std::iter::once(&self.limits)
+            .chain(extended)
+            .filter_map(move |limits| limits.get(key))
+            .map(String::as_str)
+    }
+
+    /// Says what it was evaluated by.
+    pub(super) fn set_rules(&mut self, rulesets: &[Ruleset]) {
+        let (own, extended) = rulesets.split_first().map_or((None, &[][..]), |(own, rest)| (Some(own), rest));
+        let with_limits = rulesets.iter().find(|ruleset| !ruleset.limits.is_empty());
+        self.metric = with_limits.or(own).map_or_else(Metric::default, |ruleset| ruleset.limits.metric);
+        self.limits = own.map_or_else(BTreeMap::new, |own| written(&own.settings));
+        let limits = |ruleset: &Ruleset| ExtendedLimits {
+            source: ruleset.source.clone().unwrap_or_default(),
+            limits: written(&ruleset.settings),
+        };
+        self.extended = extended.iter().map(limits).collect();
     }
 
     /// Whether a limit that needs this fact has a finding.
@@ -502,7 +617,12 @@ impl ImageReport {
 
     /// What a headline can tell of it.
     pub fn shown(&self) -> HeadlineContext<'_> {
-        HeadlineContext { size: self.head_size(), base_size: self.base_size(), stages: self.stages.as_ref() }
+        HeadlineContext {
+            metric: self.metric,
+            size: self.head_size(),
+            base_size: self.base_size(),
+            stages: self.stages.as_ref(),
+        }
     }
 
     /// The image's accounting, where it is still there.
@@ -523,6 +643,13 @@ impl ImageReport {
     /// How much that amount differs.
     pub fn size_delta(&self) -> Option<Delta> {
         Some(self.head_size()? - self.base_size()?)
+    }
+
+    /// By how much it differs, without what is ignored; `None` where that is unknown, or there is nothing to compare.
+    fn change(&self) -> Option<Bytes> {
+        let uncompressed = self.delta.as_ref()?.uncompressed;
+        let known = uncompressed.map(|delta| Delta(delta.0 - self.ignored.unwrap_or_default().0));
+        known.or_else(|| self.size_delta()).map(Delta::magnitude)
     }
 
     /// Whether nothing at all differs from the baseline.

@@ -1,18 +1,16 @@
 //! Evaluating a saved report by other limits: those of the branch that a pull request goes to, whatever the job
 //! that measured it was told.
 
-use std::collections::BTreeMap;
-
 use super::escape::short;
 use super::merge::not_delivered;
-use super::model::{HeadImage, ImageReport, no_base, written};
+use super::model::{Findings, HeadImage, ImageReport, no_base};
 use crate::compare::LayerRow;
 use crate::compare::baseline::age;
-use crate::config::Settings;
+use crate::config::{Ruleset, Settings};
 use crate::image::{Bytes, Totals};
 use crate::limits::{
-    BaseFacts, CannotEvaluate, Finding, ImageFacts, LayerFacts, Limits, NOT_EVALUATED_RULE, Severity,
-    Subject, Verdict,
+    BaseFacts, CannotEvaluate, Finding, ImageFacts, LayerFacts, Limits, NOT_EVALUATED_RULE, Occasion,
+    Severity, Subject, Verdict,
 };
 use crate::removable::Catalogue;
 
@@ -28,9 +26,8 @@ const MAX_QUOTE: usize = 200;
 /// [`CannotEvaluate`] where a limit is set and what it evaluates is not in the report.
 pub fn reevaluate(
     image: &mut ImageReport,
-    limits: &Limits,
-    settings: &Settings,
-    pull_request: bool,
+    rulesets: &[Ruleset],
+    occasion: &Occasion,
 ) -> Result<(), CannotEvaluate> {
     in_our_words(image);
     if image.is_not_delivered() {
@@ -40,18 +37,25 @@ pub fn reevaluate(
     }
     let Some(HeadImage { totals }) = image.head.clone() else {
         // It is not there any more: there is nothing to evaluate.
-        (image.findings, image.limits, image.verdict) = (Vec::new(), BTreeMap::new(), Verdict::Pass);
+        image.limits.clear();
+        image.extended.clear();
+        (image.findings, image.verdict) = (Vec::new(), Verdict::Pass);
         return Ok(());
     };
-    let subject = subject(image, &totals, limits, pull_request);
-    let findings = limits.evaluate_or(&subject, |limit, error| match error.unknown.fact.is_in_reports() {
-        true => Err(error),
-        false => Ok(kept_findings(image, limit.key.name, settings)),
-    })?;
-    image.verdict = Verdict::of(&findings);
-    image.findings = findings;
-    image.metric = limits.metric;
-    image.limits = written(settings);
+    let mut findings = Findings::default();
+    for ruleset in rulesets {
+        let Ruleset { limits, settings, .. } = ruleset;
+        let subject = subject(image, &totals, limits, occasion);
+        let found =
+            limits.evaluate_or(&subject, |limit, error| match error.unknown.fact.is_in_reports() {
+                true => Err(error),
+                false => Ok(kept_findings(image, limit.key.name, settings)),
+            })?;
+        findings.add(ruleset, found);
+    }
+    image.verdict = Verdict::of(&findings.all);
+    image.findings = findings.all;
+    image.set_rules(rulesets);
     Ok(())
 }
 
@@ -64,6 +68,8 @@ fn in_our_words(image: &mut ImageReport) {
     if let Some(base) = &mut image.base {
         base.how = if base.exact { "exact".into() } else { age(base.distance) };
     }
+    // A sentence is no name of an image.
+    image.base_image = image.base_image.take().filter(|name| is_name(name));
     if let Some(stages) = &mut image.stages {
         (stages.reason, stages.help) = (quote(&stages.reason), String::new());
     }
@@ -71,6 +77,10 @@ fn in_our_words(image: &mut ImageReport) {
         found.help.clear();
         (found.what, found.ignored) = (named(&found.kind), found.ignored.take().map(|_| UNTOLD.into()));
     }
+}
+
+fn is_name(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte))
 }
 
 /// What a kind of what only builds need is, as far as it is one that everybody has.
@@ -90,6 +100,8 @@ fn quoted(image: &ImageReport, finding: &Finding, limit: &str) -> Finding {
         help: "look at the log of that job".into(),
         subject: image.name.clone(),
         limit: Some(short(limit, MAX_QUOTE)),
+        // Whether it is enforced is said here, and not where it was measured.
+        severity: if finding.severity == Severity::Unenforced { Severity::Fail } else { finding.severity },
         ..finding.clone()
     }
 }
@@ -97,7 +109,8 @@ fn quoted(image: &ImageReport, finding: &Finding, limit: &str) -> Finding {
 /// What the job that measured the image has found by a rule.
 fn kept_findings(image: &ImageReport, rule: &str, settings: &Settings) -> Vec<Finding> {
     let wanted = settings.get(rule).map(|setting| setting.text.trim()).filter(|text| *text != "off");
-    let evaluated = image.limits.get(rule).map(|text| text.trim()).filter(|text| *text != "off");
+    let values: Vec<&str> = image.values_of(rule).map(str::trim).filter(|text| *text != "off").collect();
+    let evaluated = values.iter().find(|value| wanted == Some(**value)).or(values.first()).copied();
     match wanted {
         None => Vec::new(),
         Some(wanted) if evaluated == Some(wanted) => {
@@ -121,7 +134,7 @@ fn kept_findings(image: &ImageReport, rule: &str, settings: &Settings) -> Vec<Fi
 }
 
 /// What limits can evaluate of a report: figures, and nothing that only file lists tell.
-fn subject<'a>(image: &'a ImageReport, totals: &Totals, limits: &Limits, pull_request: bool) -> Subject<'a> {
+fn subject<'a>(image: &'a ImageReport, totals: &Totals, limits: &Limits, occasion: &Occasion) -> Subject<'a> {
     let base = image.base.as_ref().filter(|_| image.delta.is_some()).map(|base| BaseFacts {
         image: ImageFacts::of_reported_base(&base.totals, image.split.map(|split| split.app_base)),
         inexact: (!base.exact).then(|| age(base.distance)),
@@ -134,7 +147,8 @@ fn subject<'a>(image: &'a ImageReport, totals: &Totals, limits: &Limits, pull_re
     Subject {
         name: &image.name,
         metric: limits.metric,
-        pull_request,
+        pull_request: occasion.pull_request,
+        today: occasion.today.clone(),
         head: ImageFacts::of_report(totals, app_size, layers(image), &image.waste),
         base: base.ok_or_else(|| no_base(image.no_base.as_ref())),
     }
@@ -154,12 +168,14 @@ fn layers<'a>(image: &'a ImageReport) -> Vec<LayerFacts<'a>> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use super::*;
     use crate::compare::Baseline;
     use crate::config::{Setting, limits_of};
-    use crate::image::{Bytes, DiffId, Layer, Snapshot};
+    use crate::image::{Bytes, Day, DiffId, Layer, Snapshot};
+    use crate::report::Terms;
 
     fn measured(size: u64) -> Snapshot {
         let layer = Layer { size: Some(Bytes(size)), ..Layer::unknown(DiffId::of(&size.to_le_bytes())) };
@@ -171,6 +187,10 @@ mod tests {
         limits.iter().map(|(key, text)| ((*key).to_owned(), setting(text))).collect::<BTreeMap<_, _>>()
     }
 
+    fn occasion() -> Occasion {
+        Occasion { pull_request: true, today: Day::of(0) }
+    }
+
     /// A report of growth from 100 to 120, evaluated by some limits where it was measured.
     fn report(limits: &[(&str, &str)]) -> ImageReport {
         let baseline = Baseline {
@@ -180,14 +200,16 @@ mod tests {
             how: "exact".into(),
         };
         let settings = settings(limits);
-        let limits = limits_of(&settings).unwrap();
-        ImageReport::evaluate(&measured(120).into(), Ok(&baseline), &limits, &settings, true).unwrap()
+        let rulesets = [Ruleset { limits: limits_of(&settings).unwrap(), settings, source: None }];
+        let occasion = occasion();
+        let terms = Terms { rulesets: &rulesets, occasion: &occasion, ignored: None };
+        ImageReport::evaluate(&measured(120).into(), Ok(&baseline), &terms).unwrap()
     }
 
     fn evaluated(mut image: ImageReport, limits: &[(&str, &str)]) -> ImageReport {
         let settings = settings(limits);
-        let limits = limits_of(&settings).unwrap();
-        reevaluate(&mut image, &limits, &settings, true).unwrap();
+        let rulesets = [Ruleset { limits: limits_of(&settings).unwrap(), settings, source: None }];
+        reevaluate(&mut image, &rulesets, &occasion()).unwrap();
         image
     }
 
@@ -211,6 +233,22 @@ mod tests {
         let strict = evaluated(lax, &[("max-increase", "5%")]);
         assert_eq!((strict.verdict, strict.limits["max-increase"].as_str()), (Verdict::Fail, "5%"));
         assert_eq!(evaluated(strict, &[("max-increase", "50%")]).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn whether_limits_are_enforced_is_said_by_the_target() {
+        let job = report(&[("max-increase", "5%"), ("enforce", "false")]);
+        assert_eq!((job.verdict, job.findings[0].severity), (Verdict::Unenforced, Severity::Unenforced));
+        assert_eq!(evaluated(job.clone(), &[("max-increase", "5%")]).verdict, Verdict::Fail);
+        // The occasion is of 1970-01-01.
+        for (enforce, verdict) in [("1970-01-02", Verdict::Unenforced), ("1970-01-01", Verdict::Fail)] {
+            let limits = [("max-increase", "5%"), ("enforce", enforce)];
+            assert_eq!(evaluated(job.clone(), &limits).verdict, verdict, "{enforce}");
+        }
+        let mut files = report(&[("enforce", "false")]);
+        files.limits.insert("forbid-paths".into(), "**/x".into());
+        files.findings = vec![Finding { rule: "forbid-paths".into(), ..job.findings[0].clone() }];
+        assert_eq!(evaluated(files, &[("forbid-paths", "**/x")]).verdict, Verdict::Fail);
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn level(image: &ImageReport, finding: &Finding) -> &'static str {
     match finding.severity {
         Severity::Fail if image.verdict == Verdict::Accepted => "note",
         Severity::Fail => "error",
-        Severity::Warn => "warning",
+        Severity::Warn | Severity::Unenforced => "warning",
     }
 }
 

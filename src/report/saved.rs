@@ -5,6 +5,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use super::escape::short;
 use super::model::{ImageReport, Report};
 use crate::compare::Deltas;
+use crate::config::MAX_EXTENDED;
 use crate::image::schema::{self, SchemaError};
 use crate::image::{Platform, Removable};
 use crate::limits::{self, ValueForm, Verdict};
@@ -97,6 +98,8 @@ impl Report {
             words.into_iter().chain(more).flatten().for_each(|word| cut(word, MAX_WORD));
             accepted.reason.iter_mut().for_each(|reason| cut(reason, MAX_SENTENCE));
         }
+        self.configurations.truncate(1 + MAX_EXTENDED);
+        self.configurations.iter_mut().for_each(|name| cut(name, MAX_WORD));
         self.images.iter_mut().for_each(ImageReport::shorten);
     }
 }
@@ -119,11 +122,16 @@ impl ImageReport {
     }
 
     fn shorten(&mut self) {
-        self.limits.retain(|key, _| limits::key(key).is_some());
-        // A list of paths is compared, and not shown.
-        let is_list = |key: &str| limits::key(key).is_some_and(|key| key.form == ValueForm::Paths);
-        let shown = self.limits.iter_mut().filter(|(key, _)| !is_list(key));
-        shown.for_each(|(_, limit)| cut(limit, MAX_WORD));
+        self.extended.truncate(MAX_EXTENDED);
+        self.extended.iter_mut().for_each(|extended| cut(&mut extended.source, MAX_WORD));
+        let extended = self.extended.iter_mut().map(|extended| &mut extended.limits);
+        for limits in extended.chain([&mut self.limits]) {
+            limits.retain(|key, _| limits::key(key).is_some());
+            // A list of paths is compared, and not shown.
+            let is_list = |key: &str| limits::key(key).is_some_and(|key| key.form == ValueForm::Paths);
+            let shown = limits.iter_mut().filter(|(key, _)| !is_list(key));
+            shown.for_each(|(_, limit)| cut(limit, MAX_WORD));
+        }
         for finding in &mut self.findings {
             let words = [&mut finding.rule, &mut finding.subject];
             words.into_iter().chain(&mut finding.limit).for_each(|word| cut(word, MAX_WORD));
@@ -158,6 +166,7 @@ impl ImageReport {
                 .into_iter()
                 .for_each(|sentence| cut(sentence, MAX_SENTENCE));
         }
+        self.base_image.iter_mut().for_each(|name| cut(name, MAX_WORD));
         self.dockerfile.iter_mut().for_each(|own| cut(&mut own.path, MAX_NAME));
         self.removable.iter_mut().for_each(|found| cut(&mut found.help, MAX_SENTENCE));
     }

@@ -46,6 +46,9 @@ pub fn write_check(report: &Report, look: TextLayout, out: &mut impl Write) -> i
             false => write_image(image, look, out)?,
         }
     }
+    if let Some(configurations) = words::configurations(report) {
+        writeln!(out, "{}", log(&configurations))?;
+    }
     for note in &report.notes {
         writeln!(out, "note: {}", log(note))?;
     }
@@ -71,7 +74,7 @@ pub fn write_difference(compared: &Compared<'_>, look: TextLayout, out: &mut imp
 fn headline(verdict: Verdict, sentence: &str, out: &mut impl Write) -> io::Result<()> {
     let color = match verdict {
         Verdict::Pass => AnsiColor::Green,
-        Verdict::Warn | Verdict::Accepted => AnsiColor::Yellow,
+        Verdict::Warn | Verdict::Accepted | Verdict::Unenforced => AnsiColor::Yellow,
         Verdict::Fail => AnsiColor::Red,
     };
     let word = paint(color.on_default().bold(), verdict.as_str());

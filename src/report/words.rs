@@ -9,14 +9,14 @@ use crate::compare::baseline::short as short_sha;
 use crate::compare::causes::StoringLayer;
 use crate::compare::files::PathChange;
 use crate::compare::{
-    CausePart, ConfigChange, ConfigPart, FileChanges, LayerRow, Moved, PackageRow, PackageStatus, PartKind,
-    Status, UpdateSize, Waste,
+    Cause, CausePart, ConfigChange, ConfigPart, FileChanges, LayerRow, Moved, PackageRow, PackageStatus,
+    PartKind, Status, UpdateSize, Waste,
 };
 use crate::config::Acceptance;
 use crate::image::bytes::{Units, group_digits};
 use crate::image::layer_ref::{DockerfileLines, LayerRef};
 use crate::image::snapshot::BoundaryBy;
-use crate::image::{Bytes, Delta, LinesBy, Measured, Totals};
+use crate::image::{Bytes, Day, Delta, ImageName, LinesBy, Measured, Totals};
 use crate::limits::{self, BASELINE_RULE, Finding, Severity, Verdict};
 use crate::stages::{Evaluation, RemovableOutcome};
 
@@ -27,7 +27,7 @@ const MAX_CONFIG: usize = 60;
 pub fn icon(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "\u{2705}",
-        Verdict::Warn => "\u{26a0}\u{fe0f}",
+        Verdict::Warn | Verdict::Unenforced => "\u{26a0}\u{fe0f}",
         Verdict::Accepted => "\u{2611}\u{fe0f}",
         Verdict::Fail => "\u{274c}",
     }
@@ -51,17 +51,52 @@ pub fn worst(image: &ImageReport) -> Option<&Finding> {
 
 /// What happened, in one sentence after the image's name: the answer to "pass or fail, by how much".
 pub fn headline(image: &ImageReport) -> String {
-    let Some(first) = worst(image) else { return calm_headline(image) };
-    let accepted = if image.verdict == Verdict::Accepted { "; accepted" } else { "" };
+    let drift = only_base_image(image).map_or_else(String::new, |drift| format!("; {drift}"));
+    let Some(first) = worst(image) else { return calm_headline(image) + &drift };
+    let outcome = outcome(image, first);
     // Why it is no failure stands at the end of what a finding says.
     let note = first.message.rfind(" (warning only: ").and_then(|at| first.message.get(at..)).unwrap_or("");
-    let sentence = format!("{}{note}{accepted}", finding_headline(image, first));
+    let sentence = format!("{}{note}{outcome}{drift}", finding_headline(image, first));
     let others = image.findings.iter().filter(|finding| finding.severity == first.severity).count() - 1;
     match others {
         0 => sentence,
         1 => format!("{sentence}, and 1 more finding"),
         more => format!("{sentence}, and {more} more findings"),
     }
+}
+
+/// `base image python:3.13-slim grew 4.2 MB`, where that is all that the difference is due to, and no guess.
+fn only_base_image(image: &ImageReport) -> Option<String> {
+    let split = image.split.filter(|split| boundary(split.how).is_empty() && split.app == Delta(0))?;
+    let is_its = |cause: &Cause| {
+        let row = image.layers.iter().find(|row| row.head_index == cause.head_index);
+        cause.head_index.is_none() || row.is_some_and(|row| row.of_base_image == Some(true))
+    };
+    if split.base_image == Delta(0) || !image.causes.iter().all(is_its) {
+        return None;
+    }
+    let name = image.base_image.as_deref().map_or_else(String::new, |name| {
+        let name = ImageName::parse(name);
+        let tag = name.tag.map_or_else(String::new, |tag| format!(":{tag}"));
+        format!(" {}", short(&format!("{}{tag}", name.short()), MAX_CONFIG))
+    });
+    let verb = if split.base_image > Delta(0) { "grew" } else { "shrank" };
+    Some(format!("base image{name} {verb} {}", split.base_image.magnitude()))
+}
+
+/// Why what is exceeded does not fail, to follow a sentence; empty where it does.
+fn outcome(image: &ImageReport, finding: &Finding) -> String {
+    match finding.severity {
+        Severity::Unenforced => format!("; {}", enforcement(image)),
+        Severity::Fail if image.verdict == Verdict::Accepted => "; accepted".into(),
+        Severity::Fail | Severity::Warn => String::new(),
+    }
+}
+
+/// `not enforced until 2027-01-31`.
+fn enforcement(image: &ImageReport) -> String {
+    let until = image.values_of("enforce").find_map(|text| text.trim().parse::<Day>().ok());
+    until.map_or_else(|| "not enforced".into(), |day| format!("not enforced until {day}"))
 }
 
 fn calm_headline(image: &ImageReport) -> String {
@@ -173,6 +208,13 @@ pub fn repeated_place(image: &ImageReport, row: &PackageRow) -> Option<String> {
     Some(layer_place(image, row.layer.filter(|_| namesakes > 1)?))
 }
 
+/// Where limits come from, where that is more than the usual file: `limits of layergate.toml and ...`.
+pub fn configurations(report: &Report) -> Option<String> {
+    let (last, before) = report.configurations.split_last()?;
+    let and = if before.is_empty() { String::new() } else { format!("{} and ", before.join(", ")) };
+    Some(format!("limits of {and}{last}"))
+}
+
 /// The sentence over a report of several images.
 pub fn headline_of_many(report: &Report) -> String {
     let count = |verdict| report.images.iter().filter(|image| image.verdict == verdict).count();
@@ -180,6 +222,9 @@ pub fn headline_of_many(report: &Report) -> String {
     let all = report.images.iter().filter(|image| image.head.is_some()).count() + missing;
     let sentence = match report.verdict {
         Verdict::Fail => format!("{} of {all} images fail", count(Verdict::Fail)),
+        Verdict::Unenforced => {
+            format!("{} of {all} images exceed a limit; not enforced", count(Verdict::Unenforced))
+        }
         Verdict::Warn => format!("{all} images pass, {} with a warning", count(Verdict::Warn)),
         Verdict::Accepted => {
             format!("{} of {all} images exceed a limit; accepted", count(Verdict::Accepted))
@@ -221,8 +266,10 @@ pub fn ways_to_accept(report: &Report) -> Vec<[String; 3]> {
     let Some(ways) = report.accept.as_ref().filter(|_| failing.any(ImageReport::is_acceptable)) else {
         return Vec::new();
     };
-    let up_to =
-        ways.max_increase.as_ref().map_or_else(String::new, |bound| format!(" (growth up to {bound})"));
+    let up_to = ways
+        .max_increase
+        .as_ref()
+        .map_or_else(String::new, |bound| format!(" (growth up to {})", bound.replace('\n', " and ")));
     let labels = ways.labels.iter().map(|label| ["the label ".into(), label.clone(), up_to.clone()]);
     let trailer = ways
         .trailer
@@ -578,6 +625,7 @@ pub fn severity(image: &ImageReport, finding: &Finding) -> &'static str {
     match finding.severity {
         Severity::Fail if image.verdict == Verdict::Accepted => "accepted",
         Severity::Fail => "fail",
+        Severity::Unenforced => "unenforced",
         Severity::Warn => "warn",
     }
 }
@@ -595,7 +643,12 @@ pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
     let size = |image: &ImageReport| image.size_delta().map_or(0, |delta| delta.magnitude().0);
     images.sort_by(|a, b| {
         let unknown = b.is_not_delivered().cmp(&a.is_not_delivered());
-        let fails = (b.verdict == Verdict::Fail).cmp(&(a.verdict == Verdict::Fail));
+        let exceeds = |image: &ImageReport| match image.verdict {
+            Verdict::Fail => 2,
+            Verdict::Unenforced => 1,
+            _ => 0,
+        };
+        let fails = exceeds(b).cmp(&exceeds(a));
         unknown
             .then(fails)
             .then_with(|| size(b).cmp(&size(a)))

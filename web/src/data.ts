@@ -1,7 +1,7 @@
 // The document that the program writes into the page (src/report/html.rs writes it, this page reads it).
 // Every text in it is untrusted: it becomes text nodes, never markup. Sizes are whole bytes.
 
-export type Verdict = "pass" | "warn" | "fail" | "accepted";
+export type Verdict = "pass" | "warn" | "fail" | "accepted" | "unenforced";
 
 export interface Page {
   /** The version that wrote the page. */
@@ -62,7 +62,7 @@ export interface Place {
 }
 
 export interface Finding {
-  severity: "fail" | "warn" | "accepted";
+  severity: "fail" | "warn" | "accepted" | "unenforced";
   rule: string;
   message: string;
   help: string;

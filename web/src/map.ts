@@ -51,7 +51,7 @@ function startsWith(image: Image, tree: Tree | null): Weigh {
   const flattened = image.figures.find((figure) => figure.name === "Flattened");
   const [head, base] = [flattened?.head ?? null, flattened?.base ?? null];
   if (!tree?.compared || head === null || base === null || base === 0) return "size";
-  const isJudged = image.verdict === "fail" || image.verdict === "warn";
+  const isJudged = image.verdict === "fail" || image.verdict === "unenforced" || image.verdict === "warn";
   return Math.abs(head - base) >= (isJudged ? 1 : base / 100) ? "change" : "size";
 }
 

@@ -4,7 +4,7 @@ import type { Cause, Figure, Finding, Image, Layer, Place, Point, Removable, Ver
 import { amount, change, few, h, layerName, placed, row, svg, table, type Child } from "./dom";
 import { bytes, count, growth, grouped, signed } from "./units";
 
-const WORDS: Record<Verdict, string> = { pass: "Pass", warn: "Warning", fail: "Fail", accepted: "Accepted" };
+const WORDS: Record<Verdict, string> = { pass: "Pass", warn: "Warning", fail: "Fail", accepted: "Accepted", unenforced: "Not enforced" };
 
 export function badge(verdict: Verdict | null): HTMLElement | null {
   return verdict && h("span", { class: `badge ${verdict}` }, WORDS[verdict]);

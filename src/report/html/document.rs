@@ -465,7 +465,7 @@ fn figures([head, base]: [Option<&Totals>; 2], metric: Metric, update: Option<By
     ];
     let first = match metric {
         Metric::Flattened => 1,
-        Metric::Compressed => 2,
+        Metric::Compressed | Metric::Update => 2,
         _ => 0,
     };
     figures[..=first].rotate_right(1);

@@ -423,6 +423,7 @@ pub(super) fn footer(report: &Report, images: &[&ImageReport]) -> String {
     let parts = [
         linked("layergate", Some(HOME.into())),
         figures,
+        words::configurations(report).map(|names| plain(&short(&names, MAX_HELP))),
         linked("run", links.and_then(RunLinks::run)),
         linked("report", report.url.clone()),
         linked("docs", Some(DOCS.into())),

@@ -511,6 +511,13 @@ fn the_base_images_drift_and_our_own_growth_are_two_figures() {
     project.write(&[("own", 100_000)]);
     let first = project.build("base", &lines);
     base_image(1_500_000);
+    let drifted = project.build("drifted", &lines);
+    project.record(&first);
+    for (limit, code) in [("400 kB", 1), ("2 MB", 0)] {
+        let told = project.check(&drifted, &["--max-increase", limit]).expect(code).stdout;
+        let heading = told.lines().next().unwrap();
+        assert!(heading.ends_with("; base image causes-drifting:stable grew 1 MB"), "{told}");
+    }
     project.write(&[("own", 400_000)]);
     let image = project.build("head", &lines);
 

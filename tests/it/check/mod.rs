@@ -6,3 +6,4 @@ mod events;
 pub mod gate;
 mod gitea;
 mod matrix;
+mod organisation;

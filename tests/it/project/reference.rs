@@ -180,10 +180,12 @@ fn the_reference_of_the_command_line_is_what_the_program_takes() {
 }
 
 /// A section of the configuration: its heading, what comes before its keys' flags, and where the schema has it.
-const SECTIONS: [(&str, &str, &str); 5] = [
+const SECTIONS: [(&str, &str, &str); 7] = [
     ("[limits]", "", "limits"),
     ("[accept]", "accept-", "accept"),
+    ("[comment]", "comment-", "comment"),
     ("[images.NAME]", "none", "image"),
+    ("[allow]", "none", "allow"),
     ("[[removable.kinds]]", "none", "kind"),
     ("[[removable.ignore]]", "none", "ignore"),
 ];
@@ -202,6 +204,7 @@ fn form_of(says: &[&Value]) -> String {
         _ if refers("increase") => "a percentage, a size, or several",
         "[\"array\",\"string\"]" => "a list of strings, or one string with lines",
         "[\"integer\",\"string\"]" | "\"integer\"" => "a whole number",
+        "[\"boolean\",\"string\"]" => "`true`, `false` or a string",
         "\"array\"" => "a list of strings",
         "\"boolean\"" => "`true` or `false`",
         "\"object\"" => "a table",
@@ -261,20 +264,24 @@ fn the_schema_has_each_limit_and_the_reference_of_the_configuration_is_what_it_s
     let mut out = format!("# The configuration\n\n{HEAD}");
     writeln!(
         out,
-        "`layergate.toml`, or `.github/layergate.toml`, where layergate runs, or the file that `--config` names; both at once are an error. On a pull request and in a merge queue it is [the target branch's](threat-model.md#where-limits-come-from). Nothing in it is required, and a key that there is not is an error. What a flag says goes first, then a variable, then what is set for the image's platform, for the image, and in `[limits]`.\n\nWith `#:schema {}` as its first line, editors with Taplo complete and check it; `layergate schema` prints that schema.\n",
+        "`layergate.toml`, or `.github/layergate.toml`, where layergate runs, or the file that `--config` names; both at once are an error. On a pull request and in a merge queue it is [the target branch's](threat-model.md#where-limits-come-from). Nothing in it is required, and a key that there is not is an error. What a flag says goes first, then a variable, then what is set for the image's platform, for the image, and for all images.\n\nWith `#:schema {}` as its first line, editors with Taplo complete and check it; `layergate schema` prints that schema.\n",
         root["$id"].as_str().unwrap()
     )
     .unwrap();
     let limits = root["definitions"]["limits"]["properties"].as_object().unwrap();
+    out.push_str("## At the top\n\nBefore any section.\n\n");
+    for (key, flag) in [("extends", None), ("enforce", Some("enforce"))] {
+        write_key(key, &resolved(&root["properties"][key], &root), false, flag, &mut out);
+    }
     for (heading, prefix, section) in SECTIONS {
         let definition = &root["definitions"][section];
         let properties = definition["properties"].as_object().unwrap();
         writeln!(out, "## `{heading}`\n\n{}\n", definition["description"].as_str().unwrap()).unwrap();
         if section == "image" {
-            out.push_str("Each key of `[limits]`, and:\n\n");
+            out.push_str("Each key of `[limits]`, `enforce`, and:\n\n");
         }
         for (key, property) in in_order(&text, section, properties) {
-            if section == "image" && limits.contains_key(key) {
+            if section == "image" && (limits.contains_key(key) || key == "enforce") {
                 continue;
             }
             let flag = flag_of(check, prefix, key).filter(|_| prefix != "none");
@@ -315,6 +322,12 @@ fn schema_of(key: &LimitKey) -> String {
             ("items", json!({ "$ref": "#/definitions/pattern" })),
             ("examples", json!([key.examples])),
         ],
+        ValueForm::Enforce => vec![
+            ("type", json!(["boolean", "string"])),
+            ("pattern", json!("^\\s*(true|false|[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01]))\\s*$")),
+            ("default", json!(true)),
+            ("examples", json!([false, "2027-01-31"])),
+        ],
         ValueForm::Choice(choices) => vec![("enum", json!(choices))],
     };
     let description = format!("{} {}", key.description, key.form.description());
@@ -332,11 +345,14 @@ fn made_schema() -> String {
     let definitions: String = limits::keys().map(schema_of).collect();
     let property =
         |key: &LimitKey| format!("        \"{0}\": {{ \"$ref\": \"#/definitions/{0}\" }},\n", key.name);
-    let properties: String = limits::keys().map(property).collect();
+    let of_all: String = limits::keys().map(property).collect();
+    // `enforce` stands above the sections.
+    let of_limits: String =
+        limits::keys().filter(|key| key.form != ValueForm::Enforce).map(property).collect();
     let text = fs::read_to_string(path_of("schema/layergate.toml.json")).unwrap();
     let mut made = spliced(&text, 0, "    \"metric\": {\n", "    \"dockerfile\": {\n", &definitions);
-    for place in [0, 1] {
-        made = spliced(&made, place, "        \"metric\": {", "        \"dockerfile\": {", &properties);
+    for (place, properties) in [of_limits, of_all].iter().enumerate() {
+        made = spliced(&made, place, "        \"metric\": {", "        \"dockerfile\": {", properties);
     }
     let catalogue = Catalogue::builtin();
     let kinds: Vec<String> =

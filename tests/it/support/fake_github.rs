@@ -137,6 +137,15 @@ impl Chaos {
     }
 }
 
+/// A file of another repository.
+pub struct SharedFile {
+    pub repository: &'static str,
+    pub path: &'static str,
+    pub at: &'static str,
+    pub text: &'static str,
+    pub token: Option<&'static str>,
+}
+
 #[derive(Default)]
 pub struct World {
     pub comments: Vec<Comment>,
@@ -162,6 +171,10 @@ pub struct World {
     pub pulls: Vec<PullRequest>,
     /// Files of branches or commits: which, the path, the text.
     pub files: Vec<(&'static str, &'static str, &'static str)>,
+    /// Files of other repositories, and the token that may read them; any, where none is said.
+    pub shared: Vec<SharedFile>,
+    /// The tag of the newest release.
+    pub release: Option<&'static str>,
     /// What `GET /user` answers; a workflow's own token may not ask.
     pub login: Option<String>,
     next_id: u64,
@@ -213,6 +226,7 @@ impl FakeGithub {
             .route("/repos/{owner}/{repo}/pulls/{number}", get(pull))
             .route("/repos/{owner}/{repo}/branches/{*name}", get(branch))
             .route("/repos/{owner}/{repo}/contents/{*path}", get(contents))
+            .route("/repos/{owner}/{repo}/releases/latest", get(latest_release))
             .with_state(world.clone())
             .merge(fake_git::routes(repository))
             .layer(from_fn_with_state(world.clone(), name_answers))
@@ -285,9 +299,11 @@ impl World {
 
 async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
     let method = request.method().clone();
-    let authorized =
-        request.headers().get("authorization").is_some_and(|value| value == "Bearer ghs_secret-token")
-            || world.lock().unwrap().login.is_some();
+    let authorized = request
+        .headers()
+        .get("authorization")
+        .is_some_and(|value| value == "Bearer ghs_secret-token" || value == "Bearer ghp_config-token")
+        || world.lock().unwrap().login.is_some();
     {
         let mut world = world.lock().unwrap();
         world.requests.push(format!("{method} {}", request.uri()));
@@ -486,13 +502,33 @@ async fn branch(State(world): Shared, Path((_, _, name)): Path<(String, String, 
     }
 }
 
+async fn latest_release(State(world): Shared) -> Response {
+    match world.lock().unwrap().release {
+        Some(tag) => answer(StatusCode::OK, documents::release(tag)),
+        None => refuse(StatusCode::NOT_FOUND, "Not Found"),
+    }
+}
+
 /// A file that a test has put on a branch, or that was pushed.
 async fn contents(
     State(world): Shared,
-    Path((_, _, path)): Path<(String, String, String)>,
+    Path((owner, name, path)): Path<(String, String, String)>,
     Query(at): Query<At>,
+    headers: HeaderMap,
 ) -> Response {
     let world = world.lock().unwrap();
+    let full = format!("{owner}/{name}");
+    let others: Vec<&SharedFile> = world.shared.iter().filter(|file| file.repository == full).collect();
+    if !others.is_empty() {
+        let may_read = |file: &&&SharedFile| {
+            file.token.is_none_or(|token| headers.get("authorization").is_some_and(|value| value == token))
+        };
+        let is_it = |file: &&&SharedFile| file.path == path && file.at == at.r#ref;
+        return match others.iter().filter(is_it).find(may_read) {
+            Some(file) => answer(StatusCode::OK, documents::content(&at.r#ref, &path, file.text)),
+            None => refuse(StatusCode::NOT_FOUND, "Not Found"),
+        };
+    }
     let repository = world.repository.unwrap();
     let is_of = |branch: &str| {
         let tip = repository.line(&["rev-parse", "--verify", "--quiet", &format!("refs/heads/{branch}")]);

@@ -448,6 +448,17 @@ pub fn branch(name: &str, tip: &Commit) -> Value {
     })
 }
 
+pub fn release(tag: &str) -> Value {
+    let url = api("releases/1");
+    json!({
+        "id": 1, "node_id": node("R", "1"), "url": url, "html_url": page(&format!("releases/tag/{tag}")),
+        "assets_url": format!("{url}/assets"), "upload_url": format!("{url}/assets{{?name,label}}"),
+        "tarball_url": null, "zipball_url": null, "tag_name": tag, "target_commitish": "main", "name": tag,
+        "draft": false, "prerelease": false, "assets": [], "author": user("ann"),
+        "created_at": "2026-11-01T08:00:00Z", "published_at": "2026-11-01T09:00:00Z",
+    })
+}
+
 /// A file at a branch or a commit, with its content.
 pub fn content(reference: &str, path: &str, text: &str) -> Value {
     use base64::Engine as _;

@@ -11,12 +11,15 @@ use serde_json::{Value, json};
 use crate::support::schema::{self as held, schema};
 
 /// Each section: the beginning of it, what it needs to have, and where the schema describes it.
-const SECTIONS: [(&str, &str, &str); 8] = [
+const SECTIONS: [(&str, &str, &str); 11] = [
     ("", "", ""),
     ("[limits]\n", "", "/definitions/limits"),
     ("[images.api]\n", "", "/definitions/image"),
     ("[images.api.platforms.\"linux/arm64\"]\n", "", "/definitions/limits"),
     ("[accept]\n", "", "/definitions/accept"),
+    ("[comment]\n", "", "/definitions/comment"),
+    ("[allow]\n", "", "/definitions/allow"),
+    ("[allow.images.api]\n", "", "/definitions/allow-image"),
     ("[removable]\n", "", "/definitions/removable"),
     ("[[removable.kinds]]\n", "name = \"x\"\npaths = [\"x\"]\n", "/definitions/kind"),
     ("[[removable.ignore]]\n", "kind = \"jdk\"\nreason = \"x\"\n", "/definitions/ignore"),
