@@ -174,6 +174,7 @@ pub struct ImageReport {
 
 /// The limits of a configuration that another one extends.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ExtendedLimits {
     /// The configuration.
     pub source: String,
