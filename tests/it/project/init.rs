@@ -185,10 +185,10 @@ fn stays_byte_for_byte(names: &[String]) {
                 "{name}"
             );
         }
-        let again = init_as_meant(&name, &root, &home, true).expect(0);
+        let again = init_as_meant(name, &root, &home, true).expect(0);
         assert!(again.stderr.contains("nothing to do"), "{name}: {}", again.stderr);
         assert_eq!(content(&root), after, "{name}: a second time changes something");
-        assert_eq!(init_as_meant(&name, &root, &home, false).expect(0).stdout, "", "{name}");
+        assert_eq!(init_as_meant(name, &root, &home, false).expect(0).stdout, "", "{name}");
     }
 }
 
