@@ -496,7 +496,7 @@ impl FileReader<'_> {
 
 /// How the value of a key is written.
 fn expected(name: &str) -> String {
-    let Some(key) = limits::key(name) else { return "a text or a number".into() };
+    let Some(key) = limits::key(name) else { return "a string or a number".into() };
     match (key.form, key.examples.first()) {
         (ValueForm::Enforce, _) => "true, false, or a day such as \"2027-01-31\"".into(),
         (ValueForm::Choice(words), _) => {
@@ -504,8 +504,8 @@ fn expected(name: &str) -> String {
             format!("one of {}", words.join(", "))
         }
         (ValueForm::Count, Some(example)) => format!("a number such as {example}"),
-        (_, Some(example)) => format!("a text such as {example:?}"),
-        (_, None) => "a text".into(),
+        (_, Some(example)) => format!("a string such as {example:?}"),
+        (_, None) => "a string".into(),
     }
 }
 
