@@ -1,9 +1,8 @@
 //! `layergate init`: one step into the workflow that builds the images.
 
-use std::io::{IsTerminal as _, Read as _, Seek as _, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -17,7 +16,7 @@ use crate::cli::InitArgs;
 use crate::config::Config;
 use crate::image::RemovableOutcome;
 use crate::removable::Catalogue;
-use crate::report::escape::visible;
+use crate::report::escape::{short, visible};
 use crate::setup::{
     self, CONFIGURATION, CheckedImage, FileChange, ImageMeasurement, InitPlan, RepositoryTree,
 };
@@ -29,10 +28,6 @@ const WORKFLOWS: &str = ".github/workflows";
 const MAX_FILES: usize = 200;
 /// The branch, if nothing says what the default one is called.
 const USUAL_BRANCH: &str = "main";
-/// Docker answers within a second; one that waits for something is not waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Most bytes of an answer.
-const MAX_ANSWER: u64 = 8 << 20;
 
 /// Runs the command.
 ///
@@ -78,7 +73,7 @@ pub async fn run(arguments: &InitArgs) -> anyhow::Result<Exit> {
     }
     if !CONFIG_FILES.iter().any(|path| root.join(path).symlink_metadata().is_ok()) {
         let images: Vec<CheckedImage> = plan.images.iter().map(|(image, _)| image.clone()).collect();
-        let measured = measured(arguments, &images).await?;
+        let measured = measured(arguments, &images, &root).await?;
         let after = setup::configuration(&images, &measured);
         Config::parse(CONFIGURATION, &after).map_err(|error| fault(&error.to_string()))?;
         plan.changes.push(FileChange { path: CONFIGURATION.into(), before: None, after });
@@ -104,27 +99,15 @@ fn fault(why: &str) -> anyhow::Error {
     )
 }
 
-/// The root of the repository, without links.
+/// The root of the repository that a directory is in, without links: workflows are only there.
 fn root(directory: &Path) -> anyhow::Result<PathBuf> {
-    let shown = directory.display();
-    let root = directory.canonicalize().map_err(|error| {
-        UsageError(format!("cannot open {shown}: {error}; name the root of a repository"))
+    let root = directory.canonicalize().ok().filter(|root| root.is_dir());
+    let root = root.ok_or_else(|| {
+        let shown = directory.display();
+        UsageError(format!("{shown} is not a directory that can be opened; name the root of a repository"))
     })?;
-    if !root.is_dir() {
-        return Err(UsageError(format!("{shown} is not a directory; name the root of a repository")).into());
-    }
-    // Workflows are only there.
     let top = Git::at(&root).top().and_then(|top| top.canonicalize().ok());
-    match top.filter(|top| *top != root && root.starts_with(top)) {
-        Some(top) => {
-            let top = top.display();
-            Err(UsageError(format!(
-                "{shown} is inside the repository {top}; run `layergate init` there, or name it"
-            ))
-            .into())
-        }
-        None => Ok(root),
-    }
+    Ok(top.filter(|top| root.starts_with(top)).unwrap_or(root))
 }
 
 /// A directory would be gone with the runner.
@@ -192,48 +175,26 @@ fn of_paths(root: &Path, paths: Vec<PathBuf>) -> Vec<String> {
 
 /// What docker answers, in its JSON. It reads files of the repository, which is untrusted: so only if told to.
 fn ask(arguments: &[&str], root: &Path) -> Result<Value, String> {
-    let out = tempfile::tempfile().map_err(|error| error.to_string())?;
-    let both = out.try_clone().and_then(|copy| Ok((copy, tempfile::tempfile()?)));
-    let (to, error) = both.map_err(|error| error.to_string())?;
     // What docker needs of the environment; nothing else of it can get into an answer.
     let kept = std::env::vars()
         .filter(|(name, _)| matches!(&name[..], "PATH" | "HOME") || name.starts_with("DOCKER_"));
     let mut command = Command::new("docker");
-    command.args(arguments).current_dir(root).env_clear().envs(kept).stdin(Stdio::null()).stdout(to);
-    command.stderr(error.try_clone().map_err(|error| error.to_string())?);
-    let mut child = command.spawn().map_err(|error| format!("docker cannot be run: {error}"))?;
-    let started = Instant::now();
-    let is_short = |out: &std::fs::File| out.metadata().is_ok_and(|file| file.len() < MAX_ANSWER);
-    let status = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status,
-            Ok(None) if started.elapsed() < PATIENCE && is_short(&out) => {
-                std::thread::sleep(Duration::from_millis(20))
-            }
-            _ => {
-                let _ = child.kill().and_then(|()| child.wait());
-                return Err("docker did not answer within 30 s, or said too much".into());
-            }
-        }
-    };
-    let said = |mut file: &std::fs::File| {
-        let mut bytes = Vec::new();
-        let _ = file.rewind();
-        let _ = file.take(MAX_ANSWER).read_to_end(&mut bytes);
-        bytes
-    };
-    if status.success() {
-        return serde_json::from_slice(&said(&out)).map_err(|error| format!("docker's answer: {error}"));
+    let command = command.args(arguments).current_dir(root).env_clear().envs(kept).stdin(Stdio::null());
+    let output = command.output().map_err(|error| format!("docker cannot be run: {error}"))?;
+    if output.status.success() {
+        return serde_json::from_slice(&output.stdout).map_err(|error| format!("docker's answer: {error}"));
     }
-    let said = String::from_utf8_lossy(&said(&error)).into_owned();
-    Err(format!(
-        "docker: {}",
-        crate::report::escape::short(said.trim().lines().last().unwrap_or("it fails"), 200)
-    ))
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said.trim().lines().last().unwrap_or("it fails");
+    Err(format!("docker: {}", short(last, 200)))
 }
 
 /// Measures the images that are at hand.
-async fn measured(arguments: &InitArgs, images: &[CheckedImage]) -> anyhow::Result<Vec<ImageMeasurement>> {
+async fn measured(
+    arguments: &InitArgs,
+    images: &[CheckedImage],
+    root: &Path,
+) -> anyhow::Result<Vec<ImageMeasurement>> {
     if arguments.image.is_empty() {
         return Ok(Vec::new());
     }
@@ -251,7 +212,7 @@ async fn measured(arguments: &InitArgs, images: &[CheckedImage]) -> anyhow::Resu
             .into());
         };
         let build = crate::config::BuildSettings {
-            dockerfile: image.dockerfile.as_deref().map(|path| arguments.directory.join(path)),
+            dockerfile: image.dockerfile.as_deref().map(|path| root.join(path)),
             target: image.target.clone(),
             ..Default::default()
         };
@@ -294,12 +255,11 @@ fn write(root: &Path, changes: &[FileChange]) -> anyhow::Result<()> {
         let place = root.join(path);
         let parent = place.parent().unwrap_or(root);
         // `.github` may be a link to anywhere.
-        let existing =
-            parent.ancestors().find(|directory| directory.symlink_metadata().is_ok()).unwrap_or(root);
-        let is_inside = existing.canonicalize().is_ok_and(|existing| existing.starts_with(root));
-        let is_file =
-            place.symlink_metadata().map_or(before.is_none(), |kind| kind.is_file() && before.is_some());
-        if !is_inside || !is_file {
+        let mut existing = parent.ancestors().filter(|directory| directory.symlink_metadata().is_ok());
+        let existing = existing.next().and_then(|existing| existing.canonicalize().ok());
+        let kind = place.symlink_metadata().ok();
+        let is_as_read = kind.as_ref().map(std::fs::Metadata::is_file) == before.as_ref().map(|_| true);
+        if !is_as_read || !existing.is_some_and(|existing| existing.starts_with(root)) {
             let message = format!(
                 "{path} cannot be written: it is a symlink, or has just changed; nothing was written"
             );
@@ -312,8 +272,8 @@ fn write(root: &Path, changes: &[FileChange]) -> anyhow::Result<()> {
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let mut file = builder.tempfile_in(parent).with_context(failed)?;
         file.write_all(after.as_bytes()).with_context(failed)?;
-        if let Ok(kind) = place.metadata() {
-            let _ = file.as_file().set_permissions(kind.permissions());
+        if let Some(kind) = kind {
+            file.as_file().set_permissions(kind.permissions()).with_context(failed)?;
         }
         ready.push((path, place, file));
     }

@@ -1,8 +1,12 @@
 //! The steps that build images, and where each leaves its image.
 
-use super::workflow::{BOTH, Events, Host, Hosts, action_of, events_of};
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::workflow::{Events, Host, Hosts, action_of, events_of};
 use super::yaml::YamlNode;
-use super::{CheckedImage, RepositoryTree, edit, name, path, script};
+use super::{CheckedImage, RepositoryTree, name, script};
 
 /// Why a step is left alone.
 pub const ONLY_CHECKS: &str = "builds no image: it only checks the Dockerfile";
@@ -21,13 +25,6 @@ pub enum Delivery {
     Load(Option<String>),
     /// The step runs again, into OCI archives; with the targets of bake, one for each image.
     Copy(Vec<String>),
-}
-
-impl Delivery {
-    /// A tag of layergate's own.
-    pub fn own_tag(name: &str) -> String {
-        format!("layergate-{name}:ci")
-    }
 }
 
 /// What a step builds.
@@ -52,10 +49,10 @@ pub struct ImageBuildStep<'a> {
     /// The columns of its dash and of its keys.
     pub columns: (usize, usize),
     pub found: BuiltImages,
-    /// Whether it runs for pull requests and for pushes.
-    pub runs: bool,
-    /// Whether a copy of it in the same job would.
-    pub can_be_copied: bool,
+    /// Whether it is run again, into archives of layergate's own.
+    pub copies: bool,
+    /// The events for which its image, or that of its copy, can be measured.
+    pub events: Events,
 }
 
 /// The builds of a job or action; what is not followed is said.
@@ -71,21 +68,61 @@ pub fn find<'a>(
         let step = WorkflowStep { host, node, tree, has_builder };
         for (line, found) in step.found() {
             let place = format!("{}:{line}", host.file.path);
-            match found.and_then(|found| Ok((found, step.reach(hosts)?))) {
+            match found.and_then(|found| Ok((found, step.columns(hosts)?))) {
                 Err(why) => notes.push(format!("{place}: {why}")),
-                Ok((found, (columns, reach))) => builds.push(ImageBuildStep {
-                    host,
-                    node,
-                    place,
-                    columns,
-                    found,
-                    runs: reach & events_of(node.text_of("if"), &tree.branch) == BOTH,
-                    can_be_copied: reach == BOTH && has_builder && node.get("uses").is_some(),
-                }),
+                Ok((found, columns)) => {
+                    let reach = hosts.starts(host).iter().fold(0, |all, start| all | start.events);
+                    let own = reach & events_of(node.text_of("if"), &tree.branch);
+                    let is_copied = own != reach && has_builder && node.get("uses").is_some();
+                    let copies = matches!(found.delivery, Delivery::Copy(_)) || is_copied;
+                    let events = if copies { reach } else { own };
+                    builds.push(ImageBuildStep { host, node, place, columns, found, copies, events });
+                }
             }
         }
     }
     builds
+}
+
+impl ImageBuildStep<'_> {
+    /// Gives the images names that tell the rows of a matrix and the callers of a reusable workflow apart: with each
+    /// variable that has several values and that the step uses. Only values that can be part of a file's name can be
+    /// part of an image's; a report has the platform.
+    pub fn name_apart(&mut self, hosts: &Hosts<'_>, tree: &RepositoryTree<'_>) -> Result<(), &'static str> {
+        let values = |variable: &String| hosts.values(self.host, variable, 0);
+        let fits = |variable: &String| values(variable).into_iter().all(name::is_word);
+        // What callers give in different runs tells nothing apart: `push: true` of a release.
+        let starts = hosts.starts(self.host);
+        let files: BTreeSet<&str> = starts.iter().map(|start| start.host.file.path.as_str()).collect();
+        let mut callers = starts.iter().filter(|start| !std::ptr::eq(start.host, self.host));
+        let is_called_often =
+            starts.len() > files.len() || callers.any(|start| start.host.get("strategy").is_some());
+        let is_several = is_called_often || self.host.get("strategy").is_some();
+        let platforms = name::variables(self.node.input("platforms")).0;
+        let env = self.host.get("env").map(YamlNode::texts).unwrap_or_default();
+        let texts = self.node.texts().into_iter().chain(env);
+        let mut used: Vec<String> = texts.flat_map(|text| name::variables(text).0).collect();
+        used.retain(|variable| !platforms.contains(variable));
+        used.retain(|variable| is_called_often || variable.starts_with("matrix."));
+        let most = |all: &[String]| all.iter().map(|one| values(one).len()).max().unwrap_or_default();
+        let unfit: Vec<String> = used.iter().filter(|variable| !fits(variable)).cloned().collect();
+        for image in &mut self.found.images {
+            if !name::variables(&image.name).0.iter().all(fits) {
+                image.name = tree.name_of(image.dockerfile.as_deref());
+            }
+            for variable in used.iter().filter(|variable| fits(variable) && values(variable).len() > 1) {
+                if !name::variables(&image.name).0.contains(variable) {
+                    image.name += &format!("-${{{{ {variable} }}}}");
+                }
+            }
+            let told = name::variables(&image.name).0;
+            let is_untold = told.is_empty() && platforms.is_empty();
+            if is_several && (is_untold || most(&unfit) > most(&told)) {
+                return Err("no literal matrix value or input tells its images apart; add the steps by hand");
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Whether `docker/setup-buildx-action` gives it a builder that keeps what it builds, as all drivers but `docker` do.
@@ -113,7 +150,7 @@ impl WorkflowStep<'_> {
         let found = match action {
             _ if is_known && !matches!(self.node.input("call"), "" | "build") => Err(ONLY_CHECKS.into()),
             "docker/build-push-action" => self.build_push(),
-            "docker/bake-action" => self.bake_action(),
+            "docker/bake-action" => self.bake(),
             _ if action.starts_with('.') || action.contains("/setup-") => return Vec::new(),
             _ if UNKNOWN_BUILDERS.split(' ').any(|part| action.contains(part)) => {
                 // No step can be put into a workflow of another repository.
@@ -126,35 +163,33 @@ impl WorkflowStep<'_> {
         vec![(key.line, found)]
     }
 
-    /// Its columns and the events of its job, if steps can be put behind it.
-    fn reach(&self, hosts: &Hosts<'_>) -> Result<((usize, usize), Events), String> {
-        let (host, file, is_action) = (self.host, self.host.file, self.host.job.is_none());
-        let columns = edit::columns_of(&file.text, self.node);
-        let columns = columns.filter(|_| self.node.get("with").is_none_or(|with| with.is_block));
-        let (starts, is_open) = (hosts.starts(host), !host.is_gated());
-        let labels = host.get("runs-on").map(YamlNode::texts).unwrap_or_default();
-        let why = if !self.node.texts().iter().all(|text| super::is_visible(&text.replace(['\n', '\t'], "")))
-        {
-            "the step has invisible characters"
-        } else if labels.iter().any(|label| label.to_ascii_lowercase().contains("windows")) {
-            "it runs on Windows; layergate checks images on Linux runners"
-        } else if is_action && path::parent(&file.path) == "." {
-            "other repositories use this action too; add layergate after a step that uses it"
-        } else if is_action && starts.is_empty() {
-            "no workflow of this repository uses this action"
-        } else if is_open && starts.iter().any(|start| start.file.is_gated()) {
-            "the workflow already uses layergate; add a step after this build by hand"
-        } else if is_open
-            && starts.iter().any(|start| start.events != 0 && start.file.starts_on("workflow_call"))
-        {
-            // GitHub refuses a call whose jobs ask for more than the calling job grants.
-            "other workflows call this one and may not grant the permissions that the comment needs; add the steps by hand"
-        } else if let Some(columns) = columns {
-            return Ok((columns, starts.iter().fold(0, |all, start| all | start.events)));
-        } else {
-            "the step is in flow style, or has an anchor, alias or tag"
-        };
-        Err(format!("not followed: {why}"))
+    /// Its columns, if steps can be put behind it.
+    fn columns(&self, hosts: &Hosts<'_>) -> Result<(usize, usize), &'static str> {
+        let (host, starts, is_open) = (self.host, hosts.starts(self.host), !self.host.is_gated());
+        let is_shown = |text: &str| super::is_visible(&text.replace(['\n', '\t'], ""));
+        let is_windows = |label: &str| label.to_ascii_lowercase().contains("windows");
+        let is_block = self.node.is_block && self.node.get("with").is_none_or(|with| with.is_block);
+        if !self.node.texts().into_iter().all(is_shown) {
+            return Err("not followed: the step has invisible characters");
+        }
+        if host.get("runs-on").is_some_and(|labels| labels.texts().into_iter().any(is_windows)) {
+            return Err("not followed: it runs on Windows; layergate checks images on Linux runners");
+        }
+        if host.job.is_none() && !host.file.path.contains('/') {
+            return Err("not followed: other repositories use this action; add layergate where it is used");
+        }
+        if is_open && starts.iter().any(|start| start.host.file.is_gated()) {
+            return Err("not followed: the workflow already uses layergate; add a step by hand");
+        }
+        // GitHub refuses a call whose jobs ask for more than the calling job grants.
+        if is_open && starts.iter().any(|start| start.host.file.starts_on("workflow_call")) {
+            return Err(
+                "not followed: other workflows call this one and may not grant what the comment needs",
+            );
+        }
+        let dash = host.dash.filter(|_| is_block);
+        let dash = dash.ok_or("not followed: the step is in flow style, or has an anchor, alias or tag")?;
+        Ok((dash, self.node.column))
     }
 
     /// The lines of an input, which may also be separated by commas.
@@ -174,31 +209,27 @@ impl WorkflowStep<'_> {
         let (file, target, tag) = (input("file"), input("target"), self.tag());
         // The path is relative to the workspace, whatever is built from.
         let dockerfile = match file {
-            "" => dockerfile_of(context, None, self.tree),
-            file => path::join(".", file),
+            "" => self.tree.dockerfile_of(context, None),
+            file => name::join(".", file),
         };
         // One platform without attestations, which nothing takes elsewhere.
         let of_shipping = ["push", "load", "outputs", "provenance", "sbom", "attests"];
         let may_load = of_shipping.iter().all(|key| is_off(key))
             && !input("platforms").contains([',', '\n', '$'])
             && self.node.get("with").is_some();
-        let delivery =
-            match tag.clone() {
-                Some(tag) if input("load") == "true" || !self.has_builder => {
-                    Delivery::Present(vec![in_engine(&tag)])
-                }
-                tag if may_load && (tag.is_some() || is_off("tags")) => Delivery::Load(tag),
-                _ if self.has_builder => Delivery::Copy(Vec::new()),
-                _ => return Err(
-                    "not followed: the tag is unknown, and a second build needs docker/setup-buildx-action"
-                        .into(),
-                ),
-            };
+        let delivery = match &tag {
+            Some(tag) if input("load") == "true" || !self.has_builder => {
+                Delivery::Present(vec![in_engine(tag)])
+            }
+            _ if may_load && (tag.is_some() || is_off("tags")) => Delivery::Load(tag.clone()),
+            _ if self.has_builder => Delivery::Copy(Vec::new()),
+            _ => return Err("not followed: without a tag, it needs docker/setup-buildx-action".into()),
+        };
         Ok(BuiltImages {
-            images: vec![image_of(dockerfile, Some(target), tag.as_deref(), self.tree)],
+            images: vec![self.tree.image(dockerfile, Some(target), tag.as_deref())],
             key: [context, file, target, input("build-args")].join("\n"),
             delivery,
-            context: path::join(".", context).filter(|context| !context.contains("${{")),
+            context: name::join(".", context).filter(|context| !context.contains("${{")),
         })
     }
 
@@ -215,52 +246,39 @@ impl WorkflowStep<'_> {
         Some(format!("${{{{ fromJSON(steps.{id}.outputs.json).tags[0] }}}}"))
     }
 
-    fn bake_action(&self) -> Result<BuiltImages, String> {
+    /// The targets that docker names.
+    fn bake(&self) -> Result<BuiltImages, String> {
+        let (directory, targets) = (self.node.input("workdir"), self.list("targets"));
         let mut outputs = self.node.input("set").lines().filter(|line| line.contains(".output")).peekable();
         if outputs.peek().is_some() && outputs.all(is_no_image) {
             return Err("builds no image: its outputs are local".into());
         }
-        let directory =
-            Some(self.node.input("workdir")).filter(|directory| !directory.is_empty()).unwrap_or(".");
-        let files = self.list("files").iter().map(|file| path::join(directory, file)).collect();
-        self.bake(files, &self.list("targets"), self.has_builder)
-    }
-
-    /// The targets that docker names, and where the engine has each; with a builder of its own it has none.
-    pub fn bake(
-        &self,
-        files: Option<Vec<String>>,
-        targets: &[String],
-        has_builder: bool,
-    ) -> Result<BuiltImages, String> {
+        let files = self.list("files").into_iter().map(|file| name::join(directory, &file));
+        let files: Option<Vec<String>> = files.collect();
         let files = files.ok_or("not followed: a bake file is not in the repository")?;
         let key = format!("bake\n{}\n{}", files.join("\n"), targets.join("\n"));
-        if key.contains('$') {
-            return Err("not followed: its bake files or targets are an expression".into());
+        if key.contains('$') || !self.has_builder {
+            return Err("not followed: bake with expressions, or without docker/setup-buildx-action".into());
         }
         let more: Vec<&str> = ["--"].into_iter().chain(targets.iter().map(String::as_str)).collect();
         let answer = self.tree.ask(&["buildx", "bake", "--print"], &files, &more)?;
-        let (mut images, mut tags) = (Vec::new(), Vec::new());
-        for (name, target) in answer["target"].as_object().into_iter().flatten() {
+        let is_image = |target: &Value| {
             let outputs = target["output"].as_array().map(Vec::as_slice).unwrap_or_default();
-            if outputs.is_empty() || !outputs.iter().all(|output| is_no_image(&output.to_string())) {
-                images.push(answered(name, target, self.tree)?);
-                tags.push(target["tags"][0].as_str().filter(|tag| name::is_reference(tag)).map(in_engine));
-            }
-        }
+            outputs.is_empty() || !outputs.iter().all(|output| is_no_image(&output.to_string()))
+        };
+        let all = answer["target"].as_object().into_iter().flatten().filter(|(_, target)| is_image(target));
+        let images = all.map(|(name, target)| answered(name, target, self.tree));
+        let images = images.collect::<Result<Vec<CheckedImage>, String>>()?;
         if images.is_empty() {
             return Err("builds no image: its targets have other outputs".into());
         }
-        let tags = tags.into_iter().collect::<Option<Vec<String>>>().map(Delivery::Present);
-        let copy = || Delivery::Copy(images.iter().map(|image| image.name.clone()).collect());
-        let delivery = if has_builder { Some(copy()) } else { tags };
-        let delivery = delivery.ok_or("not followed: a target has no tag, so its image has no name")?;
+        let delivery = Delivery::Copy(images.iter().map(|image| image.name.clone()).collect());
         Ok(BuiltImages { images, key, delivery, context: None })
     }
 }
 
 /// Whether an output, as an option or in an answer of docker, is no image. One without a type is a directory.
-fn is_no_image(output: &str) -> bool {
+pub fn is_no_image(output: &str) -> bool {
     let output = output.replace("\":\"", "=");
     !output.contains("type=") || NO_IMAGE.iter().any(|kind| output.contains(kind))
 }
@@ -270,36 +288,14 @@ pub fn in_engine(tag: &str) -> String {
     format!("docker-daemon:{tag}")
 }
 
-/// The image of a build: called by its tag, by the place of its Dockerfile, or as the repository.
-pub fn image_of(
-    dockerfile: Option<String>,
-    target: Option<&str>,
-    tag: Option<&str>,
-    tree: &RepositoryTree<'_>,
-) -> CheckedImage {
-    let name = tag.and_then(name::of_tag).unwrap_or_else(|| tree.name_of(dockerfile.as_deref()));
-    CheckedImage { name, dockerfile, target: target.filter(|target| !target.is_empty()).map(str::to_owned) }
-}
-
-/// The Dockerfile of a context: the one that is named relative to it, else the usual one.
-pub fn dockerfile_of(context: &str, file: Option<&str>, tree: &RepositoryTree<'_>) -> Option<String> {
-    let names = file.map_or(vec!["Dockerfile", "dockerfile"], |file| vec![file]);
-    let mut paths = names.iter().filter_map(|name| path::join(context, name));
-    paths.find(|path| path.contains("${{") || (tree.exists)(path))
-}
-
 /// An image as docker answers. Nothing of an answer becomes an expression.
-pub fn answered(
-    name: &str,
-    build: &serde_json::Value,
-    tree: &RepositoryTree<'_>,
-) -> Result<CheckedImage, String> {
+pub fn answered(name: &str, build: &Value, tree: &RepositoryTree<'_>) -> Result<CheckedImage, String> {
     let text = build.to_string();
     if !name::is_word(name) || text.contains("${{") || !super::is_visible(&text) {
         return Err(format!("not followed: {name} has characters that init does not write into workflows"));
     }
     let context = build["context"].as_str().unwrap_or(".");
-    let dockerfile = dockerfile_of(context, build["dockerfile"].as_str(), tree);
+    let dockerfile = tree.dockerfile_of(context, build["dockerfile"].as_str());
     Ok(CheckedImage {
         name: name.to_owned(),
         dockerfile,

@@ -41,18 +41,6 @@ pub fn end_of_block(text: &str, node: &YamlNode, column: usize) -> usize {
     end
 }
 
-/// The columns of the dash and of the first key of a step in block style. The parser does not tell the first.
-pub fn columns_of(text: &str, step: &YamlNode) -> Option<(usize, usize)> {
-    let line = text.lines().nth(step.line.checked_sub(1)?)?;
-    let start: String = line.chars().take(step.column).collect();
-    // The dash may be alone on a line above.
-    let is_content = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
-    let above = || text.lines().take(step.line - 1).filter(is_content).last();
-    let before = if start.trim().is_empty() { above()? } else { &start };
-    let dash = before.trim_end().strip_suffix('-')?;
-    (step.is_block && dash.trim_start_matches(' ').is_empty()).then_some((dash.len(), step.column))
-}
-
 /// The lines of an entry of a mapping in block style, as they are written, without the indentation of its key.
 pub fn source_of<'a>(text: &'a str, key: &YamlNode) -> impl Iterator<Item = &'a str> {
     let count = end_of_block(text, key, key.column) - key.line;
@@ -93,7 +81,6 @@ mod tests {
         let node = YamlNode::parse(text).unwrap();
         let steps = &node.get("steps").unwrap().items;
         assert_eq!(end_of_block(text, &steps[0], 2), 6);
-        assert_eq!(columns_of(text, &steps[1]), Some((2, 4)));
         let (run, _) = steps[0].entry("run").unwrap();
         assert_eq!(source_of(text, run).collect::<Vec<_>>(), ["run: |", "  a", "", "  # in the script"]);
         assert_eq!(item("a: b\n\nc: d\n", (1, 4)), " -  a: b\n\n    c: d\n");
@@ -101,10 +88,6 @@ mod tests {
         assert_eq!(end_of_block(commented, &YamlNode::parse(commented).unwrap().items[0], 0), 4);
         let apart = "steps:\n  -\n    # A build.\n    run: a\n  -\n    b: c\n";
         let step = &YamlNode::parse(apart).unwrap().get("steps").unwrap().items[0].clone();
-        assert_eq!((columns_of(apart, step), end_of_block(apart, step, 2)), (Some((2, 4)), 5));
-        for flow in ["steps: [{run: a}]\n", "steps:\n  - {run: a}\n", "steps:\n  - &a {run: b}\n"] {
-            let node = YamlNode::parse(flow).unwrap();
-            assert_eq!(columns_of(flow, &node.get("steps").unwrap().items[0]), None, "{flow}");
-        }
+        assert_eq!(end_of_block(apart, step, 2), 5);
     }
 }

@@ -3,7 +3,7 @@
 use super::build::{Delivery, ImageBuildStep, in_engine};
 use super::edit::{indented, item, source_of};
 use super::quote::{fill, quoted, yaml};
-use super::workflow::{Host, bare};
+use super::workflow::{BOTH, Events, Host, PULL, PUSH, bare};
 use super::{CheckedImage, RepositoryTree, name};
 use crate::report::escape::visible;
 
@@ -33,6 +33,8 @@ pub struct Gate<'a> {
     pub host: Option<&'a Host<'a>>,
     /// The condition of the build.
     pub condition: Option<&'a str>,
+    /// The events that it is for.
+    pub events: Events,
     /// Whether the comment is posted from here, and not by a job of its own.
     pub comments: bool,
     /// The same of the baseline.
@@ -78,13 +80,21 @@ impl Gate<'_> {
             ("artifact", format!("{name}{row}")),
             ("kept", kept),
         ];
-        let mut steps =
-            vec![include_str!("templates/check-step.yml"), include_str!("templates/record-step.yml")];
-        if !self.comments || !self.records {
-            steps.push(include_str!("templates/upload-step.yml"));
-        }
-        steps.into_iter().map(|template| fill(template, &values)).collect()
+        let is_uploaded =
+            self.events & PULL != 0 && !self.comments || self.events & PUSH != 0 && !self.records;
+        let steps = [
+            (self.events & PULL != 0, include_str!("templates/check-step.yml")),
+            (self.events & PUSH != 0, include_str!("templates/record-step.yml")),
+            (is_uploaded, include_str!("templates/upload-step.yml")),
+        ];
+        let steps = steps.into_iter().filter(|(is_needed, _)| *is_needed);
+        steps.map(|(_, template)| fill(template, &values)).collect()
     }
+}
+
+/// A tag of layergate's own.
+pub fn own_tag(name: &str) -> String {
+    format!("layergate-{name}:ci")
 }
 
 /// Where a copied step puts an image.
@@ -94,16 +104,15 @@ pub fn archive(name: &str) -> String {
 
 /// The build step again, for layergate alone: its own lines, without what says what it ships. It runs for the events
 /// that are checked or recorded, and on a push its failure stops nothing.
-pub fn copy_of(
-    build: &ImageBuildStep<'_>,
-    condition_of_build: Option<&str>,
-    tree: &RepositoryTree<'_>,
-) -> String {
+pub fn copy_of(build: &ImageBuildStep<'_>, own: Option<&str>, tree: &RepositoryTree<'_>) -> String {
     let (text, node) = (&build.host.file.text, build.node);
     let names: Vec<&str> = build.found.images.iter().map(|image| image.name.as_str()).collect();
+    let events = [(PULL, ON_PULL.to_owned()), (PUSH, on_push(tree))];
+    let events = events.into_iter().filter(|(event, _)| build.events & event != 0);
+    let events = events.map(|(_, event)| event).collect::<Vec<_>>().join(" || ");
     let mut lines = vec![
         format!("name: Build {} for layergate", names.join(", ")),
-        format!("if: {}", condition(condition_of_build, &format!("{ON_PULL} || {}", on_push(tree)))),
+        format!("if: {}", condition(own, &events)),
         "continue-on-error: ${{ github.event_name != 'pull_request' }}".into(),
     ];
     let entries = ["uses", "env", "timeout-minutes"].into_iter().filter_map(|key| node.entry(key));
@@ -130,15 +139,6 @@ pub fn copy_of(
             outputs.map(|(target, name)| format!("    {target}.output=type=oci,dest={}", archive(name))),
         );
     } else {
-        // What reads the cache that `cache-to` fills.
-        let parts = node.input("cache-to").lines().next().unwrap_or_default().split(',');
-        let cache = parts.filter(|part| {
-            ["type=", "ref=", "scope=", "src=", "url="].iter().any(|own| part.starts_with(own))
-        });
-        let cache = cache.collect::<Vec<_>>().join(",");
-        if node.input("cache-from").is_empty() && !cache.is_empty() {
-            lines.push(format!("  cache-from: {}", yaml(&cache)));
-        }
         lines.push(format!("  outputs: type=oci,dest={}", archive(names[0])));
         lines.push("  provenance: mode=max # only in this archive: maps layers to Dockerfile lines".into());
     }
@@ -172,17 +172,6 @@ pub struct MatrixRow {
 }
 
 impl MatrixRow {
-    /// The rows for a build that no workflow runs for pull requests and for pushes, if nothing of it is an expression.
-    pub fn of(build: &ImageBuildStep<'_>) -> Option<Vec<MatrixRow>> {
-        let context = build.found.context.as_ref()?;
-        let row = |image: &CheckedImage| {
-            let is_plain = image.dockerfile.is_some() && !format!("{image:?}").contains("${{");
-            let check = Some(format!("compare with {}", build.place));
-            is_plain.then(|| MatrixRow { image: image.clone(), context: context.clone(), check })
-        };
-        build.found.images.iter().map(row).collect()
-    }
-
     /// Its lines.
     fn text(&self) -> String {
         let check = self.check.as_deref().map(|check| format!(" # TODO: check: {check}")).unwrap_or_default();
@@ -190,18 +179,17 @@ impl MatrixRow {
             ("name", yaml(&self.image.name)),
             ("file", yaml(self.image.dockerfile.as_deref().unwrap_or_default())),
             ("context", yaml(&self.context) + &check),
-            ("target", self.image.target.as_deref().map_or("\"\"".into(), yaml)),
         ];
         indented(&fill(include_str!("templates/row.yml"), &values), 10)
     }
 }
 
 /// A new workflow that builds, checks and records the images of some Dockerfiles.
-pub fn workflow(rows: &[MatrixRow], notes: &[String], key: &str, tree: &RepositoryTree<'_>) -> String {
-    let [name, file, target] = ["name", "file", "target"].map(|key| format!("${{{{ matrix.{key} }}}}"));
-    let reference = in_engine(&Delivery::own_tag(&name));
-    let image = CheckedImage { name, dockerfile: Some(file), target: Some(target) };
-    let gate = Gate { images: vec![(image, reference)], ..Gate::default() };
+pub fn workflow(rows: &[MatrixRow], notes: &[String], tree: &RepositoryTree<'_>) -> String {
+    let [name, file] = ["name", "file"].map(|key| format!("${{{{ matrix.{key} }}}}"));
+    let reference = in_engine(&own_tag(&name));
+    let image = CheckedImage { name, dockerfile: Some(file), target: None };
+    let gate = Gate { images: vec![(image, reference)], events: BOTH, ..Gate::default() };
     let steps: String = gate.steps(tree).iter().map(|step| item(step, (6, 8))).collect();
     let values = [
         ("branch", yaml(&tree.branch)),
@@ -209,5 +197,5 @@ pub fn workflow(rows: &[MatrixRow], notes: &[String], key: &str, tree: &Reposito
         ("steps", steps.trim_end().to_owned()),
     ];
     let notes: String = notes.iter().map(|note| format!("# {}\n", visible(note))).collect();
-    notes + &fill(include_str!("templates/workflow.yml"), &values) + &jobs([&["image"]; 2], key, 2, tree)
+    notes + &fill(include_str!("templates/workflow.yml"), &values) + &jobs([&["image"]; 2], "", 2, tree)
 }

@@ -9,9 +9,7 @@ mod build;
 mod configuration;
 mod edit;
 mod gate;
-mod matrix;
 mod name;
-mod path;
 mod plan;
 mod preflight;
 mod quote;
@@ -77,18 +75,30 @@ impl RepositoryTree<'_> {
     }
 
     /// What compose makes of its files; of those that it finds by itself, if none is named.
-    fn compose(&self, files: &[String], project: Option<&str>) -> Result<Value, String> {
-        let first = files.first().map(String::as_str);
-        let first = first.or_else(|| COMPOSE.into_iter().find(|file| (self.exists)(file)));
-        let text = first.ok_or("not followed: there is no compose file").map(|first| (self.read)(first))?;
-        // Without a name of its own, a project is called as the directory that the runner checks out to.
-        let is_named = text.is_ok_and(|text| text.lines().any(|line| line.starts_with("name:")));
-        let odd = |c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-';
-        let own = self.repository.to_ascii_lowercase().replace(odd, "");
-        let project = project.or(Some(own.as_str()).filter(|_| !is_named));
-        let mut more = project.map_or(Vec::new(), |project| vec!["--project-name", project]);
-        more.extend(["config", "--no-path-resolution", "--format", "json"]);
+    fn compose(&self, files: &[String]) -> Result<Value, String> {
+        if files.is_empty() && !COMPOSE.iter().any(|file| (self.exists)(file)) {
+            return Err("not followed: there is no compose file".into());
+        }
+        // A name with a variable stays as it is, and so is not literal.
+        let more = ["config", "--no-interpolate", "--no-path-resolution", "--format", "json"];
         self.ask(&["compose"], files, &more)
+    }
+
+    /// The Dockerfile of a context: the one that is named relative to it, else the usual one.
+    fn dockerfile_of(&self, context: &str, file: Option<&str>) -> Option<String> {
+        let names = file.map_or(vec!["Dockerfile", "dockerfile"], |file| vec![file]);
+        let mut paths = names.iter().filter_map(|file| name::join(context, file));
+        paths.find(|path| path.contains("${{") || (self.exists)(path))
+    }
+
+    /// The image of a build: called by its tag, by the place of its Dockerfile, or as the repository.
+    fn image(&self, dockerfile: Option<String>, target: Option<&str>, tag: Option<&str>) -> CheckedImage {
+        let name = tag.and_then(name::of_tag).unwrap_or_else(|| self.name_of(dockerfile.as_deref()));
+        CheckedImage {
+            name,
+            dockerfile,
+            target: target.filter(|target| !target.is_empty()).map(str::to_owned),
+        }
     }
 
     /// What an image is called by the place of its Dockerfile; else it is called as the repository.

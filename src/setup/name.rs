@@ -1,12 +1,14 @@
-//! What images are called, by their tag or by the place of their Dockerfile; and expressions of a workflow in other
-//! text, which stay what they are.
+//! What images are called, by their tag or by the place of their Dockerfile; paths inside a repository; and expressions
+//! of a workflow in other text, which stay what they are.
 
 use std::collections::BTreeSet;
 
-use super::{CheckedImage, path};
+use super::CheckedImage;
+use crate::image::name::ImageName;
 
-/// Longest name.
+/// Longest name, and longest path.
 const MAX_LENGTH: usize = 60;
+const MAX_PATH: usize = 1024;
 /// Directories that say nothing about the image in them.
 const GENERIC: &str =
     "docker .docker dockerfiles build package packaging deploy deployment container containers ci images src";
@@ -33,28 +35,23 @@ impl Expressions {
         out + rest
     }
 
-    /// The expression that a character represents.
-    pub fn of(&self, c: char) -> Option<&str> {
-        self.0.get((c as u32).checked_sub(FIRST)? as usize).map(String::as_str)
-    }
-
     /// A text with the expressions in their places again.
     pub fn restore(&self, text: &str) -> String {
-        text.chars().map(|c| self.of(c).map_or_else(|| c.to_string(), str::to_owned)).collect()
+        let of = |c: char| self.0.get((c as u32).checked_sub(FIRST)? as usize);
+        text.chars().map(|c| of(c).map_or_else(|| c.to_string(), String::clone)).collect()
     }
 }
 
-/// The `matrix.X` and `inputs.X` that are expressions of a text.
-pub fn variables(text: &str) -> Vec<String> {
+/// The `matrix.X` and `inputs.X` that are expressions of a text; whether no other expression is in it.
+pub fn variables(text: &str) -> (Vec<String>, bool) {
     let mut expressions = Expressions::default();
     expressions.mask(text);
-    expressions.0.iter().filter_map(|expression| variable_of(expression)).map(str::to_owned).collect()
-}
-
-/// The variable that an expression is.
-pub fn variable_of(expression: &str) -> Option<&str> {
-    let name = expression.strip_prefix("${{")?.strip_suffix("}}")?.trim();
-    Some(name).filter(|name| ["matrix.", "inputs."].iter().any(|of| name.starts_with(of)) && is_word(name))
+    let inner = |text: &String| Some(text.strip_prefix("${{")?.strip_suffix("}}")?.trim().to_owned());
+    let is_own = |name: &String| name.starts_with("matrix.") || name.starts_with("inputs.");
+    let own = expressions.0.iter().filter_map(inner).filter(|name| is_own(name) && is_word(name));
+    let own: Vec<String> = own.collect();
+    let is_all = own.len() == expressions.0.len();
+    (own, is_all)
 }
 
 /// A name of lower-case letters, digits and single hyphens.
@@ -81,37 +78,52 @@ pub fn is_reference(text: &str) -> bool {
 pub fn of_tag(tag: &str) -> Option<String> {
     let mut expressions = Expressions::default();
     let masked = expressions.mask(tag);
-    let name = masked.rsplit('/').find(|part| !part.is_empty())?.split([':', '@']).next()?;
-    let is_own = |c: char| match expressions.of(c) {
-        Some(expression) => variable_of(expression).is_some(),
-        None => is_word(c.encode_utf8(&mut [0; 4])),
-    };
-    let starts = name.starts_with(|c: char| c.is_ascii_alphanumeric() || expressions.of(c).is_some());
-    (starts && name.chars().all(is_own)).then(|| expressions.restore(name))
+    let last = ImageName::parse(&masked).last();
+    let (text, name) = (last.replace(|c| c as u32 >= FIRST, "0"), expressions.restore(last));
+    let is_plain = is_word(&text) && text.starts_with(|c: char| c.is_ascii_alphanumeric());
+    (is_plain && variables(&name).1).then_some(name)
 }
 
 /// The name that the place of a Dockerfile gives: `api/Dockerfile`, `Dockerfile.api` and `api.Dockerfile` are all
 /// called `api`. `None` for one at the root.
 pub fn of_path(dockerfile: &str) -> Option<String> {
-    let file = path::name(dockerfile).to_ascii_lowercase();
+    let (directory, file) = dockerfile.rsplit_once('/').unwrap_or((".", dockerfile));
+    let file = file.to_ascii_lowercase();
     let starts = ["dockerfile.", "containerfile."].iter().find_map(|start| file.strip_prefix(start));
     let own = starts.or_else(|| file.strip_suffix(".dockerfile")).and_then(plain);
     let is_generic = |part: &str| part == "." || GENERIC.split(' ').any(|generic| generic == part);
-    let mut directories = path::parent(dockerfile).rsplit('/').filter(|part| !is_generic(part));
-    own.or_else(|| directories.find_map(plain))
+    own.or_else(|| directory.rsplit('/').filter(|part| !is_generic(part)).find_map(plain))
 }
 
 /// A name that no other image has: its own, that with the target or the place of the Dockerfile, or that with a number.
 pub fn unique(image: &CheckedImage, taken: &mut BTreeSet<String>) -> String {
     let base = &image.name;
     let target = image.target.clone().filter(|target| is_word(target));
-    let file = image.dockerfile.as_deref();
-    let more = target.into_iter().chain(file.and_then(of_path));
-    let more = more.chain(file.and_then(|file| plain(path::parent(file))));
+    let more = target.into_iter().chain(image.dockerfile.as_deref().and_then(of_path));
     let more = more.filter(|more| more != base).map(|more| format!("{base}-{more}"));
     let numbered = (2..).map(|number| format!("{base}-{number}"));
     let mut names = [base.clone()].into_iter().chain(more).chain(numbered);
     names.find(|name| taken.insert(name.clone())).unwrap_or_default()
+}
+
+/// A path relative to `directory`, as a path from the root; `.` is the root itself. `None` if it leaves the root, is
+/// an address, or has control or invisible characters.
+pub fn join(directory: &str, path: &str) -> Option<String> {
+    let is_address = path.contains("://") || path.starts_with("git@") || path.starts_with("github.com/");
+    let is_odd = path.contains('\\') || !super::is_visible(path);
+    if path.is_empty() || is_address || path.starts_with(['/', '~']) || is_odd {
+        return None;
+    }
+    let mut parts: Vec<&str> = Vec::new();
+    for part in directory.split('/').chain(path.split('/')) {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()?),
+            part => parts.push(part),
+        }
+    }
+    let joined = parts.join("/");
+    (joined.len() <= MAX_PATH).then(|| if joined.is_empty() { ".".to_owned() } else { joined })
 }
 
 #[cfg(test)]
@@ -144,9 +156,32 @@ mod tests {
             assert_eq!(of_path(path).as_deref(), expected, "{path}");
         }
         assert_eq!(plain("--$(x) My_App").as_deref(), Some("x-my-app"));
-        assert_eq!(variables("${{ matrix.a.b }}x${{ inputs.c }}${{ env.d }}"), ["matrix.a.b", "inputs.c"]);
+        let (names, is_all) = variables("${{ matrix.a.b }}x${{ inputs.c }}${{ env.d }}");
+        assert_eq!((names, is_all), (vec!["matrix.a.b".to_owned(), "inputs.c".to_owned()], false));
         assert!(
             is_reference("a/b:${{ x == 'y z' }}") && !is_reference("a b") && !is_reference("a\u{10ffff}")
         );
+    }
+
+    #[test]
+    fn no_path_leaves_the_repository() {
+        for (directory, path, expected) in [
+            (".", ".", Some(".")),
+            (".", "./api/", Some("api")),
+            ("services/api", "../web/Dockerfile", Some("services/web/Dockerfile")),
+            ("api", "..", Some(".")),
+            ("api", "../..", None),
+            (".", "../x", None),
+            (".", "/etc", None),
+            (".", "~/x", None),
+            (".", "https://x.example/y.git", None),
+            (".", "git@x.example:y", None),
+            (".", "a\nb", None),
+            (".", "a\u{202e}b", None),
+            (".", "-x $(y) 'z'", Some("-x $(y) 'z'")),
+            (".", "", None),
+        ] {
+            assert_eq!(join(directory, path).as_deref(), expected, "{directory} {path}");
+        }
     }
 }

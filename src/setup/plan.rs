@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::build::{self, Delivery, ImageBuildStep};
 use super::edit::{self, Insertion};
-use super::gate::{self, Gate, MatrixRow};
-use super::name::plain;
-use super::workflow::{self, Hosts, PULL, PUSH};
+use super::gate::{self, Gate};
+use super::name::{plain, unique};
+use super::workflow::{self, BOTH, Hosts, PULL, PUSH};
 use super::yaml::YamlNode;
-use super::{FileChange, InitPlan, RepositoryTree, WORKFLOW, matrix, path, preflight, script};
+use super::{CheckedImage, FileChange, InitPlan, RepositoryTree, WORKFLOW, preflight, script};
 
 /// Most images of one repository.
 const MAX_IMAGES: usize = 200;
@@ -21,46 +21,52 @@ pub fn plan(tree: &RepositoryTree<'_>) -> Result<InitPlan, String> {
     let mut plan = InitPlan::default();
     let files = workflow::read(tree, &mut plan.notes);
     let hosts = Hosts::new(&files, &tree.branch);
-    let (mut served, mut rows) = (Vec::new(), Vec::new());
+    let (mut served, mut others) = (Vec::new(), Vec::new());
     let (mut taken, mut looked) = (BTreeSet::new(), BTreeSet::new());
-    for mut build in builds(&hosts, tree, &mut plan) {
-        if let Err(why) = matrix::assign(&mut build, &hosts, tree, &mut taken) {
-            plan.notes.push(format!("{}: not followed: {why}", build.place));
+    for mut group in groups(&hosts, tree, &mut plan) {
+        if group.iter().fold(0, |all, build| all | build.events) != BOTH {
+            others.extend(group);
             continue;
         }
-        let found = &build.found;
-        for image in &found.images {
+        if let Some(why) = group.iter_mut().find_map(|build| build.name_apart(&hosts, tree).err()) {
+            plan.notes.push(format!("{}: not followed: {why}", group[0].place));
+            continue;
+        }
+        let mut chosen = chosen(group);
+        if chosen.iter().fold(0, |all, build| all | build.events) != BOTH {
+            others.extend(chosen);
+            continue;
+        }
+        for image in &mut chosen[0].found.images {
+            image.name = unique(image, &mut taken);
+        }
+        let images = chosen[0].found.images.clone();
+        for build in &mut chosen {
+            build.found.images.clone_from(&images);
+        }
+        let (found, place) = (&chosen[0].found, &chosen[0].place);
+        for image in images {
             if looked.insert((image.dockerfile.clone(), found.context.clone())) {
-                preflight::look(image, found.context.as_deref(), &found.key, tree, &mut plan.notes);
+                preflight::look(&image, found.context.as_deref(), &found.key, tree, &mut plan.notes);
             }
+            plan.images.push((image, place.clone()));
         }
-        if build.runs || build.can_be_copied {
-            plan.images.extend(found.images.iter().map(|image| (image.clone(), build.place.clone())));
-            served.push(build);
-        } else if let Some(own) = MatrixRow::of(&build) {
-            plan.images.extend(own.iter().map(|row| (row.image.clone(), build.place.clone())));
-            rows.extend(own);
-        } else {
-            let (place, branch) = (&build.place, &tree.branch);
-            plan.notes.push(format!(
-                "{place}: not followed: no workflow runs this build for pull requests and for pushes to {branch}"
-            ));
-        }
+        served.extend(chosen);
     }
     let mut patch = Patch { tree, hosts: &hosts, edits: BTreeMap::new(), jobs: BTreeMap::new() };
     for build in &served {
         let file = build.host.file;
         let is_only = served.iter().filter(|other| other.host.file.path == file.path).count() == 1;
         patch.gate(build, is_only);
-        if file.has_path_filter() {
+        if file.has_branch("pull_request", &tree.branch) == Some(false) {
             plan.notes.push(format!(
-                "{}: check: this workflow has path filters; after a push that it skips, the baseline is from an older commit, and growth is only a warning",
-                file.path
+                "{}: check: its pull requests go to other branches than {}; name theirs with --branch",
+                file.path, tree.branch
             ));
         }
     }
-    plan.changes = patch.changes(!rows.is_empty());
-    apart(rows, tree, &mut plan);
+    plan.changes = patch.changes();
+    apart(&others, tree, &mut plan);
     let mut said = BTreeSet::new();
     plan.notes.retain(|note| said.insert(note.clone()));
     for FileChange { path, after, .. } in &plan.changes {
@@ -69,13 +75,12 @@ pub fn plan(tree: &RepositoryTree<'_>) -> Result<InitPlan, String> {
     Ok(plan)
 }
 
-/// The builds without those that layergate stands behind already. Of several that build the same, it is one that runs
-/// for both events.
-fn builds<'a>(
+/// The builds without those that layergate stands behind already, those that build the same together.
+fn groups<'a>(
     hosts: &'a Hosts<'a>,
     tree: &RepositoryTree<'_>,
     plan: &mut InitPlan,
-) -> Vec<ImageBuildStep<'a>> {
+) -> Vec<Vec<ImageBuildStep<'a>>> {
     let mut groups: Vec<Vec<ImageBuildStep<'a>>> = Vec::new();
     for host in &hosts.all {
         let mut notes = Vec::new();
@@ -93,36 +98,49 @@ fn builds<'a>(
         }
     }
     let runs = hosts.all.iter().flat_map(|host| host.steps).filter_map(|step| step.text_of("run"));
-    script::say_scripts(tree, &runs.collect::<Vec<_>>(), &mut plan.notes);
+    script::say_scripts(tree, &runs.collect::<Vec<_>>().join("\n"), &mut plan.notes);
     let all = groups.len();
     groups.retain(|group| !group.iter().any(|build| build.host.is_gated()));
     plan.gated = all - groups.len();
-    let best = |mut group: Vec<ImageBuildStep<'a>>| {
-        group.sort_by_key(|build| if build.runs { 0 } else { 2 - usize::from(build.can_be_copied) });
-        group.into_iter().next()
-    };
-    groups.into_iter().filter_map(best).collect()
+    groups
 }
 
-/// The new workflow: for builds that no workflow runs for both events, or for Dockerfiles that none builds.
-fn apart(mut rows: Vec<MatrixRow>, tree: &RepositoryTree<'_>, plan: &mut InitPlan) {
+/// Of builds that build the same: one that is for both events and needs no copy, else one for both, else one for each.
+fn chosen(mut group: Vec<ImageBuildStep<'_>>) -> Vec<ImageBuildStep<'_>> {
+    group.sort_by_key(|build| (build.events != BOTH, build.copies));
+    let (mut chosen, mut events) = (Vec::<ImageBuildStep<'_>>::new(), 0);
+    for build in group {
+        let names = |build: &ImageBuildStep<'_>| {
+            build.found.images.iter().map(|image| image.name.clone()).collect::<Vec<_>>()
+        };
+        let is_same = chosen.first().is_none_or(|first| names(first) == names(&build));
+        if is_same && (chosen.is_empty() || build.events & !events != 0) {
+            events |= build.events;
+            chosen.push(build);
+        }
+    }
+    chosen
+}
+
+/// The new workflow, if no workflow builds an image for pull requests and for pushes.
+fn apart(others: &[ImageBuildStep<'_>], tree: &RepositoryTree<'_>, plan: &mut InitPlan) {
+    let is_open = plan.notes.iter().any(|note| note.contains(": not followed: "));
+    for ImageBuildStep { place, .. } in others {
+        plan.notes.push(format!(
+            "{place}: check: no workflow runs this build both for pull requests and for pushes to {}",
+            tree.branch
+        ));
+    }
+    if !plan.images.is_empty() || plan.gated != 0 || is_open || (tree.exists)(WORKFLOW) {
+        return;
+    }
     let mut said = Vec::new();
-    let is_open = |note: &String| note.contains(": not followed: ");
-    if plan.images.is_empty() && plan.gated == 0 && !plan.notes.iter().any(is_open) {
-        rows = preflight::rows(tree, &mut said, &mut plan.notes);
-        let place = |row: &MatrixRow| row.image.dockerfile.clone().unwrap_or_default();
-        plan.images.extend(rows.iter().map(|row| (row.image.clone(), place(row))));
-    }
-    if !(tree.exists)(WORKFLOW) && !rows.is_empty() {
-        let key = if plan.changes.is_empty() { "" } else { "layergate" };
-        let after = gate::workflow(&rows, &said, key, tree);
-        return plan.changes.push(FileChange { path: WORKFLOW.into(), before: None, after });
-    }
-    let text = (tree.read)(WORKFLOW).unwrap_or_default();
-    let names = rows.iter().map(|row| row.image.name.as_str());
-    let lacks: Vec<&str> = names.filter(|name| !text.contains(&format!("name: {name}\n"))).collect();
-    if !lacks.is_empty() {
-        plan.notes.push(format!("{WORKFLOW} exists and stays as it is; it lacks {}", lacks.join(", ")));
+    let rows = preflight::rows(others, tree, &mut said, &mut plan.notes);
+    let place = |image: &CheckedImage| image.dockerfile.clone().unwrap_or_default();
+    plan.images.extend(rows.iter().map(|row| (row.image.clone(), place(&row.image))));
+    if !rows.is_empty() {
+        let after = gate::workflow(&rows, &said, tree);
+        plan.changes.push(FileChange { path: WORKFLOW.into(), before: None, after });
     }
 }
 
@@ -142,11 +160,12 @@ impl<'a> Patch<'a> {
         let (host, node, found, columns) = (build.host, build.node, &build.found, build.columns);
         let end = edit::end_of_block(&host.file.text, node, columns.0);
         let edits = self.edits.entry(&host.file.path).or_default();
-        let condition = node.text_of("if").filter(|_| build.runs);
-        let references: Vec<String> = match &found.delivery {
-            Delivery::Present(references) if build.runs => references.clone(),
-            Delivery::Load(tag) if build.runs => {
-                let own = Delivery::own_tag(&found.images[0].name);
+        let own = workflow::events_of(node.text_of("if"), &self.tree.branch);
+        let condition = node.text_of("if").filter(|_| build.events & !own == 0);
+        let references = match &found.delivery {
+            Delivery::Present(references) if !build.copies => references.clone(),
+            Delivery::Load(tag) if !build.copies => {
+                let own = gate::own_tag(&found.images[0].name);
                 edits.extend(load(node, &host.file.text, tag.is_none().then_some(&own)));
                 vec![build::in_engine(tag.as_ref().unwrap_or(&own))]
             }
@@ -161,35 +180,37 @@ impl<'a> Patch<'a> {
             images: found.images.iter().cloned().zip(references).collect(),
             host: Some(host),
             condition,
+            events: build.events,
             comments: host.may_write("pull-requests") && host.get("strategy").is_none() && is_only,
             records: host.may_write(if is_registry { "packages" } else { "contents" }),
         };
         let steps = gate.steps(self.tree);
         edits.push((end, steps.iter().map(|step| edit::item(step, columns)).collect()));
         for start in self.hosts.starts(host) {
-            let is_for =
-                [start.events & PULL != 0 && !gate.comments, start.events & PUSH != 0 && !gate.records];
-            let jobs = self.jobs.entry(&start.file.path).or_default().iter_mut();
-            for (jobs, _) in jobs.zip(is_for).filter(|(jobs, is_for)| *is_for && !jobs.contains(&start.job)) {
-                jobs.push(start.job);
+            let events = start.events & build.events;
+            let is_for = [events & PULL != 0 && !gate.comments, events & PUSH != 0 && !gate.records];
+            let (file, job) = (start.host.file, start.host.job.map_or("", |(job, _)| job));
+            let jobs = self.jobs.entry(&file.path).or_default().iter_mut().zip(is_for);
+            for (jobs, _) in jobs.filter(|(jobs, is_for)| *is_for && !jobs.contains(&job)) {
+                jobs.push(job);
             }
         }
     }
 
     /// The files with their edits, and with the jobs that comment and record behind the others.
-    /// `more` says that another workflow comments, too, so that each needs a comment of its own.
-    fn changes(mut self, more: bool) -> Vec<FileChange> {
-        let commenting = self.jobs.values().filter(|[comment, _]| !comment.is_empty()).count();
-        let several = commenting + usize::from(more) > 1;
+    fn changes(mut self) -> Vec<FileChange> {
+        // Where several workflows comment, each needs a comment of its own.
+        let is_several = self.jobs.values().filter(|[comment, _]| !comment.is_empty()).count() > 1;
         let mut changes = Vec::new();
         for host in &self.hosts.all {
             let file = host.file;
             if let Some(([comment, record], (jobs, entries))) =
                 self.jobs.remove(file.path.as_str()).zip(file.root.entry("jobs"))
             {
-                let key = path::name(&file.path).split('.').next().and_then(plain).filter(|_| several);
+                let stem = file.path.rsplit('/').next().and_then(|name| name.split('.').next());
+                let key = stem.and_then(plain).filter(|_| is_several).unwrap_or_default();
                 let column = entries.entries.first().map_or(2, |(id, _)| id.column);
-                let text = gate::jobs([&comment, &record], &key.unwrap_or_default(), column, self.tree);
+                let text = gate::jobs([&comment, &record], &key, column, self.tree);
                 let end = edit::end_of_block(&file.text, jobs, jobs.column);
                 self.edits.entry(&file.path).or_default().extend((!text.is_empty()).then_some((end, text)));
             }

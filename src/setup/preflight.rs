@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::build::ImageBuildStep;
 use super::gate::MatrixRow;
-use super::{CheckedImage, RepositoryTree, name, path};
-use crate::dockerfile::{CopyOrigin, Dockerfile, Stage, StageBase, is_template};
+use super::{CheckedImage, RepositoryTree, name};
+use crate::dockerfile::{Dockerfile, Stage, StageBase, is_template};
 
 /// Most images of a new workflow.
 const MAX_IMAGES: usize = 50;
@@ -32,27 +33,25 @@ pub fn look(
         Ok(dockerfile) => dockerfile,
         Err(why) => return notes.push(format!("{file}: would fail: {why}")),
     };
-    let mut say = |line: u32, what: String| notes.push(format!("{file}:{line}: {what}"));
     for stage in dockerfile.stages() {
-        if is_windows(stage) {
-            say(stage.line, "would fail: a Windows image on a Linux runner".into());
-        } else if let Some(why) = unresolved(stage, dockerfile.stages(), arguments, tree) {
-            say(stage.line, format!("check: {why}"));
-        }
-        for used in &stage.uses {
-            let line = stage.instructions.get(used.instruction).map_or(stage.line, |own| own.line);
-            if let CopyOrigin::Image(from) = &used.origin
-                && !from.contains(['/', ':', '.', '@', '$'])
-            {
-                say(line, format!("check: no stage is named {from}; an image of that name will be pulled"));
+        let why = match &stage.resolved {
+            _ if is_windows(stage) => Some("would fail: a Windows image on a Linux runner".into()),
+            StageBase::Unresolved(base) => lacking(base, arguments).map(|name| {
+                format!("check: the base image {base} needs the build argument {name}, which has no default")
+            }),
+            StageBase::Image(base) => {
+                let inspect = ["buildx", "imagetools", "inspect", "--format", "{{json .Name}}", "--", base];
+                let answer = tree.ask.and_then(|ask| ask(&inspect).err());
+                answer.map(|why| format!("check: docker does not find the base image {base}: {why}"))
             }
-        }
+            StageBase::Scratch | StageBase::Stage(_) => None,
+        };
+        notes.extend(why.map(|why| format!("{file}:{}: {why}", stage.line)));
         let Some(context) = context else { continue };
-        for (line, source) in
-            sources(stage).into_iter().filter(|(_, source)| !is_there(context, source, tree))
-        {
-            say(line, format!("check: {source} is not in the repository; an earlier step must create it"));
-        }
+        let lost = sources(stage).into_iter().filter(|(_, source)| !is_there(context, source, tree));
+        notes.extend(lost.map(|(line, source)| {
+            format!("{file}:{line}: check: {source} is not in the repository; an earlier step must create it")
+        }));
     }
 }
 
@@ -61,34 +60,13 @@ fn is_windows(stage: &Stage) -> bool {
     WINDOWS.iter().any(|word| base.contains(word))
 }
 
-/// Why the base image of a stage may not resolve.
-fn unresolved(stage: &Stage, stages: &[Stage], arguments: &str, tree: &RepositoryTree<'_>) -> Option<String> {
-    let base = &stage.base;
-    match &stage.resolved {
-        StageBase::Unresolved(_) => {
-            let name = base.split('$').nth(1)?.trim_start_matches('{');
-            let name = name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
-            let is_given = ["TARGET", "BUILD"].iter().any(|start| name.starts_with(start))
-                || arguments.lines().any(|line| line.split('=').next() == Some(name));
-            (!is_given).then(|| {
-                format!("the base image {base} needs the build argument {name}, which has no default")
-            })
-        }
-        StageBase::Image(image) => {
-            let is_later = |other: &&Stage| other.name.as_ref() == Some(image) && other.index >= stage.index;
-            if let Some(later) = stages.iter().find(is_later) {
-                let line = later.line;
-                return Some(format!(
-                    "the stage {image} is defined later, at line {line}; an image of that name will be pulled"
-                ));
-            }
-            let inspect =
-                ["buildx", "imagetools", "inspect", "--format", "{{json .Name}}", "--", image.as_str()];
-            let why = (tree.ask?)(&inspect).err()?;
-            Some(format!("docker does not find the base image {image}: {why}"))
-        }
-        StageBase::Scratch | StageBase::Stage(_) => None,
-    }
+/// The variable that a base image has no value for, if the build is not given one either.
+fn lacking<'a>(base: &'a str, arguments: &str) -> Option<&'a str> {
+    let name = base.split('$').nth(1)?.trim_start_matches('{');
+    let name = name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
+    let is_given = ["TARGET", "BUILD"].iter().any(|start| name.starts_with(start))
+        || arguments.lines().any(|line| line.split('=').next() == Some(name));
+    (!is_given).then_some(name)
 }
 
 /// The plain sources of what a stage copies from its context, each with its line.
@@ -109,20 +87,31 @@ fn sources(stage: &Stage) -> Vec<(u32, String)> {
 }
 
 fn is_there(context: &str, source: &str, tree: &RepositoryTree<'_>) -> bool {
-    path::join(context, source).is_some_and(|path| path == "." || (tree.exists)(&path))
+    name::join(context, source).is_some_and(|path| path == "." || (tree.exists)(&path))
 }
 
-/// Rows for the Dockerfiles of the repository; those that are left out are said.
-pub fn rows(tree: &RepositoryTree<'_>, said: &mut Vec<String>, notes: &mut Vec<String>) -> Vec<MatrixRow> {
-    let compose = tree.compose(&[], None).unwrap_or_default();
+/// Rows for the Dockerfiles of the repository; those that are left out are said. `builds` are those that no workflow
+/// runs for pull requests and pushes.
+pub fn rows(
+    builds: &[ImageBuildStep<'_>],
+    tree: &RepositoryTree<'_>,
+    said: &mut Vec<String>,
+    notes: &mut Vec<String>,
+) -> Vec<MatrixRow> {
+    let compose = tree.compose(&[]).unwrap_or_default();
     let (mut rows, mut taken) = (Vec::new(), BTreeSet::new());
     for file in &tree.dockerfiles {
         let Ok(text) = (tree.read)(file) else { continue };
         match why_left_out(file, &text, rows.len()) {
             Ok(dockerfile) => {
-                let (context, check) = context_of(file, &dockerfile, &compose, tree);
-                let name = tree.name_of(Some(file));
-                let mut image = CheckedImage { name, dockerfile: Some(file.clone()), target: None };
+                let build = builds.iter().find(|build| {
+                    build.found.images.iter().any(|image| image.dockerfile.as_ref() == Some(file))
+                });
+                let known = build.and_then(|build| {
+                    Some((build.found.context.clone()?, Some(format!("compare with {}", build.place))))
+                });
+                let (context, check) = known.unwrap_or_else(|| context_of(file, &dockerfile, &compose, tree));
+                let mut image = tree.image(Some(file.clone()), None, None);
                 image.name = name::unique(&image, &mut taken);
                 look(&image, Some(&context), "", tree, notes);
                 rows.push(MatrixRow { image, context, check });
@@ -167,8 +156,8 @@ fn context_of(
     for (_, service) in compose["services"].as_object().into_iter().flatten() {
         let build = &service["build"];
         let own = build["dockerfile"].as_str().unwrap_or("Dockerfile");
-        let context = build["context"].as_str().and_then(|context| path::join(".", context));
-        if let Some(context) = context.filter(|context| path::join(context, own).as_deref() == Some(file)) {
+        let context = build["context"].as_str().and_then(|context| name::join(".", context));
+        if let Some(context) = context.filter(|context| name::join(context, own).as_deref() == Some(file)) {
             return (context, None);
         }
     }
@@ -176,9 +165,11 @@ fn context_of(
     let count = |directory: &str| {
         all.iter().filter(|(_, source)| source != "." && is_there(directory, source, tree)).count()
     };
-    match path::parent(file) {
-        "." => (".".into(), None),
-        own if count(".") > count(own) => (".".into(), Some("guessed from its COPY sources".into())),
-        own => (own.to_owned(), Some("guessed from the Dockerfile's directory".into())),
+    match file.rsplit_once('/') {
+        None => (".".into(), None),
+        Some((own, _)) if count(".") > count(own) => {
+            (".".into(), Some("guessed from its COPY sources".into()))
+        }
+        Some((own, _)) => (own.to_owned(), Some("guessed from the Dockerfile's directory".into())),
     }
 }

@@ -2,26 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::build::{
-    BuiltImages, Delivery, ONLY_CHECKS, WorkflowStep, answered, dockerfile_of, image_of, in_engine,
-};
+use super::RepositoryTree;
+use super::build::{BuiltImages, Delivery, ONLY_CHECKS, WorkflowStep, answered, in_engine};
 use super::name::{self, Expressions};
-use super::{COMPOSE, RepositoryTree, path};
 use crate::dockerfile::{ScriptStep, UNKNOWN, commands_of};
 
-/// Options of these commands that take no value after them.
-const SWITCHES: &str = "--load --push --no-cache --pull -q --quiet --rm --force-rm --squash --compress --check -D \
-    --debug --print --parallel --build -d --detach --wait --with-dependencies --dry-run --no-deps --force-recreate \
-    --remove-orphans --quiet-build --layers --no-rm --all-platforms";
 /// Variables of a runner that an expression knows, too.
 const OF_RUN: [&str; 5] = ["sha", "ref_name", "run_id", "run_number", "repository"];
 
-/// A command, by its options and its other words.
-#[derive(Default)]
-struct BuildCommand {
-    words: Vec<String>,
-    options: Vec<(String, String)>,
-}
+/// Commands of compose; the first of these words is not the name of a service.
+const COMPOSE_VERBS: [&str; 9] = ["build", "up", "run", "exec", "pull", "push", "config", "down", "logs"];
 
 /// What a command builds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,200 +21,161 @@ enum BuildKind {
     Bake,
 }
 
-impl BuildCommand {
-    fn new(words: &[String]) -> BuildCommand {
-        let mut command = BuildCommand::default();
-        let mut words = words.iter();
-        while let Some(word) = words.next() {
-            let (name, value) = match word.split_once('=') {
-                _ if !word.starts_with('-') || word == "-" => {
-                    command.words.push(word.clone());
-                    continue;
-                }
-                Some(option) => option,
-                None if SWITCHES.split_whitespace().any(|switch| switch == word) => (word.as_str(), ""),
-                // `-tname`
-                None if !word.starts_with("--") && word.len() > 2 && word.is_ascii() => word.split_at(2),
-                None => (word.as_str(), words.next().map_or("", String::as_str)),
-            };
-            command.options.push((name.to_owned(), value.to_owned()));
+/// What a command builds, and how many words name the command.
+fn kind_of(words: &[String]) -> Option<(BuildKind, usize)> {
+    let verb = words.iter().find(|word| COMPOSE_VERBS.contains(&word.as_str())).map(String::as_str);
+    let is_compose =
+        verb == Some("build") || verb == Some("up") && words.iter().any(|word| word == "--build");
+    let first: Vec<&str> = words.iter().take(3).map(String::as_str).collect();
+    Some(match first[..] {
+        ["docker-compose" | "podman-compose", ..] if is_compose => (BuildKind::Compose, 1),
+        ["docker" | "podman", "compose", ..] if is_compose => (BuildKind::Compose, 2),
+        ["docker", "buildx", "bake"] => (BuildKind::Bake, 3),
+        ["docker" | "podman" | "nerdctl" | "buildah", "build", ..] | ["buildah", "bud", ..] => {
+            (BuildKind::Image, 2)
         }
-        command
-    }
-
-    /// What it builds, and its words behind the names of the command.
-    fn kind(&self) -> Option<(BuildKind, &[String])> {
-        let words: Vec<&str> = self.words.iter().take(3).map(String::as_str).collect();
-        let (kind, names) = match words[..] {
-            ["docker-compose" | "podman-compose", "build", ..] => (BuildKind::Compose, 2),
-            ["docker-compose" | "podman-compose", "up", ..] if self.has("--build") => (BuildKind::Compose, 2),
-            ["docker" | "podman", "compose", "build"] => (BuildKind::Compose, 3),
-            ["docker" | "podman", "compose", "up"] if self.has("--build") => (BuildKind::Compose, 3),
-            ["docker", "buildx", "bake"] => (BuildKind::Bake, 3),
-            ["docker" | "podman" | "nerdctl" | "buildah", "build", ..] | ["buildah", "bud", ..] => {
-                (BuildKind::Image, 2)
-            }
-            ["docker" | "podman", "buildx" | "image" | "builder", "build"] => (BuildKind::Image, 3),
-            _ => return None,
-        };
-        Some((kind, &self.words[names..]))
-    }
-
-    fn has(&self, name: &str) -> bool {
-        self.options.iter().any(|(own, _)| own == name)
-    }
-
-    fn values(&self, short: &str, long: &str) -> Vec<String> {
-        let own = self.options.iter().filter(|(name, _)| name == short || name == long);
-        own.map(|(_, value)| value.clone()).collect()
-    }
+        ["docker" | "podman", "buildx" | "image" | "builder", "build"] => (BuildKind::Image, 3),
+        _ => return None,
+    })
 }
 
-/// The commands of a script.
-fn commands(script: &str, variables: &BTreeMap<String, String>) -> Vec<Vec<String>> {
+/// The commands of a script that build images.
+fn builds_of(script: &str, variables: &BTreeMap<String, String>) -> Vec<Vec<String>> {
     let words = |step| if let ScriptStep::Command(words) = step { Some(words) } else { None };
-    commands_of(script, variables).into_iter().filter_map(words).collect()
+    let commands = commands_of(script, variables).into_iter().filter_map(words);
+    commands.filter(|words| kind_of(words).is_some()).collect()
 }
 
-/// What the workflow says of the variables of a step's script, the nearest last. Behind the step, the expressions of a
-/// job's and of a workflow's variables still have their values; of the step's own, they are copied.
-fn variables_of<'a>(step: &WorkflowStep<'a>) -> impl Iterator<Item = (&'a str, String)> {
-    let outer = [step.host.file.root.get("env"), step.host.get("env")].into_iter().flatten();
-    let outer = outer.flat_map(|env| &env.entries).filter_map(|(key, _)| key.text());
-    let own = step.node.get("env").map(|env| &env.entries[..]).unwrap_or_default();
-    let own = own.iter().filter_map(|(key, value)| Some((key.text()?, value.text()?.to_owned())));
-    outer.map(|name| (name, format!("${{{{ env.{name} }}}}"))).chain(own)
+/// The values of an option: `-t x`, `-tx`, `--tag x`, `--tag=x`.
+fn values(words: &[String], short: &str, long: &str) -> Vec<String> {
+    let next = words.iter().skip(1).map(Some).chain([None]);
+    let value = |(word, next): (&String, Option<&String>)| match word.strip_prefix(long) {
+        Some("") => next.cloned(),
+        Some(rest) => rest.strip_prefix('=').map(str::to_owned),
+        None if word == short => next.cloned(),
+        None => word.strip_prefix(short).filter(|_| !word.starts_with("--")).map(str::to_owned),
+    };
+    words.iter().zip(next).filter_map(value).collect()
 }
 
-/// The builds of a `run:` step, each with its line.
+/// The builds of a `run:` step, each with its line. Behind the step, the expressions of a job's and of a workflow's
+/// variables still have their values; of the step's own, they are copied.
 pub fn found(step: &WorkflowStep<'_>) -> Vec<(usize, Result<BuiltImages, String>)> {
     let Some((key, run)) = step.node.entry("run") else { return Vec::new() };
     let text = run.text().unwrap_or_default();
     let mut expressions = Expressions::default();
+    let env = [step.host.file.root.get("env"), step.host.get("env")].into_iter().flatten();
+    let env = env.flat_map(|env| &env.entries).filter_map(|(name, _)| name.text());
+    let env = env.map(|name| (name.to_owned(), format!("${{{{ env.{name} }}}}")));
     let of_run =
         OF_RUN.map(|name| (format!("GITHUB_{}", name.to_uppercase()), format!("${{{{ github.{name} }}}}")));
-    let named = variables_of(step).map(|(name, value)| (name.to_owned(), value));
-    let variables =
-        of_run.into_iter().chain(named).map(|(name, value)| (name, expressions.mask(&value))).collect();
-    let commands = commands(&expressions.mask(text), &variables);
-    let moves = |words: &Vec<String>| words[0] == "cd" || words[0] == "pushd";
-    let defaults = [step.host.get("defaults"), step.host.file.root.get("defaults")].into_iter().flatten();
-    let mut runs = std::iter::once(step.node).chain(defaults.filter_map(|defaults| defaults.get("run")));
-    let directory = path::join(".", runs.find_map(|run| run.text_of("working-directory")).unwrap_or("."));
-    let directory = directory.filter(|directory| !directory.contains('$') && !commands.iter().any(moves));
-    let script = RunScript { step, text, directory };
+    let own = step.node.get("env").map(|env| &env.entries[..]).unwrap_or_default();
+    let own =
+        own.iter().filter_map(|(name, value)| Some((name.text()?.to_owned(), value.text()?.to_owned())));
+    let variables = of_run.into_iter().chain(env).chain(own);
+    let variables = variables.map(|(name, value)| (name, expressions.mask(&value))).collect();
     let (mut found, mut line) = (Vec::new(), 0);
-    for words in commands {
-        // The words of a command are as they are written, but for variables, quotes and line breaks.
-        let has =
-            |text: &str, count: usize| words.iter().take(count).all(|word| text.contains(word.as_str()));
-        let find = |count: usize| text.lines().skip(line).position(|text| has(text, count));
-        line += find(words.len()).or_else(|| find(3)).or_else(|| find(2)).unwrap_or_default();
+    for words in builds_of(&expressions.mask(text), &variables) {
+        // The line that has the words of the command, or the first ones.
+        let has = |text: &str, count: usize| words[..count].iter().all(|word| text.contains(word.as_str()));
+        let find = |count: usize| text.lines().skip(line).position(|text| has(text, count.min(words.len())));
+        line += [words.len(), 3, 2].into_iter().find_map(find).unwrap_or_default();
+        let place = key.line + usize::from(run.is_block) + line;
         let words: Vec<String> = words.iter().map(|word| expressions.restore(word)).collect();
-        found.extend(script.one(&words).map(|one| (key.line + usize::from(run.is_block) + line, one)));
+        found.push((place, BuildCommand { step, text, words: &words }.build()));
+        line += 1;
     }
     found
 }
 
-/// A `run:` step.
-struct RunScript<'a> {
+/// A command of a `run:` step.
+struct BuildCommand<'a> {
     step: &'a WorkflowStep<'a>,
+    /// The whole script.
     text: &'a str,
-    /// The directory that it runs in, if it stays there.
-    directory: Option<String>,
+    words: &'a [String],
 }
 
-impl RunScript<'_> {
-    /// What one command builds.
-    fn one(&self, words: &[String]) -> Option<Result<BuiltImages, String>> {
-        let command = BuildCommand::new(words);
-        let (kind, rest) = command.kind()?;
-        Some(match kind {
-            BuildKind::Image => self.image(&command, rest.last()?),
-            BuildKind::Compose => self.compose(&command, rest),
-            BuildKind::Bake if self.step.has_builder || command.has("--set") => {
-                Err("not followed: bake runs with its own builder or `--set`; use docker/bake-action".into())
-            }
-            BuildKind::Bake => self.step.bake(self.files(&command), rest, false),
-        })
+impl BuildCommand<'_> {
+    fn build(&self) -> Result<BuiltImages, String> {
+        match kind_of(self.words) {
+            Some((BuildKind::Image, names)) => self.image(names),
+            Some((BuildKind::Compose, names)) => self.compose(names),
+            _ => Err("not followed: bake in a script; use docker/bake-action".into()),
+        }
     }
 
-    /// A path as the script means it.
+    /// A path as the script means it, if it stays in one directory.
     fn path(&self, path: &str) -> Option<String> {
-        path::join(self.directory.as_deref()?, path).filter(|path| !path.contains(UNKNOWN))
+        let (host, root) = (self.step.host, &self.step.host.file.root);
+        let defaults = [host.get("defaults"), root.get("defaults")].into_iter().flatten();
+        let mut runs = std::iter::once(self.step.node).chain(defaults.filter_map(|own| own.get("run")));
+        let directory = runs.find_map(|run| run.text_of("working-directory")).unwrap_or(".");
+        let moves = self.text.split_whitespace().any(|word| word == "cd" || word == "pushd");
+        let path = name::join(directory, path).filter(|_| !moves && !directory.contains('$'));
+        path.filter(|path| !path.contains(UNKNOWN))
     }
 
-    /// The files that a command names.
-    fn files(&self, command: &BuildCommand) -> Option<Vec<String>> {
-        self.directory.as_ref()?;
-        command.values("-f", "--file").iter().map(|file| self.path(file)).collect()
-    }
-
-    fn image(&self, command: &BuildCommand, context: &str) -> Result<BuiltImages, String> {
-        let has = |name: &str| command.has(name);
-        if has("--check") || has("--call") || has("--print") {
+    fn image(&self, names: usize) -> Result<BuiltImages, String> {
+        let (words, tree) = (self.words, self.step.tree);
+        let has = |option: &str| words.iter().any(|word| word == option);
+        if has("--check") || has("--print") || words.iter().any(|word| word.starts_with("--call")) {
             return Err(ONLY_CHECKS.into());
         }
-        let outputs = command.values("-o", "--output");
+        let outputs = values(words, "-o", "--output");
         if let Some(output) = outputs.iter().find(|output| !output.contains("type=image")) {
             return Err(format!("builds no image: its output is {output}"));
         }
-        let file = command.values("-f", "--file").pop();
-        if context == "-" || file.as_deref() == Some("-") {
-            return Err("not followed: the Dockerfile comes from standard input".into());
-        }
+        let file = values(words, "-f", "--file").pop();
         // What only one branch of the script sets is not known.
         let branches = ["if ", "case ", "for ", "while "].iter().any(|word| self.text.contains(word));
         let is_known =
-            |tag: &String| name::is_reference(tag) && (!branches || self.text.contains(tag.as_str()));
-        let tag = command.values("-t", "--tag").into_iter().find(is_known);
+            |tag: &&String| name::is_reference(tag) && (!branches || self.text.contains(tag.as_str()));
+        let tags = values(words, "-t", "--tag");
+        let tag = tags.iter().find(is_known);
         let tag = tag.ok_or("not followed: only the script knows the tag; use a literal `--tag`")?;
-        let reference = match command.words[0].as_str() {
+        let reference = match words[0].as_str() {
             "podman" | "buildah" => format!("containers-storage:{tag}"),
-            _ if !self.step.has_builder || command.words[1] != "buildx" || has("--load") => in_engine(&tag),
+            _ if !self.step.has_builder || words[1] != "buildx" || has("--load") => in_engine(tag),
             _ if has("--push") => format!("docker://{tag}"),
             _ => return Err("not followed: the image stays in the builder; add `--load`".into()),
         };
-        let (context, target) = (self.path(context), command.values("", "--target").pop());
+        // The context is the last word, or the first one.
+        let mut ends = [words.last(), words.get(names)].into_iter().flatten();
+        let context = ends.find(|word| !word.starts_with('-') && !tags.contains(word));
+        let context = context.ok_or("not followed: only the script knows the directory that is built")?;
+        let (context, target) = (self.path(context), values(words, "--target", "--target").pop());
         let dockerfile = match &file {
             Some(file) => self.path(file),
-            None => context.as_deref().and_then(|context| dockerfile_of(context, None, self.step.tree)),
+            None => context.as_deref().and_then(|context| tree.dockerfile_of(context, None)),
         };
-        let images = vec![image_of(dockerfile, target.as_deref(), Some(&tag), self.step.tree)];
-        let key = [context.clone(), file, target].map(Option::unwrap_or_default).join("\n");
-        let key = key + "\n" + &command.values("", "--build-arg").join("\n");
-        let context = context.filter(|context| !context.contains("${{"));
-        Ok(BuiltImages { images, key, delivery: Delivery::Present(vec![reference]), context })
+        let key = [context.clone(), file, target.clone()].map(Option::unwrap_or_default).join("\n");
+        Ok(BuiltImages {
+            images: vec![tree.image(dockerfile, target.as_deref(), Some(tag))],
+            key: key + "\n" + &values(words, "--build-arg", "--build-arg").join("\n"),
+            delivery: Delivery::Present(vec![reference]),
+            context: context.filter(|context| !context.contains("${{")),
+        })
     }
 
-    fn compose(&self, command: &BuildCommand, services: &[String]) -> Result<BuiltImages, String> {
-        let tree = self.step.tree;
-        let files = self
-            .files(command)
-            .filter(|files| self.directory.as_deref() == Some(".") && !files.concat().contains('$'));
+    fn compose(&self, names: usize) -> Result<BuiltImages, String> {
+        let (words, tree) = (self.words, self.step.tree);
+        let files: Option<Vec<String>> =
+            values(words, "-f", "--file").iter().map(|file| self.path(file)).collect();
+        let files =
+            files.filter(|files| self.path(".").as_deref() == Some(".") && !files.concat().contains('$'));
         let files = files.ok_or(
             "not followed: only the script knows the directory or the files of this compose command",
         )?;
-        let mut read: Vec<&str> = files.iter().map(String::as_str).collect();
-        if read.is_empty() {
-            read.extend(COMPOSE.iter().find(|file| (tree.exists)(file)));
-        }
-        let text: String = read.iter().filter_map(|file| (tree.read)(file).ok()).collect();
-        let reads = |name: &&str| {
-            name.starts_with("COMPOSE_")
-                || [format!("${name}"), format!("${{{name}")].iter().any(|word| text.contains(word))
-        };
-        if let Some(name) = variables_of(self.step).map(|(name, _)| name).find(reads) {
-            return Err(format!("not followed: compose reads {name}, which the workflow sets"));
-        }
-        let project = command.values("-p", "--project-name").pop();
-        let answer = tree.compose(&files, project.as_deref())?;
-        let project = answer["name"].as_str().unwrap_or_default();
+        let answer = tree.compose(&files)?;
+        let project = values(words, "-p", "--project-name").pop();
+        let project = project.as_deref().or(answer["name"].as_str()).unwrap_or_default();
+        let services = answer["services"].as_object().into_iter().flatten();
+        let built: Vec<_> = services.filter(|(_, service)| !service["build"].is_null()).collect();
+        let named = |service: &str| words[names..].iter().any(|word| word == service);
+        let is_any_named = built.iter().any(|(name, _)| named(name));
         let (mut images, mut references) = (Vec::new(), Vec::new());
-        for (name, service) in answer["services"].as_object().into_iter().flatten() {
-            if service["build"].is_null() || !services.is_empty() && !services.contains(name) {
-                continue;
-            }
+        for (name, service) in built.into_iter().filter(|(name, _)| !is_any_named || named(name)) {
             let own = format!("{project}-{name}");
             let tag = service["image"].as_str().unwrap_or(&own);
             if !name::is_reference(tag) || tag.contains("${{") {
@@ -233,18 +184,24 @@ impl RunScript<'_> {
             images.push(answered(name, &service["build"], tree)?);
             references.push(in_engine(tag));
         }
-        let key = format!("compose\n{}\n{}", files.join("\n"), services.join("\n"));
+        let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+        let key = format!("compose\n{}\n{}", files.join("\n"), names.join("\n"));
         Ok(BuiltImages { images, key, delivery: Delivery::Present(references), context: None })
     }
 }
 
 /// Says which scripts and Makefiles of the repository build images, if a workflow runs them.
-pub fn say_scripts(tree: &RepositoryTree<'_>, runs: &[&str], notes: &mut Vec<String>) {
+pub fn say_scripts(tree: &RepositoryTree<'_>, runs: &str, notes: &mut Vec<String>) {
     for file in &tree.scripts {
-        let call = if path::name(file) == "Makefile" { "make" } else { path::name(file) };
-        let is_run = runs.iter().flat_map(|run| run.split_whitespace()).any(|word| path::name(word) == call);
+        let name = file.rsplit('/').next().unwrap_or(file);
+        let call = if name == "Makefile" { "make" } else { name };
+        let is_run = runs.split_whitespace().any(|word| word.ends_with(call));
         let text = Some(file).filter(|_| is_run).and_then(|file| (tree.read)(file).ok()).unwrap_or_default();
-        if let Some(line) = text.lines().position(builds_image) {
+        let builds = |line: &str| {
+            let line = line.trim_start_matches(['\t', '@', '-', ' ']);
+            line.contains("build") && !builds_of(line, &BTreeMap::new()).is_empty()
+        };
+        if let Some(line) = text.lines().position(builds) {
             notes.push(format!(
                 "{file}:{}: not followed: this builds an image; add a step by hand after the step that runs it",
                 line + 1
@@ -253,32 +210,23 @@ pub fn say_scripts(tree: &RepositoryTree<'_>, runs: &[&str], notes: &mut Vec<Str
     }
 }
 
-/// Whether a line of a script or of a recipe builds an image.
-fn builds_image(line: &str) -> bool {
-    let line = line.trim_start_matches(['\t', '@', '-', ' ']);
-    let is_build = |words: &Vec<String>| BuildCommand::new(words).kind().is_some();
-    line.contains("build") && commands(line, &BTreeMap::new()).iter().any(is_build)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn of(line: &str) -> (Option<BuildKind>, BuildCommand) {
-        let words = commands(line, &BTreeMap::new()).pop().unwrap_or_default();
-        let command = BuildCommand::new(&words);
-        (command.kind().map(|(kind, _)| kind), command)
+    fn of(line: &str) -> (Option<BuildKind>, Vec<String>) {
+        let words = builds_of(line, &BTreeMap::new()).pop().unwrap_or_default();
+        (kind_of(&words).map(|(kind, _)| kind), words)
     }
 
     #[test]
     fn builds_are_told_from_what_builds_no_image() {
-        let (kind, command) = of(
-            "sudo docker --context x buildx build --push -t a/b:1 -tc --build-arg=V=3 -f x/Dockerfile --target prod .",
+        let (kind, words) = of(
+            "sudo docker buildx build --push -t a/b:1 -tc --build-arg=V=3 -f x/Dockerfile --target prod .",
         );
-        assert_eq!((kind, command.words.join(" ")), (Some(BuildKind::Image), "docker buildx build .".into()));
-        assert_eq!(command.values("-t", "--tag"), ["a/b:1", "c"]);
-        assert_eq!(command.values("", "--build-arg"), ["V=3"]);
-        assert!(command.has("--push") && !command.has("--load"));
+        assert_eq!(kind, Some(BuildKind::Image));
+        assert_eq!(values(&words, "-t", "--tag"), ["a/b:1", "c"]);
+        assert_eq!(values(&words, "--build-arg", "--build-arg"), ["V=3"]);
         for line in [
             "docker build .",
             "podman build .",
@@ -289,22 +237,29 @@ mod tests {
         ] {
             assert_eq!(of(line).0, Some(BuildKind::Image), "{line}");
         }
-        for line in ["docker run x build .", "docker push a", "docker", "make build", "docker compose up -d"]
-        {
+        for line in [
+            "docker run x build .",
+            "docker push a",
+            "docker",
+            "make build",
+            "docker compose up -d",
+            "docker compose run build",
+        ] {
             assert_eq!(of(line).0, None, "{line}");
         }
-        let (kind, command) = of("docker compose -f a.yml --file=b.yml build --pull api web");
-        assert_eq!((kind, command.kind().unwrap().1.join(" ")), (Some(BuildKind::Compose), "api web".into()));
-        assert_eq!(command.values("-f", "--file"), ["a.yml", "b.yml"]);
-        let (kind, command) = of("docker buildx bake -f x.hcl --set a.b=c --push api");
-        assert_eq!((kind, command.kind().unwrap().1.join(" ")), (Some(BuildKind::Bake), "api".into()));
+        let (kind, words) = of("docker compose -f a.yml --file=b.yml build --pull api web");
+        assert_eq!(
+            (kind, values(&words, "-f", "--file").join(" ")),
+            (Some(BuildKind::Compose), "a.yml b.yml".into())
+        );
+        assert_eq!(of("docker buildx bake -f x.hcl --push api").0, Some(BuildKind::Bake));
     }
 
     proptest::proptest! {
         #[test]
         fn no_script_makes_it_panic(text in "[a-c$\\{\\}'\"\\\\#;&|()` \\né-]{0,60}") {
-            for words in commands(&text, &BTreeMap::new()) {
-                let _ = BuildCommand::new(&words).kind();
+            for words in builds_of(&format!("docker build {text}"), &BTreeMap::new()) {
+                let _ = (kind_of(&words), values(&words, "-a", "--ab"));
             }
         }
     }

@@ -1,13 +1,15 @@
 //! Workflows and composite actions: their steps, and the events that start these.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::yaml::YamlNode;
-use super::{ACTION, RepositoryTree, path};
+use super::{ACTION, RepositoryTree, name};
 
 /// Most calls that are followed from one list of steps, and how deep one calls another.
 const MAX_CALLS: usize = 200;
 const MAX_DEPTH: usize = 8;
+/// How often a variable is given a value by another one, and by how many callers.
+const MAX_GIVEN: (usize, usize) = (2, 50);
 /// Most bytes of all files together.
 const MAX_BYTES: usize = 8 << 20;
 
@@ -27,23 +29,21 @@ impl WorkflowFile {
         is_event(on) || on.items.iter().any(is_event) || on.get(event).is_some()
     }
 
-    /// The events that start it.
-    fn triggers(&self, branch: &str) -> Events {
-        let of_push = |key: &str| self.root.get("on")?.get("push")?.get(key);
-        let fits = |pattern: &&str| *pattern == branch || pattern.contains(['*', '$']);
-        let on_branch = match of_push("branches") {
-            Some(patterns) => patterns.texts().iter().any(fits),
-            None => of_push("tags").is_none(),
+    /// Whether an event's `branches:` have a branch; nothing, if it has none.
+    pub fn has_branch(&self, event: &str, branch: &str) -> Option<bool> {
+        let patterns = self.root.get("on")?.get(event)?.get("branches")?;
+        let fits = |pattern: &&str| {
+            globset::Glob::new(pattern).is_ok_and(|glob| glob.compile_matcher().is_match(branch))
         };
-        let pull = if self.starts_on("pull_request") { PULL } else { 0 };
-        if self.starts_on("push") && on_branch { pull | PUSH } else { pull }
+        Some(patterns.texts().iter().any(fits))
     }
 
-    /// Whether it runs only when some paths change.
-    pub fn has_path_filter(&self) -> bool {
-        let filters =
-            |(_, event): &(YamlNode, YamlNode)| event.get("paths").or(event.get("paths-ignore")).is_some();
-        self.root.get("on").is_some_and(|on| on.entries.iter().any(filters))
+    /// The events that start it.
+    fn triggers(&self, branch: &str) -> Events {
+        let tags = || self.root.get("on").and_then(|on| on.get("push")?.get("tags"));
+        let on_branch = self.has_branch("push", branch).unwrap_or_else(|| tags().is_none());
+        let pull = if self.starts_on("pull_request") { PULL } else { 0 };
+        if self.starts_on("push") && on_branch { pull | PUSH } else { pull }
     }
 
     /// Whether a step of it is layergate.
@@ -76,9 +76,24 @@ pub struct Host<'a> {
     pub job: Option<(&'a str, &'a YamlNode)>,
     /// The steps.
     pub steps: &'a [YamlNode],
+    /// The column of their dashes; none in flow style.
+    pub dash: Option<usize>,
 }
 
 impl<'a> Host<'a> {
+    fn new(file: &'a WorkflowFile, id: Option<&'a str>, content: &'a YamlNode) -> Host<'a> {
+        let steps = content.entry("steps");
+        let is_dash = |list: &YamlNode| {
+            let line = file.text.lines().nth(list.line.saturating_sub(1));
+            line.and_then(|line| line.chars().nth(list.column)) == Some('-')
+        };
+        // The parser tells the column of a dash but for one that is no deeper than `steps:`.
+        let dash = steps.filter(|(_, list)| list.is_block);
+        let dash = dash.map(|(key, list)| if is_dash(list) { list.column } else { key.column });
+        let steps = steps.map(|(_, list)| &list.items[..]).unwrap_or_default();
+        Host { file, job: id.map(|id| (id, content)), steps, dash }
+    }
+
     /// The job, if it is one, and the steps.
     pub fn nodes(&self) -> impl Iterator<Item = &'a YamlNode> {
         self.job.map(|(_, job)| job).into_iter().chain(self.steps)
@@ -115,12 +130,9 @@ pub const PUSH: Events = 2;
 /// Both.
 pub const BOTH: Events = PULL | PUSH;
 
-/// A job of a workflow that events start.
-#[derive(Debug)]
-pub struct StartedJob<'a> {
-    pub file: &'a WorkflowFile,
-    /// The job's ID.
-    pub job: &'a str,
+/// A job that events start.
+pub struct StartedJob<'h, 'a> {
+    pub host: &'h Host<'a>,
     /// The events for which it runs the steps that are looked at.
     pub events: Events,
 }
@@ -138,18 +150,14 @@ impl<'a> Hosts<'a> {
     pub fn new(files: &'a [WorkflowFile], branch: &'a str) -> Hosts<'a> {
         let (mut all, mut calls) = (Vec::new(), BTreeMap::<String, Vec<(usize, &YamlNode)>>::new());
         for file in files {
-            for (id, job) in file.root.get("jobs").map(|jobs| &jobs.entries[..]).unwrap_or_default() {
-                let steps = job.get("steps").map(|steps| &steps.items[..]).unwrap_or_default();
-                all.extend(id.text().map(|id| Host { file, job: Some((id, job)), steps }));
-            }
-            if let Some(steps) = file.root.get("runs").and_then(|runs| runs.get("steps")) {
-                all.push(Host { file, job: None, steps: &steps.items });
-            }
+            let jobs = file.root.get("jobs").map(|jobs| &jobs.entries[..]).unwrap_or_default();
+            all.extend(jobs.iter().filter_map(|(id, job)| Some(Host::new(file, Some(id.text()?), job))));
+            all.extend(file.root.get("runs").map(|runs| Host::new(file, None, runs)));
         }
         for (index, host) in all.iter().enumerate() {
             for node in host.nodes() {
                 let uses = node.text_of("uses").filter(|uses| uses.starts_with("./"));
-                if let Some(place) = uses.and_then(|uses| path::join(".", uses)) {
+                if let Some(place) = uses.and_then(|uses| name::join(".", uses)) {
                     calls.entry(place).or_default().push((index, node));
                 }
             }
@@ -159,21 +167,20 @@ impl<'a> Hosts<'a> {
 
     /// What calls a reusable workflow or a composite action: each the caller and its job or step.
     pub fn callers(&self, file: &WorkflowFile) -> impl Iterator<Item = (&Host<'a>, &'a YamlNode)> {
-        let place = if file.root.get("runs").is_some() { path::parent(&file.path) } else { &file.path };
+        let directory = file.path.rsplit_once('/').map_or(".", |(directory, _)| directory);
+        let place = if file.root.get("runs").is_some() { directory } else { &file.path };
         let calls = self.calls.get(place).map(Vec::as_slice).unwrap_or_default();
         calls.iter().map(|(caller, call)| (&self.all[*caller], *call))
     }
 
     /// The jobs that events start and that run the steps of a host, directly or through `uses: ./...`.
-    pub fn starts(&self, host: &Host<'a>) -> Vec<StartedJob<'a>> {
+    pub fn starts<'h>(&'h self, host: &'h Host<'a>) -> Vec<StartedJob<'h, 'a>> {
         let (mut found, mut open, mut budget) = (Vec::new(), vec![(host, BOTH, 0)], MAX_CALLS);
         while let Some((host, within, depth)) = open.pop().filter(|_| budget > 0) {
             budget -= 1;
             let within = within & events_of(host.get("if").and_then(YamlNode::text), self.branch);
-            if let Some((job, _)) = host.job {
-                let events = within & host.file.triggers(self.branch);
-                found.push(StartedJob { file: host.file, job, events });
-            }
+            let events = within & host.file.triggers(self.branch);
+            found.extend((host.job.is_some() && events != 0).then_some(StartedJob { host, events }));
             for (caller, call) in self.callers(host.file).filter(|_| depth < MAX_DEPTH) {
                 open.push((caller, within & events_of(call.text_of("if"), self.branch), depth + 1));
             }
@@ -182,13 +189,28 @@ impl<'a> Hosts<'a> {
         found
     }
 
-    /// Whether one run of a workflow runs the steps of a host several times, by several jobs or steps.
-    pub fn are_together(&self, host: &Host<'a>) -> bool {
-        let starts = self.starts(host);
-        let mut paths: Vec<&str> =
-            starts.iter().filter(|start| start.events != 0).map(|start| start.file.path.as_str()).collect();
-        paths.sort_unstable();
-        paths.windows(2).any(|two| two[0] == two[1])
+    /// The values that a variable of a workflow is given in it: of the matrix, or by its callers. An expression is
+    /// one of them, as it is written; one that is a variable of the caller has that one's values.
+    pub fn values(&self, host: &Host<'a>, variable: &str, depth: usize) -> BTreeSet<&'a str> {
+        let (of, path) = variable.split_once('.').unwrap_or_default();
+        let key = path.rsplit('.').next().unwrap_or_default();
+        if of == "matrix" {
+            let matrix = host.get("strategy").and_then(|strategy| strategy.get("matrix"));
+            let values: BTreeSet<&str> =
+                matrix.map(|matrix| matrix.all(key)).unwrap_or_default().into_iter().collect();
+            // Only the runner knows a matrix without literal values.
+            return if values.is_empty() { [""].into() } else { values };
+        }
+        let given = |(caller, call): (&Host<'a>, &'a YamlNode)| {
+            let text = call.get("with").and_then(|with| with.text_of(key)).unwrap_or_default();
+            match &name::variables(text).0[..] {
+                [variable] if depth < MAX_GIVEN.0 && text.trim_end().ends_with("}}") => {
+                    self.values(caller, variable, depth + 1)
+                }
+                _ => [text].into(),
+            }
+        };
+        self.callers(host.file).take(MAX_GIVEN.1).flat_map(given).collect()
     }
 }
 

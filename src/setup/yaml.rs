@@ -31,7 +31,7 @@ impl YamlNode {
     /// # Errors
     /// What is wrong, with its line, or which safety limit was reached.
     pub fn parse(text: &str) -> Result<YamlNode, String> {
-        let mut reader = YamlReader { events: Parser::new_from_str(text), nodes: 0 };
+        let mut reader = Reader { events: Parser::new_from_str(text), nodes: 0 };
         loop {
             match reader.next()? {
                 None => return Ok(YamlNode::default()),
@@ -71,14 +71,21 @@ impl YamlNode {
         let inner = self.entries.iter().flat_map(|(key, value)| [key, value]).chain(&self.items);
         self.text().into_iter().chain(inner.flat_map(YamlNode::texts)).collect()
     }
+
+    /// All values of a key, at any depth.
+    pub fn all(&self, key: &str) -> Vec<&str> {
+        let inner = self.entries.iter().map(|(_, value)| value).chain(&self.items);
+        let own = self.get(key).map(YamlNode::texts).unwrap_or_default();
+        own.into_iter().chain(inner.flat_map(|node| node.all(key))).collect()
+    }
 }
 
-struct YamlReader<'a> {
+struct Reader<'a> {
     events: Parser<'a, StrInput<'a>>,
     nodes: usize,
 }
 
-impl<'a> YamlReader<'a> {
+impl<'a> Reader<'a> {
     /// The next event; none at the end of a collection or of the text.
     fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, String> {
         match self.events.next() {
