@@ -139,6 +139,15 @@ pub fn copy_of(build: &ImageBuildStep<'_>, own: Option<&str>, tree: &RepositoryT
             outputs.map(|(target, name)| format!("    {target}.output=type=oci,dest={}", archive(name))),
         );
     } else {
+        // What reads the cache that `cache-to` fills.
+        let parts = node.input("cache-to").lines().next().unwrap_or_default().split(',');
+        let cache = parts.filter(|part| {
+            ["type=", "ref=", "scope=", "src=", "url="].iter().any(|own| part.starts_with(own))
+        });
+        let cache = cache.collect::<Vec<_>>().join(",");
+        if node.input("cache-from").is_empty() && !cache.is_empty() {
+            lines.push(format!("  cache-from: {}", yaml(&cache)));
+        }
         lines.push(format!("  outputs: type=oci,dest={}", archive(names[0])));
         lines.push("  provenance: mode=max # only in this archive: maps layers to Dockerfile lines".into());
     }
