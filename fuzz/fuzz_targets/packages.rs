@@ -3,8 +3,8 @@
 
 use layergate::image::{Bytes, FileList, Entry, LayerPath};
 use layergate::marks::elf;
-use layergate::packages::golang::Scanner;
-use layergate::packages::{Collector, Wanted, cargo};
+use layergate::packages::golang::GoScanner;
+use layergate::packages::{PackageCollector, WantedPackageFile, cargo};
 use libfuzzer_sys::fuzz_target;
 
 /// One path of each kind of database, and beside it what makes its packages count.
@@ -38,19 +38,19 @@ const BESIDE: [(&str, &[u8]); 5] = [
 fuzz_target!(|input: &[u8]| {
     let Some((which, content)) = input.split_first() else { return };
     let path = PATHS[usize::from(*which) % PATHS.len()];
-    let mut collector = Collector::default();
+    let mut collector = PackageCollector::default();
     let mut entries = Vec::new();
     for (path, content) in BESIDE.into_iter().chain([(path, content)]) {
         let path = LayerPath::from(path);
-        match Wanted::of(path.as_bytes(), content.len() as u64, false) {
-            Some(Wanted::Content { database, length }) => {
+        match WantedPackageFile::of(path.as_bytes(), content.len() as u64, false) {
+            Some(WantedPackageFile::Content { database, length }) => {
                 collector.take(database, &path, &content[..length as usize]);
             }
-            Some(Wanted::Archive) => {
+            Some(WantedPackageFile::Archive) => {
                 collector.take_archive(&path, &mut &content[..]);
             }
-            Some(Wanted::Nothing(why)) => collector.unread(&path, why),
-            Some(Wanted::Program) | None => {}
+            Some(WantedPackageFile::Nothing(why)) => collector.unread(&path, why),
+            Some(WantedPackageFile::Program) | None => {}
         }
         entries.push(Entry::File(path, Bytes(content.len() as u64)));
     }
@@ -64,12 +64,12 @@ fuzz_target!(|input: &[u8]| {
     let again: FileList = serde_json::from_slice(&text).expect("what was written can be read");
     assert_eq!(file_list, again);
 
-    if let Some(mut scanner) = Scanner::new(content) {
+    if let Some(mut scanner) = GoScanner::new(content) {
         scanner.feed(0, content);
         scanner.finish();
     }
-    let sections = elf::Scanner::new(content, content.len() as u64);
-    if let (Some(mut scanner), Some(mut sections)) = (cargo::Scanner::new(content), sections) {
+    let sections = elf::SectionScanner::new(content, content.len() as u64);
+    if let (Some(mut scanner), Some(mut sections)) = (cargo::CrateScanner::new(content), sections) {
         scanner.feed(0, content);
         assert!(scanner.wanted().is_none_or(|wanted| wanted.end > content.len() as u64));
         sections.feed(0, content);

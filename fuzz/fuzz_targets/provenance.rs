@@ -35,7 +35,8 @@ fn look_at(provenance: &Provenance) {
     let path = provenance.file.as_deref().unwrap_or_default();
     assert!(path.split('/').all(|part| part != ".."));
     assert!(!path.starts_with('/') && !path.chars().any(char::is_control));
-    let options = BuildOptions { target: provenance.target.clone(), args: provenance.arguments.clone() };
+    let (target, args) = (provenance.target.clone(), provenance.arguments.clone());
+    let options = BuildOptions { target, args, contexts: provenance.contexts.clone() };
     let parsed = provenance.text.as_deref().and_then(|text| Dockerfile::parse(text).ok());
     if let Some(dockerfile) = parsed {
         let _ = dockerfile.facts(&options);
