@@ -2,8 +2,8 @@
 #![no_main]
 
 use layergate::image::{Bytes, FileList, Entry, LayerPath};
-use layergate::marks::elf::Scanner;
-use layergate::marks::{Collector, Wanted};
+use layergate::marks::elf::SectionScanner;
+use layergate::marks::{MarkCollector, WantedMarkFile};
 use libfuzzer_sys::fuzz_target;
 
 /// One path of each kind of file.
@@ -35,7 +35,7 @@ const PATHS: [&str; 24] = [
 ];
 
 /// The bytes that a scanner finds when it is fed what it asks for, in pieces.
-fn jump(file: &[u8], mut scanner: Scanner) -> u64 {
+fn jump(file: &[u8], mut scanner: SectionScanner) -> u64 {
     let mut at = 0;
     while let Some(wanted) = scanner.wanted() {
         assert!(wanted.start >= at && wanted.start < wanted.end && wanted.end <= file.len() as u64);
@@ -48,15 +48,15 @@ fn jump(file: &[u8], mut scanner: Scanner) -> u64 {
 fuzz_target!(|input: &[u8]| {
     let Some((which, content)) = input.split_first() else { return };
     let path = LayerPath::from(PATHS[usize::from(*which) % PATHS.len()]);
-    let mut collector = Collector::default();
-    if let Some(Wanted::Content { document, length }) =
-        Wanted::of(path.as_bytes(), content.len() as u64, false)
+    let mut collector = MarkCollector::default();
+    if let Some(WantedMarkFile::Content { document, length }) =
+        WantedMarkFile::of(path.as_bytes(), content.len() as u64, false)
     {
         collector.take(document, 0, &path, &content[..length as usize]);
     }
 
     let size = content.len() as u64;
-    if let (Some(mut whole), Some(jumping)) = (Scanner::new(content, size), Scanner::new(content, size)) {
+    if let (Some(mut whole), Some(jumping)) = (SectionScanner::new(content, size), SectionScanner::new(content, size)) {
         whole.feed(0, content);
         assert!(whole.wanted().is_none());
         let bytes = whole.finish();

@@ -2,7 +2,9 @@
 #![no_main]
 
 use layergate::config::{Config, Settings};
-use layergate::report::look::{Look, Sizes};
+use layergate::image::Day;
+use layergate::limits::Occasion;
+use layergate::report::look::{Sizes, TextLayout};
 use layergate::report::merge::{Saved, merge};
 use layergate::report::reevaluate::reevaluate;
 use layergate::report::{Report, actions, markdown, text};
@@ -17,16 +19,16 @@ fuzz_target!(|json: &[u8]| {
     let config = Config::parse("limits", LIMITS).expect("the limits are right");
     write(&report);
     for image in &mut report.images {
-        let (limits, settings) =
-            config.limits_for("x", None, &Settings::new()).expect("the limits are right");
-        let _ = reevaluate(image, &limits, &settings, true);
+        let occasion = Occasion { pull_request: true, today: Day::of(0) };
+        let rulesets = config.rulesets_for("x", None, &Settings::new(), &occasion.today);
+        let _ = reevaluate(image, &rulesets.expect("the limits are right"), &occasion);
     }
     write(&report);
 });
 
 fn write(report: &Report) {
     assert!(markdown::render(report, markdown::COMMENT_BUDGET).len() <= markdown::COMMENT_BUDGET);
-    let look = Look { columns: 100, wraps: true, sizes: Sizes::default() };
+    let look = TextLayout { columns: 100, wraps: true, sizes: Sizes::default() };
     text::write_check(report, look, &mut Vec::new()).expect("memory takes it");
     actions::annotations(report);
     actions::outputs(report, "report.json");

@@ -29,7 +29,7 @@ pub enum WantedMarkFile {
         /// How many bytes to read.
         length: u64,
     },
-    /// It may be an ELF file: its first [`elf::HEAD`] bytes tell, by [`elf::Scanner::new`].
+    /// It may be an ELF file: its first [`elf::HEAD`] bytes tell, by [`elf::SectionScanner::new`].
     Program,
 }
 
