@@ -27,12 +27,12 @@ How images are named:
   NAME[:TAG], docker-daemon:NAME[:TAG]   an image of the local engine
   docker-archive:FILE[:REF]              `docker save` output, of any Docker version
   oci-archive:FILE[:REF], oci:DIR[:REF]  an OCI layout, as an archive or a directory
-  dir:DIR                                a directory of skopeo (dir:) or podman (docker-dir)
+  dir:DIR                                a directory written by skopeo (dir:) or podman (docker-dir)
   docker://HOST/NAME[:TAG][@DIGEST]      an image in a registry, with the login of docker or podman
   containers-storage:NAME                an image in the storage of podman or buildah
   inspect:FILE                           a saved `docker inspect` document (totals only)
-  snapshot:FILE                          what `layergate inspect -o FILE` wrote
-  PATH                                   any of these files, recognised by its content
+  snapshot:FILE                          a file written by `layergate inspect -o FILE`
+  PATH                                   any of these, detected by content
 Archives may be compressed with gzip, zstd, xz or bzip2. FILE and PATH may be - for standard input.";
 
 const STAGES_HELP: &str = "\
@@ -90,15 +90,15 @@ Examples:
 const EVENT_HELP: &str = "\
 Events of GitHub Actions:
   pull_request         compares with the base commit; posts a comment
-  pull_request_target  refused (exit code 2), unless the pull request comes from this repository and
-                       its head, or a merge of it, is checked out: the job has a token that may
-                       write, and secrets, and building a fork's code there could expose both.
-                       Check on pull_request, and comment from a workflow_run job with
+  pull_request_target  refused (exit code 2): building a fork's code here could expose the job's
+                       secrets and its write token. Allowed if the pull request comes from this
+                       repository and its head, or a merge of it, is checked out. For forks, check
+                       on pull_request, and comment from a workflow_run job with
                        `layergate report`
   issue_comment        like pull_request if the pull request's head, or a merge of it, is checked
-                       out, and refused for forks; otherwise about the checked-out commit
-  push                 compares with the parent; --comment-on-push makes it a check of the open
-                       pull request with this head
+                       out (refused for forks); otherwise compares with the checked-out commit
+  push                 compares with the parent commit; with --comment-on-push, runs as a check of
+                       the open pull request whose head was pushed
   merge_group          compares with the base commit of the group; posts no comment
   others               compares with the checked-out commit; posts no comment";
 
@@ -107,7 +107,7 @@ Exit codes:
   0  pass, warn, accepted or     3  something could not be read, measured or evaluated
      unenforced                  4  a required baseline was not found
   1  a limit is exceeded
-  2  usage or configuration
+  2  usage or configuration error
 
 Each option is also an environment variable: --max-size is LAYERGATE_MAX_SIZE.
 An empty variable counts as not set.";
@@ -180,7 +180,7 @@ pub struct InspectArgs {
     /// Output format; json is the snapshot without file lists
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
-    /// Print exact bytes [default: three digits]
+    /// Print exact bytes [default: three significant digits]
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub bytes: bool,
     /// Write the snapshot with file lists to FILE (compressed if it ends in .gz or .zst)
@@ -216,7 +216,7 @@ pub struct DiffArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
-    /// Print exact bytes [default: three digits]
+    /// Print exact bytes [default: three significant digits]
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub bytes: bool,
     /// Write the report to FILE as a self-contained HTML page: a map of files, layers and packages
@@ -227,7 +227,7 @@ pub struct DiffArgs {
 /// `layergate check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// Images to check; NAME defaults to the repository's or file's name
+    /// Images to check; NAME defaults to the name of the repository or file
     #[arg(value_name = "[NAME=]IMAGE", required = true)]
     pub images: Vec<String>,
     /// How to read them.
@@ -242,8 +242,8 @@ pub struct CheckArgs {
     /// Compare with the baseline of this commit [default: the base commit of the event or checkout]
     #[arg(long, value_name = "COMMIT", help_heading = "Baseline")]
     pub base_commit: Option<String>,
-    /// Compare with this image instead of a stored baseline; repeatable, or one per line. `release`: with the baseline of
-    /// the newest release
+    /// Compare with this image instead of a stored baseline; repeatable, or one per line. `release`
+    /// compares with the baseline of the newest release
     #[arg(long, value_name = "[NAME=]IMAGE", help_heading = "Baseline", conflicts_with = "base_commit")]
     pub baseline: Vec<String>,
     /// How to ask GitHub.
@@ -264,11 +264,11 @@ pub struct CheckArgs {
     /// What becomes of the report.
     #[command(flatten)]
     pub output: OutputFlags,
-    /// Leave changes of these paths out of causes and of comment-min-change; limits count them. Repeatable, or one per
-    /// line
+    /// Ignore changes to these paths in causes and in --comment-min-change; limits still count them.
+    /// Repeatable, or one per line
     #[arg(long, value_name = "PATTERN", help_heading = "Comment on the pull request")]
     pub comment_ignore_path: Vec<String>,
-    /// On a push, treat the open pull request with this head as the event: compare and comment as there
+    /// On a push, compare and comment as for the open pull request whose head is the pushed commit
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Comment on the pull request")]
     pub comment_on_push: bool,
 }
@@ -375,7 +375,7 @@ pub struct StagesArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: Format,
-    /// Print exact bytes [default: three digits]
+    /// Print exact bytes [default: three significant digits]
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub bytes: bool,
     /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
@@ -443,13 +443,13 @@ pub struct HistoryArgs {
     /// Output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     pub format: HistoryFormat,
-    /// Print exact bytes [default: three digits]
+    /// Print exact bytes [default: three significant digits]
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub bytes: bool,
     /// Configuration file, whose max-size is a line of the page [default: layergate.toml or .github/layergate.toml, where there is one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Write the size to FILE as a badge: an SVG, or JSON for shields.io if it ends in .json
+    /// Write the size to FILE as a badge: an SVG, or JSON for shields.io if FILE ends in .json
     #[arg(long, value_name = "FILE")]
     pub badge: Option<PathBuf>,
     /// Use plain HTTP for the registry of an oci: store [default: only on this machine]
@@ -515,10 +515,11 @@ pub struct StageFlags {
     /// Build argument, as in docker build; repeatable, or one per line
     #[arg(long, value_name = "NAME=VALUE")]
     pub build_arg: Vec<String>,
-    /// What a named context stands for, as in docker build: base=docker-image://alpine; repeatable, or one per line
+    /// Named build context, as in docker build, such as base=docker-image://alpine; repeatable, or one per line
     #[arg(long, value_name = "NAME=VALUE")]
     pub build_context: Vec<String>,
-    /// Metadata of the build (docker buildx build --metadata-file), for exact lines; repeatable, or one per line
+    /// Metadata file of the build (docker buildx build --metadata-file), for exact Dockerfile lines; repeatable,
+    /// or one per line
     #[arg(long, value_name = "[NAME=]FILE")]
     pub build_metadata: Vec<String>,
 }
@@ -537,16 +538,16 @@ impl StageFlags {
 /// How images are read.
 #[derive(Debug, Args)]
 pub struct ReadingFlags {
-    /// Platform to measure, or all [default: this machine's, or the only one]
+    /// Platform to measure, or all [default: this machine's platform, or the image's only one]
     #[arg(long, value_name = "OS/ARCH[/VARIANT][:OS.VERSION]|all", help_heading = "Reading")]
     pub platform: Option<Platforms>,
-    /// Read and hash every layer, even known ones
+    /// Read and hash every layer, even if it was measured before
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
     pub verify: bool,
     /// Container engine: docker, podman, a docker context, or an address such as ssh://me@host
     #[arg(long, value_name = "ENGINE", help_heading = "Reading")]
     pub engine: Option<String>,
-    /// Read layers from Docker's store on disk: if this user may (auto), never (off), or as root (sudo) [default: auto]
+    /// When to read layers from Docker's store on disk: if this user may (auto), never (off), or as root (sudo) [default: auto]
     #[arg(
         long,
         value_name = "auto|off|sudo",
@@ -555,7 +556,7 @@ pub struct ReadingFlags {
         help_heading = "Reading"
     )]
     pub engine_store: EngineStoreUse,
-    /// Use plain HTTP for registries [default: only for those on this machine]
+    /// Use plain HTTP for registries [default: only for registries on this machine]
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
     pub plain_http: bool,
     /// Directory for the cache of measured layers [default: layergate in the user's cache directory]
@@ -576,7 +577,7 @@ pub struct ReadingFlags {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Dockerfile")]
 pub struct BuildFlags {
-    /// Dockerfile of the image, to name the lines that made its layers [default: Dockerfile, for a single image]
+    /// Dockerfile of the image; reports then name the line that made each layer [default: Dockerfile, for a single image]
     #[arg(long, value_name = "FILE")]
     pub dockerfile: Option<String>,
     /// What of it is built.
@@ -596,7 +597,7 @@ impl BuildFlags {
 /// Where baselines are kept.
 #[derive(Debug, Args)]
 pub struct StoreFlags {
-    /// Baseline store: git:BRANCH on GitHub (git alone: layergate-baselines), oci:HOST/REPO in a registry, or dir:PATH, a directory that git does not track [default: git:layergate-baselines in GitHub Actions, dir:.layergate elsewhere]
+    /// Baseline store: git:BRANCH, a branch on GitHub (git means git:layergate-baselines); oci:HOST/REPO, a registry repository; or dir:PATH, a directory that git does not track [default: git:layergate-baselines in GitHub Actions, dir:.layergate elsewhere]
     #[arg(long, value_name = "STORE", help_heading = "Baseline")]
     pub store: Option<String>,
 }
@@ -698,7 +699,7 @@ pub struct OutputFlags {
     /// Output format
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
-    /// Print exact bytes [default: three digits]
+    /// Print exact bytes [default: three significant digits]
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub bytes: bool,
     /// Write the report to FILE as JSON
@@ -716,10 +717,10 @@ pub struct OutputFlags {
     /// Write the sizes to FILE as OpenMetrics text
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub openmetrics: Option<PathBuf>,
-    /// Write the size to FILE as a badge: an SVG, or JSON for shields.io if it ends in .json
+    /// Write the size to FILE as a badge: an SVG, or JSON for shields.io if FILE ends in .json
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub badge: Option<PathBuf>,
-    /// URL of the full report, such as an artifact's, to link from the comment and the step summary
+    /// URL of the full report, such as an artifact URL; the comment and the step summary link to it
     #[arg(long, value_name = "URL", value_parser = web_address, help_heading = "Output")]
     pub report_url: Option<String>,
     /// How to comment.
@@ -759,13 +760,13 @@ pub struct CommentFlags {
     /// Key that distinguishes several layergate comments on one pull request
     #[arg(long, value_name = "KEY", default_value = "default")]
     pub comment_key: String,
-    /// Login that the token comments as [default: the token's own]
+    /// Login that the token comments as [default: the token's own login]
     #[arg(long, value_name = "LOGIN")]
     pub comment_author: Option<String>,
-    /// Also report a check run on the commit, with annotations (needs checks: write)
+    /// Also create a check run on the commit, with annotations (needs checks: write)
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub check_run: bool,
-    /// Suggest small Dockerfile fixes on the pull request's lines, to accept with a click
+    /// Post small Dockerfile fixes as suggestions on the pull request's lines
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub suggest: bool,
     /// Exit with 3 if the comment cannot be posted
@@ -787,7 +788,7 @@ pub struct GithubFlags {
     /// Token for comments and for a git: store [default: $GITHUB_TOKEN]
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]
     pub github_token: Option<String>,
-    /// Token to read the configuration of another repository with [default: --github-token]
+    /// Token for reading the configuration of another repository [default: --github-token]
     #[arg(long, value_name = "TOKEN", hide_env_values = true)]
     pub config_token: Option<String>,
     /// URL of the GitHub API [default: $GITHUB_API_URL]
@@ -813,10 +814,10 @@ pub enum Format {
 /// Whose configuration counts on a pull request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LimitsFrom {
-    /// The one at the tip of the target branch
+    /// The configuration at the tip of the target branch
     #[default]
     Target,
-    /// The pull request's own, for limits only, never for acceptance or exceptions
+    /// The pull request's own limits; acceptance and exceptions never come from the pull request
     Head,
 }
 

@@ -10,7 +10,7 @@ pub(super) const KEY: LimitKey = LimitKey {
     value_name: "WHETHER",
     form: ValueForm::Enforce,
     default: Some("true"),
-    help: "Whether exceeded limits fail the check: true, false, or the day from which they do, such as 2027-01-31",
+    help: "Whether exceeded limits fail the check: true, false, or the first day on which they do, such as 2027-01-31",
     description: "Whether exceeded limits fail the check. `false`: everything is measured, commented and listed, and the verdict is `unenforced`, which passes. A day such as `2027-01-31`: enforced from that day, in UTC.",
     examples: &["false", "2027-01-31"],
 };

@@ -25,7 +25,7 @@ impl Limit for MultiStage {
         value_name: "OUTCOME",
         form: ValueForm::Choice(&["require", "warn", "off"]),
         default: Some("off"),
-        help: "Require multi-stage builds, or images without build tools and build inputs: require, warn or off",
+        help: "Keep build tools and build inputs out of the image, as multi-stage builds do: require, warn or off",
         description: "Whether images must be multi-stage builds, or else ship no build tools or build inputs. `require`: fail; `warn`: warn; `off`: not evaluated.",
         examples: &[],
     };

@@ -13,7 +13,7 @@ pub(super) const KEY: LimitKey = LimitKey {
     value_name: "OUTCOME",
     form: ValueForm::Choice(&["pass", "warn", "fail"]),
     default: Some("warn if a limit needs one"),
-    help: "What a missing baseline means: pass, warn or fail",
+    help: "Verdict if the baseline is missing: pass, warn or fail",
     description: "What a missing baseline means. `pass`: nothing; `warn`: a warning; `fail`: a failure with exit code 4. By default `warn` where a limit needs a baseline.",
     examples: &[],
 };

@@ -264,7 +264,7 @@ fn the_schema_has_each_limit_and_the_reference_of_the_configuration_is_what_it_s
     let mut out = format!("# The configuration\n\n{HEAD}");
     writeln!(
         out,
-        "`layergate.toml`, or `.github/layergate.toml`, where layergate runs, or the file that `--config` names; both at once are an error. On a pull request and in a merge queue it is [the target branch's](threat-model.md#where-limits-come-from). Nothing in it is required, and a key that there is not is an error. What a flag says goes first, then a variable, then what is set for the image's platform, for the image, and for all images.\n\nWith `#:schema {}` as its first line, editors with Taplo complete and check it; `layergate schema` prints that schema.\n",
+        "The configuration is `layergate.toml` or `.github/layergate.toml` in the directory where layergate runs, or the file that `--config` names. Having both files is an error. On a pull request and in a merge queue, [the target branch's file](threat-model.md#where-limits-come-from) counts. No key is required; an unknown key is an error. A flag overrides a variable, which overrides the file. In the file, the image's platform overrides the image, which overrides all images.\n\nWith `#:schema {}` as its first line, editors with Taplo complete and check it; `layergate schema` prints that schema.\n",
         root["$id"].as_str().unwrap()
     )
     .unwrap();
