@@ -71,7 +71,7 @@ pub(super) fn over(
         measured: Some(update.bytes.0 as i64),
         limit: limit.to_owned(),
         about: None,
-        help: "put what changes often into layers above what does not, and keep the build cache between runs"
+        help: "put files that change often into the last layers, and keep the build cache between runs"
             .into(),
         dockerfile: base.grown_most(),
     }])

@@ -205,7 +205,7 @@ pub(super) fn not_delivered(name: &str, platform: Option<&Platform>) -> ImageRep
     let finding = Finding {
         rule: MISSING_RULE.into(),
         severity: Severity::Fail,
-        message: "there is no report of it".into(),
+        message: "no report arrived".into(),
         measured: None,
         limit: None,
         subject: name.to_owned(),

@@ -288,7 +288,7 @@ mod tests {
         let never = evaluated(never, &[]);
         assert_eq!(
             (never.verdict, never.findings[0].message.as_str()),
-            (Verdict::Fail, "there is no report of it")
+            (Verdict::Fail, "no report arrived")
         );
     }
 }
