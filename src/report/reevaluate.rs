@@ -286,9 +286,6 @@ mod tests {
         let mut never = not_delivered("x", None);
         never.findings[0].message = "all is well".into();
         let never = evaluated(never, &[]);
-        assert_eq!(
-            (never.verdict, never.findings[0].message.as_str()),
-            (Verdict::Fail, "no report arrived")
-        );
+        assert_eq!((never.verdict, never.findings[0].message.as_str()), (Verdict::Fail, "no report arrived"));
     }
 }
