@@ -82,7 +82,7 @@ impl fmt::Display for Unmapped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Unmapped::NoHistory => {
-                f.write_str("the image has no history, so no layer can be matched to a line")
+                f.write_str("the image's history does not say which instruction made which layer")
             }
             Unmapped::NoInstruction => f.write_str("the Dockerfile adds nothing to its base image"),
             Unmapped::TooManySteps => write!(f, "more than {MAX_STEPS} steps are not compared"),

@@ -542,7 +542,7 @@ fn a_history_of_fewer_layers_is_that_of_the_top_ones() {
     // Of too many entries nothing tells which is which.
     let many = made("many", json!(vec![entry("RUN x"); 5]));
     let said = run(&["inspect", &many, "--dockerfile", &dockerfile]).expect(0).stderr;
-    assert!(said.contains("does not say which step made which layer"), "{said}");
+    assert!(said.contains("does not say which instruction made which layer"), "{said}");
     assert!(!said.contains("no history"), "{said}");
 }
 
