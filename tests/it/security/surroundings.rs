@@ -462,7 +462,7 @@ fn wordy_api(unit: &'static str, times: usize) -> String {
 fn an_answer_of_the_api_is_read_up_to_a_bound() {
     const MANY: usize = 47 << 20;
     for (unit, times, code, said) in [
-        ("0123456789abcdef", MANY / 16, 4, "nothing is recorded of app"),
+        ("0123456789abcdef", MANY / 16, 4, "app is not recorded in git:layergate-baselines"),
         ("0123456789abcdef", 64 << 20, 3, "GitHub's answer has over 50331648 bytes"),
         ("\",\"", MANY / 3, 3, "or over 1048576 values"),
         ("\",[\"", MANY / 3, 3, "or over 1048576 values"),
