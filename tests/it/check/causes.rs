@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 
 use crate::check::gate::Checkout;
+use crate::support::apps::{self, App};
 use crate::support::engine::Engine;
 use crate::support::{Run, layergate, spaced};
 
@@ -317,6 +318,93 @@ fn a_chmod_is_the_cause_and_the_waste_and_the_copy_can_set_the_mode() {
         "| 82.3 kB | `/app/data/` (3 files) | `Dockerfile:{stored}` `COPY data /app/data` | `Dockerfile:{hidden}` `{step}` | {advice} |"
     );
     assert!(markdown.contains(&row), "{row}\n{markdown}");
+}
+
+/// The tutorial's application in one stage and in several, recorded and checked in this order.
+#[track_caller]
+fn tutorial(project: &Project, app: &App, kinds: [&str; 2]) -> Value {
+    let images = kinds.map(|kind| apps::image(&project.engine, app, kind));
+    let files = kinds.map(|kind| {
+        fs::copy(app.dockerfile(kind), project.path(&format!("Dockerfile.{kind}"))).unwrap();
+        format!("Dockerfile.{kind}")
+    });
+    let run = |command: &str, at: usize, options: &[&str]| {
+        let image = format!("from-{}={}", kinds[0], images[at]);
+        let arguments = [&[command, &image, "--dockerfile", &files[at]], options].concat();
+        Run::of(&mut project.command(&arguments)).expect(0)
+    };
+    run("record", 0, &[]);
+    let mut report = run("check", 1, &["--max-increase", "1 GB", "--format", "json"]).json();
+    report["images"][0].take()
+}
+
+/// What a report says of the difference, as a table.
+fn rows_of(report: &Value, title: &str) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let line =
+        |stored: &Value| format!("{}:{}", text(&stored["dockerfile"]["path"]), stored["dockerfile"]["line"]);
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut rows = vec![format!("{title}: {}", report["delta"]["uncompressed"])];
+    for cause in list(&report["causes"]) {
+        let parts: Vec<String> = list(&cause["parts"])
+            .iter()
+            .map(|part| format!("{} {}", text(&part["name"]), part["delta"]))
+            .collect();
+        let (instruction, other) = (text(&cause["instruction"]), &cause["other"]);
+        rows.push(format!("  {} {instruction}: {}, other {other}", cause["delta"], parts.join(", ")));
+    }
+    for moved in list(&report["moved"]) {
+        let packages: Vec<String> = list(&moved["packages"]).iter().map(text).collect();
+        let (from, to) = (line(&moved["from"]), line(&moved["to"]));
+        rows.push(format!("  moved {}: {} from {from} to {to}", moved["bytes"], packages.join(", ")));
+    }
+    rows.join("\n") + "\n"
+}
+
+#[test]
+fn the_tutorial_to_several_stages_and_back_names_what_went_and_what_moved() {
+    let Some(engine) = apps::engine("the tutorial's causes") else { return };
+    drop(engine);
+    let Some(project) = Project::new("tutorial") else { return };
+    let app = App::named("seed");
+    let there = tutorial(&project, &app, ["single", "multistage"]);
+    let back = tutorial(&project, &app, ["multistage", "single"]);
+    let table = rows_of(&there, "one stage to several") + &rows_of(&back, "and back");
+    let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), table.as_bytes());
+    let size = |report: &Value| report["delta"]["uncompressed"].as_i64().unwrap();
+    assert!(size(&there) < -50_000_000, "{table}");
+    assert_eq!(size(&there), -size(&back), "{table}");
+    // What runs is in both images, by another instruction each.
+    for (report, from, to) in [(&there, 9, 14), (&back, 14, 9)] {
+        let causes = report["causes"].as_array().unwrap();
+        let sum: i64 = causes.iter().map(|cause| cause["delta"].as_i64().unwrap()).sum();
+        assert_eq!(sum, size(report), "{table}");
+        let moved = &report["moved"][0];
+        assert_eq!(
+            (&moved["from"]["dockerfile"]["line"], &moved["to"]["dockerfile"]["line"]),
+            (&json!(from), &json!(to))
+        );
+        let packages: Vec<&str> =
+            moved["packages"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+        let mut named = Vec::new();
+        for cause in causes {
+            let parts = cause["parts"].as_array().unwrap();
+            let of_parts: i64 = parts.iter().map(|part| part["delta"].as_i64().unwrap()).sum();
+            assert_eq!(
+                of_parts + cause["other"].as_i64().unwrap(),
+                cause["delta"].as_i64().unwrap(),
+                "{table}"
+            );
+            named.extend(parts.iter().map(|part| part["name"].as_str().unwrap()));
+        }
+        for runs in ["flask", "werkzeug", "jinja2"] {
+            assert!(packages.contains(&runs) && !named.contains(&runs), "{runs}\n{table}");
+        }
+        for builds in ["pipenv", "virtualenv"] {
+            assert!(named.contains(&builds) && !packages.contains(&builds), "{builds}\n{table}");
+        }
+        assert!(named.iter().any(|name| name.starts_with("root/.cache/pip")), "{table}");
+    }
 }
 
 /// Forty packages of version 2.1, and the seventh of 2.2 as well.
