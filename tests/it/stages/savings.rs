@@ -108,7 +108,7 @@ fn applications_save_what_was_said() {
 
 /// How an advice is applied to a Dockerfile.
 enum Apply {
-    /// The command that the advice names, after `end ... with: `, goes to the end of this line.
+    /// The command that the advice names as code, after `&&`, goes to the end of this line.
     End(usize),
 }
 
@@ -133,10 +133,10 @@ impl Advice {
     fn applied(&self, help: &str) -> String {
         match self.apply {
             Apply::End(line) => {
-                let (_, command) = help.rsplit_once("with: ").unwrap_or_else(|| panic!("{help}"));
-                let end = command.find(", where").or_else(|| command.find(" (or ")).unwrap_or(command.len());
+                let (_, command) = help.split_once("`&& ").unwrap_or_else(|| panic!("{help}"));
+                let (command, _) = command.split_once('`').unwrap_or_else(|| panic!("{help}"));
                 let lines = self.dockerfile.lines().enumerate().map(|(at, text)| match at + 1 == line {
-                    true => format!("{text} {}\n", &command[..end]),
+                    true => format!("{text} && {command}\n"),
                     false => format!("{text}\n"),
                 });
                 lines.collect()
