@@ -225,7 +225,7 @@ fn the_branch_of_the_code_is_never_written_to() {
     let before = place.github.repository().line(&["rev-parse", BRANCH]).unwrap();
     for run in [place.record("app", 2, &[]), place.check("app", 1, &[])] {
         let refused = run.expect(2);
-        assert!(refused.stderr.contains("this branch has `src`"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("this branch also holds `src`"), "{}", refused.stderr);
     }
     assert_eq!(place.github.repository().line(&["rev-parse", BRANCH]).unwrap(), before);
 }

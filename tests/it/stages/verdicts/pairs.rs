@@ -81,7 +81,7 @@ fn right_to_pass() -> Vec<Pair> {
             .says(&["one stage", "the image has no build tools"]),
         pair("interpreted app, real pip on python:3-slim", "pass", "FROM python:3-slim\nWORKDIR /app\nRUN pip install --no-cache-dir flask\nCOPY app.py .\nCMD [\"python3\", \"app.py\"]\n")
             .file("app.py", Text("print(1)"))
-            .says(&["one stage", "nothing that Dockerfile:3 pip install needed for the build is left"]),
+            .says(&["one stage", "nothing that Dockerfile:3 pip install flask needed for the build is left"]),
         pair("interpreted app with a cache mount", "pass", "FROM verdicts-python:1\nCOPY requirements.txt .\nRUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements.txt\nCOPY app.py /app/\n")
             .file("requirements.txt", Text("flask"))
             .file("app.py", Text("print(1)"))
