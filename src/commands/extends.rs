@@ -197,7 +197,7 @@ mod tests {
         for (own, file, expected) in [
             ("layergate.toml", "limits.toml", Some("limits.toml")),
             (".github/layergate.toml", "limits.toml", Some(".github/limits.toml")),
-            (".github/layergate.toml", "../shared/./limits.toml", Some("shared/limits.toml")),
+            (".github/layergate.toml", "../central/./limits.toml", Some("central/limits.toml")),
             ("layergate.toml", "../limits.toml", None),
             ("a/b.toml", "../../limits.toml", None),
             ("a/b.toml", "/limits.toml", None),

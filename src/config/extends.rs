@@ -148,7 +148,7 @@ mod tests {
         let Ok(ConfigReference::Remote(remote)) = text.parse() else { panic!("{text}") };
         assert_eq!((remote.path.as_str(), remote.at.as_str()), ("limits/layergate.toml", "release/1.x"));
         assert_eq!(remote.to_string(), text);
-        for file in ["layergate.toml", "../shared/limits.toml", "/etc/layergate.toml", "a/b@c.toml"] {
+        for file in ["layergate.toml", "../central/limits.toml", "/etc/layergate.toml", "a/b@c.toml"] {
             assert_eq!(file.parse(), Ok(ConfigReference::File(file.into())));
         }
         for text in [
