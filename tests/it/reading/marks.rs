@@ -7,24 +7,13 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::{FakeLayer, Run, layergate, oci_layout, skip};
-
-fn tar(files: &[(&str, u32, Vec<u8>)]) -> Vec<u8> {
-    let mut tar = tar::Builder::new(Vec::new());
-    for (path, mode, content) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(*mode);
-        header.set_size(content.len() as u64);
-        tar.append_data(&mut header, path, content.as_slice()).unwrap();
-    }
-    tar.into_inner().unwrap()
-}
+use crate::support::{FakeLayer, Run, layergate, oci_layout, skip, tar_with_modes};
 
 /// The snapshot of an image of one layer: plain and jumped over, plain and hashed, and packed. All say the
 /// same.
 fn snapshot(files: &[(&str, u32, Vec<u8>)]) -> String {
     let directory = tempfile::tempdir().unwrap();
-    let tar = tar(files);
+    let tar = tar_with_modes(files);
     let (plain, packed) = (directory.path().join("plain"), directory.path().join("packed"));
     oci_layout(&plain, &[FakeLayer::plain(&tar, "COPY . /")]);
     oci_layout(&packed, &[FakeLayer::gzip(&tar, "COPY . /")]);
@@ -94,7 +83,7 @@ fn a_snapshot_without_marks_is_read_as_it_is() {
 #[test]
 fn a_recorded_layer_without_marks_is_read_again() {
     let directory = tempfile::tempdir().unwrap();
-    let tar = tar(&[("app/.env", 0o644, b"API_TOKEN=hunter2hunter2\n".to_vec())]);
+    let tar = tar_with_modes(&[("app/.env", 0o644, b"API_TOKEN=hunter2hunter2\n".to_vec())]);
     let layout = directory.path().join("layout");
     oci_layout(&layout, &[FakeLayer::gzip(&tar, "COPY . /")]);
     let store = directory.path().join("store");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{FakeLayer, Run, fixture, layergate, oci_layout};
+use crate::support::{FakeLayer, Run, fixture, layergate, oci_layout, tar_with_modes};
 
 /// A file of a layer: its path, its mode and its content.
 type File = (String, u32, Vec<u8>);
@@ -27,17 +27,6 @@ fn stored(name: &str) -> Vec<u8> {
     uncompressed
 }
 
-fn tar(files: &[File]) -> Vec<u8> {
-    let mut tar = tar::Builder::new(Vec::new());
-    for (path, mode, content) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_mode(*mode);
-        header.set_size(content.len() as u64);
-        tar.append_data(&mut header, path, content.as_slice()).unwrap();
-    }
-    tar.into_inner().unwrap()
-}
-
 /// An image of these layers, plain and packed by turns: one is jumped over, the other passes by.
 fn image(directory: &Path, name: &str, layers: &[Vec<File>]) -> PathBuf {
     let layers: Vec<FakeLayer> = layers
@@ -46,9 +35,9 @@ fn image(directory: &Path, name: &str, layers: &[Vec<File>]) -> PathBuf {
         .map(|(index, files)| {
             let step = format!("COPY layer{index} /");
             if index % 2 == 0 {
-                FakeLayer::gzip(&tar(files), &step)
+                FakeLayer::gzip(&tar_with_modes(files), &step)
             } else {
-                FakeLayer::plain(&tar(files), &step)
+                FakeLayer::plain(&tar_with_modes(files), &step)
             }
         })
         .collect();

@@ -151,6 +151,18 @@ pub enum Item<'a> {
     Link(&'a str, &'a str),
 }
 
+/// A tar of files, each with its mode.
+pub fn tar_with_modes(files: &[(impl AsRef<str>, u32, Vec<u8>)]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (path, mode, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(*mode);
+        header.set_size(content.len() as u64);
+        tar.append_data(&mut header, path.as_ref(), content.as_slice()).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
 /// A tar of made-up files.
 pub fn tar_of(items: &[Item<'_>]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
