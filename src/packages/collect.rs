@@ -183,7 +183,7 @@ impl PackageCollector {
         before - self.archives.inflated
     }
 
-    /// Takes in what a [`golang::Scanner`] found in a program of the layer.
+    /// Takes in what a [`golang::GoScanner`] found in a program of the layer.
     pub fn take_program(&mut self, path: &LayerPath, module: &golang::Module) {
         let words = (word(module.path.as_bytes()), word(module.version.as_bytes()));
         let (Some(name), Some(version)) = words else { return };
@@ -192,7 +192,7 @@ impl PackageCollector {
         }
     }
 
-    /// Takes in what a [`cargo::Scanner`](super::cargo::Scanner) found in a program of the layer.
+    /// Takes in what a [`cargo::CrateScanner`](super::cargo::CrateScanner) found in a program of the layer.
     pub fn take_crate(&mut self, path: &LayerPath, found: Crate) {
         if let Some(files) = self.sink.room.keep([path.as_bytes()]) {
             let Crate { name, version } = found;

@@ -73,8 +73,8 @@ pub enum WantedPackageFile {
         length: u64,
     },
     /// It may be a program of Go or Rust: the first [`golang::HEAD`](super::golang::HEAD) bytes tell, by
-    /// [`golang::Scanner::new`](super::golang::Scanner::new) and
-    /// [`cargo::Scanner::new`](super::cargo::Scanner::new).
+    /// [`golang::GoScanner::new`](super::golang::GoScanner::new) and
+    /// [`cargo::CrateScanner::new`](super::cargo::CrateScanner::new).
     Program,
     /// It may be an archive of Java, for [`PackageCollector::take_archive`](super::PackageCollector::take_archive).
     Archive,
