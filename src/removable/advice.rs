@@ -46,7 +46,12 @@ pub(super) struct Starts {
     words: BTreeMap<String, &'static str>,
     /// Paths from the root among them, without their slash, and as they are written.
     paths: BTreeMap<String, (&'static str, String)>,
+    /// Those among our own that run what is written elsewhere: scripts, and what runs scripts of `package.json`.
+    scripts: Vec<String>,
 }
+
+/// Programs that run the scripts of `package.json`.
+const RUN_SCRIPTS: [&str; 4] = ["npm", "yarn", "pnpm", "bun"];
 
 impl Starts {
     pub fn of(snapshot: &Snapshot) -> Starts {
@@ -66,21 +71,39 @@ impl Starts {
                 }
                 let name = word.rsplit('/').next().unwrap_or(word);
                 starts.words.entry(name.to_owned()).or_insert(keyword);
+                if keyword != "HEALTHCHECK" && at.is_some_and(is_own) && runs_scripts(name) {
+                    starts.scripts.push(name.to_owned());
+                }
             }
         }
         starts
     }
 
     /// Which instruction starts a file of a tool, and by which word.
-    pub fn starts(&self, kind: &str, path: &[u8], package: Option<&str>) -> Option<(&'static str, &str)> {
+    pub fn starts(&self, path: &[u8], package: Option<&str>) -> Option<(&'static str, &str)> {
         if self.words.is_empty() {
             return None;
         }
-        let whole = ADVICE.started.iter().filter(|row| row.kind == kind).flat_map(|row| &row.by);
-        let has_all = |text: &&String| text.split(' ').all(|word| self.words.contains_key(word));
-        let by_kind = || whole.clone().find(has_all).and_then(|text| self.word(text.split(' ').next()?));
         let by_package = || self.word(package?);
-        by_package().or_else(|| self.word(program_of(path)?)).or_else(by_kind)
+        by_package().or_else(|| self.word(program_of(path)?))
+    }
+
+    /// Which instruction starts something that needs all of a kind, and by which word.
+    pub fn starts_kind(&self, kind: &str) -> Option<(&'static str, &str)> {
+        let mut whole = ADVICE.started.iter().filter(|row| row.kind == kind).flat_map(|row| &row.by);
+        let has_all = |text: &&String| text.split(' ').all(|word| self.words.contains_key(word));
+        whole.find(has_all).and_then(|text| self.word(text.split(' ').next()?))
+    }
+
+    /// The same of a package, by its name.
+    pub fn starts_package(&self, name: &str) -> Option<(&'static str, &str)> {
+        self.word(name)
+    }
+
+    /// Which word runs what is not known here, and may need what a kind has.
+    pub fn script(&self, kind: &str) -> Option<&str> {
+        let needs = |word: &&String| word.ends_with(".sh") || kind == "dev-dependencies";
+        self.scripts.iter().find(needs).map(String::as_str)
     }
 
     /// Which instruction names this very file.
@@ -92,6 +115,10 @@ impl Starts {
     fn word(&self, word: &str) -> Option<(&'static str, &str)> {
         self.words.get_key_value(word).map(|(word, keyword)| (*keyword, word.as_str()))
     }
+}
+
+fn runs_scripts(name: &str) -> bool {
+    name.ends_with(".sh") || RUN_SCRIPTS.contains(&name)
 }
 
 /// How many of the first steps are the base image's: up to the first layer above it.

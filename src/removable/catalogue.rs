@@ -46,6 +46,9 @@ pub struct RemovableKind {
     /// Whether it is of it only where what it was made from is there as well.
     #[serde(default)]
     pub beside_source: bool,
+    /// Names of files: where the image has one of them, programs load what is of the kind, and none of it is.
+    #[serde(default)]
+    pub unless_image_has: Vec<String>,
     /// What to do about it. `{step}` stands for the step that stored it, `{packages}` for its packages.
     #[serde(default = "default_help")]
     pub help: String,

@@ -11,7 +11,7 @@ use super::catalogue::{Catalogue, DirectoryMatches, KindMatches, MarkKind, Remov
 use super::marks::Marks;
 use crate::image::filesystem::{Filesystem, WastedFile};
 use crate::image::layer_ref::LayerRef;
-use crate::image::path::PathRef;
+use crate::image::path::{PathRef, split};
 use crate::image::rollup::{Explained, roll_up, together};
 use crate::image::snapshot::Snapshot;
 use crate::image::{Bytes, Delta, FileList, LayerPath, Package, Removable, Weight};
@@ -136,6 +136,11 @@ impl<'a> Kinds<'a> {
         self.finder.filesystem.layers().get(layer)?.packages.get(package as usize)
     }
 
+    /// Whether what a container starts needs all that there is of a kind.
+    pub fn is_started(&self, kind: &str) -> bool {
+        self.finder.started.keys().any(|index| self.finder.catalogue.kinds()[*index].name == kind)
+    }
+
     /// Whether a package manager says that only development needs the directory that a path is in.
     pub fn is_development(&self, path: &[u8]) -> bool {
         self.finder.marks.is_in_development(path)
@@ -163,6 +168,10 @@ struct RemovableFinder<'a> {
     packages: Vec<Vec<KindMatches>>,
     marks: Marks<'a>,
     starts: Starts,
+    /// The kinds of which all that there is stays, and what starts it.
+    started: BTreeMap<usize, (&'static str, String)>,
+    /// The kinds whose files programs of this image load.
+    loaded: BTreeSet<usize>,
     directories: DirectoryMatches,
     /// The paths of Python sources; only these are asked for.
     sources: HashSet<&'a [u8], RandomState>,
@@ -179,13 +188,16 @@ impl<'a> RemovableFinder<'a> {
             packages.map(|package| catalogue.of_package(package.ecosystem.as_str(), &package.name)).collect()
         };
         let paths = filesystem.existing().map(|file| file.path.0);
+        let (marks, starts) = (Marks::of(filesystem), Starts::of(snapshot));
         RemovableFinder {
             snapshot,
             catalogue,
             filesystem,
             packages: filesystem.layers().iter().map(of_layer).collect(),
-            marks: Marks::of(filesystem),
-            starts: Starts::of(snapshot),
+            started: started_kinds(&starts, &marks, filesystem, catalogue),
+            loaded: loaded_kinds(filesystem, catalogue),
+            marks,
+            starts,
             directories: DirectoryMatches::default(),
             sources: paths.filter(|path| path.ends_with(b".py")).collect(),
         }
@@ -217,7 +229,7 @@ impl<'a> RemovableFinder<'a> {
             let ignored = self.catalogue.ignored(&self.catalogue.kinds()[kind], file.path.0, name);
             // Of a program that is started, only its debug symbols may go.
             let is_named = || bytes == file.size && self.starts.names(file.path.0).is_some();
-            let is_started = || is_named() || is_tool && self.started(kind, file.path.0, owner).is_some();
+            let is_started = || is_named() || self.started(kind, file.path.0, owner).is_some();
             let ignored = ignored.or_else(|| is_started().then_some(STARTED));
             let key = GroupKey { kind, layer: file.layer, deleted: false, ignored };
             groups.entry(key).or_default().push((file.path.0, bytes, owner));
@@ -263,7 +275,8 @@ impl<'a> RemovableFinder<'a> {
         }
         kinds.sort_unstable();
         let fits = |kind: &usize| {
-            !of_path.excepted(*kind)
+            !self.loaded.contains(kind)
+                && !of_path.excepted(*kind)
                 && !of_package.excepted(*kind)
                 && (!self.catalogue.kinds()[*kind].beside_source || self.has_source(path))
         };
@@ -301,8 +314,10 @@ impl<'a> RemovableFinder<'a> {
     /// Which instruction starts it, and by which word.
     fn started(&self, kind: usize, path: &[u8], owner: Option<(usize, u32)>) -> Option<(&'static str, &str)> {
         let package = owner.map(|owner| self.package(owner).name.as_str());
-        let by_kind = || self.starts.starts(&self.catalogue.kinds()[kind].name, path, package);
-        self.starts.names(path).or_else(by_kind)
+        let is_tool = self.catalogue.kinds()[kind].weight == Weight::Tool;
+        let as_tool = || self.starts.starts(path, package).filter(|_| is_tool);
+        let by_kind = || self.started.get(&kind).map(|(keyword, word)| (*keyword, word.as_str()));
+        as_tool().or_else(by_kind)
     }
 
     fn package(&self, (layer, package): (usize, u32)) -> &'a Package {
@@ -315,9 +330,18 @@ impl<'a> RemovableFinder<'a> {
         if ignored != STARTED {
             return Some(self.catalogue.reason(ignored));
         }
-        let by = members.iter().find_map(|(path, _, owner)| self.started(key.kind, path, *owner));
+        let by = members.iter().find_map(|(path, _, owner)| {
+            self.starts.names(path).or_else(|| self.started(key.kind, path, *owner))
+        });
         let (keyword, word) = by.unwrap_or(("CMD", "it"));
         Some(format!("{keyword} runs {word}"))
+    }
+
+    /// What is started that may need the files, where it is not known what that runs.
+    fn script(&self, key: GroupKey) -> Option<String> {
+        let kind = &self.catalogue.kinds()[key.kind];
+        let may_need = kind.weight == Weight::Tool || kind.name.ends_with("dev-dependencies");
+        self.starts.script(&kind.name).filter(|_| may_need).map(str::to_owned)
     }
 
     /// The packages that run what the members' packages are for, where an advice names them.
@@ -346,6 +370,8 @@ impl<'a> RemovableFinder<'a> {
             packages: self.packages_of(members),
             ecosystem: self.ecosystem_of(members),
             runtime: self.runtime(key, members),
+            home: home_of(members),
+            script: self.script(key),
             ignored: self.reason(key, members),
         }
     }
@@ -376,6 +402,50 @@ impl<'a> RemovableFinder<'a> {
     }
 }
 
+/// Packages that only development needs need one another: where a container starts one of them, all of them stay.
+fn started_kinds(
+    starts: &Starts,
+    marks: &Marks<'_>,
+    filesystem: &Filesystem,
+    catalogue: &Catalogue,
+) -> BTreeMap<usize, (&'static str, String)> {
+    let kinds = catalogue.kinds();
+    let index_of = |name: &str| kinds.iter().position(|kind| kind.name == name);
+    let owned = |(keyword, word): (&'static str, &str)| (keyword, word.to_owned());
+    let mut started: BTreeMap<usize, (&'static str, String)> = kinds
+        .iter()
+        .enumerate()
+        .filter_map(|(index, kind)| Some((index, owned(starts.starts_kind(&kind.name)?))))
+        .collect();
+    for file_list in filesystem.layers() {
+        for package in &file_list.packages {
+            let Some(by) = starts.starts_package(&package.name) else { continue };
+            let anchor = file_list.entries.get(package.anchor as usize).map(|entry| entry.path().as_bytes());
+            let by_mark = || anchor.filter(|path| marks.is_in_development(path)).map(|_| "dev-dependencies");
+            let of_package = catalogue.kind_of_package(package.ecosystem, &package.name);
+            let kind =
+                of_package.map(|kind| kind.name.as_str()).filter(|name| name.ends_with("dev-dependencies"));
+            if let Some(kind) = kind.or_else(by_mark).and_then(index_of) {
+                started.entry(kind).or_insert_with(|| owned(by));
+            }
+        }
+    }
+    started
+}
+
+/// The kinds whose files are no leftovers of a build in this image, by the names of files that it has.
+fn loaded_kinds(filesystem: &Filesystem, catalogue: &Catalogue) -> BTreeSet<usize> {
+    let kinds = catalogue.kinds().iter().enumerate();
+    let asking: Vec<_> = kinds.filter(|(_, kind)| !kind.unless_image_has.is_empty()).collect();
+    let mut loaded = BTreeSet::new();
+    for file in filesystem.existing() {
+        let name = split(file.path.0).1;
+        let has = |kind: &RemovableKind| kind.unless_image_has.iter().any(|one| one.as_bytes() == name);
+        loaded.extend(asking.iter().filter(|(_, kind)| has(kind)).map(|(index, _)| *index));
+    }
+    loaded
+}
+
 /// What there is of one kind in one layer, whatever made the layer.
 struct FindingGroup {
     key: GroupKey,
@@ -387,6 +457,10 @@ struct FindingGroup {
     ecosystem: Option<&'static str>,
     /// What is installed instead of them.
     runtime: Vec<String>,
+    /// The home of the one user that it is of, where that is not root.
+    home: Option<String>,
+    /// What a container starts that may need it, where that is not known.
+    script: Option<String>,
     /// Why it is not held against the image.
     ignored: Option<String>,
 }
@@ -427,11 +501,40 @@ impl FindingGroup {
             [] => "them".to_owned(),
             packages => packages[..packages.len().min(MAX_NAMED)].join(", "),
         };
-        help.replace("{step}", &step)
+        in_home(help, self.home.as_deref())
+            .replace("{step}", &step)
             .replace("{packages}", &packages)
             .replace("{names}", &self.packages.join(" "))
             .replace("{runtime}", &self.runtime.join(" "))
+            + &self.script.as_ref().map_or_else(String::new, |script| {
+                format!("; what {script} runs is not known here: see first that it needs none of this")
+            })
     }
+}
+
+/// The home directory that all of it is in, where it is one of a user's.
+fn home_of(members: &[Member<'_>]) -> Option<String> {
+    let home = |(path, ..): &Member<'_>| {
+        let user = path.strip_prefix(b"home/")?;
+        let user = std::str::from_utf8(&user[..user.iter().position(|byte| *byte == b'/')?]).ok()?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        (!user.is_empty() && user.chars().all(plain)).then(|| format!("/home/{user}/"))
+    };
+    let mut homes = members.iter().map(home);
+    let first = homes.next()??;
+    homes.all(|home| home.as_ref() == Some(&first)).then_some(first)
+}
+
+/// An advice for what is in a user's home: what a cache mount makes there is root's otherwise.
+fn in_home(help: &str, home: Option<&str>) -> String {
+    let Some(home) = home else { return help.to_owned() };
+    let mut parts = help.split("target=/root/");
+    let mut text = parts.next().unwrap_or_default().replace("/root/", home);
+    for part in parts {
+        let end = part.find([' ', '`']).unwrap_or(part.len());
+        text += &format!("target={home}{},mode=0777{}", &part[..end], part[end..].replace("/root/", home));
+    }
+    text
 }
 
 fn help_with_base(kind: &RemovableKind, snapshot: &Snapshot) -> String {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::image::mark::{Mark, SecretKind};
-use crate::image::snapshot::{BaseImage, BoundaryBy};
+use crate::image::snapshot::{BaseImage, BoundaryBy, HistoryEntry};
 use crate::image::{
     Bytes, Ecosystem, Entry, FileList, Filesystem, Instruction, Layer, LayerPath, Package, Removable,
     Snapshot, Weight,
@@ -116,7 +116,10 @@ fn paths_are_of_the_kind_that_people_would_say() {
         ("usr/local/lib/node_modules/typescript/lib/tsc.js", "node-build-tools"),
         ("usr/local/lib/node_modules/@angular/cli/bin/ng.js", "node-build-tools"),
         ("root/.npm/_cacache/content-v2/sha512/00/ab", "npm-cache"),
+        ("root/.cache/node-gyp/20.1.0/include/node/node.h", "node-gyp-headers"),
+        ("root/.cache/node/corepack/v1/pnpm/9.0.0/bin/pnpm.cjs", "corepack"),
         ("usr/local/share/.cache/yarn/v6/npm-x/x.js", "yarn-cache"),
+        ("root/.yarn/berry/cache/a.zip", "yarn-cache"),
         ("root/.local/share/pnpm/store/v3/files/00/ab", "pnpm-store"),
         ("root/.cache/pip/http/0/1/x", "pip-cache"),
         ("root/.cache/pipenv/depcache-py3.11.json", "pipenv-cache"),
@@ -210,6 +213,7 @@ fn what_runs_is_of_no_kind() {
         "home/app/tool/bin/jar",
         "app/model.a",
         "app/mesh.o",
+        "root/.cache/pypoetry/virtualenvs/app-py3.11/bin/python",
     ];
     for path in paths {
         assert_eq!(kind_of(path), None, "{path}");
@@ -349,6 +353,88 @@ fn what_was_deleted_and_what_is_the_base_images_is_told_apart() {
     assert!(found[1].help.contains("`RUN step 1`"), "{}", found[1].help);
 }
 
+/// What is found in one layer of an image that starts with a command: the kind, and why it stays.
+fn started(layer: FileList, command: &str) -> Vec<(String, Option<String>)> {
+    let mut snapshot = snapshot(vec![FileList::default(), layer], 1);
+    let step =
+        |text: &str, makes_layer| HistoryEntry { instruction: Instruction::from_history(text), makes_layer };
+    snapshot.history = vec![step("COPY / /", true), step("RUN step 1", true), step(command, false)];
+    let filesystem = Arc::new(Filesystem::of_layers(&snapshot.layers).unwrap());
+    let found = Search::new(Catalogue::builtin()).find(&snapshot, &filesystem);
+    found.into_iter().map(|one| (one.kind, one.ignored)).collect()
+}
+
+#[test]
+fn what_a_container_loads_stays_with_all_that_it_needs() {
+    let dev = |names: &[&str]| {
+        let directories =
+            names.iter().map(|name| format!("app/node_modules/{name}").as_str().into()).collect();
+        vec![Mark::Dev { entry: 0, directories }]
+    };
+    let modules = "app/node_modules/.package-lock.json 9\n app/node_modules/nodemon/index.js 5\n app/node_modules/debug/index.js 7";
+    let node = || file_list(modules, &[(Ecosystem::Npm, "nodemon", &[1])], dev(&["nodemon", "debug"]));
+    let python = || {
+        let packages: &[(Ecosystem, &str, &[u32])] =
+            &[(Ecosystem::Python, "mkdocs", &[0]), (Ecosystem::Python, "mkdocs-material", &[1])];
+        file_list("lib/site-packages/mkdocs/a.py 5\n lib/site-packages/material/a.py 7", packages, Vec::new())
+    };
+    let caches = || files("root/.m2/repository/a/a.jar 5\n root/.npm/_npx/a/a.js 5");
+    for (layer, command, kind, reason) in [
+        (node(), r#"CMD ["node" "server.js"]"#, "dev-dependencies", None),
+        (node(), r#"CMD ["npx" "nodemon" "server.js"]"#, "dev-dependencies", Some("CMD runs nodemon")),
+        (node(), r#"CMD ["npm" "run" "dev"]"#, "dev-dependencies", Some("CMD runs npm")),
+        (python(), r#"CMD ["gunicorn" "app"]"#, "python-dev-dependencies", None),
+        (python(), r#"CMD ["mkdocs" "serve"]"#, "python-dev-dependencies", Some("CMD runs mkdocs")),
+        (caches(), r#"ENTRYPOINT ["mvn" "spring-boot:run"]"#, "maven-cache", Some("ENTRYPOINT runs mvn")),
+        (caches(), r#"CMD ["java" "-jar" "a.jar"]"#, "maven-cache", None),
+        (caches(), r#"CMD ["npx" "serve"]"#, "npm-cache", Some("CMD runs npx")),
+    ] {
+        let found = started(layer, command);
+        let of_kind: Vec<_> = found.iter().filter(|(of, _)| of == kind).collect();
+        assert_eq!(of_kind, [&(kind.to_owned(), reason.map(str::to_owned))], "{command}");
+    }
+}
+
+#[test]
+fn what_scripts_need_is_not_known() {
+    let help = |command: &str| {
+        let layers = vec![FileList::default(), files("usr/bin/gcc 5\n app/vendor/phpunit/a.php 7")];
+        let mut snapshot = snapshot(layers, 1);
+        let step = |text: &str, makes_layer| HistoryEntry {
+            instruction: Instruction::from_history(text),
+            makes_layer,
+        };
+        snapshot.history = vec![step("COPY / /", true), step("RUN step 1", true), step(command, false)];
+        let filesystem = Arc::new(Filesystem::of_layers(&snapshot.layers).unwrap());
+        let found = Search::new(Catalogue::builtin()).find(&snapshot, &filesystem);
+        let of = |kind: &str| found.iter().find(|one| one.kind == kind).unwrap().help.clone();
+        [of("compilers"), of("dev-dependencies")].map(|help| help.contains("is not known here"))
+    };
+    assert_eq!(help(r#"CMD ["node" "server.js"]"#), [false, false]);
+    assert_eq!(help(r#"CMD ["npm" "start"]"#), [false, true]);
+    assert_eq!(help(r#"ENTRYPOINT ["/usr/local/bin/entrypoint.sh"]"#), [true, true]);
+}
+
+#[test]
+fn with_plug_and_play_yarns_cache_is_loaded() {
+    let cache = "root/.yarn/berry/cache/a.zip 5";
+    assert_eq!(kinds(vec![FileList::default(), files(cache)]), [("yarn-cache".to_owned(), 5, 1)]);
+    assert_eq!(kinds(vec![FileList::default(), files(&format!("{cache}\n app/.pnp.cjs 7"))]), []);
+}
+
+#[test]
+fn advice_names_the_home_that_it_is_about() {
+    let help =
+        |lines: &str| found(vec![FileList::default(), files(lines)], &Catalogue::builtin()).remove(0).help;
+    assert!(help("root/.npm/_cacache/a 5").contains("target=/root/.npm`"));
+    let of_user = help("home/app/.npm/_cacache/a 5");
+    assert!(of_user.contains("target=/home/app/.npm,mode=0777`"), "{of_user}");
+    let of_poetry = help("home/app/.cache/pypoetry/cache/a 5");
+    let removed = "rm -rf /home/app/.cache/pypoetry/cache /home/app/.cache/pypoetry/artifacts`";
+    assert!(of_poetry.contains(removed) && !of_poetry.contains("/root/"), "{of_poetry}");
+    assert!(help("home/a/.npm/_cacache/a 5\n home/b/.npm/_cacache/a 5").contains("/root/.npm"));
+}
+
 #[test]
 fn a_program_that_builds_is_one_under_any_name_and_also_emptied() {
     let hidden = files("app/keep 50\n usr/bin/gcc -> app/keep");
@@ -391,6 +477,7 @@ fn a_configuration_adds_kinds_and_excepts_files_with_a_reason() {
         unless_packages: Vec::new(),
         unless_paths: vec!["**/small/**".into()],
         beside_source: false,
+        unless_image_has: Vec::new(),
         help: "download them".into(),
         helps: std::collections::BTreeMap::new(),
     };
