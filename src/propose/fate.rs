@@ -7,8 +7,8 @@ use super::entry::StartCommands;
 use super::quote::listed;
 use super::shell::ShellCommand;
 use super::tree::{PathKind, is_inside, name_of, parent_of};
-use crate::dockerfile::WorkKind;
-use crate::image::{Ecosystem, Weight};
+use crate::dockerfile::{Work, WorkKind};
+use crate::image::{Ecosystem, Package, Weight};
 use crate::removable::RemovableKind;
 use crate::tools::{Family, tools};
 
@@ -194,6 +194,8 @@ pub(super) struct Evaluate<'s, 'a> {
     pub prunes: bool,
     /// Whether the image starts with one of them.
     needs_development: bool,
+    /// The packages that the image starts a program of.
+    started: HashSet<*const Package>,
 }
 
 impl<'s, 'a> Evaluate<'s, 'a> {
@@ -207,7 +209,8 @@ impl<'s, 'a> Evaluate<'s, 'a> {
             }
             _ => false,
         };
-        let only_tools: Vec<bool> = layers.clone().map(|layer| installs_only_tools(context, layer)).collect();
+        let only_tools: Vec<bool> =
+            layers.clone().map(|layer| installs_only_tools(context, entry, layer)).collect();
         Evaluate {
             shared: shared(context, &only_tools),
             only_tools,
@@ -220,6 +223,7 @@ impl<'s, 'a> Evaluate<'s, 'a> {
             installs,
             prunes,
             needs_development: needs_development(context, entry),
+            started: started(context, entry),
         }
     }
 
@@ -271,7 +275,8 @@ impl<'s, 'a> Evaluate<'s, 'a> {
         if owner.is_some_and(|owner| owner.ecosystem.is_system()) {
             return Fate::Dropped;
         }
-        if named && !kind.is_some_and(|kind| ALWAYS_LEFT.contains(&kind.name.as_str())) {
+        let is_started = owner.is_some_and(|owner| self.started.contains(&std::ptr::from_ref(owner)));
+        if (named || is_started) && !kind.is_some_and(|kind| ALWAYS_LEFT.contains(&kind.name.as_str())) {
             return Fate::Kept;
         }
         if ACCOUNTS.contains(&node.path) || ACCOUNTS_MORE.contains(&node.path) {
@@ -345,6 +350,9 @@ impl<'s, 'a> Evaluate<'s, 'a> {
     /// Whether files of a kind stay in the builder.
     fn is_left_behind(&self, kind: &RemovableKind, path: &[u8]) -> bool {
         let name = kind.name.as_str();
+        if name.ends_with("dev-dependencies") && self.context.kinds.is_started(name) {
+            return false;
+        }
         match name {
             "dev-dependencies" => !(self.needs_development && self.context.kinds.is_development(path)),
             "python-build-tools" => !tools().runners.iter().any(|tool| self.entry.calls(tool)),
@@ -398,12 +406,22 @@ fn is_of_packages(command: &ShellCommand) -> bool {
     manages || matches!(command.program(), "rm" | "set" | "true" | "echo" | "export")
 }
 
-/// Whether all that a layer's step does is to install build tools.
-fn installs_only_tools(context: &BuildContext<'_>, layer: u32) -> bool {
+/// `pipenv` of `pipenv[extra]==2024.1` and `pnpm@9`.
+fn plain_name(subject: &str) -> &str {
+    let end = |c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c));
+    subject.split(end).next().unwrap_or(subject)
+}
+
+/// Whether all that a layer's step does is to install build tools, none of which the image starts with.
+fn installs_only_tools(context: &BuildContext<'_>, entry: &StartCommands, layer: u32) -> bool {
     let Maker::Builder(step) = context.maker(layer) else { return false };
     let Some(step) = context.steps.get(step) else { return false };
     let mut works =
         context.inputs.facts.works.iter().filter(|work| work.line == step.instruction.line).peekable();
+    let is_started = |work: &&Work| work.subjects.iter().any(|subject| entry.calls(plain_name(subject)));
+    if works.clone().any(|work| is_started(&work)) {
+        return false;
+    }
     let installs = works.peek().is_some()
         && works.all(|work| matches!(work.kind, WorkKind::InstallsBuildTools | WorkKind::Removes));
     let known = |command: &ShellCommand| {
@@ -439,6 +457,15 @@ fn packages_directory(path: &[u8]) -> Option<&[u8]> {
     None
 }
 
+/// The packages whose programs the image starts: a program is nothing without its package.
+fn started(context: &BuildContext<'_>, entry: &StartCommands) -> HashSet<*const Package> {
+    let owner = |node: &usize| match context.tree.nodes[*node].what {
+        PathKind::File(file) => context.kinds.owner(file as usize),
+        _ => None,
+    };
+    entry.named.iter().filter_map(owner).map(std::ptr::from_ref).collect()
+}
+
 /// The directories of packages into which other steps install than those for build tools.
 fn shared<'a>(context: &BuildContext<'a>, only_tools: &[bool]) -> HashSet<&'a [u8]> {
     let nodes = context.tree.nodes.iter().filter(|node| {
@@ -465,16 +492,17 @@ fn is_in_packages(path: &[u8]) -> bool {
 /// Whether the image starts with something that only development needs, or may be so: whose a program of
 /// `node_modules/.bin` is can only be told where it has its package's name.
 pub(super) fn needs_development(context: &BuildContext<'_>, entry: &StartCommands) -> bool {
-    entry.named.iter().any(|node| {
-        let path = context.tree.nodes[*node].path;
-        let directory = parent_of(path);
-        let Some(modules) = directory.strip_suffix(b"/.bin") else {
-            return context.kinds.is_development(path);
-        };
-        let package = [modules, b"/", name_of(path)].concat();
-        let has = |file: &[u8]| context.tree.find(&[package.as_slice(), file].concat()).is_some();
-        let is_plain = (has(b"") || has(b"/package.json"))
-            && !context.kinds.is_development(&[package.as_slice(), b"/package.json"].concat());
-        modules.ends_with(b"node_modules") && !is_plain
-    })
+    context.kinds.is_started("dev-dependencies")
+        || entry.named.iter().any(|node| {
+            let path = context.tree.nodes[*node].path;
+            let directory = parent_of(path);
+            let Some(modules) = directory.strip_suffix(b"/.bin") else {
+                return context.kinds.is_development(path);
+            };
+            let package = [modules, b"/", name_of(path)].concat();
+            let has = |file: &[u8]| context.tree.find(&[package.as_slice(), file].concat()).is_some();
+            let is_plain = (has(b"") || has(b"/package.json"))
+                && !context.kinds.is_development(&[package.as_slice(), b"/package.json"].concat());
+            modules.ends_with(b"node_modules") && !is_plain
+        })
 }
