@@ -9,6 +9,7 @@ use crate::config::{BuildSettings, Config, Settings};
 use crate::dockerfile;
 use crate::files;
 use crate::source::NamedImage;
+use crate::stages::line_of_contexts;
 
 /// The names that Dockerfiles have, where none is named. Case makes no difference.
 const USUAL: [&str; 4] = [
@@ -161,6 +162,23 @@ pub(super) fn of_tree(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut paths = found(directory, &usual()?)?;
     paths.retain(|path| !is_other(path));
     Ok(paths)
+}
+
+/// Where bake and compose files of the directory tree define named contexts: `docker-bake.hcl:7`.
+pub(super) fn named_contexts() -> anyhow::Result<Vec<String>> {
+    let mut set = globset::GlobSetBuilder::new();
+    for name in ["*bake*.{hcl,json}", "{docker-,}compose*.{yml,yaml}"] {
+        set.add(globset::GlobBuilder::new(&format!("**/{name}")).empty_alternates(true).build()?);
+    }
+    let mut places = Vec::new();
+    for path in found(Path::new("."), &set.build()?)? {
+        let mut text = String::new();
+        let read = files::open_regular(&path).and_then(|file| file.take(MAX_TEXT).read_to_string(&mut text));
+        if let (Ok(_), Some(line)) = (read, line_of_contexts(&text)) {
+            places.push(format!("{}:{line}", path.display()));
+        }
+    }
+    Ok(places)
 }
 
 fn usual() -> anyhow::Result<globset::GlobSet> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::analyze::{Analyzer, DockerfileSource, build_options};
-use super::dockerfiles::{Assigned, DockerfileSearch, assign, build_of, dockerfiles};
+use super::dockerfiles::{Assigned, DockerfileSearch, assign, build_of, dockerfiles, named_contexts};
 use super::propose::MadeFrom;
 use super::{Exit, configuration, console, measure, printed_json, reading_options};
 use crate::analysis::Analysis;
@@ -15,7 +15,7 @@ use crate::removable::Catalogue;
 use crate::report::look::Sizes;
 use crate::report::stages::{Adoption, DockerfileEntry};
 use crate::source::Options;
-use crate::stages::evaluate_stages;
+use crate::stages::{ByText, evaluate_stages};
 
 /// Runs the command.
 ///
@@ -64,7 +64,9 @@ pub async fn run(arguments: &StagesArgs) -> anyhow::Result<Exit> {
         }
     }
     analyzer.finish();
-    console::result(&rendered(Adoption::new(entries, templates), arguments)?)?;
+    let asks = |entry: &DockerfileEntry| entry.by_text.as_ref().is_some_and(ByText::asks_for_context);
+    let contexts = if entries.iter().any(asks) { named_contexts()? } else { Vec::new() };
+    console::result(&rendered(Adoption::new(entries, templates, contexts), arguments)?)?;
     Ok(if all_read { Exit::Success } else { Exit::Unreadable })
 }
 

@@ -38,6 +38,9 @@ pub struct Adoption {
     pub dockerfiles: Vec<DockerfileEntry>,
     /// Files that look like Dockerfiles and are templates of some.
     pub templates: Vec<String>,
+    /// Where bake and compose files define named contexts, as `FILE:LINE`, if a Dockerfile may need one. They are
+    /// not followed.
+    pub named_contexts: Vec<String>,
     /// All of them together.
     pub totals: DockerfileTotals,
 }
@@ -275,7 +278,11 @@ impl StagesImage {
 
 impl Adoption {
     /// Puts Dockerfiles together, those with most to save first.
-    pub fn new(mut dockerfiles: Vec<DockerfileEntry>, templates: Vec<String>) -> Adoption {
+    pub fn new(
+        mut dockerfiles: Vec<DockerfileEntry>,
+        templates: Vec<String>,
+        named_contexts: Vec<String>,
+    ) -> Adoption {
         let rank = |entry: &DockerfileEntry| {
             let outcome = entry.outcome().filter(|outcome| *outcome != RemovableOutcome::Pass);
             let known = (std::cmp::Reverse(outcome), std::cmp::Reverse(entry.saving()));
@@ -290,7 +297,7 @@ impl Adoption {
             totals.add(entry);
         }
         let (schema, layergate) = (SCHEMA.into(), env!("CARGO_PKG_VERSION").into());
-        Adoption { schema, layergate, dockerfiles, templates, totals }
+        Adoption { schema, layergate, dockerfiles, templates, named_contexts, totals }
     }
 
     /// Writes it for a terminal or a log.
@@ -320,9 +327,11 @@ impl Adoption {
                 writeln!(out, "\n{}", removable::text_list(&entry.removable, look))?;
             }
         }
-        let Some(hint) = self.hint() else { return Ok(()) };
-        writeln!(out)?;
-        wrapped(&log(&hint), look.columns, look).iter().try_for_each(|line| writeln!(out, "{line}"))
+        for hint in self.not_followed().into_iter().chain(self.hint()) {
+            writeln!(out)?;
+            wrapped(&log(&hint), look.columns, look).iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        }
+        Ok(())
     }
 
     /// Writes it for GitHub.
@@ -350,7 +359,8 @@ impl Adoption {
                 writeln!(out, "\n{}", removable::markdown_rows(&entry.removable, sizes))?;
             }
         }
-        self.hint().map_or(Ok(()), |hint| writeln!(out, "\n{}", plain(&hint)))
+        let mut hints = self.not_followed().into_iter().chain(self.hint());
+        hints.try_for_each(|hint| writeln!(out, "\n{}", plain(&hint)))
     }
 
     /// Of one the whole story is told, of many that of those that could do better.
@@ -389,6 +399,14 @@ impl Adoption {
             count => format!("; {count} templates left out: {}", named_most(&self.templates)),
         };
         format!("{} {files}: {}{images}{templates}", totals.dockerfiles, parts.join(", "))
+    }
+
+    /// What defines contexts that are asked for here, and is not read.
+    fn not_followed(&self) -> Option<String> {
+        let files = (!self.named_contexts.is_empty()).then(|| named_most(&self.named_contexts))?;
+        Some(format!(
+            "Not followed: the named contexts of {files}. Define those that a Dockerfile uses with --build-context NAME=VALUE"
+        ))
     }
 
     fn hint(&self) -> Option<String> {

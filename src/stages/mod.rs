@@ -1,6 +1,7 @@
 //! Whether an image is built in stages, or needs none: evaluated by what it ships and by what its Dockerfile,
 //! or without one its history, says was run.
 
+mod contexts;
 mod help;
 mod steps;
 mod text;
@@ -18,6 +19,7 @@ use crate::image::snapshot::Snapshot;
 use crate::image::{Bytes, Classes, Removable, Weight};
 
 pub use crate::image::RemovableOutcome;
+pub use contexts::line_of_contexts;
 use help::help;
 pub use help::{shell_path, shell_word, without_proposal};
 use steps::{Builder, ToolRun, works_of_dockerfile, works_of_history};

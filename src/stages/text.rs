@@ -61,6 +61,13 @@ pub struct ByText {
     pub help: String,
 }
 
+impl ByText {
+    /// Whether it asks for something that may be a named context of the build.
+    pub fn asks_for_context(&self) -> bool {
+        self.questions.iter().any(|question| question.text.contains(CONTEXT))
+    }
+}
+
 /// What text alone can say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -100,7 +107,7 @@ pub fn evaluate_dockerfile(dockerfile: &DockerfileFacts) -> ByText {
     let help = match (&meant, verdict) {
         (Some(_), _) => EXCLUDE.to_owned(),
         (None, TextVerdict::Pass) => String::new(),
-        (None, TextVerdict::Unknown) => format!("measure the image (--image), and look at {texts}"),
+        (None, TextVerdict::Unknown) => "measure the image (--image)".to_owned(),
     };
     ByText {
         verdict,

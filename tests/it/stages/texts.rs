@@ -238,6 +238,36 @@ const SHAPES: &[Shape] = &[
         "FROM golang:1.24 AS base\nONBUILD RUN go build -o /x .\nFROM base\nCMD [\"/x\"]\n",
         &["the Go toolchain", "go build"],
     ),
+    (
+        "standalone-site",
+        "FROM node:20-alpine AS base\nFROM base AS deps\nRUN apk add --no-cache libc6-compat\nWORKDIR /app\nRUN if [ -f yarn.lock ]; then yarn --frozen-lockfile; else npm ci; fi\nFROM base AS builder\nWORKDIR /app\nCOPY --from=deps /app/node_modules ./node_modules\nRUN npm run build\nFROM base\nWORKDIR /app\nCOPY --from=builder /app/.next/standalone ./\nCMD [\"node\", \"server.js\"]\n",
+        &[],
+    ),
+    (
+        "deployed-workspace",
+        "FROM node:20-alpine AS base\nRUN corepack enable\nFROM base AS build\nWORKDIR /src\nRUN pnpm install --frozen-lockfile && pnpm run -r build && pnpm deploy --filter=app --prod /prod/app\nFROM base\nCOPY --from=build /prod/app /prod/app\nCMD [\"pnpm\", \"start\"]\n",
+        &[],
+    ),
+    (
+        "bundle-and-code",
+        "ARG RUBY_VERSION=3.3\nFROM ruby:$RUBY_VERSION-slim AS base\nENV BUNDLE_PATH=/usr/local/bundle BUNDLE_WITHOUT=development\nFROM base AS build\nWORKDIR /rails\nRUN apt-get update && apt-get install -y build-essential libpq-dev\nRUN bundle install && bundle exec bootsnap precompile --gemfile\nFROM base\nCOPY --from=build \"${BUNDLE_PATH}\" \"${BUNDLE_PATH}\"\nCOPY --from=build /rails /rails\n",
+        &["COPY --from=build /usr/local/bundle", "COPY --from=build /rails"],
+    ),
+    (
+        "extensions-and-headers",
+        "FROM php:8.3-fpm-alpine\nRUN apk add --no-cache $PHPIZE_DEPS icu-dev \\\n && docker-php-ext-install intl \\\n && apk del $PHPIZE_DEPS\nCMD [\"php-fpm\"]\n",
+        &["apk add icu-dev"],
+    ),
+    (
+        "gradle-starts",
+        "FROM gradle:8-jdk21\nWORKDIR /app\nCOPY . .\nRUN gradle build --no-daemon\nENTRYPOINT [\"gradle\", \"run\"]\n",
+        &["FROM gradle:8-jdk21", "gradle build"],
+    ),
+    (
+        "documentation-server",
+        "FROM python:3.12-alpine\nRUN pip install --no-cache-dir mkdocs-material\nENTRYPOINT [\"mkdocs\"]\nCMD [\"serve\"]\n",
+        &["pip install mkdocs-material"],
+    ),
     ("cross-sdk", "FROM emscripten/emsdk:3.1.61\nRUN emcc a.c -o a.js\n", &[]),
 ];
 
@@ -283,13 +313,17 @@ fn shapes_that_people_write() {
     assert_eq!(document["totals"]["failing"], 0);
     assert_eq!(document["totals"]["unreadable"], 0, "{document:#}");
     assert_eq!(entries.len(), SHAPES.len());
+    let mut table = String::new();
     for (name, _, asked) in SHAPES {
         let entry = &entries[&format!("{name}/Dockerfile")];
         let is_meant = MEANT.contains(name);
         check(name, entry, (is_meant || !asked.is_empty()).then_some(asked));
         let help = entry["by_text"]["help"].as_str().unwrap();
         assert_eq!(help.contains("meant to contain tools: exclude it"), is_meant, "{name}: {help}");
+        let verdict = entry["by_text"]["verdict"].as_str().unwrap();
+        table += &format!("{name}: {verdict}: {}\n", entry["by_text"]["reason"].as_str().unwrap());
     }
+    let _ = std::io::Write::write_all(&mut std::io::stderr().lock(), table.as_bytes());
 }
 
 #[test]
@@ -363,6 +397,37 @@ fn named_contexts_are_followed_where_they_are_defined() {
         fs::write(directory.path().join("layergate.toml"), config).unwrap();
         assert_eq!(entry(&[]), by_flag, "{context}");
     }
+}
+
+#[test]
+fn files_that_define_contexts_are_named_where_one_may_be_needed() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
+    write("Dockerfile", "FROM app-base\nCOPY app /\n");
+    write("docker-bake.hcl", "target \"app\" {\n  contexts = {\n    app-base = \"target:base\"\n  }\n}\n");
+    write("compose.yaml", "services:\n  app:\n    build: .\n");
+    write(
+        "docker-compose.prod.yml",
+        "services:\n  app:\n    build:\n      context: .\n      additional_contexts:\n        - app-base=./base\n",
+    );
+    let (_, document) = said(directory.path());
+    assert_eq!(
+        document["named_contexts"],
+        serde_json::json!(["docker-bake.hcl:2", "docker-compose.prod.yml:5"])
+    );
+    for format in ["text", "markdown"] {
+        let mut command = layergate();
+        command.current_dir(directory.path()).args(["stages", "--format", format]);
+        let told = Run::of(&mut command).expect(0).stdout;
+        let words =
+            "Not followed: the named contexts of docker-bake.hcl:2, docker-compose.prod.yml:5. Define";
+        assert!(told.contains(words), "{told}");
+    }
+
+    // One that needs none is told of none.
+    write("Dockerfile", "FROM alpine\nCOPY app /\n");
+    let (_, document) = said(directory.path());
+    assert_eq!(document["named_contexts"], serde_json::json!([]));
 }
 
 #[test]
