@@ -189,7 +189,8 @@ pub(super) fn libraries_of(
         for (_, package) in others {
             let entries = package.files.iter().filter_map(|entry| file_list.entries.get(*entry as usize));
             let mut paths = entries.map(|entry| entry.path().as_bytes());
-            if paths.any(|path| stem_of(path).is_some_and(|stem| stems.contains(stem))) {
+            let is_linked = |stem: &[u8]| stems.contains(stem) || stems.contains(&without_version(stem));
+            if paths.any(|path| stem_of(path).is_some_and(is_linked)) {
                 names.insert(package.name.clone());
             }
         }
@@ -202,6 +203,14 @@ fn stem_of(path: &[u8]) -> Option<&[u8]> {
     let name_at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
     let at = path[name_at..].windows(4).position(|window| window == b".so.")?;
     Some(&path[..name_at + at + 3])
+}
+
+/// `libyaml.so` of `libyaml-0.so`: some libraries have a version in their name, which the name to link by has not.
+fn without_version(stem: &[u8]) -> Vec<u8> {
+    let name = stem.strip_suffix(b".so").unwrap_or(stem);
+    let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+    let plain = name[..name.len() - digits].strip_suffix(b"-").filter(|_| digits > 0);
+    [plain.unwrap_or(name), b".so"].concat()
 }
 
 #[cfg(test)]
@@ -229,6 +238,20 @@ mod tests {
             ("deb", "gcc", None),
         ] {
             assert_eq!(instead(ecosystem, package).as_deref(), runtime, "{package}");
+        }
+    }
+
+    #[test]
+    fn libraries_have_the_name_that_is_linked_by() {
+        for (path, stem, plain) in [
+            ("lib/libpq.so.5.16", "lib/libpq.so", "lib/libpq.so"),
+            ("lib/libyaml-0.so.2.0.9", "lib/libyaml-0.so", "lib/libyaml.so"),
+            ("lib/libglib-2.0.so.0", "lib/libglib-2.0.so", "lib/libglib.so"),
+            ("lib/libx11.so.6", "lib/libx11.so", "lib/libx11.so"),
+        ] {
+            let found = stem_of(path.as_bytes()).unwrap();
+            assert_eq!(found, stem.as_bytes());
+            assert_eq!(without_version(found), plain.as_bytes());
         }
     }
 
