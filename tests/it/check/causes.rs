@@ -362,6 +362,7 @@ fn rows_of(report: &Value, title: &str) -> String {
 }
 
 #[test]
+#[ignore = "needs an engine, and packages to install: tests/run"]
 fn the_tutorial_to_several_stages_and_back_names_what_went_and_what_moved() {
     let Some(engine) = apps::engine("the tutorial's causes") else { return };
     drop(engine);
