@@ -36,15 +36,7 @@ impl Ancestry {
             Trigger::Push { before } if is_sha(before) => Some(before.clone()),
             _ => None,
         };
-        let mut ancestry = Ancestry {
-            head: git.head(),
-            start: None,
-            commits: Vec::new(),
-            questions: QUESTIONS,
-            before,
-            github,
-            problem: None,
-        };
+        let mut ancestry = Ancestry { before, github, ..Ancestry::none(git) };
         let shallow = git.is_shallow();
         if let (None, Some(sha)) = (&ancestry.head, run_sha.filter(|sha| is_sha(sha)))
             && let Some(github) = &ancestry.github
@@ -56,18 +48,32 @@ impl Ancestry {
             Some((own, base)) => ancestry.merge_base(&own, &base, git, shallow).await,
             None => None,
         };
-        ancestry.start = choose_start(trigger, ancestry.head.as_ref(), merge_base.as_ref());
-        if let Some(start) = &ancestry.start {
-            ancestry.commits = git.first_parents(&start.sha);
-            if !shallow && !ancestry.commits.is_empty() {
-                ancestry.questions = 0;
-            }
-            // A shallow checkout may not reach the commit at all, and its record may still be there.
-            if ancestry.commits.is_empty() {
-                ancestry.commits.push(start.sha.clone());
-            }
-        }
+        ancestry.begin_at(choose_start(trigger, ancestry.head.as_ref(), merge_base.as_ref()), git);
         ancestry
+    }
+
+    /// The commits before one.
+    pub async fn before_commit(commit: &Commit, git: &Git, github: Option<Repository>) -> Ancestry {
+        let mut ancestry = Ancestry { github, ..Ancestry::none(git) };
+        let mut parent = commit.parents.first().cloned();
+        if let (None, Some(github)) = (&parent, &ancestry.github) {
+            let found = github.commit(&commit.sha).await;
+            parent = ancestry.noted(found).and_then(|(commit, _)| commit.parents.first().cloned());
+        }
+        let start = parent.map(|sha| StartCommit { sha, why: "the commit before it", certain: true });
+        ancestry.begin_at(start, git);
+        ancestry
+    }
+
+    fn begin_at(&mut self, start: Option<StartCommit>, git: &Git) {
+        self.start = start;
+        let Some(start) = &self.start else { return };
+        self.commits = git.first_parents(&start.sha);
+        self.questions = if git.is_shallow() || self.commits.is_empty() { QUESTIONS } else { 0 };
+        // A shallow checkout may not reach the commit at all, and its record may still be there.
+        if self.commits.is_empty() {
+            self.commits.push(start.sha.clone());
+        }
     }
 
     /// One commit that is meant itself, and not its ancestors; `None` where there is none of that name.

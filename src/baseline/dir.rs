@@ -181,6 +181,7 @@ impl DirStore {
                 time: time.flatten(),
                 platform: listed.platform,
                 totals: snapshot.totals,
+                update: snapshot.update,
             };
             points.push((age, point));
         }

@@ -98,6 +98,19 @@ impl<'a> BaselineFinder<'a> {
         self.missing(name, &platform).await.map(Err)
     }
 
+    /// The nearest record that can be used, where it only tells how an image went: nothing is said where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the store cannot be asked.
+    pub async fn nearest_record(&mut self, image: &Snapshot) -> Result<Option<Snapshot>, StoreError> {
+        let platform = platform_key(image.image.platform.as_ref());
+        let Some(nearest) = self.nearest(&image.image.name, Some(&platform)).await? else { return Ok(None) };
+        match self.store.load(&nearest.records[0]).await {
+            Err(StoreError::Record { .. }) => Ok(None),
+            loaded => loaded.map(Some),
+        }
+    }
+
     /// The records of an image for all its platforms, of the nearest commit that has any.
     ///
     /// # Errors

@@ -182,6 +182,8 @@ pub(super) fn is_same(one: &Snapshot, other: &Snapshot) -> bool {
         let mut bare = snapshot.clone().without_files();
         bare.image.reference.clear();
         bare.source.clone_from(&one.source);
+        // What was recorded before it may be another image by now.
+        bare.update = None;
         if let Some(commit) = &mut bare.commit {
             commit.reference = None;
         }

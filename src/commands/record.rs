@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use super::analyze::Analyzer;
 use super::{
-    Exit, UsageError, configuration, console, event, local_git, measure_all, parse_images, reading_options,
-    refuse_twins, set_variable, stores, today,
+    Exit, UsageError, configuration, console, event, github, local_git, measure_all, parse_images,
+    reading_options, refuse_twins, set_variable, stores, today,
 };
 use crate::baseline::git::is_sha;
-use crate::baseline::{Git, RecordOutcome, StoreError};
+use crate::baseline::{Ancestry, BaselineFinder, Git, RecordOutcome, Store, StoreError};
 use crate::cli::RecordArgs;
+use crate::compare::update;
 use crate::config::BuildSettings;
-use crate::github::Context;
+use crate::github::{Context, Repository};
 use crate::image::snapshot::{Commit, ImageIdentity};
 use crate::image::{DiffId, Snapshot};
 use crate::stages::evaluate_stages;
@@ -27,11 +28,16 @@ pub async fn run(arguments: &RecordArgs) -> anyhow::Result<Exit> {
     if commit.is_none() && store.directory().is_none() {
         return Err(StoreError::NoCommit(store.kind()).into());
     }
-    let snapshots = match &arguments.from {
+    let mut snapshots = match &arguments.from {
         Some(directory) => measured_before(directory, commit.as_ref())?,
         None => measured_now(arguments, commit.as_ref()).await?,
     };
     refuse_twins(&snapshots.iter().map(|snapshot| &snapshot.image).collect::<Vec<_>>())?;
+    if let Some(commit) = &commit
+        && let Err(error) = add_updates(&mut snapshots, &store, commit, arguments).await
+    {
+        console::warn(&format!("the update size is not recorded: {error}"));
+    }
     let written = store.put(&snapshots, arguments.keep_last).await?;
     for (snapshot, stored) in snapshots.iter().zip(written.stored) {
         let commit = commit.as_ref().map_or("no commit", |commit| &commit.sha[..12]);
@@ -53,6 +59,26 @@ pub async fn run(arguments: &RecordArgs) -> anyhow::Result<Exit> {
         console::warn(&format!("recorded, and not found by the image itself: {error}"));
     }
     Ok(Exit::Success)
+}
+
+/// Adds what a host downloads that moves here from the record before. It tells how the image went, so it is left out
+/// where that record cannot be had.
+async fn add_updates(
+    snapshots: &mut [Snapshot],
+    store: &Store,
+    commit: &Commit,
+    arguments: &RecordArgs,
+) -> anyhow::Result<()> {
+    let context = Context::read(set_variable);
+    // Without a token or a repository, the checkout is all that is known.
+    let of_run = context.as_ref().and_then(|context| github::of_run(&arguments.github, context).ok()?);
+    let repository = of_run.map(|(client, (owner, name))| Repository::new(client, owner, name));
+    let mut ancestry = Ancestry::before_commit(commit, &local_git(), repository).await;
+    for snapshot in snapshots {
+        let before = BaselineFinder::new(store, &mut ancestry).nearest_record(snapshot).await?;
+        snapshot.update = before.and_then(|before| update(&before, snapshot));
+    }
+    Ok(())
 }
 
 /// Measures the images.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::Analysis;
-use crate::image::Totals;
+use crate::image::{Totals, UpdateSize};
 
 /// A baseline that was found, and why this one.
 #[derive(Debug, Clone)]
@@ -106,6 +106,9 @@ pub struct HistoryPoint {
     pub platform: String,
     /// Its accounting.
     pub totals: Totals,
+    /// What a host downloads that moves to it from the one recorded before it, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateSize>,
 }
 
 /// As much of a commit's hash as people read.

@@ -16,7 +16,7 @@ use crate::analysis::Analysis;
 use crate::image::layer_ref::DockerfileLines;
 use crate::image::snapshot::BoundaryBy;
 use crate::image::snapshot::sum_known;
-use crate::image::{Bytes, Delta, DiffId, Instruction, Layer, Measured, Snapshot, Totals};
+use crate::image::{Bytes, Delta, DiffId, Instruction, Layer, Measured, Snapshot, Totals, UpdateSize};
 pub use align::{LayerPair, Status, align};
 pub use baseline::{Baseline, Missing};
 pub use causes::{Cause, CausePart, Moved, PartKind};
@@ -24,7 +24,7 @@ use causes::{PassedOver, Side, causes};
 pub use config::{ConfigChange, ConfigPart, config_changes};
 pub use files::{FileChanges, Waste, waste};
 pub use packages::{PackageCounts, PackageRow, PackageStatus, package_rows};
-pub use update::UpdateSize;
+pub use update::update;
 
 /// Two snapshots that must not be compared.
 #[derive(Debug, thiserror::Error)]
@@ -186,7 +186,7 @@ pub fn compare(
         files,
         split,
         config: config_changes(base, head),
-        update: update::update(base, head),
+        update: update(base, head),
         rows,
     })
 }

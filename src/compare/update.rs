@@ -2,27 +2,10 @@
 
 use std::collections::HashSet;
 
-use serde::{Deserialize, Serialize};
-
-use crate::image::{Bytes, DiffId, Digest, Layer, Snapshot};
+use crate::image::{Bytes, DiffId, Digest, Layer, Snapshot, UpdateSize};
 
 /// The transport of an image that was read from a registry.
 const REGISTRY: &str = "docker";
-
-/// What a host that has the baseline downloads when it moves to this image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct UpdateSize {
-    /// Compressed bytes of the layers that the baseline lacks: what a store downloads that keeps layers by their digest,
-    /// as containerd, Podman and CRI-O do.
-    pub bytes: Bytes,
-    /// The same of all layers from the first one that the baseline lacks: what Docker's classic store downloads, which
-    /// knows a layer only on top of the layers below it.
-    pub classic_bytes: Bytes,
-    /// Whether a layer's compressed size is unknown, so that its uncompressed size stands for it: the figure is then
-    /// the most that it can be.
-    pub estimated: bool,
-}
 
 /// What makes two layers one download.
 #[derive(PartialEq, Eq, Hash)]

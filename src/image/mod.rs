@@ -26,6 +26,7 @@ pub mod schema;
 pub mod snapshot;
 pub mod text;
 pub mod unread;
+mod update_size;
 
 pub use bytes::{Bytes, Delta};
 pub use container::ContainerSettings;
@@ -44,3 +45,4 @@ pub use path::{LayerPath, PathRef};
 pub use platform::Platform;
 pub use removable::{Classes, Removable, RemovableOutcome, Weight};
 pub use snapshot::{Layer, Measured, Snapshot, Totals};
+pub use update_size::UpdateSize;

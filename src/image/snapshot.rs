@@ -14,6 +14,7 @@ use super::package::Installed;
 use super::platform::Platform;
 use super::removable::{MAX_REMOVABLE, Removable, RemovableOutcome};
 use super::schema::{self, SchemaError};
+use super::update_size::UpdateSize;
 use crate::redact::{read_reference, read_some_reference};
 
 /// The `schema` of a snapshot that this version writes.
@@ -61,6 +62,10 @@ pub struct Snapshot {
     pub commit: Option<Commit>,
     /// The accounting.
     pub totals: Totals,
+    /// What a host downloads that moves to this image from the one recorded before it, where that was known when it was
+    /// recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateSize>,
     /// The layers, lowest first.
     pub layers: Vec<Layer>,
     /// What a container of the image is started with, where the image's config was read.
@@ -314,7 +319,10 @@ impl Snapshot {
         let counts = [totals.files.map(Bytes)];
         let of_layers =
             self.layers.iter().flat_map(|layer| [layer.size, layer.compressed, layer.files.map(Bytes)]);
-        if amounts.into_iter().chain(counts).chain(of_layers).flatten().any(|amount| amount > Bytes::MAX) {
+        let is_countable = self.update.is_none_or(|update| update.is_countable());
+        if !is_countable
+            || amounts.into_iter().chain(counts).chain(of_layers).flatten().any(|amount| amount > Bytes::MAX)
+        {
             return Err(format!("an amount is over {}", Bytes::MAX.grouped()));
         }
         let file_lists = self.layers.iter().filter_map(|layer| layer.file_list.as_deref());
@@ -418,6 +426,7 @@ impl Snapshot {
                 wasted: None,
                 compressed: None,
             },
+            update: None,
             layers,
             config: None,
             lines: None,

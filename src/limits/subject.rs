@@ -3,10 +3,10 @@
 
 use super::{Metric, Severity};
 use crate::analysis::Analysis;
-use crate::compare::{Cause, Comparison, LayerRow, Split, Status, UpdateSize, Waste, app_size};
+use crate::compare::{Cause, Comparison, LayerRow, Split, Status, Waste, app_size};
 use crate::image::{
     Bytes, Day, Delta, DockerfileLines, Filesystem, Instruction, Removable, RemovableOutcome, Snapshot,
-    Totals,
+    Totals, UpdateSize,
 };
 use crate::stages::Evaluation;
 

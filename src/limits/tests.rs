@@ -1,6 +1,5 @@
 use super::*;
-use crate::compare::UpdateSize;
-use crate::image::{Bytes, Day, Snapshot};
+use crate::image::{Bytes, Day, Snapshot, UpdateSize};
 
 fn limits(written: &[(&str, &str)]) -> Result<Limits, (&'static str, ValueError)> {
     Limits::parse(|key| written.iter().find(|(name, _)| *name == key).map(|(_, text)| *text))

@@ -11,8 +11,7 @@ use super::look::{Sizes, TextLayout};
 use super::model::{ImageReport, TrendPoint};
 use super::table::{self, Align, Column};
 use crate::compare::baseline::HistoryPoint;
-use crate::image::Day;
-use crate::image::{Bytes, Delta};
+use crate::image::{Bytes, Day, Delta, UpdateSize};
 use crate::limits::Metric;
 
 /// The `schema` of a history that this version writes.
@@ -26,11 +25,12 @@ const FEWEST: usize = 3;
 const COLOUR: &str = r##"%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#218bff"}}}}%%"##;
 
 /// The columns of both tables.
-const COLUMNS: [Column; 5] = [
+const COLUMNS: [Column; 6] = [
     ("Commit", Align::Left),
     ("Date", Align::Left),
     ("Size", Align::Right),
     ("Change", Align::Right),
+    ("Update", Align::Right),
     ("Layers", Align::Right),
 ];
 
@@ -83,9 +83,19 @@ pub(super) struct HistoryRow<'a> {
 
 impl HistoryRow<'_> {
     /// What [`COLUMNS`] have of it; `escaped` makes text of the commit, which anyone may have written.
-    fn cells(&self, sizes: Sizes, escaped: impl Fn(&str) -> String) -> [String; 5] {
+    fn cells(&self, sizes: Sizes, escaped: impl Fn(&str) -> String) -> [String; 6] {
         let layers = self.point.totals.layers.to_string();
-        [escaped(&self.commit()), self.date(), sizes.amount(self.size), self.change(sizes), layers]
+        let (size, change) = (sizes.amount(self.size), self.change(sizes));
+        [escaped(&self.commit()), self.date(), size, change, self.update(sizes), layers]
+    }
+
+    /// What a host downloads that moves here from the record before.
+    fn update(&self, sizes: Sizes) -> String {
+        let update = |update: UpdateSize| {
+            let most = if update.estimated { "\u{2264} " } else { "" };
+            format!("{most}{}", sizes.bytes(update.bytes))
+        };
+        self.point.update.map_or_else(String::new, update)
     }
 
     fn commit(&self) -> String {
@@ -121,12 +131,12 @@ pub fn write_text(history: &History, most: usize, look: TextLayout, out: &mut im
         )?;
         let known = || rows.iter().filter_map(|row| row.size.map(|size| size.0));
         let (least, largest) = (known().min().unwrap_or(0), known().max().unwrap_or(0));
-        let [commit, date, size, delta, layers] = COLUMNS;
-        let columns = [commit, date, size, delta, layers, ("", Align::Left)];
+        let [commit, date, size, delta, update, layers] = COLUMNS;
+        let columns = [commit, date, size, delta, update, layers, ("", Align::Left)];
         let cells = |row: &HistoryRow<'_>| {
-            let [commit, date, size, delta, layers] = row.cells(sizes, log);
+            let [commit, date, size, delta, update, layers] = row.cells(sizes, log);
             let bar = row.size.map_or_else(String::new, |size| bar(size.0, least, largest));
-            [commit, date, size, delta, layers, bar]
+            [commit, date, size, delta, update, layers, bar]
         };
         writeln!(out, "{}\n", table::text(columns, rows.iter().map(cells).collect(), look))?;
         if largest > least {
@@ -195,11 +205,14 @@ pub fn write_csv(histories: &[History], out: &mut impl Write) -> io::Result<()> 
         "compressed",
         "layers",
         "files",
+        "update",
+        "update_classic",
+        "update_estimated",
     ])?;
     let known = |bytes: Option<Bytes>| bytes.map_or_else(String::new, |bytes| bytes.0.to_string());
     let points =
         histories.iter().flat_map(|history| history.points.iter().map(|point| (&history.image, point)));
-    for (image, HistoryPoint { commit, time, platform, totals }) in points {
+    for (image, HistoryPoint { commit, time, platform, totals, update }) in points {
         csv.write_record([
             &cell(image),
             &cell(platform),
@@ -211,6 +224,9 @@ pub fn write_csv(histories: &[History], out: &mut impl Write) -> io::Result<()> 
             &known(totals.compressed),
             &totals.layers.to_string(),
             &totals.files.map_or_else(String::new, |files| files.to_string()),
+            &known(update.map(|update| update.bytes)),
+            &known(update.map(|update| update.classic_bytes)),
+            &update.map_or_else(String::new, |update| update.estimated.to_string()),
         ])?;
     }
     csv.flush()
@@ -268,16 +284,24 @@ mod tests {
     fn point(commit: &str, time: Option<i64>, uncompressed: u64) -> HistoryPoint {
         let totals =
             Totals { uncompressed: Some(Bytes(uncompressed)), ..Snapshot::made_up(Vec::new()).totals };
-        HistoryPoint { commit: Some(commit.into()), time, platform: "linux/amd64".into(), totals }
+        HistoryPoint {
+            commit: Some(commit.into()),
+            time,
+            platform: "linux/amd64".into(),
+            totals,
+            update: None,
+        }
     }
 
     #[test]
     fn a_table_has_what_each_commit_changed() {
-        let points = vec![
+        let mut points = vec![
             point(&"a".repeat(40), Some(0), 2_000_000),
             point(&"b".repeat(40), Some(86_400), 4_000_000),
             point("x\u{202e}y\n::error::", None, 3_000_000),
         ];
+        let (bytes, classic_bytes) = (Bytes(2_100_000), Bytes(9_000_000));
+        points[1].update = Some(UpdateSize { bytes, classic_bytes, estimated: true });
         let history = History::new("api", Metric::Uncompressed, points, None);
         let mut out = Vec::new();
         write_text(&history, 2, TextLayout { columns: 100, wraps: false, sizes: Sizes::Rounded }, &mut out)
@@ -288,6 +312,7 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("bbbbbbbbbbbb  1970-01-02  4\u{a0}MB   +2\u{a0}MB (+100%)"), "{text}");
+        assert!(text.contains("  \u{2264} 2.1\u{a0}MB  ") && !text.contains("9\u{a0}MB"), "{text}");
         assert!(text.contains("unknown"), "{text}");
     }
 
@@ -315,6 +340,6 @@ mod tests {
         let mut out = Vec::new();
         write_csv(std::slice::from_ref(&history), &mut out).unwrap();
         let line = String::from_utf8(out).unwrap().split("\r\n").nth(1).unwrap().to_owned();
-        assert_eq!(line, "'=cmd|' /C calc'!A0,linux/amd64,\"a,b\u{240a}::x::\",,7,,,,0,");
+        assert_eq!(line, "'=cmd|' /C calc'!A0,linux/amd64,\"a,b\u{240a}::x::\",,7,,,,0,,,,");
     }
 }

@@ -10,13 +10,15 @@ use crate::analysis::Analysis;
 use crate::compare::baseline::{HistoryPoint, age};
 use crate::compare::{
     Baseline, Cause, Comparison, ConfigChange, Deltas, FileChanges, LayerRow, Missing, Moved, PackageCounts,
-    PackageRow, Split, UpdateSize, Waste, compare, waste,
+    PackageRow, Split, Waste, compare, waste,
 };
 use crate::config::{Accept, Acceptance, Ruleset, Setting, Settings};
 use crate::image::platform::platform_key;
 use crate::image::snapshot::{Commit, ImageIdentity, SourceInfo};
 use crate::image::unread::{UnreadFile, unread_files};
-use crate::image::{Bytes, Delta, Digest, LinesBy, Measured, Platform, Removable, Snapshot, Totals};
+use crate::image::{
+    Bytes, Delta, Digest, LinesBy, Measured, Platform, Removable, Snapshot, Totals, UpdateSize,
+};
 use crate::limits::{
     self, BASELINE_RULE, BaseFacts, CannotEvaluate, Fact, Finding, HeadlineContext, ImageFacts, Metric,
     NOT_EVALUATED_RULE, NoBase, Occasion, Severity, Subject, Verdict,

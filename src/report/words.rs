@@ -10,13 +10,13 @@ use crate::compare::causes::StoringLayer;
 use crate::compare::files::PathChange;
 use crate::compare::{
     Cause, CausePart, ConfigChange, ConfigPart, FileChanges, LayerRow, Moved, PackageRow, PackageStatus,
-    PartKind, Status, UpdateSize, Waste,
+    PartKind, Status, Waste,
 };
 use crate::config::Acceptance;
 use crate::image::bytes::{Units, group_digits};
 use crate::image::layer_ref::{DockerfileLines, LayerRef};
 use crate::image::snapshot::BoundaryBy;
-use crate::image::{Bytes, Day, Delta, ImageName, LinesBy, Measured, Totals};
+use crate::image::{Bytes, Day, Delta, ImageName, LinesBy, Measured, Totals, UpdateSize};
 use crate::limits::{self, BASELINE_RULE, Finding, Severity, Verdict};
 use crate::stages::{Evaluation, RemovableOutcome};
 

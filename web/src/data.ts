@@ -164,6 +164,8 @@ export interface Point {
   /** Seconds since 1970, where known. */
   time: number | null;
   size: number;
+  /** What a host downloads that moves here from the point before, where it is known. */
+  update: { bytes: number; estimated: boolean } | null;
 }
 
 // Columns, so that a file takes about 25 bytes. Names hold no slash, so a slash separates them. Directories are in

@@ -192,9 +192,11 @@ export function trend(image: Image): HTMLElement | null {
 export function trendOf(image: Image, id: string): HTMLElement | null {
   const { trend: points } = image;
   if (points.length < 2) return null;
+  const updates = points.some((point) => point.update !== null);
   const rows = points.map((point, index) => row([h("code", {}, point.label), point.time !== null && h("span", { class: "version" }, ` ${date(point.time)}`)],
-    [amount(point.size)], [index === 0 ? "" : change(point.size - points[index - 1].size)])).reverse();
-  const list = h("details", {}, h("summary", {}, `${count(points.length, "measurement", "measurements")}`), ...table("Sizes, newest first", ["Commit", "Size", "Change"], rows, 20));
+    [amount(point.size)], [index === 0 ? "" : change(point.size - points[index - 1].size)],
+    ...(updates ? [point.update === null ? [""] : [point.update.estimated && "\u2264 ", amount(point.update.bytes)]] : []))).reverse();
+  const list = h("details", {}, h("summary", {}, `${count(points.length, "measurement", "measurements")}`), ...table("Sizes, newest first", ["Commit", "Size", "Change", ...(updates ? ["Update"] : [])], rows, 20));
   return h("div", { id }, chart(points, image.maxSize), list);
 }
 

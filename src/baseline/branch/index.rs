@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::super::git::is_sha;
 use crate::image::platform::platform_key;
 use crate::image::schema::{self, SchemaError};
-use crate::image::{Bytes, DiffId, Snapshot, Totals};
+use crate::image::{Bytes, DiffId, Snapshot, Totals, UpdateSize};
 
 /// The `schema` of an index that this version writes.
 const SCHEMA: &str = "layergate.index/v1";
@@ -60,6 +60,9 @@ pub struct IndexEntry {
     pub record: String,
     /// The accounting.
     pub totals: Totals,
+    /// What a host downloads that moves to it from the one recorded before it, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateSize>,
     /// The layers whose files it names. A record of an early version does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lists: Option<Vec<u32>>,
@@ -92,7 +95,8 @@ impl RecordIndex {
             return Err(IndexError::Inconsistent("a hash is none".into()));
         }
         let mut amounts = index.records.iter().flat_map(|entry| entry.totals.amounts()).flatten();
-        match amounts.all(|amount| amount <= Bytes::MAX) {
+        let mut updates = index.records.iter().filter_map(|entry| entry.update);
+        match amounts.all(|amount| amount <= Bytes::MAX) && updates.all(|update| update.is_countable()) {
             true => Ok(index),
             false => Err(IndexError::Inconsistent(format!("an amount is over {}", Bytes::MAX.grouped()))),
         }
@@ -143,8 +147,8 @@ impl RecordIndex {
         };
         let lists = Some(lists.map(&mut number).collect());
         let time = snapshot.commit.as_ref().and_then(|commit| commit.time);
-        let (commit, totals) = (commit.to_owned(), snapshot.totals);
-        self.records.push(IndexEntry { commit, time, platform, record, totals, lists });
+        let (commit, totals, update) = (commit.to_owned(), snapshot.totals, snapshot.update);
+        self.records.push(IndexEntry { commit, time, platform, record, totals, update, lists });
     }
 
     /// The layers whose files a record names; `None` where one does not say.

@@ -168,6 +168,7 @@ impl BranchStore {
             time: entry.time,
             platform: entry.platform.clone(),
             totals: entry.totals,
+            update: entry.update,
         };
         Ok(self.index(image).await?.records.iter().map(point).collect())
     }

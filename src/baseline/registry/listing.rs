@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::git::is_sha;
 use crate::compare::baseline::HistoryPoint;
 use crate::image::platform::platform_key;
-use crate::image::{DiffId, Digest, Platform, Snapshot, Totals};
+use crate::image::{DiffId, Digest, Platform, Snapshot, Totals, UpdateSize};
 use crate::registry::RawManifest;
 
 /// What a record is.
@@ -30,6 +30,7 @@ const PLATFORM: &str = "io.github.layergate.platform";
 const COMMIT: &str = "org.opencontainers.image.revision";
 const TIME: &str = "io.github.layergate.time";
 const TOTALS: &str = "io.github.layergate.totals";
+const UPDATE: &str = "io.github.layergate.update";
 const SNAPSHOT: &str = "io.github.layergate.snapshot";
 const RECORDED: &str = "io.github.layergate.recorded";
 const DIFF_ID: &str = "io.github.layergate.diff-id";
@@ -58,6 +59,8 @@ pub struct ReferrerEntry {
     pub recorded: Option<i64>,
     /// The accounting, where it can be read.
     pub totals: Option<Totals>,
+    /// What a host downloads that moves to it from the one recorded before it, where known.
+    pub update: Option<UpdateSize>,
 }
 
 impl ReferrerEntry {
@@ -93,6 +96,9 @@ impl ReferrerEntry {
             time: number(TIME),
             recorded: number(RECORDED),
             totals: text(TOTALS).and_then(|totals| serde_json::from_str(&totals).ok()),
+            update: text(UPDATE)
+                .and_then(|update| serde_json::from_str(&update).ok())
+                .filter(UpdateSize::is_countable),
         })
     }
 
@@ -121,6 +127,7 @@ impl ReferrerEntry {
             time: self.time,
             platform: self.platform,
             totals: self.totals?,
+            update: self.update,
         })
     }
 }
@@ -223,6 +230,9 @@ pub fn manifest(
     });
     if let Some(time) = snapshot.commit.as_ref().and_then(|commit| commit.time) {
         annotations[TIME] = time.to_string().into();
+    }
+    if let Some(update) = &snapshot.update {
+        annotations[UPDATE] = serde_json::to_string(update)?.into();
     }
     let mut layers = vec![content.clone()];
     layers.extend(file_lists);

@@ -8,7 +8,7 @@ use crate::compare::baseline::short;
 use crate::compare::causes::{Moved, StoringLayer};
 use crate::compare::{Cause, ConfigChange, LayerRow, PackageRow, Waste};
 use crate::image::removable::{Removable, Weight};
-use crate::image::{Bytes, Delta, Instruction, Totals};
+use crate::image::{Bytes, Delta, Instruction, Totals, UpdateSize};
 use crate::image::{DockerfileLines, LayerRef};
 use crate::limits::{Finding, Metric, SizeLimit};
 use crate::report::history::{History, HistoryRow};
@@ -20,6 +20,8 @@ use crate::report::{ImageReport, Report, removable, words};
 const NOT_SAVED: &str = "A saved report has no file lists. Run layergate check --html FILE where the image is built to see its files.";
 /// Why there are none where the image was.
 const NOT_KNOWN: &str = "The files of this image are not known, or there was no room for them on this page. Measure this image alone, from its layers, to see them.";
+/// What an estimated update size is.
+const AT_MOST: &str = "What a host that has the baseline downloads at most: where a layer's compressed size is unknown, its uncompressed size is counted.";
 /// What stands for an instruction that the image's history does not have.
 const NO_HISTORY: &str = "(no history)";
 
@@ -179,6 +181,7 @@ struct ChartPoint {
     label: String,
     time: Option<i64>,
     size: Bytes,
+    update: Option<UpdateSize>,
 }
 
 /// The `id` of the element that has the files of an image.
@@ -221,12 +224,12 @@ fn of_history<'a>(history: &'a History, platform: &'a str, rows: &[HistoryRow<'a
     let [head, base] = [1, 2].map(|back| newest(back).map(|row| &row.point.totals));
     let point = |row: &HistoryRow<'a>| {
         let commit = row.point.commit.as_deref().map_or_else(|| "no commit".into(), short);
-        Some(ChartPoint { label: commit, time: row.point.time, size: row.size? })
+        Some(ChartPoint { label: commit, time: row.point.time, size: row.size?, update: row.point.update })
     };
     PageImage {
         name: &history.image,
         platform: Some(platform),
-        figures: figures([head, base], history.metric, None),
+        figures: figures([head, base], history.metric, newest(1).and_then(|row| row.point.update)),
         trend: rows.iter().filter_map(point).collect(),
         max_size: history.max_size,
         ..PageImage::default()
@@ -272,7 +275,7 @@ impl<'a> PageSource<'a, '_> {
             figures: figures(
                 [image.head_totals(), image.base.as_ref().map(|base| &base.totals)],
                 image.metric,
-                details.and_then(|details| details.update),
+                image.update,
             ),
             baseline: baseline(image, subject),
             lines: image.lines.map(words::lines_by),
@@ -443,7 +446,11 @@ impl<'a> PageSource<'a, '_> {
 }
 
 /// The figures of head and base; first the one that the size limits use.
-fn figures([head, base]: [Option<&Totals>; 2], metric: Metric, update: Option<Bytes>) -> Vec<PageFigure> {
+fn figures(
+    [head, base]: [Option<&Totals>; 2],
+    metric: Metric,
+    update: Option<UpdateSize>,
+) -> Vec<PageFigure> {
     let bytes = |name, of: fn(&Totals) -> Option<Bytes>, help| PageFigure {
         name,
         unit: "bytes",
@@ -470,8 +477,11 @@ fn figures([head, base]: [Option<&Totals>; 2], metric: Metric, update: Option<By
     };
     figures[..=first].rotate_right(1);
     if let Some(update) = update {
-        let help = "What a host that has the baseline downloads.";
-        figures.push(PageFigure { name: "Update", unit: "bytes", head: Some(update.0), base: None, help });
+        let (name, help) = match update.estimated {
+            true => ("Update, at most", AT_MOST),
+            false => ("Update", "What a host that has the baseline downloads."),
+        };
+        figures.push(PageFigure { name, unit: "bytes", head: Some(update.bytes.0), base: None, help });
     }
     figures.extend([
         bytes(
@@ -548,5 +558,6 @@ fn point(point: &TrendPoint) -> ChartPoint {
         label: commit.map_or_else(|| "this change".into(), |sha| short(sha)),
         time: None,
         size: point.size,
+        update: None,
     }
 }

@@ -10,8 +10,7 @@ use crate::image::bytes::group_digits;
 use crate::image::package::Installed;
 use crate::image::path::PathRef;
 use crate::image::path::split;
-use crate::image::snapshot::sum_known;
-use crate::image::{Bytes, Ecosystem, Filesystem, Layer, Snapshot};
+use crate::image::{Bytes, Ecosystem, Filesystem, Layer};
 
 /// The most files of one page: it opens without a pause up to here. What is smaller than the largest so many is one
 /// entry of each directory at the top.
@@ -24,8 +23,6 @@ const MAX_TOP: usize = 100;
 pub struct Details {
     pub(super) layers: Vec<LayerDetails>,
     pub(super) packages: Option<Vec<PackageDetails>>,
-    /// Compressed bytes of the layers that the baseline does not have.
-    pub(super) update: Option<Bytes>,
     pub(super) files: Option<Files>,
 }
 
@@ -86,7 +83,6 @@ impl Details {
                 .packages
                 .as_deref()
                 .map(|packages| packages_of(packages, base.map(|base| base.snapshot().packages.as_deref()))),
-            update: base.and_then(|base| update(base.snapshot(), snapshot)),
             files: head.filesystem().filter(|_| *room > 0).map(|files| {
                 let files = Files::of(files, base.and_then(Analysis::filesystem), *room);
                 *room = room.saturating_sub(files.sizes.len());
@@ -105,17 +101,6 @@ fn wasted(files: &Filesystem, layers: usize) -> Vec<Bytes> {
         }
     }
     wasted
-}
-
-/// What a host that has the baseline downloads.
-fn update(base: &Snapshot, head: &Snapshot) -> Option<Bytes> {
-    let digests: HashSet<_> = base.layers.iter().filter_map(|layer| layer.digest.as_ref()).collect();
-    let diff_ids: HashSet<_> = base.layers.iter().map(|layer| &layer.diff_id).collect();
-    let is_new = |layer: &&Layer| match &layer.digest {
-        Some(digest) if !digests.is_empty() => !digests.contains(digest),
-        _ => !diff_ids.contains(&layer.diff_id),
-    };
-    sum_known(head.layers.iter().filter(is_new).map(|layer| layer.compressed))
 }
 
 /// The packages of both images, most bytes first; `base` is `None` without a baseline.
