@@ -71,7 +71,10 @@ impl Config {
             let mut settings = config.settings_of(image, platform, &Settings::new());
             settings.retain(|key, _| is_limit(key));
             let written = settings.clone();
-            let loosened = below.iter().filter(|(key, _)| config.allow.allows(key, Some(image), today));
+            // A limit that it does not have is no stricter for being one that others may set.
+            let has = |key: &str| written.contains_key(key) || limits::definition(key).is_none();
+            let loosened =
+                below.iter().filter(|(key, _)| has(key) && config.allow.allows(key, Some(image), today));
             settings.extend(loosened.map(|(key, set)| (key.clone(), set.clone())));
             for (key, setting) in written {
                 below.entry(key).or_insert(setting);

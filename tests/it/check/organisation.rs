@@ -187,7 +187,7 @@ fn the_worse_verdict_of_two_files_counts() {
     let none = String::new();
     let (strict, wide) = (STRICT.to_owned(), WIDE.to_owned());
     let forbids = limit("forbid-paths = [\"a\"]");
-    let rows: [(&String, &String, &[&str], i32); 41] = [
+    let rows: [(&String, &String, &[&str], i32); 43] = [
         (&wide, &strict, &[], 1),
         (&strict, &wide, &[], 1),
         (&strict, &strict, &[], 1),
@@ -218,6 +218,9 @@ fn the_worse_verdict_of_two_files_counts() {
         (&not(STRICT), &wide, &[], 0),
         (&not(STRICT), &strict, &[], 1),
         (&not(""), &allow(&enforce, STRICT), &[], 0),
+        // What a central file lets others set is no limit of its own.
+        (&not(&limit("max-increase = \"5%\"")), &allow("\"max-increase\"", WIDE), &[], 0),
+        (&limit("max-increase = \"5%\""), &allow("\"max-increase\"", WIDE), &[], 1),
         (&none, &from("2999-12-31"), &[], 0),
         (&none, &from("2000-01-01"), &[], 1),
         // Images and metrics are each file's own.
