@@ -19,7 +19,7 @@ fuzz_target!(|json: &[u8]| {
     let config = Config::parse("limits", LIMITS).expect("the limits are right");
     write(&report);
     for image in &mut report.images {
-        let occasion = Occasion { pull_request: true, today: Day::of(0) };
+        let occasion = Occasion { pull_request: true, merge_queue: false, today: Day::of(0) };
         let rulesets = config.rulesets_for("x", None, &Settings::new(), &occasion.today);
         let _ = reevaluate(image, &rulesets.expect("the limits are right"), &occasion);
     }

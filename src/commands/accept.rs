@@ -1,15 +1,16 @@
 //! Whether somebody has accepted a broken limit. It is asked only where one is broken.
 
-use super::{console, github};
+use super::ahead::{self, Asking};
+use super::{console, github, pull_acceptance};
 use crate::cli::GithubFlags;
 use crate::config::{Accept, Acceptance};
 use crate::github::acceptance::Pull;
-use crate::github::{Context, GithubError, pulls};
+use crate::github::{Context, GithubError};
 use crate::limits::Verdict;
 use crate::report::{AcceptanceRules, Report};
 
 /// Accepts what is broken, where a label or a trailer of the pull request says so.
-pub async fn apply(report: &mut Report, accept: &Accept, flags: &GithubFlags, context: Option<&Context>) {
+pub async fn apply(report: &mut Report, accept: &Accept, asking: Asking<'_>, context: Option<&Context>) {
     if accept.is_empty() && context.is_some() {
         // Where nothing accepts, nothing is accepted.
         report.withdraw_acceptance();
@@ -24,14 +25,32 @@ pub async fn apply(report: &mut Report, accept: &Accept, flags: &GithubFlags, co
     }
     report.accept = Some(ways);
     let Some(context) = context else { return };
-    match find(accept, flags, context).await {
+    let found = match find(accept, asking.github, context).await {
         Ok(found) => {
             report.withdraw_acceptance();
-            if let Some(acceptance) = found {
-                report.accept_with(acceptance, accept);
+            if let Some(acceptance) = &found {
+                report.accept_with(acceptance, accept, &[]);
+            }
+            found
+        }
+        Err(error) => {
+            console::warn(&format!("whether this is accepted is not known: {error}"));
+            None
+        }
+    };
+    if !context.is_merge_queue() || report.verdict != Verdict::Fail {
+        return;
+    }
+    match ahead::accepted(report, accept, asking, context).await {
+        Ok(ahead) => {
+            report.accept_ahead(&ahead);
+            if let Some(acceptance) = found.filter(|_| !ahead.is_empty()) {
+                report.accept_with(&acceptance, accept, &ahead);
             }
         }
-        Err(error) => console::warn(&format!("whether this is accepted is not known: {error}")),
+        Err(error) => {
+            console::warn(&format!("what is accepted ahead in the merge queue is not known: {error}"));
+        }
     }
 }
 
@@ -53,42 +72,6 @@ async fn find(
         }
         return Ok(label.map(|label| Acceptance { label: Some(label.clone()), ..Acceptance::default() }));
     };
-    let pull = Pull { client: &client, repository, number };
-    if !accept.labels.is_empty()
-        && let Some(label) = accept.label_of(&pull.labels().await?)
-    {
-        // That it is there is enough; who has set it is for people.
-        let set = pull.labelled(label).await.unwrap_or_else(|error| {
-            console::warn(&format!("who set the label is not known: {error}"));
-            None
-        });
-        let (by, at) = set.map(|set| (set.by, set.at)).unzip();
-        return Ok(Some(Acceptance {
-            label: Some(label.clone()),
-            by: by.flatten(),
-            at,
-            ..Acceptance::default()
-        }));
-    }
-    let Some(trailer) = &accept.trailer else { return Ok(None) };
-    // Of one from a fork, anybody writes the commits.
-    let from_fork = match context.pull_request.as_ref() {
-        Some(pull) => pull.from_fork,
-        None => pulls::of_number(pull.client, repository, number).await?.is_none_or(|pull| pull.from_fork),
-    };
-    if from_fork {
-        return Ok(None);
-    }
-    // Of several, the newest.
-    let messages = pull.messages().await?;
-    let said =
-        messages.into_iter().rev().find_map(|message| Some((accept.reason_in(&message.text)?, message)));
-    Ok(said.map(|(reason, message)| Acceptance {
-        label: None,
-        trailer: Some(trailer.clone()),
-        reason: Some(reason),
-        commit: Some(message.sha),
-        by: Some(message.author),
-        at: Some(message.at),
-    }))
+    let from_fork = pull.map(|pull| pull.from_fork);
+    pull_acceptance::of_pull(accept, &Pull { client: &client, repository, number }, from_fork).await
 }

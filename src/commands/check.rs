@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::ahead::Asking;
 use super::analyze::Analyzer;
 use super::baseline_source::BaselineSource;
 use super::configuration::{self, Chosen, ConfigurationRequest};
@@ -36,8 +37,10 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
     }
     let context = context.as_ref();
     let Chosen { config, note, unread } = configuration::of_check(&request(arguments), context).await?;
-    let is_pull_request = context.is_some_and(|context| context.pull_request.is_some());
-    let rules = Rules::new(arguments, &config, &images, is_pull_request)?;
+    let merge_queue = context.is_some_and(Context::is_merge_queue);
+    let pull_request = merge_queue || context.is_some_and(|context| context.pull_request.is_some());
+    let occasion = Occasion { pull_request, merge_queue, today: today() };
+    let rules = Rules::new(arguments, &config, &images, occasion)?;
     let accept = config.accept(&arguments.accept.settings(), &rules.occasion.today)?;
     let mut analyzer = Analyzer::new(config.catalogue(&rules.occasion.today))
         .with_metadata(&arguments.build.stage.build_metadata)?;
@@ -80,7 +83,8 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
     report.notes.extend(note);
     report.url = arguments.output.report_url.clone();
     report.links = publish::links(&report, context);
-    accept::apply(&mut report, &accept, &arguments.github, context).await;
+    let asking = Asking { github: &arguments.github, comment: &arguments.output.comment };
+    accept::apply(&mut report, &accept, asking, context).await;
     let exit = publish(&report, &details, &arguments.output, &arguments.github, context).await?;
     Ok(match (exit, unread) {
         (Exit::Success, Some(error)) => {
@@ -115,9 +119,8 @@ impl<'a> Rules<'a> {
         arguments: &CheckArgs,
         config: &'a Config,
         images: &[NamedImage],
-        pull_request: bool,
+        occasion: Occasion,
     ) -> anyhow::Result<Rules<'a>> {
-        let occasion = Occasion { pull_request, today: today() };
         let comment = config.comment(&arguments.comment_settings())?;
         let (limits, build) = (arguments.limits.settings(), arguments.build.settings());
         for image in images {

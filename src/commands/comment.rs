@@ -9,6 +9,7 @@ use crate::github::hidden::Graphql;
 use crate::github::{Client, Context, Forge, GithubError, PullRequest};
 use crate::limits::Verdict;
 use crate::report::Report;
+use crate::report::ahead::write_accepted;
 use crate::report::markdown::{COMMENT_BUDGET, render};
 
 /// The most seconds that a comment is waited for where GitHub asks to; a job costs its minutes.
@@ -166,7 +167,8 @@ async fn try_post(
         CommentTarget { owner, repository, number: pull.number, key: &flags.comment_key, author: &author };
     let origin = CommentOrigin { verdict: report.verdict.as_str(), sha: &pull.head_sha, run: context.run };
     let marker = comments::marker(&flags.comment_key, origin);
-    let body = render(report, COMMENT_BUDGET - marker.len());
+    let carried = write_accepted(report).map_or_else(String::new, |text| comments::carrying(&text));
+    let body = carried.clone() + &render(report, COMMENT_BUDGET - marker.len() - carried.len());
     let outcome = comments::upsert(client, &place, origin, &body, create).await?;
     if let CommentOutcome::Created(_, own) = &outcome
         && !own.eq_ignore_ascii_case(&author)

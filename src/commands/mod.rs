@@ -1,6 +1,7 @@
 //! The commands: each composes the other rooms and decides the exit code.
 
 mod accept;
+mod ahead;
 mod analyze;
 mod baseline_source;
 mod build_metadata;
@@ -22,6 +23,7 @@ pub mod man;
 mod measure;
 mod propose;
 mod publish;
+mod pull_acceptance;
 pub mod record;
 pub mod report;
 pub mod schema;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::ahead::Asking;
 use super::configuration::{Chosen, ConfigurationRequest};
 use super::extends::ReadError;
 use super::publish::{self, publish, update_comment};
@@ -106,7 +107,8 @@ async fn evaluate(
         ));
     }
     let Chosen { config, note, .. } = choose_configuration(arguments, evaluates, context).await?;
-    let mut accept = config.accept(&arguments.accept.settings(), &today())?;
+    let today = today();
+    let mut accept = config.accept(&arguments.accept.settings(), &today)?;
     let (saved, notes) = read_reports(arguments, expected, &config, evaluates, context)?;
     let mut report = merge(saved, expected, head)?;
     if evaluates || !arguments.output.comment.settings().is_empty() {
@@ -119,14 +121,17 @@ async fn evaluate(
             Some(run) => run.event.starts_with("pull_request"),
             None => context.is_some_and(|context| context.pull_request.is_some()),
         };
-        if !evaluate_anew(&mut report, &config, &flags, of_pull_request)? {
+        // Whose evaluation is not taken is a fork's, and a queue has none of those.
+        let occasion = Occasion { pull_request: of_pull_request, merge_queue: false, today };
+        if !evaluate_anew(&mut report, &config, &flags, &occasion)? {
             return no_limits(context);
         }
     } else if accept.is_empty() {
         // Where nobody says here what accepts, it is what the jobs were told.
         accept = report.accept.as_ref().and_then(AcceptanceRules::accept).unwrap_or_default();
     }
-    accept::apply(&mut report, &accept, &arguments.github, context).await;
+    let asking = Asking { github: &arguments.github, comment: &arguments.output.comment };
+    accept::apply(&mut report, &accept, asking, context).await;
     Ok(Some(report))
 }
 
@@ -330,15 +335,14 @@ fn evaluate_anew(
     report: &mut Report,
     config: &Config,
     flags: &Settings,
-    of_pull_request: bool,
+    occasion: &Occasion,
 ) -> anyhow::Result<bool> {
     let mut any = false;
-    let occasion = Occasion { pull_request: of_pull_request, today: today() };
     for image in &mut report.images {
         let platform = image.runs_on();
         let rulesets = config.rulesets_for(&image.name, platform.as_ref(), flags, &occasion.today)?;
         any |= rulesets.iter().any(|ruleset| !ruleset.limits.is_empty());
-        reevaluate(image, &rulesets, &occasion)?;
+        reevaluate(image, &rulesets, occasion)?;
     }
     // What the reports say of that is not believed either.
     report.configurations = config.sources();

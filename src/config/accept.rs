@@ -42,6 +42,9 @@ pub struct Acceptance {
     /// When, as GitHub writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
+    /// The pull request that it is of, where that is one ahead in a merge queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<u64>,
 }
 
 impl Accept {

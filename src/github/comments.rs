@@ -14,6 +14,10 @@ const PAGE: usize = 100;
 /// The most pages that are looked through.
 const MAX_PAGES: usize = 100;
 
+/// Around what a comment carries along.
+const CARRIES: &str = "<!-- layergate carries ";
+const CARRIED: &str = " -->";
+
 /// Where a comment belongs, and whose it is.
 pub struct CommentTarget<'a> {
     /// The repository's owner.
@@ -67,6 +71,19 @@ pub struct Edited {
 pub fn marker(key: &str, origin: CommentOrigin<'_>) -> String {
     let run = origin.run.map(|run| format!(" run={}.{}", run.id, run.attempt)).unwrap_or_default();
     format!("{}verdict={} sha={}{run} -->\n", marker_start(key), origin.verdict, origin.sha)
+}
+
+/// A hidden line that a comment carries along, to be read by later runs. It has to be free of `-->`.
+pub fn carrying(text: &str) -> String {
+    format!("{CARRIES}{text}{CARRIED}\n")
+}
+
+/// What the comment carries along; `None` where there is none, or it carries nothing.
+///
+/// # Errors
+/// [`GithubError`].
+pub async fn carried(client: &Client, place: &CommentTarget<'_>) -> Result<Option<String>, GithubError> {
+    Ok(place.find(client).await?.and_then(|found| found.carried))
 }
 
 fn marker_start(key: &str) -> String {
@@ -158,6 +175,8 @@ struct ExistingComment {
     node_id: String,
     verdict: Option<String>,
     run: Option<RunId>,
+    /// What it carries along.
+    carried: Option<String>,
 }
 
 impl CommentTarget<'_> {
@@ -190,7 +209,8 @@ impl CommentTarget<'_> {
     fn read(&self, comment: &Value, start: &str) -> Option<ExistingComment> {
         let author = comment.pointer("/user/login")?.as_str()?;
         let marker = comment.get("body")?.as_str()?.strip_prefix(start)?;
-        let marker = marker.lines().next()?;
+        let (marker, second) = (marker.lines().next()?, marker.lines().nth(1));
+        let carried = second.and_then(|line| line.strip_prefix(CARRIES)?.strip_suffix(CARRIED));
         let word = |name: &str| marker.split(' ').find_map(|word| word.strip_prefix(name));
         let run = word("run=").and_then(|run| run.split_once('.'));
         let run = run
@@ -202,6 +222,7 @@ impl CommentTarget<'_> {
             node_id: comment.get("node_id").and_then(Value::as_str).unwrap_or_default().to_owned(),
             verdict: word("verdict=").map(str::to_owned),
             run,
+            carried: carried.map(str::to_owned),
         })
     }
 
@@ -254,6 +275,13 @@ mod tests {
         assert_eq!(verdict(&own).as_deref(), Some("warn"));
         // As earlier versions wrote it.
         assert_eq!(verdict(&own.replace("verdict=warn ", "")), None);
+        let carries =
+            |login: &str, body: &str| place.read(&comment(login, body), &marker_start("default"))?.carried;
+        let carrying = format!("{own}{}### x", carrying("[1]"));
+        assert_eq!(carries("bot", &carrying).as_deref(), Some("[1]"));
+        assert_eq!(carries("bot", &carrying.replace('\n', "\r\n")).as_deref(), Some("[1]"));
+        assert_eq!(carries("bot", &format!("{own}### x\n<!-- layergate carries [1] -->")), None);
+        assert_eq!(carries("someone", &carrying), None);
         assert_eq!(read(&comment("someone", &own)), None);
         assert_eq!(read(&comment("bot", &format!("> {own}"))), None);
         assert_eq!(read(&comment("bot", &own.replace("default", "default2"))), None);

@@ -171,6 +171,11 @@ pub enum Deciding {
 }
 
 impl Context {
+    /// Whether this run is for a group of a merge queue.
+    pub fn is_merge_queue(&self) -> bool {
+        self.event_name == "merge_group"
+    }
+
     /// Whose configuration counts. A check of an unprotected branch counts for the pull request that is opened from it
     /// later, and so is evaluated as one to the default branch.
     pub fn deciding(&self) -> Deciding {
@@ -290,7 +295,7 @@ fn problem(event_name: &str, event: &Result<Value, String>) -> Option<String> {
 }
 
 /// The pull request of a merge queue's branch: `refs/heads/gh-readonly-queue/main/pr-7-SHA`.
-fn queued(name: &str) -> Option<u64> {
+pub(super) fn queued(name: &str) -> Option<u64> {
     let last = name.strip_prefix("refs/heads/gh-readonly-queue/")?.rsplit('/').next()?;
     last.strip_prefix("pr-")?.split('-').next()?.parse().ok()
 }

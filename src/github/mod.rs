@@ -10,6 +10,7 @@ pub mod context;
 pub mod forge;
 pub mod hidden;
 pub mod pulls;
+pub mod queue;
 pub mod releases;
 pub mod repository;
 pub mod reviews;

@@ -57,6 +57,11 @@ impl Definition {
         !self.needs.base.is_empty()
     }
 
+    /// Whether it is on growth, which adds up from one change to the next.
+    pub fn is_on_growth(&self) -> bool {
+        self.needs.base.iter().any(|fact| matches!(fact, Fact::Size | Fact::AppSize))
+    }
+
     /// Whether it is about the size, or its growth.
     pub fn is_about_size(&self) -> bool {
         self.needs(Fact::Size) || self.needs(Fact::AppSize)

@@ -3,6 +3,7 @@
 
 use super::{Metric, Severity};
 use crate::analysis::Analysis;
+use crate::compare::baseline::age;
 use crate::compare::{Cause, Comparison, LayerRow, Split, Status, Waste, app_size};
 use crate::image::{
     Bytes, Day, Delta, DockerfileLines, Filesystem, Instruction, Removable, RemovableOutcome, Snapshot,
@@ -30,10 +31,20 @@ pub struct Subject<'a> {
 /// When and for what an image is evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occasion {
-    /// Whether it is for a pull request.
+    /// Whether it is for a change that is about to be merged: a pull request, or a group of a merge queue.
     pub pull_request: bool,
+    /// Whether it is for a group of a merge queue: whatever came since the baseline is merged with it.
+    pub merge_queue: bool,
     /// The day, in UTC.
     pub today: Day,
+}
+
+impl Occasion {
+    /// What a baseline is instead of that of the base commit, where growth since then may not be this change's.
+    pub fn inexact(&self, exact: bool, distance: Option<u64>) -> Option<String> {
+        let in_full = self.merge_queue && distance.is_some();
+        (!exact && !in_full).then(|| age(distance))
+    }
 }
 
 /// A baseline, and what changed since.

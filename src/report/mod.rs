@@ -1,6 +1,7 @@
 //! Reports: one evaluation, and one file for each way of writing it down. Pure.
 
 pub mod actions;
+pub mod ahead;
 pub mod badge;
 pub mod escape;
 pub mod history;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::links::RunLinks;
 use crate::analysis::Analysis;
-use crate::compare::baseline::{HistoryPoint, age};
+use crate::compare::baseline::HistoryPoint;
 use crate::compare::{
     Baseline, Cause, Comparison, ConfigChange, Deltas, FileChanges, LayerRow, Missing, Moved, PackageCounts,
     PackageRow, Split, Waste, compare, waste,
@@ -320,19 +320,6 @@ impl Report {
         }
     }
 
-    /// Accepts the limits that are broken, of each image that may be accepted. That nothing is known of one, or
-    /// that there is nothing to compare it with, is no broken limit.
-    pub fn accept_with(&mut self, acceptance: Acceptance, accept: &Accept) {
-        for image in self.images.iter_mut().filter(|image| image.verdict == Verdict::Fail) {
-            let reaches = accept.reaches(image.size_delta().zip(image.base_size()));
-            if reaches && image.is_acceptable() {
-                image.verdict = Verdict::Accepted;
-                self.accepted = Some(acceptance.clone());
-            }
-        }
-        self.verdict = worst(&self.images);
-    }
-
     /// Takes back what was accepted.
     pub fn withdraw_acceptance(&mut self) {
         for image in self.images.iter_mut().filter(|image| image.verdict == Verdict::Accepted) {
@@ -408,7 +395,7 @@ impl ImageReport {
         let comparison = baseline.map(|baseline| compare(&baseline.image, head, ignored)).transpose()?;
         let (waste, stages) = (waste_of(head), evaluate_stages(head));
         let base = baseline.zip(comparison.as_ref()).map(|(baseline, comparison)| {
-            let inexact = (!baseline.exact).then(|| age(baseline.distance));
+            let inexact = occasion.inexact(baseline.exact, baseline.distance);
             BaseFacts::new(ImageFacts::of_record(&baseline.image), comparison, inexact)
         });
         let mut subject = Subject {

@@ -137,7 +137,7 @@ fn kept_findings(image: &ImageReport, rule: &str, settings: &Settings) -> Vec<Fi
 fn subject<'a>(image: &'a ImageReport, totals: &Totals, limits: &Limits, occasion: &Occasion) -> Subject<'a> {
     let base = image.base.as_ref().filter(|_| image.delta.is_some()).map(|base| BaseFacts {
         image: ImageFacts::of_reported_base(&base.totals, image.split.map(|split| split.app_base)),
-        inexact: (!base.exact).then(|| age(base.distance)),
+        inexact: occasion.inexact(base.exact, base.distance),
         rows: &image.layers,
         causes: &image.causes,
         split: image.split,
@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn occasion() -> Occasion {
-        Occasion { pull_request: true, today: Day::of(0) }
+        Occasion { pull_request: true, merge_queue: false, today: Day::of(0) }
     }
 
     /// A report of growth from 100 to 120, evaluated by some limits where it was measured.

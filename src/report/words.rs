@@ -245,6 +245,9 @@ pub fn headline_of_many(report: &Report) -> String {
 pub fn accepted(acceptance: &Acceptance) -> [String; 3] {
     let when =
         acceptance.at.as_deref().map_or_else(String::new, |at| format!(" on {}", at.get(..10).unwrap_or(at)));
+    let of =
+        acceptance.pull.map_or_else(String::new, |pull| format!(" of #{pull} (ahead in the merge queue)"));
+    let when = of + &when;
     match (&acceptance.label, &acceptance.trailer) {
         (Some(label), _) => ["by the label ".into(), label.clone(), when],
         (None, trailer) => {

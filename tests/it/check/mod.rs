@@ -7,3 +7,4 @@ pub mod gate;
 mod gitea;
 mod matrix;
 mod organisation;
+mod queue;

@@ -487,6 +487,26 @@ fn one() -> usize {
     1
 }
 
+impl Repository {
+    /// The pull request that has brought a commit to `main`: GitHub's own merges name it.
+    fn merged_by(&self, sha: &str) -> Option<Value> {
+        self.git(&["merge-base", "--is-ancestor", sha, "main"], b"")?;
+        let commit = self.logged(sha)?;
+        let number = commit.message.strip_prefix("Merge pull request #")?.split(' ').next()?.parse().ok()?;
+        let [base, head] = commit.parents.as_slice() else { return None };
+        let pull = documents::PullRequest {
+            number,
+            head: ["acme/shop", "change", head].map(str::to_owned),
+            base_sha: base.clone(),
+        };
+        let mut item = pull.item(&[]);
+        item["state"] = "closed".into();
+        item["merged_at"] = "2026-11-02T08:00:00Z".into();
+        item["merge_commit_sha"] = sha.into();
+        Some(item)
+    }
+}
+
 async fn list_commits(State(repository): Shared, Query(query): Query<Commits>) -> Response {
     blocking(move || {
         let from = match &query.sha {
@@ -506,6 +526,10 @@ async fn show_commit(State(repository): Shared, Parts((_, _, name)): Named) -> R
     blocking(move || {
         // Unlike the Git database, this calls it unprocessable.
         let missing = || unprocessable(&format!("No commit found for SHA: {name}"));
+        if let Some(sha) = name.strip_suffix("/pulls") {
+            let sha = repository.resolve(sha, "commit").ok_or_else(missing)?;
+            return Ok(ok(repository.merged_by(&sha).into_iter().collect()));
+        }
         let sha = repository.resolve(&name, "commit").ok_or_else(missing)?;
         Ok(ok(repository.logged(&sha).unwrap().item()))
     })

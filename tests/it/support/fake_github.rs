@@ -27,6 +27,8 @@ pub struct Comment {
     pub body: String,
     /// Whether somebody has hidden it.
     pub hidden: bool,
+    /// The pull request that it is on; any, where a test does not say.
+    pub on: Option<u64>,
 }
 
 /// A comment on lines of a pull request's diff.
@@ -159,6 +161,8 @@ pub struct World {
     pub chaos: Option<Chaos>,
     /// The labels that pull requests have been given, and lost again: who, which, when, and whether it was set.
     pub labelled: Vec<(&'static str, &'static str, &'static str, bool)>,
+    /// The only pull request that has these labels; all, where a test does not say.
+    pub labelled_pull: Option<u64>,
     /// The messages of the commits of pull requests.
     pub messages: Vec<&'static str>,
     /// What check runs were made with, each with what was added to it.
@@ -277,7 +281,8 @@ impl FakeGithub {
 impl World {
     fn add(&mut self, author: &str, body: &str) -> Comment {
         self.next_id += 1;
-        let comment = Comment { id: self.next_id, author: author.into(), body: body.into(), hidden: false };
+        let comment =
+            Comment { id: self.next_id, author: author.into(), body: body.into(), hidden: false, on: None };
         self.comments.push(comment.clone());
         comment
     }
@@ -443,7 +448,10 @@ async fn add_to_check_run(
 }
 
 async fn issue(State(world): Shared, Path((_, _, number)): Path<(String, String, u64)>) -> Response {
-    answer(StatusCode::OK, documents::issue(number, &world.lock().unwrap().labels()))
+    let world = world.lock().unwrap();
+    let has_labels = world.labelled_pull.is_none_or(|only| only == number);
+    let labels = if has_labels { world.labels() } else { Vec::new() };
+    answer(StatusCode::OK, documents::issue(number, &labels))
 }
 
 async fn timeline(State(world): Shared, Query(paging): Query<Paging>) -> Response {
@@ -583,15 +591,27 @@ impl Paging {
     }
 }
 
-async fn list(State(world): Shared, Query(paging): Query<Paging>) -> Response {
-    paging.answer(world.lock().unwrap().comments.iter().map(document))
+async fn list(
+    State(world): Shared,
+    Path((_, _, number)): Path<(String, String, u64)>,
+    Query(paging): Query<Paging>,
+) -> Response {
+    let world = world.lock().unwrap();
+    let own = world.comments.iter().filter(|comment| comment.on.is_none_or(|on| on == number));
+    paging.answer(own.map(document))
 }
 
-async fn create(State(world): Shared, body: Bytes) -> Response {
+async fn create(
+    State(world): Shared,
+    Path((_, _, number)): Path<(String, String, u64)>,
+    body: Bytes,
+) -> Response {
     let Ok(body) = body_of(&body) else { return unprocessable() };
     let mut world = world.lock().unwrap();
     let login = world.token_login();
-    let comment = world.add(&login, &body);
+    let mut comment = world.add(&login, &body);
+    comment.on = Some(number);
+    *world.comments.last_mut().unwrap() = comment.clone();
     answer(StatusCode::CREATED, document(&comment))
 }
 

@@ -1,0 +1,86 @@
+//! What is accepted of the entries ahead in a merge queue. It is asked only where a group exceeds a limit against a
+//! baseline that lacks them.
+
+use super::{console, github, pull_acceptance};
+use crate::baseline::git::is_sha;
+use crate::cli::{CommentFlags, GithubFlags};
+use crate::config::{Accept, Acceptance};
+use crate::github::acceptance::Pull;
+use crate::github::comments::{self, CommentTarget};
+use crate::github::{Context, GithubError, Repository, queue};
+use crate::limits::Verdict;
+use crate::report::Report;
+use crate::report::ahead::{AcceptedAhead, read_accepted};
+
+/// The most commits that are looked at: each may cost some requests, and a queue builds five entries at a time unless it
+/// is told otherwise.
+const MOST: usize = 30;
+
+/// How to ask GitHub, and whose comments count.
+#[derive(Clone, Copy)]
+pub struct Asking<'a> {
+    /// The repository and the token.
+    pub github: &'a GithubFlags,
+    /// The comment's key and author.
+    pub comment: &'a CommentFlags,
+}
+
+/// The entries that are accepted, and that the baseline of an image that fails does not have.
+pub async fn accepted(
+    report: &Report,
+    accept: &Accept,
+    asking: Asking<'_>,
+    context: &Context,
+) -> Result<Vec<AcceptedAhead>, GithubError> {
+    let failing = report.images.iter().filter(|image| image.verdict == Verdict::Fail);
+    let missing = failing.filter_map(|image| image.base.as_ref()?.distance).max().unwrap_or(0);
+    let (Some(base), Some(branch), 1..) = (&context.merge_group_base, &context.base_branch, missing) else {
+        return Ok(Vec::new());
+    };
+    let of_run = github::of_run(asking.github, context)?.filter(|_| is_sha(base));
+    let Some((client, (owner, name))) = of_run else { return Ok(Vec::new()) };
+    let repository = Repository::new(client, owner, name);
+    let mut commits = vec![base.clone()];
+    if missing > 1 {
+        commits.extend(repository.first_parents(base).await?.into_iter().filter(|sha| is_sha(sha)));
+    }
+    commits.truncate(usize::try_from(missing).unwrap_or(MOST).min(MOST));
+    let (client, place) = (repository.client(), (owner, name));
+    let (mut author, mut found) = (None, Vec::new());
+    for (index, number) in queue::pulls_of(&repository, branch, &commits).await? {
+        let pull = Pull { client, repository: place, number };
+        if context.merge_group_pull == Some(number) {
+            continue;
+        }
+        let Some(acceptance) = pull_acceptance::of_pull(accept, &pull, None).await? else { continue };
+        if author.is_none() {
+            author = Some(comment_author(asking, client).await?);
+        }
+        let target = CommentTarget {
+            owner,
+            repository: name,
+            number,
+            key: &asking.comment.comment_key,
+            author: author.as_deref().unwrap_or_default(),
+        };
+        let images =
+            comments::carried(client, &target).await?.map(|text| read_accepted(&text)).unwrap_or_default();
+        if images.is_empty() {
+            console::warn(&format!(
+                "#{number} is ahead in the merge queue and accepted, and no comment of layergate on it says how much of it is"
+            ));
+        }
+        let acceptance = Acceptance { pull: Some(number), ..acceptance };
+        found.push(AcceptedAhead { distance: index as u64 + 1, acceptance, images });
+    }
+    Ok(found)
+}
+
+async fn comment_author(asking: Asking<'_>, client: &crate::github::Client) -> Result<String, GithubError> {
+    match (&asking.comment.comment_author, github::token(asking.github)) {
+        (Some(author), _) => Ok(author.clone()),
+        (None, token) => {
+            comments::author(client, &token.unwrap_or_default(), github::forge(asking.github)).await
+        }
+    }
+}

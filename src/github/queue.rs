@@ -1,0 +1,74 @@
+//! Merge queues: which pull requests the commits below a group are of (GitHub REST API, "List matching references" and
+//! "List pull requests associated with a commit"). What a commit's message says of that is its author's word, and is not
+//! read.
+
+use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use super::client::{ApiRequest, GithubError};
+use super::context::queued;
+use super::repository::Repository;
+
+const OPERATION: &str = "find what is ahead in the merge queue";
+/// What is escaped in the name of a branch, in which slashes are parts of a path.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
+
+/// The pull requests that commits of a queue, or of the branch that it merges into, are of: each with the place of the
+/// first of its commits. What is of none is left out.
+///
+/// # Errors
+/// [`GithubError`].
+pub async fn pulls_of(
+    repository: &Repository,
+    branch: &str,
+    commits: &[String],
+) -> Result<Vec<(usize, u64)>, GithubError> {
+    let name = repository.full_name();
+    let get = async |path: String, permission: &'static str| {
+        let request = ApiRequest { method: Method::GET, path, body: None, operation: OPERATION, permission };
+        repository.client().send(&request).await
+    };
+    let start = utf8_percent_encode(&format!("heads/gh-readonly-queue/{branch}/"), ESCAPED).to_string();
+    // Each entry has a branch of its own until it is merged.
+    let branches = get(format!("/repos/{name}/git/matching-refs/{start}"), "contents: read").await?;
+    let of_queue = |commit: &str| {
+        let mut all = branches.as_array().into_iter().flatten();
+        let own = all.find(|one| text(one, "/object/sha") == Some(commit))?;
+        queued(text(own, "/ref")?)
+    };
+    let mut found: Vec<(usize, u64)> = Vec::new();
+    for (place, commit) in commits.iter().enumerate() {
+        let number = match of_queue(commit) {
+            Some(number) => Some(number),
+            None => {
+                let listed =
+                    get(format!("/repos/{name}/commits/{commit}/pulls"), "pull-requests: read").await;
+                merged_into(branch, &missing_is_none(listed)?)
+            }
+        };
+        if let Some(number) = number.filter(|number| !found.iter().any(|(_, other)| other == number)) {
+            found.push((place, number));
+        }
+    }
+    Ok(found)
+}
+
+/// The pull request that a commit came to a branch by. One that is open may have any commit.
+fn merged_into(branch: &str, listed: &Value) -> Option<u64> {
+    let mut all = listed.as_array().into_iter().flatten();
+    let is_it = |pull: &&Value| text(pull, "/merged_at").is_some() && text(pull, "/base/ref") == Some(branch);
+    all.find(is_it)?.get("number")?.as_u64()
+}
+
+fn missing_is_none(listed: Result<Value, GithubError>) -> Result<Value, GithubError> {
+    match listed {
+        Err(error) if error.is_not_found() => Ok(Value::Null),
+        Err(GithubError::Status { status: 422, .. }) => Ok(Value::Null),
+        listed => listed,
+    }
+}
+
+fn text<'a>(of: &'a Value, pointer: &str) -> Option<&'a str> {
+    of.pointer(pointer)?.as_str()
+}
