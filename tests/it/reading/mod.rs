@@ -19,3 +19,4 @@ mod quick;
 mod registry;
 mod several;
 mod storage;
+mod update;
