@@ -266,7 +266,7 @@ impl DirStore {
     fn put_file_list(&self, diff_id: &DiffId, file_list: &FileList) -> Result<(), StoreError> {
         let path = self.file_list_path(diff_id);
         // One that is damaged is written anew, and so is one of an earlier version that says less.
-        if self.file_list(diff_id).is_some_and(|stored| stored.marks.is_some() || file_list.marks.is_none()) {
+        if self.file_list(diff_id).is_some_and(|stored| stored.is_complete() || !file_list.is_complete()) {
             // So that nobody removes what a record is about to name.
             let file = fs::File::options().append(true).open(&path);
             let _ = file.and_then(|file| file.set_modified(SystemTime::now()));

@@ -35,6 +35,10 @@ pub struct FileList {
     /// The package databases that could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<UnreadDatabase>,
+    /// Whether the packages were left out, because the image has more than are kept of one. Another image with this layer
+    /// may have fewer.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub packages_left_out: bool,
 }
 
 /// Entries of a file list, ascending, and the first half of the sha256 of what each holds.
@@ -56,10 +60,15 @@ struct Raw {
     marks: Option<Vec<ReadMark>>,
     #[serde(default)]
     unread: Vec<UnreadDatabase>,
+    #[serde(default)]
+    packages_left_out: bool,
 }
 
-/// The most packages of one layer; the largest distributions known have a few thousand installed.
-pub const MAX_PACKAGES: usize = 200_000;
+/// The most packages of one layer, and of an image: a document has room for them. The largest distributions known have a
+/// few thousand installed.
+pub const MAX_PACKAGES: usize = 100_000;
+/// How many bytes of its layers an index has for each package of its platforms, beyond those that one image may have.
+pub const BYTES_PER_PACKAGE: u64 = 64;
 /// The most databases of one layer that are said to be unread.
 pub const MAX_UNREAD: usize = 100;
 
@@ -67,7 +76,7 @@ impl TryFrom<Raw> for FileList {
     type Error = &'static str;
 
     fn try_from(raw: Raw) -> Result<FileList, &'static str> {
-        let Raw { entries, packages, marks, unread } = raw;
+        let Raw { entries, packages, marks, unread, packages_left_out } = raw;
         let long = |path: &LayerPath| path.as_bytes().len() > MAX_READ_PATH || path.depth() > MAX_READ_DEPTH;
         if entries.iter().any(|entry| long(entry.path())) {
             return Err("a file list with a longer or deeper path than any layer has");
@@ -91,7 +100,7 @@ impl TryFrom<Raw> for FileList {
             return Err("a file list lists unread databases that are not among its files");
         }
         let marks = marks.map(|marks| mark::checked(marks, &entries)).transpose()?;
-        Ok(FileList { entries, packages, marks, unread })
+        Ok(FileList { entries, packages, marks, unread, packages_left_out })
     }
 }
 
@@ -125,6 +134,12 @@ impl FileList {
     /// A layer of these files, none of which is of a package, and none of which was looked into.
     pub fn of(entries: Vec<Entry>) -> FileList {
         FileList { entries, ..FileList::default() }
+    }
+
+    /// Whether the list has all that reading the layer tells: not what an earlier version did not look for, or what was left
+    /// out because the layer's image has too much.
+    pub fn is_complete(&self) -> bool {
+        self.marks.is_some() && !self.packages_left_out
     }
 
     /// For each entry, the index of the package whose file it is; nothing at all where no package

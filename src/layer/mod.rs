@@ -2,9 +2,11 @@
 
 pub mod compression;
 pub mod input;
+mod package_room;
 pub mod packed;
 pub mod safety;
 mod sparse;
+mod tally;
 pub mod tar;
 pub mod tar_split;
 pub mod walk;

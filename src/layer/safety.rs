@@ -6,15 +6,17 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::package_room::{PackageSpending, PackageTally};
+use super::tally::Tally;
 use crate::image::bytes::group_digits;
 use crate::image::digest::Algorithm;
 use crate::image::file_list::MAX_NODES;
 use crate::image::path::{MAX_DEPTH, MAX_PATH};
-use crate::packages::ARCHIVE_WORK;
+use crate::packages::room::{ImageRoom, PackageCost};
 
 /// What an image may cost whatever its packed length: a file of zeros packs to almost nothing.
 const FREE_INFLATED: u64 = 1 << 30;
-const FREE_ENTRIES: u64 = 300_000;
+const FREE_ENTRIES: u64 = 100_000;
 const FREE_NAMES: u64 = 32 << 20;
 const FREE_HEADERS: u64 = 32 << 20;
 /// What each packed byte adds to that. The header of an entry takes a dozen packed bytes or more.
@@ -156,7 +158,8 @@ pub struct Budget {
     entries: AtomicU64,
     names: AtomicU64,
     uncompressed: AtomicU64,
-    scanned: [AtomicU64; 4],
+    scanned: [AtomicU64; 3],
+    pub(super) packages: Arc<PackageSpending>,
     read: Arc<AtomicU64>,
     free: Free,
     /// Of an archive that is packed itself: what is packed inside of it earns nothing.
@@ -181,23 +184,9 @@ pub struct Account {
     entries: Tally,
     names: Tally,
     headers: Tally,
-}
-
-#[derive(Debug, Default)]
-struct Tally {
-    spent: AtomicU64,
-    drawn: AtomicU64,
-}
-
-impl Tally {
-    /// Spends `count` where `earned` of it is paid for; whether the rest can be drawn from `free`. One thread
-    /// reads a stream.
-    fn spend(&self, count: u64, earned: u64, free: &AtomicU64, most: u64) -> bool {
-        let spent = self.spent.fetch_add(count, Ordering::Relaxed) + count;
-        let excess = spent.saturating_sub(earned);
-        let more = excess.saturating_sub(self.drawn.fetch_max(excess, Ordering::Relaxed));
-        free.fetch_add(more, Ordering::Relaxed) + more <= most
-    }
+    packages: PackageTally,
+    /// What the packages of a layer may take that does not say how long it is packed.
+    assumed: AtomicU64,
 }
 
 impl Account {
@@ -206,8 +195,35 @@ impl Account {
         self.packed.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Takes a layer to be so long, for its packages: an engine's store has its files as they are.
+    pub(super) fn assume(&self, bytes: u64) {
+        self.assumed.fetch_max(bytes, Ordering::Relaxed);
+    }
+
     fn packed(&self) -> u64 {
         self.packed.load(Ordering::Relaxed)
+    }
+
+    /// The length that its packages go by.
+    fn length_for_packages(&self) -> u64 {
+        self.packed().max(self.assumed.load(Ordering::Relaxed))
+    }
+}
+
+/// The part that one layer has in what the packages of its image may take.
+#[derive(Debug)]
+struct LayerRoom {
+    image: Arc<PackageSpending>,
+    account: Arc<Account>,
+}
+
+impl ImageRoom for LayerRoom {
+    fn spend(&self, cost: PackageCost) -> bool {
+        self.account.packages.spend(&self.image, self.account.length_for_packages(), cost)
+    }
+
+    fn left(&self) -> u64 {
+        self.account.packages.left(&self.image, self.account.length_for_packages())
     }
 }
 
@@ -225,6 +241,16 @@ impl Budget {
     /// The account of an archive that is packed as a whole, on which all that is inside of it goes.
     pub fn enclose(&mut self) -> Arc<Account> {
         self.outer.insert(Arc::default()).clone()
+    }
+
+    /// What the packages of a layer may take, in all that those of the image may.
+    pub(super) fn package_room(&self, account: &Arc<Account>) -> Box<dyn ImageRoom> {
+        Box::new(LayerRoom { image: self.packages.clone(), account: account.clone() })
+    }
+
+    /// Whether the image has more packages than are kept of it.
+    pub fn has_too_many_packages(&self) -> bool {
+        self.packages.is_over()
     }
 
     /// Whether layers of so many [`crate::image::FileList::nodes`] may be put together: one that is
@@ -379,18 +405,16 @@ pub enum Purpose {
     Development,
     /// Which packages are installed.
     Packages,
-    /// What archives hold: of them only what is inflated counts.
-    Archives,
 }
 
 impl Purpose {
-    /// The most bytes that are looked into: of one layer, and of an image. Images hold a hundredth of it.
+    /// The most bytes that are looked into: of one layer, and of an image. Images hold a hundredth of it. What the packages
+    /// of an image may take depends on its length, and is spent elsewhere.
     fn most(self) -> (u64, u64) {
         match self {
             Purpose::Secret => (8 << 20, 16 << 20),
             Purpose::Development => (64 << 20, 128 << 20),
-            Purpose::Packages => (256 << 20, 512 << 20),
-            Purpose::Archives => (ARCHIVE_WORK.inflated, 2 * ARCHIVE_WORK.inflated),
+            Purpose::Packages => (256 << 20, u64::MAX),
         }
     }
 }
@@ -398,7 +422,7 @@ impl Purpose {
 /// Spends the content of one layer that is looked into.
 pub struct ScanBudget<'a> {
     budget: &'a Budget,
-    spent: [u64; 4],
+    spent: [u64; 3],
     /// Whether the image has had more than is looked into: what is known of the layer depends on the others then.
     pub cut_short: bool,
 }
@@ -406,7 +430,7 @@ pub struct ScanBudget<'a> {
 impl<'a> ScanBudget<'a> {
     /// Nothing spent yet.
     pub fn new(budget: &'a Budget) -> ScanBudget<'a> {
-        ScanBudget { budget, spent: [0; 4], cut_short: false }
+        ScanBudget { budget, spent: [0; 3], cut_short: false }
     }
 
     /// Spends `bytes`; whether there is room for them. Where a layer is full, all that comes after is left out:
@@ -575,7 +599,7 @@ mod tests {
     fn each_purpose_has_room_of_its_own() {
         let budget = Budget::default();
         let mut scan = ScanBudget::new(&budget);
-        for purpose in [Purpose::Secret, Purpose::Development, Purpose::Packages, Purpose::Archives] {
+        for purpose in [Purpose::Secret, Purpose::Development, Purpose::Packages] {
             let (of_layer, _) = purpose.most();
             assert!(scan.spend(purpose, of_layer), "{purpose:?}");
             // What is left out is left out in order, however small.
@@ -609,7 +633,7 @@ mod tests {
         let of = |entry: (u64, u64), packed| entries_of(SafetyLimits::default(), packed, entry);
         let (count, bound) = of((10, 0), mib);
         assert_eq!(bound, Some("entries"));
-        assert!((431_000..432_000).contains(&count), "{count}");
+        assert!((231_000..232_000).contains(&count), "{count}");
         let (count, bound) = of((4000, 0), mib);
         assert_eq!(bound, Some("names"));
         assert!(count < 13_000, "{count}");

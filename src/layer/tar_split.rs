@@ -42,6 +42,9 @@ pub struct TarSplit<R, F: UncompressedFiles> {
     piece: TarPiece<F::Content>,
 }
 
+/// How long a layer is taken to be packed that says nothing of it.
+const UNKNOWN_LENGTH: u64 = 4 << 20;
+
 /// Walks a layer by its tar-split document, which is compressed and belongs to a blob of so many bytes, or to none. To hash the layer,
 /// its tar is put together again.
 ///
@@ -59,6 +62,9 @@ where
 {
     let account = budget.account();
     account.earn(length);
+    if length == 0 {
+        account.assume(UNKNOWN_LENGTH);
+    }
     let document = BufReader::with_capacity(DOCUMENT_CHUNK, PackedReader::new(document, budget, &account));
     let lines = UnpackedReader::new(MultiGzDecoder::new(document), budget, &account, true);
     let tar = TarSplit::new(BufReader::new(lines), files);

@@ -119,7 +119,7 @@ pub(super) fn walk_headers(
     tar: impl Forward,
     length: u64,
     budget: &Budget,
-    account: &Account,
+    account: &Arc<Account>,
 ) -> Result<WalkedLayer, LayerError> {
     let (file_list, contents, _) = take_file_list(tar, budget, account)?;
     let size = file_list.size().ok_or(LayerError::TooLarge)?;
@@ -189,12 +189,12 @@ fn walk(
 fn take_file_list<R: Forward>(
     input: R,
     budget: &Budget,
-    account: &Account,
+    account: &Arc<Account>,
 ) -> Result<(FileList, Contents, R), LayerError> {
     let mut walker = TarWalker::new(input, &budget.bounds);
     let mut entries = Vec::new();
     let mut spent = Entries::new(budget, account);
-    let mut found = ContentFindings::new(budget);
+    let mut found = ContentFindings::new(budget, account);
     let mut contents = Vec::new();
     while let Some(entry) = walker.next_entry()? {
         spent.spend((entry.path.len() + entry.link.len()) as u64, entry.headers)?;
@@ -227,7 +227,7 @@ fn take_file_list<R: Forward>(
     spent.finish()?;
     entries.shrink_to_fit();
     let mut file_list = FileList::of(entries);
-    (file_list.packages, file_list.unread) = found.packages.finish(&file_list).of_file_list(&file_list);
+    found.packages.finish(&file_list).add_to(&mut file_list);
     file_list.marks = (!found.scan.cut_short).then(|| found.marks.finish());
     Ok((file_list, contents.into(), walker.into_inner()))
 }
@@ -240,9 +240,9 @@ struct ContentFindings<'a> {
 }
 
 impl<'a> ContentFindings<'a> {
-    fn new(budget: &'a Budget) -> ContentFindings<'a> {
-        let (packages, marks) = (packages::PackageCollector::default(), marks::MarkCollector::default());
-        ContentFindings { packages, marks, scan: ScanBudget::new(budget) }
+    fn new(budget: &'a Budget, account: &Arc<Account>) -> ContentFindings<'a> {
+        let packages = packages::PackageCollector::new(budget.package_room(account));
+        ContentFindings { packages, marks: marks::MarkCollector::default(), scan: ScanBudget::new(budget) }
     }
 }
 
@@ -265,20 +265,17 @@ fn look_inside<R: Forward>(
     }
     match wanted {
         (Some(WantedPackageFile::Content { database, length }), _) => {
-            if found.scan.spend(Purpose::Packages, length) {
+            if !found.packages.may_read(length) {
+                // The image has too many packages; none is kept.
+            } else if found.scan.spend(Purpose::Packages, length) {
                 found.packages.take(database, path, walker.read_content(length)?);
             } else {
                 found.packages.unread(path, Unread::TooMuch);
             }
         }
         (Some(WantedPackageFile::Archive), _) => {
-            if !found.scan.spend(Purpose::Archives, 0) {
-                found.packages.unread(path, Unread::TooMuch);
-                return Ok(());
-            }
             let mut content = ArchiveContent { walker, failed: None };
-            let inflated = found.packages.take_archive(path, &mut content);
-            found.scan.spend(Purpose::Archives, inflated);
+            found.packages.take_archive(path, &mut content);
             content.failed.map_or(Ok(()), Err)?;
         }
         (Some(WantedPackageFile::Nothing(why)), _) => found.packages.unread(path, why),

@@ -7,12 +7,13 @@ use super::cargo::Crate;
 use super::dpkg::Dpkg;
 use super::owners::other_name;
 use super::python::Python;
+use super::room::{ImageRoom, LayerSpending, PackageCost};
 use super::rpm::Rpm;
 use super::sink::Sink;
 use super::zip::{ArchiveBudget, Passing, ZipError};
 use super::{
-    Declared, Ecosystem, Owns, PackageDatabase, Unread, apk, conda, dotnet, gem, golang, java, npm, owners,
-    rpm, word,
+    Declared, Ecosystem, Owns, PackageDatabase, Unread, WantedPackageFile, apk, conda, dotnet, gem, golang,
+    java, npm, owners, rpm, word,
 };
 use crate::image::file_list::MAX_UNREAD;
 use crate::image::package::{MAX_ELSEWHERE, UnreadDatabase};
@@ -44,6 +45,12 @@ impl Default for PackageCollector {
     }
 }
 
+/// What looking at an entry of an archive costs, in bytes that are inflated meanwhile.
+const ENTRY_WORK: u64 = 128;
+
+/// More work than any image has room for, and little enough to be added up.
+const ROOM_OF_NONE: u64 = 1 << 50;
+
 /// What one layer says of packages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LayerPackages {
@@ -55,9 +62,20 @@ pub struct LayerPackages {
     pub refused: u64,
     /// The databases that were not read, or not to their end.
     pub unread: Vec<(LayerPath, Unread)>,
+    /// Whether all is left out, because the image has no room for it.
+    pub left_out: bool,
 }
 
 impl LayerPackages {
+    /// Puts the packages, and the databases that were not read, into the layer's file list.
+    pub fn add_to(self, file_list: &mut FileList) {
+        if self.left_out {
+            leave_out(file_list);
+        } else {
+            (file_list.packages, file_list.unread) = self.of_file_list(file_list);
+        }
+    }
+
     /// The packages as a file list keeps them, and the databases that were not read.
     pub fn of_file_list(self, file_list: &FileList) -> (Vec<Package>, Vec<UnreadDatabase>) {
         let elsewhere = self.elsewhere(file_list);
@@ -116,7 +134,32 @@ impl LayerPackages {
     }
 }
 
+/// Leaves out what a layer says of packages, and names the databases that have it.
+pub fn leave_out(file_list: &mut FileList) {
+    let is_database = |entry: &Entry| match entry {
+        Entry::File(path, size) => WantedPackageFile::of(path.as_bytes(), size.0, false).is_some(),
+        _ => false,
+    };
+    let entries = (0..).zip(&file_list.entries).filter(|(_, entry)| is_database(entry));
+    let unread = entries.map(|(entry, _)| UnreadDatabase { entry, why: Unread::TooMuch });
+    file_list.unread = unread.take(MAX_UNREAD).collect();
+    file_list.packages = Vec::new();
+    file_list.packages_left_out = true;
+}
+
 impl PackageCollector {
+    /// Takes in a layer of an image whose packages have this room.
+    pub fn new(room: Box<dyn ImageRoom>) -> PackageCollector {
+        let mut collector = PackageCollector::default();
+        collector.sink.room.image = LayerSpending::new(room);
+        collector
+    }
+
+    /// Whether so many bytes of a database may be read. Where not, the image has no room for packages.
+    pub fn may_read(&mut self, bytes: u64) -> bool {
+        self.sink.room.image.spend(PackageCost { work: bytes, ..PackageCost::default() })
+    }
+
     /// Reads the content of a file of the layer. Of two with the same path, a tar has the later one
     /// replace the earlier; so few have that both counting is no matter.
     pub fn take<'a>(
@@ -159,10 +202,9 @@ impl PackageCollector {
         self.sink.unread(path, why);
     }
 
-    /// Reads what may be an archive of Java, as far as that takes. How many bytes were inflated.
-    pub fn take_archive(&mut self, path: &LayerPath, content: &mut dyn Passing) -> u64 {
-        let before = self.archives.inflated;
-        let (found, error) = java::read(split(path.as_bytes()).1, content, &mut self.archives);
+    /// Reads what may be an archive of Java, as far as that takes.
+    pub fn take_archive(&mut self, path: &LayerPath, content: &mut dyn Passing) {
+        let (found, error) = self.read_archive(path, content);
         let sink = &mut self.sink;
         let why = error.and_then(|error| match error {
             // Whatever else is called so.
@@ -180,7 +222,32 @@ impl PackageCollector {
         for (java::Artifact { name, version, .. }, inside) in found.inside {
             sink.declare(Ecosystem::Maven, name, version, path, Owns { inside, ..Owns::default() });
         }
-        before - self.archives.inflated
+    }
+
+    /// Reads an archive as far as there is room in the layer, and in the image.
+    fn read_archive(
+        &mut self,
+        path: &LayerPath,
+        content: &mut dyn Passing,
+    ) -> (java::Archive, Option<ZipError>) {
+        let image = &mut self.sink.room.image;
+        let left = image.left();
+        let allowed = ArchiveBudget {
+            inflated: self.archives.inflated.min(left),
+            entries: self.archives.entries.min(left / ENTRY_WORK),
+        };
+        let mut budget = ArchiveBudget { ..allowed };
+        let (found, error) = java::read(split(path.as_bytes()).1, content, &mut budget);
+        let (inflated, entries) = (allowed.inflated - budget.inflated, allowed.entries - budget.entries);
+        let of_image = matches!(error, Some(ZipError::TooMuch))
+            && (budget.inflated == 0 && allowed.inflated < self.archives.inflated
+                || budget.entries == 0 && allowed.entries < self.archives.entries);
+        // What would have come next is what there was no room for.
+        let work = if of_image { ROOM_OF_NONE } else { inflated.saturating_add(entries * ENTRY_WORK) };
+        image.spend(PackageCost { work, ..PackageCost::default() });
+        self.archives.inflated -= inflated;
+        self.archives.entries -= entries;
+        (found, error)
     }
 
     /// Takes in what a [`golang::GoScanner`] found in a program of the layer.
@@ -205,9 +272,14 @@ impl PackageCollector {
     /// distribution is one package, not two.
     pub fn finish(self, file_list: &FileList) -> LayerPackages {
         let PackageCollector { mut sink, dpkg, python, rpm, .. } = self;
-        dpkg.finish(&mut sink);
-        python.finish(&mut sink);
-        rpm.finish(&mut sink);
+        if sink.room.image.settle() {
+            dpkg.finish(&mut sink);
+            python.finish(&mut sink);
+            rpm.finish(&mut sink);
+        }
+        if !sink.room.image.settle() {
+            return LayerPackages { left_out: true, ..LayerPackages::default() };
+        }
         let mut declared = sink.declared;
         declared.sort_by(|one, other| one.order().cmp(&other.order()));
         gem::add_extensions(file_list, &mut declared);
@@ -216,6 +288,6 @@ impl PackageCollector {
         declared.shrink_to_fit();
         sink.unread.sort();
         sink.unread.dedup();
-        LayerPackages { declared, owners, refused: sink.room.refused, unread: sink.unread }
+        LayerPackages { declared, owners, refused: sink.room.refused, unread: sink.unread, left_out: false }
     }
 }

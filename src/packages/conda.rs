@@ -29,6 +29,9 @@ struct Link {
 /// Reads `PREFIX/conda-meta/NAME-VERSION-BUILD.json`. Files are listed relative to the prefix; in the
 /// cache of uncompressed packages the same files stand again, mostly as hard links.
 pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
+    if !sink.room.may_parse(content) {
+        return;
+    }
     let Ok(record) = serde_json::from_slice::<CondaRecord>(content) else {
         return sink.unread(path, Unread::Damaged);
     };

@@ -58,6 +58,9 @@ struct Resource {
 /// package; translations in one of their language, and what is for one system only where it was.
 pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+    if !sink.room.may_parse(content) {
+        return;
+    }
     let Ok(document) = serde_json::from_slice::<DepsJson>(content) else {
         return sink.unread(path, Unread::Damaged);
     };

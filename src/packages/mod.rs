@@ -29,6 +29,7 @@ mod npm;
 mod owners;
 mod paths;
 mod python;
+pub mod room;
 mod rpm;
 mod sink;
 mod sqlite;
@@ -36,7 +37,7 @@ mod wanted;
 pub mod zip;
 
 pub use claims::Claims;
-pub use collect::{ARCHIVE_WORK, LayerPackages, PackageCollector};
+pub use collect::{ARCHIVE_WORK, LayerPackages, PackageCollector, leave_out};
 pub(crate) use fields::lines;
 pub use installed::{installed, owners_of};
 pub(crate) use owners::other_name;

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use super::room::{LayerSpending, PackageCost};
 use crate::image::LayerPath;
+use crate::image::json;
 use crate::image::path::MAX_PATH;
 
 /// What a path costs beside its bytes, once owners are looked up.
@@ -12,6 +14,10 @@ const MAX_KEPT: usize = 24 << 20;
 /// How many bytes of paths are looked at for one layer, kept or not: a few bytes of a list may be joined
 /// to a long directory each, and come to nothing.
 const MAX_WORK: usize = 256 << 20;
+/// What looking at a path costs beside its bytes, in bytes that are looked at meanwhile.
+const PATH_WORK: u64 = 32;
+/// What a value of JSON takes once it is parsed.
+const VALUE: u64 = 128;
 
 /// A path below a directory; `None` for one that is longer than any can be, before it is put together.
 pub fn join(directory: &[u8], name: &[u8]) -> Option<Vec<u8>> {
@@ -44,18 +50,22 @@ pub struct PackageBudget {
     work: usize,
     /// How much had to be left out for want of room: packages, lists of files.
     pub refused: u64,
+    /// The layer's part in what the packages of its image may take.
+    pub image: LayerSpending,
 }
 
 impl Default for PackageBudget {
     fn default() -> PackageBudget {
-        PackageBudget { left: MAX_KEPT, work: MAX_WORK, refused: 0 }
+        PackageBudget { left: MAX_KEPT, work: MAX_WORK, refused: 0, image: LayerSpending::default() }
     }
 }
 
 impl PackageBudget {
     /// Takes so many bytes; `None`, and counted as refused, where they are not left.
     pub fn spend(&mut self, bytes: usize) -> Option<()> {
-        match self.left.checked_sub(bytes) {
+        let left = self.left.checked_sub(bytes);
+        let cost = PackageCost { memory: bytes as u64, ..PackageCost::default() };
+        match left.filter(|_| self.image.spend(cost)) {
             Some(left) => self.left = left,
             None => {
                 self.refused += 1;
@@ -63,6 +73,15 @@ impl PackageBudget {
             }
         }
         Some(())
+    }
+
+    /// Whether a document of JSON may be parsed: its values take memory until it has been read. That is the image's, for
+    /// a layer may have many documents.
+    pub fn may_parse(&mut self, json: &[u8]) -> bool {
+        let memory = json::values(json).saturating_mul(VALUE);
+        let fits = self.image.spend(PackageCost { memory, ..PackageCost::default() });
+        self.refused += u64::from(!fits);
+        fits
     }
 
     /// Keeps a list of paths; `None`, and counted as refused, where there is no room for all of it.
@@ -77,7 +96,8 @@ impl PackageBudget {
     }
 
     fn add(&mut self, mut kept: Vec<u8>, raw: &[u8]) -> Option<Vec<u8>> {
-        match self.work.checked_sub(raw.len() + 1) {
+        let cost = PackageCost { work: raw.len() as u64 + PATH_WORK, ..PackageCost::default() };
+        match self.work.checked_sub(raw.len() + 1).filter(|_| self.image.spend(cost)) {
             Some(work) => self.work = work,
             None => {
                 self.refused += 1;

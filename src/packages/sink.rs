@@ -1,9 +1,13 @@
 //! Where the readers of package databases put what they find, within bounds.
 
 use super::paths::PackageBudget;
+use super::room::PackageCost;
 use super::{Declared, Ecosystem, Owns, Unread};
 use crate::image::LayerPath;
 use crate::image::file_list::{MAX_PACKAGES, MAX_UNREAD};
+
+/// What a package takes once its layer has been read: in the file list, in the image's packages, in a report.
+const LATER: u64 = 512;
 
 /// Where packages go as they are found.
 #[derive(Default)]
@@ -33,7 +37,8 @@ impl Sink {
         anchor: &LayerPath,
         owns: Owns,
     ) {
-        if self.declared.len() >= MAX_PACKAGES {
+        let of_image = PackageCost { declared: 1, memory: LATER, work: 0 };
+        if self.declared.len() >= MAX_PACKAGES || !self.room.image.spend(of_image) {
             self.room.refused += 1;
             return;
         }

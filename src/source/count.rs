@@ -12,9 +12,14 @@ use super::plan::{Blob, LayerKey, LocatedImage};
 use super::reader::ImageReader;
 use super::{SourceError, turns};
 use crate::image::digest::Algorithm;
-use crate::image::file_list::Contents;
+use crate::image::file_list::{BYTES_PER_PACKAGE, Contents, MAX_PACKAGES};
 use crate::image::{Bytes, DiffId, Digest, FileList};
 use crate::layer::{Compression, Hashing, WalkedLayer};
+use crate::packages;
+
+/// Packed layers in files that have no more bytes than this together are read one after the other: what a decoder, or a
+/// database in a layer, may take is a multiple of that, and on each core it would be taken once more.
+const SMALL: u64 = 4 << 20;
 
 /// What a layer holds, found by a walk or known before.
 #[derive(Clone)]
@@ -43,7 +48,12 @@ impl ImageReader<'_> {
     ) -> Result<HashMap<LayerKey, CountedLayer>, SourceError> {
         let tasks = self.tasks(plans)?;
         let fetched = matches!(self.parts, ImageParts::Remote(_) | ImageParts::Content(_));
-        let at_once = if fetched { turns::at_once() } else { turns::cores() };
+        let cost = tasks.iter().filter_map(|task| task.cost).fold(0, u64::saturating_add);
+        let at_once = match fetched {
+            true => turns::at_once(),
+            false if cost <= SMALL => 1,
+            false => turns::cores(),
+        };
         let workers = at_once.min(tasks.len());
         let queue = Mutex::new(tasks);
         let next = || queue.lock().ok()?.pop();
@@ -69,8 +79,35 @@ impl ImageReader<'_> {
             for handle in handles {
                 all.extend(handle.join().unwrap_or_else(|panic| resume_unwind(panic))?);
             }
+            self.hold_packages(plans, &mut all);
             Ok(all)
         })
+    }
+
+    /// Leaves out the packages of all layers where one of the images has more than are kept of an image, or all of them
+    /// together: a small layer of many packages may be in each platform of an index.
+    fn hold_packages(&self, plans: &[LocatedImage], counted: &mut HashMap<LayerKey, CountedLayer>) {
+        let packages = |key: &LayerKey| counted.get(key).map_or(0, |layer| layer.file_list.packages.len());
+        let of_images = plans.iter().map(|plan| plan.keys().iter().map(packages).sum::<usize>());
+        let (most, sum) = of_images.fold((0, 0), |(most, sum), count| (count.max(most), sum + count));
+        let stored = counted.values().filter_map(|layer| layer.stored).map(|stored| stored.0);
+        let earned = stored.fold(0, u64::saturating_add) / BYTES_PER_PACKAGE;
+        let is_over = most > MAX_PACKAGES || sum as u64 > earned.saturating_add(MAX_PACKAGES as u64);
+        if !self.budget.has_too_many_packages() && !is_over {
+            return;
+        }
+        // Each list once, and those of before for as long: their addresses are the keys.
+        let mut left_out: HashMap<_, (Arc<FileList>, Arc<FileList>)> = HashMap::new();
+        for layer in counted.values_mut() {
+            let before = layer.file_list.clone();
+            let (_, bare) = left_out.entry(Arc::as_ptr(&before)).or_insert_with(|| {
+                let (entries, marks) = (before.entries.clone(), before.marks.clone());
+                let mut bare = FileList { entries, marks, ..FileList::default() };
+                packages::leave_out(&mut bare);
+                (before, bare.into())
+            });
+            layer.file_list = bare.clone();
+        }
     }
 
     /// The distinct blobs. The most costly one comes last, where it is taken first, so that no core

@@ -84,7 +84,7 @@ impl KnownLayers {
     /// A layer of an image, where all that reading it would tell is known.
     pub fn layer(&self, diff_id: &DiffId) -> Option<Arc<FileList>> {
         let (file_list, origin) = self.look_up(diff_id)?;
-        (origin != ListOrigin::Checkout && file_list.marks.is_some()).then_some(file_list)
+        (origin != ListOrigin::Checkout && file_list.is_complete()).then_some(file_list)
     }
 
     /// The same of a layer of an image that an engine calls by this ID. What was read of an engine's own files without
@@ -99,7 +99,9 @@ impl KnownLayers {
             return Some(file_list.clone());
         }
         let file_list = Arc::new(self.cache.as_ref()?.layer_of(&key.0, diff_id)?);
-        file_list.marks.as_ref()?;
+        if !file_list.is_complete() {
+            return None;
+        }
         found.insert(key, file_list.clone());
         Some(file_list)
     }
@@ -177,11 +179,15 @@ impl KnownLayers {
     /// Remembers a layer, if it was hashed and so is the one that its diff ID says.
     pub fn keep_layer(&self, walked: &WalkedLayer) {
         let Some(diff_id) = &walked.diff_id else { return };
-        if !self.forget {
-            self.learn(diff_id, walked.file_list.clone());
-        }
         if let Ok(mut hashed) = self.hashed.lock() {
             hashed.insert(diff_id.clone());
+        }
+        // What was left out for the sake of other layers is not this layer's.
+        if !walked.file_list.is_complete() {
+            return;
+        }
+        if !self.forget {
+            self.learn(diff_id, walked.file_list.clone());
         }
         if let Some(cache) = &self.cache {
             cache.keep_layer(diff_id, &walked.file_list);
@@ -190,7 +196,7 @@ impl KnownLayers {
 
     /// Remembers a layer of an image of an engine that was not hashed.
     pub fn keep_layer_of(&self, image: &Digest, diff_id: &DiffId, file_list: &FileList) {
-        if let Some(cache) = &self.cache {
+        if let Some(cache) = self.cache.as_ref().filter(|_| file_list.is_complete()) {
             cache.keep_layer_of(image, diff_id, file_list);
         }
     }

@@ -6,7 +6,9 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::tarball::{bzip2, head, xz};
-use crate::support::{Blobs, Cost, FakeLayer, Item, Run, config_of, gzip, oci_layout, run, tar_of};
+use crate::support::{
+    Blobs, Cost, FakeLayer, Item, Run, config_of, gzip, oci_layout, run, tar_of, tar_with_modes,
+};
 
 /// An image of one layer.
 fn image(directory: &std::path::Path, layer: FakeLayer) -> String {
@@ -202,6 +204,155 @@ fn lists_of_files_unpack_to_no_more_than_real_ones() {
         let read = run(&[&["check", &image], &flags[..]].concat()).expect(0);
         assert_eq!(read.json()["images"][0]["head"]["totals"]["files"], 1, "{unit}");
     }
+}
+
+/// Layers that are small and differ in one file each: what their databases declare comes on top of each other.
+fn crowded(directory: &Path, count: usize, files: &[(&str, Vec<u8>)]) -> String {
+    let layer = |at: usize| {
+        let own = [(format!("own/{at}"), 0o644, vec![b'x'])];
+        let all = files.iter().map(|(path, content)| ((*path).to_owned(), 0o644, content.clone()));
+        FakeLayer::zstd(&tar_with_modes(&all.chain(own).collect::<Vec<_>>()), "COPY . /")
+    };
+    let layers: Vec<FakeLayer> = (0..count).map(layer).collect();
+    let sent: usize = layers.iter().map(|layer| layer.blob.len()).sum();
+    assert!(sent < 1 << 20, "{sent}");
+    oci_layout(directory, &layers).display().to_string()
+}
+
+/// JSON of many values alike.
+fn many(start: &str, unit: impl Fn(usize) -> String, count: usize, end: &str) -> Vec<u8> {
+    format!("{start}{}{end}", (0..count).map(unit).collect::<Vec<_>>().join(",")).into_bytes()
+}
+
+#[test]
+fn packages_of_many_layers_take_no_more_than_those_of_one() {
+    let apk = |name: fn(usize) -> String, count: usize| {
+        (0..count).map(|at| format!("P:{}\nV:1\nF:u\nR:x\n\n", name(at))).collect::<String>().into_bytes()
+    };
+    let libraries = || {
+        let targets = many("", |at| format!(r#""a{at}/1":{{"runtime":{{"a":{{}}}}}}"#), 60_000, "");
+        let types = many("", |at| format!(r#""a{at}/1":{{"type":"package"}}"#), 60_000, "");
+        let [targets, types] = [targets, types].map(|part| String::from_utf8(part).unwrap());
+        format!(r#"{{"targets":{{"t":{{{targets}}}}},"libraries":{{{types}}}}}"#).into_bytes()
+    };
+    let files = || many(r#"{"name":"a","version":"1","files":["#, |_| "\"a\"".to_owned(), 3_000_000, "]}");
+    let database = [b"SQLite format 3\0".to_vec(), vec![0; 60 << 20]].concat();
+    let rpm = ["var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite"];
+    let jar = java_archives(9, 1999);
+    let jars: Vec<String> = (0..8).map(|at| format!("app/{at}.jar")).collect();
+    let kinds = [
+        ("names", 8, vec![("lib/apk/db/installed", apk(|at| format!("a{at}"), 100_000))]),
+        ("one name", 30, vec![("lib/apk/db/installed", apk(|_| "a".to_owned(), 800_000))]),
+        (".NET", 8, vec![("app/a.deps.json", libraries())]),
+        ("jars", 6, jars.iter().map(|path| (path.as_str(), jar.clone())).collect()),
+        ("conda", 8, vec![("c/conda-meta/a-1-0.json", files())]),
+        ("rpm", 4, rpm.iter().map(|path| (*path, database.clone())).collect()),
+    ];
+    for (kind, count, files) in kinds {
+        let directory = tempfile::tempdir().unwrap();
+        let image = crowded(&directory.path().join("image"), count, &files);
+        let cost = Cost::of(&["inspect", "--no-cache", &image], 0);
+        assert!(cost.peak < 256 << 10, "{kind}: {cost:?}");
+        assert!(cost.stderr.contains("it holds more than layergate reads of one image"), "{kind}: {cost:?}");
+        // What is written can be read, whatever was left out.
+        let file = directory.path().join("snapshot.json").display().to_string();
+        run(&["inspect", "--no-cache", &image, "-o", &file]).expect(0);
+        run(&["inspect", &file]).expect(0);
+    }
+}
+
+/// A ZIP file of ZIP files, each with so many artifacts of Maven.
+fn java_archives(count: usize, artifacts: usize) -> Vec<u8> {
+    let stored = |entries: Vec<(String, Vec<u8>)>| {
+        let mut archive = Vec::new();
+        for (name, content) in entries {
+            let mut header = [0; 30];
+            header[..4].copy_from_slice(b"PK\x03\x04");
+            header[18..22].copy_from_slice(&(content.len() as u32).to_le_bytes());
+            header[22..26].copy_from_slice(&(content.len() as u32).to_le_bytes());
+            header[26..28].copy_from_slice(&(name.len() as u16).to_le_bytes());
+            archive.extend([&header[..], name.as_bytes(), &content].concat());
+        }
+        [archive, b"PK\x05\x06".to_vec(), vec![0; 18]].concat()
+    };
+    let properties = |at: usize| {
+        let text = format!("groupId=g\nartifactId=a{at}\nversion=1\n");
+        (format!("META-INF/maven/g/a{at}/pom.properties"), text.into_bytes())
+    };
+    let inner = stored((0..artifacts).map(properties).collect());
+    stored((0..count).map(|at| (format!("{at}.jar"), inner.clone())).collect())
+}
+
+/// An image with as many packages as one may have, and one with one more.
+#[test]
+fn a_record_of_many_packages_can_be_read_again() {
+    let directory = tempfile::tempdir().unwrap();
+    // Of content that does not pack well, so that the image is long enough for them.
+    let noise: Vec<u8> =
+        (0..8_000_000_u32).map(|at| (at.wrapping_mul(at).wrapping_mul(2_654_435_761) >> 21) as u8).collect();
+    for (first, second, kept) in [(40_000, 30_000, 70_000), (60_000, 50_000, 0)] {
+        let apk = |from: u32, count: u32| {
+            let records = (from..from + count).map(|at| format!("P:a{at}\nV:1\nF:u\nR:{at}\n\n"));
+            records.collect::<String>().into_bytes()
+        };
+        let layer = |path: &str, content| {
+            let files = [("noise", 0o644, noise.clone()), (path, 0o644, content)];
+            FakeLayer::zstd(&tar_with_modes(&files), "COPY . /")
+        };
+        let layers = [
+            layer("lib/apk/db/installed", apk(0, first)),
+            layer("usr/lib/apk/db/installed", apk(first, second)),
+        ];
+        let root = directory.path().join(kept.to_string());
+        let image = oci_layout(&root.join("image"), &layers).display().to_string();
+        let packages = |run: Run| run.json()["packages"].as_array().map_or(0, Vec::len);
+        let file = root.join("snapshot.json").display().to_string();
+        run(&["inspect", "--no-cache", &image, "-o", &file]).expect(0);
+        assert_eq!(packages(run(&["inspect", &file, "--format", "json"]).expect(0)), kept);
+        // From the cache too: each layer by itself may be known.
+        let cache = root.join("cache").display().to_string();
+        for _ in 0..2 {
+            let read = run(&["inspect", &image, "--format", "json", "--cache-dir", &cache]).expect(0);
+            assert_eq!(packages(read), kept);
+        }
+        let store = format!("dir:{}", root.join("store").display());
+        run(&["record", &format!("app={image}"), "--store", &store, "--commit", &"a".repeat(40)]).expect(0);
+        let options =
+            ["--store", &store, "--base-commit", &"a".repeat(40), "--max-increase", "1%", "--verify"];
+        run(&[&["check", &format!("app={image}")], &options[..]].concat()).expect(0);
+    }
+}
+
+/// Each decoder of zstd may keep 128 MiB of what it has inflated.
+#[test]
+fn small_layers_are_inflated_one_after_the_other() {
+    let layer = |at: usize| {
+        let tar = tar_of(&[Item::File(&format!("zeros{at}"), 160 << 20)]);
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.window_log(27).unwrap();
+        std::io::Write::write_all(&mut encoder, &tar).unwrap();
+        FakeLayer { blob: encoder.finish().unwrap(), ..FakeLayer::zstd(&tar, "COPY . /") }
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let image = oci_layout(directory.path(), &[layer(0), layer(1), layer(2)]).display().to_string();
+    let cost = Cost::of(&["inspect", "--no-cache", &image], 0);
+    assert!(cost.peak < 256 << 10, "{cost:?}");
+}
+
+/// Of two small images that have nothing in common, every file is a cause.
+#[test]
+fn comparing_two_small_images_takes_no_more_than_reading_a_large_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = |name: &str| {
+        let names: Vec<String> = (0..140_000).map(|at| format!("d/{name}{at}")).collect();
+        let items: Vec<Item<'_>> = names.iter().map(|name| Item::File(name, 1)).collect();
+        let layer = FakeLayer::zstd(&tar_of(&items), "COPY . /");
+        assert!((320_000..560_000).contains(&layer.blob.len()), "{}", layer.blob.len());
+        image(&directory.path().join(name), layer)
+    };
+    let (one, other) = (image("a"), image("b"));
+    let cost = Cost::of(&["diff", "--no-cache", &one, &other], 0);
+    assert!(cost.peak < 256 << 10, "{cost:?}");
 }
 
 /// Values that are a few bytes each in a document, and many once they are parsed.
