@@ -15,12 +15,11 @@ use bollard::models::{
     ImageInspectRootFs,
 };
 use bollard::query_parameters::ListImagesOptions;
-use futures_util::StreamExt;
 use serde::de::IgnoredAny;
 use tokio::sync::mpsc;
 
 use super::content::ContentStore;
-use super::engine::{Connection, Endpoint, text_of};
+use super::engine::{Connection, Endpoint, PATIENCE, next_within, text_of};
 use super::engine_store::EngineStore;
 use super::layout::{self, DescribedImage};
 use super::parts::{Everything, ImageParts, StopCondition, Streamed};
@@ -85,7 +84,8 @@ pub async fn measure(
     let engine = Engine::connect(options.engine.as_deref()).await?;
     let inspected = engine.inspect(name).await?;
     // By ID, so that an image that is tagged anew meanwhile cannot be mixed with the old one.
-    let id = inspected.id.clone().unwrap_or_else(|| name.to_owned());
+    let id =
+        inspected.id.clone().map(|id| engine.checked(id)).transpose()?.unwrap_or_else(|| name.to_owned());
     // `docker info` takes an engine a while, and only classic stores say where an image's layers are.
     let is_classic = inspected.graph_driver.as_ref().is_some_and(|driver| !driver.data.is_empty());
     let distributed = inspected.descriptor.is_some() || !is_classic && engine.has_containerd_store().await?;
@@ -214,6 +214,18 @@ impl Engine {
                 Err(SourceError::NoSuchLocalImage { address, name: excerpt(name), nearest })
             }
             Err(other) => Err(self.error(format!("describe the image `{}`", excerpt(name)), &other)),
+        }
+    }
+
+    /// An ID that the engine gave. It becomes a part of what is asked next, so it has to be one.
+    fn checked(&self, id: String) -> Result<String, SourceError> {
+        match digest_of_id(&id) {
+            Some(_) => Ok(id),
+            None => {
+                let (address, error) =
+                    (self.endpoint.address.clone(), format!("`{}` is no digest", excerpt(&id)));
+                Err(SourceError::Engine { address, operation: "tell the image's ID".into(), error })
+            }
         }
     }
 
@@ -425,15 +437,23 @@ impl Engine {
         loop {
             // Whoever reads may have seen enough, or be able to read no more of it.
             let next = tokio::select! {
-                chunk = stream.next() => chunk,
-                () = sender.closed() => None,
+                chunk = next_within(&mut stream, PATIENCE) => chunk,
+                () = sender.closed() => Ok(None),
             };
-            let Some(chunk) = next else { break };
-            let chunk = chunk.map_err(|error| {
-                let message = error.to_string();
-                failure = Some(self.not_exported(&image, &id, held.as_ref(), &error));
-                io::Error::other(message)
-            });
+            let chunk = match next {
+                Ok(None) => break,
+                Ok(Some(Ok(chunk))) => Ok(chunk),
+                Ok(Some(Err(error))) => {
+                    let message = error.to_string();
+                    failure = Some(self.not_exported(&image, &id, held.as_ref(), &error));
+                    Err(io::Error::other(message))
+                }
+                Err(silence) => {
+                    let (address, operation) = (self.endpoint.address.clone(), exporting(&id));
+                    failure = Some(SourceError::Engine { address, operation, error: silence.clone() });
+                    Err(io::Error::other(silence))
+                }
+            };
             let last = chunk.is_err();
             if sender.send(chunk).await.is_err() || last {
                 break;
@@ -467,7 +487,7 @@ impl Engine {
                 held: held.to_string(),
                 missing: own.to_string(),
             },
-            _ => self.error(format!("export the image {}", excerpt(id)), error),
+            _ => self.error(exporting(id), error),
         }
     }
 
@@ -475,6 +495,10 @@ impl Engine {
         let address = self.endpoint.address.clone();
         SourceError::Engine { address, operation, error: excerpt(&text_of(error)) }
     }
+}
+
+fn exporting(id: &str) -> String {
+    format!("export the image {}", excerpt(id))
 }
 
 fn none_read(snapshot: &Snapshot, options: &Options) {
@@ -512,11 +536,8 @@ impl Described {
     /// `None` where the engine leaves out what has to be relied on.
     fn of(inspected: ImageInspect, distributed: bool) -> Option<Described> {
         let field = |field: &Option<String>| field.clone().unwrap_or_default();
-        let id = inspected.id?;
-        // Podman writes IDs without the algorithm in places.
-        let id = if id.contains(':') { id } else { format!("sha256:{id}") };
         Some(Described {
-            id: Digest::parse(&id).ok()?,
+            id: digest_of_id(&inspected.id?)?,
             platform: Platform::from_fields(
                 &field(&inspected.os),
                 &field(&inspected.architecture),
@@ -527,6 +548,11 @@ impl Described {
             container: inspected.config.map(container_of).unwrap_or_default(),
         })
     }
+}
+
+/// Podman writes IDs without the algorithm in places.
+fn digest_of_id(id: &str) -> Option<Digest> {
+    if id.contains(':') { Digest::parse(id).ok() } else { Digest::parse(&format!("sha256:{id}")).ok() }
 }
 
 fn container_of(config: InspectedConfig) -> ContainerConfig {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as EngineError;
+use futures_util::{Stream, StreamExt};
 use serde::Deserialize;
 
 use super::transport::EngineAddress;
@@ -33,6 +34,7 @@ impl Tunnel {
 /// Seconds that the engine may take to begin or go on with an answer. Exporting a large image can
 /// keep an engine silent for a while.
 const TIMEOUT_SECONDS: u64 = 300;
+pub(super) const PATIENCE: Duration = Duration::from_secs(TIMEOUT_SECONDS);
 /// How long it may take to be reached at all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes of docker's own files that are read.
@@ -158,8 +160,23 @@ impl Endpoint {
     }
 }
 
+/// The next piece of an answer.
+///
+/// # Errors
+/// Where the engine has been silent for so long: its library waits for the first piece only.
+pub(super) async fn next_within<T>(
+    pieces: &mut (impl Stream<Item = T> + Unpin),
+    patience: Duration,
+) -> Result<Option<T>, String> {
+    let next = tokio::time::timeout(patience, pieces.next()).await;
+    next.map_err(|_| format!("it has been silent for {} s", patience.as_secs()))
+}
+
 /// What went wrong in the end: what is around it says that it was while sending or receiving.
 pub(super) fn text_of(error: &EngineError) -> String {
+    if matches!(error, EngineError::RequestTimeoutError) {
+        return "it did not answer in time".into();
+    }
     let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
     causes.last().map(ToString::to_string).unwrap_or_default()
 }
@@ -247,4 +264,21 @@ fn socket(usual: &[PathBuf]) -> Endpoint {
     }
     let found = usual.iter().find(|path| path.exists()).or(usual.first());
     Endpoint::plain(format!("unix://{}", found.map_or(Path::new(""), PathBuf::as_path).display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_does_not_go_on_is_given_up() {
+        let patience = Duration::from_millis(20);
+        let mut pieces = futures_util::stream::iter([1, 2]).chain(futures_util::stream::pending());
+        assert_eq!(next_within(&mut pieces, patience).await, Ok(Some(1)));
+        assert_eq!(next_within(&mut pieces, patience).await, Ok(Some(2)));
+        let silence = next_within(&mut pieces, patience).await.unwrap_err();
+        assert!(silence.contains("silent for 0 s"), "{silence}");
+        let mut ended = futures_util::stream::empty::<u8>();
+        assert_eq!(next_within(&mut ended, patience).await, Ok(None));
+    }
 }

@@ -47,7 +47,7 @@ pub enum SourceError {
     /// A JSON document of an absurd size.
     #[error("refused: `{name}` has {length} bytes, and a document of an image has at most {most}")]
     DocumentTooLarge {
-        /// The document's name in the image.
+        /// The document's name: its path, or its name in the image.
         name: String,
         /// What it has.
         length: u64,
@@ -338,6 +338,17 @@ pub enum SourceError {
 }
 
 impl SourceError {
+    /// Says which image a document is of that is too large.
+    pub(super) fn within(self, image: &str) -> SourceError {
+        match self {
+            SourceError::DocumentTooLarge { name, length, most } => {
+                let name = format!("{name}` of `{image}");
+                SourceError::DocumentTooLarge { name, length, most }
+            }
+            other => other,
+        }
+    }
+
     pub(super) fn io(operation: &'static str, path: &Path, error: io::Error) -> SourceError {
         SourceError::Io { operation, path: path.into(), error }
     }

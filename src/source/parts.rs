@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::SourceError;
 use super::blob::{LayerRequest, WalkResult, blob_name, digest_of_name, open, too_large};
@@ -18,6 +19,7 @@ use super::storage::StoredImage;
 use crate::image::bytes::group_digits;
 use crate::image::oci::{Descriptor, MAX_DOCUMENT};
 use crate::image::{Digest, LayerPath};
+use crate::layer::safety::UnpackedReader;
 use crate::layer::tar::{EntryKind, TarEntry, TarError, TarWalker};
 use crate::layer::{
     Budget, Compression, Hashing, LayerError, PlainInput, Refusal, SafetyLimits, WalkedLayer, Window,
@@ -125,6 +127,10 @@ impl ImageParts {
         awaited: &mut impl StopCondition,
     ) -> Result<ImageParts, SourceError> {
         let broken = |error| broken_archive(origin, error);
+        // What is passed over costs time as well, and a stream need not end.
+        let all = Budget::new(budget.bounds.clone(), Arc::default());
+        let account = all.account();
+        let input = UnpackedReader::new(input, &all, &account, false);
         let mut walker =
             TarWalker::new(PlainInput(BufReader::with_capacity(128 * 1024, input)), &budget.bounds);
         let mut pieces = HashMap::new();
@@ -477,4 +483,35 @@ fn short(name: String) -> Option<String> {
 
 fn clean(name: &[u8]) -> String {
     LayerPath::clean(name).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An archive with one piece that claims to go on for a long time, and does.
+    fn endless(head: &[u8]) -> impl Read + Send {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("x").unwrap();
+        header.set_size(1 << 40);
+        header.set_cksum();
+        let start = [header.as_bytes().as_slice(), head].concat();
+        std::io::Cursor::new(start).chain(std::io::repeat(0))
+    }
+
+    #[test]
+    fn a_stream_is_read_no_further_than_an_image_may_be_long() {
+        let bounds = SafetyLimits { uncompressed: 8 << 20, ..SafetyLimits::default() };
+        // One that is passed over, and one that may be a layer.
+        let mut layer = tar::Header::new_gnu();
+        layer.set_path("zeros").unwrap();
+        layer.set_size(1 << 39);
+        layer.set_cksum();
+        for head in [&b"neither"[..], layer.as_bytes()] {
+            let budget = Budget::new(bounds.clone(), Arc::default());
+            let read = ImageParts::stream(endless(head), Path::new("x.tar"), &budget, &mut Everything);
+            let error = read.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(error.contains("--safety-limit uncompressed=NUMBER"), "{error}");
+        }
+    }
 }

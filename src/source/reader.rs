@@ -95,7 +95,9 @@ impl<'a> ImageReader<'a> {
             }
             (ImagePieces::Manifest(_), Some(manifest)) => {
                 let digest = manifest.config.digest.clone();
-                let content = self.spend(self.parts.config(&manifest.config)?)?;
+                let content =
+                    self.parts.config(&manifest.config).map_err(|error| error.within(&self.image))?;
+                let content = self.spend(content)?;
                 (Some(digest.clone()), content, blob_name(&digest))
             }
             (ImagePieces::Manifest(descriptor), None) => (None, None, blob_name(&descriptor.digest)),
@@ -108,11 +110,11 @@ impl<'a> ImageReader<'a> {
     }
 
     pub(super) fn manifest(&self, digest: &Digest) -> Result<Option<Vec<u8>>, SourceError> {
-        self.spend(self.parts.manifest(digest)?)
+        self.spend(self.parts.manifest(digest).map_err(|error| error.within(&self.image))?)
     }
 
     pub(super) fn document(&self, name: &str) -> Result<Option<Vec<u8>>, SourceError> {
-        self.spend(self.parts.document(name)?)
+        self.spend(self.parts.document(name).map_err(|error| error.within(&self.image))?)
     }
 
     pub(super) fn spend(&self, content: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, SourceError> {

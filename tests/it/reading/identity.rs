@@ -218,6 +218,29 @@ fn an_image_that_is_pinned_is_the_one_that_comes() {
     }
 }
 
+/// An ID becomes a part of what is asked next.
+#[test]
+fn what_an_engine_calls_an_image_is_a_digest() {
+    let one = Capture::of("docker-20.10", "edge-v1");
+    let real = one.inspect["Id"].as_str().unwrap().to_owned();
+    for id in
+        ["../../containers/json?x=", "sha256:a\n::error::x\r\nX: y", "", "sha256:", "edge:v1", &real[..70]]
+    {
+        let mut capture = one.clone();
+        capture.inspect["Id"] = json!(id);
+        let engine = FakeEngine::start(capture);
+        let refused = engine.run(&["inspect", "edge:v1"]).expect(3);
+        assert!(refused.stderr.contains("could not tell the image's ID"), "{id}: {}", refused.stderr);
+        assert!(refused.stderr.contains("is no digest"), "{id}: {}", refused.stderr);
+        assert!(!refused.stderr.contains("\n::error::"), "{id}: {}", refused.stderr);
+        assert_eq!((engine.asked("/get"), engine.asked("/history")), (0, 0), "{id}");
+    }
+    // Podman leaves out the algorithm.
+    let mut capture = one;
+    capture.inspect["Id"] = json!(real.strip_prefix("sha256:").unwrap());
+    assert_eq!(measured(&FakeEngine::start(capture)).0, json!(2_100_066));
+}
+
 /// The figures of an image, and how often it was exported for them.
 fn measured(engine: &FakeEngine) -> (Value, usize) {
     let run = engine.run(&["inspect", "--format", "json", "edge:v1"]).expect(0);

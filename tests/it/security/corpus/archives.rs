@@ -68,8 +68,13 @@ fn documents_of_an_image_that_are_malformed_are_refused() {
         ("manifest.json after much white space", raw(leading_space.into()), ten()),
         (
             "manifest.json of nine megabytes",
-            raw(nine_megabytes.into()),
+            raw(nine_megabytes.clone().into()),
             Refused("a document of an image has at most 8388608"),
+        ),
+        (
+            "manifest.json of nine megabytes, by its name",
+            raw(nine_megabytes.into()),
+            Refused("refused: `manifest.json` of `"),
         ),
         (
             "manifest.json of ten thousand brackets",
