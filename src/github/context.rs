@@ -179,7 +179,9 @@ impl Context {
     /// Whose configuration counts. A check of an unprotected branch counts for the pull request that is opened from it
     /// later, and so is evaluated as one to the default branch.
     pub fn deciding(&self) -> Deciding {
-        let of_pull = self.pull_request.iter().chain(&self.pushed_pulls).next();
+        // The check of a push counts for whatever pull request is opened from it, and whoever pushed may have opened one to a
+        // branch of their own.
+        let of_pull = self.pull_request.as_ref().filter(|_| self.event_name != "push");
         if let Some(branch) = of_pull.and_then(|pull| pull.base_branch.clone()) {
             return Deciding::Branch(branch);
         }
@@ -195,9 +197,10 @@ impl Context {
             "workflow_run" if self.follows_other_code(pushed) => {
                 pushed.map_or(Deciding::Unknown, |own| Deciding::Branch(own.to_owned()))
             }
-            // Pushed to, or asked for by hand: the check is the same. A tag may be of any commit.
-            _ => match (&self.reference, &self.default_branch) {
-                (Some(_), Some(default)) if pushed != Some(default) && !self.is_protected => {
+            // Pushed to, or asked for by hand: the check is the same. A tag may be of any commit, and so may a deployment,
+            // which need not be of any branch.
+            _ => match &self.default_branch {
+                Some(default) if pushed != Some(default) && !self.is_protected => {
                     Deciding::Branch(default.clone())
                 }
                 _ => Deciding::Checkout,

@@ -8,8 +8,9 @@ use std::process::Command;
 use axum::http::Method;
 use serde_json::{Value, json};
 
-use crate::security::trust::{Change, LAX, MAX, commit};
+use crate::security::trust::{Change, LAX, MAX, commit, write};
 use crate::support::fake_github::{BOT, Fault, pull_request};
+use crate::support::github_documents::PullRequest;
 use crate::support::{Blobs, FakeLayer, Item, Run, config_of, configured_layout, layergate, tar_of};
 
 /// Makes a change's own commit again, after something else was done to its files.
@@ -86,6 +87,45 @@ fn a_run_that_follows_a_push_goes_by_the_default_branch() {
     check(&change).expect(1);
     change.payload["workflow_run"]["head_repository"]["full_name"] = json!("acme/shop");
     check(&change).expect(0);
+}
+
+/// Whoever may push can open a pull request to a branch of their own, and the check of the push counts for every other one.
+#[test]
+fn a_pull_request_to_a_branch_of_ones_own_sets_no_limits_for_a_push() {
+    let change = Change::new(&[("layergate.toml", MAX)], &[("layergate.toml", LAX)]);
+    change.checkout.git(&["checkout", "--quiet", "-b", "lax", "main"]);
+    write(change.checkout.path(), &[("layergate.toml", LAX)]);
+    commit(&change.checkout, "lax");
+    change.push(&["lax"]);
+    change.checkout.git(&["checkout", "--quiet", "change"]);
+    let payload = json!({
+        "before": change.base, "after": change.head, "repository": { "default_branch": "main" },
+    });
+    let change = Change { event: "push", payload, ..change };
+    let pull = |number: u64, base: &str| PullRequest {
+        base: base.into(),
+        ..pull_request(number, ("acme/shop", "change", &change.head), &change.base)
+    };
+    for pulls in [vec![pull(7, "lax")], vec![pull(7, "lax"), pull(8, "main")], vec![pull(8, "main")]] {
+        change.github.world().pulls = pulls;
+        let mut command =
+            change.command(&["check", &change.image(120_000), "--no-cache", "--comment-on-push"]);
+        command.env("GITHUB_REF", "refs/heads/change").env("GITHUB_SHA", &change.head);
+        Run::of(&mut command).expect(1);
+    }
+}
+
+/// A deployment of a commit has no branch, and its check belongs to that commit as well.
+#[test]
+fn a_run_of_no_branch_goes_by_the_default_branch() {
+    let change = Change::new(&[("layergate.toml", MAX)], &[("layergate.toml", LAX)]);
+    change.checkout.git(&["checkout", "--quiet", "change"]);
+    let payload = json!({ "deployment": { "sha": change.head }, "repository": { "default_branch": "main" } });
+    let change = Change { event: "deployment", payload, ..change };
+    for reference in ["", "refs/heads/change"] {
+        let mut command = change.command(&["check", &change.image(120_000), "--no-cache"]);
+        Run::of(command.env("GITHUB_REF", reference)).expect(1);
+    }
 }
 
 #[test]

@@ -497,6 +497,7 @@ impl Repository {
         let pull = documents::PullRequest {
             number,
             head: ["acme/shop", "change", head].map(str::to_owned),
+            base: "main".into(),
             base_sha: base.clone(),
         };
         let mut item = pull.item(&[]);

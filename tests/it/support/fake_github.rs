@@ -564,7 +564,8 @@ pub fn pull_request(
     (head_repository, branch, sha): (&str, &str, &str),
     base_sha: &str,
 ) -> PullRequest {
-    PullRequest { number, head: [head_repository, branch, sha].map(str::to_owned), base_sha: base_sha.into() }
+    let head = [head_repository, branch, sha].map(str::to_owned);
+    PullRequest { number, head, base: "main".into(), base_sha: base_sha.into() }
 }
 
 #[derive(Deserialize)]

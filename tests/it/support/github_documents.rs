@@ -228,13 +228,14 @@ pub fn issue(number: u64, labels: &[&str]) -> Value {
     })
 }
 
-/// An open pull request to the branch `main`.
+/// An open pull request.
 #[derive(Debug, Clone)]
 pub struct PullRequest {
     pub number: u64,
     /// Where it comes from: `owner/name`, branch, commit.
     pub head: [String; 3],
-    /// The commit at the tip of `main`.
+    /// The branch that it goes to, and the commit at its tip.
+    pub base: String,
     pub base_sha: String,
 }
 
@@ -256,7 +257,7 @@ impl PullRequest {
             "comments_url": issue["comments_url"], "review_comments_url": format!("{url}/comments"),
             "review_comment_url": api("pulls/comments{/number}"), "statuses_url": api(&format!("statuses/{sha}")),
             "head": side(&self.head),
-            "base": side(&["acme/shop".into(), "main".into(), self.base_sha.clone()]),
+            "base": side(&["acme/shop".into(), self.base.clone(), self.base_sha.clone()]),
             "draft": false, "merged_at": null, "merge_commit_sha": null, "auto_merge": null,
             "requested_reviewers": [], "requested_teams": [],
         });
