@@ -308,3 +308,31 @@ fn a_document_that_never_ends_is_given_up() {
     // It is not tried again, for that would take as long.
     assert!(started.elapsed().as_secs() < 100, "{:?}", started.elapsed());
 }
+
+/// A registry and an engine that take a connection, read what they are asked, and never answer.
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    let site = Site::new();
+    let silent = || {
+        site.runtime.block_on(listen(|mut near| async move {
+            let mut asked = [0; 4096];
+            while near.read(&mut asked).await.is_ok_and(|read| read > 0) {}
+        }))
+    };
+    let (registry, engine) = (format!("docker://{}/team/app:1", silent()), format!("tcp://{}", silent()));
+    let cases = [
+        (vec!["inspect", &registry], "it is silent for too long"),
+        (vec!["inspect", "docker-daemon:app:1", "--engine", &engine], "it did not answer in time"),
+    ];
+    // Both at once: each is waited for half a minute.
+    std::thread::scope(|scope| {
+        for (arguments, words) in cases {
+            scope.spawn(move || {
+                let run = Run::of(layergate().args(&arguments)).expect(3);
+                assert!(run.stderr.contains(words), "{}", run.stderr);
+                let place = arguments.last().unwrap().split("//").nth(1).unwrap();
+                assert!(run.stderr.contains(place.split('/').next().unwrap()), "{}", run.stderr);
+            });
+        }
+    });
+}

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::check::gate::{Checkout, image};
 use crate::stores::baselines::{BRANCH, in_run};
+use crate::support::fake_engine::{Capture, FakeEngine};
 use crate::support::fake_github::{BOT, FakeGithub, Fault, pull_request};
 use crate::support::fake_registry::{FakeRegistry, Faults};
 use crate::support::{FakeLayer, Item, Run, configured_layout, fixture, layergate, oci_layout, tar_of};
@@ -549,6 +550,42 @@ fn committed_files_are_not_a_store() {
     assert!(run.stderr.contains("no git tells which files come from the repository"), "{}", run.stderr);
 }
 
+/// In Actions, with no store named: what a pull request commits where a store would be is not even looked at.
+#[test]
+fn a_committed_store_is_nothing_where_none_is_named() {
+    let change = Change::new(&[("layergate.toml", MAX)], &[("README", "x")]);
+    let (app, layer) = one_layer(change.elsewhere.path(), 200_000, true);
+    let own = change.checkout.path().join(".layergate");
+    // A list that makes the layer small, and a record of a large image for the base commit.
+    put_list(&own, &layer.diff_id, 1);
+    let large = change.image(6_000_000);
+    let own_store = format!("dir:{}", own.display());
+    let mut record = layergate();
+    record.current_dir(change.elsewhere.path()).args(["record", &large, "--store", &own_store]);
+    Run::of(record.args(["--commit", &change.base])).expect(0);
+    drop(fs::remove_file(own.join(".gitignore")));
+    commit(&change.checkout, "poison");
+    assert!(change.checkout.git(&["ls-files"]).contains(".layergate/file-lists/"));
+    let check = |image: &str, more: &[&str]| {
+        let arguments = [&["check", image, "--no-cache", "--comment", "never"], more].concat();
+        Run::of(change.command(&arguments).env_remove("LAYERGATE_STORE"))
+    };
+    for more in [&["--max-size", "100 kB"][..], &["--max-size", "100 kB", "--verify"]] {
+        let run = check(&app, more).expect(1);
+        assert!(!run.stderr.contains("taken from the baseline store"), "{}", run.stderr);
+    }
+    // No growth is hidden by the record, and where one is required there is none.
+    check(&app, &["--max-size", "1 TB", "--max-increase", "5%", "--on-missing-baseline", "fail"]).expect(4);
+    // The limits of the target branch hold as they are.
+    check(&app, &[]).expect(1);
+    // An engine only says which layers an image has.
+    let engine = FakeEngine::start(Capture::of("docker-20.10", "edge-v1"));
+    engine.diff_ids().iter().for_each(|diff_id| drop(put_list(&own, diff_id, 1)));
+    commit(&change.checkout, "more");
+    let socket = format!("unix://{}", engine.directory().join("engine.sock").display());
+    check("app=docker-daemon:edge:v1", &["--max-size", "1 MB", "--engine", &socket]).expect(1);
+}
+
 #[test]
 fn a_committed_file_is_no_baseline() {
     let directory = tempfile::tempdir().unwrap();
@@ -677,8 +714,50 @@ fn lists_that_disagree_with_their_record_are_not_used() {
     assert!(!taken(&[]));
 }
 
+/// A record and its list that agree on a lie: what a layer holds is then the word of whoever may write to the store, which
+/// is said, and holds until the layer is read.
+#[test]
+fn a_record_and_its_list_that_agree_are_the_word_of_the_store() {
+    let github = FakeGithub::start();
+    let directory = tempfile::tempdir().unwrap();
+    let (app, layer) = one_layer(directory.path(), 200_000, true);
+    let base = "b".repeat(40);
+    let run = |arguments: &[&str]| Run::of(in_run(&github, directory.path(), "push").args(arguments));
+    run(&["record", &app, "--commit", &base]).expect(0);
+    let registry = FakeRegistry::start(Path::new(app.strip_prefix("app=").unwrap()), Faults::default());
+    let remote = format!("app=docker://{}/team/app:1", registry.address);
+    let check = |more: &[&str]| {
+        let arguments = ["check", &remote, "--base-commit", &base, "--max-size", "1 kB", "--no-cache"];
+        run(&[&arguments, more].concat())
+    };
+    let lie = fs::read(put_list(&directory.path().join("lies"), &layer.diff_id, 1)).unwrap();
+    rewrite_branch(&github, Some(&lie), |record| {
+        record["layers"][0]["size"] = json!(1);
+        for (total, bytes) in [("uncompressed", 1), ("flattened", 1), ("wasted", 0)] {
+            record["totals"][total] = json!(bytes);
+        }
+    });
+    let taken = check(&[]).expect(0);
+    let words =
+        "app: 1 of 1 layers were taken from the baseline store without reading them; --verify reads them all";
+    assert!(taken.stderr.contains(words), "{}", taken.stderr);
+    let verified = check(&["--verify"]).expect(1);
+    assert!(!verified.stderr.contains("taken from the baseline store"), "{}", verified.stderr);
+    // A layer that is larger as it is stored than what the list says can be read, is read.
+    let (hard, other) = one_layer(directory.path(), 200_001, false);
+    run(&["record", &hard, "--commit", &"c".repeat(40)]).expect(0);
+    let lie = fs::read(put_list(&directory.path().join("lies"), &other.diff_id, 1)).unwrap();
+    let id = DiffId::parse(&other.diff_id).unwrap();
+    assert!(packed::unpack(&lie, &id).is_some_and(|list| !list.may_fill(other.blob.len() as u64)));
+}
+
 /// Changes the one record on the branch of the baselines, as whoever may write there could.
 fn rewrite_record(github: &FakeGithub, change: impl Fn(&mut Value)) {
+    rewrite_branch(github, None, change);
+}
+
+/// The same, with another list of the files of its one layer.
+fn rewrite_branch(github: &FakeGithub, list: Option<&[u8]>, change: impl Fn(&mut Value)) {
     let repository = github.repository();
     let git = |arguments: &[&str], input: &[u8]| {
         String::from_utf8(repository.git(arguments, input).unwrap()).unwrap().trim().to_owned()
@@ -687,15 +766,28 @@ fn rewrite_record(github: &FakeGithub, change: impl Fn(&mut Value)) {
     let mut lines: Vec<String> = listed.lines().map(str::to_owned).collect();
     let sha_of = |line: &str| line.split([' ', '\t']).nth(2).unwrap().to_owned();
     let position = |lines: &[String], part: &str| lines.iter().position(|line| line.contains(part)).unwrap();
+    let write = |content: &[u8]| git(&["hash-object", "-w", "--stdin"], content);
+    let lists = list.map(|list| {
+        use base64::Engine as _;
+        let at = position(&lines, "\tfile-lists/");
+        let lists =
+            (sha_of(&lines[at]), write(base64::engine::general_purpose::STANDARD.encode(list).as_bytes()));
+        lines[at] = lines[at].replace(&lists.0, &lists.1);
+        lists
+    });
     let at = position(&lines, "\trecords/");
     let before = sha_of(&lines[at]);
     let mut record: Value = serde_json::from_str(&git(&["cat-file", "blob", &before], b"")).unwrap();
     change(&mut record);
-    let after = git(&["hash-object", "-w", "--stdin"], record.to_string().as_bytes());
+    let record = match lists {
+        Some((old, new)) => record.to_string().replace(&old, &new),
+        None => record.to_string(),
+    };
+    let after = write(record.as_bytes());
     lines[at] = lines[at].replace(&before, &after);
     let at = position(&lines, "\timages/");
     let index = git(&["cat-file", "blob", &sha_of(&lines[at])], b"").replace(&before, &after);
-    let own = git(&["hash-object", "-w", "--stdin"], index.as_bytes());
+    let own = write(index.as_bytes());
     lines[at] = lines[at].replace(&sha_of(&lines[at]), &own);
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::remove_file(file.path()).unwrap();
