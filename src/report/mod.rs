@@ -9,6 +9,7 @@ pub mod html;
 pub mod inspect;
 mod instruction;
 pub mod junit;
+mod later;
 pub mod links;
 pub mod look;
 pub mod markdown;

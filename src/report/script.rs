@@ -119,6 +119,16 @@ impl<'a> PlainScript<'a> {
         self.operators.iter().all(|operator| *operator == "&&")
     }
 
+    /// Whether all of its commands run, one after the other, unless one fails.
+    pub fn runs_all(&self) -> bool {
+        const KEYWORDS: [&str; 10] =
+            ["if", "then", "else", "elif", "while", "until", "for", "case", "!", "time"];
+        let is_bare =
+            |command: &PlainCommand<'_>| command.words.first().is_some_and(|word| !KEYWORDS.contains(word));
+        self.operators.iter().all(|operator| matches!(*operator, "&&" | ";"))
+            && self.commands.iter().all(is_bare)
+    }
+
     /// Whether `&& COMMAND` at its end runs once all of it was done.
     pub fn may_be_followed(&self) -> bool {
         let ends = |command: &PlainCommand<'_>| matches!(command.program(), "exit" | "exec" | "return");

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::later::{Leftover, has_plain_shell};
 use super::model::ImageReport;
 use super::script::{PlainCommand, PlainScript};
 use crate::compare::Waste;
@@ -53,6 +54,10 @@ struct InstructionEdit {
 /// What is suggested for the Dockerfile that an image was built from, most bytes first. `text` is that very file.
 pub fn suggestions(image: &ImageReport, text: &str) -> Vec<Suggestion> {
     let Ok(dockerfile) = Dockerfile::parse(text) else { return Vec::new() };
+    // A suggestion is written with `\n` alone, and would mix the ends of lines.
+    if text.contains('\r') || !has_plain_shell(&dockerfile) {
+        return Vec::new();
+    }
     let file = NumberedLines { lines: text.lines().collect(), dockerfile: &dockerfile };
     let mut found: BTreeMap<u32, Suggestion> = BTreeMap::new();
     let joined = file.joined(&image.waste);
@@ -140,13 +145,14 @@ impl NumberedLines<'_> {
         let text = self.text(instruction)?;
         let script = PlainScript::of_run(&text)?;
         let mut edit = InstructionEdit::default();
+        let is_free = |leftover: Leftover| !leftover.may_be_needed(self.dockerfile, instruction);
         for entry in entries {
             match entry.kind.as_str() {
-                "apt-cache" => self.apt(instruction, &script, entry, &mut edit),
-                "pip-cache" => pip(&script, entry, &mut edit),
-                "apk-cache" => apk(&script, entry, &mut edit),
-                "npm-cache" => npm_cache(&script, entry, &mut edit),
-                "dev-dependencies" => self.npm(instruction, &script, entry, &mut edit),
+                "apt-cache" if is_free(Leftover::AptLists) => apt(&script, entry, &mut edit),
+                "pip-cache" if is_free(Leftover::PipCache) => pip(&script, entry, &mut edit),
+                "apk-cache" if is_free(Leftover::ApkIndex) => apk(&script, entry, &mut edit),
+                "npm-cache" if is_free(Leftover::NpmCache) => npm_cache(&script, entry, &mut edit),
+                "dev-dependencies" if is_free(Leftover::DevDependencies) => npm(&script, entry, &mut edit),
                 "login-records" => useradd(&script, entry, &mut edit),
                 _ => {}
             }
@@ -197,72 +203,51 @@ impl NumberedLines<'_> {
         let rest = second.trim_start().get("RUN".len()..)?.trim_start().to_owned();
         fits.then(|| format!("{} && \\\n    {}", first.trim_end(), rest.trim_end()))
     }
+}
 
-    /// Whether an instruction after this one has a command for which this holds, in whatever stage.
-    fn later(&self, instruction: &SourceInstruction, holds: impl Fn(&str) -> bool) -> bool {
-        self.instructions().any(|other| other.line > instruction.line && holds(&other.text))
+/// `apt-get install` without its lists. To leave out what is only recommended changes what is installed, such as the
+/// headers that come with `gcc`: nobody can accept that unseen, so it is named and not written.
+fn apt(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) {
+    let installs = |command: &PlainCommand<'_>| {
+        matches!(command.program(), "apt-get" | "apt") && command.after("install").is_some()
+    };
+    if !script.may_be_followed() || !script.commands().iter().any(installs) {
+        return;
     }
-
-    /// `apt-get install` without what is only recommended, and without its lists. Who installs later on without an
-    /// update of its own needs them.
-    fn apt(
-        &self,
-        instruction: &SourceInstruction,
-        script: &PlainScript<'_>,
-        found: &Removable,
-        edit: &mut InstructionEdit,
-    ) {
-        let is_apt = |command: &&PlainCommand<'_>| matches!(command.program(), "apt-get" | "apt");
-        let installs: Vec<usize> =
-            script.commands().iter().filter(is_apt).filter_map(|one| one.after("install")).collect();
-        let needs_lists =
-            |text: &str| text.contains("apt") && text.contains("install") && !text.contains("update");
-        if installs.is_empty() || !script.may_be_followed() || self.later(instruction, needs_lists) {
-            return;
-        }
-        let is_below = |at: &str| found.paths.iter().any(|path| path.starts_with(at));
-        let is_known = |path: &String| APT.iter().any(|(at, _)| path.starts_with(at));
-        let all = !found.paths.iter().all(is_known) || found.paths.is_empty();
-        let removed = APT.iter().filter(|(at, _)| all || is_below(at)).map(|(_, pattern)| *pattern);
-        let removed: Vec<&str> = removed.collect();
-        edit.append(script, &format!("rm -rf {}", removed.join(" ")));
-        edit.add(
-            found,
-            "apt's lists of packages stay in this layer; delete them in the instruction that gets them.",
-        );
-        if !script.text.contains("ecommends") {
-            edit.inserted.extend(installs.into_iter().map(|at| (at, " --no-install-recommends")));
-            edit.why.push(
-                "Packages that are only recommended are left out too, which saves more: name those that you need.",
-            );
-        }
-    }
-
-    /// `npm ci` without dependencies for development, where nothing later on builds or starts by npm.
-    fn npm(
-        &self,
-        instruction: &SourceInstruction,
-        script: &PlainScript<'_>,
-        found: &Removable,
-        edit: &mut InstructionEdit,
-    ) {
-        const BY_NPM: [&str; 6] = ["npm", "npx", "yarn", "pnpm", "node_modules/.bin", "tsc"];
-        let installs =
-            |command: &&PlainCommand<'_>| command.program() == "npm" && command.words().get(1) == Some(&"ci");
-        let others = script.commands().iter().filter(|command| !installs(command));
-        let uses = |text: &str| BY_NPM.iter().any(|word| text.contains(word));
-        let is_used = others.flat_map(|command| command.words()).any(|word| uses(word));
-        let said = ["--omit", "--include", "--production", "--only", "NODE_ENV"];
-        if is_used || self.later(instruction, uses) || said.iter().any(|word| script.text.contains(word)) {
-            return;
-        }
-        let at = script.commands().iter().filter(installs).filter_map(|command| command.after("ci"));
-        edit.insert(
-            at.map(|at| (at, " --omit=dev")),
-            found,
-            "These are dependencies for development: keep them only if the app needs them when it runs.",
+    let is_below = |at: &str| found.paths.iter().any(|path| path.starts_with(at));
+    let is_known = |path: &String| APT.iter().any(|(at, _)| path.starts_with(at));
+    let all = !found.paths.iter().all(is_known) || found.paths.is_empty();
+    let removed = APT.iter().filter(|(at, _)| all || is_below(at)).map(|(_, pattern)| *pattern);
+    let removed: Vec<&str> = removed.collect();
+    edit.append(script, &format!("rm -rf {}", removed.join(" ")));
+    edit.add(
+        found,
+        "apt's lists of packages stay in this layer; delete them in the instruction that gets them.",
+    );
+    if !script.text.contains("ecommends") {
+        edit.why.push(
+            "`--no-install-recommends` would save more, but leaves out packages that you may need, so it is not part of this suggestion.",
         );
     }
+}
+
+/// `npm ci` without dependencies for development.
+fn npm(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) {
+    let installs =
+        |command: &PlainCommand<'_>| command.program() == "npm" && command.words().get(1) == Some(&"ci");
+    let said = ["--omit", "--include", "--production", "--only", "NODE_ENV"];
+    let mut commands = script.commands().iter().skip_while(|command| !installs(command));
+    let Some(first) = commands.next() else { return };
+    if Leftover::DevDependencies.is_needed_within(commands)
+        || said.iter().any(|word| script.text.contains(word))
+    {
+        return;
+    }
+    edit.insert(
+        first.after("ci").map(|at| (at, " --omit=dev")).into_iter(),
+        found,
+        "These are dependencies for development: keep them if the app needs them when it runs, or a script of package.json that `npm ci` runs, such as `prepare`.",
+    );
 }
 
 fn pip(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) {
@@ -271,9 +256,17 @@ fn pip(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) 
         let named = program.strip_prefix("pip").is_some_and(is_version);
         let module = program.strip_prefix("python").is_some_and(is_version)
             && command.words().get(1..3) == Some(&["-m", "pip"]);
-        (named || module) && !command.words().iter().any(|word| word.starts_with("--no-cache-dir"))
+        named || module
     };
-    let at = script.commands().iter().filter(is_pip).filter_map(|command| command.after("install"));
+    let says = |command: &PlainCommand<'_>, option: &str| {
+        command.words().iter().any(|word| word.starts_with(option))
+    };
+    // Of both options the last one counts, and where the cache is to be somebody has said.
+    if script.commands().iter().filter(is_pip).any(|command| says(command, "--cache-dir")) {
+        return;
+    }
+    let keeps = |command: &&PlainCommand<'_>| is_pip(command) && !says(command, "--no-cache-dir");
+    let at = script.commands().iter().filter(keeps).filter_map(|command| command.after("install"));
     edit.insert(at.map(|at| (at, " --no-cache-dir")), found, "pip keeps what it downloads in this layer.");
 }
 

@@ -11,7 +11,7 @@ use crate::stores::baselines::in_run;
 use crate::support::apps::{self, App};
 use crate::support::engine::Engine;
 use crate::support::fake_github::{BOT, FakeGithub, Fault, ReviewComment, pull_request};
-use crate::support::{FakeLayer, Item, Run, oci_layout, tar_of};
+use crate::support::{FakeLayer, Item, Run, oci_layout, tar_of, tar_with_modes};
 
 const HEAD: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const BASE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -112,14 +112,14 @@ fn each_kind_is_suggested_with_what_it_saves() {
             vec![LISTS],
             (2, 2),
             5000,
-            "RUN apt-get update && apt-get install --no-install-recommends -y gcc && rm -rf /var/lib/apt/lists/*",
+            "RUN apt-get update && apt-get install -y gcc && rm -rf /var/lib/apt/lists/*",
         ),
         (
             "FROM scratch\nRUN apt-get update && \\\n    DEBIAN_FRONTEND=noninteractive apt-get -y install gcc \\\n      make\n",
             vec![LISTS],
             (2, 4),
             5000,
-            "RUN apt-get update && \\\n    DEBIAN_FRONTEND=noninteractive apt-get -y install --no-install-recommends gcc \\\n      make && \\\n    rm -rf /var/lib/apt/lists/*",
+            "RUN apt-get update && \\\n    DEBIAN_FRONTEND=noninteractive apt-get -y install gcc \\\n      make && \\\n    rm -rf /var/lib/apt/lists/*",
         ),
         (
             "FROM scratch\nRUN pip install flask\n",
@@ -189,17 +189,29 @@ fn what_the_text_does_not_show_to_be_safe_is_not_suggested() {
     for (dockerfile, files) in [
         // What somebody has said already, or says of something else.
         ("FROM scratch\nRUN pip install --no-cache-dir flask\n", vec![pip]),
+        ("FROM scratch\nRUN pip install --cache-dir=/root/.cache/pip flask\n", vec![pip]),
         ("FROM scratch\nRUN echo 'pip install flask'\n", vec![pip]),
         ("FROM scratch\nRUN pip install `cat wanted`\n", vec![pip]),
         ("FROM scratch\nRUN pip install $(cat wanted)\n", vec![pip]),
         ("FROM scratch\nRUN echo '```' && pip install flask\n", vec![pip]),
         ("FROM scratch\nRUN apk update && apk add curl\n", vec![index]),
         ("FROM scratch\nRUN apt-get update && apt-get install -y gcc || exit 1\n", vec![LISTS]),
-        // Whoever installs later on needs the lists.
+        // Whoever installs later on needs the lists, and so may a script.
         (
-            "FROM scratch\nRUN apt-get update && apt-get install -y gcc\nRUN apt-get install -y make\n",
+            "FROM scratch\nRUN apt-get update && apt-get install -y gcc\nRUN apt-get install -y make && update-x\n",
             vec![LISTS, &[Item::File("usr/bin/make", 10)]],
         ),
+        (
+            "FROM scratch\nRUN apt-get update && apt-get install -y gcc\nRUN ./setup.sh\n",
+            vec![LISTS, &[Item::File("usr/bin/make", 10)]],
+        ),
+        (
+            "FROM scratch\nRUN npm ci\nRUN ./build.sh\n",
+            vec![&[Item::File("root/.npm/_cacache/content-v2/a", 8000)], &[Item::File("app/dist/x", 10)]],
+        ),
+        // Lines would end in two ways, or are of another language than the shell's.
+        ("FROM scratch\r\nRUN pip install flask\r\n", vec![pip]),
+        ("FROM scratch\nSHELL [\"python3\", \"-c\"]\nRUN pip install flask\n", vec![pip]),
         // Where these paths are depends on the instruction before.
         ("FROM scratch\nRUN make -C /opt/src install\nRUN rm -rf src\n", vec![stored, deleted]),
         ("FROM scratch\nRUN make -C /opt/src install\nRUN rm -rf /opt/$NAME\n", vec![stored, deleted]),
@@ -211,6 +223,45 @@ fn what_the_text_does_not_show_to_be_safe_is_not_suggested() {
         job.check(&image, &["--suggest"]).expect(0);
         let suggested: Vec<String> = job.suggested().into_iter().map(|comment| comment.body).collect();
         assert_eq!(suggested, [""; 0], "{dockerfile}");
+    }
+}
+
+/// What `npm ci` installs, with one package that only development needs.
+fn modules() -> FakeLayer {
+    let lock = r#"{"lockfileVersion":3,"packages":{"node_modules/eslint":{"version":"9.0.0","dev":true},"node_modules/express":{"version":"5.0.0"}}}"#;
+    let manifest = |name: &str| format!(r#"{{"name":"{name}","version":"9.0.0"}}"#).into_bytes();
+    let files = [
+        ("app/package.json", 0o644, br#"{"name":"app","devDependencies":{"eslint":"9"}}"#.to_vec()),
+        ("app/node_modules/.package-lock.json", 0o644, lock.as_bytes().to_vec()),
+        ("app/node_modules/eslint/package.json", 0o644, manifest("eslint")),
+        ("app/node_modules/eslint/index.js", 0o644, vec![b'x'; 50_000]),
+        ("app/node_modules/express/package.json", 0o644, manifest("express")),
+    ];
+    FakeLayer::plain(&tar_with_modes(&files), "RUN /bin/sh -c npm ci # buildkit")
+}
+
+#[test]
+fn dependencies_for_development_are_left_alone_where_something_later_may_use_them() {
+    for (later, expected) in [
+        ("", Some("RUN npm ci --omit=dev")),
+        ("CMD [\"node\", \"server.js\"]\n", Some("RUN npm ci --omit=dev")),
+        ("RUN vite build\n", None),
+        ("RUN node build.js\n", None),
+        ("RUN ./build.sh\n", None),
+        ("CMD npm start\n", None),
+    ] {
+        let dockerfile = format!("FROM scratch\nRUN npm ci\n{later}");
+        let job = Job::new(&dockerfile, 1..=99);
+        let mut layers = vec![modules()];
+        if let Some(run) = later.trim_end().strip_prefix("RUN ") {
+            let built = tar_of(&[Item::File("app/dist/x", 10)]);
+            layers.push(FakeLayer::plain(&built, &format!("RUN /bin/sh -c {run} # buildkit")));
+        }
+        let image = format!("app={}", oci_layout(&job.path().join("image"), &layers).display());
+        let run = job.check(&image, &["--suggest"]).expect(0);
+        let found = job.suggested();
+        let lines: Vec<&str> = found.iter().map(lines_of).collect();
+        assert_eq!(lines, expected.into_iter().collect::<Vec<_>>(), "{dockerfile}: {}", run.stderr);
     }
 }
 
