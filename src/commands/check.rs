@@ -7,8 +7,11 @@ use super::ahead::Asking;
 use super::analyze::Analyzer;
 use super::baseline_source::BaselineSource;
 use super::configuration::{self, Chosen, ConfigurationRequest};
+use super::outputs::NamedFiles;
 use super::publish::{self, publish};
-use super::{Exit, console, measure_all, parse_images, reading_options, refuse_twins, set_variable};
+use super::{
+    Exit, console, lines_of, measure_all, parse_images, reading_options, refuse_twins, set_variable,
+};
 use super::{accept, comment, event, today};
 use crate::analysis::Analysis;
 use crate::cli::CheckArgs;
@@ -30,6 +33,13 @@ use crate::source::{NamedImage, Options, Platforms};
 /// What kept the check from its end.
 pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
+    let baselines = lines_of(&arguments.baseline).filter_map(|text| NamedImage::parse(text).ok());
+    NamedFiles::default()
+        .writes_all(&arguments.output)
+        .reads_images(images.iter().chain(&baselines.collect::<Vec<_>>()))
+        .reads_build(&arguments.build)
+        .reads(arguments.config.iter())
+        .check()?;
     comment::check_flags(&arguments.output.comment)?;
     let mut context = Context::read(set_variable);
     if let Some(context) = &mut context {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::analyze::Analyzer;
+use super::outputs::NamedFiles;
 use super::{Exit, console, measure_all, parse_images, printed_json, reading_options, write_html};
 use crate::analysis::Analysis;
 use crate::cli::{DiffArgs, Format};
@@ -21,6 +22,11 @@ use crate::report::{ImageReport, Report, markdown, text};
 /// Where an image cannot be measured, or the two must not be compared.
 pub async fn run(arguments: &DiffArgs) -> anyhow::Result<Exit> {
     let images = parse_images(&[arguments.base.clone(), arguments.head.clone()])?;
+    NamedFiles::default()
+        .writes("--html", arguments.html.as_ref())
+        .reads_images(&images)
+        .reads_build(&arguments.build)
+        .check()?;
     let build = BuildSettings::from_settings(&arguments.build.settings())?;
     let mut analyzer = Analyzer::default().with_metadata(&arguments.build.stage.build_metadata)?;
     analyzer.check_flags(&build)?;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::analyze::Analyzer;
+use super::outputs::NamedFiles;
 use super::{
     Exit, UsageError, console, measure, parse_images, printed_json, reading_options, write_file, write_html,
 };
@@ -25,6 +26,12 @@ const ZSTD_LEVEL: i32 = 9;
 /// Where the image cannot be measured or the snapshot cannot be written.
 pub async fn run(arguments: &InspectArgs) -> anyhow::Result<Exit> {
     let images = parse_images(std::slice::from_ref(&arguments.image))?;
+    NamedFiles::default()
+        .writes("--output", arguments.output.as_ref())
+        .writes("--html", arguments.html.as_ref())
+        .reads_images(&images)
+        .reads_build(&arguments.build)
+        .check()?;
     let all = arguments.reading.platform == Some(Platforms::All);
     if all && arguments.output.is_some() {
         let message = "--output holds one image; choose one with --platform os/arch";

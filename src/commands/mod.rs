@@ -21,6 +21,7 @@ pub mod init;
 pub mod inspect;
 pub mod man;
 mod measure;
+mod outputs;
 mod propose;
 mod publish;
 mod pull_acceptance;

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use super::ahead::Asking;
 use super::configuration::{Chosen, ConfigurationRequest};
 use super::extends::ReadError;
+use super::outputs::NamedFiles;
 use super::publish::{self, publish, update_comment};
 use super::{
     Exit, UsageError, accept, comment, configuration, console, github, lines_of, set_variable, stores, today,
@@ -39,6 +40,14 @@ const UNEXPECTED: &str = "An image that neither `require-image` nor a section of
 /// # Errors
 /// Where a report cannot be read or evaluated, or there is none.
 pub async fn run(arguments: &ReportArgs) -> anyhow::Result<Exit> {
+    if !arguments.only_comment {
+        let reports = lines_of(&arguments.reports).filter(|named| Path::new(named).is_file());
+        NamedFiles::default()
+            .writes_all(&arguments.output)
+            .reads(reports)
+            .reads(arguments.config.iter())
+            .check()?;
+    }
     comment::check_flags(&arguments.output.comment)?;
     let expected = expected(arguments)?;
     let mut context = Context::read(set_variable);

@@ -1,0 +1,159 @@
+//! The files that a command is to write: each one of its own, and none that it reads. What is written over is gone, so
+//! this is looked at before anything is measured.
+
+use std::path::{Path, PathBuf};
+
+use super::{UsageError, lines_of};
+use crate::cli::{BuildFlags, OutputFlags};
+use crate::source::NamedImage;
+
+/// The files that a command names.
+#[derive(Default)]
+pub struct NamedFiles<'a> {
+    /// Those that it writes, with the option that names each.
+    written: Vec<(&'static str, &'a Path)>,
+    /// Those that it reads.
+    read: Vec<PathBuf>,
+}
+
+impl<'a> NamedFiles<'a> {
+    /// Adds a file that is written.
+    pub fn writes(mut self, option: &'static str, path: Option<&'a PathBuf>) -> NamedFiles<'a> {
+        self.written.extend(path.map(|path| (option, path.as_path())));
+        self
+    }
+
+    /// Adds the files of a report.
+    pub fn writes_all(self, flags: &'a OutputFlags) -> NamedFiles<'a> {
+        self.writes("--report", flags.report.as_ref())
+            .writes("--html", flags.html.as_ref())
+            .writes("--sarif", flags.sarif.as_ref())
+            .writes("--junit", flags.junit.as_ref())
+            .writes("--openmetrics", flags.openmetrics.as_ref())
+            .writes("--badge", flags.badge.as_ref())
+    }
+
+    /// Adds files that are read.
+    pub fn reads(mut self, paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> NamedFiles<'a> {
+        self.read.extend(paths.into_iter().map(Into::into));
+        self
+    }
+
+    /// Adds the files of images.
+    pub fn reads_images<'i>(self, images: impl IntoIterator<Item = &'i NamedImage>) -> NamedFiles<'a> {
+        let images = images.into_iter().filter(|image| !image.image.is_standard_input());
+        self.reads(images.filter_map(|image| image.image.path()))
+    }
+
+    /// Adds what says how images are built.
+    pub fn reads_build(self, flags: &BuildFlags) -> NamedFiles<'a> {
+        let metadata = lines_of(&flags.stage.build_metadata);
+        let metadata = metadata.map(|line| line.split_once('=').map_or(line, |(_, path)| path));
+        self.reads(flags.dockerfile.iter()).reads(metadata)
+    }
+
+    /// Refuses to write two things into one file, or over what is read.
+    ///
+    /// # Errors
+    /// [`UsageError`], which names both.
+    pub fn check(&self) -> Result<(), UsageError> {
+        for (index, (option, path)) in self.written.iter().enumerate() {
+            if is_no_file(path) {
+                continue;
+            }
+            if let Some((other, same)) = self.written[..index].iter().find(|(_, other)| is_same(other, path))
+            {
+                return Err(UsageError(format!(
+                    "{other} {} and {option} {} are one file; give each a file of its own",
+                    same.display(),
+                    path.display()
+                )));
+            }
+            if let Some(read) = self.read.iter().find(|read| is_same(read, path) || is_part(path, read)) {
+                return Err(UsageError(format!(
+                    "{option} {} would overwrite {}, which is read; write to another file",
+                    path.display(),
+                    read.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A device or a pipe takes what comes, as often as it comes.
+fn is_no_file(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    place(one) == place(other) || is_linked(one, other)
+}
+
+/// Whether a file is one of those of a directory that holds an image.
+fn is_part(path: &Path, directory: &Path) -> bool {
+    path.is_file() && directory.is_dir() && place(path).starts_with(place(directory))
+}
+
+/// Where a path leads, whether there is a file yet or not.
+fn place(path: &Path) -> PathBuf {
+    if let Ok(found) = path.canonicalize() {
+        return found;
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new(".")).canonicalize();
+    match (parent, path.file_name()) {
+        (Ok(parent), Some(name)) => parent.join(name),
+        _ => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+    }
+}
+
+/// Whether two names are of one file on the disk.
+#[cfg(unix)]
+fn is_linked(one: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let node = |path: &Path| path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    node(one).is_some_and(|one| node(other) == Some(one))
+}
+
+#[cfg(not(unix))]
+fn is_linked(_: &Path, _: &Path) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_written_once_and_never_where_it_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::fs::write(at("image.tar"), "x").unwrap();
+        std::fs::hard_link(at("image.tar"), at("linked.tar")).unwrap();
+        std::fs::create_dir(at("layout")).unwrap();
+        std::fs::write(at("layout/index.json"), "x").unwrap();
+        let check = |html: PathBuf, sarif: PathBuf| {
+            let files = NamedFiles::default().reads([at("image.tar"), at("layout")]);
+            let files = files.writes("--html", Some(&html)).writes("--sarif", Some(&sarif));
+            files.check().map_err(|error| error.to_string())
+        };
+        let out = at("out");
+        for (html, sarif, words) in [
+            (out.clone(), out.clone(), "--html"),
+            (out.clone(), at("layout/../out"), "are one file"),
+            (at("new/out"), at("new/./out"), "are one file"),
+            (at("image.tar"), out.clone(), "--html"),
+            (out.clone(), at("layout/../image.tar"), "--sarif"),
+            (out.clone(), at("linked.tar"), "would overwrite"),
+            (at("layout/index.json"), out.clone(), "would overwrite"),
+        ] {
+            let said = check(html, sarif).unwrap_err();
+            assert!(said.contains(words), "{said}");
+        }
+        assert_eq!(check(out.clone(), at("other")), Ok(()));
+        assert_eq!(check(at("layout/new"), out), Ok(()));
+        let nothing = PathBuf::from("/dev/null");
+        assert_eq!(check(nothing.clone(), nothing), Ok(()));
+    }
+}
