@@ -77,7 +77,7 @@ impl Limit for ForbidPaths {
         let pattern = self.matching(first.path);
         Ok(vec![Exceeded {
             severity,
-            message: format!("/{}{more} must not be in the image (`{pattern}`){deleted}{note}", first.path),
+            message: format!("`/{}`{more} must not be in the image (`{pattern}`){deleted}{note}", first.path),
             measured: i64::try_from(found.len()).ok(),
             limit: pattern.to_owned(),
             about: None,

@@ -119,19 +119,27 @@ pub fn sentence(text: &str) -> String {
     match rest.strip_prefix(marks) {
         Some(after) => {
             let mark = rest.as_bytes().first().copied().unwrap_or_default();
-            format!("{}&#{mark};{}", plain(number), plain(after))
+            format!("{}&#{mark};{}", plain(number), prose(after))
         }
-        None => plain(text),
+        None => prose(text),
     }
 }
 
 /// The same of a sentence that has code between back ticks: whoever wrote them, each piece is made safe.
 pub fn prose(text: &str) -> String {
-    if text.matches('`').count() % 2 == 1 {
-        return plain(text);
+    let mut pieces = text.split('`').peekable();
+    let (mut out, mut is_code) = (String::new(), false);
+    while let Some(piece) = pieces.next() {
+        out += &match (is_code, pieces.peek()) {
+            (true, Some(_)) => code(piece),
+            // What is cut was not closed any more; another back tick alone is itself.
+            (true, None) if piece.ends_with('\u{2026}') => code(piece),
+            (true, None) => plain(&format!("`{piece}")),
+            (false, _) => plain(piece),
+        };
+        is_code = !is_code;
     }
-    let pieces = text.split('`').enumerate();
-    pieces.map(|(index, piece)| if index % 2 == 1 { code(piece) } else { plain(piece) }).collect()
+    out
 }
 
 /// Untrusted text within an HTML line of ours, where there is no markdown, so no back ticks either.
@@ -210,6 +218,13 @@ pub fn command_property(text: &str) -> String {
     command_message(text).replace(':', "%3A").replace(',', "%2C")
 }
 
+/// Untrusted text as text or an attribute's value in XML, which has no way to write control characters, and forbids two
+/// more (XML 1.0, "Char").
+pub fn xml(text: &str) -> String {
+    let text = visible(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
 /// A name in the line that opens details.
 pub(super) fn summary_name(name: &str) -> String {
     html_code(&short(name, 80))
@@ -269,6 +284,17 @@ mod tests {
         );
         assert_eq!(prose("run `a@b` @x"), "run `a@b` &#64;\u{200b}x");
         assert_eq!(prose("a ` b"), "a &#96; b");
+        assert_eq!(prose("`/srv/#12` and ` b"), "`/srv/#12` and &#96; b");
+        assert_eq!(prose("in `/srv/@a\u{2026}"), "in `/srv/@a\u{2026}`");
+        assert_eq!(sentence("- a `b`"), "&#45; a `b`");
+    }
+
+    #[test]
+    fn what_xml_forbids_is_replaced() {
+        assert_eq!(
+            xml("<a b=\"&\">\u{ffff}\u{fffe}\u{0}"),
+            "&lt;a b=&quot;&amp;&quot;&gt;\u{fffd}\u{fffd}\u{2400}"
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::escape::{code, log, plain, prose, short};
+use super::escape::{code, log, prose, short};
 use super::look::{Sizes, TextLayout};
 use super::removable;
 use super::table::{self, Align, Column, wrapped};
@@ -350,17 +350,17 @@ impl Adoption {
                 prose(&short(&entry.first_thing(), 300)),
             ]
         };
-        writeln!(out, "### Multi-stage builds: {}\n", plain(&self.sentence(sizes)))?;
+        writeln!(out, "### Multi-stage builds: {}\n", prose(&self.sentence(sizes)))?;
         writeln!(out, "{}", table::markdown(COLUMNS, self.dockerfiles.iter().map(cell).collect()))?;
         for entry in self.dockerfiles.iter().filter(|entry| self.explains(entry)) {
             let Some(reason) = entry.reason() else { continue };
-            writeln!(out, "\n- {}: {}", code(&entry.path), plain(reason))?;
+            writeln!(out, "\n- {}: {}", code(&entry.path), prose(reason))?;
             if self.dockerfiles.len() == 1 && !entry.removable.is_empty() {
                 writeln!(out, "\n{}", removable::markdown_rows(&entry.removable, sizes))?;
             }
         }
         let mut hints = self.not_followed().into_iter().chain(self.hint());
-        hints.try_for_each(|hint| writeln!(out, "\n{}", plain(&hint)))
+        hints.try_for_each(|hint| writeln!(out, "\n{}", prose(&hint)))
     }
 
     /// Of one the whole story is told, of many that of those that could do better.

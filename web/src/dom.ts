@@ -23,6 +23,16 @@ export function present(children: Child[]): (Node | string)[] {
     .map((child) => (typeof child === "string" ? visible(child) : child));
 }
 
+/** A sentence with code between back ticks. One that is not closed is itself, unless the sentence is cut there. */
+export function prose(text: string): Child[] {
+  const pieces = text.split("`");
+  return pieces.map((piece, index) => {
+    if (index % 2 === 0) return piece;
+    const isClosed = index < pieces.length - 1 || piece.endsWith("…");
+    return isClosed ? h("code", {}, piece) : `\`${piece}`;
+  });
+}
+
 /** Characters that are not seen, or that turn the direction of what follows, as escapes. */
 export function visible(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g,

@@ -1,5 +1,5 @@
 import type { Page } from "./data";
-import { h, present, showExact, type Child } from "./dom";
+import { h, present, prose, showExact, type Child } from "./dom";
 import { mapOf } from "./map";
 import { answer, badge, config, figures, images, ladder, packages, removable, section, trend, trendOf, waste } from "./sections";
 
@@ -12,7 +12,7 @@ function show(index: number): void {
   const chooser = page.images.length > 1 ? images(page.images, index, show) : null;
   const title = chooser && h("h2", { class: "image-name", tabindex: "-1" }, badge(image.verdict), " ", image.name, image.platform && ` ${image.platform}`);
   const parts: Child[] = [
-    chooser, title, chooser && image.headline && h("p", { class: "lead" }, image.headline), answer(image),
+    chooser, title, chooser && image.headline && h("p", { class: "lead" }, ...prose(image.headline)), answer(image),
     image.files || image.packages?.complete ? mapOf(image) : null,
     image.filesMissing && section("Files", "files", h("p", { class: "lead" }, image.filesMissing)),
     ladder(image), config(image), packages(image), waste(image), removable(image), trend(image),
@@ -32,7 +32,7 @@ let started = false;
 const exact = h("input", { type: "checkbox", id: "exact", change: () => showExact(exact.checked) });
 document.querySelector("header")!.prepend(badge(page.verdict) ?? "");
 document.querySelector("header")!.append(h("label", { class: "exact", for: "exact" }, exact, " Exact bytes"));
-main.append(...page.notes.map((note) => h("p", { class: "note" }, note)), shown);
+main.append(...page.notes.map((note) => h("p", { class: "note" }, ...prose(note))), shown);
 const isOfTrends = page.images.every((image) => image.layers.length === 0 && image.files === null && image.findings.length === 0 && image.trend.length > 0);
 if (isOfTrends) showTrends();
 else show(0);

@@ -1,7 +1,7 @@
 // All of the page but the map.
 
 import type { Cause, Figure, Finding, Image, Layer, Place, Point, Removable, Verdict, Waste } from "./data";
-import { amount, change, few, h, layerName, placed, row, svg, table, type Child } from "./dom";
+import { amount, change, few, h, layerName, placed, prose, row, svg, table, type Child } from "./dom";
 import { bytes, count, growth, grouped, signed } from "./units";
 
 const WORDS: Record<Verdict, string> = { pass: "Pass", warn: "Warning", fail: "Fail", accepted: "Accepted", unenforced: "Not enforced" };
@@ -56,8 +56,8 @@ function causes(all: Cause[]): HTMLElement {
 
 function finding(one: Finding): HTMLElement {
   return h("li", { class: one.severity },
-    badge(one.severity), " ", h("strong", {}, one.rule), ` ${one.message}`, one.place && " ", placed(one.place),
-    one.help && h("p", { class: "help" }, h("strong", {}, "Fix: "), one.help));
+    badge(one.severity), " ", h("strong", {}, one.rule), " ", ...prose(one.message), one.place && " ", placed(one.place),
+    one.help && h("p", { class: "help" }, h("strong", {}, "Fix: "), ...prose(one.help)));
 }
 
 function small(image: Image): HTMLElement {
@@ -70,14 +70,15 @@ function small(image: Image): HTMLElement {
 
 /** One row an image, where there are several. */
 export function images(all: Image[], now: number, choose: (index: number) => void): HTMLElement {
+  const names = new Set(all.map((image) => image.figures[0]).filter((figure) => figure && figure.head !== null).map((figure) => figure.name));
   const rows = all.map((image, index) => {
     const [figure] = image.figures;
     const delta = figure && figure.head !== null && figure.base !== null ? figure.head - figure.base : null;
     const name = image.platform && all.filter((other) => other.name === image.name).length > 1 ? `${image.name} ${image.platform}` : image.name;
     const button = h("button", { type: "button", class: "link", "aria-current": index === now ? "true" : null, click: () => choose(index) }, name);
-    return row([button], [badge(image.verdict)], [figure && figure.head === null && figure.base !== null ? "removed" : amount(figure?.head ?? null)], [delta === null ? "" : change(delta)]);
+    return row([button], [badge(image.verdict)], [figure && figure.head === null && figure.base !== null ? "removed" : amount(figure?.head ?? null), names.size > 1 && figure && figure.head !== null && ` ${figure.name.toLowerCase()}`], [delta === null ? "" : change(delta)]);
   });
-  const cells = table("Images", ["Image", "Result", all[0]?.figures[0]?.name ?? "Size", "Change"], rows, 15);
+  const cells = table("Images", ["Image", "Result", names.size > 1 ? "Size" : all[0]?.figures[0]?.name ?? "Size", "Change"], rows, 15);
   return h("section", { "aria-label": "Images" }, ...cells);
 }
 
@@ -158,7 +159,7 @@ export function waste(image: Image): HTMLElement | null {
   const item = (one: Waste) => h("li", {},
     h("span", { class: "cause" }, amount(one.bytes), " ", h("code", {}, `/${one.path}`), one.files > 1 && ` (${count(one.files, "file", "files")})`),
     h("span", { class: "parts" }, "Stored by ", layerName(one.storedBy), ", hidden by ", layerName(one.hiddenBy)),
-    h("span", { class: "help" }, one.help));
+    h("span", { class: "help" }, ...prose(one.help)));
   const list = h("ol", { class: "causes" });
   return section("Wasted", "waste", h("p", { class: "lead" }, "Files that one layer stores and a later one deletes or replaces. They are downloaded and no container sees them."),
     ...few(image.waste.map(item), 6, list, `Show all ${grouped(image.waste.length)}`));
@@ -173,7 +174,7 @@ export function removable(image: Image): HTMLElement | null {
     h("span", { class: "cause" }, amount(one.bytes), " ", h("strong", {}, one.what), ` (${one.group})`, one.note && `, ${one.note}`),
     h("span", { class: "parts" }, ...one.where.slice(0, 3).flatMap((path, index): Child[] => [index > 0 && ", ", h("code", {}, path)]),
       one.where.length > 0 && ", ", "from ", layerName(one.layer)),
-    h("span", { class: "help" }, one.help));
+    h("span", { class: "help" }, ...prose(one.help)));
   const part = (title: string, found: Removable[], open: boolean): Child => {
     if (found.length === 0) return null;
     const list = h("ol", { class: "causes" });

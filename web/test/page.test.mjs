@@ -87,6 +87,23 @@ test("a click zooms in, a crumb zooms out, views and areas change", async () => 
   await context.close();
 });
 
+test("sentences have their code as code, and sizes of several metrics their metric", async () => {
+  const document = pages.several();
+  const [finding] = document.images[0].findings;
+  Object.assign(finding, { place: null, message: "`/srv/@all` must not be in the image (`srv/**`)", help: "keep it out (`layergate inspect a` lists them) or `cut\u2026" });
+  document.images[0].waste[0].help = "a ` alone";
+  document.images[1].figures = [document.images[1].figures[1], document.images[1].figures[0], ...document.images[1].figures.slice(2)];
+  const { page, context } = await open("prose", document);
+  const codes = (selector) => page.locator(selector).first().locator("code:not(.place)").allInnerTexts();
+  assert.deepEqual(await codes(".findings li"), ["/srv/@all", "srv/**", "layergate inspect a", "cut\u2026"]);
+  assert.equal(await page.locator(".causes .help", { hasText: "a ` alone" }).count(), 1);
+  const table = page.getByRole("region", { name: "Images" });
+  assert.deepEqual(await table.locator("th[scope=col]").allInnerTexts(), ["Image", "Result", "Size", "Change"]);
+  assert.match(await table.innerText(), /uncompressed[^]*flattened/);
+  assert.doesNotMatch(await table.innerText(), /removed \w/);
+  await context.close();
+});
+
 test("all can be done by keyboard", async () => {
   const { page, context } = await open("keys", DOCUMENTS.fail);
   const focus = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label") ?? document.activeElement?.textContent);

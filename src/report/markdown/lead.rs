@@ -44,7 +44,7 @@ pub(super) fn heading(report: &Report, images: &[&ImageReport]) -> String {
     match images {
         [image] => {
             let sentence = short(&words::headline(image), MAX_SENTENCE);
-            format!("### {icon} {} {}", code(&image.name), plain(&sentence))
+            format!("### {icon} {} {}", code(&image.name), prose(&sentence))
         }
         _ => format!("### {icon} {}", words::headline_of_many(report)),
     }
@@ -282,7 +282,7 @@ fn finding_line(image: &ImageReport, finding: &Finding, with_help: bool) -> Stri
         "- {icon} **{}** ({}): {subject}{}.{help}",
         plain(&short(&finding.rule, 40)),
         words::severity(image, finding),
-        plain(&short(&finding.message, MAX_FINDING)),
+        prose(&short(&finding.message, MAX_FINDING)),
     )
 }
 
@@ -338,7 +338,7 @@ fn missing_baselines(report: &Report, images: &[&ImageReport]) -> Vec<String> {
         let message = message.strip_prefix("no baseline: ").unwrap_or(message);
         format!(
             "**No baseline**{of}: {}, so growth is not evaluated. Nothing for you to do. Maintainers: {}.",
-            plain(&short(message, MAX_HELP)),
+            prose(&short(message, MAX_HELP)),
             prose(&short(help, MAX_HELP))
         )
     };
@@ -409,8 +409,11 @@ pub(super) fn footer(report: &Report, images: &[&ImageReport]) -> String {
             _ if words::drift_is_in_table(image) => String::new(),
             text => format!(" \u{b7} {}", plain(text)),
         };
-        let basis = plain(&words::basis(image));
-        format!("{basis} \u{b7} {lead}{}{}{base_image}", label.unwrap_or_default(), plain(&short(how, 200)))
+        let basis = match metric {
+            Some(_) => plain(&words::basis(image)),
+            None => format!("sizes in the metrics named above{}", plain(&words::basis_of_any(image))),
+        };
+        format!("{basis} \u{b7} {lead}{}{}{base_image}", label.unwrap_or_default(), prose(&short(how, 200)))
     };
     let mut lines: Vec<String> = images.iter().filter(|image| !image.is_not_delivered()).map(line).collect();
     lines.dedup();

@@ -235,7 +235,7 @@ fn more(rows: usize) -> String {
 fn unread_databases(image: &ImageReport, _: &ImagePart<'_>) -> Option<String> {
     let lines = unread_lines(&image.unread_databases);
     let lines: Vec<String> =
-        lines.iter().map(|line| format!("- {}", plain(&short(line, MAX_SENTENCE)))).collect();
+        lines.iter().map(|line| format!("- {}", prose(&short(line, MAX_SENTENCE)))).collect();
     let counts = words::files(image.unread_databases.len() as u64);
     (!lines.is_empty()).then(|| titled("Packages not known", &counts, &lines.join("\n")))
 }
@@ -294,7 +294,7 @@ pub(super) fn removable(image: &ImageReport, part: &ImagePart<'_>) -> Option<(St
     }
     // What a finding says already is not said again.
     let is_found = image.has_finding_of(Fact::Stages);
-    let verdict = (!is_found).then(|| format!("**Stages:** {}.", plain(&words::stages(stages))));
+    let verdict = (!is_found).then(|| format!("**Stages:** {}.", prose(&words::stages(stages))));
     let rows = summary.as_ref().map(|_| removable::markdown_rows(&image.removable, part.sizes));
     let body = verdict.into_iter().chain(rows).collect::<Vec<_>>().join("\n\n");
     Some((plain(&summary.unwrap_or_else(|| "nothing".into())), body))

@@ -182,10 +182,10 @@ fn paths_are_forbidden_by_list_flags_and_lines() {
     says(
         &deleted,
         "fail",
-        &["/root/.ssh/id_rsa must not be in the image", "deleted by a later instruction", "still shipped"],
+        &["`/root/.ssh/id_rsa` must not be in the image", "deleted by a later instruction", "still shipped"],
     );
     let both = ["--forbid-paths", "**/.git/**", "--forbid-paths", "root/.ssh/**"];
-    says(&finding(&check(&both).expect(1), "forbid-paths"), "fail", &["/app/.git/HEAD and 1 more file"]);
+    says(&finding(&check(&both).expect(1), "forbid-paths"), "fail", &["`/app/.git/HEAD` and 1 more file"]);
     check(&["--forbid-paths", "**/.hg/**", "--forbid-paths", "*.py"]).expect(0);
     let lines = project
         .command(&["check", &image])
@@ -216,7 +216,7 @@ fn a_pull_request_answers_for_the_forbidden_paths_that_it_adds() {
     says(
         &finding(&project.pull(&other, &forbid).expect(1), "forbid-paths"),
         "fail",
-        &["/app/.git/config must not"],
+        &["`/app/.git/config` must not"],
     );
 }
 
