@@ -7,7 +7,6 @@ use super::model::{ImageReport, Report};
 use super::words;
 use crate::compare::{Cause, CausePart};
 use crate::image::layer_ref::DockerfileLines;
-use crate::image::snapshot::sum_known;
 use crate::image::{Bytes, Delta};
 use crate::limits::{Finding, Severity, Verdict};
 
@@ -15,13 +14,12 @@ use crate::limits::{Finding, Severity, Verdict};
 const MAX_ANNOTATIONS: usize = 10;
 
 /// The action's outputs, but for `comment-url`, which is known last. Sizes are in bytes and sum over
-/// all images; what is not known is empty.
+/// all images; what is not known, or is in several metrics, is empty.
 pub fn outputs(report: &Report, report_path: &str) -> Vec<(&'static str, String)> {
     // A platform that is no longer there is said in words; both sums are of the same images.
-    let images = || report.images.iter().filter(|image| image.head.is_some());
     let missing = report.images.iter().any(ImageReport::is_not_delivered);
-    let head = sum_known(images().map(ImageReport::head_size)).filter(|_| !missing);
-    let base = sum_known(images().map(ImageReport::base_size));
+    let head = words::size_of_all(&report.images, ImageReport::head_size).filter(|_| !missing);
+    let base = words::size_of_all(&report.images, ImageReport::base_size);
     let delta = head.zip(base).map(|(head, base)| (head - base, base));
     let bytes = |bytes: Option<Bytes>| bytes.map_or_else(String::new, |bytes| bytes.0.to_string());
     vec![

@@ -5,10 +5,9 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::escape::visible;
-use super::{Report, words};
+use super::escape::{visible, xml};
+use super::{ImageReport, Report, words};
 use crate::image::Bytes;
-use crate::image::snapshot::sum_known;
 use crate::limits::Verdict;
 
 /// A label, a message and its colour.
@@ -55,11 +54,15 @@ impl Badge {
         let (label, size) = match report.images.as_slice() {
             [image] => (image.name.clone(), image.head_size()),
             images => {
-                let here = images.iter().filter(|image| image.head.is_some());
-                (format!("{} images", images.len()), sum_known(here.map(|image| image.head_size())))
+                (format!("{} images", images.len()), words::size_of_all(images, ImageReport::head_size))
             }
         };
-        Badge { verdict: Some(report.verdict), ..Badge::of_size(&label, size) }
+        let badge = Badge { verdict: Some(report.verdict), ..Badge::of_size(&label, size) };
+        // Sizes in several metrics have no sum.
+        match words::common_metric(&report.images) {
+            Some(_) => badge,
+            None => Badge { message: report.verdict.as_str().to_owned(), ..badge },
+        }
     }
 
     /// Writes it.

@@ -15,9 +15,9 @@ use crate::compare::{
 use crate::config::Acceptance;
 use crate::image::bytes::{Units, group_digits};
 use crate::image::layer_ref::{DockerfileLines, LayerRef};
-use crate::image::snapshot::BoundaryBy;
+use crate::image::snapshot::{BoundaryBy, sum_known};
 use crate::image::{Bytes, Day, Delta, ImageName, LinesBy, Measured, Totals, UpdateSize};
-use crate::limits::{self, BASELINE_RULE, Finding, Severity, Verdict};
+use crate::limits::{self, BASELINE_RULE, Finding, Metric, Severity, Verdict};
 use crate::stages::{Evaluation, RemovableOutcome};
 
 /// The most characters of a text of the config.
@@ -508,6 +508,11 @@ pub fn base_image(image: &ImageReport) -> String {
 
 /// What the sizes of an image mean, for the small print.
 pub fn basis(image: &ImageReport) -> String {
+    format!("{} size{}", image.metric, basis_of_any(image))
+}
+
+/// The same without the metric.
+pub fn basis_of_any(image: &ImageReport) -> String {
     let measured = match image.measured {
         Measured::Content => "",
         Measured::Engine => " as the engine reports it",
@@ -551,6 +556,19 @@ pub fn lines_by(by: LinesBy) -> &'static str {
     }
 }
 
+/// The metric of all images that are there; `None` where they differ in it.
+pub fn common_metric<'a>(images: impl IntoIterator<Item = &'a ImageReport>) -> Option<Metric> {
+    let mut metrics = images.into_iter().filter(|image| image.head.is_some()).map(|image| image.metric);
+    let first = metrics.next().unwrap_or_default();
+    metrics.all(|other| other == first).then_some(first)
+}
+
+/// A size of all images that are there; `None` where one is unknown, or is in another metric.
+pub fn size_of_all(images: &[ImageReport], size: fn(&ImageReport) -> Option<Bytes>) -> Option<Bytes> {
+    common_metric(images)?;
+    sum_known(images.iter().filter(|image| image.head.is_some()).map(size))
+}
+
 /// What is said of a baseline: what leads in, its commit as `main@a1b2c3d`, and why this one. The last two are
 /// text from documents that anyone may have written.
 pub fn baseline(image: &ImageReport) -> (&'static str, Option<String>, &str) {
@@ -591,7 +609,7 @@ pub fn layer_counts(image: &ImageReport) -> String {
         .collect();
     let kept = of(Status::Unchanged).count();
     if kept > 0 {
-        let bytes = crate::image::snapshot::sum_known(of(Status::Unchanged).map(|row| row.head_size));
+        let bytes = sum_known(of(Status::Unchanged).map(|row| row.head_size));
         parts.push(format!(
             "{kept} unchanged ({})",
             bytes.map_or_else(|| "size unknown".into(), |b| b.to_string())

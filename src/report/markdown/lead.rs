@@ -393,6 +393,7 @@ fn cause_line(cause: &Cause, style: &ImagePart<'_>) -> String {
 /// lines would lie on each other.
 pub(super) fn footer(report: &Report, images: &[&ImageReport]) -> String {
     let links = report.links.as_ref();
+    let metric = words::common_metric(images.iter().copied());
     let line = |image: &&ImageReport| {
         let is_missing = image.base.is_none() && image.no_base.is_some();
         let none = ("", None, "no baseline");

@@ -30,17 +30,19 @@ const MAX_MOVED: usize = 3;
 pub(super) fn images(images: &[&ImageReport], rows: usize, sizes: Sizes) -> String {
     let (unchanged, told): (Vec<&ImageReport>, Vec<&ImageReport>) =
         images.iter().copied().partition(|image| has_nothing_to_tell(image));
-    // One alone needs no more room by its name.
-    let (unchanged, told) =
-        if unchanged.len() < 2 { (Vec::new(), images.to_vec()) } else { (unchanged, told) };
+    // One alone needs no more room by its name, and sizes in several metrics have no sum.
+    let metric = words::common_metric(unchanged.iter().copied()).filter(|_| unchanged.len() > 1);
+    let (unchanged, told) = if metric.is_none() { (Vec::new(), images.to_vec()) } else { (unchanged, told) };
     let single = images.len() == 1;
     let platform = images.first().map(|image| &image.platform);
     let differs = images.iter().any(|image| Some(&image.platform) != platform);
-    let mut cells: Vec<[String; 5]> =
-        told.iter().take(rows).map(|image| image_cells(image, single, differs, sizes)).collect();
-    if !unchanged.is_empty() {
+    // Where the metrics differ, each size has its own beside it.
+    let named = words::common_metric(images.iter().copied()).is_none();
+    let look = RowLook { single, with_platform: differs, names_metric: named, sizes };
+    let mut cells: Vec<[String; 5]> = told.iter().take(rows).map(|image| image_cells(image, look)).collect();
+    if let Some(metric) = metric {
         let size = sum_known(unchanged.iter().map(|image| image.head_size()));
-        let (count, size) = (unchanged.len(), plain(&sizes.amount(size)));
+        let (count, size) = (unchanged.len(), size_cell(size, metric, named, sizes));
         let name = if told.is_empty() { format!("all {count}") } else { format!("{count} more") };
         let icon = words::icon(Verdict::Pass).to_owned();
         cells.push([icon, format!("{name}, unchanged"), String::new(), String::new(), size]);
@@ -65,10 +67,26 @@ fn has_nothing_to_tell(image: &ImageReport) -> bool {
     image.verdict == Verdict::Pass && image.findings.is_empty() && image.size_delta() == Some(Delta(0))
 }
 
-fn image_cells(image: &ImageReport, single: bool, with_platform: bool, sizes: Sizes) -> [String; 5] {
+/// What the rows of a table of images say beside the usual.
+#[derive(Clone, Copy)]
+struct RowLook {
+    /// The only row.
+    single: bool,
+    with_platform: bool,
+    /// The metric of each size, for they differ.
+    names_metric: bool,
+    sizes: Sizes,
+}
+
+fn size_cell(size: Option<Bytes>, metric: Metric, with_metric: bool, sizes: Sizes) -> String {
+    let metric = if with_metric { format!(" {metric}") } else { String::new() };
+    plain(&sizes.amount(size)) + &metric
+}
+
+fn image_cells(image: &ImageReport, look: RowLook) -> [String; 5] {
     let delta = image.size_delta().zip(image.base_size()).map(|(delta, base)| match delta {
         Delta(0) => "unchanged".to_owned(),
-        delta => sizes.change(delta, base),
+        delta => look.sizes.change(delta, base),
     });
     let drift = image.split.filter(|split| split.base_image != Delta(0));
     let drift = drift.map(|_| format!("<br>{}", plain(&words::base_image(image)).replace(", ", "<br>")));
@@ -84,14 +102,14 @@ fn image_cells(image: &ImageReport, single: bool, with_platform: bool, sizes: Si
             _ => words::icon(image.verdict).into(),
         },
         // Below the name, so that a phone has room for the columns that matter.
-        match image.platform.as_deref().filter(|_| with_platform) {
+        match image.platform.as_deref().filter(|_| look.with_platform) {
             Some(platform) => format!("{}<br>{}", code(&image.name), code(platform)),
             None => code(&image.name),
         },
         change + &drift.unwrap_or_default(),
-        plain(&short(&words::rules(image, single), MAX_LIMITS)),
+        plain(&short(&words::rules(image, look.single), MAX_LIMITS)),
         match &image.head {
-            Some(_) => plain(&sizes.amount(image.head_size())),
+            Some(_) => size_cell(image.head_size(), image.metric, look.names_metric, look.sizes),
             None if image.is_not_delivered() => words::NO_REPORT.into(),
             None => words::GONE.into(),
         },
