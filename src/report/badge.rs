@@ -101,7 +101,7 @@ fn write_svg(label: &str, message: &str, color: &str, out: &mut impl Write) -> i
     let (left, right) = (width(label), width(message));
     let (left_box, right_box) = (left + 2 * SPACE, right + 2 * SPACE);
     let all = left_box + right_box;
-    let (label, message) = (text(label), text(message));
+    let (label, message) = (xml(label), xml(message));
     write!(
         out,
         r##"<svg xmlns="http://www.w3.org/2000/svg" width="{w}" height="20" viewBox="0 0 {all} 200" role="img" aria-label="{label}: {message}"><title>{label}: {message}</title><g fill="#fff"><rect width="{all}" height="200" rx="30" fill="#3d444d"/><path d="M{left_box} 0H{end}a30 30 0 0 1 30 30V170a30 30 0 0 1-30 30H{left_box}z" fill="{color}"/><g font-family="Verdana,DejaVu Sans,sans-serif" font-size="110"><text x="{SPACE}" y="140" textLength="{left}">{label}</text><text x="{message_x}" y="140" textLength="{right}">{message}</text></g></g></svg>"##,
@@ -125,6 +125,17 @@ fn width(text: &str) -> usize {
     text.chars().map(of).sum()
 }
 
-fn text(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_has_no_character_that_xml_forbids() {
+        let badge = Badge::of_size("a\u{ffff}b\u{fffe}c\u{1}<", Some(Bytes(1)));
+        let mut out = Vec::new();
+        badge.write(BadgeFormat::Svg, &mut out).unwrap();
+        let svg = String::from_utf8(out).unwrap();
+        assert!(svg.contains("<title>a\u{fffd}b\u{fffd}c\u{2401}&lt;: "), "{svg}");
+        assert!(!svg.contains(['\u{ffff}', '\u{fffe}']), "{svg}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::escape::visible;
+use super::escape::xml;
 use super::{ImageReport, Report, words};
 use crate::limits::{self, Finding, Severity, Verdict};
 
@@ -68,7 +68,7 @@ impl Suite {
     }
 
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let name = attribute(&self.name);
+        let name = xml(&self.name);
         writeln!(
             out,
             r#"  <testsuite name="{name}" tests="{}" failures="{}" errors="0" skipped="0">"#,
@@ -79,18 +79,14 @@ impl Suite {
             writeln!(
                 out,
                 r#"    <testcase name="{}" classname="layergate.{name}" time="0">"#,
-                attribute(&case.name)
+                xml(&case.name)
             )?;
             if let Some((rule, message, help)) = &case.failure {
-                let (rule, message) = (attribute(rule), attribute(message));
-                writeln!(
-                    out,
-                    r#"      <failure type="{rule}" message="{message}">{}</failure>"#,
-                    text(help)
-                )?;
+                let (rule, message) = (xml(rule), xml(message));
+                writeln!(out, r#"      <failure type="{rule}" message="{message}">{}</failure>"#, xml(help))?;
             }
             if let Some(note) = &case.note {
-                writeln!(out, "      <system-out>{}</system-out>", text(note))?;
+                writeln!(out, "      <system-out>{}</system-out>", xml(note))?;
             }
             writeln!(out, "    </testcase>")?;
         }
@@ -119,14 +115,4 @@ impl Case {
             .collect();
         Case { name, failure, note: (!notes.is_empty()).then(|| join(notes)) }
     }
-}
-
-/// Untrusted text as the text of an element. XML has no way to write control characters.
-fn text(untrusted: &str) -> String {
-    let text = visible(untrusted).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-fn attribute(untrusted: &str) -> String {
-    text(untrusted).replace('"', "&quot;")
 }
