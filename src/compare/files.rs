@@ -77,6 +77,9 @@ pub struct Waste {
     pub stored_by: LayerRef,
     /// The layer that hides them.
     pub hidden_by: LayerRef,
+    /// Whether it is an estimate which of the two layers are the base image's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub base_image_estimated: bool,
 }
 
 impl Waste {
@@ -89,10 +92,16 @@ impl Waste {
             return "this layer stores the same paths more than once: rebuild it with each path once";
         }
         if self.hidden_by.of_base_image {
-            return "comes with the base image: use another to avoid it";
+            return match self.base_image_estimated {
+                true => "probably comes with the base image: use another to avoid it",
+                false => "comes with the base image: use another to avoid it",
+            };
         }
         if self.stored_by.of_base_image {
             return match self.replaced {
+                _ if self.base_image_estimated => {
+                    "these files probably come with the base image: use one that has them as you need them"
+                }
                 true => {
                     "these files come with the base image: leave them unchanged, or use a base image that has them as you need them"
                 }
@@ -220,23 +229,20 @@ pub fn waste(snapshot: &Snapshot, filesystem: &Filesystem) -> Vec<Waste> {
     let mut largest: Vec<_> = by_layers.into_iter().collect();
     largest.sort_by_key(|(_, (bytes, _))| Reverse(*bytes));
     largest.truncate(MAX_LISTED);
-    // No advice is built on an estimate.
     let estimated = snapshot.base.as_ref().is_some_and(|base| base.how == BoundaryBy::History);
-    let reference = |index: u32| {
-        let layer = snapshot.layer_ref(index);
-        LayerRef { of_base_image: layer.of_base_image && !estimated, ..layer }
-    };
     let group = |((stored, hidden, replaced), (bytes, paths)): ((u32, u32, bool), Hidden<'_>)| {
         let files = paths.len() as u64;
         let path = together(paths.iter().copied()).or_else(|| roll_up(paths).into_iter().next());
+        let (stored_by, hidden_by) = (snapshot.layer_ref(stored), snapshot.layer_ref(hidden));
         Waste {
+            base_image_estimated: estimated && stored_by.of_base_image,
             elsewhere: path.as_ref().is_some_and(|path| path.files < files),
             path: path.map_or_else(String::new, |path| shown(&path.path, path.is_directory)),
             bytes,
             files,
             replaced,
-            stored_by: reference(stored),
-            hidden_by: reference(hidden),
+            stored_by,
+            hidden_by,
         }
     };
     largest.into_iter().map(group).collect()

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::image::package::Package;
+use crate::image::snapshot::BaseImage;
 use crate::image::{Ecosystem, Entry, FileList, Filesystem, LayerPath};
 use crate::packages::installed;
 
@@ -26,6 +27,25 @@ fn compare(base: &Snapshot, head: &Snapshot) -> Result<Comparison, CompareError>
 
 fn shape(base: &[Layer], head: &[Layer]) -> Vec<(Status, Option<usize>, Option<usize>)> {
     align(base, head).into_iter().map(|pair| (pair.status, pair.base, pair.head)).collect()
+}
+
+#[test]
+fn waste_between_layers_of_an_estimated_base_image_is_not_told_to_be_joined() {
+    let stored = |step: &str, size: u64| files(step, &[("etc/a", size)], &[]);
+    let mut image = snapshot(vec![stored("ADD rootfs /", 500), stored("RUN x", 400), stored("RUN own", 300)]);
+    let advice = |image: &Snapshot| -> Vec<(u64, &'static str, bool)> {
+        let image = Analysis::from(image.clone());
+        let found = waste(image.snapshot(), image.filesystem().unwrap());
+        found.iter().map(|one| (one.bytes.0, one.advice(), one.stored_by.of_base_image)).collect()
+    };
+    let join = "combine the two instructions, so that the files are stored once";
+    assert_eq!(advice(&image), [(500, join, false), (400, join, false)]);
+    image.base = Some(BaseImage { name: None, layers: 2, how: BoundaryBy::History });
+    let [inside, above] = advice(&image).try_into().unwrap();
+    assert_eq!(inside, (500, "probably comes with the base image: use another to avoid it", true));
+    assert!(above.1.starts_with("these files probably come with the base image") && above.2, "{above:?}");
+    image.base = Some(BaseImage { name: None, layers: 2, how: BoundaryBy::Image });
+    assert_eq!(advice(&image)[0].1, "comes with the base image: use another to avoid it");
 }
 
 #[test]
