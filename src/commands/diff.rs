@@ -59,7 +59,8 @@ pub async fn run(arguments: &DiffArgs) -> anyhow::Result<Exit> {
     }
     let report = Report::new(None, differences);
     if let Some(path) = &arguments.html {
-        write_html(path, &report, PageSubject::Difference, &details, None)?;
+        let subject = PageSubject::Difference { base: &images[0].text, head: &images[1].text };
+        write_html(path, &report, subject, &details, None)?;
     }
     if arguments.format == Format::Json {
         out = printed_json(&report)?.into_bytes();

@@ -230,7 +230,7 @@ fn write_file(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 fn write_html(
     path: &Path,
     report: &Report,
-    subject: PageSubject,
+    subject: PageSubject<'_>,
     details: &[Details],
     links: Option<&RunLinks>,
 ) -> anyhow::Result<()> {

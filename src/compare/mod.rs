@@ -31,28 +31,28 @@ pub use update::update;
 pub enum CompareError {
     /// One was counted from layers, the other copied from an engine's report.
     #[error(
-        "`{base}` and `{head}` cannot be compared: the base, {base}, was measured by {base_measured}, and {head} by {head_measured}. An engine's own figure differs from version to version; measure both from their layers (by name, or with `docker save`)"
+        "{base} and {head} cannot be compared: {base} was measured by {base_measured}, and {head} by {head_measured}. An engine's own figure differs from version to version; measure both from their layers (by name, or with `docker save`)"
     )]
     Measured {
-        /// The base image's name.
+        /// The base image, by what tells the two apart.
         base: String,
         /// How its bytes were come by.
         base_measured: &'static str,
-        /// The head image's name.
+        /// The head image.
         head: String,
         /// How its bytes were come by.
         head_measured: &'static str,
     },
     /// Both were copied from engine reports that do not mean the same.
     #[error(
-        "`{base}` and `{head}` cannot be compared: the engine's figure for {base} is that of a {base_store}, for {head} that of a {head_store}, and the two count different things; measure both from their layers (by name, or with `docker save`)"
+        "{base} and {head} cannot be compared: the engine's figure for {base} is that of a {base_store}, for {head} that of a {head_store}, and the two count different things; measure both from their layers (by name, or with `docker save`)"
     )]
     EngineStore {
-        /// The base image's name.
+        /// The base image, by what tells the two apart.
         base: String,
         /// The kind of store that the base figure is from.
         base_store: String,
-        /// The head image's name.
+        /// The head image.
         head: String,
         /// The kind of store that the head figure is from.
         head_store: String,
@@ -215,10 +215,22 @@ fn split(base: &Snapshot, head: &Snapshot) -> Option<Split> {
     })
 }
 
+/// What two images are called where both are spoken of: by their names, or by what tells them apart.
+fn sides(base: &Snapshot, head: &Snapshot) -> (String, String) {
+    let quoted = |one: &str, other: &str| (format!("`{one}`"), format!("`{other}`"));
+    let (base, head) = (&base.image, &head.image);
+    if base.name != head.name {
+        return quoted(&base.name, &head.name);
+    }
+    if base.reference != head.reference {
+        return quoted(&base.reference, &head.reference);
+    }
+    (format!("the baseline of `{}`", head.name), "the image".into())
+}
+
 fn check_comparable(base: &Snapshot, head: &Snapshot) -> Result<(), CompareError> {
-    let names = || (base.image.name.clone(), head.image.name.clone());
     if base.measured != head.measured {
-        let (base_name, head_name) = names();
+        let (base_name, head_name) = sides(base, head);
         return Err(CompareError::Measured {
             base: base_name,
             base_measured: base.measured.as_str(),
@@ -230,8 +242,8 @@ fn check_comparable(base: &Snapshot, head: &Snapshot) -> Result<(), CompareError
         (base.measured, &base.source.engine, &head.source.engine)
         && base_store != head_store
     {
-        let (base, head) = names();
-        let (base_store, head_store) = (base_store.clone(), head_store.clone());
+        let [base_store, head_store] = [base_store.clone(), head_store.clone()];
+        let (base, head) = sides(base, head);
         return Err(CompareError::EngineStore { base, base_store, head, head_store });
     }
     Ok(())

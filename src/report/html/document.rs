@@ -193,7 +193,7 @@ impl<'a> Page<'a> {
     pub(super) fn new(
         headline: &'a str,
         report: &'a Report,
-        subject: PageSubject,
+        subject: PageSubject<'_>,
         details: &'a [Details],
         links: Option<&RunLinks>,
     ) -> Page<'a> {
@@ -257,7 +257,7 @@ struct PageSource<'a, 'l> {
     image: &'a ImageReport,
     details: Option<&'a Details>,
     index: usize,
-    subject: PageSubject,
+    subject: PageSubject<'l>,
     links: Option<&'l RunLinks>,
 }
 
@@ -508,10 +508,10 @@ fn group(weight: Weight) -> &'static str {
     }
 }
 
-fn baseline(image: &ImageReport, subject: PageSubject) -> Option<String> {
+fn baseline(image: &ImageReport, subject: PageSubject<'_>) -> Option<String> {
     match (subject, &image.base) {
         (PageSubject::Image, _) => None,
-        (PageSubject::Difference, base) => base.as_ref().map(|base| format!("Compared with {}", base.name)),
+        (PageSubject::Difference { base, .. }, of) => of.as_ref().map(|_| format!("Compared with {base}")),
         (PageSubject::Check, None) => Some(words::baseline(image).2.to_owned()).filter(|why| !why.is_empty()),
         (PageSubject::Check, Some(_)) => {
             let (_, commit, how) = words::baseline(image);

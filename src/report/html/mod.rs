@@ -23,11 +23,16 @@ const SHELL: &str = include_str!("../../../web/dist/report.html");
 
 /// What the page is of, and so what its first line says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PageSubject {
+pub enum PageSubject<'a> {
     /// Images that were checked.
     Check,
-    /// Two images that were compared.
-    Difference,
+    /// Two images that were compared, as they were asked for.
+    Difference {
+        /// The image that it is compared with.
+        base: &'a str,
+        /// The image as it is now.
+        head: &'a str,
+    },
     /// One image, or its platforms.
     Image,
 }
@@ -38,7 +43,7 @@ pub enum PageSubject {
 /// Whatever writing fails with.
 pub fn write(
     report: &Report,
-    subject: PageSubject,
+    subject: PageSubject<'_>,
     details: &[Details],
     links: Option<&RunLinks>,
     out: &mut impl Write,
@@ -92,13 +97,15 @@ fn write_element(id: &str, document: &impl Serialize, out: &mut impl Write) -> i
 }
 
 /// The verdict and the amount, in one line.
-fn headline(report: &Report, subject: PageSubject) -> String {
+fn headline(report: &Report, subject: PageSubject<'_>) -> String {
     let sentence = match (subject, report.images.as_slice()) {
         (PageSubject::Check, _) => return markdown::headline(report),
-        (PageSubject::Difference, [image]) => {
-            let base = image.base.as_ref().map(|base| format!("{} \u{2192} ", base.name)).unwrap_or_default();
+        (PageSubject::Difference { base, head }, [image]) => {
             let size = image.shown().size_and_change(Units::default());
-            format!("{base}{}: {size}", image.name)
+            format!("{base} \u{2192} {head}: {size}")
+        }
+        (PageSubject::Difference { base, head }, images) => {
+            format!("{base} \u{2192} {head}: {} platforms", images.len())
         }
         (PageSubject::Image, [image]) => {
             let layers = image.head_totals().map(|totals| totals.layers);
