@@ -2,7 +2,7 @@
 //! measured at all.
 
 use super::{UsageError, console, github, local_git};
-use crate::cli::{CheckArgs, CommentWhen};
+use crate::cli::{CheckArgs, CommentWhen, GithubFlags};
 use crate::compare::baseline::short;
 use crate::github::{Context, GithubError, PullRequest, pulls};
 use crate::image::snapshot::Commit;
@@ -19,7 +19,7 @@ pub async fn resolve_event(arguments: &CheckArgs, context: &mut Context) -> Resu
     match context.event_name.as_str() {
         "pull_request_target" => refuse_target(context, "check")?,
         "issue_comment" => of_comment(arguments, context).await?,
-        "push" if arguments.comment_on_push && wants_comment => of_push(arguments, context).await,
+        "push" if arguments.comment_on_push && wants_comment => of_push(&arguments.github, context).await,
         _ => {}
     }
     if let Some(problem) = &context.problem {
@@ -154,8 +154,8 @@ fn unknown(number: u64, is_usual: bool, why: &dyn std::fmt::Display) -> Result<(
 
 /// The open pull requests whose head was pushed. One is what this check is about then; of several, which go to
 /// different branches, none is, and the push is compared as any other.
-async fn of_push(arguments: &CheckArgs, context: &mut Context) {
-    match pushed(arguments, context).await {
+pub async fn of_push(flags: &GithubFlags, context: &mut Context) {
+    match pushed(flags, context).await {
         Ok(mut found) if found.len() == 1 => context.pull_request = found.pop(),
         Ok(found) if found.is_empty() => {
             console::note("no open pull request has this push as its head, so none is commented on");
@@ -174,11 +174,11 @@ async fn of_push(arguments: &CheckArgs, context: &mut Context) {
     }
 }
 
-async fn pushed(arguments: &CheckArgs, context: &Context) -> Result<Vec<PullRequest>, GithubError> {
+async fn pushed(flags: &GithubFlags, context: &Context) -> Result<Vec<PullRequest>, GithubError> {
     // A tag is the head of nothing.
     let branch = context.reference.as_deref().and_then(|name| name.strip_prefix("refs/heads/"));
     let (Some(branch), Some(sha)) = (branch, &context.sha) else { return Ok(Vec::new()) };
-    let Some((client, place)) = github::of_run(&arguments.github, context)? else {
+    let Some((client, place)) = github::of_run(flags, context)? else {
         console::warn("no pull request is looked for, for there is no token; pass `github-token`");
         return Ok(Vec::new());
     };

@@ -12,7 +12,8 @@ use super::extends::ReadError;
 use super::outputs::NamedFiles;
 use super::publish::{self, publish, update_comment};
 use super::{
-    Exit, UsageError, accept, comment, configuration, console, github, lines_of, set_variable, stores, today,
+    Exit, UsageError, accept, comment, configuration, console, event, github, lines_of, set_variable, stores,
+    today,
 };
 use crate::baseline::Git;
 use crate::cli::{LimitsFrom, ReportArgs, ReportLimits};
@@ -287,6 +288,10 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Saved>> {
 async fn find_pull_request(arguments: &ReportArgs, context: &mut Context) -> Result<(), GithubError> {
     let run = context.workflow_run.clone();
     if arguments.pull_request.is_none() && run.is_none() {
+        // A check may have commented by --comment-on-push.
+        if arguments.only_comment && context.event_name == "push" {
+            event::of_push(&arguments.github, context).await;
+        }
         return Ok(());
     }
     // Whatever the event says, it is not this one.

@@ -199,6 +199,39 @@ fn of_a_fork_the_trusted_job_uploads_a_page_of_its_own_and_links_it() {
     }
 }
 
+/// A push whose commit is the head of an open pull request: the check may have commented on that.
+#[test]
+fn the_comment_of_a_push_is_updated_too() {
+    let (github, directory) = (FakeGithub::start(), tempfile::tempdir().unwrap());
+    let directory = directory.path();
+    github.world().pulls = vec![pull_request(7, ("acme/shop", "change", HEAD), BASE)];
+    let run = |arguments: &[&str], code: i32| {
+        let mut command = command(&github, directory, arguments);
+        fs::write(directory.join("event.json"), json!({ "before": BASE, "after": HEAD }).to_string())
+            .unwrap();
+        command.env("GITHUB_EVENT_NAME", "push").env("GITHUB_SHA", HEAD);
+        Run::of(command.env("GITHUB_REF", "refs/heads/change")).expect(code)
+    };
+    let image = format!("web={}", fixture("demo/web-v1.tar"));
+    let limits = ["--max-size", "1 MB", "--limits-from", "head", "--report", "r.json", "--comment-on-push"];
+    run(&[&["check", image.as_str()][..], &limits].concat(), 1);
+    let address = "https://github.com/acme/shop/actions/runs/100/artifacts/5";
+    run(&["report", "r.json", "--report-url", address, "--only-comment"], 0);
+    let [comment] = github.bodies_of(BOT).try_into().unwrap();
+    assert!(comment.contains(&format!("({address})")), "{comment}");
+}
+
+/// Whatever the check comments on gets the link.
+#[test]
+fn the_page_is_linked_for_each_event_of_a_comment() {
+    let action = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("page/action.yml")).unwrap();
+    let (_, step) = action.split_once("steps.upload.outputs.artifact-url != ''").unwrap();
+    for event in ["pull_request", "pull_request_target", "workflow_run", "issue_comment", "push"] {
+        assert!(step.contains(&format!("\"{event}\"")) || step.contains(&format!("'{event}'")), "{event}");
+    }
+    assert!(step.contains("LAYERGATE_PULL_REQUEST"));
+}
+
 /// The command for one event in a directory.
 fn command(github: &FakeGithub, directory: &Path, arguments: &[&str]) -> Command {
     let event: Value = json!({ "pull_request": {
