@@ -229,16 +229,20 @@ fn given_baseline(given: &[NamedBaseline], head: &Snapshot) -> Result<Baseline, 
     let platform = head.image.canonical_platform();
     let fits = |one: &&Arc<Analysis>| one.snapshot().image.canonical_platform() == platform;
     let mut found = of_name().filter_map(|given| Some(given.measured_now(given.measured.iter().find(fits)?)));
-    found.next().ok_or_else(|| {
-        let (reason, message) = match of_name().next() {
-            Some(given) => {
-                let message =
-                    format!("no baseline: {} is not there for {}", given.image.text, head.platform_text());
-                (Reason::OtherPlatform, message)
+    found.next().ok_or_else(|| match of_name().next() {
+        Some(given) => {
+            let (name, text, platform) = (&given.name, &given.image.text, head.platform_text());
+            Missing {
+                reason: Reason::OtherPlatform,
+                message: format!("no baseline: {text} is not there for {platform}"),
+                help: format!("name one that has {platform} as --baseline {name}=IMAGE"),
             }
-            None => (Reason::NeverRecorded, "no baseline: no --baseline is named for this image".into()),
-        };
-        Missing { reason, message, help: "name the image to compare with as --baseline NAME=IMAGE".into() }
+        }
+        None => Missing {
+            reason: Reason::NeverRecorded,
+            message: "no baseline: no --baseline is named for this image".into(),
+            help: "name the image to compare with as --baseline NAME=IMAGE".into(),
+        },
     })
 }
 

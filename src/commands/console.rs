@@ -168,8 +168,8 @@ impl ProgressLine {
             return say(format!("{}: {} in {:.2} s{because}", self.label, way.what, taken.as_secs_f64()));
         }
         if done && self.line && taken > PATIENCE {
-            let taken = taken.as_secs_f64();
-            say(format!("read {} of {} in {taken:.1} s", Bytes(self.progress.read()), self.label));
+            // How much of an archive was looked at says nothing: what is not needed of it is passed over.
+            say(format!("read {} in {:.1} s", self.label, taken.as_secs_f64()));
         }
     }
 }

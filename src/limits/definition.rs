@@ -125,6 +125,8 @@ pub struct HeadlineContext<'a> {
     pub size: Option<Bytes>,
     /// The same of the baseline.
     pub base_size: Option<Bytes>,
+    /// The uncompressed size, which is known where the metric may not be.
+    pub uncompressed: Option<Bytes>,
     /// How the image is built, where that was evaluated.
     pub stages: Option<&'a Evaluation>,
 }
@@ -134,7 +136,10 @@ impl HeadlineContext<'_> {
     pub fn size_and_change(&self, units: Units) -> String {
         let size = |bytes: Bytes| bytes.in_units(units);
         match (self.size, self.base_size) {
-            (None, _) => "unknown in size".into(),
+            (None, _) => match self.uncompressed {
+                Some(bytes) => format!("{} uncompressed", size(bytes)),
+                None => "unknown in size".into(),
+            },
             (Some(now), None) => size(now),
             (Some(now), Some(base)) if now == base => format!("{} (unchanged)", size(now)),
             (Some(now), Some(base)) => {

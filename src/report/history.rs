@@ -153,9 +153,16 @@ fn answer(metric: Metric, rows: &[HistoryRow<'_>], sizes: Sizes) -> String {
     let (Some(first), Some(last)) = (known.first(), known.last()) else {
         return format!("has no known {metric} size");
     };
+    let (least, largest) =
+        known.iter().fold((*last, *last), |(least, largest), size| (least.min(*size), largest.max(*size)));
     let change = match (known.len(), *last - *first) {
         (1, _) => String::new(),
-        (count, Delta(0)) => format!(", unchanged over {count} commits"),
+        (count, Delta(0)) if least == largest => format!(", unchanged over {count} commits"),
+        (count, Delta(0)) => format!(
+            ", as {count} commits ago, and between {} and {} since",
+            sizes.bytes(least),
+            sizes.bytes(largest)
+        ),
         (count, delta) => format!(", {} over {count} commits", sizes.change(delta, *first)),
     };
     format!("is {} {metric}{change}", sizes.bytes(*last))
@@ -314,6 +321,21 @@ mod tests {
         assert!(text.contains("bbbbbbbbbbbb  1970-01-02  4\u{a0}MB   +2\u{a0}MB (+100%)"), "{text}");
         assert!(text.contains("  \u{2264} 2.1\u{a0}MB  ") && !text.contains("9\u{a0}MB"), "{text}");
         assert!(text.contains("unknown"), "{text}");
+    }
+
+    #[test]
+    fn what_came_back_to_its_size_is_not_unchanged() {
+        let said = |sizes: [u64; 3]| {
+            let points = sizes.map(|size| point(&"a".repeat(40), Some(0), size)).to_vec();
+            let history = History::new("api", Metric::Uncompressed, points, None);
+            let rows = history.by_platform(9).into_values().next().unwrap();
+            answer(history.metric, &rows, Sizes::Rounded)
+        };
+        assert_eq!(said([6000, 6000, 6000]), "is 6\u{a0}kB uncompressed, unchanged over 3 commits");
+        assert_eq!(
+            said([6000, 1000, 6000]),
+            "is 6\u{a0}kB uncompressed, as 3 commits ago, and between 1\u{a0}kB and 6\u{a0}kB since"
+        );
     }
 
     #[test]

@@ -611,6 +611,7 @@ impl ImageReport {
             metric: self.metric,
             size: self.head_size(),
             base_size: self.base_size(),
+            uncompressed: self.head_totals().and_then(|totals| totals.uncompressed),
             stages: self.stages.as_ref(),
         }
     }

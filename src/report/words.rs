@@ -122,9 +122,11 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
     match finding.rule.as_str() {
         MISSING_RULE => "has no report".into(),
         BASELINE_RULE if image.has_unusable_base() => {
-            format!("is {}; its baseline cannot be used", amount(image.head_size()))
+            format!("is {}; its baseline cannot be used", image.shown().size_and_change(Units::Decimal))
         }
-        BASELINE_RULE => format!("is {}; no baseline to compare with", amount(image.head_size())),
+        BASELINE_RULE => {
+            format!("is {}; no baseline to compare with", image.shown().size_and_change(Units::Decimal))
+        }
         _ => format!("is {}: {}", image.shown().size_and_change(Units::Decimal), finding.message),
     }
 }
@@ -518,7 +520,7 @@ pub fn basis_of_any(image: &ImageReport) -> String {
         Measured::Engine => " as the engine reports it",
     };
     let lines = image.lines.map_or_else(String::new, |by| format!("; {}", lines_by(by)));
-    format!("{} size{measured}{lines}", image.metric)
+    format!("{measured}{lines}")
 }
 
 /// `USER root -> app, 2 ENV, ENTRYPOINT`: what differs of what containers are started with. The texts are untrusted.

@@ -7,4 +7,5 @@ mod golden;
 mod linked;
 mod looks;
 mod page;
+mod said;
 mod sizes;
