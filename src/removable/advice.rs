@@ -180,7 +180,7 @@ pub(super) fn libraries_of(
         let entries = package.files.iter().filter_map(|entry| file_list.entries.get(*entry as usize));
         let paths = entries.map(|entry| entry.path().as_bytes());
         let elsewhere = package.elsewhere.iter().map(|path| path.as_bytes());
-        stems.extend(paths.chain(elsewhere).filter(|path| path.ends_with(b".so")).map(<[u8]>::to_vec));
+        stems.extend(paths.chain(elsewhere).filter_map(linked_name));
     }
     let mut names = BTreeSet::new();
     for (layer, file_list) in filesystem.layers().iter().enumerate().skip(base_layers) {
@@ -196,6 +196,12 @@ pub(super) fn libraries_of(
         }
     }
     names.into_iter().collect()
+}
+
+/// `usr/lib/libpq.so` of itself, and of `usr/lib/libpq.a`.
+fn linked_name(path: &[u8]) -> Option<Vec<u8>> {
+    let of_static = || path.strip_suffix(b".a").map(|stem| [stem, b".so"].concat());
+    if path.ends_with(b".so") { Some(path.to_vec()) } else { of_static() }
 }
 
 /// `usr/lib/libpq.so` of `usr/lib/libpq.so.5.16`.
@@ -252,6 +258,11 @@ mod tests {
             let found = stem_of(path.as_bytes()).unwrap();
             assert_eq!(found, stem.as_bytes());
             assert_eq!(without_version(found), plain.as_bytes());
+        }
+        for (path, name) in
+            [("lib/libpq.so", Some("lib/libpq.so")), ("lib/libpq.a", Some("lib/libpq.so")), ("lib/x.h", None)]
+        {
+            assert_eq!(linked_name(path.as_bytes()).as_deref(), name.map(str::as_bytes));
         }
     }
 
