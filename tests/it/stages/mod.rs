@@ -1,6 +1,7 @@
 //! Dockerfiles: which line made a layer, what only the build needed, and what is advised.
 
 mod adoption;
+mod advice;
 mod dockerfiles;
 mod proposals;
 pub mod provenance;

@@ -193,7 +193,7 @@ fn cache() -> &'static Path {
 }
 
 /// Builds what the Dockerfiles build on, once: small stand-ins beside those of `apps.rs`.
-fn bases(engine: &Engine) {
+pub(super) fn bases(engine: &Engine) {
     static BUILT: OnceLock<()> = OnceLock::new();
     BUILT.get_or_init(|| {
         for (tag, dockerfile, programs) in pairs::BASES {

@@ -360,6 +360,18 @@ def add_compilers(layer, system, below):
     add_packages(layer, system, new - below, below, COMPILERS)
 
 
+def add_rust(layer):
+    """The toolchain of this machine, where images of Rust have it: what builds for this machine itself."""
+    home, own = say("rustc", "--print", "sysroot").strip(), "/usr/local/rustup/toolchains/stable"
+    for name in ("cargo", "rustc"):
+        layer.copy(f"{home}/bin/{name}", f"{own}/bin/{name}", merged=False)
+        layer.link(f"/usr/local/cargo/bin/{name}", f"{own}/bin/{name}")
+    for library in glob.glob(f"{home}/lib/*.so*"):
+        layer.copy(library, f"{own}/lib/{os.path.basename(library)}", merged=False)
+    host = re.search(r"^host: (.*)$", say("rustc", "-vV"), re.MULTILINE).group(1)
+    layer.tree(f"{home}/lib/rustlib/{host}", f"{own}/lib/rustlib/{host}", [])
+
+
 def root(name, path, address):
     system = System()
     with open(path, "wb") as out, Layer(out) as layer:
@@ -375,6 +387,8 @@ def root(name, path, address):
             add_java(layer, system, JAVA_MODULES)
         elif name == "jdk":
             add_java(layer, system, JAVA_MODULES + JAVA_COMPILER)
+        elif name == "rust":
+            add_rust(layer)
         elif name == "compilers":
             add_compilers(layer, system, system.base())
         elif name == "compilers-on-python":

@@ -140,6 +140,17 @@ pub fn bases(engine: &Engine) {
     });
 }
 
+/// Builds `rust:1`, which few tests need, out of the toolchain that compiles them.
+pub fn rust(engine: &Engine) {
+    let packages = Packages::of_this_run().expect("packages are served by tests/run");
+    let context = tempfile::tempdir().unwrap();
+    let [tar, path] = ["root.tar", "Dockerfile"].map(|name| context.path().join(name));
+    make(&["root", "rust", &tar.display().to_string(), &packages.address]);
+    let home = "ENV CARGO_HOME=/usr/local/cargo PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    fs::write(&path, format!("FROM gcc:12\nADD root.tar /\n{home}\nCMD [\"bash\"]\n")).unwrap();
+    engine.build(context.path(), &path.display().to_string(), "rust:1");
+}
+
 /// Builds an application from this Dockerfile, which may be anywhere: its context is the application's.
 pub fn build(engine: &Engine, app: &App, dockerfile: &Path, tag: &str) {
     bases(engine);

@@ -27,6 +27,10 @@ contents() {
     libc6-dev | musl-dev) echo /usr/include/stdio.h 40000 /usr/lib/x86_64-linux-gnu/libc.a 1500000 ;;
     make) echo /usr/bin/make 200000 ;;
     libpq-dev) echo /usr/include/postgresql/libpq-fe.h 30000 ;;
+    openjdk-17-jdk-headless | openjdk17-jdk) echo /usr/lib/jvm/java-17/lib/ct.sym 3000000 /usr/lib/jvm/java-17/bin/javac 20000 ;;
+    openjdk-17-jre-headless | openjdk17-jre) echo /usr/bin/java 20000 /usr/lib/jvm/java-17/lib/modules 900000 ;;
+    dotnet-sdk-8.0) echo /usr/share/dotnet/sdk/8.0.100/MSBuild.dll 3000000 ;;
+    aspnetcore-runtime-8.0) echo /usr/bin/dotnet 70000 /usr/share/dotnet/shared/a.dll 900000 ;;
     libpq5 | libpq) echo /usr/lib/x86_64-linux-gnu/libpq.so.5 300000 ;;
     curl) echo /usr/bin/curl 250000 ;;
     git) echo /usr/bin/git 2000000 ;;
@@ -41,6 +45,9 @@ needs() {
   case $1 in
     gcc) if [ "$name" = apk ]; then echo musl-dev; else echo libc6-dev; fi ;;
     build-essential | build-base) echo gcc make ;;
+    openjdk-17-jdk-headless) echo openjdk-17-jre-headless ;;
+    openjdk17-jdk) echo openjdk17-jre ;;
+    dotnet-sdk-8.0) echo aspnetcore-runtime-8.0 ;;
   esac
 }
 
