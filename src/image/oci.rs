@@ -126,13 +126,13 @@ pub struct HealthCheck {
 fn if_fit<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Fit<T> {
+    enum Fitting<T> {
         Fit(T),
         Unfit(IgnoredAny),
     }
-    Ok(match Option::<Fit<T>>::deserialize(from)? {
-        Some(Fit::Fit(value)) => value,
-        Some(Fit::Unfit(_)) | None => T::default(),
+    Ok(match Option::<Fitting<T>>::deserialize(from)? {
+        Some(Fitting::Fit(value)) => value,
+        Some(Fitting::Unfit(_)) | None => T::default(),
     })
 }
 

@@ -120,14 +120,14 @@ pub fn manifest(path: &LayerPath, content: &[u8]) -> Option<Vec<LayerPath>> {
     #[derive(Deserialize)]
     #[serde(default, rename_all = "camelCase")]
     #[derive(Default)]
-    struct Manifest {
+    struct NpmManifest {
         dev_dependencies: DependencyNames,
         dependencies: DependencyNames,
         optional_dependencies: DependencyNames,
         peer_dependencies: DependencyNames,
     }
     let project = split(path.as_bytes()).0;
-    let manifest: Manifest = serde_json::from_slice(plain(content)).ok()?;
+    let manifest: NpmManifest = serde_json::from_slice(plain(content)).ok()?;
     let needed = [manifest.dependencies, manifest.optional_dependencies, manifest.peer_dependencies];
     let mut directories = DirectoryPaths::default();
     for name in &manifest.dev_dependencies.0 {
@@ -173,21 +173,21 @@ impl<'de> Deserialize<'de> for DependencyNames {
 pub fn composer(path: &LayerPath, content: &[u8]) -> Option<Vec<LayerPath>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    struct Installed {
-        packages: Vec<Package>,
+    struct ComposerInstalled {
+        packages: Vec<ComposerPackage>,
         dev_package_names: BTreeSet<String>,
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "kebab-case")]
-    struct Package {
+    struct ComposerPackage {
         name: String,
         install_path: Option<String>,
     }
     let beside = split(path.as_bytes()).0;
     let vendor = split(beside).0;
     let project = split(vendor).0;
-    let installed: Installed = serde_json::from_slice(plain(content)).ok()?;
-    let is_dev = |package: &&Package| installed.dev_package_names.contains(&package.name);
+    let installed: ComposerInstalled = serde_json::from_slice(plain(content)).ok()?;
+    let is_dev = |package: &&ComposerPackage| installed.dev_package_names.contains(&package.name);
     let mut directories = DirectoryPaths::default();
     for package in installed.packages.iter().filter(is_dev) {
         let place = match &package.install_path {

@@ -417,17 +417,17 @@ enum ComposerPart {
 }
 
 fn is_composer(content: &[u8]) -> bool {
-    type Hosts = HashMap<String, ComposerLogin>;
+    type ComposerLogins = HashMap<String, ComposerLogin>;
     #[derive(Deserialize)]
     #[serde(default, rename_all = "kebab-case")]
     #[derive(Default)]
     struct Auth {
-        http_basic: Hosts,
-        bearer: Hosts,
-        github_oauth: Hosts,
-        gitlab_oauth: Hosts,
-        gitlab_token: Hosts,
-        bitbucket_oauth: Hosts,
+        http_basic: ComposerLogins,
+        bearer: ComposerLogins,
+        github_oauth: ComposerLogins,
+        gitlab_oauth: ComposerLogins,
+        gitlab_token: ComposerLogins,
+        bitbucket_oauth: ComposerLogins,
     }
     let Some(auth) = json::<Auth>(content) else { return false };
     let kinds = [

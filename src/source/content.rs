@@ -295,7 +295,7 @@ mod message {
     const NUMBER: u64 = 0;
     const BYTES: u64 = 2;
 
-    enum Value<'a> {
+    enum ProtoValue<'a> {
         Number(u64),
         Bytes(&'a [u8]),
     }
@@ -314,29 +314,29 @@ mod message {
     /// A field that is a number; `None` where the message does not have it, or is malformed before it.
     pub fn number(message: &[u8], field: u64) -> Option<u64> {
         match find(message, field)? {
-            Value::Number(value) => Some(value),
-            Value::Bytes(_) => None,
+            ProtoValue::Number(value) => Some(value),
+            ProtoValue::Bytes(_) => None,
         }
     }
 
     /// The same of one that is bytes, a text or a message.
     pub fn bytes(message: &[u8], field: u64) -> Option<&[u8]> {
         match find(message, field)? {
-            Value::Bytes(value) => Some(value),
-            Value::Number(_) => None,
+            ProtoValue::Bytes(value) => Some(value),
+            ProtoValue::Number(_) => None,
         }
     }
 
-    fn find(mut message: &[u8], field: u64) -> Option<Value<'_>> {
+    fn find(mut message: &[u8], field: u64) -> Option<ProtoValue<'_>> {
         while !message.is_empty() {
             let key = take_varint(&mut message)?;
             let value = match key & 7 {
-                NUMBER => Value::Number(take_varint(&mut message)?),
+                NUMBER => ProtoValue::Number(take_varint(&mut message)?),
                 BYTES => {
                     let length = usize::try_from(take_varint(&mut message)?).ok()?;
                     let (value, rest) = message.split_at_checked(length)?;
                     message = rest;
-                    Value::Bytes(value)
+                    ProtoValue::Bytes(value)
                 }
                 // Numbers of a fixed width, which none of these messages has.
                 1 => {

@@ -192,12 +192,12 @@ fn configured() -> Result<Option<Endpoint>, SourceError> {
     }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Config {
+    struct DockerContexts {
         current_context: Option<String>,
     }
     let current = || {
         let config = files::read(&docker_config().join("config.json"), MAX_CONFIG).ok()?;
-        serde_json::from_slice::<Config>(&config).ok()?.current_context
+        serde_json::from_slice::<DockerContexts>(&config).ok()?.current_context
     };
     match variable("DOCKER_CONTEXT").or_else(current) {
         Some(name) if !name.is_empty() && name != "default" => in_context(&name).map(Some),
