@@ -199,7 +199,7 @@ impl<'a> BaselineFinder<'a> {
             Reason::Expired => format!(
                 "no baseline: {store} has {recorded} of {name}, none of them among {looked}; {pruned} older ones were removed"
             ),
-            Reason::Unreadable | Reason::Newer => reason.words().0.to_owned(),
+            Reason::Unreadable | Reason::Newer | Reason::Incomparable => reason.words().0.to_owned(),
             Reason::OutOfReach => format!(
                 "no baseline near enough: {store} has {recorded} of {name}, none of them among {looked}"
             ),

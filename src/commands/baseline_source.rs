@@ -1,5 +1,6 @@
 //! What a check compares images with: the records of a store, or images that are named.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
@@ -110,6 +111,7 @@ impl BaselineSource {
                     measured.into_iter().map(|measured| Arc::new(Analysis::recorded(measured, files)));
                 given.measured = analyses.collect();
             }
+            refuse_second_baselines(given)?;
         }
         Ok(())
     }
@@ -244,6 +246,24 @@ fn given_baseline(given: &[NamedBaseline], head: &Snapshot) -> Result<Baseline, 
             help: "name the image to compare with as --baseline NAME=IMAGE".into(),
         },
     })
+}
+
+/// Of two baselines for one image and platform, one would be passed over.
+fn refuse_second_baselines(given: &[NamedBaseline]) -> Result<(), UsageError> {
+    let mut seen = HashMap::new();
+    for baseline in given {
+        for measured in &baseline.measured {
+            let image = &measured.snapshot().image;
+            let of = (&baseline.name, image.canonical_platform());
+            if let Some(first) = seen.insert(of, &baseline.image.text) {
+                return Err(UsageError(format!(
+                    "--baseline: `{first}` and `{}` are both for `{}`; name one",
+                    baseline.image.text, baseline.name
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 impl NamedBaseline {

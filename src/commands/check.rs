@@ -75,7 +75,7 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
         let baseline = base.of(&measured.snapshot, &options).await?;
         analyzer.baseline = baseline.as_ref().ok().map(|baseline| baseline.image.clone());
         let head = analyzer.analyze(measured, image, &build, images.len() == 1, &options).await;
-        let mut report = rules.evaluate(&head, &baseline)?;
+        let mut report = rules.evaluate(&head, baseline.as_ref())?;
         if arguments.output.html.is_some() {
             let base = baseline.as_ref().ok().map(|baseline| &*baseline.image);
             details.push(Details::of(&head, base, &mut room));
@@ -139,7 +139,11 @@ impl<'a> Rules<'a> {
         Ok(Rules { config, limits, build, comment, occasion })
     }
 
-    fn evaluate(&self, head: &Analysis, baseline: &Result<Baseline, Missing>) -> anyhow::Result<ImageReport> {
+    fn evaluate(
+        &self,
+        head: &Analysis,
+        baseline: Result<&Baseline, &Missing>,
+    ) -> anyhow::Result<ImageReport> {
         let ImageIdentity { name, platform, .. } = &head.snapshot().image;
         let Rules { config, occasion, comment, .. } = self;
         let rulesets = config.rulesets_for(name, platform.as_ref(), &self.limits, &occasion.today)?;
@@ -149,7 +153,7 @@ impl<'a> Rules<'a> {
             ));
         }
         let terms = Terms { rulesets: &rulesets, occasion, ignored: comment.ignored.as_ref() };
-        Ok(ImageReport::evaluate(head, baseline.as_ref(), &terms)?)
+        Ok(ImageReport::evaluate(head, baseline, &terms))
     }
 }
 

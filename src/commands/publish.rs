@@ -6,7 +6,7 @@ use super::comment::{self, Posted};
 use super::{Exit, check_run, console, printed_json, set_variable, suggest, write_file, write_html};
 use crate::cli::{Format, GithubFlags, OutputFlags};
 use crate::github::{Context, Forge, runner};
-use crate::limits::{BASELINE_RULE, Verdict};
+use crate::limits::{BASELINE_RULE, NOT_EVALUATED_RULE, Verdict};
 use crate::report::badge::{Badge, BadgeFormat};
 use crate::report::html::{Details, PageSubject};
 use crate::report::links::RunLinks;
@@ -154,13 +154,19 @@ fn default_report_file(context: Option<&Context>) -> Option<PathBuf> {
 }
 
 fn exit(report: &Report, comment_missing: bool) -> Exit {
-    let mut failing = report.images.iter().filter(|image| image.verdict == Verdict::Fail);
-    let only_baseline = failing
-        .clone()
-        .all(|image| image.failures().count() > 0 && image.failures().all(|one| one.rule == BASELINE_RULE));
+    let failing = report.images.iter().filter(|image| image.verdict == Verdict::Fail);
+    let all_failures_are = |rules: &[&str]| {
+        failing.clone().all(|image| {
+            image.failures().count() > 0 && image.failures().all(|one| rules.contains(&one.rule.as_str()))
+        })
+    };
     match report.verdict {
-        Verdict::Fail if only_baseline && failing.any(ImageReport::has_unusable_base) => Exit::Unreadable,
-        Verdict::Fail if only_baseline => Exit::NoBaseline,
+        Verdict::Fail
+            if all_failures_are(&[BASELINE_RULE]) && !failing.clone().any(ImageReport::has_unusable_base) =>
+        {
+            Exit::NoBaseline
+        }
+        Verdict::Fail if all_failures_are(&[BASELINE_RULE, NOT_EVALUATED_RULE]) => Exit::Unreadable,
         Verdict::Fail => Exit::LimitBroken,
         _ if comment_missing => Exit::Unreadable,
         _ => Exit::Success,

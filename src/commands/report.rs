@@ -356,7 +356,7 @@ fn evaluate_anew(
         let platform = image.runs_on();
         let rulesets = config.rulesets_for(&image.name, platform.as_ref(), flags, &occasion.today)?;
         any |= rulesets.iter().any(|ruleset| !ruleset.limits.is_empty());
-        reevaluate(image, &rulesets, occasion)?;
+        reevaluate(image, &rulesets, occasion);
     }
     // What the reports say of that is not believed either.
     report.configurations = config.sources();

@@ -39,12 +39,14 @@ pub enum Reason {
     Unreadable,
     /// There is a record, and a newer version wrote it.
     Newer,
+    /// Its figures do not mean the same as those of the image.
+    Incomparable,
 }
 
 impl Reason {
     /// Whether there is a record all the same, so that not to compare with it is no harmless thing.
     pub fn is_unusable(self) -> bool {
-        matches!(self, Reason::Unreadable | Reason::Newer)
+        matches!(self, Reason::Unreadable | Reason::Newer | Reason::Incomparable)
     }
 
     /// The reason in a sentence that fits any image, and what to do about it.
@@ -64,6 +66,9 @@ impl Reason {
                 "no usable baseline: a newer layergate wrote it",
                 "use the same layergate version for check and record",
             ),
+            Reason::Incomparable => {
+                ("no usable baseline: it was measured in another way", "measure both images in the same way")
+            }
             Reason::Expired => (
                 "no baseline: older ones were removed",
                 "update the branch, or keep more with `record --keep-last`",
@@ -73,6 +78,13 @@ impl Reason {
                 "run `layergate record` on every push to the target branch, and update this branch",
             ),
         }
+    }
+}
+
+impl Missing {
+    /// That there is a baseline, and that no figure of it can be compared.
+    pub fn incomparable(why: &str) -> Missing {
+        Missing { message: format!("no usable baseline: {why}"), ..Reason::Incomparable.into() }
     }
 }
 

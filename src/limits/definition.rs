@@ -1,7 +1,7 @@
 //! What a limit is: its words, its needs and its evaluation, in a form that all of them share.
 
 use super::key::{LimitKey, ValueError};
-use super::subject::{CannotEvaluate, Fact, ImageFacts, Subject, Unknown};
+use super::subject::{Fact, ImageFacts, Subject, Unknown};
 use super::{Finding, Metric, Severity};
 use crate::image::Bytes;
 use crate::image::bytes::Units;
@@ -89,20 +89,19 @@ pub(super) struct Exceeded {
 }
 
 /// Evaluates one limit.
-pub(super) fn evaluate<L: Limit>(limit: &L, subject: &Subject<'_>) -> Result<Vec<Finding>, CannotEvaluate> {
+pub(super) fn evaluate<L: Limit>(limit: &L, subject: &Subject<'_>) -> Result<Vec<Finding>, Unknown> {
     // What a missing baseline means is a choice of its own.
     if subject.base.is_err() && !L::NEEDS.base.is_empty() {
         return Ok(Vec::new());
     }
-    let failed = |unknown| CannotEvaluate::new(subject, L::KEY.name, unknown);
     let known = |side: &ImageFacts<'_>, facts: &[Fact]| {
         facts.iter().try_for_each(|fact| side.knows(*fact, subject.metric))
     };
-    known(&subject.head, L::NEEDS.head).map_err(failed)?;
+    known(&subject.head, L::NEEDS.head)?;
     if let Ok(base) = &subject.base {
-        known(&base.image, L::NEEDS.base).map_err(failed)?;
+        known(&base.image, L::NEEDS.base)?;
     }
-    let exceeded = limit.evaluate(subject).map_err(failed)?;
+    let exceeded = limit.evaluate(subject)?;
     let finding = |exceeded: Exceeded| Finding {
         rule: L::KEY.name.into(),
         severity: exceeded.severity,
@@ -173,7 +172,7 @@ macro_rules! registry {
                 match self { $(SetLimit::$limit(_) => const { &Definition::of::<$module::$limit>() }),* }
             }
 
-            fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Finding>, CannotEvaluate> {
+            fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Finding>, Unknown> {
                 match self { $(SetLimit::$limit(limit) => definition::evaluate(limit, subject)),* }
             }
         }

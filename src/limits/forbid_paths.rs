@@ -70,8 +70,8 @@ impl Limit for ForbidPaths {
         let layer = head.snapshot.layer_ref(first.layer);
         let more = match found.len() - 1 {
             0 => String::new(),
-            1 => " and 1 more file".to_owned(),
-            more => format!(" and {more} more files"),
+            1 => " and 1 more path".to_owned(),
+            more => format!(" and {more} more paths"),
         };
         let deleted = if first.deleted { ", deleted by a later instruction but still shipped" } else { "" };
         let pattern = self.matching(first.path);
@@ -83,18 +83,19 @@ impl Limit for ForbidPaths {
             about: None,
             help: format!(
                 "keep them out of {} (.dockerignore, another stage), or remove the pattern from forbid-paths",
-                step(&layer)
+                origin(&layer)
             ),
             dockerfile: layer.dockerfile,
         }])
     }
 
     fn headline(_: &Finding, _: &HeadlineContext<'_>) -> String {
-        "has forbidden files".into()
+        "has forbidden paths".into()
     }
 }
 
-fn step(layer: &LayerRef) -> String {
+/// Where a layer comes from, for a reader who has to change it.
+fn origin(layer: &LayerRef) -> String {
     match (&layer.dockerfile, layer.of_base_image) {
         (Some(place), _) => place.to_string(),
         (None, true) => "the base image".to_owned(),

@@ -37,9 +37,7 @@ pub use finding::{Finding, NOT_EVALUATED_RULE, Severity, Verdict};
 pub use key::{LimitKey, ValueError, ValueForm};
 pub use metric::Metric;
 pub use on_missing_baseline::{BASELINE_RULE, OnMissingBaseline};
-pub use subject::{
-    BaseFacts, CannotEvaluate, Fact, ImageFacts, LayerFacts, NoBase, Occasion, Subject, Unknown,
-};
+pub use subject::{BaseFacts, Fact, ImageFacts, LayerFacts, NoBase, Occasion, Subject, Unknown};
 
 use definition::{Limit, registry};
 
@@ -130,24 +128,18 @@ impl Limits {
         self.set.iter().any(|limit| needs(limit.definition()))
     }
 
-    /// Evaluates an image.
-    ///
-    /// # Errors
-    /// [`CannotEvaluate`] where a limit is set and a fact that it needs is unknown: a gate that cannot see must not
-    /// pass.
-    pub fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Finding>, CannotEvaluate> {
-        self.evaluate_or(subject, |_, error| Err(error))
+    /// Evaluates an image. A limit that needs a fact that is unknown has a finding that fails: a gate that cannot see
+    /// must not pass.
+    pub fn evaluate(&self, subject: &Subject<'_>) -> Vec<Finding> {
+        self.evaluate_or(subject, |_, _| None)
     }
 
-    /// The same, where somebody else may know what a limit would find.
-    ///
-    /// # Errors
-    /// Those of `otherwise`.
+    /// The same, where somebody else may know what a limit would find that needs an unknown fact.
     pub fn evaluate_or(
         &self,
         subject: &Subject<'_>,
-        otherwise: impl Fn(&'static Definition, CannotEvaluate) -> Result<Vec<Finding>, CannotEvaluate>,
-    ) -> Result<Vec<Finding>, CannotEvaluate> {
+        known_elsewhere: impl Fn(&'static Definition, Unknown) -> Option<Vec<Finding>>,
+    ) -> Vec<Finding> {
         let missing = on_missing_baseline::evaluate(self.on_missing_baseline, self.need_baseline(), subject);
         let mut findings = Vec::from_iter(missing);
         for limit in &self.set {
@@ -156,13 +148,16 @@ impl Limits {
             if definition.covered_by.is_some_and(is_covered) {
                 continue;
             }
-            let found = limit.evaluate(subject).or_else(|error| otherwise(definition, error))?;
+            let found = limit.evaluate(subject).unwrap_or_else(|unknown| {
+                known_elsewhere(definition, unknown)
+                    .unwrap_or_else(|| vec![unknown.finding(definition.key.name, subject)])
+            });
             findings.extend(found);
         }
         if !self.enforce.holds_on(&subject.today) {
             findings.iter_mut().for_each(Finding::do_not_enforce);
         }
-        Ok(findings)
+        findings
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) const KEY: LimitKey = LimitKey {
     form: ValueForm::Choice(&["pass", "warn", "fail"]),
     default: Some("warn if a limit needs one"),
     help: "Verdict if the baseline is missing: pass, warn or fail",
-    description: "What a missing baseline means. `pass`: nothing; `warn`: a warning; `fail`: a failure with exit code 4. By default `warn` where a limit needs a baseline.",
+    description: "What a missing baseline means. `pass`: nothing; `warn`: a warning; `fail`: a failure with exit code 4. By default `warn` where a limit needs a baseline. A baseline that cannot be used fails with exit code 3 where a limit needs it, unless this is `warn`.",
     examples: &[],
 };
 
@@ -54,6 +54,8 @@ pub(super) fn evaluate(
         (true, false) | (false, true) => OnMissingBaseline::Warn,
         (false, false) => OnMissingBaseline::Pass,
     };
+    // That one which is there cannot be used is more than that none is there yet.
+    let chosen = chosen.filter(|chosen| !(missing.unusable && *chosen == OnMissingBaseline::Pass));
     let severity = match chosen.unwrap_or(default) {
         OnMissingBaseline::Pass => return None,
         OnMissingBaseline::Warn => Severity::Warn,

@@ -1,7 +1,7 @@
 //! What limits evaluate: facts of an image and of its baseline, each of which may be unknown. It is made from an image
 //! that was measured now, from a stored record, which may lack file lists, or from a saved report, which has none.
 
-use super::{Metric, Severity};
+use super::{Finding, Metric, NOT_EVALUATED_RULE, Severity};
 use crate::analysis::Analysis;
 use crate::compare::baseline::age;
 use crate::compare::{Cause, Comparison, LayerRow, Split, Status, Waste, app_size};
@@ -367,29 +367,20 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// A limit that cannot be evaluated, because a fact that it needs is unknown.
-#[derive(Debug, thiserror::Error)]
-#[error("`{image}`: {limit} cannot be evaluated: {what} of {side} is unknown; {hint}")]
-pub struct CannotEvaluate {
-    /// The fact, and of which image.
-    pub unknown: Unknown,
-    image: String,
-    limit: &'static str,
-    what: String,
-    side: &'static str,
-    hint: String,
-}
-
-impl CannotEvaluate {
-    pub(super) fn new(subject: &Subject<'_>, limit: &'static str, unknown: Unknown) -> CannotEvaluate {
-        let side = if unknown.of_head { "this image" } else { "the baseline" };
-        CannotEvaluate {
-            unknown,
-            image: subject.name.to_owned(),
-            limit,
-            what: what(unknown.fact, subject.metric),
-            side,
-            hint: hint(unknown, subject, side),
+impl Unknown {
+    /// That a limit cannot be evaluated without it.
+    pub(super) fn finding(self, limit: &str, subject: &Subject<'_>) -> Finding {
+        let side = if self.of_head { "this image" } else { "the baseline" };
+        let what = what(self.fact, subject.metric);
+        Finding {
+            rule: NOT_EVALUATED_RULE.into(),
+            severity: Severity::Fail,
+            message: format!("{limit} cannot be evaluated: {what} of {side} is unknown"),
+            measured: None,
+            limit: None,
+            subject: subject.name.to_owned(),
+            help: hint(self, subject, side),
+            dockerfile: None,
         }
     }
 }
@@ -487,7 +478,7 @@ mod tests {
     }
 
     /// What the only limit that is set finds, or the fact that it lacks.
-    fn evaluated(limits: &Limits, head: &Image, base: &Image) -> Result<usize, CannotEvaluate> {
+    fn evaluated(limits: &Limits, head: &Image, base: &Image) -> Vec<Finding> {
         let filesystem = Filesystem::of(Vec::new());
         let nothing = UpdateSize { bytes: Bytes(0), classic_bytes: Bytes(0), estimated: false };
         let update = base.facts.contains(&Fact::Update).then_some(nothing);
@@ -507,7 +498,15 @@ mod tests {
             head: head.side(true, &filesystem),
             base: Ok(base),
         };
-        limits.evaluate(&subject).map(|findings| findings.len())
+        limits.evaluate(&subject)
+    }
+
+    /// That it fails, and for want of which fact.
+    fn assert_not_evaluated(found: &[Finding], limit: &str, why: &str) {
+        let [found] = found else { panic!("{limit}: {found:?}") };
+        assert_eq!((found.rule.as_str(), found.severity), (NOT_EVALUATED_RULE, Severity::Fail), "{limit}");
+        assert_eq!(found.message, format!("{limit} cannot be evaluated: {why}"));
+        assert!(!found.help.is_empty(), "{limit}");
     }
 
     #[test]
@@ -517,24 +516,25 @@ mod tests {
             let value = if let ValueForm::Choice(choices) = key.form { choices[0] } else { key.examples[0] };
             let limits = Limits::parse(|name| (name == key.name).then_some(value)).unwrap();
             let (head, base) = (Image::knowing(limit.needs.head), Image::knowing(limit.needs.base));
-            assert_eq!(evaluated(&limits, &head, &base).unwrap(), 0, "{}", key.name);
+            assert_eq!(evaluated(&limits, &head, &base), [], "{}", key.name);
             let without = |fact: &Fact| -> Image {
                 Image::knowing(&ALL.into_iter().filter(|other| other != fact).collect::<Vec<_>>())
             };
             for fact in limit.needs.head {
-                let error = evaluated(&limits, &without(fact), &Image::knowing(&ALL)).unwrap_err();
-                assert_eq!(error.unknown, Unknown { fact: *fact, of_head: true }, "{}", key.name);
-                let message = error.to_string();
-                let said = [
-                    format!("`app`: {} cannot be evaluated: ", key.name),
-                    " of this image is unknown; ".into(),
-                ];
-                assert!(said.iter().all(|part| message.contains(part)), "{message}");
+                let found = evaluated(&limits, &without(fact), &Image::knowing(&ALL));
+                assert_not_evaluated(
+                    &found,
+                    key.name,
+                    &format!("{} of this image is unknown", what(*fact, Metric::Compressed)),
+                );
             }
             for fact in limit.needs.base {
-                let error = evaluated(&limits, &Image::knowing(&ALL), &without(fact)).unwrap_err();
-                assert_eq!(error.unknown, Unknown { fact: *fact, of_head: false }, "{}", key.name);
-                assert!(error.to_string().contains(" of the baseline is unknown; "), "{error}");
+                let found = evaluated(&limits, &Image::knowing(&ALL), &without(fact));
+                assert_not_evaluated(
+                    &found,
+                    key.name,
+                    &format!("{} of the baseline is unknown", what(*fact, Metric::Compressed)),
+                );
             }
         }
     }

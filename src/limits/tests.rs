@@ -58,7 +58,7 @@ fn a_warning_of_growth_is_not_said_beside_a_failure_of_it() {
         }),
     };
     let found = |written: &[(&str, &str)], inexact| {
-        let found = limits(written).unwrap().evaluate(&subject(inexact)).unwrap();
+        let found = limits(written).unwrap().evaluate(&subject(inexact));
         found.into_iter().map(|finding| (finding.rule, finding.severity)).collect::<Vec<_>>()
     };
     let both = [("max-increase", "10%"), ("warn-increase", "1%")];
@@ -93,7 +93,7 @@ fn by_the_update_size_shares_are_of_a_full_pull() {
             head: ImageFacts::of_report(base, None, Vec::new(), &[]),
             base: Ok(facts),
         };
-        let found = limits(written).unwrap().evaluate(&subject).unwrap();
+        let found = limits(written).unwrap().evaluate(&subject);
         found.into_iter().map(|finding| (finding.severity, finding.message)).collect::<Vec<_>>()
     };
     let update = ("metric", "update");
@@ -124,7 +124,7 @@ fn the_update_size_needs_a_baseline() {
         head: ImageFacts::of_report(&totals, None, Vec::new(), &[]),
         base: Err(NoBase { why: "none", help: "", unusable: false }),
     };
-    let found = |written: &[(&str, &str)]| limits(written).unwrap().evaluate(&subject).unwrap();
+    let found = |written: &[(&str, &str)]| limits(written).unwrap().evaluate(&subject);
     let without = found(&[("metric", "update"), ("max-size", "1 B")]);
     assert_eq!((without.len(), without[0].rule.as_str()), (1, BASELINE_RULE));
 }

@@ -9,8 +9,8 @@ use super::links::RunLinks;
 use crate::analysis::Analysis;
 use crate::compare::baseline::HistoryPoint;
 use crate::compare::{
-    Baseline, Cause, Comparison, ConfigChange, Deltas, FileChanges, LayerRow, Missing, Moved, PackageCounts,
-    PackageRow, Split, Waste, compare, waste,
+    Baseline, Cause, CompareError, Comparison, ConfigChange, Deltas, FileChanges, LayerRow, Missing, Moved,
+    PackageCounts, PackageRow, Split, Waste, compare, waste,
 };
 use crate::config::{Accept, Acceptance, Ruleset, Setting, Settings};
 use crate::image::platform::platform_key;
@@ -20,8 +20,8 @@ use crate::image::{
     Bytes, Delta, Digest, LinesBy, Measured, Platform, Removable, Snapshot, Totals, UpdateSize,
 };
 use crate::limits::{
-    self, BASELINE_RULE, BaseFacts, CannotEvaluate, Fact, Finding, HeadlineContext, ImageFacts, Metric,
-    NOT_EVALUATED_RULE, NoBase, Occasion, Severity, Subject, Verdict,
+    self, BASELINE_RULE, BaseFacts, Fact, Finding, HeadlineContext, ImageFacts, Metric, NOT_EVALUATED_RULE,
+    NoBase, Occasion, Severity, Subject, Verdict,
 };
 use crate::stages::{Evaluation, evaluate_stages};
 
@@ -281,17 +281,6 @@ pub struct Terms<'a> {
     pub ignored: Option<&'a GlobSet>,
 }
 
-/// An image that cannot be evaluated.
-#[derive(Debug, thiserror::Error)]
-pub enum EvaluateError {
-    /// Baseline and image must not be compared.
-    #[error(transparent)]
-    Compare(#[from] crate::compare::CompareError),
-    /// A limit cannot be evaluated.
-    #[error(transparent)]
-    CannotEvaluate(#[from] CannotEvaluate),
-}
-
 impl Report {
     /// Whether there is something to say that a pull request without a comment should be told.
     pub fn is_worth_a_comment(&self) -> bool {
@@ -383,16 +372,22 @@ impl From<&Accept> for AcceptanceRules {
 impl ImageReport {
     /// Compares an image with its baseline and evaluates it.
     ///
-    /// # Errors
-    /// [`EvaluateError`].
     pub fn evaluate(
         head: &Analysis,
         baseline: Result<&Baseline, &Missing>,
         terms: &Terms<'_>,
-    ) -> Result<ImageReport, EvaluateError> {
-        let (baseline, missing) = (baseline.ok(), baseline.err());
+    ) -> ImageReport {
         let Terms { rulesets, occasion, ignored } = *terms;
-        let comparison = baseline.map(|baseline| compare(&baseline.image, head, ignored)).transpose()?;
+        let compared = baseline.map_err(Missing::clone).and_then(|baseline| {
+            let comparison = compare(&baseline.image, head, ignored);
+            comparison
+                .map(|comparison| (baseline, comparison))
+                .map_err(|error| Missing::incomparable(&error.to_string()))
+        });
+        let (baseline, comparison, missing) = match compared {
+            Ok((baseline, comparison)) => (Some(baseline), Some(comparison), None),
+            Err(missing) => (None, None, Some(missing)),
+        };
         let (waste, stages) = (waste_of(head), evaluate_stages(head));
         let base = baseline.zip(comparison.as_ref()).map(|(baseline, comparison)| {
             let inexact = occasion.inexact(baseline.exact, baseline.distance);
@@ -404,27 +399,27 @@ impl ImageReport {
             pull_request: occasion.pull_request,
             today: occasion.today.clone(),
             head: ImageFacts::of_measured(head, &waste, stages.as_ref()),
-            base: base.ok_or_else(|| no_base(missing)),
+            base: base.ok_or_else(|| no_base(missing.as_ref())),
         };
         let mut findings = Findings::default();
         for ruleset in rulesets {
             subject.metric = ruleset.limits.metric;
-            findings.add(ruleset, ruleset.limits.evaluate(&subject)?);
+            findings.add(ruleset, ruleset.limits.evaluate(&subject));
         }
         drop(subject);
         let findings = findings.all;
         let mut report = ImageReport::describe(head, baseline, comparison, findings, waste);
-        report.no_base = missing.cloned();
+        report.no_base = missing;
         report.stages = stages;
         report.set_rules(rulesets);
-        Ok(report)
+        report
     }
 
     /// Compares without evaluating.
     ///
     /// # Errors
-    /// [`EvaluateError`] where the two must not be compared.
-    pub fn difference(base: &Baseline, head: &Analysis) -> Result<ImageReport, EvaluateError> {
+    /// [`CompareError`] where the two must not be compared.
+    pub fn difference(base: &Baseline, head: &Analysis) -> Result<ImageReport, CompareError> {
         let comparison = compare(&base.image, head, None)?;
         Ok(ImageReport::describe(head, Some(base), Some(comparison), Vec::new(), waste_of(head)))
     }

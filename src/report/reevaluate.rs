@@ -9,8 +9,8 @@ use crate::compare::baseline::age;
 use crate::config::{Ruleset, Settings};
 use crate::image::{Bytes, Totals};
 use crate::limits::{
-    BaseFacts, CannotEvaluate, Finding, ImageFacts, LayerFacts, Limits, NOT_EVALUATED_RULE, Occasion,
-    Severity, Subject, Verdict,
+    BaseFacts, Finding, ImageFacts, LayerFacts, Limits, NOT_EVALUATED_RULE, Occasion, Severity, Subject,
+    Verdict,
 };
 use crate::removable::Catalogue;
 
@@ -21,42 +21,32 @@ const MAX_QUOTE: usize = 200;
 
 /// Evaluates an image anew, and leaves no sentence of its report that looks like ours. What a report does not tell
 /// enough for is taken from it where it was evaluated by the same limit, and fails where it was not.
-///
-/// # Errors
-/// [`CannotEvaluate`] where a limit is set and what it evaluates is not in the report.
-pub fn reevaluate(
-    image: &mut ImageReport,
-    rulesets: &[Ruleset],
-    occasion: &Occasion,
-) -> Result<(), CannotEvaluate> {
+pub fn reevaluate(image: &mut ImageReport, rulesets: &[Ruleset], occasion: &Occasion) {
     in_our_words(image);
     if image.is_not_delivered() {
         // There is nothing to be had from it but its name.
         *image = not_delivered(&image.name, image.runs_on().as_ref());
-        return Ok(());
+        return;
     }
     let Some(HeadImage { totals }) = image.head.clone() else {
         // It is not there any more: there is nothing to evaluate.
         image.limits.clear();
         image.extended.clear();
         (image.findings, image.verdict) = (Vec::new(), Verdict::Pass);
-        return Ok(());
+        return;
     };
     let mut findings = Findings::default();
     for ruleset in rulesets {
         let Ruleset { limits, settings, .. } = ruleset;
         let subject = subject(image, &totals, limits, occasion);
-        let found =
-            limits.evaluate_or(&subject, |limit, error| match error.unknown.fact.is_in_reports() {
-                true => Err(error),
-                false => Ok(kept_findings(image, limit.key.name, settings)),
-            })?;
+        let found = limits.evaluate_or(&subject, |limit, unknown| {
+            (!unknown.fact.is_in_reports()).then(|| kept_findings(image, limit.key.name, settings))
+        });
         findings.add(ruleset, found);
     }
     image.verdict = Verdict::of(&findings.all);
     image.findings = findings.all;
     image.set_rules(rulesets);
-    Ok(())
 }
 
 /// Says what a report says in sentences anew, or as the word of the job that it is from: anybody may have written
@@ -203,13 +193,13 @@ mod tests {
         let rulesets = [Ruleset { limits: limits_of(&settings).unwrap(), settings, source: None }];
         let occasion = occasion();
         let terms = Terms { rulesets: &rulesets, occasion: &occasion, ignored: None };
-        ImageReport::evaluate(&measured(120).into(), Ok(&baseline), &terms).unwrap()
+        ImageReport::evaluate(&measured(120).into(), Ok(&baseline), &terms)
     }
 
     fn evaluated(mut image: ImageReport, limits: &[(&str, &str)]) -> ImageReport {
         let settings = settings(limits);
         let rulesets = [Ruleset { limits: limits_of(&settings).unwrap(), settings, source: None }];
-        reevaluate(&mut image, &rulesets, &occasion()).unwrap();
+        reevaluate(&mut image, &rulesets, &occasion());
         image
     }
 

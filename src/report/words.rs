@@ -17,7 +17,7 @@ use crate::image::bytes::{Units, group_digits};
 use crate::image::layer_ref::{DockerfileLines, LayerRef};
 use crate::image::snapshot::{BoundaryBy, sum_known};
 use crate::image::{Bytes, Day, Delta, ImageName, LinesBy, Measured, Totals, UpdateSize};
-use crate::limits::{self, BASELINE_RULE, Finding, Metric, Severity, Verdict};
+use crate::limits::{self, BASELINE_RULE, Finding, Metric, NOT_EVALUATED_RULE, Severity, Verdict};
 use crate::stages::{Evaluation, RemovableOutcome};
 
 /// The most characters of a text of the config.
@@ -43,10 +43,12 @@ pub fn counted(count: Option<u64>) -> String {
     count.map_or_else(|| "unknown".into(), group_digits)
 }
 
-/// The finding that a headline tells: the first of the most serious ones.
+/// The finding that a headline tells: the first of the most serious ones, and what is exceeded before what could not
+/// be evaluated.
 pub fn worst(image: &ImageReport) -> Option<&Finding> {
     let worst = image.findings.iter().map(|finding| finding.severity).max()?;
-    image.findings.iter().find(|finding| finding.severity == worst)
+    let mut serious = image.findings.iter().filter(|finding| finding.severity == worst);
+    serious.clone().find(|finding| finding.rule != NOT_EVALUATED_RULE).or_else(|| serious.next())
 }
 
 /// What happened, in one sentence after the image's name: the answer to "pass or fail, by how much".
@@ -121,6 +123,7 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
     }
     match finding.rule.as_str() {
         MISSING_RULE => "has no report".into(),
+        NOT_EVALUATED_RULE => format!("is not evaluated in full: {}", finding.message),
         BASELINE_RULE if image.has_unusable_base() => {
             format!("is {}; its baseline cannot be used", image.shown().size_and_change(Units::Decimal))
         }

@@ -104,6 +104,65 @@ fn a_missing_baseline_is_a_state_of_its_own() {
 }
 
 #[test]
+fn a_limit_that_cannot_be_evaluated_hides_no_other_result() {
+    let directory = tempfile::tempdir().unwrap();
+    let (base, head) = (image(directory.path(), "base", 1000), image(directory.path(), "app", 5000));
+    let seen = format!("seen=inspect:{}", fixture("seed/notesapp-default.inspect.json"));
+    let report = directory.path().join("report.json").display().to_string();
+    let check = |more: &[&str]| {
+        let run = run(&[&["check", "--baseline", &base, "--report", &report], more].concat());
+        (run, serde_json::from_slice::<serde_json::Value>(&std::fs::read(&report).unwrap()).unwrap())
+    };
+    let rules = |report: &serde_json::Value| -> Vec<String> {
+        let findings = report["images"].as_array().unwrap().iter().flat_map(|image| {
+            image["findings"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|found| found["rule"].as_str().unwrap().to_owned())
+        });
+        findings.collect()
+    };
+    // Of one image, and of two: what is exceeded is what fails.
+    let (one, said) = check(&[&head, "--max-size", "1 kB", "--max-app-increase", "1%"]);
+    one.expect(1);
+    assert_eq!(rules(&said), ["not-evaluated", "max-size"]);
+    let (two, said) = check(&[&head, &seen, "--max-size", "2 GB", "--max-layer-size", "1 kB"]);
+    two.expect(1);
+    assert_eq!(rules(&said), ["max-layer-size", "not-evaluated"]);
+    let (unseen, said) = check(&[&head, &seen, "--max-layer-size", "1 GB"]);
+    unseen.expect(3);
+    assert_eq!(rules(&said), ["not-evaluated"]);
+}
+
+#[test]
+fn figures_that_do_not_mean_the_same_are_not_compared() {
+    let directory = tempfile::tempdir().unwrap();
+    let head = image(directory.path(), "app", 5000);
+    let base = format!("app=inspect:{}", fixture("seed/notesapp-default.inspect.json"));
+    let check = |limits: &[&str]| run(&[&["check", &head, "--baseline", &base], limits].concat());
+    let growth = check(&["--max-increase", "5%"]).expect(3);
+    let why = "fail baseline: no usable baseline: ";
+    assert!(
+        growth.stdout.contains(why) && growth.stdout.contains("engine's own figure"),
+        "{}",
+        growth.stdout
+    );
+    check(&["--max-increase", "5%", "--on-missing-baseline", "pass"]).expect(3);
+    check(&["--max-increase", "5%", "--on-missing-baseline", "warn"]).expect(0);
+    check(&["--max-increase", "5%", "--max-size", "1 kB"]).expect(1);
+}
+
+#[test]
+fn of_two_baselines_for_one_image_none_is_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    let (base, head) = (image(directory.path(), "base", 1000), image(directory.path(), "app", 5000));
+    let both =
+        run(&["check", &head, "--baseline", &head, "--baseline", &base, "--max-increase", "1%"]).expect(2);
+    assert!(both.stderr.contains("are both for `app`; name one"), "{}", both.stderr);
+}
+
+#[test]
 fn every_limit_has_its_edge_where_it_says() {
     let directory = tempfile::tempdir().unwrap();
     let store = format!("dir:{}", directory.path().join("store").display());
@@ -253,7 +312,7 @@ fn content_is_never_evaluated_against_an_engines_figure() {
     run(&["record", &engine, "--store", &store, "--commit", &sha]).expect(0);
     let run =
         run(&["check", &content, "--store", &store, "--base-commit", &sha, "--max-increase", "5%"]).expect(3);
-    assert!(run.stderr.contains("by engine") && run.stderr.contains("by content"), "{}", run.stderr);
+    assert!(run.stdout.contains("by engine") && run.stdout.contains("by content"), "{}", run.stdout);
 }
 
 #[test]

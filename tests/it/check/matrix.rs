@@ -288,7 +288,7 @@ fn what_reports_say_is_quoted_and_what_nobody_evaluated_nobody_accepts() {
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(!comment.contains("approved") && !comment.contains("accepted"), "{comment}");
     fs::write(&path, &text).unwrap();
-    let unjudged = run("**/y").expect(1);
+    let unjudged = run("**/y").expect(3);
     assert!(
         unjudged.stdout.contains("fail not-evaluated: forbid-paths was evaluated by"),
         "{}",

@@ -477,7 +477,7 @@ fn only_what_is_known_is_evaluated(image: &str) {
         "max-removable=1GB",
         "forbid-paths=x",
     ] {
-        let refused = check(&[&format!("--{limit}")]).expect(3).stderr;
+        let refused = check(&[&format!("--{limit}")]).expect(3).stdout;
         let (key, _) = limit.split_once('=').unwrap();
         for part in
             [key, "cannot be evaluated", "of this image is unknown", "is not distributed with the image"]
