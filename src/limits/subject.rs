@@ -423,20 +423,9 @@ fn hint(unknown: Unknown, subject: &Subject<'_>, side: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{LIMITS, Limits, ValueForm};
+    use super::super::{Definition, LIMITS, Limits, ValueForm};
     use super::*;
     use crate::image::Snapshot;
-
-    const ALL: [Fact; 8] = [
-        Fact::Size,
-        Fact::AppSize,
-        Fact::Update,
-        Fact::LayerSizes,
-        Fact::Wasted,
-        Fact::Paths,
-        Fact::Removable,
-        Fact::Stages,
-    ];
 
     /// An image of which only these facts are known.
     struct Image {
@@ -446,7 +435,7 @@ mod tests {
     }
 
     impl Image {
-        fn knowing(facts: &[Fact]) -> Image {
+        fn knowing(facts: impl IntoIterator<Item = Fact>) -> Image {
             let stages = Evaluation {
                 outcome: RemovableOutcome::Pass,
                 reason: String::new(),
@@ -458,22 +447,37 @@ mod tests {
                 help: String::new(),
                 dockerfile: None,
             };
-            Image { snapshot: Snapshot::made_up(Vec::new()), stages, facts: facts.to_vec() }
+            let snapshot = Snapshot::made_up(Vec::new());
+            Image { snapshot, stages, facts: facts.into_iter().collect() }
         }
 
         fn side<'a>(&'a self, is_head: bool, filesystem: &'a Filesystem) -> ImageFacts<'a> {
-            let knows = |fact| self.facts.contains(&fact);
-            let mut totals = self.snapshot.totals;
-            totals.compressed = knows(Fact::Size).then_some(Bytes(0));
-            totals.wasted = knows(Fact::Wasted).then_some(Bytes(0));
-            ImageFacts {
-                app_size: knows(Fact::AppSize).then_some(Bytes(0)),
-                layers: knows(Fact::LayerSizes).then(Vec::new),
-                removable: knows(Fact::Removable).then_some(&[]),
-                stages: knows(Fact::Stages).then_some(&self.stages),
-                paths: knows(Fact::Paths).then_some(ImagePaths { snapshot: &self.snapshot, filesystem }),
-                ..ImageFacts::new(is_head, &totals)
+            let nothing = Totals {
+                layers: 0,
+                files: None,
+                uncompressed: None,
+                flattened: None,
+                wasted: None,
+                compressed: None,
+            };
+            let mut side = ImageFacts::new(is_head, &nothing);
+            let totals = &mut side.totals;
+            for fact in &self.facts {
+                match fact {
+                    Fact::Size => totals.compressed = Some(Bytes(0)),
+                    Fact::AppSize => side.app_size = Some(Bytes(0)),
+                    // Of two images together: `evaluated` adds it.
+                    Fact::Update => {}
+                    Fact::LayerSizes => side.layers = Some(Vec::new()),
+                    Fact::Wasted => (totals.wasted, totals.uncompressed) = (Some(Bytes(0)), Some(Bytes(0))),
+                    Fact::Paths => {
+                        side.paths = Some(ImagePaths { snapshot: &self.snapshot, filesystem });
+                    }
+                    Fact::Removable => side.removable = Some(&[]),
+                    Fact::Stages => side.stages = Some(&self.stages),
+                }
             }
+            side
         }
     }
 
@@ -511,30 +515,25 @@ mod tests {
 
     #[test]
     fn a_limit_needs_the_facts_that_it_declares_and_no_other() {
+        let needs = |limit: &'static Definition| limit.needs.head.iter().chain(limit.needs.base).copied();
+        let all = || LIMITS.iter().flat_map(needs);
         for limit in LIMITS {
             let key = limit.key;
             let value = if let ValueForm::Choice(choices) = key.form { choices[0] } else { key.examples[0] };
             let limits = Limits::parse(|name| (name == key.name).then_some(value)).unwrap();
-            let (head, base) = (Image::knowing(limit.needs.head), Image::knowing(limit.needs.base));
+            let known = |facts: &'static [Fact]| Image::knowing(facts.iter().copied());
+            let (head, base) = (known(limit.needs.head), known(limit.needs.base));
             assert_eq!(evaluated(&limits, &head, &base), [], "{}", key.name);
-            let without = |fact: &Fact| -> Image {
-                Image::knowing(&ALL.into_iter().filter(|other| other != fact).collect::<Vec<_>>())
-            };
+            let without = |fact: &Fact| Image::knowing(all().filter(|other| other != fact));
             for fact in limit.needs.head {
-                let found = evaluated(&limits, &without(fact), &Image::knowing(&ALL));
-                assert_not_evaluated(
-                    &found,
-                    key.name,
-                    &format!("{} of this image is unknown", what(*fact, Metric::Compressed)),
-                );
+                let found = evaluated(&limits, &without(fact), &Image::knowing(all()));
+                let why = format!("{} of this image is unknown", what(*fact, Metric::Compressed));
+                assert_not_evaluated(&found, key.name, &why);
             }
             for fact in limit.needs.base {
-                let found = evaluated(&limits, &Image::knowing(&ALL), &without(fact));
-                assert_not_evaluated(
-                    &found,
-                    key.name,
-                    &format!("{} of the baseline is unknown", what(*fact, Metric::Compressed)),
-                );
+                let found = evaluated(&limits, &Image::knowing(all()), &without(fact));
+                let why = format!("{} of the baseline is unknown", what(*fact, Metric::Compressed));
+                assert_not_evaluated(&found, key.name, &why);
             }
         }
     }
