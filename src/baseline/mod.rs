@@ -11,10 +11,9 @@ pub mod registry;
 pub mod store;
 
 pub use ancestry::Ancestry;
-pub use choose::{StartCommit, Trigger, choose_start};
+pub use choose::Trigger;
 pub use dir::DirStore;
 pub use find::BaselineFinder;
 pub use git::Git;
 pub use record::{RecordOutcome, StoreError};
-pub use registry::RegistryStore;
 pub use store::{Store, StoreName};

@@ -27,7 +27,8 @@ use walk::{StageFindings, StageWalk, reachable};
 
 pub use commands::{ScriptStep, commands_of};
 pub use images::known_image;
-pub use slim::{is_slimmer, slimmer_of};
+use slim::is_slimmer;
+pub use slim::slimmer_of;
 
 /// What a Dockerfile does, with regard to one target.
 #[derive(Debug, Clone, PartialEq, Eq)]

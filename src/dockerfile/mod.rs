@@ -22,14 +22,14 @@ mod template;
 mod tests;
 mod variables;
 
-pub use ast::{CopyOrigin, Dockerfile, Flag, HereDocument, SourceInstruction, Stage, StageBase, StageUse};
+pub use ast::{CopyOrigin, Dockerfile, SourceInstruction, Stage, StageBase};
 pub use expand::UNKNOWN;
 pub use facts::{
-    Copied, DockerfileFacts, Facts, FoundWork, ScriptStep, Slimmer, StageFacts, Work, WorkKind, commands_of,
-    is_slimmer, known_image, slimmer_of, works_of,
+    Copied, DockerfileFacts, Facts, FoundWork, ScriptStep, StageFacts, Work, WorkKind, commands_of,
+    known_image, slimmer_of, works_of,
 };
 pub use map::{HistoryStep, LineRange, Mapping, Unmapped, map};
-pub use plan::{BuildPlan, Onbuild, PlannedInstruction};
+pub use plan::BuildPlan;
 pub use provenance::Provenance;
 pub use redacted::redacted;
 pub use template::is_template;

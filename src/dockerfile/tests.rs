@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::plan::Onbuild;
 use super::*;
 use crate::image::Instruction;
 

@@ -41,7 +41,7 @@ pub use mark::{Mark, SecretKind};
 pub use measured::MeasuredImage;
 pub use name::ImageName;
 pub use package::{Ecosystem, Package};
-pub use path::{LayerPath, PathRef};
+pub use path::LayerPath;
 pub use platform::Platform;
 pub use removable::{Classes, Removable, RemovableOutcome, Weight};
 pub use snapshot::{Layer, Measured, Snapshot, Totals};

@@ -12,6 +12,6 @@ pub mod tar_split;
 pub mod walk;
 
 pub use compression::Compression;
-pub use input::{Ahead, Forward, PlainInput, ReadAt, Window};
+pub use input::{Ahead, PlainInput, ReadAt, Window};
 pub use safety::{Budget, Refusal, SafetyLimits};
-pub use walk::{Hashing, LayerError, WalkedLayer, walk_stream, walk_uncompressed, walk_window};
+pub use walk::{Hashing, LayerError, WalkedLayer, walk_stream, walk_window};

@@ -101,20 +101,13 @@ pub fn walk_window<S: ReadAt + Send>(
     if !plain || hashing.is_some() {
         return walk(window, budget, hashing);
     }
-    walk_uncompressed(window, length, budget)
-}
-
-/// Walks a plain tar of so many bytes that need not be hashed, by its headers.
-///
-/// # Errors
-/// [`LayerError`].
-pub fn walk_uncompressed(tar: impl Forward, length: u64, budget: &Budget) -> Result<WalkedLayer, LayerError> {
     let account = budget.account();
     account.earn(length);
-    walk_headers(tar, length, budget, &account)
+    walk_headers(window, length, budget, &account)
 }
 
-/// The same of a tar whose bytes go on an account that others use too.
+/// Walks a plain tar of so many bytes by its headers, without hashing it; its bytes go on an account that others may
+/// use too.
 pub(super) fn walk_headers(
     tar: impl Forward,
     length: u64,

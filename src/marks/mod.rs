@@ -14,7 +14,6 @@ pub mod elf;
 mod secret;
 mod wanted;
 
-pub use secret::SecretFile;
 pub use wanted::{FileRole, WantedMarkFile};
 
 use crate::image::mark::{MAX_DIRECTORIES, MAX_DIRECTORY_BYTES, MAX_MARKS};

@@ -37,7 +37,7 @@ mod wanted;
 pub mod zip;
 
 pub use claims::Claims;
-pub use collect::{ARCHIVE_WORK, LayerPackages, PackageCollector, leave_out};
+pub use collect::{ARCHIVE_WORK, PackageCollector, leave_out};
 pub(crate) use fields::lines;
 pub use installed::{installed, owners_of};
 pub(crate) use owners::other_name;

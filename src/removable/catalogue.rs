@@ -446,10 +446,7 @@ fn inner_braces(text: &str) -> Option<(usize, usize)> {
 
 /// A pattern of paths as all of layergate reads it: `*` stays inside of a directory, `**` does not, a leading
 /// slash says nothing.
-///
-/// # Errors
-/// [`CatalogueError`] where it is none.
-pub fn glob(text: &str) -> Result<globset::Glob, CatalogueError> {
+fn glob(text: &str) -> Result<globset::Glob, CatalogueError> {
     let (written, text) = (text, text.trim().trim_start_matches('/'));
     let invalid = |why: &str| CatalogueError::new(format!("`{written}` is not a pattern of paths: {why}"));
     if text.is_empty() {
@@ -467,7 +464,7 @@ const MAX_PATTERN_BYTES: usize = 64 << 10;
 /// Several patterns at once.
 ///
 /// # Errors
-/// As [`glob`].
+/// [`CatalogueError`] where one of them is none, or there are too many.
 pub fn glob_set(texts: &[String]) -> Result<GlobSet, CatalogueError> {
     let bytes: usize = texts.iter().map(String::len).sum();
     if texts.len() > MAX_PATTERNS || bytes > MAX_PATTERN_BYTES {

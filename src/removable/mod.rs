@@ -7,9 +7,7 @@ mod find;
 mod help;
 mod marks;
 
-pub use catalogue::{
-    Catalogue, CatalogueError, Culprit, Ignore, MarkKind, RemovableKind, fits, glob, glob_set,
-};
+pub use catalogue::{Catalogue, Culprit, Ignore, RemovableKind, fits, glob_set};
 pub use find::{Kinds, Search, find_files};
 pub use help::help_with_copy;
 

@@ -27,4 +27,4 @@ pub mod table;
 pub mod text;
 mod words;
 
-pub use model::{AcceptanceRules, Base, DockerfileId, ExtendedLimits, ImageReport, Report, Terms, worst};
+pub use model::{AcceptanceRules, ImageReport, Report, Terms, worst};

@@ -23,7 +23,7 @@ pub use contexts::line_of_contexts;
 use help::help;
 pub use help::{shell_path, shell_word, without_proposal};
 use steps::{Builder, ToolRun, works_of_dockerfile, works_of_history};
-pub use text::{ByText, Question, TextVerdict, evaluate_dockerfile};
+pub use text::{ByText, TextVerdict, evaluate_dockerfile};
 
 /// Headers and the like of fewer bytes say nothing: many a package brings a few.
 const FEW_INPUTS: Bytes = Bytes(1 << 20);

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 
+use super::collect::LayerPackages;
 use super::*;
 use crate::image::{Bytes, Entry, FileList};
 
