@@ -8,6 +8,19 @@ use crate::image::ImageName;
 use crate::redact::redact_reference;
 use crate::registry::RemoteName;
 
+/// The transports, as they are written.
+const TRANSPORTS: [&str; 9] = [
+    "docker-daemon:",
+    "docker://",
+    "containers-storage:",
+    "docker-archive:",
+    "oci-archive:",
+    "oci:",
+    "dir:",
+    "inspect:",
+    "snapshot:",
+];
+
 /// An image argument that cannot be understood.
 #[derive(Debug, thiserror::Error)]
 pub enum ReferenceError {
@@ -16,7 +29,8 @@ pub enum ReferenceError {
     Empty,
     /// A transport that layergate does not read.
     #[error(
-        "`{image}`: unknown transport `{transport}:`; use docker-daemon:, docker://, containers-storage:, docker-archive:, oci-archive:, oci:, dir:, inspect:, snapshot:, a path, or a plain image name"
+        "`{image}`: unknown transport `{transport}:`; use {}, a path, or a plain image name",
+        TRANSPORTS.join(", ")
     )]
     UnknownTransport {
         /// The whole argument.
@@ -293,6 +307,20 @@ mod tests {
         ];
         for (text, name) in cases {
             assert_eq!(NamedImage::parse(text).unwrap().display_name(), name, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_transport_is_read_and_explained() {
+        // The help is a part of `docs/cli.md`.
+        let documents = [include_str!("../../docs/cli.md"), include_str!("../../docs/numbers.md")];
+        for transport in TRANSPORTS {
+            let image = ImageReference::parse(&format!("{transport}localhost/app")).unwrap();
+            assert!(image.to_string().starts_with(transport), "{image:?}");
+            for document in documents {
+                let written = ["  ", "`", ", "].map(|before| format!("{before}{transport}"));
+                assert!(written.iter().any(|written| document.contains(written)), "{transport}");
+            }
         }
     }
 
