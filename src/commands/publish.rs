@@ -93,7 +93,7 @@ fn write_files(report: &Report, details: &[Details], flags: &OutputFlags) -> any
         .html
         .as_ref()
         .map_or(Ok(()), |path| write_html(path, report, PageSubject::Check, details, report.links.as_ref()));
-    let outputs: [(&Option<PathBuf>, Render); 3] = [
+    let outputs: &[(&Option<PathBuf>, Render)] = &[
         (&flags.sarif, sarif::write),
         (&flags.junit, junit::write),
         (&flags.openmetrics, openmetrics::write),
@@ -104,7 +104,7 @@ fn write_files(report: &Report, details: &[Details], flags: &OutputFlags) -> any
         write_file(path, &content)
     };
     let mut written = page;
-    for (path, render) in outputs {
+    for &(path, render) in outputs {
         let done = path.as_ref().map_or(Ok(()), |path| write(path, &|out| render(report, out)));
         written = written.and(done);
     }

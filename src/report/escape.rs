@@ -66,6 +66,12 @@ pub fn log(text: &str) -> String {
     }
 }
 
+/// Text for a cell of CSV: a spreadsheet takes one that begins like this for a formula.
+pub fn cell(text: &str) -> String {
+    let text = log(text);
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
+}
+
 /// Whether the runner would take a line of a text for a command, were it in a log as it is.
 pub fn has_command(text: &str) -> bool {
     text.contains("##[") || text.split(['\n', '\r']).any(|line| line.trim_start().starts_with("::"))

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-use super::escape::{code, log, summary_name};
+use super::escape::{cell, code, log, summary_name};
 use super::look::{Sizes, TextLayout};
 use super::model::{ImageReport, TrendPoint};
 use super::table::{self, Align, Column};
@@ -237,13 +237,6 @@ pub fn write_csv(histories: &[History], out: &mut impl Write) -> io::Result<()> 
         ])?;
     }
     csv.flush()
-}
-
-/// A spreadsheet takes a text that begins like this for a formula, and a runner one that begins a line for a
-/// command.
-fn cell(text: &str) -> String {
-    let text = log(text);
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
 }
 
 /// The chart of a comment: what was recorded, and this change.
