@@ -122,6 +122,14 @@ mod tests {
             let runtime = usual_final_base(&StageBase::Image(image.clone()), &debian);
             assert_eq!(runtime.as_deref(), Some("debian:bookworm-slim"), "{image}");
         }
+        // Not every image brings tools.
+        for row in tools().image.iter().filter(|row| row.is == ImageIs::Lean) {
+            let tag = row.tags.iter().find(|tag| !tag.starts_with('!')).map_or("1", String::as_str);
+            for name in &row.names {
+                let image = format!("{name}:{tag}").replace('*', "x");
+                assert_eq!(known_image(&image).map(|known| known.is), Some(ImageIs::Lean), "{image}");
+            }
+        }
         for (image, path) in compilers {
             let kind = Catalogue::builtin().kind_of_path(path.as_bytes()).map(|kind| kind.weight);
             assert_eq!(kind, Some(Weight::Tool), "{image}: {path}");
