@@ -29,7 +29,7 @@ use crate::image::oci::{
     BASE_NAME, ConfigHistory, ContainerConfig, HealthCheck, ImageConfig, Manifest, RootFs,
 };
 use crate::image::snapshot::SourceInfo;
-use crate::image::{DiffId, Digest, MeasuredImage, Platform, Snapshot};
+use crate::image::{DiffId, Digest, ImageName, MeasuredImage, Platform, Snapshot};
 
 /// The version of the API from which on an engine answers calls without an upgrade of the connection.
 const DIRECT_API: (u64, u64) = (1, 53);
@@ -235,10 +235,7 @@ impl Engine {
         let mut names: Vec<String> = listed.into_iter().flat_map(|image| image.repo_tags).collect();
         names.retain(|name| !name.contains("<none>"));
         names.truncate(MOST_NAMES);
-        let repository = |name: &str| match name.rsplit_once(':') {
-            Some((repository, tag)) if !tag.contains('/') => repository.to_owned(),
-            _ => name.to_owned(),
-        };
+        let repository = |name: &str| ImageName::parse(name).repository.to_owned();
         let asked = repository(name);
         names.sort_by_cached_key(|own| (repository(own) != asked, strsim::damerau_levenshtein(own, name)));
         names.truncate(3);

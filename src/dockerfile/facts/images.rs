@@ -1,5 +1,6 @@
 //! What well-known images bring, by their names: the images of `tools.toml`.
 
+use crate::image::ImageName;
 use crate::tools::{KnownImage, fits, tools};
 
 /// Hosts of Docker Hub and of public copies of its official images, with what they put before a name.
@@ -19,15 +20,12 @@ const PLATFORMS: [&str; 7] = ["amd64/", "arm64v8/", "arm32v7/", "arm32v6/", "i38
 
 /// What is known of an image by its reference.
 pub fn known_image(reference: &str) -> Option<&'static KnownImage> {
-    let (reference, digest) = reference.split_once('@').unwrap_or((reference, ""));
-    let name_at = reference.rfind('/').map_or(0, |at| at + 1);
-    let tag_at = reference[name_at..].find(':').map_or(reference.len(), |at| name_at + at);
-    let (name, tag) = reference.split_at(tag_at);
-    let tag = match tag.trim_start_matches(':') {
-        "" if digest.is_empty() => "latest",
+    let ImageName { repository, tag, digest } = ImageName::parse(reference);
+    let tag = match tag.unwrap_or_default() {
+        "" if digest.is_none() => "latest",
         tag => tag,
     };
-    let name = HUB.iter().find_map(|host| name.strip_prefix(host)).unwrap_or(name);
+    let name = HUB.iter().find_map(|host| repository.strip_prefix(host)).unwrap_or(repository);
     let name = PLATFORMS.iter().find_map(|platform| name.strip_prefix(platform)).unwrap_or(name);
     // A digest alone says what it is in no word.
     let has_tag = |row: &KnownImage| row.tags.is_empty() || !tag.is_empty() && fits_tag(row, tag);

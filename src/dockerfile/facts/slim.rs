@@ -3,6 +3,8 @@
 //! The tags are those of the official images (docker-library/official-images), of .NET
 //! (dotnet/dotnet-docker), of CUDA (nvidia/cuda) and of distroless (GoogleContainerTools/distroless).
 
+use crate::image::ImageName;
+
 /// Words of a tag that tell how much an image holds, more for less.
 const FLAVOURS: &[(&str, i32)] = &[
     ("slim", 20),
@@ -50,15 +52,11 @@ impl<'a> Reference<'a> {
         if reference.is_empty() || reference.contains(['@', '$', ' ']) {
             return None;
         }
-        let name_at = reference.rfind('/').map_or(0, |at| at + 1);
-        let tag_at = reference[name_at..].find(':').map_or(reference.len(), |at| name_at + at);
-        let (before_tag, tag) = reference.split_at(tag_at);
-        let (host, path) = match before_tag.split_once('/') {
-            Some((host, path)) if host.contains(['.', ':']) || host == "localhost" => (host, path),
-            _ => ("", before_tag),
-        };
+        let name = ImageName::parse(reference);
+        let (host, before_tag, tag) = (name.host(), name.repository, name.tag.unwrap_or_default());
+        let path = if host.is_empty() { before_tag } else { &before_tag[host.len() + 1..] };
         let repository = path.rsplit_once("library/").map_or(path, |(_, name)| name);
-        Some(Reference { repository, tag: tag.trim_start_matches(':'), before_tag, host })
+        Some(Reference { repository, tag, before_tag, host })
     }
 
     /// Whether the reference is one of Docker Hub, or of a public copy of its official images.
