@@ -1,8 +1,11 @@
 //! `layergate init`: one step into the workflow that builds the images.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::collections::BTreeSet;
+use std::io::{IsTerminal as _, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::Value;
@@ -26,6 +29,9 @@ use crate::stages::evaluate_stages;
 const WORKFLOWS: &str = ".github/workflows";
 /// Most files of a kind that are looked at.
 const MAX_FILES: usize = 200;
+/// How long docker may take for an answer, and how many bytes it may have.
+const PATIENCE: Duration = Duration::from_secs(60);
+const MAX_ANSWER: u64 = 4 << 20;
 /// The branch, if nothing says what the default one is called.
 const USUAL_BRANCH: &str = "main";
 
@@ -166,6 +172,9 @@ fn of_paths(root: &Path, paths: Vec<PathBuf>) -> Vec<String> {
         }
     }
     named.sort();
+    // A link to another of them is the same file.
+    let mut seen = BTreeSet::new();
+    named.retain(|path| inside(root, path).is_ok_and(|place| seen.insert(place)));
     if named.len() > MAX_FILES {
         console::warn(&format!("only the first {MAX_FILES} of {} files are read", named.len()));
         named.truncate(MAX_FILES);
@@ -173,20 +182,46 @@ fn of_paths(root: &Path, paths: Vec<PathBuf>) -> Vec<String> {
     named
 }
 
-/// What docker answers, in its JSON. It reads files of the repository, which is untrusted: so only if told to.
+/// What docker answers, in its JSON. It reads files of the repository, which is untrusted: so only if told to, and
+/// within limits of time and size.
 fn ask(arguments: &[&str], root: &Path) -> Result<Value, String> {
     // What docker needs of the environment; nothing else of it can get into an answer.
     let kept = std::env::vars()
         .filter(|(name, _)| matches!(&name[..], "PATH" | "HOME") || name.starts_with("DOCKER_"));
     let mut command = Command::new("docker");
-    let command = command.args(arguments).current_dir(root).env_clear().envs(kept).stdin(Stdio::null());
-    let output = command.output().map_err(|error| format!("docker cannot be run: {error}"))?;
-    if output.status.success() {
-        return serde_json::from_slice(&output.stdout).map_err(|error| format!("docker's answer: {error}"));
+    command.args(arguments).current_dir(root).env_clear().envs(kept).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut docker = command.spawn().map_err(|error| format!("docker cannot be run: {error}"))?;
+    let (answer, complaint) = (text_of(docker.stdout.take()), text_of(docker.stderr.take()));
+    let texts =
+        answer.recv_timeout(PATIENCE).and_then(|answer| Ok((answer, complaint.recv_timeout(PATIENCE)?)));
+    let fits = texts.as_ref().is_ok_and(|(answer, _)| answer.len() as u64 <= MAX_ANSWER);
+    if !fits {
+        drop(docker.kill());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
+    let status = docker.wait().map_err(|error| error.to_string())?;
+    let Some((answer, complaint)) = texts.ok().filter(|_| fits) else {
+        let seconds = PATIENCE.as_secs();
+        return Err(format!("docker gave no answer of at most {MAX_ANSWER} bytes within {seconds} seconds"));
+    };
+    if status.success() {
+        return serde_json::from_slice(&answer).map_err(|error| format!("docker's answer: {error}"));
+    }
+    let said = String::from_utf8_lossy(&complaint);
     let last = said.trim().lines().last().unwrap_or("it fails");
     Err(format!("docker: {}", short(last, 200)))
+}
+
+/// What a program writes, once it has written all of it or too much.
+fn text_of(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (done, waiting) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let read = pipe.map(|pipe| pipe.take(MAX_ANSWER + 1).read_to_end(&mut text));
+        // Nobody waits any more after a timeout.
+        drop((read, done.send(text)));
+    });
+    waiting
 }
 
 /// Measures the images that are at hand.

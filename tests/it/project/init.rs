@@ -245,6 +245,24 @@ fn bake_and_compose_files_are_not_followed_unless_docker_may_be_asked() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn an_answer_of_docker_has_a_limit() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let directory = tempfile::tempdir().unwrap();
+    let (root, bin) = (repository("bake", directory.path()), directory.path().join("bin"));
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("docker"), "#!/bin/sh\nexec yes x\n").unwrap();
+    fs::set_permissions(bin.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let run = Run::of(layergate().args(["init", "--ask-docker"]).arg(&root).env("PATH", path)).expect(2);
+    assert!(
+        run.stderr.contains("bake.yml:15: not followed: docker gave no answer of at most"),
+        "{}",
+        run.stderr
+    );
+}
+
 #[test]
 fn what_cannot_be_done_is_said_with_the_way_out() {
     let directory = tempfile::tempdir().unwrap();
