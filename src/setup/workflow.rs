@@ -56,12 +56,13 @@ impl WorkflowFile {
 pub fn read(tree: &RepositoryTree<'_>, notes: &mut Vec<String>) -> Vec<WorkflowFile> {
     let (mut files, mut left) = (Vec::new(), MAX_BYTES);
     for path in tree.workflows.iter().chain(&tree.actions) {
-        let parsed = (tree.read)(path).and_then(|text| {
+        let text = (tree.read)(path).and_then(|text| {
             left = left.checked_sub(text.len()).ok_or("all workflows together are too large")?;
-            Ok(WorkflowFile { path: path.clone(), root: YamlNode::parse(&text)?, text })
+            Ok(text)
         });
-        match parsed {
-            Ok(file) => files.push(file),
+        match text.map(|text| (YamlNode::parse(&text), text)) {
+            Ok((Ok(root), text)) => files.push(WorkflowFile { path: path.clone(), root, text }),
+            Ok((Err(error), _)) => notes.push(format!("{path}:{}: not followed: {}", error.line, error.why)),
             Err(why) => notes.push(format!("{path}: not followed: {why}")),
         }
     }

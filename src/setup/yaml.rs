@@ -1,12 +1,27 @@
 //! YAML as a tree of nodes that know where they stand, for text edits that leave the rest of a file as it is. The
 //! text is untrusted: depth and size are limited, and aliases are not followed, so none can multiply it.
 
+use std::borrow::Cow;
+
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
 /// Most nodes of one file.
 const MAX_NODES: usize = 50_000;
 /// Deepest nesting.
 const MAX_DEPTH: usize = 64;
+/// Between brackets, what stands no deeper than the key of these brackets: GitHub reads it, this parser does not.
+const SHALLOW: [&str; 2] =
+    ["not valid YAML: invalid indentation", "not valid YAML: invalid indentation in flow construct"];
+/// Most lines that are moved for it.
+const MAX_MOVED: usize = 20;
+
+/// Why a text is not read, and on which line.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {why}")]
+pub struct YamlError {
+    pub line: usize,
+    pub why: String,
+}
 
 /// A node, and where it starts. An alias is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,8 +44,21 @@ impl YamlNode {
     /// Reads the first document of a text.
     ///
     /// # Errors
-    /// What is wrong, with its line, or which safety limit was reached.
-    pub fn parse(text: &str) -> Result<YamlNode, String> {
+    /// What is wrong, or which safety limit was reached.
+    pub fn parse(text: &str) -> Result<YamlNode, YamlError> {
+        let mut lines: Vec<Cow<'_, str>> = text.split_inclusive('\n').map(Cow::Borrowed).collect();
+        let mut read = YamlNode::parse_strictly(text);
+        for _ in 0..MAX_MOVED {
+            let error = read.as_ref().err().filter(|error| SHALLOW.contains(&error.why.as_str()));
+            let line = error.and_then(|error| lines.get_mut(error.line.saturating_sub(1)));
+            let Some(line) = line else { break };
+            *line = format!("{:1$}{line}", "", 2 * MAX_DEPTH).into();
+            read = YamlNode::parse_strictly(&lines.concat());
+        }
+        read
+    }
+
+    fn parse_strictly(text: &str) -> Result<YamlNode, YamlError> {
         let mut reader = Reader { events: Parser::new_from_str(text), nodes: 0 };
         loop {
             match reader.next()? {
@@ -87,25 +115,26 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// The next event; none at the end of a collection or of the text.
-    fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, String> {
+    fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, YamlError> {
         match self.events.next() {
             None
             | Some(Ok((Event::SequenceEnd | Event::MappingEnd | Event::DocumentEnd | Event::StreamEnd, _))) => {
                 Ok(None)
             }
             Some(Ok(event)) => Ok(Some(event)),
-            Some(Err(error)) => {
-                Err(format!("line {}: not valid YAML: {}", error.marker().line(), error.info()))
-            }
+            Some(Err(error)) => Err(YamlError {
+                line: error.marker().line(),
+                why: format!("not valid YAML: {}", error.info()),
+            }),
         }
     }
 
-    fn node(&mut self, (event, span): (Event<'a>, Span), depth: usize) -> Result<YamlNode, String> {
+    fn node(&mut self, (event, span): (Event<'a>, Span), depth: usize) -> Result<YamlNode, YamlError> {
         let mut node = YamlNode { line: span.start.line(), column: span.start.col(), ..YamlNode::default() };
         self.nodes += 1;
         if self.nodes > MAX_NODES || depth > MAX_DEPTH {
-            let limits = format!("more than {MAX_NODES} nodes, or nested deeper than {MAX_DEPTH} levels");
-            return Err(format!("line {}: {limits}", node.line));
+            let why = format!("more than {MAX_NODES} nodes, or nested deeper than {MAX_DEPTH} levels");
+            return Err(YamlError { line: node.line, why });
         }
         let is_bare = span.start.index() == span.end.index();
         match event {
@@ -155,6 +184,25 @@ mod tests {
     }
 
     #[test]
+    fn brackets_close_where_github_reads_them() {
+        for text in [
+            "on:\n  push:\n    branches: [\n    main,\n  dev\n]\n  x: y\n",
+            "on:\n  push:\n    branches: [\n      main,\n      dev\n    ]\n  x: y\n",
+            "on:\n  push:\n    branches: [\n      main, dev\n]\n  x: y\n",
+            "on:\n  push: {\n    branches: [\n      main, dev\n    ]\n  }\n  x: y\n",
+        ] {
+            let node = YamlNode::parse(text).unwrap();
+            let on = node.get("on").unwrap();
+            assert_eq!(on.get("push").unwrap().texts(), ["branches", "main", "dev"], "{text}");
+            let (key, _) = on.entry("x").unwrap();
+            assert_eq!((key.line, key.column), (text.lines().count(), 2));
+        }
+        for text in ["a:\n  - b\n]\n", "a:\n    b: c\n  d: e\n", "a: {b: c\n  d\n"] {
+            assert!(YamlNode::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_too_much_or_invalid_is_refused() {
         let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
         for level in 1..12 {
@@ -170,7 +218,7 @@ mod tests {
             (&blocks, "nested deeper than 64"),
             ("a: [1, 2\nb: }", "line 2: not valid YAML"),
         ] {
-            let error = YamlNode::parse(text).unwrap_err();
+            let error = YamlNode::parse(text).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
     }

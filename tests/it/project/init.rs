@@ -396,8 +396,8 @@ fn untrusted_workflows_are_read_within_bounds_and_break_out_of_nothing() {
     let run = init(root, &[]).expect(0);
     for part in [
         "big.yml: not followed",
-        "deep.yml: not followed",
-        "broken.yml: not followed",
+        "deep.yml:1: not followed",
+        "broken.yml:2: not followed",
         "flow.yml:2: not followed",
     ] {
         assert!(run.stderr.contains(part), "{part}: {}", run.stderr);
