@@ -182,7 +182,8 @@ mod tests {
         let totals = crate::image::Snapshot::made_up(Vec::new()).totals;
         let totals = crate::image::Totals { uncompressed: Some(Bytes(1000)), ..totals };
         let (name, how) = ("app".into(), String::new());
-        let base = super::super::model::Base { name, totals, commit: None, distance: Some(2), exact: false, how };
+        let base =
+            super::super::model::Base { name, totals, commit: None, distance: Some(2), exact: false, how };
         image.base = Some(base);
         image
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::workflow::{Events, Host, Hosts, action_of, events_of};
+use super::workflow::{Events, Host, Hosts, PULL, action_of, events_of};
 use super::yaml::YamlNode;
 use super::{CheckedImage, RepositoryTree, name, script};
 
@@ -53,6 +53,8 @@ pub struct ImageBuildStep<'a> {
     pub copies: bool,
     /// The events for which its image, or that of its copy, can be measured.
     pub events: Events,
+    /// Whether the rows of a matrix build the same, so that the first one is enough.
+    pub is_in_each_row: bool,
 }
 
 /// The builds of a job or action; what is not followed is said.
@@ -64,19 +66,25 @@ pub fn find<'a>(
 ) -> Vec<ImageBuildStep<'a>> {
     let has_builder = sets_up_builder(host) || host.job.is_none() && hosts.all.iter().any(sets_up_builder);
     let mut builds = Vec::new();
+    let reach = hosts.starts(host).iter().fold(0, |all, start| all | start.events);
     for node in host.nodes() {
         let step = WorkflowStep { host, node, tree, has_builder };
         for (line, found) in step.found() {
             let place = format!("{}:{line}", host.file.path);
             match found.and_then(|found| Ok((found, step.columns(hosts)?))) {
+                Err(why) if why.starts_with("not followed") && reach & PULL == 0 => {
+                    notes.push(tree.says_no_pull_request(&place));
+                }
                 Err(why) => notes.push(format!("{place}: {why}")),
                 Ok((found, columns)) => {
-                    let reach = hosts.starts(host).iter().fold(0, |all, start| all | start.events);
                     let own = reach & events_of(node.text_of("if"), &tree.branch);
                     let is_copied = own != reach && has_builder && node.get("uses").is_some();
                     let copies = matches!(found.delivery, Delivery::Copy(_)) || is_copied;
                     let events = if copies { reach } else { own };
-                    builds.push(ImageBuildStep { host, node, place, columns, found, copies, events });
+                    let is_in_each_row = false;
+                    let build =
+                        ImageBuildStep { host, node, place, columns, found, copies, events, is_in_each_row };
+                    builds.push(build);
                 }
             }
         }
@@ -99,11 +107,18 @@ impl ImageBuildStep<'_> {
             starts.len() > files.len() || callers.any(|start| start.host.get("strategy").is_some());
         let is_several = is_called_often || self.host.get("strategy").is_some();
         let platforms = name::variables(self.node.input("platforms")).0;
-        let env = self.host.get("env").map(YamlNode::texts).unwrap_or_default();
-        let texts = self.node.texts().into_iter().chain(env);
-        let mut used: Vec<String> = texts.flat_map(|text| name::variables(text).0).collect();
+        let around = ["env", "defaults"].into_iter().filter_map(|key| self.host.get(key));
+        let own: Vec<&str> = self.node.texts().into_iter().chain(around.flat_map(YamlNode::texts)).collect();
+        let mut used: Vec<String> = own.iter().flat_map(|text| name::variables(text).0).collect();
         used.retain(|variable| !platforms.contains(variable));
         used.retain(|variable| is_called_often || variable.starts_with("matrix."));
+        // The rows build the same, unless an `if:` picks some.
+        let picks = self.node.text_of("if").is_some_and(|own| own.contains("matrix."));
+        let varies = own.iter().filter(|text| text.contains("matrix.")).count() > usize::from(picks);
+        if is_several && !is_called_often && !varies {
+            self.is_in_each_row = !picks;
+            return Ok(());
+        }
         let most = |all: &[String]| all.iter().map(|one| values(one).len()).max().unwrap_or_default();
         let unfit: Vec<String> = used.iter().filter(|variable| !fits(variable)).cloned().collect();
         for image in &mut self.found.images {
@@ -172,7 +187,10 @@ impl WorkflowStep<'_> {
         if !self.node.texts().into_iter().all(is_shown) {
             return Err("not followed: the step has invisible characters");
         }
-        if host.get("runs-on").is_some_and(|labels| labels.texts().into_iter().any(is_windows)) {
+        let labels = host.get("runs-on").map(YamlNode::texts).unwrap_or_default();
+        let rows = host.get("strategy").filter(|_| labels.iter().any(|label| label.contains("matrix.")));
+        let mut rows = rows.map(YamlNode::texts).unwrap_or_default().into_iter();
+        if labels.iter().any(|label| is_windows(label)) || rows.any(|label| label.starts_with("windows-")) {
             return Err("not followed: it runs on Windows; layergate checks images on Linux runners");
         }
         if host.job.is_none() && !host.file.path.contains('/') {

@@ -3,7 +3,7 @@
 use super::build::{Delivery, ImageBuildStep, in_engine};
 use super::edit::{indented, item, source_of};
 use super::quote::{fill, quoted, yaml};
-use super::workflow::{BOTH, Events, Host, PULL, PUSH, bare};
+use super::workflow::{BOTH, Events, Host, PULL, PUSH};
 use super::{CheckedImage, RepositoryTree, name};
 use crate::report::escape::visible;
 
@@ -12,6 +12,8 @@ const OF_SHIPPING: &str = "push load outputs tags labels annotations cache-to pr
     github-token set targets";
 /// The same in the `set` of bake.
 const SET_OF_SHIPPING: &str = ".output .tags .cache-to .attest .labels .annotations";
+/// Most notes that are written beside an image.
+const MAX_TODO: usize = 5;
 const ON_PULL: &str = "github.event_name == 'pull_request'";
 
 fn on_push(tree: &RepositoryTree<'_>) -> String {
@@ -20,8 +22,13 @@ fn on_push(tree: &RepositoryTree<'_>) -> String {
 
 /// The condition of a step that runs for these events, and only where the build has run.
 fn condition(own: Option<&str>, event: &str) -> String {
+    own.map_or(event.to_owned(), |own| yaml(&format!("${{{{ {} }}}}", both(own, event))))
+}
+
+/// The condition that two others hold.
+pub fn both(one: &str, other: &str) -> String {
     let group = |text: &str| if text.contains("||") { format!("({text})") } else { text.to_owned() };
-    own.map_or(event.to_owned(), |own| yaml(&format!("${{{{ {} && {} }}}}", group(&bare(own)), group(event))))
+    format!("{} && {}", group(one), group(other))
 }
 
 /// What checks and records the images of one build.
@@ -178,6 +185,8 @@ pub struct MatrixRow {
     pub context: String,
     /// What has to be checked, if something has to.
     pub check: Option<String>,
+    /// What would fail.
+    pub todo: Vec<String>,
 }
 
 impl MatrixRow {
@@ -188,21 +197,30 @@ impl MatrixRow {
             ("name", yaml(&self.image.name)),
             ("file", yaml(self.image.dockerfile.as_deref().unwrap_or_default())),
             ("context", yaml(&self.context) + &check),
+            ("target", self.image.target.as_deref().map(yaml).unwrap_or_default()),
         ];
-        indented(&fill(include_str!("templates/row.yml"), &values), 10)
+        let todo = self.todo.iter().take(MAX_TODO).map(|note| note.replacen("check: ", "", 1));
+        let todo: String = todo.map(|note| format!("# TODO: check: {}\n", visible(&note))).collect();
+        indented(&(todo + &fill(include_str!("templates/row.yml"), &values)), 10)
     }
 }
 
 /// A new workflow that builds, checks and records the images of some Dockerfiles.
 pub fn workflow(rows: &[MatrixRow], notes: &[String], tree: &RepositoryTree<'_>) -> String {
-    let [name, file] = ["name", "file"].map(|key| format!("${{{{ matrix.{key} }}}}"));
+    let [name, file, target] = ["name", "file", "target"].map(|key| format!("${{{{ matrix.{key} }}}}"));
+    let target = Some(target).filter(|_| rows.iter().any(|row| row.image.target.is_some()));
     let reference = in_engine(&own_tag(&name));
-    let image = CheckedImage { name, dockerfile: Some(file), target: None };
+    let image = CheckedImage { name, dockerfile: Some(file), target: target.clone() };
     let gate = Gate { images: vec![(image, reference)], events: BOTH, ..Gate::default() };
     let steps: String = gate.steps(tree).iter().map(|step| item(step, (6, 8))).collect();
     let values = [
         ("branch", yaml(&tree.branch)),
         ("rows", rows.iter().map(MatrixRow::text).collect::<String>().trim_end().to_owned()),
+        (
+            "options",
+            if target.is_some() { r#"--target "$TARGET" "./$CONTEXT""# } else { r#""./$CONTEXT""# }.into(),
+        ),
+        ("target", target.unwrap_or_default()),
         ("steps", steps.trim_end().to_owned()),
     ];
     let notes: String = notes.iter().map(|note| format!("# {}\n", visible(note))).collect();

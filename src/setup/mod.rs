@@ -84,6 +84,14 @@ impl RepositoryTree<'_> {
         self.ask(&["compose"], files, &more)
     }
 
+    /// That a build cannot be compared: there is no baseline without a push, and nothing to check without a pull request.
+    fn says_no_pull_request(&self, place: &str) -> String {
+        format!(
+            "{place}: check: no workflow runs this build both for pull requests and for pushes to {}",
+            self.branch
+        )
+    }
+
     /// The Dockerfile of a context: the one that is named relative to it, else the usual one.
     fn dockerfile_of(&self, context: &str, file: Option<&str>) -> Option<String> {
         let names = file.map_or(vec!["Dockerfile", "dockerfile"], |file| vec![file]);

@@ -28,12 +28,16 @@ pub fn plan(tree: &RepositoryTree<'_>) -> Result<InitPlan, String> {
             others.extend(group);
             continue;
         }
-        if let Some(why) = group.iter_mut().find_map(|build| build.name_apart(&hosts, tree).err()) {
-            plan.notes.push(format!("{}: not followed: {why}", group[0].place));
-            continue;
-        }
+        let mut refused = Vec::new();
+        group.retain_mut(|build| {
+            let refusal = build.name_apart(&hosts, tree).err();
+            refused.extend(refusal.map(|why| format!("{}: not followed: {why}", build.place)));
+            refusal.is_none()
+        });
         let mut chosen = chosen(group);
         if chosen.iter().fold(0, |all, build| all | build.events) != BOTH {
+            // Another build of the same is enough.
+            plan.notes.extend(refused.into_iter().next());
             others.extend(chosen);
             continue;
         }
@@ -55,15 +59,9 @@ pub fn plan(tree: &RepositoryTree<'_>) -> Result<InitPlan, String> {
     }
     let mut patch = Patch { tree, hosts: &hosts, edits: BTreeMap::new(), jobs: BTreeMap::new() };
     for build in &served {
-        let file = build.host.file;
-        let is_only = served.iter().filter(|other| other.host.file.path == file.path).count() == 1;
+        let is_only = served.iter().filter(|other| other.host.file.path == build.host.file.path).count() == 1;
         patch.gate(build, is_only);
-        if file.has_branch("pull_request", &tree.branch) == Some(false) {
-            plan.notes.push(format!(
-                "{}: check: its pull requests go to other branches than {}; name theirs with --branch",
-                file.path, tree.branch
-            ));
-        }
+        preflight::look_at_triggers(build, &hosts, tree, &mut plan.notes);
     }
     plan.changes = patch.changes();
     apart(&others, tree, &mut plan);
@@ -97,8 +95,11 @@ fn groups<'a>(
             plan.notes.extend(notes);
         }
     }
-    let runs = hosts.all.iter().flat_map(|host| host.steps).filter_map(|step| step.text_of("run"));
-    script::say_scripts(tree, &runs.collect::<Vec<_>>().join("\n"), &mut plan.notes);
+    let pulled =
+        hosts.all.iter().filter(|host| hosts.starts(host).iter().any(|start| start.events & PULL != 0));
+    let texts =
+        pulled.flat_map(|host| host.get("strategy").into_iter().chain(host.steps)).flat_map(YamlNode::texts);
+    script::say_scripts(tree, &texts.collect::<Vec<_>>().join("\n"), &mut plan.notes);
     let all = groups.len();
     groups.retain(|group| !group.iter().any(|build| build.host.is_gated()));
     plan.gated = all - groups.len();
@@ -107,7 +108,7 @@ fn groups<'a>(
 
 /// Of builds that build the same: one that is for both events and needs no copy, else one for both, else one for each.
 fn chosen(mut group: Vec<ImageBuildStep<'_>>) -> Vec<ImageBuildStep<'_>> {
-    group.sort_by_key(|build| (build.events != BOTH, build.copies));
+    group.sort_by_key(|build| (build.events != BOTH, build.copies, build.is_in_each_row));
     let (mut chosen, mut events) = (Vec::<ImageBuildStep<'_>>::new(), 0);
     for build in group {
         let names = |build: &ImageBuildStep<'_>| {
@@ -125,12 +126,7 @@ fn chosen(mut group: Vec<ImageBuildStep<'_>>) -> Vec<ImageBuildStep<'_>> {
 /// The new workflow, if no workflow builds an image for pull requests and for pushes.
 fn apart(others: &[ImageBuildStep<'_>], tree: &RepositoryTree<'_>, plan: &mut InitPlan) {
     let is_open = plan.notes.iter().any(|note| note.contains(": not followed: "));
-    for ImageBuildStep { place, .. } in others {
-        plan.notes.push(format!(
-            "{place}: check: no workflow runs this build both for pull requests and for pushes to {}",
-            tree.branch
-        ));
-    }
+    plan.notes.extend(others.iter().map(|build| tree.says_no_pull_request(&build.place)));
     if !plan.images.is_empty() || plan.gated != 0 || is_open || (tree.exists)(WORKFLOW) {
         return;
     }
@@ -161,7 +157,14 @@ impl<'a> Patch<'a> {
         let end = edit::end_of_block(&host.file.text, node, columns.0);
         let edits = self.edits.entry(&host.file.path).or_default();
         let own = workflow::events_of(node.text_of("if"), &self.tree.branch);
-        let condition = node.text_of("if").filter(|_| build.events & !own == 0);
+        let condition = node.text_of("if").filter(|_| build.events & !own == 0).map(workflow::bare);
+        let first = "strategy.job-index == 0";
+        let condition = match condition {
+            Some(own) if build.is_in_each_row => Some(gate::both(first, &own)),
+            None if build.is_in_each_row => Some(first.to_owned()),
+            condition => condition,
+        };
+        let condition = condition.as_deref();
         let references = match &found.delivery {
             Delivery::Present(references) if !build.copies => references.clone(),
             Delivery::Load(tag) if !build.copies => {

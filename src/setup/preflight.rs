@@ -1,13 +1,15 @@
 //! What a Dockerfile alone tells before it is built: what would fail, and which Dockerfiles are of images that ship.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::build::ImageBuildStep;
 use super::gate::MatrixRow;
+use super::workflow::{Hosts, PULL};
+use super::yaml::YamlNode;
 use super::{CheckedImage, RepositoryTree, name};
-use crate::dockerfile::{Dockerfile, Stage, StageBase, is_template};
+use crate::dockerfile::{BuildOptions, CopyOrigin, Dockerfile, Stage, StageBase, is_template};
 
 /// Most images of a new workflow.
 const MAX_IMAGES: usize = 50;
@@ -33,6 +35,9 @@ pub fn look(
         Ok(dockerfile) => dockerfile,
         Err(why) => return notes.push(format!("{file}: would fail: {why}")),
     };
+    let target = image.target.clone().filter(|target| name::is_word(target));
+    let options = BuildOptions { target, ..BuildOptions::default() };
+    notes.extend(dockerfile.plan(&options).err().map(|why| format!("{file}: would fail: {why}")));
     for stage in dockerfile.stages() {
         let why = match &stage.resolved {
             _ if is_windows(stage) => Some("would fail: a Windows image on a Linux runner".into()),
@@ -47,11 +52,61 @@ pub fn look(
             StageBase::Scratch | StageBase::Stage(_) => None,
         };
         notes.extend(why.map(|why| format!("{file}:{}: {why}", stage.line)));
+        notes.extend(missing(stage, &dockerfile).into_iter().map(|(line, name)| {
+            format!("{file}:{line}: check: no stage above is called {name}, so docker takes it for an image")
+        }));
         let Some(context) = context else { continue };
         let lost = sources(stage).into_iter().filter(|(_, source)| !is_there(context, source, tree));
         notes.extend(lost.map(|(line, source)| {
             format!("{file}:{line}: check: {source} is not in the repository; an earlier step must create it")
         }));
+    }
+}
+
+/// Says which pull requests do not run a build.
+pub fn look_at_triggers(
+    build: &ImageBuildStep<'_>,
+    hosts: &Hosts<'_>,
+    tree: &RepositoryTree<'_>,
+    notes: &mut Vec<String>,
+) {
+    let before = build.host.steps.iter().take_while(|step| !std::ptr::eq(*step, build.node));
+    let mut before = build.host.get("runs-on").into_iter().chain(before).flat_map(YamlNode::texts);
+    if build.is_in_each_row && before.any(|text| text.contains("matrix.")) {
+        let place = &build.place;
+        notes.push(format!(
+            "{place}: check: only the first row of the matrix is checked: the build uses no value of it"
+        ));
+    }
+    let starts = hosts.starts(build.host);
+    let filters = |node: &YamlNode| {
+        let (key, condition) = node.entry("if")?;
+        condition.text()?.contains(".outputs.").then_some(key.line)
+    };
+    let jobs = starts.iter().map(|start| start.host).chain([build.host]);
+    let nodes = jobs.filter_map(|host| Some((host.file, host.job?.1))).chain([(build.host.file, build.node)]);
+    for (file, line) in nodes.filter_map(|(file, node)| Some((file, filters(node)?))) {
+        notes.push(format!(
+            "{}:{line}: check: where this `if:` skips the build, no size is checked",
+            file.path
+        ));
+    }
+    for file in starts.iter().filter(|start| start.events & PULL != 0).map(|start| start.host.file) {
+        let on = file.root.get("on").and_then(|on| on.get("pull_request"));
+        for (key, _) in
+            on.into_iter().flat_map(|on| ["paths", "paths-ignore"].map(|key| on.entry(key))).flatten()
+        {
+            notes.push(format!(
+                "{}:{}: check: pull requests that this filter leaves out are not checked; a required check would block them",
+                file.path, key.line
+            ));
+        }
+        if file.has_branch("pull_request", &tree.branch) == Some(false) {
+            notes.push(format!(
+                "{}: check: its pull requests go to other branches than {}; name theirs with --branch",
+                file.path, tree.branch
+            ));
+        }
     }
 }
 
@@ -67,6 +122,23 @@ fn lacking<'a>(base: &'a str, arguments: &str) -> Option<&'a str> {
     let is_given = ["TARGET", "BUILD"].iter().any(|start| name.starts_with(start))
         || arguments.lines().any(|line| line.split('=').next() == Some(name));
     (!is_given).then_some(name)
+}
+
+/// What reads like the name of a stage and is none, each with its line: in `COPY --from`, a name alone; in `FROM`, that
+/// of a stage below.
+fn missing<'a>(stage: &'a Stage, dockerfile: &Dockerfile) -> Vec<(u32, &'a str)> {
+    let is_below = |name: &str| dockerfile.stages().iter().any(|stage| stage.name.as_deref() == Some(name));
+    let base = match &stage.resolved {
+        StageBase::Image(base) if is_below(base) => Some((stage.line, base.as_str())),
+        _ => None,
+    };
+    let copied = stage.uses.iter().filter_map(|one| match &one.origin {
+        CopyOrigin::Image(name) if name::is_word(name) && !name.contains('.') => {
+            Some((stage.instructions.get(one.instruction)?.line, name.as_str()))
+        }
+        _ => None,
+    });
+    base.into_iter().chain(copied).collect()
 }
 
 /// The plain sources of what a stage copies from its context, each with its line.
@@ -100,26 +172,49 @@ pub fn rows(
 ) -> Vec<MatrixRow> {
     let compose = tree.compose(&[]).unwrap_or_default();
     let (mut rows, mut taken) = (Vec::new(), BTreeSet::new());
+    // By Dockerfile: the targets that workflows build, each with one of the builds.
+    let mut built = BTreeMap::<&str, BTreeMap<Option<&str>, &ImageBuildStep<'_>>>::new();
+    for (build, image) in
+        builds.iter().flat_map(|build| build.found.images.iter().map(move |image| (build, image)))
+    {
+        let target = image.target.as_deref().filter(|target| name::is_word(target));
+        built
+            .entry(image.dockerfile.as_deref().unwrap_or_default())
+            .or_default()
+            .entry(target)
+            .or_insert(build);
+    }
+    let is_any_built = tree.dockerfiles.iter().any(|file| built.contains_key(file.as_str()));
     for file in &tree.dockerfiles {
         let Ok(text) = (tree.read)(file) else { continue };
-        match why_left_out(file, &text, rows.len()) {
-            Ok(dockerfile) => {
-                let build = builds.iter().find(|build| {
-                    build.found.images.iter().any(|image| image.dockerfile.as_ref() == Some(file))
-                });
-                let known = build.and_then(|build| {
-                    Some((build.found.context.clone()?, Some(format!("compare with {}", build.place))))
-                });
-                let (context, check) = known.unwrap_or_else(|| context_of(file, &dockerfile, &compose, tree));
-                let mut image = tree.image(Some(file.clone()), None, None);
-                image.name = name::unique(&image, &mut taken);
-                look(&image, Some(&context), "", tree, notes);
-                rows.push(MatrixRow { image, context, check });
-            }
-            Err(why) => {
+        let targets = built.remove(file.as_str());
+        let dockerfile = match why_left_out(file, &text, rows.len()) {
+            Ok(dockerfile) if targets.is_some() || !is_any_built => dockerfile,
+            left_out => {
+                let why =
+                    left_out.err().unwrap_or_else(|| "the workflows build others, and not this one".into());
                 said.push(format!("Left out: {file}: {why}."));
                 notes.push(format!("{file}: left out: {why}"));
+                continue;
             }
+        };
+        let targets = targets.map_or(vec![(None, None)], |targets| {
+            targets.into_iter().map(|(target, build)| (target, Some(build))).collect()
+        });
+        for (target, build) in &targets {
+            let known = build.and_then(|build| {
+                Some((build.found.context.clone()?, Some(format!("compare with {}", build.place))))
+            });
+            let (context, check) = known.unwrap_or_else(|| context_of(file, &dockerfile, &compose, tree));
+            let mut image = tree.image(Some(file.clone()), *target, None);
+            if let Some(target) = target.filter(|_| targets.len() > 1) {
+                image.name = format!("{}-{target}", image.name);
+            }
+            image.name = name::unique(&image, &mut taken);
+            let mut todo = Vec::new();
+            look(&image, Some(&context), "", tree, &mut todo);
+            notes.extend(todo.iter().cloned());
+            rows.push(MatrixRow { image, context, check, todo });
         }
     }
     rows

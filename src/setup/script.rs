@@ -190,24 +190,38 @@ impl BuildCommand<'_> {
     }
 }
 
-/// Says which scripts and Makefiles of the repository build images, if a workflow runs them.
+/// Says which scripts and targets of Makefiles build images, if a workflow runs them. `runs` is all text of its jobs.
 pub fn say_scripts(tree: &RepositoryTree<'_>, runs: &str, notes: &mut Vec<String>) {
     for file in &tree.scripts {
         let name = file.rsplit('/').next().unwrap_or(file);
         let call = if name == "Makefile" { "make" } else { name };
-        let is_run = runs.split_whitespace().any(|word| word.ends_with(call));
-        let text = Some(file).filter(|_| is_run).and_then(|file| (tree.read)(file).ok()).unwrap_or_default();
-        let builds = |line: &str| {
+        let calls: Vec<&str> = runs.lines().filter_map(|line| Some(line.split_once(call)?.1)).collect();
+        let text = Some(file).filter(|_| !calls.is_empty()).and_then(|file| (tree.read)(file).ok());
+        let text = text.unwrap_or_default();
+        let mut target = None;
+        for (index, line) in text.lines().enumerate() {
+            let rule = line.split_once(':').filter(|_| call == "make" && !line.starts_with(['\t', ' ', '#']));
+            target = rule.map(|(target, _)| target).or(target);
             let line = line.trim_start_matches(['\t', '@', '-', ' ']);
-            line.contains("build") && !builds_of(line, &BTreeMap::new()).is_empty()
-        };
-        if let Some(line) = text.lines().position(builds) {
-            notes.push(format!(
-                "{file}:{}: not followed: this builds an image; add a step by hand after the step that runs it",
-                line + 1
-            ));
+            let builds = line.contains("build") && !builds_of(line, &BTreeMap::new()).is_empty();
+            if builds && target.is_none_or(|target| makes(&calls, target, &text)) {
+                let why =
+                    "not followed: this builds an image; add a step by hand after the step that runs it";
+                notes.push(format!("{file}:{}: {why}", index + 1));
+                break;
+            }
         }
     }
+}
+
+/// Whether calls of `make` make a target: they name it, or one that needs it, or none.
+fn makes(calls: &[&str], target: &str, makefile: &str) -> bool {
+    let needs = |word: &str, line: &str| {
+        let needed = line.split_once(':').filter(|(rule, _)| *rule == word).map(|(_, needed)| needed);
+        needed.is_some_and(|needed| needed.split_whitespace().any(|word| word == target))
+    };
+    let makes = |word: &str| word == target || makefile.lines().any(|line| needs(word, line));
+    calls.iter().any(|call| call.trim().is_empty() || call.split_whitespace().any(makes))
 }
 
 #[cfg(test)]

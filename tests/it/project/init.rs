@@ -500,6 +500,7 @@ fn what_is_written_records_and_checks_by_a_real_runner() {
         ("dash", "app", "shop"),
         ("make", "tools/app", "tools"),
         ("podman", "app", "shop"),
+        ("rows", "app", "shop"),
     ];
     let only = std::env::var("LAYERGATE_TEST_INIT_ONLY").ok();
     let has_podman = Command::new("podman").arg("--version").output().is_ok_and(|run| run.status.success());
