@@ -72,6 +72,11 @@ impl Shown {
     fn comment(&self) -> String {
         let [body] = self.github.written_by(BOT).try_into().unwrap();
         let (_, text) = body.split_once("-->\n").unwrap();
+        // Nobody sees what it carries along for later runs.
+        let text = text.strip_prefix("<!-- layergate carries ").map_or(text, |carried| {
+            let (_, text) = carried.split_once(" -->\n").unwrap();
+            text
+        });
         assert_only_ours(text);
         // The directory is another one in each run.
         render(text).replace(self.step.path("").to_str().unwrap(), "DIRECTORY/")
