@@ -96,13 +96,18 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
     let asking = Asking { github: &arguments.github, comment: &arguments.output.comment };
     accept::apply(&mut report, &accept, asking, context).await;
     let exit = publish(&report, &details, &arguments.output, &arguments.github, context).await?;
-    Ok(match (exit, unread) {
+    Ok(unless_unread(exit, unread))
+}
+
+/// That a configuration could not be read is no pass.
+fn unless_unread(exit: Exit, unread: Option<String>) -> Exit {
+    match (exit, unread) {
         (Exit::Success, Some(error)) => {
             console::error(&error);
             Exit::Unreadable
         }
         (exit, _) => exit,
-    })
+    }
 }
 
 fn request(arguments: &CheckArgs) -> ConfigurationRequest<'_> {

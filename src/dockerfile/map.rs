@@ -17,7 +17,7 @@ use super::plan::{BuildPlan, Onbuild, PlannedInstruction};
 use crate::image::Instruction;
 
 /// More steps on either side are not compared: the work is their product.
-const MAX_STEPS: usize = 500;
+const MAX_INSTRUCTIONS: usize = 500;
 
 /// One step of an image's history, as it is kept.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +60,7 @@ pub enum Unmapped {
     /// The stage has no instruction, so all there is comes from the base image.
     NoInstruction,
     /// Too many steps to compare.
-    TooManySteps,
+    TooManyInstructions,
     /// Several steps share one layer, so no line made it.
     Squashed,
     /// The Dockerfile does not explain the history.
@@ -85,7 +85,9 @@ impl fmt::Display for Unmapped {
                 f.write_str("the image's history does not say which instruction made which layer")
             }
             Unmapped::NoInstruction => f.write_str("the Dockerfile adds nothing to its base image"),
-            Unmapped::TooManySteps => write!(f, "more than {MAX_STEPS} steps are not compared"),
+            Unmapped::TooManyInstructions => {
+                write!(f, "more than {MAX_INSTRUCTIONS} instructions are not compared")
+            }
             Unmapped::Squashed => f.write_str("the layers were squashed into one, which no single line made"),
             Unmapped::Differs { first, mapped } => {
                 f.write_str("the Dockerfile does not match the image's history: ")?;
@@ -124,8 +126,8 @@ pub fn map(plan: &BuildPlan, history: &[HistoryStep<'_>]) -> Mapping {
     if plan.steps.is_empty() {
         return nothing(Unmapped::NoInstruction);
     }
-    if plan.steps.len() > MAX_STEPS || history.len() > MAX_STEPS {
-        return nothing(Unmapped::TooManySteps);
+    if plan.steps.len() > MAX_INSTRUCTIONS || history.len() > MAX_INSTRUCTIONS {
+        return nothing(Unmapped::TooManyInstructions);
     }
     let table = CostTable::new(plan, history);
     let alignment = whole(&table);

@@ -302,7 +302,7 @@ fn without_a_history_or_an_instruction_there_is_a_reason() {
     assert_eq!(map_text(SMALL, &["", ""]).note, Some(Unmapped::NoHistory));
     assert_eq!(map_text("FROM debian", &SMALL_HISTORY).note, Some(Unmapped::NoInstruction));
     let long = vec!["RUN x"; 5000];
-    assert_eq!(map_text(SMALL, &long).note, Some(Unmapped::TooManySteps));
+    assert_eq!(map_text(SMALL, &long).note, Some(Unmapped::TooManyInstructions));
     let mapping = map_text(SMALL, &SMALL_HISTORY[3..]);
     assert!(matches!(mapping.note, Some(Unmapped::Differs { .. })), "too short: {mapping:?}");
 }

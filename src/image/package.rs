@@ -125,7 +125,7 @@ pub struct UnreadDatabase {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Unread {
-    /// It is over the bound of its kind.
+    /// It is larger than the safety limit of its kind.
     TooLarge,
     /// Its content contradicts its format, or ends early.
     Damaged,

@@ -74,7 +74,7 @@ pub struct Snapshot {
     /// How the lines of the layers are known, where any of them has lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LinesBy>,
-    /// The steps that made the image, oldest first, those without a layer included; empty where that
+    /// The instructions that made the image, oldest first, those without a layer included; empty where that
     /// is not known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
@@ -139,7 +139,7 @@ pub enum BoundaryBy {
     /// The build's provenance names the base image by its digest, and that image's own config has the lowest layers
     /// of this image; or the provenance says that there is none.
     Provenance,
-    /// All steps of the Dockerfile were found in the history; what is below is the base image's.
+    /// All instructions of the Dockerfile were found in the history; what is below is the base image's.
     Dockerfile,
     /// The image that the Dockerfile builds on was looked at, and its layers are the lowest of this image.
     Image,
@@ -211,7 +211,7 @@ pub struct Totals {
     pub uncompressed: Option<Bytes>,
     /// Bytes of the regular files that exist once all layers are applied.
     pub flattened: Option<Bytes>,
-    /// `uncompressed - flattened`: bytes that are shipped and cannot be reached.
+    /// `uncompressed - flattened`: bytes of files that no container of the image can see.
     pub wasted: Option<Bytes>,
     /// Bytes of the layer blobs as distributed: what a pull downloads.
     pub compressed: Option<Bytes>,

@@ -85,7 +85,7 @@ impl SafetyLimits {
         let default = SafetyLimits::default();
         let lowest = default.clone().named(name.trim()).map(|bound| *bound);
         let lowest = lowest.ok_or_else(|| {
-            invalid("no such bound; there are entries, names, path, depth, header, ratio, uncompressed, parts, nesting and documents".into())
+            invalid("no such safety limit; there are entries, names, path, depth, header, ratio, uncompressed, parts, nesting and documents".into())
         })?;
         let number: u64 = number
             .trim()
@@ -93,7 +93,9 @@ impl SafetyLimits {
             .parse()
             .map_err(|_| invalid("the value is no whole number".into()))?;
         if number < lowest {
-            return Err(invalid(format!("a bound can only be raised, and this one is {lowest} already")));
+            return Err(invalid(format!(
+                "a safety limit can only be raised, and this one is {lowest} already"
+            )));
         }
         if let Some(bound) = self.named(name.trim()) {
             *bound = number;
@@ -120,7 +122,7 @@ impl SafetyLimits {
 
 /// A bound that an image is over, and the name to raise it by.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}; --safety-limit {bound}=NUMBER raises this bound")]
+#[error("{what}; --safety-limit {bound}=NUMBER raises this limit")]
 pub struct Refusal {
     /// What there is too much of.
     pub what: String,
@@ -533,7 +535,7 @@ mod tests {
         assert_eq!(bounds.entries, 20_000_000);
         for (text, part) in [
             ("entries", "NAME=NUMBER"),
-            ("files=1", "no such bound"),
+            ("files=1", "no such safety limit"),
             ("entries=many", "no whole number"),
             ("entries=-1", "no whole number"),
             ("depth=3", "only be raised"),

@@ -49,7 +49,7 @@ pub struct RemovableKind {
     /// Names of files: where the image has one of them, programs load what is of the kind, and none of it is.
     #[serde(default)]
     pub unless_image_has: Vec<String>,
-    /// What to do about it. `{step}` stands for the step that stored it, `{packages}` for its packages.
+    /// What to do about it. `{instruction}` stands for the instruction that stored it, `{packages}` for its packages.
     #[serde(default = "default_help")]
     pub help: String,
     /// The same where most of its bytes are of packages of one type, by that.

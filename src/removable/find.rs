@@ -492,17 +492,17 @@ impl FindingGroup {
         let fits = |text: &&String| !text.contains("{runtime}") || !self.runtime.is_empty();
         let of_type = self.ecosystem.and_then(|of| kind.helps.get(of)).filter(fits);
         let help = of_type.unwrap_or(&kind.help);
-        let step = match (&layer.dockerfile, &layer.instruction) {
+        let instruction = match (&layer.dockerfile, &layer.instruction) {
             (Some(place), _) => place.to_string(),
-            (None, Some(step)) => format!("`{}`", step.as_str().chars().take(60).collect::<String>()),
-            (None, None) => format!("the step of layer {}", layer.index + 1),
+            (None, Some(of)) => format!("`{}`", of.as_str().chars().take(60).collect::<String>()),
+            (None, None) => format!("the instruction of layer {}", layer.index + 1),
         };
         let packages = match self.packages.as_slice() {
             [] => "them".to_owned(),
             packages => packages[..packages.len().min(MAX_NAMED)].join(", "),
         };
         in_home(help, self.home.as_deref())
-            .replace("{step}", &step)
+            .replace("{instruction}", &instruction)
             .replace("{packages}", &packages)
             .replace("{names}", &self.packages.join(" "))
             .replace("{runtime}", &self.runtime.join(" "))

@@ -467,29 +467,23 @@ impl ImageReport {
             trend: Vec::new(),
             findings,
         };
-        if let Some(Comparison {
-            deltas,
-            rows,
-            causes,
-            ignored,
-            moved,
-            packages,
-            files,
-            split,
-            config,
-            update,
-        }) = comparison
-        {
-            report.delta = Some(deltas);
-            report.layers = rows;
-            (report.causes, report.ignored, report.moved) = (causes, ignored, moved);
-            report.package_counts = PackageCounts::of(&packages);
-            // A distribution's upgrade changes all packages; the largest say why.
-            report.packages = packages.into_iter().take(MAX_PACKAGES).collect();
-            (report.files, report.split) = (files, split);
-            (report.config, report.update) = (config, update);
+        if let Some(comparison) = comparison {
+            report.compared(comparison);
         }
         report
+    }
+
+    fn compared(&mut self, comparison: Comparison) {
+        let Comparison { deltas, rows, causes, ignored, moved, packages, files, split, config, update } =
+            comparison;
+        self.delta = Some(deltas);
+        self.layers = rows;
+        (self.causes, self.ignored, self.moved) = (causes, ignored, moved);
+        self.package_counts = PackageCounts::of(&packages);
+        // A distribution's upgrade changes all packages; the largest say why.
+        self.packages = packages.into_iter().take(MAX_PACKAGES).collect();
+        (self.files, self.split) = (files, split);
+        (self.config, self.update) = (config, update);
     }
 
     /// Describes an image that there is nothing to compare with.

@@ -424,7 +424,7 @@ fn a_snapshot_unpacks_to_no_more_than_a_real_one() {
 #[test]
 fn a_bound_that_makes_no_sense_is_a_usage_error() {
     for (text, part) in
-        [("files=9", "no such bound"), ("entries=5", "only be raised"), ("entries", "NAME=NUMBER")]
+        [("files=9", "no such safety limit"), ("entries=5", "only be raised"), ("entries", "NAME=NUMBER")]
     {
         let refused = run(&["inspect", "x.tar", "--safety-limit", text]).expect(2);
         assert!(

@@ -347,7 +347,7 @@ fn traps() -> Vec<Pair> {
             .never_says(&["Dockerfile:"]),
         pair("a kind of one's own", "fail", "FROM verdicts-debian:1\nCOPY model-compiler /opt/compiler/model-compiler\n")
             .file("model-compiler", Bytes(2_000_000))
-            .config("[[removable.kinds]]\nname = \"model-compiler\"\nwhat = \"the compiler of models\"\nweight = \"tool\"\npaths = [\"/opt/compiler/**\"]\nhelp = \"run it in a builder stage, not in {step}\"\n")
+            .config("[[removable.kinds]]\nname = \"model-compiler\"\nwhat = \"the compiler of models\"\nweight = \"tool\"\npaths = [\"/opt/compiler/**\"]\nhelp = \"run it in a builder stage, not in {instruction}\"\n")
             .says(&["the compiler of models"])
             .helps(&["run it in a builder stage, not in Dockerfile:2"])
             .at(2),
