@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{UsageError, console, github};
 use crate::cli::{CommentFlags, CommentWhen, GithubFlags};
+use crate::github::Graphql;
 use crate::github::comments::{self, CommentOrigin, CommentOutcome, CommentTarget, Edited};
-use crate::github::hidden::Graphql;
 use crate::github::{Client, Context, Forge, GithubError, PullRequest};
 use crate::limits::Verdict;
 use crate::report::Report;

@@ -291,8 +291,13 @@ impl Client {
         if head.status == StatusCode::NO_CONTENT {
             return Ok(Value::Null);
         }
-        let answer = serde_json::from_slice(&body)
+        let answer: Value = serde_json::from_slice(&body)
             .map_err(|error| network(format!("the answer is not JSON ({error})")))?;
+        // The GraphQL API says so with a 200 (GitHub GraphQL API, "Exceeding the rate limit").
+        if answer.pointer("/errors/0/type").and_then(Value::as_str) == Some("RATE_LIMITED") {
+            let (operation, retry_after) = (request.operation.to_owned(), seconds_to_wait(&head.headers));
+            return Err(GithubError::RateLimited { operation, retry_after });
+        }
         if let (&Method::GET, Some(name), Ok(mut kept)) =
             (&request.method, head.headers.get(header::ETAG), self.kept.lock())
         {
