@@ -65,6 +65,23 @@ Exit codes:
   2  no image found, or a file cannot be replaced; nothing is written
   3  something could not be read, measured or written";
 
+const FLEET_HELP: &str = "\
+Examples:
+  layergate fleet acme                           all repositories of an organisation or a user
+  layergate fleet acme/shop acme/api             these
+  layergate fleet --repos repositories.txt       those of a file, one OWNER/REPO a line
+  layergate fleet acme --format html             a page to search and sort
+  layergate fleet acme --fail-on no-baseline,single-stage
+
+The token needs the permission contents: read for all of these repositories: a GitHub App's token, or
+a fine-grained personal access token. The token of a workflow run reads only its own repository.
+
+Exit codes:
+  0  shown, even if some repositories could not be read
+  1  a condition of --fail-on is met
+  2  usage error
+  3  nothing could be read, or an owner's list of repositories is incomplete";
+
 const SCHEMA_HELP: &str = "\
 The schemas are JSON Schema draft-07, which most editors support. An editor with Taplo, such as
 VS Code with Even Better TOML, completes and checks layergate.toml if its first line is
@@ -142,6 +159,9 @@ pub enum Command {
     Stages(Box<StagesArgs>),
     /// Show the sizes of an image over commits
     History(HistoryArgs),
+    /// Show the images of many repositories: size, growth, waste, and what multi-stage builds would save
+    #[command(after_help = FLEET_HELP)]
+    Fleet(FleetArgs),
     /// Merge saved reports of a matrix, or of a job that could not comment, into one comment
     #[command(after_help = REPORT_HELP)]
     Report(Box<ReportArgs>),
@@ -407,6 +427,8 @@ pub enum SchemaOf {
     Snapshot,
     /// What `check --report FILE` and `--format json` of check, diff and report write
     Report,
+    /// What `fleet --format json` writes
+    Fleet,
 }
 
 /// `layergate completions`.
@@ -461,6 +483,80 @@ pub struct HistoryArgs {
     /// How to ask GitHub.
     #[command(flatten)]
     pub github: GithubFlags,
+}
+
+/// `layergate fleet`.
+#[derive(Debug, Args)]
+pub struct FleetArgs {
+    /// Organisations and users, repositories, or directories with a store of baselines per repository
+    #[arg(value_name = "OWNER|OWNER/REPO|dir:DIR", required_unless_present = "repos")]
+    pub sources: Vec<String>,
+    /// Read repositories from FILE, one OWNER/REPO a line; - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub repos: Option<PathBuf>,
+    /// Branch with the baselines, the same in each repository
+    #[arg(long, value_name = "BRANCH", default_value = "layergate-baselines")]
+    pub branch: String,
+    /// Exit with 1 if one of these is met, separated by commas
+    #[arg(long, value_name = "CONDITION", value_enum, value_delimiter = ',')]
+    pub fail_on: Vec<FleetCondition>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub format: FleetFormat,
+    /// Print exact bytes [default: three significant digits]
+    #[arg(long, value_parser = BoolishValueParser::new())]
+    pub bytes: bool,
+    /// Token that may read the repositories [default: $GITHUB_TOKEN]
+    #[arg(long, value_name = "TOKEN", hide_env_values = true, help_heading = "GitHub")]
+    pub github_token: Option<String>,
+    /// URL of the GitHub API [default: $GITHUB_API_URL]
+    #[arg(long, value_name = "URL", help_heading = "GitHub")]
+    pub github_api_url: Option<String>,
+}
+
+impl FleetArgs {
+    /// How to ask GitHub.
+    pub fn github(&self) -> GithubFlags {
+        GithubFlags {
+            github_token: self.github_token.clone(),
+            config_token: None,
+            github_api_url: self.github_api_url.clone(),
+            github_repository: None,
+        }
+    }
+}
+
+/// What `fleet` fails on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FleetCondition {
+    /// A repository has a Dockerfile and no baselines
+    NoBaseline,
+    /// An image has no limits in layergate.toml
+    NoLimits,
+    /// An image is built where it runs, and ships what that took
+    SingleStage,
+    /// An image is larger than its own max-size
+    MaxSize,
+    /// An image was not recorded for 90 days
+    Stale,
+    /// A repository could not be read
+    Unread,
+}
+
+/// How to print the images of many repositories.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum FleetFormat {
+    /// Tables for a terminal or a log
+    #[default]
+    Text,
+    /// Tables for GitHub
+    Markdown,
+    /// For programs: one document
+    Json,
+    /// For spreadsheets: one line an image
+    Csv,
+    /// A self-contained page
+    Html,
 }
 
 /// `layergate init`.

@@ -1,7 +1,7 @@
 //! layergate: a CI gate for container image size, as a library.
 //!
 //! Pure rooms ([`redact`], [`shell`], [`tools`], [`image`], [`packages`], [`marks`], [`layer`], [`dockerfile`], [`removable`], [`analysis`],
-//! [`compare`], [`stages`], [`limits`], [`config`], [`propose`], [`report`], [`setup`]: no file, no network, no clock),
+//! [`compare`], [`stages`], [`limits`], [`fleet`], [`config`], [`propose`], [`report`], [`setup`]: no file, no network, no clock),
 //! edges ([`files`], [`network`], [`registry`], [`github`], [`source`], [`baseline`]), and [`commands`], which puts them
 //! together for the program. `tests/it/project/rooms.rs` says which may import which.
 
@@ -13,6 +13,7 @@ pub mod compare;
 pub mod config;
 pub mod dockerfile;
 pub mod files;
+pub mod fleet;
 pub mod github;
 pub mod image;
 pub mod layer;

@@ -20,6 +20,7 @@ use std::time::{Duration, SystemTime};
 use super::record::{ListedBaseline, Overview, RecordOutcome, StoreError, Written, is_same, replaceable};
 use crate::compare::baseline::HistoryPoint;
 use crate::files;
+use crate::fleet::Summary;
 use crate::image::file_list::MAX_NODES;
 use crate::image::platform::platform_key;
 use crate::image::{DiffId, Digest, FileList, Platform, Snapshot};
@@ -187,6 +188,32 @@ impl DirStore {
         }
         points.sort_by_key(|(age, _)| *age);
         Ok(points.into_iter().map(|(_, point)| point).collect())
+    }
+
+    /// What is recorded of all images, in short. A record that cannot be used is left out, and said.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the directory cannot be read.
+    pub fn summary(&self) -> Result<(Summary, Vec<StoreError>), StoreError> {
+        let (mut snapshots, mut unread) = (Vec::new(), Vec::new());
+        for path in below(&self.root.join("records"), 3)? {
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
+            match record(&path) {
+                Ok(Some(snapshot)) => snapshots.push(snapshot),
+                Ok(None) => {}
+                Err(error @ StoreError::Record { .. }) => unread.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        snapshots.sort_by_key(|snapshot| {
+            let recorded = snapshot.recorded.as_ref().map(|recorded| recorded.time);
+            (snapshot.commit.as_ref().and_then(|commit| commit.time).or(recorded), recorded)
+        });
+        let mut summary = Summary::new();
+        snapshots.iter().for_each(|snapshot| summary.put_snapshot(snapshot));
+        Ok((summary, unread))
     }
 
     /// The records of an image, by commit.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::branch::index::IndexError;
+use crate::fleet::SummaryError;
 use crate::github::GithubError;
 use crate::image::Snapshot;
 use crate::image::schema::SchemaError;
@@ -49,6 +50,14 @@ pub enum StoreError {
         place: String,
         /// What is wrong with it.
         error: IndexError,
+    },
+    /// The summary of a branch cannot be used.
+    #[error("baseline store: {place}: {error}")]
+    Summary {
+        /// The branch, and the path in it.
+        place: String,
+        /// What is wrong with it.
+        error: SummaryError,
     },
     /// A branch with other files, such as the code.
     #[error(
@@ -186,6 +195,9 @@ pub(super) fn is_same(one: &Snapshot, other: &Snapshot) -> bool {
         bare.update = None;
         if let Some(commit) = &mut bare.commit {
             commit.reference = None;
+        }
+        if let Some(recorded) = &mut bare.recorded {
+            recorded.time = 0;
         }
         bare
     };

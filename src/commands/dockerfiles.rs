@@ -181,6 +181,15 @@ pub(super) fn named_contexts() -> anyhow::Result<Vec<String>> {
     Ok(places)
 }
 
+/// Those of these paths that are Dockerfiles by their names, templates of some left out.
+pub(super) fn named_so(paths: &[String]) -> anyhow::Result<Vec<String>> {
+    let set = usual()?;
+    let is_one = |path: &&String| {
+        set.is_match(path) && !is_other(Path::new(path)) && !dockerfile::is_template(path, "")
+    };
+    Ok(paths.iter().filter(is_one).cloned().collect())
+}
+
 fn usual() -> anyhow::Result<globset::GlobSet> {
     let mut set = globset::GlobSetBuilder::new();
     for name in USUAL {

@@ -15,6 +15,7 @@ pub mod diff;
 mod dockerfiles;
 mod event;
 mod extends;
+pub mod fleet;
 mod github;
 pub mod history;
 pub mod init;
@@ -86,7 +87,7 @@ pub struct UsageError(pub String);
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let needs_catalogue = match &cli.command {
         Command::Inspect(arguments) => arguments.looks_for_removable(),
-        Command::Diff(_) | Command::History(_) | Command::Report(_) => false,
+        Command::Diff(_) | Command::History(_) | Command::Fleet(_) | Command::Report(_) => false,
         Command::Init(arguments) => !arguments.image.is_empty(),
         Command::Schema(_) | Command::Completions(_) | Command::Man(_) => false,
         Command::Check(_) | Command::Record(_) | Command::Stages(_) => true,
@@ -102,6 +103,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Record(arguments) => record::run(&arguments).await,
         Command::Stages(arguments) => stages::run(&arguments).await,
         Command::History(arguments) => history::run(&arguments).await,
+        Command::Fleet(arguments) => fleet::run(&arguments).await,
         Command::Report(arguments) => report::run(&arguments).await,
         Command::Init(arguments) => init::run(&arguments).await,
         Command::Schema(arguments) => schema::run(&arguments),
@@ -243,8 +245,13 @@ fn write_html(
 
 /// The day, in UTC, on which limits are evaluated.
 fn today() -> Day {
+    Day::of(now())
+}
+
+/// Seconds since 1970.
+fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Day::of(since.as_secs().try_into().unwrap_or_default())
+    since.as_secs().try_into().unwrap_or_default()
 }
 
 fn set_variable(name: &str) -> Option<String> {

@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use super::analyze::Analyzer;
 use super::{
-    Exit, UsageError, configuration, console, event, github, local_git, measure_all, parse_images,
+    Exit, UsageError, configuration, console, event, github, local_git, measure_all, now, parse_images,
     reading_options, refuse_twins, set_variable, stores, today,
 };
+use crate::analysis::Analysis;
 use crate::baseline::git::is_sha;
 use crate::baseline::{Ancestry, BaselineFinder, Git, RecordOutcome, Store, StoreError};
 use crate::cli::RecordArgs;
 use crate::compare::update;
-use crate::config::BuildSettings;
+use crate::config::{BuildSettings, Config, ConfigError, Settings};
 use crate::github::{Context, Repository};
 use crate::image::snapshot::{Commit, ImageIdentity};
-use crate::image::{DiffId, Snapshot};
-use crate::stages::evaluate_stages;
+use crate::image::{DiffId, LimitInForce, RecordFacts, Snapshot};
+use crate::limits;
+use crate::stages::{Evaluation, evaluate_stages};
 
 /// Runs the command: everything is measured before anything is stored.
 ///
@@ -102,14 +104,38 @@ async fn measured_now(arguments: &RecordArgs, commit: Option<&Commit>) -> anyhow
             let build = config.build_of(name, platform.as_ref(), &flags)?;
             let analysis = analyzer.analyze(measured, image, &build, images.len() == 1, &options).await;
             // A later check tells by it whether a pull request makes things worse.
-            let outcome = evaluate_stages(&analysis).map(|evaluated| evaluated.outcome);
+            let evaluated = evaluate_stages(&analysis);
+            let recorded = recorded(&analysis, evaluated.as_ref(), &config)?;
+            let outcome = evaluated.map(|evaluated| evaluated.outcome);
             // Of a snapshot from a file nobody has seen the layers.
             let is_seen = |diff_id: &DiffId| options.known.has_hashed(diff_id);
-            snapshots.push(analysis.into_record(commit.cloned(), outcome, is_seen));
+            let snapshot = analysis.into_record(commit.cloned(), outcome, is_seen);
+            snapshots.push(Snapshot { recorded: Some(recorded), ..snapshot });
         }
     }
     analyzer.finish();
     Ok(snapshots)
+}
+
+/// What `fleet` shows of an image beyond its measurement.
+fn recorded(
+    analysis: &Analysis,
+    evaluated: Option<&Evaluation>,
+    config: &Config,
+) -> Result<RecordFacts, ConfigError> {
+    let ImageIdentity { name, platform, .. } = &analysis.snapshot().image;
+    let mut limits = Vec::new();
+    for ruleset in config.rulesets_for(name, platform.as_ref(), &Settings::new(), &today())? {
+        let of_limits = ruleset.settings.iter().filter(|(key, _)| limits::key(key).is_some());
+        limits.extend(of_limits.map(|(key, setting)| LimitInForce {
+            key: key.clone(),
+            value: setting.text.clone(),
+            source: ruleset.source.clone(),
+        }));
+    }
+    let saving = evaluated.zip(analysis.removable()).map(|(evaluated, found)| evaluated.saving(found));
+    let stages = evaluated.map(Evaluation::stage_use).unwrap_or_default();
+    Ok(RecordFacts { time: now(), stages, saving, limits: Vec::new() }.with_limits(limits))
 }
 
 /// What an earlier `record` has put into a directory for the commit.

@@ -17,6 +17,7 @@ fn text_of(of: SchemaOf) -> &'static str {
         SchemaOf::Config => include_str!("../../schema/layergate.toml.json"),
         SchemaOf::Snapshot => include_str!("../../schema/snapshot.json"),
         SchemaOf::Report => include_str!("../../schema/report.json"),
+        SchemaOf::Fleet => include_str!("../../schema/fleet.json"),
     }
 }
 
@@ -30,6 +31,7 @@ mod reference {
     use schemars::generate::SchemaSettings;
     use serde_json::{Map, Value, json};
 
+    use crate::fleet::Fleet;
     use crate::image::Snapshot;
     use crate::report::Report;
 
@@ -123,6 +125,10 @@ mod reference {
         hold::<Report>(
             "report",
             "What `layergate check`, `diff` or `report` found: all of their outputs are rendered from it.",
+        );
+        hold::<Fleet>(
+            "fleet",
+            "The images of many repositories, as `layergate fleet` found them: all of its outputs are rendered from it.",
         );
     }
 }

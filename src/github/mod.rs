@@ -7,6 +7,7 @@ pub mod client;
 pub mod comments;
 pub mod contents;
 pub mod context;
+pub mod fleet;
 pub mod forge;
 pub mod graphql;
 pub mod hidden;

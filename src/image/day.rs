@@ -29,6 +29,12 @@ impl Day {
     }
 }
 
+/// A time in seconds since 1970 as RFC 3339 writes it, in UTC: `2027-01-31T08:30:00Z`.
+pub fn rfc3339(time: i64) -> String {
+    let second = time.rem_euclid(86_400);
+    format!("{}T{:02}:{:02}:{:02}Z", Day::of(time), second / 3600, second / 60 % 60, second % 60)
+}
+
 impl FromStr for Day {
     type Err = NoDay;
 
@@ -75,6 +81,8 @@ mod tests {
             assert_eq!(Day::of(time).to_string(), day, "{time}");
             assert_eq!(day.parse(), Ok(Day::of(time)), "{day}");
         }
+        assert_eq!(rfc3339(951_782_399), "2000-02-28T23:59:59Z");
+        assert_eq!(rfc3339(-1), "1969-12-31T23:59:59Z");
         for text in
             ["", "2027", "2027-1-31", "2027-01-32", "2023-02-29", "2100-02-29", "2027-13-01", "2027-00-01"]
         {

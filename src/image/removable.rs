@@ -91,6 +91,7 @@ impl Weight {
 
 /// What entries have of each class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Classes {
     /// Programs that build.
     pub build_tools: Bytes,
@@ -111,6 +112,12 @@ impl Classes {
             *sum = sum.saturating_add(one.bytes);
         }
         classes
+    }
+
+    /// All four together.
+    pub fn sum(&self) -> Bytes {
+        let all = [self.build_tools, self.build_inputs, self.caches, self.leftovers];
+        all.into_iter().fold(Bytes(0), Bytes::saturating_add)
     }
 
     fn sum_of(&mut self, weight: Weight) -> &mut Bytes {

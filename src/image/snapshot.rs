@@ -12,6 +12,7 @@ use super::instruction::Instruction;
 use super::layer_ref::{DockerfileLines, LayerRef, LinesBy};
 use super::package::Installed;
 use super::platform::Platform;
+use super::recorded::RecordFacts;
 use super::removable::{MAX_REMOVABLE, Removable, RemovableOutcome};
 use super::schema::{self, SchemaError};
 use super::update_size::UpdateSize;
@@ -91,6 +92,9 @@ pub struct Snapshot {
     /// What follows from how it is built, where that was evaluated when it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multi_stage: Option<RemovableOutcome>,
+    /// When it was recorded, how it is built and what it is held to, where it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<RecordFacts>,
     /// Files that are there more than once, where that was asked for; largest saving first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<Vec<Duplicate>>,
@@ -338,6 +342,9 @@ impl Snapshot {
                 .as_ref()
                 .is_some_and(|file_list| file_list.size().is_none() || file_list.size() != layer.size)
         };
+        if !self.recorded.as_ref().is_none_or(RecordFacts::is_sound) {
+            return Err("what it has of its record is too long, or cannot be counted".into());
+        }
         match self.layers.iter().find(unfit) {
             Some(layer) => Err(format!("the files of the layer {} do not sum to its size", layer.diff_id)),
             None => Ok(()),
@@ -435,6 +442,7 @@ impl Snapshot {
             packages: None,
             removable: None,
             multi_stage: None,
+            recorded: None,
             duplicates: None,
         }
     }

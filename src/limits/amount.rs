@@ -97,7 +97,7 @@ impl SizeLimit {
     }
 
     /// What was measured, and by how much that is over this limit: `1.91 MB`, `0.113 MB over the limit of 1.8 MB`.
-    pub(super) fn exceeded_by(&self, measured: Bytes) -> (String, String) {
+    pub fn exceeded_by(&self, measured: Bytes) -> (String, String) {
         let bound = self.bound();
         let over = format!("{} over the limit of {}", bound.excess(measured), unbroken(&self.text));
         (bound.measured(measured), over)

@@ -91,11 +91,7 @@ impl HistoryRow<'_> {
 
     /// What a host downloads that moves here from the record before.
     fn update(&self, sizes: Sizes) -> String {
-        let update = |update: UpdateSize| {
-            let most = if update.estimated { "\u{2264} " } else { "" };
-            format!("{most}{}", sizes.bytes(update.bytes))
-        };
-        self.point.update.map_or_else(String::new, update)
+        self.point.update.map_or_else(String::new, |update| update_text(update, sizes))
     }
 
     fn commit(&self) -> String {
@@ -113,6 +109,12 @@ impl HistoryRow<'_> {
             None => String::new(),
         }
     }
+}
+
+/// An update size; of an estimate it is the most that it can be.
+pub(super) fn update_text(update: UpdateSize, sizes: Sizes) -> String {
+    let most = if update.estimated { "\u{2264} " } else { "" };
+    format!("{most}{}", sizes.bytes(update.bytes))
 }
 
 /// Writes tables with bars, newest last as in a log; `most` of the newest of each platform.

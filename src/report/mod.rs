@@ -4,6 +4,7 @@ pub mod actions;
 pub mod ahead;
 pub mod badge;
 pub mod escape;
+pub mod fleet;
 pub mod history;
 pub mod html;
 pub mod inspect;

@@ -16,7 +16,7 @@ use crate::dockerfile::{DockerfileFacts, Facts};
 use crate::image::layer_ref::DockerfileLines;
 use crate::image::removable::sum;
 use crate::image::snapshot::Snapshot;
-use crate::image::{Bytes, Classes, Removable, Weight};
+use crate::image::{Bytes, Classes, Removable, StageAdoption, Weight};
 
 pub use crate::image::RemovableOutcome;
 pub use contexts::line_of_contexts;
@@ -115,6 +115,29 @@ pub fn sum_counting(found: &[Removable]) -> Bytes {
 pub fn held_against(found: &[Removable]) -> Option<Bytes> {
     let own = found.iter().filter(|one| is_own(one) && one.weight <= Weight::Input);
     Some(sum(own))
+}
+
+impl Evaluation {
+    /// How the image is built, in a word.
+    pub fn stage_use(&self) -> StageAdoption {
+        match (self.outcome, self.multi_stage) {
+            (RemovableOutcome::Fail, _) => StageAdoption::SingleStage,
+            (_, Some(true)) => StageAdoption::MultiStage,
+            (_, Some(false)) => StageAdoption::NotNeeded,
+            // Nothing says how it came to have none.
+            (_, None) => StageAdoption::Unknown,
+        }
+    }
+
+    /// What a builder stage would leave behind of what was found, in bytes of the image's own layers.
+    pub fn saving(&self, found: &[Removable]) -> Bytes {
+        match self.outcome {
+            RemovableOutcome::Fail => {
+                sum(found.iter().filter(|one| is_own(one) && one.weight <= Weight::Cache))
+            }
+            RemovableOutcome::Warn | RemovableOutcome::Pass => Bytes(0),
+        }
+    }
 }
 
 /// The kinds with most bytes, those of all layers together: `compilers 80.1 MB, pip's cache 12 MB`.

@@ -1,9 +1,13 @@
 import type { Page } from "./data";
+import { fleetPage, type Fleet } from "./fleet";
 import { h, present, prose, showExact, type Child } from "./dom";
 import { mapOf } from "./map";
 import { answer, badge, config, figures, images, ladder, packages, removable, section, trend, trendOf, waste } from "./sections";
 
-const page = JSON.parse(document.getElementById("data")?.textContent ?? "") as Page;
+const read = (id: string) => JSON.parse(document.getElementById(id)?.textContent ?? "null") as unknown;
+const fleet = read("fleet") as Fleet | null;
+const none: Page = { layergate: fleet?.layergate ?? "", verdict: fleet?.met.length ? "fail" : null, headline: "", notes: [], images: [] };
+const page = (read("data") as Page | null) ?? none;
 const main = document.querySelector("main")!;
 const shown = h("div");
 
@@ -34,7 +38,8 @@ document.querySelector("header")!.prepend(badge(page.verdict) ?? "");
 document.querySelector("header")!.append(h("label", { class: "exact", for: "exact" }, exact, " Exact bytes"));
 main.append(...page.notes.map((note) => h("p", { class: "note" }, ...prose(note))), shown);
 const isOfTrends = page.images.every((image) => image.layers.length === 0 && image.files === null && image.findings.length === 0 && image.trend.length > 0);
-if (isOfTrends) showTrends();
+if (fleet) shown.replaceChildren(...present(fleetPage(fleet)));
+else if (isOfTrends) showTrends();
 else show(0);
 started = true;
-document.querySelector("footer")!.append(`layergate ${page.layergate}`);
+document.querySelector("footer")!.append(`layergate ${page.layergate}`, fleet ? ` · baselines on ${fleet.branch}, read ${fleet.generated.replace("T", " ").slice(0, 16)} UTC` : "");

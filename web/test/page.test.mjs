@@ -25,16 +25,17 @@ async function open(name, document, options) {
   const file = join(directory, `${name}.html`);
   writeFileSync(file, pages.pageOf(document));
   const opened = await openFile(browser, file, options);
-  await opened.page.locator(document.images[0].files ? ".cell" : ".chart").first().waitFor();
+  const first = document.repositories ? "table.fleet" : document.images[0].files ? ".cell" : ".chart";
+  await opened.page.locator(first).first().waitFor();
   return { ...opened, file };
 }
 
-const DOCUMENTS = { fail: pages.failing(), pass: pages.passing(), inspect: pages.inspected(), several: pages.several(), history: pages.history(), hostile: pages.hostile() };
+const DOCUMENTS = { fail: pages.failing(), pass: pages.passing(), inspect: pages.inspected(), several: pages.several(), history: pages.history(), hostile: pages.hostile(), fleet: pages.fleet(), "hostile-fleet": pages.fleet(20, `</script><img src=x onerror="window.hacked=1">\u202e`) };
 
 for (const [name, document] of Object.entries(DOCUMENTS)) {
   test(`${name}: asks for nothing, complains of nothing, runs no other script`, async () => {
     const { page, heard, context, file } = await open(name, document);
-    if (document.images[0].files) await page.locator(".map").hover();
+    if (document.images?.[0].files) await page.locator(".map").hover();
     assert.deepEqual(heard, { requests: [`file://${file}`], errors: [] });
     assert.deepEqual(await foreign(page), NOTHING);
     await context.close();
@@ -50,6 +51,29 @@ for (const [name, document] of Object.entries(DOCUMENTS)) {
     });
   }
 }
+
+test("the table of many repositories is searched, and sorted by its headings", async () => {
+  const { page, context } = await open("fleet-table", DOCUMENTS.fleet);
+  const rows = () => page.locator("table.fleet tbody tr").evaluateAll((all) => all.map((one) => [...one.cells].map((cell) => cell.innerText)));
+  const sizes = (await rows()).map((cells) => cells[1]);
+  assert.match(sizes[0], /^1\.7\d\u00a0GB$/);
+  assert.equal(sizes.length, 50);
+  await page.getByRole("button", { name: "Saves", exact: true }).click();
+  assert.match((await rows())[0][6], /^4\d\d\u00a0MB$/);
+  assert.equal(await page.locator("th[aria-sort=descending]").innerText(), "Saves");
+  await page.getByRole("button", { name: "Image", exact: true }).click();
+  assert.match((await rows())[0][0], /^acme\/billing-service-102/);
+  await page.locator("#find").fill("single-stage BILLING");
+  await page.getByText(/images fit$/).waitFor();
+  const found = await rows();
+  assert.ok(found.length > 3 && found.every((cells) => cells[0].includes("billing") && cells[7].startsWith("single-stage")), found.join("\n"));
+  await page.locator("#find").fill("");
+  await page.getByRole("button", { name: "Show all 144" }).click();
+  assert.equal((await rows()).length, 144);
+  await page.getByRole("checkbox").check();
+  assert.match(await page.locator("#adopt + p + ol").innerText(), /,\d{3}\u00a0B/);
+  await context.close();
+});
 
 test("the policy stops what would load, and what would make markup of a string", async () => {
   const { page, heard, context } = await open("policy", DOCUMENTS.pass);

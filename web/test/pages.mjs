@@ -9,10 +9,15 @@ export function pageOf(document) {
     const json = JSON.stringify(data).replace(/[<>&]/g, (char) => `\\u00${char.charCodeAt(0).toString(16)}`);
     return `<script type="application/json" id="${id}">${json}</script>`;
   };
+  if (document.repositories) return filled(shell, document.headline, element("fleet", document));
   const images = document.images.map((image, index) => ({ ...image, files: image.files && `files-${index}` }));
   const files = document.images.map((image, index) => image.files && element(`files-${index}`, image.files));
   const data = [element("data", { ...document, images }), ...files.filter(Boolean)].join("\n");
-  const title = document.headline.replace(/[<>&"']/g, (char) => `&#${char.charCodeAt(0)};`);
+  return filled(shell, document.headline, data);
+}
+
+function filled(shell, headline, data) {
+  const title = headline.replace(/[<>&"']/g, (char) => `&#${char.charCodeAt(0)};`);
   return shell.replace(/\{\{(title|data)\}\}/g, (_, name) => (name === "title" ? title : data));
 }
 
@@ -198,4 +203,36 @@ export function hostile() {
   out.images[0].files = columns([[`${name}/${name}`, 5000, -1, 0], [`${name}/${name}2/x`, 7000, 7000, 1], [`a/${name}`, 9000, 100, 2]], true);
   out.images[0].figures[1].name = "Flattened";
   return out;
+}
+
+/** Many repositories, as `layergate fleet --format json` writes them. */
+export function fleet(count = 120, text = "") {
+  const stages = ["multi_stage", "single_stage", "not_needed", "unknown"];
+  const images = (index) => ["api", "worker"].slice(0, 1 + (index % 3 === 0)).map((name, at) => {
+    const size = Math.round(40e6 + ((index * 7919 + at * 104_729) % 900) * 1.9e6);
+    const stage = stages[(index + at) % 7 === 0 ? 3 : (index + at) % 3 === 0 ? 1 : (index + at) % 4 === 0 ? 2 : 0];
+    return {
+      image: index % 5 || at ? name : `team-${index}`, platform: "linux/amd64", commit: "a".repeat(40), recorded: "2026-11-28T09:12:00Z",
+      totals: { layers: 9, files: 4000, uncompressed: index === 7 ? null : size, flattened: size, wasted: index % 6 ? 12_000 : size / 20, compressed: size / 3 },
+      update: index % 2 ? { bytes: Math.round(size / 9), classic_bytes: Math.round(size / 5), estimated: index % 3 === 0 } : null,
+      change: index % 8 === 0 ? null : { bytes: ((index * 31) % 200) * 1e5 - 9e6, from: size, since: "2026-11-12T09:12:00Z", shorter: index % 9 === 1 },
+      removable: index % 11 === 10 ? null : { build_tools: size / 10, build_inputs: size / 50, caches: 0, leftovers: 3e6 },
+      stages: stage, stages_since: stage === "unknown" ? null : "2026-03-04T10:00:00Z", saving: stage === "single_stage" ? Math.round(size / 4) : stage === "unknown" ? null : 0,
+      limits: index % 4 === 0 ? [] : [{ key: "max-size", value: "500 MB" }, { key: "max-increase", value: "5% and 1 MiB", source: "acme/.github//layergate.toml@main" }].slice(0, 1 + (index % 3 === 1)),
+    };
+  });
+  const names = Array.from({ length: count }, (_, index) => `acme/${["checkout", "search", "billing", "identity", "media"][index % 5]}-service-${index}${text}`);
+  const repositories = names.map((name, index) => {
+    const state = index % 10 === 9 ? "no_baseline" : "recorded";
+    return { name, url: `https://github.com/acme/${index}`, state, archived: index === 12, renamed_from: index === 3 ? `acme/old${text}` : null,
+      dockerfiles: state === "no_baseline" ? ["Dockerfile", "docker/worker.Dockerfile"] : ["Dockerfile"], images: state === "recorded" ? images(index) : [] };
+  });
+  const totals = { repositories: count, recorded: 108, no_baseline: 12, unread: 2, images: 146, multi_stage: 76, single_stage: 41, not_needed: 17, unknown: 12, no_limits: 31, uncompressed: 184e9, unknown_sizes: 1, change: 1.2e9, wasted: 2.1e9, removable: 31e9, saving: 12.3e9 };
+  const unread = [
+    { name: `acme/vault${text}`, reason: "not_visible", message: "Could not resolve to a Repository with the name 'acme/vault'. It is not there, or the token may not read it (contents: read)." },
+    { name: "acme/next", reason: "newer", message: "summary.json: `layergate.summary/v2` was written by a newer layergate, and this one reads up to layergate.summary/v1; upgrade layergate" },
+  ];
+  const met = [{ condition: "single-stage", repository: names[3], image: "api", message: "is built where it runs; a builder stage saves 312 MB" }];
+  const headline = "146 images in 108 repositories, 184\u00a0GB; 41 are single-stage, and builder stages would save 12.3\u00a0GB; 12 repositories with a Dockerfile and no baselines; 2 not read";
+  return { schema: "layergate.fleet/v1", layergate: "0.1.0", generated: "2026-11-29T05:00:12Z", branch: "layergate-baselines", totals, met: text ? met : [], repositories, unread, headline };
 }

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::super::git::is_sha;
+use crate::fleet::RecordSummary;
 use crate::image::platform::platform_key;
 use crate::image::schema::{self, SchemaError};
-use crate::image::{Bytes, DiffId, Snapshot, Totals, UpdateSize};
+use crate::image::{Bytes, DiffId, Snapshot, StageAdoption, Totals, UpdateSize};
 
 /// The `schema` of an index that this version writes.
 const SCHEMA: &str = "layergate.index/v1";
@@ -66,6 +67,23 @@ pub struct IndexEntry {
     /// The layers whose files it names. A record of an early version does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lists: Option<Vec<u32>>,
+}
+
+impl IndexEntry {
+    /// What it says of its record, which has more.
+    pub fn summary(&self) -> RecordSummary {
+        RecordSummary {
+            commit: Some(self.commit.clone()),
+            time: self.time,
+            recorded: None,
+            totals: self.totals,
+            update: self.update,
+            removable: None,
+            stages: StageAdoption::Unknown,
+            saving: None,
+            limits: Vec::new(),
+        }
+    }
 }
 
 impl RecordIndex {

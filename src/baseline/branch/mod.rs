@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! README.md                                     what this branch is
+//! summary.json                                  of each image the newest figures, for `fleet`
 //! images/IMAGE.json                             which commits are recorded, and their figures
 //! records/AB/COMMIT/IMAGE/PLATFORM.json         a snapshot without the files of its layers
 //! file-lists/AB/ABCD....json.zst.b64              those of one layer, by the hex of its diff ID
@@ -35,6 +36,8 @@ use crate::layer::packed;
 
 /// What there is at the top of such a branch.
 const README: &str = "README.md";
+/// The newest figures of all images.
+pub const SUMMARY: &str = "summary.json";
 const IMAGES: &str = "images";
 const RECORDS: &str = "records";
 const FILE_LISTS: &str = "file-lists";
@@ -61,6 +64,7 @@ pub struct BranchStore {
 struct BranchState {
     commit: String,
     tree: String,
+    summary: Option<String>,
     /// The tree of records, and that of lists of files.
     records: Option<String>,
     file_lists: Option<String>,
@@ -230,7 +234,7 @@ impl BranchStore {
         let Some(commit) = self.repository.reference(&self.reference).await? else { return Ok(None) };
         let (_, tree) = there(&self.place("its commit"), || self.repository.commit(&commit)).await?;
         let top = there(&self.place("its tree"), || self.repository.tree(&tree, false)).await?;
-        let ours = [README, IMAGES, RECORDS, FILE_LISTS];
+        let ours = [README, SUMMARY, IMAGES, RECORDS, FILE_LISTS];
         if let Some(other) = top.iter().find(|entry| !ours.contains(&entry.path.as_str())) {
             return Err(StoreError::OtherBranch { place: self.describe(), file: other.path.clone() });
         }
@@ -243,8 +247,8 @@ impl BranchStore {
             Some(sha) => there(&self.place(IMAGES), || self.repository.tree(&sha, false)).await?,
             None => Vec::new(),
         };
-        let (records, file_lists) = (sha_of(RECORDS), sha_of(FILE_LISTS));
-        Ok(Some(BranchState { commit, tree, records, file_lists, images }))
+        let (summary, records, file_lists) = (sha_of(SUMMARY), sha_of(RECORDS), sha_of(FILE_LISTS));
+        Ok(Some(BranchState { commit, tree, summary, records, file_lists, images }))
     }
 
     fn place(&self, what: &str) -> String {

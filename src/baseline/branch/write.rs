@@ -12,11 +12,12 @@ use sha1::{Digest as _, Sha1};
 use super::super::record::{RecordOutcome, StoreError, Written, is_same, replaceable};
 use super::{
     BranchRecord, BranchState, BranchStore, FILE_LIST_FILE, FILE_LISTS, IMAGES, IndexEntry, README,
-    RecordIndex, file_list_path, index_path, record_path, there,
+    RecordIndex, SUMMARY, file_list_path, index_path, record_path, there,
 };
 use crate::baseline::dir::name_of_file;
+use crate::fleet::Summary;
 use crate::github::GithubError;
-use crate::github::repository::{ReferenceUpdate, TreeChange};
+use crate::github::repository::{ReferenceUpdate, TreeChange, TreeEntry};
 use crate::image::platform::platform_key;
 use crate::image::{DiffId, FileList, Snapshot};
 use crate::layer::packed;
@@ -46,6 +47,7 @@ const README_TEXT: &str = "\
 This branch holds the sizes of container images, as layergate has measured them for commits of this
 repository. It has no history in common with the code, and nothing needs to be checked out from it.
 
+- `summary.json`: of each image the newest figures, for `layergate fleet`
 - `images/`: of each image, which commits are recorded, and their figures
 - `records/`: the measurements, by commit, image and platform
 - `file-lists/`: the names and sizes of the files of each layer, and nothing of their content
@@ -146,10 +148,69 @@ impl BranchStore {
             }
             draft.changes.insert(index_path(&index.image), TreeChange::Text(json));
         }
+        let summary = self.summary(head, snapshots, &draft).await?;
+        draft.changes.insert(SUMMARY.into(), TreeChange::Text(summary.to_json()?));
         if head.is_none() {
             draft.changes.insert(README.into(), TreeChange::Text(README_TEXT.into()));
         }
         self.commit(head, &message(snapshots), draft, tries).await
+    }
+
+    /// The summary of all images with what is about to be recorded. One that is missing or broken is made anew from
+    /// the indexes, which know less.
+    async fn summary(
+        &self,
+        head: Option<&BranchState>,
+        snapshots: &[Snapshot],
+        draft: &Draft,
+    ) -> Result<Summary, StoreError> {
+        let mut summary = match head.and_then(|head| head.summary.as_deref()) {
+            Some(sha) => self.stored_summary(sha).await?,
+            None => Summary::new(),
+        };
+        let stored = |entry: &TreeEntry| entry.path.strip_suffix(".json").and_then(name_of_file);
+        let listed: HashMap<String, &str> = head
+            .into_iter()
+            .flat_map(|head| &head.images)
+            .filter_map(|entry| Some((stored(entry)?, entry.sha.as_str())))
+            .collect();
+        for (image, sha) in listed.iter().filter(|(image, _)| !draft.indexes.contains_key(*image)) {
+            // What is wrong with another image keeps nobody from recording this one.
+            if !summary.has(image)
+                && let Ok(index) = self.parse_index(sha, image).await
+            {
+                index.records.iter().for_each(|entry| summary.put(image, &entry.platform, entry.summary()));
+            }
+        }
+        let missing: Vec<&RecordIndex> =
+            draft.indexes.values().filter(|index| !summary.has(&index.image)).collect();
+        for index in missing {
+            let is_new = |entry: &IndexEntry| {
+                let mut commits = snapshots.iter().filter_map(|snapshot| snapshot.commit.as_ref());
+                commits.any(|commit| commit.sha == entry.commit)
+            };
+            let older = index.records.iter().filter(|entry| !is_new(entry));
+            older.for_each(|entry| summary.put(&index.image, &entry.platform, entry.summary()));
+        }
+        let recorded = snapshots.iter().zip(&draft.stored);
+        for (snapshot, _) in recorded.filter(|(_, stored)| **stored == RecordOutcome::Recorded) {
+            summary.put_snapshot(snapshot);
+        }
+        summary.retain(|image, platform| match draft.indexes.get(image) {
+            Some(index) => index.records.iter().any(|entry| entry.platform == platform),
+            None => listed.contains_key(image),
+        });
+        Ok(summary)
+    }
+
+    async fn stored_summary(&self, sha: &str) -> Result<Summary, StoreError> {
+        let place = self.place(SUMMARY);
+        let json = self.blob(sha, &place).await?;
+        match Summary::from_json(&json) {
+            // It says more than this version would.
+            Err(error) if error.is_newer() => Err(StoreError::Summary { place, error }),
+            parsed => Ok(parsed.unwrap_or_default()),
+        }
     }
 
     /// Makes a commit of a draft, and moves the branch to it.

@@ -15,7 +15,9 @@ pub use files::{Details, MAX_FILES};
 
 use super::history::History;
 use super::links::RunLinks;
-use super::{Report, escape, markdown, words};
+use super::look::Sizes;
+use super::{Report, escape, fleet, markdown, words};
+use crate::fleet::Fleet;
 use crate::image::bytes::Units;
 
 /// The page: `{{title}}` and `{{data}}` are left to fill in.
@@ -78,6 +80,15 @@ pub fn write_history(histories: &[History], most: usize, out: &mut impl Write) -
     };
     let page = Page::of_histories(&title, histories, most);
     fill(&title, out, |out| write_element("data", &page, out))
+}
+
+/// Writes the page of many repositories.
+///
+/// # Errors
+/// Whatever writing fails with.
+pub fn write_fleet(fleet: &Fleet, out: &mut impl Write) -> io::Result<()> {
+    let title = fleet::answer(fleet, Sizes::Rounded);
+    fill(&title, out, |out| write_element("fleet", fleet, out))
 }
 
 fn write_data(page: &Page<'_>, details: &[Details], out: &mut impl Write) -> io::Result<()> {

@@ -57,7 +57,7 @@ fn bash_completes_commands_options_and_values() {
     assert_eq!(lines[1], "schema");
     assert_eq!(lines[2], "--max-layers --max-layer-size");
     assert_eq!(lines[3], "failures");
-    assert!(lines[4].ends_with("config snapshot report"), "{said}");
+    assert!(lines[4].ends_with("config snapshot report fleet"), "{said}");
 }
 
 #[test]

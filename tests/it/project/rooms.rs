@@ -29,6 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("stages", &["analysis", "dockerfile", "image", "redact", "removable", "tools"]),
     ("limits", &["analysis", "compare", "image", "removable", "stages"]),
     ("config", &["image", "limits", "removable"]),
+    ("fleet", &["image", "limits"]),
     ("propose", &["dockerfile", "image", "removable", "shell", "tools"]),
     (
         "report",
@@ -38,6 +39,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "dockerfile",
             "image",
             "config",
+            "fleet",
             "limits",
             "stages",
             "redact",
@@ -52,7 +54,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("registry", &["image", "network", "redact"]),
     ("github", &["files", "image", "network", "redact"]),
     ("source", &["files", "image", "layer", "packages", "redact", "registry"]),
-    ("baseline", &["compare", "files", "github", "image", "layer", "registry"]),
+    ("baseline", &["compare", "files", "fleet", "github", "image", "layer", "registry"]),
     ("cli", &["config", "image", "limits", "source"]),
     (
         "commands",
@@ -63,6 +65,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "compare",
             "dockerfile",
             "files",
+            "fleet",
             "github",
             "image",
             "layer",

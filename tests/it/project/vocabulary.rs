@@ -76,7 +76,8 @@ fn what_people_read_has_none_of_the_replaced_words() {
     files(&root.join("src"), &["rs"], &mut sources);
     files(&root.join("src"), &["toml"], &mut texts);
     texts.extend(sources.into_iter().map(|(path, source)| (path, quoted(&source))));
-    let commands = ["inspect", "diff", "check", "record", "stages", "history", "report", "init", "schema"];
+    let commands =
+        ["inspect", "diff", "check", "record", "stages", "history", "fleet", "report", "init", "schema"];
     for command in commands {
         texts.push((format!("{command} --help"), run(&[command, "--help"]).expect(0).stdout));
     }

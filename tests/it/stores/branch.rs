@@ -113,8 +113,8 @@ fn removing_old_records_looks_at_no_other_record() {
     let blobs = requests.iter().filter(|request| request.starts_with("GET") && request.contains("/blobs/"));
     assert_eq!(
         blobs.count(),
-        1 + 1 + 3,
-        "its index and newest record, and the others' indexes: {requests:?}"
+        1 + 1 + 3 + 1,
+        "its index and newest record, the others' indexes, and the summary: {requests:?}"
     );
     assert_eq!(place.count("records/"), 3 * 4 + 2);
     assert_sound(&place.github);

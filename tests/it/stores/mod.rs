@@ -3,6 +3,7 @@
 pub mod baselines;
 mod branch;
 mod directory;
+mod fleet;
 mod graphs;
 mod history;
 mod oci_odd;

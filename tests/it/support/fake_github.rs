@@ -4,6 +4,7 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::support::exchanges::{self, Artificial};
+use crate::support::fake_fleet::{self, FleetRepository};
 use crate::support::fake_git::{self, Repository};
 use crate::support::github_documents::{self as documents, PullRequest};
 use axum::Json;
@@ -82,6 +83,8 @@ pub enum Shape {
     Json,
     /// What GitHub's GraphQL API says where it refuses.
     Graphql,
+    /// What it says where the rate limit is used up.
+    Limited,
     /// The page of a proxy.
     Html,
     /// Half of a document.
@@ -106,6 +109,10 @@ impl Shape {
             Shape::Graphql => {
                 let error = json!({ "type": "FORBIDDEN", "message": message });
                 (status, headers, Json(json!({ "data": null, "errors": [error] }))).into_response()
+            }
+            Shape::Limited => {
+                let error = json!({ "type": "RATE_LIMITED", "message": message });
+                (status, headers, Json(json!({ "errors": [error] }))).into_response()
             }
             Shape::Html => (status, headers, axum::response::Html("<h1>Welcome</h1>")).into_response(),
             Shape::Truncated => (status, headers, "{\"id\": 1, \"html").into_response(),
@@ -179,6 +186,8 @@ pub struct World {
     pub shared: Vec<SharedFile>,
     /// The tag of the newest release.
     pub release: Option<&'static str>,
+    /// Many repositories.
+    pub fleet: Vec<FleetRepository>,
     /// What `GET /user` answers; a workflow's own token may not ask.
     pub login: Option<String>,
     next_id: u64,
@@ -702,10 +711,17 @@ async fn delete_review(State(world): Shared, Path((_, _, id)): Path<(String, Str
     }
 }
 
-/// Knows two documents of the GraphQL API, by the fields that they are about.
+/// Knows four documents of the GraphQL API, by the fields that they are about.
 async fn graphql(State(world): Shared, Json(asked): Json<Value>) -> Response {
     let mut world = world.lock().unwrap();
     let (query, id) = (asked["query"].as_str().unwrap(), &asked["variables"]["id"]);
+    let (git, variables) = (world.repository.unwrap(), &asked["variables"]);
+    if query.contains("repositoryOwner(") {
+        return answer(StatusCode::OK, fake_fleet::of_owner(&world.fleet, variables, git));
+    }
+    if query.contains("repository(") {
+        return answer(StatusCode::OK, fake_fleet::named(&world.fleet, variables, git));
+    }
     let shows = query.contains("unminimizeComment");
     assert!(shows || query.contains("isMinimized"), "{query}");
     let comment = world.comments.iter_mut().find(|comment| document(comment)["node_id"] == *id);

@@ -6,6 +6,7 @@ pub mod engine;
 pub mod exchanges;
 pub mod fake_content;
 pub mod fake_engine;
+pub mod fake_fleet;
 pub mod fake_git;
 pub mod fake_github;
 pub mod fake_registry;

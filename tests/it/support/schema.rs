@@ -56,13 +56,18 @@ fn closing(mut schema: Value) -> Value {
 static CONFIG: LazyLock<Held> = LazyLock::new(|| Held::new(schema("config")));
 static SNAPSHOT: LazyLock<[Held; 2]> = LazyLock::new(|| both("snapshot"));
 static REPORT: LazyLock<[Held; 2]> = LazyLock::new(|| both("report"));
+static FLEET: LazyLock<[Held; 2]> = LazyLock::new(|| both("fleet"));
 
 fn both(of: &str) -> [Held; 2] {
     [Held::new(schema(of)), Held::new(closing(schema(of)))]
 }
 
 fn schemas_of(of: &str) -> &'static [Held; 2] {
-    if of == "report" { &REPORT } else { &SNAPSHOT }
+    match of {
+        "report" => &REPORT,
+        "fleet" => &FLEET,
+        _ => &SNAPSHOT,
+    }
 }
 
 /// Whether a document fits the schema, as a reader of it takes it.
@@ -107,6 +112,7 @@ pub fn hold(written: &[u8], place: &str) {
         let fits = match document["schema"].as_str() {
             Some("layergate.snapshot/v1") => closed("snapshot", &document),
             Some("layergate.report/v1") => closed("report", &document),
+            Some("layergate.fleet/v1") => closed("fleet", &document),
             _ => Ok(()),
         };
         fits.unwrap_or_else(|error| panic!("{place}: {error}\n{document:#}"));

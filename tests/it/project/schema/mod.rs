@@ -41,7 +41,7 @@ fn description<'s>(schema: &'s Value, root: &'s Value) -> Option<&'s str> {
 
 #[test]
 fn every_schema_is_one_and_describes_each_property_and_uses_each_definition() {
-    for of in ["config", "snapshot", "report"] {
+    for of in ["config", "snapshot", "report", "fleet"] {
         let root = schema(of);
         let mut schemas = Vec::new();
         all(&root, "", &mut schemas);
@@ -72,14 +72,20 @@ fn the_schema_of_the_configuration_is_printed_unless_another_is_asked_for() {
     let printed = run(&["schema"]).expect(0);
     assert_eq!(printed.stdout, run(&["schema", "config"]).expect(0).stdout);
     let checked_in = |name: &str| format!("{}/schema/{name}", env!("CARGO_MANIFEST_DIR"));
-    for (of, name) in [("config", "layergate.toml"), ("snapshot", "snapshot"), ("report", "report")] {
+    for (of, name) in
+        [("config", "layergate.toml"), ("snapshot", "snapshot"), ("report", "report"), ("fleet", "fleet")]
+    {
         let text = std::fs::read_to_string(checked_in(&format!("{name}.json"))).unwrap();
         assert_eq!(run(&["schema", of]).expect(0).stdout, text);
         let id = schema(of)["$id"].as_str().unwrap().to_owned();
         assert!(id.ends_with(&format!("/main/schema/{name}.json")), "{id}");
     }
     let refused = run(&["schema", "file_list"]).expect(2);
-    assert!(refused.stderr.contains("[possible values: config, snapshot, report]"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("[possible values: config, snapshot, report, fleet]"),
+        "{}",
+        refused.stderr
+    );
     // The help says what the first line of the file has to be for an editor.
     let help = run(&["schema", "--help"]).expect(0).stdout;
     assert!(help.contains(&format!("#:schema {}", schema("config")["$id"].as_str().unwrap())), "{help}");

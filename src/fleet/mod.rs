@@ -1,0 +1,368 @@
+//! The images of many repositories: what each is and costs, what they are together, and which conditions of a scheduled
+//! job they meet. Pure: summaries go in, one document comes out, and every output is made from it.
+
+mod condition;
+mod summary;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+pub use condition::{Condition, Met};
+pub use summary::{DAY, ImageSummary, RecordSummary, Summary, SummaryError};
+
+use crate::image::day::rfc3339;
+use crate::image::{Bytes, Classes, Delta, LimitInForce, StageAdoption, Totals, UpdateSize};
+
+/// The `schema` of the document that this version writes.
+pub const SCHEMA: &str = "layergate.fleet/v1";
+
+/// The images of many repositories.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Fleet {
+    /// The document's kind and major version.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA)))]
+    pub schema: String,
+    /// The version of layergate that wrote it.
+    pub layergate: String,
+    /// When it was made, as RFC 3339 writes it.
+    pub generated: String,
+    /// The branch that was read in each repository of GitHub.
+    pub branch: String,
+    /// All images together, those of archived repositories left out.
+    pub totals: FleetTotals,
+    /// The conditions of `--fail-on` that are met.
+    pub met: Vec<Met>,
+    /// The repositories, by name.
+    pub repositories: Vec<FleetRepository>,
+    /// What could not be read.
+    pub unread: Vec<NotRead>,
+}
+
+/// A repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FleetRepository {
+    /// Its name: `OWNER/NAME`, or the path of its store.
+    pub name: String,
+    /// Its page.
+    pub url: Option<String>,
+    /// Whether it has baselines.
+    pub state: RepositoryState,
+    /// Whether it is archived: its images count in no totals.
+    pub archived: bool,
+    /// What it was asked for as, where it is called otherwise now.
+    pub renamed_from: Option<String>,
+    /// The Dockerfiles in its root and in `docker/`.
+    pub dockerfiles: Vec<String>,
+    /// Its images, one for each platform.
+    pub images: Vec<FleetImage>,
+}
+
+/// Whether a repository has baselines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum RepositoryState {
+    /// It has some.
+    Recorded,
+    /// It has a Dockerfile and none.
+    NoBaseline,
+    /// It has none, and nobody expects any: it has no Dockerfile, or is a fork or archived.
+    NotExpected,
+    /// It has some that cannot be read.
+    Unread,
+}
+
+/// An image for one platform, as it was recorded last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FleetImage {
+    /// The image's name.
+    pub image: String,
+    /// What it runs on, as `os/arch[/variant][:os.version]`, or `unknown`.
+    pub platform: String,
+    /// The commit that it is of.
+    pub commit: Option<String>,
+    /// When it was recorded, or, where that is not known, committed: as RFC 3339 writes it.
+    pub recorded: Option<String>,
+    /// The accounting.
+    pub totals: Totals,
+    /// What a host downloads that moves to it from the one recorded before it, where known.
+    pub update: Option<UpdateSize>,
+    /// How its uncompressed size has changed; null where only one size is known.
+    pub change: Option<Change>,
+    /// Removable files by class, where they were looked for.
+    pub removable: Option<Classes>,
+    /// Whether it is built in stages.
+    pub stages: StageAdoption,
+    /// Since when the records say so, as RFC 3339 writes it.
+    pub stages_since: Option<String>,
+    /// Bytes that a builder stage would leave behind, where its files are known.
+    pub saving: Option<Bytes>,
+    /// The limits that its configuration sets.
+    pub limits: Vec<LimitInForce>,
+}
+
+/// A change of the uncompressed size.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Change {
+    /// In bytes.
+    pub bytes: Delta,
+    /// The size before.
+    pub from: Bytes,
+    /// When the size before was recorded, as RFC 3339 writes it.
+    pub since: String,
+    /// Whether that is less than thirty days ago, for want of an older record.
+    pub shorter: bool,
+}
+
+/// What could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct NotRead {
+    /// A repository, an owner or a directory.
+    pub name: String,
+    /// Why not, in a word.
+    pub reason: UnreadReason,
+    /// Why not, and what to do.
+    pub message: String,
+}
+
+/// Why something could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum UnreadReason {
+    /// It is not there, or the token may not see it.
+    NotVisible,
+    /// A newer version of layergate wrote it.
+    Newer,
+    /// It is no summary of baselines.
+    Broken,
+    /// There are baselines, and no summary of them yet.
+    NoSummary,
+    /// GitHub refuses, or did not answer.
+    Refused,
+}
+
+/// All images together. Sums are of what is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct FleetTotals {
+    /// How many repositories were looked at.
+    pub repositories: u64,
+    /// How many of them have baselines that could be read.
+    pub recorded: u64,
+    /// How many have a Dockerfile and no baselines.
+    pub no_baseline: u64,
+    /// How much could not be read.
+    pub unread: u64,
+    /// How many images there are, whatever platforms they have.
+    pub images: u64,
+    /// How many of them are built in stages.
+    pub multi_stage: u64,
+    /// How many are built where they run.
+    pub single_stage: u64,
+    /// How many need no builder stage.
+    pub not_needed: u64,
+    /// Of how many that is not known.
+    pub unknown: u64,
+    /// How many have no limits.
+    pub no_limits: u64,
+    /// Bytes of all layers.
+    pub uncompressed: Bytes,
+    /// How many images, for one platform each, have no known size.
+    pub unknown_sizes: u64,
+    /// How that has changed.
+    pub change: Delta,
+    /// Bytes that are shipped and cannot be reached.
+    pub wasted: Bytes,
+    /// Bytes of removable files.
+    pub removable: Bytes,
+    /// Bytes that builder stages would leave behind.
+    pub saving: Bytes,
+}
+
+/// A repository, as it was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FoundRepository {
+    /// Its name.
+    pub name: String,
+    /// Its page.
+    pub url: Option<String>,
+    /// Whether it is archived.
+    pub archived: bool,
+    /// Whether it is a fork.
+    pub fork: bool,
+    /// What it was asked for as, where it is called otherwise.
+    pub renamed_from: Option<String>,
+    /// The Dockerfiles that were seen.
+    pub dockerfiles: Vec<String>,
+    /// What it has recorded; `None` where it has no baselines.
+    pub baselines: Option<Result<Summary, (UnreadReason, String)>>,
+}
+
+impl Fleet {
+    /// Puts repositories together at a time, in seconds since 1970. One that was found twice counts once.
+    pub fn new(
+        branch: &str,
+        found: Vec<FoundRepository>,
+        mut unread: Vec<NotRead>,
+        conditions: &[Condition],
+        now: i64,
+    ) -> Fleet {
+        let mut by_name: BTreeMap<String, FoundRepository> = BTreeMap::new();
+        for found in found {
+            let known = by_name.entry(found.name.clone()).or_insert_with(|| found.clone());
+            known.renamed_from = known.renamed_from.take().or(found.renamed_from);
+        }
+        let mut repositories = Vec::new();
+        for found in by_name.into_values() {
+            if let Some(Err((reason, message))) = &found.baselines {
+                let (name, reason, message) = (found.name.clone(), *reason, message.clone());
+                unread.push(NotRead { name, reason, message });
+            }
+            repositories.push(FleetRepository::new(found, now));
+        }
+        let mut totals = FleetTotals { unread: unread.len() as u64, ..FleetTotals::default() };
+        repositories.iter().for_each(|repository| totals.add(repository));
+        let met = condition::met(conditions, &repositories, &unread, now);
+        Fleet {
+            schema: SCHEMA.into(),
+            layergate: env!("CARGO_PKG_VERSION").into(),
+            generated: rfc3339(now),
+            branch: branch.to_owned(),
+            totals,
+            met,
+            repositories,
+            unread,
+        }
+    }
+
+    /// All images, each with its repository.
+    pub fn images(&self) -> impl Iterator<Item = (&FleetRepository, &FleetImage)> {
+        self.repositories.iter().flat_map(|of| of.images.iter().map(move |image| (of, image)))
+    }
+
+    /// The images that a builder stage would make smaller, those with most to save first.
+    pub fn to_adopt(&self) -> Vec<(&FleetRepository, &FleetImage)> {
+        let saves = |(of, image): &(&FleetRepository, &FleetImage)| {
+            !of.archived && image.stages == StageAdoption::SingleStage
+        };
+        let mut images: Vec<_> = self.images().filter(saves).collect();
+        images.sort_by_key(|(of, image)| (std::cmp::Reverse(image.saving), &of.name, &image.image));
+        images
+    }
+
+    /// The repositories with a Dockerfile and no baselines.
+    pub fn without_baseline(&self) -> impl Iterator<Item = &FleetRepository> {
+        self.repositories.iter().filter(|of| of.state == RepositoryState::NoBaseline)
+    }
+}
+
+impl FleetRepository {
+    fn new(found: FoundRepository, now: i64) -> FleetRepository {
+        let expected = !found.dockerfiles.is_empty() && !found.fork && !found.archived;
+        let (state, images) = match found.baselines {
+            Some(Ok(summary)) => {
+                let images = summary.images.into_iter().map(|image| FleetImage::new(image, now)).collect();
+                (RepositoryState::Recorded, images)
+            }
+            Some(Err(_)) => (RepositoryState::Unread, Vec::new()),
+            None if expected => (RepositoryState::NoBaseline, Vec::new()),
+            None => (RepositoryState::NotExpected, Vec::new()),
+        };
+        FleetRepository {
+            name: found.name,
+            url: found.url,
+            state,
+            archived: found.archived,
+            renamed_from: found.renamed_from,
+            dockerfiles: found.dockerfiles,
+            images,
+        }
+    }
+
+    /// Whether an image of it has several platforms, so that they have to be told apart.
+    pub fn has_platforms(&self, image: &str) -> bool {
+        self.images.iter().filter(|other| other.image == image).count() > 1
+    }
+}
+
+impl FleetImage {
+    fn new(summary: ImageSummary, now: i64) -> FleetImage {
+        let change = summary.change(now);
+        let ImageSummary { image, platform, newest, stages_since, .. } = summary;
+        FleetImage {
+            image,
+            platform,
+            recorded: newest.made().map(rfc3339),
+            commit: newest.commit,
+            totals: newest.totals,
+            update: newest.update,
+            change,
+            removable: newest.removable,
+            stages: newest.stages,
+            stages_since: stages_since.filter(|_| newest.stages != StageAdoption::Unknown).map(rfc3339),
+            saving: newest.saving,
+            limits: newest.limits,
+        }
+    }
+}
+
+impl ImageSummary {
+    fn change(&self, now: i64) -> Option<Change> {
+        let (since, from) = self.before(now)?;
+        let shorter = since > now - summary::WINDOW;
+        if shorter && self.days.len() < 2 {
+            return None;
+        }
+        let bytes = self.newest.totals.uncompressed? - from;
+        Some(Change { bytes, from, since: rfc3339(since), shorter })
+    }
+}
+
+impl FleetTotals {
+    fn add(&mut self, repository: &FleetRepository) {
+        self.repositories += 1;
+        self.recorded += u64::from(repository.state == RepositoryState::Recorded);
+        self.no_baseline += u64::from(repository.state == RepositoryState::NoBaseline);
+        if repository.archived {
+            return;
+        }
+        // Of several platforms, the one with most to do says what the image is.
+        let mut by_name: BTreeMap<&str, StageAdoption> = BTreeMap::new();
+        for image in &repository.images {
+            let stages = by_name.entry(&image.image).or_insert(image.stages);
+            if image.stages == StageAdoption::SingleStage {
+                *stages = image.stages;
+            }
+            self.no_limits += u64::from(image.limits.is_empty());
+            self.unknown_sizes += u64::from(image.totals.uncompressed.is_none());
+            let add = |sum: &mut Bytes, bytes: Option<Bytes>| {
+                *sum = sum.saturating_add(bytes.unwrap_or_default());
+            };
+            add(&mut self.uncompressed, image.totals.uncompressed);
+            add(&mut self.wasted, image.totals.wasted);
+            add(&mut self.removable, image.removable.map(|classes| classes.sum()));
+            add(&mut self.saving, image.saving);
+            let change = image.change.as_ref().map_or(0, |change| change.bytes.0);
+            self.change = Delta(self.change.0.saturating_add(change));
+        }
+        for stages in by_name.into_values() {
+            self.images += 1;
+            *match stages {
+                StageAdoption::MultiStage => &mut self.multi_stage,
+                StageAdoption::SingleStage => &mut self.single_stage,
+                StageAdoption::NotNeeded => &mut self.not_needed,
+                StageAdoption::Unknown => &mut self.unknown,
+            } += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,254 @@
+//! What a repository has recorded of its images, in short: the newest record of each, and what is needed to say how it
+//! came to be. A baseline branch has it in one small file, so that many repositories cost one request. It is made by
+//! folding records, oldest first, and so keeps what is known of records that were removed since.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::image::platform::platform_key;
+use crate::image::schema::{self, SchemaError};
+use crate::image::{Bytes, Classes, LimitInForce, Snapshot, StageAdoption, Totals, UpdateSize};
+
+/// The `schema` of a summary that this version writes.
+const SCHEMA: &str = "layergate.summary/v1";
+/// Seconds of a day, and of how much a change is told.
+pub const DAY: i64 = 86_400;
+pub const WINDOW: i64 = 30 * DAY;
+/// How many days with a record are kept: those of the window before a newest record, and one before each of these.
+const MAX_DAYS: usize = 62;
+/// The most images that one document may list.
+const MAX_IMAGES: usize = 20_000;
+
+/// A summary that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SummaryError {
+    /// The document is of another kind or of a newer version.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// The text is not JSON, or a field is missing or of another type.
+    #[error("not a summary of baselines: {0}")]
+    Json(#[from] serde_json::Error),
+    /// What it says cannot be.
+    #[error("{0}")]
+    Inconsistent(&'static str),
+}
+
+impl SummaryError {
+    /// Whether a newer version wrote it.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, SummaryError::Schema(SchemaError::Newer { .. }))
+    }
+}
+
+/// The images of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    schema: String,
+    /// One for each image and platform, by name.
+    pub images: Vec<ImageSummary>,
+}
+
+/// One image for one platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageSummary {
+    /// The image's name.
+    pub image: String,
+    /// What it runs on, as `os/arch[/variant][:os.version]`, or `unknown`.
+    pub platform: String,
+    /// The newest record.
+    #[serde(flatten)]
+    pub newest: RecordSummary,
+    /// When the first record was made that says of its stages what the newest says, and each one since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stages_since: Option<i64>,
+    /// The uncompressed size at the end of each day with a record, oldest first: when, and how many bytes.
+    #[serde(default)]
+    pub days: Vec<(i64, Bytes)>,
+}
+
+/// One record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordSummary {
+    /// The commit that it is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+    /// When that was committed, in seconds since 1970-01-01T00:00Z, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time: Option<i64>,
+    /// When it was recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorded: Option<i64>,
+    /// The accounting.
+    pub totals: Totals,
+    /// What a host downloads that moves to it from the one recorded before it, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateSize>,
+    /// Bytes of removable files by class, where they were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removable: Option<Classes>,
+    /// Whether it is built in stages.
+    #[serde(default)]
+    pub stages: StageAdoption,
+    /// Bytes that a builder stage would leave behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saving: Option<Bytes>,
+    /// The limits that its configuration sets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<LimitInForce>,
+}
+
+impl RecordSummary {
+    /// The record that a snapshot is.
+    pub fn of(snapshot: &Snapshot) -> RecordSummary {
+        let commit = snapshot.commit.as_ref();
+        let recorded = snapshot.recorded.as_ref();
+        let found = snapshot.removable.as_ref();
+        RecordSummary {
+            commit: commit.map(|commit| commit.sha.clone()),
+            time: commit.and_then(|commit| commit.time),
+            recorded: recorded.map(|recorded| recorded.time),
+            totals: snapshot.totals,
+            update: snapshot.update,
+            removable: found.map(|found| Classes::of(found.iter().filter(|one| one.counts()))),
+            stages: recorded.map(|recorded| recorded.stages).unwrap_or_default(),
+            saving: recorded.and_then(|recorded| recorded.saving),
+            limits: recorded.map(|recorded| recorded.limits.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// When it was made: its own word, or when its commit was.
+    pub fn made(&self) -> Option<i64> {
+        self.recorded.or(self.time)
+    }
+
+    /// What decides which of two is newer: a slow job of an older commit may well come later.
+    fn age(&self) -> Option<i64> {
+        self.time.or(self.recorded)
+    }
+
+    fn amounts(&self) -> impl Iterator<Item = Bytes> {
+        let classes = self.removable.map(|classes| classes.sum());
+        self.totals.amounts().into_iter().chain([self.saving, classes]).flatten()
+    }
+}
+
+impl Summary {
+    /// A repository of which nothing is recorded.
+    pub fn new() -> Summary {
+        Summary { schema: SCHEMA.into(), images: Vec::new() }
+    }
+
+    /// Reads a summary. Anyone who may write to the branch may have written it.
+    ///
+    /// # Errors
+    /// [`SummaryError`], also for a document that a newer version wrote.
+    pub fn from_json(json: &[u8]) -> Result<Summary, SummaryError> {
+        schema::check(json, "layergate.summary", 1)?;
+        let summary: Summary = serde_json::from_slice(json)?;
+        if summary.images.len() > MAX_IMAGES || summary.images.iter().any(|row| row.days.len() > MAX_DAYS) {
+            return Err(SummaryError::Inconsistent("it lists more images or days than are read"));
+        }
+        let amounts = |row: &ImageSummary| {
+            row.newest.update.is_none_or(|update| update.is_countable())
+                && row
+                    .newest
+                    .amounts()
+                    .chain(row.days.iter().map(|(_, size)| *size))
+                    .all(|one| one <= Bytes::MAX)
+        };
+        match summary.images.iter().all(amounts) {
+            true => Ok(summary),
+            false => Err(SummaryError::Inconsistent("an amount is more than can be counted")),
+        }
+    }
+
+    /// The document, one image a line, so that Git keeps little of a change.
+    ///
+    /// # Errors
+    /// Whatever encoding fails with.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        let lines = self.images.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
+        let schema = &self.schema;
+        Ok(format!("{{\"schema\":\"{schema}\",\"images\":[\n{}\n]}}\n", lines.join(",\n")))
+    }
+
+    /// Whether an image has a record.
+    pub fn has(&self, image: &str) -> bool {
+        self.images.iter().any(|row| row.image == image)
+    }
+
+    /// Adds the record of a snapshot.
+    pub fn put_snapshot(&mut self, snapshot: &Snapshot) {
+        let platform = platform_key(snapshot.image.platform.as_ref());
+        self.put(&snapshot.image.name, &platform, RecordSummary::of(snapshot));
+    }
+
+    /// Adds a record.
+    pub fn put(&mut self, image: &str, platform: &str, record: RecordSummary) {
+        let key = |row: &ImageSummary| (row.image.as_str(), row.platform.as_str()).cmp(&(image, platform));
+        match self.images.binary_search_by(key) {
+            Ok(at) => self.images[at].put(record),
+            Err(at) => self.images.insert(at, ImageSummary::new(image, platform, record)),
+        }
+    }
+
+    /// Forgets the images and platforms that are none any more.
+    pub fn retain(&mut self, is_kept: impl Fn(&str, &str) -> bool) {
+        self.images.retain(|row| is_kept(&row.image, &row.platform));
+    }
+
+    /// How many images there are, whatever platforms they have.
+    pub fn count(&self) -> usize {
+        self.images.iter().map(|row| row.image.as_str()).collect::<HashSet<_>>().len()
+    }
+}
+
+impl Default for Summary {
+    fn default() -> Summary {
+        Summary::new()
+    }
+}
+
+impl ImageSummary {
+    fn new(image: &str, platform: &str, record: RecordSummary) -> ImageSummary {
+        let (image, platform) = (image.to_owned(), platform.to_owned());
+        let stages_since = record.made();
+        let mut summary = ImageSummary { image, platform, newest: record, stages_since, days: Vec::new() };
+        summary.note_size();
+        summary
+    }
+
+    fn put(&mut self, record: RecordSummary) {
+        if record.age().zip(self.newest.age()).is_some_and(|(new, known)| new < known) {
+            return;
+        }
+        if record.stages != self.newest.stages {
+            self.stages_since = record.made();
+        }
+        self.newest = record;
+        self.note_size();
+    }
+
+    /// Notes the newest size as that of its day.
+    fn note_size(&mut self) {
+        let (Some(made), Some(size)) = (self.newest.made(), self.newest.totals.uncompressed) else { return };
+        // Clocks differ, and a day is not over before the next one.
+        let made = self.days.last().map_or(made, |(last, _)| made.max(*last));
+        if self.days.last().is_some_and(|(last, _)| last.div_euclid(DAY) == made.div_euclid(DAY)) {
+            self.days.pop();
+        }
+        self.days.push((made, size));
+        let of_window = self.days.partition_point(|(time, _)| *time < made - WINDOW - DAY);
+        // One that is older says what the window began with.
+        self.days.drain(..of_window.saturating_sub(1));
+        self.days.drain(..self.days.len().saturating_sub(MAX_DAYS));
+    }
+
+    /// The size to tell a change from, and when it was: the last one at least thirty days ago, or the first that is
+    /// known.
+    pub fn before(&self, now: i64) -> Option<(i64, Bytes)> {
+        let old = self.days.partition_point(|(time, _)| *time <= now - WINDOW);
+        self.days.get(old.saturating_sub(1)).copied()
+    }
+}

@@ -1,0 +1,185 @@
+//! Many repositories in one request: which there are, what their branches of baselines say, and which Dockerfiles they
+//! have (GitHub GraphQL API, `RepositoryOwner.repositories` and `Repository.object`).
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::client::GithubError;
+use super::graphql::{Document, Graphql, GraphqlAnswer};
+
+/// The most repositories that are asked for at once (GitHub GraphQL API, "Node limit"), and the fewest.
+pub const MOST: usize = 100;
+const FEWEST: usize = 10;
+
+const SEEN: &str = "fragment Seen on Repository { nameWithOwner url isArchived isFork \
+baselines: ref(qualifiedName: $reference) { __typename } \
+summary: object(expression: $summary) { __typename ... on Blob { oid isTruncated text } } \
+root: object(expression: \"HEAD:\") { __typename ... on Tree { entries { name type } } } \
+docker: object(expression: \"HEAD:docker\") { __typename ... on Tree { entries { name type } } } }";
+const OF_OWNER: &str = "query($owner: String!, $first: Int!, $after: String, $reference: String!, $summary: String!) { \
+repositoryOwner(login: $owner) { __typename repositories(first: $first, after: $after, ownerAffiliations: [OWNER], \
+orderBy: { field: NAME, direction: ASC }) { pageInfo { hasNextPage endCursor } nodes { ...Seen } } } } ";
+
+/// Which file of which branch is read.
+#[derive(Debug, Clone, Copy)]
+pub struct SummaryPlace<'a> {
+    /// The branch, as `refs/heads/NAME`.
+    pub reference: &'a str,
+    /// The path of the file.
+    pub path: &'a str,
+}
+
+/// A repository, as GitHub shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenRepository {
+    /// `owner/name`, as it is called now.
+    pub name: String,
+    /// Its page.
+    pub url: String,
+    /// Whether it is archived.
+    pub archived: bool,
+    /// Whether it is a fork.
+    pub fork: bool,
+    /// Whether it has the branch.
+    pub has_branch: bool,
+    /// The file on it.
+    pub summary: Option<SummaryFile>,
+    /// The files in the root and in `docker/` of the default branch.
+    pub files: Vec<String>,
+}
+
+/// A file on a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SummaryFile {
+    /// Its text.
+    Text(String),
+    /// The Git hash of one that is too long for the answer.
+    Long(String),
+}
+
+/// A page of an owner's repositories.
+#[derive(Debug, Default)]
+pub struct RepositoryPage {
+    /// The repositories.
+    pub seen: Vec<SeenRepository>,
+    /// Where the next page begins.
+    pub next: Option<String>,
+    /// Whether there is such an owner.
+    pub is_owner: bool,
+    /// What GitHub could not say of some.
+    pub errors: Vec<String>,
+}
+
+impl Graphql {
+    /// The repositories of a user or an organisation, `first` of them, after those of the page before.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn repositories_of(
+        &self,
+        owner: &str,
+        after: Option<&str>,
+        first: usize,
+        place: SummaryPlace<'_>,
+    ) -> Result<RepositoryPage, GithubError> {
+        let text = format!("{OF_OWNER}{SEEN}");
+        let variables = json!({
+            "owner": owner, "first": first, "after": after,
+            "reference": place.reference, "summary": place.expression(),
+        });
+        let operation = format!("list the repositories of {owner}");
+        let document = Document { text: &text, operation: &operation, permission: "contents: read" };
+        let GraphqlAnswer { data, errors } = self.ask(document, &variables).await?;
+        let Some(found) = data.pointer("/repositoryOwner/repositories") else {
+            let errors = errors.into_iter().map(|error| error.message).collect();
+            return Ok(RepositoryPage { errors, ..RepositoryPage::default() });
+        };
+        let nodes = found["nodes"].as_array().into_iter().flatten();
+        let has_next = found.pointer("/pageInfo/hasNextPage") == Some(&json!(true));
+        let cursor = found.pointer("/pageInfo/endCursor").and_then(Value::as_str).map(str::to_owned);
+        Ok(RepositoryPage {
+            seen: nodes.filter_map(SeenRepository::of).collect(),
+            next: cursor.filter(|_| has_next),
+            is_owner: true,
+            errors: errors.into_iter().map(|error| error.message).collect(),
+        })
+    }
+
+    /// These repositories, each as an owner and a name; an error says why one is not to be seen.
+    ///
+    /// # Errors
+    /// [`GithubError`].
+    pub async fn repositories_named(
+        &self,
+        names: &[(String, String)],
+        place: SummaryPlace<'_>,
+    ) -> Result<Vec<Result<SeenRepository, String>>, GithubError> {
+        let (mut declared, mut asked, mut variables) = (String::new(), String::new(), Map::new());
+        for (index, (owner, name)) in names.iter().enumerate() {
+            let _ = write!(declared, ", $o{index}: String!, $n{index}: String!");
+            let _ = write!(asked, "r{index}: repository(owner: $o{index}, name: $n{index}) {{ ...Seen }} ");
+            variables.insert(format!("o{index}"), json!(owner));
+            variables.insert(format!("n{index}"), json!(name));
+        }
+        variables.insert("reference".into(), json!(place.reference));
+        variables.insert("summary".into(), json!(place.expression()));
+        let text = format!("query($reference: String!, $summary: String!{declared}) {{ {asked}}} {SEEN}");
+        let document =
+            Document { text: &text, operation: "read the repositories", permission: "contents: read" };
+        let GraphqlAnswer { data, errors } = self.ask(document, &Value::Object(variables)).await?;
+        let seen = |index: usize| {
+            let key = format!("r{index}");
+            let why = || {
+                let error = errors.iter().find(|error| error.place == key);
+                error.map_or_else(|| "GitHub does not say why".to_owned(), |error| error.message.clone())
+            };
+            SeenRepository::of(&data[&key]).ok_or_else(why)
+        };
+        Ok((0..names.len()).map(seen).collect())
+    }
+}
+
+/// How many to ask for at once where so many were too many for GitHub; `None` where there is no point in it.
+pub fn fewer(error: &GithubError, count: usize) -> Option<usize> {
+    let is_too_much = error.is_passing() || matches!(error, GithubError::TooLong { .. });
+    Some((count / 2).max(FEWEST)).filter(|half| is_too_much && *half < count)
+}
+
+impl SummaryPlace<'_> {
+    fn expression(self) -> String {
+        format!("{}:{}", self.reference, self.path)
+    }
+}
+
+impl SeenRepository {
+    fn of(node: &Value) -> Option<SeenRepository> {
+        let text = |name: &str| node.get(name).and_then(Value::as_str).map(str::to_owned);
+        let is = |name: &str| node.get(name) == Some(&json!(true));
+        Some(SeenRepository {
+            name: text("nameWithOwner")?,
+            url: text("url").unwrap_or_default(),
+            archived: is("isArchived"),
+            fork: is("isFork"),
+            has_branch: !node["baselines"].is_null(),
+            summary: SummaryFile::of(&node["summary"]),
+            files: files(&node["root"], "").chain(files(&node["docker"], "docker/")).collect(),
+        })
+    }
+}
+
+impl SummaryFile {
+    fn of(blob: &Value) -> Option<SummaryFile> {
+        let text = |name: &str| blob.get(name).and_then(Value::as_str).map(str::to_owned);
+        let hash = text("oid")?;
+        let is_whole = blob["isTruncated"] == json!(false);
+        Some(text("text").filter(|_| is_whole).map_or(SummaryFile::Long(hash), SummaryFile::Text))
+    }
+}
+
+/// The files of a tree.
+fn files<'a>(tree: &'a Value, directory: &'a str) -> impl Iterator<Item = String> + 'a {
+    let entries = tree["entries"].as_array().into_iter().flatten();
+    let files = entries.filter(|entry| entry["type"] == "blob");
+    files.filter_map(move |entry| Some(format!("{directory}{}", entry["name"].as_str()?)))
+}

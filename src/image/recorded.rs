@@ -1,0 +1,93 @@
+//! What is known of an image when it is recorded, beyond what was measured: `fleet` shows it of many repositories.
+
+use serde::{Deserialize, Serialize};
+
+use super::bytes::Bytes;
+use super::text::excerpt;
+
+/// The most limits of one image, and the longest text of one, in bytes.
+const MAX_LIMITS: usize = 100;
+const MAX_TEXT: usize = 800;
+
+/// When an image was recorded, how it is built, and what it is held to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RecordFacts {
+    /// When it was recorded, in seconds since 1970-01-01T00:00Z.
+    pub time: i64,
+    /// Whether it is built in stages.
+    #[serde(default)]
+    pub stages: StageAdoption,
+    /// Bytes that a builder stage would leave behind, where its files are known; 0 where it is built in stages, or
+    /// needs none.
+    #[serde(default)]
+    pub saving: Option<Bytes>,
+    /// The limits that its configuration sets, and each that this one extends.
+    #[serde(default)]
+    pub limits: Vec<LimitInForce>,
+}
+
+/// Whether an image is built in stages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum StageAdoption {
+    /// It takes something from another stage or image, and builds nothing where it runs.
+    MultiStage,
+    /// It is built where it runs, and ships what that took.
+    SingleStage,
+    /// It has one stage, and ships nothing that a builder stage would leave behind.
+    NotNeeded,
+    /// Its files, or its Dockerfile, are not known. Also what a later version says and this one does not know.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+impl StageAdoption {
+    /// The word in tables and documents.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StageAdoption::MultiStage => "multi-stage",
+            StageAdoption::SingleStage => "single-stage",
+            StageAdoption::NotNeeded => "not needed",
+            StageAdoption::Unknown => "unknown",
+        }
+    }
+}
+
+/// A limit, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct LimitInForce {
+    /// Its key.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+    /// The configuration that sets it, where that is one that the repository's own extends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+}
+
+impl RecordFacts {
+    /// The same with limits that are as short as they are stored.
+    pub fn with_limits(self, mut limits: Vec<LimitInForce>) -> RecordFacts {
+        limits.truncate(MAX_LIMITS);
+        for limit in &mut limits {
+            limit.value = excerpt(&limit.value.replace('\n', ", "));
+            limit.source = limit.source.take().map(|source| excerpt(&source));
+        }
+        RecordFacts { limits, ..self }
+    }
+
+    /// Whether it is as short as ours are, and counts what can be counted: a document is foreign input.
+    pub fn is_sound(&self) -> bool {
+        let texts = |limit: &LimitInForce| {
+            let source = limit.source.as_ref().map_or(0, String::len);
+            limit.key.len().max(limit.value.len()).max(source) <= MAX_TEXT
+        };
+        self.limits.len() <= MAX_LIMITS
+            && self.limits.iter().all(texts)
+            && self.saving.is_none_or(|saving| saving <= Bytes::MAX)
+    }
+}
