@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::security::untrusted::{Step, assert_only_ours, render};
+use crate::security::untrusted::{Step, assert_only_ours, render, without_what_it_carries};
 use crate::support::fake_github::{BOT, FakeGithub};
 use crate::support::{FakeLayer, Item, Run, configured_layout, fixture, platforms_layout, spaced, tar_of};
 
@@ -72,11 +72,7 @@ impl Shown {
     fn comment(&self) -> String {
         let [body] = self.github.written_by(BOT).try_into().unwrap();
         let (_, text) = body.split_once("-->\n").unwrap();
-        // Nobody sees what it carries along for later runs.
-        let text = text.strip_prefix("<!-- layergate carries ").map_or(text, |carried| {
-            let (_, text) = carried.split_once(" -->\n").unwrap();
-            text
-        });
+        let text = without_what_it_carries(text);
         assert_only_ours(text);
         // The directory is another one in each run.
         render(text).replace(self.step.path("").to_str().unwrap(), "DIRECTORY/")
