@@ -24,7 +24,8 @@ use crate::support::engine::Engine;
 use crate::support::{Run, write_program};
 
 /// Scripts that the documents show and that are not run here, each with the reason.
-const NOT_RUN: [(&str, &str); 6] = [
+const NOT_RUN: [(&str, &str); 7] = [
+    ("git fetch origin layergate-baselines", "it pushes to GitHub"),
     ("layergate fleet acme", "it asks GitHub"),
     ("tests/run", "it runs these tests"),
     ("benches/run", "it takes minutes, and needs a quiet machine"),
