@@ -1,7 +1,7 @@
 //! What is accepted of the entries ahead in a merge queue. It is asked only where a group exceeds a limit against a
 //! baseline that lacks them.
 
-use super::{console, github, pull_acceptance};
+use super::{comment, console, github, pull_acceptance};
 use crate::baseline::git::is_sha;
 use crate::cli::{CommentFlags, GithubFlags};
 use crate::config::{Accept, Acceptance};
@@ -54,7 +54,9 @@ pub async fn accepted(
         }
         let Some(acceptance) = pull_acceptance::of_pull(accept, &pull, None).await? else { continue };
         if author.is_none() {
-            author = Some(comment_author(asking, client).await?);
+            let token = github::token(asking.github).unwrap_or_default();
+            let forge = github::forge(asking.github);
+            author = Some(comment::author(asking.comment, client, &token, forge).await?);
         }
         let target = CommentTarget {
             owner,
@@ -74,13 +76,4 @@ pub async fn accepted(
         found.push(AcceptedAhead { distance: index as u64 + 1, acceptance, images });
     }
     Ok(found)
-}
-
-async fn comment_author(asking: Asking<'_>, client: &crate::github::Client) -> Result<String, GithubError> {
-    match (&asking.comment.comment_author, github::token(asking.github)) {
-        (Some(author), _) => Ok(author.clone()),
-        (None, token) => {
-            comments::author(client, &token.unwrap_or_default(), github::forge(asking.github)).await
-        }
-    }
 }

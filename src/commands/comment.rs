@@ -151,6 +151,19 @@ async fn show(edited: &Edited, github: &GithubFlags, token: &str) {
     }
 }
 
+/// Who comments here: whoever is named, or the owner of the token.
+pub(super) async fn author(
+    flags: &CommentFlags,
+    client: &Client,
+    token: &str,
+    forge: Forge,
+) -> Result<String, GithubError> {
+    match &flags.comment_author {
+        Some(author) => Ok(author.clone()),
+        None => comments::author(client, token, forge).await,
+    }
+}
+
 async fn try_post(
     &CommentRequest { report, flags, create }: &CommentRequest<'_>,
     context: &Context,
@@ -159,10 +172,7 @@ async fn try_post(
     client: &Client,
     (token, forge): (&str, Forge),
 ) -> Result<CommentOutcome, GithubError> {
-    let author = match &flags.comment_author {
-        Some(author) => author.clone(),
-        None => comments::author(client, token, forge).await?,
-    };
+    let author = author(flags, client, token, forge).await?;
     let place =
         CommentTarget { owner, repository, number: pull.number, key: &flags.comment_key, author: &author };
     let origin = CommentOrigin { verdict: report.verdict.as_str(), sha: &pull.head_sha, run: context.run };

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use super::check_run::inside;
-use super::{console, github};
+use super::{comment, console, github};
 use crate::cli::{CommentFlags, GithubFlags};
 use crate::github::reviews::{PostedSuggestions, Review, Suggested};
-use crate::github::{Context, Forge, GithubError, PullRequest, Repository, comments, contents};
+use crate::github::{Context, Forge, GithubError, PullRequest, Repository, contents};
 use crate::image::Digest;
 use crate::report::Report;
 use crate::report::suggestions::suggestions;
@@ -49,10 +49,7 @@ async fn show(
         return Ok(None);
     };
     let repository = Repository::new(github::client(github, &token)?, owner, name);
-    let author = match &flags.comment_author {
-        Some(author) => author.clone(),
-        None => comments::author(repository.client(), &token, github::forge(github)).await?,
-    };
+    let author = comment::author(flags, repository.client(), &token, github::forge(github)).await?;
     let wanted = wanted(report, &repository, &pull.head_sha).await?;
     let review = Review {
         repository: (owner, name),
