@@ -26,7 +26,8 @@ use crate::stages::{Evaluation, evaluate_stages};
 /// Where an image cannot be measured, the commit is not known or the store cannot be written.
 pub async fn run(arguments: &RecordArgs) -> anyhow::Result<Exit> {
     let store = stores::open(&arguments.store, &arguments.github, arguments.reading.plain_http)?;
-    let commit = commit(arguments)?;
+    let context = Context::read(set_variable);
+    let commit = commit(arguments, context.as_ref())?;
     if commit.is_none() && store.directory().is_none() {
         return Err(StoreError::NoCommit(store.kind()).into());
     }
@@ -36,7 +37,7 @@ pub async fn run(arguments: &RecordArgs) -> anyhow::Result<Exit> {
     };
     refuse_twins(&snapshots.iter().map(|snapshot| &snapshot.image).collect::<Vec<_>>())?;
     if let Some(commit) = &commit
-        && let Err(error) = add_updates(&mut snapshots, &store, commit, arguments).await
+        && let Err(error) = add_updates(&mut snapshots, &store, commit, arguments, context.as_ref()).await
     {
         console::warn(&format!("the update size is not recorded: {error}"));
     }
@@ -70,10 +71,10 @@ async fn add_updates(
     store: &Store,
     commit: &Commit,
     arguments: &RecordArgs,
+    context: Option<&Context>,
 ) -> anyhow::Result<()> {
-    let context = Context::read(set_variable);
     // Without a token or a repository, the checkout is all that is known.
-    let of_run = context.as_ref().and_then(|context| github::of_run(&arguments.github, context).ok()?);
+    let of_run = context.and_then(|context| github::of_run(&arguments.github, context).ok()?);
     let repository = of_run.map(|(client, (owner, name))| Repository::new(client, owner, name));
     let mut ancestry = Ancestry::before_commit(commit, &local_git(), repository).await;
     for snapshot in snapshots {
@@ -159,11 +160,10 @@ fn measured_before(directory: &Path, commit: Option<&Commit>) -> anyhow::Result<
 ///
 /// # Errors
 /// [`UsageError`] where the images may well be of another commit.
-fn commit(arguments: &RecordArgs) -> anyhow::Result<Option<Commit>> {
+fn commit(arguments: &RecordArgs, context: Option<&Context>) -> anyhow::Result<Option<Commit>> {
     let git = local_git();
-    let context = Context::read(set_variable);
-    refuse_pull_request(arguments, context.as_ref())?;
-    if let Some(context) = context.as_ref().filter(|context| context.event_name == "pull_request_target") {
+    refuse_pull_request(arguments, context)?;
+    if let Some(context) = context.filter(|context| context.event_name == "pull_request_target") {
         event::refuse_target(context, "record")?;
     }
     let bare = |sha: &str| Commit { sha: sha.to_owned(), parents: Vec::new(), reference: None, time: None };
@@ -177,18 +177,18 @@ fn commit(arguments: &RecordArgs) -> anyhow::Result<Option<Commit>> {
         return known.map(Some).ok_or_else(|| UsageError(message()).into());
     }
     let head = git.head();
-    refuse_unclear(head.as_ref(), context.as_ref())?;
+    refuse_unclear(head.as_ref(), context)?;
     let Some(mut commit) = head else {
-        let of_run = context.as_ref().and_then(|context| context.sha.clone()).filter(|sha| is_sha(sha));
+        let of_run = context.and_then(|context| context.sha.clone()).filter(|sha| is_sha(sha));
         return Ok(of_run.map(|sha| Commit { reference: reference(context), ..bare(&sha) }));
     };
-    refuse_changes(arguments, &git, context.as_ref())?;
+    refuse_changes(arguments, &git, context)?;
     commit.reference = reference(context).or_else(|| git.branch());
     Ok(Some(commit))
 }
 
-fn reference(context: Option<Context>) -> Option<String> {
-    context.and_then(|context| context.reference)
+fn reference(context: Option<&Context>) -> Option<String> {
+    context.and_then(|context| context.reference.clone())
 }
 
 /// What a pull request builds is in no branch yet: as a baseline, it would be compared with others.
