@@ -2,6 +2,8 @@
 
 pub mod compression;
 pub mod input;
+#[cfg(test)]
+mod made;
 mod package_room;
 pub mod packed;
 pub mod safety;

@@ -69,17 +69,11 @@ mod tests {
 
     use super::*;
     use crate::image::FileList;
-    use crate::layer::{Budget, Hashing, walk_stream};
+    use crate::layer::{Budget, Hashing, made, walk_stream};
 
     /// A layer of files, packed.
     fn layer(files: &[(String, Vec<u8>)]) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (path, content) in files {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(content.len() as u64);
-            builder.append_data(&mut header, path, content.as_slice()).unwrap();
-        }
-        zstd::encode_all(builder.into_inner().unwrap().as_slice(), 1).unwrap()
+        zstd::encode_all(made::tar_of(files).as_slice(), 1).unwrap()
     }
 
     fn apk(names: std::ops::Range<u32>) -> Vec<u8> {

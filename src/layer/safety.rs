@@ -527,6 +527,7 @@ impl<R: Read> Read for UnpackedReader<'_, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::made;
 
     #[test]
     fn bounds_are_raised_by_name_and_never_lowered() {
@@ -545,19 +546,8 @@ mod tests {
         }
     }
 
-    /// A tar of files, and a layer that is made of it.
-    fn layer(files: &[(String, Vec<u8>)]) -> Vec<u8> {
-        let mut builder = tar::Builder::new(Vec::new());
-        for (path, content) in files {
-            let mut header = tar::Header::new_gnu();
-            header.set_size(content.len() as u64);
-            builder.append_data(&mut header, path, content.as_slice()).unwrap();
-        }
-        builder.into_inner().unwrap()
-    }
-
     fn packed(files: &[(String, Vec<u8>)]) -> Vec<u8> {
-        zstd::encode_all(layer(files).as_slice(), 1).unwrap()
+        zstd::encode_all(made::tar_of(files).as_slice(), 1).unwrap()
     }
 
     /// Which entries of a layer hold a secret, or nothing where that was not looked for.
@@ -578,7 +568,7 @@ mod tests {
         for (before, found) in [(0, vec![0]), (full - 1, vec![full as u32 - 1]), (full, vec![])] {
             let mut files: Vec<_> = env(before, vec![b'x'; 1 << 16]);
             files.push(("last/.env".into(), secret.clone()));
-            let (plain, packed) = (layer(&files), packed(&files));
+            let (plain, packed) = (made::tar_of(&files), packed(&files));
             assert_eq!(secrets(&plain, &Budget::default()), Some(found.clone()), "{before}");
             assert_eq!(secrets(&packed, &Budget::default()), Some(found), "{before}");
         }

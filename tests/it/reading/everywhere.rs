@@ -11,7 +11,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::support::engine::{Engine, Modern, Shared, exported};
-use crate::support::{Run, layergate, skip};
+use crate::support::{Run, layergate, settled, skip};
 
 /// Whiteouts, opaque directories, hard links, replaced files, a file for a directory and the reverse.
 const DOCKERFILE: &str = r#"FROM scratch
@@ -117,16 +117,7 @@ fn only_the_config_is_fetched(remote: &str, expected: &Row) {
         command.args(["inspect", "--format", "json", "--cache-dir"]).arg(cache.path()).arg(remote);
         Run::of(&mut command).expect(0).json()
     };
-    let logged = || String::from_utf8_lossy(&fs::read(&log).unwrap()).into_owned();
-    // The registry logs a request after it has answered it.
-    let settled = || {
-        let mut before = String::new();
-        while before != logged() {
-            before = logged();
-            std::thread::sleep(std::time::Duration::from_millis(300));
-        }
-        before
-    };
+    let settled = || settled(Path::new(&log));
     let blobs_of = |work: &dyn Fn() -> Value| {
         let before = settled().len();
         let snapshot = work();

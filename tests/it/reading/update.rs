@@ -1,10 +1,10 @@
 //! The update size, as a registry sees it: what it serves to an engine that has the baseline.
 
-use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use crate::support::engine::Modern;
-use crate::support::{FakeLayer, Item, Run, layergate, oci_layout, skip, tar_of};
+use crate::support::{FakeLayer, Item, Run, layergate, oci_layout, settled, skip, tar_of};
 
 #[test]
 #[ignore = "needs engines and a registry: tests/run"]
@@ -50,16 +50,7 @@ fn the_update_size_is_what_a_registry_serves_to_an_engine_that_has_the_baseline(
     let manifest =
         Run::of(Command::new(&skopeo).args(["inspect", "--raw", "--tls-verify=false", &head_name]));
     let config = manifest.expect(0).json()["config"]["digest"].as_str().unwrap().to_owned();
-    let logged = || fs::read_to_string(&log).unwrap();
-    // The registry logs a request after it has answered it.
-    let settled = || {
-        let mut before = String::new();
-        while before != logged() {
-            before = logged();
-            std::thread::sleep(std::time::Duration::from_millis(300));
-        }
-        before
-    };
+    let settled = || settled(Path::new(&log));
     let asked = format!("\"GET /v2/update/{unique}/blobs/");
     for (modern, figure) in [(containerd, "bytes"), (classic, "classic_bytes")] {
         modern.engine.docker(&["pull", "--quiet", &base]);

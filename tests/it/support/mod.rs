@@ -136,6 +136,17 @@ impl Cost {
     }
 }
 
+/// The log of a server that logs a request after it has answered it, once nothing more comes.
+pub fn settled(log: &Path) -> String {
+    let logged = || String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned();
+    let mut before = String::new();
+    while before != logged() {
+        before = logged();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    before
+}
+
 /// Fails a test whose environment lacks what it needs. Such tests are ignored unless `tests/run` runs them, so that none
 /// passes without having looked.
 pub fn skip(what: &str, why: &str) {
