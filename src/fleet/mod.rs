@@ -178,7 +178,7 @@ pub struct FleetTotals {
     pub unknown_sizes: u64,
     /// How that has changed.
     pub change: Delta,
-    /// Bytes that are shipped and cannot be reached.
+    /// Bytes of files that no container of the images can see.
     pub wasted: Bytes,
     /// Bytes of removable files.
     pub removable: Bytes,
