@@ -23,6 +23,10 @@ impl Checkout {
     }
 
     pub fn git(&self, arguments: &[&str]) -> String {
+        Run::of(self.git_command().args(arguments)).expect(0).stdout.trim().to_owned()
+    }
+
+    fn git_command(&self) -> Command {
         let mut command = Command::new("git");
         command.current_dir(self.0.path()).args([
             "-c",
@@ -30,7 +34,7 @@ impl Checkout {
             "-c",
             "user.email=test@example.com",
         ]);
-        Run::of(command.args(arguments)).expect(0).stdout.trim().to_owned()
+        command
     }
 
     pub fn path(&self) -> &Path {
@@ -39,6 +43,14 @@ impl Checkout {
 
     pub fn commit(&self, message: &str) -> String {
         self.git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+        self.git(&["rev-parse", "HEAD"])
+    }
+
+    /// A commit of this date: of two of one second nobody knows which is newer.
+    pub fn commit_at(&self, date: &str) -> String {
+        let mut commit = self.git_command();
+        commit.env("GIT_COMMITTER_DATE", date);
+        Run::of(commit.args(["commit", "--quiet", "--allow-empty", "--message", date])).expect(0);
         self.git(&["rev-parse", "HEAD"])
     }
 

@@ -33,13 +33,9 @@ impl Here {
     /// A commit of some day, with a record.
     fn record(&self, day: u32, bytes: u64, more: &[&str]) -> String {
         let date = format!("2026-03-{day:02}T00:00:00Z");
-        let mut commit = std::process::Command::new("git");
-        commit.current_dir(self.checkout.path()).env("GIT_COMMITTER_DATE", &date);
-        let identity = ["-c", "user.name=test", "-c", "user.email=test@example.com"];
-        Run::of(commit.args(identity).args(["commit", "--quiet", "--allow-empty", "--message", &date]))
-            .expect(0);
+        let sha = self.checkout.commit_at(&date);
         self.record_here(bytes, more);
-        self.checkout.git(&["rev-parse", "HEAD"])
+        sha
     }
 
     fn record_here(&self, bytes: u64, more: &[&str]) -> Run {

@@ -280,8 +280,8 @@ fn what_record_writes_is_what_fleet_reads_from_a_branch_and_from_directories() {
         command.arg(image).env("GITHUB_REPOSITORY", "acme/shop");
         Run::of(&mut command).expect(0);
     };
-    for size in [2_000_000, 3_000_000] {
-        checkout.commit(&size.to_string());
+    for (date, size) in [("2026-03-01T00:00:00Z", 2_000_000), ("2026-03-02T00:00:00Z", 3_000_000)] {
+        checkout.commit_at(date);
         record("git", "app", size);
         record("dir:stores/shop", "app", size);
     }
