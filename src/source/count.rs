@@ -17,7 +17,7 @@ use crate::image::{Bytes, DiffId, Digest, FileList};
 use crate::layer::{Compression, Hashing, WalkedLayer};
 use crate::packages;
 
-/// Packed layers in files that have no more bytes than this together are read one after the other: what a decoder, or a
+/// Layers in files that have no more bytes than this together are read one after the other: what a decoder, or a
 /// database in a layer, may take is a multiple of that, and on each core it would be taken once more.
 const SMALL: u64 = 4 << 20;
 
@@ -38,6 +38,8 @@ struct Task<'a> {
     layers: Vec<(&'a LocatedImage, usize)>,
     /// Bytes to fetch or inflate, unless the layer is known.
     cost: Option<u64>,
+    /// The bytes of the blob, where they are known.
+    length: Option<u64>,
 }
 
 impl ImageReader<'_> {
@@ -48,10 +50,10 @@ impl ImageReader<'_> {
     ) -> Result<HashMap<LayerKey, CountedLayer>, SourceError> {
         let tasks = self.tasks(plans)?;
         let fetched = matches!(self.parts, ImageParts::Remote(_) | ImageParts::Content(_));
-        let cost = tasks.iter().filter_map(|task| task.cost).fold(0, u64::saturating_add);
+        let length = tasks.iter().try_fold(0_u64, |sum, task| Some(sum.saturating_add(task.length?)));
         let at_once = match fetched {
             true => turns::at_once(),
-            false if cost <= SMALL => 1,
+            false if length.is_some_and(|length| length <= SMALL) => 1,
             false => turns::cores(),
         };
         let workers = at_once.min(tasks.len());
@@ -128,9 +130,10 @@ impl ImageReader<'_> {
                     continue;
                 }
                 let costly = self.parts.is_costly(&blob.name)?;
-                let cost = if costly { self.stored(blob)?.or(Some(0)) } else { None };
+                let length = self.stored(blob)?;
+                let cost = if costly { length.or(Some(0)) } else { None };
                 self.options.progress.expect(cost.unwrap_or(0));
-                tasks.push(Task { layers: vec![(plan, index)], cost });
+                tasks.push(Task { layers: vec![(plan, index)], cost, length });
             }
         }
         tasks.sort_by_key(|task| task.cost);
