@@ -22,7 +22,7 @@ fn measure(parts: Result<ImageParts, SourceError>, budget: &Budget) -> Option<Sn
 
 fuzz_target!(|archive: &[u8]| {
     let budget = Budget::default();
-    let streamed = ImageParts::stream(archive, Path::new("fuzz.tar"), &budget, &mut Everything);
+    let streamed = ImageParts::stream(&mut &*archive, Path::new("fuzz.tar"), &budget, &mut Everything);
     let streamed = measure(streamed, &budget);
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     file.write_all(archive).expect("room for it");

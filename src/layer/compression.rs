@@ -54,13 +54,13 @@ impl Compression {
         }
     }
 
-    /// Unpacks `input`.
+    /// Unpacks `input`. It is no type parameter: the decoders are large, and would be built for each.
     ///
     /// # Errors
     /// Where the decoder cannot be set up.
-    pub fn reader<'a>(self, input: impl BufRead + Send + 'a) -> io::Result<Box<dyn Read + Send + 'a>> {
+    pub fn reader<'a>(self, input: Box<dyn BufRead + Send + 'a>) -> io::Result<Box<dyn Read + Send + 'a>> {
         Ok(match self {
-            Compression::None => Box::new(input),
+            Compression::None => input,
             Compression::Gzip => Box::new(MultiGzDecoder::new(input)),
             Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input)?),
             Compression::Xz => Box::new(XzReader::new_mem_limit(input, true, XZ_MEMORY)),

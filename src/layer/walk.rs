@@ -99,7 +99,7 @@ pub fn walk_window<S: ReadAt + Send>(
 ) -> Result<WalkedLayer, LayerError> {
     let plain = Compression::sniff(window.peek()?) == Some(Compression::None);
     if !plain || hashing.is_some() {
-        return walk(window, budget, hashing);
+        return walk(&mut window, budget, hashing);
     }
     let account = budget.account();
     account.earn(length);
@@ -132,20 +132,20 @@ pub(super) fn walk_headers(
 /// # Errors
 /// [`LayerError`].
 pub fn walk_stream(
-    input: impl Read + Send,
+    mut input: impl Read + Send,
     budget: &Budget,
     hashing: Hashing,
 ) -> Result<WalkedLayer, LayerError> {
-    walk(input, budget, Some(hashing))
+    walk(&mut input, budget, Some(hashing))
 }
 
 fn walk(
-    mut input: impl Read + Send,
+    mut input: &mut (dyn Read + Send),
     budget: &Budget,
     hashing: Option<Hashing>,
 ) -> Result<WalkedLayer, LayerError> {
     let mut head = Vec::new();
-    input.by_ref().take(512).read_to_end(&mut head)?;
+    (&mut input).take(512).read_to_end(&mut head)?;
     let compression = Compression::sniff(&head).ok_or(LayerError::UnknownFormat)?;
     let account = budget.account();
     let blob = PackedReader::new(head.as_slice().chain(input), budget, &account);
@@ -155,7 +155,8 @@ fn walk(
     let tar_by = hashing.filter(|by| packed || by.blob != by.tar).map(|by| by.tar);
 
     let (file_list, contents, tar_hash) = {
-        let uncompressed = compression.reader(&mut blob).map_err(|error| blame(compression, error))?;
+        let uncompressed =
+            compression.reader(Box::new(&mut blob)).map_err(|error| blame(compression, error))?;
         let uncompressed = UnpackedReader::new(uncompressed, budget, &account, packed);
         let tar = PlainInput(Meter::new(uncompressed, tar_by));
         let (file_list, contents, mut rest) =

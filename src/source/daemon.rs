@@ -412,14 +412,14 @@ impl Engine {
         let (image, options, source) = (named.image.clone(), options.clone(), self.source.clone());
         // Begins at once: what it reads comes below.
         let walking = tokio::task::spawn_blocking(move || -> Result<_, SourceError> {
-            let input = ChannelReader { receiver, chunk: bytes::Bytes::new() };
+            let mut input = ChannelReader { receiver, chunk: bytes::Bytes::new() };
             let budget = options.budget();
             let (parts, described) = match awaited {
                 Some(mut awaited) => {
-                    let parts = ImageParts::stream(input, &origin, &budget, &mut awaited)?;
+                    let parts = ImageParts::stream(&mut input, &origin, &budget, &mut awaited)?;
                     (parts, awaited.without_config())
                 }
-                None => (ImageParts::stream(input, &origin, &budget, &mut Everything)?, None),
+                None => (ImageParts::stream(&mut input, &origin, &budget, &mut Everything)?, None),
             };
             if let Some(described) = described {
                 let reading = (&*options, &budget);

@@ -367,15 +367,15 @@ fn stream_archive(
     let mut head = Vec::new();
     input.by_ref().take(512).read_to_end(&mut head).map_err(failed)?;
     let compression = Compression::sniff(&head).ok_or_else(|| SourceError::NotAnImage(origin.into()))?;
-    let whole = head.as_slice().chain(input);
+    let mut whole = head.as_slice().chain(input);
     if compression == Compression::None {
-        return ImageParts::stream(whole, origin, budget, &mut Everything);
+        return ImageParts::stream(&mut whole, origin, budget, &mut Everything);
     }
     let account = budget.enclose();
     let packed = io::BufReader::with_capacity(64 * 1024, Enclosing::new(whole, account.clone()));
-    let uncompressed = compression.reader(packed).map_err(failed)?;
+    let uncompressed = compression.reader(Box::new(packed)).map_err(failed)?;
     ImageParts::stream(
-        UnpackedReader::new(uncompressed, budget, &account, true),
+        &mut UnpackedReader::new(uncompressed, budget, &account, true),
         origin,
         budget,
         &mut Everything,
@@ -430,7 +430,10 @@ fn peek(path: &Path) -> Result<(Option<Compression>, Vec<u8>), SourceError> {
     if let Some(packed) = compression.filter(|compression| *compression != Compression::None) {
         let file = io::BufReader::new(open(path)?);
         head.clear();
-        packed.reader(file).and_then(|reader| reader.take(512).read_to_end(&mut head)).map_err(failed)?;
+        packed
+            .reader(Box::new(file))
+            .and_then(|reader| reader.take(512).read_to_end(&mut head))
+            .map_err(failed)?;
     }
     Ok((compression, head))
 }
@@ -448,7 +451,10 @@ fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, SourceError> {
     let (compression, _) = peek(path)?;
     let file = open(path)?;
     let packed = file.metadata().map_err(failed)?.len();
-    let reader = compression.unwrap_or(Compression::None).reader(io::BufReader::new(file)).map_err(failed)?;
+    let reader = compression
+        .unwrap_or(Compression::None)
+        .reader(Box::new(io::BufReader::new(file)))
+        .map_err(failed)?;
     let room = DocumentBudget::of(packed);
     let (content, _) = json::read(reader.take(most + 1), room).map_err(failed)?;
     if content.len() as u64 > most {

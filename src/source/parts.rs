@@ -121,10 +121,10 @@ impl ImageParts {
     /// Where the stream cannot be read or is no complete tar. A layer that cannot be read is an
     /// error only if the image turns out to need it.
     pub fn stream(
-        input: impl Read + Send,
+        input: &mut (dyn Read + Send),
         origin: &Path,
         budget: &Budget,
-        awaited: &mut impl StopCondition,
+        awaited: &mut dyn StopCondition,
     ) -> Result<ImageParts, SourceError> {
         let broken = |error| broken_archive(origin, error);
         // What is passed over costs time as well, and a stream need not end.
@@ -509,7 +509,7 @@ mod tests {
         layer.set_cksum();
         for head in [&b"neither"[..], layer.as_bytes()] {
             let budget = Budget::new(bounds.clone(), Arc::default());
-            let read = ImageParts::stream(endless(head), Path::new("x.tar"), &budget, &mut Everything);
+            let read = ImageParts::stream(&mut endless(head), Path::new("x.tar"), &budget, &mut Everything);
             let error = read.err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains("--safety-limit uncompressed=NUMBER"), "{error}");
         }
