@@ -23,7 +23,7 @@ use crate::files;
 use crate::fleet::Summary;
 use crate::image::file_list::MAX_NODES;
 use crate::image::platform::platform_key;
-use crate::image::{DiffId, Digest, FileList, Platform, Snapshot};
+use crate::image::{DiffId, Digest, FileList, Platform, Snapshot, Time};
 use crate::layer::packed;
 
 /// The directory of records that belong to no commit.
@@ -392,7 +392,7 @@ fn age(listed: &ListedBaseline, snapshot: Option<&Snapshot>) -> (i64, SystemTime
     let written = modified(Path::new(&listed.at));
     let seconds = written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let committed = snapshot.and_then(|snapshot| snapshot.commit.as_ref()?.time);
-    (committed.unwrap_or(i64::try_from(seconds).unwrap_or(i64::MAX)), written)
+    (committed.map_or(i64::try_from(seconds).unwrap_or(i64::MAX), Time::seconds), written)
 }
 
 /// A record, as it is written.

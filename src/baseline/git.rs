@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::image::Time;
 use crate::image::snapshot::Commit;
 
 /// How far back a recorded ancestor is looked for.
@@ -68,7 +69,9 @@ impl Git {
         let field = |name: &'static str| header.lines().filter_map(move |line| line.strip_prefix(name));
         let parents: Vec<String> = field("parent ").map(str::to_owned).filter(|sha| is_sha(sha)).collect();
         // `committer NAME <MAIL> SECONDS ZONE`
-        let time = field("committer ").next().and_then(|line| line.rsplit(' ').nth(1)?.parse().ok());
+        let time = field("committer ")
+            .next()
+            .and_then(|line| Time::from_seconds(line.rsplit(' ').nth(1)?.parse().ok()?));
         Some(Commit { sha: sha.clone(), parents, reference: None, time }).filter(|_| is_sha(&sha))
     }
 

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use super::branch::index::IndexError;
 use crate::fleet::SummaryError;
 use crate::github::GithubError;
-use crate::image::Snapshot;
 use crate::image::schema::SchemaError;
 use crate::image::snapshot::SnapshotError;
+use crate::image::{Snapshot, Time};
 use crate::registry::ArtifactError;
 
 /// A store that cannot be used, or one thing in it.
@@ -197,7 +197,7 @@ pub(super) fn is_same(one: &Snapshot, other: &Snapshot) -> bool {
             commit.reference = None;
         }
         if let Some(recorded) = &mut bare.recorded {
-            recorded.time = 0;
+            recorded.time = Time::default();
         }
         bare
     };

@@ -46,7 +46,7 @@ use crate::cli::{Cli, Command};
 use crate::config::ConfigError;
 use crate::files;
 use crate::image::snapshot::{ImageIdentity, Layer};
-use crate::image::{Day, Snapshot};
+use crate::image::{Day, Snapshot, Time};
 use crate::removable::Catalogue;
 use crate::report::html::{self, Details, PageSubject};
 use crate::report::links::RunLinks;
@@ -245,13 +245,13 @@ fn write_html(
 
 /// The day, in UTC, on which limits are evaluated.
 fn today() -> Day {
-    Day::of(now())
+    now().day()
 }
 
-/// Seconds since 1970.
-fn now() -> i64 {
+fn now() -> Time {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_secs().try_into().unwrap_or_default()
+    let seconds = i64::try_from(since.as_secs()).ok();
+    seconds.and_then(Time::from_seconds).unwrap_or_default()
 }
 
 fn set_variable(name: &str) -> Option<String> {

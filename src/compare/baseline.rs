@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::analysis::Analysis;
-use crate::image::{Totals, UpdateSize};
+use crate::image::{Time, Totals, UpdateSize};
 
 /// A baseline that was found, and why this one.
 #[derive(Debug, Clone)]
@@ -112,8 +112,8 @@ pub struct Missing {
 pub struct HistoryPoint {
     /// The full hash of the commit, where there is one.
     pub commit: Option<String>,
-    /// When it was committed, in seconds since 1970-01-01T00:00Z, where known.
-    pub time: Option<i64>,
+    /// When it was committed, in UTC, where known.
+    pub time: Option<Time>,
     /// What the image runs on, as `os/arch[/variant][:os.version]`, or `unknown`.
     pub platform: String,
     /// Its accounting.

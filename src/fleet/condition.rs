@@ -6,8 +6,7 @@ use serde::Serialize;
 
 use super::summary::DAY;
 use super::{FleetImage, FleetRepository, NotRead, RepositoryState};
-use crate::image::day::rfc3339;
-use crate::image::{Day, LimitInForce, StageAdoption};
+use crate::image::{Day, LimitInForce, StageAdoption, Time};
 use crate::limits::{Enforce, Metric, SizeLimit};
 
 /// How long ago an image may have been recorded.
@@ -65,7 +64,7 @@ pub(super) fn met(
     conditions: &[Condition],
     repositories: &[FleetRepository],
     unread: &[NotRead],
-    now: i64,
+    now: Time,
 ) -> Vec<Met> {
     let mut met = Vec::new();
     let mut seen = BTreeSet::new();
@@ -100,7 +99,7 @@ pub(super) fn met(
     met
 }
 
-fn of_image(condition: Condition, image: &FleetImage, now: i64) -> Option<String> {
+fn of_image(condition: Condition, image: &FleetImage, now: Time) -> Option<String> {
     match condition {
         Condition::NoBaseline | Condition::Unread => None,
         Condition::NoLimits => image.limits.is_empty().then(|| "no limits in layergate.toml".to_owned()),
@@ -109,11 +108,10 @@ fn of_image(condition: Condition, image: &FleetImage, now: i64) -> Option<String
                 image.saving.map_or_else(String::new, |saving| format!("; a builder stage saves {saving}"));
             format!("is built where it runs{saves}")
         }),
-        Condition::MaxSize => over_max_size(image, &Day::of(now)),
+        Condition::MaxSize => over_max_size(image, &now.day()),
         Condition::Stale => {
-            let recorded = image.recorded.as_ref()?;
-            // Times of RFC 3339 in UTC compare as their texts do.
-            (*recorded < rfc3339(now - STALE)).then(|| format!("last recorded on {}", &recorded[..10]))
+            let recorded = image.recorded.filter(|recorded| *recorded < now.before(STALE))?;
+            Some(format!("last recorded on {}", recorded.day()))
         }
     }
 }

@@ -11,8 +11,7 @@ use serde::Serialize;
 pub use condition::{Condition, Met};
 pub use summary::{DAY, ImageSummary, RecordSummary, Summary, SummaryError};
 
-use crate::image::day::rfc3339;
-use crate::image::{Bytes, Classes, Delta, LimitInForce, StageAdoption, Totals, UpdateSize};
+use crate::image::{Bytes, Classes, Delta, LimitInForce, StageAdoption, Time, Totals, UpdateSize};
 
 /// The `schema` of the document that this version writes.
 pub const SCHEMA: &str = "layergate.fleet/v1";
@@ -27,7 +26,7 @@ pub struct Fleet {
     /// The version of layergate that wrote it.
     pub layergate: String,
     /// When it was made, as RFC 3339 writes it.
-    pub generated: String,
+    pub generated: Time,
     /// The branch that was read in each repository of GitHub.
     pub branch: String,
     /// All images together, those of archived repositories left out.
@@ -86,7 +85,7 @@ pub struct FleetImage {
     /// The commit that it is of.
     pub commit: Option<String>,
     /// When it was recorded, or, where that is not known, committed: as RFC 3339 writes it.
-    pub recorded: Option<String>,
+    pub recorded: Option<Time>,
     /// The accounting.
     pub totals: Totals,
     /// What a host downloads that moves to it from the one recorded before it, where known.
@@ -98,7 +97,7 @@ pub struct FleetImage {
     /// Whether it is built in stages.
     pub stages: StageAdoption,
     /// Since when the records say so, as RFC 3339 writes it.
-    pub stages_since: Option<String>,
+    pub stages_since: Option<Time>,
     /// Bytes that a builder stage would leave behind, where its files are known.
     pub saving: Option<Bytes>,
     /// The limits that its configuration sets.
@@ -114,7 +113,7 @@ pub struct Change {
     /// The size before.
     pub from: Bytes,
     /// When the size before was recorded, as RFC 3339 writes it.
-    pub since: String,
+    pub since: Time,
     /// Whether that is less than thirty days ago, for want of an older record.
     pub shorter: bool,
 }
@@ -206,13 +205,13 @@ pub struct FoundRepository {
 }
 
 impl Fleet {
-    /// Puts repositories together at a time, in seconds since 1970. One that was found twice counts once.
+    /// Puts repositories together at a time. One that was found twice counts once.
     pub fn new(
         branch: &str,
         found: Vec<FoundRepository>,
         mut unread: Vec<NotRead>,
         conditions: &[Condition],
-        now: i64,
+        now: Time,
     ) -> Fleet {
         let mut by_name: BTreeMap<String, FoundRepository> = BTreeMap::new();
         for found in found {
@@ -233,7 +232,7 @@ impl Fleet {
         Fleet {
             schema: SCHEMA.into(),
             layergate: env!("CARGO_PKG_VERSION").into(),
-            generated: rfc3339(now),
+            generated: now,
             branch: branch.to_owned(),
             totals,
             met,
@@ -264,7 +263,7 @@ impl Fleet {
 }
 
 impl FleetRepository {
-    fn new(found: FoundRepository, now: i64) -> FleetRepository {
+    fn new(found: FoundRepository, now: Time) -> FleetRepository {
         let expected = !found.dockerfiles.is_empty() && !found.fork && !found.archived;
         let (state, images) = match found.baselines {
             Some(Ok(summary)) => {
@@ -293,20 +292,20 @@ impl FleetRepository {
 }
 
 impl FleetImage {
-    fn new(summary: ImageSummary, now: i64) -> FleetImage {
+    fn new(summary: ImageSummary, now: Time) -> FleetImage {
         let change = summary.change(now);
         let ImageSummary { image, platform, newest, stages_since, .. } = summary;
         FleetImage {
             image,
             platform,
-            recorded: newest.made().map(rfc3339),
+            recorded: newest.made(),
             commit: newest.commit,
             totals: newest.totals,
             update: newest.update,
             change,
             removable: newest.removable,
             stages: newest.stages,
-            stages_since: stages_since.filter(|_| newest.stages != StageAdoption::Unknown).map(rfc3339),
+            stages_since: stages_since.filter(|_| newest.stages != StageAdoption::Unknown),
             saving: newest.saving,
             limits: newest.limits,
         }
@@ -314,14 +313,14 @@ impl FleetImage {
 }
 
 impl ImageSummary {
-    fn change(&self, now: i64) -> Option<Change> {
+    fn change(&self, now: Time) -> Option<Change> {
         let (since, from) = self.before(now)?;
-        let shorter = since > now - summary::WINDOW;
+        let shorter = since > now.before(summary::WINDOW);
         if shorter && self.days.len() < 2 {
             return None;
         }
         let bytes = self.newest.totals.uncompressed? - from;
-        Some(Change { bytes, from, since: rfc3339(since), shorter })
+        Some(Change { bytes, from, since, shorter })
     }
 }
 

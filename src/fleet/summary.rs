@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::platform::platform_key;
 use crate::image::schema::{self, SchemaError};
-use crate::image::{Bytes, Classes, LimitInForce, Snapshot, StageAdoption, Totals, UpdateSize};
+use crate::image::{Bytes, Classes, LimitInForce, Snapshot, StageAdoption, Time, Totals, UpdateSize};
 
 /// The `schema` of a summary that this version writes.
 const SCHEMA: &str = "layergate.summary/v1";
@@ -61,10 +61,10 @@ pub struct ImageSummary {
     pub newest: RecordSummary,
     /// When the first record was made that says of its stages what the newest says, and each one since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stages_since: Option<i64>,
+    pub stages_since: Option<Time>,
     /// The uncompressed size at the end of each day with a record, oldest first: when, and how many bytes.
     #[serde(default)]
-    pub days: Vec<(i64, Bytes)>,
+    pub days: Vec<(Time, Bytes)>,
 }
 
 /// One record.
@@ -73,12 +73,12 @@ pub struct RecordSummary {
     /// The commit that it is of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// When that was committed, in seconds since 1970-01-01T00:00Z, where known.
+    /// When that was committed, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time: Option<i64>,
+    pub time: Option<Time>,
     /// When it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub recorded: Option<i64>,
+    pub recorded: Option<Time>,
     /// The accounting.
     pub totals: Totals,
     /// What a host downloads that moves to it from the one recorded before it, where known.
@@ -118,12 +118,12 @@ impl RecordSummary {
     }
 
     /// When it was made: its own word, or when its commit was.
-    pub fn made(&self) -> Option<i64> {
+    pub fn made(&self) -> Option<Time> {
         self.recorded.or(self.time)
     }
 
     /// What decides which of two is newer: a slow job of an older commit may well come later.
-    fn age(&self) -> Option<i64> {
+    fn age(&self) -> Option<Time> {
         self.time.or(self.recorded)
     }
 
@@ -235,11 +235,11 @@ impl ImageSummary {
         let (Some(made), Some(size)) = (self.newest.made(), self.newest.totals.uncompressed) else { return };
         // Clocks differ, and a day is not over before the next one.
         let made = self.days.last().map_or(made, |(last, _)| made.max(*last));
-        if self.days.last().is_some_and(|(last, _)| last.div_euclid(DAY) == made.div_euclid(DAY)) {
+        if self.days.last().is_some_and(|(last, _)| last.day() == made.day()) {
             self.days.pop();
         }
         self.days.push((made, size));
-        let of_window = self.days.partition_point(|(time, _)| *time < made - WINDOW - DAY);
+        let of_window = self.days.partition_point(|(time, _)| *time < made.before(WINDOW + DAY));
         // One that is older says what the window began with.
         self.days.drain(..of_window.saturating_sub(1));
         self.days.drain(..self.days.len().saturating_sub(MAX_DAYS));
@@ -247,8 +247,8 @@ impl ImageSummary {
 
     /// The size to tell a change from, and when it was: the last one at least thirty days ago, or the first that is
     /// known.
-    pub fn before(&self, now: i64) -> Option<(i64, Bytes)> {
-        let old = self.days.partition_point(|(time, _)| *time <= now - WINDOW);
+    pub fn before(&self, now: Time) -> Option<(Time, Bytes)> {
+        let old = self.days.partition_point(|(time, _)| *time <= now.before(WINDOW));
         self.days.get(old.saturating_sub(1)).copied()
     }
 }

@@ -3,11 +3,15 @@ use crate::image::Snapshot;
 
 const NOW: i64 = 1_800_000_000;
 
+fn now() -> Time {
+    Time::from_seconds(NOW).unwrap()
+}
+
 fn record(days_ago: i64, size: u64, stages: StageAdoption) -> RecordSummary {
-    let made = NOW - days_ago * DAY;
+    let made = now().before(days_ago * DAY);
     let totals = Totals { uncompressed: Some(Bytes(size)), ..Snapshot::made_up(Vec::new()).totals };
     RecordSummary {
-        commit: Some(format!("{made:040x}")),
+        commit: Some(format!("{:040x}", made.seconds())),
         time: Some(made),
         recorded: Some(made),
         totals,
@@ -37,7 +41,7 @@ fn repository(name: &str, baselines: Option<Summary>) -> FoundRepository {
 }
 
 fn change(records: &[(i64, u64, StageAdoption)]) -> Option<(i64, bool)> {
-    let fleet = Fleet::new("b", vec![repository("a", Some(summary_of(records)))], Vec::new(), &[], NOW);
+    let fleet = Fleet::new("b", vec![repository("a", Some(summary_of(records)))], Vec::new(), &[], now());
     let change = fleet.repositories[0].images[0].change.clone()?;
     Some((change.bytes.0, change.shorter))
 }
@@ -61,7 +65,7 @@ fn a_change_is_told_from_the_last_record_that_is_thirty_days_old() {
 #[test]
 fn it_is_said_since_when_an_image_is_built_as_it_is() {
     let since = |records: &[(i64, u64, StageAdoption)]| {
-        (NOW - summary_of(records).images[0].stages_since.unwrap()) / DAY
+        (NOW - summary_of(records).images[0].stages_since.unwrap().seconds()) / DAY
     };
     let (single, multi) = (StageAdoption::SingleStage, StageAdoption::MultiStage);
     assert_eq!(since(&[(90, 1, single), (50, 1, multi), (20, 1, multi)]), 50);
@@ -97,7 +101,8 @@ fn totals_count_each_image_once_and_no_archived_ones() {
     };
     let fork = FoundRepository { fork: true, ..repository("fork", None) };
     let found = vec![repository("shop", Some(shop)), archived, broken, fork, repository("none", None)];
-    let fleet = Fleet::new("b", found.clone(), Vec::new(), &[Condition::SingleStage, Condition::Unread], NOW);
+    let fleet =
+        Fleet::new("b", found.clone(), Vec::new(), &[Condition::SingleStage, Condition::Unread], now());
     let totals = fleet.totals;
     assert_eq!((totals.repositories, totals.recorded, totals.no_baseline, totals.unread), (5, 2, 1, 1));
     assert_eq!((totals.images, totals.single_stage, totals.multi_stage), (1, 1, 0));
@@ -106,6 +111,6 @@ fn totals_count_each_image_once_and_no_archived_ones() {
     let met: Vec<&str> = fleet.met.iter().map(|met| met.repository.as_str()).collect();
     assert_eq!(met, ["shop", "broken"]);
     // What was found by two ways is there once.
-    let twice = Fleet::new("b", [found.clone(), found].concat(), Vec::new(), &[], NOW);
+    let twice = Fleet::new("b", [found.clone(), found].concat(), Vec::new(), &[], now());
     assert_eq!(twice.totals, totals);
 }

@@ -1,7 +1,9 @@
-//! A day of the calendar, in UTC.
+//! Days and times of the calendar, in UTC.
 
 use std::fmt;
 use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A day, as RFC 3339 writes it: `2027-01-31`. Days compare as their texts do.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,22 +29,105 @@ impl Day {
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         Day(format!("{year:04}-{month:02}-{day:02}"))
     }
+
+    /// When it begins, in seconds since 1970 (`days_from_civil` of the same paper).
+    fn start(&self) -> i64 {
+        let mut parts = self.0.split('-').map(|part| part.parse::<i64>().unwrap_or_default());
+        let (year, month, day) = (
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+            parts.next().unwrap_or_default(),
+        );
+        let year = year - i64::from(month <= 2);
+        let era = year.div_euclid(400);
+        let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+        let year_of_era = year.rem_euclid(400);
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        (era * 146_097 + day_of_era - 719_468) * 86_400
+    }
 }
 
-/// A time in seconds since 1970 as RFC 3339 writes it, in UTC: `2027-01-31T08:30:00Z`.
-pub fn rfc3339(time: i64) -> String {
-    let second = time.rem_euclid(86_400);
-    format!("{}T{:02}:{:02}:{:02}Z", Day::of(time), second / 3600, second / 60 % 60, second % 60)
+/// A time to the second, in UTC. Documents have it as RFC 3339 writes it: `2027-01-31T08:30:00Z`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Time(i64);
+
+/// A text that is no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a time in UTC such as 2027-01-31T08:30:00Z")]
+pub struct NoTime;
+
+impl Time {
+    const YEAR_0: i64 = -62_167_219_200;
+    const YEAR_10000: i64 = 253_402_300_800;
+
+    /// A time in seconds since 1970. `None` where its year does not have the four digits of RFC 3339.
+    pub fn from_seconds(seconds: i64) -> Option<Time> {
+        (Time::YEAR_0..Time::YEAR_10000).contains(&seconds).then_some(Time(seconds))
+    }
+
+    /// Seconds since 1970.
+    pub fn seconds(self) -> i64 {
+        self.0
+    }
+
+    /// The day that it is in.
+    pub fn day(self) -> Day {
+        Day::of(self.0)
+    }
+
+    /// The time that many seconds before it.
+    pub fn before(self, seconds: i64) -> Time {
+        Time(self.0.saturating_sub(seconds).clamp(Time::YEAR_0, Time::YEAR_10000 - 1))
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let second = self.0.rem_euclid(86_400);
+        write!(f, "{}T{:02}:{:02}:{:02}Z", self.day(), second / 3600, second / 60 % 60, second % 60)
+    }
+}
+
+impl FromStr for Time {
+    type Err = NoTime;
+
+    fn from_str(text: &str) -> Result<Time, NoTime> {
+        let (day, clock) = text.split_once('T').ok_or(NoTime)?;
+        let day: Day = day.parse().map_err(|NoDay| NoTime)?;
+        let mut parts = clock.strip_suffix('Z').ok_or(NoTime)?.split(':');
+        let mut next = |most: u32| number(parts.next()?, 2).filter(|number| *number <= most);
+        let (Some(hour), Some(minute), Some(second)) = (next(23), next(59), next(59)) else {
+            return Err(NoTime);
+        };
+        match parts.next() {
+            None => Ok(Time(day.start() + i64::from(hour * 3600 + minute * 60 + second))),
+            Some(_) => Err(NoTime),
+        }
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
+        <std::borrow::Cow<'_, str>>::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// What that many digits say.
+fn number(text: &str, digits: usize) -> Option<u32> {
+    let fits = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
+    if fits { text.parse().ok() } else { None }
 }
 
 impl FromStr for Day {
     type Err = NoDay;
 
     fn from_str(text: &str) -> Result<Day, NoDay> {
-        let number = |part: &str, digits: usize| {
-            let fits = part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit());
-            if fits { part.parse::<u32>().ok() } else { None }
-        };
         let mut parts = text.split('-');
         let mut next = |digits| number(parts.next()?, digits);
         let (Some(year), Some(month), Some(day)) = (next(4), next(2), next(2)) else { return Err(NoDay) };
@@ -81,8 +166,6 @@ mod tests {
             assert_eq!(Day::of(time).to_string(), day, "{time}");
             assert_eq!(day.parse(), Ok(Day::of(time)), "{day}");
         }
-        assert_eq!(rfc3339(951_782_399), "2000-02-28T23:59:59Z");
-        assert_eq!(rfc3339(-1), "1969-12-31T23:59:59Z");
         for text in
             ["", "2027", "2027-1-31", "2027-01-32", "2023-02-29", "2100-02-29", "2027-13-01", "2027-00-01"]
         {
@@ -90,6 +173,42 @@ mod tests {
         }
         for text in ["2027-01-31T00:00:00Z", "2027-01-31-", "+027-01-31", "2027-01-00", "31.01.2027"] {
             assert_eq!(text.parse::<Day>(), Err(NoDay), "{text}");
+        }
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (Time::YEAR_0, "0000-01-01T00:00:00Z"),
+            (Time::YEAR_10000 - 1, "9999-12-31T23:59:59Z"),
+        ] {
+            let time = Time::from_seconds(seconds).unwrap();
+            assert_eq!(time.to_string(), text);
+            assert_eq!(text.parse(), Ok(time), "{text}");
+            let json = serde_json::to_string(&time).unwrap();
+            assert_eq!(serde_json::from_str::<Time>(&json).unwrap(), time);
+        }
+        for seconds in [i64::MIN, Time::YEAR_0 - 1, Time::YEAR_10000, i64::MAX] {
+            assert_eq!(Time::from_seconds(seconds), None, "{seconds}");
+        }
+        for text in [
+            "",
+            "2027-01-31",
+            "2027-01-31T08:30Z",
+            "2027-01-31T24:00:00Z",
+            "2027-01-31T08:60:00Z",
+            "2027-02-30T00:00:00Z",
+        ] {
+            assert_eq!(text.parse::<Time>(), Err(NoTime), "{text}");
+        }
+        for text in
+            ["2027-01-31T08:30:00", "2027-01-31T08:30:00+01:00", "2027-01-31T08:30:00:00Z", "1700000000"]
+        {
+            assert_eq!(text.parse::<Time>(), Err(NoTime), "{text}");
         }
     }
 }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-use super::{DiffId, Digest, Entry, Instruction, LayerPath, Mark, Platform, SecretKind};
+use super::{DiffId, Digest, Entry, Instruction, LayerPath, Mark, Platform, SecretKind, Time};
 
 macro_rules! described {
     ($name:ident, $schema:expr) => {
@@ -52,6 +52,16 @@ described!(
         "description": "A Dockerfile instruction on one line, without the shell that ran it, build arguments and secrets.",
         "type": "string",
         "examples": ["RUN apt-get install -y gcc"],
+    })
+);
+described!(
+    Time,
+    json_schema!({
+        "description": "A time to the second, in UTC, as RFC 3339 writes it.",
+        "type": "string",
+        "format": "date-time",
+        "pattern": "Z$",
+        "examples": ["2027-01-31T08:30:00Z"],
     })
 );
 described!(

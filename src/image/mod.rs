@@ -31,7 +31,7 @@ mod update_size;
 
 pub use bytes::{Bytes, Delta};
 pub use container::ContainerSettings;
-pub use day::Day;
+pub use day::{Day, Time};
 pub use digest::{DiffId, Digest};
 pub use entry::Entry;
 pub use file_list::FileList;

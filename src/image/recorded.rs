@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::bytes::Bytes;
+use super::day::Time;
 use super::text::excerpt;
 
 /// The most limits of one image, and the longest text of one, in bytes.
@@ -13,8 +14,8 @@ const MAX_TEXT: usize = 800;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RecordFacts {
-    /// When it was recorded, in seconds since 1970-01-01T00:00Z.
-    pub time: i64,
+    /// When it was recorded, in UTC.
+    pub time: Time,
     /// Whether it is built in stages.
     #[serde(default)]
     pub stages: StageAdoption,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bytes::{Bytes, group_digits};
 use super::container::ContainerSettings;
+use super::day::Time;
 use super::digest::{DiffId, Digest};
 use super::file_list::{FileList, MAX_PACKAGES};
 use super::instruction::Instruction;
@@ -198,9 +199,9 @@ pub struct Commit {
     /// The branch or tag, as `refs/heads/main`.
     #[serde(default, rename = "ref", skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
-    /// When it was committed, as seconds since 1970-01-01T00:00Z.
+    /// When it was committed, in UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time: Option<i64>,
+    pub time: Option<Time>,
 }
 
 /// The accounting of one image (docs/numbers.md, "What is counted"). What is not known is null, never 0.

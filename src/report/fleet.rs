@@ -7,7 +7,7 @@ use super::history::update_text;
 use super::look::{Sizes, TextLayout};
 use super::table::{self, Align, Column, wrapped};
 use crate::fleet::{Change, Fleet, FleetImage, FleetRepository};
-use crate::image::{Bytes, Delta, LimitInForce, StageAdoption};
+use crate::image::{Bytes, Delta, LimitInForce, StageAdoption, Time};
 
 /// The most repositories without baselines, and images to adopt, that a table for people lists.
 const MOST: usize = 20;
@@ -208,7 +208,7 @@ fn cells(row: &Row<'_>, sizes: Sizes, escaped: impl Fn(&str) -> String) -> [Stri
         known(image.saving.filter(|_| image.stages == StageAdoption::SingleStage)),
         image.stages.as_str().to_owned(),
         limits,
-        day(image.recorded.as_deref()).to_owned(),
+        day(image.recorded),
     ]
 }
 
@@ -230,7 +230,7 @@ pub(super) fn name((of, image): &Row<'_>, escaped: impl Fn(&str) -> String) -> S
 /// `+1.2 MB`, and since when, where that is shorter than the heading says.
 fn change(change: Option<&Change>, sizes: Sizes) -> String {
     let Some(change) = change else { return String::new() };
-    let since = if change.shorter { format!(" since {}", day(Some(&change.since))) } else { String::new() };
+    let since = if change.shorter { format!(" since {}", change.since.day()) } else { String::new() };
     match change.bytes {
         Delta(0) => format!("0{since}"),
         delta => format!("{}{since}", sizes.delta(delta)),
@@ -242,9 +242,8 @@ pub(super) fn limit_text(limit: &LimitInForce) -> String {
     format!("{} = {}{source}", limit.key, limit.value)
 }
 
-/// The day of a time of RFC 3339.
-pub(super) fn day(time: Option<&str>) -> &str {
-    time.and_then(|time| time.get(..10)).unwrap_or("unknown")
+fn day(time: Option<Time>) -> String {
+    time.map_or_else(|| "unknown".into(), |time| time.day().to_string())
 }
 
 /// Writes a line for each image, with a line of headings (RFC 4180).
@@ -293,20 +292,20 @@ pub fn write_csv(fleet: &Fleet, out: &mut impl Write) -> io::Result<()> {
                 escape::cell(&image.image),
                 escape::cell(&image.platform),
                 escape::cell(image.commit.as_deref().unwrap_or_default()),
-                image.recorded.clone().unwrap_or_default(),
+                image.recorded.map_or_else(String::new, |time| time.to_string()),
                 known(image.totals.uncompressed),
                 known(image.totals.flattened),
                 known(image.totals.wasted),
                 known(image.totals.compressed),
                 image.totals.layers.to_string(),
                 change.map_or_else(String::new, |change| change.bytes.0.to_string()),
-                change.map_or_else(String::new, |change| change.since.clone()),
+                change.map_or_else(String::new, |change| change.since.to_string()),
                 known(image.update.map(|update| update.bytes)),
                 known(image.update.map(|update| update.classic_bytes)),
                 image.update.map_or_else(String::new, |update| update.estimated.to_string()),
                 known(image.removable.map(|classes| classes.sum())),
                 image.stages.as_str().to_owned(),
-                image.stages_since.clone().unwrap_or_default(),
+                image.stages_since.map_or_else(String::new, |time| time.to_string()),
                 known(image.saving),
                 escape::cell(&limits.join("; ")),
             ];

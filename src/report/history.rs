@@ -11,7 +11,7 @@ use super::look::{Sizes, TextLayout};
 use super::model::{ImageReport, TrendPoint};
 use super::table::{self, Align, Column};
 use crate::compare::baseline::HistoryPoint;
-use crate::image::{Bytes, Day, Delta, UpdateSize};
+use crate::image::{Bytes, Delta, UpdateSize};
 use crate::limits::Metric;
 
 /// The `schema` of a history that this version writes.
@@ -99,7 +99,7 @@ impl HistoryRow<'_> {
     }
 
     fn date(&self) -> String {
-        self.point.time.map_or_else(|| "unknown".into(), |time| Day::of(time).to_string())
+        self.point.time.map_or_else(|| "unknown".into(), |time| time.day().to_string())
     }
 
     fn change(&self, sizes: Sizes) -> String {
@@ -281,9 +281,9 @@ fn chart(metric: Metric, points: &[(String, Bytes)]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::image::{Snapshot, Totals};
+    use crate::image::{Snapshot, Time, Totals};
 
-    fn point(commit: &str, time: Option<i64>, uncompressed: u64) -> HistoryPoint {
+    fn point(commit: &str, time: Option<Time>, uncompressed: u64) -> HistoryPoint {
         let totals =
             Totals { uncompressed: Some(Bytes(uncompressed)), ..Snapshot::made_up(Vec::new()).totals };
         HistoryPoint {
@@ -298,8 +298,8 @@ mod tests {
     #[test]
     fn a_table_has_what_each_commit_changed() {
         let mut points = vec![
-            point(&"a".repeat(40), Some(0), 2_000_000),
-            point(&"b".repeat(40), Some(86_400), 4_000_000),
+            point(&"a".repeat(40), Time::from_seconds(0), 2_000_000),
+            point(&"b".repeat(40), Time::from_seconds(86_400), 4_000_000),
             point("x\u{202e}y\n::error::", None, 3_000_000),
         ];
         let (bytes, classic_bytes) = (Bytes(2_100_000), Bytes(9_000_000));
@@ -321,7 +321,7 @@ mod tests {
     #[test]
     fn what_came_back_to_its_size_is_not_unchanged() {
         let said = |sizes: [u64; 3]| {
-            let points = sizes.map(|size| point(&"a".repeat(40), Some(0), size)).to_vec();
+            let points = sizes.map(|size| point(&"a".repeat(40), Time::from_seconds(0), size)).to_vec();
             let history = History::new("api", Metric::Uncompressed, points, None);
             let rows = history.by_platform(9).into_values().next().unwrap();
             answer(history.metric, &rows, Sizes::Rounded)

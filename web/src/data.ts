@@ -162,7 +162,7 @@ export interface Point {
   /** Short commit, or what stands for it. */
   label: string;
   /** Seconds since 1970, where known. */
-  time: number | null;
+  time: string | null;
   size: number;
   /** What a host downloads that moves here from the point before, where it is known. */
   update: { bytes: number; estimated: boolean } | null;

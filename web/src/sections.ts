@@ -194,15 +194,11 @@ export function trendOf(image: Image, id: string): HTMLElement | null {
   const { trend: points } = image;
   if (points.length < 2) return null;
   const updates = points.some((point) => point.update !== null);
-  const rows = points.map((point, index) => row([h("code", {}, point.label), point.time !== null && h("span", { class: "version" }, ` ${date(point.time)}`)],
+  const rows = points.map((point, index) => row([h("code", {}, point.label), point.time !== null && h("span", { class: "version" }, ` ${point.time.slice(0, 10)}`)],
     [amount(point.size)], [index === 0 ? "" : change(point.size - points[index - 1].size)],
     ...(updates ? [point.update === null ? [""] : [point.update.estimated && "\u2264 ", amount(point.update.bytes)]] : []))).reverse();
   const list = h("details", {}, h("summary", {}, `${count(points.length, "measurement", "measurements")}`), ...table("Sizes, newest first", ["Commit", "Size", "Change", ...(updates ? ["Update"] : [])], rows, 20));
   return h("div", { id }, chart(points, image.maxSize), list);
-}
-
-function date(time: number): string {
-  return new Date(time * 1000).toISOString().slice(0, 10);
 }
 
 function chart(points: Point[], maxSize: number | null): Node {

@@ -143,7 +143,7 @@ export function failing(count = 4000) {
         { what: "pip's cache", group: "caches", bytes: 21_400_000, files: 812, layer: { text: "RUN pipenv lock", place: place(8) }, ofBase: false, where: ["/root/.cache/pip/"], note: "", help: "Add --no-cache-dir" },
         { what: "C compiler", group: "build tools", bytes: 121_400_000, files: 312, layer: { text: "RUN apt-get install", place: null }, ofBase: true, where: ["gcc-12", "cpp-12"], note: "", help: "Use python:3-slim" },
       ],
-      trend: [1_310, 1_312, 1_315, 1_315, 1_329, 1_330, 1_329.7, 1_390].map((size, index, all) => ({ label: index === all.length - 1 ? "this change" : `a1b2c${index}d`, time: index === all.length - 1 ? null : 1_790_000_000 + index * 86_400, size: size * 1e6, update: null })),
+      trend: [1_310, 1_312, 1_315, 1_315, 1_329, 1_330, 1_329.7, 1_390].map((size, index, all) => ({ label: index === all.length - 1 ? "this change" : `a1b2c${index}d`, time: index === all.length - 1 ? null : new Date((1_790_000_000 + index * 86_400) * 1000).toISOString(), size: size * 1e6, update: null })),
       maxSize: 1_400_000_000, files: columns(files, true), filesMissing: null,
     }],
   };

@@ -9,7 +9,7 @@ use super::super::git::is_sha;
 use crate::fleet::RecordSummary;
 use crate::image::platform::platform_key;
 use crate::image::schema::{self, SchemaError};
-use crate::image::{Bytes, DiffId, Snapshot, StageAdoption, Totals, UpdateSize};
+use crate::image::{Bytes, DiffId, Snapshot, StageAdoption, Time, Totals, UpdateSize};
 
 /// The `schema` of an index that this version writes.
 const SCHEMA: &str = "layergate.index/v1";
@@ -52,9 +52,9 @@ pub struct RecordIndex {
 pub struct IndexEntry {
     /// The commit that it is of.
     pub commit: String,
-    /// When that was committed, in seconds since 1970-01-01T00:00Z, where known.
+    /// When that was committed, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub time: Option<i64>,
+    pub time: Option<Time>,
     /// What the image runs on, as `os/arch[/variant][:os.version]`, or `unknown`.
     pub platform: String,
     /// The Git hash of the record.

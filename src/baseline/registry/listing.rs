@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::git::is_sha;
 use crate::compare::baseline::HistoryPoint;
 use crate::image::platform::platform_key;
-use crate::image::{DiffId, Digest, Platform, Snapshot, Totals, UpdateSize};
+use crate::image::{DiffId, Digest, Platform, Snapshot, Time, Totals, UpdateSize};
 use crate::registry::RawManifest;
 
 /// What a record is.
@@ -54,7 +54,7 @@ pub struct ReferrerEntry {
     /// The commit that it is of.
     pub commit: String,
     /// When that was committed, where known.
-    pub time: Option<i64>,
+    pub time: Option<Time>,
     /// When it was recorded, in milliseconds, where known.
     pub recorded: Option<i64>,
     /// The accounting, where it can be read.
@@ -81,7 +81,6 @@ impl ReferrerEntry {
     fn read(of: &Value, manifest: Digest) -> Option<ReferrerEntry> {
         let annotations = of.get("annotations").filter(|_| of["artifactType"] == ARTIFACT_TYPE)?;
         let text = |name: &str| annotations.get(name)?.as_str().map(str::to_owned);
-        let number = |name: &str| text(name)?.parse().ok();
         let is_platform = |text: &String| {
             let platform: Option<Platform> = text.parse().ok();
             text == &platform_key(platform.as_ref())
@@ -93,8 +92,8 @@ impl ReferrerEntry {
             image: text(IMAGE)?,
             platform: text(PLATFORM).filter(is_platform)?,
             commit: text(COMMIT).filter(|commit| is_sha(commit))?,
-            time: number(TIME),
-            recorded: number(RECORDED),
+            time: text(TIME).and_then(|time| time.parse().ok()),
+            recorded: text(RECORDED).and_then(|recorded| recorded.parse().ok()),
             totals: text(TOTALS).and_then(|totals| serde_json::from_str(&totals).ok()),
             update: text(UPDATE)
                 .and_then(|update| serde_json::from_str(&update).ok())
@@ -117,7 +116,8 @@ impl ReferrerEntry {
 
     /// What orders records in time: that of their commits, as far as it is known.
     pub fn age(&self) -> i64 {
-        self.time.or(self.recorded.map(|recorded| recorded / 1000)).unwrap_or_default()
+        let recorded = || self.recorded.map(|recorded| recorded / 1000);
+        self.time.map(Time::seconds).or_else(recorded).unwrap_or_default()
     }
 
     /// Its part of a history.

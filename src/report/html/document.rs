@@ -8,7 +8,7 @@ use crate::compare::baseline::short;
 use crate::compare::causes::{Moved, StoringLayer};
 use crate::compare::{Cause, ConfigChange, LayerRow, PackageRow, Waste};
 use crate::image::removable::{Removable, Weight};
-use crate::image::{Bytes, Delta, Instruction, Totals, UpdateSize};
+use crate::image::{Bytes, Delta, Instruction, Time, Totals, UpdateSize};
 use crate::image::{DockerfileLines, LayerRef};
 use crate::limits::{Finding, Metric, SizeLimit};
 use crate::report::history::{History, HistoryRow};
@@ -179,7 +179,7 @@ struct LayerName<'a> {
 #[derive(Serialize)]
 struct ChartPoint {
     label: String,
-    time: Option<i64>,
+    time: Option<Time>,
     size: Bytes,
     update: Option<UpdateSize>,
 }

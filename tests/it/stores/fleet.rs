@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
+use layergate::image::Time;
 use serde_json::{Value, json};
 
 use crate::check::gate::{Checkout, image};
@@ -12,11 +13,14 @@ use crate::support::fake_fleet::{Baselines, FleetRepository};
 use crate::support::fake_github::{FakeGithub, Fault, Shape};
 use crate::support::{Run, layergate};
 
-const DAY: i64 = 86_400;
-
 fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     since.as_secs().try_into().unwrap()
+}
+
+/// The time that many days ago.
+fn ago(days: i64) -> Time {
+    Time::from_seconds(now() - days * 86_400).unwrap()
 }
 
 fn fleet(github: &FakeGithub, arguments: &[&str]) -> Command {
@@ -34,12 +38,12 @@ fn summary(image: &str, size: u64, stages: &str) -> Value {
     });
     let saving = if stages == "single_stage" { size / 4 } else { 0 };
     json!({
-        "image": image, "platform": "linux/amd64", "commit": "c".repeat(40), "time": now() - DAY,
-        "recorded": now() - DAY, "totals": totals, "stages": stages, "saving": saving,
+        "image": image, "platform": "linux/amd64", "commit": "c".repeat(40), "time": ago(1),
+        "recorded": ago(1), "totals": totals, "stages": stages, "saving": saving,
         "removable": { "build_tools": saving, "build_inputs": 0, "caches": 0, "leftovers": 10 },
         "limits": [{ "key": "max-size", "value": "1 GB" }],
-        "stages_since": now() - 200 * DAY,
-        "days": [[now() - 40 * DAY, size - 5_000_000], [now() - DAY, size]],
+        "stages_since": ago(200),
+        "days": [[ago(40), size - 5_000_000], [ago(1), size]],
     })
 }
 
@@ -237,7 +241,7 @@ fn what_nobody_can_read_is_said_with_what_to_do() {
 fn a_scheduled_job_fails_on_what_it_is_told_to() {
     let github = FakeGithub::start();
     let mut old = summary("old", 3_000_000_000, "single_stage");
-    (old["time"], old["recorded"]) = (json!(now() - 100 * DAY), json!(now() - 100 * DAY));
+    (old["time"], old["recorded"]) = (json!(ago(100)), json!(ago(100)));
     let mut free = summary("free", 10_000_000, "multi_stage");
     free["limits"] = json!([]);
     github.world().fleet = vec![

@@ -25,7 +25,7 @@ fn full_report() -> Value {
     report["accept"] = json!({ "labels": ["size-ok"], "trailer": "Accept", "max_increase": "5%" });
     let image = &mut report["images"][0];
     let sha = "c".repeat(40);
-    image["base"]["commit"] = json!({ "sha": sha, "ref": "refs/heads/main", "time": 1 });
+    image["base"]["commit"] = json!({ "sha": sha, "ref": "refs/heads/main", "time": "1970-01-01T00:00:01Z" });
     image["trend"] = json!([{ "commit": sha, "size": 1 }, { "commit": sha, "size": 2 }, { "size": 3 }]);
     let place = json!({ "path": "Dockerfile", "line": 3, "end_line": 3 });
     let layer = json!({ "index": 1, "instruction": "RUN x", "dockerfile": place, "of_base_image": false });
