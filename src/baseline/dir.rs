@@ -17,7 +17,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::record::{ListedBaseline, Overview, RecordOutcome, StoreError, Written, is_same, replaceable};
+use super::record::{
+    ListedBaseline, Overview, RecordOutcome, RecordedHistory, StoreError, Written, is_same, replaceable,
+};
 use crate::compare::baseline::HistoryPoint;
 use crate::files;
 use crate::fleet::Summary;
@@ -168,11 +170,14 @@ impl DirStore {
     ///
     /// # Errors
     /// [`StoreError`] where the directory cannot be read.
-    pub fn history(&self, image: &str) -> Result<Vec<HistoryPoint>, StoreError> {
-        let mut points = Vec::new();
+    pub fn history(&self, image: &str) -> Result<RecordedHistory, StoreError> {
+        let (mut points, mut unread) = (Vec::new(), Vec::new());
         for listed in self.all(image)?.into_iter().flatten() {
             let snapshot = match self.load(&listed) {
-                Err(StoreError::Record { .. } | StoreError::Lost { .. }) => continue,
+                Err(error @ (StoreError::Record { .. } | StoreError::Lost { .. })) => {
+                    unread.push(error);
+                    continue;
+                }
                 loaded => loaded?,
             };
             let age = age(&listed, Some(&snapshot));
@@ -187,7 +192,7 @@ impl DirStore {
             points.push((age, point));
         }
         points.sort_by_key(|(age, _)| *age);
-        Ok(points.into_iter().map(|(_, point)| point).collect())
+        Ok(RecordedHistory { points: points.into_iter().map(|(_, point)| point).collect(), unread })
     }
 
     /// What is recorded of all images, in short. A record that cannot be used is left out, and said.

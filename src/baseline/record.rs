@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::branch::index::IndexError;
+use crate::compare::baseline::HistoryPoint;
 use crate::fleet::SummaryError;
 use crate::github::GithubError;
 use crate::image::schema::SchemaError;
@@ -162,6 +163,14 @@ pub struct Overview {
     pub platforms: BTreeSet<String>,
     /// How many were removed because they were old, where that is known.
     pub pruned: u64,
+}
+
+/// The recorded sizes of an image.
+pub struct RecordedHistory {
+    /// Oldest first.
+    pub points: Vec<HistoryPoint>,
+    /// Why a record is not among them.
+    pub unread: Vec<StoreError>,
 }
 
 /// What became of a record.

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use super::branch::BranchStore;
 use super::dir::DirStore;
-use super::record::{ListedBaseline, Overview, StoreError, Written};
+use super::record::{ListedBaseline, Overview, RecordedHistory, StoreError, Written};
 use super::registry::{self, RegistryStore};
-use crate::compare::baseline::HistoryPoint;
 use crate::github::Repository;
 use crate::image::{DiffId, FileList, Snapshot};
 
@@ -183,16 +182,17 @@ impl Store {
         }
     }
 
-    /// All that is recorded of an image, oldest first.
+    /// All that is recorded of an image.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn history(&self, image: &str) -> Result<Vec<HistoryPoint>, StoreError> {
-        match self {
-            Store::Directory(store) => store.history(image),
-            Store::Branch(store) => store.history(image).await,
-            Store::Registry(store) => store.history(image).await,
-        }
+    pub async fn history(&self, image: &str) -> Result<RecordedHistory, StoreError> {
+        let points = match self {
+            Store::Directory(store) => return store.history(image),
+            Store::Branch(store) => store.history(image).await?,
+            Store::Registry(store) => store.history(image).await?,
+        };
+        Ok(RecordedHistory { points, unread: Vec::new() })
     }
 
     /// Records images, and of each keeps the commits that were recorded last only if a number of them is given.

@@ -152,7 +152,7 @@ impl BaselineSource {
                 // Each record would be a request.
                 Store::Registry(_) => true,
             };
-            if costly { Ok(Vec::new()) } else { store.history(name).await }
+            if costly { Ok(Vec::new()) } else { Ok(store.history(name).await?.points) }
         };
         history.await.unwrap_or_else(|error: StoreError| {
             console::warn(&format!("how the size of {name} went is not shown: {error}"));

@@ -24,8 +24,9 @@ pub async fn run(arguments: &HistoryArgs) -> anyhow::Result<Exit> {
     let platform = arguments.platform.as_ref().map(|platform| platform.canonical().to_string());
     let mut histories = Vec::new();
     for image in &arguments.images {
-        let points = store.history(image).await?;
-        let mut history = History::new(image, arguments.metric, points, platform.as_deref());
+        let recorded = store.history(image).await?;
+        recorded.unread.iter().for_each(|error| console::warn(&format!("left out: {error}")));
+        let mut history = History::new(image, arguments.metric, recorded.points, platform.as_deref());
         if history.points.is_empty() {
             let of = platform.map_or_else(String::new, |platform| format!(" for {platform}"));
             console::error(&format!("{image}{of} is not recorded in {}", store.describe()));

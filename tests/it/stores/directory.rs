@@ -66,6 +66,11 @@ fn a_history_is_in_the_order_of_commits_whatever_was_recorded_last() {
     fs::write(here.record_of(&commits[0]), "{\"schema\": \"layergate.snap").unwrap();
     fs::write(here.record_of(&commits[2]), "{\"schema\": \"layergate.snapshot/v9\"}").unwrap();
     assert_eq!(here.commits_in_history(), [commits[1].clone(), commits[3].clone()]);
+    let said = here.run(&["history", "app"]).expect(0).stderr;
+    for commit in [&commits[0], &commits[2]] {
+        let record = here.record_of(commit);
+        assert!(said.contains(&format!("left out: baseline store: {}", record.display())), "{said}");
+    }
 
     // The newest commits are kept, and the one that was just recorded.
     here.record_here(2600, &["--keep-last", "2"]);
