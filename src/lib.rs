@@ -1,7 +1,7 @@
 //! layergate: a CI gate for container image size, as a library.
 //!
 //! Pure rooms ([`redact`], [`shell`], [`tools`], [`image`], [`packages`], [`marks`], [`layer`], [`dockerfile`], [`removable`], [`analysis`],
-//! [`compare`], [`stages`], [`limits`], [`fleet`], [`config`], [`propose`], [`report`], [`setup`]: no file, no network, no clock),
+//! [`compare`], [`stages`], [`limits`], [`fleet`], [`config`], [`propose`], [`report`], [`setup`], [`sort`]: no file, no network, no clock),
 //! edges ([`files`], [`network`], [`registry`], [`github`], [`source`], [`baseline`]), and [`commands`], which puts them
 //! together for the program. `tests/it/project/rooms.rs` says which may import which.
 
@@ -28,6 +28,7 @@ pub mod removable;
 pub mod report;
 pub mod setup;
 pub mod shell;
+pub mod sort;
 pub mod source;
 pub mod stages;
 pub mod tools;

@@ -8,6 +8,7 @@ use crate::image::file_list::Contents;
 use crate::image::path::PathRef;
 use crate::image::snapshot::Duplicate;
 use crate::image::{Bytes, Filesystem};
+use crate::sort;
 
 /// The most groups that are listed, and the most paths of one.
 const MAX_GROUPS: usize = 20;
@@ -26,7 +27,7 @@ pub(super) fn duplicates(filesystem: &Filesystem, contents: &[Arc<Contents>]) ->
     let mut groups: Vec<_> = same.into_iter().filter(|(_, paths)| paths.len() > 1).collect();
     groups.iter_mut().for_each(|(_, paths)| paths.sort_unstable());
     let saving = |bytes: Bytes, copies: usize| u128::from(bytes.0) * (copies as u128 - 1);
-    groups.sort_by(|((a, _), a_paths), ((b, _), b_paths)| {
+    sort::by(&mut groups, |((a, _), a_paths), ((b, _), b_paths)| {
         let (a, b) = (saving(*a, a_paths.len()), saving(*b, b_paths.len()));
         Reverse(a).cmp(&Reverse(b)).then_with(|| a_paths.cmp(b_paths))
     });

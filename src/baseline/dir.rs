@@ -27,6 +27,7 @@ use crate::image::file_list::MAX_NODES;
 use crate::image::platform::platform_key;
 use crate::image::{DiffId, Digest, FileList, Platform, Snapshot, Time};
 use crate::layer::packed;
+use crate::sort;
 
 /// The directory of records that belong to no commit.
 const NO_COMMIT: &str = "no-commit";
@@ -191,7 +192,7 @@ impl DirStore {
             };
             points.push((age, point));
         }
-        points.sort_by_key(|(age, _)| *age);
+        sort::by_key(&mut points, |(age, _)| *age);
         Ok(RecordedHistory { points: points.into_iter().map(|(_, point)| point).collect(), unread })
     }
 
@@ -212,7 +213,7 @@ impl DirStore {
                 Err(error) => return Err(error),
             }
         }
-        snapshots.sort_by_key(|snapshot| {
+        sort::by_key(&mut snapshots, |snapshot| {
             let recorded = snapshot.recorded.as_ref().map(|recorded| recorded.time);
             (snapshot.commit.as_ref().and_then(|commit| commit.time).or(recorded), recorded)
         });
@@ -239,7 +240,7 @@ impl DirStore {
         if records.len() <= keep {
             return Ok(());
         }
-        records.sort_by_cached_key(|records| {
+        sort::by_key(&mut records, |records| {
             let newest = records.iter().map(|listed| age(listed, self.load(listed).ok().as_ref())).max();
             let is_own = records.iter().any(|listed| listed.commit.as_deref() == own);
             std::cmp::Reverse((is_own, newest))

@@ -24,6 +24,7 @@ use crate::limits::Occasion;
 use crate::report::merge::{Expected, Saved, merge, name_unexpected};
 use crate::report::reevaluate::reevaluate;
 use crate::report::{AcceptanceRules, Report, worst};
+use crate::sort;
 
 /// What an artifact may hold: a job of a fork may have filled it.
 const MAX_FILES: usize = 1000;
@@ -249,7 +250,7 @@ impl ReportFiles {
                 directory.display()
             );
         }
-        entries.sort_by_key(fs::DirEntry::file_name);
+        sort::by_key(&mut entries, fs::DirEntry::file_name);
         for entry in entries {
             let (path, kind) = (entry.path(), entry.file_type().with_context(failed)?);
             if kind.is_dir() && depth > 0 {

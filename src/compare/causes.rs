@@ -16,6 +16,7 @@ use crate::image::package::Installed;
 use crate::image::path::PathRef;
 use crate::image::rollup::{Explained, roll_up, together};
 use crate::image::{Bytes, Delta, Ecosystem, Instruction, Layer, Package, Snapshot};
+use crate::sort;
 
 /// The most parts that are kept of one cause; what is beyond is in its rest.
 const MAX_PARTS: usize = 20;
@@ -191,7 +192,7 @@ pub fn causes(
             other: Delta(delta.0 - named.0),
         });
     }
-    causes.sort_by_key(|cause| Reverse(cause.delta.magnitude()));
+    sort::by_key(&mut causes, |cause| Reverse(cause.delta.magnitude()));
     (causes, moved, ignored)
 }
 
@@ -264,7 +265,7 @@ impl<'a> Net<'a> {
             }
         }
         for (name, mut rows) in by_name {
-            rows.sort_by_key(|(_, delta)| Reverse(delta.magnitude()));
+            sort::by_key(&mut rows, |(_, delta)| Reverse(delta.magnitude()));
             let (grown, shrunk): (Vec<_>, Vec<_>) =
                 rows.into_iter().partition(|(_, delta)| *delta > Delta(0));
             let sum =
@@ -327,7 +328,7 @@ impl<'a> Net<'a> {
         let moved = self.moved.iter().map(|((base, head), by_package)| {
             let mut packages: Vec<(&str, Bytes)> =
                 by_package.iter().filter_map(|(name, bytes)| Some(((*name)?.1, *bytes))).collect();
-            packages.sort_by_key(|(name, bytes)| (Reverse(*bytes), *name));
+            sort::by_key(&mut packages, |(name, bytes)| (Reverse(*bytes), *name));
             Moved {
                 from: stored(self.base, *base),
                 to: stored(self.head, *head),
@@ -337,7 +338,7 @@ impl<'a> Net<'a> {
             }
         });
         let mut moved: Vec<Moved> = moved.filter(|moved| moved.bytes > Bytes(0)).collect();
-        moved.sort_by_key(|moved| Reverse(moved.bytes));
+        sort::by_key(&mut moved, |moved| Reverse(moved.bytes));
         moved.truncate(MAX_MOVED);
         moved
     }
@@ -430,9 +431,9 @@ impl<'a> RowDelta<'a> {
         let mut parts: Vec<CausePart> = self.packages.into_values().collect();
         parts.extend(rolled.into_iter().map(of_path));
         parts.retain(|part| part.delta != Delta(0) || part.from != part.to);
-        parts.sort_by_key(|part| Reverse(part.delta.magnitude()));
+        sort::by_key(&mut parts, |part| Reverse(part.delta.magnitude()));
         parts.truncate(MAX_PARTS);
-        parts.sort_by_key(|part| part.kind);
+        sort::by_key(&mut parts, |part| part.kind);
         parts
     }
 }

@@ -10,6 +10,7 @@ use crate::image::path::PathRef;
 use crate::image::rollup::{roll_up, together};
 use crate::image::snapshot::{BoundaryBy, Snapshot};
 use crate::image::{Bytes, Delta, Filesystem, Instruction, Layer};
+use crate::sort;
 
 /// The most directories, files and pairs of layers that are listed.
 const MAX_LISTED: usize = 10;
@@ -227,7 +228,7 @@ pub fn waste(snapshot: &Snapshot, filesystem: &Filesystem) -> Vec<Waste> {
         found.1.push((file.path.0, file.size - Bytes(0)));
     }
     let mut largest: Vec<_> = by_layers.into_iter().collect();
-    largest.sort_by_key(|(_, (bytes, _))| Reverse(*bytes));
+    sort::by_key(&mut largest, |(_, (bytes, _))| Reverse(*bytes));
     largest.truncate(MAX_LISTED);
     let estimated = snapshot.base.as_ref().is_some_and(|base| base.how == BoundaryBy::History);
     let group = |((stored, hidden, replaced), (bytes, paths)): ((u32, u32, bool), Hidden<'_>)| {

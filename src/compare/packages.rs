@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::package::Installed;
 use crate::image::{Bytes, Delta, Ecosystem};
+use crate::sort;
 
 /// What became of a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -91,7 +92,7 @@ pub fn package_rows(base: &[Installed], head: &[Installed]) -> Vec<PackageRow> {
         }
     }
     let mut rows: Vec<PackageRow> = by_name.into_values().flat_map(|[base, head]| pair(base, head)).collect();
-    rows.sort_by_key(|row| Reverse(row.delta.magnitude()));
+    sort::by_key(&mut rows, |row| Reverse(row.delta.magnitude()));
     rows
 }
 
@@ -104,8 +105,8 @@ fn pair(base: Vec<&Installed>, head: Vec<&Installed>) -> Vec<PackageRow> {
         let versions = compare_versions(&a.version, &b.version);
         versions.then_with(|| (&a.declared_by, a.bytes).cmp(&(&b.declared_by, b.bytes)))
     };
-    base.sort_by(in_order);
-    head.sort_by(in_order);
+    sort::by(&mut base, in_order);
+    sort::by(&mut head, in_order);
     let mut rows = Vec::new();
     let mut match_by = |key: &dyn Fn(&Installed) -> String| {
         let mut by_key: HashMap<String, Vec<&Installed>> = HashMap::new();
@@ -121,7 +122,7 @@ fn pair(base: Vec<&Installed>, head: Vec<&Installed>) -> Vec<PackageRow> {
             None => true,
         });
         base.extend(by_key.into_values().flatten());
-        base.sort_by(in_order);
+        sort::by(&mut base, in_order);
     };
     match_by(&|package| format!("{}\n{}", package.version, place(package)));
     match_by(&place);

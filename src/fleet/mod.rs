@@ -12,6 +12,7 @@ pub use condition::{Condition, Met};
 pub use summary::{DAY, ImageSummary, RecordSummary, Summary, SummaryError};
 
 use crate::image::{Bytes, Classes, Delta, LimitInForce, StageAdoption, Time, Totals, UpdateSize};
+use crate::sort;
 
 /// The `schema` of the document that this version writes.
 pub const SCHEMA: &str = "layergate.fleet/v1";
@@ -252,7 +253,7 @@ impl Fleet {
             !of.archived && image.stages == StageAdoption::SingleStage
         };
         let mut images: Vec<_> = self.images().filter(saves).collect();
-        images.sort_by_key(|(of, image)| (std::cmp::Reverse(image.saving), &of.name, &image.image));
+        sort::by_key(&mut images, |(of, image)| (std::cmp::Reverse(image.saving), &of.name, &image.image));
         images
     }
 

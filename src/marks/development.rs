@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 use crate::image::LayerPath;
 use crate::image::path::MAX_PATH;
 use crate::image::path::split;
+use crate::sort;
 
 /// The most directories that one file names, and the most bytes that they have.
 const MAX_NAMED: usize = 20_000;
@@ -40,7 +41,7 @@ impl DirectoryPaths {
         fn order(path: &[u8]) -> impl Iterator<Item = u8> {
             path.iter().map(|byte| if *byte == b'/' { 0 } else { *byte })
         }
-        self.paths.sort_by(|one, other| order(one).cmp(order(other)));
+        sort::by(&mut self.paths, |one, other| order(one).cmp(order(other)));
         self.paths.dedup_by(|next, kept| is_inside(next, kept));
         self.paths.iter().map(|path| LayerPath::clean(path)).collect()
     }

@@ -19,6 +19,7 @@ use crate::image::file_list::MAX_UNREAD;
 use crate::image::package::{MAX_ELSEWHERE, UnreadDatabase};
 use crate::image::path::split;
 use crate::image::{Bytes, Entry, FileList, LayerPath, Package};
+use crate::sort;
 
 /// What may be done with the archives of a layer. Most archives say how long their entries are, and of those
 /// only archives that are deflated inside of them cost something.
@@ -281,7 +282,7 @@ impl PackageCollector {
             return LayerPackages { left_out: true, ..LayerPackages::default() };
         }
         let mut declared = sink.declared;
-        declared.sort_by(|one, other| one.order().cmp(&other.order()));
+        sort::by(&mut declared, |one, other| one.order().cmp(&other.order()));
         gem::add_extensions(file_list, &mut declared);
         let mut owners = owners(file_list, &declared);
         owners::drop_views(file_list, &mut declared, &mut owners);

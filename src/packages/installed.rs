@@ -9,6 +9,7 @@ use crate::image::filesystem::{ExistingFile, Filesystem};
 use crate::image::package::Installed;
 use crate::image::path::PathRef;
 use crate::image::{Bytes, Ecosystem, Entry, FileList, Package};
+use crate::sort;
 
 /// What tells one package from another: two versions of one name may well be in an image.
 type PackageKey<'a> = (Ecosystem, &'a str, &'a str, &'a [u8]);
@@ -157,7 +158,7 @@ impl<'a> PackageIndex<'a> {
     fn finish(self) -> Vec<Installed> {
         let mut there: Vec<Installed> =
             self.found.into_iter().filter(|(_, there)| *there).map(|(package, _)| package).collect();
-        there.sort_by(|a, b| {
+        sort::by(&mut there, |a, b| {
             (a.ecosystem, &a.name, &a.version, a.layer).cmp(&(b.ecosystem, &b.name, &b.version, b.layer))
         });
         there

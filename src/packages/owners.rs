@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use super::{Declared, Ecosystem};
 use crate::image::path::split;
 use crate::image::{Entry, FileList, LayerPath};
+use crate::sort;
 
 /// The directories of the root that merged-`/usr` systems have as links into `usr`. Lists of files
 /// may have either name.
@@ -117,7 +118,7 @@ impl<'a> ClaimedNames<'a> {
             _ => 0,
         };
         let mut ranked: Vec<(u32, &Declared)> = numbered(declared).collect();
-        ranked.sort_by_cached_key(|(index, package)| (claim(package), Reverse(depth(package)), *index));
+        sort::by_key(&mut ranked, |(index, package)| (claim(package), Reverse(depth(package)), *index));
         let mut ranks = HashMap::new();
         for (rank, (_, package)) in (0_u32..).zip(&ranked) {
             for path in package.owns.files.iter() {

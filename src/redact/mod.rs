@@ -28,6 +28,7 @@ use closes::Closes;
 use serde::{Deserialize, Deserializer};
 use value::ValueLexer;
 
+use crate::sort;
 pub use known::{remember, without_known};
 pub use login::has_login;
 pub use name::{Sort, sort_of};
@@ -171,7 +172,7 @@ fn repeated(text: &str, find: impl Fn(&[u8]) -> Vec<Range<usize>>) -> Cow<'_, st
 /// The text with a mark for each place; `None` where that changes nothing. Places that touch are one.
 fn replaced(text: &str, mut found: Vec<Range<usize>>) -> Option<String> {
     found.retain(|place| place.start < place.end && text.get(place.clone()).is_some_and(|was| was != MARK));
-    found.sort_by_key(|place| place.start);
+    sort::by_key(&mut found, |place| place.start);
     let mut changed = String::with_capacity(text.len());
     let (mut kept, mut until) = (0, 0);
     for place in &found {

@@ -16,6 +16,7 @@ use crate::image::rollup::{Explained, roll_up, together};
 use crate::image::snapshot::Snapshot;
 use crate::image::{Bytes, Delta, FileList, LayerPath, Package, Removable, Weight};
 use crate::packages::owners_of;
+use crate::sort;
 
 /// The most paths and packages that are named of one kind in one layer.
 const MAX_NAMED: usize = 8;
@@ -102,7 +103,7 @@ fn found<'a>(
     let mut found: Vec<_> =
         groups.into_iter().map(|(key, members)| (finder.group(key, &members), members)).collect();
     let name = |group: &FindingGroup| catalogue.kinds()[group.key.kind].name.as_str();
-    found.sort_by(|(one, _), (other, _)| {
+    sort::by(&mut found, |(one, _), (other, _)| {
         let order = |group: &FindingGroup| (group.key.deleted, Reverse(group.bytes), group.key.layer);
         order(one).cmp(&order(other)).then_with(|| name(one).cmp(name(other)))
     });
@@ -385,7 +386,7 @@ impl<'a> RemovableFinder<'a> {
             }
         }
         let mut largest: Vec<(&str, u64)> = sums.into_iter().collect();
-        largest.sort_by_key(|(name, bytes)| (Reverse(*bytes), *name));
+        sort::by_key(&mut largest, |(name, bytes)| (Reverse(*bytes), *name));
         largest.into_iter().take(MAX_IN_COMMAND).map(|(name, _)| name.to_owned()).collect()
     }
 

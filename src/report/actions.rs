@@ -9,6 +9,7 @@ use crate::compare::{Cause, CausePart};
 use crate::image::layer_ref::DockerfileLines;
 use crate::image::{Bytes, Delta};
 use crate::limits::{Finding, Severity, Verdict};
+use crate::sort;
 
 /// The most annotations: GitHub shows ten errors and ten warnings of a step.
 const MAX_ANNOTATIONS: usize = 10;
@@ -61,7 +62,7 @@ pub fn annotated(report: &Report) -> Vec<Annotation> {
     let findings =
         report.images.iter().flat_map(|image| image.findings.iter().map(move |finding| (image, finding)));
     let mut findings: Vec<_> = findings.collect();
-    findings.sort_by_key(|(_, finding)| std::cmp::Reverse(finding.severity));
+    sort::by_key(&mut findings, |(_, finding)| std::cmp::Reverse(finding.severity));
     let annotation = |(image, finding): (&ImageReport, &Finding)| {
         let about =
             if finding.subject == image.name { String::new() } else { format!("{}: ", finding.subject) };

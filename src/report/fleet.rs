@@ -8,6 +8,7 @@ use super::look::{Sizes, TextLayout};
 use super::table::{self, Align, Column, wrapped};
 use crate::fleet::{Change, Fleet, FleetImage, FleetRepository};
 use crate::image::{Bytes, Delta, LimitInForce, StageAdoption, Time};
+use crate::sort;
 
 /// The most repositories without baselines, and images to adopt, that a table for people lists.
 const MOST: usize = 20;
@@ -186,7 +187,9 @@ fn total_line(fleet: &Fleet, sizes: Sizes) -> String {
 /// Largest first.
 fn by_size(fleet: &Fleet) -> Vec<Row<'_>> {
     let mut rows: Vec<Row<'_>> = fleet.images().collect();
-    rows.sort_by_key(|(of, image)| (std::cmp::Reverse(image.totals.uncompressed), &of.name, &image.image));
+    sort::by_key(&mut rows, |(of, image)| {
+        (std::cmp::Reverse(image.totals.uncompressed), &of.name, &image.image)
+    });
     rows
 }
 

@@ -13,6 +13,7 @@ use crate::limits::{
     Verdict,
 };
 use crate::removable::Catalogue;
+use crate::sort;
 
 /// What stands for a reason that a report has.
 const UNTOLD: &str = "a reason that its job has told";
@@ -147,7 +148,7 @@ fn subject<'a>(image: &'a ImageReport, totals: &Totals, limits: &Limits, occasio
 /// The image's layers, lowest first.
 fn layers<'a>(image: &'a ImageReport) -> Vec<LayerFacts<'a>> {
     let mut rows: Vec<_> = image.layers.iter().filter(|row| row.head_index.is_some()).collect();
-    rows.sort_by_key(|row| row.head_index);
+    sort::by_key(&mut rows, |row| row.head_index);
     let layer = |row: &'a LayerRow| LayerFacts {
         size: row.head_size,
         instruction: row.instruction.as_ref(),

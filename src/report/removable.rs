@@ -7,6 +7,7 @@ use super::table::{Align, ListLine, list, markdown};
 use crate::image::layer_ref::LayerRef;
 use crate::image::removable::sum;
 use crate::image::{Bytes, Removable, Weight};
+use crate::sort;
 
 /// The most rows; JSON has all of them.
 const MAX_ROWS: usize = 12;
@@ -35,7 +36,7 @@ pub fn in_order(found: &[Removable]) -> Vec<&Removable> {
     let key = |one: &&Removable| {
         (one.ignored.is_some(), one.layer.of_base_image, one.deleted, std::cmp::Reverse(one.bytes))
     };
-    found.sort_by_key(key);
+    sort::by_key(&mut found, key);
     found
 }
 
@@ -89,7 +90,7 @@ fn base_row(base: &[&Removable]) -> Option<RemovableRow<'static>> {
             None => kinds.push((&one.what, one.bytes)),
         }
     }
-    kinds.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    sort::by_key(&mut kinds, |(_, bytes)| std::cmp::Reverse(*bytes));
     let named = kinds.iter().take(MAX_NAMED).map(|(what, bytes)| format!("{what} ({bytes})"));
     let named: Vec<String> = named.collect();
     let more = match kinds.len() - named.len() {

@@ -16,6 +16,7 @@ use crate::image::snapshot::Snapshot;
 use crate::image::{Bytes, Classes, Removable};
 use crate::limits::Verdict;
 use crate::redact::{redact_message, redact_reference};
+use crate::sort;
 use crate::stages::{
     Basis, ByText, Evaluation, RemovableOutcome, TextVerdict, evaluate_dockerfile, evaluate_stages,
     shell_path, shell_word, without_proposal,
@@ -288,7 +289,9 @@ impl Adoption {
             let known = (std::cmp::Reverse(outcome), std::cmp::Reverse(entry.saving()));
             (known, std::cmp::Reverse(entry.text_verdict()))
         };
-        dockerfiles.sort_by(|one, other| rank(one).cmp(&rank(other)).then_with(|| one.path.cmp(&other.path)));
+        sort::by(&mut dockerfiles, |one, other| {
+            rank(one).cmp(&rank(other)).then_with(|| one.path.cmp(&other.path))
+        });
         let mut totals = DockerfileTotals::default();
         let mut paths = BTreeSet::new();
         for entry in &dockerfiles {

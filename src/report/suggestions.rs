@@ -11,6 +11,7 @@ use crate::dockerfile::{Dockerfile, SourceInstruction};
 use crate::image::layer_ref::DockerfileLines;
 use crate::image::{Bytes, Removable};
 use crate::redact::redact;
+use crate::sort;
 
 /// The most suggestions of one image: a reviewer accepts a few.
 const MAX_SUGGESTIONS: usize = 10;
@@ -80,7 +81,7 @@ pub fn suggestions(image: &ImageReport, text: &str) -> Vec<Suggestion> {
         }
     }
     let mut found: Vec<Suggestion> = found.into_values().filter(Suggestion::is_safe).collect();
-    found.sort_by_key(|suggestion| (std::cmp::Reverse(suggestion.bytes), suggestion.line));
+    sort::by_key(&mut found, |suggestion| (std::cmp::Reverse(suggestion.bytes), suggestion.line));
     found.truncate(MAX_SUGGESTIONS);
     found
 }

@@ -18,6 +18,7 @@ use crate::image::layer_ref::{DockerfileLines, LayerRef};
 use crate::image::snapshot::{BoundaryBy, sum_known};
 use crate::image::{Bytes, Day, Delta, ImageName, LinesBy, Measured, Totals, UpdateSize};
 use crate::limits::{self, BASELINE_RULE, Finding, Metric, NOT_EVALUATED_RULE, Severity, Verdict};
+use crate::sort;
 use crate::stages::{Evaluation, RemovableOutcome};
 
 /// The most characters of a text of the config.
@@ -378,7 +379,7 @@ pub fn package_counts(image: &ImageReport) -> String {
 /// The largest of a cause's parts, largest first: of what is named, the eye takes in the first.
 pub fn largest_parts(parts: &[CausePart], most: usize) -> Vec<&CausePart> {
     let mut parts: Vec<&CausePart> = parts.iter().collect();
-    parts.sort_by_key(|part| std::cmp::Reverse(part.delta.magnitude()));
+    sort::by_key(&mut parts, |part| std::cmp::Reverse(part.delta.magnitude()));
     parts.truncate(most);
     parts
 }
@@ -667,7 +668,7 @@ pub fn next_step<'a>(image: &ImageReport, finding: &'a Finding) -> Option<&'a st
 pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
     let mut images: Vec<&ImageReport> = report.images.iter().collect();
     let size = |image: &ImageReport| image.size_delta().map_or(0, |delta| delta.magnitude().0);
-    images.sort_by(|a, b| {
+    sort::by(&mut images, |a, b| {
         let unknown = b.is_not_delivered().cmp(&a.is_not_delivered());
         let exceeds = |image: &ImageReport| match image.verdict {
             Verdict::Fail => 2,

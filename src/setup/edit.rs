@@ -1,6 +1,7 @@
 //! Text edits by lines: everything else of a file stays as it is, byte for byte.
 
 use super::yaml::YamlNode;
+use crate::sort;
 
 /// Lines to insert before a line (from 1) of a file; each ends with `\n`.
 pub type Insertion = (usize, String);
@@ -8,7 +9,7 @@ pub type Insertion = (usize, String);
 /// The text with the edits in it. Those of the same line keep their order.
 pub fn apply(text: &str, mut edits: Vec<Insertion>) -> String {
     let ending = if text.contains("\r\n") { "\r\n" } else { "\n" };
-    edits.sort_by_key(|(line, _)| *line);
+    sort::by_key(&mut edits, |(line, _)| *line);
     let mut edits = edits.into_iter().peekable();
     let mut out = String::new();
     for (index, line) in text.split_inclusive('\n').chain([""]).enumerate() {

@@ -9,6 +9,7 @@ use super::name::{plain, unique};
 use super::workflow::{self, BOTH, Hosts, PULL, PUSH};
 use super::yaml::YamlNode;
 use super::{CheckedImage, FileChange, InitPlan, RepositoryTree, WORKFLOW, preflight, script};
+use crate::sort;
 
 /// Most images of one repository.
 const MAX_IMAGES: usize = 200;
@@ -108,7 +109,7 @@ fn groups<'a>(
 
 /// Of builds that build the same: one that is for both events and needs no copy, else one for both, else one for each.
 fn chosen(mut group: Vec<ImageBuildStep<'_>>) -> Vec<ImageBuildStep<'_>> {
-    group.sort_by_key(|build| (build.events != BOTH, build.copies, build.is_in_each_row));
+    sort::by_key(&mut group, |build| (build.events != BOTH, build.copies, build.is_in_each_row));
     let (mut chosen, mut events) = (Vec::<ImageBuildStep<'_>>::new(), 0);
     for build in group {
         let names = |build: &ImageBuildStep<'_>| {

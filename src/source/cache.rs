@@ -18,6 +18,7 @@ use std::time::{Duration, SystemTime};
 use crate::files;
 use crate::image::{DiffId, Digest, FileList, Snapshot};
 use crate::layer::packed;
+use crate::sort;
 
 /// Entries that nobody has used for so long are removed.
 const MAX_AGE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -146,7 +147,7 @@ impl Cache {
         for kind in ["layers", "seen", "images"] {
             collect(&self.root.join(kind), 2, &mut entries);
         }
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.used));
+        sort::by_key(&mut entries, |entry| std::cmp::Reverse(entry.used));
         let mut total = 0;
         for entry in entries {
             total += entry.size;

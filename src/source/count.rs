@@ -16,6 +16,7 @@ use crate::image::file_list::{BYTES_PER_PACKAGE, Contents, MAX_PACKAGES};
 use crate::image::{Bytes, DiffId, Digest, FileList};
 use crate::layer::{Compression, Hashing, WalkedLayer};
 use crate::packages;
+use crate::sort;
 
 /// Layers in files that have no more bytes than this together are read one after the other: what a decoder, or a
 /// database in a layer, may take is a multiple of that, and on each core it would be taken once more.
@@ -136,7 +137,7 @@ impl ImageReader<'_> {
                 tasks.push(Task { layers: vec![(plan, index)], cost, length });
             }
         }
-        tasks.sort_by_key(|task| task.cost);
+        sort::by_key(&mut tasks, |task| task.cost);
         Ok(tasks)
     }
 

@@ -30,6 +30,7 @@ use crate::image::oci::{
 };
 use crate::image::snapshot::SourceInfo;
 use crate::image::{DiffId, Digest, ImageName, MeasuredImage, Platform, Snapshot};
+use crate::sort;
 
 /// The version of the API from which on an engine answers calls without an upgrade of the connection.
 const DIRECT_API: (u64, u64) = (1, 53);
@@ -237,7 +238,7 @@ impl Engine {
         names.truncate(MOST_NAMES);
         let repository = |name: &str| ImageName::parse(name).repository.to_owned();
         let asked = repository(name);
-        names.sort_by_cached_key(|own| (repository(own) != asked, strsim::damerau_levenshtein(own, name)));
+        sort::by_key(&mut names, |own| (repository(own) != asked, strsim::damerau_levenshtein(own, name)));
         names.truncate(3);
         names.iter().map(|name| excerpt(name)).collect()
     }

@@ -25,6 +25,7 @@ use crate::image::oci::{ImageConfig, ImageIndex, MAX_DOCUMENT, Manifest, or_defa
 use crate::image::{Digest, ImageName};
 use crate::layer::tar_split::{UncompressedFiles, walk_tar_split};
 use crate::layer::{Budget, Compression};
+use crate::sort;
 
 /// The most bytes of a list of images or layers: a store of ten thousand images has some 30 MB.
 const MAX_LIST: u64 = 256 << 20;
@@ -284,7 +285,7 @@ impl Stores {
             }
         }
         let mut names: Vec<String> = self.images.iter().flat_map(|(_, image)| image.names.clone()).collect();
-        names.sort_by_cached_key(|own| strsim::damerau_levenshtein(short(own), name));
+        sort::by_key(&mut names, |own| strsim::damerau_levenshtein(short(own), name));
         names.truncate(3);
         Err(SourceError::NoSuchStoredImage { name: excerpt(name), nearest: names })
     }

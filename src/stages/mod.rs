@@ -19,6 +19,7 @@ use crate::image::snapshot::Snapshot;
 use crate::image::{Bytes, Classes, Removable, StageAdoption, Weight};
 
 pub use crate::image::RemovableOutcome;
+use crate::sort;
 pub use contexts::line_of_contexts;
 use help::help;
 pub use help::{shell_path, shell_word, without_proposal};
@@ -144,7 +145,7 @@ impl Evaluation {
 pub fn largest_kinds(found: &[Removable], most: usize) -> String {
     let counting: Vec<&Removable> = found.iter().filter(|found| found.counts()).collect();
     let mut kinds = kinds_of(&counting);
-    kinds.sort_by_key(|(_, bytes, _)| Reverse(*bytes));
+    sort::by_key(&mut kinds, |(_, bytes, _)| Reverse(*bytes));
     named_most(kinds.iter().map(kind_text).collect(), most)
 }
 
@@ -344,7 +345,7 @@ fn kinds_of<'a>(found: &[&'a Removable]) -> Vec<KindSum<'a>> {
 /// Most bytes first within what says most.
 fn kinds_text(found: &[&Removable], most: usize) -> String {
     let mut kinds = kinds_of(found);
-    kinds.sort_by_key(|(weight, bytes, _)| (*weight, Reverse(*bytes)));
+    sort::by_key(&mut kinds, |(weight, bytes, _)| (*weight, Reverse(*bytes)));
     named_most(kinds.iter().map(kind_text).collect(), most)
 }
 

@@ -14,6 +14,7 @@ use crate::image::Weight;
 use crate::image::layer_ref::DockerfileLines;
 use crate::redact::redact_reference;
 use crate::removable::Catalogue;
+use crate::sort;
 use crate::tools::ImageIs;
 
 /// The most questions that a sentence names.
@@ -91,7 +92,7 @@ pub struct Question {
 pub fn evaluate_dockerfile(dockerfile: &DockerfileFacts) -> ByText {
     let meant = meant_for_tools(dockerfile);
     let mut questions = questions(dockerfile);
-    questions.sort_by_key(|question| question.dockerfile.line);
+    sort::by_key(&mut questions, |question| question.dockerfile.line);
     let mut seen = BTreeSet::new();
     questions.retain(|question| seen.insert(question.text.clone()));
     questions.truncate(MAX_QUESTIONS);

@@ -37,6 +37,7 @@ use crate::image::platform::platform_key;
 use crate::image::{Bytes, DiffId, Digest, FileList, Snapshot};
 use crate::layer::packed;
 use crate::registry::{ArtifactError, Artifacts, RawManifest, RemoteName};
+use crate::sort;
 
 /// The largest snapshot; it has no files in it.
 const MAX_RECORD: u64 = 64 << 20;
@@ -228,7 +229,7 @@ impl RegistryStore {
         let points = self.entries(self.reader().await?, tags).map_ok(|entry| entry.and_then(point));
         let points: Vec<Option<(i64, HistoryPoint)>> = points.try_collect().await?;
         let mut points: Vec<(i64, HistoryPoint)> = points.into_iter().flatten().collect();
-        points.sort_by_key(|(age, _)| *age);
+        sort::by_key(&mut points, |(age, _)| *age);
         Ok(points.into_iter().map(|(_, point)| point).collect())
     }
 
@@ -244,7 +245,7 @@ impl RegistryStore {
             return Ok(Vec::new());
         };
         let mut entries = self.referrers(reader, &root.digest).await?;
-        entries.sort_by_key(|entry| std::cmp::Reverse((entry.age(), entry.recorded)));
+        sort::by_key(&mut entries, |entry| std::cmp::Reverse((entry.age(), entry.recorded)));
         let mut found: Vec<Snapshot> = Vec::new();
         let mut tries: HashMap<String, usize> = HashMap::new();
         for entry in entries {
@@ -566,7 +567,7 @@ impl RegistryStore {
         let mut commits: Vec<(String, Vec<ReferrerEntry>)> = commits.into_iter().collect();
         let newest =
             |entries: &[ReferrerEntry]| entries.iter().map(|entry| (entry.recorded, entry.time)).max();
-        commits.sort_by_key(|(commit, entries)| {
+        sort::by_key(&mut commits, |(commit, entries)| {
             std::cmp::Reverse((own.contains(commit.as_str()), newest(entries)))
         });
         for entry in commits.into_iter().skip(keep).flat_map(|(_, entries)| entries) {

@@ -11,6 +11,7 @@ use crate::report::links::{DOCS, HOME, RunLinks};
 use crate::report::look::Sizes;
 use crate::report::model::{ImageReport, Report};
 use crate::report::words;
+use crate::sort;
 
 /// The most causes that are named, and the share of the difference, in percent, that is explained well enough.
 const MAX_CAUSES: usize = 3;
@@ -104,7 +105,7 @@ fn reasons(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Vec<String
 
 /// `app2`, `app10` and 3 more.
 fn named(mut labels: Vec<String>) -> String {
-    labels.sort_by(|a, b| words::natural(a, b));
+    sort::by(&mut labels, |a, b| words::natural(a, b));
     let more = labels.len().saturating_sub(MAX_NAMED);
     let shown: Vec<String> =
         labels.iter().take(MAX_NAMED).map(|label| code(&short(label, MAX_STEP))).collect();
@@ -124,7 +125,7 @@ fn why(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<St
     let mut causes: Vec<(Delta, Option<&Cause>)> =
         own.into_iter().map(|cause| (cause.delta, Some(cause))).collect();
     causes.extend((base != Delta(0)).then_some((base, None)));
-    causes.sort_by_key(|(delta, _)| std::cmp::Reverse(delta.magnitude()));
+    sort::by_key(&mut causes, |(delta, _)| std::cmp::Reverse(delta.magnitude()));
     let (mut told, mut shown, mut file) = (Delta(0), Vec::new(), None);
     let is_explained =
         |told: Delta| u128::from(told.magnitude().0) * 100 >= u128::from(delta.magnitude().0) * ENOUGH;
@@ -171,7 +172,7 @@ fn ships(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<
             None => layers.push((one.bytes, &one.layer)),
         }
     }
-    layers.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+    sort::by_key(&mut layers, |(bytes, _)| std::cmp::Reverse(*bytes));
     if layers.is_empty() {
         let base = sum(counting());
         return (base > Bytes(0)).then(|| format!("the base image ships {}", sizes.bytes(base)));

@@ -16,6 +16,7 @@ use super::model::{ImageReport, Report};
 use super::table::{Align, markdown as table};
 use super::words;
 use crate::limits::Verdict;
+use crate::sort;
 
 pub(super) use tables::waste_rows;
 
@@ -191,7 +192,7 @@ fn fit(all: &Blocks, budget: usize) -> String {
     let ends = |fold: &Fold| length(&fold.opening) + length(CLOSE);
     let whole: usize = blocks.iter().map(|block| length(&block.text)).chain(folds.iter().map(ends)).sum();
     let mut order: Vec<usize> = (0..blocks.len()).collect();
-    order.sort_by_key(|index| blocks[*index].rank);
+    sort::by_key(&mut order, |index| blocks[*index].rank);
     let mut room = if whole <= budget { budget } else { budget.saturating_sub(length(LEFT_OUT)) };
     let mut kept = vec![false; blocks.len()];
     let mut opened = vec![false; folds.len()];
