@@ -14,8 +14,8 @@ use crate::source::{EngineStoreUse, Platforms};
 
 const REPORT_HELP: &str = "\
 Each job of a matrix saves its report (check --report FILE --comment never). A last job merges them:
-one comment, one summary, one verdict. A report that arrives twice counts once, and one of another
-commit is left out with a note. An image of --require-image without a report fails.
+one comment, one summary, one verdict. A report that arrives twice counts once, and one for another
+commit is left out with a note. An image that --require-image names fails if it has no report.
 
 A pull request from a fork has a read-only token, so its run cannot comment. A second workflow, on
 workflow_run, gets its reports as an artifact. It finds the pull request by the head of that run, not
@@ -28,7 +28,7 @@ How images are named:
   docker-archive:FILE[:REF]              `docker save` output, of any Docker version
   oci-archive:FILE[:REF], oci:DIR[:REF]  an OCI layout, as an archive or a directory
   dir:DIR                                a directory written by skopeo (dir:) or podman (docker-dir)
-  docker://HOST/NAME[:TAG][@DIGEST]      an image in a registry, with the login of docker or podman
+  docker://HOST/NAME[:TAG][@DIGEST]      an image in a registry; uses the login of docker or podman
   containers-storage:NAME                an image in the storage of podman or buildah
   inspect:FILE                           a saved `docker inspect` document (totals only)
   snapshot:FILE                          a file written by `layergate inspect -o FILE`
@@ -38,20 +38,20 @@ Archives may be compressed with gzip, zstd, xz or bzip2. FILE and PATH may be - 
 const STAGES_HELP: &str = "\
 Examples:
   layergate stages                                       all Dockerfiles below this directory, text only
-  layergate stages Dockerfile --image api:ci             with what the image ships
+  layergate stages Dockerfile --image api:ci             with the files in the image
   layergate stages 'services/*/Dockerfile' --image services/api/Dockerfile=api:ci
   layergate stages --propose Dockerfile --image api:ci   a multi-stage Dockerfile to start from";
 
 const INIT_HELP: &str = "\
 Finds the steps in .github/workflows that build an image, including those in the repository's
-composite actions and reusable workflows. After each it adds a check for pull requests, and a record
-for pushes to the default branch. Matrix values, tags and arguments stay the workflow's own
-expressions. What the workflow ships does not change, and its jobs get no new permissions: a small
-job of its own comments, and another records.
+composite actions and reusable workflows. After each, it adds a check for pull requests, and a
+record for pushes to the default branch. Matrix values, tags and arguments stay expressions. What the
+workflow publishes does not change, and its jobs get no new permissions: one small new job comments,
+and another records.
 
-A build that does not run for both events gets a row in a new workflow,
-.github/workflows/layergate.yml. So do the Dockerfiles of a repository whose workflows build none.
-layergate.toml gets limits that pass today. Builds that cannot be followed are listed with file and
+A build that does not run for both events gets a matrix row in a new workflow,
+.github/workflows/layergate.yml. If no workflow builds an image, each Dockerfile gets one.
+layergate.toml gets limits that pass today. Builds that init cannot follow are listed with file and
 line.
 
 Examples:
@@ -68,8 +68,8 @@ Exit codes:
 const FLEET_HELP: &str = "\
 Examples:
   layergate fleet acme                           all repositories of an organisation or a user
-  layergate fleet acme/shop acme/api             these
-  layergate fleet --repos repositories.txt       those of a file, one OWNER/REPO a line
+  layergate fleet acme/shop acme/api             only these
+  layergate fleet --repos repositories.txt       those in a file, one OWNER/REPO per line
   layergate fleet acme --format html             a page to search and sort
   layergate fleet acme --fail-on no-baseline,single-stage
 
@@ -145,7 +145,7 @@ pub enum Command {
     /// Show an image's size, layers, packages and largest files
     #[command(after_help = IMAGE_HELP)]
     Inspect(InspectArgs),
-    /// Compare two images layer by layer; a size never fails it
+    /// Compare two images layer by layer; never fails because of a size
     #[command(after_help = IMAGE_HELP)]
     Diff(DiffArgs),
     /// Check images against their baselines and limits, and comment on the pull request
@@ -157,7 +157,7 @@ pub enum Command {
     /// Show which Dockerfiles are multi-stage, and which removable files ship
     #[command(after_help = format!("{STAGES_HELP}\n\n{IMAGE_HELP}"))]
     Stages(Box<StagesArgs>),
-    /// Show the sizes of an image over commits
+    /// Show how an image's size changed over commits
     History(HistoryArgs),
     /// Show the images of many repositories: size, growth, waste, and what multi-stage builds would save
     #[command(after_help = FLEET_HELP)]
@@ -168,7 +168,7 @@ pub enum Command {
     /// Add layergate to the workflow that builds your images: prints a diff, or applies it
     #[command(after_help = INIT_HELP)]
     Init(InitArgs),
-    /// Print the JSON Schema of layergate.toml or of a document
+    /// Print the JSON Schema of layergate.toml or of an output
     #[command(after_help = SCHEMA_HELP)]
     Schema(SchemaArgs),
     /// Generate shell completions
@@ -221,10 +221,10 @@ impl InspectArgs {
 /// `layergate diff`.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// The image to compare with
+    /// The old image
     #[arg(value_name = "BASE")]
     pub base: String,
-    /// The image as it is now
+    /// The new image
     #[arg(value_name = "HEAD")]
     pub head: String,
     /// How to read them.
@@ -288,7 +288,7 @@ pub struct CheckArgs {
     /// Repeatable, or one per line
     #[arg(long, value_name = "PATTERN", help_heading = "Comment on the pull request")]
     pub comment_ignore_path: Vec<String>,
-    /// On a push, compare and comment as for the open pull request whose head is the pushed commit
+    /// On a push, check and comment on the open pull request whose head is the pushed commit
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Comment on the pull request")]
     pub comment_on_push: bool,
 }
@@ -304,7 +304,7 @@ impl CheckArgs {
 /// `layergate report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// Saved reports, and directories, which are searched recursively
+    /// Saved reports, or directories to search recursively
     #[arg(value_name = "REPORT", required = true)]
     pub reports: Vec<String>,
     /// Fail if this image has no report; repeatable, or one per line
@@ -366,7 +366,7 @@ pub struct RecordArgs {
     /// Record what `record --store dir:DIR` measured for this commit, for example in another job
     #[arg(long, value_name = "DIR", conflicts_with = "images", help_heading = "Baseline")]
     pub from: Option<PathBuf>,
-    /// Record even in a pull request's run, whose code is not merged
+    /// Record even in a run for a pull request, whose code is not merged yet
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Baseline")]
     pub allow_pull_request: bool,
     /// Record even if tracked files differ from the commit
@@ -380,7 +380,7 @@ pub struct RecordArgs {
 /// `layergate stages`.
 #[derive(Debug, Args)]
 pub struct StagesArgs {
-    /// Dockerfiles, directories or patterns such as 'services/*/Dockerfile' [default: all below here]
+    /// Dockerfiles, directories or patterns such as 'services/*/Dockerfile' [default: all below the current directory]
     #[arg(value_name = "DOCKERFILE")]
     pub dockerfiles: Vec<String>,
     /// Image to measure, as DOCKERFILE=IMAGE if there are several Dockerfiles; repeatable, or one per line
@@ -423,11 +423,11 @@ pub enum SchemaOf {
     /// layergate.toml
     #[default]
     Config,
-    /// What `inspect -o FILE` and `inspect --format json` write, and baselines keep
+    /// The output of `inspect -o FILE` and `inspect --format json`, and the form of baselines
     Snapshot,
-    /// What `check --report FILE` and `--format json` of check, diff and report write
+    /// The output of `check --report FILE`, and of check, diff and report with `--format json`
     Report,
-    /// What `fleet --format json` writes
+    /// The output of `fleet --format json`
     Fleet,
 }
 
@@ -468,7 +468,7 @@ pub struct HistoryArgs {
     /// Print exact bytes [default: three significant digits]
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub bytes: bool,
-    /// Configuration file, whose max-size is a line of the page [default: layergate.toml or .github/layergate.toml, where there is one]
+    /// Configuration file; the HTML page shows its max-size as a line [default: layergate.toml or .github/layergate.toml, where there is one]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Write the size to FILE as a badge: an SVG, or JSON for shields.io if FILE ends in .json
@@ -491,13 +491,13 @@ pub struct FleetArgs {
     /// Organisations and users, repositories, or directories with a store of baselines per repository
     #[arg(value_name = "OWNER|OWNER/REPO|dir:DIR", required_unless_present = "repos")]
     pub sources: Vec<String>,
-    /// Read repositories from FILE, one OWNER/REPO a line; - for standard input
+    /// Read repositories from FILE, one OWNER/REPO per line; - for standard input
     #[arg(long, value_name = "FILE")]
     pub repos: Option<PathBuf>,
     /// Branch with the baselines, the same in each repository
     #[arg(long, value_name = "BRANCH", default_value = "layergate-baselines")]
     pub branch: String,
-    /// Exit with 1 if one of these is met, separated by commas
+    /// Exit with 1 if one of these conditions is met; separate several with commas
     #[arg(long, value_name = "CONDITION", value_enum, value_delimiter = ',')]
     pub fail_on: Vec<FleetCondition>,
     /// Output format
@@ -533,7 +533,7 @@ pub enum FleetCondition {
     NoBaseline,
     /// An image has no limits in layergate.toml
     NoLimits,
-    /// An image is built where it runs, and ships what that took
+    /// An image ships build tools or build inputs, so `multi-stage = "require"` would fail
     SingleStage,
     /// An image is larger than its own max-size
     MaxSize,
@@ -553,7 +553,7 @@ pub enum FleetFormat {
     Markdown,
     /// For programs: one document
     Json,
-    /// For spreadsheets: one line an image
+    /// For spreadsheets: one row per image
     Csv,
     /// A self-contained page
     Html,
@@ -571,7 +571,7 @@ pub struct InitArgs {
     /// Ask docker what bake and compose files build, and whether base images exist; only for files that you trust
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub ask_docker: bool,
-    /// An image that is built already, to derive its limits from; repeatable, or one per line
+    /// Built image to derive limits from; repeatable, or one per line
     #[arg(long, value_name = "[NAME=]IMAGE")]
     pub image: Vec<String>,
     /// Store of the workflow's baselines: git:BRANCH or oci:HOST/REPO
@@ -643,7 +643,7 @@ pub struct ReadingFlags {
     /// Container engine: docker, podman, a docker context, or an address such as ssh://me@host
     #[arg(long, value_name = "ENGINE", help_heading = "Reading")]
     pub engine: Option<String>,
-    /// When to read layers from Docker's store on disk: if this user may (auto), never (off), or as root (sudo) [default: auto]
+    /// Read layers from Docker's store on disk: if this user can (auto), never (off), or as root (sudo) [default: auto]
     #[arg(
         long,
         value_name = "auto|off|sudo",
@@ -856,7 +856,7 @@ pub struct CommentFlags {
     /// Key that distinguishes several layergate comments on one pull request
     #[arg(long, value_name = "KEY", default_value = "default")]
     pub comment_key: String,
-    /// Login that the token comments as [default: the token's own login]
+    /// Login the token comments as [default: the token's own login]
     #[arg(long, value_name = "LOGIN")]
     pub comment_author: Option<String>,
     /// Also create a check run on the commit, with annotations (needs checks: write)

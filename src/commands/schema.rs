@@ -106,7 +106,7 @@ mod reference {
             json!(format!("https://raw.githubusercontent.com/layergate/layergate/main/schema/{name}.json"));
         root["title"] = json!(format!("layergate.{name}/v1"));
         root["description"] = json!(format!(
-            "{description} Sizes are whole numbers of bytes. A later version may add fields, which a reader ignores within a major version."
+            "{description} Sizes are whole numbers of bytes. A later version may add fields; within a major version, readers must ignore unknown ones."
         ));
         let made = format!("{root:#}\n");
         let path = format!("{}/schema/{name}.json", env!("CARGO_MANIFEST_DIR"));
