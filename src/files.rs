@@ -53,7 +53,7 @@ pub fn open(path: &Path) -> io::Result<File> {
         return Err(unfit("it is a device, not a file"));
     }
     if is_of_kernel(path) {
-        return Err(unfit("it is no file on a disk: the kernel makes its content up, and it may never end"));
+        return Err(unfit("it is not a file on disk: the kernel generates its content, which may never end"));
     }
     File::open(path)
 }
@@ -65,7 +65,7 @@ pub fn open(path: &Path) -> io::Result<File> {
 pub fn open_regular(path: &Path) -> io::Result<File> {
     match path.metadata()?.is_file() {
         true => open(path),
-        false => Err(unfit("it is no file")),
+        false => Err(unfit("it is not a regular file")),
     }
 }
 
@@ -98,9 +98,7 @@ pub fn append(path: &Path) -> io::Result<File> {
 /// Of a pipe, which nobody may read. A device is for whoever names it: `/dev/stdout`, `/dev/null`.
 pub fn check_written(path: &Path) -> io::Result<()> {
     match path.metadata().map(|metadata| kind_of(&metadata)) {
-        Ok(SpecialFile::Pipe) => {
-            Err(unfit("it is a pipe, and that anybody reads it is not certain; name a file"))
-        }
+        Ok(SpecialFile::Pipe) => Err(unfit("it is a pipe, and nothing may be reading it; name a file")),
         _ => Ok(()),
     }
 }

@@ -30,7 +30,7 @@ const MAX_FILE: u64 = 16 << 20;
 
 /// Certificates that are named and cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{variable} names {}, and no certificate can be taken from there: {why}; name certificates in PEM, or unset it", path.display())]
+#[error("{variable} names {}, but no certificate can be read from there: {why}; point it to PEM certificates, or unset it", path.display())]
 pub struct CertificateError {
     variable: &'static str,
     path: PathBuf,
@@ -141,7 +141,7 @@ fn of_file(variable: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
     let failed = |why: String| CertificateError { variable, path: path.to_owned(), why };
     let content = read(path).map_err(|error| failed(error.to_string()))?;
     let found = usable(&content);
-    if found.is_empty() { Err(failed("there is none in PEM in it that is one".into())) } else { Ok(found) }
+    if found.is_empty() { Err(failed("it contains no PEM certificate".into())) } else { Ok(found) }
 }
 
 /// Those of all files of directories, which have others too.

@@ -118,7 +118,7 @@ impl ImageOrigin {
         let plan = match dockerfile.plan(options) {
             Ok(plan) => plan,
             Err(error) => {
-                origin.note = Some(format!("{}: {error}; lines are not named", path.display()));
+                origin.note = Some(format!("{}: {error}; no Dockerfile lines are shown", path.display()));
                 return origin;
             }
         };

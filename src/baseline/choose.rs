@@ -80,7 +80,7 @@ pub fn choose_start(
         Trigger::PullRequest { head: own, base } => match head {
             // Its first parent is the exact code that the change is put on.
             Some(commit) if is_test_merge(commit, own) => {
-                start(&commit.parents[0], "the target branch that this merge was made on")
+                start(&commit.parents[0], "the base commit of the test merge")
             }
             Some(commit) => match merge_base {
                 // It may be a test merge that is newer than the event: then all that came to the target since
@@ -90,28 +90,27 @@ pub fn choose_start(
                 {
                     nearest(
                         &found.sha,
-                        "where the event's target branch and this merge meet; check out the head, or run anew",
+                        "the merge base of this checkout and the event's target branch; check out the pull request's head, or start a new run",
                     )
                 }
-                Some(found) if found.certain => {
-                    start(&found.sha, "where the pull request left the target branch")
-                }
+                Some(found) if found.certain => start(&found.sha, "the merge base with the target branch"),
                 Some(found) => nearest(
                     &found.sha,
-                    "where the pull request left the target branch, as far as the cut-off checkout tells; fetch more history to know better",
+                    "the merge base with the target branch, as far as this shallow checkout shows; fetch more history to be sure",
                 ),
-                None => {
-                    nearest(base, "the target branch, as the event says; fetch more history to know better")
-                }
+                None => nearest(
+                    base,
+                    "the target commit that the event names; fetch more history to find the merge base",
+                ),
             },
             // Without a checkout the event is all there is, and GitHub merges onto what it names.
-            None => start(base, "the target branch, as the event says"),
+            None => start(base, "the target commit that the event names"),
         },
-        Trigger::MergeGroup { base } => start(base, "the commit that the merge group is put on"),
+        Trigger::MergeGroup { base } => start(base, "the base commit of the merge group"),
         Trigger::Push { before } => match head.and_then(|commit| commit.parents.first()) {
             Some(parent) => start(parent, "the parent of the pushed commit"),
             None if before.bytes().all(|byte| byte == b'0') => None,
-            None => start(before, "the branch before the push"),
+            None => start(before, "the commit before the push"),
         },
         Trigger::Other => start(&head?.sha, "the checked-out commit"),
     }

@@ -80,7 +80,7 @@ impl<'a> BaselineFinder<'a> {
         if let Some(before) = self.ancestry.before().map(str::to_owned)
             && let Some(listed) = of_platform(self.store.records(name, Some(&before), Some(&platform)).await?)
         {
-            let how = "the branch before the push; fetch more history to know how far behind".to_owned();
+            let how = "the commit before the push; fetch more history to see how far behind it is".to_owned();
             let snapshot = self.store.load(&listed).await?;
             return Ok(Ok(FoundBaseline { snapshot, distance: None, exact: false, how }));
         }
@@ -184,25 +184,24 @@ impl<'a> BaselineFinder<'a> {
         };
         let looked = match (self.ancestry.start(), self.ancestry.looked_at()) {
             (Some(start), 0 | 1) => short(&start.sha),
-            (Some(start), many) => format!("{} and the {} before it", short(&start.sha), many - 1),
+            (Some(start), many) => format!("{} or the {} before it", short(&start.sha), many - 1),
             (None, _) => String::new(),
         };
         let message = match reason {
             Reason::NeverRecorded => format!("no baseline: {name} is not recorded in {store} yet"),
-            Reason::OtherPlatform => format!(
-                "no baseline: {name} is recorded for {} only, and this is {platform}",
-                listed(&platforms)
-            ),
+            Reason::OtherPlatform => {
+                format!("no baseline: {name} is recorded only for {}, not for {platform}", listed(&platforms))
+            }
             Reason::NoCommit => {
-                format!("no baseline: {store} has {recorded} of {name}, but the base commit is unknown")
+                format!("no baseline: {store} has {name} for {recorded}, but the base commit is unknown")
             }
             Reason::Expired => format!(
-                "no baseline: {store} has {recorded} of {name}, none of them among {looked}; {pruned} older ones were removed"
+                "no baseline: {store} has {name} for {recorded}, but not for {looked}; {pruned} older baselines were removed"
             ),
             Reason::Unreadable | Reason::Newer | Reason::Incomparable => reason.words().0.to_owned(),
-            Reason::OutOfReach => format!(
-                "no baseline near enough: {store} has {recorded} of {name}, none of them among {looked}"
-            ),
+            Reason::OutOfReach => {
+                format!("no baseline near enough: {store} has {name} for {recorded}, but not for {looked}")
+            }
         };
         Ok(Missing { message, ..reason.into() })
     }

@@ -19,12 +19,10 @@ pub enum StoreError {
     #[error("--store {0}: unknown kind of store; write dir:PATH, git:BRANCH, git:refs/NAME or oci:HOST/REPO")]
     UnknownKind(String),
     /// A name that no branch can have.
-    #[error("--store git:{0}: no branch can be called that; use letters, digits, `.`, `_`, `-` and `/`")]
+    #[error("--store git:{0}: invalid branch name; use letters, digits, `.`, `_`, `-` and `/`")]
     BranchName(String),
     /// A name that no repository of a registry can have.
-    #[error(
-        "--store oci:{0}: no repository can be called that; write oci:HOST/REPO, in lower case and without a tag"
-    )]
+    #[error("--store oci:{0}: invalid repository name; write oci:HOST/REPO, in lower case and without a tag")]
     RepositoryName(String),
     /// A file of the store cannot be used.
     #[error("baseline store: cannot {operation} {}: {error}", path.display())]
@@ -72,7 +70,7 @@ pub enum StoreError {
     },
     /// A branch with more records of an image than can be read again.
     #[error(
-        "baseline store: {place} has too many records of {image} to take another one; record with --keep-last"
+        "baseline store: {place} has too many baselines of {image} to add another; pass --keep-last to remove old ones"
     )]
     Full {
         /// The branch.
@@ -97,7 +95,9 @@ pub enum StoreError {
         hint: &'static str,
     },
     /// More records of one commit than an image has platforms.
-    #[error("baseline store: {place} is one of over {most} records of a commit; delete those that are none")]
+    #[error(
+        "baseline store: {place} is one of over {most} tags for one commit; delete those that are not baselines"
+    )]
     TooMany {
         /// The repository, and one of the tags.
         place: String,
@@ -105,16 +105,16 @@ pub enum StoreError {
         most: usize,
     },
     /// A snapshot that cannot be written down.
-    #[error("baseline store: cannot write a document: {0}")]
+    #[error("baseline store: cannot encode the baseline: {0}")]
     Encode(#[from] serde_json::Error),
     /// A snapshot without a commit, for a store that has records by commit alone.
-    #[error("the {0} store keeps records by commit, and none is known; name it with --commit")]
+    #[error("the {0} store keeps baselines by commit, and the commit is unknown; pass --commit")]
     NoCommit(&'static str),
     /// GitHub refuses, or cannot be reached.
     #[error("baseline store: {0}")]
     Github(GithubError),
     /// GitHub could not say which commits come before.
-    #[error("baseline store: no baseline was found, and not all commits that may have one are known: {0}")]
+    #[error("baseline store: no baseline was found, but not all earlier commits are known: {0}")]
     Ancestry(GithubError),
     /// A registry refuses, or cannot be reached.
     #[error("baseline store: {place}: {error}")]
@@ -126,7 +126,7 @@ pub enum StoreError {
     },
     /// Others kept writing.
     #[error(
-        "baseline store: {place} was changed by others {tries} times while this was to be recorded; nothing is lost, try again"
+        "baseline store: other jobs changed {place} during each of {tries} attempts to record; nothing is lost, run this job again"
     )]
     Contended {
         /// The branch.

@@ -34,7 +34,7 @@ pub async fn apply(report: &mut Report, accept: &Accept, asking: Asking<'_>, con
             found
         }
         Err(error) => {
-            console::warn(&format!("whether this is accepted is not known: {error}"));
+            console::warn(&format!("cannot tell whether this is accepted: {error}"));
             None
         }
     };
@@ -49,7 +49,7 @@ pub async fn apply(report: &mut Report, accept: &Accept, asking: Asking<'_>, con
             }
         }
         Err(error) => {
-            console::warn(&format!("what is accepted ahead in the merge queue is not known: {error}"));
+            console::warn(&format!("cannot tell what is accepted ahead in the merge queue: {error}"));
         }
     }
 }
@@ -66,7 +66,7 @@ async fn find(
         let label = pull.and_then(|pull| accept.label_of(&pull.labels));
         if label.is_some() && context.run.is_some_and(|run| run.attempt > 1) {
             console::warn(
-                "the labels that this run's event had may not be set any more, and without a token nobody knows; pass `github-token`",
+                "the labels in this run's event may be out of date, and checking them needs a token; pass `github-token`",
             );
             return Ok(None);
         }

@@ -69,7 +69,7 @@ pub async fn accepted(
             comments::carried(client, &target).await?.map(|text| read_accepted(&text)).unwrap_or_default();
         if images.is_empty() {
             console::warn(&format!(
-                "#{number} is ahead in the merge queue and accepted, and no comment of layergate on it says how much of it is"
+                "#{number} is ahead in the merge queue and accepted, but no layergate comment on it states the accepted amounts"
             ));
         }
         let acceptance = Acceptance { pull: Some(number), ..acceptance };

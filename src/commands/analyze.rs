@@ -142,7 +142,7 @@ impl Analyzer {
             Ok(source) => source,
             Err(error) => {
                 if named {
-                    self.say(format!("{error}; lines are not named"));
+                    self.say(format!("{error}; no Dockerfile lines are shown"));
                 }
                 return ImageOrigin::of_image(measured);
             }
@@ -161,7 +161,10 @@ impl Analyzer {
         match Provenance::of_statement(statement, manifest) {
             Ok(provenance) => provenance.map(Arc::new),
             Err(error) => {
-                self.say(format!("{}: {error}; it is ignored", measured.snapshot.image.name));
+                self.say(format!(
+                    "{}: the build's provenance is ignored: {error}",
+                    measured.snapshot.image.name
+                ));
                 None
             }
         }
@@ -173,7 +176,7 @@ impl Analyzer {
         let own = self.source(path).ok().map(|source| lines(&source.text));
         if own.is_some_and(|own| provenance.text.as_deref().is_some_and(|text| lines(text) != own)) {
             self.say(format!(
-                "{}: the image was built from another text of it; lines are those of the build",
+                "{}: the image was built from a different version of it; line numbers are those of the build",
                 path.display()
             ));
         }

@@ -126,9 +126,7 @@ impl BaselineSource {
             BaselineSource::Recorded(store, ancestry) => {
                 let found = BaselineFinder::new(store, ancestry).baseline(head).await?;
                 if let Some(problem) = ancestry.take_problem() {
-                    console::warn(&format!(
-                        "which commit to compare with is not known as well as it could be: {problem}"
-                    ));
+                    console::warn(&format!("the base commit may not be exact: {problem}"));
                 }
                 let found = match found {
                     Ok(found) => found,
@@ -155,7 +153,7 @@ impl BaselineSource {
             if costly { Ok(Vec::new()) } else { Ok(store.history(name).await?.points) }
         };
         history.await.unwrap_or_else(|error: StoreError| {
-            console::warn(&format!("how the size of {name} went is not shown: {error}"));
+            console::warn(&format!("no chart of the size of {name}: {error}"));
             Vec::new()
         })
     }
@@ -191,7 +189,7 @@ fn given_baselines(arguments: &CheckArgs, images: &[NamedImage]) -> anyhow::Resu
         let name = if alone { images[0].display_name() } else { baseline.display_name() };
         if !images.iter().any(|image| image.display_name() == name) {
             let message =
-                format!("--baseline {text}: no image that is checked is called `{name}`; write NAME=IMAGE");
+                format!("--baseline {text}: this check has no image named `{name}`; write NAME=IMAGE");
             return Err(UsageError(message).into());
         }
         given.push(NamedBaseline { name, image: baseline, measured: Vec::new() });
@@ -212,7 +210,7 @@ async fn recorded_with(image: &NamedImage, store: Option<&Store>, options: &Opti
         Ok(recorded) => recorded,
         Err(error) => {
             console::warn(&format!(
-                "{} is measured, for what was recorded cannot be used: {error}",
+                "measuring {}, because its stored baseline cannot be used: {error}",
                 image.text
             ));
             return None;
@@ -236,14 +234,14 @@ fn given_baseline(given: &[NamedBaseline], head: &Snapshot) -> Result<Baseline, 
             let (name, text, platform) = (&given.name, &given.image.text, head.platform_text());
             Missing {
                 reason: Reason::OtherPlatform,
-                message: format!("no baseline: {text} is not there for {platform}"),
-                help: format!("name one that has {platform} as --baseline {name}=IMAGE"),
+                message: format!("no baseline: {text} has no image for {platform}"),
+                help: format!("pass --baseline {name}=IMAGE with one that has {platform}"),
             }
         }
         None => Missing {
             reason: Reason::NeverRecorded,
-            message: "no baseline: no --baseline is named for this image".into(),
-            help: "name the image to compare with as --baseline NAME=IMAGE".into(),
+            message: "no baseline: no --baseline is given for this image".into(),
+            help: "pass the image to compare with as --baseline NAME=IMAGE".into(),
         },
     })
 }
@@ -257,7 +255,7 @@ fn refuse_second_baselines(given: &[NamedBaseline]) -> Result<(), UsageError> {
             let of = (&baseline.name, image.canonical_platform());
             if let Some(first) = seen.insert(of, &baseline.image.text) {
                 return Err(UsageError(format!(
-                    "--baseline: `{first}` and `{}` are both for `{}`; name one",
+                    "--baseline: `{first}` and `{}` are both for `{}`; pass only one",
                     baseline.image.text, baseline.name
                 )));
             }
@@ -296,14 +294,15 @@ async fn find_ancestry(arguments: &CheckArgs, context: Option<&Context>) -> anyh
             "--base-commit {name}: no such commit here; write its full hash, or run in a checkout that has it"
         )
     };
-    Ancestry::named(name, "the commit that was asked for", &git).ok_or_else(|| UsageError(message()).into())
+    Ancestry::named(name, "the commit given by --base-commit", &git)
+        .ok_or_else(|| UsageError(message()).into())
 }
 
 /// The commit of the newest release.
 async fn of_release(arguments: &CheckArgs, context: Option<&Context>, git: &Git) -> anyhow::Result<Ancestry> {
     let of_run = context.map(|context| github::of_run(&arguments.github, context)).transpose()?.flatten();
     let Some((client, (owner, name))) = of_run else {
-        let message = "--baseline release asks GitHub which release is the newest, and there is no run or no token for that; name its commit with --base-commit";
+        let message = "--baseline release asks GitHub for the newest release, which needs a workflow run and a token; pass the release's commit with --base-commit instead";
         return Err(UsageError(message.into()).into());
     };
     let Some(release) = releases::newest(&Repository::new(client, owner, name)).await? else {
@@ -311,8 +310,9 @@ async fn of_release(arguments: &CheckArgs, context: Option<&Context>, git: &Git)
         return Ok(Ancestry::none(git));
     };
     console::note(&format!("compared with release {}, commit {}", release.tag, short(&release.commit)));
-    Ancestry::named(&release.commit, "the newest release", git)
-        .ok_or_else(|| anyhow::anyhow!("the newest release is of `{}`, which is no commit", release.commit))
+    Ancestry::named(&release.commit, "the newest release", git).ok_or_else(|| {
+        anyhow::anyhow!("the newest release points to `{}`, which is not a commit", release.commit)
+    })
 }
 
 fn trigger(context: Option<&Context>) -> Trigger {

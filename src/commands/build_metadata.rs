@@ -101,9 +101,9 @@ impl BuildMetadata {
                 MetadataContent::NoProvenance => {
                     console::warn(&format!("{origin} has no provenance: {HELP}"));
                 }
-                MetadataContent::OtherImages => console::warn(&format!(
-                    "{origin} is ignored: the digests in it are of another build than the images here"
-                )),
+                MetadataContent::OtherImages => {
+                    console::warn(&format!("{origin} is ignored: its digests match none of the images here"))
+                }
             }
         }
     }
@@ -115,7 +115,7 @@ impl MetadataDocument {
         let (image, path) = named.map_or((None, text), |(name, path)| (Some(name.to_owned()), path));
         let origin = format!("--build-metadata {path}");
         let json = files::read(Path::new(path), MAX_DOCUMENT)
-            .map_err(|error| UsageError(format!("{origin}: cannot be read: {error}")))?;
+            .map_err(|error| UsageError(format!("{origin}: cannot read it: {error}")))?;
         MetadataDocument::parse(image, &origin, &json, room)
     }
 
@@ -127,7 +127,7 @@ impl MetadataDocument {
         room: &mut u64,
     ) -> Result<Option<MetadataDocument>, UsageError> {
         *room = room.checked_sub(json::values(json)).ok_or_else(|| {
-            UsageError(format!("{origin}: there are over {MAX_VALUES} values of JSON in what builds say"))
+            UsageError(format!("{origin}: the build metadata has over {MAX_VALUES} JSON values in total"))
         })?;
         match BuildxMetadata::parse(json) {
             Ok(builds) => Ok(Some(MetadataDocument {

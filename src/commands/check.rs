@@ -185,7 +185,7 @@ fn warn_of_misspelt_section(config: &Config, images: &[ImageIdentity]) {
     let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
     if let Some((section, image)) = config.misspelt(&names) {
         console::warn(&format!(
-            "[images.{section}] of the configuration is of no image here, and {image} has no section; is it meant for {image}?"
+            "[images.{section}] in the configuration matches no image; did you mean [images.{image}]?"
         ));
     }
 }

@@ -18,13 +18,13 @@ pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, c
     }
     if let forge @ (Forge::Gitea | Forge::Forgejo) = github::forge(github) {
         return console::warn(&format!(
-            "no check run: {} has none; the step itself fails where a limit is broken",
+            "no check run: {} does not support them; the step itself fails if a limit is exceeded",
             forge.name()
         ));
     }
     let of_pull = context.pull_request.as_ref().map(|pull| &pull.head_sha);
     let Some(head_sha) = of_pull.or(report.head_sha.as_ref()).or(context.sha.as_ref()) else {
-        return console::warn("no check run: nothing says which commit it is of");
+        return console::warn("no check run: the commit is unknown");
     };
     match create(report, flags, github, context, head_sha).await {
         Ok(Some(url)) => console::note(&format!("the check run is at {url}")),

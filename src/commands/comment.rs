@@ -110,7 +110,7 @@ async fn post_on(
         }
         Ok(CommentOutcome::Created(url, _)) => Posted::At(url),
         Ok(CommentOutcome::NewerExists(url)) => {
-            console::note("the comment is of a newer run already, and is left as it is");
+            console::note("a newer run has updated the comment already, so it stays as it is");
             Posted::At(url)
         }
         Ok(CommentOutcome::NotNeeded) => Posted::None,
@@ -129,7 +129,7 @@ async fn patiently(
 ) -> Result<CommentOutcome, GithubError> {
     match attempt().await {
         Err(GithubError::RateLimited { retry_after, .. }) if retry_after <= MOST_PATIENCE => {
-            console::note(&format!("GitHub asks to wait {retry_after} s before the comment"));
+            console::note(&format!("waiting {retry_after} s before commenting, as GitHub asks"));
             tokio::time::sleep(Duration::from_secs(retry_after)).await;
             attempt().await
         }
@@ -145,9 +145,11 @@ async fn show(edited: &Edited, github: &GithubFlags, token: &str) {
         Err(error) => Err(error),
     };
     match shown {
-        Ok(true) => console::note("the comment was hidden, and is shown again, for a limit is broken now"),
+        Ok(true) => {
+            console::note("the comment was hidden; it is shown again, because a limit is now exceeded")
+        }
         Ok(false) => {}
-        Err(error) => console::warn(&format!("if somebody has hidden the comment, it still is: {error}")),
+        Err(error) => console::warn(&format!("if the comment was hidden, it stays hidden: {error}")),
     }
 }
 
@@ -184,7 +186,7 @@ async fn try_post(
         && !own.eq_ignore_ascii_case(&author)
     {
         console::warn(&format!(
-            "the token comments as {own} and not as {author}, so the next run would not find this comment; set comment-author to {own}"
+            "the token comments as {own}, not as {author}, so the next run would not find this comment; set comment-author to {own}"
         ));
     }
     Ok(outcome)

@@ -128,13 +128,13 @@ fn adopted(
     match has_limits {
         false => {
             let note = format!(
-                "{file} is not on {branch} yet: its limits are evaluated here, and the rest of it takes effect after merge"
+                "{file} is not on {branch} yet: its limits are evaluated in this run, and the rest takes effect after the merge"
             );
             (Some(own.limits_alone()), Some(note))
         }
         true => {
             let note = format!(
-                "{file} is not on {branch} yet, and takes effect after merge: only the limits that the workflow gives count here"
+                "{file} is not on {branch} yet and takes effect after the merge: in this run, only the workflow's limits count"
             );
             (None, Some(note))
         }
@@ -267,7 +267,7 @@ fn in_repository(file: &Path, context: &Context) -> Result<Option<String>, Usage
         }
         Committed::Unknown => {
             return Err(refused(
-                "there is a link on its way, and no git tells whether it is committed; name the file itself",
+                "its path contains a link, and without git it is unknown whether that is committed; name the file itself",
             ));
         }
     }
@@ -285,7 +285,7 @@ fn in_repository(file: &Path, context: &Context) -> Result<Option<String>, Usage
     };
     if git.is_submodule() {
         return Err(refused(
-            "it is in a submodule, and a pull request can point that elsewhere; check its repository out in a step of its own",
+            "it is in a submodule, which a pull request can point elsewhere; check out its repository in a separate step",
         ));
     }
     let is_other = git.origin().is_some_and(|(owner, name)| !context.is_of_run(&owner, &name));
@@ -311,13 +311,11 @@ impl TargetCommit {
     ) -> anyhow::Result<TargetCommit> {
         let Deciding::Branch(branch) = deciding else {
             let problem = context.problem.as_deref().unwrap_or("the event names no branch");
-            anyhow::bail!(
-                "the limits come from the target branch, and which that is is not known: {problem}"
-            );
+            anyhow::bail!("the limits come from the target branch, but that branch is unknown: {problem}");
         };
         let Some((client, (owner, name))) = github::of_run(flags, context)? else {
             anyhow::bail!(
-                "the limits come from the branch {branch}, and there is no token to read it with; pass `github-token` (contents: read)"
+                "the limits come from the branch {branch}, but there is no token to read it with; pass `github-token` (contents: read)"
             );
         };
         let repository = Arc::new(Repository::new(client, owner, name));
@@ -368,9 +366,7 @@ impl TargetCommit {
                 Some(format!("this PR changes limits: {}; takes effect after merge", changes.join(", ")))
             }
             Err(error) => {
-                console::warn(&format!(
-                    "what the pull request changes of its limits is not known: {error:#}"
-                ));
+                console::warn(&format!("cannot tell which limits the pull request changes: {error:#}"));
                 None
             }
         }

@@ -45,7 +45,7 @@ pub fn note(text: &str) {
 
 /// Says that nothing has come from a named pipe yet.
 pub fn waiting(pipe: &Path) {
-    note(&format!("waiting for the pipe {}: nothing is at its other end yet", pipe.display()));
+    note(&format!("waiting for the pipe {}: nothing has been written to it yet", pipe.display()));
 }
 
 /// Says that the program cannot go on, and ends it: exit code 3. A thread that cannot be started is the
@@ -57,7 +57,7 @@ pub fn stop(panic: &PanicHookInfo<'_>) -> ! {
     let text = text.unwrap_or("no reason");
     if text.contains("spawn") && text.contains("thread") {
         error(&format!(
-            "{text}: too few processes (`ulimit -u`) or too little memory (`ulimit -v`) are allowed; raise that limit"
+            "{text}: the limit on processes (`ulimit -u`) or memory (`ulimit -v`) is too low; raise it"
         ));
     } else {
         let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));

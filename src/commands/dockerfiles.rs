@@ -139,7 +139,7 @@ pub(super) fn dockerfiles(arguments: &[String]) -> anyhow::Result<DockerfileSear
         } else {
             let matching = matching(name)?;
             if matching.is_empty() {
-                return Err(UsageError(format!("no file fits the pattern {name}")).into());
+                return Err(UsageError(format!("no file matches the pattern {name}")).into());
             }
             all.add_all(matching, &mut known);
         }
@@ -150,7 +150,7 @@ pub(super) fn dockerfiles(arguments: &[String]) -> anyhow::Result<DockerfileSear
     match (all.files.is_empty(), all.templates.first()) {
         (false, _) => Ok(all),
         (true, Some(template)) => {
-            let message = format!("{} is a template: render it, and name what it makes", template.display());
+            let message = format!("{} is a template: render it, and pass the result", template.display());
             Err(UsageError(message).into())
         }
         (true, None) => Err(UsageError("there is no Dockerfile here; name one".into()).into()),
@@ -238,8 +238,10 @@ pub(super) fn found(directory: &Path, fitting: &globset::GlobSet) -> anyhow::Res
             files.push(path.to_owned());
         }
         if files.len() > MAX_FILES {
-            let message =
-                format!("over {MAX_FILES} Dockerfiles below {}; name a part of them", directory.display());
+            let message = format!(
+                "over {MAX_FILES} Dockerfiles below {}; pass a subdirectory or a pattern",
+                directory.display()
+            );
             return Err(UsageError(message).into());
         }
     }
@@ -272,7 +274,7 @@ fn assign_one(text: &str, files: &[DockerfilePath], config: &Config) -> anyhow::
         text.split_once('=').filter(|(path, _)| path.contains('/') && !path.contains(':'))
     {
         let message = format!(
-            "--image {text}: {path} is not among the Dockerfiles that are looked at; write it as the table has it: DOCKERFILE=IMAGE"
+            "--image {text}: {path} is not one of the Dockerfiles found; write DOCKERFILE=IMAGE with a path as the table shows it"
         );
         return Err(UsageError(message).into());
     }
@@ -285,7 +287,7 @@ fn assign_one(text: &str, files: &[DockerfilePath], config: &Config) -> anyhow::
     };
     let message = || {
         format!(
-            "which Dockerfile is --image {text} of? Write DOCKERFILE=IMAGE, such as services/api/Dockerfile=api:ci"
+            "which Dockerfile was --image {text} built from? Write DOCKERFILE=IMAGE, such as services/api/Dockerfile=api:ci"
         )
     };
     let file = file.ok_or_else(|| UsageError(message()))?;

@@ -30,12 +30,10 @@ pub async fn resolve_event(arguments: &CheckArgs, context: &mut Context) -> Resu
     let event = &context.event_name;
     if wants_comment && context.pull_request.is_none() && !usual.contains(&event.as_str()) {
         let hint = match event.as_str() {
-            "workflow_run" => "; `layergate report` finds that of the run before",
+            "workflow_run" => "; `layergate report` finds the triggering run's",
             _ => "",
         };
-        console::note(&format!(
-            "a `{event}` run has no pull request of its own, so none is commented on{hint}"
-        ));
+        console::note(&format!("a `{event}` run has no pull request to comment on{hint}"));
     }
     Ok(())
 }
@@ -43,12 +41,12 @@ pub async fn resolve_event(arguments: &CheckArgs, context: &mut Context) -> Resu
 /// What cannot be done where the event's file does not say what it should.
 fn consequence(event_name: &str) -> &'static str {
     match event_name {
-        "pull_request" => "neither the pull request's base nor its comment is known",
-        "push" => "without a checkout, the commit to compare with is not known",
-        "merge_group" => "the commit that the group is put on, or its pull request, is not known",
-        "workflow_run" => "what the run before was about is not known",
-        "issue_comment" => "what was commented on is not known, and no pull request is commented on",
-        _ => "what the run is about is not known",
+        "pull_request" => "the pull request's base commit and comment are unknown",
+        "push" => "the base commit is unknown without a checkout",
+        "merge_group" => "the group's base commit or pull request is unknown",
+        "workflow_run" => "the triggering run's commit or event is unknown",
+        "issue_comment" => "the commented pull request is unknown, and gets no comment",
+        _ => "the run's subject is unknown",
     }
 }
 
@@ -60,9 +58,9 @@ fn consequence(event_name: &str) -> &'static str {
 pub fn refuse_target(context: &Context, command: &str) -> Result<(), UsageError> {
     let event = "pull_request_target";
     let Some(pull) = &context.pull_request else {
-        let problem = context.problem.as_deref().unwrap_or("the event's file does not say which it is");
+        let problem = context.problem.as_deref().unwrap_or("the event file does not name it");
         return Err(UsageError(format!(
-            "{command} measures nothing in a `{event}` run of a pull request that may be from a fork, and {problem}. {NEXT_STEP}"
+            "{command} refuses to measure in a `{event}` run if the pull request may be from a fork: {problem}. {NEXT_STEP}"
         )));
     };
     if pull.from_fork {
@@ -73,7 +71,7 @@ pub fn refuse_target(context: &Context, command: &str) -> Result<(), UsageError>
         return Ok(());
     }
     Err(UsageError(format!(
-        "{command} measures nothing in this `{event}` run: {}, so the images are not known to be of #{}. {NEXT_STEP}",
+        "{command} refuses to measure in this `{event}` run: {}, so the images may not belong to #{}. {NEXT_STEP}",
         checked_out(head.as_ref(), pull),
         pull.number
     )))
@@ -81,7 +79,7 @@ pub fn refuse_target(context: &Context, command: &str) -> Result<(), UsageError>
 
 fn of_fork(command: &str, event: &str, pull: &PullRequest) -> UsageError {
     UsageError(format!(
-        "{command} measures nothing in a `{event}` run for a pull request from a fork (#{}): the job has a token that may write and the repository's secrets, and a build of the fork's code there can take both. {NEXT_STEP}",
+        "{command} refuses to measure in this `{event}` run for a pull request from a fork (#{}): the job has a write token and the repository's secrets, and a build of the fork's code can take both. {NEXT_STEP}",
         pull.number
     ))
 }
@@ -95,8 +93,10 @@ fn is_of(checkout: Option<&Commit>, pull: &PullRequest) -> bool {
 fn checked_out(checkout: Option<&Commit>, pull: &PullRequest) -> String {
     let head = short(&pull.head_sha);
     match checkout {
-        Some(commit) => format!("what is checked out is {} and not its head, {head}", short(&commit.sha)),
-        None => format!("nothing is checked out, and so not its head, {head}, either"),
+        Some(commit) => {
+            format!("the checked-out commit is {}, not the pull request's head, {head}", short(&commit.sha))
+        }
+        None => format!("the pull request's head, {head}, is not checked out"),
     }
 }
 
@@ -133,7 +133,7 @@ async fn of_comment(arguments: &CheckArgs, context: &mut Context) -> Result<(), 
         }
         true => context.pull_request = Some(pull),
         false => console::warn(&format!(
-            "the comment is on the pull request #{number}, and {}: the images count as those of what is checked out, and nothing is said on the pull request",
+            "the comment is on pull request #{number}, but {}: the check counts for the checked-out commit, and posts no comment",
             checked_out(head.as_ref(), &pull)
         )),
     }
@@ -143,11 +143,11 @@ async fn of_comment(arguments: &CheckArgs, context: &mut Context) -> Result<(), 
 fn unknown(number: u64, is_usual: bool, why: &dyn std::fmt::Display) -> Result<(), UsageError> {
     if !is_usual {
         return Err(UsageError(format!(
-            "check measures nothing in an `issue_comment` run where something else than the default branch is checked out and the pull request, #{number}, may be from a fork: {why}. {NEXT_STEP}"
+            "check refuses to measure in an `issue_comment` run if the checkout is not the default branch and pull request #{number} may be from a fork: {why}. {NEXT_STEP}"
         )));
     }
     console::warn(&format!(
-        "the comment is on the pull request #{number}, and which commit is its head is not known, so nothing is said there: {why}"
+        "the comment is on pull request #{number}, but its head commit is unknown, so no comment is posted: {why}"
     ));
     Ok(())
 }
@@ -158,18 +158,18 @@ pub async fn of_push(flags: &GithubFlags, context: &mut Context) {
     match pushed(flags, context).await {
         Ok(mut found) if found.len() == 1 => context.pull_request = found.pop(),
         Ok(found) if found.is_empty() => {
-            console::note("no open pull request has this push as its head, so none is commented on");
+            console::note("no open pull request has the pushed commit as its head, so no comment is posted");
         }
         Ok(found) => {
             let numbers: Vec<String> = found.iter().map(|pull| format!("#{}", pull.number)).collect();
             console::note(&format!(
-                "{} have this push as their head: it is compared with what was there before, and each of them is commented on",
+                "{} have the pushed commit as their head: it is compared with its parent, and each of them gets the comment",
                 numbers.join(" and ")
             ));
             context.pushed_pulls = found;
         }
         Err(error) => {
-            console::warn(&format!("no pull request is known, so none is commented on: {error}"));
+            console::warn(&format!("cannot find the pull request to comment on: {error}"));
         }
     }
 }
@@ -179,7 +179,7 @@ async fn pushed(flags: &GithubFlags, context: &Context) -> Result<Vec<PullReques
     let branch = context.reference.as_deref().and_then(|name| name.strip_prefix("refs/heads/"));
     let (Some(branch), Some(sha)) = (branch, &context.sha) else { return Ok(Vec::new()) };
     let Some((client, place)) = github::of_run(flags, context)? else {
-        console::warn("no pull request is looked for, for there is no token; pass `github-token`");
+        console::warn("cannot look for a pull request to comment on without a token; pass `github-token`");
         return Ok(Vec::new());
     };
     let repository = format!("{}/{}", place.0, place.1);

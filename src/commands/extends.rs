@@ -32,7 +32,7 @@ pub enum ReadError {
     },
     /// GitHub has none, or does not tell.
     #[error(
-        "cannot read the configuration {0}: it is not there, or the token may not read it; for a private repository pass `config-token` (contents: read)"
+        "cannot read the configuration {0}: it does not exist, or the token cannot read it; for a private repository, pass `config-token` (contents: read)"
     )]
     NotThere(String),
     /// There is no token.
@@ -59,19 +59,19 @@ pub async fn with_extended(config: Config, place: Place, flags: &GithubFlags) ->
     while let Some(setting) = next {
         let refused = |message: String| ConfigError { origin: setting.origin.clone(), message };
         if extended.len() == MAX_EXTENDED {
-            return Err(refused(format!("at most {MAX_EXTENDED} configurations are followed")).into());
+            return Err(refused(format!("at most {MAX_EXTENDED} files can be extended in a row")).into());
         }
         let reference =
             setting.text.trim().parse::<ConfigReference>().map_err(|error| refused(format!("{error}")))?;
         place = place
             .at(reference)
-            .ok_or_else(|| refused(format!("{} is not in its repository", setting.text)))?;
+            .ok_or_else(|| refused(format!("{} leads out of its repository", setting.text)))?;
         let name = place.name();
         if seen.contains(&name) {
             return Err(refused(format!("{name} extends itself")).into());
         }
         let found = Config::parse(&place.shown(), &place.read(flags).await?)?;
-        console::note(&format!("limits of {} count as well", place.shown()));
+        console::note(&format!("the limits in {} apply too", place.shown()));
         next = found.extends().cloned();
         seen.push(name);
         extended.push(found);

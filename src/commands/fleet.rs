@@ -50,7 +50,7 @@ struct Harvest {
 pub async fn run(arguments: &FleetArgs) -> anyhow::Result<Exit> {
     let sources = sources(arguments)?;
     let StoreName::Branch(reference) = StoreName::parse(&format!("git:{}", arguments.branch))? else {
-        return Err(UsageError(format!("--branch {}: no branch can be called that", arguments.branch)).into());
+        return Err(UsageError(format!("--branch {}: invalid branch name", arguments.branch)).into());
     };
     let mut harvest = Harvest::default();
     for directory in &sources.directories {
@@ -76,7 +76,7 @@ pub async fn run(arguments: &FleetArgs) -> anyhow::Result<Exit> {
     }
     for renamed in fleet.repositories.iter().filter(|of| of.renamed_from.is_some()) {
         let before = renamed.renamed_from.as_deref().unwrap_or_default();
-        console::note(&format!("{before} is called {} now", renamed.name));
+        console::note(&format!("{before} was renamed to {}", renamed.name));
     }
     for met in &fleet.met {
         let image = met.image.as_ref().map_or_else(String::new, |image| format!(" {image}"));
@@ -148,7 +148,7 @@ fn sources(arguments: &FleetArgs) -> Result<Sources, UsageError> {
     sources.owners.sort();
     sources.owners.dedup();
     if sources.owners.is_empty() && sources.repositories.is_empty() && sources.directories.is_empty() {
-        return Err(UsageError("no repository is named; see `layergate help fleet`".into()));
+        return Err(UsageError("no repository given; see `layergate help fleet`".into()));
     }
     Ok(sources)
 }
@@ -187,7 +187,7 @@ impl Harvest {
         find_stores(root, DEPTH, &mut stores);
         if stores.is_empty() {
             let name = format!("dir:{}", root.display());
-            let message = "no store of baselines below it".to_owned();
+            let message = "it contains no baseline store".to_owned();
             self.unread.push(NotRead { name, reason: UnreadReason::NotVisible, message });
         }
         for path in stores {
@@ -259,7 +259,7 @@ fn find_stores(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
 fn parsed(json: &[u8]) -> Result<Summary, (UnreadReason, String)> {
     Summary::from_json(json).map_err(|error: SummaryError| {
         let reason = if error.is_newer() { UnreadReason::Newer } else { UnreadReason::Broken };
-        let advice = if error.is_newer() { "" } else { "; the next `layergate record` makes it anew" };
+        let advice = if error.is_newer() { "" } else { "; the next `layergate record` writes it again" };
         (reason, format!("{SUMMARY}: {error}{advice}"))
     })
 }
@@ -280,7 +280,7 @@ impl<'a> FleetReader<'a> {
             return Err(UsageError(message.into()).into());
         };
         let Some(token) = github::token(flags) else {
-            let message = "fleet needs a token that may read the repositories; set GITHUB_TOKEN to that of a GitHub App, or to a fine-grained personal access token (contents: read)";
+            let message = "fleet needs a token that can read the repositories; set GITHUB_TOKEN to a GitHub App's token, or to a fine-grained personal access token (contents: read)";
             return Err(UsageError(message.into()).into());
         };
         let graphql = Graphql::new(&address, &token)?;
@@ -306,7 +306,7 @@ impl<'a> FleetReader<'a> {
             if !page.is_owner {
                 harvest.incomplete = true;
                 let why = page.errors.into_iter().next();
-                let why = why.unwrap_or_else(|| "no user or organisation is called that".to_owned());
+                let why = why.unwrap_or_else(|| "no such user or organisation".to_owned());
                 harvest.refused(owner, UnreadReason::NotVisible, why);
                 return Ok(());
             }
@@ -350,7 +350,7 @@ impl<'a> FleetReader<'a> {
                     Err(why) => harvest.refused(
                         &asked,
                         UnreadReason::NotVisible,
-                        format!("{why} It is not there, or the token may not read it (contents: read)."),
+                        format!("{why} It does not exist, or the token cannot read it (contents: read)."),
                     ),
                 }
             }
@@ -372,7 +372,7 @@ impl<'a> FleetReader<'a> {
             },
             None => Err((
                 UnreadReason::NoSummary,
-                format!("its baseline branch has no {SUMMARY} yet; the next `layergate record` makes it"),
+                format!("its baseline branch has no {SUMMARY} yet; the next `layergate record` writes it"),
             )),
         })
     }

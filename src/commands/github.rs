@@ -65,14 +65,14 @@ fn graphql_beside(api: &str) -> String {
 pub fn of_store(flags: &GithubFlags) -> anyhow::Result<Repository> {
     if let forge @ (Forge::Gitea | Forge::Forgejo) = forge(flags) {
         return Err(UsageError(format!(
-            "--store git: needs GitHub's API of the Git database, and that of {} can read a part of it and write nothing; keep baselines in a registry with --store oci:HOST/REPO, or in a directory with --store dir:PATH",
+            "--store git: writes Git objects through GitHub's API, which {} does not support; keep baselines in a registry with --store oci:HOST/REPO, or in a directory with --store dir:PATH",
             forge.name()
         ))
         .into());
     }
     let named = flags.github_repository.clone().or_else(|| set_variable("GITHUB_REPOSITORY"));
     let Some(named) = named else {
-        let message = "a git: store is a branch of a repository on GitHub, and nothing says of which; pass --github-repository OWNER/NAME";
+        let message = "a git: store is a branch of a GitHub repository, and that is unknown; pass --github-repository OWNER/NAME";
         return Err(UsageError(message.into()).into());
     };
     let allowed = |part: &str| {

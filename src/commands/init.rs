@@ -71,10 +71,10 @@ pub async fn run(arguments: &InitArgs) -> anyhow::Result<Exit> {
     }
     if plan.images.is_empty() && plan.gated == 0 {
         let why = match plan.notes.iter().any(|note| note.contains(": not followed: ")) {
-            true => " that init can follow; add layergate by hand after the builds that are named above",
+            true => " that init can follow; add layergate by hand after the builds listed above",
             false => ", and no Dockerfile is left for a new workflow; add layergate by hand",
         };
-        let how = "https://github.com/layergate/layergate#quick-start";
+        let how = "https://github.com/layergate/layergate#a-complete-workflow";
         return Err(UsageError(format!("no step in {WORKFLOWS} builds an image{why}: {how}")).into());
     }
     if !CONFIG_FILES.iter().any(|path| root.join(path).symlink_metadata().is_ok()) {
@@ -101,7 +101,7 @@ pub async fn run(arguments: &InitArgs) -> anyhow::Result<Exit> {
 
 fn fault(why: &str) -> anyhow::Error {
     anyhow::anyhow!(
-        "init would write a file that cannot be read ({why}); this is a bug in layergate: please report it with your workflow"
+        "init would write an invalid file ({why}); this is a bug in layergate: please report it with your workflow"
     )
 }
 
@@ -110,7 +110,7 @@ fn root(directory: &Path) -> anyhow::Result<PathBuf> {
     let root = directory.canonicalize().ok().filter(|root| root.is_dir());
     let root = root.ok_or_else(|| {
         let shown = directory.display();
-        UsageError(format!("{shown} is not a directory that can be opened; name the root of a repository"))
+        UsageError(format!("{shown} is not a readable directory; pass the root of a repository"))
     })?;
     let top = Git::at(&root).top().and_then(|top| top.canonicalize().ok());
     Ok(top.filter(|top| root.starts_with(top)).unwrap_or(root))
@@ -191,7 +191,7 @@ fn ask(arguments: &[&str], root: &Path) -> Result<Value, String> {
     let mut command = Command::new("docker");
     command.args(arguments).current_dir(root).env_clear().envs(kept).stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut docker = command.spawn().map_err(|error| format!("docker cannot be run: {error}"))?;
+    let mut docker = command.spawn().map_err(|error| format!("cannot run docker: {error}"))?;
     let (answer, complaint) = (text_of(docker.stdout.take()), text_of(docker.stderr.take()));
     let texts =
         answer.recv_timeout(PATIENCE).and_then(|answer| Ok((answer, complaint.recv_timeout(PATIENCE)?)));
@@ -202,7 +202,9 @@ fn ask(arguments: &[&str], root: &Path) -> Result<Value, String> {
     let status = docker.wait().map_err(|error| error.to_string())?;
     let Some((answer, complaint)) = texts.ok().filter(|_| fits) else {
         let seconds = PATIENCE.as_secs();
-        return Err(format!("docker gave no answer of at most {MAX_ANSWER} bytes within {seconds} seconds"));
+        return Err(format!(
+            "docker did not answer within {seconds} seconds, or answered with over {MAX_ANSWER} bytes"
+        ));
     };
     if status.success() {
         return serde_json::from_slice(&answer).map_err(|error| format!("docker's answer: {error}"));
@@ -241,7 +243,7 @@ async fn measured(
         let Some(image) = images.iter().find(|image| image.name == name) else {
             let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
             return Err(UsageError(format!(
-                "--image {name}: no build makes an image of that name; found: {}",
+                "--image {name}: no build makes an image with this name; found: {}",
                 names.join(", ")
             ))
             .into());

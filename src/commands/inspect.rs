@@ -34,7 +34,7 @@ pub async fn run(arguments: &InspectArgs) -> anyhow::Result<Exit> {
         .check()?;
     let all = arguments.reading.platform == Some(Platforms::All);
     if all && arguments.output.is_some() {
-        let message = "--output holds one image; choose one with --platform os/arch";
+        let message = "--output takes one image; choose its platform with --platform os/arch";
         return Err(UsageError(message.into()).into());
     }
     let mut options = reading_options(&arguments.reading, None)?;
@@ -56,9 +56,7 @@ pub async fn run(arguments: &InspectArgs) -> anyhow::Result<Exit> {
     for measured in measure(&images[0], &options, &arguments.reading).await? {
         let analysis = analyzer.analyze(measured, &images[0], &build, true, &options).await;
         if arguments.duplicates && analysis.snapshot().duplicates.is_none() {
-            console::warn(
-                "--duplicates: what the files hold is not known of this image; measure it from its layers",
-            );
+            console::warn("--duplicates needs the image's layers; measure it by name, or from an archive");
         }
         if arguments.html.is_some() {
             images_shown.push(ImageReport::added(&analysis));

@@ -140,7 +140,7 @@ fn parse_images(arguments: &[String]) -> anyhow::Result<Vec<NamedImage>> {
     let images = lines_of(arguments).map(NamedImage::parse).collect::<Result<Vec<_>, _>>()?;
     refuse_second_input(&images)?;
     if images.is_empty() {
-        return Err(UsageError("no image is named; see `layergate help check`".into()).into());
+        return Err(UsageError("no image given; see `layergate help check`".into()).into());
     }
     Ok(images)
 }
@@ -150,7 +150,7 @@ fn refuse_second_input<'a>(images: impl IntoIterator<Item = &'a NamedImage>) -> 
     let mut from_input = images.into_iter().filter(|image| image.image.is_standard_input());
     match (from_input.next(), from_input.next()) {
         (Some(_), Some(_)) => Err(UsageError(
-            "standard input (`-`) holds one image; save the others to files and name these".into(),
+            "standard input (`-`) holds one image; save the others to files and pass those".into(),
         )),
         _ => Ok(()),
     }
@@ -175,7 +175,9 @@ async fn fetch_files(snapshot: &Snapshot, store: &Store, options: &Options) {
                 options.known.learn_recorded(&layer.diff_id, Arc::new(file_list));
             }
             Ok(_) => {}
-            Err(error) => return console::warn(&format!("what differs is not told by its files: {error}")),
+            Err(error) => {
+                return console::warn(&format!("the difference is not explained file by file: {error}"));
+            }
         }
     }
 }
@@ -187,7 +189,7 @@ fn refuse_twins(images: &[&ImageIdentity]) -> anyhow::Result<()> {
         if let Some(twin) = images[..index].iter().find(twin) {
             let (name, one, other) = (&image.name, &twin.reference, &image.reference);
             let message = format!(
-                "`{one}` and `{other}` are both called `{name}`; name them apart: api={one} web={other}"
+                "`{one}` and `{other}` are both called `{name}`; give them different names: api={one} web={other}"
             );
             return Err(UsageError(message).into());
         }

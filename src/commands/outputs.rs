@@ -64,14 +64,14 @@ impl<'a> NamedFiles<'a> {
             if let Some((other, same)) = self.written[..index].iter().find(|(_, other)| is_same(other, path))
             {
                 return Err(UsageError(format!(
-                    "{other} {} and {option} {} are one file; give each a file of its own",
+                    "{other} {} and {option} {} are the same file; use a different file for each",
                     same.display(),
                     path.display()
                 )));
             }
             if let Some(read) = self.read.iter().find(|read| is_same(read, path) || is_part(path, read)) {
                 return Err(UsageError(format!(
-                    "{option} {} would overwrite {}, which is read; write to another file",
+                    "{option} {} would overwrite the input {}; write to another file",
                     path.display(),
                     read.display()
                 )));
@@ -141,8 +141,8 @@ mod tests {
         let out = at("out");
         for (html, sarif, words) in [
             (out.clone(), out.clone(), "--html"),
-            (out.clone(), at("layout/../out"), "are one file"),
-            (at("new/out"), at("new/./out"), "are one file"),
+            (out.clone(), at("layout/../out"), "are the same file"),
+            (at("new/out"), at("new/./out"), "are the same file"),
             (at("image.tar"), out.clone(), "--html"),
             (out.clone(), at("layout/../image.tar"), "--sarif"),
             (out.clone(), at("linked.tar"), "would overwrite"),

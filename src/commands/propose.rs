@@ -25,11 +25,11 @@ use crate::source::{self, ImageReference, NamedImage, Options};
 pub async fn run(arguments: &StagesArgs, config: &Config, files: &[DockerfilePath]) -> anyhow::Result<Exit> {
     if arguments.format == Format::Markdown {
         return Err(
-            UsageError("--propose prints a Dockerfile, or --format json what is known of it".into()).into()
+            UsageError("--propose prints a Dockerfile; use --format text or --format json".into()).into()
         );
     }
     let [file] = files else {
-        let message = format!("--propose takes one Dockerfile, and these are {}; name one", files.len());
+        let message = format!("--propose takes one Dockerfile, not {}; name one", files.len());
         return Err(UsageError(message).into());
     };
     let images = assign(&arguments.image, files, config)?;
@@ -48,9 +48,7 @@ pub async fn run(arguments: &StagesArgs, config: &Config, files: &[DockerfilePat
     let facts = source.dockerfile.facts(&build_options).map_err(|error| Unreadable(error.to_string()))?;
     let mut measured = measure(&assigned.image, &options, &arguments.reading).await?;
     let (Some(measured), true) = (measured.pop(), measured.is_empty()) else {
-        return Err(
-            UsageError("--propose takes an image of one platform; choose it with --platform".into()).into()
-        );
+        return Err(UsageError("--propose takes one platform; choose it with --platform".into()).into());
     };
     let analysis = analyzer.analyze(measured, &assigned.image, &build, true, &options).await;
     let asked = arguments.runtime_image.as_deref();
@@ -66,7 +64,7 @@ fn print(proposal: &mut Proposal, format: Format) -> anyhow::Result<()> {
     let written = redacted(&proposal.text);
     if written != proposal.text {
         console::warn(
-            "the Dockerfile has values in it that look like secrets, and *** stands for each in what is proposed; mount secrets in their steps instead (RUN --mount=type=secret)",
+            "the Dockerfile has values that look like secrets, and the proposal shows *** for each; mount secrets in the instructions that need them instead (RUN --mount=type=secret)",
         );
         proposal.text = written;
     }
@@ -118,7 +116,7 @@ impl MadeFrom<'_> {
     }
 }
 
-const IS_COMMAND: &str = "the Dockerfile has a line that the log of a GitHub Actions run would take for a command, so what is proposed is not printed; use --format json, which has it under `dockerfile`";
+const IS_COMMAND: &str = "GitHub Actions would read a line of the Dockerfile as a workflow command, so the proposal is not printed; use --format json, which has it as `dockerfile`";
 
 /// A proposal for programs: `layergate.proposal/v1`.
 #[derive(Serialize)]
@@ -176,7 +174,7 @@ async fn runtime_image(
         let measured = beside(&image.image, name, options).await;
         if measured.is_none() {
             console::warn(&format!(
-                "--runtime-image {name}: not found where the image is, so the size that is expected is not known"
+                "--runtime-image {name}: not found where the image is, so the expected size is unknown"
             ));
         }
         return Ok(Some((name.to_owned(), measured)));
@@ -185,7 +183,7 @@ async fn runtime_image(
     let measured = beside(&image.image, &name, options).await;
     if measured.is_none() {
         console::note(&format!(
-            "{name} would be a smaller image for the final stage, and is not found where the image is: pull it, or name one with --runtime-image"
+            "{name} would make the final stage smaller, but is not found where the image is: pull it, or pass another one with --runtime-image"
         ));
     }
     Ok(measured.map(|measured| (name, Some(measured))))

@@ -16,7 +16,7 @@ pub async fn of_pull(
     {
         // That it is there is enough; who has set it is for people.
         let set = pull.labelled(label).await.unwrap_or_else(|error| {
-            console::warn(&format!("who set the label is not known: {error}"));
+            console::warn(&format!("cannot tell who set the label: {error}"));
             None
         });
         let (by, at) = set.map(|set| (set.by, set.at)).unzip();

@@ -56,10 +56,10 @@ pub async fn run(arguments: &RecordArgs) -> anyhow::Result<Exit> {
         console::result(&format!("{done} {name} ({platform}), {size}, for {commit} in {store}\n"))?;
     }
     if let Some(error) = written.not_pruned {
-        console::warn(&format!("all is recorded, and not all old records are removed: {error}"));
+        console::warn(&format!("recorded, but not all old baselines were removed: {error}"));
     }
     if let Some(error) = written.not_attached {
-        console::warn(&format!("recorded, and not found by the image itself: {error}"));
+        console::warn(&format!("recorded, but not linked to the image in the registry: {error}"));
     }
     Ok(Exit::Success)
 }
@@ -199,7 +199,7 @@ fn refuse_pull_request(arguments: &RecordArgs, context: Option<&Context>) -> Res
     let events = [Some(&context.event_name), before];
     match events.into_iter().flatten().find(|event| event.starts_with("pull_request")) {
         Some(event) if !arguments.allow_pull_request => Err(UsageError(format!(
-            "record does not run for `{event}`: a baseline is of what is merged. Use check here, and record on push; or pass --allow-pull-request"
+            "record refuses to run for `{event}`: baselines are for merged code. Use check here and record on push, or pass --allow-pull-request"
         ))),
         _ => Ok(()),
     }
@@ -239,7 +239,7 @@ fn refuse_unclear(head: Option<&Commit>, context: Option<&Context>) -> Result<()
     let event = &context.event_name;
     let message = || {
         format!(
-            "a `{event}` does not say which commit the images are of, unless that is checked out; name it with --commit"
+            "for `{event}`, the images' commit is unknown unless it is checked out; pass it with --commit"
         )
     };
     is_clear.then_some(()).ok_or_else(|| UsageError(message()))

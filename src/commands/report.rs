@@ -35,7 +35,7 @@ const MAX_DEPTH: usize = 4;
 const TRUSTED: [&str; 3] = ["workflow_run", "pull_request_target", "issue_comment"];
 
 /// Why an image has no name.
-const UNEXPECTED: &str = "An image that neither `require-image` nor a section of the target branch's configuration names is shown by a number; add its name there to see it.";
+const UNEXPECTED: &str = "Images that neither `require-image` nor the target branch's configuration names are shown by number; add their names there to see them.";
 
 /// Runs the command.
 ///
@@ -90,7 +90,7 @@ fn is_of_reports(error: &anyhow::Error) -> bool {
 fn unusable(expected: &[Expected], head: Option<&str>) -> anyhow::Result<Report> {
     let all = [Expected { name: "all images".into(), platform: None }];
     let mut report = merge(Vec::new(), if expected.is_empty() { &all } else { expected }, head)?;
-    report.notes.push("What is there cannot be used; the log of this job says why.".into());
+    report.notes.push("The reports cannot be used; the log of this job says why.".into());
     Ok(report)
 }
 
@@ -114,7 +114,7 @@ async fn evaluate(
     let flags = arguments.limits.settings();
     if let Some((limit, _)) = flags.iter().next().filter(|_| !evaluates) {
         console::warn(&format!(
-            "{limit} is given and not used: reports are evaluated where they are measured; pass --limits-from target to evaluate them anew"
+            "{limit} has no effect: reports keep the verdicts of the jobs that measured; pass --limits-from target to evaluate them again"
         ));
     }
     let Chosen { config, note, .. } = choose_configuration(arguments, evaluates, context).await?;
@@ -196,10 +196,10 @@ fn read_reports(
 /// told what to evaluate by.
 fn no_limits(context: Option<&Context>) -> anyhow::Result<Option<Report>> {
     if context.is_some_and(|context| context.workflow_run.is_some() && context.pull_request.is_none()) {
-        console::note("no limit is known here either, so nothing is evaluated");
+        console::note("there are no limits here either, so nothing is evaluated");
         return Ok(None);
     }
-    let message = "no limit is known here, and the reports are not believed in that; put a layergate.toml with limits on the target branch, pass limits, or pass --limits-from reports";
+    let message = "there are no limits here, and those in the reports are not trusted; add a layergate.toml with limits to the target branch, pass limits, or pass --limits-from reports";
     Err(UsageError(message.into()).into())
 }
 
@@ -220,12 +220,12 @@ fn files(arguments: &ReportArgs) -> anyhow::Result<Vec<PathBuf>> {
             Ok(_) => found.files.push(named),
             // No job has saved one, so nothing was downloaded: what is expected says what that means.
             Err(error) if error.kind() == ErrorKind::NotFound && !arguments.require_image.is_empty() => {
-                console::warn(&format!("{} is not there, so it has no report", named.display()));
+                console::warn(&format!("{} does not exist, so it has no report", named.display()));
             }
             Err(error) => return Err(error).with_context(|| format!("cannot read {}", named.display())),
         }
     }
-    anyhow::ensure!(found.files.len() <= MAX_FILES, "at most {MAX_FILES} reports are put together");
+    anyhow::ensure!(found.files.len() <= MAX_FILES, "at most {MAX_FILES} reports can be merged");
     Ok(found.files)
 }
 
@@ -246,7 +246,7 @@ impl ReportFiles {
             self.entries += 1;
             anyhow::ensure!(
                 self.entries <= MAX_ENTRIES,
-                "{}: there are over {MAX_ENTRIES} files in the directories that are named",
+                "{}: the given directories hold over {MAX_ENTRIES} files",
                 directory.display()
             );
         }
@@ -274,7 +274,7 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Saved>> {
         opened.take(room + 1).read_to_end(&mut json).with_context(failed)?;
         room = room
             .checked_sub(json.len() as u64)
-            .ok_or_else(|| anyhow::anyhow!("{file}: the reports have over {MAX_BYTES} bytes together"))?;
+            .ok_or_else(|| anyhow::anyhow!("{file}: the reports have over {MAX_BYTES} bytes in total"))?;
         let report = Report::from_json(&json).with_context(|| file.clone())?;
         saved.push(Saved { file, report });
     }
@@ -311,18 +311,18 @@ async fn asked(
     run: Option<&WorkflowRun>,
 ) -> Result<Option<PullRequest>, GithubError> {
     let Some((client, place)) = github::of_run(&arguments.github, context)? else {
-        console::warn("no pull request is known, for there is no token; pass `github-token`");
+        console::warn("cannot find the pull request without a token; pass `github-token`");
         return Ok(None);
     };
     if let Some(number) = arguments.pull_request {
         let found = pulls::of_number(&client, place, number).await?;
         if found.is_none() {
-            console::warn(&format!("there is no pull request #{number}, so none is commented on"));
+            console::warn(&format!("there is no pull request #{number}, so no comment is posted"));
         }
         let is_of_run = |pull: &PullRequest| run.is_none_or(|run| pull.head_sha == run.head_sha);
         if found.as_ref().is_some_and(|pull| !is_of_run(pull)) {
             console::warn(&format!(
-                "the run before was not of the head of #{number}, so that is not commented on"
+                "the triggering run was not for the head of #{number}, so no comment is posted"
             ));
         }
         return Ok(found.filter(is_of_run));
@@ -332,14 +332,14 @@ async fn asked(
     if found.len() > 1 {
         let numbers: Vec<String> = found.iter().map(|pull| format!("#{}", pull.number)).collect();
         console::warn(&format!(
-            "{} have the same head, so none of them is commented on; name one with --pull-request",
+            "{} have the same head, so no comment is posted; choose one with --pull-request",
             numbers.join(" and ")
         ));
         return Ok(None);
     }
     if found.is_empty() {
         console::note(
-            "no open pull request has the commit of that run as its head any more, so none is commented on",
+            "the triggering run's commit is no longer the head of an open pull request, so no comment is posted",
         );
     }
     Ok(found.pop())

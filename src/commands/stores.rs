@@ -12,7 +12,8 @@ use crate::github::{Context, Deciding, Forge};
 const IN_ACTIONS: &str = "git:layergate-baselines";
 const ELSEWHERE: &str = "dir:.layergate";
 
-const NO_GIT: &str = "it is in the workspace, and no git tells which files come from the repository";
+const NO_GIT: &str =
+    "it is in the workspace, and without git it is unknown which files come from the repository";
 
 /// The store that is named, or the usual one.
 ///
@@ -43,7 +44,7 @@ pub fn open(flags: &cli::StoreFlags, github: &GithubFlags, plain_http: bool) -> 
 pub fn directory(path: PathBuf) -> Result<DirStore, UsageError> {
     let refused = |why: String| {
         UsageError(format!(
-            "--store dir:{}: {why}. Files of the checkout are not a store: a pull request could bring its own baselines. Take them out of git (git rm -r --cached), or name git:BRANCH, oci:HOST/REPO or a directory outside the checkout",
+            "--store dir:{}: {why}. Files of the checkout cannot be a store: a pull request could bring its own baselines. Remove them from git (git rm -r --cached), or use git:BRANCH, oci:HOST/REPO or a directory outside the checkout",
             path.display()
         ))
     };

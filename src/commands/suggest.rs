@@ -21,17 +21,17 @@ const MAX_FILES: usize = 20;
 pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, context: &Context) {
     let Some(pull) = context.pull_request.as_ref().filter(|_| flags.suggest) else { return };
     if let forge @ (Forge::Gitea | Forge::Forgejo) = github::forge(github) {
-        return console::warn(&format!("no suggestions: {} has none that can be accepted", forge.name()));
+        return console::warn(&format!("no suggestions: {} does not support them", forge.name()));
     }
     if pull.from_fork && context.event_name == "pull_request" {
         return console::note(
-            "no suggestions from this run: the token of a pull request from a fork can only read; `layergate report --suggest` makes them in the trusted job",
+            "no suggestions from this run: on a pull request from a fork, its token can only read; run `layergate report --suggest` in the trusted job",
         );
     }
     match show(report, flags, github, context, pull).await {
         Ok(None) => console::warn("no suggestions: no token; pass `github-token`, or set GITHUB_TOKEN"),
         Ok(Some(PostedSuggestions { outside, .. })) if outside > 0 => console::note(&format!(
-            "{outside} fixes could be suggested for lines that this pull request does not show, and are not"
+            "{outside} fixes are not suggested, because their lines are not in the pull request's diff"
         )),
         Ok(Some(_)) => {}
         Err(error) => console::warn(&format!("no suggestions: {error}")),

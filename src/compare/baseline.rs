@@ -56,7 +56,7 @@ impl Reason {
                 ("no baseline: none recorded yet", "run `layergate record` on the target branch")
             }
             Reason::OtherPlatform => {
-                ("no baseline: it is recorded for other platforms only", "record this platform too")
+                ("no baseline: recorded only for other platforms", "record this platform too")
             }
             Reason::NoCommit => {
                 ("no baseline: the base commit is unknown", "pass --base-commit, or run in a checkout")
@@ -133,6 +133,6 @@ pub fn age(distance: Option<u64>) -> String {
     match distance {
         Some(1) => "is 1 commit behind".into(),
         Some(behind) => format!("is {behind} commits behind"),
-        None => "is not tied to the commit to compare with".into(),
+        None => "is not known to be of the base commit".into(),
     }
 }

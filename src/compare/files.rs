@@ -90,12 +90,12 @@ impl Waste {
         let storing = self.stored_by.instruction.as_ref().map_or("", Instruction::kind);
         let copied = matches!(storing, "COPY" | "ADD");
         if self.stored_by.index == self.hidden_by.index {
-            return "this layer stores the same paths more than once: rebuild it with each path once";
+            return "this layer stores the same paths more than once: rebuild it so that each path is stored once";
         }
         if self.hidden_by.of_base_image {
             return match self.base_image_estimated {
-                true => "probably comes with the base image: use another to avoid it",
-                false => "comes with the base image: use another to avoid it",
+                true => "probably comes with the base image: use another one to avoid it",
+                false => "comes with the base image: use another one to avoid it",
             };
         }
         if self.stored_by.of_base_image {
@@ -122,7 +122,7 @@ impl Waste {
             }
             true => "combine the two instructions, so that the files are stored once",
             false => {
-                "combine the two instructions: what an instruction both creates and deletes is not stored"
+                "combine the two instructions: files that one instruction creates and deletes are not stored"
             }
         }
     }

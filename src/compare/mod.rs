@@ -45,7 +45,7 @@ pub enum CompareError {
     },
     /// Both were copied from engine reports that do not mean the same.
     #[error(
-        "{base} and {head} cannot be compared: the engine's figure for {base} is that of a {base_store}, for {head} that of a {head_store}, and the two count different things; measure both from their layers (by name, or with `docker save`)"
+        "{base} and {head} cannot be compared: the figure for {base} comes from a {base_store}, the one for {head} from a {head_store}, and the two count different things; measure both from their layers (by name, or with `docker save`)"
     )]
     EngineStore {
         /// The base image, by what tells the two apart.

@@ -61,7 +61,7 @@ impl Accept {
             Some(setting) => {
                 return Err(ConfigError {
                     origin: setting.origin.clone(),
-                    message: "a trailer is called by letters, digits and `-`, such as Image-Size-Accept"
+                    message: "a trailer name has only letters, digits and `-`, such as Image-Size-Accept"
                         .into(),
                 });
             }

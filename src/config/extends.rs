@@ -114,7 +114,7 @@ impl Allow {
         let words = settings.get("loosen").map_or("", |setting| setting.text.as_str());
         for word in words.lines().map(str::trim).filter(|word| !word.is_empty()) {
             if limits::key(word).is_none() && !OTHERS.contains(&word) {
-                let message = format!("`{word}` is no key of a limit, `accept` or `removable`");
+                let message = format!("`{word}` is not a limit, `enforce`, `accept` or `removable`");
                 return Err(("loosen", message));
             }
             loosen.keys.push(word.to_owned());

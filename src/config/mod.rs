@@ -100,7 +100,7 @@ fn pairs_of(setting: Option<&Setting>, what: &str) -> Result<BTreeMap<String, St
         let pair = line.trim_start().split_once('=').filter(|(name, _)| !name.is_empty());
         let (name, value) = pair.ok_or_else(|| ConfigError {
             origin: setting.origin.clone(),
-            message: format!("{what} is written as NAME=VALUE"),
+            message: format!("write {what} as NAME=VALUE"),
         })?;
         Ok((name.trim_end().to_owned(), value.to_owned()))
     };
@@ -655,15 +655,12 @@ mod tests {
             ("limits = 3", "f.toml:1: `limits` must be a section"),
             ("[limits\n", "f.toml:1: not valid TOML"),
             ("[accept]\nlabel = \"x\"", "f.toml:2: unknown key `label` in [accept]; did you mean `labels`?"),
-            (
-                "[accept]\nlabels = 3.5\ntrailer = \"a b\"",
-                "f.toml:3 ([accept] trailer): a trailer is called by",
-            ),
+            ("[accept]\nlabels = 3.5\ntrailer = \"a b\"", "f.toml:3 ([accept] trailer): a trailer name has"),
             (
                 "extends = \"acme//x@y\"",
                 "f.toml:1 (extends): `acme//x@y`: expected a file, or OWNER/REPO//PATH@REF",
             ),
-            ("[allow]\nloosen = [\"max-sise\"]", "f.toml:2 ([allow] loosen): `max-sise` is no key"),
+            ("[allow]\nloosen = [\"max-sise\"]", "f.toml:2 ([allow] loosen): `max-sise` is not a limit"),
             ("[allow.images.api]\nuntil = \"soon\"", "f.toml:2 ([allow.images.api] until): expected a day"),
             (
                 "[limits]\nextends = \"x\"",

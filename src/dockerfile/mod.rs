@@ -40,7 +40,7 @@ pub use variables::BuildOptions;
 pub enum DockerfileError {
     /// The file is larger than any that is read.
     #[error(
-        "the Dockerfile has {bytes} bytes, more than the {} that are read: is it the right file?",
+        "the Dockerfile has {bytes} bytes, more than the maximum of {}: is it the right file?",
         parse::MAX_BYTES
     )]
     TooLong {
@@ -55,7 +55,7 @@ pub enum DockerfileError {
     },
     /// `# escape=x`.
     #[error(
-        "Dockerfile:{line}: the escape character is {found:?}, and only \\ and ` can be: correct the directive"
+        "Dockerfile:{line}: the escape character is {found:?}, but must be \\ or `: correct the directive"
     )]
     Escape {
         /// The line of the directive.
@@ -65,7 +65,7 @@ pub enum DockerfileError {
     },
     /// A word that starts no instruction.
     #[error(
-        "Dockerfile:{line}: {word:?} is no instruction: correct it, or end the line before with a \\ if it goes on there"
+        "Dockerfile:{line}: {word:?} is not an instruction: correct it, or end the previous line with \\ if this one continues it"
     )]
     UnknownInstruction {
         /// Where it stands.
@@ -82,7 +82,7 @@ pub enum DockerfileError {
         keyword: &'static str,
     },
     /// `FROM` that is not `FROM image [AS name]`.
-    #[error("Dockerfile:{line}: FROM takes an image, and AS with a name after it")]
+    #[error("Dockerfile:{line}: FROM takes an image, optionally followed by AS and a name")]
     From {
         /// Where it stands.
         line: u32,

@@ -76,13 +76,13 @@ struct BuildxBuild {
 #[derive(Debug, thiserror::Error)]
 pub enum ProvenanceError {
     /// It is not JSON, or not of the form that BuildKit writes.
-    #[error("the provenance is malformed: {0}")]
+    #[error("it is malformed: {0}")]
     Malformed(#[from] serde_json::Error),
     /// It names another image.
-    #[error("the provenance is of another image than {0}")]
+    #[error("it is for an image other than {0}")]
     OtherImage(Digest),
     /// It names other images than those that are measured.
-    #[error("the provenance is of other images")]
+    #[error("it is for other images")]
     OtherImages,
 }
 

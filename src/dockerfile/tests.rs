@@ -102,7 +102,7 @@ fn errors_name_the_line_and_what_to_do() {
         ("", "no FROM"),
         ("# only\n", "no FROM"),
         ("RUN x\nFROM a", "Dockerfile:1: RUN comes before the first FROM"),
-        ("FROM a\n\nRNU x", "Dockerfile:3: \"RNU\" is no instruction"),
+        ("FROM a\n\nRNU x", "Dockerfile:3: \"RNU\" is not an instruction"),
         ("FROM a b c d", "Dockerfile:1: FROM takes an image"),
         ("FROM", "Dockerfile:1: FROM has no arguments"),
         ("FROM a\nRUN cat <<EOF\nx\n", "Dockerfile:2: the here-document <<EOF has no line \"EOF\""),

@@ -21,7 +21,7 @@ pub enum Condition {
     NoBaseline,
     /// An image has no limits in its configuration.
     NoLimits,
-    /// An image is built where it runs.
+    /// An image ships build tools or build inputs.
     SingleStage,
     /// An image is larger than its own `max-size`.
     MaxSize,
@@ -106,7 +106,7 @@ fn of_image(condition: Condition, image: &FleetImage, now: Time) -> Option<Strin
         Condition::SingleStage => (image.stages == StageAdoption::SingleStage).then(|| {
             let saves =
                 image.saving.map_or_else(String::new, |saving| format!("; a builder stage saves {saving}"));
-            format!("is built where it runs{saves}")
+            format!("ships build tools or build inputs{saves}")
         }),
         Condition::MaxSize => over_max_size(image, &now.day()),
         Condition::Stale => {

@@ -147,7 +147,7 @@ impl Summary {
         schema::check(json, "layergate.summary", 1)?;
         let summary: Summary = serde_json::from_slice(json)?;
         if summary.images.len() > MAX_IMAGES || summary.images.iter().any(|row| row.days.len() > MAX_DAYS) {
-            return Err(SummaryError::Inconsistent("it lists more images or days than are read"));
+            return Err(SummaryError::Inconsistent("it lists too many images or days"));
         }
         let amounts = |row: &ImageSummary| {
             row.newest.update.is_none_or(|update| update.is_countable())
@@ -159,7 +159,7 @@ impl Summary {
         };
         match summary.images.iter().all(amounts) {
             true => Ok(summary),
-            false => Err(SummaryError::Inconsistent("an amount is more than can be counted")),
+            false => Err(SummaryError::Inconsistent("an amount is too large")),
         }
     }
 

@@ -50,9 +50,7 @@ pub enum GithubError {
         permission: &'static str,
     },
     /// Too many requests.
-    #[error(
-        "GitHub does not let us {operation} for now: the rate limit is used up; it asks to wait {retry_after} s"
-    )]
+    #[error("cannot {operation} yet: GitHub's rate limit is used up; try again in {retry_after} s")]
     RateLimited {
         /// What was tried.
         operation: String,
@@ -60,7 +58,9 @@ pub enum GithubError {
         retry_after: u64,
     },
     /// The token is not accepted at all.
-    #[error("GitHub does not accept the token (HTTP 401) to {operation}; pass a valid one as `github-token`")]
+    #[error(
+        "cannot {operation}: GitHub does not accept the token (HTTP 401); pass a valid one as `github-token`"
+    )]
     Unauthorized {
         /// What was tried.
         operation: String,
@@ -91,7 +91,7 @@ pub enum GithubError {
     },
     /// An address that is none. It is not shown: what was put in its place may be a secret.
     #[error(
-        "cannot {operation}: the API's address has to start with https:// or http:// and have no login in it; see github-api-url"
+        "cannot {operation}: the API address must start with https:// or http:// and contain no login; check github-api-url"
     )]
     Address {
         /// What was tried.
@@ -185,7 +185,7 @@ impl Client {
         let token = token.trim();
         redact::remember(token);
         if token.is_empty() || http::HeaderValue::from_str(token).is_err() {
-            return Err(failed("the token has characters that no token has; see github-token".into()));
+            return Err(failed("the token contains invalid characters; check github-token".into()));
         }
         let base = reqwest::Url::parse(api).map_err(|error| failed(error.to_string()))?;
         let http = network::client(&base)
@@ -350,7 +350,7 @@ fn refusal(request: &ApiRequest<'_>, status: StatusCode, headers: &HeaderMap, bo
         // An archived repository can be written to by nobody.
         403 if message.contains("archived") => GithubError::Status { operation, status: 403, message },
         301 | 302 | 307 | 308 => {
-            let message = format!("{message}; the repository was renamed, name it as it is called now");
+            let message = format!("{message}; the repository was renamed, use its new name");
             GithubError::Status { operation, status: status.as_u16(), message }
         }
         403 => GithubError::Permission { operation, status: 403, message, permission: request.permission },

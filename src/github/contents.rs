@@ -63,7 +63,7 @@ pub async fn text_of(
     match repository.client().send(&request).await {
         Ok(found) => decoded(&found).map(Some).ok_or_else(|| GithubError::Unusable {
             operation: request.operation.to_owned(),
-            message: format!("{file} is there, and is no plain file of text of up to 1 MB"),
+            message: format!("{file} is not a plain text file of up to 1 MB"),
         }),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),

@@ -237,11 +237,11 @@ impl Context {
 
 /// The event's file; or in words, why there is nothing of it.
 fn read_event(path: Option<&str>) -> Result<Value, String> {
-    let path = path.ok_or("GITHUB_EVENT_PATH names no file of the event")?;
-    let unusable = |why: &dyn std::fmt::Display| format!("the event's file {path} cannot be used: {why}");
+    let path = path.ok_or("GITHUB_EVENT_PATH is not set")?;
+    let unusable = |why: &dyn std::fmt::Display| format!("the event file {path} cannot be used: {why}");
     let content = files::read(Path::new(path), MAX_EVENT).map_err(|error| unusable(&error))?;
     let event: Value = serde_json::from_slice(&content).map_err(|error| unusable(&error))?;
-    if event.is_object() { Ok(event) } else { Err(unusable(&"it is no JSON object")) }
+    if event.is_object() { Ok(event) } else { Err(unusable(&"it is not a JSON object")) }
 }
 
 /// What a run of each event is understood by, and of what type it is. What may well be missing, such as the
@@ -285,14 +285,14 @@ fn problem(event_name: &str, event: &Result<Value, String>) -> Option<String> {
         let found = event.pointer(&format!("/{}", name.replace('.', "/"))).unwrap_or(&Value::Null);
         let (is_good, wanted) = match kind {
             FieldKind::Number => (found.is_u64(), "number"),
-            FieldKind::Text => (found.is_string(), "text"),
+            FieldKind::Text => (found.is_string(), "string"),
         };
         if is_good {
             None
         } else if found.is_null() {
-            Some(format!("the event's file says nothing of `{name}`"))
+            Some(format!("the event file has no `{name}`"))
         } else {
-            Some(format!("the event's file has a `{name}` that is no {wanted}"))
+            Some(format!("the event file has a `{name}` that is not a {wanted}"))
         }
     })
 }

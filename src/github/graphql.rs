@@ -102,7 +102,7 @@ impl GraphqlError {
     fn refusal(self, Document { operation, permission, .. }: Document<'_>) -> GithubError {
         let operation = operation.to_owned();
         let message = Some(self.message).filter(|message| !message.is_empty());
-        let message = message.unwrap_or_else(|| "it has neither data nor a reason".into());
+        let message = message.unwrap_or_else(|| "the answer has neither data nor an error".into());
         match self.kind.as_str() {
             "FORBIDDEN" | "INSUFFICIENT_SCOPES" => {
                 GithubError::Permission { operation, status: 200, message, permission }

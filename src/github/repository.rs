@@ -77,7 +77,7 @@ impl Repository {
         // What begins like it is listed too. Unlike asking for the one, this tells a reference that is not there
         // from a repository that is not, or that the token may not see.
         let path = format!("git/matching-refs/{}", below_refs(name));
-        let operation = "look up the branch of the baselines";
+        let operation = "look up the baseline branch";
         let listed = match self.read(&path, operation).await {
             // An empty repository has none.
             Err(GithubError::Status { status: 409, .. }) => return Ok(None),
@@ -207,7 +207,7 @@ impl Repository {
                 (Method::PATCH, path, json!({ "sha": sha, "force": false }))
             }
         };
-        let (path, operation) = (self.path(&path), "update the branch of the baselines");
+        let (path, operation) = (self.path(&path), "update the baseline branch");
         let request = ApiRequest { method, path, body: Some(body), operation, permission: WRITE };
         match self.client.follow(&request).await {
             Ok(_) => Ok(ReferenceUpdate::Done),
@@ -227,7 +227,7 @@ impl Repository {
     pub async fn merge_base(&self, base: &str, head: &str) -> Result<Option<String>, GithubError> {
         // One commit a page: only where they meet is of interest.
         let path = format!("compare/{base}...{head}?per_page=1");
-        let found = self.get(&path, "find where the pull request left its target").await?;
+        let found = self.get(&path, "find the merge base of the pull request").await?;
         let sha = |found: Value| Some(found.pointer("/merge_base_commit/sha")?.as_str()?.to_owned());
         Ok(found.and_then(sha))
     }
@@ -283,7 +283,7 @@ impl Repository {
                 GithubError::Permission { operation, status: 404, message, permission: WRITE }
             }
             GithubError::Status { status: 409, mut message, operation } => {
-                message += "; where it is empty, push a first commit";
+                message += "; if it is empty, push a first commit";
                 GithubError::Status { status: 409, message, operation }
             }
             error => error,

@@ -88,10 +88,10 @@ impl TryFrom<Raw> for FileList {
         let is_file = |entry: u32| matches!(entries.get(entry as usize), Some(Entry::File(..)));
         for package in &packages {
             if !is_file(package.anchor) || !package.files.iter().all(|file| is_file(*file)) {
-                return Err("a package of a file list has a file that is none");
+                return Err("a package in a file list names an entry that is not a file");
             }
             if package.files.iter().any(|file| std::mem::replace(&mut owned[*file as usize], true)) {
-                return Err("a file of a file list is of two packages");
+                return Err("a file in a file list belongs to two packages");
             }
         }
         check_elsewhere(&packages)?;

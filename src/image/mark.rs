@@ -246,7 +246,7 @@ pub(super) fn checked(marks: Vec<ReadMark>, entries: &[Entry]) -> Result<Vec<Mar
         return Err("the marks of a file list name more directories than any layer has");
     }
     if directories().any(|path| path.as_bytes().is_empty()) {
-        return Err("a mark of a file list is of the whole image");
+        return Err("a mark in a file list is for the whole image");
     }
     for mark in &marks {
         match (entries.get(mark.entry() as usize), mark) {
@@ -254,7 +254,7 @@ pub(super) fn checked(marks: Vec<ReadMark>, entries: &[Entry]) -> Result<Vec<Mar
                 return Err("a mark of a file list has more bytes than its file");
             }
             (Some(Entry::File(..)), _) => {}
-            _ => return Err("a mark of a file list is of no file"),
+            _ => return Err("a mark in a file list is for no file"),
         }
     }
     Ok(marks)

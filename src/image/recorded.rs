@@ -28,14 +28,14 @@ pub struct RecordFacts {
     pub limits: Vec<LimitInForce>,
 }
 
-/// Whether an image is built in stages.
+/// Whether an image is a multi-stage build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum StageAdoption {
-    /// It takes something from another stage or image, and builds nothing where it runs.
+    /// It copies from another stage or image, and its final stage builds nothing.
     MultiStage,
-    /// It is built where it runs, and ships what that took.
+    /// It ships build tools or build inputs.
     SingleStage,
     /// It has one stage, and ships nothing that a builder stage would leave behind.
     NotNeeded,

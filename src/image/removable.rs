@@ -33,12 +33,12 @@ pub enum Weight {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RemovableOutcome {
-    /// It is built in stages, or needs none.
+    /// It is a multi-stage build, or needs none.
     Pass,
-    /// It is built in stages and could be smaller: the base image brings programs that build, or what such
-    /// programs read is copied along.
+    /// Its final stage builds nothing, but it could be smaller: the base image brings build tools, or build inputs
+    /// are copied into it.
     Warn,
-    /// It is built where it runs, and ships what that took.
+    /// It ships build tools or build inputs.
     Fail,
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     /// Not JSON, or only the beginning of it.
-    #[error("not a {kind} document: it is not whole JSON ({error})")]
+    #[error("not a {kind} document: it is incomplete or not JSON ({error})")]
     Broken {
         /// The kind that was asked for.
         kind: &'static str,
@@ -21,7 +21,7 @@ pub enum SchemaError {
         kind: &'static str,
     },
     /// Another kind of document.
-    #[error("this is a `{found}` document, and a `{kind}` is needed")]
+    #[error("this is a `{found}` document, not a `{kind}`")]
     Other {
         /// The kind that was asked for.
         kind: &'static str,

@@ -344,7 +344,7 @@ impl Snapshot {
                 .is_some_and(|file_list| file_list.size().is_none() || file_list.size() != layer.size)
         };
         if !self.recorded.as_ref().is_none_or(RecordFacts::is_sound) {
-            return Err("what it has of its record is too long, or cannot be counted".into());
+            return Err("its recorded figures are too long or too large".into());
         }
         match self.layers.iter().find(unfit) {
             Some(layer) => Err(format!("the files of the layer {} do not sum to its size", layer.diff_id)),
@@ -368,7 +368,7 @@ impl Snapshot {
         }
         let astray = |package: &&Installed| package.layer >= layers || package.bytes > Bytes::MAX;
         match packages.iter().find(astray) {
-            Some(package) => Err(format!("the package {} is of no layer", excerpt(&package.name))),
+            Some(package) => Err(format!("the package {} belongs to no layer", excerpt(&package.name))),
             None => self.check_removable(layers),
         }
     }
@@ -380,7 +380,7 @@ impl Snapshot {
         }
         let of_document = |found: &&Removable| found.layer.index >= layers || !found.is_short();
         if let Some(found) = found.iter().find(of_document) {
-            return Err(format!("what it has of {} is of no layer, or too long", excerpt(&found.kind)));
+            return Err(format!("its entry on {} belongs to no layer, or is too long", excerpt(&found.kind)));
         }
         let sum = sum_known(found.iter().map(|found| Some(found.bytes)));
         match sum.is_none_or(|sum| self.totals.uncompressed.is_some_and(|all| sum > all)) {
@@ -402,7 +402,7 @@ impl Snapshot {
         if !fits {
             let sum = sum.map_or_else(|| "more than can be counted".to_owned(), Bytes::grouped);
             let all = totals.uncompressed.map_or_else(|| "null".to_owned(), Bytes::grouped);
-            return Err(format!("the layers sum to {sum} and `uncompressed` says {all}"));
+            return Err(format!("the layers sum to {sum}, but `uncompressed` is {all}"));
         }
         match totals.flattened.zip(totals.wasted) {
             Some((flattened, wasted)) if flattened.checked_add(wasted) != totals.uncompressed => {

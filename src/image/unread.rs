@@ -22,7 +22,7 @@ impl UnreadFile {
     /// What to say of it.
     pub fn sentence(&self) -> String {
         let UnreadFile { path, layer, why } = self;
-        format!("the packages in /{path} (layer {}) are not all known: {}", layer + 1, why.as_str())
+        format!("not all packages in /{path} (layer {}) could be read: {}", layer + 1, why.as_str())
     }
 }
 
@@ -33,7 +33,7 @@ const MAX_NAMED: usize = 5;
 pub fn unread_lines(files: &[UnreadFile]) -> Vec<String> {
     let mut lines: Vec<String> = files.iter().take(MAX_NAMED).map(UnreadFile::sentence).collect();
     if let Some(more) = files.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
-        lines.push(format!("nor are those in {more} more files; the JSON report names them"));
+        lines.push(format!("nor those in {more} more files; the JSON report names them"));
     }
     lines
 }

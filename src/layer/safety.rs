@@ -91,7 +91,7 @@ impl SafetyLimits {
             .trim()
             .replace(['_', ','], "")
             .parse()
-            .map_err(|_| invalid("the value is no whole number".into()))?;
+            .map_err(|_| invalid("the value is not a whole number".into()))?;
         if number < lowest {
             return Err(invalid(format!(
                 "a safety limit can only be raised, and this one is {lowest} already"
@@ -336,7 +336,7 @@ impl Budget {
             return Ok(());
         }
         let ratio = group_digits(ratio);
-        Err(Refusal::new("ratio", format!("it is over {ratio} times as large uncompressed as packed")))
+        Err(Refusal::new("ratio", format!("its uncompressed size is over {ratio} times its compressed size")))
     }
 
     fn spend_uncompressed(&self, bytes: u64) -> Result<(), Refusal> {
@@ -537,8 +537,8 @@ mod tests {
         for (text, part) in [
             ("entries", "NAME=NUMBER"),
             ("files=1", "no such safety limit"),
-            ("entries=many", "no whole number"),
-            ("entries=-1", "no whole number"),
+            ("entries=many", "not a whole number"),
+            ("entries=-1", "not a whole number"),
             ("depth=3", "only be raised"),
         ] {
             let error = bounds.set(text).unwrap_err().to_string();

@@ -36,7 +36,7 @@ pub enum LayerError {
         source: io::Error,
     },
     /// The blob is neither a tar nor packed in a known way.
-    #[error("it is neither a tar nor packed with gzip, zstd, xz or bzip2")]
+    #[error("it is not a tar, nor one compressed with gzip, zstd, xz or bzip2")]
     UnknownFormat,
     /// The files claim more bytes than can be counted.
     #[error("refused: its files claim over {} bytes", Bytes::MAX.grouped())]

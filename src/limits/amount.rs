@@ -27,7 +27,7 @@ pub enum AmountError {
     #[error("unknown unit `{0}`; use B, kB, MB, GB (powers of 1000), KiB, MiB, GiB (powers of 1024){1}")]
     Unit(String, &'static str),
     /// A share where only bytes make sense.
-    #[error("`{0}` is a share, and this limit is in bytes; write a size such as 500 MB")]
+    #[error("`{0}` is a percentage, and this limit takes a size; write one such as 500 MB")]
     Share(String),
     /// `and` together with `or`.
     #[error("`{0}` mixes `and` with `or`; use one of them")]
@@ -261,7 +261,7 @@ mod tests {
             ("500", "`500` has no unit; write `500 MB`"),
             ("500 M", "could mean either"),
             ("500 XB", "unknown unit `XB`"),
-            ("5%", "is a share"),
+            ("5%", "is a percentage"),
             ("", "is empty"),
             ("-5 MB", "does not start with a number"),
             ("MB", "does not start with a number"),

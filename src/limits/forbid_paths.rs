@@ -73,7 +73,8 @@ impl Limit for ForbidPaths {
             1 => " and 1 more path".to_owned(),
             more => format!(" and {more} more paths"),
         };
-        let deleted = if first.deleted { ", deleted by a later instruction but still shipped" } else { "" };
+        let deleted =
+            if first.deleted { ", deleted by a later instruction but still in the image" } else { "" };
         let pattern = self.matching(first.path);
         Ok(vec![Exceeded {
             severity,

@@ -7,10 +7,9 @@ use super::{Finding, Severity, Subject, Threshold, Unknown, growth};
 use crate::image::snapshot::BoundaryBy;
 
 /// What is said where the boundary is estimated, and what tells it.
-const ESTIMATED: &str =
-    " (warning only: it cannot be evaluated exactly, for where the base image ends is estimated)";
+const ESTIMATED: &str = " (warning only: the end of the base image is estimated)";
 const TELL: &str =
-    "pass --dockerfile or --build-metadata, which tell where the base image ends, also when recording";
+    "pass --dockerfile or --build-metadata to check and record: they show where the base image ends";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MaxAppIncrease(Threshold);

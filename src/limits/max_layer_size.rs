@@ -40,7 +40,7 @@ impl Limit for MaxLayerSize {
                 measured: Some(size.0 as i64),
                 limit: limit.to_string(),
                 about: Some(format!("layer {}{step}", index + 1)),
-                help: "put less into this instruction, or split what changes often from what does not".into(),
+                help: "store less in this instruction, or move files that change often to an instruction of their own".into(),
                 dockerfile: layer.dockerfile.cloned(),
             }
         });

@@ -16,7 +16,7 @@ impl Limit for MaxUpdate {
         form: ValueForm::Size,
         default: None,
         help: "Maximum update size, such as \"80 MB\": what a host that runs the baseline downloads",
-        description: "Maximum update size: the compressed bytes of the layers that the baseline lacks, which is what a host that runs the baseline downloads. Only a warning where an engine knows no compressed sizes, so that it is estimated.",
+        description: "Maximum update size: the compressed bytes of the layers that the baseline lacks, which is what a host that runs the baseline downloads. Only warns if the update size is estimated, because an engine does not know compressed sizes.",
         examples: &["80 MB"],
     };
     const NEEDS: Needs = Needs { head: &[], base: &[Fact::Update] };

@@ -82,7 +82,7 @@ fn what_it_ships(evaluated: &Evaluation, held: Option<i64>) -> String {
     let of_base = evaluated.removable_of_base;
     match (evaluated.outcome, own) {
         (RemovableOutcome::Fail, _) if held.is_none_or(|held| held == 0) => {
-            format!("builds with tools of its base image and ships them, {of_base}")
+            format!("builds with tools of its base image and ships them ({of_base})")
         }
         (RemovableOutcome::Fail, own) => format!("ships {own} of removable files"),
         (_, Bytes(0)) => format!("inherits {of_base} of removable files from its base image"),

@@ -402,7 +402,7 @@ fn hint(unknown: Unknown, subject: &Subject<'_>, side: &str) -> String {
     let of = if unknown.of_head { Some(&subject.head) } else { subject.before() };
     if unknown.fact != Fact::AppSize && of.is_some_and(|side| side.totals.uncompressed.is_none()) {
         return format!(
-            "a layer of it is not distributed with the image: pull it with an engine of its platform and measure {side} there, or limit its compressed size (metric = \"compressed\")"
+            "one of its layers is not distributed with the image: pull and measure {side} with an engine of its platform, or limit its compressed size (metric = \"compressed\")"
         );
     }
     let mut hint = format!("measure {side} from its layers (by name, or with `docker save`)");
@@ -414,7 +414,7 @@ fn hint(unknown: Unknown, subject: &Subject<'_>, side: &str) -> String {
             hint = "measure both images from their layers (by name, or with `docker save`)".into()
         }
         Fact::AppSize => {
-            hint = "pass --dockerfile, which tells where the base image ends, also when recording".into()
+            hint = "pass --dockerfile to check and record: it shows where the base image ends".into()
         }
         _ => {}
     }

@@ -15,7 +15,7 @@ impl Limit for WarnIncrease {
         form: ValueForm::Increase,
         default: None,
         help: "Warn when growth exceeds this (same syntax as --max-increase)",
-        description: "Growth over the baseline, in the metric, that gets a warning. Said only where `max-increase` is not exceeded.",
+        description: "Growth over the baseline, in the metric, that gets a warning. Reported only if `max-increase` is not exceeded.",
         examples: &["1%"],
     };
     const NEEDS: Needs = Needs { head: &[Fact::Size], base: &[Fact::Size] };

@@ -15,7 +15,7 @@ impl Limit for WarnUpdate {
         form: ValueForm::Size,
         default: None,
         help: "Warn when the update size exceeds this (same syntax as --max-update)",
-        description: "Update size that gets a warning. Said only where `max-update` is not exceeded.",
+        description: "Update size that gets a warning. Reported only if `max-update` is not exceeded.",
         examples: &["40 MB"],
     };
     const NEEDS: Needs = Needs { head: &[], base: &[Fact::Update] };

@@ -91,7 +91,7 @@ fn prunes(context: &BuildContext<'_>, entry: &StartCommands) -> Vec<String> {
         let Some(path) = shell_word(project) else { return Vec::new() };
         let is_here = directory.as_deref() == Some(path.as_str());
         let cd = if is_here { String::new() } else { format!("cd {path} && ") };
-        lines.push(format!("# What only development loads does not go along.\nRUN {cd}{command}"));
+        lines.push(format!("# Remove development dependencies before the copy.\nRUN {cd}{command}"));
     }
     lines
 }
@@ -207,7 +207,7 @@ impl CopyWriter<'_, '_> {
         let listed = words.iter().map(relative).collect::<Vec<_>>().join(" \\\n      ");
         self.copies.paths.extend(words);
         Some(format!(
-            "# What runs, gathered with its links and owners.\nRUN mkdir {directory} && cd / && cp -a --parents -- \\\n      {listed} \\\n      {directory}/"
+            "# Collect the files that run, with their links and owners.\nRUN mkdir {directory} && cd / && cp -a --parents -- \\\n      {listed} \\\n      {directory}/"
         ))
     }
 
@@ -265,9 +265,7 @@ fn accounts(context: &BuildContext<'_>, copies: &mut Copies) {
         }
     }
     copies.lines.insert(0, format!("COPY --from={{builder}} {} /etc/", paths.join(" ")));
-    copies
-        .unsure
-        .push("users are made together with the build, so the files that list them are copied".into());
+    copies.unsure.push("the build also creates users, so the files that list them are copied".into());
 }
 
 /// The first file of the base image that the builder deletes, and how many there are: where the final stage is
@@ -297,17 +295,17 @@ fn tell(
     let crowded = roots
         .crowded
         .first()
-        .map(|first| format!("{} is copied as a whole with its build tools", shown(context, *first)));
+        .map(|first| format!("{} is copied whole, build tools included", shown(context, *first)));
     let companions = evaluate.companions(fates).map(|names| {
-        format!("these came with a build tool, and are copied, as others may load them: {names}")
+        format!("these came with a build tool but are copied, because other programs may load them: {names}")
     });
     let starts_by_script = evaluate.prunes && ["npm", "yarn", "pnpm"].iter().any(|tool| entry.calls(tool));
     let script = starts_by_script
-        .then_some("the script that starts the program must do without development dependencies");
+        .then_some("the script that starts the program must work without development dependencies");
     let beside = (evaluate.compiled && copies.paths.len() > 1)
-        .then_some("of what is copied beside the program, only what it reads when it runs is needed");
+        .then_some("of the files copied beside the program, keep only those that it reads at run time");
     let is_empty = roots.directories.is_empty() && roots.files.is_empty() && roots.links.is_empty();
-    let nothing = is_empty.then_some("nothing of the builder was found that runs");
+    let nothing = is_empty.then_some("nothing in the builder stage was found to run");
     let told = [
         unwritten(context, roots),
         special(context),
@@ -332,9 +330,11 @@ fn shown(context: &BuildContext<'_>, node: usize) -> String {
 fn unwritten(context: &BuildContext<'_>, roots: &Roots) -> Option<String> {
     let path = shown(context, *roots.unwritten.first()?);
     Some(match roots.unwritten.len() - 1 {
-        0 => format!("{path} is not copied: its name cannot be written here for certain"),
+        0 => format!("{path} is not copied: its name cannot be written safely in a Dockerfile"),
         more => {
-            format!("{path} and {more} more are not copied: their names cannot be written here for certain")
+            format!(
+                "{path} and {more} more are not copied: their names cannot be written safely in a Dockerfile"
+            )
         }
     })
 }
@@ -345,14 +345,14 @@ fn special(context: &BuildContext<'_>) -> Option<String> {
         node.what == PathKind::Special && matches!(context.maker(node.layer), Maker::Builder(_))
     };
     let first = context.tree.nodes.iter().position(is_special)?;
-    Some(format!("{} is no file, and is not copied", shown(context, first)))
+    Some(format!("{} is not a file, and is not copied", shown(context, first)))
 }
 
 fn gone(context: &BuildContext<'_>) -> Option<String> {
     let (path, count) = deleted(context)?;
     let path = comment(&format!("/{path}"));
     let what = if count == 1 { path } else { format!("{path} and {} more", count - 1) };
-    Some(format!("the build deletes files of its base image, which the final stage has: {what}"))
+    Some(format!("the build deletes files of its base image, but the final stage still has them: {what}"))
 }
 
 /// What looks like a secret, and is copied.
@@ -368,10 +368,10 @@ fn secrets(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
     let found: Vec<String> = found.map(|(index, _)| shown(context, index)).collect();
     let (look, come) = match found.len() {
         0 => return None,
-        1 => ("looks", "comes along as it did: mount it"),
-        _ => ("look", "come along as they did: mount them"),
+        1 => ("looks", "is still copied: mount it"),
+        _ => ("look", "are still copied: mount them"),
     };
-    Some(format!("{} {look} like a secret, and {come} when a container starts", found.join(", ")))
+    Some(format!("{} {look} like a secret and {come} when a container starts", found.join(", ")))
 }
 
 /// A cache of which it is not known whether a program loads it.

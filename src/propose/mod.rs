@@ -86,19 +86,19 @@ pub struct Proposal {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoProposal {
     /// The layers were not looked into.
-    #[error("the files of the image are not known: measure it from its layers, not from an engine's report")]
+    #[error("the files of the image are unknown: measure it from its layers, not from `docker inspect`")]
     NoFiles,
     /// There is nothing to leave behind.
-    #[error("nothing in the image is there only for the build: it needs no stage for that")]
+    #[error("nothing in the image is there only for the build, so it needs no builder stage")]
     NothingRemovable,
     /// It is a multi-stage build already.
     #[error(
-        "the final stage builds nothing and already copies from others; `layergate stages` lists what is left"
+        "the final stage builds nothing and already copies from other stages; `layergate stages` lists what is left"
     )]
     BuildsNothing,
     /// What is too much comes with the base image alone.
     #[error(
-        "no instruction builds anything: all build tools come with the base image of line {line}; name {} there",
+        "no instruction builds anything: all build tools come with the base image of line {line}; use {} there",
         usual.as_deref().unwrap_or("a smaller one")
     )]
     NoBuildStep {
@@ -109,12 +109,12 @@ pub enum NoProposal {
     },
     /// The Dockerfile is not that of the image, or not as it was.
     #[error(
-        "it is not known where the base image ends: the Dockerfile does not explain the image; build it from this Dockerfile, and name --target and --build-arg as in the build"
+        "cannot tell where the base image ends, because the image does not match the Dockerfile; build it from this Dockerfile, and pass the build's --target and --build-arg"
     )]
     BaseUnknown,
     /// A layer that no instruction can be told for.
     #[error(
-        "it is not known which line made layer {layer}: build the image from this Dockerfile, and name --target and --build-arg as in the build"
+        "cannot tell which line made layer {layer}: build the image from this Dockerfile, and pass the build's --target and --build-arg"
     )]
     LinesUnknown {
         /// Counted from 1.
@@ -131,10 +131,10 @@ pub enum NoProposal {
         tool: String,
     },
     /// What Dockerfiles for Windows have.
-    #[error("the Dockerfile sets another escape character: proposals are made for Linux images")]
+    #[error("the Dockerfile sets another escape character: proposals are for Linux images only")]
     Escape,
     /// The result would be no smaller.
-    #[error("two stages would not make the image much smaller: {then} then, {now} now{hint}")]
+    #[error("two stages would not make the image much smaller: {then} instead of {now}{hint}")]
     NoGain {
         /// What it would be.
         then: Bytes,
@@ -145,16 +145,14 @@ pub enum NoProposal {
     },
     /// No shell would take it, and no person read it.
     #[error(
-        "the Dockerfile would have {bytes} bytes, for what is to be copied is in too many places: install into one directory, and build the image anew"
+        "the proposal would have {bytes} bytes, because the files to copy are in too many places: install into one directory, and build the image again"
     )]
     TooLong {
         /// How long it would be.
         bytes: usize,
     },
     /// What would be written is not what was meant.
-    #[error(
-        "no Dockerfile could be written that is certain to be read as it is meant ({why}); please report it"
-    )]
+    #[error("could not write a Dockerfile that surely means what it should ({why}); please report this")]
     Unwritable {
         /// What is wrong.
         why: String,

@@ -43,13 +43,13 @@ impl OtherBase<'_, '_> {
         self.certificates(&mut extra);
         self.libraries_of_compiler(&mut extra);
         if !entry.is_known() {
-            extra.unsure.push("no CMD or ENTRYPOINT is set here, so that of the base image counts".into());
+            extra.unsure.push("the Dockerfile sets no CMD or ENTRYPOINT, so the base image's applies".into());
         }
         match other.snapshot.map(|snapshot| base::same_distribution(snapshot, self.context.inputs.snapshot)) {
             None | Some(Some(true)) => {}
-            Some(_) => extra
-                .unsure
-                .push(format!("whether {} has the same C library as the builder is not known", other.name)),
+            Some(_) => {
+                extra.unsure.push(format!("{} may have a different C library from the builder's", other.name))
+            }
         }
         extra
     }
@@ -98,12 +98,12 @@ impl OtherBase<'_, '_> {
         let name = self.other.name;
         if libraries.is_empty() {
             return format!(
-                "{name} has less than {had}: what the program runs or loads of that has to be installed in the final stage"
+                "{name} contains less than {had}: install what the program runs or loads in the final stage"
             );
         }
         let missing = listed(libraries.iter().map(String::as_str));
         format!(
-            "{name} lacks these libraries of {had}: {missing}; install those that compiled modules load in the final stage"
+            "{name} lacks these libraries of {had}: {missing}; in the final stage, install those that compiled modules load"
         )
     }
 

@@ -193,7 +193,7 @@ fn another_base_image_counts_with_its_own_bytes() {
     assert_eq!(last(&proposal)[0], "FROM python:3-slim");
     assert_eq!(proposal.predicted, Some(Bytes(5000 + 18_220 + 700)));
     assert_eq!(proposal.runtime_image, "python:3-slim");
-    assert!(proposal.unsure.iter().any(|text| text.contains("python:3-slim has less than python:3")));
+    assert!(proposal.unsure.iter().any(|text| text.contains("python:3-slim contains less than python:3")));
 
     let mut image = snapshot(&borrowed(&made));
     image.layers[3].dockerfile = None;
@@ -248,7 +248,7 @@ fn development_dependencies_are_pruned_before_the_copy() {
         (6, "f app/dist/server.js 90"),
     ];
     let proposal = proposed(NODE, &layers);
-    assert!(proposal.text.contains("\nRUN npm run build\n# What only development loads does not go along.\nRUN npm prune --omit=dev\n"), "{}", proposal.text);
+    assert!(proposal.text.contains("\nRUN npm run build\n# Remove development dependencies before the copy.\nRUN npm prune --omit=dev\n"), "{}", proposal.text);
     assert!(proposal.text.contains("RUN --mount=type=cache,target=/root/.npm npm ci\n"), "{}", proposal.text);
     assert_eq!(
         last(&proposal),
@@ -457,7 +457,7 @@ fn a_builder_that_is_not_root_gathers_as_root() {
         (3, "f home/tide/tide 9\nl home/tide/link\nf home/tide/.cache/pip/x 700"),
     ];
     let proposal = proposed(source, &layers);
-    assert!(proposal.text.contains("USER root\n# What runs, gathered"), "{}", proposal.text);
+    assert!(proposal.text.contains("USER root\n# Collect the files that run"), "{}", proposal.text);
     assert!(!proposal.text.contains("--mount"), "{}", proposal.text);
 }
 
@@ -703,7 +703,7 @@ fn what_cannot_be_told_apart_in_a_few_words_is_copied_whole() {
     assert!(
         proposal.unsure[0].contains("files of its base image") && proposal.unsure[0].ends_with("/etc/motd")
     );
-    assert!(proposal.unsure[1].starts_with("/src is copied as a whole"), "{:?}", proposal.unsure);
+    assert!(proposal.unsure[1].starts_with("/src is copied whole"), "{:?}", proposal.unsure);
 }
 
 fn instruction() -> impl Strategy<Value = String> {

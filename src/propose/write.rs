@@ -123,7 +123,7 @@ impl DockerfileWriter<'_, '_> {
             (None, Some(usual)) => {
                 format!("; build the final stage on {usual}, with --runtime-image {usual}")
             }
-            (None, None) => "; name a smaller image for the final stage with --runtime-image".into(),
+            (None, None) => "; choose a smaller image for the final stage with --runtime-image".into(),
             _ => String::new(),
         }
     }
@@ -481,7 +481,7 @@ impl DockerfileWriter<'_, '_> {
         match (&self.runtime_image.other, usual) {
             (None, Some(usual)) => unsure.push(format!("the final stage is built on the same image as the builder; {usual} would save more if the program runs on it (--runtime-image {usual})")),
             (Some(other), _) if other.snapshot.is_none() => {
-                unsure.push(format!("the size of {} is not known here: pull it, and ask again", other.name));
+                unsure.push(format!("the size of {} is unknown: pull it, and run this again", other.name));
             }
             (Some(_), _) => unsure.extend(self.other_base().map(|other| other.less(self.copies.has_modules))),
             _ => {}
@@ -495,7 +495,9 @@ impl DockerfileWriter<'_, '_> {
             ));
         }
         if self.context.before().iter().any(|step| step.instruction.keyword == "VOLUME") {
-            unsure.push("what a step writes below a VOLUME is not kept, and so not copied".into());
+            unsure.push(
+                "files that an instruction writes below a VOLUME are not kept, so they are not copied".into(),
+            );
         }
         let mut again = self.context.steps.iter().filter(|step| step.role == Role::InstallsPackages);
         let recommends = |step: &BuildStep<'_>| {
@@ -503,7 +505,7 @@ impl DockerfileWriter<'_, '_> {
             text.contains("apt") && text.contains("install") && !text.contains("no-install-recommends")
         };
         if again.any(recommends) {
-            let text = "apt-get install without --no-install-recommends installs more than was asked for: try it with that";
+            let text = "apt-get install without --no-install-recommends installs more than you ask for: try adding it";
             unsure.push(text.into());
         }
         if (0..self.context.split + 1).any(|step| !mounts(self.context, step).is_empty()) {

@@ -82,7 +82,7 @@ impl LinkPolicy {
         let links = self.clone();
         Policy::custom(move |attempt| {
             if attempt.previous().len() > MAX_REDIRECTS {
-                return attempt.error(Refused(format!("it redirects over {MAX_REDIRECTS} times")));
+                return attempt.error(Refused(format!("it redirects more than {MAX_REDIRECTS} times")));
             }
             let from = attempt.previous().last();
             match from.map_or(Ok(()), |from| links.check(from, attempt.url())) {
@@ -99,16 +99,16 @@ impl LinkPolicy {
     pub fn check(&self, from: &Url, to: &Url) -> Result<(), Refused> {
         let shown = shown(to);
         if !matches!(to.scheme(), "http" | "https") {
-            return Err(Refused(format!("it leads to {shown}, which is no web address")));
+            return Err(Refused(format!("it points to {shown}, which is not a web address")));
         }
         if from.scheme() == "https" && to.scheme() == "http" {
             return Err(Refused(format!(
-                "it leads from HTTPS to plain HTTP, to {shown}; that is not followed"
+                "it points from HTTPS to plain HTTP, at {shown}, which layergate does not follow"
             )));
         }
         if !to.username().is_empty() || to.password().is_some() {
             return Err(Refused(format!(
-                "it leads to {shown} with a login of its own; that is not followed"
+                "it points to {shown} with a login in the address, which layergate does not follow"
             )));
         }
         match stated_place(to) {
@@ -168,9 +168,10 @@ fn shown(url: &Url) -> String {
 }
 
 fn refusal(target: &str, place: AddressScope) -> Refused {
-    let kind = if place == AddressScope::Machine { "of this machine" } else { "link-local" };
+    let kind =
+        if place == AddressScope::Machine { "an address of this machine" } else { "a link-local address" };
     Refused(format!(
-        "it leads to {target}, which is an address {kind}; that is not followed from a registry elsewhere"
+        "it points to {target}, {kind}, which layergate does not follow from a registry elsewhere"
     ))
 }
 
@@ -251,7 +252,7 @@ mod tests {
             "ftp://cdn.example/",
         ] {
             let error = links.check(&base, &url(refused)).unwrap_err().to_string();
-            assert!(!error.contains("secret") && error.starts_with("it leads "), "{refused}: {error}");
+            assert!(!error.contains("secret") && error.starts_with("it points "), "{refused}: {error}");
         }
         for followed in ["https://cdn.example/x?sig=1", "https://10.0.0.7/", "https://registry.example:8443/"]
         {

@@ -164,7 +164,7 @@ impl Artifacts {
             seen += listed.len();
             if seen > most {
                 let hint = "use a repository for baselines only".into();
-                return Err(ArtifactError { hint, ..malformed(&format!("it has over {most} of them")) });
+                return Err(ArtifactError { hint, ..malformed(&format!("it has over {most} tags")) });
             }
             // A page without anything new would be followed by itself for ever.
             if !listed.is_empty() {
@@ -222,7 +222,11 @@ impl Artifacts {
         let Some(next) = next_page(headers) else { return Ok(None) };
         let query = next_query(next, page, name);
         let unclear = || {
-            self.transport.error(operation, RequestFailure::Answer, "its list does not say how it goes on")
+            self.transport.error(
+                operation,
+                RequestFailure::Answer,
+                "its list has no usable link to the next page",
+            )
         };
         query.map(|query| Some(format!("{list}?{query}"))).ok_or_else(unclear)
     }
@@ -291,11 +295,7 @@ impl Artifacts {
         let (digest, content) = (Digest::of(&content), bytes::Bytes::from(content));
         let url = self.transport.url("blobs", digest.as_str());
         // Where it may not be asked it can still be sent.
-        if self
-            .transport
-            .send("tell whether it has a blob", MAX_ANSWER, |http| http.head(&url))
-            .await
-            .is_err()
+        if self.transport.send("say whether it has a blob", MAX_ANSWER, |http| http.head(&url)).await.is_err()
         {
             retried(async || self.upload(&digest, &content).await).await?;
         }
@@ -316,7 +316,7 @@ impl Artifacts {
             self.transport.error(
                 operation,
                 RequestFailure::Answer,
-                "it does not say where the blob is to be sent",
+                "it does not say where to upload the blob",
             )
         })?;
         self.transport.follow(operation, &base, &place)?;

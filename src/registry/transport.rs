@@ -281,14 +281,14 @@ impl Transport {
             if !self.links.may_have_login(&self.base, realm) {
                 let host = realm.host_str().unwrap_or_default();
                 return Err(unfit(&format!(
-                    "it gives out its tokens at {host}, another host, without TLS; your login is not sent there"
+                    "its token service is on another host, {host}, without TLS; your login is not sent there"
                 )));
             }
             request = request.header(header::AUTHORIZATION, login);
         }
         let response = request.send().await.map_err(|error| self.on_the_way(operation, &error))?;
         match self.read(operation, MAX_ANSWER, response).await {
-            Ok(answer) => auth::bearer(&answer.body).ok_or_else(|| unfit("it gives out no usable token")),
+            Ok(answer) => auth::bearer(&answer.body).ok_or_else(|| unfit("it returned no usable token")),
             // However it says so, it does not know who asks.
             Err(error) if matches!(error.status(), Some(400..=428 | 430..=499)) => {
                 Err(self.error(operation, RequestFailure::Status(401), &error.error))
@@ -323,7 +323,7 @@ impl Transport {
         };
         // A server that sends a byte now and then would be listened to for ever.
         let late = |_| {
-            let error = format!("its answer has not ended after {} s", ANSWER_TIMEOUT.as_secs());
+            let error = format!("its answer did not end within {} s", ANSWER_TIMEOUT.as_secs());
             self.error(operation, RequestFailure::Time, &error)
         };
         tokio::time::timeout(ANSWER_TIMEOUT, whole).await.map_err(late)??;
@@ -369,7 +369,7 @@ impl Transport {
         let error = self.error(operation, RequestFailure::Status(status.as_u16()), &said);
         let Some(wait) = wait else { return error };
         let hint = match Duration::from_secs(wait) > MAX_WAIT {
-            true => format!("it asks to wait {wait} s; try again then"),
+            true => format!("try again in {wait} s, as it asks"),
             false => error.hint,
         };
         ArtifactError { hint, wait: Some(Duration::from_secs(wait)), ..error }
@@ -392,7 +392,7 @@ impl Transport {
         }
         let connected = !error.is_connect() && !error.is_builder();
         match error.is_timeout() && connected {
-            true => self.error(operation, RequestFailure::Time, "it is silent for too long"),
+            true => self.error(operation, RequestFailure::Time, "it sent no data for too long"),
             false => self.error(operation, RequestFailure::Way { connected }, &text_of(error)),
         }
     }
@@ -411,23 +411,23 @@ impl Transport {
             RequestFailure::Time => format!("try again later, or ask the operator of {host}"),
             RequestFailure::Way { .. } if self.base.scheme() == "http" => "check the host's name and that it can be reached".into(),
             RequestFailure::Way { .. } => "check the host's name and that it can be reached; a registry that speaks plain HTTP needs --plain-http".into(),
-            RequestFailure::Answer => format!("ask whoever runs {host}"),
+            RequestFailure::Answer => format!("ask the operator of {host}"),
             RequestFailure::Status(401 | 403) => self.credentials.problem.clone().unwrap_or_else(|| format!(
                 "log in with `docker login {host}` or `podman login {host}`, as a user that may {purpose} this repository"
             )),
-            RequestFailure::Status(404) => "check the repository's name; some registries want it to be made first".into(),
-            RequestFailure::Status(413) => format!("ask whoever runs {host}, or what is before it, to take as much"),
-            RequestFailure::Status(429) => "it limits how often it may be asked; log in, or try again later".into(),
+            RequestFailure::Status(404) => "check the repository's name; some registries require you to create it first".into(),
+            RequestFailure::Status(413) => format!("ask the operator of {host}, or of the proxy in front of it, to accept that much"),
+            RequestFailure::Status(429) => "its rate limit is used up; log in, or try again later".into(),
             RequestFailure::Status(500..) => "try again later, or ask the registry's operator".into(),
             RequestFailure::Status(409 | 412) => IMMUTABLE.into(),
             RequestFailure::Status(_) if error.contains("TAG_INVALID") || error.contains("immutable") => IMMUTABLE.into(),
-            RequestFailure::Status(_) => format!("ask whoever runs {host} whether it allows that"),
+            RequestFailure::Status(_) => format!("ask the operator of {host} whether it allows that"),
         }
     }
 }
 
 /// What to do where a registry lets nobody overwrite a tag.
-const IMMUTABLE: &str = "use a repository whose tags may be overwritten";
+const IMMUTABLE: &str = "use a repository whose tags can be overwritten";
 
 /// Tries again what may be well the next time.
 pub(super) async fn retried<T>(

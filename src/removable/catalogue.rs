@@ -280,7 +280,7 @@ impl Catalogue {
 
 fn check_kind(kind: &RemovableKind, before: &[RemovableKind]) -> Result<(), CatalogueError> {
     if KINDS.iter().chain(before).any(|other| other.name == kind.name) {
-        let message = format!("there is a kind `{}` already; choose another name", kind.name);
+        let message = format!("the kind `{}` already exists; choose another name", kind.name);
         return Err(CatalogueError::new(message));
     }
     if kind.name.trim().is_empty() {
@@ -296,7 +296,7 @@ fn check_kind(kind: &RemovableKind, before: &[RemovableKind]) -> Result<(), Cata
 fn check_ignore(ignore: &Ignore, kinds: &[RemovableKind]) -> Result<(), CatalogueError> {
     glob_set(&ignore.paths)?;
     if ignore.reason.trim().is_empty() {
-        return Err(CatalogueError::new("`reason` is empty; say why these files are shipped"));
+        return Err(CatalogueError::new("`reason` is empty; say why the image needs these files"));
     }
     let Some(name) = &ignore.kind else {
         let message = "an exception needs a `kind`, or `paths`";
@@ -448,7 +448,7 @@ fn inner_braces(text: &str) -> Option<(usize, usize)> {
 /// slash says nothing.
 fn glob(text: &str) -> Result<globset::Glob, CatalogueError> {
     let (written, text) = (text, text.trim().trim_start_matches('/'));
-    let invalid = |why: &str| CatalogueError::new(format!("`{written}` is not a pattern of paths: {why}"));
+    let invalid = |why: &str| CatalogueError::new(format!("`{written}` is not a path pattern: {why}"));
     if text.is_empty() {
         return Err(invalid("it is empty"));
     }
@@ -469,7 +469,7 @@ pub fn glob_set(texts: &[String]) -> Result<GlobSet, CatalogueError> {
     let bytes: usize = texts.iter().map(String::len).sum();
     if texts.len() > MAX_PATTERNS || bytes > MAX_PATTERN_BYTES {
         return Err(CatalogueError::new(format!(
-            "at most {MAX_PATTERNS} patterns of together {MAX_PATTERN_BYTES} bytes are taken; name directories instead"
+            "at most {MAX_PATTERNS} patterns with {MAX_PATTERN_BYTES} bytes in total are allowed; name directories instead"
         )));
     }
     let mut builder = GlobSetBuilder::new();

@@ -508,7 +508,7 @@ impl FindingGroup {
             .replace("{names}", &self.packages.join(" "))
             .replace("{runtime}", &self.runtime.join(" "))
             + &self.script.as_ref().map_or_else(String::new, |script| {
-                format!("; what {script} runs is not known here: see first that it needs none of this")
+                format!("; first make sure that {script} needs none of these files")
             })
     }
 }
@@ -546,13 +546,13 @@ fn help_with_base(kind: &RemovableKind, snapshot: &Snapshot) -> String {
             format!("it comes with {name}: build the final stage on {slimmer}")
         }
         (Some(name), None, Weight::Tool) => format!(
-            "it comes with {name}: keep that for a builder stage (FROM {name} AS builder), and build the final stage on an image without it (debian:bookworm-slim, alpine, or scratch for a static program)"
+            "it comes with {name}: use that for a builder stage (FROM {name} AS builder), and build the final stage on an image without it (debian:bookworm-slim, alpine, or scratch for a static program)"
         ),
         (None, _, Weight::Tool) => "it comes with the base image: build the final stage on one without it, such as its -slim variant, and build in a builder stage on this one".into(),
         (name, ..) => {
             let (name, kind) = (name.unwrap_or("the base image"), &kind.name);
             format!(
-                "it comes with {name}, and only another base image is without it; to accept it, write into layergate.toml: [[removable.ignore]] kind = \"{kind}\" reason = \"...\""
+                "it comes with {name}: use another base image, or accept it in layergate.toml: [[removable.ignore]] kind = \"{kind}\" reason = \"...\""
             )
         }
     }

@@ -19,7 +19,7 @@ pub fn help_with_copy(found: &Removable, dockerfile: &DockerfileFacts) -> Option
     }
     let paths: Vec<String> = found.paths.iter().take(MAX_PATHS).map(|path| format!("/{path}")).collect();
     Some(format!(
-        "name in {place} only the files that run, and leave out {} ({}); what needs them goes to a builder stage",
+        "in {place}, copy only the files that run, without {} ({}); move what needs those to a builder stage",
         found.what,
         paths.join(", ")
     ))

@@ -408,7 +408,7 @@ fn what_scripts_need_is_not_known() {
         let filesystem = Arc::new(Filesystem::of_layers(&snapshot.layers).unwrap());
         let found = Search::new(Catalogue::builtin()).find(&snapshot, &filesystem);
         let of = |kind: &str| found.iter().find(|one| one.kind == kind).unwrap().help.clone();
-        [of("compilers"), of("dev-dependencies")].map(|help| help.contains("is not known here"))
+        [of("compilers"), of("dev-dependencies")].map(|help| help.contains("first make sure that "))
     };
     assert_eq!(help(r#"CMD ["node" "server.js"]"#), [false, false]);
     assert_eq!(help(r#"CMD ["npm" "start"]"#), [false, true]);
@@ -502,13 +502,13 @@ fn a_configuration_adds_kinds_and_excepts_files_with_a_reason() {
     let twice = Catalogue::new(vec![own.clone(), own.clone()], Vec::new()).unwrap_err();
     assert_eq!(
         (twice.to_string(), twice.culprit),
-        ("there is a kind `models` already; choose another name".into(), Some(Culprit::Kind(1)))
+        ("the kind `models` already exists; choose another name".into(), Some(Culprit::Kind(1)))
     );
     let taken = RemovableKind { name: "compilers".into(), ..own.clone() };
     assert!(Catalogue::new(vec![taken], Vec::new()).is_err());
     let bad = RemovableKind { paths: vec!["a{b".into()], ..own };
     let error = Catalogue::new(vec![bad], Vec::new()).unwrap_err();
-    assert!(error.to_string().starts_with("`a{b` is not a pattern of paths: "), "{error}");
+    assert!(error.to_string().starts_with("`a{b` is not a path pattern: "), "{error}");
     let unknown = Catalogue::new(Vec::new(), vec![ignore(Some("compiler"), &[])]).unwrap_err();
     assert_eq!(unknown.to_string(), "there is no kind `compiler`; did you mean `compilers`?");
     assert!(Catalogue::new(Vec::new(), vec![ignore(None, &[])]).is_err());

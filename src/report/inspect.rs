@@ -158,7 +158,7 @@ fn write_tables(analysis: &Analysis, style: &Style, out: &mut impl Write) -> io:
 /// Files that are there more than once, and what one of each would save.
 fn duplicates(copies: &[Duplicate], style: &Style) -> String {
     let columns =
-        [("To save", Align::Right), ("Copies", Align::Right), ("Files of the same content", Align::Rest)];
+        [("To save", Align::Right), ("Copies", Align::Right), ("Files with the same content", Align::Rest)];
     let row = |copy: &Duplicate| {
         let saving = Bytes(copy.bytes.0.saturating_mul(copy.copies - 1));
         let paths: Vec<String> =
@@ -188,7 +188,7 @@ fn packages(installed: &[Installed], style: &Style) -> String {
     if let Some(more) = installed.len().checked_sub(rows.len()).filter(|more| *more > 0) {
         let bytes = installed.iter().map(|package| Some(package.bytes));
         let all = style.sizes().amount(crate::image::snapshot::sum_known(bytes));
-        rows.push([all, String::new(), String::new(), format!("all packages, {more} more than are shown")]);
+        rows.push([all, String::new(), String::new(), format!("all packages, including {more} not shown")]);
     }
     style.table(columns, rows)
 }

@@ -14,16 +14,14 @@ use crate::limits::{Finding, Severity};
 pub enum MergeError {
     /// There is none.
     #[error(
-        "there is no report{of}; have each job save one with check --report, upload it whatever the check says, and name the files or their directory"
+        "there is no report{of}; have each job save one with check --report, upload it even if the check fails, and pass the files or their directory"
     )]
     Nothing {
         /// Of what commit.
         of: String,
     },
     /// None says which commit is meant, and they are of several.
-    #[error(
-        "{one} is of the commit {first} and {other} of {second}; put the reports of one run together only"
-    )]
+    #[error("{one} is for commit {first}, but {other} is for {second}; merge only reports of one run")]
     Commits {
         /// A file.
         one: String,
@@ -35,11 +33,11 @@ pub enum MergeError {
         second: String,
     },
     /// There are more images than anybody reads.
-    #[error("the reports have over {MAX_IMAGES} images together; put fewer of them into one")]
+    #[error("the reports have over {MAX_IMAGES} images in total; merge fewer of them")]
     Images,
     /// Two jobs have measured one image, and say different things.
     #[error(
-        "{one} and {other} both have an image `{image}`, and differ; give the images of the jobs names of their own (NAME=IMAGE), or put the reports of one run together only"
+        "{one} and {other} differ on the image `{image}`; give each job's images their own names (NAME=IMAGE), and merge only reports of one run"
     )]
     Twins {
         /// A file.
@@ -107,7 +105,7 @@ pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Re
         // Not their names: those are of whoever has saved them.
         let of = other.report.head_sha.as_deref().map_or("no commit".into(), short);
         notes.push(match others.len() {
-            1 => format!("a report is of {of}, another commit, and is left out"),
+            1 => format!("a report is for another commit, {of}, and is left out"),
             more => {
                 format!("{more} reports are left out, because they belong to other commits, such as {of}")
             }

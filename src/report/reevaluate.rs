@@ -16,7 +16,7 @@ use crate::removable::Catalogue;
 use crate::sort;
 
 /// What stands for a reason that a report has.
-const UNTOLD: &str = "a reason that its job has told";
+const UNTOLD: &str = "a reason that its job gives";
 /// The most characters of what a report says in sentences of its own.
 const MAX_QUOTE: usize = 200;
 
@@ -78,7 +78,7 @@ fn is_name(text: &str) -> bool {
 fn named(kind: &str) -> String {
     let catalogue = Catalogue::builtin();
     let known = catalogue.kinds().iter().find(|known| known.name == kind);
-    known.map_or_else(|| "of a kind of its own".into(), |known| known.what.clone())
+    known.map_or_else(|| "files of a custom kind".into(), |known| known.what.clone())
 }
 
 fn quote(sentence: &str) -> String {
@@ -112,13 +112,13 @@ fn kept_findings(image: &ImageReport, rule: &str, settings: &Settings) -> Vec<Fi
             severity: Severity::Fail,
             // Not what it was evaluated by: that is the report's own text.
             message: match evaluated {
-                Some(_) => format!("{rule} was evaluated by another limit where it was measured, and not by `{}`", short(wanted, MAX_QUOTE)),
-                None => format!("{rule} was not evaluated where it was measured, and is `{}` here", short(wanted, MAX_QUOTE)),
+                Some(_) => format!("the job that measured used a different {rule}, not `{}`", short(wanted, MAX_QUOTE)),
+                None => format!("the job that measured did not evaluate {rule}, which is `{}` here", short(wanted, MAX_QUOTE)),
             },
             measured: None,
             limit: Some(wanted.to_owned()),
             subject: image.name.clone(),
-            help: "a report does not have all files, so this limit has to be the same in the job that measures: bring the branch up to date, or use the same configuration".into(),
+            help: "a report does not list all files, so the job that measures needs the same limit: update the branch, or use the same configuration in both jobs".into(),
             dockerfile: None,
         }],
     }

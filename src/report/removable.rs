@@ -24,7 +24,7 @@ pub fn summary(found: &[Removable], sizes: Sizes) -> Option<String> {
     let parts = [
         part(counting(false), "in application layers"),
         part(counting(true), "in the base image"),
-        part(deleted, "deleted in a later instruction and still there"),
+        part(deleted, "deleted in a later instruction but still in the image"),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
@@ -162,7 +162,7 @@ fn more(left: usize, indent: &str) -> String {
 
 fn state(one: &Removable) -> &'static str {
     match (one.deleted, one.ignored.is_some()) {
-        (true, _) => ", deleted in a later instruction, still in the image",
+        (true, _) => ", deleted in a later instruction but still in the image",
         (false, true) => ", not counted",
         (false, false) => "",
     }

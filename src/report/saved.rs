@@ -113,10 +113,10 @@ impl ImageReport {
             platform.parse::<Platform>().map_err(|error| format!("{}: {error}", self.name))?;
         }
         if !self.removable.iter().all(Removable::is_short) {
-            return Err(format!("the removable files of {} are described at too great length", self.name));
+            return Err(format!("the description of the removable files of {} is too long", self.name));
         }
         if self.is_not_delivered() && Verdict::of(&self.findings) != Verdict::Fail {
-            return Err(format!("nothing was measured of {}, and it does not fail", self.name));
+            return Err(format!("{} was not measured, but does not fail", self.name));
         }
         Ok(())
     }
@@ -239,7 +239,7 @@ impl<'de, const NUMBERS: bool> Visitor<'de> for BoundedText<NUMBERS> {
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Self, E> {
         if NUMBERS && number > MAX_NUMBER {
-            Err(E::custom(format!("{number} is more than there can be")))
+            Err(E::custom(format!("{number} is too large")))
         } else {
             Ok(self)
         }
@@ -367,7 +367,7 @@ mod tests {
         };
         let long = "x".repeat(MAX_TEXT + 1);
         for (pointer, value, words) in [
-            ("/images/0/head/totals/uncompressed", u64::MAX.into(), "more than there can be"),
+            ("/images/0/head/totals/uncompressed", u64::MAX.into(), "is too large"),
             ("/images/0/head/totals/uncompressed", 1.5.into(), "invalid type"),
             ("/layergate", "0.1.0; reviewed and accepted".into(), "not a version"),
             ("/layergate", "0.1.0-accepted".into(), "not a version"),

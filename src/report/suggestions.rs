@@ -186,7 +186,7 @@ impl NumberedLines<'_> {
             let (stored, hidden) = (self.run(stored)?, self.run(hidden)?);
             let text = self.joined_text(stored, hidden)?;
             let why = vec![
-                "The second instruction deletes what the first one stores, and both layers ship. In one instruction, the files are never stored.",
+                "The second instruction deletes files that the first one stores, but they stay in the image. In a single instruction, they are never stored.",
             ];
             Some(Suggestion { line: stored.line, end_line: hidden.end_line, bytes, why, text })
         };
@@ -223,7 +223,7 @@ fn apt(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) 
     edit.append(script, &format!("rm -rf {}", removed.join(" ")));
     edit.add(
         found,
-        "apt's lists of packages stay in this layer; delete them in the instruction that gets them.",
+        "apt's lists of packages stay in this layer; delete them in the instruction that downloads them.",
     );
     if !script.text.contains("ecommends") {
         edit.why.push(
@@ -247,7 +247,7 @@ fn npm(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) 
     edit.insert(
         first.after("ci").map(|at| (at, " --omit=dev")).into_iter(),
         found,
-        "These are dependencies for development: keep them if the app needs them when it runs, or a script of package.json that `npm ci` runs, such as `prepare`.",
+        "These are development dependencies. Keep them if the app needs them at run time, or if a package.json script that `npm ci` runs, such as `prepare`, does.",
     );
 }
 
@@ -268,7 +268,7 @@ fn pip(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) 
     }
     let keeps = |command: &&PlainCommand<'_>| is_pip(command) && !says(command, "--no-cache-dir");
     let at = script.commands().iter().filter(keeps).filter_map(|command| command.after("install"));
-    edit.insert(at.map(|at| (at, " --no-cache-dir")), found, "pip keeps what it downloads in this layer.");
+    edit.insert(at.map(|at| (at, " --no-cache-dir")), found, "pip keeps its downloads in this layer.");
 }
 
 /// What npm has downloaded, deleted by its own command: with fewer packages there is less of it as well.
@@ -278,7 +278,7 @@ fn npm_cache(script: &PlainScript<'_>, found: &Removable, edit: &mut Instruction
     };
     if script.may_be_followed() && script.commands().iter().any(installs) {
         edit.append(script, "npm cache clean --force");
-        edit.add(found, "npm keeps what it downloads in this layer.");
+        edit.add(found, "npm keeps its downloads in this layer.");
     }
 }
 
@@ -298,7 +298,7 @@ fn apk(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) 
         return;
     }
     let at = script.commands().iter().filter(is_apk).filter_map(adds);
-    edit.insert(at.map(|at| (at, " --no-cache")), found, "apk keeps its index of packages in this layer.");
+    edit.insert(at.map(|at| (at, " --no-cache")), found, "apk keeps its package index in this layer.");
 }
 
 fn useradd(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) {
@@ -312,7 +312,7 @@ fn useradd(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEd
     edit.insert(
         at.map(|at| (at, " --no-log-init")),
         found,
-        "useradd makes the records of logins as long as the user's number is high.",
+        "The higher the user ID, the larger the login records that useradd writes.",
     );
 }
 

@@ -105,7 +105,7 @@ fn enforcement(image: &ImageReport) -> String {
 fn calm_headline(image: &ImageReport) -> String {
     if image.head.is_none() {
         let platform = image.platform.as_deref().unwrap_or("its platform");
-        return format!("is no longer there for {platform}");
+        return format!("no longer has an image for {platform}");
     }
     let size = image.shown().size_and_change(Units::Decimal);
     if image.base.is_none() {
@@ -145,7 +145,7 @@ pub fn difference(image: &ImageReport, sizes: Sizes) -> String {
             format!("is {}, {} compared with ", sizes.bytes(head), sizes.change(head - base, base))
         }
         (Some(head), None) => format!("is {} and new compared with ", sizes.bytes(head)),
-        (None, Some(base)) => format!("has no such platform, which is {} in ", sizes.bytes(base)),
+        (None, Some(base)) => format!("lacks this platform, which is {} in ", sizes.bytes(base)),
         (None, None) => "compared with ".into(),
     }
 }
@@ -243,7 +243,7 @@ pub fn headline_of_many(report: &Report) -> String {
     };
     match report.images.len() - all {
         0 => sentence,
-        gone => format!("{sentence}, {gone} no longer there"),
+        gone => format!("{sentence}, {gone} removed"),
     }
 }
 

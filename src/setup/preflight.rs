@@ -87,7 +87,7 @@ pub fn look_at_triggers(
     let nodes = jobs.filter_map(|host| Some((host.file, host.job?.1))).chain([(build.host.file, build.node)]);
     for (file, line) in nodes.filter_map(|(file, node)| Some((file, filters(node)?))) {
         notes.push(format!(
-            "{}:{line}: check: where this `if:` skips the build, no size is checked",
+            "{}:{line}: check: when this `if:` skips the build, no size is checked",
             file.path
         ));
     }
@@ -103,7 +103,7 @@ pub fn look_at_triggers(
         }
         if file.has_branch("pull_request", &tree.branch) == Some(false) {
             notes.push(format!(
-                "{}: check: its pull requests go to other branches than {}; name theirs with --branch",
+                "{}: check: its pull requests target branches other than {}; name theirs with --branch",
                 file.path, tree.branch
             ));
         }
@@ -191,8 +191,9 @@ pub fn rows(
         let dockerfile = match why_left_out(file, &text, rows.len()) {
             Ok(dockerfile) if targets.is_some() || !is_any_built => dockerfile,
             left_out => {
-                let why =
-                    left_out.err().unwrap_or_else(|| "the workflows build others, and not this one".into());
+                let why = left_out
+                    .err()
+                    .unwrap_or_else(|| "the workflows build other Dockerfiles, not this one".into());
                 said.push(format!("Left out: {file}: {why}."));
                 notes.push(format!("{file}: left out: {why}"));
                 continue;
@@ -225,7 +226,7 @@ fn why_left_out(file: &str, text: &str, taken: usize) -> Result<Dockerfile, Stri
     let lower = file.to_ascii_lowercase();
     let is_unshipped = |part: &&str| UNSHIPPED.split_whitespace().any(|word| word == *part);
     if file.contains("${{") {
-        return Err("GitHub would take its path for an expression".into());
+        return Err("GitHub would read its path as an expression".into());
     }
     if let Some(part) = lower.split(['/', '.', '-', '_']).find(is_unshipped) {
         return Err(format!("`{part}` in its path suggests that it does not ship"));
@@ -235,7 +236,7 @@ fn why_left_out(file: &str, text: &str, taken: usize) -> Result<Dockerfile, Stri
     }
     let dockerfile = Dockerfile::parse(text).map_err(|error| error.to_string())?;
     if dockerfile.stages().iter().any(is_windows) {
-        return Err("it builds a Windows image, and the runner is Linux".into());
+        return Err("it builds a Windows image, but the runner is Linux".into());
     }
     if taken >= MAX_IMAGES { Err(format!("there are more than {MAX_IMAGES}")) } else { Ok(dockerfile) }
 }

@@ -187,8 +187,7 @@ impl ImageReader<'_> {
             Some(ChosenDocument::Index(index)) => {
                 let most = self.budget.bounds.nesting;
                 if depth >= most {
-                    let refusal =
-                        Refusal::new("nesting", format!("indexes point at indexes over {most} deep"));
+                    let refusal = Refusal::new("nesting", format!("indexes are nested over {most} deep"));
                     return Err(self.refused(&refusal));
                 }
                 return index.manifests.into_iter().try_for_each(|inner| self.expand(inner, depth + 1, into));
@@ -422,7 +421,8 @@ impl ImageReader<'_> {
         let image = self.image.clone();
         match (others.is_empty(), lacks_some) {
             (true, true) => {
-                let (what, name) = ("every image".into(), "its index lists none that is here".into());
+                let (what, name) =
+                    ("every image".into(), "the layout has none of those that its index lists".into());
                 SourceError::Missing { image, what, name }
             }
             (true, false) => SourceError::Empty { image },

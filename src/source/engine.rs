@@ -140,7 +140,7 @@ impl Endpoint {
     fn unreachable_because(&self, text: &str) -> SourceError {
         let hint = match text.to_lowercase() {
             _ if self.address.starts_with("ssh://") => {
-                "Check that `ssh HOST docker version` works without a question being asked"
+                "Check that `ssh HOST docker version` works without a prompt"
             }
             text if text.contains("permission denied") => {
                 "Run as a user that may use the engine, such as a member of the group `docker`"

@@ -27,7 +27,7 @@ pub enum SourceError {
     #[error("{}: not an image; expected the output of `docker save`, an OCI layout (file or directory), a directory of `skopeo copy`, a `docker inspect` document or a layergate snapshot", .0.display())]
     NotAnImage(PathBuf),
     /// A file of another kind than its transport says.
-    #[error("{}: this is no {expected}; {hint}", path.display())]
+    #[error("{}: not {expected}; {hint}", path.display())]
     WrongKind {
         /// The file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum SourceError {
         error: TarError,
     },
     /// A JSON document of an absurd size.
-    #[error("refused: `{name}` has {length} bytes, and a document of an image has at most {most}")]
+    #[error("refused: `{name}` has {length} bytes; a document of an image may have at most {most}")]
     DocumentTooLarge {
         /// The document's name: its path, or its name in the image.
         name: String,
@@ -75,14 +75,14 @@ pub enum SourceError {
         name: String,
     },
     /// An index that lists nothing.
-    #[error("{image}: there is no image in it: its index lists nothing; build or copy an image into it")]
+    #[error("{image}: it contains no image: its index lists nothing; build or copy an image into it")]
     Empty {
         /// The place.
         image: String,
     },
     /// A recorded list of files that cannot be that of its layer.
     #[error(
-        "{image}: layer {number} ({diff_id}) has more compressed bytes than the files that are recorded of it can take; measure it with --verify, and record the baseline again"
+        "{image}: layer {number} ({diff_id}) has more compressed bytes than its recorded files can account for; measure it with --verify, and record the baseline again"
     )]
     Implausible {
         /// The image.
@@ -108,7 +108,7 @@ pub enum SourceError {
     },
     /// A layer that was read before it was known by what it is named.
     #[error(
-        "{image}: {what} is named by its {}, which layergate cannot verify in a stream; save the image to an uncompressed file and measure that",
+        "{image}: {what} has a {} digest, which layergate cannot verify in a stream; save the image to an uncompressed file and measure that",
         algorithm.name()
     )]
     Unverifiable {
@@ -277,7 +277,7 @@ pub enum SourceError {
         nearest: Vec<String>,
     },
     /// Several images of the store go by the name.
-    #[error("{image}: it names {count} images; write one of {}", listed(names))]
+    #[error("{image}: the name matches {count} images; write one of {}", listed(names))]
     AmbiguousStored {
         /// What was asked for.
         image: String,
@@ -288,7 +288,7 @@ pub enum SourceError {
     },
     /// A layer of the store without its tar-split document.
     #[error(
-        "{}: the container storage keeps no tar-split document of this layer; measure what `podman save` writes instead",
+        "{}: the container storage keeps no tar-split document of this layer; measure the output of `podman save` instead",
         .0.display()
     )]
     NoTarSplit(PathBuf),
@@ -307,7 +307,7 @@ pub enum SourceError {
     },
     /// The engine holds some platforms of an image, and exports nothing without its own.
     #[error(
-        "the engine at {address} has `{name}` for `{held}`, not for `{missing}`, and exports no image that lacks its own platform: pull that too (docker pull --platform {missing} {name}), or measure the image in its registry (docker://...)"
+        "the engine at {address} has `{name}` for `{held}`, not for `{missing}`, and cannot export an image without its own platform: pull that too (docker pull --platform {missing} {name}), or measure the image in its registry (docker://...)"
     )]
     PartlyPulled {
         /// Which engine.

@@ -59,7 +59,7 @@ pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot,
         1 => documents.remove(0),
         count => {
             return Err(malformed(format!(
-                "it describes {count} images, and one is needed; save them one by one"
+                "it describes {count} images instead of one; save them one by one"
             )));
         }
     };

@@ -100,7 +100,7 @@ pub(super) fn of_entry(listed: &Descriptor) -> Option<String> {
 pub(super) fn describe(media_type: &str) -> String {
     let lower = media_type.to_ascii_lowercase();
     if media_type == EMPTY_TYPE {
-        return "an OCI artifact that does not say its type".into();
+        return "an OCI artifact without a type".into();
     }
     let known = NAMES.iter().find(|(part, _)| lower.contains(part)).map(|(_, name)| (*name).to_owned());
     known.unwrap_or_else(|| match is_layer_family(media_type) && !media_type.is_empty() {
@@ -116,7 +116,7 @@ pub(super) fn advice(found: &[String]) -> &'static str {
         () if only(BUILD_CACHE) => "name the image that the build wrote",
         () if only(HELM_CHART) => "name an image that the chart deploys",
         () if only(SCHEMA_1) => "current engines cannot run it either; build the image again and push it",
-        () if only(NYDUS_IMAGE) => "name the image that it was converted from",
+        () if only(NYDUS_IMAGE) => "name the image it was converted from",
         () => "name an image instead",
     }
 }
@@ -139,7 +139,7 @@ pub(super) fn is_layer(media_type: &str) -> bool {
 pub(super) fn layer_hint(media_type: &str) -> &'static str {
     match describe(media_type).as_str() {
         _ if media_type.ends_with("+encrypted") => "; decrypt the image first",
-        NYDUS_IMAGE => "; it is a Nydus image: name the image that it was converted from",
+        NYDUS_IMAGE => "; it is a Nydus image: name the image it was converted from",
         _ => "",
     }
 }

@@ -163,7 +163,7 @@ impl ImageReader<'_> {
         }
         Err(SourceError::Mismatch {
             image: self.image.clone(),
-            what: "what the engine has exported".into(),
+            what: "the engine's export".into(),
             expected: inspected.id.to_string(),
             found: found.id.to_string(),
         })

@@ -309,13 +309,13 @@ fn measure_archive(
             let hint = "it is an OCI layout: write oci-archive:, or the path alone";
             return Err(SourceError::WrongKind {
                 path: path.into(),
-                expected: "`docker save` archive",
+                expected: "a `docker save` archive",
                 hint,
             });
         }
         ("oci-archive", true, false) => {
             let hint = "it is the output of `docker save`: write docker-archive:, or the path alone";
-            return Err(SourceError::WrongKind { path: path.into(), expected: "OCI layout", hint });
+            return Err(SourceError::WrongKind { path: path.into(), expected: "an OCI layout", hint });
         }
         (transport, ..) => transport,
     };
@@ -394,10 +394,10 @@ fn measure_directory(
     let wrong = |expected, hint| Err(SourceError::WrongKind { path: path.into(), expected, hint });
     match (asked, found) {
         (Some("oci"), "dir") => {
-            return wrong("OCI layout", "it is a directory of skopeo: write dir:, or the path alone");
+            return wrong("an OCI layout", "it is a directory of skopeo: write dir:, or the path alone");
         }
         (Some("dir"), "oci") => {
-            return wrong("directory of skopeo", "it is an OCI layout: write oci:, or the path alone");
+            return wrong("a directory of skopeo", "it is an OCI layout: write oci:, or the path alone");
         }
         _ => {}
     }

@@ -39,9 +39,7 @@ pub enum ReferenceError {
         transport: String,
     },
     /// Neither a file nor a name that an image can have.
-    #[error(
-        "`{0}`: there is no such file, and no image can be called that; write NAME[:TAG], a path, or TRANSPORT:WHAT"
-    )]
+    #[error("`{0}`: no such file, and not a valid image name; write NAME[:TAG], a path, or TRANSPORT:WHAT")]
     InvalidName(String),
     /// Not a name that an image of a registry can have.
     #[error("`{image}`: {error}; write docker://HOST/NAME[:TAG][@DIGEST]")]
@@ -332,7 +330,7 @@ mod tests {
             ("docker-archive:", "names no file"),
             ("docker-daemon:", "names no image"),
             ("dir:", "names no directory"),
-            ("a/../../containers/json", "no image can be called that"),
+            ("a/../../containers/json", "not a valid image name"),
             ("x?y", "no such file"),
             ("ostree:/x", "unknown transport `ostree:`"),
             ("docker://", "write docker://HOST"),

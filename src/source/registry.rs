@@ -165,7 +165,7 @@ impl BlobReader<'_> {
         let runtime = &self.remote.runtime;
         if self.body.is_none() {
             let opened = runtime.block_on(self.remote.artifacts.open_blob(&self.digest, self.at));
-            let gone = || io::Error::other("the rest of it is not there any more");
+            let gone = || io::Error::other("the rest of it is no longer there");
             self.body = Some(opened.map_err(io::Error::other)?.ok_or_else(gone)?);
         }
         let Some(body) = &mut self.body else { return Ok(None) };

@@ -107,7 +107,7 @@ fn connector(directory: &Path) -> Result<TlsConnector, EngineError> {
     let [authority, certificate, key] = ["ca.pem", "cert.pem", "key.pem"].map(|name| directory.join(name));
     let unusable = |path: &Path| {
         EngineError::from(io::Error::other(format!(
-            "no certificate or key can be taken from {}",
+            "cannot read a certificate or key from {}",
             path.display()
         )))
     };

@@ -55,7 +55,7 @@ fn split_off(builder: &Builder<'_>, head: &Snapshot) -> String {
     let slimmer =
         slimmer.as_deref().unwrap_or("an image without it (its -slim variant, debian:bookworm-slim, alpine)");
     format!(
-        "move {} to a builder stage (FROM {from} AS builder), and build the final stage on {slimmer} with what that makes: COPY --from=builder",
+        "move {} to a builder stage (FROM {from} AS builder), build the final stage on {slimmer}, and copy the result: COPY --from=builder",
         builder.steps()
     )
 }

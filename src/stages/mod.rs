@@ -89,7 +89,7 @@ pub fn evaluate_stages(image: &Analysis) -> Option<Evaluation> {
         reason: if dockerfile.is_some() {
             reason
         } else {
-            format!("{reason} (by the image alone: no Dockerfile that fits it is known)")
+            format!("{reason} (from the image alone: no matching Dockerfile)")
         },
         by: if dockerfile.is_some() { Basis::ImageAndDockerfile } else { Basis::Image },
         stages: dockerfile.map(|dockerfile| dockerfile.facts.stages.len() as u64),
@@ -226,11 +226,13 @@ fn stages_text(facts: &Facts) -> String {
         (1, false) => "one stage".into(),
         (1, true) => "one stage that copies from another image".into(),
         (count, _) if !facts.variants.is_empty() => {
-            format!("{count} stages, of which each platform ships its own")
+            format!("{count} stages, and each platform ships its own")
         }
-        (count, _) if all_ship => format!("{count} stages, each built on the one before: all of them ship"),
+        (count, _) if all_ship => {
+            format!("{count} stages, each built on the one before, so all of them ship")
+        }
         (count, true) => format!("{count} stages"),
-        (count, false) => format!("{count} stages, of which the last takes nothing from the others"),
+        (count, false) => format!("{count} stages, but the last takes nothing from the others"),
     }
 }
 
@@ -272,10 +274,10 @@ fn decide(
         let what = kinds_text(&evidence.base_tools, MAX_NAMED);
         let what = what + deleted_text(evidence.base_tools.iter());
         if builder.uses_base_tools() {
-            return (
-                RemovableOutcome::Fail,
-                format!("{stages} builds with tools of {base}, and ships them: {what}{ran}"),
-            );
+            let several = dockerfile.is_some_and(|dockerfile| dockerfile.facts.stages.len() > 1);
+            let who = if several { ", and the final stage" } else { "" };
+            let text = format!("{stages}{who} builds with tools of {base} and ships them: {what}{ran}");
+            return (RemovableOutcome::Fail, text);
         }
         let before = dockerfile.map_or_else(String::new, |_| format!("{stages}; "));
         let text = format!("{before}the final stage builds nothing, but {base} brings build tools: {what}");
@@ -315,13 +317,13 @@ fn passed(
         Some(dockerfile) if is_multi_stage(&dockerfile.facts) => {
             format!("{stages}, and the image has no build tools{files}")
         }
-        Some(_) => format!("{stages}, and needs no other: the image has no build tools{files}"),
+        Some(_) => format!("{stages}, and that is enough: the image has no build tools{files}"),
     }
 }
 
 /// Of what is deleted again, all of it.
 fn deleted_text<'a>(mut found: impl Iterator<Item = &'a &'a Removable>) -> &'static str {
-    if found.all(|one| one.deleted) { ", deleted by a later instruction but still shipped" } else { "" }
+    if found.all(|one| one.deleted) { ", deleted by a later instruction but still in the image" } else { "" }
 }
 
 fn base_name(head: &Snapshot) -> String {

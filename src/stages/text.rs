@@ -100,10 +100,13 @@ pub fn evaluate_dockerfile(dockerfile: &DockerfileFacts) -> ByText {
     let texts = named_most(questions.iter().map(|question| question.text.clone()).collect(), MAX_NAMED);
     let (verdict, reason) = match (&meant, questions.is_empty()) {
         (Some(what), _) => (TextVerdict::Unknown, format!("{stages}; {what}")),
-        (None, true) => (TextVerdict::Pass, format!("{stages}, and nothing in them ships build tools")),
-        (None, false) => {
-            (TextVerdict::Unknown, format!("{stages}; text cannot tell what these ship: {texts}"))
+        (None, true) => {
+            (TextVerdict::Pass, format!("{stages}, and nothing in the Dockerfile ships build tools"))
         }
+        (None, false) => (
+            TextVerdict::Unknown,
+            format!("{stages}; the Dockerfile alone does not show what these ship: {texts}"),
+        ),
     };
     let help = match (&meant, verdict) {
         (Some(_), _) => EXCLUDE.to_owned(),
@@ -121,7 +124,8 @@ pub fn evaluate_dockerfile(dockerfile: &DockerfileFacts) -> ByText {
 }
 
 /// What to do about an image that is meant to contain tools.
-pub(super) const EXCLUDE: &str = "it is meant to contain tools: exclude it with multi-stage = \"off\" in its [images.NAME] of layergate.toml";
+pub(super) const EXCLUDE: &str =
+    "it is meant to contain tools: set multi-stage = \"off\" in its [images.NAME] section of layergate.toml";
 
 /// Why an image is meant to contain tools: a development container, a CI runner, an SDK.
 pub(super) fn meant_for_tools(dockerfile: &DockerfileFacts) -> Option<String> {
@@ -135,7 +139,7 @@ pub(super) fn meant_for_tools(dockerfile: &DockerfileFacts) -> Option<String> {
 }
 
 /// What is asked of a name that only the build can tell.
-const CONTEXT: &str = "a named context of the build, or an image that is not known here";
+const CONTEXT: &str = "a named build context, or an unknown image";
 
 /// Whether a name may be that of a named context: of bake's `contexts`, compose's `additional_contexts` or
 /// `--build-context`. Known images are taken for themselves.
@@ -177,7 +181,7 @@ fn questions_of_bases(dockerfile: &DockerfileFacts) -> Vec<Question> {
         let line = line_of(base);
         let brings = match base {
             StageBase::Scratch | StageBase::Stage(_) => return None,
-            StageBase::Unresolved(_) => "an image that only the build knows".to_owned(),
+            StageBase::Unresolved(_) => "an image known only to the build".to_owned(),
             StageBase::Image(name) => match known_image(name) {
                 Some(known) if known.is == ImageIs::Lean => return None,
                 Some(known) => format!("brings {}", known.brings),
@@ -211,7 +215,7 @@ fn question_of_copy(
     let plain =
         path.trim_start_matches('/').trim_end_matches("/*").trim_end_matches("/.").trim_end_matches('/');
     if plain.contains('\u{2026}') {
-        return asked("a path that only the build knows");
+        return asked("a path known only to the build");
     }
     if TREES.contains(&plain) || plain == "*" {
         return asked("a whole directory tree");
@@ -236,13 +240,13 @@ fn question_of_copy(
     let builds = works.iter().any(|work| !matches!(work.kind, WorkKind::Removes));
     let is_in = |directory: &String| *directory == plain || directory.starts_with(&format!("{plain}/"));
     if builds && stage.directories.iter().any(is_in) {
-        return asked("the directory that it builds in");
+        return asked("its build directory");
     }
     let last = plain.rsplit('/').next().unwrap_or(plain);
     let lists_all = works.iter().any(|work| lists_unknown(work.kind, &work.subjects, work.production));
     let prunes = works.iter().any(|work| work.kind == WorkKind::Removes && work.tool.ends_with("prune"));
     (DEPENDENCIES.contains(&last) && lists_all && !prunes)
-        .then(|| asked("dependencies, perhaps those of development"))
+        .then(|| asked("dependencies, perhaps including development ones"))
         .flatten()
 }
 
@@ -276,10 +280,10 @@ fn question_of_work(step: &ToolRun, builder: &Builder<'_>) -> Option<&'static st
             lists_unknown(step.kind, &step.subjects, step.production).then_some(" (what a file lists)")
         }
         WorkKind::InstallsPackages => {
-            (step.subjects.is_empty() && !step.undone).then_some(" (packages that only the build knows)")
+            (step.subjects.is_empty() && !step.undone).then_some(" (packages known only to the build)")
         }
         WorkKind::Removes => None,
-        WorkKind::RunsScript => Some(" (what it does is not in the text)"),
+        WorkKind::RunsScript => Some(" (the Dockerfile does not show what it does)"),
     }
 }
 

@@ -69,7 +69,7 @@ function totals({ totals: all }: Fleet): Figure[] {
     figure("Size, and 30 days", "bytes", all.uncompressed, "Uncompressed size of all images; those of archived repositories are left out.", all.uncompressed - all.change),
     figure("Images", "count", all.images, "Images, whatever platforms they have."),
     figure("Repositories", "count", all.recorded, "Repositories with baselines."),
-    figure("Single-stage", "count", all.single_stage, "Images that are built where they run, and ship what that took."),
+    figure("Single-stage", "count", all.single_stage, "Images that ship build tools or build inputs."),
     figure("Multi-stage", "count", all.multi_stage, "Images that are built in stages."),
     figure("Builder stages save", "bytes", all.saving, "Build tools, build inputs and caches in the layers of single-stage images."),
     figure("Removable", "bytes", all.removable, "Files that images ship and do not need to run, those of base images included."),
@@ -96,7 +96,7 @@ function adoption(rows: Row[]): Child {
       h("span", { class: "sizes" }, amount(row.saving), h("span", { class: "status" }, "of ", amount(row.image.totals.uncompressed)))));
   });
   const list = h("ol", { class: "ladder" });
-  return section("Multi-stage builds would save", "adopt", h("p", { class: "lead" }, "Images that are built where they run. A builder stage leaves behind their build tools, build inputs and caches."),
+  return section("Multi-stage builds would save", "adopt", h("p", { class: "lead" }, "Images that ship build tools or build inputs. A builder stage would leave behind these files, and caches."),
     ...few(items, 8, list, `Show all ${grouped(rows.length)}`));
 }
 

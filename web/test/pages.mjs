@@ -175,9 +175,9 @@ export function inspected() {
 /** A check of several images. */
 export function several() {
   const [one, other] = [failing(800), passing()];
-  const gone = { ...passing().images[0], name: "old", headline: "is no longer there", files: null, filesMissing: null, packages: null, layers: [], trend: [] };
+  const gone = { ...passing().images[0], name: "old", headline: "no longer has an image", files: null, filesMissing: null, packages: null, layers: [], trend: [] };
   gone.figures = gone.figures.map((figure) => ({ ...figure, head: null }));
-  return { ...one, headline: "1 of 2 images fail, 1 no longer there", notes: ["web has no report"], images: [one.images[0], { ...other.images[0], name: "web" }, gone] };
+  return { ...one, headline: "1 of 2 images fail, 1 removed", notes: ["web has no report"], images: [one.images[0], { ...other.images[0], name: "web" }, gone] };
 }
 
 /** What `history` shows. */
@@ -229,10 +229,10 @@ export function fleet(count = 120, text = "") {
   });
   const totals = { repositories: count, recorded: 108, no_baseline: 12, unread: 2, images: 146, multi_stage: 76, single_stage: 41, not_needed: 17, unknown: 12, no_limits: 31, uncompressed: 184e9, unknown_sizes: 1, change: 1.2e9, wasted: 2.1e9, removable: 31e9, saving: 12.3e9 };
   const unread = [
-    { name: `acme/vault${text}`, reason: "not_visible", message: "Could not resolve to a Repository with the name 'acme/vault'. It is not there, or the token may not read it (contents: read)." },
+    { name: `acme/vault${text}`, reason: "not_visible", message: "Could not resolve to a Repository with the name 'acme/vault'. It does not exist, or the token cannot read it (contents: read)." },
     { name: "acme/next", reason: "newer", message: "summary.json: `layergate.summary/v2` was written by a newer layergate, and this one reads up to layergate.summary/v1; upgrade layergate" },
   ];
-  const met = [{ condition: "single-stage", repository: names[3], image: "api", message: "is built where it runs; a builder stage saves 312 MB" }];
+  const met = [{ condition: "single-stage", repository: names[3], image: "api", message: "ships build tools or build inputs; a builder stage saves 312 MB" }];
   const headline = "146 images in 108 repositories, 184\u00a0GB; 41 are single-stage, and builder stages would save 12.3\u00a0GB; 12 repositories with a Dockerfile and no baselines; 2 not read";
   return { schema: "layergate.fleet/v1", layergate: "0.1.0", generated: "2026-11-29T05:00:12Z", branch: "layergate-baselines", totals, met: text ? met : [], repositories, unread, headline };
 }

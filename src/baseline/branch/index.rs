@@ -21,7 +21,7 @@ pub enum IndexError {
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// The text is not JSON, or a field is missing or of another type.
-    #[error("not a list of records: {0}; {AGAIN}")]
+    #[error("not a list of baselines: {0}; {AGAIN}")]
     Json(#[from] serde_json::Error),
     /// What it says cannot be.
     #[error("{0}; {AGAIN}")]
@@ -29,7 +29,7 @@ pub enum IndexError {
 }
 
 /// What to do about it.
-const AGAIN: &str = "put back what record has written there, or delete the branch to begin anew";
+const AGAIN: &str = "restore the file from the branch's history, or delete the branch to start over";
 
 /// The records of one image, in the order in which they were made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,10 +107,10 @@ impl RecordIndex {
         schema::check(json, "layergate.index", 1)?;
         let index: RecordIndex = serde_json::from_slice(json)?;
         if index.image != image {
-            return Err(IndexError::Inconsistent(format!("it says that it is of `{}`", index.image)));
+            return Err(IndexError::Inconsistent(format!("it is for the image `{}`", index.image)));
         }
         if !index.records.iter().all(|entry| is_sha(&entry.commit) && is_sha(&entry.record)) {
-            return Err(IndexError::Inconsistent("a hash is none".into()));
+            return Err(IndexError::Inconsistent("a hash is invalid".into()));
         }
         let mut amounts = index.records.iter().flat_map(|entry| entry.totals.amounts()).flatten();
         let mut updates = index.records.iter().filter_map(|entry| entry.update);
@@ -282,7 +282,7 @@ mod tests {
             let json = index.to_json().unwrap();
             assert_eq!(RecordIndex::from_json(json.as_bytes(), "app").unwrap(), index, "{json}");
             let other = RecordIndex::from_json(json.as_bytes(), "web").unwrap_err();
-            assert!(other.to_string().contains("it says that it is of `app`"), "{other}");
+            assert!(other.to_string().contains("it is for the image `app`"), "{other}");
             put(&mut index, records, &["base"]);
         }
         let json = index.to_json().unwrap();

@@ -44,15 +44,15 @@ const MAX_FILE: usize = 11 << 20;
 const README_TEXT: &str = "\
 # Baselines of layergate
 
-This branch holds the sizes of container images, as layergate has measured them for commits of this
-repository. It has no history in common with the code, and nothing needs to be checked out from it.
+This branch holds the sizes of container images that layergate measured for commits of this
+repository. It shares no history with the code, and you never need to check it out.
 
-- `summary.json`: of each image the newest figures, for `layergate fleet`
-- `images/`: of each image, which commits are recorded, and their figures
+- `summary.json`: the newest figures of each image, for `layergate fleet`
+- `images/`: the recorded commits of each image, and their figures
 - `records/`: the measurements, by commit, image and platform
-- `file-lists/`: the names and sizes of the files of each layer, and nothing of their content
+- `file-lists/`: the names and sizes of the files in each layer, never their content
 
-It is written by `layergate record` alone. To begin anew, delete the branch.
+Only `layergate record` writes it. To start over, delete the branch.
 ";
 
 /// A list of files as it is stored.

@@ -159,7 +159,7 @@ impl RegistryStore {
         if document.is_none() {
             self.tags().await?;
         }
-        let unfit = || self.unfit(tag, "leads to something that is not its record");
+        let unfit = || self.unfit(tag, "is not the baseline that its name says");
         let entry =
             document.map(|document| ReferrerEntry::of(&document, tag).ok_or_else(unfit)).transpose()?;
         self.seen.lock().await.records.insert(tag.to_owned(), entry.clone());
@@ -178,7 +178,7 @@ impl RegistryStore {
     async fn load_entry(&self, entry: &ReferrerEntry) -> Result<Snapshot, StoreError> {
         let (snapshot, files) = self.read(self.reader().await?, &entry.snapshot).await?;
         if !entry.is_of(&snapshot) {
-            return Err(self.unfit(&entry.tag(), "has a record of another image, commit or platform"));
+            return Err(self.unfit(&entry.tag(), "holds a baseline of another image, commit or platform"));
         }
         self.seen.lock().await.file_lists.extend(files);
         Ok(snapshot)
@@ -587,7 +587,7 @@ impl RegistryStore {
             }
             _ => error.hint,
         };
-        self.failed(ArtifactError { hint, operation: "delete an old record", ..error })
+        self.failed(ArtifactError { hint, operation: "delete an old baseline", ..error })
     }
 
     /// The tags of the repository that may lead to records, listed once.
@@ -663,7 +663,7 @@ impl RegistryStore {
     }
 
     fn no_list(&self, tag: &str) -> StoreError {
-        let why = "leads to something that is no list of what refers to an image";
+        let why = "is not a list of referrers of an image";
         StoreError::Unfit { place: self.place(tag), why, hint: "delete that tag" }
     }
 

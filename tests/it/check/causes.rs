@@ -528,7 +528,8 @@ fn what_a_later_step_deletes_names_both_steps_and_how_to_join_them() {
     assert_eq!(report["images"][0]["waste"], expected);
     assert_eq!(report["images"][0]["findings"][0]["dockerfile"], place(4));
 
-    let advice = "combine the two instructions: what an instruction both creates and deletes is not stored";
+    let advice =
+        "combine the two instructions: files that one instruction creates and deletes are not stored";
     let inspected = Run::of(&mut project.command(&["inspect", &image])).expect(0).stdout;
     let checked = project.check(&image, &limit).expect(1).stdout;
     for text in [&inspected, &checked] {
@@ -644,7 +645,7 @@ fn the_base_images_drift_and_our_own_growth_are_two_figures() {
     assert_eq!(report["split"], expected);
     let estimated = own("200 kB", 0);
     assert!(
-        estimated.contains("where the base image ends is estimated"),
+        estimated.contains("the end of the base image is estimated"),
         "an estimate fails nothing: {estimated}"
     );
     assert!(estimated.contains("application layers +300 kB (estimated)"), "{estimated}");

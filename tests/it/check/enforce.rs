@@ -101,7 +101,7 @@ fn a_pull_request_answers_for_the_compilers_that_it_adds() {
     says(&finding(&project.pull(&before, &require).expect(0), "multi-stage"), "warn", &[ALREADY]);
     says(&finding(&project.pull(&less, &require).expect(0), "multi-stage"), "warn", &[ALREADY]);
     let worse = finding(&project.pull(&more, &require).expect(1), "multi-stage");
-    says(&worse, "fail", &["compilers and linkers", "by the image alone"]);
+    says(&worse, "fail", &["compilers and linkers", "from the image alone"]);
     assert_eq!((&worse["measured"], &worse["limit"]), (&5001.into(), &"require".into()));
     // Outside of a pull request nothing excuses it.
     project.run(&["check", &before, "--multi-stage", "require", "--base-commit", BASE_SHA]).expect(1);
@@ -182,7 +182,11 @@ fn paths_are_forbidden_by_list_flags_and_lines() {
     says(
         &deleted,
         "fail",
-        &["`/root/.ssh/id_rsa` must not be in the image", "deleted by a later instruction", "still shipped"],
+        &[
+            "`/root/.ssh/id_rsa` must not be in the image",
+            "deleted by a later instruction",
+            "still in the image",
+        ],
     );
     let both = ["--forbid-paths", "**/.git/**", "--forbid-paths", "root/.ssh/**"];
     says(&finding(&check(&both).expect(1), "forbid-paths"), "fail", &["`/app/.git/HEAD` and 1 more path"]);
@@ -227,8 +231,8 @@ fn settings_that_cannot_be_used_are_refused_with_their_place() {
     let flags: [(&[&str], &str); 4] = [
         (&["--multi-stage", "yes"], "--multi-stage: `yes` is not one of require, warn, off"),
         (&["--max-removable", "20"], "--max-removable: `20` has no unit"),
-        (&["--forbid-paths", "a{b"], "--forbid-paths: `a{b` is not a pattern of paths"),
-        (&["--forbid-paths", "/"], "--forbid-paths: `/` is not a pattern of paths: it is empty"),
+        (&["--forbid-paths", "a{b"], "--forbid-paths: `a{b` is not a path pattern"),
+        (&["--forbid-paths", "/"], "--forbid-paths: `/` is not a path pattern: it is empty"),
     ];
     for (flags, expected) in flags {
         let run = project.run(&[&["check", &image], flags].concat()).expect(2);
@@ -243,7 +247,7 @@ fn settings_that_cannot_be_used_are_refused_with_their_place() {
         ("[limits]\nmax-removable = 5\n", "layergate.toml:2 ([limits] max-removable): `5` has no unit"),
         (
             "\n[limits]\nforbid-paths = [\"ok\", \"[\"]\n",
-            "layergate.toml:3 ([limits] forbid-paths): `[` is not a pattern",
+            "layergate.toml:3 ([limits] forbid-paths): `[` is not a path pattern",
         ),
         (
             "[limits]\nforbid-paths = [1]\n",
@@ -272,11 +276,11 @@ fn settings_that_cannot_be_used_are_refused_with_their_place() {
         ),
         (
             "[removable]\n[[removable.kinds]]\nname = \"a\"\npaths = [\"x/**\"]\n[[removable.kinds]]\nname = \"b\"\npaths = [\"[\"]\n",
-            "layergate.toml:5: [removable]: `[` is not a pattern of paths",
+            "layergate.toml:5: [removable]: `[` is not a path pattern",
         ),
         (
             "[[removable.kinds]]\nname = \"jdk\"\npaths = [\"x/**\"]\n",
-            "layergate.toml:1: [removable]: there is a kind `jdk` already",
+            "layergate.toml:1: [removable]: the kind `jdk` already exists",
         ),
         (
             "[[removable.kinds]]\nname = \"b\"\n",

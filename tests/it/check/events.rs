@@ -106,40 +106,40 @@ const EVENTS: [&str; 8] = [
 fn each_event_is_understood_and_what_its_file_does_not_say_is_said() {
     let job = Job::new();
     job.pull(7, "acme/shop");
-    let no_pull = "run has no pull request of its own, so none is commented on";
+    let no_pull = "run has no pull request to comment on";
     let wrong = |pointer: &str, value: Value| {
         let (first, rest) = pointer.split_once('.').unwrap_or((pointer, ""));
         let inner = if rest.is_empty() { value } else { json!({ rest: value }) };
         json!({ first: inner })
     };
-    let no_number = "has a `pull_request.number` that is no number";
+    let no_number = "has a `pull_request.number` that is not a number";
     for (event, pointer, codes, complete, missing, mistaken) in [
-        ("pull_request", "pull_request.number", [1, 3, 3], "", "nothing of `pull_request.number`", no_number),
+        ("pull_request", "pull_request.number", [1, 3, 3], "", "has no `pull_request.number`", no_number),
         ("pull_request_target", "pull_request.number", [1, 2, 2], "", "may be from a fork", no_number),
-        ("push", "before", [1, 1, 1], "", "says nothing of `before`", "a `before` that is no text"),
+        ("push", "before", [1, 1, 1], "", "has no `before`", "a `before` that is not a string"),
         (
             "merge_group",
             "merge_group.base_sha",
             [1, 3, 3],
             no_pull,
-            "nothing of `merge_group.base_sha`",
-            "a `merge_group.base_sha` that is no text",
+            "has no `merge_group.base_sha`",
+            "a `merge_group.base_sha` that is not a string",
         ),
         (
             "workflow_run",
             "workflow_run.head_sha",
             [0, 0, 0],
-            "`layergate report` finds that of the run before",
-            "nothing of `workflow_run.head_sha`",
-            "a `workflow_run.head_sha` that is no text",
+            "`layergate report` finds the triggering run's",
+            "has no `workflow_run.head_sha`",
+            "a `workflow_run.head_sha` that is not a string",
         ),
         (
             "issue_comment",
             "issue.number",
             [1, 0, 0],
             "",
-            "nothing of `issue.number`",
-            "no number, so what was commented",
+            "has no `issue.number`",
+            "not a number, so the commented pull request",
         ),
         ("workflow_dispatch", "inputs", [0, 0, 0], no_pull, no_pull, no_pull),
         ("schedule", "schedule", [0, 0, 0], no_pull, no_pull, no_pull),
@@ -160,7 +160,7 @@ fn each_event_is_understood_and_what_its_file_does_not_say_is_said() {
             assert!(run.stderr.contains(said), "{said}: {case}");
             assert_eq!(job.comments(), usize::from(at == 0 && is_of_pull), "{case}");
             // What is complete is no reason for a warning.
-            assert!(at > 0 || !run.stderr.contains("the event's file"), "{case}");
+            assert!(at > 0 || !run.stderr.contains("the event file"), "{case}");
         }
     }
     // Nor is there a file where its variable is not set.
@@ -169,7 +169,7 @@ fn each_event_is_understood_and_what_its_file_does_not_say_is_said() {
     command.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", "push");
     command.env("LAYERGATE_STORE", "dir:.layergate");
     let run = Run::of(&mut command).expect(0);
-    assert!(run.stderr.contains("GITHUB_EVENT_PATH names no file of the event"), "{}", run.stderr);
+    assert!(run.stderr.contains("GITHUB_EVENT_PATH is not set"), "{}", run.stderr);
 }
 
 /// Every place in a document, and the document with something else there.
@@ -218,13 +218,13 @@ fn nothing_of_a_fork_is_measured_where_a_token_may_write() {
     let next_step = "comment from a `workflow_run` job with `layergate report`";
     let refused = |event: &str, file: &Value| {
         let run = job.check(event, Some(&file.to_string()), &["--report", "report.json"]).expect(2);
-        assert!(run.stderr.contains("check measures nothing in"), "{}", run.stderr);
+        assert!(run.stderr.contains("check refuses to measure in"), "{}", run.stderr);
         assert!(run.stderr.contains(next_step), "{}", run.stderr);
         assert_eq!((run.stdout.as_str(), job.comments()), ("", 0));
         assert!(!job.checkout.path().join("report.json").exists());
         run.stderr
     };
-    let why = "the job has a token that may write and the repository's secrets";
+    let why = "the job has a write token and the repository's secrets";
     let fork = job.of_pull_request("mallory/shop");
     assert!(refused("pull_request_target", &fork).contains(why));
     // A fork that is no more, and a pull request of which that is not said.
@@ -240,7 +240,7 @@ fn nothing_of_a_fork_is_measured_where_a_token_may_write() {
     record.env("GITHUB_ACTIONS", "true").env("GITHUB_EVENT_NAME", "pull_request_target");
     record.env("LAYERGATE_STORE", "dir:.layergate");
     let recorded = Run::of(record.env("GITHUB_EVENT_PATH", job.checkout.path().join("event.json"))).expect(2);
-    assert!(recorded.stderr.contains("record measures nothing in"), "{}", recorded.stderr);
+    assert!(recorded.stderr.contains("record refuses to measure in"), "{}", recorded.stderr);
 
     // A comment makes the same kind of run.
     job.pull(7, "mallory/shop");
@@ -259,13 +259,17 @@ fn of_a_branch_of_the_repository_its_head_or_a_merge_of_it_is_measured_and_nothi
     git(&["checkout", "--quiet", "main"]);
     // As `actions/checkout` leaves it there, unless told otherwise.
     let base = job.check("pull_request_target", Some(&own), &[]).expect(2);
-    let words = format!("what is checked out is {} and not its head, {}", &job.base[..7], &job.head[..7]);
-    assert!(base.stderr.contains(&words) && base.stderr.contains("not known to be of #7"), "{}", base.stderr);
+    let words = format!(
+        "the checked-out commit is {}, not the pull request's head, {}",
+        &job.base[..7],
+        &job.head[..7]
+    );
+    assert!(base.stderr.contains(&words) && base.stderr.contains("may not belong to #7"), "{}", base.stderr);
     git(&["merge", "--quiet", "--no-ff", "--message", "test merge", "fix/it"]);
     job.check("pull_request_target", Some(&own), &[]).expect(1);
     fs::remove_dir_all(job.checkout.path().join(".git")).unwrap();
     let nothing = job.check("pull_request_target", Some(&own), &[]).expect(2);
-    assert!(nothing.stderr.contains("nothing is checked out"), "{}", nothing.stderr);
+    assert!(nothing.stderr.contains(", is not checked out"), "{}", nothing.stderr);
 }
 
 #[test]
@@ -284,14 +288,14 @@ fn a_comment_is_for_its_pull_request_only_if_that_is_checked_out() {
     job.github.world().comments.clear();
     job.github.fail(Fault { path: "/pulls/7", times: 1, ..Fault::default() });
     let refused = check(&[]).expect(0);
-    assert!(refused.stderr.contains("which commit is its head is not known"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("its head commit is unknown"), "{}", refused.stderr);
     assert!(refused.stderr.contains("permission `pull-requests: read`"), "{}", refused.stderr);
     job.checkout.git(&["checkout", "--quiet", "main"]);
     let other = check(&[]).expect(1);
     let words =
-        format!("the comment is on the pull request #7, and what is checked out is {}", &job.base[..7]);
+        format!("the comment is on pull request #7, but the checked-out commit is {}", &job.base[..7]);
     assert!(other.stderr.contains(&words), "{}", other.stderr);
-    assert!(other.stderr.contains("nothing is said on the pull request"), "{}", other.stderr);
+    assert!(other.stderr.contains("posts no comment"), "{}", other.stderr);
 
     let issue = json!({ "issue": { "number": 5 } }).to_string();
     let run = job.check("issue_comment", Some(&issue), &[]).expect(1);
@@ -316,7 +320,7 @@ fn a_push_comments_on_demand_and_is_compared_as_its_pull_request() {
     check(&["--comment-on-push", "--comment", "never"]).expect(0);
     assert!(!asked("/pulls"), "{:?}", job.github.world().requests);
     let found = check(&["--comment-on-push"]).expect(1);
-    assert!(found.stdout.contains("where the pull request left the target branch"), "{}", found.stdout);
+    assert!(found.stdout.contains("the merge base with the target branch"), "{}", found.stdout);
     let [body] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(body.contains(&format!("sha={}", job.head)), "{body}");
     assert!(asked("head=acme%3Afix%2Fit") && asked("POST /repos/acme/shop/issues/7/"));
@@ -324,20 +328,20 @@ fn a_push_comments_on_demand_and_is_compared_as_its_pull_request() {
     // Another one of the same branch, to another target.
     job.pull(8, "acme/shop");
     let both = check(&["--comment-on-push", "--comment", "always"]).expect(0);
-    assert!(both.stderr.contains("#7 and #8 have this push as their head"), "{}", both.stderr);
+    assert!(both.stderr.contains("#7 and #8 have the pushed commit as their head"), "{}", both.stderr);
     assert!(asked("/issues/8/comments"), "{:?}", job.github.world().requests);
 
     // Neither a fork's branch of the same name, nor one that has moved on.
     for (repository, sha) in [("mallory/shop", job.head.as_str()), ("acme/shop", job.base.as_str())] {
         job.github.world().pulls = vec![pull_request(7, (repository, "fix/it", sha), &job.base)];
         let none = check(&["--comment-on-push"]).expect(0);
-        assert!(none.stderr.contains("no open pull request has this push as its head"), "{}", none.stderr);
+        assert!(
+            none.stderr.contains("no open pull request has the pushed commit as its head"),
+            "{}",
+            none.stderr
+        );
     }
     job.github.fail(Fault { method: Method::GET, path: "/pulls?", status: 403, ..Fault::default() });
     let refused = check(&["--comment-on-push"]).expect(0);
-    assert!(
-        refused.stderr.contains("no pull request is known, so none is commented on"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.stderr.contains("cannot find the pull request to comment on"), "{}", refused.stderr);
 }

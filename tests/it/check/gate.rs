@@ -76,7 +76,7 @@ fn the_nearest_recorded_ancestor_is_the_baseline_and_says_how_far_it_is() {
     let behind = checkout.run(&["check", &large, "--max-increase", "5%"]).expect(0);
     assert!(behind.stdout.contains("warning only: baseline is 2 commits behind"), "{}", behind.stdout);
     let named = checkout.run(&["check", &large, "--max-increase", "5%", "--base-commit", "HEAD~2"]).expect(1);
-    assert!(named.stdout.contains("the commit that was asked for"), "{}", named.stdout);
+    assert!(named.stdout.contains("the commit given by --base-commit"), "{}", named.stdout);
     // A commit that was asked for is meant itself, not its ancestors.
     checkout
         .run(&[
@@ -171,7 +171,7 @@ fn of_two_baselines_for_one_image_none_is_passed_over() {
     let (base, head) = (image(directory.path(), "base", 1000), image(directory.path(), "app", 5000));
     let both =
         run(&["check", &head, "--baseline", &head, "--baseline", &base, "--max-increase", "1%"]).expect(2);
-    assert!(both.stderr.contains("are both for `app`; name one"), "{}", both.stderr);
+    assert!(both.stderr.contains("are both for `app`; pass only one"), "{}", both.stderr);
 }
 
 #[test]
@@ -376,7 +376,7 @@ fn a_shallow_checkout_only_warns_of_what_it_cannot_know() {
     let pull = format!(
         r#"{{"pull_request":{{"number":1,"head":{{"sha":"{own}"}},"base":{{"ref":"main","sha":"{base}"}}}}}}"#
     );
-    assert!(check(&pull, "pull_request").contains("fetch more history to know better"));
+    assert!(check(&pull, "pull_request").contains("fetch more history to find the merge base"));
     checkout.commit("a second commit of the same push");
-    assert!(check(&format!(r#"{{"before":"{base}"}}"#), "push").contains("the branch before the push"));
+    assert!(check(&format!(r#"{{"before":"{base}"}}"#), "push").contains("the commit before the push"));
 }

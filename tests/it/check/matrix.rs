@@ -125,7 +125,11 @@ fn reports_that_do_not_belong_together_are_told() {
     let event = of_pull_request(HEAD);
     let run = |arguments: &[&str]| job.run("pull_request", &event, arguments);
     let one = run(&["report", "reports"]).expect(0);
-    assert!(one.stdout.contains("a report is of ccccccc, another commit, and is left out"), "{}", one.stdout);
+    assert!(
+        one.stdout.contains("a report is for another commit, ccccccc, and is left out"),
+        "{}",
+        one.stdout
+    );
     let none = run(&["report", "reports/web-101000-cccc"]).expect(3);
     assert!(none.stderr.contains("there is no report of aaaaaaa"), "{}", none.stderr);
 
@@ -138,12 +142,12 @@ fn reports_that_do_not_belong_together_are_told() {
     assert!(mixed.stdout.contains("use different versions of layergate"), "{}", mixed.stdout);
     fs::write(&other, text.replace("101000", "101001")).unwrap();
     let twins = run(&["report", "reports"]).expect(3);
-    assert!(twins.stderr.contains("both have an image `api (linux/amd64)`"), "{}", twins.stderr);
+    assert!(twins.stderr.contains("differ on the image `api (linux/amd64)`"), "{}", twins.stderr);
     for (content, words) in [
-        ("{", "not whole JSON"),
+        ("{", "incomplete or not JSON"),
         ("{\"schema\":\"layergate.report/v1\"}", "missing field"),
         ("{\"schema\":\"layergate.report/v9\"}", "newer layergate"),
-        ("{\"schema\":\"layergate.snapshot/v1\"}", "`layergate.report` is needed"),
+        ("{\"schema\":\"layergate.snapshot/v1\"}", "not a `layergate.report`"),
     ] {
         fs::write(&other, content).unwrap();
         let refused = run(&["report", "reports"]).expect(3);
@@ -151,7 +155,7 @@ fn reports_that_do_not_belong_together_are_told() {
     }
     run(&["report", "nowhere"]).expect(3);
     let nothing = run(&["report", "nowhere", "--require-image", "api\nweb", "--comment", "always"]).expect(1);
-    assert!(nothing.stderr.contains("nowhere is not there"), "{}", nothing.stderr);
+    assert!(nothing.stderr.contains("nowhere does not exist"), "{}", nothing.stderr);
     assert!(nothing.stdout.contains("2 of 2 images fail, 2 of them without a report"), "{}", nothing.stdout);
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
     assert!(comment.contains("2 of them without a report"), "{comment}");
@@ -170,15 +174,15 @@ fn the_trusted_half_finds_the_pull_request_itself_and_judges_by_its_own_limits()
         (of_workflow_run(HEAD, head.0, head.1), ["report", "reports", "--comment", "always"]);
     // Of a commit that is no pull request's head any more there is nothing to say.
     let late = job.run("workflow_run", &run, &arguments).expect(0);
-    assert!(late.stderr.contains("no limit is known here either"), "{}", late.stderr);
+    assert!(late.stderr.contains("there are no limits here either"), "{}", late.stderr);
     job.github.world().pulls = vec![pull_request(7, head, BASE)];
     let refused = job.run("workflow_run", &run, &arguments).expect(2);
-    assert!(refused.stderr.contains("no limit is known here"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("there are no limits here"), "{}", refused.stderr);
 
     // Nothing of the working directory counts: what is downloaded there may be the fork's.
     fs::write(job.path().join("layergate.toml"), "[limits]\nmax-increase = \"90%\"\n").unwrap();
     let here = job.run("workflow_run", &run, &arguments).expect(2);
-    assert!(here.stderr.contains("no limit is known here"), "{}", here.stderr);
+    assert!(here.stderr.contains("there are no limits here"), "{}", here.stderr);
     let named = [&arguments[..], &["--config", "layergate.toml"]].concat();
     job.run("workflow_run", &run, &named).expect(2);
     job.github.world().files = vec![("main", "layergate.toml", "[limits]\nmax-increase = \"5%\"\n")];
@@ -187,7 +191,7 @@ fn the_trusted_half_finds_the_pull_request_itself_and_judges_by_its_own_limits()
     for pulls in [vec![], vec![pull_request(7, moved, BASE)], vec![pull_request(7, own, BASE)]] {
         job.github.world().pulls = pulls;
         let nowhere = job.run("workflow_run", &run, &arguments).expect(1);
-        assert!(nowhere.stderr.contains("no open pull request has the commit"), "{}", nowhere.stderr);
+        assert!(nowhere.stderr.contains("no longer the head of an open pull request"), "{}", nowhere.stderr);
     }
     job.github.world().pulls = vec![pull_request(7, head, BASE), pull_request(8, head, BASE)];
     let several = job.run("workflow_run", &run, &arguments).expect(1);
@@ -290,7 +294,7 @@ fn what_reports_say_is_quoted_and_what_nobody_evaluated_nobody_accepts() {
     fs::write(&path, &text).unwrap();
     let unjudged = run("**/y").expect(3);
     assert!(
-        unjudged.stdout.contains("fail not-evaluated: forbid-paths was evaluated by"),
+        unjudged.stdout.contains("fail not-evaluated: the job that measured used a different forbid-paths"),
         "{}",
         unjudged.stdout
     );
@@ -322,7 +326,7 @@ fn an_image_that_nobody_expects_is_shown_by_a_number() {
         for said in [&run.stdout, &run.stderr, &comment] {
             assert!(!said.contains("approved"), "{said}");
         }
-        for shown in ["unexpected image 1", "app", "by-config", "is shown by a number"] {
+        for shown in ["unexpected image 1", "app", "by-config", "are shown by number"] {
             assert!(
                 run.stdout.contains(shown) && comment.contains(shown),
                 "{shown}: {}\n{comment}",
@@ -373,7 +377,7 @@ fn a_pull_request_is_found_by_its_number_where_the_event_has_none() {
     };
     let nobody = run("8").expect(1);
     assert!(
-        nobody.stderr.contains("there is no pull request #8, so none is commented on"),
+        nobody.stderr.contains("there is no pull request #8, so no comment is posted"),
         "{}",
         nobody.stderr
     );
@@ -392,7 +396,7 @@ fn a_pull_request_is_found_by_its_number_where_the_event_has_none() {
     let before = of_workflow_run(OLD, "mallory/shop", "fix");
     let arguments = ["report", "reports", "--max-increase", "5%", "--pull-request", "7"];
     let other = job.run("workflow_run", &before, &arguments).expect(3);
-    assert!(other.stderr.contains("the run before was not of the head of #7"), "{}", other.stderr);
+    assert!(other.stderr.contains("the triggering run was not for the head of #7"), "{}", other.stderr);
     // What the fork's report says is not believed, whatever made the run happen.
     let path = job.path().join("reports/app-130000-aaaa/report.json");
     let honest = fs::read_to_string(&path).unwrap();
@@ -430,7 +434,7 @@ fn a_directory_that_a_fork_has_filled_is_read_within_bounds() {
         fs::write(directory.join(format!("{number}.json")), "{}").unwrap();
     }
     let many = run().expect(3);
-    assert!(many.stderr.contains("at most 1000 reports are put together"), "{}", many.stderr);
+    assert!(many.stderr.contains("at most 1000 reports can be merged"), "{}", many.stderr);
 }
 
 #[test]
@@ -537,7 +541,7 @@ fn a_merge_queue_keeps_what_was_accepted_and_what_cannot_be_asked_stays_a_failur
         crate::support::fake_github::Fault { path: "/issues/7", times: 1, status: 404, ..Default::default() };
     job.github.fail(broken);
     let unknown = grown(&job, ("merge_group", &queue), 20, &ACCEPT).expect(1);
-    assert!(unknown.stderr.contains("whether this is accepted is not known"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("cannot tell whether this is accepted"), "{}", unknown.stderr);
     // On other events there is no pull request that could have a label.
     grown(&job, ("push", &json!({})), 20, &ACCEPT).expect(1);
 }

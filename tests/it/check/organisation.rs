@@ -275,7 +275,7 @@ fn a_chain_of_files_is_short_and_each_of_it_counts() {
     }
     let deep = check("extends = \"1.toml\"\n").expect(2);
     assert!(
-        deep.stderr.contains("3.toml:1 (extends): at most 3 configurations are followed"),
+        deep.stderr.contains("3.toml:1 (extends): at most 3 files can be extended in a row"),
         "{}",
         deep.stderr
     );

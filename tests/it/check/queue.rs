@@ -132,7 +132,7 @@ fn an_accepted_growth_ejects_no_change_behind_it_and_waves_none_through() {
     let words = "accepted by the label size-ok of #1 (ahead in the merge queue) on 2026-11-01";
     assert!(second.stdout.contains(words), "{}", second.stdout);
     assert!(
-        second.stdout.contains("1 commit behind the commit that the merge group is put on"),
+        second.stdout.contains("1 commit behind the base commit of the merge group"),
         "{}",
         second.stdout
     );
@@ -156,7 +156,7 @@ fn a_group_that_passes_may_be_the_baseline_of_the_next_one() {
     // Nothing says how much of the first one is accepted, and nothing has to: its group is recorded.
     queue.check(1, 120_000, &LIMIT).expect(0);
     let unknown = queue.check(2, 120_000, &LIMIT).expect(1);
-    let words = "#1 is ahead in the merge queue and accepted, and no comment of layergate on it says how much of it is";
+    let words = "#1 is ahead in the merge queue and accepted, but no layergate comment on it states the accepted amounts";
     assert!(unknown.stderr.contains(words), "{}", unknown.stderr);
     queue.record(1, 120_000).expect(0);
     let second = queue.check(2, 120_000, &LIMIT).expect(0);

@@ -174,12 +174,12 @@ fn a_token_or_address_that_cannot_be_one_is_a_warning() {
     Run::of(job.command("v2", "5%").env("GITHUB_TOKEN", "ghs_secret-token\n")).expect(1);
     assert_eq!(job.github.bodies_of(BOT).len(), 1, "a line break at the end of a secret is no part of it");
     for (name, value, part) in [
-        ("GITHUB_TOKEN", "two\nlines", "see github-token"),
-        ("GITHUB_API_URL", "github.example", "see github-api-url"),
-        ("GITHUB_API_URL", "ftp://github.example", "see github-api-url"),
-        ("GITHUB_API_URL", "https//me:two@github", "see github-api-url"),
-        ("GITHUB_API_URL", "https://me:two@github.example", "see github-api-url"),
-        ("GITHUB_API_URL", "two", "see github-api-url"),
+        ("GITHUB_TOKEN", "two\nlines", "check github-token"),
+        ("GITHUB_API_URL", "github.example", "check github-api-url"),
+        ("GITHUB_API_URL", "ftp://github.example", "check github-api-url"),
+        ("GITHUB_API_URL", "https//me:two@github", "check github-api-url"),
+        ("GITHUB_API_URL", "https://me:two@github.example", "check github-api-url"),
+        ("GITHUB_API_URL", "two", "check github-api-url"),
         ("GITHUB_API_URL", "http://127.0.0.1:1", "not commented"),
     ] {
         let run = Run::of(job.command("v2", "30%").env(name, value)).expect(0);
@@ -214,7 +214,7 @@ fn a_pull_request_whose_event_cannot_be_read_is_said() {
     let job = Job::new();
     fs::write(job.directory.path().join("event.json"), "{").unwrap();
     let run = job.check("v2", "30%").expect(0);
-    let words = "so neither the pull request's base nor its comment is known";
+    let words = "so the pull request's base commit and comment are unknown";
     assert!(
         run.stderr.contains("event.json cannot be used: ") && run.stderr.contains(words),
         "{}",
@@ -254,7 +254,7 @@ fn a_refused_comment_changes_neither_verdict_nor_exit_code() {
     for (status, headers, part) in [
         (403, unlimited, "permission `pull-requests: write`"),
         (403, &[("x-ratelimit-remaining", "0")], "rate limit"),
-        (429, &[("retry-after", "60")], "wait 60 s"),
+        (429, &[("retry-after", "60")], "try again in 60 s"),
         (404, unlimited, "HTTP 404"),
         (422, unlimited, "HTTP 422"),
         (500, unlimited, "HTTP 500"),
@@ -426,7 +426,7 @@ fn no_answer_changes_the_verdict_or_makes_a_second_comment() {
     let waited = job.check("v2", "5%").expect(1);
     let unchanged = job.github.world().unchanged.clone();
     assert!(unchanged.iter().any(|path| path.contains("/comments?")), "{unchanged:?}");
-    assert!(waited.stderr.contains("GitHub asks to wait 1 s before the comment"), "{}", waited.stderr);
+    assert!(waited.stderr.contains("waiting 1 s before commenting, as GitHub asks"), "{}", waited.stderr);
     assert_eq!(job.github.bodies_of(BOT).len(), 1);
 }
 
@@ -505,7 +505,7 @@ fn a_hidden_comment_is_shown_again_only_when_the_verdict_turns_to_fail() {
     let fails_now = check_hidden(&job, || job.check("v2", "5%").expect(1));
     assert_eq!((fails_now.1, fails_now.2), (2, false));
     assert!(
-        fails_now.0.stderr.contains("the comment was hidden, and is shown again"),
+        fails_now.0.stderr.contains("the comment was hidden; it is shown again"),
         "{}",
         fails_now.0.stderr
     );
@@ -544,14 +544,14 @@ fn a_comment_that_cannot_be_shown_is_a_warning() {
         (404, Shape::Json, "HTTP 404"),
         (502, Shape::Html, "HTTP 502"),
         (200, Shape::Truncated, "the answer is not JSON"),
-        (200, Shape::Json, "it has neither data nor a reason"),
+        (200, Shape::Json, "the answer has neither data nor an error"),
     ] {
         let job = Job::new();
         job.check("v2", "30%").expect(0);
         job.github.fail(Fault { shape, path: "/graphql", ..fault(Method::POST, status) });
         let (run, _, hidden) = check_hidden(&job, || job.check("v2", "5%").expect(1));
         assert!(hidden);
-        let words = "if somebody has hidden the comment, it still is";
+        let words = "if the comment was hidden, it stays hidden";
         assert!(run.stderr.contains(words) && run.stderr.contains(part), "{part}: {}", run.stderr);
         let [body] = job.github.bodies_of(BOT).try_into().unwrap();
         assert!(body.contains("exceeds max-increase"), "{body}");

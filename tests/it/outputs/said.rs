@@ -119,17 +119,17 @@ fn one_file_is_written_for_one_output_and_none_over_an_image() {
             ["--report x", "--badge x"],
         ),
         (vec!["inspect", "web.tar", "--html", "x", "-o", "x"], ["--output x", "--html x"]),
-        (vec!["inspect", "web.tar", "--html", "web.tar"], ["--html web.tar", "web.tar, which is read"]),
+        (vec!["inspect", "web.tar", "--html", "web.tar"], ["--html web.tar", "the input web.tar"]),
         (
             vec!["inspect", "web=docker-archive:web.tar", "-o", "./web.tar"],
-            ["--output ./web.tar", "which is read"],
+            ["--output ./web.tar", "the input "],
         ),
-        (vec!["diff", "web.tar", "web.tar", "--html", "web.tar"], ["--html web.tar", "which is read"]),
+        (vec!["diff", "web.tar", "web.tar", "--html", "web.tar"], ["--html web.tar", "the input "]),
         (
             vec!["check", "web.tar", "--max-size", "9 GB", "--baseline", "web=web.tar", "--junit", "web.tar"],
-            ["--junit web.tar", "which is read"],
+            ["--junit web.tar", "the input "],
         ),
-        (vec!["report", "saved.json", "--html", "saved.json"], ["--html saved.json", "which is read"]),
+        (vec!["report", "saved.json", "--html", "saved.json"], ["--html saved.json", "the input "]),
     ] {
         let run = at(directory, &arguments).expect(2);
         assert!(named.iter().all(|named| run.stderr.contains(named)), "{arguments:?}: {}", run.stderr);
@@ -165,5 +165,5 @@ fn a_baseline_without_the_platform_is_told_with_what_to_name() {
     let arguments = ["check", "app", "--baseline", "app=snapshot:other.json", "--max-increase", "1%"];
     let run = at(directory, &arguments);
     assert!(!run.stdout.contains("NAME=IMAGE"), "{}", run.stdout);
-    assert!(run.stdout.contains("that has linux/amd64 as --baseline app=IMAGE"), "{}", run.stdout);
+    assert!(run.stdout.contains("pass --baseline app=IMAGE with one that has linux/amd64"), "{}", run.stdout);
 }

@@ -278,11 +278,7 @@ fn an_answer_of_docker_has_a_limit() {
     fs::set_permissions(bin.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let run = Run::of(layergate().args(["init", "--ask-docker"]).arg(&root).env("PATH", path)).expect(2);
-    assert!(
-        run.stderr.contains("bake.yml:15: not followed: docker gave no answer of at most"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("bake.yml:15: not followed: docker did not answer within"), "{}", run.stderr);
 }
 
 #[test]
@@ -296,13 +292,13 @@ fn what_cannot_be_done_is_said_with_the_way_out() {
         (&["--store", "dir:x"][..], "lost when the job ends"),
         (&["--store", "svn:x"], "svn:x"),
         (&["--branch", "a*"], "the branch a*"),
-        (&["--image", "other=x.tar"], "no build makes an image of that name"),
+        (&["--image", "other=x.tar"], "no build makes an image with this name"),
     ] {
         let run = init(root, arguments).expect(2);
         assert!(run.stderr.contains(expected), "{}", run.stderr);
     }
     let run = init(&root.join("gone"), &[]).expect(2);
-    assert!(run.stderr.contains("name the root of a repository"), "{}", run.stderr);
+    assert!(run.stderr.contains("pass the root of a repository"), "{}", run.stderr);
     git(root, &["init", "--quiet"]);
     fs::create_dir(root.join("inner")).unwrap();
     let printed = init(&root.join("inner"), &[]).expect(0).stdout;

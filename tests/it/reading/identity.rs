@@ -167,7 +167,7 @@ fn a_packed_archive_is_verified_by_every_algorithm_and_a_stream_says_what_it_lac
         match diff_id {
             "sha256" => measured(Run::unwatched(&mut command)),
             _ => {
-                let said = format!("is named by its {diff_id}, which layergate cannot verify in a stream");
+                let said = format!("has a {diff_id} digest, which layergate cannot verify in a stream");
                 let refused = Run::unwatched(&mut command).expect(3);
                 assert!(refused.stderr.contains(&said), "{}", refused.stderr);
             }
@@ -253,7 +253,7 @@ fn what_an_engine_exports_is_the_image_that_it_named() {
         let (one, other) = (Capture::of(store, "edge-v1"), Capture::of(store, "edge-v2"));
         let liar = FakeEngine::start(Capture { save: other.save.clone(), ..one.clone() });
         let run = liar.run(&["inspect", "edge:v1"]).expect(3);
-        let said = "what the engine has exported is not the one that the image names: expected sha256:";
+        let said = "the engine's export is not the one that the image names: expected sha256:";
         assert!(run.stderr.contains(said), "{}", run.stderr);
         assert!(!liar.directory().join("cache/v1/images").exists(), "nothing is remembered by that ID");
         let honest = FakeEngine::start(one);

@@ -450,7 +450,7 @@ fn what_is_no_image_says_what_it_is() {
         let nested = blobs.finish(&json!([root])).display().to_string();
         let part = match called {
             // Part of it may be measured, so the layer is named.
-            "a Nydus image" => "it is a Nydus image: name the image that it was converted from".to_owned(),
+            "a Nydus image" => "it is a Nydus image: name the image it was converted from".to_owned(),
             _ => format!("{nested}: this is {called}, not a container image; name"),
         };
         refused(&[&nested, "--platform", "linux/amd64"], &[&part]);

@@ -185,17 +185,16 @@ fn a_realm_elsewhere_gets_a_login_over_https_only() {
     scene.inspect(&registry.address, &[]).expect(0);
     assert!(tokens.was_shown_a_login(), "nobody else listens on this machine");
     for (realm, said) in [
-        ("http://tokens.invalid/token", "another host, without TLS; your login is not sent there"),
+        ("http://tokens.invalid/token", ", without TLS; your login is not sent there"),
         ("http://169.254.169.254/token", "a link-local address"),
-        ("http://evil:pw@127.0.0.1:1/token", "a login of its own"),
-        ("file:///etc/passwd", "no web address"),
-        ("ftp://127.0.0.1/token", "no web address"),
+        ("http://evil:pw@127.0.0.1:1/token", "a login in the address"),
+        ("file:///etc/passwd", "not a web address"),
+        ("ftp://127.0.0.1/token", "not a web address"),
     ] {
         let realm = bearer(realm);
         let registry = scene.registry("127.0.0.1", move |_, shown| shown.is_none().then(|| wants(&realm)));
         let run = scene.inspect(&registry.address, &[]).expect(3);
-        let said = said.replace("a link-local address", "an address link-local");
-        assert!(run.stderr.contains(&said), "{}", run.stderr);
+        assert!(run.stderr.contains(said), "{}", run.stderr);
         assert_eq!(registry.asked(), 1, "it is not asked again");
     }
 }
@@ -212,11 +211,7 @@ fn a_registry_leads_to_no_metadata_service() {
             Some(redirect("http://169.254.169.254/latest/meta-data/"))
         });
         let run = scene.inspect(&registry.address, &[]).expect(3);
-        assert!(
-            run.stderr.contains("http://169.254.169.254, which is an address link-local"),
-            "{}",
-            run.stderr
-        );
+        assert!(run.stderr.contains("http://169.254.169.254, a link-local address"), "{}", run.stderr);
     }
     // Nor is a blob sent there.
     let registry = scene.registry("127.0.0.1", |path, _| {
@@ -227,7 +222,7 @@ fn a_registry_leads_to_no_metadata_service() {
     record.args(["record", &scene.layout.display().to_string(), "--commit", &"a".repeat(40)]);
     record.args(["--store", &format!("oci:{}/team/app", registry.address)]);
     let run = Run::of(&mut record).expect(3);
-    assert!(run.stderr.contains("http://169.254.169.254, which is an address link-local"), "{}", run.stderr);
+    assert!(run.stderr.contains("http://169.254.169.254, a link-local address"), "{}", run.stderr);
 }
 
 /// An address of this machine that others reach it by.
@@ -271,7 +266,7 @@ fn a_registry_elsewhere_does_not_lead_to_this_machine() {
         let by_realm = scene.registry(&elsewhere, move |_, shown| shown.is_none().then(|| wants(&realm)));
         for registry in [by_redirect, by_realm] {
             let run = scene.inspect(&registry.address, &["--plain-http"]).expect(3);
-            let refused = ["which is an address of this machine", "without TLS"];
+            let refused = ["an address of this machine", "without TLS"];
             assert!(refused.iter().any(|said| run.stderr.contains(said)), "{to}: {}", run.stderr);
         }
     }

@@ -221,8 +221,7 @@ fn certificates_that_cannot_be_used_are_named() {
         ("NODE_EXTRA_CA_CERTS", "false.pem"),
     ] {
         let path = site.path(name);
-        let words =
-            format!("{variable} names {}, and no certificate can be taken from there", path.display());
+        let words = format!("{variable} names {}, but no certificate can be read from there", path.display());
         let check = Run::of(site.check(&api).env(variable, &path)).expect(0);
         assert!(
             check.stderr.contains("not commented: ") && check.stderr.contains(&words),
@@ -304,7 +303,7 @@ fn a_document_that_never_ends_is_given_up() {
     let started = std::time::Instant::now();
     let mut command = layergate();
     let run = Run::of(command.args(["inspect", &format!("docker://{address}/team/app:1")])).expect(3);
-    assert!(run.stderr.contains("its answer has not ended after 60 s"), "{}", run.stderr);
+    assert!(run.stderr.contains("its answer did not end within 60 s"), "{}", run.stderr);
     // It is not tried again, for that would take as long.
     assert!(started.elapsed().as_secs() < 100, "{:?}", started.elapsed());
 }
@@ -321,7 +320,7 @@ fn a_server_that_never_answers_is_given_up() {
     };
     let (registry, engine) = (format!("docker://{}/team/app:1", silent()), format!("tcp://{}", silent()));
     let cases = [
-        (vec!["inspect", &registry], "it is silent for too long"),
+        (vec!["inspect", &registry], "it sent no data for too long"),
         (vec!["inspect", "docker-daemon:app:1", "--engine", &engine], "it did not answer in time"),
     ];
     // Both at once: each is waited for half a minute.

@@ -191,7 +191,7 @@ fn what_the_storage_lacks_is_said() {
         }
     }
     let message = fails(&storage.image("app:1"));
-    assert!(message.contains("measure what `podman save` writes instead"), "{message}");
+    assert!(message.contains("measure the output of `podman save` instead"), "{message}");
 }
 
 #[test]

@@ -202,7 +202,7 @@ fn a_committed_file_is_no_baseline_where_there_is_no_git_either() {
         Run::of(change.command(&arguments).env("PATH", path))
     };
     let refused = check("/nonexistent").expect(2);
-    assert!(refused.stderr.contains("no git tells which files"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("without git it is unknown which files"), "{}", refused.stderr);
 }
 
 #[test]
@@ -413,7 +413,7 @@ fn a_guess_of_where_the_base_image_ends_hides_no_growth_and_fails_nothing() {
     for (name, command) in [("hides", 2), ("shows", 1)] {
         let image = image(name, &[other_base.clone(), large.clone(), last.clone()], Some(command));
         let warned = check(&image, "10 kB").expect(0).stdout;
-        let said = "warning only: it cannot be evaluated exactly, for where the base image ends is estimated";
+        let said = "warning only: the end of the base image is estimated";
         assert!(warned.contains(said) && warned.contains("--dockerfile"), "{name}: {warned}");
         assert!(!check(&image, "100 kB").expect(0).stdout.contains("cannot be evaluated"), "{name}");
     }

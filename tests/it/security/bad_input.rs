@@ -246,7 +246,7 @@ fn blobs_that_are_no_layers() {
     let mut layers = two_layers();
     layers[0].blob = b"neither tar nor packed".to_vec();
     let layout = oci_layout(&directory.path().join("text"), &layers);
-    refused(run(&["inspect", &text(&layout)]), 3, &["layer 1 of 2", "neither a tar nor packed with"]);
+    refused(run(&["inspect", &text(&layout)]), 3, &["layer 1 of 2", "not a tar, nor one compressed with"]);
 }
 
 #[test]
@@ -266,7 +266,11 @@ fn documents_that_do_not_fit() {
     write(&|d| d["schema"] = "layergate.snapshot/v2".into());
     refused(run(&["inspect", &snapshot]), 3, &["snapshot.json", "newer layergate", "upgrade"]);
     write(&|d| d["schema"] = "layergate.report/v1".into());
-    refused(run(&["inspect", &format!("snapshot:{snapshot}")]), 3, &["layergate.report/v1", "is needed"]);
+    refused(
+        run(&["inspect", &format!("snapshot:{snapshot}")]),
+        3,
+        &["layergate.report/v1", "document, not a `layergate.snapshot`"],
+    );
     write(&|d| d["totals"]["uncompressed"] = 1.into());
     refused(run(&["inspect", &snapshot]), 3, &["contradicts itself", "measure the image again"]);
     for (pointer, value) in [
@@ -325,7 +329,7 @@ fn settings_that_cannot_be_used() {
     refused(run(&["check", &image, "--comment-key", "a b"]), 2, &["--comment-key a b"]);
     refused(run(&["check", &image, "--base-commit", "no-such"]), 2, &["--base-commit no-such"]);
     refused(run(&["check", &image, "--max-sise", "5 MB"]), 2, &["--max-sise", "--max-size"]);
-    refused(run(&["check", &image, &image]), 2, &["both called `web-v1`", "name them apart"]);
+    refused(run(&["check", &image, &image]), 2, &["both called `web-v1`", "give them different names"]);
     refused(run(&["check"]), 2, &["IMAGE"]);
     refused(run(&["inspect", "ostree:/x"]), 2, &["unknown transport `ostree:`"]);
     refused(run(&["inspect", &image, "--platform", "amd64"]), 2, &["amd64", "linux/amd64"]);

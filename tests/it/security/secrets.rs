@@ -545,7 +545,7 @@ fn a_dockerfile_that_is_proposed_has_no_secret_of_the_one_that_it_is_made_from()
         let whole = if format == "json" { "\\nCOPY app.py /app/\\n" } else { "\nCOPY app.py /app/\n" };
         assert!(run.stdout.contains(whole), "{}", run.stdout);
         assert!(run.stdout.contains("https://***@pypi.example/simple"), "{}", run.stdout);
-        assert!(run.stderr.contains("*** stands for each"), "{}", run.stderr);
+        assert!(run.stderr.contains("shows *** for each"), "{}", run.stderr);
     }
     scene.assert_clean();
 }

@@ -61,7 +61,7 @@ fn a_pipe_that_nobody_writes_is_named_while_it_is_waited_for() {
         let mut said = Vec::new();
         let mut stderr = child.stderr.take().unwrap();
         let begun = Instant::now();
-        while !String::from_utf8_lossy(&said).contains("nothing is at its other end yet\n") {
+        while !String::from_utf8_lossy(&said).contains("nothing has been written to it yet\n") {
             assert!(begun.elapsed() < Duration::from_secs(60), "{arguments:?}");
             let mut byte = [0];
             assert_eq!(
@@ -129,7 +129,7 @@ fn what_the_kernel_makes_up_is_no_file() {
         let refused = |arguments: &[&str], code: i32| {
             let run = in_directory(arguments).expect(code);
             let said = format!("{}{}", run.stdout, run.stderr);
-            assert!(said.contains("the kernel makes its content up"), "{arguments:?}: {said}");
+            assert!(said.contains("the kernel generates its content"), "{arguments:?}: {said}");
         };
         for image in ["", "docker-archive:", "inspect:", "snapshot:"] {
             refused(&["inspect", &format!("{image}{place}")], 3);
@@ -163,17 +163,25 @@ fn a_device_is_no_configuration_and_no_dockerfile() {
     let pipe = pipe(directory.path(), "pipe");
     for device in ["/dev/zero", "/dev/null", "/dev/tty", pipe.as_str()] {
         let named = in_directory(&["check", &layout, "--max-size", "1 GB", "--config", device]).expect(2);
-        assert!(named.stderr.contains(&format!("{device}: it is no file")), "{device}: {}", named.stderr);
+        assert!(
+            named.stderr.contains(&format!("{device}: it is not a regular file")),
+            "{device}: {}",
+            named.stderr
+        );
         for place in ["layergate.toml", ".github/layergate.toml"] {
             fs::create_dir_all(directory.path().join(".github")).unwrap();
             link(place, device);
             let usual = in_directory(&["check", &layout, "--max-size", "1 GB"]).expect(2);
-            assert!(usual.stderr.contains(&format!("{place}: it is no file")), "{device}: {}", usual.stderr);
+            assert!(
+                usual.stderr.contains(&format!("{place}: it is not a regular file")),
+                "{device}: {}",
+                usual.stderr
+            );
             fs::remove_file(directory.path().join(place)).unwrap();
         }
         // It only explains.
         let lines = in_directory(&["check", &layout, "--max-size", "1 GB", "--dockerfile", device]).expect(0);
-        assert!(lines.stderr.contains("it is no file"), "{device}: {}", lines.stderr);
+        assert!(lines.stderr.contains("it is not a regular file"), "{device}: {}", lines.stderr);
         link("Dockerfile", device);
         in_directory(&["check", &layout, "--max-size", "1 GB"]).expect(0);
     }

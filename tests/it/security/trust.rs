@@ -167,11 +167,7 @@ fn a_changed_file_is_shown_and_takes_effect_after_merge() {
     let change = Change::new(&[("layergate.toml", MAX)], &[("layergate.toml", LAX)]);
     change.github.fail(Fault { path: "/compare/", ..Fault::default() });
     let run = change.check(&["--base-commit", &change.base]).expect(1);
-    assert!(
-        run.stderr.contains("what the pull request changes of its limits is not known"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("cannot tell which limits the pull request changes"), "{}", run.stderr);
 }
 
 #[test]
@@ -225,10 +221,10 @@ fn a_pull_request_that_adopts_limits_sees_them_work() {
         let change = Change::new(&[], &[(file, own)]);
         change.github.world().labelled = vec![("ann", "size-ok", "2026-11-01T09:00:00Z", true)];
         let run = change.check(&["--comment", "always"]).expect(codes[0]);
-        let note = format!("{file} is not on main yet: its limits are evaluated here");
+        let note = format!("{file} is not on main yet: its limits are evaluated in this run");
         assert!(run.stdout.contains(&note) && change.comment().contains("not on main yet"), "{}", run.stdout);
         let given = change.check(&["--max-size", "1 MB"]).expect(codes[1]);
-        assert!(given.stdout.contains("only the limits that the workflow gives count"), "{}", given.stdout);
+        assert!(given.stdout.contains("only the workflow's limits count"), "{}", given.stdout);
     }
 }
 
@@ -293,7 +289,7 @@ fn what_cannot_be_read_of_the_target_branch_is_no_absence() {
     event["pull_request"]["base"]["ref"] = Value::Null;
     let change = Change { payload: event, ..change };
     let run = change.check(&[]).expect(3);
-    assert!(run.stderr.contains("nothing of `pull_request.base.ref`"), "{}", run.stderr);
+    assert!(run.stderr.contains("has no `pull_request.base.ref`"), "{}", run.stderr);
     // The runner says it too.
     let mut told = change.command(&["check", &change.image(120_000)]);
     Run::of(told.env("GITHUB_BASE_REF", "main")).expect(1);
@@ -441,7 +437,7 @@ fn the_trusted_job_reads_no_configuration_from_its_working_directory() {
         Run::of(command.env("GITHUB_REF", "refs/heads/main"))
     };
     let none = evaluate(&[]).expect(2);
-    assert!(none.stderr.contains("no limit is known here"), "{}", none.stderr);
+    assert!(none.stderr.contains("there are no limits here"), "{}", none.stderr);
     evaluate(&["--config", "limits.toml"]).expect(2);
     evaluate(&["--config", &bare.path().join("limits.toml").display().to_string()]).expect(2);
     change.github.world().files = vec![("main", "layergate.toml", MAX), ("main", "limits.toml", LAX)];
@@ -494,7 +490,7 @@ fn committed_files_are_not_a_store() {
                 Run::of(change.command(&arguments).env("LAYERGATE_ALLOW_PULL_REQUEST", "true")).expect(2);
             let words = format!("git tracks {file}");
             assert!(run.stderr.contains(&words), "{words}: {}", run.stderr);
-            assert!(run.stderr.contains("Files of the checkout are not a store"), "{}", run.stderr);
+            assert!(run.stderr.contains("Files of the checkout cannot be a store"), "{}", run.stderr);
         }
     };
     let digest = "0".repeat(64);
@@ -547,7 +543,11 @@ fn committed_files_are_not_a_store() {
     // Without git nobody knows.
     let mut blind = change.command(&["check", &change.image(120_000), "--store", "dir:data"]);
     let run = Run::of(blind.env("PATH", "/nonexistent")).expect(2);
-    assert!(run.stderr.contains("no git tells which files come from the repository"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("without git it is unknown which files come from the repository"),
+        "{}",
+        run.stderr
+    );
 }
 
 /// In Actions, with no store named: what a pull request commits where a store would be is not even looked at.

@@ -458,7 +458,7 @@ fn a_proposal_is_no_command() {
         fs::write(step.path("Dockerfile"), text).unwrap();
         let propose = ["stages", "--propose", "Dockerfile", "--image", &image];
         let refused = step.run(None, &propose).expect(3);
-        assert!(refused.stderr.contains("would take for a command"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("as a workflow command"), "{}", refused.stderr);
         assert_no_foreign_command(&refused);
         let document = step.run(None, &[&propose[..], &["--format", "json"]].concat()).expect(0);
         assert_no_foreign_command(&document);

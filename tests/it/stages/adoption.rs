@@ -149,7 +149,7 @@ fn the_exit_code_says_whether_all_that_was_named_was_read() {
     assert_eq!(repository.paths(&[broken, "Dockerfile"], 3), ["Dockerfile", broken]);
     assert_eq!(repository.paths(&["none/Dockerfile", "Dockerfile"], 3), ["Dockerfile", "none/Dockerfile"]);
     for (arguments, said) in [
-        (&["docs/*/Dockerfile"][..], "no file fits the pattern docs/*/Dockerfile"),
+        (&["docs/*/Dockerfile"][..], "no file matches the pattern docs/*/Dockerfile"),
         (&["services/api/[*"], "services/api/[*"),
         (&["services/web/node_modules/y", "--format", "text"], "services/web/node_modules/y"),
     ] {
@@ -206,7 +206,7 @@ fn images_show_what_is_really_shipped() {
 
     for (image, said) in [
         (format!("web={image}"), "Write DOCKERFILE=IMAGE, such as"),
-        (format!("none/Dockerfile={image}"), "none/Dockerfile is not among the Dockerfiles"),
+        (format!("none/Dockerfile={image}"), "none/Dockerfile is not one of the Dockerfiles"),
     ] {
         let run = repository.stages(&["--image", &image]).expect(2);
         assert!(run.stderr.contains(said), "{}", run.stderr);

@@ -235,7 +235,7 @@ fn what_is_of_another_image_or_cannot_be_read_is_ignored_and_said() {
                 let predicate = predicate(&image.layers, 2, &"0".repeat(64));
                 image.attest(&image.digest(), &statement(other, predicate))
             },
-            "the provenance is of another image than sha256:",
+            "it is for an image other than sha256:",
         ),
         (
             "it is listed as that of another image",
@@ -295,16 +295,16 @@ fn a_metadata_file_says_the_same() {
     }
     let other = directory.path().join("other.json").display().to_string();
     for (text, said) in [
-        (metadata(&format!("sha256:{}", "1".repeat(64))), "the digests in it are of another build"),
+        (metadata(&format!("sha256:{}", "1".repeat(64))), "its digests match none of the images"),
         (json!({ "containerimage.digest": digest }).to_string(), "BUILDX_METADATA_PROVENANCE=max"),
-        ("[".to_owned(), "is ignored: the provenance is malformed"),
+        ("[".to_owned(), "is ignored: it is malformed"),
     ] {
         fs::write(&other, text).unwrap();
         let run = inspect(&layout, &["--build-metadata", &other]).expect(0);
         assert!(run.json()["lines"].is_null() && run.stderr.contains(said), "{}", run.stderr);
     }
     let missing = inspect(&layout, &["--build-metadata", "missing.json"]).expect(2);
-    assert!(missing.stderr.contains("--build-metadata missing.json: cannot be read"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("--build-metadata missing.json: cannot read it"), "{}", missing.stderr);
 }
 
 /// A document for many images is parsed once, and its values are counted before: 8 MiB of them cost 600 MiB otherwise.
@@ -318,7 +318,7 @@ fn a_metadata_file_is_bounded_by_its_values() {
     for (unit, count) in [("{\"\":0},", 900_000), ("0,", 1_100_000), ("[],", 600_000)] {
         fs::write(&file, format!("{{\"a\":[{}0]}}", unit.repeat(count))).unwrap();
         let cost = Cost::of(&inspect, 2);
-        assert!(cost.stderr.contains("values of JSON"), "{unit}: {}", cost.stderr);
+        assert!(cost.stderr.contains("JSON values"), "{unit}: {}", cost.stderr);
         assert!(cost.peak < 100 << 10, "{unit}: {cost:?}");
     }
     // Several documents share that.

@@ -304,7 +304,7 @@ fn a_suggestion_is_made_once_edited_in_place_and_deleted_when_it_no_longer_holds
         job.change(BOTH, 3..=3);
         job.check(&image_of_both(&job, 90_000), &["--suggest"]).expect(0)
     };
-    assert!(run.stderr.contains("1 fixes could be suggested for lines"), "{}", run.stderr);
+    assert!(run.stderr.contains("1 fixes are not suggested, because their lines"), "{}", run.stderr);
     assert_eq!(job.writes(), ["POST", "POST", "PATCH", "DELETE"]);
     job.change("FROM scratch\nRUN pip install --no-cache-dir flask\n", 1..=9);
     job.check(&image_of_both(&job, 90_000), &["--suggest"]).expect(0);

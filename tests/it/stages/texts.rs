@@ -112,12 +112,12 @@ const SHAPES: &[Shape] = &[
     (
         "builds-in-copied-directory",
         "FROM node:22-slim AS builder\nWORKDIR /app\nRUN npm install && npm run build\nFROM node:22-slim\nWORKDIR /app\nCOPY --from=builder /app ./\n",
-        &["COPY --from=builder /app", "the directory that it builds in"],
+        &["COPY --from=builder /app", "its build directory"],
     ),
     (
         "pruned-too-late",
         "FROM node:22-slim AS b\nWORKDIR /app\nRUN npm ci\nFROM node:22-slim\nCOPY --from=b /app/node_modules /app/node_modules\nRUN npm prune --omit=dev\n",
-        &["/app/node_modules", "perhaps those of development"],
+        &["/app/node_modules", "perhaps including development ones"],
     ),
     (
         "cuda-on-one-platform",
@@ -132,7 +132,7 @@ const SHAPES: &[Shape] = &[
     (
         "chosen-by-argument",
         "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY app /\n",
-        &["FROM ${BASE_IMAGE}", "only the build knows"],
+        &["FROM ${BASE_IMAGE}", "known only to the build"],
     ),
     (
         "named-context",
@@ -147,7 +147,7 @@ const SHAPES: &[Shape] = &[
     (
         "named-context-file",
         "FROM alpine\nCOPY --from=build /out/app /usr/bin/app\n",
-        &["COPY --from=build /out/app (a named context of the build, or an image that is not known here)"],
+        &["COPY --from=build /out/app (a named build context, or an unknown image)"],
     ),
     ("image-without-tag", "FROM alpine\nCOPY --from=busybox /bin/wget /usr/bin/wget\n", &[]),
     (
@@ -163,7 +163,7 @@ const SHAPES: &[Shape] = &[
     (
         "curl-shell",
         "FROM debian:12-slim\nRUN apt-get update && apt-get install -y curl && curl -fsSL https://get.acme.dev | sh\n",
-        &["sh (what it does is not in the text)"],
+        &["sh (the Dockerfile does not show what it does)"],
     ),
     (
         "script-of-context",
@@ -319,7 +319,7 @@ fn shapes_that_people_write() {
         let is_meant = MEANT.contains(name);
         check(name, entry, (is_meant || !asked.is_empty()).then_some(asked));
         let help = entry["by_text"]["help"].as_str().unwrap();
-        assert_eq!(help.contains("meant to contain tools: exclude it"), is_meant, "{name}: {help}");
+        assert_eq!(help.contains("meant to contain tools: set multi-stage"), is_meant, "{name}: {help}");
         let verdict = entry["by_text"]["verdict"].as_str().unwrap();
         table += &format!("{name}: {verdict}: {}\n", entry["by_text"]["reason"].as_str().unwrap());
     }
@@ -366,15 +366,15 @@ fn cases_that_were_wrong_once() {
 
 /// A Dockerfile with named contexts, what they stand for, and what is asked; nothing is asked of one that passes.
 const CONTEXTS: &[Shape] = &[
-    ("FROM base\nCOPY app /\n", "", &["FROM base (a named context of the build"]),
+    ("FROM base\nCOPY app /\n", "", &["FROM base (a named build context"]),
     ("FROM base\nCOPY app /\n", "base=docker-image://alpine:3.21", &[]),
     ("FROM base\nCOPY app /\n", "base=docker-image://golang:1.24", &["FROM golang:1.24", "the Go toolchain"]),
-    ("FROM base\nCOPY app /\n", "base=target:base", &["FROM base (an image that only the build knows)"]),
-    ("FROM base\nCOPY app /\n", "base=./base", &["FROM base (an image that only the build knows)"]),
+    ("FROM base\nCOPY app /\n", "base=target:base", &["FROM base (an image known only to the build)"]),
+    ("FROM base\nCOPY app /\n", "base=./base", &["FROM base (an image known only to the build)"]),
     ("FROM golang:1.24\nCOPY app /\n", "docker.io/library/golang:1.24=docker-image://alpine", &[]),
     ("FROM golang AS base\nRUN go build -o /x\nFROM base\nCOPY app /\n", "base=docker-image://alpine", &[]),
     ("FROM alpine\nCOPY --from=tools /x /x\n", "tools=docker-image://ghcr.io/astral-sh/uv:0.5", &["(uv)"]),
-    ("FROM alpine\nCOPY --from=tools /x /x\n", "tools=target:tools", &["(a named context of the build"]),
+    ("FROM alpine\nCOPY --from=tools /x /x\n", "tools=target:tools", &["(a named build context"]),
 ];
 
 #[test]

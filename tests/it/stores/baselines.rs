@@ -125,7 +125,7 @@ fn a_record_needs_a_commit_that_is_no_guess() {
 
     for event in ["pull_request", "pull_request_target"] {
         let refused = Run::of(in_run(&github, checkout.path(), event).args(["record", &app])).expect(2);
-        assert!(refused.stderr.contains("a baseline is of what is merged"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("baselines are for merged code"), "{}", refused.stderr);
     }
     assert_eq!(files_of(&github), BTreeSet::new());
     // A run's build may write to tracked files.
@@ -135,13 +135,17 @@ fn a_record_needs_a_commit_that_is_no_guess() {
     let elsewhere = tempfile::tempdir().unwrap();
     let mut follows = in_run(&github, elsewhere.path(), "workflow_run");
     let refused = Run::of(follows.args(["record", &app]).env("GITHUB_SHA", &head)).expect(2);
-    assert!(refused.stderr.contains("name it with --commit"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("pass it with --commit"), "{}", refused.stderr);
     // A comment on a pull request, for which its head was checked out.
     let refused = Run::of(
         in_run(&github, checkout.path(), "issue_comment").args(["record", &app]).env("GITHUB_SHA", sha(9)),
     )
     .expect(2);
-    assert!(refused.stderr.contains("a `issue_comment` does not say which commit"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("for `issue_comment`, the images' commit is unknown"),
+        "{}",
+        refused.stderr
+    );
     Run::of(
         in_run(&github, checkout.path(), "issue_comment").args(["record", &app]).env("GITHUB_SHA", &head),
     )
@@ -173,24 +177,24 @@ fn why_there_is_no_baseline_is_said() {
     let arm = format!("app={}", platforms_layout(&checkout.path().join("arm"), &arm).display());
     record(&arm, &["--commit", &commits[3]]);
     let other = check(&[]).expect(4);
-    let words = "app is recorded for linux/arm64 only, and this is linux/amd64";
+    let words = "app is recorded only for linux/arm64, not for linux/amd64";
     assert!(other.stdout.contains(words), "{}", other.stdout);
     record(&app, &["--commit", &sha(7)]);
     let far = check(&[]).expect(4);
     let near_enough = format!(
-        "no baseline near enough: git:layergate-baselines has 2 commits of app, none of them among {} and the 3 before it",
+        "no baseline near enough: git:layergate-baselines has app for 2 commits, but not for {} or the 3 before it",
         &commits[3][..7]
     );
     assert!(far.stdout.contains(&near_enough), "{}", far.stdout);
     record(&app, &["--commit", &sha(8), "--keep-last", "1"]);
     let expired = check(&[]).expect(4);
     assert!(
-        expired.stdout.contains("no baseline: ") && expired.stdout.contains("2 older ones were removed"),
+        expired.stdout.contains("no baseline: ") && expired.stdout.contains("2 older baselines were removed"),
         "{}",
         expired.stdout
     );
     let named = check(&["--base-commit", &commits[1]]).expect(4);
-    assert!(named.stdout.contains(&format!("none of them among {};", &commits[1][..7])), "{}", named.stdout);
+    assert!(named.stdout.contains(&format!("but not for {};", &commits[1][..7])), "{}", named.stdout);
     record(&app, &["--commit", &commits[1]]);
     let behind = check(&[]).expect(0);
     assert!(behind.stdout.contains("2 commits behind the checked-out commit"), "{}", behind.stdout);
@@ -245,9 +249,9 @@ fn another_image_can_be_the_baseline() {
     check(&["--baseline", before.strip_prefix("app=").unwrap()]).expect(1);
     let other = before.replace("app=", "web=");
     let named = check(&["--baseline", &other]).expect(2);
-    assert!(named.stderr.contains("no image that is checked is called `web`"), "{}", named.stderr);
+    assert!(named.stderr.contains("this check has no image named `web`"), "{}", named.stderr);
     let unknown = check(&["--baseline", &before, "--baseline", "web=x.tar"]).expect(2);
-    assert!(unknown.stderr.contains("no image that is checked is called `web`"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("this check has no image named `web`"), "{}", unknown.stderr);
     check(&["--baseline", &before, "--base-commit", "HEAD"]).expect(2);
     check(&["--baseline", "/nowhere.tar"]).expect(3);
 }

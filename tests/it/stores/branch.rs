@@ -132,7 +132,7 @@ fn what_others_have_on_the_branch_keeps_no_record_from_being_made() {
     let before = place.count("file-lists/");
     let kept = place.record("app", 3, &["--keep-last", "1"]).expect(0);
     assert!(kept.stdout.starts_with("recorded app"), "{}", kept.stdout);
-    let words = "all is recorded, and not all old records are removed";
+    let words = "recorded, but not all old baselines were removed";
     assert!(kept.stderr.contains(words) && kept.stderr.contains("images/web.json"), "{}", kept.stderr);
     assert_eq!((place.count("records/"), place.count("file-lists/")), (1 + 1, before + 1));
 
@@ -192,7 +192,7 @@ fn an_index_of_another_image_is_not_taken_for_its_own() {
     place.edit("images/web.json", Some(&index));
     let before = files_of(&place.github);
     let refused = place.record("web", 2, &[]).expect(3);
-    assert!(refused.stderr.contains("images/web.json: it says that it is of `app`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("images/web.json: it is for the image `app`"), "{}", refused.stderr);
     assert_eq!(files_of(&place.github), before);
 }
 
@@ -321,12 +321,12 @@ fn a_run_that_follows_another_records_only_the_commit_of_that_one() {
         Run::of(command.args(["record", &place.image("app", 1)]).args(more))
     };
     let refused = follow("push", &[]).expect(2);
-    assert!(refused.stderr.contains("name it with --commit"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("pass it with --commit"), "{}", refused.stderr);
     follow("push", &["--commit", &built]).expect(0);
     checkout.git(&["checkout", "--quiet", &built]);
     follow("push", &[]).expect(0);
     let refused = follow("pull_request", &[]).expect(2);
-    assert!(refused.stderr.contains("does not run for `pull_request`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("refuses to run for `pull_request`"), "{}", refused.stderr);
 }
 
 #[test]
@@ -472,7 +472,7 @@ fn where_earlier_commits_cannot_be_asked_for_a_baseline_is_not_called_missing() 
     let mut command = in_run(&place.github, &shallow, "push");
     command.env("LAYERGATE_COMMENT", "never").env("GITHUB_SHA", &head);
     let failed = Run::of(command.args(["check", &place.image("app", 900), "--max-increase", "1%"])).expect(3);
-    assert!(failed.stderr.contains("not all commits that may have one are known"), "{}", failed.stderr);
+    assert!(failed.stderr.contains("not all earlier commits are known"), "{}", failed.stderr);
     assert_eq!(
         failed.stderr.matches("rate limit is used up").count(),
         2,

@@ -92,7 +92,7 @@ fn what_was_removed_is_called_expired() {
     let check =
         here.run(&["check", &app, "--base-commit", &first, "--on-missing-baseline", "fail"]).expect(4);
     assert!(
-        check.stdout.contains("no baseline: ") && check.stdout.contains("2 older ones were removed"),
+        check.stdout.contains("no baseline: ") && check.stdout.contains("2 older baselines were removed"),
         "{}",
         check.stdout
     );
@@ -133,7 +133,7 @@ fn a_record_of_a_newer_version_is_not_replaced() {
     for damaged in ["", "{\"schema\": \"layergate.snap"] {
         fs::write(here.record_of(&commit), damaged).unwrap();
         let unreadable = here.run(&["check", &app, "--max-increase", "5%"]).expect(3);
-        let words = "it is not whole JSON";
+        let words = "it is incomplete or not JSON";
         assert!(unreadable.stdout.contains("no usable baseline") && unreadable.stdout.contains(words));
         assert!(unreadable.stdout.contains("record the baseline again"), "{}", unreadable.stdout);
         here.run(&["record", &app]).expect(0);

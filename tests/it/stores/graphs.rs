@@ -128,7 +128,7 @@ fn push(sha: &str, before: &str) -> Event {
     Event { name: "push", sha: sha.to_owned(), content: json!({ "before": before, "after": sha }) }
 }
 
-const TEST_MERGE: &str = "the target branch that this merge was made on";
+const TEST_MERGE: &str = "the base commit of the test merge";
 
 #[test]
 fn a_test_merge_is_compared_with_the_commit_it_was_made_on() {
@@ -203,7 +203,7 @@ fn tags_new_branches_and_merge_queues_have_their_own_right_commit() {
     shape.expect(&event, &main[2], "1 commit behind the parent of the pushed commit");
     let content = json!({ "merge_group": { "base_sha": main[1], "base_ref": "refs/heads/main", "head_sha": branch[1] } });
     let event = Event { name: "merge_group", sha: branch[1].clone(), content };
-    shape.expect(&event, &main[1], "exact: the commit that the merge group is put on");
+    shape.expect(&event, &main[1], "exact: the base commit of the merge group");
 }
 
 #[test]
@@ -225,10 +225,7 @@ fn the_nearest_of_two_hundred_ancestors_is_found_and_none_beyond() {
     for directory in [shape.checkout.path(), &clone] {
         let (commit, how) = shape.chosen_in(directory, &event);
         assert_eq!(commit, None, "250 back");
-        assert!(
-            how.contains(&format!("none of them among {} and the 200 before it", &main[251][..7])),
-            "{how}"
-        );
+        assert!(how.contains(&format!("but not for {} or the 200 before it", &main[251][..7])), "{how}");
     }
     for (back, words) in [(200, "200 commits"), (5, "5 commits"), (1, "1 commit")] {
         shape.record(&main[251 - back]);
@@ -260,7 +257,7 @@ fn a_shallow_checkout_and_none_at_all_choose_the_same() {
     let clone = shape.shallow();
     for directory in [shape.checkout.path(), &clone.path().join("clone")] {
         let chosen = shape.chosen_in(directory, &event);
-        let how = "1 commit behind where the pull request left the target branch";
+        let how = "1 commit behind the merge base with the target branch";
         assert_eq!(chosen, (Some(main[1].clone()), how.into()));
     }
     let event = push(&main[2], &main[1]);

@@ -58,7 +58,7 @@ fn a_blob_is_sent_to_wherever_the_registry_says() {
     memory.registry.world().uploads = Some("http://[".into());
     let mut record = memory.command(&["record", &format!("api={}", memory.images[0]), "--commit", OTHER]);
     let lost = Run::of(record.env("DOCKER_CONFIG", &login)).expect(3);
-    says(&lost, &["does not say where the blob is to be sent"], "--plain-http");
+    says(&lost, &["does not say where to upload the blob"], "--plain-http");
 }
 
 #[test]
@@ -96,15 +96,11 @@ fn a_tag_that_leads_to_something_else_spoils_nothing_but_itself() {
     for other in [image, record, index, json!({ "annotations": 7 }), json!("x")] {
         memory.put_manifest(&odd, &other);
         let asked = memory.check(OTHER).expect(3);
-        says(
-            &asked,
-            &[&odd, "leads to something that is not its record; record the baseline again"],
-            "; ask",
-        );
+        says(&asked, &[&odd, "is not the baseline that its name says; record the baseline again"], "; ask");
         let history = memory.history().expect(0).stdout;
         assert!(history.contains(COMMIT) && !history.contains(OTHER), "{history}");
         let missing = memory.check(&"9".repeat(40)).expect(4);
-        assert!(missing.stdout.contains("has 2 commits of api"), "{}", missing.stdout);
+        assert!(missing.stdout.contains("has api for 2 commits"), "{}", missing.stdout);
     }
     assert!(memory.record(OTHER, &[]).expect(0).stdout.starts_with("recorded"));
     memory.check(OTHER).expect(0);
@@ -178,7 +174,7 @@ fn a_list_of_what_refers_to_an_image_that_cannot_be_used_stops_nothing() {
     for (number, other) in [memory.manifest("2"), full].into_iter().enumerate() {
         memory.put_manifest(&list, &other);
         let commit = format!("{number}").repeat(40);
-        let parts = ["recorded, and not found by the image itself", list.as_str(), "; delete that tag"];
+        let parts = ["recorded, but not linked to the image", list.as_str(), "; delete that tag"];
         says(&memory.record(&commit, &[]).expect(0), &parts, "panic");
         assert!(memory.record(&commit, &[]).expect(0).stdout.starts_with("already recorded"));
         memory.check(&commit).expect(0);
@@ -254,7 +250,7 @@ fn a_list_of_tags_is_read_to_its_end_or_not_at_all() {
     let history = memory.history().expect(0).stdout;
     assert!(history.contains(COMMIT) && history.contains(OTHER), "{history}");
     memory.registry.world().link = "/elsewhere?";
-    says(&memory.history().expect(3), &["does not say how it goes on"], "--plain-http");
+    says(&memory.history().expect(3), &["no usable link to the next page"], "--plain-http");
 }
 
 #[test]
@@ -263,7 +259,7 @@ fn tags_are_bounded() {
     memory.registry.world().page = 1000;
     let tags = (0..100_000).map(|number| (format!("build-{number}"), "sha256:x".to_owned()));
     memory.registry.world().tags.extend(tags);
-    let parts = ["it has over 100000 of them", "use a repository for baselines only"];
+    let parts = ["it has over 100000 tags", "use a repository for baselines only"];
     says(&memory.history().expect(3), &parts, "--plain-http");
 }
 
@@ -274,10 +270,10 @@ fn what_to_do_fits_what_the_registry_says() {
         memory.registry.world().refuses = Some((what, status, code));
         says(&memory.record(COMMIT, &[]).expect(3), parts, "--plain-http");
     };
-    refused("/blobs/uploads", 413, "SIZE_INVALID", &["413", "to take as much"]);
+    refused("/blobs/uploads", 413, "SIZE_INVALID", &["413", "to accept that much"]);
     refused("/blobs/uploads", 404, "NAME_UNKNOWN", &["404", "the repository's name"]);
     let (put, overwritten) =
-        ("PUT /v2/team/app/manifests/layergate-", "a repository whose tags may be overwritten");
+        ("PUT /v2/team/app/manifests/layergate-", "a repository whose tags can be overwritten");
     refused(put, 400, "TAG_INVALID", &["400", "TAG_INVALID: said so", overwritten]);
     refused(put, 409, "CONFLICT", &["409", overwritten]);
     refused(put, 405, "UNSUPPORTED", &["405", "whether it allows that"]);
@@ -292,7 +288,7 @@ fn a_busy_registry_is_asked_again_when_it_says() {
     assert!(memory.history().expect(0).stdout.contains(COMMIT));
     assert!(start.elapsed() >= Duration::from_secs(6), "{:?}", start.elapsed());
     memory.registry.world().busy = Some((100, 3600));
-    says(&memory.history().expect(3), &["429", "it asks to wait 3600 s"], "log in");
+    says(&memory.history().expect(3), &["429", "try again in 3600 s"], "log in");
     assert_eq!(memory.registry.world().busy, Some((99, 3600)), "it is not asked again before that");
 }
 
@@ -314,7 +310,7 @@ fn a_list_of_what_refers_to_an_image_is_read_to_its_end() {
     // One that has no time now does not mean that there is none.
     memory.registry.world().refuses = Some(("/referrers/", 503, "UNAVAILABLE"));
     let measured = memory.check_image().expect(0);
-    says(&measured, &["is measured, for what was recorded cannot be used", "503"], "--plain-http");
+    says(&measured, &["because its stored baseline cannot be used", "503"], "--plain-http");
 }
 
 /// Where this machine is meant, no other one is to hear of it.

@@ -179,7 +179,7 @@ fn a_tag_that_is_deleted_is_no_baseline() {
     repository.delete(&tag);
     missing("no baseline: api is not recorded in oci:");
     repository.record(&image, OTHER).expect(0);
-    missing("has 1 commit of api, none of them among");
+    missing("has api for 1 commit, but not for");
     repository.record(&image, COMMIT).expect(0);
     repository.check(&image, &["--base-commit", COMMIT, "--on-missing-baseline", "fail"]).expect(0);
 }
@@ -321,7 +321,7 @@ fn what_a_registry_refuses_is_said() {
         assert!(unreachable.stderr.contains(part), "{}", unreachable.stderr);
     }
     let no_commit = run(&["record", "--store", store]).expect(2);
-    assert!(no_commit.stderr.contains("the oci store keeps records by commit"), "{}", no_commit.stderr);
+    assert!(no_commit.stderr.contains("the oci store keeps baselines by commit"), "{}", no_commit.stderr);
     // The stand-in takes nothing.
     let registry = FakeRegistry::start(&layout, Faults::default());
     let store = format!("oci:{}/team/app", registry.address);
@@ -422,11 +422,11 @@ fn what_another_writer_overwrites_is_added_again() {
     memory.registry.world().hides_referrers = true;
     memory.registry.world().overwritten = Some(("sha256-", 2));
     let recorded = memory.record(COMMIT, &[]).expect(0);
-    assert!(!recorded.stderr.contains("not found by"), "{}", recorded.stderr);
+    assert!(!recorded.stderr.contains("not linked to"), "{}", recorded.stderr);
     assert!(memory.check_image().expect(0).stdout.contains("recorded with"));
     memory.registry.world().overwritten = Some(("sha256-", 1000));
     let lost = memory.record(OTHER, &[]).expect(0);
-    for part in ["recorded, and not found by the image itself", "was changed by others 8 times"] {
+    for part in ["recorded, but not linked to the image", "during each of 8 attempts"] {
         assert!(lost.stderr.contains(part), "{part}: {}", lost.stderr);
     }
     memory.check(OTHER).expect(0);
@@ -438,7 +438,7 @@ fn a_registry_that_deletes_nothing_is_said() {
     memory.record(COMMIT, &["--keep-last", "1"]).expect(0);
     memory.registry.world().keeps_all = true;
     let kept = memory.record(OTHER, &["--keep-last", "1"]).expect(0);
-    for part in ["could not delete an old record", "405", "without --keep-last"] {
+    for part in ["could not delete an old baseline", "405", "without --keep-last"] {
         assert!(kept.stderr.contains(part), "{part}: {}", kept.stderr);
     }
     assert_eq!(memory.tags("layergate-").len(), 2, "all is recorded");

@@ -191,7 +191,7 @@ fn what_is_pushed_is_recorded_and_the_next_pull_request_is_compared_with_exactly
     let compared = |run: Run, base: &str, sizes: &str| {
         assert!(run.stdout.contains("Job succeeded"), "{}", run.stdout);
         let [comment] = github.bodies_of(BOT).try_into().unwrap();
-        let exact = ", exact: the target branch that this merge was made on";
+        let exact = ", exact: the base commit of the test merge";
         assert!(comment.contains(&base[..7]) && comment.contains(exact), "{comment}");
         assert!(comment.contains(sizes), "{comment}");
     };

@@ -69,7 +69,7 @@ fn documents_of_an_image_that_are_malformed_are_refused() {
         (
             "manifest.json of nine megabytes",
             raw(nine_megabytes.clone().into()),
-            Refused("a document of an image has at most 8388608"),
+            Refused("a document of an image may have at most 8388608"),
         ),
         (
             "manifest.json of nine megabytes, by its name",
@@ -90,7 +90,7 @@ fn documents_of_an_image_that_are_malformed_are_refused() {
         (
             "layer that is the config",
             manifest(layers, json!(["config.json"])),
-            Refused("neither a tar nor packed with"),
+            Refused("not a tar, nor one compressed with"),
         ),
         ("layers that are null", manifest(layers, Value::Null), Refused("it lists 1 layers, the manifest 0")),
         (
@@ -169,7 +169,7 @@ fn archives_are_read_by_the_last_entry_of_a_name_and_through_links() {
         (
             "layer twice, then another",
             image("l/layer.tar", &[entry(b'0', "l/layer.tar", noise(700))]),
-            Refused("neither a tar nor packed with"),
+            Refused("not a tar, nor one compressed with"),
         ),
         (
             "archive of 10,001 entries",
@@ -237,7 +237,7 @@ fn indexes_and_manifests_are_followed_no_further_than_they_go() {
     for (name, archive, expected) in [
         ("layout", with(&|_| ()), ten()),
         ("index three deep", nested(3), ten()),
-        ("index five deep", nested(5), Refused("indexes point at indexes over 3 deep")),
+        ("index five deep", nested(5), Refused("indexes are nested over 3 deep")),
         (
             "index that points at itself",
             layout_with(|_| index_of(1), &[blob(&digest(1), &index_of(1))], |_| ()),
@@ -302,7 +302,7 @@ fn indexes_and_manifests_are_followed_no_further_than_they_go() {
         (
             "manifest of an artifact",
             with(&|m| m["config"]["mediaType"] = "application/vnd.oci.empty.v1+json".into()),
-            Refused("this is an OCI artifact that does not say its type, not a container image"),
+            Refused("this is an OCI artifact without a type, not a container image"),
         ),
     ] {
         check_archive(name, &archive, &expected);

@@ -186,7 +186,7 @@ fn blobs_of_another_kind_are_no_layers() {
     let xz = [b"\xfd7zXZ\0\0\x04".to_vec(), noise(900)].concat();
     let bzip2 = [b"BZh91AY&SY".to_vec(), noise(900)].concat();
     let json = format!("{{\"schemaVersion\":2,\"x\":\"{}\"}}", "x".repeat(900)).into_bytes();
-    let other = || Refused("neither a tar nor packed with");
+    let other = || Refused("not a tar, nor one compressed with");
     for (name, blob, expected) in [
         ("zip", zip, other()),
         ("what begins as xz does", xz, Refused("xz data is corrupt or cut off")),

@@ -52,8 +52,8 @@ fn snapshots_that_contradict_themselves_or_their_form_are_refused() {
         ("/totals/uncompressed", json!("10"), "not a layergate snapshot"),
         ("/totals", Value::Null, "not a layergate snapshot"),
         ("/measured", json!("guessed"), "not a layergate snapshot"),
-        ("/schema", json!("layergate.snapshot/v0"), "is needed"),
-        ("/schema", json!("layergate.snapshot/v99999999999"), "is needed"),
+        ("/schema", json!("layergate.snapshot/v0"), "document, not a `layergate.snapshot`"),
+        ("/schema", json!("layergate.snapshot/v99999999999"), "document, not a `layergate.snapshot`"),
         ("/schema", json!(["layergate.snapshot/v1"]), "no `schema` field"),
         ("/image/platform", json!("linux"), "is not a platform"),
         ("/image/id", json!("sha256:x"), "is not a digest"),
@@ -71,10 +71,10 @@ fn snapshots_that_contradict_themselves_or_their_form_are_refused() {
         ("/layers/0/file_list/entries", json!([[]]), "without its kind"),
         ("/layers/0/file_list/entries", json!([["f", "a", 10, "more"]]), "not a layergate snapshot"),
         ("/layers/0/file_list", json!("f"), "not a layergate snapshot"),
-        ("/layers/0/file_list", packages(&[(7, &[])]), "has a file that is none"),
-        ("/layers/0/file_list", packages(&[(0, &[0, 1])]), "has a file that is none"),
+        ("/layers/0/file_list", packages(&[(7, &[])]), "names an entry that is not a file"),
+        ("/layers/0/file_list", packages(&[(0, &[0, 1])]), "names an entry that is not a file"),
         ("/layers/0/file_list", packages(&[(0, &[0, 0])]), "not ascending"),
-        ("/layers/0/file_list", packages(&[(0, &[0]), (0, &[0])]), "is of two packages"),
+        ("/layers/0/file_list", packages(&[(0, &[0]), (0, &[0])]), "belongs to two packages"),
         ("/base", json!({ "name": null, "layers": 9, "how": "history" }), "contradicts itself"),
         (
             "/history",
@@ -119,19 +119,19 @@ fn text_that_is_no_snapshot_is_refused() {
     let nested =
         |open: &str| [r#"{"schema":"layergate.snapshot/v1","layers":"#, &open.repeat(10_000)].concat();
     for (name, text, part) in [
-        ("no text", String::new(), "not whole JSON"),
+        ("no text", String::new(), "incomplete or not JSON"),
         ("ten thousand brackets", "[".repeat(10_000), "no `schema` field"),
-        ("ten thousand brackets as layers", nested("["), "not whole JSON"),
-        ("ten thousand objects as layers", nested(r#"{"a":"#), "not whole JSON"),
-        ("a snapshot cut off", good[..good.len() / 2].into(), "not whole JSON"),
-        ("a snapshot and more", format!("{good} {good}"), "not whole JSON"),
+        ("ten thousand brackets as layers", nested("["), "incomplete or not JSON"),
+        ("ten thousand objects as layers", nested(r#"{"a":"#), "incomplete or not JSON"),
+        ("a snapshot cut off", good[..good.len() / 2].into(), "incomplete or not JSON"),
+        ("a snapshot and more", format!("{good} {good}"), "incomplete or not JSON"),
         (
             "a snapshot with a field twice",
             good.replacen('{', r#"{"measured":"engine","#, 1),
             "duplicate field",
         ),
         ("a snapshot of an object alone", r#"{"schema":"layergate.snapshot/v1"}"#.into(), "missing field"),
-        ("a snapshot of a number", "1".repeat(5000), "not whole JSON"),
+        ("a snapshot of a number", "1".repeat(5000), "incomplete or not JSON"),
     ] {
         check_snapshot(name, text.as_bytes(), part);
     }

@@ -339,6 +339,6 @@ fn a_tar_may_end_early_only_between_entries() {
         ("no bytes", vec![Vec::new()], counts(&[0], 0, 0)),
         ("two empty blocks", vec![end()], counts(&[0], 0, 0)),
         ("a mebibyte of zeros", vec![vec![0; 1 << 20]], counts(&[0], 0, 0)),
-        ("one byte", vec![vec![0]], Refused("neither a tar nor packed with")),
+        ("one byte", vec![vec![0]], Refused("not a tar, nor one compressed with")),
     ]);
 }

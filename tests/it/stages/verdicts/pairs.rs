@@ -74,7 +74,7 @@ fn right_to_pass() -> Vec<Pair> {
     vec![
         pair("static binary on scratch", "pass", "FROM scratch\nCOPY server /server\nENTRYPOINT [\"/server\"]\n")
             .file("server", Program)
-            .says(&["one stage", "needs no other", "(one file)"]),
+            .says(&["one stage", "that is enough", "(one file)"]),
         pair("files on scratch", "pass", "FROM scratch\nCOPY site /site\nCOPY server /server\n")
             .file("site/index.html", Text("<p>tides</p>"))
             .file("server", Program)
@@ -93,7 +93,7 @@ fn right_to_pass() -> Vec<Pair> {
             .says(&["one stage"]),
         pair("run-time tools", "pass", "FROM verdicts-debian:1\nRUN apt-get update && apt-get install -y --no-install-recommends git curl libpq5 && rm -rf /var/lib/apt/lists/*\nCOPY run.sh /\n")
             .file("run.sh", Text("git clone"))
-            .says(&["one stage", "needs no other"]),
+            .says(&["one stage", "that is enough"]),
         pair("a vendored cc that is no compiler", "pass", "FROM verdicts-debian:1\nCOPY cc make task /home/app/\nCOPY task /usr/local/bin/task\n")
             .file("cc", Bytes(2_000_000))
             .file("make", Bytes(2_000_000))
@@ -114,14 +114,14 @@ fn right_to_pass() -> Vec<Pair> {
             .kinds(&["headers"]),
         pair("a jar on a JRE", "pass", "FROM eclipse-temurin:17-jre\nCOPY app.jar /app.jar\nCMD [\"java\", \"-jar\", \"/app.jar\"]\n")
             .file("app.jar", Bytes(500_000))
-            .says(&["one stage", "needs no other"]),
+            .says(&["one stage", "that is enough"]),
         pair("a few headers", "pass", "FROM verdicts-debian:1\nRUN apt-get install -y libpq-dev\nCOPY app /app\n")
             .file("app", Text("x"))
             .kinds(&["dev-packages"])
             .says(&["nothing that Dockerfile:2 apt-get install libpq-dev"]),
         pair("packages with a part of a compiler's name", "pass", "FROM verdicts-alpine:1\nRUN apk add --no-cache libpq git\nCOPY app /app\n")
             .file("app", Text("x"))
-            .says(&["one stage", "needs no other"]),
+            .says(&["one stage", "that is enough"]),
         pair("files that only builds read", "pass", "FROM verdicts-debian:1\nCOPY . /app\n")
             .file("Dockerfile.dev", Text("FROM x"))
             .file("src/main.c", Bytes(200_000))
@@ -190,7 +190,7 @@ fn right_to_pass_for_its_dockerfile() -> Vec<Pair> {
         pair("no Dockerfile, and nothing that builds", "pass", "FROM verdicts-debian:1\nRUN apt-get install -y curl\nCOPY app /app\n")
             .file("app", Text("x"))
             .later("")
-            .says(&["the image has no build tools", "by the image alone"]),
+            .says(&["the image has no build tools", "from the image alone"]),
     ]
 }
 
@@ -236,7 +236,7 @@ fn bases_to_blame() -> Vec<Pair> {
             .at(3),
         pair("the base's compiler, used and purged", "fail", "FROM verdicts-gcc:1\nCOPY main.c .\nRUN gcc -o /server main.c\nRUN apt-get purge -y --auto-remove gcc make\n")
             .file("main.c", Text("int main;"))
-            .says(&["builds with tools of verdicts-gcc:1", "deleted by a later instruction but still shipped", "Dockerfile:3 gcc"])
+            .says(&["builds with tools of verdicts-gcc:1", "deleted by a later instruction but still in the image", "Dockerfile:3 gcc"])
             .at(3),
     ]
 }
@@ -246,7 +246,7 @@ fn right_to_fail() -> Vec<Pair> {
     vec![
         pair("gcc in one step and its removal in another", "fail", "FROM verdicts-debian:1\nRUN apt-get install -y gcc\nCOPY main.c .\nRUN gcc -o /server main.c\nRUN apt-get purge -y --auto-remove gcc\n")
             .file("main.c", Text("int main;"))
-            .says(&["deleted by a later instruction but still shipped", "compilers", "Dockerfile:2 apt-get install gcc"])
+            .says(&["deleted by a later instruction but still in the image", "compilers", "Dockerfile:2 apt-get install gcc"])
             .at(2),
         pair("real build-essentials in one stage", "fail", "FROM debian:bookworm-slim\nRUN apt-get update && apt-get install -y gcc make && rm -rf /var/lib/apt/lists/*\nCOPY main.c .\n")
             .file("main.c", Text("int main;"))
@@ -262,7 +262,7 @@ fn right_to_fail() -> Vec<Pair> {
             .at(2),
         pair("the last stage is the builder", "fail", "FROM verdicts-debian:1 AS builder\nRUN apt-get install -y gcc\nCOPY main.c .\nRUN gcc -o /server main.c\nFROM builder\nRUN rm -rf /usr/lib/gcc /usr/bin/gcc\n")
             .file("main.c", Text("int main;"))
-            .says(&["2 stages, each built on the one before: all of them ship", "Dockerfile:2 apt-get install gcc"])
+            .says(&["2 stages, each built on the one before, so all of them ship", "Dockerfile:2 apt-get install gcc"])
             .at(2),
         pair("a builder that nothing comes from", "fail", "FROM verdicts-golang:1 AS builder\nCOPY main.c .\nRUN go build -o /server main.c\nFROM verdicts-debian:1\nRUN apt-get install -y gcc\nCOPY main.c .\nRUN gcc -o /server main.c\n")
             .file("main.c", Text("int main;"))
@@ -271,7 +271,7 @@ fn right_to_fail() -> Vec<Pair> {
         pair("the whole builder", "fail", "FROM verdicts-gcc:1 AS builder\nCOPY main.c .\nRUN gcc -o /server main.c\nFROM scratch\nCOPY --from=builder / /\n")
             .file("main.c", Text("int main;"))
             .says(&["2 stages", "compilers"])
-            .helps(&["name in Dockerfile:5 only the files that run, and leave out compilers and linkers (/usr/lib/gcc"])
+            .helps(&["in Dockerfile:5, copy only the files that run, without compilers and linkers (/usr/lib/gcc"])
             .at(5),
         pair("a copied toolchain", "fail", "FROM verdicts-debian:1\nCOPY --from=verdicts-golang:1 /usr/local/go /usr/local/go\nCOPY main.go .\nRUN /usr/local/go/bin/go build -o /server main.go\n")
             .file("main.go", Text("package main"))
@@ -279,11 +279,11 @@ fn right_to_fail() -> Vec<Pair> {
             .at(4),
         pair("a toolchain that is only copied", "fail", "FROM verdicts-debian:1\nCOPY --from=verdicts-golang:1 /usr/local/go /usr/local/go\n")
             .says(&["the Go toolchain"])
-            .helps(&["leave out the Go toolchain (/usr/local/go/"])
+            .helps(&["without the Go toolchain (/usr/local/go/"])
             .at(2),
         pair("all that was installed with the program", "warn", "FROM verdicts-gcc:1 AS builder\nRUN mkdir -p /opt/app/lib /opt/app/include && cp /usr/lib/x86_64-linux-gnu/libc.a /opt/app/lib && cp /usr/include/stdio.h /opt/app/include\nFROM verdicts-debian:1\nCOPY --from=builder /opt/app /opt/app\n")
             .says(&["static libraries"])
-            .helps(&["name in Dockerfile:4 only the files that run"])
+            .helps(&["in Dockerfile:4, copy only the files that run"])
             .at(4),
         pair("Composer from its image", "fail", "FROM verdicts-debian:1\nCOPY --from=verdicts-tools:1 /composer /usr/bin/composer\nWORKDIR /app\nRUN composer install --no-dev\n")
             .says(&["Composer"])
@@ -295,23 +295,23 @@ fn right_to_fail() -> Vec<Pair> {
             .says(&["Dockerfile:2 apk add build-base"])
             .at(2),
         pair("a virtual package of apk deleted in another step", "fail", "FROM verdicts-alpine:1\nRUN apk add --no-cache --virtual .build-deps gcc\nRUN gcc -o /server main.c\nRUN apk del .build-deps\n")
-            .says(&["deleted by a later instruction but still shipped", "Dockerfile:2 apk add gcc"])
+            .says(&["deleted by a later instruction but still in the image", "Dockerfile:2 apk add gcc"])
             .at(2),
         pair("development dependencies", "fail", "FROM verdicts-node:1\nWORKDIR /app\nCOPY package.json package-lock.json ./\nRUN npm ci\nCOPY server.js .\n")
             .file("package.json", Text(PACKAGE_JSON))
             .file("package-lock.json", Text("{}"))
             .file("server.js", Text("1"))
-            .says(&["one stage", "dependencies that only development loads", "Dockerfile:4 npm ci"])
+            .says(&["one stage", "development dependencies", "Dockerfile:4 npm ci"])
             .helps(&["npm ci --omit=dev"])
             .at(4),
         pair("development dependencies, pruned in another step", "fail", "FROM verdicts-node:1\nWORKDIR /app\nCOPY package.json package-lock.json ./\nRUN npm ci\nRUN npm run build\nRUN npm prune --omit=dev\n")
             .file("package.json", Text(PACKAGE_JSON))
             .file("package-lock.json", Text("{}"))
-            .says(&["deleted by a later instruction but still shipped", "Dockerfile:5 npm run"])
+            .says(&["deleted by a later instruction but still in the image", "Dockerfile:5 npm run"])
             .at(5),
         pair("a global compiler of npm", "fail", "FROM verdicts-node:1\nRUN npm install -g typescript@5\nCOPY server.ts .\n")
             .file("server.ts", Text("1"))
-            .says(&["global Node packages that build", "Dockerfile:2 npm install typescript"])
+            .says(&["global Node build tools", "Dockerfile:2 npm install typescript"])
             .at(2),
         pair("pipenv in the final stage", "fail", "FROM verdicts-python:1 AS builder\nRUN pip install --target /packages flask\nFROM verdicts-python:1\nRUN pip install pipenv\nCOPY --from=builder /packages /packages\n")
             .says(&["2 stages", "Python build and lock tools", "pipenv", "Dockerfile:4 pip install pipenv"])
@@ -329,21 +329,21 @@ fn traps() -> Vec<Pair> {
         pair("no Dockerfile, and a compiler", "fail", "FROM verdicts-debian:1\nRUN apt-get install -y gcc\nCOPY app /app\n")
             .file("app", Text("x"))
             .later("")
-            .says(&["compilers", "by the image alone", "apt-get install gcc"]),
+            .says(&["compilers", "from the image alone", "apt-get install gcc"]),
         pair("no Dockerfile, and a fat base", "warn", "FROM python:3\nCOPY app.py /app/\n")
             .file("app.py", Text("print(1)"))
             .later("")
-            .says(&["the final stage builds nothing, but the base image brings", "by the image alone"])
+            .says(&["the final stage builds nothing, but the base image brings", "from the image alone"])
             .never_says(&["it; "]),
         pair("a Dockerfile that was edited since", "fail", "FROM verdicts-debian:1\nRUN apt-get install -y gcc\nCOPY app /app\n")
             .file("app", Text("x"))
             .later("FROM verdicts-golang:1 AS builder\nRUN go build -o /server .\nFROM scratch\nCOPY --from=builder /server /server\n")
-            .says(&["compilers", "by the image alone", "apt-get install gcc"])
+            .says(&["compilers", "from the image alone", "apt-get install gcc"])
             .never_says(&["2 stages", "Dockerfile:"]),
         pair("a Dockerfile that was edited since, and nothing that builds", "pass", "FROM verdicts-debian:1\nCOPY app /app\n")
             .file("app", Text("x"))
             .later("FROM verdicts-debian:1\nRUN apt-get install -y gcc\nRUN gcc -o /server main.c\n")
-            .says(&["by the image alone"])
+            .says(&["from the image alone"])
             .never_says(&["Dockerfile:"]),
         pair("a kind of one's own", "fail", "FROM verdicts-debian:1\nCOPY model-compiler /opt/compiler/model-compiler\n")
             .file("model-compiler", Bytes(2_000_000))
