@@ -27,7 +27,7 @@ pub struct Chosen {
     pub config: Config,
     /// What the pull request changes in it, for the comment.
     pub note: Option<String>,
-    /// Why a configuration that it extends does not count: in a run of a fork, which has no token for that. The job
+    /// Why a configuration of another repository does not count: in a run of a fork, which has no token for that. The job
     /// that comments evaluates by it.
     pub unread: Option<String>,
 }
@@ -74,22 +74,24 @@ pub async fn of_check(
     wanted: &ConfigurationRequest<'_>,
     context: Option<&Context>,
 ) -> anyhow::Result<Chosen> {
-    if let Some(remote) = wanted.named.and_then(extends::named_remote) {
+    let (own, note, read) = match wanted.named.and_then(extends::named_remote) {
         // What the workflow names is no file of the change.
-        return Ok(Chosen { config: extends::remote(remote, wanted.github).await?, ..Chosen::default() });
-    }
-    let (found, note) = chosen_file(wanted, context).await?;
-    let Some(ConfigurationFile { config, place, .. }) = found else {
-        return Ok(Chosen { note, ..Chosen::default() });
+        Some(remote) => (Config::default(), None, extends::remote(remote, wanted.github).await),
+        None => match chosen_file(wanted, context).await? {
+            (None, note) => return Ok(Chosen { note, ..Chosen::default() }),
+            (Some(ConfigurationFile { config, place, .. }), note) => {
+                (config.clone(), note, extends::with_extended(config, place, wanted.github).await)
+            }
+        },
     };
     // Nor do Dependabot's own runs have secrets.
     let has_no_secrets = set_variable("GITHUB_ACTOR").is_some_and(|actor| actor == "dependabot[bot]")
         || context.and_then(|context| context.pull_request.as_ref()).is_some_and(|pull| pull.from_fork);
-    match extends::with_extended(config.clone(), place, wanted.github).await {
+    match read {
         Ok(config) => Ok(Chosen { config, note, unread: None }),
         // Its report is still needed: the job that comments evaluates it.
         Err(error) if has_no_secrets && error.is::<ReadError>() => {
-            Ok(Chosen { config, note, unread: Some(format!("{error:#}")) })
+            Ok(Chosen { config: own, note, unread: Some(format!("{error:#}")) })
         }
         Err(error) => Err(error),
     }

@@ -387,35 +387,40 @@ fn a_configuration_that_cannot_be_read_is_never_no_limits() {
 #[test]
 fn a_fork_has_no_token_for_it_and_the_trusted_job_evaluates() {
     let extends = format!("extends = \"{CENTRAL}\"\n");
-    let mut change = Change::new(&[("layergate.toml", &extends)], &[]);
-    change.github.world().shared = vec![central(STRICT, Some("Bearer ghp_config-token"))];
-    change.payload["pull_request"]["head"]["repo"]["full_name"] = "mallory/shop".into();
-    let run = change.check(&["--report", "r.json", "--comment", "never"]).expect(3);
-    assert!(
-        run.stderr.contains("cannot read the configuration acme/.github//layergate.toml@v1"),
-        "{}",
-        run.stderr
-    );
-    let report = change.checkout.path().join("r.json");
-    assert!(report.exists(), "{}", run.stderr);
-    fs::copy(&report, change.elsewhere.path().join("r.json")).unwrap();
-    let head = ("mallory/shop", "change", change.head.as_str());
-    change.github.world().pulls = vec![pull_request(7, head, &change.base)];
-    let run = json!({ "workflow_run": {
-        "id": 500, "event": "pull_request", "head_sha": change.head, "head_branch": "change", "conclusion": "failure",
-        "head_repository": { "full_name": "mallory/shop" },
-    } });
-    let evaluate = |more: &[&str]| {
-        let saved = change.elsewhere.path().join("r.json").display().to_string();
-        let mut command = change.command(&[&["report", &saved], more].concat());
-        fs::write(change.elsewhere.path().join("event.json"), run.to_string()).unwrap();
-        command.env("GITHUB_EVENT_NAME", "workflow_run").env("GITHUB_REF", "refs/heads/main");
-        Run::of(&mut command)
-    };
-    let evaluated = evaluate(&["--config-token", "ghp_config-token", "--require-image", "app"]).expect(1);
-    assert!(change.comment().contains("exceeds max-size"), "{}", change.comment());
-    assert!(evaluated.stdout.contains("over the limit of 110 kB"), "{}", evaluated.stdout);
-    evaluate(&[]).expect(3);
+    let by_input = ["--config", CENTRAL];
+    let cases: [(Files<'_>, &[&str]); 2] =
+        [(&[("layergate.toml", &extends)], &[]), (&[("x", "x")], &by_input)];
+    for (target, named) in cases {
+        let mut change = Change::new(target, &[]);
+        change.github.world().shared = vec![central(STRICT, Some("Bearer ghp_config-token"))];
+        change.payload["pull_request"]["head"]["repo"]["full_name"] = "mallory/shop".into();
+        let run = change.check(&[&["--report", "r.json", "--comment", "never"], named].concat()).expect(3);
+        assert!(
+            run.stderr.contains("cannot read the configuration acme/.github//layergate.toml@v1"),
+            "{}",
+            run.stderr
+        );
+        let report = change.checkout.path().join("r.json");
+        assert!(report.exists(), "{named:?}: {}", run.stderr);
+        fs::copy(&report, change.elsewhere.path().join("r.json")).unwrap();
+        let head = ("mallory/shop", "change", change.head.as_str());
+        change.github.world().pulls = vec![pull_request(7, head, &change.base)];
+        let run = json!({ "workflow_run": {
+            "id": 500, "event": "pull_request", "head_sha": change.head, "head_branch": "change", "conclusion": "failure",
+            "head_repository": { "full_name": "mallory/shop" },
+        } });
+        let evaluate = |more: &[&str]| {
+            let saved = change.elsewhere.path().join("r.json").display().to_string();
+            let mut command = change.command(&[&["report", &saved], named, more].concat());
+            fs::write(change.elsewhere.path().join("event.json"), run.to_string()).unwrap();
+            command.env("GITHUB_EVENT_NAME", "workflow_run").env("GITHUB_REF", "refs/heads/main");
+            Run::of(&mut command)
+        };
+        let evaluated = evaluate(&["--config-token", "ghp_config-token", "--require-image", "app"]).expect(1);
+        assert!(change.comment().contains("exceeds max-size"), "{}", change.comment());
+        assert!(evaluated.stdout.contains("over the limit of 110 kB"), "{}", evaluated.stdout);
+        evaluate(&[]).expect(3);
+    }
 }
 
 #[test]
