@@ -1,7 +1,7 @@
 //! `layergate history`.
 
 use super::configuration::of_checkout;
-use super::{Exit, console, printed_json, stores, write_file};
+use super::{Exit, console, printed_json, stores, today, write_file};
 use crate::cli::{HistoryArgs, HistoryFormat};
 use crate::config::{Config, Settings};
 use crate::image::Bytes;
@@ -68,11 +68,13 @@ pub async fn run(arguments: &HistoryArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The maximum size that the configuration sets, in the metric that is shown.
+/// The maximum size that the configuration sets, or the smallest of those that it extends, in the metric that is shown.
 fn max_size(arguments: &HistoryArgs, config: &Config, image: &str) -> anyhow::Result<Option<Bytes>> {
-    let (limits, settings) = config.limits_for(image, arguments.platform.as_ref(), &Settings::default())?;
-    let written = settings.get("max-size").filter(|_| limits.metric == arguments.metric);
-    Ok(written.and_then(|setting| setting.text.parse::<SizeLimit>().ok()).map(|limit| limit.bytes))
+    let rulesets = config.rulesets_for(image, arguments.platform.as_ref(), &Settings::default(), &today())?;
+    let of_metric = rulesets.iter().filter(|ruleset| ruleset.limits.metric == arguments.metric);
+    let written = of_metric.filter_map(|ruleset| ruleset.settings.get("max-size"));
+    let limits = written.filter_map(|setting| setting.text.parse::<SizeLimit>().ok());
+    Ok(limits.map(|limit| limit.bytes).min())
 }
 
 /// The newest size of the first image.

@@ -277,21 +277,7 @@ impl Config {
         BuildSettings::from_settings(&self.settings_of(image, platform, flags))
     }
 
-    /// The limits of one image: those of all images, its own, its platform's, then the flags. Comes
-    /// with the settings that they were made from.
-    ///
-    /// # Errors
-    /// [`ConfigError`] where a flag cannot be used; the file was checked when it was read.
-    pub fn limits_for(
-        &self,
-        image: &str,
-        platform: Option<&Platform>,
-        flags: &Settings,
-    ) -> Result<(Limits, Settings), ConfigError> {
-        let settings = self.settings_of(image, platform, flags);
-        Ok((limits_of(&settings)?, settings))
-    }
-
+    /// The settings of one image: those of all images, its own, its platform's, then the flags.
     fn settings_of(&self, image: &str, platform: Option<&Platform>, flags: &Settings) -> Settings {
         let mut settings = self.limits.clone();
         if let Some(own) = self.images.get(image) {
@@ -566,14 +552,14 @@ mod tests {
             Setting { text: "1 GB".into(), origin: "--max-size".into() },
         )]);
         let size = |image, platform, flags: &Settings| {
-            config.limits_for(image, Some(platform), flags).unwrap().1["max-size"].text.clone()
+            config.settings_of(image, Some(platform), flags)["max-size"].text.clone()
         };
         let none = Settings::new();
         assert_eq!(size("web", &amd, &none), "500 MB");
         assert_eq!(size("api", &amd, &none), "300 MB");
         assert_eq!(size("api", &arm, &none), "200 MB");
         assert_eq!(size("api", &arm, &flags), "1 GB");
-        assert_eq!(config.limits_for("api", Some(&arm), &none).unwrap().1["max-layers"].text, "20");
+        assert_eq!(config.settings_of("api", Some(&arm), &none)["max-layers"].text, "20");
     }
 
     #[test]
@@ -591,7 +577,7 @@ mod tests {
         ];
         assert_eq!(before.changes(&after), expected);
         // Where it stands in the file, and how it is quoted, is no change.
-        assert!(after.changes(&config(&format!("# moved\n{}", "[limits]\nmax-layers = 9\nmax-size = \"900 MB\"\n[images.api]\nforbid-paths = [\"a\", \"b\"]\n[[removable.ignore]]\nreason = \"x\"\npaths = [\"**\"]"))).is_empty());
+        assert!(after.changes(&config(&format!("# moved\n{}", "[limits]\nmax-layers = 9\nmax-size = \"900 MB\"\n[images.api]\nforbid-paths = [\"a\", \"b\"]\n[[removable.ignore]]\nreason = \"x\"\npaths = [\"**\"]\n[allow]\nloosen = \"max-size\""))).is_empty());
         let alone =
             config("[limits]\nmax-layers = 9\n[accept]\ntrailer = \"Ok\"\n[removable]").limits_alone();
         assert!(alone.accept(&Settings::new(), &Day::of(0)).unwrap().is_empty() && alone.catalogue.is_none());

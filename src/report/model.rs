@@ -568,11 +568,14 @@ impl ImageReport {
 
     /// The values of a key, in each configuration that sets it.
     pub fn values_of(&self, key: &str) -> impl Iterator<Item = &str> {
-        let extended = self.extended.iter().map(|extended| &extended.limits);
-        std::iter::once(&self.limits)
-            .chain(extended)
-            .filter_map(move |limits| limits.get(key))
-            .map(String::as_str)
+        self.rules().filter_map(move |(_, limits)| limits.get(key)).map(String::as_str)
+    }
+
+    /// The limits of each configuration that counts, the image's own first; with the configuration, where it is one that
+    /// another extends.
+    pub fn rules(&self) -> impl Iterator<Item = (Option<&str>, &BTreeMap<String, String>)> {
+        let extended = self.extended.iter().map(|of| (Some(of.source.as_str()), &of.limits));
+        std::iter::once((None, &self.limits)).chain(extended)
     }
 
     /// Says what it was evaluated by.

@@ -26,7 +26,8 @@ export interface Image {
   baseline: string | null;
   /** How the Dockerfile lines are known, in words. */
   lines: string | null;
-  limits: [key: string, value: string][];
+  /** The last is the configuration, where it is one that another extends. */
+  limits: [key: string, value: string, source: string | null][];
   findings: Finding[];
   causes: Cause[];
   moved: Moved[];

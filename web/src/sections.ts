@@ -61,7 +61,7 @@ function finding(one: Finding): HTMLElement {
 }
 
 function small(image: Image): HTMLElement {
-  const limits = image.limits.flatMap(([key, value]): Child[] => [" ", h("code", {}, `${key} = ${value}`)]);
+  const limits = image.limits.flatMap(([key, value, source]): Child[] => [" ", h("code", {}, `${key} = ${value}`), source && ` (${source})`]);
   const parts: Child[][] = [
     image.baseline ? [image.baseline] : [], image.lines ? [image.lines] : [], image.limits.length > 0 ? ["limits:", ...limits] : [],
   ].filter((part) => part.length > 0);

@@ -1,5 +1,7 @@
 //! The document of the page, as `web/src/data.ts` describes it, without the files.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::PageSubject;
@@ -47,7 +49,8 @@ struct PageImage<'a> {
     figures: Vec<PageFigure>,
     baseline: Option<String>,
     lines: Option<&'static str>,
-    limits: Vec<(&'a str, &'a str)>,
+    /// Key, value, and the configuration, where it is one that another extends.
+    limits: Vec<(&'a str, &'a str, Option<&'a str>)>,
     findings: Vec<FindingText<'a>>,
     causes: Vec<CauseText<'a>>,
     moved: Vec<MovedText<'a>>,
@@ -236,6 +239,16 @@ fn of_history<'a>(history: &'a History, platform: &'a str, rows: &[HistoryRow<'a
     }
 }
 
+/// The smallest maximum size of those that are in the metric that is shown.
+fn max_size(image: &ImageReport) -> Option<Bytes> {
+    let is_shown = |limits: &BTreeMap<String, String>| {
+        limits.get("metric").map_or(Ok(Metric::default()), |text| text.parse()) == Ok(image.metric)
+    };
+    let of_metric = image.rules().filter(|(_, limits)| is_shown(limits));
+    let written = of_metric.filter_map(|(_, limits)| limits.get("max-size")?.parse::<SizeLimit>().ok());
+    written.map(|limit| limit.bytes).min()
+}
+
 /// What containers are started with, where that differs.
 fn config(image: &ImageReport) -> Option<ConfigText> {
     let row = |change: &ConfigChange| {
@@ -279,7 +292,12 @@ impl<'a> PageSource<'a, '_> {
             ),
             baseline: baseline(image, subject),
             lines: image.lines.map(words::lines_by),
-            limits: image.limits.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect(),
+            limits: image
+                .rules()
+                .flat_map(|(source, limits)| {
+                    limits.iter().map(move |(key, value)| (key.as_str(), value.as_str(), source))
+                })
+                .collect(),
             findings: image.findings.iter().map(|finding| self.finding(finding)).collect(),
             causes: image.causes.iter().map(|cause| self.cause(cause)).collect(),
             moved: image.moved.iter().map(|moved| self.moved(moved)).collect(),
@@ -292,11 +310,7 @@ impl<'a> PageSource<'a, '_> {
                 .map(|one| self.removable(one))
                 .collect(),
             trend: image.trend.iter().map(point).collect(),
-            max_size: image
-                .limits
-                .get("max-size")
-                .and_then(|limit| limit.parse::<SizeLimit>().ok())
-                .map(|limit| limit.bytes),
+            max_size: max_size(image),
             files_missing: (files.is_none() && image.head.is_some()).then_some(why),
             files,
         }

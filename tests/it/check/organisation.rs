@@ -321,7 +321,7 @@ fn limits_of_another_repository_count_until_the_target_says_otherwise() {
     for files in own {
         let change = Change::new(&[("layergate.toml", &extends)], files);
         change.github.world().shared = vec![central(STRICT, None)];
-        let run = change.check(&["--report", "r.json"]).expect(1);
+        let run = change.check(&["--report", "r.json", "--html", "p.html"]).expect(1);
         let footer = format!("limits of layergate.toml of main and {CENTRAL}");
         assert!(run.stdout.contains(&format!("(limit of {CENTRAL})")), "{}", run.stdout);
         let one_line = run.stdout.replace("\n", " ");
@@ -337,6 +337,11 @@ fn limits_of_another_repository_count_until_the_target_says_otherwise() {
         let image = &report["images"][0];
         assert_eq!(image["limits"], json!({ "max-size": "1 MB" }));
         assert_eq!(image["extended"], json!([{ "source": CENTRAL, "limits": { "max-size": "110 kB" } }]));
+        let page = fs::read_to_string(change.checkout.path().join("p.html")).unwrap();
+        assert!(
+            page.contains(&format!("[\"max-size\",\"110 kB\",\"{CENTRAL}\"]"))
+                && page.contains("\"maxSize\":110000,")
+        );
         if !files.is_empty() {
             assert!(run.stdout.contains("this PR changes limits: extends"), "{}", run.stdout);
         }

@@ -126,6 +126,14 @@ fn each_record_says_what_a_host_downloads_that_had_the_one_before_it_in_every_st
         let html = layergate(&["history", "app", "--format", "html"]).stdout;
         assert!(html.contains(&format!("\"update\":{{\"bytes\":{bytes},")), "{store}");
     }
+    // The smallest size that the configuration or one that it extends allows is a line of the page.
+    let write = |name: &str, text: &str| std::fs::write(checkout.path().join(name), text).unwrap();
+    write("layergate.toml", "extends = \"central.toml\"\n[limits]\nmax-size = \"9 MB\"\n");
+    write("central.toml", "[limits]\nmax-size = \"8 MB\"\n");
+    let mut command = layergate();
+    command.current_dir(checkout.path()).args(["history", "app", "--store", "dir:store", "--format", "html"]);
+    let html = Run::of(&mut command).expect(0).stdout;
+    assert!(html.contains("\"maxSize\":8000000"));
 }
 
 /// `1,234`.
