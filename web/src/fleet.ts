@@ -105,6 +105,8 @@ function named(row: Row): HTMLElement {
   return h("span", { class: "place" }, link, row.of.archived && h("span", { class: "version" }, " archived"));
 }
 
+const limitText = ({ key, value, source }: Limit) => `${key} = ${value} ${source ?? ""}`;
+
 interface ColumnOf { name: string; text: boolean; value: (row: Row) => number | string | null; cell: (row: Row) => Child[] }
 
 const known = (value: number | null): Child[] => (value === null ? [] : [amount(value)]);
@@ -145,7 +147,7 @@ function images(rows: Row[]): Child {
   });
   const show = () => {
     const words = find.value.toLowerCase().split(/\s+/).filter(Boolean);
-    const text = (row: Row) => [row.name, STAGES[row.image.stages], ...row.image.limits.map((limit) => limit.key)].join(" ").toLowerCase();
+    const text = (row: Row) => [row.name, STAGES[row.image.stages], ...row.image.limits.map(limitText)].join(" ").toLowerCase();
     const fitting = rows.filter((row) => words.every((word) => text(row).includes(word)));
     fitting.sort((a, b) => compare(COLUMNS[by].value(a), COLUMNS[by].value(b), down) || compare(a.name, b.name, false));
     heads.forEach((head, index) => head.setAttribute("aria-sort", index !== by ? "none" : down ? "descending" : "ascending"));

@@ -67,11 +67,21 @@ test("the table of many repositories is searched, and sorted by its headings", a
   await page.getByText(/images fit$/).waitFor();
   const found = await rows();
   assert.ok(found.length > 3 && found.every((cells) => cells[0].includes("billing") && cells[7].startsWith("single-stage")), found.join("\n"));
+  await page.locator("#find").fill("5% acme/.github");
+  const shared = await rows();
+  assert.ok(shared.length > 3 && shared.every((cells) => cells[8].includes("acme/.github//layergate.toml@main")), shared.join("\n"));
   await page.locator("#find").fill("");
   await page.getByRole("button", { name: "Show all 144" }).click();
   assert.equal((await rows()).length, 144);
   await page.getByRole("checkbox").check();
   assert.match(await page.locator("#adopt + p + ol").innerText(), /,\d{3}\u00a0B/);
+  await context.close();
+});
+
+test("a long name leaves room for the limits", async () => {
+  const { page, context } = await open("fleet-long", pages.fleet(20, "x".repeat(300)));
+  const widths = await page.locator("table.fleet tbody td[data-label=Limits]").evaluateAll((all) => all.map((one) => one.clientWidth));
+  assert.ok(widths.every((width) => width >= 200), widths.join());
   await context.close();
 });
 
