@@ -117,10 +117,14 @@ impl Allow {
                 let message = format!("`{word}` is not a limit, `enforce`, `accept` or `removable`");
                 return Err(("loosen", message));
             }
+            if image.is_some() && OTHERS.contains(&word) {
+                return Err(("loosen", format!("`{word}` is for all images; it belongs under [allow]")));
+            }
             loosen.keys.push(word.to_owned());
         }
         if let Some(until) = settings.get("until") {
-            let day = until.text.trim().parse::<Day>().map_err(|error| ("until", format!("{error}")))?;
+            let text = until.text.trim();
+            let day = text.parse::<Day>().map_err(|error| ("until", format!("`{text}`: {error}")))?;
             loosen.until = Some(day);
         }
         match image {
@@ -177,13 +181,17 @@ mod tests {
         };
         let mut allow = Allow::default();
         allow.add(None, &settings("max-layers", None)).unwrap();
-        allow.add(Some("api"), &settings("max-size\naccept", Some("1970-01-02"))).unwrap();
+        allow.add(Some("api"), &settings("max-size\nenforce", Some("1970-01-02"))).unwrap();
         let allows = |key, image, time| allow.allows(key, image, &Day::of(time));
         assert!(allows("max-layers", None, 0) && allows("max-layers", Some("web"), 0));
         assert!(allows("max-size", Some("api"), 0) && allows("max-size", Some("api"), 86_400));
         assert!(!allows("max-size", Some("api"), 2 * 86_400), "the last day is over");
         assert!(!allows("max-size", Some("web"), 0) && !allows("max-size", None, 0));
         assert_eq!(allow.add(None, &settings("max-sise", None)).unwrap_err().0, "loosen");
+        // What is of all images cannot be of one.
+        for word in ["accept", "removable"] {
+            assert_eq!(allow.add(Some("api"), &settings(word, None)).unwrap_err().0, "loosen");
+        }
         assert_eq!(allow.add(None, &settings("max-size", Some("soon"))).unwrap_err().0, "until");
     }
 }

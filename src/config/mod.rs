@@ -212,9 +212,8 @@ impl Config {
         let change = |key: &&String| format!("{key} {} -> {}", text(&before, key), text(&after, key));
         let mut changes: Vec<String> =
             keys.iter().filter(|key| before.get(**key) != after.get(**key)).map(change).collect();
-        if self.removable != other.removable {
-            changes.push("[removable]".into());
-        }
+        changes.extend((self.removable != other.removable).then(|| "[removable]".into()));
+        changes.extend((self.allow != other.allow).then(|| "[allow]".into()));
         changes
     }
 
@@ -428,6 +427,7 @@ impl FileReader<'_> {
             DeValue::String(text) => text.to_string(),
             DeValue::Integer(number) => number.to_string(),
             DeValue::Float(number) => number.to_string(),
+            DeValue::Datetime(time) => time.to_string(),
             DeValue::Boolean(is_true) if is_switch(name) => is_true.to_string(),
             DeValue::Array(items) if list_example(name).is_some() => {
                 let texts: Option<Vec<&str>> = items.iter().map(|item| item.get_ref().as_str()).collect();
@@ -436,7 +436,7 @@ impl FileReader<'_> {
                 texts.ok_or_else(|| self.error(value.span().start, message))?.join("\n")
             }
             other => {
-                let message = format!("`{name}`: expected {}, not a {}", expected(name), other.type_str());
+                let message = format!("`{name}`: expected {}, not {}", expected(name), a(other.type_str()));
                 return Err(self.error(value.span().start, message));
             }
         };
@@ -452,7 +452,7 @@ impl FileReader<'_> {
     ) -> Result<&'t DeTable<'i>, ConfigError> {
         value.get_ref().as_table().ok_or_else(|| {
             let message =
-                format!("`{}` must be a section, not a {}", key.get_ref(), value.get_ref().type_str());
+                format!("`{}` must be a section, not {}", key.get_ref(), a(value.get_ref().type_str()));
             self.error(key.span().start, message)
         })
     }
@@ -480,9 +480,20 @@ impl FileReader<'_> {
     }
 }
 
+/// A kind of value with its article.
+fn a(kind: &str) -> String {
+    format!("{} {kind}", if kind.starts_with(['a', 'i']) { "an" } else { "a" })
+}
+
 /// How the value of a key is written.
 fn expected(name: &str) -> String {
-    let Some(key) = limits::key(name) else { return "a string or a number".into() };
+    let Some(key) = limits::key(name) else {
+        return match name {
+            "extends" => "a string such as \"acme/.github//layergate.toml@main\"".into(),
+            "until" => "a day such as \"2027-01-31\"".into(),
+            _ => "a string or a number".into(),
+        };
+    };
     match (key.form, key.examples.first()) {
         (ValueForm::Enforce, _) => "true, false, or a day such as \"2027-01-31\"".into(),
         (ValueForm::Choice(words), _) => {
@@ -567,13 +578,14 @@ mod tests {
         let config = |text: &str| Config::parse("f.toml", text).unwrap();
         let before = config("[limits]\nmax-size = \"500 MB\"\nmax-layers = 9\n[accept]\nlabels = [\"ok\"]");
         let after = config(
-            "[limits]\nmax-size = '900 MB'\nmax-layers = 9\n[images.api]\nforbid-paths = [\"a\", \"b\"]\n[[removable.ignore]]\npaths = [\"**\"]\nreason = \"x\"",
+            "[limits]\nmax-size = '900 MB'\nmax-layers = 9\n[images.api]\nforbid-paths = [\"a\", \"b\"]\n[[removable.ignore]]\npaths = [\"**\"]\nreason = \"x\"\n[allow]\nloosen = [\"max-size\"]",
         );
         let expected = [
             "accept labels ok -> none",
             "images.api forbid-paths none -> a, b",
             "max-size 500 MB -> 900 MB",
             "[removable]",
+            "[allow]",
         ];
         assert_eq!(before.changes(&after), expected);
         // Where it stands in the file, and how it is quoted, is no change.
@@ -581,7 +593,7 @@ mod tests {
         let alone =
             config("[limits]\nmax-layers = 9\n[accept]\ntrailer = \"Ok\"\n[removable]").limits_alone();
         assert!(alone.accept(&Settings::new(), &Day::of(0)).unwrap().is_empty() && alone.catalogue.is_none());
-        assert_eq!(alone.limits_for("api", None, &Settings::new()).unwrap().1["max-layers"].text, "9");
+        assert_eq!(alone.settings_of("api", None, &Settings::new())["max-layers"].text, "9");
     }
 
     #[test]
@@ -636,7 +648,17 @@ mod tests {
             ),
             (
                 "enforce = [\"x\"]",
-                "f.toml:1: `enforce`: expected true, false, or a day such as \"2027-01-31\", not a",
+                "f.toml:1: `enforce`: expected true, false, or a day such as \"2027-01-31\", not an array",
+            ),
+            ("enforce = 2027-02-30", "f.toml:1: not valid TOML"),
+            ("enforce = 2027-01-31T00:00:00Z", "f.toml:1 (enforce): `2027-01-31T00:00:00Z` is not true"),
+            (
+                "[allow]\nuntil = true",
+                "f.toml:2: `until`: expected a day such as \"2027-01-31\", not a boolean",
+            ),
+            (
+                "[allow.images.api]\nloosen = [\"accept\"]",
+                "f.toml:2 ([allow.images.api] loosen): `accept` is for all images; it belongs under [allow]",
             ),
             ("limits = 3", "f.toml:1: `limits` must be a section"),
             ("[limits\n", "f.toml:1: not valid TOML"),
@@ -647,7 +669,10 @@ mod tests {
                 "f.toml:1 (extends): `acme//x@y`: expected a file, or OWNER/REPO//PATH@REF",
             ),
             ("[allow]\nloosen = [\"max-sise\"]", "f.toml:2 ([allow] loosen): `max-sise` is not a limit"),
-            ("[allow.images.api]\nuntil = \"soon\"", "f.toml:2 ([allow.images.api] until): expected a day"),
+            (
+                "[allow.images.api]\nuntil = \"soon\"",
+                "f.toml:2 ([allow.images.api] until): `soon`: expected a day",
+            ),
             (
                 "[limits]\nextends = \"x\"",
                 "f.toml:2: unknown key `extends` in [limits]; it belongs at the top of the file",

@@ -48,12 +48,15 @@ fn whether_limits_are_enforced_is_the_targets_and_may_begin_on_a_day() {
     let from = |day: &str| format!("enforce = \"{day}\"\n{MAX}");
     let (past, future) = (from("2000-01-01"), from("2999-12-31"));
     let one = "enforce = false\n[limits]\nmax-size = \"110 kB\"\n[images.app]\nenforce = true\n";
-    let cases: [(Files<'_>, Files<'_>, &[&str], i32); 9] = [
+    // Without quotes, it is a date of TOML.
+    let bare = future.replace('"', "").replace("110 kB", "\"110 kB\"");
+    let cases: [(Files<'_>, Files<'_>, &[&str], i32); 10] = [
         // A pull request decides nothing about its own verdict.
         (&[("layergate.toml", enforced)], &[("layergate.toml", NOT_ENFORCED)], &[], 1),
         (&[("layergate.toml", NOT_ENFORCED)], &[("layergate.toml", enforced)], &[], 0),
         (&[("layergate.toml", &past)], &[], &[], 1),
         (&[("layergate.toml", &future)], &[], &[], 0),
+        (&[("layergate.toml", &bare)], &[], &[], 0),
         (&[("layergate.toml", one)], &[], &[], 1),
         (&[("layergate.toml", enforced)], &[], &["--enforce", "false"], 0),
         (&[("layergate.toml", NOT_ENFORCED)], &[], &["--enforce", "true"], 1),
@@ -187,7 +190,8 @@ fn the_worse_verdict_of_two_files_counts() {
     let none = String::new();
     let (strict, wide) = (STRICT.to_owned(), WIDE.to_owned());
     let forbids = limit("forbid-paths = [\"a\"]");
-    let rows: [(&String, &String, &[&str], i32); 43] = [
+    let bare = until("2999-12-31").replace("\"2999-12-31\"", "2999-12-31");
+    let rows: [(&String, &String, &[&str], i32); 44] = [
         (&wide, &strict, &[], 1),
         (&strict, &wide, &[], 1),
         (&strict, &strict, &[], 1),
@@ -200,6 +204,7 @@ fn the_worse_verdict_of_two_files_counts() {
         (&wide, &allow(&layers, STRICT), &[], 1),
         (&wide, &until("2000-01-01"), &[], 1),
         (&wide, &until("2999-12-31"), &[], 0),
+        (&wide, &bare, &[], 0),
         (&wide, &of_image("app"), &[], 0),
         (&wide, &of_image("other"), &[], 1),
         (&none, &allow(&size, STRICT), &[], 1),

@@ -82,8 +82,20 @@ pub fn closed(of: &str, document: &Value) -> Result<(), String> {
 
 /// Whether a configuration fits its schema, which is closed itself.
 pub fn config(text: &str) -> Result<(), String> {
-    let document: Value = toml::from_str(text).map_err(|error| error.to_string())?;
-    CONFIG.check(&document)
+    let document: toml::Value = toml::from_str(text).map_err(|error| error.to_string())?;
+    CONFIG.check(&json_of(document))
+}
+
+/// As editors see it: a date is a text.
+fn json_of(value: toml::Value) -> Value {
+    match value {
+        toml::Value::Datetime(time) => Value::String(time.to_string()),
+        toml::Value::Array(items) => Value::Array(items.into_iter().map(json_of).collect()),
+        toml::Value::Table(table) => {
+            Value::Object(table.into_iter().map(|(key, value)| (key, json_of(value))).collect())
+        }
+        other => serde_json::to_value(other).unwrap(),
+    }
 }
 
 /// Holds what the program has written, if it is a document of which there is a schema, or several. Packed ones are
