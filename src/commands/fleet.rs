@@ -361,6 +361,9 @@ impl<'a> FleetReader<'a> {
 
     /// What a repository has recorded; `None` where it has no such branch.
     async fn baselines(&mut self, seen: &SeenRepository) -> Option<Result<Summary, (UnreadReason, String)>> {
+        if let Some(problem) = &seen.problem {
+            return Some(Err((UnreadReason::Refused, format!("GitHub could not say all of it: {problem}"))));
+        }
         if !seen.has_branch {
             return None;
         }

@@ -89,6 +89,12 @@ pub enum GithubError {
         /// What was tried.
         operation: String,
     },
+    /// An answer that has only a part of what was asked for.
+    #[error("cannot {operation}: that is more than GitHub looks up at once")]
+    TooMuch {
+        /// What was tried.
+        operation: String,
+    },
     /// An address that is none. It is not shown: what was put in its place may be a secret.
     #[error(
         "cannot {operation}: the API address must start with https:// or http:// and contain no login; check github-api-url"

@@ -2,11 +2,12 @@
 //! have (GitHub GraphQL API, `RepositoryOwner.repositories` and `Repository.object`).
 
 use std::fmt::Write as _;
+use std::slice;
 
 use serde_json::{Map, Value, json};
 
 use super::client::GithubError;
-use super::graphql::{Document, Graphql, GraphqlAnswer};
+use super::graphql::{Document, Graphql, GraphqlAnswer, GraphqlError};
 
 /// The most repositories that are asked for at once (GitHub GraphQL API, "Node limit"), and the fewest.
 pub const MOST: usize = 100;
@@ -47,6 +48,8 @@ pub struct SeenRepository {
     pub summary: Option<SummaryFile>,
     /// The files in the root and in `docker/` of the default branch.
     pub files: Vec<String>,
+    /// Why a part of this is not known, if one is not.
+    pub problem: Option<String>,
 }
 
 /// A file on a branch.
@@ -95,14 +98,26 @@ impl Graphql {
             let errors = errors.into_iter().map(|error| error.message).collect();
             return Ok(RepositoryPage { errors, ..RepositoryPage::default() });
         };
-        let nodes = found["nodes"].as_array().into_iter().flatten();
+        let nodes = found["nodes"].as_array().into_iter().flatten().enumerate();
+        let (mut seen, mut of_seen) = (Vec::new(), Vec::new());
+        for (index, node) in nodes {
+            let place = ["repositoryOwner", "repositories", "nodes", &index.to_string()].map(str::to_owned);
+            let Some(found) = SeenRepository::of(node, &errors, &place) else { continue };
+            seen.push(found);
+            of_seen.push(place);
+        }
+        let is_of_seen = |error: &GraphqlError| of_seen.iter().any(|place| error.path.starts_with(place));
         let has_next = found.pointer("/pageInfo/hasNextPage") == Some(&json!(true));
         let cursor = found.pointer("/pageInfo/endCursor").and_then(Value::as_str).map(str::to_owned);
         Ok(RepositoryPage {
-            seen: nodes.filter_map(SeenRepository::of).collect(),
+            seen,
             next: cursor.filter(|_| has_next),
             is_owner: true,
-            errors: errors.into_iter().map(|error| error.message).collect(),
+            errors: errors
+                .into_iter()
+                .filter(|error| !is_of_seen(error))
+                .map(|error| error.message)
+                .collect(),
         })
     }
 
@@ -131,10 +146,10 @@ impl Graphql {
         let seen = |index: usize| {
             let key = format!("r{index}");
             let why = || {
-                let error = errors.iter().find(|error| error.place == key);
-                error.map_or_else(|| "GitHub does not say why".to_owned(), |error| error.message.clone())
+                let why = problem(&errors, slice::from_ref(&key));
+                why.unwrap_or_else(|| "GitHub does not say why".to_owned())
             };
-            SeenRepository::of(&data[&key]).ok_or_else(why)
+            SeenRepository::of(&data[&key], &errors, slice::from_ref(&key)).ok_or_else(why)
         };
         Ok((0..names.len()).map(seen).collect())
     }
@@ -142,7 +157,8 @@ impl Graphql {
 
 /// How many to ask for at once where so many were too many for GitHub; `None` where there is no point in it.
 pub fn fewer(error: &GithubError, count: usize) -> Option<usize> {
-    let is_too_much = error.is_passing() || matches!(error, GithubError::TooLong { .. });
+    let is_too_much =
+        error.is_passing() || matches!(error, GithubError::TooLong { .. } | GithubError::TooMuch { .. });
     Some((count / 2).max(FEWEST)).filter(|half| is_too_much && *half < count)
 }
 
@@ -153,7 +169,7 @@ impl SummaryPlace<'_> {
 }
 
 impl SeenRepository {
-    fn of(node: &Value) -> Option<SeenRepository> {
+    fn of(node: &Value, errors: &[GraphqlError], place: &[String]) -> Option<SeenRepository> {
         let text = |name: &str| node.get(name).and_then(Value::as_str).map(str::to_owned);
         let is = |name: &str| node.get(name) == Some(&json!(true));
         Some(SeenRepository {
@@ -164,8 +180,14 @@ impl SeenRepository {
             has_branch: !node["baselines"].is_null(),
             summary: SummaryFile::of(&node["summary"]),
             files: files(&node["root"], "").chain(files(&node["docker"], "docker/")).collect(),
+            problem: problem(errors, place),
         })
     }
+}
+
+/// Why something at a place, or below it, could not be had.
+fn problem(errors: &[GraphqlError], place: &[String]) -> Option<String> {
+    errors.iter().find(|error| error.path.starts_with(place)).map(|error| error.message.clone())
 }
 
 impl SummaryFile {

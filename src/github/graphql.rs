@@ -39,8 +39,8 @@ pub struct GraphqlError {
     pub kind: String,
     /// GitHub's own words.
     pub message: String,
-    /// The first of the names that lead to the part.
-    pub place: String,
+    /// The names and numbers that lead to the part, outermost first.
+    pub path: Vec<String>,
 }
 
 impl Graphql {
@@ -95,8 +95,9 @@ impl GraphqlError {
     fn of(error: &Value) -> GraphqlError {
         let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
         let plain = |text: &str| text.chars().filter(|c| !c.is_control()).take(300).collect();
-        let place = error.pointer("/path/0").and_then(Value::as_str).unwrap_or_default();
-        GraphqlError { kind: plain(text("type")), message: plain(text("message")), place: plain(place) }
+        let part = |part: &Value| part.as_str().map_or_else(|| part.to_string(), str::to_owned);
+        let path = error.get("path").and_then(Value::as_array).into_iter().flatten().map(part).collect();
+        GraphqlError { kind: plain(text("type")), message: plain(text("message")), path }
     }
 
     fn refusal(self, Document { operation, permission, .. }: Document<'_>) -> GithubError {
@@ -116,6 +117,10 @@ impl GraphqlError {
 fn answer(answer: Value, document: Document<'_>) -> Result<GraphqlAnswer, GithubError> {
     let errors = answer.get("errors").and_then(Value::as_array).into_iter().flatten();
     let errors: Vec<GraphqlError> = errors.map(GraphqlError::of).collect();
+    // What is null beside it may well be there (GitHub GraphQL API, "Resource limits").
+    if errors.iter().any(|error| error.kind == "RESOURCE_LIMITS_EXCEEDED") {
+        return Err(GithubError::TooMuch { operation: document.operation.to_owned() });
+    }
     match answer.get("data").filter(|data| !data.is_null()) {
         Some(data) => Ok(GraphqlAnswer { data: data.clone(), errors }),
         None => {

@@ -203,6 +203,19 @@ fn rate_limits_are_waited_for_and_a_page_that_is_too_much_is_asked_for_in_parts(
     let times = github.world().times.clone();
     assert!(times[1] - times[0] >= Duration::from_secs(1), "{times:?}");
 
+    // Where GitHub looks up fewer than were asked for, what is left out is no repository without baselines.
+    github.world().most_at_once = Some(30);
+    let names: Vec<String> = all.iter().map(|one| format!("acme/{}", one.name)).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    for arguments in [&["acme"][..], &names] {
+        let run = Run::of(&mut fleet(&github, &[arguments, &["--format", "json"]].concat())).expect(0).json();
+        assert_eq!((&run["totals"]["recorded"], &run["totals"]["no_baseline"]), (&json!(150), &json!(0)));
+    }
+    github.world().most_at_once = Some(1);
+    let few = Run::of(&mut fleet(&github, &["acme"])).expect(3);
+    assert!(few.stderr.contains("that is more than GitHub looks up at once"), "{}", few.stderr);
+    github.world().most_at_once = None;
+
     // What it asks for is more than anybody waits: what was read is shown, and that there is more.
     github.fail(fault(429, Shape::Json, vec![("retry-after", "9999")], 1));
     let run = Run::of(&mut fleet(&github, &["acme", "--format", "json"])).expect(3);
@@ -231,6 +244,24 @@ fn what_nobody_can_read_is_said_with_what_to_do() {
     let mut command = fleet(&github, &["acme"]);
     let run = Run::of(command.env_remove("GITHUB_TOKEN")).expect(2);
     assert!(run.stderr.contains("a GitHub App's token"), "{}", run.stderr);
+}
+
+#[test]
+fn a_repository_of_which_github_knows_a_part_is_not_read() {
+    let github = FakeGithub::start();
+    let text = document(&[summary("app", 5_000_000, "not_needed")]);
+    let good = repository("good", Baselines::Text(text.clone()));
+    let broken = FleetRepository { broken: true, ..repository("broken", Baselines::Text(text)) };
+    github.world().fleet = vec![broken, good];
+    for arguments in [&["acme"][..], &["acme/broken", "acme/good"]] {
+        let run = Run::of(&mut fleet(&github, &[arguments, &["--format", "json"]].concat())).expect(0);
+        let (totals, unread) = (&run.json()["totals"], &run.json()["unread"]);
+        assert_eq!((&totals["recorded"], &totals["no_baseline"]), (&json!(1), &json!(0)), "{totals}");
+        assert_eq!((&unread[0]["name"], &unread[0]["reason"]), (&json!("acme/broken"), &json!("refused")));
+        assert_eq!(unread.as_array().unwrap().len(), 1, "{unread}");
+        assert!(run.stderr.contains("acme/broken: GitHub could not say all of it: Something went wrong"));
+        Run::of(&mut fleet(&github, &[arguments, &["--fail-on", "unread"]].concat())).expect(1);
+    }
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub struct FleetRepository {
     /// Whether the token may see it.
     pub visible: bool,
     pub baselines: Baselines,
+    /// Whether GitHub fails to look up its baselines.
+    pub broken: bool,
     /// The files in its root; `None` where it is empty.
     pub root: Option<Vec<&'static str>>,
     /// Those in `docker/`, where there is such a directory.
@@ -47,6 +49,7 @@ impl FleetRepository {
             fork: false,
             visible: true,
             baselines: Baselines::None,
+            broken: false,
             root: Some(vec!["README.md", "src/"]),
             docker: None,
         }
@@ -58,6 +61,7 @@ impl FleetRepository {
         let blob = |oid: &str, text: Option<&str>| json!({ "__typename": "Blob", "oid": oid, "isTruncated": text.is_none(), "text": text.unwrap_or("{\"sche") });
         let of_text = |text: &str| blob(&"a".repeat(40), Some(text));
         let (has_branch, summary) = match &self.baselines {
+            _ if self.broken => (false, Value::Null),
             Baselines::None => (false, Value::Null),
             Baselines::NoSummary => (true, Value::Null),
             Baselines::Text(text) => (true, of_text(text)),
@@ -111,7 +115,42 @@ pub fn of_owner(all: &[FleetRepository], asked: &Value, git: &Repository) -> Val
         "pageInfo": { "hasNextPage": to < own.len(), "endCursor": end }, "nodes": nodes,
     });
     let owner = json!({ "__typename": "Organization", "repositories": repositories });
-    json!({ "data": { "repositoryOwner": owner } })
+    let broken = own[from..to].iter().enumerate().filter(|(_, one)| one.broken);
+    let errors = broken
+        .map(|(index, _)| failure(json!(["repositoryOwner", "repositories", "nodes", index, "summary"])));
+    with_errors(json!({ "repositoryOwner": owner }), errors.collect())
+}
+
+fn failure(path: Value) -> Value {
+    json!({ "message": "Something went wrong while executing your query.", "path": path })
+}
+
+fn with_errors(data: Value, errors: Vec<Value>) -> Value {
+    match errors.is_empty() {
+        true => json!({ "data": data }),
+        false => json!({ "data": data, "errors": errors }),
+    }
+}
+
+/// The answer where GitHub looks up so many repositories and no more: what is left of it has no baselines.
+pub fn limited(mut answer: Value, most: Option<usize>) -> Value {
+    let Some(most) = most else { return answer };
+    let data = answer["data"].as_object_mut().unwrap();
+    let of_owner = data.contains_key("repositoryOwner");
+    let seen: Vec<&mut Value> = match of_owner {
+        true => data["repositoryOwner"]["repositories"]["nodes"].as_array_mut().unwrap().iter_mut().collect(),
+        false => data.values_mut().collect(),
+    };
+    if seen.len() > most {
+        for one in seen.into_iter().skip(most) {
+            one["baselines"] = Value::Null;
+            one["summary"] = Value::Null;
+        }
+        answer["errors"] = json!([{
+            "type": "RESOURCE_LIMITS_EXCEEDED", "message": "Resource limits for this query exceeded.",
+        }]);
+    }
+    answer
 }
 
 /// Repositories by their names; GitHub follows those that were renamed.
@@ -126,7 +165,10 @@ pub fn named(all: &[FleetRepository], asked: &Value, git: &Repository) -> Value 
             one.owner == owner && one.visible && (one.name == name || one.before.as_deref() == Some(name))
         };
         match all.iter().find(is_it) {
-            Some(found) => drop(data.insert(key, found.seen(asked, git))),
+            Some(found) => {
+                errors.extend(found.broken.then(|| failure(json!([key, "summary"]))));
+                data.insert(key, found.seen(asked, git));
+            }
             None => {
                 errors.push(json!({
                     "type": "NOT_FOUND", "path": [key], "locations": [{ "line": 1, "column": 60 }],
@@ -136,8 +178,5 @@ pub fn named(all: &[FleetRepository], asked: &Value, git: &Repository) -> Value 
             }
         }
     }
-    match errors.is_empty() {
-        true => json!({ "data": data }),
-        false => json!({ "data": data, "errors": errors }),
-    }
+    with_errors(Value::Object(data), errors)
 }

@@ -188,6 +188,8 @@ pub struct World {
     pub release: Option<&'static str>,
     /// Many repositories.
     pub fleet: Vec<FleetRepository>,
+    /// How many of them are looked up at once; all, where it is not said.
+    pub most_at_once: Option<usize>,
     /// What `GET /user` answers; a workflow's own token may not ask.
     pub login: Option<String>,
     next_id: u64,
@@ -716,11 +718,14 @@ async fn graphql(State(world): Shared, Json(asked): Json<Value>) -> Response {
     let mut world = world.lock().unwrap();
     let (query, id) = (asked["query"].as_str().unwrap(), &asked["variables"]["id"]);
     let (git, variables) = (world.repository.unwrap(), &asked["variables"]);
+    let most = world.most_at_once;
     if query.contains("repositoryOwner(") {
-        return answer(StatusCode::OK, fake_fleet::of_owner(&world.fleet, variables, git));
+        let found = fake_fleet::of_owner(&world.fleet, variables, git);
+        return answer(StatusCode::OK, fake_fleet::limited(found, most));
     }
     if query.contains("repository(") {
-        return answer(StatusCode::OK, fake_fleet::named(&world.fleet, variables, git));
+        let found = fake_fleet::named(&world.fleet, variables, git);
+        return answer(StatusCode::OK, fake_fleet::limited(found, most));
     }
     let shows = query.contains("unminimizeComment");
     assert!(shows || query.contains("isMinimized"), "{query}");
