@@ -157,8 +157,14 @@ impl Graphql {
 
 /// How many to ask for at once where so many were too many for GitHub; `None` where there is no point in it.
 pub fn fewer(error: &GithubError, count: usize) -> Option<usize> {
-    let is_too_much =
-        error.is_passing() || matches!(error, GithubError::TooLong { .. } | GithubError::TooMuch { .. });
+    // A query that takes too long may have an answer too, without data.
+    let is_too_much = error.is_passing()
+        || matches!(
+            error,
+            GithubError::TooLong { .. }
+                | GithubError::TooMuch { .. }
+                | GithubError::Status { status: 200, .. }
+        );
     Some((count / 2).max(FEWEST)).filter(|half| is_too_much && *half < count)
 }
 

@@ -215,6 +215,9 @@ fn rate_limits_are_waited_for_and_a_page_that_is_too_much_is_asked_for_in_parts(
     let few = Run::of(&mut fleet(&github, &["acme"])).expect(3);
     assert!(few.stderr.contains("that is more than GitHub looks up at once"), "{}", few.stderr);
     github.world().most_at_once = None;
+    github.fail(fault(200, Shape::TimedOut, Vec::new(), 1));
+    let run = Run::of(&mut fleet(&github, &["acme", "--format", "json"])).expect(0);
+    assert_eq!(run.json()["totals"]["recorded"], 150);
 
     // What it asks for is more than anybody waits: what was read is shown, and that there is more.
     github.fail(fault(429, Shape::Json, vec![("retry-after", "9999")], 1));

@@ -83,6 +83,8 @@ pub enum Shape {
     Json,
     /// What GitHub's GraphQL API says where it refuses.
     Graphql,
+    /// What it says where a query takes too long.
+    TimedOut,
     /// What it says where the rate limit is used up.
     Limited,
     /// The page of a proxy.
@@ -108,6 +110,10 @@ impl Shape {
             Shape::Json => (status, headers, Json(json!({ "message": message }))).into_response(),
             Shape::Graphql => {
                 let error = json!({ "type": "FORBIDDEN", "message": message });
+                (status, headers, Json(json!({ "data": null, "errors": [error] }))).into_response()
+            }
+            Shape::TimedOut => {
+                let error = json!({ "message": message });
                 (status, headers, Json(json!({ "data": null, "errors": [error] }))).into_response()
             }
             Shape::Limited => {
