@@ -102,7 +102,7 @@ pub(super) fn met(
 fn of_image(condition: Condition, image: &FleetImage, now: Time) -> Option<String> {
     match condition {
         Condition::NoBaseline | Condition::Unread => None,
-        Condition::NoLimits => image.limits.is_empty().then(|| "no limits in layergate.toml".to_owned()),
+        Condition::NoLimits => (!image.has_limits()).then(|| "no limits in layergate.toml".to_owned()),
         Condition::SingleStage => (image.stages == StageAdoption::SingleStage).then(|| {
             let saves =
                 image.saving.map_or_else(String::new, |saving| format!("; a builder stage saves {saving}"));

@@ -12,6 +12,7 @@ pub use condition::{Condition, Met};
 pub use summary::{DAY, ImageSummary, RecordSummary, Summary, SummaryError};
 
 use crate::image::{Bytes, Classes, Delta, LimitInForce, StageAdoption, Time, Totals, UpdateSize};
+use crate::limits::{self, Limits};
 use crate::sort;
 
 /// The `schema` of the document that this version writes.
@@ -311,6 +312,15 @@ impl FleetImage {
             limits: newest.limits,
         }
     }
+
+    /// Whether its configuration limits anything. One that cannot be told, such as a later version's, counts.
+    pub fn has_limits(&self) -> bool {
+        self.limits.iter().any(|limit| {
+            let written = |key| (key == limit.key).then_some(limit.value.as_str());
+            limits::key(&limit.key).is_none()
+                || Limits::parse(written).map_or(true, |alone| !alone.is_empty())
+        })
+    }
 }
 
 impl ImageSummary {
@@ -340,7 +350,7 @@ impl FleetTotals {
             if image.stages == StageAdoption::SingleStage {
                 *stages = image.stages;
             }
-            self.no_limits += u64::from(image.limits.is_empty());
+            self.no_limits += u64::from(!image.has_limits());
             self.unknown_sizes += u64::from(image.totals.uncompressed.is_none());
             let add = |sum: &mut Bytes, bytes: Option<Bytes>| {
                 *sum = sum.saturating_add(bytes.unwrap_or_default());

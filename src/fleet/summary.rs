@@ -122,9 +122,10 @@ impl RecordSummary {
         self.recorded.or(self.time)
     }
 
-    /// What decides which of two is newer: a slow job of an older commit may well come later.
+    /// What decides which of two is newer: a slow job of an older commit may well come later, and a commit may have
+    /// the time of a clock that is fast.
     fn age(&self) -> Option<Time> {
-        self.time.or(self.recorded)
+        self.time.into_iter().chain(self.recorded).min()
     }
 
     fn amounts(&self) -> impl Iterator<Item = Bytes> {

@@ -75,6 +75,41 @@ fn it_is_said_since_when_an_image_is_built_as_it_is() {
 }
 
 #[test]
+fn a_commit_of_a_fast_clock_stays_the_newest_no_longer_than_it_is() {
+    let mut summary = Summary::new();
+    let of_future = RecordSummary { time: Some(NOW + 400 * DAY), ..record(2, 100, StageAdoption::NotNeeded) };
+    summary.put("api", "linux/amd64", of_future);
+    summary.put("api", "linux/amd64", record(1, 200, StageAdoption::NotNeeded));
+    assert_eq!(summary.images[0].newest.totals.uncompressed, Some(Bytes(200)));
+}
+
+#[test]
+fn what_limits_nothing_is_no_limit() {
+    let has_limits = |limits: &[(&str, &str)]| {
+        let limit = |(key, value): &(&str, &str)| LimitInForce {
+            key: (*key).into(),
+            value: (*value).into(),
+            source: None,
+        };
+        let newest = record(1, 100, StageAdoption::NotNeeded);
+        let newest = RecordSummary { limits: limits.iter().map(limit).collect(), ..newest };
+        let mut summary = Summary::new();
+        summary.put("api", "linux/amd64", newest);
+        let found = vec![repository("a", Some(summary))];
+        let fleet = Fleet::new("b", found, Vec::new(), &[Condition::NoLimits], NOW);
+        assert_eq!((fleet.totals.no_limits, fleet.met.len()), (fleet.met.len() as u64, fleet.met.len()));
+        fleet.met.is_empty()
+    };
+    assert!(!has_limits(&[]) && !has_limits(&[("enforce", "false"), ("metric", "flattened")]));
+    assert!(!has_limits(&[("multi-stage", "off"), ("on-missing-baseline", "fail")]));
+    assert!(
+        has_limits(&[("multi-stage", "warn")]) && has_limits(&[("enforce", "false"), ("max-layers", "9")])
+    );
+    // What a later version limits, and what is cut short.
+    assert!(has_limits(&[("max-colours", "9")]) && has_limits(&[("forbid-paths", "a, [b")]));
+}
+
+#[test]
 fn a_summary_is_read_as_it_was_written_and_none_that_cannot_be() {
     let summary = summary_of(&[(20, 100, StageAdoption::SingleStage), (3, 130, StageAdoption::MultiStage)]);
     let json = summary.to_json().unwrap();

@@ -81,9 +81,9 @@ pub fn write_text(fleet: &Fleet, look: TextLayout, out: &mut impl Write) -> io::
         let cells = |row: &Row<'_>| {
             let mut cells = cells(row, sizes, log);
             // There is no room for both, and the page and the document have all.
-            cells[8] = match row.1.limits.len() {
-                0 => "none".into(),
-                count => count.to_string(),
+            cells[8] = match row.1.has_limits() {
+                false => "none".into(),
+                true => row.1.limits.len().to_string(),
             };
             cells
         };
