@@ -136,6 +136,13 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether a newer version wrote what cannot be used.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, StoreError::Record { error: SnapshotError::Schema(SchemaError::Newer { .. }), .. })
+    }
+}
+
 impl From<GithubError> for StoreError {
     /// Not its source: what it says is said already.
     fn from(error: GithubError) -> StoreError {
@@ -218,9 +225,7 @@ pub(super) fn is_same(one: &Snapshot, other: &Snapshot) -> bool {
 pub(super) fn replaceable<T>(existing: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match existing {
         Ok(existing) => Ok(Some(existing)),
-        Err(error @ StoreError::Record { error: SnapshotError::Schema(SchemaError::Newer { .. }), .. }) => {
-            Err(error)
-        }
+        Err(error) if error.is_newer() => Err(error),
         Err(_) => Ok(None),
     }
 }

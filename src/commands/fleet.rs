@@ -1,6 +1,7 @@
 //! `layergate fleet`.
 
-use std::io::Read as _;
+use std::collections::HashSet;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ struct Harvest {
     unread: Vec<NotRead>,
     /// Whether a list of repositories was not read to its end.
     incomplete: bool,
+    /// The directories that were read.
+    stores: HashSet<PathBuf>,
 }
 
 /// Runs the command: all is read before anything is printed.
@@ -67,8 +70,7 @@ pub async fn run(arguments: &FleetArgs) -> anyhow::Result<Exit> {
     }
     let conditions: Vec<Condition> = arguments.fail_on.iter().copied().map(condition).collect();
     let is_nothing = harvest.found.iter().all(|found| matches!(found.baselines, Some(Err(_))));
-    let was_asked = !(harvest.found.is_empty() && harvest.unread.is_empty());
-    let is_incomplete = harvest.incomplete || (is_nothing && was_asked);
+    let is_incomplete = harvest.incomplete || is_nothing;
     let fleet = Fleet::new(&arguments.branch, harvest.found, harvest.unread, &conditions, now());
     print(&fleet, arguments)?;
     for unread in &fleet.unread {
@@ -183,17 +185,23 @@ impl Harvest {
     fn read_directory(&mut self, root: &Path) -> anyhow::Result<()> {
         let failed = || format!("cannot read dir:{}", root.display());
         std::fs::read_dir(root).with_context(failed)?;
-        let mut stores = Vec::new();
-        find_stores(root, DEPTH, &mut stores);
+        let (mut stores, mut unread) = (Vec::new(), Vec::new());
+        find_stores(root, DEPTH, &mut stores, &mut unread);
+        for (directory, error) in unread {
+            self.refused(&format!("dir:{}", directory.display()), UnreadReason::Refused, error.to_string());
+        }
         if stores.is_empty() {
-            let name = format!("dir:{}", root.display());
             let message = "it contains no baseline store".to_owned();
-            self.unread.push(NotRead { name, reason: UnreadReason::NotVisible, message });
+            self.refused(&format!("dir:{}", root.display()), UnreadReason::NotVisible, message);
         }
         for path in stores {
+            if !self.stores.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
+                continue;
+            }
             let inside = path.strip_prefix(root).ok().filter(|inside| !inside.as_os_str().is_empty());
-            let name =
-                inside.map_or_else(|| path.display().to_string(), |inside| inside.display().to_string());
+            let shown = |path: &Path| path.display().to_string();
+            let is_other = |name: &String| self.found.iter().all(|found| found.name != *name);
+            let name = inside.map(shown).filter(is_other).unwrap_or_else(|| shown(&path));
             let baselines = self.store_summary(&path, &name);
             self.found.push(FoundRepository {
                 name,
@@ -214,8 +222,8 @@ impl Harvest {
         let summary = DirStore::at(path.to_owned()).summary();
         let (summary, unread) = summary.map_err(|error| (UnreadReason::Refused, error.to_string()))?;
         for error in unread {
-            let (name, message) = (name.to_owned(), error.to_string());
-            self.unread.push(NotRead { name, reason: UnreadReason::Broken, message });
+            let reason = if error.is_newer() { UnreadReason::Newer } else { UnreadReason::Broken };
+            self.refused(name, reason, error.to_string());
         }
         Ok(summary)
     }
@@ -235,24 +243,38 @@ impl Harvest {
         Ok(())
     }
 
+    /// How much was found, or is known not to be.
+    fn amount(&self) -> usize {
+        self.found.len() + self.unread.len()
+    }
+
     fn refused(&mut self, name: &str, reason: UnreadReason, message: String) {
         self.unread.push(NotRead { name: name.to_owned(), reason, message });
     }
 }
 
-/// The directories that hold a store, in the order of their names. What is below one is its own.
-fn find_stores(directory: &Path, depth: usize, found: &mut Vec<PathBuf>) {
+/// The directories that hold a store, in the order of their names, and those that cannot be looked into. What is below
+/// a store is its own.
+fn find_stores(
+    directory: &Path,
+    depth: usize,
+    found: &mut Vec<PathBuf>,
+    unread: &mut Vec<(PathBuf, io::Error)>,
+) {
     if directory.join("records").is_dir() {
         found.push(directory.to_owned());
         return;
     }
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries.flatten(),
+        Err(error) => return unread.push((directory.to_owned(), error)),
+    };
     // A link may lead anywhere.
     let inner = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     let mut inner: Vec<PathBuf> = inner.map(|entry| entry.path()).collect();
     inner.sort();
     if depth > 0 {
-        inner.iter().for_each(|directory| find_stores(directory, depth - 1, found));
+        inner.iter().for_each(|directory| find_stores(directory, depth - 1, found, unread));
     }
 }
 
@@ -290,6 +312,7 @@ impl<'a> FleetReader<'a> {
     /// Reads all repositories of an owner. What was read before GitHub refused stays.
     async fn read_owner(&mut self, owner: &str, harvest: &mut Harvest) -> anyhow::Result<()> {
         let (mut after, mut count) = (None::<String>, MOST);
+        let before = harvest.amount();
         loop {
             let page = self.graphql.repositories_of(owner, after.as_deref(), count, self.place).await;
             let page = match page {
@@ -317,9 +340,15 @@ impl<'a> FleetReader<'a> {
             }
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(()),
+                None => break,
             }
         }
+        if harvest.amount() == before {
+            harvest.incomplete = true;
+            let message = "the token sees no repository of it (contents: read)".to_owned();
+            harvest.refused(owner, UnreadReason::NotVisible, message);
+        }
+        Ok(())
     }
 
     /// Reads the repositories that are named.

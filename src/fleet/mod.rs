@@ -215,9 +215,11 @@ impl Fleet {
         conditions: &[Condition],
         now: Time,
     ) -> Fleet {
-        let mut by_name: BTreeMap<String, FoundRepository> = BTreeMap::new();
+        // A directory may be called what a repository of GitHub is.
+        let mut by_name: BTreeMap<(String, Option<String>), FoundRepository> = BTreeMap::new();
         for found in found {
-            let known = by_name.entry(found.name.clone()).or_insert_with(|| found.clone());
+            let key = (found.name.clone(), found.url.clone());
+            let known = by_name.entry(key).or_insert_with(|| found.clone());
             known.renamed_from = known.renamed_from.take().or(found.renamed_from);
         }
         let mut repositories = Vec::new();

@@ -146,6 +146,12 @@ fn totals_count_each_image_once_and_no_archived_ones() {
     let met: Vec<&str> = fleet.met.iter().map(|met| met.repository.as_str()).collect();
     assert_eq!(met, ["shop", "broken"]);
     // What was found by two ways is there once.
-    let twice = Fleet::new("b", [found.clone(), found].concat(), Vec::new(), &[], now());
+    let twice = Fleet::new("b", [found.clone(), found.clone()].concat(), Vec::new(), &[], now());
     assert_eq!(twice.totals, totals);
+    // A directory of the same name is another one.
+    let shop = summary_of(&[(1, 300, StageAdoption::MultiStage)]);
+    let of_github =
+        FoundRepository { url: Some("https://github.example/shop".into()), ..repository("shop", Some(shop)) };
+    let both = Fleet::new("b", [found, vec![of_github]].concat(), Vec::new(), &[], now());
+    assert_eq!((both.totals.images, both.totals.uncompressed), (2, Bytes(800)));
 }

@@ -42,7 +42,7 @@ pub fn answer(fleet: &Fleet, sizes: Sizes) -> String {
             String::new()
         },
     )];
-    parts.push(match totals.single_stage {
+    let of_stages = || match totals.single_stage {
         0 if totals.unknown > 0 => format!("none is single-stage ({} unknown)", totals.unknown),
         0 => "none is single-stage".into(),
         count => {
@@ -52,7 +52,8 @@ pub fn answer(fleet: &Fleet, sizes: Sizes) -> String {
                 sizes.bytes(totals.saving)
             )
         }
-    });
+    };
+    parts.extend((totals.images > 0).then(of_stages));
     let without = counted_with(totals.no_baseline, "repository", "repositories");
     parts.extend((totals.no_baseline > 0).then(|| format!("{without} with a Dockerfile and no baselines")));
     parts.extend((totals.unread > 0).then(|| format!("{} not read", totals.unread)));

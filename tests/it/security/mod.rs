@@ -5,6 +5,6 @@ mod bad_input;
 mod corpus;
 mod safety;
 mod secrets;
-mod surroundings;
+pub mod surroundings;
 pub mod trust;
 pub mod untrusted;

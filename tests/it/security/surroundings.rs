@@ -245,7 +245,7 @@ fn pruning_follows_no_link() {
 }
 
 /// Runs a line of the shell as somebody whose number of processes can be limited.
-fn limited(line: &str, arguments: &[&str]) -> Option<Run> {
+pub fn limited(line: &str, arguments: &[&str]) -> Option<Run> {
     let root =
         fs::metadata("/proc/self").is_ok_and(|metadata| std::os::unix::fs::MetadataExt::uid(&metadata) == 0);
     let mut command = Command::new(if root { "setpriv" } else { "bash" });

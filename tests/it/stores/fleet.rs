@@ -1,6 +1,7 @@
 //! The images of many repositories, read from a fake GitHub and from directories.
 
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,9 +10,10 @@ use layergate::image::Time;
 use serde_json::{Value, json};
 
 use crate::check::gate::{Checkout, image};
+use crate::security::surroundings::limited;
 use crate::support::fake_fleet::{Baselines, FleetRepository};
 use crate::support::fake_github::{FakeGithub, Fault, Shape};
-use crate::support::{Run, layergate};
+use crate::support::{Run, layergate, skip};
 
 fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -232,6 +234,11 @@ fn what_nobody_can_read_is_said_with_what_to_do() {
     github.world().fleet = vec![repository("app", Baselines::None)];
     let run = Run::of(&mut fleet(&github, &["nobody"])).expect(3);
     assert!(run.stderr.contains("nobody: no such user or organisation"), "{}", run.stderr);
+    // To a token that may see none of them, an owner has no repositories.
+    github.world().fleet.push(FleetRepository { visible: false, ..FleetRepository::new("hidden", "app") });
+    let run = Run::of(&mut fleet(&github, &["hidden"])).expect(3);
+    assert!(run.stderr.contains("hidden: the token sees no repository of it"), "{}", run.stderr);
+    assert!(run.stdout.starts_with("0 images in 0 repositories, 0 B; 1 not read\n"), "{}", run.stdout);
     let run = Run::of(&mut fleet(&github, &["acme/secret"])).expect(3);
     assert!(run.stderr.contains("the token cannot read it"), "{}", run.stderr);
     for (arguments, text) in [
@@ -265,6 +272,56 @@ fn a_repository_of_which_github_knows_a_part_is_not_read() {
         assert!(run.stderr.contains("acme/broken: GitHub could not say all of it: Something went wrong"));
         Run::of(&mut fleet(&github, &[arguments, &["--fail-on", "unread"]].concat())).expect(1);
     }
+}
+
+#[test]
+fn directories_of_one_name_are_each_there_and_none_is_there_twice() {
+    let directory = tempfile::tempdir().unwrap();
+    for (store, size) in [("one/shop", 5_000_000), ("two/shop", 7_000_000)] {
+        let store = directory.path().join(store);
+        std::fs::create_dir_all(store.join("records")).unwrap();
+        std::fs::write(store.join("summary.json"), document(&[summary("app", size, "not_needed")])).unwrap();
+    }
+    let run = |sources: &[&str]| {
+        let arguments = [&["fleet", "--format", "json"], sources].concat();
+        Run::of(layergate().current_dir(directory.path()).args(arguments)).expect(0).json()
+    };
+    let both = run(&["dir:one", "dir:two"]);
+    assert_eq!(both["totals"]["uncompressed"], 12_000_000);
+    let names: Vec<&Value> =
+        both["repositories"].as_array().unwrap().iter().map(|repository| &repository["name"]).collect();
+    assert_eq!(names, ["shop", "two/shop"]);
+    let twice = run(&["dir:one", "dir:one/shop", "dir:./one"]);
+    assert_eq!(twice["totals"]["uncompressed"], 5_000_000, "{twice}");
+    // What a later version has recorded is called so here too.
+    let of_later = directory.path().join("three/later/records/x/app");
+    std::fs::create_dir_all(&of_later).unwrap();
+    let record = json!({ "schema": "layergate.snapshot/v9" }).to_string();
+    std::fs::write(of_later.join("linux%2famd64.json"), record).unwrap();
+    let later = run(&["dir:one", "dir:three"]);
+    assert_eq!(
+        (&later["unread"][0]["name"], &later["unread"][0]["reason"]),
+        (&json!("later"), &json!("newer"))
+    );
+}
+
+#[test]
+#[ignore = "needs setpriv: tests/run"]
+fn a_directory_that_cannot_be_looked_into_is_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    for (name, mode) in
+        [("", 0o755), ("all", 0o755), ("all/shop", 0o755), ("all/shop/records", 0o755), ("all/closed", 0o700)]
+    {
+        std::fs::create_dir_all(path.join(name)).unwrap();
+        std::fs::set_permissions(path.join(name), PermissionsExt::from_mode(mode)).unwrap();
+    }
+    let Some(run) = limited(r#"exec "$0" "$@""#, &["fleet", &format!("dir:{}", path.join("all").display())])
+    else {
+        return skip("a directory of somebody else", "this is root, and there is no setpriv");
+    };
+    let run = run.expect(0);
+    assert!(run.stderr.contains("all/closed: Permission denied"), "{}", run.stderr);
 }
 
 #[test]
