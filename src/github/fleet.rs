@@ -191,9 +191,10 @@ impl SeenRepository {
     }
 }
 
-/// Why something at a place, or below it, could not be had.
+/// Why something at a place, or below it, could not be had. An error without a place may be about anything.
 fn problem(errors: &[GraphqlError], place: &[String]) -> Option<String> {
-    errors.iter().find(|error| error.path.starts_with(place)).map(|error| error.message.clone())
+    let is_of = |error: &&GraphqlError| error.path.is_empty() || error.path.starts_with(place);
+    errors.iter().find(is_of).map(|error| error.message.clone())
 }
 
 impl SummaryFile {
@@ -210,4 +211,22 @@ fn files<'a>(tree: &'a Value, directory: &'a str) -> impl Iterator<Item = String
     let entries = tree["entries"].as_array().into_iter().flatten();
     let files = entries.filter(|entry| entry["type"] == "blob");
     files.filter_map(move |entry| Some(format!("{directory}{}", entry["name"].as_str()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_about_what_it_names_and_without_a_name_about_all() {
+        let problem_of = |path: &[&str]| {
+            let path = path.iter().map(|part| (*part).to_owned()).collect();
+            let error = GraphqlError { kind: String::new(), message: "x".into(), path };
+            SeenRepository::of(&json!({ "nameWithOwner": "acme/app" }), &[error], &["r1".into()])
+                .unwrap()
+                .problem
+        };
+        assert!(problem_of(&["r1", "summary"]).is_some() && problem_of(&[]).is_some());
+        assert!(problem_of(&["r2", "summary"]).is_none() && problem_of(&["r11"]).is_none());
+    }
 }
