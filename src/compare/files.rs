@@ -114,11 +114,15 @@ impl Waste {
         if LOGIN_RECORDS.contains(&self.path.as_str()) {
             return "use `useradd --no-log-init` in both instructions: a large user ID makes this file large";
         }
+        let (owner, mode) = (hiding.contains("chown"), hiding.contains("chmod"));
         match self.replaced {
-            true if copied && hiding.contains("chmod") => "set the mode when copying: `COPY --chmod=...`",
-            true if copied && hiding.contains("chown") => "set the owner when copying: `COPY --chown=...`",
+            true if copied && owner && mode => {
+                "set the owner and the mode when copying: `COPY --chown=... --chmod=...`"
+            }
+            true if copied && mode => "set the mode when copying: `COPY --chmod=...`",
+            true if copied && owner => "set the owner when copying: `COPY --chown=...`",
             false if copied => {
-                "leave the files out of the copy (.dockerignore), or copy them in another stage"
+                "leave the files out of the copy (.dockerignore); if the build reads them, mount them (`RUN --mount=type=bind`) or copy them in another stage"
             }
             true => "combine the two instructions, so that the files are stored once",
             false => {
