@@ -293,24 +293,29 @@ impl<'a> Net<'a> {
         }
     }
 
-    /// Only the layer that brought a package upgrades it; one that stores it again does not. It may have nothing of the
-    /// earlier version, which a lower layer of the base image brought.
+    /// Names the version that the other image has, where a row has files of one alone. Only the layer that brought a
+    /// package upgrades it; one that stores it again does not. It may have nothing of the earlier version, which a lower
+    /// layer brought. What goes with a row is not removed while the other image has it.
     fn add_versions(&mut self) {
-        let mut before: HashMap<Name<'a>, Vec<&str>> = HashMap::new();
-        for package in self.base.packages.unwrap_or_default() {
-            before.entry((package.ecosystem, &package.name)).or_default().push(&package.version);
-        }
-        let brought = self.head.packages.unwrap_or_default().iter();
-        let brought: BTreeSet<(u64, Name<'a>)> =
-            brought.map(|package| (package.layer, (package.ecosystem, package.name.as_str()))).collect();
+        let (base, head) = (PackageVersions::of(self.base), PackageVersions::of(self.head));
         for (row, explained) in self.layer_rows.iter().zip(&mut self.rows) {
-            let Some(layer) = row.head_index else { continue };
             for (name, part) in &mut explained.packages {
-                if let (None, Some(_), [version]) =
-                    (&part.from, &part.to, before.get(name).map_or(&[][..], Vec::as_slice))
-                    && brought.contains(&(layer, *name))
-                {
-                    part.from = Some((*version).to_owned());
+                match (&part.from, &part.to) {
+                    (None, Some(_)) if head.brought_by(row.head_index, *name) => {
+                        part.from = base.instead_of(&head, *name);
+                    }
+                    (Some(_), None) => {
+                        let had = explained.versions.get(name).map(|[had, _]| had);
+                        let kept: BTreeSet<&str> = had
+                            .into_iter()
+                            .flatten()
+                            .copied()
+                            .filter(|version| head.has(*name, version))
+                            .collect();
+                        let brought = base.brought_by(row.base_index, *name);
+                        part.to = listed(&kept).or_else(|| head.instead_of(&base, *name).filter(|_| brought));
+                    }
+                    _ => {}
                 }
             }
         }
@@ -346,6 +351,45 @@ impl<'a> Net<'a> {
 
 fn name_of(package: &Package) -> Name<'_> {
     (package.ecosystem, &package.name)
+}
+
+/// The versions of an image's packages, and the layers that brought them.
+struct PackageVersions<'a> {
+    versions: HashMap<Name<'a>, BTreeSet<&'a str>>,
+    brought: BTreeSet<(u64, Name<'a>)>,
+}
+
+impl<'a> PackageVersions<'a> {
+    fn of(side: Side<'a>) -> PackageVersions<'a> {
+        let mut of = PackageVersions { versions: HashMap::new(), brought: BTreeSet::new() };
+        for package in side.packages.unwrap_or_default() {
+            let name = (package.ecosystem, package.name.as_str());
+            of.versions.entry(name).or_default().insert(&package.version);
+            of.brought.insert((package.layer, name));
+        }
+        of
+    }
+
+    fn has(&self, name: Name<'a>, version: &str) -> bool {
+        self.versions.get(&name).is_some_and(|versions| versions.contains(version))
+    }
+
+    fn brought_by(&self, layer: Option<u64>, name: Name<'a>) -> bool {
+        layer.is_some_and(|layer| self.brought.contains(&(layer, name)))
+    }
+
+    /// The one version that this image has and the other has not; or the only one that both have.
+    fn instead_of(&self, other: &PackageVersions<'a>, name: Name<'a>) -> Option<String> {
+        let (own, others) = (self.versions.get(&name)?, other.versions.get(&name));
+        let is_new = |version: &&&str| !others.is_some_and(|others| others.contains(**version));
+        let mut new = own.iter().filter(is_new);
+        let found = match (new.next(), new.next()) {
+            (None, _) if others.is_some_and(|others| others == own) => own.first().filter(|_| own.len() == 1),
+            (found, None) => found,
+            _ => None,
+        };
+        found.map(|version| (*version).to_owned())
+    }
 }
 
 /// `24.2`, `24.2 and 25.0`, `23.1, 24.2 and others`.
@@ -393,9 +437,9 @@ impl<'a> RowDelta<'a> {
     }
 
     fn name_versions(&mut self) {
-        for (name, [from, to]) in std::mem::take(&mut self.versions) {
-            if let Some(part) = self.packages.get_mut(&name) {
-                (part.from, part.to) = (listed(&from), listed(&to));
+        for (name, [from, to]) in &self.versions {
+            if let Some(part) = self.packages.get_mut(name) {
+                (part.from, part.to) = (listed(from), listed(to));
             }
         }
     }

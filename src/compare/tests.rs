@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 use super::*;
+use crate::image::layer_ref::LayerRef;
 use crate::image::package::Package;
 use crate::image::snapshot::BaseImage;
 use crate::image::{Ecosystem, Entry, FileList, Filesystem, LayerPath};
@@ -46,6 +47,39 @@ fn waste_between_layers_of_an_estimated_base_image_is_not_told_to_be_joined() {
     assert!(above.1.starts_with("these files probably come with the base image") && above.2, "{above:?}");
     image.base = Some(BaseImage { name: None, layers: 2, how: BoundaryBy::Image });
     assert_eq!(advice(&image)[0].1, "comes with the base image: use another one to avoid it");
+}
+
+#[test]
+fn what_was_copied_and_hidden_again_has_an_advice_that_keeps_the_build_working() {
+    let advice = |storing: &str, hiding: &str, replaced: bool| {
+        let layer_ref = |index: u64, step: &str| LayerRef {
+            index,
+            instruction: Instruction::from_history(step),
+            dockerfile: None,
+            of_base_image: false,
+        };
+        let (stored_by, hidden_by) = (layer_ref(0, storing), layer_ref(1, hiding));
+        let waste = Waste {
+            path: "app/".into(),
+            elsewhere: false,
+            bytes: Bytes(1),
+            files: 1,
+            replaced,
+            stored_by,
+            hidden_by,
+            base_image_estimated: false,
+        };
+        waste.advice()
+    };
+    let both = advice("COPY a /app", "RUN chown -R app /app && chmod -R a+rX /app", true);
+    assert_eq!(both, "set the owner and the mode when copying: `COPY --chown=... --chmod=...`");
+    assert!(advice("COPY a /app", "RUN chown -R app /app", true).ends_with("`COPY --chown=...`"));
+    assert!(advice("COPY a /app", "RUN chmod +x /app/a", true).ends_with("`COPY --chmod=...`"));
+    // What reads the files before they are deleted needs them in the build.
+    for hiding in ["RUN dpkg -i /tmp/a.deb && rm /tmp/a.deb", "RUN rm /tmp/a.deb"] {
+        let deleted = advice("COPY a.deb /tmp", hiding, false);
+        assert!(deleted.contains("if the build reads them, mount them"), "{deleted}");
+    }
 }
 
 #[test]
@@ -162,6 +196,36 @@ fn a_package_that_an_image_has_more_than_once_names_its_versions() {
     assert_eq!(versions(&[], &["5.7"]), ("".into(), "5.7".into()));
     assert_eq!(versions(&["7.5"], &["5.7", "6.3"]), ("7.5".into(), "5.7 and 6.3".into()));
     assert_eq!(versions(&["1", "2", "3", "4"], &[]), ("1, 2 and others".into(), "".into()));
+}
+
+#[test]
+fn a_package_that_the_other_image_still_has_is_not_removed() {
+    let layer = |step: &str, version: &str, paths: &[&str]| {
+        let sized: Vec<(&str, u64)> = paths.iter().map(|path| (*path, 10)).collect();
+        let mut layer = files(step, &sized, &["pip"]);
+        layer.file_list.as_mut().map(Arc::make_mut).unwrap().packages[0].version = version.into();
+        layer
+    };
+    let image = |layers: &[Layer]| {
+        let mut image = snapshot(layers.to_vec());
+        image.packages = Some(installed(&Filesystem::of_layers(layers).unwrap()).into());
+        image
+    };
+    let versions = |base: &[Layer], head: &[Layer]| {
+        let mut comparison = compare(&image(base), &image(head)).unwrap();
+        let part = comparison.causes.remove(0).parts.remove(0);
+        (part.from.unwrap_or_default(), part.to.unwrap_or_default())
+    };
+    let old = layer("ADD rootfs /", "24.0", &["usr/lib/pip/code.py"]);
+    let upgrade = layer("RUN pip install --upgrade pip", "25.0", &["usr/lib/pip/code.py"]);
+    let both = [old.clone(), upgrade];
+    assert_eq!(versions(&both[..1], &both), ("24.0".into(), "25.0".into()));
+    assert_eq!(versions(&both, &both[..1]), ("25.0".into(), "24.0".into()));
+    // Some of its files went, and not the package.
+    let again = [old.clone(), layer("RUN chown -R app /opt", "24.0", &["opt/pip/code.py"])];
+    assert_eq!(versions(&again, &again[..1]), ("24.0".into(), "24.0".into()));
+    let none = [files("ADD rootfs /", &[("usr/lib/code.py", 5)], &[])];
+    assert_eq!(versions(&[old], &none), ("24.0".into(), "".into()));
 }
 
 #[test]
@@ -446,6 +510,11 @@ proptest! {
         for cause in &comparison.causes {
             let parts: Delta = cause.parts.iter().map(|part| part.delta).chain([cause.other]).sum();
             prop_assert_eq!(parts, cause.delta);
+            for part in cause.parts.iter().filter(|part| part.to.is_none()) {
+                let of_head = head.packages.iter().flat_map(|packages| packages.iter());
+                let mut same = of_head.filter(|one| Some(one.ecosystem) == part.ecosystem && one.name == part.name);
+                prop_assert!(!same.any(|one| part.from.as_ref() == Some(&one.version)), "{:?}", cause);
+            }
             let files = |kind| cause.parts.iter().filter(move |part| part.kind == kind);
             for part in files(PartKind::File) {
                 let inside = |directory: &CausePart| part.name.starts_with(&format!("{}/", directory.name));

@@ -321,8 +321,16 @@ pub fn part(part: &CausePart) -> (String, String) {
 
 /// `2.1 → 2.2`, `2.2`, `2.1 removed`. Versions are untrusted text, and may be long.
 pub fn versions(from: Option<&str>, to: Option<&str>) -> String {
-    // A version has no blanks: what comes after one is a sentence.
-    let word = |version: &str| short(version.split_whitespace().next().unwrap_or_default(), 40);
+    // A version has no blanks: what comes after one is a sentence, except between several versions.
+    let word = |version: &str| {
+        let words: Vec<String> = version.split_whitespace().take(5).map(|word| short(word, 40)).collect();
+        match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            [_, "and", _] => words.join(" "),
+            [first, _, "and", "others"] if first.ends_with(',') => words.join(" "),
+            [first, ..] => first.to_owned(),
+            [] => String::new(),
+        }
+    };
     let (from, to) = (from.map(word), to.map(word));
     let (from, to) = (from.as_deref(), to.as_deref());
     match (from, to) {
@@ -781,7 +789,18 @@ fn split_figures(image: &ImageReport, sizes: Sizes) -> Vec<Figure> {
 
 #[cfg(test)]
 mod tests {
-    use super::natural;
+    use super::{natural, versions};
+
+    #[test]
+    fn several_versions_are_all_shown_and_no_sentence_is() {
+        for (from, to, shown) in [
+            (Some("24.0 and 25.0"), Some("25.0"), "24.0 and 25.0 \u{2192} 25.0"),
+            (Some("1, 2 and others"), None, "1, 2 and others removed"),
+            (Some("1 is old"), Some("2, not 3 and more"), "1 \u{2192} 2,"),
+        ] {
+            assert_eq!(versions(from, to), shown);
+        }
+    }
 
     #[test]
     fn names_are_in_the_order_in_which_people_count() {
