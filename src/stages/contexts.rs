@@ -6,16 +6,20 @@ const KEYS: [&str; 2] = ["contexts", "additional_contexts"];
 
 /// The first line of a bake or compose file that defines named contexts.
 pub fn line_of_contexts(text: &str) -> Option<usize> {
-    let defines = |line: &str| {
-        let (key, rest) =
-            line.trim_start().split_at_checked(key_length(line.trim_start())).unwrap_or_default();
-        KEYS.contains(&key.trim_matches('"')) && rest.trim_start().starts_with(['=', ':', '{'])
-    };
-    text.lines().position(defines).map(|at| at + 1)
+    text.lines().position(defines_contexts).map(|at| at + 1)
 }
 
-fn key_length(line: &str) -> usize {
-    line.find(|c: char| !(c.is_ascii_alphanumeric() || "_\"-".contains(c))).unwrap_or(line.len())
+/// Whether a key of the line is one of them: JSON and YAML may be written on one line.
+fn defines_contexts(line: &str) -> bool {
+    let is_key = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
+    let comment = |at: &usize| *at == 0 || line[..*at].ends_with(char::is_whitespace);
+    let ends = ["#", "//"].iter().filter_map(|mark| line.match_indices(mark).map(|(at, _)| at).find(comment));
+    let line = &line[..ends.min().unwrap_or(line.len())];
+    KEYS.iter().flat_map(|key| line.match_indices(key)).any(|(at, key)| {
+        let rest = &line[at + key.len()..];
+        let rest = rest.strip_prefix(['"', '\'']).unwrap_or(rest).trim_start();
+        !line[..at].ends_with(is_key) && rest.starts_with(['=', ':', '{'])
+    })
 }
 
 #[cfg(test)]
@@ -28,6 +32,9 @@ mod tests {
             ("target \"app\" {\n  contexts = {\n    base = \"target:base\"\n  }\n}\n", Some(2)),
             ("{\"target\": {\n\"app\": {\n  \"contexts\": {\"base\": \"target:base\"}}}}\n", Some(3)),
             ("services:\n  app:\n    build:\n      additional_contexts:\n        base: ../base\n", Some(4)),
+            ("{\"target\":{\"app\":{\"contexts\":{\"base\":\"docker-image://a\"}}}}\n", Some(1)),
+            ("services:\n  app:\n    build: {context: ., additional_contexts: {base: ../b}}\n", Some(3)),
+            ("target \"app\" { # contexts = {}\n  // contexts = {}\n  contexts={}\n}\n", Some(3)),
             ("target \"app\" {\n  context = \".\"\n}\n", None),
             ("# contexts = {}\nservices:\n  contexts-app:\n    image: x\n", None),
         ] {
