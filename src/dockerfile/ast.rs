@@ -136,6 +136,18 @@ impl Dockerfile {
         &self.stages
     }
 
+    /// The names of images and of named contexts that stages build on or copy from.
+    pub(super) fn names_of_others(&self) -> impl Iterator<Item = &str> {
+        self.stages.iter().flat_map(|stage| {
+            let base = if let StageBase::Image(name) = &stage.resolved { Some(name) } else { None };
+            let used = stage.uses.iter().filter_map(|used| match &used.origin {
+                CopyOrigin::Image(name) => Some(name),
+                CopyOrigin::Stage(_) => None,
+            });
+            base.into_iter().chain(used).map(String::as_str)
+        })
+    }
+
     /// The latest stage below `before` that has a name. Names ignore case (Dockerfile reference).
     pub(super) fn named(&self, name: &str, before: usize) -> Option<usize> {
         let has = |stage: &&Stage| stage.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name));

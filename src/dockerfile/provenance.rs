@@ -12,9 +12,11 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::LineRange;
+use super::ast::Dockerfile;
 use super::parse::MAX_BYTES;
-use super::statement::{Predicate, RawMaterial, Statement, StatementSubject};
+use super::statement::{Info, Predicate, RawMaterial, Statement, StatementSubject};
 use super::steps::{ProvenanceStep, Steps, number};
+use super::variables::plain_name;
 use crate::image::Digest;
 
 /// The predicate types of SLSA that BuildKit writes.
@@ -119,11 +121,14 @@ impl Provenance {
                 .filter_map(|(name, value)| Some((name.strip_prefix(prefix)?.to_owned(), value.clone())))
                 .collect()
         };
-        let info = own.source.infos.into_iter().next();
-        let decoded = info.as_ref().filter(|info| info.data.len() / 4 * 3 <= MAX_BYTES + 3);
-        let decoded = decoded.and_then(|info| STANDARD.decode(&info.data).ok());
         let config = [invocation.config_source, external.config_source];
         let named = config.into_iter().find_map(|source| source.entry_point.or(source.path));
+        let contexts = with_prefix("context:");
+        let file = file_of_build(&own.source.infos, named.as_deref(), &contexts);
+        let info = file.and_then(|file| own.source.infos.get(file));
+        let text = info.and_then(text_of);
+        let most = text.as_ref().map_or(usize::MAX, |text| text.lines().count());
+        let is_there = |lines: &LineRange| lines.end_line as usize <= most;
         let images = materials.iter().chain(&build_definition.resolved_dependencies);
         let mut operations = build_config.llb_definition;
         operations.extend(build_definition.internal_parameters.build_config.llb_definition);
@@ -133,15 +138,16 @@ impl Provenance {
         });
         let locations = own.source.locations.into_iter();
         Provenance {
-            file: path_of(named.or_else(|| info.and_then(|info| info.filename)), &own.vcs),
-            text: decoded.and_then(|bytes| String::from_utf8(bytes).ok()),
+            file: path_of(named.or_else(|| info.and_then(|info| info.filename.clone())), &own.vcs),
+            text,
             target,
             arguments: with_prefix("build-arg:"),
-            contexts: with_prefix("context:"),
+            contexts,
             images: images.filter_map(Material::of).collect(),
             chains: layers.collect(),
             lines: locations
-                .filter_map(|(step, of)| Some((number(&step)?, of.lines())))
+                .filter_map(|(step, of)| Some((number(&step)?, of.lines(file?))))
+                .map(|(step, lines)| (step, lines.into_iter().filter(is_there).collect::<Vec<_>>()))
                 .filter(|(_, lines)| !lines.is_empty())
                 .collect(),
             steps: Steps::of(&operations),
@@ -168,7 +174,7 @@ impl Provenance {
 
     /// Whether it tells which steps made these layers.
     pub fn tells_lines(&self, layers: &[Option<Digest>]) -> bool {
-        !layers.is_empty() && self.makers(layers).iter().all(Option::is_some)
+        !layers.is_empty() && !self.lines.is_empty() && self.makers(layers).iter().all(Option::is_some)
     }
 
     /// The images that the base image may be: that of the step below, where it tells the steps, else all that the
@@ -297,6 +303,31 @@ impl Material {
     }
 }
 
+/// Which of the files is the one that was built. A target of bake that builds on other targets has their files beside its
+/// own, or theirs alone where it adds no layer: it is the one that names such a target. `None` where that is not certain.
+fn file_of_build(infos: &[Info], named: Option<&str>, contexts: &BTreeMap<String, String>) -> Option<usize> {
+    let linked = contexts.iter().filter(|(_, value)| value.starts_with("input:"));
+    let linked: Vec<String> =
+        linked.map(|(name, _)| plain_name(name.split("::").next().unwrap_or(name))).collect();
+    if linked.is_empty() {
+        return Some(0);
+    }
+    let builds_on = |info: &Info| {
+        let dockerfile = text_of(info).and_then(|text| Dockerfile::parse(&text).ok());
+        dockerfile.is_some_and(|dockerfile| {
+            dockerfile.names_of_others().any(|name| linked.contains(&plain_name(name)))
+        })
+    };
+    let is_it = |info: &Info| info.filename.as_deref() == named && builds_on(info);
+    let mut fitting = (0..infos.len()).filter(|at| is_it(&infos[*at]));
+    fitting.next().filter(|_| fitting.next().is_none())
+}
+
+fn text_of(info: &Info) -> Option<String> {
+    let fits = info.data.len() / 4 * 3 <= MAX_BYTES + 3;
+    String::from_utf8(STANDARD.decode(&info.data).ok().filter(|_| fits)?).ok()
+}
+
 /// Where the Dockerfile is: below its directory in the repository, where the client has said that.
 fn path_of(name: Option<String>, vcs: &BTreeMap<String, String>) -> Option<String> {
     let is_fit = |path: &str| {
@@ -420,6 +451,78 @@ mod tests {
         assert!(matches!(read(&[Digest::of(b"other")]), Err(ProvenanceError::OtherImages)));
         assert!(matches!(parse("{}").provenance_of(&[Digest::of(b"")], None), Ok(None)));
         assert!(matches!(BuildxMetadata::parse(b"[]"), Err(ProvenanceError::Malformed(_))));
+    }
+
+    /// A build of bake's target `app`, as BuildKit of docker 26.1.5 writes it: the files of the targets that it builds on
+    /// come before its own, or stand alone. Of each file a name and a text with one `COPY` in its last line.
+    fn linked(context: &str, files: &[(&str, &str)]) -> (Provenance, Vec<Option<Digest>>) {
+        let layers: Vec<Digest> = files.iter().map(|(_, text)| Digest::of(text.as_bytes())).collect();
+        let info = |(name, text): &(&str, &str)| serde_json::json!({ "filename": name, "data": STANDARD.encode(text) });
+        let mut locations = serde_json::Map::new();
+        let mut steps = Vec::new();
+        for (at, (_, text)) in files.iter().enumerate() {
+            let line = serde_json::json!({ "line": text.lines().count() });
+            let place = serde_json::json!({ "sourceIndex": at, "ranges": [{ "start": line, "end": line }] });
+            locations.insert(format!("step{at}"), serde_json::json!({ "locations": [place] }));
+            let below: Vec<String> =
+                at.checked_sub(1).map(|below| format!("step{below}:0")).into_iter().collect();
+            let input = if at == 0 { -1 } else { 0 };
+            let op = serde_json::json!({ "file": { "actions": [{ "input": input }] } });
+            steps.push(serde_json::json!({ "id": format!("step{at}"), "inputs": below, "op": { "Op": op } }));
+        }
+        let last = format!("step{}:0", files.len() - 1);
+        steps.push(serde_json::json!({ "id": "result", "inputs": [last], "op": { "Op": null } }));
+        let infos: Vec<Value> = files.iter().map(info).collect();
+        let predicate = serde_json::json!({
+            "invocation": {
+                "configSource": { "entryPoint": "Dockerfile" },
+                "parameters": { "args": { (format!("context:{context}")): format!("input:0-{context}") } },
+            },
+            "buildConfig": { "llbDefinition": steps },
+            "metadata": { "https://mobyproject.org/buildkit@v1#metadata": {
+                "source": { "locations": locations, "infos": infos },
+            } },
+        });
+        let provenance = Provenance::of_predicate(serde_json::from_value(predicate).unwrap());
+        (provenance, layers.into_iter().map(Some).collect())
+    }
+
+    #[test]
+    fn lines_are_those_of_the_file_that_was_built_and_not_of_one_that_it_builds_on() {
+        const BASE: &str = "FROM scratch\n\nCOPY a /\n";
+        const APP: &str = "FROM base\nCOPY b /\n";
+        for name in ["base.Dockerfile", "Dockerfile"] {
+            let (provenance, layers) = linked("base", &[(name, BASE), ("Dockerfile", APP)]);
+            assert_eq!(lines(&provenance, &layers), [None, Some((2, 2))], "{name}");
+            assert_eq!(provenance.text.as_deref(), Some(APP), "{name}");
+        }
+        let copies = "FROM debian\nCOPY --from=base /a /\n";
+        let (provenance, layers) = linked("base", &[("Dockerfile", copies), ("Dockerfile", BASE)]);
+        assert_eq!(lines(&provenance, &layers), [Some((2, 2)), None]);
+        // It adds no layer, and its own file is not there.
+        let named = "FROM scratch AS base\nFROM base\nCOPY a /\n";
+        for (context, files) in [
+            ("base", &[("Dockerfile", BASE)][..]),
+            ("base", &[("Dockerfile", named)]),
+            ("middle", &[("Dockerfile", BASE), ("Dockerfile", APP)]),
+        ] {
+            let (provenance, layers) = linked(context, files);
+            assert!(!provenance.tells_lines(&layers), "{files:?}");
+            assert_eq!(provenance.text, None, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn lines_that_the_file_lacks_are_none() {
+        let text = statement("max");
+        let of = Digest::parse(APP).unwrap();
+        let layers = layers(&text, &["a1c027eb", "963780a5", "79ba82ac", "c157a005"]);
+        let short = STANDARD.encode("FROM mybase\nRUN one\n");
+        let mut document: Value = serde_json::from_str(&text).unwrap();
+        let own = &mut document["predicate"]["metadata"]["https://mobyproject.org/buildkit@v1#metadata"];
+        own["source"]["infos"][0]["data"] = short.into();
+        let provenance = Provenance::of_statement(document.to_string().as_bytes(), &of).unwrap().unwrap();
+        assert_eq!(lines(&provenance, &layers), [None; 4]);
     }
 
     #[test]

@@ -232,14 +232,14 @@ pub struct LayerDescriptor {
 }
 
 impl Locations {
-    /// The first and the last line of each place: a step that is written twice is one step.
-    pub fn lines(&self) -> Vec<LineRange> {
+    /// The first and the last line of each place in one of the files: a step that is written twice is one step.
+    pub fn lines(&self, file: usize) -> Vec<LineRange> {
         let lines = |location: &Location| {
             let ranges = &location.ranges;
             let line = ranges.iter().map(|range| range.start.line).min().filter(|line| *line > 0)?;
             let end_line = ranges.iter().map(|range| range.end.line).max()?.max(line);
             Some(LineRange { line, end_line })
         };
-        self.locations.iter().filter(|location| location.file == 0).filter_map(lines).collect()
+        self.locations.iter().filter(|location| location.file == file as u64).filter_map(lines).collect()
     }
 }

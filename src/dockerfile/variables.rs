@@ -43,14 +43,16 @@ impl<'a> Globals<'a> {
 
     /// What a named context stands for in the place of an image. It goes before a stage of that name.
     pub fn context(&self, name: &str) -> Option<&str> {
-        let plain = |name: &str| {
-            let name = name.strip_prefix("docker.io/").unwrap_or(name);
-            let name = name.strip_prefix("library/").unwrap_or(name);
-            name.strip_suffix(":latest").unwrap_or(name).to_ascii_lowercase()
-        };
-        let name = plain(name);
-        self.contexts.iter().find(|(own, _)| plain(own) == name).map(|(_, value)| value.as_str())
+        let name = plain_name(name);
+        self.contexts.iter().find(|(own, _)| plain_name(own) == name).map(|(_, value)| value.as_str())
     }
+}
+
+/// The name of an image or a named context, as two of them are compared.
+pub(super) fn plain_name(name: &str) -> String {
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let name = name.strip_prefix("library/").unwrap_or(name);
+    name.strip_suffix(":latest").unwrap_or(name).to_ascii_lowercase()
 }
 
 /// The image that a named context is; another target, a directory or an address is none.
