@@ -120,6 +120,9 @@ pub struct Work {
     pub undone: bool,
     /// Whether the command leaves out what only development needs.
     pub production: bool,
+    /// Where build tools of a language go: the directory that the command names, without a slash at either end, or the
+    /// name of the usual one. `None` of all else.
+    pub into: Option<String>,
     /// The first line of the instruction, counted from 1.
     pub line: u32,
     /// Its last line.
@@ -141,6 +144,9 @@ pub struct FoundWork {
     pub undone: bool,
     /// Whether the command leaves out what only development needs: `npm ci --omit=dev`.
     pub production: bool,
+    /// Where build tools of a language go: the directory that the command names, without a slash at either end, or the
+    /// name of the usual one. `None` of all else.
+    pub into: Option<String>,
 }
 
 /// What a command is for.

@@ -52,13 +52,13 @@ pub(super) fn works_of_history(head: &Snapshot) -> Vec<ToolRun> {
 }
 
 /// Whether it only brings what installs packages up to date, which the base image has as well.
-pub(super) fn is_installer(work: &ToolRun) -> bool {
+pub(super) fn is_installer(subjects: &[String]) -> bool {
     let is_one = |subject: &String| {
         tools().installers.iter().any(|name| {
             subject == name || subject.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('@'))
         })
     };
-    !work.subjects.is_empty() && work.subjects.iter().all(is_one)
+    !subjects.is_empty() && subjects.iter().all(is_one)
 }
 
 /// The steps that build where the image runs.
@@ -75,7 +75,7 @@ impl<'a> Builder<'a> {
 
     pub fn blames(&self, work: &ToolRun) -> bool {
         match work.kind {
-            WorkKind::InstallsBuildTools => !work.undone && !is_installer(work),
+            WorkKind::InstallsBuildTools => !work.undone && !is_installer(&work.subjects),
             // What a step installs to build with, and takes away again, is not shipped.
             WorkKind::Build => !self.works.iter().any(|other| {
                 other.kind == WorkKind::InstallsBuildTools

@@ -243,11 +243,32 @@ fn question_of_copy(
         return asked("its build directory");
     }
     let last = plain.rsplit('/').next().unwrap_or(plain);
+    let brings = |work: &&&Work| {
+        let is_there = |into: &String| is_within(plain, into);
+        !work.undone && !is_installer(&work.subjects) && work.into.as_ref().is_some_and(is_there)
+    };
+    if let Some(work) = works.iter().find(brings) {
+        let tools = named_most(work.subjects.clone(), MAX_NAMED);
+        return asked(&format!("line {} installs {tools} there", work.line));
+    }
     let lists_all = works.iter().any(|work| lists_unknown(work.kind, &work.subjects, work.production));
     let prunes = works.iter().any(|work| work.kind == WorkKind::Removes && work.tool.ends_with("prune"));
     (DEPENDENCIES.contains(&last) && lists_all && !prunes)
         .then(|| asked("dependencies, perhaps including development ones"))
         .flatten()
+}
+
+/// Whether a copied path may have what a language's manager puts into a directory: one of a path, or of a name.
+fn is_within(copied: &str, into: &str) -> bool {
+    let below = |one: &str, other: &str| one.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'));
+    match into.contains('/') {
+        true => copied == into || below(copied, into) || below(into, copied),
+        // Debian calls the first dist-packages, and python3.11 has it.
+        false => copied.split('/').any(|part| {
+            let is_python = part == "dist-packages" || part.starts_with("python3");
+            part == into || into == "site-packages" && is_python
+        }),
+    }
 }
 
 /// What a stage does, with those that it is built on.
@@ -275,7 +296,7 @@ fn lists_unknown(kind: WorkKind, subjects: &[String], production: bool) -> bool 
 fn question_of_work(step: &ToolRun, builder: &Builder<'_>) -> Option<&'static str> {
     match step.kind {
         WorkKind::InstallsBuildTools | WorkKind::Build => builder.blames(step).then_some(""),
-        WorkKind::InstallsDependencies if is_installer(step) || step.undone => None,
+        WorkKind::InstallsDependencies if is_installer(&step.subjects) || step.undone => None,
         WorkKind::InstallsDependencies => {
             lists_unknown(step.kind, &step.subjects, step.production).then_some(" (what a file lists)")
         }

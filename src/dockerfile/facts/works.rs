@@ -163,7 +163,8 @@ impl Run {
         label: Option<String>,
     ) {
         self.installed.extend(family);
-        let work = FoundWork { kind, tool: tool.to_owned(), subjects, undone: false, production: false };
+        let work =
+            FoundWork { kind, tool: tool.to_owned(), subjects, undone: false, production: false, into: None };
         self.steps.push(WorkStep::Work { work, family, label });
     }
 
@@ -179,6 +180,9 @@ impl Run {
         let label = label.map(shorten);
         if !tools.is_empty() || for_build && call.has_unknown {
             self.work(WorkKind::InstallsBuildTools, tool, tools, Some(family), label.clone());
+            if let Some(WorkStep::Work { work, .. }) = self.steps.last_mut() {
+                work.into = directory_of(call, tool, family);
+            }
         }
         // Without a name: the operating system's manager installs what is not known here, or nothing;
         // a language's what some file lists.
@@ -249,6 +253,7 @@ impl Run {
                 subjects,
                 undone: false,
                 production: false,
+                into: None,
             };
             self.steps.push(WorkStep::Removal { work, family, all, automatic });
         }
@@ -320,15 +325,29 @@ impl Removed {
     }
 }
 
+/// Where a language's manager puts what it installs; `None` of one that is not known.
+fn directory_of(call: &Call<'_>, tool: &str, family: Family) -> Option<String> {
+    let (named, usual) = match family {
+        Family::Pip if call.program == "pipx" || call.has_option("--user") => (None, ".local"),
+        Family::Pip => (call.value(&["--target", "-t", "--prefix", "--root"]), "site-packages"),
+        Family::Npm if call.has_option("-g|--global") || tool.contains(" global ") => {
+            (None, "usr/local/lib/node_modules")
+        }
+        Family::Npm => (None, "node_modules"),
+        _ => return None,
+    };
+    Some(shorten(named.unwrap_or(usual)).trim_matches('/').to_owned())
+}
+
 /// The same tool at the same work is one work.
 fn merged(works: Vec<FoundWork>) -> Vec<FoundWork> {
-    let mut places: BTreeMap<(WorkKind, String, bool, bool), usize> = BTreeMap::new();
+    let mut places: BTreeMap<(WorkKind, String, bool, bool, Option<String>), usize> = BTreeMap::new();
     let mut seen = BTreeSet::new();
     let mut merged: Vec<FoundWork> = Vec::new();
     for mut work in works {
         let subjects = std::mem::take(&mut work.subjects);
         let place = *places
-            .entry((work.kind, work.tool.clone(), work.undone, work.production))
+            .entry((work.kind, work.tool.clone(), work.undone, work.production, work.into.clone()))
             .or_insert_with(|| {
                 merged.push(work);
                 merged.len() - 1

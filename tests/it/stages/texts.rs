@@ -66,6 +66,21 @@ const SHAPES: &[Shape] = &[
         &[],
     ),
     (
+        "poetry-beside-copied-packages",
+        "FROM python:3.12-slim AS b\nRUN pip install --upgrade pip poetry && apt-get install -y gcc\nWORKDIR /app\nRUN poetry install --only main\nFROM python:3.12-slim\nCOPY --from=b /app/.venv /app/.venv\n",
+        &[],
+    ),
+    (
+        "pip-up-to-date",
+        "FROM python:3.12-slim AS b\nRUN pip install --upgrade pip wheel && pip install flask\nFROM python:3.12-slim\nCOPY --from=b /usr/local/lib/python3.12/site-packages /usr/local/lib/python3.12/site-packages\n",
+        &[],
+    ),
+    (
+        "pnpm-beside-copied-modules",
+        "FROM node:22-slim AS b\nWORKDIR /app\nRUN npm install -g pnpm typescript\nRUN pnpm install --prod\nFROM node:22-slim\nCOPY --from=b /app/node_modules /app/node_modules\n",
+        &[],
+    ),
+    (
         "npm-pruned",
         "FROM node:22-slim AS b\nWORKDIR /app\nRUN npm ci && npm run build && npm prune --omit=dev\nFROM node:22-slim\nCOPY --from=b /app/node_modules /app/node_modules\nCOPY --from=b /app/dist /app/dist\n",
         &[],
@@ -113,6 +128,26 @@ const SHAPES: &[Shape] = &[
         "builds-in-copied-directory",
         "FROM node:22-slim AS builder\nWORKDIR /app\nRUN npm install && npm run build\nFROM node:22-slim\nWORKDIR /app\nCOPY --from=builder /app ./\n",
         &["COPY --from=builder /app", "its build directory"],
+    ),
+    (
+        "poetry-in-copied-packages",
+        "FROM python:3.11-slim AS builder\nRUN pip install poetry\nCOPY pyproject.toml poetry.lock ./\nRUN poetry install --no-dev\nFROM python:3.11-slim\nCOPY --from=builder /usr/local/lib/python3.11/site-packages /usr/local/lib/python3.11/site-packages\n",
+        &["COPY --from=builder /usr/local/lib/python3.11/site-packages", "line 2 installs poetry there"],
+    ),
+    (
+        "pipenv-of-a-user",
+        "FROM python:3.12-slim AS b\nRUN pip install --user pipenv flask\nFROM python:3.12-slim\nCOPY --from=b /root/.local /root/.local\n",
+        &["line 2 installs pipenv there"],
+    ),
+    (
+        "poetry-in-copied-prefix",
+        "FROM python:3.12-slim AS b\nRUN pip install --prefix=/install poetry flask\nFROM python:3.12-slim\nCOPY --from=b /install /usr/local\n",
+        &["COPY --from=b /install", "line 2 installs poetry there"],
+    ),
+    (
+        "typescript-in-copied-modules",
+        "FROM node:22-slim AS b\nRUN npm install -g typescript\nFROM node:22-slim\nCOPY --from=b /usr/local/lib/node_modules /usr/local/lib/node_modules\n",
+        &["line 2 installs typescript there"],
     ),
     (
         "pruned-too-late",
