@@ -58,6 +58,9 @@ pub struct Removable {
     pub files: u64,
     /// The layer that stores them.
     pub layer: LayerRef,
+    /// The layer that brought them, where `layer` stores them again with another owner or mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub brought_by: Option<LayerRef>,
     /// The few directories and files that they are in, relative to the image's root and most bytes first;
     /// a directory ends with a slash, and others may be in it too.
     pub paths: Vec<String>,
@@ -161,6 +164,11 @@ impl Removable {
         let lists = self.paths.iter().chain(&self.packages);
         self.paths.len() + self.packages.len() <= MAX_NAMES
             && ![&self.kind, &self.what, &self.help].into_iter().chain(&self.ignored).chain(lists).any(long)
+    }
+
+    /// The layer whose instruction is to be changed.
+    pub fn source(&self) -> &LayerRef {
+        self.brought_by.as_ref().unwrap_or(&self.layer)
     }
 
     /// Whether it counts: it is in the file system, and nobody has said that it is meant to be.

@@ -73,7 +73,7 @@ fn removable_help(subject: &Subject<'_>, base: &BaseFacts<'_>, growth: Delta) ->
         counts.fold(Bytes(0), |sum, one| sum.saturating_add(one.bytes))
     };
     let more = own(head) - own(before);
-    let is_there = |one: &&Removable| one.counts() && one.layer.dockerfile.as_ref() == Some(&place);
+    let is_there = |one: &&Removable| one.counts() && one.source().dockerfile.as_ref() == Some(&place);
     let largest = head.iter().filter(is_there).max_by_key(|one| one.bytes)?;
     (more.0.saturating_mul(GOOD_PART) >= growth.0).then(|| largest.help.clone())
 }

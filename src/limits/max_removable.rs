@@ -49,7 +49,7 @@ impl Limit for MaxRemovable {
             limit: limit.to_string(),
             about: None,
             help: largest.map_or_else(String::new, |largest| largest.help.clone()),
-            dockerfile: largest.and_then(|largest| largest.layer.dockerfile.clone()),
+            dockerfile: largest.and_then(|largest| largest.source().dockerfile.clone()),
         }])
     }
 

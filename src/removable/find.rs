@@ -9,12 +9,12 @@ use foldhash::fast::RandomState;
 use super::advice::{Starts, instead, libraries_of};
 use super::catalogue::{Catalogue, DirectoryMatches, KindMatches, MarkKind, RemovableKind};
 use super::marks::Marks;
-use crate::image::filesystem::{Filesystem, WastedFile};
+use crate::image::filesystem::{ExistingFile, Filesystem, WastedFile};
 use crate::image::layer_ref::LayerRef;
 use crate::image::path::{PathRef, split};
 use crate::image::rollup::{Explained, roll_up, together};
 use crate::image::snapshot::Snapshot;
-use crate::image::{Bytes, Delta, FileList, LayerPath, Package, Removable, Weight};
+use crate::image::{Bytes, Delta, FileList, Layer, LayerPath, Package, Removable, Weight};
 use crate::packages::owners_of;
 use crate::sort;
 
@@ -22,6 +22,8 @@ use crate::sort;
 const MAX_NAMED: usize = 8;
 /// The most packages that a command names.
 const MAX_IN_COMMAND: usize = 24;
+/// What sets the owner or the mode of files, which stores them again.
+const SETS: [&str; 4] = ["chown", "chmod", "chgrp", "usermod"];
 /// Stands for the exception that a container starts it.
 const STARTED: usize = usize::MAX;
 
@@ -148,11 +150,12 @@ impl<'a> Kinds<'a> {
     }
 }
 
-/// What goes together: a kind, the layer, whether it was deleted, and which exception holds.
+/// What goes together: a kind, the layer and the one that brought it, whether it was deleted, and which exception holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct GroupKey {
     kind: usize,
     layer: u32,
+    brought_by: u32,
     deleted: bool,
     ignored: Option<usize>,
 }
@@ -176,6 +179,8 @@ struct RemovableFinder<'a> {
     directories: DirectoryMatches,
     /// The paths of Python sources; only these are asked for.
     sources: HashSet<&'a [u8], RandomState>,
+    /// Files that a layer only stores again, by their path and that layer: the layer below, and the size there.
+    again: HashMap<(&'a [u8], u32), (u32, Bytes), RandomState>,
 }
 
 impl<'a> RemovableFinder<'a> {
@@ -201,7 +206,19 @@ impl<'a> RemovableFinder<'a> {
             starts,
             directories: DirectoryMatches::default(),
             sources: paths.filter(|path| path.ends_with(b".py")).collect(),
+            again: stored_again(snapshot, filesystem),
         }
+    }
+
+    /// The layer that brought a file: of one that is stored again with another owner or mode, a lower one.
+    fn brought_by(&self, file: &ExistingFile<'_>) -> u32 {
+        let mut layer = file.layer;
+        while let Some((below, _)) =
+            self.again.get(&(file.path.0, layer)).filter(|(_, size)| *size == file.size)
+        {
+            layer = *below;
+        }
+        layer
     }
 
     fn existing(&self, groups: &mut Groups<'a>) {
@@ -232,7 +249,8 @@ impl<'a> RemovableFinder<'a> {
             let is_named = || bytes == file.size && self.starts.names(file.path.0).is_some();
             let is_started = || is_named() || self.started(kind, file.path.0, owner).is_some();
             let ignored = ignored.or_else(|| is_started().then_some(STARTED));
-            let key = GroupKey { kind, layer: file.layer, deleted: false, ignored };
+            let brought_by = self.brought_by(&file);
+            let key = GroupKey { kind, layer: file.layer, brought_by, deleted: false, ignored };
             groups.entry(key).or_default().push((file.path.0, bytes, owner));
         }
     }
@@ -255,7 +273,8 @@ impl<'a> RemovableFinder<'a> {
             let kind = &self.catalogue.kinds()[index];
             if kind.weight <= Weight::Input || kind.marks.contains(&MarkKind::Secret) {
                 let ignored = self.catalogue.ignored(kind, file.path.0, &self.snapshot.image.name);
-                let key = GroupKey { kind: index, layer: file.stored_by, deleted: true, ignored };
+                let layer = file.stored_by;
+                let key = GroupKey { kind: index, layer, brought_by: layer, deleted: true, ignored };
                 groups.entry(key).or_default().push((file.path.0, file.size, owner));
             }
         }
@@ -403,6 +422,25 @@ impl<'a> RemovableFinder<'a> {
     }
 }
 
+/// Of the files of our own layers, those that a layer stores again whose instruction sets owners or modes.
+fn stored_again<'a>(
+    snapshot: &Snapshot,
+    filesystem: &'a Filesystem,
+) -> HashMap<(&'a [u8], u32), (u32, Bytes), RandomState> {
+    let sets = |layer: &Layer| {
+        layer.created_by.as_ref().is_some_and(|step| SETS.iter().any(|word| step.as_str().contains(word)))
+    };
+    let setting: Vec<bool> = snapshot.layers.iter().map(sets).collect();
+    let is_again = |file: &WastedFile<'_>| {
+        file.replaced
+            && file.stored_by < file.hidden_by
+            && setting.get(file.hidden_by as usize).is_some_and(|sets| *sets)
+            && !snapshot.layer_ref(file.stored_by).of_base_image
+    };
+    let again = filesystem.waste().filter(is_again);
+    again.map(|file| ((file.path.0, file.hidden_by), (file.stored_by, file.size))).collect()
+}
+
 /// Packages that only development needs need one another: where a container starts one of them, all of them stay.
 fn started_kinds(
     starts: &Starts,
@@ -471,6 +509,8 @@ impl FindingGroup {
     fn explain(&self, snapshot: &Snapshot, catalogue: &Catalogue) -> Removable {
         let kind = &catalogue.kinds()[self.key.kind];
         let layer = snapshot.layer_ref(self.key.layer);
+        let is_again = self.key.brought_by != self.key.layer;
+        let brought_by = is_again.then(|| snapshot.layer_ref(self.key.brought_by));
         Removable {
             kind: kind.name.clone(),
             what: kind.words().to_owned(),
@@ -481,8 +521,9 @@ impl FindingGroup {
             packages: self.packages.iter().take(MAX_NAMED).cloned().collect(),
             deleted: self.key.deleted,
             ignored: self.ignored.clone(),
-            help: self.help(kind, &layer, snapshot),
+            help: self.help(kind, brought_by.as_ref().unwrap_or(&layer), snapshot),
             layer,
+            brought_by,
         }
     }
 

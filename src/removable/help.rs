@@ -9,7 +9,7 @@ const MAX_PATHS: usize = 3;
 /// What to do instead about what came with a copy from another stage or image: it cannot be moved there, for it
 /// is there already.
 pub fn help_with_copy(found: &Removable, dockerfile: &DockerfileFacts) -> Option<String> {
-    let place = found.layer.dockerfile.as_ref()?;
+    let place = found.source().dockerfile.as_ref()?;
     let is_it = |copy: &Copied| !copy.mount && copy.line == place.line;
     dockerfile.facts.copies.iter().find(|copy| is_it(copy))?;
     // Of packages that are installed for development, the stage that installs them knows better.

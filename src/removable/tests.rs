@@ -448,6 +448,27 @@ fn a_program_that_builds_is_one_under_any_name_and_also_emptied() {
 }
 
 #[test]
+fn advice_names_the_instruction_that_brought_what_another_one_only_owns_anew() {
+    let told = |steps: &[&str], base: u64| {
+        let mut image = snapshot(steps.iter().map(|_| files("root/.npm/_cacache/a 5")).collect(), base);
+        for (layer, step) in image.layers.iter_mut().zip(steps) {
+            layer.created_by = Instruction::from_history(step);
+        }
+        let filesystem = Arc::new(Filesystem::of_layers(&image.layers).unwrap());
+        let one = Search::new(Catalogue::builtin()).find(&image, &filesystem).remove(0);
+        (one.layer.index, one.source().index, one.help)
+    };
+    let (layer, source, help) = told(&["RUN npm ci", "RUN chmod -R a+r /root", "RUN chown -R app /root"], 0);
+    assert_eq!((layer, source), (2, 0));
+    assert!(help.contains("`RUN npm ci`") && !help.contains("chown"), "{help}");
+    // What runs once more brings its own, and what the base image has is stored again by us.
+    let (layer, source, help) = told(&["RUN npm ci", "RUN npm ci --force"], 0);
+    assert!((layer, source) == (1, 1) && help.contains("npm ci --force"), "{help}");
+    let (layer, source, help) = told(&["RUN npm ci", "RUN chown -R app /root"], 1);
+    assert!((layer, source) == (1, 1) && help.contains("chown"), "{help}");
+}
+
+#[test]
 fn a_secret_that_is_deleted_is_shipped_and_what_is_accepted_is_so_also_deleted() {
     let secret =
         file_list("root/.npmrc 40", &[], vec![Mark::Secret { entry: 0, kind: SecretKind::NpmToken }]);

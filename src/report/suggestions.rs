@@ -64,7 +64,7 @@ pub fn suggestions(image: &ImageReport, text: &str) -> Vec<Suggestion> {
     let joined = file.joined(&image.waste);
     let mut by_line: BTreeMap<u32, Vec<&Removable>> = BTreeMap::new();
     for entry in image.removable.iter().filter(|entry| entry.counts() && !entry.layer.of_base_image) {
-        if let Some(lines) = &entry.layer.dockerfile {
+        if let Some(lines) = &entry.source().dockerfile {
             by_line.entry(lines.line).or_default().push(entry);
         }
     }
@@ -142,7 +142,7 @@ impl NumberedLines<'_> {
 
     /// An instruction without what it stores for nothing.
     fn edited(&self, entries: &[&Removable]) -> Option<Suggestion> {
-        let instruction = self.run(entries.first()?.layer.dockerfile.as_ref()?)?;
+        let instruction = self.run(entries.first()?.source().dockerfile.as_ref()?)?;
         let text = self.text(instruction)?;
         let script = PlainScript::of_run(&text)?;
         let mut edit = InstructionEdit::default();

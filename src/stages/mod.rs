@@ -81,7 +81,7 @@ pub fn evaluate_stages(image: &Analysis) -> Option<Evaluation> {
     let largest = evidence.first_to_do(outcome);
     let place_of = |work: Option<&ToolRun>| work.and_then(|work| work.place.clone());
     let place = place_of(works.iter().find(|work| builder.blames(work)))
-        .or_else(|| largest.and_then(|one| one.layer.dockerfile.clone()))
+        .or_else(|| largest.and_then(|one| one.source().dockerfile.clone()))
         .or_else(|| place_of(works.iter().find(|work| builder.names(work))))
         .filter(|_| outcome != RemovableOutcome::Pass);
     Some(Evaluation {
