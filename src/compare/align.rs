@@ -91,7 +91,8 @@ const ESTARGZ: [&[u8]; 3] = [b"stargz.index.json", b".prefetch.landmark", b".no.
 /// Whether two layers have the same files of the same sizes, and one of them alone is eStargz.
 fn is_repacked(base: &Layer, head: &Layer) -> bool {
     let (Some(base), Some(head)) = (&base.file_list, &head.file_list) else { return false };
-    let is_estargz = |list: &FileList| list.entries.iter().any(|entry| entry.path().as_bytes() == ESTARGZ[0]);
+    let has_toc = |entry: &Entry| entry.path().as_bytes() == ESTARGZ[0];
+    let is_estargz = |list: &FileList| list.estargz || list.entries.iter().any(has_toc);
     if is_estargz(base) == is_estargz(head) {
         return false;
     }

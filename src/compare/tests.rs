@@ -247,6 +247,12 @@ fn estargz_of_the_same_files_is_repacked() {
     assert_eq!(comparison.rows[0].status, Status::Repacked);
     assert_eq!(comparison.rows[0].delta, Some(Delta(4)));
     assert_eq!(compare(&packed, &packed).unwrap().rows[0].status, Status::Unchanged);
+    // BuildKit puts the table of contents behind the end of the tar.
+    let mut behind = plain.clone();
+    behind.layers[0].diff_id = DiffId::of(b"estargz");
+    assert_eq!(compare(&plain, &behind).unwrap().rows[0].status, Status::Rebuilt);
+    Arc::make_mut(behind.layers[0].file_list.as_mut().unwrap()).estargz = true;
+    assert_eq!(compare(&plain, &behind).unwrap().rows[0].status, Status::Repacked);
 }
 
 #[test]

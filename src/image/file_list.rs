@@ -39,6 +39,9 @@ pub struct FileList {
     /// may have fewer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub packages_left_out: bool,
+    /// Whether eStargz's table of contents follows the end of the layer's tar.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub estargz: bool,
 }
 
 /// Entries of a file list, ascending, and the first half of the sha256 of what each holds.
@@ -62,6 +65,8 @@ struct Raw {
     unread: Vec<UnreadDatabase>,
     #[serde(default)]
     packages_left_out: bool,
+    #[serde(default)]
+    estargz: bool,
 }
 
 /// The most packages of one layer, and of an image: a document has room for them. The largest distributions known have a
@@ -76,7 +81,7 @@ impl TryFrom<Raw> for FileList {
     type Error = &'static str;
 
     fn try_from(raw: Raw) -> Result<FileList, &'static str> {
-        let Raw { entries, packages, marks, unread, packages_left_out } = raw;
+        let Raw { entries, packages, marks, unread, packages_left_out, estargz } = raw;
         let long = |path: &LayerPath| path.as_bytes().len() > MAX_READ_PATH || path.depth() > MAX_READ_DEPTH;
         if entries.iter().any(|entry| long(entry.path())) {
             return Err("a file list with a longer or deeper path than any layer has");
@@ -100,7 +105,7 @@ impl TryFrom<Raw> for FileList {
             return Err("a file list lists unread databases that are not among its files");
         }
         let marks = marks.map(|marks| mark::checked(marks, &entries)).transpose()?;
-        Ok(FileList { entries, packages, marks, unread, packages_left_out })
+        Ok(FileList { entries, packages, marks, unread, packages_left_out, estargz })
     }
 }
 

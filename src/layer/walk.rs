@@ -1,6 +1,6 @@
 //! From a layer blob to its file list, in one pass and in bounded memory.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -159,10 +159,12 @@ fn walk(
             compression.reader(Box::new(&mut blob)).map_err(|error| blame(compression, error))?;
         let uncompressed = UnpackedReader::new(uncompressed, budget, &account, packed);
         let tar = PlainInput(Meter::new(uncompressed, tar_by));
-        let (file_list, contents, mut rest) =
+        let (mut file_list, contents, mut rest) =
             take_file_list(tar, budget, &account).map_err(|error| blame_decoder(compression, error))?;
         // What follows the tar's end belongs to the hash, and to the decoder's own check.
-        io::copy(&mut rest, &mut io::sink()).map_err(|error| blame(compression, error))?;
+        let mut after = AfterEnd::default();
+        io::copy(&mut rest, &mut after).map_err(|error| blame(compression, error))?;
+        file_list.estargz = packed && after.name == TOC;
         (file_list, contents, rest.0.finish().1)
     };
     io::copy(&mut blob, &mut io::sink())?;
@@ -178,6 +180,29 @@ fn walk(
         diff_id: tar_hash.or_else(|| blob_hash.clone()).map(DiffId::of_hash),
         digest: blob_hash.map(Digest::of_hash),
     })
+}
+
+/// What BuildKit packs as eStargz keeps its tar as it is, with the table of contents as an entry behind its end
+/// (stargz-snapshotter, docs/estargz.md; `AppendTarLossLess`).
+const TOC: &[u8] = b"stargz.index.json\0";
+
+/// Takes what follows a tar's end, and keeps how the first header there begins.
+#[derive(Default)]
+struct AfterEnd {
+    name: Vec<u8>,
+}
+
+impl Write for AfterEnd {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let start = if self.name.is_empty() { bytes.iter().position(|byte| *byte != 0) } else { Some(0) };
+        let room = TOC.len() - self.name.len();
+        self.name.extend(start.into_iter().flat_map(|start| &bytes[start..]).take(room));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn take_file_list<R: Forward>(
@@ -437,5 +462,34 @@ fn blame_decoder(compression: Compression, error: LayerError) -> LayerError {
             blame(compression, io::Error::new(io::ErrorKind::UnexpectedEof, what))
         }
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn estargz_is_told_by_what_follows_the_end_of_the_tar() {
+        let tar = |names: &[&str]| {
+            let mut tar = tar::Builder::new(Vec::new());
+            for name in names {
+                let mut header = tar::Header::new_gnu();
+                header.set_size(3);
+                tar.append_data(&mut header, name, &b"abc"[..]).unwrap();
+            }
+            tar.into_inner().unwrap()
+        };
+        let walked = |tar: &[u8]| {
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            gzip.write_all(tar).unwrap();
+            let blob = gzip.finish().unwrap();
+            walk_stream(&blob[..], &Budget::default(), Hashing::default()).unwrap().file_list
+        };
+        let plain = walked(&tar(&["a"]));
+        let packed = walked(&[tar(&["a"]), tar(&["stargz.index.json"])].concat());
+        assert_eq!(packed.entries, plain.entries);
+        assert!(packed.estargz && !plain.estargz);
+        assert!(!walked(&[tar(&["a"]), tar(&["stargz.index.json2"])].concat()).estargz);
     }
 }
