@@ -112,7 +112,8 @@ impl MadeFrom<'_> {
         let first = proposal.moved.iter().map(|lines| lines.line).min()?;
         let last = proposal.moved.iter().map(|lines| lines.end_line).max()?;
         let saves = Bytes(proposal.now.0.checked_sub(proposal.predicted?.0)?);
-        Some(Fix { lines: [first, last], runtime_image: proposal.runtime_image, saves })
+        let Proposal { runtime_image, script, .. } = proposal;
+        Some(Fix { lines: [first, last], runtime_image, saves, script })
     }
 }
 

@@ -9,8 +9,8 @@ use super::quote::{comment, copy_path, shell_word};
 use super::roots::{Roots, roots};
 use super::steps::Role;
 use super::tree::{PathKind, PathTree, TreeNode, name_of, parent_of};
-use crate::image::Bytes;
 use crate::image::path::PathRef;
+use crate::image::{Bytes, Weight};
 
 /// From so many parts of one directory on, they are gathered first.
 const GATHERED: usize = 6;
@@ -31,6 +31,8 @@ pub(super) struct Copies {
     /// The paths, as written.
     pub paths: Vec<String>,
     pub unsure: Vec<String>,
+    /// The script that a container starts, which may run what is not copied.
+    pub script: Option<String>,
     /// Whether libraries are among it that a loader has to be told of.
     pub has_libraries: bool,
     /// Whether compiled modules of another language are among it.
@@ -302,6 +304,11 @@ fn tell(
     let starts_by_script = evaluate.prunes && ["npm", "yarn", "pnpm"].iter().any(|tool| entry.calls(tool));
     let script = starts_by_script
         .then_some("the script that starts the program must work without development dependencies");
+    copies.script = started_script(context, fates);
+    let by_script = copies
+        .script
+        .as_ref()
+        .map(|name| format!("what {name} runs is unknown: it must work without the build tools"));
     let beside = (evaluate.compiled && copies.paths.len() > 1)
         .then_some("of the files copied beside the program, keep only those that it reads at run time");
     let is_empty = roots.directories.is_empty() && roots.files.is_empty() && roots.links.is_empty();
@@ -316,10 +323,25 @@ fn tell(
         crowded,
         companions,
         script.map(str::to_owned),
+        by_script,
         beside.map(str::to_owned),
         nothing.map(str::to_owned),
     ];
     copies.unsure.extend(told.into_iter().flatten());
+}
+
+/// The script that a container starts, which may run the build tools that stay in the builder.
+fn started_script(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
+    let is_tool = |(index, node): (usize, &TreeNode<'_>)| match node.what {
+        PathKind::File(file) if fates[index] == Fate::Dropped => {
+            let kind = context.kinds.of(file as usize, node.path);
+            kind.is_some_and(|kind| kind.weight == Weight::Tool)
+                && matches!(context.maker(node.layer), Maker::Builder(_))
+        }
+        _ => false,
+    };
+    let script = comment(context.kinds.script()?);
+    context.tree.nodes.iter().enumerate().any(is_tool).then_some(script)
 }
 
 fn shown(context: &BuildContext<'_>, node: usize) -> String {

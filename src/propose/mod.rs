@@ -76,6 +76,8 @@ pub struct Proposal {
     pub runtime_image: String,
     /// What the reader has to evaluate, in sentences.
     pub unsure: Vec<String>,
+    /// The script that a container starts, which may run build tools that are not copied.
+    pub script: Option<String>,
     /// The lines of the Dockerfile that only the builder has now.
     pub moved: Vec<LineRange>,
     /// What the final stage copies from the builder, as it is written there.

@@ -462,6 +462,37 @@ fn a_builder_that_is_not_root_gathers_as_root() {
 }
 
 #[test]
+fn a_script_that_a_container_starts_may_need_what_is_not_copied() {
+    let proposal = |start: &str| {
+        let source = format!(
+            "FROM debian:12\nRUN apt-get install -y gcc\nCOPY start.sh /start.sh\nRUN gcc -o /tide /tide.c\nENTRYPOINT [\"{start}\"]\n"
+        );
+        let layers =
+            [(0, "f bin/sh 9"), (2, "f usr/bin/gcc 900 deb:gcc"), (3, "f start.sh 5"), (4, "f tide 50")];
+        let mut image = snapshot(&layers);
+        let step = |text: &str, makes_layer| HistoryEntry {
+            instruction: Instruction::from_history(text),
+            makes_layer,
+        };
+        image.history = [
+            "ADD rootfs /",
+            "RUN apt-get install -y gcc",
+            "COPY start.sh /start.sh",
+            "RUN gcc -o /tide /tide.c",
+        ]
+        .map(|text| step(text, true))
+        .into();
+        image.history.push(step(&format!("ENTRYPOINT [\"{start}\"]"), false));
+        proposed_of(&source, image, None).unwrap()
+    };
+    let by_script = proposal("/start.sh");
+    assert_eq!(by_script.script.as_deref(), Some("start.sh"));
+    let told = "what start.sh runs is not known here: it must do without the build tools";
+    assert!(by_script.unsure.iter().any(|unsure| unsure == told), "{:?}", by_script.unsure);
+    assert_eq!(proposal("/tide").script, None);
+}
+
+#[test]
 fn names_of_an_image_make_no_instruction() {
     let source = "FROM gcc:12\nCOPY . /src\nRUN make -C /src\nCMD [\"/src/tide\"]\n";
     let untrusted = "f src/tide 100

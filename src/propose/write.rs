@@ -110,6 +110,7 @@ impl DockerfileWriter<'_, '_> {
             now,
             runtime_image: self.runtime_image.name.clone(),
             unsure,
+            script: self.copies.script.clone(),
             moved: moved.map(lines).collect(),
             copied: self.copies.paths.clone(),
         })

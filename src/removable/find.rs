@@ -144,6 +144,11 @@ impl<'a> Kinds<'a> {
         self.finder.started.keys().any(|index| self.finder.catalogue.kinds()[*index].name == kind)
     }
 
+    /// The script that a container starts, of which it is not known here what it runs.
+    pub fn script(&self) -> Option<&str> {
+        self.finder.starts.script("")
+    }
+
     /// Whether a package manager says that only development needs the directory that a path is in.
     pub fn is_development(&self, path: &[u8]) -> bool {
         self.finder.marks.is_in_development(path)

@@ -78,13 +78,17 @@ pub struct Fix {
     pub runtime_image: String,
     /// Uncompressed bytes that the image then has less.
     pub saves: Bytes,
+    /// The script that a container starts, which must do without the build tools; left out where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub script: Option<String>,
 }
 
 impl Fix {
     fn text(&self) -> String {
         let [first, last] = self.lines;
         let lines = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
-        format!("moving {lines} to a builder stage saves {}", self.saves)
+        let needs = self.script.as_ref().map(|script| format!(", if {script} needs no build tools"));
+        format!("moving {lines} to a builder stage saves {}{}", self.saves, needs.unwrap_or_default())
     }
 }
 
