@@ -487,7 +487,7 @@ fn a_script_that_a_container_starts_may_need_what_is_not_copied() {
     };
     let by_script = proposal("/start.sh");
     assert_eq!(by_script.script.as_deref(), Some("start.sh"));
-    let told = "what start.sh runs is not known here: it must do without the build tools";
+    let told = "what start.sh runs is unknown: it must work without the build tools";
     assert!(by_script.unsure.iter().any(|unsure| unsure == told), "{:?}", by_script.unsure);
     assert_eq!(proposal("/tide").script, None);
 }
