@@ -1,5 +1,6 @@
 //! The commands of a `RUN`, where they can be told for certain: a few words in a row, joined by `&&` and
-//! `;`. All else is none of this room's business, and goes where builds go.
+//! `;`, one of which may be given its input by `yes`, `echo` or `printf`. All else is none of this room's business, and
+//! goes where builds go.
 
 use crate::dockerfile::SourceInstruction;
 use crate::shell::{Part, Tokenizer};
@@ -9,7 +10,7 @@ use crate::shell::{Part, Tokenizer};
 pub(super) struct ShellCommand {
     /// Without quotes; variables stand as they are.
     pub words: Vec<String>,
-    /// As written.
+    /// As written, with what gives it its input.
     pub text: String,
 }
 
@@ -58,6 +59,7 @@ pub(super) fn split(script: &str) -> Option<Vec<ShellCommand>> {
         let written = script.get(span)?;
         match part {
             Part::Newline | Part::Operator(";" | "&&") => reader.end_command(),
+            Part::Operator("|") if reader.only_says() => reader.give_input(),
             Part::Operator(_) | Part::Comment => return None,
             Part::Redirection(operator) => {
                 let target = target(tokens.rest());
@@ -101,6 +103,9 @@ fn target(text: &str) -> &str {
 const DECIDING: [&str; 14] =
     ["if", "for", "while", "until", "case", "!", "then", "do", "eval", "exec", "function", ".", "{", "}"];
 
+/// Programs that say what they are told to.
+const SAYING: [&str; 3] = ["yes", "echo", "printf"];
+
 #[derive(Default)]
 struct ScriptReader {
     commands: Vec<ShellCommand>,
@@ -130,6 +135,18 @@ impl ScriptReader {
         self.words.extend(self.word.take());
     }
 
+    /// Whether the command so far only writes to its output, and reads nothing.
+    fn only_says(&mut self) -> bool {
+        self.end_word();
+        self.words.first().is_some_and(|program| SAYING.contains(&program.as_str()))
+    }
+
+    /// What was said is the input of the command that follows, and a part of its text.
+    fn give_input(&mut self) {
+        self.words.clear();
+        self.text.push('|');
+    }
+
     fn end_command(&mut self) {
         self.end_word();
         let (words, text) = (std::mem::take(&mut self.words), std::mem::take(&mut self.text));
@@ -154,9 +171,16 @@ mod tests {
         assert_eq!(told("useradd -u 1 \"a b\""), one(&["useradd|-u|1|a b"]));
         assert_eq!(told("a $B \\\n c"), one(&["a|$B|c"]));
         assert_eq!(told("a 2>&1 >/dev/null && rm -rf b/*"), one(&["a", "rm|-rf|b/*"]));
+        assert_eq!(told("a && yes | b c; d"), one(&["a", "b|c", "d"]));
+        assert_eq!(split("echo 'a b' | c d").unwrap()[0].text, "echo 'a b' | c d");
         assert_eq!(split("a b 2> /dev/null").unwrap()[0].text, "a b 2> /dev/null");
         for odd in [
             "a | b",
+            "cat a | b",
+            "yes | a | b",
+            "yes || b",
+            "yes |& b",
+            "yes > a | b",
             "a || b",
             "a $(b)",
             "if a; then b; fi",

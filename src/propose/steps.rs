@@ -140,14 +140,17 @@ fn manages(command: &ShellCommand) -> bool {
     let first = command.arguments().find(|argument| !is_option(argument)).unwrap_or("");
     match Family::managed_by(command.program()) {
         Some(Family::Apt | Family::Rpm | Family::Zypper) => {
-            return matches!(first, "update" | "install" | "clean" | "makecache" | "refresh" | "autoclean");
+            return matches!(
+                first,
+                "update" | "install" | "in" | "clean" | "makecache" | "refresh" | "ref" | "autoclean"
+            );
         }
         Some(Family::Apk) => return matches!(first, "add" | "update"),
         _ => {}
     }
     match command.program() {
         "rm" => command.arguments().filter(|argument| !is_option(argument)).all(is_left_by_managers),
-        "export" | "ldconfig" | "update-ca-certificates" => true,
+        "export" | "ldconfig" | "update-ca-certificates" | "debconf-set-selections" => true,
         _ => false,
     }
 }
@@ -166,13 +169,28 @@ mod tests {
     use crate::dockerfile::{BuildOptions, Dockerfile};
     use crate::tools::{ToolAction, tools};
 
-    /// What facts say of a command, and what a proposal takes it for.
-    fn answers(command: &str) -> (Vec<Work>, Role) {
+    /// What facts say of a command, what a proposal takes it for, and what for by those facts alone and by its words
+    /// alone.
+    struct Answers {
+        works: Vec<Work>,
+        role: Role,
+        by_facts: Role,
+        by_words: Role,
+    }
+
+    fn answers(command: &str) -> Answers {
         let dockerfile = Dockerfile::parse(&format!("FROM debian:12\nRUN {command}\n")).unwrap();
         let facts = dockerfile.facts(&BuildOptions::default()).unwrap();
-        let snapshot = Snapshot::made_up(Vec::new());
-        let steps = steps(dockerfile.stages(), &facts, &snapshot, &Catalogue::builtin());
-        (facts.works.clone(), steps.last().unwrap().role)
+        let (snapshot, catalogue) = (Snapshot::made_up(Vec::new()), Catalogue::builtin());
+        let steps = steps(dockerfile.stages(), &facts, &snapshot, &catalogue);
+        let BuildStep { instruction, role: both, commands, .. } = steps.last().unwrap();
+        let no_facts = Facts { works: Vec::new(), ..facts.clone() };
+        Answers {
+            works: facts.works.clone(),
+            role: *both,
+            by_facts: role(instruction, Some(&[]), &facts, &catalogue),
+            by_words: role(instruction, commands.as_deref(), &no_facts, &catalogue),
+        }
     }
 
     /// Names that fit a pattern: each of its alternatives, with `1` for what may be any text.
@@ -189,7 +207,7 @@ mod tests {
         let catalogue = Catalogue::builtin();
         let (mut seen, mut wrong) = (0, Vec::new());
         // Not everything is a tool.
-        let (works, role) = answers("apt-get install -y libpq5");
+        let Answers { works, role, .. } = answers("apt-get install -y libpq5");
         assert!(matches!(&works[..], [work] if work.kind == WorkKind::InstallsPackages), "{works:?}");
         assert_eq!(role, Role::InstallsPackages);
         assert_eq!(catalogue.kind_of_package(Ecosystem::Dpkg, "libpq5"), None);
@@ -205,7 +223,7 @@ mod tests {
                 other => panic!("say here how a package of type {other} is installed"),
             };
             let in_image = catalogue.kind_of_package(ecosystem, name).is_some();
-            let (works, role) = answers(&format!("{install} {name}"));
+            let Answers { works, role, .. } = answers(&format!("{install} {name}"));
             let in_file = matches!(&works[..], [work] if work.kind == WorkKind::InstallsBuildTools && work.subjects == [name]);
             let left_behind = role == Role::Builds && is_removable(&catalogue, ecosystem, name);
             if (in_file, left_behind) != (in_image, in_image) {
@@ -226,21 +244,58 @@ mod tests {
     #[test]
     fn a_pipeline_with_a_command_of_the_table_that_builds_is_answered_the_same() {
         let mut seen = 0;
-        // Not everything builds. A proposal takes for a build what it cannot follow, and so each pipeline.
-        assert_eq!(answers("cat list | sort | tee log"), (Vec::new(), Role::Builds));
-        assert_eq!(answers("mkdir -p /app && true"), (Vec::new(), Role::SetsUp));
         let rows = tools().commands.iter().filter(|(.., does)| *does == ToolAction::Builds);
         for (program, phrase) in rows.flat_map(|row| row.0.split(' ').map(move |program| (program, &row.1))) {
             let parts = phrase.split(' ').filter(|part| !part.is_empty() && *part != "$");
             let words: Vec<String> = std::iter::once(program.to_owned()).chain(parts.map(argument)).collect();
             let command = words.join(" ");
-            for line in [format!("cat list | {command} | tee log"), format!("mkdir -p /app && {command}")] {
-                let (works, role) = answers(&line);
+            let lines = [
+                format!("cat list | {command} | tee log"),
+                format!("yes | {command}"),
+                format!("mkdir -p /app && {command}"),
+            ];
+            for line in lines {
+                let Answers { works, by_facts, by_words, .. } = answers(&line);
                 assert!(works.iter().any(|work| work.kind == WorkKind::Build), "{line}: {works:?}");
-                assert_eq!(role, Role::Builds, "{line}");
+                // Either is enough, so that each is asked alone.
+                assert_eq!((by_facts, by_words), (Role::Builds, Role::Builds), "{line}");
             }
             seen += 1;
         }
         assert!(seen > 200, "only {seen} commands were asked for");
+    }
+
+    #[test]
+    fn a_pipeline_that_only_installs_is_answered_the_same() {
+        // What cannot be followed is taken for a build.
+        let unknown = answers("cat list | sort | tee log");
+        assert_eq!((unknown.works, unknown.role), (Vec::new(), Role::Builds));
+        let mut seen = 0;
+        for (programs, phrase, does) in &tools().commands {
+            let ToolAction::Installs(Family::Apt | Family::Apk | Family::Rpm | Family::Zypper) = does else {
+                continue;
+            };
+            let verbs: Vec<&str> =
+                phrase.split('|').filter(|verb| ["install", "in", "add"].contains(verb)).collect();
+            for (program, verb) in programs.split(' ').flat_map(|of| verbs.iter().map(move |verb| (of, verb)))
+            {
+                for (name, kind, expected) in [
+                    ("libpq5", WorkKind::InstallsPackages, Role::InstallsPackages),
+                    ("make", WorkKind::InstallsBuildTools, Role::Builds),
+                ] {
+                    let install = format!("{program} {verb} {name}");
+                    for line in [format!("yes | {install}"), format!("echo y | {install} && mkdir -p /app")] {
+                        let Answers { works, role, .. } = answers(&line);
+                        let found: Vec<_> =
+                            works.iter().map(|work| (work.kind, &work.subjects[..])).collect();
+                        assert_eq!(found, [(kind, &[name.to_owned()][..])], "{line}");
+                        assert_eq!(role, expected, "{line}");
+                    }
+                    seen += 1;
+                }
+            }
+        }
+        assert!(seen > 20, "only {seen} commands were asked for");
+        assert_eq!(answers("mkdir -p /app && true").role, Role::SetsUp);
     }
 }
