@@ -801,7 +801,7 @@ pub struct OutputFlags {
     /// Write the report to FILE as JSON
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub report: Option<PathBuf>,
-    /// Write the report to FILE as a self-contained HTML page: a map of files, layers and packages
+    /// Write the report to FILE as a self-contained HTML page: a map of files, layers and packages, and what changed
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     pub html: Option<PathBuf>,
     /// Write the findings to FILE as SARIF 2.1.0, for code scanning

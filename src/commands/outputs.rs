@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::publish::FILES;
 use super::{UsageError, lines_of};
 use crate::cli::{BuildFlags, OutputFlags};
 use crate::source::NamedImage;
@@ -25,12 +26,8 @@ impl<'a> NamedFiles<'a> {
 
     /// Adds the files of a report.
     pub fn writes_all(self, flags: &'a OutputFlags) -> NamedFiles<'a> {
-        self.writes("--report", flags.report.as_ref())
-            .writes("--html", flags.html.as_ref())
-            .writes("--sarif", flags.sarif.as_ref())
-            .writes("--junit", flags.junit.as_ref())
-            .writes("--openmetrics", flags.openmetrics.as_ref())
-            .writes("--badge", flags.badge.as_ref())
+        let report = self.writes("--report", flags.report.as_ref());
+        FILES.iter().fold(report, |all, file| all.writes(file.option, (file.path)(flags)))
     }
 
     /// Adds files that are read.

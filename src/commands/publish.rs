@@ -14,6 +14,49 @@ use crate::report::look::Sizes;
 use crate::report::markdown::{COMMENT_BUDGET, SUMMARY_BUDGET};
 use crate::report::{ImageReport, Report, actions, junit, markdown, openmetrics, sarif, text};
 
+/// A file that a report is written to, if its option names one.
+pub struct ReportFile {
+    /// The option.
+    pub option: &'static str,
+    /// What it names.
+    pub path: fn(&OutputFlags) -> Option<&PathBuf>,
+    /// What is written there.
+    write: fn(&Path, &Report, &[Details]) -> anyhow::Result<()>,
+}
+
+/// All of them but the report itself, which is also kept where no option names a file.
+pub const FILES: &[ReportFile] = &[
+    ReportFile {
+        option: "--html",
+        path: |flags| flags.html.as_ref(),
+        write: |path, report, details| {
+            write_html(path, report, PageSubject::Check, details, report.links.as_ref())
+        },
+    },
+    ReportFile {
+        option: "--sarif",
+        path: |flags| flags.sarif.as_ref(),
+        write: |path, report, _| write_rendered(path, |out| sarif::write(report, out)),
+    },
+    ReportFile {
+        option: "--junit",
+        path: |flags| flags.junit.as_ref(),
+        write: |path, report, _| write_rendered(path, |out| junit::write(report, out)),
+    },
+    ReportFile {
+        option: "--openmetrics",
+        path: |flags| flags.openmetrics.as_ref(),
+        write: |path, report, _| write_rendered(path, |out| openmetrics::write(report, out)),
+    },
+    ReportFile {
+        option: "--badge",
+        path: |flags| flags.badge.as_ref(),
+        write: |path, report, _| {
+            write_rendered(path, |out| Badge::of(report).write(BadgeFormat::of(path), out))
+        },
+    },
+];
+
 /// Says a report everywhere, and gives the exit code. `details`: what the HTML page shows beyond the report.
 ///
 /// # Errors
@@ -88,30 +131,21 @@ async fn say(
 
 /// Writes the files that are asked for beside the report. One that cannot be written keeps no other from it.
 fn write_files(report: &Report, details: &[Details], flags: &OutputFlags) -> anyhow::Result<()> {
-    type Render = fn(&Report, &mut Vec<u8>) -> std::io::Result<()>;
-    let page = flags
-        .html
-        .as_ref()
-        .map_or(Ok(()), |path| write_html(path, report, PageSubject::Check, details, report.links.as_ref()));
-    let outputs: &[(&Option<PathBuf>, Render)] = &[
-        (&flags.sarif, sarif::write),
-        (&flags.junit, junit::write),
-        (&flags.openmetrics, openmetrics::write),
-    ];
-    let write = |path: &Path, render: &dyn Fn(&mut Vec<u8>) -> std::io::Result<()>| -> anyhow::Result<()> {
-        let mut content = Vec::new();
-        render(&mut content)?;
-        write_file(path, &content)
-    };
-    let mut written = page;
-    for &(path, render) in outputs {
-        let done = path.as_ref().map_or(Ok(()), |path| write(path, &|out| render(report, out)));
+    let mut written = Ok(());
+    for file in FILES {
+        let done = (file.path)(flags).map_or(Ok(()), |path| (file.write)(path, report, details));
         written = written.and(done);
     }
-    let badge = flags.badge.as_ref();
-    let badge =
-        badge.map_or(Ok(()), |path| write(path, &|out| Badge::of(report).write(BadgeFormat::of(path), out)));
-    written.and(badge)
+    written
+}
+
+fn write_rendered(
+    path: &Path,
+    render: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>,
+) -> anyhow::Result<()> {
+    let mut content = Vec::new();
+    render(&mut content)?;
+    write_file(path, &content)
 }
 
 /// Where the Dockerfiles of the commit can be seen, in a run of GitHub Actions.

@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
+use clap::CommandFactory as _;
+use layergate::cli::Cli;
 use serde_json::Value;
 
+use crate::project::reference::report_files;
 use crate::support::{FakeLayer, Item, Run, fixture, layergate, oci_layout, spaced, tar_of};
 
 /// An image of these layers, as an OCI layout in a directory of that name.
@@ -136,6 +139,28 @@ fn one_file_is_written_for_one_output_and_none_over_an_image() {
         assert!(!directory.join("x").exists() && run.stdout.is_empty(), "{arguments:?}");
     }
     assert_eq!(fs::read(directory.join("web.tar")).unwrap(), fs::read(archive).unwrap());
+}
+
+#[test]
+fn no_file_of_a_report_is_written_over_what_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    let read = ["web.tar", "saved.json"].map(|name| directory.join(name));
+    fs::copy(fixture("demo/web-v1.tar"), &read[0]).unwrap();
+    fs::write(&read[1], "{}").unwrap();
+    let before = read.each_ref().map(|path| fs::read(path).unwrap());
+    let program = Cli::command();
+    for (command, file) in [("check", "web.tar"), ("report", "saved.json")] {
+        let options = report_files(program.find_subcommand(command).unwrap());
+        let options: Vec<String> =
+            options.map(|option| format!("--{}", option.get_long().unwrap())).collect();
+        assert!(options.len() > 5, "{options:?}");
+        for option in options {
+            let run = at(directory, &[command, file, &option, file]).expect(2);
+            assert!(run.stderr.contains("which is read"), "{option}: {}", run.stderr);
+        }
+    }
+    assert_eq!(read.map(|path| fs::read(path).unwrap()), before);
 }
 
 #[test]

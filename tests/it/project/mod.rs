@@ -5,7 +5,7 @@ pub mod docs;
 mod init;
 mod install;
 mod manual;
-mod reference;
+pub mod reference;
 mod release;
 mod rooms;
 mod schema;

@@ -1,5 +1,6 @@
 //! What is made from the program: `docs/cli.md` from the definition of the command line; the limits in the schema of
-//! the configuration and in `action.yml` from the list of limits; the kinds in that schema from their catalogue; and
+//! the configuration and in `action.yml` from the list of limits; the files that a report is written to in `action.yml`
+//! from the command line; the kinds in that schema from their catalogue; and
 //! `docs/config.md` from that schema. With `INSTA_UPDATE=always` they are written anew; otherwise they have to be what is
 //! made.
 
@@ -364,22 +365,56 @@ fn made_schema() -> String {
     spliced(&made, 0, "    \"built-in-kind\": {", "    }\n", &kinds)
 }
 
+/// The options of a command that name a file that its report is written to.
+pub fn report_files(command: &Command) -> impl Iterator<Item = &Arg> {
+    let is_file = |argument: &&Arg| argument.get_value_names().is_some_and(|names| names[0] == "FILE");
+    command.get_arguments().filter(|argument| argument.get_help_heading() == Some("Output")).filter(is_file)
+}
+
+/// An input of the action.
+fn input(name: &str, description: &str) -> String {
+    format!("  {name}:\n    description: \"{}\"\n", description.replace('"', ""))
+}
+
+/// How the step that checks gets an input.
+fn passed_on(name: &str) -> String {
+    format!("        LAYERGATE_{}: ${{{{ inputs.{name} }}}}\n", name.replace('-', "_").to_uppercase())
+}
+
 #[test]
-fn the_action_has_each_limit() {
-    let input = |key: &LimitKey| {
+fn the_action_has_each_limit_and_each_file_of_a_report() {
+    let of_limit = |key: &LimitKey| {
         let several = if key.form == ValueForm::Paths { ", one per line" } else { "" };
         let default = key.default.map_or_else(String::new, |default| format!(" By default {default}."));
-        let help = key.help.replace('"', "").replace("--", "");
-        format!("  {}:\n    description: \"{help}{several}.{default}\"\n", key.name)
+        input(key.name, &format!("{}{several}.{default}", key.help.replace("--", "")))
     };
-    let passed = |key: &LimitKey| {
-        let variable = key.name.replace('-', "_").to_uppercase();
-        format!("        LAYERGATE_{variable}: ${{{{ inputs.{} }}}}\n", key.name)
+    let program = Cli::command();
+    // `report` has a default in the action.
+    let files = report_files(program.find_subcommand("check").unwrap());
+    let files: Vec<(&str, String)> = files
+        .map(|file| (file.get_long().unwrap(), file.get_help().unwrap().to_string()))
+        .filter(|(name, _)| *name != "report")
+        .collect();
+    let of_file = |(name, help): &(&str, String)| {
+        let written = help.strip_prefix("Write ").and_then(|rest| rest.split_once(" to FILE"));
+        let (what, how) =
+            written.unwrap_or_else(|| panic!("--{name}: write its help as `Write ... to FILE ...`"));
+        input(name, &format!("Where to write {what}{how}."))
     };
-    let inputs: String = limits::keys().map(input).collect();
-    let passed: String = limits::keys().map(passed).collect();
     let text = fs::read_to_string(path_of("action.yml")).unwrap();
-    let made = spliced(&text, 0, "  metric:\n", "  accept-label:\n", &inputs);
-    let made = spliced(&made, 0, "        LAYERGATE_METRIC:", "        LAYERGATE_ACCEPT_LABEL:", &passed);
+    let made = spliced(
+        &text,
+        0,
+        "  metric:\n",
+        "  accept-label:\n",
+        &limits::keys().map(of_limit).collect::<String>(),
+    );
+    let made =
+        spliced(&made, 0, "  html:\n", "  report-url:\n", &files.iter().map(of_file).collect::<String>());
+    let variable = |name: &str| format!("        LAYERGATE_{name}:");
+    let passed: String = limits::keys().map(|key| passed_on(key.name)).collect();
+    let made = spliced(&made, 0, &variable("METRIC"), &variable("ACCEPT_LABEL"), &passed);
+    let passed: String = files.iter().map(|(name, _)| passed_on(name)).collect();
+    let made = spliced(&made, 0, &variable("HTML"), &variable("REPORT_URL"), &passed);
     hold("action.yml", &made);
 }
