@@ -4,9 +4,7 @@
 //! keys of the configuration, inputs of the action, the schema, the documents and the report are made from the list
 //! below.
 //!
-//! To add a limit: copy the file of one that is like it, name it below (a `mod` and a line of the list), test it in
-//! `tests.rs`, and run `INSTA_UPDATE=always cargo test --test it -- reference golden`, which writes the schema, the
-//! action's inputs, the documents and the help anew. If it needs a fact that none has needed yet, `subject.rs` gets it.
+//! `docs/development.md` says how to add one.
 
 mod amount;
 mod definition;

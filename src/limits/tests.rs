@@ -1,8 +1,73 @@
 use super::*;
-use crate::image::{Bytes, Day, Snapshot, UpdateSize};
+use crate::analysis::Analysis;
+use crate::image::{Bytes, Day, Entry, FileList, Filesystem, Layer, Snapshot, UpdateSize};
 
 fn limits(written: &[(&str, &str)]) -> Result<Limits, (&'static str, ValueError)> {
     Limits::parse(|key| written.iter().find(|(name, _)| *name == key).map(|(_, text)| *text))
+}
+
+/// An image of these layers: `path size` a file, `-path` for one that is deleted, `; ` between them.
+fn image(layers: &[&str]) -> Analysis {
+    let entry = |file: &str| match file.rsplit_once(' ') {
+        Some((path, size)) => Entry::File(path.into(), Bytes(size.parse().unwrap())),
+        None => Entry::Whiteout(file.trim_start_matches('-').into()),
+    };
+    let layer = |(index, files): (usize, &&str)| {
+        Layer::made_up(index, FileList::of(files.split("; ").map(entry).collect()))
+    };
+    let mut snapshot = Snapshot::made_up(layers.iter().enumerate().map(layer).collect());
+    snapshot.totals.wasted = Filesystem::of_layers(&snapshot.layers).map(|filesystem| filesystem.wasted);
+    Analysis::from(snapshot)
+}
+
+/// A baseline, compared with nothing.
+fn baseline(image: ImageFacts<'_>) -> BaseFacts<'_> {
+    BaseFacts { image, inexact: None, rows: &[], causes: &[], split: None, update: None }
+}
+
+/// What is found of an image on a pull request.
+fn found(
+    written: &[(&str, &str)],
+    head: &Analysis,
+    base: Option<&Analysis>,
+) -> Vec<(String, Severity, String)> {
+    let none = NoBase { why: "none", help: "", unusable: false };
+    let subject = Subject {
+        name: "app",
+        metric: Metric::Uncompressed,
+        pull_request: true,
+        today: Day::of(0),
+        head: ImageFacts::of_measured(head, &[], None),
+        base: base.map(|base| baseline(ImageFacts::of_record(base))).ok_or(none),
+    };
+    let found = limits(written).unwrap().evaluate(&subject);
+    found.into_iter().map(|finding| (finding.rule, finding.severity, finding.message)).collect()
+}
+
+#[test]
+fn what_the_baseline_exceeds_already_fails_only_if_it_gets_worse() {
+    let (small, large) = (image(&["a 100", "a 90"]), image(&["a 100; x.pem 3", "a 90", "a 90; y.pem 3"]));
+    for (key, value) in
+        [("max-size", "150 B"), ("max-layers", "1"), ("max-wasted", "50 B"), ("max-size", "195 B")]
+    {
+        let severity = |head, base| {
+            let found = found(&[(key, value)], head, base);
+            found.first().map(|(rule, severity, _)| {
+                assert_eq!(rule, key);
+                *severity
+            })
+        };
+        let of_small = if value == "195 B" { None } else { Some(Severity::Fail) };
+        assert_eq!(severity(&small, None), of_small, "{key} {value}");
+        assert_eq!(severity(&large, None), Some(Severity::Fail), "{key} {value}");
+        assert_eq!(severity(&large, Some(&small)), Some(Severity::Fail), "{key} {value}");
+        assert_eq!(severity(&large, Some(&large)), Some(Severity::Warn), "{key} {value}");
+    }
+    let forbidden = |base| found(&[("forbid-paths", "*.pem")], &large, base).remove(0);
+    assert_eq!(forbidden(Some(&large)).1, Severity::Warn);
+    let (rule, severity, message) = forbidden(Some(&small));
+    assert_eq!((rule.as_str(), severity), ("forbid-paths", Severity::Fail));
+    assert!(message.starts_with("`/x.pem` and 1 more path must not be in the image"), "{message}");
 }
 
 #[test]
@@ -49,12 +114,8 @@ fn a_warning_of_growth_is_not_said_beside_a_failure_of_it() {
         today: Day::of(86_400),
         head: ImageFacts::of_report(&totals, None, Vec::new(), &[]),
         base: Ok(BaseFacts {
-            image: ImageFacts::of_reported_base(&before, None),
             inexact: inexact.map(str::to_owned),
-            rows: &[],
-            causes: &[],
-            split: None,
-            update: None,
+            ..baseline(ImageFacts::of_reported_base(&before, None))
         }),
     };
     let found = |written: &[(&str, &str)], inexact| {
@@ -77,14 +138,7 @@ fn by_the_update_size_shares_are_of_a_full_pull() {
     engine.compressed = None;
     let found = |written: &[(&str, &str)], base: &crate::image::Totals, estimated: bool| {
         let update = UpdateSize { bytes: Bytes(300), classic_bytes: Bytes(900), estimated };
-        let facts = BaseFacts {
-            image: ImageFacts::of_reported_base(base, None),
-            inexact: None,
-            rows: &[],
-            causes: &[],
-            split: None,
-            update: Some(update),
-        };
+        let facts = BaseFacts { update: Some(update), ..baseline(ImageFacts::of_reported_base(base, None)) };
         let subject = Subject {
             name: "app",
             metric: Metric::Update,

@@ -163,6 +163,14 @@ fn write_command(command: &Command, out: &mut String) {
 }
 
 #[test]
+fn each_limit_is_in_an_example_of_the_cookbook() {
+    let text = fs::read_to_string(path_of("docs/limits.md")).unwrap();
+    for key in limits::keys() {
+        assert!(text.contains(&format!("\n{} = ", key.name)), "show {} in docs/limits.md", key.name);
+    }
+}
+
+#[test]
 fn the_reference_of_the_command_line_is_what_the_program_takes() {
     let mut program = Cli::command();
     program.build();
