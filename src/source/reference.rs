@@ -315,6 +315,9 @@ mod tests {
         for transport in TRANSPORTS {
             let image = ImageReference::parse(&format!("{transport}localhost/app")).unwrap();
             assert!(image.to_string().starts_with(transport), "{image:?}");
+            let login = format!("{transport}me:hunter2@registry.example:5000/app");
+            let redacted = format!("{transport}***@registry.example:5000/app");
+            assert_eq!(redact_reference(&login), redacted, "say it in `transport` of src/redact/login.rs");
             for document in documents {
                 let written = ["  ", "`", ", "].map(|before| format!("{before}{transport}"));
                 assert!(written.iter().any(|written| document.contains(written)), "{transport}");
