@@ -77,7 +77,8 @@ fn it_is_said_since_when_an_image_is_built_as_it_is() {
 #[test]
 fn a_commit_of_a_fast_clock_stays_the_newest_no_longer_than_it_is() {
     let mut summary = Summary::new();
-    let of_future = RecordSummary { time: Some(now().before(-400 * DAY)), ..record(2, 100, StageAdoption::NotNeeded) };
+    let of_future =
+        RecordSummary { time: Some(now().before(-400 * DAY)), ..record(2, 100, StageAdoption::NotNeeded) };
     summary.put("api", "linux/amd64", of_future);
     summary.put("api", "linux/amd64", record(1, 200, StageAdoption::NotNeeded));
     assert_eq!(summary.images[0].newest.totals.uncompressed, Some(Bytes(200)));
