@@ -405,7 +405,8 @@ fn look_into_program<R: Forward>(
     Ok(ProgramFile { module, main_crate, symbols: symbols.map_or(0, elf::SectionScanner::finish) })
 }
 
-/// What a tar entry means as a part of a layer; `None` for the notes that AUFS leaves to itself.
+/// What a tar entry means as a part of a layer; `None` for a name that engines make nothing of. Only the last part of
+/// a name makes a whiteout: below a directory called `.wh..wh.plnk` files are files.
 fn file_list_entry(entry: &TarEntry) -> Option<Entry> {
     let path = LayerPath::clean(&entry.path);
     if let Some((parent, name)) = path.split()
@@ -413,15 +414,11 @@ fn file_list_entry(entry: &TarEntry) -> Option<Entry> {
     {
         return match hidden {
             b".wh..opq" => Some(Entry::Opaque(LayerPath::clean(parent))),
-            // `.wh..wh.plnk` and its like: bookkeeping of the AUFS driver, never part of an image.
-            // And a name that would reach for the directory itself or the one above hides nothing.
+            // A name that would reach for the directory itself or the one above hides nothing.
             b"" | b"." | b".." => None,
             hidden if hidden.starts_with(b".wh.") => None,
             hidden => Some(Entry::Whiteout(LayerPath::clean(&[parent, b"/", hidden].concat()))),
         };
-    }
-    if path.as_bytes().starts_with(b".wh..wh.") {
-        return None;
     }
     Some(match entry.kind {
         EntryKind::File => Entry::File(path, Bytes(entry.size)),

@@ -189,9 +189,15 @@ fn whiteouts_hide_what_is_below_and_nothing_else() {
         ("opaque file", over(&[mark("c/.wh..wh..opq")]), all()),
         ("opaque nothing", over(&[mark("none/.wh..wh..opq")]), all()),
         (
-            "AUFS's notes",
+            "files in directories that are called like AUFS's notes",
             over(&[dir(".wh..wh.plnk"), file(".wh..wh.plnk/1.2", 99), mark(".wh..wh.aufs")]),
-            all(),
+            counts(&[70, 99], 169, 4),
+        ),
+        ("the same without the directory", over(&[file(".wh..wh.x/y/z", 99)]), counts(&[70, 99], 169, 4)),
+        (
+            "a file in a directory that is called like a whiteout",
+            over(&[file(".wh.d/z", 9)]),
+            counts(&[70, 9], 79, 4),
         ),
     ]);
 }
