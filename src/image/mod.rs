@@ -10,6 +10,7 @@ pub mod digest;
 pub mod entry;
 pub mod file_list;
 pub mod filesystem;
+pub mod go_json;
 pub mod instruction;
 pub mod json;
 pub mod layer_ref;

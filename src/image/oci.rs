@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::container::{ContainerSettings, command, names, short};
 use super::digest::{DiffId, Digest};
+use super::go_json::is_field;
 use super::instruction::Instruction;
 use super::platform::Platform;
 use super::snapshot::HistoryEntry;
@@ -372,10 +373,10 @@ impl<'de> Visitor<'de> for SavedImageVisitor {
         let mut image = SavedImage::default();
         let mut config = None;
         while let Some(key) = map.next_key::<String>()? {
-            match key.to_ascii_lowercase().as_str() {
-                "config" => config = map.next_value::<Option<String>>()?.or(config),
-                "repotags" => image.repo_tags = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                "layers" => image.layers = map.next_value::<Option<_>>()?.unwrap_or_default(),
+            match ["config", "repotags", "layers"].into_iter().find(|field| is_field(&key, field)) {
+                Some("config") => config = map.next_value::<Option<String>>()?.or(config),
+                Some("repotags") => image.repo_tags = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                Some("layers") => image.layers = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }

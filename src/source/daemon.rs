@@ -29,7 +29,7 @@ use crate::image::oci::{
     BASE_NAME, ConfigHistory, ContainerConfig, HealthCheck, ImageConfig, Manifest, RootFs,
 };
 use crate::image::snapshot::SourceInfo;
-use crate::image::{DiffId, Digest, ImageName, MeasuredImage, Platform, Snapshot};
+use crate::image::{DiffId, Digest, ImageName, MeasuredImage, Platform, Snapshot, go_json};
 use crate::sort;
 
 /// The version of the API from which on an engine answers calls without an upgrade of the connection.
@@ -683,8 +683,8 @@ impl UnknownLayers {
     fn note_document(&mut self, name: &str, content: &[u8]) {
         let digest = Digest::of(content);
         if digest == self.image.id {
-            let manifest = serde_json::from_slice::<Manifest>(content).ok();
-            let config = || serde_json::from_slice::<ImageConfig>(content).ok().map(|_| digest.clone());
+            let manifest = go_json::from_slice::<Manifest>(content).ok();
+            let config = || go_json::from_slice::<ImageConfig>(content).ok().map(|_| digest.clone());
             // An index has several images in it, and which is meant is told when all have been seen.
             let of_manifest = manifest.as_ref().map(|manifest| manifest.config.digest.clone());
             self.config = of_manifest.or_else(config);

@@ -9,7 +9,7 @@ use super::parts::ImageParts;
 use super::{Options, Platforms, SourceError, check_digest, excerpt};
 use crate::image::bytes::group_digits;
 use crate::image::oci::{Descriptor, ImageConfig, Manifest, SavedImage};
-use crate::image::{DiffId, Digest, Platform, json};
+use crate::image::{DiffId, Digest, Platform, go_json, json};
 use crate::layer::{Budget, Refusal};
 
 /// How long a value of the documents that are read of an image is, on average and at least: parsed it takes as much,
@@ -147,7 +147,7 @@ impl<'a> ImageReader<'a> {
     }
 
     pub(super) fn parse<T: DeserializeOwned>(&self, name: &str, content: &[u8]) -> Result<T, SourceError> {
-        serde_json::from_slice(content).map_err(|error| SourceError::Malformed {
+        go_json::from_slice(content).map_err(|error| SourceError::Malformed {
             image: self.image.clone(),
             name: excerpt(name),
             error: excerpt(&error.to_string()),

@@ -22,7 +22,7 @@ use super::stores::{DriverStore, Root};
 use super::{SourceError, excerpt};
 use crate::files;
 use crate::image::oci::{ImageConfig, ImageIndex, MAX_DOCUMENT, Manifest, or_default};
-use crate::image::{Digest, ImageName};
+use crate::image::{Digest, ImageName, go_json};
 use crate::layer::tar_split::{UncompressedFiles, walk_tar_split};
 use crate::layer::{Budget, Compression};
 use crate::sort;
@@ -151,7 +151,7 @@ impl StoredImage {
         let manifest: Manifest = parse(asked, "manifest", manifest)?;
         let config = self.document(&blob_name(&manifest.config.digest))?.unwrap_or_default();
         // What is no image says so when its manifest is looked at.
-        let Ok(config) = serde_json::from_slice::<ImageConfig>(&config) else { return Ok(()) };
+        let Ok(config) = go_json::from_slice::<ImageConfig>(&config) else { return Ok(()) };
         let chain = stores.chain(image, asked)?;
         let diff_ids = &config.rootfs.diff_ids;
         let malformed = |error: String| SourceError::Malformed {
@@ -376,7 +376,7 @@ fn index_of(manifest: &[u8]) -> Vec<u8> {
         media_type: String,
         manifests: Option<serde::de::IgnoredAny>,
     }
-    let kind: Kind = serde_json::from_slice(manifest).unwrap_or_default();
+    let kind: Kind = go_json::from_slice(manifest).unwrap_or_default();
     let media_type = match kind {
         Kind { media_type, .. } if !media_type.is_empty() => media_type,
         Kind { manifests: Some(_), .. } => "application/vnd.oci.image.index.v1+json".into(),
@@ -388,7 +388,7 @@ fn index_of(manifest: &[u8]) -> Vec<u8> {
 }
 
 fn parse<T: DeserializeOwned>(image: &str, name: &str, content: &[u8]) -> Result<T, SourceError> {
-    serde_json::from_slice(content).map_err(|error| SourceError::Malformed {
+    go_json::from_slice(content).map_err(|error| SourceError::Malformed {
         image: excerpt(image),
         name: name.into(),
         error: excerpt(&error.to_string()),

@@ -283,6 +283,36 @@ fn an_image_hides_behind_no_mark_that_engines_pass_by() {
     }
 }
 
+/// Engines read keys as Go does: whatever case they are in.
+#[test]
+fn an_image_hides_behind_no_spelling_of_a_key() {
+    let change = Change::new(&[("layergate.toml", MAX)], &[]);
+    let layers = [1_000, 120_000].map(|size| FakeLayer::gzip(&tar_of(&[Item::File("a", size)]), "COPY a /"));
+    for (number, (ids, list, code)) in [
+        ("\"diff_ids\":SMALL,\"Diff_IDs\":LARGE", "\"layers\":SMALL,\"Layers\":LARGE", 3),
+        ("\"diff_ids\":SMALL,\"diff_id\u{17f}\":LARGE", "\"layers\":SMALL,\"layer\u{17f}\":LARGE", 3),
+        ("\"DIFF_IDS\":LARGE", "\"lAYERS\":LARGE", 1),
+        ("\"diff_ids\":SMALL", "\"layers\":SMALL", 0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let blobs = Blobs::at(&change.elsewhere.path().join(format!("keys-{number}")));
+        let fill = |text: &str, of: &dyn Fn(&FakeLayer) -> Value| {
+            let [small, large] = layers.each_ref().map(|layer| json!([of(layer)]).to_string());
+            text.replace("SMALL", &small).replace("LARGE", &large)
+        };
+        let ids = fill(ids, &|layer| json!(layer.diff_id));
+        let config = format!(r#"{{"os":"linux","architecture":"amd64","rootfs":{{"type":"layers",{ids}}}}}"#);
+        let config = blobs.put(config.as_bytes(), "application/vnd.oci.image.config.v1+json");
+        let list = fill(list, &|layer| blobs.put(&layer.blob, &layer.media_type));
+        let manifest = format!(r#"{{"schemaVersion":2,"config":{config},{list}}}"#);
+        let manifest = blobs.put(manifest.as_bytes(), "application/vnd.oci.image.manifest.v1+json");
+        let image = format!("app={}", blobs.finish(&json!([manifest])).display());
+        Run::of(&mut change.command(&["check", &image, "--no-cache"])).expect(code);
+    }
+}
+
 #[test]
 fn a_link_to_a_file_of_the_runner_shows_nothing_of_it() {
     let change = Change::new(&[], &[]);
