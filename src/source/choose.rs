@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::blob::blob_name;
 use super::kind::{self, ManifestKind};
+use super::parts::ImageParts;
 use super::reader::{ImagePieces, ImageReader};
 use super::{Platforms, SourceError, check_digest, excerpt};
 use crate::image::oci::{
@@ -115,7 +116,10 @@ impl ImageReader<'_> {
     fn groups(&self) -> Result<Vec<ImageGroup>, SourceError> {
         let index = self.json::<ImageIndex>("index.json")?.map_or_else(Vec::new, |index| index.manifests);
         let saved = match index.iter().any(|entry| self.parts.has(&blob_name(&entry.digest))) {
-            true => Vec::new(),
+            true => {
+                self.check_saved(&index)?;
+                Vec::new()
+            }
             false => self.json::<Vec<SavedImage>>("manifest.json")?.unwrap_or_default(),
         };
         let mut groups: Vec<ImageGroup> = Vec::new();
@@ -138,6 +142,36 @@ impl ImageReader<'_> {
             add(image.config.clone(), image.repo_tags.clone(), ImagePieces::Saved(image));
         }
         Ok(groups)
+    }
+
+    /// Docker's classic store loads what `manifest.json` names, whatever an index beside it says: both have to mean the
+    /// same images. An engine's own export does.
+    fn check_saved(&self, index: &[Descriptor]) -> Result<(), SourceError> {
+        let is_archive = matches!(self.parts, ImageParts::Indexed(..) | ImageParts::Streamed(_));
+        if !is_archive || self.inspected.identity.is_some() {
+            return Ok(());
+        }
+        let Some(saved) = self.json::<Vec<SavedImage>>("manifest.json")? else { return Ok(()) };
+        let mut listing = Listing::default();
+        index.iter().try_for_each(|entry| self.expand(entry.clone(), 0, &mut listing))?;
+        let mut configs = BTreeSet::new();
+        for mut image in listing.images {
+            // One that is not here is not loaded either.
+            if self.kind(&mut image).is_ok() {
+                configs.extend(image.manifest.map(|manifest| manifest.config.digest));
+            }
+        }
+        for image in saved {
+            let (_, id) = self.config(&ImagePieces::Saved(image), None)?;
+            if !configs.contains(&id) {
+                return Err(SourceError::Malformed {
+                    image: self.image.clone(),
+                    name: "manifest.json".into(),
+                    error: format!("it names an image, {id}, that `index.json` does not name"),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// What a group consists of; only what has a digest, if one is asked for.
@@ -404,7 +438,17 @@ impl ImageReader<'_> {
             let mut places = fitting.iter().enumerate().filter(|(_, image)| fits(image)).map(|(at, _)| at);
             places.next().filter(|_| places.next().is_none())
         };
-        match only(&exact).or_else(|| only(&|_| true)).or_else(|| only(&plain)) {
+        // Most engines ask only Windows for its version and features. Of what else is for one machine they take the first.
+        let machine = |image: &ChosenImage| {
+            let platform = image.platform.as_ref()?.canonical();
+            (platform.os != "windows").then_some((platform.os, platform.architecture, platform.variant))
+        };
+        let is_first = |at: &usize| {
+            let own = machine(&fitting[*at]);
+            own.is_none() || !fitting[..*at].iter().any(|before| machine(before) == own)
+        };
+        let found = only(&exact).or_else(|| only(&|_| true)).or_else(|| only(&plain));
+        match found.filter(is_first) {
             Some(at) => Ok(vec![fitting.swap_remove(at)]),
             None => {
                 let platforms = fitting.iter().filter_map(|image| Some(image.platform.as_ref()?.to_string()));

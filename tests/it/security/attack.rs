@@ -242,6 +242,8 @@ fn an_image_hides_behind_no_mark_that_engines_pass_by() {
     for (number, mark) in [
         json!({ "annotations": { "vnd.docker.reference.type": "attestation-manifest" } }),
         json!({ "artifactType": "application/spdx+json" }),
+        json!({ "platform": { "os": "linux", "architecture": "amd64", "os.features": ["x"] } }),
+        json!({ "platform": { "os": "linux", "architecture": "amd64", "os.version": "1" } }),
         json!({}),
     ]
     .into_iter()
@@ -309,6 +311,34 @@ fn an_image_hides_behind_no_spelling_of_a_key() {
         let manifest = format!(r#"{{"schemaVersion":2,"config":{config},{list}}}"#);
         let manifest = blobs.put(manifest.as_bytes(), "application/vnd.oci.image.manifest.v1+json");
         let image = format!("app={}", blobs.finish(&json!([manifest])).display());
+        Run::of(&mut change.command(&["check", &image, "--no-cache"])).expect(code);
+    }
+}
+
+/// Docker's classic store goes by `manifest.json`, and that of containerd by `index.json`.
+#[test]
+fn an_archive_does_not_name_one_image_here_and_another_there() {
+    let change = Change::new(&[("layergate.toml", MAX)], &[]);
+    let layers = [1_000, 120_000].map(|size| FakeLayer::plain(&tar_of(&[Item::File("a", size)]), "COPY a /"));
+    for (number, saved, code) in [(0, 0, 0), (0, 1, 3), (1, 1, 1)] {
+        let root = change.elsewhere.path().join(format!("{number}-{saved}"));
+        let blobs = Blobs::at(&root);
+        let mut listed = Value::Null;
+        for (at, layer) in layers.iter().enumerate() {
+            let one = blobs.put_image(std::slice::from_ref(layer), "linux/amd64");
+            listed = if at == number { one } else { listed };
+        }
+        let config = config_of(std::slice::from_ref(&layers[saved]), "linux/amd64");
+        let blob =
+            |descriptor: Value| format!("blobs/{}", descriptor["digest"].as_str().unwrap().replace(':', "/"));
+        let config = blob(blobs.put(config.to_string().as_bytes(), ""));
+        let layer = blob(blobs.put(&layers[saved].blob, ""));
+        let saved = json!([{ "Config": config, "RepoTags": ["app:1"], "Layers": [layer] }]);
+        let layout = blobs.finish(&json!([listed]));
+        fs::write(layout.join("manifest.json"), saved.to_string()).unwrap();
+        let archive = root.with_extension("tar");
+        Run::of(Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&layout).arg(".")).expect(0);
+        let image = format!("app={}", archive.display());
         Run::of(&mut change.command(&["check", &image, "--no-cache"])).expect(code);
     }
 }
