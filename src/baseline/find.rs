@@ -8,10 +8,10 @@ use super::ancestry::Ancestry;
 use super::record::{ListedBaseline, Overview, StoreError};
 use super::store::Store;
 use crate::compare::baseline::{Missing, Reason, short};
-use crate::image::Snapshot;
 use crate::image::platform::platform_key;
 use crate::image::schema::SchemaError;
 use crate::image::snapshot::SnapshotError;
+use crate::image::{Platform, Snapshot};
 
 /// A record that fits, and why this one.
 #[derive(Debug, Clone)]
@@ -44,12 +44,17 @@ impl<'a> BaselineFinder<'a> {
         BaselineFinder { store, ancestry }
     }
 
-    /// The nearest record of an image of this name and platform, or why there is none.
+    /// The nearest record of an image of this name and platform, or why there is none. Where it is the only image of
+    /// its name, one variant of an architecture stands for another: its author chooses what it says of that.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn baseline(&mut self, image: &Snapshot) -> Result<Result<FoundBaseline, Missing>, StoreError> {
-        match self.look(image).await {
+    pub async fn baseline(
+        &mut self,
+        image: &Snapshot,
+        is_alone: bool,
+    ) -> Result<Result<FoundBaseline, Missing>, StoreError> {
+        match self.look(image, is_alone).await {
             // An older one in its place would be a wrong one.
             Err(StoreError::Record { place, error }) => {
                 let is_newer = matches!(error, SnapshotError::Schema(SchemaError::Newer { .. }));
@@ -68,34 +73,49 @@ impl<'a> BaselineFinder<'a> {
         }
     }
 
-    async fn look(&mut self, image: &Snapshot) -> Result<Result<FoundBaseline, Missing>, StoreError> {
+    async fn look(
+        &mut self,
+        image: &Snapshot,
+        is_alone: bool,
+    ) -> Result<Result<FoundBaseline, Missing>, StoreError> {
         let name = &image.image.name;
         let platform = platform_key(image.image.platform.as_ref());
-        if let Some(nearest) = self.nearest(name, Some(&platform)).await? {
+        if let Some(found) = self.find(name, &platform).await? {
+            return Ok(Ok(found));
+        }
+        let overview = self.store.overview(name).await?;
+        if let Some(other) = other_variant(&overview.platforms, &platform).filter(|_| is_alone)
+            && let Some(found) = self.find(name, &other).await?
+        {
+            let how = format!("{}; recorded for {other}", found.how);
+            return Ok(Ok(FoundBaseline { how, ..found }));
+        }
+        self.missing(name, &platform, overview).map(Err)
+    }
+
+    /// The record of one platform.
+    async fn find(&mut self, name: &str, platform: &str) -> Result<Option<FoundBaseline>, StoreError> {
+        if let Some(nearest) = self.nearest(name, Some(platform)).await? {
             let snapshot = self.store.load(&nearest.records[0]).await?;
-            return Ok(Ok(self.found(snapshot, nearest.distance)));
+            return Ok(Some(self.found(snapshot, nearest.distance)));
         }
         let of_platform =
             |records: Vec<ListedBaseline>| records.into_iter().find(|listed| listed.platform == platform);
         if let Some(before) = self.ancestry.before().map(str::to_owned)
-            && let Some(listed) = of_platform(self.store.records(name, Some(&before), Some(&platform)).await?)
+            && let Some(listed) = of_platform(self.store.records(name, Some(&before), Some(platform)).await?)
         {
             let how = "the commit before the push; fetch more history to see how far behind it is".to_owned();
             let snapshot = self.store.load(&listed).await?;
-            return Ok(Ok(FoundBaseline { snapshot, distance: None, exact: false, how }));
+            return Ok(Some(FoundBaseline { snapshot, distance: None, exact: false, how }));
         }
-        if let Some(listed) = of_platform(self.store.records(name, None, Some(&platform)).await?) {
+        if let Some(listed) = of_platform(self.store.records(name, None, Some(platform)).await?) {
             // Without a checkout there are no commits to tell records apart by, and then the one
             // record is what it was recorded to be.
             let (exact, how) = (self.ancestry.start().is_none(), "recorded without a commit".to_owned());
-            return Ok(Ok(FoundBaseline {
-                snapshot: self.store.load(&listed).await?,
-                distance: None,
-                exact,
-                how,
-            }));
+            let snapshot = self.store.load(&listed).await?;
+            return Ok(Some(FoundBaseline { snapshot, distance: None, exact, how }));
         }
-        self.missing(name, &platform).await.map(Err)
+        Ok(None)
     }
 
     /// The nearest record that can be used, where it only tells how an image went: nothing is said where there is none.
@@ -157,8 +177,8 @@ impl<'a> BaselineFinder<'a> {
         }
     }
 
-    async fn missing(&mut self, name: &str, platform: &str) -> Result<Missing, StoreError> {
-        let Overview { commits, platforms, pruned } = self.store.overview(name).await?;
+    fn missing(&mut self, name: &str, platform: &str, overview: Overview) -> Result<Missing, StoreError> {
+        let Overview { commits, platforms, pruned } = overview;
         // Where a directory is concerns nobody who reads a comment.
         let store = match self.store.directory() {
             Some(_) => "the store".to_owned(),
@@ -205,6 +225,14 @@ impl<'a> BaselineFinder<'a> {
         };
         Ok(Missing { message, ..reason.into() })
     }
+}
+
+/// The only platform of these that has the system and the architecture of one that is not among them.
+pub fn other_variant(recorded: &BTreeSet<String>, platform: &str) -> Option<String> {
+    let machine = |text: &str| text.parse::<Platform>().ok().map(|one| (one.os, one.architecture));
+    let wanted = machine(platform).filter(|_| !recorded.contains(platform))?;
+    let mut alike = recorded.iter().filter(|other| machine(other).as_ref() == Some(&wanted));
+    alike.next().cloned().filter(|_| alike.next().is_none())
 }
 
 fn listed(platforms: &BTreeSet<String>) -> String {

@@ -7,11 +7,12 @@ use super::{
     UsageError, console, fetch_files, github, lines_of, local_git, measure_all, refuse_second_input, stores,
 };
 use crate::analysis::Analysis;
-use crate::baseline::find::FoundBaseline;
+use crate::baseline::find::{FoundBaseline, other_variant};
 use crate::baseline::{Ancestry, BaselineFinder, DirStore, Git, Store, StoreError, StoreName, Trigger};
 use crate::cli::{CheckArgs, ReadingFlags};
 use crate::compare::baseline::{Baseline, HistoryPoint, Missing, Reason, short};
 use crate::github::{Context, Repository, releases};
+use crate::image::platform::platform_key;
 use crate::image::{DiffId, FileList, Platform, Snapshot};
 use crate::source::{ImageReference, NamedImage, Options, Platforms};
 
@@ -122,9 +123,10 @@ impl BaselineSource {
         head: &Snapshot,
         options: &Options,
     ) -> anyhow::Result<Result<Baseline, Missing>> {
+        let is_alone = options.platform != Platforms::All;
         match self {
             BaselineSource::Recorded(store, ancestry) => {
-                let found = BaselineFinder::new(store, ancestry).baseline(head).await?;
+                let found = BaselineFinder::new(store, ancestry).baseline(head, is_alone).await?;
                 if let Some(problem) = ancestry.take_problem() {
                     console::warn(&format!("the base commit may not be exact: {problem}"));
                 }
@@ -135,7 +137,7 @@ impl BaselineSource {
                 fetch_files(&found.snapshot, store, options).await;
                 Ok(Ok(baseline(found, |diff_id| options.known.files(diff_id))))
             }
-            BaselineSource::Named(given, _) => Ok(given_baseline(given, head)),
+            BaselineSource::Named(given, _) => Ok(given_baseline(given, head, is_alone)),
         }
     }
 
@@ -224,10 +226,14 @@ async fn recorded_with(image: &NamedImage, store: Option<&Store>, options: &Opti
     Some(found)
 }
 
-fn given_baseline(given: &[NamedBaseline], head: &Snapshot) -> Result<Baseline, Missing> {
+fn given_baseline(given: &[NamedBaseline], head: &Snapshot, is_alone: bool) -> Result<Baseline, Missing> {
     let of_name = || given.iter().filter(|given| given.name == head.image.name);
-    let platform = head.image.canonical_platform();
-    let fits = |one: &&Arc<Analysis>| one.snapshot().image.canonical_platform() == platform;
+    let key = |one: &Snapshot| platform_key(one.image.platform.as_ref());
+    let each =
+        |given: &'_ NamedBaseline| given.measured.iter().map(|one| key(one.snapshot())).collect::<Vec<_>>();
+    let other = other_variant(&of_name().flat_map(each).collect(), &key(head)).filter(|_| is_alone);
+    let wanted = other.unwrap_or_else(|| key(head));
+    let fits = |one: &&Arc<Analysis>| key(one.snapshot()) == wanted;
     let mut found = of_name().filter_map(|given| Some(given.measured_now(given.measured.iter().find(fits)?)));
     found.next().ok_or_else(|| match of_name().next() {
         Some(given) => {

@@ -343,6 +343,29 @@ fn an_archive_does_not_name_one_image_here_and_another_there() {
     }
 }
 
+/// What an image says of its variant, and of the version of its system, is its author's word.
+#[test]
+fn an_image_that_calls_itself_another_variant_is_compared_all_the_same() {
+    let change = Change::new(&[("layergate.toml", "[limits]\nmax-increase = \"1%\"\n")], &[]);
+    let layer = FakeLayer::gzip(&tar_of(&[Item::File("a", 120_000)]), "COPY a /");
+    for (key, value) in [("variant", json!("v3")), ("os.version", json!("5")), ("os.features", json!(["x"]))]
+    {
+        let path = change.elsewhere.path().join(key);
+        let layout =
+            configured_layout(&path, std::slice::from_ref(&layer), |config| config[key] = value.clone());
+        let image = format!("app={}", layout.display());
+        let baseline = change.image(100_000);
+        for more in [vec![], vec!["--platform", "linux/amd64"], vec!["--baseline", &baseline]] {
+            let command = [&["check", &image, "--no-cache"], &more[..]].concat();
+            let run = Run::of(&mut change.command(&command));
+            assert_eq!(run.code, 1, "{key} {more:?}: {} {}", run.stdout, run.stderr);
+        }
+        // Of an image for several platforms each is its own.
+        let all = ["check", &image, "--no-cache", "--platform", "all"];
+        assert!(Run::of(&mut change.command(&all)).expect(0).stdout.contains("no baseline"));
+    }
+}
+
 #[test]
 fn a_link_to_a_file_of_the_runner_shows_nothing_of_it() {
     let change = Change::new(&[], &[]);
