@@ -149,7 +149,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] with the file's name and the line.
     pub fn parse(file: &str, text: &str) -> Result<Config, ConfigError> {
-        let reader = FileReader { file, text };
+        let ends = text.match_indices('\n').map(|(at, _)| at).collect();
+        let reader = FileReader { file, ends };
         let document = DeTable::parse(text).map_err(|error| {
             let at = error.span().map_or(0, |span| span.start);
             reader.error(at, format!("not valid TOML: {}", error.message()))
@@ -312,7 +313,8 @@ type Item<'i> = (Spanned<std::borrow::Cow<'i, str>>, Spanned<DeValue<'i>>);
 /// Turns positions into lines.
 struct FileReader<'a> {
     file: &'a str,
-    text: &'a str,
+    /// Where lines end: a file of many settings asks for as many places.
+    ends: Vec<usize>,
 }
 
 impl FileReader<'_> {
@@ -475,8 +477,7 @@ impl FileReader<'_> {
     }
 
     fn place(&self, at: usize) -> String {
-        let before = self.text.get(..at).unwrap_or_default();
-        format!("{}:{}", self.file, before.matches('\n').count() + 1)
+        format!("{}:{}", self.file, self.ends.partition_point(|end| *end < at) + 1)
     }
 }
 

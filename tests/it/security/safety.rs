@@ -339,6 +339,23 @@ fn small_layers_are_inflated_one_after_the_other() {
     assert!(cost.peak < 256 << 10, "{cost:?}");
 }
 
+/// A pull request may bring a file of a MiB.
+#[test]
+fn a_configuration_of_many_settings_is_read_in_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let image =
+        image(&directory.path().join("image"), FakeLayer::gzip(&tar_of(&[Item::File("f", 10)]), "COPY . /"));
+    let file = directory.path().join("limits.toml");
+    let settings = "max-layers=1\nmax-size='1 B'\nmax-wasted='1 B'\nmax-update='1 B'\nmax-increase='1 B'\nenforce=true\n";
+    let text: String = (0..9_000).map(|at| format!("[images.a{at}]\n{settings}")).collect();
+    assert!(text.len() < 1 << 20, "{}", text.len());
+    std::fs::write(&file, text).unwrap();
+    let (store, file) = (directory.path().join("store").display().to_string(), file.display().to_string());
+    let arguments = ["check", &image, "--no-cache", "--store", &format!("dir:{store}"), "--config", &file];
+    let cost = Cost::of(&arguments, 0);
+    assert!(cost.work.as_secs() < 5 && cost.peak < 256 << 10, "{cost:?}");
+}
+
 /// Of two small images that have nothing in common, every file is a cause.
 #[test]
 fn comparing_two_small_images_takes_no_more_than_reading_a_large_one() {
