@@ -9,6 +9,8 @@ use lzma_rust2::XzReader;
 /// The most memory, in KiB, that an xz stream may claim to need: `xz -9` needs 65 MiB, and zstd's decoder
 /// has the same bound for its window.
 const XZ_MEMORY: u32 = 128 << 10;
+/// The window that every decoder of zstd may have, as a power of two: 8 MiB, which RFC 8878 asks decoders to support.
+const ZSTD_WINDOW_LOG: u32 = 23;
 
 /// How a blob is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,15 +56,37 @@ impl Compression {
         }
     }
 
-    /// Unpacks `input`. It is no type parameter: the decoders are large, and would be built for each.
+    /// Whether unpacking what begins like this may take a hundred megabytes, however short it is: those are unpacked one
+    /// after the other.
+    pub fn is_large(self, head: &[u8]) -> bool {
+        match self {
+            Compression::None | Compression::Gzip | Compression::Bzip2 => false,
+            Compression::Xz => true,
+            Compression::Zstd => zstd_window(head).is_none_or(|window| window > 1 << ZSTD_WINDOW_LOG),
+        }
+    }
+
+    /// Unpacks `input`, which is large if it may say so. It is no type parameter: the decoders are much code, and would be
+    /// built for each.
     ///
     /// # Errors
     /// Where the decoder cannot be set up.
-    pub fn reader<'a>(self, input: Box<dyn BufRead + Send + 'a>) -> io::Result<Box<dyn Read + Send + 'a>> {
+    pub fn reader<'a>(
+        self,
+        input: Box<dyn BufRead + Send + 'a>,
+        may_be_large: bool,
+    ) -> io::Result<Box<dyn Read + Send + 'a>> {
         Ok(match self {
             Compression::None => input,
             Compression::Gzip => Box::new(MultiGzDecoder::new(input)),
-            Compression::Zstd => Box::new(zstd::stream::read::Decoder::with_buffer(input)?),
+            Compression::Zstd => {
+                let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
+                if !may_be_large {
+                    // Further frames say on their own what they need.
+                    decoder.window_log_max(ZSTD_WINDOW_LOG)?;
+                }
+                Box::new(decoder)
+            }
             Compression::Xz => Box::new(XzReader::new_mem_limit(input, true, XZ_MEMORY)),
             Compression::Bzip2 => Box::new(MultiBzDecoder::new(input)),
         })
@@ -78,6 +102,23 @@ impl Compression {
             Compression::Bzip2 => "bzip2",
         }
     }
+}
+
+/// The window of a frame (RFC 8878, "Frame header"); `None` where its beginning does not tell.
+fn zstd_window(head: &[u8]) -> Option<u64> {
+    let [0x28, 0xb5, 0x2f, 0xfd, descriptor, rest @ ..] = head else { return None };
+    if descriptor & 0x20 == 0 {
+        let window = 1_u64 << (10 + (rest.first()? >> 3));
+        return Some(window + window / 8 * u64::from(rest.first()? & 7));
+    }
+    // One segment is as large as the whole content.
+    let size = rest.get([0, 1, 2, 4][usize::from(descriptor & 3)]..)?;
+    Some(match descriptor >> 6 {
+        0 => u64::from(*size.first()?),
+        1 => u64::from(u16::from_le_bytes(*size.first_chunk()?)) + 256,
+        2 => u64::from(u32::from_le_bytes(*size.first_chunk()?)),
+        _ => u64::from_le_bytes(*size.first_chunk()?),
+    })
 }
 
 /// What follows bzip2's signature: the mark of a block, or of the end where there is none.

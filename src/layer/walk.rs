@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use super::compression::Compression;
 use super::input::{Forward, Meter, PlainInput, ReadAt, Window};
@@ -18,6 +18,8 @@ use crate::packages::{self, Unread, WantedPackageFile, cargo};
 
 /// How much of a blob is read at once.
 const CHUNK: usize = 128 * 1024;
+/// Held by whoever unpacks a layer that takes a lot of memory.
+static LARGE: Mutex<()> = Mutex::new(());
 /// How a program begins (System V ABI, "ELF Identification").
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 
@@ -155,8 +157,10 @@ fn walk(
     let tar_by = hashing.filter(|by| packed || by.blob != by.tar).map(|by| by.tar);
 
     let (file_list, contents, tar_hash) = {
+        let is_large = compression.is_large(&head);
+        let _alone = is_large.then(|| LARGE.lock());
         let uncompressed =
-            compression.reader(Box::new(&mut blob)).map_err(|error| blame(compression, error))?;
+            compression.reader(Box::new(&mut blob), is_large).map_err(|error| blame(compression, error))?;
         let uncompressed = UnpackedReader::new(uncompressed, budget, &account, packed);
         let tar = PlainInput(Meter::new(uncompressed, tar_by));
         let (mut file_list, contents, mut rest) =

@@ -35,7 +35,7 @@ mod turns;
 use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::files;
 use crate::image::json::{self, DocumentBudget};
@@ -373,7 +373,9 @@ fn stream_archive(
     }
     let account = budget.enclose();
     let packed = io::BufReader::with_capacity(64 * 1024, Enclosing::new(whole, account.clone()));
-    let uncompressed = compression.reader(Box::new(packed)).map_err(failed)?;
+    let is_large = compression.is_large(&head);
+    let _alone = is_large.then(|| LARGE.lock());
+    let uncompressed = compression.reader(Box::new(packed), is_large).map_err(failed)?;
     ImageParts::stream(
         &mut UnpackedReader::new(uncompressed, budget, &account, true),
         origin,
@@ -431,12 +433,15 @@ fn peek(path: &Path) -> Result<(Option<Compression>, Vec<u8>), SourceError> {
         let file = io::BufReader::new(open(path)?);
         head.clear();
         packed
-            .reader(Box::new(file))
+            .reader(Box::new(file), true)
             .and_then(|reader| reader.take(512).read_to_end(&mut head))
             .map_err(failed)?;
     }
     Ok((compression, head))
 }
+
+/// Held by whoever unpacks an archive that takes a lot of memory.
+static LARGE: Mutex<()> = Mutex::new(());
 
 /// The largest snapshot that is read, uncompressed: one of five million files fits.
 const MAX_SNAPSHOT: u64 = 512 << 20;
@@ -453,7 +458,7 @@ fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, SourceError> {
     let packed = file.metadata().map_err(failed)?.len();
     let reader = compression
         .unwrap_or(Compression::None)
-        .reader(Box::new(io::BufReader::new(file)))
+        .reader(Box::new(io::BufReader::new(file)), true)
         .map_err(failed)?;
     let room = DocumentBudget::of(packed);
     let (content, _) = json::read(reader.take(most + 1), room).map_err(failed)?;

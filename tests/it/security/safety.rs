@@ -5,6 +5,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::support::fake_registry::{FakeRegistry, Faults};
 use crate::support::tarball::{bzip2, head, xz};
 use crate::support::{
     Blobs, Cost, FakeLayer, Item, Run, config_of, gzip, oci_layout, run, tar_of, tar_with_modes,
@@ -334,9 +335,13 @@ fn small_layers_are_inflated_one_after_the_other() {
         FakeLayer { blob: encoder.finish().unwrap(), ..FakeLayer::zstd(&tar, "COPY . /") }
     };
     let directory = tempfile::tempdir().unwrap();
-    let image = oci_layout(directory.path(), &[layer(0), layer(1), layer(2)]).display().to_string();
-    let cost = Cost::of(&["inspect", "--no-cache", &image], 0);
-    assert!(cost.peak < 256 << 10, "{cost:?}");
+    let layout = oci_layout(directory.path(), &[layer(0), layer(1), layer(2)]);
+    // From a registry several are fetched at once.
+    let registry = FakeRegistry::start(&layout, Faults::default());
+    for image in [layout.display().to_string(), registry.image()] {
+        let cost = Cost::of(&["inspect", "--no-cache", &image], 0);
+        assert!(cost.peak < 256 << 10, "{image}: {cost:?}");
+    }
 }
 
 /// A pull request may bring a file of a MiB.
