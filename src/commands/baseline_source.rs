@@ -186,6 +186,7 @@ fn given_baselines(arguments: &CheckArgs, images: &[NamedImage]) -> anyhow::Resu
     let mut given = Vec::new();
     for text in named.iter().filter(|_| named != [RELEASE]) {
         let baseline = NamedImage::parse(text)?;
+        stores::refuse_shadow(&baseline)?;
         // One without a name is of the one image that there is.
         let alone = images.len() == 1 && named.len() == 1 && baseline.name.is_none();
         let name = if alone { images[0].display_name() } else { baseline.display_name() };

@@ -12,7 +12,7 @@ use super::publish::{self, publish};
 use super::{
     Exit, console, lines_of, measure_all, parse_images, reading_options, refuse_twins, set_variable,
 };
-use super::{accept, comment, event, today};
+use super::{accept, comment, event, stores, today};
 use crate::analysis::Analysis;
 use crate::cli::CheckArgs;
 use crate::compare::Baseline;
@@ -33,6 +33,7 @@ use crate::source::{NamedImage, Options, Platforms};
 /// What kept the check from its end.
 pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
+    images.iter().try_for_each(stores::refuse_shadow)?;
     let baselines = lines_of(&arguments.baseline).filter_map(|text| NamedImage::parse(text).ok());
     NamedFiles::default()
         .writes_all(&arguments.output)

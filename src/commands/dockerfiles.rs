@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use super::{UsageError, console, lines_of};
+use super::{UsageError, console, lines_of, stores};
 use crate::config::{BuildSettings, Config, Settings};
 use crate::dockerfile;
 use crate::files;
@@ -256,7 +256,10 @@ pub(super) fn assign(
     files: &[DockerfilePath],
     config: &Config,
 ) -> anyhow::Result<Vec<Assigned>> {
-    lines_of(images).map(|text| assign_one(text, files, config)).collect()
+    let assigned = lines_of(images).map(|text| assign_one(text, files, config));
+    let assigned: Vec<Assigned> = assigned.collect::<anyhow::Result<_>>()?;
+    assigned.iter().try_for_each(|one| stores::refuse_shadow(&one.image))?;
+    Ok(assigned)
 }
 
 fn assign_one(text: &str, files: &[DockerfilePath], config: &Config) -> anyhow::Result<Assigned> {

@@ -1,11 +1,11 @@
 //! Reading the images that a command names: several at once, and what is said meanwhile.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, stream};
 
-use super::{UsageError, console, set_variable};
+use super::{UsageError, console, set_variable, stores};
 use crate::baseline::DirStore;
 use crate::cli::ReadingFlags;
 use crate::image::MeasuredImage;
@@ -25,7 +25,9 @@ pub(super) fn reading_options(
         bounds.set(limit).map_err(|error| UsageError(format!("--safety-limit {error}")))?;
     }
     let directory = if reading.no_cache { None } else { reading.cache_dir.clone().or_else(cache_directory) };
-    let cache = directory.map(|directory| Cache::at(&directory, bounds.entries));
+    let cache = directory
+        .filter(|directory| is_ours(directory))
+        .map(|directory| Cache::at(&directory, bounds.entries));
     cache.iter().for_each(Cache::prune);
     let mut known = KnownLayers::new(cache);
     if let Some(store) = store.cloned() {
@@ -45,6 +47,18 @@ pub(super) fn reading_options(
         turns: Turns::default(),
         beside_others: false,
     }))
+}
+
+/// Whether a cache holds nothing that a pull request could bring. Without one a check only takes longer.
+fn is_ours(directory: &Path) -> bool {
+    let why = stores::why_committed(directory);
+    if let Some(why) = &why {
+        console::warn(&format!(
+            "the cache {} is not used: {why}, so a pull request could bring its own",
+            directory.display()
+        ));
+    }
+    why.is_none()
 }
 
 /// The user's cache directory (XDG Base Directory Specification; elsewhere what is usual there).

@@ -87,6 +87,7 @@ async fn add_updates(
 /// Measures the images.
 async fn measured_now(arguments: &RecordArgs, commit: Option<&Commit>) -> anyhow::Result<Vec<Snapshot>> {
     let images = parse_images(&arguments.images)?;
+    images.iter().try_for_each(stores::refuse_shadow)?;
     let config = configuration::of_checkout(arguments.config.as_deref(), &arguments.github).await?;
     let flags = arguments.build.settings();
     let mut analyzer =

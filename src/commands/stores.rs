@@ -7,6 +7,7 @@ use super::{UsageError, console, github, set_variable};
 use crate::baseline::{DirStore, Git, Store, StoreError, StoreName};
 use crate::cli::{self, GithubFlags};
 use crate::github::{Context, Deciding, Forge};
+use crate::source::{ImageReference, NamedImage};
 
 /// Where baselines are kept where nothing is said: on a runner a directory is gone after its job.
 const IN_ACTIONS: &str = "git:layergate-baselines";
@@ -64,15 +65,38 @@ pub fn refuse_committed(path: &Path, what: &str, context: Option<&Context>) -> R
     if context.is_none_or(|context| context.deciding() == Deciding::Checkout) {
         return Ok(());
     }
-    let why = match DirectoryTrust::of(path) {
-        DirectoryTrust::Tracked(file) => format!("git tracks {file}"),
-        DirectoryTrust::Unknown => NO_GIT.to_owned(),
-        DirectoryTrust::Outside | DirectoryTrust::InCheckout => return Ok(()),
-    };
+    let Some(why) = why_committed(path) else { return Ok(()) };
     Err(UsageError(format!(
         "{what} {}: {why}, so a pull request could bring its own; name one that is not committed",
         path.display()
     )))
+}
+
+/// Refuses a committed file in whose absence an image's name would mean another image: a pull request could bring it.
+///
+/// # Errors
+/// [`UsageError`] that tells how to name either.
+pub fn refuse_shadow(image: &NamedImage) -> Result<(), UsageError> {
+    let Some((path, why)) = image.image.shadow().and_then(|path| Some((path, why_committed(path)?))) else {
+        return Ok(());
+    };
+    let hint = match &image.image {
+        ImageReference::Path(_) => format!("write ./{0} for the file, or docker-daemon:{0}", path.display()),
+        _ => "name a file without a colon".to_owned(),
+    };
+    Err(UsageError(format!(
+        "`{}`: a file has that name, and without it this is another image; {why}, so a pull request could bring it; {hint}",
+        image.text
+    )))
+}
+
+/// Why a path may be one that a pull request brings, if it may.
+pub fn why_committed(path: &Path) -> Option<String> {
+    match DirectoryTrust::of(path) {
+        DirectoryTrust::Tracked(file) => Some(format!("git tracks {file}")),
+        DirectoryTrust::Unknown => Some(NO_GIT.to_owned()),
+        DirectoryTrust::Outside | DirectoryTrust::InCheckout => None,
+    }
 }
 
 /// Where a directory is, as far as that says who can write there.

@@ -2,7 +2,7 @@
 //! it needs (the names of containers-transports(5)), a path, or a name that the local engine knows.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::image::ImageName;
 use crate::redact::redact_reference;
@@ -182,12 +182,27 @@ impl ImageReference {
         }
     }
 
+    /// The file or directory without which this would be something else: an image of the engine, or a name inside of
+    /// another archive.
+    pub fn shadow(&self) -> Option<&Path> {
+        let is_name = |part: &Component<'_>| matches!(part, Component::Normal(_));
+        let has_colon = |part: Component<'_>| part.as_os_str().to_string_lossy().contains(':');
+        match self {
+            ImageReference::Path(path) => {
+                Some(path).filter(|path| !path.to_str().is_some_and(looks_like_path))
+            }
+            ImageReference::DockerArchive(path, _)
+            | ImageReference::OciArchive(path, _)
+            | ImageReference::OciLayout(path, _) => {
+                Some(path).filter(|path| path.components().filter(is_name).any(has_colon))
+            }
+            _ => None,
+        }
+        .map(PathBuf::as_path)
+    }
+
     fn plain(text: &str) -> Result<ImageReference, ReferenceError> {
-        let looks_like_path = text == "-"
-            || text.starts_with(['.', '/', '~'])
-            || text.ends_with(".tar")
-            || text.ends_with(".json");
-        if looks_like_path || Path::new(text).exists() {
+        if looks_like_path(text) || Path::new(text).exists() {
             return Ok(Self::Path(text.into()));
         }
         Self::daemon(text)
@@ -244,6 +259,11 @@ impl fmt::Display for ImageReference {
             Self::Path(path) => write!(f, "{}", path.display()),
         }
     }
+}
+
+/// Whether a text is a path even where no such file exists.
+fn looks_like_path(text: &str) -> bool {
+    text == "-" || text.starts_with(['.', '/', '~']) || text.ends_with(".tar") || text.ends_with(".json")
 }
 
 /// `FILE[:REF]`. A file name may hold colons itself, so the longest one that exists wins.

@@ -343,6 +343,63 @@ fn an_archive_does_not_name_one_image_here_and_another_there() {
     }
 }
 
+#[test]
+fn a_committed_file_takes_the_place_of_no_image() {
+    let small = tempfile::tempdir().unwrap();
+    let snapshot = small.path().join("small.json").display().to_string();
+    let image = crate::check::gate::image(small.path(), "small", 1_000);
+    Run::of(layergate().args(["inspect", image.split_once('=').unwrap().1, "-o", &snapshot])).expect(0);
+    let text = fs::read_to_string(&snapshot).unwrap();
+    let name = "registry.example:5000/acme/app:ci";
+    let change =
+        Change::new(&[("layergate.toml", MAX)], &[(name, &text), ("app", &text), ("out/app.tar:app", &text)]);
+    let built = change.checkout.path().join("out/app.tar");
+    fs::create_dir_all(built.parent().unwrap()).unwrap();
+    fs::write(&built, "").unwrap();
+    let check = |image: &str| Run::of(&mut change.command(&["check", &format!("app={image}"), "--no-cache"]));
+    for image in [name, "app", "docker-archive:out/app.tar:app"] {
+        let refused = check(image).expect(2);
+        for part in [image, "git tracks"] {
+            assert!(refused.stderr.contains(part), "{image}: {}", refused.stderr);
+        }
+    }
+    // Nor is it recorded.
+    let record = ["record", "app=app", "--allow-pull-request", "--allow-dirty"];
+    assert!(Run::of(&mut change.command(&record)).expect(2).stderr.contains("docker-daemon:app"));
+    // What is named as a file is one, and what the job itself has made is no pull request's.
+    check("./app").expect(0);
+    fs::copy(&snapshot, change.checkout.path().join("made")).unwrap();
+    check("made").expect(0);
+}
+
+#[test]
+fn a_committed_cache_says_nothing_of_an_image() {
+    let large = tempfile::tempdir().unwrap();
+    let layer = FakeLayer::gzip(&tar_of(&[Item::File("a", 120_000)]), "COPY a /");
+    let image =
+        format!("app={}", configured_layout(large.path(), std::slice::from_ref(&layer), |_| {}).display());
+    let hex = layer.diff_id.trim_start_matches("sha256:");
+    let entry = format!("cache/v1/layers/{}/{hex}.json.zst", &hex[..2]);
+    let change = Change::new(&[("layergate.toml", MAX)], &[]);
+    let diff_id = layergate::image::DiffId::parse(&layer.diff_id).unwrap();
+    let path = layergate::image::LayerPath::clean(b"a");
+    let entries = vec![layergate::image::Entry::File(path, layergate::image::Bytes(100_000))];
+    let list = layergate::image::FileList { entries, marks: Some(Vec::new()), ..Default::default() };
+    let file = change.checkout.path().join(&entry);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, layergate::layer::packed::pack(&diff_id, &list).unwrap()).unwrap();
+    let check = || Run::of(&mut change.command(&["check", &image, "--cache-dir", "cache"]));
+    // What is there is believed.
+    check().expect(0);
+    commit(&change.checkout, "cache");
+    let checked = check().expect(1);
+    assert!(
+        checked.stderr.contains("the cache cache is not used: git tracks cache/v1"),
+        "{}",
+        checked.stderr
+    );
+}
+
 /// What an image says of its variant, and of the version of its system, is its author's word.
 #[test]
 fn an_image_that_calls_itself_another_variant_is_compared_all_the_same() {
