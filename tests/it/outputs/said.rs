@@ -157,7 +157,7 @@ fn no_file_of_a_report_is_written_over_what_is_read() {
         assert!(options.len() > 5, "{options:?}");
         for option in options {
             let run = at(directory, &[command, file, &option, file]).expect(2);
-            assert!(run.stderr.contains("which is read"), "{option}: {}", run.stderr);
+            assert!(run.stderr.contains("would overwrite the input"), "{option}: {}", run.stderr);
         }
     }
     assert_eq!(read.map(|path| fs::read(path).unwrap()), before);
