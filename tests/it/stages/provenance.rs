@@ -395,8 +395,7 @@ fn a_forged_dockerfile_excuses_no_build_tools() {
         FakeLayer::gzip(&tar_of(&[Item::File("usr/bin/gcc", 5_000_000)]), "RUN /bin/sh -c make # buildkit");
     let forged = Attested::at(&directory.path().join("forged"), &all);
     let mut predicate = predicate(&forged.layers, 4, &"7".repeat(64));
-    let text =
-        "FROM golang AS builder\nRUN make\nFROM scratch\nCOPY --from=builder /app /app\nCOPY b /\nCOPY c /\n";
+    let text = "FROM golang AS builder\nRUN make\nFROM scratch\nCOPY --from=builder /app /app\nCOPY b /\nCOPY c /\n#\n#\n";
     let own = &mut predicate["metadata"]["https://mobyproject.org/buildkit@v1#metadata"];
     own["source"]["infos"][0]["data"] = json!(base64_of(text));
     let listed = forged.attest(&forged.digest(), &statement(&forged.digest(), predicate));
