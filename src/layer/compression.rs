@@ -9,8 +9,9 @@ use lzma_rust2::XzReader;
 /// The most memory, in KiB, that an xz stream may claim to need: `xz -9` needs 65 MiB, and zstd's decoder
 /// has the same bound for its window.
 const XZ_MEMORY: u32 = 128 << 10;
-/// The window that every decoder of zstd may have, as a power of two: 8 MiB, which RFC 8878 asks decoders to support.
-const ZSTD_WINDOW_LOG: u32 = 23;
+/// The window that every decoder of zstd may have, as a power of two: 32 MiB, the most that the encoder of Go uses, and so
+/// BuildKit, containerd and Podman. RFC 8878 asks decoders to support 8 MiB.
+const ZSTD_WINDOW_LOG: u32 = 25;
 
 /// How a blob is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
