@@ -266,7 +266,7 @@ fn inputs() -> Vec<Advice> {
         advice(
             "python-dev-dependencies",
             "RUN pip install --no-cache-dir jinja2 && pip install --no-cache-dir --no-deps markupsafe pytest",
-            LeaveOut(" pytest", "leave pytest out of what"),
+            LeaveOut(" pytest", "do not install pytest"),
         )
         .on("python:3-slim")
         .starts("[\"python3\", \"-c\", \"import jinja2; print(jinja2.__version__)\"]"),
