@@ -52,9 +52,13 @@ def forget_last(cache, snapshot):
     """The image, and its last layer, which has one small file."""
     forget_image(cache, snapshot)
     diff_id = snapshot["layers"][-1]["diff_id"]
-    own = hashlib.sha256(f"{snapshot['image']['id']} {diff_id}".encode()).hexdigest()
-    hexes = {"layers": diff_id.partition(":")[2], "seen": own}
-    names = [f"{kind}/{hex[:2]}/{hex}.json.zst" for kind, hex in hexes.items()]
+    hexes = [("layers", diff_id.partition(":")[2])]
+    # The containerd store has an ID of its own.
+    asked = [DOCKER, "image", "inspect", "--format", "{{.Id}}", snapshot["image"]["reference"]]
+    engine = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    for image in {snapshot["image"]["id"], engine}:
+        hexes.append(("seen", hashlib.sha256(f"{image} {diff_id}".encode()).hexdigest()))
+    names = [f"{kind}/{hex[:2]}/{hex}.json.zst" for kind, hex in hexes]
     there = [name for name in names if os.path.exists(f"{cache}/v1/{name}")]
     for name in there:
         os.remove(f"{cache}/v1/{name}")
