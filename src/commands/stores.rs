@@ -81,11 +81,13 @@ pub fn refuse_shadow(image: &NamedImage) -> Result<(), UsageError> {
         return Ok(());
     };
     let hint = match &image.image {
-        ImageReference::Path(_) => format!("write ./{0} for the file, or docker-daemon:{0}", path.display()),
-        _ => "name a file without a colon".to_owned(),
+        ImageReference::Path(_) => {
+            format!("write ./{0} for the file, or docker-daemon:{0} for the image", path.display())
+        }
+        _ => "use a file whose path has no colon".to_owned(),
     };
     Err(UsageError(format!(
-        "`{}`: a file has that name, and without it this is another image; {why}, so a pull request could bring it; {hint}",
+        "`{}` could be an image or a file that a pull request brings ({why}); {hint}",
         image.text
     )))
 }
