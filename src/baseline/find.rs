@@ -9,8 +9,6 @@ use super::record::{ListedBaseline, Overview, StoreError};
 use super::store::Store;
 use crate::compare::baseline::{Missing, Reason, short};
 use crate::image::platform::platform_key;
-use crate::image::schema::SchemaError;
-use crate::image::snapshot::SnapshotError;
 use crate::image::{Platform, Snapshot};
 
 /// A record that fits, and why this one.
@@ -57,7 +55,7 @@ impl<'a> BaselineFinder<'a> {
         match self.look(image, is_alone).await {
             // An older one in its place would be a wrong one.
             Err(StoreError::Record { place, error }) => {
-                let is_newer = matches!(error, SnapshotError::Schema(SchemaError::Newer { .. }));
+                let is_newer = error.is_newer();
                 let reason = if is_newer { Reason::Newer } else { Reason::Unreadable };
                 // Where a directory is concerns nobody who reads a comment.
                 let place = match self.store {

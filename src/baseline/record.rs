@@ -7,7 +7,6 @@ use super::branch::index::IndexError;
 use crate::compare::baseline::HistoryPoint;
 use crate::fleet::SummaryError;
 use crate::github::GithubError;
-use crate::image::schema::SchemaError;
 use crate::image::snapshot::SnapshotError;
 use crate::image::{Snapshot, Time};
 use crate::registry::ArtifactError;
@@ -35,7 +34,7 @@ pub enum StoreError {
         error: std::io::Error,
     },
     /// A record that is not a snapshot that this version can use.
-    #[error("baseline store: {place}: {error}{}", if matches!(error, SnapshotError::Schema(SchemaError::Newer { .. })) { "" } else { "; record the baseline again" })]
+    #[error("baseline store: {place}: {error}{}", if error.is_newer() { "" } else { "; record the baseline again" })]
     Record {
         /// The record's file, or the branch and the path in it.
         place: String,
@@ -139,7 +138,7 @@ pub enum StoreError {
 impl StoreError {
     /// Whether a newer version wrote what cannot be used.
     pub fn is_newer(&self) -> bool {
-        matches!(self, StoreError::Record { error: SnapshotError::Schema(SchemaError::Newer { .. }), .. })
+        matches!(self, StoreError::Record { error, .. } if error.is_newer())
     }
 }
 

@@ -299,6 +299,13 @@ pub enum SnapshotError {
     Inconsistent(String),
 }
 
+impl SnapshotError {
+    /// Whether a newer version wrote the document.
+    pub fn is_newer(&self) -> bool {
+        matches!(self, SnapshotError::Schema(SchemaError::Newer { .. }))
+    }
+}
+
 impl Snapshot {
     /// Reads a snapshot and checks that its figures agree: a stored document is untrusted input.
     /// `most_nodes` bounds the files and directories that it may list.

@@ -250,6 +250,11 @@ fn day(time: Option<Time>) -> String {
     time.map_or_else(|| "unknown".into(), |time| time.day().to_string())
 }
 
+/// A value in a cell, which is empty where it is not known.
+fn shown<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
+}
+
 /// Writes a line for each image, with a line of headings (RFC 4180).
 ///
 /// # Errors
@@ -280,7 +285,7 @@ pub fn write_csv(fleet: &Fleet, out: &mut impl Write) -> io::Result<()> {
         "saving",
         "limits",
     ])?;
-    let known = |bytes: Option<Bytes>| bytes.map_or_else(String::new, |bytes| bytes.0.to_string());
+    let known = |bytes: Option<Bytes>| shown(bytes.map(|bytes| bytes.0));
     for of in &fleet.repositories {
         let state = serde_json::to_value(of.state)?;
         let state = state.as_str().unwrap_or_default();
@@ -296,20 +301,20 @@ pub fn write_csv(fleet: &Fleet, out: &mut impl Write) -> io::Result<()> {
                 escape::cell(&image.image),
                 escape::cell(&image.platform),
                 escape::cell(image.commit.as_deref().unwrap_or_default()),
-                image.recorded.map_or_else(String::new, |time| time.to_string()),
+                shown(image.recorded),
                 known(image.totals.uncompressed),
                 known(image.totals.flattened),
                 known(image.totals.wasted),
                 known(image.totals.compressed),
                 image.totals.layers.to_string(),
-                change.map_or_else(String::new, |change| change.bytes.0.to_string()),
-                change.map_or_else(String::new, |change| change.since.to_string()),
+                shown(change.map(|change| change.bytes.0)),
+                shown(change.map(|change| change.since)),
                 known(image.update.map(|update| update.bytes)),
                 known(image.update.map(|update| update.classic_bytes)),
-                image.update.map_or_else(String::new, |update| update.estimated.to_string()),
+                shown(image.update.map(|update| update.estimated)),
                 known(image.removable.map(|classes| classes.sum())),
                 image.stages.as_str().to_owned(),
-                image.stages_since.map_or_else(String::new, |time| time.to_string()),
+                shown(image.stages_since),
                 known(image.saving),
                 escape::cell(&limits.join("; ")),
             ];

@@ -440,7 +440,7 @@ fn peek(path: &Path) -> Result<(Option<Compression>, Vec<u8>), SourceError> {
     Ok((compression, head))
 }
 
-/// Held by whoever unpacks an archive that takes a lot of memory.
+/// Held by whoever unpacks an archive that takes a lot of memory. Not the lock of layers: one inside may take that too.
 static LARGE: Mutex<()> = Mutex::new(());
 
 /// The largest snapshot that is read, uncompressed: one of five million files fits.
