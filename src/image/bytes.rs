@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Bytes(pub u64);
 
-/// A signed difference of two amounts of bytes: head minus base.
+/// A signed difference between two amounts of bytes: head minus base.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
@@ -35,9 +35,9 @@ pub struct Unit {
     power: u32,
 }
 
-/// What stands between a number and its unit, so that no line breaks there.
+/// Separates a number from its unit, so that no line breaks there.
 const NO_BREAK: char = '\u{a0}';
-/// The most decimals of an amount: with them, any amount of bytes is exact enough to differ from its neighbour.
+/// Maximum decimals of an amount: enough to tell any amount of bytes from its neighbour.
 const MOST_DECIMALS: u32 = 18;
 
 impl Units {
@@ -60,7 +60,7 @@ impl Units {
 }
 
 impl Unit {
-    /// The unit of this name, in whatever case; `None` for a word that is no unit.
+    /// The unit with this name, in any case; `None` if the word is not a unit.
     pub fn named(name: &str) -> Option<Unit> {
         let of = |units: Units| {
             let at = units.names().iter().position(|known| known.eq_ignore_ascii_case(name))?;
@@ -69,12 +69,12 @@ impl Unit {
         of(Units::Decimal).or_else(|| of(Units::Binary))
     }
 
-    /// The family that it is of.
+    /// The family it belongs to.
     pub fn units(self) -> Units {
         self.units
     }
 
-    /// How many bytes it has.
+    /// The number of bytes in one unit.
     pub fn bytes(self) -> u64 {
         match self.units {
             Units::Decimal => 1000_u64.pow(self.power),
@@ -100,7 +100,7 @@ impl Unit {
         (0..=most).rev().find(is_short).unwrap_or(0)
     }
 
-    /// `1,385 MB`, `0.289 GiB`: without zeros at the end.
+    /// `1,385 MB`, `0.289 GiB`: without trailing zeros.
     fn text(self, amount: Bytes, decimals: u32) -> String {
         let (scaled, scale) = (self.rounded(amount, decimals), 10u128.pow(decimals));
         let whole = group_digits(u64::try_from(scaled / scale).unwrap_or(u64::MAX));
@@ -111,10 +111,10 @@ impl Unit {
     }
 }
 
-/// An amount that is over a limit, in the limit's unit, with as many digits as it takes to see that it is.
+/// An amount that exceeds a limit, in the limit's unit, with enough digits to show that it does.
 pub fn told_apart(measured: Bytes, limit: Bytes, unit: Unit) -> String {
     let unit = measured.readable(unit);
-    // What is shown has to be over the limit itself, and not only what is meant.
+    // The number as shown has to exceed the limit, not only the exact one.
     let is_over = |decimals: &u32| {
         let shown = unit.rounded(measured, *decimals) * u128::from(unit.bytes());
         shown > u128::from(limit.0) * 10u128.pow(*decimals)
@@ -130,8 +130,7 @@ impl Bytes {
     /// The largest amount that layergate accepts (2^63 - 1), so that every difference fits a [`Delta`].
     pub const MAX: Bytes = Bytes(i64::MAX as u64);
 
-    /// The sum, or [`Bytes::MAX`] where it is more than can be counted: for amounts that foreign documents
-    /// or layers claim.
+    /// The sum, capped at [`Bytes::MAX`]: for amounts that untrusted documents or layers claim.
     pub fn saturating_add(self, other: Bytes) -> Bytes {
         self.checked_add(other).unwrap_or(Bytes::MAX)
     }
@@ -151,20 +150,20 @@ impl Bytes {
         Unit { units: Units::Decimal, power: 0 }.text(self, 0)
     }
 
-    /// Three significant digits in the unit of a family that suits the amount: `1.39 GB`, `412 kB`, `12 B`.
+    /// Three significant digits in the family's unit that suits the amount: `1.39 GB`, `412 kB`, `12 B`.
     pub fn in_units(self, units: Units) -> String {
         let unit = units.suiting(self);
         unit.text(self, unit.decimals(self).min(2))
     }
 
-    /// Three significant digits, and all of a whole number, in this very unit; in a smaller one of its family where it
-    /// is less than a tenth.
+    /// Three significant digits, with whole numbers in full, in this unit; in the family's unit that suits the amount
+    /// if that is less than a tenth of this one.
     pub fn in_unit(self, unit: Unit) -> String {
         let unit = self.readable(unit);
         unit.text(self, unit.decimals(self))
     }
 
-    /// The unit, or the one of its family that suits, where it is less than a tenth of that.
+    /// The unit itself, or the one of its family that suits if the amount is less than a tenth of it.
     fn readable(self, unit: Unit) -> Unit {
         let is_readable = u128::from(self.0) * 10 >= u128::from(unit.bytes());
         if is_readable { unit } else { unit.units.suiting(self) }
@@ -192,13 +191,13 @@ impl Delta {
         format!("{}{}", sign(self.0), self.magnitude().exact())
     }
 
-    /// The difference in the unit of a family that suits it, with its sign.
+    /// The difference with its sign, in the family's unit that suits it.
     pub fn in_units(self, units: Units) -> String {
         format!("{}{}", sign(self.0), self.magnitude().in_units(units))
     }
 
-    /// This difference as a share of `base`: `+7.9%`; without decimals from 100 % on; `12x` for a growth to ten times
-    /// `base` or more. `None` where `base` is 0 and a share means nothing.
+    /// This difference as a share of `base`: `+7.9%`; without decimals from 100%; `12x` for growth to ten times `base`
+    /// or more. `None` if `base` is 0, where a share means nothing.
     pub fn percent_of(self, base: Bytes) -> Option<String> {
         if base.0 == 0 {
             return None;
@@ -214,7 +213,7 @@ impl Delta {
         Some(percent_text(self, base, decimals))
     }
 
-    /// The share with as many decimals as it takes to be over `limit`, which is in millionths of a percent.
+    /// The share with enough decimals to show that it exceeds `limit`, which is in millionths of a percent.
     pub fn percent_over(self, base: Bytes, limit: u64) -> Option<String> {
         let usual = self.percent_of(base)?;
         let is_over = |decimals: &u32| {
@@ -256,7 +255,7 @@ fn sign(value: i64) -> &'static str {
     }
 }
 
-/// A number with a comma between each three digits.
+/// A number with thousands separators: `1,385`.
 pub fn group_digits(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -285,7 +284,7 @@ impl fmt::Display for Delta {
 
 impl Sum for Delta {
     fn sum<I: Iterator<Item = Delta>>(iter: I) -> Delta {
-        // What foreign documents claim may be more than can be counted.
+        // Untrusted documents may claim amounts that overflow.
         Delta(iter.fold(0, |sum: i64, delta| sum.saturating_add(delta.0)))
     }
 }

@@ -1,30 +1,30 @@
-//! What a container of an image is started with, as far as it is kept: of variables and labels the names alone, for
-//! their values may be secrets, and of commands the redacted text.
+//! The settings that containers of an image start with. Of variables and labels only the names are kept, because values
+//! may be secrets; commands are redacted.
 
 use serde::{Deserialize, Serialize};
 
 use crate::redact::redact;
 
-/// The most names of one kind that are kept, and the most characters of each text.
+/// Maximum names kept of each kind, and maximum characters kept of each text.
 const MAX_NAMES: usize = 500;
 const MAX_TEXT: usize = 1000;
 
-/// What a container of an image is started with.
+/// The settings that containers of an image start with.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ContainerSettings {
-    /// The user, as the config has it; empty for root.
+    /// The user, as in the config; empty for root.
     pub user: String,
     /// The working directory; empty for the root.
     pub workdir: String,
-    /// The command that is always run, in exec form, redacted; null where there is none.
+    /// The command that is always run, in exec form, redacted; null if there is none.
     pub entrypoint: Option<String>,
-    /// The command, or the arguments of the entrypoint, in exec form, redacted; null where there is none.
+    /// The command, or the arguments of the entrypoint, in exec form, redacted; null if there is none.
     pub cmd: Option<String>,
-    /// The health check, in exec form, redacted; null where there is none.
+    /// The health check, in exec form, redacted; null if there is none.
     pub healthcheck: Option<String>,
-    /// The signal that stops it; empty for the default.
+    /// The signal that stops the container; empty for the default.
     pub stop_signal: String,
     /// The names of its environment variables.
     pub env: Vec<String>,
@@ -39,13 +39,13 @@ pub struct ContainerSettings {
 /// A command in exec form, redacted.
 pub(super) fn command(keyword: &str, words: &[String]) -> Option<String> {
     let json = serde_json::to_string(words).ok().filter(|_| !words.is_empty())?;
-    // What is a secret is told by what is around it as well.
+    // Redaction also looks at the text around a value.
     let text = format!("{keyword} {json}");
     let redacted = redact(&text);
     Some(short(redacted.strip_prefix(keyword).unwrap_or(&redacted).trim_start()))
 }
 
-/// Names in order, as many as are kept.
+/// The names in order, at most `MAX_NAMES`.
 pub(super) fn names(names: impl Iterator<Item = String>) -> Vec<String> {
     let mut names: Vec<String> = names.take(MAX_NAMES).map(|name| short(&name)).collect();
     names.sort();
@@ -53,7 +53,7 @@ pub(super) fn names(names: impl Iterator<Item = String>) -> Vec<String> {
     names
 }
 
-/// A text, as long as it is kept.
+/// A text cut to `MAX_TEXT` characters.
 pub(super) fn short(text: &str) -> String {
     text.chars().take(MAX_TEXT).collect()
 }

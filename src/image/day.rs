@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Day(String);
 
-/// A text that is no day.
+/// A text that is not a day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a day such as 2027-01-31")]
 pub struct NoDay;
@@ -47,11 +47,11 @@ impl Day {
     }
 }
 
-/// A time to the second, in UTC. Documents have it as RFC 3339 writes it: `2027-01-31T08:30:00Z`.
+/// A time to the second, in UTC. Documents write it as in RFC 3339: `2027-01-31T08:30:00Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Time(i64);
 
-/// A text that is no time.
+/// A text that is not a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a time in UTC such as 2027-01-31T08:30:00Z")]
 pub struct NoTime;
@@ -60,7 +60,7 @@ impl Time {
     const YEAR_0: i64 = -62_167_219_200;
     const YEAR_10000: i64 = 253_402_300_800;
 
-    /// A time in seconds since 1970. `None` where its year does not have the four digits of RFC 3339.
+    /// A time in seconds since 1970. `None` if its year does not fit the four digits of RFC 3339.
     pub fn from_seconds(seconds: i64) -> Option<Time> {
         (Time::YEAR_0..Time::YEAR_10000).contains(&seconds).then_some(Time(seconds))
     }
@@ -70,12 +70,12 @@ impl Time {
         self.0
     }
 
-    /// The day that it is in.
+    /// The day it falls on.
     pub fn day(self) -> Day {
         Day::of(self.0)
     }
 
-    /// The time that many seconds before it.
+    /// The time this many seconds earlier.
     pub fn before(self, seconds: i64) -> Time {
         Time(self.0.saturating_sub(seconds).clamp(Time::YEAR_0, Time::YEAR_10000 - 1))
     }
@@ -118,7 +118,7 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
-/// What that many digits say.
+/// The number that a text of exactly this many digits states.
 fn number(text: &str, digits: usize) -> Option<u32> {
     let fits = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
     if fits { text.parse().ok() } else { None }

@@ -1,5 +1,5 @@
-//! The schemas of what is written by hand in documents, and not as its type is. The rest of `schema/` is derived from
-//! types and their comments; `commands/schema.rs` writes it.
+//! The schemas of types with handwritten serialization. The rest of `schema/` is derived from types and their comments;
+//! `commands/schema.rs` writes it.
 
 use std::borrow::Cow;
 
@@ -22,7 +22,7 @@ macro_rules! described {
     };
 }
 
-/// A hash, by what it is of.
+/// The schema of a hash.
 fn hash(description: &str) -> Schema {
     json_schema!({
         "description": description,
@@ -115,7 +115,7 @@ described!(
     })
 );
 
-/// An array of exactly these items.
+/// The schema of an array of exactly these items.
 fn array(description: &str, items: &[Value]) -> Value {
     let count = items.len();
     json!({ "description": description, "type": "array", "items": items, "minItems": count, "maxItems": count })

@@ -6,19 +6,19 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
-/// A text that names no content that can be verified.
+/// A text that is not a digest layergate can verify.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidDigest {
     /// It is not an algorithm and lower-case hex digits.
     #[error("`{0}` is not a digest; expected `sha256:` and 64 lower-case hex digits")]
     Form(String),
-    /// It may be a digest, by an algorithm that is not known here.
+    /// It may be a digest, but its algorithm is unknown.
     #[error("`{0}` is a digest that layergate cannot verify; it knows sha256, sha384 and sha512")]
     Algorithm(String),
 }
 
-/// A hash function that digests name: those that the OCI image specification registers ("Registered algorithms"), and
-/// sha384, which engines take as well.
+/// A hash function of digests: those that the OCI image specification registers ("Registered algorithms"), and sha384,
+/// which engines accept too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Algorithm {
     /// SHA-256, which nearly all digests use.
@@ -33,12 +33,12 @@ pub enum Algorithm {
 impl Algorithm {
     const ALL: [Algorithm; 3] = [Algorithm::Sha256, Algorithm::Sha384, Algorithm::Sha512];
 
-    /// As digests spell it; `None` for one that is not known here.
+    /// The algorithm with this name in digests; `None` if it is unknown.
     pub fn parse(name: &str) -> Option<Algorithm> {
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
     }
 
-    /// As digests spell it.
+    /// Its name in digests.
     pub fn name(self) -> &'static str {
         match self {
             Algorithm::Sha256 => "sha256",
@@ -56,7 +56,7 @@ impl Algorithm {
     }
 }
 
-/// A hash under way.
+/// A hash being computed.
 #[derive(Debug, Clone)]
 pub enum Hasher {
     /// SHA-256.
@@ -68,7 +68,7 @@ pub enum Hasher {
 }
 
 impl Hasher {
-    /// The hash of nothing yet.
+    /// The hash before any bytes.
     pub fn new(algorithm: Algorithm) -> Hasher {
         match algorithm {
             Algorithm::Sha256 => Hasher::Sha256(Sha256::new()),
@@ -77,7 +77,7 @@ impl Hasher {
         }
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, content: &[u8]) {
         match self {
             Hasher::Sha256(hash) => hash.update(content),
@@ -137,19 +137,19 @@ macro_rules! identifier {
                 validate(text).map(Self)
             }
 
-            /// The sha256 of bytes at hand.
+            /// The sha256 of these bytes.
             pub fn of(content: &[u8]) -> Self {
                 Self::by(Algorithm::Sha256, content)
             }
 
-            /// The hash of bytes at hand.
+            /// The hash of these bytes by this algorithm.
             pub fn by(algorithm: Algorithm, content: &[u8]) -> Self {
                 let mut hasher = Hasher::new(algorithm);
                 hasher.update(content);
                 Self::of_hash(hasher)
             }
 
-            /// From the hash of all bytes.
+            /// The identifier of hashed content.
             pub fn of_hash(hash: Hasher) -> Self {
                 Self(hash.finish())
             }
@@ -159,7 +159,7 @@ macro_rules! identifier {
                 &self.0
             }
 
-            /// What has to be computed of the content to compare it with this.
+            /// The algorithm that content has to be verified with.
             pub fn algorithm(&self) -> Algorithm {
                 self.0.split_once(':').and_then(|(name, _)| Algorithm::parse(name)).unwrap_or_default()
             }
@@ -198,13 +198,13 @@ macro_rules! identifier {
 }
 
 identifier! {
-    /// The hash of a layer's *uncompressed* tar. The same layer has the same diff ID on every
-    /// engine and in every registry, however it is packed.
+    /// The hash of a layer's *uncompressed* tar. The same layer has the same diff ID on every engine and in every
+    /// registry, however it is compressed.
     DiffId
 }
 
 identifier! {
-    /// The hash of a blob *as distributed*: a packed layer, a config, a manifest.
+    /// The hash of a blob *as distributed*: a layer, a config, a manifest.
     Digest
 }
 
@@ -223,7 +223,7 @@ mod tests {
         }
     }
 
-    /// The test vectors of FIPS 180-4 for `abc`, and names by hashes that nobody here can compute.
+    /// The FIPS 180-4 test vectors for `abc`, and names of unsupported hashes.
     #[test]
     fn every_registered_algorithm_is_computed_and_others_are_named() {
         for (algorithm, start) in [

@@ -1,4 +1,4 @@
-//! One entry of a layer's tar, as file lists have it.
+//! One entry of a layer's tar, as stored in file lists.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ use super::path::LayerPath;
 /// One thing that a layer's tar lists.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Entry {
-    /// A regular file and the bytes of its content, as they are once uncompressed.
+    /// A regular file and the uncompressed bytes of its content.
     File(LayerPath, Bytes),
-    /// A further name of a regular file: the name, then the name that it repeats. Costs no bytes.
+    /// A hard link: its name, then the name that it links to. Takes no bytes.
     HardLink(LayerPath, LayerPath),
     /// A directory.
     Dir(LayerPath),
@@ -22,9 +22,9 @@ pub enum Entry {
     Symlink(LayerPath),
     /// A device, a pipe or a socket.
     Special(LayerPath),
-    /// A whiteout: this path of the layers below is gone (OCI image layer specification, "whiteouts").
+    /// A whiteout: hides this path of the layers below (OCI image layer specification, "whiteouts").
     Whiteout(LayerPath),
-    /// An opaque whiteout: all that the layers below have inside this directory is gone.
+    /// An opaque whiteout: hides everything that the layers below have inside this directory.
     Opaque(LayerPath),
 }
 
@@ -68,7 +68,7 @@ impl Serialize for Entry {
     }
 }
 
-/// The kind of an entry. Of a hundred thousand, none shall cost an allocation.
+/// The kind of an entry, read without an allocation: a list may have a hundred thousand entries.
 struct Letter(char);
 
 impl<'de> Deserialize<'de> for Letter {

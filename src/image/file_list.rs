@@ -1,7 +1,7 @@
 //! The files of one layer: what its tar lists, in the tar's own order, without content.
 //!
-//! A file list is enough to replay the layer rules (see [`crate::image::filesystem`]), so an image can be
-//! compared with one that is no longer at hand.
+//! A file list is enough to replay the layer rules (see [`crate::image::filesystem`]), so an image can be compared with
+//! one that is no longer available.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,11 +14,10 @@ use super::mark::{self, Mark, ReadMark};
 use super::package::{MAX_ELSEWHERE, Package, UnreadDatabase};
 use super::path::LayerPath;
 
-/// The most files and directories of an image, directories that are only implied included.
+/// Maximum files and directories of an image, implied directories included.
 pub const MAX_NODES: u64 = 5_000_000;
 
-/// The files of one layer, in the order of its tar, the packages that they are of, and what their
-/// content says.
+/// The files of one layer, in the order of its tar, the packages they belong to, and the facts found in their content.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Raw")]
@@ -28,15 +27,15 @@ pub struct FileList {
     /// The packages that its files declare.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<Package>,
-    /// What the content of its files says of being needed only by the build, where that was looked
-    /// for: an earlier version did not, and that is not the same as none. In the order of entries.
+    /// Facts found in the files' content, in the order of entries. Absent if they were not looked for, as in earlier
+    /// versions; empty means none found.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub marks: Option<Vec<Mark>>,
     /// The package databases that could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unread: Vec<UnreadDatabase>,
-    /// Whether the packages were left out, because the image has more than are kept of one. Another image with this layer
-    /// may have fewer.
+    /// Whether the packages were left out because the image has more than are kept for one. Another image with this
+    /// layer may have fewer.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub packages_left_out: bool,
     /// Whether eStargz's table of contents follows the end of the layer's tar.
@@ -44,14 +43,14 @@ pub struct FileList {
     pub estargz: bool,
 }
 
-/// Entries of a file list, ascending, and the first half of the sha256 of what each holds.
+/// Entries of a file list, ascending, and the first half of the sha256 of each one's content.
 pub type Contents = Arc<Vec<(u32, [u8; 16])>>;
 
-/// What paths of a document may have: more than those of layers by default, whose bounds can be raised.
+/// Safety limits for paths in documents. They exceed the default ones for layers, which users can raise.
 const MAX_READ_PATH: usize = 64 * 1024;
 const MAX_READ_DEPTH: usize = 4096;
 
-/// A file list as a document has it: untrusted input.
+/// A file list as stored in a document: untrusted input.
 #[derive(Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Raw {
@@ -69,12 +68,12 @@ struct Raw {
     estargz: bool,
 }
 
-/// The most packages of one layer, and of an image: a document has room for them. The largest distributions known have a
-/// few thousand installed.
+/// Maximum packages of one layer, and of an image: documents have room for this many. The largest known distributions
+/// have a few thousand installed.
 pub const MAX_PACKAGES: usize = 100_000;
-/// How many bytes of its layers an index has for each package of its platforms, beyond those that one image may have.
+/// An index may have one package for this many bytes of its layers, beyond those that one image may have.
 pub const BYTES_PER_PACKAGE: u64 = 64;
-/// The most databases of one layer that are said to be unread.
+/// Maximum databases of one layer that are reported as unread.
 pub const MAX_UNREAD: usize = 100;
 
 impl TryFrom<Raw> for FileList {
@@ -121,7 +120,7 @@ fn check_elsewhere(packages: &[Package]) -> Result<(), &'static str> {
     }
 }
 
-/// What is inside of a file has no more bytes than the file.
+/// Checks that the packages inside a file have no more bytes than the file.
 fn check_inside(packages: &[Package], entries: &[Entry]) -> Result<(), &'static str> {
     let mut inside: BTreeMap<u32, Bytes> = BTreeMap::new();
     for package in packages.iter().filter(|package| package.inside > Bytes(0)) {
@@ -136,19 +135,18 @@ fn check_inside(packages: &[Package], entries: &[Entry]) -> Result<(), &'static 
 }
 
 impl FileList {
-    /// A layer of these files, none of which is of a package, and none of which was looked into.
+    /// A layer of these files, without packages, and whose content was not read.
     pub fn of(entries: Vec<Entry>) -> FileList {
         FileList { entries, ..FileList::default() }
     }
 
-    /// Whether the list has all that reading the layer tells: not what an earlier version did not look for, or what was left
-    /// out because the layer's image has too much.
+    /// Whether the list has everything that reading the layer finds. It lacks facts that an earlier version did not
+    /// look for, or packages that were left out because the image has too many.
     pub fn is_complete(&self) -> bool {
         self.marks.is_some() && !self.packages_left_out
     }
 
-    /// For each entry, the index of the package whose file it is; nothing at all where no package
-    /// is declared.
+    /// For each entry, the index of the package that owns the file; empty if no package is declared.
     pub fn owners(&self) -> Vec<Option<u32>> {
         let mut owners = vec![None; if self.packages.is_empty() { 0 } else { self.entries.len() }];
         for (index, package) in self.packages.iter().enumerate() {
@@ -157,7 +155,7 @@ impl FileList {
         owners
     }
 
-    /// The packages inside of each file that is an archive of several, by the file's entry.
+    /// The packages inside each archive of several packages, by the archive's entry.
     pub fn inside(&self) -> BTreeMap<u32, Vec<&Package>> {
         let mut inside: BTreeMap<u32, Vec<&Package>> = BTreeMap::new();
         for package in self.packages.iter().filter(|package| package.inside > Bytes(0)) {
@@ -166,8 +164,7 @@ impl FileList {
         inside
     }
 
-    /// `layer.size`: the bytes of the regular-file entries, or `None` where they claim more than
-    /// [`Bytes::MAX`].
+    /// `layer.size`: the bytes of the regular-file entries, or `None` if they claim more than [`Bytes::MAX`].
     pub fn size(&self) -> Option<Bytes> {
         self.entries.iter().try_fold(Bytes(0), |sum, entry| match entry {
             Entry::File(_, size) => sum.checked_add(*size),
@@ -175,10 +172,9 @@ impl FileList {
         })
     }
 
-    /// Whether a layer of these files can take so many bytes as a blob. Of each entry a tar has a header, of a long name
-    /// two more records, and padding; at its end are blocks of zeros (POSIX pax, "ustar Interchange Format"). What is
-    /// compressed is at most a thousandth larger than that. A layer with more, such as long extended attributes, is
-    /// read like one that is not known.
+    /// Whether a layer of these files can have a blob of this size. A tar has a header per entry, two more records for
+    /// a long name, and padding; it ends with blocks of zeros (POSIX pax, "ustar Interchange Format"). Compression adds
+    /// at most a thousandth. A layer with more, such as long extended attributes, is read as if it were not cached.
     pub fn may_fill(&self, blob: u64) -> bool {
         const ENTRY: u64 = 4 * 512;
         const END: u64 = 20 * 512;
@@ -188,8 +184,8 @@ impl FileList {
         blob <= tar.saturating_add(tar / 1000)
     }
 
-    /// At most how many files and directories the entries stand for: a path stands for all the
-    /// directories above it that the entry before it does not have in common.
+    /// An upper bound on the files and directories that the entries stand for: a path also implies the directories
+    /// above it that it does not share with the entry before it.
     pub fn nodes(&self) -> u64 {
         let root = LayerPath::clean(b"");
         let before = std::iter::once(&root).chain(self.entries.iter().map(Entry::path));

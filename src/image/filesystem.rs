@@ -1,5 +1,5 @@
-//! Applying layers: what exists once all of them lie on each other, and what is shipped and cannot
-//! be reached (OCI image layer specification, "Applying Changesets").
+//! Applying layers: which files exist once all layers are stacked, and which are wasted (OCI image layer specification,
+//! "Applying Changesets").
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use foldhash::fast::RandomState;
 use super::path::PathRef;
 use super::{Bytes, Entry, FileList, Layer, LayerPath};
 
-/// The file system that an image's layers make. It owns the layers' file lists and holds entries of them rather
-/// than paths: an image may have millions.
+/// The file system that an image's layers form. It owns the layers' file lists and stores indexes of entries instead of
+/// paths: an image may have millions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filesystem {
-    /// Bytes of the files that exist, each file once however many names it has.
+    /// Bytes of the files that exist, each file counted once however many names it has.
     pub flattened: Bytes,
-    /// Bytes of the files that were shipped and do not exist any more.
+    /// Bytes of the files that were shipped and no longer exist.
     pub wasted: Bytes,
     layers: Vec<Arc<FileList>>,
     existing: Vec<PresentFile>,
-    /// The further names of files that have several: the file's index in `existing`, and the name's entry.
+    /// The additional names of files that have several: the file's index in `existing`, and the name's entry.
     further_names: Vec<(u32, EntryIndex)>,
     waste: Vec<HiddenEntry>,
 }
@@ -46,34 +46,34 @@ struct HiddenEntry {
 pub struct ExistingFile<'a> {
     /// Its first name, in the order of paths.
     pub path: PathRef<'a>,
-    /// Its content.
+    /// Bytes of its content.
     pub size: Bytes,
     /// The layer that stored it, counted from 0.
     pub layer: u32,
-    /// Which of the layer's entries it is.
+    /// Its index in the layer's file list.
     pub entry: u32,
 }
 
-/// A file whose bytes are shipped for nothing.
+/// A wasted file: its bytes are shipped, but it no longer exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WastedFile<'a> {
     /// The name under which it was last seen.
     pub path: PathRef<'a>,
-    /// Its content.
+    /// Bytes of its content.
     pub size: Bytes,
     /// The layer that stored it, counted from 0.
     pub stored_by: u32,
-    /// Which of that layer's entries it is.
+    /// Its index in that layer's file list.
     pub entry: u32,
     /// The layer that hid or replaced it, counted from 0.
     pub hidden_by: u32,
-    /// Whether that layer has something else of that name, and did not only take it away.
+    /// Whether that layer put something else in its place, instead of only deleting it.
     pub replaced: bool,
 }
 
 impl Filesystem {
-    /// Applies the layers, lowest first. The amounts of each file list have to be countable
-    /// ([`FileList::size`]); what would overflow in their sum is the caller's to refuse.
+    /// Applies the layers, lowest first. Each file list must have a [`FileList::size`]; the caller rejects sums that
+    /// overflow.
     pub fn of(layers: Vec<Arc<FileList>>) -> Filesystem {
         let AppliedLayers { existing, further_names, waste } = LayeredTree::of(&layers).finish();
         let mut filesystem =
@@ -83,7 +83,7 @@ impl Filesystem {
         filesystem
     }
 
-    /// The same of an image, where the files of all its layers are known.
+    /// The same for an image; `None` unless the files of all its layers are known.
     pub fn of_layers(layers: &[Layer]) -> Option<Filesystem> {
         let layers: Vec<Arc<FileList>> =
             layers.iter().map(|layer| layer.file_list.clone()).collect::<Option<_>>()?;
@@ -100,16 +100,16 @@ impl Filesystem {
         self.existing.len() as u64
     }
 
-    /// The files that exist, each under its first name, in the order in which the layers have them.
+    /// The files that exist, each under its first name, in the order of the layers.
     pub fn existing(&self) -> impl ExactSizeIterator<Item = ExistingFile<'_>> {
         self.existing.iter().map(|existing| self.existing_file(existing))
     }
 
-    /// The same in the order of paths.
+    /// The same, sorted by path.
     pub fn existing_by_path(&self) -> impl Iterator<Item = ExistingFile<'_>> {
         let mut sorted: Vec<u32> = (0..self.existing.len() as u32).collect();
         let path = |index: &u32| self.path(self.existing[*index as usize].name).0;
-        // Stable, since that is fast where most are in order.
+        // A stable sort is fast on input that is mostly in order.
         sorted.sort_by(|one, other| path(one).cmp(path(other)));
         sorted.into_iter().map(|index| self.existing_file(&self.existing[index as usize]))
     }
@@ -119,12 +119,12 @@ impl Filesystem {
         self.existing.get(index).map(|existing| self.existing_file(existing))
     }
 
-    /// The further names of files that have several: the file's index in [`Filesystem::existing`], and a name.
+    /// The additional names of files that have several: the file's index in [`Filesystem::existing`], and a name.
     pub fn further_names(&self) -> impl ExactSizeIterator<Item = (u32, PathRef<'_>)> {
         self.further_names.iter().map(|(file, name)| (*file, self.path(*name)))
     }
 
-    /// The files that do not exist any more, in the order in which they went.
+    /// The files that no longer exist, in the order in which they were hidden.
     pub fn waste(&self) -> impl ExactSizeIterator<Item = WastedFile<'_>> {
         self.waste.iter().map(|wasted| {
             let HiddenEntry { file, name, hidden_by, replaced } = *wasted;
@@ -158,46 +158,46 @@ fn size_at(layers: &[Arc<FileList>], file: EntryIndex) -> Bytes {
     }
 }
 
-/// What a path is. A name is the number of the entry that gives it, counted over all layers.
+/// What a path names. A file is given by the number of the entry that names it, counted over all layers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum PathNode {
     File(u32),
-    /// Where in [`LayeredTree::inside`] is what the directory holds.
+    /// The directory's index in [`LayeredTree::inside`].
     Dir(u32),
     Other,
 }
 
-/// What an entry is the name of.
+/// What an entry names.
 #[derive(Clone, Copy)]
 enum NamedEntry {
     /// No regular file.
     Nothing,
-    /// The file that it stores; how many names that has.
+    /// The file that the entry itself stores, and how many names that file has.
     Own { names: u32 },
     /// The file that another entry stores.
     Other(u32),
 }
 
-/// Where in [`LayeredTree::inside`] the root is.
+/// The root's index in [`LayeredTree::inside`].
 const ROOT: u32 = 0;
 
-/// The tree while layers are put on it. Paths are borrowed: an image may have a million.
+/// The tree while layers are applied. Paths are borrowed: an image may have a million.
 struct LayeredTree<'a> {
     layers: &'a [Arc<FileList>],
     /// The number of each layer's first entry.
     starts: Vec<u32>,
     nodes: HashMap<&'a [u8], PathNode, RandomState>,
-    /// The paths directly inside each directory; some may be gone again, and some stand there twice.
+    /// The paths directly inside each directory; some may have been removed since, and some are listed twice.
     inside: Vec<Vec<&'a [u8]>>,
-    /// By the number of the entry.
+    /// Indexed by entry number.
     named: Vec<NamedEntry>,
     waste: Vec<HiddenEntry>,
     layer: u32,
-    /// The directory that was last made sure of: entries come in directory order.
+    /// The last result of `ensure_dir`: entries come in directory order.
     known_dir: Option<(&'a [u8], u32)>,
 }
 
-/// What there is once all layers are applied.
+/// The result of applying all layers.
 struct AppliedLayers {
     existing: Vec<PresentFile>,
     further_names: Vec<(u32, EntryIndex)>,
@@ -206,7 +206,7 @@ struct AppliedLayers {
 
 impl<'a> LayeredTree<'a> {
     fn of(layers: &'a [Arc<FileList>]) -> LayeredTree<'a> {
-        // Few paths are in two layers, so this is about what there is, and nothing has to move as it grows.
+        // Few paths are in two layers, so this is about the final size, and the map rarely has to grow.
         let entries = layers.iter().map(|file_list| file_list.entries.len()).sum();
         let mut tree = LayeredTree {
             layers,
@@ -222,8 +222,8 @@ impl<'a> LayeredTree<'a> {
             tree.layer = index as u32;
             tree.known_dir = None;
             tree.starts.push(tree.named.len() as u32);
-            // A whiteout hides what lower layers hold, never what its own layer adds, wherever in the
-            // tar it stands.
+            // A whiteout hides what lower layers hold, never what its own layer adds, regardless of their order in the
+            // tar.
             for entry in &file_list.entries {
                 match entry {
                     Entry::Whiteout(path) => tree.remove(path.as_bytes()),
@@ -250,7 +250,7 @@ impl<'a> LayeredTree<'a> {
                     self.named[name as usize] = NamedEntry::Other(self.file(*other));
                     self.put(path, PathNode::File(name));
                 }
-                // A link to nothing, or to what has no bytes, has none either.
+                // A link to nothing, or to something without bytes, has no bytes either.
                 _ => self.put(path, PathNode::Other),
             },
             Entry::Dir(path) => drop(self.ensure_dir(path.as_bytes())),
@@ -259,7 +259,7 @@ impl<'a> LayeredTree<'a> {
         }
     }
 
-    /// The file that a name is of, by the number of the entry that stores it.
+    /// The number of the entry that stores the file with this name.
     fn file(&self, name: u32) -> u32 {
         match self.named[name as usize] {
             NamedEntry::Other(file) => file,
@@ -275,12 +275,12 @@ impl<'a> LayeredTree<'a> {
     }
 
     fn entry_index(&self, number: u32) -> EntryIndex {
-        // Of layers without entries, the last one that starts there has it.
+        // A layer without entries starts where the next one does: the last layer that starts there has the entry.
         let layer = self.starts.partition_point(|start| *start <= number).saturating_sub(1);
         (layer as u32, number - self.starts[layer])
     }
 
-    /// Puts what is no directory where it belongs.
+    /// Puts a path that is not a directory into the tree.
     fn put(&mut self, path: &'a LayerPath, node: PathNode) {
         let key = path.as_bytes();
         let Some((parent, _)) = path.split() else {
@@ -290,7 +290,7 @@ impl<'a> LayeredTree<'a> {
             }
             return;
         };
-        // Before anything is replaced: a link may stand below the very file that it links to.
+        // Count the name before anything is replaced: a link may be below the very file that it links to.
         if let PathNode::File(name) = node {
             let file = self.file(name);
             self.named[file as usize] = NamedEntry::Own { names: self.names(file) + 1 };
@@ -307,8 +307,8 @@ impl<'a> LayeredTree<'a> {
         }
     }
 
-    /// Makes sure that `dir` and all above it are directories: a tar may leave them out, and a file
-    /// that stood in the way is replaced.
+    /// Makes sure that `dir` and all directories above it exist: a tar may leave them out, and a file in the way is
+    /// replaced.
     fn ensure_dir(&mut self, dir: &'a [u8]) -> u32 {
         if let Some((_, known)) = self.known_dir.filter(|(known, _)| *known == dir) {
             return known;
@@ -377,7 +377,7 @@ impl<'a> LayeredTree<'a> {
         self.waste_if_nameless(name, replaced);
     }
 
-    /// Of a file that has lost its last name, or never had one, this one.
+    /// Counts a file as wasted, under this name, if it has no name left.
     fn waste_if_nameless(&mut self, name: u32, replaced: bool) {
         let file = self.file(name);
         if self.names(file) > 0 {
@@ -390,7 +390,7 @@ impl<'a> LayeredTree<'a> {
     }
 
     fn finish(self) -> AppliedLayers {
-        // The names of files that have other names than the one that they were stored under.
+        // All names of files that have more than the name they were stored under.
         let mut names = Vec::new();
         for (path, node) in &self.nodes {
             let PathNode::File(name) = *node else { continue };
@@ -501,7 +501,7 @@ mod tests {
         );
     }
 
-    /// A file may be known by names that other layers gave it, and by none of those that it was stored under.
+    /// A file may have names that other layers gave it, and none of those that it was stored under.
     #[test]
     fn files_have_the_first_of_their_names_and_the_others_apart() {
         let layers = ["f m 3; h z m; h b m", "f own 1; h c own", "w m; h d z"];

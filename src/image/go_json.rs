@@ -1,5 +1,5 @@
-//! JSON as Go's `encoding/json` reads it, by which engines read an image's documents: a key that is written in another
-//! case is the field all the same. Of a field that is there twice Go takes the last, and here that is an error.
+//! JSON as Go's `encoding/json` reads it, which engines use for an image's documents: keys match fields in any case. Of
+//! duplicate fields Go takes the last; here they are an error.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     Ok(document)
 }
 
-/// Whether a key is a field's name, but for its case. Besides ASCII, two letters have one of it as their other case.
+/// Whether a key is a field's name in any case. Two letters outside ASCII fold to ASCII ones.
 pub fn is_field(key: &str, field: &str) -> bool {
     let fold = |letter: char| match letter {
         '\u{17f}' => 's',
@@ -29,7 +29,7 @@ pub fn is_field(key: &str, field: &str) -> bool {
     key.chars().map(fold).eq(field.chars().map(fold))
 }
 
-/// What serde passes on, and the fields of the struct that it is of.
+/// What serde passes on, and the fields of the struct being read.
 struct Go<T>(T, &'static [&'static str]);
 
 macro_rules! deserialize {
@@ -160,7 +160,7 @@ mod tests {
         );
         let manifest: Manifest = from_slice(manifest.as_bytes()).unwrap();
         assert_eq!((manifest.layers[0].size, manifest.layers[0].urls.len()), (7, 1));
-        // Names of labels are no fields.
+        // Label names are not fields.
         let config: ImageConfig =
             from_slice(br#"{"rootfs": {}, "config": {"LABELS": {"a": "1", "A": "2"}}}"#).unwrap();
         assert_eq!(config.config.labels.len(), 2);

@@ -1,8 +1,7 @@
-//! The Dockerfile step that made a layer, read from what builders write into an image's history.
+//! The Dockerfile instruction that made a layer, read from what builders write into an image's history.
 //!
-//! The field is free text and no specification fixes it; the shapes below are those of Docker's
-//! classic builder (`/bin/sh -c #(nop) COPY file:HASH in /x`), BuildKit (`COPY a /x # buildkit`),
-//! Buildah and Kaniko.
+//! The field is free text without a specification; the shapes below are those of Docker's classic builder
+//! (`/bin/sh -c #(nop) COPY file:HASH in /x`), BuildKit (`COPY a /x # buildkit`), Buildah and Kaniko.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::redact::redact;
 
-/// The words that a Dockerfile instruction starts with (Dockerfile reference).
+/// The words that Dockerfile instructions start with (Dockerfile reference).
 pub const KEYWORDS: [&str; 18] = [
     "ADD",
     "ARG",
@@ -38,17 +37,17 @@ pub const KEYWORDS: [&str; 18] = [
 /// Longer entries are cut before they are read: history is untrusted input.
 const MAX_READ: usize = 64 * 1024;
 
-/// One Dockerfile step, normalised for people: no shell, no builder marks, single spaces. Build
-/// arguments that BuildKit and the classic builder put before a command are dropped, and with them
-/// whatever secret was passed that way. Values that look like secrets are taken out ([`redact`]),
-/// also of a document that an earlier version wrote: so both sides of a comparison are alike.
+/// One Dockerfile instruction, normalised for people: no shell, no builder marks, single spaces. Build arguments that
+/// BuildKit and the classic builder put before a command are dropped, with any secret passed that way. Values that look
+/// like secrets are removed ([`redact`]), also from documents of earlier versions, so that both sides of a comparison
+/// match.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct Instruction {
-    /// What is kept and shown, and all that counts where two are compared.
+    /// The text that is kept, shown and compared.
     text: String,
-    /// What it was before something was taken out, while the image that was just measured is in memory:
-    /// two lines of a Dockerfile may differ in a secret alone. It is in no document and in no output.
+    /// The text before redaction, for as long as the measured image is in memory: two Dockerfile lines may differ only
+    /// in a secret. It is in no document and in no output.
     whole: Option<Arc<str>>,
 }
 
@@ -85,7 +84,7 @@ impl fmt::Debug for Instruction {
 }
 
 impl From<String> for Instruction {
-    /// Of what was an instruction before it was written down.
+    /// Reads an instruction back from a document.
     fn from(text: String) -> Instruction {
         let text: String = text.chars().take(MAX_READ).collect();
         Instruction::of(cut(&redact(&text)))
@@ -102,12 +101,12 @@ impl Instruction {
     /// Longer instructions are cut: no table shows more.
     pub const MAX_CHARS: usize = 4096;
 
-    /// Reads one `created_by` of an image's history; `None` where it says nothing.
+    /// Reads one `created_by` of an image's history; `None` if it is empty.
     pub fn from_history(created_by: &str) -> Option<Instruction> {
         Instruction::with_arguments(created_by, &[])
     }
 
-    /// The build arguments of an `ARG` step that may be taken for a command: those with a shell in them.
+    /// The arguments of an `ARG` instruction that may be mistaken for a command because they contain a shell.
     pub fn misleading_arguments(created_by: &str) -> Option<String> {
         let text: String = created_by.trim().chars().take(MAX_READ).collect();
         let text = collapse(text.strip_suffix("# buildkit").unwrap_or(&text));
@@ -115,7 +114,7 @@ impl Instruction {
         arguments.map(str::to_owned)
     }
 
-    /// The same, with what [`Instruction::misleading_arguments`] says of the steps of the history.
+    /// The same, given the [`Instruction::misleading_arguments`] of the history.
     pub fn with_arguments(created_by: &str, arguments: &[String]) -> Option<Instruction> {
         let text: String = created_by.trim().chars().take(MAX_READ).collect();
         let text = collapse(text.strip_suffix("# buildkit").unwrap_or(&text));
@@ -144,17 +143,15 @@ impl Instruction {
         Instruction { text, whole: None }
     }
 
-    /// What it was before something was taken out of it, where it was and that is known: to compare with,
-    /// and for no eye.
+    /// The text before redaction, if that changed it and it is still known: for comparisons, never for output.
     pub(crate) fn whole(&self) -> Option<&str> {
         self.whole.as_deref()
     }
 
-    /// The step without the values of `ENV`, `ARG` and `LABEL`, which may be secrets: `ENV TOKEN=x`
-    /// becomes `ENV TOKEN`. Histories do not quote values, so where a value may have blanks in it,
-    /// the names after it are dropped as well.
+    /// The instruction without the values of `ENV`, `ARG` and `LABEL`, which may be secrets: `ENV TOKEN=x` becomes
+    /// `ENV TOKEN`. Histories do not quote values, so if a value may contain blanks, later names are dropped too.
     pub fn without_values(&self) -> Instruction {
-        // The classic builder names a shell that is not known before the step.
+        // The classic builder writes a shell first; one that is unknown here is still in the text.
         let start = match self.kind() {
             "" => self.text.find("#(nop) ").map_or(0, |at| at + "#(nop) ".len()),
             _ => 0,
@@ -175,8 +172,7 @@ impl Instruction {
         &self.text
     }
 
-    /// The instruction's keyword (`RUN`, `COPY`), or an empty text where the builder is not a
-    /// Dockerfile's.
+    /// The instruction's keyword (`RUN`, `COPY`), or an empty text if the builder did not use a Dockerfile.
     pub fn kind(&self) -> &str {
         split_keyword(&self.text).0.unwrap_or("")
     }
@@ -192,8 +188,8 @@ fn cut(text: &str) -> String {
     text.chars().take(Instruction::MAX_CHARS).collect()
 }
 
-/// `A=x B=y` -> ` A B`, up to where a value may go on: at a word that is no pair, or that looks like
-/// the end of a secret in Base64.
+/// `A=x B=y` -> ` A B`, up to where a value may continue: at a word that is not a pair, or that looks like the end of a
+/// secret in Base64.
 fn names_of(pairs: &str) -> String {
     let is_name = |name: &str| {
         name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -215,11 +211,11 @@ fn names_of(pairs: &str) -> String {
     names
 }
 
-/// The command of a `RUN` step's text, without the build arguments and the shell before it.
+/// The command in a `RUN` instruction's text, without the build arguments and the shell before it.
 pub(crate) fn command_of(text: &str) -> &str {
     let text = text.trim_start();
     let text = drop_build_arguments(text, &[]).unwrap_or(text);
-    // A command in quotes is one that somebody wrote, and no builder.
+    // A quoted command was written by a person, not by a builder.
     let command = strip_shell(text).map(str::trim_start).filter(|command| !command.starts_with(['"', '\'']));
     command.unwrap_or(text)
 }
@@ -236,21 +232,20 @@ fn split_keyword(text: &str) -> (Option<&'static str>, &str) {
     }
 }
 
-/// Buildah writes `env A=x` where the Dockerfile does.
+/// Buildah writes `env A=x` if the Dockerfile does.
 fn capitals(step: &str) -> String {
     let (word, rest) = step.split_at(step.find(' ').unwrap_or(step.len()));
     let upper = word.to_ascii_uppercase();
     if KEYWORDS.contains(&upper.as_str()) { format!("{upper}{rest}") } else { step.to_owned() }
 }
 
-/// `|2 TOKEN=x MODE=y /bin/sh -c make` -> `/bin/sh -c make`; `None` where there are no build
-/// arguments. A value may be a secret, and it may hold spaces and even a shell: the command begins
-/// for certain only at the last shell that is in no argument, and without one nothing of the text is
-/// shown.
+/// `|2 TOKEN=x MODE=y /bin/sh -c make` -> `/bin/sh -c make`; `None` if there are no build arguments. A value may be a
+/// secret, and may contain spaces and even a shell: only the last shell outside all arguments certainly starts the
+/// command, and without one nothing of the text is shown.
 fn drop_build_arguments<'a>(text: &'a str, arguments: &[String]) -> Option<&'a str> {
     let (count, rest) = text.strip_prefix('|')?.split_once(' ')?;
     let count: usize = count.parse().ok()?;
-    // Every value is a word at least.
+    // Every value has at least one word.
     let words = match count.checked_sub(1) {
         Some(before) => rest.match_indices(' ').nth(before).map_or(rest.len(), |(at, _)| at + 1),
         None => 0,
@@ -261,7 +256,7 @@ fn drop_build_arguments<'a>(text: &'a str, arguments: &[String]) -> Option<&'a s
     Some(start.map_or("\u{2026}", |start| &rest[start..]))
 }
 
-/// Where shells stand in a text.
+/// The positions of shells in a text.
 fn shells(text: &str) -> impl Iterator<Item = usize> {
     let starts = std::iter::once(0).chain(text.match_indices(' ').map(|(at, _)| at + 1));
     starts.filter(|start| strip_shell(&text[*start..]).is_some())
@@ -286,15 +281,14 @@ fn strip_shell(text: &str) -> Option<&str> {
         if letters.ends_with('c') && !letters.starts_with('-') {
             return Some(after);
         }
-        // `-o pipefail`: the option's value is a word of its own.
+        // `-o pipefail`: the option's value is a separate word.
         rest = if letters.ends_with('o') { after.split_once(' ')?.1 } else { after };
     }
     None
 }
 
-/// `COPY file:1f2e... in /app ` -> `COPY ... /app`: the hash changes with every content, and the
-/// step does not. Docker 20.10 puts a flag before the hash without a space:
-/// `COPY --chown=0:0file:1f2e... in /app `.
+/// `COPY file:1f2e... in /app ` -> `COPY ... /app`: the hash changes with the content, the instruction does not. Docker
+/// 20.10 puts a flag before the hash without a space: `COPY --chown=0:0file:1f2e... in /app `.
 fn normalise_classic_copy(step: &str) -> String {
     let (Some(keyword @ ("COPY" | "ADD")), rest) = split_keyword(step) else { return step.to_owned() };
     let Some((sources, destination)) = rest.split_once(" in ") else { return step.to_owned() };

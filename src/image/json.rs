@@ -1,26 +1,26 @@
-//! How much JSON of others is taken in. A value costs some 70 bytes once it is parsed, whatever its own length, so
-//! values are counted before that; and a document that is packed is held to many times what real ones unpack to.
+//! Safety limits for untrusted JSON. A parsed value takes some 70 bytes, whatever its own length, so values are counted
+//! before parsing; and a compressed document may expand to a few times what real ones do.
 
 use std::io::{self, Read};
 
-/// What any document may have, and what each of its packed bytes adds: a real one has ten bytes and one value.
+/// What every document may have, and what each of its compressed bytes adds: real ones have ten bytes and one value.
 const FREE_BYTES: u64 = 32 << 20;
 const FREE_VALUES: u64 = 1 << 20;
 const BYTES_PER_BYTE: u64 = 32;
 /// How much is read at once.
 const CHUNK: usize = 64 * 1024;
 
-/// What one document may have.
+/// The safety limits of one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DocumentBudget {
-    /// Its bytes, uncompressed.
+    /// Maximum bytes, uncompressed.
     pub bytes: u64,
-    /// Its values: at most, what is separated by commas and opened by brackets.
+    /// Maximum values, as counted by commas and opening brackets.
     pub values: u64,
 }
 
 impl DocumentBudget {
-    /// What a document may have that takes so many bytes where it is kept.
+    /// The budget of a document that takes this many bytes where it is stored.
     pub fn of(packed: u64) -> DocumentBudget {
         DocumentBudget {
             bytes: FREE_BYTES.saturating_add(packed.saturating_mul(BYTES_PER_BYTE)),
@@ -28,18 +28,18 @@ impl DocumentBudget {
         }
     }
 
-    /// The values beyond those that its length alone explains.
+    /// The values in excess of one per stored byte.
     pub fn excess(packed: u64, values: u64) -> u64 {
         values.saturating_sub(packed)
     }
 
-    /// Whether so many of them are free.
+    /// Whether this many excess values are free.
     pub fn is_free(excess: u64) -> bool {
         excess <= FREE_VALUES
     }
 }
 
-/// How many values a text has, at most.
+/// An upper bound on the number of values in a text.
 pub fn values(text: &[u8]) -> u64 {
     text.iter().filter(|byte| matches!(byte, b',' | b'[' | b'{')).count() as u64
 }
@@ -47,7 +47,7 @@ pub fn values(text: &[u8]) -> u64 {
 /// Reads a document to its end, and counts its values.
 ///
 /// # Errors
-/// Whatever reading fails with, and where there is more than `room`.
+/// Errors of the reader, and one for a document that exceeds `room`.
 pub fn read(mut input: impl Read, room: DocumentBudget) -> io::Result<(Vec<u8>, u64)> {
     let (mut document, mut count) = (Vec::new(), 0);
     let mut chunk = vec![0; CHUNK];

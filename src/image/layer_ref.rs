@@ -12,17 +12,17 @@ use super::instruction::Instruction;
 pub struct LayerRef {
     /// Counted from 0.
     pub index: u64,
-    /// Its instruction.
+    /// The instruction that made it.
     pub instruction: Option<Instruction>,
-    /// Where that stands, where that is certain.
+    /// The instruction's lines in the Dockerfile, if they are certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<DockerfileLines>,
-    /// Whether it is the base image's, and so nothing that the Dockerfile could do otherwise.
+    /// Whether it belongs to the base image, so that the Dockerfile cannot change it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub of_base_image: bool,
 }
 
-/// How it is known which lines made which layers.
+/// How the Dockerfile lines of layers were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -37,7 +37,7 @@ pub enum LinesBy {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DockerfileLines {
-    /// The Dockerfile, as it was named.
+    /// The Dockerfile's path, as it was given.
     pub path: String,
     /// The instruction's first line, counted from 1.
     pub line: u32,
@@ -46,7 +46,7 @@ pub struct DockerfileLines {
 }
 
 impl DockerfileLines {
-    /// The file's name alone, where its path is long: one image has one Dockerfile.
+    /// The file name alone, if the path is long: an image has only one Dockerfile.
     pub fn short_name(&self) -> Option<&str> {
         const LONG: usize = 24;
         self.path.rsplit(['/', '\\']).next().filter(|_| self.path.chars().count() > LONG)

@@ -1,5 +1,5 @@
-//! What the content of a file says of being needed only by the build: marks, which a file list keeps
-//! beside its files, for a layer that is known is not read again.
+//! Marks: facts found in the content of files, such as debug symbols, secrets and development packages. A file list
+//! keeps them beside its files, because a cached layer is not read again.
 
 use std::fmt;
 
@@ -11,21 +11,21 @@ use super::bytes::Bytes;
 use super::entry::Entry;
 use super::path::LayerPath;
 
-/// The most marks of one layer.
+/// Maximum marks of one layer.
 pub const MAX_MARKS: usize = 200_000;
-/// The most directories that all marks of a layer name, and the most bytes that their paths have.
+/// Maximum directories that all marks of a layer name, and maximum bytes of their paths.
 pub const MAX_DIRECTORIES: usize = 100_000;
 /// See [`MAX_DIRECTORIES`].
 pub const MAX_DIRECTORY_BYTES: usize = 8 << 20;
 
-/// What the content of one file says.
+/// A fact found in the content of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mark {
-    /// An ELF file with what only a debugger or a linker reads.
+    /// An ELF file with sections that only a debugger or a linker reads.
     Unstripped {
         /// The file, as an entry of the file list.
         entry: u32,
-        /// The bytes of the sections that `strip` would take.
+        /// The bytes of the sections that `strip` would remove.
         bytes: Bytes,
     },
     /// A file that holds what looks like a secret. The secret itself is never kept.
@@ -35,18 +35,17 @@ pub enum Mark {
         /// What it looks like.
         kind: SecretKind,
     },
-    /// A file in which a package manager says which of the packages that it installed only
-    /// development needs. It names all of them: a package that is not named is needed, and where
-    /// none is named, all are.
+    /// A file in which a package manager lists which of its installed packages only development needs. The list is
+    /// complete: a package that is not named is needed, and if none is named, all are.
     Dev {
         /// The file, as an entry of the file list.
         entry: u32,
-        /// The directories of those packages, relative to the image's root; none of them is inside
-        /// of another one, and not all of them need be there.
+        /// The directories of those packages, relative to the image's root; none is inside another, and some may not
+        /// exist.
         directories: Vec<LayerPath>,
     },
-    /// A project's own list of what it wants, which names the packages that development needs, and
-    /// not what these need in turn. It counts only where no [`Mark::Dev`] knows better.
+    /// A project's own manifest, which names the packages that development needs, but not their dependencies. It counts
+    /// only if no [`Mark::Dev`] knows better.
     DevDeclared {
         /// The file, as an entry of the file list.
         entry: u32,
@@ -81,18 +80,18 @@ impl Mark {
         }
     }
 
-    /// Marks are in this order, and no two have the same place in it.
+    /// The sort key of marks; no two marks of a layer share it.
     fn order(&self) -> (u32, &'static str) {
         (self.entry(), self.word())
     }
 }
 
-/// What a secret looks like, or rather the file that holds it.
+/// The kind of secret that a file seems to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum SecretKind {
-    /// A private key in PEM's form, or in OpenSSH's or OpenPGP's.
+    /// A private key in PEM, OpenSSH or OpenPGP format.
     PrivateKey,
-    /// A store of keys: PKCS #12, or Java's own form.
+    /// A key store: PKCS #12, or Java's own format.
     KeyStore,
     /// A token or password of a Node package manager.
     NpmToken,
@@ -100,25 +99,25 @@ pub enum SecretKind {
     PypiPassword,
     /// A password in `.netrc`.
     NetrcPassword,
-    /// Git's credentials, in its store or in a configuration.
+    /// Git credentials, in Git's store or in a configuration.
     GitCredentials,
     /// An access key of AWS.
     AwsKey,
-    /// A key of a Google Cloud service account, or what a user has logged in with.
+    /// A key of a Google Cloud service account, or a user's login.
     GcpKey,
-    /// What `docker login` keeps.
+    /// The login that `docker login` stores.
     DockerAuth,
     /// A password of a Maven repository.
     MavenPassword,
     /// A token of a Cargo registry.
     CargoToken,
-    /// A password or token of Composer's.
+    /// A password or token of Composer.
     ComposerAuth,
     /// A key of a Ruby gem server.
     GemKey,
-    /// What a Kubernetes client logs in with.
+    /// The credentials of a Kubernetes client.
     KubeConfig,
-    /// The state of Terraform, which holds all that it made in clear.
+    /// Terraform state, which holds everything that Terraform made in plain text.
     TerraformState,
     /// An environment file that sets a password, a token or a key.
     EnvFile,
@@ -168,9 +167,8 @@ impl SecretKind {
     }
 }
 
-/// In documents a mark is a short array, as an entry is: `["debug",12,3456]`,
-/// `["secret",5,"private-key"]`, `["dev",7,["app/node_modules/typescript"]]`,
-/// `["dev-declared",9,["app/node_modules/typescript"]]`.
+/// In documents a mark is a short array, like an entry: `["debug",12,3456]`, `["secret",5,"private-key"]`,
+/// `["dev",7,["app/node_modules/typescript"]]`, `["dev-declared",9,["app/node_modules/typescript"]]`.
 impl Serialize for Mark {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut tuple = serializer.serialize_tuple(3)?;
@@ -188,7 +186,7 @@ impl Serialize for Mark {
     }
 }
 
-/// A mark as a document has it; `None` where a newer version wrote it and this one does not know it.
+/// A mark from a document; `None` if it is of a kind that only newer versions know.
 pub struct ReadMark(Option<Mark>);
 
 impl<'de> Deserialize<'de> for ReadMark {
@@ -231,7 +229,7 @@ fn part<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(seq: &mut A, what: &str) ->
     seq.next_element()?.ok_or_else(|| de::Error::custom(format!("a mark without {what}")))
 }
 
-/// The marks of a document that this version knows, held to what marks can say: untrusted input.
+/// The known marks of a document, validated: untrusted input.
 pub(super) fn checked(marks: Vec<ReadMark>, entries: &[Entry]) -> Result<Vec<Mark>, &'static str> {
     let marks: Vec<Mark> = marks.into_iter().filter_map(|mark| mark.0).collect();
     if marks.len() > MAX_MARKS {

@@ -1,37 +1,37 @@
-//! An image as a source has measured it, before it is explained.
+//! An image as a source has measured it, before analysis.
 
 use std::sync::Arc;
 
 use super::file_list::Contents;
 use super::{Digest, Filesystem, Snapshot};
 
-/// What a source knows of an image.
+/// What a source knows about an image.
 #[derive(Debug, Clone)]
 pub struct MeasuredImage {
-    /// What was measured. Of a stored snapshot also what was found when it was written.
+    /// What was measured; for a stored snapshot, also what was found when it was written.
     pub snapshot: Snapshot,
-    /// The file system that its layers make, where measuring it has made that. Images of the same layers share it.
+    /// The file system of its layers, if measuring it built one. Images with the same layers share it.
     pub filesystem: Option<Arc<Filesystem>>,
-    /// The image that this one itself says it was built on.
+    /// The base image that this image's own metadata names.
     pub base_name: Option<String>,
-    /// What the files of each layer hold, where that was asked for.
+    /// The hashed content of each layer's files, if it was asked for.
     pub contents: Option<Vec<Arc<Contents>>>,
-    /// What it is called by, and what its build says of it.
+    /// Its digests, and what its build says about it.
     pub attested: Attested,
-    /// What is to be said of how this image was chosen or read.
+    /// A note for the user about how this image was chosen or read.
     pub note: Option<String>,
 }
 
-/// What an image is called by, and what its build says of it. Nothing of it is stored.
+/// An image's digests, and what its build says about it. None of this is stored.
 #[derive(Debug, Clone, Default)]
 pub struct Attested {
     /// The digest of its manifest.
     pub manifest: Option<Digest>,
     /// The digest of the index that lists it, where one does.
     pub index: Option<Digest>,
-    /// The digests of its layers' blobs, lowest first, as far as its manifest names them.
+    /// The digests of its layers' blobs, lowest first, as far as its manifest states them.
     pub blobs: Vec<Option<Digest>>,
-    /// The in-toto statement with the build's provenance that lies beside it: untrusted, and not yet read.
+    /// The in-toto statement with the build's provenance, stored beside the image: untrusted, and not yet parsed.
     pub provenance: Option<Vec<u8>>,
 }
 

@@ -1,12 +1,12 @@
-//! The name of an image as engines take it: `[HOST/]PATH[:TAG][@DIGEST]`.
+//! The name of an image as engines accept it: `[HOST/]PATH[:TAG][@DIGEST]`.
 //!
-//! It is taken apart and not checked: names come from Dockerfiles and indexes, where they may be anything. A name that
-//! is asked for at a registry is checked by [`crate::registry::RemoteName`].
+//! Names are split and not validated: they come from Dockerfiles and indexes, where they may be anything.
+//! [`crate::registry::RemoteName`] validates a name before a registry is asked for it.
 
-/// A name in its parts.
+/// A name, split into its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageName<'a> {
-    /// What is before the tag and the digest, as written.
+    /// Everything before the tag and the digest, as written.
     pub repository: &'a str,
     /// The tag, if there is one.
     pub tag: Option<&'a str>,
@@ -15,10 +15,10 @@ pub struct ImageName<'a> {
 }
 
 impl<'a> ImageName<'a> {
-    /// Takes a name apart.
+    /// Splits a name.
     pub fn parse(text: &'a str) -> ImageName<'a> {
         let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
-        // A colon further left is that of a port.
+        // A colon further left belongs to a port.
         let last = name.rfind('/').map_or(0, |at| at + 1);
         let (repository, tag) = match name[last..].find(':') {
             Some(colon) => (&name[..last + colon], Some(&name[last + colon + 1..])),
@@ -35,7 +35,7 @@ impl<'a> ImageName<'a> {
         }
     }
 
-    /// The last word of the repository: `api` of `registry:5000/team/api`.
+    /// The last component of the repository: `api` of `registry:5000/team/api`.
     pub fn last(&self) -> &'a str {
         self.repository.rsplit('/').next().unwrap_or(self.repository)
     }

@@ -14,12 +14,12 @@ use super::instruction::Instruction;
 use super::platform::Platform;
 use super::snapshot::HistoryEntry;
 
-/// The largest JSON document of an image that is read.
+/// Maximum bytes of an image's JSON document.
 pub const MAX_DOCUMENT: u64 = 8 << 20;
 
 /// The annotation that holds the tag of an image in an OCI layout.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// The annotation, and label, in which an image names the one that it was built on.
+/// The annotation or label in which an image names its base image.
 pub const BASE_NAME: &str = "org.opencontainers.image.base.name";
 /// The annotation in which containerd keeps an image's whole name.
 pub const CONTAINERD_NAME: &str = "io.containerd.image.name";
@@ -51,15 +51,15 @@ pub struct ImageConfig {
     pub os_features: Vec<String>,
     /// The layers, lowest first.
     pub rootfs: RootFs,
-    /// What a container of the image is started with.
+    /// The settings that containers of the image start with.
     #[serde(default, deserialize_with = "or_default")]
     pub config: ContainerConfig,
-    /// One entry for each Dockerfile step, those without a layer included.
+    /// One entry for each Dockerfile instruction, including those without a layer.
     #[serde(default, deserialize_with = "or_default")]
     pub history: Vec<ConfigHistory>,
 }
 
-/// The part of an image config that containers are started with.
+/// The container settings of an image config.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ContainerConfig {
@@ -90,13 +90,13 @@ pub struct ContainerConfig {
     /// The signal that stops it.
     #[serde(default, deserialize_with = "if_fit")]
     pub stop_signal: String,
-    /// How it is asked whether it works.
+    /// Its health check.
     #[serde(default, deserialize_with = "if_fit")]
     pub healthcheck: HealthCheck,
 }
 
 impl ContainerConfig {
-    /// What is kept of it.
+    /// The part that snapshots keep.
     pub fn settings(&self) -> ContainerSettings {
         let name = |variable: &String| variable.split('=').next().unwrap_or_default().to_owned();
         ContainerSettings {
@@ -114,7 +114,7 @@ impl ContainerConfig {
     }
 }
 
-/// The part of a container's config that says how it is asked whether it works.
+/// The health check of a container.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct HealthCheck {
@@ -123,7 +123,7 @@ pub struct HealthCheck {
     pub test: Vec<String>,
 }
 
-/// What only describes, and is of no form that engines know, keeps no image from being measured.
+/// A malformed field that only describes the image must not keep it from being measured.
 fn if_fit<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -145,13 +145,13 @@ pub struct RootFs {
     pub diff_ids: Vec<DiffId>,
 }
 
-/// One step of an image's history.
+/// One entry of an image's history.
 #[derive(Debug, Clone, Deserialize)]
 pub struct ConfigHistory {
-    /// The builder's own text of the step.
+    /// The builder's text for the instruction.
     #[serde(default)]
     pub created_by: Option<String>,
-    /// Whether the step only changed the config.
+    /// Whether the instruction only changed the config.
     #[serde(default, deserialize_with = "or_default")]
     pub empty_layer: bool,
 }
@@ -169,10 +169,10 @@ impl ImageConfig {
         Some(platform.with_os(self.os_version.as_deref(), &self.os_features))
     }
 
-    /// All steps of the history, oldest first, redacted: of those without a layer only what they set,
-    /// not to what. Where they are of fewer layers than there are, the layers below come first, as
-    /// steps of which nothing is known: each build adds its own at the end, and some tools write none. Empty
-    /// where they claim more layers than there are, for then nothing tells which.
+    /// The whole history, oldest first, redacted; values that instructions without a layer set are dropped. If it has
+    /// fewer layer entries than the image has layers, unknown entries for the lowest layers come first: each build
+    /// appends its own, and some tools write none. Empty without a history, and if it claims more layers than there
+    /// are, because they cannot be matched.
     pub fn steps(&self) -> Vec<HistoryEntry> {
         let making = self.history.iter().filter(|entry| !entry.empty_layer).count();
         let Some(untold) = self.rootfs.diff_ids.len().checked_sub(making) else { return Vec::new() };
@@ -190,8 +190,8 @@ impl ImageConfig {
         below.chain(self.history.iter().map(step)).collect()
     }
 
-    /// Build arguments that could be taken for commands. The work is their number by that of the steps, and
-    /// nobody has more.
+    /// Build arguments that could be mistaken for commands. The work is their number times that of history entries, so
+    /// there is a maximum; real images have fewer.
     fn misleading_arguments(&self) -> Vec<String> {
         const MOST: usize = 16;
         let texts = self.history.iter().filter_map(|entry| entry.created_by.as_deref());
@@ -211,7 +211,7 @@ pub struct Descriptor {
     /// The blob's bytes, as the descriptor claims.
     #[serde(default, deserialize_with = "or_default")]
     pub size: u64,
-    /// What the manifest is, where it is no image (OCI image specification 1.1).
+    /// The artifact type, if the manifest is not of an image (OCI image specification 1.1).
     #[serde(default)]
     pub artifact_type: Option<String>,
     /// Where else the blob may be fetched from.
@@ -279,7 +279,7 @@ pub struct RawPlatform {
 }
 
 impl RawPlatform {
-    /// The platform, where both halves are there, well formed and not the `unknown` that stands for none.
+    /// The platform, if both halves are present, well formed and not the placeholder `unknown`.
     pub fn to_platform(&self) -> Option<Platform> {
         let platform = Platform::from_fields(&self.os, &self.architecture, self.variant.as_deref())?;
         let is_known = platform.os != "unknown" && platform.architecture != "unknown";
@@ -295,22 +295,22 @@ pub struct ImageIndex {
     pub manifests: Vec<Descriptor>,
 }
 
-/// What tells an index, a manifest and anything else apart: media types are optional in both.
+/// The fields that distinguish an index, a manifest and anything else: media types are optional in both.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Outline {
-    /// 1 in manifests as Docker wrote them before 1.10, else 2.
+    /// 1 in manifests of Docker before 1.10, otherwise 2.
     #[serde(default)]
     pub schema_version: Option<u32>,
-    /// What the document says that it is.
+    /// What the document claims to be.
     #[serde(default)]
     pub media_type: Option<String>,
-    /// What a document that is no image says that it is.
+    /// What a document that is not an image claims to be.
     #[serde(default)]
     pub artifact_type: Option<String>,
-    /// There in an index.
+    /// Present in an index.
     pub manifests: Option<IgnoredAny>,
-    /// There in a manifest.
+    /// Present in a manifest.
     pub config: Option<IgnoredAny>,
 }
 
@@ -322,13 +322,13 @@ impl Outline {
     }
 }
 
-/// An image manifest: one config and the packed layers.
+/// An image manifest: one config and the layers as distributed.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Manifest {
-    /// What this is, where it is no image (OCI image specification 1.1).
+    /// The artifact type, if this is not an image (OCI image specification 1.1).
     #[serde(default, rename = "artifactType")]
     pub artifact_type: Option<String>,
-    /// The manifest that this one is about, where it is about one.
+    /// The manifest that this one refers to, if any.
     #[serde(default)]
     pub subject: Option<IgnoredAny>,
     /// Points at the config.
@@ -336,7 +336,7 @@ pub struct Manifest {
     /// Points at the layers as distributed, lowest first.
     #[serde(default, deserialize_with = "or_default")]
     pub layers: Vec<Descriptor>,
-    /// Free-form properties; the image that this one was built on may be named here.
+    /// Free-form properties; the base image may be named here.
     #[serde(default, deserialize_with = "or_default")]
     pub annotations: BTreeMap<String, String>,
 }
@@ -346,14 +346,14 @@ pub struct Manifest {
 pub struct SavedImage {
     /// The path of the config inside the archive.
     pub config: String,
-    /// The names that the image was saved by.
+    /// The names that the image was saved under.
     pub repo_tags: Vec<String>,
     /// The paths of the layers inside the archive, lowest first.
     pub layers: Vec<String>,
 }
 
-/// Engines read it by Go's `encoding/json`, which matches keys without regard to case, and of a key that is
-/// there twice takes the last. Jib before 2.3 and containerify write them in other cases.
+/// Engines read it with Go's `encoding/json`, which ignores the case of keys and takes the last of duplicate keys. Jib
+/// before 2.3 and containerify write keys in other cases.
 impl<'de> Deserialize<'de> for SavedImage {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<SavedImage, D::Error> {
         from.deserialize_map(SavedImageVisitor)

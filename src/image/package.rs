@@ -1,15 +1,14 @@
-//! Packages that a layer declares, and whose its files are.
+//! Packages that a layer declares, and the files that belong to them.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::bytes::Bytes;
 use super::path::LayerPath;
 
-/// The most bytes that the paths in [`Package::elsewhere`] of one layer have; a list of 100,000 files has about half.
+/// Maximum bytes of all [`Package::elsewhere`] paths of one layer; a list of 100,000 files has about half.
 pub const MAX_ELSEWHERE: usize = 16 << 20;
 
-/// Who numbers and installs a package. The names are the types of package URLs (purl-spec,
-/// "PURL types").
+/// The system that names and installs a package. The names are package URL types (purl-spec, "PURL types").
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Ecosystem {
@@ -34,7 +33,7 @@ pub enum Ecosystem {
     /// The main module of a Go program.
     #[serde(rename = "golang")]
     Go,
-    /// The main crate of a Rust program, where cargo-auditable built it.
+    /// The main crate of a Rust program built with cargo-auditable.
     #[serde(rename = "cargo")]
     Cargo,
     /// Java artifacts that Maven built, as `GROUP:ARTIFACT`.
@@ -66,23 +65,23 @@ impl Ecosystem {
         }
     }
 
-    /// Whether the packages are those of the operating system's distribution.
+    /// Whether these are packages of the operating system's distribution.
     pub fn is_system(self) -> bool {
         matches!(self, Ecosystem::Dpkg | Ecosystem::Apk | Ecosystem::Rpm)
     }
 
-    /// Whether the packages are those of a distribution, which also ship what the package managers
-    /// of languages declare.
+    /// Whether these are packages of a distribution, which may also contain packages that language package managers
+    /// declare.
     pub fn is_distribution(self) -> bool {
         self.is_system() || self == Ecosystem::Conda
     }
 }
 
-/// A package that a layer declares, with those of its files that are in the same layer.
+/// A package that a layer declares, and its files in the same layer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Package {
-    /// Who installed it.
+    /// The packaging system that installed it.
     #[serde(rename = "type")]
     pub ecosystem: Ecosystem,
     /// Its name, as its ecosystem writes it.
@@ -101,22 +100,22 @@ pub struct Package {
         )
     )]
     pub files: Vec<u32>,
-    /// Paths that a distribution's package lists and that the layer does not have: files of other
-    /// layers, where the database is not in the layer of the files.
+    /// Paths that a distribution's package lists and the layer lacks: files of other layers, if the database is in
+    /// another layer than the files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub elsewhere: Vec<LayerPath>,
-    /// Bytes of the anchor that are the package's, where that file is an archive of several packages.
+    /// Bytes of the anchor that belong to the package, if that file is an archive of several packages.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub inside: Bytes,
 }
 
-/// A package database that a layer has, and whose packages are not known, or not all of them.
+/// A package database of a layer that was not read, or only in part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnreadDatabase {
-    /// The entry of the file list that it is.
+    /// Its entry in the file list.
     pub entry: u32,
-    /// Why.
+    /// Why it was not read.
     pub why: Unread,
 }
 
@@ -129,11 +128,11 @@ pub enum Unread {
     TooLarge,
     /// Its content contradicts its format, or ends early.
     Damaged,
-    /// It is in a form that is not known.
+    /// Its format is unknown.
     UnknownFormat,
     /// A write-ahead log whose database is not in the same layer.
     LogAlone,
-    /// The tar has it in pieces.
+    /// The tar stores it as a sparse file.
     Sparse,
     /// The layer has more packages, or larger lists of files, than are kept.
     TooMuch,
@@ -157,11 +156,11 @@ fn is_zero(bytes: &Bytes) -> bool {
     *bytes == Bytes(0)
 }
 
-/// A package that an image has once all of its layers are applied.
+/// A package that exists once all layers of an image are applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Installed {
-    /// Who installed it.
+    /// The packaging system that installed it.
     #[serde(rename = "type")]
     pub ecosystem: Ecosystem,
     /// Its name, as its ecosystem writes it.
@@ -172,14 +171,14 @@ pub struct Installed {
     pub bytes: Bytes,
     /// How many flattened files it has.
     pub files: u64,
-    /// The layer that brought it, counted from 0.
+    /// The layer that added it, counted from 0.
     pub layer: u64,
     /// The file that declares it, relative to the image's root: several versions may be in an image.
     #[serde(default)]
     pub declared_by: String,
 }
 
-/// In documents each index but the first is the distance from the one before: most are 1.
+/// In documents each index but the first is the distance from the previous one: most are 1.
 fn gaps<S: Serializer>(files: &[u32], serializer: S) -> Result<S::Ok, S::Error> {
     let before = std::iter::once(0).chain(files.iter().copied());
     serializer.collect_seq(files.iter().zip(before).map(|(file, before)| file - before))

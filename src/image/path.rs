@@ -1,17 +1,17 @@
-//! Paths inside of layers.
+//! Paths inside layers.
 
 use std::fmt;
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// The longest path of an image: Linux takes no longer one (`PATH_MAX`).
+/// Maximum bytes of a path: Linux accepts none longer (`PATH_MAX`).
 pub const MAX_PATH: usize = 4096;
-/// The deepest path: many times deeper than any known, and a bound on what one name can cost.
+/// Maximum parts of a path: many times those of real ones, and a cap on what one name can cost.
 pub const MAX_DEPTH: usize = 256;
 
-/// A path inside a layer: bytes, for no rule makes file names UTF-8. Relative to the image's root,
-/// without a leading `/` and with no `.` or `..` part; the root itself is the empty path.
+/// A path inside a layer: bytes, because file names need not be UTF-8. Relative to the image's root, without a leading
+/// `/` and with no `.` or `..` part; the root itself is the empty path.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LayerPath(Box<[u8]>);
 
@@ -57,7 +57,7 @@ impl LayerPath {
     }
 }
 
-/// The directory of a path, and the last part. What is in the root has the empty directory.
+/// The directory of a path, and its last part. The directory is empty for a path in the root.
 pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
@@ -65,7 +65,7 @@ pub fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The bytes of a [`LayerPath`] that somebody else holds.
+/// The borrowed bytes of a [`LayerPath`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PathRef<'a>(pub &'a [u8]);
 
@@ -76,7 +76,7 @@ impl fmt::Display for LayerPath {
 }
 
 impl fmt::Display for PathRef<'_> {
-    /// The path with its bytes that are not UTF-8 as `\xNN`, and a backslash doubled: reversible.
+    /// The path with bytes that are not UTF-8 as `\xNN`, and backslashes doubled: reversible.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for (index, part) in chunk.valid().split('\\').enumerate() {
@@ -98,7 +98,7 @@ impl fmt::Debug for LayerPath {
 }
 
 impl From<&str> for LayerPath {
-    /// Reverses [`LayerPath`]'s `Display`; what is no escape stands for itself.
+    /// Reverses [`LayerPath`]'s `Display`; anything that is not an escape stands for itself.
     fn from(text: &str) -> LayerPath {
         let bytes = text.as_bytes();
         if !bytes.contains(&b'\\') {

@@ -29,15 +29,15 @@ pub struct Platform {
 pub struct InvalidPlatform(String);
 
 impl Platform {
-    /// From the three fields that configs and indexes spell a platform with; `None` where one of
-    /// the first two is missing or any is malformed.
+    /// From the three platform fields of configs and indexes; `None` if one of the first two is missing or any is
+    /// malformed.
     pub fn from_fields(os: &str, architecture: &str, variant: Option<&str>) -> Option<Platform> {
         let variant = variant.filter(|variant| !variant.is_empty());
         let fields = [Some(os), Some(architecture), variant];
         fields.into_iter().flatten().collect::<Vec<_>>().join("/").parse().ok()
     }
 
-    /// The platform with the fields `os.version` and `os.features`. What is malformed of them is left out.
+    /// The platform with the fields `os.version` and `os.features`. Malformed values are dropped.
     pub fn with_os(self, version: Option<&str>, features: &[String]) -> Platform {
         let os_version = version.filter(|version| is_plain(version)).map(str::to_owned);
         let mut os_features: Vec<String> =
@@ -47,12 +47,12 @@ impl Platform {
         Platform { os_version, os_features, ..self }
     }
 
-    /// The platform that this program runs on; containers are Linux also where the desktop is not.
+    /// The platform of this machine's containers: Linux, even if the desktop is not.
     pub fn of_this_machine() -> Platform {
         Platform::named("linux", std::env::consts::ARCH, None)
     }
 
-    /// By the names that people and machines use beside Go's, as containerd takes them.
+    /// From the names that people and machines use besides Go's, as containerd accepts them.
     fn named(os: &str, architecture: &str, variant: Option<&str>) -> Platform {
         let (os, architecture) = (os.to_ascii_lowercase(), architecture.to_ascii_lowercase());
         let (architecture, implied) = match architecture.as_str() {
@@ -72,8 +72,8 @@ impl Platform {
         }
     }
 
-    /// The name under which a platform is recorded: without a variant that its architecture has anyway
-    /// (`arm64/v8`, `amd64/v1`), and of a version of Windows without the revision, which changes monthly.
+    /// The platform as it is recorded: without a variant that the architecture implies (`arm64/v8`, `amd64/v1`), and
+    /// without the revision of a Windows version, which changes monthly.
     pub fn canonical(&self) -> Platform {
         let usual = matches!(
             (self.architecture.as_str(), self.variant.as_deref()),
@@ -87,9 +87,8 @@ impl Platform {
         Platform { variant: self.variant.clone().filter(|_| !usual), os_version, ..self.clone() }
     }
 
-    /// Whether an image for `self` is what somebody means who asks for `wanted`. A variant that is
-    /// not asked for, or that is the architecture's only usual one (`arm64/v8`), does not matter; nor does
-    /// what is left out of the end of a version.
+    /// Whether an image for `self` is what a request for `wanted` means. A variant that is not requested, or that is
+    /// the architecture's only usual one (`arm64/v8`), does not matter. The end of a version may be left out.
     pub fn satisfies(&self, wanted: &Platform) -> bool {
         let (own, other) = (self.canonical(), wanted.canonical());
         let is_version = |wanted: &String| {
@@ -110,7 +109,7 @@ fn is_plain(part: &str) -> bool {
 }
 
 impl fmt::Display for Platform {
-    /// Version and features stand together, as containerd has them in `windows(10.0.20348+win32k)/amd64`.
+    /// Version and features are written together, as in containerd's `windows(10.0.20348+win32k)/amd64`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.os, self.architecture)?;
         self.variant.iter().try_for_each(|variant| write!(f, "/{variant}"))?;

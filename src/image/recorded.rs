@@ -1,4 +1,4 @@
-//! What is known of an image when it is recorded, beyond what was measured: `fleet` shows it of many repositories.
+//! Facts about an image at the time it is recorded, beyond its measurements: `fleet` shows them for many repositories.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,24 +6,24 @@ use super::bytes::Bytes;
 use super::day::Time;
 use super::text::excerpt;
 
-/// The most limits of one image, and the longest text of one, in bytes.
+/// Maximum limits of one image, and maximum bytes of each text.
 const MAX_LIMITS: usize = 100;
 const MAX_TEXT: usize = 800;
 
-/// When an image was recorded, how it is built, and what it is held to.
+/// When an image was recorded, how it is built, and its limits.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RecordFacts {
     /// When it was recorded, in UTC.
     pub time: Time,
-    /// Whether it is built in stages.
+    /// Whether it is a multi-stage build.
     #[serde(default)]
     pub stages: StageAdoption,
-    /// Bytes that a builder stage would leave behind, where its files are known; 0 where it is built in stages, or
-    /// needs none.
+    /// Bytes that a builder stage would save, if its files are known; 0 if it is a multi-stage build, or needs no
+    /// builder stage.
     #[serde(default)]
     pub saving: Option<Bytes>,
-    /// The limits that its configuration sets, and each that this one extends.
+    /// The limits that its configuration sets, and those of each configuration that it extends.
     #[serde(default)]
     pub limits: Vec<LimitInForce>,
 }
@@ -37,9 +37,9 @@ pub enum StageAdoption {
     MultiStage,
     /// It ships build tools or build inputs.
     SingleStage,
-    /// It has one stage, and ships nothing that a builder stage would leave behind.
+    /// It has one stage, and ships nothing that a builder stage would remove.
     NotNeeded,
-    /// Its files, or its Dockerfile, are not known. Also what a later version says and this one does not know.
+    /// Its files, or its Dockerfile, are unknown. Also a value from a later version that this one does not know.
     #[default]
     #[serde(other)]
     Unknown,
@@ -57,7 +57,7 @@ impl StageAdoption {
     }
 }
 
-/// A limit, as it is written.
+/// A limit as it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LimitInForce {
@@ -65,13 +65,13 @@ pub struct LimitInForce {
     pub key: String,
     /// Its value.
     pub value: String,
-    /// The configuration that sets it, where that is one that the repository's own extends.
+    /// The configuration that sets it, if the repository's own one extends that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
 }
 
 impl RecordFacts {
-    /// The same with limits that are as short as they are stored.
+    /// The same with these limits, cut to the lengths that are stored.
     pub fn with_limits(self, mut limits: Vec<LimitInForce>) -> RecordFacts {
         limits.truncate(MAX_LIMITS);
         for limit in &mut limits {
@@ -81,7 +81,7 @@ impl RecordFacts {
         RecordFacts { limits, ..self }
     }
 
-    /// Whether it is as short as ours are, and counts what can be counted: a document is foreign input.
+    /// Whether its texts are short enough and its amounts countable: a document is untrusted input.
     pub fn is_sound(&self) -> bool {
         let texts = |limit: &LimitInForce| {
             let source = limit.source.as_ref().map_or(0, String::len);

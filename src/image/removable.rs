@@ -1,39 +1,38 @@
-//! What only the build of an image needed, and is shipped all the same.
+//! Removable files: build tools, build inputs, caches and leftovers that an image ships.
 
 use serde::{Deserialize, Serialize};
 
 use super::bytes::Bytes;
 use super::layer_ref::LayerRef;
 
-/// The most entries of one image: as many kinds as a catalogue may have, in a few layers each.
+/// Maximum entries of one image: as many kinds as a catalogue may have, in a few layers each.
 pub const MAX_REMOVABLE: usize = 20_000;
 
-/// The most paths and packages of one entry, and the longest text of one, in bytes.
+/// Maximum paths and packages of one entry, and maximum bytes of each text.
 const MAX_NAMES: usize = 64;
 const MAX_TEXT: usize = 16 * 1024;
 
-/// What it says about a build that something of a kind is shipped.
+/// What shipping a kind of files says about the build.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Weight {
-    /// A program that builds: whoever ships it has built where the image runs.
+    /// A program that builds: an image that ships it is its own build environment.
     Tool,
-    /// What such a program reads or leaves behind: headers, static libraries, development dependencies.
+    /// What a build tool reads or leaves behind: headers, static libraries, development dependencies.
     Input,
-    /// What a package manager keeps for the next time, which there is none of.
+    /// What a package manager keeps for a next time that never comes.
     Cache,
-    /// What is only left over, and can be cleared away or left out without a stage of its own:
-    /// documentation, tests, symbols.
+    /// Leftovers that can be deleted or left out without another stage: documentation, tests, symbols.
     Leftover,
 }
 
-/// What follows from how an image is built.
+/// The verdict on how an image is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RemovableOutcome {
-    /// It is a multi-stage build, or needs none.
+    /// It is a multi-stage build, or does not need to be.
     Pass,
     /// Its final stage builds nothing, but it could be smaller: the base image brings build tools, or build inputs
     /// are copied into it.
@@ -52,25 +51,25 @@ pub struct Removable {
     pub what: String,
     /// What it says about the build.
     pub weight: Weight,
-    /// Bytes of the files, each once however many names it has; of debug symbols, theirs alone.
+    /// Bytes of the files, each counted once however many names it has; for debug symbols, only the symbols.
     pub bytes: Bytes,
     /// How many files.
     pub files: u64,
     /// The layer that stores them.
     pub layer: LayerRef,
-    /// The layer that brought them, where `layer` stores them again with another owner or mode.
+    /// The layer that added them, if `layer` stores them again with another owner or mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brought_by: Option<LayerRef>,
-    /// The few directories and files that they are in, relative to the image's root and most bytes first;
-    /// a directory ends with a slash, and others may be in it too.
+    /// The few directories and files that contain them, relative to the image's root and most bytes first; a directory
+    /// ends with a slash and may contain others too.
     pub paths: Vec<String>,
-    /// The packages that they are of, most bytes first.
+    /// The packages they belong to, most bytes first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packages: Vec<String>,
-    /// Whether a later layer deletes or replaces them: shipped, and not in the file system.
+    /// Whether a later layer deletes or replaces them: shipped, but not in the file system.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub deleted: bool,
-    /// Why it is not held against the image, where the configuration says so.
+    /// Why the configuration ignores it, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignored: Option<String>,
     /// What to do about it.
@@ -78,10 +77,10 @@ pub struct Removable {
 }
 
 impl Weight {
-    /// Every class, the most telling first.
+    /// Every class, the most significant first.
     pub const ALL: [Weight; 4] = [Weight::Tool, Weight::Input, Weight::Cache, Weight::Leftover];
 
-    /// What its files are called.
+    /// The name for its files.
     pub fn class(self) -> &'static str {
         match self {
             Weight::Tool => "build tools",
@@ -92,13 +91,13 @@ impl Weight {
     }
 }
 
-/// What entries have of each class.
+/// Bytes of removable files by class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Classes {
     /// Programs that build.
     pub build_tools: Bytes,
-    /// What such programs read or leave behind.
+    /// What build tools read or leave behind.
     pub build_inputs: Bytes,
     /// What package managers keep.
     pub caches: Bytes,
@@ -107,7 +106,7 @@ pub struct Classes {
 }
 
 impl Classes {
-    /// The sums of these entries.
+    /// The sums over these entries.
     pub fn of<'a>(found: impl IntoIterator<Item = &'a Removable>) -> Classes {
         let mut classes = Classes::default();
         for one in found {
@@ -132,7 +131,7 @@ impl Classes {
         }
     }
 
-    /// Those that have any bytes, in words: `16.4 MB of build tools`.
+    /// The classes that have bytes, in words: `16.4 MB of build tools`.
     pub fn texts(mut self) -> Vec<String> {
         let sums = Weight::ALL.map(|weight| (weight.class(), *self.sum_of(weight)));
         let sums = sums.into_iter().filter(|(_, bytes)| *bytes > Bytes(0));
@@ -152,13 +151,13 @@ impl std::fmt::Display for Classes {
     }
 }
 
-/// What entries have together, in bytes.
+/// The total of these entries, in bytes.
 pub fn sum<'a>(found: impl IntoIterator<Item = &'a Removable>) -> Bytes {
     found.into_iter().fold(Bytes(0), |sum, one| sum.saturating_add(one.bytes))
 }
 
 impl Removable {
-    /// Whether its texts are as short as ours are: a document is foreign input.
+    /// Whether its texts are short enough: a document is untrusted input.
     pub fn is_short(&self) -> bool {
         let long = |text: &String| text.len() > MAX_TEXT;
         let lists = self.paths.iter().chain(&self.packages);
@@ -166,12 +165,12 @@ impl Removable {
             && ![&self.kind, &self.what, &self.help].into_iter().chain(&self.ignored).chain(lists).any(long)
     }
 
-    /// The layer whose instruction is to be changed.
+    /// The layer whose instruction has to change.
     pub fn source(&self) -> &LayerRef {
         self.brought_by.as_ref().unwrap_or(&self.layer)
     }
 
-    /// Whether it counts: it is in the file system, and nobody has said that it is meant to be.
+    /// Whether it counts: it is in the file system, and the configuration does not ignore it.
     pub fn counts(&self) -> bool {
         !self.deleted && self.ignored.is_none()
     }

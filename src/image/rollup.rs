@@ -1,15 +1,15 @@
-//! From many paths that differ to the few directories that explain most of it.
+//! Reduces many differing paths to the few directories that explain most of the difference.
 //!
-//! A directory stands for what is inside as long as no part of it alone explains nearly all: the
-//! deepest directory that holds at least 80% of its parent's change is named, or the single file.
+//! A directory stands for its content unless one part of it explains nearly all: the result names the deepest
+//! directory, or the single file, that holds at least 80% of its parent's change.
 
 use std::collections::BTreeMap;
 
 use crate::image::Delta;
 
-/// From this share of its directory's change on, in percent, a part is named in its place.
+/// The share of a directory's change, in percent, from which a part is named in its place.
 const MOST: u128 = 80;
-/// Directories of fewer parts (`/`, `/usr`) say too little: what is in them is named instead.
+/// Directories with fewer parts (`/`, `/usr`) say too little: their content is named instead.
 const TOO_HIGH: usize = 2;
 
 /// A directory or file that explains a part of the difference.
@@ -17,7 +17,7 @@ const TOO_HIGH: usize = 2;
 pub(crate) struct Explained {
     /// Relative to the image's root.
     pub path: Vec<u8>,
-    /// Whether it is a directory, and stands for what is inside.
+    /// Whether it is a directory, and stands for its content.
     pub is_directory: bool,
     /// How many files differ.
     pub files: u64,
@@ -25,8 +25,7 @@ pub(crate) struct Explained {
     pub delta: Delta,
 }
 
-/// Explains paths that differ by a few directories and files, largest first. No path is in two of
-/// them; together they are all.
+/// Explains differing paths by a few directories and files, largest first. Every path is in exactly one of them.
 pub(crate) fn roll_up<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -> Vec<Explained> {
     let mut found = Vec::new();
     let mut left = vec![PathGroup { prefix: 0, members: paths.into_iter().collect() }];
@@ -37,10 +36,10 @@ pub(crate) fn roll_up<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) ->
     found
 }
 
-/// The first directories of the root that say too little of what is in them.
+/// Directories in the root that say too little about their content.
 const SYSTEM: [&[u8]; 8] = [b"usr", b"var", b"etc", b"opt", b"home", b"root", b"lib", b"srv"];
 
-/// One directory for all of the paths, where there is one that says something.
+/// One directory for all of the paths, if it says something.
 pub(crate) fn together<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -> Option<Explained> {
     let members: Vec<(&[u8], Delta)> = paths.into_iter().collect();
     let (first, _) = members.first()?;
@@ -56,13 +55,13 @@ pub(crate) fn together<'a>(paths: impl IntoIterator<Item = (&'a [u8], Delta)>) -
     (!SYSTEM.contains(&found.path.as_slice())).then_some(found)
 }
 
-/// Where the directory ends, slash included, that is above what ends there.
+/// Where the directory that contains `path[..end]` ends, slash included.
 fn slash_before(path: &[u8], end: usize) -> Option<usize> {
     let inside = path[..end].strip_suffix(b"/").unwrap_or(&path[..end]);
     inside.iter().rposition(|byte| *byte == b'/').map(|at| at + 1)
 }
 
-/// Paths that have their first bytes in common: those of a directory, with the slash.
+/// Paths with a common prefix: that of their directory, slash included.
 struct PathGroup<'a> {
     prefix: usize,
     members: Vec<(&'a [u8], Delta)>,
@@ -77,7 +76,7 @@ impl<'a> PathGroup<'a> {
         self.members.first().map_or(0, |(path, _)| path[..self.prefix].iter().filter(|b| **b == b'/').count())
     }
 
-    /// The members by the next part of their paths.
+    /// The members, grouped by the next part of their paths.
     fn parts(self) -> Vec<PathGroup<'a>> {
         let mut parts: BTreeMap<&[u8], PathGroup<'a>> = BTreeMap::new();
         for (path, delta) in self.members {
@@ -89,7 +88,7 @@ impl<'a> PathGroup<'a> {
         parts.into_values().collect()
     }
 
-    /// Whether it is of one path: a layer may well have a file many times.
+    /// Whether all members are one path: a layer may store a file many times.
     fn is_one_path(&self) -> bool {
         let first = self.members.first().map(|(path, _)| *path);
         self.members.iter().all(|(path, _)| Some(*path) == first)
@@ -105,7 +104,7 @@ impl<'a> PathGroup<'a> {
     }
 }
 
-/// What explains a group, or nothing where its parts do; they are `left` then. A list of work and not a
+/// What explains a group, or nothing if its parts do; these are added to `left` then. A work list instead of a
 /// recursion: paths may be deep.
 fn explain<'a>(mut group: PathGroup<'a>, left: &mut Vec<PathGroup<'a>>) -> Option<Explained> {
     loop {
@@ -115,7 +114,7 @@ fn explain<'a>(mut group: PathGroup<'a>, left: &mut Vec<PathGroup<'a>>) -> Optio
         let (whole, high, summary) = (group.delta(), group.depth() < TOO_HIGH, group.explained());
         let mut parts = group.parts();
         let gross: u128 = parts.iter().map(|part| u128::from(part.delta().magnitude().0)).sum();
-        // What went here and came there is not nothing.
+        // Additions and removals that cancel out are still a change.
         let cancels = u128::from(whole.magnitude().0) * 100 < gross * MOST;
         let most = parts.iter().position(|part| parts.len() == 1 || is_most(part.delta(), whole));
         match most {

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-/// A document that this version must not read as what it was asked to be.
+/// Why a document cannot be read as the requested kind.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     /// Not JSON, or only the beginning of it.
@@ -11,7 +11,7 @@ pub enum SchemaError {
     Broken {
         /// The kind that was asked for.
         kind: &'static str,
-        /// Where it stops to be.
+        /// The parser's message.
         error: String,
     },
     /// No `schema` field.
@@ -25,17 +25,17 @@ pub enum SchemaError {
     Other {
         /// The kind that was asked for.
         kind: &'static str,
-        /// What the document says that it is.
+        /// What the document claims to be.
         found: String,
     },
-    /// The same kind, from the future.
+    /// The same kind, written by a newer version.
     #[error(
         "`{found}` was written by a newer layergate, and this one reads up to {kind}/v{supported}; upgrade layergate"
     )]
     Newer {
         /// The kind that was asked for.
         kind: &'static str,
-        /// What the document says that it is.
+        /// What the document claims to be.
         found: String,
         /// The newest major version that this program reads.
         supported: u32,
@@ -47,15 +47,15 @@ struct SchemaHeader {
     schema: String,
 }
 
-/// Whether a JSON document says of itself that it is one of layergate's.
+/// Whether a JSON document claims to be one of layergate's.
 pub fn is_ours(json: &[u8]) -> bool {
     serde_json::from_slice(json).is_ok_and(|head: SchemaHeader| head.schema.starts_with("layergate."))
 }
 
-/// Checks a document's `schema` before anything else of it is believed.
+/// Checks a document's `schema` before anything else in it is trusted.
 ///
 /// # Errors
-/// [`SchemaError`] where the document is not `kind` in a version up to `supported`.
+/// [`SchemaError`] if the document is not `kind` in a version up to `supported`.
 pub fn check(json: &[u8], kind: &'static str, supported: u32) -> Result<(), SchemaError> {
     let head: SchemaHeader = serde_json::from_slice(json).map_err(|error| match error.is_data() {
         true => SchemaError::Missing { kind },

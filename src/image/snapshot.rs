@@ -22,10 +22,10 @@ use crate::redact::{read_reference, read_some_reference};
 /// The `schema` of a snapshot that this version writes.
 pub const SCHEMA: &str = "layergate.snapshot/v1";
 
-/// The most layers of an image that is read; engines stop at about 127.
+/// Maximum layers of an image; engines stop at about 127.
 pub const MAX_LAYERS: usize = 2048;
 
-/// How the bytes of a snapshot were come by. Two snapshots are compared only where this is equal.
+/// How the bytes of a snapshot were measured. Only snapshots that were measured the same way are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -57,110 +57,108 @@ pub struct Snapshot {
     pub image: ImageIdentity,
     /// Where it was read from.
     pub source: SourceInfo,
-    /// How its bytes were come by.
+    /// How its bytes were measured.
     pub measured: Measured,
     /// The commit that the image was built from, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<Commit>,
-    /// The accounting.
+    /// Its totals.
     pub totals: Totals,
-    /// What a host downloads that moves to this image from the one recorded before it, where that was known when it was
-    /// recorded.
+    /// The update size from the image recorded before it, if that was known when this one was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSize>,
     /// The layers, lowest first.
     pub layers: Vec<Layer>,
-    /// What a container of the image is started with, where the image's config was read.
+    /// The settings that containers of the image start with, if the image's config was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<ContainerSettings>,
-    /// How the lines of the layers are known, where any of them has lines.
+    /// How the Dockerfile lines of the layers were found, if any layer has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LinesBy>,
-    /// The instructions that made the image, oldest first, those without a layer included; empty where that
-    /// is not known.
+    /// The instructions that made the image, oldest first, including those without a layer; empty if they are unknown.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<HistoryEntry>,
-    /// The image that this one was built on, where that is known or can be estimated.
+    /// The base image, if it is known or can be estimated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<BaseImage>,
-    /// The packages that are there once all layers are applied, where they were looked for: an earlier
-    /// version did not, and that is not the same as none.
+    /// The packages that exist once all layers are applied. Absent if they were not looked for, as in earlier versions;
+    /// empty means none found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub packages: Option<Arc<[Installed]>>,
-    /// What only the build needed, where that was looked for; most bytes first.
+    /// The removable files, if they were looked for; most bytes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removable: Option<Vec<Removable>>,
-    /// What follows from how it is built, where that was evaluated when it was recorded.
+    /// The verdict on how it is built, if that was evaluated when it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multi_stage: Option<RemovableOutcome>,
-    /// When it was recorded, how it is built and what it is held to, where it was recorded.
+    /// When it was recorded, how it is built, and its limits, if it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<RecordFacts>,
-    /// Files that are there more than once, where that was asked for; largest saving first.
+    /// Duplicate files, if they were asked for; largest saving first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duplicates: Option<Vec<Duplicate>>,
 }
 
-/// Files of the same content, none of them a hard link of another.
+/// Files with the same content, none of them a hard link to another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Duplicate {
-    /// Bytes of one of them.
+    /// Bytes of one copy.
     pub bytes: Bytes,
-    /// How many there are.
+    /// How many copies there are.
     pub copies: u64,
-    /// The first of them in the order of paths, relative to the image's root.
+    /// The first paths in order, relative to the image's root.
     pub paths: Vec<String>,
 }
 
-/// One step of an image's history.
+/// One entry of an image's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HistoryEntry {
-    /// What it did; of a step without a layer only what it set, not to what.
+    /// The instruction; if it made no layer, without the values that it sets.
     pub instruction: Option<Instruction>,
     /// Whether it made a layer.
     pub makes_layer: bool,
 }
 
-/// The image that an image was built on.
+/// The base image of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BaseImage {
-    /// Its name, where that is known.
+    /// Its name, if it is known.
     #[serde(default, deserialize_with = "read_some_reference")]
     pub name: Option<String>,
-    /// How many of the lowest layers are its.
+    /// How many of the lowest layers belong to it.
     pub layers: u64,
-    /// How that is known.
+    /// How that was found.
     pub how: BoundaryBy,
 }
 
-/// How it is known which layers are those of the base image.
+/// How the boundary between the base image and the application layers was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BoundaryBy {
-    /// The build's provenance names the base image by its digest, and that image's own config has the lowest layers
-    /// of this image; or the provenance says that there is none.
+    /// The build's provenance names the base image by its digest, and that image's own config has the lowest layers of
+    /// this image; or the provenance says that there is no base image.
     Provenance,
-    /// All instructions of the Dockerfile were found in the history; what is below is the base image's.
+    /// All instructions of the Dockerfile were found in the history; the layers below are the base image's.
     Dockerfile,
-    /// The image that the Dockerfile builds on was looked at, and its layers are the lowest of this image.
+    /// The Dockerfile's base image was inspected, and its layers are the lowest of this image.
     Image,
-    /// The same of the image that this one itself says it was built on: its word.
+    /// The same for the base image that this image's own metadata claims.
     Label,
     /// Guessed from the history alone.
     History,
 }
 
-/// Which image a snapshot is of.
+/// Which image a snapshot describes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImageIdentity {
     /// The name that reports, limits and baselines know the image by.
     pub name: String,
-    /// The image as it was asked for, without a login.
+    /// The image as it was requested, without credentials.
     #[serde(deserialize_with = "read_reference")]
     pub reference: String,
     /// What the image runs on, where its config says so.
@@ -170,7 +168,7 @@ pub struct ImageIdentity {
 }
 
 impl ImageIdentity {
-    /// What it runs on, as it is compared and recorded.
+    /// Its platform as it is compared and recorded.
     pub fn canonical_platform(&self) -> Option<Platform> {
         self.platform.as_ref().map(Platform::canonical)
     }
@@ -182,7 +180,7 @@ impl ImageIdentity {
 pub struct SourceInfo {
     /// The transport's name, as in containers-transports(5).
     pub transport: String,
-    /// The engine and its version, or the kind of store, where one was asked.
+    /// The engine and its version, or the kind of store, if one was used.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "read_some_reference")]
     pub engine: Option<String>,
 }
@@ -204,15 +202,15 @@ pub struct Commit {
     pub time: Option<Time>,
 }
 
-/// The accounting of one image (docs/numbers.md, "What is counted"). What is not known is null, never 0.
+/// The totals of one image (docs/numbers.md, "What is counted"). Unknown amounts are null, never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Totals {
     /// How many layers the image has.
     pub layers: u64,
-    /// How many regular files are flattened.
+    /// How many regular files exist once all layers are applied.
     pub files: Option<u64>,
-    /// Bytes of the regular files in all layers. Null where one of them is not distributed with the image.
+    /// Bytes of the regular files in all layers. Null if a layer is not distributed with the image.
     pub uncompressed: Option<Bytes>,
     /// Bytes of the regular files that exist once all layers are applied.
     pub flattened: Option<Bytes>,
@@ -223,7 +221,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// All that is counted in bytes.
+    /// All amounts in bytes.
     pub fn amounts(&self) -> [Option<Bytes>; 4] {
         [self.uncompressed, self.flattened, self.wasted, self.compressed]
     }
@@ -269,7 +267,7 @@ pub struct Layer {
     /// The blob's media type, where known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
-    /// The Dockerfile step that made the layer, normalised, where the image's history says.
+    /// The Dockerfile instruction that made the layer, normalised, if the image's history names it.
     pub created_by: Option<Instruction>,
     /// Bytes of the regular-file entries of the layer's tar.
     pub size: Option<Bytes>,
@@ -277,15 +275,15 @@ pub struct Layer {
     pub compressed: Option<Bytes>,
     /// How many regular-file entries the layer's tar has.
     pub files: Option<u64>,
-    /// Where in a Dockerfile the instruction stands, where that is certain.
+    /// The instruction's lines in the Dockerfile, if they are certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<DockerfileLines>,
-    /// The layer's files. A store keeps them apart, once for each diff ID.
+    /// The layer's files. A store keeps them separately, once for each diff ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file_list: Option<Arc<FileList>>,
 }
 
-/// A document that is not a snapshot that this version can use.
+/// Why a document cannot be used as a snapshot.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
     /// The document is of another kind or of a newer version.
@@ -307,8 +305,8 @@ impl SnapshotError {
 }
 
 impl Snapshot {
-    /// Reads a snapshot and checks that its figures agree: a stored document is untrusted input.
-    /// `most_nodes` bounds the files and directories that it may list.
+    /// Reads a snapshot and checks that its figures agree: a stored document is untrusted input. It may list at most
+    /// `most_nodes` files and directories.
     ///
     /// # Errors
     /// [`SnapshotError`], also for a document that a newer major version wrote.
@@ -343,7 +341,7 @@ impl Snapshot {
         }
         self.check_sums()?;
         self.check_places()?;
-        // One that claims more than can be counted has no size, as one that is not known has none.
+        // A list that claims more than can be counted has no size, like an unknown one.
         let unfit = |layer: &&Layer| {
             layer
                 .file_list
@@ -359,7 +357,7 @@ impl Snapshot {
         }
     }
 
-    /// Whatever names a layer names one that there is.
+    /// Checks that every layer that is referred to exists.
     fn check_places(&self) -> Result<(), String> {
         let layers = self.layers.len() as u64;
         let making = self.history.iter().filter(|step| step.makes_layer).count() as u64;
@@ -399,7 +397,7 @@ impl Snapshot {
     fn check_sums(&self) -> Result<(), String> {
         let totals = &self.totals;
         let all_known = !self.layers.is_empty() && self.layers.iter().all(|layer| layer.size.is_some());
-        // What is known of only some layers has a bound as well: their files are added up.
+        // Known sizes of only some layers are limited too: their files are added up.
         let sum = sum_known(self.layers.iter().map(|layer| layer.size).filter(Option::is_some));
         let fits = sum.is_some_and(|sum| match totals.uncompressed {
             Some(all) if all_known => sum == all,
@@ -419,7 +417,7 @@ impl Snapshot {
         }
     }
 
-    /// An image of which only this is known: its layers, and their bytes together.
+    /// An image of which only the layers and the totals are known.
     pub fn new(
         image: ImageIdentity,
         source: SourceInfo,
@@ -464,7 +462,7 @@ impl Snapshot {
         Snapshot::new(image, source, Measured::Content, uncompressed, layers)
     }
 
-    /// The same without the lists of files of its layers.
+    /// The same without its layers' file lists.
     pub fn without_files(mut self) -> Snapshot {
         self.layers.iter_mut().for_each(|layer| layer.file_list = None);
         self
@@ -481,7 +479,7 @@ impl Snapshot {
         }
     }
 
-    /// The platform for people and for records: `linux/amd64`, or `unknown`.
+    /// The platform for people and in stored documents: `linux/amd64`, or `unknown`.
     pub fn platform_text(&self) -> String {
         self.image.platform.as_ref().map_or_else(|| "unknown".into(), Platform::to_string)
     }
@@ -491,8 +489,8 @@ fn excerpt(name: &str) -> String {
     name.chars().filter(|c| !c.is_control()).take(100).collect()
 }
 
-/// How many of the lowest layers are likely the base image's: those up to the last `CMD` or `ENTRYPOINT`
-/// that has layers above it, for base images mostly end with one. `None` where there is none.
+/// How many of the lowest layers likely belong to the base image: those up to the last `CMD` or `ENTRYPOINT` that has
+/// layers above it, since most base images end with one. `None` if there is none.
 pub fn estimate_base_layers(history: &[HistoryEntry]) -> Option<u64> {
     let last_layer = history.iter().rposition(|step| step.makes_layer)?;
     let ends = |step: &HistoryEntry| {
@@ -504,7 +502,7 @@ pub fn estimate_base_layers(history: &[HistoryEntry]) -> Option<u64> {
     (layers > 0).then_some(layers)
 }
 
-/// The sum of amounts, or `None` as soon as one is unknown or the sum is no longer an amount.
+/// The sum of amounts, or `None` as soon as one is unknown or the sum is above [`Bytes::MAX`].
 pub fn sum_known(amounts: impl IntoIterator<Item = Option<Bytes>>) -> Option<Bytes> {
     amounts.into_iter().try_fold(Bytes(0), |sum, amount| sum.checked_add(amount?))
 }

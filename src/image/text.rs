@@ -1,16 +1,15 @@
-//! What all rooms know of text from foreign hands.
+//! Helpers for untrusted text.
 
-/// The most characters of a text from foreign hands in a message.
+/// Maximum characters of an untrusted text in a message.
 const EXCERPT: usize = 200;
 
-/// A short form of such a text, for messages.
+/// A short form of an untrusted text, for messages.
 pub fn excerpt(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(EXCERPT).collect()
 }
 
-/// Whether a character is not seen, changes the direction of others, or ends a line somewhere; control
-/// characters aside. Fillers that have a width and no ink are among them, and the selectors of variants that only
-/// hide data.
+/// Whether a character is invisible, changes the direction of others, or ends a line in some programs; control
+/// characters aside. Includes fillers that have a width but no ink, and the variation selectors that only hide data.
 pub fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
@@ -19,8 +18,8 @@ pub fn is_invisible(c: char) -> bool {
         | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Whether a character goes on top of the one before it: any number of them is as wide as one, and higher than
-/// any line. Those of scripts that write several on one letter have few on each.
+/// Whether a character stacks on the one before it: any number of them is as wide as one, and taller than any line.
+/// Scripts that put several on one letter use few.
 pub fn piles_up(c: char) -> bool {
     matches!(c,
         '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{e47}'..='\u{e4e}' | '\u{1ab0}'..='\u{1aff}'

@@ -1,4 +1,4 @@
-//! The package databases of an image whose packages are not known, or not all of them.
+//! The package databases of an image that were not read, or only in part.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::entry::Entry;
 use super::package::{Unread, UnreadDatabase};
 use super::snapshot::Layer;
 
-/// A package database of an image that was not read, or not to its end.
+/// A package database of an image that was not read, or only in part.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct UnreadFile {
@@ -14,22 +14,22 @@ pub struct UnreadFile {
     pub path: String,
     /// Its layer, counted from 0.
     pub layer: u64,
-    /// Why.
+    /// Why it was not read.
     pub why: Unread,
 }
 
 impl UnreadFile {
-    /// What to say of it.
+    /// The sentence that reports it.
     pub fn sentence(&self) -> String {
         let UnreadFile { path, layer, why } = self;
         format!("not all packages in /{path} (layer {}) could be read: {}", layer + 1, why.as_str())
     }
 }
 
-/// The most that are named for people; the JSON documents have all.
+/// Maximum databases named for people; the JSON documents have all.
 const MAX_NAMED: usize = 5;
 
-/// One line for each, and one for those that are left out.
+/// One line for each, and one for the number left out.
 pub fn unread_lines(files: &[UnreadFile]) -> Vec<String> {
     let mut lines: Vec<String> = files.iter().take(MAX_NAMED).map(UnreadFile::sentence).collect();
     if let Some(more) = files.len().checked_sub(MAX_NAMED).filter(|more| *more > 0) {
@@ -38,7 +38,7 @@ pub fn unread_lines(files: &[UnreadFile]) -> Vec<String> {
     lines
 }
 
-/// The databases of an image that were not read, as far as no later layer has another file in their place.
+/// The unread databases of an image, except those whose path a later layer lists again.
 pub fn unread_files(layers: &[Layer]) -> Vec<UnreadFile> {
     let mut found = Vec::new();
     for (index, file_list) in
