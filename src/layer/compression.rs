@@ -1,4 +1,4 @@
-//! How a layer's tar is packed, told by its first bytes: media types are claims.
+//! How a layer's tar is compressed, detected from its first bytes: media types are claims.
 
 use std::io::{self, BufRead, Read};
 
@@ -6,14 +6,14 @@ use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
-/// The most memory, in KiB, that an xz stream may claim to need: `xz -9` needs 65 MiB, and zstd's decoder
-/// has the same bound for its window.
+/// Maximum memory, in KiB, that an xz stream may claim to need: `xz -9` needs 65 MiB, and zstd's decoder has the same
+/// limit for its window.
 const XZ_MEMORY: u32 = 128 << 10;
-/// The window that every decoder of zstd may have, as a power of two: 32 MiB, the most that the encoder of Go uses, and so
+/// The window that every zstd decoder may have, as a power of two: 32 MiB, the maximum of Go's encoder, and thus of
 /// BuildKit, containerd and Podman. RFC 8878 asks decoders to support 8 MiB.
 const ZSTD_WINDOW_LOG: u32 = 25;
 
-/// How a blob is packed.
+/// How a blob is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// A plain tar.
@@ -22,19 +22,19 @@ pub enum Compression {
     Gzip,
     /// RFC 8878, one frame or several, skippable ones included (zstd:chunked).
     Zstd,
-    /// The .xz file format, one stream or several. Docker and Podman take it around layers.
+    /// The .xz file format, one stream or several. Docker and Podman accept it for layers.
     Xz,
-    /// bzip2, one stream or several. Docker and Podman take it around layers.
+    /// bzip2, one stream or several. Docker and Podman accept it for layers.
     Bzip2,
 }
 
 impl Compression {
-    /// Tells a blob by its first bytes; `None` where it is neither packed nor a tar.
+    /// Detects the compression from a blob's first bytes; `None` if it is neither compressed nor a tar.
     pub fn sniff(head: &[u8]) -> Option<Compression> {
         let skippable =
             |head: &[u8]| head.len() >= 4 && head[0] & 0xf0 == 0x50 && head[1..4] == [0x2a, 0x4d, 0x18];
         match head {
-            // A tar begins with a file's name, and that may look like anything.
+            // A tar begins with a file's name, which may look like anything.
             head if has_tar_checksum(head) => Some(Compression::None),
             [0x1f, 0x8b, ..] => Some(Compression::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Compression::Zstd),
@@ -57,8 +57,8 @@ impl Compression {
         }
     }
 
-    /// Whether unpacking what begins like this may take a hundred megabytes, however short it is: those are unpacked one
-    /// after the other.
+    /// Whether decompressing a blob with these first bytes may take a hundred megabytes, however short it is: such
+    /// blobs are decompressed one at a time.
     pub fn is_large(self, head: &[u8]) -> bool {
         match self {
             Compression::None | Compression::Gzip | Compression::Bzip2 => false,
@@ -67,11 +67,11 @@ impl Compression {
         }
     }
 
-    /// Unpacks `input`, which is large if it may say so. It is no type parameter: the decoders are much code, and would be
-    /// built for each.
+    /// Decompresses `input`; `may_be_large` allows it large windows. Takes a trait object instead of a type parameter:
+    /// the decoders are much code, and would be compiled for each type.
     ///
     /// # Errors
-    /// Where the decoder cannot be set up.
+    /// If the decoder cannot be set up.
     pub fn reader<'a>(
         self,
         input: Box<dyn BufRead + Send + 'a>,
@@ -83,7 +83,7 @@ impl Compression {
             Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
                 if !may_be_large {
-                    // Further frames say on their own what they need.
+                    // Later frames state their own windows.
                     decoder.window_log_max(ZSTD_WINDOW_LOG)?;
                 }
                 Box::new(decoder)
@@ -105,14 +105,14 @@ impl Compression {
     }
 }
 
-/// The window of a frame (RFC 8878, "Frame header"); `None` where its beginning does not tell.
+/// The window of a frame (RFC 8878, "Frame header"); `None` if its first bytes do not state it.
 fn zstd_window(head: &[u8]) -> Option<u64> {
     let [0x28, 0xb5, 0x2f, 0xfd, descriptor, rest @ ..] = head else { return None };
     if descriptor & 0x20 == 0 {
         let window = 1_u64 << (10 + (rest.first()? >> 3));
         return Some(window + window / 8 * u64::from(rest.first()? & 7));
     }
-    // One segment is as large as the whole content.
+    // The window of a single segment is as large as the whole content.
     let size = rest.get([0, 1, 2, 4][usize::from(descriptor & 3)]..)?;
     Some(match descriptor >> 6 {
         0 => u64::from(*size.first()?),
@@ -122,13 +122,12 @@ fn zstd_window(head: &[u8]) -> Option<u64> {
     })
 }
 
-/// What follows bzip2's signature: the mark of a block, or of the end where there is none.
+/// What follows bzip2's signature: the marker of a block, or of the end if there are no blocks.
 fn begins_bzip2_block(rest: &[u8]) -> bool {
     rest.starts_with(b"\x31\x41\x59\x26\x53\x59") || rest.starts_with(b"\x17\x72\x45\x38\x50\x90")
 }
 
-/// A tar starts with a header, or, where it is empty, with zeros; engines take no bytes at all for an
-/// empty one too.
+/// A tar starts with a header, or, if it is empty, with zeros; engines also accept no bytes at all as an empty one.
 fn looks_like_tar(head: &[u8]) -> bool {
     head.is_empty()
         || head.get(257..262) == Some(b"ustar")

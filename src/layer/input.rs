@@ -1,5 +1,5 @@
-//! Reading forward: the one way in which layergate looks at a tar, whether the bytes come from a
-//! file, where content can be jumped over, or from a stream, where it has to pass by.
+//! Reading forward: the only way layergate reads a tar, whether the bytes come from a file, where content can be
+//! skipped, or from a stream, where it has to be read.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
@@ -7,36 +7,36 @@ use std::ops::Range;
 
 use crate::image::digest::{Algorithm, Hasher};
 
-/// How much is read at once where content passes by.
+/// How much is read at once when content cannot be skipped.
 const CHUNK: usize = 64 * 1024;
 
-/// A reader that can get past content.
+/// A reader that can skip content.
 pub trait Forward: Read {
-    /// Gets past `count` bytes, or to the end of the input where that comes first. Returns how many.
+    /// Skips `count` bytes, or to the end of the input if that comes first. Returns how many.
     ///
     /// # Errors
-    /// Whatever reading fails with.
+    /// Errors of the reader.
     fn skip_at_most(&mut self, count: u64) -> io::Result<u64>;
 
-    /// Gets past exactly `count` bytes.
+    /// Skips exactly `count` bytes.
     ///
     /// # Errors
-    /// `UnexpectedEof` where the input ends before; whatever reading fails with.
+    /// `UnexpectedEof` if the input ends before; errors of the reader.
     fn skip(&mut self, count: u64) -> io::Result<()> {
         if self.skip_at_most(count)? < count { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
     }
 
-    /// Whether the content that comes next may be read. Only files that an engine has uncompressed can be
-    /// closed to the user that reads them.
+    /// Whether the content that comes next may be read. Only uncompressed files in an engine's store can be unreadable
+    /// for this user.
     ///
     /// # Errors
-    /// Whatever finding out fails with.
+    /// If that cannot be determined.
     fn is_readable(&mut self) -> io::Result<bool> {
         Ok(true)
     }
 }
 
-/// Any reader; skipping reads.
+/// Any reader; it skips by reading.
 pub struct PlainInput<R>(pub R);
 
 impl<R: Read> Read for PlainInput<R> {
@@ -65,23 +65,23 @@ impl<R: Read> Forward for PlainInput<R> {
 /// How much is read at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Ahead {
-    /// Behind content that was jumped over, where mostly the next header is wanted.
+    /// After a jump, when mostly only the next header is needed.
     pub least: usize,
-    /// Where one piece after the other is wanted.
+    /// When reading continuously.
     pub most: usize,
-    /// Jumps so short are none: to read what is between would have been cheaper than to ask again.
+    /// A jump this short counts as reading on: reading the bytes in between would be cheaper than another request.
     pub near: u64,
 }
 
-/// Of a file: asking for more costs next to nothing.
+/// For a file: another read costs next to nothing.
 const FILE_AHEAD: Ahead = Ahead { least: 1024, most: 64 * 1024, near: 0 };
 
 /// Bytes that can be read from any place.
 pub trait ReadAt {
-    /// Reads from a place, whatever was read before. Fewer bytes than the buffer has room for are no end.
+    /// Reads from `offset`, independent of earlier reads. Fewer bytes than fit the buffer do not mean the end.
     ///
     /// # Errors
-    /// Whatever reading fails with.
+    /// Errors of the reader.
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
 }
 
@@ -91,14 +91,14 @@ impl ReadAt for File {
     }
 }
 
-/// A part of a file, or of what is read like one; skipping jumps. Reads name their place, so no jump costs a call
-/// of its own.
+/// A part of a file, or of a source that is read like one; it skips by jumping. Reads state their offset, so a jump
+/// costs no call of its own.
 pub struct Window<S = File> {
     source: S,
     /// Where in the source the next byte is, and where the part ends.
     at: u64,
     end: u64,
-    /// Bytes from `at` on that have been read already.
+    /// Bytes from `at` on that have already been read.
     buffer: Vec<u8>,
     unread: Range<usize>,
     /// How much is read next.
@@ -107,10 +107,10 @@ pub struct Window<S = File> {
 }
 
 impl Window {
-    /// The `length` bytes of `file` from `offset` on.
+    /// The `length` bytes of `file` starting at `offset`.
     ///
     /// # Errors
-    /// `UnexpectedEof` where the file is shorter than that.
+    /// `UnexpectedEof` if the file is shorter than that.
     pub fn new(file: File, offset: u64, length: u64) -> io::Result<Window> {
         let size = file.metadata()?.len();
         let end = offset.checked_add(length).filter(|end| *end <= size);
@@ -125,10 +125,10 @@ impl<S: ReadAt> Window<S> {
         Window { source, at: 0, end: length, buffer: Vec::new(), unread: 0..0, next: ahead.least, ahead }
     }
 
-    /// The next bytes, without getting past them; empty at the end.
+    /// The next bytes, without consuming them; empty at the end.
     ///
     /// # Errors
-    /// Whatever reading fails with.
+    /// Errors of the reader.
     pub fn peek(&mut self) -> io::Result<&[u8]> {
         if self.unread.is_empty() {
             let want = self.left_of(self.next);
@@ -185,19 +185,19 @@ impl<S: ReadAt> Forward for Window<S> {
     }
 }
 
-/// Reads from a place in a file, whatever was read of it before.
+/// Reads from an offset in a file, independent of earlier reads.
 #[cfg(unix)]
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::unix::fs::FileExt::read_at(file, buffer, offset)
 }
 
-/// Reads from a place in a file, whatever was read of it before.
+/// Reads from an offset in a file, independent of earlier reads.
 #[cfg(windows)]
 fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }
 
-/// Counts and hashes what passes.
+/// Counts and hashes the bytes that are read through it.
 pub struct Meter<R> {
     inner: R,
     hash: Option<Hasher>,
@@ -205,12 +205,12 @@ pub struct Meter<R> {
 }
 
 impl<R: Read> Meter<R> {
-    /// Counts; hashes only where `by` names an algorithm.
+    /// Counts; hashes only if `by` names an algorithm.
     pub fn new(inner: R, by: Option<Algorithm>) -> Meter<R> {
         Meter { inner, hash: by.map(Hasher::new), count: 0 }
     }
 
-    /// The bytes that have passed and, where asked for, their hash.
+    /// The number of bytes read and, if it was asked for, their hash.
     pub fn finish(self) -> (u64, Option<Hasher>) {
         (self.count, self.hash)
     }

@@ -1,4 +1,4 @@
-//! Layers that tests make.
+//! Layers made for tests.
 
 /// A tar of files.
 pub fn tar_of(files: &[(String, Vec<u8>)]) -> Vec<u8> {

@@ -1,6 +1,6 @@
-//! What the packages of one image may take, over all of its layers. Packages only explain sizes, so an image with too
-//! many is not refused: it is measured without any. All of them are left out, for what comes last depends on the order
-//! in which layers are read.
+//! What the packages of one image may cost, over all of its layers. Packages only explain sizes, so an image with too
+//! many is not refused: it is measured without any. All of them are left out, because which ones come last depends on
+//! the order in which layers are read.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -8,14 +8,14 @@ use super::tally::Tally;
 use crate::image::file_list::{BYTES_PER_PACKAGE, MAX_PACKAGES};
 use crate::packages::room::PackageCost;
 
-/// What an image may take whatever its packed length.
+/// What an image may cost whatever its compressed length.
 const FREE_MEMORY: u64 = 16 << 20;
 const FREE_WORK: u64 = 64 << 20;
-/// What each packed byte adds: lists of files pack to a tenth, and their packages are packed with them.
+/// What each compressed byte adds: file lists compress to a tenth, and the packages' files are compressed with them.
 const MEMORY_PER_BYTE: u64 = 32;
 const WORK_PER_BYTE: u64 = 64;
 
-/// What the packages of one image have taken.
+/// What the packages of one image have cost.
 #[derive(Debug, Default)]
 pub struct PackageSpending {
     free_declared: AtomicU64,
@@ -25,13 +25,13 @@ pub struct PackageSpending {
 }
 
 impl PackageSpending {
-    /// Whether the image has more packages than are kept of it.
+    /// Whether the image has more packages than are kept.
     pub fn is_over(&self) -> bool {
         self.is_over.load(Ordering::Relaxed)
     }
 }
 
-/// What the packages of one packed stream have taken.
+/// What the packages of one compressed stream have cost.
 #[derive(Debug, Default)]
 pub(super) struct PackageTally {
     declared: Tally,
@@ -40,7 +40,7 @@ pub(super) struct PackageTally {
 }
 
 impl PackageTally {
-    /// Spends what something costs in a stream of this length; whether the image still has room for packages.
+    /// Spends a cost in a stream of this length; whether the image still has room for packages.
     pub fn spend(&self, image: &PackageSpending, length: u64, cost: PackageCost) -> bool {
         if image.is_over() {
             return false;
@@ -57,7 +57,7 @@ impl PackageTally {
         !image.is_over()
     }
 
-    /// What work is left.
+    /// How much work is left.
     pub fn left(&self, image: &PackageSpending, length: u64) -> u64 {
         self.work.left(length.saturating_mul(WORK_PER_BYTE), &image.free_work, FREE_WORK)
     }
@@ -71,7 +71,7 @@ mod tests {
     use crate::image::FileList;
     use crate::layer::{Budget, Hashing, made, walk_stream};
 
-    /// A layer of files, packed.
+    /// A compressed layer of files.
     fn layer(files: &[(String, Vec<u8>)]) -> Vec<u8> {
         zstd::encode_all(made::tar_of(files).as_slice(), 1).unwrap()
     }
@@ -92,7 +92,7 @@ mod tests {
             let budget = Budget::default();
             let lists = order.map(|blob| walk(blob, &budget));
             assert!(budget.has_too_many_packages());
-            // The last one is cut short at least, says so, and is not kept for other images.
+            // At least the last one is cut short, says so, and is not cached for other images.
             let [.., last] = &lists;
             assert!(last.packages.is_empty() && last.packages_left_out && !last.is_complete());
             assert_eq!(last.unread.iter().map(|database| database.entry).collect::<Vec<_>>(), [0]);
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// What is spent of what is free, whatever a layer tries and however many there are, ends soon after there is none.
+    /// Whatever a layer tries, and however many layers there are, spending stops soon after the free part is used up.
     #[test]
     fn the_work_for_a_small_image_has_an_end() {
         let json = |start: &str, unit: &str, count: usize, end: &str| {
@@ -146,7 +146,7 @@ mod tests {
             assert!(budget.has_too_many_packages(), "{kind}");
             let spent = |of: &AtomicU64| of.load(Ordering::Relaxed);
             let (memory, work) = (spent(&budget.packages.free_memory), spent(&budget.packages.free_work));
-            // What was too much is counted, and was not done.
+            // The excess is counted, but its work was not done.
             assert!(
                 memory <= FREE_MEMORY + (100 << 20) && packed * MEMORY_PER_BYTE < 64 << 20,
                 "{kind}: {memory}"

@@ -1,5 +1,5 @@
-//! How the files of one layer are kept in a file: a JSON document, packed with zstd, whose frame
-//! holds a checksum, so that damage is found.
+//! How the files of one layer are stored in a file: a JSON document, compressed with zstd, whose frame holds a checksum
+//! to detect damage.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,11 +13,11 @@ use crate::image::{DiffId, FileList};
 const SCHEMA: &str = "layergate.file-list/v1";
 /// zstd's level: 3 is its own default, and a file list shrinks to a tenth.
 const ZSTD_LEVEL: i32 = 3;
-/// The largest file that is read: that of five million files has some 50 MiB.
+/// The largest file that is read: the one for five million files has some 50 MiB.
 pub const MAX_PACKED: u64 = 256 << 20;
 
-/// How many values more than their lengths explain the file lists of this run have: each may be small, and a store can
-/// have many.
+/// The values that this run's file lists have in excess of their lengths: each list may be small, and a store can have
+/// many.
 static EXCESS: AtomicU64 = AtomicU64::new(0);
 
 #[derive(Serialize)]
@@ -34,18 +34,18 @@ struct PackedFileList {
     file_list: FileList,
 }
 
-/// Packs the files of a layer.
+/// Compresses the files of a layer.
 ///
 /// # Errors
-/// Where the encoder fails.
+/// If the encoder fails.
 pub fn pack(diff_id: &DiffId, file_list: &FileList) -> io::Result<Vec<u8>> {
     let mut encoder = encoder()?;
     serde_json::to_writer(&mut encoder, &Out { schema: SCHEMA, diff_id, file_list })?;
     encoder.finish()
 }
 
-/// Unpacks the files of a layer; `None` where they are damaged, of another layer, of a version that
-/// this one does not read, or more than a file of this length lists.
+/// Decompresses the files of a layer; `None` if they are damaged, of another layer, of a version that this one does not
+/// read, or too many for a file of this length.
 pub fn unpack(packed: &[u8], diff_id: &DiffId) -> Option<FileList> {
     let (document, values) = read(packed)?;
     let excess = DocumentBudget::excess(packed.len() as u64, values);
@@ -62,17 +62,17 @@ fn parse(document: &[u8], diff_id: &DiffId) -> Option<FileList> {
     (document.schema == SCHEMA && document.diff_id == *diff_id).then_some(document.file_list)
 }
 
-/// Packs a document.
+/// Compresses a document.
 ///
 /// # Errors
-/// Where the encoder fails.
+/// If the encoder fails.
 pub fn encode(document: &[u8]) -> io::Result<Vec<u8>> {
     let mut encoder = encoder()?;
     encoder.write_all(document)?;
     encoder.finish()
 }
 
-/// Unpacks a document to its end, where the checksum is; `None` where it is damaged or too large.
+/// Decompresses a document to its end, where the checksum is; `None` if it is damaged or too large.
 pub fn decode(packed: &[u8]) -> Option<Vec<u8>> {
     read(packed).map(|(document, _)| document)
 }
@@ -115,14 +115,14 @@ mod tests {
         for at in 0..packed.len() {
             let mut damaged = packed.clone();
             damaged[at] ^= 4;
-            // Some bits mean nothing, such as how much memory a decoder should set aside.
+            // Some bits have no effect, such as how much memory a decoder should reserve.
             let found = unpack(&damaged, &id);
             assert!(found.is_none_or(|found| found == file_list), "byte {at}");
             assert_eq!(unpack(&packed[..at], &id), None, "cut off at {at}");
         }
     }
 
-    /// A file whose document is made of many times the same.
+    /// A file whose document repeats one unit many times.
     fn bomb(id: &DiffId, unit: &str, count: usize) -> Vec<u8> {
         let start = format!(r#"{{"schema":"{SCHEMA}","diff_id":"{id}","file_list":{{"entries":["#);
         let entries = unit.repeat(count);
@@ -153,7 +153,7 @@ mod tests {
         let packed = bomb(&id, r#"["d","a"],"#, 150_000);
         let read = (0..20).filter(|_| unpack(&packed, &id).is_some()).count();
         assert!((1..4).contains(&read), "{read}");
-        // What has its own length to show for it is read all the same.
+        // A list that is long enough for its values is still read.
         let real = FileList::of(
             (0..2000).map(|at| Entry::Dir(format!("{:x}", at * 7919).as_str().into())).collect(),
         );

@@ -1,5 +1,5 @@
-//! What reading an image may cost: bounds that keep untrusted input from using up memory or time.
-//! Each can be raised by name; none can be turned off.
+//! What reading an image may cost: safety limits that keep untrusted input from using up memory or time. Each can be
+//! raised by name; none can be turned off.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -14,20 +14,20 @@ use crate::image::file_list::MAX_NODES;
 use crate::image::path::{MAX_DEPTH, MAX_PATH};
 use crate::packages::room::{ImageRoom, PackageCost};
 
-/// What an image may cost whatever its packed length: a file of zeros packs to almost nothing.
+/// What an image may cost whatever its compressed length: a file of zeros compresses to almost nothing.
 const FREE_INFLATED: u64 = 1 << 30;
 const FREE_ENTRIES: u64 = 100_000;
 const FREE_NAMES: u64 = 32 << 20;
 const FREE_HEADERS: u64 = 32 << 20;
-/// What each packed byte adds to that. The header of an entry takes a dozen packed bytes or more.
+/// What each compressed byte adds to that. The header of an entry takes a dozen compressed bytes or more.
 const BYTES_PER_ENTRY: u64 = 8;
 const NAMES_PER_BYTE: u64 = 16;
 const HEADERS_PER_BYTE: u64 = 32;
 
-/// The bounds of one image.
+/// The safety limits of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SafetyLimits {
-    /// Files and directories, those that paths only imply included.
+    /// Files and directories, including those that paths only imply.
     pub entries: u64,
     /// Bytes of all path names together.
     pub names: u64,
@@ -35,22 +35,22 @@ pub struct SafetyLimits {
     pub path: u64,
     /// Parts of one path.
     pub depth: u64,
-    /// Bytes of one PAX header or GNU long name. Go's reader has the same bound.
+    /// Bytes of one PAX header or GNU long name. Go's reader has the same limit.
     pub header: u64,
-    /// Inflated bytes for each packed one, counted after the first GiB of an image.
+    /// Uncompressed bytes for each compressed one, counted after the first GiB of an image.
     pub ratio: u64,
-    /// Bytes of layers that are read or inflated; what is seeked over does not count.
+    /// Bytes of layers that are read or decompressed; bytes that are seeked over do not count.
     pub uncompressed: u64,
     /// Entries of an archive that holds an image.
     pub parts: u64,
-    /// Indexes inside of indexes.
+    /// Indexes inside indexes.
     pub nesting: u64,
-    /// Bytes of indexes, manifests and configs that are read of an image.
+    /// Bytes of an image's indexes, manifests and configs.
     pub documents: u64,
 }
 
 impl Default for SafetyLimits {
-    /// Many times what the largest images known need.
+    /// Many times what the largest known images need.
     fn default() -> SafetyLimits {
         SafetyLimits {
             entries: MAX_NODES,
@@ -67,16 +67,16 @@ impl Default for SafetyLimits {
     }
 }
 
-/// A bound that cannot be set as it is written.
+/// A safety limit that cannot be set as written.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidSafetyLimit(String);
 
 impl SafetyLimits {
-    /// Sets one bound from `NAME=NUMBER`.
+    /// Sets one safety limit from `NAME=NUMBER`.
     ///
     /// # Errors
-    /// [`InvalidSafetyLimit`] for an unknown name, for what is no number, or for one below the default.
+    /// [`InvalidSafetyLimit`] for an unknown name, for a value that is not a number, or for one below the default.
     pub fn set(&mut self, text: &str) -> Result<(), InvalidSafetyLimit> {
         let invalid = |why: String| InvalidSafetyLimit(format!("`{text}`: {why}"));
         let (name, number) = text
@@ -120,23 +120,23 @@ impl SafetyLimits {
     }
 }
 
-/// A bound that an image is over, and the name to raise it by.
+/// A safety limit that an image exceeds, and the name to raise it by.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}; --safety-limit {bound}=NUMBER raises this limit")]
 pub struct Refusal {
     /// What there is too much of.
     pub what: String,
-    /// The bound's name.
+    /// The limit's name.
     pub bound: &'static str,
 }
 
 impl Refusal {
-    /// Too much of what `bound` is about.
+    /// Too much of what `bound` limits.
     pub fn new(bound: &'static str, what: impl fmt::Display) -> Refusal {
         Refusal { what: what.to_string(), bound }
     }
 
-    /// The refusal inside an error of reading, where there is one.
+    /// The refusal inside a read error, if there is one.
     pub fn of(error: &io::Error) -> Option<&Refusal> {
         error.get_ref()?.downcast_ref()
     }
@@ -148,14 +148,14 @@ impl From<Refusal> for io::Error {
     }
 }
 
-/// What is left of the bounds of one image, shared by all of its layers over all threads.
+/// What is left of one image's safety limits, shared by all of its layers across threads.
 #[derive(Debug, Default)]
 pub struct Budget {
-    /// The bounds.
+    /// The safety limits.
     pub bounds: SafetyLimits,
-    /// Whether the content of each file is hashed, so that copies are found.
+    /// Whether the content of each file is hashed, to find duplicates.
     pub contents: bool,
-    /// How the tars of layers are hashed that pass by before their diff IDs are known.
+    /// The algorithm for hashing the tars of streamed layers before their diff IDs are known.
     pub diff_ids: Algorithm,
     entries: AtomicU64,
     names: AtomicU64,
@@ -164,11 +164,11 @@ pub struct Budget {
     pub(super) packages: Arc<PackageSpending>,
     read: Arc<AtomicU64>,
     free: Free,
-    /// Of an archive that is packed itself: what is packed inside of it earns nothing.
+    /// Of an archive that is itself compressed: layers compressed inside it earn nothing.
     outer: Option<Arc<Account>>,
 }
 
-/// How much has been drawn of what is free.
+/// How much of the free part has been used.
 #[derive(Debug, Default)]
 struct Free {
     inflated: AtomicU64,
@@ -177,8 +177,8 @@ struct Free {
     headers: AtomicU64,
 }
 
-/// What one packed stream has cost. Its length earns a part of that; the rest is drawn from what is free for
-/// the whole image, so the order in which layers are read decides nothing.
+/// What one compressed stream has cost. Its length earns a part of that; the rest is drawn from the free part of the
+/// whole image, so the order in which layers are read does not matter.
 #[derive(Debug, Default)]
 pub struct Account {
     packed: AtomicU64,
@@ -187,17 +187,17 @@ pub struct Account {
     names: Tally,
     headers: Tally,
     packages: PackageTally,
-    /// What the packages of a layer may take that does not say how long it is packed.
+    /// The length assumed for the packages of a layer of unknown compressed length.
     assumed: AtomicU64,
 }
 
 impl Account {
-    /// Counts packed bytes.
+    /// Counts compressed bytes.
     pub fn earn(&self, bytes: u64) {
         self.packed.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Takes a layer to be so long, for its packages: an engine's store has its files as they are.
+    /// Assumes this length for the layer's packages: an engine's store has its files uncompressed.
     pub(super) fn assume(&self, bytes: u64) {
         self.assumed.fetch_max(bytes, Ordering::Relaxed);
     }
@@ -206,13 +206,13 @@ impl Account {
         self.packed.load(Ordering::Relaxed)
     }
 
-    /// The length that its packages go by.
+    /// The length that the budget of its packages is based on.
     fn length_for_packages(&self) -> u64 {
         self.packed().max(self.assumed.load(Ordering::Relaxed))
     }
 }
 
-/// The part that one layer has in what the packages of its image may take.
+/// One layer's share of what the packages of its image may cost.
 #[derive(Debug)]
 struct LayerRoom {
     image: Arc<PackageSpending>,
@@ -230,7 +230,7 @@ impl ImageRoom for LayerRoom {
 }
 
 impl Budget {
-    /// Nothing spent yet. `read` counts packed bytes as they are read, for whoever shows progress.
+    /// Nothing spent yet. `read` counts compressed bytes as they are read, to show progress.
     pub fn new(bounds: SafetyLimits, read: Arc<AtomicU64>) -> Budget {
         Budget { bounds, read, ..Budget::default() }
     }
@@ -240,23 +240,23 @@ impl Budget {
         self.outer.clone().unwrap_or_default()
     }
 
-    /// The account of an archive that is packed as a whole, on which all that is inside of it goes.
+    /// The account of an archive that is compressed as a whole; everything inside is charged to it.
     pub fn enclose(&mut self) -> Arc<Account> {
         self.outer.insert(Arc::default()).clone()
     }
 
-    /// What the packages of a layer may take, in all that those of the image may.
+    /// What the packages of a layer may cost, within what those of the image may.
     pub(super) fn package_room(&self, account: &Arc<Account>) -> Box<dyn ImageRoom> {
         Box::new(LayerRoom { image: self.packages.clone(), account: account.clone() })
     }
 
-    /// Whether the image has more packages than are kept of it.
+    /// Whether the image has more packages than are kept.
     pub fn has_too_many_packages(&self) -> bool {
         self.packages.is_over()
     }
 
-    /// Whether layers of so many [`crate::image::FileList::nodes`] may be put together: one that is
-    /// used twice counts twice.
+    /// Whether layers with this many [`crate::image::FileList::nodes`] in total may be stacked: one that is used twice
+    /// counts twice.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -271,9 +271,9 @@ impl Budget {
         Ok(())
     }
 
-    /// Whether the platforms of an index may be put together that have so many nodes, all of them together, in layers of
-    /// so many bytes as they are stored. A few small layers, each platform with another choice of them, would make as
-    /// much work as there are choices.
+    /// Whether the platforms of an index may be stacked that have this many nodes in total, in layers of this many
+    /// stored bytes. Otherwise a few small layers, combined differently for each platform, would make as much work as
+    /// there are combinations.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -285,7 +285,7 @@ impl Budget {
         Err(Refusal::new("entries", format!("its platforms have over {most} files and directories together")))
     }
 
-    /// Counts bytes that were got past without reading all of them, for whoever shows progress.
+    /// Counts bytes that were skipped, at least in part, to show progress.
     pub fn pass(&self, bytes: u64) {
         self.read.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -302,8 +302,8 @@ impl Budget {
         self.spend_dense(account, cost)
     }
 
-    /// Refuses small input that lists more than any real layer of its length. Whoever raises a bound knows what
-    /// comes.
+    /// Refuses small input that lists more than any real layer of its length. Raising a limit turns this check off for
+    /// it.
     fn spend_dense(&self, account: &Account, cost: &Cost) -> Result<(), Refusal> {
         let (default, packed) = (SafetyLimits::default(), account.packed());
         let dense = |bound: &'static str, what: &str| {
@@ -351,11 +351,11 @@ impl Budget {
     }
 }
 
-/// How many entries are spent at once: counters that all cores write to are slow.
+/// How many entries are charged at once: counters that all cores write to are slow.
 const ENTRIES_AT_ONCE: u64 = 64;
 const HEADERS_AT_ONCE: u64 = 1 << 20;
 
-/// What entries cost: their number, and the bytes of their names and of their extension headers.
+/// What entries cost: their number, and the bytes of their names and extension headers.
 #[derive(Default)]
 struct Cost {
     entries: u64,
@@ -363,7 +363,7 @@ struct Cost {
     headers: u64,
 }
 
-/// Spends what the entries of one layer cost.
+/// Charges the cost of one layer's entries.
 pub struct Entries<'a> {
     budget: &'a Budget,
     account: &'a Account,
@@ -376,8 +376,7 @@ impl<'a> Entries<'a> {
         Entries { budget, account, cost: Cost::default() }
     }
 
-    /// Counts an entry whose names and extension headers have so many bytes, and now and then spends what has
-    /// come together.
+    /// Counts an entry whose names and extension headers have this many bytes, and from time to time charges the sum.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -389,7 +388,7 @@ impl<'a> Entries<'a> {
         if little { Ok(()) } else { self.finish() }
     }
 
-    /// Spends the rest.
+    /// Charges the rest.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -398,7 +397,7 @@ impl<'a> Entries<'a> {
     }
 }
 
-/// Why the content of a file is looked into. Each has room of its own: none explains more than the accounting needs.
+/// Why the content of a file is read. Each purpose has its own budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Whether it holds a secret.
@@ -410,8 +409,8 @@ pub enum Purpose {
 }
 
 impl Purpose {
-    /// The most bytes that are looked into: of one layer, and of an image. Images hold a hundredth of it. What the packages
-    /// of an image may take depends on its length, and is spent elsewhere.
+    /// Maximum bytes that are read of one layer, and of an image. Real images have a hundredth of that. What the
+    /// packages of an image may cost depends on its length, and is charged elsewhere.
     fn most(self) -> (u64, u64) {
         match self {
             Purpose::Secret => (8 << 20, 16 << 20),
@@ -421,11 +420,11 @@ impl Purpose {
     }
 }
 
-/// Spends the content of one layer that is looked into.
+/// Charges the content of one layer that is read.
 pub struct ScanBudget<'a> {
     budget: &'a Budget,
     spent: [u64; 3],
-    /// Whether the image has had more than is looked into: what is known of the layer depends on the others then.
+    /// Whether the image exceeded its budget: what is known of the layer then depends on the others.
     pub cut_short: bool,
 }
 
@@ -435,8 +434,8 @@ impl<'a> ScanBudget<'a> {
         ScanBudget { budget, spent: [0; 3], cut_short: false }
     }
 
-    /// Spends `bytes`; whether there is room for them. Where a layer is full, all that comes after is left out:
-    /// what is said of a layer is the same wherever it is read.
+    /// Spends `bytes`; whether there is room for them. Once a layer is full, everything after that is left out, so that
+    /// the findings of a layer are the same wherever it is read.
     pub fn spend(&mut self, purpose: Purpose, bytes: u64) -> bool {
         let (of_layer, of_image) = purpose.most();
         let spent = &mut self.spent[purpose as usize];
@@ -451,7 +450,7 @@ impl<'a> ScanBudget<'a> {
     }
 }
 
-/// Counts packed bytes on their way into a decoder.
+/// Counts compressed bytes on their way into a decoder.
 pub struct PackedReader<'a, R> {
     inner: R,
     budget: &'a Budget,
@@ -459,7 +458,7 @@ pub struct PackedReader<'a, R> {
 }
 
 impl<'a, R> PackedReader<'a, R> {
-    /// `account` is what [`UnpackedReader`] compares with.
+    /// `account` is the one that [`UnpackedReader`] compares with.
     pub fn new(inner: R, budget: &'a Budget, account: &'a Account) -> PackedReader<'a, R> {
         PackedReader { inner, budget, account }
     }
@@ -476,7 +475,7 @@ impl<R: Read> Read for PackedReader<'_, R> {
     }
 }
 
-/// Counts the bytes of a file that holds a packed archive.
+/// Counts the bytes of a file that holds a compressed archive.
 pub struct Enclosing<R> {
     inner: R,
     account: Arc<Account>,
@@ -497,17 +496,17 @@ impl<R: Read> Read for Enclosing<R> {
     }
 }
 
-/// Holds what comes out of a decoder to the bounds.
+/// Holds the output of a decoder to the safety limits.
 pub struct UnpackedReader<'a, R> {
     inner: R,
     budget: &'a Budget,
     account: &'a Account,
-    /// Whether there is a decoder, and not a plain tar alone.
+    /// Whether there is a decoder, not just a plain tar.
     inflated: bool,
 }
 
 impl<'a, R> UnpackedReader<'a, R> {
-    /// `account` is of what has gone into the decoder.
+    /// `account` counts the bytes that went into the decoder.
     pub fn new(inner: R, budget: &'a Budget, account: &'a Account, inflated: bool) -> UnpackedReader<'a, R> {
         UnpackedReader { inner, budget, account, inflated }
     }
@@ -550,7 +549,7 @@ mod tests {
         zstd::encode_all(made::tar_of(files).as_slice(), 1).unwrap()
     }
 
-    /// Which entries of a layer hold a secret, or nothing where that was not looked for.
+    /// The entries of a layer that hold a secret, or `None` if they were not looked for.
     fn secrets(blob: &[u8], budget: &Budget) -> Option<Vec<u32>> {
         let file_list =
             crate::layer::walk_stream(blob, budget, crate::layer::Hashing::default()).unwrap().file_list;
@@ -583,7 +582,7 @@ mod tests {
         for _ in 0..of_image / of_layer {
             assert_eq!(secrets(&blob, &budget), Some(Vec::new()));
         }
-        // That it was not looked for is not that there is none.
+        // Not looked for is not the same as none.
         assert_eq!(secrets(&blob, &budget), None);
     }
 
@@ -594,13 +593,13 @@ mod tests {
         for purpose in [Purpose::Secret, Purpose::Development, Purpose::Packages] {
             let (of_layer, _) = purpose.most();
             assert!(scan.spend(purpose, of_layer), "{purpose:?}");
-            // What is left out is left out in order, however small.
+            // Once one file is left out, all later ones are, however small.
             assert!(!scan.spend(purpose, 1) && !scan.spend(purpose, 0), "{purpose:?}");
         }
         assert!(!scan.cut_short);
     }
 
-    /// How many entries with such names and headers a layer of so many packed bytes may have, and which bound ends it.
+    /// How many entries with such names and headers fit a layer of this compressed length, and which limit ends it.
     fn entries_of(
         bounds: SafetyLimits,
         packed: u64,
@@ -632,14 +631,14 @@ mod tests {
         let (count, bound) = of((100, 1 << 20), mib);
         assert_eq!(bound, Some("header"));
         assert!(count <= 64, "{count}");
-        // Each has a dozen packed bytes, and a name of a hundred.
+        // Each has a dozen compressed bytes, and a name of a hundred.
         assert_eq!(of((100, 100), 12 * 2_000_000), (2_000_000, None));
         let mut raised = SafetyLimits::default();
         raised.set("entries=5000001").unwrap();
         assert_eq!(entries_of(raised, mib, (10, 0)), (2_000_000, None));
     }
 
-    /// The free part is one for all layers, and what a layer earns is its own: so the order does not matter.
+    /// All layers share the free part, and each layer keeps what it earns: so the order does not matter.
     #[test]
     fn layers_share_what_is_free() {
         let inflate = |budget: &Budget, layers: &[(u64, u64)]| {
@@ -654,7 +653,7 @@ mod tests {
         assert!(fits(&[(mib, 2000 * mib), (1, gib)]) && fits(&[(1, gib), (mib, 2000 * mib)]));
         assert!(!fits(&[(1, gib), (1, mib)]) && !fits(&[(mib, 2000 * mib + gib / 2 + mib), (1, gib / 2)]));
         assert!(!fits(&[(1, 100 * mib); 11]));
-        // In an archive that is packed itself only its own length counts.
+        // In an archive that is itself compressed, only its own length counts.
         let mut nested = Budget::default();
         nested.enclose().earn(1);
         assert!(inflate(&nested, &[(0, gib)]).is_ok() && inflate(&nested, &[(0, mib)]).is_err());

@@ -1,7 +1,7 @@
-//! The map of a sparse file: which of its parts are stored; the rest are holes (GNU tar manual,
-//! "Storing Sparse Files"). Only what it adds up to is kept: a map may be long.
+//! The map of a sparse file: which of its parts are stored; the rest are holes (GNU tar manual, "Storing Sparse
+//! Files"). Only the totals are kept: a map may be long.
 
-/// What the fragments of a map add up to.
+/// The totals of a map's fragments.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct SparseMap {
     end: u64,
@@ -9,7 +9,7 @@ pub(super) struct SparseMap {
 }
 
 impl SparseMap {
-    /// Adds the next fragment; `None` where it overlaps the one before, or ends beyond all sizes.
+    /// Adds the next fragment; `None` if it overlaps the one before, or its end overflows.
     pub(super) fn add(&mut self, offset: u64, length: u64) -> Option<()> {
         if offset < self.end {
             return None;
@@ -19,8 +19,8 @@ impl SparseMap {
         Some(())
     }
 
-    /// Whether it is the map of a file of `size` bytes of which so many are stored. Without this, a
-    /// file of any content could claim to be empty.
+    /// Whether this is the map of a file of `size` bytes with this many stored. Without the check, a file of any
+    /// content could claim to be empty.
     pub(super) fn fits(&self, size: u64, stored: u64) -> bool {
         self.end <= size && self.stored == stored
     }
@@ -43,8 +43,8 @@ fn decimal(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
-/// Reads the map of version 1.0, which stands before the content: the number of fragments, then each
-/// one's offset and length, each number on a line.
+/// Reads the map of version 1.0, which precedes the content: the number of fragments, then each one's offset and
+/// length, each number on a line.
 #[derive(Default)]
 pub(super) struct MapLines {
     line: Vec<u8>,
@@ -54,7 +54,7 @@ pub(super) struct MapLines {
 }
 
 impl MapLines {
-    /// Takes the next block: whether the map goes on after it, or `None` where it is malformed.
+    /// Takes the next block: whether the map continues after it, or `None` if it is malformed.
     pub(super) fn take(&mut self, block: &[u8]) -> Option<bool> {
         for byte in block {
             if self.fragments_left == Some(0) {

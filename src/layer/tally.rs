@@ -10,7 +10,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// Spends `count` where `earned` of it is paid for; whether the rest can be drawn from `free`. One thread
+    /// Spends `count`, of which `earned` in total is paid for; whether the rest can be drawn from `free`. One thread
     /// reads a stream.
     pub(super) fn spend(&self, count: u64, earned: u64, free: &AtomicU64, most: u64) -> bool {
         let spent = self.spent.fetch_add(count, Ordering::Relaxed).saturating_add(count);

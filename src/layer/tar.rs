@@ -1,10 +1,8 @@
-//! Walking a tar: entry headers in order, content skipped or handed out, memory bounded whatever
-//! the headers claim.
+//! Walking a tar: entry headers in order, content skipped or handed out, memory limited whatever the headers claim.
 //!
-//! The formats are those of POSIX.1-2017 "pax Interchange Format" and the GNU tar manual. Where
-//! they leave a choice, the answer is that of Go's `archive/tar`, by which engines write and read
-//! layers. Field parsing is the `tar` crate's; the loop is ours, because that crate reads a long
-//! name of any claimed length into memory.
+//! The formats are those of POSIX.1-2017 "pax Interchange Format" and the GNU tar manual. Where they leave a choice,
+//! this does what Go's `archive/tar` does, with which engines write and read layers. Field parsing is the `tar`
+//! crate's; the loop is not, because that crate reads a long name of any claimed length into memory.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind, Read};
@@ -17,9 +15,9 @@ use super::safety::{Refusal, SafetyLimits};
 use super::sparse::{MapLines, SparseMap};
 
 const BLOCK: u64 = 512;
-/// The most blocks of a GNU sparse map that are read for one file.
+/// Maximum blocks of a GNU sparse map that are read for one file.
 const MAX_SPARSE_BLOCKS: usize = 16 * 1024;
-/// How much room is made before content is read; there is more where there is more.
+/// How much memory is reserved before content is read; it grows with the content.
 const MOST_AT_ONCE: usize = 128 * 1024;
 const UNREADABLE_SIZE: &str = "the size is unreadable or impossible";
 const UNFIT_MAP: &str = "the map of a sparse file does not fit the file";
@@ -38,12 +36,12 @@ pub enum TarError {
         /// What is wrong there.
         what: String,
     },
-    /// A bound that keeps untrusted input from using up memory.
+    /// A safety limit that keeps untrusted input from using up memory.
     #[error("refused: at byte {offset} of the tar, {refusal}")]
     OverLimit {
         /// Where in the tar the entry starts.
         offset: u64,
-        /// Which bound, and by what.
+        /// Which limit, and by how much.
         refusal: Refusal,
     },
     /// A sparse file whose map does not end.
@@ -59,7 +57,7 @@ pub enum TarError {
 pub enum EntryKind {
     /// A regular file.
     File,
-    /// A further name of a file.
+    /// A hard link.
     HardLink,
     /// A symbolic link.
     Symlink,
@@ -67,12 +65,12 @@ pub enum EntryKind {
     Dir,
     /// A device or a pipe.
     Special,
-    /// An entry of another type, by its flag. Content follows it, as Go's reader has it.
+    /// An entry of another type, by its flag. Content follows it, as in Go's reader.
     Other(u8),
 }
 
 impl EntryKind {
-    /// Whether content follows the header. What the headers of other kinds say of a size is ignored.
+    /// Whether content follows the header. For other kinds, the header's size is ignored.
     fn has_content(self) -> bool {
         matches!(self, EntryKind::File | EntryKind::Other(_))
     }
@@ -81,17 +79,17 @@ impl EntryKind {
 /// One entry of a tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TarEntry {
-    /// The name, as the tar has it.
+    /// The name, as written in the tar.
     pub path: Vec<u8>,
     /// What it is.
     pub kind: EntryKind,
-    /// The bytes of the file once uncompressed: of a sparse file, holes included.
+    /// The bytes of the file once uncompressed; for a sparse file, holes included.
     pub size: u64,
-    /// Whether what is stored is not the content, but a map of it and its parts.
+    /// Whether a map of the content and its parts are stored instead of the content.
     pub sparse: bool,
-    /// The permission bits, such as 0o755; 0 where they are unreadable.
+    /// The permission bits, such as 0o755; 0 if they are unreadable.
     pub mode: u32,
-    /// The target of a hard or symbolic link, as the tar has it.
+    /// The target of a hard or symbolic link, as written in the tar.
     pub link: Vec<u8>,
     /// Where in the tar the entry's stored content starts.
     pub offset: u64,
@@ -101,21 +99,21 @@ pub struct TarEntry {
     pub headers: u64,
 }
 
-/// What extension headers say of the entry that follows them.
+/// What extension headers say about the entry that follows them.
 #[derive(Default)]
 struct Extensions {
-    /// GNU's long name and long link, which go before what PAX says.
+    /// GNU's long name and long link, which take precedence over PAX.
     path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
-    /// Of the last PAX header: a second one replaces the first.
+    /// From the last PAX header: a second one replaces the first.
     pax: Pax,
 }
 
-/// The records of a PAX header that count, by their keys. An empty value is none.
+/// The relevant records of a PAX header, by key. An empty value counts as none.
 #[derive(Default)]
 struct Pax(BTreeMap<&'static str, Vec<u8>>);
 
-/// The records that say where an entry's bytes go; all others are passed over.
+/// The records that determine where an entry's bytes go; all others are ignored.
 const PAX_KEYS: [&str; 9] = [
     "path",
     "linkpath",
@@ -131,15 +129,15 @@ const PAX_KEYS: [&str; 9] = [
 /// Walks a tar, one entry at a time.
 pub struct TarWalker<R> {
     input: R,
-    /// Bytes got past.
+    /// Bytes read or skipped.
     position: u64,
-    /// Content of the current entry that nobody has read yet, and its padding.
+    /// Content of the current entry that has not been read yet, and its padding.
     unread: u64,
     padding: u64,
     bounds: SafetyLimits,
     /// Bytes of extension headers since the last entry.
     headers: u64,
-    /// Hashes the current entry's content as it is read, where that was asked for.
+    /// Hashes the current entry's content as it is read, if asked to.
     hash: Option<Sha256>,
 }
 
@@ -175,7 +173,7 @@ impl<R: Forward> TarWalker<R> {
                 EntryType::GNULongName => extensions.path = trim_nul(metadata(self)?),
                 EntryType::GNULongLink => extensions.link = trim_nul(metadata(self)?),
                 EntryType::XHeader => extensions.pax = Pax::of_header(start, &metadata(self)?)?,
-                // Engines pass over a global header, and with it all that stands before it.
+                // Engines ignore a global header, and with it all headers before it.
                 EntryType::XGlobalHeader => {
                     Pax::of_header(start, &metadata(self)?)?;
                     extensions = Extensions::default();
@@ -190,12 +188,12 @@ impl<R: Forward> TarWalker<R> {
         EntryContent(self)
     }
 
-    /// The next bytes of the current entry's stored content: so many, or what is left of it.
+    /// The next bytes of the current entry's stored content: at most `most`, or what is left of it.
     ///
     /// # Errors
-    /// [`TarError`] where the tar ends before.
+    /// [`TarError`] if the tar ends before.
     pub fn read_content(&mut self, most: u64) -> Result<Vec<u8>, TarError> {
-        // So much at once that what is jumped to is read in one piece, whatever is claimed.
+        // Reserves enough to read content in one piece after a jump, whatever is claimed.
         let room = usize::try_from(most.min(self.unread)).unwrap_or(usize::MAX).min(MOST_AT_ONCE);
         let mut content = Vec::with_capacity(room);
         self.content().take(most).read_to_end(&mut content).map_err(|error| self.read_error(error))?;
@@ -205,29 +203,29 @@ impl<R: Forward> TarWalker<R> {
     /// Whether the current entry's content may be read.
     ///
     /// # Errors
-    /// [`TarError`] where finding out fails.
+    /// [`TarError`] if that cannot be determined.
     pub fn is_readable(&mut self) -> Result<bool, TarError> {
         self.input.is_readable().map_err(|error| self.read_error(error))
     }
 
-    /// Hashes the current entry's content from here on: what is skipped is read then.
+    /// Hashes the current entry's content from here on: skipping then reads it.
     pub fn hash_content(&mut self) {
         self.hash = Some(Sha256::new());
     }
 
-    /// Reads the rest of the current entry's content. The hash of all of it, since it was asked for.
+    /// Reads the rest of the current entry's content. Returns the hash since [`TarWalker::hash_content`].
     ///
     /// # Errors
-    /// [`TarError`] where the tar ends before.
+    /// [`TarError`] if the tar ends before.
     pub fn content_hash(&mut self) -> Result<[u8; 32], TarError> {
         io::copy(&mut self.content(), &mut io::sink()).map_err(|error| self.read_error(error))?;
         Ok(self.hash.take().map_or([0; 32], |hash| hash.finalize().into()))
     }
 
-    /// Gets past so many bytes of the current entry's stored content, or all that is left of it.
+    /// Skips this many bytes of the current entry's stored content, or what is left of it.
     ///
     /// # Errors
-    /// [`TarError`] where the tar ends before.
+    /// [`TarError`] if the tar ends before.
     pub fn skip_content(&mut self, most: u64) -> Result<(), TarError> {
         let count = most.min(self.unread);
         if self.hash.is_some() {
@@ -240,12 +238,12 @@ impl<R: Forward> TarWalker<R> {
         Ok(())
     }
 
-    /// How much of the current entry's stored content nobody has read yet.
+    /// How much of the current entry's stored content has not been read yet.
     pub fn left(&self) -> u64 {
         self.unread
     }
 
-    /// The input, at wherever the walk has come to.
+    /// The input, at the walk's position.
     pub fn into_inner(self) -> R {
         self.input
     }
@@ -258,7 +256,7 @@ impl<R: Forward> TarWalker<R> {
         extensions: Extensions,
     ) -> Result<TarEntry, TarError> {
         let Extensions { path, link, mut pax } = extensions;
-        // A sparse file's `path` is a made-up one for readers that do not know the format.
+        // The `path` of a sparse file is a placeholder for readers that do not know the format.
         let sparse = pax.is_sparse();
         let real_name = pax.take("GNU.sparse.name").filter(|_| sparse);
         let path = real_name.or(path).or_else(|| pax.take("path"));
@@ -304,8 +302,8 @@ impl<R: Forward> TarWalker<R> {
         Ok(())
     }
 
-    /// Gets past the entry's content and padding; false where the tar ends in the padding, which Go's
-    /// reader takes for the end of the tar.
+    /// Skips the entry's content and padding; false if the tar ends in the padding, which Go's reader takes for the end
+    /// of the tar.
     fn finish_entry(&mut self) -> Result<bool, TarError> {
         self.input.skip(self.unread).map_err(|error| self.read_error(error))?;
         let skipped = self.input.skip_at_most(self.padding).map_err(|error| self.read_error(error))?;
@@ -331,7 +329,7 @@ impl<R: Forward> TarWalker<R> {
         }
     }
 
-    /// One block, or `None` where the input ends cleanly before it.
+    /// One block, or `None` if the input ends cleanly before it.
     fn read_block(&mut self) -> Result<Option<Header>, TarError> {
         let mut header = Header::new_old();
         let block = header.as_mut_bytes();
@@ -360,7 +358,7 @@ impl<R: Forward> TarWalker<R> {
         self.read_content(claimed)
     }
 
-    /// What describes one entry is bounded as a whole: a name, a link, and a PAX header of it and of all.
+    /// Everything that describes one entry has a common limit: its name, its link, its PAX header and the global one.
     fn count_headers(&mut self, start: u64, bytes: u64) -> Result<(), TarError> {
         self.headers += bytes;
         let most = self.bounds.header.max(MAX_SPARSE_BLOCKS as u64 * BLOCK).saturating_mul(4);
@@ -374,8 +372,7 @@ impl<R: Forward> TarWalker<R> {
         Ok(())
     }
 
-    /// The real size of a file in GNU's old sparse format and its map, which may go on in further
-    /// blocks.
+    /// The real size of a file in GNU's old sparse format and its map, which may continue in further blocks.
     fn read_gnu_sparse(&mut self, start: u64, header: &Header) -> Result<(u64, SparseMap), TarError> {
         let gnu = header.as_gnu().ok_or_else(|| malformed(start, "a sparse file without a GNU header"))?;
         let size = amount(&gnu.realsize);
@@ -397,8 +394,7 @@ impl<R: Forward> TarWalker<R> {
         Err(TarError::EndlessMap(start))
     }
 
-    /// The real size of a file in a sparse format of PAX. The map of version 1.0 stands before the
-    /// content.
+    /// The real size of a file in a sparse format of PAX. The map of version 1.0 precedes the content.
     fn pax_sparse_size(&mut self, start: u64, pax: &Pax) -> Result<u64, TarError> {
         let unreadable = || malformed(start, UNREADABLE_SIZE);
         let real_size = pax.number("GNU.sparse.size").ok_or_else(unreadable)?;
@@ -469,7 +465,7 @@ impl Pax {
         Pax::parse(records).ok_or_else(|| malformed(start, "a PAX header is malformed"))
     }
 
-    /// Reads records, `LENGTH KEY=VALUE\n`; `None` where one is malformed.
+    /// Reads records, `LENGTH KEY=VALUE\n`; `None` if one is malformed.
     fn parse(mut records: &[u8]) -> Option<Pax> {
         let mut pax = Pax::default();
         let mut map = Vec::new();
@@ -485,7 +481,7 @@ impl Pax {
                 return None;
             }
             if matches!(key, b"GNU.sparse.offset" | b"GNU.sparse.numbytes") {
-                // Version 0.0 tells the map in records of their own, offset and length in turns.
+                // Version 0.0 states the map in separate records, alternating offset and length.
                 let turn: &[u8] = [b"GNU.sparse.offset".as_slice(), b"GNU.sparse.numbytes"][map.len() % 2];
                 map.push(Some(value).filter(|value| key == turn && !value.contains(&b','))?);
             }
@@ -507,14 +503,14 @@ impl Pax {
         self.0.remove(key).filter(|value| !value.is_empty())
     }
 
-    /// A number, if the key is there; `None` where it is none.
+    /// A number, if the key is present; the outer `None` if the value is not a number.
     fn number(&self, key: &str) -> Option<Option<i64>> {
         let parse = |value| std::str::from_utf8(value).ok()?.parse::<i64>().ok();
         self.get(key).map_or(Some(None), |value| parse(value).map(Some))
     }
 
-    /// Whether the file is a sparse one: by a version of the format that there is, or by a map
-    /// without a version. A size alone makes none, and believing it would hide bytes.
+    /// Whether the file is sparse: by an existing version of the format, or by a map without a version. A size alone
+    /// does not make it sparse; believing it would hide bytes.
     fn is_sparse(&self) -> bool {
         match ["GNU.sparse.major", "GNU.sparse.minor"].map(|key| self.get(key)) {
             [None, None] => self.get("GNU.sparse.map").is_some(),
@@ -524,7 +520,7 @@ impl Pax {
     }
 }
 
-/// What an entry of this header and name is.
+/// The kind of an entry with this header and name.
 fn kind_of(header: &Header, path: &[u8]) -> EntryKind {
     match header.entry_type() {
         // Before POSIX, a directory was a file whose name ends in a slash.
@@ -538,19 +534,19 @@ fn kind_of(header: &Header, path: &[u8]) -> EntryKind {
     }
 }
 
-/// Adds the fragments of one block of GNU's old map, which end at the first empty one.
+/// Adds the fragments of one block of GNU's old map, which ends at the first empty one.
 fn add_fragments(map: &mut SparseMap, fragments: &[GnuSparseHeader]) -> Option<()> {
     let mut used = fragments.iter().take_while(|fragment| fragment.offset[0] != 0);
     used.try_for_each(|fragment| map.add(amount(&fragment.offset)?, amount(&fragment.numbytes)?))
 }
 
-/// A number field of a header: octal, or a signed number in base 256 where its first bit is set. `None`
-/// for one that no 64 bits hold; an empty one is 0.
+/// A number field of a header: octal, or a signed number in base 256 if its first bit is set. `None` if it does not fit
+/// 64 bits; an empty one is 0.
 fn number(field: &[u8]) -> Option<i64> {
     if let Some((first, rest)) = field.split_first()
         && first & 0x80 != 0
     {
-        // The bit behind the first is the sign.
+        // The bit after the first is the sign.
         let start = i64::from((first << 1).cast_signed() >> 1);
         let append = |sum: i64, byte: &u8| sum.checked_mul(256)?.checked_add(i64::from(*byte));
         return rest.iter().try_fold(start, append);
@@ -569,14 +565,14 @@ fn amount(field: &[u8]) -> Option<u64> {
     number(field).and_then(|number| u64::try_from(number).ok())
 }
 
-/// The size of content that is there.
+/// The size of stored content.
 fn content_size(start: u64, claimed: i64) -> Result<u64, TarError> {
     u64::try_from(claimed).map_err(|_| malformed(start, UNREADABLE_SIZE))
 }
 
 fn verify_checksum(offset: u64, header: &Header) -> Result<(), TarError> {
     let bytes = header.as_bytes();
-    // The field itself counts as spaces.
+    // The checksum field itself counts as spaces.
     let (field, spaces) = (&bytes[148..156], 8 * i64::from(b' '));
     let unsigned = |bytes: &[u8]| bytes.iter().map(|byte| u32::from(*byte)).sum::<u32>();
     let signed = |bytes: &[u8]| bytes.iter().map(|byte| i32::from(*byte as i8)).sum::<i32>();
@@ -590,7 +586,7 @@ fn verify_checksum(offset: u64, header: &Header) -> Result<(), TarError> {
     Err(malformed(offset, "the header's checksum does not fit"))
 }
 
-/// The name in a GNU extension header; an empty one is none.
+/// The name in a GNU extension header; an empty one counts as none.
 fn trim_nul(mut name: Vec<u8>) -> Option<Vec<u8>> {
     let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
     name.truncate(end);

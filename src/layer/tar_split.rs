@@ -1,10 +1,10 @@
-//! Layers as container engines keep them on disk: the files uncompressed in a directory, and beside them
-//! a tar-split document with every other byte of the layer's tar, from which the engine puts the
-//! very same tar together again (`vbatts/tar-split`, "tar/storage": one JSON object a line, either
-//! raw bytes of the tar or a file whose content belongs there).
+//! Layers as container engines store them on disk: the files uncompressed in a directory, and beside them a tar-split
+//! document with every other byte of the layer's tar, from which the engine reassembles the identical tar
+//! (`vbatts/tar-split`, "tar/storage": one JSON object a line, either raw bytes of the tar or a file whose content
+//! belongs there).
 //!
-//! The headers are the tar's own, so sizes counted from them are exact, and content is opened only
-//! when somebody reads it.
+//! The headers are the tar's own, so sizes counted from them are exact, and a file is opened only when its content is
+//! read.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
@@ -17,7 +17,7 @@ use super::input::{Forward, ReadAt};
 use super::safety::{Budget, PackedReader, UnpackedReader};
 use super::walk::{Hashing, LayerError, WalkedLayer, walk_headers, walk_stream};
 
-/// The longest line. The writer puts at most 1 MiB of padding, or a file's headers, into one.
+/// Maximum bytes of a line. The writer puts at most 1 MiB of padding, or a file's headers, into one.
 const MAX_LINE: u64 = 4 << 20;
 
 /// How much of a document is read at once.
@@ -31,7 +31,7 @@ pub trait UncompressedFiles {
     /// Opens a file by its name in the tar.
     ///
     /// # Errors
-    /// Why it cannot be read.
+    /// If it cannot be read.
     fn open(&self, name: &[u8]) -> io::Result<Self::Content>;
 }
 
@@ -42,11 +42,11 @@ pub struct TarSplit<R, F: UncompressedFiles> {
     piece: TarPiece<F::Content>,
 }
 
-/// How long a layer is taken to be packed that says nothing of it.
+/// The compressed length assumed for a layer that does not state it.
 const UNKNOWN_LENGTH: u64 = 4 << 20;
 
-/// Walks a layer by its tar-split document, which is compressed and belongs to a blob of so many bytes, or to none. To hash the layer,
-/// its tar is put together again.
+/// Walks a layer by its tar-split document, which is compressed and belongs to a blob of `length` bytes, or to none if
+/// that is 0. To hash the layer, its tar is reassembled.
 ///
 /// # Errors
 /// [`LayerError`].
@@ -89,7 +89,7 @@ struct TarSplitLine {
     kind: u8,
     #[serde(default)]
     name: Option<String>,
-    /// The name in Base64, where it is not UTF-8.
+    /// The name in Base64, if it is not UTF-8.
     #[serde(default)]
     name_raw: Option<String>,
     #[serde(default)]
@@ -107,7 +107,7 @@ impl<R: BufRead, F: UncompressedFiles> TarSplit<R, F> {
         TarSplit { lines, files, piece: TarPiece::Raw(Vec::new(), 0) }
     }
 
-    /// Gets to the next piece that has bytes left; `false` at the tar's end.
+    /// Advances to the next piece that has bytes left; `false` at the tar's end.
     fn fill(&mut self) -> io::Result<bool> {
         loop {
             let left = match &self.piece {

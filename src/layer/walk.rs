@@ -1,4 +1,4 @@
-//! From a layer blob to its file list, in one pass and in bounded memory.
+//! From a layer blob to its file list, in one pass and with limited memory.
 
 use std::io::{self, BufReader, Read, Write};
 use std::ops::Range;
@@ -18,18 +18,18 @@ use crate::packages::{self, Unread, WantedPackageFile, cargo};
 
 /// How much of a blob is read at once.
 const CHUNK: usize = 128 * 1024;
-/// Held by whoever unpacks a layer that takes a lot of memory.
+/// Held while decompressing a layer that takes a lot of memory.
 static LARGE: Mutex<()> = Mutex::new(());
 /// How a program begins (System V ABI, "ELF Identification").
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 
-/// A layer that could not be read. Whoever knows which layer of which image it was says so.
+/// A layer that could not be read. The caller adds which layer of which image it was.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
-    /// The tar inside is cut off, damaged or over a bound.
+    /// The tar inside is cut off, damaged or over a safety limit.
     #[error(transparent)]
     Tar(#[from] TarError),
-    /// The packed bytes are damaged.
+    /// The compressed bytes are damaged.
     #[error("the {format} data is corrupt or cut off: {source}")]
     Corrupt {
         /// Which: `gzip`, `zstd`, `xz` or `bzip2`.
@@ -37,13 +37,13 @@ pub enum LayerError {
         /// What the decoder says.
         source: io::Error,
     },
-    /// The blob is neither a tar nor packed in a known way.
+    /// The blob is neither a tar nor compressed in a known way.
     #[error("it is not a tar, nor one compressed with gzip, zstd, xz or bzip2")]
     UnknownFormat,
     /// The files claim more bytes than can be counted.
     #[error("refused: its files claim over {} bytes", Bytes::MAX.grouped())]
     TooLarge,
-    /// The layer, or the image as a whole, is over a bound.
+    /// The layer, or the image as a whole, is over a safety limit.
     #[error("refused: {0}")]
     Refused(#[from] Refusal),
     /// Reading failed.
@@ -65,21 +65,21 @@ impl From<io::Error> for LayerError {
 pub struct WalkedLayer {
     /// The layer's files.
     pub file_list: Arc<FileList>,
-    /// The content of each file that has any, where it was asked for.
+    /// The content of each file that has any, if it was asked for.
     pub contents: Contents,
-    /// `layer.size` of the accounting.
+    /// `layer.size` in the totals.
     pub size: Bytes,
-    /// How the blob is packed.
+    /// How the blob is compressed.
     pub compression: Compression,
     /// The blob's bytes.
     pub stored: Bytes,
-    /// The hash of the tar, where all of its bytes passed by.
+    /// The hash of the tar, if all of its bytes were read.
     pub diff_id: Option<DiffId>,
-    /// The hash of the blob, where all of its bytes passed by.
+    /// The hash of the blob, if all of its bytes were read.
     pub digest: Option<Digest>,
 }
 
-/// By what a blob and the tar in it are hashed: by what names them, so that the two can be compared.
+/// The algorithms to hash a blob and its tar with: those of the names that the hashes are compared with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Hashing {
     /// The blob, for its digest.
@@ -88,8 +88,8 @@ pub struct Hashing {
     pub tar: Algorithm,
 }
 
-/// Walks a layer blob in a file, or in what is read like one. A plain tar's content is seeked over. Nothing is hashed, unless
-/// `hashing` asks for it.
+/// Walks a layer blob in a file, or in a source that is read like one. A plain tar's content is seeked over. Nothing is
+/// hashed unless `hashing` asks for it.
 ///
 /// # Errors
 /// [`LayerError`].
@@ -108,8 +108,8 @@ pub fn walk_window<S: ReadAt + Send>(
     walk_headers(window, length, budget, &account)
 }
 
-/// Walks a plain tar of so many bytes by its headers, without hashing it; its bytes go on an account that others may
-/// use too.
+/// Walks a plain tar of `length` bytes by its headers, without hashing it; its bytes are charged to an account that
+/// others may use too.
 pub(super) fn walk_headers(
     tar: impl Forward,
     length: u64,
@@ -129,7 +129,7 @@ pub(super) fn walk_headers(
     })
 }
 
-/// Walks a layer blob that passes by, reads it to its end and hashes it on the way.
+/// Walks a layer blob in a stream, reads it to its end and hashes it on the way.
 ///
 /// # Errors
 /// [`LayerError`].
@@ -153,7 +153,7 @@ fn walk(
     let blob = PackedReader::new(head.as_slice().chain(input), budget, &account);
     let mut blob = BufReader::with_capacity(CHUNK, Meter::new(blob, hashing.map(|by| by.blob)));
     let packed = compression != Compression::None;
-    // A plain tar's digest is its diff ID, unless the two are of different algorithms.
+    // A plain tar's digest is its diff ID, unless they use different algorithms.
     let tar_by = hashing.filter(|by| packed || by.blob != by.tar).map(|by| by.tar);
 
     let (file_list, contents, tar_hash) = {
@@ -165,7 +165,7 @@ fn walk(
         let tar = PlainInput(Meter::new(uncompressed, tar_by));
         let (mut file_list, contents, mut rest) =
             take_file_list(tar, budget, &account).map_err(|error| blame_decoder(compression, error))?;
-        // What follows the tar's end belongs to the hash, and to the decoder's own check.
+        // The bytes after the tar's end are part of the hash, and of the decoder's own check.
         let mut after = AfterEnd::default();
         io::copy(&mut rest, &mut after).map_err(|error| blame(compression, error))?;
         file_list.estargz = packed && after.name == TOC;
@@ -186,11 +186,11 @@ fn walk(
     })
 }
 
-/// What BuildKit packs as eStargz keeps its tar as it is, with the table of contents as an entry behind its end
+/// BuildKit's eStargz keeps the tar as it is, and adds the table of contents as an entry after its end
 /// (stargz-snapshotter, docs/estargz.md; `AppendTarLossLess`).
 const TOC: &[u8] = b"stargz.index.json\0";
 
-/// Takes what follows a tar's end, and keeps how the first header there begins.
+/// Takes what follows a tar's end, and keeps the start of the first header there.
 #[derive(Default)]
 struct AfterEnd {
     name: Vec<u8>,
@@ -226,7 +226,7 @@ fn take_file_list<R: Forward>(
         }
         let Some(listed) = file_list_entry(&entry) else { continue };
         if let Entry::File(path, _) = &listed {
-            // What is stored of a sparse file is not its content.
+            // The stored bytes of a sparse file are not its content.
             let whole = !entry.sparse;
             let hashed = budget.contents && whole && entry.size > 0;
             if hashed {
@@ -255,7 +255,7 @@ fn take_file_list<R: Forward>(
     Ok((file_list, contents.into(), walker.into_inner()))
 }
 
-/// What the content of a layer's files says.
+/// What the content of a layer's files revealed.
 struct ContentFindings<'a> {
     packages: packages::PackageCollector,
     marks: marks::MarkCollector,
@@ -269,8 +269,8 @@ impl<'a> ContentFindings<'a> {
     }
 }
 
-/// Reads of a file what it says of packages and of being needed, if it is one that does. `index` is its
-/// place in the file list.
+/// Reads what a file says about packages, secrets and development, if it is a kind of file that does. `index` is its
+/// index in the file list.
 fn look_inside<R: Forward>(
     walker: &mut TarWalker<R>,
     entry: &TarEntry,
@@ -289,7 +289,7 @@ fn look_inside<R: Forward>(
     match wanted {
         (Some(WantedPackageFile::Content { database, length }), _) => {
             if !found.packages.may_read(length) {
-                // The image has too many packages; none is kept.
+                // The image has too many packages; none are kept.
             } else if found.scan.spend(Purpose::Packages, length) {
                 found.packages.take(database, path, walker.read_content(length)?);
             } else {
@@ -302,7 +302,7 @@ fn look_inside<R: Forward>(
             content.failed.map_or(Ok(()), Err)?;
         }
         (Some(WantedPackageFile::Nothing(why)), _) => found.packages.unread(path, why),
-        // What a file is by its name goes before what it may be by its mode.
+        // What a file is by its name takes precedence over what it may be by its mode.
         (_, Some(marks::WantedMarkFile::Content { document, length })) => {
             let secret = matches!(document, FileRole::Secret(_));
             let purpose = if secret { Purpose::Secret } else { Purpose::Development };
@@ -323,8 +323,8 @@ fn look_inside<R: Forward>(
     Ok(())
 }
 
-/// The content of an archive. Whoever reads it need not tell one that is damaged from a layer that is: the
-/// latter is kept here.
+/// The content of an archive. Its reader need not tell a damaged archive from a damaged layer: the latter's error is
+/// kept here.
 struct ArchiveContent<'a, R> {
     walker: &'a mut TarWalker<R>,
     failed: Option<TarError>,
@@ -353,18 +353,18 @@ impl<R: Forward> Passing for ArchiveContent<'_, R> {
     }
 }
 
-/// What a program says of itself.
+/// What a program says about itself.
 #[derive(Default)]
 struct ProgramFile {
     module: Option<Module>,
     main_crate: Option<cargo::Crate>,
-    /// What `strip` would take.
+    /// The bytes that `strip` would remove.
     symbols: u64,
 }
 
-/// Of a program its first bytes are read, and then in the order of the file whatever part is asked
-/// for next: of a Go program the one that says what it is, of others the one that a Rust program says it in,
-/// and of all the table of their sections.
+/// Reads the first bytes of a program, and then, in file order, whatever part is asked for next: for a Go program its
+/// build information, for other programs the part where Rust keeps its crate list, and for all of them the section
+/// table.
 fn look_into_program<R: Forward>(
     walker: &mut TarWalker<R>,
     size: u64,
@@ -376,7 +376,7 @@ fn look_into_program<R: Forward>(
         return Ok(ProgramFile::default());
     }
     head.extend(walker.read_content((golang::HEAD - ELF_MAGIC.len()) as u64)?);
-    // What a Rust program says counts only where the table of its sections has a place for it.
+    // What a Rust program says counts only if the section table has a section for it.
     let mut main_crate =
         cargo::CrateScanner::new(&head).filter(|_| module && symbols && !golang::looks_like_go(&head));
     let mut module = GoScanner::new(&head).filter(|_| module);
@@ -409,8 +409,8 @@ fn look_into_program<R: Forward>(
     Ok(ProgramFile { module, main_crate, symbols: symbols.map_or(0, elf::SectionScanner::finish) })
 }
 
-/// What a tar entry means as a part of a layer; `None` for a name that engines make nothing of. Only the last part of
-/// a name makes a whiteout: below a directory called `.wh..wh.plnk` files are files.
+/// What a tar entry means in a layer; `None` for a name that engines ignore. Only the last part of a name makes a
+/// whiteout: below a directory called `.wh..wh.plnk` files are files.
 fn file_list_entry(entry: &TarEntry) -> Option<Entry> {
     let path = LayerPath::clean(&entry.path);
     if let Some((parent, name)) = path.split()
@@ -418,7 +418,7 @@ fn file_list_entry(entry: &TarEntry) -> Option<Entry> {
     {
         return match hidden {
             b".wh..opq" => Some(Entry::Opaque(LayerPath::clean(parent))),
-            // A name that would reach for the directory itself or the one above hides nothing.
+            // A name that would refer to the directory itself or to its parent hides nothing.
             b"" | b"." | b".." => None,
             hidden if hidden.starts_with(b".wh.") => None,
             hidden => Some(Entry::Whiteout(LayerPath::clean(&[parent, b"/", hidden].concat()))),
@@ -429,13 +429,13 @@ fn file_list_entry(entry: &TarEntry) -> Option<Entry> {
         EntryKind::HardLink => Entry::HardLink(path, LayerPath::clean(&entry.link)),
         EntryKind::Symlink => Entry::Symlink(path),
         EntryKind::Dir => Entry::Dir(path),
-        // No engine makes anything of another one.
+        // The caller has already refused other types.
         EntryKind::Special | EntryKind::Other(_) => Entry::Special(path),
     })
 }
 
-/// No engine unpacks a layer with an entry of another type (Docker, containerd and Podman: "unhandled tar
-/// header type").
+/// No engine unpacks a layer with an entry of an unknown type (Docker, containerd and Podman: "unhandled tar header
+/// type").
 fn unknown_type(entry: &TarEntry, flag: u8) -> TarError {
     let offset = entry.offset.saturating_sub(512);
     let hint = match flag {
@@ -454,7 +454,7 @@ fn blame(compression: Compression, source: io::Error) -> LayerError {
     }
 }
 
-/// A decoder that fails shows as a tar that cannot be read, or, at its end, as one cut off.
+/// A failing decoder shows up as a tar that cannot be read, or, at its end, as one that is cut off.
 fn blame_decoder(compression: Compression, error: LayerError) -> LayerError {
     match error {
         LayerError::Tar(TarError::Read(source)) => blame(compression, source),
