@@ -1,4 +1,4 @@
-//! Which of the packages that a package manager installed only development needs.
+//! Which installed packages only development needs, according to package managers.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,11 +11,11 @@ use crate::image::path::MAX_PATH;
 use crate::image::path::split;
 use crate::sort;
 
-/// The most directories that one file names, and the most bytes that they have.
+/// Maximum directories that one file names, and maximum bytes of their paths.
 const MAX_NAMED: usize = 20_000;
 const MAX_BYTES: usize = 4 << 20;
 
-/// Directories as they come together, each by its clean path.
+/// Collects directories by their clean paths.
 #[derive(Default)]
 struct DirectoryPaths {
     paths: Vec<Vec<u8>>,
@@ -35,8 +35,7 @@ impl DirectoryPaths {
         self.paths.push(path);
     }
 
-    /// The directories without those inside of others, in an order that has what is in a directory
-    /// right after it.
+    /// The directories without those inside others, sorted so that a directory's content follows it directly.
     fn finish(mut self) -> Vec<LayerPath> {
         fn order(path: &[u8]) -> impl Iterator<Item = u8> {
             path.iter().map(|byte| if *byte == b'/' { 0 } else { *byte })
@@ -47,9 +46,8 @@ impl DirectoryPaths {
     }
 }
 
-/// Reads npm's `node_modules/.package-lock.json`, which says of each package that is installed whether
-/// only development needs it (npm's "package-lock.json", "hidden lockfiles"). `None` where it cannot
-/// be read.
+/// Reads npm's `node_modules/.package-lock.json`, which states for each installed package whether only development
+/// needs it (npm's "package-lock.json", "hidden lockfiles"). `None` if it cannot be read.
 pub fn hidden_lockfile(path: &LayerPath, content: &[u8]) -> Option<Vec<LayerPath>> {
     #[derive(Deserialize)]
     struct Lockfile {
@@ -62,7 +60,7 @@ pub fn hidden_lockfile(path: &LayerPath, content: &[u8]) -> Option<Vec<LayerPath
     Some(directories.finish())
 }
 
-/// The keys of those entries that say `"dev": true`; all others are not kept.
+/// The keys of the entries with `"dev": true`; no others are kept.
 struct DevPackages(Vec<String>);
 
 impl<'de> Deserialize<'de> for DevPackages {
@@ -81,7 +79,7 @@ impl<'de> Visitor<'de> for PackagesVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<DevPackages, A::Error> {
-        /// A link leads to a directory of the project, which is not what was installed.
+        /// A link leads to a directory of the project, not to an installed package.
         #[derive(Deserialize)]
         struct Locked {
             #[serde(default)]
@@ -100,8 +98,7 @@ impl<'de> Visitor<'de> for PackagesVisitor {
     }
 }
 
-/// Whether a key is the place of an installed package below the project, such as
-/// `node_modules/@scope/name`.
+/// Whether a key is the path of an installed package below the project, such as `node_modules/@scope/name`.
 fn is_installed(key: &str) -> bool {
     let (above, name) = split(key.as_bytes());
     let (scope_above, scope) = split(above);
@@ -110,13 +107,13 @@ fn is_installed(key: &str) -> bool {
     in_modules && !name.is_empty() && !name.starts_with(b"@") && is_below(key.as_bytes())
 }
 
-/// Whether a path stays below where it starts and is written plainly.
+/// Whether a path stays below its base and is written plainly.
 fn is_below(path: &[u8]) -> bool {
     path.split(|byte| *byte == b'/').all(|part| !matches!(part, b"" | b"." | b"..") && !part.contains(&0))
 }
 
-/// Reads a project's `package.json`: what it wants for development and for nothing else. `None` where
-/// that is nothing, or where it cannot be read.
+/// Reads a project's `package.json`: the packages it needs only for development. `None` if there are none, or if it
+/// cannot be read.
 pub fn manifest(path: &LayerPath, content: &[u8]) -> Option<Vec<LayerPath>> {
     #[derive(Deserialize)]
     #[serde(default, rename_all = "camelCase")]
@@ -140,7 +137,7 @@ pub fn manifest(path: &LayerPath, content: &[u8]) -> Option<Vec<LayerPath>> {
     Some(directories.finish()).filter(|directories| !directories.is_empty())
 }
 
-/// The names of a list of dependencies, without what is said of them.
+/// The names in a list of dependencies, without their versions.
 #[derive(Default)]
 struct DependencyNames(BTreeSet<String>);
 
@@ -168,9 +165,8 @@ impl<'de> Deserialize<'de> for DependencyNames {
     }
 }
 
-/// Reads Composer's `vendor/composer/installed.json`, which lists what is installed, and apart from it
-/// what of that only development needs. `None` where it cannot be read, or is of Composer 1, which
-/// does not say.
+/// Reads Composer's `vendor/composer/installed.json`, which lists what is installed, and separately what only
+/// development needs. `None` if it cannot be read, or is from Composer 1, which does not say.
 pub fn composer(path: &LayerPath, content: &[u8]) -> Option<Vec<LayerPath>> {
     #[derive(Deserialize)]
     #[serde(rename_all = "kebab-case")]
@@ -195,7 +191,7 @@ pub fn composer(path: &LayerPath, content: &[u8]) -> Option<Vec<LayerPath>> {
             Some(place) => follow(beside, place.as_bytes()),
             None => follow(vendor, package.name.as_bytes()),
         };
-        // What climbs out of the project, or has all packages in it, is none of them.
+        // A path that leaves the project, or contains all packages, is not a package.
         let fits = |place: &Vec<u8>| is_inside(place, project) && !is_inside(vendor, place);
         if let Some(place) = place.filter(fits) {
             directories.add(b"", &place);
@@ -210,7 +206,7 @@ fn is_inside(path: &[u8], directory: &[u8]) -> bool {
         || path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// A path as seen from a directory; `None` where it climbs over the image's root, or is absolute.
+/// Resolves a path from a directory; `None` if it leaves the image's root, or is absolute.
 fn follow(directory: &[u8], path: &[u8]) -> Option<Vec<u8>> {
     if path.len() + directory.len() > MAX_PATH || path.starts_with(b"/") || path.contains(&0) {
         return None;
@@ -227,7 +223,7 @@ fn follow(directory: &[u8], path: &[u8]) -> Option<Vec<u8>> {
     Some(parts.join(&b'/'))
 }
 
-/// Node's tools take a byte order mark, JSON has none.
+/// Node's tools accept a byte order mark; JSON does not allow one.
 fn plain(content: &[u8]) -> &[u8] {
     content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content)
 }

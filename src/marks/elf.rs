@@ -1,23 +1,22 @@
-//! What `strip` would take from an ELF file: its symbols and what debuggers read, told by the table
-//! of its sections (System V ABI, "Sections"), on the way through its bytes, without a step back.
+//! What `strip` would remove from an ELF file: its symbols and what debuggers read, found by the section table (System
+//! V ABI, "Sections") while reading forward, without going back.
 //!
-//! The bytes are those of GNU's `strip`, to the byte, where the sections' names can be read: most
-//! linkers write them right before the table, and Go's after it. LLVM's puts a table of all symbols
-//! between, and is then evaluated by the sections' types and flags alone, which tell all but a few
-//! hundred bytes.
+//! The result equals GNU's `strip`, to the byte, if the sections' names can be read: most linkers write them right
+//! before the table, and Go's after it. LLVM's puts a table of all symbols in between; its files are evaluated only by
+//! the sections' types and flags, which gives all but a few hundred bytes.
 
 use std::ops::Range;
 
 use crate::packages::elf::ElfFormat;
 
-/// How many bytes of a file say where its table of sections is.
+/// How many bytes of a file tell where its section table is.
 pub const HEAD: usize = 64;
 
-/// How much before the table is looked at: room for the names of some hundred sections.
+/// How much before the table is read: room for the names of some hundred sections.
 const BEFORE: u64 = 4096;
 const MAX_SECTIONS: u64 = 4096;
 const MAX_NAMES: u64 = 64 << 10;
-/// What a compiler says of itself is no longer than this.
+/// Maximum bytes of what a compiler says about itself.
 const MAX_COMMENT: u64 = 4096;
 
 /// Types of files, and types and flags of sections.
@@ -35,35 +34,35 @@ const SHF_ALLOC: u64 = 2;
 const SHF_MERGE_STRINGS: u64 = 0x30;
 const SHF_COMPRESSED: u64 = 0x800;
 
-/// How sections that only debuggers read are called (BFD, `elf.c`: they "appear to be recognized only
-/// by name, not any sort of flag").
+/// The names of sections that only debuggers read (BFD, `elf.c`: they "appear to be recognized only by name, not any
+/// sort of flag").
 const DEBUG_NAMES: [&[u8]; 6] =
     [b".debug", b".zdebug", b".gnu.debuglto_.debug_", b".gnu.linkonce.wi.", b".line", b".stab"];
 
-/// Reads the table of sections as the bytes of a file pass by.
+/// Reads the section table as the bytes of a file are fed.
 #[derive(Debug)]
 pub struct SectionScanner {
     header: ElfHeader,
     /// The size of the file.
     size: u64,
-    /// Where the next byte is to come from; what is before it has passed.
+    /// The offset of the next byte to feed; everything before it has been fed.
     position: u64,
-    /// The part of the file that is being waited for, and its bytes so far.
+    /// The part of the file that is needed next, and its bytes so far.
     wanted: Option<Range<u64>>,
     held: Vec<u8>,
-    /// The sections, while their names are still to come.
+    /// The sections, while their names are still missing.
     sections: Vec<Section>,
     bytes: u64,
 }
 
-/// What of the header of a file counts here.
+/// The relevant part of a file's header.
 #[derive(Debug, Clone, Copy)]
 struct ElfHeader {
     format: ElfFormat,
     kind: u64,
     table: u64,
     count: u64,
-    /// The section that holds the names of all.
+    /// The section that holds the names of all sections.
     names: u64,
 }
 
@@ -80,12 +79,12 @@ struct Section {
 }
 
 impl Section {
-    /// Whether the section is a part of the program as it runs.
+    /// Whether the section is part of the running program.
     fn is_loaded(&self) -> bool {
         self.flags & SHF_ALLOC != 0
     }
 
-    /// Whether it has bytes that are no part of the running program and that no type tells more of.
+    /// Whether it has bytes that are not part of the running program and whose type says nothing more.
     fn is_unloaded_data(&self) -> bool {
         self.kind == SHT_PROGBITS && !self.is_loaded()
     }
@@ -100,8 +99,8 @@ impl Section {
 }
 
 impl SectionScanner {
-    /// Starts with the first bytes of a file of `size` bytes, at least [`HEAD`] of them or all; `None`
-    /// where it is no ELF file, or has no sections.
+    /// Starts with the first bytes of a file of `size` bytes, at least [`HEAD`] of them or all; `None` if it is not an
+    /// ELF file, or has no sections.
     pub fn new(head: &[u8], size: u64) -> Option<SectionScanner> {
         let header = ElfHeader::read(head)?;
         let end = header.table.checked_add(header.count * header.section_size())?;
@@ -119,22 +118,22 @@ impl SectionScanner {
         })
     }
 
-    /// The part of the file that is to be fed next.
+    /// The part of the file to feed next.
     pub fn wanted(&self) -> Option<Range<u64>> {
         let wanted = self.wanted.clone()?;
         Some(wanted.start + self.held.len() as u64..wanted.end)
     }
 
-    /// Looks at the bytes that stand at `offset` in the file, which is where the last ones ended or
-    /// later; what is not wanted is passed over.
+    /// Takes the bytes at `offset` in the file, which is where the last ones ended or later; bytes that are not wanted
+    /// are ignored.
     pub fn feed(&mut self, offset: u64, bytes: &[u8]) {
         self.position = offset.saturating_add(bytes.len() as u64);
-        // What comes after the table may be in the same bytes.
+        // The part needed after the table may be in the same bytes.
         while let Some(wanted) = self.wanted()
             && wanted.start < self.position
         {
             let Some(from) = wanted.start.checked_sub(offset) else {
-                // It has passed already.
+                // It was already skipped.
                 self.wanted = None;
                 return;
             };
@@ -148,19 +147,19 @@ impl SectionScanner {
         }
     }
 
-    /// Whether a section that is no part of the running program starts at this place, and has all of it.
+    /// Whether a section that is not part of the running program starts at this range and contains it.
     pub fn has_section(&self, place: &Range<u64>) -> bool {
         let length = place.end.saturating_sub(place.start);
         let fits = |section: &Section| section.offset == place.start && section.size >= length;
         self.sections.iter().any(|section| section.is_unloaded_data() && fits(section))
     }
 
-    /// The bytes that `strip` would take.
+    /// The bytes that `strip` would remove.
     pub fn finish(self) -> u64 {
         self.bytes.min(self.size)
     }
 
-    /// A part is whole: the table, or the names of its sections.
+    /// Takes a complete part: the table, or the names of its sections.
     fn take_part(&mut self) {
         let (held, wanted) = (std::mem::take(&mut self.held), self.wanted.take().unwrap_or_default());
         if !self.sections.is_empty() {
@@ -169,7 +168,7 @@ impl SectionScanner {
         }
         let table = usize::try_from(self.header.table - wanted.start).unwrap_or(usize::MAX);
         self.sections = self.header.sections(held.get(table..).unwrap_or_default());
-        // Until there are names: they may never come.
+        // Until the names arrive: they may never come.
         self.bytes = self.evaluate(None);
         let Some(names) = self.names() else { return };
         if names.start >= wanted.end && self.has_candidates() {
@@ -181,7 +180,7 @@ impl SectionScanner {
         }
     }
 
-    /// Where the names of sections stand.
+    /// The range of the sections' names.
     fn names(&self) -> Option<Range<u64>> {
         let section = self.sections.get(usize::try_from(self.header.names).ok()?)?;
         let end = section.offset.checked_add(section.size)?;
@@ -194,11 +193,11 @@ impl SectionScanner {
         self.sections.iter().any(Section::is_unloaded_data)
     }
 
-    /// The bytes of the sections that would go. No two of a file that a linker made overlap; of one
-    /// that somebody made up, the sum is held to the file's size.
+    /// The bytes of the sections that would be removed. Sections do not overlap in files from linkers; for malicious
+    /// files, the sum is capped at the file's size.
     fn evaluate(&self, names: Option<&[u8]>) -> u64 {
         let mut goes = self.debug_sections(names);
-        // An object that is still to be linked, such as a kernel's module, needs its symbols.
+        // An unlinked object, such as a kernel module, needs its symbols.
         if self.header.kind != ET_REL {
             self.add_symbols(&mut goes);
         }
@@ -215,7 +214,7 @@ impl SectionScanner {
         sizes.fold(0, |sum: u64, section| sum.saturating_add(self.stored(section)))
     }
 
-    /// What of a section is in the file.
+    /// The bytes of a section that are in the file.
     fn stored(&self, section: &Section) -> u64 {
         let inside = section.offset.checked_add(section.size).is_some_and(|end| end <= self.size);
         if section.kind == SHT_NOBITS || !inside { 0 } else { section.size }
@@ -230,9 +229,8 @@ impl SectionScanner {
         self.sections.iter().map(is_debug).collect()
     }
 
-    /// Without names, debug information is known by what it never is without: three sections that are
-    /// no tables of strings. The first small table of strings, if it is not compressed, is what a
-    /// compiler says of itself.
+    /// Without names, debug information is recognised by what it always has: three sections that are not string tables.
+    /// The first small string table, if it is not compressed, is what a compiler says about itself.
     fn likely_debug_sections(&self) -> Vec<bool> {
         let is_plain = |section: &&Section| section.is_unloaded_data() && !section.is_strings();
         let enough = self.sections.iter().filter(is_plain).count() >= 3;
@@ -256,7 +254,7 @@ impl SectionScanner {
             add(index);
             let strings = usize::try_from(section.link).unwrap_or(usize::MAX);
             let is_strings = |of: &Section| of.kind == SHT_STRTAB && !of.is_loaded();
-            // Some tools keep the names of symbols and of sections in one table.
+            // Some tools store the names of symbols and of sections in one table.
             if section.kind == SHT_SYMTAB
                 && section.link != self.header.names
                 && self.sections.get(strings).is_some_and(is_strings)
@@ -292,7 +290,7 @@ impl ElfHeader {
         (usual && matches!(header.kind, ET_REL | ET_EXEC | ET_DYN)).then_some(header)
     }
 
-    /// What one section's header has.
+    /// The length of a section's header.
     fn section_size(&self) -> u64 {
         if self.format.wide { 64 } else { 40 }
     }

@@ -1,13 +1,12 @@
-//! What the content of a file says of being needed only by the build, or of not belonging into an
-//! image at all. Pure: no file, no clock, no environment.
+//! Facts in the content of files: that only the build needs something, or that it does not belong in an image at all.
+//! Pure: no file, no clock, no environment.
 //!
-//! Whoever walks a layer asks [`WantedMarkFile::of`] for each regular file and hands the content of those that
-//! are wanted to a [`MarkCollector`], one at a time, or the bytes of a program to an [`elf::SectionScanner`]. What
-//! was found are the [`Mark`]s of the layer's file list. What follows from them is said elsewhere: a mark
-//! is what a file says, not what it means.
+//! The code that walks a layer calls [`WantedMarkFile::of`] for each regular file, and passes the content of wanted
+//! ones to a [`MarkCollector`], one at a time, or the bytes of a program to an [`elf::SectionScanner`]. The results are
+//! the [`Mark`]s of the layer's file list. A mark is what a file says, not what it means; that is decided elsewhere.
 //!
-//! All of it is foreign input. A file that is malformed, cut off or over a bound yields no mark, never
-//! an error.
+//! All content is untrusted input. A file that is malformed, cut off or over a safety limit yields no mark, never an
+//! error.
 
 mod development;
 pub mod elf;
@@ -19,7 +18,7 @@ pub use wanted::{FileRole, WantedMarkFile};
 use crate::image::mark::{MAX_DIRECTORIES, MAX_DIRECTORY_BYTES, MAX_MARKS};
 use crate::image::{Bytes, LayerPath, Mark};
 
-/// Takes in what the files of one layer say, in the order of its file list.
+/// Collects marks from the files of one layer, in the order of its file list.
 #[derive(Debug, Default)]
 pub struct MarkCollector {
     marks: Vec<Mark>,
@@ -28,7 +27,7 @@ pub struct MarkCollector {
 }
 
 impl MarkCollector {
-    /// Reads the content of a file, which is the entry `entry` of the file list.
+    /// Reads the content of a file, whose index in the file list is `entry`.
     pub fn take(&mut self, document: FileRole, entry: u32, path: &LayerPath, content: &[u8]) {
         let mark = match document {
             FileRole::Secret(file) => file.look(content).map(|kind| Mark::Secret { entry, kind }),
@@ -43,7 +42,7 @@ impl MarkCollector {
         mark.into_iter().for_each(|mark| self.add(mark));
     }
 
-    /// Takes in what an [`elf::SectionScanner`] found in a program, which is the entry `entry` of the file list.
+    /// Adds what an [`elf::SectionScanner`] found in a program, whose index in the file list is `entry`.
     pub fn take_program(&mut self, entry: u32, bytes: u64) {
         if bytes > 0 {
             self.add(Mark::Unstripped { entry, bytes: Bytes(bytes) });
@@ -56,7 +55,7 @@ impl MarkCollector {
         self.marks
     }
 
-    /// Keeps a mark, if there is room: what a file list may have is bounded wherever it is read.
+    /// Keeps a mark, if there is room: the same limits apply wherever a file list is read.
     fn add(&mut self, mark: Mark) {
         let directories = self.directories + mark.directories().len();
         let of_mark: usize = mark.directories().iter().map(|path| path.as_bytes().len()).sum();

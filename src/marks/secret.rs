@@ -1,6 +1,6 @@
-//! Files that hold what looks like a secret. Names say where to look, and content says whether there
-//! is one: a certificate, a setting that names a variable or an empty password is none. What was seen
-//! is kept nowhere.
+//! Files that hold what looks like a secret. Names say where to look, and content says whether there is one: a
+//! certificate, a setting that refers to a variable or an empty password is not a secret. The secret itself is not
+//! stored anywhere.
 
 use std::collections::HashMap;
 
@@ -11,60 +11,60 @@ use crate::image::SecretKind;
 use crate::packages::lines;
 use crate::redact;
 
-/// How much of a file is looked at.
+/// How much of a file is read.
 pub const MOST: u64 = 64 << 10;
-/// A shorter value of a variable is none.
+/// A variable with a shorter value is not a secret.
 const MIN_SECRET: usize = 4;
 
-/// What a file is by its name, and so how its content is read.
+/// The kind of a file, from its name, which decides how its content is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretFile {
     /// Keys and certificates.
     Keys,
-    /// A store of keys.
+    /// A key store.
     KeyStore,
-    /// The settings of npm.
+    /// npm's settings.
     Npmrc,
-    /// The settings of Yarn, from its second version on.
+    /// Yarn's settings, since Yarn 2.
     Yarnrc,
     /// Passwords of Python package indexes.
     Pypirc,
-    /// The settings of pip.
+    /// pip's settings.
     PipConf,
     /// Passwords by machine.
     Netrc,
-    /// Git's store of passwords.
+    /// Git's credential store.
     GitStore,
-    /// A configuration of Git.
+    /// Git's configuration.
     GitConfig,
     /// The settings of AWS's tools.
     Aws,
-    /// Credentials in the form of Google's tools.
+    /// Credentials in the format of Google's tools.
     Gcp,
-    /// The settings of docker.
+    /// Docker's settings.
     Docker,
-    /// The settings of docker in the old form, logins and nothing else.
+    /// Docker's settings in the old format, which has only logins.
     Dockercfg,
-    /// The settings of Maven.
+    /// Maven's settings.
     Maven,
     /// Tokens of Cargo registries.
     Cargo,
-    /// Logins of Composer.
+    /// Composer logins.
     Composer,
     /// Keys of gem servers.
     Gem,
-    /// The settings of Bundler.
+    /// Bundler's settings.
     Bundler,
     /// The settings of a Kubernetes client.
     Kube,
-    /// The state of Terraform.
+    /// Terraform state.
     Terraform,
-    /// Variables of an environment.
+    /// Environment variables.
     Env,
 }
 
 impl SecretFile {
-    /// What a file is by its name and the name of its directory, if that makes a secret likely.
+    /// The kind of a file, from its name and the name of its directory, if that makes a secret likely.
     pub fn of(parent: &[u8], name: &[u8]) -> Option<SecretFile> {
         if name.starts_with(b".") {
             return dot_file(name);
@@ -72,7 +72,7 @@ impl SecretFile {
         by_directory(parent, name).or_else(|| by_name(name)).or_else(|| by_ending(name))
     }
 
-    /// Which secret the content holds; `None` where it holds none.
+    /// The kind of secret in the content; `None` if there is none.
     pub fn look(self, content: &[u8]) -> Option<SecretKind> {
         let (found, kind) = match self {
             SecretFile::Keys => (has_private_key(content), SecretKind::PrivateKey),
@@ -165,7 +165,7 @@ fn by_ending(name: &[u8]) -> Option<SecretFile> {
     let has = |part: &[u8]| contains(&stem.to_ascii_lowercase(), part);
     match ending {
         b"pem" | b"key" | b"ppk" => Some(SecretFile::Keys),
-        // Who is trusted is no secret.
+        // A trust store holds no secret.
         b"p12" | b"pfx" | b"jks" | b"keystore" => {
             (!has(b"trust") && !has(b"cacerts")).then_some(SecretFile::KeyStore)
         }
@@ -184,7 +184,7 @@ fn by_ending(name: &[u8]) -> Option<SecretFile> {
     }
 }
 
-/// Whether there is a private key, and not just the words for one: what follows looks like Base64.
+/// Whether there is a private key, not just the words for one: the text after it has to look like Base64.
 fn has_private_key(content: &[u8]) -> bool {
     if content.starts_with(b"PuTTY-User-Key-File-") {
         return true;
@@ -197,7 +197,7 @@ fn has_private_key(content: &[u8]) -> bool {
         let Some(end) = find(title, dashes) else { continue };
         let title = title.get(..end).unwrap_or_default();
         let is_private = title.ends_with(b"PRIVATE KEY") || title.ends_with(b"PRIVATE KEY BLOCK");
-        // A key ends where the next dashes are, so no byte is looked at for two titles.
+        // A key ends at the next dashes, so no byte is read for two titles.
         let body = rest.get(end + dashes.len()..).unwrap_or_default();
         let body = body.get(..body.len().min(1024)).unwrap_or_default();
         let body = find(body, dashes).map_or(body, |end| body.get(..end).unwrap_or_default());
@@ -213,7 +213,7 @@ fn has_base64(text: &[u8]) -> bool {
     text.split(|byte| !is_base64(byte)).any(|run| run.len() >= 32)
 }
 
-/// PKCS #12 tells from outside only that it is that; Java's own form tells what is in it.
+/// A PKCS #12 file reveals only its format; Java's own format also reveals its content.
 fn is_key_store(content: &[u8]) -> bool {
     match content.first_chunk() {
         Some([0xfe, 0xed, 0xfe, 0xed] | [0xce, 0xce, 0xce, 0xce]) => has_java_key(content),
@@ -226,12 +226,11 @@ fn is_key_store(content: &[u8]) -> bool {
     }
 }
 
-/// Looks through a store of Java's form (`sun.security.provider.JavaKeyStore`): certificates are
-/// told from keys.
+/// Searches a store in Java's format (`sun.security.provider.JavaKeyStore`) for a key among certificates.
 fn has_java_key(content: &[u8]) -> bool {
     let mut rest = content.get(12..).unwrap_or_default();
     loop {
-        // The entry's kind, its name, when it was made; of a certificate its type and itself.
+        // The entry's kind, its name, when it was made; for a certificate also its type and content.
         let Some((kind, after)) =
             rest.split_first_chunk().map(|(kind, after)| (u32::from_be_bytes(*kind), after))
         else {
@@ -251,20 +250,20 @@ fn has_java_key(content: &[u8]) -> bool {
     }
 }
 
-/// What follows a string that has its length before it.
+/// The bytes after a string that is preceded by its length.
 fn short_string(bytes: &[u8]) -> Option<&[u8]> {
     let (length, after) = bytes.split_first_chunk()?;
     after.get(usize::from(u16::from_be_bytes(*length))..)
 }
 
-/// Whether a setting, `KEY = VALUE` or `KEY: VALUE`, fits. Keys are in lower case.
+/// Whether a setting, `KEY = VALUE` or `KEY: VALUE`, fits. Keys are passed in lower case.
 fn any_setting(content: &[u8], fits: impl Fn(&[u8], &[u8]) -> bool) -> bool {
     lines(content).any(|line| {
         let line = line.trim_ascii();
         if line.first().is_none_or(|first| b"#;".contains(first)) {
             return false;
         }
-        // The address of a registry has colons itself, and names of Ruby's start with one.
+        // The address of a registry contains colons, and Ruby's names start with one.
         let from = if line.starts_with(b"//") {
             line.iter().position(|byte| *byte == b'=')
         } else {
@@ -292,8 +291,7 @@ fn unquoted(value: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether this is a value itself: not empty, no variable, and nothing that stands for a value to be
-/// filled in.
+/// Whether this is an actual value: not empty, not a variable, and not a placeholder.
 fn is_literal(value: &[u8]) -> bool {
     let stands_for: [&[u8]; 4] = [b"${", b"$(", b"{{", b"<%"];
     let nothing = matches!(value, b"null" | b"~" | b"changeme" | b"{}" | b"[]");
@@ -301,7 +299,7 @@ fn is_literal(value: &[u8]) -> bool {
     redact::is_literal(value) && !nothing && !variable
 }
 
-/// Whether there is an address with a password in it: `https://USER:PASSWORD@HOST`.
+/// Whether there is an address with a password: `https://USER:PASSWORD@HOST`.
 fn has_login(content: &[u8]) -> bool {
     lines(content).filter(|line| !line.trim_ascii().starts_with(b"#")).any(redact::has_login)
 }
@@ -319,7 +317,7 @@ fn is_netrc(content: &[u8]) -> bool {
     false
 }
 
-/// A remote with a password, or a header that logs in, as `actions/checkout` leaves it.
+/// A remote with a password, or a header that logs in, as left by `actions/checkout`.
 fn is_git_config(content: &[u8]) -> bool {
     let logs_in = |key: &[u8], value: &[u8]| {
         let value = value.to_ascii_lowercase();
@@ -346,7 +344,7 @@ fn is_gcp(content: &[u8]) -> bool {
     })
 }
 
-/// What docker keeps of a login.
+/// What Docker stores about a login.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Login {
@@ -378,7 +376,7 @@ fn is_dockercfg(content: &[u8]) -> bool {
     json::<HashMap<String, Login>>(content).is_some_and(|logins| logins.values().any(Login::is_there))
 }
 
-/// A password outside of comments that is neither a variable nor, in braces, encrypted.
+/// A password outside comments that is neither a variable nor encrypted, which braces mark.
 fn is_maven(content: &[u8]) -> bool {
     let mut text = Vec::with_capacity(content.len());
     let mut rest = content;
@@ -399,8 +397,7 @@ fn is_maven(content: &[u8]) -> bool {
     false
 }
 
-/// Composer's `auth.json` has kinds of logins, and hosts in each. Some keep a token there, some an
-/// object.
+/// Composer's `auth.json` has kinds of logins, and hosts in each. Some kinds store a token there, others an object.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum ComposerLogin {
@@ -461,22 +458,22 @@ fn is_bundler_login(key: &[u8], value: &[u8]) -> bool {
     host && password && value.iter().all(plain)
 }
 
-/// A state that has something in it.
+/// A state that is not empty.
 fn is_terraform(content: &[u8]) -> bool {
     contains(content, b"\"terraform_version\"") && contains(content, b"\"attributes\"")
 }
 
-/// A variable that is called a secret and has a value of its own, or an address with a password.
+/// A variable that is named like a secret and has an actual value, or an address with a password.
 fn is_secret_variable(name: &[u8], value: &[u8]) -> bool {
     let is_name = name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-    // What a comment says after it is no part of a value.
+    // A comment after it is not part of the value.
     let value = unquoted(value.split(|byte| *byte == b'#').next().unwrap_or_default());
-    // A value is told fastest by its length and by what a login has in it.
+    // The length of a value, and what a login contains, are the fastest checks.
     let set = value.len() >= MIN_SECRET && redact::sort_of(name).is_some() && is_secret_value(value);
     is_name && (set || contains(value, b"@") && redact::has_login(value))
 }
 
-/// A switch, a number and the path of a file are no secrets.
+/// A switch, a number and a file path are not secrets.
 fn is_secret_value(value: &[u8]) -> bool {
     let number = value.len() < 8 && value.iter().all(u8::is_ascii_digit);
     let word = matches!(value, b"true" | b"false" | b"none");

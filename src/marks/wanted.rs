@@ -6,10 +6,10 @@ use crate::image::path::split;
 
 const MIB: u64 = 1 << 20;
 
-/// What a file is by its name.
+/// The kind of a file, from its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileRole {
-    /// One that is likely to hold a secret.
+    /// A file that is likely to hold a secret.
     Secret(SecretFile),
     /// npm's `node_modules/.package-lock.json`.
     HiddenLockfile,
@@ -34,8 +34,8 @@ pub enum WantedMarkFile {
 }
 
 impl WantedMarkFile {
-    /// What is wanted of a regular file. The path is clean, relative to the image's root. Files over
-    /// the bound of their kind are not read.
+    /// What is wanted from a regular file. The path is clean, relative to the image's root. Files over the limit of
+    /// their kind are not read.
     pub fn of(path: &[u8], size: u64, executable: bool) -> Option<WantedMarkFile> {
         let (directory, name) = split(path);
         let Some(document) = document_of(directory, name) else {
@@ -57,7 +57,7 @@ fn document_of(directory: &[u8], name: &[u8]) -> Option<FileRole> {
     let parent = || split(directory).1;
     match name {
         b".package-lock.json" => (parent() == b"node_modules").then_some(FileRole::HiddenLockfile),
-        // That of an installed package says what its authors needed.
+        // An installed package's manifest states what its authors needed.
         b"package.json" => {
             let mut parts = directory.split(|byte| *byte == b'/');
             (!parts.any(|part| part == b"node_modules")).then_some(FileRole::Manifest)
@@ -67,7 +67,7 @@ fn document_of(directory: &[u8], name: &[u8]) -> Option<FileRole> {
     }
 }
 
-/// What is loaded as a library need not be executable.
+/// A library need not be executable.
 fn is_library(name: &[u8]) -> bool {
     [b".so".as_slice(), b".node", b".debug"].iter().any(|ending| name.ends_with(ending))
         || name.windows(4).any(|part| part == b".so.")

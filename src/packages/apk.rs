@@ -7,8 +7,8 @@ use super::{Ecosystem, Owns, word};
 use crate::image::LayerPath;
 use crate::image::package::Unread;
 
-/// Reads `installed`: a record a package, `P:` its name, `V:` its version, `F:` a directory, and
-/// `R:` a file in the directory named last.
+/// Reads `installed`: one record per package, `P:` its name, `V:` its version, `F:` a directory, and `R:` a file in the
+/// last directory.
 pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
     let is_record = |record: &[u8]| lines(record).any(|line| line.starts_with(b"P:"));
     if paragraphs(content).next().is_some_and(|first| !is_record(first)) {

@@ -1,18 +1,18 @@
-//! Reading the values of a hash database of Berkeley DB (`dbinc/db_page.h` in its source): as much as
-//! rpm's `Packages` needs, whose values are package headers. Values stand in the pages of buckets, or,
-//! where they are large, in a chain of overflow pages.
+//! Reading the values of a Berkeley DB hash database (`dbinc/db_page.h` in its source): only what rpm's `Packages`
+//! needs, whose values are package headers. Values are stored in the pages of buckets, or, if they are large, in a
+//! chain of overflow pages.
 //!
-//! What crates.io has for these files binds the C library.
+//! The crates for these files bind the C library.
 
 use std::borrow::Cow;
 
 use crate::image::package::Unread;
 
-/// Where the first page has its magic, its page size and its type.
+/// Offsets in the first page: its magic, its page size and its type.
 const MAGIC: (usize, u64) = (12, 0x0006_1561);
 const PAGE_SIZE: usize = 20;
 const META_TYPE: (usize, u8) = (25, 8);
-/// What each page begins with.
+/// The length of each page's header.
 const HEADER: usize = 26;
 /// Types of pages.
 const HASH_UNSORTED: u8 = 2;
@@ -22,9 +22,9 @@ const HASH: u8 = 13;
 const KEY_DATA: u8 = 1;
 const OFF_PAGE: u8 = 3;
 
-/// The largest value that is put together; the headers of the largest packages have a few MiB.
+/// Maximum bytes of a reassembled value; the headers of the largest packages have a few MiB.
 const MAX_VALUE: usize = 16 << 20;
-/// An item of any length costs as much.
+/// What even an empty item costs.
 const ITEM_COST: usize = 16;
 
 struct BerkeleyFile<'a> {
@@ -33,13 +33,13 @@ struct BerkeleyFile<'a> {
     big_endian: bool,
 }
 
-/// Hands out each value, up to the first that is malformed.
+/// Calls `take` with each value, up to the first that is malformed.
 ///
 /// # Errors
-/// Where the database cannot be read to its end.
+/// If the database cannot be read to its end.
 pub fn each(content: &[u8], mut take: impl FnMut(&[u8])) -> Result<(), Unread> {
     let database = BerkeleyFile::new(content)?;
-    // Chains that share their pages cost no more than a few times what the file has.
+    // Chains that share pages may cost no more than a few times the size of the file.
     let mut left = content.len().saturating_mul(4).saturating_add(MAX_VALUE);
     for page in content.chunks_exact(database.page_size) {
         if !matches!(page.get(25), Some(&(HASH | HASH_UNSORTED))) {
@@ -68,8 +68,8 @@ impl<'a> BerkeleyFile<'a> {
         Ok(database)
     }
 
-    /// A value, by its number on a page: items are laid from the page's end towards its start, and their
-    /// places stand after the header.
+    /// A value, by its number on a page: items are stored from the page's end towards its start, and their offsets
+    /// follow the header.
     fn value(&self, page: &'a [u8], index: u64, left: &mut usize) -> Option<Cow<'a, [u8]>> {
         let place = |index: u64| {
             usize::try_from(self.number(page, HEADER + 2 * usize::try_from(index).ok()?, 2)?).ok()
@@ -87,7 +87,7 @@ impl<'a> BerkeleyFile<'a> {
         }
     }
 
-    /// A value in overflow pages, of which each says how much of it there is on it, and which one is next.
+    /// A value in overflow pages, each of which states how much of it the page holds, and which page is next.
     fn overflow(&self, first: u64, length: u64, left: &mut usize) -> Option<Vec<u8>> {
         let length = usize::try_from(length).ok().filter(|length| *length <= MAX_VALUE)?;
         *left = left.checked_sub(length)?;
@@ -107,7 +107,7 @@ impl<'a> BerkeleyFile<'a> {
         (value.len() == length).then_some(value)
     }
 
-    /// A number of so many bytes, in the byte order of the machine that wrote the file.
+    /// A number of `length` bytes, in the byte order of the machine that wrote the file.
     fn number(&self, bytes: &[u8], at: usize, length: usize) -> Option<u64> {
         let bytes = bytes.get(at..at.checked_add(length)?)?;
         let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);

@@ -1,9 +1,9 @@
-//! What a Rust program says of itself: the list of crates that cargo-auditable puts into it, as JSON that is
-//! compressed with zlib, in a section `.dep-v0` of its own (cargo-auditable's `PARSING.md`).
+//! What a Rust program says about itself: the list of crates that cargo-auditable embeds, as JSON compressed with zlib,
+//! in its own section `.dep-v0` (cargo-auditable's `PARSING.md`).
 //!
-//! The table of sections stands at the end of a program and the section before it, and a layer is read
-//! without a step back. So whatever on the way looks like such a list is kept, and counts once the table
-//! says that a section starts there.
+//! The section table is at the end of a program, after the section, and a layer is read without going back. So
+//! everything on the way that looks like such a list is kept, and counts once the table says that a section starts
+//! there.
 
 use std::ops::Range;
 
@@ -13,22 +13,22 @@ use serde::Deserialize;
 use super::elf::Elf;
 use super::word;
 
-/// How much of a program is looked through.
+/// How much of a program is searched.
 const MAX_READ: u64 = 64 << 20;
-/// The largest list: a program of a thousand crates has some 200 kB.
+/// Maximum bytes of a list: a program of a thousand crates has some 200 kB.
 const MAX_LIST: usize = 2 << 20;
-/// What may be kept until the table has been seen.
+/// Maximum lists kept until the section table has been read.
 const MAX_FOUND: usize = 8;
-/// How a list starts, and how much of it tells. No list is shorter packed than `MIN_PACKED`.
+/// How a list starts. Compressed, no list is shorter than `MIN_PACKED`.
 const START: &[u8] = b"{\"packages\":[";
 const MIN_PACKED: usize = 24;
-/// How zlib's header starts for a window of 32 KiB (RFC 1950).
+/// The first byte of a zlib header for a window of 32 KiB (RFC 1950).
 const ZLIB: u8 = 0x78;
-/// How much is packed at most where the list is not all there yet.
+/// Maximum compressed bytes to wait for while a list is incomplete.
 const MAX_PACKED: usize = 1 << 20;
-/// Looking costs something, found or not: so many bytes each time, and what is uncompressed.
+/// The cost of each attempt, successful or not, in addition to the bytes that it decompresses.
 const LOOK_COST: u64 = 4096;
-/// What may be spent on a program: so much, and so much for each of its bytes.
+/// The budget of a program: a fixed part, and a part for each of its bytes.
 const WORK: (u64, u64) = (64 << 10, 8);
 
 /// The main crate of a program.
@@ -53,23 +53,23 @@ struct ListedCrate {
     root: bool,
 }
 
-/// Looks through what a program has behind all that is loaded as it runs: there linkers put the section.
+/// Searches the part of a program after everything that is loaded to run it: linkers put the section there.
 #[derive(Debug)]
 pub struct CrateScanner {
     range: Range<u64>,
-    /// Where in the file what is held starts.
+    /// Where in the file the held bytes start.
     start: u64,
     held: Vec<u8>,
-    /// How much has to be held before that is looked at again.
+    /// How many bytes have to be held before they are searched again.
     enough: usize,
     found: Vec<(Range<u64>, Crate)>,
-    /// What may still be spent.
+    /// The remaining budget.
     work: u64,
 }
 
 impl CrateScanner {
-    /// Starts with a program's first bytes, as many as [`super::golang::HEAD`] or all; `None` where it is no
-    /// program, or has nothing but what is loaded.
+    /// Starts with a program's first bytes, as many as [`super::golang::HEAD`] or all; `None` if it is not a program,
+    /// or has nothing after the loaded part.
     pub fn new(head: &[u8]) -> Option<CrateScanner> {
         let whole = Elf::new(head)?.unloaded()?;
         let length = whole.end.checked_sub(whole.start).filter(|length| *length > 0)?.min(MAX_READ);
@@ -78,15 +78,15 @@ impl CrateScanner {
         Some(CrateScanner { start: range.start, range, held: Vec::new(), enough: 0, found: Vec::new(), work })
     }
 
-    /// The part of the file that is to be fed next.
+    /// The part of the file to feed next.
     pub fn wanted(&self) -> Option<Range<u64>> {
         let at = self.start + self.held.len() as u64;
         let more = self.found.len() < MAX_FOUND && self.work > 0 && at < self.range.end;
         more.then_some(at..self.range.end)
     }
 
-    /// Looks at the bytes that stand at `offset` in the file, which is where the last ones ended or later;
-    /// what is not wanted is passed over.
+    /// Searches the bytes at `offset` in the file, which is where the last ones ended or later; bytes that are not
+    /// wanted are ignored.
     pub fn feed(&mut self, offset: u64, bytes: &[u8]) {
         let Some(wanted) = self.wanted() else { return };
         let end = offset.saturating_add(bytes.len() as u64).min(wanted.end);
@@ -95,7 +95,7 @@ impl CrateScanner {
             return;
         }
         if start > wanted.start {
-            // Something was left out: what is held does not go on.
+            // There is a gap: the held bytes do not continue.
             (self.start, self.held, self.enough) = (start, Vec::new(), 0);
         }
         let place = |at: u64| usize::try_from(at - offset).unwrap_or(usize::MAX);
@@ -103,12 +103,12 @@ impl CrateScanner {
         self.look(end == wanted.end);
     }
 
-    /// The crate, where a section starts at a list; `is_section` is asked for the place of each list found.
+    /// The crate, if a section starts at a list; `is_section` is called with the range of each list found.
     pub fn finish(self, is_section: impl Fn(&Range<u64>) -> bool) -> Option<Crate> {
         self.found.into_iter().find(|(place, _)| is_section(place)).map(|(_, found)| found)
     }
 
-    /// Gets past all that is no list. `last`: whether nothing comes after what is held.
+    /// Skips everything that is not a list. `last`: whether nothing comes after the held bytes.
     fn look(&mut self, last: bool) {
         if !last && self.held.len() < self.enough {
             return;
@@ -134,7 +134,7 @@ impl CrateScanner {
                     at += 1;
                 }
                 AuditData::Cut if !last && rest.len() < MAX_PACKED => {
-                    // Twice as much: each byte is looked at a few times, however many come at once.
+                    // Wait for twice as much: so each byte is searched a few times, however few arrive at once.
                     self.enough = 2 * rest.len();
                     break;
                 }
@@ -146,7 +146,7 @@ impl CrateScanner {
         self.held.drain(..passed);
     }
 
-    /// Where zlib's header may start next.
+    /// Where the next zlib header may start.
     fn next(&self, at: usize) -> Option<usize> {
         let is_header = |pair: &[u8]| match pair {
             [ZLIB, flags] => {
@@ -164,21 +164,21 @@ impl CrateScanner {
 }
 
 enum AuditData {
-    /// A list, and how many bytes it has.
+    /// A list, and its compressed length.
     Whole(Crate, u64),
-    /// More bytes are needed to tell.
+    /// More bytes are needed to decide.
     Cut,
     Other,
 }
 
-/// Unpacks a list. What there is, and how many bytes it was uncompressed to.
+/// Decompresses a list. Returns what it is, and how many bytes were decompressed.
 fn unpack(packed: &[u8]) -> (AuditData, u64) {
     let mut decoder = Decompress::new(true);
     let uncompressed = unpack_with(&mut decoder, packed);
     (uncompressed, decoder.total_out())
 }
 
-/// Unpacks first as much as tells whether it is a list.
+/// First decompresses just enough to tell whether it is a list.
 fn unpack_with(decoder: &mut Decompress, packed: &[u8]) -> AuditData {
     let mut text = vec![0; START.len()];
     let started = decoder.decompress(packed, &mut text, FlushDecompress::None);

@@ -1,5 +1,5 @@
-//! Files whose package is declared in another layer than they are in: a database that was copied in alone,
-//! or a layer that holds the databases of all that the others have.
+//! Files whose package is declared in another layer: a database that was copied in alone, or a layer that holds the
+//! databases of the files in all others.
 
 use std::collections::HashMap;
 
@@ -11,14 +11,14 @@ pub struct Claims<'a>(HashMap<&'a [u8], Claim>);
 
 #[derive(Debug, Clone, Copy)]
 struct Claim {
-    /// The last package that lists the path: its layer, and which of that layer's.
+    /// The last package that lists the path: its layer, and its index in that layer.
     package: (usize, u32),
     /// The first layer that declares a package of this name.
     since: usize,
 }
 
 impl<'a> Claims<'a> {
-    /// Those of an image's layers, lowest first; of some the files may not be known.
+    /// The claims of an image's layers, lowest first; the files of some may be unknown.
     pub fn of(layers: impl IntoIterator<Item = Option<&'a FileList>>) -> Claims<'a> {
         let mut claims = HashMap::new();
         let mut since: HashMap<(Ecosystem, &str), usize> = HashMap::new();
@@ -36,9 +36,9 @@ impl<'a> Claims<'a> {
         Claims(claims)
     }
 
-    /// The package of another layer that a file is of: its layer, and which of that layer's packages. A
-    /// package of the file's own layer goes before (`owner`), unless it is one of a language and the
-    /// distribution's came later: then it is that one, seen from inside.
+    /// The package of another layer that owns a file: its layer, and its index in that layer. A package of the file's
+    /// own layer (`owner`) takes precedence, unless it is a language's and the distribution's came later: then both are
+    /// the same package, seen from two sides.
     pub fn owner(&self, path: &[u8], layer: usize, owner: Option<Ecosystem>) -> Option<(usize, u32)> {
         if self.0.is_empty() || owner.is_some_and(Ecosystem::is_distribution) {
             return None;

@@ -1,4 +1,4 @@
-//! From contents of files, one at a time, to what a layer declares.
+//! Collects what a layer declares from the contents of its files, one at a time.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -21,11 +21,11 @@ use crate::image::path::split;
 use crate::image::{Bytes, Entry, FileList, LayerPath, Package};
 use crate::sort;
 
-/// What may be done with the archives of a layer. Most archives say how long their entries are, and of those
-/// only archives that are deflated inside of them cost something.
+/// The work allowed for the archives of a layer. Most archives state the length of their entries, and then only
+/// archives deflated inside them cost anything.
 pub const ARCHIVE_WORK: ArchiveBudget = ArchiveBudget { inflated: 512 << 20, entries: 2_000_000 };
 
-/// Takes in what one layer says of packages.
+/// Collects what one layer says about packages.
 pub struct PackageCollector {
     sink: Sink,
     dpkg: Dpkg,
@@ -46,29 +46,29 @@ impl Default for PackageCollector {
     }
 }
 
-/// What looking at an entry of an archive costs, in bytes that are inflated meanwhile.
+/// What an entry of an archive costs, in inflated bytes.
 const ENTRY_WORK: u64 = 128;
 
-/// More work than any image has room for, and little enough to be added up.
+/// More work than any image has room for, and small enough to be added up.
 const ROOM_OF_NONE: u64 = 1 << 50;
 
-/// What one layer says of packages.
+/// What one layer says about packages.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LayerPackages {
     /// The packages, ordered by ecosystem, name, version and anchor.
     pub declared: Vec<Declared>,
-    /// For each entry of the file list, the index of the package whose file it is.
+    /// For each entry of the file list, the index of the package that owns the file.
     pub owners: Vec<Option<u32>>,
-    /// How many packages or lists of files were left out for a bound.
+    /// How many packages or lists of files were left out because of a safety limit.
     pub refused: u64,
-    /// The databases that were not read, or not to their end.
+    /// The databases that were not read, or only in part.
     pub unread: Vec<(LayerPath, Unread)>,
-    /// Whether all is left out, because the image has no room for it.
+    /// Whether everything is left out, because the image has no room for it.
     pub left_out: bool,
 }
 
 impl LayerPackages {
-    /// Puts the packages, and the databases that were not read, into the layer's file list.
+    /// Adds the packages and the unread databases to the layer's file list.
     pub fn add_to(self, file_list: &mut FileList) {
         if self.left_out {
             leave_out(file_list);
@@ -77,7 +77,7 @@ impl LayerPackages {
         }
     }
 
-    /// The packages as a file list keeps them, and the databases that were not read.
+    /// The packages as a file list stores them, and the unread databases.
     pub fn of_file_list(self, file_list: &FileList) -> (Vec<Package>, Vec<UnreadDatabase>) {
         let elsewhere = self.elsewhere(file_list);
         let named = self.declared.iter().map(|package| &package.anchor);
@@ -107,8 +107,8 @@ impl LayerPackages {
         (packages, unread.take(MAX_UNREAD).collect())
     }
 
-    /// Of each package the files that its database lists and that the layer does not have, for those of
-    /// distributions: of others all is in one layer.
+    /// For each package of a distribution, the files that its database lists and the layer lacks; all files of other
+    /// packages are in one layer.
     fn elsewhere(&self, file_list: &FileList) -> Vec<Vec<LayerPath>> {
         let mut elsewhere = vec![Vec::new(); self.declared.len()];
         if !self.declared.iter().any(|package| package.ecosystem.is_distribution()) {
@@ -121,7 +121,7 @@ impl LayerPackages {
         let mut left = MAX_ELSEWHERE;
         for (package, elsewhere) in self.declared.iter().zip(&mut elsewhere) {
             let anchor = split(package.anchor.as_bytes()).0;
-            // What stands beside the database is a part of it, and there if it is anywhere.
+            // A path beside the database is a part of it, and in the same layer if anywhere.
             let is_absent = |path: &&[u8]| split(path).0 != anchor && !is_here(path);
             let listed = package.owns.files.iter().filter(|_| package.ecosystem.is_distribution());
             for path in listed.filter(is_absent) {
@@ -135,7 +135,7 @@ impl LayerPackages {
     }
 }
 
-/// Leaves out what a layer says of packages, and names the databases that have it.
+/// Leaves out what a layer says about packages, and reports the databases that have it.
 pub fn leave_out(file_list: &mut FileList) {
     let is_database = |entry: &Entry| match entry {
         Entry::File(path, size) => WantedPackageFile::of(path.as_bytes(), size.0, false).is_some(),
@@ -149,20 +149,20 @@ pub fn leave_out(file_list: &mut FileList) {
 }
 
 impl PackageCollector {
-    /// Takes in a layer of an image whose packages have this room.
+    /// Starts a layer of an image whose packages have this room.
     pub fn new(room: Box<dyn ImageRoom>) -> PackageCollector {
         let mut collector = PackageCollector::default();
         collector.sink.room.image = LayerSpending::new(room);
         collector
     }
 
-    /// Whether so many bytes of a database may be read. Where not, the image has no room for packages.
+    /// Whether this many bytes of a database may be read. If not, the image has no room for packages.
     pub fn may_read(&mut self, bytes: u64) -> bool {
         self.sink.room.image.spend(PackageCost { work: bytes, ..PackageCost::default() })
     }
 
-    /// Reads the content of a file of the layer. Of two with the same path, a tar has the later one
-    /// replace the earlier; so few have that both counting is no matter.
+    /// Reads the content of a file of the layer. If a tar has the same path twice, the later one replaces the earlier;
+    /// that is so rare that counting both does not matter.
     pub fn take<'a>(
         &mut self,
         database: PackageDatabase,
@@ -198,17 +198,17 @@ impl PackageCollector {
         }
     }
 
-    /// Says that a database of the layer is not read.
+    /// Reports a database of the layer as unread.
     pub fn unread(&mut self, path: &LayerPath, why: Unread) {
         self.sink.unread(path, why);
     }
 
-    /// Reads what may be an archive of Java, as far as that takes.
+    /// Reads what may be a Java archive, as far as needed.
     pub fn take_archive(&mut self, path: &LayerPath, content: &mut dyn Passing) {
         let (found, error) = self.read_archive(path, content);
         let sink = &mut self.sink;
         let why = error.and_then(|error| match error {
-            // Whatever else is called so.
+            // Another kind of file with the same extension.
             ZipError::NoArchive => None,
             ZipError::Damaged => Some(Unread::Damaged),
             ZipError::UnknownFormat => Some(Unread::UnknownFormat),
@@ -225,7 +225,7 @@ impl PackageCollector {
         }
     }
 
-    /// Reads an archive as far as there is room in the layer, and in the image.
+    /// Reads an archive as far as the layer and the image have room.
     fn read_archive(
         &mut self,
         path: &LayerPath,
@@ -243,7 +243,7 @@ impl PackageCollector {
         let of_image = matches!(error, Some(ZipError::TooMuch))
             && (budget.inflated == 0 && allowed.inflated < self.archives.inflated
                 || budget.entries == 0 && allowed.entries < self.archives.entries);
-        // What would have come next is what there was no room for.
+        // The image had no room for what would have come next.
         let work = if of_image { ROOM_OF_NONE } else { inflated.saturating_add(entries * ENTRY_WORK) };
         image.spend(PackageCost { work, ..PackageCost::default() });
         self.archives.inflated -= inflated;
@@ -251,7 +251,7 @@ impl PackageCollector {
         (found, error)
     }
 
-    /// Takes in what a [`golang::GoScanner`] found in a program of the layer.
+    /// Adds what a [`golang::GoScanner`] found in a program of the layer.
     pub fn take_program(&mut self, path: &LayerPath, module: &golang::Module) {
         let words = (word(module.path.as_bytes()), word(module.version.as_bytes()));
         let (Some(name), Some(version)) = words else { return };
@@ -260,7 +260,7 @@ impl PackageCollector {
         }
     }
 
-    /// Takes in what a [`cargo::CrateScanner`](super::cargo::CrateScanner) found in a program of the layer.
+    /// Adds what a [`cargo::CrateScanner`](super::cargo::CrateScanner) found in a program of the layer.
     pub fn take_crate(&mut self, path: &LayerPath, found: Crate) {
         if let Some(files) = self.sink.room.keep([path.as_bytes()]) {
             let Crate { name, version } = found;
@@ -268,9 +268,8 @@ impl PackageCollector {
         }
     }
 
-    /// What the layer declares, now that all of it has been seen, and whose its files are. A package
-    /// whose files all belong to others is left out: a distribution's package that ships a Python
-    /// distribution is one package, not two.
+    /// What the layer declares, now that all of it has been read, and who owns its files. A package whose files all
+    /// belong to others is left out: a distribution's package that ships a Python distribution is one package, not two.
     pub fn finish(self, file_list: &FileList) -> LayerPackages {
         let PackageCollector { mut sink, dpkg, python, rpm, .. } = self;
         if sink.room.image.settle() {

@@ -19,15 +19,15 @@ struct CondaRecord {
     link: Option<Link>,
 }
 
-/// Where the package was uncompressed before it was linked into its environment.
+/// Where the package was extracted before it was linked into its environment.
 #[derive(Deserialize)]
 struct Link {
     #[serde(default)]
     source: String,
 }
 
-/// Reads `PREFIX/conda-meta/NAME-VERSION-BUILD.json`. Files are listed relative to the prefix; in the
-/// cache of uncompressed packages the same files stand again, mostly as hard links.
+/// Reads `PREFIX/conda-meta/NAME-VERSION-BUILD.json`. Files are listed relative to the prefix; the cache of extracted
+/// packages has the same files again, mostly as hard links.
 pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
     if !sink.room.may_parse(content) {
         return;

@@ -1,5 +1,5 @@
-//! .NET packages, by what `dotnet publish` writes beside a program (.NET SDK documentation, "Runtime
-//! configuration files", `deps.json`).
+//! .NET packages, from what `dotnet publish` writes beside a program (.NET SDK documentation, "Runtime configuration
+//! files", `deps.json`).
 
 use super::sink::Sink;
 use std::collections::BTreeMap;
@@ -34,7 +34,7 @@ struct Library {
     kind: String,
 }
 
-/// What a library brings, by its path in the package.
+/// The files that a library adds, by their path in the package.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct DotnetTarget {
@@ -54,8 +54,8 @@ struct Resource {
     locale: String,
 }
 
-/// Reads `NAME.deps.json`. What a library brings stands beside it, without the directories that it has in its
-/// package; translations in one of their language, and what is for one system only where it was.
+/// Reads `NAME.deps.json`. A library's files are beside it, without the directories of its package; translations are in
+/// a directory for their language, and only files for one system stay where they were.
 pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     if !sink.room.may_parse(content) {
@@ -69,7 +69,7 @@ pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
     let Some(target) = named.or_else(|| targets.values().next()) else { return };
     let directory = path.split().map_or(&b""[..], |(directory, _)| directory);
     for (library, brings) in target {
-        // The program itself is a project, and a reference to a file is of no package.
+        // The program itself is a project, and a reference to a file belongs to no package.
         let is_package = |library: &Library| matches!(library.kind.as_str(), "package" | "runtimepack");
         let Some((name, version)) = library.split_once('/') else { continue };
         let (Some(name), Some(version)) = (word(name.as_bytes()), word(version.as_bytes())) else { continue };
@@ -79,7 +79,7 @@ pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
         let name = name.strip_prefix("runtimepack.").map(str::to_owned).unwrap_or(name);
         let files = brings.files().filter_map(|file| join(directory, &file));
         let Some(files) = sink.room.keep(files) else { continue };
-        // One that only the build read brings nothing.
+        // A package that only the build read adds nothing.
         if files.iter().next().is_some() {
             sink.declare(Ecosystem::NuGet, name, version, path, Owns { files, ..Owns::default() });
         }

@@ -1,4 +1,4 @@
-//! dpkg's database: deb822(5), dpkg-query(1), and `status.d` as Bazel's and distroless images have it.
+//! dpkg's database: deb822(5), dpkg-query(1), and `status.d` as in Bazel's and distroless images.
 
 use super::sink::Sink;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use crate::image::LayerPath;
 use crate::image::package::Unread;
 use crate::image::path::split;
 
-/// What dpkg keeps of a package beside its list (deb-control-file names of deb(5) and dpkg(1)).
+/// The files that dpkg keeps beside a package's list (deb-control-file names of deb(5) and dpkg(1)).
 const INFO_FILES: [&str; 13] = [
     "conffiles",
     "config",
@@ -27,10 +27,10 @@ const INFO_FILES: [&str; 13] = [
     "isinstallable",
 ];
 
-/// dpkg's files, as far as they have been seen: they come in any order.
+/// dpkg's files seen so far: they come in any order.
 #[derive(Default)]
 pub struct Dpkg {
-    /// Versions of what is installed, by name and architecture.
+    /// Versions of installed packages, by name and architecture.
     installed: BTreeMap<(String, String), String>,
     lists: Vec<DpkgListFile>,
     /// `status.d`, by path of the package's file there.
@@ -44,8 +44,8 @@ struct DpkgListFile {
 }
 
 impl Dpkg {
-    /// Reads `status`. A package counts if its files are there, whatever is wanted of it: a list of
-    /// one that is removed may stay behind for its configuration.
+    /// Reads `status`. A package counts if it is installed, whatever its desired state: a removed one may keep its list
+    /// for its configuration.
     pub fn take_status(&mut self, path: &LayerPath, content: &[u8], sink: &mut Sink) {
         if paragraphs(content).next().is_some_and(|first| field(first, "Package").is_none()) {
             return sink.unread(path, Unread::UnknownFormat);
@@ -92,7 +92,7 @@ impl Dpkg {
         }
     }
 
-    /// Joins what belongs together.
+    /// Joins packages and their lists.
     pub fn finish(mut self, sink: &mut Sink) {
         for DpkgListFile { anchor, files } in std::mem::take(&mut self.lists) {
             if let Some((name, version)) = self.package_of(&anchor) {
@@ -106,7 +106,7 @@ impl Dpkg {
         }
     }
 
-    /// The installed package that a list is about.
+    /// The installed package that a list belongs to.
     fn package_of(&self, list: &LayerPath) -> Option<(String, String)> {
         let stem = split(list.as_bytes()).1.strip_suffix(b".list")?;
         let (name, architecture) = split_word(stem, b':');
@@ -128,7 +128,7 @@ fn info_files(list: &LayerPath) -> Vec<Vec<u8>> {
     INFO_FILES.iter().map(|name| [stem, name.as_bytes()].concat()).collect()
 }
 
-/// What stands before the first separator, and what after it.
+/// The text before the first separator, and the text after it.
 fn split_word(text: &[u8], separator: u8) -> (&[u8], Option<&[u8]>) {
     match text.iter().position(|byte| *byte == separator) {
         Some(at) => (text.get(..at).unwrap_or_default(), text.get(at + 1..)),

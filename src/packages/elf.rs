@@ -1,9 +1,9 @@
-//! The headers at the start of a program, as far as they tell where to look in it.
+//! The headers at the start of a program, as far as they tell where to read further.
 
 use std::ops::Range;
 
-/// How many bytes of a program tell whether it is one of Go, and where its build information is.
-/// Go's own linker keeps its note within this, and external linkers put notes after the headers.
+/// How many bytes tell whether a program is Go's, and where its build information is. Go's own linker keeps its note
+/// within these, and external linkers put notes after the headers.
 pub const HEAD: usize = 4096;
 const MAX_SEGMENTS: u64 = 256;
 
@@ -16,20 +16,20 @@ pub const PF_W: u32 = 2;
 /// How numbers are written in an ELF file (System V ABI, "ELF Identification").
 #[derive(Debug, Clone, Copy)]
 pub struct ElfFormat {
-    /// Whether offsets and lengths have 8 bytes, and not 4.
+    /// Whether offsets and lengths have 8 bytes, not 4.
     pub wide: bool,
     big_endian: bool,
 }
 
 impl ElfFormat {
-    /// That of a file with these first bytes; `None` where it is no ELF file.
+    /// The format of a file with these first bytes; `None` if it is not an ELF file.
     pub fn of(head: &[u8]) -> Option<ElfFormat> {
         let [class, data] = head.strip_prefix(b"\x7fELF")?.first_chunk::<2>()?;
         let (wide, big_endian) = (*class == 2, *data == 2);
         (matches!(class, 1 | 2) && matches!(data, 1 | 2)).then_some(ElfFormat { wide, big_endian })
     }
 
-    /// The number at a place, of so many bytes.
+    /// The number of `length` bytes at an offset.
     pub fn number(self, bytes: &[u8], at: usize, length: usize) -> Option<u64> {
         let bytes = bytes.get(at..at.checked_add(length)?)?;
         let add = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
@@ -56,13 +56,13 @@ pub struct Segment {
 }
 
 impl<'a> Elf<'a> {
-    /// Starts with a file's first bytes; `None` where it is no ELF file.
+    /// Starts with a file's first bytes; `None` if it is not an ELF file.
     pub fn new(head: &'a [u8]) -> Option<Elf<'a>> {
         let head = head.get(..HEAD).unwrap_or(head);
         Some(Elf { head, format: ElfFormat::of(head)? })
     }
 
-    /// A number of so many bytes.
+    /// A number of `bytes` bytes.
     fn number(&self, at: u64, bytes: usize) -> Option<u64> {
         self.format.number(self.head, usize::try_from(at).ok()?, bytes)
     }
@@ -75,7 +75,7 @@ impl<'a> Elf<'a> {
         u32::try_from(self.number(at, 4)?).ok()
     }
 
-    /// An offset or a length, as wide as the class has them.
+    /// An offset or a length, as wide as in this file's class.
     fn offset(&self, at: u64) -> Option<u64> {
         self.number(at, if self.format.wide { 8 } else { 4 })
     }
@@ -102,7 +102,7 @@ impl<'a> Elf<'a> {
         })
     }
 
-    /// What stands between all that is loaded and the table of sections.
+    /// The range between everything that is loaded and the section table.
     pub fn unloaded(&self) -> Option<Range<u64>> {
         let table = if self.format.wide { self.offset(40) } else { self.offset(32) };
         let loaded = self.segments().filter(|segment| segment.kind == PT_LOAD);
@@ -124,7 +124,7 @@ impl<'a> Elf<'a> {
         false
     }
 
-    /// A note's name and kind, and where the next one starts: later, so that notes come to an end.
+    /// A note's name and kind, and where the next one starts: always later, so that reading notes ends.
     fn note(&self, at: u64) -> Option<(&'a [u8], u32, u64)> {
         let (name, content) = (u64::from(self.word(at)?), u64::from(self.word(at.checked_add(4)?)?));
         let start = at + 12;

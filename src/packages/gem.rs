@@ -8,11 +8,10 @@ use super::{Declared, Ecosystem, Owns, word};
 use crate::image::path::split;
 use crate::image::{Entry, FileList, LayerPath};
 
-/// The most directories of one gem: an image has one or two versions of Ruby.
+/// Maximum directories of one gem: an image has one or two versions of Ruby.
 const MAX_DIRECTORIES: usize = 16;
 
-/// Reads `specifications/[default/]NAME-VERSION[-PLATFORM].gemspec`. The gem's directories have the
-/// name of that file.
+/// Reads `specifications/[default/]NAME-VERSION[-PLATFORM].gemspec`. The gem's directories are named like that file.
 pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
     let Some((root, full_name)) = root_and_name(path) else { return };
     let (from_name, from_version) = split_name(full_name);
@@ -28,8 +27,8 @@ pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
     sink.declare(Ecosystem::Gem, name, version, path, Owns { files, below, ..Owns::default() });
 }
 
-/// Adds the directories of compiled extensions, whose paths have the platform and the version of
-/// Ruby in them: `extensions/PLATFORM/RUBY/NAME-VERSION`.
+/// Adds the directories of compiled extensions, whose paths contain the platform and the version of Ruby:
+/// `extensions/PLATFORM/RUBY/NAME-VERSION`.
 pub fn add_extensions(file_list: &FileList, declared: &mut [Declared]) {
     let gems = declared.iter().enumerate().filter(|(_, package)| package.ecosystem == Ecosystem::Gem);
     let gems: HashMap<(Vec<u8>, Vec<u8>), usize> = gems
@@ -53,7 +52,7 @@ pub fn add_extensions(file_list: &FileList, declared: &mut [Declared]) {
     }
 }
 
-/// Where gems are installed, and the gem's full name, by the path of its specification.
+/// Where gems are installed, and the gem's full name, from the path of its specification.
 fn root_and_name(path: &LayerPath) -> Option<(&[u8], &[u8])> {
     let (directory, name) = path.split()?;
     let directory = directory.strip_suffix(b"/default").unwrap_or(directory);
@@ -81,8 +80,8 @@ fn assigned(content: &[u8], attribute: &[u8]) -> Option<String> {
     })
 }
 
-/// Of a file in `ROOT/extensions/PLATFORM/RUBY/FULL-NAME/`: the root, the gem's full name, and the
-/// path down to there.
+/// For a file in `ROOT/extensions/PLATFORM/RUBY/FULL-NAME/`: the root, the gem's full name, and the path of that
+/// directory.
 fn extension(path: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     const NAME: &[u8] = b"extensions";
     let mut start = 0;

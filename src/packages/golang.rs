@@ -1,7 +1,7 @@
-//! What a Go program says of itself: the build information that Go's linker puts into every program
-//! (Go's package `debug/buildinfo`), found on the way through its bytes, without a step back.
+//! What a Go program says about itself: the build information that Go's linker puts into every program (Go's package
+//! `debug/buildinfo`), found while reading forward, without going back.
 //!
-//! Only the form of Go 1.18 and later is read, of ELF programs: the earlier one holds addresses.
+//! Only ELF programs in the format of Go 1.18 and later are read: the earlier format holds addresses.
 
 use std::ops::Range;
 
@@ -10,17 +10,17 @@ use super::elf::{Elf, PF_W, PF_X, PT_LOAD, PT_NOTE, Segment};
 use super::fields::lines;
 
 const MAGIC: &[u8] = b"\xff Go buildinf:";
-/// Build information is aligned so, in memory and therefore in the file.
+/// The alignment of build information, in memory and therefore in the file.
 const ALIGN: usize = 16;
-/// The magic, a pointer size, flags, and space for what the earlier form had there.
+/// The magic, a pointer size, flags, and unused space that the earlier format needed.
 const PREFIX: usize = 32;
-/// "The strings stand here", in the flags.
+/// The flag for strings that are stored inline.
 const INLINE: u8 = 2;
-/// What Go puts before and after the information on modules, so that tools find it.
+/// Go puts this many bytes before and after the module information, so that tools find it.
 const SENTINEL: usize = 16;
 const MAX_VERSION: usize = 256;
 const MAX_MODULES: usize = 1 << 20;
-/// How much of a program's data is looked through; the largest known have a few MiB.
+/// How much of a program's data is searched; the largest known have a few MiB.
 const MAX_DATA: u64 = 64 << 20;
 /// The note that holds Go's build ID (`cmd/internal/buildid`).
 const GO_NOTE: (&[u8], u32) = (b"Go\0\0", 4);
@@ -28,57 +28,56 @@ const GO_NOTE: (&[u8], u32) = (b"Go\0\0", 4);
 /// The main module of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Module {
-    /// The module's path, such as `github.com/moby/moby`; of a program built without modules, the
-    /// path of its main package.
+    /// The module's path, such as `github.com/moby/moby`; for a program built without modules, the path of its main
+    /// package.
     pub path: String,
-    /// The module's version; of one built from a checkout the start of the revision, or `devel` where
-    /// that is unknown.
+    /// The module's version; for one built from a checkout, the start of the revision, or `devel` if that is unknown.
     pub version: String,
 }
 
-/// Whether this is the start of a Go program. At most [`HEAD`] bytes count, so that all that is not
-/// one need not be read.
+/// Whether this is the start of a Go program. At most [`HEAD`] bytes count, so that the rest of other files need not be
+/// read.
 pub fn looks_like_go(head: &[u8]) -> bool {
     data_segment(head).is_some()
 }
 
-/// Looks through a program for its build information.
+/// Searches a program for its build information.
 #[derive(Debug)]
 pub struct GoScanner {
     data: Range<u64>,
-    /// Where in the file the next byte is to come from.
+    /// The file offset of the next byte to feed.
     position: u64,
-    /// Bytes from an aligned place on that may be the start of build information.
+    /// Bytes from an aligned offset on that may be the start of build information.
     held: Vec<u8>,
     done: Option<Option<Module>>,
 }
 
 impl GoScanner {
-    /// Starts with a program's first bytes, [`HEAD`] or all; `None` where it is no Go program. The
-    /// head is still to be fed, where [`GoScanner::data`] starts inside of it.
+    /// Starts with a program's first bytes, [`HEAD`] or all; `None` if it is not a Go program. The head has to be fed
+    /// too if [`GoScanner::data`] starts inside it.
     pub fn new(head: &[u8]) -> Option<GoScanner> {
         let data = data_segment(head)?;
         Some(GoScanner { position: data.start, data, held: Vec::new(), done: None })
     }
 
-    /// The part of the file that is to be looked through; it may claim more than there is.
+    /// The part of the file to search; it may claim more than there is.
     pub fn data(&self) -> Range<u64> {
         self.data.clone()
     }
 
-    /// What of that is to be fed next; `None` where no more is.
+    /// What to feed next; `None` if no more is needed.
     pub fn wanted(&self) -> Option<Range<u64>> {
         (self.done.is_none() && self.position < self.data.end).then_some(self.position..self.data.end)
     }
 
-    /// Looks at the bytes that stand at `offset` in the file; what is outside of
-    /// [`GoScanner::data`] is passed over. Returns whether more are wanted.
+    /// Searches the bytes at `offset` in the file; those outside [`GoScanner::data`] are ignored. Returns whether more
+    /// are wanted.
     pub fn feed(&mut self, offset: u64, bytes: &[u8]) -> bool {
         let end = offset.saturating_add(bytes.len() as u64).min(self.data.end);
         let start = offset.max(self.position);
         if self.done.is_none() && start < end {
             if start > self.position {
-                // Something was left out: what is held does not go on.
+                // There is a gap: the held bytes do not continue.
                 self.held.clear();
             }
             let place = |at: u64| usize::try_from(at - offset).unwrap_or(usize::MAX);
@@ -89,7 +88,7 @@ impl GoScanner {
         self.wanted().is_some()
     }
 
-    /// The module, where build information was found.
+    /// The module, if build information was found.
     pub fn finish(self) -> Option<Module> {
         self.done.flatten()
     }
@@ -100,7 +99,7 @@ impl GoScanner {
         self.held.extend_from_slice(bytes.get(skip..).unwrap_or_default());
     }
 
-    /// Gets past all that is no build information, and reads it where it is whole.
+    /// Skips everything that is not build information, and reads it once it is complete.
     fn look(&mut self) {
         let mut at = 0;
         while let Some(block) = self.held.get(at..).filter(|rest| rest.len() >= ALIGN) {
@@ -123,14 +122,13 @@ impl GoScanner {
 
 enum Parsed {
     Whole(Option<Module>),
-    /// More bytes are needed to tell.
+    /// More bytes are needed to decide.
     Cut,
-    /// The magic stands there for another reason.
+    /// The magic occurs there by chance.
     Other,
 }
 
-/// Reads build information: after the prefix the version of Go, and the modules, each with its length
-/// before it.
+/// Reads build information: after the prefix, the version of Go and the modules, each preceded by its length.
 fn parse(held: &[u8]) -> Parsed {
     let Some((prefix, rest)) = held.split_at_checked(PREFIX) else { return Parsed::Cut };
     if prefix.get(ALIGN - 1).is_none_or(|flags| flags & INLINE == 0) {
@@ -152,13 +150,13 @@ fn parse(held: &[u8]) -> Parsed {
 }
 
 struct TooLong;
-/// A string and what follows it.
+/// A string, and the bytes after it.
 type ModuleParts<'a> = (&'a [u8], &'a [u8]);
 
-/// A string behind its length; `None` where it is not all there.
+/// A string preceded by its length; `None` if it is incomplete.
 fn string(bytes: &[u8], most: usize) -> Result<Option<ModuleParts<'_>>, TooLong> {
     let mut length = 0_usize;
-    // Three groups of seven bits are as much as any bound here takes.
+    // Three groups of seven bits hold any length that is allowed here.
     for (at, byte) in bytes.iter().take(3).enumerate() {
         length |= usize::from(byte & 0x7f) << (7 * at);
         if byte & 0x80 == 0 {
@@ -182,15 +180,15 @@ fn main_module(modules: &[u8]) -> Option<Module> {
     Some(Module { path, version: version.or_else(revision).unwrap_or_else(|| "devel".into()) })
 }
 
-/// A field of the first line that starts so.
+/// A field of the first line with this start.
 fn value(text: &[u8], start: &[u8], field: usize) -> Option<String> {
     let line = lines(text).find_map(|line| line.strip_prefix(start))?;
     let field = line.split(|byte| *byte == b'\t').nth(field).filter(|field| !field.is_empty())?;
     Some(String::from_utf8_lossy(field).into_owned())
 }
 
-/// Where the writable data of a Go program stands in its file: there the linker puts build
-/// information. `None` where it is no Go program.
+/// The range of a Go program's writable data in its file, where the linker puts build information. `None` if it is not
+/// a Go program.
 fn data_segment(head: &[u8]) -> Option<Range<u64>> {
     let elf = Elf::new(head)?;
     if !elf.segments().any(|segment| segment.kind == PT_NOTE && elf.has_note(&segment, GO_NOTE)) {
@@ -199,7 +197,7 @@ fn data_segment(head: &[u8]) -> Option<Range<u64>> {
     let is_data = |segment: &Segment| {
         segment.kind == PT_LOAD && segment.flags & (PF_X | PF_W) == PF_W && segment.length > 0
     };
-    // Some linkers make two segments of it: one that is made read-only once it is loaded.
+    // Some linkers split it into two segments, one of which becomes read-only after loading.
     let ends =
         elf.segments().filter(is_data).map(|data| (data.offset, data.offset.saturating_add(data.length)));
     let (start, end) = ends.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))?;

@@ -1,5 +1,5 @@
-//! The packages that an image has once all of its layers are applied, each with what its files have
-//! there, and the layer that brought it.
+//! The packages that exist once all layers of an image are applied, each with the bytes of its existing files, and the
+//! layer that added it.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,12 +11,11 @@ use crate::image::path::PathRef;
 use crate::image::{Bytes, Ecosystem, Entry, FileList, Package};
 use crate::sort;
 
-/// What tells one package from another: two versions of one name may well be in an image.
+/// What identifies a package: an image may have two versions of one name.
 type PackageKey<'a> = (Ecosystem, &'a str, &'a str, &'a [u8]);
 
-/// The packages of an image, by ecosystem, name and version. A package is there while the file that
-/// declares it is; its bytes are those of its visible files, also where a later layer stored one of
-/// them again.
+/// The packages of an image, by ecosystem, name and version. A package exists while the file that declares it does; its
+/// bytes are those of its existing files, even if a later layer stored one of them again.
 pub fn installed(filesystem: &Filesystem) -> Vec<Installed> {
     let layers = filesystem.layers();
     if layers.iter().all(|file_list| file_list.packages.is_empty()) {
@@ -51,8 +50,8 @@ pub fn installed(filesystem: &Filesystem) -> Vec<Installed> {
     packages.finish()
 }
 
-/// The files, by layer and entry, that packages of distributions in other layers list: a package of a
-/// language that such a file declares is that one, seen from inside.
+/// The files, by layer and entry, that packages of distributions in other layers list: a language's package that is
+/// declared by such a file is the same package, seen from inside.
 fn views(filesystem: &Filesystem, owners: &[Option<(usize, u32)>]) -> HashSet<(u32, u32)> {
     let layers = filesystem.layers();
     let files = filesystem.existing().zip(owners);
@@ -65,7 +64,7 @@ fn views(filesystem: &Filesystem, owners: &[Option<(usize, u32)>]) -> HashSet<(u
     files.filter_map(is_view).collect()
 }
 
-/// Whose each of the files that exist is: a layer, and which of its packages.
+/// The owner of each existing file: a layer, and the index of its package.
 pub fn owners_of(filesystem: &Filesystem) -> Vec<Option<(usize, u32)>> {
     if filesystem.layers().iter().all(|file_list| file_list.packages.is_empty()) {
         return vec![None; filesystem.existing().len()];
@@ -89,7 +88,7 @@ fn owners(filesystem: &Filesystem, visible: &[Vec<bool>]) -> Vec<Option<(usize, 
     filesystem.existing().map(owner).collect()
 }
 
-/// Which entries of each layer are visible.
+/// Which entries of each layer exist once all layers are applied.
 fn visible(filesystem: &Filesystem) -> Vec<Vec<bool>> {
     let mut visible: Vec<Vec<bool>> =
         filesystem.layers().iter().map(|file_list| vec![false; file_list.entries.len()]).collect();
@@ -97,8 +96,8 @@ fn visible(filesystem: &Filesystem) -> Vec<Vec<bool>> {
     visible
 }
 
-/// The packages of files that are visible no more: what stands there now is theirs as well, if it is
-/// nobody else's. Without this, a `chmod` would take a package's files from it.
+/// The packages of hidden files: the file that exists at the path now belongs to them too, if it has no other owner.
+/// Without this, a `chmod` would take a package's files from it.
 fn hidden_owners<'a>(
     layers: &'a [Arc<FileList>],
     owners: &[Vec<Option<u32>>],
@@ -119,7 +118,7 @@ fn hidden_owners<'a>(
 struct PackageIndex<'a> {
     found: Vec<(Installed, bool)>,
     by_key: HashMap<PackageKey<'a>, usize>,
-    /// The version that is there now, by what stays the same over an upgrade.
+    /// The version that exists now, by the properties that an upgrade keeps.
     there: HashMap<(Ecosystem, &'a str, &'a [u8]), usize>,
 }
 

@@ -1,5 +1,5 @@
-//! Java artifacts, by the `pom.properties` that Maven writes into each archive (Maven Archiver's
-//! documentation): in libraries, in web archives, and in archives that hold others, as Spring Boot's do.
+//! Java artifacts, from the `pom.properties` that Maven writes into each archive (Maven Archiver's documentation): in
+//! libraries, in web archives, and in archives that hold others, such as Spring Boot's.
 
 use std::io::Read;
 
@@ -8,18 +8,18 @@ use super::word;
 use super::zip::{ArchiveBudget, Passing, ZipEntry, ZipError, ZipVisitor, each};
 use crate::image::path::split;
 
-/// Archives in archives in archives: a library in a web application in an enterprise application, and one more.
+/// Maximum depth of nested archives: a library in a web application in an enterprise application, and one more.
 const MAX_DEPTH: u32 = 4;
 /// Properties are three lines and a date.
 const MAX_PROPERTIES: u64 = 16 * 1024;
-/// The most properties that one archive may have, and the most archives inside of one file.
+/// Maximum properties of one archive, and maximum archives inside one file.
 const MAX_POMS: usize = 2000;
 const MAX_INSIDE: usize = 20_000;
 
-/// What archives are called.
+/// The extensions of archives.
 const ENDINGS: [&[u8]; 5] = [b".jar", b".war", b".ear", b".hpi", b".jpi"];
 
-/// An artifact, as `pom.properties` names it.
+/// An artifact, as named in `pom.properties`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
     /// `GROUP:ARTIFACT`.
@@ -30,22 +30,22 @@ pub struct Artifact {
     id: String,
 }
 
-/// What a file holds.
+/// What a file contains.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Archive {
-    /// The artifact that the file is.
+    /// The artifact that the file itself is.
     pub main: Option<Artifact>,
-    /// The artifacts inside, each with the bytes of the file that are its own, as far as they are counted: what is
-    /// deflated twice, or was copied in class by class, has none.
+    /// The artifacts inside, each with its share of the file's bytes, as far as that is counted: artifacts that are
+    /// deflated twice, or were copied in class by class, have none.
     pub inside: Vec<(Artifact, u64)>,
 }
 
-/// Whether a file of this name may be an archive of Java.
+/// Whether a file of this name may be a Java archive.
 pub fn is_archive(name: &[u8]) -> bool {
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
-/// Reads an archive as it passes by. What it holds up to where it cannot be read, and why it cannot.
+/// Reads an archive as a stream. Returns what was found until reading failed, and why it failed.
 pub fn read(name: &[u8], content: &mut dyn Passing, work: &mut ArchiveBudget) -> (Archive, Option<ZipError>) {
     let mut scan = JarScan { depth: MAX_DEPTH, is_counted: true, ..JarScan::default() };
     let error = each(content, work, &mut scan).err();
@@ -57,11 +57,11 @@ pub fn read(name: &[u8], content: &mut dyn Passing, work: &mut ArchiveBudget) ->
 #[derive(Default)]
 struct JarScan {
     depth: u32,
-    /// Whether what is inside has bytes of the file.
+    /// Whether archives inside have a share of the file's bytes.
     is_counted: bool,
     poms: Vec<Artifact>,
     inside: Vec<(Artifact, u64)>,
-    /// The archive that is passing by: which of those inside it is, and what those inside of it have.
+    /// The archive being read: its index among those inside, and the bytes of those inside it.
     current: Option<(usize, u64)>,
 }
 
@@ -87,7 +87,7 @@ impl ZipVisitor for JarScan {
         }
         let is_counted = self.is_counted && entry.is_stored();
         let mut scan = JarScan { depth: self.depth - 1, is_counted, ..JarScan::default() };
-        // One that is damaged is a file like any other.
+        // A damaged one is treated like any other file.
         if let Err(ZipError::TooMuch) = each(content, work, &mut scan) {
             return Err(ZipError::TooMuch);
         }
@@ -129,9 +129,9 @@ fn artifact(properties: &[u8]) -> Option<Artifact> {
     Some(Artifact { name: word(format!("{group}:{id}").as_bytes())?, version, id })
 }
 
-/// Which artifact an archive is, and which were copied into it, class by class: those have no bytes that can be
-/// told from its own. Of several it is the one by whose name the file is called. The order says nothing: tools
-/// write an archive's own properties first, last or not at all.
+/// Which artifact an archive is, and which were copied into it class by class; the latter have no bytes of their own.
+/// Among several, it is the one with the longest name that starts the file name. Their order does not tell: tools write
+/// an archive's own properties first, last or not at all.
 fn tell_apart(mut poms: Vec<Artifact>, file: &[u8]) -> (Option<Artifact>, Vec<(Artifact, u64)>) {
     let named = |(_, artifact): &(usize, &Artifact)| file.starts_with(artifact.id.as_bytes());
     let longest = poms.iter().enumerate().filter(named).max_by_key(|(_, artifact)| artifact.id.len());

@@ -1,14 +1,12 @@
-//! Which packages a layer declares, and which of its files are theirs: package databases, read from
-//! the files of one layer. Pure: no file, no clock, no environment.
+//! Which packages a layer declares, and which of its files belong to them: package databases, read from the files of
+//! one layer. Pure: no file, no clock, no environment.
 //!
-//! Whoever walks the layer asks [`WantedPackageFile::of`] for each regular file, hands the content of those
-//! that are wanted to a [`PackageCollector`], one at a time, and at the layer's end [`PackageCollector::finish`]
-//! says what there is. A layer is looked at by itself: a database that a layer below has, or an
-//! entry whose files are in another layer, is that other layer's matter.
+//! The code that walks a layer calls [`WantedPackageFile::of`] for each regular file, and passes the content of wanted
+//! ones to a [`PackageCollector`], one at a time; at the layer's end [`PackageCollector::finish`] returns the result.
+//! Each layer is read by itself: databases and files in other layers do not matter here.
 //!
-//! All of it is foreign input. A database that is malformed, cut off or over a bound yields fewer
-//! packages, and a word on why ([`Unread`]), never an error: a gate must not fail because of a file that
-//! it only reads to explain.
+//! All content is untrusted input. A database that is malformed, cut off or over a safety limit yields fewer packages,
+//! and a reason ([`Unread`]), never an error: a gate must not fail because of a file that it only reads to explain.
 
 mod apk;
 mod berkeley;
@@ -49,22 +47,22 @@ pub use crate::image::Ecosystem;
 use crate::image::LayerPath;
 pub use crate::image::package::Unread;
 
-/// The longest name or version, in bytes.
+/// Maximum bytes of a name or version.
 const MAX_WORD: usize = 256;
 
 /// A package that a layer declares.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Declared {
-    /// Who installed it.
+    /// The packaging system that installed it.
     pub ecosystem: Ecosystem,
-    /// Its name, printable ASCII. Of a Python distribution, normalized as PyPA's "Names and
-    /// normalization" has it: one release calls itself `Jinja2` and the next `jinja2`.
+    /// Its name, printable ASCII. For a Python distribution, normalized as in PyPA's "Names and normalization": one
+    /// release calls itself `Jinja2` and the next `jinja2`.
     pub name: String,
     /// Its version, as its ecosystem writes it, printable ASCII.
     pub version: String,
-    /// The file that declares it. Once that is hidden or replaced, so is the declaration.
+    /// The file that declares it. Once that file is hidden or replaced, so is the declaration.
     pub anchor: LayerPath,
-    /// What it claims.
+    /// The files that it claims.
     pub owns: Owns,
 }
 
@@ -73,14 +71,14 @@ pub struct Declared {
 pub struct Owns {
     /// Paths of files; some may be directories, or in other layers.
     pub files: PathList,
-    /// Directories, with all below that no package in a deeper one claims.
+    /// Directories, with everything below them that no package in a deeper one claims.
     pub below: Vec<LayerPath>,
-    /// Bytes of the anchor that are the package's, where that is an archive of several.
+    /// Bytes of the anchor that belong to the package, if the anchor is an archive of several.
     pub inside: u64,
 }
 
 impl Declared {
-    /// In this order packages are listed: it depends on nothing but what is declared.
+    /// The order in which packages are listed: it depends only on what is declared.
     fn order(&self) -> (Ecosystem, &str, &str, &LayerPath) {
         (self.ecosystem, &self.name, &self.version, &self.anchor)
     }

@@ -1,6 +1,6 @@
-//! Reading the blobs of rpm's own "ndb" format, of which there is no description but its source
-//! (rpm's `lib/backend/ndb/rpmpkg.c`): pages of slots, and each slot names a place with one blob. All
-//! numbers are little-endian.
+//! Reading the blobs of rpm's own "ndb" format, which is documented only by its source (rpm's
+//! `lib/backend/ndb/rpmpkg.c`): pages of slots, each of which states the offset of one blob. All numbers are
+//! little-endian.
 
 use crate::image::package::Unread;
 
@@ -8,18 +8,18 @@ const MAGIC: &[u8] = b"RpmP";
 const SLOT: &[u8] = b"Slot";
 const BLOB: &[u8] = b"BlbS";
 const PAGE: usize = 4096;
-/// A slot: magic, number of the package, and place and length of its blob, in blocks.
+/// A slot: magic, package number, and offset and length of its blob, in blocks.
 const SLOT_SIZE: usize = 16;
 const BLOCK: usize = 16;
-/// What the header has of the first page of slots.
+/// The length of the header before the first slots.
 const HEADER: usize = 32;
-/// Before a blob stand a magic, the number of the package, a generation, and the blob's length.
+/// A blob's header: a magic, the package number, a generation, and the blob's length.
 const BLOB_HEADER: usize = 16;
 
-/// Hands out each blob, up to the first that is malformed.
+/// Calls `take` with each blob, up to the first that is malformed.
 ///
 /// # Errors
-/// Where the database cannot be read to its end.
+/// If the database cannot be read to its end.
 pub fn each(content: &[u8], mut take: impl FnMut(&[u8])) -> Result<(), Unread> {
     let version = number(content, 4).ok_or(Unread::Damaged)?;
     if !content.starts_with(MAGIC) || version != 0 {
@@ -27,7 +27,7 @@ pub fn each(content: &[u8], mut take: impl FnMut(&[u8])) -> Result<(), Unread> {
     }
     let pages = number(content, 12).ok_or(Unread::Damaged)?;
     let slots = pages.checked_mul(PAGE).and_then(|end| content.get(HEADER..end)).ok_or(Unread::Damaged)?;
-    // No two blobs have the same place, so together they have no more bytes than the file.
+    // Blobs do not overlap, so together they have no more bytes than the file.
     let mut left = content.len();
     for slot in slots.as_chunks::<SLOT_SIZE>().0 {
         let place = number(slot, 8).unwrap_or_default();

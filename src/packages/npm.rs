@@ -12,10 +12,9 @@ struct PackageJson {
     version: String,
 }
 
-/// Reads a `package.json`. The package is all that stands beside it, packages nested in its own
-/// `node_modules` excepted.
+/// Reads a `package.json`. The package is everything beside it, except packages nested in its own `node_modules`.
 pub fn take(path: &LayerPath, content: &[u8], sink: &mut Sink) {
-    // npm takes a byte order mark, JSON has none.
+    // npm accepts a byte order mark; JSON does not allow one.
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     let Ok(manifest) = serde_json::from_slice::<PackageJson>(content) else { return };
     let words = (word(manifest.name.as_bytes()), word(manifest.version.as_bytes()));

@@ -1,4 +1,4 @@
-//! Whose each file is.
+//! Which package owns each file.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -8,33 +8,31 @@ use crate::image::path::split;
 use crate::image::{Entry, FileList, LayerPath};
 use crate::sort;
 
-/// The directories of the root that merged-`/usr` systems have as links into `usr`. Lists of files
-/// may have either name.
+/// The root directories that merged-`/usr` systems replace with links into `usr`. File lists may have either name.
 const MERGED: [&[u8]; 6] = [b"bin", b"sbin", b"lib", b"lib32", b"lib64", b"libx32"];
 
-/// How strong a claim of a file by name is; the first wins.
+/// The strength of a claim to a file by name; the first wins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum ClaimStrength {
-    /// A distribution's package has it in its list.
+    /// A distribution's package lists it.
     System,
-    /// A language's package has it in its list.
+    /// A language's package lists it.
     Listed,
-    /// A program or an archive is itself; whatever package it came in comes first.
+    /// A program or an archive claims itself; the package that shipped it takes precedence.
     Program,
 }
 
-/// All claims by name.
+/// All claims by file name.
 struct ClaimedNames<'a> {
     /// The packages, the strongest first.
     ranked: Vec<(ClaimStrength, u32)>,
-    /// The rank of the strongest claim of each path, and whether there is a file of that name.
+    /// The rank of the strongest claim to each path, and whether a file of that name exists.
     ranks: HashMap<&'a [u8], (u32, bool)>,
 }
 
-/// For each entry of the file list, the index of the package whose file it is; only regular files have
-/// one, and each at most one. What a package lists by name is its own before what it has below a
-/// directory, a distribution's packages come before those of languages, deeper directories before
-/// higher ones, and otherwise the first.
+/// For each entry of the file list, the index of the package that owns the file; only regular files have an owner, and
+/// each at most one. Files listed by name precede files below a claimed directory, packages of distributions precede
+/// those of languages, and deeper directories precede higher ones; otherwise the first package wins.
 pub fn owners(file_list: &FileList, declared: &[Declared]) -> Vec<Option<u32>> {
     let mut owners = vec![None; file_list.entries.len()];
     if declared.is_empty() {
@@ -51,8 +49,8 @@ pub fn owners(file_list: &FileList, declared: &[Declared]) -> Vec<Option<u32>> {
     owners
 }
 
-/// Leaves out packages of languages that own nothing because the file that declares them belongs to
-/// another: they are that one, seen from inside.
+/// Leaves out packages of languages that own nothing because the file that declares them belongs to another: they are
+/// the same package, seen from inside.
 pub(super) fn drop_views(file_list: &FileList, declared: &mut Vec<Declared>, owners: &mut [Option<u32>]) {
     let mut owning = vec![false; declared.len()];
     for owner in owners.iter().flatten() {
@@ -66,7 +64,7 @@ pub(super) fn drop_views(file_list: &FileList, declared: &mut Vec<Declared>, own
         suspects.map(|(package, _)| (&package.anchor, false)).collect();
     for (entry, owner) in file_list.entries.iter().zip(owners.iter()) {
         let owner = owner.and_then(|owner| declared.get(owner as usize));
-        // What is inside of an archive is there beside the artifact that the archive is.
+        // Artifacts inside an archive exist beside the artifact that the archive is.
         let is_other = owner.is_some_and(|owner| owner.anchor != *entry.path());
         if let (true, Some(owned)) = (is_other, suspects.get_mut(entry.path())) {
             *owned = true;
@@ -112,7 +110,7 @@ impl<'a> ClaimedNames<'a> {
             ecosystem if ecosystem.is_distribution() => ClaimStrength::System,
             _ => ClaimStrength::Listed,
         };
-        // A distribution vendored inside another is listed by both: the deeper one has it.
+        // A distribution vendored inside another is listed by both: the deeper one owns it.
         let depth = |package: &Declared| match claim(package) {
             ClaimStrength::Listed => package.anchor.depth(),
             _ => 0,
@@ -135,14 +133,14 @@ impl<'a> ClaimedNames<'a> {
         self.ranked.get(rank as usize).copied()
     }
 
-    /// The strongest claim of a path, and the package that has it.
+    /// The strongest claim to a path, and its package.
     fn claim(&self, path: &[u8]) -> Option<(ClaimStrength, u32)> {
         self.of_rank(self.ranks.get(path)?.0)
     }
 }
 
-/// Finds the owners of files that are listed. What Python compiled is also its source's owner's:
-/// packages of distributions do not list it, for it is made once they are installed.
+/// Finds the owners of listed files. Python byte code also belongs to its source's owner: packages of distributions do
+/// not list it, because it is compiled after they are installed.
 fn own_by_name<'a>(
     files: impl Iterator<Item = Option<&'a [u8]>>,
     names: &mut ClaimedNames<'_>,
@@ -161,8 +159,8 @@ fn own_by_name<'a>(
     }
 }
 
-/// Finds the owners of files that are listed by their other name, as before or after `/usr` was
-/// merged. A name that a file answers to is no other file's.
+/// Finds the owners of files that are listed by their other name, from before or after `/usr` was merged. A name that
+/// belongs to an existing file is not matched to another.
 fn own_by_other_names<'a>(
     files: impl Iterator<Item = Option<&'a [u8]>>,
     names: &ClaimedNames<'_>,
@@ -207,7 +205,7 @@ fn own_below<'a>(
     if directories.is_empty() {
         return;
     }
-    // Files of one directory mostly stand together.
+    // Files of one directory are mostly adjacent.
     let mut last: (&[u8], Option<u32>) = (b"", None);
     for (path, owner) in files.zip(owners).filter(|(_, owner)| owner.is_none()) {
         let Some(path) = path else { continue };
@@ -223,7 +221,7 @@ fn own_below<'a>(
     }
 }
 
-/// Whose the deepest claimed directory on the way is.
+/// The owner of the deepest claimed directory above.
 fn deepest(mut directory: &[u8], directories: &HashMap<&[u8], u32>) -> Option<u32> {
     while !directory.is_empty() {
         if let Some(owner) = directories.get(directory) {

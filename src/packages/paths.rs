@@ -1,4 +1,4 @@
-//! Lists of paths, which are most of what packages cost in memory.
+//! Lists of paths, which make up most of the memory that packages take.
 
 use std::fmt;
 
@@ -7,25 +7,24 @@ use crate::image::LayerPath;
 use crate::image::json;
 use crate::image::path::MAX_PATH;
 
-/// What a path costs beside its bytes, once owners are looked up.
+/// What a path costs besides its bytes, once owners are looked up.
 const PATH_OVERHEAD: usize = 64;
-/// What all packages of one layer may keep, in bytes; those of a desktop's 750 Debian packages have half.
+/// Maximum bytes that all packages of one layer may keep; those of a desktop's 750 Debian packages have half.
 const MAX_KEPT: usize = 24 << 20;
-/// How many bytes of paths are looked at for one layer, kept or not: a few bytes of a list may be joined
-/// to a long directory each, and come to nothing.
+/// Maximum bytes of paths processed for one layer, kept or not: each few bytes of a list may be joined to a long
+/// directory, and the result discarded.
 const MAX_WORK: usize = 256 << 20;
-/// What looking at a path costs beside its bytes, in bytes that are looked at meanwhile.
+/// What processing a path costs besides its bytes, in processed bytes.
 const PATH_WORK: u64 = 32;
-/// What a value of JSON takes once it is parsed.
+/// The memory of a parsed JSON value.
 const VALUE: u64 = 128;
 
-/// A path below a directory; `None` for one that is longer than any can be, before it is put together.
+/// A path below a directory; `None` if it would be longer than any path can be, without building it.
 pub fn join(directory: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     (directory.len() + name.len() < MAX_PATH).then(|| [directory, b"/", name].concat())
 }
 
-/// Clean paths relative to the image's root, in one piece of memory: each ends with a NUL, which no
-/// path contains.
+/// Clean paths relative to the image's root, in one allocation: each ends with a NUL, which no path contains.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct PathList(Box<[u8]>);
 
@@ -42,15 +41,15 @@ impl fmt::Debug for PathList {
     }
 }
 
-/// What is left of the memory that a layer's packages may take.
+/// The remaining memory for a layer's packages.
 #[derive(Debug)]
 pub struct PackageBudget {
     left: usize,
-    /// Bytes of paths that may still be looked at; what was looked at in vain is not given back.
+    /// Bytes of paths that may still be processed; bytes processed in vain are not returned.
     work: usize,
-    /// How much had to be left out for want of room: packages, lists of files.
+    /// How many packages and lists of files were left out for lack of room.
     pub refused: u64,
-    /// The layer's part in what the packages of its image may take.
+    /// The layer's share of what the packages of its image may cost.
     pub image: LayerSpending,
 }
 
@@ -61,7 +60,7 @@ impl Default for PackageBudget {
 }
 
 impl PackageBudget {
-    /// Takes so many bytes; `None`, and counted as refused, where they are not left.
+    /// Spends `bytes`; `None`, counted as refused, if fewer are left.
     pub fn spend(&mut self, bytes: usize) -> Option<()> {
         let left = self.left.checked_sub(bytes);
         let cost = PackageCost { memory: bytes as u64, ..PackageCost::default() };
@@ -75,8 +74,8 @@ impl PackageBudget {
         Some(())
     }
 
-    /// Whether a document of JSON may be parsed: its values take memory until it has been read. That is the image's, for
-    /// a layer may have many documents.
+    /// Whether a JSON document may be parsed: its values take memory until it has been read. This counts for the image,
+    /// because a layer may have many documents.
     pub fn may_parse(&mut self, json: &[u8]) -> bool {
         let memory = json::values(json).saturating_mul(VALUE);
         let fits = self.image.spend(PackageCost { memory, ..PackageCost::default() });
@@ -84,8 +83,8 @@ impl PackageBudget {
         fits
     }
 
-    /// Keeps a list of paths; `None`, and counted as refused, where there is no room for all of it.
-    /// Paths that no file can have are passed over.
+    /// Keeps a list of paths; `None`, counted as refused, if there is no room for all of it. Paths that no file can
+    /// have are ignored.
     pub fn keep<P: AsRef<[u8]>>(&mut self, paths: impl IntoIterator<Item = P>) -> Option<PathList> {
         let before = self.left;
         let kept = paths.into_iter().try_fold(Vec::new(), |kept, path| self.add(kept, path.as_ref()));
@@ -117,8 +116,8 @@ impl PackageBudget {
         Some(kept)
     }
 
-    /// Drops the path kept last where it is the directory of the next one: half of what dpkg lists
-    /// are directories, each before what is in it, and nobody asks for them.
+    /// Drops the last path if it is the directory of the next one: half of the paths that dpkg lists are directories,
+    /// each before its content, and they are not needed.
     fn forget_directory(&mut self, kept: &mut Vec<u8>, next: &[u8]) {
         let Some(before) = kept.strip_suffix(b"\0") else { return };
         let start = before.iter().rposition(|byte| *byte == 0).map_or(0, |at| at + 1);

@@ -9,13 +9,13 @@ use super::paths::{PathList, join};
 use super::{Ecosystem, Owns, word};
 use crate::image::LayerPath;
 
-/// The distributions seen, by the directory that holds their metadata, or the file that is it.
+/// The distributions seen so far, by the directory that holds their metadata, or the file that is their metadata.
 #[derive(Default)]
 pub struct Python(BTreeMap<LayerPath, Distribution>);
 
 #[derive(Default)]
 struct Distribution {
-    /// Name, version, and the file that says so.
+    /// Name, version, and the file that states them.
     said: Option<(String, String, LayerPath)>,
     files: PathList,
 }
@@ -32,7 +32,7 @@ impl Python {
         }
     }
 
-    /// Reads `RECORD`: CSV, first the path, relative to what holds the `.dist-info` directory.
+    /// Reads `RECORD`: CSV, first the path, relative to the parent of the `.dist-info` directory.
     pub fn take_record(&mut self, path: &LayerPath, content: &[u8], sink: &mut Sink) {
         let base = parent(&parent(path));
         let reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(content);
@@ -52,7 +52,7 @@ impl Python {
         }
     }
 
-    /// Declares what has metadata.
+    /// Declares the distributions that have metadata.
     pub fn finish(self, sink: &mut Sink) {
         for (metadata, Distribution { said, files }) in self.0 {
             let Some((name, version, anchor)) = said else { continue };
@@ -68,7 +68,7 @@ impl Python {
         }
     }
 
-    /// The distribution that a file of metadata belongs to.
+    /// The distribution that a metadata file belongs to.
     fn of(&mut self, path: &LayerPath, sink: &mut Sink) -> Option<&mut Distribution> {
         let metadata = if path.as_bytes().ends_with(b".egg-info") { path.clone() } else { parent(path) };
         sink.room.spend(2 * path.as_bytes().len() + 128)?;
@@ -80,7 +80,7 @@ fn parent(path: &LayerPath) -> LayerPath {
     LayerPath::clean(path.split().map_or(&[], |(directory, _)| directory))
 }
 
-/// A path as a list has it: relative to a base, or absolute.
+/// A path from a list: relative to a base, or absolute.
 fn under(base: &LayerPath, path: &[u8]) -> Option<Vec<u8>> {
     join(if path.starts_with(b"/") { b"" } else { base.as_bytes() }, path)
 }

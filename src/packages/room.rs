@@ -1,4 +1,4 @@
-//! What the packages of a whole image may take. A layer has bounds of its own, and there may be many layers.
+//! What the packages of a whole image may cost. A layer has its own safety limits, but there may be many layers.
 
 use std::fmt;
 
@@ -9,21 +9,21 @@ pub struct PackageCost {
     pub declared: u64,
     /// Bytes of memory.
     pub memory: u64,
-    /// Bytes that are looked at.
+    /// Bytes that are processed.
     pub work: u64,
 }
 
-/// The room that one layer has in its image.
+/// One layer's share of its image's room.
 pub trait ImageRoom: fmt::Debug + Send + Sync {
-    /// Spends what something costs. `false` where the image has no room for it, and so for no packages at all: which
-    /// layer came too late depends on the order in which they are read.
+    /// Spends a cost. `false` if the image has no room for it, and thus for no packages at all: which layer exceeds the
+    /// room depends on the order in which they are read.
     fn spend(&self, cost: PackageCost) -> bool;
 
-    /// What work is left.
+    /// How much work is left.
     fn left(&self) -> u64;
 }
 
-/// The room of what is read by itself: the layer's own bounds hold.
+/// The room for a layer that is read by itself: only the layer's own limits apply.
 #[derive(Debug)]
 struct Unbounded;
 
@@ -37,7 +37,7 @@ impl ImageRoom for Unbounded {
     }
 }
 
-/// Spends the room of a layer in its image, some at a time: counters that all cores write to are slow.
+/// Spends a layer's share of its image's room, some at a time: counters that all cores write to are slow.
 #[derive(Debug)]
 pub(super) struct LayerSpending {
     room: Box<dyn ImageRoom>,
@@ -60,7 +60,7 @@ impl LayerSpending {
         LayerSpending { room, pending: PackageCost::default(), is_over: false }
     }
 
-    /// Counts a cost. `false` where the image has no room for packages.
+    /// Counts a cost. `false` if the image has no room for packages.
     pub fn spend(&mut self, cost: PackageCost) -> bool {
         self.pending.declared += cost.declared;
         self.pending.memory = self.pending.memory.saturating_add(cost.memory);
@@ -71,14 +71,14 @@ impl LayerSpending {
         }
     }
 
-    /// Spends what has come together.
+    /// Spends the pending cost.
     pub fn settle(&mut self) -> bool {
         let cost = std::mem::take(&mut self.pending);
         self.is_over |= !self.room.spend(cost);
         !self.is_over
     }
 
-    /// The work that is left, all that was counted taken off.
+    /// The remaining work, after everything that was counted.
     pub fn left(&mut self) -> u64 {
         if self.settle() { self.room.left() } else { 0 }
     }

@@ -1,5 +1,5 @@
-//! rpm's database: package headers (rpm's manual, "Package Header format" and "Tags") in one of three
-//! formats (rpm's `lib/backend`): SQLite since Fedora 33 and RHEL 9, ndb of SUSE, and Berkeley DB before.
+//! rpm's database: package headers (rpm's manual, "Package Header format" and "Tags") in one of three formats (rpm's
+//! `lib/backend`): SQLite since Fedora 33 and RHEL 9, ndb on SUSE, and Berkeley DB before.
 
 use super::sink::Sink;
 use std::collections::BTreeMap;
@@ -24,15 +24,15 @@ const STRING: u32 = 6;
 const STRING_ARRAY: u32 = 8;
 const I18N_STRING: u32 = 9;
 
-/// The most directories of one package.
+/// Maximum directories of one package.
 const MAX_DIRECTORIES: usize = 1 << 18;
 /// An entry of the index: tag, type, offset and count, four bytes each.
 const ENTRY: usize = 16;
 
-/// What is kept of all databases of a layer until their logs have been seen.
+/// Maximum bytes kept of a layer's databases until their logs have been read.
 const MAX_HELD: usize = 128 << 20;
 
-/// Databases of SQLite and their write-ahead logs, by their directory: they come in any order.
+/// SQLite databases and their write-ahead logs, by directory: they come in any order.
 #[derive(Default)]
 pub struct Rpm {
     databases: BTreeMap<Vec<u8>, FileAndLog>,
@@ -58,7 +58,7 @@ impl Rpm {
         *place = Some((path.clone(), content));
     }
 
-    /// Declares what the databases have.
+    /// Declares the packages of the databases.
     pub fn finish(self, sink: &mut Sink) {
         for FileAndLog { file, log } in self.databases.into_values() {
             let alone = file.is_none();
@@ -71,7 +71,7 @@ impl Rpm {
     }
 }
 
-/// Declares the packages up to the first place that is malformed; `None` where there is one.
+/// Declares the packages up to the first malformed place; `None` if there is one.
 fn take_sqlite(path: &LayerPath, file: &[u8], log: &[u8], sink: &mut Sink) -> Option<()> {
     SqliteFile::new(file, log)?.rows("Packages", |row| {
         if let [_, Value::Bytes(blob)] = columns(row) {
@@ -102,7 +102,7 @@ pub fn declare(path: &LayerPath, blob: &[u8], sink: &mut Sink) {
     let (Some(name), Some(version), Some(release)) = (text(NAME), text(VERSION), text(RELEASE)) else {
         return;
     };
-    // Keys for checking signatures are kept as packages.
+    // Keys for checking signatures are stored as packages.
     if name == "gpg-pubkey" {
         return;
     }
@@ -118,8 +118,8 @@ pub fn declare(path: &LayerPath, blob: &[u8], sink: &mut Sink) {
     sink.declare(Ecosystem::Rpm, name, version, path, Owns { files, ..Owns::default() });
 }
 
-/// A package header without the magic that it has in package files: how many entries, how many bytes
-/// of data, the index, the data.
+/// A package header without the magic of package files: the number of entries, the number of bytes of data, the index,
+/// the data.
 struct RpmHeader<'a> {
     index: &'a [u8],
     data: &'a [u8],
@@ -135,7 +135,7 @@ impl<'a> RpmHeader<'a> {
         Some(RpmHeader { index, data })
     }
 
-    /// The type of what has this tag, its data and all data after that, and how many values there are.
+    /// For the entry with this tag: its type, its data and all data after that, and its number of values.
     fn entry(&self, tag: u32) -> Option<(u32, &'a [u8], usize)> {
         let mut entries = self.index.as_chunks::<ENTRY>().0.iter().map(|entry| entry.as_chunks::<4>().0);
         let entry = entries.find(|entry| entry.first() == Some(&tag.to_be_bytes()))?;

@@ -1,4 +1,4 @@
-//! Where the readers of package databases put what they find, within bounds.
+//! Where the readers of package databases put what they find, within safety limits.
 
 use super::paths::PackageBudget;
 use super::room::PackageCost;
@@ -6,22 +6,22 @@ use super::{Declared, Ecosystem, Owns, Unread};
 use crate::image::LayerPath;
 use crate::image::file_list::{MAX_PACKAGES, MAX_UNREAD};
 
-/// What a package takes once its layer has been read: in the file list, in the image's packages, in a report.
+/// What a package costs after its layer has been read: in the file list, in the image's packages, in a report.
 const LATER: u64 = 512;
 
-/// Where packages go as they are found.
+/// Collects packages as they are found.
 #[derive(Default)]
 pub(super) struct Sink {
     /// What was found.
     pub declared: Vec<Declared>,
-    /// What memory is left.
+    /// The remaining room.
     pub room: PackageBudget,
     /// The databases that were not read.
     pub unread: Vec<(LayerPath, Unread)>,
 }
 
 impl Sink {
-    /// Says that a database was not read, or not to its end.
+    /// Reports a database that was not read, or only in part.
     pub fn unread(&mut self, path: &LayerPath, why: Unread) {
         if self.unread.len() < MAX_UNREAD {
             self.unread.push((path.clone(), why));

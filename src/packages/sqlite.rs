@@ -1,25 +1,24 @@
-//! Reading the rows of one table out of an SQLite database in memory: as much of SQLite's "Database
-//! File Format" document as rpm's database needs, with what its write-ahead log has. Nothing is
-//! written.
+//! Reading the rows of one table of an SQLite database in memory, including its write-ahead log: only the part of
+//! SQLite's "Database File Format" document that rpm's database needs. Nothing is written.
 //!
-//! The readers that crates.io has are either all of SQLite, in C, two megabytes of it, which does not
-//! open a database in WAL mode from memory, as rpm's is; or young ones, made for more than this.
+//! The readers on crates.io either bundle all of SQLite, two megabytes of C that cannot open a WAL-mode database like
+//! rpm's from memory, or are young and do more than is needed here.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// The largest row that is put together; the headers of the largest packages have a few MiB.
+/// Maximum bytes of a reassembled row; the headers of the largest packages have a few MiB.
 const MAX_ROW: usize = 16 << 20;
-/// A row's local part is looked at at least once: what even an empty one costs.
+/// A row's local part is read at least once: this is what even an empty one costs.
 const ROW_COST: usize = 16;
 const HEADER: usize = 100;
 const INTERIOR_TABLE: u8 = 5;
 const LEAF_TABLE: u8 = 13;
-/// Of a write-ahead log ("WAL File Format"): its header, and the header of a frame.
+/// The lengths of a write-ahead log's header and of a frame's header ("WAL File Format").
 const LOG_HEADER: usize = 32;
 const FRAME_HEADER: usize = 24;
 
-/// A database file, and the pages that a write-ahead log has in the place of its own.
+/// A database file, and the pages that a write-ahead log replaces.
 pub struct SqliteFile<'a> {
     file: &'a [u8],
     logged: HashMap<usize, &'a [u8]>,
@@ -28,7 +27,7 @@ pub struct SqliteFile<'a> {
     usable: usize,
 }
 
-/// A value of a row, as far as it is of interest.
+/// A value of a row, as far as it matters.
 pub enum Value<'a> {
     /// Text or a blob.
     Bytes(&'a [u8]),
@@ -39,8 +38,8 @@ pub enum Value<'a> {
 }
 
 impl<'a> SqliteFile<'a> {
-    /// Reads the header of a database whose text is UTF-8, and what its log has committed. Without a
-    /// log that is empty; the file may be empty where the log has all of its pages.
+    /// Reads the header of a database whose text is UTF-8, and what its log has committed. `log` is empty if there is
+    /// none; `file` may be empty if the log has all of its pages.
     pub fn new(file: &'a [u8], log: &'a [u8]) -> Option<SqliteFile<'a>> {
         let logged = committed(log, file.len());
         let first = logged.get(&1).copied().unwrap_or(file);
@@ -54,24 +53,24 @@ impl<'a> SqliteFile<'a> {
         let usable = page_size.checked_sub(usize::from(*first.get(20)?))?;
         let utf8 = matches!(number(first.get(56..60)?), 0 | 1);
         let sizes = page_size.is_power_of_two() && page_size >= 512 && usable >= 480;
-        // A log is of its database, and so has pages of the same size.
+        // A log belongs to its database, and so has pages of the same size.
         let fits = logged.values().next().is_none_or(|page| page.len() == page_size);
         (sizes && utf8 && fits).then_some(SqliteFile { file, logged, page_size, usable })
     }
 
-    /// The bytes of all pages, those that the log has twice counted so.
+    /// The bytes of all pages; those that the log replaces count twice.
     fn bytes(&self) -> usize {
         self.file.len() + self.logged.len() * self.page_size
     }
 
-    /// Hands out the payload of each row of a table, until the table ends, something in it is
-    /// malformed, or `each` returns `None`.
+    /// Calls `each` with the payload of each row of a table, until the table ends, something in it is malformed, or
+    /// `each` returns `None`.
     pub fn rows(&self, table: &str, each: impl FnMut(&[u8]) -> Option<()>) -> Option<()> {
         let root = self.root_of(table)?;
         BtreeWalk::new(self).rows(root, each)
     }
 
-    /// The root page of a table, by the table that lists all others, whose root is page 1.
+    /// The root page of a table, from the table that lists all others, whose root is page 1.
     fn root_of(&self, table: &str) -> Option<usize> {
         let mut root = None;
         BtreeWalk::new(self).rows(1, |payload| {
@@ -89,7 +88,7 @@ impl<'a> SqliteFile<'a> {
         root
     }
 
-    /// A page, by its number from 1 on; the last one may be cut off.
+    /// A page, by its number, counted from 1; the last one may be cut off.
     fn page(&self, number: usize) -> Option<&'a [u8]> {
         let start = number.checked_sub(1)?.checked_mul(self.page_size)?;
         let rest = self.logged.get(&number).copied().or_else(|| self.file.get(start..))?;
@@ -97,8 +96,8 @@ impl<'a> SqliteFile<'a> {
     }
 }
 
-/// The pages that a write-ahead log has up to its last commit, by their numbers; none of a log that is
-/// malformed. A frame counts if its salt is that of the header, and the sum over all before it is right.
+/// The pages of a write-ahead log up to its last commit, by number; none if it is malformed. A frame counts if its salt
+/// is that of the header, and the checksum over all frames before it is right.
 fn committed(log: &[u8], file: usize) -> HashMap<usize, &[u8]> {
     let (mut pages, mut uncommitted) = (HashMap::new(), Vec::new());
     let Some((header, frames)) = log.split_at_checked(LOG_HEADER) else { return pages };
@@ -113,7 +112,7 @@ fn committed(log: &[u8], file: usize) -> HashMap<usize, &[u8]> {
     if !(512..=65536).contains(&page_size) || !page_size.is_power_of_two() || !sum.fits(header, 24, &[]) {
         return pages;
     }
-    // No page can stand after all that there are.
+    // No page number can be higher than the number of pages.
     let most = (file + log.len()) / page_size + 1;
     for frame in frames.chunks_exact(FRAME_HEADER + page_size) {
         let (head, page) = frame.split_at(FRAME_HEADER);
@@ -139,7 +138,7 @@ struct LogChecksum {
 }
 
 impl LogChecksum {
-    /// Adds the start of a header and a page, and compares with what the header ends with.
+    /// Adds the start of a header and a page, and compares with the checksum that ends the header.
     fn fits(&mut self, header: &[u8], length: usize, page: &[u8]) -> bool {
         let [mut one, mut other] = self.words;
         for part in [header.get(..length).unwrap_or_default(), page] {
@@ -158,12 +157,12 @@ impl LogChecksum {
     }
 }
 
-/// One pass over a b-tree. It ends whatever the pages say: no page is visited twice, and rows cost no
-/// more than a few times what the file has.
+/// One pass over a b-tree. It ends whatever the pages say: no page is visited twice, and rows cost no more than a few
+/// times the size of the file.
 struct BtreeWalk<'d, 'a> {
     database: &'d SqliteFile<'a>,
     visited: Vec<bool>,
-    /// Bytes of rows that may still be put together.
+    /// Bytes of rows that may still be reassembled.
     left: usize,
 }
 
@@ -191,7 +190,7 @@ impl<'d, 'a> BtreeWalk<'d, 'a> {
                 INTERIOR_TABLE => pending.extend(children(page, header)?),
                 _ => return None,
             }
-            // A tree has each of its pages once.
+            // A tree contains each of its pages once.
             if pending.len() > self.visited.len() {
                 return None;
             }
@@ -199,7 +198,7 @@ impl<'d, 'a> BtreeWalk<'d, 'a> {
         Some(())
     }
 
-    /// The payload of a cell of a leaf, put together with what stands in overflow pages.
+    /// The payload of a leaf's cell, reassembled with its overflow pages.
     fn row(&mut self, page: &'a [u8], pointer: &[u8]) -> Option<Cow<'a, [u8]>> {
         let cell = page.get(usize::try_from(number(pointer)).ok()?..)?;
         let (length, rest) = varint(cell)?;
@@ -225,7 +224,7 @@ impl<'d, 'a> BtreeWalk<'d, 'a> {
         Some(Cow::Owned(payload))
     }
 
-    /// How much of a payload stands in the leaf itself ("B-tree Pages", "cell payload overflow").
+    /// How much of a payload is in the leaf itself ("B-tree Pages", "cell payload overflow").
     fn local(&self, length: usize) -> usize {
         let usable = self.database.usable;
         if length <= usable - 35 {
@@ -237,7 +236,7 @@ impl<'d, 'a> BtreeWalk<'d, 'a> {
     }
 }
 
-/// Where the cells of a page are, two bytes each, behind its header of so many bytes.
+/// The cell pointers of a page, two bytes each, after its header of `length` bytes.
 fn pointers(header: &[u8], length: usize) -> Option<impl DoubleEndedIterator<Item = &[u8]>> {
     let cells = usize::try_from(number(header.get(3..5)?)).ok()?;
     Some(header.get(length..length + 2 * cells)?.chunks_exact(2))
@@ -251,7 +250,7 @@ fn children(page: &[u8], header: &[u8]) -> Option<Vec<usize>> {
     std::iter::once(child(header.get(8..)?)).chain(cells).collect()
 }
 
-/// The first columns of a row ("Record Format"); those that are not there are [`Value::Other`].
+/// The first columns of a row ("Record Format"); missing ones are [`Value::Other`].
 pub fn columns<const N: usize>(payload: &[u8]) -> [Value<'_>; N] {
     let mut columns = [const { Value::Other }; N];
     // Malformed rows have fewer columns.
@@ -286,7 +285,7 @@ fn fill<'a>(payload: &'a [u8], columns: &mut [Value<'a>]) -> Option<()> {
     Some(())
 }
 
-/// A number of up to nine bytes, seven bits each and eight of the last, and what follows it.
+/// A number of up to nine bytes, seven bits each but eight in the last, and the bytes after it.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut number = 0_u64;
     for (at, byte) in bytes.iter().take(9).enumerate() {

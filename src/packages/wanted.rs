@@ -14,36 +14,36 @@ pub enum PackageDatabase {
     DpkgList,
     /// One package in `status.d`, where images built without dpkg keep them.
     DpkgPart,
-    /// The hashes, and so the files, of a package in `status.d`.
+    /// The hashes, and thus the files, of a package in `status.d`.
     DpkgPartList,
     /// apk's `installed`.
     Apk,
-    /// rpm's database, in SQLite's format.
+    /// rpm's database, in SQLite format.
     Rpm,
     /// The write-ahead log of rpm's database.
     RpmLog,
-    /// rpm's database, in its own format.
+    /// rpm's database, in rpm's own ndb format.
     RpmNdb,
-    /// rpm's database, in the format of Berkeley DB.
+    /// rpm's database, in Berkeley DB format.
     RpmBerkeley,
     /// The metadata of a Python distribution.
     PythonMetadata,
-    /// The files of a Python distribution, by a wheel's `RECORD`.
+    /// The files of a Python distribution, from a wheel's `RECORD`.
     PythonRecord,
-    /// The files of a Python distribution, by an egg's `installed-files.txt`.
+    /// The files of a Python distribution, from an egg's `installed-files.txt`.
     PythonInstalled,
     /// A Node package's `package.json`.
     Npm,
     /// A gem's specification.
     Gem,
-    /// What conda keeps of a package.
+    /// conda's metadata of a package.
     Conda,
-    /// What a .NET program depends on.
+    /// The dependencies of a .NET program.
     DotNet,
 }
 
 impl PackageDatabase {
-    /// The largest that is read.
+    /// Maximum bytes of a file that is read.
     fn most(self) -> u64 {
         match self {
             PackageDatabase::Rpm
@@ -56,7 +56,7 @@ impl PackageDatabase {
                 4 * MIB
             }
             PackageDatabase::DpkgPart | PackageDatabase::Npm | PackageDatabase::Gem => MIB,
-            // The fields stand at the start, before a description of any length.
+            // The fields are at the start, before a description of any length.
             PackageDatabase::PythonMetadata => u64::MAX,
         }
     }
@@ -69,22 +69,22 @@ pub enum WantedPackageFile {
     Content {
         /// What the file is.
         database: PackageDatabase,
-        /// How many bytes to read: of most kinds the whole file.
+        /// How many bytes to read: for most kinds the whole file.
         length: u64,
     },
-    /// It may be a program of Go or Rust: the first [`golang::HEAD`](super::golang::HEAD) bytes tell, by
+    /// It may be a Go or Rust program: the first [`golang::HEAD`](super::golang::HEAD) bytes tell, through
     /// [`golang::GoScanner::new`](super::golang::GoScanner::new) and
     /// [`cargo::CrateScanner::new`](super::cargo::CrateScanner::new).
     Program,
-    /// It may be an archive of Java, for [`PackageCollector::take_archive`](super::PackageCollector::take_archive).
+    /// It may be a Java archive, for [`PackageCollector::take_archive`](super::PackageCollector::take_archive).
     Archive,
     /// A database that is not read, for [`PackageCollector::unread`](super::PackageCollector::unread).
     Nothing(Unread),
 }
 
 impl WantedPackageFile {
-    /// What is wanted of a regular file. The path is clean, relative to the image's root. Files over
-    /// the bound of their kind are not read.
+    /// What is wanted from a regular file. The path is clean, relative to the image's root. Files over the limit of
+    /// their kind are not read.
     pub fn of(path: &[u8], size: u64, executable: bool) -> Option<WantedPackageFile> {
         let Some(database) = database_of(path) else {
             if java::is_archive(path) {
@@ -99,7 +99,7 @@ impl WantedPackageFile {
         (length > 0).then_some(WantedPackageFile::Content { database, length })
     }
 
-    /// What is wanted of a file that the tar has in pieces.
+    /// What is wanted from a file that the tar stores as sparse.
     pub fn of_sparse(path: &[u8]) -> Option<WantedPackageFile> {
         database_of(path).map(|_| WantedPackageFile::Nothing(Unread::Sparse))
     }
@@ -148,8 +148,8 @@ fn rpm_database(name: &[u8]) -> Option<PackageDatabase> {
     }
 }
 
-/// Only what stands directly in `node_modules`, or in a scope there, is an installed package; a
-/// package may have further files of that name inside.
+/// Only a `package.json` directly in a directory of `node_modules`, or of a scope there, is an installed package's; a
+/// package may have other files of that name inside.
 fn is_node_package(directory: &[u8]) -> bool {
     let (above, name) = split(directory);
     let (above_scope, scope) = split(above);

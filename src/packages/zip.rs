@@ -1,20 +1,20 @@
-//! Reading a ZIP file from its start to its end (PKWARE's "APPNOTE", 4.3 and 4.4), as it passes by: the
-//! directory at its end comes too late for whoever reads a layer in one pass, and a file of a few hundred
-//! megabytes is not kept in memory. Each entry has a header of its own before its content. Where that
-//! does not say how long the content is, it is inflated to find its end.
+//! Reading a ZIP file as a stream, from its start to its end (PKWARE's "APPNOTE", 4.3 and 4.4): the directory at its
+//! end comes too late for reading a layer in one pass, and a file of a few hundred megabytes is not kept in memory.
+//! Each entry has its own header before its content. If that does not state the content's length, the content is
+//! inflated to find its end.
 //!
-//! The readers that crates.io has want to go back in the file, or read one entry at a time into memory.
+//! The readers on crates.io seek backwards in the file, or read each entry into memory.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
 use flate2::bufread::DeflateDecoder;
 
-/// Bytes that pass by once, and that can be jumped over.
+/// Bytes that are read once, and that can be skipped.
 pub trait Passing: Read {
-    /// Gets past exactly `count` bytes.
+    /// Skips exactly `count` bytes.
     ///
     /// # Errors
-    /// `UnexpectedEof` where there are not so many; whatever reading fails with.
+    /// `UnexpectedEof` if there are fewer; errors of the reader.
     fn pass(&mut self, count: u64) -> io::Result<()>;
 }
 
@@ -31,12 +31,12 @@ const LOCAL: &[u8] = b"PK\x03\x04";
 const DESCRIPTOR: &[u8] = b"PK\x07\x08";
 /// What follows the last entry: the directory, or the end of an empty one.
 const ENDS: [&[u8]; 4] = [b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x08"];
-/// How much may stand before the first entry: a program that starts the archive, as Spring Boot has.
+/// Maximum bytes before the first entry: a program that starts the archive, such as Spring Boot's.
 const MAX_BEFORE: u64 = 256 * 1024;
-/// The longest name of an entry.
+/// Maximum bytes of an entry's name.
 const MAX_NAME: usize = 4096;
 const HEADER: usize = 30;
-/// The size of an archive of nothing.
+/// The size of an empty archive.
 pub const SMALLEST: u64 = 22;
 
 const ENCRYPTED: u16 = 1;
@@ -48,7 +48,7 @@ const ZIP64: u16 = 1;
 /// What may still be done with the archives of a layer.
 #[derive(Debug)]
 pub struct ArchiveBudget {
-    /// Bytes that may still be inflated, or looked through to get past them.
+    /// Bytes that may still be inflated, or searched to skip them.
     pub inflated: u64,
     /// Entries that may still be looked at.
     pub entries: u64,
@@ -57,13 +57,13 @@ pub struct ArchiveBudget {
 /// Why an archive was not read to its end.
 #[derive(Debug)]
 pub enum ZipError {
-    /// It is no archive at all.
+    /// It is not an archive.
     NoArchive,
     /// It is cut off, or contradicts itself.
     Damaged,
-    /// It is a form that cannot be read in one pass.
+    /// It has a form that cannot be read in one pass.
     UnknownFormat,
-    /// There is more of it than [`ArchiveBudget`] allows.
+    /// It exceeds the [`ArchiveBudget`].
     TooMuch,
 }
 
@@ -73,7 +73,7 @@ impl From<io::Error> for ZipError {
     }
 }
 
-/// Where an entry's content comes from: a buffer over whatever passes.
+/// Where an entry's content comes from: a buffered stream.
 struct EntryInput<'a> {
     from: &'a mut dyn Passing,
     buffer: Vec<u8>,
@@ -122,7 +122,7 @@ impl Passing for EntryInput<'_> {
     }
 }
 
-/// The content of an entry that is stored as it is.
+/// The content of an entry that is stored uncompressed.
 struct StoredContent<'a, 'b> {
     input: &'a mut EntryInput<'b>,
     left: u64,
@@ -144,7 +144,7 @@ impl Passing for StoredContent<'_, '_> {
     }
 }
 
-/// The content of an entry that is deflated; what is read of it is paid for.
+/// The content of a deflated entry; reading it spends the budget.
 struct Inflated<'a, R> {
     decoder: DeflateDecoder<R>,
     left: &'a mut u64,
@@ -171,44 +171,44 @@ impl<R: BufRead> Passing for Inflated<'_, R> {
 /// An entry of an archive.
 #[derive(Debug)]
 pub struct ZipEntry {
-    /// Its name, as the archive has it.
+    /// Its name, as stored in the archive.
     pub name: Vec<u8>,
     flags: u16,
     method: u16,
-    /// The bytes of its content in the archive, where the header says.
+    /// The bytes of its content in the archive, if the header states them.
     pub stored: Option<u64>,
 }
 
 impl ZipEntry {
-    /// Whether its content is in the archive as it is.
+    /// Whether its content is stored uncompressed.
     pub fn is_stored(&self) -> bool {
         self.method == STORED
     }
 }
 
-/// Whoever looks at the entries of an archive.
+/// Receives the entries of an archive.
 pub trait ZipVisitor {
     /// Whether the content of this entry is wanted.
     fn wants(&self, entry: &ZipEntry) -> bool;
-    /// Looks at the content of an entry that is wanted, or at a part of it. What it inflates of it in turn
-    /// comes out of `work`, whose bytes this content itself is not taken from.
+    /// Reads the content of a wanted entry, or a part of it. What it inflates inside that content is charged to `work`;
+    /// reading the content itself is not.
     ///
     /// # Errors
-    /// Where there is no more to be done with the archive.
+    /// If the archive is not to be read further.
     fn look(
         &mut self,
         entry: &ZipEntry,
         content: &mut dyn Passing,
         work: &mut ArchiveBudget,
     ) -> Result<(), ZipError>;
-    /// An entry that was looked at has passed; its content had so many bytes in the archive.
+    /// Called after an entry that was looked at; its content had this many bytes in the archive.
     fn passed(&mut self, stored: u64);
 }
 
-/// Looks at each entry, in the order of the archive.
+/// Visits each entry, in the order of the archive.
 ///
 /// # Errors
-/// Where it cannot be read to its last entry.
+/// If it cannot be read to its last entry.
 pub fn each(
     from: &mut dyn Passing,
     work: &mut ArchiveBudget,
@@ -227,7 +227,7 @@ pub fn each(
     if ENDS.contains(&signature.as_slice()) { Ok(()) } else { Err(ZipError::Damaged) }
 }
 
-/// Gets past the first signature, and whatever stands before it.
+/// Skips to after the first signature.
 fn find_start(input: &mut EntryInput<'_>) -> Result<[u8; 4], ZipError> {
     let mut signature = [0; 4];
     input.read_exact(&mut signature).map_err(|_| ZipError::NoArchive)?;
@@ -245,7 +245,7 @@ fn find_start(input: &mut EntryInput<'_>) -> Result<[u8; 4], ZipError> {
     Err(ZipError::NoArchive)
 }
 
-/// Reads the header of an entry, behind its signature.
+/// Reads the header of an entry, after its signature.
 fn read_header(input: &mut EntryInput<'_>) -> Result<ZipEntry, ZipError> {
     let mut header = [0; HEADER];
     input.read_exact(&mut header[4..])?;
@@ -270,7 +270,7 @@ fn read_header(input: &mut EntryInput<'_>) -> Result<ZipEntry, ZipError> {
     Ok(ZipEntry { name, flags, method, stored })
 }
 
-/// The length of content of over 4 GiB, behind that of the file that it is of.
+/// The stored length of content of over 4 GiB, after the uncompressed length.
 fn long_length(mut extra: &[u8]) -> Option<u64> {
     loop {
         let (head, rest) = extra.split_first_chunk::<4>()?;
@@ -321,7 +321,7 @@ fn take_entry(
     Ok(())
 }
 
-/// Looks at nothing.
+/// Ignores the content.
 struct Nothing;
 
 impl ZipVisitor for Nothing {
@@ -336,7 +336,7 @@ impl ZipVisitor for Nothing {
     fn passed(&mut self, _: u64) {}
 }
 
-/// Inflates an entry to its end. The bytes that it had in the archive, and those that it has.
+/// Inflates an entry to its end. Returns its bytes in the archive, and its inflated bytes.
 fn inflate(
     from: impl BufRead,
     entry: &ZipEntry,
@@ -345,7 +345,7 @@ fn inflate(
 ) -> Result<(u64, u64), ZipError> {
     let mut left = work.inflated;
     let mut content = Inflated { decoder: DeflateDecoder::new(from), left: &mut left };
-    // Both levels draw on one amount: the one above waits while the one below is at work.
+    // Both levels draw on one budget: the outer one waits while the inner one works.
     let mut inner = ArchiveBudget { inflated: work.inflated, entries: work.entries };
     let looked = look.look(entry, &mut content, &mut inner);
     let drained = looked.and_then(|()| Ok(io::copy(&mut content, &mut io::sink()).map(drop)?));
@@ -362,8 +362,8 @@ fn inflate(
     drained.map(|()| lengths)
 }
 
-/// Gets past what follows content whose length its header does not say: a sum, and lengths of four bytes
-/// each, or of eight.
+/// Skips what follows content whose length its header does not state: a checksum, and two lengths of four bytes each,
+/// or of eight.
 fn pass_descriptor(input: &mut EntryInput<'_>, (stored, length): (u64, u64)) -> Result<(), ZipError> {
     let mut start = [0; 4];
     input.read_exact(&mut start)?;
@@ -372,7 +372,7 @@ fn pass_descriptor(input: &mut EntryInput<'_>, (stored, length): (u64, u64)) -> 
     }
     let mut lengths = [0; 8];
     input.read_exact(&mut lengths)?;
-    // The lower halves: of what has over 4 GiB the lengths are long.
+    // The lower halves: for content of over 4 GiB the lengths are long.
     let short = [stored as u32, length as u32].map(u32::to_le_bytes).concat();
     match lengths {
         lengths if short == lengths => Ok(()),

@@ -7,7 +7,7 @@ mod secrets;
 use super::{FileRole, MarkCollector, WantedMarkFile};
 use crate::image::{LayerPath, Mark};
 
-/// The mark of a file, by way of what is asked of it.
+/// The mark of a file, found the way a walker does.
 fn mark(path: &str, content: &[u8]) -> Option<Mark> {
     let wanted = WantedMarkFile::of(path.as_bytes(), content.len() as u64, false);
     let Some(WantedMarkFile::Content { document, length }) = wanted else { return None };

@@ -1,5 +1,5 @@
-//! Files laid out as linkers do it. That the bytes are those that `strip` takes is shown with real
-//! ones, where there is a compiler.
+//! Files laid out as linkers do it. Real files, where there is a compiler, show that the bytes are those that `strip`
+//! removes.
 
 use std::collections::HashMap;
 
@@ -19,14 +19,14 @@ fn section(name: &'static str, kind: u32, flags: u64, size: u64) -> Section {
     Section { name, kind, flags, size, link: 0, info: 0 }
 }
 
-/// An ELF file, section after section, with the table of them at its end.
+/// An ELF file, section after section, with the section table at its end.
 #[derive(Clone)]
 struct File {
     wide: bool,
     big_endian: bool,
     kind: u16,
     sections: Vec<Section>,
-    /// The table right behind the header, as Go's linker has it.
+    /// The table right after the header, as Go's linker writes it.
     table_first: bool,
 }
 
@@ -109,7 +109,7 @@ impl File {
     }
 }
 
-/// Feeds all of the file in pieces, or only what is asked for.
+/// Feeds the whole file in pieces, or only what is asked for.
 fn scan(file: &[u8], chunk: usize) -> u64 {
     let head = &file[..file.len().min(chunk.max(HEAD))];
     let Some(mut whole) = SectionScanner::new(head, file.len() as u64) else { return 0 };

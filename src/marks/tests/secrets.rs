@@ -31,7 +31,7 @@ fn a_private_key_is_one_by_what_it_holds() {
     assert_eq!(secret("etc/ssl/cert.pem", pem("CERTIFICATE", BODY)), None);
     assert_eq!(secret("a.pem", pem("PUBLIC KEY", BODY)), None);
     assert_eq!(secret("a.pem", "-----BEGIN ".repeat(5000)), None);
-    // What stands below another title is none of this one's.
+    // A body below another title does not belong to this one.
     let other = format!("-----BEGIN PRIVATE KEY-----\n{}", pem("CERTIFICATE", BODY));
     assert_eq!(secret("a.pem", other), None);
     assert_eq!(secret("a.key", [0xff; 100]), None);

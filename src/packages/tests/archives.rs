@@ -1,11 +1,11 @@
-//! Archives of Java, by `jar` and by `zip`, and ones that are damaged or made to do harm.
+//! Java archives, made by `jar` and by `zip`, and damaged or malicious ones.
 
 use proptest::prelude::*;
 
 use super::zip::{ArchiveBudget, ZipError};
 use super::*;
 
-/// The artifacts of an archive: what it is, what is inside and how many bytes of it that has.
+/// The artifacts of an archive: what it is, what is inside and how many of its bytes that has.
 fn read(name: &str, mut content: &[u8]) -> (Option<String>, Vec<(String, u64)>, Option<ZipError>) {
     let mut work = ArchiveBudget { inflated: 64 << 20, entries: 100_000 };
     let (found, error) = java::read(name.as_bytes(), &mut content, &mut work);
@@ -25,7 +25,7 @@ fn a_library_is_what_maven_says_it_is() {
     assert_eq!(found, expected(&[("maven/org.example:greeter@1.2.0", &["app/lib/greeter-1.2.0.jar"])]));
 }
 
-/// What `jar` writes has its lengths behind its content, and libraries that are deflated.
+/// `jar` writes lengths after the content, and the libraries are deflated.
 #[test]
 fn a_web_archive_holds_libraries() {
     let (main, found, error) = read("shop.war", &fixture("java/shop.war"));
@@ -34,7 +34,7 @@ fn a_web_archive_holds_libraries() {
     assert_eq!(found, inside(&[("org.example:greeter@1.2.0", 694), ("org.example:quiet-log@0.9", 702)]));
 }
 
-/// Spring Boot stores its libraries as they are, and may put a script before the archive.
+/// Spring Boot stores its libraries uncompressed, and may put a script before the archive.
 #[test]
 fn a_program_of_spring_boot_holds_libraries_with_bytes_of_their_own() {
     let program = fixture("java/app.jar");
@@ -75,7 +75,7 @@ fn an_archive_that_a_package_of_the_distribution_brings_is_that_package() {
     assert_eq!(found, expected(&[("deb/libgreeter-java@1", &own)]));
 }
 
-/// An entry of an archive as it is stored.
+/// An entry of an archive, stored uncompressed.
 fn entry(name: &str, content: &[u8]) -> Vec<u8> {
     let mut entry = b"PK\x03\x04\x0a\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
     entry.extend((content.len() as u32).to_le_bytes());
@@ -118,7 +118,7 @@ fn what_is_no_archive_or_a_damaged_one_is_told_apart() {
     streamed[6] = 8;
     let streamed = archive(&[streamed]);
     assert_eq!(unread(&[("a.jar", &streamed)]), [("a.jar".to_owned(), Unread::UnknownFormat)]);
-    // One inside that is damaged is a file like any other.
+    // A damaged one inside is treated like any other file.
     let broken = archive(&[entry("lib/b.jar", &whole[..500]), pom("a")]);
     let (main, found, error) = read("a.jar", &broken);
     assert_eq!((main.as_deref(), found, error.is_none()), (Some("g:a@1"), Vec::new(), true));
@@ -135,7 +135,7 @@ fn archives_in_archives_end_at_a_depth() {
     assert_eq!(main.as_deref(), Some("g:level7@1"));
     let names: Vec<&str> = found.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["g:level3@1", "g:level4@1", "g:level5@1", "g:level6@1"]);
-    // No byte is of two.
+    // No byte is counted twice.
     assert!(found.iter().map(|(_, bytes)| bytes).sum::<u64>() < nested.len() as u64);
 }
 

@@ -1,4 +1,4 @@
-//! Layers of a few files, and what they declare.
+//! Layers of a few files, and the packages they declare.
 
 use std::io::Read;
 
@@ -25,7 +25,7 @@ fn fixture(name: &str) -> Vec<u8> {
     content
 }
 
-/// Walks a layer of these files as a walker is to.
+/// Walks a layer of these files as a walker has to.
 fn read_layer(files: &[(&str, &[u8])]) -> (FileList, LayerPackages) {
     let file_list =
         FileList::of(files.iter().map(|(path, _)| Entry::File((*path).into(), Bytes(1))).collect());
@@ -47,7 +47,7 @@ fn read_layer(files: &[(&str, &[u8])]) -> (FileList, LayerPackages) {
     (file_list, packages)
 }
 
-/// The packages of a layer, each as `TYPE/NAME@VERSION` with the files that are its own.
+/// The packages of a layer, each as `TYPE/NAME@VERSION` with the files that it owns.
 fn packages(files: &[(&str, &[u8])]) -> Vec<(String, Vec<String>)> {
     let (file_list, packages) = read_layer(files);
     assert_eq!(packages.owners.len(), file_list.entries.len());
@@ -66,13 +66,13 @@ fn shown(package: &Declared) -> String {
     format!("{}/{}@{}", package.ecosystem.as_str(), package.name, package.version)
 }
 
-/// The databases of a layer that are not read, and why.
+/// The unread databases of a layer, and why they were not read.
 fn unread(files: &[(&str, &[u8])]) -> Vec<(String, Unread)> {
     let (_, packages) = read_layer(files);
     packages.unread.into_iter().map(|(path, why)| (path.to_string(), why)).collect()
 }
 
-/// What [`packages`] is to return.
+/// What [`packages`] should return.
 fn expected(packages: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
     let own = |files: &[&str]| files.iter().map(|file| (*file).to_string()).collect();
     packages.iter().map(|(package, files)| ((*package).to_string(), own(files))).collect()

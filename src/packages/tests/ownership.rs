@@ -1,4 +1,4 @@
-//! Whose a file is that several claim.
+//! The owner of a file that several packages claim.
 
 use super::*;
 
@@ -36,7 +36,7 @@ fn a_package_inside_a_package_of_the_distribution_is_the_same_seen_from_inside()
         ("usr/lib/python3/dist-packages/tool.py", b""),
         ("usr/lib/python3/dist-packages/__pycache__/tool.cpython-311.pyc", b""),
         ("usr/lib/python3/dist-packages/tool-1.egg-info", info),
-        // Compiled once it was installed, and recorded then.
+        // Compiled after it was installed, and recorded then.
         ("usr/lib/python3/dist-packages/tool-1.dist-info/METADATA", info),
         (
             "usr/lib/python3/dist-packages/tool-1.dist-info/RECORD",
@@ -47,7 +47,7 @@ fn a_package_inside_a_package_of_the_distribution_is_the_same_seen_from_inside()
     ];
     let own: Vec<&str> = files[1..].iter().map(|(path, _)| *path).collect();
     assert_eq!(packages(files), expected(&[("deb/tool@1", &own)]));
-    // One that has a file of its own is a package of its own.
+    // One that owns a file is a separate package.
     let more: Vec<_> = [files, &[("usr/lib/node_modules/npm/b.js", b"" as &[u8])]].concat();
     let found = expected(&[("deb/tool@1", &own), ("npm/npm@1", &["usr/lib/node_modules/npm/b.js"])]);
     assert_eq!(packages(&more), found);

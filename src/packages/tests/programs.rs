@@ -1,12 +1,12 @@
-//! Programs that say what they are made of. The bytes are laid out as in programs that Go 1.19 (with
-//! an external linker) and Go 1.27 (with its own) made.
+//! Programs that state what they are made of. The bytes are laid out like programs made by Go 1.19 (with an external
+//! linker) and Go 1.27 (with its own).
 
 use super::cargo;
 use super::fixture;
 use super::golang::{GoScanner, HEAD, Module, looks_like_go};
 use crate::marks::elf;
 
-/// A program of Go's own linker: its note before the first page's end, its data at a page.
+/// A program from Go's own linker: its note before the first page's end, its data at a page boundary.
 struct Program {
     wide: bool,
     big_endian: bool,
@@ -47,7 +47,7 @@ impl Program {
             self.put(&mut file, at + offset_at, offset, width);
             self.put(&mut file, at + length_at, length, width);
         }
-        // A note of GNU's goes before.
+        // A GNU note comes first.
         let (name, kind) = self.note;
         for (at, name, kind, content) in [(0xf80, b"GNU\0".as_slice(), 3, 18), (0xfa4, name, kind, 0x2c)] {
             self.put(&mut file, at, name.len() as u64, 4);
@@ -79,7 +79,7 @@ fn varint(mut number: usize) -> Vec<u8> {
     bytes
 }
 
-/// Build information as Go 1.18 and later have it.
+/// Build information in the format of Go 1.18 and later.
 fn build_info(go: &str, modules: &str) -> Vec<u8> {
     let modules = [
         b"0w\xaf\x0c\x92t\x08\x02A\xe1\xc1\x07\xe6\xd6\x18\xe6",
@@ -127,7 +127,7 @@ fn what_can_seek_feeds_the_data_alone() {
     assert_eq!(data, 0x3000..file.len() as u64);
     assert!(!scanner.feed(data.start, &file[data.start as usize..]));
     assert!(scanner.finish().is_some());
-    // A part that is left out is not bridged.
+    // A gap is not bridged.
     let mut scanner = GoScanner::new(&file[..HEAD]).unwrap();
     assert!(scanner.feed(0x3000, &file[0x3000..0x3040]));
     assert!(!scanner.feed(0x3050, &file[0x3050..]));
@@ -197,11 +197,11 @@ fn the_magic_alone_is_nothing() {
         let file = Program::with([fake, real.clone()].concat()).bytes();
         assert!(scan(&file, 100).is_some());
     }
-    // One at a place where the linker puts none.
+    // One at an offset where the linker puts none.
     assert_eq!(scan(&Program::with([vec![0; 8], real].concat()).bytes(), 100), None);
 }
 
-/// What cargo-auditable put into a program, which is fed in pieces of this size.
+/// What cargo-auditable put into a program that is fed in pieces of this size.
 fn main_crate(file: &[u8], chunk: usize) -> Option<cargo::Crate> {
     let head = &file[..file.len().min(HEAD)];
     let mut scanner = cargo::CrateScanner::new(head)?;
@@ -220,10 +220,10 @@ fn a_program_of_rust_is_known_by_its_main_crate_however_it_is_cut() {
     for chunk in [1, 7, 128, 700, 5000] {
         assert_eq!(main_crate(&file, chunk).as_ref(), Some(&found), "{chunk}");
     }
-    // What is wanted is a few bytes behind the program.
+    // The wanted range is a few bytes after the program.
     let scanner = cargo::CrateScanner::new(&file).unwrap();
     assert_eq!(scanner.wanted(), Some(0x20e..0x368));
-    // A list that no section starts at is none, and one that is damaged neither.
+    // A list where no section starts does not count, nor does a damaged one.
     let moved = [&file[..0x298], &file[0x299..0x31b], b"x", &file[0x31b..]].concat();
     assert_eq!(moved.len(), file.len());
     assert_eq!(main_crate(&moved, 700), None);

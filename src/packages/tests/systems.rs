@@ -38,13 +38,13 @@ fn dpkg_declares_what_has_its_list_in_the_layer() {
         ),
     ]);
     assert_eq!(packages(layer), found);
-    // In whatever order the tar has them.
+    // In any order of the tar.
     let mut backwards = layer.to_vec();
     backwards.reverse();
     let names =
         |found: &[(String, Vec<String>)]| found.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     assert_eq!(names(&packages(&backwards)), names(&found));
-    // The lists alone, or the status alone, are other layers' matter.
+    // Lists without a status, or a status without lists, declare nothing in this layer.
     assert_eq!(packages(&layer[..9]), []);
     assert_eq!(packages(&layer[9..]), []);
 }
@@ -179,7 +179,7 @@ fn rows_that_stand_only_in_the_log_are_read() {
     assert_eq!(rpms(&[(path, &file), (log_path, &log)]), both_rpms());
     assert_eq!(rpms(&[(log_path, &log), (path, &file)]), both_rpms());
     assert_eq!(rpms(&[(path, &file), (log_path, b"")]), behind);
-    // What was not committed does not count, nor what another log has left behind.
+    // Uncommitted frames do not count, nor do frames left behind by another log.
     assert_eq!(rpms(&[(path, &file), (log_path, &log[..32 + 24 + 4096])]), behind);
     let mut stale = log.clone();
     stale[20] ^= 1;

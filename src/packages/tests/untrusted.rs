@@ -1,4 +1,4 @@
-//! Databases that are damaged, or made to do harm: fewer packages, and nothing else.
+//! Damaged or malicious databases: they yield fewer packages, and do nothing else.
 
 use proptest::prelude::*;
 
@@ -30,7 +30,7 @@ fn take(database: PackageDatabase, path: &str, content: &[u8]) -> LayerPackages 
     collector.finish(&FileList::of(vec![Entry::File(path.into(), Bytes(1))]))
 }
 
-/// Content that gets past the first look of each parser.
+/// Content that passes the first check of each parser.
 fn seed(database: PackageDatabase) -> Vec<u8> {
     match database {
         PackageDatabase::DpkgStatus => fixture("dpkg-status"),
@@ -79,7 +79,7 @@ proptest! {
         }
     }
 
-    /// Damage where a database of pages has what holds it together: the start of each page.
+    /// Damage to what holds a paged database together: the start of each page.
     #[test]
     fn damaged_pages_are_taken(
         damage in proptest::collection::vec((0..480_usize, 0..32_usize, any::<u8>()), 1..20),
@@ -137,8 +137,7 @@ proptest! {
     }
 }
 
-/// A database of SQLite with these pages of 512 bytes after the first; the table `Packages` starts on
-/// page 2.
+/// An SQLite database with these pages of 512 bytes after the first; the table `Packages` starts on page 2.
 fn database(pages: &[Vec<u8>]) -> Vec<u8> {
     let row = |columns: &[(&[u8], u8)]| {
         let types: Vec<u8> = columns.iter().map(|(_, kind)| *kind).collect();
@@ -175,7 +174,7 @@ fn trees_that_are_none_end() {
     let leaf = |cell: &[u8]| [&[13, 0, 0, 0, 1, 0, 10, 0, 0, 10], cell].concat();
     let whole = leaf(&[3, 1, 2, 0, 0]);
     assert_eq!(rows(std::slice::from_ref(&whole)), (1, Some(())));
-    // An interior page that is its own child, two that are each other's, a child that is not there.
+    // An interior page that is its own child, two that are each other's, a child that does not exist.
     let interior =
         |left: u8, right: u8| vec![5, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, right, 0, 14, 0, 0, 0, left, 1];
     assert_eq!(rows(&[interior(2, 2)]), (0, None));
@@ -183,7 +182,7 @@ fn trees_that_are_none_end() {
     assert_eq!(rows(&[interior(3, 200), whole.clone()]), (1, None));
     assert_eq!(rows(&[interior(3, 3), whole.clone()]), (1, None));
     assert_eq!(rows(&[interior(0, 0)]), (0, None));
-    // A payload whose overflow pages go in a circle has its length all the same; a huge one none.
+    // A payload whose overflow pages form a circle still has its length; a huge one has none.
     let overflow = |length: &[u8]| {
         let mut page = leaf(&[length, &[1]].concat());
         page.resize(508, 0);
@@ -201,7 +200,7 @@ fn trees_that_are_none_end() {
 
 #[test]
 fn one_payload_that_many_cells_share_is_put_together_so_often_and_no_more() {
-    // 200 cells, all the same one: a payload of a MiB, whose overflow pages are a circle of one.
+    // 200 identical cells: a payload of one MiB, whose overflow pages are a circle of one.
     let pointers: Vec<u8> = [1, 200].repeat(200);
     let mut page = [vec![13, 0, 0, 0, 200, 0, 0, 0], pointers].concat();
     page.resize(456, 0);
@@ -238,11 +237,11 @@ fn a_header_whose_lists_do_not_fit_is_passed_over() {
     };
     let data = b"\0\0\0\0\0\0\0\x09f\0/d/\0";
     assert_eq!(found(&header(&lists(6, 1), data)), [1]);
-    // An index of a directory that is not there, counts and offsets over the end.
+    // An index of a directory that does not exist, counts and offsets past the end.
     assert_eq!(found(&header(&lists(10, 1), data)), [0]);
     assert_eq!(found(&header(&lists(6, u32::MAX), data)), [1]);
     assert_eq!(found(&header(&lists(u32::MAX, u32::MAX), data)), [0]);
-    // Counts of the header itself over the end.
+    // Counts of the header itself past the end.
     let mut cut = header(&[], b"");
     cut[3] = 0xff;
     assert_eq!(found(&cut), [0_usize; 0]);
