@@ -5,13 +5,13 @@ use std::borrow::Cow;
 use crate::image::Digest;
 use crate::redact::redact_reference;
 
-/// A Dockerfile that was read.
+/// A parsed Dockerfile.
 #[derive(Debug, Clone)]
 pub struct Dockerfile {
     /// The `ARG`s before the first `FROM`.
     pub(super) globals: Vec<SourceInstruction>,
     pub(super) stages: Vec<Stage>,
-    /// What escapes, and continues a line: `\`, or a back tick by directive.
+    /// The escape and line continuation character: `\`, or a backtick by directive.
     pub(super) escape: char,
     /// The sha256 of the text.
     pub(super) digest: Digest,
@@ -20,11 +20,11 @@ pub struct Dockerfile {
 /// One `FROM` and what follows it.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// Its place, counted from 0, which `--target` and `COPY --from` take too.
+    /// Its index, counted from 0, which `--target` and `COPY --from` accept too.
     pub index: usize,
     /// The name after `AS`.
     pub name: Option<String>,
-    /// What it builds on, as written.
+    /// Its base, as written.
     pub base: String,
     /// `--platform`, as written.
     pub platform: Option<String>,
@@ -34,9 +34,9 @@ pub struct Stage {
     pub line: u32,
     /// The last line of its last instruction.
     pub end_line: u32,
-    /// All but its `FROM`.
+    /// All instructions except its `FROM`.
     pub instructions: Vec<SourceInstruction>,
-    /// What it takes from other stages and images.
+    /// The stages and images it takes files from.
     pub uses: Vec<StageUse>,
 }
 
@@ -45,7 +45,7 @@ pub struct Stage {
 pub struct SourceInstruction {
     /// `RUN`, `COPY`, in capitals.
     pub keyword: &'static str,
-    /// What follows it, flags included: lines joined, comments gone.
+    /// The text after the keyword, flags included: lines joined, comments removed.
     pub text: String,
     /// `--name=value` before the arguments.
     pub flags: Vec<Flag>,
@@ -62,9 +62,9 @@ pub struct SourceInstruction {
 /// A flag of an instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flag {
-    /// Without the dashes.
+    /// Its name, without the dashes.
     pub name: String,
-    /// As written; absent in `--link`.
+    /// Its value, as written; absent in `--link`.
     pub value: Option<String>,
 }
 
@@ -73,7 +73,7 @@ pub struct Flag {
 pub struct HereDocument {
     /// The delimiter, without quotes.
     pub name: String,
-    /// `<<-`: leading tabs are dropped.
+    /// Whether it is `<<-`, which drops leading tabs.
     pub chomp: bool,
     /// Its lines.
     pub content: String,
@@ -93,11 +93,11 @@ pub enum CopyOrigin {
 pub struct StageUse {
     /// What is used.
     pub origin: CopyOrigin,
-    /// The place of the using instruction in the stage.
+    /// The index of the instruction in the stage.
     pub instruction: usize,
 }
 
-/// What a stage builds on.
+/// The base of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StageBase {
     /// Another image, by its reference.
@@ -106,12 +106,12 @@ pub enum StageBase {
     Scratch,
     /// An earlier stage.
     Stage(usize),
-    /// A reference with a variable whose value is not known; as written.
+    /// A reference with a variable whose value is unknown, as written.
     Unresolved(String),
 }
 
 impl StageBase {
-    /// The reference as it may be shown, without a login; `None` where it is no image.
+    /// The reference as it may be shown, without credentials; `None` if it is not an image.
     pub fn shown(&self) -> Option<Cow<'_, str>> {
         match self {
             StageBase::Image(name) | StageBase::Unresolved(name) => Some(redact_reference(name)),
@@ -121,12 +121,12 @@ impl StageBase {
 }
 
 impl Dockerfile {
-    /// The sha256 of the text that it was read from.
+    /// The sha256 of its text.
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// Whether a backslash continues a line, and nothing else does.
+    /// Whether a backslash, and nothing else, continues a line.
     pub fn escapes_by_backslash(&self) -> bool {
         self.escape == '\\'
     }
@@ -156,7 +156,7 @@ impl Dockerfile {
 }
 
 impl SourceInstruction {
-    /// The list of the JSON form (`RUN ["make", "all"]`).
+    /// The words of the JSON form (`RUN ["make", "all"]`).
     pub fn json(&self) -> Option<Vec<String>> {
         if !self.arguments.starts_with('[') {
             return None;

@@ -1,38 +1,38 @@
-//! Variables in a Dockerfile, expanded as builders do (moby/buildkit, frontend/dockerfile/shell).
+//! Expands variables in a Dockerfile as builders do (moby/buildkit, frontend/dockerfile/shell).
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// Stands for any text, where a value cannot be known here: a variable of the base image, the
-/// platform. It is a noncharacter, and is taken out of every Dockerfile first.
+/// Stands for any text where a value cannot be known: a variable of the base image, the platform. It is a noncharacter,
+/// and is removed from every Dockerfile first.
 pub const UNKNOWN: char = '\u{10ffff}';
 
-/// `${a:-${b:-...}}` may go this deep.
+/// Maximum depth of `${a:-${b:-...}}`.
 const MAX_DEPTH: usize = 16;
-/// Longer values count as unknown: `ENV A=$A$A`, often enough, would fill all memory.
+/// Longer values count as unknown: `ENV A=$A$A`, repeated often enough, would fill all memory.
 const MAX_VALUE: usize = 32 * 1024;
-/// So much text may come out of variables in all; after that they are unknown. A line of `$A$A$A` makes
-/// much of little.
+/// Maximum text from variables in total; after that they are unknown. A line of `$A$A$A` expands to much more than its
+/// length.
 const MAX_EXPANDED: usize = 8 << 20;
 
-/// The variables in force at one place of a Dockerfile.
+/// The variables in force at one point of a Dockerfile.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Environment {
     values: BTreeMap<String, String>,
-    /// Names that `ARG` set, and `ENV` did not.
+    /// Names that `ARG` set and `ENV` did not.
     arguments: BTreeSet<String>,
-    /// Whether a name that is not here may have a value: the base image's variables are not known.
+    /// Whether other names may have values: the base image's variables are unknown.
     open: bool,
-    /// About the memory that the names and values take.
+    /// The approximate memory of the names and values.
     weight: usize,
-    /// How much text has come out of variables.
+    /// How much text has been expanded from variables.
     expanded: Cell<usize>,
 }
 
 impl Environment {
-    /// The variables of an image that nothing is known of.
+    /// The variables of an unknown image.
     pub(super) fn of_unknown_image() -> Environment {
         Environment { open: true, ..Environment::default() }
     }
@@ -41,25 +41,25 @@ impl Environment {
         match self.values.get(name) {
             Some(value) if self.charge(value.len()) => Some(value),
             Some(_) => Some("\u{10ffff}"),
-            // What `$1` and `$@` are is not known either way: no builder sets them.
+            // `$1` and `$@` are unknown in any case: no builder sets them.
             None if self.open => Some("\u{10ffff}"),
             None => None,
         }
     }
 
-    /// Counts text that came out of a variable; false where it is too much in all.
+    /// Counts text expanded from a variable; false if the total is too much.
     pub(super) fn charge(&self, length: usize) -> bool {
         let expanded = self.expanded.get().saturating_add(length);
         self.expanded.set(expanded);
         expanded <= MAX_EXPANDED
     }
 
-    /// Goes on counting from where another left off.
+    /// Continues another environment's count.
     pub(super) fn continue_from(&self, other: &Environment) {
         self.expanded.set(self.expanded.get().max(other.expanded.get()));
     }
 
-    /// About the memory that a copy takes.
+    /// The approximate memory of a copy.
     pub(super) fn weight(&self) -> usize {
         self.weight
     }
@@ -77,7 +77,7 @@ impl Environment {
         self.insert(name, bounded(value));
     }
 
-    /// `ARG name=value`. BuildKit lets it hide an `ENV` of that name, the classic builder does not.
+    /// `ARG name=value`. BuildKit lets it hide an `ENV` of the same name; the classic builder does not.
     pub(super) fn set_argument(&mut self, name: &str, value: String) {
         let is_variable = self.values.contains_key(name) && !self.arguments.contains(name);
         if is_variable && self.values.get(name) != Some(&value) {
@@ -92,8 +92,8 @@ impl Environment {
         self.insert(name, UNKNOWN.to_string());
     }
 
-    /// At the next `FROM` of a chain of stages: BuildKit carries arguments on, the classic builder
-    /// and the Dockerfile reference do not.
+    /// At the next `FROM` of a chain of stages: BuildKit carries arguments over; the classic builder and the Dockerfile
+    /// reference do not.
     pub(super) fn enter_stage(&mut self) {
         for name in std::mem::take(&mut self.arguments) {
             self.set_unknown(&name);
@@ -101,7 +101,7 @@ impl Environment {
     }
 }
 
-/// Unknown text next to unknown text is unknown text.
+/// Collapses adjacent unknown text into one.
 fn bounded(mut value: String) -> String {
     if value.len() > MAX_VALUE {
         return UNKNOWN.to_string();
@@ -111,8 +111,7 @@ fn bounded(mut value: String) -> String {
     value
 }
 
-/// One word without its quotes, and with its variables expanded. Where a builder would fail, the
-/// word is unknown.
+/// One word without its quotes, with its variables expanded. If a builder would fail, the word is unknown.
 pub(super) fn expand_word(word: &str, escape: char, environment: &Environment) -> String {
     let mut lexer = VariableLexer { rest: word.chars().peekable(), escape, environment, depth: 0 };
     lexer.until(None).map_or_else(|| UNKNOWN.to_string(), bounded)
@@ -170,7 +169,7 @@ impl VariableLexer<'_> {
                     Some(next) if next == '"' || next == '$' || next == self.escape => {
                         text.extend(self.rest.next());
                     }
-                    // Before other characters it is itself.
+                    // Before other characters it stands for itself.
                     _ => text.push(c),
                 },
                 c => text.push(c),
@@ -208,7 +207,7 @@ impl VariableLexer<'_> {
             operator = self.rest.next()?;
         }
         let missing = value.is_none_or(|value| colon && value.is_empty());
-        // Of a value that is not known it is not known either whether it is empty.
+        // Whether an unknown value is empty is unknown too.
         let unsure = value.is_some_and(|value| !value.is_empty() && value.chars().all(|c| c == UNKNOWN));
         match operator {
             '}' if !colon => Some(value.unwrap_or("").to_owned()),
@@ -225,7 +224,7 @@ impl VariableLexer<'_> {
                 self.until(Some('}'))?;
                 value.filter(|_| !missing).map(str::to_owned)
             }
-            // `${name#pattern}`, `${name/a/b}` and what may come: some text.
+            // `${name#pattern}`, `${name/a/b}` and future operators: some text.
             _ => {
                 self.until(Some('}'))?;
                 Some(UNKNOWN.to_string())
@@ -252,7 +251,7 @@ impl VariableLexer<'_> {
     }
 }
 
-/// Splits at blanks outside quotes, and keeps the quotes; `None` where one is not closed.
+/// Splits at blanks outside quotes, and keeps the quotes; `None` if one is not closed.
 pub(super) fn split_words(text: &str, escape: char) -> Option<Vec<String>> {
     let mut words = Vec::new();
     let mut word = String::new();
@@ -292,7 +291,7 @@ pub(super) fn here_document_word(word: &str) -> Option<(String, bool)> {
     if rest.contains('<') || split_words(rest, '\\')?.len() != 1 {
         return None;
     }
-    // Nothing is expanded in a delimiter; its quotes only say that nothing is in the text either.
+    // Delimiters are not expanded; quotes only mean that the text is not expanded either.
     let name = expand_word(&rest.replace('$', "\\$"), '\\', &Environment::default());
     (!name.is_empty() && !name.contains(UNKNOWN)).then_some((name, chomp))
 }

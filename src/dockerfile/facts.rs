@@ -1,9 +1,9 @@
-//! Facts about a Dockerfile that tell whether it is a real multi-stage build: what the stages that are
-//! shipped do themselves, and what they take from others (Docker's manual, "Multi-stage builds").
+//! Facts that tell whether a Dockerfile is a real multi-stage build: what the shipped stages do themselves, and what
+//! they take from others (Docker's manual, "Multi-stage builds").
 //!
-//! [`Dockerfile::facts`] reads a whole file, [`works_of`] one command of a history, where there is no
-//! file. Nothing is run, so a fact is what a command is for by its name: an `if` is taken to be true,
-//! and where a variable is not known, nothing is said of it. What names mean is data, in `tools.toml`.
+//! [`Dockerfile::facts`] reads a whole file; [`works_of`] reads one command of a history if there is no file. Nothing
+//! is run: a command's name tells what it is for, an `if` counts as true, and nothing is said about unknown variables.
+//! What the names mean is data, in `tools.toml`.
 
 mod call;
 mod commands;
@@ -30,24 +30,24 @@ pub use images::known_image;
 use slim::is_slimmer;
 pub use slim::slimmer_of;
 
-/// What a Dockerfile does, with regard to one target.
+/// What a Dockerfile does to build one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Facts {
     /// Every stage of the file, in order.
     pub stages: Vec<StageFacts>,
-    /// The place of the stage that is built: the last one, or that of `--target`.
+    /// The index of the stage that is built: the last one, or that of `--target`.
     pub target: usize,
     /// The stages whose layers the image has: the target and those that it is built `FROM`, lowest
     /// first, the target last.
     pub chain: Vec<usize>,
-    /// What the lowest of them builds on; never a stage.
+    /// The base of the lowest of them; never a stage.
     pub base: StageBase,
-    /// The stages that the lowest may build on, where `FROM base-$TARGETARCH` names one of several. What
-    /// they do and copy counts as the chain's own.
+    /// The stages that the lowest one may build on, if `FROM base-$TARGETARCH` names one of several. What they do and
+    /// copy counts as the chain's own.
     pub variants: Vec<usize>,
-    /// What those build on.
+    /// The bases of those stages.
     pub variant_bases: Vec<StageBase>,
-    /// What the chain takes from stages outside it and from other images, in order.
+    /// What the chain takes from other stages and images, in order.
     pub copies: Vec<Copied>,
     /// What the chain itself does, in order.
     pub works: Vec<Work>,
@@ -58,7 +58,7 @@ pub struct Facts {
 /// The Dockerfile of an image, and what it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DockerfileFacts {
-    /// How it is called.
+    /// Its path.
     pub path: String,
     /// The sha256 of its text.
     pub digest: Digest,
@@ -69,59 +69,58 @@ pub struct DockerfileFacts {
 /// One stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StageFacts {
-    /// Its place, counted from 0.
+    /// Its index, counted from 0.
     pub index: usize,
     /// The name after `AS`.
     pub name: Option<String>,
     /// The line of its `FROM`.
     pub line: u32,
-    /// What it builds on, as written.
+    /// Its base, as written.
     pub base: String,
-    /// The same with its variables expanded.
+    /// Its base, with variables expanded.
     pub resolved: StageBase,
     /// Whether the image has its layers.
     pub in_chain: bool,
-    /// Whether the target needs it at all: builds on it, copies from it or mounts it, itself or through
-    /// other stages.
+    /// Whether the target needs it at all: builds on it, copies from it or mounts it, directly or through other stages.
     pub used: bool,
-    /// What it does, in order, with the `ONBUILD` triggers of the stage that it builds on.
+    /// What it does, in order, including the `ONBUILD` triggers of its base stage.
     pub works: Vec<Work>,
-    /// The directories that it works in, by `WORKDIR`, without a slash at either end.
+    /// The directories of its `WORKDIR`s, without a slash at either end.
     pub directories: Vec<String>,
 }
 
 /// Files that come from another stage or image: `COPY --from`, or `RUN --mount` with `from`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Copied {
-    /// Where they come from.
+    /// Where the files come from.
     pub origin: CopyOrigin,
-    /// The sources as far as they are named; U+2026 stands for what is not known.
+    /// The sources as far as they are known; U+2026 stands for unknown parts.
     pub paths: Vec<String>,
-    /// Only there while a command runs.
+    /// Whether they exist only while a command runs.
     pub mount: bool,
     /// The first line of the instruction, counted from 1.
     pub line: u32,
     /// Its last line.
     pub end_line: u32,
-    /// The stage that takes them.
+    /// The stage that copies or mounts them.
     pub stage: usize,
 }
 
-/// One piece of work, and where it is done.
+/// One piece of work, and where it happens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Work {
-    /// What for.
+    /// What it is for.
     pub kind: WorkKind,
     /// The command: `go build`, `apt-get install`.
     pub tool: String,
     /// The packages that it names, without versions.
     pub subjects: Vec<String>,
-    /// Whether the same instruction takes all of it away again, so that its layer has nothing of it.
+    /// Whether the same instruction removes all of it again, so that nothing is left in its layer.
     pub undone: bool,
-    /// Whether the command leaves out what only development needs.
+    /// Whether the command leaves out packages that only development needs.
     pub production: bool,
-    /// Where build tools of a language go: the directory that the command names, without a slash at either end, or the
-    /// name of the usual one. `None` of all else.
+    /// Where build tools of a language are installed: the directory that the command names, without a slash at either
+    /// end, or the name of the usual one. `None` for other work.
     pub into: Option<String>,
     /// The first line of the instruction, counted from 1.
     pub line: u32,
@@ -131,21 +130,21 @@ pub struct Work {
     pub stage: usize,
 }
 
-/// One piece of work of a command alone.
+/// One piece of work of a single command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundWork {
-    /// What for.
+    /// What it is for.
     pub kind: WorkKind,
     /// The command: `go build`, `apt-get install`.
     pub tool: String,
-    /// The packages that it names, without versions; U+2026 stands for a part that is not known.
+    /// The packages that it names, without versions; U+2026 stands for unknown parts.
     pub subjects: Vec<String>,
-    /// Whether the same instruction takes all of it away again, so that its layer has nothing of it.
+    /// Whether the same instruction removes all of it again, so that nothing is left in its layer.
     pub undone: bool,
-    /// Whether the command leaves out what only development needs: `npm ci --omit=dev`.
+    /// Whether the command leaves out packages that only development needs: `npm ci --omit=dev`.
     pub production: bool,
-    /// Where build tools of a language go: the directory that the command names, without a slash at either end, or the
-    /// name of the usual one. `None` of all else.
+    /// Where build tools of a language are installed: the directory that the command names, without a slash at either
+    /// end, or the name of the usual one. `None` for other work.
     pub into: Option<String>,
 }
 
@@ -154,22 +153,22 @@ pub struct FoundWork {
 pub enum WorkKind {
     /// Compiles, bundles or links.
     Build,
-    /// Installs what only builds need: compilers, headers, managers of packages.
+    /// Installs build tools: compilers, headers, package managers.
     InstallsBuildTools,
     /// Installs the application's dependencies.
     InstallsDependencies,
-    /// Installs packages of the system that a running image may need.
+    /// Installs system packages that a running image may need.
     InstallsPackages,
-    /// Takes away again what an earlier command of the same instruction brought.
+    /// Removes what an earlier command of the same instruction added.
     Removes,
-    /// Runs a program or a script, or unpacks an archive, of which nothing is known here.
+    /// Runs a program or script, or extracts an archive, whose content is unknown here.
     RunsScript,
 }
 
-/// A stage with a slimmer base than the one that is shipped.
+/// A stage with a slimmer base than the shipped one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slimmer {
-    /// Its place.
+    /// Its index.
     pub stage: usize,
     /// The slimmer image, by its reference.
     pub base: String,
@@ -178,7 +177,7 @@ pub struct Slimmer {
 }
 
 impl Dockerfile {
-    /// What the file does when it is built so.
+    /// What the file does when it is built with these options.
     ///
     /// # Errors
     /// [`DockerfileError::NoSuchTarget`].
@@ -224,7 +223,7 @@ impl Dockerfile {
         })
     }
 
-    /// The stages that the lowest of the chain may build on, and those below them.
+    /// The stages that the lowest stage of the chain may build on, and those below them.
     fn variants(&self, chain: &[usize], base: &StageBase, globals: &Globals<'_>) -> Vec<usize> {
         let (StageBase::Unresolved(_), Some(lowest)) = (base, chain.first()) else { return Vec::new() };
         let mut next = possible_bases(self, *lowest, globals);
@@ -243,9 +242,8 @@ impl Dockerfile {
     }
 }
 
-/// What the text of a `RUN` does, as a history has it: with or without `RUN`, the shell and the build
-/// arguments before it. Of other instructions there is nothing to say. Values of variables are unknown,
-/// save those that the text sets itself.
+/// What a `RUN` in a history does: with or without `RUN`, the shell and the build arguments before it. Other
+/// instructions yield nothing. Variables are unknown, except those that the text sets itself.
 pub fn works_of(command: &str) -> Vec<FoundWork> {
     let command = cut(command).replace(UNKNOWN, "\u{fffd}");
     let command = command.trim_start();
@@ -254,7 +252,7 @@ pub fn works_of(command: &str) -> Vec<FoundWork> {
         return Vec::new();
     }
     let command = command_of(command.strip_prefix("RUN").filter(|_| word == "RUN").unwrap_or(command));
-    // `#(nop)` marks what the classic builder runs no command for.
+    // `#(nop)` marks instructions for which the classic builder runs no command.
     if command.starts_with("#(nop)") {
         return Vec::new();
     }
@@ -266,7 +264,7 @@ pub fn works_of(command: &str) -> Vec<FoundWork> {
     }
 }
 
-/// No longer text is read than a Dockerfile can have.
+/// Cuts a text to the maximum size of a Dockerfile.
 fn cut(text: &str) -> &str {
     let mut end = text.len().min(MAX_BYTES);
     while !text.is_char_boundary(end) {

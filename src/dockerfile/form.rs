@@ -1,8 +1,8 @@
-//! What builders write into an image's history for an instruction, found by building with Docker
-//! 20.10 (both builders), Docker 29 and Podman 4.3, and by reading BuildKit's dockerfile2llb.
+//! What builders write into an image's history for an instruction, found by building with Docker 20.10 (both builders),
+//! Docker 29 and Podman 4.3, and by reading BuildKit's dockerfile2llb.
 //!
-//! A form is made by writing what the builder writes and reading that as a history is read
-//! ([`Instruction::from_history`]), so both sides are normalised by the same code.
+//! A form is made by writing what the builder writes and reading it back as history ([`Instruction::from_history`]), so
+//! that both sides are normalised by the same code.
 
 use std::collections::BTreeSet;
 
@@ -12,34 +12,33 @@ use super::variables::pairs;
 use crate::image::Instruction;
 use crate::redact::MARK;
 
-/// Ranges of ports are written out by BuildKit; longer ones are not worth it.
+/// Maximum ports of a range, which BuildKit lists one by one.
 const MAX_PORTS: u32 = 1024;
 
-/// One way in which an instruction may look in a history.
+/// One way in which a builder may write an instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HistoryForm {
     /// Normalised; [`UNKNOWN`] stands for any text.
     pub(super) text: String,
-    /// The same with its secrets, where it has some.
+    /// The text with its secrets, if it has any.
     whole: Option<String>,
-    /// Flags that may stand before the arguments, each in its spellings. `None`: they are part of
-    /// the text.
+    /// Flags that may precede the arguments, each in its spellings. `None`: they are part of the text.
     flags: Option<Vec<[String; 2]>>,
-    /// Whether the text says all that the instruction says.
+    /// Whether the text states the whole instruction.
     exact: bool,
 }
 
-/// How well a history's text fits a step.
+/// How well a history's text fits an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Fit {
     /// Another instruction could have written it too.
     Loose,
-    /// It is what this instruction writes, word for word.
+    /// It is exactly what this instruction writes.
     Exact,
 }
 
 impl HistoryForm {
-    /// Of what a builder writes.
+    /// The form of a text that a builder writes.
     fn of(created_by: &str) -> Option<HistoryForm> {
         let instruction = Instruction::from_history(created_by)?;
         let (text, whole) = (instruction.as_str(), instruction.whole());
@@ -60,9 +59,9 @@ impl HistoryForm {
         self
     }
 
-    /// Whether the history's step can be of this form.
+    /// Whether the history entry can have this form.
     pub(super) fn fits(&self, history: &Instruction) -> Option<Fit> {
-        // Of a history that was kept, secrets were taken out, and they were any text.
+        // Secrets were removed from stored histories, and may have been any text.
         let (own, history, all) = match history.whole() {
             Some(whole) => (self.whole.as_ref().unwrap_or(&self.text), whole, true),
             None if !history.as_str().contains(MARK) => {
@@ -91,7 +90,7 @@ impl HistoryForm {
     }
 }
 
-/// A word that is unknown may also be missing, and a space with it.
+/// An unknown word may also be missing, together with a space.
 fn join_unknown(text: &str) -> String {
     let text = text.replace(&format!(" {UNKNOWN} "), &format!(" {UNKNOWN}"));
     match text.strip_suffix(&format!(" {UNKNOWN}")) {
@@ -100,8 +99,8 @@ fn join_unknown(text: &str) -> String {
     }
 }
 
-/// Whether a text fits a pattern in which [`UNKNOWN`] stands for any text. The first place that
-/// fits is taken for each part, so the work is bounded by the lengths.
+/// Whether a text fits a pattern in which [`UNKNOWN`] stands for any text. Each part takes the first place that fits,
+/// so the work is limited by the lengths.
 fn like(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split(UNKNOWN);
     let Some(mut rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
@@ -115,23 +114,23 @@ fn like(pattern: &str, text: &str) -> bool {
     last.map_or(rest.is_empty(), |last| rest.ends_with(last))
 }
 
-/// An instruction at its place in a build.
+/// An instruction and its context in a build.
 pub(super) struct PlacedInstruction<'a> {
     pub(super) instruction: &'a SourceInstruction,
     pub(super) escape: char,
     pub(super) environment: &'a Environment,
-    /// `SHELL`, where the Dockerfile sets one.
+    /// The `SHELL`, if the Dockerfile sets one.
     pub(super) shell: Option<&'a [String]>,
     pub(super) has_base: bool,
     pub(super) has_arguments: bool,
-    /// The names of all arguments of the stage that have a value, up to this instruction.
+    /// The names of the stage's arguments that have a value, up to this instruction.
     pub(super) arguments_in_force: &'a BTreeSet<String>,
     /// The working directory: before the instruction, or after a `WORKDIR`.
     pub(super) directory: &'a str,
 }
 
 impl PlacedInstruction<'_> {
-    /// All ways in which it may look, BuildKit's first.
+    /// All ways in which builders may write it, BuildKit's first.
     pub(super) fn forms(&self) -> Vec<HistoryForm> {
         let mut forms = match self.instruction.keyword {
             "RUN" => self.run(),
@@ -147,10 +146,9 @@ impl PlacedInstruction<'_> {
             "USER" | "STOPSIGNAL" => self.step(&self.expand(&self.instruction.arguments)),
             _ => Vec::new(),
         };
-        // Kaniko and Buildah write the instruction as it stands. `ONBUILD` and `MAINTAINER` look so
-        // with every builder.
+        // Kaniko and Buildah write the instruction unchanged. All builders write `ONBUILD` and `MAINTAINER` like that.
         forms.extend(self.step(&self.instruction.text));
-        // Of these the values may have been left out, and what is left is also what others write.
+        // The values of these may be missing, and the rest may also be another instruction's.
         if matches!(self.instruction.keyword, "ENV" | "ARG" | "LABEL") {
             forms.iter_mut().for_each(|form| form.exact = false);
         }
@@ -166,7 +164,7 @@ impl PlacedInstruction<'_> {
         distinct
     }
 
-    /// The instruction as written, white space aside.
+    /// The instruction as written, with normalised white space.
     pub(super) fn canonical(&self) -> String {
         let mut text = self.instruction.keyword.to_owned();
         for part in std::iter::once(&self.instruction.text)
@@ -181,14 +179,14 @@ impl PlacedInstruction<'_> {
         expand_word(word, self.escape, self.environment)
     }
 
-    /// `KEYWORD text`, with the marks of the classic builder's unknown shells too.
+    /// `KEYWORD text`, also in the classic builder's form for unknown shells.
     fn step(&self, text: &str) -> Vec<HistoryForm> {
         let plain = format!("{} {text}", self.instruction.keyword);
         let classic = self.classic(&plain);
         HistoryForm::of(&plain).into_iter().chain(HistoryForm::of(&classic)).collect()
     }
 
-    /// What the classic builder writes for what runs no command.
+    /// What the classic builder writes for instructions that run no command.
     fn classic(&self, step: &str) -> String {
         format!("{} #(nop) {step}", self.shell().join(" "))
     }
@@ -213,8 +211,8 @@ impl PlacedInstruction<'_> {
         let flags = self.flags();
         let mut forms = Vec::new();
         for (command, exact) in commands {
-            // The arguments in force are not written by each builder in each case, and their values
-            // are dropped again: only that there are some matters.
+            // Builders differ in which arguments they write, and the values are dropped again: it only matters whether
+            // there are any.
             let prefixes = if self.has_arguments { &["", "|1 A=a "][..] } else { &[""] };
             for prefix in prefixes {
                 let written = [format!("RUN {prefix}{command} # buildkit"), format!("{prefix}{command}")];
@@ -222,17 +220,17 @@ impl PlacedInstruction<'_> {
                 forms.extend(read.map(|form| if exact { form } else { form.loose() }.with_flags(&flags)));
             }
         }
-        // Buildah has its own shell before everything, the JSON form and the flags too.
+        // Buildah puts its own shell before everything, including the JSON form and the flags.
         forms.extend(HistoryForm::of(&format!("/bin/sh -c {}", instruction.text)));
         forms
     }
 
-    /// The texts that a shell may get, and whether they say all.
+    /// The scripts that a shell may run, and whether they state the whole instruction.
     fn shell_commands(&self) -> Vec<(String, bool)> {
         let (arguments, documents) = (&self.instruction.arguments, &self.instruction.here_documents);
         let Some(first) = documents.first() else { return vec![(arguments.clone(), true)] };
         if here_document_word(arguments).is_some() {
-            // The document is the script: BuildKit runs its text, or puts it into a file.
+            // The here-document is the script: BuildKit runs its text, or writes it to a file.
             return if first.content.starts_with("#!") {
                 vec![(format!("/dev/pipes/{}", first.name), false)]
             } else {
@@ -246,7 +244,7 @@ impl PlacedInstruction<'_> {
         vec![(whole, true)]
     }
 
-    /// The flags, each as written and expanded.
+    /// The flags, both as written and expanded.
     fn flags(&self) -> Vec<[String; 2]> {
         let spell = |name: &str, value: Option<&str>| match value {
             Some(value) => format!("--{name}={value}"),
@@ -284,7 +282,7 @@ impl PlacedInstruction<'_> {
         let with_content = |form: HistoryForm| if documents.is_empty() { form } else { form.loose() };
         let mut forms: Vec<HistoryForm> =
             buildkit.into_iter().map(|form| with_content(form).with_flags(&flags)).collect();
-        // The others write hashes for the files.
+        // The other builders write hashes instead of the files.
         for sources in [format!("file:{UNKNOWN}"), UNKNOWN.to_string()] {
             let step = format!("{keyword} {sources} in {destination}");
             forms.extend(HistoryForm::of(&self.classic(&step)).map(HistoryForm::loose));
@@ -302,12 +300,12 @@ impl PlacedInstruction<'_> {
         self.step(text.trim_start())
     }
 
-    /// `ARG a=b`: the value is the build's, so only the names say something.
+    /// `ARG a=b`: the build decides the value, so only the names count.
     fn argument(&self) -> Vec<HistoryForm> {
         let words = split_words(&self.instruction.arguments, self.escape).unwrap_or_default();
         let names: Vec<&str> = words.iter().map(|word| word.split('=').next().unwrap_or(word)).collect();
         let any: Vec<String> = names.iter().map(|name| format!("{name}={UNKNOWN}")).collect();
-        // Buildah writes the names of all that are in force.
+        // Buildah writes the names of all arguments in force.
         let in_force: Vec<&str> = self.arguments_in_force.iter().map(String::as_str).collect();
         let texts = [names.join(" "), any.join(" "), in_force.join(" ")];
         texts.iter().flat_map(|text| self.step(text)).collect()
@@ -326,14 +324,14 @@ impl PlacedInstruction<'_> {
         if let Some(words) = self.instruction.json() {
             return self.step(&format!("[{}]", quote_all(&words)));
         }
-        // The base image's shell is not known here.
+        // The base image's shell is unknown.
         let shell = match self.shell {
             None if self.has_base => UNKNOWN.to_string(),
             _ => format!("{} ", quote_all(&self.shell())),
         };
         let mut forms = self.step(&format!("[{shell}{}]", quote(&self.instruction.arguments)));
         if self.instruction.arguments.is_empty() {
-            // The classic builder hands a shell nothing, or forgets the shell too.
+            // The classic builder passes an empty command to a shell, or omits the shell too.
             forms.extend(self.step(&format!("[{}]", shell.trim_end())));
             forms.extend(self.step("[]"));
         }
@@ -375,13 +373,13 @@ impl PlacedInstruction<'_> {
         forms
     }
 
-    /// As Go writes a list of texts.
+    /// A list of texts in Go's notation.
     fn list(&self, words: Vec<String>) -> Vec<HistoryForm> {
         self.step(&format!("[{}]", words.join(" ")))
     }
 }
 
-/// The form that a history kept without values has.
+/// The form as stored in a history without values.
 fn without_values(form: &HistoryForm) -> Vec<HistoryForm> {
     let Some(instruction) = Instruction::from_history(&form.text) else { return Vec::new() };
     let reduced = instruction.without_values();
@@ -391,18 +389,18 @@ fn without_values(form: &HistoryForm) -> Vec<HistoryForm> {
     let text = reduced.as_str().to_owned();
     let mut forms = vec![HistoryForm { text: text.clone(), whole: None, flags: None, exact: false }];
     if form.text.contains(UNKNOWN) {
-        // More keys may follow a value that is not known.
+        // More keys may follow an unknown value.
         forms.push(HistoryForm { text: format!("{text} {UNKNOWN}"), whole: None, flags: None, exact: false });
     }
     forms
 }
 
-/// The ports of `EXPOSE 80 53/udp 8000-8002`, as Docker's `nat` package sorts and writes them.
+/// The ports of `EXPOSE 80 53/udp 8000-8002`, sorted and written like Docker's `nat` package.
 fn ports(words: &[String]) -> Option<Vec<String>> {
     let mut ports = BTreeSet::new();
     for word in words {
         let (range, protocol) = word.rsplit_once('/').unwrap_or((word, "tcp"));
-        // `127.0.0.1:8080:80`: the container's port is the last.
+        // `127.0.0.1:8080:80`: the container's port comes last.
         let range = range.rsplit(':').next().unwrap_or(range);
         let (first, last) = range.split_once('-').unwrap_or((range, range));
         let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
@@ -418,7 +416,7 @@ fn quote_all(words: &[String]) -> String {
     words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ")
 }
 
-/// As Go's `%q` does. What it does with a character outside ASCII depends on its tables.
+/// Quotes like Go's `%q`, whose treatment of characters outside ASCII depends on its tables.
 fn quote(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
@@ -441,13 +439,13 @@ fn quote(text: &str) -> String {
     quoted
 }
 
-/// A path without `.`, `..` and double slashes, and without one at its end.
+/// A path without `.`, `..`, double slashes and a trailing slash.
 pub(super) fn clean(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {
             "" | "." => {}
-            // What is above a path that is not known is not known either.
+            // The parent of an unknown path is unknown too.
             ".." if parts.last().is_some_and(|last| last.contains(UNKNOWN)) => {}
             ".." => {
                 parts.pop();

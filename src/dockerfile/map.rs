@@ -1,13 +1,13 @@
 //! Aligning a plan with the history of an image.
 //!
-//! A Dockerfile that the image was really built from explains the end of the history, step by step
-//! and without a gap. Only then does a step's place say which line made it. Where that fails, the
-//! Dockerfile was edited since (or built otherwise), and a line is only given to a step whose text
-//! is one instruction's, and no other's, word for word.
+//! The Dockerfile that an image was really built from explains the end of the history, instruction by instruction and
+//! without a gap. Only then does an entry's position tell which line made it. Otherwise the Dockerfile was edited
+//! since, or built differently, and an entry gets a line only if its text matches exactly one instruction, word for
+//! word.
 //!
-//! Even a history that is explained wholly can be so by an edited Dockerfile, where steps look alike:
-//! `COPY a /x` and `COPY b /x` are one text in the classic builder's history. Steps that could have
-//! changed places unseen, or could belong to a neighbour, are left out too.
+//! Even an edited Dockerfile can explain a history completely if instructions look the same: `COPY a /x` and
+//! `COPY b /x` have one text in the classic builder's history. So entries that could be swapped, or could belong to a
+//! neighbour, are left out too.
 
 use std::fmt;
 
@@ -16,14 +16,14 @@ use super::form::Fit;
 use super::plan::{BuildPlan, Onbuild, PlannedInstruction};
 use crate::image::Instruction;
 
-/// More steps on either side are not compared: the work is their product.
+/// Maximum entries and instructions that are compared: the work is their product.
 const MAX_INSTRUCTIONS: usize = 500;
 
-/// One step of an image's history, as it is kept.
+/// One entry of an image's history.
 #[derive(Debug, Clone, Copy)]
 pub struct HistoryStep<'a> {
-    /// Its instruction, where the history says one. The values of `ENV`, `ARG` and `LABEL` may be
-    /// there or not ([`Instruction::without_values`]).
+    /// Its instruction, if the history has one. The values of `ENV`, `ARG` and `LABEL` may be missing
+    /// ([`Instruction::without_values`]).
     pub instruction: Option<&'a Instruction>,
     /// Whether it made a layer.
     pub makes_layer: bool,
@@ -38,37 +38,37 @@ pub struct LineRange {
     pub end_line: u32,
 }
 
-/// Which lines made which steps.
+/// Which lines made which history entries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
-    /// For each step of the history, in its order: the lines that made it. Nothing where the base
-    /// image brought it, and where it is not certain.
+    /// For each history entry, in order: the lines that made it. `None` for entries of the base image, and if it is not
+    /// certain.
     pub lines: Vec<Option<LineRange>>,
-    /// How many steps lie below the first one of this Dockerfile. Known only where the Dockerfile
-    /// explains the end of the history without a gap. That its first instructions were deleted since
-    /// the build cannot be seen: their steps then count as the base image's.
+    /// How many history entries are below the first instruction of this Dockerfile. Known only if the Dockerfile
+    /// explains the end of the history without a gap. If its first instructions were deleted since the build, that is
+    /// undetectable: their entries then count as the base image's.
     pub base_steps: Option<usize>,
-    /// Why some of the Dockerfile's steps, or all, have no line.
+    /// Why some or all of the Dockerfile's instructions have no line.
     pub note: Option<Unmapped>,
 }
 
-/// Why steps have no line.
+/// Why history entries have no line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unmapped {
-    /// The image has no history, or one that fits its layers in no way.
+    /// The image has no history, or one that does not fit its layers.
     NoHistory,
-    /// The stage has no instruction, so all there is comes from the base image.
+    /// The stage has no instructions, so everything comes from the base image.
     NoInstruction,
-    /// Too many steps to compare.
+    /// There are too many instructions to compare.
     TooManyInstructions,
-    /// Several steps share one layer, so no line made it.
+    /// Several instructions share one layer, so no single line made it.
     Squashed,
     /// The Dockerfile does not explain the history.
     Differs {
-        /// The instruction that does not fit, searched from the end: its line and its text, cut
-        /// and without the values of variables. Nothing where all fit, and the history has more.
+        /// The instruction that does not fit, searched from the end: its line and its text, cut and without the values
+        /// of variables. `None` if all fit and the history has more.
         first: Option<(u32, String)>,
-        /// The steps that have a line all the same.
+        /// How many entries have a line nevertheless.
         mapped: usize,
     },
     /// Some instructions cannot be told apart in this history.
@@ -116,8 +116,8 @@ impl fmt::Display for Unmapped {
     }
 }
 
-/// Finds the lines that made the steps of a history, lowest step first. Never guesses: what could
-/// be another line's is left out, and [`Mapping::note`] says why.
+/// Finds the lines that made the entries of a history, lowest entry first. Never guesses: entries that could belong to
+/// another line are left out, and [`Mapping::note`] says why.
 pub fn map(plan: &BuildPlan, history: &[HistoryStep<'_>]) -> Mapping {
     let nothing = |note| Mapping { lines: vec![None; history.len()], base_steps: None, note: Some(note) };
     if history.iter().all(|step| step.instruction.is_none()) {
@@ -141,10 +141,10 @@ pub fn map(plan: &BuildPlan, history: &[HistoryStep<'_>]) -> Mapping {
     }
 }
 
-/// A step of the history and a step of the plan, by their places.
+/// The indexes of a history entry and of an instruction of the plan.
 type StepPair = (usize, usize);
 
-/// How well each step of the history fits each step of the plan.
+/// How well each history entry fits each instruction of the plan.
 struct CostTable<'a> {
     plan: &'a BuildPlan,
     history: &'a [HistoryStep<'a>],
@@ -172,7 +172,7 @@ impl<'a> CostTable<'a> {
         LineRange { line: self.step(step).line, end_line: self.step(step).end_line }
     }
 
-    /// Whether all steps of the history must be the plan's.
+    /// Whether all history entries must come from the plan.
     fn is_complete(&self) -> bool {
         self.plan.base == StageBase::Scratch
     }
@@ -185,8 +185,8 @@ fn fit(step: &PlannedInstruction, instruction: &Instruction) -> Option<Fit> {
     step.forms.iter().filter_map(|form| form.fits(instruction)).max()
 }
 
-/// The alignment of a plan that explains the end of the history without a gap. Builders differ in
-/// what they write for `ONBUILD` and do with it, so each way is tried.
+/// The alignment of a plan that explains the end of the history without a gap. Builders treat and record `ONBUILD`
+/// differently, so every variant is tried.
 fn whole(table: &CostTable<'_>) -> Option<Vec<StepPair>> {
     for (declared, triggered) in [(false, true), (true, true), (true, false), (false, false)] {
         let shown = |step: &PlannedInstruction| match step.onbuild {
@@ -204,7 +204,7 @@ fn whole(table: &CostTable<'_>) -> Option<Vec<StepPair>> {
     None
 }
 
-/// `docker build --label` makes the classic builder add a step of its own at the end.
+/// `docker build --label` makes the classic builder append an entry.
 fn appended_labels(table: &CostTable<'_>) -> usize {
     let is_label = |step: &HistoryStep<'_>| {
         !step.makes_layer && step.instruction.is_some_and(|instruction| instruction.kind() == "LABEL")
@@ -221,8 +221,7 @@ fn end_of_history(table: &CostTable<'_>, steps: &[usize], skipped: usize) -> Opt
     pairs.iter().all(|(history, step)| table.fit(*history, *step).is_some()).then_some(pairs)
 }
 
-/// The mapping of a history that is explained wholly, without the steps that could have changed
-/// places with others unseen.
+/// The mapping of a completely explained history, without the entries that could be swapped with others unnoticed.
 fn certain(table: &CostTable<'_>, alignment: &[StepPair]) -> Mapping {
     let shifted = unseen_shift(table, alignment);
     let doubtful = |place: usize| {
@@ -244,7 +243,7 @@ fn certain(table: &CostTable<'_>, alignment: &[StepPair]) -> Mapping {
     Mapping { lines: lines_of(table, &pairs), base_steps, note }
 }
 
-/// Whether two instructions that differ could be exchanged, and each still fit the other's step.
+/// Whether two different instructions could be swapped and each still fit the other's entry.
 fn has_unseen_swap(table: &CostTable<'_>, alignment: &[StepPair], place: usize) -> bool {
     let (history, step) = alignment[place];
     alignment.iter().any(|(other_history, other)| {
@@ -255,18 +254,18 @@ fn has_unseen_swap(table: &CostTable<'_>, alignment: &[StepPair], place: usize) 
     })
 }
 
-/// Whether a step that does not fit word for word would also fit one that is left to the base image.
+/// Whether an instruction that does not fit word for word would also fit an entry of the base image.
 fn has_rival_below(table: &CostTable<'_>, alignment: &[StepPair], pair: StepPair) -> bool {
     let own = alignment.first().map_or(0, |lowest| lowest.0);
     table.fit(pair.0, pair.1) == Some(Fit::Loose) && (0..own).any(|place| table.fit(place, pair.1).is_some())
 }
 
-/// How many of the lowest steps could be the neighbours' above or below: an instruction that was
-/// deleted from the Dockerfile, or added to it, shifts all below it, and that goes unseen where each
-/// of them fits there too. Steps that fit word for word say that nothing was shifted.
+/// How many of the lowest entries could belong to the neighbour above or below: if an instruction was deleted from the
+/// Dockerfile, or added to it, all below are shifted, unnoticed if each of them fits there too. Entries that fit word
+/// for word prove that nothing was shifted.
 fn unseen_shift(table: &CostTable<'_>, alignment: &[StepPair]) -> usize {
     if table.is_complete() {
-        // One step more or less would have been seen.
+        // One entry more or less would have been noticed.
         return 0;
     }
     let reach = |shift: &dyn Fn(usize) -> Option<usize>| {
@@ -297,16 +296,16 @@ fn partial(table: &CostTable<'_>, pairs: &[StepPair]) -> Mapping {
     Mapping { lines: lines_of(table, pairs), base_steps: None, note: Some(note) }
 }
 
-/// What is certain by its text alone.
+/// The pairs that are certain by their text alone.
 fn sure_pairs(table: &CostTable<'_>) -> Vec<StepPair> {
     let runs = runs(&longest_rising(&unique_pairs(table)));
     let runs: Vec<Vec<StepPair>> = runs.iter().map(|run| anchored(table, run)).collect();
     let own = runs.iter().position(|run| table.is_complete() || is_own(table, run)).unwrap_or(runs.len());
-    // Of an argument the history has not more than its name, if that.
+    // The history has at most the name of an argument.
     runs[own..].concat().into_iter().filter(|pair| table.step(pair.1).kind != "ARG").collect()
 }
 
-/// The steps that fit one another and nothing else.
+/// The pairs that fit each other and nothing else.
 fn unique_pairs(table: &CostTable<'_>) -> Vec<StepPair> {
     let (height, width) = (table.history.len(), table.plan.steps.len());
     let places = (0..height).flat_map(|history| (0..width).map(move |step| (history, step)));
@@ -320,7 +319,7 @@ fn unique_pairs(table: &CostTable<'_>) -> Vec<StepPair> {
     pairs
 }
 
-/// The most pairs of which none crosses another: lines never go back. Both sides are unique.
+/// The largest set of pairs that do not cross: lines never go back. Both sides are unique.
 fn longest_rising(pairs: &[StepPair]) -> Vec<StepPair> {
     let mut best: Vec<(usize, Option<usize>)> = Vec::with_capacity(pairs.len());
     for (place, pair) in pairs.iter().enumerate() {
@@ -338,7 +337,7 @@ fn longest_rising(pairs: &[StepPair]) -> Vec<StepPair> {
     rising
 }
 
-/// Pairs that follow one another on both sides belong together.
+/// Groups pairs that follow each other on both sides.
 fn runs(pairs: &[StepPair]) -> Vec<Vec<StepPair>> {
     let mut runs: Vec<Vec<StepPair>> = Vec::new();
     for pair in pairs {
@@ -350,8 +349,8 @@ fn runs(pairs: &[StepPair]) -> Vec<Vec<StepPair>> {
     runs
 }
 
-/// A run without the steps at its ends that do not fit word for word: only between two that do is
-/// there no room for another.
+/// A run without the pairs at its ends that do not fit word for word: only between two exact ones is there no room for
+/// another.
 fn anchored(table: &CostTable<'_>, run: &[StepPair]) -> Vec<StepPair> {
     let is_exact = |pair: &StepPair| table.fit(pair.0, pair.1) == Some(Fit::Exact);
     let Some(start) = run.iter().position(is_exact) else { return Vec::new() };
@@ -359,8 +358,8 @@ fn anchored(table: &CostTable<'_>, run: &[StepPair]) -> Vec<StepPair> {
     run[start..end].to_vec()
 }
 
-/// Whether a run cannot be the base image's: base images copy and run things too, but hardly two in
-/// a row that are word for word those of the Dockerfile.
+/// Whether a run cannot be the base image's: base images copy and run things too, but rarely two in a row that match
+/// the Dockerfile word for word.
 fn is_own(table: &CostTable<'_>, run: &[StepPair]) -> bool {
     let counts = |pair: &&StepPair| {
         table.fit(pair.0, pair.1) == Some(Fit::Exact)
@@ -369,7 +368,7 @@ fn is_own(table: &CostTable<'_>, run: &[StepPair]) -> bool {
     run.iter().filter(counts).count() >= 2
 }
 
-/// Where the plan and the history part, seen from their ends.
+/// The first difference between the plan and the history, searched from their ends.
 fn first_difference(table: &CostTable<'_>) -> Option<(u32, String)> {
     let steps = (0..table.plan.steps.len()).rev().filter(|step| table.step(*step).onbuild == Onbuild::No);
     let mut place = table.history.len().checked_sub(appended_labels(table));
@@ -384,8 +383,8 @@ fn first_difference(table: &CostTable<'_>) -> Option<(u32, String)> {
     None
 }
 
-/// Whether layers hold more than their own step: a copy that made no layer, or a layer that an
-/// instruction made which cannot make one (`docker build --squash`, `buildah build --layers=false`).
+/// Whether layers hold more than their own instruction: a copy made no layer, or an instruction made a layer that
+/// cannot make one (`docker build --squash`, `buildah build --layers=false`).
 fn is_squashed(table: &CostTable<'_>, pairs: &[StepPair]) -> bool {
     let kind = |pair: &StepPair| table.step(pair.1).kind;
     let made = |pair: &StepPair| table.history[pair.0].makes_layer;
@@ -397,8 +396,8 @@ fn is_squashed(table: &CostTable<'_>, pairs: &[StepPair]) -> bool {
     if pairs.iter().any(is_odd) {
         return true;
     }
-    // The classic builder makes no layer for a command that changed nothing. But if of several
-    // commands only the last has one, it may hold what all did.
+    // The classic builder makes no layer for a command that changed nothing. But if only the last of several commands
+    // has a layer, that may hold the result of all.
     let content: Vec<&StepPair> =
         pairs.iter().filter(|pair| matches!(kind(pair), "RUN" | "COPY" | "ADD")).collect();
     let layers = content.iter().filter(|pair| made(pair)).count();

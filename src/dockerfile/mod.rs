@@ -1,10 +1,10 @@
-//! A Dockerfile, and which of its lines made which step of an image's history.
+//! A Dockerfile, and which of its lines made which entry of an image's history.
 //!
-//! [`Dockerfile::parse`] reads the text, [`Dockerfile::plan`] follows the stage that is built down to
-//! the external base image and says what builders write into the history for each instruction, and
-//! [`map`] aligns that with the history of an image. A wrong line is worse than none: the Dockerfile
-//! may have been edited since the image was built, and what is then not certain is left out, with a
-//! reason ([`Unmapped`]). [`Dockerfile::facts`] says what the stages do and take from each other.
+//! [`Dockerfile::parse`] reads the text, [`Dockerfile::plan`] follows the target stage down to the external base image
+//! and lists what builders write into the history for each instruction, and [`map`] aligns that with the history of an
+//! image. A wrong line is worse than none: the Dockerfile may have been edited since the image was built, and
+//! everything that is then uncertain is left out, with a reason ([`Unmapped`]). [`Dockerfile::facts`] says what the
+//! stages do and take from each other.
 
 mod ast;
 mod expand;
@@ -35,10 +35,10 @@ pub use redacted::redacted;
 pub use template::is_template;
 pub use variables::BuildOptions;
 
-/// Why a Dockerfile cannot be read, or not be built as asked.
+/// Why a Dockerfile cannot be read, or cannot be built as requested.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DockerfileError {
-    /// The file is larger than any that is read.
+    /// The file is too large.
     #[error(
         "the Dockerfile has {bytes} bytes, more than the maximum of {}: is it the right file?",
         parse::MAX_BYTES
@@ -47,10 +47,10 @@ pub enum DockerfileError {
         /// Its size.
         bytes: usize,
     },
-    /// More instructions than an image can have layers, by far.
+    /// It has far more instructions than an image can have layers.
     #[error("Dockerfile:{line}: more than {} instructions: is it the right file?", parse::MAX_INSTRUCTIONS)]
     TooManyInstructions {
-        /// The first one too many.
+        /// The line of the first one too many.
         line: u32,
     },
     /// `# escape=x`.
@@ -60,15 +60,15 @@ pub enum DockerfileError {
     Escape {
         /// The line of the directive.
         line: u32,
-        /// What it asks for.
+        /// The requested character.
         found: String,
     },
-    /// A word that starts no instruction.
+    /// A word that is not an instruction.
     #[error(
         "Dockerfile:{line}: {word:?} is not an instruction: correct it, or end the previous line with \\ if this one continues it"
     )]
     UnknownInstruction {
-        /// Where it stands.
+        /// Its line.
         line: u32,
         /// The word, cut.
         word: String,
@@ -76,42 +76,42 @@ pub enum DockerfileError {
     /// Only `ARG` may come before `FROM`.
     #[error("Dockerfile:{line}: {keyword} comes before the first FROM: move it below")]
     BeforeFrom {
-        /// Where it stands.
+        /// Its line.
         line: u32,
         /// The instruction.
         keyword: &'static str,
     },
-    /// `FROM` that is not `FROM image [AS name]`.
+    /// `FROM` without the form `FROM image [AS name]`.
     #[error("Dockerfile:{line}: FROM takes an image, optionally followed by AS and a name")]
     From {
-        /// Where it stands.
+        /// Its line.
         line: u32,
     },
-    /// An instruction without anything after it.
+    /// An instruction without arguments.
     #[error("Dockerfile:{line}: {keyword} has no arguments")]
     Empty {
-        /// Where it stands.
+        /// Its line.
         line: u32,
         /// The instruction.
         keyword: &'static str,
     },
-    /// A here-document whose end is missing.
+    /// A here-document without its end.
     #[error("Dockerfile:{line}: the here-document <<{name} has no line {name:?} that ends it")]
     HereDocument {
-        /// Where it starts.
+        /// The line where it starts.
         line: u32,
         /// Its delimiter.
         name: String,
     },
-    /// A file of comments.
+    /// The file has no `FROM`, for example only comments.
     #[error("the Dockerfile has no FROM")]
     NoStage,
-    /// `--target` names a stage that is not there.
+    /// `--target` names a stage that does not exist.
     #[error("the Dockerfile has no stage {target:?}; it has {known}")]
     NoSuchTarget {
-        /// What was asked for.
+        /// The requested stage.
         target: String,
-        /// The stages that have a name.
+        /// The stages that have names.
         known: String,
     },
 }

@@ -1,8 +1,8 @@
 //! The text of a Dockerfile as stages and instructions, each with its lines.
 //!
-//! Lines are joined as BuildKit's parser joins them (moby/buildkit, frontend/dockerfile/parser): what
-//! it hands to a shell is what it writes into the history, so blanks and comments inside a
-//! continued instruction have to come out the same to the character.
+//! Lines are joined like in BuildKit's parser (moby/buildkit, frontend/dockerfile/parser): it writes into the history
+//! what it passes to a shell, so blanks and comments inside a continued instruction must come out identical to the
+//! character.
 
 use crate::image::Digest;
 use std::collections::HashMap;
@@ -15,20 +15,20 @@ use crate::image::instruction::KEYWORDS;
 
 /// Larger files are refused.
 pub(super) const MAX_BYTES: usize = 1 << 20;
-/// Longer ones too.
+/// Files with more instructions are refused.
 pub(super) const MAX_INSTRUCTIONS: usize = 2000;
 
 impl Dockerfile {
     /// Reads a Dockerfile. The error names the line.
     ///
     /// # Errors
-    /// Where a builder would refuse the text too, and where it is too long.
+    /// If a builder would reject the text too, and if it is too long.
     pub fn parse(text: &str) -> Result<Dockerfile, DockerfileError> {
         if text.len() > MAX_BYTES {
             return Err(DockerfileError::TooLong { bytes: text.len() });
         }
         let digest = Digest::of(text.as_bytes());
-        // The mark of unknown text must not come from outside.
+        // The marker for unknown text must not come from outside.
         let text = text.replace(UNKNOWN, "\u{fffd}");
         let (escape, instructions) = InstructionReader::new(&text)?.instructions()?;
         let mut file = Dockerfile { globals: Vec::new(), stages: Vec::new(), escape, digest };
@@ -66,7 +66,7 @@ impl Dockerfile {
         Ok(())
     }
 
-    /// Fills in what needs all stages.
+    /// Resolves what requires all stages.
     fn resolve(&mut self) {
         let options = BuildOptions::default();
         let globals = Globals::of(self, &options);
@@ -94,7 +94,7 @@ impl Dockerfile {
 }
 
 impl SourceInstruction {
-    /// The instruction that `ONBUILD` keeps for later.
+    /// The instruction that `ONBUILD` stores for later.
     pub(super) fn trigger(&self, escape: char) -> Option<SourceInstruction> {
         let mut inner = read_instruction(&self.arguments, escape, self.line, self.end_line).ok()?;
         inner.here_documents = self.here_documents.clone();
@@ -118,7 +118,7 @@ struct InstructionReader<'a> {
     lines: std::iter::Peekable<std::iter::Enumerate<std::str::Split<'a, char>>>,
     escape: char,
     text: &'a str,
-    /// Made where a file needs it.
+    /// Created when it is first needed.
     last_lines: Option<HashMap<&'a str, usize>>,
 }
 
@@ -155,7 +155,7 @@ impl<'a> InstructionReader<'a> {
         Some((line.trim_end_matches('\r'), number(index)))
     }
 
-    /// The next line that is no comment, with all that continue it.
+    /// The next line that is not a comment, with all lines that continue it.
     fn joined_line(&mut self) -> Option<(String, u32, u32)> {
         let (first, line) = loop {
             let (text, line) = self.line()?;
@@ -179,12 +179,12 @@ impl<'a> InstructionReader<'a> {
         Some((joined, line, end_line))
     }
 
-    /// The line without the mark that continues it, and whether it had one.
+    /// The line without its continuation character, and whether it had one.
     fn continued<'l>(&self, line: &'l str) -> (&'l str, bool) {
         let Some(content) = line.trim_end_matches([' ', '\t']).strip_suffix(self.escape) else {
             return (line, false);
         };
-        // An escaped escape is text.
+        // An escaped escape character is text.
         if content.ends_with(self.escape) { (line, false) } else { (content, true) }
     }
 
@@ -210,7 +210,7 @@ impl<'a> InstructionReader<'a> {
         Ok(())
     }
 
-    /// `<< NAME`, as a shell takes it, where a later line ends it: a `<<` may be a shift as well.
+    /// `<< NAME`, as shells accept it, if a later line ends it: `<<` may also be a shift.
     fn spaced(&mut self, word: &str, next: &str) -> Option<(String, bool)> {
         let mark = word.trim_start_matches(|c: char| c.is_ascii_digit());
         let chomp = mark == "<<-";
@@ -223,7 +223,7 @@ impl<'a> InstructionReader<'a> {
         (last >= at).then_some((name, chomp))
     }
 
-    /// Where each line, by its text, stands last.
+    /// The last line number of each line's text.
     fn last_lines(&mut self) -> &HashMap<&'a str, usize> {
         let text = self.text;
         self.last_lines.get_or_insert_with(|| {
@@ -250,8 +250,8 @@ fn number(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX).saturating_add(1)
 }
 
-/// `# escape=` among the directives, which are the first lines of a file (Dockerfile reference,
-/// "Parser directives").
+/// The `# escape=` among the directives, which are the first lines of a file (Dockerfile reference, "Parser
+/// directives").
 fn escape_directive(text: &str) -> Result<char, DockerfileError> {
     for (index, line) in text.split('\n').enumerate() {
         let Some((name, value)) = line.trim().strip_prefix('#').and_then(|rest| rest.split_once('=')) else {
@@ -270,8 +270,7 @@ fn escape_directive(text: &str) -> Result<char, DockerfileError> {
     Ok('\\')
 }
 
-/// The letters that a word begins with: what follows may be anything, also a secret, where the file is no
-/// Dockerfile at all.
+/// The letters at the start of a word: the rest may be anything, even a secret, if the file is not a Dockerfile.
 fn letters(word: &str) -> String {
     word.chars().take_while(char::is_ascii_alphabetic).take(20).collect()
 }
@@ -293,7 +292,7 @@ fn read_instruction(
         return Err(DockerfileError::UnknownInstruction { line, word: letters(word) });
     };
     let rest = rest.trim();
-    // A command may be empty; builders take that.
+    // A command may be empty; builders accept that.
     if rest.is_empty() && !matches!(keyword, "CMD" | "ENTRYPOINT" | "RUN") {
         return Err(DockerfileError::Empty { line, keyword });
     }
@@ -316,7 +315,7 @@ fn split_flags(mut rest: &str, escape: char) -> (Vec<Flag>, &str) {
         let end = end_of_word(rest, escape);
         let (word, after) = rest.split_at(end);
         rest = after.trim_start();
-        // `--` alone says that no more flags follow.
+        // `--` alone ends the flags.
         let Some(flag) = word.strip_prefix("--").filter(|flag| !flag.is_empty()) else { break };
         let (name, value) = match flag.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
@@ -327,7 +326,7 @@ fn split_flags(mut rest: &str, escape: char) -> (Vec<Flag>, &str) {
     (flags, rest)
 }
 
-/// Where the first word ends; blanks inside quotes do not end it.
+/// The end of the first word; blanks inside quotes do not end it.
 fn end_of_word(text: &str, escape: char) -> usize {
     let mut quote = None;
     let mut escaped = false;

@@ -1,5 +1,5 @@
-//! What a build of a Dockerfile does: the stages from the external base image up to the target, and
-//! what builders write into the history for each of their instructions.
+//! What a build of a Dockerfile does: the stages from the external base image up to the target, and what builders write
+//! into the history for each instruction.
 
 use std::collections::BTreeSet;
 
@@ -10,36 +10,35 @@ use super::form::{HistoryForm, PlacedInstruction, clean};
 use super::variables::{BuildOptions, Globals, Variables, arguments_of, resolve_base};
 use crate::image::Instruction;
 
-/// The steps that a build adds to its base image.
+/// The instructions that a build adds to its base image.
 #[derive(Debug, Clone)]
 pub struct BuildPlan {
-    /// What the lowest stage builds on; never a stage.
+    /// The base of the lowest stage; never a stage.
     pub base: StageBase,
-    /// The stages that the build goes through, lowest first: the last one is the target.
+    /// The stages of the build, lowest first: the last one is the target.
     pub stages: Vec<usize>,
-    /// Their steps, lowest first.
+    /// Their instructions, lowest first.
     pub steps: Vec<PlannedInstruction>,
 }
 
-/// Whether a step has to do with `ONBUILD`.
+/// Whether an instruction has to do with `ONBUILD`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Onbuild {
-    /// A step like any other.
+    /// An instruction like any other.
     No,
-    /// The `ONBUILD` instruction itself. BuildKit writes none, the others do.
+    /// The `ONBUILD` instruction itself. BuildKit does not write it into the history; the others do.
     Declared,
-    /// What an `ONBUILD` of an earlier stage makes the next one do. Buildah does not.
+    /// What an earlier stage's `ONBUILD` makes the next one do. Buildah does not do that.
     Triggered,
 }
 
-/// One step of a build.
+/// One instruction of a build.
 #[derive(Debug, Clone)]
 pub struct PlannedInstruction {
     /// `RUN`, `COPY`.
     pub kind: &'static str,
-    /// What BuildKit's history has for it, normalised as
-    /// [`Instruction`] does and without the values of variables; U+10FFFF stands for what is not
-    /// known.
+    /// BuildKit's text for it in the history, normalised as [`Instruction`] does and without the values of variables;
+    /// U+10FFFF stands for unknown text.
     pub text: String,
     /// The first line of its instruction, counted from 1.
     pub line: u32,
@@ -49,14 +48,14 @@ pub struct PlannedInstruction {
     pub stage: usize,
     /// Whether it has to do with `ONBUILD`.
     pub onbuild: Onbuild,
-    /// What builders write for it.
+    /// The forms in which builders write it.
     pub(super) forms: Vec<HistoryForm>,
-    /// The instruction as written, white space aside.
+    /// The instruction as written, with normalised white space.
     pub(super) source: String,
 }
 
 impl Dockerfile {
-    /// What a build does: the target stage, followed down to the base image from outside.
+    /// What a build does, from the external base image up to the target stage.
     ///
     /// # Errors
     /// [`DockerfileError::NoSuchTarget`].
@@ -81,7 +80,7 @@ impl Dockerfile {
         let base = loop {
             let lowest = chain.last().copied().unwrap_or_default();
             match resolve_base(self, lowest, globals) {
-                // A base is always an earlier stage, so this ends.
+                // A base is always an earlier stage, so this loop ends.
                 StageBase::Stage(below) => chain.push(below),
                 base => break base,
             }
@@ -106,12 +105,12 @@ impl Dockerfile {
 struct BuildState<'a> {
     file: &'a Dockerfile,
     variables: Variables<'a>,
-    /// Absolute, without a slash at its end: the root is the empty text.
+    /// Absolute, without a trailing slash: the root is the empty text.
     directory: String,
-    /// What runs the shell form; `None` is the base image's, or the default.
+    /// What runs the shell form; `None` means the base image's shell, or the default.
     shell: Option<Vec<String>>,
     has_base: bool,
-    /// Builders write the arguments in force before a command.
+    /// Whether builders write arguments in force before a command.
     has_arguments: bool,
     /// The arguments of the stage that have a value.
     arguments_in_force: BTreeSet<String>,
@@ -163,7 +162,7 @@ impl<'a> BuildState<'a> {
             "WORKDIR" => Some(self.working_directory(&instruction.arguments)),
             _ => None,
         };
-        // A history has the shell as it is after `SHELL`, and Buildah's the argument after `ARG`.
+        // A history shows the shell after `SHELL`, and Buildah's the argument after `ARG`.
         match instruction.keyword {
             "SHELL" => self.shell = instruction.json(),
             "ARG" => self.put_in_force(instruction),

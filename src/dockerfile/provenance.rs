@@ -1,7 +1,7 @@
-//! BuildKit's provenance: what a build says of itself (SLSA provenance v0.2 and v1, and BuildKit's
-//! docs/attestations/slsa-definitions.md). With `mode=max` it names the Dockerfile's lines of each layer, so that
-//! nothing has to be inferred; with `mode=min` it names the base images by digest. Whoever made the image wrote it:
-//! it is untrusted text, and true of this image only where it names the image's digest.
+//! BuildKit's provenance: what a build says about itself (SLSA provenance v0.2 and v1, and BuildKit's
+//! docs/attestations/slsa-definitions.md). With `mode=max` it names the Dockerfile lines of each layer, so that nothing
+//! has to be inferred; with `mode=min` it names the base images by digest. It is untrusted text from whoever made the
+//! image, and applies to this image only if it names the image's digest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -21,80 +21,80 @@ use crate::image::Digest;
 
 /// The predicate types of SLSA that BuildKit writes.
 pub const PREDICATES: [&str; 2] = ["https://slsa.dev/provenance/v0.2", "https://slsa.dev/provenance/v1"];
-/// What `buildx build --metadata-file` calls the provenance and the image: its manifest or index, and its config.
+/// The keys of `buildx build --metadata-file` for provenance, and for the digests of the manifest or index and config.
 const IN_METADATA: &str = "buildx.build.provenance";
 const METADATA_DIGESTS: [&str; 2] = ["containerimage.digest", "containerimage.config.digest"];
-/// The longest path of a Dockerfile that is taken over.
+/// Maximum bytes of a Dockerfile path that is used.
 const MAX_PATH: usize = 500;
 
-/// What a build says of itself.
+/// What a build says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Provenance {
-    /// The Dockerfile's path: in the repository where the build says that, else as the build calls it.
+    /// The Dockerfile's path: in the repository if the build states that, otherwise as the build names it.
     pub file: Option<String>,
     /// The Dockerfile's text.
     pub text: Option<String>,
-    /// The stage that was built, where one was named.
+    /// The stage that was built, if one was named.
     pub target: Option<String>,
-    /// The build arguments that were given.
+    /// The given build arguments.
     pub arguments: BTreeMap<String, String>,
     /// Named contexts, by name.
     pub contexts: BTreeMap<String, String>,
-    /// The images that the build read, base images among them.
+    /// The images that the build read, including base images.
     pub images: Vec<Material>,
     /// The layers of each step's result, lowest first, by the number of the step.
     chains: BTreeMap<u64, Vec<Digest>>,
-    /// The lines of each step: of one that is written twice, both.
+    /// The lines of each step; if a step is written twice, both.
     lines: BTreeMap<u64, Vec<LineRange>>,
-    /// The steps, and what they stand on.
+    /// The steps, and what they build on.
     steps: Steps,
 }
 
 /// An image that a build read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Material {
-    /// Its name as it was given, `mybase:1`.
+    /// Its name as given, `mybase:1`.
     pub name: String,
     /// The digest of its manifest or index.
     pub digest: Digest,
 }
 
-/// What `buildx build --metadata-file` wrote, or a target's part of what `buildx bake` did: read once, for many images.
+/// The output of `buildx build --metadata-file`, or one target's part of `buildx bake`'s: read once, for many images.
 #[derive(Debug, Default)]
 pub struct BuildxMetadata {
     builds: Vec<BuildxBuild>,
 }
 
-/// What it says of one build.
+/// What it says about one build.
 #[derive(Debug)]
 struct BuildxBuild {
     /// The digests of its manifest or index, and of its config.
     digests: Vec<Digest>,
-    /// The provenance, by the name that it has in the document.
+    /// The provenance, by its key in the document.
     provenance: BTreeMap<String, Result<Arc<Provenance>, ProvenanceError>>,
 }
 
 /// Provenance that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProvenanceError {
-    /// It is not JSON, or not of the form that BuildKit writes.
+    /// It is not JSON, or not in BuildKit's format.
     #[error("it is malformed: {0}")]
     Malformed(#[from] serde_json::Error),
     /// It names another image.
     #[error("it is for an image other than {0}")]
     OtherImage(Digest),
-    /// It names other images than those that are measured.
+    /// It names images other than those that are measured.
     #[error("it is for other images")]
     OtherImages,
 }
 
 impl Provenance {
     /// Reads an attestation: an in-toto statement that is stored beside the image whose manifest has this digest.
-    /// `None` where the statement is no provenance.
+    /// `None` if the statement is not provenance.
     ///
     /// # Errors
-    /// [`ProvenanceError`], also where it says that it is of another image. One that names no image at all is of the
-    /// image that it is stored beside: BuildKit names none of an image without a name.
+    /// [`ProvenanceError`], also if it names another image. One that names no image belongs to the image it is stored
+    /// beside: BuildKit does not name an image without a name.
     pub fn of_statement(json: &[u8], manifest: &Digest) -> Result<Option<Provenance>, ProvenanceError> {
         let statement: Statement = serde_json::from_slice(json)?;
         if !PREDICATES.contains(&statement.predicate_type.as_str()) {
@@ -154,14 +154,14 @@ impl Provenance {
         }
     }
 
-    /// The lines of each of an image's layers, by their digests, lowest first. `None` of those that a base image
-    /// brought, and of those that it does not tell: all of them with `mode=min`.
+    /// The lines of each of an image's layers, by digest, lowest first. `None` for layers of a base image, and for
+    /// those that it does not state: all of them with `mode=min`.
     pub fn lines_of(&self, layers: &[Option<Digest>]) -> Vec<Option<LineRange>> {
         let own = self.makers(layers).into_iter().map(|maker| maker.filter(|maker| !self.is_image(*maker)));
         let places: Vec<&[LineRange]> = own
             .map(|maker| maker.and_then(|maker| self.lines.get(&maker)).map_or(&[][..], Vec::as_slice))
             .collect();
-        // An instruction stands below those that it builds on.
+        // An instruction comes after those that it builds on.
         let only = |places: &&[LineRange]| if let [lines] = places { Some(*lines) } else { None };
         let place = |at: usize| {
             let below = places[..at].iter().rev().find_map(only).map_or(0, |lines| lines.end_line);
@@ -172,12 +172,12 @@ impl Provenance {
         (0..places.len()).map(place).collect()
     }
 
-    /// Whether it tells which steps made these layers.
+    /// Whether it states which steps made these layers.
     pub fn tells_lines(&self, layers: &[Option<Digest>]) -> bool {
         !layers.is_empty() && !self.lines.is_empty() && self.makers(layers).iter().all(Option::is_some)
     }
 
-    /// The images that the base image may be: that of the step below, where it tells the steps, else all that the
+    /// The images that the base image may be: that of the lowest step, if it states the steps, otherwise all that the
     /// build read.
     pub fn base_images(&self, layers: &[Option<Digest>]) -> Vec<&Material> {
         let lowest = self.makers(layers).first().copied().flatten();
@@ -191,7 +191,7 @@ impl Provenance {
         }
     }
 
-    /// How many of the lowest of an image's layers are the base image's; `None` where it does not tell.
+    /// How many of the lowest of an image's layers are the base image's; `None` if it does not say.
     pub fn base_layers(&self, layers: &[Option<Digest>]) -> Option<u64> {
         let makers = self.makers(layers);
         if makers.iter().any(Option::is_none) {
@@ -205,9 +205,9 @@ impl Provenance {
         matches!(self.steps.get(step), Some(ProvenanceStep::Image(_)))
     }
 
-    /// The step that made each layer, by the graph of the steps: layers may be equal, and BuildKit leaves out the layers of
-    /// some steps, so that digests alone do not tell. Where it names them they have to fit, unless it packed all layers
-    /// anew for the image (eStargz).
+    /// The step that made each layer, from the graph of steps: layers may be equal, and BuildKit omits the layers of
+    /// some steps, so digests alone are not enough. The digests that it states have to match, unless it compressed all
+    /// layers anew for the image (eStargz).
     fn makers(&self, layers: &[Option<Digest>]) -> Vec<Option<u64>> {
         let unknown = || vec![None; layers.len()];
         let Some(makers) = self.steps.makers(layers.len()) else { return unknown() };
@@ -228,8 +228,8 @@ impl BuildxMetadata {
     /// Reads a document.
     ///
     /// # Errors
-    /// [`ProvenanceError::Malformed`] where it is no such document. Provenance in it that cannot be used is an error of
-    /// the images that it is about alone.
+    /// [`ProvenanceError::Malformed`] if it is not such a document. Unusable provenance in it is an error only for the
+    /// images that it is about.
     pub fn parse(json: &[u8]) -> Result<BuildxMetadata, ProvenanceError> {
         let document: BTreeMap<String, Value> = serde_json::from_slice(json)?;
         let is_build = |document: &BTreeMap<String, Value>| {
@@ -245,11 +245,11 @@ impl BuildxMetadata {
         Ok(BuildxMetadata { builds })
     }
 
-    /// The provenance of the image whose manifest, index or config has one of these digests. `platform`: the one that is
-    /// meant, where there are several. `None` where it has none of that image.
+    /// The provenance of the image whose manifest, index or config has one of these digests. `platform` selects among
+    /// several. `None` if there is none for that image.
     ///
     /// # Errors
-    /// [`ProvenanceError`], also where the document is about other images.
+    /// [`ProvenanceError`], also if the document is about other images.
     pub fn provenance_of(
         &self,
         image: &[Digest],
@@ -280,12 +280,12 @@ impl BuildxBuild {
 }
 
 impl Material {
-    /// Of a package URL such as `pkg:docker/mybase@1?platform=linux%2Famd64` (purl specification, type docker).
+    /// Reads a package URL such as `pkg:docker/mybase@1?platform=linux%2Famd64` (purl specification, type docker).
     fn of(raw: &RawMaterial) -> Option<Material> {
         let rest = raw.uri.strip_prefix("pkg:docker/")?;
         let (path, _) = rest.split_once('?').unwrap_or((rest, ""));
         let path = percent_encoding::percent_decode_str(path).decode_utf8().ok()?;
-        // A version may be a digest as well as a tag.
+        // A version may be a digest or a tag.
         let name = match path.split_once('@') {
             Some((name, version)) if version.contains(':') => format!("{name}@{version}"),
             Some((name, tag)) => format!("{name}:{tag}"),
@@ -294,7 +294,7 @@ impl Material {
         Some(Material { name, digest: digest_of(&raw.digest)? })
     }
 
-    /// Whether it is the program that reads Dockerfiles, which `# syntax=` names.
+    /// Whether it is the program that reads Dockerfiles, which `# syntax=` selects.
     fn is_frontend(&self) -> bool {
         let name = self.name.strip_prefix("docker.io/").unwrap_or(&self.name);
         ["docker/dockerfile:", "docker/dockerfile@", "docker/dockerfile-upstream"]
@@ -303,8 +303,8 @@ impl Material {
     }
 }
 
-/// Which of the files is the one that was built. A target of bake that builds on other targets has their files beside its
-/// own, or theirs alone where it adds no layer: it is the one that names such a target. `None` where that is not certain.
+/// Which of the files was built. A bake target that builds on other targets has their files beside its own, or only
+/// theirs if it adds no layer: its own is the one that names such a target. `None` if that is not certain.
 fn file_of_build(infos: &[Info], named: Option<&str>, contexts: &BTreeMap<String, String>) -> Option<usize> {
     let linked = contexts.iter().filter(|(_, value)| value.starts_with("input:"));
     let linked: Vec<String> =
@@ -328,7 +328,7 @@ fn text_of(info: &Info) -> Option<String> {
     String::from_utf8(STANDARD.decode(&info.data).ok().filter(|_| fits)?).ok()
 }
 
-/// Where the Dockerfile is: below its directory in the repository, where the client has said that.
+/// The Dockerfile's path: below its directory in the repository, if the client stated that.
 fn path_of(name: Option<String>, vcs: &BTreeMap<String, String>) -> Option<String> {
     let is_fit = |path: &str| {
         let is_below = |part: &str| !part.is_empty() && part != "..";
@@ -348,7 +348,7 @@ fn digest_of(digests: &BTreeMap<String, String>) -> Option<Digest> {
 mod tests {
     use super::*;
 
-    /// A digest of the fixtures, by its first digits, out of the text that has it.
+    /// A digest of the fixtures, found in the text by its first digits.
     fn digest(text: &str, start: &str) -> Digest {
         let at = text.find(&format!("sha256:{start}")).unwrap();
         Digest::parse(&text[at..at + 7 + 64]).unwrap()
@@ -367,7 +367,7 @@ mod tests {
         lines.into_iter().map(|lines| lines.map(|lines| (lines.line, lines.end_line))).collect()
     }
 
-    /// The manifests that the fixtures are about.
+    /// The manifests of the fixtures.
     const APP: &str = "sha256:e95409f81500481b7d668c991eaf91365be44483743cb655186068a905d6611c";
     const APP_V1: &str = "sha256:9b9dd413b46659c326b1314a7a0056591fd5ab82e1aa28794c26c9ad3e4bef5a";
     const APP_LINES: [Option<(u32, u32)>; 4] = [None, Some((10, 11)), Some((12, 13)), Some((14, 14))];
@@ -395,7 +395,7 @@ mod tests {
 
     #[test]
     fn what_named_contexts_stand_for_is_read() {
-        // As BuildKit of docker 26.1.5 writes it for `--build-context base=docker-image://mybase:1`.
+        // As BuildKit in Docker 26.1.5 writes it for `--build-context base=docker-image://mybase:1`.
         let args = r#"{"context:base":"docker-image://mybase:1","build-arg:A":"1"}"#;
         for text in [
             format!(r#"{{"invocation":{{"parameters":{{"args":{args}}}}}}}"#),
@@ -453,8 +453,8 @@ mod tests {
         assert!(matches!(BuildxMetadata::parse(b"[]"), Err(ProvenanceError::Malformed(_))));
     }
 
-    /// A build of bake's target `app`, as BuildKit of docker 26.1.5 writes it: the files of the targets that it builds on
-    /// come before its own, or stand alone. Of each file a name and a text with one `COPY` in its last line.
+    /// A build of bake's target `app`, as BuildKit in Docker 26.1.5 writes it: the files of the targets that it builds
+    /// on come before its own, or alone. Each file is a name and a text whose last line is a `COPY`.
     fn linked(context: &str, files: &[(&str, &str)]) -> (Provenance, Vec<Option<Digest>>) {
         let layers: Vec<Digest> = files.iter().map(|(_, text)| Digest::of(text.as_bytes())).collect();
         let info = |(name, text): &(&str, &str)| serde_json::json!({ "filename": name, "data": STANDARD.encode(text) });
@@ -499,7 +499,7 @@ mod tests {
         let copies = "FROM debian\nCOPY --from=base /a /\n";
         let (provenance, layers) = linked("base", &[("Dockerfile", copies), ("Dockerfile", BASE)]);
         assert_eq!(lines(&provenance, &layers), [Some((2, 2)), None]);
-        // It adds no layer, and its own file is not there.
+        // It adds no layer, and its own file is missing.
         let named = "FROM scratch AS base\nFROM base\nCOPY a /\n";
         for (context, files) in [
             ("base", &[("Dockerfile", BASE)][..]),

@@ -1,5 +1,5 @@
-//! A Dockerfile without the values that look like secrets: one instruction at a time, so that nothing of
-//! one is taken for a part of another. What is left can still be built.
+//! A Dockerfile without the values that look like secrets: redacted one instruction at a time, so that no instruction
+//! affects another. The result can still be built.
 
 use super::Dockerfile;
 use crate::redact::{redact, redact_comments, redact_source};
@@ -31,7 +31,7 @@ fn is_comment(line: &str) -> bool {
     line.trim_start().starts_with('#')
 }
 
-/// The first and the last line of each instruction but `FROM`, counted from 0.
+/// The first and last line of each instruction except `FROM`, counted from 0.
 fn lines_of(file: &Dockerfile) -> Vec<(usize, usize)> {
     let all = file.globals.iter().chain(file.stages().iter().flat_map(|stage| &stage.instructions));
     let from_0 = |line: u32| (line as usize).saturating_sub(1);

@@ -1,4 +1,4 @@
-//! The JSON of provenance, as far as it is read: an in-toto statement and BuildKit's predicate, of SLSA v0.2 and v1.
+//! The JSON of provenance, as far as it is used: an in-toto statement and BuildKit's predicate, in SLSA v0.2 and v1.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub struct StatementSubject {
     pub digest: BTreeMap<String, String>,
 }
 
-/// The parts of a predicate that are used, of v0.2 and of v1.
+/// The used parts of a predicate, in v0.2 and v1.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Predicate {
@@ -161,7 +161,7 @@ pub struct RunDetails {
     pub metadata: Metadata,
 }
 
-/// Of that, BuildKit's own part: in v0.2, and in v1.
+/// The metadata of a build, in which BuildKit has its own part: one key in v0.2, another in v1.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub struct Metadata {
@@ -201,7 +201,7 @@ pub struct Locations {
 #[derive(Deserialize, Default)]
 #[serde(default)]
 pub struct Location {
-    /// Which of the files.
+    /// The index of the file.
     #[serde(rename = "sourceIndex")]
     pub file: u64,
     #[serde(deserialize_with = "or_default")]
@@ -232,7 +232,7 @@ pub struct LayerDescriptor {
 }
 
 impl Locations {
-    /// The first and the last line of each place in one of the files: a step that is written twice is one step.
+    /// The first and last line of each place in one of the files: a step written twice has two places.
     pub fn lines(&self, file: usize) -> Vec<LineRange> {
         let lines = |location: &Location| {
             let ranges = &location.ranges;

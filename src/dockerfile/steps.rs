@@ -1,5 +1,5 @@
-//! Which step of a build made which layer of its result: BuildKit's graph of steps, followed from the result down. Each
-//! step that runs a command or changes files adds one layer to those that it stands on.
+//! Which step of a build made which layer of its result: BuildKit's graph of steps, followed down from the result. Each
+//! step that runs a command or changes files adds one layer to those below it.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use super::statement::Operation;
 use crate::image::Digest;
 use crate::image::snapshot::MAX_LAYERS;
 
-/// A step, as far as it matters for layers.
+/// A step, as far as it affects layers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProvenanceStep {
-    /// Reads an image, whose digest may be named.
+    /// Reads an image, whose digest may be stated.
     Image(Option<Digest>),
     /// Adds a layer to those of another step, or to none.
     Layer(Option<u64>),
-    /// Puts the layers of several steps on each other (`COPY --link`).
+    /// Stacks the layers of several steps (`COPY --link`).
     Merge(Vec<u64>),
     /// Anything else.
     Other,
@@ -24,12 +24,12 @@ pub enum ProvenanceStep {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Steps {
     steps: BTreeMap<u64, ProvenanceStep>,
-    /// The step whose layers are those of the image.
+    /// The step whose layers become the image's.
     result: Option<u64>,
 }
 
 impl Steps {
-    /// Reads a graph. Its last step only hands out the result.
+    /// Reads a graph. Its last step only returns the result.
     pub fn of(operations: &[Operation]) -> Steps {
         let steps = operations.iter().filter_map(|operation| Some((number(&operation.id)?, step(operation))));
         let result = operations.last().and_then(|last| number(last.inputs.first()?));
@@ -41,13 +41,13 @@ impl Steps {
         self.steps.get(&step)
     }
 
-    /// The steps that made an image of so many layers, lowest first; `None` where the graph has none, has steps of an
-    /// unknown kind there, or makes another number of layers.
+    /// The steps that made an image of this many layers, lowest first; `None` if the graph has none, has steps of an
+    /// unknown kind on the way, or makes another number of layers.
     pub fn makers(&self, layers: usize) -> Option<Vec<u64>> {
-        // Each with the step that it is merged by, whose lines are those of its layer.
+        // Each step with the one that merges it, whose lines count for its layer.
         let mut left = vec![(self.result?, None)];
         let mut above: Vec<u64> = Vec::new();
-        // What adds no layer is a merge, or ends the search; no graph has more merges than this.
+        // A step that adds no layer is a merge, or ends the search; no graph has more merges than this.
         for _ in 0..2 * MAX_LAYERS {
             let Some((number, merged)) = left.pop() else {
                 above.reverse();
@@ -79,7 +79,7 @@ impl Steps {
 
 fn step(operation: &Operation) -> ProvenanceStep {
     let input = |index: i64| -> Option<u64> { number(operation.inputs.get(usize::try_from(index).ok()?)?) };
-    // Below 0 stands for no files at all.
+    // An index below 0 means no files at all.
     let on = |index: i64| match (index < 0, input(index)) {
         (true, _) => ProvenanceStep::Layer(None),
         (false, Some(below)) => ProvenanceStep::Layer(Some(below)),

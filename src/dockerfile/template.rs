@@ -1,18 +1,18 @@
-//! Templates of Dockerfiles: a tool makes a Dockerfile from them, and no builder reads them as they are.
+//! Dockerfile templates: a tool generates a Dockerfile from them, and no builder reads them directly.
 
 use super::Dockerfile;
 
-/// Endings of names.
+/// File name extensions.
 const ENDINGS: [&str; 13] = [
     "j2", "jinja", "jinja2", "tmpl", "tpl", "template", "erb", "in", "mustache", "hbs", "gotmpl", "ejs", "m4",
 ];
-/// How a line of a template engine begins.
+/// How the lines of template engines begin.
 const LINES: [&str; 6] = ["{{", "{%", "{#", "<%", "%%", "@@"];
-/// What a name of an image never has.
+/// What an image name never contains.
 const IN_NAMES: [&str; 4] = ["{{", "{%", "<%", "%%"];
 
-/// Whether a file with the name of a Dockerfile is a template: by its ending, by a `FROM {{ base }}`, or, where no
-/// builder takes the text, by a line such as `{% if %}`. The same line in a here-document is nothing of the kind.
+/// Whether a file with a Dockerfile's name is a template: by its extension, by a `FROM {{ base }}`, or, if no builder
+/// accepts the text, by a line such as `{% if %}`. Such a line in a here-document does not count.
 pub fn is_template(path: &str, text: &str) -> bool {
     let ending =
         path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or("", |(_, ending)| ending);
@@ -28,7 +28,7 @@ pub fn is_template(path: &str, text: &str) -> bool {
     }
 }
 
-/// Whether a base image is yet to be filled in: `{{ base }}`, `@BASE@`.
+/// Whether a base image is a placeholder: `{{ base }}`, `@BASE@`.
 fn has_mark(base: &str) -> bool {
     let first = base.split_whitespace().find(|word| !word.starts_with("--")).unwrap_or_default();
     IN_NAMES.iter().any(|mark| base.contains(mark))

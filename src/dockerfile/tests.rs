@@ -22,7 +22,7 @@ fn read(text: &str) -> Vec<(String, u32, u32)> {
     instructions.map(|it| (format!("{} {}", it.keyword, it.text), it.line, it.end_line)).collect()
 }
 
-/// What a history says, and the mapping to it. A step that starts with `-` made no layer.
+/// Maps a text to a history. An entry that starts with `-` made no layer.
 fn map_text(text: &str, history: &[&str]) -> Mapping {
     map_plan(&plan(text), history)
 }
@@ -55,9 +55,9 @@ fn lines_that_differ_in_a_secret_alone_are_told_apart_in_the_image_that_was_just
     let [a, b] = ["RUN /bin/sh -c fetch --token aaaaaaaa1", "RUN /bin/sh -c fetch --token bbbbbbbb2"];
     let mapping = map_text(text, &["ADD x /", a, b]);
     assert_eq!((lines(&mapping), &mapping.note), (vec![0, 2, 3], &None));
-    // The second one only: the Dockerfile was edited since.
+    // Only the second one: the Dockerfile was edited since.
     assert_eq!(lines(&map_text(text, &["ADD x /", b, b])), [0, 0, 0]);
-    // What was kept has no secret, and then they look the same.
+    // Stored histories have no secrets, so both look the same.
     let kept = "RUN fetch --token ***";
     let mapping = map_text(text, &["ADD x /", kept, kept]);
     assert_eq!(lines(&mapping), [0, 0, 0]);
@@ -242,13 +242,13 @@ fn what_could_have_changed_places_is_left_out() {
 
 #[test]
 fn what_could_belong_to_a_deleted_neighbour_is_left_out() {
-    // With the classic builder, this may be what is left of two copies to one place.
+    // With the classic builder, this may be the rest of two copies to one place.
     let history =
         ["/bin/sh -c #(nop) COPY file:1 in /x ", "/bin/sh -c #(nop) COPY file:2 in /x ", "/bin/sh -c make"];
     let mapping = map_text("FROM debian\nCOPY a /x\nRUN make\n", &history);
     assert_eq!(lines(&mapping), [0, 0, 3]);
     assert_eq!(mapping.base_steps, None);
-    // From nothing, all steps are the Dockerfile's, so one that is missing is seen.
+    // From `scratch`, all entries are the Dockerfile's, so a missing one is noticed.
     let mapping = map_text("FROM scratch\nCOPY a /x\nRUN make\n", &history);
     assert!(matches!(mapping.note, Some(Unmapped::Differs { first: None, .. })), "{mapping:?}");
     assert_eq!(lines(&mapping), [0, 0, 3]);
@@ -261,7 +261,7 @@ fn what_also_fits_a_step_of_the_base_image_is_left_out() {
     let mapping = map_text("FROM debian\nRUN one\nCOPY a /x\nRUN make\n", &history);
     assert_eq!(lines(&mapping), [0, 0, 2, 0, 4]);
     assert_eq!(mapping.note, Some(Unmapped::Alike { lines: vec![3] }));
-    // Where the history says what was copied, there is no doubt.
+    // If the history says what was copied, there is no doubt.
     let history = ["COPY b /x", "RUN base", "RUN one", "COPY a /x", "RUN make"];
     assert_eq!(lines(&map_text("FROM debian\nRUN one\nCOPY a /x\nRUN make\n", &history)), [0, 0, 2, 3, 4]);
 }
@@ -328,7 +328,7 @@ fn a_text_that_was_cut_is_still_found() {
     assert_eq!(lines(&map_text(&text, &history)), [0, 2, 3]);
 }
 
-/// The processor time that this thread has taken so far: other tests run beside it. Only Linux says it.
+/// The processor time of this thread so far: other tests run beside it. Only Linux reports it.
 pub(super) fn worked() -> Duration {
     let said = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds = said.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok());
@@ -344,12 +344,12 @@ fn untrusted_texts_cost_little() {
     let before = worked();
     let mapping = map_plan(&plan, &vec![entry.as_str(); 500]);
     assert!(mapping.note.is_some());
-    // Far more than it takes, and far less than it would if the work grew with its square.
+    // Far more than it takes, and far less than if the work grew quadratically.
     let work = worked() - before;
     assert!(work.as_secs() < 120, "{work:?}");
 }
 
-/// Pieces of Dockerfiles and of what is none.
+/// Fragments of Dockerfiles, and of other text.
 fn fragment() -> impl Strategy<Value = String> {
     let parts = prop::sample::select(vec![
         "FROM a AS b\n",
@@ -455,7 +455,7 @@ proptest! {
     #[test]
     fn another_parser_counts_as_many_instructions(fragments in prop::collection::vec(fragment(), 0..30)) {
         let text = format!("FROM base\n{}", fragments.concat());
-        // It reads here-documents only where they are an instruction's first word.
+        // It reads here-documents only if they are an instruction's first word.
         let theirs = parse_dockerfile::parse_iter(&text).ok().and_then(|them| them.collect::<Result<Vec<_>, _>>().ok());
         if let (Ok(file), Some(theirs), false) = (Dockerfile::parse(&text), theirs, text.contains("<<")) {
             let ours: usize = file.stages().iter().map(|stage| 1 + stage.instructions.len()).sum();

@@ -1,4 +1,4 @@
-//! The variables that are in force in a build, and what names mean by them.
+//! The variables in force in a build, and what they make of names.
 
 use std::collections::BTreeMap;
 
@@ -18,18 +18,18 @@ const PLATFORM_ARGUMENTS: [&str; 8] = [
     "BUILDVARIANT",
 ];
 
-/// How the image was built.
+/// The options that the image was built with.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildOptions {
     /// `--target`: the name or number of a stage. The last stage otherwise.
     pub target: Option<String>,
     /// `--build-arg`, by name.
     pub args: BTreeMap<String, String>,
-    /// `--build-context`, by name: what bake and compose call contexts, too.
+    /// `--build-context`, by name: what bake and compose also call contexts.
     pub contexts: BTreeMap<String, String>,
 }
 
-/// What names mean to all stages.
+/// What names mean in all stages.
 pub(super) struct Globals<'a> {
     /// The arguments before the first `FROM`, which only `FROM` sees.
     pub arguments: Environment,
@@ -41,26 +41,26 @@ impl<'a> Globals<'a> {
         Globals { arguments: global_arguments(file, &options.args), contexts: &options.contexts }
     }
 
-    /// What a named context stands for in the place of an image. It goes before a stage of that name.
+    /// What a named context replaces an image with. It takes precedence over a stage of that name.
     pub fn context(&self, name: &str) -> Option<&str> {
         let name = plain_name(name);
         self.contexts.iter().find(|(own, _)| plain_name(own) == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// The name of an image or a named context, as two of them are compared.
+/// The name of an image or named context, normalised for comparison.
 pub(super) fn plain_name(name: &str) -> String {
     let name = name.strip_prefix("docker.io/").unwrap_or(name);
     let name = name.strip_prefix("library/").unwrap_or(name);
     name.strip_suffix(":latest").unwrap_or(name).to_ascii_lowercase()
 }
 
-/// The image that a named context is; another target, a directory or an address is none.
+/// The image of a named context; `None` for another target, a directory or a URL.
 fn image_of_context(value: &str) -> Option<&str> {
     value.strip_prefix("docker-image://")
 }
 
-/// What `--from` names, seen from a stage.
+/// What `--from` refers to in a stage.
 pub(super) fn origin_of(file: &Dockerfile, from: &str, before: usize, globals: &Globals<'_>) -> CopyOrigin {
     if let Some(context) = globals.context(from) {
         return CopyOrigin::Image(image_of_context(context).unwrap_or(from).to_owned());
@@ -77,7 +77,7 @@ fn global_arguments(file: &Dockerfile, given: &BTreeMap<String, String>) -> Envi
     for name in PLATFORM_ARGUMENTS {
         match given.get(name) {
             Some(value) => globals.set(name, value.clone()),
-            // Bases that are chosen by it are chosen among Linux and others that no Linux builder makes.
+            // Bases that depend on it are chosen between Linux and others that no Linux builder makes.
             None if name == "TARGETOS" => globals.set(name, "linux".into()),
             None => globals.set_unknown(name),
         }
@@ -101,7 +101,7 @@ pub(super) fn arguments_of(instruction: &SourceInstruction, escape: char) -> Vec
     words.into_iter().map(pair).collect()
 }
 
-/// What a stage builds on. Only stages before it count.
+/// The base of a stage. Only earlier stages count.
 pub(super) fn resolve_base(file: &Dockerfile, index: usize, globals: &Globals<'_>) -> StageBase {
     let Some(stage) = file.stages().get(index) else { return StageBase::Unresolved(String::new()) };
     let base = expand_word(&stage.base, file.escape, &globals.arguments);
@@ -119,7 +119,7 @@ pub(super) fn resolve_base(file: &Dockerfile, index: usize, globals: &Globals<'_
     }
 }
 
-/// The stages that `FROM base-$TARGETARCH` may mean: those before it whose names fit what is known of its own.
+/// The stages that `FROM base-$TARGETARCH` may mean: the earlier ones whose names fit the known part of the name.
 pub(super) fn possible_bases(file: &Dockerfile, index: usize, globals: &Globals<'_>) -> Vec<usize> {
     let Some(stage) = file.stages().get(index) else { return Vec::new() };
     let base = expand_word(&stage.base, file.escape, &globals.arguments).to_ascii_lowercase();
@@ -133,7 +133,7 @@ pub(super) fn possible_bases(file: &Dockerfile, index: usize, globals: &Globals<
     named.filter(|(_, name)| fits(&pattern, name)).map(|(index, _)| index).collect()
 }
 
-/// More unknown parts in one name are no pattern.
+/// Maximum unknown parts of a name that is used as a pattern.
 const MAX_UNKNOWN: usize = 2;
 
 /// The variables in force between two instructions of a build.
@@ -154,16 +154,16 @@ impl<'a> Variables<'a> {
     ) -> Variables<'a> {
         let has_base = *base != StageBase::Scratch;
         let mut environment = if has_base { Environment::of_unknown_image() } else { Environment::default() };
-        // BuildKit gives an image without a PATH one.
+        // BuildKit sets a PATH for an image without one.
         environment.set_unknown("PATH");
         Variables { escape: file.escape, options, globals, environment }
     }
 
-    /// What the instruction changes for those after it.
+    /// Applies an instruction's changes for those after it.
     pub(super) fn apply(&mut self, instruction: &SourceInstruction) {
         match instruction.keyword {
             "ENV" => {
-                // All values are those from before the instruction (Dockerfile reference).
+                // All values are from before the instruction (Dockerfile reference).
                 let pairs: Vec<(String, String)> = pairs(&instruction.arguments, self.escape)
                     .into_iter()
                     .map(|(name, value)| (self.expand(&name), self.expand(&value)))

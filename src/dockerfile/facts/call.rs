@@ -1,4 +1,4 @@
-//! One command against the table of words: its program, its arguments, the packages that it names.
+//! Matches one command against the table of tools: its program, its arguments, the packages that it names.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use crate::tools::{Family, FamilyWords, ToolAction, fits, tools};
 
 /// Longer names are cut.
 const MAX_SUBJECT: usize = 120;
-/// `sudo env nice ...` may go on so long.
+/// Maximum length of a chain like `sudo env nice ...`.
 pub(super) const MAX_WRAPPERS: usize = 16;
 
 /// Rows by program.
@@ -54,11 +54,10 @@ fn fits_any(patterns: &str, text: &str) -> bool {
     patterns.split('|').any(|pattern| pattern == "?" || fits(pattern, text))
 }
 
-/// The name under which a program stands in the table: without its path, its version and the platform
-/// that it compiles for.
+/// The name of a program in the table: without its path, its version and the platform that it compiles for.
 pub(super) fn program_of(word: &str) -> String {
     let without_version = |name: &str| {
-        // `npx @angular/cli@17`: the first character may be a part of the name.
+        // `npx @angular/cli@17`: the first character may be part of the name.
         name.char_indices().skip(1).find(|(_, c)| *c == '@').map_or(name.len(), |(at, _)| at)
     };
     if word.starts_with('@') {
@@ -83,14 +82,14 @@ pub(super) fn program_of(word: &str) -> String {
     if is_known(plain) { plain } else { cross.unwrap_or(name) }.to_owned()
 }
 
-/// One command with its arguments told apart.
+/// One command with its arguments classified.
 pub(super) struct Call<'a> {
     pub(super) program: String,
     pub(super) arguments: &'a [String],
-    /// The places of those that are no option and no option's value.
+    /// The indexes of the arguments that are neither options nor their values.
     plain: Vec<usize>,
     options: Vec<usize>,
-    /// Whether there are arguments of which nothing is known.
+    /// Whether some arguments are unknown.
     pub(super) has_unknown: bool,
 }
 
@@ -132,7 +131,7 @@ impl<'a> Call<'a> {
         self.options().any(|option| fits_any(patterns, option))
     }
 
-    /// How many plain arguments a row takes, and the tool by name, where the row fits.
+    /// How many plain arguments a row takes, and the tool's name, if the row fits.
     fn matches(&self, phrase: &str) -> Option<(usize, String)> {
         let (mut taken, mut tool) = (0, self.program.trim_start_matches("./").to_owned());
         for part in phrase.split(' ').filter(|part| !part.is_empty()) {
@@ -154,7 +153,7 @@ impl<'a> Call<'a> {
         Some((taken, tool))
     }
 
-    /// The arguments that are a command themselves.
+    /// The arguments that form another command.
     pub(super) fn wrapped(&self) -> Option<&'a [String]> {
         let rows = WRAPS.get(self.program.as_str())?;
         let (taken, skip) = rows.iter().find_map(|(phrase, skip)| Some((self.matches(phrase)?.0, *skip)))?;
@@ -171,7 +170,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// The value of the first of these options.
+    /// The value of the first of these options that is present.
     pub(super) fn value(&self, names: &[&str]) -> Option<&'a str> {
         self.options.iter().find_map(|at| {
             let option = self.arguments.get(*at)?;
@@ -187,15 +186,15 @@ impl<'a> Call<'a> {
     }
 }
 
-/// What a shell runs, by its arguments.
+/// What a shell runs, according to its arguments.
 pub(super) enum Runs<'a> {
     /// `-c`.
     Script(&'a str),
     /// A file, with these arguments.
     File(&'a str, &'a [String]),
-    /// What it reads.
+    /// The lines of its standard input.
     Lines,
-    /// Nothing that is known.
+    /// Nothing known.
     Nothing,
 }
 
@@ -225,10 +224,10 @@ impl<'a> Runs<'a> {
     }
 }
 
-/// The first row of the table that a command fits.
+/// The first row of the table that fits a command.
 pub(super) struct ToolRow {
     pub(super) does: ToolAction,
-    /// How many of the arguments belong to it.
+    /// How many of the arguments the row takes.
     pub(super) taken: usize,
     pub(super) tool: String,
 }
@@ -240,7 +239,7 @@ pub(super) fn row_of(call: &Call<'_>) -> Option<ToolRow> {
     })
 }
 
-/// The row of the table for a command, as it stands there.
+/// The phrase of a command's row, as written in the table.
 #[cfg(test)]
 pub(super) fn phrase_of(words: &[String]) -> Option<(&'static str, ToolAction)> {
     let (first, arguments) = words.split_first()?;
@@ -267,7 +266,7 @@ fn takes_value(options: &HashSet<&str>, argument: &str) -> bool {
 /// The packages that a command names.
 pub(super) struct PackageNames {
     pub(super) names: Vec<String>,
-    /// It also takes a list from a file.
+    /// Whether it also takes a list from a file.
     pub(super) has_list: bool,
 }
 
@@ -279,12 +278,12 @@ impl PackageNames {
         let mut has_list = words.lists.iter().any(|option| call.has_option(option));
         let mut names = Vec::new();
         for argument in call.plain().skip(taken) {
-            // The directory that the build runs in.
+            // The current directory of the build.
             if matches!(argument, "." | "./" | "..") || argument.starts_with(".[") {
                 has_list = true;
                 continue;
             }
-            // `apt-get install vim-` removes, and `apk add !x` forbids.
+            // `apt-get install vim-` removes, `apk add !x` forbids.
             if words.system && (argument.ends_with('-') || argument.starts_with('!')) {
                 continue;
             }
@@ -294,7 +293,7 @@ impl PackageNames {
     }
 }
 
-/// A package's name without its version. Of an address, no part that may be a secret stays.
+/// A package's name without its version. Parts of a URL that may be secret are removed.
 fn name_of(argument: &str, words: &FamilyWords) -> Option<String> {
     if let Some((scheme, rest)) = argument.split_once("://") {
         let rest = rest.split(['?', '#']).next().unwrap_or(rest);
@@ -306,20 +305,20 @@ fn name_of(argument: &str, words: &FamilyWords) -> Option<String> {
     if name.starts_with(['.', '/', '~']) {
         return Some(shorten(name));
     }
-    // The first character may be a part of the name: `@scope/name@1`.
+    // The first character may be part of the name: `@scope/name@1`.
     let cut =
         name.char_indices().skip(1).find(|(_, c)| words.cuts.contains(*c)).map_or(name.len(), |(at, _)| at);
     let name = name[..cut].trim();
-    // A part of the name alone says nothing: `$PREFIX=1`.
+    // A fragment of a name says nothing: `$PREFIX=1`.
     (!name.is_empty() && !is_unknown(name)).then(|| shorten(name))
 }
 
-/// Cut, with a mark for what is not known, and without what looks like a secret.
+/// Cut, with a mark for unknown parts, and without what looks like a secret.
 pub(super) fn shorten(text: &str) -> String {
     redact(text).chars().take(MAX_SUBJECT).map(|c| if c == UNKNOWN { '\u{2026}' } else { c }).collect()
 }
 
-/// Whether a path has these parts at its beginning (where they begin with a slash) or anywhere.
+/// Whether a path has these parts at its start (if they begin with a slash) or anywhere.
 pub(super) fn has_path(path: &str, parts: &str) -> bool {
     let ends = |rest: &str| rest.is_empty() || rest.starts_with(['/', '*']);
     if parts.starts_with('/') {

@@ -1,4 +1,4 @@
-//! The commands of a shell script as their words, for whoever looks for one of them.
+//! The commands of a shell script as words, for code that searches for certain commands.
 
 use std::collections::BTreeMap;
 
@@ -6,19 +6,19 @@ use super::call::{Call, MAX_WRAPPERS, Runs, is_shell, program_of};
 use super::shell::{CommandInput, Receiver, Shell, assignment};
 use crate::dockerfile::expand::{Environment, UNKNOWN};
 
-/// What a script does, as far as it is told here.
+/// What a script does, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ScriptStep {
     /// A command, by its program and arguments.
     Command(Vec<String>),
-    /// A shell of its own begins: `(`, `sh -c`.
+    /// A subshell begins: `(`, `sh -c`.
     Enters,
-    /// It ends, and what it has changed is as it was before. There is one for each that begins.
+    /// The subshell ends, and its changes are undone. There is one for each that begins.
     Leaves,
 }
 
-/// The commands of a script, in order, each by its program and arguments: variables expanded by these values, and
-/// by what the script itself sets; what runs another command (`sudo`, `timeout`) is left out. What is not known is
+/// The commands of a script, in order, each by its program and arguments. Variables are expanded with these values, and
+/// with those that the script itself sets; wrappers of another command (`sudo`, `timeout`) are removed. Unknown text is
 /// [`super::super::UNKNOWN`].
 pub fn commands_of(script: &str, variables: &BTreeMap<String, String>) -> Vec<ScriptStep> {
     let mut environment = Environment::of_unknown_image();
@@ -84,7 +84,7 @@ impl Receiver for Commands {
     }
 }
 
-/// What `xargs` adds to a command is not known: in the place of this mark, or at the end.
+/// The arguments that `xargs` adds are unknown: they replace this mark, or go at the end.
 fn with_inputs(mut words: Vec<String>, mark: Option<&str>) -> Vec<String> {
     let unknown = UNKNOWN.to_string();
     match mark {
@@ -99,7 +99,7 @@ fn with_inputs(mut words: Vec<String>, mark: Option<&str>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    /// A script's commands, each as its words, and `(` and `)` where a shell begins and ends.
+    /// A script's commands, each as its words, with `(` and `)` where a subshell begins and ends.
     fn shown(script: &str) -> Vec<String> {
         let variables = BTreeMap::from([("TAG".to_owned(), "v1".to_owned())]);
         let show = |step: ScriptStep| match step {

@@ -1,41 +1,41 @@
-//! Which commands of a script are certain not to run: `if [ "$NODE_VERSION" != none ]` with an argument whose
-//! value is known. Everything less simple counts as if it might run.
+//! Which commands of a script certainly do not run: `if [ "$NODE_VERSION" != none ]` with an argument of known value.
+//! Everything more complex counts as possibly run.
 
 use crate::dockerfile::expand::UNKNOWN;
 use crate::tools::fits;
 
-/// More nested conditions are not followed.
+/// Conditions nested deeper than this are ignored.
 const MAX_NESTED: usize = 64;
 
-/// One `if` that has not ended.
+/// An `if` whose `fi` has not been reached.
 #[derive(Debug, Default)]
 struct If {
     in_condition: bool,
-    /// How many commands the condition has so far, and what the only one says.
+    /// How many commands the condition has so far, and the result of the only one.
     commands: usize,
     truth: Option<bool>,
-    /// Whether a branch before this one is certain to run.
+    /// Whether an earlier branch certainly runs.
     taken: bool,
     skips: bool,
 }
 
-/// The conditions around the place that is read.
+/// The conditions around the current command.
 #[derive(Debug, Default)]
 pub(super) struct Conditions {
     open: Vec<If>,
-    /// Those that are nested too deep.
+    /// How many are nested too deep.
     beyond: usize,
-    /// What the last command of a list says, and whether the next is skipped for it.
+    /// The result of the last command of a list, and whether the next one is skipped because of it.
     last: Option<bool>,
     skips_next: bool,
-    /// Whether it is not certain that the command runs that decides next: `make || false`.
+    /// Whether the command that decides next may not run: `make || false`.
     uncertain: bool,
     /// `!` before a command.
     negated: bool,
 }
 
 impl Conditions {
-    /// Whether what comes next is certain not to run.
+    /// Whether the next command certainly does not run.
     pub(super) fn skips(&self) -> bool {
         self.skips_next || self.open.iter().any(|one| one.skips)
     }
@@ -47,7 +47,7 @@ impl Conditions {
             "fi" if self.beyond > 0 => self.beyond -= 1,
             "fi" => drop(self.open.pop()),
             _ if self.beyond > 0 => {}
-            // What a group or a loop does to a list is not followed.
+            // The effect of a group or a loop on a list is ignored.
             "{" | "while" | "until" => self.group(),
             "!" => self.negated = true,
             _ => self.branch(word),
@@ -70,7 +70,7 @@ impl Conditions {
         }
     }
 
-    /// A command, and what it is certain to say.
+    /// A command, and its result if that is certain.
     pub(super) fn command(&mut self, truth: Option<bool>) {
         let truth = if std::mem::take(&mut self.negated) { truth.map(|truth| !truth) } else { truth };
         if !self.skips_next {
@@ -91,20 +91,20 @@ impl Conditions {
     /// `;`, `&`, a pipe or the end of a line.
     pub(super) fn ended(&mut self, operator: char) {
         if operator == '|' {
-            // The end of a pipe decides, and is not looked into.
+            // The end of the pipe decides, and its result is not evaluated.
             self.last = None;
         } else {
             self.group();
         }
     }
 
-    /// A group runs if it may.
+    /// Starts over: a group counts as run.
     pub(super) fn group(&mut self) {
         (self.last, self.skips_next, self.uncertain) = (None, false, false);
     }
 }
 
-/// What `[ A = B ]`, `[[ A == B ]]` and `test A = B` say, where that is certain.
+/// The result of `[ A = B ]`, `[[ A == B ]]` and `test A = B`, if it is certain.
 pub(super) fn truth_of(words: &[String]) -> Option<bool> {
     let (program, arguments) = words.split_first()?;
     let arguments = match program.as_str() {

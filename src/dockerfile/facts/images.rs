@@ -1,9 +1,9 @@
-//! What well-known images bring, by their names: the images of `tools.toml`.
+//! What well-known images contain, by name: the images of `tools.toml`.
 
 use crate::image::ImageName;
 use crate::tools::{KnownImage, fits, tools};
 
-/// Hosts of Docker Hub and of public copies of its official images, with what they put before a name.
+/// The hosts of Docker Hub and of public copies of its official images, with their prefixes.
 const HUB: [&str; 8] = [
     "docker.io/library/",
     "docker.io/",
@@ -15,10 +15,10 @@ const HUB: [&str; 8] = [
     "library/",
 ];
 
-/// Official images of one platform alone stand below these.
+/// The prefixes of single-platform official images.
 const PLATFORMS: [&str; 7] = ["amd64/", "arm64v8/", "arm32v7/", "arm32v6/", "i386/", "ppc64le/", "s390x/"];
 
-/// What is known of an image by its reference.
+/// What is known about an image, by its reference.
 pub fn known_image(reference: &str) -> Option<&'static KnownImage> {
     let ImageName { repository, tag, digest } = ImageName::parse(reference);
     let tag = match tag.unwrap_or_default() {
@@ -27,7 +27,7 @@ pub fn known_image(reference: &str) -> Option<&'static KnownImage> {
     };
     let name = HUB.iter().find_map(|host| repository.strip_prefix(host)).unwrap_or(repository);
     let name = PLATFORMS.iter().find_map(|platform| name.strip_prefix(platform)).unwrap_or(name);
-    // A digest alone says what it is in no word.
+    // A digest alone does not tell what it is.
     let has_tag = |row: &KnownImage| row.tags.is_empty() || !tag.is_empty() && fits_tag(row, tag);
     tools().image.iter().find(|row| row.names.iter().any(|pattern| fits(pattern, name)) && has_tag(row))
 }

@@ -1,10 +1,9 @@
-//! The commands of a shell script, as far as they can be told without running it.
+//! The commands of a shell script, as far as they can be found without running it.
 //!
-//! Words are unquoted and expanded as POSIX shells do (POSIX.1, "Shell Command Language"). What
-//! decides which commands run is left out, save where it is certain: `[ "$X" = yes ]` on an argument of
-//! the build says which side of an `if`, `&&` or `||` runs (`conditions.rs`); else both sides count. What
-//! comes out of commands and of variables that nothing here sets is unknown. Scripts are untrusted input: each
-//! text is read once for each level that it is nested in, and the levels are counted.
+//! Words are unquoted and expanded as POSIX shells do (POSIX.1, "Shell Command Language"). Conditions are ignored and
+//! both sides count, unless the result is certain: `[ "$X" = yes ]` on a build argument tells which side of an `if`,
+//! `&&` or `||` runs (`conditions.rs`). The output of commands, and variables that nothing here sets, are unknown.
+//! Scripts are untrusted input: each text is read once for each level that it is nested in, and the levels are limited.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -14,51 +13,51 @@ use crate::dockerfile::expand::{Environment, UNKNOWN};
 use crate::shell::{Part, Tokenizer};
 use crate::tools::tools;
 
-/// `$(...)` and `sh -c` may go this deep.
+/// Maximum depth of `$(...)` and `sh -c`.
 const MAX_DEPTH: usize = 8;
-/// Longer names are no variables.
+/// Longer names are not variables.
 const MAX_NAME: usize = 128;
-/// More commands in one script are not looked at.
+/// Maximum commands of one script; later ones are ignored.
 const MAX_COMMANDS: usize = 100_000;
 
-/// Words that only say which commands run.
+/// Words that only decide which commands run.
 const KEYWORDS: [&str; 12] =
     ["if", "then", "elif", "else", "fi", "do", "done", "while", "until", "!", "{", "}"];
 
-/// Who is told of the commands.
+/// Receives the commands of a script.
 pub(super) trait Receiver {
     /// One command: its program and arguments. An argument may have [`UNKNOWN`] in it.
     fn command(&mut self, words: &[String]) -> CommandInput;
 
-    /// A shell reads commands that are not in the text: `curl ... | sh`.
+    /// A shell reads commands that are not in the script: `curl ... | sh`.
     fn reads_unknown(&mut self) {}
 
-    /// What follows is run by a shell of its own: where it goes to and what it sets is lost with it.
+    /// A subshell begins: its working directory and variables are lost at its end.
     fn enters(&mut self) {}
 
-    /// The end of that shell. Each that is entered is left, one after the other.
+    /// The subshell ends. There is one call for each that was entered.
     fn leaves(&mut self) {}
 }
 
-/// Where a command takes further commands from.
+/// The source of further commands.
 pub(super) enum CommandInput {
-    /// From nowhere.
+    /// The command runs no others.
     None,
-    /// From this text: `sh -c`.
+    /// This text: `sh -c`.
     Script(String),
-    /// From what it reads.
+    /// Its standard input.
     Lines,
 }
 
-/// A shell that runs nothing.
+/// A shell that reads scripts and runs nothing.
 pub(super) struct Shell<'a, R> {
     environment: &'a Environment,
-    /// What the script itself sets.
+    /// The variables that the script itself sets.
     variables: BTreeMap<String, String>,
     commands: usize,
-    /// Whether what is read is certain not to run.
+    /// Whether the current command certainly does not run.
     skips: bool,
-    /// Whether a word was expanded from what the script sets, which an untaken branch may have set.
+    /// Whether a word was expanded from the script's own variables, which may come from a branch that is not taken.
     used_own: Cell<bool>,
     receiver: &'a mut R,
 }
@@ -75,19 +74,19 @@ impl<'a, R: Receiver> Shell<'a, R> {
         }
     }
 
-    /// Tells the receiver of all commands of a script.
+    /// Passes all commands of a script to the receiver.
     pub(super) fn run(&mut self, script: &str) {
         self.read(script, 0);
     }
 
-    /// The same of one command, whose words need no reading.
+    /// The same for one command that is already split into words.
     pub(super) fn run_words(&mut self, words: &[String]) {
         if let CommandInput::Script(script) = self.receiver.command(words) {
             self.read_apart(&script, 1);
         }
     }
 
-    /// Reads what another shell runs.
+    /// Reads a script that another shell runs.
     fn read_apart(&mut self, text: &str, depth: usize) {
         self.receiver.enters();
         self.read(text, depth);
@@ -100,7 +99,7 @@ impl<'a, R: Receiver> Shell<'a, R> {
         }
     }
 
-    /// The value of a variable, or what is unknown.
+    /// The value of a variable, or unknown text.
     fn value(&self, name: &str) -> String {
         let own = self.variables.get(name).map(String::as_str);
         self.used_own.set(self.used_own.get() || own.is_some());
@@ -115,7 +114,7 @@ impl<'a, R: Receiver> Shell<'a, R> {
         }
     }
 
-    /// `for`, `read` and assignments change variables; all else is for the receiver.
+    /// `for`, `read` and assignments change variables; all other commands go to the receiver.
     fn command(&mut self, words: &[String]) -> CommandInput {
         self.commands += 1;
         if self.commands > MAX_COMMANDS || self.skips {
@@ -154,12 +153,12 @@ impl<'a, R: Receiver> Shell<'a, R> {
     }
 }
 
-/// Whether nothing of a text is known.
+/// Whether all of a text is unknown.
 pub(super) fn is_unknown(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c == UNKNOWN)
 }
 
-/// `name=value` and `name+=value`, by name and value; the name keeps its plus.
+/// `name=value` and `name+=value`, split into name and value; the name keeps its plus.
 pub(super) fn assignment(word: &str) -> Option<(&str, &str)> {
     let end = word.char_indices().take(MAX_NAME).find(|(_, c)| !c.is_ascii_alphanumeric() && *c != '_')?.0;
     if end == 0 || word.starts_with(|c: char| c.is_ascii_digit()) {
@@ -170,7 +169,7 @@ pub(super) fn assignment(word: &str) -> Option<(&str, &str)> {
     Some((&word[..end + plus], rest[plus..].strip_prefix('=')?))
 }
 
-/// What the next word is.
+/// The role of the next word.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
     Word,
@@ -185,20 +184,20 @@ struct ShellReader<'s, 'a, 't, R> {
     shell: &'s mut Shell<'a, R>,
     depth: usize,
     tokens: Tokenizer<'t>,
-    /// Whether it is between double quotes.
+    /// Whether the position is inside double quotes.
     quoted: bool,
-    /// The words of the command so far, and the one that is being read.
+    /// The words of the current command so far, and the word being read.
     words: Vec<String>,
     word: Option<String>,
     assignments: Vec<String>,
     next: Next,
-    /// The here-documents that begin at the next line.
+    /// The here-documents that begin on the next line.
     documents: Vec<(String, bool)>,
-    /// Whether a command of this line takes commands from what it reads.
+    /// Whether a command of this line reads commands from its standard input.
     reads_commands: bool,
     subshells: usize,
     conditions: Conditions,
-    /// Whether what this text stands in does not run.
+    /// Whether the surrounding text does not run.
     skips_all: bool,
 }
 
@@ -273,7 +272,7 @@ impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
         self.word.get_or_insert_default().push(c);
     }
 
-    /// The output of a command is not known, and the command is run.
+    /// The output of a command substitution is unknown, and its command runs.
     fn substitute(&mut self, script: &str) {
         self.shell.read_apart(script, self.depth + 1);
         self.push_character(UNKNOWN);
@@ -288,8 +287,7 @@ impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
         }
     }
 
-    /// The text between `${` and `}`. Where it does more than name a variable that is known, what
-    /// comes out is not.
+    /// The text between `${` and `}`. Unless it only names a known variable, the result is unknown.
     fn braced(&self, inner: &str) -> String {
         let end = inner.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(inner.len());
         let (name, operator) = inner.split_at(end);
@@ -299,7 +297,7 @@ impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
         if takes_value && !value.is_empty() { value } else { UNKNOWN.to_string() }
     }
 
-    /// Outside quotes, a value may be several words.
+    /// Outside quotes, a value may become several words.
     fn expanded(&mut self, value: &str) {
         let is_assigned =
             self.words.is_empty() && self.word.as_deref().is_some_and(|w| assignment(w).is_some());
@@ -366,18 +364,18 @@ impl<'s, 'a, 't, R: Receiver> ShellReader<'s, 'a, 't, R> {
                 self.subshells += 1;
             }
             "(" if self.word.as_deref().is_some_and(|word| word.ends_with('=')) => {
-                // The values of an array: which of them is meant later is not followed.
+                // The values of an array: which one is used later is ignored.
                 self.tokens.nested(b')');
                 self.push_character(UNKNOWN);
             }
             "(" => {
-                // `name()`: what follows is what the function does.
+                // `name()`: the function's body follows.
                 self.drop_command();
                 let rest = self.tokens.rest();
                 let inner = rest.trim_start_matches([' ', '\t']);
                 self.tokens.skip(rest.len() - inner.strip_prefix(')').unwrap_or(inner).len());
             }
-            // The pattern of a `case`.
+            // The end of a pattern of a `case`.
             ")" if self.subshells == 0 => {
                 self.drop_command();
                 self.conditions.group();

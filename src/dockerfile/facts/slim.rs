@@ -1,11 +1,11 @@
-//! Images that hold less of the same: by the tags that publishers use for them.
+//! Slimmer variants of images, by the tags that publishers use for them.
 //!
 //! The tags are those of the official images (docker-library/official-images), of .NET
 //! (dotnet/dotnet-docker), of CUDA (nvidia/cuda) and of distroless (GoogleContainerTools/distroless).
 
 use crate::image::ImageName;
 
-/// Words of a tag that tell how much an image holds, more for less.
+/// Words of a tag that tell how much an image holds; a higher number means less.
 const FLAVOURS: &[(&str, i32)] = &[
     ("slim", 20),
     ("alpine", 30),
@@ -22,32 +22,32 @@ const FLAVOURS: &[(&str, i32)] = &[
     ("debug", -10),
 ];
 
-/// Releases of distributions in tags: what an image builds on, not which version it has.
+/// Distribution releases in tags: they name what an image builds on, not its version.
 const RELEASES: &[&str] = &[
     "stretch", "buster", "bullseye", "bookworm", "trixie", "forky", "sid", "xenial", "bionic", "focal",
     "jammy", "noble",
 ];
 
-/// The same with a number.
+/// Releases that are followed by a number.
 const NUMBERED_RELEASES: &[&str] =
     &["alpine3", "ubuntu", "debian", "rockylinux", "centos", "ubi", "al2", "azurelinux", "mariner"];
 
-/// .NET has a repository for each, each with less than the one before.
+/// The repositories of .NET, each with less than the one before.
 const DOTNET: &[&str] = &["sdk", "aspnet", "runtime", "runtime-deps"];
 
-/// A reference in its parts.
+/// A reference, split into its parts.
 #[derive(Debug, Clone, Copy)]
 struct Reference<'a> {
-    /// Without the registry, and without what mirrors put before an official image.
+    /// Without the registry, and without the prefix of a mirror of official images.
     repository: &'a str,
     tag: &'a str,
-    /// All before the tag, as written.
+    /// Everything before the tag, as written.
     before_tag: &'a str,
     host: &'a str,
 }
 
 impl<'a> Reference<'a> {
-    /// `None` for a reference by digest, which says what it is in no word, and for no reference.
+    /// `None` for a reference by digest, which does not tell what it is, and for an invalid reference.
     fn read(reference: &'a str) -> Option<Reference<'a>> {
         if reference.is_empty() || reference.contains(['@', '$', ' ']) {
             return None;
@@ -59,7 +59,7 @@ impl<'a> Reference<'a> {
         Some(Reference { repository, tag, before_tag, host })
     }
 
-    /// Whether the reference is one of Docker Hub, or of a public copy of its official images.
+    /// Whether the reference is on Docker Hub, or on a public copy of its official images.
     fn is_on_hub(&self) -> bool {
         matches!(self.host, "" | "docker.io" | "index.docker.io" | "registry-1.docker.io")
             || self.before_tag.starts_with("public.ecr.aws/docker/library/")
@@ -67,9 +67,9 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// What a tag says.
+/// The parts of a tag.
 struct Tag<'a> {
-    /// What is no flavour and no release: first the version.
+    /// The words that are neither flavour nor release: first the version.
     rest: Vec<&'a str>,
     release: Option<&'a str>,
     less: i32,
@@ -88,14 +88,14 @@ impl<'a> Tag<'a> {
                 read.rest.push(word);
             }
         }
-        // Of a distribution's own image, the release is the version.
+        // For a distribution's own image, the release is the version.
         if read.rest.is_empty() {
             read.rest.extend(read.release);
         }
         read
     }
 
-    /// `3` and `3.12` go together, and what is not said goes with all.
+    /// `3` matches `3.12`, and an absent part matches everything.
     fn goes_with(&self, other: &Tag<'_>) -> bool {
         let (Some((own, rest)), Some((others, others_rest))) =
             (self.rest.split_first(), other.rest.split_first())
@@ -117,16 +117,16 @@ fn is_release(word: &str) -> bool {
     RELEASES.contains(&word) || NUMBERED_RELEASES.iter().any(numbered)
 }
 
-/// How far down a .NET repository stands, and the path before it.
+/// The index of a .NET repository in `DOTNET`, and the path before it.
 fn dotnet(repository: &str) -> Option<(&str, usize)> {
     let (path, name) = repository.rsplit_once('/')?;
     let place = DOTNET.iter().position(|known| *known == name)?;
     path.starts_with("dotnet").then_some((path, place))
 }
 
-/// Whether an image is a slimmer one of the same family: `python:3-slim` of `python:3`,
-/// `eclipse-temurin:17-jre` of `17-jdk`, `dotnet/aspnet` of `dotnet/sdk`. Registries and the paths of
-/// mirrors make no difference, nor does the release of the distribution; another version does.
+/// Whether an image is a slimmer variant of another: `python:3-slim` of `python:3`, `eclipse-temurin:17-jre` of
+/// `17-jdk`, `dotnet/aspnet` of `dotnet/sdk`. Registries, the paths of mirrors and the release of the distribution may
+/// differ; the version may not.
 pub fn is_slimmer(image: &str, than: &str) -> bool {
     let (Some(image), Some(than)) = (Reference::read(image), Reference::read(than)) else { return false };
     let (tag, than_tag) = (Tag::read(image.tag), Tag::read(than.tag));
@@ -141,7 +141,7 @@ pub fn is_slimmer(image: &str, than: &str) -> bool {
     image.repository == than.repository && tag.less > than_tag.less && tag.goes_with(&than_tag)
 }
 
-/// The numbers of an SDK's tag are not those of its runtime beyond the second.
+/// An SDK's version equals its runtime's only in the first two numbers.
 fn versions_meet(tag: &Tag<'_>, other: &Tag<'_>) -> bool {
     let version = |tag: &Tag<'_>| -> Option<String> {
         Some(tag.rest.first()?.split('.').take(2).collect::<Vec<_>>().join("."))
@@ -152,10 +152,10 @@ fn versions_meet(tag: &Tag<'_>, other: &Tag<'_>) -> bool {
     }
 }
 
-/// The usual slimmer image in the place of a well-known one, where its publisher has that tag by its
-/// own convention. `None` for what is slim already, for what is pinned by digest, and where there is
-/// none to propose: the images of compilers (`golang`, `rust`, `gcc`) are for building in, `php` and
-/// `ubuntu` are slim by default, and an `alpine` tag changes the C library under a program.
+/// The usual slimmer variant of a well-known image, if its publisher's naming convention has that tag. `None` for
+/// images that are already slim or pinned by digest, and if there is nothing to propose: the images of compilers
+/// (`golang`, `rust`, `gcc`) are for building, `php` and `ubuntu` are slim by default, and an `alpine` tag changes the
+/// C library under a program.
 pub fn slimmer_of(reference: &str) -> Option<String> {
     let read = Reference::read(reference)?;
     let words: Vec<&str> = read.tag.split('-').filter(|word| !word.is_empty() && *word != "latest").collect();
@@ -181,8 +181,8 @@ pub fn slimmer_of(reference: &str) -> Option<String> {
     tag.map(|tag| format!("{}:{tag}", read.before_tag))
 }
 
-/// A version, `lts`, or nothing, perhaps `rc`, and perhaps a release of Debian: the tags that have a
-/// slim twin.
+/// A version, `lts`, or nothing, optionally `rc`, and optionally a release of Debian: the tags that have a slim
+/// variant.
 fn version_and_release<'a>(words: &[&'a str]) -> Option<(Vec<&'a str>, Option<&'a str>)> {
     let (release, version) = match words.split_last() {
         Some((last, before)) if RELEASES.contains(last) => (Some(*last), before),
@@ -218,13 +218,13 @@ fn slim_at_the_end(words: &[&str], without_version: &str) -> Option<String> {
     Some(format!("{}-slim", words.join("-")))
 }
 
-/// One word for another, where it is there.
+/// Replaces one word by another, if it is present.
 fn with(words: &[&str], from: &str, to: &str) -> Option<String> {
     let tag: Vec<&str> = words.iter().map(|word| if *word == from { to } else { *word }).collect();
     words.contains(&from).then(|| tag.join("-"))
 }
 
-/// Versions 8 and 11 have a `jre`; the later ones only `slim`.
+/// Versions 8 and 11 have a `jre`; later ones only `slim`.
 fn openjdk(words: &[&str]) -> Option<String> {
     let (version, rest) = words.split_first()?;
     let (jdk, release) = match rest {
@@ -245,7 +245,7 @@ fn openjdk(words: &[&str]) -> Option<String> {
     Some(tag.join("-"))
 }
 
-/// Each `jdk` has its `jre`, and where neither is named it is the `jdk`. Version 16 was without one.
+/// Each `jdk` has a `jre`, and a tag without either is the `jdk`. Version 16 has no `jre`.
 fn temurin(words: &[&str]) -> Option<String> {
     let (version, rest) = words.split_first()?;
     let number: u32 = version.split(['.', 'u']).next()?.parse().ok()?;
@@ -255,13 +255,13 @@ fn temurin(words: &[&str]) -> Option<String> {
     if words.contains(&"jdk") {
         return with(words, "jdk", "jre");
     }
-    // Whole versions are only tagged with `jdk`.
+    // Full versions are only tagged with `jdk`.
     let is_short = version.bytes().all(|b| b.is_ascii_digit());
     let tag: Vec<&str> = [*version, "jre"].into_iter().chain(rest.iter().copied()).collect();
     is_short.then(|| tag.join("-"))
 }
 
-/// Amazon Linux 2023 has images without a screen, and Alpine a `jre` of version 8.
+/// Amazon Linux 2023 has headless images, and Alpine a `jre` of version 8.
 fn corretto(words: &[&str]) -> Option<String> {
     match words {
         [version, "al2023"] | [version, "al2023", "jdk"] => Some(format!("{version}-al2023-headless")),
@@ -270,7 +270,7 @@ fn corretto(words: &[&str]) -> Option<String> {
     }
 }
 
-/// `sdk:8.0-jammy` -> `aspnet:8.0-jammy`. A whole version of the SDK is none of the runtime.
+/// `sdk:8.0-jammy` -> `aspnet:8.0-jammy`. A full version of the SDK is not one of the runtime.
 fn dotnet_runtime(reference: &str, words: &[&str]) -> Option<String> {
     let read = Reference::read(reference)?;
     dotnet(read.repository).filter(|(_, place)| *place == 0)?;

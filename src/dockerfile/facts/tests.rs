@@ -6,7 +6,7 @@ use super::*;
 use crate::dockerfile::tests::worked;
 use crate::tools::tools;
 
-/// `build: go build`, `tools: apt-get install (gcc g++)`; `-` before what is undone.
+/// `build: go build`, `tools: apt-get install (gcc g++)`; `-` marks work that is undone.
 fn show(kind: WorkKind, tool: &str, subjects: &[String], undone: bool) -> String {
     let kind = match kind {
         WorkKind::Build => "build",
@@ -101,7 +101,7 @@ const COMMAND_LINES: &[(&str, &str)] = &[
     ("eval \"make all\"", "build: make"),
     ("cargo install --path .", "build: cargo install --path"),
     ("go install ./...", "build: go install"),
-    // What only builds need.
+    // Build tools.
     ("apt-get update && apt-get install -y gcc", "tools: apt-get install (gcc)"),
     (
         "apt-get -o Acquire::Retries=3 install -yt bookworm-backports --no-install-recommends curl gcc-12=12.2 libpq-dev:amd64 ca-certificates",
@@ -168,7 +168,7 @@ const COMMAND_LINES: &[(&str, &str)] = &[
         "conda install -y -c conda-forge cmake numpy=1.26",
         "tools: conda install (cmake); deps: conda install (numpy)",
     ),
-    // Taken away again.
+    // Removed again.
     (
         "apk add --no-cache --virtual .build-deps gcc curl && pip install x && apk del .build-deps",
         "-tools: apk add (gcc curl); deps: pip install (x); removes: apk del (.build-deps)",
@@ -251,7 +251,7 @@ const COMMAND_LINES: &[(&str, &str)] = &[
     ("apt-get install -f -y", ""),
     ("bash <<EOF\nmake\nEOF\nninja", "build: make; build: ninja"),
     ("set -eux; \\\n make", "build: make"),
-    // As histories have it.
+    // As written in histories.
     ("RUN apt-get install -y gcc # buildkit", "tools: apt-get install (gcc)"),
     ("RUN |1 TOKEN=x /bin/sh -c make # buildkit", "build: make"),
     ("/bin/bash -o pipefail -c curl x | tar x && make", "build: make"),
@@ -276,7 +276,7 @@ fn commands_do_what_their_names_say() {
     assert!(COMMAND_LINES.len() > 100);
 }
 
-/// An argument that fits a pattern of the table.
+/// An argument that fits one of the table's patterns.
 fn example(pattern: &str) -> Option<String> {
     let first = pattern.trim_start_matches("..").trim_start_matches('~').split('|').next()?;
     Some(if first == "?" { "x".to_owned() } else { first.replace('*', "x") })
@@ -320,7 +320,7 @@ fn the_seed_builds_elsewhere_and_ships_the_full_base() {
     assert_eq!(facts.stages[2].resolved, StageBase::Stage(0));
 }
 
-/// A file; its works in the chain; what the chain copies, as `line origin paths`; the used stages.
+/// A file; the works of its chain; what the chain copies, as `line origin paths`; the used stages.
 struct Case(&'static str, &'static [&'static str], &'static [&'static str], &'static [usize]);
 
 fn copied(copies: &[Copied]) -> Vec<String> {
@@ -336,7 +336,7 @@ fn copied(copies: &[Copied]) -> Vec<String> {
 }
 
 const FILES: &[Case] = &[
-    // One stage that does all.
+    // One stage that does everything.
     Case("FROM golang:1\nCOPY . .\nRUN go build -o /app\n", &["3 build: go build"], &[], &[0]),
     Case(
         "FROM python:3\nRUN pip install pipenv\nRUN pipenv sync\nRUN apt-get update \\\n && apt-get install -y gcc\n",
@@ -372,7 +372,7 @@ const FILES: &[Case] = &[
         &["2 golang:1  mount"],
         &[0],
     ),
-    // Aliases: what they do is shipped.
+    // Aliases: their work is shipped.
     Case(
         "FROM debian AS base\nRUN apt-get install -y gcc\nFROM base\nRUN make\n",
         &["2 tools: apt-get install (gcc)", "4 build: make"],
@@ -386,7 +386,7 @@ const FILES: &[Case] = &[
         &[0, 1, 2],
     ),
     Case("FROM a AS b\nFROM b AS c\nRUN make\nFROM b\nCOPY --from=c /x /y\n", &[], &["5 1 /x"], &[0, 1, 2]),
-    // A stage that is not used, and one that is through another.
+    // A stage that is not used, and one that is used through another.
     Case("FROM a AS x\nRUN make\nFROM b\nRUN go build\n", &["4 build: go build"], &[], &[1]),
     Case(
         "FROM a AS x\nFROM b AS y\nCOPY --from=x /a /a\nFROM c\nCOPY --from=y /a /a\n",
@@ -396,7 +396,7 @@ const FILES: &[Case] = &[
     ),
     // A later name hides an earlier one.
     Case("FROM a AS x\nFROM b AS x\nFROM c\nCOPY --from=x /a /a\n", &[], &["4 1 /a"], &[1, 2]),
-    // A name that comes later is an image's.
+    // The name of a later stage is an image's.
     Case("FROM a\nCOPY --from=x /a /a\nFROM b AS x\nFROM c\nCOPY --from=7 /a /a\n", &[], &["5 7 /a"], &[2]),
     // Variables.
     Case(
@@ -422,7 +422,7 @@ const FILES: &[Case] = &[
         &[0, 1, 2],
     ),
     Case("FROM a\nONBUILD RUN make\n", &[], &[], &[0]),
-    // Forms of RUN.
+    // The forms of RUN.
     Case(
         "FROM a\nRUN [\"make\", \"all\"]\nRUN [\"sh\", \"-c\", \"go build\"]\nRUN [\"$X\"]\n",
         &["2 build: make", "3 build: go build"],
@@ -642,7 +642,7 @@ fn a_well_known_image_has_a_usual_slimmer_one() {
 
 #[test]
 fn untrusted_texts_cost_little() {
-    // In a program built for speed, a mebibyte of each takes about a quarter of a second at most.
+    // In an optimised build, a mebibyte of each takes about a quarter of a second at most.
     let size = 1 << 18;
     let fill = |piece: &str| {
         format!(

@@ -1,4 +1,4 @@
-//! Going through the stages of a file, each with the variables in force.
+//! Walks through the stages of a file, each with the variables in force.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -12,11 +12,10 @@ use crate::dockerfile::expand::here_document_word;
 use crate::dockerfile::variables::{BuildOptions, Globals, Variables, origin_of, resolve_base};
 use crate::tools::tools;
 
-/// So much memory may go into the variables and triggers that stages inherit; after that, they are
-/// unknown.
+/// Maximum memory for the variables and triggers that stages inherit; after that, they are unknown.
 const MAX_INHERITED: usize = 2 << 20;
 
-/// More directories of one stage are not noted down.
+/// Maximum directories recorded for one stage.
 const MAX_DIRECTORIES: usize = 16;
 
 /// What was found in one stage.
@@ -27,19 +26,19 @@ pub(super) struct StageFindings {
     pub(super) directories: Vec<String>,
 }
 
-/// What a stage leaves for those that build on it.
+/// What a stage passes on to those that build on it.
 #[derive(Clone)]
 struct State<'a> {
     variables: Variables<'a>,
-    /// Whether the shell form is read as a shell reads.
+    /// Whether the shell form is read as a shell script.
     has_shell: bool,
     triggers: Vec<SourceInstruction>,
-    /// Where it is, by `WORKDIR`.
+    /// The working directory, set by `WORKDIR`.
     directory: String,
 }
 
 impl State<'_> {
-    /// About the memory that a copy takes, and the text that its triggers give to read.
+    /// The approximate memory of a copy, and of the text that its triggers add.
     fn weight(&self) -> usize {
         let documents = |trigger: &SourceInstruction| {
             trigger.here_documents.iter().map(|document| document.content.len()).sum::<usize>()
@@ -49,12 +48,12 @@ impl State<'_> {
     }
 }
 
-/// The state of going through all stages.
+/// The state of the walk through all stages.
 pub(super) struct StageWalk<'a> {
     file: &'a Dockerfile,
     options: &'a BuildOptions,
     globals: &'a Globals<'a>,
-    /// The stages that others build on, as they end.
+    /// The final states of stages that others build on.
     ends: Vec<Option<State<'a>>>,
     inherited: usize,
 }
@@ -86,7 +85,7 @@ impl<'a> StageWalk<'a> {
         walked
     }
 
-    /// What a stage begins with.
+    /// The initial state of a stage.
     fn start(&mut self, base: &StageBase) -> State<'a> {
         let end = match base {
             StageBase::Stage(below) => self.ends.get(*below).and_then(Option::as_ref),
@@ -170,7 +169,7 @@ impl<'a> StageWalk<'a> {
         }
     }
 
-    /// What the instruction takes from elsewhere.
+    /// What the instruction copies from elsewhere.
     fn copies(&self, instruction: &SourceInstruction, stage: usize, state: &State<'a>) -> Vec<Copied> {
         let copied = |from: &str, paths: Vec<String>, mount: bool| Copied {
             origin: origin_of(self.file, from, stage, self.globals),
@@ -186,7 +185,7 @@ impl<'a> StageWalk<'a> {
             flags.filter_map(|flag| Some((source_of(flag)?, flag.value.as_deref()?))).collect::<Vec<_>>()
         };
         match instruction.keyword {
-            // Builders refuse a second `--from`.
+            // Builders reject a second `--from`.
             "COPY" => from("from")
                 .into_iter()
                 .take(1)
@@ -201,7 +200,7 @@ impl<'a> StageWalk<'a> {
     }
 }
 
-/// An archive or an address that `ADD` unpacks or fetches: what is in it, the text does not say.
+/// An archive or URL that `ADD` extracts or fetches: its content is unknown.
 fn extracted(instruction: &SourceInstruction, stage: usize, variables: &Variables<'_>) -> Option<Work> {
     const ARCHIVES: [&str; 9] =
         [".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2", ".tar.zst", ".git"];
@@ -223,7 +222,7 @@ fn extracted(instruction: &SourceInstruction, stage: usize, variables: &Variable
     })
 }
 
-/// `source=/x` of a mount.
+/// The `source=/x` of a mount.
 fn mounted_paths(mount: &str, variables: &Variables<'_>) -> Vec<String> {
     let parts = mount.split(',').map(|part| part.trim_matches('"'));
     let path =
@@ -231,7 +230,7 @@ fn mounted_paths(mount: &str, variables: &Variables<'_>) -> Vec<String> {
     parts.filter_map(path).map(|path| shorten(&variables.expand(&path))).collect()
 }
 
-/// All that a `COPY` names but the last, which is where it goes.
+/// All arguments of a `COPY` but the last, which is the destination.
 fn sources(instruction: &SourceInstruction, variables: &Variables<'_>) -> Vec<String> {
     let words = instruction
         .json()
@@ -252,8 +251,7 @@ fn works_of_run(instruction: &SourceInstruction, state: &State<'_>) -> Vec<Found
     }
 }
 
-/// The text that a shell gets; none where another program does (Dockerfile reference,
-/// "Here-documents").
+/// The script that a shell runs; none if another program runs (Dockerfile reference, "Here-documents").
 fn script_of(instruction: &SourceInstruction) -> Option<Cow<'_, str>> {
     let (arguments, documents) = (&instruction.arguments, &instruction.here_documents);
     let Some(first) = documents.first() else { return Some(Cow::Borrowed(arguments)) };
@@ -279,7 +277,7 @@ fn names_shell(words: &[String]) -> bool {
     })
 }
 
-/// The target and all stages that it needs.
+/// The target, and all stages that it needs.
 pub(super) fn reachable(walked: &[StageFindings], target: usize) -> BTreeSet<usize> {
     let mut reached = BTreeSet::new();
     let mut next = vec![target];

@@ -1,4 +1,4 @@
-//! What the commands of one `RUN` do together.
+//! What the commands of one `RUN` do in combination.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use super::{FoundWork, WorkKind};
 use crate::dockerfile::expand::Environment;
 use crate::tools::{ClearedPath, Family, ToolAction, fits, tools};
 
-/// More patterns of packages in one `RUN` are not compared.
+/// Maximum package patterns compared in one `RUN`.
 const MAX_PATTERNS: usize = 32;
 
 /// What the commands of a script do.
@@ -21,14 +21,14 @@ pub(super) fn works_of_script(script: &str, environment: &Environment) -> Vec<Fo
     run.finish()
 }
 
-/// What a command in the JSON form does, which no shell reads.
+/// What a command in the JSON form does, without a shell.
 pub(super) fn works_of_words(words: &[String], environment: &Environment) -> Vec<FoundWork> {
     let mut run = Run::default();
     Shell::new(environment, &mut run).run_words(words);
     run.finish()
 }
 
-/// What one command did, in the order of a `RUN`.
+/// What one command of a `RUN` did, in order.
 enum WorkStep {
     Work { work: FoundWork, family: Option<Family>, label: Option<String> },
     Removal { work: FoundWork, family: Option<Family>, all: bool, automatic: bool },
@@ -40,7 +40,7 @@ enum WorkStep {
 #[derive(Default)]
 struct Run {
     steps: Vec<WorkStep>,
-    /// The families of which something was installed.
+    /// The families from which something was installed.
     installed: BTreeSet<Family>,
 }
 
@@ -63,7 +63,7 @@ impl Receiver for Run {
             if program == "eval" {
                 return CommandInput::Script(arguments.join(" "));
             }
-            // What `xargs` adds is not known.
+            // The arguments that `xargs` adds are unknown.
             has_unknown |= program == "xargs";
             let call = Call::new(program, arguments, has_unknown);
             if matches!(call.program.as_str(), "su" | "runuser")
@@ -92,7 +92,7 @@ impl Receiver for Run {
     }
 }
 
-/// Whether a command is called by a path that is none of a system's own programs: what it does is not known.
+/// Whether a command's path is outside the system's own program directories: what it does is unknown.
 fn is_script(program: &str) -> bool {
     const OWN: [&str; 5] = ["/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/", "/usr/local/sbin/"];
     const INTERPRETED: [&str; 7] = [".py", ".js", ".mjs", ".cjs", ".rb", ".php", ".pl"];
@@ -118,7 +118,7 @@ impl Run {
         }
     }
 
-    /// Something whose text is not here. Where a tool was fetched just before, that is what it installs.
+    /// Runs something whose text is unknown. If a toolchain was downloaded just before, it is its installer.
     fn runs_script(&mut self, script: &str) {
         if matches!(self.steps.last(), Some(WorkStep::Work { family: Some(Family::Toolchain), .. })) {
             return;
@@ -126,7 +126,7 @@ impl Run {
         self.work(WorkKind::RunsScript, &shorten(script), Vec::new(), None, None);
     }
 
-    /// Whether the table knows the command; notes down what it does.
+    /// Whether the table knows the command; records what it does.
     fn known(&mut self, call: &Call<'_>) -> bool {
         if call.asks() {
             return is_in_table(&call.program);
@@ -184,8 +184,8 @@ impl Run {
                 work.into = directory_of(call, tool, family);
             }
         }
-        // Without a name: the operating system's manager installs what is not known here, or nothing;
-        // a language's what some file lists.
+        // Without a name, the operating system's manager installs unknown packages, or nothing; a language's installs
+        // those that a file lists.
         let is_system = words.system;
         let unnamed = if is_system { !named && call.has_unknown && !for_build } else { !named || has_list };
         if !rest.is_empty() || unnamed {
@@ -196,7 +196,7 @@ impl Run {
         }
     }
 
-    /// Marks what was installed last, where the command leaves out what only development needs.
+    /// Marks the last installation, if the command leaves out what only development needs.
     fn is_for_production(&mut self, call: &Call<'_>, family: Family) {
         let leaves_out =
             tools().production_options.iter().any(|(of, options)| *of == family && call.has_option(options));
@@ -233,7 +233,7 @@ impl Run {
         self.removal(tool, names, Some(family), call.has_unknown, automatic);
     }
 
-    /// Of what an earlier `RUN` installed, nothing can be taken away: its layer stays.
+    /// What an earlier `RUN` installed cannot be removed: its layer stays.
     fn removal(
         &mut self,
         tool: &str,
@@ -259,11 +259,11 @@ impl Run {
         }
     }
 
-    /// The works, with those marked of which the `RUN` leaves nothing.
+    /// All works; those of which the `RUN` leaves nothing are marked.
     fn finish(self) -> Vec<FoundWork> {
         let mut removed: BTreeMap<Option<Family>, Removed> = BTreeMap::new();
         let mut works = Vec::new();
-        // From the end: what is taken away is known before what was installed.
+        // From the end: removals are known before installations.
         for step in self.steps.into_iter().rev() {
             match step {
                 WorkStep::Work { work, family, label } => match removed.get(&family) {
@@ -289,7 +289,7 @@ impl Run {
     }
 }
 
-/// What the rest of a `RUN` takes away of a family.
+/// What the rest of a `RUN` removes of a family.
 #[derive(Default)]
 struct Removed {
     names: BTreeSet<String>,
@@ -307,7 +307,7 @@ impl Removed {
         self.like.extend(like.into_iter().take(room).cloned());
     }
 
-    /// Adds a work in the order from the end: in two where only a part of it is taken away.
+    /// Adds a work, in reverse order; it becomes two works if only a part of it is removed.
     fn split(&self, work: FoundWork, label: Option<&str>, works: &mut Vec<FoundWork>) {
         let has =
             |name: &str| self.names.contains(name) || self.like.iter().any(|pattern| fits(pattern, name));
@@ -325,7 +325,7 @@ impl Removed {
     }
 }
 
-/// Where a language's manager puts what it installs; `None` of one that is not known.
+/// Where a language's package manager installs to; `None` if that is unknown.
 fn directory_of(call: &Call<'_>, tool: &str, family: Family) -> Option<String> {
     let (named, usual) = match family {
         Family::Pip if call.program == "pipx" || call.has_option("--user") => (None, ".local"),
@@ -339,7 +339,7 @@ fn directory_of(call: &Call<'_>, tool: &str, family: Family) -> Option<String> {
     Some(shorten(named.unwrap_or(usual)).trim_matches('/').to_owned())
 }
 
-/// The same tool at the same work is one work.
+/// Merges works of the same tool and kind.
 fn merged(works: Vec<FoundWork>) -> Vec<FoundWork> {
     let mut places: BTreeMap<(WorkKind, String, bool, bool, Option<String>), usize> = BTreeMap::new();
     let mut seen = BTreeSet::new();
