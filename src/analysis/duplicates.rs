@@ -10,12 +10,12 @@ use crate::image::snapshot::Duplicate;
 use crate::image::{Bytes, Filesystem};
 use crate::sort;
 
-/// The most groups that are listed, and the most paths of one.
+/// Maximum groups that are listed, and maximum paths of one.
 const MAX_GROUPS: usize = 20;
 const MAX_PATHS: usize = 10;
 
-/// Files that exist, of the same content, largest saving first. Names of one file (hard links) are one.
-/// `contents` says what the files of each layer hold.
+/// Existing files with the same content, largest saving first. Names of one file (hard links) count as one. `contents`
+/// holds the content hashes of each layer's files.
 pub(super) fn duplicates(filesystem: &Filesystem, contents: &[Arc<Contents>]) -> Vec<Duplicate> {
     let mut same: HashMap<(Bytes, [u8; 16]), Vec<&[u8]>> = HashMap::new();
     for file in filesystem.existing() {

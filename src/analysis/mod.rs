@@ -1,8 +1,8 @@
-//! One image, understood: what was measured of it, the file system that its layers make, the Dockerfile that
-//! explains it, where its base image ends, and what only its build needed. Pure.
+//! One image, fully understood: its measurements, the file system of its layers, the Dockerfile that explains it, where
+//! its base image ends, and its removable files. Pure.
 //!
-//! Every command makes an [`Analysis`] in the same way, by [`Analysis::of`]; of a stored image it is made from
-//! what was stored, by [`Analysis::recorded`]. Nothing changes it afterwards.
+//! Every command makes an [`Analysis`] in the same way, with [`Analysis::of`]; for a stored image,
+//! [`Analysis::recorded`] makes it from what was stored. It is immutable.
 
 mod duplicates;
 mod origin;
@@ -18,18 +18,18 @@ use crate::removable::{Search, help_with_copy};
 use duplicates::duplicates;
 pub use origin::ImageOrigin;
 
-/// One image, understood.
+/// One image, fully understood.
 #[derive(Debug, Clone)]
 pub struct Analysis {
-    /// Complete: with the lines that made the layers, the base image and what only the build needed.
+    /// Complete: with the lines that made the layers, the base image and the removable files.
     snapshot: Snapshot,
     filesystem: Option<Arc<Filesystem>>,
     dockerfile: Option<DockerfileFacts>,
 }
 
 impl Analysis {
-    /// Explains an image that was measured. `below` are the layers of the image that [`ImageOrigin::base_to_ask`]
-    /// names, where they could be looked up. Without a search, nothing is looked for among its files.
+    /// Analyses a measured image. `below` are the layers of the image that [`ImageOrigin::base_to_ask`] names, if they
+    /// could be looked up. Without `search`, its files are not searched.
     pub fn of(
         measured: MeasuredImage,
         origin: ImageOrigin,
@@ -40,7 +40,7 @@ impl Analysis {
         let filesystem = filesystem.or_else(|| Filesystem::of_layers(&snapshot.layers).map(Arc::new));
         let base = origin.base(&snapshot, below);
         let ImageOrigin { lines, lines_by, dockerfile, .. } = origin;
-        // What a stored image has by provenance is not inferred anew.
+        // A stored image's lines from provenance are not inferred again.
         let is_better = lines_by == LinesBy::Provenance || snapshot.lines != Some(LinesBy::Provenance);
         if let Some(lines) = lines.filter(|_| is_better) {
             snapshot.layers.iter_mut().zip(lines).for_each(|(layer, lines)| layer.dockerfile = lines);
@@ -52,7 +52,7 @@ impl Analysis {
             snapshot.duplicates = Some(duplicates(filesystem, &contents));
         }
         if let Some(search) = search {
-            // One that was read from a file keeps what was found, where its files are not known.
+            // An image that was read from a document keeps its findings if its files are unknown.
             let found = filesystem.as_ref().map(|filesystem| search.find(&snapshot, filesystem));
             snapshot.removable = found.or_else(|| snapshot.removable.take());
             for found in snapshot.removable.iter_mut().flatten() {
@@ -63,8 +63,8 @@ impl Analysis {
         Analysis { snapshot, filesystem, dockerfile }
     }
 
-    /// An image to compare with, as it was stored or measured: nothing new is found out about it. `files` has
-    /// the files of layers that were stored without them, as far as they are known.
+    /// An image to compare with, as it was stored or measured: nothing is analysed again. `files` returns the file
+    /// lists of layers that were stored without them, as far as they are known.
     pub fn recorded(
         measured: impl Into<MeasuredImage>,
         files: impl Fn(&DiffId) -> Option<Arc<FileList>>,
@@ -77,32 +77,32 @@ impl Analysis {
         Analysis { snapshot, filesystem, dockerfile: None }
     }
 
-    /// What was measured, and what was found out.
+    /// What was measured and found.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    /// The file system that its layers make, where the files of all of them are known.
+    /// The file system of its layers, if the files of all of them are known.
     pub fn filesystem(&self) -> Option<&Filesystem> {
         self.filesystem.as_deref()
     }
 
-    /// The Dockerfile that it was built from, where one fits.
+    /// The Dockerfile that it was built from, if one fits.
     pub fn dockerfile(&self) -> Option<&DockerfileFacts> {
         self.dockerfile.as_ref()
     }
 
-    /// The image that it was built on, where that is known or can be estimated.
+    /// The base image, if it is known or can be estimated.
     pub fn base(&self) -> Option<&BaseImage> {
         self.snapshot.base.as_ref()
     }
 
-    /// What only its build needed, most bytes first, where that was looked for.
+    /// The removable files, most bytes first, if they were looked for.
     pub fn removable(&self) -> Option<&[Removable]> {
         self.snapshot.removable.as_deref()
     }
 
-    /// The same, with no more than an estimate where the base image ends: the Dockerfile that says so is that of
+    /// The same, with only an estimate of where the base image ends, because the Dockerfile that tells it belongs to
     /// another image.
     pub fn with_doubtful_base(mut self) -> Analysis {
         if let Some(base) = &mut self.snapshot.base {
@@ -111,8 +111,8 @@ impl Analysis {
         self
     }
 
-    /// The document to store: of a commit, with what follows from how the image is built, and with the files of
-    /// those layers that `keeps` says.
+    /// The document to store: with its commit, the verdict on how the image is built, and the files of those layers
+    /// that `keeps` selects.
     pub fn into_record(
         self,
         commit: Option<Commit>,
@@ -126,7 +126,7 @@ impl Analysis {
         snapshot
     }
 
-    /// The document to print or to keep.
+    /// The document to print or to save.
     pub fn into_snapshot(self) -> Snapshot {
         self.snapshot
     }

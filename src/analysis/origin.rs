@@ -1,4 +1,4 @@
-//! How an image came to be: which lines of a Dockerfile made its layers, and where its base image ends.
+//! Where an image comes from: which lines of a Dockerfile made its layers, and where its base image ends.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -13,27 +13,27 @@ use crate::image::snapshot::{BaseImage, BoundaryBy, HistoryEntry, estimate_base_
 use crate::image::{DiffId, Digest, MeasuredImage, Snapshot};
 use crate::redact::redact_reference;
 
-/// What is known of how an image came to be, by itself and by a Dockerfile.
+/// What is known about an image's origin, from itself and from a Dockerfile.
 #[derive(Debug)]
 pub struct ImageOrigin {
-    /// For each layer the lines that made it, where a Dockerfile was looked at.
+    /// For each layer the lines that made it, if a Dockerfile was read.
     pub(super) lines: Option<Vec<Option<DockerfileLines>>>,
-    /// How they are known.
+    /// How they were found.
     pub(super) lines_by: LinesBy,
-    /// The Dockerfile, where it fits.
+    /// The Dockerfile, if it fits.
     pub(super) dockerfile: Option<DockerfileFacts>,
-    /// Where the base image ends, as far as that needs no other image.
+    /// Where the base image ends, as far as that can be found without another image.
     base: Option<BaseImage>,
-    /// The name of the base image, and how it is known.
+    /// The name of the base image, and how it was found.
     base_name: Option<(String, BoundaryBy)>,
-    /// The base image of the baseline, where this image still has its layers at the bottom.
+    /// The base image of the baseline, if this image still has its layers at the bottom.
     inherited: Option<BaseImage>,
-    /// Why the Dockerfile explains not all, in a sentence.
+    /// Why the Dockerfile does not explain everything, in a sentence.
     pub note: Option<String>,
 }
 
 impl ImageOrigin {
-    /// What an image says of itself.
+    /// The origin that an image itself states.
     pub fn of_image(measured: &MeasuredImage) -> ImageOrigin {
         let base_name = measured.base_name.clone().map(|name| (name, BoundaryBy::Label));
         ImageOrigin {
@@ -47,8 +47,8 @@ impl ImageOrigin {
         }
     }
 
-    /// Takes the base image of the baseline rather than to guess, where the image still has its layers at the bottom. A
-    /// guess is the image's own word: a `CMD` on top of a layer would make that the base image's.
+    /// Takes the base image of the baseline instead of a guess, if the image still has its layers at the bottom. A
+    /// guess trusts the image itself: a `CMD` on top of a layer would assign that layer to the base image.
     pub fn inherit_base(&mut self, baseline: &Snapshot, snapshot: &Snapshot) {
         let layers = |base: &BaseImage| baseline.layers.get(..usize::try_from(base.layers).ok()?);
         let is_there = |base: &&BaseImage| {
@@ -58,8 +58,8 @@ impl ImageOrigin {
         self.inherited = baseline.base.as_ref().filter(is_there).cloned();
     }
 
-    /// What its build says of it: exact lines, and the Dockerfile. `named` is the Dockerfile's path, where that is
-    /// known. Where the base image ends is not taken from there: see [`ImageOrigin::confirm_base`].
+    /// Adds what the build says: exact lines, and the Dockerfile. `named` is the Dockerfile's path, if it is known.
+    /// This does not tell where the base image ends: see [`ImageOrigin::confirm_base`].
     pub fn explain_by(&mut self, provenance: &Provenance, blobs: &[Option<Digest>], named: Option<&Path>) {
         if !provenance.tells_lines(blobs) {
             return;
@@ -79,7 +79,7 @@ impl ImageOrigin {
             args: provenance.arguments.clone(),
             contexts: provenance.contexts.clone(),
         };
-        // Another language than that of Dockerfiles may be what it was built from.
+        // It may have been built from another language than Dockerfiles.
         let parsed = provenance.text.as_deref().and_then(|text| Dockerfile::parse(text).ok());
         if let Some(dockerfile) = parsed
             && let Ok(facts) = dockerfile.facts(&options)
@@ -91,10 +91,10 @@ impl ImageOrigin {
         }
     }
 
-    /// Takes the base image from provenance, where that image's own config confirms it: `asked` are the images that
-    /// provenance names, with their layers as far as they could be looked up. Provenance is text that came with the
-    /// image, and where the base image ends counts for a limit. Of several, the one with the most layers is the base;
-    /// only if all could be looked up, for the base of a builder may be below that of the image.
+    /// Takes the base image from provenance, if that image's own config confirms it: `asked` are the images that
+    /// provenance names, with their layers if they could be looked up. Provenance is text that came with the image, and
+    /// a limit depends on where the base image ends. Of several images, the one with the most layers is the base; but
+    /// only if all could be looked up, because a builder's base may be below the image's.
     pub fn confirm_base(&mut self, snapshot: &Snapshot, asked: &[(&Material, Option<Vec<DiffId>>)]) {
         let all: Option<Vec<(&Material, &Vec<DiffId>)>> =
             asked.iter().map(|(image, layers)| Some((*image, layers.as_ref()?))).collect();
@@ -106,8 +106,7 @@ impl ImageOrigin {
         }
     }
 
-    /// What a Dockerfile says of it too. `named`: it is said to be the image's own, and does not only lie
-    /// where such files are.
+    /// Adds what a Dockerfile says. `named`: it was given as the image's own, instead of found in the usual place.
     pub fn of_dockerfile(
         measured: &MeasuredImage,
         (path, dockerfile): (&Path, &Dockerfile),
@@ -125,7 +124,7 @@ impl ImageOrigin {
         let history = &measured.snapshot.history;
         let steps: Vec<HistoryStep<'_>> = history.iter().map(step).collect();
         let mapping = dockerfile::map(&plan, &steps);
-        // The usual one may well be that of another image; then nothing of it fits.
+        // The usual file may belong to another image; then nothing of it fits.
         let fits = mapping.lines.iter().any(Option::is_some);
         let note = mapping.note.as_ref().filter(|_| named || fits);
         origin.note = note.map(|note| format!("{}: {note}", path.display()));
@@ -137,7 +136,7 @@ impl ImageOrigin {
         if let (true, dockerfile::StageBase::Image(name)) = (fits, plan.base) {
             origin.base_name = Some((name, BoundaryBy::Image));
         }
-        // One that explains no step of a history that can be read is of another image, or was written anew.
+        // One that explains no entry of a readable history belongs to another image, or was rewritten.
         let is_another = matches!(mapping.note, Some(Unmapped::Differs { mapped: 0, .. }));
         if fits || named && !is_another {
             let (path, digest) = (path.display().to_string(), dockerfile.digest().clone());
@@ -147,14 +146,14 @@ impl ImageOrigin {
         origin
     }
 
-    /// The image whose layers would tell where the base image ends, where nothing else does.
+    /// The image whose layers would tell where the base image ends, if nothing else does.
     pub fn base_to_ask(&self) -> Option<&str> {
         let (name, _) = self.base_name.as_ref().filter(|_| self.base.is_none())?;
         Some(name)
     }
 
-    /// Where the base image ends: as the Dockerfile has it, by the layers of the image that is named as the
-    /// base, as it was in the baseline, or estimated from the history.
+    /// Where the base image ends: according to the Dockerfile, the layers of the named base image, the baseline, or an
+    /// estimate from the history.
     pub(super) fn base(&self, snapshot: &Snapshot, below: Option<Vec<DiffId>>) -> Option<BaseImage> {
         let is_estimate = |base: &&BaseImage| base.how == BoundaryBy::History;
         if let Some(base) = self.base.as_ref().filter(|base| !is_estimate(base)) {
@@ -195,7 +194,7 @@ fn lines(history: &[HistoryEntry], mapping: &Mapping, path: &Path) -> Vec<Option
     making.map(|(_, lines)| lines.map(at)).collect()
 }
 
-/// Where the base image ends, where all that is above it was found in the Dockerfile.
+/// Where the base image ends, if everything above it was found in the Dockerfile.
 fn boundary(history: &[HistoryEntry], mapping: &Mapping, plan: &BuildPlan) -> Option<BaseImage> {
     let below = history.iter().take(mapping.base_steps?).filter(|step| step.makes_layer);
     let name = match &plan.base {

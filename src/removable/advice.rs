@@ -1,4 +1,4 @@
-//! What is certain about an advice: what a container starts stays, and what a package's runtime is called.
+//! Facts that advice depends on: what a container starts has to stay, and which package replaces another at run time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -8,9 +8,9 @@ use serde::Deserialize;
 use crate::image::filesystem::Filesystem;
 use crate::image::snapshot::{HistoryEntry, Snapshot};
 
-/// The table.
+/// The table of facts.
 const TABLE: &str = include_str!("advice.toml");
-/// Longer commands are not looked at to their end.
+/// Maximum words of a command that are read.
 const MAX_WORDS: usize = 400;
 
 #[derive(Default, Deserialize)]
@@ -20,7 +20,7 @@ struct AdviceTable {
     instead: Vec<Instead>,
 }
 
-/// A kind that stays where a container starts it.
+/// A kind that has to stay if a container starts it.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Started {
@@ -28,7 +28,7 @@ struct Started {
     by: Vec<String>,
 }
 
-/// What is installed in the place of a package.
+/// What to install in place of a package.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Instead {
@@ -37,20 +37,20 @@ struct Instead {
     runtime: String,
 }
 
-// A test reads it; without it no advice is changed.
+// A test reads it; without it, advice stays unchanged.
 static ADVICE: LazyLock<AdviceTable> = LazyLock::new(|| toml::from_str(TABLE).unwrap_or_default());
 
-/// What a container of an image starts and is watched by: words, by the instruction that has them.
+/// The words of what a container of an image starts and is health-checked with, each with its instruction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Starts {
     words: BTreeMap<String, &'static str>,
-    /// Paths from the root among them, without their slash, and as they are written.
+    /// The absolute paths among them, keyed without the leading slash, and as written.
     paths: BTreeMap<String, (&'static str, String)>,
-    /// Those among our own that run what is written elsewhere: scripts, and what runs scripts of `package.json`.
+    /// The application's own words that run other commands: scripts, and what runs `package.json` scripts.
     scripts: Vec<String>,
 }
 
-/// Programs that run the scripts of `package.json`.
+/// Programs that run `package.json` scripts.
 const RUN_SCRIPTS: [&str; 4] = ["npm", "yarn", "pnpm", "bun"];
 
 impl Starts {
@@ -58,7 +58,7 @@ impl Starts {
         let mut starts = Starts::default();
         let last = |keyword: &str| snapshot.history.iter().rposition(|step| text_of(step, keyword).is_some());
         let entry = last("ENTRYPOINT");
-        // A new ENTRYPOINT takes the CMD of the base image away.
+        // A new ENTRYPOINT resets the base image's CMD.
         let base_ends = steps_of_base(snapshot);
         let is_own = |at: usize| at >= base_ends;
         let command = last("CMD").filter(|at| is_own(*at) || entry.is_none_or(|entry| !is_own(entry)));
@@ -79,7 +79,7 @@ impl Starts {
         starts
     }
 
-    /// Which instruction starts a file of a tool, and by which word.
+    /// Which instruction starts a tool's file, and the word that does.
     pub fn starts(&self, path: &[u8], package: Option<&str>) -> Option<(&'static str, &str)> {
         if self.words.is_empty() {
             return None;
@@ -88,25 +88,25 @@ impl Starts {
         by_package().or_else(|| self.word(program_of(path)?))
     }
 
-    /// Which instruction starts something that needs all of a kind, and by which word.
+    /// Which instruction starts something that needs a whole kind, and the word that does.
     pub fn starts_kind(&self, kind: &str) -> Option<(&'static str, &str)> {
         let mut whole = ADVICE.started.iter().filter(|row| row.kind == kind).flat_map(|row| &row.by);
         let has_all = |text: &&String| text.split(' ').all(|word| self.words.contains_key(word));
         whole.find(has_all).and_then(|text| self.word(text.split(' ').next()?))
     }
 
-    /// The same of a package, by its name.
+    /// The same for a package, by its name.
     pub fn starts_package(&self, name: &str) -> Option<(&'static str, &str)> {
         self.word(name)
     }
 
-    /// Which word runs what is not known here, and may need what a kind has.
+    /// The word that runs something unknown, which may need the files of a kind.
     pub fn script(&self, kind: &str) -> Option<&str> {
         let needs = |word: &&String| word.ends_with(".sh") || kind == "dev-dependencies";
         self.scripts.iter().find(needs).map(String::as_str)
     }
 
-    /// Which instruction names this very file.
+    /// Which instruction names exactly this file.
     pub fn names(&self, path: &[u8]) -> Option<(&'static str, &str)> {
         let (keyword, word) = self.paths.get(std::str::from_utf8(path).ok()?)?;
         Some((*keyword, word.as_str()))
@@ -121,30 +121,30 @@ fn runs_scripts(name: &str) -> bool {
     name.ends_with(".sh") || RUN_SCRIPTS.contains(&name)
 }
 
-/// How many of the first steps are the base image's: up to the first layer above it.
+/// How many of the first history entries belong to the base image: up to the first layer above it.
 fn steps_of_base(snapshot: &Snapshot) -> usize {
     let below = snapshot.base.as_ref().map_or(0, |base| base.layers as usize);
     let layers = snapshot.history.iter().enumerate().filter(|(_, step)| step.makes_layer);
     let last = layers.take(below).last().map_or(0, |(at, _)| at + 1);
-    // What the base image sets behind its last layer comes before what is set here: its CMD is the first.
+    // What the base image sets after its last layer precedes what is set here: the first CMD is its own.
     let sets = |step: &HistoryEntry| text_of(step, "CMD").is_some();
     let after = snapshot.history.iter().skip(last).take_while(|step| !step.makes_layer);
     last + after.enumerate().filter(|(_, step)| sets(step)).map(|(at, _)| at + 1).next().unwrap_or(0)
 }
 
-/// What follows the keyword of a step.
+/// The text after the keyword of a history entry's instruction.
 fn text_of<'a>(step: &'a HistoryEntry, keyword: &str) -> Option<&'a str> {
     let instruction = step.instruction.as_ref().filter(|instruction| instruction.kind() == keyword)?;
     instruction.as_str().split_once(keyword).map(|(_, text)| text)
 }
 
-/// The programs and scripts among the words of a command, in whatever form builders write it.
+/// The programs and scripts among the words of a command, in any form that builders write.
 fn words_of(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| c.is_whitespace() || "[]\"',;&|()`{}=".contains(c));
     words.filter(|word| !word.is_empty() && !word.starts_with('-') && !word.ends_with('/'))
 }
 
-/// The program that a path is of: the file in a directory of programs, or the package of Node's modules.
+/// The program that a path belongs to: the file in a directory of programs, or the Node package.
 fn program_of(path: &[u8]) -> Option<&str> {
     let path = std::str::from_utf8(path).ok()?;
     let parts: Vec<&str> = path.split('/').collect();
@@ -155,7 +155,7 @@ fn program_of(path: &[u8]) -> Option<&str> {
     matches!(*directory, "bin" | "sbin").then_some(*name)
 }
 
-/// What is installed instead of a package, by the table.
+/// What to install instead of a package, according to the table.
 pub(super) fn instead(ecosystem: &str, package: &str) -> Option<String> {
     ADVICE.instead.iter().filter(|row| row.r#type == ecosystem).find_map(|row| {
         let Some((start, end)) = row.package.split_once('*') else {
@@ -166,8 +166,8 @@ pub(super) fn instead(ecosystem: &str, package: &str) -> Option<String> {
     })
 }
 
-/// The packages whose libraries are those that development packages link to: `libpq5` for `libpq-dev`, by
-/// `libpq.so` beside `libpq.so.5`, as the image has them. Those of the base image are there anyway.
+/// The packages with the libraries that development packages link to: `libpq5` for `libpq-dev`, found by `libpq.so`
+/// beside `libpq.so.5` in the image. Those of the base image are left out, because they exist anyway.
 pub(super) fn libraries_of(
     filesystem: &Filesystem,
     packages: &BTreeSet<(usize, u32)>,
@@ -198,20 +198,20 @@ pub(super) fn libraries_of(
     names.into_iter().collect()
 }
 
-/// `usr/lib/libpq.so` of itself, and of `usr/lib/libpq.a`.
+/// `usr/lib/libpq.so` for itself, and for `usr/lib/libpq.a`.
 fn linked_name(path: &[u8]) -> Option<Vec<u8>> {
     let of_static = || path.strip_suffix(b".a").map(|stem| [stem, b".so"].concat());
     if path.ends_with(b".so") { Some(path.to_vec()) } else { of_static() }
 }
 
-/// `usr/lib/libpq.so` of `usr/lib/libpq.so.5.16`.
+/// `usr/lib/libpq.so` for `usr/lib/libpq.so.5.16`.
 fn stem_of(path: &[u8]) -> Option<&[u8]> {
     let name_at = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
     let at = path[name_at..].windows(4).position(|window| window == b".so.")?;
     Some(&path[..name_at + at + 3])
 }
 
-/// `libyaml.so` of `libyaml-0.so`: some libraries have a version in their name, which the name to link by has not.
+/// `libyaml.so` for `libyaml-0.so`: some libraries have a version in their file name, which the link name lacks.
 fn without_version(stem: &[u8]) -> Vec<u8> {
     let name = stem.strip_suffix(b".so").unwrap_or(stem);
     let digits = name.iter().rev().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();

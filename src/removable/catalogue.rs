@@ -1,4 +1,4 @@
-//! The kinds of files that only builds need: data of this program, and what a configuration adds.
+//! The kinds of removable files: built-in data, and what a configuration adds.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,46 +13,46 @@ use crate::image::path::{PathRef, split};
 use crate::image::{Ecosystem, Weight};
 use crate::tools::tools;
 
-/// The catalogue of this program.
+/// The built-in catalogue.
 const BUILTIN: &str = include_str!("catalogue.toml");
 
 /// One kind of files.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct RemovableKind {
-    /// Its name, in reports and in what a configuration says of it.
+    /// Its name, in reports and in configurations.
     pub name: String,
-    /// What it is, in a few words; its name, where that says it.
+    /// What it is, in a few words; empty if the name says it.
     #[serde(default)]
     pub what: String,
     /// What it says about the build.
     #[serde(default = "default_weight")]
     pub weight: Weight,
-    /// Packages whose files are of it, as `TYPE:NAME` with `*`, `?`, `[]` and `{}`.
+    /// Packages whose files belong to it, as `TYPE:NAME` with `*`, `?`, `[]` and `{}`.
     #[serde(default)]
     pub packages: Vec<String>,
-    /// Files that are of it, relative to the image's root, with the same and `**`.
+    /// Files that belong to it, relative to the image's root, with the same wildcards and `**`.
     #[serde(default)]
     pub paths: Vec<String>,
-    /// What marks of a file list make a file one of it.
+    /// Marks of a file list that make a file belong to it.
     #[serde(default)]
     pub marks: Vec<MarkKind>,
-    /// Packages that are not of it all the same.
+    /// Packages that are excepted.
     #[serde(default)]
     pub unless_packages: Vec<String>,
-    /// Files that are not of it all the same.
+    /// Files that are excepted.
     #[serde(default)]
     pub unless_paths: Vec<String>,
-    /// Whether it is of it only where what it was made from is there as well.
+    /// Whether a file belongs to it only if the source that it was made from exists too.
     #[serde(default)]
     pub beside_source: bool,
-    /// Names of files: where the image has one of them, programs load what is of the kind, and none of it is.
+    /// Names of files: if the image has one of them, programs load files of this kind, and none of them counts.
     #[serde(default)]
     pub unless_image_has: Vec<String>,
     /// What to do about it. `{instruction}` stands for the instruction that stored it, `{packages}` for its packages.
     #[serde(default = "default_help")]
     pub help: String,
-    /// The same where most of its bytes are of packages of one type, by that.
+    /// Other advice if most of its bytes belong to packages of one type, keyed by that type.
     #[serde(default)]
     pub helps: BTreeMap<String, String>,
 }
@@ -72,7 +72,7 @@ fn default_help() -> String {
     "build in a builder stage, and copy only what runs from there: COPY --from=builder".into()
 }
 
-/// What is known of a file by its content.
+/// What is known about a file from its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MarkKind {
@@ -84,16 +84,16 @@ pub enum MarkKind {
     Dev,
 }
 
-/// Files that are meant to be shipped, by a configuration.
+/// Files that a configuration accepts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Ignore {
-    /// The kind; any, where only paths are given.
+    /// The kind; any kind if only paths are given.
     pub kind: Option<String>,
-    /// The files; all of the kind, where none is given.
+    /// The files; all files of the kind if none are given.
     #[serde(default)]
     pub paths: Vec<String>,
-    /// The images that this is about; all, where none is given.
+    /// The images that it applies to; all if none are given.
     #[serde(default)]
     pub images: Vec<String>,
     /// Why they are shipped.
@@ -105,11 +105,11 @@ pub struct Ignore {
 #[error("{message}")]
 pub struct CatalogueError {
     message: String,
-    /// Which of those that were given it is.
+    /// Which of the given kinds or exceptions it is.
     pub culprit: Option<Culprit>,
 }
 
-/// One of the kinds or exceptions that a catalogue was given, counted from 0.
+/// One of the kinds or exceptions that were passed to a catalogue, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Culprit {
     /// A kind.
@@ -135,7 +135,7 @@ struct CatalogueFile {
 
 static KINDS: LazyLock<Vec<RemovableKind>> = LazyLock::new(|| {
     let file: Result<CatalogueFile, _> = toml::from_str(BUILTIN);
-    // A test reads it; a catalogue that cannot be read finds nothing, and is no reason to stop.
+    // A test reads it; a catalogue that cannot be read finds nothing, which is no reason to stop.
     let mut kinds = file.map(|file| file.kind).unwrap_or_default();
     for kind in &mut kinds {
         for packages in tools().packages_of(&kind.name) {
@@ -146,24 +146,24 @@ static KINDS: LazyLock<Vec<RemovableKind>> = LazyLock::new(|| {
     kinds
 });
 
-/// All kinds, ready to be asked.
+/// All kinds, compiled for matching.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
     kinds: Vec<RemovableKind>,
     ignores: Vec<Ignore>,
-    /// Patterns of all that is below a directory, without the `/**` that says so: of each directory that is
-    /// asked once, and files are many.
+    /// Patterns that match everything below a directory, without their `/**`: each directory is matched once, because
+    /// files are many.
     below: Globs,
-    /// The other patterns of paths.
+    /// All other patterns of paths.
     files: Globs,
     packages: Globs,
     ignored: Vec<GlobSet>,
 }
 
-/// A pattern, the kind that it is of, and whether it takes away.
+/// A pattern, the index of its kind, and whether it is an exception.
 type Pattern = (String, usize, bool);
 
-/// Patterns of all kinds at once: which one each is of, and whether it takes away.
+/// The patterns of all kinds at once: for each, its kind and whether it is an exception.
 #[derive(Debug, Clone, Default)]
 struct Globs {
     set: GlobSet,
@@ -183,11 +183,10 @@ static BUILTIN_CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
 });
 
 impl Catalogue {
-    /// The catalogue of this program, with kinds that go before it and what is not held against an image.
+    /// The built-in catalogue, preceded by these kinds, with these exceptions.
     ///
     /// # Errors
-    /// [`CatalogueError`] for a pattern that is none, a name that is taken, or an exception to a kind that
-    /// there is not.
+    /// [`CatalogueError`] for an invalid pattern, a name that is taken, or an exception to a kind that does not exist.
     pub fn new(own: Vec<RemovableKind>, ignores: Vec<Ignore>) -> Result<Catalogue, CatalogueError> {
         for (index, kind) in own.iter().enumerate() {
             check_kind(kind, &own[..index]).map_err(|error| error.of(Culprit::Kind(index)))?;
@@ -207,7 +206,7 @@ impl Catalogue {
         };
         let paths = globs(|kind| &kind.paths, |kind| &kind.unless_paths);
         for (text, kind, _) in &paths {
-            // Those that were given come first.
+            // The given kinds come first.
             glob(text).map_err(|error| error.of(Culprit::Kind(*kind)))?;
         }
         let (below, files): (Vec<Pattern>, Vec<Pattern>) =
@@ -228,43 +227,43 @@ impl Catalogue {
         })
     }
 
-    /// The catalogue of this program alone, made once.
+    /// The built-in catalogue, compiled once.
     pub fn builtin() -> Arc<Catalogue> {
         BUILTIN_CATALOGUE.clone()
     }
 
-    /// The kinds, in the order in which a file is offered to them.
+    /// The kinds, in the order in which files are matched.
     pub fn kinds(&self) -> &[RemovableKind] {
         &self.kinds
     }
 
-    /// The first kind that a package's files are of.
+    /// The first kind that a package's files belong to.
     pub fn kind_of_package(&self, ecosystem: Ecosystem, name: &str) -> Option<&RemovableKind> {
         let fits = self.of_package(ecosystem.as_str(), name);
         let kind = fits.kinds().find(|kind| !fits.excepted(*kind))?;
         self.kinds.get(kind)
     }
 
-    /// The first kind that a file is of by its path, which is relative to the image's root.
+    /// The first kind that a file belongs to by its path, which is relative to the image's root.
     pub fn kind_of_path(&self, path: &[u8]) -> Option<&RemovableKind> {
         let fits = self.of_path(path, &DirectoryMatches::default());
         let kind = fits.kinds().find(|kind| !fits.excepted(*kind))?;
         self.kinds.get(kind)
     }
 
-    /// By the order of the kinds: of which of them a package's files are.
+    /// The kinds that a package's files belong to, in order.
     pub(super) fn of_package(&self, ecosystem: &str, name: &str) -> KindMatches {
         KindMatches::of_all(self.packages.fitting(&Candidate::new(&format!("{ecosystem}:{name}"))))
     }
 
-    /// By the order of the kinds: of which of them a file is.
+    /// The kinds that a file belongs to by its path, in order.
     pub(super) fn of_path(&self, path: &[u8], directories: &DirectoryMatches) -> KindMatches {
         let mut found = directories.of(split(path).0, &self.below).to_vec();
         found.extend(self.files.fitting(&Candidate::from_bytes(path)));
         KindMatches::of_all(found)
     }
 
-    /// Why a file of a kind is not held against an image, if it is not.
+    /// The index of the exception that accepts a file of a kind, if there is one.
     pub(super) fn ignored(&self, kind: &RemovableKind, path: &[u8], image: &str) -> Option<usize> {
         self.ignores.iter().zip(&self.ignored).position(|(ignore, paths)| {
             ignore.kind.as_ref().is_none_or(|name| *name == kind.name)
@@ -311,7 +310,7 @@ fn check_ignore(ignore: &Ignore, kinds: &[RemovableKind]) -> Result<(), Catalogu
     Err(CatalogueError::new(format!("there is no kind `{name}`; did you mean `{closest}`?")))
 }
 
-/// Which kinds fit, and which are excepted; of most files none.
+/// Which kinds match, and which are excepted; for most files none.
 #[derive(Debug, Default)]
 pub(super) struct KindMatches {
     found: Vec<(usize, bool)>,
@@ -332,7 +331,7 @@ impl KindMatches {
         self.found.contains(&(kind, true))
     }
 
-    /// The kinds that fit, in order.
+    /// The matching kinds, in order.
     pub fn kinds(&self) -> impl Iterator<Item = usize> {
         let fitting = self.found.iter().filter(|(_, without)| !without);
         fitting.map(|(kind, _)| *kind)
@@ -343,7 +342,7 @@ impl Globs {
     fn new(patterns: impl Iterator<Item = (String, usize, bool)>) -> Result<Globs, CatalogueError> {
         let (mut builder, mut of) = (GlobSetBuilder::new(), Vec::new());
         for (text, kind, without) in patterns {
-            // Those that were given come first.
+            // The given kinds come first.
             builder.add(glob(&text).map_err(|error| error.of(Culprit::Kind(kind)))?);
             of.push((kind, without));
         }
@@ -355,21 +354,21 @@ impl Globs {
     }
 }
 
-/// What fits of the patterns of directories, for directories that were asked already.
+/// The matches of directory patterns, cached by directory.
 #[derive(Debug, Default)]
 pub(super) struct DirectoryMatches {
     known: RefCell<HashMap<Box<[u8]>, MatchedKinds, RandomState>>,
-    /// The last one: files come in the order of directories.
+    /// The last directory and its matches: files come in directory order.
     last: RefCell<(Box<[u8]>, MatchedKinds)>,
 }
 
 type MatchedKinds = Arc<[(usize, bool)]>;
 
-/// The most directories that are remembered at once.
+/// Maximum directories in the cache.
 const MAX_KNOWN: usize = 100_000;
 
 impl DirectoryMatches {
-    /// What fits of a directory or of one above it.
+    /// The matches of a directory and of all directories above it.
     fn of(&self, directory: &[u8], globs: &Globs) -> MatchedKinds {
         let mut last = self.last.borrow_mut();
         if *last.0 != *directory {
@@ -383,7 +382,7 @@ impl DirectoryMatches {
         if known.len() > MAX_KNOWN {
             known.clear();
         }
-        // From the deepest that is known downwards; a path may be deep.
+        // From the deepest cached directory downwards, without recursion: a path may be deep.
         let mut missing = Vec::new();
         let mut above = directory;
         let mut found: MatchedKinds = loop {
@@ -405,21 +404,21 @@ impl DirectoryMatches {
     }
 }
 
-/// Of a pattern for all that is below a directory, that directory's.
+/// The directory of a pattern that matches everything below it.
 fn directory_of(text: &str) -> Option<&str> {
     let directory = text.trim().trim_start_matches('/').strip_suffix("/**")?;
-    // `**/**` is everything; and braces that are open here go on behind.
+    // `**/**` matches everything; and braces opened in the directory may close after it.
     let open = |c| directory.matches(c).count();
     (!directory.is_empty() && directory != "**" && open('{') == open('}')).then_some(directory)
 }
 
-/// The most patterns that one with braces is written out as.
+/// Maximum patterns that one with braces expands to.
 const MAX_EXPANDED: usize = 400;
 
-/// `a/{b,c}` as `a/b` and `a/c`: most patterns without braces are a name, an ending or a start, which are looked
-/// up, and each with braces has to be searched for.
+/// `a/{b,c}` as `a/b` and `a/c`: most patterns without braces are a name, a suffix or a prefix, which can be looked up;
+/// patterns with braces have to be searched.
 fn expanded(whole: &str) -> Vec<String> {
-    // Where a brace may stand for itself, nothing is written out.
+    // Not if a brace may be literal.
     if whole.contains(['[', '\\']) {
         return vec![whole.to_owned()];
     }
@@ -438,14 +437,14 @@ fn expanded(whole: &str) -> Vec<String> {
     done
 }
 
-/// The first braces that have no others inside.
+/// The first braces without others inside.
 fn inner_braces(text: &str) -> Option<(usize, usize)> {
     let end = text.find('}')?;
     Some((text[..end].rfind('{')?, end))
 }
 
-/// A pattern of paths as all of layergate reads it: `*` stays inside of a directory, `**` does not, a leading
-/// slash says nothing.
+/// A path pattern as everywhere in layergate: `*` stays inside a directory, `**` does not, and a leading slash has no
+/// meaning.
 fn glob(text: &str) -> Result<globset::Glob, CatalogueError> {
     let (written, text) = (text, text.trim().trim_start_matches('/'));
     let invalid = |why: &str| CatalogueError::new(format!("`{written}` is not a path pattern: {why}"));
@@ -457,14 +456,14 @@ fn glob(text: &str) -> Result<globset::Glob, CatalogueError> {
     glob.map_err(|error| invalid(&error.kind().to_string()))
 }
 
-/// The most patterns of a list, and their bytes: each takes some 10 KiB of memory once it is compiled.
+/// Maximum patterns of a list, and maximum bytes of them: each takes some 10 KiB of memory when compiled.
 const MAX_PATTERNS: usize = 1000;
 const MAX_PATTERN_BYTES: usize = 64 << 10;
 
-/// Several patterns at once.
+/// Compiles several patterns into one set.
 ///
 /// # Errors
-/// [`CatalogueError`] where one of them is none, or there are too many.
+/// [`CatalogueError`] if one of them is invalid, or there are too many.
 pub fn glob_set(texts: &[String]) -> Result<GlobSet, CatalogueError> {
     let bytes: usize = texts.iter().map(String::len).sum();
     if texts.len() > MAX_PATTERNS || bytes > MAX_PATTERN_BYTES {
@@ -479,7 +478,7 @@ pub fn glob_set(texts: &[String]) -> Result<GlobSet, CatalogueError> {
     builder.build().map_err(|error| CatalogueError::new(error.to_string()))
 }
 
-/// Whether a path fits one of several patterns.
+/// Whether a path matches one of several patterns.
 pub fn fits(patterns: &GlobSet, path: PathRef<'_>) -> bool {
     patterns.is_match_candidate(&Candidate::from_bytes(path.0))
 }

@@ -1,4 +1,4 @@
-//! From an image's files to what of them only the build needed.
+//! Finds the removable files of an image.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -18,23 +18,22 @@ use crate::image::{Bytes, Delta, FileList, Layer, LayerPath, Package, Removable,
 use crate::packages::owners_of;
 use crate::sort;
 
-/// The most paths and packages that are named of one kind in one layer.
+/// Maximum paths and packages that are named for one kind in one layer.
 const MAX_NAMED: usize = 8;
-/// The most packages that a command names.
+/// Maximum packages named in a command.
 const MAX_IN_COMMAND: usize = 24;
-/// What sets the owner or the mode of files, which stores them again.
+/// Commands that set the owner or mode of files, which stores them again.
 const SETS: [&str; 4] = ["chown", "chmod", "chgrp", "usermod"];
-/// Stands for the exception that a container starts it.
+/// Stands for the exception of files that a container starts.
 const STARTED: usize = usize::MAX;
 
-/// Finds in images what only their builds needed. Those of one index may have all their files in common: these are
-/// looked through once.
+/// Finds the removable files of images. The platforms of one index may share all their files: these are searched once.
 pub struct Search {
     catalogue: Arc<Catalogue>,
     done: Vec<CachedFindings>,
 }
 
-/// What was found in a file system: in which image's name, and above how many layers of a base image.
+/// What was found in a file system, for an image of this name with this many base image layers.
 struct CachedFindings {
     filesystem: Weak<Filesystem>,
     name: String,
@@ -44,14 +43,14 @@ struct CachedFindings {
 }
 
 impl Search {
-    /// Nothing found yet.
+    /// Starts with an empty cache.
     pub fn new(catalogue: Arc<Catalogue>) -> Search {
         Search { catalogue, done: Vec::new() }
     }
 
-    /// What only the build of an image needed, most bytes first. `filesystem` is that of the image's layers. A file is
-    /// of one kind and one layer, so no byte counts twice; one with several names counts only if all of them are of a
-    /// kind.
+    /// The removable files of an image, most bytes first. `filesystem` is that of the image's layers. A file belongs to
+    /// one kind and one layer, so no byte counts twice; a file with several names counts only if all of them belong to
+    /// a kind.
     pub fn find(&mut self, snapshot: &Snapshot, filesystem: &Arc<Filesystem>) -> Vec<Removable> {
         let name = &snapshot.image.name;
         let base_layers = snapshot.base.as_ref().map_or(0, |base| base.layers);
@@ -79,8 +78,7 @@ impl Search {
     }
 }
 
-/// What [`Search::find`] finds with every file of it, and what of its bytes counts: all of them, or those of its
-/// symbols.
+/// What [`Search::find`] finds, with every file and its bytes that count: all of them, or those of its debug symbols.
 pub fn find_files(
     snapshot: &Snapshot,
     filesystem: &Filesystem,
@@ -112,7 +110,7 @@ fn found<'a>(
     found
 }
 
-/// Of what kind each file is under each of its names: what [`Search::find`] sums up, one by one.
+/// The kind of each file under each of its names: what [`Search::find`] sums up, file by file.
 pub struct Kinds<'a> {
     finder: RemovableFinder<'a>,
     owners: Vec<Option<(usize, u32)>>,
@@ -133,29 +131,29 @@ impl<'a> Kinds<'a> {
         self.finder.catalogue.kinds().get(kind)
     }
 
-    /// The package that a file of [`Filesystem::existing`] is of.
+    /// The package that owns a file of [`Filesystem::existing`].
     pub fn owner(&self, file: usize) -> Option<&'a Package> {
         let (layer, package) = self.owners.get(file).copied().flatten()?;
         self.finder.filesystem.layers().get(layer)?.packages.get(package as usize)
     }
 
-    /// Whether what a container starts needs all that there is of a kind.
+    /// Whether something that a container starts needs all files of a kind.
     pub fn is_started(&self, kind: &str) -> bool {
         self.finder.started.keys().any(|index| self.finder.catalogue.kinds()[*index].name == kind)
     }
 
-    /// The script that a container starts, of which it is not known here what it runs.
+    /// The script that a container starts, if what it runs is unknown.
     pub fn script(&self) -> Option<&str> {
         self.finder.starts.script("")
     }
 
-    /// Whether a package manager says that only development needs the directory that a path is in.
+    /// Whether, according to a package manager, only development needs the directory of a path.
     pub fn is_development(&self, path: &[u8]) -> bool {
         self.finder.marks.is_in_development(path)
     }
 }
 
-/// What goes together: a kind, the layer and the one that brought it, whether it was deleted, and which exception holds.
+/// The key of a finding: its kind, the storing and the adding layer, whether it is deleted, and its exception.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct GroupKey {
     kind: usize,
@@ -165,7 +163,7 @@ struct GroupKey {
     ignored: Option<usize>,
 }
 
-/// A file of a group: its path, its bytes that count, its package.
+/// A file of a group: its path, the bytes that count, and its package.
 type Member<'a> = (&'a [u8], Bytes, Option<(usize, u32)>);
 type Groups<'a> = BTreeMap<GroupKey, Vec<Member<'a>>>;
 
@@ -173,18 +171,18 @@ struct RemovableFinder<'a> {
     snapshot: &'a Snapshot,
     catalogue: &'a Catalogue,
     filesystem: &'a Filesystem,
-    /// Of each layer's packages, the kinds that their files are of.
+    /// For each layer's packages, the kinds that their files belong to.
     packages: Vec<Vec<KindMatches>>,
     marks: Marks<'a>,
     starts: Starts,
-    /// The kinds of which all that there is stays, and what starts it.
+    /// The kinds of which all files stay, and what starts them.
     started: BTreeMap<usize, (&'static str, String)>,
-    /// The kinds whose files programs of this image load.
+    /// The kinds whose files are loaded by programs of this image.
     loaded: BTreeSet<usize>,
     directories: DirectoryMatches,
-    /// The paths of Python sources; only these are asked for.
+    /// The paths of Python sources, the only ones that are looked up.
     sources: HashSet<&'a [u8], RandomState>,
-    /// Files that a layer only stores again, by their path and that layer: the layer below, and the size there.
+    /// Files that a layer only stores again, by path and that layer: the layer that stored them before, and their size.
     again: HashMap<(&'a [u8], u32), (u32, Bytes), RandomState>,
 }
 
@@ -215,7 +213,7 @@ impl<'a> RemovableFinder<'a> {
         }
     }
 
-    /// The layer that brought a file: of one that is stored again with another owner or mode, a lower one.
+    /// The layer that added a file: a lower one if the file is stored again with another owner or mode.
     fn brought_by(&self, file: &ExistingFile<'_>) -> u32 {
         let mut layer = file.layer;
         while let Some((below, _)) =
@@ -243,14 +241,14 @@ impl<'a> RemovableFinder<'a> {
             let Some(kind) = kind else { continue };
             let fits = |path: &PathRef<'_>| kind_of(path.0).is_some();
             let bytes = self.bytes(kind, file.path.0, file.size, (file.layer, file.entry));
-            // A cache may share its files with what runs; a program that builds is one under any name.
+            // A cache may share its files with what runs; a build tool is one under any name.
             let is_tool = self.catalogue.kinds()[kind].weight == Weight::Tool;
             if bytes == Bytes(0) || !is_tool && !others.iter().all(fits) {
                 continue;
             }
             let name = &self.snapshot.image.name;
             let ignored = self.catalogue.ignored(&self.catalogue.kinds()[kind], file.path.0, name);
-            // Of a program that is started, only its debug symbols may go.
+            // For a started program, only its debug symbols are removable.
             let is_named = || bytes == file.size && self.starts.names(file.path.0).is_some();
             let is_started = || is_named() || self.started(kind, file.path.0, owner).is_some();
             let ignored = ignored.or_else(|| is_started().then_some(STARTED));
@@ -260,14 +258,14 @@ impl<'a> RemovableFinder<'a> {
         }
     }
 
-    /// What was deleted again is shipped all the same: programs that build, and what they read, tell how the
-    /// image was built, and a secret is in it. What the base image itself deletes of its own tells nothing.
+    /// Deleted files are still shipped: deleted build tools and build inputs tell how the image was built, and deleted
+    /// secrets can be read. What the base image itself deletes tells nothing.
     fn deleted(&self, groups: &mut Groups<'a>) {
         let layers = self.filesystem.layers();
         let owners: Vec<Vec<Option<u32>>> = layers.iter().map(|file_list| file_list.owners()).collect();
         let is_ours = |hidden_by: u32| !self.snapshot.layer_ref(hidden_by).of_base_image;
-        // A file that was stored anew counts where it is now, unless that is no longer of a kind: emptied, it is
-        // as good as deleted.
+        // A replaced file counts where it is now, unless it no longer belongs to a kind: an emptied file is as good as
+        // deleted.
         let counted: HashSet<&[u8]> = groups.values().flatten().map(|(path, ..)| *path).collect();
         let is_gone = |file: &WastedFile<'_>| !file.replaced || !counted.contains(file.path.0);
         for file in self.filesystem.waste().filter(|file| is_ours(file.hidden_by)).filter(is_gone) {
@@ -285,7 +283,7 @@ impl<'a> RemovableFinder<'a> {
         }
     }
 
-    /// The first kind that a file is of.
+    /// The first kind that a file belongs to.
     fn kind(&self, path: &[u8], owner: Option<(usize, u32)>, marked: &[MarkKind]) -> Option<usize> {
         let of_path = self.catalogue.of_path(path, &self.directories);
         let none = KindMatches::default();
@@ -308,8 +306,8 @@ impl<'a> RemovableFinder<'a> {
         kinds.into_iter().find(fits)
     }
 
-    /// Whether what byte code was made from is there: `a/__pycache__/b.cpython-311.pyc` from `a/b.py`,
-    /// `a/b.pyc` from the same (PEP 3147).
+    /// Whether the source of byte code exists: `a/b.py` for `a/__pycache__/b.cpython-311.pyc` and for `a/b.pyc` (PEP
+    /// 3147).
     fn has_source(&self, path: &[u8]) -> bool {
         let Some(stem) = path.strip_suffix(b".pyc") else { return true };
         let (directory, name) = match stem.iter().rposition(|byte| *byte == b'/') {
@@ -326,7 +324,7 @@ impl<'a> RemovableFinder<'a> {
         self.sources.contains(source.as_slice())
     }
 
-    /// The bytes of a file that are of a kind: of one with debug symbols only these.
+    /// The bytes of a file that count for a kind: only the debug symbols, if the kind is about them.
     fn bytes(&self, kind: usize, path: &[u8], size: Bytes, (layer, entry): (u32, u32)) -> Bytes {
         let of_path = || self.catalogue.of_path(path, &self.directories).of(kind);
         let only_symbols = self.catalogue.kinds()[kind].marks.contains(&MarkKind::Debug);
@@ -336,7 +334,7 @@ impl<'a> RemovableFinder<'a> {
         }
     }
 
-    /// Which instruction starts it, and by which word.
+    /// Which instruction starts it, and the word that does.
     fn started(&self, kind: usize, path: &[u8], owner: Option<(usize, u32)>) -> Option<(&'static str, &str)> {
         let package = owner.map(|owner| self.package(owner).name.as_str());
         let is_tool = self.catalogue.kinds()[kind].weight == Weight::Tool;
@@ -349,7 +347,7 @@ impl<'a> RemovableFinder<'a> {
         &self.filesystem.layers()[layer].packages[package as usize]
     }
 
-    /// Why it is not held against the image.
+    /// Why it is not counted.
     fn reason(&self, key: GroupKey, members: &[Member<'a>]) -> Option<String> {
         let ignored = key.ignored?;
         if ignored != STARTED {
@@ -362,14 +360,14 @@ impl<'a> RemovableFinder<'a> {
         Some(format!("{keyword} runs {word}"))
     }
 
-    /// What is started that may need the files, where it is not known what that runs.
+    /// The script that is started and may need the files, if what it runs is unknown.
     fn script(&self, key: GroupKey) -> Option<String> {
         let kind = &self.catalogue.kinds()[key.kind];
         let may_need = kind.weight == Weight::Tool || kind.name.ends_with("dev-dependencies");
         self.starts.script(&kind.name).filter(|_| may_need).map(str::to_owned)
     }
 
-    /// The packages that run what the members' packages are for, where an advice names them.
+    /// The runtime packages of the members' packages, if an advice names them.
     fn runtime(&self, key: GroupKey, members: &[Member<'a>]) -> Vec<String> {
         if !self.catalogue.kinds()[key.kind].helps.values().any(|help| help.contains("{runtime}")) {
             return Vec::new();
@@ -414,7 +412,7 @@ impl<'a> RemovableFinder<'a> {
         largest.into_iter().take(MAX_IN_COMMAND).map(|(name, _)| name.to_owned()).collect()
     }
 
-    /// The type of packages that most of the bytes are of.
+    /// The package type with most of the bytes.
     fn ecosystem_of(&self, members: &[Member<'a>]) -> Option<&'static str> {
         let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
         for (_, bytes, owner) in members {
@@ -427,7 +425,7 @@ impl<'a> RemovableFinder<'a> {
     }
 }
 
-/// Of the files of our own layers, those that a layer stores again whose instruction sets owners or modes.
+/// Files of the application layers that a layer stores again whose instruction sets owners or modes.
 fn stored_again<'a>(
     snapshot: &Snapshot,
     filesystem: &'a Filesystem,
@@ -446,7 +444,7 @@ fn stored_again<'a>(
     again.map(|file| ((file.path.0, file.hidden_by), (file.stored_by, file.size))).collect()
 }
 
-/// Packages that only development needs need one another: where a container starts one of them, all of them stay.
+/// Development packages need each other: if a container starts one of them, all of them stay.
 fn started_kinds(
     starts: &Starts,
     marks: &Marks<'_>,
@@ -477,7 +475,7 @@ fn started_kinds(
     started
 }
 
-/// The kinds whose files are no leftovers of a build in this image, by the names of files that it has.
+/// The kinds that do not count in this image, because it has files of certain names.
 fn loaded_kinds(filesystem: &Filesystem, catalogue: &Catalogue) -> BTreeSet<usize> {
     let kinds = catalogue.kinds().iter().enumerate();
     let asking: Vec<_> = kinds.filter(|(_, kind)| !kind.unless_image_has.is_empty()).collect();
@@ -490,27 +488,27 @@ fn loaded_kinds(filesystem: &Filesystem, catalogue: &Catalogue) -> BTreeSet<usiz
     loaded
 }
 
-/// What there is of one kind in one layer, whatever made the layer.
+/// Everything of one kind in one layer, independent of the instruction.
 struct FindingGroup {
     key: GroupKey,
     bytes: Bytes,
     files: u64,
     paths: Vec<String>,
-    /// As many as a command names.
+    /// At most as many as a command names.
     packages: Vec<String>,
     ecosystem: Option<&'static str>,
-    /// What is installed instead of them.
+    /// What to install instead of them.
     runtime: Vec<String>,
-    /// The home of the one user that it is of, where that is not root.
+    /// The home directory that contains it, if it is one user's and not root's.
     home: Option<String>,
-    /// What a container starts that may need it, where that is not known.
+    /// The script that a container starts and that may need it, if what it runs is unknown.
     script: Option<String>,
-    /// Why it is not held against the image.
+    /// Why it is not counted.
     ignored: Option<String>,
 }
 
 impl FindingGroup {
-    /// The same as it is said of an image.
+    /// The finding as reported for an image.
     fn explain(&self, snapshot: &Snapshot, catalogue: &Catalogue) -> Removable {
         let kind = &catalogue.kinds()[self.key.kind];
         let layer = snapshot.layer_ref(self.key.layer);
@@ -559,7 +557,7 @@ impl FindingGroup {
     }
 }
 
-/// The home directory that all of it is in, where it is one of a user's.
+/// The home directory that contains everything, if it is one user's.
 fn home_of(members: &[Member<'_>]) -> Option<String> {
     let home = |(path, ..): &Member<'_>| {
         let user = path.strip_prefix(b"home/")?;
@@ -572,7 +570,7 @@ fn home_of(members: &[Member<'_>]) -> Option<String> {
     homes.all(|home| home.as_ref() == Some(&first)).then_some(first)
 }
 
-/// An advice for what is in a user's home: what a cache mount makes there is root's otherwise.
+/// Adapts advice to a user's home: a cache mount would otherwise belong to root.
 fn in_home(help: &str, home: Option<&str>) -> String {
     let Some(home) = home else { return help.to_owned() };
     let mut parts = help.split("target=/root/");
@@ -604,7 +602,7 @@ fn help_with_base(kind: &RemovableKind, snapshot: &Snapshot) -> String {
     }
 }
 
-/// The one directory that holds all, or the few directories and files that hold most of it.
+/// The one directory that holds everything, or the few directories and files that hold most of it.
 fn paths(members: &[Member<'_>]) -> Vec<String> {
     let deltas = || members.iter().map(|(path, bytes, _)| (*path, Delta(bytes.0 as i64)));
     let shown = |found: &Explained| {

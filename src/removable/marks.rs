@@ -1,4 +1,4 @@
-//! What the file lists of an image's layers say of its files by their content.
+//! What the file lists of an image's layers say about the content of its files.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,16 +10,16 @@ use crate::image::filesystem::Filesystem;
 use crate::image::mark::Mark;
 use crate::image::path::split;
 
-/// What is known of the files that exist.
+/// What is known about the existing files.
 pub(super) struct Marks<'a> {
     /// By layer and entry.
     secrets: HashSet<(u32, u32)>,
-    /// By layer and entry, the bytes of symbols.
+    /// By layer and entry, the bytes of debug symbols.
     symbols: HashMap<(u32, u32), Bytes>,
     /// The directories that only development needs.
     development: HashSet<&'a [u8]>,
-    /// The directories of which a lockfile said so that is gone, or says otherwise now: `npm prune` writes it
-    /// anew when it deletes them.
+    /// The development directories of a lockfile that is deleted, or replaced: `npm prune` rewrites it when it deletes
+    /// them.
     former: HashSet<&'a [u8]>,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Marks<'a> {
         if layers.iter().all(|file_list| file_list.marks.iter().flatten().next().is_none()) {
             return marks;
         }
-        // What a file says holds while the file is there.
+        // A mark counts while its file exists.
         let existing: HashMap<(u32, u32), &'a [u8], RandomState> =
             filesystem.existing().map(|file| ((file.layer, file.entry), file.path.0)).collect();
         let mut by_lockfile = HashSet::new();
@@ -48,7 +48,7 @@ impl<'a> Marks<'a> {
                         Mark::Dev { directories, .. } => {
                             marks.former.extend(directories.iter().map(|directory| directory.as_bytes()));
                         }
-                        // Whoever has the image has it all the same.
+                        // The image still contains it.
                         Mark::Secret { .. } => drop(marks.secrets.insert(place)),
                         Mark::Unstripped { .. } | Mark::DevDeclared { .. } => {}
                     }
@@ -75,7 +75,7 @@ impl<'a> Marks<'a> {
         marks
     }
 
-    /// What is known of one file.
+    /// The marks of one file.
     pub fn of_file(&self, path: &[u8], layer: u32, entry: u32) -> Vec<MarkKind> {
         let mut marks = Vec::new();
         if self.secrets.contains(&(layer, entry)) {
@@ -90,12 +90,12 @@ impl<'a> Marks<'a> {
         marks
     }
 
-    /// Whether it is inside of a directory that only development needs.
+    /// Whether a path is inside a directory that only development needs.
     pub fn is_in_development(&self, path: &[u8]) -> bool {
         is_in(&self.development, path)
     }
 
-    /// What was known of one that is deleted.
+    /// The marks of a deleted file, before it was deleted.
     pub fn of_deleted(&self, path: &[u8], layer: u32, entry: u32) -> Vec<MarkKind> {
         let mut marks = self.of_file(path, layer, entry);
         if is_in(&self.former, path) && !marks.contains(&MarkKind::Dev) {
@@ -104,7 +104,7 @@ impl<'a> Marks<'a> {
         marks
     }
 
-    /// The bytes of a file's symbols, if it has any.
+    /// The bytes of a file's debug symbols, if it has any.
     pub fn debug_bytes(&self, layer: u32, entry: u32) -> Option<Bytes> {
         self.symbols.get(&(layer, entry)).copied()
     }

@@ -1,5 +1,4 @@
-//! What an image ships and only its build needed: found in the file system that its layers make, by a
-//! catalogue of kinds. Pure.
+//! Removable files: found in the file system of an image's layers, by a catalogue of kinds. Pure.
 
 mod advice;
 mod catalogue;

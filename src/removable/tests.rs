@@ -10,7 +10,7 @@ use crate::image::{
     Snapshot, Weight,
 };
 
-/// `path size`, `new -> old` for a further name, `-path` for one that is deleted.
+/// `path size`, `new -> old` for a hard link, `-path` for a deleted one.
 fn file_list(lines: &str, packages: &[(Ecosystem, &str, &[u32])], marks: Vec<Mark>) -> FileList {
     let entry = |line: &str| match (line.strip_prefix('-'), line.split_once(" -> ")) {
         (Some(path), _) => Entry::Whiteout(path.into()),
@@ -50,7 +50,7 @@ fn found(layers: Vec<FileList>, catalogue: &Catalogue) -> Vec<Removable> {
     Search::new(Arc::new(catalogue.clone())).find(&snapshot, &Arc::new(filesystem))
 }
 
-/// Two platforms of the same files: each is told by its own instructions, and asked for in its own name.
+/// Two platforms with the same files: each is reported with its own instructions, and under its own name.
 #[test]
 fn what_images_have_in_common_is_told_of_each() {
     let mut one = snapshot(vec![files("usr/bin/gcc 5"), files("usr/bin/make 7")], 1);
@@ -69,7 +69,7 @@ fn what_images_have_in_common_is_told_of_each() {
     assert!(second[0].3.contains("`RUN another step`") && second[0].1 == 7, "{second:?}");
     one.base = None;
     assert!(steps(search.find(&one, &filesystem)).iter().all(|(_, _, of_base_image, _)| !of_base_image));
-    // Of other files nothing is taken over.
+    // Nothing is reused for other files.
     let other = snapshot(vec![files("usr/bin/gcc 5")], 0);
     let others = Arc::new(Filesystem::of_layers(&other.layers).unwrap());
     assert_eq!(search.find(&other, &others).len(), 1);
@@ -84,7 +84,7 @@ fn files(lines: &str) -> FileList {
     file_list(lines, &[], Vec::new())
 }
 
-/// The kind of one file in a layer of ours.
+/// The kind of one file in an application layer.
 fn kind_of(path: &str) -> Option<String> {
     let mut kinds = kinds(vec![FileList::default(), files(&format!("{path} 7"))]);
     assert!(kinds.len() < 2, "{path}");
@@ -316,7 +316,7 @@ fn marks_tell_secrets_symbols_and_what_only_development_needs() {
     let modules = "app/node_modules/.package-lock.json 9\n app/node_modules/jest/index.js 5\n app/node_modules/jest-x/index.js 7";
     let locked = || file_list(modules, &[], vec![dev("app/node_modules/jest")]);
     assert_eq!(kinds(vec![FileList::default(), locked()]), [("dev-dependencies".to_owned(), 5, 1)]);
-    // What it said holds no more.
+    // Its list no longer counts.
     let pruned = files("-app/node_modules/.package-lock.json");
     assert_eq!(kinds(vec![FileList::default(), locked(), pruned]), []);
     let declared =
@@ -353,7 +353,7 @@ fn what_was_deleted_and_what_is_the_base_images_is_told_apart() {
     assert!(found[1].help.contains("`RUN step 1`"), "{}", found[1].help);
 }
 
-/// What is found in one layer of an image that starts with a command: the kind, and why it stays.
+/// The findings in one layer of an image that starts with a command: the kind, and why it stays.
 fn started(layer: FileList, command: &str) -> Vec<(String, Option<String>)> {
     let mut snapshot = snapshot(vec![FileList::default(), layer], 1);
     let step =
@@ -442,7 +442,7 @@ fn a_program_that_builds_is_one_under_any_name_and_also_emptied() {
     let emptied = || vec![FileList::default(), files("usr/bin/gcc 50"), files("usr/bin/gcc 0")];
     let found_emptied = found(emptied(), &Catalogue::builtin());
     assert_eq!((found_emptied[0].bytes, found_emptied[0].deleted), (Bytes(50), true));
-    // After a `chmod` it is where it is now, and once.
+    // After a `chmod` it counts once, where it is now.
     let again = vec![FileList::default(), files("usr/bin/gcc 50"), files("usr/bin/gcc 50")];
     assert_eq!(kinds(again), [("compilers".to_owned(), 50, 2)]);
 }
@@ -461,7 +461,7 @@ fn advice_names_the_instruction_that_brought_what_another_one_only_owns_anew() {
     let (layer, source, help) = told(&["RUN npm ci", "RUN chmod -R a+r /root", "RUN chown -R app /root"], 0);
     assert_eq!((layer, source), (2, 0));
     assert!(help.contains("`RUN npm ci`") && !help.contains("chown"), "{help}");
-    // What runs once more brings its own, and what the base image has is stored again by us.
+    // A command that runs again adds its own files, and files of the base image are stored again by the application.
     let (layer, source, help) = told(&["RUN npm ci", "RUN npm ci --force"], 0);
     assert!((layer, source) == (1, 1) && help.contains("npm ci --force"), "{help}");
     let (layer, source, help) = told(&["RUN npm ci", "RUN chown -R app /root"], 1);
