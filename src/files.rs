@@ -1,5 +1,5 @@
-//! Opening files that others name. A device has no end, a named pipe may have nobody at its other end, and a file may
-//! be of any length.
+//! Opens files whose paths come from users. A device has no end, a named pipe may have no writer, and a file may have
+//! any length.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -9,22 +9,22 @@ use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::Duration;
 
-/// How long a pipe may be silent before that is said.
+/// How long a pipe may be silent before a notice.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Who says that a pipe is waited for.
+/// Called when a pipe is waited for.
 static NOTICE: OnceLock<fn(&Path)> = OnceLock::new();
 
-/// Sets who says that a named pipe is waited for; once a program.
+/// Sets the function that reports waiting for a named pipe; once per program.
 pub fn on_waiting(notice: fn(&Path)) {
     let _ = NOTICE.set(notice);
 }
 
-/// While it lives, the first bytes of a named pipe are waited for, and after a while that is said.
+/// While this exists, the program waits for the first bytes of a named pipe, and reports it after a while.
 pub struct Waiting(#[allow(dead_code, reason = "its end is what the thread sees")] Option<Sender<()>>);
 
 impl Waiting {
-    /// Starts to wait, where the path is of a pipe.
+    /// Starts to wait, if the path is a pipe.
     pub fn on(path: &Path) -> Waiting {
         let Some(notice) = NOTICE.get().filter(|_| is_pipe(path)) else { return Waiting(None) };
         let (sender, done) = mpsc::channel();
@@ -38,15 +38,15 @@ impl Waiting {
     }
 }
 
-/// Whether a path is of a pipe: one with a name, or what a shell's `<(…)` names.
+/// Whether a path is a pipe: a named one, or a shell's `<(…)`.
 pub fn is_pipe(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| kind_of(&metadata) == SpecialFile::Pipe)
 }
 
-/// Opens a file, or a pipe, for reading; waits for whoever writes to that.
+/// Opens a file or pipe for reading; waits for the pipe's writer.
 ///
 /// # Errors
-/// Of a device, of what the kernel only shows as a file, and whatever opening fails with.
+/// For a device or a kernel file system's file, and if opening fails.
 pub fn open(path: &Path) -> io::Result<File> {
     let _waiting = Waiting::on(path);
     if kind_of(&path.metadata()?) == SpecialFile::Device {
@@ -58,10 +58,10 @@ pub fn open(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// Opens a file that is one, for reading.
+/// Opens a regular file for reading.
 ///
 /// # Errors
-/// Of a directory, a pipe, a device and what the kernel only shows as a file; and whatever opening fails with.
+/// For a directory, a pipe, a device or a kernel file system's file, and if opening fails.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     match path.metadata()?.is_file() {
         true => open(path),
@@ -69,10 +69,10 @@ pub fn open_regular(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Reads a file, or a pipe to its end.
+/// Reads a file or pipe to its end.
 ///
 /// # Errors
-/// Where it has over `most` bytes, of a device, and whatever reading fails with.
+/// If it has more than `most` bytes, for a device, and if reading fails.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let _waiting = Waiting::on(path);
     let mut content = Vec::new();
@@ -83,19 +83,19 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// Opens a file to add to its end; it need not be there.
+/// Opens a file for appending; creates it if needed.
 ///
 /// # Errors
-/// Of what is no file, which may never take what is written, and whatever opening fails with.
+/// For a pipe, because writing to it may block forever, and if opening fails.
 pub fn append(path: &Path) -> io::Result<File> {
     check_written(path)?;
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Whether a path may be written to as a file: it is one, or there is nothing yet.
+/// Whether a path may be written to as a file: it is one, or does not exist yet.
 ///
 /// # Errors
-/// Of a pipe, which nobody may read. A device is for whoever names it: `/dev/stdout`, `/dev/null`.
+/// For a pipe, which may have no reader. Devices are allowed: `/dev/stdout`, `/dev/null`.
 pub fn check_written(path: &Path) -> io::Result<()> {
     match path.metadata().map(|metadata| kind_of(&metadata)) {
         Ok(SpecialFile::Pipe) => Err(unfit("it is a pipe, and nothing may be reading it; name a file")),
@@ -103,8 +103,8 @@ pub fn check_written(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Whether a path is of a file system that has no files, only what the kernel tells: `/proc/kmsg` and `trace_pipe` look
-/// like files, and reading them may wait for ever. What is linked from there, such as standard input, is elsewhere.
+/// Whether a path is in a kernel file system: `/proc/kmsg` and `trace_pipe` look like files, but reading them may wait
+/// forever. Link targets, such as standard input, are elsewhere.
 #[cfg(target_os = "linux")]
 fn is_of_kernel(path: &Path) -> bool {
     // proc, sysfs, debugfs and tracefs (linux/magic.h).

@@ -1,9 +1,10 @@
 //! layergate: a CI gate for container image size, as a library.
 //!
-//! Pure rooms ([`redact`], [`shell`], [`tools`], [`image`], [`packages`], [`marks`], [`layer`], [`dockerfile`], [`removable`], [`analysis`],
-//! [`compare`], [`stages`], [`limits`], [`fleet`], [`config`], [`propose`], [`report`], [`setup`], [`sort`]: no file, no network, no clock),
-//! edges ([`files`], [`network`], [`registry`], [`github`], [`source`], [`baseline`]), and [`commands`], which puts them
-//! together for the program. `tests/it/project/rooms.rs` says which may import which.
+//! Pure rooms ([`redact`], [`shell`], [`tools`], [`image`], [`packages`], [`marks`], [`layer`], [`dockerfile`],
+//! [`removable`], [`analysis`], [`compare`], [`stages`], [`limits`], [`fleet`], [`config`], [`propose`], [`report`],
+//! [`setup`], [`sort`]: no file, no network, no clock), edges ([`files`], [`network`], [`registry`], [`github`],
+//! [`source`], [`baseline`]), and [`commands`], which composes them for the program. `tests/it/project/rooms.rs` says
+//! which may import which.
 
 pub mod analysis;
 pub mod baseline;

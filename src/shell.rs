@@ -1,8 +1,8 @@
-//! The one tokenizer of shell text (POSIX.1, "Shell Command Language", 2.2 and 2.3): which part stands where. Nothing is
-//! expanded or run; that is for those who read it: facts of a Dockerfile, proposals and suggestions.
+//! The only tokenizer of shell text (POSIX.1, "Shell Command Language", 2.2 and 2.3): splits it into parts with their
+//! positions. Nothing is expanded or run; that is left to its users: Dockerfile facts, proposals and suggestions.
 //!
-//! Of our own, for a whole parser refuses what is cut or not quite right, as histories are, and splitters of words know
-//! no operators and keep no places.
+//! Existing crates do not fit: full parsers reject text that is cut or slightly wrong, as histories are, and word
+//! splitters know no operators and keep no positions.
 
 use std::ops::Range;
 
@@ -19,21 +19,21 @@ pub enum Part<'t> {
     Operator(&'t str),
     /// `<`, `<<`, `<<-`, `<<<` or `>`, with the `>`, `&` and `|` that go with it, or `&>`.
     Redirection(&'t str),
-    /// Text that stands for itself.
+    /// Literal text.
     Text(&'t str),
     /// The character after a backslash.
     Escaped(char),
-    /// What is between single quotes.
+    /// The text between single quotes.
     Single(&'t str),
-    /// A double quote, which opens or closes.
+    /// An opening or closing double quote.
     Quote,
     /// The name of `$NAME`, or the character of `$@`.
     Variable(&'t str),
-    /// What is inside of `${...}`.
+    /// The text inside `${...}`.
     Braced(&'t str),
-    /// The script of `$(...)`, or of back ticks.
+    /// The script of `$(...)`, or of backticks.
     Command(&'t str),
-    /// What stands for nothing: a backslash at the end of a line, and the dollar of `$'...'`.
+    /// No text: a backslash at the end of a line, or the dollar of `$'...'`.
     Nothing,
 }
 
@@ -42,10 +42,10 @@ pub enum Part<'t> {
 pub struct Tokenizer<'t> {
     text: &'t str,
     at: usize,
-    /// Whether it is between double quotes.
+    /// Whether the position is inside double quotes.
     quoted: bool,
     in_word: bool,
-    /// Whether all that was opened was closed.
+    /// Whether everything that was opened was closed.
     is_closed: bool,
 }
 
@@ -55,7 +55,7 @@ impl<'t> Tokenizer<'t> {
         Tokenizer { text, at: 0, quoted: false, in_word: false, is_closed: true }
     }
 
-    /// The next part, and where it stands in the text.
+    /// The next part, and its position in the text.
     pub fn part(&mut self) -> Option<(Part<'t>, Range<usize>)> {
         let start = self.at;
         let c = self.character()?;
@@ -68,17 +68,17 @@ impl<'t> Tokenizer<'t> {
         Some((part, start..self.at))
     }
 
-    /// What is still to be read.
+    /// The text that has not been read yet.
     pub fn rest(&self) -> &'t str {
         &self.text[self.at..]
     }
 
-    /// Goes on behind so many bytes of what is still to be read.
+    /// Skips this many bytes of the unread text.
     pub fn skip(&mut self, bytes: usize) {
         self.at += bytes;
     }
 
-    /// Goes on behind the mark that closes what was opened just now, and returns what is before it.
+    /// Skips the delimiter that closes what was just opened, and returns the text before it.
     pub fn nested(&mut self, close: u8) -> &'t str {
         let (inner, is_closed) = split_nested(self.rest(), close);
         self.at += inner.len() + usize::from(is_closed);
@@ -87,7 +87,7 @@ impl<'t> Tokenizer<'t> {
         inner
     }
 
-    /// Whether all quotes and brackets that were opened so far are closed, and no backslash stands alone at the end.
+    /// Whether all quotes and brackets so far are closed, and the text does not end in a single backslash.
     pub fn is_closed(&self) -> bool {
         self.is_closed && !self.quoted
     }
@@ -104,7 +104,7 @@ impl<'t> Tokenizer<'t> {
         is_there
     }
 
-    /// Goes on to the first character that ends a part, and returns the text up to there.
+    /// Reads to the first character that ends a part, and returns the text before it.
     fn up_to(&mut self, start: usize, ends: impl Fn(char) -> bool) -> &'t str {
         self.at += self.rest().find(ends).unwrap_or(self.rest().len());
         &self.text[start..self.at]
@@ -167,14 +167,14 @@ impl<'t> Tokenizer<'t> {
             '\\' => match self.character() {
                 None | Some('\n') => Part::Nothing,
                 Some(c @ ('"' | '$' | '`' | '\\')) => Part::Escaped(c),
-                // Before other characters it is itself.
+                // Before other characters it is literal.
                 Some(_) => Part::Text(&self.text[start..self.at]),
             },
             _ => Part::Text(self.up_to(start, |c| "\"`$\\".contains(c))),
         }
     }
 
-    /// `start` is where it begins; it goes on where it is read: behind an `&`, or there.
+    /// `start` is where the redirection begins; the reader is there, or after an `&`.
     fn redirection(&mut self, start: usize) -> Part<'t> {
         let is_document = !self.rest().starts_with("<<<") && (self.skip_text("<<-") || self.skip_text("<<"));
         if !is_document && !self.skip_text("<<<") {
@@ -209,7 +209,7 @@ impl<'t> Tokenizer<'t> {
             return Part::Braced(self.nested(b'}'));
         }
         match self.rest().chars().next() {
-            // The dollar says how to read what is in the quotes.
+            // The dollar only says how to read the quotes.
             Some('\'' | '"') if !self.quoted => Part::Nothing,
             Some(c) if c.is_ascii_digit() || "@*#?!-$".contains(c) => {
                 self.at += 1;
@@ -223,7 +223,7 @@ impl<'t> Tokenizer<'t> {
     }
 }
 
-/// The text up to the mark that closes it, and whether there is one; quotes and what is opened inside are passed over.
+/// The text before its closing delimiter, and whether there is one; skips quotes and nested delimiters.
 fn split_nested(text: &str, close: u8) -> (&str, bool) {
     let bytes = text.as_bytes();
     let mut open = vec![close];

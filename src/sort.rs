@@ -1,25 +1,25 @@
-//! Sorting of lists that are short or sorted once: the standard library's sort is compiled for each type, five kilobytes
-//! each time, and a runner downloads the program in every job. This one sorts numbers, whatever they stand for. Where a list
-//! has an entry for each file of an image, the standard library's is faster.
+//! Sorting lists that are short or sorted once: the standard library's sort is compiled for each type, five kilobytes
+//! each time, and a runner downloads the program in every job. This one sorts indexes, for any type. For lists with an
+//! entry per file of an image, the standard library's is faster.
 
 use std::cmp::Ordering;
 
-/// Sorts by a key, which is made once for each. Those with equal keys stay in their order.
+/// Sorts by a key, which is computed once per item. Stable.
 pub fn by_key<T, K: Ord>(items: &mut [T], key: impl FnMut(&T) -> K) {
     let keys: Vec<K> = items.iter().map(key).collect();
     arrange(items, numbers(keys.len(), &|one, other| keys[one].cmp(&keys[other])));
 }
 
-/// Sorts by a comparison. Those that compare equal stay in their order.
+/// Sorts by a comparison. Stable.
 pub fn by<T>(items: &mut [T], compare: impl Fn(&T, &T) -> Ordering) {
     let order = numbers(items.len(), &|one, other| compare(&items[one], &items[other]));
     arrange(items, order);
 }
 
-/// Puts at each place what is at the place that `order` names.
+/// Moves to each index the item at the index that `order` names.
 fn arrange<T>(items: &mut [T], order: Vec<usize>) {
     for at in 0..order.len() {
-        // What was there may have been swapped away already.
+        // That item may already have been swapped away.
         let mut from = order[at];
         while from < at {
             from = order[from];
@@ -28,7 +28,7 @@ fn arrange<T>(items: &mut [T], order: Vec<usize>) {
     }
 }
 
-/// The numbers below `count`, sorted.
+/// The numbers below `count`, sorted by `compare`.
 fn numbers(count: usize, compare: &dyn Fn(usize, usize) -> Ordering) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     order.sort_by(|one, other| compare(*one, *other));

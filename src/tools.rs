@@ -1,7 +1,7 @@
-//! All that is known of what builds: commands, packages and images, as data (`tools.toml`). Dockerfiles are told by it,
-//! the catalogue of removable files takes its packages from it, and proposals decide by it, so they cannot disagree.
+//! Everything known about build tools: commands, packages and images, as data (`tools.toml`). Dockerfile facts, the
+//! catalogue of removable files and proposals all use it, so they cannot disagree.
 //!
-//! To teach a tool, add a row there; tests hold that each row can be reached and is answered the same by all of them.
+//! To add a tool, add a row there; tests check that each row is reachable and that all users agree on it.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -58,7 +58,7 @@ impl TryFrom<String> for ToolAction {
     }
 }
 
-/// Packages with one manager: what one of its commands installs, another takes away.
+/// The packages of one package manager: what one of its commands installs, another removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[allow(missing_docs, reason = "the names say it")]
@@ -80,15 +80,15 @@ pub enum Family {
     OtherLanguage,
 }
 
-/// How the names of a family are read.
+/// How the package names of a family are read.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FamilyWords {
     /// The family.
     pub name: Family,
-    /// Packages of the operating system.
+    /// Whether they are packages of the operating system.
     pub system: bool,
-    /// The types of such packages in an image.
+    /// The types of these packages in an image.
     pub types: Vec<String>,
     /// A name ends before the first of these: a version, an architecture.
     pub cuts: String,
@@ -101,67 +101,67 @@ pub struct FamilyWords {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BuildPackages {
-    /// The kind of removable files that theirs are; without one they are left alone in an image.
+    /// The kind of removable files that their files belong to; without one they are not reported in an image.
     #[serde(default)]
     pub kind: String,
     /// `TYPE:NAME`, with `*`, `?`, `[]` and `{}`.
     pub names: Vec<String>,
-    /// Those that are not of it all the same.
+    /// Exceptions.
     #[serde(default)]
     pub unless: Vec<String>,
-    /// Whether nobody asks for them, and they come along with others.
+    /// Whether they are never requested directly, only installed with others.
     #[serde(default)]
     pub along: bool,
 }
 
-/// What an image is.
+/// What an image is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageIs {
-    /// It brings what builds need.
+    /// It contains what builds need.
     Tools,
-    /// It brings nothing of that.
+    /// It contains nothing that only builds need.
     Lean,
     /// It is meant to contain tools: a development environment, a CI runner, an SDK.
     Workbench,
 }
 
-/// What is known of some images by their names.
+/// What is known about some images, by name.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KnownImage {
     /// The repositories.
     pub names: Vec<String>,
-    /// Patterns of tags, any where there is none; `!` takes away.
+    /// Patterns of tags, any if there are none; `!` excludes.
     #[serde(default)]
     pub tags: Vec<String>,
     /// What it is.
     pub is: ImageIs,
-    /// What it brings, in a few words; empty where it is lean.
+    /// What it contains, in a few words; empty if it is lean.
     #[serde(default)]
     pub brings: String,
-    /// Whether all that can be copied from it is a tool.
+    /// Whether everything that can be copied from it is a tool.
     #[serde(default)]
     pub tool: bool,
-    /// Those whose programs run on the plain image of their distribution.
+    /// Images whose programs run on the plain image of their distribution.
     #[serde(default)]
     pub plain: Vec<String>,
 }
 
-/// What `rm` clears away.
+/// What an `rm` clears.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClearedPath {
-    /// The end of the path, or all of it where it begins with a slash.
+    /// The end of the path, or all of it if it begins with a slash.
     pub path: String,
-    /// Whose packages are there.
+    /// The family whose packages are there.
     pub family: Option<Family>,
-    /// Which package it is; empty for all of them.
+    /// Which package it is; empty for all packages of the family.
     #[serde(default)]
     pub name: String,
 }
 
-/// The table, as it is written.
+/// The table, as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 #[allow(missing_docs, reason = "the table says what each is")]
@@ -190,7 +190,7 @@ pub struct Tools {
 }
 
 static TOOLS: LazyLock<Tools> = LazyLock::new(|| {
-    // A test reads it; without it nothing is known of tools, which is no reason to stop.
+    // A test reads it; without it nothing is known about tools, which is no reason to stop.
     toml::from_str(TABLE).unwrap_or_default()
 });
 
@@ -200,24 +200,24 @@ pub fn tools() -> &'static Tools {
 }
 
 impl Tools {
-    /// The packages whose files are of a kind of removable files.
+    /// The packages whose files belong to a kind of removable files.
     pub fn packages_of(&self, kind: &str) -> impl Iterator<Item = &BuildPackages> {
         self.packages.iter().filter(move |packages| packages.kind == kind)
     }
 
-    /// How the names of a family are read.
+    /// How the package names of a family are read.
     pub fn words_of(&self, family: Family) -> Option<&FamilyWords> {
         self.family.iter().find(|words| words.name == family)
     }
 }
 
 impl Family {
-    /// Whether only builds need a package of this family, as a Dockerfile names it.
+    /// Whether a package of this family, as named in a Dockerfile, is a build tool.
     pub fn is_build_tool(self, name: &str) -> bool {
         let Some(words) = tools().words_of(self) else { return false };
         let mut name = name.to_ascii_lowercase();
         if self == Family::Pip {
-            // Python's names know no difference (PEP 503).
+            // Python treats both as equal (PEP 503).
             name = name.replace('_', "-");
         }
         let system = words.system.then_some("system");
@@ -225,13 +225,13 @@ impl Family {
         types.into_iter().any(|package_type| NAMES.has(&format!("{package_type}:{name}")))
     }
 
-    /// Whose packages a program manages: `apk`.
+    /// The family that a program manages: `apk`.
     pub fn managed_by(program: &str) -> Option<Family> {
         MANAGERS.get(program).copied()
     }
 }
 
-/// The programs that install packages, by the first row of the table that does.
+/// The programs that install packages, each with the family of its first such row.
 static MANAGERS: LazyLock<HashMap<&str, Family>> = LazyLock::new(|| {
     let mut managers = HashMap::new();
     for (programs, _, does) in &tools().commands {
@@ -244,7 +244,7 @@ static MANAGERS: LazyLock<HashMap<&str, Family>> = LazyLock::new(|| {
     managers
 });
 
-/// Names of packages that somebody may ask for, each by its row, and whether it takes away.
+/// Package names to match, each with its row, and whether it is an exception.
 struct Names {
     set: GlobSet,
     of: Vec<(usize, bool)>,
@@ -273,8 +273,8 @@ impl Names {
     }
 }
 
-/// Whether a text fits a pattern in which `*` is any text. Each part is taken at the first place where it fits, so the
-/// work is bounded by the lengths. For words of commands: thousands are compared, and none is compiled for it.
+/// Whether a text matches a pattern in which `*` is any text. Each part takes the first place where it fits, so the
+/// work is limited by the lengths. For command words: thousands are compared, without compiling patterns.
 pub fn fits(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut text) = text.strip_prefix(start) else { return false };
