@@ -1,26 +1,26 @@
-//! Aligning the layers of two images: which stayed, which were built anew, which came and went.
+//! Aligns the layers of two images: which stayed, which were rebuilt, and which were added or removed.
 //!
-//! Layers are matched by what they are, not by their place, so one new step in the middle of a
-//! Dockerfile shows as one added layer and not as a change of all that follow.
+//! Layers are matched by content and instruction, not by position, so a new instruction in the middle of a Dockerfile
+//! is one added layer, not a change to all that follow.
 
 use std::collections::HashMap;
 
 use crate::image::{DiffId, Entry, FileList, Instruction, Layer};
 
-/// What became of a layer.
+/// What happened to a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// The same layer, byte for byte, in the same order.
     Unchanged,
-    /// The same layer, byte for byte, at another place in the order.
+    /// The same layer, byte for byte, at another position.
     Moved,
     /// The same instruction, run again.
     Rebuilt,
-    /// A similar instruction of the same kind in the same place.
+    /// A similar instruction of the same kind in the same position.
     Changed,
-    /// The same instruction and the same files, in another form of packing: one of the two is eStargz.
+    /// The same instruction and the same files, but only one of the two layers is in eStargz format.
     Repacked,
     /// Only in the head image.
     Added,
@@ -38,7 +38,7 @@ impl Status {
 /// One row of an alignment: a base layer, a head layer, or both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LayerPair {
-    /// What became of the layer.
+    /// What happened to the layer.
     pub status: Status,
     /// The base layer's index, lowest layer first.
     pub base: Option<usize>,
@@ -46,23 +46,23 @@ pub struct LayerPair {
     pub head: Option<usize>,
 }
 
-/// From this share of common words on, two instructions of one kind are one that was edited.
+/// The share of common words from which two instructions of one kind count as one that was edited.
 const SIMILAR: f64 = 0.5;
-/// So many pairs of layers of one gap are compared by their words; engines stop at about 127 layers.
+/// Maximum layer pairs of one gap whose words are compared; engines stop at about 127 layers.
 const MAX_SIMILAR: usize = 65_536;
-/// So many pairs of layers are compared by what they hold; of more only the text counts.
+/// Maximum layer pairs whose contents are compared; with more, only the text counts.
 const MAX_CONTENTS: usize = 64;
-/// Instructions are compared by their first words only: the cost is squared.
+/// Maximum words that are compared of an instruction: the cost is quadratic.
 const MAX_WORDS: usize = 64;
 
-/// What the sizes of a pair count against the pair itself: all of them together less than one.
+/// The weight of a pair's sizes: the differences of all pairs together count less than one pair.
 const SIZES_COUNT: f64 = 1e-6;
 
-/// Aligns two lists of layers. Every layer is in exactly one pair; pairs are in head order, and
-/// what was removed stands where it was. Swapping base and head gives the same pairs, mirrored.
+/// Aligns two lists of layers. Every layer is in exactly one pair; pairs are in head order, with removed layers where
+/// they were. Swapping base and head gives the same pairs, mirrored.
 pub fn align(base: &[Layer], head: &[Layer]) -> Vec<LayerPair> {
-    // Of several equally good alignments one is chosen by order. Both directions have to choose the
-    // same one, so the computation always runs in the same direction.
+    // Several alignments may be equally good, and order decides. Both directions must choose the same one, so the
+    // computation always runs in the same direction.
     let mut pairs = if sort_key(base) <= sort_key(head) {
         align_one_way(base, head)
     } else {
@@ -84,11 +84,11 @@ pub fn align(base: &[Layer], head: &[Layer]) -> Vec<LayerPair> {
     pairs
 }
 
-/// What eStargz adds to a layer: its table of contents, and where prefetching ends (stargz-snapshotter,
-/// docs/estargz.md). It also sorts the entries, so that the layer has another diff ID.
+/// The entries that eStargz adds to a layer: its table of contents, and where prefetching ends (stargz-snapshotter,
+/// docs/estargz.md). It also sorts the entries, so the layer gets another diff ID.
 const ESTARGZ: [&[u8]; 3] = [b"stargz.index.json", b".prefetch.landmark", b".no.prefetch.landmark"];
 
-/// Whether two layers have the same files of the same sizes, and one of them alone is eStargz.
+/// Whether two layers have the same files with the same sizes, and only one of them is eStargz.
 fn is_repacked(base: &Layer, head: &Layer) -> bool {
     let (Some(base), Some(head)) = (&base.file_list, &head.file_list) else { return false };
     let has_toc = |entry: &Entry| entry.path().as_bytes() == ESTARGZ[0];
@@ -112,7 +112,7 @@ fn sort_key(layers: &[Layer]) -> (usize, Vec<(&DiffId, Option<&Instruction>)>) {
     (layers.len(), layers.iter().map(|layer| (&layer.diff_id, layer.created_by.as_ref())).collect())
 }
 
-/// All pairs that have both sides.
+/// All pairs with a layer on both sides.
 fn align_one_way(base: &[Layer], head: &[Layer]) -> Vec<Match> {
     let found = |status| move |(b, h): (usize, usize)| (status, Some(b), Some(h));
     let base_order: Vec<usize> = (0..base.len()).collect();
@@ -120,7 +120,7 @@ fn align_one_way(base: &[Layer], head: &[Layer]) -> Vec<Match> {
     let same_content = |b: usize, h: usize| f64::from(base[b].diff_id == head[h].diff_id);
     let kept = best_pairs(&base_order, &head_order, same_content);
 
-    // A layer that is the same and out of order is taken out of the gaps: what it is is certain.
+    // A moved layer is removed from the gaps: its pair is certain.
     let mut by_content: HashMap<&DiffId, Vec<usize>> = HashMap::new();
     for index in unpaired(head.len(), kept.iter().map(|pair| pair.1)) {
         by_content.entry(&head[index].diff_id).or_default().push(index);
@@ -154,8 +154,7 @@ fn align_one_way(base: &[Layer], head: &[Layer]) -> Vec<Match> {
     pairs
 }
 
-/// The pairs, none crossing another, whose scores sum to the most. With scores of 0 and 1 this is
-/// the longest common subsequence.
+/// The non-crossing pairs with the highest total score. With scores of 0 and 1 this is the longest common subsequence.
 fn best_pairs(base: &[usize], head: &[usize], score: impl Fn(usize, usize) -> f64) -> Vec<(usize, usize)> {
     let mut prefix = 0;
     while prefix < base.len().min(head.len()) && score(base[prefix], head[prefix]) >= 1.0 {
@@ -189,7 +188,7 @@ fn best_pairs(base: &[usize], head: &[usize], score: impl Fn(usize, usize) -> f6
     pairs
 }
 
-/// What lies between anchors on both sides, without what is `taken` already.
+/// What lies between anchors on both sides, except layers that are already `taken`.
 fn gaps(
     base: &[usize],
     head: &[usize],
@@ -220,9 +219,9 @@ fn words_of(layer: &Layer) -> Vec<&str> {
     layer.created_by.as_ref().map_or_else(Vec::new, |step| step.as_str().split(' ').take(MAX_WORDS).collect())
 }
 
-/// 1 for two layers of one instruction that are of one size, and hardly less where they are not: as many as
-/// can be are paired, and of those whose instruction is the same, the ones of the most alike sizes. Two
-/// instructions that differ in nothing but a secret look the same.
+/// 1 for two layers with the same instruction and size, and slightly less if the sizes differ: so as many as possible
+/// are paired, and among layers with the same instruction, those with the closest sizes. Two instructions that differ
+/// only in a secret look the same.
 fn same_step(base: &Layer, head: &Layer) -> f64 {
     if base.created_by.is_none() || base.created_by != head.created_by {
         return 0.0;
@@ -233,13 +232,13 @@ fn same_step(base: &Layer, head: &Layer) -> f64 {
     1.0 - apart * SIZES_COUNT
 }
 
-/// How alike two steps of one kind are, from 0 to below 1; what is not alike enough counts 0.
+/// The similarity of two instructions of one kind, from 0 to below 1; 0 if it is too low.
 fn similarity(base: &Layer, head: &Layer, base_words: &[&str], head_words: &[&str]) -> f64 {
     let (Some(base_step), Some(head_step)) = (&base.created_by, &head.created_by) else { return 0.0 };
     if base_step.kind() != head_step.kind() {
         return 0.0;
     }
-    // A copy to the same place is the same copy, whatever the source is called.
+    // A copy to the same destination is the same copy, whatever its source is called.
     let copies = matches!(base_step.kind(), "COPY" | "ADD");
     if copies && base_words.last() == head_words.last() {
         return 0.99;
@@ -257,9 +256,8 @@ fn similarity(base: &Layer, head: &Layer, base_words: &[&str], head_words: &[&st
     if dice >= SIMILAR { dice.min(0.99) } else { 0.0 }
 }
 
-/// How alike layers of one kind of step are in what they hold, where their text says nothing: the share of
-/// bytes in files of the same paths. A list of packages that was edited is the same step, though most
-/// of its words may be others.
+/// The similarity of the contents of layers with one kind of instruction, if their texts differ: the share of bytes in
+/// files with the same paths. An edited list of packages is the same instruction, though most of its words may differ.
 fn contents<'a>(
     base: &'a [Layer],
     head: &'a [Layer],
@@ -304,7 +302,7 @@ fn unpaired(count: usize, paired: impl Iterator<Item = usize>) -> Vec<usize> {
     (0..count).filter(|index| free[*index]).collect()
 }
 
-/// Head order; a removed layer follows the layer that it lay on.
+/// Head order; a removed layer follows the layer that was below it.
 fn order(pairs: Vec<Match>) -> Vec<LayerPair> {
     let head_of: HashMap<usize, usize> = pairs
         .iter()

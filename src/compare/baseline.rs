@@ -1,4 +1,4 @@
-//! What an image is compared with, or why there is nothing to compare it with.
+//! What an image is compared with, or why there is nothing to compare with.
 
 use std::sync::Arc;
 
@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use crate::analysis::Analysis;
 use crate::image::{Time, Totals, UpdateSize};
 
-/// A baseline that was found, and why this one.
+/// A baseline, and why it was chosen.
 #[derive(Debug, Clone)]
 pub struct Baseline {
     /// The recorded image.
     pub image: Arc<Analysis>,
-    /// How many commits it is older than the commit to compare with, where known.
+    /// How many commits it is behind the base commit, if known.
     pub distance: Option<u64>,
-    /// Whether it is the baseline of exactly the commit to compare with.
+    /// Whether it is the baseline of exactly the base commit.
     pub exact: bool,
-    /// Why this one, in words.
+    /// Why it was chosen, in words.
     pub how: String,
 }
 
@@ -25,26 +25,26 @@ pub struct Baseline {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Nothing was ever recorded of the image.
+    /// The image was never recorded.
     NeverRecorded,
     /// It is recorded, but not for this platform.
     OtherPlatform,
-    /// It is recorded, but not for a commit that is near enough.
+    /// It is recorded, but not for a commit that is close enough.
     OutOfReach,
-    /// It was recorded, and what was near enough has been removed because it was old.
+    /// It was recorded, but the baselines that were close enough have expired.
     Expired,
-    /// Nothing says which commit to compare with.
+    /// The base commit is unknown.
     NoCommit,
-    /// There is a record, and it cannot be read.
+    /// A baseline exists but cannot be read.
     Unreadable,
-    /// There is a record, and a newer version wrote it.
+    /// A baseline exists, but a newer version wrote it.
     Newer,
-    /// Its figures do not mean the same as those of the image.
+    /// Its figures mean something else than those of the image.
     Incomparable,
 }
 
 impl Reason {
-    /// Whether there is a record all the same, so that not to compare with it is no harmless thing.
+    /// Whether a baseline exists nevertheless, so that skipping the comparison is not harmless.
     pub fn is_unusable(self) -> bool {
         matches!(self, Reason::Unreadable | Reason::Newer | Reason::Incomparable)
     }
@@ -82,7 +82,7 @@ impl Reason {
 }
 
 impl Missing {
-    /// That there is a baseline, and that no figure of it can be compared.
+    /// A baseline exists, but none of its figures can be compared.
     pub fn incomparable(why: &str) -> Missing {
         Missing { message: format!("no usable baseline: {why}"), ..Reason::Incomparable.into() }
     }
@@ -95,13 +95,13 @@ impl From<Reason> for Missing {
     }
 }
 
-/// That there is no baseline, and why.
+/// The absence of a baseline, and its reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Missing {
-    /// In a word, for programs.
+    /// The reason in a word, for programs.
     pub reason: Reason,
-    /// In a sentence.
+    /// The reason in a sentence.
     pub message: String,
     /// What to do about it.
     pub help: String,
@@ -110,25 +110,25 @@ pub struct Missing {
 /// One recorded size of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryPoint {
-    /// The full hash of the commit, where there is one.
+    /// The full hash of the commit, if there is one.
     pub commit: Option<String>,
-    /// When it was committed, in UTC, where known.
+    /// When it was committed, in UTC, if known.
     pub time: Option<Time>,
     /// What the image runs on, as `os/arch[/variant][:os.version]`, or `unknown`.
     pub platform: String,
-    /// Its accounting.
+    /// Its totals.
     pub totals: Totals,
-    /// What a host downloads that moves to it from the one recorded before it, where known.
+    /// The update size from the image recorded before it, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSize>,
 }
 
-/// As much of a commit's hash as people read.
+/// The short form of a commit's hash, for people.
 pub fn short(sha: &str) -> String {
     sha.chars().take(7).collect()
 }
 
-/// What a baseline is that is so many commits older than the one to compare with: "is 3 commits behind".
+/// Describes a baseline that is this many commits behind the base commit: "is 3 commits behind".
 pub fn age(distance: Option<u64>) -> String {
     match distance {
         Some(1) => "is 1 commit behind".into(),

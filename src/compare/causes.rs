@@ -1,7 +1,7 @@
-//! Why an image differs in size: instructions, and in each the packages, directories and files that
-//! explain it. All is net over the whole image: the delta of a path is what all head layers store of it
-//! minus what all base layers store. What cancels is no cause; it has moved. No byte is counted twice:
-//! the causes sum to the difference, and what is named of a cause and its rest sum to the cause.
+//! Why an image differs in size: the instructions, and for each the packages, directories and files that explain it.
+//! Everything is net over the whole image: the delta of a path is what all head layers store of it minus what all base
+//! layers store. Bytes that cancel are not a cause; they moved. No byte counts twice: the causes sum to the difference,
+//! and the parts of a cause and its rest sum to the cause.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,23 +18,23 @@ use crate::image::rollup::{Explained, roll_up, together};
 use crate::image::{Bytes, Delta, Ecosystem, Instruction, Layer, Package, Snapshot};
 use crate::sort;
 
-/// The most parts that are kept of one cause; what is beyond is in its rest.
+/// Maximum parts that are kept of one cause; the rest of the cause covers all others.
 const MAX_PARTS: usize = 20;
-/// The most pairs of layers that are listed between which something moved, and the most packages of each.
+/// Maximum layer pairs that are listed between which something moved, and maximum packages of each.
 const MAX_MOVED: usize = 10;
 const MAX_NAMES: usize = 20;
 
-/// A part of the difference, and the instruction that it is due to.
+/// A part of the difference, and the instruction that caused it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cause {
     /// The instruction.
     pub instruction: Option<Instruction>,
-    /// What became of its layer.
+    /// What happened to its layer.
     pub status: Status,
     /// The head image's layer, counted from 0.
     pub head_index: Option<u64>,
-    /// Where the instruction stands, where that is certain.
+    /// The instruction's lines in the Dockerfile, if they are certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<DockerfileLines>,
     /// Bytes, with a sign.
@@ -42,7 +42,7 @@ pub struct Cause {
     /// What explains it: packages, then directories, then files, each kind largest first.
     #[serde(default)]
     pub parts: Vec<CausePart>,
-    /// What the parts leave of the delta.
+    /// The part of the delta that the parts do not explain.
     #[serde(default)]
     pub other: Delta,
 }
@@ -55,35 +55,35 @@ pub struct CausePart {
     pub kind: PartKind,
     /// The package's name, or the path, relative to the image's root.
     pub name: String,
-    /// Who installed the package.
+    /// The packaging system that installed the package.
     #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
     pub ecosystem: Option<Ecosystem>,
-    /// The package's version in the base image; `24.2 and 25.0` where it has two.
+    /// The package's version in the base image; `24.2 and 25.0` if there are two.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// The package's version in the head image, as above.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// How many files of it differ.
+    /// How many of its files differ.
     pub files: u64,
     /// Bytes, with a sign.
     pub delta: Delta,
 }
 
-/// What a part of a cause is.
+/// The kind of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum PartKind {
-    /// A package, by the files that its database says are its own.
+    /// A package, by the files that its database lists.
     Package,
-    /// A directory, with all that differs inside of it.
+    /// A directory, with everything inside it that differs.
     Directory,
     /// One file.
     File,
 }
 
-/// Bytes that both images store, by another instruction each: no cause.
+/// Bytes that both images store, but by different instructions: not a cause.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Moved {
@@ -95,56 +95,55 @@ pub struct Moved {
     pub bytes: Bytes,
     /// The packages among them, most bytes first; at most twenty.
     pub packages: Vec<String>,
-    /// How many packages more.
+    /// How many more packages there are.
     #[serde(default)]
     pub more_packages: u64,
 }
 
-/// The layer that stores something, and what made it.
+/// A layer that stores something, and what made it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StoringLayer {
     /// The layer, counted from 0.
     pub layer: u64,
-    /// Its instruction.
+    /// The instruction that made it.
     pub instruction: Option<Instruction>,
-    /// Where that stands, where it is certain.
+    /// The instruction's lines in the Dockerfile, if they are certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<DockerfileLines>,
 }
 
-/// One image of the two, as causes look at it.
+/// One of the two images, as far as causes need it.
 #[derive(Debug, Clone, Copy)]
 pub struct Side<'a> {
     /// Its layers.
     pub layers: &'a [Layer],
-    /// Its packages, where they are known.
+    /// Its packages, if they are known.
     pub packages: Option<&'a [Installed]>,
 }
 
 impl Side<'_> {
-    /// Of an image.
+    /// The side of an image.
     pub fn of(image: &Snapshot) -> Side<'_> {
         Side { layers: &image.layers, packages: image.packages.as_deref() }
     }
 }
 
-/// A package, whatever its version.
+/// A package, without its version.
 type Name<'a> = (Ecosystem, &'a str);
 
-/// What is no news.
+/// What does not count as a cause.
 #[derive(Debug)]
 pub struct PassedOver<'a> {
-    /// The head's layers of nothing but what was there before.
+    /// The head's layers that store only what existed before.
     pub stored_again: BTreeSet<u64>,
     /// Paths that are in no cause.
     pub ignored: Option<&'a GlobSet>,
 }
 
-/// What made the difference, largest first, what moved, and what differs in paths that are ignored, if any are.
-/// Causes together, and that, are the whole difference. What is in
-/// them is said where the files are known: net over all layers where those of all layers that differ are, else layer
-/// by layer.
+/// What made the difference, largest first, what moved, and what differs in ignored paths, if any are. The causes and
+/// the ignored part sum to the whole difference. Their parts are given if the files are known: net over all layers if
+/// the files of all differing layers are known, otherwise layer by layer.
 pub fn causes(
     rows: &[LayerRow],
     base: Side<'_>,
@@ -165,7 +164,7 @@ pub fn causes(
     if differing.iter().all(is_known) {
         net.add(&differing, &owners);
     } else {
-        // Bytes of a layer whose files are not known may be anywhere: the others explain themselves alone.
+        // The bytes of a layer with unknown files may be anywhere: the other layers are explained individually.
         differing.iter().filter(|row| is_known(row)).for_each(|row| net.add(&[*row], &owners));
     }
     net.rows.iter_mut().for_each(RowDelta::name_versions);
@@ -196,7 +195,7 @@ pub fn causes(
     (causes, moved, ignored)
 }
 
-/// The net deltas of paths, by the rows that they are due to.
+/// The net deltas of paths, by the row that caused them.
 struct Net<'a> {
     base: Side<'a>,
     head: Side<'a>,
@@ -207,7 +206,7 @@ struct Net<'a> {
     ignored_delta: Delta,
 }
 
-/// What both images store: bytes by package, and of files of no package.
+/// Bytes that both images store, by package, and those of files without a package.
 type MovedBytes<'a> = BTreeMap<Option<Name<'a>>, Bytes>;
 
 impl<'a> Net<'a> {
@@ -221,8 +220,8 @@ impl<'a> Net<'a> {
         Net { base, head, layer_rows, rows, moved: BTreeMap::new(), ignored, ignored_delta: Delta(0) }
     }
 
-    /// Adds what differs between the base layers and the head layers of these rows. A path is due to the last head
-    /// layer that stores it; where it is gone, to the last base layer.
+    /// Adds the differences between the base layers and the head layers of these rows. A path is attributed to the last
+    /// head layer that stores it; if it is gone, to the last base layer.
     fn add(&mut self, rows: &[usize], [base, head]: &[Owners<'a>; 2]) {
         let layers_of = |index: fn(&LayerRow) -> Option<u64>| {
             let layers = rows.iter().filter_map(|row| Some((index(&self.layer_rows[*row])?, *row)));
@@ -255,8 +254,8 @@ impl<'a> Net<'a> {
         *sum = sum.saturating_add(bytes);
     }
 
-    /// A package whose files went from one row and came with another, at other paths, counts once: with what is left
-    /// of the two.
+    /// A package whose files left one row and came with another, at other paths, counts once: with the remainder of the
+    /// two.
     fn cancel_packages(&mut self) {
         let mut by_name: BTreeMap<Name<'a>, Vec<(usize, Delta)>> = BTreeMap::new();
         for (index, row) in self.rows.iter().enumerate() {
@@ -293,9 +292,9 @@ impl<'a> Net<'a> {
         }
     }
 
-    /// Names the version that the other image has, where a row has files of one alone. Only the layer that brought a
-    /// package upgrades it; one that stores it again does not. It may have nothing of the earlier version, which a lower
-    /// layer brought. What goes with a row is not removed while the other image has it.
+    /// Names the other image's version if a row has files of only one. Only the layer that added a package upgrades it;
+    /// a layer that stores it again does not. The row may have nothing of the earlier version, which a lower layer
+    /// added. A package is not removed while the other image still has it.
     fn add_versions(&mut self) {
         let (base, head) = (PackageVersions::of(self.base), PackageVersions::of(self.head));
         for (row, explained) in self.layer_rows.iter().zip(&mut self.rows) {
@@ -353,7 +352,7 @@ fn name_of(package: &Package) -> Name<'_> {
     (package.ecosystem, &package.name)
 }
 
-/// The versions of an image's packages, and the layers that brought them.
+/// The versions of an image's packages, and the layers that added them.
 struct PackageVersions<'a> {
     versions: HashMap<Name<'a>, BTreeSet<&'a str>>,
     brought: BTreeSet<(u64, Name<'a>)>,
@@ -378,7 +377,7 @@ impl<'a> PackageVersions<'a> {
         layer.is_some_and(|layer| self.brought.contains(&(layer, name)))
     }
 
-    /// The one version that this image has and the other has not; or the only one that both have.
+    /// The only version that this image has and the other lacks; otherwise the only one that both have.
     fn instead_of(&self, other: &PackageVersions<'a>, name: Name<'a>) -> Option<String> {
         let (own, others) = (self.versions.get(&name)?, other.versions.get(&name));
         let is_new = |version: &&&str| !others.is_some_and(|others| others.contains(**version));
@@ -403,11 +402,11 @@ fn listed(versions: &BTreeSet<&str>) -> Option<String> {
     })
 }
 
-/// What differs by one row.
+/// The differences of one row.
 #[derive(Default)]
 struct RowDelta<'a> {
     packages: BTreeMap<Name<'a>, CausePart>,
-    /// The versions of each package, before and after: one name may be in an image more than once.
+    /// The versions of each package, before and after: an image may have one name more than once.
     versions: BTreeMap<Name<'a>, [BTreeSet<&'a str>; 2]>,
     files: Vec<(&'a [u8], Delta)>,
 }
@@ -430,7 +429,7 @@ impl<'a> RowDelta<'a> {
         part.delta = [part.delta, path.delta()].into_iter().sum();
         let versions = self.versions.entry(name_of(shown)).or_default();
         for (versions, owner) in versions.iter_mut().zip([path.base_owner, path.head_owner]) {
-            // An owner of the other side may be another package, and has no version of this one.
+            // An owner on the other side may be another package, whose version does not apply.
             let own = owner.filter(|owner| name_of(owner) == name_of(shown));
             versions.extend(own.map(|owner| owner.version.as_str()));
         }
@@ -444,7 +443,7 @@ impl<'a> RowDelta<'a> {
         }
     }
 
-    /// Sets what is left of a package; of one of which nothing is left only an upgrade is told.
+    /// Sets the remainder of a package; if nothing remains, only an upgrade is reported.
     fn set_package(&mut self, name: Name<'a>, delta: Delta) {
         let Some(part) = self.packages.get_mut(&name) else { return };
         part.delta = delta;
@@ -458,9 +457,9 @@ impl<'a> RowDelta<'a> {
         self.packages.values().map(|part| part.delta).chain(of_files).sum()
     }
 
-    /// Packages, then directories and files; `again`: the layer has nothing but what was there before.
+    /// Packages, then directories and files. `again`: the layer stores only what existed before.
     fn parts(self, again: bool) -> Vec<CausePart> {
-        // `chmod -R` is about a directory, and not about whatever is large in it.
+        // `chmod -R` concerns a directory, not whatever is large in it.
         let whole = if again { together(self.files.iter().copied()) } else { None };
         let rolled = whole.map_or_else(|| roll_up(self.files), |whole| vec![whole]);
         let of_path = |found: Explained| CausePart {

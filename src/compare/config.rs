@@ -1,10 +1,10 @@
-//! How what containers are started with differs.
+//! How the settings that containers start with differ.
 
 use serde::{Deserialize, Serialize};
 
 use crate::image::{ContainerSettings, Snapshot};
 
-/// A part of an image's config, by the instruction that sets it.
+/// A part of an image's config, named by the instruction that sets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE")]
@@ -19,9 +19,9 @@ pub enum ConfigPart {
     Entrypoint,
     /// The command.
     Cmd,
-    /// How it is asked whether it works.
+    /// The health check.
     Healthcheck,
-    /// The signal that stops it.
+    /// The signal that stops the container.
     Stopsignal,
     /// Ports.
     Expose,
@@ -37,17 +37,17 @@ pub enum ConfigPart {
 pub struct ConfigChange {
     /// Which one.
     pub part: ConfigPart,
-    /// Its text before; null where there was none, and of what has names.
+    /// Its text before; null if it had none, and for parts that are lists of names.
     pub base: Option<String>,
     /// Its text now.
     pub head: Option<String>,
-    /// The names that are new. That the value of one has changed is not known: values may be secrets, and are not kept.
+    /// The names that are new. Changed values are not detected: values may be secrets, and are not stored.
     pub added: Vec<String>,
-    /// The names that are gone.
+    /// The names that were removed.
     pub removed: Vec<String>,
 }
 
-/// What differs, where both configs are known.
+/// What differs, if both configs are known.
 pub fn config_changes(base: &Snapshot, head: &Snapshot) -> Vec<ConfigChange> {
     let Some((base, head)) = base.config.as_ref().zip(head.config.as_ref()) else { return Vec::new() };
     let texts = |of: &ContainerSettings| {

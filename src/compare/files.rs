@@ -1,4 +1,4 @@
-//! What differs in the file system that an image's layers make, and what is shipped for nothing.
+//! What differs between the file systems of two images, and what is wasted.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,10 +12,10 @@ use crate::image::snapshot::{BoundaryBy, Snapshot};
 use crate::image::{Bytes, Delta, Filesystem, Instruction, Layer};
 use crate::sort;
 
-/// The most directories, files and pairs of layers that are listed.
+/// Maximum directories, files and layer pairs that are listed.
 const MAX_LISTED: usize = 10;
 
-/// Files with a record at the place of each user ID, which `useradd` writes.
+/// Files with a record at the offset of each user ID, written by `useradd`.
 const LOGIN_RECORDS: [&str; 2] = ["var/log/lastlog", "var/log/faillog"];
 
 /// How the flattened files of two images differ.
@@ -30,13 +30,13 @@ pub struct FileChanges {
     pub grown: FileCount,
     /// In both, and smaller in the head image.
     pub shrunk: FileCount,
-    /// The few directories and files that explain most of it, largest first.
+    /// The few directories and files that explain most of the difference, largest first.
     pub directories: Vec<PathChange>,
     /// The files that differ most.
     pub largest: Vec<PathChange>,
 }
 
-/// Files, and the bytes by which they differ together.
+/// Files, and the total bytes by which they differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileCount {
@@ -62,29 +62,28 @@ pub struct PathChange {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Waste {
-    /// The directory or file that it is in, relative to the image's root; a directory ends with a
-    /// slash.
+    /// The directory or file that contains it, relative to the image's root; a directory ends with a slash.
     pub path: String,
-    /// Whether only most of it is there, for no directory that says something holds all.
+    /// Whether the path contains only most of it, because no specific directory contains all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub elsewhere: bool,
     /// Bytes.
     pub bytes: Bytes,
     /// How many files.
     pub files: u64,
-    /// Whether the upper layer has the same files anew, as after `chmod`, and did not only delete them.
+    /// Whether the upper layer stores the same files again, as after `chmod`, instead of only deleting them.
     pub replaced: bool,
     /// The layer that stores them.
     pub stored_by: LayerRef,
     /// The layer that hides them.
     pub hidden_by: LayerRef,
-    /// Whether it is an estimate which of the two layers are the base image's.
+    /// Whether it is only estimated which of the two layers belong to the base image.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub base_image_estimated: bool,
 }
 
 impl Waste {
-    /// What is to be done about it.
+    /// How to avoid it.
     pub fn advice(&self) -> &'static str {
         let hiding = self.hidden_by.instruction.as_ref().map_or("", Instruction::as_str);
         let storing = self.stored_by.instruction.as_ref().map_or("", Instruction::kind);
@@ -132,7 +131,7 @@ impl Waste {
     }
 }
 
-/// A file whose bytes differ, or that is on one side only.
+/// A file whose size differs, or that exists on one side only.
 struct FileDelta<'a> {
     path: &'a [u8],
     base: Option<Bytes>,
@@ -145,8 +144,8 @@ impl FileDelta<'_> {
     }
 }
 
-/// The files that differ, in the order of their paths. Both sides are sorted and merged: a map of all paths would be
-/// larger than the images.
+/// The files that differ, in path order. Both sides are sorted and merged: a map of all paths would be larger than the
+/// images.
 fn different<'a>(base: &'a Filesystem, head: &'a Filesystem) -> Vec<FileDelta<'a>> {
     let (mut base, mut head) = (base.existing_by_path().peekable(), head.existing_by_path().peekable());
     let mut different = Vec::new();
@@ -166,7 +165,7 @@ fn different<'a>(base: &'a Filesystem, head: &'a Filesystem) -> Vec<FileDelta<'a
     }
 }
 
-/// What differs between two file systems. The deltas of the four kinds sum to that of the flattened bytes.
+/// The differences between two file systems. The deltas of the four kinds sum to that of the flattened size.
 pub(super) fn file_changes(base: &Filesystem, head: &Filesystem) -> FileChanges {
     let mut different = different(base, head);
     let count = |of: fn(&FileDelta<'_>) -> bool| {
@@ -210,7 +209,7 @@ pub(super) fn file_changes(base: &Filesystem, head: &Filesystem) -> FileChanges 
     }
 }
 
-/// The layers all of whose bytes take the place of as many of the same names, as after `chmod`.
+/// The layers whose bytes all replace as many bytes under the same names, as after `chmod`.
 pub(super) fn stored_again(layers: &[Layer], filesystem: &Filesystem) -> BTreeSet<u64> {
     let mut replaced: BTreeMap<u32, Bytes> = BTreeMap::new();
     for file in filesystem.waste().filter(|file| file.replaced) {
@@ -222,7 +221,7 @@ pub(super) fn stored_again(layers: &[Layer], filesystem: &Filesystem) -> BTreeSe
     again.map(|(index, _)| u64::from(index)).collect()
 }
 
-/// What an image ships for nothing, by the two layers that it is due to, largest first.
+/// What an image wastes, by the two layers involved, largest first.
 pub fn waste(snapshot: &Snapshot, filesystem: &Filesystem) -> Vec<Waste> {
     type Hidden<'a> = (Bytes, Vec<(&'a [u8], Delta)>);
     let mut by_layers: BTreeMap<(u32, u32, bool), Hidden<'_>> = BTreeMap::new();

@@ -34,27 +34,27 @@ pub enum CompareError {
         "{base} and {head} cannot be compared: {base} was measured by {base_measured}, and {head} by {head_measured}. An engine's own figure differs from version to version; measure both from their layers (by name, or with `docker save`)"
     )]
     Measured {
-        /// The base image, by what tells the two apart.
+        /// The base image, by what distinguishes the two.
         base: String,
-        /// How its bytes were come by.
+        /// How its bytes were measured.
         base_measured: &'static str,
         /// The head image.
         head: String,
-        /// How its bytes were come by.
+        /// How its bytes were measured.
         head_measured: &'static str,
     },
-    /// Both were copied from engine reports that do not mean the same.
+    /// Both were copied from engine reports that mean different things.
     #[error(
         "{base} and {head} cannot be compared: the figure for {base} comes from a {base_store}, the one for {head} from a {head_store}, and the two count different things; measure both from their layers (by name, or with `docker save`)"
     )]
     EngineStore {
-        /// The base image, by what tells the two apart.
+        /// The base image, by what distinguishes the two.
         base: String,
-        /// The kind of store that the base figure is from.
+        /// The kind of store of the base figure.
         base_store: String,
         /// The head image.
         head: String,
-        /// The kind of store that the head figure is from.
+        /// The kind of store of the head figure.
         head_store: String,
     },
 }
@@ -71,9 +71,9 @@ pub struct Deltas {
     pub wasted: Option<Delta>,
     /// Bytes.
     pub compressed: Option<Delta>,
-    /// How many layers more.
+    /// The difference in the number of layers.
     pub layers: i64,
-    /// How many flattened files more.
+    /// The difference in the number of flattened files.
     pub files: Option<i64>,
 }
 
@@ -81,7 +81,7 @@ pub struct Deltas {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LayerRow {
-    /// What became of the layer.
+    /// What happened to the layer.
     pub status: Status,
     /// The layer's index in the base image, lowest first.
     pub base_index: Option<u64>,
@@ -97,29 +97,29 @@ pub struct LayerRow {
     pub head_size: Option<Bytes>,
     /// Head minus base; a missing layer counts 0, an unknown size makes it unknown.
     pub delta: Option<Delta>,
-    /// Where the head layer's instruction stands, where that is certain.
+    /// The lines of the head layer's instruction in the Dockerfile, if they are certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<DockerfileLines>,
-    /// Whether the layer is the base image's, where that is known.
+    /// Whether the layer belongs to the base image, if that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of_base_image: Option<bool>,
 }
 
-/// The difference, split where the base image ends.
+/// The difference, split between the base image and the application layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Split {
-    /// Bytes by which the base image's own layers differ.
+    /// Bytes by which the base image's layers differ.
     pub base_image: Delta,
-    /// Bytes by which all others do: the two sum to the whole.
+    /// Bytes by which the application layers differ: the two sum to the whole.
     pub app: Delta,
-    /// Bytes of all others before.
+    /// Bytes of the application layers before.
     pub app_base: Bytes,
-    /// How it is known where the base image ends: the weaker of the two sides.
+    /// How the end of the base image was found: the weaker of the two sides.
     pub how: BoundaryBy,
 }
 
-/// Two snapshots, compared.
+/// A comparison of two snapshots.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparison {
     /// The differences of the totals.
@@ -128,26 +128,26 @@ pub struct Comparison {
     pub rows: Vec<LayerRow>,
     /// What made the difference, largest first.
     pub causes: Vec<Cause>,
-    /// What of the difference is in ignored paths, and so in no cause; `None` where none are ignored.
+    /// The part of the difference in ignored paths, which is in no cause; `None` if none are ignored.
     pub ignored: Option<Delta>,
-    /// What both images store, by another instruction each, most bytes first.
+    /// What both images store, but by different instructions, most bytes first.
     pub moved: Vec<Moved>,
     /// The packages that differ, largest difference first.
     pub packages: Vec<PackageRow>,
-    /// How the flattened files differ, where all files of both are known.
+    /// How the flattened files differ, if all files of both are known.
     pub files: Option<FileChanges>,
-    /// The base image's part in it, where it is known where that ends.
+    /// The base image's part in the difference, if it is known where the base image ends.
     pub split: Option<Split>,
-    /// How what containers are started with differs.
+    /// How the settings that containers start with differ.
     pub config: Vec<ConfigChange>,
-    /// What a host that has the baseline downloads, where the size of each new layer is known.
+    /// The update size, if the size of each new layer is known.
     pub update: Option<UpdateSize>,
 }
 
-/// Compares two images. What differs in paths that are `ignored` is no cause.
+/// Compares two images. Differences in `ignored` paths are not a cause.
 ///
 /// # Errors
-/// [`CompareError`] where their figures do not mean the same.
+/// [`CompareError`] if their figures mean different things.
 pub fn compare(
     base: &Analysis,
     head: &Analysis,
@@ -191,19 +191,19 @@ pub fn compare(
     })
 }
 
-/// The uncompressed size of the base image's layers, where it is known where that ends.
+/// The uncompressed size of the base image's layers, if it is known where the base image ends.
 fn base_image_size(snapshot: &Snapshot) -> Option<Bytes> {
     let layers = snapshot.base.as_ref()?.layers as usize;
     sum_known(snapshot.layers.iter().take(layers).map(|layer| layer.size))
 }
 
-/// The uncompressed size of the application layers, which are those above the base image.
+/// The uncompressed size of the application layers: those above the base image.
 pub fn app_size(snapshot: &Snapshot) -> Option<Bytes> {
     let layers = snapshot.base.as_ref()?.layers as usize;
     sum_known(snapshot.layers.iter().skip(layers).map(|layer| layer.size))
 }
 
-/// The difference on both sides of where the base image ends.
+/// The difference below and above the end of the base image.
 fn split(base: &Snapshot, head: &Snapshot) -> Option<Split> {
     let app_base = app_size(base)?;
     let how = |snapshot: &Snapshot| snapshot.base.as_ref().map(|base| base.how);
@@ -215,7 +215,7 @@ fn split(base: &Snapshot, head: &Snapshot) -> Option<Split> {
     })
 }
 
-/// What two images are called where both are spoken of: by their names, or by what tells them apart.
+/// The names of two images in a message about both: their names, or what distinguishes them.
 fn sides(base: &Snapshot, head: &Snapshot) -> (String, String) {
     let quoted = |one: &str, other: &str| (format!("`{one}`"), format!("`{other}`"));
     let (base, head) = (&base.image, &head.image);
@@ -250,7 +250,7 @@ fn check_comparable(base: &Snapshot, head: &Snapshot) -> Result<(), CompareError
 }
 
 impl Deltas {
-    /// The differences of two accountings, head minus base.
+    /// The differences of two totals, head minus base.
     pub fn of(base: &Totals, head: &Totals) -> Deltas {
         let known = |base: Option<Bytes>, head: Option<Bytes>| Some(Delta::between(base?, head?));
         let count = |base: u64, head: u64| head as i64 - base as i64;
@@ -267,10 +267,10 @@ impl Deltas {
 
 fn row(pair: LayerPair, base: &[Layer], head: &[Layer]) -> LayerRow {
     let (base_layer, head_layer) = (pair.base.map(|i| &base[i]), pair.head.map(|i| &head[i]));
-    // One of the two is there by construction; the head's says what is shipped now.
+    // One of the two exists by construction; the head's is what is shipped now.
     let shown = head_layer.or(base_layer).unwrap_or_else(|| unreachable!("a pair without layers"));
     let size = |layer: Option<&Layer>| layer.map_or(Some(Bytes(0)), |layer| layer.size);
-    // The same diff ID is the same bytes, also where nobody knows how many.
+    // The same diff ID means the same bytes, even if their number is unknown.
     let same = matches!(pair.status, Status::Unchanged | Status::Moved).then_some(Delta(0));
     let delta = size(base_layer).zip(size(head_layer)).map(|(base, head)| head - base).or(same);
     LayerRow {

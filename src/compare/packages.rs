@@ -1,4 +1,4 @@
-//! Packages of two images: which came, which went, which have another version.
+//! The packages of two images: which were added, removed, or have another version.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, HashMap};
@@ -9,7 +9,7 @@ use crate::image::package::Installed;
 use crate::image::{Bytes, Delta, Ecosystem};
 use crate::sort;
 
-/// What became of a package.
+/// What happened to a package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -26,7 +26,7 @@ pub enum PackageStatus {
     Changed,
 }
 
-/// How many packages differ, by what became of them.
+/// How many packages differ, by what happened to them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PackageCounts {
@@ -65,25 +65,25 @@ impl PackageCounts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PackageRow {
-    /// Who installed it.
+    /// The packaging system that installed it.
     #[serde(rename = "type")]
     pub ecosystem: Ecosystem,
     /// Its name.
     pub name: String,
-    /// What became of it.
+    /// What happened to it.
     pub status: PackageStatus,
     /// Its version in the base image.
     pub from: Option<String>,
     /// Its version in the head image.
     pub to: Option<String>,
-    /// Bytes of its flattened files, head minus base; what is not there counts 0.
+    /// Bytes of its flattened files, head minus base; a missing package counts 0.
     pub delta: Delta,
-    /// The head image's layer that brought it, counted from 0.
+    /// The head image's layer that added it, counted from 0.
     pub layer: Option<u64>,
 }
 
-/// The packages that differ, largest difference first. Those of one name are paired by version, and
-/// what is left of them in order, so that an upgrade is one row.
+/// The packages that differ, largest difference first. Packages of one name are paired by version, and the rest in
+/// order, so that an upgrade is one row.
 pub fn package_rows(base: &[Installed], head: &[Installed]) -> Vec<PackageRow> {
     let mut by_name: BTreeMap<(Ecosystem, &str), [Vec<&Installed>; 2]> = BTreeMap::new();
     for (side, packages) in [base, head].into_iter().enumerate() {
@@ -96,11 +96,10 @@ pub fn package_rows(base: &[Installed], head: &[Installed]) -> Vec<PackageRow> {
     rows
 }
 
-/// Pairs what is of one name: by place and version, by place, by version, and the rest in the order of
-/// versions.
+/// Pairs packages of one name: by place and version, by place, by version, and the rest in version order.
 fn pair(base: Vec<&Installed>, head: Vec<&Installed>) -> Vec<PackageRow> {
     let (mut base, mut head) = (base, head);
-    // Of what is alike the first are paired, in whatever direction is compared.
+    // Among equal ones the first are paired, in either direction of the comparison.
     let in_order = |a: &&Installed, b: &&Installed| {
         let versions = compare_versions(&a.version, &b.version);
         versions.then_with(|| (&a.declared_by, a.bytes).cmp(&(&b.declared_by, b.bytes)))
@@ -136,7 +135,7 @@ fn pair(base: Vec<&Installed>, head: Vec<&Installed>) -> Vec<PackageRow> {
     }
 }
 
-/// Where a package is, whatever its version: the file that declares it may have that in its name.
+/// The place of a package, without its version: the path of the file that declares it may contain it.
 fn place(package: &Installed) -> String {
     package.declared_by.replace(&package.version, "")
 }
@@ -167,9 +166,8 @@ fn row(base: Option<&Installed>, head: Option<&Installed>) -> Option<PackageRow>
     })
 }
 
-/// Which of two versions is the later, as all ecosystems roughly have it: an epoch before a colon
-/// counts most, numbers count as numbers, and `~` and letters stand before nothing and numbers. Never
-/// equal for two that differ.
+/// Which of two versions is later, roughly as in all ecosystems: an epoch before a colon counts most, digits count as
+/// numbers, and `~` and letters come before the end and before numbers. Different versions are never equal.
 fn compare_versions(one: &str, other: &str) -> Ordering {
     let epoch = |version: &str| {
         let epoch = version.split_once(':').and_then(|(epoch, _)| epoch.parse::<u64>().ok());
@@ -178,7 +176,7 @@ fn compare_versions(one: &str, other: &str) -> Ordering {
     epoch(one).cmp(&epoch(other)).then_with(|| pieces(one).cmp(pieces(other))).then_with(|| one.cmp(other))
 }
 
-/// What stands between separators: its rank, its number, its letters.
+/// The parts between separators: rank, number, letters.
 fn pieces(version: &str) -> impl Iterator<Item = (u8, usize, &str)> {
     let version = version.split_once(':').map_or(version, |(_, rest)| rest);
     let mut rest = version;
@@ -186,7 +184,7 @@ fn pieces(version: &str) -> impl Iterator<Item = (u8, usize, &str)> {
     std::iter::from_fn(move || {
         rest = rest.trim_start_matches(|c: char| !c.is_ascii_alphanumeric() && c != '~');
         let Some(first) = rest.chars().next() else {
-            // The end of one stands between what is before a release and what is after.
+            // The end of a version sorts between pre-releases and what follows a release.
             return (!std::mem::replace(&mut ended, true)).then_some((2, 0, ""));
         };
         let same = |c: char| c.is_ascii_digit() == first.is_ascii_digit() && c.is_ascii_alphanumeric();

@@ -1,5 +1,5 @@
-//! What two images store, path by path. Images may have millions of files: entries are sorted where they are, and what is
-//! the same on both sides takes up nothing.
+//! What two images store, path by path. Images may have millions of files: entries are sorted in place, and what is
+//! equal on both sides takes no memory.
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -11,16 +11,16 @@ use crate::packages::Claims;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PathDelta<'a> {
     pub path: &'a [u8],
-    /// Its bytes on each side; `None` where it is not there.
+    /// Its bytes on each side; `None` if it is not there.
     pub base: Option<Bytes>,
     pub head: Option<Bytes>,
     /// The last layer that stores it on each side.
     pub base_layer: u64,
     pub head_layer: u64,
-    /// The package whose file it is on each side.
+    /// The package that owns the file on each side.
     pub base_owner: Option<&'a Package>,
     pub head_owner: Option<&'a Package>,
-    /// The package inside of it, where this is that part of it alone.
+    /// The package inside the file, if this is only that package's part.
     inside: Option<&'a Package>,
 }
 
@@ -57,7 +57,7 @@ impl<'a> PathDelta<'a> {
             true => (&mut self.head, &mut self.head_layer, &mut self.head_owner),
         };
         *side_layer = layer;
-        // The sum of all was countable, and so is that of some.
+        // The sum of everything was countable, so a part of it is.
         *side = Some(side.unwrap_or_default().saturating_add(size));
         *side_owner = owner.or(*side_owner);
     }
@@ -72,7 +72,7 @@ impl<'a> PathDelta<'a> {
 pub(super) struct Owners<'a> {
     layers: Vec<Option<&'a FileList>>,
     claims: Claims<'a>,
-    /// Of each layer that was asked for, the package that each entry is of, and those inside of entries.
+    /// For each requested layer, the package that owns each entry, and the packages inside entries.
     own: Vec<OnceCell<OwnPackages<'a>>>,
 }
 
@@ -96,7 +96,7 @@ impl<'a> Owners<'a> {
         self.layers.get(layer).copied().flatten()
     }
 
-    /// Adds a file to what its path has. Of an archive, what is inside counts for the packages that it is of.
+    /// Adds a file to its path. The content of an archive counts for the packages inside it.
     fn add_to(&self, of_path: &mut Vec<PathDelta<'a>>, path: &'a [u8], size: Bytes, place: FilePosition) {
         let layer = place.layer();
         let (Some(file_list), Some(own)) = (self.entries(layer), self.own.get(layer)) else { return };
@@ -121,10 +121,10 @@ impl<'a> Owners<'a> {
     }
 }
 
-/// Where a file is stored: on which side, in which layer, as which of its entries.
+/// Where a file is stored: the side, the layer, and its entry there.
 #[derive(Debug, Clone, Copy)]
 struct FilePosition {
-    /// Twice the layer, and one more on the head's side.
+    /// Twice the layer, plus one on the head's side.
     layer_and_side: u32,
     entry: u32,
 }
@@ -139,8 +139,8 @@ impl FilePosition {
     }
 }
 
-/// Tells of each path that these layers store, in order; of one with packages inside, part by part. `sides` is the base's
-/// and the head's.
+/// Calls `tell` for each path that these layers store, in order; for one with packages inside, once per part. `sides`
+/// are base and head.
 pub(super) fn each_path<'a>(sides: [(&Owners<'a>, &[usize]); 2], mut tell: impl FnMut(&PathDelta<'a>)) {
     let file = |place: &FilePosition| {
         let (owners, _) = sides[usize::from(place.is_head())];
@@ -151,7 +151,7 @@ pub(super) fn each_path<'a>(sides: [(&Owners<'a>, &[usize]); 2], mut tell: impl 
     };
     let path = |place: &FilePosition| file(place).map(|(path, _)| path);
     let mut places = places(sides);
-    // Those of one path stay in the order of layers.
+    // A stable sort keeps files of one path in layer order.
     places.sort_by(|one, other| path(one).cmp(&path(other)));
     let mut of_path = Vec::new();
     for group in places.chunk_by(|one, other| path(one) == path(other)) {

@@ -75,7 +75,7 @@ fn what_was_copied_and_hidden_again_has_an_advice_that_keeps_the_build_working()
     assert_eq!(both, "set the owner and the mode when copying: `COPY --chown=... --chmod=...`");
     assert!(advice("COPY a /app", "RUN chown -R app /app", true).ends_with("`COPY --chown=...`"));
     assert!(advice("COPY a /app", "RUN chmod +x /app/a", true).ends_with("`COPY --chmod=...`"));
-    // What reads the files before they are deleted needs them in the build.
+    // A command that reads the files before they are deleted needs them during the build.
     for hiding in ["RUN dpkg -i /tmp/a.deb && rm /tmp/a.deb", "RUN rm /tmp/a.deb"] {
         let deleted = advice("COPY a.deb /tmp", hiding, false);
         assert!(deleted.contains("if the build reads them, mount them"), "{deleted}");
@@ -105,7 +105,7 @@ fn one_new_step_in_the_middle_is_one_added_row() {
     assert_eq!(shape(&base, &head), expected);
 }
 
-/// A layer of these files; a package of its name has those that begin with it.
+/// A layer of these files; a package owns those that begin with its name.
 fn files(step: &str, files: &[(&str, u64)], packages: &[&str]) -> Layer {
     let entries = files.iter().map(|(path, size)| Entry::File((*path).into(), Bytes(*size))).collect();
     let package = |name: &&str| {
@@ -132,7 +132,7 @@ fn files(step: &str, files: &[(&str, u64)], packages: &[&str]) -> Layer {
     }
 }
 
-/// What causes and moves say, in short.
+/// Causes and moves in short form.
 fn told(base: &Snapshot, head: &Snapshot) -> Vec<String> {
     let comparison = compare(base, head).unwrap();
     let cause = |cause: &Cause| {
@@ -221,7 +221,7 @@ fn a_package_that_the_other_image_still_has_is_not_removed() {
     let both = [old.clone(), upgrade];
     assert_eq!(versions(&both[..1], &both), ("24.0".into(), "25.0".into()));
     assert_eq!(versions(&both, &both[..1]), ("25.0".into(), "24.0".into()));
-    // Some of its files went, and not the package.
+    // Some of its files are gone, but not the package.
     let again = [old.clone(), layer("RUN chown -R app /opt", "24.0", &["opt/pip/code.py"])];
     assert_eq!(versions(&again, &again[..1]), ("24.0".into(), "24.0".into()));
     let none = [files("ADD rootfs /", &[("usr/lib/code.py", 5)], &[])];
@@ -247,7 +247,7 @@ fn estargz_of_the_same_files_is_repacked() {
     assert_eq!(comparison.rows[0].status, Status::Repacked);
     assert_eq!(comparison.rows[0].delta, Some(Delta(4)));
     assert_eq!(compare(&packed, &packed).unwrap().rows[0].status, Status::Unchanged);
-    // BuildKit puts the table of contents behind the end of the tar.
+    // BuildKit puts the table of contents after the end of the tar.
     let mut behind = plain.clone();
     behind.layers[0].diff_id = DiffId::of(b"estargz");
     assert_eq!(compare(&plain, &behind).unwrap().rows[0].status, Status::Rebuilt);
@@ -278,7 +278,7 @@ fn of_steps_that_look_the_same_those_of_the_most_alike_sizes_are_paired() {
     assert_eq!(shape(&base, &[layer(3, b, 9100)]), removed);
     let added = [(Added, None, Some(0)), (Rebuilt, Some(0), Some(1))];
     assert_eq!(shape(&[layer(3, b, 9100)], &base), added);
-    // As many as can be are paired all the same, in their order.
+    // As many as possible are paired nevertheless, in order.
     let both = [(Rebuilt, Some(0), Some(0)), (Rebuilt, Some(1), Some(1))];
     assert_eq!(shape(&base, &[layer(3, a, 9000), layer(4, b, 1000)]), both);
 }
@@ -326,7 +326,7 @@ fn content_is_never_compared_with_an_engines_figure() {
     assert!(error.contains("classic image store") && error.contains("containerd image store"), "{error}");
 }
 
-/// Few contents and few steps, so that chance makes every kind of row.
+/// Few contents and instructions, so that every kind of row occurs by chance.
 fn layers() -> impl Strategy<Value = Vec<Layer>> {
     let steps = prop::sample::select(vec![
         None,
@@ -421,7 +421,7 @@ fn entry() -> impl Strategy<Value = Entry> {
     ]
 }
 
-/// Files, some of them of packages; few names and versions, so that chance makes upgrades.
+/// Files, some of them in packages; few names and versions, so that upgrades occur by chance.
 fn file_list() -> impl Strategy<Value = FileList> {
     let owned = prop::collection::vec((entry(), prop::option::of(0..3usize)), 0..8);
     let said = prop::collection::vec((0..3usize, 0..3usize, any::<bool>()), 3);
@@ -449,7 +449,7 @@ fn file_list() -> impl Strategy<Value = FileList> {
     })
 }
 
-/// A whole image: its layers' files, what they make together, and the packages that are there then.
+/// A whole image: its layers' files, their file system, and the packages that then exist.
 fn image() -> impl Strategy<Value = Snapshot> {
     let steps = prop::sample::select(vec![
         None,
@@ -459,7 +459,7 @@ fn image() -> impl Strategy<Value = Snapshot> {
     ]);
     prop::collection::vec((file_list(), steps), 0..5).prop_map(|layers| {
         let layer = |(file_list, step): (FileList, Option<&str>)| Layer {
-            // The same files are the same layer.
+            // The same files make the same layer.
             diff_id: DiffId::of(format!("{file_list:?}").as_bytes()),
             size: file_list.size(),
             files: Some(file_list.files()),
@@ -478,7 +478,7 @@ fn image() -> impl Strategy<Value = Snapshot> {
     })
 }
 
-/// Some of whose layers' files are not known.
+/// An image in which the files of some layers are unknown.
 fn partly_known() -> impl Strategy<Value = Snapshot> {
     (image(), prop::collection::vec(prop::bool::weighted(0.2), 5)).prop_map(|(mut image, hidden)| {
         for (layer, hidden) in image.layers.iter_mut().zip(hidden) {
@@ -488,8 +488,8 @@ fn partly_known() -> impl Strategy<Value = Snapshot> {
     })
 }
 
-/// A layer as two: the entries before a place, and those from it on. Packages are left out, for their files may be in
-/// both.
+/// Splits a layer in two: the entries before a position, and the rest. Packages are left out, because their files may
+/// be in both.
 fn split_at(layer: &Layer, cut: usize) -> Vec<Layer> {
     let entries = layer.file_list.as_deref().map_or(&[][..], |list| &list.entries);
     let (lower, upper) = entries.split_at(cut.min(entries.len()));
@@ -578,7 +578,7 @@ proptest! {
         other.totals.layers = other.layers.len() as u64;
         let comparison = compare(&image, &other).unwrap();
         prop_assert!(comparison.causes.is_empty(), "{:?}", comparison.causes);
-        // The other way two layers without a path in common are joined.
+        // In the other direction, two layers without a common path are joined.
         let joined = compare(&other, &image).unwrap();
         prop_assert!(joined.causes.is_empty(), "{:?}", joined.causes);
         other.layers.reverse();

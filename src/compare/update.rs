@@ -1,4 +1,4 @@
-//! The update size: what a host that has the baseline downloads when it moves to this image.
+//! The update size: what a host that has the baseline downloads to update to this image.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use crate::image::{Bytes, DiffId, Digest, Layer, Snapshot, UpdateSize};
 /// The transport of an image that was read from a registry.
 const REGISTRY: &str = "docker";
 
-/// What makes two layers one download.
+/// What identifies a layer as one download.
 #[derive(PartialEq, Eq, Hash)]
 enum DownloadIdentity<'a> {
     Blob(&'a Digest),
@@ -21,10 +21,10 @@ fn identity(layer: &Layer, pushed: bool) -> DownloadIdentity<'_> {
     }
 }
 
-/// The update size from one image to another; `None` where a new layer has no known size at all.
+/// The update size from one image to another; `None` if a new layer has no known size at all.
 pub fn update(base: &Snapshot, head: &Snapshot) -> Option<UpdateSize> {
-    // Two builds pack the same content differently, so that only where both have been pushed the blobs tell what is
-    // there. Anywhere else a known content is a known layer.
+    // Two builds compress the same content differently, so blobs tell what is there only if both images have been
+    // pushed. Otherwise a known content is a known layer.
     let pushed = [base, head].iter().all(|snapshot| snapshot.source.transport == REGISTRY);
     let there: HashSet<DownloadIdentity<'_>> =
         base.layers.iter().map(|layer| identity(layer, pushed)).collect();
@@ -36,7 +36,7 @@ pub fn update(base: &Snapshot, head: &Snapshot) -> Option<UpdateSize> {
     Some(UpdateSize { bytes, classic_bytes, estimated: estimated || classic_estimated })
 }
 
-/// The bytes of these layers, each of which is downloaded once, and whether an uncompressed size stands for one.
+/// The bytes of these layers, each downloaded once, and whether an uncompressed size was used for one.
 fn download<'a>(layers: impl IntoIterator<Item = &'a Layer>, pushed: bool) -> Option<(Bytes, bool)> {
     let (mut seen, mut bytes, mut estimated) = (HashSet::new(), Bytes(0), false);
     for layer in layers.into_iter().filter(|layer| seen.insert(identity(layer, pushed))) {
@@ -50,7 +50,7 @@ fn download<'a>(layers: impl IntoIterator<Item = &'a Layer>, pushed: bool) -> Op
 mod tests {
     use super::*;
 
-    /// An image of layers, each by its content, its packing and its compressed size, where that is known.
+    /// An image of layers, each with its content, its compression and its compressed size, if known.
     fn image(transport: &str, layers: &[(u8, u8, Option<u64>)]) -> Snapshot {
         let layer = |&(content, packing, compressed): &(u8, u8, Option<u64>)| Layer {
             digest: Some(Digest::of(&[content, packing])),
@@ -74,7 +74,7 @@ mod tests {
         assert_eq!(figures(&base, &base), (0, 0, false));
         let head = image("docker", &[(1, 0, Some(10)), (9, 0, Some(90)), (3, 0, Some(30))]);
         assert_eq!(figures(&base, &head), (90, 120, false));
-        // Nothing is new where a layer is left out, but what was above it is.
+        // If a layer is left out, nothing is new, except what was above it.
         let head = image("docker", &[(1, 0, Some(10)), (3, 0, Some(30))]);
         assert_eq!(figures(&base, &head), (0, 30, false));
     }
