@@ -12,21 +12,21 @@ pub enum AmountError {
     /// Nothing is written.
     #[error("the value is empty")]
     Empty,
-    /// There is no number at the start, or it is negative or too large.
+    /// It does not start with a number, or the number is negative or too large.
     #[error("`{0}` does not start with a number such as 500 or 7.5")]
     Number(String),
-    /// A number alone: its unit would be a guess.
+    /// A number without a unit: guessing one would be wrong.
     #[error(
         "`{0}` has no unit; write `{0} MB` (1 MB = 1,000,000 bytes) or `{0} MiB` (1 MiB = 1,048,576 bytes)"
     )]
     NoUnit(String),
-    /// The same where a percentage could be meant.
+    /// The same, for a limit that also accepts a percentage.
     #[error("`{0}` has no unit; write `{0}%`, `{0} MB` or `{0} MiB`")]
     NoUnitOfIncrease(String),
-    /// A unit that is none, or that means two things.
+    /// An unknown or ambiguous unit.
     #[error("unknown unit `{0}`; use B, kB, MB, GB (powers of 1000), KiB, MiB, GiB (powers of 1024){1}")]
     Unit(String, &'static str),
-    /// A share where only bytes make sense.
+    /// A percentage for a limit that only accepts sizes.
     #[error("`{0}` is a percentage, and this limit takes a size; write one such as 500 MB")]
     Share(String),
     /// `and` together with `or`.
@@ -37,23 +37,23 @@ pub enum AmountError {
 /// One part of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Term {
-    /// Bytes, and the unit that they are written in.
+    /// Bytes, and the unit in which they were written.
     Size(Bytes, Unit),
     /// A share of something, in millionths of a percent.
     Share(u64),
 }
 
-/// An amount of bytes as a limit. Keeps how it was written.
+/// A size limit. Keeps the text as written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SizeLimit {
-    /// The bound, in bytes.
+    /// The limit, in bytes.
     pub bytes: Bytes,
     unit: Unit,
     text: String,
 }
 
-/// A bound on a difference: bytes, a share, or several of these of which all (`and`) or any (`or`)
-/// have to be exceeded.
+/// A limit on a difference: bytes, a share, or several of these, of which all (`and`) or any (`or`) have to be
+/// exceeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Threshold {
     terms: Vec<Term>,
@@ -61,11 +61,11 @@ pub struct Threshold {
     text: String,
 }
 
-/// The bytes of a limit, and the unit that people read them in.
+/// A limit in bytes, and the unit in which people read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Bound {
     pub bytes: Bytes,
-    /// The unit that it is written in; nothing for a percentage.
+    /// The unit in which it was written; `None` for a percentage.
     unit: Option<Unit>,
 }
 
@@ -74,12 +74,12 @@ impl Bound {
         self.unit.unwrap_or_else(|| Units::Decimal.suiting(amount))
     }
 
-    /// The units that sizes beside it are read in.
+    /// The units for other sizes next to it.
     pub fn units(self) -> Units {
         self.unit.map_or(Units::Decimal, Unit::units)
     }
 
-    /// What was measured, with as many digits as it takes to see that it is over the limit.
+    /// What was measured, with enough digits to show that it exceeds the limit.
     pub fn measured(self, measured: Bytes) -> String {
         told_apart(measured, self.bytes, self.unit_for(measured))
     }
@@ -96,7 +96,7 @@ impl SizeLimit {
         Bound { bytes: self.bytes, unit: Some(self.unit) }
     }
 
-    /// What was measured, and by how much that is over this limit: `1.91 MB`, `0.113 MB over the limit of 1.8 MB`.
+    /// What was measured, and by how much it exceeds this limit: `1.91 MB`, `0.113 MB over the limit of 1.8 MB`.
     pub fn exceeded_by(&self, measured: Bytes) -> (String, String) {
         let bound = self.bound();
         let over = format!("{} over the limit of {}", bound.excess(measured), unbroken(&self.text));
@@ -105,13 +105,13 @@ impl SizeLimit {
 }
 
 impl Threshold {
-    /// The bound in bytes where shares are of `whole`. A difference is over the threshold exactly if
-    /// it is greater: shares are rounded down, and differences are whole bytes.
+    /// The limit in bytes, with shares of `whole`. A difference exceeds the threshold exactly if it is greater: shares
+    /// are rounded down, and differences are whole bytes.
     pub fn bytes_of(&self, whole: Bytes) -> Bytes {
         self.bound(whole).bytes
     }
 
-    /// The same, with the unit of the part that decides.
+    /// The same, with the unit of the decisive part.
     pub(super) fn bound(&self, whole: Bytes) -> Bound {
         let bounds = self.terms.iter().map(|term| match term {
             Term::Size(bytes, unit) => Bound { bytes: *bytes, unit: Some(*unit) },
@@ -126,7 +126,7 @@ impl Threshold {
         bound.unwrap_or(Bound { bytes: Bytes(0), unit: None })
     }
 
-    /// The share, in millionths of a percent, where there is one.
+    /// The share, in millionths of a percent, if there is one.
     pub(super) fn share(&self) -> Option<u64> {
         self.terms.iter().find_map(|term| match term {
             Term::Share(millionths) => Some(*millionths),
@@ -177,7 +177,7 @@ impl FromStr for Term {
         let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = (&text[..end], text[end..].trim());
         let invalid = || AmountError::Number(text.to_owned());
-        // In millionths, so that 7.5 and 0.1 are what they say.
+        // In millionths, so that 7.5 and 0.1 are exact.
         let millionths = decimal_millionths(number).ok_or_else(invalid)?;
         if unit == "%" {
             return u64::try_from(millionths).map(Term::Share).map_err(|_| invalid());
@@ -211,20 +211,20 @@ fn unit_of(unit: &str, number: &str) -> Result<Unit, AmountError> {
 }
 
 impl fmt::Display for SizeLimit {
-    /// As it is written in the settings.
+    /// As written in the settings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
     }
 }
 
 impl fmt::Display for Threshold {
-    /// As it is written in the settings.
+    /// As written in the settings.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
     }
 }
 
-/// A limit as people see it: as it is written, and no line breaks between a number and its unit.
+/// A limit for people: as written, but without line breaks between a number and its unit.
 pub fn unbroken(limit: &str) -> String {
     let words: Vec<&str> = limit.split_whitespace().collect();
     let mut out = String::with_capacity(limit.len());

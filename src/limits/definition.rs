@@ -1,4 +1,4 @@
-//! What a limit is: its words, its needs and its evaluation, in a form that all of them share.
+//! What a limit is: its key, its needs and its evaluation, in a form shared by all limits.
 
 use super::key::{LimitKey, ValueError};
 use super::subject::{Fact, ImageFacts, Subject, Unknown};
@@ -8,42 +8,42 @@ use crate::image::bytes::Units;
 use crate::image::layer_ref::DockerfileLines;
 use crate::stages::Evaluation;
 
-/// A limit. Nothing has a default, so one without a headline does not compile.
+/// A limit. No item has a default, so a limit without a headline does not compile.
 pub(super) trait Limit: Sized {
-    /// Its words.
+    /// Its key, help and description.
     const KEY: LimitKey;
     /// The facts that it needs.
     const NEEDS: Needs;
-    /// The key of a limit that says the same more strictly: where that has a finding, this one is not evaluated.
+    /// The key of a stricter limit of the same kind: if that has a finding, this one is not evaluated.
     const COVERED_BY: Option<&'static str>;
 
-    /// Turns a written value into a limit; `None` for a word that turns it off.
+    /// Parses a value; `None` for a word that turns the limit off.
     fn parse(text: &str) -> Result<Option<Self>, ValueError>;
 
     /// What exceeds it.
     fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Exceeded>, Unknown>;
 
-    /// What happened, to be read after the image's name: `exceeds max-increase: 57.8 MB (+4.2 MB, +7.9%)`.
+    /// What happened, to follow the image's name: `exceeds max-increase: 57.8 MB (+4.2 MB, +7.9%)`.
     fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String;
 }
 
 /// The facts that a limit needs, on each side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Needs {
-    /// Of the image as it is now.
+    /// Facts of the current image.
     pub head: &'static [Fact],
-    /// Of the baseline; where this is not empty, the limit can only be evaluated against one.
+    /// Facts of the baseline; if there are any, the limit can only be evaluated against one.
     pub base: &'static [Fact],
 }
 
-/// What all need to know of a limit.
+/// What the rest of the program needs to know about a limit.
 #[derive(Debug)]
 pub struct Definition {
-    /// Its words.
+    /// Its key, help and description.
     pub key: LimitKey,
     pub(super) needs: Needs,
     pub(super) covered_by: Option<&'static str>,
-    /// What happened, to be read after the image's name.
+    /// What happened, to follow the image's name.
     pub headline: fn(&Finding, &HeadlineContext<'_>) -> String,
 }
 
@@ -57,32 +57,32 @@ impl Definition {
         !self.needs.base.is_empty()
     }
 
-    /// Whether it is on growth, which adds up from one change to the next.
+    /// Whether it limits growth, which adds up from one change to the next.
     pub fn is_on_growth(&self) -> bool {
         self.needs.base.iter().any(|fact| matches!(fact, Fact::Size | Fact::AppSize))
     }
 
-    /// Whether it is about the size, or its growth.
+    /// Whether it limits the size or its growth.
     pub fn is_about_size(&self) -> bool {
         self.needs(Fact::Size) || self.needs(Fact::AppSize)
     }
 
-    /// Whether it needs this fact of an image.
+    /// Whether it needs this fact of the current image.
     pub fn needs(&self, fact: Fact) -> bool {
         self.needs.head.contains(&fact)
     }
 }
 
-/// What exceeds a limit: a finding without what the limit itself knows.
+/// What exceeds a limit: a finding without the parts that all findings of the limit share.
 #[derive(Debug)]
 pub(super) struct Exceeded {
     pub severity: Severity,
     pub message: String,
-    /// Bytes, or a number.
+    /// Bytes, or a count.
     pub measured: Option<i64>,
-    /// The limit as it is written.
+    /// The limit, as written.
     pub limit: String,
-    /// The part of the image that it is about, where it is not all of it.
+    /// The part of the image that exceeds it, if that is not the whole image.
     pub about: Option<String>,
     pub help: String,
     pub dockerfile: Option<DockerfileLines>,
@@ -90,7 +90,7 @@ pub(super) struct Exceeded {
 
 /// Evaluates one limit.
 pub(super) fn evaluate<L: Limit>(limit: &L, subject: &Subject<'_>) -> Result<Vec<Finding>, Unknown> {
-    // What a missing baseline means is a choice of its own.
+    // What a missing baseline means is a separate setting.
     if subject.base.is_err() && !L::NEEDS.base.is_empty() {
         return Ok(Vec::new());
     }
@@ -115,23 +115,23 @@ pub(super) fn evaluate<L: Limit>(limit: &L, subject: &Subject<'_>) -> Result<Vec
     Ok(exceeded.into_iter().map(finding).collect())
 }
 
-/// What a headline can tell beside its finding.
+/// What a headline can state besides its finding.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HeadlineContext<'a> {
     /// Which amount the limits on size and growth evaluate.
     pub metric: Metric,
-    /// The size in the metric, now.
+    /// The current size in the metric.
     pub size: Option<Bytes>,
-    /// The same of the baseline.
+    /// The size of the baseline in the metric.
     pub base_size: Option<Bytes>,
-    /// The uncompressed size, which is known where the metric may not be.
+    /// The uncompressed size, which may be known even if the metric is not.
     pub uncompressed: Option<Bytes>,
-    /// How the image is built, where that was evaluated.
+    /// How the image is built, if that was evaluated.
     pub stages: Option<&'a Evaluation>,
 }
 
 impl HeadlineContext<'_> {
-    /// `57.8 MB (+4.2 MB, +7.9%)`; without a baseline the size alone.
+    /// `57.8 MB (+4.2 MB, +7.9%)`; without a baseline only the size.
     pub fn size_and_change(&self, units: Units) -> String {
         let size = |bytes: Bytes| bytes.in_units(units);
         match (self.size, self.base_size) {
@@ -150,10 +150,10 @@ impl HeadlineContext<'_> {
     }
 }
 
-/// Makes the list of all limits, and a type for one that is set.
+/// Makes the list of all limits, and a type for a limit with a value.
 macro_rules! registry {
     ($($module:ident::$limit:ident),* $(,)?) => {
-        /// What is known of each limit.
+        /// All limits.
         pub static LIMITS: &[Definition] = &[$(Definition::of::<$module::$limit>()),*];
 
         /// A limit that is set, with its value.

@@ -1,4 +1,4 @@
-//! `enforce`: whether what exceeds a limit fails the check. A choice, and no limit.
+//! `enforce`: whether exceeding a limit fails the check. A setting, not a limit.
 
 use std::str::FromStr;
 
@@ -15,7 +15,7 @@ pub(super) const KEY: LimitKey = LimitKey {
     examples: &["false", "2027-01-31"],
 };
 
-/// Whether what exceeds a limit fails the check.
+/// Whether exceeding a limit fails the check.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Enforce {
     /// It does.

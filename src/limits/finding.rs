@@ -1,4 +1,4 @@
-//! What an evaluation finds, and the verdict that findings add up to.
+//! What an evaluation finds, and the overall verdict.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use super::amount::unbroken;
 use crate::image::layer_ref::DockerfileLines;
 use crate::image::{Bytes, Delta};
 
-/// The rule of the finding that a limit was not evaluated where it could have been.
+/// The rule of the finding that a limit could not be evaluated although it should be.
 pub const NOT_EVALUATED_RULE: &str = "not-evaluated";
 
 /// How serious a finding is.
@@ -17,9 +17,9 @@ pub const NOT_EVALUATED_RULE: &str = "not-evaluated";
 pub enum Severity {
     /// Worth a look; the check passes.
     Warn,
-    /// A limit is broken that is not enforced; the check passes.
+    /// A limit is exceeded but not enforced; the check passes.
     Unenforced,
-    /// A limit is broken; the check fails.
+    /// A limit is exceeded; the check fails.
     Fail,
 }
 
@@ -28,15 +28,15 @@ pub enum Severity {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Nothing to say.
+    /// There are no findings.
     Pass,
-    /// Something to look at; the check passes.
+    /// There are warnings; the check passes.
     Warn,
-    /// A limit is broken and somebody with the right to do so accepted it.
+    /// A limit is exceeded, and somebody with the right to do so accepted it.
     Accepted,
-    /// A limit is broken that is not enforced.
+    /// A limit is exceeded but not enforced.
     Unenforced,
-    /// A limit is broken.
+    /// A limit is exceeded.
     Fail,
 }
 
@@ -52,7 +52,7 @@ impl Verdict {
         }
     }
 
-    /// The verdict that findings add up to.
+    /// The overall verdict of findings.
     pub fn of(findings: &[Finding]) -> Verdict {
         match findings.iter().map(|finding| finding.severity).max() {
             None => Verdict::Pass,
@@ -63,7 +63,7 @@ impl Verdict {
     }
 }
 
-/// One evaluated fact.
+/// One finding of an evaluation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Finding {
@@ -75,19 +75,19 @@ pub struct Finding {
     pub message: String,
     /// What was measured: bytes, or a number of layers.
     pub measured: Option<i64>,
-    /// The limit as it is written in the settings.
+    /// The limit, as written in the settings.
     pub limit: Option<String>,
     /// What it is about: the image, or one of its layers.
     pub subject: String,
     /// What to do next.
     pub help: String,
-    /// The lines of a Dockerfile that it is due to, where that is certain.
+    /// The Dockerfile lines that caused it, if they are certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<DockerfileLines>,
 }
 
 impl Finding {
-    /// What fails does so no more.
+    /// Turns a failure into an unenforced finding.
     pub(super) fn do_not_enforce(&mut self) {
         if self.severity == Severity::Fail {
             self.severity = Severity::Unenforced;
@@ -99,12 +99,12 @@ impl Finding {
         format!("exceeds {}: {what}", self.rule)
     }
 
-    /// The limit, as people see it.
+    /// The limit, for people.
     pub(super) fn limit_text(&self) -> String {
         self.limit.as_deref().map_or_else(|| "unknown".to_owned(), unbroken)
     }
 
-    /// What was measured, as bytes in the unit of the limit; `whole` is what a percentage is of.
+    /// What was measured, as bytes in the unit of the limit; percentages are of `whole`.
     pub(super) fn measured_bytes(&self, whole: Option<Bytes>) -> String {
         let Some(measured) = self.measured.map(|bytes| Delta(bytes).magnitude()) else {
             return "an unknown size".to_owned();

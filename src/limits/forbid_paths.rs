@@ -1,5 +1,4 @@
-//! `forbid-paths`: paths that no layer may contain, also those that a later layer deletes: whoever has the image has
-//! them.
+//! `forbid-paths`: paths that no layer may contain, even if a later layer deletes them: they are still in the image.
 
 use std::collections::HashSet;
 
@@ -14,7 +13,7 @@ use crate::image::layer_ref::LayerRef;
 use crate::image::path::PathRef;
 use crate::removable::{fits, glob_set};
 
-/// Patterns of paths, with how they are written.
+/// Path patterns, and their text as written.
 #[derive(Debug, Clone)]
 pub struct ForbidPaths {
     set: GlobSet,
@@ -30,7 +29,7 @@ impl PartialEq for ForbidPaths {
 impl Eq for ForbidPaths {}
 
 impl ForbidPaths {
-    /// The first pattern that a path matches, as it is written.
+    /// The first pattern that a path matches, as written.
     fn matching(&self, path: PathRef<'_>) -> &str {
         let found = self.set.matches_candidate(&globset::Candidate::from_bytes(path.0));
         found.first().and_then(|index| self.texts.get(*index)).map_or("", String::as_str)
@@ -63,7 +62,7 @@ impl Limit for ForbidPaths {
         let before = subject.before().and_then(|side| side.paths().ok()).map(|paths| forbidden(&paths, self));
         let known: HashSet<&[u8]> = before.iter().flatten().map(|found| found.path.0).collect();
         let is_new = |found: &&Forbidden<'_>| !known.contains(found.path.0);
-        // What a pull request adds comes first.
+        // Paths that the pull request adds come first.
         let Some(first) = found.iter().find(is_new).or(found.first()) else { return Ok(Vec::new()) };
         let new = found.iter().filter(is_new).count() as u64;
         let (severity, note) = subject.unless_inherited(new, before.as_ref().map(|_| 0), !known.is_empty());
@@ -110,7 +109,7 @@ struct Forbidden<'a> {
     deleted: bool,
 }
 
-/// All that matches in the layers, whatever kind of file it is; of a directory that matches, itself.
+/// All matching paths in the layers, whatever kind of file they are; a matching directory counts as itself.
 fn forbidden<'a>(paths: &subject::ImagePaths<'a>, patterns: &ForbidPaths) -> Vec<Forbidden<'a>> {
     let wasted = paths.filesystem.waste().filter(|file| !file.replaced);
     let gone: HashSet<&[u8]> = wasted.map(|file| file.path.0).collect();

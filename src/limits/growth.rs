@@ -1,4 +1,4 @@
-//! What the limits on growth share.
+//! Code that all limits on growth share.
 
 use super::amount::unbroken;
 use super::definition::{Exceeded, HeadlineContext};
@@ -45,13 +45,13 @@ pub(super) fn message(growth: Delta, before: Bytes, limit: &Threshold) -> String
     format!("+{measured}{share}, {over} over the limit of +{}", unbroken(&limit.to_string()))
 }
 
-/// What makes an image smaller that grew at `place`.
+/// How to make an image smaller that grew at `place`.
 pub(super) fn make_smaller(place: Option<&DockerfileLines>, key: &str) -> String {
     let from = place.map_or_else(String::new, |place| format!(" from {place}"));
     format!("remove what the image does not need{from}, or raise {key}")
 }
 
-/// None of our steps can help where it is mostly the base image's.
+/// None of the Dockerfile's instructions can help if the growth is mostly the base image's.
 fn help(base: &BaseFacts<'_>, growth: Delta, key: &str) -> String {
     let drift = base.split.map(|split| split.base_image).filter(|drift| drift.0 > growth.0 / 2);
     match drift {
@@ -62,8 +62,8 @@ fn help(base: &BaseFacts<'_>, growth: Delta, key: &str) -> String {
     }
 }
 
-/// What to do about the removable files of the instruction that grew most, where a good part of the growth are
-/// removable files that the baseline does not have.
+/// Advice about the removable files of the instruction that grew most, if a good part of the growth are removable files
+/// that the baseline does not have.
 fn removable_help(subject: &Subject<'_>, base: &BaseFacts<'_>, growth: Delta) -> Option<String> {
     const GOOD_PART: i64 = 4;
     let (place, head) = (base.grown_most()?, subject.head.removable().ok()?);
@@ -85,7 +85,7 @@ pub(super) fn headline(finding: &Finding, image: &HeadlineContext<'_>) -> String
     let limit = finding.limit.as_deref().and_then(|limit| limit.parse::<Threshold>().ok());
     let units = limit.as_ref().zip(image.base_size).map(|(limit, base)| limit.bound(base).units());
     let usual = image.size_and_change(units.unwrap_or_default());
-    // A growth that reads like its limit gets the digits that it exceeds it by.
+    // If growth would read like its limit, it gets enough digits to show that it exceeds it.
     let told = image.size.zip(image.base_size).zip(limit).and_then(|((size, base), limit)| {
         let delta = size - base;
         let (rounded, told) = (delta.percent_of(base)?, delta.percent_over(base, limit.share()?)?);

@@ -1,4 +1,4 @@
-//! A key of `[limits]`: its words, and how its value is written.
+//! A key of `[limits]`: its name and description, and how its value is written.
 
 use std::fmt;
 
@@ -9,17 +9,17 @@ use super::AmountError;
 pub struct LimitKey {
     /// Its name, which is also that of the flag and of the action's input.
     pub name: &'static str,
-    /// What stands for its value in help: `SIZE`.
+    /// The placeholder for its value in help: `SIZE`.
     pub value_name: &'static str,
     /// How its value is written.
     pub form: ValueForm,
-    /// What holds where it is not set, if that is not "no limit".
+    /// The default, if that is not "no limit".
     pub default: Option<&'static str>,
     /// One line, for help and for the action's input.
     pub help: &'static str,
-    /// Sentences, for the schema and the documents.
+    /// Full sentences, for the schema and the documents.
     pub description: &'static str,
-    /// Values as they may be written; the first is the best to start from.
+    /// Example values; the first is the best to start from.
     pub examples: &'static [&'static str],
 }
 
@@ -47,7 +47,7 @@ pub enum ValueForm {
     Increase,
     /// A whole number.
     Count,
-    /// Patterns of paths, one a line.
+    /// Path patterns, one per line.
     Paths,
     /// `true`, `false` or a day.
     Enforce,
@@ -56,7 +56,7 @@ pub enum ValueForm {
 }
 
 impl ValueForm {
-    /// How it is written, in a sentence for the schema and the documents.
+    /// How it is written, as a sentence for the schema and the documents.
     pub fn description(self) -> &'static str {
         match self {
             ValueForm::Size => {
@@ -71,7 +71,7 @@ impl ValueForm {
     }
 }
 
-/// A value that cannot be used, and what to write.
+/// An invalid value, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ValueError(String);

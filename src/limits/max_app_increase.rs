@@ -6,7 +6,7 @@ use super::subject::Fact;
 use super::{Finding, Severity, Subject, Threshold, Unknown, growth};
 use crate::image::snapshot::BoundaryBy;
 
-/// What is said where the boundary is estimated, and what tells it.
+/// The note for an estimated boundary, and how to make it certain.
 const ESTIMATED: &str = " (warning only: the end of the base image is estimated)";
 const TELL: &str =
     "pass --dockerfile or --build-metadata to check and record: they show where the base image ends";

@@ -37,7 +37,7 @@ impl Limit for MaxRemovable {
         let before = subject.before().and_then(|side| side.removable().ok()).map(sum_counting);
         let already = before.is_some_and(|size| size > limit.bytes);
         let (severity, note) = subject.unless_inherited(bytes.0, before.map(|size| size.0), already);
-        // What we can do most about comes first, unless it is nothing beside the rest.
+        // What the application can change comes first, unless it is negligible.
         let matters = |found: &Removable| !found.layer.of_base_image && found.bytes.0 >= bytes.0 / 100;
         let counting = found.iter().filter(|found| found.counts());
         let largest = counting.max_by_key(|found| (matters(found), found.bytes));

@@ -59,7 +59,7 @@ impl Limit for MaxSize {
             .parse::<SizeLimit>()
             .map_or_else(|_| Default::default(), |limit| limit.bound().units());
         let (measured, shown) = (finding.measured_bytes(None), image.size_and_change(units));
-        // What was measured has the digits that it takes to be seen over the limit.
+        // The measured size has enough digits to show that it exceeds the limit.
         let change = shown.split_once(" (").map_or_else(String::new, |(_, change)| format!(" ({change}"));
         finding.exceeds(&format!("{measured}{change}"))
     }

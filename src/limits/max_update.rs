@@ -35,7 +35,7 @@ impl Limit for MaxUpdate {
     }
 }
 
-/// What is over `limit`.
+/// What exceeds `limit`.
 pub(super) fn evaluate(
     limit: &SizeLimit,
     severity: Severity,
@@ -45,7 +45,7 @@ pub(super) fn evaluate(
     over(limit.bound(), severity, &limit.to_string(), base)
 }
 
-/// What is over `bound`, which is written as `limit`.
+/// What exceeds `bound`, which was written as `limit`.
 pub(super) fn over(
     bound: Bound,
     severity: Severity,
@@ -58,7 +58,7 @@ pub(super) fn over(
     }
     let (measured, over) = (bound.measured(update.bytes), bound.excess(update.bytes));
     let (severity, note) = match update.estimated {
-        // An uncompressed size stands for what nobody knows. A guess fails nothing.
+        // An uncompressed size replaces an unknown one. An estimate fails nothing.
         true => (Severity::Warn, " (warning only: estimated from uncompressed sizes)".to_owned()),
         false => base.demoted(severity),
     };

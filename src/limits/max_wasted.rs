@@ -1,4 +1,4 @@
-//! `max-wasted`: the maximum of what is in the layers and cannot be reached.
+//! `max-wasted`: the maximum of wasted bytes: in the layers, but unreachable.
 
 use super::amount::unbroken;
 use super::definition::{Exceeded, HeadlineContext, Limit, Needs};

@@ -1,4 +1,4 @@
-//! `metric`: which size of an image the limits on size and growth evaluate. A choice, and no limit.
+//! `metric`: which size of an image the limits on size and growth evaluate. A setting, not a limit.
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,11 +33,11 @@ pub enum Metric {
     /// Bytes of the files in all layers.
     #[default]
     Uncompressed,
-    /// Bytes of the files that exist.
+    /// Bytes of the files that exist once all layers are applied.
     Flattened,
-    /// Bytes that a pull downloads.
+    /// Bytes that a full pull downloads.
     Compressed,
-    /// Bytes that a pull downloads where the baseline is there.
+    /// Bytes that a host with the baseline downloads.
     Update,
 }
 
@@ -52,7 +52,7 @@ impl Metric {
         }
     }
 
-    /// This metric of an image, where known; of one image alone, an update is a full pull.
+    /// This metric of an image, if known; for a single image, an update is a full pull.
     pub fn of(self, totals: &Totals) -> Option<Bytes> {
         match self {
             Metric::Uncompressed => totals.uncompressed,

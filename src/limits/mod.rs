@@ -1,8 +1,7 @@
-//! Limits: what an image may be, and what is said where it is more. Pure: nothing is read, nothing is printed.
+//! Limits: what an image may have, and what is reported if it exceeds them. Pure: nothing is read, nothing is printed.
 //!
 //! One file is one limit: its key, how it is written, the facts that it needs, its evaluation and its headline. Flags,
-//! keys of the configuration, inputs of the action, the schema, the documents and the report are made from the list
-//! below.
+//! configuration keys, action inputs, the schema, the documents and the report are generated from the list below.
 //!
 //! `docs/development.md` says how to add one.
 
@@ -55,19 +54,18 @@ registry! {
     forbid_paths::ForbidPaths,
 }
 
-/// The keys of `[limits]`: the limits, and the choices that say how they are evaluated. Each is also a flag and
-/// an input of the action.
+/// The keys of `[limits]`: the limits, and the settings for evaluating them. Each is also a flag and an action input.
 pub fn keys() -> impl Iterator<Item = &'static LimitKey> {
     let limits = LIMITS.iter().map(|limit| &limit.key);
     [&metric::KEY].into_iter().chain(limits).chain([&on_missing_baseline::KEY, &enforce::KEY])
 }
 
-/// The key of this name.
+/// The key with this name.
 pub fn key(name: &str) -> Option<&'static LimitKey> {
     keys().find(|key| key.name == name)
 }
 
-/// The limit of this key; a finding has it as its rule.
+/// The limit with this key, which is also the rule of its findings.
 pub fn definition(key: &str) -> Option<&'static Definition> {
     LIMITS.iter().find(|limit| limit.key.name == key)
 }
@@ -84,10 +82,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Turns written values into limits; `written` is what stands for a key.
+    /// Parses limits; `written` returns the text of a key.
     ///
     /// # Errors
-    /// The first key whose value cannot be used, and why.
+    /// The first key with an invalid value, and why it is invalid.
     pub fn parse<'t>(
         written: impl Fn(&'static str) -> Option<&'t str>,
     ) -> Result<Limits, (&'static str, ValueError)> {
@@ -112,27 +110,27 @@ impl Limits {
         Ok(())
     }
 
-    /// Whether nothing is limited at all, so that no image could ever fail.
+    /// Whether there are no limits at all, so that no image could ever fail.
     pub fn is_empty(&self) -> bool {
         self.set.is_empty()
     }
 
-    /// Whether a limit can only be evaluated against a baseline.
+    /// Whether some limit can only be evaluated against a baseline.
     fn need_baseline(&self) -> bool {
-        // Of one image alone there is no update.
+        // A single image has no update.
         let needs = |limit: &Definition| {
             limit.needs_baseline() || self.metric == Metric::Update && limit.needs(Fact::Size)
         };
         self.set.iter().any(|limit| needs(limit.definition()))
     }
 
-    /// Evaluates an image. A limit that needs a fact that is unknown has a finding that fails: a gate that cannot see
-    /// must not pass.
+    /// Evaluates an image. A limit that needs an unknown fact has a failing finding: a gate that cannot see must not
+    /// pass.
     pub fn evaluate(&self, subject: &Subject<'_>) -> Vec<Finding> {
         self.evaluate_or(subject, |_, _| None)
     }
 
-    /// The same, where somebody else may know what a limit would find that needs an unknown fact.
+    /// The same, but `known_elsewhere` may supply the findings of a limit that needs an unknown fact.
     pub fn evaluate_or(
         &self,
         subject: &Subject<'_>,

@@ -1,4 +1,4 @@
-//! `multi-stage`: that an image is built in stages, or else ships no build tools or build inputs.
+//! `multi-stage`: an image has to be a multi-stage build, or ship no build tools and build inputs.
 
 use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
 use super::key::{LimitKey, ValueError, ValueForm, choice};
@@ -76,7 +76,7 @@ impl Limit for MultiStage {
     }
 }
 
-/// `held` is what is held against the image: bytes of our own programs that build, and what they read.
+/// `held`: bytes of the application's own build tools and build inputs.
 fn what_it_ships(evaluated: &Evaluation, held: Option<i64>) -> String {
     let own = (evaluated.removable - evaluated.removable_of_base).magnitude();
     let of_base = evaluated.removable_of_base;

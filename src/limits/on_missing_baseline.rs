@@ -1,11 +1,11 @@
-//! `on-missing-baseline`: what it means that no baseline was found. A choice, and no limit.
+//! `on-missing-baseline`: what a missing baseline means. A setting, not a limit.
 
 use std::str::FromStr;
 
 use super::key::{LimitKey, ValueError, ValueForm, choice};
 use super::{Finding, Severity, Subject};
 
-/// The rule of the finding that no baseline was found; it has an exit code of its own.
+/// The rule of the finding for a missing baseline; it has its own exit code.
 pub const BASELINE_RULE: &str = "baseline";
 
 pub(super) const KEY: LimitKey = LimitKey {
@@ -18,7 +18,7 @@ pub(super) const KEY: LimitKey = LimitKey {
     examples: &[],
 };
 
-/// What it means that no baseline was found.
+/// What a missing baseline means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnMissingBaseline {
     /// Nothing.
@@ -49,12 +49,12 @@ pub(super) fn evaluate(
 ) -> Option<Finding> {
     let missing = subject.base.as_ref().err()?;
     let default = match (needs_baseline, missing.unusable) {
-        // A gate that could see and does not must not pass.
+        // A gate that could see but does not must not pass.
         (true, true) => OnMissingBaseline::Fail,
         (true, false) | (false, true) => OnMissingBaseline::Warn,
         (false, false) => OnMissingBaseline::Pass,
     };
-    // That one which is there cannot be used is more than that none is there yet.
+    // A baseline that exists but is unusable is worse than one that does not exist yet.
     let chosen = chosen.filter(|chosen| !(missing.unusable && *chosen == OnMissingBaseline::Pass));
     let severity = match chosen.unwrap_or(default) {
         OnMissingBaseline::Pass => return None,

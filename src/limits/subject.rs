@@ -1,5 +1,5 @@
-//! What limits evaluate: facts of an image and of its baseline, each of which may be unknown. It is made from an image
-//! that was measured now, from a stored record, which may lack file lists, or from a saved report, which has none.
+//! What limits evaluate: facts about an image and its baseline, each of which may be unknown. They come from an image
+//! that was measured now, from a stored baseline, which may lack file lists, or from a saved report, which has none.
 
 use super::{Finding, Metric, NOT_EVALUATED_RULE, Severity};
 use crate::analysis::Analysis;
@@ -11,18 +11,18 @@ use crate::image::{
 };
 use crate::stages::Evaluation;
 
-/// An image, as far as limits look at it.
+/// An image, as far as limits need it.
 #[derive(Debug)]
 pub struct Subject<'a> {
     /// Its name.
     pub name: &'a str,
     /// Which amount the limits on size and growth evaluate.
     pub metric: Metric,
-    /// Whether this is about a pull request, which is not at fault for what was wrong before.
+    /// Whether this is a pull request, which is not at fault for what was already wrong before.
     pub pull_request: bool,
-    /// The day of the evaluation: limits may be enforced from one on.
+    /// The day of the evaluation: limits may be enforced from a certain day.
     pub today: Day,
-    /// The image as it is now.
+    /// The current image.
     pub head: ImageFacts<'a>,
     /// The baseline, or why there is none.
     pub base: Result<BaseFacts<'a>, NoBase<'a>>,
@@ -31,51 +31,51 @@ pub struct Subject<'a> {
 /// When and for what an image is evaluated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occasion {
-    /// Whether it is for a change that is about to be merged: a pull request, or a group of a merge queue.
+    /// Whether it is for a change that is about to be merged: a pull request, or a merge queue group.
     pub pull_request: bool,
-    /// Whether it is for a group of a merge queue: whatever came since the baseline is merged with it.
+    /// Whether it is for a merge queue group: everything since the baseline is merged with it.
     pub merge_queue: bool,
     /// The day, in UTC.
     pub today: Day,
 }
 
 impl Occasion {
-    /// What a baseline is instead of that of the base commit, where growth since then may not be this change's.
+    /// Describes a baseline that is not that of the base commit, if growth since then may not be this change's.
     pub fn inexact(&self, exact: bool, distance: Option<u64>) -> Option<String> {
         let in_full = self.merge_queue && distance.is_some();
         (!exact && !in_full).then(|| age(distance))
     }
 }
 
-/// A baseline, and what changed since.
+/// A baseline, and the changes since then.
 #[derive(Debug)]
 pub struct BaseFacts<'a> {
-    /// What is known of it.
+    /// What is known about it.
     pub image: ImageFacts<'a>,
-    /// Where it is not that of the base commit: what it is instead.
+    /// What it is instead, if it is not that of the base commit.
     pub inexact: Option<String>,
     /// The aligned layers, in head order.
     pub rows: &'a [LayerRow],
     /// What made the difference, largest first.
     pub causes: &'a [Cause],
-    /// The base image's part in the difference, where it is known where that ends.
+    /// The base image's part in the difference, if it is known where the base image ends.
     pub split: Option<Split>,
-    /// What a host that has it downloads when it moves to the image.
+    /// What a host that has it downloads to update to the image.
     pub update: Option<UpdateSize>,
 }
 
-/// That there is no baseline.
+/// The absence of a baseline.
 #[derive(Debug, Clone, Copy)]
 pub struct NoBase<'a> {
-    /// Why.
+    /// Its reason.
     pub why: &'a str,
     /// What to do about it.
     pub help: &'a str,
-    /// Whether one is recorded that cannot be used.
+    /// Whether one is recorded but cannot be used.
     pub unusable: bool,
 }
 
-/// What is known of one image. What is `None` is unknown.
+/// What is known about one image. `None` means unknown.
 #[derive(Debug)]
 pub struct ImageFacts<'a> {
     is_head: bool,
@@ -89,48 +89,48 @@ pub struct ImageFacts<'a> {
     paths: Option<ImagePaths<'a>>,
 }
 
-/// What is known of one layer.
+/// What is known about one layer.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerFacts<'a> {
     /// Its uncompressed size.
     pub size: Option<Bytes>,
     /// Its instruction.
     pub instruction: Option<&'a Instruction>,
-    /// Where that stands.
+    /// The instruction's lines in the Dockerfile.
     pub dockerfile: Option<&'a DockerfileLines>,
 }
 
-/// The paths in an image's layers, and the file system that they make.
+/// The paths in an image's layers, and their file system.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ImagePaths<'a> {
     pub snapshot: &'a Snapshot,
     pub filesystem: &'a Filesystem,
 }
 
-/// Something to know of an image.
+/// A fact about an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fact {
     /// The size in the metric.
     Size,
-    /// The uncompressed size of the layers above the base image.
+    /// The uncompressed size of the application layers.
     AppSize,
     /// The update size.
     Update,
     /// The uncompressed size of each layer.
     LayerSizes,
-    /// The wasted bytes, and the uncompressed size that they are a part of.
+    /// The wasted bytes, and the uncompressed size that contains them.
     Wasted,
     /// The paths in each layer.
     Paths,
-    /// What only the build needed.
+    /// The removable files.
     Removable,
     /// How it is built.
     Stages,
 }
 
 impl Fact {
-    /// Whether it is a sum that every report has, where it was known when that was made. Others come from file lists,
-    /// which no report has.
+    /// Whether every report contains it, if it was known then. Other facts come from file lists, which no report
+    /// contains.
     pub fn is_in_reports(self) -> bool {
         match self {
             Fact::Size | Fact::AppSize | Fact::Update | Fact::Wasted => true,
@@ -139,12 +139,12 @@ impl Fact {
     }
 }
 
-/// A fact that is unknown, of the image as it is now or of its baseline.
+/// An unknown fact, of the current image or its baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unknown {
-    /// Which.
+    /// The fact.
     pub fact: Fact,
-    /// Whether of the image as it is now.
+    /// Whether the current image lacks it.
     pub of_head: bool,
 }
 
@@ -163,7 +163,7 @@ impl<'a> ImageFacts<'a> {
         }
     }
 
-    /// The image as it was measured now; `waste` is what its file system hides, `stages` how it is built.
+    /// The image as measured now; `waste` is what its file system hides, `stages` how it is built.
     pub fn of_measured(
         image: &'a Analysis,
         waste: &'a [Waste],
@@ -172,7 +172,7 @@ impl<'a> ImageFacts<'a> {
         ImageFacts { waste, stages, ..ImageFacts::of_analysis(true, image) }
     }
 
-    /// The baseline as it was recorded, perhaps without file lists.
+    /// The baseline as recorded, possibly without file lists.
     pub fn of_record(image: &'a Analysis) -> ImageFacts<'a> {
         ImageFacts::of_analysis(false, image)
     }
@@ -194,7 +194,7 @@ impl<'a> ImageFacts<'a> {
         }
     }
 
-    /// The image as its saved report has it.
+    /// The image as in its saved report.
     pub fn of_report(
         totals: &Totals,
         app_size: Option<Bytes>,
@@ -206,7 +206,7 @@ impl<'a> ImageFacts<'a> {
         ImageFacts { app_size, layers, waste, ..ImageFacts::new(true, totals) }
     }
 
-    /// The baseline as a saved report has it.
+    /// The baseline as in a saved report.
     pub fn of_reported_base(totals: &Totals, app_size: Option<Bytes>) -> ImageFacts<'a> {
         ImageFacts { app_size, ..ImageFacts::new(false, totals) }
     }
@@ -215,14 +215,14 @@ impl<'a> ImageFacts<'a> {
         Unknown { fact, of_head: self.is_head }
     }
 
-    /// That a fact is known.
+    /// Checks that a fact is known.
     pub(super) fn knows(&self, fact: Fact, metric: Metric) -> Result<(), Unknown> {
         match fact {
-            // Of two images together: `BaseFacts::update` says.
+            // A fact of two images together: see `BaseFacts::update`.
             Fact::Size if metric == Metric::Update => Ok(()),
             Fact::Size => self.size(metric).map(drop),
             Fact::AppSize => self.app_size().map(drop),
-            // Of two images together: `BaseFacts::update` says.
+            // A fact of two images together: see `BaseFacts::update`.
             Fact::Update => Ok(()),
             Fact::LayerSizes => self.layer_sizes().map(drop),
             Fact::Wasted => self.wasted().map(drop),
@@ -232,7 +232,7 @@ impl<'a> ImageFacts<'a> {
         }
     }
 
-    /// How many layers it has.
+    /// The number of its layers.
     pub(super) fn layer_count(&self) -> u64 {
         self.totals.layers
     }
@@ -242,7 +242,7 @@ impl<'a> ImageFacts<'a> {
         metric.of(&self.totals).ok_or(self.unknown(Fact::Size))
     }
 
-    /// The uncompressed size of the layers above the base image.
+    /// The uncompressed size of the application layers.
     pub(super) fn app_size(&self) -> Result<Bytes, Unknown> {
         self.app_size.ok_or(self.unknown(Fact::AppSize))
     }
@@ -260,7 +260,7 @@ impl<'a> ImageFacts<'a> {
         wasted.ok_or(self.unknown(Fact::Wasted))
     }
 
-    /// What is wasted, by the two layers that it is due to, largest first; empty where that is not known.
+    /// What is wasted, by the two layers involved, largest first; empty if it is unknown.
     pub(super) fn waste(&self) -> &'a [Waste] {
         self.waste
     }
@@ -270,7 +270,7 @@ impl<'a> ImageFacts<'a> {
         self.paths.ok_or(self.unknown(Fact::Paths))
     }
 
-    /// What only the build needed.
+    /// The removable files.
     pub(super) fn removable(&self) -> Result<&'a [Removable], Unknown> {
         self.removable.ok_or(self.unknown(Fact::Removable))
     }
@@ -280,12 +280,12 @@ impl<'a> ImageFacts<'a> {
         self.stages.ok_or(self.unknown(Fact::Stages))
     }
 
-    /// What followed from how it was built when it was recorded.
+    /// The recorded verdict on how it was built.
     pub(super) fn recorded_outcome(&self) -> Option<RemovableOutcome> {
         self.outcome
     }
 
-    /// Where the largest layer of those with a known line was made.
+    /// The lines of the largest layer among those with known lines.
     pub(super) fn largest_layer(&self) -> Option<DockerfileLines> {
         let located = self.layers.iter().flatten().filter(|layer| layer.dockerfile.is_some());
         located.max_by_key(|layer| layer.size)?.dockerfile.cloned()
@@ -299,19 +299,19 @@ impl<'a> BaseFacts<'a> {
         BaseFacts { image, inexact, rows, causes, split: *split, update: *update }
     }
 
-    /// What an update is a share of: the baseline's full pull, or what is known of it where the update is estimated.
+    /// What an update is a share of: the baseline's full pull, or a known size instead if the update is estimated.
     pub(super) fn full_pull(&self) -> Result<Bytes, Unknown> {
         let totals = &self.image.totals;
         let estimated = totals.uncompressed.filter(|_| self.update.is_some_and(|update| update.estimated));
         totals.compressed.or(estimated).ok_or(self.image.unknown(Fact::Size))
     }
 
-    /// What a host that has it downloads when it moves to the image.
+    /// What a host that has it downloads to update to the image.
     pub(super) fn update(&self) -> Result<UpdateSize, Unknown> {
         self.update.ok_or(self.image.unknown(Fact::Update))
     }
 
-    /// How serious a change is: against an inexact baseline only a warning. With a note that says so.
+    /// The severity for a change: only a warning against an inexact baseline. With a note that says so.
     pub(super) fn demoted(&self, severity: Severity) -> (Severity, String) {
         match &self.inexact {
             Some(why) => (Severity::Warn, format!(" (warning only: baseline {why})")),
@@ -319,18 +319,18 @@ impl<'a> BaseFacts<'a> {
         }
     }
 
-    /// What the layer at `head_index` had before.
+    /// The size of the layer at `head_index` before.
     pub(super) fn layer_before(&self, head_index: usize) -> Option<Bytes> {
         let row = self.rows.iter().find(|row| row.head_index == Some(head_index as u64))?;
         if row.status == Status::Added { None } else { row.base_size }
     }
 
-    /// Where what grew most was made.
+    /// The lines that grew most.
     pub(super) fn grown_most(&self) -> Option<DockerfileLines> {
         self.causes.iter().find(|cause| cause.delta > Delta(0))?.dockerfile.clone()
     }
 
-    /// The same, of the layers above the base image.
+    /// The same among the application layers.
     pub(super) fn app_grown_most(&self) -> Option<DockerfileLines> {
         let of_base = |index: Option<u64>| {
             let mut rows = self.rows.iter();
@@ -342,8 +342,8 @@ impl<'a> BaseFacts<'a> {
 }
 
 impl<'a> Subject<'a> {
-    /// How serious it is that an absolute limit is exceeded: on a pull request, one that the baseline exceeded already
-    /// fails only if the change makes it worse. With a note that says so.
+    /// The severity of exceeding an absolute limit: on a pull request whose baseline already exceeded it, it fails only
+    /// if the change makes it worse. With a note that says so.
     pub(super) fn unless_inherited(
         &self,
         now: u64,
@@ -356,7 +356,7 @@ impl<'a> Subject<'a> {
         (Severity::Fail, "")
     }
 
-    /// How much more all layers store than those of the baseline.
+    /// How much more all layers store than the baseline's.
     pub(super) fn uncompressed_growth(&self) -> Option<Delta> {
         Some(self.head.totals.uncompressed? - self.before()?.totals.uncompressed?)
     }
@@ -368,7 +368,7 @@ impl<'a> Subject<'a> {
 }
 
 impl Unknown {
-    /// That a limit cannot be evaluated without it.
+    /// The finding that a limit cannot be evaluated without it.
     pub(super) fn finding(self, limit: &str, subject: &Subject<'_>) -> Finding {
         let side = if self.of_head { "this image" } else { "the baseline" };
         let what = what(self.fact, subject.metric);
@@ -385,7 +385,7 @@ impl Unknown {
     }
 }
 
-/// A fact in words, to be read before "of this image".
+/// A fact in words, to precede "of this image".
 fn what(fact: Fact, metric: Metric) -> String {
     match fact {
         Fact::Size => format!("the {metric} size"),
@@ -427,7 +427,7 @@ mod tests {
     use super::*;
     use crate::image::Snapshot;
 
-    /// An image of which only these facts are known.
+    /// An image with only these known facts.
     struct Image {
         snapshot: Snapshot,
         stages: Evaluation,
@@ -466,7 +466,7 @@ mod tests {
                 match fact {
                     Fact::Size => totals.compressed = Some(Bytes(0)),
                     Fact::AppSize => side.app_size = Some(Bytes(0)),
-                    // Of two images together: `evaluated` adds it.
+                    // A fact of two images together: `evaluated` adds it.
                     Fact::Update => {}
                     Fact::LayerSizes => side.layers = Some(Vec::new()),
                     Fact::Wasted => (totals.wasted, totals.uncompressed) = (Some(Bytes(0)), Some(Bytes(0))),
@@ -481,7 +481,7 @@ mod tests {
         }
     }
 
-    /// What the only limit that is set finds, or the fact that it lacks.
+    /// The findings of the only limit, or the fact that it lacks.
     fn evaluated(limits: &Limits, head: &Image, base: &Image) -> Vec<Finding> {
         let filesystem = Filesystem::of(Vec::new());
         let nothing = UpdateSize { bytes: Bytes(0), classic_bytes: Bytes(0), estimated: false };
@@ -505,7 +505,7 @@ mod tests {
         limits.evaluate(&subject)
     }
 
-    /// That it fails, and for want of which fact.
+    /// Asserts that it fails, and which fact is missing.
     fn assert_not_evaluated(found: &[Finding], limit: &str, why: &str) {
         let [found] = found else { panic!("{limit}: {found:?}") };
         assert_eq!((found.rule.as_str(), found.severity), (NOT_EVALUATED_RULE, Severity::Fail), "{limit}");

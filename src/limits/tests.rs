@@ -6,7 +6,7 @@ fn limits(written: &[(&str, &str)]) -> Result<Limits, (&'static str, ValueError)
     Limits::parse(|key| written.iter().find(|(name, _)| *name == key).map(|(_, text)| *text))
 }
 
-/// An image of these layers: `path size` a file, `-path` for one that is deleted, `; ` between them.
+/// An image of these layers: `path size` is a file, `-path` a deleted one, separated by `; `.
 fn image(layers: &[&str]) -> Analysis {
     let entry = |file: &str| match file.rsplit_once(' ') {
         Some((path, size)) => Entry::File(path.into(), Bytes(size.parse().unwrap())),
@@ -20,12 +20,12 @@ fn image(layers: &[&str]) -> Analysis {
     Analysis::from(snapshot)
 }
 
-/// A baseline, compared with nothing.
+/// A baseline without a comparison.
 fn baseline(image: ImageFacts<'_>) -> BaseFacts<'_> {
     BaseFacts { image, inexact: None, rows: &[], causes: &[], split: None, update: None }
 }
 
-/// What is found of an image on a pull request.
+/// The findings for an image on a pull request.
 fn found(
     written: &[(&str, &str)],
     head: &Analysis,
@@ -161,7 +161,7 @@ fn by_the_update_size_shares_are_of_a_full_pull() {
     }
     let warned = found(&[update, ("warn-increase", "29%")], &totals, false);
     assert!(matches!(&warned[..], [(Severity::Warn, _)]), "{warned:?}");
-    // Where it is estimated by uncompressed sizes, so is what it is a share of, and nothing fails.
+    // An estimate from uncompressed sizes is a share of uncompressed sizes, and fails nothing.
     assert_eq!(found(&[update, ("max-increase", "8%")], &engine, true), []);
     let guessed = found(&[update, ("max-increase", "7%")], &engine, true);
     assert!(matches!(&guessed[..], [(Severity::Warn, _)]), "{guessed:?}");

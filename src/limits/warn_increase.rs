@@ -1,4 +1,4 @@
-//! `warn-increase`: the growth over the baseline that gets a warning.
+//! `warn-increase`: warn when growth over the baseline exceeds this.
 
 use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
 use super::key::{LimitKey, ValueError, ValueForm};

@@ -1,4 +1,4 @@
-//! `warn-update`: the size of an update from the baseline to this image that gets a warning.
+//! `warn-update`: warn when the update from the baseline to this image exceeds this.
 
 use super::definition::{Exceeded, HeadlineContext, Limit, Needs};
 use super::key::{LimitKey, ValueError, ValueForm};

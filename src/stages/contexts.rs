@@ -1,7 +1,7 @@
-//! Where bake and compose files define named contexts. Only docker can read these files, so that what they say is not
-//! followed; a reader of a Dockerfile that may need one is told where to look.
+//! Where bake and compose files define named contexts. Only Docker can evaluate these files, so they are not followed;
+//! the report of a Dockerfile that may need a context tells where to look.
 
-/// The keys that define them: of bake's HCL and JSON, and of compose's YAML.
+/// The keys that define them: in bake's HCL and JSON, and in compose's YAML.
 const KEYS: [&str; 2] = ["contexts", "additional_contexts"];
 
 /// The first line of a bake or compose file that defines named contexts.
@@ -9,7 +9,7 @@ pub fn line_of_contexts(text: &str) -> Option<usize> {
     text.lines().position(defines_contexts).map(|at| at + 1)
 }
 
-/// Whether a key of the line is one of them: JSON and YAML may be written on one line.
+/// Whether the line has one of these keys: JSON and YAML may be written on one line.
 fn defines_contexts(line: &str) -> bool {
     let is_key = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c);
     let comment = |at: &usize| *at == 0 || line[..*at].ends_with(char::is_whitespace);

@@ -1,4 +1,4 @@
-//! What to do about an image that is built where it runs.
+//! Advice for an image that is built where it runs.
 
 use super::steps::Builder;
 use super::text::{EXCLUDE, meant_for_tools};
@@ -37,17 +37,17 @@ pub(super) fn help(
     }
 }
 
-/// How to get a Dockerfile to start from. The image that was measured is on a runner; the reader builds their own.
+/// How to get a Dockerfile to start from. The measured image is on a runner, so the reader has to build their own.
 fn propose(path: &str) -> String {
     format!("; `{PROPOSE} {} --image <your tag>` writes a Dockerfile to start from", shell_path(path))
 }
 
-/// Advice without the command that writes a Dockerfile, where that is told once for all.
+/// Advice without the command that writes a Dockerfile, for reports that state it once.
 pub fn without_proposal(help: &str) -> &str {
     help.split_once(&format!("; `{PROPOSE} ")).map_or(help, |(first, _)| first)
 }
 
-/// What to do where it is the base image that brings what the steps build with.
+/// Advice for a base image that contains the tools the instructions build with.
 fn split_off(builder: &Builder<'_>, head: &Snapshot) -> String {
     let name = head.base.as_ref().and_then(|base| base.name.as_deref());
     let from = name.unwrap_or("...");
@@ -60,7 +60,7 @@ fn split_off(builder: &Builder<'_>, head: &Snapshot) -> String {
     )
 }
 
-/// A word as a shell takes it: names come from files and images, and commands are copied from reports.
+/// Quotes a word for a shell: names come from files and images, and commands are copied from reports.
 pub fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+=,-".contains(c);
     match !word.is_empty() && word.chars().all(plain) {
@@ -69,7 +69,7 @@ pub fn shell_word(word: &str) -> String {
     }
 }
 
-/// The same of a path, which is never an option.
+/// The same for a path, which must not look like an option.
 pub fn shell_path(path: &str) -> String {
     let path = shell_word(path);
     if path.starts_with('-') || path.starts_with("'-") { format!("./{path}") } else { path }

@@ -1,5 +1,5 @@
-//! Whether an image is built in stages, or needs none: evaluated by what it ships and by what its Dockerfile,
-//! or without one its history, says was run.
+//! Whether an image is a multi-stage build, or does not need to be: evaluated from what it ships and from what its
+//! Dockerfile, or otherwise its history, says was run.
 
 mod contexts;
 mod help;
@@ -26,37 +26,37 @@ pub use help::{shell_path, shell_word, without_proposal};
 use steps::{Builder, ToolRun, works_of_dockerfile, works_of_history};
 pub use text::{ByText, TextVerdict, evaluate_dockerfile};
 
-/// Headers and the like of fewer bytes say nothing: many a package brings a few.
+/// Fewer bytes of headers and other build inputs do not count: many packages contain a few.
 const FEW_INPUTS: Bytes = Bytes(1 << 20);
-/// The most kinds, and the most steps, that a reason names.
+/// Maximum kinds and instructions that a reason names.
 const MAX_NAMED: usize = 4;
 
 /// How an image is built.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Evaluation {
-    /// What follows from it.
+    /// The verdict.
     pub outcome: RemovableOutcome,
     /// Why, in one sentence.
     pub reason: String,
-    /// What it was evaluated by.
+    /// What the evaluation is based on.
     pub by: Basis,
-    /// How many stages the Dockerfile has; null without one.
+    /// How many stages the Dockerfile has; null without a Dockerfile.
     pub stages: Option<u64>,
-    /// Whether what is shipped takes something from another stage or image; null without a Dockerfile.
+    /// Whether the shipped stages take something from another stage or image; null without a Dockerfile.
     pub multi_stage: Option<bool>,
-    /// Bytes of removable files, those of the base image included.
+    /// Bytes of removable files, including those of the base image.
     pub removable: Bytes,
-    /// The part of these that is the base image's.
+    /// The part of them that belongs to the base image.
     pub removable_of_base: Bytes,
     /// What to do first.
     pub help: String,
-    /// The lines that this is about, where that is certain.
+    /// The lines concerned, if they are certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<DockerfileLines>,
 }
 
-/// What an image is evaluated by.
+/// What an evaluation is based on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -67,11 +67,11 @@ pub enum Basis {
     Image,
 }
 
-/// Evaluates an image whose files are known; `None` where they are not.
+/// Evaluates an image; `None` if its files are unknown.
 pub fn evaluate_stages(image: &Analysis) -> Option<Evaluation> {
     let (found, head, dockerfile) = (image.removable()?, image.snapshot(), image.dockerfile());
     let mut works = dockerfile.map_or_else(|| works_of_history(head), works_of_dockerfile);
-    // What a step is for is read from text; that it left something is measured.
+    // The purpose of an instruction is inferred from text; whether it left something is measured.
     works.retain(|work| work.place.as_ref().is_none_or(|place| left_something(head, place)));
     let evidence = Evidence::of(found);
     let builder = Builder::of(&works, dockerfile);
@@ -101,18 +101,18 @@ pub fn evaluate_stages(image: &Analysis) -> Option<Evaluation> {
     })
 }
 
-/// Whether the layer of a step holds any files.
+/// Whether the layer of an instruction contains any files.
 fn left_something(head: &Snapshot, place: &DockerfileLines) -> bool {
     let layer = head.layers.iter().find(|layer| layer.dockerfile.as_ref() == Some(place));
     layer.is_some_and(|layer| layer.size != Some(Bytes(0)))
 }
 
-/// What counts of evidence, in bytes.
+/// The removable files that count, in bytes.
 pub fn sum_counting(found: &[Removable]) -> Bytes {
     sum(found.iter().filter(|found| found.counts()))
 }
 
-/// What is held against an image as built where it runs, in bytes; nothing where that is not known.
+/// The application's own build tools and build inputs, in bytes.
 pub fn held_against(found: &[Removable]) -> Option<Bytes> {
     let own = found.iter().filter(|one| is_own(one) && one.weight <= Weight::Input);
     Some(sum(own))
@@ -125,12 +125,12 @@ impl Evaluation {
             (RemovableOutcome::Fail, _) => StageAdoption::SingleStage,
             (_, Some(true)) => StageAdoption::MultiStage,
             (_, Some(false)) => StageAdoption::NotNeeded,
-            // Nothing says how it came to have none.
+            // Without a Dockerfile, it is unknown why it ships none.
             (_, None) => StageAdoption::Unknown,
         }
     }
 
-    /// What a builder stage would leave behind of what was found, in bytes of the image's own layers.
+    /// The bytes of the application layers that a builder stage would save.
     pub fn saving(&self, found: &[Removable]) -> Bytes {
         match self.outcome {
             RemovableOutcome::Fail => {
@@ -141,7 +141,7 @@ impl Evaluation {
     }
 }
 
-/// The kinds with most bytes, those of all layers together: `compilers 80.1 MB, pip's cache 12 MB`.
+/// The kinds with most bytes over all layers: `compilers 80.1 MB, pip's cache 12 MB`.
 pub fn largest_kinds(found: &[Removable], most: usize) -> String {
     let counting: Vec<&Removable> = found.iter().filter(|found| found.counts()).collect();
     let mut kinds = kinds_of(&counting);
@@ -153,14 +153,14 @@ fn is_own(found: &Removable) -> bool {
     !found.layer.of_base_image && found.ignored.is_none()
 }
 
-/// What an image ships, by whose it is and what it says.
+/// What an image ships, by owner and class.
 struct Evidence<'a> {
     own_tools: Vec<&'a Removable>,
     own_inputs: Vec<&'a Removable>,
     own_leftovers: Vec<&'a Removable>,
-    /// What we delete of the base image's is among them: it is used first, and shipped all the same.
+    /// Includes the base image's tools that the Dockerfile deletes: they were used first, and are still shipped.
     base_tools: Vec<&'a Removable>,
-    /// What would count, and is meant to be shipped.
+    /// What would count, but is accepted.
     accepted: Vec<&'a Removable>,
 }
 
@@ -190,7 +190,7 @@ impl<'a> Evidence<'a> {
         !(self.own_tools.is_empty() && self.own_inputs.is_empty())
     }
 
-    /// What to do something about first: what says most, or, where nothing has to be done, what is largest.
+    /// What to fix first: the most significant class, or, if nothing has to be fixed, the largest.
     fn first_to_do(&self, outcome: RemovableOutcome) -> Option<&'a Removable> {
         match outcome {
             RemovableOutcome::Warn => {
@@ -204,7 +204,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// What to name: what says most comes first.
+    /// What to name: the most significant class first.
     fn to_name(&self) -> Vec<&'a Removable> {
         let own = [&self.own_tools, &self.own_inputs];
         let mut named: Vec<&Removable> = own.into_iter().flatten().copied().collect();
@@ -286,7 +286,7 @@ fn decide(
     (RemovableOutcome::Pass, passed(&stages, evidence, builder, dockerfile, head))
 }
 
-/// Why it is fine.
+/// Why it passes.
 fn passed(
     stages: &str,
     evidence: &Evidence<'_>,
@@ -321,7 +321,7 @@ fn passed(
     }
 }
 
-/// Of what is deleted again, all of it.
+/// A note if all of it is deleted again.
 fn deleted_text<'a>(mut found: impl Iterator<Item = &'a &'a Removable>) -> &'static str {
     if found.all(|one| one.deleted) { ", deleted by a later instruction but still in the image" } else { "" }
 }
@@ -331,7 +331,7 @@ fn base_name(head: &Snapshot) -> String {
     name.unwrap_or_else(|| "the base image".into())
 }
 
-/// One kind of all layers together.
+/// One kind over all layers.
 type KindSum<'a> = (Weight, Bytes, Vec<&'a Removable>);
 
 fn kinds_of<'a>(found: &[&'a Removable]) -> Vec<KindSum<'a>> {
@@ -344,7 +344,7 @@ fn kinds_of<'a>(found: &[&'a Removable]) -> Vec<KindSum<'a>> {
     kinds.into_values().collect()
 }
 
-/// Most bytes first within what says most.
+/// By class, the most significant first, and then by bytes.
 fn kinds_text(found: &[&Removable], most: usize) -> String {
     let mut kinds = kinds_of(found);
     sort::by_key(&mut kinds, |(weight, bytes, _)| (*weight, Reverse(*bytes)));

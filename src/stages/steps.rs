@@ -1,4 +1,4 @@
-//! The steps that made an image, and which of them build where it runs.
+//! The instructions that made an image, and which of them build where it runs.
 
 use super::{MAX_NAMED, is_multi_stage, named_most};
 use crate::dockerfile::{DockerfileFacts, Work, WorkKind, works_of};
@@ -7,7 +7,7 @@ use crate::image::snapshot::Snapshot;
 use crate::image::{Bytes, Instruction};
 use crate::tools::tools;
 
-/// One command that a step of what is shipped runs.
+/// One command that a shipped instruction runs.
 pub(super) struct ToolRun {
     pub kind: WorkKind,
     pub tool: String,
@@ -33,7 +33,7 @@ pub(super) fn works_of_dockerfile(dockerfile: &DockerfileFacts) -> Vec<ToolRun> 
     dockerfile.facts.works.iter().map(step).collect()
 }
 
-/// Of an image without a Dockerfile: what its history says was run above the base image.
+/// The commands of an image without a Dockerfile: those that its history shows above the base image.
 pub(super) fn works_of_history(head: &Snapshot) -> Vec<ToolRun> {
     let below = head.base.as_ref().map_or(0, |base| base.layers as usize);
     let own = head.layers.iter().skip(below).filter(|layer| layer.size != Some(Bytes(0)));
@@ -51,7 +51,7 @@ pub(super) fn works_of_history(head: &Snapshot) -> Vec<ToolRun> {
     found.map(step).collect()
 }
 
-/// Whether it only brings what installs packages up to date, which the base image has as well.
+/// Whether it only updates package installers, which the base image has as well.
 pub(super) fn is_installer(subjects: &[String]) -> bool {
     let is_one = |subject: &String| {
         tools().installers.iter().any(|name| {
@@ -61,10 +61,10 @@ pub(super) fn is_installer(subjects: &[String]) -> bool {
     !subjects.is_empty() && subjects.iter().all(is_one)
 }
 
-/// The steps that build where the image runs.
+/// The instructions that build where the image runs.
 pub(super) struct Builder<'a> {
     works: &'a [ToolRun],
-    /// Whether installing what the application depends on counts: with one stage it is what building is.
+    /// Whether installing the application's dependencies counts: in a single stage, that is building.
     single: bool,
 }
 
@@ -76,7 +76,7 @@ impl<'a> Builder<'a> {
     pub fn blames(&self, work: &ToolRun) -> bool {
         match work.kind {
             WorkKind::InstallsBuildTools => !work.undone && !is_installer(&work.subjects),
-            // What a step installs to build with, and takes away again, is not shipped.
+            // Build tools that an instruction installs, uses and removes again are not shipped.
             WorkKind::Build => !self.works.iter().any(|other| {
                 other.kind == WorkKind::InstallsBuildTools
                     && other.undone
@@ -109,13 +109,13 @@ impl<'a> Builder<'a> {
         self.blames(work) || self.single && work.kind == WorkKind::InstallsDependencies
     }
 
-    /// The steps in words, with their lines. With one stage, installing what the application depends on is
-    /// what building is.
+    /// The instructions in words, with their lines. In a single stage, installing the application's dependencies is
+    /// building.
     pub fn steps(&self) -> String {
         self.texts_of(|work| self.names(work))
     }
 
-    /// The same with those that take away again what they install.
+    /// The same, including instructions that remove again what they install.
     pub fn steps_with_undone(&self) -> String {
         self.texts_of(|work| self.names(work) || work.kind == WorkKind::InstallsBuildTools)
     }

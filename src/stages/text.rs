@@ -1,5 +1,5 @@
-//! What a Dockerfile may ship, by its text alone. Where nothing can, it passes. All else is a question that only
-//! the image answers: text never fails a build.
+//! What a Dockerfile may ship, judging by its text alone. If nothing can ship, it passes. Everything else is a question
+//! that only the image answers: text never fails a build.
 
 use std::collections::BTreeSet;
 
@@ -17,12 +17,12 @@ use crate::removable::Catalogue;
 use crate::sort;
 use crate::tools::ImageIs;
 
-/// The most questions that a sentence names.
+/// Maximum questions that a sentence names.
 const MAX_NAMED: usize = 4;
-/// The most questions that a document lists.
+/// Maximum questions that a document lists.
 const MAX_QUESTIONS: usize = 100;
 
-/// Directories that hold more than one program, so that tools may be among it.
+/// Directories that hold more than one program, so that tools may be among them.
 const TREES: &[&str] = &[
     "",
     ".",
@@ -41,20 +41,20 @@ const TREES: &[&str] = &[
     "etc",
     "tmp",
 ];
-/// Directories of dependencies, which may hold those of development.
+/// Directories of dependencies, which may include development dependencies.
 const DEPENDENCIES: &[&str] =
     &["node_modules", "vendor", "venv", ".venv", "site-packages", "dist-packages", "deps", "bundle"];
 
 /// What the text of a Dockerfile says about what it ships.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ByText {
-    /// Whether nothing that builds can ship; only the image tells otherwise.
+    /// Whether no build tools can ship; only the image could prove otherwise.
     pub verdict: TextVerdict,
     /// Why, in one sentence.
     pub reason: String,
     /// How many stages there are.
     pub stages: u64,
-    /// Whether what is shipped takes something from another stage or image.
+    /// Whether the shipped stages take something from another stage or image.
     pub multi_stage: bool,
     /// What to look at in the image, in the order of the file.
     pub questions: Vec<Question>,
@@ -63,23 +63,23 @@ pub struct ByText {
 }
 
 impl ByText {
-    /// Whether it asks for something that may be a named context of the build.
+    /// Whether it asks about something that may be a named context of the build.
     pub fn asks_for_context(&self) -> bool {
         self.questions.iter().any(|question| question.text.contains(CONTEXT))
     }
 }
 
-/// What text alone can say.
+/// The verdict from text alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TextVerdict {
-    /// Nothing that builds can ship.
+    /// No build tools can ship.
     Pass,
-    /// Only the image tells.
+    /// Only the image can tell.
     Unknown,
 }
 
-/// Something that may bring build tools or build inputs into the image.
+/// Something that may add build tools or build inputs to the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Question {
     /// The instruction, and what it may bring.
@@ -88,7 +88,7 @@ pub struct Question {
     pub dockerfile: DockerfileLines,
 }
 
-/// Reads a Dockerfile whose image is not at hand.
+/// Evaluates a Dockerfile whose image is not available.
 pub fn evaluate_dockerfile(dockerfile: &DockerfileFacts) -> ByText {
     let meant = meant_for_tools(dockerfile);
     let mut questions = questions(dockerfile);
@@ -123,7 +123,7 @@ pub fn evaluate_dockerfile(dockerfile: &DockerfileFacts) -> ByText {
     }
 }
 
-/// What to do about an image that is meant to contain tools.
+/// Advice for an image that is meant to contain tools.
 pub(super) const EXCLUDE: &str =
     "it is meant to contain tools: set multi-stage = \"off\" in its [images.NAME] section of layergate.toml";
 
@@ -138,11 +138,11 @@ pub(super) fn meant_for_tools(dockerfile: &DockerfileFacts) -> Option<String> {
     Some(format!("{} is {}", base.shown()?, known.brings))
 }
 
-/// What is asked of a name that only the build can tell.
+/// The question about a name that only the build resolves.
 const CONTEXT: &str = "a named build context, or an unknown image";
 
-/// Whether a name may be that of a named context: of bake's `contexts`, compose's `additional_contexts` or
-/// `--build-context`. Known images are taken for themselves.
+/// Whether a name may be a named context: from bake's `contexts`, compose's `additional_contexts` or `--build-context`.
+/// The names of known images are not.
 fn may_be_context(name: &str) -> bool {
     !name.contains(['/', ':', '@', '.']) && known_image(name).is_none()
 }
@@ -196,7 +196,7 @@ fn questions_of_bases(dockerfile: &DockerfileFacts) -> Vec<Question> {
     bases.into_iter().filter_map(question).collect()
 }
 
-/// What a copy from elsewhere may bring.
+/// What a copy from elsewhere may add.
 fn question_of_copy(
     copied: &Copied,
     path: &str,
@@ -258,12 +258,12 @@ fn question_of_copy(
         .flatten()
 }
 
-/// Whether a copied path may have what a language's manager puts into a directory: one of a path, or of a name.
+/// Whether a copied path may contain the directory, given as path or name, that a package manager installs to.
 fn is_within(copied: &str, into: &str) -> bool {
     let below = |one: &str, other: &str| one.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'));
     match into.contains('/') {
         true => copied == into || below(copied, into) || below(into, copied),
-        // Debian calls the first dist-packages, and python3.11 has it.
+        // Debian calls it dist-packages instead, and the python3.11 directory contains it.
         false => copied.split('/').any(|part| {
             let is_python = part == "dist-packages" || part.starts_with("python3");
             part == into || into == "site-packages" && is_python
@@ -271,13 +271,13 @@ fn is_within(copied: &str, into: &str) -> bool {
     }
 }
 
-/// What a stage does, with those that it is built on.
+/// The work of a stage, and of the stages that it builds on.
 fn works_below<'a>(stage: &'a StageFacts, stages: &'a [StageFacts]) -> Vec<&'a Work> {
     let mut works: Vec<&Work> = Vec::new();
     let mut next = Some(stage);
     while let Some(stage) = next {
         works.extend(&stage.works);
-        // A base is always an earlier stage, so this ends.
+        // A base is always an earlier stage, so this loop ends.
         next = match stage.resolved {
             StageBase::Stage(below) => stages.get(below),
             _ => None,
@@ -292,7 +292,7 @@ fn lists_unknown(kind: WorkKind, subjects: &[String], production: bool) -> bool 
     kind == WorkKind::InstallsDependencies && is_list && !production
 }
 
-/// Why a step may leave build tools or inputs behind: what to say behind it.
+/// Why an instruction may leave build tools or build inputs behind: the text to append.
 fn question_of_work(step: &ToolRun, builder: &Builder<'_>) -> Option<&'static str> {
     match step.kind {
         WorkKind::InstallsBuildTools | WorkKind::Build => builder.blames(step).then_some(""),
