@@ -1,31 +1,30 @@
-//! Which image the final stage builds on, where nobody has chosen one.
+//! Which image the final stage builds on, if nobody has chosen one.
 
 use crate::dockerfile::{StageBase, slimmer_of};
 use crate::image::package::Installed;
 use crate::image::{Ecosystem, ImageName, Snapshot};
 use crate::tools::tools;
 
-/// The image that is usual for the final stage in the place of the one that the build has: the slim one
-/// of the same family, the runtime to a build tool, or the plain distribution that a toolchain's image is
-/// built on. `snapshot` is of the image that was built, and says which distribution that is. `None` where
-/// there is no better one than the same.
+/// The usual image for the final stage instead of the build's own: the slim variant, the runtime for a build tool, or
+/// the plain distribution that a toolchain image is built on. `snapshot` is the built image, and tells which
+/// distribution that is. `None` if there is nothing better.
 pub fn usual_final_base(base: &StageBase, snapshot: &Snapshot) -> Option<String> {
     let StageBase::Image(name) = base else { return None };
     slimmer_of(name).or_else(|| java_runtime(name)).or_else(|| {
         let (repository, _) = split(name);
-        // What they build needs nothing of them, only the distribution's C library.
+        // What they build needs only the distribution's C library.
         let is_plain = tools().image.iter().any(|image| image.plain.iter().any(|name| name == repository));
         if is_plain { distribution(snapshot) } else { None }
     })
 }
 
-/// Repository and tag of an image of Docker Hub. A digest says nothing of what it is of.
+/// Repository and tag of a Docker Hub image. A digest does not tell what it is.
 fn split(name: &str) -> (&str, &str) {
     let name = ImageName::parse(name);
     if name.digest.is_some() { ("", "") } else { (name.short(), name.tag.unwrap_or("latest")) }
 }
 
-/// `maven:3-eclipse-temurin-17` and `gradle:8-jdk17` build on Eclipse Temurin.
+/// The Eclipse Temurin runtime for `maven:3-eclipse-temurin-17` and `gradle:8-jdk17`.
 fn java_runtime(name: &str) -> Option<String> {
     let (repository, tag) = split(name);
     let words: Vec<&str> = tag.split('-').collect();
@@ -43,7 +42,7 @@ fn java_runtime(name: &str) -> Option<String> {
     is_version.then(|| format!("eclipse-temurin:{version}-jre{release}"))
 }
 
-/// The plain image of the distribution that an image is made of.
+/// The plain image of the distribution that an image is based on.
 fn distribution(snapshot: &Snapshot) -> Option<String> {
     let packages = snapshot.packages.as_deref()?;
     let version = |ecosystem: Ecosystem, names: &[&str]| {
@@ -61,7 +60,7 @@ fn distribution(snapshot: &Snapshot) -> Option<String> {
     (is_number(major) && is_number(minor)).then(|| format!("alpine:{major}.{minor}"))
 }
 
-/// By the version of `base-files`, which is the release's own number and Ubuntu's mark.
+/// From the version of `base-files`, which has the release's own number, and a mark on Ubuntu.
 fn debian_or_ubuntu(version: &str) -> Option<&'static str> {
     let digits = version.find(|c: char| !c.is_ascii_digit()).unwrap_or(version.len());
     let (number, rest) = version.split_at(digits);
@@ -76,8 +75,8 @@ fn debian_or_ubuntu(version: &str) -> Option<&'static str> {
     }
 }
 
-/// Whether two images are of the same release of one distribution, by what they have installed; `None`
-/// where one of them does not say.
+/// Whether two images have the same release of one distribution, judging by their packages; `None` if one of them does
+/// not tell.
 pub(super) fn same_distribution(one: &Snapshot, other: &Snapshot) -> Option<bool> {
     Some(distribution(one)? == distribution(other)?)
 }
@@ -122,7 +121,7 @@ mod tests {
             let runtime = usual_final_base(&StageBase::Image(image.clone()), &debian);
             assert_eq!(runtime.as_deref(), Some("debian:bookworm-slim"), "{image}");
         }
-        // Not every image brings tools.
+        // Not every image contains tools.
         for row in tools().image.iter().filter(|row| row.is == ImageIs::Lean) {
             let tag = row.tags.iter().find(|tag| !tag.starts_with('!')).map_or("1", String::as_str);
             for name in &row.names {

@@ -1,27 +1,27 @@
-//! What a step that is done again should clear away behind itself, and does not.
+//! What a repeated instruction should clean up, and does not.
 
 use super::context::BuildContext;
 use super::steps::{BuildStep, Role};
 use super::tree::is_inside;
 use crate::image::{Bytes, Entry};
 
-/// Indexes and downloads of package managers, and what clears them away.
+/// Indexes and downloads of package managers, and the commands that remove them.
 const LEFT: &[(&[u8], &str)] = &[
     (b"var/lib/apt/lists", "rm -rf /var/lib/apt/lists/*"),
     (b"var/cache/apt/archives", "apt-get clean"),
     (b"var/cache/apk", "rm -rf /var/cache/apk/*"),
 ];
 
-/// What to add to a step.
+/// What to add to an instruction.
 #[derive(Debug, Default)]
 pub(super) struct Cleanup {
-    /// The commands, with `&&` between them.
+    /// The commands, joined with `&&`.
     pub command: String,
-    /// What they clear away.
+    /// The bytes that they remove.
     pub bytes: Bytes,
 }
 
-/// What to add to a step that installs packages, if anything can be for certain.
+/// What to add to an instruction that installs packages, if something certainly helps.
 pub(super) fn cleanup(context: &BuildContext<'_>, index: usize) -> Option<Cleanup> {
     let step = context.steps.get(index).filter(|step| step.role == Role::InstallsPackages)?;
     if step.instruction.json().is_some() || !step.instruction.here_documents.is_empty() {
@@ -49,7 +49,7 @@ pub(super) fn cleanup(context: &BuildContext<'_>, index: usize) -> Option<Cleanu
     (!cleanup.command.is_empty()).then_some(cleanup)
 }
 
-/// Whether a step fetches the indexes that it needs.
+/// Whether an instruction fetches the indexes that it needs.
 fn updates(step: &BuildStep<'_>) -> bool {
     let commands = step.commands.as_deref().unwrap_or_default();
     commands

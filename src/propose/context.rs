@@ -1,5 +1,4 @@
-//! An image and its Dockerfile side by side: where the build is cut in two, and which layer is on which
-//! side of the cut.
+//! An image and its Dockerfile together: where the build is split, and which layers are on which side.
 
 use std::sync::Arc;
 
@@ -11,10 +10,10 @@ use crate::dockerfile::{BuildPlan, Stage, StageBase, WorkKind};
 use crate::image::{Bytes, Entry, FileList, Filesystem, Instruction};
 use crate::removable::Kinds;
 
-/// Stands for what is not known in the text of a plan.
+/// Stands for unknown text in a plan.
 const UNKNOWN: char = '\u{10ffff}';
 
-/// All that a proposal is made from.
+/// Everything that a proposal is made from.
 pub(super) struct BuildContext<'a> {
     pub inputs: &'a Inputs<'a>,
     pub filesystem: &'a Filesystem,
@@ -23,22 +22,22 @@ pub(super) struct BuildContext<'a> {
     pub kinds: Kinds<'a>,
     pub plan: BuildPlan,
     pub steps: Vec<BuildStep<'a>>,
-    /// The last step of the builder.
+    /// The index of the builder's last instruction.
     pub split: usize,
-    /// How many of the lowest layers are the base image's.
+    /// How many of the lowest layers belong to the base image.
     pub base_layers: u32,
-    /// Of each layer, what made it.
+    /// For each layer, what made it.
     pub makers: Vec<Maker>,
 }
 
 /// What made a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Maker {
-    /// The base image has it.
+    /// The base image contains it.
     Base,
-    /// A step that is done again where the result is used.
+    /// An instruction that is repeated where the result is used.
     Again,
-    /// A step of the builder alone.
+    /// An instruction that only the builder has.
     Builder(usize),
 }
 
@@ -57,12 +56,12 @@ impl<'a> BuildContext<'a> {
         Ok(BuildContext { inputs, filesystem, layers, tree, kinds, plan, steps, split, base_layers, makers })
     }
 
-    /// The steps of the builder.
+    /// The instructions of the builder.
     pub fn before(&self) -> &[BuildStep<'a>] {
         &self.steps[..=self.split]
     }
 
-    /// The steps that only the final stage has.
+    /// The instructions that only the final stage has.
     pub fn after(&self) -> &[BuildStep<'a>] {
         &self.steps[self.split + 1..]
     }
@@ -71,17 +70,17 @@ impl<'a> BuildContext<'a> {
         self.makers.get(layer as usize).copied().unwrap_or(Maker::Base)
     }
 
-    /// The stage that the build is cut in.
+    /// The stage in which the build is split.
     pub fn split_stage(&self) -> Option<&'a Stage> {
         self.inputs.dockerfile.stages().get(self.steps.get(self.split)?.stage)
     }
 
-    /// The stage that is built.
+    /// The target stage.
     pub fn target(&self) -> Option<&'a Stage> {
         self.inputs.dockerfile.stages().get(self.inputs.facts.target)
     }
 
-    /// The name of the base image, where it is one.
+    /// The name of the base image, if it is an image.
     pub fn base_name(&self) -> Option<&str> {
         match &self.plan.base {
             StageBase::Image(name) => Some(name),
@@ -89,20 +88,20 @@ impl<'a> BuildContext<'a> {
         }
     }
 
-    /// The steps of the base image, as the history has them.
+    /// The base image's instructions, from the history.
     fn base_history(&self) -> impl DoubleEndedIterator<Item = &Instruction> {
         let history = &self.inputs.snapshot.history;
         let steps = history.len().saturating_sub(self.plan.steps.len());
         history.iter().take(steps).filter_map(|step| step.instruction.as_ref())
     }
 
-    /// What the base image sets with an instruction, where its history says.
+    /// The value that the base image sets with an instruction, if its history shows it.
     pub fn of_base(&self, keyword: &str) -> Option<&str> {
         let found = self.base_history().rfind(|step| step.kind() == keyword)?;
         found.as_str().split_once(' ').map(|(_, value)| value)
     }
 
-    /// The working directory after a step, where it is known.
+    /// The working directory after an instruction, if it is known.
     pub fn directory_after(&self, step: usize) -> Option<String> {
         let set = self.steps.iter().take(step + 1).rfind(|step| step.instruction.keyword == "WORKDIR");
         let Some(set) = set else { return Some(self.of_base("WORKDIR").unwrap_or("/").to_owned()) };
@@ -111,7 +110,7 @@ impl<'a> BuildContext<'a> {
         (!directory.contains(UNKNOWN)).then(|| if directory.is_empty() { "/" } else { directory }.to_owned())
     }
 
-    /// Whether commands run as root after a step, as far as is known.
+    /// Whether commands run as root after an instruction, as far as known.
     pub fn is_root_after(&self, step: usize) -> bool {
         let set = self.steps.iter().take(step + 1).rfind(|step| step.instruction.keyword == "USER");
         let user = set.map(|step| step.instruction.arguments.as_str()).or_else(|| self.of_base("USER"));
@@ -119,7 +118,7 @@ impl<'a> BuildContext<'a> {
         matches!(user, "root" | "0")
     }
 
-    /// Whether a layer's step changes what the system's package manager has installed.
+    /// Whether a layer changes what the system's package manager has installed.
     pub fn installs_packages(&self, layer: u32) -> bool {
         let databases: [&[u8]; 5] = [
             b"var/lib/dpkg/status",
@@ -140,7 +139,7 @@ impl<'a> BuildContext<'a> {
         self.inputs.snapshot.layers.get(layer as usize).and_then(|layer| layer.size).unwrap_or_default()
     }
 
-    /// Whether one of these tools built something.
+    /// Whether one of these tools built anything.
     pub fn builds_with(&self, tools: &[String]) -> bool {
         let works = self.inputs.facts.works.iter().filter(|work| work.kind == WorkKind::Build);
         works.into_iter().any(|work| {
@@ -151,7 +150,7 @@ impl<'a> BuildContext<'a> {
     }
 }
 
-/// The commands of a step that make users; nothing where they cannot be told.
+/// The commands of an instruction that create users; `None` if they are unclear.
 pub(super) fn user_commands<'s>(step: &'s BuildStep<'_>) -> Option<Vec<&'s ShellCommand>> {
     let commands = step.commands.as_ref()?;
     let makes_users =
@@ -159,7 +158,7 @@ pub(super) fn user_commands<'s>(step: &'s BuildStep<'_>) -> Option<Vec<&'s Shell
     Some(commands.iter().filter(makes_users).collect())
 }
 
-/// Whether a step makes users in a way that cannot be repeated.
+/// Whether an instruction creates users in a way that cannot be repeated.
 pub(super) fn hides_users(step: &BuildStep<'_>) -> bool {
     let text = &step.instruction.text;
     let documents = step.instruction.here_documents.iter().map(|document| document.content.as_str());
@@ -177,7 +176,7 @@ fn nothing_builds(inputs: &Inputs<'_>) -> NoProposal {
     NoProposal::NoBuildStep { line: line.map_or(1, |stage| stage.line), usual }
 }
 
-/// What made each layer. One that no line is known for is on the side of those around it.
+/// What made each layer. A layer without known lines belongs to the builder if the next layer with known lines does.
 fn makers(
     inputs: &Inputs<'_>,
     steps: &[BuildStep<'_>],
@@ -197,7 +196,7 @@ fn makers(
             continue;
         }
         let maker = of(layer).map(|(_, maker)| maker).or_else(|| {
-            // A later one of the builder says that this is of the builder, too.
+            // If a later layer is the builder's, this one is too.
             let later = (layer + 1..count).find_map(of)?;
             (later.0 <= split).then_some(Maker::Builder(later.0))
         });

@@ -12,30 +12,30 @@ use super::tree::{PathKind, PathTree, TreeNode, name_of, parent_of};
 use crate::image::path::PathRef;
 use crate::image::{Bytes, Weight};
 
-/// From so many parts of one directory on, they are gathered first.
+/// From this many parts of one directory on, they are gathered first.
 const GATHERED: usize = 6;
-/// The most packages that a sentence names.
+/// Maximum packages that a sentence names.
 const MAX_TOLD: usize = 8;
 
-/// The instructions that copy.
+/// The copying instructions.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
-    /// What package managers do at the end of the builder, as who built.
+    /// Package manager commands at the end of the builder, run as the builder's user.
     pub prunes: Vec<String>,
-    /// What the builder does last, as root.
+    /// The last instructions of the builder, run as root.
     pub tail: Vec<String>,
     /// The copies; `{builder}` stands for the stage.
     pub lines: Vec<String>,
-    /// All that they add.
+    /// The bytes that they add.
     pub bytes: Bytes,
     /// The paths, as written.
     pub paths: Vec<String>,
     pub unsure: Vec<String>,
-    /// The script that a container starts, which may run what is not copied.
+    /// The script that a container starts, which may run something that is not copied.
     pub script: Option<String>,
-    /// Whether libraries are among it that a loader has to be told of.
+    /// Whether they include libraries that have to be added to the loader's cache.
     pub has_libraries: bool,
-    /// Whether compiled modules of another language are among it.
+    /// Whether they include compiled modules of another language.
     pub has_modules: bool,
 }
 
@@ -60,7 +60,7 @@ fn writable(tree: &PathTree<'_>, node: usize) -> bool {
     shell_word(tree.nodes[node].path).is_some()
 }
 
-/// Takes away what is not wanted, once nothing is built any more.
+/// Deletes what is not wanted, after everything is built.
 fn removal(context: &BuildContext<'_>, roots: &Roots) -> Option<String> {
     let words: Vec<String> =
         roots.removed.iter().filter_map(|node| shell_word(context.tree.nodes[*node].path)).collect();
@@ -70,7 +70,7 @@ fn removal(context: &BuildContext<'_>, roots: &Roots) -> Option<String> {
     Some(format!("# Leave these out of the copy.\nRUN rm -rf {}", words.join(" \\\n      ")))
 }
 
-/// Takes away the packages that only development needs, by the manager that installed them.
+/// Removes development dependencies, with the package manager that installed them.
 fn prunes(context: &BuildContext<'_>, entry: &StartCommands) -> Vec<String> {
     if needs_development(context, entry) {
         return Vec::new();
@@ -98,14 +98,14 @@ fn prunes(context: &BuildContext<'_>, entry: &StartCommands) -> Vec<String> {
     lines
 }
 
-/// The directory whose `node_modules` a path is in.
+/// The directory that contains the `node_modules` of a path.
 fn project_of(path: &[u8]) -> Option<&[u8]> {
     let modules = b"/node_modules/";
     let at = path.windows(modules.len()).position(|window| window == modules)?;
     Some(&path[..at])
 }
 
-/// The command of a project's package manager, by what that leaves beside the packages.
+/// The command of a project's package manager, recognised by what it leaves beside the packages.
 fn manager(context: &BuildContext<'_>, project: &[u8]) -> Option<&'static str> {
     let has = |name: &str| context.tree.find(&[project, name.as_bytes()].concat()).is_some();
     if has("/node_modules/.package-lock.json") {
@@ -121,21 +121,20 @@ fn manager(context: &BuildContext<'_>, project: &[u8]) -> Option<&'static str> {
 struct CopyWriter<'w, 'a> {
     context: &'w BuildContext<'a>,
     fates: &'w [Fate],
-    /// What the builder deletes at its end.
+    /// The nodes that the builder deletes at its end.
     removed: HashSet<usize>,
     copies: &'w mut Copies,
 }
 
 impl CopyWriter<'_, '_> {
-    /// One `COPY` for each directory, and one for the files of a directory; what cannot be copied so
-    /// is returned.
+    /// One `COPY` for each directory, and one for the files of a directory; returns what cannot be copied like that.
     fn instructions(&mut self, roots: &Roots) -> Vec<usize> {
         let mut by_parent: BTreeMap<&[u8], Vec<usize>> = BTreeMap::new();
         let mut gathered = roots.links.clone();
         let careful = self.is_careful();
         for node in roots.directories.iter().chain(&roots.files) {
             let TreeNode { path, what, children, .. } = &self.context.tree.nodes[*node];
-            // Of an empty directory, builders copy neither owner nor mode.
+            // For an empty directory, builders copy neither owner nor mode.
             let is_empty = *what == PathKind::Directory && children.is_empty();
             if is_empty || copy_path(path).is_none() || careful && self.is_in_own_directory(*node) {
                 gathered.push(*node);
@@ -157,7 +156,7 @@ impl CopyWriter<'_, '_> {
         gathered
     }
 
-    /// Whether it matters to whom directories belong. `COPY` makes those above what it copies anew.
+    /// Whether the owners of directories matter. `COPY` recreates those above what it copies.
     fn is_careful(&self) -> bool {
         self.context.steps.iter().any(|step| {
             let text = &step.instruction.text;
@@ -192,7 +191,7 @@ impl CopyWriter<'_, '_> {
         self.copies.paths.extend(paths);
     }
 
-    /// Copies with links, and with the owners of the directories above, into one directory.
+    /// Copies links, and files with the owners of the directories above them, into one directory.
     fn gather(&mut self, nodes: &[usize]) -> Option<String> {
         let words: Vec<String> =
             nodes.iter().filter_map(|node| shell_word(self.context.tree.nodes[*node].path)).collect();
@@ -204,7 +203,7 @@ impl CopyWriter<'_, '_> {
         let directory = format!("/{}", free.unwrap_or("layergate-runtime-files"));
         self.add(nodes);
         self.copies.lines.push(format!("COPY --from={{builder}} {directory}/ /"));
-        // From the root, for coreutils 9.1 takes no absolute path there.
+        // From the root, because coreutils 9.1 accepts no absolute path there.
         let relative = |word: &String| word.replacen('/', "", 1);
         let listed = words.iter().map(relative).collect::<Vec<_>>().join(" \\\n      ");
         self.copies.paths.extend(words);
@@ -213,7 +212,7 @@ impl CopyWriter<'_, '_> {
         ))
     }
 
-    /// Counts what one `COPY` adds: a file with several names once, as the builder stores it.
+    /// Counts what one `COPY` adds: a file with several names once, as stored by the builder.
     fn add(&mut self, nodes: &[usize]) {
         let (mut files, mut sum) = (HashSet::new(), 0);
         let mut left = nodes.to_vec();
@@ -234,7 +233,7 @@ impl CopyWriter<'_, '_> {
     }
 }
 
-/// A library in a directory that the loader only looks into by its cache.
+/// A library in a directory that the loader finds only through its cache.
 fn is_library(path: &[u8]) -> bool {
     let directory = parent_of(path);
     let name = name_of(path);
@@ -245,7 +244,7 @@ fn is_library(path: &[u8]) -> bool {
             || directory.ends_with(b"-linux-gnu"))
 }
 
-/// Users that the builder makes in a way that cannot be repeated come along with their files.
+/// Users that the builder creates in a way that cannot be repeated are copied with their files.
 fn accounts(context: &BuildContext<'_>, copies: &mut Copies) {
     let hidden = context.before().iter().any(|step| step.role != Role::InstallsPackages && hides_users(step));
     if !hidden {
@@ -270,8 +269,8 @@ fn accounts(context: &BuildContext<'_>, copies: &mut Copies) {
     copies.unsure.push("the build also creates users, so the files that list them are copied".into());
 }
 
-/// The first file of the base image that the builder deletes, and how many there are: where the final stage is
-/// built on that image, they are there again.
+/// The first file of the base image that the builder deletes, and how many there are: if the final stage is built on
+/// that image, they exist again.
 fn deleted<'a>(context: &BuildContext<'a>) -> Option<(PathRef<'a>, usize)> {
     let mut gone = context.filesystem.waste().filter(|file| {
         file.stored_by < context.base_layers
@@ -285,7 +284,7 @@ fn deleted<'a>(context: &BuildContext<'a>) -> Option<(PathRef<'a>, usize)> {
     Some((first.path, 1 + gone.count()))
 }
 
-/// Says what is not certain of the copies.
+/// Records what is uncertain about the copies.
 fn tell(
     context: &BuildContext<'_>,
     entry: &StartCommands,
@@ -330,7 +329,7 @@ fn tell(
     copies.unsure.extend(told.into_iter().flatten());
 }
 
-/// The script that a container starts, which may run the build tools that stay in the builder.
+/// The script that a container starts, which may run build tools that stay in the builder.
 fn started_script(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
     let is_tool = |(index, node): (usize, &TreeNode<'_>)| match node.what {
         PathKind::File(file) if fates[index] == Fate::Dropped => {
@@ -348,7 +347,7 @@ fn shown(context: &BuildContext<'_>, node: usize) -> String {
     comment(&format!("/{}", PathRef(context.tree.nodes[node].path)))
 }
 
-/// What has a name that no Dockerfile can say.
+/// Paths that no Dockerfile can express.
 fn unwritten(context: &BuildContext<'_>, roots: &Roots) -> Option<String> {
     let path = shown(context, *roots.unwritten.first()?);
     Some(match roots.unwritten.len() - 1 {
@@ -361,7 +360,7 @@ fn unwritten(context: &BuildContext<'_>, roots: &Roots) -> Option<String> {
     })
 }
 
-/// A device, a pipe or the like.
+/// Devices, pipes and sockets.
 fn special(context: &BuildContext<'_>) -> Option<String> {
     let is_special = |node: &TreeNode<'_>| {
         node.what == PathKind::Special && matches!(context.maker(node.layer), Maker::Builder(_))
@@ -377,7 +376,7 @@ fn gone(context: &BuildContext<'_>) -> Option<String> {
     Some(format!("the build deletes files of its base image, but the final stage still has them: {what}"))
 }
 
-/// What looks like a secret, and is copied.
+/// Copied files that look like secrets.
 fn secrets(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
     let is_secret = |(index, node): &(usize, &TreeNode<'_>)| match node.what {
         PathKind::File(file) if fates[*index] == Fate::Kept => {
@@ -396,7 +395,7 @@ fn secrets(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
     Some(format!("{} {look} like a secret and {come} when a container starts", found.join(", ")))
 }
 
-/// A cache of which it is not known whether a program loads it.
+/// A cache that programs may load.
 fn doubtful_cache(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
     let is_doubtful = |(index, node): &(usize, &TreeNode<'_>)| {
         matches!(node.what, PathKind::File(_))
@@ -408,7 +407,7 @@ fn doubtful_cache(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> 
     Some(format!("caches are not copied: copy {} if the program loads it", shown(context, index)))
 }
 
-/// Packages that only development loads, as far as their names tell.
+/// Packages that only development loads, judging by their names.
 fn development(context: &BuildContext<'_>, fates: &[Fate]) -> Option<String> {
     let name_of = |(index, node): (usize, &TreeNode<'_>)| match node.what {
         PathKind::File(file) if fates[index] == Fate::Dropped => {

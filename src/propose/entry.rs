@@ -1,4 +1,4 @@
-//! What a container of the image runs when it starts: that has to be there, whatever it looks like.
+//! What a container of the image runs when it starts: that has to be kept, whatever it looks like.
 
 use std::collections::BTreeSet;
 
@@ -7,16 +7,16 @@ use super::tree::{PathKind, is_inside, name_of, parent_of};
 use super::{NoProposal, context::Maker};
 use crate::image::LayerPath;
 
-/// The words of the commands that an image starts with and is watched by.
+/// The words of an image's start commands and health check.
 pub(super) struct StartCommands {
     words: Vec<String>,
-    /// The places of what they name in the tree: all below a directory is meant.
+    /// The nodes that they name: a directory includes everything below.
     pub named: BTreeSet<usize>,
-    /// Python environments that programs are started from: these may be where only caches are otherwise.
+    /// Python environments that programs are started from: they may be in places that otherwise hold only caches.
     environments: Vec<Vec<u8>>,
 }
 
-/// Where tools that also start programs keep the environments that they make.
+/// Where tools that also start programs store the environments that they create.
 const MANAGED: &[(&str, &[u8])] =
     &[("pipenv", b".local/share/virtualenvs"), ("poetry", b".cache/pypoetry/virtualenvs")];
 
@@ -75,14 +75,14 @@ impl StartCommands {
     }
 }
 
-/// The Python environment whose program this is.
+/// The Python environment that contains this program.
 fn environment_of(node: usize, context: &BuildContext<'_>) -> Option<Vec<u8>> {
     let environment = parent_of(parent_of(context.tree.nodes[node].path));
     let marker = [environment, b"/pyvenv.cfg"].concat();
     (!environment.is_empty() && context.tree.find(&marker).is_some()).then(|| environment.to_vec())
 }
 
-/// All words of a command, also those inside of a script and of `a:b` and `--a=b`.
+/// All words of a command, including those inside a script, `a:b` and `--a=b`.
 fn words_of(arguments: &str) -> Vec<String> {
     let whole: Vec<String> = serde_json::from_str(arguments)
         .unwrap_or_else(|_| arguments.split_whitespace().map(str::to_owned).collect());
@@ -102,7 +102,7 @@ fn builds(words: &[String]) -> bool {
     })
 }
 
-/// The places in the tree that a word names, and that the builder has made.
+/// The nodes that a word names and that the builder made.
 fn places_of(word: &str, directory: &str, context: &BuildContext<'_>) -> Vec<usize> {
     let parts = word.split([':', '=', ',']).filter(|part| !part.is_empty() && !part.starts_with('-'));
     let mut places = Vec::new();
@@ -110,7 +110,7 @@ fn places_of(word: &str, directory: &str, context: &BuildContext<'_>) -> Vec<usi
         let part = part.trim_end_matches("/*");
         let absolute = if part.starts_with('/') { part.to_owned() } else { format!("{directory}/{part}") };
         let path = LayerPath::clean(absolute.as_bytes());
-        // Where it works says nothing of what it reads there.
+        // The working directory does not tell what is read there.
         let is_above = is_inside(LayerPath::clean(directory.as_bytes()).as_bytes(), path.as_bytes());
         places.extend(context.tree.find(path.as_bytes()).filter(|_| !is_above));
         if !part.contains('/') {
@@ -121,7 +121,7 @@ fn places_of(word: &str, directory: &str, context: &BuildContext<'_>) -> Vec<usi
     places
 }
 
-/// The programs of that name, wherever they are.
+/// All programs with this name.
 fn programs<'s>(name: &'s str, context: &'s BuildContext<'_>) -> impl Iterator<Item = usize> + 's {
     let is_program = move |(_, node): &(usize, &super::tree::TreeNode<'_>)| {
         matches!(node.what, PathKind::File(_) | PathKind::Symlink)

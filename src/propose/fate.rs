@@ -1,4 +1,4 @@
-//! What becomes of each path: whether the final stage has it already, needs it, or is better without.
+//! What happens to each path: whether the final stage already has it, needs it, or is better without it.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -12,20 +12,20 @@ use crate::image::{Ecosystem, Package, Weight};
 use crate::removable::RemovableKind;
 use crate::tools::{Family, tools};
 
-/// What becomes of a path.
+/// What happens to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// The base image brings it, or a step that is done again.
+    /// The base image or a repeated instruction adds it.
     There,
     /// It is copied.
     Kept,
-    /// A package manager takes it away before its directory is copied.
+    /// A package manager removes it before its directory is copied.
     Pruned,
     /// It stays in the builder.
     Dropped,
 }
 
-/// Where nothing is that an image needs, but for what it starts with.
+/// Directories that hold nothing an image needs, except what it starts with.
 const DEBRIS: &[&[u8]] = &[
     b"tmp",
     b"var/tmp",
@@ -52,7 +52,7 @@ const DEBRIS: &[&[u8]] = &[
     b"etc/mtab",
     b"usr/local/share/.cache",
 ];
-/// The same in a user's home.
+/// The same in a user's home directory.
 const HOME_DEBRIS: &[&[u8]] = &[
     b".npm",
     b".node-gyp",
@@ -66,7 +66,7 @@ const HOME_DEBRIS: &[&[u8]] = &[
     b".bash_history",
     b".gnupg",
 ];
-/// What programs load when they run, and keep where caches are: models, browsers, engines.
+/// Files in cache directories that programs load at run time: models, browsers, engines.
 const LOADED_FROM_CACHE: &[&[u8]] = &[
     b".cache/huggingface",
     b".cache/torch",
@@ -81,7 +81,7 @@ const LOADED_FROM_CACHE: &[&[u8]] = &[
     b".cache/chroma",
     b".cache/gpt4all",
 ];
-/// What builds keep there, which nothing loads when a program runs.
+/// Build caches there, which nothing loads at run time.
 const BUILD_CACHES: &[&[u8]] = &[
     b".cache/pip",
     b".cache/pipenv",
@@ -102,7 +102,7 @@ const BUILD_CACHES: &[&[u8]] = &[
     b".cache/virtualenv",
 ];
 
-/// Whether nothing is there that an image needs.
+/// Whether a path is in a directory that holds nothing an image needs.
 pub(super) fn is_debris(path: &[u8]) -> bool {
     let inside = |path: &[u8], places: &[&[u8]]| places.iter().any(|place| is_inside(path, place));
     let of_home = |path: &[u8]| {
@@ -111,7 +111,7 @@ pub(super) fn is_debris(path: &[u8]) -> bool {
     inside(path, DEBRIS) || in_home(path).is_some_and(of_home)
 }
 
-/// A file in a cache of which it is not known whether a program loads it.
+/// Whether a file is in a cache that programs may load.
 pub(super) fn is_doubtful_cache(path: &[u8]) -> bool {
     in_home(path).is_some_and(|path| {
         let inside = |places: &[&[u8]]| places.iter().any(|place| is_inside(path, place));
@@ -119,7 +119,7 @@ pub(super) fn is_doubtful_cache(path: &[u8]) -> bool {
     })
 }
 
-/// A path in a user's home, from there.
+/// A path in a user's home directory, relative to it.
 fn in_home(path: &[u8]) -> Option<&[u8]> {
     if let Some(path) = path.strip_prefix(b"root/") {
         return Some(path);
@@ -128,7 +128,7 @@ fn in_home(path: &[u8]) -> Option<&[u8]> {
     path.iter().position(|byte| *byte == b'/').map(|at| &path[at + 1..])
 }
 
-/// What making users changes.
+/// The files that creating users changes.
 pub(super) const ACCOUNTS: &[&[u8]] = &[b"etc/passwd", b"etc/group", b"etc/shadow", b"etc/gshadow"];
 const ACCOUNTS_MORE: &[&[u8]] = &[
     b"etc/subuid",
@@ -141,10 +141,10 @@ const ACCOUNTS_MORE: &[&[u8]] = &[
     b"etc/subgid-",
 ];
 
-/// What a distribution keeps for its packages; of a step that installs some, what is there is theirs.
+/// Directories of a distribution's packages; if an instruction installs packages, what it adds there belongs to them.
 const OF_PACKAGES: &[&[u8]] = &[b"usr", b"etc", b"lib", b"lib64", b"lib32", b"bin", b"sbin", b"var"];
 const NOT_OF_PACKAGES: &[&[u8]] = &[b"usr/local", b"usr/src"];
-/// Of a step that does more than install, only this is.
+/// If an instruction does more than install packages, only these belong to them.
 const LEFT_BY_PACKAGES: &[&[u8]] = &[
     b"etc/alternatives",
     b"etc/ssl/certs",
@@ -175,26 +175,26 @@ const LEFT_BY_PACKAGES: &[&[u8]] = &[
     b"etc/fonts",
 ];
 
-/// What is asked of all paths.
+/// Decides the fate of all paths.
 pub(super) struct Evaluate<'s, 'a> {
     pub context: &'s BuildContext<'a>,
     pub entry: &'s StartCommands,
     pub compiled: bool,
     jvm: bool,
-    /// Whether the image starts from a jar, which has its classes in it.
+    /// Whether the image starts from a jar, which contains its classes.
     starts_jar: bool,
-    /// Of each layer, whether the step that made it installs packages and does no more.
+    /// For each layer, whether its instruction only installs packages.
     only_packages: Vec<bool>,
     installs: Vec<bool>,
-    /// Of each layer, whether the step that made it installs build tools and does no more.
+    /// For each layer, whether its instruction only installs build tools.
     only_tools: Vec<bool>,
-    /// The directories of packages into which other steps install, too.
+    /// The package directories into which other instructions install as well.
     shared: HashSet<&'a [u8]>,
-    /// Whether packages that only development needs are taken away by their manager.
+    /// Whether development dependencies are removed by their package manager.
     pub prunes: bool,
     /// Whether the image starts with one of them.
     needs_development: bool,
-    /// The packages that the image starts a program of.
+    /// The packages whose programs the image starts.
     started: HashSet<*const Package>,
 }
 
@@ -227,14 +227,14 @@ impl<'s, 'a> Evaluate<'s, 'a> {
         }
     }
 
-    /// The fate of each node of the tree. That of a directory with something in it is [`Fate::Kept`] if
-    /// the builder made it, and says nothing of what is in it.
+    /// The fate of each node of the tree. A non-empty directory that the builder made is [`Fate::Kept`], which says
+    /// nothing about its content.
     pub fn fates(&self) -> Vec<Fate> {
         let named = self.named();
         (0..self.context.tree.nodes.len()).map(|node| self.fate(node, named[node])).collect()
     }
 
-    /// Packages that came with a build tool and are copied all the same, in a few words.
+    /// Packages that came with a build tool but are copied nevertheless, in a few words.
     pub fn companions(&self, fates: &[Fate]) -> Option<String> {
         let mut names: BTreeSet<&str> = BTreeSet::new();
         for (node, fate) in self.context.tree.nodes.iter().zip(fates) {
@@ -246,12 +246,12 @@ impl<'s, 'a> Evaluate<'s, 'a> {
         (!names.is_empty()).then(|| listed(names))
     }
 
-    /// What the entry names, and all below it.
+    /// For each node, whether the start commands name it or a directory above it.
     fn named(&self) -> Vec<bool> {
         let nodes = &self.context.tree.nodes;
         let mut named = vec![false; nodes.len()];
         for index in 0..nodes.len() {
-            // What is above comes first.
+            // Parents come first.
             named[index] = self.entry.named.contains(&index) || index > 0 && named[nodes[index].parent];
         }
         named
@@ -271,7 +271,7 @@ impl<'s, 'a> Evaluate<'s, 'a> {
             PathKind::File(file) => self.context.kinds.owner(file as usize),
             _ => None,
         };
-        // The package manager brings it anew, or nobody needs it.
+        // The package manager installs it again, or nothing needs it.
         if owner.is_some_and(|owner| owner.ecosystem.is_system()) {
             return Fate::Dropped;
         }
@@ -295,7 +295,7 @@ impl<'s, 'a> Evaluate<'s, 'a> {
         }
     }
 
-    /// What a package manager of the system made, file or not.
+    /// Whether a system package manager made it, file or not.
     fn is_left_by_packages(&self, index: usize) -> bool {
         let node = &self.context.tree.nodes[index];
         let layer = node.layer as usize;
@@ -309,15 +309,15 @@ impl<'s, 'a> Evaluate<'s, 'a> {
         of_packages && (only || has_no_owner || inside(LEFT_BY_PACKAGES))
     }
 
-    /// What came with a build tool. Where other steps have installed packages beside it, they may well use
-    /// what was there already.
+    /// Whether it came with a build tool. If other instructions installed packages in the same directory, they may use
+    /// what was already there.
     fn is_of_tools(&self, index: usize) -> bool {
         let node = &self.context.tree.nodes[index];
         let only = self.only_tools.get(node.layer as usize).copied().unwrap_or_default();
         only && packages_directory(node.path).is_none_or(|directory| !self.shared.contains(directory))
     }
 
-    /// Byte code of a source that the final stage has from elsewhere: whoever ran a program wrote it.
+    /// Byte code whose source the final stage has from elsewhere: running a program wrote it.
     fn is_foreign_byte_code(&self, path: &[u8]) -> bool {
         let directory = parent_of(path);
         let Some(above) = directory.strip_suffix(b"__pycache__") else { return false };
@@ -356,7 +356,7 @@ impl<'s, 'a> Evaluate<'s, 'a> {
         match name {
             "dev-dependencies" => !(self.needs_development && self.context.kinds.is_development(path)),
             "python-build-tools" => !tools().runners.iter().any(|tool| self.entry.calls(tool)),
-            // What a package ships is its own business, and goes with it.
+            // A package's own files stay with it.
             "compiled-sources" | "dockerfiles" => (self.compiled || is_c(path)) && !is_in_packages(path),
             "documentation" => is_inside(path, b"usr"),
             _ if kind.weight == Weight::Cache => !self.entry.is_in_environment(path),
@@ -364,7 +364,7 @@ impl<'s, 'a> Evaluate<'s, 'a> {
         }
     }
 
-    /// What build tools leave beside their results.
+    /// Files that build tools leave beside their results.
     fn is_noise(&self, path: &[u8]) -> bool {
         let parts: Vec<&[u8]> = path.split(|byte| *byte == b'/').collect();
         let below = |first: &[u8], starts: &[&[u8]]| {
@@ -396,23 +396,23 @@ impl<'s, 'a> Evaluate<'s, 'a> {
     }
 }
 
-/// Kinds that are left behind even where the image starts with what is beside them.
+/// Kinds that stay in the builder even if the image starts with something beside them.
 const ALWAYS_LEFT: &[&str] = &["version-control", "pnpm-store"];
 
-/// Whether a command only has to do with packages of the system.
+/// Whether a command only deals with system packages.
 fn is_of_packages(command: &ShellCommand) -> bool {
     use Family::{Apk, Apt, Rpm, Zypper};
     let manages = matches!(Family::managed_by(command.program()), Some(Apt | Apk | Rpm | Zypper));
     manages || matches!(command.program(), "rm" | "set" | "true" | "echo" | "export")
 }
 
-/// `pipenv` of `pipenv[extra]==2024.1` and `pnpm@9`.
+/// `pipenv` for `pipenv[extra]==2024.1`, `pnpm` for `pnpm@9`.
 fn plain_name(subject: &str) -> &str {
     let end = |c: char| !(c.is_ascii_alphanumeric() || "_.-".contains(c));
     subject.split(end).next().unwrap_or(subject)
 }
 
-/// Whether all that a layer's step does is to install build tools, none of which the image starts with.
+/// Whether a layer's instruction only installs build tools, none of which the image starts with.
 fn installs_only_tools(context: &BuildContext<'_>, entry: &StartCommands, layer: u32) -> bool {
     let Maker::Builder(step) = context.maker(layer) else { return false };
     let Some(step) = context.steps.get(step) else { return false };
@@ -444,7 +444,7 @@ fn installs_only_tools(context: &BuildContext<'_>, entry: &StartCommands, layer:
     installs && step.commands.as_deref().is_some_and(|commands| commands.iter().all(known))
 }
 
-/// The directory that a language's packages are in, up to and with its name.
+/// The directory of a language's packages, up to and including its name.
 fn packages_directory(path: &[u8]) -> Option<&[u8]> {
     let mut end = 0;
     for part in path.split(|byte| *byte == b'/') {
@@ -457,7 +457,7 @@ fn packages_directory(path: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// The packages whose programs the image starts: a program is nothing without its package.
+/// The packages whose programs the image starts: a program is useless without its package.
 fn started(context: &BuildContext<'_>, entry: &StartCommands) -> HashSet<*const Package> {
     let owner = |node: &usize| match context.tree.nodes[*node].what {
         PathKind::File(file) => context.kinds.owner(file as usize),
@@ -466,7 +466,7 @@ fn started(context: &BuildContext<'_>, entry: &StartCommands) -> HashSet<*const 
     entry.named.iter().filter_map(owner).map(std::ptr::from_ref).collect()
 }
 
-/// The directories of packages into which other steps install than those for build tools.
+/// The package directories into which instructions install that are not only for build tools.
 fn shared<'a>(context: &BuildContext<'a>, only_tools: &[bool]) -> HashSet<&'a [u8]> {
     let nodes = context.tree.nodes.iter().filter(|node| {
         let layer = node.layer as usize;
@@ -489,8 +489,8 @@ fn is_in_packages(path: &[u8]) -> bool {
     path.split(|byte| *byte == b'/').any(|part| packages.contains(&part))
 }
 
-/// Whether the image starts with something that only development needs, or may be so: whose a program of
-/// `node_modules/.bin` is can only be told where it has its package's name.
+/// Whether the image starts with something that only development needs, or might: the package of a program in
+/// `node_modules/.bin` is only recognised if both have the same name.
 pub(super) fn needs_development(context: &BuildContext<'_>, entry: &StartCommands) -> bool {
     context.kinds.is_started("dev-dependencies")
         || entry.named.iter().any(|node| {

@@ -1,9 +1,9 @@
-//! A multi-stage Dockerfile from one that builds where it ships, and from the image that it made.
+//! Makes a multi-stage Dockerfile from one that builds where it ships, and from the image that it made.
 //!
-//! The build is cut in two at its last step that builds: what is before it becomes a stage of its own, as
-//! it is written, and what is after it the final stage. That copies what the builder's steps have left in
-//! the image and only the build did not need, by the image's own files, so it is known what it will take.
-//! A proposal is for a person to review: what is not certain is said ([`Proposal::unsure`]). Pure.
+//! The build is split after its last instruction that builds: everything before becomes a builder stage, as written,
+//! and the rest the final stage. That copies what the builder left in the image, except what only the build needs; the
+//! image's own files tell what that is, so the size is predictable. A proposal is for a person to review: it states
+//! what is uncertain ([`Proposal::unsure`]). Pure.
 
 mod base;
 mod cleanup;
@@ -30,7 +30,7 @@ use crate::removable::Catalogue;
 
 pub use base::usual_final_base;
 
-/// The most bytes that a proposal has more than the Dockerfile: a shell takes 128 KiB as one command.
+/// Maximum bytes that a proposal adds to the Dockerfile: a shell accepts 128 KiB as one command.
 const MAX_TEXT: usize = 64 * 1024;
 
 /// What a proposal is made from.
@@ -39,18 +39,17 @@ pub struct Inputs<'a> {
     pub dockerfile: &'a Dockerfile,
     /// Its text.
     pub source: &'a str,
-    /// How the image was built from it.
+    /// The options that the image was built with.
     pub options: &'a BuildOptions,
     /// What it does.
     pub facts: &'a Facts,
-    /// The image: with its files, the lines that made its layers, its base image and what only the build
-    /// needed.
+    /// The image: with its files, the lines that made its layers, its base image and its removable files.
     pub snapshot: &'a Snapshot,
-    /// The file system that its layers make, where their files are known.
+    /// The file system of its layers, if their files are known.
     pub filesystem: Option<&'a Filesystem>,
-    /// What is known of files that only builds need.
+    /// The kinds of removable files.
     pub catalogue: &'a Catalogue,
-    /// The image for the final stage, if it shall be another one than that of the build.
+    /// The image for the final stage, if it should differ from the build's.
     pub runtime_image: Option<RuntimeImage<'a>>,
 }
 
@@ -59,7 +58,7 @@ pub struct Inputs<'a> {
 pub struct RuntimeImage<'a> {
     /// Its name.
     pub name: &'a str,
-    /// The image, where it could be measured.
+    /// The image, if it could be measured.
     pub snapshot: Option<&'a Snapshot>,
 }
 
@@ -68,37 +67,37 @@ pub struct RuntimeImage<'a> {
 pub struct Proposal {
     /// The Dockerfile.
     pub text: String,
-    /// The uncompressed bytes of the image that it makes; `None` where the size of its base image is not known.
+    /// The predicted uncompressed size of the new image; `None` if the size of its base image is unknown.
     pub predicted: Option<Bytes>,
-    /// Those of the image as it is.
+    /// The uncompressed size of the current image.
     pub now: Bytes,
     /// The image that the final stage builds on.
     pub runtime_image: String,
-    /// What the reader has to evaluate, in sentences.
+    /// What the reader has to check, in sentences.
     pub unsure: Vec<String>,
     /// The script that a container starts, which may run build tools that are not copied.
     pub script: Option<String>,
-    /// The lines of the Dockerfile that only the builder has now.
+    /// The Dockerfile lines that are now only in the builder.
     pub moved: Vec<LineRange>,
-    /// What the final stage copies from the builder, as it is written there.
+    /// The paths that the final stage copies from the builder, as written there.
     pub copied: Vec<String>,
 }
 
 /// Why there is no proposal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoProposal {
-    /// The layers were not looked into.
+    /// The files of the layers are unknown.
     #[error("the files of the image are unknown: measure it from its layers, not from `docker inspect`")]
     NoFiles,
-    /// There is nothing to leave behind.
+    /// There is nothing to remove.
     #[error("nothing in the image is there only for the build, so it needs no builder stage")]
     NothingRemovable,
-    /// It is a multi-stage build already.
+    /// It is already a multi-stage build.
     #[error(
         "the final stage builds nothing and already copies from other stages; `layergate stages` lists what is left"
     )]
     BuildsNothing,
-    /// What is too much comes with the base image alone.
+    /// All build tools come with the base image.
     #[error(
         "no instruction builds anything: all build tools come with the base image of line {line}; use {} there",
         usual.as_deref().unwrap_or("a smaller one")
@@ -106,15 +105,15 @@ pub enum NoProposal {
     NoBuildStep {
         /// The line of `FROM`.
         line: u32,
-        /// The image that is usual in its place.
+        /// The usual image in its place.
         usual: Option<String>,
     },
-    /// The Dockerfile is not that of the image, or not as it was.
+    /// The Dockerfile does not belong to the image, or was changed.
     #[error(
         "cannot tell where the base image ends, because the image does not match the Dockerfile; build it from this Dockerfile, and pass the build's --target and --build-arg"
     )]
     BaseUnknown,
-    /// A layer that no instruction can be told for.
+    /// It is unknown which instruction made a layer.
     #[error(
         "cannot tell which line made layer {layer}: build the image from this Dockerfile, and pass the build's --target and --build-arg"
     )]
@@ -132,28 +131,28 @@ pub enum NoProposal {
         /// The command.
         tool: String,
     },
-    /// What Dockerfiles for Windows have.
+    /// The Dockerfile has another escape character, as for Windows.
     #[error("the Dockerfile sets another escape character: proposals are for Linux images only")]
     Escape,
-    /// The result would be no smaller.
+    /// The result would not be smaller.
     #[error("two stages would not make the image much smaller: {then} instead of {now}{hint}")]
     NoGain {
-        /// What it would be.
+        /// The predicted size.
         then: Bytes,
-        /// What it is.
+        /// The current size.
         now: Bytes,
-        /// What could help; empty, or after a semicolon.
+        /// What could help: empty, or starting with a semicolon.
         hint: String,
     },
-    /// No shell would take it, and no person read it.
+    /// The result would be too long for a shell, and for a reader.
     #[error(
         "the proposal would have {bytes} bytes, because the files to copy are in too many places: install into one directory, and build the image again"
     )]
     TooLong {
-        /// How long it would be.
+        /// Its length.
         bytes: usize,
     },
-    /// What would be written is not what was meant.
+    /// The written text does not mean what was intended.
     #[error("could not write a Dockerfile that surely means what it should ({why}); please report this")]
     Unwritable {
         /// What is wrong.
@@ -164,7 +163,7 @@ pub enum NoProposal {
 /// Proposes a multi-stage Dockerfile.
 ///
 /// # Errors
-/// [`NoProposal`], where there is none, or nothing to gain.
+/// [`NoProposal`] if a proposal is impossible or would gain nothing.
 pub fn propose(inputs: &Inputs<'_>) -> Result<Proposal, NoProposal> {
     let filesystem = inputs.filesystem.ok_or(NoProposal::NoFiles)?;
     if !inputs.snapshot.removable.as_deref().unwrap_or_default().iter().any(|found| found.counts()) {
@@ -185,7 +184,7 @@ fn is_escape_directive(line: &str) -> bool {
     directive.is_some_and(|(name, value)| name.trim().eq_ignore_ascii_case("escape") && value.trim() == "`")
 }
 
-/// A last look at what was written, by the same reader that would evaluate it.
+/// Checks the written text with the reader that would evaluate it.
 fn check(proposal: &Proposal, inputs: &Inputs<'_>) -> Result<(), NoProposal> {
     if proposal.text.len() > MAX_TEXT + inputs.source.len() {
         return Err(NoProposal::TooLong { bytes: proposal.text.len() });

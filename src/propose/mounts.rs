@@ -1,5 +1,4 @@
-//! Cache mounts for the builder: where a step has left a cache in its layer, it is known for certain where
-//! that cache is.
+//! Cache mounts for the builder: if an instruction left a cache in its layer, the location of that cache is certain.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +7,8 @@ use super::quote::copy_path;
 use super::tree::is_inside;
 use crate::image::Entry;
 
-/// Directories in which nothing is but what can be fetched or made again, and that no other step looks for; each
-/// with how many of its parts are mounted.
+/// Directories that hold only what can be fetched or made again, and that no other instruction needs; each with the
+/// number of its parts to mount.
 const CACHES: &[(&[u8], usize)] = &[
     (b".cache/pip", 2),
     (b".cache/pipenv", 2),
@@ -22,7 +21,7 @@ const CACHES: &[(&[u8], usize)] = &[
     (b".composer/cache", 2),
 ];
 
-/// The flags to give to the step, each with a blank after it.
+/// The flags for an instruction, each followed by a blank.
 pub(super) fn mounts(context: &BuildContext<'_>, step: usize) -> String {
     let mut flags = String::new();
     let Some(own) = context.steps.get(step).filter(|step| step.instruction.keyword == "RUN") else {
@@ -51,7 +50,7 @@ pub(super) fn mounts(context: &BuildContext<'_>, step: usize) -> String {
     flags
 }
 
-/// The directory of that kind that a path is in, cut to so many of the kind's parts.
+/// The cache directory of this kind that contains a path, cut to the kind's number of parts.
 fn cache_of<'p>(path: &'p [u8], cache: &[u8], parts: usize) -> Option<&'p [u8]> {
     let at = path.windows(cache.len()).position(|window| window == cache)?;
     let is_whole = (at == 0 || path[at - 1] == b'/') && path.get(at + cache.len()) == Some(&b'/');
@@ -59,12 +58,12 @@ fn cache_of<'p>(path: &'p [u8], cache: &[u8], parts: usize) -> Option<&'p [u8]> 
     is_whole.then(|| &path[..at + kept - 1])
 }
 
-/// A mount belongs to root: whoever else has a cache there could not write to it.
+/// A mount belongs to root: another user with a cache there could not write to it.
 fn is_roots(path: &[u8]) -> bool {
     is_inside(path, b"root") || is_inside(path, b"usr/local/share/.cache")
 }
 
-/// What the base image has there would be hidden.
+/// A mount would hide what the base image has there.
 fn is_of_base(context: &BuildContext<'_>, cache: &[u8]) -> bool {
     let below = context.layers.iter().take(context.base_layers as usize);
     below.flat_map(|file_list| &file_list.entries).any(|entry| {

@@ -1,5 +1,4 @@
-//! What it takes to build the final stage on another image than that of the build: what that one had, and the
-//! other has not.
+//! What is needed to build the final stage on another image than the build's: what that image had, and the other lacks.
 
 use super::context::{BuildContext, Maker};
 use super::entry::StartCommands;
@@ -9,7 +8,7 @@ use super::tree::{PathKind, name_of, parent_of};
 use super::{RuntimeImage, base};
 use crate::image::{Bytes, Snapshot};
 
-/// Where programs are found in any image.
+/// Where programs are found in every image.
 const USUAL_PATH: [&[u8]; 6] =
     [b"usr/local/sbin", b"usr/local/bin", b"usr/sbin", b"usr/bin", b"sbin", b"bin"];
 
@@ -20,7 +19,7 @@ pub(super) struct OtherBase<'w, 'a> {
 }
 
 impl OtherBase<'_, '_> {
-    /// What another base image needs that this one had.
+    /// What the other base image needs that the build's had.
     pub fn extra(&self, entry: &StartCommands) -> Extra {
         let (mut extra, other) = (Extra::default(), &self.other);
         let is_set = |keyword: &str| {
@@ -54,7 +53,7 @@ impl OtherBase<'_, '_> {
         extra
     }
 
-    /// A program that is called by name is looked for where its own base image looks.
+    /// A program that is called by name is looked up in its own base image's search path.
     fn search_path(&self, entry: &StartCommands) -> Option<String> {
         let program = entry.program().filter(|program| !program.contains('/'))?;
         let sets_path = |step: &BuildStep<'_>| {
@@ -74,7 +73,7 @@ impl OtherBase<'_, '_> {
         Some(format!("ENV PATH={directory}:$PATH"))
     }
 
-    /// A plain distribution has no certificates of authorities, and a toolchain's image has.
+    /// A plain distribution has no CA certificates, but a toolchain image does.
     fn certificates(&self, extra: &mut Extra) {
         let path = b"etc/ssl/certs/ca-certificates.crt";
         let Some(node) = self.context.tree.find(path).map(|node| &self.context.tree.nodes[node]) else {
@@ -91,7 +90,7 @@ impl OtherBase<'_, '_> {
         extra.bytes = Bytes(extra.bytes.0 + size);
     }
 
-    /// What it means to build on an image that has less.
+    /// The consequences of building on an image that contains less.
     pub fn less(&self, has_modules: bool) -> String {
         let had = self.context.base_name().unwrap_or("the base image");
         let libraries = if has_modules { self.missing_libraries() } else { Vec::new() };
@@ -107,7 +106,7 @@ impl OtherBase<'_, '_> {
         )
     }
 
-    /// Libraries that the base image of the build has and another one has not.
+    /// Libraries that the build's base image has and the other lacks.
     fn missing_libraries(&self) -> Vec<String> {
         let packages = |snapshot: &'_ Snapshot| snapshot.packages.as_deref().unwrap_or_default().to_vec();
         let there = self.other.snapshot.map(packages).unwrap_or_default();
@@ -123,7 +122,7 @@ impl OtherBase<'_, '_> {
         missing.into_iter().map(|package| package.name).collect()
     }
 
-    /// The images of gcc have newer libraries of C++ than the distribution that they are built on.
+    /// The gcc images have newer C++ libraries than the distribution that they are built on.
     fn libraries_of_compiler(&self, extra: &mut Extra) {
         let tree = &self.context.tree;
         let is_there = |name: &&&str| tree.find(format!("usr/local/lib64/{name}").as_bytes()).is_some();
@@ -140,7 +139,7 @@ impl OtherBase<'_, '_> {
         let paths: Vec<String> = names.iter().map(|name| format!("/usr/local/lib64/{name}")).collect();
         extra.lines.push(format!("COPY --from={{builder}} {} /usr/local/lib/", paths.join(" ")));
         extra.has_libraries = true;
-        // What is copied by the name of a link is the file that it leads to.
+        // Copying a link by its name copies the file that it leads to.
         for name in names {
             let start = format!("usr/local/lib64/{name}");
             let sizes =
@@ -152,16 +151,16 @@ impl OtherBase<'_, '_> {
     }
 }
 
-/// What only another base image makes necessary.
+/// What is only necessary for another base image.
 #[derive(Default)]
 pub(super) struct Extra {
-    /// Right after `FROM`.
+    /// Lines directly after `FROM`.
     pub first: Vec<String>,
-    /// Before the copies.
+    /// Lines before the copies.
     pub lines: Vec<String>,
     pub bytes: Bytes,
     pub unsure: Vec<String>,
-    /// Whether libraries are among what is copied.
+    /// Whether libraries are copied.
     pub has_libraries: bool,
 }
 

@@ -1,5 +1,5 @@
-//! Packages of the system that a step of the builder installed, and that the program needs when it runs:
-//! the final stage installs them anew, without what only builds need.
+//! System packages that a builder instruction installed and the program needs at run time: the final stage installs
+//! them again, without what only builds need.
 
 use std::collections::BTreeSet;
 
@@ -12,21 +12,21 @@ use crate::image::package::Installed;
 use crate::image::{Bytes, Ecosystem};
 use crate::tools::tools;
 
-/// One step's packages.
+/// One instruction's packages.
 #[derive(Debug)]
 pub(super) struct Install {
-    /// The step of the builder that installed them.
+    /// The index of the builder instruction that installed them.
     pub step: usize,
     ecosystem: Ecosystem,
     pub names: Vec<String>,
-    /// What they and what comes with them takes.
+    /// The bytes of these packages and their dependencies.
     pub bytes: Bytes,
-    /// Others that were installed, and are not named: whether the program needs them is not known.
+    /// Other installed packages, which are not named: it is unknown whether the program needs them.
     pub others: Vec<String>,
 }
 
 impl Install {
-    /// The command of the package manager. The names were checked.
+    /// The command of the package manager. The names are validated.
     pub fn command(&self) -> String {
         let names = self.names.join(" ");
         match self.ecosystem {
@@ -41,7 +41,7 @@ impl Install {
     }
 }
 
-/// What each step of the builder installed that is needed on.
+/// The packages of each builder instruction that are needed at run time.
 pub(super) fn installs(context: &BuildContext<'_>, entry: &StartCommands) -> Vec<Install> {
     let steps = context.before().iter().enumerate().filter(|(_, step)| step.role == Role::Builds);
     steps.filter_map(|(index, step)| install(context, entry, index, step)).collect()
@@ -91,7 +91,7 @@ fn install(
     })
 }
 
-/// The packages that the commands of an instruction name.
+/// The packages that an instruction's commands name.
 fn asked_for<'s>(context: &'s BuildContext<'_>, line: u32) -> BTreeSet<&'s str> {
     let works = context.inputs.facts.works.iter().filter(|work| work.line == line);
     let installing =
@@ -99,7 +99,7 @@ fn asked_for<'s>(context: &'s BuildContext<'_>, line: u32) -> BTreeSet<&'s str> 
     installing.flat_map(|work| work.subjects.iter().map(String::as_str)).collect()
 }
 
-/// What is asked of a package that was installed.
+/// Answers questions about an installed package.
 struct PackageQuery<'s, 'a> {
     asked: &'s BTreeSet<&'s str>,
     removable: &'s [&'s Installed],
@@ -117,7 +117,7 @@ impl PackageQuery<'_, '_> {
             || self.starts_with(package)
     }
 
-    /// `libpq5` beside `libpq-dev`: what was linked with it needs it.
+    /// `libpq5` beside `libpq-dev`: programs linked with it need it.
     fn is_library_of_headers(&self, package: &Installed) -> bool {
         if package.ecosystem == Ecosystem::Apk {
             return is_part_of_library(&package.name);
@@ -127,7 +127,7 @@ impl PackageQuery<'_, '_> {
         headers.into_iter().any(|headers| headers.starts_with(stem) || stem.starts_with(headers))
     }
 
-    /// Whether the image starts with a program of it.
+    /// Whether the image starts with one of its programs.
     fn starts_with(&self, package: &Installed) -> bool {
         let nodes = self.context.tree.nodes.iter();
         let programs = nodes.filter(|node| {
@@ -146,7 +146,7 @@ impl PackageQuery<'_, '_> {
     }
 }
 
-/// What a compiler brings of its own: nothing is linked with that by name.
+/// A compiler's own libraries, which nothing names to link with.
 const COMPILERS_OWN: [&str; 10] = ["c6", "c", "gcc", "stdc++", "crypt", "nsl", "tirpc", "isl", "mpfr", "mpc"];
 
 /// `libpq5` -> `pq`, `zlib1g` -> `zlib`.
@@ -180,13 +180,13 @@ fn is_java_tool(name: &str) -> bool {
     matches!(name, "maven" | "gradle" | "ant" | "sbt")
 }
 
-/// Whether a package is one that libraries depend on.
+/// Whether libraries depend on the package.
 fn is_part_of_library(name: &str) -> bool {
     name.starts_with("lib") && !name.ends_with("-perl") && !name.starts_with("libperl")
         || name.ends_with("-libs")
 }
 
-/// What the package manager itself writes: its database is written anew by each step.
+/// What the package manager itself writes: each instruction stores its database again.
 fn database(context: &BuildContext<'_>, layer: u32) -> u64 {
     let Some(file_list) = context.layers.get(layer as usize) else { return 0 };
     let places: [&[u8]; 8] = [
@@ -209,7 +209,7 @@ fn database(context: &BuildContext<'_>, layer: u32) -> u64 {
     files.sum()
 }
 
-/// A name of a package that may stand in a shell's command (Debian policy, 5.6.7).
+/// A package name that is safe in a shell command (Debian policy, 5.6.7).
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.len() <= 120

@@ -1,10 +1,9 @@
-//! Paths of an image as text of a Dockerfile. They are untrusted: whoever made the image chose them. One
-//! that is not written for certain is not written at all.
+//! Paths of an image as text in a Dockerfile. They are untrusted: whoever made the image chose them. A path that cannot
+//! be written safely is not written at all.
 
 use crate::image::text::is_invisible;
 
-/// A path as it may stand in `COPY`: builders expand variables there, and patterns, and split at
-/// blanks.
+/// A path for `COPY`: there builders expand variables and patterns, and split at blanks.
 pub(super) fn copy_path(path: &[u8]) -> Option<String> {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@,:=~%".contains(byte);
     if !path.iter().all(plain) || has_part_that_reads_otherwise(path) {
@@ -13,8 +12,8 @@ pub(super) fn copy_path(path: &[u8]) -> Option<String> {
     String::from_utf8(path.to_vec()).ok().map(|path| format!("/{path}"))
 }
 
-/// A path as a word of a shell's command in `RUN`. Inside of single quotes a shell reads nothing; what
-/// a builder could read there is refused.
+/// A path as a shell word in `RUN`. Inside single quotes a shell interprets nothing; what a builder could interpret is
+/// refused.
 pub(super) fn shell_word(path: &[u8]) -> Option<String> {
     if let Some(plain) = copy_path(path) {
         return Some(plain);
@@ -25,7 +24,7 @@ pub(super) fn shell_word(path: &[u8]) -> Option<String> {
     fits.then(|| format!("'/{text}'"))
 }
 
-/// A path in a comment, cut; whatever cannot be read for certain is left out.
+/// A path in a comment, cut; characters that are not visible become `?`.
 pub(super) fn comment(text: &str) -> String {
     let mut shown: String = text.chars().take(200).map(|c| if hides(c) { '?' } else { c }).collect();
     if text.chars().nth(200).is_some() {
@@ -34,10 +33,10 @@ pub(super) fn comment(text: &str) -> String {
     shown
 }
 
-/// The most names that are listed in one remark.
+/// Maximum names that are listed in one comment.
 const MAX_LISTED: usize = 8;
 
-/// Names in a remark, and how many more there are.
+/// Names in a comment, and how many more there are.
 pub(super) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     let mut names = names.into_iter();
     let text = names.by_ref().take(MAX_LISTED).map(comment).collect::<Vec<_>>().join(", ");
@@ -47,12 +46,12 @@ pub(super) fn listed<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     }
 }
 
-/// The last stands for what is not known in a Dockerfile.
+/// The last one stands for unknown text in a Dockerfile.
 fn hides(c: char) -> bool {
     c.is_control() || is_invisible(c) || c == '\u{10ffff}'
 }
 
-/// `..` would leave the directory, and no layer has it.
+/// `..` would leave the directory, and does not occur in layers.
 fn has_part_that_reads_otherwise(path: &[u8]) -> bool {
     path.split(|byte| *byte == b'/').any(|part| part == b".." || part == b"." || part.is_empty())
 }

@@ -1,54 +1,53 @@
-//! From single paths to the few that are worth an instruction: the largest directories of which all is
-//! to be copied, and where only little of one stays behind, that little to be deleted first.
+//! Reduces single paths to the few that are worth an instruction: the largest directories that are copied completely,
+//! and those from which only a little has to be deleted first.
 
 use super::fate::Fate;
 use super::tree::{PathKind, PathTree};
 
-/// At most so many paths are deleted for the sake of one directory.
+/// Maximum paths that are deleted for the sake of one directory.
 const MAX_REMOVED: usize = 25;
-/// A directory in which the base image has things, too, is only cleared of them where its own parts would
-/// be more than this.
+/// A directory that the base image also has is only cleaned up and copied whole if it has more parts than this.
 const MANY: usize = 25;
-/// As many parts as are always named one by one.
+/// Up to this many parts are always named individually.
 const FEW: usize = 3;
-/// More parts are not named one by one: what stays behind otherwise comes along.
+/// More parts are not named individually: what should stay behind is then copied too.
 const TOO_MANY: usize = 60;
 
 /// What has to be copied, as nodes of the tree.
 #[derive(Debug, Default)]
 pub(super) struct Roots {
-    /// Directories with all that is in them, but for what is deleted.
+    /// Directories with everything in them, except what is deleted.
     pub directories: Vec<usize>,
-    /// Files alone.
+    /// Single files.
     pub files: Vec<usize>,
-    /// Links alone.
+    /// Single links.
     pub links: Vec<usize>,
     /// What has to be deleted in the builder.
     pub removed: Vec<usize>,
     /// What cannot be written into a Dockerfile, and is left out.
     pub unwritten: Vec<usize>,
-    /// Directories in which something comes along that should not.
+    /// Directories that are copied with something that should stay behind.
     pub crowded: Vec<usize>,
 }
 
-/// What is known of a node and all that is below it.
+/// What is known about a node and everything below it.
 #[derive(Debug, Clone, Copy, Default)]
 struct RootSum {
-    /// How many paths are to be copied.
+    /// How many paths are copied.
     kept: usize,
-    /// How many stay behind, or are in the final stage already.
+    /// How many stay behind, or are already in the final stage.
     others: usize,
-    /// Whether any of them is in the final stage already.
+    /// Whether any of them is already in the final stage.
     there: bool,
-    /// How many words it takes to copy it part by part.
+    /// How many words it takes to copy it in parts.
     parts: usize,
-    /// How many paths have to be deleted for it to be copied as a whole.
+    /// How many paths have to be deleted before it can be copied whole.
     removals: usize,
-    /// Whether it is copied as a whole.
+    /// Whether it is copied whole.
     whole: bool,
-    /// Whether something is deleted in a part of it for that to be copied as a whole.
+    /// Whether something is deleted in a part of it so that the part can be copied whole.
     cleared: bool,
-    /// Whether it is copied as a whole with what should stay behind.
+    /// Whether it is copied whole, including what should stay behind.
     crowded: bool,
 }
 
@@ -62,7 +61,7 @@ impl RootSum {
     }
 }
 
-/// Chooses. `writable` says whether a path can be written into a Dockerfile.
+/// Chooses the roots. `writable` tells whether a path can be written into a Dockerfile.
 pub(super) fn roots(tree: &PathTree<'_>, fates: &[Fate], writable: impl Fn(&[u8]) -> bool) -> Roots {
     let sums = sums(tree, fates, &writable);
     let mut roots = Roots::default();
@@ -94,7 +93,7 @@ pub(super) fn roots(tree: &PathTree<'_>, fates: &[Fate], writable: impl Fn(&[u8]
 
 fn sums(tree: &PathTree<'_>, fates: &[Fate], writable: &impl Fn(&[u8]) -> bool) -> Vec<RootSum> {
     let mut sums = vec![RootSum::default(); tree.nodes.len()];
-    // What is in a directory comes after it.
+    // Children come after their directory.
     for index in (0..tree.nodes.len()).rev() {
         let node = &tree.nodes[index];
         if node.children.is_empty() {
@@ -116,7 +115,7 @@ fn sums(tree: &PathTree<'_>, fates: &[Fate], writable: &impl Fn(&[u8]) -> bool) 
         above.there |= sum.there;
         above.parts += sum.words();
         above.cleared |= sum.cleared || sum.whole && sum.removals > 0;
-        // What is not wanted at all is deleted at once.
+        // A directory with nothing to keep is deleted at once.
         above.removals += if sum.kept == 0 { usize::from(sum.others > 0) } else { sum.removals };
     }
     sums
@@ -135,7 +134,7 @@ fn leaf(fate: Fate) -> RootSum {
     }
 }
 
-/// Whether a directory is copied as a whole, once it is cleared of what is not wanted in it.
+/// Whether a directory is copied whole, after unwanted files in it are deleted.
 fn is_whole(sum: &RootSum, fate: Fate) -> bool {
     let own = fate != Fate::There && !sum.there;
     match (sum.kept, sum.others) {

@@ -1,6 +1,5 @@
-//! The commands of a `RUN`, where they can be told for certain: a few words in a row, joined by `&&` and
-//! `;`, one of which may be given its input by `yes`, `echo` or `printf`. All else is none of this room's business, and
-//! goes where builds go.
+//! The commands of a `RUN`, if they are certain: a sequence of simple commands, joined by `&&` and `;`, whose input may
+//! come from `yes`, `echo` or `printf`. Anything else is not split, and stays with the build.
 
 use crate::dockerfile::SourceInstruction;
 use crate::shell::{Part, Tokenizer};
@@ -8,9 +7,9 @@ use crate::shell::{Part, Tokenizer};
 /// One command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ShellCommand {
-    /// Without quotes; variables stand as they are.
+    /// The words without quotes; variables stay unexpanded.
     pub words: Vec<String>,
-    /// As written, with what gives it its input.
+    /// The text as written, with the command that supplies its input.
     pub text: String,
 }
 
@@ -21,7 +20,7 @@ impl ShellCommand {
         program.rsplit('/').next().unwrap_or(program)
     }
 
-    /// What follows the program.
+    /// The words after the program.
     pub fn arguments(&self) -> impl Iterator<Item = &str> {
         self.words.iter().skip_while(|word| is_assignment(word)).skip(1).map(String::as_str)
     }
@@ -33,16 +32,16 @@ fn is_assignment(word: &str) -> bool {
     })
 }
 
-/// The commands of a `RUN`, or nothing where one cannot be told for certain.
+/// The commands of a `RUN`, or `None` if they are not certain.
 pub(super) fn commands(instruction: &SourceInstruction) -> Option<Vec<ShellCommand>> {
     if let Some(words) = instruction.json() {
-        // What runs no shell cannot be cut out of one's script.
+        // A command that runs without a shell cannot be cut out of a shell script.
         return Some(vec![ShellCommand { words, text: String::new() }]);
     }
     match instruction.here_documents.as_slice() {
         [] => split(&instruction.arguments),
         [script] if instruction.arguments.trim_start().starts_with("<<") => {
-            // Only the document; a shell after it would be another reader.
+            // Only the here-document; a shell after it would be a different reader.
             let alone = instruction.arguments.split_whitespace().count() == 1;
             if alone { split(&script.content) } else { None }
         }
@@ -50,7 +49,7 @@ pub(super) fn commands(instruction: &SourceInstruction) -> Option<Vec<ShellComma
     }
 }
 
-/// Splits a script, and gives up at whatever decides, repeats or reads.
+/// Splits a script; gives up at conditions, loops and commands that read input.
 pub(super) fn split(script: &str) -> Option<Vec<ShellCommand>> {
     let mut reader = ScriptReader::default();
     let mut tokens = Tokenizer::new(script);
@@ -70,7 +69,7 @@ pub(super) fn split(script: &str) -> Option<Vec<ShellCommand>> {
                 reader.end_word();
                 reader.text.push_str(written);
             }
-            // A backslash between double quotes.
+            // A backslash inside double quotes.
             Part::Escaped(_) | Part::Nothing if quoted => return None,
             Part::Text(text) if quoted && text.starts_with('\\') => return None,
             Part::Nothing if written.starts_with('\\') => reader.text.push(' '),
@@ -81,7 +80,7 @@ pub(super) fn split(script: &str) -> Option<Vec<ShellCommand>> {
                 reader.push("", written);
             }
             Part::Command(_) if !quoted || written.starts_with('`') => return None,
-            // Variables stand as they are.
+            // Variables stay unexpanded.
             Part::Text(_) | Part::Variable(_) | Part::Braced(_) | Part::Command(_) | Part::Nothing => {
                 reader.push(written, written);
             }
@@ -92,18 +91,18 @@ pub(super) fn split(script: &str) -> Option<Vec<ShellCommand>> {
     (tokens.is_closed() && !reader.commands.iter().any(decides)).then_some(reader.commands)
 }
 
-/// The file that something is redirected to, with the blanks before it.
+/// The target file of a redirection, with the blanks before it.
 fn target(text: &str) -> &str {
     let file = text.trim_start_matches([' ', '\t']);
     let end = file.find(|c: char| c.is_whitespace() || c == ';').unwrap_or(file.len());
     &text[..text.len() - file.len() + end]
 }
 
-/// Words that begin what is more than a command.
+/// Words that start compound commands and others that cannot be split.
 const DECIDING: [&str; 14] =
     ["if", "for", "while", "until", "case", "!", "then", "do", "eval", "exec", "function", ".", "{", "}"];
 
-/// Programs that say what they are told to.
+/// Programs that output their arguments.
 const SAYING: [&str; 3] = ["yes", "echo", "printf"];
 
 #[derive(Default)]
@@ -120,7 +119,7 @@ impl ScriptReader {
         self.text.push_str(written);
     }
 
-    /// `>/dev/null` and `2>&1`, which only make a command quiet.
+    /// `>/dev/null` and `2>&1`, which only silence a command.
     fn redirect(&mut self, operator: &str, target: &str) -> Option<()> {
         if self.word.as_deref().is_some_and(|word| word.chars().all(|c| c.is_ascii_digit())) {
             self.word = None;
@@ -135,13 +134,13 @@ impl ScriptReader {
         self.words.extend(self.word.take());
     }
 
-    /// Whether the command so far only writes to its output, and reads nothing.
+    /// Whether the command so far only writes output, and reads nothing.
     fn only_says(&mut self) -> bool {
         self.end_word();
         self.words.first().is_some_and(|program| SAYING.contains(&program.as_str()))
     }
 
-    /// What was said is the input of the command that follows, and a part of its text.
+    /// The output is the next command's input, and part of its text.
     fn give_input(&mut self) {
         self.words.clear();
         self.text.push('|');

@@ -1,4 +1,4 @@
-//! The instructions of a build in a row, and what each is for.
+//! The instructions of a build in order, and the role of each.
 
 use super::shell::{ShellCommand, commands};
 use crate::dockerfile::{Facts, SourceInstruction, Stage, Work, WorkKind};
@@ -6,18 +6,18 @@ use crate::image::{Ecosystem, Snapshot, Weight};
 use crate::removable::{Catalogue, RemovableKind};
 use crate::tools::Family;
 
-/// What an instruction is for.
+/// The role of an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// It says something of the image, and adds no files: `ENV`, `CMD`.
+    /// It sets metadata of the image, and adds no files: `ENV`, `CMD`.
     Config,
-    /// It adds files from outside of the image.
+    /// It adds files from outside the image.
     Copies,
-    /// It makes users, directories, links; no more.
+    /// It only creates users, directories and links.
     SetsUp,
-    /// It installs packages of the system that a running image may need; no more.
+    /// It only installs system packages that a running image may need.
     InstallsPackages,
-    /// It builds, or does what is not known.
+    /// It builds, or does something unknown.
     Builds,
 }
 
@@ -25,16 +25,16 @@ pub(super) enum Role {
 #[derive(Debug)]
 pub(super) struct BuildStep<'a> {
     pub instruction: &'a SourceInstruction,
-    /// The stage that it stands in.
+    /// The index of its stage.
     pub stage: usize,
     pub role: Role,
     /// The layer that it made, if it made one.
     pub layer: Option<u32>,
-    /// The commands, where they can be told.
+    /// The commands, if they are certain.
     pub commands: Option<Vec<ShellCommand>>,
 }
 
-/// The instructions of all stages that an image is made of, lowest first.
+/// The instructions of all stages of an image, lowest first.
 pub(super) fn steps<'a>(
     stages: &'a [Stage],
     facts: &Facts,
@@ -89,7 +89,7 @@ fn role(
     }
 }
 
-/// Whose packages a manager of a system's packages installs.
+/// The package type that a system package manager installs.
 fn ecosystem_of(tool: &str) -> Ecosystem {
     match Family::managed_by(tool.split(' ').next().unwrap_or("")) {
         Some(Family::Apk) => Ecosystem::Apk,
@@ -100,15 +100,15 @@ fn ecosystem_of(tool: &str) -> Ecosystem {
 
 /// Whether only builds need a package.
 pub(super) fn is_removable(catalogue: &Catalogue, ecosystem: Ecosystem, name: &str) -> bool {
-    // The libraries of compilers come with them, and are asked for by name where something else needs them.
+    // The libraries of compilers come with them, and are requested by name if something else needs them.
     let is_one = |kind: &RemovableKind| kind.weight <= Weight::Input || kind.name == "compiler-libraries";
     catalogue.kind_of_package(ecosystem, name).is_some_and(is_one)
 }
 
-/// The programs that make users and groups.
+/// Programs that create users and groups.
 pub(super) const USERS: [&str; 6] = ["useradd", "adduser", "groupadd", "addgroup", "usermod", "groupmod"];
 
-/// Whether a command, one of several, makes what takes no bytes and touches nothing that was there: whatever changes
+/// Whether a command, one of several, makes something that takes no bytes, and touches nothing that existed: changing
 /// the owner or mode of a file stores it again.
 fn sets_up(command: &ShellCommand, all: &[ShellCommand]) -> bool {
     let options = || command.arguments().filter(|argument| argument.starts_with('-'));
@@ -134,7 +134,7 @@ fn makes_directories(command: &ShellCommand) -> bool {
         && command.arguments().any(|argument| matches!(argument, "-d" | "--directory"))
 }
 
-/// Whether a command installs packages of the system, or clears up after that.
+/// Whether a command installs system packages, or cleans up afterwards.
 fn manages(command: &ShellCommand) -> bool {
     let is_option = |argument: &&str| argument.starts_with('-');
     let first = command.arguments().find(|argument| !is_option(argument)).unwrap_or("");
@@ -155,7 +155,7 @@ fn manages(command: &ShellCommand) -> bool {
     }
 }
 
-/// What package managers leave behind and others clear away.
+/// Whether a path holds what package managers leave behind and others clean up.
 fn is_left_by_managers(path: &str) -> bool {
     ["/var/lib/apt/lists", "/var/cache/", "/tmp/", "/var/tmp/", "/var/log/"]
         .iter()
@@ -169,8 +169,8 @@ mod tests {
     use crate::dockerfile::{BuildOptions, Dockerfile};
     use crate::tools::{ToolAction, tools};
 
-    /// What facts say of a command, what a proposal takes it for, and what for by those facts alone and by its words
-    /// alone.
+    /// The facts about a command, the role that a proposal gives it, and its role judging only by the facts and only by
+    /// its words.
     struct Answers {
         works: Vec<Work>,
         role: Role,
@@ -193,7 +193,7 @@ mod tests {
         }
     }
 
-    /// Names that fit a pattern: each of its alternatives, with `1` for what may be any text.
+    /// Names that fit a pattern: each of its alternatives, with `1` for any text.
     fn names(pattern: &str) -> Vec<String> {
         let Some((start, rest)) = pattern.split_once('{') else {
             return vec![pattern.replace("[0-9]", "1").replace('*', "1")];
@@ -257,7 +257,7 @@ mod tests {
             for line in lines {
                 let Answers { works, by_facts, by_words, .. } = answers(&line);
                 assert!(works.iter().any(|work| work.kind == WorkKind::Build), "{line}: {works:?}");
-                // Either is enough, so that each is asked alone.
+                // Either is sufficient, so each is tested alone.
                 assert_eq!((by_facts, by_words), (Role::Builds, Role::Builds), "{line}");
             }
             seen += 1;
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn a_pipeline_that_only_installs_is_answered_the_same() {
-        // What cannot be followed is taken for a build.
+        // A command that cannot be followed counts as building.
         let unknown = answers("cat list | sort | tee log");
         assert_eq!((unknown.works, unknown.role), (Vec::new(), Role::Builds));
         let mut seen = 0;

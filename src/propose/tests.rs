@@ -1,4 +1,4 @@
-//! Proposals from made-up images.
+//! Proposals for made-up images.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::image::{Ecosystem, Entry, FileList, Instruction, Layer, LayerPath, Pa
 use crate::packages::installed;
 use crate::removable::Search;
 
-/// A layer: the line that made it, 0 for the base image's, and what is in it, one a line: `f path bytes`,
-/// `f path bytes deb:package`, `d path`, `l link`, `h new old`, `dev path directory` for a file that says
-/// which directory only development needs.
+/// A layer: the line that made it, 0 for the base image's, and its content, one entry a line: `f path bytes`,
+/// `f path bytes deb:package`, `d path`, `l link`, `h new old`, `dev path directory` for a file that says which
+/// directory only development needs.
 type Made<'a> = (u32, &'a str);
 
 fn file_list(text: &str) -> FileList {
@@ -216,7 +216,7 @@ fn packages_that_a_build_tool_brought_stay_where_others_may_load_them() {
     assert!(all.contains("/site-packages/certifi ") && all.contains("/site-packages/flask "), "{all}");
     assert!(!proposal.text.contains("site-packages/pipenv"), "{}", proposal.text);
     assert!(proposal.unsure.iter().any(|text| text.contains("certifi")), "{:?}", proposal.unsure);
-    // Where the program is started by it, it has to be there.
+    // If it starts the program, it has to be kept.
     let source = source.replace("[\"flask\"]", "[\"pipenv\", \"run\", \"flask\"]");
     let proposal = proposed(&source, &layers);
     assert!(proposal.text.contains("site-packages/pipenv"), "{}", proposal.text);
@@ -262,7 +262,7 @@ fn development_dependencies_are_pruned_before_the_copy() {
     );
     assert_eq!(proposal.predicted, Some(Bytes(507_000 + 20 + 40 + 10 + 300 + 100 + 90)));
 
-    // What starts the program is no development dependency, whatever it is called.
+    // What starts the program is not a development dependency, whatever its name.
     let starts = NODE.replace("\"node\", \"dist/server.js\"", "\"node_modules/.bin/tsc\"");
     let proposal = proposed_of(&starts, snapshot(&layers), None).unwrap();
     assert!(!proposal.text.contains("npm prune"), "{}", proposal.text);
@@ -387,7 +387,7 @@ CMD [\"busybox\", \"httpd\", \"-f\", \"-h\", \"/site/public\"]
     let proposal = proposed(source, &layers);
     let shown = last(&proposal);
     assert_eq!(shown[1], source.lines().nth(1).unwrap(), "{shown:?}");
-    // What such a step leaves behind is cleared away.
+    // What such an instruction leaves behind is cleaned up.
     let leaves = source.replace(" && rm -rf /var/lib/apt/lists/*", "");
     let mut left = layers;
     left[1].1 =
@@ -439,7 +439,7 @@ CMD [\"tide\"]
         ]
     );
     assert_eq!(proposal.predicted, Some(Bytes(1_400 + 540 + 90 + 500 + 50 + 600)));
-    // Made among what cannot be told, users come along with their files.
+    // Users created among commands that are unclear are copied with their files.
     let hidden = source.replace("RUN groupadd -g $ID", "RUN if true; then echo; fi && groupadd -g $ID");
     let proposal = proposed(&hidden, &layers);
     assert!(
@@ -506,7 +506,7 @@ fn names_of_an_image_make_no_instruction() {
         f src/.git/'; 3";
     let text = untrusted.replace("<<EOF", "z\\x0aRUN\\_reboot");
     for untrusted in [untrusted.to_owned(), text] {
-        // Of a directory that the base image has, the parts are named.
+        // If the base image has the directory, its parts are named.
         let base = "f usr/bin/gcc 900 deb:gcc\nf src/sub/there 1";
         let layers = [(0, base), (2, "f src/tide.c 40"), (3, untrusted.as_str())];
         let proposal = proposed(source, &layers);
@@ -804,7 +804,7 @@ fn entries() -> impl Strategy<Value = String> {
             ("f", _) => format!("f {path} 1000\n"),
             _ => format!("{kind} {path}\n"),
         };
-        // An entry is once in a layer, as a path is.
+        // A layer has each path once.
         let mut lines: Vec<String> = entries.into_iter().map(line).collect();
         lines.sort();
         lines.dedup();

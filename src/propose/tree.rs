@@ -1,5 +1,5 @@
-//! The whole file system of an image as a tree: files, and also what has no bytes and is missed all the
-//! same where it is not copied: links, and directories that are empty.
+//! The whole file system of an image as a tree: files, but also entries without bytes that would be missed if they were
+//! not copied: links and empty directories.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
@@ -11,10 +11,10 @@ use crate::image::filesystem::Filesystem;
 use crate::image::path::split;
 use crate::image::{Entry, FileList};
 
-/// What stands at a path.
+/// The kind of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PathKind {
-    /// A name of a file of [`Filesystem::existing`].
+    /// A name of a file, by its index in [`Filesystem::existing`].
     File(u32),
     Directory,
     Symlink,
@@ -27,20 +27,20 @@ pub(super) enum PathKind {
 pub(super) struct TreeNode<'a> {
     pub path: &'a [u8],
     pub what: PathKind,
-    /// The layer that it is from; of a directory, the one that made it.
+    /// The layer that stored it; for a directory, the one that made it.
     pub layer: u32,
-    /// The directory that it is in. That of the root is the root.
+    /// The directory that contains it. The root is its own parent.
     pub parent: usize,
     pub children: Vec<usize>,
 }
 
-/// All paths of an image. A directory is before all that is in it, and the root is the first.
+/// All paths of an image. A directory precedes its content, and the root is first.
 pub(super) struct PathTree<'a> {
     pub nodes: Vec<TreeNode<'a>>,
     by_path: HashMap<&'a [u8], usize, RandomState>,
 }
 
-/// The paths that are no files, and the layers that made them.
+/// The paths that are not files, and the layers that made them.
 type Others<'a> = BTreeMap<&'a [u8], (PathKind, u32)>;
 
 impl<'a> PathTree<'a> {
@@ -55,7 +55,7 @@ impl<'a> PathTree<'a> {
             TreeNode { path: b"", what: PathKind::Directory, layer: 0, parent: 0, children: Vec::new() };
         let mut tree = PathTree { nodes: vec![root], by_path: HashMap::default() };
         tree.by_path.insert(b"", 0);
-        // In this order, a directory is before what is in it.
+        // In this order, a directory precedes its content.
         for (path, (what, layer)) in all {
             tree.add(path, what, layer);
         }
@@ -77,7 +77,7 @@ impl<'a> PathTree<'a> {
         self.by_path.insert(path, index);
     }
 
-    /// The directories above a path that no layer lists.
+    /// Adds the directories above a path that no layer lists.
     fn add_missing(&mut self, path: &'a [u8], layer: u32) {
         let mut missing = Vec::new();
         let mut at = path;
@@ -88,13 +88,13 @@ impl<'a> PathTree<'a> {
         missing.into_iter().rev().for_each(|path| self.add(path, PathKind::Directory, layer));
     }
 
-    /// Where a path is, if it is there.
+    /// The index of a path's node, if it exists.
     pub fn find(&self, path: &[u8]) -> Option<usize> {
         self.by_path.get(path).copied()
     }
 }
 
-/// The directory that a path is in; the root for what is there.
+/// The directory that contains a path; the root for paths in the root.
 pub(super) fn parent_of(path: &[u8]) -> &[u8] {
     split(path).0
 }
@@ -104,14 +104,14 @@ pub(super) fn name_of(path: &[u8]) -> &[u8] {
     split(path).1
 }
 
-/// Whether a path is another one, or inside of it.
+/// Whether a path equals another one, or is inside it.
 pub(super) fn is_inside(path: &[u8], directory: &[u8]) -> bool {
     let rest = path.strip_prefix(directory);
     directory.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
-/// Links, directories and devices once all layers are applied, by the rules that
-/// [`Filesystem`] has for files.
+/// Links, directories and devices that exist once all layers are applied, by the rules that [`Filesystem`] applies to
+/// files.
 fn others<'a>(layers: &'a [Arc<FileList>]) -> Others<'a> {
     let mut others = Others::new();
     for (layer, file_list) in layers.iter().enumerate() {
@@ -150,8 +150,7 @@ fn remove(others: &mut Others<'_>, path: &[u8]) {
     }
 }
 
-/// Removes all that is inside of a directory: what follows it with a slash, and before a `0`, which
-/// is the next byte.
+/// Removes everything inside a directory: the paths from its own with a slash up to its own with a `0`, the next byte.
 fn remove_below(others: &mut Others<'_>, path: &[u8]) {
     if path.is_empty() {
         return others.clear();

@@ -14,9 +14,9 @@ use super::{NoProposal, Proposal, RuntimeImage, base};
 use crate::dockerfile::{LineRange, SourceInstruction, Stage, StageBase};
 use crate::image::{Bytes, Delta, Weight, snapshot};
 
-/// Names for the new stage; the first that is free.
+/// Names for the new stage; the first free one is used.
 const NAMES: [&str; 4] = ["builder", "build", "build-stage", "layergate-builder"];
-/// Less of an image, in percent, is not worth a stage.
+/// A smaller saving, in percent of the image, is not worth a stage.
 const WORTH_IT: u64 = 1;
 /// Writes the proposal.
 pub(super) fn write(context: &BuildContext<'_>, entry: &StartCommands) -> Result<Proposal, NoProposal> {
@@ -40,12 +40,12 @@ pub(super) fn write(context: &BuildContext<'_>, entry: &StartCommands) -> Result
     writer.proposal(entry)
 }
 
-/// What the final stage builds on.
+/// The base of the final stage.
 struct FinalStage<'a> {
     /// As written after `FROM`.
     text: String,
     name: String,
-    /// Another image than that of the build.
+    /// The image, if it is not the build's.
     other: Option<RuntimeImage<'a>>,
 }
 
@@ -72,7 +72,7 @@ impl<'a> FinalStage<'a> {
     }
 }
 
-/// An image's name as it may stand after `FROM`.
+/// Whether an image name is safe after `FROM`.
 fn is_reference(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "/:.-_@+".contains(c))
 }
@@ -129,7 +129,7 @@ impl DockerfileWriter<'_, '_> {
         }
     }
 
-    /// The bytes of the final image: of its base, of what is copied, and of the steps that are done again.
+    /// The bytes of the final image: of its base, the copies, and the repeated instructions.
     fn predicted(&self, extra: &Extra) -> Option<Bytes> {
         let snapshot = self.context.inputs.snapshot;
         let base = match &self.runtime_image.other {
@@ -148,7 +148,7 @@ impl DockerfileWriter<'_, '_> {
         Some(Bytes(base.0 + self.copies.bytes.0 + again + installed + self.accounts() + extra.bytes.0))
     }
 
-    /// What making the same users again adds.
+    /// What creating the same users again adds.
     fn accounts(&self) -> u64 {
         let steps = self.context.before().iter().filter(|step| {
             step.role != Role::InstallsPackages
@@ -163,13 +163,13 @@ impl DockerfileWriter<'_, '_> {
         files.sum()
     }
 
-    /// The text from one line to another, both counted from 1.
+    /// The text between two lines, both included and counted from 1.
     fn lines(&self, from: u32, to: u32) -> impl Iterator<Item = (u32, &str)> {
         let (from, to) = (from.max(1) as usize, (to as usize).min(self.lines.len()));
         self.lines.iter().enumerate().take(to).skip(from - 1).map(|(index, line)| (index as u32 + 1, *line))
     }
 
-    /// The line of the first comment right above a line.
+    /// The first line of the comments directly above a line.
     fn with_comments(&self, line: u32) -> u32 {
         let mut first = line;
         while first > 1
@@ -230,7 +230,7 @@ impl DockerfileWriter<'_, '_> {
             "# A proposal of `layergate stages --propose`, made from this Dockerfile and the image {image}."
         ));
         out.line("# Review it before you use it.");
-        // It goes into a repository, where nobody expects no-break spaces.
+        // The file goes into a repository, where no-break spaces are unexpected.
         let size = |bytes: Bytes| bytes.to_string().replace('\u{a0}', " ");
         out.line(&match predicted {
             Some(then) => {
@@ -255,7 +255,7 @@ impl DockerfileWriter<'_, '_> {
         });
     }
 
-    /// The stage that builds, cut off after its last step that does, with the name that it got.
+    /// Writes the builder stage, cut off after its last instruction that builds, and returns its name.
     fn builder(&self, out: &mut Text) -> String {
         let name = self.free_name();
         let stage = self.split;
@@ -271,7 +271,7 @@ impl DockerfileWriter<'_, '_> {
         name
     }
 
-    /// The stage to copy from, where that is one on which the target builds.
+    /// Returns the stage to copy from, if it is one on which the target builds.
     fn builder_of_split(&self, out: &mut Text) -> String {
         let split = self.split.name.clone().unwrap_or_else(|| self.split.index.to_string());
         if self.copies.tail.is_empty() && self.copies.prunes.is_empty() {
@@ -293,7 +293,7 @@ impl DockerfileWriter<'_, '_> {
         out.blank();
     }
 
-    /// A line of the builder, with cache mounts where it begins a `RUN` that has left a cache.
+    /// A line of the builder, with cache mounts if it starts a `RUN` that left a cache.
     fn with_mounts(&self, number: u32, line: &str) -> String {
         let step = self.context.before().iter().position(|step| step.instruction.line == number);
         let flags = step.map(|step| mounts(self.context, step)).unwrap_or_default();
@@ -307,7 +307,7 @@ impl DockerfileWriter<'_, '_> {
         }
     }
 
-    /// A name that no stage has and nothing is copied from.
+    /// A name that no stage has and nothing copies from.
     fn free_name(&self) -> String {
         let source = self.context.inputs.source.to_ascii_lowercase();
         let stages = self.context.inputs.dockerfile.stages();
@@ -350,7 +350,7 @@ impl DockerfileWriter<'_, '_> {
         if words.is_empty() { "build tools".into() } else { words.join(", ") }
     }
 
-    /// The final stage.
+    /// Writes the final stage.
     fn last(&self, out: &mut Text, builder: &str, extra: &Extra) {
         let name = self.target.name.as_deref().map(|name| format!(" AS {name}")).unwrap_or_default();
         out.line(&format!("FROM {}{name}", self.runtime_image.text));
@@ -367,7 +367,7 @@ impl DockerfileWriter<'_, '_> {
         self.after(out);
     }
 
-    /// What the builder's steps say of the image, and what of them is done again.
+    /// Writes the settings of the builder's instructions, and those instructions that are repeated.
     fn before(&self, out: &mut Text) {
         let directory = self.working_directory();
         for (index, step) in self.context.before().iter().enumerate() {
@@ -381,7 +381,7 @@ impl DockerfileWriter<'_, '_> {
         }
     }
 
-    /// A step as it is written, from a line on, and what it should clear away after itself.
+    /// Writes an instruction as it is, starting at a line, with the cleanup that it lacks.
     fn step(&self, out: &mut Text, index: usize, from: u32) {
         let Some(step) = self.context.steps.get(index) else { return };
         let cleanup = cleanup(self.context, index);
@@ -395,7 +395,7 @@ impl DockerfileWriter<'_, '_> {
         }
     }
 
-    /// Of a step that builds, the packages that are needed on, and the users.
+    /// Writes the needed packages and users of a building instruction.
     fn done_again(&self, out: &mut Text, step: &BuildStep<'_>, index: usize) {
         for install in self.installs.iter().filter(|install| install.step == index) {
             out.line("# Packages that the program needs when it runs.");
@@ -408,8 +408,8 @@ impl DockerfileWriter<'_, '_> {
         }
     }
 
-    /// The steps whose working directory the final stage depends on: the last one with an absolute path,
-    /// and those after it; none where the steps that follow set their own first.
+    /// The instructions that set the working directory of the final stage: the last one with an absolute path, and
+    /// those after it; none if the following instructions set their own first.
     fn working_directory(&self) -> Vec<usize> {
         let depends = |step: &&BuildStep<'_>| match step.instruction.keyword {
             "COPY" | "ADD" => !copies_to_absolute(step),
@@ -432,7 +432,7 @@ impl DockerfileWriter<'_, '_> {
         set[from..].to_vec()
     }
 
-    /// Whether the final stage names a build argument.
+    /// Whether the final stage uses a build argument.
     fn uses_argument(&self, argument: &BuildStep<'_>) -> bool {
         let again = self.context.before().iter().filter_map(user_commands).flatten();
         let again = again.map(|command| command.text.as_str());
@@ -452,19 +452,19 @@ impl DockerfileWriter<'_, '_> {
         })
     }
 
-    /// The rest, as it is written.
+    /// Writes the rest, as it is.
     fn after(&self, out: &mut Text) {
         let end_of = |step: usize| self.context.steps.get(step).map_or(0, |step| step.instruction.end_line);
         let one_stage = self.split.index == self.target.index;
         for (index, step) in self.context.steps.iter().enumerate().skip(self.context.split + 1) {
-            // In one stage, all lines between two steps are kept.
+            // If there is only one stage, all lines between two instructions are kept.
             let comments = self.with_comments(step.instruction.line);
             let from = if one_stage { end_of(index - 1) + 1 } else { comments };
             self.step(out, index, from);
         }
     }
 
-    /// Whether the final image has the program; what is static or from Alpine needs none.
+    /// Whether the final image has `ldconfig`; a static image or Alpine needs none.
     fn has_ldconfig(&self) -> bool {
         let tree = &self.context.tree;
         [b"sbin/ldconfig" as &[u8], b"usr/sbin/ldconfig"].iter().any(|path| tree.find(path).is_some())
@@ -516,7 +516,7 @@ impl DockerfileWriter<'_, '_> {
     }
 }
 
-/// Whether where a `COPY` goes does not depend on the working directory.
+/// Whether the destination of a `COPY` does not depend on the working directory.
 fn copies_to_absolute(step: &BuildStep<'_>) -> bool {
     let instruction = step.instruction;
     let last = instruction.json().and_then(|words| words.last().cloned());
@@ -524,12 +524,12 @@ fn copies_to_absolute(step: &BuildStep<'_>) -> bool {
     last.is_some_and(|to| to.starts_with('/'))
 }
 
-/// A remark on one line, whole: its parts were cut already.
+/// A remark on one line, in full: its parts were already cut.
 fn comment_whole(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).collect()
 }
 
-/// Lines.
+/// A text, built line by line.
 #[derive(Default)]
 struct Text {
     text: String,
@@ -541,7 +541,7 @@ impl Text {
         self.text.push('\n');
     }
 
-    /// An empty line, where there is none yet.
+    /// Adds an empty line, unless there is one.
     fn blank(&mut self) {
         if !self.text.is_empty() && !self.text.ends_with("\n\n") {
             self.line("");

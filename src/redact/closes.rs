@@ -1,29 +1,29 @@
-//! Where quotes and brackets close: found once for a whole text, so that asking costs nothing.
+//! Where quotes and brackets close: computed once for a whole text, so that each lookup is free.
 
 use super::work;
 
-/// Stands for no place.
+/// No position.
 const NONE: u32 = u32::MAX;
 
-/// For each place of a text, where what opens before it closes.
+/// For each position of a text, where something opened before it closes.
 pub(super) struct Closes {
-    /// `"`, where a backslash escapes.
+    /// The next `"` that no backslash escapes.
     double: Vec<u32>,
-    /// `"` or `\"`.
+    /// The next `"` or `\"`.
     escaped: Vec<u32>,
-    /// `'`.
+    /// The next `'`.
     single: Vec<u32>,
-    /// A back tick.
+    /// The next backtick.
     ticks: Vec<u32>,
     /// The end of the line.
     lines: Vec<u32>,
-    /// The other one of `(` and `{`.
+    /// The matching `)` or `}`.
     brackets: Vec<u32>,
 }
 
 impl Closes {
     pub(super) fn of(text: &[u8]) -> Closes {
-        // Nothing so long is read.
+        // Longer texts are not read.
         let text = text.get(..text.len().min(NONE as usize - 2)).unwrap_or_default();
         work(text.len());
         let none = || vec![NONE; text.len() + 2];
@@ -42,8 +42,8 @@ impl Closes {
         Closes { double, escaped, single, ticks, lines, brackets: brackets(text) }
     }
 
-    /// The quote that ends what starts at `from`; `escaped`: a quote behind a backslash does too, and
-    /// that is where the backslash is.
+    /// The quote that closes a text starting at `from`. `escaped`: an escaped quote closes it too, and the position of
+    /// its backslash is returned.
     pub(super) fn quote(&self, text: &[u8], from: usize, quote: u8, escaped: bool) -> Option<usize> {
         match (quote, escaped) {
             (b'"', false) => place(&self.double, from),
@@ -58,7 +58,7 @@ impl Closes {
         }
     }
 
-    /// The next back tick.
+    /// The next backtick.
     pub(super) fn tick(&self, from: usize) -> Option<usize> {
         place(&self.ticks, from)
     }
@@ -78,7 +78,7 @@ fn place(places: &[u32], at: usize) -> Option<usize> {
     places.get(at).filter(|place| **place != NONE).map(|place| *place as usize)
 }
 
-/// Each sort of bracket by itself: commands have odd ones of the other in them.
+/// Each kind of bracket separately: commands may contain unbalanced ones of the other kind.
 fn brackets(text: &[u8]) -> Vec<u32> {
     let mut closes = vec![NONE; text.len()];
     let mut open: [Vec<usize>; 2] = [Vec::new(), Vec::new()];

@@ -6,19 +6,19 @@ use super::configured;
 use super::value::{ValueLexer, is_literal, is_secret};
 use super::{Sort, starts_with, work};
 
-/// How a program takes a secret.
+/// How a program accepts a secret.
 struct SecretProgram {
     names: &'static [&'static str],
-    /// A word that has to come first: `docker login -p`.
+    /// A word that has to precede the option: `docker login -p`.
     command: Option<&'static str>,
     options: &'static [&'static str],
-    /// Whether the value may be in the same word as the option.
+    /// Whether the value may be attached to the option, in one word.
     attached: bool,
-    /// Whether the value has to be in the same word.
+    /// Whether the value must be attached.
     only_attached: bool,
-    /// What is between user and password where the value is a login, which is no secret without a password.
+    /// The separator between user and password, if the value is a login; without a password it is not a secret.
     login: Option<u8>,
-    /// The letters of options without a value that may come before in the same word: `-sSLu`.
+    /// Letters of options without a value that may precede in the same word: `-sSLu`.
     letters: &'static [u8],
 }
 
@@ -96,7 +96,7 @@ const PROGRAMS: &[SecretProgram] = &[
     SecretProgram { names: &["doctl"], command: Some("auth"), options: &["-t"], ..NONE },
 ];
 
-/// Programs that read passwords, and options that make others read one.
+/// Programs that read passwords, and options that make other programs read one.
 const READERS: [&[u8]; 7] = [
     b"chpasswd",
     b"passwd",
@@ -106,18 +106,18 @@ const READERS: [&[u8]; 7] = [
     b"--token-stdin",
     b"--passphrase-fd",
 ];
-/// Programs whose words are the output.
+/// Programs that output their arguments.
 const SPEAKERS: [&[u8]; 3] = [b"echo", b"printf", b"yes"];
 
-/// Commands in quotes are looked into: `sh -c "curl ..."`. Nobody nests them deeper.
+/// Maximum depth of quoted commands that are searched: `sh -c "curl ..."`. Real ones are not nested deeper.
 const MAX_DEPTH: usize = 3;
 
-/// All such values.
+/// All such values in a text.
 pub(super) fn all(lexer: ValueLexer<'_>) -> Vec<Range<usize>> {
     inside(lexer, 0, 0)
 }
 
-/// All of a part of a text, that ends where `text` does.
+/// All such values in a part of a text, which ends where `text` does.
 fn inside(lexer: ValueLexer<'_>, from: usize, depth: usize) -> Vec<Range<usize>> {
     let text = lexer.text;
     let mut walk =
@@ -145,7 +145,7 @@ fn inside(lexer: ValueLexer<'_>, from: usize, depth: usize) -> Vec<Range<usize>>
             byte if byte.is_ascii_whitespace() => at += 1,
             _ => {
                 let word = lexer.value(at, None);
-                // What opened its quotes is as long as what closes them.
+                // The closing quotes are as long as the opening ones.
                 let quoted = word.start > at;
                 at = (word.end + (word.start - at)).max(at + 1);
                 if quoted && depth < MAX_DEPTH {
@@ -162,11 +162,11 @@ fn inside(lexer: ValueLexer<'_>, from: usize, depth: usize) -> Vec<Range<usize>>
 struct CommandWalk<'a> {
     text: &'a [u8],
     found: Vec<Range<usize>>,
-    /// The words of the command so far.
+    /// The words of the current command so far.
     command: Vec<Range<usize>>,
-    /// What the first of those says whose output it reads.
+    /// The words that the first command of the pipe outputs.
     piped: Vec<Range<usize>>,
-    /// Which of its words it reads: `<<< WORD`.
+    /// The index of the word that it reads: `<<< WORD`.
     here: Option<usize>,
 }
 
@@ -193,7 +193,7 @@ impl<'a> CommandWalk<'a> {
         }
     }
 
-    /// What is said to a program that reads a password.
+    /// Adds what is passed to a program that reads a password.
     fn told<'w>(&mut self, words: impl Iterator<Item = &'w Range<usize>>) {
         for word in words {
             let text = self.of(word);
@@ -224,7 +224,7 @@ impl<'a> CommandWalk<'a> {
         }
     }
 
-    /// The value that an option has, where it is a secret.
+    /// The value of an option, if it is a secret.
     fn value_of(
         &self,
         program: &SecretProgram,
@@ -247,12 +247,12 @@ impl<'a> CommandWalk<'a> {
             Some(between) => text.get(text.iter().position(|byte| *byte == between)? + 1..)?,
             None => text,
         };
-        // `-u USER:` asks, and `1000:1000` are numbers of a user and a group.
+        // `-u USER:` prompts, and `1000:1000` is a user and group ID.
         let is_option = text.starts_with(b"-") || starts_with(text, b"http");
         (!is_option && is_secret(Sort::Password, password)).then_some(value)
     }
 
-    /// What is in the quotes of a value that follows its option in the same word.
+    /// The text inside the quotes of a value that is attached to its option.
     fn unquoted(&self, value: Range<usize>) -> Range<usize> {
         match self.of(&value) {
             [open @ (b'"' | b'\''), .., close] if open == close && value.len() >= 2 => {
@@ -267,7 +267,7 @@ fn base_of(word: &[u8]) -> &[u8] {
     word.rsplit(|byte| *byte == b'/').next().unwrap_or(word)
 }
 
-/// What follows an option in its word, which may begin with others: `-sSLu`.
+/// What follows an option in its word, after other option letters: `-sSLu`.
 fn behind_option<'t>(text: &'t [u8], option: &[u8], letters: &[u8]) -> Option<&'t [u8]> {
     let alone = text.strip_prefix(option);
     let [b'-', letter] = option else { return alone };
@@ -279,7 +279,7 @@ fn behind_option<'t>(text: &'t [u8], option: &[u8], letters: &[u8]) -> Option<&'
     alone.or_else(bundle)
 }
 
-/// `user:$PASSWORD`: what is told is a variable.
+/// `user:$PASSWORD`: the password is a variable.
 fn names_value(text: &[u8]) -> bool {
     text.iter().position(|byte| *byte == b':').is_some_and(|colon| {
         let password = text.get(colon + 1..).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Commands that take a secret as a plain word, to log in, to make a user or to write settings: there only its place tells.
+//! Commands that take a secret as a plain word, to log in, create a user or write settings: only its position tells.
 
 use super::Sort;
 use super::value::is_secret;
@@ -6,9 +6,9 @@ use super::value::is_secret;
 /// A setting whose value is a secret.
 struct SecretSetting {
     program: &'static [u8],
-    /// The setting begins with it: `http-basic.HOST`.
+    /// The start of the setting's name: `http-basic.HOST`.
     start: &'static [u8],
-    /// How many words behind it the secret is.
+    /// How many words after the setting the secret is.
     behind: usize,
 }
 
@@ -27,14 +27,14 @@ const SETTINGS: &[SecretSetting] = &[
     setting(b"poetry", b"pypi-token.", 1),
 ];
 
-/// A command that takes a secret as one of its plain words: neither an option nor an option's value.
+/// A command that takes a secret as a plain word: neither an option nor an option's value.
 struct Plain {
     program: &'static [u8],
-    /// The words of the command: `alias set`.
+    /// The words that form the command: `alias set`.
     command: &'static [&'static [u8]],
-    /// Which plain word behind them is the secret, from 0.
+    /// The index of the secret among the plain words after them, counted from 0.
     place: usize,
-    /// The options that take the word behind them.
+    /// The options that take the next word as their value.
     valued: &'static [&'static [u8]],
 }
 
@@ -80,26 +80,26 @@ const PLAIN: &[Plain] = &[
     plain(b"git", &[b"config", b"user.password"], 0),
     plain(b"net", &[b"user"], 1),
     plain(b"steamcmd", &[b"+login"], 1),
-    // A cmdlet of PowerShell; `-String` and its value are as good as the value alone.
+    // A PowerShell cmdlet; `-String VALUE` is the same as VALUE alone.
     plain(b"convertto-securestring", &[], 0).valued(&[b"-key", b"-securekey"]),
 ];
 
-/// The places of words of a command that are secrets. Words come without their quotes.
+/// The indexes of a command's words that are secrets. Words come without quotes.
 pub(super) fn secrets(command: &[&[u8]]) -> Vec<usize> {
-    // `mc` may be what is installed, and `net` the network of a container that runs `vault`.
+    // `mc` may be a package to install, and `net` the network of a container that runs `vault`.
     let known = command.iter().enumerate().filter_map(|(at, word)| Some((at, kind_of(word)?)));
     let known = known.take_while(|(at, _)| !installs(command.get(..*at).unwrap_or_default()));
     known.take(MAX_KNOWN).flat_map(|(at, program)| of_program(program, command, at + 1)).collect()
 }
 
-/// Nobody has more programs in one command.
+/// Maximum programs in one command; real ones have fewer.
 const MAX_KNOWN: usize = 3;
 
 fn installs(words: &[&[u8]]) -> bool {
     words.iter().any(|word| matches!(*word, b"install" | b"add"))
 }
 
-/// The secrets among the words of a command from `start` on, which are those of a program.
+/// The secrets among a program's words, which start at `start`.
 fn of_program(program: &[u8], command: &[&[u8]], start: usize) -> Vec<usize> {
     let rest = command.get(start..).unwrap_or_default();
     let found = match program {
@@ -127,7 +127,7 @@ fn kind_of(word: &[u8]) -> Option<&'static [u8]> {
 }
 
 impl Plain {
-    /// Where the secret is among the words behind the program. `username=me` is no plain word of these.
+    /// The index of the secret among the words after the program. `username=me` is not a plain word of these commands.
     fn place(&self, words: &[&[u8]]) -> Option<usize> {
         let is_one_of = |set: &[&[u8]], word: &[u8]| set.iter().any(|one| one.eq_ignore_ascii_case(word));
         let is_value = |place: usize| {
@@ -172,7 +172,7 @@ fn htpasswd(words: &[&[u8]]) -> Vec<usize> {
     plain.get(if shown { 1 } else { 2 }).filter(|_| given).copied().into_iter().collect()
 }
 
-/// `bundle config HOST USER:PASSWORD`; groups are written so too.
+/// `bundle config HOST USER:PASSWORD`; groups are written the same way.
 fn bundle(words: &[&[u8]]) -> Vec<usize> {
     if !words.contains(&&b"config"[..]) {
         return Vec::new();
@@ -188,7 +188,7 @@ fn bundle(words: &[&[u8]]) -> Vec<usize> {
     (0..words.len()).filter(|place| is_login(*place)).collect()
 }
 
-/// `sqlplus USER/PASSWORD@DATABASE`; `/ as sysdba` and `/nolog` are no logins.
+/// `sqlplus USER/PASSWORD@DATABASE`; `/ as sysdba` and `/nolog` are not logins.
 fn oracle(words: &[&[u8]]) -> Vec<usize> {
     let is_login = |word: &&[u8]| {
         let slash = word.iter().position(|byte| *byte == b'/').filter(|slash| *slash > 0);

@@ -1,5 +1,5 @@
-//! Secrets that this run was given itself: the logins and tokens that it shows to registries and to GitHub. Whoever is shown
-//! one may say it back, in whatever words.
+//! Secrets that were given to this run: the logins and tokens that it sends to registries and to GitHub. Servers may
+//! repeat them, in any words.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,12 +9,12 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Shorter ones are parts of other words.
 const LEAST: usize = 4;
-/// In what an image says, a password that is a word (`test`) is that word.
+/// In an image's own texts, a password that is a word (`test`) is that word.
 pub(super) const LEAST_IN_CONTENT: usize = 12;
 
 static KNOWN: RwLock<Vec<String>> = RwLock::new(Vec::new());
 
-/// Takes a secret out of all that is said from now on, also where it is percent-encoded.
+/// Removes a secret from all output from now on, also in percent-encoded form.
 pub fn remember(secret: &str) {
     let encoded = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
     if secret.len() < LEAST {
@@ -29,12 +29,12 @@ pub fn remember(secret: &str) {
     }
 }
 
-/// A text without the secrets that this run was given, as they are. For what is cut or changed before it is shown.
+/// A text without the secrets that were given to this run. For texts that are cut or changed before they are shown.
 pub fn without_known(text: &str) -> Cow<'_, str> {
     super::replaced(text, all(text.as_bytes(), LEAST)).map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
-/// Where they are in a text, as far as they have some bytes.
+/// Their positions in a text, if they have at least `least` bytes.
 pub(super) fn all(text: &[u8], least: usize) -> Vec<Range<usize>> {
     let Ok(known) = KNOWN.read() else { return Vec::new() };
     let Ok(text) = std::str::from_utf8(text) else { return Vec::new() };
@@ -60,7 +60,7 @@ mod tests {
             }
         }
         assert_eq!(redact_message("denied: qwxz abc"), "denied: *** abc");
-        // A word of an image's own stays one.
+        // A word in an image's own text stays.
         assert_eq!(redact("RUN make qwxz"), "RUN make qwxz");
     }
 }

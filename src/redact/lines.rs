@@ -1,5 +1,5 @@
-//! `ENV`, `ARG` and `LABEL`: histories do not quote their values, so a value goes on up to the next
-//! name, and where that cannot be told, to the end of the line.
+//! `ENV`, `ARG` and `LABEL`: histories do not quote their values, so a value continues up to the next name, or, if that
+//! is unclear, to the end of the line.
 
 use std::ops::Range;
 
@@ -9,7 +9,7 @@ use super::starts_with;
 use super::value::{ValueLexer, is_secret};
 use super::work;
 
-/// The values that the lines of a text give to names of secrets.
+/// The values of secret names in a text's lines.
 pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut start = 0;
@@ -25,7 +25,7 @@ pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// A line goes on behind `\`.
+/// The end of a line, which continues after `\`.
 fn line_end(text: &[u8], start: usize) -> usize {
     let mut goes_on = false;
     for (at, byte) in text.iter().enumerate().skip(start) {
@@ -39,7 +39,7 @@ fn line_end(text: &[u8], start: usize) -> usize {
     text.len()
 }
 
-/// A line alone: no value goes on in the next.
+/// A single line: no value continues on the next.
 struct SingleLine<'a> {
     text: &'a [u8],
 }
@@ -55,10 +55,10 @@ impl<'a> SingleLine<'a> {
         at + length
     }
 
-    /// The keyword, where it is one of these, and where the line goes on behind it.
+    /// The keyword, if it is one of these, and the position after it.
     fn keyword(&self) -> Option<(&'static [u8], usize)> {
         let mut at = self.skip(0, u8::is_ascii_whitespace);
-        // The classic builder has its shell before the step.
+        // The classic builder puts its shell before the instruction.
         let mark = b"#(nop) ";
         let shell = self.rest(at);
         let shell = shell.get(..shell.len().min(64))?;
@@ -88,7 +88,7 @@ impl<'a> SingleLine<'a> {
                     found.extend(sort.filter(|sort| is_secret(*sort, self.of(&value))).map(|_| value));
                     next
                 }
-                // `ENV NAME VALUE`: the value is all that follows.
+                // `ENV NAME VALUE`: the value is everything that follows.
                 Some(b' ') if is_first && keyword != b"ARG " => {
                     let value = self.trimmed(self.skip(name_end, is_blank)..self.text.len());
                     found.extend(sort.filter(|sort| is_secret(*sort, self.of(&value))).map(|_| value));
@@ -104,14 +104,14 @@ impl<'a> SingleLine<'a> {
         self.text.get(range.clone()).unwrap_or_default()
     }
 
-    /// The value that starts here, and where the next pair does.
+    /// The value that starts here, and the start of the next pair.
     fn value(&self, lexer: ValueLexer<'_>, at: usize) -> (Range<usize>, usize) {
         let lexed = lexer.value(at, None);
         let next = self.next_word(lexed.end);
         if lexed.start > at {
             return (lexed, next);
         }
-        // Where another word follows that is no pair, the value has blanks in it, and may have anything.
+        // If another word follows that is not a pair, the value contains blanks, and may contain anything.
         let next = if self.starts_pair(next) { next } else { self.text.len() };
         (self.trimmed(at..next.max(at)), next)
     }
@@ -126,7 +126,7 @@ impl<'a> SingleLine<'a> {
         self.skip(end, is_blank).max(from + 1)
     }
 
-    /// `NAME=VALUE`: Base64 may end in `=`, and then nothing follows.
+    /// `NAME=VALUE`: Base64 may end in `=`, and nothing follows that.
     fn starts_pair(&self, at: usize) -> bool {
         let rest = self.rest(at);
         let name = rest.iter().take_while(|byte| is_name(byte)).count();
@@ -139,7 +139,7 @@ fn is_name(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_.-/".contains(byte)
 }
 
-/// What is between two pairs, in a line that goes on below too.
+/// A character between two pairs, also in a line that continues.
 fn is_blank(byte: &u8) -> bool {
     byte.is_ascii_whitespace() || *byte == b'\\'
 }

@@ -1,24 +1,24 @@
-//! Logins in addresses: `https://USER:PASSWORD@HOST`.
+//! Logins in URLs: `https://USER:PASSWORD@HOST`.
 
 use std::ops::Range;
 
 use super::value::is_literal;
 use super::work;
 
-/// No user, password or host is longer.
+/// Maximum bytes of a user, password or host.
 const MAX_LOGIN: usize = 512;
-/// A token may stand alone; the name of a user is not so long.
+/// A token may stand alone; user names are shorter than this.
 const LONG_USER: usize = 20;
 
-/// One word has no more addresses in one another; where it does, all before the last `@` is a login.
+/// Maximum URLs nested in one word; beyond that, everything before the last `@` is a login.
 const MAX_NESTED: usize = 4;
 
-/// Whether there is an address with a password in it.
+/// Whether there is a URL with a password.
 pub fn has_login(text: &[u8]) -> bool {
     !all(text).is_empty()
 }
 
-/// All logins of addresses.
+/// All logins in URLs.
 pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
     let ends_word = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>,\\|;".contains(byte);
     let mut found = Vec::new();
@@ -63,7 +63,7 @@ fn login_at(word: &[u8], after: usize) -> Option<Range<usize>> {
     secret.then_some(after..after + host)
 }
 
-/// The end of a login whose password has what should have been escaped in it. A port is a number.
+/// The end of a login whose password contains characters that should have been escaped. A port is a number.
 fn unescaped(word: &[u8], authority: &[u8]) -> Option<usize> {
     let colon = authority.iter().position(|byte| *byte == b':')?;
     let is_port = authority.get(colon + 1..)?.iter().all(u8::is_ascii_digit);
@@ -74,8 +74,7 @@ fn last_at(text: &[u8]) -> Option<usize> {
     text.iter().rposition(|byte| *byte == b'@')
 }
 
-/// `USER:PASSWORD@HOST` without a scheme, where HOST is one for certain: `name:1.2@sha256:0123` is an
-/// image.
+/// `USER:PASSWORD@HOST` without a scheme, if HOST is certainly a host: `name:1.2@sha256:0123` is an image.
 pub(super) fn without_scheme(text: &[u8]) -> Vec<Range<usize>> {
     let separates = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>,;()/=|".contains(byte);
     let mut start = 0;
@@ -115,13 +114,13 @@ fn login_of(word: &[u8]) -> Option<Range<usize>> {
     (is_host && !is_scheme(user) && is_literal(password)).then_some(start..start + host_at)
 }
 
-/// Whether an address has no `//` behind its scheme, so that what follows is no password.
+/// Whether this is a scheme without `//`, so that what follows is not a password.
 fn is_scheme(user: &[u8]) -> bool {
     let schemes: [&[u8]; 7] = [b"mailto", b"mail", b"email", b"sip", b"sips", b"xmpp", b"acct"];
     schemes.iter().any(|scheme| user.eq_ignore_ascii_case(scheme))
 }
 
-/// How long the transport of an image, or the kind of a store, is that a word begins with.
+/// The length of the image transport, or kind of store, that a word starts with.
 fn transport(word: &[u8]) -> usize {
     let transports: [&[u8]; 11] = [
         b"docker-daemon:",
@@ -139,7 +138,7 @@ fn transport(word: &[u8]) -> usize {
     transports.iter().find(|transport| word.starts_with(transport)).map_or(0, |transport| transport.len())
 }
 
-/// Logins before any host, in a message: what it quotes was meant as a name or an address.
+/// Logins before any host, in a message: the texts that it quotes were meant as names or URLs.
 pub(super) fn of_message(text: &[u8]) -> Vec<Range<usize>> {
     let separates = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>,;()=|".contains(byte);
     let (mut start, mut found) = (0, Vec::new());
@@ -151,7 +150,7 @@ pub(super) fn of_message(text: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// Logins in what names an image for certain, whatever its host is: behind `FROM`, `--from=`, and `from=` of a mount.
+/// Logins in texts that certainly name an image, with any host: after `FROM`, `--from=`, and the `from=` of a mount.
 pub(super) fn of_images(text: &[u8]) -> Vec<Range<usize>> {
     let separates = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`<>,;()|[]".contains(byte);
     let (mut start, mut follows, mut found) = (0, false, Vec::new());
@@ -169,7 +168,7 @@ pub(super) fn of_images(text: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// The login in the name of an image: all before the `@` that is not its digest's.
+/// The login in an image name: everything before the `@` that does not start its digest.
 pub(super) fn of_image(name: &[u8]) -> Option<Range<usize>> {
     let start = transport(name);
     let name = name.get(start..)?;
@@ -182,7 +181,7 @@ pub(super) fn of_image(name: &[u8]) -> Option<Range<usize>> {
     let login = name.get(..at)?;
     let colon = login.iter().position(|byte| *byte == b':')?;
     let user = login.get(..colon)?;
-    // Behind a scheme with `//` it is found as an address.
+    // A scheme with `//` is found as a URL.
     let is_address = login.get(colon + 1..)?.starts_with(b"//");
     (!user.contains(&b'/') && !is_scheme(user) && !is_address && is_literal(login.get(colon + 1..)?))
         .then_some(start..start + at)

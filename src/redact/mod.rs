@@ -1,12 +1,12 @@
-//! Values that look like secrets are taken out of text before it is kept or shown: `***` stands for
-//! them. Names stay, for they say where the secret is.
+//! Removes values that look like secrets from text before it is stored or shown: `***` replaces them. Names stay,
+//! because they tell where the secret is.
 //!
-//! What is a secret is told by what it is called (`NPM_TOKEN=`, `--password`), by where it stands
-//! (`https://USER:PASSWORD@HOST`, `Authorization: Bearer`) or by its own shape (`ghp_`, `AKIA`).
-//! That is a best effort: a secret that has neither a name, a place nor a shape looks like any word.
-//! What only names a secret (`$TOKEN`, `$(cat /run/secrets/x)`, the path of a file) is none.
+//! A secret is recognised by its name (`NPM_TOKEN=`, `--password`), its context (`https://USER:PASSWORD@HOST`,
+//! `Authorization: Bearer`) or its shape (`ghp_`, `AKIA`). This is a best effort: a secret without name, context or
+//! shape looks like any word. A reference to a secret (`$TOKEN`, `$(cat /run/secrets/x)`, the path of a file) is not
+//! one.
 //!
-//! Text is untrusted, so every step looks at each of its bytes a bounded number of times.
+//! Text is untrusted, so each rule reads each byte a limited number of times.
 
 mod closes;
 mod commands;
@@ -34,13 +34,13 @@ pub use login::has_login;
 pub use name::{Sort, sort_of};
 pub use value::is_literal;
 
-/// What stands for a value that was taken out.
+/// The text that replaces a removed value.
 pub const MARK: &str = "***";
 
-/// What was taken out may have hidden more; more often than this nothing was ever seen to change.
+/// Maximum rounds: a removed value may have hidden others, but more rounds never changed anything.
 const ROUNDS: usize = 4;
 
-/// Takes the values that look like secrets out of a text: an instruction, a command, a message.
+/// Removes the values that look like secrets from a text: an instruction, a command, a message.
 pub fn redact(text: &str) -> Cow<'_, str> {
     repeated(text, places)
 }
@@ -59,8 +59,8 @@ fn places(text: &[u8]) -> Vec<Range<usize>> {
     found
 }
 
-/// [`redact`] for one instruction as a Dockerfile has it: comments between its lines are no part of it,
-/// and are looked at by themselves.
+/// [`redact`] for one instruction as written in a Dockerfile: comments between its lines are not part of it, and are
+/// redacted separately.
 pub fn redact_source(text: &str) -> Cow<'_, str> {
     repeated(text, |text| {
         let comments = comments_between(text);
@@ -68,7 +68,7 @@ pub fn redact_source(text: &str) -> Cow<'_, str> {
         let mut found = Vec::new();
         for comment in comments {
             found.extend(moved(places(&text[comment.clone()]), comment.start));
-            // As the end of a line that goes on in the next.
+            // Like the end of a continued line.
             own[comment.clone()].fill(b' ');
             own[comment.end - 1] = b'\\';
         }
@@ -77,7 +77,7 @@ pub fn redact_source(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// [`redact`] for lines of which each is a comment: only a private key goes on from one to the next.
+/// [`redact`] for lines that are all comments: only a private key continues from one to the next.
 pub fn redact_comments(text: &str) -> Cow<'_, str> {
     repeated(text, |text| {
         let mut found = shape::all(text);
@@ -94,7 +94,7 @@ fn moved(found: Vec<Range<usize>>, by: usize) -> impl Iterator<Item = Range<usiz
     found.into_iter().map(move |place| place.start + by..place.end + by)
 }
 
-/// The comments in an instruction, up to its here-documents, in which they are text.
+/// The comments in an instruction, up to its here-documents, where they are text.
 fn comments_between(text: &[u8]) -> Vec<Range<usize>> {
     let mut comments = Vec::new();
     let mut start = 0;
@@ -111,22 +111,21 @@ fn comments_between(text: &[u8]) -> Vec<Range<usize>> {
     comments
 }
 
-/// [`redact`] for what names an image, a registry or a host: there a login may stand before any host, as in
+/// [`redact`] for the name of an image, registry or host: there a login may precede any host, as in
 /// `USER:PASSWORD@HOST/NAME`.
 pub fn redact_reference(text: &str) -> Cow<'_, str> {
     repeated(text, |text| {
         let mut found = places(text);
-        // A sentence is about a name, and is none.
+        // A sentence about a name is not a name.
         let is_name = !text.iter().any(|byte| byte.is_ascii_whitespace() || *byte == b'`');
         found.extend(is_name.then(|| login::of_image(text)).flatten());
         found
     })
 }
 
-/// Takes secrets out of what the program says: its own sentences speak of tokens and passwords
-/// (`set GITHUB_TOKEN (contents: read)`), and of a word behind such a name only what looks random is one.
-/// What comes from others in a message may be anything: `NAME=VALUE`, addresses with logins and what has
-/// the shape of a token are taken out as everywhere.
+/// Removes secrets from the program's own messages: they mention tokens and passwords
+/// (`set GITHUB_TOKEN (contents: read)`), so a word after such a name is only removed if it looks random. Foreign text
+/// in a message may be anything: `NAME=VALUE`, URLs with logins and token shapes are removed as everywhere.
 pub fn redact_message(text: &str) -> Cow<'_, str> {
     repeated(text, |text| {
         let closes = Closes::of(text);
@@ -140,19 +139,19 @@ pub fn redact_message(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// Reads a text of a document: an earlier version may have stored what is taken out today.
+/// Reads a text from a document: an earlier version may have stored a secret that is recognised today.
 ///
 /// # Errors
-/// Where there is no text.
+/// If the value is not a text.
 pub fn read_reference<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     let text = String::deserialize(from)?;
     Ok(redact_reference(&text).into_owned())
 }
 
-/// [`read_reference`] where there may be none.
+/// [`read_reference`] for an optional value.
 ///
 /// # Errors
-/// Where there is something else.
+/// If the value is something else.
 pub fn read_some_reference<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(from)?;
     Ok(text.map(|text| redact_reference(&text).into_owned()))
@@ -169,7 +168,7 @@ fn repeated(text: &str, find: impl Fn(&[u8]) -> Vec<Range<usize>>) -> Cow<'_, st
     text
 }
 
-/// The text with a mark for each place; `None` where that changes nothing. Places that touch are one.
+/// The text with a mark for each position; `None` if that changes nothing. Adjacent positions are merged.
 fn replaced(text: &str, mut found: Vec<Range<usize>>) -> Option<String> {
     found.retain(|place| place.start < place.end && text.get(place.clone()).is_some_and(|was| was != MARK));
     sort::by_key(&mut found, |place| place.start);
@@ -187,18 +186,18 @@ fn replaced(text: &str, mut found: Vec<Range<usize>>) -> Option<String> {
     (!found.is_empty() && changed != text).then_some(changed)
 }
 
-/// Whether bytes start with others, whatever their case.
+/// Whether bytes start with others, ignoring case.
 fn starts_with(text: &[u8], start: &[u8]) -> bool {
     text.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start))
 }
 
 #[cfg(test)]
 thread_local! {
-    /// How many bytes were looked at.
+    /// How many bytes were read.
     static WORK: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
-/// Says that so many bytes were looked at, which a test counts.
+/// Counts bytes that were read, for a test.
 #[inline]
 fn work(bytes: usize) {
     #[cfg(test)]

@@ -1,17 +1,17 @@
-//! Which names are those of secrets.
+//! Which names belong to secrets.
 
-/// What a secret is by its name, and so which values are likely one.
+/// The kind of secret that a name suggests, which decides which values are likely secrets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sort {
     /// Anything can be a password.
     Password,
-    /// A token or key: long, and no number.
+    /// A token or key: long, and not a number.
     Token,
-    /// A word that is used for much else too (`auth`): only what looks like a login is one.
+    /// A word with many other uses (`auth`): only what looks like a login is a secret.
     Login,
 }
 
-/// Ends of words that are passwords, and of those that are tokens.
+/// Word endings of passwords, and of tokens.
 const PASSWORDS: [&str; 8] =
     ["password", "passwd", "passphrase", "passcode", "storepass", "keypass", "passin", "passout"];
 const TOKENS: [&str; 13] = [
@@ -30,7 +30,7 @@ const TOKENS: [&str; 13] = [
     "passkey",
 ];
 
-/// Words that end like a password and are none; `NOPASSWD` says that none is asked for.
+/// Words that end like a password but are none; `NOPASSWD` means that none is asked for.
 const NO_PASSWORDS: [&str; 14] = [
     "nopasswd",
     "nopassword",
@@ -48,7 +48,7 @@ const NO_PASSWORDS: [&str; 14] = [
     "oldpwd",
 ];
 
-/// Keys that everybody may know.
+/// Public keys.
 const PUBLIC_KEYS: [&str; 24] = [
     "public",
     "publishable",
@@ -76,7 +76,7 @@ const PUBLIC_KEYS: [&str; 24] = [
     "fetch",
 ];
 
-/// What may follow such a word without making it something else: `SECRET_KEY_BASE`, `API_KEY_PROD`.
+/// Words that may follow without changing the meaning: `SECRET_KEY_BASE`, `API_KEY_PROD`.
 const SUFFIXES: [&str; 21] = [
     "value",
     "base64",
@@ -101,7 +101,7 @@ const SUFFIXES: [&str; 21] = [
     "config",
 ];
 
-/// What is said about a secret without being it: `TOKEN_URL`, `PASSWORD_MIN_LENGTH`.
+/// Words for properties of a secret: `TOKEN_URL`, `PASSWORD_MIN_LENGTH`.
 const ABOUT: &[&str] = &[
     "address",
     "age",
@@ -232,14 +232,14 @@ const ABOUT: &[&str] = &[
     "window",
 ];
 
-/// What a value is by what it is called: `NPM_TOKEN`, `apiKey`, `--db-password`, `:_authToken`.
+/// The kind of secret, from its name: `NPM_TOKEN`, `apiKey`, `--db-password`, `:_authToken`.
 pub fn sort_of(name: &[u8]) -> Option<Sort> {
     let words = words_of(name);
     let (last, before) = words.split_last()?;
     if last == "id" && matches!(before.last().map(String::as_str), Some("secret")) {
         return Some(Sort::Login);
     }
-    // Half of a pair of which neither half is good alone.
+    // Half of a key pair whose halves are useless alone.
     if last == "id" && before.ends_with(&["access".to_owned(), "key".to_owned()]) {
         return Some(Sort::Token);
     }
@@ -272,7 +272,7 @@ fn strong(word: &str) -> Option<Sort> {
     }
 }
 
-/// Words that are common ones too, and are a secret's only at the end.
+/// Common words that suggest a secret only at the end.
 fn weak(words: &[String]) -> Option<Sort> {
     let (last, before) = words.split_last()?;
     match last.as_str() {

@@ -1,4 +1,4 @@
-//! `NAME=VALUE`, `NAME: VALUE` and `--NAME VALUE`, wherever they stand in a text.
+//! `NAME=VALUE`, `NAME: VALUE` and `--NAME VALUE`, anywhere in a text.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::name::{Sort, sort_of};
 use super::value::{ValueLexer, is_secret, looks_random};
 use super::work;
 
-/// The schemes of `Authorization:`, which are no secret.
+/// The schemes of `Authorization:`, which are not secret.
 const SCHEMES: [&[u8]; 12] = [
     b"bearer",
     b"basic",
@@ -22,7 +22,7 @@ const SCHEMES: [&[u8]; 12] = [
     b"aws4-hmac-sha256",
 ];
 
-/// Options that start so take no value: `--no-password`, `--with-token`.
+/// Options that start like this take no value: `--no-password`, `--with-token`.
 const NO_VALUE: [&[u8]; 14] = [
     b"no",
     b"without",
@@ -40,20 +40,20 @@ const NO_VALUE: [&[u8]; 14] = [
     b"skip",
 ];
 
-/// So many values may lie in one another (`A=$(B=$(C=...`) and be read each by itself. What lies deeper
-/// is nobody's command, and is taken out unread.
+/// Maximum depth of nested values (`A=$(B=$(C=...`) that are read individually. Real commands are not deeper; what is
+/// deeper is removed unread.
 const MAX_NESTED: usize = 4;
 
-/// What a text is.
+/// The kind of a text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum TextKind {
     /// A command, or a file.
     Command,
-    /// A sentence of the program.
+    /// A message of the program.
     Message,
 }
 
-/// All values that are given to names of secrets.
+/// All values of secret names.
 pub(super) fn all(lexer: ValueLexer<'_>, kind: TextKind) -> Vec<Range<usize>> {
     let mut scan = SettingScan {
         lexer,
@@ -86,14 +86,14 @@ fn is_name(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"_.-".contains(byte)
 }
 
-/// How a value is tied to its name.
+/// How certainly a value belongs to its name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tie {
-    /// It can be nothing else.
+    /// Certainly.
     Sure,
-    /// `name: value`, which may be a sentence: only what looks random is one.
+    /// `name: value`, which may be a sentence: only a value that looks random counts.
     Loose,
-    /// `name = value`, which may be a program's: `key = make_key(1)`.
+    /// `name = value`, which may be code: `key = make_key(1)`.
     Spaced,
 }
 
@@ -102,17 +102,17 @@ struct SettingScan<'a> {
     kind: TextKind,
     text: &'a [u8],
     at: usize,
-    /// The quote that is open.
+    /// The open quote.
     outer: Option<u8>,
-    /// Whether a backslash escapes in it: in `'` it does not.
+    /// Whether a backslash escapes inside it: not in `'`.
     escapes: bool,
-    /// Where the comment ends that this is in, or the last one was.
+    /// The end of the current or last comment.
     comment: usize,
-    /// Whether a here-document began: `name: value` is no sentence in it.
+    /// Whether a here-document began: in it, `name: value` is not a sentence.
     document: bool,
-    /// The two names before this one.
+    /// The two previous names.
     before: [Range<usize>; 2],
-    /// Where values end that were read and are no secrets, but may have some in them.
+    /// The ends of values that were read and are not secrets, but may contain some.
     around: Vec<usize>,
     found: Vec<Range<usize>>,
 }
@@ -126,7 +126,7 @@ impl<'a> SettingScan<'a> {
         self.text.get(range.clone()).unwrap_or_default()
     }
 
-    /// A quote that is escaped opens and closes nothing.
+    /// An escaped quote neither opens nor closes.
     fn backslash(&mut self) {
         let is_quote = b"\"'".contains(&self.byte(self.at + 1));
         let escapes = self.outer.is_none() || self.escapes || !is_quote;
@@ -135,7 +135,7 @@ impl<'a> SettingScan<'a> {
 
     fn quote(&mut self, quote: u8) {
         let before = self.at.checked_sub(1).map_or(b' ', |before| self.byte(before));
-        // `don't` opens nothing.
+        // The apostrophe of `don't` opens nothing.
         let apostrophe =
             quote == b'\'' && before.is_ascii_alphabetic() && self.byte(self.at + 1).is_ascii_alphabetic();
         match self.outer {
@@ -150,7 +150,7 @@ impl<'a> SettingScan<'a> {
         self.at += 1;
     }
 
-    /// Quotes in a comment are none. Where lines were joined, its end cannot be told.
+    /// Quotes in a comment do not count. In joined lines, its end is unknown.
     fn comment(&mut self) {
         let starts = self.at.checked_sub(1).is_none_or(|before| self.byte(before).is_ascii_whitespace());
         if starts && self.outer.is_none() && self.at >= self.comment {
@@ -159,7 +159,7 @@ impl<'a> SettingScan<'a> {
         self.at += 1;
     }
 
-    /// `<<EOF`, and neither `<<<` nor a shift.
+    /// `<<EOF`, but not `<<<` or a shift.
     fn here_document(&mut self) {
         let starts = |byte: u8| byte.is_ascii_alphabetic() || b"_'\"".contains(&byte);
         let mut length = 1;
@@ -189,7 +189,7 @@ impl<'a> SettingScan<'a> {
         self.before = [std::mem::replace(last, 0..0), name];
     }
 
-    /// The value that starts here; `Err` has what is left of those around it, where these are too many.
+    /// The value that starts here; `Err` has the rest of the surrounding values, if there are too many.
     fn read(&mut self, at: usize, outer: Option<u8>) -> Result<Range<usize>, Range<usize>> {
         if self.around.len() >= MAX_NESTED {
             return Err(at..self.around.iter().copied().min().unwrap_or(at));
@@ -199,14 +199,14 @@ impl<'a> SettingScan<'a> {
         Ok(value)
     }
 
-    /// `$TOKEN=`, `${TOKEN:...`: what follows is no value of it, but of a default.
+    /// `$TOKEN=`, `${TOKEN:...`: what follows is not its value, unless it is a default.
     fn is_variable(&self, start: usize, value: &Range<usize>) -> bool {
         let before = |by: usize| start.checked_sub(by).map_or(0, |at| self.byte(at));
         let default = value.start.checked_sub(1).is_some_and(|at| b"-=".contains(&self.byte(at)));
         before(1) == b'$' || before(1) == b'{' && before(2) == b'$' && !default
     }
 
-    /// The value that a name has, where it is a secret.
+    /// The value of a name, if it is a secret.
     fn tied(&mut self, name: &Range<usize>) -> Option<Range<usize>> {
         let sort = self.sort(name)?;
         if let Some(value) = self.element(name) {
@@ -239,7 +239,7 @@ impl<'a> SettingScan<'a> {
         Some(name.end + 1..name.end + 1 + length)
     }
 
-    /// `NAME=VALUE`, `NAME = "VALUE"` and `"NAME": "VALUE"`, which no sentence has.
+    /// `NAME=VALUE`, `NAME = "VALUE"` and `"NAME": "VALUE"`, which sentences do not contain.
     fn is_setting(&self, name: &Range<usize>, tie: Tie, in_quotes: bool) -> bool {
         match self.byte(name.end) {
             b'=' => true,
@@ -250,14 +250,14 @@ impl<'a> SettingScan<'a> {
 
     fn sort(&self, name: &Range<usize>) -> Option<Sort> {
         let text = self.of(name);
-        // The signature of an address lets in whoever has it.
+        // The signature of a URL grants access to anybody.
         let in_query = name.start.checked_sub(1).is_some_and(|at| b"?&".contains(&self.byte(at)));
         let is_signature =
             |end: &[u8]| text.len() >= end.len() && super::starts_with(&text[text.len() - end.len()..], end);
         if in_query && (text == b"sig" || is_signature(b"signature")) {
             return Some(Sort::Token);
         }
-        // The keys and salts of WordPress.
+        // WordPress keys and salts.
         let is_salt = text.ends_with(b"_KEY") || text.ends_with(b"_SALT");
         if is_salt && self.is_defined(name.end) {
             return Some(Sort::Token);
@@ -271,7 +271,7 @@ impl<'a> SettingScan<'a> {
         sort_of(text)
     }
 
-    /// `IDENTIFIED BY 'x'`, `WITH PASSWORD 'x'`, `PASSWORD 'x'`, and a method of logging in between.
+    /// `IDENTIFIED BY 'x'`, `WITH PASSWORD 'x'`, `PASSWORD 'x'`, optionally with a login method in between.
     fn is_sql(&self, name: &[u8]) -> bool {
         let [_, before] = &self.before;
         let before = self.of(before);
@@ -282,7 +282,7 @@ impl<'a> SettingScan<'a> {
             || name.eq_ignore_ascii_case(b"password") && follows(&[b"with", b"encrypted"])
     }
 
-    /// Where the value of a name starts, which quote is open there, and how sure that is.
+    /// Where the value of a name starts, which quote is open there, and how certain it is.
     fn tie(&self, name: &Range<usize>) -> Option<(usize, Option<u8>, Tie)> {
         let end = name.end;
         let (here, next) = (self.byte(end), self.byte(end + 1));
@@ -330,7 +330,7 @@ impl<'a> SettingScan<'a> {
         }
     }
 
-    /// `define('NAME', 'VALUE')`, as a configuration in PHP has it; the name ends here.
+    /// `define('NAME', 'VALUE')`, as in PHP configurations; the name ends here.
     fn is_defined(&self, end: usize) -> bool {
         let name = self.text.get(..end).unwrap_or_default();
         let length = name.iter().rev().take_while(|byte| is_name(byte)).count();
@@ -357,10 +357,10 @@ impl<'a> SettingScan<'a> {
                 rest.is_some_and(|rest| start.ends_with(b"-") || rest.starts_with(b"-"))
             });
         let [login, last] = &self.before;
-        // `npm config set NAME VALUE`, and `login USER password VALUE` of a netrc.
+        // `npm config set NAME VALUE`, and the `login USER password VALUE` of a netrc.
         let is_set = self.of(last) == b"set" || self.of(login) == b"set";
         let is_netrc = self.of(login) == b"login" && self.of(name) == b"password";
-        // `mysql-server mysql-server/root_password password VALUE`, as debconf-set-selections reads it.
+        // `mysql-server mysql-server/root_password password VALUE`, the input of debconf-set-selections.
         let is_debconf = self.of(name) == b"password"
             && last.start.checked_sub(1).is_some_and(|at| self.byte(at) == b'/')
             && self.blanks(last.end) == name.start;
@@ -370,7 +370,7 @@ impl<'a> SettingScan<'a> {
         (is_word && takes_value).then_some((at, self.outer, Tie::Sure))
     }
 
-    /// Behind blanks, and the end of a line that goes on.
+    /// The position after blanks and continued line ends.
     fn blanks(&self, from: usize) -> usize {
         let mut at = from;
         loop {
@@ -382,13 +382,13 @@ impl<'a> SettingScan<'a> {
         }
     }
 
-    /// The quote that is open where a name is. One right before it opens there, whatever came before.
+    /// The quote that is open at a name. One directly before it opens there, whatever came before.
     fn quote_around(&self, name: &Range<usize>) -> Option<u8> {
         let before = name.start.checked_sub(1).map(|at| self.byte(at));
         before.filter(|before| b"\"'".contains(before)).or(self.outer)
     }
 
-    /// A header goes on to the end of the quotes that it is in, or of its line.
+    /// A header continues to the end of its quotes, or of its line.
     fn header_end(&mut self, start: usize, quote: Option<u8>) -> usize {
         let closing = |quote: Option<u8>| self.lexer.closing(start, quote?, true);
         let closing = closing(quote).or_else(|| closing(self.outer));
@@ -396,8 +396,8 @@ impl<'a> SettingScan<'a> {
         closing.map(|end| end.min(line)).unwrap_or_else(|| self.lexer.value(start, quote).end)
     }
 
-    /// What follows `Authorization:`, or `Bearer` alone. `None` for another name; nothing in it where it
-    /// names a secret only.
+    /// The value after `Authorization:`, or after `Bearer` alone. `None` for another name; `Some(None)` for a reference
+    /// to a secret.
     fn authorization(&mut self, name: &Range<usize>) -> Option<Option<Range<usize>>> {
         let text = self.of(name);
         let is = |word: &[u8]| text.eq_ignore_ascii_case(word);
@@ -434,5 +434,5 @@ impl<'a> SettingScan<'a> {
     }
 }
 
-/// The end of a default that was taken out.
+/// The end of a default that was removed.
 const MARKED: &[u8] = b"***}";

@@ -1,18 +1,17 @@
-//! Secrets that can be told by themselves: those who issue them gave them a shape, so that they are
-//! found where they should not be.
+//! Secrets that are recognised by their own shape, which issuers designed to be found where they should not be.
 
 use std::ops::Range;
 
 use super::work;
 
-/// A token that starts with a mark of its issuer.
+/// A token with its issuer's prefix.
 struct Shape {
     start: &'static str,
-    /// So many characters follow at least.
+    /// Minimum characters that follow.
     least: usize,
-    /// What they are, besides letters and digits.
+    /// Allowed characters besides letters and digits.
     others: &'static [u8],
-    /// Whether a digit is among the first of them: what only looks so is made of words.
+    /// Whether one of the first of them must be a digit: otherwise it is made of words.
     digit: bool,
 }
 
@@ -40,7 +39,7 @@ const SHAPES: &[Shape] = &[
     shape("glft-", 16, b"_-."),
     shape("glsoat-", 16, b"_-."),
     shape("glagent-", 16, b"_-."),
-    // Registries of packages and images
+    // Package and image registries
     shape("npm_", 30, b""),
     with_digit("pypi-", 40, b"_-"),
     shape("rubygems_", 32, b""),
@@ -92,7 +91,7 @@ const SHAPES: &[Shape] = &[
     shape("hf_", 30, b""),
 ];
 
-/// Addresses that let in whoever knows them.
+/// URLs that grant access to anybody who knows them.
 const ADDRESSES: [&[u8]; 4] = [
     b"hooks.slack.com/services/",
     b"discord.com/api/webhooks/",
@@ -100,7 +99,7 @@ const ADDRESSES: [&[u8]; 4] = [
     b"webhook.office.com/webhookb2/",
 ];
 
-/// All places of such secrets.
+/// All positions of such secrets.
 pub(super) fn all(text: &[u8]) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut keys = PrivateKeys { text, next_end: Some(0), empty: 0 };
@@ -141,7 +140,7 @@ fn issued(text: &[u8], at: usize) -> Option<Range<usize>> {
     })
 }
 
-/// The key IDs of AWS: not secret alone, and half of what is.
+/// AWS key IDs: not secret alone, but half of a secret.
 fn amazon(text: &[u8], at: usize) -> Option<Range<usize>> {
     let rest = text.get(at..)?;
     let starts: [&[u8]; 4] = [b"AKIA", b"ASIA", b"ABIA", b"ACCA"];
@@ -160,10 +159,10 @@ fn twilio(text: &[u8], at: usize) -> Option<Range<usize>> {
     fits.then_some(at..at + 34)
 }
 
-/// `eyJ` is Base64 of `{"`: a header, and behind a dot what is signed, or encrypted.
+/// `eyJ` is Base64 for `{"`: a header, and after a dot the signed or encrypted content.
 fn json_web_token(text: &[u8], at: usize) -> Option<Range<usize>> {
     let rest = text.get(at..)?.strip_prefix(b"eyJ")?;
-    // What started before this has been looked at as a whole.
+    // A token that started earlier has already been checked as a whole.
     if at.checked_sub(1).and_then(|before| text.get(before)).is_some_and(|byte| b"-.".contains(byte)) {
         return None;
     }
@@ -177,15 +176,15 @@ fn json_web_token(text: &[u8], at: usize) -> Option<Range<usize>> {
 
 const BEGIN: &[u8] = b"-----BEGIN ";
 const END: &[u8] = b"-----END ";
-/// What is in a line of Base64 at least: words of a command are shorter, but for paths.
+/// Minimum length of a Base64 line: the words of a command are shorter, except paths.
 const KEY_LINE: usize = 12;
 
-/// Private keys, from the line that begins one to the one that ends it.
+/// Private keys, from their first line to their last.
 struct PrivateKeys<'a> {
     text: &'a [u8],
-    /// The first end that is not before what was looked at; none where there is none.
+    /// The first end marker that has not been passed; `None` if there is none.
     next_end: Option<usize>,
-    /// Up to here there was nothing of a key.
+    /// Up to here, nothing of a key was found.
     empty: usize,
 }
 
@@ -204,7 +203,7 @@ impl PrivateKeys<'_> {
         if body <= self.empty {
             return None;
         }
-        // A pattern that looks for keys has the marks, and nothing between them.
+        // A pattern that searches for keys contains the markers, but nothing between them.
         let inside = self.text.get(body..end).unwrap_or_default();
         work(inside.len());
         let has_line = words(inside).any(|word| word.len() >= KEY_LINE);
@@ -226,7 +225,7 @@ impl PrivateKeys<'_> {
         self.next_end
     }
 
-    /// A key whose end was cut: all lines that are Base64, or none.
+    /// A key whose end was cut off: all lines that are Base64, or `None`.
     fn cut(&self, at: usize, body: usize) -> Option<Range<usize>> {
         let rest = self.text.get(body..).unwrap_or_default();
         let is_header = |word: &[u8]| {
@@ -238,7 +237,7 @@ impl PrivateKeys<'_> {
         for word in rest.split(u8::is_ascii_whitespace) {
             work(word.len() + 1);
             let has_line = words(word).any(|line| line.len() >= KEY_LINE) && !word.starts_with(b"/");
-            // The last line may be short, and is of nothing but Base64.
+            // The last line may be short, and contains only Base64.
             let is_last = end.is_some() && !word.is_empty() && word.iter().all(is_base64);
             if has_line || is_last {
                 let own = word.iter().take_while(|byte| is_base64(byte) || **byte == b'\\').count();
@@ -257,7 +256,7 @@ fn is_base64(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+/=".contains(byte)
 }
 
-/// Runs of Base64: a line break may be written as `\n`.
+/// Runs of Base64 characters: a line break may be written as `\n`.
 fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut escaped = false;
     text.split(move |byte| {

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::{MARK, redact, redact_message, redact_reference};
 
-/// Put together, so that nothing that looks for tokens in source text takes these for real ones.
+/// Assembled at run time, so that scanners for tokens in source text do not report them.
 fn made_up(start: &str, body: &str) -> String {
     format!("{start}{body}")
 }
@@ -277,7 +277,7 @@ fn references_may_have_a_login_without_a_scheme() {
     }
 }
 
-/// What was given as an address, and is none, is shown in messages too.
+/// A text that was meant as a URL, but is not one, also appears in messages.
 #[test]
 fn messages_have_no_login_before_any_host() {
     for (text, expected) in [
@@ -290,7 +290,7 @@ fn messages_have_no_login_before_any_host() {
     }
 }
 
-/// Wherever the name of an image, or an address, stands in an instruction.
+/// Anywhere that an instruction contains the name of an image, or a URL.
 #[test]
 fn images_and_hosts_of_instructions_have_no_login() {
     for (text, expected) in [
@@ -391,7 +391,7 @@ fn programs_take_a_secret_as_a_plain_word() {
     }
 }
 
-/// Each has one secret, which is `hunter2` or what is named.
+/// Each text has one secret, which is `hunter2` or the given one.
 #[test]
 fn what_takes_a_password_in_its_own_way_is_known() {
     let of = |secret: &str, text: &str| {
@@ -468,7 +468,7 @@ fn what_is_called_a_secret_and_is_none_stays() {
     ] {
         assert_eq!(redact(text), text);
     }
-    // A password is one whatever it says, and a word beside a placeholder may be one.
+    // A password is one, whatever its text, and a word beside a placeholder may be one.
     for (text, expected) in [
         ("ENV DB_PASSWORD=changeme", "ENV DB_PASSWORD=***"),
         ("ENV DB_PASSWORD=db.key", "ENV DB_PASSWORD=***"),
@@ -528,7 +528,7 @@ fn a_quote_that_is_none_hides_no_secret_behind_it() {
     }
 }
 
-/// What all rules look at.
+/// Fragments that all rules look for.
 const PIECES: &[&str] = &[
     "x_token=$(",
     "x_token=\"",
@@ -592,7 +592,7 @@ const PIECES: &[&str] = &[
     "composer config http-basic.x ",
 ];
 
-/// How many bytes are looked at for each of a text.
+/// How many bytes are read per byte of a text.
 fn work_of(text: &str) -> usize {
     super::WORK.set(0);
     let _ = redact_reference(text);
@@ -611,7 +611,7 @@ fn untrusted_text_is_no_more_work_than_any() {
         check(one);
         for other in &PIECES[place + 1..] {
             check(&format!("{one}{other}"));
-            // Many of one, and then many of the other.
+            // Many of one, followed by many of the other.
             let [one, other] = [one, other].map(|piece| piece.repeat(512 / piece.len()));
             for text in [format!("ENV TOKEN={one}{other}"), format!("{other}\n{one}")] {
                 assert!(work_of(&text) <= MOST_WORK, "{}: {one:.24}... {other:.24}...", work_of(&text));
@@ -620,10 +620,10 @@ fn untrusted_text_is_no_more_work_than_any() {
     }
 }
 
-/// No byte is looked at more often: there are four rounds of five rules.
+/// Maximum reads per byte: there are four rounds of five rules.
 const MOST_WORK: usize = 64;
 
-/// Texts made of what the rules look at.
+/// Texts made of fragments that the rules look for.
 fn texts() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("ENV "),

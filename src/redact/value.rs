@@ -1,4 +1,4 @@
-//! Where a value ends, and whether it is one or only names one.
+//! Where a value ends, and whether it is a secret or only refers to one.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::closes::Closes;
 use super::name::Sort;
 use super::work;
 
-/// Words that switch something, or say where a secret comes from.
+/// Words that switch something, or tell where a secret comes from.
 const SWITCHES: [&[u8]; 22] = [
     b"true",
     b"false",
@@ -32,7 +32,7 @@ const SWITCHES: [&[u8]; 22] = [
     b"[]",
 ];
 
-/// Ends of the names of files, in which a secret is and not in their name.
+/// File name extensions: the secret is in the file, not in its name.
 const FILES: [&[u8]; 30] = [
     b"json",
     b"pem",
@@ -66,7 +66,7 @@ const FILES: [&[u8]; 30] = [
     b"enc",
 ];
 
-/// What stands for a key where a build asks for one and needs none, and what may stand beside it.
+/// Placeholders for keys that a build asks for but does not need, and words that may accompany them.
 const PLACEHOLDERS: [&[u8]; 14] = [
     b"dummy",
     b"changeme",
@@ -88,14 +88,14 @@ const BESIDE: [&[u8]; 24] = [
     b"api", b"value", b"string", b"for", b"at", b"build", b"time", b"only", b"needed", b"used", b"in",
 ];
 
-/// Whether a value that is called so is a secret.
+/// Whether the value of a name of this kind is a secret.
 pub(super) fn is_secret(sort: Sort, value: &[u8]) -> bool {
     work(value.len());
     let value = value.trim_ascii();
     if !is_literal(value) || is_path(value) || is_switch(value) || comes_from_elsewhere(value) {
         return false;
     }
-    // Anybody may know these, but for a password, which is one whatever it says.
+    // These are public, except as a password, which may be any text.
     let is_known = || is_file(value) || is_placeholder(value) || is_publishable(value);
     match sort {
         Sort::Password => true,
@@ -120,7 +120,7 @@ fn is_file(value: &[u8]) -> bool {
         && !stem.split(|byte| b"/\\".contains(byte)).any(odd)
 }
 
-/// `dummy`, `your-api-key-here`: words alone, and one at least that says so.
+/// `dummy`, `your-api-key-here`: only words, and at least one that marks a placeholder.
 fn is_placeholder(value: &[u8]) -> bool {
     let is_one_of = |words: &[&[u8]], word: &[u8]| words.iter().any(|known| known.eq_ignore_ascii_case(word));
     let mut words = value.split(|byte| b"-_. ".contains(byte)).filter(|word| !word.is_empty());
@@ -129,12 +129,12 @@ fn is_placeholder(value: &[u8]) -> bool {
         && words.all(|word| is_one_of(&PLACEHOLDERS, word) || is_one_of(&BESIDE, word))
 }
 
-/// The keys of Stripe that are in every page of a shop.
+/// Stripe keys that are in every page of a shop.
 fn is_publishable(value: &[u8]) -> bool {
     value.starts_with(b"pk_live_") || value.starts_with(b"pk_test_")
 }
 
-/// `USER:PASSWORD` in Base64, as docker's settings have it.
+/// `USER:PASSWORD` in Base64, as in Docker's settings.
 fn is_encoded_login(value: &[u8]) -> bool {
     let sextet = |byte: &u8| match byte {
         b'A'..=b'Z' => Some(byte - b'A'),
@@ -157,14 +157,13 @@ fn is_encoded_login(value: &[u8]) -> bool {
     login.iter().all(|byte| byte.is_ascii_graphic()) && colon.is_some_and(|at| at > 0 && at + 1 < login.len())
 }
 
-/// Whether this is a value itself: not empty, no variable, and nothing that stands for a value to be
-/// filled in.
+/// Whether this is an actual value: not empty, not a variable, and not a placeholder.
 pub fn is_literal(value: &[u8]) -> bool {
     let is_filler = |byte: &u8| b"*xX.\"'".contains(byte);
     !value.iter().all(is_filler) && !is_reference(value)
 }
 
-/// Whether a value looks like no word of a language: a login, Base64, letters and digits mixed.
+/// Whether a value does not look like a word: a login, Base64, or mixed letters and digits.
 pub(super) fn looks_random(value: &[u8]) -> bool {
     work(value.len());
     let has = |fits: fn(&u8) -> bool| value.iter().any(fits);
@@ -182,14 +181,13 @@ fn is_switch(value: &[u8]) -> bool {
     SWITCHES.iter().any(|word| word.eq_ignore_ascii_case(value))
 }
 
-/// `env:NAME` and `file:PATH`, as openssl's and keytool's options have it, and what `docker build
-/// --secret` takes.
+/// `env:NAME` and `file:PATH`, as in options of openssl and keytool, and the values of `docker build --secret`.
 fn comes_from_elsewhere(value: &[u8]) -> bool {
     let sources: [&[u8]; 7] = [b"arn:", b"env:", b"file:", b"fd:", b"id=", b"type=", b"src="];
     sources.iter().any(|source| value.starts_with(source))
 }
 
-/// A path, and no Base64 that starts like one.
+/// A path, but not Base64 that starts like one.
 fn is_path(value: &[u8]) -> bool {
     let starts: [&[u8]; 4] = [b"/", b"./", b"../", b"~/"];
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-@ ".contains(byte) || !byte.is_ascii();
@@ -199,7 +197,7 @@ fn is_path(value: &[u8]) -> bool {
         && !value.split(|byte| *byte == b'/').any(odd)
 }
 
-/// Whether a value only names another: `$TOKEN`, `${USER}:${PASS}`, `$(cat /run/secrets/x)`, `{{ x }}`.
+/// Whether a value only refers to others: `$TOKEN`, `${USER}:${PASS}`, `$(cat /run/secrets/x)`, `{{ x }}`.
 fn is_reference(value: &[u8]) -> bool {
     let starts: [&[u8]; 3] = [b"{{", b"<%", b"%("];
     let (first, last) = (value.first().copied(), value.last().copied());
@@ -217,7 +215,7 @@ fn is_reference(value: &[u8]) -> bool {
         match lexer.reference_end(at) {
             Some(end) if has_default(value.get(at..end).unwrap_or_default()) => return false,
             Some(end) => (at, seen) = (end, true),
-            // `$HOME/.netrc`. Once is enough: what follows is looked at as a whole.
+            // `$HOME/.netrc`. Once is enough: the rest is checked as a whole.
             None if seen && *byte == b'/' && !path => {
                 if value.get(at..).is_some_and(is_path) {
                     return true;
@@ -225,7 +223,7 @@ fn is_reference(value: &[u8]) -> bool {
                 (at, path) = (at + 1, true);
             }
             None if seen && b":@.-_,\"' /}]".contains(byte) => at += 1,
-            // `'{"password":"'"$PASSWORD"'"}'`: the quotes of a shell around it.
+            // `'{"password":"'"$PASSWORD"'"}'`: shell quotes around a variable.
             None if b"\"'".contains(byte) => at += 1,
             None => return false,
         }
@@ -233,7 +231,7 @@ fn is_reference(value: &[u8]) -> bool {
     seen
 }
 
-/// `${NAME:-VALUE}` says a value after all.
+/// `${NAME:-VALUE}` contains a value after all.
 fn has_default(reference: &[u8]) -> bool {
     let Some(inside) = reference.strip_prefix(b"${").and_then(|inside| inside.strip_suffix(b"}")) else {
         return false;
@@ -247,7 +245,7 @@ fn has_default(reference: &[u8]) -> bool {
             .is_some_and(|default| !default.is_empty() && !default.contains(&b'$') && is_literal(default))
 }
 
-/// Reads values out of a text.
+/// Reads values from a text.
 #[derive(Clone, Copy)]
 pub(super) struct ValueLexer<'a> {
     pub(super) text: &'a [u8],
@@ -259,7 +257,7 @@ impl<'a> ValueLexer<'a> {
         ValueLexer { text, closes }
     }
 
-    /// The same for a text that ends here.
+    /// The same for a text that ends at `end`.
     pub(super) fn up_to(self, end: usize) -> ValueLexer<'a> {
         ValueLexer { text: self.text.get(..end).unwrap_or(self.text), ..self }
     }
@@ -268,12 +266,12 @@ impl<'a> ValueLexer<'a> {
         self.text.get(at).copied().unwrap_or_default()
     }
 
-    /// Where the text in quotes ends that starts here.
+    /// Where a quoted text that starts here ends.
     pub(super) fn closing(&self, from: usize, quote: u8, escaped: bool) -> Option<usize> {
         self.closes.quote(self.text, from, quote, escaped).filter(|end| *end < self.text.len())
     }
 
-    /// Where the line ends that this is in, if another follows.
+    /// The end of the current line, if another follows.
     pub(super) fn line_end(&self, from: usize) -> Option<usize> {
         self.closes.line(from).filter(|end| *end < self.text.len())
     }
@@ -295,8 +293,8 @@ impl<'a> ValueLexer<'a> {
         (end <= self.text.len()).then_some(end)
     }
 
-    /// The value that starts here: what is in its quotes, or a word as a shell reads it. `outer` is the
-    /// quote that is open already, which ends it.
+    /// The value that starts here: the text inside its quotes, or a word as a shell reads it. `outer` is a quote that
+    /// is already open and ends the value.
     pub(super) fn value(&self, start: usize, outer: Option<u8>) -> Range<usize> {
         let escaped = self.byte(start) == b'\\' && b"\"'".contains(&self.byte(start + 1));
         let open = start + usize::from(escaped);
@@ -304,10 +302,10 @@ impl<'a> ValueLexer<'a> {
             Some(quote) if !escaped && Some(*quote) == outer => self.behind_open_quote(start, *quote),
             Some(quote @ (b'"' | b'\'')) => {
                 let inside = open + 1;
-                // To the end of all where nothing closes them: texts are cut.
+                // Unclosed quotes extend to the end: texts are cut.
                 let end = self.closing(inside, *quote, escaped).unwrap_or(self.text.len());
                 let after = end + 1 + usize::from(escaped);
-                // The word may go on behind its quotes.
+                // The word may continue after its quotes.
                 match self.text.get(after) {
                     Some(byte) if byte.is_ascii_alphanumeric() || b"_$\"'".contains(byte) => {
                         start..self.word_end(after, outer)
@@ -319,11 +317,11 @@ impl<'a> ValueLexer<'a> {
         }
     }
 
-    /// The quote that seems to be open ends here, and with it the value: `"TOKEN="`. But which quotes are
-    /// open cannot be told for certain (an apostrophe in a comment is enough), so the other reading
-    /// counts too: here a value opens, or a word goes on behind its quotes.
+    /// The quote that seems to be open ends here, and with it the value: `"TOKEN="`. But it is never certain which
+    /// quotes are open (an apostrophe in a comment is enough), so the other reading counts too: a value opens here, or
+    /// a word continues after its quotes.
     fn behind_open_quote(&self, start: usize, quote: u8) -> Range<usize> {
-        // `'...'\''VALUE'\''...'`: how a quote is written in its own kind.
+        // `'...'\''VALUE'\''...'`: how a quote is written inside quotes of its own kind.
         if self.text.get(start..).is_some_and(|rest| rest.starts_with(b"'\\''")) {
             let inside = start + 4;
             return inside..self.closing(inside, quote, false).unwrap_or(self.text.len());
@@ -369,14 +367,14 @@ impl<'a> ValueLexer<'a> {
         at.min(self.text.len())
     }
 
-    /// The end of `<TOKEN>`, which stands for a value to be filled in.
+    /// The end of `<TOKEN>`, a placeholder.
     fn filler_end(&self, at: usize) -> Option<usize> {
         let word = self.text.iter().skip(at).take(64).take_while(|byte| !byte.is_ascii_whitespace());
         let length = word.clone().position(|byte| *byte == b'>')?;
         Some(at + length + 1)
     }
 
-    /// Whether `NAME=` comes next, and with it another value.
+    /// Whether `NAME=` comes next, and thus another value.
     fn names_next(&self, from: usize) -> bool {
         let name = self
             .text
