@@ -59,7 +59,7 @@ pub enum CompareError {
     },
 }
 
-/// The differences between two snapshots, head minus base; `None` where a side is unknown.
+/// The differences between two snapshots, head minus base; `None` if a side is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Deltas {

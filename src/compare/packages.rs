@@ -34,11 +34,11 @@ pub struct PackageCounts {
     pub added: u64,
     /// Only in the base image.
     pub removed: u64,
-    /// Of a later version.
+    /// With a later version.
     pub upgraded: u64,
-    /// Of an earlier version.
+    /// With an earlier version.
     pub downgraded: u64,
-    /// Of the same version, with other bytes.
+    /// With the same version but other bytes.
     pub changed: u64,
 }
 

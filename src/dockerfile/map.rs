@@ -349,7 +349,7 @@ fn runs(pairs: &[StepPair]) -> Vec<Vec<StepPair>> {
     runs
 }
 
-/// A run without the pairs at its ends that do not fit word for word: only between two exact ones is there no room for
+/// A run without the pairs at its ends that do not fit word for word: between two exact ones there is no room for
 /// another.
 fn anchored(table: &CostTable<'_>, run: &[StepPair]) -> Vec<StepPair> {
     let is_exact = |pair: &StepPair| table.fit(pair.0, pair.1) == Some(Fit::Exact);

@@ -1,4 +1,4 @@
-//! Content identifiers. A diff ID and a digest look alike and mean different bytes, so they are
+//! Content identifiers. A diff ID and a digest look the same but identify different bytes, so they are
 //! two types (OCI image specification: config, "rootfs"; descriptor, "digests").
 
 use std::fmt;

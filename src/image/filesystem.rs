@@ -354,7 +354,7 @@ impl<'a> LayeredTree<'a> {
         }
     }
 
-    /// Removes all that a directory holds.
+    /// Removes everything inside a directory.
     fn empty(&mut self, dir: u32) {
         let mut gone = Vec::new();
         let mut directories = vec![dir];

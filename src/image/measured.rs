@@ -27,7 +27,7 @@ pub struct MeasuredImage {
 pub struct Attested {
     /// The digest of its manifest.
     pub manifest: Option<Digest>,
-    /// The digest of the index that lists it, where one does.
+    /// The digest of the index that lists it, if one does.
     pub index: Option<Digest>,
     /// The digests of its layers' blobs, lowest first, as far as its manifest states them.
     pub blobs: Vec<Option<Digest>>,

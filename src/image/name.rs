@@ -27,7 +27,7 @@ impl<'a> ImageName<'a> {
         ImageName { repository, tag, digest }
     }
 
-    /// The registry; empty where none is named, which means Docker Hub.
+    /// The registry; empty if none is named, which means Docker Hub.
     pub fn host(&self) -> &'a str {
         match self.repository.split_once('/') {
             Some((host, _)) if host.contains(['.', ':']) || host == "localhost" => host,

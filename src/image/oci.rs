@@ -163,7 +163,7 @@ impl ConfigHistory {
 }
 
 impl ImageConfig {
-    /// The config's platform, where it names one.
+    /// The config's platform, if it names one.
     pub fn platform(&self) -> Option<Platform> {
         let platform = Platform::from_fields(&self.os, &self.architecture, self.variant.as_deref())?;
         Some(platform.with_os(self.os_version.as_deref(), &self.os_features))

@@ -34,7 +34,7 @@ pub enum Weight {
 pub enum RemovableOutcome {
     /// It is a multi-stage build, or does not need to be.
     Pass,
-    /// Its final stage builds nothing, but it could be smaller: the base image brings build tools, or build inputs
+    /// Its final stage builds nothing, but it could be smaller: the base image contains build tools, or build inputs
     /// are copied into it.
     Warn,
     /// It ships build tools or build inputs.

@@ -59,7 +59,7 @@ pub struct Snapshot {
     pub source: SourceInfo,
     /// How its bytes were measured.
     pub measured: Measured,
-    /// The commit that the image was built from, where known.
+    /// The commit that the image was built from, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<Commit>,
     /// Its totals.
@@ -161,7 +161,7 @@ pub struct ImageIdentity {
     /// The image as it was requested, without credentials.
     #[serde(deserialize_with = "read_reference")]
     pub reference: String,
-    /// What the image runs on, where its config says so.
+    /// What the image runs on, if its config says so.
     pub platform: Option<Platform>,
     /// The digest of the image's config; of a `docker inspect` document, the `Id` that it states.
     pub id: Option<Digest>,
@@ -261,10 +261,10 @@ impl Layer {
 pub struct Layer {
     /// The hash of the uncompressed tar.
     pub diff_id: DiffId,
-    /// The hash of the blob as distributed, where known.
+    /// The hash of the blob as distributed, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
-    /// The blob's media type, where known.
+    /// The blob's media type, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub media_type: Option<String>,
     /// The Dockerfile instruction that made the layer, normalised, if the image's history names it.

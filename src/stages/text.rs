@@ -82,7 +82,7 @@ pub enum TextVerdict {
 /// Something that may add build tools or build inputs to the image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Question {
-    /// The instruction, and what it may bring.
+    /// The instruction, and what it may add.
     pub text: String,
     /// Its lines.
     pub dockerfile: DockerfileLines,
