@@ -76,7 +76,7 @@ impl Ancestry {
         }
     }
 
-    /// One commit that is meant itself, and not its ancestors; `None` where there is none of that name.
+    /// One commit that is meant itself, and not its ancestors; `None` if there is none of that name.
     pub fn named(name: &str, why: &'static str, git: &Git) -> Option<Ancestry> {
         let known = git.commit(name).map(|commit| commit.sha);
         let sha = known.or_else(|| is_sha(name).then(|| name.to_owned()))?;

@@ -111,7 +111,7 @@ impl DirStore {
     /// The records of an image for a commit, one for each platform, in the order of their names.
     ///
     /// # Errors
-    /// [`StoreError`] where the directory cannot be read.
+    /// [`StoreError`] if the directory cannot be read.
     pub fn records(&self, image: &str, commit: Option<&str>) -> Result<Vec<ListedBaseline>, StoreError> {
         let listed = |path: PathBuf| {
             let platform = name_of_file(path.file_name()?.to_str()?.strip_suffix(".json")?)?;
@@ -127,7 +127,7 @@ impl DirStore {
     /// A record, without file lists.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be used.
+    /// [`StoreError`] if it cannot be used.
     pub fn load(&self, listed: &ListedBaseline) -> Result<Snapshot, StoreError> {
         let path = Path::new(&listed.at);
         record(path)?.ok_or_else(|| StoreError::Lost { place: listed.at.clone() })
@@ -156,7 +156,7 @@ impl DirStore {
     /// What there is of an image.
     ///
     /// # Errors
-    /// [`StoreError`] where the directory cannot be read.
+    /// [`StoreError`] if the directory cannot be read.
     pub fn overview(&self, image: &str) -> Result<Overview, StoreError> {
         let mut overview = Overview::default();
         for listed in self.all(image)? {
@@ -170,7 +170,7 @@ impl DirStore {
     /// The sizes of an image, oldest commit first. A record that cannot be used has none.
     ///
     /// # Errors
-    /// [`StoreError`] where the directory cannot be read.
+    /// [`StoreError`] if the directory cannot be read.
     pub fn history(&self, image: &str) -> Result<RecordedHistory, StoreError> {
         let (mut points, mut unread) = (Vec::new(), Vec::new());
         for listed in self.all(image)?.into_iter().flatten() {
@@ -199,7 +199,7 @@ impl DirStore {
     /// What is recorded of all images, in short. A record that cannot be used is left out, and said.
     ///
     /// # Errors
-    /// [`StoreError`] where the directory cannot be read.
+    /// [`StoreError`] if the directory cannot be read.
     pub fn summary(&self) -> Result<(Summary, Vec<StoreError>), StoreError> {
         let (mut snapshots, mut unread) = (Vec::new(), Vec::new());
         for path in below(&self.root.join("records"), 3)? {
@@ -291,7 +291,7 @@ impl DirStore {
         unneeded.chain(left).filter(idle).try_for_each(|path| remove(&path))
     }
 
-    /// The stored files of a layer; `None` where they are not there or cannot be used.
+    /// The stored files of a layer; `None` if they are not there or cannot be used.
     pub fn file_list(&self, diff_id: &DiffId) -> Option<FileList> {
         packed::unpack(&read(&self.file_list_path(diff_id), packed::MAX_PACKED).ok()??, diff_id)
     }

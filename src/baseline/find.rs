@@ -119,7 +119,7 @@ impl<'a> BaselineFinder<'a> {
     /// The nearest record that can be used, where it only tells how an image went: nothing is said where there is none.
     ///
     /// # Errors
-    /// [`StoreError`] where the store cannot be asked.
+    /// [`StoreError`] if the store cannot be asked.
     pub async fn nearest_record(&mut self, image: &Snapshot) -> Result<Option<Snapshot>, StoreError> {
         let platform = platform_key(image.image.platform.as_ref());
         let Some(nearest) = self.nearest(&image.image.name, Some(&platform)).await? else { return Ok(None) };

@@ -58,7 +58,7 @@ impl StoreName {
     /// plain HTTP only if that is asked for.
     ///
     /// # Errors
-    /// Where a repository is needed and there is none.
+    /// If a repository is needed and there is none.
     pub fn open<E: From<StoreError>>(
         self,
         plain_http: bool,
@@ -148,7 +148,7 @@ impl Store {
     /// A record, without the files of its layers.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be used: an older one in its place would be a wrong one.
+    /// [`StoreError`] if it cannot be used: an older one in its place would be a wrong one.
     pub async fn load(&self, listed: &ListedBaseline) -> Result<Snapshot, StoreError> {
         match self {
             Store::Directory(store) => store.load(listed),
@@ -157,11 +157,11 @@ impl Store {
         }
     }
 
-    /// The files of a layer of a record that was loaded; `None` where they are not known. They only explain,
+    /// The files of a layer of a record that was loaded; `None` if they are not known. They only explain,
     /// so what is damaged counts as not known.
     ///
     /// # Errors
-    /// [`StoreError`] where the store cannot be reached.
+    /// [`StoreError`] if the store cannot be reached.
     pub async fn file_list(&self, diff_id: &DiffId) -> Result<Option<FileList>, StoreError> {
         match self {
             Store::Directory(store) => Ok(store.file_list(diff_id)),

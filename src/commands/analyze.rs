@@ -185,7 +185,7 @@ impl Analyzer {
     /// A Dockerfile, read once.
     ///
     /// # Errors
-    /// Why it cannot be read.
+    /// If it cannot be read.
     pub fn source(&mut self, path: &Path) -> Result<Arc<DockerfileSource>, String> {
         self.read.entry(path.into()).or_insert_with(|| read(path).map(Arc::new)).clone()
     }

@@ -8,7 +8,7 @@ use crate::cli::{Cli, CompletionsArgs};
 /// Prints what a shell completes the command line by.
 ///
 /// # Errors
-/// Whatever printing fails with.
+/// Any error from printing.
 pub fn run(arguments: &CompletionsArgs) -> anyhow::Result<Exit> {
     let mut out = Vec::new();
     clap_complete::generate(arguments.shell, &mut Cli::command(), "layergate", &mut out);

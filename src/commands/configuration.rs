@@ -69,7 +69,7 @@ struct TargetCommit {
 /// The configuration of a check.
 ///
 /// # Errors
-/// Where a file cannot be used, or the target branch cannot be read.
+/// If a file cannot be used, or the target branch cannot be read.
 pub async fn of_check(
     wanted: &ConfigurationRequest<'_>,
     context: Option<&Context>,
@@ -147,7 +147,7 @@ fn adopted(
 /// filled by the run that is evaluated.
 ///
 /// # Errors
-/// Where a file cannot be used, or the branch cannot be read.
+/// If a file cannot be used, or the branch cannot be read.
 pub async fn of_evaluate(
     wanted: &ConfigurationRequest<'_>,
     context: Option<&Context>,
@@ -199,7 +199,7 @@ pub async fn of_checkout(named: Option<&Path>, flags: &GithubFlags) -> anyhow::R
 /// The file that is named, or the one that is where it is looked for.
 ///
 /// # Errors
-/// [`UsageError`] where there are two, or it cannot be read; [`crate::config::ConfigError`] for what is wrong in it.
+/// [`UsageError`] if there are two, or it cannot be read; [`crate::config::ConfigError`] for what is wrong in it.
 pub fn load(named: Option<&Path>) -> anyhow::Result<Config> {
     Ok(local(named)?.map(|found| found.config).unwrap_or_default())
 }
@@ -253,7 +253,7 @@ fn candidates(named: Option<&Path>, context: &Context) -> Result<Option<Vec<Stri
     Ok(Some(USUAL.map(|file| format!("{prefix}{file}")).to_vec()))
 }
 
-/// The path of a file in its repository; `None` where it is in none, or in a checkout of another one.
+/// The path of a file in its repository; `None` if it is in none, or in a checkout of another one.
 ///
 /// # Errors
 /// [`UsageError`] for a file of a submodule, whose commit a pull request can change, or behind a committed link.

@@ -22,7 +22,7 @@ const PIPE_COLUMNS: usize = 120;
 /// gone away (`| head`) is no error.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn result(text: &str) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

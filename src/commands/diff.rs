@@ -19,7 +19,7 @@ use crate::report::{ImageReport, Report, markdown, text};
 /// Runs the command.
 ///
 /// # Errors
-/// Where an image cannot be measured, or the two must not be compared.
+/// If an image cannot be measured, or the two must not be compared.
 pub async fn run(arguments: &DiffArgs) -> anyhow::Result<Exit> {
     let images = parse_images(&[arguments.base.clone(), arguments.head.clone()])?;
     NamedFiles::default()

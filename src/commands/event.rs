@@ -13,7 +13,7 @@ const NEXT_STEP: &str = "Check in a `pull_request` job that saves its report (--
 /// Puts the pull request in its place that the run is about, and says what is not known of it.
 ///
 /// # Errors
-/// [`UsageError`] where an image of a pull request may have been built beside secrets that are not for its code.
+/// [`UsageError`] if an image of a pull request may have been built beside secrets that are not for its code.
 pub async fn resolve_event(arguments: &CheckArgs, context: &mut Context) -> Result<(), UsageError> {
     let wants_comment = arguments.output.comment.comment != CommentWhen::Never;
     match context.event_name.as_str() {
@@ -54,7 +54,7 @@ fn consequence(event_name: &str) -> &'static str {
 /// branch of it the head may be measured; of any other, and of what is not certainly the head, nothing is.
 ///
 /// # Errors
-/// [`UsageError`] where that is not known to be so; `command` is what was to measure.
+/// [`UsageError`] if that is not known to be so; `command` is what was to measure.
 pub fn refuse_target(context: &Context, command: &str) -> Result<(), UsageError> {
     let event = "pull_request_target";
     let Some(pull) = &context.pull_request else {

@@ -171,7 +171,7 @@ async fn read_remote(
     contents::text_of(&repository, &remote.path, &remote.at, operation).await
 }
 
-/// The path of a file that is named in `own`, from the root of its repository; `None` where it leads out of that.
+/// The path of a file that is named in `own`, from the root of its repository; `None` if it leads out of that.
 fn beside(own: &str, file: &str) -> Option<String> {
     let mut parts: Vec<&str> = own.split('/').collect();
     parts.pop();

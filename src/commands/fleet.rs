@@ -49,7 +49,7 @@ struct Harvest {
 /// Runs the command: all is read before anything is printed.
 ///
 /// # Errors
-/// Where nothing can be read at all.
+/// If nothing can be read at all.
 pub async fn run(arguments: &FleetArgs) -> anyhow::Result<Exit> {
     let sources = sources(arguments)?;
     let StoreName::Branch(reference) = StoreName::parse(&format!("git:{}", arguments.branch))? else {
@@ -181,7 +181,7 @@ impl Harvest {
     /// Reads the stores below a directory.
     ///
     /// # Errors
-    /// Where the directory cannot be read.
+    /// If the directory cannot be read.
     fn read_directory(&mut self, root: &Path) -> anyhow::Result<()> {
         let failed = || format!("cannot read dir:{}", root.display());
         std::fs::read_dir(root).with_context(failed)?;
@@ -388,7 +388,7 @@ impl<'a> FleetReader<'a> {
         Ok(())
     }
 
-    /// What a repository has recorded; `None` where it has no such branch.
+    /// What a repository has recorded; `None` if it has no such branch.
     async fn baselines(&mut self, seen: &SeenRepository) -> Option<Result<Summary, (UnreadReason, String)>> {
         if let Some(problem) = &seen.problem {
             return Some(Err((UnreadReason::Refused, format!("GitHub could not say all of it: {problem}"))));

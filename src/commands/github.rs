@@ -34,13 +34,13 @@ pub fn forge(flags: &GithubFlags) -> Forge {
 /// A client of the API.
 ///
 /// # Errors
-/// [`GithubError`] where the address, the token or what the environment names cannot be used.
+/// [`GithubError`] if the address, the token or what the environment names cannot be used.
 pub fn client(flags: &GithubFlags, token: &str) -> Result<Client, GithubError> {
     Client::new(&api(flags), token)
 }
 
 /// The address of the GraphQL API: what the run says, or what belongs to the API's own address (GitHub Enterprise
-/// Server has it at `/api/graphql` beside `/api/v3`); `None` where there is none.
+/// Server has it at `/api/graphql` beside `/api/v3`); `None` if there is none.
 pub fn graphql(flags: &GithubFlags) -> Option<String> {
     if forge(flags) != Forge::Github {
         return None;
@@ -61,7 +61,7 @@ fn graphql_beside(api: &str) -> String {
 /// The repository whose branch is the store.
 ///
 /// # Errors
-/// [`UsageError`] where nothing says which it is, there is no token, or the server has no such API.
+/// [`UsageError`] if nothing says which it is, there is no token, or the server has no such API.
 pub fn of_store(flags: &GithubFlags) -> anyhow::Result<Repository> {
     if let forge @ (Forge::Gitea | Forge::Forgejo) = forge(flags) {
         return Err(UsageError(format!(
@@ -90,11 +90,11 @@ pub fn of_store(flags: &GithubFlags) -> anyhow::Result<Repository> {
     Ok(Repository::new(client(flags, &token)?, owner, name))
 }
 
-/// A client, with the owner and the name of the repository that the run is of; `None` where that or a token is
+/// A client, with the owner and the name of the repository that the run is of; `None` if that or a token is
 /// not known.
 ///
 /// # Errors
-/// [`GithubError`] where the address or the token cannot be used.
+/// [`GithubError`] if the address or the token cannot be used.
 pub fn of_run<'a>(
     flags: &GithubFlags,
     context: &'a Context,

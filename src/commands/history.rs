@@ -14,7 +14,7 @@ use crate::report::look::Sizes;
 /// Runs the command.
 ///
 /// # Errors
-/// Where the store cannot be read.
+/// If the store cannot be read.
 pub async fn run(arguments: &HistoryArgs) -> anyhow::Result<Exit> {
     let config = match arguments.format {
         HistoryFormat::Html => of_checkout(arguments.config.as_deref(), &arguments.github).await?,

@@ -23,7 +23,7 @@ const ZSTD_LEVEL: i32 = 9;
 /// Runs the command.
 ///
 /// # Errors
-/// Where the image cannot be measured or the snapshot cannot be written.
+/// If the image cannot be measured or the snapshot cannot be written.
 pub async fn run(arguments: &InspectArgs) -> anyhow::Result<Exit> {
     let images = parse_images(std::slice::from_ref(&arguments.image))?;
     NamedFiles::default()

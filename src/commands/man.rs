@@ -11,7 +11,7 @@ use crate::cli::{Cli, ManualArgs};
 /// Prints the manual page of the program, or writes that and one for each command to a directory.
 ///
 /// # Errors
-/// Where a page cannot be written; the error names it.
+/// If a page cannot be written; the error names it.
 pub fn run(arguments: &ManualArgs) -> anyhow::Result<Exit> {
     let mut command = Cli::command().disable_help_subcommand(true);
     command.build();

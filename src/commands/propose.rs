@@ -21,7 +21,7 @@ use crate::source::{self, ImageReference, NamedImage, Options};
 /// Runs the command. The Dockerfile goes to standard output and nothing is edited.
 ///
 /// # Errors
-/// Where the Dockerfile or the image cannot be read, or there is nothing to propose.
+/// If the Dockerfile or the image cannot be read, or there is nothing to propose.
 pub async fn run(arguments: &StagesArgs, config: &Config, files: &[DockerfilePath]) -> anyhow::Result<Exit> {
     if arguments.format == Format::Markdown {
         return Err(

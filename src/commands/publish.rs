@@ -60,7 +60,7 @@ pub const FILES: &[ReportFile] = &[
 /// Says a report everywhere, and gives the exit code. `details`: what the HTML page shows beyond the report.
 ///
 /// # Errors
-/// Where a report that was asked for cannot be written, and nothing worse is to be said.
+/// If a report that was asked for cannot be written, and nothing worse is to be said.
 pub async fn publish(
     report: &Report,
     details: &[Details],

@@ -23,7 +23,7 @@ use crate::stages::{Evaluation, evaluate_stages};
 /// Runs the command: everything is measured before anything is stored.
 ///
 /// # Errors
-/// Where an image cannot be measured, the commit is not known or the store cannot be written.
+/// If an image cannot be measured, the commit is not known or the store cannot be written.
 pub async fn run(arguments: &RecordArgs) -> anyhow::Result<Exit> {
     let store = stores::open(&arguments.store, &arguments.github, arguments.reading.plain_http)?;
     let context = Context::read(set_variable);
@@ -160,7 +160,7 @@ fn measured_before(directory: &Path, commit: Option<&Commit>) -> anyhow::Result<
 /// The commit to record for: the one that is named, the one that is checked out, the run's, or none.
 ///
 /// # Errors
-/// [`UsageError`] where the images may well be of another commit.
+/// [`UsageError`] if the images may well be of another commit.
 fn commit(arguments: &RecordArgs, context: Option<&Context>) -> anyhow::Result<Option<Commit>> {
     let git = local_git();
     refuse_pull_request(arguments, context)?;

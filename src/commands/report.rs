@@ -40,7 +40,7 @@ const UNEXPECTED: &str = "Images that neither `require-image` nor the target bra
 /// Runs the command.
 ///
 /// # Errors
-/// Where a report cannot be read or evaluated, or there is none.
+/// If a report cannot be read or evaluated, or there is none.
 pub async fn run(arguments: &ReportArgs) -> anyhow::Result<Exit> {
     if !arguments.only_comment {
         let reports = lines_of(&arguments.reports).filter(|named| Path::new(named).is_file());
@@ -101,7 +101,7 @@ fn may_be_deceived(context: &Context) -> bool {
     TRUSTED.contains(&context.event_name.as_str()) || (from_fork && context.event_name != "pull_request")
 }
 
-/// The report of all; `None` where there is nobody to tell, and nothing to evaluate by.
+/// The report of all; `None` if there is nobody to tell, and nothing to evaluate by.
 async fn evaluate(
     arguments: &ReportArgs,
     expected: &[Expected],
@@ -285,7 +285,7 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Saved>> {
 /// there is nothing to comment on, and all else is said.
 ///
 /// # Errors
-/// Where GitHub does not say: the limits of its target are not known then either.
+/// If GitHub does not say: the limits of its target are not known then either.
 async fn find_pull_request(arguments: &ReportArgs, context: &mut Context) -> Result<(), GithubError> {
     let run = context.workflow_run.clone();
     if arguments.pull_request.is_none() && run.is_none() {

@@ -6,7 +6,7 @@ use crate::cli::{SchemaArgs, SchemaOf};
 /// Prints a schema. It is part of the program; those of documents are derived from the types that are written.
 ///
 /// # Errors
-/// Whatever printing fails with.
+/// Any error from printing.
 pub fn run(arguments: &SchemaArgs) -> anyhow::Result<Exit> {
     console::result(text_of(arguments.of))?;
     Ok(Exit::Success)

@@ -20,7 +20,7 @@ use crate::stages::{ByText, evaluate_stages};
 /// Runs the command.
 ///
 /// # Errors
-/// Where a named Dockerfile or an image cannot be read.
+/// If a named Dockerfile or an image cannot be read.
 pub async fn run(arguments: &StagesArgs) -> anyhow::Result<Exit> {
     let config = configuration::load(arguments.config.as_deref())?;
     let DockerfileSearch { files, templates } = dockerfiles(&arguments.dockerfiles)?;

@@ -30,7 +30,7 @@ pub fn name(flags: &cli::StoreFlags, github: &GithubFlags) -> Result<StoreName, 
 /// The same, before anything is asked of it.
 ///
 /// # Errors
-/// Where it is not there to be used: [`UsageError`] for files that git tracks.
+/// If it is not there to be used: [`UsageError`] for files that git tracks.
 pub fn open(flags: &cli::StoreFlags, github: &GithubFlags, plain_http: bool) -> anyhow::Result<Store> {
     match name(flags, github)? {
         StoreName::Directory(path) => Ok(Store::Directory(directory(path)?)),

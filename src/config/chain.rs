@@ -51,7 +51,7 @@ impl Config {
     /// configuration that is extended, with what that one lets others set instead.
     ///
     /// # Errors
-    /// [`ConfigError`] where a flag cannot be used.
+    /// [`ConfigError`] if a flag cannot be used.
     pub fn rulesets_for(
         &self,
         image: &str,
@@ -95,7 +95,7 @@ impl Config {
     /// extends; what accepts has to be named by every file that has limits, unless it allows others to say.
     ///
     /// # Errors
-    /// [`ConfigError`] where a flag cannot be used.
+    /// [`ConfigError`] if a flag cannot be used.
     pub fn accept(&self, flags: &Settings, today: &Day) -> Result<Accept, ConfigError> {
         let nearest = self.with_extended().map(|config| &config.accept).find(|accept| !accept.is_empty());
         let mut settings =
@@ -114,7 +114,7 @@ impl Config {
     /// What is worth a new comment, by the files and the flags.
     ///
     /// # Errors
-    /// [`ConfigError`] where a flag cannot be used.
+    /// [`ConfigError`] if a flag cannot be used.
     pub fn comment(&self, flags: &Settings) -> Result<CommentRules, ConfigError> {
         let nearest = self.with_extended().map(|config| &config.comment).find(|comment| !comment.is_empty());
         let mut settings = nearest.cloned().unwrap_or_default();

@@ -267,7 +267,7 @@ impl Config {
     /// How one image is built, by the file and the flags.
     ///
     /// # Errors
-    /// [`ConfigError`] where a flag cannot be used.
+    /// [`ConfigError`] if a flag cannot be used.
     pub fn build_of(
         &self,
         image: &str,

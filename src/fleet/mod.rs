@@ -202,7 +202,7 @@ pub struct FoundRepository {
     pub renamed_from: Option<String>,
     /// The Dockerfiles that were seen.
     pub dockerfiles: Vec<String>,
-    /// What it has recorded; `None` where it has no baselines.
+    /// What it has recorded; `None` if it has no baselines.
     pub baselines: Option<Result<Summary, (UnreadReason, String)>>,
 }
 

@@ -167,7 +167,7 @@ impl Summary {
     /// The document, one image a line, so that Git keeps little of a change.
     ///
     /// # Errors
-    /// Whatever encoding fails with.
+    /// Any error from encoding.
     pub fn to_json(&self) -> serde_json::Result<String> {
         let lines = self.images.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
         let schema = &self.schema;

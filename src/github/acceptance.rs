@@ -53,7 +53,7 @@ impl Pull<'_> {
         Ok(label_names(&issue))
     }
 
-    /// Who has set a label last; `None` where that is too long ago to be found.
+    /// Who has set a label last; `None` if that is too long ago to be found.
     ///
     /// # Errors
     /// [`GithubError`].

@@ -182,7 +182,7 @@ impl Client {
     /// A client for the API at `api`. Proxies come from the environment.
     ///
     /// # Errors
-    /// [`GithubError::Network`] where the address cannot be used.
+    /// [`GithubError::Network`] if the address cannot be used.
     pub fn new(api: &str, token: &str) -> Result<Client, GithubError> {
         let operation = || "set up the connection to GitHub".to_owned();
         let Some(shown) = shown(api) else { return Err(GithubError::Address { operation: operation() }) };
@@ -390,7 +390,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// The address of an API for people; `None` where it is none that can be used.
+/// The address of an API for people; `None` if it is none that can be used.
 fn shown(api: &str) -> Option<String> {
     let url = reqwest::Url::parse(api).ok()?;
     let usable = url.has_host()

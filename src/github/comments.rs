@@ -78,7 +78,7 @@ pub fn carrying(text: &str) -> String {
     format!("{CARRIES}{text}{CARRIED}\n")
 }
 
-/// What the comment carries along; `None` where there is none, or it carries nothing.
+/// What the comment carries along; `None` if there is none, or it carries nothing.
 ///
 /// # Errors
 /// [`GithubError`].

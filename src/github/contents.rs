@@ -39,7 +39,7 @@ pub async fn tip_of(repository: &Repository, branch: &str) -> Result<String, Git
     })
 }
 
-/// The text of a file at a commit; `None` where the commit has no such file. GitHub gives the content of files up to
+/// The text of a file at a commit; `None` if the commit has no such file. GitHub gives the content of files up to
 /// 1 MB, and what is there and is no such file is an error. `operation` says what it is read for, to follow "cannot".
 ///
 /// # Errors

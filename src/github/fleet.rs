@@ -155,7 +155,7 @@ impl Graphql {
     }
 }
 
-/// How many to ask for at once where so many were too many for GitHub; `None` where there is no point in it.
+/// How many to ask for at once where so many were too many for GitHub; `None` if there is no point in it.
 pub fn fewer(error: &GithubError, count: usize) -> Option<usize> {
     // A query that takes too long may have an answer too, without data.
     let is_too_much = error.is_passing()

@@ -47,7 +47,7 @@ impl Graphql {
     /// The API at an address, such as `https://api.github.com/graphql`.
     ///
     /// # Errors
-    /// [`GithubError::Network`] where the address or the token cannot be used.
+    /// [`GithubError::Network`] if the address or the token cannot be used.
     pub fn new(address: &str, token: &str) -> Result<Graphql, GithubError> {
         let address = address.trim_end_matches('/');
         let (base, last) = address.rsplit_once('/').unwrap_or((address, ""));

@@ -11,7 +11,7 @@ use super::context::{PullRequest, WorkflowRun, read_pull_request};
 const PAGE: usize = 100;
 const READ: &str = "pull-requests: read";
 
-/// The pull request of a number; `None` where there is none.
+/// The pull request of a number; `None` if there is none.
 ///
 /// # Errors
 /// [`GithubError`].

@@ -20,7 +20,7 @@ pub struct Release {
     pub commit: String,
 }
 
-/// The newest release; `None` where there is none.
+/// The newest release; `None` if there is none.
 ///
 /// # Errors
 /// [`GithubError`].

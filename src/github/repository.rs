@@ -69,7 +69,7 @@ impl Repository {
         &self.client
     }
 
-    /// The commit that a reference points to, such as `refs/heads/main`; `None` where there is no such one.
+    /// The commit that a reference points to, such as `refs/heads/main`; `None` if there is no such one.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -106,7 +106,7 @@ impl Repository {
         Ok(Some((commit, tree)))
     }
 
-    /// What is in a tree; with `recursive`, in all trees below it too. `None` where there is no such tree, or
+    /// What is in a tree; with `recursive`, in all trees below it too. `None` if there is no such tree, or
     /// more in it than GitHub lists.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::files;
 /// can end itself and begin another output.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn add_outputs(file: &Path, outputs: &[(&str, String)]) -> io::Result<()> {
     let mut text = String::new();
     for (name, value) in outputs {
@@ -26,7 +26,7 @@ pub fn add_outputs(file: &Path, outputs: &[(&str, String)]) -> io::Result<()> {
 /// Adds markdown to the step's summary.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn add_summary(file: &Path, markdown: &str) -> io::Result<()> {
     append(file, format!("{markdown}\n").as_bytes())
 }

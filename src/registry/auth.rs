@@ -75,7 +75,7 @@ pub fn basic((user, password): &(String, String)) -> Option<HeaderValue> {
     secret(&format!("Basic {login}"))
 }
 
-/// The token in an answer as a header; `None` where there is none that can be sent.
+/// The token in an answer as a header; `None` if there is none that can be sent.
 pub fn bearer(answer: &[u8]) -> Option<HeaderValue> {
     let answer: Token = serde_json::from_slice(answer).ok()?;
     let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty())?;

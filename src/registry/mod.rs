@@ -71,7 +71,7 @@ impl Artifacts {
     /// Opens a repository: finds out what its registry speaks, and shows it who asks.
     ///
     /// # Errors
-    /// [`ArtifactError`] where the registry cannot be reached or refuses.
+    /// [`ArtifactError`] if the registry cannot be reached or refuses.
     pub async fn open(
         reference: &RemoteName,
         plain_http: bool,
@@ -86,7 +86,7 @@ impl Artifacts {
         self.transport.no_registry()
     }
 
-    /// A manifest or an index, by its tag or its digest; `None` where there is none.
+    /// A manifest or an index, by its tag or its digest; `None` if there is none.
     ///
     /// # Errors
     /// [`ArtifactError`].
@@ -175,7 +175,7 @@ impl Artifacts {
         Ok(tags)
     }
 
-    /// The manifests that are about another one, as indexes, one a page; `None` where the registry does not list
+    /// The manifests that are about another one, as indexes, one a page; `None` if the registry does not list
     /// them.
     ///
     /// # Errors
@@ -231,7 +231,7 @@ impl Artifacts {
         query.map(|query| Some(format!("{list}?{query}"))).ok_or_else(unclear)
     }
 
-    /// A blob of at most so many bytes, whose digest was checked; `None` where there is none.
+    /// A blob of at most so many bytes, whose digest was checked; `None` if there is none.
     ///
     /// # Errors
     /// [`ArtifactError`].
@@ -263,7 +263,7 @@ impl Artifacts {
         }
     }
 
-    /// A blob from some byte on, to be read as it arrives and unchecked; `None` where there is none.
+    /// A blob from some byte on, to be read as it arrives and unchecked; `None` if there is none.
     ///
     /// # Errors
     /// [`ArtifactError`].
@@ -345,7 +345,7 @@ impl Body {
     }
 }
 
-/// `None` where a registry has no such thing.
+/// `None` if a registry has no such thing.
 fn present<T>(answer: Result<T, ArtifactError>) -> Result<Option<T>, ArtifactError> {
     match answer {
         Err(error) if error.status() == Some(404) => Ok(None),

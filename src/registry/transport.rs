@@ -85,7 +85,7 @@ impl Transport {
     /// is asked for or cannot be overheard.
     ///
     /// # Errors
-    /// [`ArtifactError`] where the registry cannot be reached or refuses.
+    /// [`ArtifactError`] if the registry cannot be reached or refuses.
     pub async fn open(
         reference: &RemoteName,
         plain_http: bool,

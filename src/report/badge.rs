@@ -68,7 +68,7 @@ impl Badge {
     /// Writes it.
     ///
     /// # Errors
-    /// Whatever writing fails with.
+    /// Any error from writing.
     pub fn write(&self, form: BadgeFormat, out: &mut impl Write) -> io::Result<()> {
         let label = super::escape::short(&self.label, MAX_LABEL);
         let message = visible(&self.message);

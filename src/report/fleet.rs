@@ -71,7 +71,7 @@ fn counted_with(count: u64, one: &str, many: &str) -> String {
 /// Writes it for a terminal or a log.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_text(fleet: &Fleet, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     let sizes = look.sizes;
     for line in wrapped(&answer(fleet, sizes), look.columns, look) {
@@ -123,7 +123,7 @@ fn write_more(count: usize, indent: &str, out: &mut impl Write) -> io::Result<()
 /// Writes it for GitHub.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_markdown(fleet: &Fleet, sizes: Sizes, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "### {}\n", plain(&answer(fleet, sizes)))?;
     let rows = by_size(fleet);
@@ -258,7 +258,7 @@ fn shown<T: ToString>(value: Option<T>) -> String {
 /// Writes a line for each image, with a line of headings (RFC 4180).
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_csv(fleet: &Fleet, out: &mut impl Write) -> io::Result<()> {
     let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
     csv.write_record([

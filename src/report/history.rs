@@ -120,7 +120,7 @@ pub(super) fn update_text(update: UpdateSize, sizes: Sizes) -> String {
 /// Writes tables with bars, newest last as in a log; `most` of the newest of each platform.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_text(history: &History, most: usize, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     for (platform, rows) in history.by_platform(most) {
         let sizes = look.sizes;
@@ -181,7 +181,7 @@ fn bar(size: u64, least: u64, largest: u64) -> String {
 /// Writes tables and charts for GitHub.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_markdown(history: &History, most: usize, sizes: Sizes, out: &mut impl Write) -> io::Result<()> {
     for (platform, rows) in history.by_platform(most) {
         let answer = answer(history.metric, &rows, sizes);
@@ -200,7 +200,7 @@ pub fn write_markdown(history: &History, most: usize, sizes: Sizes, out: &mut im
 /// Writes all points, with a line of headings (RFC 4180).
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_csv(histories: &[History], out: &mut impl Write) -> io::Result<()> {
     let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
     csv.write_record([

@@ -23,7 +23,7 @@ const MAX_PATHS: usize = 10;
 /// Writes an image's accounting, layers, largest and wasted files for a terminal or a log.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_text(analysis: &Analysis, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     let snapshot = analysis.snapshot();
     let image = &snapshot.image;
@@ -37,7 +37,7 @@ pub fn write_text(analysis: &Analysis, look: TextLayout, out: &mut impl Write) -
 /// Writes the same as markdown.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_markdown(analysis: &Analysis, sizes: Sizes, out: &mut impl Write) -> io::Result<()> {
     let snapshot = analysis.snapshot();
     let answer = answer(snapshot, sizes);

@@ -9,7 +9,7 @@ use crate::limits::{self, Finding, Severity, Verdict};
 /// Writes a report.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let suites: Vec<Suite> = report.images.iter().map(|image| Suite::of(report, image)).collect();
     let sum = |of: fn(&Suite) -> usize| suites.iter().map(of).sum::<usize>();

@@ -26,7 +26,7 @@ pub struct RunLinks {
 }
 
 impl RunLinks {
-    /// The address of an instruction; `None` where its file is not in the repository.
+    /// The address of an instruction; `None` if its file is not in the repository.
     pub fn to(&self, lines: &DockerfileLines) -> Option<String> {
         let RunLinks { repository, files, commit, .. } = self;
         let path = repository_path(&lines.path)?;

@@ -346,7 +346,7 @@ fn waste_of(image: &Analysis) -> Vec<Waste> {
 }
 
 impl AcceptanceRules {
-    /// The same, to be asked for again; `None` where it cannot be.
+    /// The same, to be asked for again; `None` if it cannot be.
     pub fn accept(&self) -> Option<Accept> {
         let setting = |text: String| Setting { text, origin: "the report".into() };
         let mut settings = Settings::from([("labels".to_owned(), setting(self.labels.join("\n")))]);
@@ -418,7 +418,7 @@ impl ImageReport {
     /// Compares without evaluating.
     ///
     /// # Errors
-    /// [`CompareError`] where the two must not be compared.
+    /// [`CompareError`] if the two must not be compared.
     pub fn difference(base: &Baseline, head: &Analysis) -> Result<ImageReport, CompareError> {
         let comparison = compare(&base.image, head, None)?;
         Ok(ImageReport::describe(head, Some(base), Some(comparison), Vec::new(), waste_of(head)))
@@ -628,7 +628,7 @@ impl ImageReport {
         Some(self.head_size()? - self.base_size()?)
     }
 
-    /// By how much it differs, without what is ignored; `None` where that is unknown, or there is nothing to compare.
+    /// By how much it differs, without what is ignored; `None` if that is unknown, or there is nothing to compare.
     fn change(&self) -> Option<Bytes> {
         let uncompressed = self.delta.as_ref()?.uncompressed;
         let known = uncompressed.map(|delta| Delta(delta.0 - self.ignored.unwrap_or_default().0));

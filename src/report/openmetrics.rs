@@ -63,7 +63,7 @@ fn amount(bytes: Bytes) -> i64 {
 /// Writes a report. What is not known is left out.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
     for MetricFamily { name, unit, help, of } in &METRICS {
         writeln!(out, "# TYPE {name} gauge")?;

@@ -19,7 +19,7 @@ const NO_PLACE: &str = "Dockerfile";
 /// Writes the findings of a report.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write(report: &Report, out: &mut impl Write) -> io::Result<()> {
     let mut rules: Vec<&str> = all_findings(report).map(|(_, finding)| finding.rule.as_str()).collect();
     rules.sort_unstable();

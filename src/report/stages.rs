@@ -310,7 +310,7 @@ impl Adoption {
     /// Writes it for a terminal or a log.
     ///
     /// # Errors
-    /// Whatever writing fails with.
+    /// Any error from writing.
     pub fn write_text(&self, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
         let cell = |entry: &DockerfileEntry| {
             let (verdict, word) = entry.verdict();
@@ -344,7 +344,7 @@ impl Adoption {
     /// Writes it for GitHub.
     ///
     /// # Errors
-    /// Whatever writing fails with.
+    /// Any error from writing.
     pub fn write_markdown(&self, sizes: Sizes, out: &mut impl Write) -> io::Result<()> {
         let cell = |entry: &DockerfileEntry| {
             let (verdict, word) = entry.verdict();

@@ -25,7 +25,7 @@ const INDENT: &str = "       ";
 /// Writes a check's report: the answer first, then what to do about it, then each image's figures and layers.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_check(report: &Report, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     let images = words::by_difference(report);
     let many = images.len() > 1;
@@ -61,7 +61,7 @@ pub use super::markdown::Compared;
 /// Writes what differs between two images.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_difference(compared: &Compared<'_>, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
     let Compared { image, base, head, many } = *compared;
     let platform = image.platform.as_deref().filter(|_| many);

@@ -415,7 +415,7 @@ pub fn file_counts(changes: &FileChanges) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// Where something moved: the places, each as a line of a Dockerfile or else as a layer; `None` where both read the
+/// Where something moved: the places, each as a line of a Dockerfile or else as a layer; `None` if both read the
 /// same.
 pub fn moved_between(moved: &Moved) -> Option<[String; 2]> {
     let at = |stored: &StoringLayer| {
@@ -570,14 +570,14 @@ pub fn lines_by(by: LinesBy) -> &'static str {
     }
 }
 
-/// The metric of all images that are there; `None` where they differ in it.
+/// The metric of all images that are there; `None` if they differ in it.
 pub fn common_metric<'a>(images: impl IntoIterator<Item = &'a ImageReport>) -> Option<Metric> {
     let mut metrics = images.into_iter().filter(|image| image.head.is_some()).map(|image| image.metric);
     let first = metrics.next().unwrap_or_default();
     metrics.all(|other| other == first).then_some(first)
 }
 
-/// A size of all images that are there; `None` where one is unknown, or is in another metric.
+/// A size of all images that are there; `None` if one is unknown, or is in another metric.
 pub fn size_of_all(images: &[ImageReport], size: fn(&ImageReport) -> Option<Bytes>) -> Option<Bytes> {
     common_metric(images)?;
     sum_known(images.iter().filter(|image| image.head.is_some()).map(size))

@@ -1,4 +1,4 @@
-//! From counted layers to the accounting of an image.
+//! From counted layers to the size accounting of an image.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::packages::installed;
 pub(super) struct Accounts<'a> {
     reader: &'a ImageReader<'a>,
     counted: HashMap<LayerKey, CountedLayer>,
-    /// By the layers: the platforms of an index may have all of them in common.
+    /// Keyed by layers, since the platforms of an index may share all of them.
     applied: HashMap<Vec<LayerKey>, Applied>,
 }
 
-/// What layers are once they are put on each other.
+/// The result of applying layers on top of each other.
 #[derive(Clone)]
 struct Applied {
     filesystem: Option<Arc<Filesystem>>,
@@ -29,7 +29,7 @@ struct Applied {
 
 impl<'a> Accounts<'a> {
     /// # Errors
-    /// Where the images have more files than may be put together.
+    /// When the images have more files than the safety limits allow.
     pub fn new(
         reader: &'a ImageReader<'a>,
         counted: HashMap<LayerKey, CountedLayer>,
@@ -50,7 +50,7 @@ impl<'a> Accounts<'a> {
         Ok(Accounts { reader, counted, applied: HashMap::new() })
     }
 
-    /// Puts layers on each other, once for all images that have these.
+    /// Applies layers on top of each other, once for all images that share them.
     fn applied(&mut self, keys: &[LayerKey]) -> Applied {
         if let Some(applied) = self.applied.get(keys) {
             return applied.clone();
@@ -63,7 +63,7 @@ impl<'a> Accounts<'a> {
         applied
     }
 
-    /// Puts the layers of a plan on each other and adds up.
+    /// Applies the layers of a plan and adds up.
     pub fn account(
         &mut self,
         named: &NamedImage,
@@ -72,14 +72,14 @@ impl<'a> Accounts<'a> {
     ) -> Result<MeasuredImage, SourceError> {
         let diff_ids = &plan.config.rootfs.diff_ids;
         let keys = plan.keys();
-        // Before anything is added up: what files claim may be more than can be counted, and a
-        // small layer that is used a thousand times is a large image.
+        // Checked before adding up: what files claim may be more than can be counted, and a small layer that is used a
+        // thousand times is a large image.
         let known =
             sum_known(keys.iter().filter_map(|key| self.counted.get(key)).map(|layer| Some(layer.size)));
         let known = known.ok_or_else(|| SourceError::TooLarge(self.reader.image.clone()))?;
         let Applied { filesystem, packages } = self.applied(&keys);
         let counted = &self.counted;
-        // One that is not distributed with the image has not been counted.
+        // A layer that is not distributed with the image has not been counted.
         let in_order = || keys.iter().map(|key| counted.get(key));
         let uncompressed = in_order().all(|layer| layer.is_some()).then_some(known);
         let note = plan.note.clone().into_iter().chain(not_distributed(&plan, counted));
@@ -110,8 +110,8 @@ impl<'a> Accounts<'a> {
     }
 }
 
-/// What is said of layers that are not distributed with the image (OCI image specification, "Non-Distributable
-/// Layers"), as those of older Windows base images.
+/// The note about layers that are not distributed with the image (OCI image specification, "Non-Distributable Layers"),
+/// such as those of older Windows base images.
 fn not_distributed(plan: &LocatedImage, counted: &HashMap<LayerKey, CountedLayer>) -> Option<String> {
     let mut absent =
         plan.blobs.iter().enumerate().filter(|(index, _)| !counted.contains_key(&plan.key(*index)));
@@ -129,8 +129,8 @@ fn not_distributed(plan: &LocatedImage, counted: &HashMap<LayerKey, CountedLayer
     ))
 }
 
-/// A layer of a snapshot. A `docker save` of the classic store holds plain tars, and nothing was ever
-/// distributed that way.
+/// A layer of a snapshot. A `docker save` of the classic store holds plain tars, which were never distributed in that
+/// form.
 fn layer(
     diff_id: &DiffId,
     blob: Blob,

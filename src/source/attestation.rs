@@ -1,6 +1,6 @@
-//! The provenance beside an image: a manifest in the same index that names the image's as what it is about, and whose
-//! layers are in-toto statements (BuildKit, docs/attestations/attestation-storage.md). It only explains, so that it
-//! cannot be read is a note.
+//! The provenance beside an image: a manifest in the same index that names the image's manifest as its subject and
+//! whose layers are in-toto statements (BuildKit, docs/attestations/attestation-storage.md). It only explains, so
+//! failing to read it is just a note.
 
 use super::choose::ChosenImage;
 use super::reader::ImageReader;
@@ -8,14 +8,14 @@ use super::{SourceError, check_digest, excerpt};
 use crate::image::oci::{Descriptor, Manifest};
 
 const STATEMENT: &str = "application/vnd.in-toto+json";
-/// The annotation that says what a statement is about, and how it begins for provenance of any version.
+/// The annotation that holds a statement's predicate type, and the prefix of that type for provenance of any version.
 const PREDICATE_TYPE: &str = "in-toto.io/predicate-type";
 const PROVENANCE: &str = "https://slsa.dev/provenance/";
-/// How many attestations of one image are looked into.
+/// Maximum number of attestations read for one image.
 const MAX_ATTESTATIONS: usize = 4;
 
 impl ImageReader<'_> {
-    /// The statement with an image's provenance, as it is stored; else why it cannot be read, where there is one.
+    /// The statement with an image's provenance, as stored; if one exists but cannot be read, the reason.
     pub(super) fn provenance(&self, found: &ChosenImage) -> (Option<Vec<u8>>, Option<String>) {
         for listed in found.attestations.iter().take(MAX_ATTESTATIONS) {
             match self.statement(listed) {
@@ -30,7 +30,7 @@ impl ImageReader<'_> {
         (None, None)
     }
 
-    /// `None` where the attestation is of another kind, or is listed and not here.
+    /// `None` if the attestation is of another kind, or is listed but missing.
     fn statement(&self, listed: &Descriptor) -> Result<Option<Vec<u8>>, SourceError> {
         let Some(content) = self.manifest(&listed.digest)? else { return Ok(None) };
         check_digest(&self.image, "the attestation".into(), &listed.digest, &content)?;

@@ -1,11 +1,11 @@
-//! Opening files below a directory whose content others have written: no link is followed, in no
-//! part of the path, so nothing outside the directory can be reached.
+//! Opens files below a directory whose content others have written. No symlink is followed in any part of the path, so
+//! nothing outside the directory can be reached.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// A directory that is not left.
+/// A directory that cannot be escaped.
 pub struct Beneath(PathBuf);
 
 impl Beneath {
@@ -22,7 +22,7 @@ impl Beneath {
     /// Opens a regular file by its path below the directory.
     ///
     /// # Errors
-    /// Where it cannot be opened, is reached by a link or by `..`, or is no regular file.
+    /// When it cannot be opened, is reached through a link or `..`, or is not a regular file.
     #[cfg(unix)]
     pub fn open(&self, name: &[u8]) -> io::Result<File> {
         use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, openat, statat};
@@ -40,7 +40,7 @@ impl Beneath {
         }
         let is_file = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
         let no_file = || io::Error::new(ErrorKind::InvalidInput, "it is no regular file");
-        // Opening a pipe would wait, and opening a device may do anything: an image may have either.
+        // An image may hold pipes and devices: opening a pipe would block, and opening a device may do anything.
         if !is_file(statat(&directory, *last, AtFlags::SYMLINK_NOFOLLOW)?.st_mode) {
             return Err(no_file());
         }
@@ -48,7 +48,7 @@ impl Beneath {
         if file.metadata()?.is_file() { Ok(file) } else { Err(no_file()) }
     }
 
-    /// Stores of layers exist on Unix only.
+    /// Layer stores exist on Unix only.
     ///
     /// # Errors
     /// Always.

@@ -1,4 +1,4 @@
-//! Which image of several is meant: by its name, by what it is, and by its platform.
+//! Chooses among several images: by name, by kind and by platform.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,7 +13,7 @@ use crate::image::oci::{
 use crate::image::{Digest, ImageName, Platform};
 use crate::layer::Refusal;
 
-/// How many images an index may list, and how many kinds of other things are told.
+/// Maximum number of images that an index may list, and of other kinds of things that are reported.
 const MAX_IMAGES: usize = 1000;
 const MAX_OTHERS: usize = 20;
 
@@ -23,7 +23,7 @@ struct ImageGroup {
     root: ImagePieces,
 }
 
-/// An image of one platform. Its manifest is read no sooner than something depends on it.
+/// An image of one platform. Its manifest is read only when something depends on it.
 struct Candidate {
     /// The digest of the index that lists it, or its own.
     root: Option<Digest>,
@@ -32,20 +32,20 @@ struct Candidate {
     manifest: Option<Manifest>,
 }
 
-/// What indexes lead to.
+/// What following the indexes has found.
 #[derive(Default)]
 struct Listing {
     names: Vec<String>,
-    /// That of the manifest or index that the names are of.
+    /// The digest of the manifest or index that the names belong to.
     digest: Option<Digest>,
     images: Vec<Candidate>,
-    /// What is no image, in words.
+    /// Things that are not images, in words.
     others: Vec<String>,
-    /// Whether anything is listed that is not here.
+    /// Whether something is listed but missing.
     lacks_some: bool,
-    /// What is listed as an attestation of an image, by the digest of that one's manifest.
+    /// Attestations, each with the digest of the manifest that it attests.
     attestations: Vec<(Digest, Descriptor)>,
-    /// What is listed already. One manifest may be for several platforms.
+    /// What has been listed already. One manifest may serve several platforms.
     seen: BTreeSet<(Digest, Option<Platform>)>,
 }
 
@@ -59,9 +59,9 @@ pub(super) struct ChosenImage {
     pub config: ImageConfig,
     /// The digest of the config.
     pub id: Digest,
-    /// What is listed as an attestation of it.
+    /// The index entries of its attestations.
     pub attestations: Vec<Descriptor>,
-    /// What else there is of this image, for people.
+    /// A remark about this image for people.
     pub note: Option<String>,
 }
 
@@ -73,7 +73,7 @@ enum ChosenDocument {
 }
 
 impl ImageReader<'_> {
-    /// The images that are meant: one, or one for each platform.
+    /// The requested images: one, or one for each platform.
     pub(super) fn choose(&self, wanted: Option<&str>) -> Result<Vec<ChosenImage>, SourceError> {
         let groups = self.groups()?;
         let digest = wanted.and_then(|wanted| wanted.strip_prefix('@'));
@@ -89,7 +89,7 @@ impl ImageReader<'_> {
             let names = distinct_names(&all.collect::<Vec<_>>());
             return Err(SourceError::NoSuchImage { image: self.image.clone(), wanted: wanted.into(), names });
         }
-        // What has the same names is one image: the platform tells the descriptors apart.
+        // Entries with the same names are one image: the platform tells the descriptors apart.
         if digest.is_none() && !listings.iter().all(|listing| listing.is_called_as(&listings[0])) {
             listings = self.images_alone(listings);
             let count = listings.iter().filter(|listing| !listing.images.is_empty()).count();
@@ -111,8 +111,8 @@ impl ImageReader<'_> {
         Ok(chosen)
     }
 
-    /// All images that there are. `index.json` says more than `manifest.json`, where it names what is here:
-    /// `docker save ID` of Docker 25 writes an index of nothing. What is listed under two names is one image.
+    /// All images listed. `index.json` says more than `manifest.json`, unless nothing it names is here: `docker save
+    /// ID` of Docker 25 writes an index that lists nothing. An image listed under two names counts once.
     fn groups(&self) -> Result<Vec<ImageGroup>, SourceError> {
         let index = self.json::<ImageIndex>("index.json")?.map_or_else(Vec::new, |index| index.manifests);
         let saved = match index.iter().any(|entry| self.parts.has(&blob_name(&entry.digest))) {
@@ -144,8 +144,8 @@ impl ImageReader<'_> {
         Ok(groups)
     }
 
-    /// Docker's classic store loads what `manifest.json` names, whatever an index beside it says: both have to mean the
-    /// same images. An engine's own export does.
+    /// Docker's classic store loads what `manifest.json` names and ignores an index beside it, so both must mean the
+    /// same images. An engine's own export always agrees.
     fn check_saved(&self, index: &[Descriptor]) -> Result<(), SourceError> {
         let is_archive = matches!(self.parts, ImageParts::Indexed(..) | ImageParts::Streamed(_));
         if !is_archive || self.inspected.identity.is_some() {
@@ -156,7 +156,7 @@ impl ImageReader<'_> {
         index.iter().try_for_each(|entry| self.expand(entry.clone(), 0, &mut listing))?;
         let mut configs = BTreeSet::new();
         for mut image in listing.images {
-            // One that is not here is not loaded either.
+            // An image that is missing is not loaded either.
             if self.kind(&mut image).is_ok() {
                 configs.extend(image.manifest.map(|manifest| manifest.config.digest));
             }
@@ -174,7 +174,7 @@ impl ImageReader<'_> {
         Ok(())
     }
 
-    /// What a group consists of; only what has a digest, if one is asked for.
+    /// What a group consists of. If a digest is requested, only what has that digest.
     fn expand_group(&self, group: &ImageGroup, digest: Option<&str>) -> Result<Listing, SourceError> {
         let mut listing = Listing { names: group.names.clone(), ..Listing::default() };
         match &group.root {
@@ -197,8 +197,8 @@ impl ImageReader<'_> {
         Ok(listing)
     }
 
-    /// Follows indexes down to manifests, and passes over what is no image. What an inner index lists and the
-    /// layout does not hold (the other platforms of an image that was pulled for one) is passed over too.
+    /// Follows indexes down to manifests and skips what is not an image. Entries of an inner index that the layout
+    /// lacks (the other platforms of an image that was pulled for one) are skipped too.
     fn expand(&self, descriptor: Descriptor, depth: u64, into: &mut Listing) -> Result<(), SourceError> {
         if let Some(what) = kind::of_entry(&descriptor) {
             let attests = descriptor.attests().filter(|_| into.attestations.len() < MAX_IMAGES);
@@ -208,7 +208,7 @@ impl ImageReader<'_> {
         }
         let platform = descriptor.platform.as_ref().and_then(|platform| platform.to_platform());
         let key = (descriptor.digest.clone(), platform.clone());
-        // What is listed a thousand times is read once.
+        // Read once, however often it is listed.
         if into.images.len() >= MAX_IMAGES || !into.seen.insert(key) {
             return Ok(());
         }
@@ -246,7 +246,7 @@ impl ImageReader<'_> {
         Ok(())
     }
 
-    /// An index or a manifest; `None` where it is not there.
+    /// An index or a manifest; `None` if it is not there.
     fn read(&self, descriptor: &Descriptor) -> Result<Option<ChosenDocument>, SourceError> {
         let Some(content) = self.manifest(&descriptor.digest)? else { return Ok(None) };
         let what = if descriptor.is_index() { "the index" } else { "the manifest" };
@@ -266,7 +266,7 @@ impl ImageReader<'_> {
         }))
     }
 
-    /// What a candidate is, which its manifest says.
+    /// The kind of a candidate, as its manifest says.
     fn kind(&self, candidate: &mut Candidate) -> Result<ManifestKind, SourceError> {
         let ImagePieces::Manifest(descriptor) = &candidate.packed else { return Ok(ManifestKind::Image) };
         if candidate.manifest.is_none() {
@@ -285,8 +285,8 @@ impl ImageReader<'_> {
             .map_or(ManifestKind::Image, |manifest| ManifestKind::of(descriptor, manifest)))
     }
 
-    /// Leaves out signatures and whatever else lies beside an image, and what others list as well. What cannot
-    /// be read is most likely an image.
+    /// Drops signatures and other things that lie beside an image, and listings that are part of another one. Something
+    /// that cannot be read is most likely an image.
     fn images_alone(&self, listings: Vec<Listing>) -> Vec<Listing> {
         let mut kinds = Vec::new();
         for mut listing in listings {
@@ -347,7 +347,7 @@ impl ImageReader<'_> {
         }
         elsewhere.extend(left.iter().filter_map(|image| Some(image.platform.as_ref()?.to_string())));
         if usual {
-            // The only one there is will be the one that is meant.
+            // The only image is the one that is meant.
             match (far.len(), self.images(far, &mut others)) {
                 (1, Err(error)) => return Err(error),
                 (_, images) => left.extend(images.unwrap_or_default()),
@@ -369,7 +369,7 @@ impl ImageReader<'_> {
         }
     }
 
-    /// Reads manifests and configs of what may be meant, and keeps what is most like an image.
+    /// Reads the manifests and configs of the candidates, and keeps those most like an image.
     fn images(
         &self,
         candidates: Vec<Candidate>,
@@ -394,7 +394,7 @@ impl ImageReader<'_> {
     fn with_config(&self, candidate: Candidate) -> Result<ChosenImage, SourceError> {
         let Candidate { root, platform, packed, manifest } = candidate;
         let (config, id) = self.config(&packed, manifest.as_ref())?;
-        // The index has the last word, and the config may say the same more exactly.
+        // The index decides; the config may say the same more precisely.
         let own = config.platform();
         let platform = match (own, platform) {
             (Some(own), Some(listed)) if !own.satisfies(&listed) => Some(listed),
@@ -403,8 +403,8 @@ impl ImageReader<'_> {
         Ok(ChosenImage { root, platform, packed, manifest, config, id, attestations: Vec::new(), note: None })
     }
 
-    /// Of several images for one platform the first, which engines take, if all have the same layers: then
-    /// they differ in compression.
+    /// Keeps the first of several images for one platform, as engines do, provided that all have the same layers: then
+    /// they differ only in compression.
     fn one_a_platform(&self, images: Vec<ChosenImage>) -> Result<Vec<ChosenImage>, SourceError> {
         let mut rows: Vec<ChosenImage> = Vec::new();
         for image in images {
@@ -423,7 +423,7 @@ impl ImageReader<'_> {
         Ok(rows)
     }
 
-    /// The one image of several for a platform that is meant.
+    /// The one image, of several for the requested platform.
     fn pick(
         &self,
         mut fitting: Vec<ChosenImage>,
@@ -438,7 +438,8 @@ impl ImageReader<'_> {
             let mut places = fitting.iter().enumerate().filter(|(_, image)| fits(image)).map(|(at, _)| at);
             places.next().filter(|_| places.next().is_none())
         };
-        // Most engines ask only Windows for its version and features. Of what else is for one machine they take the first.
+        // Most engines match version and features for Windows only. Among other images for one machine they take the
+        // first.
         let machine = |image: &ChosenImage| {
             let platform = image.platform.as_ref()?.canonical();
             (platform.os != "windows").then_some((platform.os, platform.architecture, platform.variant))
@@ -482,13 +483,13 @@ impl ImageReader<'_> {
         }
     }
 
-    /// Where the image is, without the name that it was asked for by.
+    /// Where the image is, without the name that it was requested by.
     fn place(&self) -> &str {
         let name = self.wanted.as_ref().and_then(|wanted| self.prefixed.strip_suffix(wanted.as_str()));
         name.and_then(|place| place.strip_suffix(':')).unwrap_or(&self.prefixed)
     }
 
-    /// How to ask for one image of several by its digest.
+    /// How to request one of several images by its digest.
     fn by_digest(&self, image: &ChosenImage) -> String {
         let digest = match &image.packed {
             ImagePieces::Manifest(descriptor) => &descriptor.digest,
@@ -527,8 +528,8 @@ impl Listing {
         self.images.is_empty() && self.others.is_empty()
     }
 
-    /// Whether another one has the same names, and any. One in common is not enough: engines write the whole
-    /// name and the tag, and many images have the same tag.
+    /// Whether both have the same names, and at least one. Sharing one name is not enough: engines write the full name
+    /// and the tag, and many images have the same tag.
     fn is_called_as(&self, other: &Listing) -> bool {
         !self.names.is_empty() && self.names == other.names || std::ptr::eq(self, other)
     }
@@ -552,7 +553,7 @@ impl Listing {
     }
 }
 
-/// Says that an image is there once more, and how that is packed.
+/// The note that an image exists a second time, and how that copy is compressed.
 fn note_of_twin(image: &str, twin: &ChosenImage) -> String {
     let layers = twin.manifest.iter().flat_map(|manifest| &manifest.layers);
     let packed: BTreeSet<&str> = layers
@@ -574,14 +575,14 @@ fn descriptor_names(descriptor: &Descriptor) -> Vec<String> {
     [annotation(CONTAINERD_NAME), annotation(REF_NAME)].into_iter().flatten().collect()
 }
 
-/// Whether two names are of one image, as people write them: `app`, `app:latest` and
-/// `docker.io/library/app:latest` are, and so is a tag that stands alone in a layout.
+/// Whether two names, as people write them, mean one image: `app`, `app:latest` and `docker.io/library/app:latest` do,
+/// and so does a bare tag in a layout.
 fn same_name(name: &str, wanted: &str) -> bool {
     name == wanted || ImageName::parse(name).canonical() == ImageName::parse(wanted).canonical()
 }
 
-/// What images can be named by: the names that no other one has, else the digest. A tag that another name of
-/// the image ends in is left out.
+/// Names that identify the images: those that no other image has, else the digest. Left out is a tag that another name
+/// of the same image ends in.
 fn distinct_names(images: &[(&[String], Option<Digest>)]) -> Vec<String> {
     let mut users: HashMap<&str, usize> = HashMap::new();
     for (names, _) in images {

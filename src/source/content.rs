@@ -1,10 +1,10 @@
-//! The content store of an engine, read over its own socket: Docker with the containerd image store shows what it
-//! holds to whoever may use that socket (`containerd.services.content.v1.Content`, of which BuildKit serves the
-//! reading half). So no more is read of an image than is not known, where an export always costs all of it.
+//! The content store of an engine, read over its own socket: Docker with the containerd image store shows its content
+//! to whoever may use that socket (`containerd.services.content.v1.Content`; BuildKit serves the reading half). So only
+//! the unknown parts of an image are read, while an export always costs the whole image.
 //!
-//! Blobs are named by their digests and were verified when they were stored. Compressed ones are read whole and
-//! hashed again. Of plain tars the headers are read and what is looked into: nothing says then that the rest is what its
-//! name promises, so what was found is remembered for this image alone.
+//! Blobs are named by their digests and were verified when they were stored. Compressed ones are read whole and hashed
+//! again. For plain tars only the headers and the inspected files are read: nothing then proves that the rest matches
+//! its name, so the result is remembered for this image alone.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -25,10 +25,10 @@ use crate::layer::{Ahead, Budget, Compression, ReadAt, Window, walk_stream, walk
 
 const INFO: &str = "/containerd.services.content.v1.Content/Info";
 const READ: &str = "/containerd.services.content.v1.Content/Read";
-/// How much of a plain tar is read at once: to be asked costs an engine about as much as to send a hundred thousand
+/// How much of a plain tar is read at once: a request costs an engine about as much as sending a hundred thousand
 /// bytes.
 const AHEAD: Ahead = Ahead { least: 64 << 10, most: 256 << 10, near: 64 << 10 };
-/// How many pieces of a blob are kept until somebody reads them.
+/// How many pieces of a blob are buffered.
 const PIECES: usize = 4;
 
 /// An image in the content store of an engine.
@@ -37,9 +37,9 @@ pub struct ContentStore {
     /// Drives the connection while threads wait for it.
     runtime: Handle,
     root: (Digest, Vec<u8>),
-    /// Bytes of blobs that were asked for; `None` where there is no such blob.
+    /// Sizes in bytes of the blobs asked about; `None` if the blob does not exist.
     lengths: Mutex<HashMap<Digest, Option<u64>>>,
-    /// What went wrong with the store itself, so that another way is taken.
+    /// An error of the store itself, which makes the caller take another way.
     failure: Mutex<Option<String>>,
     layers_read: AtomicUsize,
 }
@@ -48,7 +48,7 @@ impl ContentStore {
     /// Finds an image by its digest: that of its index or its manifest.
     ///
     /// # Errors
-    /// Why the store cannot be read this way.
+    /// If the store cannot be read this way, with the reason.
     pub(super) async fn open(
         transport: &EngineAddress,
         direct: bool,
@@ -75,7 +75,7 @@ impl ContentStore {
         })
     }
 
-    /// Whether a blob of this name is there.
+    /// Whether a blob of this name exists.
     pub fn has(&self, name: &str) -> bool {
         let is_there = |digest: Digest| {
             digest == self.root.0 || self.length(&digest).is_ok_and(|length| length.is_some())
@@ -86,7 +86,7 @@ impl ContentStore {
     /// A document by its name in a layout.
     ///
     /// # Errors
-    /// Where it cannot be read, or is larger than [`MAX_DOCUMENT`].
+    /// If it cannot be read, or is larger than [`MAX_DOCUMENT`].
     pub fn document(&self, name: &str) -> Result<Option<Vec<u8>>, SourceError> {
         if name == "index.json" {
             return Ok(Some(index_of(&self.root)));
@@ -103,10 +103,10 @@ impl ContentStore {
         }
     }
 
-    /// Walks a layer: a compressed one whole, a plain one by its headers, unless it is to be verified.
+    /// Walks a layer: a compressed one whole, a plain one by its headers unless it has to be verified.
     ///
     /// # Errors
-    /// Where it cannot be opened; the inner result says whether it could be walked.
+    /// If it cannot be opened; the inner result says whether it could be walked.
     pub fn walk_layer(
         &self,
         wanted: &LayerRequest<'_>,
@@ -128,12 +128,12 @@ impl ContentStore {
         Ok(Some(walked.map_err(|error| error.to_string())))
     }
 
-    /// Why the store could not be read to the end, where that is so.
+    /// Why the store could not be read to the end, if so.
     pub fn failure(&self) -> Option<String> {
         self.failure.lock().ok()?.clone()
     }
 
-    /// How many layers were read of it.
+    /// How many layers were read from it.
     pub fn layers_read(&self) -> usize {
         self.layers_read.load(Ordering::Relaxed)
     }
@@ -153,7 +153,7 @@ impl ContentStore {
         Ok(length)
     }
 
-    /// Notes what went wrong with the store itself.
+    /// Notes an error of the store itself.
     fn failed(&self, error: String) -> SourceError {
         if let Ok(mut failure) = self.failure.lock() {
             failure.get_or_insert_with(|| error.clone());
@@ -161,7 +161,7 @@ impl ContentStore {
         SourceError::ContentStore(error)
     }
 
-    /// A blob from its beginning to its end. It is fetched while it is read.
+    /// A blob from beginning to end, fetched while it is read.
     fn stream(&self, digest: &Digest) -> BlobStream<'_> {
         let (sender, receiver) = mpsc::channel(PIECES);
         let (grpc, request) = (self.grpc.clone(), read_request(digest, 0, 0));
@@ -183,7 +183,7 @@ impl ContentStore {
     }
 }
 
-/// A blob on its way.
+/// A blob in transfer.
 struct BlobStream<'a> {
     store: &'a ContentStore,
     receiver: mpsc::Receiver<Result<Bytes, CallError>>,
@@ -205,7 +205,7 @@ impl Read for BlobStream<'_> {
     }
 }
 
-/// A blob of which parts are read.
+/// A blob that is read in parts.
 struct Ranges<'a> {
     store: &'a ContentStore,
     digest: &'a Digest,
@@ -219,7 +219,7 @@ impl ReadAt for Ranges<'_> {
         let request = read_request(self.digest, offset, buffer.len() as u64);
         let (grpc, most) = (self.store.grpc.clone(), buffer.len());
         let (sender, receiver) = oneshot::channel();
-        // Where the connection is driven, so that its pieces wake nobody else.
+        // Runs where the connection is driven, so that its pieces wake no other thread.
         self.store.runtime.spawn(async move {
             let _ = sender.send(read_range(&grpc, &request, most).await);
         });
@@ -247,7 +247,7 @@ async fn read_range(grpc: &Grpc, request: &[u8], most: usize) -> Result<Vec<Byte
     Ok(pieces)
 }
 
-/// A whole document, or its length where that is more than one has.
+/// A whole document, or its length if that exceeds the limit.
 async fn read_document(grpc: &Grpc, digest: &Digest) -> Result<Result<Vec<u8>, u64>, CallError> {
     let mut messages = grpc.call(READ, &read_request(digest, 0, 0)).await?;
     let mut content = Vec::new();
@@ -269,7 +269,7 @@ async fn info(grpc: &Grpc, digest: &Digest) -> Result<u64, CallError> {
     message::number(info, 2).ok_or_else(malformed)
 }
 
-/// `ReadContentRequest`; a size of 0 is all that there is.
+/// `ReadContentRequest`; a size of 0 means everything.
 fn read_request(digest: &Digest, offset: u64, size: u64) -> Vec<u8> {
     let mut request = Vec::new();
     message::put_bytes(&mut request, 1, digest.as_str().as_bytes());
@@ -278,8 +278,8 @@ fn read_request(digest: &Digest, offset: u64, size: u64) -> Vec<u8> {
     request
 }
 
-/// The data of the next `ReadContentResponse`. They come in order; the offset in them is counted from the beginning of
-/// the blob, or of what was asked for, as the version has it.
+/// The data of the next `ReadContentResponse`. Responses arrive in order; depending on the version, their offset counts
+/// from the beginning of the blob or of the requested range.
 async fn next_data(messages: &mut Messages) -> Result<Option<Bytes>, CallError> {
     let Some(answer) = messages.next().await? else { return Ok(None) };
     let data = message::bytes(&answer, 2).unwrap_or_default();
@@ -290,7 +290,7 @@ fn malformed() -> CallError {
     CallError::Failed("its answer is malformed".into())
 }
 
-/// Messages in the wire format of Protocol Buffers ("Encoding"), as far as these calls have it: numbers and bytes.
+/// Messages in the wire format of Protocol Buffers ("Encoding"), limited to what these calls use: numbers and bytes.
 mod message {
     const NUMBER: u64 = 0;
     const BYTES: u64 = 2;
@@ -311,7 +311,7 @@ mod message {
         message.extend_from_slice(value);
     }
 
-    /// A field that is a number; `None` where the message does not have it, or is malformed before it.
+    /// A numeric field; `None` if the message lacks it or is malformed before it.
     pub fn number(message: &[u8], field: u64) -> Option<u64> {
         match find(message, field)? {
             ProtoValue::Number(value) => Some(value),
@@ -319,7 +319,7 @@ mod message {
         }
     }
 
-    /// The same of one that is bytes, a text or a message.
+    /// The same for a field of bytes, text or a message.
     pub fn bytes(message: &[u8], field: u64) -> Option<&[u8]> {
         match find(message, field)? {
             ProtoValue::Bytes(value) => Some(value),
@@ -338,7 +338,7 @@ mod message {
                     message = rest;
                     ProtoValue::Bytes(value)
                 }
-                // Numbers of a fixed width, which none of these messages has.
+                // Numbers of a fixed width, which none of these messages have.
                 1 => {
                     message = message.get(8..)?;
                     continue;
@@ -405,7 +405,7 @@ mod message {
             ] {
                 assert!(bytes(message, 1).is_none() && number(message, 1).is_none(), "{message:?}");
             }
-            // Fields of other kinds are passed over.
+            // Fields of other kinds are skipped.
             assert_eq!(number(b"\x21abcdefgh\x2dabcd\x08\x07", 1), Some(7));
         }
     }

@@ -1,4 +1,4 @@
-//! What is in the layers of an image: walked on all cores, or known.
+//! Counts what the layers of an image hold: walked on all cores, or known.
 
 use std::collections::{BTreeSet, HashMap};
 use std::panic::resume_unwind;
@@ -18,8 +18,8 @@ use crate::layer::{Compression, Hashing, WalkedLayer};
 use crate::packages;
 use crate::sort;
 
-/// Layers in files that have no more bytes than this together are read one after the other: what a decoder, or a
-/// database in a layer, may take is a multiple of that, and on each core it would be taken once more.
+/// Layers in files are read one after the other if they have at most this many bytes together: a decoder, or a database
+/// in a layer, may take a multiple of that memory, and would take it again on each core.
 const SMALL: u64 = 4 << 20;
 
 /// What a layer holds, found by a walk or known before.
@@ -27,24 +27,24 @@ const SMALL: u64 = 4 << 20;
 pub(super) struct CountedLayer {
     pub file_list: Arc<FileList>,
     pub size: Bytes,
-    /// Where they were asked for, and so read.
+    /// Present only if contents were requested.
     pub contents: Option<Arc<Contents>>,
     pub packed: bool,
     pub stored: Option<Bytes>,
 }
 
-/// A blob to count, and the layers that it is said to be: a plan and the number of a layer in it, each diff ID
-/// once. It is walked once, however often it is listed and by however many names.
+/// A blob to count, and the layers that it stands for: a plan and the index of a layer in it, each diff ID once. It is
+/// walked once, however often it is listed and under however many names.
 struct Task<'a> {
     layers: Vec<(&'a LocatedImage, usize)>,
-    /// Bytes to fetch or inflate, unless the layer is known.
+    /// Bytes to fetch or decompress, unless the layer is known.
     cost: Option<u64>,
-    /// The bytes of the blob, where they are known.
+    /// The size of the blob in bytes, if known.
     length: Option<u64>,
 }
 
 impl ImageReader<'_> {
-    /// Counts what is in every distinct layer, on all cores. One that is not distributed with its image is left out.
+    /// Counts every distinct layer, on all cores. Layers that are not distributed with their image are left out.
     pub(super) fn count(
         &self,
         plans: &[LocatedImage],
@@ -66,7 +66,7 @@ impl ImageReader<'_> {
                 match self.count_blob(&task) {
                     Ok(layers) => counted.extend(layers),
                     Err(error) => {
-                        // What the others would still do is for nothing.
+                        // The run has failed, so the other threads need not go on.
                         queue.lock().into_iter().for_each(|mut left| left.clear());
                         return Err(error);
                     }
@@ -75,7 +75,7 @@ impl ImageReader<'_> {
             Ok::<_, SourceError>(counted)
         };
         thread::scope(|scope| {
-            // This thread counts too; where no other can be started, alone.
+            // This thread counts too, and does so alone if no other can be started.
             let spawn = |_| thread::Builder::new().spawn_scoped(scope, count_all).ok();
             let handles: Vec<_> = (1..workers).map_while(spawn).collect();
             let mut all: HashMap<_, _> = count_all()?.into_iter().collect();
@@ -87,8 +87,8 @@ impl ImageReader<'_> {
         })
     }
 
-    /// Leaves out the packages of all layers where one of the images has more than are kept of an image, or all of them
-    /// together: a small layer of many packages may be in each platform of an index.
+    /// Leaves out the packages of all layers if one of the images, or all of them together, have more than the limit: a
+    /// small layer with many packages may be in each platform of an index.
     fn hold_packages(&self, plans: &[LocatedImage], counted: &mut HashMap<LayerKey, CountedLayer>) {
         let packages = |key: &LayerKey| counted.get(key).map_or(0, |layer| layer.file_list.packages.len());
         let of_images = plans.iter().map(|plan| plan.keys().iter().map(packages).sum::<usize>());
@@ -99,7 +99,7 @@ impl ImageReader<'_> {
         if !self.budget.has_too_many_packages() && !is_over {
             return;
         }
-        // Each list once, and those of before for as long: their addresses are the keys.
+        // Each list once. The originals are kept alive as long, because their addresses are the keys.
         let mut left_out: HashMap<_, (Arc<FileList>, Arc<FileList>)> = HashMap::new();
         for layer in counted.values_mut() {
             let before = layer.file_list.clone();
@@ -113,8 +113,8 @@ impl ImageReader<'_> {
         }
     }
 
-    /// The distinct blobs. The most costly one comes last, where it is taken first, so that no core
-    /// is left alone with it.
+    /// The distinct blobs. Tasks are taken from the end, so the most costly one comes last: no core is left alone with
+    /// it.
     fn tasks<'a>(&self, plans: &'a [LocatedImage]) -> Result<Vec<Task<'a>>, SourceError> {
         let mut seen = BTreeSet::new();
         let mut places = HashMap::new();
@@ -168,8 +168,8 @@ impl ImageReader<'_> {
         Ok(counted)
     }
 
-    /// What is known of a layer. One that is to be read is claimed, once a task: another image of this run may be
-    /// reading it, and then it is known.
+    /// What is known about a layer. A layer that has to be read is claimed, once per task: another image of this run
+    /// may be reading it, and then it becomes known.
     fn look_up<'a>(
         &'a self,
         task: &Task<'_>,
@@ -188,7 +188,7 @@ impl ImageReader<'_> {
         self.plausible(plan, index)
     }
 
-    /// Remembers a layer: what was not hashed, only as one of this image of an engine.
+    /// Remembers a layer. One that was not hashed is remembered only for this image of an engine.
     fn keep(&self, task: &Task<'_>, walked: &WalkedLayer) {
         self.options.known.keep_layer(walked);
         if let (None, Some(image)) = (&walked.diff_id, &self.inspected.identity) {
@@ -199,7 +199,7 @@ impl ImageReader<'_> {
         }
     }
 
-    /// What is known of a layer, unless its blob has more bytes than that can take.
+    /// What is known about a layer, unless its blob has more bytes than that content can fill.
     fn plausible(&self, plan: &LocatedImage, index: usize) -> Result<Option<Arc<FileList>>, SourceError> {
         let (blob, diff_id) = (&plan.blobs[index], &plan.config.rootfs.diff_ids[index]);
         let image = self.inspected.identity.as_ref().map(|identity| &identity.id);
@@ -208,14 +208,15 @@ impl ImageReader<'_> {
             return Ok(Some(file_list));
         }
         if matches!(self.parts, ImageParts::Streamed(_)) {
-            // It was known, and so the export was read without it.
+            // The layer was known, so the export was read without it.
             let (image, diff_id) = (self.image.clone(), diff_id.to_string());
             return Err(SourceError::Implausible { image, number: index + 1, diff_id });
         }
         Ok(None)
     }
 
-    /// That a layer is not the one that the image names. What passes by was hashed before it was known by what.
+    /// The error for a layer that is not the one the image names. Streamed content was hashed before the algorithm that
+    /// names it was known.
     fn not_the_one(&self, what: String, expected: String, found: String) -> SourceError {
         let image = self.image.clone();
         let by = |text: &str| text.split_once(':').and_then(|(name, _)| Algorithm::parse(name));
@@ -227,7 +228,7 @@ impl ImageReader<'_> {
         }
     }
 
-    /// The bytes of a blob as the image or the file says.
+    /// The size of a blob in bytes, as the image or the file says.
     fn stored(&self, blob: &Blob) -> Result<Option<u64>, SourceError> {
         match blob.claimed {
             Some(claimed) => Ok(Some(claimed)),
@@ -235,19 +236,19 @@ impl ImageReader<'_> {
         }
     }
 
-    /// A layer that need not be read.
+    /// A layer that does not have to be read.
     fn known(&self, blob: &Blob, file_list: Arc<FileList>) -> Result<CountedLayer, SourceError> {
         let size = file_list.size().ok_or_else(|| SourceError::TooLarge(self.image.clone()))?;
         let stored = self.stored(blob)?;
         let packed = match (&blob.media_type, self.parts) {
             (Some(media_type), _) => media_type.ends_with("gzip") || media_type.ends_with("zstd"),
-            // In files only packed layers are costly, and so looked up.
+            // In files only compressed layers are costly, and only costly ones are looked up.
             (None, parts) => !matches!(parts, ImageParts::Streamed(_) | ImageParts::Engine(_)),
         };
         Ok(CountedLayer { file_list, size, contents: None, packed, stored: stored.map(Bytes) })
     }
 
-    /// Walks a layer; `None` where it is not distributed with its image.
+    /// Walks a layer; `None` if it is not distributed with its image.
     fn walk(&self, plan: &LocatedImage, index: usize) -> Result<Option<WalkedLayer>, SourceError> {
         let (blob, diff_id) = (&plan.blobs[index], &plan.config.rootfs.diff_ids[index]);
         let (number, total) = (index + 1, plan.blobs.len());
@@ -256,7 +257,7 @@ impl ImageReader<'_> {
             name: &blob.name,
             claimed: blob.claimed,
             hashing: Hashing { blob: by, tar },
-            // Of a plain tar digest and diff ID can be compared without that, if they are of one algorithm.
+            // The digest and diff ID of a plain tar can be compared without hashing if both use one algorithm.
             verify: self.options.verify || by != tar,
         };
         let Some(walked) = self.parts.walk_layer(&wanted, self.budget)? else {
@@ -271,10 +272,10 @@ impl ImageReader<'_> {
         })
     }
 
-    /// Compares a blob that was walked with what the image says that it is.
+    /// Compares a walked blob with what the image says about it.
     fn check(&self, plan: &LocatedImage, index: usize, walked: &WalkedLayer) -> Result<(), SourceError> {
         let (blob, diff_id) = (&plan.blobs[index], &plan.config.rootfs.diff_ids[index]);
-        // A plain tar's digest is its diff ID: where the blob was not hashed, its name tells.
+        // A plain tar's digest is its diff ID, so if the blob was not hashed, its name tells the diff ID.
         let named = blob.digest.as_ref().filter(|_| walked.compression == Compression::None);
         let found = walked.diff_id.as_ref().map(DiffId::as_str).or(named.map(Digest::as_str));
         let size = |bytes: u64| format!("{bytes} bytes");
@@ -304,7 +305,7 @@ impl ImageReader<'_> {
     }
 }
 
-/// By which algorithms a layer's blob and its tar are named.
+/// The algorithms that name a layer's blob and its tar.
 fn algorithms(plan: &LocatedImage, index: usize) -> (Algorithm, Algorithm) {
     let tar = plan.config.rootfs.diff_ids[index].algorithm();
     (plan.blobs[index].digest.as_ref().map_or(tar, |digest| digest.algorithm()), tar)

@@ -1,8 +1,8 @@
 //! Images of a container engine, read over its API (Docker Engine API: `GET /images/NAME/json`,
 //! `/history`, `/get`). The engine's own sizes are not used.
 //!
-//! An export costs an engine far more than reading it costs layergate, so none is asked for where
-//! all layers are known; and it is read no further than to the last layer that is not.
+//! An export costs an engine far more than reading it costs layergate, so none is requested if all layers are known,
+//! and it is read only up to the last unknown layer.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
@@ -32,10 +32,10 @@ use crate::image::snapshot::SourceInfo;
 use crate::image::{DiffId, Digest, ImageName, MeasuredImage, Platform, Snapshot, go_json};
 use crate::sort;
 
-/// The version of the API from which on an engine answers calls without an upgrade of the connection.
+/// The first API version with which an engine answers gRPC calls without upgrading the connection.
 const DIRECT_API: (u64, u64) = (1, 53);
 
-/// The most names that are compared with one that the engine has not.
+/// Maximum number of names compared with one that the engine does not have.
 const MOST_NAMES: usize = 5000;
 
 /// An engine that answers.
@@ -45,7 +45,7 @@ struct Engine {
     source: SourceInfo,
     platform: Option<Platform>,
     is_podman: bool,
-    /// The newest version of the API that it speaks.
+    /// The newest API version that it speaks.
     api: (u64, u64),
 }
 
@@ -55,19 +55,19 @@ struct Export {
     /// Its ID when it was inspected.
     id: String,
     inspected: Inspected,
-    /// The platform that was inspected, where the engine may lack others that the image has.
+    /// The platform that was inspected, if the engine may lack other platforms of the image.
     held: Option<Platform>,
     awaited: Option<UnknownLayers>,
 }
 
-/// What an engine says of an image before it is exported.
+/// What an engine says about an image before it is exported.
 struct Described {
-    /// What the engine calls the image: the digest of its config, its manifest or its index, and so of one content
-    /// for ever. Which of them it is, that document tells.
+    /// What the engine calls the image: the digest of its config, manifest or index, so it always means the same
+    /// content. The document itself tells which of the three it is.
     id: Digest,
     platform: Option<Platform>,
     diff_ids: Vec<DiffId>,
-    /// Whether the engine keeps images as distributed (Docker's containerd image store): layers packed, and
+    /// Whether the engine keeps images as distributed (Docker's containerd image store): with compressed layers, and
     /// possibly several platforms.
     distributed: bool,
     container: ContainerConfig,
@@ -76,7 +76,7 @@ struct Described {
 /// Measures an image that an engine holds.
 ///
 /// # Errors
-/// [`SourceError`] where no engine answers, the image is not there or cannot be read.
+/// [`SourceError`] if no engine answers, the image is not there or cannot be read.
 pub async fn measure(
     named: &NamedImage,
     name: &str,
@@ -84,10 +84,10 @@ pub async fn measure(
 ) -> Result<Vec<MeasuredImage>, SourceError> {
     let engine = Engine::connect(options.engine.as_deref()).await?;
     let inspected = engine.inspect(name).await?;
-    // By ID, so that an image that is tagged anew meanwhile cannot be mixed with the old one.
+    // By ID, so that an image that is retagged meanwhile cannot be mixed with the old one.
     let id =
         inspected.id.clone().map(|id| engine.checked(id)).transpose()?.unwrap_or_else(|| name.to_owned());
-    // `docker info` takes an engine a while, and only classic stores say where an image's layers are.
+    // `docker info` takes a while, and only classic stores say where an image's layers are.
     let is_classic = inspected.graph_driver.as_ref().is_some_and(|driver| !driver.data.is_empty());
     let distributed = inspected.descriptor.is_some() || !is_classic && engine.has_containerd_store().await?;
     let described = Described::of(inspected, distributed);
@@ -125,7 +125,7 @@ pub async fn measure(
             images
         }
     };
-    // Provenance is in no cache: it holds arguments of the build. So it is read again, with the manifest.
+    // Provenance is never cached, because it holds build arguments. So it is read again, with the manifest.
     if let (Some(asked), [measured]) = (asked, images.as_slice())
         && measured.attested.provenance.is_none()
     {
@@ -134,21 +134,21 @@ pub async fn measure(
     Ok(images)
 }
 
-/// The diff IDs of the layers of an image that an engine holds; nothing where it does not tell.
+/// The diff IDs of the layers of an image that an engine holds; empty if it does not tell.
 ///
 /// # Errors
-/// [`SourceError`] where no engine answers or it has no such image.
+/// [`SourceError`] if no engine answers or it has no such image.
 pub async fn layers(name: &str, options: &Options) -> Result<Vec<DiffId>, SourceError> {
     let engine = Engine::connect(options.engine.as_deref()).await?;
     let inspected = engine.inspect(name).await?;
     Ok(diff_ids(inspected.root_fs).unwrap_or_default())
 }
 
-/// The same of an image by its digest, `NAME@DIGEST`: the containerd store has also what has no name of its own, such as
-/// a base image that only a build has fetched.
+/// The same for an image by its digest, `NAME@DIGEST`: the containerd store also holds images that have no name of
+/// their own, such as a base image that only a build has fetched.
 ///
 /// # Errors
-/// As of [`layers`].
+/// Same as [`layers`].
 pub async fn layers_by_digest(
     name: &str,
     digest: &Digest,
@@ -198,7 +198,7 @@ impl Engine {
             return Ok(false);
         }
         let info = match self.connection.docker.info().await {
-            // A proxy in front of an engine may let images through and not this; the image's own documents tell too.
+            // A proxy in front of an engine may allow images but not this call; the image's own documents tell too.
             Err(EngineError::DockerResponseServerError { status_code: 403 | 404, .. }) => return Ok(false),
             info => info,
         };
@@ -218,7 +218,7 @@ impl Engine {
         }
     }
 
-    /// An ID that the engine gave. It becomes a part of what is asked next, so it has to be one.
+    /// Checks that an ID from the engine is one, because it becomes part of later requests.
     fn checked(&self, id: String) -> Result<String, SourceError> {
         match digest_of_id(&id) {
             Some(_) => Ok(id),
@@ -230,7 +230,7 @@ impl Engine {
         }
     }
 
-    /// The images of the engine whose names are most like one that it has not; none where it does not list them.
+    /// The names in the engine that are most like one it does not have; none if it does not list them.
     async fn nearest(&self, name: &str) -> Vec<String> {
         let listed = self.connection.docker.list_images(None::<ListImagesOptions>).await.unwrap_or_default();
         let mut names: Vec<String> = listed.into_iter().flat_map(|image| image.repo_tags).collect();
@@ -243,8 +243,8 @@ impl Engine {
         names.iter().map(|name| excerpt(name)).collect()
     }
 
-    /// The image, where it need not be exported: all of it is known from an earlier run, or layer by layer, or the store
-    /// of this machine can be read. The inner error says why that could not be done, where it was to be.
+    /// The image, if no export is needed: all of it is known from an earlier run, or layer by layer, or the store on
+    /// this machine can be read. The inner error says why not, if one of these ways was expected to work.
     async fn without_export(
         &self,
         named: &NamedImage,
@@ -257,8 +257,8 @@ impl Engine {
             none_read(&measured.snapshot, options);
             return Ok(Ok(measured));
         }
-        // Which blobs an image is distributed as, only its manifest says; and what is to be verified is exported, since
-        // only an export shows that the image has these layers.
+        // Only the manifest says which blobs an image is distributed as. And an image to verify is exported, since only
+        // an export proves that it has these layers.
         if described.distributed || options.verify {
             return Ok(Err(None));
         }
@@ -295,7 +295,7 @@ impl Engine {
         Some(MeasuredImage { base_name, ..snapshot.into() })
     }
 
-    /// Measures an image by what the engine says of it, and by its store; without one, all layers are known.
+    /// Measures an image from the engine's description and its store; without a store, all layers are known.
     async fn measure_described(
         &self,
         named: &NamedImage,
@@ -311,7 +311,7 @@ impl Engine {
         let (reading, source) = (options.clone(), self.source.clone());
         let measuring = move || {
             let budget = reading.budget();
-            // Not remembered by its ID: that it has these layers is only the engine's word.
+            // Not remembered by its ID: that it has these layers is only the engine's claim.
             let measured = layout::of_described(&parts, &named, &source, described, (&reading, &budget));
             (measured, parts)
         };
@@ -331,7 +331,7 @@ impl Engine {
         }
     }
 
-    /// What the image's config says, as far as the engine tells it; `None` where that is not clear.
+    /// What the image's config says, as far as the engine tells it; `None` if that is ambiguous.
     async fn facts(&self, id: &str, described: &Described) -> Result<Option<ImageConfig>, SourceError> {
         let history = self.connection.docker.image_history(id).await;
         let history =
@@ -339,7 +339,7 @@ impl Engine {
         Ok(described.config(&history))
     }
 
-    /// The engine's store, where it is on this machine.
+    /// The engine's store, if it is on this machine.
     fn store(&self, described: &Described, options: &Options) -> Result<Option<EngineStore>, String> {
         if self.is_podman || !self.endpoint.address.starts_with("unix://") {
             return Ok(None);
@@ -347,7 +347,7 @@ impl Engine {
         EngineStore::open(options.engine_store, &described.diff_ids)
     }
 
-    /// What one image of the engine is remembered by, where the options ask for that one.
+    /// The cache key of one image of the engine, if the options ask for just that one.
     fn asked(&self, described: &Described, options: &Options) -> Option<String> {
         let usual = || self.platform.clone().unwrap_or_else(Platform::of_this_machine);
         let wanted = match &options.platform {
@@ -356,15 +356,15 @@ impl Engine {
             Platforms::Usual if !described.distributed => described.platform.clone()?,
             Platforms::Usual => usual(),
         };
-        // An image of the classic store has one platform; that it is another is told after the export.
+        // An image of the classic store has one platform; a mismatch is reported after the export.
         let fits = described.platform.as_ref().is_some_and(|own| own.satisfies(&wanted));
         let kind = if described.distributed { "manifest" } else { "config" };
         let version = env!("CARGO_PKG_VERSION");
         (fits || described.distributed).then(|| format!("{version} {kind} {} {wanted}", described.id))
     }
 
-    /// Reads no more than what is not known, from the engine's content store. The inner error says why that cannot be
-    /// done and the export has to be read instead.
+    /// Reads only unknown layers, from the engine's content store. The inner error says why that failed, so that the
+    /// export has to be read instead.
     async fn read_content_store(
         &self,
         named: &NamedImage,
@@ -399,8 +399,8 @@ impl Engine {
         .await
     }
 
-    /// Reads the engine's export as it arrives: one task fetches, one thread walks. Tells too whether the export has
-    /// shown that it is the image which the engine calls by this ID: where layers are known, its end is not waited for.
+    /// Reads the engine's export as it arrives: one task fetches, one thread walks. Also returns whether the export has
+    /// proven to be the image that the engine calls by this ID: if layers are known, it is not read to its end.
     async fn export(
         &self,
         export: Export,
@@ -411,7 +411,7 @@ impl Engine {
         let origin = PathBuf::from(format!("the export of {}", excerpt(&id)));
         options.progress.wait_for(if self.is_podman { "podman save" } else { "docker save" });
         let (image, options, source) = (named.image.clone(), options.clone(), self.source.clone());
-        // Begins at once: what it reads comes below.
+        // Starts at once; its input is sent by the loop below.
         let walking = tokio::task::spawn_blocking(move || -> Result<_, SourceError> {
             let mut input = ChannelReader { receiver, chunk: bytes::Bytes::new() };
             let budget = options.budget();
@@ -433,7 +433,7 @@ impl Engine {
         let mut stream = Box::pin(self.connection.docker.export_image(&id));
         let mut failure = None;
         loop {
-            // Whoever reads may have seen enough, or be able to read no more of it.
+            // The reader may have seen enough, or be unable to go on.
             let next = tokio::select! {
                 chunk = next_within(&mut stream, PATIENCE) => chunk,
                 () = sender.closed() => Ok(None),
@@ -465,7 +465,7 @@ impl Engine {
         }
     }
 
-    /// Docker 26 exports no image of several platforms that lacks the engine's own.
+    /// Docker 26 cannot export a multi-platform image that lacks the engine's own platform.
     fn not_exported(
         &self,
         image: &ImageReference,
@@ -504,14 +504,13 @@ fn none_read(snapshot: &Snapshot, options: &Options) {
     options.progress.took(format!("all {layers} layers are known, none was read,"), None);
 }
 
-/// Why the store on disk was not read, which was to be.
+/// The reason why the store on disk was not read, although it should have been.
 fn not_read(error: &str) -> String {
     format!("its store on disk, which is faster to read, cannot be read: {}", excerpt(error))
 }
 
 impl Described {
-    /// What the image's config says that matters here, as far as the engine tells it; `None` where its history may be
-    /// read in two ways.
+    /// The relevant parts of the image's config, as far as the engine tells them; `None` if its history is ambiguous.
     fn config(&self, history: &[HistoryEntry]) -> Option<ImageConfig> {
         let platform = self.platform.as_ref();
         Some(ImageConfig {
@@ -526,12 +525,12 @@ impl Described {
         })
     }
 
-    /// What an export of the image has to be.
+    /// The identity that an export of the image must have.
     fn identity(&self) -> ExpectedIdentity {
         ExpectedIdentity { id: self.id.clone(), diff_ids: self.diff_ids.clone() }
     }
 
-    /// `None` where the engine leaves out what has to be relied on.
+    /// `None` if the engine leaves out required fields.
     fn of(inspected: ImageInspect, distributed: bool) -> Option<Described> {
         let field = |field: &Option<String>| field.clone().unwrap_or_default();
         Some(Described {
@@ -548,7 +547,7 @@ impl Described {
     }
 }
 
-/// Podman writes IDs without the algorithm in places.
+/// In places Podman writes IDs without the algorithm.
 fn digest_of_id(id: &str) -> Option<Digest> {
     if id.contains(':') { Digest::parse(id).ok() } else { Digest::parse(&format!("sha256:{id}")).ok() }
 }
@@ -571,7 +570,7 @@ fn container_of(config: InspectedConfig) -> ContainerConfig {
     }
 }
 
-/// How many layers there are in images, each once.
+/// The number of distinct layers in the images.
 fn count_layers(images: &[MeasuredImage]) -> usize {
     let layers = images.iter().flat_map(|measured| &measured.snapshot.layers);
     layers.map(|layer| &layer.diff_id).collect::<BTreeSet<_>>().len()
@@ -581,8 +580,8 @@ fn diff_ids(root: Option<ImageInspectRootFs>) -> Option<Vec<DiffId>> {
     root?.layers?.iter().map(|id| DiffId::parse(id).ok()).collect()
 }
 
-/// The steps of an engine's history, oldest first, with which of them made a layer. The engine does
-/// not say that; where size and instruction do not tell it beyond doubt, `None`.
+/// The instructions of an engine's history, oldest first, each marked as making a layer or not. The engine does not say
+/// that; `None` if size and instruction leave any doubt.
 fn with_layers(history: &[HistoryEntry], layers: usize) -> Option<Vec<ConfigHistory>> {
     #[derive(PartialEq)]
     enum Made {
@@ -592,7 +591,7 @@ fn with_layers(history: &[HistoryEntry], layers: usize) -> Option<Vec<ConfigHist
     }
     let made = |step: &HistoryEntry| match step.created_by.split_once(' ') {
         _ if step.size > 0 => Made::Layer,
-        // BuildKit makes a layer of each of these, even if it is empty.
+        // BuildKit makes a layer for each of these, even an empty one.
         Some(("RUN" | "COPY" | "ADD", rest)) if rest.ends_with("# buildkit") => Made::Layer,
         Some((
             "ENV" | "CMD" | "LABEL" | "ENTRYPOINT" | "EXPOSE" | "USER" | "ARG" | "STOPSIGNAL" | "HEALTHCHECK"
@@ -616,7 +615,7 @@ fn with_layers(history: &[HistoryEntry], layers: usize) -> Option<Vec<ConfigHist
     Some(history.iter().zip(&made).rev().map(entry).collect())
 }
 
-/// The layers of an image that have to be waited for in its export.
+/// The layers of an image to wait for in its export.
 struct UnknownLayers {
     image: Described,
     known: BTreeSet<DiffId>,
@@ -624,9 +623,9 @@ struct UnknownLayers {
     /// Where layers and documents were found.
     layers: HashMap<DiffId, String>,
     documents: HashMap<Digest, String>,
-    /// The config, once the document that the ID names has told it.
+    /// The config's digest, once the document that the ID names has told it.
     config: Option<Digest>,
-    /// What the engine says that is in the config, where that need not be waited for.
+    /// What the engine says about the config, if the config need not be waited for.
     facts: Option<ImageConfig>,
     /// The manifest that the ID names.
     manifest: Option<Manifest>,
@@ -634,8 +633,7 @@ struct UnknownLayers {
 }
 
 impl UnknownLayers {
-    /// `None` where the whole export is needed: what `--platform` asks for may not be what the engine
-    /// has described.
+    /// `None` if the whole export is needed: what `--platform` requests may not be what the engine has described.
     fn of(image: Described, options: &Options) -> Option<UnknownLayers> {
         if image.distributed && options.platform != Platforms::Usual {
             return None;
@@ -656,7 +654,8 @@ impl UnknownLayers {
         })
     }
 
-    /// Whether the export may end before its config. Where all layers of a classic store are known, that was tried.
+    /// Whether the export may end before its config. If all layers of a classic store are known, that has been tried
+    /// already.
     fn may_end_early(&self) -> bool {
         !self.known.is_empty() && (self.image.distributed || !self.left.is_empty())
     }
@@ -665,13 +664,13 @@ impl UnknownLayers {
         self.config.as_ref().is_some_and(|id| self.documents.contains_key(id))
     }
 
-    /// Whether all but the config is there, and the engine has told what is in that. Layers that are kept as they are
-    /// distributed are named by the manifest; of an index it is not known yet which one is meant.
+    /// Whether everything but the config is there, and the engine has told what is in that. Layers kept as distributed
+    /// are named by the manifest; for an index it is not yet known which manifest is meant.
     fn is_described(&self) -> bool {
         self.facts.is_some() && (self.manifest.is_some() || !self.image.distributed)
     }
 
-    /// The image, where its config was not waited for.
+    /// The image, if its config was not waited for.
     fn without_config(&mut self) -> Option<DescribedImage> {
         if !self.enough || self.has_config() {
             return None;
@@ -685,7 +684,7 @@ impl UnknownLayers {
         if digest == self.image.id {
             let manifest = go_json::from_slice::<Manifest>(content).ok();
             let config = || go_json::from_slice::<ImageConfig>(content).ok().map(|_| digest.clone());
-            // An index has several images in it, and which is meant is told when all have been seen.
+            // An index holds several images; which one is meant is known only when all have been seen.
             let of_manifest = manifest.as_ref().map(|manifest| manifest.config.digest.clone());
             self.config = of_manifest.or_else(config);
             self.manifest = manifest.filter(|manifest| manifest.layers.len() == self.image.diff_ids.len());
@@ -696,7 +695,7 @@ impl UnknownLayers {
 
 impl StopCondition for UnknownLayers {
     fn is_known(&self, name: &str) -> bool {
-        // Plain blobs are named by what is their diff ID too.
+        // Plain blobs are named by their digest, which is also their diff ID.
         let hex = name.strip_prefix("blobs/sha256/");
         let diff_id = hex.and_then(|hex| DiffId::parse(&format!("sha256:{hex}")).ok());
         diff_id.is_some_and(|diff_id| self.known.contains(&diff_id))
@@ -719,7 +718,7 @@ impl StopCondition for UnknownLayers {
         self.enough
     }
 
-    /// Writes the list of contents that comes last in an export.
+    /// Adds the documents that list an export's content, which come last in it.
     fn complete(&self, pieces: &mut HashMap<String, Streamed>) {
         if !self.enough {
             return;

@@ -16,7 +16,7 @@ use super::{SourceError, excerpt};
 use crate::files;
 use crate::image::Digest;
 
-/// Elsewhere there is none.
+/// Not supported elsewhere.
 #[cfg(not(unix))]
 enum Tunnel {}
 
@@ -31,21 +31,21 @@ impl Tunnel {
     }
 }
 
-/// Seconds that the engine may take to begin or go on with an answer. Exporting a large image can
-/// keep an engine silent for a while.
+/// Seconds that the engine may take to start or continue an answer. Exporting a large image can keep an engine silent
+/// for a while.
 const TIMEOUT_SECONDS: u64 = 300;
 pub(super) const PATIENCE: Duration = Duration::from_secs(TIMEOUT_SECONDS);
-/// How long it may take to be reached at all.
+/// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most bytes of docker's own files that are read.
+/// Maximum bytes read from docker's own files.
 const MAX_CONFIG: u64 = 4 << 20;
 
-/// Where an engine is, and what proves who asks and who answers.
+/// Where an engine is, and the certificates of both sides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
     /// `unix://`, `npipe://`, `tcp://` or `ssh://` and the rest.
     pub address: String,
-    /// The directory of `ca.pem`, `cert.pem` and `key.pem`, where TLS is spoken.
+    /// The directory of `ca.pem`, `cert.pem` and `key.pem`, if TLS is used.
     tls: Option<PathBuf>,
 }
 
@@ -53,7 +53,7 @@ pub struct Endpoint {
 pub struct Connection {
     /// The client of its API.
     pub docker: Docker,
-    /// How it is reached; `None` by a pipe of Windows.
+    /// How it is reached; `None` for a Windows named pipe.
     pub(super) transport: Option<Arc<EngineAddress>>,
     _tunnel: Option<Tunnel>,
 }
@@ -67,7 +67,7 @@ impl Endpoint {
     /// a name: `DOCKER_HOST`, docker's current context, then the usual sockets of both.
     ///
     /// # Errors
-    /// [`SourceError::EngineUnreachable`] for a context that there is not.
+    /// [`SourceError::EngineUnreachable`] for a context that does not exist.
     pub fn find(named: Option<&str>) -> Result<Endpoint, SourceError> {
         let (docker, podman) = (docker_sockets(), podman_sockets());
         match named {
@@ -79,7 +79,7 @@ impl Endpoint {
         }
     }
 
-    /// Connects, and agrees on a version of the API.
+    /// Connects and negotiates the API version.
     ///
     /// # Errors
     /// [`SourceError::EngineUnreachable`].
@@ -132,7 +132,7 @@ impl Endpoint {
         Ok((transport.clone().client(TIMEOUT_SECONDS)?, Some(transport)))
     }
 
-    /// That the engine cannot be reached, why, and what to do.
+    /// The error for an engine that cannot be reached: why, and what to do.
     pub fn unreachable(&self, error: &EngineError) -> SourceError {
         self.unreachable_because(&text_of(error))
     }
@@ -163,7 +163,7 @@ impl Endpoint {
 /// The next piece of an answer.
 ///
 /// # Errors
-/// Where the engine has been silent for so long: its library waits for the first piece only.
+/// If the engine has been silent for `patience`: its library only times the wait for the first piece.
 pub(super) async fn next_within<T>(
     pieces: &mut (impl Stream<Item = T> + Unpin),
     patience: Duration,
@@ -172,7 +172,7 @@ pub(super) async fn next_within<T>(
     next.map_err(|_| format!("it has been silent for {} s", patience.as_secs()))
 }
 
-/// What went wrong in the end: what is around it says that it was while sending or receiving.
+/// The innermost cause: the errors around it only say that it happened while sending or receiving.
 pub(super) fn text_of(error: &EngineError) -> String {
     if matches!(error, EngineError::RequestTimeoutError) {
         return "it did not answer in time".into();
@@ -205,8 +205,7 @@ fn configured() -> Result<Option<Endpoint>, SourceError> {
     }
 }
 
-/// An address of the environment or the command line; `DOCKER_TLS_VERIFY` asks for TLS, as it does of
-/// docker.
+/// An address from the environment or the command line; `DOCKER_TLS_VERIFY` requests TLS, as for docker.
 fn with_environment_tls(address: String) -> Endpoint {
     let remote = address.starts_with("tcp://") || address.starts_with("https://");
     let asked = variable("DOCKER_TLS_VERIFY").is_some() || address.starts_with("https://");
@@ -239,7 +238,7 @@ fn in_context(name: &str) -> Result<Endpoint, SourceError> {
     let host =
         meta.and_then(|meta| meta.endpoints.get("docker")?.host.clone()).filter(|host| !host.is_empty());
     let tls = Some(contexts.join("tls").join(hashed.hex()).join("docker")).filter(|files| files.is_dir());
-    // Another engine may well hold another image of the same name.
+    // No fallback: another engine may hold a different image of the same name.
     host.map(|address| Endpoint { address, tls }).ok_or_else(|| SourceError::EngineUnreachable {
         address: format!("the docker context `{}`", excerpt(name)),
         error: format!("{} has no such context", contexts.display()),
@@ -257,7 +256,7 @@ fn podman_sockets() -> Vec<PathBuf> {
     rootless.into_iter().chain([PathBuf::from("/run/podman/podman.sock")]).collect()
 }
 
-/// The first socket that is there, or the first, to be missed by name.
+/// The first socket that exists, else the first, so that the error names it.
 fn socket(usual: &[PathBuf]) -> Endpoint {
     if cfg!(windows) {
         return Endpoint::plain("npipe:////./pipe/docker_engine");

@@ -1,8 +1,8 @@
 //! Docker's classic image store on this machine (`overlay2`), read from its files: beside each layer lies its tar-split
 //! document, which has every header of the layer's tar. So an image is measured without an export.
 //!
-//! Layers are found by what they and all below them hash to (chain ID, OCI image specification), so what is read is of
-//! the image that the engine has described.
+//! Layers are found by their chain ID (OCI image specification), a hash of the layer and all below it, so what is read
+//! belongs to the image that the engine has described.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -20,12 +20,12 @@ use crate::layer::{Budget, ReadAt, WalkedLayer};
 /// Whether the files of a local engine's store are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EngineStoreUse {
-    /// Where this user may read them.
+    /// If this user may read them.
     #[default]
     Auto,
     /// Never.
     Off,
-    /// Also by a process that `sudo` starts as root.
+    /// Also through a process that `sudo` starts as root.
     Sudo,
 }
 
@@ -51,11 +51,11 @@ pub struct EngineStore {
 }
 
 impl EngineStore {
-    /// Finds the layers of an image. `None` where the store is not to be read, or where nobody has asked for more than to
-    /// try: it may be another engine's, or closed to this user.
+    /// Finds the layers of an image. `None` if the store is not to be read, or if an optional attempt fails: it may be
+    /// another engine's store, or closed to this user.
     ///
     /// # Errors
-    /// Why it cannot be read although it is to be.
+    /// If it was explicitly requested and cannot be read.
     pub fn open(asked: EngineStoreUse, diff_ids: &[DiffId]) -> Result<Option<EngineStore>, String> {
         let access = match (asked, StoreFiles::open()) {
             (EngineStoreUse::Off, _) => return Ok(None),
@@ -72,7 +72,7 @@ impl EngineStore {
         }
     }
 
-    /// Whether there is a layer of this name.
+    /// Whether a layer of this name exists.
     pub fn has(&self, name: &str) -> bool {
         self.chain(name).is_some()
     }
@@ -80,7 +80,7 @@ impl EngineStore {
     /// Walks a layer by its tar-split document.
     ///
     /// # Errors
-    /// Where it cannot be opened; the inner result says whether it could be walked.
+    /// If it cannot be opened; the inner result says whether it could be walked.
     pub fn walk_layer(
         &self,
         wanted: &LayerRequest<'_>,
@@ -92,12 +92,12 @@ impl EngineStore {
         let file = opened.map_err(|error| SourceError::EngineStore(error.to_string()))?;
         let (document, files) = (StoreDocument { file, at: 0 }, StoreContent { access: &self.access, chain });
         let walked = walk_tar_split(document, files, 0, wanted.verify.then_some(wanted.hashing), budget);
-        // There is no blob: what was hashed is the tar.
+        // There is no blob: the hash is that of the tar.
         let walked = walked.map(|walked| WalkedLayer { digest: None, ..walked });
         Ok(Some(walked.map_err(|error| error.to_string())))
     }
 
-    /// How many layers were read of it.
+    /// How many layers were read from it.
     pub fn layers_read(&self) -> usize {
         self.layers_read.load(Ordering::Relaxed)
     }
@@ -115,7 +115,7 @@ impl EngineStore {
     }
 }
 
-/// The chain ID of each layer. The store has to have all of them, one on the other.
+/// The chain ID of each layer. The store must have all of them, each on top of the one before.
 fn chains(access: &StoreAccess, diff_ids: &[DiffId]) -> Result<HashMap<String, String>, String> {
     let mut chains = HashMap::new();
     let mut below: Option<Digest> = None;
@@ -141,7 +141,7 @@ fn chains(access: &StoreAccess, diff_ids: &[DiffId]) -> Result<HashMap<String, S
     Ok(chains)
 }
 
-/// A document, from its beginning to its end.
+/// A document, read from beginning to end.
 struct StoreDocument<'a> {
     file: StoreFile<'a>,
     at: u64,

@@ -31,7 +31,7 @@ pub enum SourceError {
     WrongKind {
         /// The file.
         path: PathBuf,
-        /// What the transport promised.
+        /// The format that the transport promised.
         expected: &'static str,
         /// What to write instead.
         hint: &'static str,
@@ -44,17 +44,17 @@ pub enum SourceError {
         /// What is wrong with it.
         error: TarError,
     },
-    /// A JSON document of an absurd size.
+    /// A JSON document over the size limit.
     #[error("refused: `{name}` has {length} bytes; a document of an image may have at most {most}")]
     DocumentTooLarge {
         /// The document's name: its path, or its name in the image.
         name: String,
-        /// What it has.
+        /// Its size in bytes.
         length: u64,
-        /// The bound.
+        /// The limit.
         most: u64,
     },
-    /// A document that is not what its place says.
+    /// A document that is not what its place implies.
     #[error("{image}: `{name}` is malformed: {error}")]
     Malformed {
         /// The image.
@@ -64,7 +64,7 @@ pub enum SourceError {
         /// What is wrong with it.
         error: String,
     },
-    /// A piece that another one names is not there.
+    /// A piece that another one names is missing.
     #[error("{image}: {what} is missing from it ({name}); the image was not saved or copied completely")]
     Missing {
         /// The image.
@@ -80,7 +80,7 @@ pub enum SourceError {
         /// The place.
         image: String,
     },
-    /// A recorded list of files that cannot be that of its layer.
+    /// A recorded file list that cannot be that of its layer.
     #[error(
         "{image}: layer {number} ({diff_id}) has more compressed bytes than its recorded files can account for; measure it with --verify, and record the baseline again"
     )]
@@ -92,7 +92,7 @@ pub enum SourceError {
         /// Its diff ID.
         diff_id: String,
     },
-    /// A blob that is not the one that its name promises.
+    /// A blob that does not match its name.
     #[error(
         "{image}: {what} is not the one that the image names: expected {expected}, found {found}; save or build the image again"
     )]
@@ -103,10 +103,10 @@ pub enum SourceError {
         what: String,
         /// The identifier that the image states.
         expected: String,
-        /// The identifier of what is there.
+        /// The identifier of the actual content.
         found: String,
     },
-    /// A layer that was read before it was known by what it is named.
+    /// A layer that was read before it was known which algorithm names it.
     #[error(
         "{image}: {what} has a {} digest, which layergate cannot verify in a stream; save the image to an uncompressed file and measure that",
         algorithm.name()
@@ -133,16 +133,16 @@ pub enum SourceError {
         /// What is wrong with it.
         error: String,
     },
-    /// A blob that is no layer.
+    /// A blob that is not a layer.
     #[error("{image}: {what} has the media type `{media_type}`, which layergate cannot measure{hint}")]
     MediaType {
         /// The image.
         image: String,
         /// Which piece.
         what: String,
-        /// What it says that it is.
+        /// The media type that it states.
         media_type: String,
-        /// What may be done about it.
+        /// What can be done about it.
         hint: &'static str,
     },
     /// Layers that claim more bytes than can be counted.
@@ -153,18 +153,18 @@ pub enum SourceError {
     Refused {
         /// The image.
         image: String,
-        /// Which bound it is over.
+        /// The safety limit that it exceeds.
         refusal: Refusal,
     },
-    /// What is there is something else than an image.
+    /// Something other than an image.
     #[error("{image}: this is {}, not a container image; {}", enumerated(found), kind::advice(found))]
     NoImage {
         /// What was asked for.
         image: String,
-        /// What is there, in words.
+        /// What was found, in words.
         found: Vec<String>,
     },
-    /// More than one image, and nothing that says which is meant.
+    /// More than one image, and nothing says which is meant.
     #[error("{image}: it holds {count} images; name one of them ({}), as in {image}:{}", listed(names), names.first().map_or("NAME", String::as_str))]
     Ambiguous {
         /// The archive.
@@ -174,7 +174,7 @@ pub enum SourceError {
         /// What the images in it can be named by.
         names: Vec<String>,
     },
-    /// Several images for one platform, which nothing but their content tells apart.
+    /// Several images for one platform that differ only in content.
     #[error(
         "{image}: it holds different images for {platform}; name one of them by its digest, as in {}",
         enumerated(names)
@@ -187,27 +187,27 @@ pub enum SourceError {
         /// What to write instead, for each of them.
         names: Vec<String>,
     },
-    /// Several images that are all for the platform that was asked for, and more exactly for different ones.
+    /// Several images match the requested platform, each for a more specific one.
     #[error("{image}: several images are for {wanted}: {}. Choose one with --platform", listed(platforms))]
     SeveralPlatforms {
         /// The image.
         image: String,
-        /// The platform that was asked for, or this machine's.
+        /// The requested platform, or this machine's.
         wanted: String,
-        /// The platforms that are there.
+        /// The available platforms.
         platforms: Vec<String>,
     },
-    /// The only image there is names no platform, and one was asked for.
+    /// The only image names no platform, but one was requested.
     #[error(
         "{image}: neither the image nor its index names a platform, so {wanted} cannot be chosen; leave out --platform"
     )]
     NoPlatform {
         /// The image.
         image: String,
-        /// The platform that was asked for.
+        /// The requested platform.
         wanted: String,
     },
-    /// The image that was asked for is not among those that are there.
+    /// The requested image is not among those found.
     #[error("{image}: no image `{wanted}` in it; it holds {}", listed(names))]
     NoSuchImage {
         /// The archive.
@@ -217,7 +217,7 @@ pub enum SourceError {
         /// What the images in it can be named by.
         names: Vec<String>,
     },
-    /// The platform that was asked for is not among those that are there.
+    /// The requested platform is not among those found.
     #[error(
         "{image}: no image for {wanted}; it has {}. Choose one with --platform{}",
         listed(platforms),
@@ -226,9 +226,9 @@ pub enum SourceError {
     NoSuchPlatform {
         /// The image.
         image: String,
-        /// The platform that was asked for, or this machine's.
+        /// The requested platform, or this machine's.
         wanted: String,
-        /// The platforms that are there.
+        /// The available platforms.
         platforms: Vec<String>,
     },
     /// A layergate snapshot that cannot be used.
@@ -257,12 +257,12 @@ pub enum SourceError {
         /// What it could not do, why, and what to do.
         error: ArtifactError,
     },
-    /// The registry has no such image, or shows it to nobody that it does not know.
+    /// The registry has no such image, or hides it from clients it does not know.
     #[error(
         "{0}: the registry has no such image; check its name and tag, and whether it is private and needs `docker login`"
     )]
     NoSuchRemoteImage(String),
-    /// There is no store of containers/storage, or an empty one.
+    /// There is no containers/storage store, or it is empty.
     #[error(
         "no image in the container storage at {}; build or pull one as this user, or name the store: containers-storage:[overlay@ROOT]NAME",
         paths(.0)
@@ -276,12 +276,12 @@ pub enum SourceError {
         /// The names that are most like it.
         nearest: Vec<String>,
     },
-    /// Several images of the store go by the name.
+    /// Several images of the store match the name.
     #[error("{image}: the name matches {count} images; write one of {}", listed(names))]
     AmbiguousStored {
         /// What was asked for.
         image: String,
-        /// How many there are.
+        /// How many match.
         count: usize,
         /// Their names.
         names: Vec<String>,
@@ -305,7 +305,7 @@ pub enum SourceError {
         /// The names that are most like it: other tags of the same repository first.
         nearest: Vec<String>,
     },
-    /// The engine holds some platforms of an image, and exports nothing without its own.
+    /// The engine holds some platforms of an image, and cannot export it without its own platform.
     #[error(
         "the engine at {address} has `{name}` for `{held}`, not for `{missing}`, and cannot export an image without its own platform: pull that too (docker pull --platform {missing} {name}), or measure the image in its registry (docker://...)"
     )]
@@ -319,10 +319,10 @@ pub enum SourceError {
         /// The engine's own platform.
         missing: String,
     },
-    /// The engine's content store cannot be read, and so another way is taken.
+    /// The engine's content store cannot be read, so another way is taken.
     #[error("the engine's content store cannot be read: {0}")]
     ContentStore(String),
-    /// The engine's store on disk cannot be read, and so another way is taken.
+    /// The engine's store on disk cannot be read, so another way is taken.
     #[error("the engine's store on disk cannot be read: {0}")]
     EngineStore(String),
     /// The engine answered with an error.
@@ -338,7 +338,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Says which image a document is of that is too large.
+    /// Names the image that a too large document belongs to.
     pub(super) fn within(self, image: &str) -> SourceError {
         match self {
             SourceError::DocumentTooLarge { name, length, most } => {
@@ -372,13 +372,13 @@ fn such_as(names: &[String]) -> String {
     }
 }
 
-/// What an engine lacks can be pulled.
+/// The hint that an image the engine lacks can be pulled.
 fn or_pull(image: &str, wanted: &str) -> String {
     let name = image.strip_prefix("docker-daemon:");
     name.map_or_else(String::new, |name| format!(", or pull it: docker pull --platform {wanted} {name}"))
 }
 
-/// Names in code spans; of many, the first.
+/// Names in code spans; only the first ones if there are many.
 fn listed(names: &[String]) -> String {
     const MOST: usize = 20;
     let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
@@ -389,7 +389,7 @@ fn listed(names: &[String]) -> String {
     }
 }
 
-/// `one`, `one and another`, `one, another and a third`; of many, the first.
+/// `one`, `one and another`, `one, another and a third`; only the first ones if there are many.
 fn enumerated(things: &[String]) -> String {
     const MOST: usize = 5;
     match things {

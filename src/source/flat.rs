@@ -1,5 +1,5 @@
 //! A directory as `skopeo copy … dir:DIR` and `podman save --format docker-dir` write it: the manifest in
-//! `manifest.json`, those of further platforms beside it, and each blob under its bare hash
+//! `manifest.json`, those of further platforms beside it, and each blob named by its bare hash
 //! (containers-transports(5), "dir:path").
 
 use std::path::{Path, PathBuf};
@@ -16,11 +16,11 @@ pub struct FlatDirectory {
 }
 
 impl FlatDirectory {
-    /// Opens it; `None` where the directory is none. An uncompressed `docker save` has a `manifest.json` too,
+    /// Opens it; `None` if the directory is of another kind. An uncompressed `docker save` has a `manifest.json` too,
     /// which is a list, and an OCI layout has an index.
     ///
     /// # Errors
-    /// Where the manifest cannot be read.
+    /// If the manifest cannot be read.
     pub fn open(root: &Path) -> Result<Option<FlatDirectory>, SourceError> {
         let path = root.join("manifest.json");
         if !path.is_file() || root.join("index.json").exists() {
@@ -38,7 +38,7 @@ impl FlatDirectory {
         index_of(&self.manifest)
     }
 
-    /// Where the piece is that a layout would keep under this name.
+    /// The path of the piece that a layout would keep under this name.
     pub fn path_of(&self, name: &str) -> Option<PathBuf> {
         let digest = digest_of_name(name)?;
         if digest == self.manifest.0 {

@@ -1,5 +1,5 @@
-//! Calls of gRPC on an engine's own socket ("gRPC over HTTP2"), as far as reading content needs them: one message
-//! there, one or several back. A whole gRPC library would weigh more than all that is made of it here.
+//! gRPC calls on an engine's own socket ("gRPC over HTTP2"), limited to what reading content needs: one message out,
+//! one or several back. A whole gRPC library would outweigh this small use of it.
 
 use std::time::Duration;
 
@@ -17,18 +17,18 @@ use tokio::time::timeout;
 use super::excerpt;
 use super::transport::EngineAddress;
 
-/// How long an engine may take to agree to the protocol.
+/// How long an engine may take to accept the protocol.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long it may take to go on with an answer.
+/// How long it may take to continue an answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// How many bytes of one answer, and of all together, may be on their way.
+/// How many bytes may be in flight, for one answer and for all together.
 const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 32 << 20;
-/// The longest message, as gRPC has it by default.
+/// The longest message; the default of gRPC.
 const MAX_MESSAGE: usize = 4 << 20;
-/// The longest list of headers.
+/// The largest header list.
 const MAX_HEADERS: u32 = 64 << 10;
-/// What a message begins with: whether it is compressed, and its length.
+/// The prefix of a message: a compression flag and the length.
 const PREFIX: usize = 5;
 /// `NOT_FOUND` ("Status codes and their use in gRPC").
 const NOT_FOUND: u32 = 5;
@@ -36,10 +36,10 @@ const NOT_FOUND: u32 = 5;
 /// Why a call has no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// What it asks for does not exist.
+    /// The requested object does not exist.
     #[error("not found")]
     NotFound,
-    /// Anything else: nothing more can be asked this way.
+    /// Any other failure: nothing more can be requested this way.
     #[error("{0}")]
     Failed(String),
 }
@@ -56,18 +56,18 @@ impl From<h2::Error> for CallError {
     }
 }
 
-/// A connection on which calls are made, many at once.
+/// A connection that carries many calls at once.
 #[derive(Clone)]
 pub struct Grpc {
     sender: SendRequest<Bytes>,
 }
 
 impl Grpc {
-    /// Connects to an engine: with HTTP/2 from the first byte, where it is `direct`, else by the upgrade that engines
-    /// have offered before (Docker Engine API, `POST /grpc`).
+    /// Connects to an engine: with HTTP/2 from the first byte if `direct`, else through the upgrade that older engines
+    /// offer (Docker Engine API, `POST /grpc`).
     ///
     /// # Errors
-    /// Where the engine cannot be reached, or does not offer it.
+    /// If the engine cannot be reached, or does not offer gRPC.
     pub async fn connect(transport: &EngineAddress, direct: bool) -> Result<Grpc, CallError> {
         let connecting = async {
             let stream = transport.connect().await.map_err(CallError::failed)?;
@@ -86,7 +86,7 @@ impl Grpc {
         Ok(Grpc { sender })
     }
 
-    /// Makes a call. What comes back is read by and by.
+    /// Makes a call. The answer is read message by message.
     ///
     /// # Errors
     /// [`CallError`].
@@ -112,7 +112,7 @@ impl Grpc {
         if response.status() != StatusCode::OK {
             return Err(CallError::Failed(format!("it answers with {}", response.status())));
         }
-        // An answer that is an error alone has no body.
+        // An answer that consists of an error only has no body.
         if response.headers().contains_key("grpc-status") {
             result_of(response.headers())?;
         }
@@ -120,7 +120,7 @@ impl Grpc {
     }
 }
 
-/// Asks an engine to go on with HTTP/2.
+/// Asks an engine to switch to HTTP/2.
 async fn upgraded(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
 ) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + 'static, CallError> {
@@ -139,14 +139,14 @@ async fn upgraded(
     hyper::upgrade::on(response).await.map(TokioIo::new).map_err(CallError::failed)
 }
 
-/// What comes back of a call.
+/// The answer to a call.
 pub struct Messages {
     body: RecvStream,
     received: BytesMut,
 }
 
 impl Messages {
-    /// The next message; `None` after the last one, if the call has ended well.
+    /// The next message; `None` after the last one, if the call succeeded.
     ///
     /// # Errors
     /// [`CallError`].
@@ -178,7 +178,7 @@ impl Messages {
     }
 }
 
-/// The length that a message's prefix says.
+/// The length in a message's prefix.
 fn length_of(prefix: &[u8]) -> Result<usize, CallError> {
     let (compressed, length) = match prefix {
         [compressed, a, b, c, d] => (*compressed, u32::from_be_bytes([*a, *b, *c, *d]) as usize),
@@ -190,7 +190,7 @@ fn length_of(prefix: &[u8]) -> Result<usize, CallError> {
     Ok(length)
 }
 
-/// What the headers or trailers of an answer say of how the call went.
+/// The status of a call, from the headers or trailers of its answer.
 fn result_of(headers: &HeaderMap) -> Result<(), CallError> {
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     match text("grpc-status").and_then(|status| status.parse::<u32>().ok()) {

@@ -9,7 +9,7 @@ use crate::image::oci::{MAX_DOCUMENT, or_default};
 use crate::image::snapshot::{ImageIdentity, Layer, MAX_LAYERS, Measured, Snapshot, SourceInfo};
 use crate::image::{Bytes, DiffId, Digest, Platform};
 
-/// What layergate reads of an engine's image document (Docker Engine API, "ImageInspect").
+/// The fields that layergate reads of an engine's image document (Docker Engine API, "ImageInspect").
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct EngineImage {
@@ -38,7 +38,7 @@ struct EngineRootFs {
 /// Reads a saved `docker inspect` document of one image.
 ///
 /// # Errors
-/// [`SourceError`] where it is no such document, or one of several images.
+/// [`SourceError`] if it is not such a document, or describes several images.
 pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot, SourceError> {
     let malformed = |error: String| SourceError::Malformed {
         image: path.display().to_string(),
@@ -50,7 +50,7 @@ pub fn measure(named: &NamedImage, path: &Path, json: &[u8]) -> Result<Snapshot,
     }
     let unfit =
         |error: serde_json::Error| malformed(format!("{error}; is it of an image, not of a container?"));
-    // Engines print a list of documents; their API gives the document alone.
+    // Engines print a list of documents; their API returns the bare document.
     let listed = json.trim_ascii_start().starts_with(b"[");
     let mut documents: Vec<EngineImage> =
         if listed { serde_json::from_slice(json) } else { serde_json::from_slice(json).map(|one| vec![one]) }

@@ -1,10 +1,10 @@
-//! What a manifest is of, by its media types: a container image, or something else that registries and
-//! layouts hold beside images (OCI image specification, "guidelines for artifact usage").
+//! What a manifest describes, by its media types: a container image, or something else that registries and layouts hold
+//! beside images (OCI image specification, "guidelines for artifact usage").
 
 use super::excerpt;
 use crate::image::oci::{Descriptor, Manifest};
 
-/// The media types of an image's config. Early engines wrote others, and all engines go on to read them.
+/// The media types of an image's config. Early engines wrote others, which all engines still read.
 const CONFIG_TYPES: [&str; 6] = [
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
@@ -14,11 +14,10 @@ const CONFIG_TYPES: [&str; 6] = [
     "",
 ];
 
-/// The config of an artifact that has none (OCI image specification 1.1).
+/// The config of an artifact without one (OCI image specification 1.1).
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
 
-/// How the media types of layers begin (OCI image specification, "media types"; Docker image manifest
-/// version 2, schema 2).
+/// Prefixes of layer media types (OCI image specification, "media types"; Docker image manifest version 2, schema 2).
 const LAYER_FAMILIES: [&str; 4] = [
     "application/vnd.oci.image.layer.v1.tar",
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
@@ -26,7 +25,7 @@ const LAYER_FAMILIES: [&str; 4] = [
     "application/vnd.docker.image.rootfs.foreign.diff.tar",
 ];
 
-/// What is known by a part of its media type.
+/// Known artifacts, by a part of the media type.
 const NAMES: [(&str, &str); 15] = [
     (".buildkit.cacheconfig.", BUILD_CACHE),
     (".cncf.helm.", HELM_CHART),
@@ -50,21 +49,21 @@ const BUILD_CACHE: &str = "a BuildKit cache";
 const HELM_CHART: &str = "a Helm chart";
 const NYDUS_IMAGE: &str = "a Nydus image";
 
-/// What a manifest is of. The better one comes first.
+/// What a manifest describes, best first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ManifestKind {
     /// A container image.
     Image,
-    /// One that is about another image, or says that it is of another type. Engines run it all the same.
+    /// An image that refers to another image, or declares another artifact type. Engines run it all the same.
     Marked,
-    /// It has an image's config, and layers of an unknown type. It counts where there is nothing better.
+    /// It has an image's config, but layers of an unknown type. Used only if there is nothing better.
     Doubtful,
-    /// No image. In words, what it is.
+    /// Not an image; says what it is instead.
     Other(String),
 }
 
 impl ManifestKind {
-    /// The kind of a manifest. `listed` is what an index says of it.
+    /// The kind of a manifest. `listed` is its entry in an index.
     pub fn of(listed: &Descriptor, manifest: &Manifest) -> ManifestKind {
         let config = manifest.config.media_type.as_str();
         let layers = manifest.layers.iter().map(|layer| layer.media_type.as_str());
@@ -85,9 +84,9 @@ impl ManifestKind {
     }
 }
 
-/// What an entry of an index is, where that alone says that it is no image.
+/// The kind of an index entry, if the entry alone shows that it is not an image.
 pub(super) fn of_entry(listed: &Descriptor) -> Option<String> {
-    // Engines take whatever is for a platform of theirs.
+    // Engines take any entry for a platform that they support.
     let has_platform = listed.platform.as_ref().is_some_and(|platform| platform.to_platform().is_some());
     if listed.is_attestation() && !has_platform {
         return Some(ATTESTATION.into());
@@ -96,7 +95,7 @@ pub(super) fn of_entry(listed: &Descriptor) -> Option<String> {
     (!is_document).then(|| describe(&listed.media_type))
 }
 
-/// A thing of this media type, in words.
+/// A media type in words.
 pub(super) fn describe(media_type: &str) -> String {
     let lower = media_type.to_ascii_lowercase();
     if media_type == EMPTY_TYPE {
@@ -121,7 +120,7 @@ pub(super) fn advice(found: &[String]) -> &'static str {
     }
 }
 
-/// What is listed together, with what explains the rest first: a cache consists of layers.
+/// The things listed together, reduced to the one that explains the rest: a cache consists of layers.
 pub(super) fn listed(found: &[String]) -> Vec<String> {
     match found.iter().find(|one| *one == BUILD_CACHE) {
         Some(cache) => vec![cache.clone()],
@@ -129,13 +128,13 @@ pub(super) fn listed(found: &[String]) -> Vec<String> {
     }
 }
 
-/// Whether blobs of a media type are layers that can be read. How one is packed is told by its bytes.
+/// Whether blobs of a media type are layers that can be read. Their bytes tell the compression.
 pub(super) fn is_layer(media_type: &str) -> bool {
     let suffix = LAYER_FAMILIES.iter().find_map(|family| media_type.strip_prefix(family));
     media_type.is_empty() || matches!(suffix, Some("" | "+gzip" | "+zstd" | ".gzip" | ".zstd"))
 }
 
-/// What may be done about a layer that cannot be read.
+/// What can be done about a layer that cannot be read.
 pub(super) fn layer_hint(media_type: &str) -> &'static str {
     match describe(media_type).as_str() {
         _ if media_type.ends_with("+encrypted") => "; decrypt the image first",

@@ -1,5 +1,4 @@
-//! Layers whose files are known already, and so need not be read: a diff ID is the hash of a
-//! layer's content.
+//! Layers whose files are already known and so need not be read: a diff ID is the hash of a layer's content.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -10,33 +9,33 @@ use crate::image::snapshot::Layer;
 use crate::image::{DiffId, Digest, FileList, Snapshot};
 use crate::layer::WalkedLayer;
 
-/// Looks up what a baseline store in a directory has of a layer.
+/// Looks up a layer's file list in a directory of baselines.
 type Recorded = Arc<dyn Fn(&DiffId) -> Option<FileList> + Send + Sync>;
 
-/// Where the files of a layer are known from, and so what they may be used for.
+/// Where the files of a layer are known from, which decides what they may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ListOrigin {
     /// This run or an earlier one on this machine has read the layer.
     Read,
-    /// A baseline store says so: whoever may write there.
+    /// A baseline store says so, that is, whoever may write there.
     Store,
-    /// A directory of the checkout says so, where a pull request may put files. It explains what a record has, and says
-    /// nothing of what an image has.
+    /// A directory of the checkout says so, where a pull request may put files. It explains what a baseline has, and
+    /// never counts for an image.
     Checkout,
 }
 
-/// What clones have in common.
+/// State shared by clones.
 type Shared<T> = Arc<Mutex<T>>;
 
-/// Where known layers are looked up, and where those that are read are remembered. Clones share what a run has found.
+/// Looks up known layers and remembers those that are read. Clones share what a run has found.
 #[derive(Clone, Default)]
 pub struct KnownLayers {
     cache: Option<Cache>,
     recorded: Option<(Recorded, ListOrigin)>,
     forget: bool,
-    /// What was looked up in this run: what is known once stays so, whatever happens to the files.
+    /// Layers looked up in this run. They stay known, whatever happens to the files.
     found: Shared<HashMap<DiffId, (Arc<FileList>, ListOrigin)>>,
-    /// The same of layers that were not hashed, each of one image of an engine.
+    /// The same for layers that were not hashed, each within one image of an engine.
     found_of: Shared<HashMap<(Digest, DiffId), Arc<FileList>>>,
     /// The layers that this run has hashed.
     hashed: Shared<HashSet<DiffId>>,
@@ -44,7 +43,7 @@ pub struct KnownLayers {
     claimed: Arc<(Mutex<HashSet<DiffId>>, Condvar)>,
 }
 
-/// While it lives, others that need the layer wait for it.
+/// Other readers that need the layer wait while this lives.
 pub struct LayerReservation<'a> {
     known: &'a KnownLayers,
     diff_id: DiffId,
@@ -66,7 +65,7 @@ impl KnownLayers {
         KnownLayers { cache, ..KnownLayers::default() }
     }
 
-    /// Looks in a directory of baselines too. Of one in the checkout no layer of an image is taken as known.
+    /// Also looks in a directory of baselines. If that is in the checkout, it makes no image layer known.
     pub fn recorded(
         self,
         look_up: impl Fn(&DiffId) -> Option<FileList> + Send + Sync + 'static,
@@ -76,19 +75,19 @@ impl KnownLayers {
         KnownLayers { recorded: Some((Arc::new(look_up), origin)), ..self }
     }
 
-    /// Takes nothing as known, and still remembers what is read.
+    /// Treats nothing as known, but still remembers what is read.
     pub fn forgetting(self) -> KnownLayers {
         KnownLayers { forget: true, ..self }
     }
 
-    /// A layer of an image, where all that reading it would tell is known.
+    /// An image's layer, if everything that reading it would tell is known.
     pub fn layer(&self, diff_id: &DiffId) -> Option<Arc<FileList>> {
         let (file_list, origin) = self.look_up(diff_id)?;
         (origin != ListOrigin::Checkout && file_list.is_complete()).then_some(file_list)
     }
 
-    /// The same of a layer of an image that an engine calls by this ID. What was read of an engine's own files without
-    /// hashing it counts there, and nowhere else.
+    /// The same for a layer of the image that an engine calls by this ID. Layers read from an engine's own files
+    /// without hashing count only there.
     pub fn layer_of(&self, image: Option<&Digest>, diff_id: &DiffId) -> Option<Arc<FileList>> {
         if let Some(file_list) = self.layer(diff_id) {
             return Some(file_list);
@@ -106,8 +105,8 @@ impl KnownLayers {
         Some(file_list)
     }
 
-    /// The files of a recorded layer, where they are known; an earlier version may have recorded them, which did
-    /// not look for marks.
+    /// The files of a recorded layer, if known. An earlier version, which did not look for marks, may have recorded
+    /// them.
     pub fn files(&self, diff_id: &DiffId) -> Option<Arc<FileList>> {
         self.look_up(diff_id).map(|(file_list, _)| file_list)
     }
@@ -130,12 +129,12 @@ impl KnownLayers {
         Some(found)
     }
 
-    /// Takes as known, for this run, what was just read of a layer.
+    /// Makes a layer that was just read known for this run.
     pub fn learn(&self, diff_id: &DiffId, file_list: Arc<FileList>) {
         self.insert(diff_id, file_list, ListOrigin::Read);
     }
 
-    /// The same of what a store has recorded of a layer.
+    /// The same for a layer that a store has recorded.
     pub fn learn_recorded(&self, diff_id: &DiffId, file_list: Arc<FileList>) {
         self.insert(diff_id, file_list, ListOrigin::Store);
     }
@@ -148,7 +147,7 @@ impl KnownLayers {
         }
     }
 
-    /// How many layers of a measured image were not read, because a baseline store has said what is in them.
+    /// How many layers of a measured image were not read because a baseline store supplied their files.
     pub fn taken_on_word(&self, snapshot: &Snapshot) -> usize {
         let Ok(found) = self.found.lock() else { return 0 };
         let is_taken = |layer: &&Layer| {
@@ -158,15 +157,15 @@ impl KnownLayers {
         snapshot.layers.iter().filter(is_taken).count()
     }
 
-    /// Whether this run has read all of a layer and found that it is the one that its diff ID says.
+    /// Whether this run has read a whole layer and found that it matches its diff ID.
     pub fn has_hashed(&self, diff_id: &DiffId) -> bool {
         self.hashed.lock().is_ok_and(|hashed| hashed.contains(diff_id))
     }
 
-    /// Takes a layer to read; waits while another image of this run has it read, after which it may be known.
+    /// Claims a layer to read it. Waits while another image of this run reads it; it may then be known.
     pub fn claim(&self, diff_id: &DiffId) -> LayerReservation<'_> {
         let (claimed, changed) = &*self.claimed;
-        // Where nothing is taken as known, there is nothing to wait for.
+        // If nothing is treated as known, there is nothing to wait for.
         if !self.forget
             && let Ok(claimed) = claimed.lock()
             && let Ok(mut claimed) = changed.wait_while(claimed, |claimed| claimed.contains(diff_id))
@@ -176,13 +175,13 @@ impl KnownLayers {
         LayerReservation { known: self, diff_id: diff_id.clone() }
     }
 
-    /// Remembers a layer, if it was hashed and so is the one that its diff ID says.
+    /// Remembers a layer, if it was hashed and so matches its diff ID.
     pub fn keep_layer(&self, walked: &WalkedLayer) {
         let Some(diff_id) = &walked.diff_id else { return };
         if let Ok(mut hashed) = self.hashed.lock() {
             hashed.insert(diff_id.clone());
         }
-        // What was left out for the sake of other layers is not this layer's.
+        // A list cut short because of other layers is not this layer's list.
         if !walked.file_list.is_complete() {
             return;
         }
@@ -201,7 +200,7 @@ impl KnownLayers {
         }
     }
 
-    /// An image of an engine, by what it was asked by and its ID, where all of its layers are known too.
+    /// An engine's image, by its request and its ID, if all of its layers are known too.
     pub fn image(&self, asked: &str, id: &Digest) -> Option<Snapshot> {
         if self.forget {
             return None;
@@ -217,7 +216,7 @@ impl KnownLayers {
         Some(snapshot)
     }
 
-    /// Remembers an image of an engine.
+    /// Remembers an engine's image.
     pub fn keep_image(&self, asked: &str, snapshot: &Snapshot) {
         if let Some(cache) = &self.cache {
             cache.keep_image(asked, snapshot);

@@ -1,5 +1,5 @@
-//! From the pieces of a packed image to its snapshot: OCI layouts (OCI image layout specification),
-//! what `docker save` writes, in its form before Docker 25 and since, and what a registry holds.
+//! From the pieces of a packed image to its snapshot: OCI layouts (OCI image layout specification), `docker save`
+//! output in its form before Docker 25 and since, and registries.
 
 use super::account::Accounts;
 use super::blob::{blob_name, clean_name, digest_of_name};
@@ -17,8 +17,8 @@ use crate::image::{DiffId, Digest, Platform};
 use crate::layer::Budget;
 use crate::redact::redact_reference;
 
-/// Chooses the image that is meant, or one for each platform; walks its layers; accounts for them.
-/// `inspected` is what an engine has said of the image before.
+/// Chooses the requested image, or one for each platform, walks its layers and accounts for them. `inspected` is what
+/// an engine said about the image before.
 ///
 /// # Errors
 /// [`SourceError`].
@@ -47,8 +47,8 @@ pub fn measure(
     plans.into_iter().map(|plan| accounts.account(named, source.clone(), plan)).collect()
 }
 
-/// The diff IDs of the layers of an image for a platform, which cost its config alone: of the one by this digest, if
-/// one is given.
+/// The diff IDs of the layers of an image for a platform, or of the image with this digest if one is given. Only the
+/// config is read.
 ///
 /// # Errors
 /// [`SourceError`].
@@ -71,18 +71,18 @@ pub fn layers(
 
 /// An image as an engine describes it, without its config.
 pub struct DescribedImage {
-    /// What the engine knows it by.
+    /// The identity that the engine knows it by.
     pub identity: ExpectedIdentity,
-    /// What its config says, as far as the engine tells that.
+    /// The content of its config, as far as the engine tells it.
     pub config: ImageConfig,
-    /// Its manifest, where its layers are kept as they are distributed; else they are plain.
+    /// Its manifest, if its layers are kept as distributed; otherwise they are plain tars.
     pub manifest: Option<Manifest>,
 }
 
-/// Accounts for an image that an engine has described, of layers that are known or among `parts`.
+/// Accounts for an image that an engine has described. Its layers are known or among `parts`.
 ///
 /// # Errors
-/// [`SourceError`] for an image over a safety limit, or a layer that cannot be had after all.
+/// [`SourceError`] for an image over a safety limit, or a layer that turns out to be unavailable.
 pub fn of_described(
     parts: &ImageParts,
     named: &NamedImage,
@@ -152,8 +152,8 @@ impl ImageReader<'_> {
         Ok(plan)
     }
 
-    /// Whether this is the image that was asked for: by the digest of its index, its manifest or its config, all of
-    /// which were computed, or by its layers.
+    /// Checks that this is the requested image: by the digest of its index, its manifest or its config, all of which
+    /// were computed, or by its layers.
     fn check_identity(&self, found: &ChosenImage) -> Result<(), SourceError> {
         let Some(inspected) = &self.inspected.identity else { return Ok(()) };
         let is_named =
@@ -169,7 +169,7 @@ impl ImageReader<'_> {
         })
     }
 
-    /// What can be said of a blob without reading it.
+    /// Checks a blob as far as that is possible without reading it.
     fn check_blob(&self, plan: &LocatedImage, index: usize, blob: &Blob) -> Result<(), SourceError> {
         let what = format!("layer {} of {}", index + 1, plan.blobs.len());
         if let Some(media_type) = &blob.media_type
@@ -195,7 +195,7 @@ impl ImageReader<'_> {
         Ok(())
     }
 
-    /// That a layer's blob is not there.
+    /// The error for a missing layer blob.
     pub(super) fn missing(&self, plan: &LocatedImage, index: usize) -> SourceError {
         SourceError::Missing {
             image: self.image.clone(),
@@ -216,7 +216,7 @@ impl ImageReader<'_> {
     }
 }
 
-/// Where a layer is fetched from that is not distributed with the image. A signature in the address is left out.
+/// The URL of a layer that is not distributed with the image, without the signature in its query.
 fn elsewhere(layer: &Descriptor) -> Option<String> {
     let foreign = ["nondistributable", "foreign"].iter().any(|word| layer.media_type.contains(word));
     let url = layer.urls.first().map(|url| url.split(['?', '#']).next().unwrap_or_default());
@@ -224,7 +224,7 @@ fn elsewhere(layer: &Descriptor) -> Option<String> {
     if foreign { Some(url.unwrap_or_default()) } else { url }
 }
 
-/// A layer that only `manifest.json` names. Since Docker 25 the path is the blob's digest.
+/// A layer that only `manifest.json` names. Since Docker 25 its path is the blob's digest.
 fn saved_blob(path: &str) -> Blob {
     let name = clean_name(path);
     let digest = digest_of_name(&name);

@@ -65,34 +65,35 @@ use storage::StoredImage;
 /// How images are read.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// Which platform of an image of several.
+    /// Which platform of a multi-platform image.
     pub platform: Platforms,
-    /// Read and hash also what could be skipped over.
+    /// Also read and hash what could be skipped.
     pub verify: bool,
-    /// Hash the content of each file, so that copies are found. What is known does not have that.
+    /// Hash the content of each file, to find copies. Known layers do not have these hashes.
     pub contents: bool,
-    /// What need not be read.
+    /// Layers that need not be read.
     pub known: KnownLayers,
-    /// What reading may cost.
+    /// Limits on what reading may cost.
     pub bounds: SafetyLimits,
-    /// Which engine to ask; by default, the one that docker would.
+    /// The engine to ask; by default, the one that docker would.
     pub engine: Option<String>,
     /// Whether the files of a local engine's store are read.
     pub engine_store: EngineStoreUse,
-    /// Speak plain HTTP also to registries elsewhere than on this machine.
+    /// Use plain HTTP for registries on other machines too.
     pub plain_http: bool,
-    /// Told how far the work is.
+    /// Receives the progress.
     pub progress: Progress,
     /// Shared by all images that are read at the same time.
     pub turns: Turns,
-    /// Whether others are read at the same time, which is not to wait for files. One alone needs no further thread.
+    /// Whether other images are read at the same time, which must not wait for files. A single one needs no extra
+    /// thread.
     pub beside_others: bool,
 }
 
-/// Which platform of an image of several is meant.
+/// Which platform of a multi-platform image to measure.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Platforms {
-    /// The engine's or this machine's, or the only one that there is.
+    /// The engine's or this machine's, or the only one.
     #[default]
     Usual,
     /// This one.
@@ -133,7 +134,7 @@ pub async fn measure(image: &NamedImage, options: &Arc<Options>) -> Result<Vec<M
     }
 }
 
-/// Does what waits for files or for other threads, while others go on.
+/// Runs work that waits for files or other threads, while other tasks go on.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let working = tokio::task::spawn_blocking(work);
     working.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
@@ -165,9 +166,9 @@ fn measure_local(image: &NamedImage, options: &Options) -> Result<Vec<MeasuredIm
     }
 }
 
-/// The layers of another image that is where `beside` is: in the same engine, or the same registry.
-/// `None` where `beside` is a file, or the image is not there. No other registry is asked: the name is one
-/// that an image or a Dockerfile gave.
+/// The layers of another image in the same place as `beside`: the same engine, registry or container storage. `None` if
+/// `beside` is a file, or the image is not there. No other registry is contacted, because the name comes from an image
+/// or a Dockerfile.
 pub async fn layers_beside(
     beside: &NamedImage,
     name: &str,
@@ -199,7 +200,7 @@ pub async fn layers_beside(
     }
 }
 
-/// The same of an image that is named by its digest: also of one in the same layout.
+/// The same for an image named by its digest; also finds one in the same layout.
 pub async fn layers_by_digest(
     beside: &NamedImage,
     (name, digest): (&str, &Digest),
@@ -218,7 +219,7 @@ pub async fn layers_by_digest(
         | ImageReference::Path(path) => {
             let parts = match path.is_dir() {
                 true => ImageParts::of_directory(path).ok()?.0,
-                // A packed one would have to be read as a whole.
+                // A compressed one would have to be read as a whole.
                 false if !files::is_pipe(path) && peek(path).ok()?.0 == Some(Compression::None) => {
                     ImageParts::index(path, &options.bounds).ok()?
                 }
@@ -237,7 +238,7 @@ async fn measure_remote(
 ) -> Result<Vec<MeasuredImage>, SourceError> {
     let parts = ImageParts::Remote(Box::new(Remote::open(text, options.plain_http).await?));
     let (image, options) = (image.clone(), options.clone());
-    // Threads walk what this one fetches for them.
+    // Worker threads walk what this one fetches for them.
     aside(move || {
         let source = SourceInfo { transport: "docker".into(), engine: None };
         layout::measure(&parts, &image, None, &source, Inspected::default(), &options, &options.budget())
@@ -324,7 +325,7 @@ fn measure_archive(
         layout::measure(parts, image, name, &source, Inspected::default(), options, budget)
     };
     match measure(&parts, &budget) {
-        // In a packed archive the layers have passed by before it is known how their diff IDs are made.
+        // In a compressed archive the layers have passed before it is known which algorithm their diff IDs use.
         Err(SourceError::Unverifiable { algorithm, .. })
             if path != Path::new("-") && !files::is_pipe(path) =>
         {
@@ -337,7 +338,7 @@ fn measure_archive(
     }
 }
 
-/// The pieces of an archive: where they are in a file, or what they are where they have to pass by.
+/// The pieces of an archive: their places in a file, or their content if the archive is a stream.
 fn open_archive(path: &Path, options: &Options, budget: &mut Budget) -> Result<ImageParts, SourceError> {
     if path == Path::new("-") {
         return stream_archive(io::stdin(), Path::new("standard input"), budget);
@@ -357,7 +358,7 @@ fn open_archive(path: &Path, options: &Options, budget: &mut Budget) -> Result<I
     }
 }
 
-/// Reads an archive, packed or not, as it passes by.
+/// Reads an archive, compressed or not, as a stream.
 fn stream_archive(
     mut input: impl Read + Send,
     origin: &Path,
@@ -384,7 +385,7 @@ fn stream_archive(
     )
 }
 
-/// Measures what is in a directory; `asked` is the transport that it was named by.
+/// Measures a directory; `asked` is the transport it was named by.
 fn measure_directory(
     image: &NamedImage,
     path: &Path,
@@ -407,7 +408,7 @@ fn measure_directory(
     layout::measure(&parts, image, name, &source, Inspected::default(), options, &options.budget())
 }
 
-/// A snapshot keeps the name it was measured by, unless another one is given.
+/// A snapshot keeps the name it was measured under, unless another one is given.
 fn read_snapshot(
     image: &NamedImage,
     path: &Path,
@@ -422,7 +423,7 @@ fn read_snapshot(
     Ok(snapshot)
 }
 
-/// How a file is packed, and the first bytes of what is in it.
+/// How a file is compressed, and the first bytes of its uncompressed content.
 fn peek(path: &Path) -> Result<(Option<Compression>, Vec<u8>), SourceError> {
     let failed = |error| SourceError::io("read", path, error);
     let mut head = Vec::new();
@@ -440,16 +441,17 @@ fn peek(path: &Path) -> Result<(Option<Compression>, Vec<u8>), SourceError> {
     Ok((compression, head))
 }
 
-/// Held by whoever unpacks an archive that takes a lot of memory. Not the lock of layers: one inside may take that too.
+/// Held while unpacking an archive that takes a lot of memory. Separate from the lock for layers, which one inside may
+/// take too.
 static LARGE: Mutex<()> = Mutex::new(());
 
-/// The largest snapshot that is read, uncompressed: one of five million files fits.
+/// The largest snapshot that is read, uncompressed. One of five million files fits.
 const MAX_SNAPSHOT: u64 = 512 << 20;
 
-/// A whole document, uncompressed where it is packed.
+/// A whole document, decompressed if necessary.
 fn read_file(path: &Path, most: u64) -> Result<Vec<u8>, SourceError> {
     let failed = |error| SourceError::io("read", path, error);
-    // A pipe can be read once: what is in it is no packed document.
+    // A pipe can be read only once, so its content must not be compressed.
     if files::is_pipe(path) {
         return files::read(path, most).map_err(failed);
     }

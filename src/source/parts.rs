@@ -1,8 +1,8 @@
 //! The pieces of a packed image: small JSON documents and large layer blobs, whatever holds them.
 //!
-//! In a file or a directory every piece can be looked up, so layers are walked only when they are
-//! asked for. In a stream the documents that explain the layers come last, so each piece is told
-//! by its first bytes while it passes, and nothing is kept but documents and file lists.
+//! In a file or a directory every piece can be looked up, so layers are walked only on request. In a stream the
+//! documents that explain the layers come last, so each piece is identified by its first bytes as it passes, and only
+//! documents and file lists are kept.
 
 use std::collections::HashMap;
 use std::io::{self, BufReader, Read};
@@ -26,10 +26,10 @@ use crate::layer::{
     walk_stream, walk_window,
 };
 
-/// How many bytes of documents are kept of one stream.
+/// Maximum bytes of documents kept from one stream.
 const MAX_STREAM_DOCUMENTS: u64 = 64 << 20;
-/// The longest name of a piece, or of what one links to, that is kept: digests and their directories
-/// have some two hundred bytes, and names of bytes that are not UTF-8 grow when they are spelled out.
+/// The longest name of a piece, or of a link's target, that is kept: digests and their directories have about two
+/// hundred bytes, and names that are not UTF-8 grow when they are spelled out.
 const MAX_NAME: usize = 1024;
 
 /// The pieces of a packed image, by their names inside it.
@@ -44,39 +44,39 @@ pub enum ImageParts {
     Streamed(HashMap<String, Streamed>),
     /// An image of a registry.
     Remote(Box<Remote>),
-    /// An image of an engine's content store.
+    /// An image in an engine's content store.
     Content(Box<ContentStore>),
-    /// Layers of an engine's store on this machine.
+    /// Layers in an engine's store on this machine.
     Engine(Box<EngineStore>),
-    /// An image of the store of Podman and its kin.
+    /// An image in a containers/storage store, as Podman uses it.
     Stored(Box<StoredImage>),
 }
 
 /// Where a piece of an archive is.
 pub enum ArchivePiece {
-    /// Content, from an offset on, of a length.
+    /// Content: its offset and length.
     Span(u64, u64),
-    /// Another name of the piece that is meant.
+    /// Another name of a piece.
     Link(String),
 }
 
-/// What is kept of a piece that has passed by.
+/// What is kept of a piece that has passed.
 pub enum Streamed {
     /// A JSON document.
     Document(Vec<u8>),
     /// A layer, or why it could not be read as one.
     Layer(Box<Result<WalkedLayer, LayerError>>),
-    /// Another name of the piece that is meant.
+    /// Another name of a piece.
     Link(String),
-    /// Neither, or too large a document; of so many bytes.
+    /// Neither, or a document that is too large; with its length in bytes.
     Other(u64),
 }
 
 impl ImageParts {
-    /// The parts of an image in a directory, and what kind of directory it is: `dir` or `oci`.
+    /// The parts of an image in a directory, and the kind of directory: `dir` or `oci`.
     ///
     /// # Errors
-    /// [`SourceError::NotAnImage`] where it holds none.
+    /// [`SourceError::NotAnImage`] if it holds no image.
     pub fn of_directory(path: &Path) -> Result<(ImageParts, &'static str), SourceError> {
         let metadata = path.metadata().map_err(|error| SourceError::io("open", path, error))?;
         if !metadata.is_dir() {
@@ -92,10 +92,10 @@ impl ImageParts {
         }
     }
 
-    /// Looks through a tar file, without reading content.
+    /// Indexes a tar file without reading content.
     ///
     /// # Errors
-    /// Where the file cannot be read or is no complete tar.
+    /// If the file cannot be read or is not a complete tar.
     pub fn index(path: &Path, bounds: &SafetyLimits) -> Result<ImageParts, SourceError> {
         let file = open(path)?;
         let length = file.metadata().map_err(|error| SourceError::io("read", path, error))?.len();
@@ -118,8 +118,8 @@ impl ImageParts {
     /// Reads a tar stream once: to its end, or until `awaited` has seen enough.
     ///
     /// # Errors
-    /// Where the stream cannot be read or is no complete tar. A layer that cannot be read is an
-    /// error only if the image turns out to need it.
+    /// If the stream cannot be read or is not a complete tar. A layer that cannot be read is an error only if the image
+    /// turns out to need it.
     pub fn stream(
         input: &mut (dyn Read + Send),
         origin: &Path,
@@ -127,7 +127,7 @@ impl ImageParts {
         awaited: &mut dyn StopCondition,
     ) -> Result<ImageParts, SourceError> {
         let broken = |error| broken_archive(origin, error);
-        // What is passed over costs time as well, and a stream need not end.
+        // Skipped content costs time as well, and a stream may never end.
         let all = Budget::new(budget.bounds.clone(), Arc::default());
         let account = all.account();
         let input = UnpackedReader::new(input, &all, &account, false);
@@ -159,16 +159,16 @@ impl ImageParts {
         Ok(ImageParts::Streamed(pieces))
     }
 
-    /// Whether a piece of this name is not there. Elsewhere than in files only its use tells.
+    /// Whether a piece of this name is missing. Outside of files, only using it would tell.
     pub fn lacks(&self, name: &str) -> bool {
         !matches!(self, ImageParts::Streamed(_) | ImageParts::Remote(_) | ImageParts::Content(_))
             && !self.has(name)
     }
 
-    /// Whether a layer has to be inflated or fetched before it can be walked.
+    /// Whether a layer must be decompressed or fetched before it can be walked.
     ///
     /// # Errors
-    /// Where it cannot be read.
+    /// If it cannot be read.
     pub fn is_costly(&self, name: &str) -> Result<bool, SourceError> {
         match self {
             ImageParts::Streamed(pieces) => Ok(!pieces.contains_key(name)),
@@ -182,10 +182,10 @@ impl ImageParts {
         }
     }
 
-    /// A config, by its descriptor; `None` where there is none.
+    /// A config, by its descriptor; `None` if there is none.
     ///
     /// # Errors
-    /// As of [`ImageParts::document`]; of a registry no more is read than the descriptor states.
+    /// Same as [`ImageParts::document`]; from a registry, no more is read than the descriptor states.
     pub fn config(&self, descriptor: &Descriptor) -> Result<Option<Vec<u8>>, SourceError> {
         match self {
             ImageParts::Remote(remote) => remote.blob(&descriptor.digest, descriptor.size.min(MAX_DOCUMENT)),
@@ -193,10 +193,10 @@ impl ImageParts {
         }
     }
 
-    /// A manifest or an inner index, by its digest; `None` where there is none.
+    /// A manifest or an inner index, by its digest; `None` if there is none.
     ///
     /// # Errors
-    /// As of [`ImageParts::document`].
+    /// Same as [`ImageParts::document`].
     pub fn manifest(&self, digest: &Digest) -> Result<Option<Vec<u8>>, SourceError> {
         match self {
             ImageParts::Remote(remote) => remote.manifest(digest),
@@ -204,7 +204,7 @@ impl ImageParts {
         }
     }
 
-    /// What tells that two names are of one piece.
+    /// A key that is equal for two names of one piece.
     pub fn place(&self, name: &str) -> String {
         match self {
             ImageParts::Indexed(_, pieces) => {
@@ -227,12 +227,12 @@ impl ImageParts {
         }
     }
 
-    /// Whether layers are kept as they are distributed, so that a blob's length is what a pull downloads.
+    /// Whether layers are kept as distributed, so that a blob's length is what a pull downloads.
     pub fn as_distributed(&self) -> bool {
         !matches!(self, ImageParts::Stored(_) | ImageParts::Content(_)) && !self.has("manifest.json")
     }
 
-    /// Whether there is a piece of this name.
+    /// Whether a piece of this name exists.
     pub fn has(&self, name: &str) -> bool {
         match self {
             ImageParts::Indexed(_, pieces) => pieces.contains_key(name),
@@ -248,10 +248,10 @@ impl ImageParts {
         }
     }
 
-    /// A JSON document, or `None` where there is none of this name.
+    /// A JSON document, or `None` if there is none of this name.
     ///
     /// # Errors
-    /// Where it cannot be read, or is larger than [`MAX_DOCUMENT`].
+    /// If it cannot be read, or is larger than [`MAX_DOCUMENT`].
     pub fn document(&self, name: &str) -> Result<Option<Vec<u8>>, SourceError> {
         let mut content = Vec::new();
         match self {
@@ -265,7 +265,7 @@ impl ImageParts {
                     Streamed::Link(target) => Err(target),
                     Streamed::Document(document) => Ok(Ok(Some(document.clone()))),
                     Streamed::Other(length) if *length > MAX_DOCUMENT => Ok(Err(*length)),
-                    // What is there and is no document is a malformed one, as it is in a file.
+                    // A piece that exists but is not a document counts as a malformed one, as in a file.
                     Streamed::Layer(_) | Streamed::Other(_) => Ok(Ok(Some(Vec::new()))),
                 });
                 return found.unwrap_or(Ok(None)).map_err(|length| too_large(name, length));
@@ -284,11 +284,10 @@ impl ImageParts {
         Ok(Some(content))
     }
 
-    /// The stored bytes of a layer blob, or `None` where there is none of this name or a stream's
-    /// could not be walked.
+    /// The stored bytes of a layer blob, or `None` if there is none of this name or a streamed one could not be walked.
     ///
     /// # Errors
-    /// Where it cannot be looked up.
+    /// If it cannot be looked up.
     pub fn stored_length(&self, name: &str) -> Result<Option<u64>, SourceError> {
         if let ImageParts::Streamed(pieces) = self {
             return Ok(follow(pieces, name, |piece| match piece {
@@ -304,10 +303,10 @@ impl ImageParts {
         Ok(self.open_piece(name)?.map(|(_, length)| length))
     }
 
-    /// Walks a layer blob; `None` where there is none of this name.
+    /// Walks a layer blob; `None` if there is none of this name.
     ///
     /// # Errors
-    /// Where it cannot be opened; the inner result says whether it could be walked.
+    /// If it cannot be opened; the inner result says whether it could be walked.
     pub fn walk_layer(
         &self,
         wanted: &LayerRequest<'_>,
@@ -369,17 +368,17 @@ impl ImageParts {
     }
 }
 
-/// What whoever reads a stream waits for.
+/// What the reader of a stream waits for.
 pub trait StopCondition {
     /// Whether the piece of this name need not be read.
     fn is_known(&self, name: &str) -> bool;
-    /// Whether with this piece all is there that is needed.
+    /// Whether everything needed is there with this piece.
     fn is_enough(&mut self, name: &str, piece: &Streamed) -> bool;
-    /// Adds what is known of the image without having been in the stream.
+    /// Adds what is known of the image without having come through the stream.
     fn complete(&self, pieces: &mut HashMap<String, Streamed>);
 }
 
-/// Waits for all that there is.
+/// Waits for the whole stream.
 pub struct Everything;
 
 impl StopCondition for Everything {
@@ -403,7 +402,7 @@ fn check_count(count: usize, path: &Path, bounds: &SafetyLimits) -> Result<(), S
     Ok(())
 }
 
-/// The length of a file, where there is one.
+/// The length of a file, if it exists.
 fn file_length(path: &Path) -> Result<Option<u64>, SourceError> {
     match path.metadata() {
         Ok(metadata) => Ok(metadata.is_file().then_some(metadata.len())),
@@ -412,7 +411,7 @@ fn file_length(path: &Path) -> Result<Option<u64>, SourceError> {
     }
 }
 
-/// An archive that cannot be walked, or whose decoder is over a bound.
+/// The error for an archive that cannot be walked, or whose decoder exceeds a safety limit.
 fn broken_archive(path: &Path, error: TarError) -> SourceError {
     if let TarError::Read(error) = &error
         && let Some(refusal) = Refusal::of(error)
@@ -422,7 +421,7 @@ fn broken_archive(path: &Path, error: TarError) -> SourceError {
     SourceError::BrokenArchive { path: path.into(), error }
 }
 
-/// Looks a name up, through the links that `docker save` writes for layers that are alike.
+/// Looks a name up through the links that `docker save` writes for identical layers.
 fn follow<'a, P, T>(
     pieces: &'a HashMap<String, P>,
     name: &str,
@@ -446,7 +445,7 @@ fn take_piece(
 ) -> io::Result<Streamed> {
     let mut head = Vec::new();
     content.by_ref().take(512).read_to_end(&mut head)?;
-    // A tar begins with a file's name, which may begin like a document.
+    // Checked first: a tar begins with a file's name, which may look like the start of a document.
     if Compression::sniff(&head).is_some() {
         let tar = budget.diff_ids;
         let named = digest_of_name(&clean(&entry.path));
@@ -464,7 +463,7 @@ fn take_piece(
     Ok(Streamed::Document(head))
 }
 
-/// The piece that a link stands for, by its name in the archive.
+/// The target of a link, by its name in the archive.
 fn link_target(entry: &TarEntry) -> Option<String> {
     match entry.kind {
         EntryKind::HardLink => short(clean(&entry.link)),
@@ -489,7 +488,7 @@ fn clean(name: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// An archive with one piece that claims to go on for a long time, and does.
+    /// An archive with one piece that claims to be very long, and is.
     fn endless(head: &[u8]) -> impl Read + Send {
         let mut header = tar::Header::new_gnu();
         header.set_path("x").unwrap();
@@ -502,7 +501,7 @@ mod tests {
     #[test]
     fn a_stream_is_read_no_further_than_an_image_may_be_long() {
         let bounds = SafetyLimits { uncompressed: 8 << 20, ..SafetyLimits::default() };
-        // One that is passed over, and one that may be a layer.
+        // A piece that is skipped, and one that may be a layer.
         let mut layer = tar::Header::new_gnu();
         layer.set_path("zeros").unwrap();
         layer.set_size(1 << 39);

@@ -1,4 +1,4 @@
-//! What there is to read of an image that was chosen: its layers, each with its blob.
+//! What to read of the chosen image: its layers, each with its blob.
 
 use crate::image::measured::Attested;
 use crate::image::oci::ImageConfig;
@@ -8,17 +8,17 @@ use crate::image::{DiffId, Digest, Platform};
 pub(super) struct LocatedImage {
     pub config: ImageConfig,
     pub platform: Option<Platform>,
-    /// What else there is of this image, for people.
+    /// A remark about this image for people.
     pub note: Option<String>,
-    /// The image that this one says it was built on.
+    /// The image that this one claims to be built on.
     pub base_name: Option<String>,
     pub id: Digest,
     pub blobs: Vec<Blob>,
-    /// What it is called by, and what its build says of it.
+    /// The image's digests, and the provenance from its build.
     pub attested: Attested,
 }
 
-/// A layer's diff ID and its blob's name: the same tar may be there twice, packed in two ways.
+/// A layer's diff ID and its blob's name: the same tar may be present twice, compressed in two ways.
 pub(super) type LayerKey = (DiffId, String);
 
 impl LocatedImage {
@@ -31,15 +31,15 @@ impl LocatedImage {
     }
 }
 
-/// A layer's blob and what the image claims of it.
+/// A layer's blob and what the image claims about it.
 pub(super) struct Blob {
     pub name: String,
     pub digest: Option<Digest>,
     pub media_type: Option<String>,
     pub claimed: Option<u64>,
-    /// Where the blob is fetched from, if it is not distributed with the image (OCI image specification,
-    /// "non-distributable layers"); empty where the image does not say.
+    /// The URL of a blob that is not distributed with the image (OCI image specification, "non-distributable layers");
+    /// empty if the image does not name one.
     pub elsewhere: Option<String>,
-    /// Whether the blob is as it is distributed, so that its length is the layer's compressed size.
+    /// Whether the blob is kept as distributed, so that its length is the layer's compressed size.
     pub distributed: bool,
 }

@@ -1,9 +1,9 @@
-//! How far the reading of images is, for whoever shows it.
+//! Progress of reading images.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// Counts of packed bytes. Shared: the reading side counts, another thread shows.
+/// Counts of compressed bytes. Shared: the reading side counts, another thread shows.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
     read: Arc<AtomicU64>,
@@ -12,12 +12,12 @@ pub struct Progress {
     awaited: Arc<Mutex<Option<&'static str>>>,
 }
 
-/// Which of several ways to an image was taken.
+/// Which of several ways to read an image was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadMethod {
     /// What was read, and of what.
     pub what: String,
-    /// Why no shorter way was taken.
+    /// Why no faster way was taken.
     pub because: Option<String>,
 }
 
@@ -27,46 +27,46 @@ impl Progress {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// The bytes that there are to read, where that is known.
+    /// The total bytes to read, if known.
     pub fn expected(&self) -> Option<u64> {
         Some(self.expected.load(Ordering::Relaxed)).filter(|expected| *expected > 0)
     }
 
-    /// Says that so many further bytes will be read.
+    /// Adds bytes that will be read.
     pub fn expect(&self, bytes: u64) {
         self.expected.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Says that so many of the expected bytes need not be read after all.
+    /// Subtracts expected bytes that need not be read after all.
     pub fn expect_less(&self, bytes: u64) {
         self.expected.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Says what has to happen before anything can be read, such as `docker save`.
+    /// Announces what must happen before anything can be read, such as `docker save`.
     pub fn wait_for(&self, what: &'static str) {
         if let Ok(mut awaited) = self.awaited.lock() {
             *awaited = Some(what);
         }
     }
 
-    /// What has to happen before anything can be read.
+    /// What must happen before anything can be read.
     pub fn awaited(&self) -> Option<&'static str> {
         *self.awaited.lock().ok()?
     }
 
-    /// Says which way was taken.
+    /// Records which way was taken.
     pub fn took(&self, what: String, because: Option<String>) {
         if let Ok(mut way) = self.way.lock() {
             *way = Some(ReadMethod { what, because });
         }
     }
 
-    /// Which way was taken since this was asked last.
+    /// The way taken since the last call.
     pub fn way(&self) -> Option<ReadMethod> {
         self.way.lock().ok()?.take()
     }
 
-    /// What the reading side counts with.
+    /// The counter for the reading side.
     pub fn counter(&self) -> Arc<AtomicU64> {
         self.read.clone()
     }

@@ -1,4 +1,4 @@
-//! How the documents of one image are read: each checked, and all of them within the safety limits.
+//! Reads the documents of one image: each is checked, and all together stay within the safety limits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,8 +12,8 @@ use crate::image::oci::{Descriptor, ImageConfig, Manifest, SavedImage};
 use crate::image::{DiffId, Digest, Platform, go_json, json};
 use crate::layer::{Budget, Refusal};
 
-/// How long a value of the documents that are read of an image is, on average and at least: parsed it takes as much,
-/// however short it is written.
+/// Minimum average bytes per JSON value in an image's documents: a parsed value takes about as much memory, however
+/// short its text.
 const BYTES_PER_VALUE: u64 = 64;
 
 /// The pieces that an image says it consists of.
@@ -25,16 +25,16 @@ pub(super) enum ImagePieces {
     Saved(SavedImage),
 }
 
-/// What an engine has said of an image before it was read.
+/// What an engine said about an image before it was read.
 #[derive(Default)]
 pub struct Inspected {
-    /// The platform that is meant where none is asked for; by default it is this machine's.
+    /// The platform to use if none is requested; by default this machine's.
     pub platform: Option<Platform>,
-    /// Which image it has to be.
+    /// The image that it must be.
     pub identity: Option<ExpectedIdentity>,
 }
 
-/// What an image is known by.
+/// Identifies an image.
 pub struct ExpectedIdentity {
     /// The digest of its config, its manifest or its index.
     pub id: Digest,
@@ -42,26 +42,26 @@ pub struct ExpectedIdentity {
     pub diff_ids: Vec<DiffId>,
 }
 
-/// Reads one image, of those that its parts may hold.
+/// Reads one of the images that the parts may hold.
 pub(super) struct ImageReader<'a> {
     pub parts: &'a ImageParts,
-    /// The image as it was asked for, and with its transport.
+    /// The image as it was requested, and with its transport.
     pub image: String,
     pub prefixed: String,
-    /// The name of the image among those of an archive, where one was given.
+    /// The requested name among the images of an archive, if any.
     pub wanted: Option<String>,
     pub platforms: Platforms,
     pub inspected: Inspected,
     pub options: &'a Options,
     pub budget: &'a Budget,
-    /// Bytes of documents read, each as often as it is named: a large one may be named from everywhere. And values in
-    /// them.
+    /// Bytes of documents read, and the values in them. Each document counts as often as it is named, because a large
+    /// one may be named many times.
     pub documents: AtomicU64,
     pub values: AtomicU64,
 }
 
 impl<'a> ImageReader<'a> {
-    /// Reads an image that has no other name than this, and of which no engine has said anything.
+    /// Reads an image that has only this name, and that no engine has described.
     pub fn new(
         parts: &'a ImageParts,
         image: String,

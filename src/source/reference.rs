@@ -1,5 +1,5 @@
-//! How images are named on the command line: `[NAME=]IMAGE`, where IMAGE is a transport and what
-//! it needs (the names of containers-transports(5)), a path, or a name that the local engine knows.
+//! How images are named on the command line: `[NAME=]IMAGE`, where IMAGE is a transport and its argument (the names of
+//! containers-transports(5)), a path, or a name that the local engine knows.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
@@ -38,10 +38,10 @@ pub enum ReferenceError {
         /// The part before the colon.
         transport: String,
     },
-    /// Neither a file nor a name that an image can have.
+    /// Neither a file nor a valid image name.
     #[error("`{0}`: no such file, and not a valid image name; write NAME[:TAG], a path, or TRANSPORT:WHAT")]
     InvalidName(String),
-    /// Not a name that an image of a registry can have.
+    /// Not a valid name for an image in a registry.
     #[error("`{image}`: {error}; write docker://HOST/NAME[:TAG][@DIGEST]")]
     InvalidRemoteName {
         /// The whole argument.
@@ -49,7 +49,7 @@ pub enum ReferenceError {
         /// What is wrong with it.
         error: String,
     },
-    /// A transport without what it should read.
+    /// A transport without its argument.
     #[error("`{0}` names no {1}")]
     Incomplete(String, &'static str),
 }
@@ -57,9 +57,9 @@ pub enum ReferenceError {
 /// Where an image is read from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageReference {
-    /// An image of the local engine.
+    /// An image in the local engine.
     Daemon(String),
-    /// An image of a registry.
+    /// An image in a registry.
     Registry(String),
     /// A file that `docker save` wrote, and the name of the image in it.
     DockerArchive(PathBuf, Option<String>),
@@ -67,7 +67,7 @@ pub enum ImageReference {
     OciArchive(PathBuf, Option<String>),
     /// An OCI layout in a directory, and the name of the image in it.
     OciLayout(PathBuf, Option<String>),
-    /// An image of the store of Podman, Buildah and Skopeo on this machine.
+    /// An image in the store of Podman, Buildah and Skopeo on this machine.
     ContainersStorage(String),
     /// A directory that `skopeo copy` wrote to its `dir:` transport.
     Dir(PathBuf),
@@ -91,7 +91,7 @@ pub struct NamedImage {
 }
 
 impl NamedImage {
-    /// Reads `[NAME=]IMAGE`. Looks whether paths exist: a plain word may be either.
+    /// Parses `[NAME=]IMAGE`. Checks whether paths exist, because a plain word may be a path or a name.
     ///
     /// # Errors
     /// [`ReferenceError`].
@@ -107,8 +107,8 @@ impl NamedImage {
         })
     }
 
-    /// The name that reports, limits and baselines know the image by: the one that was given, or
-    /// the last part of the repository, or the file's stem.
+    /// The name that reports, limits and baselines use for the image: the given name, else the last part of the
+    /// repository, or the file's stem.
     pub fn display_name(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.image.default_name())
     }
@@ -125,7 +125,7 @@ impl ImageReference {
         self.path() == Some(Path::new("-"))
     }
 
-    /// The file or directory that it is read from, where it is one.
+    /// The file or directory that it is read from, if any.
     pub fn path(&self) -> Option<&Path> {
         match self {
             ImageReference::Daemon(_)
@@ -182,8 +182,8 @@ impl ImageReference {
         }
     }
 
-    /// The file or directory without which this would be something else: an image of the engine, or a name inside of
-    /// another archive.
+    /// The file or directory whose existence decided the meaning: without it, this would be an image of the engine, or
+    /// a name inside another archive.
     pub fn shadow(&self) -> Option<&Path> {
         let is_name = |part: &Component<'_>| matches!(part, Component::Normal(_));
         let has_colon = |part: Component<'_>| part.as_os_str().to_string_lossy().contains(':');
@@ -208,8 +208,8 @@ impl ImageReference {
         Self::daemon(text)
     }
 
-    /// A name becomes part of an address at the engine, so it has to be one (OCI distribution
-    /// specification, "Pulling manifests").
+    /// Validates a name, because it becomes part of an address at the engine (OCI distribution specification, "Pulling
+    /// manifests").
     fn daemon(name: &str) -> Result<ImageReference, ReferenceError> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c);
         let reaches_out = name.split('/').any(|part| part.is_empty() || part == "." || part == "..");
@@ -261,12 +261,12 @@ impl fmt::Display for ImageReference {
     }
 }
 
-/// Whether a text is a path even where no such file exists.
+/// Whether a text is a path even if no such file exists.
 fn looks_like_path(text: &str) -> bool {
     text == "-" || text.starts_with(['.', '/', '~']) || text.ends_with(".tar") || text.ends_with(".json")
 }
 
-/// `FILE[:REF]`. A file name may hold colons itself, so the longest one that exists wins.
+/// `FILE[:REF]`. A file name may contain colons itself, so the longest existing one wins.
 fn split_path(text: &str) -> (PathBuf, Option<String>) {
     if Path::new(text).exists() {
         return (text.into(), None);
@@ -284,7 +284,7 @@ fn repository_name(reference: &str) -> String {
     ImageName::parse(reference).last().to_owned()
 }
 
-/// The file's name without the endings that say its kind.
+/// The file's name without the extensions that tell its kind.
 fn file_name(path: &Path) -> String {
     let name = path.file_name().map_or_else(|| "image".into(), |name| name.to_string_lossy().into_owned());
     let mut stem = name.as_str();
@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn each_transport_is_read_and_explained() {
-        // The help is a part of `docs/cli.md`.
+        // The help is part of `docs/cli.md`.
         let documents = [include_str!("../../docs/cli.md"), include_str!("../../docs/numbers.md")];
         for transport in TRANSPORTS {
             let image = ImageReference::parse(&format!("{transport}localhost/app")).unwrap();

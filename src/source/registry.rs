@@ -1,5 +1,5 @@
-//! Images in a registry (OCI distribution specification). What is known of an image is not fetched:
-//! its manifest and config are enough then.
+//! Images in a registry (OCI distribution specification). Known layers are not fetched: the manifest and config are
+//! enough then.
 
 use std::io::{self, Read};
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use crate::layer::{Budget, walk_stream};
 use crate::registry::transport::{ATTEMPTS, PAUSE};
 use crate::registry::{ArtifactError, Artifacts, Body, NameError, RemoteName, text_of};
 
-/// An image of a registry, by its resolved manifest or index.
+/// An image in a registry, by its resolved manifest or index.
 pub struct Remote {
     artifacts: Artifacts,
     /// The image, for people.
@@ -21,15 +21,15 @@ pub struct Remote {
     /// Drives the network while threads wait for it.
     runtime: Handle,
     root: (Digest, Vec<u8>),
-    /// What was fetched, by digest: documents are asked for more than once.
+    /// Fetched documents, by digest: they are requested more than once.
     documents: Mutex<Vec<(Digest, Vec<u8>)>>,
 }
 
 impl Remote {
-    /// Finds an image: resolves its tag once, so that all that follows is of one image.
+    /// Finds an image: resolves its tag once, so that all later requests are for the same image.
     ///
     /// # Errors
-    /// [`SourceError`] where the registry cannot be reached, refuses, or has no such image.
+    /// [`SourceError`] if the registry cannot be reached, refuses, or has no such image.
     pub async fn open(text: &str, plain_http: bool) -> Result<Remote, SourceError> {
         let malformed =
             |error: NameError| malformed(&format!("docker://{}", excerpt(text)), "name", &error.to_string());
@@ -47,12 +47,13 @@ impl Remote {
         Ok(Remote { artifacts, name, runtime, root: (root.digest, root.content), documents })
     }
 
-    /// What `index.json` of a layout would say, made from the root; a registry has no other document with a name.
+    /// The content that `index.json` of a layout would have, made from the root. A registry has no other named
+    /// document.
     pub fn document(&self, name: &str) -> Option<Vec<u8>> {
         (name == "index.json").then(|| index_of(&self.root))
     }
 
-    /// A blob of at most so many bytes, by its digest.
+    /// A blob by its digest, of at most `most` bytes.
     ///
     /// # Errors
     /// [`SourceError`].
@@ -72,17 +73,17 @@ impl Remote {
         self.kept(digest, async { Ok(manifest.await?.map(|document| document.content)) })
     }
 
-    /// Fetches a layer, and unpacks it as it arrives. What it turned out to be is for others to evaluate.
+    /// Fetches a layer and unpacks it as it arrives. The caller checks the result.
     ///
     /// # Errors
-    /// As of [`super::parts::ImageParts::walk_layer`].
+    /// Same as [`super::parts::ImageParts::walk_layer`].
     pub fn walk_layer(
         &self,
         wanted: &LayerRequest<'_>,
         budget: &Budget,
     ) -> Result<Option<WalkResult>, SourceError> {
         let Some(digest) = digest_of_name(wanted.name) else { return Ok(None) };
-        // That there is no such blob is told from all that can go wrong later.
+        // A missing blob is told apart from everything that can fail later.
         let opened = self.runtime.block_on(self.artifacts.open_blob(&digest, 0));
         let Some(body) = opened.map_err(|error| failed(&self.name, error))? else { return Ok(None) };
         let blob = BlobReader {
@@ -117,13 +118,13 @@ impl Remote {
     }
 }
 
-/// A blob on its way. Where the connection breaks, the rest is asked for.
+/// A blob in transfer. If the connection breaks, the rest is requested.
 struct BlobReader<'a> {
     remote: &'a Remote,
     digest: Digest,
     body: Option<Body>,
     chunk: bytes::Bytes,
-    /// Bytes received, how many they may be, and whether they are all.
+    /// Bytes received, the maximum, and whether the blob is complete.
     at: u64,
     most: u64,
     ended: bool,

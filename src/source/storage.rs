@@ -1,9 +1,9 @@
-//! Images in the store of Podman, Buildah, Skopeo and CRI-O on this machine (containers/storage),
-//! read from its files: no service and no export, and as the user that runs them, rootless too.
+//! Images in the store of Podman, Buildah, Skopeo and CRI-O on this machine (containers/storage), read from its files:
+//! without a service or an export, and as the user who runs them, also rootless.
 //!
-//! The store lists its images in `DRIVER-images/images.json` and its layers in
-//! `DRIVER-layers/layers.json`; beside each list are manifests and configs, and each layer's
-//! tar-split document. What a layer's files hold is read where the driver uncompressed them.
+//! The store lists its images in `DRIVER-images/images.json` and its layers in `DRIVER-layers/layers.json`; beside each
+//! list are manifests and configs, and each layer's tar-split document. File content is read from where the driver
+//! unpacked the layer.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
@@ -27,21 +27,21 @@ use crate::layer::tar_split::{UncompressedFiles, walk_tar_split};
 use crate::layer::{Budget, Compression};
 use crate::sort;
 
-/// The most bytes of a list of images or layers: a store of ten thousand images has some 30 MB.
+/// Maximum bytes of a list of images or layers: a store of ten thousand images has about 30 MB.
 const MAX_LIST: u64 = 256 << 20;
-/// The most layers that stand on each other.
+/// Maximum number of layers in a chain.
 const MAX_CHAIN: usize = 4096;
 
-/// One image of a store, with what belongs to it.
+/// One image of a store, with its documents and layers.
 #[derive(Default)]
 pub struct StoredImage {
-    /// What an OCI layout's `index.json` would say of it.
+    /// The content that an OCI layout's `index.json` would have for it.
     index: Vec<u8>,
     /// Manifests and configs, by their names in a layout.
     documents: HashMap<String, PathBuf>,
     /// Layers, by their blobs' names in a layout.
     layers: HashMap<String, LayerFiles>,
-    /// How many files were not looked into, since they belong to other users of the image.
+    /// How many files were not read because they belong to other users of the image.
     closed: AtomicU64,
 }
 
@@ -49,7 +49,7 @@ pub struct StoredImage {
 struct LayerFiles {
     tar_split: PathBuf,
     uncompressed: PathBuf,
-    /// How the image's blob of it is packed, and its bytes.
+    /// How the image's blob of it is compressed, and its bytes.
     compression: Compression,
     stored: u64,
 }
@@ -80,7 +80,7 @@ struct LayerEntry {
     diff_digest: Option<String>,
 }
 
-/// All that is in the stores that the user has.
+/// The content of all stores that the user has.
 struct Stores {
     /// Each image with the store that has it.
     images: Vec<(DriverStore, ImageEntry)>,
@@ -92,7 +92,7 @@ impl StoredImage {
     /// Finds the image that `name` means (containers-transports(5), `containers-storage:`).
     ///
     /// # Errors
-    /// [`SourceError`] where there is no store, no such image or several, or the store is damaged.
+    /// [`SourceError`] if there is no store, no such image or several, or the store is damaged.
     pub fn open(name: &str) -> Result<StoredImage, SourceError> {
         let (roots, name) = Root::of_reference(name)?;
         let stores = Stores::read(roots)?;
@@ -104,7 +104,7 @@ impl StoredImage {
         if listed.manifests.is_empty() {
             found.add_layers(&stores, image, &manifest, name)?;
         }
-        // The images of an index that was pulled or made are images of the store in their own right.
+        // The images of an index that was pulled or made are also images of the store themselves.
         let instances: BTreeSet<&str> = listed.manifests.iter().map(|m| m.digest.as_str()).collect();
         for (place, image) in &stores.images {
             if image.documents.values().any(|digest| instances.contains(digest.as_str())) {
@@ -115,7 +115,7 @@ impl StoredImage {
         Ok(found)
     }
 
-    /// Notes where an image's documents are; returns its manifest.
+    /// Records where an image's documents are, and returns its manifest.
     fn add_documents(
         &mut self,
         place: &DriverStore,
@@ -133,14 +133,14 @@ impl StoredImage {
             what: "the manifest".into(),
             name: format!("in {}", directory.display()),
         };
-        // An image that is listed under several digests has a manifest of each.
+        // An image that is listed under several digests has a manifest for each.
         let own = image.digest.as_ref().map(|digest| format!("manifest-{digest}"));
         let keys = [own.as_deref().unwrap_or("manifest"), "manifest"];
         let key = keys.into_iter().find(|key| image.documents.contains_key(*key)).ok_or_else(missing)?;
         read(&directory.join(file_of_key(key)), MAX_DOCUMENT)
     }
 
-    /// Notes where an image's layers are. Manifest, config and the chain of layers have to agree.
+    /// Records where an image's layers are. Manifest, config and the chain of layers must agree.
     fn add_layers(
         &mut self,
         stores: &Stores,
@@ -150,7 +150,7 @@ impl StoredImage {
     ) -> Result<(), SourceError> {
         let manifest: Manifest = parse(asked, "manifest", manifest)?;
         let config = self.document(&blob_name(&manifest.config.digest))?.unwrap_or_default();
-        // What is no image says so when its manifest is looked at.
+        // Something that is not an image is reported when its manifest is examined.
         let Ok(config) = go_json::from_slice::<ImageConfig>(&config) else { return Ok(()) };
         let chain = stores.chain(image, asked)?;
         let diff_ids = &config.rootfs.diff_ids;
@@ -183,7 +183,7 @@ impl StoredImage {
     /// A document by its name in a layout.
     ///
     /// # Errors
-    /// Where it cannot be read, or is larger than [`MAX_DOCUMENT`].
+    /// If it cannot be read, or is larger than [`MAX_DOCUMENT`].
     pub fn document(&self, name: &str) -> Result<Option<Vec<u8>>, SourceError> {
         if name == "index.json" {
             return Ok(Some(self.index.clone()));
@@ -191,7 +191,7 @@ impl StoredImage {
         self.documents.get(name).map(|path| read(path, MAX_DOCUMENT)).transpose()
     }
 
-    /// Whether a document or a layer of this name is there.
+    /// Whether a document or a layer of this name exists.
     pub fn has(&self, name: &str) -> bool {
         name == "index.json" || self.documents.contains_key(name) || self.layers.contains_key(name)
     }
@@ -201,7 +201,7 @@ impl StoredImage {
         self.layers.get(name).map(|layer| layer.stored)
     }
 
-    /// What to say of files that were not looked into.
+    /// The note about files that were not read.
     pub fn note(&self) -> Option<String> {
         let files = match self.closed.load(Ordering::Relaxed) {
             0 => return None,
@@ -213,10 +213,10 @@ impl StoredImage {
         ))
     }
 
-    /// Walks a layer by its tar-split document. To verify it, its tar is put together and hashed.
+    /// Walks a layer by its tar-split document. To verify it, its tar is reassembled and hashed.
     ///
     /// # Errors
-    /// Where its document is not there; the inner result says whether it could be walked.
+    /// If its document is not there; the inner result says whether it could be walked.
     pub fn walk_layer(
         &self,
         wanted: &LayerRequest<'_>,
@@ -232,7 +232,7 @@ impl StoredImage {
         let walked = walk_tar_split(document, files, layer.stored, hashing, budget);
         let walked = walked.map(|walked| {
             let (compression, stored) = (layer.compression, crate::image::Bytes(layer.stored));
-            // A blob of the store is never at hand: what was hashed is the tar.
+            // The store does not keep blobs: the hash is that of the tar.
             crate::layer::WalkedLayer { compression, stored, digest: None, ..walked }
         });
         Ok(Some(walked.map_err(|error| error.to_string())))
@@ -256,8 +256,8 @@ impl Stores {
         Ok(stores)
     }
 
-    /// The image that a name, an ID or the beginning of one means. A name without a registry means what
-    /// was built here before what was pulled, as with Podman.
+    /// The image that a name, an ID or the beginning of an ID means. A name without a registry prefers images built
+    /// here to pulled ones, as with Podman.
     fn find(&self, name: &str) -> Result<(&DriverStore, &ImageEntry), SourceError> {
         if self.images.is_empty() {
             return Err(SourceError::NoStoredImages(
@@ -333,13 +333,13 @@ impl UncompressedFiles for UnpackedLayer<'_> {
     }
 }
 
-/// IDs of images and layers become parts of paths.
+/// Validates IDs of images and layers, because they become parts of paths.
 fn is_id(id: &str) -> bool {
     id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// `makeBigDataBaseName` of containers/storage: keys with anything but digits, small letters and dots
-/// are Base64.
+/// `makeBigDataBaseName` of containers/storage: keys with anything but digits, lowercase letters and dots are encoded
+/// in Base64.
 fn file_of_key(key: &str) -> String {
     let plain = |byte: u8| byte == b'.' || byte.is_ascii_digit() || byte.is_ascii_lowercase();
     let plain = key.bytes().all(plain) && !matches!(key, "" | "." | "..");
@@ -368,7 +368,7 @@ fn short(name: &str) -> &str {
     name.strip_suffix(":latest").unwrap_or(name)
 }
 
-/// What the index of a layout with this one image says.
+/// The index of a layout that holds just this image.
 fn index_of(manifest: &[u8]) -> Vec<u8> {
     #[derive(Deserialize, Default)]
     #[serde(rename_all = "camelCase", default)]
@@ -395,7 +395,7 @@ fn parse<T: DeserializeOwned>(image: &str, name: &str, content: &[u8]) -> Result
     })
 }
 
-/// A list of the store; an empty one where there is none.
+/// A list of the store; empty if the file does not exist.
 fn list<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, SourceError> {
     if !path.exists() {
         return Ok(Vec::new());

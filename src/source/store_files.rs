@@ -1,10 +1,10 @@
 //! The files of Docker's classic image store on this machine, and who may read them: this process, or one that root has
-//! let it start, which does nothing else.
+//! allowed it to start, which does nothing else.
 //!
-//! The directory belongs to root and also holds volumes and the settings of containers. So what can be named is a
-//! layer, and of it its four documents and the regular files of its own content: nothing else has a name here. The
-//! directory itself is fixed in the program. Bytes are handed out, never an open file: through that, whoever holds it
-//! could open the file for writing where its mode allows that and only the directories above it do not.
+//! The directory belongs to root and also holds volumes and container settings. So a request can name only a layer, and
+//! in it only its four documents and the regular files of its own content. The directory itself is hard-coded. Only
+//! bytes are handed out, never an open file: its holder could reopen it for writing if its mode allows that and only
+//! the directories above it do not.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
@@ -14,19 +14,19 @@ use std::sync::{Mutex, PoisonError};
 use super::beneath::Beneath;
 use crate::layer::ReadAt;
 
-/// The one directory, as Docker has it where nobody has moved it.
+/// The only directory read: Docker's default, unless somebody has moved it.
 #[cfg(unix)]
 const ROOT: &str = "/var/lib/docker";
 /// The documents of a layer.
 const DOCUMENTS: [&str; 4] = ["tar-split.json.gz", "cache-id", "diff", "parent"];
-/// How the program is called that reads as root.
+/// The name of the command that reads as root.
 pub const READER: &str = "read-engine-store";
-/// The most bytes of one request, and of one answer.
+/// Maximum bytes of one request, and of one answer.
 const MAX_REQUEST: u64 = 16 << 10;
 const MAX_ANSWER: usize = 1 << 20;
-/// How much is asked for at least: a program's first bytes and what follows them.
+/// Minimum bytes per read: a program's first bytes and what follows them.
 const LEAST_READ: usize = 8 << 10;
-/// The most bytes of a document that names something.
+/// Maximum bytes of a document that holds a name.
 const MAX_NAME: usize = 128;
 
 /// Reads the store in this process.
@@ -38,7 +38,7 @@ impl StoreFiles {
     /// The store of this machine.
     ///
     /// # Errors
-    /// Where it does not exist, cannot be entered, or is not root's alone to change.
+    /// If it does not exist, cannot be entered, or others than root may change it.
     #[cfg(unix)]
     pub fn open() -> io::Result<StoreFiles> {
         use std::os::unix::fs::MetadataExt as _;
@@ -58,7 +58,7 @@ impl StoreFiles {
         Ok(StoreFiles { root })
     }
 
-    /// There is none elsewhere.
+    /// Not supported elsewhere.
     ///
     /// # Errors
     /// Always.
@@ -84,14 +84,14 @@ impl StoreFiles {
                 if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
                     return Err(ErrorKind::InvalidData.into());
                 }
-                // No name leads up: those with `..` in them are none.
+                // A name cannot lead up: paths with `..` are rejected.
                 self.root.open(&[format!("overlay2/{id}/diff/").as_bytes(), path].concat())
             }
         }
     }
 }
 
-/// What of a layer is read.
+/// What to read of a layer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LayerFile<'a> {
     /// A document of the layer.
@@ -104,7 +104,7 @@ pub enum LayerFile<'a> {
 pub enum StoreAccess {
     /// This process.
     Here(StoreFiles),
-    /// Another one, as root.
+    /// Another process, as root.
     Root(Mutex<RootReader>),
 }
 
@@ -124,13 +124,13 @@ pub enum StoreFile<'a> {
     Root(RootFile<'a>),
 }
 
-/// A file that is read as root: each time by its name.
+/// A file that is read as root, by name each time.
 pub struct RootFile<'a> {
     reader: &'a Mutex<RootReader>,
     chain: String,
     is_content: bool,
     name: Vec<u8>,
-    /// What was read last, and where it begins: most files are looked into at one place, in small steps.
+    /// The last bytes read, and their offset: most files are read at one place, in small steps.
     read: (u64, Vec<u8>),
 }
 
@@ -138,7 +138,7 @@ impl StoreAccess {
     /// Opens a file of a layer.
     ///
     /// # Errors
-    /// Why it cannot be read.
+    /// If it cannot be read.
     pub fn open(&self, chain: &str, name: LayerFile<'_>) -> io::Result<StoreFile<'_>> {
         match self {
             StoreAccess::Here(files) => files.open_file(chain, &name).map(StoreFile::Here),
@@ -156,7 +156,7 @@ impl StoreAccess {
     /// A short document of a layer.
     ///
     /// # Errors
-    /// Why it cannot be read.
+    /// If it cannot be read.
     pub fn document(&self, chain: &str, name: &str) -> io::Result<String> {
         let mut content = vec![0; MAX_NAME];
         let read = self.open(chain, LayerFile::Document(name))?.read_at(&mut content, 0)?;
@@ -200,10 +200,10 @@ impl ReadAt for RootFile<'_> {
 }
 
 impl RootReader {
-    /// Starts this program as root, where that needs no password.
+    /// Starts this program as root, if that needs no password.
     ///
     /// # Errors
-    /// Why it cannot be started, or cannot read the store.
+    /// If it cannot be started, or cannot read the store.
     pub fn start() -> io::Result<RootReader> {
         let mut command = Command::new("sudo");
         command.arg("-n").arg("--").arg(std::env::current_exe()?).arg(READER);
@@ -213,7 +213,7 @@ impl RootReader {
             return Err(ErrorKind::BrokenPipe.into());
         };
         let mut reader = RootReader { child, requests, answers: BufReader::new(answers) };
-        // It says first whether the store can be read.
+        // First it reports whether the store can be read.
         match reader.answer(&mut []) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(reader.last_words()),
             Err(error) => Err(error),
@@ -221,7 +221,7 @@ impl RootReader {
         }
     }
 
-    /// What sudo has said.
+    /// What sudo said.
     fn last_words(&mut self) -> io::Error {
         let mut said = String::new();
         if let Some(errors) = self.child.stderr.take() {
@@ -247,7 +247,7 @@ impl RootReader {
         self.answer(&mut buffer[..most])
     }
 
-    /// A byte that is 0 where the rest is content, else 1; the length, and that many bytes.
+    /// A status byte (0 for content, else 1), the length, and that many bytes.
     fn answer(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut head = [0; 5];
         self.answers.read_exact(&mut head)?;
@@ -263,10 +263,10 @@ impl RootReader {
     }
 }
 
-/// Answers on standard output what standard input asks for, until that ends: the whole of what is done as root.
+/// Answers the requests from standard input on standard output until the input ends. This is all that runs as root.
 ///
 /// # Errors
-/// Where nobody listens any more.
+/// If nobody is listening any more.
 pub fn serve(requests: impl Read, mut answers: impl Write) -> io::Result<()> {
     let files = StoreFiles::open();
     send(&mut answers, &files.as_ref().map(|_| Vec::new()).map_err(ToString::to_string))?;
@@ -297,13 +297,13 @@ fn send(answers: &mut impl Write, answer: &Result<Vec<u8>, String>) -> io::Resul
     answers.flush()
 }
 
-/// What is asked of the process that reads as root.
+/// A request to the process that reads as root.
 struct StoreRequest {
     is_content: bool,
     chain: String,
     offset: u64,
     length: usize,
-    /// The bytes of the name that follows.
+    /// The length in bytes of the name that follows.
     name: usize,
 }
 

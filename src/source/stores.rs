@@ -9,7 +9,7 @@ use super::{SourceError, excerpt, read_file};
 
 /// The drivers that keep each layer in a directory.
 const DRIVERS: [&str; 2] = ["overlay", "vfs"];
-/// The most bytes of a configuration file.
+/// Maximum bytes of a configuration file.
 const MAX_CONFIG: u64 = 1 << 20;
 
 /// The directory of a store, and the driver whose part of it is meant.
@@ -49,10 +49,10 @@ struct StorageOptions {
 }
 
 impl Root {
-    /// The stores that a reference without its transport names, and the rest of it, which names an image.
+    /// The stores that a reference (without its transport) names, and the rest of it, which names an image.
     ///
     /// # Errors
-    /// [`SourceError`] where a configuration file cannot be used.
+    /// [`SourceError`] if a configuration file cannot be used.
     pub fn of_reference(text: &str) -> Result<(Vec<Root>, &str), SourceError> {
         match text.strip_prefix('[').and_then(|text| text.split_once(']')) {
             Some((place, name)) => Ok((vec![Root::named(place)], name)),
@@ -69,7 +69,7 @@ impl Root {
         Root { path: path.into(), driver }
     }
 
-    /// The stores of this user, by the file that configures them.
+    /// The stores of this user, from the configuration file.
     fn usual() -> Result<Vec<Root>, SourceError> {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let home = variable("HOME").map(PathBuf::from).unwrap_or_default();
@@ -85,7 +85,7 @@ impl Root {
         };
         let file = files.iter().find(|file| file.exists());
         let storage = file.map(|file| read_configuration(file)).transpose()?.unwrap_or_default().storage;
-        // The root of a shared file is that of root's own store.
+        // The root in a shared file is that of root's own store.
         let own_file =
             !rootless || file.is_some_and(|file| !file.starts_with("/etc") && !file.starts_with("/usr"));
         let data_home = variable("XDG_DATA_HOME").map_or_else(|| home.join(".local/share"), PathBuf::from);
@@ -101,10 +101,10 @@ impl Root {
         Ok(std::iter::once(Root { path, driver }).chain(additional).collect())
     }
 
-    /// The parts of the store that have images, that of the driver that is configured first.
+    /// The parts of the store that have images; the configured driver's only, if one is set.
     pub fn places(&self) -> Vec<DriverStore> {
         let wanted = |driver: &&&str| match self.driver.as_deref() {
-            // What `fuse-overlayfs` mounts is kept as overlay keeps it.
+            // `fuse-overlayfs` stores layers as overlay does.
             Some("overlay2") => **driver == "overlay",
             Some(own) => own == **driver,
             None => true,
@@ -146,7 +146,7 @@ fn read_configuration(path: &Path) -> Result<Configuration, SourceError> {
     toml::from_str(&text).map_err(|error| malformed(error.message().to_owned()))
 }
 
-/// A path with what the file's writer may leave to the user's environment.
+/// A path with the user's environment variables expanded.
 fn expanded(path: &str, home: &Path) -> String {
     let user = std::env::var("USER").unwrap_or_default();
     path.replace("$HOME", &home.to_string_lossy())
@@ -154,7 +154,7 @@ fn expanded(path: &str, home: &Path) -> String {
         .replace("$UID", &user_id().to_string())
 }
 
-/// Whether Podman and Buildah would keep images in the user's own store; `podman unshare` says so too.
+/// Whether Podman and Buildah would keep images in the user's own store; `podman unshare` sets the variables too.
 fn is_rootless() -> bool {
     let marked = ["_CONTAINERS_ROOTLESS_UID", "_CONTAINERS_USERNS_CONFIGURED"];
     user_id() != 0 || marked.iter().any(|name| std::env::var_os(name).is_some())

@@ -1,5 +1,5 @@
-//! Requests to an engine, one connection each. The client library collects an answer whole before it looks at it, so
-//! what an answer may have is bounded here, while it arrives.
+//! Requests to an engine, one connection each. The client library collects a whole answer before it looks at it, so the
+//! size of an answer is limited here, while it arrives.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,19 +22,19 @@ use tokio_rustls::TlsConnector;
 
 use crate::image::oci::MAX_DOCUMENT;
 
-/// The most bytes of an answer, but for an export: what is said of an image is no longer than the image's own
-/// documents.
+/// Maximum bytes of an answer other than an export: what an engine says about an image is no longer than the image's
+/// own documents.
 const MAX_ANSWER: u64 = MAX_DOCUMENT;
-/// Ports where an address names none (RFC 9110, "http and https URI schemes").
+/// Default ports for addresses without one (RFC 9110, "http and https URI schemes").
 const HTTP_PORT: u16 = 80;
 const HTTPS_PORT: u16 = 443;
 
 /// Where an engine listens.
 pub(super) enum EngineAddress {
-    /// A socket of this machine.
+    /// A socket on this machine.
     #[cfg(unix)]
     Unix(PathBuf),
-    /// A port, and what proves who asks and who answers, where TLS is spoken.
+    /// A host and port, with the certificates of both sides if TLS is used.
     Tcp(String, u16, Option<TlsConnector>),
 }
 
@@ -42,7 +42,7 @@ impl EngineAddress {
     /// A host and its port; `tls` is the directory of `ca.pem`, `cert.pem` and `key.pem`.
     ///
     /// # Errors
-    /// Where the address is none, or the certificates cannot be used.
+    /// If the address is invalid, or the certificates cannot be used.
     pub fn tcp(authority: &str, tls: Option<&Path>) -> Result<EngineAddress, EngineError> {
         let unfit = || EngineError::UnsupportedURISchemeError { uri: authority.to_owned() };
         let uri: Uri = format!("http://{authority}").parse().map_err(|_| unfit())?;
@@ -54,7 +54,7 @@ impl EngineAddress {
     /// A client of the engine's API.
     ///
     /// # Errors
-    /// Where the library takes no such client.
+    /// If the library does not accept the client.
     pub fn client(self: Arc<Self>, timeout: u64) -> Result<Docker, EngineError> {
         let transport = self;
         let send = move |request| {
@@ -81,10 +81,10 @@ impl EngineAddress {
         Ok(sender.send_request(request).await?)
     }
 
-    /// A connection of its own.
+    /// A new connection.
     ///
     /// # Errors
-    /// Where the engine cannot be reached.
+    /// If the engine cannot be reached.
     pub async fn connect(&self) -> io::Result<Box<dyn EngineStream>> {
         Ok(match self {
             #[cfg(unix)]
@@ -100,9 +100,9 @@ impl EngineAddress {
     }
 }
 
-/// Believes the system's certificates and `ca.pem`, and shows `cert.pem`, as docker does.
+/// Trusts the system's certificates and `ca.pem`, and presents `cert.pem`, as docker does.
 fn connector(directory: &Path) -> Result<TlsConnector, EngineError> {
-    // The TLS library wants to be told which implementation to use.
+    // The TLS library must be told which implementation to use.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let [authority, certificate, key] = ["ca.pem", "cert.pem", "key.pem"].map(|name| directory.join(name));
     let unusable = |path: &Path| {
@@ -124,12 +124,12 @@ fn connector(directory: &Path) -> Result<TlsConnector, EngineError> {
     Ok(TlsConnector::from(Arc::new(config.map_err(|_| unusable(&key))?)))
 }
 
-/// What is sent over.
+/// The stream of a connection.
 pub(super) trait EngineStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> EngineStream for S {}
 
-/// A stream of which so many bytes may come.
+/// A body limited to a number of bytes.
 struct BoundedBody {
     stream: Box<dyn EngineStream>,
     left: u64,

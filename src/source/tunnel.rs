@@ -1,5 +1,5 @@
-//! An engine on another machine, reached as docker's own client does: `ssh HOST docker system
-//! dial-stdio` for each connection. A socket of this process's own stands for it.
+//! An engine on another machine, reached as docker's own client does: `ssh HOST docker system dial-stdio` for each
+//! connection. A local socket of this process stands in for it.
 
 use std::io;
 use std::process::Stdio;
@@ -10,21 +10,21 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::process::Command;
 use tokio::sync::watch;
 
-/// The most of ssh's own messages that is kept.
+/// Maximum bytes kept of ssh's own messages.
 const MAX_MESSAGES: u64 = 4096;
-/// How long ssh may take to say the rest once the connection has ended.
+/// How long ssh may take to print the rest once the connection has ended.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// How long is waited for them: the connection's end and ssh's words come by two ways.
+/// How long to wait for them: the end of the connection and ssh's messages arrive separately.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Stands for a remote engine as long as it lives.
+/// A stand-in for a remote engine, as long as it lives.
 pub struct Tunnel {
     directory: tempfile::TempDir,
-    /// What ssh said on the connection that ended last, once one has.
+    /// What ssh printed on the last connection to end, once one has.
     ended: watch::Receiver<Option<String>>,
 }
 
-/// What `ssh://[USER@]HOST[:PORT]` means.
+/// A parsed `ssh://[USER@]HOST[:PORT]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct TunnelTarget {
     user: Option<String>,
@@ -47,7 +47,7 @@ impl TunnelTarget {
             (None, Some((host, port))) => (host, Some(port)),
             (None, None) => (rest, None),
         };
-        // Neither may be taken for an option of ssh, nor for a path.
+        // Neither may be mistaken for an option of ssh, nor for a path.
         let plain = |text: &str| !text.is_empty() && !text.starts_with('-') && !text.contains('/');
         if !plain(host) || user.as_deref().is_some_and(|user| !plain(user)) {
             return None;
@@ -68,10 +68,10 @@ impl TunnelTarget {
 }
 
 impl Tunnel {
-    /// Opens the near end; the far end is reached when somebody connects.
+    /// Opens the near end; the far end is contacted when somebody connects.
     ///
     /// # Errors
-    /// Where the address is none, or no socket can be made.
+    /// If the address is invalid, or no socket can be made.
     pub fn open(address: &str) -> io::Result<Tunnel> {
         let invalid =
             || io::Error::new(io::ErrorKind::InvalidInput, "write the address as ssh://[USER@]HOST[:PORT]");
@@ -96,7 +96,7 @@ impl Tunnel {
         format!("unix://{}", self.directory.path().join("engine.sock").display())
     }
 
-    /// What ssh had to say, after a connection that failed.
+    /// What ssh printed, after a connection that failed.
     pub async fn messages(&self) -> Option<String> {
         let mut ended = self.ended.clone();
         let said = tokio::time::timeout(PATIENCE, ended.wait_for(Option::is_some)).await.ok()?.ok()?;
@@ -104,7 +104,7 @@ impl Tunnel {
     }
 }
 
-/// Carries one connection to its end, and returns what ssh said meanwhile.
+/// Carries one connection to its end, and returns what ssh printed meanwhile.
 async fn carry(mut near: UnixStream, mut command: Command) -> String {
     let mut child = match command.spawn() {
         Ok(child) => child,
@@ -119,7 +119,7 @@ async fn carry(mut near: UnixStream, mut command: Command) -> String {
     let mut said = Vec::new();
     let listen = async {
         let _ = (&mut stderr).take(MAX_MESSAGES).read_to_end(&mut said).await;
-        // Nobody reads what follows, and ssh must not stop at a full pipe.
+        // Nobody reads what follows, but ssh must not block on a full pipe.
         let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
     };
     {
@@ -128,7 +128,7 @@ async fn carry(mut near: UnixStream, mut command: Command) -> String {
         tokio::pin!(carried);
         tokio::select! {
             _ = &mut listen => drop(carried.await),
-            // Something that ssh left behind may hold its standard error open: what was said is there soon.
+            // A leftover process of ssh may hold its standard error open, but the messages are there soon.
             _ = &mut carried => drop(tokio::time::timeout(LAST_WORDS, &mut listen).await),
         }
     }

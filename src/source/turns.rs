@@ -1,10 +1,10 @@
-//! How much is read at once, over all images of a run: a decoder may hold a hundred megabytes, and more threads than
-//! cores make nothing faster but downloads.
+//! Limits how much is read at once, over all images of a run: a decoder may hold a hundred megabytes, and more threads
+//! than cores speed up downloads only.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-/// How many layers are fetched at once, and how many images are begun, on however few cores.
+/// How many layers are fetched at once, and how many images are started, even on fewer cores.
 const LEAST: usize = 4;
 
 /// How many threads read layers at once, of one image or of several.
@@ -23,7 +23,7 @@ pub struct Turns {
     left: Arc<(Mutex<usize>, Condvar)>,
 }
 
-/// While it lives, one less is left.
+/// Takes one turn away while it lives.
 pub(super) struct Turn<'a>(&'a Turns);
 
 impl Default for Turns {
@@ -33,7 +33,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Waits for a turn. Whoever has one may wait for no other.
+    /// Waits for a turn. A thread that has one must not wait for another.
     pub(super) fn take(&self) -> Turn<'_> {
         let (left, changed) = &*self.left;
         if let Ok(left) = left.lock()

@@ -123,7 +123,7 @@ impl RecordIndex {
     /// The document, one record and one layer a line, so that Git keeps little of a change.
     ///
     /// # Errors
-    /// Whatever encoding fails with.
+    /// Any error from encoding.
     pub fn to_json(&self) -> serde_json::Result<String> {
         let head = serde_json::json!({ "schema": self.schema, "image": self.image, "pruned": self.pruned });
         let head = serde_json::to_string(&head)?;
@@ -169,7 +169,7 @@ impl RecordIndex {
         self.records.push(IndexEntry { commit, time, platform, record, totals, update, lists });
     }
 
-    /// The layers whose files a record names; `None` where one does not say.
+    /// The layers whose files a record names; `None` if one does not say.
     pub fn named(&self) -> Option<HashSet<&DiffId>> {
         let numbers = self.numbers()?;
         Some(

@@ -131,7 +131,7 @@ impl BranchStore {
     /// A record.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be used.
+    /// [`StoreError`] if it cannot be used.
     pub async fn load(&self, listed: &ListedBaseline) -> Result<Snapshot, StoreError> {
         let record = self.record(&listed.at).await?;
         self.file_lists.lock().await.extend(record.file_list_blobs);
@@ -141,7 +141,7 @@ impl BranchStore {
     /// The files of a layer of a record that was loaded.
     ///
     /// # Errors
-    /// [`StoreError`] where GitHub cannot be asked.
+    /// [`StoreError`] if GitHub cannot be asked.
     pub async fn file_list(&self, diff_id: &DiffId) -> Result<Option<FileList>, StoreError> {
         let sha = self.file_lists.lock().await.get(diff_id).cloned();
         let Some(sha) = sha else { return Ok(None) };

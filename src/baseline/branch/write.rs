@@ -119,7 +119,7 @@ impl BranchStore {
         }
     }
 
-    /// One try; `None` where somebody else was faster.
+    /// One try; `None` if somebody else was faster.
     async fn try_put(
         &self,
         snapshots: &[Snapshot],
@@ -354,7 +354,7 @@ impl BranchStore {
         Ok(())
     }
 
-    /// Packs a list of files, and sends it if it is long; `None` where it is too long.
+    /// Packs a list of files, and sends it if it is long; `None` if it is too long.
     async fn pack(
         &self,
         diff_id: &DiffId,
@@ -456,7 +456,7 @@ impl BranchRecord {
     }
 }
 
-/// How long to wait at least before another try; `None` where none would help.
+/// How long to wait at least before another try; `None` if none would help.
 fn wait_after(error: &StoreError, chances: &mut u32) -> Option<Duration> {
     match error {
         StoreError::Github(GithubError::RateLimited { retry_after, .. }) => {

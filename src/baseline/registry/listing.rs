@@ -153,7 +153,7 @@ fn digest(text: &Value) -> Option<Digest> {
     Digest::parse(text.as_str()?).ok()
 }
 
-/// The descriptors that an index lists; `None` where the document is none.
+/// The descriptors that an index lists; `None` if the document is none.
 pub fn listed(index: &[u8]) -> Option<Vec<Value>> {
     let mut index: Value = serde_json::from_slice(index).ok()?;
     descriptors(&mut index).map(std::mem::take)
@@ -174,7 +174,7 @@ pub struct ReferrerChange {
 }
 
 impl ReferrerChange {
-    /// Makes it in an index, whatever else is in that. Whether there was anything to change; `None` where the
+    /// Makes it in an index, whatever else is in that. Whether there was anything to change; `None` if the
     /// document is no index. Of two records of the same it is the newer one that stays, whoever comes last.
     pub fn make(&self, index: &mut Value) -> Option<bool> {
         let listed = descriptors(index)?;

@@ -169,7 +169,7 @@ impl RegistryStore {
     /// A record, without the files of its layers.
     ///
     /// # Errors
-    /// [`StoreError`] where it cannot be used.
+    /// [`StoreError`] if it cannot be used.
     pub async fn load(&self, listed: &ListedBaseline) -> Result<Snapshot, StoreError> {
         let entry = self.record(&listed.at).await?;
         self.load_entry(&entry.ok_or_else(|| StoreError::Lost { place: self.place(&listed.at) })?).await
@@ -187,7 +187,7 @@ impl RegistryStore {
     /// The files of a layer of a record that was loaded.
     ///
     /// # Errors
-    /// [`StoreError`] where the registry cannot be asked.
+    /// [`StoreError`] if the registry cannot be asked.
     pub async fn file_list(&self, diff_id: &DiffId) -> Result<Option<FileList>, StoreError> {
         let digest = self.seen.lock().await.file_lists.get(diff_id).cloned();
         let Some(digest) = digest else { return Ok(None) };
@@ -237,7 +237,7 @@ impl RegistryStore {
     /// nothing where the image is elsewhere.
     ///
     /// # Errors
-    /// [`StoreError`] where the registry cannot be asked.
+    /// [`StoreError`] if the registry cannot be asked.
     pub async fn of_image(&self, image: &str) -> Result<Vec<Snapshot>, StoreError> {
         let Some(name) = self.name_here(image) else { return Ok(Vec::new()) };
         let reader = self.reader().await?;

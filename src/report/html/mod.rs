@@ -42,7 +42,7 @@ pub enum PageSubject<'a> {
 /// Writes the page of a report. `details`: what is known of each of its images beyond the report, where something is.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write(
     report: &Report,
     subject: PageSubject<'_>,
@@ -72,7 +72,7 @@ fn fill<W: Write>(title: &str, out: &mut W, data: impl Fn(&mut W) -> io::Result<
 /// Writes the page of recorded sizes: the trend of each image; `most` of the newest of each platform.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_history(histories: &[History], most: usize, out: &mut impl Write) -> io::Result<()> {
     let title = match histories {
         [history] => format!("{}: {} size", history.image, history.metric),
@@ -85,7 +85,7 @@ pub fn write_history(histories: &[History], most: usize, out: &mut impl Write) -
 /// Writes the page of many repositories.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_fleet(fleet: &Fleet, out: &mut impl Write) -> io::Result<()> {
     let title = fleet::answer(fleet, Sizes::Rounded);
     fill(&title, out, |out| write_element("fleet", fleet, out))

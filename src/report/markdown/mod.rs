@@ -116,7 +116,7 @@ impl Blocks {
 /// Writes the report as markdown of at most `budget` bytes.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write(report: &Report, budget: usize, sizes: Sizes, out: &mut impl Write) -> io::Result<()> {
     out.write_all(rendered(report, budget, sizes).as_bytes())
 }
@@ -137,7 +137,7 @@ pub struct Compared<'a> {
 /// Writes what differs between two images, without a verdict.
 ///
 /// # Errors
-/// Whatever writing fails with.
+/// Any error from writing.
 pub fn write_difference(compared: &Compared<'_>, sizes: Sizes, out: &mut impl Write) -> io::Result<()> {
     let columns =
         [("", Align::Left), ("Base", Align::Right), ("Head", Align::Right), ("Change", Align::Right)];
