@@ -1,12 +1,12 @@
-//! The commits whose records may be the baseline, nearest first. They are found once for all images of a run,
-//! from the local checkout as far as it reaches, and from GitHub beyond that.
+//! The commits whose baselines may be used, nearest first. They are found once for all images of a run: from the local
+//! checkout as far as it reaches, and from GitHub beyond that.
 
 use super::choose::{MergeBase, StartCommit, Trigger, choose_start, wanted_merge_base};
 use super::git::{Git, MAX_ANCESTORS, is_sha};
 use crate::github::{GithubError, Repository};
 use crate::image::snapshot::Commit;
 
-/// How often GitHub is asked for earlier commits: one answer tells a hundred, those of merged branches included.
+/// Maximum requests to GitHub for earlier commits: one answer lists a hundred, including those of merged branches.
 const QUESTIONS: u32 = 5;
 
 /// The commit to compare with, and its first parents.
@@ -15,17 +15,17 @@ pub struct Ancestry {
     pub head: Option<Commit>,
     start: Option<StartCommit>,
     commits: Vec<String>,
-    /// How often GitHub may still be asked for earlier commits.
+    /// How many more requests for earlier commits GitHub may receive.
     questions: u32,
-    /// What a push says was there before it: in a shallow checkout, the only other commit known.
+    /// The commit before a push, as the event says. In a shallow checkout it is the only other commit known.
     before: Option<String>,
     github: Option<Repository>,
     problem: Option<GithubError>,
 }
 
 impl Ancestry {
-    /// The commit that fits what made this run happen. `run_sha` is the commit that the run is about, for a
-    /// run without a checkout.
+    /// The commit that fits the event that triggered the run. `run_sha` is the commit that the run is about, for a run
+    /// without a checkout.
     pub async fn of(
         trigger: &Trigger,
         git: &Git,
@@ -52,7 +52,7 @@ impl Ancestry {
         ancestry
     }
 
-    /// The commits before one.
+    /// The commits before the given one.
     pub async fn before_commit(commit: &Commit, git: &Git, github: Option<Repository>) -> Ancestry {
         let mut ancestry = Ancestry { github, ..Ancestry::none(git) };
         let mut parent = commit.parents.first().cloned();
@@ -70,13 +70,13 @@ impl Ancestry {
         let Some(start) = &self.start else { return };
         self.commits = git.first_parents(&start.sha);
         self.questions = if git.is_shallow() || self.commits.is_empty() { QUESTIONS } else { 0 };
-        // A shallow checkout may not reach the commit at all, and its record may still be there.
+        // A shallow checkout may not reach the commit, but its baseline may still exist.
         if self.commits.is_empty() {
             self.commits.push(start.sha.clone());
         }
     }
 
-    /// One commit that is meant itself, and not its ancestors; `None` if there is none of that name.
+    /// Just the named commit, without its ancestors; `None` if no such commit exists.
     pub fn named(name: &str, why: &'static str, git: &Git) -> Option<Ancestry> {
         let known = git.commit(name).map(|commit| commit.sha);
         let sha = known.or_else(|| is_sha(name).then(|| name.to_owned()))?;
@@ -102,7 +102,7 @@ impl Ancestry {
         self.start.as_ref()
     }
 
-    /// A commit by how far it is behind the one to compare with; asks for earlier ones where that is needed.
+    /// The commit at a distance behind the one to compare with. Requests earlier ones if needed.
     pub async fn commit(&mut self, distance: usize) -> Option<String> {
         while distance >= self.commits.len() && self.extend().await {}
         self.commits.get(distance).cloned()
@@ -113,12 +113,12 @@ impl Ancestry {
         self.commits.len()
     }
 
-    /// What a push says was there before it.
+    /// The commit before a push, as the event says.
     pub fn before(&self) -> Option<&str> {
         self.before.as_deref()
     }
 
-    /// What GitHub could not tell, and so may have made the choice a worse one; said once.
+    /// What GitHub could not answer, which may have made the choice worse. Returned once.
     pub fn take_problem(&mut self) -> Option<GithubError> {
         self.problem.take()
     }
@@ -136,7 +136,7 @@ impl Ancestry {
         !found.is_empty()
     }
 
-    /// Where the checkout is cut off, it may take another commit for the one where two histories meet.
+    /// In a shallow checkout, git may report the wrong commit as the merge base.
     async fn merge_base(&mut self, own: &str, base: &str, git: &Git, shallow: bool) -> Option<MergeBase> {
         let local = || git.merge_base(own, base).map(|sha| MergeBase { sha, certain: !shallow });
         if !shallow && let Some(found) = local() {

@@ -1,26 +1,26 @@
-//! Which commit's record an image is compared with.
+//! Chooses the commit whose baseline an image is compared with.
 
 use super::git::is_sha;
 use crate::image::snapshot::Commit;
 
-/// What made this run happen, as far as the choice of a baseline goes.
+/// The event that triggered the run, as far as the choice of a baseline depends on it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Trigger {
-    /// A pull request: its own head, and the tip of the branch that it goes to, as the event says.
+    /// A pull request: its head, and the tip of its target branch, as the event says.
     PullRequest {
         /// The head of the pull request.
         head: String,
         /// The tip of the target branch when the event was sent.
         base: String,
     },
-    /// A merge queue: the commit that the group is put on.
+    /// A merge queue: the base commit of the group.
     MergeGroup {
         /// `base_sha` of the event.
         base: String,
     },
     /// A push: the tip of the branch before it.
     Push {
-        /// `before` of the event; all zeros for a new branch, and empty where the event does not say.
+        /// `before` of the event; all zeros for a new branch, empty if the event does not say.
         before: String,
     },
     /// Anything else, and runs outside CI.
@@ -28,28 +28,28 @@ pub enum Trigger {
     Other,
 }
 
-/// The commit whose record is looked for first.
+/// The commit whose baseline is looked for first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartCommit {
     /// The commit.
     pub sha: String,
     /// Why this one, in words.
     pub why: &'static str,
-    /// Whether this is the commit to compare with, and not only the nearest thing that is known.
+    /// Whether this is the right commit to compare with, not just the nearest one known.
     pub certain: bool,
 }
 
-/// Where two histories meet, as far as is known.
+/// The merge base of two histories, as far as is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MergeBase {
     /// The commit.
     pub sha: String,
-    /// Whether all commits were looked at that may be it.
+    /// Whether all candidate commits were examined.
     pub certain: bool,
 }
 
-/// The two commits whose common ancestor has to be known to choose: of a pull request, unless what is checked
-/// out is its test merge, which knows better.
+/// The two commits whose merge base is needed for the choice: those of a pull request, unless its test merge is checked
+/// out, which knows better.
 pub fn wanted_merge_base(trigger: &Trigger, head: Option<&Commit>) -> Option<(String, String)> {
     match (trigger, head) {
         (Trigger::PullRequest { head: own, base }, Some(commit))
@@ -66,8 +66,8 @@ fn is_test_merge(commit: &Commit, own: &str) -> bool {
     commit.parents.len() == 2 && commit.parents[1] == own
 }
 
-/// Chooses the commit to compare with, from what is checked out, what made the run happen, and
-/// [`wanted_merge_base`] as far as that is known.
+/// Chooses the commit to compare with, from the checkout, the event and, as far as known, the merge base of
+/// [`wanted_merge_base`].
 pub fn choose_start(
     trigger: &Trigger,
     head: Option<&Commit>,
@@ -78,12 +78,12 @@ pub fn choose_start(
     let nearest = |sha: &str, why| start(sha, why).map(|start| StartCommit { certain: false, ..start });
     match trigger {
         Trigger::PullRequest { head: own, base } => match head {
-            // Its first parent is the exact code that the change is put on.
+            // The first parent of the test merge is exactly the base commit.
             Some(commit) if is_test_merge(commit, own) => {
                 start(&commit.parents[0], "the base commit of the test merge")
             }
             Some(commit) => match merge_base {
-                // It may be a test merge that is newer than the event: then all that came to the target since
+                // It may be a test merge that is newer than the event: then everything that reached the target since
                 // would count as the pull request's.
                 Some(found)
                     if commit.sha != *own && commit.parents.len() > 1 && commit.parents[0] != *own =>
@@ -103,7 +103,7 @@ pub fn choose_start(
                     "the target commit that the event names; fetch more history to find the merge base",
                 ),
             },
-            // Without a checkout the event is all there is, and GitHub merges onto what it names.
+            // Without a checkout only the event is known, and GitHub merges onto the commit that it names.
             None => start(base, "the target commit that the event names"),
         },
         Trigger::MergeGroup { base } => start(base, "the base commit of the merge group"),

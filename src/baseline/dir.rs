@@ -6,9 +6,9 @@
 //! DIR/pruned/IMAGE                          how many commits of an image were removed because they were old
 //! ```
 //!
-//! A file list is stored once for each diff ID, so an unchanged layer costs nothing. Every file is
-//! written beside its place, brought to the disk and renamed into it: a reader sees the old file or the new
-//! one, also after a crash. Processes need no lock, for none changes a file of another in place.
+//! A file list is stored once for each diff ID, so an unchanged layer costs nothing. Every file is written beside its
+//! destination, synced and renamed into place: a reader sees the old file or the new one, even after a crash. Processes
+//! need no lock, since none changes another's file in place.
 
 use std::collections::HashSet;
 use std::fs;
@@ -29,11 +29,11 @@ use crate::image::{DiffId, Digest, FileList, Platform, Snapshot, Time};
 use crate::layer::packed;
 use crate::sort;
 
-/// The directory of records that belong to no commit.
+/// The directory of baselines without a commit.
 const NO_COMMIT: &str = "no-commit";
-/// The largest record that is read; it has no file lists in it.
+/// The largest baseline that is read, without file lists.
 const MAX_RECORD: u64 = 64 << 20;
-/// A file that is so young may belong to a process that is still at work, and is not removed.
+/// A younger file may belong to a process that is still at work, and is not removed.
 const AT_WORK: Duration = Duration::from_secs(24 * 3600);
 
 /// A directory of recorded snapshots.
@@ -49,7 +49,8 @@ impl DirStore {
         DirStore { root, is_in_checkout: false }
     }
 
-    /// The same of one in a checkout: git is told to ignore it, and no layer of an image is taken on its word.
+    /// The same for a directory in a checkout: git is told to ignore it, and its file lists are never taken for an
+    /// image's layers.
     pub fn in_checkout(self) -> DirStore {
         DirStore { is_in_checkout: true, ..self }
     }
@@ -64,11 +65,10 @@ impl DirStore {
         &self.root
     }
 
-    /// Stores snapshots, each for its commit; of each image only the newest commits are kept if a number of
-    /// them is given.
+    /// Stores snapshots, each for its commit. If `keep` is given, only that many newest commits are kept of each image.
     ///
     /// # Errors
-    /// [`StoreError`]; the record that it is about is then as it was before.
+    /// [`StoreError`]; the baseline concerned is then unchanged.
     pub fn put_all(&self, snapshots: &[Snapshot], keep: Option<NonZeroUsize>) -> Result<Written, StoreError> {
         let ignored = self.root.join(".gitignore");
         if self.is_in_checkout && !ignored.exists() {
@@ -85,7 +85,7 @@ impl DirStore {
         Ok(Written { stored, not_pruned: pruned.err(), not_attached: None })
     }
 
-    /// Stores a snapshot, file lists first, so that a record never lacks one.
+    /// Stores a snapshot, file lists first, so that a baseline never lacks one.
     fn put(&self, snapshot: &Snapshot) -> Result<RecordOutcome, StoreError> {
         for layer in &snapshot.layers {
             if let Some(file_list) = &layer.file_list {
@@ -99,7 +99,7 @@ impl DirStore {
         if let Some(json) = json
             && let Some(existing) = replaceable(parsed(&path, &json))?
             && is_same(&existing, &bare)
-            // What is not kept any more, such as secrets in instructions, is to go from what is there too.
+            // The existing file must not contain what is no longer stored either, such as secrets in instructions.
             && json == written(&existing)?
         {
             return Ok(RecordOutcome::Unchanged);
@@ -108,7 +108,7 @@ impl DirStore {
         Ok(RecordOutcome::Recorded)
     }
 
-    /// The records of an image for a commit, one for each platform, in the order of their names.
+    /// The baselines of an image for a commit, one for each platform, in the order of their names.
     ///
     /// # Errors
     /// [`StoreError`] if the directory cannot be read.
@@ -124,7 +124,7 @@ impl DirStore {
         Ok(listing(&self.record_directory(commit, image))?.into_iter().filter_map(listed).collect())
     }
 
-    /// A record, without file lists.
+    /// A baseline, without file lists.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be used.
@@ -136,7 +136,7 @@ impl DirStore {
     /// Everything recorded for a commit, with the files of its layers.
     ///
     /// # Errors
-    /// [`StoreError`] if a record cannot be used.
+    /// [`StoreError`] if a baseline cannot be used.
     pub fn of_commit(&self, commit: Option<&str>) -> Result<Vec<Snapshot>, StoreError> {
         let directory = self.root.join("records").join(commit.map_or_else(|| NO_COMMIT.into(), file_name));
         let paths = below(&directory, 2)?;
@@ -153,7 +153,7 @@ impl DirStore {
         Ok(snapshots)
     }
 
-    /// What there is of an image.
+    /// What is stored of an image.
     ///
     /// # Errors
     /// [`StoreError`] if the directory cannot be read.
@@ -167,7 +167,7 @@ impl DirStore {
         Ok(overview)
     }
 
-    /// The sizes of an image, oldest commit first. A record that cannot be used has none.
+    /// The sizes of an image, oldest commit first, without baselines that cannot be used.
     ///
     /// # Errors
     /// [`StoreError`] if the directory cannot be read.
@@ -196,7 +196,7 @@ impl DirStore {
         Ok(RecordedHistory { points: points.into_iter().map(|(_, point)| point).collect(), unread })
     }
 
-    /// What is recorded of all images, in short. A record that cannot be used is left out, and said.
+    /// A summary of all images. A baseline that cannot be used is left out and reported.
     ///
     /// # Errors
     /// [`StoreError`] if the directory cannot be read.
@@ -222,7 +222,7 @@ impl DirStore {
         Ok((summary, unread))
     }
 
-    /// The records of an image, by commit.
+    /// The baselines of an image, by commit.
     fn all(&self, image: &str) -> Result<Vec<Vec<ListedBaseline>>, StoreError> {
         let commit = |path: PathBuf| name_of_file(path.file_name()?.to_str()?);
         let commits = listing(&self.root.join("records"))?.into_iter().filter_map(commit);
@@ -233,7 +233,7 @@ impl DirStore {
             .collect()
     }
 
-    /// Removes the records of all but the newest commits; what was just recorded is among those.
+    /// Removes the baselines of all but the newest commits; the one just recorded counts as newest.
     fn prune(&self, image: &str, own: Option<&str>, keep: usize) -> Result<(), StoreError> {
         let mut records = self.all(image)?;
         records.retain(|listed| !listed.is_empty());
@@ -248,7 +248,7 @@ impl DirStore {
         let old = records.split_off(keep);
         for listed in old.iter().flatten() {
             remove(Path::new(&listed.at))?;
-            // They are removed only if they are empty.
+            // Removes them only if they are empty.
             let directories = Path::new(&listed.at).ancestors().skip(1).take(2);
             directories.for_each(|directory| drop(fs::remove_dir(directory)));
         }
@@ -256,7 +256,7 @@ impl DirStore {
         write_atomically(&self.pruned_path(image), pruned.to_string().as_bytes())
     }
 
-    /// How many commits of an image were removed; where several processes do so at once, about.
+    /// How many commits of an image were removed; approximate if several processes remove some at once.
     fn pruned(&self, image: &str) -> Result<u64, StoreError> {
         let count = read(&self.pruned_path(image), 100)?;
         Ok(count.and_then(|count| String::from_utf8(count).ok()?.trim().parse().ok()).unwrap_or_default())
@@ -266,8 +266,8 @@ impl DirStore {
         self.root.join("pruned").join(image_name(image))
     }
 
-    /// Removes the file lists that no record names any more, and what killed processes have left. Of a record
-    /// that cannot be read nobody knows what it names, so where there is such, they are kept.
+    /// Removes file lists that no baseline uses any more, and leftovers of killed processes. If a baseline cannot be
+    /// read, nothing is removed, because its file lists are unknown.
     fn sweep(&self) -> Result<(), StoreError> {
         let mut needed = HashSet::new();
         let (records, left) = below(&self.root.join("records"), 3)?
@@ -291,16 +291,16 @@ impl DirStore {
         unneeded.chain(left).filter(idle).try_for_each(|path| remove(&path))
     }
 
-    /// The stored files of a layer; `None` if they are not there or cannot be used.
+    /// The stored files of a layer; `None` if they are missing or cannot be used.
     pub fn file_list(&self, diff_id: &DiffId) -> Option<FileList> {
         packed::unpack(&read(&self.file_list_path(diff_id), packed::MAX_PACKED).ok()??, diff_id)
     }
 
     fn put_file_list(&self, diff_id: &DiffId, file_list: &FileList) -> Result<(), StoreError> {
         let path = self.file_list_path(diff_id);
-        // One that is damaged is written anew, and so is one of an earlier version that says less.
+        // A damaged list is written again, and so is one of an earlier version that says less.
         if self.file_list(diff_id).is_some_and(|stored| stored.is_complete() || !file_list.is_complete()) {
-            // So that nobody removes what a record is about to name.
+            // Makes the file young, so that nobody removes a list that is about to be used.
             let file = fs::File::options().append(true).open(&path);
             let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
             return Ok(());
@@ -329,8 +329,8 @@ impl DirStore {
     }
 }
 
-/// A name as one part of a path, on every system and reversibly: what is not a lower-case letter, a digit
-/// or one of `._-` is written as its bytes in hex, for some disks do not tell `App` from `app`.
+/// A name as one part of a path, on every system and reversibly: anything but lower-case letters, digits and `._-` is
+/// written as its bytes in hex, because some file systems do not distinguish `App` from `app`.
 pub(super) fn file_name(name: &str) -> String {
     let safe = |byte: u8, first: bool| {
         byte.is_ascii_lowercase()
@@ -344,13 +344,13 @@ pub(super) fn file_name(name: &str) -> String {
     name.bytes().enumerate().map(encode).collect()
 }
 
-/// An image's name as a part of a path. Systems take no more than 255 bytes.
+/// An image's name as a part of a path. Systems allow at most 255 bytes.
 fn image_name(image: &str) -> String {
     let name = file_name(image);
     if name.len() <= 200 { name } else { format!("%%{}", Digest::of(image.as_bytes()).hex()) }
 }
 
-/// The name that [`file_name`] has made a part of a path of.
+/// The inverse of [`file_name`].
 pub(super) fn name_of_file(file: &str) -> Option<String> {
     let mut parts = file.split('%');
     let mut name = parts.next()?.as_bytes().to_vec();
@@ -361,10 +361,10 @@ pub(super) fn name_of_file(file: &str) -> Option<String> {
     String::from_utf8(name).ok().filter(|name| file_name(name) == file)
 }
 
-/// What is in a directory, in the order of names; nothing where it is not there.
+/// The content of a directory, sorted by name; empty if it does not exist.
 fn listing(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut paths: Vec<PathBuf> = match fs::read_dir(directory) {
-        // A link may lead anywhere, and nothing of a store is one.
+        // Symlinks are skipped: one may lead anywhere, and a store has none.
         Ok(entries) => entries
             .flatten()
             .filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_symlink()))
@@ -379,7 +379,7 @@ fn listing(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(paths)
 }
 
-/// The files so many levels below a directory.
+/// The files a number of levels below a directory.
 fn below(directory: &Path, levels: usize) -> Result<Vec<PathBuf>, StoreError> {
     let mut paths = vec![directory.to_path_buf()];
     for _ in 0..levels {
@@ -388,12 +388,12 @@ fn below(directory: &Path, levels: usize) -> Result<Vec<PathBuf>, StoreError> {
     Ok(paths)
 }
 
-/// Whether it is what [`write_atomically`] begins with.
+/// Whether it is a temporary file of [`write_atomically`].
 fn is_temporary(path: &Path) -> bool {
     path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(".tmp"))
 }
 
-/// What orders records: when their commit was made, in seconds, or else when they were written.
+/// The order of baselines: when their commit was made, in seconds, else when they were written.
 fn age(listed: &ListedBaseline, snapshot: Option<&Snapshot>) -> (i64, SystemTime) {
     let written = modified(Path::new(&listed.at));
     let seconds = written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -401,7 +401,7 @@ fn age(listed: &ListedBaseline, snapshot: Option<&Snapshot>) -> (i64, SystemTime
     (committed.map_or(i64::try_from(seconds).unwrap_or(i64::MAX), Time::seconds), written)
 }
 
-/// A record, as it is written.
+/// A baseline, as it is written.
 fn written(record: &Snapshot) -> Result<Vec<u8>, StoreError> {
     let mut json = serde_json::to_vec_pretty(record)?;
     json.push(b'\n');
@@ -432,7 +432,7 @@ fn parsed(path: &Path, json: &[u8]) -> Result<Snapshot, StoreError> {
 
 fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
     let failed = |error| StoreError::Io { operation: "read", path: path.into(), error };
-    // What is no file may not end, or not even begin.
+    // Anything but a regular file may never end, or not even begin.
     let file = match files::open_regular(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -446,13 +446,13 @@ fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, StoreError> {
     Ok(Some(content))
 }
 
-/// Writes a file so that it is there whole or not at all.
+/// Writes a file atomically: it is there completely or not at all.
 fn write_atomically(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     let failed = |error| StoreError::Io { operation: "write", path: path.into(), error };
     let directory = path.parent().unwrap_or(Path::new("."));
     create_directories(directory).map_err(failed)?;
     let mut file = match tempfile::NamedTempFile::new_in(directory) {
-        // Another process may just have removed it, because it was empty.
+        // Another process may just have removed the directory, because it was empty.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             create_directories(directory).map_err(failed)?;
             tempfile::NamedTempFile::new_in(directory)
@@ -467,7 +467,7 @@ fn write_atomically(path: &Path, content: &[u8]) -> Result<(), StoreError> {
     sync_directory(directory).map_err(failed)
 }
 
-/// Makes a directory and those that it is in, each brought to the disk.
+/// Makes a directory and its parents, each synced to the disk.
 fn create_directories(directory: &Path) -> io::Result<()> {
     if directory.as_os_str().is_empty() || directory.is_dir() {
         return Ok(());
@@ -475,7 +475,7 @@ fn create_directories(directory: &Path) -> io::Result<()> {
     let parent = directory.parent().unwrap_or(Path::new(""));
     create_directories(parent)?;
     match fs::create_dir(directory) {
-        // Another process was faster; it brings it to the disk as well.
+        // Another process was faster; it syncs the directory too.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && directory.is_dir() => Ok(()),
         made => made.and_then(|()| {
             sync_directory(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
@@ -483,7 +483,7 @@ fn create_directories(directory: &Path) -> io::Result<()> {
     }
 }
 
-/// That a file has a new name is on the disk only once its directory is.
+/// A renamed file is on the disk only once its directory is.
 #[cfg(unix)]
 fn sync_directory(directory: &Path) -> io::Result<()> {
     fs::File::open(directory)?.sync_all()
@@ -494,7 +494,7 @@ fn sync_directory(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A temporary file is its owner's alone; a store may be read by others.
+/// Temporary files are readable by their owner only, but others may read a store.
 #[cfg(unix)]
 fn share_readably(file: &fs::File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;

@@ -1,5 +1,5 @@
-//! The record that an image is compared with: that of the right commit, or of its nearest recorded ancestor;
-//! or why there is none.
+//! Finds the baseline that an image is compared with, at the right commit or its nearest recorded ancestor, or says why
+//! there is none.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,14 +11,14 @@ use crate::compare::baseline::{Missing, Reason, short};
 use crate::image::platform::platform_key;
 use crate::image::{Platform, Snapshot};
 
-/// A record that fits, and why this one.
+/// A matching baseline, and why it was chosen.
 #[derive(Debug, Clone)]
 pub struct FoundBaseline {
     /// The recorded image, without the files of its layers.
     pub snapshot: Snapshot,
-    /// How many commits it is older than the commit to compare with, where known.
+    /// How many commits it is behind the commit to compare with, if known.
     pub distance: Option<u64>,
-    /// Whether it is the record of exactly the commit to compare with.
+    /// Whether it belongs to exactly the commit to compare with.
     pub exact: bool,
     /// Why this one, in words.
     pub how: String,
@@ -30,20 +30,21 @@ pub struct BaselineFinder<'a> {
     ancestry: &'a mut Ancestry,
 }
 
-/// The records of the nearest commit that has any that fit.
+/// The matching baselines of the nearest commit that has any.
 struct Nearest {
     distance: usize,
     records: Vec<ListedBaseline>,
 }
 
 impl<'a> BaselineFinder<'a> {
-    /// Looks in a store, for records of these commits.
+    /// Looks in a store, for baselines of these commits.
     pub fn new(store: &'a Store, ancestry: &'a mut Ancestry) -> BaselineFinder<'a> {
         BaselineFinder { store, ancestry }
     }
 
-    /// The nearest record of an image of this name and platform, or why there is none. Where it is the only image of
-    /// its name, one variant of an architecture stands for another: its author chooses what it says of that.
+    /// The nearest baseline of an image of this name and platform, or why there is none. If it is the only image of its
+    /// name, a baseline of another variant of its architecture will do: the image's author decides what variant it
+    /// states.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -53,11 +54,11 @@ impl<'a> BaselineFinder<'a> {
         is_alone: bool,
     ) -> Result<Result<FoundBaseline, Missing>, StoreError> {
         match self.look(image, is_alone).await {
-            // An older one in its place would be a wrong one.
+            // Falling back to an older baseline would be wrong.
             Err(StoreError::Record { place, error }) => {
                 let is_newer = error.is_newer();
                 let reason = if is_newer { Reason::Newer } else { Reason::Unreadable };
-                // Where a directory is concerns nobody who reads a comment.
+                // Readers of a comment need not know where the directory is.
                 let place = match self.store {
                     Store::Directory(store) => Path::new(&place)
                         .strip_prefix(store.path())
@@ -91,7 +92,7 @@ impl<'a> BaselineFinder<'a> {
         self.missing(name, &platform, overview).map(Err)
     }
 
-    /// The record of one platform.
+    /// The baseline of one platform.
     async fn find(&mut self, name: &str, platform: &str) -> Result<Option<FoundBaseline>, StoreError> {
         if let Some(nearest) = self.nearest(name, Some(platform)).await? {
             let snapshot = self.store.load(&nearest.records[0]).await?;
@@ -107,8 +108,8 @@ impl<'a> BaselineFinder<'a> {
             return Ok(Some(FoundBaseline { snapshot, distance: None, exact: false, how }));
         }
         if let Some(listed) = of_platform(self.store.records(name, None, Some(platform)).await?) {
-            // Without a checkout there are no commits to tell records apart by, and then the one
-            // record is what it was recorded to be.
+            // Without a checkout, there are no commits to distinguish baselines by, so the one recorded without a
+            // commit is exact.
             let (exact, how) = (self.ancestry.start().is_none(), "recorded without a commit".to_owned());
             let snapshot = self.store.load(&listed).await?;
             return Ok(Some(FoundBaseline { snapshot, distance: None, exact, how }));
@@ -116,10 +117,10 @@ impl<'a> BaselineFinder<'a> {
         Ok(None)
     }
 
-    /// The nearest record that can be used, where it only tells how an image went: nothing is said where there is none.
+    /// The nearest usable baseline, just to show how an image changed: no message if there is none.
     ///
     /// # Errors
-    /// [`StoreError`] if the store cannot be asked.
+    /// [`StoreError`] if the store cannot be reached.
     pub async fn nearest_record(&mut self, image: &Snapshot) -> Result<Option<Snapshot>, StoreError> {
         let platform = platform_key(image.image.platform.as_ref());
         let Some(nearest) = self.nearest(&image.image.name, Some(&platform)).await? else { return Ok(None) };
@@ -129,7 +130,7 @@ impl<'a> BaselineFinder<'a> {
         }
     }
 
-    /// The records of an image for all its platforms, of the nearest commit that has any.
+    /// The baselines of an image for all its platforms, at the nearest commit that has any.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -137,7 +138,7 @@ impl<'a> BaselineFinder<'a> {
         let Some(nearest) = self.nearest(name, None).await? else { return Ok(Vec::new()) };
         let mut found = Vec::new();
         for listed in &nearest.records {
-            // Of one that cannot be used it is said where its image is compared.
+            // An unusable one is reported where its image is compared.
             match self.store.load(listed).await {
                 Err(StoreError::Record { .. }) => {}
                 loaded => found.push(self.found(loaded?, nearest.distance)),
@@ -177,20 +178,20 @@ impl<'a> BaselineFinder<'a> {
 
     fn missing(&mut self, name: &str, platform: &str, overview: Overview) -> Result<Missing, StoreError> {
         let Overview { commits, platforms, pruned } = overview;
-        // Where a directory is concerns nobody who reads a comment.
+        // Readers of a comment need not know where the directory is.
         let store = match self.store.directory() {
             Some(_) => "the store".to_owned(),
             None => self.store.describe(),
         };
         let reason = match self.ancestry.start() {
             _ if commits == 0 => Reason::NeverRecorded,
-            // What no record says any more is for no other platform either.
+            // If no stored baseline names a platform, this is not about another platform.
             _ if !platforms.is_empty() && !platforms.contains(platform) => Reason::OtherPlatform,
             None => Reason::NoCommit,
             Some(_) if pruned > 0 => Reason::Expired,
             Some(_) => Reason::OutOfReach,
         };
-        // The right commit may be one of those that could not be asked for.
+        // The right commit may be one that GitHub could not tell.
         if matches!(reason, Reason::Expired | Reason::OutOfReach)
             && let Some(problem) = self.ancestry.take_problem()
         {
@@ -225,7 +226,7 @@ impl<'a> BaselineFinder<'a> {
     }
 }
 
-/// The only platform of these that has the system and the architecture of one that is not among them.
+/// The only recorded platform with the same operating system and architecture as one that is not recorded.
 pub fn other_variant(recorded: &BTreeSet<String>, platform: &str) -> Option<String> {
     let machine = |text: &str| text.parse::<Platform>().ok().map(|one| (one.os, one.architecture));
     let wanted = machine(platform).filter(|_| !recorded.contains(platform))?;

@@ -1,5 +1,5 @@
-//! What the local checkout says of commits, asked of the `git` program. Where there is no
-//! checkout or no `git`, nothing is known, and that is an answer.
+//! What the local checkout says about commits, asked of the `git` program. Without a checkout or `git`, nothing is
+//! known, which is a valid answer.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,8 +10,8 @@ use crate::image::snapshot::Commit;
 /// How far back a recorded ancestor is looked for.
 pub const MAX_ANCESTORS: usize = 200;
 
-/// In a job container the checkout belongs to another user; commits are only read here. What is committed may look
-/// like a bare repository, and an artifact may bring a `.git`: the configuration in it must run no program.
+/// In a job container the checkout belongs to another user; commits are only read here. Committed files may look like a
+/// bare repository, and an artifact may bring a `.git`: its configuration must not run any program.
 const CAUTION: [&str; 8] = [
     "-c",
     "safe.directory=*",
@@ -35,27 +35,27 @@ impl Git {
         Git { directory: directory.into() }
     }
 
-    /// The innermost checkout that a path is in, and its root. What is committed can look like a repository of its own
+    /// The innermost checkout that a path is in, and its root. Committed files can look like a repository of their own
     /// to git, but cannot be called `.git`.
     pub fn around(path: &Path) -> Option<(Git, &Path)> {
         let root = path.ancestors().find(|directory| directory.join(".git").exists())?;
         Some((Git::at(root), root))
     }
 
-    /// Whether there is a `git` program.
+    /// Whether a `git` program is installed.
     pub fn is_installed() -> bool {
         let mut version = Command::new("git");
         version.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         version.status().is_ok_and(|status| status.success())
     }
 
-    /// The commit that is checked out. Its parents are read from the commit itself, so they are
-    /// known in a shallow checkout too.
+    /// The commit that is checked out. Its parents are read from the commit itself, so they are known in a shallow
+    /// checkout too.
     pub fn head(&self) -> Option<Commit> {
         self.commit("HEAD")
     }
 
-    /// A commit by any name that git takes.
+    /// A commit by any name that git accepts.
     pub fn commit(&self, name: &str) -> Option<Commit> {
         let sha = self.run(&[
             "rev-parse",
@@ -80,8 +80,7 @@ impl Git {
         self.run(&["symbolic-ref", "--quiet", "HEAD"])
     }
 
-    /// The default branch: that of `origin`, where it is known; else `main` or `master`, where there is one; else what
-    /// is checked out.
+    /// The default branch: that of `origin` if known; else `main` or `master` if one exists; else what is checked out.
     pub fn default_branch(&self) -> Option<String> {
         let of_origin = self.run(&["symbolic-ref", "--quiet", "refs/remotes/origin/HEAD"]);
         if let Some(name) = of_origin.as_deref().and_then(|name| name.strip_prefix("refs/remotes/origin/")) {
@@ -97,7 +96,7 @@ impl Git {
         usual.or_else(|| self.branch()?.strip_prefix("refs/heads/").map(str::to_owned))
     }
 
-    /// The owner and the name of the repository that `origin` is, by the end of its address.
+    /// The owner and name of the repository that `origin` points to, by the end of its address.
     pub fn origin(&self) -> Option<(String, String)> {
         let address = self.run(&["config", "--get", "remote.origin.url"])?;
         let path = address.trim_end_matches('/').trim_end_matches(".git");
@@ -116,7 +115,7 @@ impl Git {
         self.run(&["rev-parse", "--show-superproject-working-tree"]).is_some_and(|path| !path.is_empty())
     }
 
-    /// Whether the checkout is cut off, so that what it does not know may be there all the same.
+    /// Whether the checkout is shallow, so that objects it lacks may still exist.
     pub fn is_shallow(&self) -> bool {
         self.run(&["rev-parse", "--is-shallow-repository"]).is_none_or(|answer| answer != "false")
     }
@@ -129,18 +128,18 @@ impl Git {
         status.map_or_else(Vec::new, |status| status.lines().filter_map(path).collect())
     }
 
-    /// The first tracked file that is, or is below, this path. The outer `None` is for that git cannot tell.
+    /// The first tracked file that is, or is below, this path. The outer `None` means that git cannot tell.
     pub fn first_tracked(&self, path: &str) -> Option<Option<String>> {
         let listed = self.run(&["-c", "core.quotePath=false", "ls-files", "--full-name", "--", path])?;
         Some(listed.lines().next().map(str::to_owned))
     }
 
-    /// Whether a file is part of what is committed, and not one of this machine alone.
+    /// Whether a file is tracked, and not just on this machine.
     pub fn tracks(&self, path: &str) -> bool {
         self.run(&["ls-files", "--error-unmatch", "--", path]).is_some()
     }
 
-    /// The best common ancestor of two commits, where the checkout reaches that far.
+    /// The best common ancestor of two commits, if the checkout reaches that far.
     pub fn merge_base(&self, one: &str, other: &str) -> Option<String> {
         self.run(&["merge-base", "--end-of-options", one, other]).filter(|sha| is_sha(sha))
     }
@@ -166,7 +165,7 @@ impl Git {
             .stderr(Stdio::null())
             .output()
             .ok()?;
-        // Of a commit's message and names, which may be in any encoding, nothing is used.
+        // A commit's message and names may be in any encoding, but are not used.
         output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
     }
 }

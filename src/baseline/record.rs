@@ -1,4 +1,4 @@
-//! What stores of baselines have in common: records, lists of them, and what can go wrong.
+//! What all baseline stores share: stored baselines, lists of them, and errors.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,16 +11,16 @@ use crate::image::snapshot::SnapshotError;
 use crate::image::{Snapshot, Time};
 use crate::registry::ArtifactError;
 
-/// A store that cannot be used, or one thing in it.
+/// A store, or something in it, that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A store that layergate does not have.
     #[error("--store {0}: unknown kind of store; write dir:PATH, git:BRANCH, git:refs/NAME or oci:HOST/REPO")]
     UnknownKind(String),
-    /// A name that no branch can have.
+    /// An invalid branch name.
     #[error("--store git:{0}: invalid branch name; use letters, digits, `.`, `_`, `-` and `/`")]
     BranchName(String),
-    /// A name that no repository of a registry can have.
+    /// An invalid repository name.
     #[error("--store oci:{0}: invalid repository name; write oci:HOST/REPO, in lower case and without a tag")]
     RepositoryName(String),
     /// A file of the store cannot be used.
@@ -33,15 +33,15 @@ pub enum StoreError {
         /// Why not.
         error: std::io::Error,
     },
-    /// A record that is not a snapshot that this version can use.
+    /// A baseline that is not a snapshot this version can use.
     #[error("baseline store: {place}: {error}{}", if error.is_newer() { "" } else { "; record the baseline again" })]
     Record {
-        /// The record's file, or the branch and the path in it.
+        /// Its file, or the branch and the path in it.
         place: String,
         /// What is wrong with it.
         error: SnapshotError,
     },
-    /// The list of an image's records on a branch cannot be used.
+    /// The index of an image on a branch cannot be used.
     #[error("baseline store: {place}: {error}")]
     Index {
         /// The branch, and the path in it.
@@ -67,7 +67,7 @@ pub enum StoreError {
         /// One of them.
         file: String,
     },
-    /// A branch with more records of an image than can be read again.
+    /// A branch with more baselines of an image than could be read again.
     #[error(
         "baseline store: {place} has too many baselines of {image} to add another; pass --keep-last to remove old ones"
     )]
@@ -77,13 +77,13 @@ pub enum StoreError {
         /// The image's name.
         image: String,
     },
-    /// A part of a branch that another part names is not there.
+    /// A part of a branch that another part refers to is missing.
     #[error("baseline store: {place} is missing; record the baseline again")]
     Lost {
         /// The branch, and what should be in it.
         place: String,
     },
-    /// A tag of a registry that leads to something else than it says.
+    /// A tag in a registry that leads to something unexpected.
     #[error("baseline store: {place} {why}; {hint}")]
     Unfit {
         /// The repository, and the tag.
@@ -93,7 +93,7 @@ pub enum StoreError {
         /// What to do.
         hint: &'static str,
     },
-    /// More records of one commit than an image has platforms.
+    /// More baselines of one commit than an image has platforms.
     #[error(
         "baseline store: {place} is one of over {most} tags for one commit; delete those that are not baselines"
     )]
@@ -103,16 +103,16 @@ pub enum StoreError {
         /// How many are read.
         most: usize,
     },
-    /// A snapshot that cannot be written down.
+    /// A snapshot that cannot be encoded.
     #[error("baseline store: cannot encode the baseline: {0}")]
     Encode(#[from] serde_json::Error),
-    /// A snapshot without a commit, for a store that has records by commit alone.
+    /// A snapshot without a commit, for a store that keeps baselines by commit only.
     #[error("the {0} store keeps baselines by commit, and the commit is unknown; pass --commit")]
     NoCommit(&'static str),
     /// GitHub refuses, or cannot be reached.
     #[error("baseline store: {0}")]
     Github(GithubError),
-    /// GitHub could not say which commits come before.
+    /// GitHub could not list earlier commits.
     #[error("baseline store: no baseline was found, but not all earlier commits are known: {0}")]
     Ancestry(GithubError),
     /// A registry refuses, or cannot be reached.
@@ -136,38 +136,38 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether a newer version wrote what cannot be used.
+    /// Whether a newer version wrote the document that cannot be used.
     pub fn is_newer(&self) -> bool {
         matches!(self, StoreError::Record { error, .. } if error.is_newer())
     }
 }
 
 impl From<GithubError> for StoreError {
-    /// Not its source: what it says is said already.
+    /// The error without its source, because its message already includes that.
     fn from(error: GithubError) -> StoreError {
         StoreError::Github(error)
     }
 }
 
-/// A record, as a list of them has it.
+/// A stored baseline, as stores list it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ListedBaseline {
-    /// The commit that it is of.
+    /// Its commit.
     pub commit: Option<String>,
-    /// What its image runs on, as [`platform_key`] has it.
+    /// Its image's platform, in the form of [`platform_key`].
     pub platform: String,
     /// Where it is, in the store's own words.
     pub at: String,
 }
 
-/// What a store has of an image, whatever commits it is of.
+/// What a store holds of an image, across all commits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overview {
-    /// How many commits have a record.
+    /// How many commits have a baseline.
     pub commits: usize,
-    /// For what platforms there are some.
+    /// The platforms with a baseline.
     pub platforms: BTreeSet<String>,
-    /// How many were removed because they were old, where that is known.
+    /// How many were removed because of their age, if known.
     pub pruned: u64,
 }
 
@@ -175,38 +175,38 @@ pub struct Overview {
 pub struct RecordedHistory {
     /// Oldest first.
     pub points: Vec<HistoryPoint>,
-    /// Why a record is not among them.
+    /// Why some baselines are not among them.
     pub unread: Vec<StoreError>,
 }
 
-/// What became of a record.
+/// The outcome of recording a baseline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordOutcome {
-    /// It is there now.
+    /// It was stored.
     Recorded,
-    /// The same was there before.
+    /// The same was already stored.
     Unchanged,
 }
 
-/// What became of records, and of those that they were to take the place of.
+/// The outcome of recording several baselines and removing old ones.
 #[derive(Debug)]
 pub struct Written {
-    /// One for each, in their order.
+    /// One per baseline, in their order.
     pub stored: Vec<RecordOutcome>,
-    /// Why not all is removed that should be. What is to be kept is there all the same.
+    /// Why some baselines that should have been removed were not. Those to keep are stored all the same.
     pub not_pruned: Option<StoreError>,
-    /// Why not all of them are found by their images too, where they should be.
+    /// Why some of them are not attached to their images, although they should be.
     pub not_attached: Option<StoreError>,
 }
 
-/// Whether two records say the same of an image and a commit, however each was come by: a commit may be the tip of
-/// several branches and tags.
+/// Whether two baselines say the same of an image and a commit, no matter how each was obtained: a commit may be the
+/// tip of several branches and tags.
 pub(super) fn is_same(one: &Snapshot, other: &Snapshot) -> bool {
     let bare = |snapshot: &Snapshot| {
         let mut bare = snapshot.clone().without_files();
         bare.image.reference.clear();
         bare.source.clone_from(&one.source);
-        // What was recorded before it may be another image by now.
+        // The image recorded before it may be another one by now.
         bare.update = None;
         if let Some(commit) = &mut bare.commit {
             commit.reference = None;
@@ -219,8 +219,8 @@ pub(super) fn is_same(one: &Snapshot, other: &Snapshot) -> bool {
     bare(one) == bare(other)
 }
 
-/// A record that is to be replaced, as far as it can be used. That of a newer version is not: it says more than
-/// this one would.
+/// A stored baseline to replace, as far as it can be used. One of a newer version is an error: it says more than this
+/// version would write.
 pub(super) fn replaceable<T>(existing: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match existing {
         Ok(existing) => Ok(Some(existing)),

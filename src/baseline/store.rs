@@ -1,4 +1,4 @@
-//! Where baselines are kept. What a store does is the same for all of them; what differs is what it costs.
+//! Where baselines are kept. All stores do the same; they differ in what it costs.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ pub enum Store {
     Registry(Box<RegistryStore>),
 }
 
-/// What `--store` names, before anything is asked of it.
+/// The store that `--store` names, before it is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreName {
     /// `dir:PATH`.
@@ -35,10 +35,10 @@ pub enum StoreName {
 }
 
 impl StoreName {
-    /// Reads `dir:PATH`, `git`, `git:BRANCH`, `git:refs/NAME` or `oci:HOST/REPO`.
+    /// Parses `dir:PATH`, `git`, `git:BRANCH`, `git:refs/NAME` or `oci:HOST/REPO`.
     ///
     /// # Errors
-    /// [`StoreError`] for another kind, and for what no branch or repository can be called.
+    /// [`StoreError`] for another kind, and for an invalid branch or repository name.
     pub fn parse(text: &str) -> Result<StoreName, StoreError> {
         match text.split_once(':').unwrap_or((text, "")) {
             ("dir", path) if !path.is_empty() => Ok(StoreName::Directory(path.into())),
@@ -54,8 +54,8 @@ impl StoreName {
         }
     }
 
-    /// Opens the store; nothing is asked of it yet. Registries elsewhere than on this machine are spoken to in
-    /// plain HTTP only if that is asked for.
+    /// Opens the store, without contacting it yet. Registries on other machines are contacted over plain HTTP only on
+    /// request.
     ///
     /// # Errors
     /// If a repository is needed and there is none.
@@ -72,7 +72,7 @@ impl StoreName {
     }
 }
 
-/// A part of what Git allows (git-check-ref-format), that needs no escaping in an address.
+/// A subset of what Git allows (git-check-ref-format) that needs no escaping in a URL.
 fn is_ref_name(name: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty()
@@ -89,7 +89,7 @@ fn is_ref_name(name: &str) -> bool {
 }
 
 impl Store {
-    /// The directory of a store that is one: what it has costs nothing to look up.
+    /// The directory, if the store is one: lookups in it are cheap.
     pub fn directory(&self) -> Option<&DirStore> {
         match self {
             Store::Directory(store) => Some(store),
@@ -106,8 +106,8 @@ impl Store {
         }
     }
 
-    /// What is recorded of an image of a registry by that image itself, and not by a commit; nothing where the
-    /// store is kept elsewhere than beside the image. Of each platform it is the newest.
+    /// The newest baseline for each platform, found through an image in a registry rather than a commit; empty if the
+    /// store is not beside the image.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -127,8 +127,7 @@ impl Store {
         }
     }
 
-    /// The records of an image for a commit, by platform. Where only one platform matters, it may be that alone
-    /// which is looked for, or all.
+    /// The baselines of an image for a commit. If a platform is given, a store may return only that platform's, or all.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -145,10 +144,10 @@ impl Store {
         }
     }
 
-    /// A record, without the files of its layers.
+    /// A baseline, without the files of its layers.
     ///
     /// # Errors
-    /// [`StoreError`] if it cannot be used: an older one in its place would be a wrong one.
+    /// [`StoreError`] if it cannot be used: falling back to an older one would be wrong.
     pub async fn load(&self, listed: &ListedBaseline) -> Result<Snapshot, StoreError> {
         match self {
             Store::Directory(store) => store.load(listed),
@@ -157,8 +156,8 @@ impl Store {
         }
     }
 
-    /// The files of a layer of a record that was loaded; `None` if they are not known. They only explain,
-    /// so what is damaged counts as not known.
+    /// The files of a layer of a baseline that was loaded; `None` if they are not known. They only explain, so damaged
+    /// ones count as not known.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be reached.
@@ -170,7 +169,7 @@ impl Store {
         }
     }
 
-    /// What there is of an image at all: why it has no baseline.
+    /// What is stored of an image at all, to explain why it has no baseline.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -182,7 +181,7 @@ impl Store {
         }
     }
 
-    /// All that is recorded of an image.
+    /// The recorded sizes of an image.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -195,10 +194,10 @@ impl Store {
         Ok(RecordedHistory { points, unread: Vec::new() })
     }
 
-    /// Records images, and of each keeps the commits that were recorded last only if a number of them is given.
+    /// Records images. If `keep` is given, only that many most recently recorded commits are kept of each.
     ///
     /// # Errors
-    /// [`StoreError`]; a branch is then as it was before, and in a directory each record is.
+    /// [`StoreError`]; a branch is then unchanged, and so is each baseline in a directory.
     pub async fn put(
         &self,
         snapshots: &[Snapshot],

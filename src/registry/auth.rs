@@ -1,5 +1,5 @@
-//! How a registry is shown who asks: by name and password with each request, or by a token that these get
-//! (distribution's "Token Authentication").
+//! Registry authentication: Basic with each request, or a bearer token obtained with it (distribution's "Token
+//! Authentication").
 
 use std::collections::BTreeSet;
 
@@ -12,32 +12,32 @@ use serde::Deserialize;
 
 use crate::redact;
 
-/// What is sent along with each request, and what that allows.
+/// The authorization sent with each request, and what it allows.
 #[derive(Default)]
 pub struct Access {
-    /// The header; none while the registry has asked for none.
+    /// The header; `None` until the registry asks for one.
     pub header: Option<HeaderValue>,
-    /// What a token is asked for: to pull, push or delete.
+    /// The actions to request a token for: pull, push or delete.
     pub actions: BTreeSet<String>,
 }
 
-/// What a registry wants to be shown.
+/// The authentication that a registry requires.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Challenge {
-    /// Name and password.
+    /// User name and password.
     Basic,
     /// A token.
     Token {
-        /// Who gives it.
+        /// The token service.
         realm: Url,
-        /// What it is for, in the registry's words.
+        /// The `service` to request it for, if the registry states one.
         service: Option<String>,
-        /// What it has to allow in the repository, where the registry says.
+        /// The actions that it must allow in the repository, if the registry says so.
         actions: BTreeSet<String>,
     },
 }
 
-/// The answer of who gives tokens.
+/// The answer of a token service.
 #[derive(Deserialize)]
 struct Token {
     token: Option<String>,
@@ -45,7 +45,7 @@ struct Token {
 }
 
 impl Challenge {
-    /// Reads what an answer wants to be shown for a repository; a token where there is a choice.
+    /// Reads which authentication an answer requires for a repository; a token if there is a choice.
     pub fn of(headers: &HeaderMap, repository: &str) -> Option<Challenge> {
         let texts = headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|text| text.to_str().ok());
         let all: Vec<ChallengeRef> = texts.filter_map(|text| parse_challenges(text).ok()).flatten().collect();
@@ -67,7 +67,7 @@ impl Challenge {
     }
 }
 
-/// Name and password as a header.
+/// User name and password as a header.
 pub fn basic((user, password): &(String, String)) -> Option<HeaderValue> {
     let login = STANDARD.encode(format!("{user}:{password}"));
     redact::remember(password);
@@ -75,7 +75,7 @@ pub fn basic((user, password): &(String, String)) -> Option<HeaderValue> {
     secret(&format!("Basic {login}"))
 }
 
-/// The token in an answer as a header; `None` if there is none that can be sent.
+/// The token in an answer as a header; `None` if it has no valid one.
 pub fn bearer(answer: &[u8]) -> Option<HeaderValue> {
     let answer: Token = serde_json::from_slice(answer).ok()?;
     let token = answer.token.or(answer.access_token).filter(|token| !token.is_empty())?;

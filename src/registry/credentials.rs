@@ -1,5 +1,4 @@
-//! Who one is at a registry: what `docker login` and `podman login` have left, credential helpers
-//! included.
+//! Registry credentials, as `docker login` and `podman login` store them, including credential helpers.
 
 use docker_credential::{CredentialRetrievalError, DockerCredential};
 
@@ -10,13 +9,13 @@ const DOCKER_HUB: &str = "index.docker.io";
 
 /// What to log in with.
 pub struct Credentials {
-    /// A user's name and password, where they are stored.
+    /// User name and password, if stored.
     pub login: Option<(String, String)>,
-    /// Why stored ones are not used: of interest only if the registry wants some.
+    /// Why stored credentials are not used. Matters only if the registry requires some.
     pub problem: Option<String>,
 }
 
-/// Credentials that are there and cannot be used.
+/// Credentials that exist but cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum CredentialsError {
     /// A token of a kind that can only be exchanged, not sent.
@@ -32,7 +31,7 @@ enum CredentialsError {
         /// The helper's program.
         helper: String,
     },
-    /// A file or an answer that is not what it should be.
+    /// A malformed file or answer.
     #[error("the stored credentials of {host} cannot be read: {error}")]
     Unreadable {
         /// The registry.
@@ -55,7 +54,7 @@ pub fn of(host: &str) -> Credentials {
         }
         Ok(DockerCredential::IdentityToken(_)) => Some(CredentialsError::IdentityToken(host.into())),
         Err(error) if is_absent(&error) => None,
-        // What a helper printed may hold a secret, and is not repeated.
+        // A helper's output may hold a secret, so it is not repeated.
         Err(CredentialRetrievalError::HelperFailure { helper, .. }) => {
             Some(CredentialsError::Helper { host: host.into(), helper })
         }
@@ -64,7 +63,7 @@ pub fn of(host: &str) -> Credentials {
     Credentials { login: None, problem: problem.map(|problem| problem.to_string()) }
 }
 
-/// No file, or nothing in it. A helper that knows nobody says so on its standard output (the
+/// Whether there is no file, or nothing in it. A helper without credentials says so on its standard output (the
 /// credential helper protocol of docker-credential-helpers).
 fn is_absent(error: &CredentialRetrievalError) -> bool {
     match error {

@@ -1,41 +1,41 @@
-//! What a registry could not do, for people, and whether it is worth another try.
+//! Registry errors, for people, and whether a retry may help.
 
 use std::time::Duration;
 
-/// What a registry could not do.
+/// A failed registry operation.
 #[derive(Debug, thiserror::Error)]
 #[error("the registry could not {operation}: {error}; {hint}")]
 pub struct ArtifactError {
-    /// What was asked of it.
+    /// The operation that was requested.
     pub operation: &'static str,
-    /// Where it went wrong.
+    /// The kind of failure.
     pub cause: RequestFailure,
     /// Its answer, or why there is none.
     pub error: String,
     /// What to do.
     pub hint: String,
-    /// How long the registry asks to wait before it is asked again.
+    /// How long the registry asks to wait before the next request.
     pub wait: Option<Duration>,
 }
 
-/// Where a request went wrong.
+/// The kind of failure of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RequestFailure {
-    /// On the way; it may be worth another try.
+    /// In transit; a retry may help.
     Way {
         /// Whether there was a connection at all.
         connected: bool,
     },
-    /// It took too long; it would the next time.
+    /// It took too long, and would again.
     Time,
     /// The registry answered with this status.
     Status(u16),
-    /// The registry's answer is not what it has to be.
+    /// The registry's answer is not valid.
     Answer,
 }
 
 impl ArtifactError {
-    /// The status of the registry's answer, where that is what went wrong.
+    /// The status of the registry's answer, if that is the failure.
     pub fn status(&self) -> Option<u16> {
         match self.cause {
             RequestFailure::Status(status) => Some(status),
@@ -43,12 +43,12 @@ impl ArtifactError {
         }
     }
 
-    /// Whether it may be well the next time.
+    /// Whether a retry may succeed.
     pub(super) fn is_passing(&self) -> bool {
         match self.cause {
-            // A server that is not there will not be there in a second either.
+            // A server that is down will not be up in a second either.
             RequestFailure::Way { connected } => connected,
-            // Digests are computed here, so it is the registry that has met a file half written for another.
+            // Digests are computed here, so the registry itself has met a file half written for another request.
             RequestFailure::Status(400) => self.error.contains("DIGEST_INVALID"),
             RequestFailure::Status(status) => matches!(status, 429 | 500..=599),
             RequestFailure::Time | RequestFailure::Answer => false,
@@ -56,7 +56,7 @@ impl ArtifactError {
     }
 }
 
-/// The text of an error with its causes: of a failed request, the library's own names addresses only.
+/// The text of an error with its causes: for a failed request, the library's own text names only the URL.
 pub fn text_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

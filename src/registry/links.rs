@@ -1,9 +1,9 @@
-//! Where a registry may lead: by a redirect, to the place of an upload, to whoever gives out tokens.
+//! Where a registry may lead: by a redirect, to an upload location, to its token service.
 //!
-//! The registry is the user's choice, and where its answers lead is the registry's. Blobs are often kept on another host, so
-//! that is followed, but never from HTTPS to plain HTTP, and not to loopback or link-local addresses (this machine, and the
-//! metadata services of clouds) unless the registry has such an address itself. A name counts as the addresses that it has at
-//! the moment of connecting. Behind a proxy it is the proxy that looks names up.
+//! The user chooses the registry, but the registry chooses where its answers lead. Blobs are often kept on another
+//! host, so links are followed, but never from HTTPS to plain HTTP, and not to loopback or link-local addresses (this
+//! machine, and the metadata services of clouds) unless the registry has such an address itself. Names count as the
+//! addresses that they have at the moment of connecting. Behind a proxy, the proxy resolves names.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -16,16 +16,16 @@ use reqwest::redirect::Policy;
 /// How many redirects are followed, as by most clients.
 const MAX_REDIRECTS: usize = 10;
 
-/// Evaluates where a registry leads.
+/// Decides which links of a registry are followed.
 #[derive(Clone)]
 pub(super) struct LinkPolicy(Arc<Registry>);
 
 struct Registry {
     /// Its own host, without a port.
     host: String,
-    /// Where that is, once it is known.
+    /// Where that host is, once known.
     place: OnceLock<AddressScope>,
-    /// Hosts of proxies: connected to, whoever is asked.
+    /// Hosts of proxies, which are connected to whatever the target.
     proxies: Vec<String>,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 impl Refused {
-    /// The refusal that is behind a failed request, if one is.
+    /// The refusal that caused a failed request, if any.
     pub fn of<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e Refused> {
         let mut error = Some(error);
         while let Some(inner) = error {
@@ -67,7 +67,7 @@ impl Refused {
 }
 
 impl LinkPolicy {
-    /// Of the registry at an address.
+    /// The policy for the registry at an address.
     pub fn of(base: &Url) -> LinkPolicy {
         let place = OnceLock::new();
         if let Some(known) = stated_place(base) {
@@ -77,7 +77,7 @@ impl LinkPolicy {
         LinkPolicy(Arc::new(Registry { host, place, proxies: proxies() }))
     }
 
-    /// What redirects are followed.
+    /// The redirect policy for the HTTP client.
     pub fn policy(&self) -> Policy {
         let links = self.clone();
         Policy::custom(move |attempt| {
@@ -95,7 +95,7 @@ impl LinkPolicy {
     /// Whether an answer from one address may lead to another.
     ///
     /// # Errors
-    /// [`Refused`], with where it leads and why that is not followed.
+    /// [`Refused`], with the target and why it is not followed.
     pub fn check(&self, from: &Url, to: &Url) -> Result<(), Refused> {
         let shown = shown(to);
         if !matches!(to.scheme(), "http" | "https") {
@@ -119,8 +119,8 @@ impl LinkPolicy {
         }
     }
 
-    /// Whether a login may be sent to whoever gives out the tokens of the registry at `base`: to any host over HTTPS, as
-    /// Docker does; without it only where nobody else can listen, or where the registry itself is asked that way.
+    /// Whether a login may be sent to the token service `realm` of the registry at `base`: over HTTPS to any host, as
+    /// Docker does; over plain HTTP only to the registry's own host, or if both are on this machine.
     pub fn may_have_login(&self, base: &Url, realm: &Url) -> bool {
         let on_machine = |url: &Url| stated_place(url) == Some(AddressScope::Machine);
         realm.scheme() == "https"
@@ -132,16 +132,16 @@ impl LinkPolicy {
         place == AddressScope::Elsewhere || self.0.place.get() == Some(&place)
     }
 
-    /// The addresses of a name that may be connected to.
+    /// Those addresses of a name that may be connected to.
     fn allowed(&self, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Refused> {
         let registry = &self.0;
-        // A link to `localhost` was refused before, so it is a proxy's name here.
+        // A link to `localhost` was refused before, so here it is a proxy's name.
         if name == "localhost" || registry.proxies.iter().any(|proxy| proxy == name) {
             return Ok(found);
         }
         let place = place_of_all(&found);
         if name == registry.host {
-            // Once: a registry that moves here between two answers would lead here by its own name.
+            // Set only once: otherwise a registry that moves here between two answers could lead here by its own name.
             registry.place.get_or_init(|| place);
         }
         let reachable = |address: &SocketAddr| self.may_lead_to(place_of(address.ip()));
@@ -161,7 +161,7 @@ impl Resolve for LinkPolicy {
     }
 }
 
-/// An address for people: what follows the host may have a token in it.
+/// An address for people, without what follows the host: that may contain a token.
 fn shown(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{}{port}", url.scheme(), url.host_str().unwrap_or_default())
@@ -175,9 +175,9 @@ fn refusal(target: &str, place: AddressScope) -> Refused {
     ))
 }
 
-/// Where a host is by its own text: an address, or a name that always means this machine (RFC 6761, "localhost").
+/// The scope of a host by its text alone: an address, or a name that always means this machine (RFC 6761, "localhost").
 pub(super) fn stated_place(url: &Url) -> Option<AddressScope> {
-    // Whatever way an IPv4 address is written, the URL has it in the usual one.
+    // The URL library normalizes every notation of an IPv4 address.
     let name = url.host_str()?.trim_end_matches('.');
     let address = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(name).parse();
     let is_local = name == "localhost" || name.ends_with(".localhost");
@@ -186,7 +186,7 @@ pub(super) fn stated_place(url: &Url) -> Option<AddressScope> {
 
 fn place_of(address: IpAddr) -> AddressScope {
     match address.to_canonical() {
-        // Whoever connects to the unspecified address connects to this machine.
+        // Connecting to the unspecified address connects to this machine.
         address if address.is_loopback() || address.is_unspecified() => AddressScope::Machine,
         IpAddr::V4(address) if address.is_link_local() => AddressScope::Segment,
         IpAddr::V6(address) if address.is_unicast_link_local() => AddressScope::Segment,
@@ -283,11 +283,11 @@ mod tests {
         }
         let both = links.allowed("cdn.example", addresses(&["127.0.0.1", "203.0.113.7"])).unwrap();
         assert_eq!(both, addresses(&["203.0.113.7"]));
-        // A registry may have a name of this machine, and then leads here.
+        // A registry may be named by this machine, and then leads here.
         let here = LinkPolicy::of(&url("http://registry.test:5000/v2/"));
         assert_eq!(here.allowed("registry.test", addresses(&["127.0.0.1"])).unwrap().len(), 1);
         assert_eq!(here.allowed("other.test", addresses(&["127.0.0.1"])).unwrap().len(), 1);
-        // But does not move here.
+        // But it must not move here.
         links.allowed("registry.example", addresses(&["203.0.113.7"])).unwrap();
         assert!(links.allowed("registry.example", addresses(&["127.0.0.1"])).is_err());
     }

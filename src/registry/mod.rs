@@ -1,6 +1,6 @@
-//! One client for the registries that images are read from and that baselines are kept in (OCI distribution
-//! specification 1.1): here what a repository holds, its manifests, by tag, by digest and by what they are about, its blobs and
-//! its tags; how it is asked is [`transport`]'s. Answers are bounded and checked, whatever is sent.
+//! One client for the registries that images are read from and baselines are kept in (OCI distribution specification
+//! 1.1). This module reads and writes a repository: manifests (by tag, digest and subject), blobs and tags;
+//! [`transport`] sends the requests. All answers are limited and checked.
 
 mod auth;
 mod credentials;
@@ -24,12 +24,12 @@ use transport::{MAX_ANSWER, Transport, retried};
 const MAX_MANIFEST: usize = 4 << 20;
 /// The largest page of a list.
 const MAX_PAGE: usize = 16 << 20;
-/// How many tags are asked for at a time; registries may send fewer.
+/// How many tags are requested at a time; registries may send fewer.
 const PAGE: usize = 1000;
-/// The most pages of what refers to a manifest.
+/// Maximum number of pages of referrers.
 const MAX_PAGES: usize = 100;
 
-/// Manifests and indexes, as the Open Container Initiative and Docker call them.
+/// Media types of manifests and indexes, by the Open Container Initiative and by Docker.
 pub const MANIFEST_TYPES: [&str; 4] = [
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -42,21 +42,21 @@ pub const MANIFEST_TYPES: [&str; 4] = [
 pub struct RawManifest {
     /// Its digest, computed.
     pub digest: Digest,
-    /// What it is, by the registry's answer.
+    /// Its media type, by the registry's answer.
     pub media_type: String,
     /// Its bytes.
     pub content: Vec<u8>,
 }
 
-/// A repository that can be read, or written too.
+/// A repository to read, or also to write.
 pub struct Artifacts {
     transport: Transport,
 }
 
-/// A blob on its way.
+/// A blob in transfer.
 pub struct Body {
     response: Response,
-    /// Bytes that were not asked for and are sent first.
+    /// How many leading bytes to skip, because the server sends more than was requested.
     skip: u64,
 }
 
@@ -68,7 +68,7 @@ struct Tags {
 }
 
 impl Artifacts {
-    /// Opens a repository: finds out what its registry speaks, and shows it who asks.
+    /// Opens a repository: finds out what its registry speaks, and authenticates.
     ///
     /// # Errors
     /// [`ArtifactError`] if the registry cannot be reached or refuses.
@@ -81,7 +81,7 @@ impl Artifacts {
         Ok(Artifacts { transport })
     }
 
-    /// Why an image is not there, if it is because the host is no registry.
+    /// The reason why an image is missing, if it is that the host is not a registry.
     pub fn no_registry(&self) -> Option<ArtifactError> {
         self.transport.no_registry()
     }
@@ -108,8 +108,8 @@ impl Artifacts {
         Ok(Some(RawManifest { digest, media_type, content: answer.body }))
     }
 
-    /// Puts a manifest or an index there, by a tag or its digest. Whether the registry lists it with what it is
-    /// about by itself.
+    /// Uploads a manifest or an index under a tag or its digest. Returns whether the registry adds it to its subject's
+    /// referrers by itself.
     ///
     /// # Errors
     /// [`ArtifactError`].
@@ -127,20 +127,20 @@ impl Artifacts {
         Ok(answer.headers.contains_key("oci-subject"))
     }
 
-    /// Deletes a manifest or an index, with all tags that it has. One that is not there is deleted.
+    /// Deletes a manifest or an index, with all its tags. A missing one counts as deleted.
     ///
     /// # Errors
-    /// [`ArtifactError`], also where the registry lets nobody delete anything.
+    /// [`ArtifactError`], also if the registry does not allow deletion.
     pub async fn delete_manifest(&self, digest: &Digest) -> Result<(), ArtifactError> {
         let url = self.transport.url("manifests", digest.as_str());
         let deleted = self.transport.send("delete a manifest", MAX_ANSWER, |http| http.delete(&url)).await;
         present(deleted).map(drop)
     }
 
-    /// The tags of the repository that are wanted; none where it is not there.
+    /// The tags of the repository that are `wanted`; empty if the repository does not exist.
     ///
     /// # Errors
-    /// [`ArtifactError`], also where there are more than so many in all.
+    /// [`ArtifactError`], also if there are more than `most` in all.
     pub async fn tags(
         &self,
         most: usize,
@@ -166,7 +166,7 @@ impl Artifacts {
                 let hint = "use a repository for baselines only".into();
                 return Err(ArtifactError { hint, ..malformed(&format!("it has over {most} tags")) });
             }
-            // A page without anything new would be followed by itself for ever.
+            // An empty page could link to itself for ever.
             if !listed.is_empty() {
                 url = self.page_after(operation, &answer.headers, &page, &list, "/tags/list")?;
             }
@@ -175,8 +175,7 @@ impl Artifacts {
         Ok(tags)
     }
 
-    /// The manifests that are about another one, as indexes, one a page; `None` if the registry does not list
-    /// them.
+    /// The referrers of a manifest, as one index per page; `None` if the registry does not support the referrers API.
     ///
     /// # Errors
     /// [`ArtifactError`].
@@ -192,7 +191,7 @@ impl Artifacts {
         let mut pages = Vec::new();
         while let Some(page) = url.take().filter(|_| pages.len() < MAX_PAGES) {
             let answer = match self.transport.send(operation, MAX_MANIFEST, |http| http.get(&page)).await {
-                // Those that know nothing of it say so in ways of their own.
+                // Registries without the referrers API reject the request in various ways.
                 Err(error)
                     if pages.is_empty() && matches!(error.status(), Some(400..=428 | 430..=499 | 501)) =>
                 {
@@ -209,8 +208,8 @@ impl Artifacts {
         Ok(Some(pages))
     }
 
-    /// Where a list goes on after a page, if it does. Whatever host a proxy has not rewritten, the list is the one that
-    /// was asked for; its path ends with `name`.
+    /// The URL of the next page of a list, if any. The host in it may be wrong behind a proxy, so only the query is
+    /// used, for the original list; its path ends with `name`.
     fn page_after(
         &self,
         operation: &'static str,
@@ -231,7 +230,7 @@ impl Artifacts {
         query.map(|query| Some(format!("{list}?{query}"))).ok_or_else(unclear)
     }
 
-    /// A blob of at most so many bytes, whose digest was checked; `None` if there is none.
+    /// A blob of at most `most` bytes, its digest verified; `None` if there is none.
     ///
     /// # Errors
     /// [`ArtifactError`].
@@ -246,7 +245,7 @@ impl Artifacts {
         Ok(Some(answer.body))
     }
 
-    /// The digest of what was sent, which has to be the one that was asked for.
+    /// The digest of what was sent, verified against the requested one.
     fn checked(
         &self,
         operation: &'static str,
@@ -263,7 +262,7 @@ impl Artifacts {
         }
     }
 
-    /// A blob from some byte on, to be read as it arrives and unchecked; `None` if there is none.
+    /// A blob from an offset on, to be read unverified as it arrives; `None` if there is none.
     ///
     /// # Errors
     /// [`ArtifactError`].
@@ -282,19 +281,19 @@ impl Artifacts {
             Err(self.transport.refused(operation, response).await)
         });
         let Some(response) = present(response.await)? else { return Ok(None) };
-        // A server that knows no ranges sends all again.
+        // A server without range support sends everything again.
         let skip = if response.status() == StatusCode::PARTIAL_CONTENT { 0 } else { offset };
         Ok(Some(Body { response, skip }))
     }
 
-    /// Puts a blob there, unless it is there already.
+    /// Uploads a blob, unless it is already there.
     ///
     /// # Errors
     /// [`ArtifactError`].
     pub async fn put_blob(&self, content: Vec<u8>) -> Result<Digest, ArtifactError> {
         let (digest, content) = (Digest::of(&content), bytes::Bytes::from(content));
         let url = self.transport.url("blobs", digest.as_str());
-        // Where it may not be asked it can still be sent.
+        // If this check is not allowed, the blob can still be sent.
         if self.transport.send("say whether it has a blob", MAX_ANSWER, |http| http.head(&url)).await.is_err()
         {
             retried(async || self.upload(&digest, &content).await).await?;
@@ -302,7 +301,7 @@ impl Artifacts {
         Ok(digest)
     }
 
-    /// Sends a blob, in one piece, to where the registry says.
+    /// Uploads a blob in one piece, to the location that the registry gives.
     async fn upload(&self, digest: &Digest, content: &bytes::Bytes) -> Result<(), ArtifactError> {
         let operation = "take a blob";
         let url = self.transport.url("blobs", "uploads/");
@@ -345,7 +344,7 @@ impl Body {
     }
 }
 
-/// `None` if a registry has no such thing.
+/// `None` if the registry answers that it does not exist.
 fn present<T>(answer: Result<T, ArtifactError>) -> Result<Option<T>, ArtifactError> {
     match answer {
         Err(error) if error.status() == Some(404) => Ok(None),
@@ -353,7 +352,7 @@ fn present<T>(answer: Result<T, ArtifactError>) -> Result<Option<T>, ArtifactErr
     }
 }
 
-/// Where a list goes on, in the registry's words.
+/// The link to the next page of a list, in the registry's words.
 fn next_page(headers: &HeaderMap) -> Option<&str> {
     let links = headers.get_all(header::LINK).iter().filter_map(|link| link.to_str().ok());
     let mut links = links.flat_map(|links| links.split(','));
@@ -361,7 +360,7 @@ fn next_page(headers: &HeaderMap) -> Option<&str> {
     Some(next.split_once('<').map_or(next, |(_, rest)| rest).split('>').next().unwrap_or_default())
 }
 
-/// What another page of a list is asked for by; the path of a list ends with its name.
+/// The query for another page of a list; the path of the list ends with its name.
 fn next_query(next: &str, page: &str, name: &str) -> Option<String> {
     let page = Url::parse(page).ok()?;
     let next = page.join(next).ok()?;

@@ -1,20 +1,19 @@
 //! Names of images in registries, `[HOST/]NAME[:TAG][@DIGEST]`, as Docker reads them (distribution, package
-//! `reference`). Written out here: compiling the pattern that crates match such a name by takes longer than a registry
-//! takes to answer.
+//! `reference`). Parsed by hand: compiling the pattern that crates use takes longer than a registry takes to answer.
 
 use std::fmt;
 
 use crate::image::ImageName;
 
-/// Docker Hub, as images call it and as it is asked.
+/// Docker Hub, as images name it and as it is addressed.
 const HUB: &str = "docker.io";
 const HUB_HOST: &str = "index.docker.io";
-/// Where Docker Hub has images without a user.
+/// The namespace of Docker Hub's official images.
 const OFFICIAL: &str = "library";
 const DEFAULT_TAG: &str = "latest";
 const MAX_REPOSITORY: usize = 255;
 const MAX_TAG: usize = 128;
-/// Algorithms of digests, and how many hexadecimal digits each has.
+/// Digest algorithms, and how many hexadecimal digits each has.
 const ALGORITHMS: [(&str, usize); 3] = [("sha256", 64), ("sha384", 96), ("sha512", 128)];
 
 /// The name of an image in a registry.
@@ -26,16 +25,16 @@ pub struct RemoteName {
     digest: Option<String>,
 }
 
-/// What is wrong with a name.
+/// Why a name is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// It has no repository.
     #[error("repository name must have at least one component")]
     Empty,
-    /// It is longer than any registry takes.
+    /// It is longer than any registry allows.
     #[error("repository name must not be more than {MAX_REPOSITORY} characters")]
     Long,
-    /// A digest of another length than its algorithm's.
+    /// The digest does not have the length of its algorithm.
     #[error("invalid checksum digest length")]
     DigestLength,
     /// Anything else.
@@ -44,7 +43,7 @@ pub enum NameError {
 }
 
 impl RemoteName {
-    /// Reads a name. Without a tag and a digest, the tag is `latest`.
+    /// Parses a name. Without a tag and a digest, the tag is `latest`.
     ///
     /// # Errors
     /// [`NameError`].
@@ -68,7 +67,7 @@ impl RemoteName {
         Ok(RemoteName { registry, repository, tag, digest })
     }
 
-    /// The host to ask, with its port if the name has one.
+    /// The host to contact, with its port if the name has one.
     pub fn host(&self) -> &str {
         if self.registry == HUB { HUB_HOST } else { &self.registry }
     }
@@ -99,7 +98,7 @@ impl fmt::Display for RemoteName {
     }
 }
 
-/// The registry, and the repository in it: a first part that is no host is Docker Hub's.
+/// The registry and the repository in it: if the first part is not a host, it belongs to Docker Hub.
 fn split_host(name: &str) -> (String, String) {
     let (host, repository) = match name.split_once('/') {
         Some((host, repository)) if ImageName::parse(name).host() == host => (host, repository),
@@ -125,7 +124,7 @@ fn is_host(text: &str) -> bool {
     name.split('.').all(is_label) && port.is_none_or(is_port)
 }
 
-/// Small letters and digits, and between them one dot, one or two underscores, or hyphens.
+/// Lowercase letters and digits, separated by one dot, one or two underscores, or hyphens.
 fn is_component(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_separator =
@@ -158,10 +157,10 @@ mod tests {
 
     use super::{NameError, RemoteName};
 
-    /// A name as another crate reads it, which matches by the pattern of Docker's own documentation.
+    /// A name as parsed by another crate, which uses the pattern of Docker's own documentation.
     fn elsewhere(text: &str) -> Option<(String, String)> {
         let read = text.parse::<oci_spec::distribution::Reference>().ok()?;
-        // A host in capitals without a dot is a user's name on Docker Hub then, and Docker refuses that.
+        // There, a host in capitals without a dot counts as a user's name on Docker Hub, which Docker refuses.
         let is_lower = read.repository().chars().all(|c| !c.is_ascii_uppercase());
         is_lower.then(|| (read.resolve_registry().to_owned(), read.whole()))
     }

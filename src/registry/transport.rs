@@ -1,5 +1,5 @@
-//! Requests to one registry: over TLS unless plain HTTP is asked for or cannot be overheard, with the login or token
-//! that it wants, again where that may help, and no answer longer or slower than its bound.
+//! Requests to one registry: over TLS unless plain HTTP is requested or cannot be overheard, authenticated as it
+//! requires, retried if that may help, and limited in the size and duration of an answer.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,22 +21,22 @@ use crate::redact;
 /// How long a registry may take to accept a connection, and between two pieces of an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a whole answer may take that is no layer.
+/// How long a complete answer may take, except for a layer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often a request is sent, and how often a download is taken up again where it broke off.
+/// How often a request is sent, and how often an interrupted download is resumed.
 pub const ATTEMPTS: u32 = 4;
 /// The pause before the second attempt; each further one is twice as long.
 pub const PAUSE: Duration = Duration::from_millis(500);
-/// The longest that a registry may ask to wait before another attempt.
+/// The longest wait before another attempt that a registry may ask for.
 const MAX_WAIT: Duration = Duration::from_secs(30);
-/// Who asks.
+/// The client's name.
 const USER_AGENT: &str = concat!("layergate/", env!("CARGO_PKG_VERSION"));
-/// The most that is read of an answer only so that its connection can be used again.
+/// How much of an answer is read just to reuse its connection.
 const MAX_DRAINED: usize = 16 << 10;
-/// The largest answer that is only looked at where it is an error.
+/// The largest answer to requests whose answer matters only if it is an error.
 pub(super) const MAX_ANSWER: usize = 1 << 20;
 
-/// The way to a repository of a registry.
+/// The connection to a repository of a registry.
 pub(super) struct Transport {
     http: reqwest::Client,
     reference: RemoteName,
@@ -45,11 +45,11 @@ pub(super) struct Transport {
     base: Url,
     links: LinkPolicy,
     access: Mutex<Access>,
-    /// Whether the host answered with a web page where a registry says that it is one.
+    /// Whether the host answered with a web page to the request that identifies a registry.
     is_site: AtomicBool,
 }
 
-/// Reads to its end an answer of which no more is wanted: another request can be sent on its connection then.
+/// Reads an unneeded answer to its end, so that its connection can be reused.
 async fn drain(mut response: Response) {
     let mut left = MAX_DRAINED;
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -60,13 +60,13 @@ async fn drain(mut response: Response) {
     }
 }
 
-/// A good answer.
+/// A successful answer.
 pub(super) struct Answer {
     pub headers: HeaderMap,
     pub body: Vec<u8>,
 }
 
-/// Errors as registries send them.
+/// Errors in the format of registries.
 #[derive(Deserialize)]
 struct Errors {
     errors: Vec<ErrorEntry>,
@@ -81,8 +81,8 @@ struct ErrorEntry {
 }
 
 impl Transport {
-    /// Opens a repository: finds out what its registry speaks, and shows it who asks. That is TLS, unless plain HTTP
-    /// is asked for or cannot be overheard.
+    /// Opens a repository: finds out what its registry speaks, and authenticates. Uses TLS, unless plain HTTP is
+    /// requested or cannot be overheard.
     ///
     /// # Errors
     /// [`ArtifactError`] if the registry cannot be reached or refuses.
@@ -96,8 +96,8 @@ impl Transport {
             return Self::open_as("https", reference, writes).await;
         }
         match Self::open_as("http", reference, writes).await {
-            // Nobody but this machine can listen there, so whichever it speaks is as good. A server that speaks TLS
-            // answers plain HTTP with 400, or not at all; if it is none, what it said first is what matters.
+            // Only this machine can listen there, so HTTP is as safe as TLS. A server that speaks TLS answers plain
+            // HTTP with 400, or not at all; if it does not speak TLS, its first answer is the one that matters.
             Err(first)
                 if !plain_http
                     && matches!(
@@ -106,7 +106,7 @@ impl Transport {
                     ) =>
             {
                 let second = Self::open_as("https", reference, writes).await;
-                // Whatever is wrong with what it said over TLS, it speaks that.
+                // Any answer over TLS, even an error, shows that it speaks TLS.
                 let speaks_tls = |second: &ArtifactError| !matches!(second.cause, RequestFailure::Way { .. });
                 second.map_err(
                     |second| {
@@ -139,7 +139,7 @@ impl Transport {
         client =
             client.redirect(links.policy()).dns_resolver(std::sync::Arc::new(links.clone())).referer(false);
         if is_loopback(host) {
-            // A proxy is elsewhere, where this name means another machine, and would overhear who asks.
+            // A proxy runs elsewhere, where this name means another machine, and would see the credentials.
             client = client.no_proxy();
         }
         let actions = if writes { ["pull", "push"].as_slice() } else { &["pull"] };
@@ -160,12 +160,12 @@ impl Transport {
         Ok(transport)
     }
 
-    /// Finds out whether the registry speaks this protocol, and whom it wants to know.
+    /// Checks that the registry speaks this protocol, and which authentication it requires.
     async fn greet(&self, operation: &'static str) -> Result<(), ArtifactError> {
         let response = self.http.get(self.base.clone()).send().await;
         let response = response.map_err(|error| self.on_the_way(operation, &error))?;
         match response.status() {
-            // Whoever it was redirected to is not the registry that the login is for.
+            // The login is not for a host that the registry has redirected to.
             StatusCode::UNAUTHORIZED if !self.is_here(&response) => Ok(()),
             StatusCode::UNAUTHORIZED => {
                 let challenge = Challenge::of(response.headers(), self.reference.repository());
@@ -184,12 +184,12 @@ impl Transport {
         }
     }
 
-    /// The address of something in the repository.
+    /// The URL of an object in the repository.
     pub fn url(&self, kind: &str, name: &str) -> String {
         format!("{}{}/{kind}/{name}", self.base, self.reference.repository())
     }
 
-    /// Sends a request, again where it failed on the way or the registry had no time.
+    /// Sends a request, and retries it if it failed in transit or the registry was busy.
     pub async fn send(
         &self,
         operation: &'static str,
@@ -203,7 +203,7 @@ impl Transport {
         .await
     }
 
-    /// Sends a request, again with a new token where the old one is over or allows something else.
+    /// Sends a request, and repeats it with a new token if the old one has expired or allows something else.
     pub async fn exchange(
         &self,
         operation: &'static str,
@@ -215,7 +215,7 @@ impl Transport {
             let request = request(&self.http).build();
             let mut request = request.map_err(|error| self.on_the_way(operation, &error))?;
             let deletes = request.method() == Method::DELETE;
-            // Who asks is nobody's business elsewhere.
+            // Credentials are not sent to other hosts.
             if let Some(header) = header.clone().filter(|_| request.url().origin() == self.base.origin()) {
                 request.headers_mut().insert(header::AUTHORIZATION, header);
             }
@@ -237,7 +237,7 @@ impl Transport {
         }
     }
 
-    /// Gets what the registry wants to be shown in place of what it was shown. Whether there is anything else.
+    /// Obtains new authentication in place of the rejected one. Returns whether it differs.
     async fn renew(
         &self,
         operation: &'static str,
@@ -246,7 +246,7 @@ impl Transport {
     ) -> Result<bool, ArtifactError> {
         let mut access = self.access.lock().await;
         if access.header != shown {
-            // For another request it was got meanwhile.
+            // Another request has renewed it meanwhile.
             return Ok(true);
         }
         let login = self.credentials.login.as_ref().and_then(auth::basic);
@@ -289,7 +289,7 @@ impl Transport {
         let response = request.send().await.map_err(|error| self.on_the_way(operation, &error))?;
         match self.read(operation, MAX_ANSWER, response).await {
             Ok(answer) => auth::bearer(&answer.body).ok_or_else(|| unfit("it returned no usable token")),
-            // However it says so, it does not know who asks.
+            // Whatever the status, it means that the credentials were rejected.
             Err(error) if matches!(error.status(), Some(400..=428 | 430..=499)) => {
                 Err(self.error(operation, RequestFailure::Status(401), &error.error))
             }
@@ -297,7 +297,7 @@ impl Transport {
         }
     }
 
-    /// Reads an answer whole, if it is a good one.
+    /// Reads a whole answer, if it is a successful one.
     pub async fn read(
         &self,
         operation: &'static str,
@@ -321,7 +321,7 @@ impl Transport {
             }
             Ok(())
         };
-        // A server that sends a byte now and then would be listened to for ever.
+        // Otherwise a server that sends a byte now and then could keep this waiting for ever.
         let late = |_| {
             let error = format!("its answer did not end within {} s", ANSWER_TIMEOUT.as_secs());
             self.error(operation, RequestFailure::Time, &error)
@@ -333,7 +333,7 @@ impl Transport {
         Ok(Answer { headers, body })
     }
 
-    /// Why an image is not there, if it is because the host is no registry.
+    /// The reason why an image is missing, if it is that the host is not a registry.
     pub fn no_registry(&self) -> Option<ArtifactError> {
         self.is_site.load(Ordering::Relaxed).then(|| self.web_page("send a manifest"))
     }
@@ -346,7 +346,7 @@ impl Transport {
         ArtifactError { hint, ..self.error(operation, RequestFailure::Answer, "it answered with a web page") }
     }
 
-    /// What an answer that is not a good one says.
+    /// The error in an unsuccessful answer.
     pub async fn refused(&self, operation: &'static str, mut response: Response) -> ArtifactError {
         let (status, mut body) = (response.status(), Vec::new());
         let wait =
@@ -359,7 +359,7 @@ impl Transport {
                 }
             }
         };
-        // What it says is only for people.
+        // The text is only for people.
         let _ = tokio::time::timeout(READ_TIMEOUT, said).await;
         let said = serde_json::from_slice::<Errors>(&body).ok();
         let said = said.and_then(|errors| errors.errors.into_iter().next()).map_or_else(
@@ -375,13 +375,13 @@ impl Transport {
         ArtifactError { hint, wait: Some(Duration::from_secs(wait)), ..error }
     }
 
-    /// Refuses to go where a registry must not lead.
+    /// Refuses links that a registry must not lead to.
     pub fn follow(&self, operation: &'static str, from: &Url, to: &Url) -> Result<(), ArtifactError> {
         let refused = |refused: Refused| self.error(operation, RequestFailure::Answer, &refused.to_string());
         self.links.check(from, to).map_err(refused)
     }
 
-    /// Whether an answer is the registry's own, and not of whoever it redirected to.
+    /// Whether an answer comes from the registry itself, not from a host that it redirected to.
     fn is_here(&self, response: &Response) -> bool {
         response.url().origin() == self.base.origin()
     }
@@ -398,12 +398,13 @@ impl Transport {
     }
 
     pub fn error(&self, operation: &'static str, cause: RequestFailure, error: &str) -> ArtifactError {
-        // A registry may say what it was shown. That goes before the text is cut, and with it a part of it.
+        // A registry may repeat the credentials. They are removed before the text is cut, since a part of them could
+        // not be recognized.
         let shown = excerpt(&redact::without_known(error));
         ArtifactError { operation, cause, error: shown, hint: self.hint(cause, error), wait: None }
     }
 
-    /// What to do about it.
+    /// What to do about an error.
     fn hint(&self, cause: RequestFailure, error: &str) -> String {
         let host = self.reference.host();
         let purpose = if self.writes { "push to" } else { "pull from" };
@@ -426,10 +427,10 @@ impl Transport {
     }
 }
 
-/// What to do where a registry lets nobody overwrite a tag.
+/// What to do if a registry allows nobody to overwrite a tag.
 const IMMUTABLE: &str = "use a repository whose tags can be overwritten";
 
-/// Tries again what may be well the next time.
+/// Retries what may succeed the next time.
 pub(super) async fn retried<T>(
     attempt: impl AsyncFn() -> Result<T, ArtifactError>,
 ) -> Result<T, ArtifactError> {
@@ -447,13 +448,13 @@ pub(super) async fn retried<T>(
     attempt().await
 }
 
-/// Whether an answer is said to be a web page.
+/// Whether an answer is declared to be a web page.
 fn is_html(headers: &HeaderMap) -> bool {
     let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     media_type.is_some_and(|media_type| media_type.starts_with("text/html"))
 }
 
-/// Whether only this machine can be meant.
+/// Whether a host can only mean this machine.
 fn is_loopback(host: &str) -> bool {
     let url = Url::parse(&format!("http://{host}")).ok();
     url.is_some_and(|url| links::stated_place(&url) == Some(AddressScope::Machine))

@@ -1,5 +1,5 @@
-//! What a branch has of one image, in one document: which commits are recorded, and their figures. With it,
-//! finding a baseline and telling a history cost one request each, however many records there are.
+//! What a branch holds of one image, in one document: which commits are recorded, and their figures. With it, finding a
+//! baseline or showing the history costs one request each, however many baselines there are.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -11,7 +11,7 @@ use crate::image::platform::platform_key;
 use crate::image::schema::{self, SchemaError};
 use crate::image::{Bytes, DiffId, Snapshot, StageAdoption, Time, Totals, UpdateSize};
 
-/// The `schema` of an index that this version writes.
+/// The `schema` of the indexes that this version writes.
 const SCHEMA: &str = "layergate.index/v1";
 
 /// An index that cannot be used.
@@ -23,7 +23,7 @@ pub enum IndexError {
     /// The text is not JSON, or a field is missing or of another type.
     #[error("not a list of baselines: {0}; {AGAIN}")]
     Json(#[from] serde_json::Error),
-    /// What it says cannot be.
+    /// Its content is contradictory or impossible.
     #[error("{0}; {AGAIN}")]
     Inconsistent(String),
 }
@@ -31,46 +31,46 @@ pub enum IndexError {
 /// What to do about it.
 const AGAIN: &str = "restore the file from the branch's history, or delete the branch to start over";
 
-/// The records of one image, in the order in which they were made.
+/// The baselines of one image, in the order in which they were recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordIndex {
     schema: String,
     /// The image's name.
     pub image: String,
-    /// How many records were removed because they were old.
+    /// How many baselines were removed because of their age.
     #[serde(default)]
     pub pruned: u64,
-    /// One for each commit and platform, in the order in which they were made.
+    /// One entry per commit and platform, in the order in which they were recorded.
     pub records: Vec<IndexEntry>,
-    /// The layers whose files are stored for this image, by the numbers that its records have for them.
+    /// The layers whose file lists are stored for this image. Entries refer to them by number.
     #[serde(default)]
     lists: BTreeMap<u32, DiffId>,
 }
 
-/// One record, in short.
+/// A baseline in short.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IndexEntry {
-    /// The commit that it is of.
+    /// Its commit.
     pub commit: String,
-    /// When that was committed, where known.
+    /// When the commit was made, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Time>,
-    /// What the image runs on, as `os/arch[/variant][:os.version]`, or `unknown`.
+    /// The image's platform, as `os/arch[/variant][:os.version]`, or `unknown`.
     pub platform: String,
-    /// The Git hash of the record.
+    /// The Git hash of the stored baseline.
     pub record: String,
-    /// The accounting.
+    /// The sizes.
     pub totals: Totals,
-    /// What a host downloads that moves to it from the one recorded before it, where known.
+    /// What a host downloads to move here from the previously recorded image, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSize>,
-    /// The layers whose files it names. A record of an early version does not say.
+    /// The layers whose file lists it uses. A baseline from an early version does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lists: Option<Vec<u32>>,
 }
 
 impl IndexEntry {
-    /// What it says of its record, which has more.
+    /// A summary of its baseline, which has more.
     pub fn summary(&self) -> RecordSummary {
         RecordSummary {
             commit: Some(self.commit.clone()),
@@ -87,7 +87,7 @@ impl IndexEntry {
 }
 
 impl RecordIndex {
-    /// An image of which nothing is recorded.
+    /// The index of an image without baselines.
     pub fn new(image: &str) -> RecordIndex {
         RecordIndex {
             schema: SCHEMA.into(),
@@ -98,11 +98,11 @@ impl RecordIndex {
         }
     }
 
-    /// Reads the index of an image. Anyone who may write to the branch may have written it, so what becomes
+    /// Reads the index of an image. Anyone who may write to the branch may have written it, so everything that becomes
     /// part of an address is checked.
     ///
     /// # Errors
-    /// [`IndexError`], also for a document that a newer version wrote, or that is of another image.
+    /// [`IndexError`], also for a document that a newer version wrote or that belongs to another image.
     pub fn from_json(json: &[u8], image: &str) -> Result<RecordIndex, IndexError> {
         schema::check(json, "layergate.index", 1)?;
         let index: RecordIndex = serde_json::from_slice(json)?;
@@ -120,7 +120,7 @@ impl RecordIndex {
         }
     }
 
-    /// The document, one record and one layer a line, so that Git keeps little of a change.
+    /// The document, with one entry and one layer per line, so that Git stores changes compactly.
     ///
     /// # Errors
     /// Any error from encoding.
@@ -138,13 +138,13 @@ impl RecordIndex {
         ))
     }
 
-    /// The record of a commit and a platform.
+    /// The entry of a commit and a platform.
     pub fn find(&self, commit: &str, platform: &str) -> Option<&IndexEntry> {
         self.records.iter().find(|entry| entry.commit == commit && entry.platform == platform)
     }
 
-    /// Adds a record, instead of the one that there is of the same commit and platform; it is the newest then.
-    /// `lists` are the layers whose files it names.
+    /// Adds an entry, replacing the one for the same commit and platform; it becomes the newest. `lists` are the layers
+    /// whose file lists it uses.
     pub fn put<'a>(
         &mut self,
         snapshot: &Snapshot,
@@ -169,7 +169,7 @@ impl RecordIndex {
         self.records.push(IndexEntry { commit, time, platform, record, totals, update, lists });
     }
 
-    /// The layers whose files a record names; `None` if one does not say.
+    /// The layers whose file lists are in use; `None` if an entry does not say.
     pub fn named(&self) -> Option<HashSet<&DiffId>> {
         let numbers = self.numbers()?;
         Some(
@@ -181,7 +181,7 @@ impl RecordIndex {
         )
     }
 
-    /// Forgets layers that no record names any more.
+    /// Forgets layers that no entry uses any more.
     pub fn forget(&mut self) {
         if let Some(numbers) = self.numbers() {
             self.lists.retain(|number, _| numbers.contains(number));
@@ -193,7 +193,7 @@ impl RecordIndex {
         Some(lists?.into_iter().flatten().copied().collect())
     }
 
-    /// Drops the records of all but the commits that were recorded last, and gives them back.
+    /// Removes and returns the entries of all but the most recently recorded commits.
     pub fn prune(&mut self, keep: usize) -> Vec<IndexEntry> {
         let mut newest: Vec<String> = Vec::new();
         for entry in self.records.iter().rev() {
@@ -236,7 +236,7 @@ mod tests {
         put(&mut index, 3, &["base", "three"]);
         assert_eq!(index.prune(2).len(), 1);
         assert!(named(&index, &["base", "two", "three"]));
-        // What is recorded again is the newest, so what is kept is kept with all that it names.
+        // A baseline recorded again becomes the newest, so it is kept with everything that it uses.
         put(&mut index, 2, &["base", "two"]);
         assert_eq!(index.prune(1).iter().map(|entry| entry.commit.clone()).collect::<Vec<_>>(), [sha(3)]);
         assert!(named(&index, &["base", "two"]));

@@ -8,8 +8,8 @@
 //! file-lists/AB/ABCD....json.zst.b64              those of one layer, by the hex of its diff ID
 //! ```
 //!
-//! Whoever writes makes a commit on top of the one that was read, and moves the branch there only if nobody
-//! else was faster; then all is read and tried again. So each write is whole, and none overwrites another.
+//! A writer makes a commit on top of the one it has read, and moves the branch there only if nobody else was faster;
+//! otherwise it reads everything again and retries. So each write is complete, and none overwrites another.
 
 pub mod index;
 mod write;
@@ -34,16 +34,16 @@ use crate::image::file_list::MAX_NODES;
 use crate::image::{DiffId, FileList, Snapshot};
 use crate::layer::packed;
 
-/// What there is at the top of such a branch.
+/// Files at the top of the branch.
 const README: &str = "README.md";
 /// The newest figures of all images.
 pub const SUMMARY: &str = "summary.json";
 const IMAGES: &str = "images";
 const RECORDS: &str = "records";
 const FILE_LISTS: &str = "file-lists";
-/// How the name of a list of files ends.
+/// The extension of a file list.
 const FILE_LIST_FILE: &str = ".json.zst.b64";
-/// GitHub's servers may take a moment to know what another one was told.
+/// One of GitHub's servers may need a moment to see what another one was told.
 const CATCHES_UP: Duration = Duration::from_secs(1);
 
 /// A branch, as far as it is known.
@@ -51,12 +51,12 @@ pub struct BranchStore {
     repository: Repository,
     /// `refs/heads/NAME`.
     reference: String,
-    /// The branch is looked up once by whoever reads; whoever writes looks again.
+    /// Readers look the branch up once; writers look it up again.
     head: OnceCell<Option<BranchState>>,
     indexes: Mutex<HashMap<String, Arc<RecordIndex>>>,
-    /// What was read: a blob never changes.
+    /// What was read, cached because a blob never changes.
     blobs: Mutex<HashMap<String, Vec<u8>>>,
-    /// Where the lists of files of loaded records are.
+    /// Where the file lists of loaded baselines are.
     file_lists: Mutex<HashMap<DiffId, String>>,
 }
 
@@ -65,28 +65,28 @@ struct BranchState {
     commit: String,
     tree: String,
     summary: Option<String>,
-    /// The tree of records, and that of lists of files.
+    /// The trees of baselines and of file lists.
     records: Option<String>,
     file_lists: Option<String>,
-    /// The indexes of images, by their files' names.
+    /// The indexes of images, by file name.
     images: Vec<TreeEntry>,
 }
 
 impl BranchState {
-    /// What is not read whole, with its name.
+    /// The directories that are not read as a whole, with their names.
     fn directories(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let directories = [(RECORDS, &self.records), (FILE_LISTS, &self.file_lists)];
         directories.into_iter().filter_map(|(name, tree)| Some((name, tree.as_deref()?)))
     }
 }
 
-/// A record as it is written: the snapshot, and where the files of its layers are.
+/// A baseline as it is written: the snapshot, and where the file lists of its layers are.
 #[derive(Serialize)]
 struct BranchRecord {
     #[serde(flatten)]
     snapshot: Snapshot,
-    /// The Git hashes of its layers' lists of files, so that each costs one request. In an order, so that the
-    /// same record is the same text.
+    /// The Git hashes of its layers' file lists, so that each costs one request. Sorted, so that the same baseline is
+    /// the same text.
     file_list_blobs: BTreeMap<DiffId, String>,
 }
 
@@ -108,7 +108,7 @@ impl BranchStore {
         format!("git:{}", self.reference.strip_prefix("refs/heads/").unwrap_or(&self.reference))
     }
 
-    /// The records of an image for a commit.
+    /// The baselines of an image for a commit.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -128,7 +128,7 @@ impl BranchStore {
         Ok(of_commit.map(listed).collect())
     }
 
-    /// A record.
+    /// A baseline.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be used.
@@ -138,10 +138,10 @@ impl BranchStore {
         Ok(record.snapshot)
     }
 
-    /// The files of a layer of a record that was loaded.
+    /// The files of a layer of a baseline that was loaded.
     ///
     /// # Errors
-    /// [`StoreError`] if GitHub cannot be asked.
+    /// [`StoreError`] if GitHub cannot be reached.
     pub async fn file_list(&self, diff_id: &DiffId) -> Result<Option<FileList>, StoreError> {
         let sha = self.file_lists.lock().await.get(diff_id).cloned();
         let Some(sha) = sha else { return Ok(None) };
@@ -151,7 +151,7 @@ impl BranchStore {
         Ok(file_list.filter(|file_list| file_list.nodes() <= MAX_NODES))
     }
 
-    /// What there is of an image.
+    /// What is stored of an image.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -177,8 +177,8 @@ impl BranchStore {
         Ok(self.index(image).await?.records.iter().map(point).collect())
     }
 
-    /// The index of an image, as it was when the branch was first looked up: each commit that may be a baseline
-    /// is looked for in it.
+    /// The index of an image, as it was when the branch was first looked up: every commit that may have the baseline is
+    /// looked up in it.
     async fn index(&self, image: &str) -> Result<Arc<RecordIndex>, StoreError> {
         if let Some(index) = self.indexes.lock().await.get(image) {
             return Ok(index.clone());
@@ -215,7 +215,7 @@ impl BranchStore {
             file_list_blobs: BTreeMap<DiffId, String>,
         }
         let BranchBlobs { mut file_list_blobs } = serde_json::from_slice(&json)?;
-        // They become part of an address.
+        // Checked, because they become part of an address.
         file_list_blobs.retain(|_, sha| is_sha(sha));
         Ok(BranchRecord { snapshot, file_list_blobs })
     }
@@ -238,7 +238,8 @@ impl BranchStore {
         if let Some(other) = top.iter().find(|entry| !ours.contains(&entry.path.as_str())) {
             return Err(StoreError::OtherBranch { place: self.describe(), file: other.path.clone() });
         }
-        // Whoever wrote this has written records. Without any it may be a project's README and its pictures.
+        // The writer of a baselines branch has written `records`. Without them, the branch may hold a project's README
+        // and its pictures.
         if let Some(first) = top.first().filter(|_| !top.iter().any(|entry| entry.path == RECORDS)) {
             return Err(StoreError::OtherBranch { place: self.describe(), file: first.path.clone() });
         }
@@ -256,7 +257,7 @@ impl BranchStore {
     }
 }
 
-/// What another thing names. It is asked for twice before it counts as lost.
+/// An object that another one refers to. It is requested twice before it counts as lost.
 async fn there<T, F>(place: &str, ask: impl Fn() -> F) -> Result<T, StoreError>
 where
     F: Future<Output = Result<Option<T>, GithubError>>,

@@ -1,5 +1,5 @@
-//! Writing to a branch of baselines: what has to change is drafted on what is there, and is tried again where
-//! somebody else was faster.
+//! Writes to a branch of baselines: changes are drafted on top of the current state, and tried again if somebody else
+//! was faster.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::num::NonZeroUsize;
@@ -24,20 +24,20 @@ use crate::layer::packed;
 
 /// How long others may keep writing before this gives up.
 const PATIENCE: Duration = Duration::from_secs(300);
-/// The longest pause before the second try; each further one may be twice as long. Who loses often is one of
+/// The longest pause before the second try; the limit doubles for each further one. A writer that loses often is one of
 /// many, and each try costs all of them requests that GitHub counts.
 const FIRST_PAUSE: Duration = Duration::from_millis(400);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-/// How many directories of lists are looked through where there are too many lists.
+/// How many directories of file lists are searched if there are too many lists.
 const SOME: usize = 16;
-/// How often what may pass, and may as well stay, is tried again.
+/// How often an error that may or may not be temporary is retried.
 const CHANCES: u32 = 3;
-/// Lists of files of up to so many bytes go along with the tree, which saves a request for each.
+/// File lists up to this many bytes are sent along with the tree, which saves a request for each.
 const MAX_INLINE: usize = 1 << 20;
-/// What a tree is changed by at a time: files, and bytes of what is in them.
+/// The most that one request changes in a tree: number of files, and bytes of content.
 const MAX_CHANGES: usize = 500;
 const MAX_CHANGED: usize = 4 << 20;
-/// What is longer is not stored: GitHub's answer, in base64, would be too long to be read.
+/// The longest file that is stored: GitHub's base64 answer for a longer one would be too long to read.
 const MAX_FILE: usize = 11 << 20;
 
 /// The branch's own README.
@@ -55,7 +55,7 @@ repository. It shares no history with the code, and you never need to check it o
 Only `layergate record` writes it. To start over, delete the branch.
 ";
 
-/// A list of files as it is stored.
+/// A file list as it is stored.
 #[derive(Clone)]
 struct StoredFileList {
     path: String,
@@ -63,23 +63,23 @@ struct StoredFileList {
     change: TreeChange,
 }
 
-/// What one try leaves to the next.
+/// What one try leaves for the next.
 #[derive(Default)]
 struct Tries {
     count: u32,
-    /// Lists of files that are packed, and sent if they are long; none where one is too long.
+    /// Packed file lists, already sent if they are long; `None` for a list that is too long.
     packed: HashMap<DiffId, Option<StoredFileList>>,
-    /// What was to be recorded by a try of which nobody knows whether it took effect.
+    /// What a try was to record of which nobody knows whether it took effect.
     sent: Option<Vec<RecordOutcome>>,
 }
 
 /// What is about to be written.
 #[derive(Default)]
 struct Draft {
-    /// The indexes of the images that it is about.
+    /// The indexes of the images concerned.
     indexes: HashMap<String, RecordIndex>,
     changes: BTreeMap<String, TreeChange>,
-    /// The Git hashes of lists of files that are there, or will be.
+    /// The Git hashes of file lists that exist, or will.
     lists: HashMap<DiffId, String>,
     stored: Vec<RecordOutcome>,
     not_pruned: Option<StoreError>,
@@ -99,7 +99,7 @@ impl BranchStore {
         let mut tries = Tries::default();
         loop {
             tries.count += 1;
-            // What is read before a pause would be late after it.
+            // Anything read before a pause would be stale after it.
             self.repository.turn().await;
             let (wait, error) = match self.try_put(snapshots, keep, &mut tries).await {
                 Ok(Some(written)) => return Ok(written),
@@ -113,7 +113,7 @@ impl BranchStore {
                 let contended = || StoreError::Contended { place: self.describe(), tries: tries.count };
                 return Err(error.unwrap_or_else(contended));
             }
-            // Of many that wait alike all would come back at once, so each waits as it happens.
+            // Random, since writers that wait equally long would all come back at once.
             tokio::time::sleep(wait + longest.mul_f64(fastrand::f64())).await;
             longest = (longest * 2).min(LONGEST_PAUSE);
         }
@@ -137,7 +137,7 @@ impl BranchStore {
             self.prune(head, keep.get(), &mut draft).await;
         }
         if draft.changes.is_empty() {
-            // What is there may be what an earlier try has put there.
+            // The current state may be the result of an earlier try.
             let stored = tries.sent.take().unwrap_or(draft.stored);
             return Ok(Some(Written { stored, not_pruned: draft.not_pruned, not_attached: None }));
         }
@@ -156,8 +156,8 @@ impl BranchStore {
         self.commit(head, &message(snapshots), draft, tries).await
     }
 
-    /// The summary of all images with what is about to be recorded. One that is missing or broken is made anew from
-    /// the indexes, which know less.
+    /// The summary of all images, including what is about to be recorded. A missing or broken one is rebuilt from the
+    /// indexes, which hold less.
     async fn summary(
         &self,
         head: Option<&BranchState>,
@@ -175,7 +175,7 @@ impl BranchStore {
             .filter_map(|entry| Some((stored(entry)?, entry.sha.as_str())))
             .collect();
         for (image, sha) in listed.iter().filter(|(image, _)| !draft.indexes.contains_key(*image)) {
-            // What is wrong with another image keeps nobody from recording this one.
+            // A problem with another image does not prevent recording this one.
             if !summary.has(image)
                 && let Ok(index) = self.parse_index(sha, image).await
             {
@@ -207,7 +207,7 @@ impl BranchStore {
         let place = self.place(SUMMARY);
         let json = self.blob(sha, &place).await?;
         match Summary::from_json(&json) {
-            // It says more than this version would.
+            // It says more than this version would write.
             Err(error) if error.is_newer() => Err(StoreError::Summary { place, error }),
             parsed => Ok(parsed.unwrap_or_default()),
         }
@@ -221,7 +221,7 @@ impl BranchStore {
         draft: Draft,
         tries: &mut Tries,
     ) -> Result<Option<Written>, StoreError> {
-        // GitHub counts what is made, and not what is looked at: of what is late already, nothing is made.
+        // GitHub limits writes, not reads, so a try that is already late writes nothing.
         let is_late = tries.count > 1
             && self.repository.reference(&self.reference).await?.as_ref() != head.map(|head| &head.commit);
         if is_late {
@@ -243,7 +243,7 @@ impl BranchStore {
         }
     }
 
-    /// Makes the tree of a draft, in several steps if it is a large one: nobody sees those before the last.
+    /// Makes the tree of a draft, a large one in several steps; only the last tree becomes visible.
     async fn tree(
         &self,
         head: Option<&BranchState>,
@@ -273,7 +273,7 @@ impl BranchStore {
         if !(deletes && matches!(made, Err(GithubError::Status { status: 422, .. }))) {
             return Ok(Some(made?));
         }
-        // GitHub refuses to delete what is not there: somebody has changed the branch by hand.
+        // GitHub refuses to delete missing files, which happens if somebody has changed the branch by hand.
         let mut there: HashSet<String> = HashSet::new();
         for (directory, tree) in head.into_iter().flat_map(BranchState::directories) {
             let files = self.repository.tree(tree, true).await?.unwrap_or_default();
@@ -286,7 +286,7 @@ impl BranchStore {
         Ok(Some(self.repository.create_tree(base.as_deref(), &changes).await?))
     }
 
-    /// What has to change for one snapshot.
+    /// The changes for one snapshot.
     async fn draft(
         &self,
         head: Option<&BranchState>,
@@ -308,7 +308,7 @@ impl BranchStore {
         {
             return Ok(RecordOutcome::Unchanged);
         }
-        // What the newest record has of the same layers is there, and need not be stored again.
+        // Layers that the newest baseline also has are already stored.
         let is_there = |entry: &&IndexEntry| {
             !draft.changes.contains_key(&record_path(&entry.commit, name, &entry.platform))
         };
@@ -336,7 +336,7 @@ impl BranchStore {
         Ok(RecordOutcome::Recorded)
     }
 
-    /// Adds a list of files, unless it is too long to be stored.
+    /// Adds a file list, unless it is too long to be stored.
     async fn draft_list(
         &self,
         diff_id: &DiffId,
@@ -354,7 +354,7 @@ impl BranchStore {
         Ok(())
     }
 
-    /// Packs a list of files, and sends it if it is long; `None` if it is too long.
+    /// Packs a file list, and sends it if it is long; `None` if it is too long.
     async fn pack(
         &self,
         diff_id: &DiffId,
@@ -376,8 +376,8 @@ impl BranchStore {
         Ok(Some(StoredFileList { path, sha, change }))
     }
 
-    /// Takes out the records of old commits. Their lists of files are looked through now and then only, for
-    /// that needs the indexes of all other images; if it cannot be done, what is to be recorded still is.
+    /// Removes the baselines of old commits. Their file lists are swept only now and then, because that needs the
+    /// indexes of all other images; if the sweep fails, recording still succeeds.
     async fn prune(&self, head: Option<&BranchState>, keep: usize, draft: &mut Draft) {
         let mut sweep = false;
         for index in draft.indexes.values_mut() {
@@ -394,14 +394,14 @@ impl BranchStore {
         }
     }
 
-    /// Takes out the lists of files that no index names any more.
+    /// Removes the file lists that no index uses any more.
     async fn sweep(&self, head: &BranchState, draft: &mut Draft) -> Result<(), StoreError> {
         let Some(tree) = &head.file_lists else { return Ok(()) };
         let mut named: HashSet<String> = HashSet::new();
         let mut name = |index: &RecordIndex| {
             index.named().map(|layers| named.extend(layers.into_iter().map(file_list_path)))
         };
-        // While a record does not say what it names, nothing can be removed; it is gone some day itself.
+        // As long as an entry does not say what it uses, nothing can be removed; such entries disappear with age.
         if !draft.indexes.values().all(|index| name(index).is_some()) {
             return Ok(());
         }
@@ -425,8 +425,7 @@ impl BranchStore {
         Ok(())
     }
 
-    /// The lists of files that are stored. Where there are more than GitHub lists at once, it is those of some of
-    /// the directories, others each time.
+    /// The stored file lists. If there are more than GitHub lists at once, those of some random directories.
     async fn stored_lists(&self, tree: &str) -> Result<Vec<String>, StoreError> {
         let listed = match self.repository.tree(tree, true).await? {
             Some(all) => all.into_iter().map(|entry| entry.path).collect(),
@@ -442,21 +441,21 @@ impl BranchStore {
                 paths
             }
         };
-        // Directories are listed too.
+        // The listing contains directories too.
         let files = listed.into_iter().filter(|path: &String| path.ends_with(FILE_LIST_FILE));
         Ok(files.map(|path| format!("{FILE_LISTS}/{path}")).collect())
     }
 }
 
 impl BranchRecord {
-    /// Whether it names the files of all layers whose files are known.
+    /// Whether it has a file list for each layer whose files are known.
     fn has_files_of(&self, snapshot: &Snapshot) -> bool {
         let mut known = snapshot.layers.iter().filter(|layer| layer.file_list.is_some());
         known.all(|layer| self.file_list_blobs.contains_key(&layer.diff_id))
     }
 }
 
-/// How long to wait at least before another try; `None` if none would help.
+/// The minimum wait before another try; `None` if none would help.
 fn wait_after(error: &StoreError, chances: &mut u32) -> Option<Duration> {
     match error {
         StoreError::Github(GithubError::RateLimited { retry_after, .. }) => {
@@ -485,7 +484,7 @@ fn message(snapshots: &[Snapshot]) -> String {
     }
 }
 
-/// How Git names a file's content.
+/// The Git hash of a file's content.
 fn git_hash(content: &[u8]) -> String {
     let mut hash = Sha1::new();
     hash.update(format!("blob {}\0", content.len()));

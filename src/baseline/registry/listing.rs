@@ -1,4 +1,4 @@
-//! The documents of a store in a registry: the manifest of a record, and the lists of what refers to an image.
+//! The documents of a store in a registry: the manifest of a baseline, and the lists of an image's referrers.
 
 use std::collections::HashSet;
 
@@ -10,21 +10,21 @@ use crate::image::platform::platform_key;
 use crate::image::{DiffId, Digest, Platform, Snapshot, Time, Totals, UpdateSize};
 use crate::registry::RawManifest;
 
-/// What a record is.
+/// The artifact type of a baseline.
 pub const ARTIFACT_TYPE: &str = "application/vnd.layergate.snapshot.v1+json";
-/// What the files of a layer are.
+/// The media type of a layer's file list.
 const FILE_LIST_TYPE: &str = "application/vnd.layergate.file-list.v1+json+zstd";
-/// The media types of a manifest, an index, and of the config of what has none.
+/// Media types: of a manifest, of an index, and of an empty config.
 pub const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 const EMPTY_TYPE: &str = "application/vnd.oci.empty.v1+json";
-/// The content of a config that there has to be.
+/// The content of the config, which a manifest must have.
 pub const EMPTY: &[u8] = b"{}";
 
 /// How many hex digits of a tag stand for a platform.
 const PLATFORM_HEX: usize = 12;
 
-/// Annotations: of a record, and of a layer's files.
+/// Annotations of a baseline, and of a layer's file list.
 const IMAGE: &str = "io.github.layergate.image";
 const PLATFORM: &str = "io.github.layergate.platform";
 const COMMIT: &str = "org.opencontainers.image.revision";
@@ -35,37 +35,37 @@ const SNAPSHOT: &str = "io.github.layergate.snapshot";
 const RECORDED: &str = "io.github.layergate.recorded";
 const DIFF_ID: &str = "io.github.layergate.diff-id";
 
-/// The most records that a list of them may have.
+/// Maximum number of entries in a list.
 const MAX_ENTRIES: usize = 10_000;
 
-/// A record, as its manifest has it, or a list of what refers to an image.
+/// A baseline, as read from its manifest or from a list of referrers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferrerEntry {
     /// The digest of its manifest.
     pub manifest: Digest,
-    /// That of the snapshot.
+    /// The digest of the snapshot.
     pub snapshot: Digest,
-    /// That of the image that it refers to; in a list it is always the same, and left out.
+    /// The digest of the image that it refers to; omitted in a list, where it is always the same.
     pub subject: Option<Digest>,
     /// The image's name.
     pub image: String,
-    /// What the image runs on.
+    /// The image's platform.
     pub platform: String,
-    /// The commit that it is of.
+    /// Its commit.
     pub commit: String,
-    /// When that was committed, where known.
+    /// When the commit was made, if known.
     pub time: Option<Time>,
-    /// When it was recorded, in milliseconds, where known.
+    /// When it was recorded, in milliseconds, if known.
     pub recorded: Option<i64>,
-    /// The accounting, where it can be read.
+    /// The sizes, if they can be read.
     pub totals: Option<Totals>,
-    /// What a host downloads that moves to it from the one recorded before it, where known.
+    /// What a host downloads to move here from the previously recorded image, if known.
     pub update: Option<UpdateSize>,
 }
 
 impl ReferrerEntry {
-    /// Reads a manifest that a tag leads to; `None` for what is no record, or that of another tag. Anyone who may
-    /// push may have written it.
+    /// Reads the manifest that a tag leads to; `None` if it is not a baseline, or belongs to another tag. Anyone who
+    /// may push may have written it.
     pub fn of(document: &RawManifest, of_tag: &str) -> Option<ReferrerEntry> {
         let manifest: Value = serde_json::from_slice(&document.content).ok()?;
         let subject = manifest["subject"]["digest"].as_str().and_then(|subject| Digest::parse(subject).ok());
@@ -73,7 +73,7 @@ impl ReferrerEntry {
         (entry.tag() == of_tag).then_some(entry)
     }
 
-    /// Reads what a list says of a record; `None` for what is none.
+    /// Reads an entry of a list; `None` if it is not a baseline.
     pub fn listed(descriptor: &Value) -> Option<ReferrerEntry> {
         ReferrerEntry::read(descriptor, digest(&descriptor["digest"])?)
     }
@@ -106,7 +106,7 @@ impl ReferrerEntry {
         tag(&self.image, &self.commit, &self.platform)
     }
 
-    /// Whether a snapshot is the one that this is the record of.
+    /// Whether this is the baseline for a snapshot.
     pub fn is_of(&self, snapshot: &Snapshot) -> bool {
         let commit = snapshot.commit.as_ref().map(|commit| commit.sha.as_str());
         snapshot.image.name == self.image
@@ -114,13 +114,13 @@ impl ReferrerEntry {
             && platform_key(snapshot.image.platform.as_ref()) == self.platform
     }
 
-    /// What orders records in time: that of their commits, as far as it is known.
+    /// The order of baselines in time: when their commits were made, as far as known.
     pub fn age(&self) -> i64 {
         let recorded = || self.recorded.map(|recorded| recorded / 1000);
         self.time.map(Time::seconds).or_else(recorded).unwrap_or_default()
     }
 
-    /// Its part of a history.
+    /// Its point in a history.
     pub fn point(self) -> Option<HistoryPoint> {
         Some(HistoryPoint {
             commit: Some(self.commit),
@@ -132,17 +132,17 @@ impl ReferrerEntry {
     }
 }
 
-/// The tag of a record. Names of images may have any characters, and be long.
+/// The tag of a baseline. Image names may have any characters and be long, so they are encoded.
 pub fn tag(image: &str, commit: &str, platform: &str) -> String {
     format!("{}{commit}-{}", tag_prefix(image), &Digest::of(platform.as_bytes()).hex()[..PLATFORM_HEX])
 }
 
-/// What the tags of an image's records begin with.
+/// The common prefix of the tags of an image's baselines.
 pub fn tag_prefix(image: &str) -> String {
     format!("layergate-{}-", &Digest::of(image.as_bytes()).hex()[..16])
 }
 
-/// The commit, and what stands for the platform, of a tag that looks like one of an image's records.
+/// The commit and the platform part of a tag that looks like one of an image's baselines.
 pub fn tag_parts<'a>(tag: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
     let (commit, platform) = tag.strip_prefix(prefix)?.split_once('-')?;
     let is_hex = platform.len() == PLATFORM_HEX && platform.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -153,7 +153,7 @@ fn digest(text: &Value) -> Option<Digest> {
     Digest::parse(text.as_str()?).ok()
 }
 
-/// The descriptors that an index lists; `None` if the document is none.
+/// The descriptors that an index lists; `None` if the document is not an index.
 pub fn listed(index: &[u8]) -> Option<Vec<Value>> {
     let mut index: Value = serde_json::from_slice(index).ok()?;
     descriptors(&mut index).map(std::mem::take)
@@ -164,18 +164,18 @@ fn descriptors(index: &mut Value) -> Option<&mut Vec<Value>> {
     (listed.len() <= MAX_ENTRIES).then_some(listed)
 }
 
-/// What is to be changed in the list of what refers to an image.
+/// The changes to a list of an image's referrers.
 #[derive(Default)]
 pub struct ReferrerChange {
-    /// The tags of records that are deleted.
+    /// The tags of deleted baselines.
     pub gone: HashSet<String>,
     /// The descriptors of new ones.
     pub new: Vec<Value>,
 }
 
 impl ReferrerChange {
-    /// Makes it in an index, whatever else is in that. Whether there was anything to change; `None` if the
-    /// document is no index. Of two records of the same it is the newer one that stays, whoever comes last.
+    /// Applies the changes to an index and keeps its other entries. Returns whether anything changed; `None` if the
+    /// document is not an index. Of two entries for one baseline the newer stays, whoever writes last.
     pub fn make(&self, index: &mut Value) -> Option<bool> {
         let listed = descriptors(index)?;
         let before = listed.len();
@@ -194,24 +194,24 @@ impl ReferrerChange {
     }
 }
 
-/// An index of nothing.
+/// An empty index.
 pub fn index() -> Value {
     json!({ "schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [] })
 }
 
-/// Points at bytes.
+/// A descriptor of bytes.
 pub fn descriptor(media_type: &str, digest: &Digest, size: usize) -> Value {
     json!({ "mediaType": media_type, "digest": digest, "size": size })
 }
 
-/// Points at the files of a layer.
+/// A descriptor of a layer's file list.
 pub fn file_list(diff_id: &DiffId, digest: &Digest, size: usize) -> Value {
     let mut file_list = descriptor(FILE_LIST_TYPE, digest, size);
     file_list["annotations"] = json!({ DIFF_ID: diff_id });
     file_list
 }
 
-/// The manifest of a record.
+/// The manifest of a baseline.
 pub fn manifest(
     snapshot: &Snapshot,
     commit: &str,
@@ -250,7 +250,7 @@ pub fn manifest(
     serde_json::to_vec(&manifest)
 }
 
-/// What a list says of a record with such a manifest.
+/// The list entry for a baseline with such a manifest.
 pub fn listing(manifest: &[u8]) -> serde_json::Result<Value> {
     let mut document: Value = serde_json::from_slice(manifest)?;
     let mut listing = descriptor(MANIFEST_TYPE, &Digest::of(manifest), manifest.len());
@@ -319,7 +319,7 @@ mod tests {
             "manifests": [foreign, 5, of(&one, 3), of(&two, 2)], "annotations": { "a": "b" },
         });
         assert_eq!(list, expected);
-        // The newer one of the same is there already.
+        // A newer entry for the same baseline is already there.
         assert_eq!(change(&[], &[of(&one, 2)]).make(&mut list), Some(false));
         assert_eq!(change(&[&one, &two], &[]).make(&mut list), Some(true));
         assert_eq!(list, json!({ "manifests": [foreign, 5], "annotations": { "a": "b" } }));

@@ -6,12 +6,12 @@
 //! sha256-HEX                        a tag: what refers to that manifest, in a registry that does not list it
 //! ```
 //!
-//! The files of a layer are the same blob in every record, and so are there once. A record of an image of the
-//! same repository refers to it, and is found by the image as well.
+//! A layer's file list is the same blob in every baseline, so it is stored once. The baseline of an image in the same
+//! repository refers to it, and can be found through the image too.
 //!
-//! A registry replaces a tag whatever it was. Each record has one of its own, so that several that record at the
-//! same time lose nothing. What refers to an image is one list: whoever writes that looks again a little later, and
-//! adds anew what is gone; if that fails, the record is still found by its commit.
+//! Registries overwrite tags unconditionally. Each baseline has its own tag, so concurrent writers lose nothing. But
+//! the referrers of an image are one list: its writer looks again a little later and restores missing entries; if that
+//! fails, the baseline is still found by its commit.
 
 mod listing;
 
@@ -39,21 +39,21 @@ use crate::layer::packed;
 use crate::registry::{ArtifactError, Artifacts, RawManifest, RemoteName};
 use crate::sort;
 
-/// The largest snapshot; it has no files in it.
+/// The largest snapshot, without file lists.
 const MAX_RECORD: u64 = 64 << 20;
-/// The largest list of files of a layer, packed.
+/// The largest file list of a layer, compressed.
 const MAX_FILE_LIST: u64 = 256 << 20;
-/// The most tags of a repository that are looked through.
+/// Maximum number of tags of a repository to search.
 const MAX_TAGS: usize = 100_000;
-/// The most platforms of an image.
+/// Maximum number of platforms of an image.
 const MAX_PLATFORMS: usize = 100;
-/// How many requests are under way at a time.
+/// How many requests run concurrently.
 const REQUESTS: usize = 8;
 /// How often a list is written until nobody else overwrites it.
 const TRIES: u32 = 8;
-/// How long another writer may take from reading a list to having written it; longest, twice that is waited.
+/// How long another writer may take from reading a list to writing it. The wait is random, up to twice this.
 const SETTLES: Duration = Duration::from_millis(700);
-/// How many records of one image are tried if the newest of them are damaged.
+/// How many baselines of one image are tried if the newest of them are damaged.
 const CHOICES: usize = 3;
 
 /// A repository of a registry, as far as it is known.
@@ -66,21 +66,21 @@ pub struct RegistryStore {
     seen: Mutex<Seen>,
 }
 
-/// What was read, once a run.
+/// What was read, once per run.
 #[derive(Default)]
 struct Seen {
-    /// The tags that may lead to records.
+    /// The tags that may lead to baselines.
     tags: Option<Arc<BTreeSet<String>>>,
-    /// The records that were asked for, by tag; none where there is none.
+    /// The baselines that were requested, by tag; `None` if there is none.
     records: HashMap<String, Option<ReferrerEntry>>,
     file_lists: HashMap<DiffId, Digest>,
 }
 
-/// What is to be changed in what refers to images, by their digests.
+/// The changes to the referrers of images, by image digest.
 type Changes = BTreeMap<Digest, ReferrerChange>;
 
-/// Reads `HOST/REPO`; `None` for what no repository can be called. The host has to look like one: without it,
-/// `team/app` would be somebody's on Docker Hub.
+/// Reads `HOST/REPO`; `None` if it is not a repository name. The host must look like one: otherwise `team/app` would
+/// mean a repository on Docker Hub.
 pub fn parse_repository(name: &str) -> Option<RemoteName> {
     let (host, repository) = name.split_once('/')?;
     let is_host = host == "localhost" || host.contains(['.', ':']);
@@ -111,8 +111,8 @@ impl RegistryStore {
         format!("oci:{}", self.name)
     }
 
-    /// The records of an image for a commit: that of a platform, or all. One that is there costs a request. After the
-    /// first that is not there all tags are listed, once, and whatever else is not there costs nothing.
+    /// The baselines of an image for a commit: of one platform, or of all. An existing one costs a request. After the
+    /// first missing one all tags are listed, once, so further missing ones cost nothing.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -144,7 +144,7 @@ impl RegistryStore {
         Ok(records.into_iter().flatten().map(listed).collect())
     }
 
-    /// The record that a tag leads to, read once.
+    /// The baseline that a tag leads to, read once.
     async fn record(&self, tag: &str) -> Result<Option<ReferrerEntry>, StoreError> {
         let seen = self.seen.lock().await;
         if let Some(known) = seen.records.get(tag) {
@@ -166,7 +166,7 @@ impl RegistryStore {
         Ok(entry)
     }
 
-    /// A record, without the files of its layers.
+    /// A baseline, without the files of its layers.
     ///
     /// # Errors
     /// [`StoreError`] if it cannot be used.
@@ -184,10 +184,10 @@ impl RegistryStore {
         Ok(snapshot)
     }
 
-    /// The files of a layer of a record that was loaded.
+    /// The files of a layer of a baseline that was loaded.
     ///
     /// # Errors
-    /// [`StoreError`] if the registry cannot be asked.
+    /// [`StoreError`] if the registry cannot be reached.
     pub async fn file_list(&self, diff_id: &DiffId) -> Result<Option<FileList>, StoreError> {
         let digest = self.seen.lock().await.file_lists.get(diff_id).cloned();
         let Some(digest) = digest else { return Ok(None) };
@@ -196,7 +196,7 @@ impl RegistryStore {
         Ok(file_list.filter(|file_list| file_list.nodes() <= MAX_NODES))
     }
 
-    /// What there is of an image, by its tags; of each platform a record says what it is called.
+    /// What is stored of an image, by its tags; one baseline for each platform tells the platform's name.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -233,11 +233,11 @@ impl RegistryStore {
         Ok(points.into_iter().map(|(_, point)| point).collect())
     }
 
-    /// What is recorded of an image of this very repository by the image itself, of each platform the newest;
-    /// nothing where the image is elsewhere.
+    /// The newest baseline for each platform, found through an image of this repository rather than a commit; empty if
+    /// the image is elsewhere.
     ///
     /// # Errors
-    /// [`StoreError`] if the registry cannot be asked.
+    /// [`StoreError`] if the registry cannot be reached.
     pub async fn of_image(&self, image: &str) -> Result<Vec<Snapshot>, StoreError> {
         let Some(name) = self.name_here(image) else { return Ok(Vec::new()) };
         let reader = self.reader().await?;
@@ -255,7 +255,7 @@ impl RegistryStore {
             if *tried > CHOICES || found.iter().any(|one| platform_of(one) == entry.platform) {
                 continue;
             }
-            // It only saves work: what cannot be used, or is of another image, is as good as not there.
+            // This only saves work, so a baseline that is unusable or belongs to another image counts as missing.
             match self.load_entry(&entry).await {
                 Ok(snapshot) if self.is_of(reader, &root, &snapshot).await? => found.push(snapshot),
                 Ok(_)
@@ -266,10 +266,10 @@ impl RegistryStore {
         Ok(found)
     }
 
-    /// Records images: first what is large and found by nothing yet, then the tags that lead there.
+    /// Records images: first the large blobs, which nothing refers to yet, then the tags that lead to them.
     ///
     /// # Errors
-    /// [`StoreError`]. What is recorded by then stays.
+    /// [`StoreError`]. What was recorded before the error stays.
     pub async fn put(
         &self,
         snapshots: &[Snapshot],
@@ -320,7 +320,7 @@ impl RegistryStore {
         let is_recorded = recorded.is_some();
         let (manifest, is_listed) = match (recorded, &subject) {
             (Some(manifest), Some((subject, _))) => {
-                // A list that cannot be used cannot be changed either, and that is said then.
+                // A list that cannot be read cannot be changed either, which is reported then.
                 let listed = self.referrers(writer, subject).await.unwrap_or_default();
                 let digest = Digest::of(&manifest);
                 (manifest, listed.iter().any(|entry| entry.manifest == digest))
@@ -334,7 +334,7 @@ impl RegistryStore {
         Ok(if is_recorded { RecordOutcome::Unchanged } else { RecordOutcome::Recorded })
     }
 
-    /// The manifest of a record that is there and says the same; what cannot be used is replaced.
+    /// The manifest of an existing baseline that says the same; an unusable one is replaced.
     async fn recorded(
         &self,
         writer: &Artifacts,
@@ -358,7 +358,7 @@ impl RegistryStore {
         Ok(None)
     }
 
-    /// Writes a record: its manifest, and whether the registry lists it with the image by itself.
+    /// Writes a baseline: its manifest, and whether the registry adds it to the image's referrers by itself.
     async fn write(
         &self,
         writer: &Artifacts,
@@ -381,7 +381,7 @@ impl RegistryStore {
         Ok((manifest, put.map_err(|e| self.failed(e))?))
     }
 
-    /// The files of the layers, each where it is now.
+    /// The layers' file lists, each with where it is now.
     async fn put_file_lists(
         &self,
         writer: &Artifacts,
@@ -423,8 +423,8 @@ impl RegistryStore {
         Ok(Some((root.digest, descriptor)))
     }
 
-    /// Whether a snapshot is of an image, or of one of those that an index lists: of its config, and of the layers
-    /// that config and manifest name.
+    /// Whether a snapshot belongs to an image, or to one of those that an index lists: compares the config, and the
+    /// layers that config and manifest name.
     async fn is_of(
         &self,
         artifacts: &Artifacts,
@@ -444,7 +444,7 @@ impl RegistryStore {
         }))
     }
 
-    /// The manifest of the image that a snapshot names by its config.
+    /// The manifest of the image whose config the snapshot names.
     async fn manifest_of(
         &self,
         artifacts: &Artifacts,
@@ -478,7 +478,7 @@ impl RegistryStore {
         here.then_some(name)
     }
 
-    /// The records that refer to an image, by the registry's own list and by the tag that stands in for it.
+    /// The baselines that refer to an image, by the registry's referrers API and by the tag that stands in for it.
     async fn referrers(
         &self,
         artifacts: &Artifacts,
@@ -498,8 +498,8 @@ impl RegistryStore {
         Ok(listed.iter().filter_map(ReferrerEntry::listed).collect())
     }
 
-    /// Changes the tag that stands in for a registry's own list. A registry knows no conditions, so it is looked
-    /// again later whether somebody who had read the same list has written it without this.
+    /// Changes the tag that stands in for the referrers API. Registries have no conditional writes, so it checks again
+    /// later whether somebody who had read the same list has overwritten the change.
     async fn change(
         &self,
         writer: &Artifacts,
@@ -522,7 +522,7 @@ impl RegistryStore {
         Err(StoreError::Contended { place: self.place(&tag), tries: TRIES })
     }
 
-    /// Writes a list. Registries refuse one of what was deleted, and then that is left out.
+    /// Writes a list. If the registry refuses it because of deleted entries, these are left out.
     async fn write_list(&self, writer: &Artifacts, tag: &str, mut index: Value) -> Result<(), StoreError> {
         match writer.put_manifest(tag, INDEX_TYPE, index.to_string().into_bytes()).await {
             Ok(_) => return Ok(()),
@@ -542,7 +542,7 @@ impl RegistryStore {
         written.map(drop).map_err(|e| self.failed(e))
     }
 
-    /// Deletes the records of all but the commits that were recorded last, among them this run's own.
+    /// Deletes the baselines of all but the most recently recorded commits, which include this run's own.
     async fn prune(
         &self,
         writer: &Artifacts,
@@ -558,7 +558,7 @@ impl RegistryStore {
         if commits.len() <= keep {
             return Ok(());
         }
-        // What another job has deleted meanwhile, or is no record, is none of those to delete.
+        // Skips what another job has deleted meanwhile, and what is not a baseline.
         let entries: Vec<Option<ReferrerEntry>> = self.entries(writer, tags).try_collect().await?;
         let mut commits: BTreeMap<String, Vec<ReferrerEntry>> = BTreeMap::new();
         for entry in entries.into_iter().flatten() {
@@ -590,7 +590,7 @@ impl RegistryStore {
         self.failed(ArtifactError { hint, operation: "delete an old baseline", ..error })
     }
 
-    /// The tags of the repository that may lead to records, listed once.
+    /// The tags of the repository that may lead to baselines, listed once.
     async fn tags(&self) -> Result<Arc<BTreeSet<String>>, StoreError> {
         if let Some(tags) = &self.seen.lock().await.tags {
             return Ok(tags.clone());
@@ -602,8 +602,8 @@ impl RegistryStore {
         Ok(tags)
     }
 
-    /// The records that tags lead to; nothing for one that leads to none or to something else: of a list, one that
-    /// is not ours must not spoil the others.
+    /// The baselines that tags lead to; `None` for a tag that leads to nothing or to something else, so that a foreign
+    /// tag does not spoil the others.
     fn entries<'a>(
         &'a self,
         artifacts: &'a Artifacts,
@@ -616,7 +616,7 @@ impl RegistryStore {
         stream::iter(tags).map(read).buffered(REQUESTS)
     }
 
-    /// A snapshot by its digest, and where the files of its layers are.
+    /// A snapshot by its digest, and where the file lists of its layers are.
     async fn read(
         &self,
         artifacts: &Artifacts,
@@ -672,13 +672,13 @@ impl RegistryStore {
     }
 }
 
-/// The tag of what refers to a manifest (OCI distribution specification, "Referrers Tag Schema").
+/// The tag that lists the referrers of a manifest (OCI distribution specification, "Referrers Tag Schema").
 fn fallback_tag(digest: &Digest) -> String {
     let hex = digest.hex();
     format!("{}-{}", digest.algorithm().name(), hex.get(..64).unwrap_or(hex))
 }
 
-/// A record as it is written: the snapshot without files, and where those are.
+/// A baseline as it is written: the snapshot without files, and where those are.
 fn record_json(snapshot: &Snapshot, file_lists: &[(DiffId, Digest, usize)]) -> serde_json::Result<Vec<u8>> {
     let mut bare = snapshot.clone();
     bare.layers.iter_mut().for_each(|layer| layer.file_list = None);
