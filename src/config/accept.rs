@@ -1,4 +1,4 @@
-//! Acceptance: somebody with the right to do so says that a broken limit is meant to be.
+//! Acceptance: somebody with the right to do so declares an exceeded limit intended.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,46 +9,46 @@ use crate::limits::Threshold;
 /// The keys of `[accept]`.
 pub const ACCEPT_KEYS: [&str; 3] = ["labels", "trailer", "max-increase"];
 
-/// What accepts a broken limit.
+/// What accepts an exceeded limit.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Accept {
-    /// Labels of the pull request, each of which does.
+    /// Labels of the pull request, any of which accepts.
     pub labels: Vec<String>,
-    /// The trailer of a commit of the pull request that does, by its name.
+    /// The name of the commit trailer that accepts.
     pub trailer: Option<String>,
-    /// The most growth that is accepted; none of these may be exceeded.
+    /// The most growth that can be accepted; none of these may be exceeded.
     pub max_increase: Vec<Threshold>,
 }
 
-/// That a broken limit is accepted, and by what.
+/// How an exceeded limit was accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Acceptance {
     /// The label of the pull request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
-    /// The trailer of a commit, where it is not a label.
+    /// The commit trailer, if it was not a label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trailer: Option<String>,
-    /// What the trailer says.
+    /// The reason given in the trailer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The commit that has it.
+    /// The commit with the trailer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// The login of who has set the label, or the name of the commit's author; where known.
+    /// The login of the person who added the label, or the name of the commit's author, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// When, as GitHub writes it.
+    /// When it was accepted, as GitHub writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<String>,
-    /// The pull request that it is of, where that is one ahead in a merge queue.
+    /// The pull request with the acceptance, if that is one ahead in a merge queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pull: Option<u64>,
 }
 
 impl Accept {
-    /// Turns written settings into what they say.
+    /// Parses settings.
     ///
     /// # Errors
     /// [`ConfigError`] for the first setting that cannot be used.
@@ -86,25 +86,25 @@ impl Accept {
         self
     }
 
-    /// Whether nothing accepts anything.
+    /// Whether nothing is accepted.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty() && self.trailer.is_none()
     }
 
-    /// Whether so much growth may be accepted. What is not known is not.
+    /// Whether this much growth may be accepted. Unknown growth may not.
     pub fn reaches(&self, growth: Option<(Delta, Bytes)>) -> bool {
         self.max_increase
             .iter()
             .all(|bound| growth.is_some_and(|(growth, base)| growth.0 <= bound.bytes_of(base).0 as i64))
     }
 
-    /// The first of a pull request's labels that accepts; GitHub takes no notice of their case.
+    /// The first of a pull request's labels that accepts; as on GitHub, case is ignored.
     pub fn label_of<'a>(&self, labels: &'a [String]) -> Option<&'a String> {
         labels.iter().find(|label| self.labels.iter().any(|own| own.eq_ignore_ascii_case(label)))
     }
 
-    /// What a commit's message says in the trailer: it is in the last paragraph (git-interpret-trailers), and
-    /// has to give a reason.
+    /// The reason in a commit message's trailer. The trailer is in the last paragraph (git-interpret-trailers) and must
+    /// give a reason.
     pub fn reason_in(&self, message: &str) -> Option<String> {
         let name = self.trailer.as_deref()?;
         let message = message.replace("\r\n", "\n");

@@ -1,4 +1,4 @@
-//! A configuration with those that it extends.
+//! A configuration with the ones that it extends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::removable::Catalogue;
 /// The limits that one configuration has for an image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ruleset {
-    /// The configuration, where it is one that another extends.
+    /// The name of the configuration, if it is an extended one.
     pub source: Option<String>,
     /// Its limits.
     pub limits: Limits,
@@ -26,7 +26,7 @@ impl Ruleset {
 }
 
 impl Config {
-    /// The same with those that it extends, nearest first.
+    /// Adds the configurations that it extends, nearest first.
     pub fn extending(self, extended: Vec<Config>) -> Config {
         Config { extended, ..self }
     }
@@ -36,7 +36,7 @@ impl Config {
         self.top.get("extends")
     }
 
-    /// The names of all that count; none where the usual file is all.
+    /// The names of all files that count; empty if there is only the usual file.
     pub fn sources(&self) -> Vec<String> {
         let is_shared = !self.extended.is_empty() || self.name.contains("//");
         let names = self.with_extended().map(|config| config.name.clone());
@@ -47,8 +47,8 @@ impl Config {
         std::iter::once(self).chain(&self.extended)
     }
 
-    /// What an image is evaluated by, each by itself: its own limits, which flags go before, and those of each
-    /// configuration that is extended, with what that one lets others set instead.
+    /// The sets of limits for an image, each evaluated by itself: its own limits, overridden by flags, and those of
+    /// each extended configuration, overridden where that one allows it.
     ///
     /// # Errors
     /// [`ConfigError`] if a flag cannot be used.
@@ -71,7 +71,7 @@ impl Config {
             let mut settings = config.settings_of(image, platform, &Settings::new());
             settings.retain(|key, _| is_limit(key));
             let written = settings.clone();
-            // A limit that it does not have is no stricter for being one that others may set.
+            // A limit that the file does not set cannot be loosened by allowing others to set it.
             let has = |key: &str| written.contains_key(key) || limits::definition(key).is_none();
             let loosened =
                 below.iter().filter(|(key, _)| has(key) && config.allow.allows(key, Some(image), today));
@@ -84,15 +84,15 @@ impl Config {
         Ok(rulesets)
     }
 
-    /// Whether it has one of these limits, for any image.
+    /// Whether it sets one of these limits, for any image.
     fn sets(&self, is_one: impl Fn(&str) -> bool) -> bool {
         let of_images =
             self.images.values().flat_map(|image| image.platforms.values().chain([&image.limits]));
         of_images.chain([&self.limits]).any(|settings| settings.keys().any(|key| is_one(key)))
     }
 
-    /// What accepts a broken limit, by the files and the flags. A file without `[accept]` takes that of the one that it
-    /// extends; what accepts has to be named by every file that has limits, unless it allows others to say.
+    /// What accepts an exceeded limit, by the files and the flags. Without flags, a file without `[accept]` inherits it
+    /// from the one it extends. Every extended file with limits must accept too, unless it allows others to decide.
     ///
     /// # Errors
     /// [`ConfigError`] if a flag cannot be used.
@@ -122,7 +122,7 @@ impl Config {
         CommentRules::from_settings(&settings)
     }
 
-    /// Which files are removable. Where a file that is extended limits these, it says, unless it allows others to.
+    /// Which files are removable. An extended file that limits them decides, unless it allows others to.
     pub fn catalogue(&self, today: &Day) -> Arc<Catalogue> {
         let limits = BTreeSet::from(["max-removable", "multi-stage"]);
         let decides = |config: &&Config| {

@@ -1,4 +1,4 @@
-//! `[comment]`: what is worth a new comment. It decides nothing about a verdict.
+//! `[comment]`: what is worth a new comment. It does not affect the verdict.
 
 use globset::GlobSet;
 
@@ -13,14 +13,14 @@ pub const COMMENT_KEYS: [&str; 2] = ["min-change", "ignore-paths"];
 /// What is worth a new comment.
 #[derive(Debug, Clone, Default)]
 pub struct CommentRules {
-    /// The least change that is.
+    /// The smallest change that is.
     pub min_change: Option<Bytes>,
-    /// Paths whose change is no cause, and counts for nothing here.
+    /// Paths whose changes do not count here, and are not listed as causes.
     pub ignored: Option<GlobSet>,
 }
 
 impl CommentRules {
-    /// Turns written settings into what they say.
+    /// Parses settings.
     ///
     /// # Errors
     /// [`ConfigError`] for the first setting that cannot be used.

@@ -1,5 +1,5 @@
-//! `extends` and `[allow]`: limits that many repositories share. The files of a chain are all evaluated, and the worst
-//! verdict counts, so that nothing has to say what is stricter.
+//! `extends` and `[allow]`: limits that many repositories share. All files of a chain are evaluated, and the worst
+//! verdict counts, so that no setting has to say which limit is stricter.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,9 +9,9 @@ use super::Settings;
 use crate::image::Day;
 use crate::limits;
 
-/// The most files that are followed.
+/// Maximum number of files in a chain.
 pub const MAX_EXTENDED: usize = 3;
-/// What else may be loosened beside limits.
+/// What can be loosened besides limits.
 const OTHERS: [&str; 2] = ["accept", "removable"];
 
 /// A configuration that another one names.
@@ -26,7 +26,7 @@ pub enum ConfigReference {
 /// A file of a repository: `acme/.github//layergate.toml@main`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteConfig {
-    /// Who has the repository.
+    /// The owner of the repository.
     pub owner: String,
     /// The repository.
     pub name: String,
@@ -36,7 +36,7 @@ pub struct RemoteConfig {
     pub at: String,
 }
 
-/// A text that is no reference.
+/// Not a valid reference.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}`: expected a file, or OWNER/REPO//PATH@REF such as acme/.github//layergate.toml@main")]
 pub struct NoConfigReference(String);
@@ -80,14 +80,14 @@ impl fmt::Display for RemoteConfig {
     }
 }
 
-/// What a configuration lets those loosen that extend it.
+/// What a configuration allows those that extend it to loosen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Allow {
     all: Loosen,
     images: BTreeMap<String, Loosen>,
 }
 
-/// Keys that others may set instead.
+/// Keys that others may set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Loosen {
     keys: Vec<String>,
@@ -105,7 +105,7 @@ impl Allow {
     /// The keys of `[allow]` and of its sections of images.
     pub const KEYS: [&str; 2] = ["loosen", "until"];
 
-    /// Adds what a section says; of all images, where none is named.
+    /// Adds a section; without an image, for all images.
     ///
     /// # Errors
     /// The key whose value cannot be used, and why.
@@ -134,7 +134,7 @@ impl Allow {
         Ok(())
     }
 
-    /// Whether a key may be set instead, for an image on a day; of no image, where it is about all.
+    /// Whether others may set a key for an image on a day; without an image, for all images.
     pub fn allows(&self, key: &str, image: Option<&str>, today: &Day) -> bool {
         let own = image.and_then(|image| self.images.get(image));
         self.all.allows(key, today) || own.is_some_and(|own| own.allows(key, today))
@@ -188,7 +188,7 @@ mod tests {
         assert!(!allows("max-size", Some("api"), 2 * 86_400), "the last day is over");
         assert!(!allows("max-size", Some("web"), 0) && !allows("max-size", None, 0));
         assert_eq!(allow.add(None, &settings("max-sise", None)).unwrap_err().0, "loosen");
-        // What is of all images cannot be of one.
+        // A setting for all images cannot be allowed for one.
         for word in ["accept", "removable"] {
             assert_eq!(allow.add(Some("api"), &settings(word, None)).unwrap_err().0, "loosen");
         }

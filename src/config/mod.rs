@@ -1,4 +1,4 @@
-//! `layergate.toml`: read, checked and turned into typed settings, so that nothing else ever sees text. Pure.
+//! `layergate.toml`: parsed, checked and turned into typed settings, so that no other module handles its text. Pure.
 
 mod accept;
 mod chain;
@@ -29,10 +29,10 @@ use extends::Allow;
 pub use extends::{ConfigReference, MAX_EXTENDED, RemoteConfig};
 pub use setting::{ConfigError, Setting, Settings};
 
-/// The keys of `[limits]` and `[images.NAME]` that say how an image is built, and limit nothing.
+/// The keys of `[limits]` and `[images.NAME]` that describe how an image is built, and are not limits.
 const BUILD_KEYS: [&str; 4] = ["dockerfile", "target", "build-args", "build-contexts"];
 
-/// Keys that stand at the top of the file.
+/// Keys at the top of the file.
 const TOP_KEYS: [&str; 2] = ["enforce", "extends"];
 
 /// Whether the value of a key may be `true` or `false`.
@@ -40,7 +40,7 @@ fn is_switch(key: &str) -> bool {
     limits::key(key).is_some_and(|key| key.form == ValueForm::Enforce)
 }
 
-/// What could be in the list that is the value of a key, if one is.
+/// An example item, if the value of a key is a list.
 fn list_example(key: &str) -> Option<&'static str> {
     match key {
         "build-args" => Some("VERSION=3"),
@@ -52,10 +52,10 @@ fn list_example(key: &str) -> Option<&'static str> {
     }
 }
 
-/// The limits that settings say.
+/// The limits in settings.
 ///
 /// # Errors
-/// [`ConfigError`] for the first one that cannot be used.
+/// [`ConfigError`] for the first invalid one.
 pub fn limits_of(settings: &Settings) -> Result<Limits, ConfigError> {
     let parsed = Limits::parse(|key| settings.get(key).map(|setting| setting.text.as_str()));
     parsed.map_err(|(key, error)| ConfigError {
@@ -64,12 +64,12 @@ pub fn limits_of(settings: &Settings) -> Result<Limits, ConfigError> {
     })
 }
 
-/// How an image is built, as far as it is known.
+/// How an image is built, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BuildSettings {
     /// Its Dockerfile.
     pub dockerfile: Option<PathBuf>,
-    /// The stage that is built; the last one otherwise.
+    /// The stage that is built; by default, the last one.
     pub target: Option<String>,
     /// Build arguments, by name.
     pub arguments: BTreeMap<String, String>,
@@ -78,10 +78,10 @@ pub struct BuildSettings {
 }
 
 impl BuildSettings {
-    /// Turns written settings into what they say.
+    /// Parses settings.
     ///
     /// # Errors
-    /// [`ConfigError`] for a build argument that is not written as `NAME=VALUE`.
+    /// [`ConfigError`] for a build argument not written as `NAME=VALUE`.
     pub fn from_settings(settings: &Settings) -> Result<BuildSettings, ConfigError> {
         let text = |key| settings.get(key).map(|setting| setting.text.trim()).filter(|text| !text.is_empty());
         Ok(BuildSettings {
@@ -93,7 +93,7 @@ impl BuildSettings {
     }
 }
 
-/// `NAME=VALUE`, one a line.
+/// `NAME=VALUE`, one per line.
 fn pairs_of(setting: Option<&Setting>, what: &str) -> Result<BTreeMap<String, String>, ConfigError> {
     let Some(setting) = setting else { return Ok(BTreeMap::new()) };
     let pair = |line: &str| {
@@ -110,23 +110,23 @@ fn pairs_of(setting: Option<&Setting>, what: &str) -> Result<BTreeMap<String, St
 /// A configuration file, checked.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
-    /// What it is called: its file, and where that is.
+    /// Its name: the file, and where that is.
     name: String,
-    /// What stands at the top of the file, but for `enforce`.
+    /// The keys at the top of the file, except `enforce`.
     top: Settings,
     allow: Allow,
-    /// Those that it extends, nearest first.
+    /// The configurations that it extends, nearest first.
     extended: Vec<Config>,
     limits: Settings,
     images: BTreeMap<String, ImageSettings>,
     accept: Settings,
     comment: Settings,
     catalogue: Option<Arc<Catalogue>>,
-    /// `[removable]` as it is written.
+    /// `[removable]` as written.
     removable: Option<toml::Value>,
 }
 
-/// `[removable]`: what else only builds need, and what is meant to be shipped.
+/// `[removable]`: additional removable files, and those that ship on purpose.
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct RemovableSection {
@@ -143,8 +143,7 @@ struct ImageSettings {
 }
 
 impl Config {
-    /// Reads the text of a configuration file. All of it is checked, also what is about images
-    /// that this run does not measure.
+    /// Parses a configuration file. All of it is checked, including settings for images that this run does not measure.
     ///
     /// # Errors
     /// [`ConfigError`] with the file's name and the line.
@@ -197,13 +196,14 @@ impl Config {
         Ok(config)
     }
 
-    /// The same without what accepts or ignores anything: what counts of a file that nobody has agreed to yet.
+    /// The same without anything that accepts or ignores: the part of a file that counts before anybody has approved
+    /// it.
     pub fn limits_alone(self) -> Config {
         let Config { name, top, limits, images, .. } = self;
         Config { name, top, limits, images, ..Config::default() }
     }
 
-    /// What another configuration says otherwise, each as `max-size 500 MB -> 900 MB`.
+    /// What changes in another configuration, each as `max-size 500 MB -> 900 MB`.
     pub fn changes(&self, other: &Config) -> Vec<String> {
         let (before, after) = (self.written(), other.written());
         let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
@@ -218,7 +218,7 @@ impl Config {
         changes
     }
 
-    /// Every setting but those of `[removable]`, by its key; outside `[limits]`, by its section too.
+    /// Every setting except those of `[removable]`, by its key; outside `[limits]`, by its section too.
     fn written(&self) -> BTreeMap<String, String> {
         let mut sections = vec![
             (String::new(), &self.top),
@@ -237,19 +237,19 @@ impl Config {
         settings.collect()
     }
 
-    /// The Dockerfile of an image of its own section.
+    /// The Dockerfile in an image's own section.
     pub fn dockerfile_of(&self, image: &str) -> Option<PathBuf> {
         let setting = self.images.get(image)?.limits.get("dockerfile")?;
         Some(PathBuf::from(setting.text.trim()))
     }
 
-    /// A section that is of none of these images, with the one of them that it may be meant for: one without a section
-    /// of its own, of almost that name. Sections of images of other jobs are nothing to say anything of.
+    /// A section that names none of these images, with the image that was probably meant: one without its own section
+    /// and with almost the same name. Sections for images of other jobs are not reported.
     pub fn misspelt<'a>(&self, images: &[&'a str]) -> Option<(String, &'a str)> {
         let without = images.iter().filter(|image| !self.images.contains_key(**image));
         let sections = self.images.keys().filter(|section| !images.contains(&section.as_str()));
         let words = |name: &str| name.replace(|c: char| c.is_ascii_digit(), "");
-        // `api1` and `api2` are two images.
+        // `api1` and `api2` are two images, not a typo.
         let near = |section: &str, image: &str| {
             strsim::osa_distance(section, image) <= 1 + section.len() / 8 && words(section) != words(image)
         };
@@ -277,7 +277,7 @@ impl Config {
         BuildSettings::from_settings(&self.settings_of(image, platform, flags))
     }
 
-    /// The settings of one image: those of all images, its own, its platform's, then the flags.
+    /// The settings of one image: those for all images, its own, its platform's, then the flags.
     fn settings_of(&self, image: &str, platform: Option<&Platform>, flags: &Settings) -> Settings {
         let mut settings = self.limits.clone();
         if let Some(own) = self.images.get(image) {
@@ -310,10 +310,10 @@ impl Config {
 
 type Item<'i> = (Spanned<std::borrow::Cow<'i, str>>, Spanned<DeValue<'i>>);
 
-/// Turns positions into lines.
+/// Converts positions to lines.
 struct FileReader<'a> {
     file: &'a str,
-    /// Where lines end: a file of many settings asks for as many places.
+    /// The ends of lines, computed once, because a file of many settings needs as many positions.
     ends: Vec<usize>,
 }
 
@@ -379,21 +379,21 @@ impl FileReader<'_> {
         Ok(ImageSettings { limits, platforms })
     }
 
-    /// The limits of a section, and the sections inside it that may be there.
+    /// The limits of a section, and the permitted sections inside it.
     fn limits<'i>(
         &self,
         table: &DeTable<'i>,
         section: &str,
         inner: &[&'static str],
     ) -> Result<(Settings, Vec<Item<'i>>), ConfigError> {
-        // An image, which has platforms, may have its own.
+        // A section for an image, which may have sections for platforms, may set it too.
         let is_home = |name: &&str| !inner.is_empty() || !TOP_KEYS.contains(name);
         let names = limits::keys().map(|key| key.name).filter(is_home);
         let known: Vec<&str> = names.chain(BUILD_KEYS).collect();
         self.settings(table, section, &known, inner)
     }
 
-    /// The settings of a section, and the sections inside it that may be there.
+    /// The settings of a section, and the permitted sections inside it.
     fn settings<'i>(
         &self,
         table: &DeTable<'i>,
@@ -486,7 +486,7 @@ fn a(kind: &str) -> String {
     format!("{} {kind}", if kind.starts_with(['a', 'i']) { "an" } else { "a" })
 }
 
-/// How the value of a key is written.
+/// How to write the value of a key.
 fn expected(name: &str) -> String {
     let Some(key) = limits::key(name) else {
         return match name {
@@ -507,7 +507,7 @@ fn expected(name: &str) -> String {
     }
 }
 
-/// The section that a key belongs to; `max-increase`, which two have, is a limit first.
+/// The section that a key belongs to; `max-increase`, which two have, counts as a limit.
 fn home(name: &str) -> Option<&'static str> {
     match name {
         name if TOP_KEYS.contains(&name) => Some("at the top of the file"),
@@ -520,7 +520,7 @@ fn home(name: &str) -> Option<&'static str> {
     }
 }
 
-/// The known word that somebody may have meant, or all of them.
+/// The known word that was probably meant, or all of them.
 fn hint(name: &str, known: &[&str]) -> String {
     let likeness = |known: &&str| (strsim::jaro_winkler(name, known), (*known).to_owned());
     match known.iter().map(likeness).max_by(|a, b| a.0.total_cmp(&b.0)) {
@@ -529,7 +529,7 @@ fn hint(name: &str, known: &[&str]) -> String {
     }
 }
 
-/// What serde says of an unknown field or variant: all of its words, without which of them is meant.
+/// Serde's message for an unknown field or variant, which lists all known words but suggests none.
 fn suggesting(message: &str) -> String {
     let words: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     match (message.split_once(", expected"), words.split_first()) {
@@ -589,7 +589,7 @@ mod tests {
             "[allow]",
         ];
         assert_eq!(before.changes(&after), expected);
-        // Where it stands in the file, and how it is quoted, is no change.
+        // Where it stands in the file, and how it is quoted, is not a change.
         assert!(after.changes(&config(&format!("# moved\n{}", "[limits]\nmax-layers = 9\nmax-size = \"900 MB\"\n[images.api]\nforbid-paths = [\"a\", \"b\"]\n[[removable.ignore]]\nreason = \"x\"\npaths = [\"**\"]\n[allow]\nloosen = \"max-size\""))).is_empty());
         let alone =
             config("[limits]\nmax-layers = 9\n[accept]\ntrailer = \"Ok\"\n[removable]").limits_alone();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// A setting that cannot be used: which, where it stands, and what to write.
+/// An invalid setting: which, where it is, and what to write.
 #[derive(Debug, thiserror::Error)]
 #[error("{origin}: {message}")]
 pub struct ConfigError {
@@ -17,9 +17,9 @@ pub struct ConfigError {
 pub struct Setting {
     /// The value's text.
     pub text: String,
-    /// Where it stands: `layergate.toml:4`, `--max-size`.
+    /// Where it was written: `layergate.toml:4`, `--max-size`.
     pub origin: String,
 }
 
-/// Values by their keys. A later layer of settings replaces what an earlier one says.
+/// Values by key. A later layer of settings replaces values of an earlier one.
 pub type Settings = BTreeMap<String, Setting>;

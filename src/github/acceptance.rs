@@ -1,17 +1,17 @@
-//! What a pull request's labels and commits say, and who set a label (GitHub REST API, "Issues", "Timeline events"
-//! and "Pulls").
+//! A pull request's labels and commit messages, and who added a label (GitHub REST API, "Issues", "Timeline events" and
+//! "Pulls").
 
 use http::Method;
 use serde_json::Value;
 
 use super::client::{ApiRequest, Client, GithubError};
 
-/// On one page (GitHub REST API: at most 100), and how many of them are looked through.
+/// Entries per page (GitHub REST API: at most 100), and how many pages are searched.
 const PAGE: usize = 100;
 const MAX_PAGES: usize = 10;
 const READ: &str = "pull-requests: read";
 
-/// A pull request, and where to ask.
+/// A pull request, and the client to read it with.
 pub struct Pull<'a> {
     /// The client.
     pub client: &'a Client,
@@ -21,10 +21,10 @@ pub struct Pull<'a> {
     pub number: u64,
 }
 
-/// Who has set a label, and when.
+/// Who added a label, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Labelled {
-    /// The login; an account that was deleted has none.
+    /// The login; `None` if the account was deleted.
     pub by: Option<String>,
     /// As GitHub writes it.
     pub at: String,
@@ -35,7 +35,7 @@ pub struct Labelled {
 pub struct Message {
     /// The commit.
     pub sha: String,
-    /// All of its text.
+    /// Its full text.
     pub text: String,
     /// Its author's name.
     pub author: String,
@@ -44,7 +44,7 @@ pub struct Message {
 }
 
 impl Pull<'_> {
-    /// The labels that it has now; an event's file has those of when it was sent.
+    /// Its current labels; an event's file has those at the time it was sent.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -53,7 +53,7 @@ impl Pull<'_> {
         Ok(label_names(&issue))
     }
 
-    /// Who has set a label last; `None` if that is too long ago to be found.
+    /// Who last added a label; `None` if that is too long ago to be found.
     ///
     /// # Errors
     /// [`GithubError`].

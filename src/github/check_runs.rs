@@ -6,17 +6,17 @@ use serde_json::{Value, json};
 
 use super::client::{ApiRequest, Client, GithubError};
 
-/// The most annotations of a check run: whoever has more reads none of them.
+/// Maximum annotations of a check run: nobody reads more.
 const MAX_ANNOTATIONS: usize = 200;
-/// GitHub takes so many of them at a time.
+/// How many annotations GitHub accepts per request.
 const BATCH: usize = 50;
-/// What it takes of each text, in characters: of a message 64 KB, whatever characters they are.
+/// The longest texts that GitHub accepts, in characters: for a message 64 KB, whatever its characters.
 const MAX_TITLE: usize = 255;
 const MAX_MESSAGE: usize = 15_000;
 
-/// What is to be said of a commit.
+/// A check run to create for a commit.
 pub struct CheckRun<'a> {
-    /// The name under which it is listed.
+    /// The name that it is listed under.
     pub name: &'a str,
     /// The commit.
     pub head_sha: &'a str,
@@ -42,12 +42,12 @@ pub struct LineAnnotation {
     pub level: &'static str,
     /// What it is about.
     pub title: String,
-    /// What is to be said.
+    /// The text.
     pub message: String,
 }
 
 impl CheckRun<'_> {
-    /// Makes the check run; its address. Annotations that do not fit into one request follow in others.
+    /// Creates the check run and returns its URL. Annotations that do not fit into one request follow in others.
     ///
     /// # Errors
     /// [`GithubError`].

@@ -1,5 +1,5 @@
-//! Talking to GitHub: one request at a time, with its answer's headers, and errors that say what to
-//! do. Only reads are retried here; whoever writes decides about a second try, and waits a second between two writes.
+//! The GitHub API client: one request at a time, with the headers of its answer, and errors that say what to do. Only
+//! reads are retried here; callers decide whether to retry a write, and writes are one second apart.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -16,26 +16,25 @@ use crate::image::json;
 use crate::network;
 use crate::redact;
 
-/// The largest answer that is read: a file of 32 MiB in base64. A hundred comments of the largest size have less.
+/// The largest answer that is read: a file of 32 MiB in base64. A hundred comments of maximum size are smaller.
 const MAX_ANSWER: usize = 48 << 20;
-/// The most JSON values of an answer: a tree of 100,000 files, the largest that GitHub lists, has 800,000.
+/// Maximum JSON values in an answer: a tree of 100,000 files, the largest that GitHub lists, has 800,000.
 const MAX_VALUES: u64 = 1 << 20;
-/// How often a read is tried, and how long to wait before the next try.
+/// How often a read is tried, and the pause between tries.
 const READ_TRIES: u32 = 3;
 const READ_PAUSE: Duration = Duration::from_secs(1);
-/// How long to wait between two requests that write (GitHub REST API, "Best practices": "Pause between mutative
-/// requests").
+/// The pause between two requests that write (GitHub REST API, "Best practices": "Pause between mutative requests").
 const WRITE_PAUSE: Duration = Duration::from_secs(1);
-/// The longest answer, and the most bytes of answers, that are kept to be asked about again.
+/// The longest answer, and the most bytes of answers, that are cached for conditional requests.
 const MAX_KEPT: usize = 1 << 20;
 const MAX_ALL_KEPT: usize = 8 << 20;
-/// GitHub's version of its own API (GitHub REST API, "API versions").
+/// The version of GitHub's API (GitHub REST API, "API versions").
 const API_VERSION: &str = "2022-11-28";
 
-/// A request that did not do what it should.
+/// A failed request.
 #[derive(Debug, thiserror::Error)]
 pub enum GithubError {
-    /// The token must not do this.
+    /// The token lacks a permission.
     #[error(
         "GitHub refuses to {operation} (HTTP {status}): {message}. The token needs the permission `{permission}`; on pull requests from forks the token of a `pull_request` run can only read"
     )]
@@ -46,7 +45,7 @@ pub enum GithubError {
         status: u16,
         /// GitHub's own words.
         message: String,
-        /// What the workflow has to grant.
+        /// The permission that the workflow must grant.
         permission: &'static str,
     },
     /// Too many requests.
@@ -65,7 +64,7 @@ pub enum GithubError {
         /// What was tried.
         operation: String,
     },
-    /// Any other answer that is no success.
+    /// Any other unsuccessful answer.
     #[error("GitHub could not {operation} (HTTP {status}): {message}")]
     Status {
         /// What was tried.
@@ -75,7 +74,7 @@ pub enum GithubError {
         /// GitHub's own words.
         message: String,
     },
-    /// An answer that is no use for what it was asked for.
+    /// An answer that does not contain what was requested.
     #[error("cannot {operation}: {message}")]
     Unusable {
         /// What was tried.
@@ -83,19 +82,19 @@ pub enum GithubError {
         /// What is wrong with the answer.
         message: String,
     },
-    /// An answer that is longer than what is read.
+    /// An answer over the size limit.
     #[error("cannot {operation}: GitHub's answer has over {MAX_ANSWER} bytes, or over {MAX_VALUES} values")]
     TooLong {
         /// What was tried.
         operation: String,
     },
-    /// An answer that has only a part of what was asked for.
+    /// An answer with only a part of what was requested.
     #[error("cannot {operation}: that is more than GitHub looks up at once")]
     TooMuch {
         /// What was tried.
         operation: String,
     },
-    /// An address that is none. It is not shown: what was put in its place may be a secret.
+    /// An invalid address. It is not shown, because a secret may have been pasted there by mistake.
     #[error(
         "cannot {operation}: the API address must start with https:// or http:// and contain no login; check github-api-url"
     )]
@@ -110,13 +109,13 @@ pub enum GithubError {
         operation: String,
         /// The API's address.
         api: String,
-        /// Why not.
+        /// Why there is none.
         message: String,
     },
 }
 
 impl GithubError {
-    /// Whether the same request may well succeed in a moment, or may even have taken effect.
+    /// Whether the same request may succeed in a moment, or may even have taken effect.
     pub fn is_passing(&self) -> bool {
         matches!(self, GithubError::Status { status: 500.., .. } | GithubError::Network { .. })
     }
@@ -128,13 +127,13 @@ impl GithubError {
         ["rule violation", "protected", "pull request"].iter().any(|part| message.contains(part))
     }
 
-    /// Whether the thing that was asked for is not there.
+    /// Whether the requested object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, GithubError::Status { status: 404 | 410, .. })
     }
 }
 
-/// When this process has last written, and so this run, whichever client it was.
+/// When this process last wrote, through whichever client.
 static LAST_WRITE: tokio::sync::Mutex<Option<Instant>> = tokio::sync::Mutex::const_new(None);
 
 /// GitHub's REST API, with a token.
@@ -144,14 +143,13 @@ pub struct Client {
     kept: Mutex<Kept>,
 }
 
-/// Answers that GitHub has named, by what was asked. That one has not changed does not count against the rate limit
-/// (GitHub REST API, "Use conditional requests"). Within one run that is of use where something is asked again:
-/// the comments before a second try, and the branch of baselines by whoever was slower than another job. All else
-/// is asked once, or never changes.
+/// Answers with an ETag, by request. A 304 does not count against the rate limit (GitHub REST API, "Use conditional
+/// requests"). Within one run this helps with requests that are repeated: the comments before a second try, and the
+/// branch of baselines if another job was faster. Everything else is requested once, or never changes.
 #[derive(Default)]
 struct Kept {
     answers: HashMap<String, (HeaderValue, Value)>,
-    /// Of all that was ever kept: what is replaced is about as long as what replaces it, and seldom.
+    /// Total of all that was ever cached: replacements are rare, and about as long as what they replace.
     bytes: usize,
 }
 
@@ -164,7 +162,7 @@ impl Kept {
     }
 }
 
-/// What to do, and how to speak of it.
+/// A request, and how to describe it in messages.
 pub struct ApiRequest<'a> {
     /// The HTTP method.
     pub method: Method,
@@ -172,7 +170,7 @@ pub struct ApiRequest<'a> {
     pub path: String,
     /// The JSON body.
     pub body: Option<Value>,
-    /// What it does, to follow "cannot": `list the comments`.
+    /// What it does, in words that follow "cannot": `list the comments`.
     pub operation: &'a str,
     /// The permission that it needs.
     pub permission: &'static str,
@@ -212,7 +210,7 @@ impl Client {
         Ok(Client { octocrab, api: shown, kept: Mutex::default() })
     }
 
-    /// Sends a request; a read is tried again where the failure may pass, and a write waits for its turn.
+    /// Sends a request; a read is retried if the failure may pass, and a write waits for its turn.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -223,7 +221,7 @@ impl Client {
         }
     }
 
-    /// Sends a request that writes and belongs to the one before, so that both are one: it follows at once.
+    /// Sends a write that belongs to the one before: it follows without a pause.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -231,7 +229,7 @@ impl Client {
         self.write(request, Duration::ZERO).await
     }
 
-    /// Waits until a request that writes may be sent. What is read after that is no older than it has to be.
+    /// Waits until a write may be sent. Anything that the write depends on is best read after this.
     pub async fn turn(&self) {
         let last = *LAST_WRITE.lock().await;
         if let Some(last) = last {
@@ -249,7 +247,7 @@ impl Client {
         sent
     }
 
-    /// Sends a request that changes nothing, whatever its method is; it is tried again where the failure may pass.
+    /// Sends a request that changes nothing, whatever its method; it is retried if the failure may pass.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -299,7 +297,7 @@ impl Client {
         }
         let answer: Value = serde_json::from_slice(&body)
             .map_err(|error| network(format!("the answer is not JSON ({error})")))?;
-        // The GraphQL API says so with a 200 (GitHub GraphQL API, "Exceeding the rate limit").
+        // The GraphQL API reports this with a 200 (GitHub GraphQL API, "Exceeding the rate limit").
         if answer.pointer("/errors/0/type").and_then(Value::as_str) == Some("RATE_LIMITED") {
             let (operation, retry_after) = (request.operation.to_owned(), seconds_to_wait(&head.headers));
             return Err(GithubError::RateLimited { operation, retry_after });
@@ -312,7 +310,7 @@ impl Client {
         Ok(answer)
     }
 
-    /// What was answered before to the same question, and its name.
+    /// The cached answer to the same request, and its ETag.
     fn kept(&self, request: &ApiRequest<'_>) -> Option<(HeaderValue, Value)> {
         let is_read = request.method == Method::GET;
         self.kept.lock().ok().filter(|_| is_read)?.answers.get(&request.path).cloned()
@@ -325,7 +323,7 @@ enum Unreceived {
     Broken(String),
 }
 
-/// An answer's bytes. They are gathered once, and their values are counted before anything is made of them.
+/// An answer's bytes. They are collected once, and JSON values are counted before parsing.
 async fn received(mut body: BoxBody<Bytes, octocrab::Error>) -> Result<Vec<u8>, Unreceived> {
     let (mut bytes, mut values) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
@@ -340,8 +338,8 @@ async fn received(mut body: BoxBody<Bytes, octocrab::Error>) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-/// What an answer that is no success means. A 403 is either a rate limit or a missing permission, and only
-/// the headers and the message tell (GitHub REST API, "Rate limits").
+/// The meaning of an unsuccessful answer. A 403 is either a rate limit or a missing permission, and only the headers
+/// and the message tell which (GitHub REST API, "Rate limits").
 fn refusal(request: &ApiRequest<'_>, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> GithubError {
     let message = serde_json::from_slice::<Value>(body).ok();
     let message = message.as_ref().and_then(|value| value.get("message")).and_then(Value::as_str);
@@ -353,7 +351,7 @@ fn refusal(request: &ApiRequest<'_>, status: StatusCode, headers: &HeaderMap, bo
         403 | 429 if is_limited(status, headers, &message) => {
             GithubError::RateLimited { operation, retry_after: seconds_to_wait(headers) }
         }
-        // An archived repository can be written to by nobody.
+        // Nobody can write to an archived repository.
         403 if message.contains("archived") => GithubError::Status { operation, status: 403, message },
         301 | 302 | 307 | 308 => {
             let message = format!("{message}; the repository was renamed, use its new name");
@@ -374,7 +372,7 @@ fn is_limited(status: StatusCode, headers: &HeaderMap, message: &str) -> bool {
             .any(|part| message.contains(part))
 }
 
-/// What GitHub says; where it says nothing, a minute at least (GitHub REST API, "Exceeding the rate limit").
+/// The wait that GitHub states; by default, at least a minute (GitHub REST API, "Exceeding the rate limit").
 fn seconds_to_wait(headers: &HeaderMap) -> u64 {
     let until_reset = || {
         let reset = number(headers, "x-ratelimit-reset")?;
@@ -390,7 +388,7 @@ fn number(headers: &HeaderMap, name: &str) -> Option<u64> {
     headers.get(name)?.to_str().ok()?.parse().ok()
 }
 
-/// The address of an API for people; `None` if it is none that can be used.
+/// The address of an API for people; `None` if it is invalid.
 fn shown(api: &str) -> Option<String> {
     let url = reqwest::Url::parse(api).ok()?;
     let usable = url.has_host()

@@ -1,6 +1,6 @@
 //! One comment for each pull request and key: created once, edited after.
 //!
-//! Ours is told by a hidden marker at its start **and** by its author: anyone can write the marker.
+//! Our comment is recognized by a hidden marker at its start **and** by its author: anyone can write the marker.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -11,14 +11,14 @@ use super::forge::Forge;
 
 /// Comments on one page (GitHub REST API, "List issue comments": at most 100).
 const PAGE: usize = 100;
-/// The most pages that are looked through.
+/// Maximum number of pages to search.
 const MAX_PAGES: usize = 100;
 
-/// Around what a comment carries along.
+/// The start of the hidden data that a comment carries.
 const CARRIES: &str = "<!-- layergate carries ";
 const CARRIED: &str = " -->";
 
-/// Where a comment belongs, and whose it is.
+/// Where a comment belongs, and its author.
 pub struct CommentTarget<'a> {
     /// The repository's owner.
     pub owner: &'a str,
@@ -26,33 +26,33 @@ pub struct CommentTarget<'a> {
     pub repository: &'a str,
     /// The pull request.
     pub number: u64,
-    /// Which of several gates on one pull request this is.
+    /// The key that distinguishes several gates on one pull request.
     pub key: &'a str,
     /// The login that the token writes under.
     pub author: &'a str,
 }
 
-/// What a comment says of the run that wrote it.
+/// What a comment says about the run that wrote it.
 #[derive(Debug, Clone, Copy)]
 pub struct CommentOrigin<'a> {
     /// The verdict, in one word.
     pub verdict: &'a str,
     /// The head commit.
     pub sha: &'a str,
-    /// The run, where there is one.
+    /// The run, if any.
     pub run: Option<RunId>,
 }
 
-/// What became of a comment.
+/// The outcome of updating a comment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CommentOutcome {
-    /// There was none, and now there is; its address, and the login that it was written under.
+    /// It was created; its URL, and the login that it was written under.
     Created(String, String),
     /// It was edited.
     Updated(Edited),
-    /// There was none, and none was wanted.
+    /// It did not exist, and none was wanted.
     NotNeeded,
-    /// A newer run has written it already; its address.
+    /// A newer run has already written it; its URL.
     NewerExists(String),
 }
 
@@ -61,9 +61,9 @@ pub enum CommentOutcome {
 pub struct Edited {
     /// Its address.
     pub url: String,
-    /// What the GraphQL API calls it; empty where a server says nothing of that.
+    /// Its GraphQL node ID; empty if the server does not say.
     pub node_id: String,
-    /// The verdict that it had before, if it said one.
+    /// The verdict that it had before, if it stated one.
     pub verdict_before: Option<String>,
 }
 
@@ -73,12 +73,12 @@ pub fn marker(key: &str, origin: CommentOrigin<'_>) -> String {
     format!("{}verdict={} sha={}{run} -->\n", marker_start(key), origin.verdict, origin.sha)
 }
 
-/// A hidden line that a comment carries along, to be read by later runs. It has to be free of `-->`.
+/// A hidden line with data for later runs. It must not contain `-->`.
 pub fn carrying(text: &str) -> String {
     format!("{CARRIES}{text}{CARRIED}\n")
 }
 
-/// What the comment carries along; `None` if there is none, or it carries nothing.
+/// The data that the comment carries; `None` if there is no comment or no data.
 ///
 /// # Errors
 /// [`GithubError`].
@@ -90,18 +90,17 @@ fn marker_start(key: &str) -> String {
     format!("<!-- layergate key={key} ")
 }
 
-/// Whether a key can stand in a marker.
+/// Whether a key may be part of a marker.
 pub fn is_key(key: &str) -> bool {
     (1..=64).contains(&key.len())
         && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
         && !key.contains("--")
 }
 
-/// Creates the comment, or edits the one that is there. Without `create`, one that is not there is
-/// not made.
+/// Creates the comment, or edits the existing one. Without `create`, a missing comment is not created.
 ///
 /// # Errors
-/// [`GithubError`]. A creation that seems to have failed is looked for before it is tried again.
+/// [`GithubError`]. If creation seems to have failed, the comment is looked for before another try.
 pub async fn upsert(
     client: &Client,
     place: &CommentTarget<'_>,
@@ -111,11 +110,11 @@ pub async fn upsert(
 ) -> Result<CommentOutcome, GithubError> {
     let body = format!("{}{body}", marker(place.key, origin));
     let mut found = place.find(client).await?;
-    // An edit whose answer was lost has put its own verdict there. Of a comment that was not there, nobody has seen
-    // another.
+    // Read before the first try: an edit whose answer was lost has already put its own verdict there. If there was no
+    // comment, nobody has seen another verdict.
     let before = found.as_ref().map(|existing| existing.verdict.clone());
-    // A comment that is deleted between our look and our edit, or a creation whose answer was lost,
-    // is looked for once more; then it is over.
+    // If the comment was deleted after it was found, or the answer to its creation was lost, it is looked for once
+    // more.
     for last_try in [false, true] {
         let result = match &found {
             Some(existing) if existing.run > origin.run => {
@@ -142,8 +141,8 @@ pub async fn upsert(
     Ok(CommentOutcome::NotNeeded)
 }
 
-/// The login that a token writes under. The token of a workflow run may not ask (`GET /user`), and
-/// its comments are always the same user's.
+/// The login that a token writes under. The token of a workflow run may not ask (`GET /user`), but its comments always
+/// have the same author.
 ///
 /// # Errors
 /// [`GithubError`].
@@ -162,7 +161,7 @@ pub async fn author(client: &Client, token: &str, forge: Forge) -> Result<String
     match client.send(&request).await {
         Ok(user) => Ok(user.get("login").and_then(Value::as_str).map_or_else(of_runs, str::to_owned)),
         Err(GithubError::Permission { .. }) => Ok(of_runs()),
-        // If it is no token at all, whatever is asked next says so.
+        // An invalid token is reported by the next request.
         Err(GithubError::Unauthorized { .. }) if forge != Forge::Github => Ok(of_runs()),
         Err(error) if error.is_not_found() => Ok(of_runs()),
         Err(error) => Err(error),
@@ -175,7 +174,7 @@ struct ExistingComment {
     node_id: String,
     verdict: Option<String>,
     run: Option<RunId>,
-    /// What it carries along.
+    /// The hidden data that it carries.
     carried: Option<String>,
 }
 
@@ -196,7 +195,7 @@ impl CommentTarget<'_> {
             if let Some(found) = comments.iter().find_map(|comment| self.read(comment, &start)) {
                 return Ok(Some(found));
             }
-            // Gitea and Forgejo know no pages of comments: they send all, and would again.
+            // Gitea and Forgejo do not page comments: they send all, and would send the same again.
             let first = comments.first().and_then(|comment| comment.get("id")?.as_u64());
             if comments.len() != PAGE || first == first_before {
                 break;

@@ -10,14 +10,14 @@ use super::client::{ApiRequest, GithubError};
 use super::repository::Repository;
 
 const READ: &str = "contents: read";
-/// What is escaped in one part of a path (RFC 3986, "Unreserved Characters").
+/// Characters escaped in one part of a path (RFC 3986, "Unreserved Characters").
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// The commit at the tip of a branch (GitHub REST API, "Get a branch"). Whoever gets it may read that commit, so that
-/// a file which is then not found does not exist.
+/// The commit at the tip of a branch (GitHub REST API, "Get a branch"). If this succeeds, the token may read that
+/// commit, so a file that is then not found does not exist.
 ///
 /// # Errors
-/// [`GithubError`]; also where there is no such branch, or the token may not see it.
+/// [`GithubError`]; also if the branch does not exist, or the token may not see it.
 pub async fn tip_of(repository: &Repository, branch: &str) -> Result<String, GithubError> {
     let operation = format!("read the branch {branch}, whose configuration counts");
     let name = utf8_percent_encode(branch, ESCAPED);
@@ -25,7 +25,7 @@ pub async fn tip_of(repository: &Repository, branch: &str) -> Result<String, Git
     let request =
         ApiRequest { method: Method::GET, path, body: None, operation: &operation, permission: READ };
     let found = match repository.client().send(&request).await {
-        // To a token that may not read the repository, GitHub says that there is nothing.
+        // GitHub answers 404 to a token that may not read the repository.
         Err(GithubError::Status { operation, status: status @ 404, message }) => {
             return Err(GithubError::Permission { operation, status, message, permission: READ });
         }
@@ -39,8 +39,8 @@ pub async fn tip_of(repository: &Repository, branch: &str) -> Result<String, Git
     })
 }
 
-/// The text of a file at a commit; `None` if the commit has no such file. GitHub gives the content of files up to
-/// 1 MB, and what is there and is no such file is an error. `operation` says what it is read for, to follow "cannot".
+/// The text of a file at a commit; `None` if the commit has no such file. GitHub returns the content of files up to 1
+/// MB; anything else that exists is an error. `operation` says what it is read for, to follow "cannot".
 ///
 /// # Errors
 /// [`GithubError`].
@@ -70,7 +70,7 @@ pub async fn text_of(
     }
 }
 
-/// What a plain file has; a directory, a link and a submodule have none.
+/// The content of a plain file; directories, links and submodules have none.
 fn decoded(found: &Value) -> Option<String> {
     let text = |name: &str| found.get(name).and_then(Value::as_str);
     if text("type") != Some("file") || text("encoding") != Some("base64") {

@@ -1,6 +1,6 @@
-//! What a GitHub Actions run says of itself: its variables and its event file (GitHub Actions,
-//! "Variables" and "Webhook events and payloads"). Payloads differ by event and change over time,
-//! so they are read as JSON values; what is missing is not known, and what should be there and is not is said.
+//! What a GitHub Actions run knows about itself: its variables and its event file (GitHub Actions, "Variables" and
+//! "Webhook events and payloads"). Payloads differ by event and change over time, so they are read as JSON values.
+//! Missing fields are unknown; a missing required field is reported.
 
 use std::path::{Path, PathBuf};
 
@@ -23,36 +23,36 @@ pub struct Context {
     pub reference: Option<String>,
     /// The event's name.
     pub event_name: String,
-    /// The run's number for the API, and which attempt this is.
+    /// The run's ID and attempt.
     pub run: Option<RunId>,
-    /// The pull request, where the event has one.
+    /// The pull request, if the event has one.
     pub pull_request: Option<PullRequest>,
     /// `before` of a push.
     pub push_before: Option<String>,
     /// `base_sha` of a merge group.
     pub merge_group_base: Option<String>,
-    /// The pull request whose turn it is in a merge queue.
+    /// The pull request whose merge group this is.
     pub merge_group_pull: Option<u64>,
-    /// The branch that the run's change is to be merged into, where the runner or the event says so: of a pull request
-    /// or a merge group.
+    /// The branch that the run's change is to be merged into, as the runner or the event says: for pull requests and
+    /// merge groups.
     pub base_branch: Option<String>,
-    /// The repository's default branch, where the event says it.
+    /// The repository's default branch, if the event states it.
     pub default_branch: Option<String>,
-    /// Whether the branch that was pushed is protected by a rule (`GITHUB_REF_PROTECTED`).
+    /// Whether the pushed branch is protected by a rule (`GITHUB_REF_PROTECTED`).
     pub is_protected: bool,
-    /// The run that this one follows.
+    /// The run that this one follows (the event `workflow_run`).
     pub workflow_run: Option<WorkflowRun>,
     /// The issue or pull request that was commented on (the event `issue_comment`).
     pub commented: Option<Commented>,
-    /// Open pull requests whose head was pushed, where there are several; one alone is [`Context::pull_request`].
+    /// Open pull requests whose head was pushed, if there are several; a single one is [`Context::pull_request`].
     pub pushed_pulls: Vec<PullRequest>,
-    /// What the event's file should say and does not, in words.
+    /// A required field that the event's file lacks, in words.
     pub problem: Option<String>,
-    /// The files that the runner reads when the step is over.
+    /// The files that the runner reads after the step.
     pub files: RunnerFiles,
 }
 
-/// Which run, in the order in which runs were started.
+/// Identifies a run; ordered by when runs were started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RunId {
     /// `GITHUB_RUN_ID`.
@@ -61,20 +61,20 @@ pub struct RunId {
     pub attempt: u64,
 }
 
-/// A pull request, as far as the event says.
+/// A pull request, as far as the event describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PullRequest {
     /// Its number.
     pub number: u64,
     /// The commit at its head.
     pub head_sha: String,
-    /// The commit at the tip of the branch that it goes to.
+    /// The commit at the tip of its target branch.
     pub base_sha: String,
-    /// That branch.
+    /// Its target branch.
     pub base_branch: Option<String>,
-    /// The repository that it comes from, as `owner/name`; one that was deleted has no name.
+    /// The repository that it comes from, as `owner/name`; `None` if that was deleted.
     pub head_repository: Option<String>,
-    /// Whether it comes from another repository, whose runs have a read-only token, or nothing says that it does not.
+    /// Whether it comes from another repository, whose runs have a read-only token, or its origin is unknown.
     pub from_fork: bool,
     /// Its labels, when the event was sent.
     pub labels: Vec<String>,
@@ -85,26 +85,26 @@ pub struct PullRequest {
 pub struct Commented {
     /// Its number.
     pub number: u64,
-    /// Whether it is a pull request, and not an issue alone.
+    /// Whether it is a pull request rather than a plain issue.
     pub is_pull_request: bool,
 }
 
 /// A run that another one follows (the event `workflow_run`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkflowRun {
-    /// Which run it was.
+    /// Its ID and attempt.
     pub run: Option<RunId>,
     /// The commit that it was about.
     pub head_sha: String,
     /// The branch that the commit is on, in its repository.
     pub head_branch: String,
-    /// That repository, as `owner/name`: of a pull request from a fork, the fork.
+    /// That repository, as `owner/name`: for a pull request from a fork, the fork.
     pub head_repository: String,
-    /// What made it happen.
+    /// The event that triggered it.
     pub event: String,
 }
 
-/// Files that the runner reads when the step is over.
+/// Files that the runner reads after the step.
 #[derive(Debug, Clone, Default)]
 pub struct RunnerFiles {
     /// `GITHUB_OUTPUT`.
@@ -159,12 +159,12 @@ fn branch_name(name: String) -> String {
     name.strip_prefix("refs/heads/").map(str::to_owned).unwrap_or(name)
 }
 
-/// Whose configuration counts in a run.
+/// Which configuration decides in a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deciding {
-    /// What is checked out.
+    /// The one in the checkout.
     Checkout,
-    /// This branch, whatever is checked out: the one that the change is to be merged into.
+    /// The one on this branch, whatever is checked out: the branch that the change is to be merged into.
     Branch(String),
     /// A branch that the event does not name.
     Unknown,
@@ -176,10 +176,10 @@ impl Context {
         self.event_name == "merge_group"
     }
 
-    /// Whose configuration counts. A check of an unprotected branch counts for the pull request that is opened from it
-    /// later, and so is evaluated as one to the default branch.
+    /// Which configuration decides. A check of an unprotected branch counts for a pull request opened from it later, so
+    /// it is evaluated like one to the default branch.
     pub fn deciding(&self) -> Deciding {
-        // The check of a push counts for whatever pull request is opened from it, and whoever pushed may have opened one to a
+        // The check of a push counts for any pull request opened from it, and whoever pushed may have opened one to a
         // branch of their own.
         let of_pull = self.pull_request.as_ref().filter(|_| self.event_name != "push");
         if let Some(branch) = of_pull.and_then(|pull| pull.base_branch.clone()) {
@@ -191,14 +191,14 @@ impl Context {
             event if of_pull.is_some() || event.starts_with("pull_request") => {
                 self.base_branch.clone().map_or(Deciding::Unknown, Deciding::Branch)
             }
-            // Their own branch is the default one, and what is checked out may be anybody's.
+            // This event runs on the default branch, and anything may be checked out.
             "issue_comment" => pushed.map_or(Deciding::Checkout, |own| Deciding::Branch(own.to_owned())),
-            // So is theirs, unless the run before was of that very branch.
+            // The same, unless the run before was of that very branch.
             "workflow_run" if self.follows_other_code(pushed) => {
                 pushed.map_or(Deciding::Unknown, |own| Deciding::Branch(own.to_owned()))
             }
-            // Pushed to, or asked for by hand: the check is the same. A tag may be of any commit, and so may a deployment,
-            // which need not be of any branch.
+            // Pushed, or started by hand: the check is the same. A tag may be on any commit, and so may a deployment,
+            // which need not be on a branch.
             _ => match &self.default_branch {
                 Some(default) if pushed != Some(default) && !self.is_protected => {
                     Deciding::Branch(default.clone())
@@ -208,7 +208,7 @@ impl Context {
         }
     }
 
-    /// Whether the run that this one follows was of something else than the tip of the branch that this one is on.
+    /// Whether the run that this one follows was about anything but the tip of the branch that this one runs on.
     fn follows_other_code(&self, own: Option<&str>) -> bool {
         self.workflow_run.as_ref().is_none_or(|run| {
             let repository = self.repository.as_ref().map(|(owner, name)| format!("{owner}/{name}"));
@@ -218,7 +218,7 @@ impl Context {
         })
     }
 
-    /// Whether a repository is the run's own, or that of the change that the run is about.
+    /// Whether a repository is the run's own, or the one that the change comes from.
     pub fn is_of_run(&self, owner: &str, name: &str) -> bool {
         let own = self.repository.as_ref().map(|(owner, name)| format!("{owner}/{name}"));
         let pulls = self.pull_request.iter().chain(&self.pushed_pulls);
@@ -229,13 +229,13 @@ impl Context {
             || heads.chain(followed).any(|one| one.eq_ignore_ascii_case(&asked))
     }
 
-    /// Whether [`Context::sha`] is the tip of the default branch whatever this run is for.
+    /// Whether [`Context::sha`] is always the tip of the default branch, no matter what the run is about.
     pub fn is_about_default_branch(&self) -> bool {
         matches!(self.event_name.as_str(), "workflow_run" | "issue_comment" | "repository_dispatch")
     }
 }
 
-/// The event's file; or in words, why there is nothing of it.
+/// The event's content, or why it is not available, in words.
 fn read_event(path: Option<&str>) -> Result<Value, String> {
     let path = path.ok_or("GITHUB_EVENT_PATH is not set")?;
     let unusable = |why: &dyn std::fmt::Display| format!("the event file {path} cannot be used: {why}");
@@ -244,8 +244,8 @@ fn read_event(path: Option<&str>) -> Result<Value, String> {
     if event.is_object() { Ok(event) } else { Err(unusable(&"it is not a JSON object")) }
 }
 
-/// What a run of each event is understood by, and of what type it is. What may well be missing, such as the
-/// repository of a fork that was deleted, is not here.
+/// The required fields of each event, with their types. Fields that may be missing, such as the repository of a deleted
+/// fork, are not listed.
 fn needed(event_name: &str) -> &'static [(&'static str, FieldKind)] {
     match event_name {
         "pull_request" | "pull_request_target" => &[
@@ -274,7 +274,7 @@ enum FieldKind {
     Text,
 }
 
-/// What keeps a run from being understood, in words: the first thing that is missing, or is not what it should be.
+/// Why a run cannot be understood, in words: the first field that is missing or of the wrong type.
 fn problem(event_name: &str, event: &Result<Value, String>) -> Option<String> {
     let needed = needed(event_name);
     let event = match event {
@@ -297,7 +297,7 @@ fn problem(event_name: &str, event: &Result<Value, String>) -> Option<String> {
     })
 }
 
-/// The pull request of a merge queue's branch: `refs/heads/gh-readonly-queue/main/pr-7-SHA`.
+/// The pull request in the name of a merge queue's branch: `refs/heads/gh-readonly-queue/main/pr-7-SHA`.
 pub(super) fn queued(name: &str) -> Option<u64> {
     let last = name.strip_prefix("refs/heads/gh-readonly-queue/")?.rsplit('/').next()?;
     last.strip_prefix("pr-")?.split('-').next()?.parse().ok()
@@ -310,7 +310,7 @@ fn workflow_run(own: &Value) -> Option<WorkflowRun> {
     Some(WorkflowRun {
         run,
         head_sha: text("/head_sha")?,
-        // A tag has none.
+        // A tag has no branch.
         head_branch: text("/head_branch").unwrap_or_default(),
         head_repository: text("/head_repository/full_name").unwrap_or_default(),
         event: text("/event").unwrap_or_default(),
@@ -319,12 +319,12 @@ fn workflow_run(own: &Value) -> Option<WorkflowRun> {
 
 fn commented(own: &Value) -> Option<Commented> {
     let number = own.get("number").and_then(Value::as_u64)?;
-    // An issue has none.
+    // An issue lacks this field.
     let is_pull_request = own.get("pull_request").is_some_and(Value::is_object);
     Some(Commented { number, is_pull_request })
 }
 
-/// A pull request, as events and the API have it.
+/// Reads a pull request in the form that events and the API share.
 pub(super) fn read_pull_request(own: &Value) -> Option<PullRequest> {
     let text = |pointer: &str| own.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
     let (head, base) = (text("/head/repo/full_name"), text("/base/repo/full_name"));
@@ -334,7 +334,7 @@ pub(super) fn read_pull_request(own: &Value) -> Option<PullRequest> {
         base_sha: text("/base/sha")?,
         base_branch: text("/base/ref"),
         head_repository: head.clone(),
-        // A fork that was deleted has no repository any more.
+        // A deleted fork has no repository any more.
         from_fork: head.is_none() || head != base,
         labels: label_names(own),
     })

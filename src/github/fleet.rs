@@ -1,5 +1,5 @@
-//! Many repositories in one request: which there are, what their branches of baselines say, and which Dockerfiles they
-//! have (GitHub GraphQL API, `RepositoryOwner.repositories` and `Repository.object`).
+//! Many repositories in one request: their names, the summaries on their baseline branches, and their Dockerfiles
+//! (GitHub GraphQL API, `RepositoryOwner.repositories` and `Repository.object`).
 
 use std::fmt::Write as _;
 use std::slice;
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::client::GithubError;
 use super::graphql::{Document, Graphql, GraphqlAnswer, GraphqlError};
 
-/// The most repositories that are asked for at once (GitHub GraphQL API, "Node limit"), and the fewest.
+/// The most repositories requested at once (GitHub GraphQL API, "Node limit"), and the fewest.
 pub const MOST: usize = 100;
 const FEWEST: usize = 10;
 
@@ -22,7 +22,7 @@ const OF_OWNER: &str = "query($owner: String!, $first: Int!, $after: String, $re
 repositoryOwner(login: $owner) { __typename repositories(first: $first, after: $after, ownerAffiliations: [OWNER], \
 orderBy: { field: NAME, direction: ASC }) { pageInfo { hasNextPage endCursor } nodes { ...Seen } } } } ";
 
-/// Which file of which branch is read.
+/// The file to read, and its branch.
 #[derive(Debug, Clone, Copy)]
 pub struct SummaryPlace<'a> {
     /// The branch, as `refs/heads/NAME`.
@@ -34,7 +34,7 @@ pub struct SummaryPlace<'a> {
 /// A repository, as GitHub shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SeenRepository {
-    /// `owner/name`, as it is called now.
+    /// `owner/name`, as it is now called.
     pub name: String,
     /// Its page.
     pub url: String,
@@ -44,11 +44,11 @@ pub struct SeenRepository {
     pub fork: bool,
     /// Whether it has the branch.
     pub has_branch: bool,
-    /// The file on it.
+    /// The file on that branch.
     pub summary: Option<SummaryFile>,
     /// The files in the root and in `docker/` of the default branch.
     pub files: Vec<String>,
-    /// Why a part of this is not known, if one is not.
+    /// Why a part of this is unknown, if so.
     pub problem: Option<String>,
 }
 
@@ -57,7 +57,7 @@ pub struct SeenRepository {
 pub enum SummaryFile {
     /// Its text.
     Text(String),
-    /// The Git hash of one that is too long for the answer.
+    /// The Git hash of a file that is too long for the answer.
     Long(String),
 }
 
@@ -68,14 +68,14 @@ pub struct RepositoryPage {
     pub seen: Vec<SeenRepository>,
     /// Where the next page begins.
     pub next: Option<String>,
-    /// Whether there is such an owner.
+    /// Whether the owner exists.
     pub is_owner: bool,
-    /// What GitHub could not say of some.
+    /// Errors about some of them.
     pub errors: Vec<String>,
 }
 
 impl Graphql {
-    /// The repositories of a user or an organisation, `first` of them, after those of the page before.
+    /// The next `first` repositories of a user or an organisation, after the previous page.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -121,7 +121,7 @@ impl Graphql {
         })
     }
 
-    /// These repositories, each as an owner and a name; an error says why one is not to be seen.
+    /// The given repositories, each as an owner and a name; an error says why one is not visible.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -155,9 +155,9 @@ impl Graphql {
     }
 }
 
-/// How many to ask for at once where so many were too many for GitHub; `None` if there is no point in it.
+/// How many to request at once if `count` were too many for GitHub; `None` if fewer would not help.
 pub fn fewer(error: &GithubError, count: usize) -> Option<usize> {
-    // A query that takes too long may have an answer too, without data.
+    // A query that takes too long may also get an answer, without data.
     let is_too_much = error.is_passing()
         || matches!(
             error,
@@ -191,7 +191,7 @@ impl SeenRepository {
     }
 }
 
-/// Why something at a place, or below it, could not be had. An error without a place may be about anything.
+/// The error for a place in the answer, or below it. An error without a place may concern anything.
 fn problem(errors: &[GraphqlError], place: &[String]) -> Option<String> {
     let is_of = |error: &&GraphqlError| error.path.is_empty() || error.path.starts_with(place);
     errors.iter().find(is_of).map(|error| error.message.clone())

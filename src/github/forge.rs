@@ -1,6 +1,6 @@
-//! Which kind of server a run is of. Gitea and Forgejo run workflows that are written for GitHub and set its
-//! variables; their API has the same paths for comments and pull requests, and no more than half of the rest (their
-//! sources, `routers/api/v1/api.go`).
+//! The kind of server that a run is on. Gitea and Forgejo run workflows written for GitHub and set its variables; their
+//! API has the same paths for comments and pull requests, but less than half of the rest (their sources,
+//! `routers/api/v1/api.go`).
 
 /// A kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,13 +9,13 @@ pub enum Forge {
     Github,
     /// Gitea: no Git database that can be written, no check runs, no GraphQL.
     Gitea,
-    /// Forgejo, which is alike.
+    /// Forgejo, with the same limits as Gitea.
     Forgejo,
 }
 
 impl Forge {
-    /// By the variables that runners of both set (`GITEA_ACTIONS`; Forgejo's `FORGEJO_ACTIONS` too); `None` where
-    /// the run is of neither.
+    /// From the variables that runners of both set (`GITEA_ACTIONS`; Forgejo also `FORGEJO_ACTIONS`); `None` if the run
+    /// is on neither.
     pub fn of_runner(variable: impl Fn(&str) -> Option<String>) -> Option<Forge> {
         let is_set = |name: &str| variable(name).as_deref() == Some("true");
         match (is_set("FORGEJO_ACTIONS"), is_set("GITEA_ACTIONS")) {
@@ -25,7 +25,7 @@ impl Forge {
         }
     }
 
-    /// By the address of the API, whose last part is a version of its own; `runner` says whose run it is.
+    /// From the address of the API, which ends with a version of the server's own; `runner` tells Gitea from Forgejo.
     pub fn of_api(api: &str, runner: Option<Forge>) -> Forge {
         match api.trim_end_matches('/').ends_with("/api/v1") {
             true => runner.unwrap_or(Forge::Gitea),
@@ -42,7 +42,7 @@ impl Forge {
         }
     }
 
-    /// Whose comments the token of a run writes.
+    /// The login that comments of a run's token are written under.
     pub fn actions_login(self) -> &'static str {
         match self {
             Forge::Github => "github-actions[bot]",

@@ -12,34 +12,34 @@ pub struct Graphql {
     path: String,
 }
 
-/// A document to carry out, and how to speak of it.
+/// A query or mutation, and how to describe it in messages.
 #[derive(Clone, Copy)]
 pub struct Document<'a> {
     /// Its text.
     pub text: &'a str,
-    /// What it does, to follow "cannot".
+    /// What it does, in words that follow "cannot".
     pub operation: &'a str,
     /// The permission that it needs.
     pub permission: &'static str,
 }
 
-/// What an answer has.
+/// The content of an answer.
 #[derive(Debug)]
 pub struct GraphqlAnswer {
-    /// What was asked for; what could not be had is null.
+    /// The requested data; null where it is not available.
     pub data: Value,
-    /// Why not.
+    /// Why parts are not available.
     pub errors: Vec<GraphqlError>,
 }
 
-/// Why a part of what was asked for could not be had.
+/// Why a part of the requested data is not available.
 #[derive(Debug)]
 pub struct GraphqlError {
-    /// Its kind, such as `NOT_FOUND`; empty where GitHub says none.
+    /// Its kind, such as `NOT_FOUND`; empty if GitHub gives none.
     pub kind: String,
     /// GitHub's own words.
     pub message: String,
-    /// The names and numbers that lead to the part, outermost first.
+    /// The names and indices that lead to the part, outermost first.
     pub path: Vec<String>,
 }
 
@@ -54,7 +54,7 @@ impl Graphql {
         Ok(Graphql { client: Client::new(base, token)?, path: format!("/{last}") })
     }
 
-    /// Carries out a document that changes nothing. Errors beside data are a part of the answer.
+    /// Runs a query. Errors beside data are part of the answer.
     ///
     /// # Errors
     /// [`GithubError`], also for an answer without data.
@@ -62,7 +62,7 @@ impl Graphql {
         answer(self.client.ask(&self.request(document, variables)).await?, document)
     }
 
-    /// Carries out a document that changes something.
+    /// Runs a mutation.
     ///
     /// # Errors
     /// [`GithubError`], also for an answer with any error.
@@ -79,7 +79,7 @@ impl Graphql {
 }
 
 impl GraphqlAnswer {
-    /// The data, where there is nothing wrong with any of it.
+    /// The data, if there are no errors.
     ///
     /// # Errors
     /// The first error.
@@ -113,11 +113,11 @@ impl GraphqlError {
     }
 }
 
-/// What an answer has; one that has errors is a 200 too.
+/// The content of an answer; one with errors is a 200 too.
 fn answer(answer: Value, document: Document<'_>) -> Result<GraphqlAnswer, GithubError> {
     let errors = answer.get("errors").and_then(Value::as_array).into_iter().flatten();
     let errors: Vec<GraphqlError> = errors.map(GraphqlError::of).collect();
-    // What is null beside it may well be there (GitHub GraphQL API, "Resource limits").
+    // Fields that are null here may still exist (GitHub GraphQL API, "Resource limits").
     if errors.iter().any(|error| error.kind == "RESOURCE_LIMITS_EXCEEDED") {
         return Err(GithubError::TooMuch { operation: document.operation.to_owned() });
     }

@@ -1,5 +1,5 @@
-//! Comments that somebody has hidden, or "minimized". The REST API neither tells nor changes that; the GraphQL API
-//! does (GitHub GraphQL API, `IssueComment.isMinimized` and `unminimizeComment`).
+//! Comments that somebody has hidden ("minimized"). The REST API neither shows nor changes that; the GraphQL API does
+//! (GitHub GraphQL API, `IssueComment.isMinimized` and `unminimizeComment`).
 
 use serde_json::json;
 
@@ -17,7 +17,7 @@ const fn document(text: &str) -> Document<'_> {
 }
 
 impl Graphql {
-    /// Shows a comment that is hidden; whether it was. `node_id` is the comment's name in this API.
+    /// Shows a comment if it is hidden, and returns whether it was. `node_id` is the comment's GraphQL node ID.
     ///
     /// # Errors
     /// [`GithubError`].

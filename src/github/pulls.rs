@@ -1,4 +1,4 @@
-//! Pull requests: one by its number, or those whose head is what a run was about (GitHub REST API, "Pulls").
+//! Pull requests: by number, or by the head that a run was about (GitHub REST API, "Pulls").
 
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -35,11 +35,11 @@ pub struct Tip<'a> {
     pub sha: &'a str,
     /// The branch, by its short name.
     pub branch: &'a str,
-    /// The repository, as `owner/name`: of a fork, the fork.
+    /// The repository, as `owner/name`; for a fork, the fork's.
     pub repository: &'a str,
 }
 
-/// The open pull requests that have exactly the head which a run was about. Whoever sends a report says nothing of
+/// The open pull requests whose head is exactly the one that a run was about. Nothing in a received report is used for
 /// this.
 ///
 /// # Errors

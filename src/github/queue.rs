@@ -1,6 +1,6 @@
-//! Merge queues: which pull requests the commits below a group are of (GitHub REST API, "List matching references" and
-//! "List pull requests associated with a commit"). What a commit's message says of that is its author's word, and is not
-//! read.
+//! Merge queues: the pull requests that the commits below a group belong to (GitHub REST API, "List matching
+//! references" and "List pull requests associated with a commit"). Commit messages are not used, because their authors
+//! could write anything.
 
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,11 +11,11 @@ use super::context::queued;
 use super::repository::Repository;
 
 const OPERATION: &str = "find what is ahead in the merge queue";
-/// What is escaped in the name of a branch, in which slashes are parts of a path.
+/// Characters escaped in a branch name, in which slashes separate parts of a path.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
-/// The pull requests that commits of a queue, or of the branch that it merges into, are of: each with the place of the
-/// first of its commits. What is of none is left out.
+/// The pull requests that commits of a queue, or of its target branch, belong to: each with the index of its first
+/// commit. Commits without a pull request are left out.
 ///
 /// # Errors
 /// [`GithubError`].
@@ -30,7 +30,7 @@ pub async fn pulls_of(
         repository.client().send(&request).await
     };
     let start = utf8_percent_encode(&format!("heads/gh-readonly-queue/{branch}/"), ESCAPED).to_string();
-    // Each entry has a branch of its own until it is merged.
+    // Each entry has its own branch until it is merged.
     let branches = get(format!("/repos/{name}/git/matching-refs/{start}"), "contents: read").await?;
     let of_queue = |commit: &str| {
         let mut all = branches.as_array().into_iter().flatten();
@@ -54,7 +54,7 @@ pub async fn pulls_of(
     Ok(found)
 }
 
-/// The pull request that a commit came to a branch by. One that is open may have any commit.
+/// The pull request that brought a commit to a branch. Open ones do not count: they may contain any commit.
 fn merged_into(branch: &str, listed: &Value) -> Option<u64> {
     let mut all = listed.as_array().into_iter().flatten();
     let is_it = |pull: &&Value| text(pull, "/merged_at").is_some() && text(pull, "/base/ref") == Some(branch);

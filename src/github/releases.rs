@@ -8,7 +8,7 @@ use super::repository::Repository;
 
 const READ: &str = "contents: read";
 const OPERATION: &str = "look up the newest release";
-/// What is escaped in one part of a path (RFC 3986, "Unreserved Characters").
+/// Characters escaped in one part of a path (RFC 3986, "Unreserved Characters").
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A release.
@@ -16,7 +16,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 pub struct Release {
     /// Its tag.
     pub tag: String,
-    /// The full hash of the commit that the tag is on.
+    /// The full hash of the commit that the tag points to.
     pub commit: String,
 }
 
@@ -40,7 +40,7 @@ pub async fn newest(repository: &Repository) -> Result<Option<Release>, GithubEr
         Err(error) if error.is_not_found() => return Ok(None),
         tag => tag?,
     };
-    // A branch may be called alike.
+    // With `tags/`, because a branch may have the same name.
     let reference = utf8_percent_encode(&format!("tags/{tag}"), ESCAPED).to_string();
     let commit = text(format!("/repos/{name}/commits/{reference}"), "sha").await?;
     Ok(Some(Release { tag, commit }))

@@ -1,5 +1,5 @@
-//! One repository of GitHub: its commits, and the objects and references of its Git database (GitHub
-//! REST API, "Git database" and "Commits"). No checkout and no `git` program is needed for it.
+//! One repository on GitHub: its commits, and the objects and references of its Git database (GitHub REST API, "Git
+//! database" and "Commits"). Needs neither a checkout nor a `git` program.
 
 use std::collections::HashMap;
 
@@ -13,11 +13,11 @@ use crate::image::snapshot::Commit;
 
 /// Commits on one page (GitHub REST API, "List commits": at most 100).
 const PAGE: usize = 100;
-/// What reading needs, and what writing needs.
+/// The permissions for reading and for writing.
 const READ: &str = "contents: read";
 const WRITE: &str = "contents: write";
 
-/// A repository, and the client that speaks of it.
+/// A repository, and the client for it.
 pub struct Repository {
     client: Client,
     owner: String,
@@ -33,18 +33,18 @@ pub struct TreeEntry {
     pub sha: String,
 }
 
-/// What a new tree has that its base has not.
+/// A difference between a new tree and its base.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeChange {
-    /// A file of this text.
+    /// A file with this text.
     Text(String),
-    /// A file that is there already, by its hash.
+    /// An existing blob, by its hash.
     Blob(String),
-    /// A file less.
+    /// A deleted file.
     Deleted,
 }
 
-/// What became of an update of a reference.
+/// The outcome of updating a reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReferenceUpdate {
     /// It points to the new commit.
@@ -64,22 +64,22 @@ impl Repository {
         format!("{}/{}", self.owner, self.name)
     }
 
-    /// What its API is asked with.
+    /// The client of its API.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The commit that a reference points to, such as `refs/heads/main`; `None` if there is no such one.
+    /// The commit that a reference points to, such as `refs/heads/main`; `None` if it does not exist.
     ///
     /// # Errors
     /// [`GithubError`].
     pub async fn reference(&self, name: &str) -> Result<Option<String>, GithubError> {
-        // What begins like it is listed too. Unlike asking for the one, this tells a reference that is not there
-        // from a repository that is not, or that the token may not see.
+        // Also lists references that only start with the name. Unlike a request for just one, this distinguishes a
+        // missing reference from a repository that does not exist or that the token may not see.
         let path = format!("git/matching-refs/{}", below_refs(name));
         let operation = "look up the baseline branch";
         let listed = match self.read(&path, operation).await {
-            // An empty repository has none.
+            // An empty repository has no references.
             Err(GithubError::Status { status: 409, .. }) => return Ok(None),
             Err(GithubError::Status { status, message, operation }) if status == 404 => {
                 return Err(GithubError::Permission { operation, status, message, permission: READ });
@@ -99,15 +99,15 @@ impl Repository {
         let Some(found) = self.get(&format!("git/commits/{sha}"), "read a commit").await? else {
             return Ok(None);
         };
-        // Gitea and Forgejo have it where lists of commits have it.
+        // Gitea and Forgejo nest it as in lists of commits.
         let tree = self.text(found.get("commit").unwrap_or(&found), "/tree/sha")?;
         let commit =
             Commit { sha: self.text(&found, "/sha")?, parents: parents(&found), reference: None, time: None };
         Ok(Some((commit, tree)))
     }
 
-    /// What is in a tree; with `recursive`, in all trees below it too. `None` if there is no such tree, or
-    /// more in it than GitHub lists.
+    /// The entries of a tree; with `recursive`, also of all trees below it. `None` if the tree does not exist, or has
+    /// more entries than GitHub lists.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -137,7 +137,7 @@ impl Repository {
         decoded.map(Some)
     }
 
-    /// Stores a text, and gives its hash.
+    /// Stores a text, and returns its hash.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -146,7 +146,7 @@ impl Repository {
         self.create("git/blobs", body, "store a list of files", false).await
     }
 
-    /// Makes a tree of changes to another one.
+    /// Makes a tree by changing another one.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -170,16 +170,16 @@ impl Repository {
         self.create("git/trees", body, "store a baseline", false).await
     }
 
-    /// Waits until something may be written after what was written last.
+    /// Waits until the next write may be sent.
     pub async fn turn(&self) {
         self.client.turn().await;
     }
 
-    /// Makes a commit of a tree that was made just now.
+    /// Makes a commit of a tree that was just made.
     ///
-    /// A tree, its commit and the reference that is moved there are one write, and no pause is made between them. It
-    /// would give others the time to be faster, and then all three have to be made again: of fifty who write at
-    /// once, three times as many requests.
+    /// A tree, its commit and the update of the reference count as one write, without pauses in between. A pause would
+    /// give others the time to be faster, and all three would have to be made again: with fifty concurrent writers,
+    /// three times as many requests.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -194,11 +194,11 @@ impl Repository {
         self.create("git/commits", body, "commit a baseline", true).await
     }
 
-    /// Makes a reference point to a commit that is on top of what it points to now, or makes the reference.
-    /// What it points to is never overwritten: that is what "force" would do.
+    /// Moves a reference to a commit on top of its current one, or creates the reference. Never overwrites it, as
+    /// "force" would.
     ///
     /// # Errors
-    /// [`GithubError`], except for that somebody else was faster.
+    /// [`GithubError`], except if somebody else was faster.
     pub async fn advance(&self, name: &str, sha: &str, is_new: bool) -> Result<ReferenceUpdate, GithubError> {
         let (method, path, body) = match is_new {
             true => (Method::POST, "git/refs".to_owned(), json!({ "ref": name, "sha": sha })),
@@ -211,8 +211,8 @@ impl Repository {
         let request = ApiRequest { method, path, body: Some(body), operation, permission: WRITE };
         match self.client.follow(&request).await {
             Ok(_) => Ok(ReferenceUpdate::Done),
-            // "Update is not a fast forward" and "Reference already exists" are 422; 409 is a repository that
-            // is busy with another update.
+            // "Update is not a fast forward" and "Reference already exists" are 422; 409 means that the repository is
+            // busy with another update.
             Err(GithubError::Status { status: 409 | 422, message, .. }) if is_conflict(&message) => {
                 Ok(ReferenceUpdate::Conflict)
             }
@@ -220,19 +220,19 @@ impl Repository {
         }
     }
 
-    /// Where the histories of two commits meet; `None` also where a server does not say, as Gitea and Forgejo.
+    /// The merge base of two commits; `None` also if the server does not tell, such as Gitea and Forgejo.
     ///
     /// # Errors
     /// [`GithubError`].
     pub async fn merge_base(&self, base: &str, head: &str) -> Result<Option<String>, GithubError> {
-        // One commit a page: only where they meet is of interest.
+        // One commit per page: only the merge base matters.
         let path = format!("compare/{base}...{head}?per_page=1");
         let found = self.get(&path, "find the merge base of the pull request").await?;
         let sha = |found: Value| Some(found.pointer("/merge_base_commit/sha")?.as_str()?.to_owned());
         Ok(found.and_then(sha))
     }
 
-    /// First parents of a commit, nearest first, as many as one page of its history tells.
+    /// First parents of a commit, nearest first, as many as one page of its history contains.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -258,13 +258,13 @@ impl Repository {
         match self.read(path, operation).await {
             Ok(found) => Ok(Some(found)),
             Err(error) if error.is_not_found() => Ok(None),
-            // A commit that GitHub does not have is a 422 to some questions; an empty repository a 409.
+            // A commit that GitHub lacks is a 422 in some requests; an empty repository is a 409.
             Err(GithubError::Status { status: 409 | 422, .. }) => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// `follows` says that it is one with what was written before.
+    /// `follows` marks a write that belongs to the previous one.
     async fn create(
         &self,
         path: &str,
@@ -278,7 +278,7 @@ impl Repository {
         let created =
             if follows { self.client.follow(&request).await } else { self.client.send(&request).await };
         let created = created.map_err(|error| match error {
-            // To a token that may read and not write, GitHub says that there is nothing.
+            // GitHub answers 404 to a token that may only read.
             GithubError::Status { status: 404, message, operation } => {
                 GithubError::Permission { operation, status: 404, message, permission: WRITE }
             }

@@ -1,5 +1,5 @@
-//! Suggestions as comments of a review: single ones, on lines of the pull request's diff (GitHub REST API, "Pull
-//! request review comments"). Like the comment, ours is told by a hidden marker **and** by its author.
+//! Suggestions as single review comments on lines of the pull request's diff (GitHub REST API, "Pull request review
+//! comments"). As with the comment, ours are recognized by a hidden marker **and** by their author.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use super::context::RunId;
 
 /// Files and comments on one page (GitHub REST API: at most 100).
 const PAGE: usize = 100;
-/// The most pages that are looked through; of files GitHub lists 3000.
+/// Maximum number of pages to search; GitHub lists at most 3000 files.
 const MAX_PAGES: usize = 30;
 const READ: &str = "pull-requests: read";
 const WRITE: &str = "pull-requests: write";
 
-/// Where suggestions belong, and whose they are.
+/// Where suggestions belong, and their author.
 pub struct Review<'a> {
     /// The repository's owner and name.
     pub repository: (&'a str, &'a str),
@@ -22,11 +22,11 @@ pub struct Review<'a> {
     pub number: u64,
     /// The commit whose lines are meant.
     pub head_sha: &'a str,
-    /// Which of several gates on one pull request this is.
+    /// The key that distinguishes several gates on one pull request.
     pub key: &'a str,
     /// The login that the token writes under.
     pub author: &'a str,
-    /// The run, where there is one.
+    /// The run, if any.
     pub run: Option<RunId>,
 }
 
@@ -39,32 +39,32 @@ pub struct Suggested {
     pub line: u32,
     /// The last line.
     pub end_line: u32,
-    /// What is said, the block with the new lines included.
+    /// The text, including the block with the new lines.
     pub body: String,
 }
 
-/// What was done, in numbers of suggestions.
+/// How many suggestions were posted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PostedSuggestions {
-    /// Those that are there now.
+    /// Suggestions that are there now.
     pub shown: usize,
-    /// Those on lines that are not in the diff, where no comment can be.
+    /// Suggestions for lines outside the diff, where comments are impossible.
     pub outside: usize,
 }
 
-/// One that was made before.
+/// A suggestion that was posted before.
 struct ExistingReview {
     id: u64,
     path: String,
-    /// The lines as they are numbered now; none where the diff has them no more.
+    /// The current line numbers; `None` if the lines are no longer in the diff.
     lines: Option<(u32, u32)>,
     body: String,
     run: Option<RunId>,
 }
 
 impl Review<'_> {
-    /// Makes the suggestions be there that are wanted, as far as the diff has their lines: those that exist are
-    /// edited, and those that hold no more are deleted. Nothing is done where a newer run has been here.
+    /// Posts the wanted suggestions for lines in the diff: existing ones are edited, obsolete ones deleted. Does
+    /// nothing if a newer run has been here.
     ///
     /// # Errors
     /// [`GithubError`].
@@ -111,12 +111,12 @@ impl Review<'_> {
         format!("{}{run} -->\n{body}", self.marker_start())
     }
 
-    /// The lines of each hunk on the right side, with what is shown around the changes: (path, first, last).
+    /// The lines of each hunk in the new file, including context: (path, first, last).
     async fn hunks(&self, client: &Client) -> Result<Vec<(String, u32, u32)>, GithubError> {
         let mut hunks = Vec::new();
         for file in self.all(client, "files", "list the files of the pull request").await? {
             let text = |name: &str| file.get(name).and_then(Value::as_str);
-            // A file that is deleted, or very large, has none.
+            // A file that is deleted, or very large, has no patch.
             if let (Some(path), Some(patch)) = (text("filename"), text("patch")) {
                 let of_patch = patch.lines().filter_map(hunk);
                 hunks.extend(of_patch.map(|(first, last)| (path.to_owned(), first, last)));
@@ -208,7 +208,7 @@ impl Review<'_> {
     }
 }
 
-/// The lines of the new file that a hunk shows: `@@ -1,3 +1,4 @@`. One without any has none.
+/// The lines of the new file that a hunk shows: `@@ -1,3 +1,4 @@`. `None` if it shows none.
 fn hunk(line: &str) -> Option<(u32, u32)> {
     let new = line.strip_prefix("@@ -")?.split(" @@").next()?.split_once(" +")?.1;
     let (first, count) = new.split_once(',').unwrap_or((new, "1"));

@@ -1,5 +1,5 @@
-//! The files by which a step talks to the runner (GitHub Actions, "Workflow commands":
-//! "Environment files").
+//! The files through which a step communicates with the runner (GitHub Actions, "Workflow commands": "Environment
+//! files").
 
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
@@ -7,15 +7,15 @@ use std::path::Path;
 
 use crate::files;
 
-/// Adds outputs. Each value is put between a delimiter that nobody can foresee, so that no value
-/// can end itself and begin another output.
+/// Adds outputs. Each value is enclosed in an unpredictable delimiter, so that no value can end itself and begin
+/// another output.
 ///
 /// # Errors
 /// Any error from writing.
 pub fn add_outputs(file: &Path, outputs: &[(&str, String)]) -> io::Result<()> {
     let mut text = String::new();
     for (name, value) in outputs {
-        // The hasher of the standard library is seeded from the system's random numbers.
+        // The standard library seeds its hasher from the system's random numbers.
         let random = || RandomState::new().hash_one(name);
         let delimiter = format!("layergate_{:016x}{:016x}", random(), random());
         text.push_str(&format!("{name}<<{delimiter}\n{value}\n{delimiter}\n"));

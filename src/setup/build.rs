@@ -8,11 +8,11 @@ use super::workflow::{Events, Host, Hosts, PULL, action_of, events_of};
 use super::yaml::YamlNode;
 use super::{CheckedImage, RepositoryTree, name, script};
 
-/// Why a step is left alone.
+/// Why a step is skipped.
 pub const ONLY_CHECKS: &str = "builds no image: it only checks the Dockerfile";
-/// Outputs that are no image.
+/// Outputs that are not images.
 const NO_IMAGE: [&str; 3] = ["type=local", "type=tar", "type=cacheonly"];
-/// Parts of the names of actions and reusable workflows that build images, and are not known here.
+/// Parts of the names of actions and reusable workflows that build images but are not supported here.
 const UNKNOWN_BUILDERS: &str =
     "docker-build build-docker build-push publish-docker buildah kaniko build-image container-build";
 
@@ -21,9 +21,9 @@ const UNKNOWN_BUILDERS: &str =
 pub enum Delivery {
     /// The step leaves it where these references find it, one for each image.
     Present(Vec<String>),
-    /// `load: true` is added to the step, which ships nothing; and a tag of layergate's own, if it has none.
+    /// `load: true` is added to the step, which ships nothing, and a tag of layergate's own if it has none.
     Load(Option<String>),
-    /// The step runs again, into OCI archives; with the targets of bake, one for each image.
+    /// The step runs again, writing OCI archives; with bake's targets, one for each image.
     Copy(Vec<String>),
 }
 
@@ -31,10 +31,10 @@ pub enum Delivery {
 #[derive(Debug)]
 pub struct BuiltImages {
     pub images: Vec<CheckedImage>,
-    /// What is built, as it is written: builds of one key build the same.
+    /// Identifies the build as written: builds with the same key build the same.
     pub key: String,
     pub delivery: Delivery,
-    /// The directory that is built from, if it is known.
+    /// The build context's directory, if known.
     pub context: Option<String>,
 }
 
@@ -49,7 +49,7 @@ pub struct ImageBuildStep<'a> {
     /// The columns of its dash and of its keys.
     pub columns: (usize, usize),
     pub found: BuiltImages,
-    /// Whether it is run again, into archives of layergate's own.
+    /// Whether it is run again, writing archives for layergate.
     pub copies: bool,
     /// The events for which its image, or that of its copy, can be measured.
     pub events: Events,
@@ -57,7 +57,7 @@ pub struct ImageBuildStep<'a> {
     pub is_in_each_row: bool,
 }
 
-/// The builds of a job or action; what is not followed is said.
+/// The builds of a job or action. Steps that are not followed are reported.
 pub fn find<'a>(
     host: &'a Host<'a>,
     hosts: &Hosts<'a>,
@@ -93,13 +93,13 @@ pub fn find<'a>(
 }
 
 impl ImageBuildStep<'_> {
-    /// Gives the images names that tell the rows of a matrix and the callers of a reusable workflow apart: with each
-    /// variable that has several values and that the step uses. Only values that can be part of a file's name can be
-    /// part of an image's; a report has the platform.
+    /// Gives the images names that distinguish the rows of a matrix and the callers of a reusable workflow, using each
+    /// variable that has several values and that the step uses. Only values that can be part of a file name can be part
+    /// of an image's name; a report includes the platform.
     pub fn name_apart(&mut self, hosts: &Hosts<'_>, tree: &RepositoryTree<'_>) -> Result<(), &'static str> {
         let values = |variable: &String| hosts.values(self.host, variable, 0);
         let fits = |variable: &String| values(variable).into_iter().all(name::is_word);
-        // What callers give in different runs tells nothing apart: `push: true` of a release.
+        // Inputs that callers in different runs give, such as a release's `push: true`, distinguish nothing.
         let starts = hosts.starts(self.host);
         let files: BTreeSet<&str> = starts.iter().map(|start| start.host.file.path.as_str()).collect();
         let mut callers = starts.iter().filter(|start| !std::ptr::eq(start.host, self.host));
@@ -112,7 +112,7 @@ impl ImageBuildStep<'_> {
         let mut used: Vec<String> = own.iter().flat_map(|text| name::variables(text).0).collect();
         used.retain(|variable| !platforms.contains(variable));
         used.retain(|variable| is_called_often || variable.starts_with("matrix."));
-        // The rows build the same, unless an `if:` picks some.
+        // The rows build the same, unless an `if:` selects some.
         let picks = self.node.text_of("if").is_some_and(|own| own.contains("matrix."));
         let varies = own.iter().filter(|text| text.contains("matrix.")).count() > usize::from(picks);
         if is_several && !is_called_often && !varies {
@@ -140,19 +140,19 @@ impl ImageBuildStep<'_> {
     }
 }
 
-/// Whether `docker/setup-buildx-action` gives it a builder that keeps what it builds, as all drivers but `docker` do.
+/// Whether `docker/setup-buildx-action` provides a builder that keeps its results, as all drivers but `docker` do.
 fn sets_up_builder(host: &Host<'_>) -> bool {
     let is_setup =
         |step: &YamlNode| action_of(step) == "docker/setup-buildx-action" && step.input("driver") != "docker";
     host.steps.iter().any(is_setup)
 }
 
-/// A step and what is around it.
+/// A step and its surroundings.
 pub struct WorkflowStep<'a> {
     pub host: &'a Host<'a>,
     pub node: &'a YamlNode,
     pub tree: &'a RepositoryTree<'a>,
-    /// Whether a builder of its own keeps what is built.
+    /// Whether its own builder keeps what is built.
     pub has_builder: bool,
 }
 
@@ -168,7 +168,7 @@ impl WorkflowStep<'_> {
             "docker/bake-action" => self.bake(),
             _ if action.starts_with('.') || action.contains("/setup-") => return Vec::new(),
             _ if UNKNOWN_BUILDERS.split(' ').any(|part| action.contains(part)) => {
-                // No step can be put into a workflow of another repository.
+                // No step can be added to a workflow of another repository.
                 let is_job = self.host.job.is_some_and(|(_, job)| std::ptr::eq(job, self.node));
                 let verdict = if is_job { "check" } else { "not followed" };
                 Err(format!("{verdict}: {action} may build an image"))
@@ -178,7 +178,7 @@ impl WorkflowStep<'_> {
         vec![(key.line, found)]
     }
 
-    /// Its columns, if steps can be put behind it.
+    /// Its columns, if steps can be inserted after it.
     fn columns(&self, hosts: &Hosts<'_>) -> Result<(usize, usize), &'static str> {
         let (host, starts, is_open) = (self.host, hosts.starts(self.host), !self.host.is_gated());
         let is_shown = |text: &str| super::is_visible(&text.replace(['\n', '\t'], ""));
@@ -199,7 +199,7 @@ impl WorkflowStep<'_> {
         if is_open && starts.iter().any(|start| start.host.file.is_gated()) {
             return Err("not followed: the workflow already uses layergate; add a step by hand");
         }
-        // GitHub refuses a call whose jobs ask for more than the calling job grants.
+        // GitHub refuses a call whose jobs request more permissions than the calling job grants.
         if is_open && starts.iter().any(|start| start.host.file.starts_on("workflow_call")) {
             return Err(
                 "not followed: other workflows call this one and may not grant what the comment needs",
@@ -225,12 +225,12 @@ impl WorkflowStep<'_> {
         let context = input("context").trim_start_matches("{{defaultContext}}").trim_start_matches(':');
         let context = if context.is_empty() { "." } else { context };
         let (file, target, tag) = (input("file"), input("target"), self.tag());
-        // The path is relative to the workspace, whatever is built from.
+        // The path is relative to the workspace, whatever the context.
         let dockerfile = match file {
             "" => self.tree.dockerfile_of(context, None),
             file => name::join(".", file),
         };
-        // One platform without attestations, which nothing takes elsewhere.
+        // One platform without attestations, which the step does not send anywhere.
         let of_shipping = ["push", "load", "outputs", "provenance", "sbom", "attests"];
         let may_load = of_shipping.iter().all(|key| is_off(key))
             && !input("platforms").contains([',', '\n', '$'])
@@ -251,7 +251,7 @@ impl WorkflowStep<'_> {
         })
     }
 
-    /// The first tag, if it certainly is one tag.
+    /// The first tag, if it is certainly a single tag.
     fn tag(&self) -> Option<String> {
         let first = self.list("tags").into_iter().next()?;
         let of_step =
@@ -264,7 +264,7 @@ impl WorkflowStep<'_> {
         Some(format!("${{{{ fromJSON(steps.{id}.outputs.json).tags[0] }}}}"))
     }
 
-    /// The targets that docker names.
+    /// The targets that docker lists.
     fn bake(&self) -> Result<BuiltImages, String> {
         let (directory, targets) = (self.node.input("workdir"), self.list("targets"));
         let mut outputs = self.node.input("set").lines().filter(|line| line.contains(".output")).peekable();
@@ -295,18 +295,18 @@ impl WorkflowStep<'_> {
     }
 }
 
-/// Whether an output, as an option or in an answer of docker, is no image. One without a type is a directory.
+/// Whether an output, as an option or in docker's answer, is not an image. One without a type is a directory.
 pub fn is_no_image(output: &str) -> bool {
     let output = output.replace("\":\"", "=");
     !output.contains("type=") || NO_IMAGE.iter().any(|kind| output.contains(kind))
 }
 
-/// A tag as layergate finds it in the engine.
+/// A tag in the form that finds it in the engine.
 pub fn in_engine(tag: &str) -> String {
     format!("docker-daemon:{tag}")
 }
 
-/// An image as docker answers. Nothing of an answer becomes an expression.
+/// An image from docker's answer. Nothing in an answer becomes an expression.
 pub fn answered(name: &str, build: &Value, tree: &RepositoryTree<'_>) -> Result<CheckedImage, String> {
     let text = build.to_string();
     if !name::is_word(name) || text.contains("${{") || !super::is_visible(&text) {

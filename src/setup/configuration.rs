@@ -6,12 +6,12 @@ use crate::limits;
 
 const TEMPLATE: &str = include_str!("templates/layergate.toml");
 
-/// What was measured of an image.
+/// The measurement of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageMeasurement {
     /// The image's name.
     pub name: String,
-    /// Its uncompressed size in bytes, where that is known.
+    /// Its uncompressed size in bytes, if known.
     pub size: Option<u64>,
     /// Whether it passes `multi-stage = "require"`.
     pub staged: bool,
@@ -44,7 +44,7 @@ pub fn configuration(images: &[CheckedImage], measured: &[ImageMeasurement]) -> 
     out
 }
 
-/// Every limit that the template does not set, with an example and commented out.
+/// Every limit that the template does not set, commented out, with an example.
 fn other_limits() -> String {
     let is_set = |name: &str| TEMPLATE.lines().any(|line| line.starts_with(&format!("{name} = ")));
     let others = limits::LIMITS.iter().filter(|limit| !is_set(limit.key.name));
@@ -86,7 +86,7 @@ mod tests {
         let text = configuration(&[image("x"), image("y"), image("${{ matrix.z }}")], &measured);
         assert!(text.contains("multi-stage = \"warn\"") && !text.contains("matrix"), "{text}");
         crate::config::Config::parse("layergate.toml", &text).unwrap();
-        // What is commented out can be used as it is.
+        // Commented-out limits must be valid as they are.
         let text = text
             .replace("\n# max-", "\nmax-")
             .replace("\n# warn-", "\nwarn-")

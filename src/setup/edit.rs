@@ -6,7 +6,7 @@ use crate::sort;
 /// Lines to insert before a line (from 1) of a file; each ends with `\n`.
 pub type Insertion = (usize, String);
 
-/// The text with the edits in it. Those of the same line keep their order.
+/// Applies the edits to the text. Those at the same line keep their order.
 pub fn apply(text: &str, mut edits: Vec<Insertion>) -> String {
     let ending = if text.contains("\r\n") { "\r\n" } else { "\n" };
     sort::by_key(&mut edits, |(line, _)| *line);
@@ -24,8 +24,8 @@ pub fn apply(text: &str, mut edits: Vec<Insertion>) -> String {
     out
 }
 
-/// The line behind the block of a node: the first that is no deeper than `column`, blank lines and comments before it
-/// left out. A comment that is no deeper ends no block.
+/// The line after the block of a node: the first that is no deeper than `column`, before any blank lines and comments
+/// in front of it. A comment that is no deeper does not end a block.
 pub fn end_of_block(text: &str, node: &YamlNode, column: usize) -> usize {
     let mut end = node.line + 1;
     for (index, line) in text.lines().enumerate().skip(node.line) {
@@ -42,7 +42,7 @@ pub fn end_of_block(text: &str, node: &YamlNode, column: usize) -> usize {
     end
 }
 
-/// The lines of an entry of a mapping in block style, as they are written, without the indentation of its key.
+/// The lines of an entry of a block mapping, as written, without the indentation of its key.
 pub fn source_of<'a>(text: &'a str, key: &YamlNode) -> impl Iterator<Item = &'a str> {
     let count = end_of_block(text, key, key.column) - key.line;
     text.lines().skip(key.line - 1).take(count).map(move |line| {
@@ -51,13 +51,13 @@ pub fn source_of<'a>(text: &'a str, key: &YamlNode) -> impl Iterator<Item = &'a 
     })
 }
 
-/// A text in a column.
+/// A text indented to a column.
 pub fn indented(text: &str, column: usize) -> String {
     let blank = " ".repeat(column);
     text.lines().map(|line| if line.is_empty() { "\n".into() } else { format!("{blank}{line}\n") }).collect()
 }
 
-/// A text as an item of a list, its dash and its keys in these columns.
+/// A text as an item of a list, with its dash and its keys in these columns.
 pub fn item(text: &str, (dash, key): (usize, usize)) -> String {
     let mut item = indented(text, key);
     item.replace_range(dash..=dash, "-");

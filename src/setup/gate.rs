@@ -1,4 +1,4 @@
-//! The steps and jobs that are written.
+//! The steps and jobs that are generated.
 
 use super::build::{Delivery, ImageBuildStep, in_engine};
 use super::edit::{indented, item, source_of};
@@ -7,12 +7,12 @@ use super::workflow::{BOTH, Events, Host, PULL, PUSH};
 use super::{CheckedImage, RepositoryTree, name};
 use crate::report::escape::visible;
 
-/// Inputs of a build step that say what it ships and where, and nothing about the image's layers.
+/// Inputs of a build step that say what it ships and where, but nothing about the image's layers.
 const OF_SHIPPING: &str = "push load outputs tags labels annotations cache-to provenance sbom attests no-cache \
     github-token set targets";
-/// The same in the `set` of bake.
+/// The same for bake's `set`.
 const SET_OF_SHIPPING: &str = ".output .tags .cache-to .attest .labels .annotations";
-/// Most notes that are written beside an image.
+/// Maximum number of notes beside an image.
 const MAX_TODO: usize = 5;
 const ON_PULL: &str = "github.event_name == 'pull_request'";
 
@@ -20,18 +20,18 @@ fn on_push(tree: &RepositoryTree<'_>) -> String {
     format!("github.event_name == 'push' && github.ref == 'refs/heads/{}'", tree.branch)
 }
 
-/// The condition of a step that runs for these events, and only where the build has run.
+/// The condition of a step that runs for these events, and only if the build has run.
 fn condition(own: Option<&str>, event: &str) -> String {
     own.map_or(event.to_owned(), |own| yaml(&format!("${{{{ {} }}}}", both(own, event))))
 }
 
-/// The condition that two others hold.
+/// The conjunction of two conditions.
 pub fn both(one: &str, other: &str) -> String {
     let group = |text: &str| if text.contains("||") { format!("({text})") } else { text.to_owned() };
     format!("{} && {}", group(one), group(other))
 }
 
-/// What checks and records the images of one build.
+/// The check and the recording for the images of one build.
 #[derive(Default)]
 pub struct Gate<'a> {
     /// The images and how layergate finds each.
@@ -42,14 +42,14 @@ pub struct Gate<'a> {
     pub condition: Option<&'a str>,
     /// The events that it is for.
     pub events: Events,
-    /// Whether the comment is posted from here, and not by a job of its own.
+    /// Whether the comment is posted from here, rather than by a separate job.
     pub comments: bool,
-    /// The same of the baseline.
+    /// Whether the baseline is recorded from here, rather than by a separate job.
     pub records: bool,
 }
 
 impl Gate<'_> {
-    /// The steps behind the build.
+    /// The steps to insert after the build.
     pub fn steps(&self, tree: &RepositoryTree<'_>) -> Vec<String> {
         let name = self.images.first().map_or("", |(image, _)| &image.name);
         let named = self.images.iter().map(|(image, reference)| format!("{}={reference}", image.name));
@@ -61,7 +61,7 @@ impl Gate<'_> {
         let text = |text: Option<&String>| text.map(|text| yaml(text)).unwrap_or_default();
         let dockerfile = only.and_then(|image| image.dockerfile.as_ref());
         let is_archive = self.images.iter().all(|(_, reference)| reference.starts_with("oci-archive:"));
-        // What tells the rows of a matrix apart. A composite action may run in any job.
+        // Distinguishes the rows of a matrix. A composite action may run in any job.
         let row = match self.host {
             Some(host) if host.job.is_none() => "-${{ github.job }}-${{ strategy.job-index }}",
             Some(host) if host.get("strategy").is_none() => "",
@@ -81,7 +81,7 @@ impl Gate<'_> {
             ("record-store", if self.records { store.clone() } else { format!("dir:{kept}") }),
             ("keep", unless(!self.records, "500")),
             ("store", store),
-            // A push ships what was built, whatever layergate says.
+            // A push ships what was built, even if layergate fails.
             ("goes-on", unless(self.host.is_none(), "true")),
             ("goes-on-push", unless(self.host.is_none(), "${{ github.event_name != 'pull_request' }}")),
             ("artifact", format!("{name}{row}")),
@@ -99,7 +99,7 @@ impl Gate<'_> {
     }
 }
 
-/// A tag of layergate's own.
+/// A tag only for layergate.
 pub fn own_tag(name: &str) -> String {
     format!("layergate-{name}:ci")
 }
@@ -109,8 +109,8 @@ pub fn archive(name: &str) -> String {
     format!("${{{{ runner.temp }}}}/layergate-{name}.tar")
 }
 
-/// The build step again, for layergate alone: its own lines, without what says what it ships. It runs for the events
-/// that are checked or recorded, and on a push its failure stops nothing.
+/// The build step again, only for layergate: its own lines without the shipping inputs. It runs for the events that are
+/// checked or recorded, and on a push its failure stops nothing.
 pub fn copy_of(build: &ImageBuildStep<'_>, own: Option<&str>, tree: &RepositoryTree<'_>) -> String {
     let (text, node) = (&build.host.file.text, build.node);
     let names: Vec<&str> = build.found.images.iter().map(|image| image.name.as_str()).collect();
@@ -146,7 +146,7 @@ pub fn copy_of(build: &ImageBuildStep<'_>, own: Option<&str>, tree: &RepositoryT
             outputs.map(|(target, name)| format!("    {target}.output=type=oci,dest={}", archive(name))),
         );
     } else {
-        // What reads the cache that `cache-to` fills.
+        // Reads the cache that `cache-to` fills.
         let parts = node.input("cache-to").lines().next().unwrap_or_default().split(',');
         let cache = parts.filter(|part| {
             ["type=", "ref=", "scope=", "src=", "url="].iter().any(|own| part.starts_with(own))
@@ -161,7 +161,7 @@ pub fn copy_of(build: &ImageBuildStep<'_>, own: Option<&str>, tree: &RepositoryT
     lines.iter().map(|line| line.trim_end().to_owned() + "\n").collect()
 }
 
-/// The jobs that comment and record, behind the jobs that measure.
+/// The jobs that comment and record, after the jobs that measure.
 pub fn jobs(behind: [&[&str]; 2], key: &str, column: usize, tree: &RepositoryTree<'_>) -> String {
     let templates = [include_str!("templates/comment-job.yml"), include_str!("templates/record-job.yml")];
     let id = |job: &&str| if name::is_word(job) { (*job).to_owned() } else { quoted(job) };
@@ -179,11 +179,11 @@ pub fn jobs(behind: [&[&str]; 2], key: &str, column: usize, tree: &RepositoryTre
     indented(&text, column)
 }
 
-/// A row of the matrix of a new workflow: a Dockerfile and the directory that it is built from.
+/// A row of a new workflow's matrix: a Dockerfile and its build context.
 pub struct MatrixRow {
     pub image: CheckedImage,
     pub context: String,
-    /// What has to be checked, if something has to.
+    /// What the user has to check, if anything.
     pub check: Option<String>,
     /// What would fail.
     pub todo: Vec<String>,

@@ -1,9 +1,10 @@
-//! `layergate init`: one step into the workflow that builds the images.
+//! `layergate init`: adds one step to the workflow that builds the images.
 //!
-//! [`plan`] finds the steps that build images and makes text edits that put layergate behind them. Expressions of
-//! the workflow (matrix values, tags, arguments) are copied, never evaluated; what has to be understood is asked of
-//! docker ([`RepositoryTree::ask`]); what is not followed is said ([`InitPlan::notes`]). The repository is untrusted: reading is
-//! bounded, no path leaves it, and what is written is parsed again first. Nothing here reads a file.
+//! [`plan`] finds the steps that build images and makes text edits that put layergate after them. Expressions of the
+//! workflow (matrix values, tags, arguments) are copied, never evaluated; whatever must be understood is asked of
+//! docker ([`RepositoryTree::ask`]); what is not followed is reported ([`InitPlan::notes`]). The repository is
+//! untrusted: reading is limited, no path leaves it, and generated files are parsed before they are written. Nothing
+//! here reads a file.
 
 mod build;
 mod configuration;
@@ -25,11 +26,11 @@ use serde_json::Value;
 
 /// The action, as a workflow names it.
 const ACTION: &str = "layergate/layergate";
-/// Compose files that compose finds by itself.
+/// Compose files that compose finds by default.
 const COMPOSE: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 /// The configuration.
 pub const CONFIGURATION: &str = "layergate.toml";
-/// The workflow for what no workflow builds for both events.
+/// The new workflow, for images that no workflow builds for both events.
 pub const WORKFLOW: &str = ".github/workflows/layergate.yml";
 
 /// A repository. Paths are relative to its root, with `/` between their parts.
@@ -48,11 +49,11 @@ pub struct RepositoryTree<'a> {
     pub branch: String,
     /// Where baselines are kept.
     pub store: String,
-    /// The text of a file; the error says why there is none.
+    /// Returns the text of a file, or why there is none.
     pub read: &'a dyn Fn(&str) -> Result<String, String>,
     /// Whether a file or directory exists.
     pub exists: &'a dyn Fn(&str) -> bool,
-    /// Runs docker with arguments, if that is allowed; the error says why there is no answer.
+    /// Runs docker with arguments, if allowed; the error says why there is no answer.
     pub ask: Option<Ask<'a>>,
 }
 
@@ -60,7 +61,7 @@ pub struct RepositoryTree<'a> {
 pub type Ask<'a> = &'a dyn Fn(&[&str]) -> Result<Value, String>;
 
 impl RepositoryTree<'_> {
-    /// What docker answers of files: to a command, `--file` of each, and more arguments. None of these is of the
+    /// Docker's answer about files: to a command, with `--file` for each and more arguments. No argument comes from the
     /// workflow's expressions.
     fn ask(&self, command: &[&str], files: &[String], more: &[&str]) -> Result<Value, String> {
         let why =
@@ -74,17 +75,18 @@ impl RepositoryTree<'_> {
         ask(&arguments).map_err(|why| format!("not followed: {why}"))
     }
 
-    /// What compose makes of its files; of those that it finds by itself, if none is named.
+    /// Compose's view of its files; of the default ones, if none is named.
     fn compose(&self, files: &[String]) -> Result<Value, String> {
         if files.is_empty() && !COMPOSE.iter().any(|file| (self.exists)(file)) {
             return Err("not followed: there is no compose file".into());
         }
-        // A name with a variable stays as it is, and so is not literal.
+        // Variables in names stay as written, so that such names are not taken as literal.
         let more = ["config", "--no-interpolate", "--no-path-resolution", "--format", "json"];
         self.ask(&["compose"], files, &more)
     }
 
-    /// That a build cannot be compared: there is no baseline without a push, and nothing to check without a pull request.
+    /// The note that a build cannot be compared: without a push there is no baseline, and without a pull request
+    /// nothing to check.
     fn says_no_pull_request(&self, place: &str) -> String {
         format!(
             "{place}: check: no workflow runs this build both for pull requests and for pushes to {}",
@@ -92,14 +94,14 @@ impl RepositoryTree<'_> {
         )
     }
 
-    /// The Dockerfile of a context: the one that is named relative to it, else the usual one.
+    /// The Dockerfile of a context: the named one, relative to it, else the default.
     fn dockerfile_of(&self, context: &str, file: Option<&str>) -> Option<String> {
         let names = file.map_or(vec!["Dockerfile", "dockerfile"], |file| vec![file]);
         let mut paths = names.iter().filter_map(|file| name::join(context, file));
         paths.find(|path| path.contains("${{") || (self.exists)(path))
     }
 
-    /// The image of a build: called by its tag, by the place of its Dockerfile, or as the repository.
+    /// The image of a build, named after its tag, its Dockerfile's location, or the repository.
     fn image(&self, dockerfile: Option<String>, target: Option<&str>, tag: Option<&str>) -> CheckedImage {
         let name = tag.and_then(name::of_tag).unwrap_or_else(|| self.name_of(dockerfile.as_deref()));
         CheckedImage {
@@ -109,21 +111,21 @@ impl RepositoryTree<'_> {
         }
     }
 
-    /// What an image is called by the place of its Dockerfile; else it is called as the repository.
+    /// The name from the Dockerfile's location, else from the repository.
     fn name_of(&self, dockerfile: Option<&str>) -> String {
         let place = dockerfile.filter(|path| !path.contains("${{")).and_then(name::of_path);
         place.or_else(|| name::plain(&self.repository)).unwrap_or_else(|| "app".into())
     }
 }
 
-/// An image that is checked.
+/// An image to check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckedImage {
-    /// The name that reports, limits and baselines know it by; it may have expressions of the workflow.
+    /// The name that reports, limits and baselines use; it may contain workflow expressions.
     pub name: String,
-    /// Its Dockerfile, if known; it may have expressions.
+    /// Its Dockerfile, if known; may contain expressions.
     pub dockerfile: Option<String>,
-    /// The stage that is built, likewise.
+    /// The stage that is built; may contain expressions.
     pub target: Option<String>,
 }
 
@@ -132,21 +134,21 @@ pub struct CheckedImage {
 pub struct FileChange {
     /// Its path.
     pub path: String,
-    /// What it has now; `None` for a new file.
+    /// Its current text; `None` for a new file.
     pub before: Option<String>,
-    /// What it shall have.
+    /// Its new text.
     pub after: String,
 }
 
-/// What to do.
+/// The plan.
 #[derive(Debug, Clone, Default)]
 pub struct InitPlan {
     /// The workflows and actions that change.
     pub changes: Vec<FileChange>,
     /// The images, each with the place of its build.
     pub images: Vec<(CheckedImage, String)>,
-    /// Images whose builds have layergate behind them already.
+    /// Images whose builds already have layergate after them.
     pub gated: usize,
-    /// What was not followed or would fail, each with its file and line.
+    /// Notes on what was not followed or would fail, each with its file and line.
     pub notes: Vec<String>,
 }

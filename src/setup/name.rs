@@ -1,5 +1,5 @@
-//! What images are called, by their tag or by the place of their Dockerfile; paths inside a repository; and expressions
-//! of a workflow in other text, which stay what they are.
+//! Names of images, from their tag or their Dockerfile's location; paths inside a repository; and workflow expressions
+//! inside other text, which are preserved.
 
 use std::collections::BTreeSet;
 
@@ -9,20 +9,20 @@ use crate::image::name::ImageName;
 /// Longest name, and longest path.
 const MAX_LENGTH: usize = 60;
 const MAX_PATH: usize = 1024;
-/// Directories that say nothing about the image in them.
+/// Directories whose names say nothing about the image in them.
 const GENERIC: &str =
     "docker .docker dockerfiles build package packaging deploy deployment container containers ci images src";
-/// Expressions are represented by the characters from this one on, which have no meaning of their own.
+/// Expressions are represented by characters from this one on, which have no meaning of their own.
 const FIRST: u32 = 0xf_0000;
 const MAX_EXPRESSIONS: usize = 10_000;
 
-/// Expressions of a workflow, each taken out of a text and represented by one character, so that the text around them
-/// can be split.
+/// Workflow expressions, each taken out of a text and represented by one character, so that the text around them can be
+/// split.
 #[derive(Debug, Default)]
 pub struct Expressions(Vec<String>);
 
 impl Expressions {
-    /// A text with a character in the place of each `${{ }}`.
+    /// Replaces each `${{ }}` in a text with a character.
     pub fn mask(&mut self, text: &str) -> String {
         let (mut out, mut rest) = (String::new(), text);
         while let Some(start) = rest.find("${{").filter(|_| self.0.len() < MAX_EXPRESSIONS) {
@@ -35,14 +35,14 @@ impl Expressions {
         out + rest
     }
 
-    /// A text with the expressions in their places again.
+    /// Puts the expressions back.
     pub fn restore(&self, text: &str) -> String {
         let of = |c: char| self.0.get((c as u32).checked_sub(FIRST)? as usize);
         text.chars().map(|c| of(c).map_or_else(|| c.to_string(), String::clone)).collect()
     }
 }
 
-/// The `matrix.X` and `inputs.X` that are expressions of a text; whether no other expression is in it.
+/// The `matrix.X` and `inputs.X` expressions in a text, and whether these are all of its expressions.
 pub fn variables(text: &str) -> (Vec<String>, bool) {
     let mut expressions = Expressions::default();
     expressions.mask(text);
@@ -54,27 +54,27 @@ pub fn variables(text: &str) -> (Vec<String>, bool) {
     (own, is_all)
 }
 
-/// A name of lower-case letters, digits and single hyphens.
+/// A name of lowercase letters, digits and single hyphens.
 pub fn plain(text: &str) -> Option<String> {
     let lower = text.chars().take(MAX_LENGTH).collect::<String>().to_ascii_lowercase();
     let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     Some(words.collect::<Vec<_>>().join("-")).filter(|name| !name.is_empty())
 }
 
-/// Whether a text can be part of a name, of a file's name and of the name of an artifact.
+/// Whether a text can be part of an image name, a file name and an artifact name.
 pub fn is_word(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
 }
 
-/// Whether a text, its expressions aside, has the characters of a reference alone.
+/// Whether a text, apart from its expressions, has only the characters of a reference.
 pub fn is_reference(text: &str) -> bool {
     let masked = Expressions::default().mask(text);
     let is_own = |c: char| c.is_ascii_alphanumeric() || "._-/:@".contains(c) || c as u32 >= FIRST;
     !masked.is_empty() && masked.chars().all(|c| is_own(c) && c != crate::dockerfile::UNKNOWN)
 }
 
-/// The name in a tag such as `ghcr.io/acme/${{ matrix.app }}:1.2`: its last part, if that is plain text and
-/// `matrix` or `inputs` expressions alone.
+/// The name in a tag such as `ghcr.io/acme/${{ matrix.app }}:1.2`: its last part, if that consists of plain text and
+/// `matrix` or `inputs` expressions.
 pub fn of_tag(tag: &str) -> Option<String> {
     let mut expressions = Expressions::default();
     let masked = expressions.mask(tag);
@@ -84,8 +84,8 @@ pub fn of_tag(tag: &str) -> Option<String> {
     (is_plain && variables(&name).1).then_some(name)
 }
 
-/// The name that the place of a Dockerfile gives: `api/Dockerfile`, `Dockerfile.api` and `api.Dockerfile` are all
-/// called `api`. `None` for one at the root.
+/// The name from a Dockerfile's location: `api/Dockerfile`, `Dockerfile.api` and `api.Dockerfile` all give `api`.
+/// `None` for one at the root.
 pub fn of_path(dockerfile: &str) -> Option<String> {
     let (directory, file) = dockerfile.rsplit_once('/').unwrap_or((".", dockerfile));
     let file = file.to_ascii_lowercase();
@@ -95,7 +95,7 @@ pub fn of_path(dockerfile: &str) -> Option<String> {
     own.or_else(|| directory.rsplit('/').filter(|part| !is_generic(part)).find_map(plain))
 }
 
-/// A name that no other image has: its own, that with the target or the place of the Dockerfile, or that with a number.
+/// A name that no other image has: its own, else with the target or the Dockerfile's location, else with a number.
 pub fn unique(image: &CheckedImage, taken: &mut BTreeSet<String>) -> String {
     let base = &image.name;
     let target = image.target.clone().filter(|target| is_word(target));
@@ -106,8 +106,8 @@ pub fn unique(image: &CheckedImage, taken: &mut BTreeSet<String>) -> String {
     names.find(|name| taken.insert(name.clone())).unwrap_or_default()
 }
 
-/// A path relative to `directory`, as a path from the root; `.` is the root itself. `None` if it leaves the root, is
-/// an address, or has control or invisible characters.
+/// A path relative to `directory`, as a path from the root; `.` is the root itself. `None` if it leaves the root, is a
+/// URL, or contains control or invisible characters.
 pub fn join(directory: &str, path: &str) -> Option<String> {
     let is_address = path.contains("://") || path.starts_with("git@") || path.starts_with("github.com/");
     let is_odd = path.contains('\\') || !super::is_visible(path);

@@ -1,4 +1,4 @@
-//! Which builds get layergate behind them, and where the rest is built.
+//! Decides which builds get layergate after them, and where the other images are built.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +11,13 @@ use super::yaml::YamlNode;
 use super::{CheckedImage, FileChange, InitPlan, RepositoryTree, WORKFLOW, preflight, script};
 use crate::sort;
 
-/// Most images of one repository.
+/// Maximum number of images in one repository.
 const MAX_IMAGES: usize = 200;
 
-/// What to do in a repository.
+/// The plan for a repository.
 ///
 /// # Errors
-/// What is wrong with a text that would be written, which is a fault of layergate.
+/// An error in a text that would be written, which is a bug in layergate.
 pub fn plan(tree: &RepositoryTree<'_>) -> Result<InitPlan, String> {
     let mut plan = InitPlan::default();
     let files = workflow::read(tree, &mut plan.notes);
@@ -37,7 +37,7 @@ pub fn plan(tree: &RepositoryTree<'_>) -> Result<InitPlan, String> {
         });
         let mut chosen = chosen(group);
         if chosen.iter().fold(0, |all, build| all | build.events) != BOTH {
-            // Another build of the same is enough.
+            // Another build of the same image is enough.
             plan.notes.extend(refused.into_iter().next());
             others.extend(chosen);
             continue;
@@ -74,7 +74,7 @@ pub fn plan(tree: &RepositoryTree<'_>) -> Result<InitPlan, String> {
     Ok(plan)
 }
 
-/// The builds without those that layergate stands behind already, those that build the same together.
+/// Builds that do not have layergate yet, grouped by what they build.
 fn groups<'a>(
     hosts: &'a Hosts<'a>,
     tree: &RepositoryTree<'_>,
@@ -107,7 +107,7 @@ fn groups<'a>(
     groups
 }
 
-/// Of builds that build the same: one that is for both events and needs no copy, else one for both, else one for each.
+/// Among builds of the same: one for both events that needs no copy, else one for both, else one for each.
 fn chosen(mut group: Vec<ImageBuildStep<'_>>) -> Vec<ImageBuildStep<'_>> {
     sort::by_key(&mut group, |build| (build.events != BOTH, build.copies, build.is_in_each_row));
     let (mut chosen, mut events) = (Vec::<ImageBuildStep<'_>>::new(), 0);
@@ -124,7 +124,7 @@ fn chosen(mut group: Vec<ImageBuildStep<'_>>) -> Vec<ImageBuildStep<'_>> {
     chosen
 }
 
-/// The new workflow, if no workflow builds an image for pull requests and for pushes.
+/// The new workflow, if no workflow builds an image for pull requests and pushes.
 fn apart(others: &[ImageBuildStep<'_>], tree: &RepositoryTree<'_>, plan: &mut InitPlan) {
     let is_open = plan.notes.iter().any(|note| note.contains(": not followed: "));
     plan.notes.extend(others.iter().map(|build| tree.says_no_pull_request(&build.place)));
@@ -141,17 +141,17 @@ fn apart(others: &[ImageBuildStep<'_>], tree: &RepositoryTree<'_>, plan: &mut In
     }
 }
 
-/// The edits of the files that are there.
+/// The edits of existing files.
 struct Patch<'a> {
     tree: &'a RepositoryTree<'a>,
     hosts: &'a Hosts<'a>,
     edits: BTreeMap<&'a str, Vec<Insertion>>,
-    /// By workflow: the jobs whose measurements are commented on, and those whose are recorded.
+    /// By workflow: the jobs whose measurements are commented on, and those whose measurements are recorded.
     jobs: BTreeMap<&'a str, [Vec<&'a str>; 2]>,
 }
 
 impl<'a> Patch<'a> {
-    /// Makes the edits that a build needs, and puts the gate behind it. `is_only` says that no other gate of the file
+    /// Makes the edits that a build needs, and puts the gate after it. `is_only` means that no other gate in the file
     /// would comment.
     fn gate(&mut self, build: &ImageBuildStep<'a>, is_only: bool) {
         let (host, node, found, columns) = (build.host, build.node, &build.found, build.columns);
@@ -201,9 +201,9 @@ impl<'a> Patch<'a> {
         }
     }
 
-    /// The files with their edits, and with the jobs that comment and record behind the others.
+    /// The edited files, with the jobs that comment and record at the end.
     fn changes(mut self) -> Vec<FileChange> {
-        // Where several workflows comment, each needs a comment of its own.
+        // If several workflows comment, each needs its own comment.
         let is_several = self.jobs.values().filter(|[comment, _]| !comment.is_empty()).count() > 1;
         let mut changes = Vec::new();
         for host in &self.hosts.all {

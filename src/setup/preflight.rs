@@ -1,4 +1,4 @@
-//! What a Dockerfile alone tells before it is built: what would fail, and which Dockerfiles are of images that ship.
+//! What a Dockerfile tells before it is built: what would fail, and which Dockerfiles make images that ship.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,17 +11,17 @@ use super::yaml::YamlNode;
 use super::{CheckedImage, RepositoryTree, name};
 use crate::dockerfile::{BuildOptions, CopyOrigin, Dockerfile, Stage, StageBase, is_template};
 
-/// Most images of a new workflow.
+/// Maximum number of images in a new workflow.
 const MAX_IMAGES: usize = 50;
-/// Most sources that are looked for of one stage.
+/// Maximum number of sources checked in one stage.
 const MAX_SOURCES: usize = 1000;
-/// Parts of paths whose Dockerfiles make what is not shipped.
+/// Parts of paths of Dockerfiles whose images do not ship.
 const UNSHIPPED: &str = "devcontainer playwright cypress dev development test tests testing e2e ci example examples \
     sample samples docs fixtures testdata bench benchmarks playground";
-/// Base images of Windows.
+/// Windows base images.
 const WINDOWS: [&str; 3] = ["windows/", "nanoserver", "servercore"];
 
-/// Says what would fail in the build of an image. `arguments` has the build arguments that it is given.
+/// Reports what would fail in the build of an image. `arguments` has its build arguments.
 pub fn look(
     image: &CheckedImage,
     context: Option<&str>,
@@ -63,7 +63,7 @@ pub fn look(
     }
 }
 
-/// Says which pull requests do not run a build.
+/// Reports which pull requests do not run a build.
 pub fn look_at_triggers(
     build: &ImageBuildStep<'_>,
     hosts: &Hosts<'_>,
@@ -115,7 +115,7 @@ fn is_windows(stage: &Stage) -> bool {
     WINDOWS.iter().any(|word| base.contains(word))
 }
 
-/// The variable that a base image has no value for, if the build is not given one either.
+/// The variable without a value in a base image's name, if the build does not set it either.
 fn lacking<'a>(base: &'a str, arguments: &str) -> Option<&'a str> {
     let name = base.split('$').nth(1)?.trim_start_matches('{');
     let name = name.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?;
@@ -124,8 +124,8 @@ fn lacking<'a>(base: &'a str, arguments: &str) -> Option<&'a str> {
     (!is_given).then_some(name)
 }
 
-/// What reads like the name of a stage and is none, each with its line: in `COPY --from`, a name alone; in `FROM`, that
-/// of a stage below.
+/// Names that look like a stage but are none, each with its line: in `COPY --from`, a single word; in `FROM`, the name
+/// of a later stage.
 fn missing<'a>(stage: &'a Stage, dockerfile: &Dockerfile) -> Vec<(u32, &'a str)> {
     let is_below = |name: &str| dockerfile.stages().iter().any(|stage| stage.name.as_deref() == Some(name));
     let base = match &stage.resolved {
@@ -141,7 +141,7 @@ fn missing<'a>(stage: &'a Stage, dockerfile: &Dockerfile) -> Vec<(u32, &'a str)>
     base.into_iter().chain(copied).collect()
 }
 
-/// The plain sources of what a stage copies from its context, each with its line.
+/// The literal sources that a stage copies from its context, each with its line.
 fn sources(stage: &Stage) -> Vec<(u32, String)> {
     let mut found = Vec::new();
     for copy in stage.instructions.iter().filter(|one| matches!(one.keyword, "COPY" | "ADD")) {
@@ -162,7 +162,7 @@ fn is_there(context: &str, source: &str, tree: &RepositoryTree<'_>) -> bool {
     name::join(context, source).is_some_and(|path| path == "." || (tree.exists)(&path))
 }
 
-/// Rows for the Dockerfiles of the repository; those that are left out are said. `builds` are those that no workflow
+/// Matrix rows for the Dockerfiles of the repository. Those left out are reported. `builds` are those that no workflow
 /// runs for pull requests and pushes.
 pub fn rows(
     builds: &[ImageBuildStep<'_>],
@@ -172,7 +172,7 @@ pub fn rows(
 ) -> Vec<MatrixRow> {
     let compose = tree.compose(&[]).unwrap_or_default();
     let (mut rows, mut taken) = (Vec::new(), BTreeSet::new());
-    // By Dockerfile: the targets that workflows build, each with one of the builds.
+    // By Dockerfile: the targets that workflows build, each with one of its builds.
     let mut built = BTreeMap::<&str, BTreeMap<Option<&str>, &ImageBuildStep<'_>>>::new();
     for (build, image) in
         builds.iter().flat_map(|build| build.found.images.iter().map(move |image| (build, image)))
@@ -221,7 +221,7 @@ pub fn rows(
     rows
 }
 
-/// The Dockerfile, or why no image of it is built.
+/// The Dockerfile, or why no image is built from it.
 fn why_left_out(file: &str, text: &str, taken: usize) -> Result<Dockerfile, String> {
     let lower = file.to_ascii_lowercase();
     let is_unshipped = |part: &&str| UNSHIPPED.split_whitespace().any(|word| word == *part);
@@ -241,8 +241,8 @@ fn why_left_out(file: &str, text: &str, taken: usize) -> Result<Dockerfile, Stri
     if taken >= MAX_IMAGES { Err(format!("there are more than {MAX_IMAGES}")) } else { Ok(dockerfile) }
 }
 
-/// The directory that a Dockerfile is built from: what compose says, else the one that has what it copies; and that
-/// this is a guess, if it is one.
+/// The build context of a Dockerfile: what compose says, else the directory that has what it copies; with a note if
+/// this is a guess.
 fn context_of(
     file: &str,
     dockerfile: &Dockerfile,

@@ -1,11 +1,11 @@
-//! Text in what is written: values in templates, YAML scalars, TOML strings, comments.
+//! Quoting text in generated files: template values, YAML scalars, TOML strings, comments.
 
 use crate::image::text::is_invisible;
 
-/// Words that YAML 1.1 or 1.2 reads as something other than text.
+/// Words that YAML 1.1 or 1.2 does not read as text.
 const WORDS: [&str; 12] = ["true", "false", "yes", "no", "on", "off", "y", "n", "null", "nan", "inf", "none"];
 
-/// A template with its values, each in the place of its `<name>`. A line whose value is empty is left out.
+/// Fills a template: each `<name>` is replaced with its value. A line whose value is empty is left out.
 pub fn fill(template: &str, values: &[(&str, String)]) -> String {
     template.lines().filter_map(|line| filled(line, values)).map(|line| line + "\n").collect()
 }
@@ -24,17 +24,17 @@ fn filled(line: &str, values: &[(&str, String)]) -> Option<String> {
     Some(out + rest)
 }
 
-/// Whether every character of a text is seen, and none ends a line.
+/// Whether all characters of a text are visible, and none ends a line.
 pub fn is_visible(text: &str) -> bool {
     !text.contains(|c: char| c.is_control() || is_invisible(c))
 }
 
-/// A visible text in double quotes, as JSON, TOML and YAML have it.
+/// A visible text in double quotes, valid in JSON, TOML and YAML.
 pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A scalar of YAML: plain if every parser reads it as that text, else in double quotes.
+/// A YAML scalar: plain if every parser reads it as that text, else in double quotes.
 pub fn yaml(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._/-=@ ${}()'&|!,+:".contains(c);
     let starts = text.starts_with(|c: char| c.is_ascii_alphabetic() || "./$".contains(c));
@@ -43,7 +43,7 @@ pub fn yaml(text: &str) -> String {
     if plain && !WORDS.contains(&text.to_ascii_lowercase().as_str()) { text.to_owned() } else { quoted(text) }
 }
 
-/// Whether a branch can stand in a workflow as itself.
+/// Whether a branch name can be written in a workflow as is.
 pub fn is_branch(name: &str) -> bool {
     name.starts_with(|c: char| c.is_alphanumeric() || c == '_')
         && name.len() <= 200

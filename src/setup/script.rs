@@ -7,10 +7,10 @@ use super::build::{BuiltImages, Delivery, ONLY_CHECKS, WorkflowStep, answered, i
 use super::name::{self, Expressions};
 use crate::dockerfile::{ScriptStep, UNKNOWN, commands_of};
 
-/// Variables of a runner that an expression knows, too.
+/// Runner variables that are also available as expressions.
 const OF_RUN: [&str; 5] = ["sha", "ref_name", "run_id", "run_number", "repository"];
 
-/// Commands of compose; the first of these words is not the name of a service.
+/// Compose commands; the first of these words is not a service name.
 const COMPOSE_VERBS: [&str; 9] = ["build", "up", "run", "exec", "pull", "push", "config", "down", "logs"];
 
 /// What a command builds.
@@ -58,8 +58,8 @@ fn values(words: &[String], short: &str, long: &str) -> Vec<String> {
     words.iter().zip(next).filter_map(value).collect()
 }
 
-/// The builds of a `run:` step, each with its line. Behind the step, the expressions of a job's and of a workflow's
-/// variables still have their values; of the step's own, they are copied.
+/// The builds of a `run:` step, each with its line. Expressions for variables of the job and the workflow are still
+/// valid after the step; those for the step's own variables are copied.
 pub fn found(step: &WorkflowStep<'_>) -> Vec<(usize, Result<BuiltImages, String>)> {
     let Some((key, run)) = step.node.entry("run") else { return Vec::new() };
     let text = run.text().unwrap_or_default();
@@ -76,7 +76,7 @@ pub fn found(step: &WorkflowStep<'_>) -> Vec<(usize, Result<BuiltImages, String>
     let variables = variables.map(|(name, value)| (name, expressions.mask(&value))).collect();
     let (mut found, mut line) = (Vec::new(), 0);
     for words in builds_of(&expressions.mask(text), &variables) {
-        // The line that has the words of the command, or the first ones.
+        // The line with the words of the command, or at least the first ones.
         let has = |text: &str, count: usize| words[..count].iter().all(|word| text.contains(word.as_str()));
         let find = |count: usize| text.lines().skip(line).position(|text| has(text, count.min(words.len())));
         line += [words.len(), 3, 2].into_iter().find_map(find).unwrap_or_default();
@@ -105,7 +105,7 @@ impl BuildCommand<'_> {
         }
     }
 
-    /// A path as the script means it, if it stays in one directory.
+    /// A path as the script means it, if the script stays in one directory.
     fn path(&self, path: &str) -> Option<String> {
         let (host, root) = (self.step.host, &self.step.host.file.root);
         let defaults = [host.get("defaults"), root.get("defaults")].into_iter().flatten();
@@ -127,7 +127,7 @@ impl BuildCommand<'_> {
             return Err(format!("builds no image: its output is {output}"));
         }
         let file = values(words, "-f", "--file").pop();
-        // What only one branch of the script sets is not known.
+        // A variable that only one branch of the script sets is unknown.
         let branches = ["if ", "case ", "for ", "while "].iter().any(|word| self.text.contains(word));
         let is_known =
             |tag: &&String| name::is_reference(tag) && (!branches || self.text.contains(tag.as_str()));
@@ -190,7 +190,7 @@ impl BuildCommand<'_> {
     }
 }
 
-/// Says which scripts and targets of Makefiles build images, if a workflow runs them. `runs` is all text of its jobs.
+/// Reports which scripts and Makefile targets build images, if a workflow runs them. `runs` is all text of its jobs.
 pub fn say_scripts(tree: &RepositoryTree<'_>, runs: &str, notes: &mut Vec<String>) {
     for file in &tree.scripts {
         let name = file.rsplit('/').next().unwrap_or(file);
@@ -214,7 +214,7 @@ pub fn say_scripts(tree: &RepositoryTree<'_>, runs: &str, notes: &mut Vec<String
     }
 }
 
-/// Whether calls of `make` make a target: they name it, or one that needs it, or none.
+/// Whether calls of `make` build a target: they name it, or one that depends on it, or no target at all.
 fn makes(calls: &[&str], target: &str, makefile: &str) -> bool {
     let needs = |word: &str, line: &str| {
         let needed = line.split_once(':').filter(|(rule, _)| *rule == word).map(|(_, needed)| needed);

@@ -1,16 +1,16 @@
-//! Workflows and composite actions: their steps, and the events that start these.
+//! Workflows and composite actions: their steps, and the events that trigger them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::yaml::YamlNode;
 use super::{ACTION, RepositoryTree, name};
 
-/// Most calls that are followed from one list of steps, and how deep one calls another.
+/// Maximum number of calls followed from one list of steps, and how deeply calls may nest.
 const MAX_CALLS: usize = 200;
 const MAX_DEPTH: usize = 8;
-/// How often a variable is given a value by another one, and by how many callers.
+/// How often a variable may take its value from another one, and how many callers are considered.
 const MAX_GIVEN: (usize, usize) = (2, 50);
-/// Most bytes of all files together.
+/// Maximum bytes of all files together.
 const MAX_BYTES: usize = 8 << 20;
 
 /// A workflow or the `action.yml` of a composite action.
@@ -22,14 +22,14 @@ pub struct WorkflowFile {
 }
 
 impl WorkflowFile {
-    /// Whether an event starts it.
+    /// Whether an event triggers it.
     pub fn starts_on(&self, event: &str) -> bool {
         let Some(on) = self.root.get("on") else { return false };
         let is_event = |node: &YamlNode| node.text() == Some(event);
         is_event(on) || on.items.iter().any(is_event) || on.get(event).is_some()
     }
 
-    /// Whether an event's `branches:` have a branch; nothing, if it has none.
+    /// Whether an event's `branches:` match a branch; `None` if it has none.
     pub fn has_branch(&self, event: &str, branch: &str) -> Option<bool> {
         let patterns = self.root.get("on")?.get(event)?.get("branches")?;
         let fits = |pattern: &&str| {
@@ -38,7 +38,7 @@ impl WorkflowFile {
         Some(patterns.texts().iter().any(fits))
     }
 
-    /// The events that start it.
+    /// The events that trigger it.
     fn triggers(&self, branch: &str) -> Events {
         let tags = || self.root.get("on").and_then(|on| on.get("push")?.get("tags"));
         let on_branch = self.has_branch("push", branch).unwrap_or_else(|| tags().is_none());
@@ -46,13 +46,13 @@ impl WorkflowFile {
         if self.starts_on("push") && on_branch { pull | PUSH } else { pull }
     }
 
-    /// Whether a step of it is layergate.
+    /// Whether one of its steps is layergate.
     pub fn is_gated(&self) -> bool {
         self.root.texts().iter().any(|text| text.split('@').next() == Some(ACTION))
     }
 }
 
-/// Reads the files, and says what cannot be read of them.
+/// Reads the files, and reports those that cannot be read.
 pub fn read(tree: &RepositoryTree<'_>, notes: &mut Vec<String>) -> Vec<WorkflowFile> {
     let (mut files, mut left) = (Vec::new(), MAX_BYTES);
     for path in tree.workflows.iter().chain(&tree.actions) {
@@ -69,7 +69,7 @@ pub fn read(tree: &RepositoryTree<'_>, notes: &mut Vec<String>) -> Vec<WorkflowF
     files
 }
 
-/// What has steps: a job or a composite action. A job that calls a reusable workflow has none.
+/// A job or a composite action. A job that calls a reusable workflow has no steps.
 #[derive(Debug)]
 pub struct Host<'a> {
     pub file: &'a WorkflowFile,
@@ -77,7 +77,7 @@ pub struct Host<'a> {
     pub job: Option<(&'a str, &'a YamlNode)>,
     /// The steps.
     pub steps: &'a [YamlNode],
-    /// The column of their dashes; none in flow style.
+    /// The column of their dashes; `None` in flow style.
     pub dash: Option<usize>,
 }
 
@@ -88,14 +88,14 @@ impl<'a> Host<'a> {
             let line = file.text.lines().nth(list.line.saturating_sub(1));
             line.and_then(|line| line.chars().nth(list.column)) == Some('-')
         };
-        // The parser tells the column of a dash but for one that is no deeper than `steps:`.
+        // The parser reports the column of a dash, unless it is no deeper than `steps:`.
         let dash = steps.filter(|(_, list)| list.is_block);
         let dash = dash.map(|(key, list)| if is_dash(list) { list.column } else { key.column });
         let steps = steps.map(|(_, list)| &list.items[..]).unwrap_or_default();
         Host { file, job: id.map(|id| (id, content)), steps, dash }
     }
 
-    /// The job, if it is one, and the steps.
+    /// The job, if it is one, and its steps.
     pub fn nodes(&self) -> impl Iterator<Item = &'a YamlNode> {
         self.job.map(|(_, job)| job).into_iter().chain(self.steps)
     }
@@ -105,19 +105,19 @@ impl<'a> Host<'a> {
         self.job?.1.get(key)
     }
 
-    /// Whether a step of it is layergate.
+    /// Whether one of its steps is layergate.
     pub fn is_gated(&self) -> bool {
         self.steps.iter().any(|step| action_of(step) == ACTION)
     }
 
-    /// Whether its token is known to have a permission: it is named for the job, or for the whole workflow.
+    /// Whether its token certainly has a permission: it is granted for the job, or for the whole workflow.
     pub fn may_write(&self, scope: &str) -> bool {
         let named = self.get("permissions").or_else(|| self.job.and(self.file.root.get("permissions")));
         named.is_some_and(|named| named.text() == Some("write-all") || named.text_of(scope) == Some("write"))
     }
 }
 
-/// What a step or a job uses, without its version.
+/// The action that a step or a job uses, without its version.
 pub fn action_of(node: &YamlNode) -> &str {
     node.text_of("uses").and_then(|uses| uses.split('@').next()).unwrap_or_default()
 }
@@ -134,20 +134,20 @@ pub const BOTH: Events = PULL | PUSH;
 /// A job that events start.
 pub struct StartedJob<'h, 'a> {
     pub host: &'h Host<'a>,
-    /// The events for which it runs the steps that are looked at.
+    /// The events for which it runs the steps in question.
     pub events: Events,
 }
 
 /// All jobs and composite actions, and which call which.
 pub struct Hosts<'a> {
     pub all: Vec<Host<'a>>,
-    /// By the path that is called: the caller and its job or step.
+    /// By the called path: the caller and its job or step.
     calls: BTreeMap<String, Vec<(usize, &'a YamlNode)>>,
     branch: &'a str,
 }
 
 impl<'a> Hosts<'a> {
-    /// Those of all files.
+    /// The hosts of all files.
     pub fn new(files: &'a [WorkflowFile], branch: &'a str) -> Hosts<'a> {
         let (mut all, mut calls) = (Vec::new(), BTreeMap::<String, Vec<(usize, &YamlNode)>>::new());
         for file in files {
@@ -166,7 +166,7 @@ impl<'a> Hosts<'a> {
         Hosts { all, calls, branch }
     }
 
-    /// What calls a reusable workflow or a composite action: each the caller and its job or step.
+    /// The callers of a reusable workflow or a composite action: each with its job or step.
     pub fn callers(&self, file: &WorkflowFile) -> impl Iterator<Item = (&Host<'a>, &'a YamlNode)> {
         let directory = file.path.rsplit_once('/').map_or(".", |(directory, _)| directory);
         let place = if file.root.get("runs").is_some() { directory } else { &file.path };
@@ -190,8 +190,8 @@ impl<'a> Hosts<'a> {
         found
     }
 
-    /// The values that a variable of a workflow is given in it: of the matrix, or by its callers. An expression is
-    /// one of them, as it is written; one that is a variable of the caller has that one's values.
+    /// The values that a workflow's variable can have: from the matrix, or from its callers. An expression counts as
+    /// one value, as written, unless it is a variable of the caller: then the values of that count.
     pub fn values(&self, host: &Host<'a>, variable: &str, depth: usize) -> BTreeSet<&'a str> {
         let (of, path) = variable.split_once('.').unwrap_or_default();
         let key = path.rsplit('.').next().unwrap_or_default();
@@ -199,7 +199,7 @@ impl<'a> Hosts<'a> {
             let matrix = host.get("strategy").and_then(|strategy| strategy.get("matrix"));
             let values: BTreeSet<&str> =
                 matrix.map(|matrix| matrix.all(key)).unwrap_or_default().into_iter().collect();
-            // Only the runner knows a matrix without literal values.
+            // Without literal values, only the runner knows the matrix.
             return if values.is_empty() { [""].into() } else { values };
         }
         let given = |(caller, call): (&Host<'a>, &'a YamlNode)| {
@@ -222,8 +222,8 @@ pub fn bare(condition: &str) -> String {
     inner.filter(|inner| !inner.contains("}}")).unwrap_or(&text).trim().to_owned()
 }
 
-/// For which events an `if:` lets something run, by what it says of the event and the branch. A condition of
-/// anything else lets both through; one that cannot be told lets none.
+/// The events for which an `if:` lets something run, by what it says about the event and the branch. A condition about
+/// anything else lets both through; one that cannot be evaluated lets none through.
 pub fn events_of(condition: Option<&str>, branch: &str) -> Events {
     let text = bare(condition.unwrap_or_default()).replace('"', "'");
     let about = ["github.event", "github.ref", "github.head_ref", "github.base_ref"];

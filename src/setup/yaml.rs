@@ -1,21 +1,21 @@
-//! YAML as a tree of nodes that know where they stand, for text edits that leave the rest of a file as it is. The
-//! text is untrusted: depth and size are limited, and aliases are not followed, so none can multiply it.
+//! YAML as a tree of nodes with positions, for text edits that leave the rest of a file as it is. The text is
+//! untrusted: depth and size are limited, and aliases are not followed, so none can multiply it.
 
 use std::borrow::Cow;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput};
 
-/// Most nodes of one file.
+/// Maximum number of nodes in one file.
 const MAX_NODES: usize = 50_000;
-/// Deepest nesting.
+/// Maximum nesting depth.
 const MAX_DEPTH: usize = 64;
-/// Between brackets, what stands no deeper than the key of these brackets: GitHub reads it, this parser does not.
+/// Errors for content in brackets that is indented no deeper than its key: GitHub accepts it, this parser does not.
 const SHALLOW: [&str; 2] =
     ["not valid YAML: invalid indentation", "not valid YAML: invalid indentation in flow construct"];
-/// Most lines that are moved for it.
+/// Maximum number of lines moved to work around it.
 const MAX_MOVED: usize = 20;
 
-/// Why a text is not read, and on which line.
+/// Why a text cannot be parsed, and on which line.
 #[derive(Debug, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub struct YamlError {
@@ -41,7 +41,7 @@ pub struct YamlNode {
 }
 
 impl YamlNode {
-    /// Reads the first document of a text.
+    /// Parses the first document of a text.
     ///
     /// # Errors
     /// What is wrong, or which safety limit was reached.
@@ -89,12 +89,12 @@ impl YamlNode {
         self.text.as_deref()
     }
 
-    /// An input that a step gives to its action; empty if it does not.
+    /// An input that a step gives to its action; empty if not given.
     pub fn input(&self, key: &str) -> &str {
         self.get("with").and_then(|with| with.text_of(key)).unwrap_or_default().trim()
     }
 
-    /// All texts in it, its own included.
+    /// All texts in it, including its own.
     pub fn texts(&self) -> Vec<&str> {
         let inner = self.entries.iter().flat_map(|(key, value)| [key, value]).chain(&self.items);
         self.text().into_iter().chain(inner.flat_map(YamlNode::texts)).collect()
@@ -114,7 +114,7 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// The next event; none at the end of a collection or of the text.
+    /// The next event; `None` at the end of a collection or of the text.
     fn next(&mut self) -> Result<Option<(Event<'a>, Span)>, YamlError> {
         match self.events.next() {
             None
@@ -209,7 +209,7 @@ mod tests {
             let inner = vec![format!("*a{}", level - 1); 10].join(", ");
             bomb += &format!("a{level}: &a{level} [{inner}]\n");
         }
-        // Aliases stay what they are, so a bomb is small.
+        // Aliases stay unexpanded, so the bomb stays small.
         assert!(YamlNode::parse(&bomb).unwrap().texts().len() < 100);
         let blocks: String = (0..200).map(|level| "  ".repeat(level) + "a:\n").collect();
         let many = "- x\n".repeat(MAX_NODES + 1);
