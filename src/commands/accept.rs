@@ -1,4 +1,4 @@
-//! Whether somebody has accepted a broken limit. It is asked only where one is broken.
+//! Whether somebody has accepted an exceeded limit. Asked only if a limit is exceeded.
 
 use super::ahead::{self, Asking};
 use super::{console, github, pull_acceptance};
@@ -9,13 +9,13 @@ use crate::github::{Context, GithubError};
 use crate::limits::Verdict;
 use crate::report::{AcceptanceRules, Report};
 
-/// Accepts what is broken, where a label or a trailer of the pull request says so.
+/// Accepts exceeded limits if a label or a trailer of the pull request says so.
 pub async fn apply(report: &mut Report, accept: &Accept, asking: Asking<'_>, context: Option<&Context>) {
     if accept.is_empty() && context.is_some() {
-        // Where nothing accepts, nothing is accepted.
+        // If nothing can accept, nothing is accepted.
         report.withdraw_acceptance();
     }
-    // What jobs have said is accepted may not be so any more.
+    // Acceptance that jobs reported may no longer hold.
     if accept.is_empty() || !matches!(report.verdict, Verdict::Fail | Verdict::Accepted) {
         return;
     }
@@ -62,7 +62,7 @@ async fn find(
     let pull = context.pull_request.as_ref();
     let Some(number) = pull.map(|pull| pull.number).or(context.merge_group_pull) else { return Ok(None) };
     let Some((client, repository)) = github::of_run(flags, context)? else {
-        // All that is known then is what the event says; one that is run again may be old.
+        // Then only the event's labels are known; those of a re-run may be old.
         let label = pull.and_then(|pull| accept.label_of(&pull.labels));
         if label.is_some() && context.run.is_some_and(|run| run.attempt > 1) {
             console::warn(

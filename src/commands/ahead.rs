@@ -1,5 +1,5 @@
-//! What is accepted of the entries ahead in a merge queue. It is asked only where a group exceeds a limit against a
-//! baseline that lacks them.
+//! What is accepted for the entries ahead in a merge queue. Asked only if a group exceeds a limit against a baseline
+//! that lacks them.
 
 use super::{comment, console, github, pull_acceptance};
 use crate::baseline::git::is_sha;
@@ -12,11 +12,11 @@ use crate::limits::Verdict;
 use crate::report::Report;
 use crate::report::ahead::{AcceptedAhead, read_accepted};
 
-/// The most commits that are looked at: each may cost some requests, and a queue builds five entries at a time unless it
-/// is told otherwise.
+/// Maximum number of commits examined: each may cost several requests, and by default a queue builds five entries at a
+/// time.
 const MOST: usize = 30;
 
-/// How to ask GitHub, and whose comments count.
+/// How to reach GitHub, and whose comments count.
 #[derive(Clone, Copy)]
 pub struct Asking<'a> {
     /// The repository and the token.
@@ -25,7 +25,7 @@ pub struct Asking<'a> {
     pub comment: &'a CommentFlags,
 }
 
-/// The entries that are accepted, and that the baseline of an image that fails does not have.
+/// The accepted entries that the baseline of a failing image lacks.
 pub async fn accepted(
     report: &Report,
     accept: &Accept,

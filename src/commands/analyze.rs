@@ -1,4 +1,4 @@
-//! An image, explained by all that is at hand: the one way in which every command makes an [`Analysis`].
+//! Explains an image with everything available: how every command makes an [`Analysis`].
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -15,21 +15,21 @@ use crate::image::{Digest, MeasuredImage};
 use crate::removable::{Catalogue, Search};
 use crate::source::{self, NamedImage, Options};
 
-/// The Dockerfile of an image that is alone and has none named.
+/// The Dockerfile of a single image, if none is named.
 const USUAL: &str = "Dockerfile";
-/// The most of a Dockerfile that is read; the reader refuses less.
+/// Maximum bytes read of a Dockerfile; the parser's limit is lower.
 const MAX_READ: u64 = 4 << 20;
-/// The most images that are looked up because provenance names them.
+/// Maximum number of base images looked up because provenance names them.
 const MAX_BASE_IMAGES: usize = 8;
 
-/// Explains images. Each Dockerfile is read once: an image may have many platforms.
+/// Explains images. Each Dockerfile is read once, because an image may have many platforms.
 #[derive(Default)]
 pub struct Analyzer {
-    /// Says nothing: of an image that a Dockerfile need not fit.
+    /// Suppresses warnings, for an image that a Dockerfile need not match.
     pub quiet: bool,
-    /// What the next image is compared with.
+    /// The baseline of the next image.
     pub baseline: Option<Arc<Analysis>>,
-    /// Without one, nothing is looked for.
+    /// Without it, removable files are not searched for.
     search: Option<Search>,
     metadata: BuildMetadata,
     read: BTreeMap<PathBuf, Result<Arc<DockerfileSource>, String>>,
@@ -38,19 +38,19 @@ pub struct Analyzer {
 
 /// A Dockerfile that was read.
 pub struct DockerfileSource {
-    /// What it says.
+    /// The parsed Dockerfile.
     pub dockerfile: Dockerfile,
     /// Its text.
     pub text: String,
 }
 
 impl Analyzer {
-    /// Finds what only builds need by this catalogue.
+    /// Finds removable files with this catalogue.
     pub fn new(catalogue: Arc<Catalogue>) -> Analyzer {
         Analyzer { search: Some(Search::new(catalogue)), ..Analyzer::default() }
     }
 
-    /// Takes what builds have said of themselves, as `--build-metadata` gives it.
+    /// Adds the builds' metadata, as given with `--build-metadata`.
     ///
     /// # Errors
     /// [`UsageError`] for a file that cannot be read.
@@ -58,13 +58,13 @@ impl Analyzer {
         Ok(Analyzer { metadata: BuildMetadata::read(arguments)?, ..self })
     }
 
-    /// Says what of that was of no use, once all images are explained.
+    /// Reports the metadata that was not used, once all images are explained.
     pub fn finish(&self) {
         self.metadata.warn_unused();
     }
 
-    /// Whether what a command line says of the build exists. Of a configuration file it is a warning: the target
-    /// branch's may name a Dockerfile that a pull request has moved.
+    /// Checks that the Dockerfile and stage on the command line exist. In a configuration file this is only a warning:
+    /// the target branch's file may name a Dockerfile that a pull request has moved.
     ///
     /// # Errors
     /// [`UsageError`] for a Dockerfile or a stage that does not exist.
@@ -89,7 +89,7 @@ impl Analyzer {
         }
     }
 
-    /// Explains an image. `single`: it is the only one, so that the usual Dockerfile is most likely its own.
+    /// Explains an image. `single`: it is the only one, so the default Dockerfile is probably its own.
     pub async fn analyze(
         &mut self,
         measured: MeasuredImage,
@@ -130,7 +130,7 @@ impl Analyzer {
         Analysis::of(measured, origin, below, self.search.as_mut())
     }
 
-    /// How an image came to be. That a Dockerfile cannot be read or does not fit is said, and is no error: it
+    /// How an image was built. A Dockerfile that cannot be read or does not match causes a warning, not an error: it
     /// only explains.
     fn origin(&mut self, measured: &MeasuredImage, build: &BuildSettings, single: bool) -> ImageOrigin {
         let usual = || Some(PathBuf::from(USUAL)).filter(|path| single && path.is_file());
@@ -151,7 +151,7 @@ impl Analyzer {
         ImageOrigin::of_dockerfile(measured, (&path, &source.dockerfile), &options, named)
     }
 
-    /// What the build of an image says of itself. That it cannot be used is said.
+    /// What the build says about the image. Warns if that cannot be used.
     fn provenance(&mut self, measured: &MeasuredImage) -> Option<Arc<Provenance>> {
         if let Some(provenance) = self.metadata.provenance_of(measured) {
             return Some(provenance);
@@ -170,7 +170,7 @@ impl Analyzer {
         }
     }
 
-    /// Says where the Dockerfile that is named is not what the image was built from.
+    /// Warns if the named Dockerfile is not the one that the image was built from.
     fn compare_text(&mut self, path: &Path, provenance: &Provenance) {
         let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
         let own = self.source(path).ok().map(|source| lines(&source.text));
@@ -190,7 +190,7 @@ impl Analyzer {
         self.read.entry(path.into()).or_insert_with(|| read(path).map(Arc::new)).clone()
     }
 
-    /// Warns once of each thing.
+    /// Gives each warning once.
     fn say(&mut self, message: String) {
         if !self.quiet && !self.said.contains(&message) {
             console::warn(&message);
@@ -199,7 +199,7 @@ impl Analyzer {
     }
 }
 
-/// The digests of an image's layers, as far as they are known: its manifest's, else what was stored.
+/// The digests of an image's layers, as far as known: from its manifest, else as stored.
 fn blobs(measured: &MeasuredImage) -> Vec<Option<Digest>> {
     let MeasuredImage { snapshot, attested, .. } = measured;
     match attested.blobs.len() == snapshot.layers.len() {
@@ -208,7 +208,7 @@ fn blobs(measured: &MeasuredImage) -> Vec<Option<Digest>> {
     }
 }
 
-/// How a build makes an image of its Dockerfile.
+/// How a build uses its Dockerfile.
 pub fn build_options(build: &BuildSettings) -> BuildOptions {
     BuildOptions {
         target: build.target.clone(),

@@ -1,4 +1,4 @@
-//! What a check compares images with: the records of a store, or images that are named.
+//! What a check compares images with: the baselines in a store, or named images.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,30 +16,30 @@ use crate::image::platform::platform_key;
 use crate::image::{DiffId, FileList, Platform, Snapshot};
 use crate::source::{ImageReference, NamedImage, Options, Platforms};
 
-/// What stands for the record of the newest release, in place of an image.
+/// Stands for the newest release's baseline, in place of an image.
 const RELEASE: &str = "release";
-/// A directory has no index, so each record has to be read; so many take some milliseconds.
+/// A directory has no index, so each baseline must be read; this many take a few milliseconds.
 const MOST_READ: usize = 300;
 
-/// What images are compared with.
+/// The source of baselines.
 pub enum BaselineSource {
-    /// The records of a store.
+    /// The baselines in a store.
     Recorded(Store, Box<Ancestry>),
-    /// Other images; a store may have what measuring them would give.
+    /// Named images; a store may save measuring them.
     Named(Vec<NamedBaseline>, Option<Store>),
 }
 
-/// An image that another one is compared with.
+/// An image used as a baseline.
 pub struct NamedBaseline {
-    /// The name of the image that is compared with it.
+    /// The name of the image to compare with it.
     name: String,
     image: NamedImage,
-    /// What was measured, once it was.
+    /// Its measurement, once made.
     measured: Vec<Arc<Analysis>>,
 }
 
 impl BaselineSource {
-    /// What is asked for, or the records that fit what made this run. Which commits those are is found here.
+    /// The requested source, or the stored baselines that fit the event. The commits are determined here.
     pub async fn choose(
         arguments: &CheckArgs,
         images: &[NamedImage],
@@ -55,12 +55,12 @@ impl BaselineSource {
         if given.is_empty() {
             return Ok(BaselineSource::Recorded(open()?, Box::new(find_ancestry(arguments, context).await?)));
         }
-        // A branch has records by commit alone, so neither it nor a token is needed.
+        // A branch keeps baselines by commit only, so neither is needed.
         let is_branch = matches!(stores::name(store, github)?, StoreName::Branch(_));
         Ok(BaselineSource::Named(given, if is_branch { None } else { Some(open()?) }))
     }
 
-    /// The directory that has the baselines, if one has.
+    /// The directory with the baselines, if the store is one.
     pub fn directory(&self) -> Option<&DirStore> {
         match self {
             BaselineSource::Recorded(store, _) | BaselineSource::Named(_, Some(store)) => store.directory(),
@@ -76,9 +76,9 @@ impl BaselineSource {
         }
     }
 
-    /// Fetches what the baseline has of an image's layers before that is measured: layers that are known need
-    /// not be exported or downloaded. Of files, reading costs less than asking. It only saves work: what keeps a
-    /// baseline from being used is said of that of the image's own platform, once that is known.
+    /// Fetches the file lists that the baseline shares with an image before measuring it: known layers need not be
+    /// exported or downloaded. Skipped for local files: reading them is cheaper. This only saves work, so an unusable
+    /// baseline is reported later, with the one for the image's own platform.
     pub async fn prepare(&mut self, image: &NamedImage, options: &Options) {
         let BaselineSource::Recorded(store, ancestry) = self else { return };
         if store.directory().is_some()
@@ -92,7 +92,7 @@ impl BaselineSource {
         }
     }
 
-    /// Measures the images that are named as baselines, but for those that were recorded with the image.
+    /// Measures the images named as baselines, except those recorded with the image.
     pub async fn measure(&mut self, reading: &ReadingFlags, options: &Arc<Options>) -> anyhow::Result<()> {
         if let BaselineSource::Named(given, store) = self {
             let (mut recorded, mut unknown) = (Vec::new(), Vec::new());
@@ -117,7 +117,7 @@ impl BaselineSource {
         Ok(())
     }
 
-    /// The baseline of an image, with the files of its layers as far as they are known; or why there is none.
+    /// The baseline of an image, with the known file lists of its layers; or why there is none.
     pub async fn of(
         &mut self,
         head: &Snapshot,
@@ -141,15 +141,15 @@ impl BaselineSource {
         }
     }
 
-    /// What is recorded of an image, for a chart. It explains nothing and fails nothing, so where that would
-    /// cost much it is left out.
+    /// The recorded sizes of an image, for a chart. They explain nothing and fail nothing, so they are left out if they
+    /// would cost much.
     pub async fn history(&self, name: &str) -> Vec<HistoryPoint> {
         let BaselineSource::Recorded(store, _) = self else { return Vec::new() };
         let history = async {
             let costly = match store {
                 Store::Branch(_) => false,
                 Store::Directory(store) => store.overview(name)?.commits > MOST_READ,
-                // Each record would be a request.
+                // Each baseline would cost a request.
                 Store::Registry(_) => true,
             };
             if costly { Ok(Vec::new()) } else { Ok(store.history(name).await?.points) }
@@ -180,14 +180,14 @@ fn baseline(found: FoundBaseline, files: impl Fn(&DiffId) -> Option<Arc<FileList
     Baseline { image: Arc::new(Analysis::recorded(snapshot, files)), distance, exact, how }
 }
 
-/// The images to compare with, where they are named; of several, each is of the image that has its name.
+/// The named baselines. If there are several, each belongs to the image of the same name.
 fn given_baselines(arguments: &CheckArgs, images: &[NamedImage]) -> anyhow::Result<Vec<NamedBaseline>> {
     let named: Vec<&str> = lines_of(&arguments.baseline).collect();
     let mut given = Vec::new();
     for text in named.iter().filter(|_| named != [RELEASE]) {
         let baseline = NamedImage::parse(text)?;
         stores::refuse_shadow(&baseline)?;
-        // One without a name is of the one image that there is.
+        // A single one without a name belongs to the single image.
         let alone = images.len() == 1 && named.len() == 1 && baseline.name.is_none();
         let name = if alone { images[0].display_name() } else { baseline.display_name() };
         if !images.iter().any(|image| image.display_name() == name) {
@@ -200,8 +200,8 @@ fn given_baselines(arguments: &CheckArgs, images: &[NamedImage]) -> anyhow::Resu
     Ok(given)
 }
 
-/// What the store has of an image of a registry by the image itself. It saves work, and nothing depends on it:
-/// what is not certainly what measuring would give is measured, and so are all platforms at once.
+/// The baseline that the store attached to an image in a registry. It only saves work: unless it certainly equals a
+/// measurement, the image is measured, and so are all platforms together.
 async fn recorded_with(image: &NamedImage, store: Option<&Store>, options: &Options) -> Option<Snapshot> {
     let (ImageReference::Registry(name), Some(store)) = (&image.image, store) else { return None };
     let wanted = match &options.platform {
@@ -253,7 +253,7 @@ fn given_baseline(given: &[NamedBaseline], head: &Snapshot, is_alone: bool) -> R
     })
 }
 
-/// Of two baselines for one image and platform, one would be passed over.
+/// If one image and platform had two baselines, one would be ignored.
 fn refuse_second_baselines(given: &[NamedBaseline]) -> Result<(), UsageError> {
     let mut seen = HashMap::new();
     for baseline in given {
@@ -273,7 +273,7 @@ fn refuse_second_baselines(given: &[NamedBaseline]) -> Result<(), UsageError> {
 
 impl NamedBaseline {
     fn measured_now(&self, image: &Arc<Analysis>) -> Baseline {
-        // Only what was recorded is of a commit.
+        // Only recorded images belong to a commit.
         let how = match &image.snapshot().commit {
             Some(_) => format!("recorded with {}", self.image.text),
             None => format!("measured now from {}", self.image.text),
@@ -282,14 +282,14 @@ impl NamedBaseline {
     }
 }
 
-/// The commits to compare with: those that are asked for, or those that fit what made this run.
+/// The commits to compare with: the requested ones, or those that fit the event.
 async fn find_ancestry(arguments: &CheckArgs, context: Option<&Context>) -> anyhow::Result<Ancestry> {
     let git = local_git();
     if lines_of(&arguments.baseline).eq([RELEASE]) {
         return of_release(arguments, context, &git).await;
     }
     let Some(name) = &arguments.base_commit else {
-        // Without a token or a repository, the checkout is all that is known.
+        // Without a token or a repository, only the checkout is known.
         let of_run = context.and_then(|context| github::of_run(&arguments.github, context).ok()?);
         let repository = of_run.map(|(client, (owner, name))| Repository::new(client, owner, name));
         let run_sha = context.filter(|context| !context.is_about_default_branch());
@@ -329,7 +329,7 @@ fn trigger(context: Option<&Context>) -> Trigger {
     }
     match &context.merge_group_base {
         Some(base) => Trigger::MergeGroup { base: base.clone() },
-        // A checkout knows the parent, whatever the event says.
+        // The checkout knows the parent, whatever the event says.
         None if context.event_name == "push" => {
             Trigger::Push { before: context.push_before.clone().unwrap_or_default() }
         }

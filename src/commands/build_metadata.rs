@@ -1,5 +1,5 @@
-//! What builds have said of themselves: the files of `docker buildx build --metadata-file`, and what
-//! `docker/build-push-action` has as its output `metadata`.
+//! Build metadata: the files of `docker buildx build --metadata-file`, and the output `metadata` of
+//! `docker/build-push-action`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,29 +11,30 @@ use crate::files;
 use crate::image::oci::MAX_DOCUMENT;
 use crate::image::{Digest, MeasuredImage, json};
 
-/// The most JSON values of all documents together: what a value costs once it is parsed has little to do with its length.
+/// Maximum JSON values in all documents together: the memory that parsed values take has little to do with their
+/// length.
 const MAX_VALUES: u64 = 1 << 20;
 
-/// How to get what is missing.
+/// How to get missing provenance.
 const HELP: &str = "set BUILDX_METADATA_PROVENANCE=max for the build";
 
-/// What `--build-metadata` has given.
+/// The documents given with `--build-metadata`.
 #[derive(Default)]
 pub struct BuildMetadata {
     documents: Vec<MetadataDocument>,
 }
 
-/// What one or several builds have said.
+/// The metadata of one or several builds.
 struct MetadataDocument {
-    /// The image that it is said to be of.
+    /// The image that it belongs to, as stated.
     image: Option<String>,
-    /// What it was given as.
+    /// The argument that it was given as.
     origin: String,
     builds: BuildxMetadata,
     found: MetadataContent,
 }
 
-/// What a document turned out to have.
+/// What a document turned out to contain.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum MetadataContent {
     OtherImages,
@@ -42,7 +43,7 @@ enum MetadataContent {
 }
 
 impl BuildMetadata {
-    /// Reads what is given: `[NAME=]FILE`, one a line, or the JSON itself.
+    /// Reads the arguments: `[NAME=]FILE`, one per line, or the JSON itself.
     ///
     /// # Errors
     /// [`UsageError`] for a file that cannot be read.
@@ -66,7 +67,7 @@ impl BuildMetadata {
         Ok(BuildMetadata { documents })
     }
 
-    /// What the build of an image has said, and what is to be said of that.
+    /// The provenance from the build of an image, and what to report about it.
     pub fn provenance_of(&mut self, measured: &MeasuredImage) -> Option<Arc<Provenance>> {
         let image = &measured.snapshot.image;
         let attested = &measured.attested;
@@ -93,7 +94,7 @@ impl BuildMetadata {
         None
     }
 
-    /// Says which of it was of no use.
+    /// Reports the documents that were not used.
     pub fn warn_unused(&self) {
         for MetadataDocument { origin, found, .. } in &self.documents {
             match found {
@@ -119,7 +120,7 @@ impl MetadataDocument {
         MetadataDocument::parse(image, &origin, &json, room)
     }
 
-    /// What cannot be used is said, and left out: it only explains.
+    /// A document that cannot be used is reported and skipped: it only explains.
     fn parse(
         image: Option<String>,
         origin: &str,

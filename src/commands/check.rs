@@ -1,4 +1,4 @@
-//! `layergate check`: the rules.
+//! `layergate check`: evaluates the limits.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -26,11 +26,11 @@ use crate::report::html::{self, Details};
 use crate::report::{ImageReport, Report, Terms};
 use crate::source::{NamedImage, Options, Platforms};
 
-/// Runs the command. Settings are checked before anything is measured; then come the verdict in the
-/// log, the summary, the outputs, the annotations and, as the least reliable, the comment.
+/// Runs the command. Settings are checked before anything is measured; then come the verdict in the log, the summary,
+/// the outputs, the annotations and, as the least reliable part, the comment.
 ///
 /// # Errors
-/// What kept the check from its end.
+/// Whatever prevented the check from completing.
 pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
     let images = parse_images(&arguments.images)?;
     images.iter().try_for_each(stores::refuse_shadow)?;
@@ -100,7 +100,7 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
     Ok(unless_unread(exit, unread))
 }
 
-/// That a configuration could not be read is no pass.
+/// A check whose configuration could not be read must not pass.
 fn unless_unread(exit: Exit, unread: Option<String>) -> Exit {
     match (exit, unread) {
         (Exit::Success, Some(error)) => {
@@ -120,7 +120,7 @@ fn request(arguments: &CheckArgs) -> ConfigurationRequest<'_> {
     }
 }
 
-/// What images are evaluated by.
+/// The rules to evaluate images by.
 struct Rules<'a> {
     config: &'a Config,
     limits: Settings,
@@ -130,7 +130,7 @@ struct Rules<'a> {
 }
 
 impl<'a> Rules<'a> {
-    /// Refuses limits that cannot be read, before anything is measured.
+    /// Rejects invalid limits before anything is measured.
     fn new(
         arguments: &CheckArgs,
         config: &'a Config,
@@ -163,7 +163,7 @@ impl<'a> Rules<'a> {
     }
 }
 
-/// Measures the images, and remembers their layers: what a baseline has in common with them need not be fetched.
+/// Measures the images, and remembers their layers: those that a baseline shares need not be fetched.
 async fn measure_heads<'a>(
     images: &'a [NamedImage],
     options: &Arc<Options>,
@@ -191,7 +191,8 @@ fn warn_of_misspelt_section(config: &Config, images: &[ImageIdentity]) {
     }
 }
 
-/// Says what was measured without being read: it is as true as whoever may write to the store.
+/// Reports layers that were not read because the store supplied their files: they are only as trustworthy as the
+/// store's writers.
 fn say_taken_on_word(snapshot: &Snapshot, options: &Options) {
     let (taken, all) = (options.known.taken_on_word(snapshot), snapshot.layers.len());
     if taken > 0 {
@@ -202,7 +203,7 @@ fn say_taken_on_word(snapshot: &Snapshot, options: &Options) {
     }
 }
 
-/// The platforms that the baselines of the images have and the images have not.
+/// The platforms that the images' baselines have and the images lack.
 async fn gone(heads: &[ImageIdentity], base: &mut BaselineSource) -> anyhow::Result<Vec<ImageReport>> {
     let names: BTreeSet<&str> = heads.iter().map(|head| head.name.as_str()).collect();
     let mut gone = Vec::new();
@@ -216,7 +217,7 @@ async fn gone(heads: &[ImageIdentity], base: &mut BaselineSource) -> anyhow::Res
     Ok(gone)
 }
 
-/// The commit that the images are of: a pull request's own head rather than its test merge.
+/// The commit of the images: a pull request's own head rather than its test merge.
 fn head_sha(base: &BaselineSource, context: Option<&Context>) -> Option<String> {
     let pull = context.and_then(|context| context.pull_request.as_ref().map(|pull| pull.head_sha.clone()));
     pull.or_else(|| base.head_sha()).or_else(|| context?.sha.clone())

@@ -1,4 +1,4 @@
-//! The check run, where one is asked for. Like the comment it is a courtesy: its failure is a warning.
+//! The check run, if requested. Like the comment it is optional: its failure is a warning.
 
 use std::path::{Component, Path};
 
@@ -11,7 +11,7 @@ use crate::report::actions::{Annotation, Level, annotated};
 use crate::report::markdown::{COMMENT_BUDGET, headline, render};
 use crate::report::{Report, escape};
 
-/// Reports the verdict on the commit that the report is of.
+/// Reports the verdict on the commit that the report is about.
 pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, context: &Context) {
     if !flags.check_run {
         return;
@@ -43,7 +43,7 @@ async fn create(
     let Some((client, repository)) = github::of_run(github, context)? else { return Ok(None) };
     let title = headline(report);
     let run = CheckRun {
-        // Several gates of one commit are told apart as their comments are.
+        // Several gates on one commit are distinguished like their comments.
         name: &match flags.comment_key.as_str() {
             "default" => "layergate".to_owned(),
             key => format!("layergate ({key})"),
@@ -61,7 +61,7 @@ async fn create(
     run.create(&client, repository).await.map(Some)
 }
 
-/// A path as GitHub has it, from the top of the repository; `None` for one that leads out of it.
+/// A path in GitHub's form, from the top of the repository; `None` if it leads outside.
 pub(super) fn inside(path: &str) -> Option<String> {
     let parts: Vec<Component<'_>> = Path::new(path).components().collect();
     let plain = |part: &&Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
@@ -69,7 +69,7 @@ pub(super) fn inside(path: &str) -> Option<String> {
     all.then(|| path.trim_start_matches("./").to_owned())
 }
 
-/// What has a place in a file of the repository.
+/// The annotations for findings with a position in a file of the repository.
 fn lines(report: &Report) -> Vec<LineAnnotation> {
     let line = |annotation: Annotation| {
         let place = annotation.place?;

@@ -1,4 +1,4 @@
-//! Whether and how a check comments. A comment is a courtesy: its failure is a warning.
+//! Whether and how a check comments. A comment is optional: its failure is a warning.
 
 use std::time::Duration;
 
@@ -12,23 +12,23 @@ use crate::report::Report;
 use crate::report::ahead::write_accepted;
 use crate::report::markdown::{COMMENT_BUDGET, render};
 
-/// The most seconds that a comment is waited for where GitHub asks to; a job costs its minutes.
+/// The longest wait for a comment, in seconds, if GitHub asks for one; a job's minutes cost money.
 const MOST_PATIENCE: u64 = 30;
 
-/// What became of the comment.
+/// The outcome of commenting.
 pub enum Posted {
-    /// It is there; its address.
+    /// It exists; its URL.
     At(String),
     /// None was wanted or possible, and nothing is wrong.
     None,
-    /// It should be there and is not. The reason has been said.
+    /// It is missing. The reason has been reported.
     Failed,
 }
 
 /// Checks the flags before anything is measured.
 ///
 /// # Errors
-/// [`UsageError`] for a key that cannot stand in a comment's marker.
+/// [`UsageError`] for a key that cannot be part of a comment's marker.
 pub fn check_flags(flags: &CommentFlags) -> Result<(), UsageError> {
     if comments::is_key(&flags.comment_key) {
         return Ok(());
@@ -37,15 +37,15 @@ pub fn check_flags(flags: &CommentFlags) -> Result<(), UsageError> {
     Err(UsageError(format!("--comment-key {key}: use up to 64 letters, digits, `.`, `_` and single `-`")))
 }
 
-/// A comment that is wanted.
+/// A requested comment.
 struct CommentRequest<'a> {
     report: &'a Report,
     flags: &'a CommentFlags,
-    /// Whether one that does not exist is written.
+    /// Whether to create it if it does not exist.
     create: bool,
 }
 
-/// Comments on the pull request of this run, where there is one; of several that were pushed at once, on each.
+/// Comments on the pull request of this run, if any; if several were pushed at once, on each.
 pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, context: &Context) -> Posted {
     let create = match flags.comment {
         CommentWhen::Always => true,
@@ -56,7 +56,7 @@ pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, c
     post_on_each(&CommentRequest { report, flags, create }, github, context).await
 }
 
-/// Updates the comment of this run's pull request, and writes none where there is none.
+/// Updates the comment on this run's pull request, but creates none.
 pub async fn update(
     report: &Report,
     flags: &CommentFlags,
@@ -122,8 +122,8 @@ async fn post_on(
     }
 }
 
-/// Tries once more where GitHub asks to wait for a moment. All is looked up anew then, so that there is no second
-/// comment; what has not changed meanwhile costs nothing of the rate limit.
+/// Tries once more if GitHub asks for a short wait. Everything is looked up again then, so that there is no second
+/// comment; unchanged answers do not count against the rate limit.
 async fn patiently(
     attempt: impl AsyncFn() -> Result<CommentOutcome, GithubError>,
 ) -> Result<CommentOutcome, GithubError> {
@@ -137,7 +137,7 @@ async fn patiently(
     }
 }
 
-/// A comment that somebody has hidden stays so, until it says that a limit is broken and did not before.
+/// A comment that somebody has hidden stays hidden until its verdict changes to failure.
 async fn show(edited: &Edited, github: &GithubFlags, token: &str) {
     let Some(address) = github::graphql(github).filter(|_| !edited.node_id.is_empty()) else { return };
     let shown = match Graphql::new(&address, token) {
@@ -153,7 +153,7 @@ async fn show(edited: &Edited, github: &GithubFlags, token: &str) {
     }
 }
 
-/// Who comments here: whoever is named, or the owner of the token.
+/// The author of the comments: the named one, or the owner of the token.
 pub(super) async fn author(
     flags: &CommentFlags,
     client: &Client,

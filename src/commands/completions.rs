@@ -5,7 +5,7 @@ use clap::CommandFactory as _;
 use super::{Exit, console};
 use crate::cli::{Cli, CompletionsArgs};
 
-/// Prints what a shell completes the command line by.
+/// Prints shell completions for the command line.
 ///
 /// # Errors
 /// Any error from printing.

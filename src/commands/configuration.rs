@@ -1,6 +1,6 @@
-//! Whose configuration counts. On a pull request and in a merge queue it is the one at the tip of the target branch: what
-//! is checked out there is the author's, and nobody sets limits for themselves. The tip, and not the commit that the
-//! change is based on, for an author picks that by branching from an old one.
+//! Which configuration counts. On a pull request and in a merge queue it is the one at the tip of the target branch:
+//! the checkout belongs to the author, and nobody sets limits for themselves. The tip rather than the base commit,
+//! because an author could choose that by branching from an old commit.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -14,33 +14,33 @@ use crate::cli::{GithubFlags, LimitsFrom};
 use crate::config::Config;
 use crate::github::{Context, Deciding, Repository, contents};
 
-/// Where a configuration is looked for.
+/// Default paths of the configuration.
 pub const USUAL: [&str; 2] = ["layergate.toml", ".github/layergate.toml"];
 
-/// Why a file of a commit is asked for, to follow "cannot".
+/// Why a file of a commit is requested, in words that follow "cannot".
 const READ_TARGET: &str = "read the configuration of the target branch";
 
-/// What a run goes by.
+/// The configuration of a run.
 #[derive(Default)]
 pub struct Chosen {
     /// The configuration.
     pub config: Config,
-    /// What the pull request changes in it, for the comment.
+    /// A note for the comment on what the pull request changes in it.
     pub note: Option<String>,
-    /// Why a configuration of another repository does not count: in a run of a fork, which has no token for that. The job
-    /// that comments evaluates by it.
+    /// Why a configuration of another repository does not count: a run of a fork has no token to read it. The job that
+    /// comments evaluates it.
     pub unread: Option<String>,
 }
 
-/// What a run is told of its configuration.
+/// How a run determines its configuration.
 pub struct ConfigurationRequest<'a> {
-    /// The file that is named.
+    /// The named file.
     pub named: Option<&'a Path>,
     /// Whose limits count.
     pub from: LimitsFrom,
-    /// Whether limits are given beside the file.
+    /// Whether limits are given besides the file.
     pub has_limits: bool,
-    /// How to ask GitHub.
+    /// How to reach GitHub.
     pub github: &'a GithubFlags,
 }
 
@@ -62,7 +62,7 @@ struct TargetCommit {
     repository: Arc<Repository>,
     branch: String,
     tip: String,
-    /// The files that may be the configuration.
+    /// The candidate paths of the configuration.
     files: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ pub async fn of_check(
     context: Option<&Context>,
 ) -> anyhow::Result<Chosen> {
     let (own, note, read) = match wanted.named.and_then(extends::named_remote) {
-        // What the workflow names is no file of the change.
+        // The workflow names a file outside the change.
         Some(remote) => (Config::default(), None, extends::remote(remote, wanted.github).await),
         None => match chosen_file(wanted, context).await? {
             (None, note) => return Ok(Chosen { note, ..Chosen::default() }),
@@ -84,12 +84,12 @@ pub async fn of_check(
             }
         },
     };
-    // Nor do Dependabot's own runs have secrets.
+    // Dependabot's runs have no secrets either.
     let has_no_secrets = set_variable("GITHUB_ACTOR").is_some_and(|actor| actor == "dependabot[bot]")
         || context.and_then(|context| context.pull_request.as_ref()).is_some_and(|pull| pull.from_fork);
     match read {
         Ok(config) => Ok(Chosen { config, note, unread: None }),
-        // Its report is still needed: the job that comments evaluates it.
+        // The report is still needed: the job that comments evaluates the limits.
         Err(error) if has_no_secrets && error.is::<ReadError>() => {
             Ok(Chosen { config: own, note, unread: Some(format!("{error:#}")) })
         }
@@ -97,7 +97,7 @@ pub async fn of_check(
     }
 }
 
-/// The file that counts, and what is to be said of it.
+/// The file that counts, and a note about it.
 async fn chosen_file(
     wanted: &ConfigurationRequest<'_>,
     context: Option<&Context>,
@@ -105,7 +105,7 @@ async fn chosen_file(
     let own = local(wanted.named)?;
     let deciding = context.map_or(Deciding::Checkout, Context::deciding);
     let (Some(context), false) = (context, deciding == Deciding::Checkout) else { return Ok((own, None)) };
-    // A file of the runner is none that a change can bring.
+    // A file of the runner cannot come from a change.
     let Some(files) = candidates(wanted.named, context)? else { return Ok((own, None)) };
     if wanted.from == LimitsFrom::Head {
         return Ok((own.map(ConfigurationFile::limits_alone), None));
@@ -118,8 +118,8 @@ async fn chosen_file(
     Ok((Some(theirs), note))
 }
 
-/// What counts of a change's own file, where the target branch has none. Where no limit was in force its own loosen
-/// nothing, and whoever adopts them sees them work; beside limits of the workflow, its metric alone could loosen those.
+/// What counts of a change's own file if the target branch has none. Without limits in force, its limits loosen
+/// nothing, and their author sees them work; beside limits of the workflow, its metric alone could loosen those.
 fn adopted(
     own: Option<ConfigurationFile>,
     has_limits: bool,
@@ -143,8 +143,8 @@ fn adopted(
     }
 }
 
-/// The configuration that reports of others are evaluated by. Nothing of the working directory counts: it may have been
-/// filled by the run that is evaluated.
+/// The configuration for evaluating reports of other runs. Nothing in the working directory counts: the evaluated run
+/// may have filled it.
 ///
 /// # Errors
 /// If a file cannot be used, or the branch cannot be read.
@@ -161,7 +161,7 @@ pub async fn of_evaluate(
     };
     let Some(context) = context else { return here().await };
     let deciding = match context.deciding() {
-        // The run is the default branch's own.
+        // The run is about the default branch itself.
         Deciding::Checkout | Deciding::Unknown if context.is_about_default_branch() => own_branch(context),
         deciding => deciding,
     };
@@ -184,10 +184,10 @@ fn own_branch(context: &Context) -> Deciding {
     own.map_or(Deciding::Unknown, |own| Deciding::Branch(own.to_owned()))
 }
 
-/// What is checked out, or named, with all that it extends.
+/// The configuration in the checkout, or the named one, with everything that it extends.
 ///
 /// # Errors
-/// As those of [`load`], and where what is extended cannot be read or used.
+/// Those of [`load`], and if an extended file cannot be read or used.
 pub async fn of_checkout(named: Option<&Path>, flags: &GithubFlags) -> anyhow::Result<Config> {
     if let Some(remote) = named.and_then(extends::named_remote) {
         return extends::remote(remote, flags).await;
@@ -196,10 +196,10 @@ pub async fn of_checkout(named: Option<&Path>, flags: &GithubFlags) -> anyhow::R
     extends::with_extended(config, place, flags).await
 }
 
-/// The file that is named, or the one that is where it is looked for.
+/// The named file, or the one at a default path.
 ///
 /// # Errors
-/// [`UsageError`] if there are two, or it cannot be read; [`crate::config::ConfigError`] for what is wrong in it.
+/// [`UsageError`] if there are two, or it cannot be read; [`crate::config::ConfigError`] for errors in it.
 pub fn load(named: Option<&Path>) -> anyhow::Result<Config> {
     Ok(local(named)?.map(|found| found.config).unwrap_or_default())
 }
@@ -220,7 +220,7 @@ fn local(named: Option<&Path>) -> anyhow::Result<Option<ConfigurationFile>> {
     Ok(Some(ConfigurationFile { config: Config::parse(&file, &text)?, file, place: Place::Local(path) }))
 }
 
-/// A file that cannot be the configuration is a mistake in the command; that the system has no room for it is none.
+/// A file that cannot be the configuration is a mistake in the command; a system out of resources is not.
 fn unreadable(path: &Path, error: &io::Error) -> anyhow::Error {
     let message = format!("cannot read the configuration {}: {error}", path.display());
     match error.kind() {
@@ -232,19 +232,19 @@ fn unreadable(path: &Path, error: &io::Error) -> anyhow::Error {
     }
 }
 
-/// One file would silently win over the other.
+/// Otherwise one file would silently win over the other.
 fn refuse_two<T: AsRef<str>>(files: &[T], place: &str) -> Result<(), UsageError> {
     let [first, second, ..] = files else { return Ok(()) };
     let (first, second) = (first.as_ref(), second.as_ref());
     Err(UsageError(format!("there are two configurations {place}, {first} and {second}; keep one of them")))
 }
 
-/// Where the configuration may be in the repository; `None` for a file of the runner.
+/// The candidate paths in the repository; `None` for a file of the runner.
 fn candidates(named: Option<&Path>, context: &Context) -> Result<Option<Vec<String>>, UsageError> {
     if let Some(named) = named {
         return Ok(in_repository(named, context)?.map(|file| vec![file]));
     }
-    // Below the working directory names count as they are written: what is there may be a link.
+    // Below the working directory the names are taken as written, since a file there may be a link.
     let Some(here) = in_repository(Path::new(USUAL[0]), context)? else {
         // Whatever the working directory is, the repository has a root.
         return Ok(Some(USUAL.map(str::to_owned).to_vec()));
@@ -293,7 +293,7 @@ fn in_repository(file: &Path, context: &Context) -> Result<Option<String>, Usage
     let is_other = git.origin().is_some_and(|(owner, name)| !context.is_of_run(&owner, &name));
     // The workspace itself is the checkout, whatever its origin is called.
     let is_workspace = workspace.and_then(|path| path.canonicalize().ok()).is_some_and(|path| path == root);
-    // As it is written, below the root: on some disks a directory may have been given another case.
+    // As written, below the root: on some file systems a directory may be written in another case.
     let mut above = absolute.ancestors().skip(1);
     let written = above.find(|directory| directory.canonicalize().is_ok_and(|real| real == root));
     let file = written.map_or_else(|| real.strip_prefix(root), |root| absolute.strip_prefix(root)).ok();
@@ -345,8 +345,8 @@ impl TargetCommit {
         Ok(Some(ConfigurationFile { file: file.to_owned(), config, place }))
     }
 
-    /// What the pull request itself changes, and not what the branch has changed meanwhile. It explains and decides
-    /// nothing, so where it cannot be told that is said.
+    /// What the pull request itself changes, without what the branch has changed meanwhile. This only explains, so if
+    /// it cannot be determined, the note says so.
     async fn note(&self, theirs: Option<&ConfigurationFile>, context: &Context) -> Option<String> {
         let head = &context.pull_request.as_ref()?.head_sha;
         let changes = async {
@@ -355,7 +355,7 @@ impl TargetCommit {
             if theirs.map_or(&none, |theirs| &theirs.config).changes(&own).is_empty() {
                 return Ok(Vec::new());
             }
-            // Where they meet is known only of commits that the token may read.
+            // The merge base is known only for commits that the token may read.
             let Some(meeting) = self.repository.merge_base(&self.tip, head).await? else {
                 return Ok(Vec::new());
             };

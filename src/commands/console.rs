@@ -1,4 +1,4 @@
-//! The one room that prints. Results go to standard output, everything else to standard error.
+//! The one module that prints. Results go to standard output, everything else to standard error.
 
 use std::io::{self, IsTerminal, Write};
 use std::panic::PanicHookInfo;
@@ -15,11 +15,11 @@ use crate::redact::redact_message;
 use crate::report::look::{Sizes, TextLayout};
 use crate::source::Progress;
 
-/// The width where there is no terminal to ask.
+/// The width without a terminal.
 const PIPE_COLUMNS: usize = 120;
 
-/// Prints a result. Colours are dropped where standard output is no terminal. A reader that has
-/// gone away (`| head`) is no error.
+/// Prints a result. Colours are dropped if standard output is not a terminal. A reader that has gone away (`| head`) is
+/// not an error.
 ///
 /// # Errors
 /// Any error from writing.
@@ -31,25 +31,25 @@ pub fn result(text: &str) -> io::Result<()> {
     }
 }
 
-/// How a report looks here: as wide as the terminal, or of a fixed width in a pipe.
+/// The layout of a report: as wide as the terminal, or of a fixed width in a pipe.
 pub fn look(sizes: Sizes) -> TextLayout {
     let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
     let columns = terminal.map_or(PIPE_COLUMNS, |(width, _)| usize::from(width.0));
     TextLayout { columns, wraps: terminal.is_some(), sizes }
 }
 
-/// Says something on the side.
+/// Prints a note.
 pub fn note(text: &str) {
     line("", text);
 }
 
-/// Says that nothing has come from a named pipe yet.
+/// Reports that nothing has come from a named pipe yet.
 pub fn waiting(pipe: &Path) {
     note(&format!("waiting for the pipe {}: nothing has been written to it yet", pipe.display()));
 }
 
-/// Says that the program cannot go on, and ends it: exit code 3. A thread that cannot be started is the
-/// surroundings' fault, all else the program's own.
+/// Reports a panic and ends the program with exit code 3. A thread that cannot be started is the environment's fault,
+/// anything else the program's own.
 pub fn stop(panic: &PanicHookInfo<'_>) -> ! {
     let payload = panic.payload();
     let text =
@@ -75,7 +75,7 @@ pub fn warn(text: &str) {
     }
 }
 
-/// Says why a command failed.
+/// Reports why a command failed.
 pub fn error(text: &str) {
     if in_actions() {
         line("::error title=layergate::", &crate::report::escape::command_message(&redact_message(text)));
@@ -83,8 +83,8 @@ pub fn error(text: &str) {
     line("error: ", text);
 }
 
-/// Says what is wrong with the command line, or what was asked of it: its help, its version. What is
-/// quoted may be a secret that went to the wrong place, or what a log should not have.
+/// Prints clap's answer: an error in the command line, the help or the version. Quoted text is redacted, because it may
+/// be a misplaced secret.
 pub fn usage(error: &clap::Error) -> ! {
     let text = error.render().to_string();
     let lines: Vec<String> = redact_message(&text).lines().map(crate::report::escape::log).collect();
@@ -101,29 +101,28 @@ pub fn commands(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
-/// Standard error may be closed, and nothing is to be done about it. What others say of what went wrong
-/// may have secrets in it.
+/// Standard error may be closed, and nothing can be done about that. Other programs' error messages may contain
+/// secrets.
 fn line(prefix: &str, text: &str) {
     let text = crate::report::escape::log(&redact_message(text));
     let _ = writeln!(anstream::stderr().lock(), "{prefix}{text}");
 }
 
-/// Whether what is printed is read by the runner of GitHub Actions.
+/// Whether the GitHub Actions runner reads the output.
 pub fn in_actions() -> bool {
     std::env::var("GITHUB_ACTIONS").is_ok_and(|value| value == "true")
 }
 
-/// Work that takes no longer is not spoken of.
+/// Shorter work is not reported.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often the bar moves.
+/// How often the bar is redrawn.
 const TICK: Duration = Duration::from_millis(100);
 
-/// The bars of images that are read at the same time, one below the other.
+/// The progress bars of images that are read at the same time, one below the other.
 #[derive(Clone, Default)]
 pub struct Bars(MultiProgress);
 
-/// How far the reading of an image is, for whoever waits: a bar on a terminal; elsewhere one line
-/// once it is done, and none in CI.
+/// The progress of reading an image: a bar on a terminal; elsewhere one line at the end, and none in CI.
 pub struct ProgressLine {
     label: String,
     progress: Progress,
@@ -135,14 +134,14 @@ pub struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// Starts to watch. `quiet` shows nothing.
+    /// Starts watching. `quiet` shows nothing.
     pub fn start(label: &str, progress: Progress, quiet: bool, bars: Bars) -> ProgressLine {
         let label = crate::report::escape::short(&crate::report::escape::log(label), 40);
         let terminal = io::stderr().is_terminal();
         let in_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty()) || in_actions();
         let (sender, receiver) = mpsc::channel();
         let (shown, name, all) = (progress.clone(), label.clone(), bars.clone());
-        // Where no thread can be started there is no bar.
+        // Without a thread there is no bar.
         let bar = || thread::Builder::new().spawn(move || draw(&name, &shown, &receiver, &all)).ok();
         ProgressLine {
             label,
@@ -155,7 +154,7 @@ impl ProgressLine {
         }
     }
 
-    /// Ends it; says what was read if that took a while.
+    /// Ends it, and reports what was read if that took a while.
     pub fn finish(self, done: bool) {
         if let Some((sender, thread)) = self.bar {
             drop(sender);
@@ -168,13 +167,13 @@ impl ProgressLine {
             return say(format!("{}: {} in {:.2} s{because}", self.label, way.what, taken.as_secs_f64()));
         }
         if done && self.line && taken > PATIENCE {
-            // How much of an archive was looked at says nothing: what is not needed of it is passed over.
+            // The bytes read of an archive say little, because unneeded parts are skipped.
             say(format!("read {} in {:.1} s", self.label, taken.as_secs_f64()));
         }
     }
 }
 
-/// What a bar shows where it is known how much there is to read, where it is not, and before anything has come.
+/// Templates of a bar: with a known total, without one, and before anything has arrived.
 const KNOWN: &str = "{msg} {bar:24} {amount} of {total}, {rate}/s, {eta} left";
 const UNKNOWN: &str = "{msg} {spinner} {amount}, {rate}/s";
 const WAITING: &str = "{msg} {spinner} {elapsed}";
@@ -232,7 +231,7 @@ mod tests {
 
     use crate::redact::redact_message;
 
-    /// The texts in quotes of a source file, up to its tests: those that are sentences.
+    /// The quoted texts of a source file, up to its tests: those that are sentences.
     fn sentences_of(source: &str) -> Vec<String> {
         let source = source.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
         let mut sentences = Vec::new();

@@ -37,7 +37,7 @@ pub async fn run(arguments: &DiffArgs) -> anyhow::Result<Exit> {
     for measured in now {
         heads.push(analyzer.analyze(measured, &images[1], &build, true, &options).await);
     }
-    // It is that of the image as it is now, and may or may not explain the earlier one, too.
+    // The Dockerfile is that of the current image, and may not match the earlier one.
     analyzer.quiet = true;
     let mut bases = Vec::new();
     for measured in before {
@@ -69,8 +69,8 @@ pub async fn run(arguments: &DiffArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The Dockerfile tells of an earlier image where its base image ends only if that is the same one still:
-/// what the Dockerfile has dropped since would seem to be the base image's.
+/// Whether the base image differs. Only if it is the same does the Dockerfile show where the earlier image's base ends:
+/// instructions that it has dropped since would otherwise seem to belong to the base image.
 fn has_other_base(base: &Analysis, heads: &[Analysis]) -> bool {
     let below = |image: &Analysis| -> Option<Vec<DiffId>> {
         let layers = image.snapshot().layers.iter().take(image.base()?.layers as usize);
@@ -81,8 +81,8 @@ fn has_other_base(base: &Analysis, heads: &[Analysis]) -> bool {
     by_dockerfile && !heads.iter().any(|head| below(head) == own)
 }
 
-/// Platform by platform, in the order of the head; what is on one side only is kept. Two single
-/// images are compared whatever they run on. With what a page shows of them, where that is wanted.
+/// Compares platform by platform, in the order of the head; platforms on one side only are kept. Two single images are
+/// compared whatever their platforms. Includes the details for a page, if requested.
 fn differences(
     bases: Vec<Analysis>,
     heads: &[Analysis],

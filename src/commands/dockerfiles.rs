@@ -1,4 +1,4 @@
-//! Which Dockerfiles a command is about, and which images are theirs.
+//! Which Dockerfiles a command is about, and which images belong to them.
 
 use std::collections::BTreeSet;
 use std::io::Read as _;
@@ -11,14 +11,14 @@ use crate::files;
 use crate::source::NamedImage;
 use crate::stages::line_of_contexts;
 
-/// The names that Dockerfiles have, where none is named. Case makes no difference.
+/// The default names of Dockerfiles, ignoring case.
 const USUAL: [&str; 4] = [
     "{dockerfile,containerfile}",
     "{dockerfile,containerfile}[._-]*",
     "*.{dockerfile,containerfile}",
     "*[_-]{dockerfile,containerfile}",
 ];
-/// Endings of files that only look so.
+/// Extensions of files that only look like Dockerfiles.
 const OTHERS: &[&str] = &[
     "dockerignore",
     "containerignore",
@@ -49,26 +49,26 @@ const OTHERS: &[&str] = &[
     "lua",
     "vim",
 ];
-/// So much of a file is read to tell a template by its text.
+/// How much of a file is read to recognize a template.
 const MAX_TEXT: u64 = 1 << 20;
-/// Directories whose Dockerfiles are nobody's here.
+/// Directories with other people's Dockerfiles.
 const FOREIGN: [&str; 2] = [".git", "node_modules"];
-/// The most Dockerfiles of one run, and the deepest directory that is looked into.
+/// Maximum number of Dockerfiles in one run, and maximum depth of directories.
 const MAX_FILES: usize = 10_000;
 const MAX_DEPTH: usize = 64;
 
-/// A Dockerfile to look at.
+/// A Dockerfile to examine.
 pub(super) struct DockerfilePath {
     pub path: PathBuf,
-    /// Whether it was asked for by its name; one that was only found may be something else.
+    /// Whether it was named explicitly; one that was only found may be something else.
     pub named: bool,
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Default)]
 pub(super) struct DockerfileSearch {
     pub files: Vec<DockerfilePath>,
-    /// Templates of Dockerfiles, which are none.
+    /// Templates of Dockerfiles, which are not Dockerfiles.
     pub templates: Vec<PathBuf>,
 }
 
@@ -102,15 +102,15 @@ fn is_template(path: &Path) -> bool {
     dockerfile::is_template(&path.to_string_lossy(), if read.is_ok() { &text } else { "" })
 }
 
-/// An image, and which of the Dockerfiles it is of.
+/// An image, and the Dockerfile that it belongs to.
 pub(super) struct Assigned {
     pub file: usize,
     pub image: NamedImage,
-    /// The name that the configuration has for it.
+    /// Its name in the configuration.
     pub name: Option<String>,
 }
 
-/// How a Dockerfile is built: as the configuration says of its image, and by the flags.
+/// How a Dockerfile is built: from its image's configuration and the flags.
 pub(super) fn build_of(
     file: &DockerfilePath,
     image: Option<&Assigned>,
@@ -123,7 +123,7 @@ pub(super) fn build_of(
     Ok(BuildSettings { dockerfile: Some(file.path.clone()), ..build })
 }
 
-/// The Dockerfiles that are named, by path, directory or pattern; all of the directory tree otherwise.
+/// The Dockerfiles named by path, directory or pattern; by default, all in the directory tree.
 pub(super) fn dockerfiles(arguments: &[String]) -> anyhow::Result<DockerfileSearch> {
     let names: Vec<&str> = lines_of(arguments).collect();
     let mut all = DockerfileSearch::default();
@@ -157,14 +157,14 @@ pub(super) fn dockerfiles(arguments: &[String]) -> anyhow::Result<DockerfileSear
     }
 }
 
-/// The Dockerfiles below a directory, templates of some among them.
+/// The Dockerfiles below a directory, including templates.
 pub(super) fn of_tree(directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut paths = found(directory, &usual()?)?;
     paths.retain(|path| !is_other(path));
     Ok(paths)
 }
 
-/// Where bake and compose files of the directory tree define named contexts: `docker-bake.hcl:7`.
+/// Where bake and compose files in the directory tree define named contexts: `docker-bake.hcl:7`.
 pub(super) fn named_contexts() -> anyhow::Result<Vec<String>> {
     let mut set = globset::GlobSetBuilder::new();
     for name in ["*bake*.{hcl,json}", "{docker-,}compose*.{yml,yaml}"] {
@@ -181,7 +181,7 @@ pub(super) fn named_contexts() -> anyhow::Result<Vec<String>> {
     Ok(places)
 }
 
-/// Those of these paths that are Dockerfiles by their names, templates of some left out.
+/// Those paths that are Dockerfiles by name, without templates.
 pub(super) fn named_so(paths: &[String]) -> anyhow::Result<Vec<String>> {
     let set = usual()?;
     let is_one = |path: &&String| {
@@ -202,7 +202,7 @@ fn usual() -> anyhow::Result<globset::GlobSet> {
     Ok(set.build()?)
 }
 
-/// The files that fit a pattern, from the directory on that it begins with.
+/// The files that match a pattern, searched from the directory that it begins with.
 fn matching(pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
     let pattern = pattern.strip_prefix("./").unwrap_or(pattern);
     let literal: PathBuf = Path::new(pattern)
@@ -216,11 +216,12 @@ fn matching(pattern: &str) -> anyhow::Result<Vec<PathBuf>> {
     found(start, &set)
 }
 
-/// The files below a directory that fit, in order; what git ignores is left out, and links are not followed.
+/// The matching files below a directory, sorted, without files that git ignores and without following links to
+/// directories.
 pub(super) fn found(directory: &Path, fitting: &globset::GlobSet) -> anyhow::Result<Vec<PathBuf>> {
     let mut walk = ignore::WalkBuilder::new(directory);
     walk.hidden(false).max_depth(Some(MAX_DEPTH)).follow_links(false).require_git(false);
-    // What others have written is below these, whether git ignores it or not.
+    // These contain other people's files, whether git ignores them or not.
     walk.filter_entry(|entry| entry.depth() == 0 || !FOREIGN.iter().any(|name| entry.file_name() == *name));
     let mut files = Vec::new();
     for entry in walk.build() {
@@ -232,7 +233,7 @@ pub(super) fn found(directory: &Path, fitting: &globset::GlobSet) -> anyhow::Res
             }
         };
         let path = entry.path().strip_prefix(".").unwrap_or(entry.path());
-        // A link to a Dockerfile is one, too; directories are not gone into by links.
+        // A link to a Dockerfile counts as one; links to directories are not followed.
         let is_file = entry.path().is_file();
         if is_file && fitting.is_match(path) {
             files.push(path.to_owned());
@@ -249,8 +250,8 @@ pub(super) fn found(directory: &Path, fitting: &globset::GlobSet) -> anyhow::Res
     Ok(files)
 }
 
-/// Which image is of which Dockerfile: `DOCKERFILE=IMAGE`, `NAME=IMAGE` where the configuration has the
-/// Dockerfile of that name, or the only Dockerfile that there is.
+/// Assigns images to Dockerfiles: `DOCKERFILE=IMAGE`, `NAME=IMAGE` if the configuration has the Dockerfile of that
+/// name, or the only Dockerfile.
 pub(super) fn assign(
     images: &[String],
     files: &[DockerfilePath],

@@ -1,5 +1,5 @@
-//! What made a check's run happen: which pull request it is about, if it is about one, and whether images may be
-//! measured at all.
+//! The event that triggered a check's run: which pull request it is about, if any, and whether images may be measured
+//! at all.
 
 use super::{UsageError, console, github, local_git};
 use crate::cli::{CheckArgs, CommentWhen, GithubFlags};
@@ -7,13 +7,13 @@ use crate::compare::baseline::short;
 use crate::github::{Context, GithubError, PullRequest, pulls};
 use crate::image::snapshot::Commit;
 
-/// What to do instead, where a job has what nobody else's code may have.
+/// What to do instead in a job with privileges that other people's code must not have.
 const NEXT_STEP: &str = "Check in a `pull_request` job that saves its report (--report FILE), and comment from a `workflow_run` job with `layergate report`";
 
-/// Puts the pull request in its place that the run is about, and says what is not known of it.
+/// Sets the context's pull request to the one that the run is about, and reports what is unknown about it.
 ///
 /// # Errors
-/// [`UsageError`] if an image of a pull request may have been built beside secrets that are not for its code.
+/// [`UsageError`] if an image of a pull request may have been built beside secrets that its code must not see.
 pub async fn resolve_event(arguments: &CheckArgs, context: &mut Context) -> Result<(), UsageError> {
     let wants_comment = arguments.output.comment.comment != CommentWhen::Never;
     match context.event_name.as_str() {
@@ -25,7 +25,7 @@ pub async fn resolve_event(arguments: &CheckArgs, context: &mut Context) -> Resu
     if let Some(problem) = &context.problem {
         console::warn(&format!("{problem}, so {}", consequence(&context.event_name)));
     }
-    // Of a push nobody expects it.
+    // For a push, none is expected.
     let usual = ["pull_request", "pull_request_target", "issue_comment", "push", ""];
     let event = &context.event_name;
     if wants_comment && context.pull_request.is_none() && !usual.contains(&event.as_str()) {
@@ -38,7 +38,7 @@ pub async fn resolve_event(arguments: &CheckArgs, context: &mut Context) -> Resu
     Ok(())
 }
 
-/// What cannot be done where the event's file does not say what it should.
+/// The consequence of an incomplete event file.
 fn consequence(event_name: &str) -> &'static str {
     match event_name {
         "pull_request" => "the pull request's base commit and comment are unknown",
@@ -50,11 +50,12 @@ fn consequence(event_name: &str) -> &'static str {
     }
 }
 
-/// Such a run has a token that may write, and secrets. Whoever may push to the repository has both anyway, so of a
-/// branch of it the head may be measured; of any other, and of what is not certainly the head, nothing is.
+/// Such a run has secrets and a token that may write. Whoever may push to the repository has both anyway, so the head
+/// may be measured if it is on a branch of the repository. Any other head, or a checkout that may not be the head, is
+/// refused.
 ///
 /// # Errors
-/// [`UsageError`] if that is not known to be so; `command` is what was to measure.
+/// [`UsageError`] unless it is certain; `command` is the command that was to measure.
 pub fn refuse_target(context: &Context, command: &str) -> Result<(), UsageError> {
     let event = "pull_request_target";
     let Some(pull) = &context.pull_request else {
@@ -84,7 +85,7 @@ fn of_fork(command: &str, event: &str, pull: &PullRequest) -> UsageError {
     ))
 }
 
-/// Whether what is checked out is the head of a pull request, or a merge of it into another commit.
+/// Whether the checkout is the head of a pull request, or a merge of it into another commit.
 fn is_of(checkout: Option<&Commit>, pull: &PullRequest) -> bool {
     let merges = |commit: &Commit| commit.parents.len() > 1 && commit.parents.contains(&pull.head_sha);
     checkout.is_some_and(|commit| commit.sha == pull.head_sha || merges(commit))
@@ -100,7 +101,7 @@ fn checked_out(checkout: Option<&Commit>, pull: &PullRequest) -> String {
     }
 }
 
-/// A comment makes a run on the default branch, with a token that may write and secrets, whoever wrote it.
+/// A comment triggers a run on the default branch, with secrets and a token that may write, whoever wrote it.
 async fn of_comment(arguments: &CheckArgs, context: &mut Context) -> Result<(), UsageError> {
     let Some(commented) = context.commented else { return Ok(()) };
     let number = commented.number;
@@ -111,7 +112,7 @@ async fn of_comment(arguments: &CheckArgs, context: &mut Context) -> Result<(), 
         return Ok(());
     }
     let head = local_git().head();
-    // That, or nothing, is checked out unless somebody has asked for something else.
+    // By default that commit, or nothing, is checked out.
     let is_usual = match (&head, &context.sha) {
         (Some(head), Some(sha)) => head.sha == *sha,
         _ => true,
@@ -127,7 +128,7 @@ async fn of_comment(arguments: &CheckArgs, context: &mut Context) -> Result<(), 
         Err(error) => return unknown(number, is_usual, &error),
     };
     match is_of(head.as_ref(), &pull) {
-        // It may have been its head when it was checked out.
+        // It may have been the head when it was checked out.
         is_head if pull.from_fork && (is_head || !is_usual) => {
             return Err(of_fork("check", "issue_comment", &pull));
         }
@@ -152,8 +153,8 @@ fn unknown(number: u64, is_usual: bool, why: &dyn std::fmt::Display) -> Result<(
     Ok(())
 }
 
-/// The open pull requests whose head was pushed. One is what this check is about then; of several, which go to
-/// different branches, none is, and the push is compared as any other.
+/// The open pull requests whose head was pushed. A single one becomes this check's pull request; if there are several,
+/// with different targets, the push is compared like any other.
 pub async fn of_push(flags: &GithubFlags, context: &mut Context) {
     match pushed(flags, context).await {
         Ok(mut found) if found.len() == 1 => context.pull_request = found.pop(),
@@ -175,7 +176,7 @@ pub async fn of_push(flags: &GithubFlags, context: &mut Context) {
 }
 
 async fn pushed(flags: &GithubFlags, context: &Context) -> Result<Vec<PullRequest>, GithubError> {
-    // A tag is the head of nothing.
+    // A tag is not the head of a pull request.
     let branch = context.reference.as_deref().and_then(|name| name.strip_prefix("refs/heads/"));
     let (Some(branch), Some(sha)) = (branch, &context.sha) else { return Ok(Vec::new()) };
     let Some((client, place)) = github::of_run(flags, context)? else {
@@ -207,7 +208,7 @@ mod tests {
             is_of(Some(&Commit { sha: sha.into(), parents, reference: None, time: None }), &pull)
         };
         assert!(is_of("head", &["x"]) && is_of("x", &["base", "head"]) && is_of("x", &["head", "base"]));
-        // What is built on top of it is something else.
+        // A commit on top of it is something else.
         assert!(!is_of("x", &["head"]) && !is_of("x", &["base"]) && !is_of("base", &[]));
         assert!(!super::is_of(None, &pull));
     }

@@ -1,5 +1,5 @@
-//! Following `extends`: a file beside the one that names it, or a file of another repository, read through the API. What
-//! cannot be read is an error, and never no limits.
+//! Follows `extends`: to a file beside the one that names it, or to a file of another repository, read through the API.
+//! A file that cannot be read is an error; it never means no limits.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,20 +9,20 @@ use crate::cli::GithubFlags;
 use crate::config::{Config, ConfigError, ConfigReference, MAX_EXTENDED, RemoteConfig};
 use crate::github::{Client, GithubError, Repository, contents};
 
-/// Where a configuration was found, and so where what it names is looked for.
+/// Where a configuration was found, which determines where the files that it names are looked for.
 pub enum Place {
-    /// A file that is there.
+    /// A local file.
     Local(PathBuf),
     /// A file of the run's own repository, at a commit.
     Branch { repository: Arc<Repository>, file: String, commit: String },
-    /// A file of a repository that is named.
+    /// A file of a named repository.
     Remote(RemoteConfig),
 }
 
 /// A configuration that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// GitHub does not give it.
+    /// GitHub refuses it.
     #[error("cannot read the configuration {name}: {error}")]
     Github {
         /// What was asked for.
@@ -30,7 +30,7 @@ pub enum ReadError {
         /// Why not.
         error: GithubError,
     },
-    /// GitHub has none, or does not tell.
+    /// GitHub has no such file, or hides it.
     #[error(
         "cannot read the configuration {0}: it does not exist, or the token cannot read it; for a private repository, pass `config-token` (contents: read)"
     )]
@@ -38,7 +38,7 @@ pub enum ReadError {
     /// There is no token.
     #[error("cannot read the configuration {0}: there is no token; pass `config-token`, or set GITHUB_TOKEN")]
     NoToken(String),
-    /// The file is not there, or is no text.
+    /// The file does not exist, or is not text.
     #[error("cannot read the configuration {name}: {error}")]
     File {
         /// The file.
@@ -48,10 +48,10 @@ pub enum ReadError {
     },
 }
 
-/// A configuration with all that it extends, at most [`MAX_EXTENDED`] files.
+/// A configuration with everything that it extends, at most [`MAX_EXTENDED`] files.
 ///
 /// # Errors
-/// [`ReadError`] for a file that cannot be read; [`ConfigError`] for one that cannot be used, a circle, or too many.
+/// [`ReadError`] for a file that cannot be read; [`ConfigError`] for an invalid one, a cycle, or too many.
 pub async fn with_extended(config: Config, place: Place, flags: &GithubFlags) -> anyhow::Result<Config> {
     let mut seen = vec![place.name()];
     let (mut place, mut extended) = (place, Vec::new());
@@ -79,17 +79,17 @@ pub async fn with_extended(config: Config, place: Place, flags: &GithubFlags) ->
     Ok(config.extending(extended))
 }
 
-/// A configuration that is named as `OWNER/REPO//PATH@REF`, with all that it extends.
+/// A configuration named as `OWNER/REPO//PATH@REF`, with everything that it extends.
 ///
 /// # Errors
-/// As those of [`with_extended`].
+/// Those of [`with_extended`].
 pub async fn remote(remote: RemoteConfig, flags: &GithubFlags) -> anyhow::Result<Config> {
     let place = Place::Remote(remote);
     let config = Config::parse(&place.shown(), &place.read(flags).await?)?;
     with_extended(config, place, flags).await
 }
 
-/// The repository's file that a path names, if it names one.
+/// The file of a repository that a path names, if it has that form.
 pub fn named_remote(path: &Path) -> Option<RemoteConfig> {
     match path.to_str()?.parse() {
         Ok(ConfigReference::Remote(remote)) => Some(remote),
@@ -98,7 +98,7 @@ pub fn named_remote(path: &Path) -> Option<RemoteConfig> {
 }
 
 impl Place {
-    /// What tells it from others; GitHub takes no notice of the case of an owner and a repository.
+    /// A unique key; GitHub ignores the case of owners and repositories.
     fn name(&self) -> String {
         match self {
             Place::Local(path) => path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string(),
@@ -111,7 +111,7 @@ impl Place {
         }
     }
 
-    /// What people call it.
+    /// The name for people.
     fn shown(&self) -> String {
         match self {
             Place::Local(path) => path.display().to_string(),
@@ -120,7 +120,7 @@ impl Place {
         }
     }
 
-    /// Where what a file here names is; `None` for what would be outside of its repository.
+    /// The place of a file that this one names; `None` if it would be outside its repository.
     fn at(self, reference: ConfigReference) -> Option<Place> {
         let file = match reference {
             ConfigReference::Remote(remote) => return Some(Place::Remote(remote)),
@@ -171,7 +171,7 @@ async fn read_remote(
     contents::text_of(&repository, &remote.path, &remote.at, operation).await
 }
 
-/// The path of a file that is named in `own`, from the root of its repository; `None` if it leads out of that.
+/// The path of a file named in `own`, from the root of its repository; `None` if it leads outside.
 fn beside(own: &str, file: &str) -> Option<String> {
     let mut parts: Vec<&str> = own.split('/').collect();
     parts.pop();

@@ -20,14 +20,14 @@ use crate::report::fleet as output;
 use crate::report::html;
 use crate::report::look::Sizes;
 
-/// How long GitHub may ask to wait, in all.
+/// How long GitHub may ask to wait, in total.
 const PATIENCE: u64 = 600;
-/// How far below a directory stores are looked for: `OWNER/NAME`.
+/// How deep below a directory stores are looked for: `OWNER/NAME`.
 const DEPTH: usize = 3;
 /// The longest summary that is read.
 const MAX_SUMMARY: u64 = 32 << 20;
 
-/// What the command line names.
+/// The sources named on the command line.
 #[derive(Default)]
 struct Sources {
     owners: Vec<String>,
@@ -35,7 +35,7 @@ struct Sources {
     directories: Vec<PathBuf>,
 }
 
-/// What was found, and what not.
+/// What was found, and what was not.
 #[derive(Default)]
 struct Harvest {
     found: Vec<FoundRepository>,
@@ -46,7 +46,7 @@ struct Harvest {
     stores: HashSet<PathBuf>,
 }
 
-/// Runs the command: all is read before anything is printed.
+/// Runs the command: everything is read before anything is printed.
 ///
 /// # Errors
 /// If nothing can be read at all.
@@ -115,10 +115,10 @@ fn condition(condition: FleetCondition) -> Condition {
     }
 }
 
-/// What is to be read.
+/// The sources to read.
 ///
 /// # Errors
-/// [`UsageError`] for what is no name, and where nothing is named.
+/// [`UsageError`] for an invalid name, and if nothing is named.
 fn sources(arguments: &FleetArgs) -> Result<Sources, UsageError> {
     let mut sources = Sources::default();
     let list = match &arguments.repos {
@@ -170,7 +170,7 @@ fn repository(name: &str) -> Option<(String, String)> {
     (is_part(owner) && is_part(name)).then(|| (owner.to_owned(), name.to_owned()))
 }
 
-/// Whether it may be a part of an address.
+/// Whether a text may be part of a URL.
 fn is_part(part: &str) -> bool {
     !["", ".", ".."].contains(&part)
         && part.len() <= 100
@@ -213,7 +213,7 @@ impl Harvest {
     }
 
     fn store_summary(&mut self, path: &Path, name: &str) -> Result<Summary, (UnreadReason, String)> {
-        // A checkout of a branch has it.
+        // A checkout of a branch has this file.
         let file = path.join(SUMMARY);
         if file.exists() {
             let text = files::read(&file, MAX_SUMMARY);
@@ -235,7 +235,7 @@ impl Harvest {
         baselines: Option<Result<Summary, (UnreadReason, String)>>,
     ) -> anyhow::Result<()> {
         let dockerfiles = dockerfiles::named_so(&seen.files)?;
-        // Names are the same in whatever case.
+        // The case of names does not matter.
         let renamed_from = asked.filter(|asked| !asked.eq_ignore_ascii_case(&seen.name));
         let SeenRepository { name, url, archived, fork, .. } = seen;
         let url = Some(url).filter(|url| url.starts_with("https://"));
@@ -243,7 +243,7 @@ impl Harvest {
         Ok(())
     }
 
-    /// How much was found, or is known not to be.
+    /// How much was found, or is known to be unreadable.
     fn amount(&self) -> usize {
         self.found.len() + self.unread.len()
     }
@@ -253,8 +253,8 @@ impl Harvest {
     }
 }
 
-/// The directories that hold a store, in the order of their names, and those that cannot be looked into. What is below
-/// a store is its own.
+/// The directories that hold a store, sorted by name, and those that cannot be read. Directories inside a store belong
+/// to it.
 fn find_stores(
     directory: &Path,
     depth: usize,
@@ -269,7 +269,7 @@ fn find_stores(
         Ok(entries) => entries.flatten(),
         Err(error) => return unread.push((directory.to_owned(), error)),
     };
-    // A link may lead anywhere.
+    // Links are not followed: they may lead anywhere.
     let inner = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     let mut inner: Vec<PathBuf> = inner.map(|entry| entry.path()).collect();
     inner.sort();
@@ -286,7 +286,7 @@ fn parsed(json: &[u8]) -> Result<Summary, (UnreadReason, String)> {
     })
 }
 
-/// GitHub, and how long it has asked to wait.
+/// A client for GitHub, and how long it has asked to wait.
 struct FleetReader<'a> {
     flags: &'a GithubFlags,
     token: String,
@@ -309,7 +309,7 @@ impl<'a> FleetReader<'a> {
         Ok(FleetReader { flags, token, graphql, place, waited: 0 })
     }
 
-    /// Reads all repositories of an owner. What was read before GitHub refused stays.
+    /// Reads all repositories of an owner. Keeps what was read before GitHub refused.
     async fn read_owner(&mut self, owner: &str, harvest: &mut Harvest) -> anyhow::Result<()> {
         let (mut after, mut count) = (None::<String>, MOST);
         let before = harvest.amount();
@@ -351,7 +351,7 @@ impl<'a> FleetReader<'a> {
         Ok(())
     }
 
-    /// Reads the repositories that are named.
+    /// Reads the named repositories.
     async fn read_named(&mut self, names: &[(String, String)], harvest: &mut Harvest) -> anyhow::Result<()> {
         let (mut left, mut count) = (names, MOST);
         while !left.is_empty() {
@@ -409,7 +409,7 @@ impl<'a> FleetReader<'a> {
         })
     }
 
-    /// A summary that is too long for the answer. It is asked for by its hash, so it never changes.
+    /// A summary that is too long for the GraphQL answer. It is requested by its hash, so it never changes.
     async fn long(&mut self, name: &str, hash: &str) -> anyhow::Result<Vec<u8>> {
         let (owner, name) = repository(name).filter(|_| is_sha(hash)).context("GitHub named no file")?;
         let repository = Repository::new(github::client(self.flags, &self.token)?, &owner, &name);
@@ -422,7 +422,7 @@ impl<'a> FleetReader<'a> {
         }
     }
 
-    /// Whether to ask again: once GitHub lets us, or for fewer.
+    /// Whether to retry: once GitHub allows it, or for fewer repositories.
     async fn may_try_again(&mut self, error: &GithubError, count: &mut usize) -> bool {
         if let Some(half) = fewer(error, *count) {
             *count = half;
@@ -434,7 +434,7 @@ impl<'a> FleetReader<'a> {
     /// Waits as GitHub asks, if that is not too long.
     async fn waits(&mut self, error: &GithubError) -> bool {
         let GithubError::RateLimited { retry_after, .. } = error else { return false };
-        // What is over now may need a moment to be over everywhere.
+        // A second more, because the limit may not end everywhere at once.
         let wait = retry_after.saturating_add(1);
         if self.waited.saturating_add(wait) > PATIENCE {
             return false;

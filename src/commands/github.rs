@@ -1,16 +1,16 @@
-//! Which repository on GitHub is meant, and by what token.
+//! Which repository on GitHub is meant, and which token is used.
 
 use super::{UsageError, set_variable};
 use crate::cli::GithubFlags;
 use crate::github::{Client, Context, Forge, GithubError, Repository};
 
-/// The API's address where nobody says otherwise.
+/// The default address of the API.
 const PUBLIC_API: &str = "https://api.github.com";
 
-/// A repository, as addresses have it.
+/// A repository, as in URLs.
 type OwnerAndName<'a> = (&'a str, &'a str);
 
-/// The token, where there is one.
+/// The token, if any.
 pub fn token(flags: &GithubFlags) -> Option<String> {
     flags.github_token.clone().or_else(|| set_variable("GITHUB_TOKEN"))
 }
@@ -18,7 +18,7 @@ pub fn token(flags: &GithubFlags) -> Option<String> {
 /// The address of the API.
 fn api(flags: &GithubFlags) -> String {
     let api = flags.github_api_url.clone().or_else(|| set_variable("GITHUB_API_URL"));
-    // The token of another server is nothing for GitHub.
+    // GitHub must not receive another server's token.
     let beside = || {
         let server = Forge::of_runner(set_variable).and_then(|_| set_variable("GITHUB_SERVER_URL"))?;
         Some(format!("{}/api/v1", server.trim_end_matches('/')))
@@ -26,7 +26,7 @@ fn api(flags: &GithubFlags) -> String {
     api.or_else(beside).unwrap_or_else(|| PUBLIC_API.into())
 }
 
-/// The kind of server that the API is of.
+/// The kind of server that provides the API.
 pub fn forge(flags: &GithubFlags) -> Forge {
     Forge::of_api(&api(flags), Forge::of_runner(set_variable))
 }
@@ -34,18 +34,18 @@ pub fn forge(flags: &GithubFlags) -> Forge {
 /// A client of the API.
 ///
 /// # Errors
-/// [`GithubError`] if the address, the token or what the environment names cannot be used.
+/// [`GithubError`] if the address, the token or a setting in the environment cannot be used.
 pub fn client(flags: &GithubFlags, token: &str) -> Result<Client, GithubError> {
     Client::new(&api(flags), token)
 }
 
-/// The address of the GraphQL API: what the run says, or what belongs to the API's own address (GitHub Enterprise
-/// Server has it at `/api/graphql` beside `/api/v3`); `None` if there is none.
+/// The address of the GraphQL API: from the run, or derived from the API's address (GitHub Enterprise Server has it at
+/// `/api/graphql` beside `/api/v3`); `None` if there is none.
 pub fn graphql(flags: &GithubFlags) -> Option<String> {
     if forge(flags) != Forge::Github {
         return None;
     }
-    // The run speaks of its own GitHub, and not of one that is named.
+    // The run states its own server's address, which need not be the named server's.
     let of_run = || set_variable("GITHUB_GRAPHQL_URL").filter(|_| flags.github_api_url.is_none());
     of_run().or_else(|| Some(graphql_beside(&api(flags))))
 }
@@ -61,7 +61,7 @@ fn graphql_beside(api: &str) -> String {
 /// The repository whose branch is the store.
 ///
 /// # Errors
-/// [`UsageError`] if nothing says which it is, there is no token, or the server has no such API.
+/// [`UsageError`] if the repository is unknown, there is no token, or the server lacks this API.
 pub fn of_store(flags: &GithubFlags) -> anyhow::Result<Repository> {
     if let forge @ (Forge::Gitea | Forge::Forgejo) = forge(flags) {
         return Err(UsageError(format!(
@@ -90,8 +90,7 @@ pub fn of_store(flags: &GithubFlags) -> anyhow::Result<Repository> {
     Ok(Repository::new(client(flags, &token)?, owner, name))
 }
 
-/// A client, with the owner and the name of the repository that the run is of; `None` if that or a token is
-/// not known.
+/// A client, with the owner and name of the run's repository; `None` if that or a token is unknown.
 ///
 /// # Errors
 /// [`GithubError`] if the address or the token cannot be used.

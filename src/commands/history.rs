@@ -68,7 +68,7 @@ pub async fn run(arguments: &HistoryArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The maximum size that the configuration sets, or the smallest of those that it extends, in the metric that is shown.
+/// The maximum size in the configuration, or the smallest one that it extends, in the metric shown.
 fn max_size(arguments: &HistoryArgs, config: &Config, image: &str) -> anyhow::Result<Option<Bytes>> {
     let rulesets = config.rulesets_for(image, arguments.platform.as_ref(), &Settings::default(), &today())?;
     let of_metric = rulesets.iter().filter(|ruleset| ruleset.limits.metric == arguments.metric);

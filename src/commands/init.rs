@@ -1,4 +1,4 @@
-//! `layergate init`: one step into the workflow that builds the images.
+//! `layergate init`: adds one step to the workflow that builds the images.
 
 use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Read, Write as _};
@@ -27,12 +27,12 @@ use crate::stages::evaluate_stages;
 
 /// Where workflows are.
 const WORKFLOWS: &str = ".github/workflows";
-/// Most files of a kind that are looked at.
+/// Maximum number of files examined of each kind.
 const MAX_FILES: usize = 200;
-/// How long docker may take for an answer, and how many bytes it may have.
+/// How long docker may take to answer, and the maximum bytes of an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
 const MAX_ANSWER: u64 = 4 << 20;
-/// The branch, if nothing says what the default one is called.
+/// The fallback for the default branch's name.
 const USUAL_BRANCH: &str = "main";
 
 /// Runs the command.
@@ -105,7 +105,7 @@ fn fault(why: &str) -> anyhow::Error {
     )
 }
 
-/// The root of the repository that a directory is in, without links: workflows are only there.
+/// The root of the repository that a directory is in, with links resolved: workflows are only there.
 fn root(directory: &Path) -> anyhow::Result<PathBuf> {
     let root = directory.canonicalize().ok().filter(|root| root.is_dir());
     let root = root.ok_or_else(|| {
@@ -116,7 +116,7 @@ fn root(directory: &Path) -> anyhow::Result<PathBuf> {
     Ok(top.filter(|top| root.starts_with(top)).unwrap_or(root))
 }
 
-/// A directory would be gone with the runner.
+/// A directory would disappear with the runner.
 fn store(named: &str) -> anyhow::Result<String> {
     match StoreName::parse(named)? {
         StoreName::Directory(_) => Err(UsageError(format!(
@@ -139,7 +139,7 @@ fn branch(named: Option<&str>, git: &Git) -> anyhow::Result<String> {
     }
 }
 
-/// Where a path of the repository leads, if that is inside it.
+/// The target of a path in the repository, if that is inside it.
 fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
     let place = root.join(path).canonicalize().map_err(|error| error.to_string())?;
     if place.starts_with(root) {
@@ -149,7 +149,7 @@ fn inside(root: &Path, path: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// The files that fit patterns.
+/// The files that match patterns.
 fn files(root: &Path, patterns: &[&str]) -> anyhow::Result<Vec<String>> {
     let patterns: Vec<String> = patterns.iter().map(|pattern| (*pattern).to_owned()).collect();
     let set = crate::removable::glob_set(&patterns).map_err(|error| UsageError(error.to_string()))?;
@@ -160,7 +160,7 @@ fn files(root: &Path, patterns: &[&str]) -> anyhow::Result<Vec<String>> {
     ))
 }
 
-/// Paths from the root, those that nobody could write down or that lead out left out and said.
+/// Paths from the root. Those that cannot be written down or that lead outside are left out and reported.
 fn of_paths(root: &Path, paths: Vec<PathBuf>) -> Vec<String> {
     let mut named = Vec::new();
     for path in paths {
@@ -172,7 +172,7 @@ fn of_paths(root: &Path, paths: Vec<PathBuf>) -> Vec<String> {
         }
     }
     named.sort();
-    // A link to another of them is the same file.
+    // A link to another one of them is the same file.
     let mut seen = BTreeSet::new();
     named.retain(|path| inside(root, path).is_ok_and(|place| seen.insert(place)));
     if named.len() > MAX_FILES {
@@ -182,10 +182,10 @@ fn of_paths(root: &Path, paths: Vec<PathBuf>) -> Vec<String> {
     named
 }
 
-/// What docker answers, in its JSON. It reads files of the repository, which is untrusted: so only if told to, and
+/// Docker's answer in JSON. Docker then reads files of the repository, which is untrusted: so only on request, and
 /// within limits of time and size.
 fn ask(arguments: &[&str], root: &Path) -> Result<Value, String> {
-    // What docker needs of the environment; nothing else of it can get into an answer.
+    // Only the variables that docker needs, so that no others can get into an answer.
     let kept = std::env::vars()
         .filter(|(name, _)| matches!(&name[..], "PATH" | "HOME") || name.starts_with("DOCKER_"));
     let mut command = Command::new("docker");
@@ -214,19 +214,19 @@ fn ask(arguments: &[&str], root: &Path) -> Result<Value, String> {
     Err(format!("docker: {}", short(last, 200)))
 }
 
-/// What a program writes, once it has written all of it or too much.
+/// A program's output, once it has ended or exceeds the maximum.
 fn text_of(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
     let (done, waiting) = mpsc::channel();
     std::thread::spawn(move || {
         let mut text = Vec::new();
         let read = pipe.map(|pipe| pipe.take(MAX_ANSWER + 1).read_to_end(&mut text));
-        // Nobody waits any more after a timeout.
+        // After a timeout, nobody waits any more.
         drop((read, done.send(text)));
     });
     waiting
 }
 
-/// Measures the images that are at hand.
+/// Measures the images that are available.
 async fn measured(
     arguments: &InitArgs,
     images: &[CheckedImage],
@@ -266,7 +266,7 @@ async fn measured(
     Ok(found)
 }
 
-/// Prints the changes as a unified diff. For a terminal, untrusted characters are made visible.
+/// Prints the changes as a unified diff. On a terminal, untrusted characters are made visible.
 fn show(changes: &[FileChange]) -> anyhow::Result<()> {
     let mut out = String::new();
     for change in changes {
@@ -285,7 +285,7 @@ fn show(changes: &[FileChange]) -> anyhow::Result<()> {
     }
 }
 
-/// Writes the files: each is complete beside its place before the first is put there.
+/// Writes the files: all are completed beside their destinations before the first is moved there.
 fn write(root: &Path, changes: &[FileChange]) -> anyhow::Result<()> {
     let mut ready = Vec::new();
     for FileChange { path, before, after } in changes {
@@ -320,7 +320,7 @@ fn write(root: &Path, changes: &[FileChange]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Says what to do with the files.
+/// Prints what to do with the files.
 fn next(plan: &InitPlan) {
     for FileChange { path, before, .. } in &plan.changes {
         console::note(&format!("{} {path}", if before.is_some() { "changed" } else { "wrote" }));

@@ -17,7 +17,7 @@ use crate::report::look::Sizes;
 use crate::report::{ImageReport, Report, inspect as report};
 use crate::source::Platforms;
 
-/// zstd's level for snapshots that are kept.
+/// zstd's level for saved snapshots.
 const ZSTD_LEVEL: i32 = 9;
 
 /// Runs the command.
@@ -52,7 +52,7 @@ pub async fn run(arguments: &InspectArgs) -> anyhow::Result<Exit> {
     let (mut snapshots, mut out) = (Vec::new(), Vec::new());
     let (mut room, mut images_shown, mut details) = (html::MAX_FILES, Vec::new(), Vec::new());
     analyzer.check_flags(&build)?;
-    // One after the other: the file system that layers make may be large.
+    // One after the other, because the file system of an image may be large.
     for measured in measure(&images[0], &options, &arguments.reading).await? {
         let analysis = analyzer.analyze(measured, &images[0], &build, true, &options).await;
         if arguments.duplicates && analysis.snapshot().duplicates.is_none() {

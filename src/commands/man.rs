@@ -8,7 +8,7 @@ use clap_mangen::Man;
 use super::{Exit, console, write_file};
 use crate::cli::{Cli, ManualArgs};
 
-/// Prints the manual page of the program, or writes that and one for each command to a directory.
+/// Prints the program's manual page, or writes it and one for each command to a directory.
 ///
 /// # Errors
 /// If a page cannot be written; the error names it.
@@ -26,7 +26,7 @@ pub fn run(arguments: &ManualArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// What a command's page is called: `layergate-check`.
+/// The name of a command's page: `layergate-check`.
 fn name_of(command: &clap::Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }
@@ -34,7 +34,7 @@ fn name_of(command: &clap::Command) -> &str {
 /// The page of a command, in roff.
 fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     let man = Man::new(command.clone());
-    // No date: the same program makes the same pages on every day.
+    // Without a date, so that the same program always makes the same pages.
     let (name, version) = (name_of(command).replace('-', "\\-"), env!("CARGO_PKG_VERSION"));
     let title = format!(".TH {name} 1 \"\" \"layergate {version}\" \"layergate manual\"\n");
     let mut out = title.into_bytes();
@@ -51,11 +51,11 @@ fn page(command: &clap::Command) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// What help says after the options, with its lines and columns as they are.
+/// The text after the options in the help, with its lines and columns preserved.
 fn notes_section(notes: &str) -> String {
     let escaped = |line: &str| {
         let line = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq");
-        // A dot at the start of a line would be a request.
+        // A dot at the start of a line would begin a roff request.
         if line.starts_with('.') { format!("\\&{line}\n") } else { format!("{line}\n") }
     };
     [".SH NOTES\n.nf\n", &notes.lines().map(escaped).collect::<String>(), ".fi\n"].concat()

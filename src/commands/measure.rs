@@ -1,4 +1,4 @@
-//! Reading the images that a command names: several at once, and what is said meanwhile.
+//! Reads the images that a command names, several at once, and shows progress.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::image::unread::{unread_files, unread_lines};
 use crate::layer::SafetyLimits;
 use crate::source::{self, Cache, KnownLayers, NamedImage, Options, Progress, Turns};
 
-/// How images are read, by the flags; `store` holds what earlier records know of layers.
+/// How to read images, by the flags; `store` supplies file lists recorded earlier.
 pub(super) fn reading_options(
     reading: &ReadingFlags,
     store: Option<&DirStore>,
@@ -49,7 +49,7 @@ pub(super) fn reading_options(
     }))
 }
 
-/// Whether a cache holds nothing that a pull request could bring. Without one a check only takes longer.
+/// Whether a pull request could not have brought the cache. Without a cache, a check only takes longer.
 fn is_ours(directory: &Path) -> bool {
     let why = stores::why_committed(directory);
     if let Some(why) = &why {
@@ -61,7 +61,7 @@ fn is_ours(directory: &Path) -> bool {
     why.is_none()
 }
 
-/// The user's cache directory (XDG Base Directory Specification; elsewhere what is usual there).
+/// The user's cache directory (XDG Base Directory Specification; elsewhere the usual place).
 fn cache_directory() -> Option<PathBuf> {
     let absolute = |name: &str| set_variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || absolute("HOME");
@@ -75,7 +75,7 @@ fn cache_directory() -> Option<PathBuf> {
     absolute("XDG_CACHE_HOME").or(usual).map(|directory| directory.join("layergate"))
 }
 
-/// Measures one image, or one image for each platform, and shows how far it is.
+/// Measures one image, or one image for each platform, and shows progress.
 pub(super) async fn measure(
     image: &NamedImage,
     options: &Arc<Options>,
@@ -84,7 +84,7 @@ pub(super) async fn measure(
     Ok(measure_all([image], options, reading).await?.pop().unwrap_or_default())
 }
 
-/// Measures images, several at once, and shows how far each is. The result is in their order, and so are the errors.
+/// Measures several images at once, and shows progress. Results and errors are in the order of the images.
 pub(super) async fn measure_all<'a>(
     images: impl IntoIterator<Item = &'a NamedImage>,
     options: &Arc<Options>,

@@ -54,28 +54,28 @@ use crate::report::{Report, escape};
 use crate::source::{NamedImage, Options, ReferenceError};
 use measure::{measure, measure_all, reading_options};
 
-/// The most bytes of a file that people write.
+/// Maximum bytes of a file that people write.
 const MAX_TEXT: u64 = 1 << 20;
 
-/// How many lists of files are fetched at a time.
+/// How many file lists are fetched at a time.
 const FETCHES: usize = 8;
 
-/// How a command ended. The numbers are documented and stay.
+/// How a command ended. The codes are documented and stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// Pass, warn, accepted or unenforced.
+    /// Pass, warn, accepted or not enforced.
     Success = 0,
-    /// A limit is broken.
+    /// A limit is exceeded.
     LimitBroken = 1,
-    /// Usage or configuration.
+    /// Usage or configuration error.
     Usage = 2,
     /// Something could not be read or measured.
     Unreadable = 3,
-    /// A baseline was required and none was found.
+    /// A baseline was required but none was found.
     NoBaseline = 4,
 }
 
-/// A command line that cannot mean anything, beyond what clap sees.
+/// An error in the command line that clap does not detect.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
@@ -83,7 +83,7 @@ pub struct UsageError(pub String);
 /// Runs a command.
 ///
 /// # Errors
-/// What kept it from its end; [`exit_of`] tells the exit code.
+/// Whatever prevented it from completing; [`exit_of`] gives the exit code.
 pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
     let needs_catalogue = match &cli.command {
         Command::Inspect(arguments) => arguments.looks_for_removable(),
@@ -92,7 +92,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Schema(_) | Command::Completions(_) | Command::Man(_) => false,
         Command::Check(_) | Command::Record(_) | Command::Stages(_) => true,
     };
-    // It takes some milliseconds to make, and is needed once the image is read.
+    // This takes a few milliseconds, and is needed once the image is read.
     if needs_catalogue {
         let _ = std::thread::Builder::new().spawn(|| drop(Catalogue::builtin()));
     }
@@ -130,12 +130,12 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
     if usage { Exit::Usage } else { Exit::Unreadable }
 }
 
-/// What arguments hold that may have several things, one a line, as inputs of an action do.
+/// The values of arguments that may hold several, one per line, like an action's inputs.
 fn lines_of(arguments: &[String]) -> impl Iterator<Item = &str> {
     arguments.iter().flat_map(|argument| argument.lines()).map(str::trim).filter(|line| !line.is_empty())
 }
 
-/// Reads image arguments.
+/// Parses image arguments.
 fn parse_images(arguments: &[String]) -> anyhow::Result<Vec<NamedImage>> {
     let images = lines_of(arguments).map(NamedImage::parse).collect::<Result<Vec<_>, _>>()?;
     refuse_second_input(&images)?;
@@ -145,7 +145,7 @@ fn parse_images(arguments: &[String]) -> anyhow::Result<Vec<NamedImage>> {
     Ok(images)
 }
 
-/// What comes on standard input can be read once.
+/// Standard input can be read only once.
 fn refuse_second_input<'a>(images: impl IntoIterator<Item = &'a NamedImage>) -> Result<(), UsageError> {
     let mut from_input = images.into_iter().filter(|image| image.image.is_standard_input());
     match (from_input.next(), from_input.next()) {
@@ -156,8 +156,8 @@ fn refuse_second_input<'a>(images: impl IntoIterator<Item = &'a NamedImage>) -> 
     }
 }
 
-/// Looks up the files of a recorded image's layers: with them, what differs can be said by its path. They
-/// only explain, so a store that cannot be asked is said and keeps nothing from being evaluated.
+/// Looks up the file lists of a recorded image's layers, which allow listing differences by path. They only explain, so
+/// a store that fails causes a warning and does not stop the evaluation.
 async fn fetch_files(snapshot: &Snapshot, store: &Store, options: &Options) {
     if store.directory().is_some() || options.verify {
         return;
@@ -170,7 +170,7 @@ async fn fetch_files(snapshot: &Snapshot, store: &Store, options: &Options) {
     let mut fetched = stream::iter(unknown.into_iter().cloned()).map(fetch).buffer_unordered(FETCHES);
     while let Some(fetched) = fetched.next().await {
         match fetched {
-            // A list that disagrees with its record is of neither.
+            // A list that contradicts the baseline is ignored.
             Ok((layer, Some(file_list))) if file_list.size() == layer.size => {
                 options.known.learn_recorded(&layer.diff_id, Arc::new(file_list));
             }
@@ -197,17 +197,17 @@ fn refuse_twins(images: &[&ImageIdentity]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A document for standard output.
+/// A JSON document for standard output.
 fn printed_json(document: &impl serde::Serialize) -> serde_json::Result<String> {
     serde_json::to_string_pretty(document).map(|json| escape::json(&json) + "\n")
 }
 
-/// The text of a file that people write; the error says why there is none.
+/// The text of a file that people write; the error says why it cannot be read.
 fn bounded_text(path: &Path) -> Result<String, String> {
     written_text(path).map_err(|error| error.to_string())
 }
 
-/// The same. The file may be anybody's: no more is read of it than anybody would write.
+/// The same with an I/O error. The file may come from anybody, so no more is read than a person would write.
 fn written_text(path: &Path) -> std::io::Result<String> {
     let unfit = |why: &str| std::io::Error::new(ErrorKind::InvalidInput, why);
     let mut bytes = Vec::new();
@@ -245,7 +245,7 @@ fn write_html(
     Ok(())
 }
 
-/// The day, in UTC, on which limits are evaluated.
+/// The day, in UTC, that limits are evaluated for.
 fn today() -> Day {
     now().day()
 }

@@ -1,5 +1,5 @@
-//! The files that a command is to write: each one of its own, and none that it reads. What is written over is gone, so
-//! this is looked at before anything is measured.
+//! The files that a command writes: all different, and none that it reads. Overwritten data would be lost, so this is
+//! checked before anything is measured.
 
 use std::path::{Path, PathBuf};
 
@@ -11,14 +11,14 @@ use crate::source::NamedImage;
 /// The files that a command names.
 #[derive(Default)]
 pub struct NamedFiles<'a> {
-    /// Those that it writes, with the option that names each.
+    /// Files to write, each with its option.
     written: Vec<(&'static str, &'a Path)>,
-    /// Those that it reads.
+    /// Files to read.
     read: Vec<PathBuf>,
 }
 
 impl<'a> NamedFiles<'a> {
-    /// Adds a file that is written.
+    /// Adds a file to write.
     pub fn writes(mut self, option: &'static str, path: Option<&'a PathBuf>) -> NamedFiles<'a> {
         self.written.extend(path.map(|path| (option, path.as_path())));
         self
@@ -30,7 +30,7 @@ impl<'a> NamedFiles<'a> {
         FILES.iter().fold(report, |all, file| all.writes(file.option, (file.path)(flags)))
     }
 
-    /// Adds files that are read.
+    /// Adds files to read.
     pub fn reads(mut self, paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> NamedFiles<'a> {
         self.read.extend(paths.into_iter().map(Into::into));
         self
@@ -42,14 +42,14 @@ impl<'a> NamedFiles<'a> {
         self.reads(images.filter_map(|image| image.image.path()))
     }
 
-    /// Adds what says how images are built.
+    /// Adds the files that describe builds.
     pub fn reads_build(self, flags: &BuildFlags) -> NamedFiles<'a> {
         let metadata = lines_of(&flags.stage.build_metadata);
         let metadata = metadata.map(|line| line.split_once('=').map_or(line, |(_, path)| path));
         self.reads(flags.dockerfile.iter()).reads(metadata)
     }
 
-    /// Refuses to write two things into one file, or over what is read.
+    /// Refuses to write twice to one file, or over a file that is read.
     ///
     /// # Errors
     /// [`UsageError`], which names both.
@@ -78,7 +78,7 @@ impl<'a> NamedFiles<'a> {
     }
 }
 
-/// A device or a pipe takes what comes, as often as it comes.
+/// Devices and pipes can be written to any number of times.
 fn is_no_file(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
 }
@@ -87,12 +87,12 @@ fn is_same(one: &Path, other: &Path) -> bool {
     place(one) == place(other) || is_linked(one, other)
 }
 
-/// Whether a file is one of those of a directory that holds an image.
+/// Whether a file belongs to a directory that holds an image.
 fn is_part(path: &Path, directory: &Path) -> bool {
     path.is_file() && directory.is_dir() && place(path).starts_with(place(directory))
 }
 
-/// Where a path leads, whether there is a file yet or not.
+/// The target of a path, whether the file exists yet or not.
 fn place(path: &Path) -> PathBuf {
     if let Ok(found) = path.canonicalize() {
         return found;
@@ -105,7 +105,7 @@ fn place(path: &Path) -> PathBuf {
     }
 }
 
-/// Whether two names are of one file on the disk.
+/// Whether two paths name one file on the disk.
 #[cfg(unix)]
 fn is_linked(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;

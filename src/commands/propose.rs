@@ -70,7 +70,7 @@ fn print(proposal: &mut Proposal, format: Format) -> anyhow::Result<()> {
     }
     match format {
         Format::Json => console::result(&printed_json(&ProposalDocument::of(proposal))?)?,
-        // A Dockerfile is not to be changed, and there is no other way to keep a log from reading it.
+        // A Dockerfile must not be altered, and nothing else keeps the runner from reading it as workflow commands.
         Format::Text | Format::Markdown if console::in_actions() && has_command(&proposal.text) => {
             return Err(Unreadable(IS_COMMAND.into()).into());
         }
@@ -79,7 +79,7 @@ fn print(proposal: &mut Proposal, format: Format) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a proposal is made from beside the image.
+/// The inputs of a proposal besides the image.
 pub(super) struct MadeFrom<'a> {
     pub source: &'a DockerfileSource,
     pub options: &'a BuildOptions,
@@ -105,7 +105,7 @@ impl MadeFrom<'_> {
         })
     }
 
-    /// What the proposal for an image saves, where there is one and its size is known.
+    /// What the proposal for an image saves, if there is one and its size is known.
     pub async fn fix(&self, analysis: &Analysis, image: &Assigned, options: &Arc<Options>) -> Option<Fix> {
         let base = runtime_image(None, analysis.snapshot(), self.facts, image, options).await.ok()?;
         let proposal = self.propose(analysis, base.as_ref()).ok()?;
@@ -126,17 +126,17 @@ struct ProposalDocument<'a> {
     layergate: &'static str,
     /// The Dockerfile.
     dockerfile: &'a str,
-    /// The image that its final stage builds on.
+    /// The base image of its final stage.
     runtime_image: &'a str,
-    /// Uncompressed bytes of the image as it is.
+    /// Uncompressed bytes of the current image.
     now: Bytes,
-    /// Those of the image that it makes; null where that is not known.
+    /// Uncompressed bytes of the proposed image; null if unknown.
     predicted: Option<Bytes>,
-    /// The lines that only the builder has then.
+    /// The lines that move to the builder stage.
     moved: Vec<[u32; 2]>,
-    /// What the final stage copies from the builder.
+    /// What the final stage copies from the builder stage.
     copied: &'a [String],
-    /// What a reader has to evaluate.
+    /// What the reader has to check.
     unsure: &'a [String],
 }
 
@@ -161,8 +161,8 @@ impl ProposalDocument<'_> {
 #[error("{0}")]
 struct Unreadable(String);
 
-/// The image for the final stage: the one that is asked for, or a smaller one where that is at hand. One that
-/// is not there would keep the proposal from being built here.
+/// The base image for the final stage: the requested one, or a smaller one that is available. One that is missing would
+/// prevent building the proposal here.
 async fn runtime_image(
     asked: Option<&str>,
     snapshot: &Snapshot,
@@ -190,7 +190,7 @@ async fn runtime_image(
     Ok(measured.map(|measured| (name, Some(measured))))
 }
 
-/// An image that is where another is: in the same engine, or at the same registry.
+/// An image in the same place as another: in the same engine, or at the same registry.
 async fn beside(image: &NamedImage, name: &str, options: &Arc<Options>) -> Option<Snapshot> {
     let transport = match &image.image {
         ImageReference::Daemon(_) => "docker-daemon:",

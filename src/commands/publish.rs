@@ -1,4 +1,4 @@
-//! What a evaluated report becomes: the log, files, outputs, annotations, the comment, and the exit code.
+//! Publishes an evaluated report: the log, files, outputs, annotations, the comment, and the exit code.
 
 use std::path::{Path, PathBuf};
 
@@ -14,17 +14,17 @@ use crate::report::look::Sizes;
 use crate::report::markdown::{COMMENT_BUDGET, SUMMARY_BUDGET};
 use crate::report::{ImageReport, Report, actions, junit, markdown, openmetrics, sarif, text};
 
-/// A file that a report is written to, if its option names one.
+/// A file that a report is written to, if its option is given.
 pub struct ReportFile {
     /// The option.
     pub option: &'static str,
-    /// What it names.
+    /// The option's value.
     pub path: fn(&OutputFlags) -> Option<&PathBuf>,
-    /// What is written there.
+    /// Writes it.
     write: fn(&Path, &Report, &[Details]) -> anyhow::Result<()>,
 }
 
-/// All of them but the report itself, which is also kept where no option names a file.
+/// All such files except the report itself, which is also kept without an option.
 pub const FILES: &[ReportFile] = &[
     ReportFile {
         option: "--html",
@@ -57,10 +57,10 @@ pub const FILES: &[ReportFile] = &[
     },
 ];
 
-/// Says a report everywhere, and gives the exit code. `details`: what the HTML page shows beyond the report.
+/// Publishes a report everywhere, and returns the exit code. `details`: what the HTML page shows beyond the report.
 ///
 /// # Errors
-/// If a report that was asked for cannot be written, and nothing worse is to be said.
+/// If a requested report cannot be written, and nothing worse has to be reported.
 pub async fn publish(
     report: &Report,
     details: &[Details],
@@ -71,7 +71,7 @@ pub async fn publish(
     let published = say(report, details, flags, github, context).await;
     let comment_missing = matches!(published, Ok(Posted::Failed)) && flags.comment.require_comment;
     match (exit(report, comment_missing), published) {
-        // That a limit is broken matters more than that it could not be written down.
+        // An exceeded limit matters more than a failure to write.
         (exit @ (Exit::LimitBroken | Exit::NoBaseline), Err(error)) => {
             console::warn(&format!("{error:#}"));
             Ok(exit)
@@ -80,7 +80,7 @@ pub async fn publish(
     }
 }
 
-/// Brings up to date what the check of this report has commented, and says nothing else; the verdict is the check's.
+/// Updates the comment for this report's check, and nothing else; the check has reported the verdict.
 pub async fn update_comment(
     report: &Report,
     flags: &OutputFlags,
@@ -94,8 +94,8 @@ pub async fn update_comment(
     }
 }
 
-/// Everything that is said, in the order of how much it can be relied on. What cannot be written is
-/// said, and keeps nothing else from being written; only a report that was asked for is an error.
+/// Publishes everything, most reliable first. A failure to write is reported and does not stop the rest; only for a
+/// requested report is it an error.
 async fn say(
     report: &Report,
     details: &[Details],
@@ -129,7 +129,7 @@ async fn say(
     written.map(|()| posted)
 }
 
-/// Writes the files that are asked for beside the report. One that cannot be written keeps no other from it.
+/// Writes the requested files besides the report. A failure does not stop the others.
 fn write_files(report: &Report, details: &[Details], flags: &OutputFlags) -> anyhow::Result<()> {
     let mut written = Ok(());
     for file in FILES {
@@ -148,7 +148,7 @@ fn write_rendered(
     write_file(path, &content)
 }
 
-/// Where the Dockerfiles of the commit can be seen, in a run of GitHub Actions.
+/// Links to the Dockerfiles of the commit, in a run of GitHub Actions.
 pub fn links(report: &Report, context: Option<&Context>) -> Option<RunLinks> {
     let context = context?;
     let server = set_variable("GITHUB_SERVER_URL").filter(|server| server.starts_with("https://"))?;
@@ -180,7 +180,7 @@ fn json(report: &Report) -> serde_json::Result<String> {
     serde_json::to_string_pretty(report).map(|json| json + "\n")
 }
 
-/// In a run of GitHub Actions the report is always kept, for the output `report` names it.
+/// In a run of GitHub Actions the report is always kept, because the output `report` names it.
 fn default_report_file(context: Option<&Context>) -> Option<PathBuf> {
     context?;
     let directory = set_variable("RUNNER_TEMP").map_or_else(std::env::temp_dir, PathBuf::from);

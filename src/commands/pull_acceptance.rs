@@ -1,11 +1,11 @@
-//! By what one pull request is accepted.
+//! How one pull request is accepted.
 
 use super::console;
 use crate::config::{Accept, Acceptance};
 use crate::github::acceptance::Pull;
 use crate::github::{GithubError, pulls};
 
-/// What a pull request is accepted by; whether it is from a fork is asked for where that is not known.
+/// How a pull request is accepted. If it is unknown whether it comes from a fork, GitHub is asked.
 pub async fn of_pull(
     accept: &Accept,
     pull: &Pull<'_>,
@@ -14,7 +14,7 @@ pub async fn of_pull(
     if !accept.labels.is_empty()
         && let Some(label) = accept.label_of(&pull.labels().await?)
     {
-        // That it is there is enough; who has set it is for people.
+        // The label's presence is enough; who added it is only for people.
         let set = pull.labelled(label).await.unwrap_or_else(|error| {
             console::warn(&format!("cannot tell who set the label: {error}"));
             None
@@ -28,7 +28,7 @@ pub async fn of_pull(
         }));
     }
     let Some(trailer) = &accept.trailer else { return Ok(None) };
-    // Of one from a fork, anybody writes the commits.
+    // In a pull request from a fork, anybody can write the commits.
     let from_fork = match from_fork {
         Some(from_fork) => from_fork,
         None => {
@@ -39,7 +39,7 @@ pub async fn of_pull(
     if from_fork {
         return Ok(None);
     }
-    // Of several, the newest.
+    // The newest, if there are several.
     let messages = pull.messages().await?;
     let said =
         messages.into_iter().rev().find_map(|message| Some((accept.reason_in(&message.text)?, message)));

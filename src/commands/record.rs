@@ -23,7 +23,7 @@ use crate::stages::{Evaluation, evaluate_stages};
 /// Runs the command: everything is measured before anything is stored.
 ///
 /// # Errors
-/// If an image cannot be measured, the commit is not known or the store cannot be written.
+/// If an image cannot be measured, the commit is unknown or the store cannot be written.
 pub async fn run(arguments: &RecordArgs) -> anyhow::Result<Exit> {
     let store = stores::open(&arguments.store, &arguments.github, arguments.reading.plain_http)?;
     let context = Context::read(set_variable);
@@ -64,8 +64,8 @@ pub async fn run(arguments: &RecordArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Adds what a host downloads that moves here from the record before. It tells how the image went, so it is left out
-/// where that record cannot be had.
+/// Adds the update size from the previous baseline. It only shows how the image changed, so it is left out if that
+/// baseline is not available.
 async fn add_updates(
     snapshots: &mut [Snapshot],
     store: &Store,
@@ -73,7 +73,7 @@ async fn add_updates(
     arguments: &RecordArgs,
     context: Option<&Context>,
 ) -> anyhow::Result<()> {
-    // Without a token or a repository, the checkout is all that is known.
+    // Without a token or a repository, only the checkout is known.
     let of_run = context.and_then(|context| github::of_run(&arguments.github, context).ok()?);
     let repository = of_run.map(|(client, (owner, name))| Repository::new(client, owner, name));
     let mut ancestry = Ancestry::before_commit(commit, &local_git(), repository).await;
@@ -94,7 +94,7 @@ async fn measured_now(arguments: &RecordArgs, commit: Option<&Commit>) -> anyhow
         Analyzer::new(config.catalogue(&today())).with_metadata(&arguments.build.stage.build_metadata)?;
     analyzer.check_flags(&BuildSettings::from_settings(&flags)?)?;
     let mut options = reading_options(&arguments.reading, None)?;
-    // What is kept for later runs is read and hashed here, whatever earlier runs say of it.
+    // Baselines for later runs are read and hashed here, whatever earlier runs recorded.
     if let Some(options) = Arc::get_mut(&mut options) {
         options.verify = true;
         options.known = std::mem::take(&mut options.known).forgetting();
@@ -105,11 +105,11 @@ async fn measured_now(arguments: &RecordArgs, commit: Option<&Commit>) -> anyhow
             let ImageIdentity { name, platform, .. } = &measured.snapshot.image;
             let build = config.build_of(name, platform.as_ref(), &flags)?;
             let analysis = analyzer.analyze(measured, image, &build, images.len() == 1, &options).await;
-            // A later check tells by it whether a pull request makes things worse.
+            // Later checks use it to tell whether a pull request makes things worse.
             let evaluated = evaluate_stages(&analysis);
             let recorded = recorded(&analysis, evaluated.as_ref(), &config)?;
             let outcome = evaluated.map(|evaluated| evaluated.outcome);
-            // Of a snapshot from a file nobody has seen the layers.
+            // The layers of a snapshot from a file were not seen.
             let is_seen = |diff_id: &DiffId| options.known.has_hashed(diff_id);
             let snapshot = analysis.into_record(commit.cloned(), outcome, is_seen);
             snapshots.push(Snapshot { recorded: Some(recorded), ..snapshot });
@@ -119,7 +119,7 @@ async fn measured_now(arguments: &RecordArgs, commit: Option<&Commit>) -> anyhow
     Ok(snapshots)
 }
 
-/// What `fleet` shows of an image beyond its measurement.
+/// What `fleet` shows of an image besides its sizes.
 fn recorded(
     analysis: &Analysis,
     evaluated: Option<&Evaluation>,
@@ -143,7 +143,7 @@ fn recorded(
 /// What an earlier `record` has put into a directory for the commit.
 ///
 /// # Errors
-/// If there is nothing for it, or a record cannot be read.
+/// If there is nothing for it, or a baseline cannot be read.
 fn measured_before(directory: &Path, commit: Option<&Commit>) -> anyhow::Result<Vec<Snapshot>> {
     let snapshots =
         stores::directory(directory.into())?.of_commit(commit.map(|commit| commit.sha.as_str()))?;
@@ -157,10 +157,10 @@ fn measured_before(directory: &Path, commit: Option<&Commit>) -> anyhow::Result<
     Ok(snapshots)
 }
 
-/// The commit to record for: the one that is named, the one that is checked out, the run's, or none.
+/// The commit to record for: the named one, the checked-out one, the run's, or none.
 ///
 /// # Errors
-/// [`UsageError`] if the images may well be of another commit.
+/// [`UsageError`] if the images may belong to another commit.
 fn commit(arguments: &RecordArgs, context: Option<&Context>) -> anyhow::Result<Option<Commit>> {
     let git = local_git();
     refuse_pull_request(arguments, context)?;
@@ -192,10 +192,10 @@ fn reference(context: Option<&Context>) -> Option<String> {
     context.and_then(|context| context.reference.clone())
 }
 
-/// What a pull request builds is in no branch yet: as a baseline, it would be compared with others.
+/// A pull request's images are not on a branch yet; as a baseline, they would be compared with other images.
 fn refuse_pull_request(arguments: &RecordArgs, context: Option<&Context>) -> Result<(), UsageError> {
     let Some(context) = context else { return Ok(()) };
-    // A run that follows another one is of what that one was of.
+    // A run that follows another one is about the event of that one.
     let before = context.workflow_run.as_ref().map(|run| &run.event);
     let events = [Some(&context.event_name), before];
     match events.into_iter().flatten().find(|event| event.starts_with("pull_request")) {
@@ -206,8 +206,8 @@ fn refuse_pull_request(arguments: &RecordArgs, context: Option<&Context>) -> Res
     }
 }
 
-/// In a run, what is checked out is what was built, whatever the build has written since. Elsewhere, an image
-/// may be of the changes as well.
+/// In a run, the checked-out commit is what was built, whatever the build has written since. Elsewhere, an image may
+/// include uncommitted changes.
 fn refuse_changes(arguments: &RecordArgs, git: &Git, context: Option<&Context>) -> Result<(), UsageError> {
     if arguments.allow_dirty || context.is_some() {
         return Ok(());
@@ -223,15 +223,15 @@ fn refuse_changes(arguments: &RecordArgs, git: &Git, context: Option<&Context>) 
     )))
 }
 
-/// Some runs are about the tip of the default branch, and so is their checkout, whatever the images are of. What
-/// is checked out on purpose counts; of a run that follows another one, only the commit of that one.
+/// Some runs are about the tip of the default branch, and check it out, whatever commit the images belong to. A
+/// deliberate checkout counts; in a run that follows another one, only if it is that one's commit.
 fn refuse_unclear(head: Option<&Commit>, context: Option<&Context>) -> Result<(), UsageError> {
     let Some(context) = context.filter(|context| context.is_about_default_branch()) else { return Ok(()) };
     let of_other_run = context.workflow_run.as_ref().map(|run| run.head_sha.as_str());
     let is_clear = match head {
         Some(head) => match context.event_name.as_str() {
             "workflow_run" => Some(head.sha.as_str()) == of_other_run,
-            // A comment may be on a pull request, and what was checked out for it the head of that.
+            // A comment may be on a pull request, whose head may be checked out.
             "issue_comment" => Some(head.sha.as_str()) == context.sha.as_deref(),
             _ => true,
         },

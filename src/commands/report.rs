@@ -1,4 +1,4 @@
-//! `layergate report`: saved reports, put together.
+//! `layergate report`: combines saved reports.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _};
@@ -26,15 +26,15 @@ use crate::report::reevaluate::reevaluate;
 use crate::report::{AcceptanceRules, Report, worst};
 use crate::sort;
 
-/// What an artifact may hold: a job of a fork may have filled it.
+/// Maximum number of files in an artifact: a job of a fork may have filled it.
 const MAX_FILES: usize = 1000;
 const MAX_ENTRIES: usize = 10_000;
 const MAX_BYTES: u64 = 16 << 20;
 const MAX_DEPTH: usize = 4;
-/// Events whose runs have a token that may write, whoever has made what they look at.
+/// Events whose runs have a token that may write, whoever wrote the code that they examine.
 const TRUSTED: [&str; 3] = ["workflow_run", "pull_request_target", "issue_comment"];
 
-/// Why an image has no name.
+/// Why an image is not named.
 const UNEXPECTED: &str = "Images that neither `require-image` nor the target branch's configuration names are shown by number; add their names there to see them.";
 
 /// Runs the command.
@@ -71,7 +71,7 @@ pub async fn run(arguments: &ReportArgs) -> anyhow::Result<Exit> {
         }
         Ok(None) => Ok(Exit::Success),
         Err(error) if of_pull.is_some() && is_of_reports(&error) && !arguments.only_comment => {
-            // What an earlier commit was told must not look like what is to be said of this one.
+            // What was reported for an earlier commit must not look like this one's result.
             let report = unusable(&expected, head.map(String::as_str))?;
             publish(&report, &[], &arguments.output, &arguments.github, context).await?;
             Err(error)
@@ -80,13 +80,13 @@ pub async fn run(arguments: &ReportArgs) -> anyhow::Result<Exit> {
     }
 }
 
-/// Whether it is the reports that cannot be used, and not something that the next try may find.
+/// Whether the reports are unusable, rather than something that may work in the next try.
 fn is_of_reports(error: &anyhow::Error) -> bool {
     let of_others = error.is::<UsageError>() || error.is::<ConfigError>() || error.is::<ReadError>();
     !of_others && !error.is::<GithubError>()
 }
 
-/// What is said on the pull request where the reports cannot be used.
+/// The report for the pull request if the saved reports cannot be used.
 fn unusable(expected: &[Expected], head: Option<&str>) -> anyhow::Result<Report> {
     let all = [Expected { name: "all images".into(), platform: None }];
     let mut report = merge(Vec::new(), if expected.is_empty() { &all } else { expected }, head)?;
@@ -94,14 +94,14 @@ fn unusable(expected: &[Expected], head: Option<&str>) -> anyhow::Result<Report>
     Ok(report)
 }
 
-/// Whether the reports may be of somebody who has no right to what this run's token may do.
+/// Whether the reports may come from somebody without the rights of this run's token.
 fn may_be_deceived(context: &Context) -> bool {
     let from_fork = context.pull_request.as_ref().is_some_and(|pull| pull.from_fork);
-    // Of a fork's own run the token may only read.
+    // In a fork's own run the token may only read.
     TRUSTED.contains(&context.event_name.as_str()) || (from_fork && context.event_name != "pull_request")
 }
 
-/// The report of all; `None` if there is nobody to tell, and nothing to evaluate by.
+/// The combined report; `None` if there is no pull request to comment on and nothing to evaluate by.
 async fn evaluate(
     arguments: &ReportArgs,
     expected: &[Expected],
@@ -132,13 +132,13 @@ async fn evaluate(
             Some(run) => run.event.starts_with("pull_request"),
             None => context.is_some_and(|context| context.pull_request.is_some()),
         };
-        // Whose evaluation is not taken is a fork's, and a queue has none of those.
+        // Reports whose evaluation is not trusted come from forks, and a merge queue has none of those.
         let occasion = Occasion { pull_request: of_pull_request, merge_queue: false, today };
         if !evaluate_anew(&mut report, &config, &flags, &occasion)? {
             return no_limits(context);
         }
     } else if accept.is_empty() {
-        // Where nobody says here what accepts, it is what the jobs were told.
+        // If the configuration here accepts nothing, the rules given to the jobs count.
         accept = report.accept.as_ref().and_then(AcceptanceRules::accept).unwrap_or_default();
     }
     let asking = Asking { github: &arguments.github, comment: &arguments.output.comment };
@@ -146,8 +146,8 @@ async fn evaluate(
     Ok(Some(report))
 }
 
-/// The configuration that counts for reports: none where those of a change are taken as they are, for what its jobs
-/// were told comes from the target branch, and is in their reports.
+/// The configuration for evaluating reports: none for trusted reports of a change, because its jobs got theirs from the
+/// target branch and included it.
 async fn choose_configuration(
     arguments: &ReportArgs,
     evaluates: bool,
@@ -166,7 +166,7 @@ async fn choose_configuration(
     configuration::of_evaluate(&request, context).await
 }
 
-/// The saved reports, without what is not believed of them, and what is to be noted of that.
+/// The saved reports without untrusted parts, and a note about these.
 fn read_reports(
     arguments: &ReportArgs,
     expected: &[Expected],
@@ -174,13 +174,13 @@ fn read_reports(
     evaluates: bool,
     context: Option<&Context>,
 ) -> anyhow::Result<(Vec<Saved>, Option<String>)> {
-    // Without git nobody knows; but no committed report knows the commit that it would have to be of.
+    // Without git this is unknown; but a committed report could not contain the commit that it belongs to.
     for named in lines_of(&arguments.reports).filter(|_| Git::is_installed()) {
         stores::refuse_committed(Path::new(named), "report", context)?;
     }
     let mut saved = read(&files(arguments)?)?;
     if evaluates {
-        // Nothing but figures is taken from reports that are not believed.
+        // Untrusted reports contribute only figures.
         saved.iter_mut().for_each(|saved| saved.report.notes.clear());
     }
     if !evaluates || !context.is_some_and(may_be_deceived) {
@@ -192,8 +192,8 @@ fn read_reports(
     Ok((saved, (unexpected > 0).then(|| UNEXPECTED.into())))
 }
 
-/// A run that follows one whose commit is no pull request's head any more has nothing to say; any other has to be
-/// told what to evaluate by.
+/// A run that follows one whose commit is no longer a pull request's head has nothing to report; any other needs limits
+/// to evaluate by.
 fn no_limits(context: Option<&Context>) -> anyhow::Result<Option<Report>> {
     if context.is_some_and(|context| context.workflow_run.is_some() && context.pull_request.is_none()) {
         console::note("there are no limits here either, so nothing is evaluated");
@@ -211,14 +211,14 @@ fn expected(arguments: &ReportArgs) -> Result<Vec<Expected>, UsageError> {
     lines_of(&arguments.require_image).map(parse).collect()
 }
 
-/// The files that are named, and those below directories that are.
+/// The named files, and the files below named directories.
 fn files(arguments: &ReportArgs) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = ReportFiles { files: Vec::new(), entries: 0 };
     for named in lines_of(&arguments.reports).map(PathBuf::from) {
         match fs::metadata(&named) {
             Ok(kind) if kind.is_dir() => found.look_below(&named, MAX_DEPTH)?,
             Ok(_) => found.files.push(named),
-            // No job has saved one, so nothing was downloaded: what is expected says what that means.
+            // No job has saved a report, so nothing was downloaded; the expected images tell what that means.
             Err(error) if error.kind() == ErrorKind::NotFound && !arguments.require_image.is_empty() => {
                 console::warn(&format!("{} does not exist, so it has no report", named.display()));
             }
@@ -229,15 +229,14 @@ fn files(arguments: &ReportArgs) -> anyhow::Result<Vec<PathBuf>> {
     Ok(found.files)
 }
 
-/// The files that were found, and how much was looked at for it.
+/// The files found, and how many entries were examined.
 struct ReportFiles {
     files: Vec<PathBuf>,
     entries: usize,
 }
 
 impl ReportFiles {
-    /// JSON files in the order of their names. What is no directory and no plain file, such as a link, is passed
-    /// over: it may lead anywhere.
+    /// JSON files, sorted by name. Skips everything but directories and regular files: a link may lead anywhere.
     fn look_below(&mut self, directory: &Path, depth: usize) -> anyhow::Result<()> {
         let failed = || format!("cannot read {}", directory.display());
         let mut entries = Vec::new();
@@ -281,24 +280,24 @@ fn read(files: &[PathBuf]) -> anyhow::Result<Vec<Saved>> {
     Ok(saved)
 }
 
-/// Puts the pull request in its place that is asked for, or that a run before was about. Where there is none,
-/// there is nothing to comment on, and all else is said.
+/// Sets the context's pull request to the requested one, or the one that the previous run was about. If there is none,
+/// there is nothing to comment on, but the rest is reported.
 ///
 /// # Errors
-/// If GitHub does not say: the limits of its target are not known then either.
+/// If GitHub does not answer: then the limits of the target branch are unknown too.
 async fn find_pull_request(arguments: &ReportArgs, context: &mut Context) -> Result<(), GithubError> {
     let run = context.workflow_run.clone();
     if arguments.pull_request.is_none() && run.is_none() {
-        // A check may have commented by --comment-on-push.
+        // A check may have commented because of --comment-on-push.
         if arguments.only_comment && context.event_name == "push" {
             event::of_push(&arguments.github, context).await;
         }
         return Ok(());
     }
-    // Whatever the event says, it is not this one.
+    // The event's pull request is a different one.
     context.pull_request = None;
     context.pull_request = asked(arguments, context, run.as_ref()).await?;
-    // The run that has measured it says how new it is.
+    // The run that measured determines how recent the comment is.
     if let Some(run) = run.and_then(|run| run.run) {
         context.run = Some(run);
     }
@@ -345,7 +344,7 @@ async fn asked(
     Ok(found.pop())
 }
 
-/// Evaluates all images anew. Whether there is any limit to evaluate them by.
+/// Evaluates all images again. Returns whether there is any limit to evaluate them by.
 fn evaluate_anew(
     report: &mut Report,
     config: &Config,
@@ -359,7 +358,7 @@ fn evaluate_anew(
         any |= rulesets.iter().any(|ruleset| !ruleset.limits.is_empty());
         reevaluate(image, &rulesets, occasion);
     }
-    // What the reports say of that is not believed either.
+    // The reports are not trusted in this either.
     report.configurations = config.sources();
     (report.accept, report.accepted) = (None, None);
     report.verdict = worst(&report.images);

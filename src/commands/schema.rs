@@ -3,7 +3,7 @@
 use super::{Exit, console};
 use crate::cli::{SchemaArgs, SchemaOf};
 
-/// Prints a schema. It is part of the program; those of documents are derived from the types that are written.
+/// Prints a schema. Schemas are part of the program; those of documents are derived from the types that are written.
 ///
 /// # Errors
 /// Any error from printing.
@@ -21,8 +21,8 @@ fn text_of(of: SchemaOf) -> &'static str {
     }
 }
 
-/// Derives the schemas of documents from their types. With `INSTA_UPDATE=always` they are written anew; otherwise they
-/// have to be what is derived.
+/// Derives the schemas of documents from their types. With `INSTA_UPDATE=always` they are rewritten; otherwise they
+/// must match.
 #[cfg(test)]
 mod reference {
     use std::fs;
@@ -35,13 +35,13 @@ mod reference {
     use crate::image::Snapshot;
     use crate::report::Report;
 
-    /// The first letter in lower case, and no full stop: for a list of what words mean.
+    /// With a lower-case first letter and no full stop, for a list of definitions.
     fn clause(sentence: &str) -> String {
         let (first, rest) = sentence.trim_end_matches('.').split_at(1);
         format!("{}{rest}", first.to_lowercase())
     }
 
-    /// Words that each have a description are one list of words, all described in one place.
+    /// Merges described constants into one `enum`, with all descriptions in one place.
     fn join_words(schema: &mut Map<String, Value>) {
         let Some(words) = schema.get("oneOf").and_then(Value::as_array).cloned() else { return };
         if words.iter().any(|word| word["const"].as_str().is_none()) {
@@ -59,7 +59,7 @@ mod reference {
         schema.remove("type");
     }
 
-    /// What is left out where there is none is never null.
+    /// A property that is omitted when absent is never null.
     fn without_null(property: &mut Value) {
         if let Some(types) = property["type"].as_array() {
             let kept = types.iter().find(|kind| **kind != "null").cloned();
@@ -74,7 +74,7 @@ mod reference {
         }
     }
 
-    /// What the types say, as short as it can be said.
+    /// Makes a schema as short as possible.
     fn tidy(schema: &mut Value) {
         match schema {
             Value::Object(words) => {

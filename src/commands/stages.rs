@@ -49,7 +49,7 @@ pub async fn run(arguments: &StagesArgs) -> anyhow::Result<Exit> {
         };
         for assigned in &own {
             for mut measured in measure(&assigned.image, &options, &arguments.reading).await? {
-                // What the configuration says of the image is said of the name that it has there.
+                // Findings use the image's name in the configuration.
                 if let Some(name) = &assigned.name {
                     measured.snapshot.image.name.clone_from(name);
                 }
@@ -70,7 +70,7 @@ pub async fn run(arguments: &StagesArgs) -> anyhow::Result<Exit> {
     Ok(if all_read { Exit::Success } else { Exit::Unreadable })
 }
 
-/// What an entry is made from beside an image.
+/// The inputs of an entry besides the image.
 struct Of<'a> {
     source: &'a DockerfileSource,
     build: &'a BuildSettings,

@@ -1,5 +1,5 @@
-//! Which store of baselines is meant, and whether it may be used: files of the checkout are not a store, for a pull
-//! request brings them.
+//! Which baseline store is meant, and whether it may be used: files of the checkout are not a store, because a pull
+//! request could bring them.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,28 +9,28 @@ use crate::cli::{self, GithubFlags};
 use crate::github::{Context, Deciding, Forge};
 use crate::source::{ImageReference, NamedImage};
 
-/// Where baselines are kept where nothing is said: on a runner a directory is gone after its job.
+/// The default store in GitHub Actions: on a runner a directory disappears after its job.
 const IN_ACTIONS: &str = "git:layergate-baselines";
 const ELSEWHERE: &str = "dir:.layergate";
 
 const NO_GIT: &str =
     "it is in the workspace, and without git it is unknown which files come from the repository";
 
-/// The store that is named, or the usual one.
+/// The named store, or the default one.
 ///
 /// # Errors
-/// [`StoreError`] for a name that no store can have.
+/// [`StoreError`] for an invalid name.
 pub fn name(flags: &cli::StoreFlags, github: &GithubFlags) -> Result<StoreName, StoreError> {
-    // Gitea and Forgejo have no such branch.
+    // Gitea and Forgejo cannot have such a branch.
     let has_branch = || console::in_actions() && github::forge(github) == Forge::Github;
     let usual = || if has_branch() { IN_ACTIONS } else { ELSEWHERE };
     StoreName::parse(flags.store.as_deref().unwrap_or_else(usual))
 }
 
-/// The same, before anything is asked of it.
+/// Opens the store, without contacting it yet.
 ///
 /// # Errors
-/// If it is not there to be used: [`UsageError`] for files that git tracks.
+/// If it cannot be used: [`UsageError`] for files that git tracks.
 pub fn open(flags: &cli::StoreFlags, github: &GithubFlags, plain_http: bool) -> anyhow::Result<Store> {
     match name(flags, github)? {
         StoreName::Directory(path) => Ok(Store::Directory(directory(path)?)),
@@ -57,7 +57,7 @@ pub fn directory(path: PathBuf) -> Result<DirStore, UsageError> {
     }
 }
 
-/// Refuses a file or directory that a pull request could bring where the job's own is meant; `what` names it.
+/// Refuses a file or directory that a pull request could bring if the job's own is meant; `what` names it.
 ///
 /// # Errors
 /// [`UsageError`] for one that git tracks, or may track, in a run for a pull request or a merge group.
@@ -72,7 +72,7 @@ pub fn refuse_committed(path: &Path, what: &str, context: Option<&Context>) -> R
     )))
 }
 
-/// Refuses a committed file in whose absence an image's name would mean another image: a pull request could bring it.
+/// Refuses a committed file whose absence would give an image's name another meaning: a pull request could bring it.
 ///
 /// # Errors
 /// [`UsageError`] that tells how to name either.
@@ -92,7 +92,7 @@ pub fn refuse_shadow(image: &NamedImage) -> Result<(), UsageError> {
     )))
 }
 
-/// Why a path may be one that a pull request brings, if it may.
+/// Why a pull request may bring a path, if it may.
 pub fn why_committed(path: &Path) -> Option<String> {
     match DirectoryTrust::of(path) {
         DirectoryTrust::Tracked(file) => Some(format!("git tracks {file}")),
@@ -101,15 +101,15 @@ pub fn why_committed(path: &Path) -> Option<String> {
     }
 }
 
-/// Where a directory is, as far as that says who can write there.
+/// Where a directory is, which tells who can write there.
 enum DirectoryTrust {
-    /// In no checkout.
+    /// Not in a checkout.
     Outside,
-    /// In a checkout, with nothing in it that is committed.
+    /// In a checkout, with nothing committed in it.
     InCheckout,
-    /// It has this file, or a link on its way, that is committed.
+    /// This committed file is in it, or is a link in its path.
     Tracked(String),
-    /// In the workspace of a run that has no git.
+    /// In the workspace of a run without git.
     Unknown,
 }
 
@@ -123,7 +123,7 @@ impl DirectoryTrust {
         let existing = absolute.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
         let rest = absolute.strip_prefix(existing).unwrap_or(Path::new(""));
         let mut real = existing.canonicalize().unwrap_or_else(|_| existing.to_path_buf());
-        // Part by part: a slash at the end of a file's name would make it a directory's.
+        // Part by part: a slash after a file's name would make it a directory.
         real.extend(rest.components());
         match tracked(&real) {
             Committed::No => {}
@@ -143,11 +143,11 @@ impl DirectoryTrust {
 
 /// Whether a path is committed.
 pub enum Committed {
-    /// No file that is, or is below, the path is.
+    /// No file at or below the path is.
     No,
-    /// This one is.
+    /// This file is.
     File(String),
-    /// It is in a checkout of which git does not tell.
+    /// It is in a checkout that git cannot tell about.
     Unknown,
 }
 
@@ -160,17 +160,17 @@ impl From<Committed> for DirectoryTrust {
     }
 }
 
-/// A committed link that an absolute path, without `.` and `..`, leads through. It leads wherever its author likes.
+/// A committed link in an absolute path without `.` and `..`. Its author decides where it leads.
 pub fn committed_link(path: &Path) -> Committed {
     let is_link = |path: &&Path| path.symlink_metadata().is_ok_and(|kind| kind.is_symlink());
     let links = path.ancestors().filter(is_link).map(tracked);
     links.fold(Committed::No, |found, link| if matches!(found, Committed::No) { link } else { found })
 }
 
-/// A committed file that is, or is below, a path: of the checkout that it is in, and of those around that one. A
-/// submodule is one file of the checkout that has it.
+/// A committed file at or below a path, in the checkout that contains it and in those around that. A submodule counts
+/// as one file of the checkout that has it.
 fn tracked(path: &Path) -> Committed {
-    // A link is itself what is asked for, and not what it leads to.
+    // The question is about a link itself, not its target.
     let mut at = path.parent().unwrap_or(path);
     if !path.symlink_metadata().is_ok_and(|kind| kind.is_symlink()) {
         at = path;

@@ -1,5 +1,4 @@
-//! Suggestions on the pull request, where they are asked for. Like the comment they are a courtesy: their failure is a
-//! warning.
+//! Suggestions on the pull request, if requested. Like the comment they are optional: their failure is a warning.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +11,12 @@ use crate::image::Digest;
 use crate::report::Report;
 use crate::report::suggestions::suggestions;
 
-/// The most suggestions on a pull request, and the most Dockerfiles that are read for them: a report of a fork may name
-/// a thousand, and each suggestion is a comment.
+/// Maximum number of suggestions on a pull request, and of Dockerfiles read for them: a report of a fork may name a
+/// thousand, and each suggestion is a comment.
 const MAX_SUGGESTIONS: usize = 10;
 const MAX_FILES: usize = 20;
 
-/// Makes the suggestions of a report be on the pull request of this run.
+/// Posts the suggestions of a report on this run's pull request.
 pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, context: &Context) {
     let Some(pull) = context.pull_request.as_ref().filter(|_| flags.suggest) else { return };
     if let forge @ (Forge::Gitea | Forge::Forgejo) = github::forge(github) {
@@ -62,8 +61,8 @@ async fn show(
     review.show(repository.client(), &wanted).await.map(Some)
 }
 
-/// What is suggested for each Dockerfile, where the one that was built is that of the head: a line of another would
-/// be somebody else's.
+/// The suggestions for each Dockerfile that is the same at the head as the one that was built: in another version, a
+/// line could be a different one.
 async fn wanted(
     report: &Report,
     repository: &Repository,
@@ -88,7 +87,7 @@ async fn wanted(
             let overlaps = |other: &Suggested| {
                 other.path == path && other.line <= one.end_line && one.line <= other.end_line
             };
-            // Images of several platforms are of one Dockerfile.
+            // Several images or platforms may share one Dockerfile.
             if wanted.len() < MAX_SUGGESTIONS && !wanted.iter().any(overlaps) {
                 let (line, end_line, body) = (one.line, one.end_line, one.body());
                 wanted.push(Suggested { path: path.clone(), line, end_line, body });
