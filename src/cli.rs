@@ -134,12 +134,12 @@ An empty variable counts as not set.";
 #[derive(Debug, Parser)]
 #[command(name = "layergate", version, after_help = EXIT_HELP, max_term_width = 100)]
 pub struct Cli {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show an image's size, layers, packages and largest files
@@ -212,7 +212,7 @@ pub struct InspectArgs {
 }
 
 impl InspectArgs {
-    /// Whether removable files are asked for.
+    /// Whether removable files are requested.
     pub fn looks_for_removable(&self) -> bool {
         self.removable || self.output.is_some() || self.html.is_some() || self.format == Format::Json
     }
@@ -266,7 +266,7 @@ pub struct CheckArgs {
     /// compares with the baseline of the newest release
     #[arg(long, value_name = "[NAME=]IMAGE", help_heading = "Baseline", conflicts_with = "base_commit")]
     pub baseline: Vec<String>,
-    /// How to ask GitHub.
+    /// How to reach GitHub.
     #[command(flatten)]
     pub github: GithubFlags,
     /// Configuration: a file, or OWNER/REPO//PATH@REF [default: layergate.toml or .github/layergate.toml]
@@ -278,10 +278,10 @@ pub struct CheckArgs {
     /// The limits.
     #[command(flatten)]
     pub limits: LimitFlags,
-    /// What accepts a broken one.
+    /// What accepts an exceeded limit.
     #[command(flatten)]
     pub accept: AcceptFlags,
-    /// What becomes of the report.
+    /// Where the report goes.
     #[command(flatten)]
     pub output: OutputFlags,
     /// Ignore changes to these paths in causes and in --comment-min-change; limits still count them.
@@ -294,7 +294,7 @@ pub struct CheckArgs {
 }
 
 impl CheckArgs {
-    /// What is worth a new comment, by the keys of `[comment]`.
+    /// The `[comment]` settings given as flags, by key.
     pub fn comment_settings(&self) -> Settings {
         let ignored = given([("ignore-paths", "--comment-ignore-path", lines(&self.comment_ignore_path))]);
         self.output.comment.settings().into_iter().chain(ignored).collect()
@@ -314,20 +314,19 @@ pub struct ReportArgs {
     /// `pull_request_target` or `issue_comment`, and for pull requests from forks; reports elsewhere]
     #[arg(long, value_enum, value_name = "WHOSE", help_heading = "Limits")]
     pub limits_from: Option<ReportLimits>,
-    /// Configuration: a file, or OWNER/REPO//PATH@REF [default: layergate.toml or .github/layergate.toml, where there
-    /// is one]
+    /// Configuration: a file, or OWNER/REPO//PATH@REF [default: layergate.toml or .github/layergate.toml, if present]
     #[arg(long, value_name = "FILE", help_heading = "Limits")]
     pub config: Option<PathBuf>,
     /// The limits.
     #[command(flatten)]
     pub limits: LimitFlags,
-    /// What accepts a broken one.
+    /// What accepts an exceeded limit.
     #[command(flatten)]
     pub accept: AcceptFlags,
-    /// How to ask GitHub.
+    /// How to reach GitHub.
     #[command(flatten)]
     pub github: GithubFlags,
-    /// What becomes of the report.
+    /// Where the report goes.
     #[command(flatten)]
     pub output: OutputFlags,
     /// Pull request to comment on [default: the event's; in a `workflow_run`, that of the run's head]
@@ -353,8 +352,7 @@ pub struct RecordArgs {
     /// Where baselines are kept.
     #[command(flatten)]
     pub store: StoreFlags,
-    /// Configuration: a file, or OWNER/REPO//PATH@REF [default: layergate.toml or .github/layergate.toml, where there
-    /// is one]
+    /// Configuration: a file, or OWNER/REPO//PATH@REF [default: layergate.toml or .github/layergate.toml, if present]
     #[arg(long, value_name = "FILE", help_heading = "Dockerfile")]
     pub config: Option<PathBuf>,
     /// Commit that the images were built from [default: the checked-out one]
@@ -372,7 +370,7 @@ pub struct RecordArgs {
     /// Record even if tracked files differ from the commit
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Baseline")]
     pub allow_dirty: bool,
-    /// How to ask GitHub.
+    /// How to reach GitHub.
     #[command(flatten)]
     pub github: GithubFlags,
 }
@@ -398,13 +396,13 @@ pub struct StagesArgs {
     /// Print exact bytes [default: three significant digits]
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub bytes: bool,
-    /// Configuration file [default: layergate.toml or .github/layergate.toml, where there is one]
+    /// Configuration file [default: layergate.toml or .github/layergate.toml, if present]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// How images are built.
     #[command(flatten)]
     pub build: StageFlags,
-    /// How they are read.
+    /// How to read them.
     #[command(flatten)]
     pub reading: ReadingFlags,
 }
@@ -417,7 +415,7 @@ pub struct SchemaArgs {
     pub of: SchemaOf,
 }
 
-/// What there is a schema of.
+/// The documents with a schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum SchemaOf {
     /// layergate.toml
@@ -468,7 +466,7 @@ pub struct HistoryArgs {
     /// Print exact bytes [default: three significant digits]
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub bytes: bool,
-    /// Configuration file; the HTML page shows its max-size as a line [default: layergate.toml or .github/layergate.toml, where there is one]
+    /// Configuration file; the HTML page shows its max-size as a line [default: layergate.toml or .github/layergate.toml, if present]
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Write the size to FILE as a badge: an SVG, or JSON for shields.io if FILE ends in .json
@@ -480,7 +478,7 @@ pub struct HistoryArgs {
     /// Where baselines are kept.
     #[command(flatten)]
     pub store: StoreFlags,
-    /// How to ask GitHub.
+    /// How to reach GitHub.
     #[command(flatten)]
     pub github: GithubFlags,
 }
@@ -515,7 +513,7 @@ pub struct FleetArgs {
 }
 
 impl FleetArgs {
-    /// How to ask GitHub.
+    /// How to reach GitHub.
     pub fn github(&self) -> GithubFlags {
         GithubFlags {
             github_token: self.github_token.clone(),
@@ -526,7 +524,7 @@ impl FleetArgs {
     }
 }
 
-/// What `fleet` fails on.
+/// The conditions for `fleet --fail-on`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum FleetCondition {
     /// A repository has a Dockerfile and no baselines
@@ -621,7 +619,7 @@ pub struct StageFlags {
 }
 
 impl StageFlags {
-    /// The flags that are given, by the keys of the configuration file.
+    /// The flags given, by the keys of the configuration file.
     pub fn settings(&self) -> Settings {
         given([
             ("target", "--target", self.target.clone()),
@@ -676,13 +674,13 @@ pub struct BuildFlags {
     /// Dockerfile of the image; reports then name the line that made each layer [default: Dockerfile, for a single image]
     #[arg(long, value_name = "FILE")]
     pub dockerfile: Option<String>,
-    /// What of it is built.
+    /// Which part of it is built.
     #[command(flatten)]
     pub stage: StageFlags,
 }
 
 impl BuildFlags {
-    /// The flags that are given, by the keys of the configuration file.
+    /// The flags given, by the keys of the configuration file.
     pub fn settings(&self) -> Settings {
         let mut settings = given([("dockerfile", "--dockerfile", self.dockerfile.clone())]);
         settings.extend(self.stage.settings());
@@ -698,14 +696,14 @@ pub struct StoreFlags {
     pub store: Option<String>,
 }
 
-/// The limits, as flags that are made from the list of limits. Each replaces what the configuration file says.
+/// The limits as flags, generated from the list of limits. Each overrides the configuration file.
 #[derive(Debug)]
 pub struct LimitFlags {
     settings: Settings,
 }
 
 impl LimitFlags {
-    /// The flags that are given, by the keys of the configuration file.
+    /// The flags given, by the keys of the configuration file.
     pub fn settings(&self) -> Settings {
         self.settings.clone()
     }
@@ -750,7 +748,7 @@ fn limit_flag(key: &'static LimitKey) -> Arg {
         .action(if is_list { ArgAction::Append } else { ArgAction::Set })
 }
 
-/// What accepts a broken limit, as flags. Each replaces what the configuration file says.
+/// What accepts an exceeded limit, as flags. Each overrides the configuration file.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Acceptance")]
 pub struct AcceptFlags {
@@ -766,7 +764,7 @@ pub struct AcceptFlags {
 }
 
 impl AcceptFlags {
-    /// The flags that are given, by the keys of `[accept]`.
+    /// The flags given, by the keys of `[accept]`.
     pub fn settings(&self) -> Settings {
         given([
             ("labels", "--accept-label", lines(&self.accept_label)),
@@ -776,7 +774,7 @@ impl AcceptFlags {
     }
 }
 
-/// The settings that are given, by their keys: each with its flag.
+/// The settings given, by key, each with its flag.
 fn given<const N: usize>(flags: [(&str, &str, Option<String>); N]) -> Settings {
     let setting = |(key, flag, value): (&str, &str, Option<String>)| {
         Some((key.to_owned(), Setting { text: value?, origin: flag.to_owned() }))
@@ -784,12 +782,12 @@ fn given<const N: usize>(flags: [(&str, &str, Option<String>); N]) -> Settings {
     flags.into_iter().filter_map(setting).collect()
 }
 
-/// The values of a flag that may be given several times, as one setting.
+/// The values of a repeatable flag, as one setting.
 fn lines(values: &[String]) -> Option<String> {
     Some(values.join("\n")).filter(|lines| !lines.is_empty())
 }
 
-/// What becomes of a report.
+/// Where a report goes.
 #[derive(Debug, Args)]
 pub struct OutputFlags {
     /// Output format
@@ -824,7 +822,7 @@ pub struct OutputFlags {
     pub comment: CommentFlags,
 }
 
-/// A metric that one image has by itself.
+/// A metric that a single image has.
 fn metric_of_one(text: &str) -> Result<Metric, &'static str> {
     let metric = text.parse().ok().filter(|metric| *metric != Metric::Update);
     metric.ok_or("expected uncompressed, flattened or compressed")
@@ -835,7 +833,7 @@ fn commits(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse().map_err(|_| "expected a number of commits, 1 or more")
 }
 
-/// An address that can stand in a link of markdown as it is.
+/// A URL that can be used as it is in a markdown link.
 fn web_address(text: &str) -> Result<String, &'static str> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/?#@!$&*+,;=%".contains(c);
     let is_web = text.starts_with("https://") || text.starts_with("http://");
@@ -871,13 +869,13 @@ pub struct CommentFlags {
 }
 
 impl CommentFlags {
-    /// What is given of it, by the keys of `[comment]`.
+    /// The flags given, by the keys of `[comment]`.
     pub fn settings(&self) -> Settings {
         given([("min-change", "--comment-min-change", self.comment_min_change.clone())])
     }
 }
 
-/// How to ask GitHub, for comments and for a store on a branch.
+/// How to reach GitHub, for comments and for a store on a branch.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "GitHub")]
 pub struct GithubFlags {
@@ -917,7 +915,7 @@ pub enum LimitsFrom {
     Head,
 }
 
-/// Whose limits count where saved reports are put together.
+/// Whose limits count when saved reports are merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ReportLimits {
     /// Those at the tip of the target branch; every image is evaluated again

@@ -1,4 +1,4 @@
-//! The `layergate` program: reads the command line, runs a command, says its exit code.
+//! The `layergate` program: parses the command line, runs a command and returns its exit code.
 
 use std::process::ExitCode;
 
@@ -9,7 +9,7 @@ use layergate::files;
 use layergate::source::store_files;
 
 fn main() -> ExitCode {
-    // As root, nothing else is done: no option, no variable and no file decides anything.
+    // Nothing else runs as root: no option, variable or file has any influence.
     if std::env::args_os().nth(1).is_some_and(|argument| argument == store_files::READER) {
         let served = store_files::serve(std::io::stdin().lock(), std::io::stdout().lock());
         return ExitCode::from(if served.is_ok() { 0 } else { commands::Exit::Unreadable as u8 });
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = runtime.map_err(anyhow::Error::from).and_then(|runtime| {
         let result = runtime.block_on(commands::run(cli));
-        // Where one image has failed, the others need not be read to their ends.
+        // If one image has failed, the others need not be read to their ends.
         runtime.shutdown_background();
         result
     });
@@ -36,20 +36,20 @@ fn main() -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
-/// Memory that cannot be had aborts the program: its exit code is then that of all that cannot be read.
+/// Running out of memory aborts the program; the exit code is then that for unreadable input.
 #[cfg(unix)]
 fn end_aborts() {
     let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
     let exit = commands::Exit::Unreadable as i32;
-    // That it cannot be done changes nothing but the code.
+    // If this fails, only the exit code differs.
     let _ = signal_hook::flag::register_conditional_shutdown(signal_hook::consts::SIGABRT, exit, always);
 }
 
 #[cfg(not(unix))]
 fn end_aborts() {}
 
-/// Lets every option also be set by `LAYERGATE_` and its name. Empty variables count as not set:
-/// that is how an action passes an input that nobody filled in.
+/// Lets every option also be set through `LAYERGATE_` and its name. Empty variables count as not set: actions pass
+/// inputs that nobody filled in that way.
 fn with_environment(command: clap::Command) -> clap::Command {
     command.mut_subcommands(|subcommand| {
         subcommand.mut_args(|argument| {

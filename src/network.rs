@@ -1,10 +1,9 @@
-//! Whose certificates are believed where other machines are reached over HTTPS: the system's, or what the
-//! environment names.
+//! Which certificates HTTPS connections to other machines trust: the system's, or those named in the environment.
 //!
-//! - `SSL_CERT_FILE`, a file, and `SSL_CERT_DIR`, directories, name certificates to believe *instead* of the
+//! - `SSL_CERT_FILE`, a file, and `SSL_CERT_DIR`, directories, name certificates to trust *instead* of the
 //!   system's (OpenSSL, "SSL_CTX_load_verify_locations"; most programs on Linux follow it)
-//! - `NODE_EXTRA_CA_CERTS`, a file, names some to believe *too* (Node.js, "Command-line API"): what a runner of one's
-//!   own has set for the actions that run on it
+//! - `NODE_EXTRA_CA_CERTS`, a file, names certificates to trust *as well* (Node.js, "Command-line API"): self-hosted
+//!   runners set it for the actions that run on them
 
 use std::ffi::OsStr;
 use std::fs;
@@ -25,10 +24,10 @@ use crate::files;
 const FILE: &str = "SSL_CERT_FILE";
 const DIRECTORIES: &str = "SSL_CERT_DIR";
 const EXTRA: &str = "NODE_EXTRA_CA_CERTS";
-/// The most that is read of a file; a system's bundle has some hundred KiB.
+/// Maximum bytes read of a file; a system's bundle has a few hundred KiB.
 const MAX_FILE: u64 = 16 << 20;
 
-/// Certificates that are named and cannot be used.
+/// Certificates that are named but cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{variable} names {}, but no certificate can be read from there: {why}; point it to PEM certificates, or unset it", path.display())]
 pub struct CertificateError {
@@ -37,13 +36,13 @@ pub struct CertificateError {
     why: String,
 }
 
-/// What an HTTP client starts from that asks `first` first. Proxies are those of the environment (`HTTPS_PROXY`,
+/// A builder for an HTTP client whose first request goes to `first`. Proxies come from the environment (`HTTPS_PROXY`,
 /// `HTTP_PROXY`, `NO_PROXY`).
 ///
 /// # Errors
 /// [`CertificateError`].
 pub fn client(first: &Url) -> Result<ClientBuilder, CertificateError> {
-    // A second call finds the provider of the first in place, which is as good.
+    // A second call finds the provider of the first installed, which is just as good.
     let _ = ring::default_provider().install_default();
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let mut all = Vec::new();
@@ -56,7 +55,7 @@ pub fn client(first: &Url) -> Result<ClientBuilder, CertificateError> {
     }
     if let Some(directories) = &directories {
         let found = of_directories(directories);
-        // A file beside them has what is needed.
+        // With a file beside them, directories may be empty.
         if file.is_none() && found.is_empty() {
             let why = "there is none".to_owned();
             return Err(CertificateError { variable: DIRECTORIES, path: directories.into(), why });
@@ -71,7 +70,7 @@ pub fn client(first: &Url) -> Result<ClientBuilder, CertificateError> {
     } else {
         let system = Arc::new(SystemVerifier::new(all));
         if first.scheme() == "https" {
-            // By the time that a server has answered, they are there.
+            // They are loaded by the time a server has answered.
             let system = Arc::clone(&system);
             std::thread::spawn(move || system.verifier().is_ok());
         }
@@ -80,8 +79,8 @@ pub fn client(first: &Url) -> Result<ClientBuilder, CertificateError> {
     Ok(reqwest::Client::builder().tls_backend_preconfigured(config.with_no_client_auth()))
 }
 
-/// Believes the system's certificates, and reads them once they are needed: there are a hundred and more, and whoever
-/// asks a registry by plain HTTP needs none.
+/// Trusts the system's certificates, and loads them when they are first needed: there are over a hundred, and plain
+/// HTTP to a registry needs none.
 #[derive(Debug)]
 struct SystemVerifier {
     provider: Arc<CryptoProvider>,
@@ -135,8 +134,7 @@ impl ServerCertVerifier for SystemVerifier {
     }
 }
 
-/// The certificates of a file. A bundle may well have one of a kind that nobody uses any more; that it has none at
-/// all is an error.
+/// The certificates of a file. A bundle may contain some of an obsolete kind; containing none at all is an error.
 fn of_file(variable: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     let failed = |why: String| CertificateError { variable, path: path.to_owned(), why };
     let content = read(path).map_err(|error| failed(error.to_string()))?;
@@ -144,7 +142,7 @@ fn of_file(variable: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
     if found.is_empty() { Err(failed("it contains no PEM certificate".into())) } else { Ok(found) }
 }
 
-/// Those of all files of directories, which have others too.
+/// The certificates in all files of the directories, which may contain other files too.
 fn of_directories(directories: &OsStr) -> Vec<CertificateDer<'static>> {
     let files = std::env::split_paths(directories)
         .filter_map(|directory| fs::read_dir(directory).ok())

@@ -1,4 +1,4 @@
-//! What a scheduled job fails on.
+//! The conditions that a scheduled job can fail on.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::{FleetImage, FleetRepository, NotRead, RepositoryState};
 use crate::image::{Day, LimitInForce, StageAdoption, Time};
 use crate::limits::{Enforce, Metric, SizeLimit};
 
-/// How long ago an image may have been recorded.
+/// The maximum age of an image's newest baseline.
 const STALE: i64 = 90 * DAY;
 
 /// A condition of `--fail-on`.
@@ -39,14 +39,14 @@ pub struct Met {
     pub condition: Condition,
     /// The repository.
     pub repository: String,
-    /// The image; null where it is about all of the repository.
+    /// The image; null if this is about the whole repository.
     pub image: Option<String>,
     /// What is wrong.
     pub message: String,
 }
 
 impl Condition {
-    /// The word for it.
+    /// The condition's name.
     pub fn as_str(self) -> &'static str {
         match self {
             Condition::NoBaseline => "no-baseline",
@@ -116,7 +116,7 @@ fn of_image(condition: Condition, image: &FleetImage, now: Time) -> Option<Strin
     }
 }
 
-/// By each configuration by itself, as a check evaluates it.
+/// Evaluates each configuration by itself, like a check.
 fn over_max_size(image: &FleetImage, today: &Day) -> Option<String> {
     let sources: BTreeSet<Option<&str>> = image.limits.iter().map(|limit| limit.source.as_deref()).collect();
     sources.into_iter().find_map(|source| {
@@ -127,7 +127,7 @@ fn over_max_size(image: &FleetImage, today: &Day) -> Option<String> {
         let limit: SizeLimit = value("max-size")?.parse().ok()?;
         let metric: Metric = value("metric").map_or(Ok(Metric::default()), |text| text.parse()).ok()?;
         let enforce: Enforce = value("enforce").map_or(Ok(Enforce::default()), |text| text.parse()).ok()?;
-        // Of one image alone there is no update.
+        // A single image has no update size.
         let size = metric.of(&image.totals).filter(|_| metric != Metric::Update)?;
         let is_over = size > limit.bytes && enforce.holds_on(today);
         is_over.then(|| {

@@ -1,5 +1,5 @@
-//! The images of many repositories: what each is and costs, what they are together, and which conditions of a scheduled
-//! job they meet. Pure: summaries go in, one document comes out, and every output is made from it.
+//! The images of many repositories: each image's size and waste, the totals, and which conditions of a scheduled job
+//! are met. Pure: summaries go in, one document comes out, and every output is made from it.
 
 mod condition;
 mod summary;
@@ -29,9 +29,9 @@ pub struct Fleet {
     pub layergate: String,
     /// When it was made, as RFC 3339 writes it.
     pub generated: Time,
-    /// The branch that was read in each repository of GitHub.
+    /// The branch read in each GitHub repository.
     pub branch: String,
-    /// All images together, those of archived repositories left out.
+    /// Totals of all images, except those of archived repositories.
     pub totals: FleetTotals,
     /// The conditions of `--fail-on` that are met.
     pub met: Vec<Met>,
@@ -53,7 +53,7 @@ pub struct FleetRepository {
     pub state: RepositoryState,
     /// Whether it is archived: its images count in no totals.
     pub archived: bool,
-    /// What it was asked for as, where it is called otherwise now.
+    /// The requested name, if the repository has been renamed.
     pub renamed_from: Option<String>,
     /// The Dockerfiles in its root and in `docker/`.
     pub dockerfiles: Vec<String>,
@@ -70,37 +70,37 @@ pub enum RepositoryState {
     Recorded,
     /// It has a Dockerfile and none.
     NoBaseline,
-    /// It has none, and nobody expects any: it has no Dockerfile, or is a fork or archived.
+    /// It has none, and none are expected: it has no Dockerfile, or is a fork or archived.
     NotExpected,
     /// It has some that cannot be read.
     Unread,
 }
 
-/// An image for one platform, as it was recorded last.
+/// The latest recorded state of an image for one platform.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FleetImage {
     /// The image's name.
     pub image: String,
-    /// What it runs on, as `os/arch[/variant][:os.version]`, or `unknown`.
+    /// The image's platform, as `os/arch[/variant][:os.version]`, or `unknown`.
     pub platform: String,
-    /// The commit that it is of.
+    /// The commit that it was built from.
     pub commit: Option<String>,
-    /// When it was recorded, or, where that is not known, committed: as RFC 3339 writes it.
+    /// When it was recorded or, if that is unknown, committed; in RFC 3339 format.
     pub recorded: Option<Time>,
-    /// The accounting.
+    /// Its sizes.
     pub totals: Totals,
-    /// What a host downloads that moves to it from the one recorded before it, where known.
+    /// What a host downloads to move here from the previously recorded image, if known.
     pub update: Option<UpdateSize>,
-    /// How its uncompressed size has changed; null where only one size is known.
+    /// How its uncompressed size has changed; null if only one size is known.
     pub change: Option<Change>,
-    /// Removable files by class, where they were looked for.
+    /// Removable files by class, if they were looked for.
     pub removable: Option<Classes>,
-    /// Whether it is built in stages.
+    /// Whether it is a multi-stage build.
     pub stages: StageAdoption,
-    /// Since when the records say so, as RFC 3339 writes it.
+    /// Since when the baselines say so, in RFC 3339 format.
     pub stages_since: Option<Time>,
-    /// Bytes that a builder stage would leave behind, where its files are known.
+    /// Bytes that a builder stage would leave behind, if its files are known.
     pub saving: Option<Bytes>,
     /// The limits that its configuration sets.
     pub limits: Vec<LimitInForce>,
@@ -114,9 +114,9 @@ pub struct Change {
     pub bytes: Delta,
     /// The size before.
     pub from: Bytes,
-    /// When the size before was recorded, as RFC 3339 writes it.
+    /// When the size before was recorded, in RFC 3339 format.
     pub since: Time,
-    /// Whether that is less than thirty days ago, for want of an older record.
+    /// Whether that is less than thirty days ago, because there is no older baseline.
     pub shorter: bool,
 }
 
@@ -126,7 +126,7 @@ pub struct Change {
 pub struct NotRead {
     /// A repository, an owner or a directory.
     pub name: String,
-    /// Why not, in a word.
+    /// Why not, as a keyword.
     pub reason: UnreadReason,
     /// Why not, and what to do.
     pub message: String,
@@ -137,49 +137,49 @@ pub struct NotRead {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum UnreadReason {
-    /// It is not there, or the token may not see it.
+    /// It does not exist, or the token may not see it.
     NotVisible,
     /// A newer version of layergate wrote it.
     Newer,
-    /// It is no summary of baselines.
+    /// It is not a summary of baselines.
     Broken,
-    /// There are baselines, and no summary of them yet.
+    /// It has baselines, but no summary of them yet.
     NoSummary,
-    /// GitHub refuses, or did not answer.
+    /// GitHub refused, or did not answer.
     Refused,
 }
 
-/// All images together. Sums are of what is known.
+/// All images together. Sums include only known values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FleetTotals {
-    /// How many repositories were looked at.
+    /// Number of repositories examined.
     pub repositories: u64,
-    /// How many of them have baselines that could be read.
+    /// Number of these whose baselines could be read.
     pub recorded: u64,
-    /// How many have a Dockerfile and no baselines.
+    /// Number with a Dockerfile but no baselines.
     pub no_baseline: u64,
-    /// How much could not be read.
+    /// Number of repositories, owners and directories that could not be read.
     pub unread: u64,
-    /// How many images there are, whatever platforms they have.
+    /// Number of images; platforms are not counted separately.
     pub images: u64,
-    /// How many of them are built in stages.
+    /// Number of images with a multi-stage build.
     pub multi_stage: u64,
-    /// How many are built where they run.
+    /// Number of images that ship build tools or build inputs.
     pub single_stage: u64,
-    /// How many need no builder stage.
+    /// Number of images that need no builder stage.
     pub not_needed: u64,
-    /// Of how many that is not known.
+    /// Number of images for which that is unknown.
     pub unknown: u64,
-    /// How many have no limits.
+    /// Number of images without limits.
     pub no_limits: u64,
     /// Bytes of all layers.
     pub uncompressed: Bytes,
-    /// How many images, for one platform each, have no known size.
+    /// Number of images, one per platform, whose size is unknown.
     pub unknown_sizes: u64,
-    /// How that has changed.
+    /// How that sum has changed.
     pub change: Delta,
-    /// Bytes of files that no container of the images can see.
+    /// Bytes of files that containers of the images cannot see.
     pub wasted: Bytes,
     /// Bytes of removable files.
     pub removable: Bytes,
@@ -187,7 +187,7 @@ pub struct FleetTotals {
     pub saving: Bytes,
 }
 
-/// A repository, as it was found.
+/// A repository as it was found.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FoundRepository {
     /// Its name.
@@ -198,16 +198,16 @@ pub struct FoundRepository {
     pub archived: bool,
     /// Whether it is a fork.
     pub fork: bool,
-    /// What it was asked for as, where it is called otherwise.
+    /// The requested name, if the repository is now called otherwise.
     pub renamed_from: Option<String>,
-    /// The Dockerfiles that were seen.
+    /// The Dockerfiles found.
     pub dockerfiles: Vec<String>,
-    /// What it has recorded; `None` if it has no baselines.
+    /// Its recorded summary; `None` if it has no baselines.
     pub baselines: Option<Result<Summary, (UnreadReason, String)>>,
 }
 
 impl Fleet {
-    /// Puts repositories together at a time. One that was found twice counts once.
+    /// Combines repositories, as of a point in time. One found twice counts once.
     pub fn new(
         branch: &str,
         found: Vec<FoundRepository>,
@@ -215,7 +215,7 @@ impl Fleet {
         conditions: &[Condition],
         now: Time,
     ) -> Fleet {
-        // A directory may be called what a repository of GitHub is.
+        // A directory may have the same name as a GitHub repository.
         let mut by_name: BTreeMap<(String, Option<String>), FoundRepository> = BTreeMap::new();
         for found in found {
             let key = (found.name.clone(), found.url.clone());
@@ -289,7 +289,7 @@ impl FleetRepository {
         }
     }
 
-    /// Whether an image of it has several platforms, so that they have to be told apart.
+    /// Whether an image has several platforms, which must then be named.
     pub fn has_platforms(&self, image: &str) -> bool {
         self.images.iter().filter(|other| other.image == image).count() > 1
     }
@@ -315,7 +315,8 @@ impl FleetImage {
         }
     }
 
-    /// Whether its configuration limits anything. One that cannot be told, such as a later version's, counts.
+    /// Whether its configuration limits anything. A limit that this version does not know, such as a later version's,
+    /// counts.
     pub fn has_limits(&self) -> bool {
         self.limits.iter().any(|limit| {
             let written = |key| (key == limit.key).then_some(limit.value.as_str());
@@ -345,7 +346,7 @@ impl FleetTotals {
         if repository.archived {
             return;
         }
-        // Of several platforms, the one with most to do says what the image is.
+        // Of several platforms, the one with most to do decides the image's state.
         let mut by_name: BTreeMap<&str, StageAdoption> = BTreeMap::new();
         for image in &repository.images {
             let stages = by_name.entry(&image.image).or_insert(image.stages);

@@ -1,6 +1,6 @@
-//! What a repository has recorded of its images, in short: the newest record of each, and what is needed to say how it
-//! came to be. A baseline branch has it in one small file, so that many repositories cost one request. It is made by
-//! folding records, oldest first, and so keeps what is known of records that were removed since.
+//! A short summary of a repository's baselines: the newest of each image, and what is needed to show its history. A
+//! baseline branch keeps it in one small file, so that many repositories cost one request. It is made by folding
+//! baselines, oldest first, so it retains what is known from baselines that were removed since.
 
 use std::collections::HashSet;
 
@@ -12,10 +12,11 @@ use crate::image::{Bytes, Classes, LimitInForce, Snapshot, StageAdoption, Time, 
 
 /// The `schema` of a summary that this version writes.
 const SCHEMA: &str = "layergate.summary/v1";
-/// Seconds of a day, and of how much a change is told.
+/// Seconds in a day, and in the period over which a change is reported.
 pub const DAY: i64 = 86_400;
 pub const WINDOW: i64 = 30 * DAY;
-/// How many days with a record are kept: those of the window before a newest record, and one before each of these.
+/// How many days with a baseline are kept: those of the period before the newest baseline, and one before each of
+/// these.
 const MAX_DAYS: usize = 62;
 /// The most images that one document may list.
 const MAX_IMAGES: usize = 20_000;
@@ -29,7 +30,7 @@ pub enum SummaryError {
     /// The text is not JSON, or a field is missing or of another type.
     #[error("not a summary of baselines: {0}")]
     Json(#[from] serde_json::Error),
-    /// What it says cannot be.
+    /// Its content is contradictory or impossible.
     #[error("{0}")]
     Inconsistent(&'static str),
 }
@@ -54,40 +55,40 @@ pub struct Summary {
 pub struct ImageSummary {
     /// The image's name.
     pub image: String,
-    /// What it runs on, as `os/arch[/variant][:os.version]`, or `unknown`.
+    /// The image's platform, as `os/arch[/variant][:os.version]`, or `unknown`.
     pub platform: String,
-    /// The newest record.
+    /// The newest baseline.
     #[serde(flatten)]
     pub newest: RecordSummary,
-    /// When the first record was made that says of its stages what the newest says, and each one since.
+    /// When the first baseline was recorded that, like each one since, has the newest one's multi-stage state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stages_since: Option<Time>,
-    /// The uncompressed size at the end of each day with a record, oldest first: when, and how many bytes.
+    /// The uncompressed size at the end of each day with a baseline, oldest first: when, and how many bytes.
     #[serde(default)]
     pub days: Vec<(Time, Bytes)>,
 }
 
-/// One record.
+/// A summary of one baseline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordSummary {
-    /// The commit that it is of.
+    /// The commit that it was recorded for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit: Option<String>,
-    /// When that was committed, where known.
+    /// When the commit was made, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<Time>,
     /// When it was recorded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorded: Option<Time>,
-    /// The accounting.
+    /// The sizes.
     pub totals: Totals,
-    /// What a host downloads that moves to it from the one recorded before it, where known.
+    /// What a host downloads to move here from the previously recorded image, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSize>,
-    /// Bytes of removable files by class, where they were looked for.
+    /// Bytes of removable files by class, if they were looked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removable: Option<Classes>,
-    /// Whether it is built in stages.
+    /// Whether it is a multi-stage build.
     #[serde(default)]
     pub stages: StageAdoption,
     /// Bytes that a builder stage would leave behind.
@@ -99,7 +100,7 @@ pub struct RecordSummary {
 }
 
 impl RecordSummary {
-    /// The record that a snapshot is.
+    /// The summary of a snapshot.
     pub fn of(snapshot: &Snapshot) -> RecordSummary {
         let commit = snapshot.commit.as_ref();
         let recorded = snapshot.recorded.as_ref();
@@ -117,13 +118,13 @@ impl RecordSummary {
         }
     }
 
-    /// When it was made: its own word, or when its commit was.
+    /// When it was recorded, else when its commit was made.
     pub fn made(&self) -> Option<Time> {
         self.recorded.or(self.time)
     }
 
-    /// What decides which of two is newer: a slow job of an older commit may well come later, and a commit may have
-    /// the time of a clock that is fast.
+    /// Decides which of two baselines is newer: a slow job for an older commit may finish later, and a commit's time
+    /// may come from a clock that is fast.
     fn age(&self) -> Option<Time> {
         self.time.into_iter().chain(self.recorded).min()
     }
@@ -135,12 +136,12 @@ impl RecordSummary {
 }
 
 impl Summary {
-    /// A repository of which nothing is recorded.
+    /// The summary of a repository without baselines.
     pub fn new() -> Summary {
         Summary { schema: SCHEMA.into(), images: Vec::new() }
     }
 
-    /// Reads a summary. Anyone who may write to the branch may have written it.
+    /// Parses a summary. Anyone who may write to the branch may have written it.
     ///
     /// # Errors
     /// [`SummaryError`], also for a document that a newer version wrote.
@@ -164,7 +165,7 @@ impl Summary {
         }
     }
 
-    /// The document, one image a line, so that Git keeps little of a change.
+    /// The document, with one image per line, so that Git stores changes compactly.
     ///
     /// # Errors
     /// Any error from encoding.
@@ -174,18 +175,18 @@ impl Summary {
         Ok(format!("{{\"schema\":\"{schema}\",\"images\":[\n{}\n]}}\n", lines.join(",\n")))
     }
 
-    /// Whether an image has a record.
+    /// Whether an image has a baseline.
     pub fn has(&self, image: &str) -> bool {
         self.images.iter().any(|row| row.image == image)
     }
 
-    /// Adds the record of a snapshot.
+    /// Adds a snapshot.
     pub fn put_snapshot(&mut self, snapshot: &Snapshot) {
         let platform = platform_key(snapshot.image.platform.as_ref());
         self.put(&snapshot.image.name, &platform, RecordSummary::of(snapshot));
     }
 
-    /// Adds a record.
+    /// Adds a baseline.
     pub fn put(&mut self, image: &str, platform: &str, record: RecordSummary) {
         let key = |row: &ImageSummary| (row.image.as_str(), row.platform.as_str()).cmp(&(image, platform));
         match self.images.binary_search_by(key) {
@@ -194,12 +195,12 @@ impl Summary {
         }
     }
 
-    /// Forgets the images and platforms that are none any more.
+    /// Forgets the images and platforms that no longer exist.
     pub fn retain(&mut self, is_kept: impl Fn(&str, &str) -> bool) {
         self.images.retain(|row| is_kept(&row.image, &row.platform));
     }
 
-    /// How many images there are, whatever platforms they have.
+    /// The number of images; platforms are not counted separately.
     pub fn count(&self) -> usize {
         self.images.iter().map(|row| row.image.as_str()).collect::<HashSet<_>>().len()
     }
@@ -231,23 +232,23 @@ impl ImageSummary {
         self.note_size();
     }
 
-    /// Notes the newest size as that of its day.
+    /// Stores the newest size as that of its day.
     fn note_size(&mut self) {
         let (Some(made), Some(size)) = (self.newest.made(), self.newest.totals.uncompressed) else { return };
-        // Clocks differ, and a day is not over before the next one.
+        // Clocks differ, so a day never precedes the one before.
         let made = self.days.last().map_or(made, |(last, _)| made.max(*last));
         if self.days.last().is_some_and(|(last, _)| last.day() == made.day()) {
             self.days.pop();
         }
         self.days.push((made, size));
         let of_window = self.days.partition_point(|(time, _)| *time < made.before(WINDOW + DAY));
-        // One that is older says what the window began with.
+        // One older size is kept: the one at the start of the period.
         self.days.drain(..of_window.saturating_sub(1));
         self.days.drain(..self.days.len().saturating_sub(MAX_DAYS));
     }
 
-    /// The size to tell a change from, and when it was: the last one at least thirty days ago, or the first that is
-    /// known.
+    /// The size that a change is measured from, and when it was recorded: the last one at least thirty days ago, else
+    /// the first known.
     pub fn before(&self, now: Time) -> Option<(Time, Bytes)> {
         let old = self.days.partition_point(|(time, _)| *time <= now.before(WINDOW));
         self.days.get(old.saturating_sub(1)).copied()

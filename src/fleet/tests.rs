@@ -49,13 +49,13 @@ fn change(records: &[(i64, u64, StageAdoption)]) -> Option<(i64, bool)> {
 #[test]
 fn a_change_is_told_from_the_last_record_that_is_thirty_days_old() {
     use StageAdoption::NotNeeded as Any;
-    // Of one record there is none, unless nothing was recorded for a month.
+    // A single baseline gives none, unless nothing was recorded for a month.
     assert_eq!(change(&[(3, 100, Any)]), None);
     assert_eq!(change(&[(40, 100, Any)]), Some((0, false)));
     assert_eq!(change(&[(20, 100, Any), (3, 130, Any)]), Some((30, true)));
     assert_eq!(change(&[(31, 90, Any), (20, 100, Any), (3, 130, Any)]), Some((40, false)));
     assert_eq!(change(&[(60, 10, Any), (30, 95, Any), (29, 99, Any), (0, 130, Any)]), Some((35, false)));
-    // Of many records a day, the last one counts; and a year of them leaves those that are needed.
+    // Of many baselines a day, the last one counts; and a year of them leaves those that are needed.
     let daily: Vec<(i64, u64, StageAdoption)> =
         (0..365).rev().flat_map(|days| [(days, 7, Any), (days, 1000 + days as u64, Any)]).collect();
     assert_eq!(change(&daily), Some((-30, false)));
@@ -70,7 +70,7 @@ fn it_is_said_since_when_an_image_is_built_as_it_is() {
     let (single, multi) = (StageAdoption::SingleStage, StageAdoption::MultiStage);
     assert_eq!(since(&[(90, 1, single), (50, 1, multi), (20, 1, multi)]), 50);
     assert_eq!(since(&[(90, 1, multi), (50, 1, single), (20, 1, multi)]), 20);
-    // A slow job of an older commit says nothing of the newest.
+    // A slow job for an older commit does not change the newest state.
     assert_eq!(since(&[(90, 1, single), (50, 1, multi), (60, 1, single)]), 50);
 }
 
@@ -106,7 +106,7 @@ fn what_limits_nothing_is_no_limit() {
     assert!(
         has_limits(&[("multi-stage", "warn")]) && has_limits(&[("enforce", "false"), ("max-layers", "9")])
     );
-    // What a later version limits, and what is cut short.
+    // A limit of a later version, and a truncated one.
     assert!(has_limits(&[("max-colours", "9")]) && has_limits(&[("forbid-paths", "a, [b")]));
 }
 
@@ -146,10 +146,10 @@ fn totals_count_each_image_once_and_no_archived_ones() {
     assert_eq!(fleet.to_adopt().len(), 1);
     let met: Vec<&str> = fleet.met.iter().map(|met| met.repository.as_str()).collect();
     assert_eq!(met, ["shop", "broken"]);
-    // What was found by two ways is there once.
+    // Repositories found in two ways are listed once.
     let twice = Fleet::new("b", [found.clone(), found.clone()].concat(), Vec::new(), &[], now());
     assert_eq!(twice.totals, totals);
-    // A directory of the same name is another one.
+    // A directory of the same name is a different entry.
     let shop = summary_of(&[(1, 300, StageAdoption::MultiStage)]);
     let of_github =
         FoundRepository { url: Some("https://github.example/shop".into()), ..repository("shop", Some(shop)) };

@@ -1,4 +1,4 @@
-//! What a GitHub Actions run gets beside the log: outputs and annotations.
+//! What a GitHub Actions run gets besides the log: outputs and annotations.
 
 use std::fmt::Write as _;
 
@@ -11,13 +11,13 @@ use crate::image::{Bytes, Delta};
 use crate::limits::{Finding, Severity, Verdict};
 use crate::sort;
 
-/// The most annotations: GitHub shows ten errors and ten warnings of a step.
+/// Maximum number of annotations: GitHub shows ten errors and ten warnings per step.
 const MAX_ANNOTATIONS: usize = 10;
 
-/// The action's outputs, but for `comment-url`, which is known last. Sizes are in bytes and sum over
-/// all images; what is not known, or is in several metrics, is empty.
+/// The action's outputs, except `comment-url`, which is known last. Sizes are in bytes and summed over all images; a
+/// sum that is unknown, or mixes metrics, is empty.
 pub fn outputs(report: &Report, report_path: &str) -> Vec<(&'static str, String)> {
-    // A platform that is no longer there is said in words; both sums are of the same images.
+    // A removed platform is described in words; both sums cover the same images.
     let missing = report.images.iter().any(ImageReport::is_not_delivered);
     let head = words::size_of_all(&report.images, ImageReport::head_size).filter(|_| !missing);
     let base = words::size_of_all(&report.images, ImageReport::base_size);
@@ -33,10 +33,10 @@ pub fn outputs(report: &Report, report_path: &str) -> Vec<(&'static str, String)
     ]
 }
 
-/// How much an annotation matters.
+/// The severity of an annotation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// A limit is broken.
+    /// A limit is exceeded.
     Failure,
     /// Worth a look.
     Warning,
@@ -44,20 +44,20 @@ pub enum Level {
     Notice,
 }
 
-/// Something that is to be shown, if it has a place on the lines of a Dockerfile.
+/// A message to show, with the Dockerfile lines that it belongs to, if known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Annotation {
-    /// How much it matters.
+    /// Its severity.
     pub level: Level,
-    /// The lines that it is due to.
+    /// The lines that cause it.
     pub place: Option<DockerfileLines>,
-    /// What it is about, in few words.
+    /// The subject, in few words.
     pub title: String,
-    /// What is to be said. Untrusted text, as the title is.
+    /// The text. Untrusted, like the title.
     pub message: String,
 }
 
-/// All that there is to show: the findings, the most serious first, and what grew most where there are none.
+/// Everything to show: the findings, the most serious first, or what grew most if there are none.
 pub fn annotated(report: &Report) -> Vec<Annotation> {
     let findings =
         report.images.iter().flat_map(|image| image.findings.iter().map(move |finding| (image, finding)));
@@ -81,12 +81,12 @@ pub fn annotated(report: &Report) -> Vec<Annotation> {
     findings.into_iter().map(annotation).chain(notices).collect()
 }
 
-/// Workflow commands that show findings on the run's page, and on the lines of a Dockerfile that they
-/// are due to, one a line (GitHub Actions, "Workflow commands").
+/// Workflow commands that show findings on the run's page and on the Dockerfile lines that cause them, one per line
+/// (GitHub Actions, "Workflow commands").
 pub fn annotations(report: &Report) -> String {
     let all = annotated(report);
     let findings = all.iter().filter(|annotation| annotation.level != Level::Notice).count();
-    // That there are more is one as well.
+    // The note that there are more is an annotation too.
     let shown = if findings > MAX_ANNOTATIONS { MAX_ANNOTATIONS - 1 } else { MAX_ANNOTATIONS };
     let mut out: String = all.iter().take(shown).map(command).collect();
     if findings > MAX_ANNOTATIONS {
@@ -114,9 +114,9 @@ fn grown(image: &ImageReport) -> impl Iterator<Item = &Cause> {
     image.causes.iter().filter(|cause| cause.delta > Delta(0))
 }
 
-/// A notice of what grew most, on its line, where no limit has anything to say.
+/// A notice of what grew most, on its line, if no limit has a finding.
 fn largest_growth(image: &ImageReport, label: &str) -> Option<Annotation> {
-    // The base image's own steps stand in no file of ours.
+    // The base image's own instructions are in no file of this repository.
     let cause = grown(image).find(|cause| cause.dockerfile.is_some())?;
     let text = |part: &CausePart| {
         let (name, more) = words::part(part);

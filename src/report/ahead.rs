@@ -1,6 +1,6 @@
-//! What is accepted ahead in a merge queue. A group of a queue has all changes ahead of it as well, and may be compared
-//! with a baseline that has none of them: what somebody has accepted of those is not this change's. The comment of an
-//! accepted pull request carries it along, unseen, since nothing else of a check stays with the pull request. Pure.
+//! Acceptance ahead in a merge queue. A group includes all changes ahead of it, but may be compared with a baseline
+//! without them: their accepted growth is not this change's. The comment on an accepted pull request carries hidden
+//! data about it, because nothing else of a check stays with the pull request. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,15 +9,15 @@ use crate::config::{Accept, Acceptance};
 use crate::image::{Bytes, Delta};
 use crate::limits::{self, Finding, Metric, Threshold, Verdict};
 
-/// The most bytes of a comment for it; with more, nothing is carried along.
+/// Maximum bytes for it in a comment; a longer one is omitted.
 const MOST: usize = 4000;
 
-/// What somebody has accepted of one image.
+/// What was accepted for one image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AcceptedImage {
     image: String,
     platform: Option<String>,
-    /// By how much the image grew, in the metric.
+    /// How much the image grew, in the metric.
     growth: Option<Delta>,
     findings: Vec<AcceptedFinding>,
 }
@@ -30,18 +30,18 @@ struct AcceptedFinding {
     measured: i64,
 }
 
-/// A pull request ahead that is accepted.
+/// An accepted pull request ahead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedAhead {
-    /// How many commits lie between its own and the group's, and one.
+    /// How many commits its own commit is behind the group's, plus one.
     pub distance: u64,
-    /// Its number, and by what it is accepted.
+    /// Its number, and how it was accepted.
     pub acceptance: Acceptance,
-    /// What of it.
+    /// What was accepted.
     pub images: Vec<AcceptedImage>,
 }
 
-/// What is accepted of a report, in letters that end no HTML comment and mean nothing to GitHub.
+/// The accepted part of a report, in characters that cannot end an HTML comment and mean nothing to GitHub.
 pub fn write_accepted(report: &Report) -> Option<String> {
     let accepted = report.images.iter().filter(|image| image.verdict == Verdict::Accepted);
     let finding = |finding: &Finding| {
@@ -67,13 +67,13 @@ pub fn write_accepted(report: &Report) -> Option<String> {
     (escaped.len() <= MOST).then_some(escaped)
 }
 
-/// What [`write_accepted`] has written; nothing where it cannot be read.
+/// Parses the output of [`write_accepted`]; empty if it is invalid.
 pub fn read_accepted(text: &str) -> Vec<AcceptedImage> {
     serde_json::from_str(text).unwrap_or_default()
 }
 
 impl Report {
-    /// Accepts what fails an image only because of what is accepted ahead.
+    /// Accepts images that fail only because of what was accepted ahead.
     pub fn accept_ahead(&mut self, ahead: &[AcceptedAhead]) {
         for image in self.images.iter_mut().filter(|image| image.verdict == Verdict::Fail) {
             let shown: &ImageReport = image;
@@ -88,8 +88,8 @@ impl Report {
         self.verdict = super::worst(&self.images);
     }
 
-    /// Accepts the limits that are broken, of each image that may be accepted. That nothing is known of one, or
-    /// that there is nothing to compare it with, is no broken limit. A bound is for the growth of this change alone.
+    /// Accepts the exceeded limits of each acceptable image. A missing report or baseline is not an exceeded limit.
+    /// `max-increase` of the acceptance applies to this change's growth only.
     pub fn accept_with(&mut self, acceptance: &Acceptance, accept: &Accept, ahead: &[AcceptedAhead]) {
         for image in self.images.iter_mut().filter(|image| image.verdict == Verdict::Fail) {
             let below = accepted_below(image, ahead);
@@ -104,7 +104,7 @@ impl Report {
     }
 }
 
-/// What is accepted of an image by the entries that its baseline does not have.
+/// What was accepted for an image in the entries that its baseline lacks.
 fn accepted_below<'a>(
     image: &ImageReport,
     ahead: &'a [AcceptedAhead],
@@ -118,7 +118,7 @@ fn accepted_below<'a>(
     since.filter_map(own).collect()
 }
 
-/// Whether a limit is exceeded by no more than what is accepted: of growth, by no more than its limit on top of that.
+/// Whether a limit is exceeded only by what was accepted; growth may exceed that by at most its limit.
 fn is_covered(found: &Finding, image: &ImageReport, below: &[(&Acceptance, &AcceptedImage)]) -> bool {
     let Some(measured) = found.measured else { return false };
     let of_entry = |(_, accepted): &(&Acceptance, &AcceptedImage)| {
@@ -139,12 +139,13 @@ fn is_covered(found: &Finding, image: &ImageReport, below: &[(&Acceptance, &Acce
     }
 }
 
-/// Anyone may have written the amounts.
+/// Saturating, because anyone may have written the amounts.
 fn sum(growth: impl Iterator<Item = i64>) -> i64 {
     growth.fold(0, i64::saturating_add)
 }
 
-/// What growth is counted from, where a limit is on growth. Updates do not add up: layers of one replace those of another.
+/// The size that growth is measured from, if the limit is about growth. Updates do not add up: the layers of one
+/// replace those of another.
 fn growth_base(found: &Finding, image: &ImageReport) -> Option<Bytes> {
     let limit = limits::definition(&found.rule).filter(|limit| limit.is_on_growth())?;
     match limit.needs(limits::Fact::AppSize) {
@@ -203,14 +204,14 @@ mod tests {
     fn growth_beyond_what_is_accepted_ahead_has_the_limit_of_one_change() {
         let grown = |measured| fails("max-increase", "5%", measured);
         let ahead = [(1, accepted("max-increase", 200))];
-        // 5% of 1000 and of the 200 that came on top.
+        // 5% of 1000 and of the 200 accepted on top.
         assert_eq!(verdict(grown(200), &ahead), Verdict::Accepted);
         assert_eq!(verdict(grown(260), &ahead), Verdict::Accepted);
         assert_eq!(verdict(grown(261), &ahead), Verdict::Fail);
         let two = [ahead[0].clone(), (2, accepted("max-increase", 300))];
         assert_eq!(verdict(grown(575), &two), Verdict::Accepted);
         assert_eq!(verdict(grown(576), &two), Verdict::Fail);
-        // The baseline has what is further ahead, and another image's or limit's acceptance is no one's here.
+        // The baseline includes what is further ahead; acceptance of another image or limit does not count here.
         assert_eq!(verdict(grown(200), &[(3, accepted("max-increase", 200))]), Verdict::Fail);
         assert_eq!(verdict(grown(200), &[(1, accepted("max-size", 2000))]), Verdict::Fail);
         let other = AcceptedImage { image: "web".into(), ..accepted("max-increase", 200) };

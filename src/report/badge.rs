@@ -13,30 +13,30 @@ use crate::limits::Verdict;
 /// A label, a message and its colour.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Badge {
-    /// What it is of.
+    /// The subject.
     pub label: String,
     /// The size.
     pub message: String,
-    /// The verdict that colours it, where there is one.
+    /// The verdict that determines its colour, if any.
     pub verdict: Option<Verdict>,
 }
 
-/// How a badge is written.
+/// The format of a badge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadgeFormat {
-    /// A picture.
+    /// An image.
     Svg,
-    /// What shields.io asks for.
+    /// JSON in the format of shields.io.
     Endpoint,
 }
 
-/// The most characters of a label.
+/// Maximum characters of a label.
 const MAX_LABEL: usize = 60;
 /// Half of the space around each of the two texts.
 const SPACE: usize = 60;
 
 impl BadgeFormat {
-    /// The form that a file's name asks for.
+    /// The format for a file, by its extension.
     pub fn of(path: &Path) -> BadgeFormat {
         let is_json = path.extension().is_some_and(|ending| ending == "json");
         if is_json { BadgeFormat::Endpoint } else { BadgeFormat::Svg }
@@ -49,7 +49,7 @@ impl Badge {
         Badge { label: name.to_owned(), message: words::amount(size), verdict: None }
     }
 
-    /// The badge of a check: of its image, or of all together.
+    /// The badge of a check: of its single image, or of all together.
     pub fn of(report: &Report) -> Badge {
         let (label, size) = match report.images.as_slice() {
             [image] => (image.name.clone(), image.head_size()),
@@ -65,7 +65,7 @@ impl Badge {
         }
     }
 
-    /// Writes it.
+    /// Writes the badge.
     ///
     /// # Errors
     /// Any error from writing.
@@ -84,7 +84,8 @@ impl Badge {
         }
     }
 
-    /// The name that shields.io knows, and the same in hexadecimal; white on each has a contrast of 4.5 or more.
+    /// The name that shields.io knows, and the same in hexadecimal; white text on either has a contrast of at least
+    /// 4.5.
     fn color(&self) -> (&'static str, &'static str) {
         match self.verdict {
             None => ("blue", "#0969da"),
@@ -96,7 +97,7 @@ impl Badge {
     }
 }
 
-/// Lengths are in tenths of a pixel; `textLength` makes whatever font there is as wide as is reckoned here.
+/// Lengths are in tenths of a pixel; `textLength` makes any font as wide as calculated here.
 fn write_svg(label: &str, message: &str, color: &str, out: &mut impl Write) -> io::Result<()> {
     let (left, right) = (width(label), width(message));
     let (left_box, right_box) = (left + 2 * SPACE, right + 2 * SPACE);
@@ -112,7 +113,7 @@ fn write_svg(label: &str, message: &str, color: &str, out: &mut impl Write) -> i
     writeln!(out)
 }
 
-/// About the width of a text in Verdana of 11 pixels.
+/// The approximate width of a text in 11-pixel Verdana.
 fn width(text: &str) -> usize {
     let of = |c: char| match c {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ' ' | '\u{a0}' | '\'' | '|' => 40,

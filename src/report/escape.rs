@@ -1,17 +1,17 @@
-//! Text from images, Dockerfiles, tags and labels is untrusted. These functions are the only way for
-//! it into an output.
+//! Text from images, Dockerfiles, tags and labels is untrusted. It must pass through these functions to reach an
+//! output.
 
 use std::fmt::Write as _;
 
 use crate::image::text::{is_invisible, piles_up};
 
-/// The longest text that an output shows; the rest is cut, and the cut is shown.
+/// The longest text that an output shows; the rest is cut off visibly.
 const MAX_SHOWN: usize = 160;
-/// The most marks on one letter; what is piled up higher covers the lines above and below.
+/// Maximum combining marks on one letter; taller stacks cover the lines above and below.
 const MAX_MARKS: usize = 3;
 
-/// Makes a text one line of visible characters: line breaks and other control characters become
-/// their pictures, and characters that reorder, hide or cover text become replacement characters.
+/// Turns a text into one line of visible characters: line breaks and other control characters become symbols, and
+/// characters that reorder, hide or cover text become replacement characters.
 pub fn visible(text: &str) -> String {
     let mut marks = 0;
     let one = |c: char| {
@@ -31,7 +31,7 @@ fn visible_char(c: char) -> char {
     }
 }
 
-/// [`visible`], cut to what a table shows. What is cut is not looked at: it may be long.
+/// [`visible`], cut to the length for a table. The part cut off is not examined: it may be long.
 pub fn short(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => visible(text),
@@ -42,7 +42,7 @@ pub fn short(text: &str, most: usize) -> String {
     }
 }
 
-/// [`visible`], cut in the middle: of a path, the end says most.
+/// [`visible`], cut in the middle: the end of a path is the most informative part.
 pub fn short_path(text: &str, most: usize) -> String {
     let text = visible(text);
     let length = text.chars().count();
@@ -55,9 +55,9 @@ pub fn short_path(text: &str, most: usize) -> String {
     first.chain(['\u{2026}']).chain(text.chars().skip(length - end)).collect()
 }
 
-/// Text for a log line of a GitHub Actions run. The runner looks for `##[` anywhere in a line and
-/// for `::` at its start, blanks aside (actions/runner, `ActionCommand`). Both marks are broken up: the text
-/// may be the first cell of a row.
+/// Text for a log line of a GitHub Actions run. The runner looks for `##[` anywhere in a line and for `::` at its
+/// start, after blanks (actions/runner, `ActionCommand`). Both are broken up, because the text may be the first cell of
+/// a row.
 pub fn log(text: &str) -> String {
     let text = visible(text).replace("##[", "## [");
     match text.trim_start().strip_prefix("::") {
@@ -66,19 +66,19 @@ pub fn log(text: &str) -> String {
     }
 }
 
-/// Text for a cell of CSV: a spreadsheet takes one that begins like this for a formula.
+/// Text for a CSV cell: spreadsheets would read one with such a beginning as a formula.
 pub fn cell(text: &str) -> String {
     let text = log(text);
     if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text }
 }
 
-/// Whether the runner would take a line of a text for a command, were it in a log as it is.
+/// Whether the runner would read a line of a text as a command if it appeared in a log as is.
 pub fn has_command(text: &str) -> bool {
     text.contains("##[") || text.split(['\n', '\r']).any(|line| line.trim_start().starts_with("::"))
 }
 
-/// A JSON document for standard output: in a log, the runner would take `##[` even inside of it. What hides or turns
-/// text round is written by its number, which says the same.
+/// A JSON document for standard output: in a log, the runner would recognize `##[` even inside it. Characters that hide
+/// or reorder text are escaped, which is equivalent.
 pub fn json(document: &str) -> String {
     let mut out = String::with_capacity(document.len());
     let mut units = [0; 2];
@@ -94,29 +94,29 @@ pub fn json(document: &str) -> String {
     out
 }
 
-/// Untrusted text as inline code in GitHub-flavoured markdown, in or outside a table. Inside code
-/// GitHub makes no mention, no reference and no link.
+/// Untrusted text as inline code in GitHub-flavoured markdown, in or outside a table. GitHub makes no mentions,
+/// references or links inside code.
 pub fn code(text: &str) -> String {
     let text = short(text.trim(), MAX_SHOWN);
     if text.is_empty() {
         return "<code>&#32;</code>".into();
     }
-    // Back ticks read best in a plain-text notification. Where the text itself holds what ends
-    // them, or what ends a table cell, parsers disagree, and entities are certain.
+    // Backticks read best in plain-text notifications. If the text contains what ends them, or what ends a table cell,
+    // parsers disagree, and entities are reliable.
     if !text.contains(['`', '|', '\\']) && !text.contains("##[") {
         return format!("`{text}`");
     }
     html_code(&text)
 }
 
-/// Our own sentences, which may quote settings or names, as markdown text. GitHub looks for mathematics once
-/// entities are read, and not at a `$` that is alone in an element (GitHub, "Writing mathematical expressions").
+/// Our own sentences, which may quote settings or names, as markdown text. GitHub looks for math after decoding
+/// entities, but ignores a `$` that is alone in an element (GitHub, "Writing mathematical expressions").
 pub fn plain(text: &str) -> String {
     entities(&visible(text), false).replace("&#36;", "<span>&#36;</span>")
 }
 
-/// The same where it begins a block, or what is in an item of a list: there a number with a point, a hyphen, a plus
-/// or equals signs make another list, or a heading of the line above.
+/// The same for text at the start of a block, or in a list item: there a number with a period, a hyphen, a plus or
+/// equals signs would start another list or make the line above a heading.
 pub fn sentence(text: &str) -> String {
     let text = visible(text);
     let text = text.trim();
@@ -131,14 +131,14 @@ pub fn sentence(text: &str) -> String {
     }
 }
 
-/// The same of a sentence that has code between back ticks: whoever wrote them, each piece is made safe.
+/// The same for a sentence with code in backticks: each piece is made safe, whoever wrote the backticks.
 pub fn prose(text: &str) -> String {
     let mut pieces = text.split('`').peekable();
     let (mut out, mut is_code) = (String::new(), false);
     while let Some(piece) = pieces.next() {
         out += &match (is_code, pieces.peek()) {
             (true, Some(_)) => code(piece),
-            // What is cut was not closed any more; another back tick alone is itself.
+            // Code that was cut off is no longer closed; any other single backtick stands for itself.
             (true, None) if piece.ends_with('\u{2026}') => code(piece),
             (true, None) => plain(&format!("`{piece}")),
             (false, _) => plain(piece),
@@ -148,26 +148,25 @@ pub fn prose(text: &str) -> String {
     out
 }
 
-/// Untrusted text within an HTML line of ours, where there is no markdown, so no back ticks either.
+/// Untrusted text within an HTML line of ours, where neither markdown nor backticks work.
 pub fn html_code(text: &str) -> String {
     format!("<code>{}</code>", entities(&visible(text), true))
 }
 
-/// Every ASCII punctuation mark that markdown or HTML gives a meaning, as an entity. Entities stop
-/// markup; what is looked for in text once it is rendered (mentions, references, commits, addresses, emoji) is broken
-/// up: in prose by a zero-width space, in code, which is copied, by an element. In code GitHub looks for addresses
-/// alone.
+/// Escapes every ASCII punctuation mark with a meaning in markdown or HTML as an entity. Entities stop markup. What
+/// GitHub looks for in rendered text (mentions, references, commits, addresses, emoji) is broken up: in prose by a
+/// zero-width space, in code, which people copy, by an element. In code GitHub looks only for addresses.
 fn entities(text: &str, in_code: bool) -> String {
     const BREAK: char = '\u{200b}';
-    /// What breaks text up where it is code.
+    /// Breaks text up in code.
     const SEAM: &str = "<span></span>";
     let mut out = String::with_capacity(text.len() * 2);
     let mut characters = text.chars().peekable();
     let mut hex_run = 0;
     // The ends of `www.`, and of `GH-1` and the `TICKET-1` that a repository may have links for.
     let (mut w_run, mut after_letter) = (0, false);
-    // How many characters of a name came since a colon: `:name:` is an emoji. A colon alone is none, and
-    // `python:3` and `Dockerfile:5` are to be copied as they are.
+    // How many characters of a name follow a colon: `:name:` is an emoji. A single colon is not, and `python:3` and
+    // `Dockerfile:5` must remain copyable.
     let mut since_colon = None;
     while let Some(c) = characters.next() {
         let ends_emoji = c == ':' && since_colon.is_some_and(|count| count > 0);
@@ -219,19 +218,19 @@ pub fn command_message(text: &str) -> String {
     log(text).replace('%', "%25")
 }
 
-/// A workflow command's property, in which `:` and `,` have a meaning too.
+/// A workflow command's property, in which `:` and `,` are special too.
 pub fn command_property(text: &str) -> String {
     command_message(text).replace(':', "%3A").replace(',', "%2C")
 }
 
-/// Untrusted text as text or an attribute's value in XML, which has no way to write control characters, and forbids two
+/// Untrusted text as text or an attribute's value in XML, which cannot represent control characters, and forbids two
 /// more (XML 1.0, "Char").
 pub fn xml(text: &str) -> String {
     let text = visible(text).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-/// A name in the line that opens details.
+/// A name in the summary line of details.
 pub(super) fn summary_name(name: &str) -> String {
     html_code(&short(name, 80))
 }

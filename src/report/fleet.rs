@@ -1,4 +1,4 @@
-//! The images of many repositories: as tables for a terminal and for GitHub, and as CSV. Pure.
+//! The images of many repositories as tables for a terminal and for GitHub, and as CSV. Pure.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use crate::fleet::{Change, Fleet, FleetImage, FleetRepository};
 use crate::image::{Bytes, Delta, LimitInForce, StageAdoption, Time};
 use crate::sort;
 
-/// The most repositories without baselines, and images to adopt, that a table for people lists.
+/// Maximum number of repositories without baselines, and of images to adopt, in a table for people.
 const MOST: usize = 20;
 
 const COLUMNS: [Column; 10] = [
@@ -28,7 +28,7 @@ const COLUMNS: [Column; 10] = [
 
 type Row<'a> = (&'a FleetRepository, &'a FleetImage);
 
-/// How many images of how many repositories, how large they are, and what adopting multi-stage builds would save.
+/// The number of images and repositories, their size, and what adopting multi-stage builds would save.
 pub fn answer(fleet: &Fleet, sizes: Sizes) -> String {
     let totals = &fleet.totals;
     let mut parts = vec![format!(
@@ -68,7 +68,7 @@ fn counted_with(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
-/// Writes it for a terminal or a log.
+/// Writes a fleet for a terminal or a log.
 ///
 /// # Errors
 /// Any error from writing.
@@ -81,7 +81,7 @@ pub fn write_text(fleet: &Fleet, look: TextLayout, out: &mut impl Write) -> io::
     if !rows.is_empty() {
         let cells = |row: &Row<'_>| {
             let mut cells = cells(row, sizes, log);
-            // There is no room for both, and the page and the document have all.
+            // There is no room for both; the page and the document have both.
             cells[8] = match row.1.has_limits() {
                 false => "none".into(),
                 true => row.1.limits.len().to_string(),
@@ -120,7 +120,7 @@ fn write_more(count: usize, indent: &str, out: &mut impl Write) -> io::Result<()
     }
 }
 
-/// Writes it for GitHub.
+/// Writes a fleet for GitHub.
 ///
 /// # Errors
 /// Any error from writing.
@@ -194,7 +194,7 @@ fn by_size(fleet: &Fleet) -> Vec<Row<'_>> {
     rows
 }
 
-/// What [`COLUMNS`] have; `escaped` makes text of names.
+/// The cells for [`COLUMNS`]; `escaped` escapes names.
 fn cells(row: &Row<'_>, sizes: Sizes, escaped: impl Fn(&str) -> String) -> [String; 10] {
     let (_, image) = row;
     let known = |bytes: Option<Bytes>| bytes.map_or_else(String::new, |bytes| sizes.bytes(bytes));
@@ -216,7 +216,7 @@ fn cells(row: &Row<'_>, sizes: Sizes, escaped: impl Fn(&str) -> String) -> [Stri
     ]
 }
 
-/// `acme/shop web linux/arm64`, with as much of it as tells it from others.
+/// `acme/shop web linux/arm64`, without parts that are not needed to distinguish it.
 pub(super) fn name((of, image): &Row<'_>, escaped: impl Fn(&str) -> String) -> String {
     let last = of.name.rsplit('/').next().unwrap_or_default();
     let is_alone = of.images.iter().all(|other| other.image == image.image);
@@ -231,7 +231,7 @@ pub(super) fn name((of, image): &Row<'_>, escaped: impl Fn(&str) -> String) -> S
     format!("{}{archived}", escaped(&text))
 }
 
-/// `+1.2 MB`, and since when, where that is shorter than the heading says.
+/// `+1.2 MB`, with the period if that is shorter than the heading says.
 fn change(change: Option<&Change>, sizes: Sizes) -> String {
     let Some(change) = change else { return String::new() };
     let since = if change.shorter { format!(" since {}", change.since.day()) } else { String::new() };
@@ -250,12 +250,12 @@ fn day(time: Option<Time>) -> String {
     time.map_or_else(|| "unknown".into(), |time| time.day().to_string())
 }
 
-/// A value in a cell, which is empty where it is not known.
+/// A value in a cell; empty if unknown.
 fn shown<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(String::new, |value| value.to_string())
 }
 
-/// Writes a line for each image, with a line of headings (RFC 4180).
+/// Writes a heading line and one line per image (RFC 4180).
 ///
 /// # Errors
 /// Any error from writing.

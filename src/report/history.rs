@@ -18,10 +18,10 @@ use crate::limits::Metric;
 const SCHEMA: &str = "layergate.history/v1";
 /// How wide the longest bar is, in characters.
 const BAR: usize = 24;
-/// The fewest points that are a trend, and the most that a chart of a comment has room for.
+/// The fewest points that make a trend, and the most that fit into a comment's chart.
 const FEWEST: usize = 3;
 
-/// Mermaid's own first colour is all but white; this blue is seen on white and on black.
+/// Mermaid's own first colour is almost white; this blue is visible on white and on black.
 const COLOUR: &str = r##"%%{init: {"themeVariables": {"xyChart": {"plotColorPalette": "#218bff"}}}}%%"##;
 
 /// The columns of both tables.
@@ -34,24 +34,24 @@ const COLUMNS: [Column; 6] = [
     ("Layers", Align::Right),
 ];
 
-/// What is recorded of an image.
+/// The recorded sizes of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     /// `layergate.history/v1`.
     pub schema: String,
     /// The image's name.
     pub image: String,
-    /// Which amount is shown; the document has all of them.
+    /// The size that is shown; the document has all of them.
     pub metric: Metric,
-    /// One for each commit and platform, in the order in which they were recorded.
+    /// One per commit and platform, in the order in which they were recorded.
     pub points: Vec<HistoryPoint>,
-    /// The maximum size by the configuration, in the metric. In no document.
+    /// The configured maximum size, in the metric. Not part of the document.
     #[serde(skip)]
     pub max_size: Option<Bytes>,
 }
 
 impl History {
-    /// The history of an image; of one platform alone where one is named.
+    /// The history of an image; of one platform only, if one is named.
     pub fn new(image: &str, metric: Metric, points: Vec<HistoryPoint>, platform: Option<&str>) -> History {
         let wanted = |point: &HistoryPoint| platform.is_none_or(|platform| point.platform == platform);
         let points = points.into_iter().filter(wanted).collect();
@@ -82,14 +82,14 @@ pub(super) struct HistoryRow<'a> {
 }
 
 impl HistoryRow<'_> {
-    /// What [`COLUMNS`] have of it; `escaped` makes text of the commit, which anyone may have written.
+    /// The cells for [`COLUMNS`]; `escaped` escapes the commit, which anyone may have written.
     fn cells(&self, sizes: Sizes, escaped: impl Fn(&str) -> String) -> [String; 6] {
         let layers = self.point.totals.layers.to_string();
         let (size, change) = (sizes.amount(self.size), self.change(sizes));
         [escaped(&self.commit()), self.date(), size, change, self.update(sizes), layers]
     }
 
-    /// What a host downloads that moves here from the record before.
+    /// What a host downloads to move here from the previous baseline.
     fn update(&self, sizes: Sizes) -> String {
         self.point.update.map_or_else(String::new, |update| update_text(update, sizes))
     }
@@ -111,13 +111,13 @@ impl HistoryRow<'_> {
     }
 }
 
-/// An update size; of an estimate it is the most that it can be.
+/// An update size; an estimate is marked as an upper bound.
 pub(super) fn update_text(update: UpdateSize, sizes: Sizes) -> String {
     let most = if update.estimated { "\u{2264} " } else { "" };
     format!("{most}{}", sizes.bytes(update.bytes))
 }
 
-/// Writes tables with bars, newest last as in a log; `most` of the newest of each platform.
+/// Writes tables with bars, newest last as in a log; the newest `most` of each platform.
 ///
 /// # Errors
 /// Any error from writing.
@@ -170,7 +170,7 @@ fn answer(metric: Metric, rows: &[HistoryRow<'_>], sizes: Sizes) -> String {
     format!("is {} {metric}{change}", sizes.bytes(*last))
 }
 
-/// What differs is seen from the least size on, and not from nothing.
+/// Bars start at the smallest size rather than at zero, so that differences are visible.
 fn bar(size: u64, least: u64, largest: u64) -> String {
     let span = u128::from(largest - least);
     let part = u128::from(size - least) * (BAR as u128 - 1);
@@ -197,7 +197,7 @@ pub fn write_markdown(history: &History, most: usize, sizes: Sizes, out: &mut im
     Ok(())
 }
 
-/// Writes all points, with a line of headings (RFC 4180).
+/// Writes all points, with a heading line (RFC 4180).
 ///
 /// # Errors
 /// Any error from writing.
@@ -241,7 +241,7 @@ pub fn write_csv(histories: &[History], out: &mut impl Write) -> io::Result<()> 
     csv.flush()
 }
 
-/// The chart of a comment: what was recorded, and this change.
+/// The chart for a comment: the recorded sizes and this change.
 pub(super) fn trend(image: &ImageReport, label: Option<&str>) -> Option<String> {
     let point = |point: &TrendPoint| (hash(point.commit.as_deref(), "now"), point.size);
     let points: Vec<(String, Bytes)> = image.trend.iter().map(point).collect();
@@ -250,13 +250,13 @@ pub(super) fn trend(image: &ImageReport, label: Option<&str>) -> Option<String> 
     Some(format!("<details><summary>Size{name} over recorded commits</summary>\n\n{chart}\n\n</details>"))
 }
 
-/// A commit in a chart: hexadecimal digits and nothing else.
+/// A commit in a chart: hexadecimal digits only.
 fn hash(commit: Option<&str>, without: &str) -> String {
     let digits = |sha: &str| sha.chars().filter(char::is_ascii_hexdigit).take(7).collect();
     commit.map_or_else(|| without.to_owned(), digits)
 }
 
-/// A chart in Mermaid's language, which GitHub draws, of sizes and what [`hash`] calls them.
+/// A chart of sizes in Mermaid's language, which GitHub draws; commits are named as by [`hash`].
 fn chart(metric: Metric, points: &[(String, Bytes)]) -> Option<String> {
     if points.len() < FEWEST {
         return None;
@@ -265,7 +265,7 @@ fn chart(metric: Metric, points: &[(String, Bytes)]) -> Option<String> {
     let least = points.iter().map(|(_, size)| size.0).min()?;
     let (unit, scale) = if largest >= 1_000_000 { ("MB", 1_000_000_u32) } else { ("kB", 1000) };
     let amount = |bytes: u64| format!("{:.2}", bytes as f64 / f64::from(scale));
-    // Room above and below, so that a line that does not move is drawn too.
+    // Room above and below, so that a constant line is drawn too.
     let room = ((largest - least) / 10).max(largest / 200).max(u64::from(scale) / 50);
     let labels: Vec<String> = points.iter().map(|(name, _)| format!("\"{name}\"")).collect();
     let sizes: Vec<String> = points.iter().map(|(_, size)| amount(size.0)).collect();

@@ -1,4 +1,4 @@
-//! What `layergate inspect` prints of one image.
+//! The output of `layergate inspect` for one image.
 
 use std::cmp::Reverse;
 use std::io::{self, Write};
@@ -20,7 +20,7 @@ use crate::image::{Bytes, Instruction, Layer, Snapshot};
 /// How many paths are listed.
 const MAX_PATHS: usize = 10;
 
-/// Writes an image's accounting, layers, largest and wasted files for a terminal or a log.
+/// Writes an image's sizes, layers, largest and wasted files for a terminal or a log.
 ///
 /// # Errors
 /// Any error from writing.
@@ -143,7 +143,7 @@ fn write_tables(analysis: &Analysis, style: &Style, out: &mut impl Write) -> io:
         Style::Markdown(sizes) => super::markdown::waste_rows(&waste, *sizes),
     };
     writeln!(out, "\n{list}")?;
-    // One file of each pair of layers is what the list above has named.
+    // The list above has already named one file for each pair of layers.
     if filesystem.waste().len() == waste.len() {
         return Ok(());
     }
@@ -155,7 +155,7 @@ fn write_tables(analysis: &Analysis, style: &Style, out: &mut impl Write) -> io:
     writeln!(out, "\n{}", style.table(columns, rows.collect()))
 }
 
-/// Files that are there more than once, and what one of each would save.
+/// Files that exist more than once, and what keeping one of each would save.
 fn duplicates(copies: &[Duplicate], style: &Style) -> String {
     let columns =
         [("To save", Align::Right), ("Copies", Align::Right), ("Files with the same content", Align::Rest)];
@@ -171,7 +171,7 @@ fn duplicates(copies: &[Duplicate], style: &Style) -> String {
     style.table(columns, copies.iter().take(MAX_PATHS).map(row).collect())
 }
 
-/// The largest packages, and how many there are.
+/// The largest packages, and the number of all.
 fn packages(installed: &[Installed], style: &Style) -> String {
     let columns = [
         ("Size", Align::Right),

@@ -1,4 +1,4 @@
-//! An instruction in an output, with its line before it where that is certain.
+//! An instruction in an output, preceded by its line if that is certain.
 
 use super::escape::{code, log};
 use super::words;

@@ -33,12 +33,12 @@ struct Case {
     name: String,
     /// The kind of failure, what failed and what to do.
     failure: Option<(String, String, String)>,
-    /// What else is to be said.
+    /// Another remark.
     note: Option<String>,
 }
 
 impl Suite {
-    /// A case for each limit that is set, and for what else was found.
+    /// A case for each configured limit, and for anything else that was found.
     fn of(report: &Report, image: &ImageReport) -> Suite {
         let case = |(limit, value): (&limits::Definition, &str)| {
             let key = limit.key.name;

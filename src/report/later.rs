@@ -1,34 +1,35 @@
-//! What else of a Dockerfile may need what an instruction leaves behind. A suggestion must be safe, so only commands
-//! that are known not to need it let one stand: what cannot be read, such as a script of the project, may need anything.
+//! What else in a Dockerfile may need what an instruction leaves behind. A suggestion must be safe, so it is made only
+//! if all other commands are known not to need it: anything that cannot be read, such as a script of the project, may
+//! need anything.
 
 use super::script::{PlainCommand, PlainScript};
 use crate::dockerfile::{CopyOrigin, Dockerfile, SourceInstruction, Stage, StageBase};
 
-/// What an instruction leaves behind, and somebody may need.
+/// What an instruction leaves behind that something else may need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Leftover {
-    /// The lists of packages of apt.
+    /// apt's package lists.
     AptLists,
-    /// The index of packages of apk.
+    /// apk's package index.
     ApkIndex,
-    /// Packages of npm that only development needs.
+    /// npm packages that only development needs.
     DevDependencies,
-    /// What pip has downloaded. It asks the index all the same, so only who reads the files needs them.
+    /// pip's downloads. pip asks the package index all the same, so only commands that read the files need them.
     PipCache,
-    /// What npm has downloaded, which `npm ci --offline` needs.
+    /// npm's downloads, which `npm ci --offline` needs.
     NpmCache,
 }
 
-/// What a command does with it.
+/// How a command affects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Effect {
     Harmless,
-    /// Gets it anew.
+    /// Fetches it again.
     Renews,
     MayNeed,
 }
 
-/// Commands that handle files, users and texts, and run no other.
+/// Commands that handle files, users and texts, and run no others.
 const HARMLESS: &str = "
     : [ adduser addgroup apt-key apt-mark base64 basename break bunzip2 bzip2 cat cd chgrp chmod chown
     chpasswd cmp cp curl cut date deluser diff dirname done dpkg dpkg-query du echo esac exit export false
@@ -37,7 +38,7 @@ const HARMLESS: &str = "
     stat tail tee test touch tr true truncate umask uname unset unxz unzip update-ca-certificates useradd
     usermod wget which }
 ";
-/// Package managers of languages, by the subcommands that install or build. They ask no other package manager.
+/// Package managers of languages, with the subcommands that install or build. They use no other package manager.
 const LANGUAGES: [(&str, &[&str]); 15] = [
     ("bundle", &["install", "config"]),
     ("cargo", &["build", "fetch", "install"]),
@@ -55,10 +56,10 @@ const LANGUAGES: [(&str, &[&str]); 15] = [
     ("uv", &["sync", "pip"]),
     ("yarn", &["install"]),
 ];
-/// Options of apt and apk that take the next word.
+/// Options of apt and apk whose value is the next word.
 const WITH_VALUE: [&str; 10] =
     ["-o", "-c", "-t", "-a", "--option", "--config-file", "--target-release", "-X", "-p", "--repository"];
-/// What asks for downloads that are there already, and where they are.
+/// Options and variables that make use of existing downloads, or set where they are.
 const OFFLINE: [&str; 9] = [
     "offline",
     "OFFLINE",
@@ -72,8 +73,8 @@ const OFFLINE: [&str; 9] = [
 ];
 
 impl Leftover {
-    /// Whether something of this Dockerfile may need what an instruction of it leaves: later instructions of its
-    /// stage, or stages that are built on it or take files from it; for packages of npm, also what a container starts.
+    /// Whether something in this Dockerfile may need what one of its instructions leaves: later instructions of its
+    /// stage, or stages that are built on it or copy files from it; for npm packages, also what a container starts.
     pub fn may_be_needed(self, dockerfile: &Dockerfile, instruction: &SourceInstruction) -> bool {
         let Some(stage) = dockerfile.stages().iter().find(|stage| stage.instructions.contains(instruction))
         else {
@@ -86,7 +87,7 @@ impl Leftover {
         later.any(|other| self.is_needed_by(other)) || self.is_started(dockerfile, stage, &stages)
     }
 
-    /// Whether the commands of the same instruction need it once it is there.
+    /// Whether later commands of the same instruction need it.
     pub fn is_needed_within<'a>(self, commands: impl Iterator<Item = &'a PlainCommand<'a>>) -> bool {
         commands.into_iter().any(|command| self.effect(command.words()) == Effect::MayNeed)
     }
@@ -113,7 +114,7 @@ impl Leftover {
         for command in script.commands() {
             match self.effect(command.words()) {
                 Effect::Harmless => {}
-                // What comes behind has one of its own, if it surely runs.
+                // Commands after it use the renewed one, if it certainly runs.
                 Effect::Renews if script.runs_all() => return false,
                 Effect::Renews => {}
                 Effect::MayNeed => return true,
@@ -154,7 +155,7 @@ impl Leftover {
             }
             (Leftover::DevDependencies, _) => Effect::MayNeed,
             (Leftover::PipCache, _) => Effect::Harmless,
-            // `npm run build` asks nobody for packages; what a file of the project does is not known.
+            // `npm run build` requests no packages; what a file of the project does is unknown.
             (Leftover::NpmCache, _) => harmless(!is_script(program, arguments)),
         }
     }
@@ -176,7 +177,7 @@ impl Leftover {
     }
 }
 
-/// A stage, and those that are built on it or take files from it, in order.
+/// A stage, and those that are built on it or copy files from it, in order.
 fn above<'d>(dockerfile: &'d Dockerfile, stage: &'d Stage) -> Vec<&'d Stage> {
     let mut found = vec![stage];
     for other in dockerfile.stages().iter().skip(stage.index + 1) {
@@ -187,7 +188,7 @@ fn above<'d>(dockerfile: &'d Dockerfile, stage: &'d Stage) -> Vec<&'d Stage> {
         };
         let is_on = match &other.resolved {
             StageBase::Stage(index) => is_found(*index),
-            // An argument of the build may name the stage.
+            // A build argument may name the stage.
             _ => other.base.contains('$'),
         };
         if is_on || other.uses.iter().any(|used| takes(&used.origin)) {
@@ -197,7 +198,7 @@ fn above<'d>(dockerfile: &'d Dockerfile, stage: &'d Stage) -> Vec<&'d Stage> {
     found
 }
 
-/// The first word that is no option.
+/// The first word that is not an option.
 fn subcommand<'a>(arguments: &[&'a str]) -> &'a str {
     let mut words = arguments.iter();
     while let Some(word) = words.next() {
@@ -210,12 +211,12 @@ fn subcommand<'a>(arguments: &[&'a str]) -> &'a str {
     ""
 }
 
-/// Nothing is run where there are only assignments.
+/// Assignments alone run nothing.
 fn is_harmless_program(program: &str) -> bool {
     program.is_empty() || HARMLESS.split_whitespace().any(|known| known == program)
 }
 
-/// Whether a command runs a file, or what is in a variable.
+/// Whether a command runs a file, or the content of a variable.
 fn is_script(program: &str, arguments: &[&str]) -> bool {
     let is_shell =
         matches!(program, "sh" | "bash" | "ash" | "dash" | "zsh" | "." | "source" | "eval" | "exec" | "make");
@@ -225,8 +226,8 @@ fn is_script(program: &str, arguments: &[&str]) -> bool {
     is_shell || is_interpreter && !is_module || program.contains(['/', '$', '"', '\''])
 }
 
-/// Whether a container starts something else than a program of the app: by npm or one of its packages, or by a script.
-/// What an app itself needs is no dependency for development (npm, "package.json").
+/// Whether a container starts anything but a program of the app: through npm or one of its packages, or through a
+/// script. What an app itself needs is not a development dependency (npm, "package.json").
 fn starts_by_dependencies(instruction: &SourceInstruction) -> bool {
     const BEFORE: [&str; 5] = ["tini", "/sbin/tini", "/usr/bin/tini", "dumb-init", "docker-entrypoint.sh"];
     let arguments = instruction.arguments.trim();
@@ -271,7 +272,7 @@ fn is_node_app(arguments: &[&str]) -> bool {
     arguments.get(options).is_some_and(|file| is_code(file))
 }
 
-/// Whether the text of a Dockerfile's `RUN`s is that of a shell like `sh`.
+/// Whether the `RUN` instructions of a Dockerfile are written for a shell like `sh`.
 pub(super) fn has_plain_shell(dockerfile: &Dockerfile) -> bool {
     let shells = dockerfile.stages().iter().flat_map(|stage| &stage.instructions);
     shells.filter(|one| one.keyword == "SHELL").all(|one| {
@@ -286,7 +287,7 @@ pub(super) fn has_plain_shell(dockerfile: &Dockerfile) -> bool {
 mod tests {
     use super::*;
 
-    /// Whether something of a Dockerfile may need what its first `RUN` leaves.
+    /// Whether something in a Dockerfile may need what its first `RUN` leaves.
     fn is_needed(leftover: Leftover, text: &str) -> bool {
         let dockerfile = Dockerfile::parse(text).unwrap();
         let mut all = dockerfile.stages().iter().flat_map(|stage| &stage.instructions);
@@ -322,7 +323,7 @@ mod tests {
             "RUN apt-get install -y git && apt-get update",
             "RUN test -f x && apt-get update || true; apt-get install -y git",
             "RUN if test -f x; then apt-get update; fi; apt-get install -y git",
-            // What cannot be read.
+            // Content that cannot be read.
             "RUN ./setup.sh",
             "RUN sh /setup.sh",
             "RUN bash -c 'apt-get install -y git'",
@@ -339,7 +340,7 @@ mod tests {
             "RUN find . -name '*.deb' -exec apt-get install {} +",
             "RUN npm run build",
             "ONBUILD RUN apt-get install -y git",
-            // Stages that have its files.
+            // Stages with its files.
             "FROM first\nRUN apt-get install -y git",
             "FROM first AS second\nFROM second\nRUN apt-get install -y git",
             "FROM debian\nCOPY --from=first / /\nRUN apt-get install -y git",
@@ -408,7 +409,7 @@ mod tests {
             "FROM node\nRUN vite build",
         ];
         assert_needed(dev, first, &free, false);
-        // It starts what a stage below says.
+        // It runs the command of a stage below.
         assert!(is_needed(dev, "FROM node AS below\nCMD npm start\nFROM below\nRUN npm ci\n"));
     }
 

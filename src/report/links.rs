@@ -1,51 +1,52 @@
-//! Where things can be seen on the web: lines of Dockerfiles, commits, the run, the documents.
+//! Links to Dockerfile lines, commits, the run, and the documentation.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::image::DockerfileLines;
 
-/// What a path keeps in an address (RFC 3986, unreserved characters, and the slash).
+/// Characters that stay as they are in a URL's path (RFC 3986, unreserved characters, and the slash).
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The project's own page.
 pub const HOME: &str = "https://github.com/layergate/layergate";
-/// What the words of a comment mean.
+/// The meaning of the words in a comment.
 pub const DOCS: &str = "https://github.com/layergate/layergate/blob/main/docs/limits.md";
 
-/// Where the repository, the commit that was built and the run can be seen.
+/// Where to see the repository, the built commit and the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunLinks {
-    /// The repository's address, such as `https://github.com/acme/api`.
+    /// The repository's URL, such as `https://github.com/acme/api`.
     pub repository: String,
-    /// What stands before the commit in the address of a file: `blob`, or `src/commit` on Gitea.
+    /// The part before the commit in a file's URL: `blob`, or `src/commit` on Gitea.
     pub files: &'static str,
     /// The commit that was built.
     pub commit: String,
-    /// The number of the run.
+    /// The ID of the run.
     pub run: Option<u64>,
 }
 
 impl RunLinks {
-    /// The address of an instruction; `None` if its file is not in the repository.
+    /// The URL of an instruction; `None` if its file is not in the repository.
     pub fn to(&self, lines: &DockerfileLines) -> Option<String> {
         let RunLinks { repository, files, commit, .. } = self;
         let path = repository_path(&lines.path)?;
         Some(format!("{repository}/{files}/{commit}/{path}#L{}", lines.line))
     }
 
-    /// The address of a commit; `None` for a text that is no full hash: a report of another job may say anything.
+    /// The URL of a commit; `None` for anything but a full hash, because a report from another job may contain
+    /// anything.
     pub fn commit(&self, sha: &str) -> Option<String> {
         let is_hash = matches!(sha.len(), 40 | 64) && sha.bytes().all(|byte| byte.is_ascii_hexdigit());
         is_hash.then(|| format!("{}/commit/{sha}", self.repository))
     }
 
-    /// The address of the run.
+    /// The URL of the run.
     pub fn run(&self) -> Option<String> {
         self.run.map(|run| format!("{}/actions/runs/{run}", self.repository))
     }
 }
 
-/// A path relative to the repository as a URI has it; `None` for one that leads out of it.
+/// A path relative to the repository, for a URL; `None` for one that leads outside.
 pub fn repository_path(path: &str) -> Option<String> {
     let path = path.strip_prefix("./").unwrap_or(path);
     let leaves = path.is_empty() || path.starts_with('/') || path.split('/').any(|part| part == "..");

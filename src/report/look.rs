@@ -1,8 +1,8 @@
-//! How much room a report has, and how it shows sizes.
+//! The width of a report, and how it shows sizes.
 
 use crate::image::{Bytes, Delta};
 
-/// How sizes are shown: one table never has both.
+/// How sizes are shown; a table never mixes both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Sizes {
     /// Three significant digits: `57.8 MB`.
@@ -13,7 +13,7 @@ pub enum Sizes {
 }
 
 impl Sizes {
-    /// What `--bytes` asks for.
+    /// The choice for `--bytes`.
     pub fn of_flag(exact: bool) -> Sizes {
         if exact { Sizes::Exact } else { Sizes::Rounded }
     }
@@ -26,7 +26,7 @@ impl Sizes {
         }
     }
 
-    /// An amount, or the word for what is not known.
+    /// An amount, or the word for unknown.
     pub fn amount(self, bytes: Option<Bytes>) -> String {
         bytes.map_or_else(|| "unknown".into(), |bytes| self.bytes(bytes))
     }
@@ -47,12 +47,12 @@ impl Sizes {
     }
 }
 
-/// How a report for a terminal or a log looks.
+/// The layout of a report for a terminal or a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TextLayout {
-    /// How many columns there are.
+    /// The number of columns.
     pub columns: usize,
-    /// Whether sentences go on in a new line: on a terminal, and not in a log, in which people search.
+    /// Whether sentences are wrapped: on a terminal, but not in a log, which people search.
     pub wraps: bool,
     /// How sizes are shown.
     pub sizes: Sizes,

@@ -1,4 +1,4 @@
-//! Several reports made one: those of the jobs of a matrix, or of a job that could not comment itself.
+//! Merges reports: those of the jobs of a matrix, or of a job that could not comment itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use crate::image::platform::platform_key;
 use crate::image::{Bytes, Platform};
 use crate::limits::{Finding, Severity};
 
-/// Reports that cannot be put together.
+/// Reports that cannot be merged.
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
     /// There is none.
@@ -17,10 +17,10 @@ pub enum MergeError {
         "there is no report{of}; have each job save one with check --report, upload it even if the check fails, and pass the files or their directory"
     )]
     Nothing {
-        /// Of what commit.
+        /// The commit, in words.
         of: String,
     },
-    /// None says which commit is meant, and they are of several.
+    /// No commit was requested, and the reports are for several.
     #[error("{one} is for commit {first}, but {other} is for {second}; merge only reports of one run")]
     Commits {
         /// A file.
@@ -35,7 +35,7 @@ pub enum MergeError {
     /// There are more images than anybody reads.
     #[error("the reports have over {MAX_IMAGES} images in total; merge fewer of them")]
     Images,
-    /// Two jobs have measured one image, and say different things.
+    /// Two jobs have measured one image with different results.
     #[error(
         "{one} and {other} differ on the image `{image}`; give each job's images their own names (NAME=IMAGE), and merge only reports of one run"
     )]
@@ -58,17 +58,17 @@ pub struct Saved {
     pub report: Report,
 }
 
-/// An image that a report has to be of.
+/// An image that must have a report.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Expected {
     /// The image's name.
     pub name: String,
-    /// What it runs on; any, where that is not said.
+    /// Its platform; `None` for any.
     pub platform: Option<Platform>,
 }
 
 impl Expected {
-    /// Reads `NAME` or `NAME=PLATFORM`.
+    /// Parses `NAME` or `NAME=PLATFORM`.
     pub fn parse(text: &str) -> Option<Expected> {
         let (name, platform) = match text.split_once('=') {
             Some((name, platform)) => (name, Some(platform.parse().ok()?)),
@@ -82,7 +82,7 @@ impl Expected {
     }
 
     fn is(&self, image: &ImageReport) -> bool {
-        // One that is no longer there is not what is expected.
+        // A removed platform does not count as expected.
         self.name == image.name
             && image.head.is_some()
             && self
@@ -92,8 +92,8 @@ impl Expected {
     }
 }
 
-/// Puts reports together. With `head`, those of other commits are left out and said; without, they have to be
-/// of one commit. What is expected and not there fails.
+/// Merges reports. With `head`, reports for other commits are left out and mentioned; without it, all must be for one
+/// commit. Expected images without a report fail.
 ///
 /// # Errors
 /// [`MergeError`].
@@ -102,7 +102,7 @@ pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Re
     let (saved, others): (Vec<Saved>, Vec<Saved>) =
         saved.into_iter().partition(|saved| head.is_none() || saved.report.head_sha.as_deref() == head);
     if let Some(other) = others.first() {
-        // Not their names: those are of whoever has saved them.
+        // Without their names, which whoever saved them has chosen.
         let of = other.report.head_sha.as_deref().map_or("no commit".into(), short);
         notes.push(match others.len() {
             1 => format!("a report is for another commit, {of}, and is left out"),
@@ -112,7 +112,7 @@ pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Re
         });
     }
     let Some(first) = saved.first() else {
-        // All jobs failed before they could say anything: that is for the comment, where it is known what to expect.
+        // All jobs failed before they could report. The comment says so, if it is known what to expect.
         if !expected.is_empty() {
             let missing = expected.iter().map(Expected::not_delivered).collect();
             return Ok(Report { notes, ..Report::new(head.map(str::to_owned), missing) });
@@ -130,7 +130,7 @@ pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Re
     notes.extend(saved.iter().flat_map(|saved| saved.report.notes.iter().cloned()));
     let accept = saved.iter().find_map(|saved| saved.report.accept.clone());
     let accepted = saved.iter().find_map(|saved| saved.report.accepted.clone());
-    // The least of all jobs; any change, where one has none.
+    // The smallest of all jobs; any change, if one has none.
     let least: Option<Vec<Bytes>> = saved.iter().map(|saved| saved.report.min_change).collect();
     let min_change = least.and_then(|least| least.into_iter().min());
     let configurations =
@@ -143,8 +143,8 @@ pub fn merge(saved: Vec<Saved>, expected: &[Expected], head: Option<&str>) -> Re
     Ok(Report { accept, accepted, notes, configurations, min_change, ..Report::new(head_sha, images) })
 }
 
-/// Gives the images of untrusted reports that nobody expects names of our own, `unexpected image 1` and so on: what a
-/// report calls an image may be any words. Returns how many there are.
+/// Renames unexpected images in untrusted reports to `unexpected image 1` and so on, because a report may use any words
+/// as an image's name. Returns their number.
 pub fn name_unexpected(saved: &mut [Saved], is_expected: impl Fn(&str) -> bool) -> usize {
     let mut numbers: BTreeMap<String, usize> = BTreeMap::new();
     let images = saved.iter_mut().flat_map(|saved| &mut saved.report.images);
@@ -198,7 +198,7 @@ fn distinct(saved: Vec<Saved>) -> Result<Vec<ImageReport>, MergeError> {
     Ok(seen.into_values().map(|(_, image)| image).collect())
 }
 
-/// An image of which no report came. A gate that sees nothing of it must not pass.
+/// Stands for an image without a report. A gate that has not seen it must not pass.
 pub(super) fn not_delivered(name: &str, platform: Option<&Platform>) -> ImageReport {
     let finding = Finding {
         rule: MISSING_RULE.into(),
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(name_unexpected(&mut reports, |name| name == "api"), 3);
         let numbered = |number: usize| format!("unexpected image {number}");
         assert_eq!(names(&reports), [numbered(1), "api".into(), numbered(2), numbered(1), numbered(3)]);
-        // One image of two reports is still one.
+        // One image in two reports is still one.
         assert_eq!(merge(reports, &expected(&["api"]), None).unwrap().images.len(), 4);
         let mut known = vec![saved("a", "1", vec![image("api", 1)])];
         assert_eq!((name_unexpected(&mut known, |_| true), names(&known)), (0, vec!["api".to_owned()]));

@@ -1,4 +1,4 @@
-//! Reports: one evaluation, and one file for each way of writing it down. Pure.
+//! Reports: one evaluation, and one file per output format. Pure.
 
 pub mod actions;
 pub mod ahead;

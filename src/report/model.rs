@@ -28,14 +28,14 @@ use crate::stages::{Evaluation, evaluate_stages};
 /// The `schema` of a report that this version writes.
 pub const SCHEMA: &str = "layergate.report/v1";
 
-/// The rule of the finding that there is no report of an image.
+/// The rule of the finding for an image without a report.
 pub const MISSING_RULE: &str = "report";
 /// The rules of findings that nobody can accept.
 const NO_LIMITS: [&str; 3] = [MISSING_RULE, NOT_EVALUATED_RULE, BASELINE_RULE];
-/// The most packages that are listed of one image.
+/// Maximum number of packages listed for one image.
 const MAX_PACKAGES: usize = 200;
 
-/// The most points of a comment's chart, this change included.
+/// Maximum number of points in a comment's chart, this change included.
 pub const MOST_IN_CHART: usize = 20;
 
 /// What a check found.
@@ -49,89 +49,89 @@ pub struct Report {
     pub layergate: String,
     /// The most serious verdict of all images.
     pub verdict: Verdict,
-    /// The commit that the images were built from, where known.
+    /// The commit that the images were built from, if known.
     pub head_sha: Option<String>,
     /// One entry for each image.
     pub images: Vec<ImageReport>,
-    /// What accepts a broken limit, where one is broken.
+    /// What accepts an exceeded limit, if one is exceeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept: Option<AcceptanceRules>,
-    /// That what is broken is accepted.
+    /// How the exceeded limits were accepted, if they were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<Acceptance>,
-    /// What else is to be said where several reports were put together.
+    /// Remarks about merged reports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// The configurations that count, the image's own first, where these are more than the usual file.
+    /// The configurations that count, the image's own first, if there are more than the usual file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub configurations: Vec<String>,
-    /// The least change that is worth a new comment, where the configuration has one.
+    /// The smallest change that is worth a new comment, if the configuration sets one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_change: Option<Bytes>,
-    /// Where the page of the whole report is. In no document: it is where the report has been put.
+    /// URL of the page with the full report. Not part of the document: it is where the report was put.
     #[serde(skip)]
     pub url: Option<String>,
-    /// Where the repository can be seen. In no document either: whoever renders it knows.
+    /// Links into the repository. Not part of the document either: the renderer knows them.
     #[serde(skip)]
     pub links: Option<RunLinks>,
 }
 
-/// What accepts a broken limit, as it is written.
+/// What accepts an exceeded limit, as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct AcceptanceRules {
     /// Labels of the pull request.
     pub labels: Vec<String>,
-    /// The trailer of a commit.
+    /// The commit trailer.
     pub trailer: Option<String>,
     /// The most growth that can be accepted.
     pub max_increase: Option<String>,
 }
 
-/// What a check found of one image.
+/// What a check found about one image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImageReport {
     /// The image's name.
     pub name: String,
-    /// The image as it was asked for.
+    /// The image as it was requested.
     pub reference: String,
-    /// What it runs on, as `os/arch[/variant][:os.version]`.
+    /// The image's platform, as `os/arch[/variant][:os.version]`.
     pub platform: Option<String>,
     /// The image's own verdict.
     pub verdict: Verdict,
-    /// Which amount the size limits evaluate.
+    /// The size that the size limits evaluate.
     pub metric: Metric,
-    /// How the bytes were come by.
+    /// How the bytes were measured.
     pub measured: Measured,
-    /// The limits that are set, as they are written.
+    /// The configured limits, as written.
     pub limits: BTreeMap<String, String>,
     /// The limits of the configurations that the image's own extends, nearest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extended: Vec<ExtendedLimits>,
-    /// The baseline. Null where none was found: not 0, and no growth of 100%.
+    /// The baseline. Null if none was found, which means neither 0 nor growth of 100%.
     pub base: Option<Base>,
     /// Why there is no baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_base: Option<Missing>,
-    /// The image as it is now. Null where the baseline has a platform that is not there any more.
+    /// The current image. Null if the baseline has a platform that no longer exists.
     pub head: Option<HeadImage>,
     /// The differences, head minus base.
     pub delta: Option<Deltas>,
     /// The aligned layers, in head order. Without a baseline, empty.
     pub layers: Vec<LayerRow>,
-    /// How what containers are started with differs.
+    /// The differences in how containers are started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub config: Vec<ConfigChange>,
-    /// How the lines of the image's layers are known, where any of them has lines.
+    /// How the lines of the image's layers are known, if any layer has lines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<LinesBy>,
-    /// The instructions that made the difference, largest first, and what in each explains it.
+    /// The instructions that made the difference, largest first, with what in each explains it.
     pub causes: Vec<Cause>,
-    /// What of the difference is in paths that `[comment]` ignores, and so in no cause.
+    /// The part of the difference in paths that `[comment]` ignores, which is in no cause.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ignored: Option<Delta>,
-    /// What both images store, by another instruction each, most bytes first: no cause.
+    /// What both images store, but by different instructions, most bytes first: not a cause.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub moved: Vec<Moved>,
     /// How many packages differ.
@@ -140,58 +140,58 @@ pub struct ImageReport {
     /// The packages that differ, largest difference first, at most 200 of them.
     #[serde(default)]
     pub packages: Vec<PackageRow>,
-    /// The package databases of the image that were not read.
+    /// The image's package databases that could not be read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unread_databases: Vec<UnreadFile>,
-    /// How the flattened files differ, where all files of both images are known.
+    /// How the flattened files differ, if all files of both images are known.
     #[serde(default)]
     pub files: Option<FileChanges>,
-    /// The base image's part in the difference, where it is known where that ends.
+    /// The base image's part of the difference, if its boundary is known.
     #[serde(default)]
     pub split: Option<Split>,
-    /// The name of the base image, where it is known.
+    /// The name of the base image, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base_image: Option<String>,
-    /// What a host that has the baseline downloads when it moves to this image, where that is known.
+    /// What a host that has the baseline downloads to move to this image, if known.
     #[serde(default)]
     pub update: Option<UpdateSize>,
-    /// What the image ships for nothing, by the two layers that it is due to, largest first.
+    /// What the image wastes, by the two layers that cause it, largest first.
     #[serde(default)]
     pub waste: Vec<Waste>,
-    /// What it ships and only its build needed, most bytes first.
+    /// Removable files, most bytes first.
     #[serde(default)]
     pub removable: Vec<Removable>,
-    /// Whether it is built in stages, or needs none, where that was evaluated.
+    /// Whether the build is multi-stage, or need not be, if that was evaluated.
     #[serde(default)]
     pub stages: Option<Evaluation>,
-    /// The Dockerfile that the lines are of.
+    /// The Dockerfile that the lines belong to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dockerfile: Option<DockerfileId>,
-    /// Its recorded sizes, and this one, oldest first.
+    /// Its recorded sizes and this one, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub trend: Vec<TrendPoint>,
-    /// What the rules found.
+    /// The findings of the limits.
     pub findings: Vec<Finding>,
 }
 
-/// The limits of a configuration that another one extends.
+/// The limits of an extended configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ExtendedLimits {
     /// The configuration.
     pub source: String,
-    /// Its limits that are set, as they are written, with what it lets others set instead.
+    /// Its configured limits, as written, overridden where it allows that.
     pub limits: BTreeMap<String, String>,
 }
 
-/// What several sets of limits find.
+/// The findings of several sets of limits.
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) all: Vec<Finding>,
 }
 
 impl Findings {
-    /// Adds what one set has found. The same twice is said once, as seriously as it is meant.
+    /// Adds the findings of one set. Identical ones are kept once, with the higher severity.
     pub(super) fn add(&mut self, ruleset: &Ruleset, found: Vec<Finding>) {
         for mut finding in found {
             let is_same = |known: &&mut Finding| {
@@ -210,11 +210,11 @@ impl Findings {
     }
 }
 
-/// A Dockerfile, by what it says.
+/// A Dockerfile, identified by its content.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct DockerfileId {
-    /// How it is called.
+    /// Its path.
     pub path: String,
     /// The sha256 of its text.
     pub digest: Digest,
@@ -236,11 +236,11 @@ pub struct TrendPoint {
 pub struct Base {
     /// The baseline image's name; differs from the head's only in `diff`.
     pub name: String,
-    /// Its accounting.
+    /// Its sizes.
     pub totals: Totals,
     /// The commit that it was recorded for.
     pub commit: Option<Commit>,
-    /// How many commits it is older than the commit to compare with; null where that is not known.
+    /// How many commits it is behind the commit to compare with; null if unknown.
     pub distance: Option<u64>,
     /// Whether it is the baseline of exactly the commit to compare with.
     pub exact: bool,
@@ -262,27 +262,27 @@ impl Base {
     }
 }
 
-/// The image as it is now.
+/// The current image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct HeadImage {
-    /// Its accounting.
+    /// Its sizes.
     pub totals: Totals,
 }
 
-/// What an image is evaluated by.
+/// What an image is evaluated against.
 #[derive(Debug, Clone, Copy)]
 pub struct Terms<'a> {
     /// The limits of each configuration that counts, the image's own first.
     pub rulesets: &'a [Ruleset],
-    /// When and for what.
+    /// When, and for which event.
     pub occasion: &'a Occasion,
-    /// Paths whose change is no cause.
+    /// Paths whose changes are not causes.
     pub ignored: Option<&'a GlobSet>,
 }
 
 impl Report {
-    /// Whether there is something to say that a pull request without a comment should be told.
+    /// Whether the report is worth a new comment on a pull request.
     pub fn is_worth_a_comment(&self) -> bool {
         let is_large = |image: &ImageReport| {
             self.min_change.is_none_or(|least| image.change().is_none_or(|change| change >= least))
@@ -291,7 +291,7 @@ impl Report {
         self.verdict != Verdict::Pass || self.images.iter().any(is_news)
     }
 
-    /// Puts images together; the most serious verdict is the report's.
+    /// Combines images; the most serious verdict is the report's.
     pub fn new(head_sha: Option<String>, images: Vec<ImageReport>) -> Report {
         Report {
             schema: SCHEMA.into(),
@@ -309,7 +309,7 @@ impl Report {
         }
     }
 
-    /// Takes back what was accepted.
+    /// Withdraws the acceptance.
     pub fn withdraw_acceptance(&mut self) {
         for image in self.images.iter_mut().filter(|image| image.verdict == Verdict::Accepted) {
             image.verdict = Verdict::Fail;
@@ -324,13 +324,13 @@ pub fn worst(images: &[ImageReport]) -> Verdict {
     images.iter().map(|image| image.verdict).max().unwrap_or(Verdict::Pass)
 }
 
-/// Those of an image's settings that are keys of limits, as they are written.
+/// The limits among an image's settings, as written.
 pub(super) fn written(settings: &Settings) -> BTreeMap<String, String> {
     let limits = settings.iter().filter(|(key, _)| limits::key(key).is_some());
     limits.map(|(key, setting)| (key.clone(), setting.text.clone())).collect()
 }
 
-/// That there is no baseline, as limits are told.
+/// The missing baseline, in the form for limits.
 pub(super) fn no_base(missing: Option<&Missing>) -> NoBase<'_> {
     match missing {
         Some(Missing { reason, message, help }) => {
@@ -340,13 +340,13 @@ pub(super) fn no_base(missing: Option<&Missing>) -> NoBase<'_> {
     }
 }
 
-/// What an image wastes, where its files are known.
+/// What an image wastes, if its files are known.
 fn waste_of(image: &Analysis) -> Vec<Waste> {
     image.filesystem().map_or_else(Vec::new, |files| waste(image.snapshot(), files))
 }
 
 impl AcceptanceRules {
-    /// The same, to be asked for again; `None` if it cannot be.
+    /// The same as rules to apply again; `None` if they are invalid.
     pub fn accept(&self) -> Option<Accept> {
         let setting = |text: String| Setting { text, origin: "the report".into() };
         let mut settings = Settings::from([("labels".to_owned(), setting(self.labels.join("\n")))]);
@@ -480,25 +480,25 @@ impl ImageReport {
         self.layers = rows;
         (self.causes, self.ignored, self.moved) = (causes, ignored, moved);
         self.package_counts = PackageCounts::of(&packages);
-        // A distribution's upgrade changes all packages; the largest say why.
+        // A distribution's upgrade changes all packages; the largest explain why.
         self.packages = packages.into_iter().take(MAX_PACKAGES).collect();
         (self.files, self.split) = (files, split);
         (self.config, self.update) = (config, update);
     }
 
-    /// Describes an image that there is nothing to compare with.
+    /// Describes an image without a baseline.
     pub fn added(head: &Analysis) -> ImageReport {
         ImageReport::describe(head, None, None, Vec::new(), waste_of(head))
     }
 
-    /// Describes what a baseline has and this change has not: an image of another platform.
+    /// Describes an image that only the baseline has: a removed platform.
     pub fn removed(base: &Baseline) -> ImageReport {
         let waste = waste_of(&base.image);
         let described = ImageReport::describe(&base.image, Some(base), None, Vec::new(), waste);
         ImageReport { head: None, ..described }
     }
 
-    /// Stands for an image of which nothing is known but its name.
+    /// Stands for an image of which only the name is known.
     pub fn without_image(name: &str, platform: Option<&Platform>, findings: Vec<Finding>) -> ImageReport {
         let image = ImageIdentity {
             name: name.to_owned(),
@@ -512,7 +512,7 @@ impl ImageReport {
         ImageReport { head: None, ..ImageReport::describe(&nothing, None, None, findings, Vec::new()) }
     }
 
-    /// Adds how its size went, of what is recorded: where there is enough of it, a comment has a chart.
+    /// Adds the recorded sizes: with enough of them, a comment has a chart.
     pub fn add_trend(&mut self, history: Vec<HistoryPoint>) {
         let platform = platform_key(self.runs_on().as_ref());
         let point = |point: HistoryPoint| {
@@ -525,12 +525,12 @@ impl ImageReport {
         self.trend = recorded.into_iter().skip(newest).chain(now).collect();
     }
 
-    /// Whether this stands for an image of which no report came.
+    /// Whether this stands for an image without a report.
     pub fn is_not_delivered(&self) -> bool {
         self.head.is_none() && self.base.is_none()
     }
 
-    /// What it runs on, where that is known.
+    /// Its platform, if known.
     pub fn runs_on(&self) -> Option<Platform> {
         self.platform.as_deref().and_then(|platform| platform.parse().ok())
     }
@@ -540,23 +540,23 @@ impl ImageReport {
         self.no_base.as_ref().is_some_and(|missing| missing.reason.is_unusable())
     }
 
-    /// What fails it.
+    /// The findings that make it fail.
     pub fn failures(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|finding| finding.severity == Severity::Fail)
     }
 
-    /// Whether all that fails it is a limit, which somebody may accept.
+    /// Whether only limits make it fail, which somebody may accept.
     pub fn is_acceptable(&self) -> bool {
         self.failures().all(|finding| !NO_LIMITS.contains(&finding.rule.as_str()))
     }
 
-    /// Whether a limit asks how it is built.
+    /// Whether a limit evaluates its multi-stage build.
     pub fn evaluates_stages(&self) -> bool {
         self.set_limits().any(|(limit, _)| limit.needs(Fact::Stages) || limit.needs(Fact::Removable))
     }
 
-    /// The limits that are set, with their values, in the order in which they are evaluated; one that several
-    /// configurations set, with each of its values.
+    /// The configured limits with their values, in the order of evaluation; a limit set in several configurations has
+    /// all their values.
     pub fn set_limits(&self) -> impl Iterator<Item = (&'static limits::Definition, &str)> {
         limits::LIMITS.iter().flat_map(move |limit| {
             let mut values: Vec<&str> = self.values_of(limit.key.name).collect();
@@ -571,14 +571,14 @@ impl ImageReport {
         self.rules().filter_map(move |(_, limits)| limits.get(key)).map(String::as_str)
     }
 
-    /// The limits of each configuration that counts, the image's own first; with the configuration, where it is one that
-    /// another extends.
+    /// The limits of each configuration that counts, the image's own first; with the configuration's name if it is an
+    /// extended one.
     pub fn rules(&self) -> impl Iterator<Item = (Option<&str>, &BTreeMap<String, String>)> {
         let extended = self.extended.iter().map(|of| (Some(of.source.as_str()), &of.limits));
         std::iter::once((None, &self.limits)).chain(extended)
     }
 
-    /// Says what it was evaluated by.
+    /// Records the limits that it was evaluated against.
     pub(super) fn set_rules(&mut self, rulesets: &[Ruleset]) {
         let (own, extended) = rulesets.split_first().map_or((None, &[][..]), |(own, rest)| (Some(own), rest));
         let with_limits = rulesets.iter().find(|ruleset| !ruleset.limits.is_empty());
@@ -597,7 +597,7 @@ impl ImageReport {
         self.findings.iter().any(|finding| limits::definition(&finding.rule).is_some_and(needs))
     }
 
-    /// What a headline can tell of it.
+    /// The facts for headlines.
     pub fn shown(&self) -> HeadlineContext<'_> {
         HeadlineContext {
             metric: self.metric,
@@ -608,27 +608,27 @@ impl ImageReport {
         }
     }
 
-    /// The image's accounting, where it is still there.
+    /// The current image's sizes, if it still exists.
     pub fn head_totals(&self) -> Option<&Totals> {
         self.head.as_ref().map(|head| &head.totals)
     }
 
-    /// The amount that the size limits evaluate, now.
+    /// The current size that the size limits evaluate.
     pub fn head_size(&self) -> Option<Bytes> {
         self.metric.of(self.head_totals()?)
     }
 
-    /// The amount that the size limits evaluate, in the baseline.
+    /// The same size of the baseline.
     pub fn base_size(&self) -> Option<Bytes> {
         self.metric.of(&self.base.as_ref()?.totals)
     }
 
-    /// How much that amount differs.
+    /// The difference of these sizes.
     pub fn size_delta(&self) -> Option<Delta> {
         Some(self.head_size()? - self.base_size()?)
     }
 
-    /// By how much it differs, without what is ignored; `None` if that is unknown, or there is nothing to compare.
+    /// The absolute difference without ignored paths; `None` if it is unknown or there is no baseline.
     fn change(&self) -> Option<Bytes> {
         let uncompressed = self.delta.as_ref()?.uncompressed;
         let known = uncompressed.map(|delta| Delta(delta.0 - self.ignored.unwrap_or_default().0));

@@ -60,7 +60,7 @@ fn amount(bytes: Bytes) -> i64 {
     bytes.0 as i64
 }
 
-/// Writes a report. What is not known is left out.
+/// Writes a report. Unknown values are left out.
 ///
 /// # Errors
 /// Any error from writing.

@@ -1,5 +1,4 @@
-//! Evaluating a saved report by other limits: those of the branch that a pull request goes to, whatever the job
-//! that measured it was told.
+//! Evaluates a saved report against other limits: those of the target branch, whatever the job that measured was given.
 
 use super::escape::short;
 use super::merge::not_delivered;
@@ -15,22 +14,22 @@ use crate::limits::{
 use crate::removable::Catalogue;
 use crate::sort;
 
-/// What stands for a reason that a report has.
+/// Stands for a reason given in a report.
 const UNTOLD: &str = "a reason that its job gives";
-/// The most characters of what a report says in sentences of its own.
+/// Maximum characters of a sentence quoted from a report.
 const MAX_QUOTE: usize = 200;
 
-/// Evaluates an image anew, and leaves no sentence of its report that looks like ours. What a report does not tell
-/// enough for is taken from it where it was evaluated by the same limit, and fails where it was not.
+/// Evaluates an image again, and leaves no sentence of its report that looks like ours. For a limit that a report has
+/// too little data for, its finding is kept if it was evaluated against the same limit; otherwise it fails.
 pub fn reevaluate(image: &mut ImageReport, rulesets: &[Ruleset], occasion: &Occasion) {
     in_our_words(image);
     if image.is_not_delivered() {
-        // There is nothing to be had from it but its name.
+        // Only its name can be used.
         *image = not_delivered(&image.name, image.runs_on().as_ref());
         return;
     }
     let Some(HeadImage { totals }) = image.head.clone() else {
-        // It is not there any more: there is nothing to evaluate.
+        // The image no longer exists, so there is nothing to evaluate.
         image.limits.clear();
         image.extended.clear();
         (image.findings, image.verdict) = (Vec::new(), Verdict::Pass);
@@ -50,8 +49,8 @@ pub fn reevaluate(image: &mut ImageReport, rulesets: &[Ruleset], occasion: &Occa
     image.set_rules(rulesets);
 }
 
-/// Says what a report says in sentences anew, or as the word of the job that it is from: anybody may have written
-/// them, and a reader would take them for ours.
+/// Replaces the sentences of a report, or quotes them as its job's: anybody may have written them, and a reader would
+/// take them for ours.
 fn in_our_words(image: &mut ImageReport) {
     if let Some(missing) = &mut image.no_base {
         *missing = missing.reason.into();
@@ -59,7 +58,7 @@ fn in_our_words(image: &mut ImageReport) {
     if let Some(base) = &mut image.base {
         base.how = if base.exact { "exact".into() } else { age(base.distance) };
     }
-    // A sentence is no name of an image.
+    // A sentence is not an image name.
     image.base_image = image.base_image.take().filter(|name| is_name(name));
     if let Some(stages) = &mut image.stages {
         (stages.reason, stages.help) = (quote(&stages.reason), String::new());
@@ -74,7 +73,7 @@ fn is_name(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-/:@".contains(&byte))
 }
 
-/// What a kind of what only builds need is, as far as it is one that everybody has.
+/// The description of a kind of removable files, if it is a built-in one.
 fn named(kind: &str) -> String {
     let catalogue = Catalogue::builtin();
     let known = catalogue.kinds().iter().find(|known| known.name == kind);
@@ -91,7 +90,7 @@ fn quoted(image: &ImageReport, finding: &Finding, limit: &str) -> Finding {
         help: "look at the log of that job".into(),
         subject: image.name.clone(),
         limit: Some(short(limit, MAX_QUOTE)),
-        // Whether it is enforced is said here, and not where it was measured.
+        // Enforcement is decided here, not where the image was measured.
         severity: if finding.severity == Severity::Unenforced { Severity::Fail } else { finding.severity },
         ..finding.clone()
     }
@@ -110,7 +109,7 @@ fn kept_findings(image: &ImageReport, rule: &str, settings: &Settings) -> Vec<Fi
         Some(wanted) => vec![Finding {
             rule: NOT_EVALUATED_RULE.into(),
             severity: Severity::Fail,
-            // Not what it was evaluated by: that is the report's own text.
+            // Without what it was evaluated against: that is the report's own text.
             message: match evaluated {
                 Some(_) => format!("the job that measured used a different {rule}, not `{}`", short(wanted, MAX_QUOTE)),
                 None => format!("the job that measured did not evaluate {rule}, which is `{}` here", short(wanted, MAX_QUOTE)),
@@ -124,7 +123,7 @@ fn kept_findings(image: &ImageReport, rule: &str, settings: &Settings) -> Vec<Fi
     }
 }
 
-/// What limits can evaluate of a report: figures, and nothing that only file lists tell.
+/// The facts in a report that limits can evaluate: figures, but nothing that needs file lists.
 fn subject<'a>(image: &'a ImageReport, totals: &Totals, limits: &Limits, occasion: &Occasion) -> Subject<'a> {
     let base = image.base.as_ref().filter(|_| image.delta.is_some()).map(|base| BaseFacts {
         image: ImageFacts::of_reported_base(&base.totals, image.split.map(|split| split.app_base)),
@@ -182,7 +181,7 @@ mod tests {
         Occasion { pull_request: true, merge_queue: false, today: Day::of(0) }
     }
 
-    /// A report of growth from 100 to 120, evaluated by some limits where it was measured.
+    /// A report of growth from 100 to 120, evaluated against some limits where it was measured.
     fn report(limits: &[(&str, &str)]) -> ImageReport {
         let baseline = Baseline {
             image: Arc::new(measured(100).into()),
@@ -231,7 +230,7 @@ mod tests {
         let job = report(&[("max-increase", "5%"), ("enforce", "false")]);
         assert_eq!((job.verdict, job.findings[0].severity), (Verdict::Unenforced, Severity::Unenforced));
         assert_eq!(evaluated(job.clone(), &[("max-increase", "5%")]).verdict, Verdict::Fail);
-        // The occasion is of 1970-01-01.
+        // The occasion is on 1970-01-01.
         for (enforce, verdict) in [("1970-01-02", Verdict::Unenforced), ("1970-01-01", Verdict::Fail)] {
             let limits = [("max-increase", "5%"), ("enforce", enforce)];
             assert_eq!(evaluated(job.clone(), &limits).verdict, verdict, "{enforce}");

@@ -9,12 +9,12 @@ use crate::image::removable::sum;
 use crate::image::{Bytes, Removable, Weight};
 use crate::sort;
 
-/// The most rows; JSON has all of them.
+/// Maximum number of rows; JSON has all of them.
 const MAX_ROWS: usize = 12;
-/// The most packages and paths of one row.
+/// Maximum number of packages and paths in one row.
 const MAX_NAMED: usize = 3;
 
-/// `108 MB in application layers, 584 MB in the base image`; nothing where there is none.
+/// `108 MB in application layers, 584 MB in the base image`; empty if there is none.
 pub fn summary(found: &[Removable], sizes: Sizes) -> Option<String> {
     let counting =
         |of_base: bool| sum(found.iter().filter(|one| one.counts() && one.layer.of_base_image == of_base));
@@ -30,7 +30,7 @@ pub fn summary(found: &[Removable], sizes: Sizes) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// What is ours first: it is what a change of the Dockerfile can help.
+/// The application layers' files first, because a change to the Dockerfile can remove them.
 pub fn in_order(found: &[Removable]) -> Vec<&Removable> {
     let mut found: Vec<&Removable> = found.iter().collect();
     let key = |one: &&Removable| {
@@ -40,7 +40,7 @@ pub fn in_order(found: &[Removable]) -> Vec<&Removable> {
     found
 }
 
-/// One row: what it is and where, who stored it and what to do.
+/// One row: what it is and where, which layer stored it and what to do.
 struct RemovableRow<'a> {
     bytes: Bytes,
     what: String,
@@ -54,9 +54,9 @@ struct RemovableRow<'a> {
 /// The kind that matters whatever its size.
 const SECRETS: &str = "secrets";
 
-/// A row for each that says something: programs that build and what they read, and of the others what is not
-/// nothing beside the largest. What is the base image's has one row, for one thing helps against all of it.
-/// Comes with how many are left out.
+/// The rows worth showing: build tools and build inputs, and others that are not negligible beside the largest. All
+/// files of the base image share one row, since one measure helps against all of them. Also returns how many are left
+/// out.
 fn rows(found: &[Removable]) -> (Vec<RemovableRow<'_>>, usize) {
     let is_base = |one: &&Removable| one.layer.of_base_image && one.counts();
     let (base, own): (Vec<&Removable>, Vec<&Removable>) = in_order(found).into_iter().partition(is_base);
@@ -125,7 +125,7 @@ pub fn text_list(found: &[Removable], look: TextLayout) -> String {
     list(heading, rows.iter().map(item).collect(), look) + &more(left, "  ")
 }
 
-/// The same as a table of GitHub's.
+/// The same as a table for GitHub.
 pub fn markdown_rows(found: &[Removable], sizes: Sizes) -> String {
     let columns = [
         ("Size", Align::Right),
@@ -168,7 +168,7 @@ fn state(one: &Removable) -> &'static str {
     }
 }
 
-/// The packages, or the directories and files where they are of none.
+/// The packages, or else the directories and files.
 fn names(one: &Removable) -> Vec<String> {
     let paths: Vec<String> = one.paths.iter().map(|path| format!("/{path}")).collect();
     let all = if one.packages.is_empty() { &paths } else { &one.packages };

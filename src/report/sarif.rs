@@ -1,5 +1,5 @@
-//! Findings as SARIF 2.1.0, for code scanning (OASIS "Static Analysis Results Interchange Format", and GitHub's "SARIF
-//! support for code scanning", which says what it shows and needs).
+//! Findings as SARIF 2.1.0, for code scanning (OASIS "Static Analysis Results Interchange Format"; GitHub's "SARIF
+//! support for code scanning" lists what is shown and required).
 
 use std::io::{self, Write};
 
@@ -13,7 +13,7 @@ use crate::image::DockerfileLines;
 use crate::limits::{self, BASELINE_RULE, Finding, NOT_EVALUATED_RULE, Severity, Verdict};
 
 const HOME: &str = "https://github.com/layergate/layergate";
-/// Where a finding is shown that is of no line: code scanning shows none without a place.
+/// Where findings without a line are shown: code scanning requires a place.
 const NO_PLACE: &str = "Dockerfile";
 
 /// Writes the findings of a report.
@@ -76,7 +76,7 @@ fn description(rule: &str) -> (&str, &str) {
     }
 }
 
-/// `max-size` as SARIF writes names: `MaxSize`.
+/// `max-size` in SARIF's style of names: `MaxSize`.
 fn name(rule: &str) -> String {
     let word = |word: &str| {
         let (first, rest) = word.split_at(word.len().min(1));
@@ -94,7 +94,7 @@ fn result(report: &Report, image: &ImageReport, finding: &Finding, rules: &[&str
         "level": level(image, finding),
         "message": { "text": visible(&format!("{label}: {}.{help}", finding.message)) },
         "locations": [location(place(image, finding))],
-        // What it is about, and not where it stands: the same finding on another line is the same alert.
+        // Independent of the line: the same finding on another line is the same alert.
         "partialFingerprints": {
             "primaryLocationLineHash": format!("{}:1", fingerprint(&[&finding.rule, &label, &finding.subject])),
         },
@@ -113,7 +113,7 @@ fn level(image: &ImageReport, finding: &Finding) -> &'static str {
     }
 }
 
-/// The lines that it is due to, else the first lines that are known of the image.
+/// The lines that cause it, else the first known lines of the image.
 fn place<'a>(image: &'a ImageReport, finding: &'a Finding) -> Option<&'a DockerfileLines> {
     let of_image = || {
         let causes = image.causes.iter().filter_map(|cause| cause.dockerfile.as_ref());

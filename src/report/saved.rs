@@ -1,4 +1,4 @@
-//! Reading a saved report. What it says is untrusted: a job of a fork may have written anything.
+//! Parses saved reports. Their content is untrusted: a job of a fork may have written anything.
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
@@ -10,51 +10,51 @@ use crate::image::schema::{self, SchemaError};
 use crate::image::{Platform, Removable};
 use crate::limits::{self, ValueForm, Verdict};
 
-/// The most that one report, or all of a run together, may have of images.
+/// Maximum number of images in one report, or in all reports of a run together.
 pub const MAX_IMAGES: usize = 1000;
-/// The most entries of a list.
+/// Maximum number of entries in a list.
 const MAX_ENTRIES: usize = 10_000;
-/// The most fields of an object.
+/// Maximum number of fields in an object.
 const MAX_FIELDS: usize = 200;
-/// The most bytes of a text: an instruction may be a program.
+/// Maximum bytes of a text: an instruction may be a program.
 const MAX_TEXT: usize = 256 << 10;
-/// The largest number (256 TiB, as bytes): a list of such has a sum that can be counted.
+/// The largest number (256 TiB, as bytes), so that the sum of a list cannot overflow.
 const MAX_NUMBER: u64 = 1 << 48;
-/// The most bytes of an image's name.
+/// Maximum bytes of an image's name.
 const MAX_NAME: usize = 1024;
-/// The most characters of a sentence, and of a word such as a limit.
+/// Maximum characters of a sentence, and of a word such as a limit.
 const MAX_SENTENCE: usize = 1000;
 const MAX_WORD: usize = 200;
-/// The most ways to accept, and notes.
+/// Maximum number of ways to accept, and of notes.
 const MAX_WAYS: usize = 20;
 const MAX_NOTES: usize = 100;
-/// The most databases that could not be read.
+/// Maximum number of databases that could not be read.
 const MAX_UNREAD: usize = 1000;
 
-/// A document that is not a report that this version can use.
+/// A document that is not a report, or not one that this version can use.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The document is of another kind or of a newer version.
     #[error(transparent)]
     Schema(#[from] SchemaError),
-    /// The text is not JSON, or a field is missing or of another type, or more than there can be.
+    /// The text is not JSON, or a field is missing, of another type, or over a maximum.
     #[error("not a layergate report: {0}; write it with check --report")]
     Json(String),
-    /// What it says cannot be.
+    /// Its content is contradictory or impossible.
     #[error("the report contradicts itself: {0}; write it with check --report")]
     Inconsistent(String),
 }
 
 impl Report {
-    /// Reads a saved report. Its verdicts are those that its findings add up to, and its differences those of its
-    /// amounts, whatever it says itself.
+    /// Parses a saved report. Its verdicts and differences are computed from its findings and amounts, whatever it
+    /// states.
     ///
     /// # Errors
     /// [`ReportError`], also for a document that a newer major version wrote.
     pub fn from_json(json: &[u8]) -> Result<Report, ReportError> {
         schema::check(json, "layergate.report", 1)?;
         let failed = |error: serde_json::Error| ReportError::Json(error.to_string());
-        // Looked through before anything of it is kept; what a later version has as well may be of any size.
+        // Checked before anything is kept; fields of a later version may be of any size.
         serde_json::from_slice::<BoundedText<false>>(json).map_err(failed)?;
         let mut report: Report = serde_json::from_slice(json).map_err(failed)?;
         let known = serde_json::to_vec(&report).map_err(failed)?;
@@ -83,7 +83,7 @@ impl Report {
         Ok(())
     }
 
-    /// Cuts what is for people to a length at which it can be read.
+    /// Cuts texts for people to a readable length.
     fn shorten(&mut self) {
         self.notes.truncate(MAX_NOTES);
         self.notes.iter_mut().for_each(|note| cut(note, MAX_SENTENCE));
@@ -127,7 +127,7 @@ impl ImageReport {
         let extended = self.extended.iter_mut().map(|extended| &mut extended.limits);
         for limits in extended.chain([&mut self.limits]) {
             limits.retain(|key, _| limits::key(key).is_some());
-            // A list of paths is compared, and not shown.
+            // A list of paths is compared, but not shown.
             let is_list = |key: &str| limits::key(key).is_some_and(|key| key.form == ValueForm::Paths);
             let shown = limits.iter_mut().filter(|(key, _)| !is_list(key));
             shown.for_each(|(_, limit)| cut(limit, MAX_WORD));
@@ -171,12 +171,12 @@ impl ImageReport {
         self.removable.iter_mut().for_each(|found| cut(&mut found.help, MAX_SENTENCE));
     }
 
-    /// Makes it say what follows from what it says.
+    /// Recomputes what follows from its data.
     fn settle(&mut self) {
         let both = self.base.as_ref().map(|base| &base.totals).zip(self.head_totals());
         self.delta = both.map(|(base, head)| Deltas::of(base, head));
         if self.head.is_none() && self.base.is_some() {
-            // What is not there any more breaks no limit.
+            // A removed image exceeds no limit.
             self.findings.clear();
         }
         self.verdict = match (Verdict::of(&self.findings), self.verdict) {
@@ -187,7 +187,7 @@ impl ImageReport {
 }
 
 fn is_version(text: &str) -> bool {
-    // As our own are: of anything else, several might be a sentence.
+    // In the form of our own versions: anything looser might form a sentence.
     let (numbers, before) =
         text.split_once('-').map_or((text, None), |(numbers, before)| (numbers, Some(before)));
     let is_number =
@@ -207,13 +207,13 @@ fn is_commit(sha: &str) -> bool {
 }
 
 fn cut(text: &mut String, most: usize) {
-    // Bytes first: most texts are short, and are left alone.
+    // Bytes first: most texts are short and need no change.
     if text.len() > most {
         *text = short(text, most);
     }
 }
 
-/// Looks through a document, keeps nothing of it, and refuses what no report has: of numbers too, if that is asked.
+/// Checks a document without keeping any of it, and rejects what no report has; numbers only if `NUMBERS`.
 struct BoundedText<const NUMBERS: bool>;
 
 impl<'de, const NUMBERS: bool> Deserialize<'de> for BoundedText<NUMBERS> {
@@ -250,7 +250,7 @@ impl<'de, const NUMBERS: bool> Visitor<'de> for BoundedText<NUMBERS> {
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<Self, E> {
-        // No field that is read has such.
+        // No field that is read has such a value.
         Ok(self)
     }
 

@@ -1,12 +1,12 @@
-//! The commands of a `RUN` as they stand in the Dockerfile, with the place of each word, so that one can be put
-//! behind another. A script that needs more than words, quotes and operators is not read: nothing is put into what
+//! The commands of a `RUN` as written in the Dockerfile, with the position of each word, so that text can be inserted
+//! after it. Scripts with more than words, quotes and operators are not parsed: nothing is inserted into a script that
 //! is not understood.
 
 use crate::shell::{Part, Tokenizer};
 
-/// A script whose words are all in plain sight.
+/// A script of plain words.
 pub(super) struct PlainScript<'a> {
-    /// The instruction as it stands, `RUN` included.
+    /// The instruction as written, including `RUN`.
     pub text: &'a str,
     commands: Vec<PlainCommand<'a>>,
     /// The operators between the commands.
@@ -20,11 +20,11 @@ pub(super) struct PlainCommand<'a> {
     ends: Vec<usize>,
 }
 
-/// What only decides which commands run, and which stands before one.
+/// Keywords that only decide which commands run, and that may precede one.
 const BEFORE: [&str; 8] = ["then", "do", "else", "!", "{", "if", "while", "time"];
 
 impl<'a> PlainCommand<'a> {
-    /// The program, without what is set for it alone.
+    /// The program, without variables set for it alone.
     pub fn program(&self) -> &'a str {
         self.words.get(self.first()).copied().unwrap_or_default()
     }
@@ -41,7 +41,7 @@ impl<'a> PlainCommand<'a> {
         self.words.iter().take_while(|word| is_before(word)).count()
     }
 
-    /// Adds the word of a text that ends here, if one has begun.
+    /// Adds the word that ends here, if one has begun.
     fn add(&mut self, text: &'a str, start: Option<usize>, end: usize) {
         if let Some(word) = start.and_then(|start| text.get(start..end)) {
             self.words.push(word);
@@ -49,7 +49,7 @@ impl<'a> PlainCommand<'a> {
         }
     }
 
-    /// Where a word ends in the script's text.
+    /// The end of a word in the script's text.
     pub fn after(&self, word: &str) -> Option<usize> {
         let at = self.words.iter().skip(self.first()).position(|one| *one == word)? + self.first();
         self.ends.get(at).copied()
@@ -61,7 +61,7 @@ fn is_name(text: &str) -> bool {
 }
 
 impl<'a> PlainScript<'a> {
-    /// Reads an instruction in the shell's language. `None` for what is not plain.
+    /// Parses an instruction in shell form. `None` for anything that is not plain.
     pub fn of_run(text: &'a str) -> Option<PlainScript<'a>> {
         let start = text.len() - text.trim_start().len();
         let keyword = text.get(start..start + 3)?;
@@ -75,7 +75,7 @@ impl<'a> PlainScript<'a> {
         while let Some((part, span)) = tokens.part() {
             let (at, end) = (from + span.start, from + span.end);
             match part {
-                // What is read from elsewhere, and a comment between the lines.
+                // Input from elsewhere, or a comment between the lines, is not plain.
                 Part::Comment => return None,
                 Part::Redirection(operator) if operator.starts_with('<') => return None,
                 Part::Blank | Part::Newline => command.add(text, word.take(), at),
@@ -86,7 +86,7 @@ impl<'a> PlainScript<'a> {
                     command.add(text, word.take(), at);
                     script.end(std::mem::take(&mut command), operator);
                 }
-                // The file that follows `>` counts as a word of its own, unless it stands right there.
+                // The file that follows `>` counts as a separate word, unless it follows immediately.
                 _ => {
                     quoted ^= part == Part::Quote;
                     word.get_or_insert(at);
@@ -114,7 +114,7 @@ impl<'a> PlainScript<'a> {
         &self.commands
     }
 
-    /// Whether each command follows the one before it, and nothing else.
+    /// Whether all commands are joined with `&&`.
     pub fn is_plain(&self) -> bool {
         self.operators.iter().all(|operator| *operator == "&&")
     }
@@ -129,7 +129,7 @@ impl<'a> PlainScript<'a> {
             && self.commands.iter().all(is_bare)
     }
 
-    /// Whether `&& COMMAND` at its end runs once all of it was done.
+    /// Whether `&& COMMAND` at its end would run after everything else.
     pub fn may_be_followed(&self) -> bool {
         let ends = |command: &PlainCommand<'_>| matches!(command.program(), "exit" | "exec" | "return");
         let is_open = self.text.trim_end().ends_with(['&', '|', ';', '\\']);

@@ -1,4 +1,4 @@
-//! What `layergate stages` says of Dockerfiles and their images: `layergate.stages/v1`.
+//! What `layergate stages` reports about Dockerfiles and their images: `layergate.stages/v1`.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -25,47 +25,47 @@ use crate::stages::{
 /// The `schema` of the document that this version writes.
 pub const SCHEMA: &str = "layergate.stages/v1";
 
-/// What is to be done where all is well.
+/// The advice if all is well.
 const NOTHING: &str = "nothing";
 
-/// Which Dockerfiles are multi-stage, and which have to be.
+/// Which Dockerfiles are multi-stage, and which should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Adoption {
     /// `layergate.stages/v1`.
     pub schema: String,
     /// The version of layergate that wrote it.
     pub layergate: String,
-    /// One entry for each Dockerfile and image of it.
+    /// One entry for each Dockerfile, or for each image of a Dockerfile with several.
     pub dockerfiles: Vec<DockerfileEntry>,
-    /// Files that look like Dockerfiles and are templates of some.
+    /// Files that look like Dockerfiles but are templates.
     pub templates: Vec<String>,
-    /// Where bake and compose files define named contexts, as `FILE:LINE`, if a Dockerfile may need one. They are
-    /// not followed.
+    /// Where bake and compose files define named contexts, as `FILE:LINE`, if a Dockerfile may need one. They are not
+    /// followed.
     pub named_contexts: Vec<String>,
     /// All of them together.
     pub totals: DockerfileTotals,
 }
 
-/// One Dockerfile, with its image where that is at hand.
+/// One Dockerfile, with its image if available.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DockerfileEntry {
     /// The Dockerfile, as it was named or found.
     pub path: String,
     /// Its image.
     pub image: Option<StagesImage>,
-    /// Why nothing more is known of it.
+    /// Why nothing more is known about it.
     pub error: Option<String>,
     /// Its stages, first to last.
     pub stages: Vec<StageReport>,
-    /// How what is shipped is built, by the image.
+    /// The multi-stage evaluation, with an image.
     pub evaluated: Option<Evaluation>,
-    /// What the text says of it, without an image.
+    /// The multi-stage evaluation from the text alone, without an image.
     pub by_text: Option<ByText>,
     /// The removable files of the image; empty without one.
     pub removable: Vec<Removable>,
-    /// What they have of each class; null without an image.
+    /// Their bytes by class; null without an image.
     pub classes: Option<Classes>,
-    /// What the proposal of `--propose` saves; null where there is none, or its size is not known.
+    /// What the proposal of `--propose` saves; null if there is none, or its size is unknown.
     pub fix: Option<Fix>,
 }
 
@@ -74,11 +74,11 @@ pub struct DockerfileEntry {
 pub struct Fix {
     /// The first and the last line that move to a builder stage.
     pub lines: [u32; 2],
-    /// What the final stage then builds on.
+    /// The base image of the final stage then.
     pub runtime_image: String,
-    /// Uncompressed bytes that the image then has less.
+    /// Uncompressed bytes saved.
     pub saves: Bytes,
-    /// The script that a container starts, which must do without the build tools; left out where there is none.
+    /// The script that a container starts, which must work without the build tools; omitted if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub script: Option<String>,
 }
@@ -97,11 +97,11 @@ impl Fix {
 pub struct StagesImage {
     /// Its name.
     pub name: String,
-    /// The image as it was asked for.
+    /// The image as it was requested.
     pub reference: String,
-    /// What it runs on.
+    /// Its platform.
     pub platform: Option<String>,
-    /// Bytes of its layers, where they are all known.
+    /// Bytes of its layers, if all are known.
     pub uncompressed: Option<Bytes>,
 }
 
@@ -110,43 +110,43 @@ pub struct StagesImage {
 pub struct StageReport {
     /// The name after `AS`.
     pub name: Option<String>,
-    /// What it builds on, as written.
+    /// Its base, as written.
     pub base: String,
     /// The line of its `FROM`.
     pub line: u32,
-    /// Whether its layers are shipped: it is the target, or what that builds on.
+    /// Whether its layers ship: it is the target, or what that builds on.
     pub shipped: bool,
-    /// Whether what is shipped needs it at all.
+    /// Whether the shipped stage needs it at all.
     pub used: bool,
 }
 
 /// All Dockerfiles together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct DockerfileTotals {
-    /// How many there are.
+    /// Number of Dockerfiles.
     pub dockerfiles: u64,
-    /// How many could not be read.
+    /// Number that could not be read.
     pub unreadable: u64,
-    /// How many only an image tells of.
+    /// Number that cannot be evaluated without an image.
     pub unknown: u64,
-    /// How many copy from another stage or image.
+    /// Number that copy from another stage or image.
     pub multi_stage: u64,
-    /// How many pass.
+    /// Number that pass.
     pub passing: u64,
-    /// How many pass, and could be smaller.
+    /// Number that pass, but could be smaller.
     pub warned: u64,
-    /// How many build where the image runs.
+    /// Number that should use a multi-stage build but do not.
     pub failing: u64,
-    /// How many had an image to look at.
+    /// Number with an image.
     pub images: u64,
-    /// Bytes of removable files, of all images.
+    /// Bytes of removable files in all images.
     pub removable: Bytes,
-    /// Bytes that the fixes save, of all images.
+    /// Bytes that the fixes save in all images.
     pub saving: Bytes,
 }
 
 impl DockerfileEntry {
-    /// A Dockerfile that nothing is known of.
+    /// A Dockerfile of which nothing is known.
     pub fn unreadable(path: String, error: String) -> DockerfileEntry {
         let (image, evaluated, by_text, classes, fix) = (None, None, None, None, None);
         let error = redact_message(&error).into_owned();
@@ -163,7 +163,7 @@ impl DockerfileEntry {
         }
     }
 
-    /// A Dockerfile, and how what it ships is built.
+    /// A Dockerfile, and how its image is built.
     pub fn of(dockerfile: &DockerfileFacts, image: Option<&Analysis>, fix: Option<Fix>) -> DockerfileEntry {
         let evaluated = image.and_then(evaluate_stages);
         let by_text = image.is_none().then(|| evaluate_dockerfile(dockerfile));
@@ -217,7 +217,7 @@ impl DockerfileEntry {
         self.evaluated.as_ref().and_then(|evaluated| evaluated.multi_stage).or_else(by_text) == Some(true)
     }
 
-    /// Why that is said.
+    /// The reason for the result.
     fn reason(&self) -> Option<&str> {
         let by_text = || self.by_text.as_ref().map(|by_text| by_text.reason.as_str());
         self.evaluated.as_ref().map(|evaluated| evaluated.reason.as_str()).or_else(by_text)
@@ -235,7 +235,7 @@ impl DockerfileEntry {
         }
     }
 
-    /// Why, and what to do first.
+    /// Writes why, and what to do first.
     fn write_reason(&self, explained: bool, look: TextLayout, out: &mut impl Write) -> io::Result<()> {
         let room = look.columns.saturating_sub(2).max(24);
         let mut write = |indent: &str, text: &str| {
@@ -260,7 +260,7 @@ impl DockerfileEntry {
             (Some(error), ..) => error.clone(),
             (None, Some(_), _) if self.fix.is_some() => self.fix.as_ref().map(Fix::text).unwrap_or_default(),
             (None, Some(evaluated), _) if evaluated.outcome != RemovableOutcome::Pass => {
-                // That a proposal can be had is said once, below.
+                // The hint about proposals is given once, below.
                 without_proposal(&evaluated.help).to_owned()
             }
             (None, None, Some(by_text)) if by_text.verdict == TextVerdict::Unknown => by_text.help.clone(),
@@ -282,7 +282,7 @@ impl StagesImage {
 }
 
 impl Adoption {
-    /// Puts Dockerfiles together, those with most to save first.
+    /// Combines Dockerfiles, those with most to save first.
     pub fn new(
         mut dockerfiles: Vec<DockerfileEntry>,
         templates: Vec<String>,
@@ -307,7 +307,7 @@ impl Adoption {
         Adoption { schema, layergate, dockerfiles, templates, named_contexts, totals }
     }
 
-    /// Writes it for a terminal or a log.
+    /// Writes the report for a terminal or a log.
     ///
     /// # Errors
     /// Any error from writing.
@@ -341,7 +341,7 @@ impl Adoption {
         Ok(())
     }
 
-    /// Writes it for GitHub.
+    /// Writes the report for GitHub.
     ///
     /// # Errors
     /// Any error from writing.
@@ -370,12 +370,12 @@ impl Adoption {
         hints.try_for_each(|hint| writeln!(out, "\n{}", prose(&hint)))
     }
 
-    /// Of one the whole story is told, of many that of those that could do better.
+    /// Whether an entry is explained: always if it is the only one, otherwise only if it could do better.
     fn explains(&self, entry: &DockerfileEntry) -> bool {
         self.dockerfiles.len() == 1 || !entry.passes()
     }
 
-    /// How many of how many.
+    /// The counts in a sentence.
     fn sentence(&self, sizes: Sizes) -> String {
         let totals = &self.totals;
         let count = |count: u64, word: &str| (count > 0).then(|| format!("{count} {word}"));
@@ -408,7 +408,7 @@ impl Adoption {
         format!("{} {files}: {}{images}{templates}", totals.dockerfiles, parts.join(", "))
     }
 
-    /// What defines contexts that are asked for here, and is not read.
+    /// The definitions of requested contexts that are not followed.
     fn not_followed(&self) -> Option<String> {
         let files = (!self.named_contexts.is_empty()).then(|| named_most(&self.named_contexts))?;
         Some(format!(
@@ -419,7 +419,7 @@ impl Adoption {
     fn hint(&self) -> Option<String> {
         let failing = |entry: &&DockerfileEntry| {
             entry.evaluated.as_ref().is_some_and(|evaluated| {
-                // A Dockerfile that does not fit its image is nothing to start from.
+                // A Dockerfile that does not match its image is no basis for a proposal.
                 evaluated.outcome == RemovableOutcome::Fail && evaluated.by != Basis::Image
             })
         };
@@ -464,7 +464,7 @@ impl DockerfileEntry {
         }
     }
 
-    /// Removable files in bytes, where there is an image and its files are known.
+    /// Bytes of removable files, if there is an image and its files are known.
     fn removable_bytes(&self) -> Option<Bytes> {
         self.classes.and(self.evaluated.as_ref()).map(|evaluated| evaluated.removable)
     }

@@ -1,5 +1,5 @@
-//! Small fixes of a Dockerfile that can be accepted with a click: what an instruction stores and need not store, and
-//! the same lines without that. Only what the text itself shows to be safe is suggested; all else stays advice.
+//! Small Dockerfile fixes that can be accepted with a click: the same lines without something that an instruction
+//! stores unnecessarily. Only what the text itself shows to be safe is suggested; everything else stays advice.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use crate::image::{Bytes, Removable};
 use crate::redact::redact;
 use crate::sort;
 
-/// The most suggestions of one image: a reviewer accepts a few.
+/// Maximum number of suggestions for one image: a reviewer accepts a few.
 const MAX_SUGGESTIONS: usize = 10;
-/// The longest range, and the longest line of it.
+/// The longest range, and the longest line in it.
 const MAX_LINES: usize = 40;
 const MAX_LINE: usize = 1000;
-/// What apt leaves behind, as a path below which it is and as what removes it.
+/// What apt leaves behind: the path that contains it, and the command that removes it.
 const APT: [(&str, &str); 4] = [
     ("var/lib/apt/lists/", "/var/lib/apt/lists/*"),
     ("var/cache/apt/", "/var/cache/apt/*"),
@@ -26,18 +26,18 @@ const APT: [(&str, &str); 4] = [
     ("var/lib/dpkg/", "/var/lib/dpkg/*-old"),
 ];
 
-/// Lines to put in the place of others.
+/// Lines that replace others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suggestion {
-    /// The first line that is replaced, counted from 1.
+    /// The first line to replace, counted from 1.
     pub line: u32,
-    /// The last one.
+    /// The last line to replace.
     pub end_line: u32,
-    /// What the image has less of afterwards, in the metric of layers.
+    /// Bytes saved, in uncompressed size.
     pub bytes: Bytes,
-    /// Why, in sentences of ours alone.
+    /// Why, in our own sentences only.
     pub why: Vec<&'static str>,
-    /// The lines, without the last line's end.
+    /// The new lines, without the final line break.
     pub text: String,
 }
 
@@ -46,16 +46,17 @@ pub struct Suggestion {
 struct InstructionEdit {
     bytes: Bytes,
     why: Vec<&'static str>,
-    /// What is put where in the instruction's text.
+    /// Texts to insert, by position in the instruction's text.
     inserted: BTreeMap<usize, &'static str>,
-    /// What is run at its end.
+    /// Commands to append.
     appended: String,
 }
 
-/// What is suggested for the Dockerfile that an image was built from, most bytes first. `text` is that very file.
+/// The suggestions for the Dockerfile that an image was built from, most bytes first. `text` is that very file.
 pub fn suggestions(image: &ImageReport, text: &str) -> Vec<Suggestion> {
     let Ok(dockerfile) = Dockerfile::parse(text) else { return Vec::new() };
-    // A suggestion is written with `\n` alone, and would mix the ends of lines.
+    // Suggestions use `
+    // `, and would mix line endings.
     if text.contains('\r') || !has_plain_shell(&dockerfile) {
         return Vec::new();
     }
@@ -72,7 +73,7 @@ pub fn suggestions(image: &ImageReport, text: &str) -> Vec<Suggestion> {
         found.extend(file.edited(&entries).map(|suggestion| (line, suggestion)));
     }
     for suggestion in joined {
-        // Of two for the same lines, the one that saves more is shown; the other comes once it is accepted.
+        // If two overlap, only the one that saves more is shown; the other follows once it is accepted.
         let overlaps =
             |other: &Suggestion| other.line <= suggestion.end_line && suggestion.line <= other.end_line;
         if !found.values().any(|other| overlaps(other) && other.bytes >= suggestion.bytes) {
@@ -87,13 +88,13 @@ pub fn suggestions(image: &ImageReport, text: &str) -> Vec<Suggestion> {
 }
 
 impl Suggestion {
-    /// The suggestion as a comment of a review.
+    /// The suggestion as a review comment.
     pub fn body(&self) -> String {
         format!("**Saves {}.** {}\n\n```suggestion\n{}\n```\n", self.bytes, self.why.join(" "), self.text)
     }
 
-    /// Whether the lines can stand in a comment as they are: nothing in them ends the block, is shown as something
-    /// else than it is, or looks like a secret.
+    /// Whether the lines can appear in a comment as they are: nothing in them ends the block, is displayed differently,
+    /// or looks like a secret.
     fn is_safe(&self) -> bool {
         let is_odd = |c: char| {
             (c.is_control() && c != '\n' && c != '\t')
@@ -116,7 +117,7 @@ struct NumberedLines<'a> {
 }
 
 impl NumberedLines<'_> {
-    /// The instruction of exactly these lines, if it is a `RUN` in the shell's language and nothing else.
+    /// The instruction on exactly these lines, if it is a `RUN` in shell form and nothing else.
     fn run(&self, lines: &DockerfileLines) -> Option<&SourceInstruction> {
         let mut all = self.instructions();
         let is_it = |one: &&SourceInstruction| (one.line, one.end_line) == (lines.line, lines.end_line);
@@ -133,14 +134,14 @@ impl NumberedLines<'_> {
         self.dockerfile.stages().iter().flat_map(|stage| &stage.instructions)
     }
 
-    /// The text of an instruction as it stands, its keyword included.
+    /// An instruction's text as written, including its keyword.
     fn text(&self, instruction: &SourceInstruction) -> Option<String> {
         let first = usize::try_from(instruction.line).ok()?.checked_sub(1)?;
         let last = usize::try_from(instruction.end_line).ok()?;
         Some(self.lines.get(first..last)?.join("\n"))
     }
 
-    /// An instruction without what it stores for nothing.
+    /// An instruction without what it stores unnecessarily.
     fn edited(&self, entries: &[&Removable]) -> Option<Suggestion> {
         let instruction = self.run(entries.first()?.source().dockerfile.as_ref()?)?;
         let text = self.text(instruction)?;
@@ -172,7 +173,7 @@ impl NumberedLines<'_> {
         })
     }
 
-    /// Instructions that only delete what the one right before them stores, joined to that.
+    /// Instructions that only delete what the one right before them stores, joined to that one.
     fn joined(&self, waste: &[Waste]) -> Vec<Suggestion> {
         let mut pairs: BTreeMap<(&DockerfileLines, &DockerfileLines), Bytes> = BTreeMap::new();
         let deleted = waste.iter().filter(|waste| !waste.replaced && !waste.stored_by.of_base_image);
@@ -206,8 +207,8 @@ impl NumberedLines<'_> {
     }
 }
 
-/// `apt-get install` without its lists. To leave out what is only recommended changes what is installed, such as the
-/// headers that come with `gcc`: nobody can accept that unseen, so it is named and not written.
+/// `apt-get install` without its lists. Leaving out recommended packages changes what is installed, such as the headers
+/// that come with `gcc`: nobody can accept that unseen, so it is mentioned but not suggested.
 fn apt(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) {
     let installs = |command: &PlainCommand<'_>| {
         matches!(command.program(), "apt-get" | "apt") && command.after("install").is_some()
@@ -232,7 +233,7 @@ fn apt(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) 
     }
 }
 
-/// `npm ci` without dependencies for development.
+/// `npm ci` without development dependencies.
 fn npm(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) {
     let installs =
         |command: &PlainCommand<'_>| command.program() == "npm" && command.words().get(1) == Some(&"ci");
@@ -262,7 +263,7 @@ fn pip(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) 
     let says = |command: &PlainCommand<'_>, option: &str| {
         command.words().iter().any(|word| word.starts_with(option))
     };
-    // Of both options the last one counts, and where the cache is to be somebody has said.
+    // If both options are given the last one counts, and somebody has chosen where the cache is.
     if script.commands().iter().filter(is_pip).any(|command| says(command, "--cache-dir")) {
         return;
     }
@@ -271,7 +272,7 @@ fn pip(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) 
     edit.insert(at.map(|at| (at, " --no-cache-dir")), found, "pip keeps its downloads in this layer.");
 }
 
-/// What npm has downloaded, deleted by its own command: with fewer packages there is less of it as well.
+/// npm's downloads, deleted by npm itself: fewer packages also mean fewer downloads.
 fn npm_cache(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) {
     let installs = |command: &PlainCommand<'_>| {
         command.program() == "npm" && matches!(command.words().get(1), Some(&("ci" | "install" | "i")))
@@ -282,14 +283,14 @@ fn npm_cache(script: &PlainScript<'_>, found: &Removable, edit: &mut Instruction
     }
 }
 
-/// `3` and `3.12`, or nothing.
+/// `3` and `3.12`, or empty.
 fn is_version(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
 fn apk(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEdit) {
     let is_apk = |command: &&PlainCommand<'_>| command.program() == "apk";
-    // What it has got is kept, whatever the others do.
+    // The lists that it downloads stay, whatever the other commands do.
     let updates = |command: &PlainCommand<'_>| command.after("update").is_some();
     let adds = |command: &PlainCommand<'_>| {
         command.after("add").filter(|_| !command.words().contains(&"--no-cache"))
@@ -316,7 +317,7 @@ fn useradd(script: &PlainScript<'_>, found: &Removable, edit: &mut InstructionEd
     );
 }
 
-/// `rm` of absolute paths: what the instruction before has set or where it has gone to does not matter.
+/// `rm` of absolute paths: variables and the working directory of the previous instruction do not matter.
 fn deletes_by_path(command: &PlainCommand<'_>) -> bool {
     let arguments = command.words().get(1..).unwrap_or_default();
     command.words().first() == Some(&"rm")
@@ -326,7 +327,7 @@ fn deletes_by_path(command: &PlainCommand<'_>) -> bool {
 }
 
 impl InstructionEdit {
-    /// Adds a command at the end, on a line of its own where the instruction has several.
+    /// Appends a command, on its own line if the instruction has several.
     fn append(&mut self, script: &PlainScript<'_>, command: &str) {
         self.appended += if script.text.contains('\n') { " && \\\n    " } else { " && " };
         self.appended += command;

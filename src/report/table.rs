@@ -15,21 +15,21 @@ pub enum Align {
     Right,
     /// Icons.
     Center,
-    /// Text that takes the width that the other columns leave, and is cut at its end. One column at most.
+    /// Text that takes the remaining width, and is cut at its end. One column at most.
     Rest,
-    /// The same of paths, which are cut in the middle.
+    /// The same for paths, which are cut in the middle.
     Path,
 }
 
 /// A heading and its column's alignment.
 pub type Column = (&'static str, Align);
 
-/// The least width that a column of [`Align::Rest`] or [`Align::Path`] gets.
+/// The minimum width of a column of [`Align::Rest`] or [`Align::Path`].
 const LEAST: usize = 16;
-/// The blanks before each line, and between columns.
+/// The spaces before each line, and between columns.
 const GAP: usize = 2;
 
-/// A GitHub-flavoured markdown table. Cells are markdown: whoever fills them has escaped them.
+/// A GitHub-flavoured markdown table. Cells are markdown: callers escape them.
 pub fn markdown<const N: usize>(columns: [Column; N], rows: Vec<[String; N]>) -> String {
     let headings = columns.map(|(label, align)| {
         let align = match align {
@@ -41,12 +41,12 @@ pub fn markdown<const N: usize>(columns: [Column; N], rows: Vec<[String; N]>) ->
     });
     let mut table = MarkdownTable::new(rows.into_iter().map(|row| row.to_vec()).collect());
     table.with_headings(headings.to_vec());
-    // It can only fail without headings, and with as many cells as headings it cannot panic.
+    // It can fail only without headings, and cannot panic with as many cells as headings.
     let text = table.as_markdown().unwrap_or_default();
     unpad(&text)
 }
 
-/// Takes out what the library pads cells with: nobody sees it, and a comment has a budget.
+/// Removes the library's padding of cells: it is invisible, and a comment has a budget.
 fn unpad(table: &str) -> String {
     let rule = |cell: &str| cell.len() > 3 && cell.bytes().all(|byte| b":-".contains(&byte));
     let squeeze = |cell: &str| match cell.trim() {
@@ -86,7 +86,7 @@ fn width(text: &str) -> usize {
     text.chars().count()
 }
 
-/// Cuts the column that takes the rest to the width that the others leave.
+/// Cuts the column that takes the remaining width.
 fn fit<const N: usize>(columns: &[Column; N], rows: &mut [[String; N]], all: usize) {
     let takes_rest = |(_, align): &Column| matches!(align, Align::Rest | Align::Path);
     let Some(elastic) = columns.iter().position(takes_rest) else { return };
@@ -107,15 +107,15 @@ fn fit<const N: usize>(columns: &[Column; N], rows: &mut [[String; N]], all: usi
 /// A line of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListLine {
-    /// A path, cut in the middle, and what is said after it.
+    /// A path, cut in the middle, and the text after it.
     Path(String, String),
     /// Text that is cut at its end.
     Cut(String),
-    /// A sentence, which goes on in the next line.
+    /// A sentence, which is wrapped.
     Prose(String),
 }
 
-/// A list for a terminal or a log: an amount, and beside it lines of which each has the whole width.
+/// A list for a terminal or a log: an amount, and beside it lines that each have the whole width.
 pub fn list(heading: [&str; 2], items: Vec<(String, Vec<ListLine>)>, look: TextLayout) -> String {
     let amount = items.iter().map(|(amount, _)| width(amount)).max().unwrap_or(0).max(width(heading[0]));
     let indent = " ".repeat(amount + 2 * GAP);
@@ -135,7 +135,7 @@ pub fn list(heading: [&str; 2], items: Vec<(String, Vec<ListLine>)>, look: TextL
     out.join("\n")
 }
 
-/// A sentence in lines that break between words; those after the first are indented.
+/// Wraps a sentence between words; lines after the first are indented.
 pub fn wrapped(text: &str, width_of_line: usize, look: TextLayout) -> Vec<String> {
     if !look.wraps {
         return vec![text.to_owned()];

@@ -17,9 +17,9 @@ use crate::image::unread::unread_lines;
 use crate::image::{Bytes, Delta};
 use crate::limits::{Fact, Verdict};
 
-/// The most causes, parts of one, and packages that are listed; the JSON report has more.
+/// Maximum number of causes, of parts of a cause, and of packages listed; the JSON report has more.
 const MAX_LISTED: usize = 10;
-/// What stands before the lines of a finding.
+/// The indentation of a finding's lines.
 const INDENT: &str = "       ";
 
 /// Writes a check's report: the answer first, then what to do about it, then each image's figures and layers.
@@ -55,10 +55,10 @@ pub fn write_check(report: &Report, look: TextLayout, out: &mut impl Write) -> i
     Ok(())
 }
 
-/// Two images that were compared, as they were asked for.
+/// Two images that were compared, as they were requested.
 pub use super::markdown::Compared;
 
-/// Writes what differs between two images.
+/// Writes the differences between two images.
 ///
 /// # Errors
 /// Any error from writing.
@@ -115,7 +115,7 @@ fn write_image(image: &ImageReport, look: TextLayout, out: &mut impl Write) -> i
     }
     let (lead, label, how) = words::baseline(image);
     let label = label.map(|label| format!("{label}, ")).unwrap_or_default();
-    // What the table says is not said again.
+    // What the table shows is not repeated.
     let base_image = match words::base_image(image).as_str() {
         "" => String::new(),
         _ if words::drift_is_in_table(image) => String::new(),
@@ -194,7 +194,7 @@ fn causes(image: &ImageReport, look: TextLayout) -> Option<String> {
     Some(format!("  Causes: {all} of {}\n\n{listed}", look.sizes.delta(delta)))
 }
 
-/// What moved from one instruction to another: no cause, and said so that nobody looks for it.
+/// What moved from one instruction to another: not a cause, and mentioned so that nobody looks for it.
 fn moved(image: &ImageReport, look: TextLayout) -> Option<String> {
     let cells = |moved: &Moved| {
         let [from, to] = words::moved_between(moved)?;
@@ -209,7 +209,7 @@ fn moved(image: &ImageReport, look: TextLayout) -> Option<String> {
 fn packages(image: &ImageReport, look: TextLayout) -> Option<String> {
     let columns = [("Change", Align::Right), ("", Align::Left), ("Package", Align::Rest)];
     let cells = |row: &PackageRow| {
-        // That it was removed stands beside it.
+        // A removal is stated beside it.
         let versions = words::versions(row.from.as_deref().filter(|_| row.to.is_some()), row.to.as_deref());
         let versions = if versions.is_empty() { row.from.clone().unwrap_or_default() } else { versions };
         let place =
@@ -247,11 +247,11 @@ fn waste(image: &ImageReport, look: TextLayout) -> Option<String> {
     Some(waste_list(&image.waste, look)).filter(|list| !list.is_empty())
 }
 
-/// Removable files, and whether the image is built in stages.
+/// Removable files, and whether the build is multi-stage.
 fn removable(image: &ImageReport, look: TextLayout) -> Option<String> {
     let stages = image.stages.as_ref()?;
     let files = removable::text_list(&image.removable, look);
-    // What a finding says already is not said again.
+    // What a finding already says is not repeated.
     let is_found = image.has_finding_of(Fact::Stages);
     let room = look.columns.saturating_sub(2);
     let verdict = wrapped(&log(&format!("Stages: {}", words::stages(stages))), room, look).join("\n  ");
@@ -261,7 +261,7 @@ fn removable(image: &ImageReport, look: TextLayout) -> Option<String> {
     (summary.is_some() || image.evaluates_stages()).then(|| [summary.unwrap_or_default(), verdict].concat())
 }
 
-/// Files that are unreachable, by the two layers that it is due to, and what to do about it.
+/// Unreachable files, grouped by the two layers that cause them, and what to do about them.
 pub(super) fn waste_list(waste: &[Waste], look: TextLayout) -> String {
     let item = |waste: &Waste| {
         let verb = if waste.replaced { "replaced by" } else { "deleted by" };
@@ -279,7 +279,7 @@ pub(super) fn waste_list(waste: &[Waste], look: TextLayout) -> String {
     list(["Wasted", "Unreachable files"], waste.iter().map(item).collect(), look)
 }
 
-/// The accounting, both sides.
+/// The sizes of both sides.
 fn figures(image: &ImageReport, look: TextLayout) -> String {
     let rows = words::figures(image, look.sizes);
     if image.base.is_none() {

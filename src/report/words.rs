@@ -21,10 +21,10 @@ use crate::limits::{self, BASELINE_RULE, Finding, Metric, NOT_EVALUATED_RULE, Se
 use crate::sort;
 use crate::stages::{Evaluation, RemovableOutcome};
 
-/// The most characters of a text of the config.
+/// Maximum characters of a text in the config.
 const MAX_CONFIG: usize = 60;
 
-/// The icon of a verdict. Never alone: words say the same.
+/// The icon of a verdict. Never used alone: words say the same.
 pub fn icon(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "\u{2705}",
@@ -34,17 +34,17 @@ pub fn icon(verdict: Verdict) -> &'static str {
     }
 }
 
-/// An amount, or the word for what is not known.
+/// An amount, or the word for unknown.
 pub fn amount(bytes: Option<Bytes>) -> String {
     bytes.map_or_else(|| "unknown".into(), |bytes| bytes.to_string())
 }
 
-/// A count, or the word for what is not known.
+/// A count, or the word for unknown.
 pub fn counted(count: Option<u64>) -> String {
     count.map_or_else(|| "unknown".into(), group_digits)
 }
 
-/// The finding that a headline tells: the first of the most serious ones, and what is exceeded before what could not
+/// The finding for the headline: the first of the most serious ones, with exceeded limits before those that could not
 /// be evaluated.
 pub fn worst(image: &ImageReport) -> Option<&Finding> {
     let worst = image.findings.iter().map(|finding| finding.severity).max()?;
@@ -52,12 +52,12 @@ pub fn worst(image: &ImageReport) -> Option<&Finding> {
     serious.clone().find(|finding| finding.rule != NOT_EVALUATED_RULE).or_else(|| serious.next())
 }
 
-/// What happened, in one sentence after the image's name: the answer to "pass or fail, by how much".
+/// What happened, in one sentence after the image's name: pass or fail, and by how much.
 pub fn headline(image: &ImageReport) -> String {
     let drift = only_base_image(image).map_or_else(String::new, |drift| format!("; {drift}"));
     let Some(first) = worst(image) else { return calm_headline(image) + &drift };
     let outcome = outcome(image, first);
-    // Why it is no failure stands at the end of what a finding says.
+    // A finding's message ends with the reason why it does not fail.
     let note = first.message.rfind(" (warning only: ").and_then(|at| first.message.get(at..)).unwrap_or("");
     let sentence = format!("{}{note}{outcome}{drift}", finding_headline(image, first));
     let others = image.findings.iter().filter(|finding| finding.severity == first.severity).count() - 1;
@@ -68,7 +68,7 @@ pub fn headline(image: &ImageReport) -> String {
     }
 }
 
-/// `base image python:3.13-slim grew 4.2 MB`, where that is all that the difference is due to, and no guess.
+/// `base image python:3.13-slim grew 4.2 MB`, if that certainly explains the whole difference.
 fn only_base_image(image: &ImageReport) -> Option<String> {
     let split = image.split.filter(|split| boundary(split.how).is_empty() && split.app == Delta(0))?;
     let is_its = |cause: &Cause| {
@@ -87,7 +87,7 @@ fn only_base_image(image: &ImageReport) -> Option<String> {
     Some(format!("base image{name} {verb} {}", split.base_image.magnitude()))
 }
 
-/// Why what is exceeded does not fail, to follow a sentence; empty where it does.
+/// Why an exceeded limit does not fail, to follow a sentence; empty if it does.
 fn outcome(image: &ImageReport, finding: &Finding) -> String {
     match finding.severity {
         Severity::Unenforced => format!("; {}", enforcement(image)),
@@ -135,7 +135,7 @@ fn finding_headline(image: &ImageReport, finding: &Finding) -> String {
     }
 }
 
-/// What differs between two images, to be read between their names: `is 1.9 MB, +348 kB (+22.3%) compared with `.
+/// The difference between two images, to stand between their names: `is 1.9 MB, +348 kB (+22.3%) compared with `.
 pub fn difference(image: &ImageReport, sizes: Sizes) -> String {
     match (image.head_size(), image.base_size()) {
         (Some(head), Some(base)) if head == base => {
@@ -150,7 +150,7 @@ pub fn difference(image: &ImageReport, sizes: Sizes) -> String {
     }
 }
 
-/// How much is changed: `: 5 layers, 31 packages, 214 files changed · update size 84.2 MB`; empty where nothing is.
+/// How much changed: `: 5 layers, 31 packages, 214 files changed · update size 84.2 MB`; empty if nothing did.
 pub fn changed(image: &ImageReport, sizes: Sizes) -> String {
     let layers = image.layers.iter().filter(|row| row.status != Status::Unchanged).count() as u64;
     let files = image
@@ -170,13 +170,13 @@ pub fn changed(image: &ImageReport, sizes: Sizes) -> String {
     if said.is_empty() { String::new() } else { format!(": {}", said.join(" \u{b7} ")) }
 }
 
-/// `update size 84.2 MB`; of an estimate, that it is the most.
+/// `update size 84.2 MB`; an estimate is marked as an upper bound.
 fn update_size(update: UpdateSize, sizes: Sizes) -> String {
     let most = if update.estimated { "at most " } else { "" };
     format!("update size {most}{}", sizes.bytes(update.bytes))
 }
 
-/// Names in the order in which people count: `app2` before `app10`.
+/// Compares names in natural order: `app2` before `app10`.
 pub fn natural(one: &str, other: &str) -> Ordering {
     let digits = |text: &str| text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (mut a, mut b) = (one, other);
@@ -201,27 +201,27 @@ pub fn natural(one: &str, other: &str) -> Ordering {
     }
 }
 
-/// Where a layer of the image was made: a line of a Dockerfile, or its number.
+/// Where a layer of the image was made: a Dockerfile line, or the layer's number.
 fn layer_place(image: &ImageReport, layer: u64) -> String {
     let row = image.layers.iter().find(|row| row.head_index == Some(layer));
     let lines = row.and_then(|row| row.dockerfile.as_ref());
     lines.map_or_else(|| format!("layer {}", layer + 1), place)
 }
 
-/// Where a package is, where its name alone does not tell: others are called alike.
+/// The place of a package, if others have the same name.
 pub fn repeated_place(image: &ImageReport, row: &PackageRow) -> Option<String> {
     let namesakes = image.packages.iter().filter(|other| other.name == row.name).count();
     Some(layer_place(image, row.layer.filter(|_| namesakes > 1)?))
 }
 
-/// Where limits come from, where that is more than the usual file: `limits of layergate.toml and ...`.
+/// Where limits come from, if not only from the usual file: `limits of layergate.toml and ...`.
 pub fn configurations(report: &Report) -> Option<String> {
     let (last, before) = report.configurations.split_last()?;
     let and = if before.is_empty() { String::new() } else { format!("{} and ", before.join(", ")) };
     Some(format!("limits of {and}{last}"))
 }
 
-/// The sentence over a report of several images.
+/// The headline of a report of several images.
 pub fn headline_of_many(report: &Report) -> String {
     let count = |verdict| report.images.iter().filter(|image| image.verdict == verdict).count();
     let missing = report.images.iter().filter(|image| image.is_not_delivered()).count();
@@ -247,7 +247,7 @@ pub fn headline_of_many(report: &Report) -> String {
     }
 }
 
-/// By what a broken limit is accepted, around what is untrusted text: the words before it, it, and those after it.
+/// How an exceeded limit was accepted, as untrusted text and the words around it: before, text, after.
 pub fn accepted(acceptance: &Acceptance) -> [String; 3] {
     let when =
         acceptance.at.as_deref().map_or_else(String::new, |at| format!(" on {}", at.get(..10).unwrap_or(at)));
@@ -264,12 +264,12 @@ pub fn accepted(acceptance: &Acceptance) -> [String; 3] {
     }
 }
 
-/// What leads in who has accepted: a label is GitHub's word, and a commit's author is the commit's own.
+/// Introduces who accepted: GitHub vouches for labels, but a commit's author is only what the commit says.
 pub fn accepted_by(acceptance: &Acceptance) -> &'static str {
     if acceptance.label.is_some() { ", by " } else { ", its author given as " }
 }
 
-/// What would accept a broken limit, in the same three parts for each way.
+/// What would accept an exceeded limit, each in the same three parts.
 pub fn ways_to_accept(report: &Report) -> Vec<[String; 3]> {
     let mut failing = report.images.iter().filter(|image| image.verdict == Verdict::Fail);
     let Some(ways) = report.accept.as_ref().filter(|_| failing.any(ImageReport::is_acceptable)) else {
@@ -287,8 +287,7 @@ pub fn ways_to_accept(report: &Report) -> Vec<[String; 3]> {
     labels.chain(trailer).collect()
 }
 
-/// The limits that are exceeded, each with its value: `max-increase = 1%`. Of an image that is alone also those that
-/// are not.
+/// The exceeded limits, each with its value: `max-increase = 1%`. For a single image also those that are not exceeded.
 pub fn rules(image: &ImageReport, single: bool) -> String {
     let rule = |rule: &str, value: &str| format!("{rule} = {}", limits::unbroken(&value.replace('\n', ", ")));
     let found = image.findings.iter().filter(|finding| limits::definition(&finding.rule).is_some());
@@ -303,11 +302,11 @@ pub fn rules(image: &ImageReport, single: bool) -> String {
         shown.map(|(limit, value)| rule(limit.key.name, value)).collect()
     };
     let limits = of(true);
-    // Where none is about the size: nothing would be a riddle.
+    // Limits that are not about size are shown if there are no others: an empty cell would be a riddle.
     if limits.is_empty() { of(false).join(", ") } else { limits.join(", ") }
 }
 
-/// The name of a part of a cause, and what else is to be said of it. Both are untrusted text.
+/// The name of a part of a cause, and a remark about it. Both are untrusted text.
 pub fn part(part: &CausePart) -> (String, String) {
     match part.kind {
         PartKind::Package => {
@@ -321,7 +320,7 @@ pub fn part(part: &CausePart) -> (String, String) {
 
 /// `2.1 → 2.2`, `2.2`, `2.1 removed`. Versions are untrusted text, and may be long.
 pub fn versions(from: Option<&str>, to: Option<&str>) -> String {
-    // A version has no blanks: what comes after one is a sentence, except between several versions.
+    // A version contains no blanks: text after one is a sentence, except between several versions.
     let word = |version: &str| {
         let words: Vec<String> = version.split_whitespace().take(5).map(|word| short(word, 40)).collect();
         match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
@@ -346,7 +345,7 @@ pub fn files(count: u64) -> String {
     if count == 1 { "1 file".into() } else { format!("{} files", group_digits(count)) }
 }
 
-/// Those of the changes, largest first, that are not nothing beside the largest, and some of them anyway.
+/// The largest changes, those that are not negligible beside the largest, and always a few.
 pub fn telling(changes: &[PathChange]) -> impl Iterator<Item = &PathChange> {
     let largest = changes.first().map_or(0, |change| change.delta.magnitude().0);
     let tells = move |change: &PathChange| change.delta.magnitude().0 >= largest / 100;
@@ -357,7 +356,7 @@ pub fn telling(changes: &[PathChange]) -> impl Iterator<Item = &PathChange> {
         .map(|(_, change)| change)
 }
 
-/// The word for what became of a package.
+/// The word for a package's status.
 pub fn package_status(status: PackageStatus) -> &'static str {
     match status {
         PackageStatus::Added => "added",
@@ -384,7 +383,7 @@ pub fn package_counts(image: &ImageReport) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// The largest of a cause's parts, largest first: of what is named, the eye takes in the first.
+/// The largest of a cause's parts, largest first, since readers look at the first.
 pub fn largest_parts(parts: &[CausePart], most: usize) -> Vec<&CausePart> {
     let mut parts: Vec<&CausePart> = parts.iter().collect();
     sort::by_key(&mut parts, |part| std::cmp::Reverse(part.delta.magnitude()));
@@ -392,8 +391,7 @@ pub fn largest_parts(parts: &[CausePart], most: usize) -> Vec<&CausePart> {
     parts
 }
 
-/// What an image is called where several are spoken of: its name, and its platform where the name alone
-/// does not tell.
+/// An image's label among several: its name, and its platform if the name is not unique.
 pub fn label(report: &Report, image: &ImageReport) -> String {
     let namesakes = report.images.iter().filter(|other| other.name == image.name).count();
     match image.platform.as_deref().filter(|_| namesakes > 1) {
@@ -415,8 +413,7 @@ pub fn file_counts(changes: &FileChanges) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-/// Where something moved: the places, each as a line of a Dockerfile or else as a layer; `None` if both read the
-/// same.
+/// Where something moved: both places, each as a Dockerfile line or else as a layer; `None` if they read the same.
 pub fn moved_between(moved: &Moved) -> Option<[String; 2]> {
     let at = |stored: &StoringLayer| {
         stored.dockerfile.as_ref().map_or_else(|| format!("layer {}", stored.layer + 1), place)
@@ -425,7 +422,7 @@ pub fn moved_between(moved: &Moved) -> Option<[String; 2]> {
     (places[0] != places[1]).then_some(places)
 }
 
-/// A few of the packages that moved, and how many more.
+/// A few of the packages that moved, and the number of others.
 pub fn some_packages(moved: &Moved) -> Vec<String> {
     const NAMED: usize = 3;
     let more = moved.packages.len().saturating_sub(NAMED) as u64 + moved.more_packages;
@@ -434,7 +431,7 @@ pub fn some_packages(moved: &Moved) -> Vec<String> {
     names
 }
 
-/// How much of what went in the difference's direction is named: `98% of what grew`.
+/// How much of the growth or shrinkage is named: `98% of what grew`.
 pub fn coverage(image: &ImageReport, named: Delta) -> String {
     let direction = image.delta.and_then(|delta| delta.uncompressed).map_or(0, |delta| delta.0.signum());
     let along = image.causes.iter().map(|cause| cause.delta).filter(|delta| delta.0.signum() == direction);
@@ -446,14 +443,15 @@ pub fn coverage(image: &ImageReport, named: Delta) -> String {
 pub fn share(named: Delta, whole: Delta) -> String {
     let (named, whole) = (i128::from(named.0), i128::from(whole.0));
     match (named * 100).checked_div(whole) {
-        // Never rounded up to all of it.
+        // Never rounded up to the whole.
         Some(100) if named != whole => "99%".into(),
         Some(share) => format!("{share}%"),
         None => "none".into(),
     }
 }
 
-/// How many files two layers waste, after where they are: ` (3 files)`; nothing for the one that is named.
+/// The number of files that two layers waste, after their places: ` (3 files)`; empty for a single file, which is
+/// named.
 pub fn wasted_files(waste: &Waste) -> String {
     match (waste.files, waste.elsewhere) {
         (1, _) => String::new(),
@@ -477,13 +475,13 @@ pub fn layer_ref(layer: &LayerRef) -> (Option<String>, String) {
     (place, step.unwrap_or_else(|| format!("layer {}", layer.index + 1)))
 }
 
-/// Whether there is no base image, now and before.
+/// Whether there is no base image, now or before.
 fn is_built_on_nothing(image: &ImageReport) -> bool {
     let of_base = |row: &LayerRow| row.of_base_image == Some(true);
     !image.layers.iter().any(of_base)
 }
 
-/// Whether an image is built in stages, and why that is said.
+/// Whether the build is multi-stage, and the reason for that result.
 pub fn stages(evaluated: &Evaluation) -> String {
     let word = match evaluated.outcome {
         RemovableOutcome::Pass => "pass",
@@ -493,7 +491,7 @@ pub fn stages(evaluated: &Evaluation) -> String {
     format!("{word}: {}", evaluated.reason)
 }
 
-/// How sure it is where the base image ends.
+/// How certain the base image boundary is.
 pub fn boundary(how: BoundaryBy) -> &'static str {
     match how {
         BoundaryBy::Provenance | BoundaryBy::Dockerfile | BoundaryBy::Image => "",
@@ -502,12 +500,12 @@ pub fn boundary(how: BoundaryBy) -> &'static str {
     }
 }
 
-/// Whether a table has the base image's drift already, and nothing is to be added, such as that it is estimated.
+/// Whether a table already shows the base image's drift, and nothing needs to be added, such as that it is estimated.
 pub fn drift_is_in_table(image: &ImageReport) -> bool {
     image.split.is_some_and(|split| split.base_image != Delta(0) && boundary(split.how).is_empty())
 }
 
-/// What of the difference is the base image's; empty where that is not known.
+/// The base image's part of the difference; empty if unknown.
 pub fn base_image(image: &ImageReport) -> String {
     let Some(split) = image.split.as_ref().filter(|_| !is_built_on_nothing(image)) else {
         return String::new();
@@ -520,7 +518,7 @@ pub fn base_image(image: &ImageReport) -> String {
     }
 }
 
-/// What the sizes of an image mean, for the small print.
+/// The meaning of an image's sizes, for the small print.
 pub fn basis(image: &ImageReport) -> String {
     format!("{} size{}", image.metric, basis_of_any(image))
 }
@@ -535,7 +533,7 @@ pub fn basis_of_any(image: &ImageReport) -> String {
     format!("{measured}{lines}")
 }
 
-/// `USER root -> app, 2 ENV, ENTRYPOINT`: what differs of what containers are started with. The texts are untrusted.
+/// `USER root -> app, 2 ENV, ENTRYPOINT`: the differences in how containers are started. The texts are untrusted.
 pub fn config(changes: &[ConfigChange]) -> String {
     let one = |change: &ConfigChange| {
         let part = change.part.as_str();
@@ -553,8 +551,8 @@ pub fn config(changes: &[ConfigChange]) -> String {
     changes.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// A part of the config before and now: its text, or of variables, ports and labels the names that are gone and those
-/// that are new.
+/// A part of the config before and now: its text or, for variables, ports and labels, the removed names and the new
+/// ones.
 pub fn config_sides(change: &ConfigChange) -> [Vec<&str>; 2] {
     match change.added.is_empty() && change.removed.is_empty() {
         true => [&change.base, &change.head].map(|text| text.iter().map(String::as_str).collect()),
@@ -570,25 +568,25 @@ pub fn lines_by(by: LinesBy) -> &'static str {
     }
 }
 
-/// The metric of all images that are there; `None` if they differ in it.
+/// The metric of all measured images; `None` if they differ.
 pub fn common_metric<'a>(images: impl IntoIterator<Item = &'a ImageReport>) -> Option<Metric> {
     let mut metrics = images.into_iter().filter(|image| image.head.is_some()).map(|image| image.metric);
     let first = metrics.next().unwrap_or_default();
     metrics.all(|other| other == first).then_some(first)
 }
 
-/// A size of all images that are there; `None` if one is unknown, or is in another metric.
+/// The sum of a size over all measured images; `None` if one is unknown, or the metrics differ.
 pub fn size_of_all(images: &[ImageReport], size: fn(&ImageReport) -> Option<Bytes>) -> Option<Bytes> {
     common_metric(images)?;
     sum_known(images.iter().filter(|image| image.head.is_some()).map(size))
 }
 
-/// What is said of a baseline: what leads in, its commit as `main@a1b2c3d`, and why this one. The last two are
-/// text from documents that anyone may have written.
+/// The description of a baseline: an introduction, its commit as `main@a1b2c3d`, and why it was chosen. The last two
+/// are text from documents that anyone may have written.
 pub fn baseline(image: &ImageReport) -> (&'static str, Option<String>, &str) {
     let Some(base) = &image.base else {
         return match &image.no_base {
-            // A finding has said why.
+            // A finding already says why.
             Some(_) if image.findings.iter().any(|finding| finding.rule == BASELINE_RULE) => {
                 ("", None, "no baseline")
             }
@@ -665,14 +663,14 @@ pub fn severity(image: &ImageReport, finding: &Finding) -> &'static str {
     }
 }
 
-/// What to do about a finding; nothing where it is accepted.
+/// What to do about a finding; `None` if it is accepted.
 pub fn next_step<'a>(image: &ImageReport, finding: &'a Finding) -> Option<&'a str> {
     let is_accepted = finding.severity == Severity::Fail && image.verdict == Verdict::Accepted;
     Some(finding.help.as_str()).filter(|help| !help.is_empty() && !is_accepted)
 }
 
-/// The images of a report, largest difference first; equal ones by name and platform. Those of which nothing is
-/// known come before all, and then those that fail: among many others nobody would see them.
+/// The images of a report, largest difference first; equal ones by name and platform. Images without a report come
+/// first, then those that fail: among many others they would be overlooked.
 pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
     let mut images: Vec<&ImageReport> = report.images.iter().collect();
     let size = |image: &ImageReport| image.size_delta().map_or(0, |delta| delta.magnitude().0);
@@ -693,26 +691,26 @@ pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
     images
 }
 
-/// What stands for the size of an image that is no longer there.
+/// Stands for the size of a removed image.
 pub const GONE: &str = "gone";
-/// What stands for the size of an image of which no report came.
+/// Stands for the size of an image without a report.
 pub const NO_REPORT: &str = "no report";
 
-/// One figure of the accounting on both sides.
+/// One figure on both sides.
 pub struct Figure {
-    /// What is counted.
+    /// What it counts.
     pub name: &'static str,
-    /// The baseline's, or empty without one.
+    /// The baseline's value; empty without a baseline.
     pub base: String,
-    /// The image's own.
+    /// The image's own value.
     pub head: String,
-    /// Head minus base, or empty where a side is unknown.
+    /// Head minus base; empty if a side is unknown.
     pub delta: String,
     /// The difference as a share of the base, as ` (+7.9%)`, or empty.
     pub share: String,
 }
 
-/// The accounting of both sides.
+/// The sizes of both sides.
 pub fn figures(image: &ImageReport, sizes: Sizes) -> Vec<Figure> {
     let (base, head) = (image.base.as_ref().map(|base| &base.totals), image.head_totals());
     let bytes = |name, of: fn(&Totals) -> Option<Bytes>| {
@@ -757,7 +755,7 @@ fn update_figure(update: UpdateSize, sizes: Sizes) -> Figure {
     }
 }
 
-/// The uncompressed size, split where the base image ends.
+/// The uncompressed size, split at the base image boundary.
 fn split_figures(image: &ImageReport, sizes: Sizes) -> Vec<Figure> {
     let (Some(split), Some(base), Some(head)) = (&image.split, &image.base, image.head_totals()) else {
         return Vec::new();

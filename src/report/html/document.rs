@@ -1,4 +1,4 @@
-//! The document of the page, as `web/src/data.ts` describes it, without the files.
+//! The page's document without the files, as `web/src/data.ts` describes it.
 
 use std::collections::BTreeMap;
 
@@ -18,16 +18,16 @@ use crate::report::links::RunLinks;
 use crate::report::model::TrendPoint;
 use crate::report::{ImageReport, Report, removable, words};
 
-/// Why there are no files where only the report is at hand.
+/// Why there are no files if only the report is available.
 const NOT_SAVED: &str = "A saved report has no file lists. Run layergate check --html FILE where the image is built to see its files.";
-/// Why there are none where the image was.
+/// Why there are none although the image was available.
 const NOT_KNOWN: &str = "The files of this image are not known, or there was no room for them on this page. Measure this image alone, from its layers, to see them.";
-/// What an estimated update size is.
+/// The meaning of an estimated update size.
 const AT_MOST: &str = "What a host that has the baseline downloads at most: where a layer's compressed size is unknown, its uncompressed size is counted.";
-/// What stands for an instruction that the image's history does not have.
+/// Stands for an instruction that the image's history lacks.
 const NO_HISTORY: &str = "(no history)";
 
-/// The most names of variables or labels in one row.
+/// Maximum number of variable or label names in one row.
 const MAX_NAMES: usize = 20;
 
 #[derive(Serialize)]
@@ -49,7 +49,7 @@ struct PageImage<'a> {
     figures: Vec<PageFigure>,
     baseline: Option<String>,
     lines: Option<&'static str>,
-    /// Key, value, and the configuration, where it is one that another extends.
+    /// Key, value, and the configuration, if it is an extended one.
     limits: Vec<(&'a str, &'a str, Option<&'a str>)>,
     findings: Vec<FindingText<'a>>,
     causes: Vec<CauseText<'a>>,
@@ -187,7 +187,7 @@ struct ChartPoint {
     update: Option<UpdateSize>,
 }
 
-/// The `id` of the element that has the files of an image.
+/// The `id` of the element with the files of an image.
 pub(super) fn files_id(index: usize) -> String {
     format!("files-{index}")
 }
@@ -221,7 +221,7 @@ impl<'a> Page<'a> {
     }
 }
 
-/// The trend of one platform, with the figures of its newest record beside those of the one before.
+/// The trend of one platform, with the figures of its newest baseline and of the one before.
 fn of_history<'a>(history: &'a History, platform: &'a str, rows: &[HistoryRow<'a>]) -> PageImage<'a> {
     let newest = |back: usize| rows.len().checked_sub(back).and_then(|at| rows.get(at));
     let [head, base] = [1, 2].map(|back| newest(back).map(|row| &row.point.totals));
@@ -239,7 +239,7 @@ fn of_history<'a>(history: &'a History, platform: &'a str, rows: &[HistoryRow<'a
     }
 }
 
-/// The smallest maximum size of those that are in the metric that is shown.
+/// The smallest maximum size in the metric that is shown.
 fn max_size(image: &ImageReport) -> Option<Bytes> {
     let is_shown = |limits: &BTreeMap<String, String>| {
         limits.get("metric").map_or(Ok(Metric::default()), |text| text.parse()) == Ok(image.metric)
@@ -249,7 +249,7 @@ fn max_size(image: &ImageReport) -> Option<Bytes> {
     written.map(|limit| limit.bytes).min()
 }
 
-/// What containers are started with, where that differs.
+/// The differences in how containers are started.
 fn config(image: &ImageReport) -> Option<ConfigText> {
     let row = |change: &ConfigChange| {
         let [base, head] = words::config_sides(change).map(|names| match names.get(MAX_NAMES..) {
@@ -264,7 +264,7 @@ fn config(image: &ImageReport) -> Option<ConfigText> {
     (!rows.is_empty()).then(|| ConfigText { summary: words::config(&image.config), rows })
 }
 
-/// All that is known of one image.
+/// Everything known about one image.
 #[derive(Clone, Copy)]
 struct PageSource<'a, 'l> {
     image: &'a ImageReport,
@@ -369,7 +369,7 @@ impl<'a> PageSource<'a, '_> {
         }
     }
 
-    /// Those of the comparison, else those of the image.
+    /// The layers of the comparison, else those of the image.
     fn layers(self) -> Vec<LayerText<'a>> {
         let known = self.details.map_or(&[][..], |details| &details.layers);
         if self.image.layers.is_empty() {
@@ -412,7 +412,7 @@ impl<'a> PageSource<'a, '_> {
         }
     }
 
-    /// All packages where they are known, else those that the report lists.
+    /// All packages if they are known, else those that the report lists.
     fn packages(self) -> Option<PagePackages<'a>> {
         let summary = words::package_counts(self.image);
         if let Some(packages) = self.details.and_then(|details| details.packages.as_ref()) {

@@ -1,4 +1,4 @@
-//! What the page shows of an image beyond its report: its layers and packages in full, and its files in columns.
+//! The page's details about an image beyond its report: all layers and packages, and its files as columns.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, HashSet};
@@ -12,13 +12,13 @@ use crate::image::path::PathRef;
 use crate::image::path::split;
 use crate::image::{Bytes, Ecosystem, Filesystem, Layer};
 
-/// The most files of one page: it opens without a pause up to here. What is smaller than the largest so many is one
-/// entry of each directory at the top.
+/// Maximum number of files on one page, which still opens without delay. Files below the largest this many are combined
+/// into one entry per top-level directory.
 pub const MAX_FILES: usize = 300_000;
-/// The most directories at the top that have such an entry; in an image with more, the root has it.
+/// Maximum number of top-level directories with such an entry; in an image with more, the root has the only one.
 const MAX_TOP: usize = 100;
 
-/// One image in full.
+/// The details of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Details {
     pub(super) layers: Vec<LayerDetails>,
@@ -26,7 +26,7 @@ pub struct Details {
     pub(super) files: Option<Files>,
 }
 
-/// A layer, beyond what its snapshot says.
+/// A layer, beyond its snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LayerDetails {
     pub layer: Layer,
@@ -44,7 +44,7 @@ pub(super) struct PackageDetails {
     pub layer: Option<u64>,
 }
 
-/// Columns as `Files` in `web/src/data.ts` has them.
+/// Columns in the form of `Files` in `web/src/data.ts`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Files {
     dirs: DirectoryColumns,
@@ -61,13 +61,13 @@ struct DirectoryColumns {
     counts: Vec<u64>,
 }
 
-/// The most code units that two names share, for they are counted by one digit.
+/// The longest shared prefix of two names, in code units: its length is written as one digit.
 const MAX_SHARED: usize = 35;
-/// Stands for the size of a file that an image does not have, and for the layer of one that only the baseline has.
+/// Stands for the size of a file that an image lacks, and for the layer of one that only the baseline has.
 const NONE: i64 = -1;
 
 impl Details {
-    /// Gathers them. `room`: how many files the page has room for, less those that it is given.
+    /// Collects the details. `room`: how many more files fit on the page; reduced by those used.
     pub fn of(head: &Analysis, base: Option<&Analysis>, room: &mut usize) -> Details {
         let snapshot = head.snapshot();
         let boundary = snapshot.base.as_ref().map(|base| base.layers);
@@ -92,7 +92,7 @@ impl Details {
     }
 }
 
-/// What later layers hide of each.
+/// The bytes of each layer that later layers hide.
 fn wasted(files: &Filesystem, layers: usize) -> Vec<Bytes> {
     let mut wasted = vec![Bytes(0); layers];
     for file in files.waste() {
@@ -181,7 +181,7 @@ fn both<'a>(head: &'a Filesystem, base: Option<&'a Filesystem>) -> Vec<FileRow<'
     entries.dedup_by(|later, kept| {
         let same = (later.directory, later.name) == (kept.directory, kept.name);
         if same {
-            // One of the two is of each side.
+            // One of the two comes from each side.
             kept.head = kept.head.max(later.head);
             kept.base = kept.base.max(later.base);
             kept.layer = kept.layer.max(later.layer);
@@ -191,7 +191,7 @@ fn both<'a>(head: &'a Filesystem, base: Option<&'a Filesystem>) -> Vec<FileRow<'
     entries
 }
 
-/// Directories in preorder, so a slash comes before all else.
+/// Sorts directories in preorder: a slash comes before everything else.
 fn in_tree(a: &FileRow<'_>, b: &FileRow<'_>) -> Ordering {
     let rank = |path: &[u8], at: usize| path.get(at).map(|byte| if *byte == b'/' { 0 } else { *byte });
     if a.directory != b.directory {
@@ -201,7 +201,7 @@ fn in_tree(a: &FileRow<'_>, b: &FileRow<'_>) -> Ordering {
     a.name.cmp(b.name)
 }
 
-/// Small files together.
+/// Small files combined.
 struct Folded<'a> {
     directory: &'a [u8],
     name: String,
@@ -217,7 +217,7 @@ impl Folded<'_> {
     }
 }
 
-/// Keeps the largest entries that there is room for, and gives the others: one of each directory at the top and layer.
+/// Keeps the largest entries that fit, and returns the others combined: one per top-level directory and layer.
 fn fold<'a>(entries: &mut Vec<FileRow<'a>>, room: usize) -> Vec<Folded<'a>> {
     let mut sizes: Vec<i64> = entries.iter().map(FileRow::size).collect();
     let at = room.min(sizes.len() - 1);
@@ -288,7 +288,7 @@ fn columns(entries: &[FileRow<'_>], compared: bool) -> Files {
     Files { dirs, names, sizes, layers, changes: compared.then_some(changes) }
 }
 
-/// Lists the directories on the way from one to the next that are not listed yet.
+/// Lists the directories between two entries that are not listed yet.
 fn descend(from: &[u8], to: &[u8], dirs: &mut DirectoryColumns) {
     let (from, to) = (parts(from), parts(to));
     let shared = from.iter().zip(&to).take_while(|(from, to)| from == to).count();
@@ -310,8 +310,8 @@ fn push_name(names: &mut String, first: bool, name: &[u8]) {
     names.push_str(&PathRef(name).to_string());
 }
 
-/// A name after another: how many of its first UTF-16 code units are those of the other, as a digit of base 36, and the
-/// rest. Names of one directory are much alike.
+/// Appends a name: how many leading UTF-16 code units it shares with the previous one, as a base-36 digit, and the
+/// rest. Names in one directory are very similar.
 fn push_after(names: &mut String, previous: &str, name: &str) {
     let (mut units, mut bytes) = (0, 0);
     for (before, c) in previous.chars().zip(name.chars()) {

@@ -1,6 +1,6 @@
 //! The HTML report: one page without requests. The page itself is built from `web/`, and this fills in the documents
-//! that its script reads; `web/src/data.ts` describes them. Text from images is untrusted: it gets into the page as JSON
-//! alone, in which no character can end the element, and the script makes nothing but text of it.
+//! that its script reads; `web/src/data.ts` describes them. Text from images is untrusted: it enters the page only as
+//! JSON, in which no character can end the element, and the script inserts it only as text.
 
 mod document;
 mod files;
@@ -20,15 +20,15 @@ use super::{Report, escape, fleet, markdown, words};
 use crate::fleet::Fleet;
 use crate::image::bytes::Units;
 
-/// The page: `{{title}}` and `{{data}}` are left to fill in.
+/// The page, with the placeholders `{{title}}` and `{{data}}`.
 const SHELL: &str = include_str!("../../../web/dist/report.html");
 
-/// What the page is of, and so what its first line says.
+/// The subject of the page, which determines its first line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageSubject<'a> {
     /// Images that were checked.
     Check,
-    /// Two images that were compared, as they were asked for.
+    /// Two images that were compared, as they were requested.
     Difference {
         /// The image that it is compared with.
         base: &'a str,
@@ -39,7 +39,7 @@ pub enum PageSubject<'a> {
     Image,
 }
 
-/// Writes the page of a report. `details`: what is known of each of its images beyond the report, where something is.
+/// Writes the page of a report. `details`: what is known about each of its images beyond the report, if anything.
 ///
 /// # Errors
 /// Any error from writing.
@@ -55,7 +55,7 @@ pub fn write(
     fill(&title, out, |out| write_data(&page, details, out))
 }
 
-/// Writes the page with its title, and what writes its documents.
+/// Writes the page with its title and documents.
 fn fill<W: Write>(title: &str, out: &mut W, data: impl Fn(&mut W) -> io::Result<()>) -> io::Result<()> {
     for part in SHELL.split("{{") {
         let (name, rest) = part.split_once("}}").unwrap_or(("", part));
@@ -69,7 +69,7 @@ fn fill<W: Write>(title: &str, out: &mut W, data: impl Fn(&mut W) -> io::Result<
     Ok(())
 }
 
-/// Writes the page of recorded sizes: the trend of each image; `most` of the newest of each platform.
+/// Writes the page of recorded sizes: the trend of each image; the newest `most` of each platform.
 ///
 /// # Errors
 /// Any error from writing.
@@ -135,13 +135,13 @@ fn headline(report: &Report, subject: PageSubject<'_>) -> String {
     escape::log(&sentence)
 }
 
-/// Untrusted text as the text of an element.
+/// Untrusted text as an element's text.
 fn text(untrusted: &str) -> String {
     escape::visible(untrusted).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// Lets no text of a JSON document end the element that holds it: `<`, `>` and `&` are written by their number. Outside
-/// of texts, JSON has none of them.
+/// Keeps text in a JSON document from ending the element that holds it: `<`, `>` and `&` are escaped. Outside of texts,
+/// JSON has none of them.
 struct InElement<'w, W: Write>(&'w mut W);
 
 impl<W: Write> Write for InElement<'_, W> {

@@ -43,7 +43,7 @@ fn no_text_ends_the_element_that_holds_it() {
     assert_eq!(data["images"][0]["name"], UNTRUSTED);
     assert_eq!(data["images"][0]["files"], "files-0");
     let files: Value = serde_json::from_str(element(&page, "files-0")).unwrap();
-    // A slash makes directories, and a backslash is doubled.
+    // A slash separates directories, and a backslash is doubled.
     assert_eq!(files["sizes"], serde_json::json!([7]));
     assert!(page.contains("<title>&lt;/script&gt;"), "{}", &page[..2000]);
     assert!(!page.contains('\u{202e}') || !page[..page.find("</head>").unwrap()].contains('\u{202e}'));

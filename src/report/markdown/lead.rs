@@ -1,4 +1,4 @@
-//! What stands above the details: the verdict, why, what to do, what accepts it; and the small print at the end.
+//! The part above the details: the verdict, why, what to do, how to accept it; and the small print at the end.
 
 use super::{ImagePart, MAX_SENTENCE};
 use crate::compare::{Cause, CausePart, LayerRow, Status};
@@ -13,31 +13,31 @@ use crate::report::model::{ImageReport, Report};
 use crate::report::words;
 use crate::sort;
 
-/// The most causes that are named, and the share of the difference, in percent, that is explained well enough.
+/// Maximum number of causes named, and the share of the difference, in percent, that suffices as an explanation.
 const MAX_CAUSES: usize = 3;
 const ENOUGH: u128 = 95;
-/// The most instructions that are named of those that ship removable files.
+/// Maximum number of instructions named that ship removable files.
 const MAX_SHIPPING: usize = 2;
-/// The most parts that are named of a cause, and the share of it, in percent, that is worth it.
+/// Maximum number of parts named for a cause, and the smallest share of it, in percent, worth naming.
 const MAX_PARTS: usize = 3;
 const WORTH_NAMING: u128 = 2;
-/// The most causes that are listed in the details.
+/// Maximum number of causes in the details.
 const MAX_LISTED: usize = 10;
-/// The most characters of an instruction where causes are named; the table of layers has more of it.
+/// Maximum characters of an instruction in a list of causes; the table of layers shows more.
 const MAX_STEP: usize = 80;
-/// The most characters of what a finding says, and of what to do.
+/// Maximum characters of a finding's message, and of its advice.
 const MAX_FINDING: usize = 1000;
 const MAX_HELP: usize = 300;
-/// The most characters of what is said after a label or trailer.
+/// Maximum characters of the text after a label or trailer.
 const MAX_AFTER: usize = 60;
-/// The most labels that are named of those that would accept.
+/// Maximum number of accepting labels named.
 const MAX_WAYS: usize = 5;
-/// The most different reasons that are told of several images, and the most images that are named of each.
+/// Maximum number of different reasons given for several images, and of images named for each.
 const MAX_REASONS: usize = 3;
 const MAX_NAMED: usize = 3;
-/// The most findings that are listed of one image.
+/// Maximum number of findings listed for one image.
 const MAX_FINDINGS: usize = 20;
-/// Two blanks make a line break, also where markdown is shown as in files.
+/// Two spaces make a line break, even where markdown is shown as in files.
 const LINE_BREAK: &str = "  \n";
 
 pub(super) fn heading(report: &Report, images: &[&ImageReport]) -> String {
@@ -51,7 +51,7 @@ pub(super) fn heading(report: &Report, images: &[&ImageReport]) -> String {
     }
 }
 
-/// Why and what to do, what accepts it, and that there is no baseline; empty where nothing of this is to be said.
+/// Why and what to do, how to accept it, and missing baselines; empty if there is nothing to say.
 pub(super) fn lead(report: &Report, images: &[&ImageReport], sizes: Sizes) -> String {
     let mut lines = reasons(report, images, sizes);
     let others = match images {
@@ -68,7 +68,7 @@ pub(super) fn lead(report: &Report, images: &[&ImageReport], sizes: Sizes) -> St
     paragraphs.join("\n\n")
 }
 
-/// Why each image is what it is, and what to do about it. What several have in common is told once.
+/// Why each image has its result, and what to do about it. What several images share is said once.
 fn reasons(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Vec<String> {
     let mut reasons: Vec<([Option<String>; 2], Vec<String>)> = Vec::new();
     let is_told = |image: &&&ImageReport| images.len() == 1 || image.verdict != Verdict::Pass;
@@ -95,7 +95,7 @@ fn reasons(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Vec<String
     for (index, ([why, fix], labels)) in reasons.iter().enumerate() {
         let of = if many { format!(" ({})", named(labels.clone())) } else { String::new() };
         told.extend(why.as_ref().map(|why| format!("**Why{of}:** {why}")));
-        // What helps several is told once, after the last of them; images are named by what comes first.
+        // Advice for several reasons is given once, after the last of them; images are named by their first reason.
         let is_told_later = reasons[index + 1..].iter().any(|([_, later], _)| later == fix);
         let of = if why.is_none() { of } else { String::new() };
         told.extend(fix.as_ref().filter(|_| !is_told_later).map(|fix| format!("**Fix{of}:** {fix}")));
@@ -154,7 +154,7 @@ fn why(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<St
     Some(listed(shown) + note)
 }
 
-/// Whether what the heading tells is about removable files, and not about growth.
+/// Whether the heading is about removable files rather than growth.
 fn is_about_removable(image: &ImageReport) -> bool {
     let is_its = |definition: &Definition| {
         !definition.needs_baseline() && (definition.needs(Fact::Removable) || definition.needs(Fact::Stages))
@@ -162,7 +162,7 @@ fn is_about_removable(image: &ImageReport) -> bool {
     words::worst(image).and_then(|first| limits::definition(&first.rule)).is_some_and(is_its)
 }
 
-/// The instructions that ship most removable files, and what the base image brings where they ship none.
+/// The instructions that ship most removable files; the base image's part if they ship none.
 fn ships(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<String> {
     let counting = || image.removable.iter().filter(|one| one.counts());
     let mut layers: Vec<(Bytes, &LayerRef)> = Vec::new();
@@ -189,7 +189,7 @@ fn ships(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<
     Some(listed(told))
 }
 
-/// An instruction where causes are named: of a `RUN`, what it runs.
+/// An instruction in a list of causes: for a `RUN`, its command.
 fn step_code(instruction: Option<&Instruction>) -> String {
     let step = instruction.map_or("(no history)", Instruction::as_str);
     code(&short(step.strip_prefix("RUN ").unwrap_or(step), MAX_STEP))
@@ -210,7 +210,7 @@ fn is_of_base(image: &ImageReport, cause: &Cause) -> bool {
     image.layers.iter().find(is_its).is_some_and(|row| row.of_base_image == Some(true))
 }
 
-/// A place, linked where that can be seen; without its file's name where that has just been said.
+/// A place, linked if possible; without the file's name if that has just been mentioned.
 fn linked(place: &DockerfileLines, file: Option<&str>, links: Option<&RunLinks>) -> String {
     let text = match file == Some(place.path.as_str()) {
         true => format!(":{}", place.line),
@@ -240,25 +240,25 @@ fn short_cause(cause: &Cause, sizes: Sizes, place: Option<String>) -> String {
     format!("{text} ({}{}{amount})", code(&name), plain(&more))
 }
 
-/// What to do first. Of a missing baseline that is said elsewhere, for nobody but maintainers can.
+/// What to do first. A missing baseline is explained elsewhere, since only maintainers can fix it.
 fn fix(image: &ImageReport) -> Option<String> {
     let first = words::worst(image)?;
     let help = words::next_step(image, first).filter(|_| first.rule != BASELINE_RULE)?;
     Some(prose(&short(help, MAX_HELP)))
 }
 
-/// What was found beside what the heading says.
+/// Findings besides the one in the heading.
 fn other_findings(image: &ImageReport) -> Option<String> {
     let first = words::worst(image)?;
     let others = image.findings.iter().filter(|finding| !std::ptr::eq(*finding, first));
     let others = others.filter(|finding| finding.rule != BASELINE_RULE).take(MAX_FINDINGS);
-    // What the first says to do is not said again, also where it says more.
+    // Advice from the first finding is not repeated, even if it contains more.
     let says_more = |finding: &Finding| !first.help.starts_with(&finding.help);
     let lines: Vec<String> = others.map(|finding| finding_line(image, finding, says_more(finding))).collect();
     (!lines.is_empty()).then(|| lines.join("\n"))
 }
 
-/// The findings of one of several images, or what else is to be said of the one that a heading has.
+/// The findings of one of several images, or those that the heading of a single one leaves out.
 pub(super) fn findings(image: &ImageReport, many: bool) -> Option<String> {
     let first = words::worst(image)?;
     let listed = image.findings.iter().filter(|finding| many || std::ptr::eq(*finding, first));
@@ -294,7 +294,7 @@ fn capitalised(sentence: &str) -> String {
         .map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), characters.as_str()))
 }
 
-/// Who has accepted what is broken, or what would.
+/// Who has accepted the exceeded limits, or how to accept them.
 fn acceptance(report: &Report) -> Option<String> {
     let Some(acceptance) = &report.accepted else {
         let ways = words::ways_to_accept(report);
@@ -318,7 +318,7 @@ fn acceptance(report: &Report) -> Option<String> {
     Some(format!("{lead} {before}{}{}{by}{reason}", code(&name), plain(&short(&after, MAX_AFTER))))
 }
 
-/// That there is no baseline: nothing that the author of a change has to do anything about.
+/// The note that there is no baseline, which the author of a change need not act on.
 fn missing_baselines(report: &Report, images: &[&ImageReport]) -> Vec<String> {
     let mut missing: Vec<(&str, &str, Vec<String>)> = Vec::new();
     let is_found = |image: &&&ImageReport| image.findings.iter().any(|finding| finding.rule == BASELINE_RULE);
@@ -346,11 +346,11 @@ fn missing_baselines(report: &Report, images: &[&ImageReport]) -> Vec<String> {
     missing.into_iter().take(MAX_REASONS).map(line).collect()
 }
 
-/// The causes with all that explains them; they and the rest sum to the difference.
+/// The causes with everything that explains them; they and the rest sum to the difference.
 pub(super) fn causes(image: &ImageReport, style: &ImagePart<'_>) -> Option<String> {
     let delta = image.delta.as_ref()?.uncompressed?;
     let along = |cause: &&Cause| cause.delta.0.signum() == delta.0.signum();
-    // Of many images, each has a part of the room.
+    // With many images, each gets a part of the space.
     let most = if style.label.is_some() { MAX_CAUSES } else { MAX_LISTED };
     let shown: Vec<&Cause> = image.causes.iter().filter(along).take(most).collect();
     let named: Delta = shown.iter().map(|cause| cause.delta).sum();
@@ -390,8 +390,8 @@ fn cause_line(cause: &Cause, style: &ImagePart<'_>) -> String {
     format!("- {step} {amount}: {}", parts.join(", "))
 }
 
-/// What the figures mean, and where to read on. In no `<sub>`: GitHub gives that no line height, and on a phone its
-/// lines would lie on each other.
+/// What the figures mean, and where to read on. Not in `<sub>`: GitHub gives that no line height, and on a phone its
+/// lines would overlap.
 pub(super) fn footer(report: &Report, images: &[&ImageReport]) -> String {
     let links = report.links.as_ref();
     let metric = words::common_metric(images.iter().copied());
@@ -405,7 +405,7 @@ pub(super) fn footer(report: &Report, images: &[&ImageReport]) -> String {
             Some(url) => format!("[{}]({url}), ", code(&label)),
             None => format!("{}, ", code(&label)),
         });
-        // What the table says is not said again.
+        // What the table shows is not repeated.
         let base_image = match words::base_image(image).as_str() {
             "" => String::new(),
             _ if words::drift_is_in_table(image) => String::new(),

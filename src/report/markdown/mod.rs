@@ -1,7 +1,7 @@
 //! The comment and the step summary: GitHub-flavoured markdown within a budget of bytes.
 //!
-//! It answers in order: pass or fail, by how much, which instruction, what to do. Detail is dropped
-//! in whole blocks, so a table is never cut.
+//! In this order, it answers: pass or fail, by how much, which instruction, what to do. Details are dropped in whole
+//! blocks, so a table is never cut.
 
 mod lead;
 mod tables;
@@ -20,35 +20,35 @@ use crate::sort;
 
 pub(super) use tables::waste_rows;
 
-/// The most bytes of a comment: GitHub takes 65,536 characters, and ours may be outside ASCII.
+/// Maximum bytes of a comment: GitHub allows 65,536 characters, and ours may be outside ASCII.
 pub const COMMENT_BUDGET: usize = 60_000;
-/// The most bytes of a step summary: GitHub refuses a whole one over 1 MiB.
+/// Maximum bytes of a step summary: GitHub refuses one over 1 MiB entirely.
 pub const SUMMARY_BUDGET: usize = 1_000_000;
-/// The most notes on the whole.
+/// Maximum number of notes about the whole.
 const MAX_NOTES: usize = 10;
-/// The most characters of a sentence on the whole.
+/// Maximum characters of a note about the whole.
 const MAX_SENTENCE: usize = 300;
-/// What closes details.
+/// The end of details.
 const CLOSE: &str = "</details>";
-/// What is said where not all is.
+/// Shown if something is omitted.
 const LEFT_OUT: &str = "Some details are left out to keep this short; the JSON report has all of them.";
 
-/// Where the table of images is among the blocks.
+/// The index of the table of images among the blocks.
 const TABLE: usize = 2;
-/// Of more images than this, those that pass share one line that opens details.
+/// With more images than this, those that pass share one collapsed section.
 const MAX_OPEN: usize = 3;
 
 /// How one image's part is written.
 #[derive(Debug, Clone, Copy, Default)]
 struct ImagePart<'a> {
-    /// What the image is called, where there are several.
+    /// The image's label, if there are several.
     label: Option<&'a str>,
     sizes: Sizes,
     links: Option<&'a RunLinks>,
 }
 
 impl ImagePart<'_> {
-    /// ` of NAME` in the line that opens details, where there are several images.
+    /// ` of NAME` in a summary line, if there are several images.
     fn of_summary(&self) -> String {
         self.label.map_or_else(String::new, |label| format!(" of {}", summary_name(label)))
     }
@@ -59,23 +59,23 @@ struct Block {
     /// 0 is never dropped; the highest goes first.
     rank: usize,
     text: String,
-    /// The details that it is in.
+    /// The details that contain it.
     fold: Option<usize>,
 }
 
-/// Details that a line opens.
+/// A collapsed section ("details").
 struct Fold {
     opening: String,
-    /// The details that it is in.
+    /// The details that contain it.
     within: Option<usize>,
 }
 
-/// All that could be said.
+/// Everything that could be shown.
 #[derive(Default)]
 struct Blocks {
     blocks: Vec<Block>,
     folds: Vec<Fold>,
-    /// The details that new ones are in.
+    /// The details that contain new blocks.
     within: Option<usize>,
 }
 
@@ -85,7 +85,7 @@ impl Blocks {
         self.blocks.extend(text.into().map(block));
     }
 
-    /// Adds details; nothing where there are none.
+    /// Adds details, unless they are empty.
     fn fold(&mut self, summary: String, parts: Vec<(usize, String)>) {
         if parts.is_empty() {
             return;
@@ -100,7 +100,7 @@ impl Blocks {
         self.folds.len() - 1
     }
 
-    /// The details that these are in, and these, outermost first.
+    /// The details that contain the given ones, and these, outermost first.
     fn around(&self, fold: Option<usize>) -> Vec<usize> {
         let mut folds = Vec::new();
         let mut next = fold;
@@ -121,20 +121,20 @@ pub fn write(report: &Report, budget: usize, sizes: Sizes, out: &mut impl Write)
     out.write_all(rendered(report, budget, sizes).as_bytes())
 }
 
-/// Two images that were compared, as they were asked for.
+/// Two images that were compared, as they were requested.
 #[derive(Debug, Clone, Copy)]
 pub struct Compared<'a> {
-    /// What differs.
+    /// The differences.
     pub image: &'a ImageReport,
-    /// The image that it is compared with.
+    /// The baseline image.
     pub base: &'a str,
-    /// The image as it is now.
+    /// The current image.
     pub head: &'a str,
-    /// Whether the platform has to be named.
+    /// Whether the platform must be named.
     pub many: bool,
 }
 
-/// Writes what differs between two images, without a verdict.
+/// Writes the differences between two images, without a verdict.
 ///
 /// # Errors
 /// Any error from writing.
@@ -173,7 +173,7 @@ fn rendered(report: &Report, budget: usize, sizes: Sizes) -> String {
         if text.len() <= budget {
             return text;
         }
-        // Only a table of very many images can be too long by itself; then its last rows go.
+        // Only a table of very many images can be too long by itself; then its last rows are dropped.
         if rows <= 1 {
             return format!("{}\n\n{LEFT_OUT}\n", lead::heading(report, &images));
         }
@@ -184,8 +184,7 @@ fn rendered(report: &Report, budget: usize, sizes: Sizes) -> String {
     }
 }
 
-/// The blocks that there is room for: those of low ranks first, and what is small also after something that
-/// is too large.
+/// The blocks that fit: those of low ranks first; smaller ones may still fit after one that is too large.
 fn fit(all: &Blocks, budget: usize) -> String {
     let Blocks { blocks, folds, .. } = all;
     let length = |text: &str| text.len() + 2;
@@ -208,14 +207,14 @@ fn fit(all: &Blocks, budget: usize) -> String {
             around.into_iter().for_each(|fold| opened[fold] = true);
         }
     }
-    // The lead may have nothing to say.
+    // The lead may be empty.
     let shown = blocks.iter().zip(&kept).filter(|(block, kept)| **kept && !block.text.is_empty());
     let mut parts = nested(all, shown.map(|(block, _)| block));
     parts.extend(kept.contains(&false).then_some(LEFT_OUT));
     format!("{}\n", parts.join("\n\n"))
 }
 
-/// The texts of blocks, with what opens and closes details around them.
+/// The texts of blocks, with the surrounding details opened and closed.
 fn nested<'a>(all: &'a Blocks, shown: impl Iterator<Item = &'a Block>) -> Vec<&'a str> {
     let (mut parts, mut open) = (Vec::new(), Vec::new());
     for block in shown {
@@ -233,7 +232,7 @@ fn nested<'a>(all: &'a Blocks, shown: impl Iterator<Item = &'a Block>) -> Vec<&'
 fn blocks(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Blocks {
     let mut blocks = Blocks::default();
     blocks.push(0, lead::heading(report, images));
-    // An empty one keeps the table in its place; it is the last that is dropped.
+    // An empty lead keeps the table at its index; it is the last to be dropped.
     blocks.push(1, lead::lead(report, images, sizes));
     blocks.push(0, tables::images(images, images.len(), sizes));
     let shares = |image: &ImageReport| images.len() > MAX_OPEN && image.verdict == Verdict::Pass;
@@ -248,14 +247,14 @@ fn blocks(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Blocks {
         image_blocks(&mut blocks, report, (images.len(), index), image, sizes);
     }
     blocks.within = None;
-    // Before all that is said of single images, but not at any cost: reports of jobs may have written them.
+    // Before everything about single images, but droppable: reports of other jobs may have written these notes.
     blocks.push(1, notes(report));
     blocks.push(0, Some(lead::footer(report, images)).filter(|text| !text.is_empty()));
     blocks
 }
 
-/// What is said of one image, which is at an index of a number of them. The further down the list, the sooner it is
-/// dropped; layers go before findings.
+/// The part about one image, at an index among several. The further down the list, the sooner it is dropped; layers go
+/// before findings.
 fn image_blocks(
     blocks: &mut Blocks,
     report: &Report,
@@ -278,7 +277,7 @@ fn image_blocks(
     blocks.push(rank(9), history::trend(image, label));
 }
 
-/// What else is to be said of the whole, in few lines: a list of jobs may be long.
+/// Remarks about the whole, in few lines: a list of jobs may be long.
 fn notes(report: &Report) -> Option<String> {
     let line = |note: &String| format!("- {}", sentence(&short(note, MAX_SENTENCE)));
     let mut lines: Vec<String> = report.notes.iter().take(MAX_NOTES).map(line).collect();
@@ -305,7 +304,7 @@ mod tests {
     use crate::limits::Severity;
     use crate::report::model::AcceptanceRules;
 
-    /// A report of images that fail, in which every text that anyone may write is as long as this one.
+    /// A report of failing images in which every text that anyone may write is as long as this one.
     fn report(images: usize, text: &str) -> Report {
         let image = |index: usize| {
             let mut image = ImageReport::added(&Snapshot::made_up(Vec::new()).into());
@@ -351,7 +350,7 @@ mod tests {
                 };
                 let whole = fits(&report, COMMENT_BUDGET - 200);
                 assert!(whole.contains("| Image |"), "{}", whole.len());
-                // A comment that has room for nothing else still says what happened.
+                // Even a comment without room for anything else says what happened.
                 let least = fits(&report, 5000);
                 assert!(least.starts_with("### \u{274c} ") && least.ends_with(&format!("{LEFT_OUT}\n")));
                 report.accepted = Some(Acceptance {

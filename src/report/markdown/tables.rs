@@ -1,4 +1,4 @@
-//! The table of images, and what is below the lines that open details.
+//! The table of images, and the content of the details.
 
 use super::{ImagePart, MAX_SENTENCE};
 use crate::compare::files::PathChange;
@@ -16,27 +16,27 @@ use crate::report::removable;
 use crate::report::table::{Align, Column, markdown as table};
 use crate::report::words;
 
-/// The most characters of the limits of one image.
+/// Maximum characters of the limits of one image.
 const MAX_LIMITS: usize = 100;
-/// The most names of variables or labels that are listed, and the most characters of each text of the config.
+/// Maximum number of variable or label names listed, and maximum characters of each text in the config.
 const MAX_NAMES: usize = 10;
 const MAX_TEXT: usize = 80;
-/// The most rows of a table of packages.
+/// Maximum rows in a table of packages.
 const MAX_ROWS: usize = 30;
-/// The most pairs of lines between which something moved.
+/// Maximum number of line pairs listed for moved content.
 const MAX_MOVED: usize = 3;
 
-/// The images, one a row; those that did not change share one.
+/// The images, one per row; unchanged ones share a row.
 pub(super) fn images(images: &[&ImageReport], rows: usize, sizes: Sizes) -> String {
     let (unchanged, told): (Vec<&ImageReport>, Vec<&ImageReport>) =
         images.iter().copied().partition(|image| has_nothing_to_tell(image));
-    // One alone needs no more room by its name, and sizes in several metrics have no sum.
+    // A single one needs no more room under its name, and sizes in several metrics have no sum.
     let metric = words::common_metric(unchanged.iter().copied()).filter(|_| unchanged.len() > 1);
     let (unchanged, told) = if metric.is_none() { (Vec::new(), images.to_vec()) } else { (unchanged, told) };
     let single = images.len() == 1;
     let platform = images.first().map(|image| &image.platform);
     let differs = images.iter().any(|image| Some(&image.platform) != platform);
-    // Where the metrics differ, each size has its own beside it.
+    // If the metrics differ, each size is followed by its own.
     let named = words::common_metric(images.iter().copied()).is_none();
     let look = RowLook { single, with_platform: differs, names_metric: named, sizes };
     let mut cells: Vec<[String; 5]> = told.iter().take(rows).map(|image| image_cells(image, look)).collect();
@@ -67,13 +67,13 @@ fn has_nothing_to_tell(image: &ImageReport) -> bool {
     image.verdict == Verdict::Pass && image.findings.is_empty() && image.size_delta() == Some(Delta(0))
 }
 
-/// What the rows of a table of images say beside the usual.
+/// Optional parts of the rows in a table of images.
 #[derive(Clone, Copy)]
 struct RowLook {
     /// The only row.
     single: bool,
     with_platform: bool,
-    /// The metric of each size, for they differ.
+    /// Whether to name the metric of each size, because they differ.
     names_metric: bool,
     sizes: Sizes,
 }
@@ -101,7 +101,7 @@ fn image_cells(image: &ImageReport, look: RowLook) -> [String; 5] {
             None if !image.is_not_delivered() => "\u{2013}".into(),
             _ => words::icon(image.verdict).into(),
         },
-        // Below the name, so that a phone has room for the columns that matter.
+        // Below the name, so that a phone has room for the important columns.
         match image.platform.as_deref().filter(|_| look.with_platform) {
             Some(platform) => format!("{}<br>{}", code(&image.name), code(platform)),
             None => code(&image.name),
@@ -116,7 +116,7 @@ fn image_cells(image: &ImageReport, look: RowLook) -> [String; 5] {
     ]
 }
 
-/// What differs in detail: layers, packages, files, and what is wasted.
+/// The differences in detail: layers, packages, files, and waste.
 pub(super) fn details(image: &ImageReport, part: &ImagePart<'_>) -> Vec<String> {
     let tables: [fn(&ImageReport, &ImagePart<'_>) -> Option<String>; 7] =
         [layer_table, config_table, moved, package_table, unread_databases, file_table, waste_table];
@@ -135,7 +135,7 @@ fn layer_table(image: &ImageReport, part: &ImagePart<'_>) -> Option<String> {
         ("Head", Align::Right),
         ("Change", Align::Right),
     ];
-    // A step that was run again and holds nothing has nothing to say.
+    // A rebuilt layer without content is not worth a row.
     let nothing = |row: &LayerRow| {
         let bytes = [row.base_size, row.head_size].into_iter().flatten().map(|bytes| bytes.0).max();
         row.delta == Some(Delta(0)) && bytes == Some(0)
@@ -143,7 +143,7 @@ fn layer_table(image: &ImageReport, part: &ImagePart<'_>) -> Option<String> {
     let shown = |row: &&LayerRow| row.status != Status::Unchanged && !nothing(row);
     let (of_base, own): (Vec<&LayerRow>, Vec<&LayerRow>) =
         image.layers.iter().filter(shown).partition(|row| row.of_base_image == Some(true));
-    // What the base image brings is one thing to the reader.
+    // To the reader, the base image's layers are one thing.
     let (of_base, own) = match of_base.len() {
         0 | 1 => (Vec::new(), image.layers.iter().filter(shown).collect()),
         _ => (of_base, own),
@@ -200,7 +200,7 @@ fn moved(image: &ImageReport, part: &ImagePart<'_>) -> Option<String> {
     (!moved.is_empty()).then(|| format!("**Moved**, no change in size: {}", moved.join("; ")))
 }
 
-/// What containers are started with, where that differs. Of variables and labels there are names alone.
+/// The differences in how containers are started. For variables and labels only names are shown.
 fn config_table(image: &ImageReport, _: &ImagePart<'_>) -> Option<String> {
     let columns = [("Config", Align::Left), ("Base", Align::Left), ("Head", Align::Left)];
     let shown = |names: Vec<&str>| {
@@ -226,7 +226,7 @@ fn package_table(image: &ImageReport, part: &ImagePart<'_>) -> Option<String> {
     ];
     let cells = |row: &PackageRow| {
         let version = |version: Option<&String>| version.map_or_else(String::new, |version| code(version));
-        // Of one name in several places, the place tells which is meant.
+        // If a name occurs in several places, the place distinguishes them.
         let place = words::repeated_place(image, row);
         let place = place.map_or_else(String::new, |place| format!(" in {}", plain(&place)));
         [
@@ -275,7 +275,7 @@ fn waste_table(image: &ImageReport, part: &ImagePart<'_>) -> Option<String> {
     (!image.waste.is_empty()).then(|| titled("Wasted", &counts, &waste_rows(&image.waste, part.sizes)))
 }
 
-/// Files that are unreachable, by the two layers that it is due to, and what to do about it.
+/// Unreachable files, grouped by the two layers that cause them, and what to do about them.
 pub(in crate::report) fn waste_rows(waste: &[Waste], sizes: Sizes) -> String {
     let columns = [
         ("Wasted", Align::Right),
@@ -303,14 +303,14 @@ pub(in crate::report) fn waste_rows(waste: &[Waste], sizes: Sizes) -> String {
     table(columns, waste.iter().map(cells).collect())
 }
 
-/// Removable files, and whether the image is built in stages: what opens them, and what is below.
+/// Removable files, and whether the build is multi-stage: the summary line and the content below it.
 pub(super) fn removable(image: &ImageReport, part: &ImagePart<'_>) -> Option<(String, String)> {
     let stages = image.stages.as_ref()?;
     let summary = removable::summary(&image.removable, part.sizes);
     if summary.is_none() && !image.evaluates_stages() {
         return None;
     }
-    // What a finding says already is not said again.
+    // What a finding already says is not repeated.
     let is_found = image.has_finding_of(Fact::Stages);
     let verdict = (!is_found).then(|| format!("**Stages:** {}.", prose(&words::stages(stages))));
     let rows = summary.as_ref().map(|_| removable::markdown_rows(&image.removable, part.sizes));
