@@ -1,14 +1,14 @@
-# Short names for what docs/development.md explains. `just --list` shows them.
+# Short commands for what docs/development.md explains. `just --list` shows them.
 
 # The unit tests.
 test *ARGS:
     cargo test --locked --lib -- {{ARGS}}
 
-# Everything, with engines and a registry of its own.
+# All tests, with container engines and a registry started for them.
 test-all *ARGS:
     tests/run {{ARGS}}
 
-# Accepts changed schemas, golden files, references and generated documents.
+# Update schemas, golden files, references and generated documents after a change.
 bless:
     INSTA_UPDATE=always cargo test --locked --lib -- reference
     INSTA_UPDATE=always cargo test --locked --test it -- golden reference looks

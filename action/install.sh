@@ -1,11 +1,11 @@
 #!/bin/sh
-# Finds the program that the action runs, and says where it is: GITHUB_OUTPUT gets `binary`; for the command
-# `install` its directory is put on the PATH.
+# Finds the program that the action runs, and reports where it is: GITHUB_OUTPUT gets `binary`; for the command
+# `install` its directory is added to the PATH.
 #
 # In this order: the program that the input `binary` names; a release that `manifest` beside this script lists,
-# downloaded; one built from the action's own source. What is downloaded is run only if it has the SHA-256 that
-# the manifest says. The manifest is part of the commit that the workflow pins, so pinning the action's commit
-# pins the program. Nothing here has a token, and none is sent.
+# downloaded; one built from the action's own source. A download is run only if it has the SHA-256 in the manifest. The
+# manifest is part of the commit that the workflow pins, so pinning the action's commit pins the program. Nothing here
+# has a token, and none is sent.
 #
 # Plain sh: it runs with the bash 3.2 of macOS, Git's bash on Windows, dash and busybox.
 set -eu
@@ -13,16 +13,16 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 manifest=$here/manifest
 releases=https://github.com/layergate/layergate/releases/download
-# Bytes, and far more than a program has.
+# Bytes; far more than the program has.
 most=50000000
-# The limit of `ulimit -f`, and the bytes that it stands for at least.
+# The limit for `ulimit -f`, and the least number of bytes that it may stand for.
 most_blocks=$((most / 1024))
 most_written=$((most_blocks * 512))
 
 # A text for the log. The runner takes commands from it: at the start of a line, or after `##[` anywhere.
 plain() { printf '%s' "$1" | tr '\r' ' ' | sed -e 's/##\[/## [/g'; }
 
-# A message as a workflow command: it ends at a line's end, so what is inside is escaped.
+# A message as a workflow command: it ends at the end of the line, so its content is escaped.
 say() { # KIND TEXT
   printf '::%s title=layergate::' "$1"
   plain "$2" | sed -e 's/%/%25/g' | awk 'NR > 1 { printf "%%0A" } { printf "%s", $0 } END { print "" }'
@@ -33,17 +33,17 @@ fail() {
   exit 2
 }
 
-# A path of Windows as bash has it.
+# A Windows path in bash's form.
 slashes() { printf '%s' "$1" | tr '\134' /; }
 
-# An address as it may be shown: without a login.
+# A URL as it may be shown: without a login.
 shown() { printf '%s' "$1" | sed -e 's#//[^/@]*@#//***@#'; }
 
 found() { # PROGRAM
   if [ ! -f "$1" ] || [ ! -x "$1" ]; then
     fail "$1 cannot be run. Name a program as the input \`binary\`, or leave that out."
   fi
-  # Steps of one's own may be of another shell, which does not know the paths of Git's bash.
+  # The user's steps may use another shell, which does not know the paths of Git's bash.
   program=$(cygpath -m "$1" 2>/dev/null) || program=$1
   echo "binary=$program" >>"$GITHUB_OUTPUT"
   if [ "$command" = install ]; then
@@ -52,19 +52,19 @@ found() { # PROGRAM
   exit 0
 }
 
-# Each line of standard input once, as a list.
+# The distinct lines of standard input, as a list.
 listed() { awk '!seen[$0]++ { printf "%s%s", (NR > 1 ? ", " : ""), $0 }'; }
 
 # The lines of the manifest: VERSION TARGET SHA-256 FILE, newest version first.
 entries() { grep -v '^#' "$manifest" | tr -d '\r'; }
 
-# What is in a field of the entry of a version and, where one is named, a target.
+# A field in the manifest entries of a version and, if given, a target.
 field() { # NUMBER VERSION [TARGET]
   entries | number=$1 version=$2 target=${3:-} awk \
     '$1 == ENVIRON["version"] && (ENVIRON["target"] == "" || $2 == ENVIRON["target"]) { print $ENVIRON["number"] }'
 }
 
-# What this runner is, as Rust names its targets.
+# This runner's platform, as a Rust target.
 target() {
   case ${RUNNER_OS:-$(uname -s)}/${RUNNER_ARCH:-$(uname -m)} in
     Linux/X64 | Linux/x86_64) echo x86_64-unknown-linux-musl ;;
@@ -72,13 +72,13 @@ target() {
     macOS/X64 | Darwin/x86_64) echo x86_64-apple-darwin ;;
     macOS/ARM64 | Darwin/arm64) echo aarch64-apple-darwin ;;
     Windows/X64) echo x86_64-pc-windows-msvc ;;
-    # The system runs programs for x86-64 as well.
+    # This system also runs programs for x86-64.
     Windows/ARM64) echo x86_64-pc-windows-msvc ;;
     *) echo "${RUNNER_OS:-$(uname -s)}-${RUNNER_ARCH:-$(uname -m)}" ;;
   esac
 }
 
-# The SHA-256 of a file. It is read from standard input, for its name may have a backslash.
+# The SHA-256 of a file. It is read from standard input, because its name may contain a backslash.
 sha256() {
   if command -v sha256sum >/dev/null; then
     sha256sum <"$1"
@@ -89,22 +89,23 @@ sha256() {
   fi | awk '{ print tolower($1); exit }'
 }
 
-# Runs a command that can write no file of over $most bytes: the length that a server claims may be wrong, or missing.
-# Shells count a limit in blocks of 512 bytes or in KiB, so it is half of that or all of it. Windows has none.
+# Runs a command that must not write a file of over $most bytes: the length that a server claims may be wrong, or
+# missing. Shells count the limit in blocks of 512 bytes or in KiB, so it is half of that or all of it. Windows has no
+# such limit.
 capped() { # COMMAND...
   (
     ulimit -f "$most_blocks" 2>/dev/null || :
-    # What would be too much is an error of writing then, and not the end of the program (SIGXFSZ).
+    # Exceeding the limit then causes a write error instead of ending the program (SIGXFSZ).
     trap '' XFSZ 2>/dev/null || :
     exec "$@"
   )
 }
 
-# One try. What is printed is the HTTP status, 000 where it is not known.
+# One try. Prints the HTTP status, 000 if unknown.
 fetch() { # URL FILE
   if command -v curl >/dev/null; then
-    # Settings of the user have no say here (-q comes first).
-    # Of a mirror that is named by its address it may be plain HTTP: what counts is the SHA-256.
+    # The user's settings do not apply (-q must come first). A mirror given as an http: URL may be plain HTTP: the
+    # SHA-256 is what counts.
     case $1 in http:*) protocols='=http,https' ;; *) protocols='=https' ;; esac
     capped curl -q --fail --silent --show-error --location --proto "$protocols" --connect-timeout 20 --max-time 300 \
       --max-filesize "$most" --globoff --write-out '%{http_code}' --output "$2" --url "$1"
@@ -112,10 +113,10 @@ fetch() { # URL FILE
     echo 000
     limit=
     if command -v timeout >/dev/null; then limit='timeout 300'; fi
-    # It takes no device for its settings, so they are an empty file.
+    # wget does not accept a device as its settings file, so this is an empty file.
     : >"$work/none"
     export WGETRC="$work/none" SYSTEM_WGETRC="$work/none"
-    # shellcheck disable=SC2086 # nothing, or a command and its argument
+    # shellcheck disable=SC2086 # empty, or a command and its argument
     capped $limit wget -q -T 60 -O "$2" "$1" || {
       echo "wget ended with $?" >&2
       return 1
@@ -138,7 +139,7 @@ download() { # URL FILE
       break
     fi
     rm -f "$2"
-    # What is not there now will not be there in a moment; of all else another try may do.
+    # A missing file will still be missing in a moment; any other error may pass.
     case $status in 408 | 429) ;; 4??) break ;; esac
     [ "$try" -eq 5 ] && break
     plain "cannot download $(shown "$1") (${reason% }), trying again in $pause s"
@@ -155,15 +156,15 @@ from_source() {
   made_from=$(source_hash)
   program=$build/release/layergate
   [ -f "$program" ] || program=$program.exe
-  # A step before this one, or a cache that the workflow restored, may have built it.
+  # An earlier step, or a cache that the workflow restored, may have built it.
   if [ -f "$program" ] && [ "$(cat "$build/source" 2>/dev/null)" = "$made_from" ]; then
     echo "$1: built before from the same source"
     found "$program"
   fi
   echo "$1: building it from the action's own source"
   rm -f "$build/source"
-  # In the action's own directory, so that the workspace's toolchain and cargo settings have no say; and a build
-  # script has no business with tokens that the job may have.
+  # In the action's own directory, so that the workspace's toolchain and cargo settings do not apply; and without tokens
+  # of the job, which build scripts must not see.
   (
     cd "$here/.." || exit
     unset GITHUB_TOKEN GH_TOKEN ACTIONS_RUNTIME_TOKEN ACTIONS_ID_TOKEN_REQUEST_TOKEN CARGO_BUILD_TARGET
@@ -175,7 +176,7 @@ from_source() {
   found "$program"
 }
 
-# What a program is built from: the names and contents of the source, and the compiler.
+# A hash of what the program is built from: the names and contents of the source, and the compiler.
 source_hash() {
   (
     cd "$here/.." || exit
@@ -186,7 +187,7 @@ source_hash() {
   )
 }
 
-# A copy for the next job on this runner. It is only a convenience, so nothing of it has to work.
+# Keeps a copy for the next job on this runner. It is only a convenience, so failures are ignored.
 keep() { # PROGRAM CACHED
   if [ -z "$2" ] || [ -d "$2" ] || ! mkdir -p "$(dirname "$2")"; then return; fi
   part=$(mktemp "$(dirname "$2")/download.XXXXXX") || return 0
@@ -206,8 +207,8 @@ released() { # VERSION
   esac
   [ ${#expected} -eq 64 ] || fail "The manifest of this commit of the action has no SHA-256 for $file."
 
-  # Other jobs may write to the tool cache, before and while this one runs. So what is checked, and run, is a copy
-  # where no other job is.
+  # Other jobs may write to the tool cache, before and while this one runs. So the program is checked and run from a
+  # copy that no other job can reach.
   program=$work/layergate
   case $file in *.exe) program=$program.exe ;; esac
   cached=${RUNNER_TOOL_CACHE:+$(slashes "$RUNNER_TOOL_CACHE")/layergate/$1/$target/${program##*/}}

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Writes the manifest of a release, which `install.sh` believes: what each program's SHA-256 is. Of the releases
-# before, its lines are kept, so that an input `version` can name those.
+# Writes the manifest of a release, which `install.sh` trusts: the SHA-256 of each program. The lines of earlier
+# releases are kept, so that the input `version` can name those.
 #
 # manifest.sh VERSION DIRECTORY [MANIFEST-BEFORE] >manifest
 # DIRECTORY has the programs of the release, each called layergate-TARGET or layergate-TARGET.exe.
@@ -28,6 +28,6 @@ done
   exit 2
 }
 if [ -n "$before" ] && [ -f "$before" ]; then
-  # The same version again would be two answers to one question.
+  # Listing a version twice would be ambiguous.
   grep -v -e '^#' "$before" | awk -v version="$version" '$1 != version'
 fi

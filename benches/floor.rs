@@ -1,5 +1,5 @@
-//! The floor under reading an image of packed layers: its layers inflated on all cores, into nothing, by the
-//! same decoders. No tar is read, nothing is counted.
+//! The minimum time for reading an image of compressed layers: decompresses its layers on all cores with the same
+//! decoders and discards the result. No tar is read, nothing is counted.
 //!
 //! `floor FILE`: an OCI layout in a tar, as `skopeo copy ... oci-archive:FILE` writes it.
 #![allow(missing_docs, clippy::unwrap_used)]
@@ -15,11 +15,11 @@ use flate2::bufread::MultiGzDecoder;
 const CHUNK: usize = 128 * 1024;
 
 fn main() {
-    // `cargo bench` adds an option of its own.
+    // `cargo bench` adds its own option.
     let Some(path) = std::env::args().skip(1).find(|argument| !argument.starts_with('-')) else { return };
     let path = Path::new(&path);
     let mut blobs = packed_blobs(path);
-    // The largest is taken first, so that no core is left alone with it.
+    // The largest is taken first, from the end, so that no core is left alone with it.
     blobs.sort_by_key(|(_, length)| *length);
     let queue = Mutex::new(blobs);
     thread::scope(|scope| {
@@ -33,7 +33,7 @@ fn main() {
     });
 }
 
-/// Where the blobs that begin as gzip data are, and how long they are.
+/// The offsets and lengths of the blobs that begin like gzip data.
 fn packed_blobs(path: &Path) -> Vec<(u64, u64)> {
     let mut archive = tar::Archive::new(File::open(path).unwrap());
     let mut found = Vec::new();

@@ -14,7 +14,7 @@ SMALL = 400_000
 
 
 def content(of, length, text, noise):
-    """Packs about as well as what images hold: four parts of text to one of noise."""
+    """Data that compresses about as well as typical image content: four parts of text to one of noise."""
     words = length * 4 // 5
     at = of.randrange(len(text) - words)
     return text[at : at + words] + noise[(start := of.randrange(len(noise) - length)) : start + length - words]
@@ -56,7 +56,7 @@ def million(path):
 
 
 def save(path, tag, layers):
-    """A `docker save` archive of layers, each with the step that made it."""
+    """A `docker save` archive of layers, each with the instruction that made it."""
     files = [(f"{number}.tar", blob) for number, (_, blob) in enumerate(layers)]
     config = {
         "architecture": "amd64",
@@ -78,8 +78,8 @@ def add(tar, name, data):
 
 
 def pair(base, head):
-    """Two images of 100,000 files in ten layers, all built anew: 2,500 Node packages, of which 200 are of a later
-    version, 50 went and 50 came; some 8,000 files differ."""
+    """Two images of 100,000 files in ten layers, all rebuilt: 2,500 Node packages, of which 200 have a later
+    version, 50 were removed and 50 added; about 8,000 files differ."""
     for path, later in ((base, False), (head, True)):
         layers = []
         for number in range(10):

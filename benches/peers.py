@@ -1,4 +1,4 @@
-"""Asks layergate and its peers how large one image is, and times them; see benches/peers."""
+"""Measures one image with layergate and its peers, and times them; see benches/peers."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def bytes_below(directory):
 
 
 def build():
-    """Builds the image, and gives what is in it by how it was made: bytes of all layers, and reachable ones."""
+    """Builds the image, and returns the sizes known from how it was made: bytes of all layers, and reachable ones."""
     context = f"{WORK}/context"
     image.LAYERS = 2
     image.context(context, BUSYBOX)
@@ -37,7 +37,7 @@ def build():
 
 
 def exported():
-    """The bytes of the regular files that a container of it would see, by the engine's own export."""
+    """The bytes of the regular files that a container of the image would see, by the engine's own export."""
     container = said([DOCKER, "create", NAME, "/bin/busybox"]).strip()
     subprocess.run([DOCKER, "export", "--output", f"{WORK}/export.tar", container], check=True)
     said([DOCKER, "rm", container])
@@ -82,7 +82,7 @@ def main():
         ("in a registry, all layers known", ([LAYERGATE, "inspect", remote, "--cache-dir", f"{WORK}/cache"], {}), (["skopeo", "inspect", "--raw", "--tls-verify=false", remote], {}), "skopeo"),
     ]
     for what, own, peer, name in pairs:
-        # Not the memory: a process that this one starts begins with as much as this one has.
+        # Not the memory: a child process starts with as much as this one has.
         (seconds, _), (others, _) = measure(RUNS, own, peer)
         times = f"{others / seconds:6.1f} times"
         print(f"{what:32} layergate {seconds:7.3f} s   {name:24} {others:7.3f} s   {times}", flush=True)

@@ -1,8 +1,8 @@
-"""Times the ways to an image in an engine against the engine's own export; see benches/run.
+"""Times the ways to read an image from an engine against the engine's own export; see benches/run.
 
 stores.py RUNS LAYERGATE DOCKER containerd|classic    the engine is DOCKER_HOST's; `classic` runs where its data is at
 /var/lib/docker (tests/at-home).
-stores.py RUNS LAYERGATE '' IMAGE                     an image of containers-storage, by its whole name"""
+stores.py RUNS LAYERGATE '' IMAGE                     an image of containers-storage, by its full name"""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ def row(what, seconds, memory, export=None):
 
 
 def known(image, what, lost):
-    """With everything known, and with what `lost` takes out of the cache each time."""
+    """With everything in the cache, and with what `lost` removes from it each time."""
     with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as copy:
         command, _ = inspect(image, "--cache-dir", cache, "--format", "json")
         snapshot = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
@@ -49,11 +49,11 @@ def forget_image(cache, _):
 
 
 def forget_last(cache, snapshot):
-    """The image, and its last layer, which has one small file."""
+    """Forgets the image, and its last layer, which has one small file."""
     forget_image(cache, snapshot)
     diff_id = snapshot["layers"][-1]["diff_id"]
     hexes = [("layers", diff_id.partition(":")[2])]
-    # The containerd store has an ID of its own.
+    # The containerd store has its own kind of ID.
     asked = [DOCKER, "image", "inspect", "--format", "{{.Id}}", snapshot["image"]["reference"]]
     engine = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
     for image in {snapshot["image"]["id"], engine}:

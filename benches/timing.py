@@ -21,7 +21,7 @@ def once(command, environment):
 
 
 def measure(runs, *commands, before=lambda: None):
-    """Medians of several commands, run in turns so that a change of the machine's speed hits all."""
+    """Medians of several commands, run in turns so that changes of the machine's speed affect all of them."""
     results = [[] for _ in commands]
     for turn in range(runs + 1):
         for command, found in zip(commands, results):

@@ -1,4 +1,4 @@
-//! A packed image: read as a stream and looked up in a file, then measured.
+//! A saved image: read as a stream and indexed in a file, then measured.
 #![no_main]
 
 use std::io::Write as _;

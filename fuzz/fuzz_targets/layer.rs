@@ -23,7 +23,7 @@ fuzz_target!(|blob: &[u8]| {
     }
     let once = Filesystem::of(vec![streamed.file_list.clone()]);
     assert_eq!(once.flattened.checked_add(once.wasted), Some(streamed.size));
-    // The same layer again hides all that it stored before, but for links into the layer below.
+    // Applied twice, the layer hides everything that it stored the first time, except for links into the layer below.
     let Some(twice) = streamed.size.checked_add(streamed.size) else { return };
     let again = Filesystem::of(vec![streamed.file_list; 2]);
     assert_eq!(again.flattened.checked_add(again.wasted), Some(twice));

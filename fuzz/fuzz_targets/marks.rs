@@ -1,4 +1,4 @@
-//! What files say of being needed: the first byte chooses the kind, the rest is the content; and a program.
+//! Marks in file content: the first byte chooses the kind of file, the rest is the content; and a program.
 #![no_main]
 
 use layergate::image::{Bytes, FileList, Entry, LayerPath};
@@ -34,7 +34,7 @@ const PATHS: [&str; 24] = [
     ".env",
 ];
 
-/// The bytes that a scanner finds when it is fed what it asks for, in pieces.
+/// The bytes that a scanner finds if it is fed only what it asks for, in pieces.
 fn jump(file: &[u8], mut scanner: SectionScanner) -> u64 {
     let mut at = 0;
     while let Some(wanted) = scanner.wanted() {

@@ -7,7 +7,7 @@ use layergate::packages::golang::GoScanner;
 use layergate::packages::{PackageCollector, WantedPackageFile, cargo};
 use libfuzzer_sys::fuzz_target;
 
-/// One path of each kind of database, and beside it what makes its packages count.
+/// One path of each kind of database, and the files beside it that make its packages count.
 const PATHS: [&str; 17] = [
     "var/lib/dpkg/status",
     "var/lib/dpkg/info/a.list",

@@ -1,5 +1,4 @@
-//! What a build says of itself, as a statement beside an image and as a file of `--build-metadata`; and the Dockerfile
-//! in it.
+//! Build provenance, as a statement beside an image and as a file for `--build-metadata`; and the Dockerfile in it.
 #![no_main]
 
 use layergate::dockerfile::provenance::BuildxMetadata;

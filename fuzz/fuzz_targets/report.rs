@@ -1,4 +1,5 @@
-//! A saved report of a job of a fork. What is read can be evaluated anew and written in every form, within bounds.
+//! A saved report from a job of a fork. If it is accepted, it can be evaluated again and written in every format,
+//! within the limits.
 #![no_main]
 
 use layergate::config::{Config, Settings};

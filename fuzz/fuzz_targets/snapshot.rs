@@ -1,4 +1,4 @@
-//! A stored snapshot. What is read can be applied, and survives being written again.
+//! A stored snapshot. If it is accepted, it can be applied, and survives being written again.
 #![no_main]
 
 use layergate::image::{Filesystem, Snapshot};

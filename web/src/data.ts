@@ -1,4 +1,4 @@
-// The document that the program writes into the page (src/report/html.rs writes it, this page reads it).
+// The document that the program writes into the page (src/report/html/ writes it, this page reads it).
 // Every text in it is untrusted: it becomes text nodes, never markup. Sizes are whole bytes.
 
 export type Verdict = "pass" | "warn" | "fail" | "accepted" | "unenforced";
@@ -6,7 +6,7 @@ export type Verdict = "pass" | "warn" | "fail" | "accepted" | "unenforced";
 export interface Page {
   /** The version that wrote the page. */
   layergate: string;
-  /** Null where nothing was checked. */
+  /** Null if nothing was checked. */
   verdict: Verdict | null;
   /** The first line of the page, as in the page's title. */
   headline: string;
@@ -18,20 +18,20 @@ export interface Image {
   name: string;
   platform: string | null;
   verdict: Verdict | null;
-  /** What is said of this image, without its name. */
+  /** The headline of this image, without its name. */
   headline: string;
   /** The first figure is the one that the size limits use. */
   figures: Figure[];
-  /** What is compared with, in words: `baseline main@a1b2c3d, exact`. */
+  /** The baseline, in words: `baseline main@a1b2c3d, exact`. */
   baseline: string | null;
   /** How the Dockerfile lines are known, in words. */
   lines: string | null;
-  /** The last is the configuration, where it is one that another extends. */
+  /** The source is the configuration, if it is one that another extends. */
   limits: [key: string, value: string, source: string | null][];
   findings: Finding[];
   causes: Cause[];
   moved: Moved[];
-  /** What containers are started with, where it differs. */
+  /** The differences in how containers are started. */
   config: Config | null;
   layers: Layer[];
   packages: Packages | null;
@@ -40,7 +40,7 @@ export interface Image {
   trend: Point[];
   /** The maximum size, in bytes of the first figure. */
   maxSize: number | null;
-  /** The `id` of the element that has the image's `Files`: they are read once the rest is shown. */
+  /** The `id` of the element that has the image's `Files`: they are read after the rest is shown. */
   files: string | null;
   /** Why there are no files. */
   filesMissing: string | null;
@@ -71,7 +71,7 @@ export interface Finding {
 }
 
 export interface Cause {
-  /** The instruction, or what stands for it. */
+  /** The instruction, or its substitute. */
   text: string;
   place: Place | null;
   delta: number;
@@ -79,7 +79,7 @@ export interface Cause {
   parts: [text: string, delta: number][];
 }
 
-/** Files that both images store, by another instruction each. */
+/** Files that both images store, but by different instructions. */
 export interface Moved {
   bytes: number;
   /** A few of the packages among them. */
@@ -91,7 +91,7 @@ export interface Moved {
 export interface Config {
   /** `USER root → app, 2 ENV, ENTRYPOINT`. */
   summary: string;
-  /** Of what has names, those that are gone and those that are new. */
+  /** For named parts, the removed names and the new ones. */
   rows: [part: string, base: string, head: string][];
 }
 
@@ -112,9 +112,9 @@ export interface Layer {
 }
 
 export interface Packages {
-  /** `2 upgraded, 1 added`; empty where nothing is compared. */
+  /** `2 upgraded, 1 added`; empty if nothing is compared. */
   summary: string;
-  /** Whether these are all packages, or those that differ. */
+  /** Whether these are all packages, or just those that differ. */
   complete: boolean;
   rows: Package[];
 }
@@ -142,14 +142,14 @@ export interface Waste {
 
 export interface Removable {
   what: string;
-  /** Of which sort it is: build tools, build inputs, caches, leftovers. */
+  /** Its class: build tools, build inputs, caches or leftovers. */
   group: string;
   bytes: number;
   files: number;
   layer: LayerName;
   ofBase: boolean;
   where: string[];
-  /** Deleted by a later layer, or accepted by the configuration; empty where it counts. */
+  /** Deleted by a later layer, or accepted by the configuration; empty if it counts. */
   note: string;
   help: string;
 }
@@ -160,12 +160,12 @@ export interface LayerName {
 }
 
 export interface Point {
-  /** Short commit, or what stands for it. */
+  /** Short commit, or its substitute. */
   label: string;
-  /** Seconds since 1970, where known. */
+  /** When the commit was made (RFC 3339), if known. */
   time: string | null;
   size: number;
-  /** What a host downloads that moves here from the point before, where it is known. */
+  /** What a host downloads to move here from the previous point, if known. */
   update: { bytes: number; estimated: boolean } | null;
 }
 
@@ -173,12 +173,12 @@ export interface Point {
 // preorder without the root; files follow the order of their directories, those of the root first.
 export interface Files {
   dirs: { names: string; depths: number[]; counts: number[] };
-  /** Each begins with a digit of base 36: how many code units of the name before it in its directory it begins with. */
+  /** Each begins with a base-36 digit: how many code units it shares with the start of the previous name there. */
   names: string;
   /** -1: only the baseline has it. */
   sizes: number[];
   /** Runs: layer counted from 0, number of files. -1: the layer of a file that only the baseline has. */
   layers: number[];
-  /** Pairs: how many unchanged files to skip, then the size in the baseline, -1 where it has none. Null without one. */
+  /** Pairs: how many unchanged files to skip, then the size in the baseline, -1 if not in it. Null without a baseline. */
   changes: number[] | null;
 }

@@ -23,7 +23,7 @@ export function present(children: Child[]): (Node | string)[] {
     .map((child) => (typeof child === "string" ? visible(child) : child));
 }
 
-/** A sentence with code between back ticks. One that is not closed is itself, unless the sentence is cut there. */
+/** A sentence with code in backticks. An unclosed backtick stands for itself, unless the sentence was cut off there. */
 export function prose(text: string): Child[] {
   const pieces = text.split("`");
   return pieces.map((piece, index) => {
@@ -33,7 +33,7 @@ export function prose(text: string): Child[] {
   });
 }
 
-/** Characters that are not seen, or that turn the direction of what follows, as escapes. */
+/** Escapes characters that are invisible, or that change the text direction. */
 export function visible(text: string): string {
   return text.replace(/[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g,
     (char) => `\\u{${char.charCodeAt(0).toString(16)}}`);
@@ -56,7 +56,7 @@ function set(element: Element, attributes: Attributes): void {
 
 export type Unit = "bytes" | "count";
 
-/** An amount that can be shown to the byte. */
+/** An amount that can also be shown to the byte. */
 export function amount(value: number | null, unit: Unit = "bytes"): HTMLElement {
   if (value === null) return h("span", { class: "unknown" }, "unknown");
   if (unit === "count") return h("data", { value }, grouped(value));
@@ -79,17 +79,17 @@ function sized(element: HTMLDataElement): HTMLDataElement {
   return element;
 }
 
-/** Shows all amounts to the byte, or again in short. */
+/** Switches all amounts to exact bytes, or back. */
 export function showExact(on: boolean): void {
   toTheByte = on;
   document.querySelectorAll<HTMLDataElement>("data.bytes").forEach(sized);
 }
 
-/** `Dockerfile:5`, as a link where there is an address for it. */
+/** `Dockerfile:5`, as a link if there is a URL for it. */
 export function placed(place: Place | null): HTMLElement | null {
   if (!place) return null;
   const text = `${place.path}:${place.line}`;
-  // The program makes the address from the repository's own; anything else is no link.
+  // The program derives the URL from the repository's; anything else does not become a link.
   if (!place.url?.startsWith("https://")) return h("code", { class: "place" }, text);
   return h("a", { class: "place", href: place.url, rel: "noopener noreferrer" }, h("code", {}, text));
 }
@@ -98,7 +98,7 @@ export function layerName(layer: LayerName): HTMLElement {
   return h("span", { class: "layer-name" }, placed(layer.place), layer.place && " ", h("code", {}, layer.text));
 }
 
-/** Rows of which the first few are shown until more are asked for. */
+/** Rows of which only the first few are shown at first. */
 export function few(rows: HTMLElement[], shown: number, into: HTMLElement, all: string): Child[] {
   into.append(...rows.slice(0, shown));
   if (rows.length <= shown) return [into];

@@ -129,7 +129,7 @@ const COLUMNS: ColumnOf[] = [
 
 const SHOWN = 50;
 
-/** A table to search, and to sort by its headings. */
+/** A table that can be searched, and sorted by its headings. */
 function images(rows: Row[]): Child {
   if (rows.length === 0) return null;
   let [by, down] = [1, true];
@@ -163,7 +163,7 @@ function images(rows: Row[]): Child {
   return section("Images", "images", h("div", { class: "controls" }, h("div", { class: "finder" }, h("label", { for: "find" }, "Find"), find), status), h("div", { class: "scroll" }, table), more);
 }
 
-/** What is not known comes last, whichever way. */
+/** Unknown values come last in either direction. */
 function compare(a: number | string | null, b: number | string | null, down: boolean): number {
   if (a === null || b === null) return Number(a === null) - Number(b === null);
   const order = a < b ? -1 : a > b ? 1 : 0;

@@ -1,4 +1,4 @@
-// What the map shows, in three views: directories, packages and layers. Items are made when they are shown.
+// The items of the map, in three views: directories, packages and layers. They are made when they are shown.
 
 import type { Image, Layer, Package, Packages } from "./data";
 import { REMOVED, type Sums, type Tree, type Weigh } from "./tree";
@@ -6,12 +6,12 @@ import { count, grouped } from "./units";
 
 export type View = "directories" | "packages" | "layers";
 
-/** How an item is coloured: by what became of it, else by whose layer it is in. */
+/** How an item is coloured: by its change, else by whether its layer belongs to the base image. */
 export type State = "added" | "grown" | "shrunk" | "removed" | "same" | "base" | "app" | "plain" | "wasted";
 
 export interface Item {
   name: string;
-  /** What it is called by itself. */
+  /** Its full name. */
   title: string;
   kind: "directory" | "file" | "package" | "group" | "layer" | "rest";
   weight: number;
@@ -19,7 +19,7 @@ export interface Item {
   base: number;
   files: number;
   state: State;
-  /** Sorted by weight; what weighs less than `least` comes as one item. */
+  /** Sorted by weight; items below `least` are combined into one. */
   children: ((least: number) => Item[]) | null;
   parent: (() => Item) | null;
   /** Shown as one box until it is opened itself. */
@@ -35,7 +35,7 @@ export interface Roots {
   weigh: Weigh;
 }
 
-/** The largest layers are shown with what is in them; each takes a pass over the files. */
+/** How many of the largest layers show their content; each takes a pass over the files. */
 const OPEN_LAYERS = 16;
 const HIDDEN = "Hidden by later layers";
 
@@ -63,7 +63,7 @@ function state(compared: boolean, head: number, base: number, own: number | null
   return own > head / 2 ? "app" : "base";
 }
 
-/** How many of the lowest layers are those of the base image; null where that is not known. */
+/** How many of the lowest layers belong to the base image; null if unknown. */
 function baseLayers(layers: Layer[]): number | null {
   if (layers.some((layer) => layer.number !== null && layer.ofBase === null)) return null;
   return layers.filter((layer) => layer.number !== null && layer.ofBase).length;
@@ -92,7 +92,7 @@ function context(tree: Tree, image: Image, weigh: Weigh, layer: number | null, a
 function directory(of: Context, at: number): Item {
   const { tree, sums } = of;
   let dir = at;
-  // A directory that holds nothing but one other is shown as one with it.
+  // A directory that contains just one other is shown combined with it.
   for (let inner = dir > 0 ? only(of, dir) : 0; inner > 0; inner = only(of, dir)) dir = inner;
   let up = tree.parents[dir];
   while (up > 0 && sums.weight[up] === sums.weight[dir]) up = tree.parents[up];
@@ -117,7 +117,7 @@ function directory(of: Context, at: number): Item {
 function ownShare(of: Context, dir: number): number | null {
   if (of.below === null) return null;
   if (of.layer !== null) return of.layer >= of.below ? of.sums.head[dir] : 0;
-  // Shown only where a directory is too small to be opened: the layer of its first file stands for all.
+  // Visible only if a directory is too small to be opened: the layer of its first file stands for all.
   const first = of.tree.firstFile[dir];
   const isOwn = first < of.tree.layers.length && of.tree.layers[first] >= of.below;
   return isOwn ? of.sums.head[dir] : 0;
@@ -187,7 +187,7 @@ export function fileState(tree: Tree, file: number, own: number | null): State {
   return state(tree.compared, tree.head[file] + 1, tree.base[file] + 1, own);
 }
 
-/** What is too small to be shown by itself, unless it is alone. */
+/** Items too small to be shown separately, unless there is only one. */
 class Rest {
   private weight = 0;
   private head = 0;

@@ -25,7 +25,7 @@ function show(index: number): void {
   if (started) title?.focus();
 }
 
-/** Of recorded sizes there is nothing but the trend: all images are on one page. */
+/** The page of recorded sizes: figures and trends only, so all images are on one page. */
 function showTrends(): void {
   const sections = page.images.map((image, index) => h("section", { "aria-labelledby": `image-${index}` },
     h("h2", { id: `image-${index}` }, image.name, image.platform && ` ${image.platform}`), ...present([figures(image.figures), trendOf(image, `trend-${index}`)])));

@@ -8,7 +8,7 @@ import { directoryOf, root, type Item, type Roots, type State, type View } from 
 import { readTree, type Tree, type Weigh } from "./tree";
 import { bytes, count, grouped, share, signed } from "./units";
 
-/** The smallest area of a box, and the smallest that is shown with what is inside, in square pixels. */
+/** The smallest area of a box, and of one that is shown with its content, in square pixels. */
 const LEAST = 320;
 const OPEN = 3200;
 const DEEPEST = 8;
@@ -32,7 +32,7 @@ type Box = HierarchyRectangularNode<Shown>;
 
 const read = new Map<string, Promise<Tree>>();
 
-/** The map of an image, as soon as its files are read. */
+/** The map of an image, shown once its files are read. */
 export function mapOf(image: Image): HTMLElement {
   const place = h("div", { class: "map-place" });
   const show = (tree: Tree | null) => place.replaceChildren(new MapView({ tree, image, weigh: startsWith(image, tree) }).element);
@@ -46,7 +46,7 @@ export function mapOf(image: Image): HTMLElement {
   return place;
 }
 
-/** What grew is the question where something did; else what is in the image. */
+/** Starts with what grew, if anything did; else with what is in the image. */
 function startsWith(image: Image, tree: Tree | null): Weigh {
   const flattened = image.figures.find((figure) => figure.name === "Flattened");
   const [head, base] = [flattened?.head ?? null, flattened?.base ?? null];
@@ -124,7 +124,7 @@ class MapView {
     return this.roots.tree && h("div", { class: "finder" }, h("label", { for: "find" }, "Find files"), this.box);
   }
 
-  /** Shows what is inside of an item. */
+  /** Shows the content of an item. */
   private go(item: Item | null, focus = false): void {
     this.at = item;
     this.draw();
@@ -180,7 +180,7 @@ class MapView {
     const cell = box.depth === 1
       ? h("button", { type: "button", class: look, tabindex: -1, "aria-label": this.spoken(item, text), "data-box": index }, label, value)
       : h("div", { class: look, "aria-hidden": "true", "data-box": index }, label, value);
-    // In percent, so that the map follows the width of a page that is printed.
+    // In percent, so that the map adapts to the width of a printed page.
     cell.style.left = `${(box.x0 / width) * 100}%`;
     cell.style.top = `${(box.y0 / height) * 100}%`;
     cell.style.width = `${(w / width) * 100}%`;
@@ -192,7 +192,7 @@ class MapView {
     return this.roots.weigh === "change" ? signed(item.head - item.base, bytes) : bytes(item.head);
   }
 
-  /** Starts with the text of the box, as whoever speaks to a computer names it. */
+  /** Starts with the text of the box, which is what users of speech input say. */
   private spoken(item: Item, text: string): string {
     const differs = this.roots.tree?.compared && item.head !== item.base;
     const other = this.roots.weigh === "change" ? bytes(item.head) : differs && signed(item.head - item.base, bytes);
@@ -207,7 +207,7 @@ class MapView {
   private click(event: Event): void {
     const box = this.boxOf(event);
     if (!box) return;
-    // The innermost directory around the place; a key press means the box that has the focus.
+    // The innermost directory at the pointer; for a key press, the box with the focus.
     const pressed = event instanceof MouseEvent && event.detail === 0;
     const inner = pressed ? [box] : box.ancestors().filter((one) => one.depth > 0);
     const open = inner.find((one) => one.data.item.children);
@@ -236,7 +236,7 @@ class MapView {
     cell?.focus();
   }
 
-  /** One line on what the pointer is at. */
+  /** One line about the item under the pointer. */
   private describe(box: Box | null): void {
     const item = box?.data.item;
     if (!item) {
@@ -333,16 +333,16 @@ function hasHeader(box: Box): boolean {
   return box.x1 - box.x0 > 48 && box.y1 - box.y0 > 40;
 }
 
-/** What of an item there is room for. */
+/** An item with those of its contents that fit. */
 function shown(item: Item, area: number, depth: number): Shown {
   if (!item.children || depth >= DEEPEST || (depth > 0 && (area < OPEN || item.closed))) return { item, kids: null };
   const kids = item.children((LEAST / area) * item.weight);
-  // A directory of crumbs is one box.
+  // A directory of tiny files is one box.
   if (depth > 0 && kids.length === 1 && kids[0].kind === "rest") return { item, kids: null };
   return { item, kids: kids.map((kid) => shown(kid, (kid.weight / item.weight) * area, depth + 1)) };
 }
 
-/** The next box in a direction: the nearest one, with what is beside it counting less. */
+/** The next box in a direction: the nearest one, preferring boxes straight ahead. */
 function nearest(from: Box, boxes: Box[], [right, down]: [number, number]): Box | null {
   const middle = (box: Box) => [(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2];
   const [x, y] = middle(from);

@@ -1,4 +1,4 @@
-// All of the page but the map.
+// The whole page except the map.
 
 import type { Cause, Figure, Finding, Image, Layer, Place, Point, Removable, Verdict, Waste } from "./data";
 import { amount, change, few, h, layerName, placed, prose, row, svg, table, type Child } from "./dom";
@@ -68,7 +68,7 @@ function small(image: Image): HTMLElement {
   return h("p", { class: "small" }, ...parts.flatMap((part, index) => [index > 0 && "; ", ...part]));
 }
 
-/** One row an image, where there are several. */
+/** One row per image, if there are several. */
 export function images(all: Image[], now: number, choose: (index: number) => void): HTMLElement {
   const names = new Set(all.map((image) => image.figures[0]).filter((figure) => figure && figure.head !== null).map((figure) => figure.name));
   const rows = all.map((image, index) => {
@@ -124,7 +124,7 @@ function rung(layer: Layer, widest: number): HTMLElement {
     h("dl", { class: "facts" }, ...facts.filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))));
 }
 
-/** No link inside of what opens and closes. */
+/** A place without a link, for elements that open and close. */
 function placedText(place: Place | null): HTMLElement | null {
   return place && h("code", { class: "place" }, `${place.path}:${place.line}`);
 }
@@ -145,7 +145,7 @@ export function packages(image: Image): HTMLElement | null {
   return section("Packages", "packages", ...table(label, ["Package", compared ? "Change" : "Size", "Layer"], rows));
 }
 
-/** What containers are started with. Values of variables and labels may be secrets: only their names are known. */
+/** How containers are started. Values of variables and labels may be secrets: only their names are known. */
 export function config(image: Image): HTMLElement | null {
   const { config: found } = image;
   if (!found) return null;
@@ -202,13 +202,13 @@ export function trendOf(image: Image, id: string): HTMLElement | null {
 }
 
 function chart(points: Point[], maxSize: number | null): Node {
-  // As wide as the page is now, so that its text has the size of the page's.
+  // As wide as the page is now, so that its text has the same size as the page's.
   const width = Math.min(document.body.clientWidth - 40, 720);
   const CHART = { width, height: 200, left: 8, right: 76, top: 22, bottom: 14 };
   const sizes = points.map((point) => point.size);
   const low = Math.min(...sizes);
   const largest = Math.max(...sizes);
-  // A limit far above all sizes would make a flat line of them.
+  // A limit far above all sizes would flatten the line.
   const limit = maxSize !== null && maxSize <= largest + Math.max(largest - low, largest / 4) ? maxSize : null;
   const high = Math.max(largest, limit ?? 0);
   const span = Math.max(high - low, high / 100, 1);

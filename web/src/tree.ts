@@ -1,15 +1,15 @@
-// The file system of an image in typed arrays. 300,000 files are read in one pass; nothing is made per file until it
-// is shown.
+// The file system of an image in typed arrays. 300,000 files are read in one pass; no object is made for a file until
+// it is shown.
 
 import type { Files } from "./data";
 
-/** What an area of the map stands for: bytes of the image, or bytes by which it differs. */
+/** What an area of the map represents: bytes of the image, or changed bytes. */
 export type Weigh = "size" | "change";
 
 export const REMOVED = -1;
 const ABSENT = -1;
 
-/** Sums of each directory with all that is below. */
+/** The totals of each directory, including everything below. */
 export interface Sums {
   weight: Float64Array;
   head: Float64Array;
@@ -20,14 +20,14 @@ export interface Sums {
 export class Tree {
   readonly dirNames: string[];
   readonly parents: Int32Array;
-  /** The first directory after all that is below this one. */
+  /** The first directory after everything below this one. */
   readonly ends: Int32Array;
-  /** The first of the files directly in each directory; one more at the end. */
+  /** The index of the first file directly in each directory; one more at the end. */
   readonly firstFile: Int32Array;
   readonly fileNames: string[];
-  /** -1 where the image has no such file. */
+  /** -1 if the image lacks the file. */
   readonly head: Float64Array;
-  /** -1 where the baseline has no such file. Equal to `head` where there is no baseline. */
+  /** -1 if the baseline lacks the file. Equal to `head` without a baseline. */
   readonly base: Float64Array;
   readonly layers: Int32Array;
   readonly compared: boolean;
@@ -76,7 +76,7 @@ export class Tree {
     return weigh === "size" ? head : Math.abs(head - Math.max(this.base[file], 0));
   }
 
-  /** The sums of all directories, of one layer's files or of all. */
+  /** The totals of all directories, for one layer's files or for all. */
   sums(weigh: Weigh, layer: number | null): Sums {
     const count = this.dirNames.length;
     const sums = {
@@ -145,7 +145,7 @@ export class Tree {
     return dir ? `${dir}/${this.fileNames[file]}` : this.fileNames[file];
   }
 
-  /** The files whose path has all these words, largest first, in slices that block nothing. */
+  /** The files whose path has all these words, largest first, in slices that do not block the page. */
   async search(words: string[], most: number, wanted: () => boolean): Promise<Found | null> {
     const found: Found = { files: [], count: 0, bytes: 0 };
     const prefix: string[] = [""];
@@ -184,12 +184,12 @@ export class Tree {
 
 const SLICE = 12;
 
-/** Lets the browser answer before more is done. */
+/** Lets the browser respond before work continues. */
 function pause(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }
 
-/** Reads the files that an element holds, in steps none of which is long. */
+/** Reads the files in an element, in short steps. */
 export async function readTree(id: string): Promise<Tree> {
   const element = document.getElementById(id);
   await pause();

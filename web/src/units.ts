@@ -31,7 +31,7 @@ export function signed(delta: number, text: (amount: number) => string): string 
   return `${delta > 0 ? "+" : delta < 0 ? "-" : ""}${text(Math.abs(delta))}`;
 }
 
-/** `+4.5%`; `12x` where it is more than ten times as much; nothing without something to compare with. */
+/** `+4.5%`; `12x` for more than tenfold; empty without a base to compare with. */
 export function growth(delta: number, base: number): string {
   if (base <= 0) return "";
   const ratio = (base + delta) / base;
