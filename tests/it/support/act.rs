@@ -1,4 +1,4 @@
-//! The action itself, run by a real runner on images that the job builds.
+//! The action itself, run by a real runner (act) on images that the job builds.
 
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,7 @@ jobs:
           REPORT: ${{{{ steps.gate.outputs.report }}}}
         run: echo "outputs are $VERDICT $SIZE $URL" && grep -c layergate.report/v1 "$REPORT"
 "#,
-            // Of tests that run at once each has an image of its own.
+            // Tests run at once, so each needs its own image.
             image = format!(
                 "acted:{}",
                 github.url.bytes().filter(u8::is_ascii_digit).map(char::from).collect::<String>()
@@ -68,7 +68,7 @@ jobs:
     directory
 }
 
-/// Puts the action into a repository, to be used there as `./`. As on a branch, it has no manifest.
+/// Copies the action into a repository, to be used there as `./`. As on a branch, it has no manifest.
 pub fn copy_action(repository: &Path) {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in ["action.yml", "action/install.sh", "page/action.yml"] {
@@ -83,14 +83,14 @@ pub fn git(repository: &Path, arguments: &[&str]) -> String {
     Run::of(command.args(arguments)).expect(0).stdout.trim().to_owned()
 }
 
-/// Commits all that is there.
+/// Commits everything.
 pub fn commit(repository: &Path, message: &str) -> String {
     git(repository, &["add", "."]);
     git(repository, &["commit", "--quiet", "--message", message]);
     git(repository, &["rev-parse", "HEAD"])
 }
 
-/// The event of a pull request. It is not in the repository, for a build must not see it.
+/// The event of a pull request. It is outside the repository, because builds must not see it.
 pub fn pull_request(head: &str, base: &str) -> Value {
     json!({
         "pull_request": {
@@ -101,7 +101,7 @@ pub fn pull_request(head: &str, base: &str) -> Value {
     })
 }
 
-/// The runner, for one event in a repository. What a test adds to the environment comes with `--env`.
+/// The runner, for one event in a repository. Tests add environment variables with `--env`.
 pub fn runner(repository: &Path, name: &str, event: &Value) -> (Command, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
     let file = home.path().join("event.json");
@@ -153,8 +153,8 @@ fn the_action_is_green_within_the_limit_and_red_beyond_it() {
     }
 }
 
-/// Puts a change of so many bytes on what is checked out, as a pull request, and has it checked as GitHub
-/// would: on a merge of both.
+/// Commits a change of a number of bytes on top of the checkout, as a pull request, and has it checked as GitHub would:
+/// on a merge of both.
 fn try_change(engine: &Engine, repository: &Path, name: &str, bytes: usize) -> Run {
     let base = git(repository, &["rev-parse", "main"]);
     git(repository, &["checkout", "--quiet", "-b", name]);

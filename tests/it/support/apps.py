@@ -1,7 +1,7 @@
-"""Makes what tests/it/support/apps.rs builds base images from, and what is installed in them: file systems and package
-repositories out of this machine's own packages, and indexes of packages that have been fetched.
+"""Makes the layers of the base images in tests/it/support/apps.rs, and the packages that are installed in them: file
+systems and package repositories from this machine's own packages, and indexes of downloaded packages.
 
-    apps.py root NAME TAR ADDRESS     the layer of a base image; packages are at ADDRESS for who builds on it
+    apps.py root NAME TAR ADDRESS     the layer of a base image; builds on it find packages at ADDRESS
     apps.py debs DIRECTORY            a repository for apt
     apps.py wheels DIRECTORY          an index for pip of the files that are in the directory
     apps.py npm DIRECTORY ADDRESS     an index for npm of the files that are in the directory
@@ -24,13 +24,13 @@ import sysconfig
 import tarfile
 import tempfile
 
-# What is in every image: what Debian says that nothing works without, and the package manager.
+# In every image, beside the packages that Debian marks essential: the package manager.
 MANAGER = ["apt", "dpkg"]
 COMPILERS = ["gcc", "make", "libc6-dev"]
-# What Dockerfiles of tests install.
+# Packages that the tests' Dockerfiles install.
 INSTALLABLE = [*COMPILERS, "libyaml-dev", "busybox-static", "passwd"]
 
-# An image for few megabytes leaves these out, and its dpkg does so later on.
+# Left out to keep images small; their dpkg is configured to skip these files too.
 LEFT_OUT = re.compile(r"/usr/share/(doc/.*/(?!copyright$)[^/]*|man/.*|info/.*|locale/.*|lintian/.*|groff/.*)")
 DPKG_CONFIG = """force-unsafe-io
 path-exclude /usr/share/doc/*
@@ -49,7 +49,7 @@ Acquire::GzipIndexes "true";
 Apt::AutoRemove::SuggestsImportant "false";
 """
 SOURCES = "Types: deb\nURIs: {address}/debs\nSuites: ./\nTrusted: yes\n"
-# pip keeps what comes over plain HTTP only from a host that it is told to trust.
+# pip caches downloads over plain HTTP only from trusted hosts.
 PIP_CONFIG = """[global]
 index-url = {address}/pypi/
 trusted-host = {host}
@@ -57,7 +57,7 @@ disable-pip-version-check = true
 root-user-action = ignore
 """
 NPM_CONFIG = "registry = {address}/npm/\nupdate-notifier = false\n"
-# A command of that image is one of node's options or a script, or it is a program.
+# The image's command is an option of node or a script, or else a program.
 NODE_ENTRYPOINT = """#!/bin/sh
 set -e
 if [ "${1#-}" != "$1" ] || [ -z "$(command -v "$1")" ] || { [ -f "$1" ] && ! [ -x "$1" ]; }; then
@@ -65,7 +65,7 @@ if [ "${1#-}" != "$1" ] || [ -z "$(command -v "$1")" ] || { [ -f "$1" ] && ! [ -
 fi
 exec "$@"
 """
-# A runtime has the first of them, what one builds with all.
+# A runtime image has the first of them, a build image all.
 JAVA_MODULES = ["java.base", "java.logging", "jdk.httpserver"]
 JAVA_COMPILER = ["jdk.compiler", "jdk.jartool"]
 
@@ -80,7 +80,7 @@ def say(*command):
 
 
 class Package:
-    """An installed one, as dpkg has it."""
+    """An installed package, as dpkg describes it."""
 
     def __init__(self, stanza):
         self.stanza = stanza
@@ -99,7 +99,7 @@ class Package:
             return [path for path in listed.read().splitlines() if path != "/." and not LEFT_OUT.match(path)]
 
     def needed(self):
-        """Alternatives, of which each needs one."""
+        """Dependencies, each a list of alternatives of which one is needed."""
         for field in ("Pre-Depends", "Depends"):
             for need in filter(None, self.fields.get(field, "").split(", ")):
                 yield [re.split(r"[ :(]", name)[0] for name in need.split(" | ")]
@@ -121,7 +121,7 @@ class System:
         self.essential = [name for name, package in self.packages.items() if "Essential" in package.fields]
 
     def with_needed(self, names):
-        """These packages and all that they need."""
+        """These packages and all their dependencies."""
         found, wanted = set(), list(names)
         while wanted:
             name = wanted.pop()
@@ -142,7 +142,7 @@ class System:
     def that_own(self, programs):
         """The packages of the libraries that these programs are linked with."""
         libraries = set(re.findall(r"=> (/\S+)", say("ldd", *programs)))
-        # A library is where its package has it, or where the link of /lib leads.
+        # A library is at its package's path, or at the target of the link /lib.
         places = libraries | {place[4:] if place.startswith("/usr/lib") else f"/usr{place}" for place in libraries}
         places |= {os.path.realpath(place) for place in libraries}
         owners = set(re.findall(r"^([^:\n]+):.* /", say("dpkg", "--search", *sorted(places)), re.MULTILINE))
@@ -150,7 +150,7 @@ class System:
 
 
 class Layer:
-    """A tar whose directories precede what is in them, and in which every path is once."""
+    """A tar in which directories precede their content, and every path occurs once."""
 
     def __init__(self, out):
         self.tar = tarfile.TarFile(fileobj=out, mode="w", format=tarfile.GNU_FORMAT)
@@ -177,7 +177,7 @@ class Layer:
         self.entry(path, tarfile.SYMTYPE, 0o777, target=target)
 
     def copy(self, source, path=None, merged=True):
-        """What is there on this machine, not what is in it."""
+        """Adds a path of this machine, without a directory's content."""
         path = (path or source).lstrip("/")
         first, _, rest = path.partition("/")
         if merged and first in MERGED:
@@ -200,7 +200,7 @@ class Layer:
             self.tar.addfile(entry)
 
     def tree(self, source, path, left_out):
-        """A directory with what is in it, but for what has such a name."""
+        """Adds a directory with its content, except for some names."""
         ignore = shutil.ignore_patterns(*left_out)
         for directory, directories, files in os.walk(source):
             ignored = ignore(directory, directories + files)
@@ -220,7 +220,7 @@ class Layer:
 
 
 def add_packages(layer, system, new, below, chosen):
-    """Packages in the way that dpkg would have installed them, on a layer that has some already."""
+    """Adds packages as dpkg would install them, to a layer that already has some."""
     for name in sorted(new):
         package = system.packages[name]
         for path in package.paths():
@@ -284,7 +284,7 @@ def below_python(system):
 
 
 def add_python(layer, system, address):
-    """The interpreter that runs this, with its pip, where images of Python have it."""
+    """The interpreter that runs this, with its pip, at the path where Python images have it."""
     import pip
 
     prefix, version = sys.base_prefix, sysconfig.get_python_version()
@@ -321,7 +321,7 @@ def add_python(layer, system, address):
 
 
 def add_node(layer, system, address, below):
-    """This machine's, where images of Node.js have it."""
+    """This machine's Node.js, at the path where Node.js images have it."""
     own = system.with_needed(system.that_own([os.path.realpath(shutil.which("node"))]))
     if "node_modules/npm/" not in os.path.realpath(shutil.which("npm")):
         own |= system.with_needed(["npm"])
@@ -341,7 +341,7 @@ def add_node(layer, system, address, below):
 
 
 def add_java(layer, system, modules):
-    """A small one, made by this machine's, where images of Java have it; what makes such is in one for who builds."""
+    """A small runtime made with this machine's JDK, at the path where Java images have it; build images have the tools."""
     home = os.path.dirname(os.path.dirname(os.path.realpath(shutil.which("javac"))))
     with tempfile.TemporaryDirectory() as directory:
         made = f"{directory}/java"
@@ -361,7 +361,7 @@ def add_compilers(layer, system, below):
 
 
 def add_rust(layer):
-    """The toolchain of this machine, where images of Rust have it: what builds for this machine itself."""
+    """This machine's toolchain, at the path where Rust images have it, with this machine's own target only."""
     home, own = say("rustc", "--print", "sysroot").strip(), "/usr/local/rustup/toolchains/stable"
     for name in ("cargo", "rustc"):
         layer.copy(f"{home}/bin/{name}", f"{own}/bin/{name}", merged=False)
@@ -396,7 +396,7 @@ def root(name, path, address):
 
 
 def deb(system, name, directory):
-    """A package from what it has installed, and its entry in the repository."""
+    """A package made from its installed files, and its entry in the repository."""
     package = system.packages[name]
     dropped = r"^(Status|Config-Version|Conffiles|Installed-Size):.*\n(?: .*\n)*"
     stanza = re.sub(dropped, "", package.stanza.strip() + "\n", flags=re.MULTILINE)
@@ -427,7 +427,7 @@ def debs(directory):
 
 
 def wheels(directory):
-    """pip asks for a page of each name, and pipenv for the digests there."""
+    """pip requests a page for each name, and pipenv uses the digests there."""
     pages = {}
     for file in sorted(os.listdir(directory)):
         if not file.endswith((".whl", ".tar.gz")):
@@ -443,7 +443,7 @@ def wheels(directory):
 
 
 def npm(directory, address):
-    """npm asks for a document of each name, with its versions in it."""
+    """npm requests a document for each name, with all versions in it."""
     for file in sorted(glob.glob(f"{directory}/*.tgz")):
         with tarfile.open(file) as archive:
             member = next(
@@ -460,7 +460,7 @@ def npm(directory, address):
 
 
 class Packages(http.server.SimpleHTTPRequestHandler):
-    """Files that package managers may keep, as they may those of real indexes."""
+    """Serves files that package managers may cache, like those of real indexes."""
 
     def end_headers(self):
         self.send_header("Cache-Control", "max-age=600, public")

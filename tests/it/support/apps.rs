@@ -1,6 +1,6 @@
-//! Real applications, built from Dockerfiles as people write them and run: what pip, pipenv, npm, apt, gcc and
-//! javac leave in an image is there for what evaluates it. The base images are made out of this machine's own
-//! packages by `apps.py`, and all that a build installs comes from a directory that `tests/run` serves.
+//! Real applications, built from typical Dockerfiles and run, with everything that pip, pipenv, npm, apt, gcc and javac
+//! leave in an image. `apps.py` makes the base images from this machine's own packages, and builds install only from a
+//! directory that `tests/run` serves.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use crate::support::engine::Engine;
 use crate::support::{Run, fixture, skip};
 
-/// The base images: a tag, what it is built on, its layer as `apps.py` knows it, and what follows that.
+/// The base images: a tag, the base, the layer's name in `apps.py`, and the instructions after it.
 const BASES: [(&str, &str, &str, &str); 8] = [
     ("debian:bookworm-slim", "scratch", "debian", "CMD [\"bash\"]\n"),
     ("gcc:12", "debian:bookworm-slim", "compilers", "CMD [\"bash\"]\n"),
@@ -30,21 +30,21 @@ const SITE: &str = "<!DOCTYPE html>\n<title>Tides</title>\n<p>High water &amp; l
 const NODE: &str = "ENTRYPOINT [\"docker-entrypoint.sh\"]\nCMD [\"node\"]\n";
 const JAVA: &str = "ENV JAVA_HOME=/opt/java/openjdk\nENV PATH=/opt/java/openjdk/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
 
-/// Asks containers from within their network: nothing that it asks has to have a program for that.
+/// Queries containers from within their network, so that they need no client program.
 const CLIENT: &str = "apps-client:1";
 
-/// An application of `tests/it/support/apps`, whose `Dockerfile` has one stage.
+/// An application in `tests/it/support/apps`, whose `Dockerfile` has one stage.
 pub struct App {
     pub name: &'static str,
     /// The build context.
     pub dir: PathBuf,
-    /// Where it answers within its container, and what it has to say there.
+    /// Its URL inside the container, and the answer expected there.
     pub url: &'static str,
     pub answer: &'static str,
 }
 
 impl App {
-    /// The one of that name.
+    /// The application of a name.
     #[track_caller]
     pub fn named(name: &str) -> App {
         App::all().into_iter().find(|app| app.name == name).unwrap()
@@ -62,8 +62,7 @@ impl App {
         ]
     }
 
-    /// `single`, which is what people start from; `multistage`, which is what they should have; what else
-    /// there is.
+    /// `single`, which is what people start from; `multistage`, which is what they should have; or another variant.
     pub fn dockerfile(&self, kind: &str) -> PathBuf {
         match (self.name, kind) {
             ("seed", "multistage") => fixture("seed/Dockerfile.multistage").into(),
@@ -77,7 +76,7 @@ fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/apps")
 }
 
-/// The engine of this run, with all base images in it and what builds on them can install.
+/// The engine of this run, with all base images and with packages for builds to install.
 pub fn engine(test: &str) -> Option<Engine> {
     let engine = Engine::of_this_run(test)?;
     if Packages::of_this_run().is_none() {
@@ -88,7 +87,7 @@ pub fn engine(test: &str) -> Option<Engine> {
     Some(engine)
 }
 
-/// The directory that is served while tests run, and where.
+/// The directory that is served while tests run, and its URL.
 struct Packages {
     directory: String,
     address: String,
@@ -102,7 +101,7 @@ impl Packages {
     }
 }
 
-/// Copies a file that is served while tests run into a directory.
+/// Copies a served file into a directory.
 pub fn copy_served(name: &str, directory: &Path) {
     let packages = Packages::of_this_run().expect("packages are served by tests/run");
     fs::copy(Path::new(&packages.directory).join(name), directory.join(name)).unwrap();
@@ -123,7 +122,7 @@ pub fn bases(engine: &Engine) {
         let repository = format!("{}/debs", packages.directory);
         fs::create_dir_all(&repository).unwrap();
         make(&["debs", &repository]);
-        // All from one directory: a builder keeps a copy of the last that it had from there.
+        // All from one directory, because a builder keeps a copy of the last context from there.
         let context = tempfile::tempdir().unwrap();
         let [tar, path] = ["root.tar", "Dockerfile"].map(|name| context.path().join(name));
         let build = |tag: &str, text: &str| {
@@ -140,7 +139,7 @@ pub fn bases(engine: &Engine) {
     });
 }
 
-/// Builds `rust:1`, which few tests need, out of the toolchain that compiles them.
+/// Builds `rust:1`, which few tests need, from the toolchain that compiles them.
 pub fn rust(engine: &Engine) {
     let packages = Packages::of_this_run().expect("packages are served by tests/run");
     let context = tempfile::tempdir().unwrap();
@@ -151,21 +150,21 @@ pub fn rust(engine: &Engine) {
     engine.build(context.path(), &path.display().to_string(), "rust:1");
 }
 
-/// Builds an application from this Dockerfile, which may be anywhere: its context is the application's.
+/// Builds an application from this Dockerfile, which may be anywhere: the context is the application's.
 pub fn build(engine: &Engine, app: &App, dockerfile: &Path, tag: &str) {
     bases(engine);
     engine.build(&app.dir, &dockerfile.display().to_string(), tag);
 }
 
-/// The image of one of its own Dockerfiles. Its steps run once, however often it is asked for.
+/// The image of one of its own Dockerfiles. It is built once, however often it is requested.
 pub fn image(engine: &Engine, app: &App, kind: &str) -> String {
     let tag = format!("apps-{}:{kind}", app.name);
     build(engine, app, &app.dockerfile(kind), &tag);
     tag
 }
 
-/// Starts a container of an image of the application, and gives what it answers once it does. A container has a
-/// network of its own, so that any number of them may have the same port.
+/// Starts a container from an image of the application, and returns its answer once there is one. Each container has
+/// its own network, so that several may use the same port.
 #[track_caller]
 pub fn answers(engine: &Engine, image: &str, app: &App) -> String {
     let container = engine.docker(&["run", "--detach", "--network", "none", image]);

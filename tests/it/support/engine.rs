@@ -1,4 +1,4 @@
-//! Real engines, started by `tests/run`: the machine's own Docker, and newer ones with their tools beside them.
+//! Real engines, started by `tests/run`: the machine's own Docker, and newer ones with their tools.
 
 use std::ffi::OsString;
 use std::fs;
@@ -36,7 +36,7 @@ impl Engine {
         engine
     }
 
-    /// The same client and another engine.
+    /// The same client for another engine.
     pub fn at(&self, host: &str) -> Engine {
         Engine { host: host.to_owned(), ..self.clone() }
     }
@@ -61,7 +61,7 @@ impl Engine {
         self.docker(&["build", "--quiet", "--network", "host", "--file", dockerfile, "--tag", tag, &context]);
     }
 
-    /// Puts the static busybox into a build context.
+    /// Copies the static busybox into a build context.
     pub fn copy_busybox(&self, context: &Path) {
         fs::copy(&self.busybox, context.join("busybox")).unwrap();
     }
@@ -89,14 +89,14 @@ impl Engine {
     }
 }
 
-/// A newer engine than the machine's own, with the tools of its release beside it (`tests/modern-engine`).
+/// A newer engine than the machine's own, with the tools of its release (`tests/modern-engine`).
 pub struct Modern {
-    /// The engine, asked by the machine's own client.
+    /// The engine, accessed with the machine's own client.
     pub engine: Engine,
     state: PathBuf,
 }
 
-/// A command that root runs.
+/// A command to run as root.
 pub fn as_root(program: &str) -> Command {
     let id = Run::of(Command::new("id").arg("-u")).expect(0).stdout;
     if id.trim() == "0" {
@@ -107,7 +107,7 @@ pub fn as_root(program: &str) -> Command {
     command
 }
 
-/// A directory in which an engine's own tools and the tests both read and write.
+/// A directory that an engine's own tools and the tests both read and write.
 pub struct Shared {
     directory: tempfile::TempDir,
 }
@@ -123,8 +123,8 @@ impl Modern {
         Modern::of("LAYERGATE_TEST_MODERN_CLASSIC", test)
     }
 
-    /// Docker with its containerd image store and a network of its own, in which BuildKit's generators run. It
-    /// reaches no registry of this machine.
+    /// Docker with its containerd image store and its own network, in which BuildKit's generators run. It cannot reach
+    /// a registry on this machine.
     pub fn with_network(test: &str) -> Option<Modern> {
         Modern::of("LAYERGATE_TEST_MODERN_NETWORK", test)
     }
@@ -140,8 +140,8 @@ impl Modern {
         Some(Modern { engine, state })
     }
 
-    /// The program where this engine's data is at `/var/lib/docker`, as on most machines: in a mount namespace of its
-    /// own. It runs as root, or as a user that may use the engine and `sudo` no more than `rule` says.
+    /// The program in a mount namespace where this engine's data is at `/var/lib/docker`, as on most machines. It runs
+    /// as root, or as a user that may use the engine, and `sudo` only as `rule` allows.
     pub fn at_home(&self, user: Option<(&str, &str)>) -> Command {
         let mut command = as_root(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/at-home"));
         command.arg(&self.state).arg(layergate().get_program());
@@ -154,7 +154,7 @@ impl Modern {
         self.state.join(name)
     }
 
-    /// Podman, which runs beside Docker with the containerd image store.
+    /// Podman, running beside Docker with the containerd image store.
     pub fn podman(&self) -> Engine {
         self.engine.at(&format!("unix://{}", self.state.join("podman.sock").display()))
     }
@@ -172,11 +172,11 @@ impl Modern {
         Shared { directory }
     }
 
-    /// Runs a shell script with the engine's own tools in a directory that is shared with them. What it prints.
+    /// Runs a shell script with the engine's own tools in a directory shared with them, and returns its output.
     #[track_caller]
     pub fn shell(&self, directory: &Shared, script: &str) -> String {
         let name = directory.directory.path().file_name().unwrap().display().to_string();
-        // Root may have written what the tests are to read.
+        // Root may have written files that the tests read.
         let script = format!("set -e; cd '/tmp/{name}'; chmod a+rx .; {script}; chmod -R a+rX .");
         let mut command = Command::new("tests/modern-engine");
         command.current_dir(env!("CARGO_MANIFEST_DIR")).arg("run").arg(&self.state);
@@ -185,7 +185,7 @@ impl Modern {
 }
 
 impl Shared {
-    /// A file of the directory, as the tests name it.
+    /// A file of the directory, by its path for the tests.
     pub fn path(&self, name: &str) -> String {
         self.directory.path().join(name).display().to_string()
     }
@@ -249,20 +249,20 @@ fn an_image_measures_the_same_by_name_and_from_its_save() {
     assert!(by_name[0]["wasted"].as_u64().unwrap() > 20_000, "{}", by_name[0]);
 
     assert_eq!(exported(&engine, "layers:1"), by_name[0]["flattened"], "what `docker export` writes");
-    // What a container of the image sees is what is called visible.
+    // What a container of the image sees is the flattened size.
     let seen = engine.docker(&[
         "run", "--rm", "--network", "none", "layers:1", "/bin/busybox", "sh", "-c",
         "find / -xdev -type f -links 1 ! -path '/etc/host*' ! -path /etc/resolv.conf ! -path /.dockerenv -exec stat -c %s {} + ; stat -c %s /data/b",
     ]);
     let sizes: Vec<u64> = seen.lines().map(|line| line.parse().unwrap()).collect();
     let visible = by_name[0]["flattened"].as_u64().unwrap();
-    // After `chmod` the file under /data/b has that name alone, so it is in both lists.
+    // After `chmod`, the file under /data/b has only that name, so it is in both lists.
     let twice = *sizes.last().unwrap();
     assert_eq!(sizes.iter().sum::<u64>() - twice, visible, "{seen}");
 }
 
-/// The bytes of the regular files in `docker export` of a container that never ran. What the engine
-/// puts into it (`.dockerenv`, `etc/hosts` and the like) is empty then.
+/// The bytes of the regular files in `docker export` of a container that never ran. Files that the engine adds
+/// (`.dockerenv`, `etc/hosts` and the like) are empty then.
 pub fn exported(engine: &Engine, image: &str) -> u64 {
     let file = tempfile::NamedTempFile::new().unwrap();
     let container = engine.docker(&["create", image, "/bin/sh"]);
@@ -292,7 +292,7 @@ fn the_base_image_ends_where_the_one_that_is_named_does() {
         let base = engine.inspect("on-base:1")["base"].take();
         assert_eq!(base, serde_json::json!({ "name": "layergate/base:1", "layers": 2, "how": "label" }));
     }
-    // What is named and is not below the image, or is not there, is no base image.
+    // A named image that is not below this one, or does not exist, is not its base image.
     build(&format!("FROM scratch\nLABEL {label}=layergate/base:1\n{own}"), "on-base:2");
     assert!(engine.inspect("on-base:2")["base"].is_null());
     build(&format!("FROM layergate/base:1\nLABEL {label}=layergate/none:1\n{own}"), "on-base:3");
@@ -340,8 +340,8 @@ fn an_engine_over_tls_by_environment_and_by_context() {
     assert!(unknown.stderr.contains("docker context ls"), "{}", unknown.stderr);
 }
 
-/// The program that stands in for ssh runs the command here: that one is asked for the engine's
-/// stream, by docker's own client, is what counts.
+/// The stand-in for ssh runs the command here: it only matters that docker's own client requests the engine's stream
+/// from it.
 #[test]
 #[ignore = "needs an engine: tests/run"]
 fn an_engine_over_ssh() {

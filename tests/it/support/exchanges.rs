@@ -1,4 +1,4 @@
-//! Writes down what is asked of a fake GitHub and what it answers, for `tests/openapi` to evaluate.
+//! Logs the requests to a fake GitHub and its answers, for `tests/openapi` to check.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -15,17 +15,17 @@ use serde_json::{Value, json};
 
 /// Names the directory to write to.
 const DIRECTORY: &str = "LAYERGATE_TEST_GITHUB_LOG";
-/// What a test of the fake itself calls itself. It may well ask what layergate never does.
+/// The name of tests of the fake itself. They may send requests that layergate never sends.
 pub const FAKES_OWN_TEST: &str = "test of the fake";
 
-/// Marks an answer that a test, and not the fake, has given.
+/// Marks an answer given by a test rather than by the fake.
 #[derive(Clone)]
 pub struct Artificial;
 
 /// One line of JSON for each exchange.
 pub type Log = Arc<Mutex<File>>;
 
-/// A file of its own for each fake, where this run of the tests is to be written down.
+/// A log file for each fake, if this test run is logged.
 pub fn log() -> Option<Log> {
     static STARTED: AtomicUsize = AtomicUsize::new(0);
     let directory = std::env::var_os(DIRECTORY)?;
@@ -36,7 +36,7 @@ pub fn log() -> Option<Log> {
 
 pub async fn write_down(State(log): State<Log>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
-    // Some of those who ask are killed while they do.
+    // Some clients are killed during a request.
     let Ok(asked) = to_bytes(body, usize::MAX).await else { return StatusCode::BAD_REQUEST.into_response() };
     let own = head.headers.get("user-agent").is_some_and(|agent| agent == FAKES_OWN_TEST);
     let conditional = head.headers.contains_key("if-none-match");
@@ -46,7 +46,7 @@ pub async fn write_down(State(log): State<Log>, request: Request, next: Next) ->
     });
     let (answer, body) = next.run(Request::from_parts(head, Body::from(asked))).await.into_parts();
     exchange["status"] = json!(answer.status.as_u16());
-    // Such an answer may break off, and is to do so on its way to whoever asked.
+    // Such an answer may break off, and must do so on its way to the client.
     let artificial = answer.extensions.get::<Artificial>().is_some();
     exchange["fault"] = json!(artificial);
     let body = match artificial {
@@ -61,7 +61,7 @@ pub async fn write_down(State(log): State<Log>, request: Request, next: Next) ->
     Response::from_parts(answer, body)
 }
 
-/// What is not JSON stays text, which no description of an object agrees with.
+/// Anything but JSON stays text, which matches no description of an object.
 fn parsed(body: &[u8]) -> Value {
     match body {
         [] => Value::Null,

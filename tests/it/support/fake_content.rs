@@ -1,5 +1,5 @@
-//! The content store of an engine, served as BuildKit serves it on an engine's socket: HTTP/2 from the first byte, as
-//! newer engines take it, or after an upgrade.
+//! The content store of an engine, served as BuildKit serves it on an engine's socket: with HTTP/2 from the first byte,
+//! as newer engines accept it, or after an upgrade.
 
 use std::collections::HashMap;
 use std::io::{self, Read as _};
@@ -23,7 +23,7 @@ pub enum Offer {
     Nowhere,
     Upgrade,
     Direct,
-    /// After an upgrade, and every blob ends after so many bytes with an error.
+    /// After an upgrade; every blob ends with an error after this many bytes.
     Breaking(usize),
 }
 
@@ -32,11 +32,11 @@ pub enum Offer {
 pub struct Content {
     pub offer: Offer,
     pub blobs: HashMap<String, Vec<u8>>,
-    /// The bytes of blobs that were sent.
+    /// The number of blob bytes sent.
     pub served: Arc<AtomicUsize>,
 }
 
-/// What a connection is read and written by.
+/// A connection.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
@@ -56,7 +56,7 @@ impl Content {
         Content { offer, blobs, served: Arc::default() }
     }
 
-    /// Those of a layout in a directory.
+    /// The blobs of an OCI layout in a directory.
     pub fn of_layout(offer: Offer, layout: &Path) -> Content {
         let files = std::fs::read_dir(layout.join("blobs/sha256")).unwrap().map(|entry| entry.unwrap());
         let blob = |file: std::fs::DirEntry| {
@@ -66,14 +66,14 @@ impl Content {
     }
 }
 
-/// The connections of an engine: those that begin with HTTP/2 ask for content.
+/// The connections of an engine: those that begin with HTTP/2 request content.
 pub struct Connections {
     pub listener: UnixListener,
     pub content: Arc<Content>,
     pub requests: Arc<Mutex<Vec<String>>>,
 }
 
-/// How HTTP/2 begins (RFC 9113, "HTTP/2 Connection Preface").
+/// The beginning of HTTP/2 (RFC 9113, "HTTP/2 Connection Preface").
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl axum::serve::Listener for Connections {
@@ -124,7 +124,7 @@ async fn serve(io: impl Io + 'static, content: Arc<Content>, requests: Arc<Mutex
     while let Some(Ok((request, respond))) = connection.accept().await {
         let (content, requests) = (content.clone(), requests.clone());
         tokio::spawn(async move {
-            // Whoever asked may be gone.
+            // The client may be gone.
             let _ = answer(request, respond, &content, &requests).await;
         });
     }
@@ -188,7 +188,7 @@ async fn answer(
     stream.send_trailers(trailers)
 }
 
-/// Sends a message as the other side has room for it.
+/// Sends a message as fast as the other side has room for it.
 async fn send(stream: &mut h2::SendStream<Bytes>, message: Vec<u8>) -> Result<(), h2::Error> {
     let mut data = Bytes::from([&[0], &(message.len() as u32).to_be_bytes()[..], &message].concat());
     while !data.is_empty() {

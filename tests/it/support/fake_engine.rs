@@ -1,5 +1,5 @@
-//! A stand-in for a container engine: a socket that answers from captures of a real one, counts what
-//! it is asked, and can keep an export open for ever.
+//! A stand-in for a container engine: a socket that answers with recordings of a real one, counts requests, and can
+//! keep an export open for ever.
 
 use std::fs;
 use std::path::PathBuf;
@@ -17,21 +17,21 @@ use serde_json::Value;
 use crate::support::fake_content::{self, Connections, Content};
 use crate::support::{Run, fixture, layergate};
 
-/// What the engine answers with.
+/// The answers of the engine.
 #[derive(Clone)]
 pub struct Capture {
     pub version: Vec<u8>,
     pub inspect: Value,
     pub history: Vec<u8>,
     pub save: Vec<u8>,
-    /// Whether an export goes on without an end after `save`.
+    /// Whether an export continues endlessly after `save`.
     pub endless: bool,
-    /// What is in its content store.
+    /// Its content store.
     pub content: Content,
 }
 
 impl Capture {
-    /// What a real engine has answered: `docker-20.10` or `docker-29`, `edge-v1` or `edge-v2`.
+    /// Answers recorded from a real engine: `docker-20.10` or `docker-29`, `edge-v1` or `edge-v2`.
     pub fn of(engine: &str, image: &str) -> Capture {
         let file = |name: &str| fs::read(fixture(&format!("engines/{engine}/{name}"))).unwrap();
         Capture {
@@ -91,7 +91,7 @@ impl FakeEngine {
         format!("unix://{}", self.directory.path().join("engine.sock").display())
     }
 
-    /// A cache of its own, and whatever else a test keeps beside it.
+    /// A directory for this test's cache, and for anything else that it keeps beside that.
     pub fn directory(&self) -> PathBuf {
         self.directory.path().to_owned()
     }
@@ -102,7 +102,7 @@ impl FakeEngine {
         Run::of(layergate().args(arguments).args(["--engine", &self.address()]).arg("--cache-dir").arg(cache))
     }
 
-    /// How often something was asked for since the last time, by the end of its path.
+    /// How often a path with this ending was requested since the last call.
     pub fn asked(&self, end: &str) -> usize {
         let mut requests = self.served.requests.lock().unwrap();
         let count = requests.iter().filter(|path| path.ends_with(end)).count();
@@ -138,7 +138,7 @@ async fn answer(State(served): State<Arc<Served>>, request: Request) -> Response
             let save = axum::body::Bytes::from(capture.save.clone());
             let head = futures_util::stream::iter([Ok::<_, std::io::Error>(save)]);
             match capture.endless {
-                // As good as for ever: whoever waits for it fails.
+                // As good as for ever: a client that waits for it fails.
                 true => Body::from_stream(head.chain(late())).into_response(),
                 false => Body::from_stream(head).into_response(),
             }

@@ -4,18 +4,18 @@ use serde_json::{Map, Value, json};
 
 use super::fake_git::Repository;
 
-/// What a repository has of baselines.
+/// The baselines of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Baselines {
     /// No such branch.
     None,
     /// A branch without a summary.
     NoSummary,
-    /// A summary of this text.
+    /// A summary with this text.
     Text(String),
-    /// One that is too long for an answer: its Git hash.
+    /// A summary that is too long for an answer: its Git hash.
     Long(String),
-    /// What was pushed to the fake's Git repository.
+    /// The content that was pushed to the fake's Git repository.
     Pushed,
 }
 
@@ -24,7 +24,7 @@ pub enum Baselines {
 pub struct FleetRepository {
     pub owner: String,
     pub name: String,
-    /// What it was called before.
+    /// Its former name.
     pub before: Option<String>,
     pub archived: bool,
     pub fork: bool,
@@ -33,9 +33,9 @@ pub struct FleetRepository {
     pub baselines: Baselines,
     /// Whether GitHub fails to look up its baselines.
     pub broken: bool,
-    /// The files in its root; `None` where it is empty.
+    /// The files in its root; `None` if it is empty.
     pub root: Option<Vec<&'static str>>,
-    /// Those in `docker/`, where there is such a directory.
+    /// The files in `docker/`, if that directory exists.
     pub docker: Option<Vec<&'static str>>,
 }
 
@@ -132,7 +132,7 @@ fn with_errors(data: Value, errors: Vec<Value>) -> Value {
     }
 }
 
-/// The answer where GitHub looks up so many repositories and no more: what is left of it has no baselines.
+/// The answer if GitHub looks up only this many repositories: the others seem to have no baselines.
 pub fn limited(mut answer: Value, most: Option<usize>) -> Value {
     let Some(most) = most else { return answer };
     let data = answer["data"].as_object_mut().unwrap();
@@ -153,7 +153,7 @@ pub fn limited(mut answer: Value, most: Option<usize>) -> Value {
     answer
 }
 
-/// Repositories by their names; GitHub follows those that were renamed.
+/// Repositories by name; GitHub follows renames.
 pub fn named(all: &[FleetRepository], asked: &Value, git: &Repository) -> Value {
     let (mut data, mut errors) = (Map::new(), Vec::new());
     for index in 0.. {

@@ -21,41 +21,41 @@ use serde_json::{Value, json};
 use crate::support::github_documents::{self as documents, Commit};
 use crate::support::schema::hold;
 
-/// Who writes where a request does not say.
+/// The default author.
 const NOBODY: [&str; 2] = ["bot", "bot@example.com"];
-/// What a reference is expected to be that is not there.
+/// The expected value of a reference that does not exist.
 const NOTHING: &str = "0000000000000000000000000000000000000000";
-/// A commit as `git log -z` tells it: this many fields, each ended by a NUL, which no message has.
+/// A commit as `git log -z` prints it: this many fields, each ended by a NUL, which no message contains.
 const FORMAT: &str = "--format=%H%x00%T%x00%P%x00%an%x00%ae%x00%ad%x00%cn%x00%ce%x00%cd%x00%B";
 const FIELDS: usize = 10;
 
-/// A bare repository, and the lock under which GitHub moves a reference.
+/// A bare repository, and the lock that is held while a reference moves.
 pub struct Repository {
     directory: PathBuf,
     moving: Mutex<()>,
 }
 
 type Shared = State<&'static Repository>;
-/// Owner, name and what comes after them.
+/// Owner, name and the rest of the path.
 type Named = Parts<(String, String, String)>;
 type Answer = Result<(StatusCode, Value), Refusal>;
 type Environment<'a> = [(&'a str, &'a str)];
 
 impl Repository {
-    /// A new one of one commit below `directory`. It lives as long as the tests.
+    /// A new repository with one commit, below `directory`. It lives as long as the tests.
     pub fn create(directory: &Path) -> &'static Repository {
         let path = directory.join("bare.git");
         let made = Command::new("git").args(["init", "--quiet", "--bare"]).arg(&path).status().unwrap();
         assert!(made.success());
         let repository = Repository::at(&path);
-        // Whoever runs a workflow has pushed one.
+        // A workflow can only run if somebody has pushed a commit.
         let tree = text_of(repository.git(&["mktree"], b"").unwrap());
         let commit = text_of(repository.git(&["commit-tree", &tree], b"First").unwrap());
         repository.git(&["update-ref", "refs/heads/main", &commit], b"").unwrap();
         repository
     }
 
-    /// A bare one that is there already, with whatever has been pushed to it.
+    /// An existing bare repository, with whatever has been pushed to it.
     pub fn at(path: &Path) -> &'static Repository {
         Box::leak(Box::new(Repository { directory: path.to_owned(), moving: Mutex::default() }))
     }
@@ -64,7 +64,7 @@ impl Repository {
         &self.directory
     }
 
-    /// What `git` answers, or nothing where it fails.
+    /// The output of `git`, or nothing if it fails.
     pub fn git(&self, arguments: &[&str], input: &[u8]) -> Option<Vec<u8>> {
         self.git_with(arguments, input, &[])
     }
@@ -72,7 +72,7 @@ impl Repository {
     fn git_with(&self, arguments: &[&str], input: &[u8], environment: &Environment) -> Option<Vec<u8>> {
         let mut command = Command::new("git");
         command.arg("--git-dir").arg(&self.directory).args(arguments);
-        // GitHub tells times in UTC, whatever the machine and its user prefer.
+        // GitHub states times in UTC, whatever the machine and its user prefer.
         command.env("TZ", "UTC").env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
         for who in ["AUTHOR", "COMMITTER"] {
             let [name, email] = NOBODY;
@@ -94,37 +94,37 @@ impl Repository {
         self.git(arguments, b"").map(text_of)
     }
 
-    /// What a reference of exactly this name points to.
+    /// The target of the reference with exactly this name.
     fn reference(&self, name: &str) -> Option<String> {
         self.line(&["show-ref", "--verify", "--hash", name])
     }
 
-    /// GitHub's Git database does nothing for a repository without a commit.
+    /// GitHub's Git database refuses everything for a repository without a commit.
     fn refuse_empty(&self) -> Result<(), Refusal> {
         let any = self.line(&["for-each-ref", "--count=1"]).is_some_and(|found| !found.is_empty());
         let empty = || refusal(StatusCode::CONFLICT, "Git Repository is empty.");
         any.then_some(()).ok_or_else(empty)
     }
 
-    /// A reference as GitHub tells it, of its name and the hash of what it points to.
+    /// A reference in GitHub's format, from its name and the hash that it points to.
     fn pointing(&self, name: &str, sha: &str) -> Value {
         documents::reference(name, &self.line(&["cat-file", "-t", sha]).unwrap(), sha)
     }
 
-    /// The hash of an object of a kind, of its hash or of the name of a branch.
+    /// The hash of an object of a kind, from its hash or the name of a branch.
     fn resolve(&self, name: &str, kind: &str) -> Option<String> {
-        // GitHub knows names, but not what Git calculates with them.
+        // GitHub knows names, but not Git's revision expressions.
         let plain = !name.contains(['~', '^', ':', '{']);
         let wanted = format!("{name}^{{{kind}}}");
         plain.then(|| self.line(&["rev-parse", "--verify", "--quiet", "--end-of-options", &wanted]))?
     }
 
-    /// The same of a hash alone.
+    /// The same for a hash only.
     fn known(&self, sha: &str, kind: &str) -> Option<String> {
         self.resolve(sha, kind).filter(|_| is_hash(sha))
     }
 
-    /// Commits from one on, in the order of GitHub.
+    /// Commits from a starting point, in GitHub's order.
     fn log(&self, from: &str, skip: usize, most: usize) -> Option<Vec<Commit>> {
         let (skip, most) = (format!("--skip={skip}"), format!("--max-count={most}"));
         let date = "--date=format-local:%Y-%m-%dT%H:%M:%SZ";
@@ -147,7 +147,7 @@ impl Repository {
         text_of(self.git(&["hash-object", "-w", "--stdin"], content).unwrap())
     }
 
-    /// What is in a tree, as GitHub lists it.
+    /// The entries of a tree, as GitHub lists them.
     fn entries(&self, tree: &str, recursive: bool) -> Option<Vec<Value>> {
         let deep: &[&str] = if recursive { &["-r", "-t"] } else { &[] };
         let output = self.git(&[&["ls-tree", "-z", "--long"], deep, &[tree]].concat(), b"")?;
@@ -155,16 +155,16 @@ impl Repository {
         Some(text.split_terminator('\0').map(listed).collect())
     }
 
-    /// The paths of all files of a tree.
+    /// The paths of all files in a tree.
     fn files(&self, tree: &str) -> BTreeSet<String> {
         let entries = self.entries(tree, true).unwrap().into_iter();
         let files = entries.filter(|entry| entry["type"] != "tree");
         files.map(|entry| entry["path"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Makes a tree of another one and changes to it.
+    /// Makes a tree by changing another one.
     fn write_tree(&self, base: Option<&str>, changes: &[Value]) -> Result<String, Refusal> {
-        // An index of its own: many trees are made at once.
+        // A separate index, because several trees are made at once.
         let directory = tempfile::tempdir().unwrap();
         let index = directory.path().join("index").display().to_string();
         let environment = [("GIT_INDEX_FILE", index.as_str())];
@@ -177,13 +177,13 @@ impl Repository {
             self.git_with(&["read-tree", base], b"", &environment).unwrap();
         }
         let input = lines.concat();
-        // A file where a directory was takes its place, and the other way round.
+        // A file replaces a directory of the same name, and vice versa.
         let update = ["update-index", "-z", "--replace", "--index-info"];
         self.git_with(&update, input.as_bytes(), &environment).ok_or_else(malformed)?;
         self.git_with(&["write-tree"], b"", &environment).map(text_of).ok_or_else(malformed)
     }
 
-    /// What `git update-index` is told to make a change.
+    /// The input for `git update-index` that makes a change.
     fn add_lines(
         &self,
         files: &BTreeSet<String>,
@@ -222,7 +222,7 @@ impl Repository {
         Ok(())
     }
 
-    /// Puts a tree in place of what is at a path, if anything is.
+    /// Replaces whatever is at a path with a tree.
     fn grafted(&self, files: &BTreeSet<String>, path: &str, tree: &str) -> Vec<String> {
         let mut lines = deletions(files, path).unwrap_or_default();
         let entries = self.entries(tree, true).unwrap().into_iter();
@@ -233,10 +233,10 @@ impl Repository {
         lines
     }
 
-    /// What a commit is made with besides the defaults: whom a request names, and when.
+    /// How a commit is made, apart from the defaults: by whom, as the request says, and when.
     fn signed(body: &Value) -> Vec<(String, String)> {
         let author = &body["author"];
-        // Whoever wrote it has committed it, where nobody else is said to have.
+        // The author is also the committer, unless the request names another.
         let committer = if body["committer"].is_object() { &body["committer"] } else { author };
         let mut environment = Vec::new();
         for (who, person) in [("AUTHOR", author), ("COMMITTER", committer)] {
@@ -250,7 +250,7 @@ impl Repository {
     }
 }
 
-/// Why a request is not done.
+/// Why a request is refused.
 struct Refusal {
     status: StatusCode,
     message: String,
@@ -268,7 +268,7 @@ fn commit_of(fields: &[&str]) -> Commit {
     }
 }
 
-/// Deletes a file, or all below a directory. GitHub refuses to delete what is not there.
+/// Deletes a file, or everything below a directory. GitHub refuses to delete missing paths.
 fn deletions(files: &BTreeSet<String>, path: &str) -> Result<Vec<String>, Refusal> {
     let below = format!("{path}/");
     let inside = files.range(below.clone()..).take_while(|file| file.starts_with(&below));
@@ -297,7 +297,7 @@ pub fn routes(repository: &'static Repository) -> Router {
         .with_state(repository)
 }
 
-/// Git takes its time, which is not the server's own.
+/// Runs Git outside of the server's own thread, because it takes time.
 async fn blocking(work: impl FnOnce() -> Answer + Send + 'static) -> Response {
     let (status, body) = tokio::task::spawn_blocking(work)
         .await
@@ -358,7 +358,7 @@ async fn update_ref(State(repository): Shared, Parts((_, _, name)): Named, body:
         if !ahead && body["force"] != json!(true) {
             return Err(unprocessable("Update is not a fast forward"));
         }
-        // Whoever pushes with Git itself does not wait for the lock.
+        // A push with Git itself does not wait for the lock.
         let moved = repository.git(&["update-ref", &name, sha, &old], b"");
         moved.ok_or_else(|| refusal(StatusCode::CONFLICT, "Reference cannot be updated"))?;
         Ok(ok(repository.pointing(&name, sha)))
@@ -397,7 +397,7 @@ async fn create_commit(State(repository): Shared, body: Bytes) -> Response {
 
 #[derive(Deserialize)]
 struct Listing {
-    /// Any value asks for it, even "false".
+    /// Any value requests it, even "false".
     recursive: Option<String>,
 }
 
@@ -438,7 +438,7 @@ async fn get_blob(State(repository): Shared, Parts((_, _, sha)): Named) -> Respo
     blocking(move || {
         let sha = repository.known(&sha, "blob").ok_or_else(not_found)?;
         let content = repository.git(&["cat-file", "blob", &sha], b"").unwrap();
-        // GitHub breaks the lines.
+        // GitHub breaks the text into lines.
         let encoded = STANDARD.encode(&content);
         let lines = encoded.as_bytes().chunks(60).map(|line| std::str::from_utf8(line).unwrap());
         let broken: String = lines.flat_map(|line| [line, "\n"]).collect();
@@ -471,7 +471,7 @@ async fn create_blob(State(repository): Shared, body: Bytes) -> Response {
 
 #[derive(Deserialize)]
 struct Commits {
-    /// Where to start, which is the default branch if nothing is said.
+    /// Where to start; by default, the default branch.
     sha: Option<String>,
     #[serde(default = "thirty")]
     per_page: usize,
@@ -488,7 +488,7 @@ fn one() -> usize {
 }
 
 impl Repository {
-    /// The pull request that has brought a commit to `main`: GitHub's own merges name it.
+    /// The pull request that brought a commit to `main`: GitHub's own merge commits name it.
     fn merged_by(&self, sha: &str) -> Option<Value> {
         self.git(&["merge-base", "--is-ancestor", sha, "main"], b"")?;
         let commit = self.logged(sha)?;
@@ -525,7 +525,7 @@ async fn list_commits(State(repository): Shared, Query(query): Query<Commits>) -
 
 async fn show_commit(State(repository): Shared, Parts((_, _, name)): Named) -> Response {
     blocking(move || {
-        // Unlike the Git database, this calls it unprocessable.
+        // Unlike the Git database, this returns "unprocessable".
         let missing = || unprocessable(&format!("No commit found for SHA: {name}"));
         if let Some(sha) = name.strip_suffix("/pulls") {
             let sha = repository.resolve(sha, "commit").ok_or_else(missing)?;
@@ -537,7 +537,7 @@ async fn show_commit(State(repository): Shared, Parts((_, _, name)): Named) -> R
     .await
 }
 
-/// What a page of commits has where nothing is said. Other lists have thirty.
+/// The default number of commits on a page. Other lists have thirty.
 const COMPARED: usize = 250;
 
 #[derive(Deserialize)]
@@ -599,7 +599,7 @@ fn line(mode: &str, sha: &str, path: &str) -> String {
     format!("{mode} {sha}\t{path}\0")
 }
 
-/// One line of `git ls-tree --long`, as GitHub has it.
+/// One line of `git ls-tree --long`, in GitHub's format.
 fn listed(line: &str) -> Value {
     let (head, path) = line.split_once('\t').unwrap();
     let fields: Vec<&str> = head.split_whitespace().collect();
@@ -646,7 +646,7 @@ mod tests {
     use crate::support::exchanges::FAKES_OWN_TEST;
     use crate::support::fake_github::{Chaos, FakeGithub};
 
-    /// Asks a fake GitHub, as a client of it does.
+    /// Sends requests to a fake GitHub, like a client.
     struct Caller {
         client: reqwest::Client,
         runtime: tokio::runtime::Runtime,
@@ -655,14 +655,14 @@ mod tests {
 
     impl Caller {
         fn of(github: &FakeGithub) -> Caller {
-            // A client wants one, though it speaks plain HTTP here. Another test may have been first.
+            // The client requires a provider, although it uses plain HTTP here. Another test may have installed it.
             drop(rustls::crypto::ring::default_provider().install_default());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let client = reqwest::Client::builder().no_proxy().user_agent(FAKES_OWN_TEST).build().unwrap();
             Caller { client, runtime, base: format!("{}/repos/acme/shop", github.url) }
         }
 
-        /// Status and body, or nothing where the answer is broken.
+        /// Status and body, or nothing if the answer is broken.
         fn ask(
             &self,
             method: &str,
@@ -694,7 +694,7 @@ mod tests {
             self.runtime.block_on(self.ask("PATCH", path, Some(body))).unwrap()
         }
 
-        /// The hash of what is made.
+        /// The hash of the created object.
         #[track_caller]
         fn make(&self, path: &str, body: &Value) -> String {
             let (status, made) = self.post(path, body);
@@ -800,7 +800,7 @@ mod tests {
         assert_eq!((&entry("a/b")["type"], &entry("a/b")["size"]), (&json!("tree"), &Value::Null));
         assert_eq!(caller.get(&format!("git/trees/{tree}")).1["tree"], made["tree"]);
 
-        // A directory that becomes a file, and a tree that another takes the place of.
+        // A directory that becomes a file, and a tree that another one replaces.
         let inner = entry("g")["sha"].as_str().unwrap();
         let graft = json!({ "path": "a", "mode": "040000", "type": "tree", "sha": inner });
         let grafted = child(&[graft, file("d", "100644")]).1;
@@ -820,7 +820,7 @@ mod tests {
     fn a_blob_of_any_bytes_comes_back_in_short_lines() {
         let github = FakeGithub::start();
         let caller = Caller::of(&github);
-        // More than a server takes that has not been told to.
+        // More than a server accepts by default.
         let content: Vec<u8> = (0..3_000_001_u32).map(|number| number.wrapping_mul(77) as u8).collect();
         let sha =
             caller.make("git/blobs", &json!({ "content": STANDARD.encode(&content), "encoding": "base64" }));
@@ -834,7 +834,7 @@ mod tests {
         assert_eq!(caller.get(&format!("git/blobs/{empty}")).1["content"], "");
         let invalid = json!({ "content": "?", "encoding": "base64" });
         assert_eq!(caller.post("git/blobs", &invalid).0, 422);
-        // It is there, but it is no blob.
+        // It exists, but is not a blob.
         let tree = caller.file_tree("x");
         assert_eq!(caller.get(&format!("git/blobs/{tree}")), message(404, "Not Found"));
     }
@@ -898,12 +898,12 @@ mod tests {
         let other = commit("other", 4, &[]);
         assert_eq!(caller.get(&format!("compare/{left}...{other}")).0, 404);
 
-        // What is no commit, or is Git's arithmetic, is not there.
+        // Anything that is not a commit, or is a revision expression, does not exist.
         for wrong in [tree.as_str(), "nowhere", "main~0", "--all"] {
             assert_eq!(caller.get(&format!("commits?sha={wrong}")).0, 404, "{wrong}");
             assert_eq!(caller.get(&format!("git/commits/{wrong}")).0, 404, "{wrong}");
         }
-        // The Git database has names for nothing but references.
+        // In the Git database, only references have names.
         assert_eq!(caller.get("git/commits/main").0, 404);
         for (tree, parent) in [(NOTHING, root.as_str()), (tree.as_str(), NOTHING)] {
             let body = json!({ "message": "x", "tree": tree, "parents": [parent] });
@@ -912,7 +912,7 @@ mod tests {
         assert_sound(before);
     }
 
-    /// How one blob after another fared: a status or nothing, and whether it was stored all the same.
+    /// The outcome for one blob after another: a status or nothing, and whether it was stored all the same.
     fn fates(state: u64) -> Vec<(Option<u16>, bool)> {
         let github = FakeGithub::start();
         github.world().chaos = Some(Chaos { state, longest_delay_ms: 3, dropped: 30, failed: 30 });

@@ -1,5 +1,5 @@
-//! A stateful stand-in for the parts of GitHub's REST API that a check uses. It keeps comments, pages
-//! them as GitHub does, remembers every request, and fails when told to.
+//! A stateful stand-in for the parts of GitHub's REST API that a check uses. It keeps comments, pages them as GitHub
+//! does, records every request, and fails on demand.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -18,7 +18,7 @@ use axum::routing::{get, patch};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Who a workflow's own token writes as.
+/// The login that a workflow's own token writes as.
 pub const BOT: &str = "github-actions[bot]";
 
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub struct Comment {
     pub body: String,
     /// Whether somebody has hidden it.
     pub hidden: bool,
-    /// The pull request that it is on; any, where a test does not say.
+    /// The pull request that it is on; any, if a test does not say.
     pub on: Option<u64>,
 }
 
@@ -39,7 +39,7 @@ pub struct ReviewComment {
     pub author: String,
     pub body: String,
     pub path: String,
-    /// The first and the last line; none once the diff has lost them.
+    /// The first and the last line; `None` once the diff no longer has them.
     pub lines: Option<(u64, u64)>,
 }
 
@@ -47,7 +47,7 @@ pub struct ReviewComment {
 #[derive(Debug, Clone)]
 pub struct Fault {
     pub method: Method,
-    /// What the address has to have in it.
+    /// A part of the URL that must match.
     pub path: &'static str,
     pub status: u16,
     pub message: &'static str,
@@ -76,16 +76,16 @@ impl Default for Fault {
     }
 }
 
-/// What an answer looks like.
+/// The form of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// What GitHub's are.
+    /// GitHub's usual JSON.
     Json,
-    /// What GitHub's GraphQL API says where it refuses.
+    /// GitHub's GraphQL answer to a refused request.
     Graphql,
-    /// What it says where a query takes too long.
+    /// Its answer to a query that takes too long.
     TimedOut,
-    /// What it says where the rate limit is used up.
+    /// Its answer if the rate limit is used up.
     Limited,
     /// The page of a proxy.
     Html,
@@ -93,7 +93,7 @@ pub enum Shape {
     Truncated,
     /// The connection ends in the middle of it.
     Dropped,
-    /// It never ends, and never stops.
+    /// It never ends, and keeps sending.
     Slow,
 }
 
@@ -128,10 +128,10 @@ impl Shape {
     }
 }
 
-/// What goes wrong by chance, each in so many of a hundred requests.
+/// Random failures, each in this many of a hundred requests.
 #[derive(Debug, Clone, Copy)]
 pub struct Chaos {
-    /// What chance starts from: the same requests one after another meet the same fates.
+    /// The seed: the same sequence of requests has the same failures.
     pub state: u64,
     pub longest_delay_ms: u64,
     /// The connection is closed without an answer.
@@ -141,9 +141,9 @@ pub struct Chaos {
 }
 
 impl Chaos {
-    /// A number below a bound (xorshift).
+    /// A random number below a limit (xorshift).
     fn below(&mut self, bound: u64) -> u64 {
-        // From zero, nothing but zeros would follow.
+        // From a zero state, only zeros would follow.
         self.state = self.state.max(1);
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
@@ -165,36 +165,36 @@ pub struct SharedFile {
 pub struct World {
     pub comments: Vec<Comment>,
     pub requests: Vec<String>,
-    /// When each of them arrived.
+    /// When each request arrived.
     pub times: Vec<std::time::Instant>,
-    /// What was asked about again and had not changed.
+    /// Conditional requests whose answer had not changed.
     pub unchanged: Vec<String>,
     pub faults: Vec<Fault>,
-    /// What goes wrong by chance.
+    /// Random failures.
     pub chaos: Option<Chaos>,
-    /// The labels that pull requests have been given, and lost again: who, which, when, and whether it was set.
+    /// Labels added to and removed from pull requests: who, which, when, and whether it was added.
     pub labelled: Vec<(&'static str, &'static str, &'static str, bool)>,
-    /// The only pull request that has these labels; all, where a test does not say.
+    /// The only pull request with these labels; all, if a test does not say.
     pub labelled_pull: Option<u64>,
     /// The messages of the commits of pull requests.
     pub messages: Vec<&'static str>,
-    /// What check runs were made with, each with what was added to it.
+    /// The bodies of check runs: as created, and each update.
     pub check_runs: Vec<Vec<Value>>,
-    /// Comments of reviews.
+    /// Review comments.
     pub reviews: Vec<ReviewComment>,
-    /// The files that pull requests change, each with its diff.
+    /// The changed files of pull requests, each with its diff.
     pub changed: Vec<(String, String)>,
     /// The open pull requests.
     pub pulls: Vec<PullRequest>,
     /// Files of branches or commits: which, the path, the text.
     pub files: Vec<(&'static str, &'static str, &'static str)>,
-    /// Files of other repositories, and the token that may read them; any, where none is said.
+    /// Files of other repositories, and the token that may read them; any, if none is given.
     pub shared: Vec<SharedFile>,
     /// The tag of the newest release.
     pub release: Option<&'static str>,
     /// Many repositories.
     pub fleet: Vec<FleetRepository>,
-    /// How many of them are looked up at once; all, where it is not said.
+    /// How many of them are looked up at once; all, if not given.
     pub most_at_once: Option<usize>,
     /// What `GET /user` answers; a workflow's own token may not ask.
     pub login: Option<String>,
@@ -206,7 +206,7 @@ pub struct FakeGithub {
     pub url: String,
     world: Arc<Mutex<World>>,
     repository: &'static Repository,
-    /// Where the repository is, unless it is a test's own.
+    /// The repository's directory, unless a test brings its own.
     _directory: Option<tempfile::TempDir>,
     _runtime: tokio::runtime::Runtime,
 }
@@ -214,18 +214,18 @@ pub struct FakeGithub {
 type Shared = State<Arc<Mutex<World>>>;
 
 impl FakeGithub {
-    /// With an empty repository.
+    /// Starts with an empty repository.
     pub fn start() -> FakeGithub {
         let directory = tempfile::tempdir().unwrap();
         FakeGithub::serve(Repository::create(directory.path()), Some(directory))
     }
 
-    /// With a bare repository that a test has made, and may have pushed to.
+    /// Starts with a bare repository that a test has made, and may have pushed to.
     pub fn start_at(repository: &std::path::Path) -> FakeGithub {
         FakeGithub::serve(Repository::at(repository), None)
     }
 
-    /// Listens on a port of its own, under a base path as GitHub Enterprise Server has one.
+    /// Listens on a port of its own, under a base path like that of GitHub Enterprise Server.
     fn serve(repository: &'static Repository, directory: Option<tempfile::TempDir>) -> FakeGithub {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(4).enable_all().build().unwrap();
@@ -260,7 +260,7 @@ impl FakeGithub {
             api = api.layer(from_fn_with_state(log.clone(), exchanges::write_down));
             graphql = graphql.layer(from_fn_with_state(log, exchanges::write_down));
         }
-        // As GitHub Enterprise Server has them.
+        // The paths of GitHub Enterprise Server.
         let app = Router::new().nest("/api/v3", api).nest("/api", graphql);
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let url = format!("http://{}/api/v3", listener.local_addr().unwrap());
@@ -289,7 +289,7 @@ impl FakeGithub {
         self.written_by(author).iter().map(|body| crate::support::spaced(body)).collect()
     }
 
-    /// The same to the byte.
+    /// The comments of an author, unchanged to the byte.
     pub fn written_by(&self, author: &str) -> Vec<String> {
         self.world().comments.iter().filter(|c| c.author == author).map(|c| c.body.clone()).collect()
     }
@@ -304,7 +304,7 @@ impl World {
         comment
     }
 
-    /// The labels that are set.
+    /// The labels that are currently set.
     fn labels(&self) -> Vec<&'static str> {
         let mut labels = Vec::new();
         for (_, label, _, set) in &self.labelled {
@@ -344,7 +344,7 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
     if !authorized {
         return refuse(StatusCode::UNAUTHORIZED, "Bad credentials");
     }
-    // One that the token may not see.
+    // A repository that the token may not see.
     if request.uri().path().contains("/repos/acme/private/") {
         return refuse(StatusCode::NOT_FOUND, "Not Found");
     }
@@ -367,7 +367,7 @@ async fn watch(State(world): Shared, request: Request, next: Next) -> Response {
     }
 }
 
-/// Names what is read by its content, and says of what somebody has already only that it has not changed.
+/// Adds an ETag to answers, and returns only "not modified" for answers that the client already has.
 async fn name_answers(State(world): Shared, request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().to_string());
     let known = request.headers().get("if-none-match").cloned();
@@ -388,7 +388,7 @@ async fn name_answers(State(world): Shared, request: Request, next: Next) -> Res
     Response::from_parts(head, axum::body::Body::empty())
 }
 
-/// What chance has in store for a request.
+/// The random failure chosen for a request.
 struct Fate {
     delay: std::time::Duration,
     broken: Option<Broken>,
@@ -412,7 +412,7 @@ impl Chaos {
     }
 }
 
-/// Answers late, or not at all, or wrongly: before or after what was asked for has happened.
+/// Answers late, not at all or wrongly, before or after the request has taken effect.
 async fn by_chance(world: &Mutex<World>, request: Request, next: Next) -> Response {
     let fate = world.lock().unwrap().chaos.as_mut().map(Chaos::next);
     let Some(fate) = fate else { return next.run(request).await };
@@ -427,7 +427,7 @@ async fn by_chance(world: &Mutex<World>, request: Request, next: Next) -> Respon
     })
 }
 
-/// Says of an answer that it is not the fake's own.
+/// Marks an answer as not the fake's own.
 fn artificial(mut answer: Response) -> Response {
     answer.extensions_mut().insert(Artificial);
     answer
@@ -602,7 +602,7 @@ fn one() -> usize {
 }
 
 impl Paging {
-    /// The page that is asked for of all that there is. More than a hundred are never on one.
+    /// The requested page of everything. A page never has more than a hundred entries.
     fn answer(&self, all: impl Iterator<Item = Value>) -> Response {
         let size = self.per_page.min(100);
         answer(StatusCode::OK, all.skip(self.page.saturating_sub(1) * size).take(size).collect())
@@ -654,7 +654,7 @@ async fn reviews(State(world): Shared, Query(paging): Query<Paging>) -> Response
     paging.answer(world.lock().unwrap().reviews.iter().map(documents::review_comment))
 }
 
-/// Takes a comment only on lines that one hunk shows, as GitHub does.
+/// Accepts a comment only on lines within one hunk, as GitHub does.
 async fn review(State(world): Shared, Json(asked): Json<Value>) -> Response {
     let mut world = world.lock().unwrap();
     let number = |name: &str| asked[name].as_u64();
@@ -678,7 +678,7 @@ async fn review(State(world): Shared, Json(asked): Json<Value>) -> Response {
     answer(StatusCode::CREATED, documents::review_comment(&comment))
 }
 
-/// The lines of the new file that each hunk of a diff shows, counted and not read from its heading.
+/// The lines of the new file in each hunk of a diff, counted rather than taken from its heading.
 fn hunks_of(patch: &str) -> Vec<(u64, u64)> {
     let mut hunks: Vec<(u64, u64)> = Vec::new();
     for line in patch.lines() {
@@ -719,7 +719,7 @@ async fn delete_review(State(world): Shared, Path((_, _, id)): Path<(String, Str
     }
 }
 
-/// Knows four documents of the GraphQL API, by the fields that they are about.
+/// Supports four documents of the GraphQL API, recognized by their fields.
 async fn graphql(State(world): Shared, Json(asked): Json<Value>) -> Response {
     let mut world = world.lock().unwrap();
     let (query, id) = (asked["query"].as_str().unwrap(), &asked["variables"]["id"]);
@@ -760,7 +760,7 @@ async fn graphql(State(world): Shared, Json(asked): Json<Value>) -> Response {
     answer(StatusCode::OK, body)
 }
 
-/// GitHub takes 65,536 characters.
+/// GitHub accepts 65,536 characters.
 fn body_of(request: &[u8]) -> Result<String, ()> {
     let request: Value = serde_json::from_slice(request).map_err(drop)?;
     let body = request["body"].as_str().ok_or(())?;

@@ -1,5 +1,5 @@
-//! A stand-in for a registry that misbehaves when told to; a real one does not. It serves an OCI
-//! layout (OCI distribution specification, "Pulling manifests", "Pulling blobs").
+//! A stand-in for a registry that misbehaves on demand, which a real one does not. It serves an OCI layout (OCI
+//! distribution specification, "Pulling manifests", "Pulling blobs").
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,9 +19,9 @@ use serde_json::json;
 #[derive(Clone, Copy, PartialEq)]
 pub enum Access {
     Anyone,
-    /// By name and password with each request.
+    /// Clients with user name and password in each request.
     Basic,
-    /// By a token that name and password get (distribution's "token authentication").
+    /// Clients with a token obtained with user name and password (distribution's "token authentication").
     Token,
 }
 
@@ -30,11 +30,11 @@ const BASIC: &str = "Basic dXNlcjpzZWNyZXQtcGFzc3dvcmQ=";
 
 pub struct Faults {
     pub access: Access,
-    /// Answers to give first, instead of the real ones, to paths with this in them.
+    /// How many requests to paths that contain this are answered with an error first.
     pub busy: Option<(&'static str, usize)>,
-    /// After so many bytes of a blob the connection breaks, each time.
+    /// The connection breaks after this many bytes of a blob, each time.
     pub breaks_after: Option<usize>,
-    /// Whether the rest of a blob can be asked for.
+    /// Whether ranges of a blob can be requested.
     pub ranges: bool,
     /// Bytes to send instead of a blob, by the end of its digest.
     pub replaced: HashMap<String, Vec<u8>>,
@@ -98,7 +98,7 @@ impl FakeRegistry {
         self.served.connections.load(Ordering::Relaxed)
     }
 
-    /// What was asked for, as METHOD and path.
+    /// The requests, as METHOD and path.
     pub fn requests(&self) -> Vec<String> {
         self.served.requests.lock().unwrap().clone()
     }

@@ -1,29 +1,29 @@
-//! The documents that a fake GitHub answers with, of all that GitHub's own description of its API requires.
+//! The documents that a fake GitHub answers with, containing everything that GitHub's API description requires.
 
 use crate::support::fake_github::ReviewComment;
 use axum::http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
-/// When everything happens that Git does not tell the time of.
+/// The time of everything for which Git has none.
 const THEN: &str = "2024-02-03T04:05:06Z";
 
-/// An address below the repository's in the API.
+/// A URL below the repository's in the API.
 pub fn api(path: &str) -> String {
     format!("https://api.github.example/repos/acme/shop/{path}")
 }
 
-/// An address below the repository's for a browser.
+/// A URL below the repository's for a browser.
 pub fn page(path: &str) -> String {
     format!("https://github.example/acme/shop/{path}")
 }
 
-/// The name that GitHub's other API has for something.
+/// The GraphQL node ID of an object.
 fn node(kind: &str, name: &str) -> String {
     format!("{kind}_{name}")
 }
 
-/// Why something was not done.
+/// The body of a refusal.
 pub fn refusal(status: StatusCode, message: &str) -> Value {
     json!({
         "message": message, "documentation_url": "https://docs.github.com/rest",
@@ -85,7 +85,7 @@ pub fn review_comment(comment: &ReviewComment) -> Value {
     let url = api(&format!("pulls/comments/{}", comment.id));
     let (html, pull) = (page(&format!("pull/7#discussion_r{}", comment.id)), api("pulls/7"));
     let (first, last) = comment.lines.unzip();
-    // A comment on one line has no start.
+    // A comment on a single line has no start.
     let start = first.filter(|_| first != last);
     json!({
         "id": comment.id, "node_id": node("PRRC", &comment.id.to_string()), "url": url, "html_url": html,
@@ -148,7 +148,7 @@ pub fn repository(full_name: &str) -> Value {
     repository
 }
 
-/// What the addresses of a repository's parts are called, and where below its own they are.
+/// The names of a repository's URLs, and their paths below its own.
 const REPOSITORY_PARTS: [&str; 36] = [
     "archive {archive_format}{/ref}",
     "assignees assignees{/user}",
@@ -198,7 +198,7 @@ pub fn label(name: &str) -> Value {
 
 const COLOR: &str = "ededed";
 
-/// Where an issue has been given a label, or has lost it.
+/// An event that adds a label to an issue or removes one.
 pub fn labelling(id: u64, who: &str, name: &str, at: &str, set: bool) -> Value {
     json!({
         "id": id, "node_id": node("LE", &id.to_string()), "url": api(&format!("issues/events/{id}")),
@@ -208,7 +208,7 @@ pub fn labelling(id: u64, who: &str, name: &str, at: &str, set: bool) -> Value {
     })
 }
 
-/// A pull request as the issue that it is too.
+/// A pull request in its form as an issue.
 pub fn issue(number: u64, labels: &[&str]) -> Value {
     let url = api(&format!("issues/{number}"));
     let labels: Vec<Value> = labels.iter().copied().map(label).collect();
@@ -232,20 +232,20 @@ pub fn issue(number: u64, labels: &[&str]) -> Value {
 #[derive(Debug, Clone)]
 pub struct PullRequest {
     pub number: u64,
-    /// Where it comes from: `owner/name`, branch, commit.
+    /// Its origin: `owner/name`, branch, commit.
     pub head: [String; 3],
-    /// The branch that it goes to, and the commit at its tip.
+    /// Its target branch, and the commit at its tip.
     pub base: String,
     pub base_sha: String,
 }
 
 impl PullRequest {
-    /// `owner:branch`, as a list of them is asked for.
+    /// `owner:branch`, as used to request a list of them.
     pub fn label(&self) -> String {
         side(&self.head)["label"].as_str().unwrap().to_owned()
     }
 
-    /// As it is in a list.
+    /// Its form in a list.
     pub fn item(&self, labels: &[&str]) -> Value {
         let issue = issue(self.number, labels);
         let url = api(&format!("pulls/{}", self.number));
@@ -296,7 +296,7 @@ impl PullRequest {
         pull
     }
 
-    /// As it is by itself.
+    /// Its form when requested alone.
     pub fn object(&self, labels: &[&str]) -> Value {
         let mut pull = self.item(labels);
         for field in ["additions", "deletions", "changed_files", "commits"] {
@@ -305,7 +305,7 @@ impl PullRequest {
         for field in ["comments", "review_comments"] {
             pull[field] = json!(0);
         }
-        // GitHub has not found out yet whether it can be merged.
+        // GitHub has not determined yet whether it can be merged.
         pull["mergeable"] = Value::Null;
         pull["mergeable_state"] = json!("unknown");
         pull["merged"] = json!(false);
@@ -324,18 +324,18 @@ fn side([full_name, branch, sha]: &[String; 3]) -> Value {
     })
 }
 
-/// A reference, with the kind and the hash of what it points to.
+/// A reference, with the kind and the hash of its target.
 pub fn reference(name: &str, kind: &str, sha: &str) -> Value {
     let object = json!({ "type": kind, "sha": sha, "url": api(&format!("git/{kind}s/{sha}")) });
     json!({ "ref": name, "node_id": node("REF", name), "url": api(&format!("git/{name}")), "object": object })
 }
 
-/// What is in a tree; see [`entry`].
+/// A tree; see [`entry`].
 pub fn tree(sha: &str, entries: Vec<Value>) -> Value {
     json!({ "sha": sha, "url": api(&format!("git/trees/{sha}")), "tree": entries, "truncated": false })
 }
 
-/// Something in a tree. Only a file has a size, and a submodule is elsewhere.
+/// An entry of a tree. Only a file has a size, and a submodule is elsewhere.
 pub fn entry(path: &str, mode: &str, kind: &str, sha: &str, size: Option<u64>) -> Value {
     let mut entry = json!({ "path": path, "mode": mode, "type": kind, "sha": sha });
     if let Some(size) = size {
@@ -373,7 +373,7 @@ pub struct Commit {
 }
 
 impl Commit {
-    /// As the Git database has it.
+    /// Its form in the Git database.
     pub fn object(&self) -> Value {
         let mut object = self.content();
         object["sha"] = json!(self.sha);
@@ -383,12 +383,12 @@ impl Commit {
         object
     }
 
-    /// As it is in a list of commits, where all but hash and parents is a level deeper.
+    /// Its form in a list of commits, where everything but hash and parents is one level deeper.
     pub fn item(&self) -> Value {
         let mut content = self.content();
         content["comment_count"] = json!(0);
         let url = api(&format!("commits/{}", self.sha));
-        // Nobody on GitHub has the addresses of these authors.
+        // No GitHub account has these authors' addresses.
         json!({
             "sha": self.sha, "node_id": node("C", &self.sha), "comments_url": format!("{url}/comments"),
             "url": url, "html_url": page(&format!("commit/{}", self.sha)), "commit": content,
@@ -419,7 +419,7 @@ impl Commit {
     }
 }
 
-/// A check run, of what it was made with and what was added.
+/// A check run, from the bodies of its creation and updates.
 pub fn check_run(id: usize, sent: &[Value]) -> Value {
     let (first, url) = (&sent[0], api(&format!("check-runs/{id}")));
     let annotations: usize =
@@ -463,7 +463,7 @@ pub fn release(tag: &str) -> Value {
 /// A file at a branch or a commit, with its content.
 pub fn content(reference: &str, path: &str, text: &str) -> Value {
     use base64::Engine as _;
-    // As GitHub does it: in lines.
+    // In lines, as GitHub encodes it.
     let encoded = base64::engine::general_purpose::STANDARD.encode(text);
     let lines: Vec<&str> =
         encoded.as_bytes().chunks(60).map(|line| std::str::from_utf8(line).unwrap()).collect();

@@ -1,4 +1,4 @@
-//! Running the program, and making images to run it on.
+//! Runs the program, and makes images to run it on.
 
 pub mod act;
 pub mod apps;
@@ -30,8 +30,8 @@ pub fn fixture(path: &str) -> String {
     format!("{}/tests/fixtures/{path}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The program, in an empty environment: nothing of the machine that runs the tests counts. The checkout of
-/// this package may be changed while they run, and no image of theirs is built from it.
+/// The program in an empty environment, so that nothing of the test machine has an effect. The checkout of this package
+/// may change while tests run, and no test image is built from it.
 pub fn layergate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_layergate"));
     command.env_clear().env("PATH", std::env::var_os("PATH").unwrap()).env("LAYERGATE_ALLOW_DIRTY", "true");
@@ -46,7 +46,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Runs a command. What layergate writes is held to the schemas of its documents.
+    /// Runs a command. Documents that layergate writes are validated against their schemas.
     #[track_caller]
     pub fn of(command: &mut Command) -> Run {
         let watch = Watch::of(command);
@@ -83,14 +83,14 @@ impl From<Output> for Run {
     }
 }
 
-/// A text with plain spaces between numbers and their units, as it is read. That no line breaks there is held by
-/// `golden::a_number_and_its_unit_stay_on_one_line`.
+/// A text with plain spaces between numbers and their units. `golden::a_number_and_its_unit_stay_on_one_line` tests
+/// that no line breaks there.
 pub fn spaced(text: &str) -> String {
     text.replace('\u{a0}', " ")
 }
 
-/// Writes a program to run. Another process writes it: a file that this one had open would be open too in
-/// whatever another test starts at that moment, and could not be run meanwhile.
+/// Writes a program to run. Another process writes it: a file that this process had open would also be open in whatever
+/// another test starts at that moment, and could not be run meanwhile.
 pub fn write_program(path: &Path, text: &str) {
     let mut shell = Command::new("sh");
     shell.args(["-c", "printf %s \"$1\" > \"$0\" && chmod 755 \"$0\""]).arg(path).arg(text);
@@ -102,7 +102,7 @@ pub fn run(arguments: &[&str]) -> Run {
     Run::of(layergate().args(arguments))
 }
 
-/// What a run of the program has cost. Processor time, and not that of the clock: other tests run beside it.
+/// The cost of a run of the program. Processor time rather than elapsed time, because other tests run beside it.
 #[derive(Debug)]
 pub struct Cost {
     /// The most memory, in KiB.
@@ -112,7 +112,7 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// Of a run that ends with this exit code.
+    /// The cost of a run that ends with this exit code.
     #[track_caller]
     pub fn of(arguments: &[&str], code: i32) -> Cost {
         Cost::with(&[], arguments, code)
@@ -136,7 +136,7 @@ impl Cost {
     }
 }
 
-/// The log of a server that logs a request after it has answered it, once nothing more comes.
+/// The log of a server that logs each request after answering it, once nothing more arrives.
 pub fn settled(log: &Path) -> String {
     let logged = || String::from_utf8_lossy(&std::fs::read(log).unwrap()).into_owned();
     let mut before = String::new();
@@ -147,8 +147,8 @@ pub fn settled(log: &Path) -> String {
     before
 }
 
-/// Fails a test whose environment lacks what it needs. Such tests are ignored unless `tests/run` runs them, so that none
-/// passes without having looked.
+/// Fails a test whose environment lacks what it needs. These tests are ignored unless `tests/run` runs them, so that
+/// none passes without having tested anything.
 pub fn skip(what: &str, why: &str) {
     panic!("{what}: {why}; tests/run sets everything up");
 }
@@ -175,7 +175,7 @@ pub fn tar_with_modes(files: &[(impl AsRef<str>, u32, Vec<u8>)]) -> Vec<u8> {
     tar.into_inner().unwrap()
 }
 
-/// A tar of made-up files.
+/// A tar of generated files.
 pub fn tar_of(items: &[Item<'_>]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
     for item in items {
@@ -217,7 +217,7 @@ pub fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// A layer of a made-up image: its blob, its media type and the history that explains it.
+/// A layer of a generated image: its blob, its media type and its history entry.
 #[derive(Clone)]
 pub struct FakeLayer {
     pub diff_id: String,
@@ -254,7 +254,7 @@ pub fn oci_layout(directory: &Path, layers: &[FakeLayer]) -> PathBuf {
     blobs.finish(&json!([manifest]))
 }
 
-/// Writes an OCI layout of one image, whose config is changed first.
+/// Writes an OCI layout of one image, with a changed config.
 pub fn configured_layout(directory: &Path, layers: &[FakeLayer], change: impl Fn(&mut Value)) -> PathBuf {
     let blobs = Blobs::at(directory);
     let mut config = config_of(layers, "linux/amd64");
@@ -263,7 +263,7 @@ pub fn configured_layout(directory: &Path, layers: &[FakeLayer], change: impl Fn
     blobs.finish(&json!([manifest]))
 }
 
-/// Writes an OCI layout of one image for several platforms, behind an index of its own.
+/// Writes an OCI layout of one image for several platforms, behind an inner index.
 pub fn platforms_layout(directory: &Path, images: &[(&str, Vec<FakeLayer>)]) -> PathBuf {
     let blobs = Blobs::at(directory);
     let manifest = |(platform, layers): &(&str, Vec<FakeLayer>)| {
@@ -299,7 +299,7 @@ impl Blobs {
         Blobs(directory.to_path_buf())
     }
 
-    /// Stores a blob, and gives its descriptor.
+    /// Stores a blob, and returns its descriptor.
     pub fn put(&self, content: &[u8], media_type: &str) -> Value {
         let hex = hex_sha256(content);
         std::fs::write(self.0.join("blobs/sha256").join(&hex), content).unwrap();
@@ -311,7 +311,7 @@ impl Blobs {
         self.put_manifest(&config_of(layers, platform), layers)
     }
 
-    /// Stores an image of this config.
+    /// Stores an image with this config.
     pub fn put_manifest(&self, config: &Value, layers: &[FakeLayer]) -> Value {
         let config = self.put(config.to_string().as_bytes(), "application/vnd.oci.image.config.v1+json");
         let layers: Vec<Value> =
@@ -320,7 +320,7 @@ impl Blobs {
         self.put(manifest.to_string().as_bytes(), "application/vnd.oci.image.manifest.v1+json")
     }
 
-    /// Writes the list of all that there is.
+    /// Writes the list of everything in it.
     pub fn finish(self, manifests: &Value) -> PathBuf {
         let index = json!({ "schemaVersion": 2, "manifests": manifests });
         std::fs::write(self.0.join("index.json"), index.to_string()).unwrap();

@@ -1,5 +1,5 @@
-//! A stand-in for a registry that takes what is pushed, in memory (OCI distribution specification 1.1): it lists what
-//! refers to an image, and fails when told to.
+//! A stand-in for a registry that accepts pushes, in memory (OCI distribution specification 1.1): it lists an image's
+//! referrers, and fails on demand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::support::schema::hold;
 use crate::support::{FakeLayer, Item, Run, hex_sha256, layergate, oci_layout, tar_of};
 
-/// The repository that there is.
+/// The only repository.
 pub const REPOSITORY: &str = "team/app";
 /// `user:secret-password` in base64.
 const BASIC: &str = "Basic dXNlcjpzZWNyZXQtcGFzc3dvcmQ=";
@@ -30,25 +30,26 @@ pub struct World {
     pub tags: BTreeMap<String, String>,
     /// METHOD and path with query.
     pub requests: Vec<String>,
-    /// Whether all needs a token, and writing and deleting each one that allows it, which only a login gets.
+    /// Whether all requests need a token, and writing and deleting each need one that allows it, which requires a
+    /// login.
     pub tokens: bool,
-    /// What is given out as a token instead.
+    /// What is issued as a token instead.
     pub token: Option<&'static str>,
     pub keeps_all: bool,
-    /// Whether it does not tell what refers to an image.
+    /// Whether it lacks the referrers API.
     pub hides_referrers: bool,
-    /// What to answer requests whose method and path have this in them.
+    /// The answer to requests whose method and path contain this.
     pub refuses: Option<(&'static str, u16, &'static str)>,
-    /// How many requests it has no time for, and in how many seconds it asks to be asked again.
+    /// How many requests it rejects as too many, and the seconds that it asks to wait.
     pub busy: Option<(usize, u64)>,
-    /// Where blobs are to be sent, if not to the usual place.
+    /// The URL for uploads, if not the usual one.
     pub uploads: Option<String>,
-    /// Whether who asks was told to somebody else.
+    /// Whether credentials were sent to another host.
     pub leaked: bool,
-    /// How many tags it lists at a time, and what it puts before the address of the next.
+    /// How many tags it lists at a time, and what precedes the path in the link to the next page.
     pub page: usize,
     pub link: &'static str,
-    /// Tags that start so are put back to what they were after so many writes: another writer was slower.
+    /// Tags that start with this are reset after this many writes, as if by a slower writer.
     pub overwritten: Option<(&'static str, usize)>,
     address: String,
 }
@@ -79,7 +80,7 @@ impl OpenRegistry {
         format!("oci:{}/{REPOSITORY}", self.address)
     }
 
-    /// Has the image of a layout, under a tag.
+    /// Adds the image of a layout, under a tag.
     pub fn add_image(&self, layout: &Path, tag: &str) -> String {
         let index: Value = serde_json::from_slice(&fs::read(layout.join("index.json")).unwrap()).unwrap();
         let root = index["manifests"][0]["digest"].as_str().unwrap().to_owned();
@@ -97,7 +98,7 @@ impl OpenRegistry {
         format!("docker://{}/{REPOSITORY}:{tag}", self.address)
     }
 
-    /// What was asked since the last time, without the greetings.
+    /// The requests since the last call, without those for `/v2/`.
     pub fn asked(&self) -> Vec<String> {
         let mut asked = std::mem::take(&mut self.world().requests);
         asked.retain(|request| request != "GET /v2/");
@@ -163,7 +164,7 @@ async fn answer(
             (StatusCode::ACCEPTED, [(header::LOCATION, location)]).into_response()
         }
         ("PUT", "blobs") => {
-            // A record in a registry also says where its lists of files are, which is this store's own.
+            // A baseline in a registry also says where its file lists are, which differs between stores.
             let mut record: Value = serde_json::from_slice(&body).unwrap_or_default();
             if let Some(fields) = record.as_object_mut() {
                 fields.remove("file_list_blobs");
@@ -182,7 +183,7 @@ async fn answer(
     }
 }
 
-/// A token for what is asked for and allowed: everyone may pull.
+/// A token for the requested actions that are allowed: everyone may pull.
 fn token(world: &World, query: &str, sent: &str) -> Response {
     let scope = query.split('&').find_map(|part| part.strip_prefix("scope=")).unwrap_or_default();
     let actions = scope.rsplit("%3A").next().unwrap_or_default().split("%2C");
@@ -234,7 +235,7 @@ fn referrers(world: &World, subject: &str, query: &str) -> Response {
     };
     let last = query.split('&').find_map(|part| part.strip_prefix("last=")).unwrap_or_default();
     let mut after = world.manifests.range::<str, _>((Bound::Excluded(last), Bound::Unbounded)).peekable();
-    // One a page, so that what is looked for is on a later one.
+    // One per page, so that what is looked for is on a later page.
     let mut manifests = Vec::new();
     let mut page = String::new();
     for manifest in after.by_ref() {
@@ -286,7 +287,7 @@ fn error(status: StatusCode, code: &str) -> Response {
     (status, json!({ "errors": [{ "code": code, "message": "said so" }] }).to_string()).into_response()
 }
 
-/// The layers of an image with one file that grows.
+/// The layers of an image with one file of varying size.
 pub fn layers(size: u64) -> Vec<FakeLayer> {
     vec![
         FakeLayer::gzip(&tar_of(&[Item::File("usr/lib/base", 50_000)]), "ADD rootfs.tar /"),
@@ -327,29 +328,29 @@ impl InMemory {
         self.run(&[&["record", &image, "--commit", commit], more].concat())
     }
 
-    /// What is recorded, as one would have it in a table.
+    /// The recorded history, as a table.
     pub fn history(&self) -> Run {
         Run::of(layergate().args(["history", "api", "--format", "csv", "--store", &self.registry.store()]))
     }
 
-    /// Compares the second image with what is recorded of the first one for a commit.
+    /// Compares the second image with the first one's baseline for a commit.
     pub fn check(&self, commit: &str) -> Run {
         let head = format!("api={}", self.images[1]);
         self.run(&["check", &head, "--base-commit", commit, "--on-missing-baseline", "fail"])
     }
 
-    /// Compares the second image with the first one itself.
+    /// Compares the second image with the first one directly.
     pub fn check_image(&self) -> Run {
         self.run(&["check", &format!("api={}", self.images[1]), "--baseline", &self.images[0]])
     }
 
-    /// The tags that start so.
+    /// The tags with this prefix.
     pub fn tags(&self, start: &str) -> Vec<String> {
         let world = self.registry.world();
         world.tags.keys().filter(|tag| tag.starts_with(start)).cloned().collect()
     }
 
-    /// The tag of the record of a commit.
+    /// The tag of a commit's baseline.
     pub fn tag_of(&self, commit: &str) -> String {
         let found = self.tags("layergate-").into_iter().find(|tag| tag.contains(commit));
         found.unwrap_or_else(|| panic!("nothing is recorded for {commit}"))
@@ -373,13 +374,13 @@ impl InMemory {
         digest
     }
 
-    /// The snapshot of a record.
+    /// The snapshot in a baseline.
     pub fn snapshot(&self, manifest: &Value) -> Value {
         let digest = manifest["annotations"]["io.github.layergate.snapshot"].as_str().unwrap();
         serde_json::from_slice(&self.registry.world().blobs[digest]).unwrap()
     }
 
-    /// Puts another snapshot in a record's place.
+    /// Replaces the snapshot in a baseline.
     pub fn replace_snapshot(&self, tag: &str, snapshot: &Value) {
         let mut manifest = self.manifest(tag);
         let content = snapshot.to_string();

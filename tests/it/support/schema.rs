@@ -1,4 +1,5 @@
-//! Holds whatever the tests have the program write to its schemas, and what it reads as its configuration.
+//! Validates everything that the tests make the program write, and the configuration that it reads, against its
+//! schemas.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,13 +13,13 @@ use serde_json::Value;
 
 use super::{Run, layergate};
 
-/// A schema, by the word that asks for it.
+/// A schema, by its name on the command line.
 pub fn schema(of: &str) -> Value {
     let mut command = layergate();
     serde_json::from_str(&Run::unwatched(command.args(["schema", of])).expect(0).stdout).unwrap()
 }
 
-/// A schema, ready to be asked.
+/// A compiled schema.
 struct Held {
     schemas: Schemas,
     index: SchemaIndex,
@@ -38,7 +39,7 @@ impl Held {
     }
 }
 
-/// The same schema without room for what it does not describe.
+/// The same schema with everything that it does not describe forbidden.
 fn closing(mut schema: Value) -> Value {
     match &mut schema {
         Value::Object(words) => {
@@ -70,12 +71,12 @@ fn schemas_of(of: &str) -> &'static [Held; 2] {
     }
 }
 
-/// Whether a document fits the schema, as a reader of it takes it.
+/// Whether a document fits the schema, as its readers would apply it.
 pub fn open(of: &str, document: &Value) -> Result<(), String> {
     schemas_of(of)[0].check(document)
 }
 
-/// Whether a document fits the schema, and has nothing that the schema does not describe.
+/// Whether a document fits the schema and contains nothing that the schema does not describe.
 pub fn closed(of: &str, document: &Value) -> Result<(), String> {
     schemas_of(of)[1].check(document)
 }
@@ -98,8 +99,8 @@ fn json_of(value: toml::Value) -> Value {
     }
 }
 
-/// Holds what the program has written, if it is a document of which there is a schema, or several. Packed ones are
-/// uncompressed first.
+/// Validates output of the program if it is one or several documents with a schema. Compressed ones are decompressed
+/// first.
 #[track_caller]
 pub fn hold(written: &[u8], place: &str) {
     let mut uncompressed = Vec::new();
@@ -131,21 +132,21 @@ pub fn hold(written: &[u8], place: &str) {
     }
 }
 
-/// What tells whether a file was written.
+/// Changes whenever a file is written.
 type Stamp = (u64, std::time::SystemTime);
 
-/// A run of the program that is watched: what it writes is held to its schema, to standard output and to the
-/// files that its options and variables name, and so is the configuration that it reads.
+/// A run of the program that is watched: its standard output, the files that its options and variables name, and the
+/// configuration that it reads are validated against their schemas.
 pub struct Watch {
     command: String,
     config: Option<PathBuf>,
-    /// Files, and directories that have such so far down.
+    /// Files, and directories to search down to a depth.
     places: Vec<(PathBuf, usize)>,
     before: BTreeMap<PathBuf, Stamp>,
 }
 
 impl Watch {
-    /// Looks at a run before it starts; `None` where it is of another program.
+    /// Takes note of the files before a run; `None` if it runs another program.
     pub fn of(command: &Command) -> Option<Watch> {
         let program = env!("CARGO_BIN_EXE_layergate");
         let mut words: Vec<String> =
@@ -178,7 +179,7 @@ impl Watch {
         Some(Watch { command: words.first().cloned().unwrap_or_default(), config, places, before })
     }
 
-    /// Holds what there is now and was not before.
+    /// Validates the files that were written since.
     #[track_caller]
     pub fn check(self, code: i32, stdout: &str) {
         hold(stdout.as_bytes(), "standard output");
@@ -189,7 +190,7 @@ impl Watch {
                 hold(&content, &path.display().to_string());
             }
         }
-        // What came to a verdict has read its configuration and found nothing wrong with it.
+        // A run that reached a verdict has read its configuration and found no error in it.
         let has_read =
             ["check", "record", "stages"].contains(&self.command.as_str()) && [0, 1, 4].contains(&code);
         if let Some(text) = self.config.filter(|_| has_read).and_then(|file| fs::read_to_string(file).ok()) {
@@ -209,7 +210,7 @@ fn stamps(places: &[(PathBuf, usize)]) -> BTreeMap<PathBuf, Stamp> {
     found
 }
 
-/// The files at a place, or below it; a link may lead anywhere, and is not followed.
+/// The files at a path, or below it; links are not followed, because they may lead anywhere.
 fn look(place: &Path, depth: usize, found: &mut BTreeMap<PathBuf, Stamp>) {
     let Ok(about) = place.symlink_metadata() else { return };
     if about.is_file() {

@@ -1,12 +1,12 @@
-//! Tars made byte by byte, as no writer would make them.
+//! Tars made byte by byte, as no archiver would make them.
 
 use std::io::Write as _;
 
-/// A header, with every field open to lies. The checksum is set last.
+/// A header in which every field can be set wrongly. The checksum is set last.
 #[derive(Clone)]
 pub struct Head([u8; 512]);
 
-/// A header in the form of POSIX.
+/// A header in POSIX form.
 pub fn head(kind: u8, name: impl AsRef<[u8]>, size: u64) -> Head {
     let mut bytes = [0; 512];
     bytes[257..265].copy_from_slice(b"ustar\x0000");
@@ -22,7 +22,7 @@ impl Head {
         self
     }
 
-    /// The name of what is linked to.
+    /// The name of the link's target.
     pub fn link(self, target: impl AsRef<[u8]>) -> Head {
         self.put(157, target)
     }
@@ -34,17 +34,17 @@ impl Head {
         self.put(124, field)
     }
 
-    /// GNU's form of a header.
+    /// A header in GNU form.
     pub fn gnu(self) -> Head {
         self.put(257, b"ustar  \0")
     }
 
-    /// A piece of a file in GNU's old sparse format: its place in the map, its offset and length.
+    /// A piece of a file in GNU's old sparse format: its index in the map, its offset and length.
     pub fn fragment(self, place: usize, offset: u64, length: u64) -> Head {
         self.put(386 + 24 * place, format!("{offset:011o}\0{length:011o}\0"))
     }
 
-    /// The header's bytes, with a checksum that fits.
+    /// The header's bytes, with a correct checksum.
     pub fn bytes(self) -> Vec<u8> {
         self.with_checksum(i64::from)
     }
@@ -57,20 +57,20 @@ impl Head {
     }
 }
 
-/// Content, filled up to whole blocks.
+/// Content, padded to whole blocks.
 pub fn padded(content: impl AsRef<[u8]>) -> Vec<u8> {
     let mut content = content.as_ref().to_vec();
     content.resize(content.len().next_multiple_of(512), 0);
     content
 }
 
-/// A header of a kind and name, and content.
+/// A header of a kind and name, with content.
 pub fn entry(kind: u8, name: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> Vec<u8> {
     let size = content.as_ref().len() as u64;
     [head(kind, name, size).bytes(), padded(content)].concat()
 }
 
-/// A regular file of so many bytes.
+/// A regular file of a size in bytes.
 pub fn file(name: impl AsRef<[u8]>, size: usize) -> Vec<u8> {
     entry(b'0', name, vec![b'x'; size])
 }
@@ -90,7 +90,7 @@ pub fn symlink(name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Vec<u8> {
     head(b'2', name, 0).link(target).bytes()
 }
 
-/// One record of a PAX header, its length told truly.
+/// One record of a PAX header, with its correct length.
 pub fn record(key: &str, value: impl AsRef<[u8]>) -> Vec<u8> {
     let rest = [b" ", key.as_bytes(), b"=", value.as_ref(), b"\n"].concat();
     let total = |digits: usize| rest.len() + digits;
@@ -98,7 +98,7 @@ pub fn record(key: &str, value: impl AsRef<[u8]>) -> Vec<u8> {
     [total(digits).to_string().as_bytes(), &rest].concat()
 }
 
-/// A PAX header of records that are given as they are.
+/// A PAX header of the given records, unchanged.
 pub fn pax(records: &[Vec<u8>]) -> Vec<u8> {
     entry(b'x', "PaxHeaders/0", records.concat())
 }
