@@ -341,7 +341,7 @@ def add_node(layer, system, address, below):
 
 
 def add_java(layer, system, modules):
-    """A small runtime made with this machine's JDK, at the path where Java images have it; build images have the tools."""
+    """A small runtime made with this machine's JDK, where Java images have it; build images get the modules too."""
     home = os.path.dirname(os.path.dirname(os.path.realpath(shutil.which("javac"))))
     with tempfile.TemporaryDirectory() as directory:
         made = f"{directory}/java"
