@@ -26,7 +26,7 @@ pub struct Document<'a> {
 /// The content of an answer.
 #[derive(Debug)]
 pub struct GraphqlAnswer {
-    /// The requested data; null where it is not available.
+    /// The requested data; null if not available.
     pub data: Value,
     /// Why parts are not available.
     pub errors: Vec<GraphqlError>,

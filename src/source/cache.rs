@@ -46,7 +46,7 @@ impl Cache {
         Cache { root: directory.join(VERSION), most_nodes }
     }
 
-    /// The files of a layer, where they are known.
+    /// The files of a layer, if known.
     pub fn layer(&self, diff_id: &DiffId) -> Option<FileList> {
         self.file_list(&self.path("layers", diff_id.hex()), diff_id)
     }

@@ -505,7 +505,7 @@ impl ImageReader<'_> {
 }
 
 impl ChosenImage {
-    /// The digest of its manifest, where it has one.
+    /// The digest of its manifest, if it has one.
     pub fn manifest_digest(&self) -> Option<&Digest> {
         match &self.packed {
             ImagePieces::Manifest(descriptor) => Some(&descriptor.digest),

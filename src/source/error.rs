@@ -330,7 +330,7 @@ pub enum SourceError {
     Engine {
         /// Which engine.
         address: String,
-        /// What was asked of it.
+        /// The operation that was requested.
         operation: String,
         /// Its answer.
         error: String,

@@ -60,7 +60,7 @@ impl Drop for LayerReservation<'_> {
 }
 
 impl KnownLayers {
-    /// Looks in a cache, where there is one.
+    /// Looks in a cache, if there is one.
     pub fn new(cache: Option<Cache>) -> KnownLayers {
         KnownLayers { cache, ..KnownLayers::default() }
     }

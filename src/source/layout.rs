@@ -1,4 +1,4 @@
-//! From the pieces of a packed image to its snapshot: OCI layouts (OCI image layout specification), `docker save`
+//! From the pieces of a stored image to its snapshot: OCI layouts (OCI image layout specification), `docker save`
 //! output in its form before Docker 25 and since, and registries.
 
 use super::account::Accounts;

@@ -140,7 +140,7 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     working.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
 }
 
-/// Measures what is in files.
+/// Measures images in files.
 fn measure_local(image: &NamedImage, options: &Options) -> Result<Vec<MeasuredImage>, SourceError> {
     let one = |snapshot: Result<Snapshot, SourceError>| snapshot.map(|snapshot| vec![snapshot.into()]);
     match &image.image {

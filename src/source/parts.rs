@@ -1,4 +1,4 @@
-//! The pieces of a packed image: small JSON documents and large layer blobs, whatever holds them.
+//! The pieces of a stored image: small JSON documents and large layer blobs, whatever holds them.
 //!
 //! In a file or a directory every piece can be looked up, so layers are walked only on request. In a stream the
 //! documents that explain the layers come last, so each piece is identified by its first bytes as it passes, and only
@@ -32,7 +32,7 @@ const MAX_STREAM_DOCUMENTS: u64 = 64 << 20;
 /// hundred bytes, and names that are not UTF-8 grow when they are spelled out.
 const MAX_NAME: usize = 1024;
 
-/// The pieces of a packed image, by their names inside it.
+/// The pieces of a stored image, by their names inside it.
 pub enum ImageParts {
     /// A tar in a file: where in it each piece is.
     Indexed(PathBuf, HashMap<String, ArchivePiece>),
@@ -372,9 +372,9 @@ impl ImageParts {
 pub trait StopCondition {
     /// Whether the piece of this name need not be read.
     fn is_known(&self, name: &str) -> bool;
-    /// Whether everything needed is there with this piece.
+    /// Whether this piece completes what is needed.
     fn is_enough(&mut self, name: &str, piece: &Streamed) -> bool;
-    /// Adds what is known of the image without having come through the stream.
+    /// Adds known pieces of the image that did not come through the stream.
     fn complete(&self, pieces: &mut HashMap<String, Streamed>);
 }
 

@@ -49,7 +49,7 @@ pub struct StoredImage {
 struct LayerFiles {
     tar_split: PathBuf,
     uncompressed: PathBuf,
-    /// How the image's blob of it is compressed, and its bytes.
+    /// How the layer's blob is compressed, and its size in bytes.
     compression: Compression,
     stored: u64,
 }

@@ -69,7 +69,7 @@ struct Tries {
     count: u32,
     /// Packed file lists, already sent if they are long; `None` for a list that is too long.
     packed: HashMap<DiffId, Option<StoredFileList>>,
-    /// What a try was to record of which nobody knows whether it took effect.
+    /// The outcomes of a try that may or may not have taken effect.
     sent: Option<Vec<RecordOutcome>>,
 }
 
