@@ -18,9 +18,9 @@ one comment, one summary, one verdict. A report that arrives twice counts once, 
 commit is left out with a note. An image that --require-image names fails if it has no report.
 
 A pull request from a fork has a read-only token, so its run cannot comment. A second workflow, on
-workflow_run, gets its reports as an artifact. It finds the pull request by the head of that run, not
-by what the artifact says, and takes the limits from layergate.toml on the target branch and from the
-options given here.";
+workflow_run, downloads the first run's reports. It finds the pull request by the head of that run,
+not by what the reports say, and takes the limits from layergate.toml on the target branch and from
+the options given here.";
 
 const IMAGE_HELP: &str = "\
 How images are named:
@@ -44,13 +44,13 @@ Examples:
 
 const INIT_HELP: &str = "\
 Finds the steps in .github/workflows that build an image, including those in the repository's
-composite actions and reusable workflows. After each, it adds a check for pull requests, and a
-record for pushes to the default branch. Matrix values, tags and arguments stay expressions. What the
-workflow publishes does not change, and its jobs get no new permissions: one small new job comments,
-and another records.
+composite actions and reusable workflows. After each, it adds a step that checks pull requests, and
+one that records baselines on pushes to the default branch. Matrix values, tags and arguments are
+kept as expressions. What the workflow publishes does not change, and its jobs get no new
+permissions: one small new job comments, and another records.
 
 A build that does not run for both events gets a matrix row in a new workflow,
-.github/workflows/layergate.yml. If no workflow builds an image, each Dockerfile gets one.
+.github/workflows/layergate.yml. If no workflow builds an image, each Dockerfile gets a row.
 layergate.toml gets limits that pass today. Builds that init cannot follow are listed with file and
 line.
 
@@ -117,7 +117,7 @@ Events of GitHub Actions:
   push                 compares with the parent commit; with --comment-on-push, runs as a check of
                        the open pull request whose head was pushed
   merge_group          compares with the base commit of the group; posts no comment
-  others               compares with the checked-out commit; posts no comment";
+  any other            compares with the checked-out commit; posts no comment";
 
 const EXIT_HELP: &str = "\
 Exit codes:
@@ -197,7 +197,7 @@ pub struct InspectArgs {
     /// List removable files
     #[arg(long, value_parser = BoolishValueParser::new(), help_heading = "Output")]
     pub removable: bool,
-    /// Output format; json is the snapshot without file lists
+    /// Output format; json prints the snapshot without file lists
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT", help_heading = "Output")]
     pub format: Format,
     /// Print exact bytes [default: three significant digits]
@@ -340,7 +340,7 @@ pub struct ReportArgs {
 /// `layergate record`.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
-    /// Images to record; NAME defaults to the repository's or file's name
+    /// Images to record; NAME defaults to the name of the repository or file
     #[arg(value_name = "[NAME=]IMAGE", required_unless_present = "from")]
     pub images: Vec<String>,
     /// How to read them.
@@ -384,10 +384,10 @@ pub struct StagesArgs {
     /// Image to measure, as DOCKERFILE=IMAGE if there are several Dockerfiles; repeatable, or one per line
     #[arg(long, value_name = "[DOCKERFILE=]IMAGE")]
     pub image: Vec<String>,
-    /// Print a multi-stage Dockerfile made from this one and its image; edits nothing
+    /// Print a multi-stage Dockerfile made from DOCKERFILE and its image; edits nothing
     #[arg(long, value_parser = BoolishValueParser::new(), requires = "image")]
     pub propose: bool,
-    /// Base image of the proposal's final stage [default: a slimmer one, if the engine has it]
+    /// Base image of the proposal's final stage [default: a slimmer image, if the engine has one]
     #[arg(long, value_name = "IMAGE", requires = "propose")]
     pub runtime_image: Option<String>,
     /// Output format
@@ -486,7 +486,7 @@ pub struct HistoryArgs {
 /// `layergate fleet`.
 #[derive(Debug, Args)]
 pub struct FleetArgs {
-    /// Organisations and users, repositories, or directories with a store of baselines per repository
+    /// Organisations, users, repositories, or directories with one baseline store per repository
     #[arg(value_name = "OWNER|OWNER/REPO|dir:DIR", required_unless_present = "repos")]
     pub sources: Vec<String>,
     /// Read repositories from FILE, one OWNER/REPO per line; - for standard input
@@ -495,7 +495,7 @@ pub struct FleetArgs {
     /// Branch with the baselines, the same in each repository
     #[arg(long, value_name = "BRANCH", default_value = "layergate-baselines")]
     pub branch: String,
-    /// Exit with 1 if one of these conditions is met; separate several with commas
+    /// Exit with code 1 if one of these conditions is met; separate several with commas
     #[arg(long, value_name = "CONDITION", value_enum, value_delimiter = ',')]
     pub fail_on: Vec<FleetCondition>,
     /// Output format
@@ -531,11 +531,11 @@ pub enum FleetCondition {
     NoBaseline,
     /// An image has no limits in layergate.toml
     NoLimits,
-    /// An image ships build tools or build inputs, so `multi-stage = "require"` would fail
+    /// An image ships build tools or build inputs, so the multi-stage limit would fail
     SingleStage,
     /// An image is larger than its own max-size
     MaxSize,
-    /// An image was not recorded for 90 days
+    /// An image has not been recorded for 90 days
     Stale,
     /// A repository could not be read
     Unread,
@@ -662,7 +662,7 @@ pub struct ReadingFlags {
     /// Raise a safety limit, such as entries=20000000 (see docs/threat-model.md)
     #[arg(long, value_name = "NAME=NUMBER", help_heading = "Reading")]
     pub safety_limit: Vec<String>,
-    /// Show no progress
+    /// Do not show progress
     #[arg(short, long, value_parser = BoolishValueParser::new(), help_heading = "Reading")]
     pub quiet: bool,
 }
@@ -863,7 +863,7 @@ pub struct CommentFlags {
     /// Post small Dockerfile fixes as suggestions on the pull request's lines
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub suggest: bool,
-    /// Exit with 3 if the comment cannot be posted
+    /// Exit with code 3 if the comment cannot be posted
     #[arg(long, value_parser = BoolishValueParser::new())]
     pub require_comment: bool,
 }
