@@ -1,17 +1,27 @@
 //! How a layer's tar is compressed, detected from its first bytes: media types are claims.
 
 use std::io::{self, BufRead, Read};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use lzma_rust2::XzReader;
 
-/// Maximum memory, in KiB, that an xz stream may claim to need: `xz -9` needs 65 MiB, and zstd's decoder has the same
-/// limit for its window.
-const XZ_MEMORY: u32 = 128 << 10;
-/// The window that every zstd decoder may have, as a power of two: 32 MiB, the maximum of Go's encoder, and thus of
-/// BuildKit, containerd and Podman. RFC 8878 asks decoders to support 8 MiB.
-const ZSTD_WINDOW_LOG: u32 = 25;
+/// Maximum memory of an xz decoder, in KiB: of each, and of the one that may be large. `xz -8` needs 33 MiB, `xz -9` 65
+/// MiB.
+const XZ_MEMORY: [u32; 2] = [40 << 10, 128 << 10];
+/// Maximum window of a zstd decoder, as a power of two: of each, and of the one that may be large. 32 MiB is the maximum of
+/// Go's encoder, and thus of BuildKit, containerd and Podman; 128 MiB is what the `zstd` command accepts by default. RFC
+/// 8878 asks decoders to support 8 MiB.
+const ZSTD_WINDOW_LOG: [u32; 2] = [25, 27];
+
+/// Held while decompressing a stream that takes a lot of memory.
+static LARGE: Mutex<()> = Mutex::new(());
+
+/// Waits until no other large stream ([`Compression::is_large`]) is being decompressed.
+pub fn wait_for_memory() -> MutexGuard<'static, ()> {
+    LARGE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How a blob is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,18 +67,18 @@ impl Compression {
         }
     }
 
-    /// Whether decompressing a blob with these first bytes may take a hundred megabytes, however short it is: such
-    /// blobs are decompressed one at a time.
+    /// Whether decompressing a stream with these first bytes may take a hundred megabytes, however short it is: see
+    /// [`wait_for_memory`].
     pub fn is_large(self, head: &[u8]) -> bool {
         match self {
             Compression::None | Compression::Gzip | Compression::Bzip2 => false,
             Compression::Xz => true,
-            Compression::Zstd => zstd_window(head).is_none_or(|window| window > 1 << ZSTD_WINDOW_LOG),
+            Compression::Zstd => zstd_window(head).is_none_or(|window| window > 1 << ZSTD_WINDOW_LOG[0]),
         }
     }
 
-    /// Decompresses `input`; `may_be_large` allows it large windows. Takes a trait object instead of a type parameter:
-    /// the decoders are much code, and would be compiled for each type.
+    /// Decompresses `input`. `may_be_large` if no other large stream is being decompressed. Takes a trait object instead of
+    /// a type parameter: the decoders are a lot of code, and would be compiled for each type.
     ///
     /// # Errors
     /// If the decoder cannot be set up.
@@ -82,13 +92,13 @@ impl Compression {
             Compression::Gzip => Box::new(MultiGzDecoder::new(input)),
             Compression::Zstd => {
                 let mut decoder = zstd::stream::read::Decoder::with_buffer(input)?;
-                if !may_be_large {
-                    // Later frames state their own windows.
-                    decoder.window_log_max(ZSTD_WINDOW_LOG)?;
-                }
+                // Later frames state their own windows.
+                decoder.window_log_max(ZSTD_WINDOW_LOG[usize::from(may_be_large)])?;
                 Box::new(decoder)
             }
-            Compression::Xz => Box::new(XzReader::new_mem_limit(input, true, XZ_MEMORY)),
+            Compression::Xz => {
+                Box::new(XzReader::new_mem_limit(input, true, XZ_MEMORY[usize::from(may_be_large)]))
+            }
             Compression::Bzip2 => Box::new(MultiBzDecoder::new(input)),
         })
     }

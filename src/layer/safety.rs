@@ -166,6 +166,7 @@ pub struct Budget {
     free: Free,
     /// Of an archive that is itself compressed: layers compressed inside it earn nothing.
     outer: Option<Arc<Account>>,
+    in_large: bool,
 }
 
 /// How much of the free part has been used.
@@ -240,9 +241,16 @@ impl Budget {
         self.outer.clone().unwrap_or_default()
     }
 
-    /// The account of an archive that is compressed as a whole; everything inside is charged to it.
-    pub fn enclose(&mut self) -> Arc<Account> {
+    /// The account of an archive that is compressed as a whole; everything inside is charged to it. `is_large`: whether
+    /// [the archive takes a lot of memory](super::Compression::is_large) while its layers are read.
+    pub fn enclose(&mut self, is_large: bool) -> Arc<Account> {
+        self.in_large = is_large;
         self.outer.insert(Arc::default()).clone()
+    }
+
+    /// Whether the layers are inside an archive that takes a lot of memory itself.
+    pub(super) fn is_in_large(&self) -> bool {
+        self.in_large
     }
 
     /// What the packages of a layer may cost, within what those of the image may.
@@ -655,7 +663,7 @@ mod tests {
         assert!(!fits(&[(1, 100 * mib); 11]));
         // In an archive that is itself compressed, only its own length counts.
         let mut nested = Budget::default();
-        nested.enclose().earn(1);
+        nested.enclose(false).earn(1);
         assert!(inflate(&nested, &[(0, gib)]).is_ok() && inflate(&nested, &[(0, mib)]).is_err());
     }
 }

@@ -2,9 +2,9 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use super::compression::Compression;
+use super::compression::{Compression, wait_for_memory};
 use super::input::{Forward, Meter, PlainInput, ReadAt, Window};
 use super::safety::{Account, Budget, Entries, PackedReader, Purpose, Refusal, ScanBudget, UnpackedReader};
 use super::tar::{EntryKind, TarEntry, TarError, TarWalker};
@@ -18,8 +18,6 @@ use crate::packages::{self, Unread, WantedPackageFile, cargo};
 
 /// How much of a blob is read at once.
 const CHUNK: usize = 128 * 1024;
-/// Held while decompressing a layer that takes a lot of memory.
-static LARGE: Mutex<()> = Mutex::new(());
 /// How a program begins (System V ABI, "ELF Identification").
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 
@@ -33,6 +31,17 @@ pub enum LayerError {
     #[error("the {format} data is corrupt or cut off: {source}")]
     Corrupt {
         /// Which: `gzip`, `zstd`, `xz` or `bzip2`.
+        format: &'static str,
+        /// What the decoder says.
+        source: io::Error,
+    },
+    /// The compressed bytes are damaged, or need more memory than the large archive around them leaves.
+    #[error(
+        "the {format} data is corrupt or needs too much memory beside that of the archive, which is compressed too \
+         ({source}); decompress the archive first"
+    )]
+    LargeInLarge {
+        /// Which: `zstd` or `xz`.
         format: &'static str,
         /// What the decoder says.
         source: io::Error,
@@ -158,13 +167,22 @@ fn walk(
 
     let (file_list, contents, tar_hash) = {
         let is_large = compression.is_large(&head);
-        let _alone = is_large.then(|| LARGE.lock());
-        let uncompressed =
-            compression.reader(Box::new(&mut blob), is_large).map_err(|error| blame(compression, error))?;
+        // A large archive around this layer waits for it.
+        let may_be_large = is_large && !budget.is_in_large();
+        let _alone = may_be_large.then(wait_for_memory);
+        let uncompressed = compression
+            .reader(Box::new(&mut blob), may_be_large)
+            .map_err(|error| blame(compression, error))?;
         let uncompressed = UnpackedReader::new(uncompressed, budget, &account, packed);
         let tar = PlainInput(Meter::new(uncompressed, tar_by));
-        let (mut file_list, contents, mut rest) =
-            take_file_list(tar, budget, &account).map_err(|error| blame_decoder(compression, error))?;
+        let (mut file_list, contents, mut rest) = take_file_list(tar, budget, &account).map_err(|error| {
+            match blame_decoder(compression, error) {
+                LayerError::Corrupt { format, source } if is_large && !may_be_large => {
+                    LayerError::LargeInLarge { format, source }
+                }
+                other => other,
+            }
+        })?;
         // The bytes after the tar's end are part of the hash, and of the decoder's own check.
         let mut after = AfterEnd::default();
         io::copy(&mut rest, &mut after).map_err(|error| blame(compression, error))?;

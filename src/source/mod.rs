@@ -35,7 +35,7 @@ mod turns;
 use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::files;
 use crate::image::json::{self, DocumentBudget};
@@ -45,6 +45,7 @@ use crate::image::schema;
 use crate::image::snapshot::SourceInfo;
 use crate::image::text::excerpt;
 use crate::image::{DiffId, Digest, ImageName, MeasuredImage, Platform, Snapshot};
+use crate::layer::compression::wait_for_memory;
 use crate::layer::safety::{Enclosing, UnpackedReader};
 use crate::layer::{Budget, Compression, SafetyLimits};
 
@@ -372,10 +373,10 @@ fn stream_archive(
     if compression == Compression::None {
         return ImageParts::stream(&mut whole, origin, budget, &mut Everything);
     }
-    let account = budget.enclose();
-    let packed = io::BufReader::with_capacity(64 * 1024, Enclosing::new(whole, account.clone()));
     let is_large = compression.is_large(&head);
-    let _alone = is_large.then(|| LARGE.lock());
+    let account = budget.enclose(is_large);
+    let packed = io::BufReader::with_capacity(64 * 1024, Enclosing::new(whole, account.clone()));
+    let _alone = is_large.then(wait_for_memory);
     let uncompressed = compression.reader(Box::new(packed), is_large).map_err(failed)?;
     ImageParts::stream(
         &mut UnpackedReader::new(uncompressed, budget, &account, true),
@@ -440,10 +441,6 @@ fn peek(path: &Path) -> Result<(Option<Compression>, Vec<u8>), SourceError> {
     }
     Ok((compression, head))
 }
-
-/// Held while unpacking an archive that takes a lot of memory. Separate from the lock for layers, which one inside may
-/// take too.
-static LARGE: Mutex<()> = Mutex::new(());
 
 /// The largest snapshot that is read, uncompressed. One of five million files fits.
 const MAX_SNAPSHOT: u64 = 512 << 20;

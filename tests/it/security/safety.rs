@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::support::fake_registry::{FakeRegistry, Faults};
-use crate::support::tarball::{bzip2, head, xz};
+use crate::support::tarball::{bzip2, head, xz, xz_of_dictionary};
 use crate::support::{
     Blobs, Cost, FakeLayer, Item, Run, config_of, gzip, oci_layout, run, tar_of, tar_with_modes,
 };
@@ -324,28 +324,64 @@ fn a_record_of_many_packages_can_be_read_again() {
     }
 }
 
+/// A layer of zeros, compressed with this window; behind a small frame, where there is a first one.
+fn zeros_in_a_window(at: usize, first: usize, window: u32) -> FakeLayer {
+    let tar = tar_of(&[Item::File(&format!("zeros{at}"), 160 << 20)]);
+    let mut blob = if first == 0 { Vec::new() } else { zstd::encode_all(&tar[..first], 3).unwrap() };
+    blob.extend(zstd_in_a_window(&tar[first..], window));
+    FakeLayer { blob, ..FakeLayer::zstd(&tar, "COPY . /") }
+}
+
+fn zstd_in_a_window(content: &[u8], window: u32) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.window_log(window).unwrap();
+    std::io::Write::write_all(&mut encoder, content).unwrap();
+    encoder.finish().unwrap()
+}
+
 /// A decoder of zstd may keep 128 MiB of what it has inflated. Frames that come later than the first may keep 32 MiB each,
 /// as those of Go's encoder do.
 #[test]
 fn small_layers_with_large_windows_take_little_memory_together() {
-    let layer = |at: usize, first: usize, window: u32| {
-        let tar = tar_of(&[Item::File(&format!("zeros{at}"), 160 << 20)]);
-        let mut blob = if first == 0 { Vec::new() } else { zstd::encode_all(&tar[..first], 3).unwrap() };
-        let mut encoder = zstd::Encoder::new(&mut blob, 3).unwrap();
-        encoder.window_log(window).unwrap();
-        std::io::Write::write_all(&mut encoder, &tar[first..]).unwrap();
-        encoder.finish().unwrap();
-        FakeLayer { blob, ..FakeLayer::zstd(&tar, "COPY . /") }
-    };
     for (first, window) in [(0, 27), (1000, 25)] {
         let directory = tempfile::tempdir().unwrap();
-        let layout = oci_layout(directory.path(), &[0, 1, 2, 3].map(|at| layer(at, first, window)));
+        let layers = [0, 1, 2, 3].map(|at| zeros_in_a_window(at, first, window));
+        let layout = oci_layout(directory.path(), &layers);
         // From a registry several are fetched at once.
         let registry = FakeRegistry::start(&layout, Faults::default());
         for image in [layout.display().to_string(), registry.image()] {
             let cost = Cost::of(&["inspect", "--no-cache", &image], 0);
             assert!(cost.peak < 256 << 10, "{image}: {cost:?}");
         }
+    }
+}
+
+/// While an archive is unpacked that takes 128 MiB, its layers may take 32.
+#[test]
+fn an_archive_and_its_layers_take_little_memory_together() {
+    let xz = |tar: &[u8], dictionary: u32| {
+        let blob = xz_of_dictionary(tar, dictionary);
+        FakeLayer { blob, ..FakeLayer::zstd(tar, "COPY . /") }
+    };
+    let zeros = tar_of(&[Item::File("zeros", 132 << 20)]);
+    for (layer, code) in [
+        (zeros_in_a_window(0, 0, 27), 3),
+        (zeros_in_a_window(0, 0, 25), 0),
+        (xz(&zeros, 100 << 20), 3),
+        (xz(&zeros, 32 << 20), 0),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let layout = oci_layout(directory.path(), &[FakeLayer::plain(&zeros, "COPY . /"), layer]);
+        // The plain layer comes first, and fills the archive's window.
+        let script = "ls -S blobs/sha256/* | tar -c -f all.tar -T - oci-layout index.json";
+        Run::of(Command::new("sh").args(["-c", script]).current_dir(&layout)).expect(0);
+        let archive = zstd_in_a_window(&std::fs::read(layout.join("all.tar")).unwrap(), 27);
+        assert!(archive.len() < 1 << 20, "{}", archive.len());
+        let file = directory.path().join("image.tar.zst").display().to_string();
+        std::fs::write(&file, archive).unwrap();
+        let cost = Cost::of(&["inspect", "--no-cache", &file], code);
+        assert!(cost.peak < 256 << 10, "{cost:?}");
+        assert_eq!(cost.stderr.contains("decompress the archive first"), code == 3, "{}", cost.stderr);
     }
 }
 

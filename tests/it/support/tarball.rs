@@ -128,7 +128,13 @@ pub fn zstd_with_checksum(content: &[u8]) -> Vec<u8> {
 
 /// A stream of xz.
 pub fn xz(content: &[u8]) -> Vec<u8> {
-    let options = lzma_rust2::XzOptions::with_preset(3);
+    xz_of_dictionary(content, 4 << 20)
+}
+
+/// A stream of xz that needs this many bytes to be unpacked.
+pub fn xz_of_dictionary(content: &[u8], bytes: u32) -> Vec<u8> {
+    let mut options = lzma_rust2::XzOptions::with_preset(3);
+    options.lzma_options.dict_size = bytes;
     let mut writer = lzma_rust2::XzWriter::new(Vec::new(), options).unwrap();
     writer.write_all(content).unwrap();
     writer.finish().unwrap()
