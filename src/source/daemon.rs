@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bollard::errors::Error as EngineError;
@@ -212,7 +212,8 @@ impl Engine {
             Ok(inspected) => Ok(inspected),
             Err(EngineError::DockerResponseServerError { status_code: 404, .. }) => {
                 let (address, nearest) = (self.endpoint.address.clone(), self.nearest(name).await);
-                Err(SourceError::NoSuchLocalImage { address, name: excerpt(name), nearest })
+                let is_directory = Path::new(name).is_dir();
+                Err(SourceError::NoSuchLocalImage { address, name: excerpt(name), is_directory, nearest })
             }
             Err(other) => Err(self.error(format!("describe the image `{}`", excerpt(name)), &other)),
         }

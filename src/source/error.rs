@@ -294,7 +294,8 @@ pub enum SourceError {
     NoTarSplit(PathBuf),
     /// The engine has no such image.
     #[error(
-        "the engine at {address} has no image `{name}`; build or pull it first, or name one that it has{}",
+        "the engine at {address} has no image `{name}`{}; build or pull it first, or name one that it has{}",
+        if *is_directory { ", and the directory of that name holds none" } else { "" },
         such_as(nearest)
     )]
     NoSuchLocalImage {
@@ -302,6 +303,8 @@ pub enum SourceError {
         address: String,
         /// The image.
         name: String,
+        /// Whether a directory here has that name.
+        is_directory: bool,
         /// The names that are most like it: other tags of the same repository first.
         nearest: Vec<String>,
     },

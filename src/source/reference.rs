@@ -202,7 +202,7 @@ impl ImageReference {
     }
 
     fn plain(text: &str) -> Result<ImageReference, ReferenceError> {
-        if looks_like_path(text) || Path::new(text).exists() {
+        if looks_like_path(text) || may_hold_image(Path::new(text)) {
             return Ok(Self::Path(text.into()));
         }
         Self::daemon(text)
@@ -264,6 +264,15 @@ impl fmt::Display for ImageReference {
 /// Whether a text is a path even if no such file exists.
 fn looks_like_path(text: &str) -> bool {
     text == "-" || text.starts_with(['.', '/', '~']) || text.ends_with(".tar") || text.ends_with(".json")
+}
+
+/// Any file, and a directory with an image in it. Other directories do not count: an image is often named like the
+/// directory that it is built from.
+fn may_hold_image(path: &Path) -> bool {
+    match path.is_dir() {
+        true => ["index.json", "manifest.json"].iter().any(|document| path.join(document).exists()),
+        false => path.exists(),
+    }
 }
 
 /// `FILE[:REF]`. A file name may contain colons itself, so the longest existing one wins.

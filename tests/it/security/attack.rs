@@ -366,8 +366,18 @@ fn a_committed_file_takes_the_place_of_no_image() {
     // Nor is it recorded.
     let record = ["record", "app=app", "--allow-pull-request", "--allow-dirty"];
     assert!(Run::of(&mut change.command(&record)).expect(2).stderr.contains("docker-daemon:app"));
-    // What is named as a file is one, and what the job itself has made is no pull request's.
+    // What is named as a file is one, and what the job itself has made is no pull request's. A directory of sources is
+    // no image, unless it looks like one.
     check("./app").expect(0);
+    fs::create_dir(change.checkout.path().join("web")).unwrap();
+    assert!(check("web").expect(3).stderr.contains("engine at"));
+    for name in ["web/index.json", "web/manifest.json"] {
+        fs::write(change.checkout.path().join(name), "{}").unwrap();
+        change.checkout.git(&["add", name]);
+        assert!(check("web").expect(2).stderr.contains("git tracks"));
+        change.checkout.git(&["rm", "-f", name]);
+        fs::create_dir_all(change.checkout.path().join("web")).unwrap();
+    }
     fs::copy(&snapshot, change.checkout.path().join("made")).unwrap();
     check("made").expect(0);
 }
