@@ -2,14 +2,12 @@
 //! "image index") and the `manifest.json` of `docker save`. Only what layergate reads of them.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::de::{Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
 use super::container::{ContainerSettings, command, names, short};
 use super::digest::{DiffId, Digest};
-use super::go_json::is_field;
 use super::instruction::Instruction;
 use super::platform::Platform;
 use super::snapshot::HistoryEntry;
@@ -341,46 +339,17 @@ pub struct Manifest {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// One image of the `manifest.json` that `docker save` writes.
-#[derive(Debug, Clone, Default)]
+/// One image of the `manifest.json` that `docker save` writes. Jib before 2.3 and containerify write its keys in other
+/// cases.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
 pub struct SavedImage {
     /// The path of the config inside the archive.
     pub config: String,
     /// The names that the image was saved under.
+    #[serde(default, deserialize_with = "or_default")]
     pub repo_tags: Vec<String>,
     /// The paths of the layers inside the archive, lowest first.
+    #[serde(default, deserialize_with = "or_default")]
     pub layers: Vec<String>,
-}
-
-/// Engines read it with Go's `encoding/json`, which ignores the case of keys and takes the last of duplicate keys. Jib
-/// before 2.3 and containerify write keys in other cases.
-impl<'de> Deserialize<'de> for SavedImage {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<SavedImage, D::Error> {
-        from.deserialize_map(SavedImageVisitor)
-    }
-}
-
-struct SavedImageVisitor;
-
-impl<'de> Visitor<'de> for SavedImageVisitor {
-    type Value = SavedImage;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an image with its `Config` and `Layers`")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<SavedImage, A::Error> {
-        let mut image = SavedImage::default();
-        let mut config = None;
-        while let Some(key) = map.next_key::<String>()? {
-            match ["config", "repotags", "layers"].into_iter().find(|field| is_field(&key, field)) {
-                Some("config") => config = map.next_value::<Option<String>>()?.or(config),
-                Some("repotags") => image.repo_tags = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                Some("layers") => image.layers = map.next_value::<Option<_>>()?.unwrap_or_default(),
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        image.config = config.ok_or_else(|| A::Error::missing_field("Config"))?;
-        Ok(image)
-    }
 }

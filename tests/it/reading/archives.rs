@@ -47,27 +47,29 @@ fn keys_of_manifest_json_are_read_in_any_case() {
     assert_eq!(totals(&format!("docker-archive:{containerify}:app:1"))["layers"], 3);
     let layer = tar(&[file("a", 10)]);
     let directory = tempfile::tempdir().unwrap();
-    let forms: [(&str, Manifest); 3] = [
+    let forms: [(&str, Manifest); 2] = [
         ("jib.tar", |config, layer| {
             format!(r#"[{{"config":"{config}","repoTags":["a:1"],"layers":["{layer}"]}}]"#)
         }),
         ("shouted.tar", |config, layer| {
             format!(r#"[{{"CONFIG":"{config}","REPOTAGS":["a:1"],"LAYERS":["{layer}"],"Parent":""}}]"#)
         }),
-        // Of a key that is there twice Go takes the last, and a null changes no text.
-        ("twice.tar", |config, layer| {
-            format!(
-                r#"[{{"Config":"x","config":"{config}","CONFIG":null,"layers":[],"Layers":["{layer}"],"repotags":["a:1"]}}]"#
-            )
-        }),
     ];
     for (name, manifest) in forms {
         let image = write(directory.path(), name, &save(&layer, &layer, manifest));
         assert_eq!(totals(&format!("docker-archive:{image}:a:1"))["uncompressed"], 10, "{name}");
     }
-    let none = write(directory.path(), "none.tar", &save(&layer, &layer, |_, _| r#"[{"Layers":[]}]"#.into()));
-    let refused = run(&["inspect", &none]).expect(3);
-    assert!(refused.stderr.contains("missing field `Config`"), "{}", refused.stderr);
+    let wrong: [(&str, Manifest); 2] = [
+        ("missing field `Config`", |_, _| r#"[{"Layers":[]}]"#.into()),
+        ("duplicate field `Config`", |config, layer| {
+            format!(r#"[{{"Config":"x","config":"{config}","Layers":["{layer}"]}}]"#)
+        }),
+    ];
+    for (error, manifest) in wrong {
+        let image = write(directory.path(), "wrong.tar", &save(&layer, &layer, manifest));
+        let refused = run(&["inspect", &image]).expect(3);
+        assert!(refused.stderr.contains(error), "{}", refused.stderr);
+    }
 }
 
 /// The entries of an archive, without those that `keep` drops; `change` may replace a content.
