@@ -39,14 +39,13 @@ impl Limit for MultiStage {
 
     fn evaluate(&self, subject: &Subject<'_>) -> Result<Vec<Exceeded>, Unknown> {
         let evaluated = subject.head.stages()?;
-        let held = |found| held_against(found).unwrap_or_default();
-        let now = subject.head.removable().map(held).unwrap_or_default();
+        let now = subject.head.removable().map(held_against).unwrap_or_default();
         let (severity, note) = match evaluated.outcome {
             RemovableOutcome::Pass => return Ok(Vec::new()),
             RemovableOutcome::Warn => (Severity::Warn, ""),
             RemovableOutcome::Fail => {
                 let base = subject.before();
-                let before = base.and_then(|base| base.removable().ok()).and_then(held_against);
+                let before = base.and_then(|base| base.removable().ok()).map(held_against);
                 let already = base.and_then(|base| base.recorded_outcome()).map_or_else(
                     || before.is_some_and(|bytes| bytes > Bytes(0)),
                     |outcome| outcome == RemovableOutcome::Fail,

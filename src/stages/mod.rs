@@ -113,9 +113,8 @@ pub fn sum_counting(found: &[Removable]) -> Bytes {
 }
 
 /// The application's own build tools and build inputs, in bytes.
-pub fn held_against(found: &[Removable]) -> Option<Bytes> {
-    let own = found.iter().filter(|one| is_own(one) && one.weight <= Weight::Input);
-    Some(sum(own))
+pub fn held_against(found: &[Removable]) -> Bytes {
+    sum(found.iter().filter(|one| is_own(one) && one.weight <= Weight::Input))
 }
 
 impl Evaluation {
