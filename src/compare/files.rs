@@ -93,8 +93,8 @@ impl Waste {
         }
         if self.hidden_by.of_base_image {
             return match self.base_image_estimated {
-                true => "probably comes with the base image: use another one to avoid it",
-                false => "comes with the base image: use another one to avoid it",
+                true => "probably comes with the base image: only another base image avoids it",
+                false => "comes with the base image: only another base image avoids it",
             };
         }
         if self.stored_by.of_base_image {

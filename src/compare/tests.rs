@@ -43,10 +43,10 @@ fn waste_between_layers_of_an_estimated_base_image_is_not_told_to_be_joined() {
     assert_eq!(advice(&image), [(500, join, false), (400, join, false)]);
     image.base = Some(BaseImage { name: None, layers: 2, how: BoundaryBy::History });
     let [inside, above] = advice(&image).try_into().unwrap();
-    assert_eq!(inside, (500, "probably comes with the base image: use another one to avoid it", true));
+    assert_eq!(inside, (500, "probably comes with the base image: only another base image avoids it", true));
     assert!(above.1.starts_with("these files probably come with the base image") && above.2, "{above:?}");
     image.base = Some(BaseImage { name: None, layers: 2, how: BoundaryBy::Image });
-    assert_eq!(advice(&image)[0].1, "comes with the base image: use another one to avoid it");
+    assert_eq!(advice(&image)[0].1, "comes with the base image: only another base image avoids it");
 }
 
 #[test]

@@ -47,16 +47,18 @@ pub(super) fn message(growth: Delta, before: Bytes, limit: &Threshold) -> String
 
 /// How to make an image smaller that grew at `place`.
 pub(super) fn make_smaller(place: Option<&DockerfileLines>, key: &str) -> String {
-    let from = place.map_or_else(String::new, |place| format!(" from {place}"));
-    format!("remove what the image does not need{from}, or raise {key}")
+    match place {
+        Some(place) => format!("shrink what {place} adds, or raise {key}"),
+        None => format!("remove what the image does not need, or raise {key}"),
+    }
 }
 
-/// None of the Dockerfile's instructions can help if the growth is mostly the base image's.
+/// How to undo growth. No instruction of the Dockerfile can help if the growth is mostly the base image's.
 fn help(base: &BaseFacts<'_>, growth: Delta, key: &str) -> String {
     let drift = base.split.map(|split| split.base_image).filter(|drift| drift.0 > growth.0 / 2);
     match drift {
-        Some(drift) => format!(
-            "{drift} of it comes from the base image: pin the earlier one, merge the update on its own, or raise {key} (max-app-increase leaves the base image out)"
+        Some(_) => format!(
+            "pin the previous base image, choose a smaller one, or raise {key}; max-app-increase limits only your own layers"
         ),
         None => make_smaller(base.grown_most().as_ref(), key),
     }

@@ -154,9 +154,8 @@ pub fn markdown_rows(found: &[Removable], sizes: Sizes) -> String {
 fn more(left: usize, indent: &str) -> String {
     match left {
         0 => String::new(),
-        left => format!(
-            "\n\n{indent}\u{2026} and {left} more, with fewer bytes; the JSON report has all of them."
-        ),
+        1 => format!("\n\n{indent}\u{2026} and 1 smaller one, in the JSON report."),
+        left => format!("\n\n{indent}\u{2026} and {left} smaller ones, in the JSON report."),
     }
 }
 

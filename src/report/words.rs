@@ -69,7 +69,7 @@ pub fn headline(image: &ImageReport) -> String {
 }
 
 /// `base image python:3.13-slim grew 4.2 MB`, if that certainly explains the whole difference.
-fn only_base_image(image: &ImageReport) -> Option<String> {
+pub fn only_base_image(image: &ImageReport) -> Option<String> {
     let split = image.split.filter(|split| boundary(split.how).is_empty() && split.app == Delta(0))?;
     let is_its = |cause: &Cause| {
         let row = image.layers.iter().find(|row| row.head_index == cause.head_index);
@@ -78,13 +78,16 @@ fn only_base_image(image: &ImageReport) -> Option<String> {
     if split.base_image == Delta(0) || !image.causes.iter().all(is_its) {
         return None;
     }
-    let name = image.base_image.as_deref().map_or_else(String::new, |name| {
-        let name = ImageName::parse(name);
-        let tag = name.tag.map_or_else(String::new, |tag| format!(":{tag}"));
-        format!(" {}", short(&format!("{}{tag}", name.short()), MAX_CONFIG))
-    });
+    let name = base_image_name(image).map_or_else(String::new, |name| format!(" {name}"));
     let verb = if split.base_image > Delta(0) { "grew" } else { "shrank" };
     Some(format!("base image{name} {verb} {}", split.base_image.magnitude()))
+}
+
+/// The base image's name without its registry and digest; untrusted text.
+pub fn base_image_name(image: &ImageReport) -> Option<String> {
+    let name = ImageName::parse(image.base_image.as_deref()?);
+    let tag = name.tag.map_or_else(String::new, |tag| format!(":{tag}"));
+    Some(short(&format!("{}{tag}", name.short()), MAX_CONFIG))
 }
 
 /// Why an exceeded limit does not fail, to follow a sentence; empty if it does.
@@ -221,13 +224,29 @@ pub fn configurations(report: &Report) -> Option<String> {
     Some(format!("limits of {and}{last}"))
 }
 
+/// The failing image, if it is the only one of several, and what to say of the others.
+pub fn only_failing(report: &Report) -> Option<(&ImageReport, String)> {
+    let mut failing = report.images.iter().filter(|image| image.verdict == Verdict::Fail);
+    let image = failing.next().filter(|image| !image.is_not_delivered())?;
+    let others = report.images.iter().filter(|other| other.head.is_some()).count() - 1;
+    let pass = match others {
+        0 => return None,
+        1 => "the other image passes".to_owned(),
+        others => format!("{others} others pass"),
+    };
+    failing.next().is_none().then(|| (image, pass + &removed(report.images.len() - 1 - others)))
+}
+
 /// The headline of a report of several images.
 pub fn headline_of_many(report: &Report) -> String {
     let count = |verdict| report.images.iter().filter(|image| image.verdict == verdict).count();
     let missing = report.images.iter().filter(|image| image.is_not_delivered()).count();
     let all = report.images.iter().filter(|image| image.head.is_some()).count() + missing;
     let sentence = match report.verdict {
-        Verdict::Fail => format!("{} of {all} images fail", count(Verdict::Fail)),
+        Verdict::Fail => match count(Verdict::Fail) {
+            1 => format!("1 of {all} images fails"),
+            count => format!("{count} of {all} images fail"),
+        },
         Verdict::Unenforced => {
             format!("{} of {all} images exceed a limit; not enforced", count(Verdict::Unenforced))
         }
@@ -239,12 +258,16 @@ pub fn headline_of_many(report: &Report) -> String {
     };
     let sentence = match missing {
         0 => sentence,
+        1 if count(Verdict::Fail) == 1 => format!("1 of {all} images has no report"),
+        missing if count(Verdict::Fail) == missing => format!("{missing} of {all} images have no report"),
         missing => format!("{sentence}, {missing} of them without a report"),
     };
-    match report.images.len() - all {
-        0 => sentence,
-        gone => format!("{sentence}, {gone} removed"),
-    }
+    sentence + &removed(report.images.len() - all)
+}
+
+/// `, 2 removed`: the images that the baseline has and the report has not.
+fn removed(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(", {count} removed") }
 }
 
 /// How an exceeded limit was accepted, as untrusted text and the words around it: before, text, after.
@@ -253,20 +276,26 @@ pub fn accepted(acceptance: &Acceptance) -> [String; 3] {
         acceptance.at.as_deref().map_or_else(String::new, |at| format!(" on {}", at.get(..10).unwrap_or(at)));
     let of =
         acceptance.pull.map_or_else(String::new, |pull| format!(" of #{pull} (ahead in the merge queue)"));
-    let when = of + &when;
     match (&acceptance.label, &acceptance.trailer) {
-        (Some(label), _) => ["by the label ".into(), label.clone(), when],
+        (Some(label), _) => {
+            let added = if when.is_empty() { when } else { format!(", added{when}") };
+            ["by the label ".into(), label.clone(), of + &added]
+        }
         (None, trailer) => {
             let commit = acceptance.commit.as_deref().map_or("a commit".into(), short_sha);
             let name = trailer.clone().unwrap_or_default();
-            ["by the trailer ".into(), name, format!(" of {commit}{when}")]
+            ["by the trailer ".into(), name, format!(" of {commit}{of}{when}")]
         }
     }
 }
 
 /// Introduces who accepted: GitHub vouches for labels, but a commit's author is only what the commit says.
 pub fn accepted_by(acceptance: &Acceptance) -> &'static str {
-    if acceptance.label.is_some() { ", by " } else { ", its author given as " }
+    match (&acceptance.label, &acceptance.at) {
+        (Some(_), Some(_)) => " by ",
+        (Some(_), None) => ", added by ",
+        (None, _) => ", its author given as ",
+    }
 }
 
 /// What would accept an exceeded limit, each in the same three parts.
@@ -563,8 +592,8 @@ pub fn config_sides(change: &ConfigChange) -> [Vec<&str>; 2] {
 /// How lines are known.
 pub fn lines_by(by: LinesBy) -> &'static str {
     match by {
-        LinesBy::Provenance => "lines from build provenance",
-        LinesBy::Estimated => "lines estimated",
+        LinesBy::Provenance => "line numbers from build provenance",
+        LinesBy::Estimated => "line numbers estimated",
     }
 }
 
@@ -669,11 +698,14 @@ pub fn next_step<'a>(image: &ImageReport, finding: &'a Finding) -> Option<&'a st
     Some(finding.help.as_str()).filter(|help| !help.is_empty() && !is_accepted)
 }
 
-/// The images of a report, largest difference first; equal ones by name and platform. Images without a report come
-/// first, then those that fail: among many others they would be overlooked.
+/// The images of a report, largest growth first and shrinkage last; equal ones by name and platform. Images without a
+/// report come first, then those that fail: among many others they would be overlooked.
 pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
     let mut images: Vec<&ImageReport> = report.images.iter().collect();
-    let size = |image: &ImageReport| image.size_delta().map_or(0, |delta| delta.magnitude().0);
+    let growth = |image: &ImageReport| {
+        let delta = image.size_delta().unwrap_or_default();
+        (delta.0 >= 0, delta.magnitude())
+    };
     sort::by(&mut images, |a, b| {
         let unknown = b.is_not_delivered().cmp(&a.is_not_delivered());
         let exceeds = |image: &ImageReport| match image.verdict {
@@ -684,7 +716,7 @@ pub fn by_difference(report: &Report) -> Vec<&ImageReport> {
         let fails = exceeds(b).cmp(&exceeds(a));
         unknown
             .then(fails)
-            .then_with(|| size(b).cmp(&size(a)))
+            .then_with(|| growth(b).cmp(&growth(a)))
             .then_with(|| natural(&a.name, &b.name))
             .then_with(|| a.platform.cmp(&b.platform))
     });

@@ -180,7 +180,7 @@ test("what is searched for is found, and what is not is said", async () => {
 
 test("it says how lines are known, and what containers are started with", async () => {
   const { page, context } = await open("config", DOCUMENTS.fail);
-  assert.match(await page.locator(".answer .small").last().innerText(), /; lines from build provenance; limits: max-increase = 1%/);
+  assert.match(await page.locator(".answer .small").last().innerText(), /; line numbers from build provenance; limits: max-increase = 1%/);
   const config = page.locator("section[aria-labelledby=config]");
   assert.deepEqual(await config.locator("tbody tr").allInnerTexts().then((rows) => rows.map((row) => row.split("\t"))),
     [["USER", "root", "app"], ["ENV", "PIPENV_VENV", "PYTHONUSERBASE"], ["ENTRYPOINT", "", '["/app/start"]']]);

@@ -121,7 +121,7 @@ export function failing(count = 4000) {
         { name: "Files", unit: "count", head: files.filter((file) => file[1] >= 0).length, base: files.filter((file) => file[2] >= 0).length, help: "" },
       ],
       baseline: "Baseline main@a1b2c3d, base commit (exact)",
-      lines: "lines from build provenance",
+      lines: "line numbers from build provenance",
       limits: [["max-increase", "1%", null], ["max-size", "1.5 GB", "acme/.github//layergate.toml@main"]],
       findings: [{ severity: "fail", rule: "max-increase", message: "grew by 60.3 MB (4.5%), 47.0 MB more than 1% allows", help: "Install in a builder stage and COPY --from=builder /pybase /pybase", place: place(5) }],
       causes: [

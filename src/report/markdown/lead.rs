@@ -47,7 +47,14 @@ pub(super) fn heading(report: &Report, images: &[&ImageReport]) -> String {
             let sentence = short(&words::headline(image), MAX_SENTENCE);
             format!("### {icon} {} {}", code(&image.name), prose(&sentence))
         }
-        _ => format!("### {icon} {}", words::headline_of_many(report)),
+        _ => match words::only_failing(report) {
+            Some((image, others)) => {
+                let sentence = short(&words::headline(image), MAX_SENTENCE);
+                let label = code(&short(&words::label(report, image), MAX_STEP));
+                format!("### {icon} {label} {}; {others}", prose(&sentence))
+            }
+            None => format!("### {icon} {}", words::headline_of_many(report)),
+        },
     }
 }
 
@@ -68,38 +75,68 @@ pub(super) fn lead(report: &Report, images: &[&ImageReport], sizes: Sizes) -> St
     paragraphs.join("\n\n")
 }
 
+/// How the amounts in a reason are shown.
+#[derive(Clone, Copy)]
+enum Amounts {
+    /// As they are.
+    Each(Sizes),
+    /// As the largest of several images.
+    UpTo(Sizes),
+    /// Not at all: two images have the same reason if the rest of the text is equal.
+    Hidden,
+}
+
+impl Amounts {
+    /// An amount, to follow its subject.
+    fn of(self, shown: impl Fn(Sizes) -> String) -> String {
+        match self {
+            Amounts::Each(sizes) => format!(" {}", shown(sizes)),
+            Amounts::UpTo(sizes) => format!(" up to {}", shown(sizes)),
+            Amounts::Hidden => String::new(),
+        }
+    }
+}
+
 /// Why each image has its result, and what to do about it. What several images share is said once.
 fn reasons(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Vec<String> {
-    let mut reasons: Vec<([Option<String>; 2], Vec<String>)> = Vec::new();
-    let is_told = |image: &&&ImageReport| images.len() == 1 || image.verdict != Verdict::Pass;
-    for image in images.iter().filter(is_told) {
-        let links = report.links.as_ref();
-        let why = match image.is_not_delivered() {
-            true => Some("no report arrived".to_owned()),
-            false if is_about_removable(image) => ships(image, sizes, links),
-            false => why(image, sizes, links),
-        };
-        let reason = [why, fix(image)];
+    let links = report.links.as_ref();
+    let why = |image: &ImageReport, amounts| match image.is_not_delivered() {
+        true => Some("no report arrived".to_owned()),
+        false if is_about_removable(image) => ships(image, amounts, links),
+        false => why(image, amounts, links),
+    };
+    let mut reasons: Vec<([Option<String>; 2], Vec<&ImageReport>)> = Vec::new();
+    let is_told = |image: &&ImageReport| images.len() == 1 || image.verdict != Verdict::Pass;
+    for image in images.iter().copied().filter(is_told) {
+        let reason = [why(image, Amounts::Hidden), fix(image)];
         if reason.iter().all(Option::is_none) {
             continue;
         }
-        let label = words::label(report, image);
         match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, labels)) => labels.push(label),
-            None => reasons.push((reason, vec![label])),
+            Some((_, alike)) => alike.push(image),
+            None => reasons.push((reason, vec![image])),
         }
     }
-    let many = images.len() > 1;
+    // The heading names an image that is the only one to fail.
+    let many = images.len() > 1 && (reasons.len() > 1 || words::only_failing(report).is_none());
+    let left: usize = reasons.iter().skip(MAX_REASONS).map(|(_, alike)| alike.len()).sum();
     reasons.truncate(MAX_REASONS);
     let mut told = Vec::new();
-    for (index, ([why, fix], labels)) in reasons.iter().enumerate() {
-        let of = if many { format!(" ({})", named(labels.clone())) } else { String::new() };
-        told.extend(why.as_ref().map(|why| format!("**Why{of}:** {why}")));
+    for (index, ([_, fix], alike)) in reasons.iter().enumerate() {
+        let labels = alike.iter().map(|image| words::label(report, image)).collect();
+        let of = if many { format!(" ({})", named(labels)) } else { String::new() };
+        let mut exact = alike.iter().map(|image| why(image, Amounts::Each(sizes)));
+        let first = exact.next().flatten();
+        let is_same = exact.all(|other| other == first);
+        // The images are sorted by growth.
+        let first = if is_same { first } else { why(alike[0], Amounts::UpTo(sizes)) };
+        told.extend(first.as_ref().map(|why| format!("**Why{of}:** {why}")));
         // Advice for several reasons is given once, after the last of them; images are named by their first reason.
         let is_told_later = reasons[index + 1..].iter().any(|([_, later], _)| later == fix);
-        let of = if why.is_none() { of } else { String::new() };
+        let of = if first.is_none() { of } else { String::new() };
         told.extend(fix.as_ref().filter(|_| !is_told_later).map(|fix| format!("**Fix{of}:** {fix}")));
     }
+    told.extend((left > 0).then(|| format!("For {left} more, see the details below.")));
     told
 }
 
@@ -116,7 +153,7 @@ fn named(mut labels: Vec<String>) -> String {
 }
 
 /// The instructions that explain the difference, in its direction.
-fn why(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<String> {
+fn why(image: &ImageReport, amounts: Amounts, links: Option<&RunLinks>) -> Option<String> {
     let delta = image.delta.as_ref()?.uncompressed?;
     let along = |cause: &&Cause| cause.delta.0.signum() == delta.0.signum();
     let (of_base, own): (Vec<&Cause>, Vec<&Cause>) =
@@ -136,10 +173,10 @@ fn why(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<St
         }
         told = [told, amount].into_iter().sum();
         shown.push(match cause {
-            None => format!("the base image {}", sizes.delta(amount)),
+            None => base_image(image) + &amounts.of(|sizes| sizes.delta(amount)),
             Some(cause) => {
                 let place = cause.dockerfile.as_ref();
-                let text = short_cause(cause, sizes, place.map(|place| linked(place, file, links)));
+                let text = short_cause(cause, amounts, place.map(|place| linked(place, file, links)));
                 file = place.map(|place| place.path.as_str()).or(file);
                 text
             }
@@ -148,10 +185,30 @@ fn why(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<St
     if shown.is_empty() {
         return None;
     }
+    // If many instructions add little each, where they add it says more.
+    let is_small = u128::from(told.magnitude().0) * 2 < u128::from(delta.magnitude().0);
+    let directory = is_small.then(|| directory(image, delta, amounts)).flatten();
+    shown.truncate(if directory.is_some() { 1 } else { MAX_CAUSES });
     let rest = count - shown.len();
     shown.extend((rest > 0 && !is_explained(told)).then(|| format!("{rest} more")));
     let note = if image.metric == Metric::Uncompressed { "" } else { " (uncompressed)" };
-    Some(listed(shown) + note)
+    Some(directory.unwrap_or_default() + &listed(shown) + note)
+}
+
+/// The directory with most of the difference, to introduce the instructions that add to it: `` `/opt/tools/` 42 files +135 kB: ``.
+fn directory(image: &ImageReport, delta: Delta, amounts: Amounts) -> Option<String> {
+    let largest = image.files.as_ref()?.directories.first()?;
+    let is_most = largest.delta.0.signum() == delta.0.signum()
+        && u128::from(largest.delta.magnitude().0) * 2 >= u128::from(delta.magnitude().0);
+    let path = code(&short(&format!("/{}", largest.path), MAX_STEP));
+    let amount = amounts.of(|sizes| sizes.delta(largest.delta));
+    is_most.then(|| format!("{path} {}{amount}: ", words::files(largest.files)))
+}
+
+/// The base image in a reason.
+fn base_image(image: &ImageReport) -> String {
+    words::base_image_name(image)
+        .map_or_else(|| "the base image".into(), |name| format!("base image {}", code(&name)))
 }
 
 /// Whether the heading is about removable files rather than growth.
@@ -163,7 +220,7 @@ fn is_about_removable(image: &ImageReport) -> bool {
 }
 
 /// The instructions that ship most removable files; the base image's part if they ship none.
-fn ships(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<String> {
+fn ships(image: &ImageReport, amounts: Amounts, links: Option<&RunLinks>) -> Option<String> {
     let counting = || image.removable.iter().filter(|one| one.counts());
     let mut layers: Vec<(Bytes, &LayerRef)> = Vec::new();
     for one in counting().filter(|one| !one.layer.of_base_image) {
@@ -175,14 +232,16 @@ fn ships(image: &ImageReport, sizes: Sizes, links: Option<&RunLinks>) -> Option<
     sort::by_key(&mut layers, |(bytes, _)| std::cmp::Reverse(*bytes));
     if layers.is_empty() {
         let base = sum(counting());
-        return (base > Bytes(0)).then(|| format!("the base image ships {}", sizes.bytes(base)));
+        return (base > Bytes(0))
+            .then(|| format!("the base image ships{}", amounts.of(|sizes| sizes.bytes(base))));
     }
     let (mut file, mut told) = (None, Vec::new());
     for (bytes, layer) in layers.iter().take(MAX_SHIPPING) {
         let place = layer.dockerfile.as_ref();
         let linked = place.map_or_else(String::new, |place| format!("{} ", linked(place, file, links)));
         file = place.map(|place| place.path.as_str()).or(file);
-        told.push(format!("{linked}{} {}", step_code(layer.instruction.as_ref()), sizes.bytes(*bytes)));
+        let amount = amounts.of(|sizes| sizes.bytes(*bytes));
+        told.push(format!("{linked}{}{amount}", step_code(layer.instruction.as_ref())));
     }
     let rest = layers.len() - told.len();
     told.extend((rest > 0).then(|| format!("{rest} more")));
@@ -223,9 +282,10 @@ fn linked(place: &DockerfileLines, file: Option<&str>, links: Option<&RunLinks>)
 }
 
 /// `Dockerfile:12` `pip install pandas` +18.2 MB (`pandas` 2.2.3 +12.1 MB)
-fn short_cause(cause: &Cause, sizes: Sizes, place: Option<String>) -> String {
+fn short_cause(cause: &Cause, amounts: Amounts, place: Option<String>) -> String {
     let place = place.map_or_else(String::new, |place| format!("{place} "));
-    let text = format!("{place}{} {}", step_code(cause.instruction.as_ref()), sizes.delta(cause.delta));
+    let amount = amounts.of(|sizes| sizes.delta(cause.delta));
+    let text = format!("{place}{}{amount}", step_code(cause.instruction.as_ref()));
     let largest = words::largest_parts(&cause.parts, 1).into_iter().next();
     let says_most = |part: &&CausePart| {
         part.delta.0.signum() == cause.delta.0.signum()
@@ -235,7 +295,7 @@ fn short_cause(cause: &Cause, sizes: Sizes, place: Option<String>) -> String {
     let (name, more) = words::part(part);
     let amount = match part.delta == cause.delta {
         true => String::new(),
-        false => format!(" {}", sizes.delta(part.delta)),
+        false => amounts.of(|sizes| sizes.delta(part.delta)),
     };
     format!("{text} ({}{}{amount})", code(&name), plain(&more))
 }
@@ -280,9 +340,8 @@ fn finding_line(image: &ImageReport, finding: &Finding, with_help: bool) -> Stri
     let help =
         help.map_or_else(String::new, |help| format!(" {}.", prose(&capitalised(&short(help, MAX_FINDING)))));
     format!(
-        "- {icon} **{}** ({}): {subject}{}.{help}",
+        "- {icon} **{}**: {subject}{}.{help}",
         plain(&short(&finding.rule, 40)),
-        words::severity(image, finding),
         prose(&short(&finding.message, MAX_FINDING)),
     )
 }
@@ -305,7 +364,7 @@ fn acceptance(report: &Report) -> Option<String> {
         let mut ways: Vec<String> = ways.iter().take(MAX_WAYS).map(way).collect();
         ways.extend((more > 0).then(|| format!("one of {more} more, in the JSON report")));
         return (!ways.is_empty())
-            .then(|| format!("**Intended?** Add {}, and re-run the check.", ways.join(" or ")));
+            .then(|| format!("**Intended?** Add {} and re-run the check.", ways.join(" or ")));
     };
     let [before, name, after] = words::accepted(acceptance);
     let by = acceptance
@@ -395,7 +454,7 @@ fn cause_line(cause: &Cause, style: &ImagePart<'_>) -> String {
 pub(super) fn footer(report: &Report, images: &[&ImageReport]) -> String {
     let links = report.links.as_ref();
     let metric = words::common_metric(images.iter().copied());
-    let line = |image: &&ImageReport| {
+    let baseline = |image: &&ImageReport| {
         let is_missing = image.base.is_none() && image.no_base.is_some();
         let none = ("", None, "no baseline");
         let (lead, label, how) = if is_missing { none } else { words::baseline(image) };
@@ -411,23 +470,24 @@ pub(super) fn footer(report: &Report, images: &[&ImageReport]) -> String {
             _ if words::drift_is_in_table(image) => String::new(),
             text => format!(" \u{b7} {}", plain(text)),
         };
-        let basis = match metric {
-            Some(_) => plain(&words::basis(image)),
-            None => format!("sizes in the metrics named above{}", plain(&words::basis_of_any(image))),
-        };
-        format!("{basis} \u{b7} {lead}{}{}{base_image}", label.unwrap_or_default(), prose(&short(how, 200)))
+        format!("{lead}{}{}{base_image}", label.unwrap_or_default(), prose(&short(how, 200)))
     };
-    let mut lines: Vec<String> = images.iter().filter(|image| !image.is_not_delivered()).map(line).collect();
-    lines.dedup();
-    let figures = match lines.as_slice() {
-        [] => None,
-        [line] => Some(line.clone()),
-        [line, ..] => Some(format!("{line}, and others")),
+    let basis = |image: &&ImageReport| match metric {
+        Some(_) => plain(&words::basis(image)),
+        None => format!("sizes in the metrics named above{}", plain(&words::basis_of_any(image))),
+    };
+    // Images without a baseline say so in the table.
+    let compared = |image: &&ImageReport| images.len() == 1 || image.base.is_some();
+    let delivered = || images.iter().copied().filter(|image| !image.is_not_delivered());
+    let only = |mut texts: Vec<String>, several: &str| {
+        texts.dedup();
+        if texts.len() > 1 { Some(several.to_owned()) } else { texts.pop() }
     };
     let linked = |name: &str, url: Option<String>| url.map(|url| format!("[{name}]({url})"));
     let parts = [
         linked("layergate", Some(HOME.into())),
-        figures,
+        only(delivered().map(|image| basis(&image)).collect(), "sizes measured in several ways"),
+        only(delivered().filter(compared).map(|image| baseline(&image)).collect(), "several baselines"),
         words::configurations(report).map(|names| plain(&short(&names, MAX_HELP))),
         linked("run", links.and_then(RunLinks::run)),
         linked("report", report.url.clone()),

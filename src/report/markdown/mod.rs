@@ -48,9 +48,12 @@ struct ImagePart<'a> {
 }
 
 impl ImagePart<'_> {
-    /// ` of NAME` in a summary line, if there are several images.
-    fn of_summary(&self) -> String {
-        self.label.map_or_else(String::new, |label| format!(" of {}", summary_name(label)))
+    /// A summary line with this title; after the image's name, if there are several images.
+    fn opening(&self, title: &str) -> String {
+        match self.label {
+            Some(label) => format!("{} {}", summary_name(label), title.to_lowercase()),
+            None => title.to_owned(),
+        }
     }
 }
 
@@ -241,7 +244,7 @@ fn blocks(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Blocks {
         image_blocks(&mut blocks, report, (images.len(), index), image, sizes);
     }
     if !sharing.is_empty() {
-        blocks.within = Some(blocks.open(format!("Details of {} images that pass", sharing.len())));
+        blocks.within = Some(blocks.open(format!("{} images that pass", sharing.len())));
     }
     for (index, image) in sharing {
         image_blocks(&mut blocks, report, (images.len(), index), image, sizes);
@@ -270,9 +273,9 @@ fn image_blocks(
     let details = details.chain(tables::details(image, &part));
     let details: Vec<(usize, String)> =
         details.enumerate().map(|(detail, text)| (rank(detail), text)).collect();
-    blocks.fold(format!("Details{}{}", part.of_summary(), words::changed(image, sizes)), details);
+    blocks.fold(part.opening("Details") + &words::changed(image, sizes), details);
     if let Some((summary, text)) = tables::removable(image, &part) {
-        blocks.fold(format!("Removable{}: {summary}", part.of_summary()), vec![(rank(8), text)]);
+        blocks.fold(format!("{}: {summary}", part.opening("Removable")), vec![(rank(8), text)]);
     }
     blocks.push(rank(9), history::trend(image, label));
 }
@@ -289,8 +292,11 @@ fn notes(report: &Report) -> Option<String> {
 
 /// The verdict in one sentence, as plain text.
 pub fn headline(report: &Report) -> String {
-    let sentence = match report.images.as_slice() {
-        [image] => format!("{} {}", image.name, words::headline(image)),
+    let sentence = match (report.images.as_slice(), words::only_failing(report)) {
+        ([image], _) => format!("{} {}", image.name, words::headline(image)),
+        (_, Some((image, others))) => {
+            format!("{} {}; {others}", words::label(report, image), words::headline(image))
+        }
         _ => words::headline_of_many(report),
     };
     super::escape::log(&sentence)

@@ -88,10 +88,12 @@ fn image_cells(image: &ImageReport, look: RowLook) -> [String; 5] {
         Delta(0) => "unchanged".to_owned(),
         delta => look.sizes.change(delta, base),
     });
-    let drift = image.split.filter(|split| split.base_image != Delta(0));
+    // The heading of a single image has said where all of the change is the base image's.
+    let is_told = look.single && words::only_base_image(image).is_some();
+    let drift = image.split.filter(|split| split.base_image != Delta(0) && !is_told);
     let drift = drift.map(|_| format!("<br>{}", plain(&words::base_image(image)).replace(", ", "<br>")));
     let change = match (&image.base, &image.head) {
-        _ if image.is_not_delivered() => "\u{2013}".into(),
+        _ if image.is_not_delivered() => words::NO_REPORT.into(),
         (Some(_), Some(_)) => delta.map_or_else(|| "unknown".into(), |delta| plain(&delta)),
         (None, _) => "no baseline".into(),
         (_, None) => "\u{2013}".into(),
@@ -110,7 +112,7 @@ fn image_cells(image: &ImageReport, look: RowLook) -> [String; 5] {
         plain(&short(&words::rules(image, look.single), MAX_LIMITS)),
         match &image.head {
             Some(_) => size_cell(image.head_size(), image.metric, look.names_metric, look.sizes),
-            None if image.is_not_delivered() => words::NO_REPORT.into(),
+            None if image.is_not_delivered() => "\u{2013}".into(),
             None => words::GONE.into(),
         },
     ]

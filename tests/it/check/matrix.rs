@@ -90,14 +90,14 @@ fn jobs_of_a_matrix_make_one_comment_one_summary_and_one_verdict() {
     let report =
         job.run("pull_request", &of_pull_request(HEAD), &["report", "reports", "--comment", "always"]);
     let report = report.expect(1);
-    assert!(report.stdout.contains("1 of 2 images fail"), "{}", report.stdout);
+    assert!(report.stdout.contains("1 of 2 images fails"), "{}", report.stdout);
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
-    assert!(comment.contains(&format!("sha={HEAD}")) && comment.contains("### \u{274c} 1 of 2 images fail"));
+    assert!(comment.contains(&format!("sha={HEAD}")) && comment.contains("### \u{274c} `api` exceeds"));
     let api = comment.find("| `api` |").unwrap();
     assert!(api < comment.find("| `web` |").unwrap(), "the larger difference comes first: {comment}");
     let outputs = job.outputs();
     assert!(outputs.contains("\nfail\n") && outputs.contains("\n231000\n"), "{outputs}");
-    assert!(fs::read_to_string(job.path().join("summary")).unwrap().contains("1 of 2 images fail"));
+    assert!(fs::read_to_string(job.path().join("summary")).unwrap().contains("`api` exceeds"));
 
     // One comment stays one, and what did not arrive is no pass.
     let arguments = [
@@ -111,7 +111,7 @@ fn jobs_of_a_matrix_make_one_comment_one_summary_and_one_verdict() {
         "markdown",
     ];
     let missing = job.run("pull_request", &of_pull_request(HEAD), &arguments).expect(1);
-    let row = "| `worker`<br>`linux/arm64` | \u{2013} |  | no report |";
+    let row = "| `worker`<br>`linux/arm64` | no report |  | \u{2013} |";
     assert!(missing.stdout.contains(row), "{}", missing.stdout);
     assert!(missing.stdout.contains("2 of 3 images fail, 1 of them without a report"), "{}", missing.stdout);
     assert_eq!(job.github.bodies_of(BOT).len(), 1);
@@ -156,9 +156,9 @@ fn reports_that_do_not_belong_together_are_told() {
     run(&["report", "nowhere"]).expect(3);
     let nothing = run(&["report", "nowhere", "--require-image", "api\nweb", "--comment", "always"]).expect(1);
     assert!(nothing.stderr.contains("nowhere does not exist"), "{}", nothing.stderr);
-    assert!(nothing.stdout.contains("2 of 2 images fail, 2 of them without a report"), "{}", nothing.stdout);
+    assert!(nothing.stdout.contains("2 of 2 images have no report"), "{}", nothing.stdout);
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
-    assert!(comment.contains("2 of them without a report"), "{comment}");
+    assert!(comment.contains("2 of 2 images have no report"), "{comment}");
     run(&["report", "reports", "--require-image", "api=x y"]).expect(2);
 }
 
@@ -487,7 +487,7 @@ fn a_label_accepts_and_who_set_it_is_said() {
     job.github.world().labelled.push(("bob", "Size-OK", "2026-11-03T09:00:00Z", true));
     let accepted = check(20, &[]).expect(0);
     assert!(
-        accepted.stdout.contains("accepted by the label Size-OK on 2026-11-03, by bob"),
+        accepted.stdout.contains("accepted by the label Size-OK, added on 2026-11-03 by bob"),
         "{}",
         accepted.stdout
     );
@@ -497,7 +497,10 @@ fn a_label_accepts_and_who_set_it_is_said() {
         accepted.stderr
     );
     let [comment] = job.github.bodies_of(BOT).try_into().unwrap();
-    assert!(comment.contains("**Accepted** by the label `Size-OK` on 2026-11-03, by `bob`"), "{comment}");
+    assert!(
+        comment.contains("**Accepted** by the label `Size-OK`, added on 2026-11-03 by `bob`"),
+        "{comment}"
+    );
     assert!(comment.contains("exceeds max-increase") && comment.contains("; accepted"), "{comment}");
     assert!(job.outputs().contains("\naccepted\n"));
 

@@ -127,9 +127,9 @@ fn an_accepted_growth_ejects_no_change_behind_it_and_waves_none_through() {
 
     // None of the entries is recorded: each is compared with `main`.
     let first = queue.check(1, 120_000, &LIMIT).expect(0);
-    assert!(first.stdout.contains("accepted by the label size-ok on 2026-11-01"), "{}", first.stdout);
+    assert!(first.stdout.contains("accepted by the label size-ok, added on 2026-11-01"), "{}", first.stdout);
     let second = queue.check(2, 120_000, &LIMIT).expect(0);
-    let words = "accepted by the label size-ok of #1 (ahead in the merge queue) on 2026-11-01";
+    let words = "accepted by the label size-ok of #1 (ahead in the merge queue), added on 2026-11-01";
     assert!(second.stdout.contains(words), "{}", second.stdout);
     assert!(
         second.stdout.contains("1 commit behind the base commit of the merge group"),

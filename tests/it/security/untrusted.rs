@@ -433,7 +433,7 @@ fn what_a_build_says_is_text() {
             ["check", &image, "--baseline", &base, "--max-increase", "1%", "--multi-stage", "require"];
         step.evaluated(None, &check).expect(1);
         let summary = step.read("summary");
-        assert!(summary.contains("lines from build provenance"), "{summary}");
+        assert!(summary.contains("line numbers from build provenance"), "{summary}");
         named += usize::from(!summary.contains("`Dockerfile:"));
     }
     assert!(named > 50, "{named}");

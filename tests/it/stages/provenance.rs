@@ -200,7 +200,7 @@ fn lines_come_from_provenance_wherever_the_image_is() {
         assert_eq!(named["layers"][3]["dockerfile"]["path"], dockerfile);
     }
     let text = run(&["inspect", &layout.display().to_string()]).expect(0).stdout;
-    assert!(text.contains("lines from build provenance"), "{text}");
+    assert!(text.contains("line numbers from build provenance"), "{text}");
 
     let registry = FakeRegistry::start(&layout, Faults::default());
     check(&inspect(&registry.image(), &[]).expect(0).json(), "a registry");

@@ -81,11 +81,11 @@ fn right_to_pass() -> Vec<Pair> {
             .says(&["one stage", "the image has no build tools"]),
         pair("interpreted app, real pip on python:3-slim", "pass", "FROM python:3-slim\nWORKDIR /app\nRUN pip install --no-cache-dir flask\nCOPY app.py .\nCMD [\"python3\", \"app.py\"]\n")
             .file("app.py", Text("print(1)"))
-            .says(&["one stage", "nothing that Dockerfile:3 pip install flask needed for the build is left"]),
+            .says(&["one stage", "Dockerfile:3 pip install flask left no build tools"]),
         pair("interpreted app with a cache mount", "pass", "FROM verdicts-python:1\nCOPY requirements.txt .\nRUN --mount=type=cache,target=/root/.cache/pip pip install -r requirements.txt\nCOPY app.py /app/\n")
             .file("requirements.txt", Text("flask"))
             .file("app.py", Text("print(1)"))
-            .says(&["one stage", "nothing that Dockerfile:3 pip install needed for the build is left"]),
+            .says(&["one stage", "Dockerfile:3 pip install left no build tools"]),
         pair("node app, production dependencies only", "pass", "FROM verdicts-node:1\nWORKDIR /app\nCOPY package.json package-lock.json ./\nRUN npm ci --omit=dev && npm cache clean --force\nCOPY server.js .\nCMD [\"node\", \"server.js\"]\n")
             .file("package.json", Text(PACKAGE_JSON))
             .file("package-lock.json", Text("{}"))
