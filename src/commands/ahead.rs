@@ -7,7 +7,7 @@ use crate::cli::{CommentFlags, GithubFlags};
 use crate::config::{Accept, Acceptance};
 use crate::github::acceptance::Pull;
 use crate::github::comments::{self, CommentTarget};
-use crate::github::{Context, GithubError, Repository, queue};
+use crate::github::{Context, GithubError, Repository, pulls, queue};
 use crate::limits::Verdict;
 use crate::report::Report;
 use crate::report::ahead::{AcceptedAhead, read_accepted};
@@ -52,7 +52,9 @@ pub async fn accepted(
         if context.merge_group_pull == Some(number) {
             continue;
         }
-        let Some(acceptance) = pull_acceptance::of_pull(accept, &pull, None).await? else { continue };
+        let Some(own) = pulls::of_number(client, place, number).await? else { continue };
+        let from_fork = Some(own.from_fork);
+        let Some(acceptance) = pull_acceptance::of_pull(accept, &pull, from_fork).await? else { continue };
         if author.is_none() {
             let token = github::token(asking.github).unwrap_or_default();
             let forge = github::forge(asking.github);
@@ -65,15 +67,35 @@ pub async fn accepted(
             key: &asking.comment.comment_key,
             author: author.as_deref().unwrap_or_default(),
         };
-        let images =
-            comments::carried(client, &target).await?.map(|text| read_accepted(&text)).unwrap_or_default();
+        let carried = comments::carried(client, &target, &own.head_sha).await?;
+        let images = carried.map(|text| read_accepted(&text)).unwrap_or_default();
         if images.is_empty() {
             console::warn(&format!(
-                "#{number} is ahead in the merge queue and accepted, but no layergate comment on it states the accepted amounts"
+                "#{number} is ahead in the merge queue and accepted, but no layergate comment on its head commit states the accepted amounts"
             ));
+            continue;
         }
         let acceptance = Acceptance { pull: Some(number), ..acceptance };
-        found.push(AcceptedAhead { distance: index as u64 + 1, acceptance, images });
+        found.push((own.head_sha, AcceptedAhead { distance: index as u64 + 1, acceptance, images }));
+    }
+    without_contained(&repository, found).await
+}
+
+/// Leaves out what is part of another one: the amounts of that have its own.
+async fn without_contained(
+    repository: &Repository,
+    entries: Vec<(String, AcceptedAhead)>,
+) -> Result<Vec<AcceptedAhead>, GithubError> {
+    let heads: Vec<String> = entries.iter().map(|(head, _)| head.clone()).collect();
+    let mut found = Vec::new();
+    for (place, (head, ahead)) in entries.into_iter().enumerate() {
+        let mut contained = heads[..place].contains(&head);
+        for other in heads.iter().filter(|other| **other != head) {
+            contained |= repository.merge_base(&head, other).await?.as_ref() == Some(&head);
+        }
+        if !contained {
+            found.push(ahead);
+        }
     }
     Ok(found)
 }

@@ -78,12 +78,17 @@ pub fn carrying(text: &str) -> String {
     format!("{CARRIES}{text}{CARRIED}\n")
 }
 
-/// The data that the comment carries; `None` if there is no comment or no data.
+/// The data that the comment carries; `None` if there is no comment, it is about another commit, or it carries no data.
 ///
 /// # Errors
 /// [`GithubError`].
-pub async fn carried(client: &Client, place: &CommentTarget<'_>) -> Result<Option<String>, GithubError> {
-    Ok(place.find(client).await?.and_then(|found| found.carried))
+pub async fn carried(
+    client: &Client,
+    place: &CommentTarget<'_>,
+    sha: &str,
+) -> Result<Option<String>, GithubError> {
+    let found = place.find(client).await?.filter(|found| found.sha.as_deref() == Some(sha));
+    Ok(found.and_then(|found| found.carried))
 }
 
 fn marker_start(key: &str) -> String {
@@ -173,6 +178,8 @@ struct ExistingComment {
     url: String,
     node_id: String,
     verdict: Option<String>,
+    /// The commit that it is about.
+    sha: Option<String>,
     run: Option<RunId>,
     /// The hidden data that it carries.
     carried: Option<String>,
@@ -220,6 +227,7 @@ impl CommentTarget<'_> {
             url: url_of(comment),
             node_id: comment.get("node_id").and_then(Value::as_str).unwrap_or_default().to_owned(),
             verdict: word("verdict=").map(str::to_owned),
+            sha: word("sha=").map(str::to_owned),
             run,
             carried: carried.map(str::to_owned),
         })

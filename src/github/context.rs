@@ -138,7 +138,7 @@ impl Context {
             pull_request: event.get("pull_request").and_then(read_pull_request),
             push_before: text("/before"),
             merge_group_base: text("/merge_group/base_sha"),
-            merge_group_pull: text("/merge_group/head_ref").and_then(|name| queued(&name)),
+            merge_group_pull: text("/merge_group/head_ref").and_then(|name| Some(queued(&name)?.0)),
             base_branch: set("GITHUB_BASE_REF").or_else(|| text("/merge_group/base_ref")).map(branch_name),
             default_branch: text("/repository/default_branch"),
             is_protected: set("GITHUB_REF_PROTECTED").as_deref() == Some("true"),
@@ -297,10 +297,12 @@ fn problem(event_name: &str, event: &Result<Value, String>) -> Option<String> {
     })
 }
 
-/// The pull request in the name of a merge queue's branch: `refs/heads/gh-readonly-queue/main/pr-7-SHA`.
-pub(super) fn queued(name: &str) -> Option<u64> {
+/// The pull request in the name of a merge queue's branch, and the commit that the entry is based on:
+/// `refs/heads/gh-readonly-queue/main/pr-7-SHA`.
+pub(super) fn queued(name: &str) -> Option<(u64, &str)> {
     let last = name.strip_prefix("refs/heads/gh-readonly-queue/")?.rsplit('/').next()?;
-    last.strip_prefix("pr-")?.split('-').next()?.parse().ok()
+    let (number, base) = last.strip_prefix("pr-")?.split_once('-')?;
+    Some((number.parse().ok()?, base))
 }
 
 fn workflow_run(own: &Value) -> Option<WorkflowRun> {
@@ -360,7 +362,7 @@ mod tests {
 
     #[test]
     fn the_pull_request_of_a_merge_queue_is_in_its_branch() {
-        assert_eq!(queued("refs/heads/gh-readonly-queue/release/1.x/pr-104-0123abc"), Some(104));
+        assert_eq!(queued("refs/heads/gh-readonly-queue/release/1.x/pr-104-0123abc"), Some((104, "0123abc")));
         for other in ["refs/heads/pr-1-x", "refs/heads/gh-readonly-queue/main/pr-x-1", ""] {
             assert_eq!(queued(other), None, "{other}");
         }

@@ -1,12 +1,13 @@
 //! Merge queues: the pull requests that the commits below a group belong to (GitHub REST API, "List matching
 //! references" and "List pull requests associated with a commit"). Commit messages are not used, because their authors
-//! could write anything.
+//! could write anything. Nor is the name of a branch alone: anyone who may push can make one that looks like a queue's.
 
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use super::client::{ApiRequest, GithubError};
+use super::contents;
 use super::context::queued;
 use super::repository::Repository;
 
@@ -15,7 +16,8 @@ const OPERATION: &str = "find what is ahead in the merge queue";
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// The pull requests that commits of a queue, or of its target branch, belong to: each with the index of its first
-/// commit. Commits without a pull request are left out.
+/// commit. Commits without a pull request are left out. The first commit is the last entry of the queue, and each is the
+/// first parent of the one before.
 ///
 /// # Errors
 /// [`GithubError`].
@@ -30,17 +32,27 @@ pub async fn pulls_of(
         repository.client().send(&request).await
     };
     let start = utf8_percent_encode(&format!("heads/gh-readonly-queue/{branch}/"), ESCAPED).to_string();
-    // Each entry has its own branch until it is merged.
+    let tip = contents::tip_of(repository, branch).await?;
     let branches = get(format!("/repos/{name}/git/matching-refs/{start}"), "contents: read").await?;
+    // Each entry has its own branch until it is merged, so if a commit has two, one is somebody else's.
     let of_queue = |commit: &str| {
-        let mut all = branches.as_array().into_iter().flatten();
-        let own = all.find(|one| text(one, "/object/sha") == Some(commit))?;
-        queued(text(own, "/ref")?)
+        let all = branches.as_array().into_iter().flatten();
+        let mut own = all
+            .filter(|one| text(one, "/object/sha") == Some(commit))
+            .filter_map(|one| queued(text(one, "/ref")?));
+        own.next().filter(|_| own.next().is_none())
     };
+    // Each entry names the one that it is based on. Commits between two entries, and those of the target branch, have no
+    // branch of the queue.
+    let mut entry = commits.first().map(String::as_str);
     let mut found: Vec<(usize, u64)> = Vec::new();
     for (place, commit) in commits.iter().enumerate() {
-        let number = match of_queue(commit) {
-            Some(number) => Some(number),
+        entry = entry.filter(|_| *commit != tip);
+        let number = match entry.filter(|entry| entry == commit).and_then(of_queue) {
+            Some((number, base)) => {
+                entry = Some(base);
+                Some(number)
+            }
             None => {
                 let listed =
                     get(format!("/repos/{name}/commits/{commit}/pulls"), "pull-requests: read").await;

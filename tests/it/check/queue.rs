@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::check::gate::{Checkout, image};
-use crate::support::fake_github::{BOT, FakeGithub};
+use crate::support::fake_github::{BOT, FakeGithub, pull_request};
 use crate::support::{Run, layergate};
 
 const LIMIT: [&str; 4] = ["--max-increase", "5%", "--accept-label", "size-ok"];
@@ -22,11 +22,19 @@ struct Queue {
 
 impl Queue {
     fn new() -> Queue {
+        Queue::of(["main"; 3])
+    }
+
+    /// Of pull requests whose branches were made from these.
+    fn of(starts: [&str; 3]) -> Queue {
         let (github, checkout) = (FakeGithub::start(), Checkout::new());
         let mut commits = vec![checkout.commit("main")];
-        for number in 1..=3 {
-            checkout.git(&["checkout", "--quiet", "-b", &format!("change-{number}"), "main"]);
-            checkout.commit(&format!("Change {number} (#1)"));
+        for (number, start) in (1..).zip(starts) {
+            let name = format!("change-{number}");
+            checkout.git(&["checkout", "--quiet", "-b", &name, start]);
+            let head = checkout.commit(&format!("Change {number} (#1)"));
+            let pull = pull_request(number, ("acme/shop", &name, &head), &commits[0]);
+            github.world().pulls.push(pull);
             checkout.git(&["checkout", "--quiet", "--detach", commits.last().unwrap()]);
             let message = format!("Merge pull request #{number} from acme/change-{number}");
             checkout.git(&[
@@ -46,7 +54,7 @@ impl Queue {
         }
         queue.record(0, 100_000).expect(0);
         queue.github.world().labelled = vec![("ann", "size-ok", "2026-11-01T09:00:00Z", true)];
-        queue.github.world().labelled_pull = Some(1);
+        queue.github.world().labelled_pulls = Some(vec![1]);
         queue
     }
 
@@ -104,11 +112,16 @@ impl Queue {
 
     /// The check of the first pull request itself, which comments on it.
     fn check_first_pull(&self, bytes: u64, limits: &[&str]) -> Run {
-        self.checkout.git(&["checkout", "--quiet", "change-1"]);
+        self.check_pull(1, bytes, limits)
+    }
+
+    fn check_pull(&self, number: usize, bytes: u64, limits: &[&str]) -> Run {
+        let name = format!("change-{number}");
+        self.checkout.git(&["checkout", "--quiet", &name]);
         let head = self.checkout.git(&["rev-parse", "HEAD"]);
         let payload = json!({ "action": "synchronize", "pull_request": {
-            "number": 1,
-            "head": { "sha": head, "ref": "change-1", "repo": { "full_name": "acme/shop" } },
+            "number": number,
+            "head": { "sha": head, "ref": name, "repo": { "full_name": "acme/shop" } },
             "base": { "sha": self.commits[0], "ref": "main", "repo": { "full_name": "acme/shop" } },
         } });
         let image = self.image(bytes);
@@ -146,7 +159,7 @@ fn an_accepted_growth_ejects_no_change_behind_it_and_waves_none_through() {
     assert!(!queue.github.world().requests.iter().any(|asked| asked.contains("matching-refs")));
 
     // Once it is not accepted any more, it is counted in full.
-    queue.github.world().labelled_pull = Some(99);
+    queue.github.world().labelled_pulls = Some(vec![]);
     queue.check(2, 120_000, &LIMIT).expect(1);
 }
 
@@ -156,7 +169,7 @@ fn a_group_that_passes_may_be_the_baseline_of_the_next_one() {
     // Nothing says how much of the first one is accepted, and nothing has to: its group is recorded.
     queue.check(1, 120_000, &LIMIT).expect(0);
     let unknown = queue.check(2, 120_000, &LIMIT).expect(1);
-    let words = "#1 is ahead in the merge queue and accepted, but no layergate comment on it states the accepted amounts";
+    let words = "#1 is ahead in the merge queue and accepted, but no layergate comment on its head commit states the accepted amounts";
     assert!(unknown.stderr.contains(words), "{}", unknown.stderr);
     queue.record(1, 120_000).expect(0);
     let second = queue.check(2, 120_000, &LIMIT).expect(0);
@@ -177,7 +190,7 @@ fn what_is_merged_already_and_not_recorded_yet_counts_as_ahead() {
     queue.check(2, 120_000, &LIMIT).expect(0);
     queue.check(3, 140_000, &LIMIT).expect(1);
     // The subject of a commit is its author's: each of the changes says that it is #1.
-    queue.github.world().labelled_pull = Some(99);
+    queue.github.world().labelled_pulls = Some(vec![]);
     queue.check(2, 120_000, &LIMIT).expect(1);
 }
 
@@ -210,4 +223,74 @@ fn only_our_own_comment_says_what_is_accepted_ahead() {
     queue.github.world().comments.clear();
     queue.github.add_comment(BOT, &own.replace("\"image\"", "\"x\""));
     queue.check(2, 120_000, &LIMIT).expect(1);
+}
+
+/// GitHub lets whoever may push make branches that are called as those of a queue.
+#[test]
+fn a_branch_that_is_called_like_one_of_the_queue_accepts_nothing() {
+    let queue = Queue::new();
+    // Accepted, and not ahead of anything.
+    queue.github.world().labelled_pulls = Some(vec![3]);
+    queue.check_pull(3, 180_000, &LIMIT).expect(0);
+    queue.check(2, 180_000, &LIMIT).expect(1);
+    let forged = |commit: usize, name: &str| {
+        let target = format!("refs/heads/gh-readonly-queue/main/{name}");
+        queue.push(&format!("{}:{target}", queue.commits[commit]));
+        queue.check(2, 180_000, &LIMIT).expect(1);
+        queue.push(&format!(":{target}"));
+    };
+    let base = &queue.commits[0];
+    for name in ["pr-3-x".into(), format!("pr-3-{base}"), format!("a/pr-3-{base}"), format!("pr-03-{base}")] {
+        forged(1, &name);
+    }
+    // Nor has what is merged already, and is not recorded yet, a branch of the queue.
+    queue.push(&format!("{}:refs/heads/main", queue.commits[1]));
+    queue.push(&format!(":{}", queue.branch(1)));
+    forged(1, &format!("pr-3-{base}"));
+}
+
+/// Where a queue rebases, an entry has several commits, and only the last has a branch.
+#[test]
+fn a_commit_within_an_entry_of_the_queue_is_of_nothing_else() {
+    let mut queue = Queue::new();
+    queue.github.world().labelled_pulls = Some(vec![3]);
+    queue.check_pull(3, 180_000, &LIMIT).expect(0);
+    let main = queue.commits[0].clone();
+    queue.push(&format!(":{}", queue.branch(1)));
+    queue.checkout.git(&["checkout", "--quiet", "--detach", "main"]);
+    let within = queue.checkout.commit("the first commit of #1");
+    queue.commits[1] = queue.checkout.commit("the second commit of #1");
+    queue.push(&format!("{}:{}", queue.commits[1], queue.branch(1)));
+    queue.commits[2] = queue.checkout.commit("#2");
+    queue.push(&format!("{within}:refs/heads/gh-readonly-queue/main/pr-3-{main}"));
+    queue.check(2, 180_000, &LIMIT).expect(1);
+    queue.push(&format!(":refs/heads/gh-readonly-queue/main/pr-3-{main}"));
+    // What is accepted of the entry itself counts.
+    queue.github.world().labelled_pulls = Some(vec![1]);
+    queue.check_first_pull(180_000, &LIMIT).expect(0);
+    queue.check(2, 180_000, &LIMIT).expect(0);
+}
+
+#[test]
+fn a_pull_request_on_top_of_another_one_ahead_accepts_the_same_once() {
+    for (starts, most) in [(["main", "change-1", "main"], 102_000), (["main"; 3], 202_000)] {
+        let queue = Queue::of(starts);
+        queue.github.world().labelled_pulls = Some(vec![1, 2]);
+        queue.check_pull(1, 200_000, &LIMIT).expect(0);
+        queue.check_pull(2, 202_000, &LIMIT).expect(0);
+        let limit = (100_000 + most) / 20;
+        queue.check(3, 100_000 + most + limit, &LIMIT).expect(0);
+        queue.check(3, 100_000 + most + limit + 1, &LIMIT).expect(1);
+    }
+}
+
+#[test]
+fn what_was_accepted_of_an_earlier_head_does_not_count_ahead() {
+    let queue = Queue::new();
+    queue.check_first_pull(120_000, &LIMIT).expect(0);
+    queue.check(2, 120_000, &LIMIT).expect(0);
+    let moved = queue.checkout.commit("smaller");
+    queue.github.world().pulls[0].head[2] = moved;
+    let stale = queue.check(2, 120_000, &LIMIT).expect(1);
+    assert!(stale.stderr.contains("no layergate comment on its head commit"), "{}", stale.stderr);
 }

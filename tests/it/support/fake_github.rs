@@ -174,8 +174,8 @@ pub struct World {
     pub chaos: Option<Chaos>,
     /// Labels added to and removed from pull requests: who, which, when, and whether it was added.
     pub labelled: Vec<(&'static str, &'static str, &'static str, bool)>,
-    /// The only pull request with these labels; all, if a test does not say.
-    pub labelled_pull: Option<u64>,
+    /// The only pull requests with these labels; all, if a test does not say.
+    pub labelled_pulls: Option<Vec<u64>>,
     /// The messages of the commits of pull requests.
     pub messages: Vec<&'static str>,
     /// The bodies of check runs: as created, and each update.
@@ -466,7 +466,7 @@ async fn add_to_check_run(
 
 async fn issue(State(world): Shared, Path((_, _, number)): Path<(String, String, u64)>) -> Response {
     let world = world.lock().unwrap();
-    let has_labels = world.labelled_pull.is_none_or(|only| only == number);
+    let has_labels = world.labelled_pulls.as_ref().is_none_or(|only| only.contains(&number));
     let labels = if has_labels { world.labels() } else { Vec::new() };
     answer(StatusCode::OK, documents::issue(number, &labels))
 }
