@@ -114,10 +114,12 @@ Events of GitHub Actions:
                        `layergate report`
   issue_comment        like pull_request if the pull request's head, or a merge of it, is checked
                        out (refused for forks); otherwise compares with the checked-out commit
-  push                 compares with the parent commit; with --comment-on-push, runs as a check of
+  push                 compares with the parent commit, or, if the branch is not protected, with its
+                       merge base with the default branch; with --comment-on-push, comments on
                        the open pull request whose head was pushed
   merge_group          compares with the base commit of the group; posts no comment
-  any other            compares with the checked-out commit; posts no comment";
+  any other            compares with the checked-out commit, or, if it is not on a protected
+                       branch, with its merge base with the default branch; posts no comment";
 
 const EXIT_HELP: &str = "\
 Exit codes:

@@ -1,9 +1,9 @@
 //! The commits whose baselines may be used, nearest first. They are found once for all images of a run: from the local
 //! checkout as far as it reaches, and from GitHub beyond that.
 
-use super::choose::{MergeBase, StartCommit, Trigger, choose_start, wanted_merge_base};
+use super::choose::{MergeBase, StartCommit, Trigger, choose_start, is_test_merge, wanted_merge_base};
 use super::git::{Git, MAX_ANCESTORS, is_sha};
-use crate::github::{GithubError, Repository};
+use crate::github::{GithubError, Repository, contents};
 use crate::image::snapshot::Commit;
 
 /// Maximum requests to GitHub for earlier commits: one answer lists a hundred, including those of merged branches.
@@ -25,14 +25,15 @@ pub struct Ancestry {
 
 impl Ancestry {
     /// The commit that fits the event that triggered the run. `run_sha` is the commit that the run is about, for a run
-    /// without a checkout.
+    /// without a checkout; `target` is the branch that the change is to be merged into.
     pub async fn of(
         trigger: &Trigger,
         git: &Git,
         github: Option<Repository>,
         run_sha: Option<&str>,
+        target: Option<&str>,
     ) -> Ancestry {
-        let before = match trigger {
+        let before = match trigger.otherwise() {
             Trigger::Push { before } if is_sha(before) => Some(before.clone()),
             _ => None,
         };
@@ -46,7 +47,7 @@ impl Ancestry {
         }
         let merge_base = match wanted_merge_base(trigger, ancestry.head.as_ref()) {
             Some((own, base)) => ancestry.merge_base(&own, &base, git, shallow).await,
-            None => None,
+            None => ancestry.merge_base_with_tip(trigger, target, git, shallow).await,
         };
         ancestry.begin_at(choose_start(trigger, ancestry.head.as_ref(), merge_base.as_ref()), git);
         ancestry
@@ -134,6 +135,35 @@ impl Ancestry {
         self.questions = if found.is_empty() { 0 } else { self.questions - 1 };
         self.commits.extend(found.iter().filter(|sha| is_sha(sha)).take(room).cloned());
         !found.is_empty()
+    }
+
+    /// The merge base with the tip of the target branch: for a commit that is not merged yet, and for a test merge that was
+    /// made on another branch, such as an earlier target. The branch may have moved on since the event, but its commits
+    /// stay on it.
+    async fn merge_base_with_tip(
+        &mut self,
+        trigger: &Trigger,
+        target: Option<&str>,
+        git: &Git,
+        shallow: bool,
+    ) -> Option<MergeBase> {
+        let head = self.head.clone()?;
+        let onto = match trigger {
+            Trigger::Unmerged(_) => None,
+            Trigger::PullRequest { head: own, base } if is_test_merge(&head, own) => {
+                Some(head.parents.first().filter(|onto| *onto != base)?)
+            }
+            _ => return None,
+        };
+        let found = contents::tip_of(self.github.as_ref()?, target?).await;
+        let tip = self.noted(found.map(Some)).filter(|sha| is_sha(sha))?;
+        if let Some(onto) = onto {
+            let meeting = self.merge_base(onto, &tip, git, shallow).await?;
+            if !meeting.certain || meeting.sha == *onto {
+                return None;
+            }
+        }
+        self.merge_base(&head.sha, &tip, git, shallow).await
     }
 
     /// In a shallow checkout, git may report the wrong commit as the merge base.

@@ -23,9 +23,22 @@ pub enum Trigger {
         /// `before` of the event; all zeros for a new branch, empty if the event does not say.
         before: String,
     },
+    /// A branch or tag without a pull request that is not merged yet: it is compared with its merge base with the branch
+    /// whose limits count. If it is merged already, the trigger inside counts.
+    Unmerged(Box<Trigger>),
     /// Anything else, and runs outside CI.
     #[default]
     Other,
+}
+
+impl Trigger {
+    /// The trigger that counts if everything is merged already.
+    pub fn otherwise(&self) -> &Trigger {
+        match self {
+            Trigger::Unmerged(otherwise) => otherwise,
+            trigger => trigger,
+        }
+    }
 }
 
 /// The commit whose baseline is looked for first.
@@ -62,12 +75,13 @@ pub fn wanted_merge_base(trigger: &Trigger, head: Option<&Commit>) -> Option<(St
 }
 
 /// GitHub checks out a merge of the pull request into its target.
-fn is_test_merge(commit: &Commit, own: &str) -> bool {
+pub fn is_test_merge(commit: &Commit, own: &str) -> bool {
     commit.parents.len() == 2 && commit.parents[1] == own
 }
 
-/// Chooses the commit to compare with, from the checkout, the event and, as far as known, the merge base of
-/// [`wanted_merge_base`].
+/// Chooses the commit to compare with, from the checkout, the event and, as far as known, the merge base: that of
+/// [`wanted_merge_base`], or that with the tip of the target branch. For a test merge, it is given only if that merge was
+/// made on another branch than the target.
 pub fn choose_start(
     trigger: &Trigger,
     head: Option<&Commit>,
@@ -79,9 +93,13 @@ pub fn choose_start(
     match trigger {
         Trigger::PullRequest { head: own, base } => match head {
             // The first parent of the test merge is exactly the base commit.
-            Some(commit) if is_test_merge(commit, own) => {
-                start(&commit.parents[0], "the base commit of the test merge")
-            }
+            Some(commit) if is_test_merge(commit, own) => match merge_base {
+                None => start(&commit.parents[0], "the base commit of the test merge"),
+                Some(found) => start(
+                    &found.sha,
+                    "the merge base with the target branch, because this test merge was made on another branch; start a new run",
+                ),
+            },
             Some(commit) => match merge_base {
                 // It may be a test merge that is newer than the event: then everything that reached the target since
                 // would count as the pull request's.
@@ -107,6 +125,13 @@ pub fn choose_start(
             None => start(base, "the target commit that the event names"),
         },
         Trigger::MergeGroup { base } => start(base, "the base commit of the merge group"),
+        Trigger::Unmerged(otherwise) => match (head, merge_base) {
+            (Some(head), Some(found)) if found.sha != head.sha => {
+                let why = "the merge base with the branch whose limits count";
+                if found.certain { start(&found.sha, why) } else { nearest(&found.sha, why) }
+            }
+            _ => choose_start(otherwise, head, None),
+        },
         Trigger::Push { before } => match head.and_then(|commit| commit.parents.first()) {
             Some(parent) => start(parent, "the parent of the pushed commit"),
             None if before.bytes().all(|byte| byte == b'0') => None,
@@ -138,8 +163,13 @@ mod tests {
         let pull = Trigger::PullRequest { head: sha('a'), base: sha('b') };
         let push = |before: &str| Trigger::Push { before: before.to_owned() };
         let found = MergeBase { sha: sha('f'), certain: true };
-        let cases: [(&str, &Trigger, Option<Commit>, Option<char>); 10] = [
-            ("test merge: its first parent", &pull, Some(commit('c', &['d', 'a'])), Some('d')),
+        let branch = Trigger::Unmerged(Box::new(push(&sha('9'))));
+        let merged = choose_start(&pull, Some(&commit('c', &['d', 'a'])), None).unwrap();
+        assert_eq!((merged.sha, merged.certain), (sha('d'), true), "test merge: its first parent");
+        let cases: [(&str, &Trigger, Option<Commit>, Option<char>); 12] = [
+            ("test merge of another branch", &pull, Some(commit('c', &['d', 'a'])), Some('f')),
+            ("a branch: the merge base", &branch, Some(commit('c', &['d'])), Some('f')),
+            ("a branch that is merged: the parent", &branch, Some(commit('f', &['d'])), Some('d')),
             ("head checked out: the merge base", &pull, Some(commit('a', &['e'])), Some('f')),
             ("a merge as the head itself", &pull, Some(commit('a', &['d', 'e'])), Some('f')),
             ("the branch was updated since the event", &pull, Some(commit('c', &['a', 'b'])), Some('f')),

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{
-    UsageError, console, fetch_files, github, lines_of, local_git, measure_all, refuse_second_input, stores,
+    UsageError, console, event, fetch_files, github, lines_of, local_git, measure_all, refuse_second_input,
+    stores,
 };
 use crate::analysis::Analysis;
 use crate::baseline::find::{FoundBaseline, other_variant};
 use crate::baseline::{Ancestry, BaselineFinder, DirStore, Git, Store, StoreError, StoreName, Trigger};
 use crate::cli::{CheckArgs, ReadingFlags};
 use crate::compare::baseline::{Baseline, HistoryPoint, Missing, Reason, short};
-use crate::github::{Context, Repository, releases};
+use crate::github::{Context, Deciding, PullRequest, Repository, releases};
 use crate::image::platform::platform_key;
 use crate::image::{DiffId, FileList, Platform, Snapshot};
 use crate::source::{ImageReference, NamedImage, Options, Platforms};
@@ -294,7 +295,8 @@ async fn find_ancestry(arguments: &CheckArgs, context: Option<&Context>) -> anyh
         let repository = of_run.map(|(client, (owner, name))| Repository::new(client, owner, name));
         let run_sha = context.filter(|context| !context.is_about_default_branch());
         let run_sha = run_sha.and_then(|context| context.sha.as_deref());
-        return Ok(Ancestry::of(&trigger(context), &git, repository, run_sha).await);
+        let (trigger, target) = trigger(context);
+        return Ok(Ancestry::of(&trigger, &git, repository, run_sha, target.as_deref()).await);
     };
     let message = || {
         format!(
@@ -322,17 +324,26 @@ async fn of_release(arguments: &CheckArgs, context: Option<&Context>, git: &Git)
     })
 }
 
-fn trigger(context: Option<&Context>) -> Trigger {
-    let Some(context) = context else { return Trigger::Other };
-    if let Some(pull) = &context.pull_request {
-        return Trigger::PullRequest { head: pull.head_sha.clone(), base: pull.base_sha.clone() };
+/// What triggered the run, and the branch that its change is to be merged into.
+fn trigger(context: Option<&Context>) -> (Trigger, Option<String>) {
+    let Some(context) = context else { return (Trigger::Other, None) };
+    let target = match event::deciding(context) {
+        Deciding::Branch(branch) => Some(branch),
+        Deciding::Checkout | Deciding::Unknown => None,
+    };
+    // Whoever pushed may have opened a pull request to a branch of their own.
+    let is_its =
+        |pull: &&PullRequest| context.event_name != "push" || target.is_none() || pull.base_branch == target;
+    if let Some(pull) = context.pull_request.as_ref().filter(is_its) {
+        return (Trigger::PullRequest { head: pull.head_sha.clone(), base: pull.base_sha.clone() }, target);
     }
-    match &context.merge_group_base {
-        Some(base) => Trigger::MergeGroup { base: base.clone() },
+    let trigger = match &context.merge_group_base {
+        Some(base) => return (Trigger::MergeGroup { base: base.clone() }, target),
         // The checkout knows the parent, whatever the event says.
         None if context.event_name == "push" => {
             Trigger::Push { before: context.push_before.clone().unwrap_or_default() }
         }
         None => Trigger::Other,
-    }
+    };
+    (if target.is_some() { Trigger::Unmerged(Box::new(trigger)) } else { trigger }, target)
 }

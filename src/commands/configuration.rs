@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::extends::{self, Place, ReadError};
 use super::stores::{Committed, committed_link, plain};
-use super::{UsageError, console, github, set_variable, written_text};
+use super::{UsageError, console, event, github, set_variable, written_text};
 use crate::baseline::Git;
 use crate::cli::{GithubFlags, LimitsFrom};
 use crate::config::Config;
@@ -103,7 +103,7 @@ async fn chosen_file(
     context: Option<&Context>,
 ) -> anyhow::Result<(Option<ConfigurationFile>, Option<String>)> {
     let own = local(wanted.named)?;
-    let deciding = context.map_or(Deciding::Checkout, Context::deciding);
+    let deciding = context.map_or(Deciding::Checkout, event::deciding);
     let (Some(context), false) = (context, deciding == Deciding::Checkout) else { return Ok((own, None)) };
     // A file of the runner cannot come from a change.
     let Some(files) = candidates(wanted.named, context)? else { return Ok((own, None)) };

@@ -4,7 +4,7 @@
 use super::{UsageError, console, github, local_git};
 use crate::cli::{CheckArgs, CommentWhen, GithubFlags};
 use crate::compare::baseline::short;
-use crate::github::{Context, GithubError, PullRequest, pulls};
+use crate::github::{Context, Deciding, GithubError, PullRequest, pulls};
 use crate::image::snapshot::Commit;
 
 /// What to do instead in a job with privileges that other people's code must not have.
@@ -22,6 +22,9 @@ pub async fn resolve_event(arguments: &CheckArgs, context: &mut Context) -> Resu
         "push" if arguments.comment_on_push && wants_comment => of_push(&arguments.github, context).await,
         _ => {}
     }
+    if context.event_name.starts_with("pull_request") {
+        refuse_retargeted(arguments, context).await?;
+    }
     if let Some(problem) = &context.problem {
         console::warn(&format!("{problem}, so {}", consequence(&context.event_name)));
     }
@@ -36,6 +39,52 @@ pub async fn resolve_event(arguments: &CheckArgs, context: &mut Context) -> Resu
         console::note(&format!("a `{event}` run has no pull request to comment on{hint}"));
     }
     Ok(())
+}
+
+/// Whose configuration counts: [`Context::deciding`], unless another commit than the run's own is checked out, such as the
+/// head of a pull request whose number was passed to a run on the default branch.
+pub fn deciding(context: &Context) -> Deciding {
+    let own = context.reference.as_deref().and_then(|name| name.strip_prefix("refs/heads/"));
+    match (context.deciding(), own) {
+        (Deciding::Checkout, Some(own)) if is_other_checkout(context) => Deciding::Branch(own.to_owned()),
+        (deciding, _) => deciding,
+    }
+}
+
+/// Whether another commit of the run's own repository is checked out.
+fn is_other_checkout(context: &Context) -> bool {
+    let git = local_git();
+    let is_other = git.head().zip(context.sha.as_ref()).is_some_and(|(head, own)| head.sha != *own);
+    is_other && git.origin().is_none_or(|(owner, name)| context.is_of_run(&owner, &name))
+}
+
+/// Refuses a re-run for an earlier target branch: a re-run has the event of the first attempt, and its check counts for
+/// the commit, whatever the target of the pull request is now.
+///
+/// # Errors
+/// [`UsageError`] if the target is not the one in the event.
+async fn refuse_retargeted(arguments: &CheckArgs, context: &Context) -> Result<(), UsageError> {
+    let again = context.run.is_some_and(|run| run.attempt > 1);
+    let Some(pull) = context.pull_request.as_ref().filter(|_| again) else { return Ok(()) };
+    let found = match github::of_run(&arguments.github, context) {
+        Ok(Some((client, place))) => pulls::of_number(&client, place, pull.number).await,
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let now = match found {
+        Ok(now) => now.and_then(|now| now.base_branch),
+        Err(error) => {
+            console::warn(&format!("cannot tell whether #{} has a new target branch: {error}", pull.number));
+            None
+        }
+    };
+    match (&pull.base_branch, now) {
+        (Some(then), Some(now)) if *then != now => Err(UsageError(format!(
+            "the target branch of #{} was {then} when this run was first started, and is {now} now; push to the pull request, or close and reopen it, to start a new run",
+            pull.number
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The consequence of an incomplete event file.
@@ -153,8 +202,8 @@ fn unknown(number: u64, is_usual: bool, why: &dyn std::fmt::Display) -> Result<(
     Ok(())
 }
 
-/// The open pull requests whose head was pushed. A single one becomes this check's pull request; if there are several,
-/// with different targets, the push is compared like any other.
+/// The open pull requests whose head was pushed. A single one becomes this check's pull request; several, with different
+/// targets, do not.
 pub async fn of_push(flags: &GithubFlags, context: &mut Context) {
     match pushed(flags, context).await {
         Ok(mut found) if found.len() == 1 => context.pull_request = found.pop(),
@@ -164,7 +213,7 @@ pub async fn of_push(flags: &GithubFlags, context: &mut Context) {
         Ok(found) => {
             let numbers: Vec<String> = found.iter().map(|pull| format!("#{}", pull.number)).collect();
             console::note(&format!(
-                "{} have the pushed commit as their head: it is compared with its parent, and each of them gets the comment",
+                "{} have the pushed commit as their head, and each of them gets the comment",
                 numbers.join(" and ")
             ));
             context.pushed_pulls = found;

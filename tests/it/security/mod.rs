@@ -3,6 +3,7 @@
 mod attack;
 mod bad_input;
 mod corpus;
+mod moves;
 mod safety;
 mod secrets;
 pub mod surroundings;
