@@ -127,7 +127,7 @@ pub fn choose_start(
         Trigger::MergeGroup { base } => start(base, "the base commit of the merge group"),
         Trigger::Unmerged(otherwise) => match (head, merge_base) {
             (Some(head), Some(found)) if found.sha != head.sha => {
-                let why = "the merge base with the branch whose limits count";
+                let why = "the merge base with the branch whose limits apply";
                 if found.certain { start(&found.sha, why) } else { nearest(&found.sha, why) }
             }
             _ => choose_start(otherwise, head, None),

@@ -81,7 +81,7 @@ pub async fn accepted(
     without_contained(&repository, found).await
 }
 
-/// Leaves out what is part of another one: the amounts of that have its own.
+/// Leaves out pull requests that are part of another one, whose amounts include theirs.
 async fn without_contained(
     repository: &Repository,
     entries: Vec<(String, AcceptedAhead)>,

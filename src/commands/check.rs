@@ -89,6 +89,7 @@ pub async fn run(arguments: &CheckArgs) -> anyhow::Result<Exit> {
         reports.extend(gone(&identities, &mut base).await?);
     }
     let mut report = Report::new(head_sha(&base, context), reports);
+    report.target = context.and_then(|context| context.pull_request.as_ref()?.base_branch.clone());
     report.configurations = config.sources();
     report.min_change = rules.comment.min_change;
     report.notes.extend(note);

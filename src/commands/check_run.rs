@@ -23,6 +23,13 @@ pub async fn post(report: &Report, flags: &CommentFlags, github: &GithubFlags, c
         ));
     }
     let of_pull = context.pull_request.as_ref().map(|pull| &pull.head_sha);
+    // With several pull requests, it is unknown whose limits apply; a closed one may be reopened.
+    let of_other = context.workflow_run.as_ref().is_some_and(|run| run.event.starts_with("pull_request"));
+    if of_other && of_pull.is_none() {
+        return console::note(
+            "no check run: the triggering run's pull request is unknown, and so are its limits",
+        );
+    }
     let Some(head_sha) = of_pull.or(report.head_sha.as_ref()).or(context.sha.as_ref()) else {
         return console::warn("no check run: the commit is unknown");
     };

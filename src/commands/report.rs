@@ -120,13 +120,13 @@ async fn evaluate(
     let Chosen { config, note, .. } = choose_configuration(arguments, evaluates, context).await?;
     let today = today();
     let mut accept = config.accept(&arguments.accept.settings(), &today)?;
-    let (saved, notes) = read_reports(arguments, expected, &config, evaluates, context)?;
+    let (mut saved, notes) = read_reports(arguments, expected, &config, evaluates, context)?;
+    let others = if evaluates { leave_out_other_targets(&mut saved, context) } else { None };
     let mut report = merge(saved, expected, head)?;
     if evaluates || !arguments.output.comment.settings().is_empty() {
         report.min_change = config.comment(&arguments.output.comment.settings())?.min_change;
     }
-    report.notes.extend(notes);
-    report.notes.extend(note);
+    report.notes.extend(notes.into_iter().chain(others).chain(note));
     if evaluates {
         let of_pull_request = match context.and_then(|context| context.workflow_run.as_ref()) {
             Some(run) => run.event.starts_with("pull_request"),
@@ -190,6 +190,15 @@ fn read_reports(
         |name: &str| expected.iter().any(|expected| expected.name == name) || config.has_section(name);
     let unexpected = name_unexpected(&mut saved, is_named);
     Ok((saved, (unexpected > 0).then(|| UNEXPECTED.into())))
+}
+
+/// Leaves out reports of a comparison with another branch than the current target of the pull request.
+fn leave_out_other_targets(saved: &mut Vec<Saved>, context: Option<&Context>) -> Option<String> {
+    let target = context?.pull_request.as_ref()?.base_branch.as_ref()?;
+    let all = saved.len();
+    saved.retain(|saved| saved.report.target.as_ref().is_none_or(|other| other == target));
+    (saved.len() < all)
+        .then(|| "A report for another target branch is left out; start a new run of the check.".into())
 }
 
 /// A run that follows one whose commit is no longer a pull request's head has nothing to report; any other needs limits

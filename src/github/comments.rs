@@ -178,7 +178,7 @@ struct ExistingComment {
     url: String,
     node_id: String,
     verdict: Option<String>,
-    /// The commit that it is about.
+    /// The commit that the comment is about.
     sha: Option<String>,
     run: Option<RunId>,
     /// The hidden data that it carries.

@@ -51,6 +51,9 @@ pub struct Report {
     pub verdict: Verdict,
     /// The commit that the images were built from, if known.
     pub head_sha: Option<String>,
+    /// The target branch of the pull request, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// One entry for each image.
     pub images: Vec<ImageReport>,
     /// What accepts an exceeded limit, if one is exceeded.
@@ -298,6 +301,7 @@ impl Report {
             layergate: env!("CARGO_PKG_VERSION").into(),
             verdict: worst(&images),
             head_sha,
+            target: None,
             images,
             accept: None,
             accepted: None,

@@ -25,7 +25,7 @@ impl Queue {
         Queue::of(["main"; 3])
     }
 
-    /// Of pull requests whose branches were made from these.
+    /// The pull requests whose branches were created from these.
     fn of(starts: [&str; 3]) -> Queue {
         let (github, checkout) = (FakeGithub::start(), Checkout::new());
         let mut commits = vec![checkout.commit("main")];
@@ -225,7 +225,7 @@ fn only_our_own_comment_says_what_is_accepted_ahead() {
     queue.check(2, 120_000, &LIMIT).expect(1);
 }
 
-/// GitHub lets whoever may push make branches that are called as those of a queue.
+/// GitHub lets anyone who may push create branches with the names of a queue's branches.
 #[test]
 fn a_branch_that_is_called_like_one_of_the_queue_accepts_nothing() {
     let queue = Queue::new();
@@ -243,13 +243,13 @@ fn a_branch_that_is_called_like_one_of_the_queue_accepts_nothing() {
     for name in ["pr-3-x".into(), format!("pr-3-{base}"), format!("a/pr-3-{base}"), format!("pr-03-{base}")] {
         forged(1, &name);
     }
-    // Nor has what is merged already, and is not recorded yet, a branch of the queue.
+    // A merged entry without a baseline has no queue branch either.
     queue.push(&format!("{}:refs/heads/main", queue.commits[1]));
     queue.push(&format!(":{}", queue.branch(1)));
     forged(1, &format!("pr-3-{base}"));
 }
 
-/// Where a queue rebases, an entry has several commits, and only the last has a branch.
+/// If a queue rebases, an entry has several commits, and only the last has a branch.
 #[test]
 fn a_commit_within_an_entry_of_the_queue_is_of_nothing_else() {
     let mut queue = Queue::new();
@@ -265,7 +265,7 @@ fn a_commit_within_an_entry_of_the_queue_is_of_nothing_else() {
     queue.push(&format!("{within}:refs/heads/gh-readonly-queue/main/pr-3-{main}"));
     queue.check(2, 180_000, &LIMIT).expect(1);
     queue.push(&format!(":refs/heads/gh-readonly-queue/main/pr-3-{main}"));
-    // What is accepted of the entry itself counts.
+    // Amounts accepted for the entry itself count.
     queue.github.world().labelled_pulls = Some(vec![1]);
     queue.check_first_pull(180_000, &LIMIT).expect(0);
     queue.check(2, 180_000, &LIMIT).expect(0);
