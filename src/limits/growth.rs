@@ -58,7 +58,7 @@ fn help(base: &BaseFacts<'_>, growth: Delta, key: &str) -> String {
     let drift = base.split.map(|split| split.base_image).filter(|drift| drift.0 > growth.0 / 2);
     match drift {
         Some(_) => format!(
-            "pin the previous base image, choose a smaller one, or raise {key}; max-app-increase limits only your own layers"
+            "pin the previous base image, choose a smaller one, raise {key}, or use max-app-increase, which ignores the base image"
         ),
         None => make_smaller(base.grown_most().as_ref(), key),
     }

@@ -187,22 +187,23 @@ fn why(image: &ImageReport, amounts: Amounts, links: Option<&RunLinks>) -> Optio
     }
     // If many instructions add little each, where they add it says more.
     let is_small = u128::from(told.magnitude().0) * 2 < u128::from(delta.magnitude().0);
-    let directory = is_small.then(|| directory(image, delta, amounts)).flatten();
-    shown.truncate(if directory.is_some() { 1 } else { MAX_CAUSES });
+    let note = if image.metric == Metric::Uncompressed { "" } else { " (uncompressed)" };
+    if let Some(directory) = (is_small && count > 1).then(|| directory(image, delta, amounts)).flatten() {
+        return Some(format!("{directory}, by {count} instructions; the largest: {}{note}", shown.remove(0)));
+    }
     let rest = count - shown.len();
     shown.extend((rest > 0 && !is_explained(told)).then(|| format!("{rest} more")));
-    let note = if image.metric == Metric::Uncompressed { "" } else { " (uncompressed)" };
-    Some(directory.unwrap_or_default() + &listed(shown) + note)
+    Some(listed(shown) + note)
 }
 
-/// The directory with most of the difference, to introduce the instructions that add to it: `` `/opt/tools/` 42 files +135 kB: ``.
+/// The directory with most of the difference: `` `/opt/tools/` 42 files +135 kB``.
 fn directory(image: &ImageReport, delta: Delta, amounts: Amounts) -> Option<String> {
     let largest = image.files.as_ref()?.directories.first()?;
     let is_most = largest.delta.0.signum() == delta.0.signum()
         && u128::from(largest.delta.magnitude().0) * 2 >= u128::from(delta.magnitude().0);
     let path = code(&short(&format!("/{}", largest.path), MAX_STEP));
     let amount = amounts.of(|sizes| sizes.delta(largest.delta));
-    is_most.then(|| format!("{path} {}{amount}: ", words::files(largest.files)))
+    is_most.then(|| format!("{path} {}{amount}", words::files(largest.files)))
 }
 
 /// The base image in a reason.
