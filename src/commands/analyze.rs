@@ -70,11 +70,13 @@ impl Analyzer {
     /// [`UsageError`] for a Dockerfile or a stage that does not exist.
     pub fn check_flags(&mut self, build: &BuildSettings) -> Result<(), UsageError> {
         let path = build.dockerfile.as_deref();
-        if let Some(path) = path.filter(|path| !path.exists()) {
-            let path = path.display();
-            return Err(UsageError(format!(
-                "--dockerfile {path}: no such file; the path is relative to the current directory"
-            )));
+        let problem = path.and_then(|path| match (path.exists(), path.is_dir()) {
+            (false, _) => Some("no such file; the path is relative to the current directory"),
+            (true, true) => Some("a directory; name the Dockerfile in it"),
+            (true, false) => None,
+        });
+        if let Some((path, problem)) = path.zip(problem) {
+            return Err(UsageError(format!("--dockerfile {}: {problem}", path.display())));
         }
         let path = path.unwrap_or(Path::new(USUAL));
         if build.target.is_none() || !path.is_file() {

@@ -321,6 +321,8 @@ fn settings_that_cannot_be_used() {
     for command in ["check", "inspect", "record"] {
         let gone = run(&[command, &image, "--dockerfile", "gone/Dockerfile"]);
         refused(gone, 2, &["--dockerfile gone/Dockerfile: no such file"]);
+        let place = run(&[command, &image, "--dockerfile", "."]);
+        refused(place, 2, &["--dockerfile .: a directory; name the Dockerfile in it"]);
         let file = fixture("demo/Dockerfile");
         let stage = run(&[command, &image, "--dockerfile", &file, "--target", "gone"]);
         refused(stage, 2, &["--target", "has no stage \"gone\"; it has"]);
