@@ -311,7 +311,7 @@ fn passed(
     match dockerfile {
         None => format!("the image has no build tools{files}"),
         Some(_) if !steps.is_empty() => {
-            format!("{stages}, and {steps} left no build tools or build inputs behind")
+            format!("{stages}, and {steps} left no build tools behind")
         }
         Some(dockerfile) if is_multi_stage(&dockerfile.facts) => {
             format!("{stages}, and the image has no build tools{files}")
