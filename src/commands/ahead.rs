@@ -86,16 +86,18 @@ async fn without_contained(
     repository: &Repository,
     entries: Vec<(String, AcceptedAhead)>,
 ) -> Result<Vec<AcceptedAhead>, GithubError> {
-    let heads: Vec<String> = entries.iter().map(|(head, _)| head.clone()).collect();
-    let mut found = Vec::new();
-    for (place, (head, ahead)) in entries.into_iter().enumerate() {
-        let mut contained = heads[..place].contains(&head);
-        for other in heads.iter().filter(|other| **other != head) {
-            contained |= repository.merge_base(&head, other).await?.as_ref() == Some(&head);
-        }
-        if !contained {
-            found.push(ahead);
+    let mut is_contained = vec![false; entries.len()];
+    for (place, (head, _)) in entries.iter().enumerate() {
+        for (later, (other, _)) in entries.iter().enumerate().skip(place + 1) {
+            if head == other {
+                is_contained[later] = true;
+                continue;
+            }
+            let base = repository.merge_base(head, other).await?;
+            is_contained[place] |= base.as_ref() == Some(head);
+            is_contained[later] |= base.as_ref() == Some(other);
         }
     }
-    Ok(found)
+    let kept = entries.into_iter().zip(is_contained).filter(|(_, is_contained)| !is_contained);
+    Ok(kept.map(|((_, ahead), _)| ahead).collect())
 }
