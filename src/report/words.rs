@@ -224,10 +224,24 @@ pub fn configurations(report: &Report) -> Option<String> {
     Some(format!("limits of {and}{last}"))
 }
 
+/// The answer of a whole report: the name of the image that it is about, if it is about one, and the sentence after that
+/// name. Both are untrusted text.
+pub fn answer(report: &Report) -> (Option<String>, String) {
+    match (report.images.as_slice(), only_failing(report)) {
+        ([image], _) => (Some(image.name.clone()), headline(image)),
+        (_, Some((image, others))) => (Some(label(report, image)), format!("{}; {others}", headline(image))),
+        _ => (None, headline_of_many(report)),
+    }
+}
+
 /// The failing image, if it is the only one of several, and what to say of the others.
 pub fn only_failing(report: &Report) -> Option<(&ImageReport, String)> {
     let mut failing = report.images.iter().filter(|image| image.verdict == Verdict::Fail);
     let image = failing.next().filter(|image| !image.is_not_delivered())?;
+    // An image whose limits are not enforced may exceed them.
+    if report.images.iter().any(|other| matches!(other.verdict, Verdict::Unenforced | Verdict::Accepted)) {
+        return None;
+    }
     let others = report.images.iter().filter(|other| other.head.is_some()).count() - 1;
     let pass = match others {
         0 => return None,

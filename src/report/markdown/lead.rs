@@ -40,22 +40,10 @@ const MAX_FINDINGS: usize = 20;
 /// Two spaces make a line break, even where markdown is shown as in files.
 const LINE_BREAK: &str = "  \n";
 
-pub(super) fn heading(report: &Report, images: &[&ImageReport]) -> String {
-    let icon = words::icon(report.verdict);
-    match images {
-        [image] => {
-            let sentence = short(&words::headline(image), MAX_SENTENCE);
-            format!("### {icon} {} {}", code(&image.name), prose(&sentence))
-        }
-        _ => match words::only_failing(report) {
-            Some((image, others)) => {
-                let sentence = short(&words::headline(image), MAX_SENTENCE);
-                let label = code(&short(&words::label(report, image), MAX_STEP));
-                format!("### {icon} {label} {}; {others}", prose(&sentence))
-            }
-            None => format!("### {icon} {}", words::headline_of_many(report)),
-        },
-    }
+pub(super) fn heading(report: &Report) -> String {
+    let (name, sentence) = words::answer(report);
+    let name = name.map_or_else(String::new, |name| format!("{} ", code(&name)));
+    format!("### {} {name}{}", words::icon(report.verdict), prose(&short(&sentence, MAX_SENTENCE)))
 }
 
 /// Why and what to do, how to accept it, and missing baselines; empty if there is nothing to say.

@@ -178,7 +178,7 @@ fn rendered(report: &Report, budget: usize, sizes: Sizes) -> String {
         }
         // Only a table of very many images can be too long by itself; then its last rows are dropped.
         if rows <= 1 {
-            return format!("{}\n\n{LEFT_OUT}\n", lead::heading(report, &images));
+            return format!("{}\n\n{LEFT_OUT}\n", lead::heading(report));
         }
         rows = rows * 3 / 4;
         if let Some(block) = blocks.blocks.get_mut(TABLE) {
@@ -234,7 +234,7 @@ fn nested<'a>(all: &'a Blocks, shown: impl Iterator<Item = &'a Block>) -> Vec<&'
 
 fn blocks(report: &Report, images: &[&ImageReport], sizes: Sizes) -> Blocks {
     let mut blocks = Blocks::default();
-    blocks.push(0, lead::heading(report, images));
+    blocks.push(0, lead::heading(report));
     // An empty lead keeps the table at its index; it is the last to be dropped.
     blocks.push(1, lead::lead(report, images, sizes));
     blocks.push(0, tables::images(images, images.len(), sizes));
@@ -292,13 +292,8 @@ fn notes(report: &Report) -> Option<String> {
 
 /// The verdict in one sentence, as plain text.
 pub fn headline(report: &Report) -> String {
-    let sentence = match (report.images.as_slice(), words::only_failing(report)) {
-        ([image], _) => format!("{} {}", image.name, words::headline(image)),
-        (_, Some((image, others))) => {
-            format!("{} {}; {others}", words::label(report, image), words::headline(image))
-        }
-        _ => words::headline_of_many(report),
-    };
+    let (name, sentence) = words::answer(report);
+    let sentence = name.map_or_else(String::new, |name| name + " ") + &sentence;
     super::escape::log(&sentence)
 }
 
@@ -369,5 +364,14 @@ mod tests {
                 fits(&report, COMMENT_BUDGET);
             }
         }
+    }
+
+    #[test]
+    fn the_heading_says_that_others_pass_only_if_they_do() {
+        let mut report = report(2, "x");
+        report.images[1].verdict = Verdict::Warn;
+        assert!(headline(&report).ends_with("; the other image passes"), "{}", headline(&report));
+        report.images[1].verdict = Verdict::Unenforced;
+        assert_eq!(headline(&report), "1 of 2 images fails");
     }
 }
