@@ -20,7 +20,7 @@ pub fn from_slice<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
 }
 
 /// Whether a key is a field's name in any case. Two letters outside ASCII fold to ASCII ones.
-pub fn is_field(key: &str, field: &str) -> bool {
+fn is_field(key: &str, field: &str) -> bool {
     let fold = |letter: char| match letter {
         '\u{17f}' => 's',
         '\u{212a}' => 'k',

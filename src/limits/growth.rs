@@ -55,12 +55,12 @@ pub(super) fn make_smaller(place: Option<&DockerfileLines>, key: &str) -> String
 
 /// How to undo growth. No instruction of the Dockerfile can help if the growth is mostly the base image's.
 fn help(base: &BaseFacts<'_>, growth: Delta, key: &str) -> String {
-    let drift = base.split.map(|split| split.base_image).filter(|drift| drift.0 > growth.0 / 2);
-    match drift {
-        Some(_) => format!(
+    let is_of_base_image = base.split.is_some_and(|split| split.base_image.0 > growth.0 / 2);
+    match is_of_base_image {
+        true => format!(
             "pin the previous base image, choose a smaller one, raise {key}, or use max-app-increase, which ignores the base image"
         ),
-        None => make_smaller(base.grown_most().as_ref(), key),
+        false => make_smaller(base.grown_most().as_ref(), key),
     }
 }
 
